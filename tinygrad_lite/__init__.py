@@ -1,0 +1,35 @@
+"""tinygrad_lite: reverse-mode automatic differentiation on NumPy and CuPy arrays."""
+
+import numpy as _np
+
+# First, for its name: the function `tensor` below takes the module's place in this namespace.
+from tinygrad_lite.tensor import Size, Tensor  # isort: skip
+
+from tinygrad_lite import autograd, ops
+from tinygrad_lite.arrays import Device as device
+from tinygrad_lite.arrays import get_default_dtype, set_default_dtype
+from tinygrad_lite.autograd import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+    tape_lines,
+    tape_of,
+)
+from tinygrad_lite.ops import *
+
+float16 = half = _np.dtype(_np.float16)
+float32 = float = _np.dtype(_np.float32)
+float64 = double = _np.dtype(_np.float64)
+uint8 = _np.dtype(_np.uint8)
+uint16 = _np.dtype(_np.uint16)
+uint32 = _np.dtype(_np.uint32)
+uint64 = _np.dtype(_np.uint64)
+int8 = _np.dtype(_np.int8)
+int16 = short = _np.dtype(_np.int16)
+int32 = int = _np.dtype(_np.int32)
+int64 = long = _np.dtype(_np.int64)
+bool = _np.dtype(_np.bool_)
+
+__version__ = "0.1.0"

@@ -1,0 +1,52 @@
+"""The only code that tells NumPy from CuPy."""
+
+from tinygrad_lite.arrays.devices import (
+    Array,
+    Device,
+    as_array,
+    cupy_or_explain,
+    device_of,
+    is_array,
+    namespace_for,
+    namespace_of,
+    on_device,
+    to_device,
+    to_numpy,
+)
+from tinygrad_lite.arrays.dtypes import (
+    as_dtype,
+    as_float,
+    common_dtype,
+    default_float,
+    get_default_dtype,
+    is_floating,
+    promote,
+    set_default_dtype,
+)
+from tinygrad_lite.arrays.memory import address_range, keep_freed_memory, owner_of, start_of
+
+__all__ = [
+    "Array",
+    "Device",
+    "address_range",
+    "as_array",
+    "as_dtype",
+    "as_float",
+    "common_dtype",
+    "cupy_or_explain",
+    "default_float",
+    "device_of",
+    "get_default_dtype",
+    "is_array",
+    "is_floating",
+    "keep_freed_memory",
+    "namespace_for",
+    "namespace_of",
+    "on_device",
+    "owner_of",
+    "promote",
+    "set_default_dtype",
+    "start_of",
+    "to_device",
+    "to_numpy",
+]

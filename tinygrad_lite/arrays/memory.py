@@ -1,0 +1,51 @@
+"""Which memory an array occupies, and how freed memory is kept for reuse."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+from tinygrad_lite.arrays.devices import Array, _is_cupy, is_array
+
+
+def owner_of(array: Array) -> Array:
+    """The array at the end of the chain of views: two arrays share memory only if they share it."""
+    while is_array(array.base):
+        array = array.base
+    return array
+
+
+def start_of(array: Array) -> int:
+    """The address of an array's first element."""
+    return array.data.ptr if _is_cupy(array) else array.__array_interface__["data"][0]
+
+
+def address_range(array: Array) -> tuple[int, int]:
+    """The first byte an array may touch, and the one past its last."""
+    if not array.size:
+        return 0, 0
+    start = start_of(array)
+    end = start + array.itemsize
+    for size, stride in zip(array.shape, array.strides):
+        if stride < 0:
+            start += (size - 1) * stride
+        else:
+            end += (size - 1) * stride
+    return start, end
+
+
+def keep_freed_memory(limit: int = 256 << 20) -> None:
+    """Ask the C library to keep up to `limit` bytes of freed memory instead of returning it.
+
+    A training step frees and asks for the same large arrays again and again; each return to
+    the system costs a page fault per 4 KiB when it comes back. Only glibc is asked.
+    """
+    if sys.platform != "linux":
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+    mallopt(M_MMAP_THRESHOLD, 32 << 20)  # glibc allows no more
+    mallopt(M_TRIM_THRESHOLD, limit)

@@ -1,0 +1,34 @@
+"""The engine: primitives, the tape, and the walk back along it. It knows no operation."""
+
+from tinygrad_lite.autograd.backward import backward, grad
+from tinygrad_lite.autograd.function import Function, once_differentiable
+from tinygrad_lite.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
+from tinygrad_lite.autograd.mode import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from tinygrad_lite.autograd.primitive import REGISTRY, primitive
+from tinygrad_lite.autograd.table import Tape, tape_lines, tape_of
+
+__all__ = [
+    "REGISTRY",
+    "Function",
+    "GradcheckError",
+    "Tape",
+    "backward",
+    "enable_grad",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "inference_mode",
+    "is_grad_enabled",
+    "no_grad",
+    "once_differentiable",
+    "primitive",
+    "set_grad_enabled",
+    "tape_lines",
+    "tape_of",
+]

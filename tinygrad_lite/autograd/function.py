@@ -1,0 +1,210 @@
+"""`Function`: an operation of the user's own, with a backward written by hand."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from tinygrad_lite.arrays import as_array
+from tinygrad_lite.autograd.mode import is_grad_enabled, no_grad
+from tinygrad_lite.autograd.node import Node, Traced, change_since, tick, traced
+from tinygrad_lite.autograd.primitive import result_of
+
+
+class Context:
+    """What `forward` leaves for `backward`: `ctx` in both."""
+
+    def __init__(self) -> None:
+        self.needs_input_grad: tuple[bool, ...] = ()
+        self._saved: list[Any] = []
+        self._saved_at = 0
+        self._to_save: tuple[Any, ...] = ()
+        self._not_differentiable: tuple[Any, ...] = ()
+        self._dirty: tuple[Any, ...] = ()
+        self._materialize = True
+        self._node: Node | None = None
+
+    def save_for_backward(self, *tensors: Any) -> None:
+        """Keep tensors (inputs, results, others, or None) for `backward`, as `ctx.saved_tensors`."""
+        for tensor in tensors:
+            if tensor is not None and not isinstance(tensor, Traced):
+                raise TypeError(f"save_for_backward: expected Tensors, got {type(tensor).__name__}; set it on ctx instead")
+        self._to_save = tensors
+
+    def mark_non_differentiable(self, *tensors: Any) -> None:
+        """Name results that have no gradient."""
+        self._not_differentiable = tensors
+
+    def mark_dirty(self, *tensors: Any) -> None:
+        """Name inputs that `forward` changed in place and returned."""
+        self._dirty = tensors
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether `backward` gets zeros (the default) or None for results that no gradient reached."""
+        self._materialize = bool(value)
+
+    @property
+    def saved_tensors(self) -> tuple[Any, ...]:
+        """The saved tensors, with their places on the tape."""
+        result = []
+        for item in self._saved:
+            if isinstance(item, tuple):  # a result: keeping the Tensor would close a circle
+                array, place = item
+                item = traced(array, self._node and result_of(self._node, place))
+            if item is not None:
+                operation = change_since(item.array, self._saved_at)
+                if operation is not None:
+                    raise RuntimeError(f"backward: a tensor of shape {item.array.shape} saved by a Function was changed in place by {operation}")
+            result.append(item)
+        return tuple(result)
+
+    def on_tape(self, node: Node) -> Context:
+        """This context for a differentiable backward, in which saved results are on the tape."""
+        context = object.__new__(type(self))
+        context.__dict__.update(self.__dict__, _node=node)
+        return context
+
+
+class Function:
+    """Base class of operations whose backward is written by hand.
+
+    `forward(ctx, *args)` works out the result (under `no_grad`); `backward(ctx, *grads)` returns a
+    gradient, or None, for each argument of forward.
+
+    >>> import tinygrad_lite as tg
+    >>> class Cube(Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         ctx.save_for_backward(x)
+    ...         return x * x * x
+    ...     @staticmethod
+    ...     def backward(ctx, g):
+    ...         (x,) = ctx.saved_tensors
+    ...         return g * 3 * x * x
+    >>> x = tg.tensor(2.0, requires_grad=True)
+    >>> Cube.apply(x).backward()
+    >>> x.grad
+    tensor(12.)
+    """
+
+    @staticmethod
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        raise TypeError("Function: a subclass must define forward as a staticmethod")
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        raise TypeError("Function: a subclass must define backward as a staticmethod")
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        """Run the operation on `args` and record it."""
+        ctx = Context()
+        ctx.needs_input_grad = tuple(isinstance(a, Traced) and a.node is not None for a in args)
+        with no_grad():
+            if hasattr(cls, "setup_context"):  # PyTorch's other form: forward without ctx
+                outputs = cls.forward(*args)
+                cls.setup_context(ctx, args, outputs)  # type: ignore[attr-defined]
+            else:
+                outputs = cls.forward(ctx, *args)
+        several = isinstance(outputs, tuple)
+        results = list(outputs) if several else [outputs]
+        if not all(isinstance(r, Traced) or several for r in results):
+            raise TypeError(f"{cls.__name__}: forward must return a Tensor or a tuple, got {type(results[0]).__name__}")
+        if any(ctx.needs_input_grad) and is_grad_enabled():
+            results = _recorded(cls, ctx, args, results)
+        else:
+            results = [traced(r.array) if any(r is a for a in args) else r for r in results]
+        return tuple(results) if several else results[0]
+
+
+def _recorded(cls: type[Function], ctx: Context, args: tuple[Any, ...], results: list[Any]) -> list[Any]:
+    tensors = [r for r in results if isinstance(r, Traced)]
+    node = Node()
+    node.plan = _FunctionPlan(cls, ctx.needs_input_grad, len(tensors) > 1)  # type: ignore[assignment]
+    node.parents = [a.node for a, needed in zip(args, ctx.needs_input_grad) if needed]
+    node.saved = [ctx]
+    node.index = tick()
+    node.shape = tuple(t.array.shape for t in tensors)
+    node.dtype = tuple(t.array.dtype for t in tensors)
+    node.hooks = None
+    places = {id(t): place for place, t in enumerate(tensors)}
+    ctx._saved = [(t.array, places[id(t)]) if id(t) in places and not any(t is a for a in args) else t for t in ctx._to_save]
+    ctx._saved_at = tick()
+    ctx._to_save = ()
+    dirty, fixed = ctx._dirty, ctx._not_differentiable
+    ctx._dirty, ctx._not_differentiable = (), ()
+    recorded = []
+    for r in results:
+        if isinstance(r, Traced) and not any(r is t for t in fixed):
+            place = result_of(node, places[id(r)])
+            if any(r is t for t in dirty):
+                r.node = place
+            else:
+                r = traced(r.array, place)
+        recorded.append(r)
+    return recorded
+
+
+class _NoArguments:
+    arguments: tuple[()] = ()
+    star_name = None
+    fused_names = ("ctx",)
+    composition = None
+
+
+class _FunctionPlan:
+    """The plan of a Function's node: its own `backward` in the place of rules."""
+
+    primitive = _NoArguments
+    names = ("ctx",)
+    wanted: tuple[()] = ()
+
+    def __init__(self, cls: type[Function], needs: tuple[bool, ...], several: bool):
+        self.name = cls.__name__
+        self.cls = cls
+        self.rules = [(i, None) for i, needed in enumerate(needs) if needed]
+        self.count = len(needs)
+
+    def fused(self, g: Any, ctx: Context) -> list[Any]:
+        differentiable = ctx._node is not None
+        parts = [part if part is None or isinstance(part, Traced) else traced(as_array(part)) for part in g]
+        if differentiable:
+            returned = self.cls.backward(ctx, *parts)
+        else:
+            with no_grad():
+                returned = self.cls.backward(ctx, *parts)
+        gradients = returned if isinstance(returned, tuple) else (returned,)
+        if len(gradients) < self.count or any(extra is not None for extra in gradients[self.count :]):
+            raise RuntimeError(
+                f"{self.name}: backward returned {len(gradients)} gradients for the {self.count} arguments of forward"
+            )
+        for i, gradient in enumerate(gradients):
+            if gradient is not None and not isinstance(gradient, Traced):
+                raise TypeError(f"{self.name}: backward returned {type(gradient).__name__} for argument {i}; expected a Tensor or None")
+        return [None if t is None else t if differentiable else t.array for t in gradients]
+
+
+def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a Function's `backward` as one that cannot itself be differentiated: trying raises."""
+
+    @functools.wraps(backward)
+    def wrapped(ctx: Context, *grads: Any) -> Any:
+        with no_grad():
+            returned = backward(ctx, *grads)
+        if ctx._node is None:
+            return returned
+        gradients = returned if isinstance(returned, tuple) else (returned,)
+        return tuple(None if t is None else _Once.apply(t.requires_grad_()) for t in gradients)
+
+    return wrapped
+
+
+class _Once(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        return traced(x.array)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        raise RuntimeError("backward: trying to differentiate twice a Function marked with @once_differentiable")

@@ -1,0 +1,141 @@
+"""Whether operations are recorded: a switch for each thread (and each asyncio task)."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Generator
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_enabled = ContextVar("grad_enabled", default=True)
+
+# The hot path asks this once per operation. ContextVar.get: 54 ns; threading.local: 181 ns.
+is_grad_enabled = _enabled.get
+
+
+class set_grad_enabled:
+    """Switch recording on or off: at once as a call, for a block as a context manager, or for
+    every call of a function as a decorator.
+
+    >>> with set_grad_enabled(False):
+    ...     is_grad_enabled()
+    False
+    """
+
+    def __init__(self, mode: bool):
+        self.mode = bool(mode)
+        self._before = [_enabled.get()]
+        _enabled.set(self.mode)
+
+    def __enter__(self) -> None:
+        _enabled.set(self.mode)
+
+    def __exit__(self, *exception: object) -> None:
+        _enabled.set(self._before.pop())
+
+    def __call__(self, function: F) -> F:
+        _enabled.set(self._before.pop())  # a decorator switches nothing where it stands
+        return _decorated(function, lambda: set_grad_enabled(self.mode))
+
+
+class _Switch:
+    """A context manager and decorator that sets recording to `mode`."""
+
+    mode: bool
+
+    def __init__(self) -> None:
+        self._before: list[bool] = []  # a stack: one object may be entered inside itself
+
+    def __enter__(self) -> None:
+        self._before.append(_enabled.get())
+        _enabled.set(self.mode)
+
+    def __exit__(self, *exception: object) -> None:
+        _enabled.set(self._before.pop())
+
+    def __call__(self, function: F) -> F:
+        return _decorated(function, type(self))
+
+    def __new__(cls, function: Any = None, *args: Any) -> Any:
+        # `@no_grad` without parentheses is a common spelling.
+        if callable(function):
+            return _decorated(function, cls)
+        return super().__new__(cls)
+
+
+class no_grad(_Switch):
+    """Record nothing: results of operations need no gradient.
+
+    >>> with no_grad():
+    ...     is_grad_enabled()
+    False
+    """
+
+    mode = False
+
+
+class enable_grad(_Switch):
+    """Record again inside a `no_grad` block."""
+
+    mode = True
+
+
+class inference_mode(_Switch):
+    """`no_grad` under the name that PyTorch programs use for prediction; `mode=False` changes nothing."""
+
+    mode = False
+
+    def __new__(cls, mode: Any = True) -> Any:
+        return super().__new__(cls, mode)
+
+    def __init__(self, mode: bool = True):
+        super().__init__()
+        self._wanted = mode
+        self.mode = not mode and _enabled.get()
+
+    def __call__(self, function: F) -> F:
+        return _decorated(function, lambda: inference_mode(self._wanted))
+
+
+def _decorated(function: F, context: Callable[[], Any]) -> F:
+    if inspect.isclass(function):
+        raise TypeError(f"expected a function to decorate, got the class {function.__name__}; decorate its methods")
+    if inspect.isgeneratorfunction(function):
+        return _decorated_generator(function, context)  # type: ignore[return-value]
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        with context():
+            return function(*args, **kwargs)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def _decorated_generator(function: Callable[..., Any], context: Callable[[], Any]) -> Callable[..., Any]:
+    # The switch holds while the generator's own code runs, not while its consumer's does.
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        generator = function(*args, **kwargs)
+        resume: Callable[[], Any] = generator.__next__
+        try:
+            while True:
+                with context():
+                    try:
+                        item = resume()
+                    except StopIteration as stop:
+                        return stop.value
+                try:
+                    sent = yield item
+                    resume = functools.partial(generator.send, sent)
+                except GeneratorExit:
+                    raise
+                except BaseException as error:
+                    resume = functools.partial(generator.throw, error)
+        finally:
+            with context():
+                generator.close()
+
+    return wrapped

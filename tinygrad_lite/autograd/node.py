@@ -1,0 +1,159 @@
+"""The entries of the tape, and what the engine needs to know of a Tensor.
+
+A `Node` is one recorded operation, a `Leaf` one tensor whose gradient is wanted. Edges (a node's
+`parents`) point at nodes, never at tensors; a tensor points at its node. So nothing points back,
+and dropping the last tensor of a graph frees all of it at once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_lite.arrays import address_range, owner_of
+
+if TYPE_CHECKING:
+    from tinygrad_lite.autograd.primitive import Plan
+
+# The clock of the tape. Nodes take their index from it, and so do changes in place: an array was
+# changed after a node saved it just where the change's tick is the larger.
+tick = itertools.count(1).__next__
+
+
+class Traced:
+    """An array and its place on the tape.
+
+    `array`: a NumPy or CuPy array. `node`: the operation that made it, a Leaf, or None where no
+    gradient is needed. The other slots are set only where used, and read as None until then:
+    `grad`; `base`, the tensor whose memory this one is a view of; `views`, weak references to the
+    tensors that are views of this one.
+    """
+
+    __slots__ = ("__weakref__", "array", "base", "grad", "node", "views")
+
+    array: Any
+    node: Node | Leaf | None
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("grad", "base", "views"):
+            return None
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+class Node:
+    """One operation on the tape."""
+
+    __slots__ = ("dtype", "hooks", "index", "line", "parents", "plan", "saved", "shape")
+
+    plan: Plan  # which rules to call, and which saved values each is given
+    parents: Any  # the nodes of the inputs that need a gradient, in the order of the plan's rules
+    saved: Any  # the values that the rules name; None once freed
+    index: int
+    shape: Any
+    dtype: Any
+    hooks: Any  # functions of the gradient, or None
+    line: str  # where in the program; set only under `tape_lines()`
+
+    @property
+    def name(self) -> str:
+        return self.plan.name
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | Leaf, int], ...]:
+        """The entries that this one's gradient flows to, as PyTorch spells them."""
+        return tuple((parent, 0) for parent in self.parents)
+
+
+class Leaf:
+    """The place on the tape of a tensor that the user made: gradients end here."""
+
+    __slots__ = ("after", "dtype", "hooks", "shape", "tensor")
+
+    index = 0
+    parents: tuple[()] = ()
+    saved: tuple[()] = ()
+    next_functions: tuple[()] = ()
+    name = "leaf"
+
+    def __init__(self, tensor: Traced):
+        self.tensor = weakref.ref(tensor)
+        self.shape = tensor.array.shape
+        self.dtype = tensor.array.dtype
+        self.hooks: Any = None
+        self.after: Any = None  # functions of the tensor, called when its .grad was added to
+
+    def __repr__(self) -> str:
+        return "<leaf>"
+
+
+# -- results ------------------------------------------------------------------------------------
+
+_new = object.__new__
+_class: type[Traced] = Traced
+
+
+def results_are(tensor_class: type[Traced]) -> None:
+    """Name the class of every recorded result. `tensor.py` calls this once; it is how operators
+    and methods reach the engine's results without the engine importing them."""
+    global _class
+    _class = tensor_class
+
+
+def traced(array: Any, node: Node | Leaf | None = None) -> Any:
+    """A tensor around an array."""
+    tensor = _new(_class)
+    tensor.array = array
+    tensor.node = node
+    return tensor
+
+
+def register_view(view: Traced, source: Traced) -> None:
+    """Remember that `view` shows `source`'s memory, if it does: a change in place of one is a
+    change of the other (see ops/inplace.py)."""
+    memory, other = view.array.base, source.array
+    if memory is None or not (memory is other or memory is other.base):
+        return  # a reshape that had to copy
+    base = source if source.base is None else source.base
+    view.base = base
+    if base.views is None:
+        base.views = set()
+    base.views.add(weakref.ref(view, base.views.discard))
+
+
+# -- changes in place ---------------------------------------------------------------------------
+
+# For each piece of memory that was ever changed in place: when, and by which operation. Entries
+# go when the memory does. Ordinary operations neither read nor write this.
+_changes: dict[int, tuple[Any, dict[tuple[int, int], tuple[int, str]]]] = {}
+_last_change = 0
+
+
+def changed_in_place(array: Any, operation: str) -> None:
+    """Put on record that the memory of `array` has just been overwritten."""
+    global _last_change
+    owner = owner_of(array)
+    key = id(owner)
+    if key not in _changes:
+        _changes[key] = weakref.ref(owner, lambda _: _changes.pop(key, None)), {}
+    _last_change = tick()
+    _changes[key][1][address_range(array)] = _last_change, operation
+
+
+def last_change() -> int:
+    """The tick of the latest change in place of any array."""
+    return _last_change
+
+
+def change_since(array: Any, index: int) -> str | None:
+    """The operation that changed the memory of `array` after tick `index`, if one did."""
+    entry = _changes.get(id(owner_of(array)))
+    if entry is not None:
+        start, end = address_range(array)
+        for (first, last), (when, operation) in entry[1].items():
+            if when > index and first < end and start < last:
+                return operation
+    return None

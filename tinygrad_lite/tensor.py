@@ -1,0 +1,505 @@
+"""Tensor: an array and its place on the tape.
+
+What a Tensor is stands here; what can be done with one stands in ops/, family by family. Each
+family lists which of its functions are also methods (METHODS) and which have an in-place form
+(IN_PLACE); the loop at the end of this file binds them. With `results_are(Tensor)` beside it,
+that is the one place where operations and Tensor meet.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+import numpy as np
+
+from tinygrad_lite import ops
+from tinygrad_lite.arrays import Array, Device, as_dtype, device_of, is_floating, to_device, to_numpy
+from tinygrad_lite.autograd.backward import accumulate, backward
+from tinygrad_lite.autograd.node import Leaf, Node, Traced, results_are, traced
+from tinygrad_lite.ops import creation, indexing, shape as shaping
+from tinygrad_lite.ops.inplace import in_place
+from tinygrad_lite.printing import represent
+
+
+class Size(tuple[int, ...]):
+    """A shape: a tuple that also knows how many elements it stands for."""
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        count = 1
+        for n in self:
+            count *= n
+        return count
+
+
+class RemovableHandle:
+    """Takes a hook out again: `handle.remove()`, or leaving a `with` block."""
+
+    def __init__(self, hooks: dict[Any, Any]):
+        self._hooks = hooks
+
+    def remove(self) -> None:
+        self._hooks.pop(self, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.remove()
+
+
+class Tensor(Traced):
+    """An array with a place on the tape. Made by `tensor(...)`, `zeros(...)` and the operations.
+
+    `array` is the NumPy or CuPy array itself; `data` is a detached Tensor on the same memory.
+    """
+
+    __slots__ = ("__dict__",)
+    __array_ufunc__ = None  # NumPy leaves `array + tensor` to Tensor.__radd__
+
+    def __init__(self, data: Any = (), *, dtype: Any = None, device: Any = None):
+        self.array = creation.array_from(data, dtype or (None if isinstance(data, (Traced, np.ndarray)) else float), device)
+        self.node = None
+
+    # -- what it is ------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> Size:
+        return Size(self.array.shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.array.dtype
+
+    @property
+    def device(self) -> Device:
+        return device_of(self.array)
+
+    @property
+    def ndim(self) -> int:
+        return self.array.ndim
+
+    @property
+    def itemsize(self) -> int:
+        return self.array.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.array.nbytes
+
+    @property
+    def is_cuda(self) -> bool:
+        return device_of(self.array).type == "cuda"
+
+    def size(self, dim: int | None = None) -> Any:
+        return self.shape if dim is None else self.array.shape[ops.canonical_dim("size", dim, self.ndim)]
+
+    def dim(self) -> int:
+        return self.array.ndim
+
+    ndimension = dim
+
+    def numel(self) -> int:
+        return self.array.size
+
+    nelement = numel
+
+    def element_size(self) -> int:
+        return self.array.itemsize
+
+    def stride(self, dim: int | None = None) -> Any:
+        """How many elements lie between neighbours along each dim (or along `dim`)."""
+        strides = tuple(s // self.array.itemsize for s in self.array.strides)
+        return strides if dim is None else strides[dim]
+
+    def storage_offset(self) -> int:
+        base = self.base
+        return 0 if base is None else (ops.inplace.start_of(self.array) - ops.inplace.start_of(base.array)) // self.itemsize
+
+    def data_ptr(self) -> int:
+        return ops.inplace.start_of(self.array)
+
+    def is_contiguous(self) -> bool:
+        return self.array.flags.c_contiguous
+
+    def is_floating_point(self) -> bool:
+        return self.array.dtype.kind == "f"
+
+    def is_complex(self) -> bool:
+        return self.array.dtype.kind == "c"
+
+    def is_signed(self) -> bool:
+        return self.array.dtype.kind in "ifc"
+
+    # -- its place on the tape -------------------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> bool:
+        return self.node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Ask for (or give up) the gradient of this tensor, which must be a leaf to give it up."""
+        if requires_grad:
+            if not is_floating(self.array.dtype):
+                raise RuntimeError(f"requires_grad_: only floating-point tensors can require gradients, this one is {self.array.dtype}")
+            if self.node is None:
+                self.node = Leaf(self)
+        elif type(self.node) is Node:
+            raise RuntimeError("requires_grad_: only a leaf can stop requiring grad; use detach() for a tensor that does not")
+        else:
+            self.node = None
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether the user made it: no recorded operation did."""
+        return type(self.node) is not Node
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The operation on the tape that made this tensor."""
+        return self.node if type(self.node) is Node else None
+
+    @property
+    def data(self) -> Tensor:
+        return traced(self.array)
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"data: expected a Tensor, got {type(value).__name__}")
+        self.array = value.array
+        if type(self.node) is Leaf:
+            self.node.shape, self.node.dtype = value.array.shape, value.array.dtype
+
+    def detach(self) -> Tensor:
+        """The same memory with no place on the tape."""
+        return traced(self.array)
+
+    def detach_(self) -> Tensor:
+        """Take this tensor off the tape."""
+        if self.base is not None:
+            raise RuntimeError("detach_: a view cannot be detached in place; use detach()")
+        self.node = None
+        return self
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
+    ) -> None:
+        """Add the gradient of this tensor to the `.grad` of every leaf it depends on.
+
+        `gradient`: the cotangent; not needed for a scalar. `retain_graph`: keep the graph for
+        another backward. `create_graph`: record the gradients' own computation.
+
+        >>> import tinygrad_lite as tg
+        >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
+        >>> (x * x).sum().backward()
+        >>> x.grad
+        tensor([2., 4.])
+        """
+        backward(self, gradient, retain_graph, create_graph, inputs)
+
+    def retain_grad(self) -> None:
+        """Keep `.grad` of this tensor too, though it is not a leaf."""
+        if self.node is None:
+            raise RuntimeError("retain_grad: this tensor does not require grad")
+        if type(self.node) is Node and "retain" not in (self.node.hooks or {}):
+            import weakref
+
+            reference = weakref.ref(self)
+
+            def keep(g: Tensor) -> None:
+                tensor = reference()
+                if tensor is not None:
+                    accumulate(tensor, g if g.node is not None else g.array.copy(), {})
+
+            self.node.hooks = {**(self.node.hooks or {}), "retain": keep}
+
+    @property
+    def retains_grad(self) -> bool:
+        return type(self.node) is Node and "retain" in (self.node.hooks or {})
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+        """Call `hook(gradient)` when this tensor's gradient is known; what it returns replaces it."""
+        if self.node is None:
+            raise RuntimeError("register_hook: this tensor does not require grad")
+        if self.node.hooks is None:
+            self.node.hooks = {}
+        hooks = self.node.hooks
+        handle = RemovableHandle(hooks)
+        retain = hooks.pop("retain", None)
+        hooks[handle] = hook
+        if retain is not None:  # what is retained is what the hooks made of it
+            hooks["retain"] = retain
+        return handle
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
+        """Call `hook(tensor)` after a backward has added to this leaf's `.grad`."""
+        if type(self.node) is not Leaf:
+            raise RuntimeError("register_post_accumulate_grad_hook: expected a leaf that requires grad")
+        if self.node.after is None:
+            self.node.after = {}
+        handle = RemovableHandle(self.node.after)
+        self.node.after[handle] = hook
+        return handle
+
+    # -- out of it -------------------------------------------------------------------------------
+
+    def item(self) -> Any:
+        """The value of a tensor of one element, as a Python number."""
+        if self.array.size != 1:
+            raise RuntimeError(f"item: expected a tensor of one element, this one has shape {self.array.shape}")
+        return self.array.item()
+
+    def tolist(self) -> Any:
+        return self.array.tolist()
+
+    def numpy(self, *, force: bool = False) -> np.ndarray:
+        """The values as a NumPy array on the same memory.
+
+        A tensor that requires grad, or on a GPU, refuses unless `force` (detach and copy).
+        """
+        if not force:
+            if self.node is not None:
+                raise RuntimeError("numpy: this tensor requires grad; use detach().numpy(), or numpy(force=True)")
+            if self.is_cuda:
+                raise TypeError(f"numpy: this tensor is on {self.device}; use cpu().numpy(), or numpy(force=True)")
+        return to_numpy(self.array)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self.numpy()
+        return np.array(array, dtype=dtype, copy=copy)
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        if self.node is not None:
+            raise BufferError("__dlpack__: this tensor requires grad; detach() it first")
+        return self.array.__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> Any:
+        return self.array.__dlpack_device__()
+
+    def __bool__(self) -> bool:
+        if self.array.size != 1:
+            raise RuntimeError(f"bool: a tensor of shape {self.array.shape} has no one truth value; use any() or all()")
+        return bool(self.array.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __index__(self) -> int:
+        if self.array.size != 1 or self.array.dtype.kind not in "iub":
+            raise TypeError(f"only integer tensors of one element can be an index, this one is {self.array.dtype} of shape {self.array.shape}")
+        return int(self.array.item())
+
+    def __len__(self) -> int:
+        if not self.array.ndim:
+            raise TypeError("len: a 0-d tensor has no length")
+        return len(self.array)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.array.ndim:
+            raise TypeError("iteration: a 0-d tensor has nothing to iterate over")
+        return iter(shaping.unbind(self, 0))
+
+    def __contains__(self, value: Any) -> bool:
+        return bool((self == value).any())
+
+    def __repr__(self) -> str:
+        return represent(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if not self.array.ndim and spec else str(self) if not spec else self._no_format(spec)
+
+    def _no_format(self, spec: str) -> NoReturn:
+        raise TypeError(f"format: only a 0-d tensor takes a format ({spec!r}), this one has shape {self.array.shape}")
+
+    # -- to another dtype or device --------------------------------------------------------------
+
+    def to(self, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False) -> Tensor:
+        """This tensor in another dtype, on another device, or like another tensor; itself where
+        nothing changes.
+
+        >>> import tinygrad_lite as tg
+        >>> tg.tensor([1, 2]).to(tg.float64).dtype
+        dtype('float64')
+        """
+        for argument in args:
+            if isinstance(argument, Tensor):
+                dtype, device = argument.dtype, argument.device
+            elif isinstance(argument, (str, Device)) and _is_device(argument):
+                device = argument
+            elif isinstance(argument, int) and not isinstance(argument, bool):
+                device = argument
+            elif isinstance(argument, bool):
+                non_blocking = argument
+            elif argument is not None:
+                dtype = argument
+        result = self
+        if dtype is not None and (dtype := as_dtype(dtype)) != self.array.dtype:
+            result = shaping.to_dtype(result, dtype)
+        if device is not None and to_device(result.array, device) is not result.array:
+            result = creation.moved(result, device)
+        return result.clone() if copy and result is self else result
+
+    def type(self, dtype: Any = None) -> Any:
+        return f"tinygrad_lite.{self.dtype}" if dtype is None else self.to(dtype)
+
+    def type_as(self, other: Tensor) -> Tensor:
+        return self.to(other.dtype)
+
+    def cpu(self) -> Tensor:
+        return self.to("cpu")
+
+    def cuda(self, device: Any = None, non_blocking: bool = False) -> Tensor:
+        return self.to("cuda" if device is None else device)
+
+    def pin_memory(self) -> Tensor:
+        return self
+
+    def double(self) -> Tensor:
+        return self.to(np.float64)
+
+    def float(self) -> Tensor:
+        return self.to(np.float32)
+
+    def half(self) -> Tensor:
+        return self.to(np.float16)
+
+    def long(self) -> Tensor:
+        return self.to(np.int64)
+
+    def int(self) -> Tensor:
+        return self.to(np.int32)
+
+    def short(self) -> Tensor:
+        return self.to(np.int16)
+
+    def char(self) -> Tensor:
+        return self.to(np.int8)
+
+    def byte(self) -> Tensor:
+        return self.to(np.uint8)
+
+    def bool(self) -> Tensor:
+        return self.to(np.bool_)
+
+    # -- copies and pickles ----------------------------------------------------------------------
+
+    def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
+        if type(self.node) is Node:
+            raise RuntimeError("deepcopy: only leaves can be copied with their place on the tape; detach() or clone() this one")
+        result = object.__new__(type(self))
+        memo[id(self)] = result
+        result.array = self.array.copy()
+        result.node = None
+        result.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        if self.grad is not None:
+            result.grad = copy.deepcopy(self.grad, memo)
+        return result.requires_grad_(self.requires_grad)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if type(self.node) is Node:
+            raise RuntimeError("pickle: only leaves can be pickled; detach() this tensor first")
+        return _unpickled, (type(self), to_numpy(self.array), str(self.device), self.requires_grad, self.__dict__)
+
+    # -- operators -------------------------------------------------------------------------------
+
+    __hash__ = object.__hash__
+    __getitem__ = indexing.getitem
+    __setitem__ = indexing.setitem
+    # -- shapes given as arguments of their own: x.reshape(2, 3) as well as x.reshape((2, 3)) ------
+
+    def reshape(self, *shape: Any) -> Tensor:
+        return shaping.reshape(self, shaping.canonical_shape("reshape", shape))
+
+    def view(self, *shape: Any) -> Tensor:
+        """The same memory in another shape (or dtype); an error where that takes a copy."""
+        return shaping.view(self, *shape)
+
+    def permute(self, *dims: Any) -> Tensor:
+        return shaping.permute(self, shaping.canonical_shape("permute", dims))
+
+    def expand(self, *sizes: Any) -> Tensor:
+        return shaping.expand(self, shaping.canonical_shape("expand", sizes))
+
+    def repeat(self, *repeats: Any) -> Tensor:
+        return shaping.repeat(self, shaping.canonical_shape("repeat", repeats))
+
+    def tile(self, *dims: Any) -> Tensor:
+        return shaping.tile(self, shaping.canonical_shape("tile", dims))
+
+    def flip(self, *dims: Any) -> Tensor:
+        return shaping.flip(self, shaping.canonical_shape("flip", dims))
+
+    T = property(lambda self: shaping.t_all(self), doc="All dims reversed.")
+    mT = property(lambda self: shaping.transpose(self, -2, -1), doc="The last two dims exchanged.")
+    H = property(lambda self: shaping.t_all(self), doc="As T: real tensors are their own conjugate.")
+    mH = property(lambda self: shaping.transpose(self, -2, -1), doc="As mT: real tensors are their own conjugate.")
+
+
+def _is_device(name: Any) -> bool:
+    return isinstance(name, Device) or name.partition(":")[0] in ("cpu", "cuda")
+
+
+def _unpickled(cls: type[Tensor], array: Array, device: str, requires_grad: bool, attributes: dict[str, Any]) -> Tensor:
+    tensor = object.__new__(cls)
+    tensor.array = to_device(array, device)
+    tensor.node = None
+    tensor.__dict__.update(attributes)
+    return tensor.requires_grad_(requires_grad)
+
+
+# For each operator its operation and its spellings: r (reflected: `1 - x`), i (in place: `x -= 1`).
+OPERATORS = {
+    "add": ("_add", "ri"), "sub": ("_sub", "ri"), "mul": ("mul", "ri"), "truediv": ("_div", "ri"),
+    "floordiv": ("floor_divide", "ri"), "mod": ("remainder", "ri"), "pow": ("pow", "ri"), "matmul": ("matmul", "r"),
+    "and": ("bitwise_and", "ri"), "or": ("bitwise_or", "ri"), "xor": ("bitwise_xor", "ri"),
+    "lshift": ("bitwise_left_shift", "ri"), "rshift": ("bitwise_right_shift", "ri"),
+    "eq": ("eq", ""), "ne": ("ne", ""), "lt": ("lt", ""), "le": ("le", ""), "gt": ("gt", ""), "ge": ("ge", ""),
+    "pos": ("positive", ""), "neg": ("neg", ""), "abs": ("abs", ""), "invert": ("bitwise_not", ""),
+}  # fmt: skip
+
+
+def _bind() -> None:
+    for family in ops.FAMILIES:
+        for name in family.METHODS:
+            if name not in Tensor.__dict__:  # some stand in the class, for their arguments
+                setattr(Tensor, name, getattr(family, name))
+        for name in family.IN_PLACE:
+            setattr(Tensor, f"{name}_", in_place(getattr(family, name)))
+    for operator, (name, forms) in OPERATORS.items():
+        function = next((vars(family)[name] for family in ops.FAMILIES if name in vars(family)), None)
+        if function is None:
+            continue
+        setattr(Tensor, f"__{operator}__", _comparison(function) if operator in ("eq", "ne") else function)
+        if "r" in forms:
+            setattr(Tensor, f"__r{operator}__", _reflected(function))
+        if "i" in forms:
+            setattr(Tensor, f"__i{operator}__", in_place(function))
+
+
+def _reflected(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x, y: function(y, x)
+
+
+def _comparison(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`==` and `!=` answer for anything: a tensor is not equal to None or to a string."""
+    return lambda x, y: NotImplemented if y is None or isinstance(y, str) else function(x, y)
+
+
+_bind()
+results_are(Tensor)
