@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import as_array, is_array, namespace_of, owner_of
+from tinygrad_lite.arrays.quiet import enter as be_quiet
+from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.autograd.mode import enable_grad
 from tinygrad_lite.autograd.node import Leaf, Node, Traced, change_since, last_change, tick, traced
 from tinygrad_lite.autograd.primitive import Result, result_of
@@ -111,6 +113,18 @@ def walk(
         if not keep and saved:
             node.saved = None
     return found
+
+
+def _walk(roots: Any, keep: bool, create_graph: bool, targets: frozenset[Any] | None) -> dict[Any, Any]:
+    """`walk` under the modes it needs: rules on Tensors are recorded, and arithmetic is silent."""
+    token = be_quiet()
+    try:
+        if create_graph:
+            with enable_grad():
+                return walk(roots, keep=keep, create_graph=True, targets=targets)
+        return walk(roots, keep=keep, create_graph=False, targets=targets)
+    finally:
+        quiet_no_more(token)
 
 
 def _collect(roots: list[Any]) -> list[Any]:
@@ -354,8 +368,7 @@ def grad(
         allow_unused = materialize_grads
     keep = create_graph if retain_graph is None else retain_graph
     roots = _roots("grad", outputs, grad_outputs, create_graph)
-    with enable_grad():
-        found = walk(roots, keep=keep, create_graph=create_graph, targets=frozenset(t.node for t in inputs))
+    found = _walk(roots, keep, create_graph, frozenset(t.node for t in inputs))
     unused = [i for i, tensor in enumerate(inputs) if tensor.node not in found]
     if unused and not allow_unused:
         raise RuntimeError(
@@ -397,11 +410,7 @@ def backward(
             raise RuntimeError("backward: every one of inputs must be a Tensor that requires grad")
         targets = frozenset(t.node for t in inputs)
     roots = _roots("backward", tensors, grad_tensors, create_graph)
-    if create_graph:
-        with enable_grad():
-            found = walk(roots, keep=keep, create_graph=True, targets=targets)
-    else:
-        found = walk(roots, keep=keep, create_graph=False, targets=targets)
+    found = _walk(roots, keep, create_graph, targets)
     taken = {id(owner_of(g)): g for _, g in roots if not create_graph and is_array(g)}
     into = {leaf: leaf.tensor() for leaf in found} if inputs is None else {t.node: t for t in inputs}
     for node, g in found.items():

@@ -24,6 +24,8 @@ from typing import Any, Generic, ParamSpec, TypeVar
 import numpy as np
 
 from tinygrad_lite.arrays import as_array, device_of, is_array
+from tinygrad_lite.arrays.quiet import enter as be_quiet
+from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.autograd import node as _node
 from tinygrad_lite.autograd.mode import is_grad_enabled
 from tinygrad_lite.autograd.node import Node, Traced, register_view, tick
@@ -213,10 +215,13 @@ def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...]
                 values.append(argument)
             bit += bit
         # Run.
+        token = be_quiet()
         try:
             out = forward(*values)
         except (TypeError, ValueError, IndexError, RuntimeError, OverflowError) as error:
             raise _explained(self, values, error) from error
+        finally:
+            quiet_no_more(token)
         if keeps:
             out, *kept = out
         if not is_traced:
