@@ -328,9 +328,10 @@ def _starting_gradient(call: str, output: Any, gradient: Any, create_graph: bool
 
 def _roots(call: str, outputs: Any, gradients: Any, create_graph: bool) -> list[tuple[Any, Any]]:
     outputs = (outputs,) if isinstance(outputs, Traced) else tuple(outputs)
-    if gradients is None or isinstance(gradients, Traced):
-        gradients = (gradients,) * len(outputs) if gradients is None else (gradients,)
-    gradients = tuple(gradients)
+    if gradients is None:
+        gradients = (None,) * len(outputs)
+    elif not isinstance(gradients, (tuple, list)):
+        gradients = (gradients,)
     if len(gradients) != len(outputs):
         raise ValueError(f"{call}: got {len(outputs)} outputs but {len(gradients)} gradients for them")
     return [(o.node if isinstance(o, Traced) else None, _starting_gradient(call, o, g, create_graph)) for o, g in zip(outputs, gradients)]

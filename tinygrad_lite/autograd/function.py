@@ -195,14 +195,16 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
         if ctx._node is None:
             return returned
         gradients = returned if isinstance(returned, tuple) else (returned,)
-        return tuple(None if t is None else _Once.apply(t.requires_grad_()) for t in gradients)
+        # Whatever would differentiate these gradients, by the inputs or by g, must pass _Once.
+        on_the_way = [traced(None, parent) for parent in ctx._node.parents] + list(grads)
+        return tuple(None if t is None else _Once.apply(t, *on_the_way) for t in gradients)
 
     return wrapped
 
 
 class _Once(Function):
     @staticmethod
-    def forward(ctx: Any, x: Any) -> Any:
+    def forward(ctx: Any, x: Any, *on_the_way: Any) -> Any:
         return traced(x.array)
 
     @staticmethod

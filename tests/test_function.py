@@ -1,0 +1,190 @@
+"""Operations of the user's own."""
+
+from __future__ import annotations
+
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite.autograd import Function, grad, gradcheck, gradgradcheck, once_differentiable
+
+
+class Scale(Function):
+    @staticmethod
+    def forward(ctx, x, factor):
+        ctx.factor = factor
+        ctx.save_for_backward(x)
+        return x * x * factor
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return 2 * g * x * ctx.factor, None
+
+
+class Exp(Function):
+    @staticmethod
+    def forward(ctx, x):
+        y = tg.exp(x)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx, g):
+        (y,) = ctx.saved_tensors
+        return g * y
+
+
+class DivMod(Function):
+    @staticmethod
+    def forward(ctx, x, y):
+        ctx.save_for_backward(x, y)
+        return x * y, x + y
+
+    @staticmethod
+    def backward(ctx, g, h):
+        x, y = ctx.saved_tensors
+        return g * y + h, g * x + h
+
+
+def leaf(*values):
+    return tg.tensor(list(values), dtype=tg.float64, requires_grad=True)
+
+
+@pytest.mark.parametrize("function", [lambda x: Scale.apply(x, 3.0), Exp.apply, lambda x: DivMod.apply(x, x * 2)])
+def test_derivatives_of_both_orders(function):
+    x = leaf(0.3, -0.7)
+    assert gradcheck(function, x)
+    assert gradgradcheck(function, x)
+
+
+def test_a_result_without_gradient_counts_as_zero():
+    x, y = leaf(2.0), leaf(5.0)
+    product, _ = DivMod.apply(x, y)
+    assert [g.item() for g in grad(product, (x, y))] == [5, 2]
+
+
+def test_needs_input_grad_and_materialized_zeros():
+    seen = {}
+
+    class Seen(Function):
+        @staticmethod
+        def forward(ctx, x, y):
+            seen["needs"] = ctx.needs_input_grad
+            return x * 2, y * 2
+
+        @staticmethod
+        def backward(ctx, g, h):
+            seen["h"] = h.tolist()
+            return g * 2, None
+
+    x = leaf(1.0)
+    first, _ = Seen.apply(x, tg.ones(1, dtype=tg.float64))
+    first.backward()
+    assert seen == {"needs": (True, False), "h": [0.0]}
+
+
+def test_results_marked_as_not_differentiable():
+    class WithIndex(Function):
+        @staticmethod
+        def forward(ctx, x):
+            index = x * 0
+            ctx.mark_non_differentiable(index)
+            return x * 2, index
+
+        @staticmethod
+        def backward(ctx, g, _):
+            return g * 2
+
+    y, index = WithIndex.apply(leaf(1.0))
+    assert y.requires_grad and not index.requires_grad
+
+
+def test_setup_context_form():
+    class Cube(Function):
+        @staticmethod
+        def forward(x):
+            return x * x * x
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.save_for_backward(*inputs)
+
+        @staticmethod
+        def backward(ctx, g):
+            (x,) = ctx.saved_tensors
+            return 3 * g * x * x
+
+    assert gradgradcheck(Cube.apply, leaf(0.5))
+
+
+def test_once_differentiable_refuses_the_second_derivative():
+    class Once(Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        @once_differentiable
+        def backward(ctx, g):
+            return g * 2
+
+    x = leaf(1.0)
+    (g,) = grad(Once.apply(x) * x, x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        grad(g, x)
+
+
+class Wrong(Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+
+    @staticmethod
+    def backward(ctx, g):
+        return g.item()
+
+
+class TooFew(Function):
+    @staticmethod
+    def forward(ctx, x, y):
+        return x * y
+
+    @staticmethod
+    def backward(ctx, g):
+        return g
+
+
+def test_wrong_backwards_are_named():
+    with pytest.raises(TypeError, match="Wrong: backward returned float for argument 0"):
+        Wrong.apply(leaf(1.0)).backward()
+    with pytest.raises(RuntimeError, match="TooFew: backward returned 1 gradients for the 2 arguments"):
+        TooFew.apply(leaf(1.0), leaf(1.0)).backward()
+    with pytest.raises(TypeError, match="expected Tensors, got float"):
+
+        class Saves(Function):
+            @staticmethod
+            def forward(ctx, x):
+                ctx.save_for_backward(3.0)
+                return x
+
+        Saves.apply(leaf(1.0))
+
+
+def test_a_saved_tensor_changed_in_place_is_refused():
+    x = leaf(1.0) * 1.0
+    y = Scale.apply(x, 2.0)
+    x.mul_(3)
+    with pytest.raises(RuntimeError, match="saved by a Function was changed in place by mul_"):
+        y.backward()
+
+
+def test_it_is_not_recorded_under_no_grad():
+    with tg.no_grad():
+        assert not Exp.apply(leaf(1.0)).requires_grad
+
+
+def test_a_second_backward_is_refused_once_freed():
+    y = Exp.apply(leaf(1.0))
+    y.backward()
+    with pytest.raises(RuntimeError, match="Exp .* freed by an earlier backward"):
+        y.backward()
