@@ -1,0 +1,1 @@
+"""Training steps timed against peers: `python -m benchmarks --help`."""

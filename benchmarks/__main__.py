@@ -1,0 +1,118 @@
+"""Times one training step of each workload on each framework and prints medians and ratios.
+
+Every framework runs in a process of its own, and they take turns (A B C A B C ...), so that a
+machine whose speed drifts is fair to all. OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE, which some
+environments set for the sake of old builds of OpenBLAS, are unset: they halve NumPy's speed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from typing import Any
+
+from benchmarks.programs import WORKLOADS
+
+FRAMEWORKS = ("ours", "numpy", "pytorch", "jax")
+NEEDS = {"ours": "numpy", "numpy": "numpy", "pytorch": "torch", "jax": "jax"}
+
+
+def environment() -> dict[str, str]:
+    unset = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+    return {name: value for name, value in os.environ.items() if name not in unset}
+
+
+def installed(framework: str) -> bool:
+    probe = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({NEEDS[framework]!r}) is None)"
+    return subprocess.run([sys.executable, "-c", probe], check=False).returncode == 0
+
+
+def start(framework: str, workload: str, device: str) -> tuple[subprocess.Popen[str], list[float] | None]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.worker", framework, workload, device],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(),
+    )  # fmt: skip
+    return process, json.loads(answer(process))
+
+
+def answer(process: Any) -> str:
+    line = process.stdout.readline()
+    if not line:
+        raise SystemExit(f"a benchmark process ended early: {' '.join(process.args)}")
+    return line
+
+
+def measure(workload: str, frameworks: list[str], rounds: int, seconds: float, device: str) -> dict[str, list[float]]:
+    """Step times in seconds, by framework."""
+    running = {}
+    for framework in frameworks:
+        process, losses = start(framework, workload, device)
+        if losses is not None:
+            running[framework] = process
+            if not losses[-1] < losses[0]:
+                raise SystemExit(f"{framework} does not learn {workload}: losses {losses}")
+    times: dict[str, list[float]] = {framework: [] for framework in running}
+    for _ in range(rounds):
+        for framework, process in running.items():
+            process.stdin.write(f"{seconds}\n")
+            process.stdin.flush()
+            times[framework] += json.loads(answer(process))
+    for process in running.values():
+        process.stdin.close()
+        process.wait()
+    return times
+
+
+def report(workload: str, times: dict[str, list[float]]) -> None:
+    ours = statistics.median(times["ours"])
+    for framework, values in times.items():
+        median = statistics.median(values)
+        ratio = "" if framework == "ours" else f"   ours / {framework} = {ours / median:.2f}"
+        print(f"{workload:6} {framework:8} median {median * 1e6:9.1f} us   best {min(values) * 1e6:9.1f} us{ratio}")
+
+
+def import_times(rounds: int) -> None:
+    """Seconds from start to end of `python -c "import ..."`, less an empty program's."""
+
+    def seconds(code: str) -> float:
+        begin = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True, env=environment())
+        return time.perf_counter() - begin
+
+    names = ("pass", "import numpy", "import tinygrad_lite")
+    samples: dict[str, list[float]] = {name: [] for name in names}
+    for _ in range(rounds):
+        for name in names:
+            samples[name].append(seconds(name))
+    empty, numpy, ours = (statistics.median(samples[name]) for name in names)
+    print(f"import numpy {numpy - empty:.3f} s, import tinygrad_lite {ours - empty:.3f} s: ratio {(ours - empty) / (numpy - empty):.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("workloads", nargs="*", help=f"any of {', '.join(WORKLOADS)}, import (default: all)")
+    parser.add_argument("--against", nargs="*", default=list(FRAMEWORKS[1:]), help="peers; those not installed are left out")
+    parser.add_argument("--rounds", type=int, default=7, help="turns of each framework")
+    parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (then PyTorch is the only peer)")
+    options = parser.parse_args()
+    chosen = options.workloads or ["import", *WORKLOADS]
+    unknown = set(chosen) - {"import", *WORKLOADS}
+    if unknown:
+        parser.error(f"unknown workload {', '.join(sorted(unknown))}")
+    peers = [peer for peer in options.against if options.device == "cpu" or peer == "pytorch"]
+    frameworks = ["ours", *(peer for peer in peers if installed(peer))]
+    for workload in chosen:
+        if workload == "import":
+            import_times(options.rounds)
+        else:
+            report(workload, measure(workload, frameworks, options.rounds, options.seconds, options.device))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""The workloads, written once: the same program runs on tinygrad_lite and on PyTorch.
+
+Each function takes the library (`tinygrad_lite` or `torch`) and returns `step()`: forward, loss,
+backward, update, and the loss as a Python number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Step = Callable[[], float]
+
+
+def tiny(lib: Any, device: str) -> Step:
+    nn, draw = lib.nn, np.random.default_rng(0)
+    model = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 1)).to(device)
+    x, y = floats(lib, draw, device, 32, 2), floats(lib, draw, device, 32, 1)
+    optimizer = lib.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    return trained(lambda: nn.functional.mse_loss(model(x), y), optimizer)
+
+
+def mlp(lib: Any, device: str) -> Step:
+    nn, draw = lib.nn, np.random.default_rng(0)
+    model = nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 10)).to(device)
+    x, y = floats(lib, draw, device, 128, 784), classes(lib, draw, device, 10, 128)
+    optimizer = lib.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    return trained(lambda: nn.functional.cross_entropy(model(x), y), optimizer)
+
+
+def cnn(lib: Any, device: str) -> Step:
+    nn, draw = lib.nn, np.random.default_rng(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(1568, 10),
+    ).to(device)  # fmt: skip
+    x, y = floats(lib, draw, device, 64, 1, 28, 28), classes(lib, draw, device, 10, 64)
+    optimizer = lib.optim.Adam(model.parameters(), lr=1e-3)
+    return trained(lambda: nn.functional.cross_entropy(model(x), y), optimizer)
+
+
+def lstm(lib: Any, device: str) -> Step:
+    nn, draw = lib.nn, np.random.default_rng(0)
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm = nn.LSTM(64, 128, batch_first=True)
+            self.head = nn.Linear(128, 64)
+
+        def forward(self, x: Any) -> Any:
+            return self.head(self.lstm(x)[0])
+
+    model = Model().to(device)
+    x, y = floats(lib, draw, device, 32, 32, 64), classes(lib, draw, device, 64, 32 * 32)
+    optimizer = lib.optim.Adam(model.parameters(), lr=1e-3)
+    return trained(lambda: nn.functional.cross_entropy(model(x).reshape(-1, 64), y), optimizer)
+
+
+def gpt(lib: Any, device: str) -> Step:
+    nn, F, draw = lib.nn, lib.nn.functional, np.random.default_rng(0)
+    width, heads, length, batch, vocabulary, depth = 128, 4, 64, 16, 96, 4
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+            self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+            self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+        def forward(self, x: Any) -> Any:
+            b, t, c = x.shape
+            q, k, v = (part.view(b, t, heads, c // heads).transpose(1, 2) for part in self.qkv(self.norm1(x)).split(c, dim=2))
+            attended = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+            x = x + self.out(attended.transpose(1, 2).reshape(b, t, c))
+            return x + self.down(F.gelu(self.up(self.norm2(x))))
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.token, self.place = nn.Embedding(vocabulary, width), nn.Embedding(length, width)
+            self.blocks = nn.Sequential(*(Block() for _ in range(depth)))
+            self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, vocabulary)
+
+        def forward(self, tokens: Any) -> Any:
+            places = lib.arange(tokens.shape[1], device=device)
+            return self.head(self.norm(self.blocks(self.token(tokens) + self.place(places))))
+
+    model = Model().to(device)
+    x, y = classes(lib, draw, device, vocabulary, batch, length), classes(lib, draw, device, vocabulary, batch * length)
+    optimizer = lib.optim.AdamW(model.parameters(), lr=1e-3)
+    return trained(lambda: F.cross_entropy(model(x).view(-1, vocabulary), y), optimizer)
+
+
+def trained(loss_of: Callable[[], Any], optimizer: Any) -> Step:
+    def step() -> float:
+        optimizer.zero_grad()
+        loss = loss_of()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def floats(lib: Any, draw: np.random.Generator, device: str, *shape: int) -> Any:
+    return lib.from_numpy(draw.standard_normal(shape, dtype=np.float32)).to(device)
+
+
+def classes(lib: Any, draw: np.random.Generator, device: str, count: int, *shape: int) -> Any:
+    return lib.from_numpy(draw.integers(0, count, shape)).to(device)
+
+
+WORKLOADS = {"tiny": tiny, "mlp": mlp, "cnn": cnn, "lstm": lstm, "gpt": gpt}
