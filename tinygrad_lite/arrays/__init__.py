@@ -24,6 +24,7 @@ from tinygrad_lite.arrays.dtypes import (
     set_default_dtype,
 )
 from tinygrad_lite.arrays.memory import address_range, keep_freed_memory, owner_of, start_of
+from tinygrad_lite.arrays.products import column_sums, product, rows
 
 __all__ = [
     "Array",
@@ -32,6 +33,7 @@ __all__ = [
     "as_array",
     "as_dtype",
     "as_float",
+    "column_sums",
     "common_dtype",
     "cupy_or_explain",
     "default_float",
@@ -44,7 +46,9 @@ __all__ = [
     "namespace_of",
     "on_device",
     "owner_of",
+    "product",
     "promote",
+    "rows",
     "set_default_dtype",
     "start_of",
     "to_device",

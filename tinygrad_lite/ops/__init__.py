@@ -1,13 +1,13 @@
 """The operations, a file a family. A name's rule stands beside its forward function."""
 
-from tinygrad_lite.ops import arithmetic, comparison, creation, elementary, indexing, linalg, reduction, shape
+from tinygrad_lite.ops import arithmetic, comparison, creation, elementary, indexing, products, reduction, shape
 from tinygrad_lite.ops.arithmetic import *
 from tinygrad_lite.ops.comparison import *
 from tinygrad_lite.ops.creation import *
 from tinygrad_lite.ops.elementary import *
 from tinygrad_lite.ops.indexing import *
-from tinygrad_lite.ops.linalg import *
+from tinygrad_lite.ops.products import *
 from tinygrad_lite.ops.reduction import *
 from tinygrad_lite.ops.shape import *
 
-FAMILIES = (arithmetic, comparison, creation, elementary, indexing, linalg, reduction, shape)
+FAMILIES = (arithmetic, comparison, creation, elementary, indexing, products, reduction, shape)
