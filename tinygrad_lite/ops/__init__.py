@@ -1,13 +1,40 @@
 """The operations, a file a family. A name's rule stands beside its forward function."""
 
-from tinygrad_lite.ops import arithmetic, comparison, creation, elementary, indexing, products, reduction, shape
+from tinygrad_lite.ops import (
+    activation,
+    arithmetic,
+    comparison,
+    creation,
+    elementary,
+    indexing,
+    loss,
+    products,
+    reduction,
+    shape,
+    softmaxes,
+)
+from tinygrad_lite.ops.activation import *
 from tinygrad_lite.ops.arithmetic import *
 from tinygrad_lite.ops.comparison import *
 from tinygrad_lite.ops.creation import *
 from tinygrad_lite.ops.elementary import *
 from tinygrad_lite.ops.indexing import *
+from tinygrad_lite.ops.loss import *
 from tinygrad_lite.ops.products import *
 from tinygrad_lite.ops.reduction import *
 from tinygrad_lite.ops.shape import *
+from tinygrad_lite.ops.softmaxes import *
 
-FAMILIES = (arithmetic, comparison, creation, elementary, indexing, products, reduction, shape)
+FAMILIES = (
+    activation,
+    arithmetic,
+    comparison,
+    creation,
+    elementary,
+    indexing,
+    loss,
+    products,
+    reduction,
+    shape,
+    softmaxes,
+)
