@@ -439,6 +439,9 @@ class Tensor(Traced):
     def repeat(self, *repeats: Any) -> Tensor:
         return shaping.repeat(self, shaping.canonical_shape("repeat", repeats))
 
+    def where(self, condition: Tensor, other: Any) -> Tensor:
+        return ops.where(condition, self, other)
+
     def tile(self, *dims: Any) -> Tensor:
         return shaping.tile(self, shaping.canonical_shape("tile", dims))
 

@@ -21,6 +21,7 @@ from tinygrad_lite.arrays.dtypes import (
     get_default_dtype,
     is_floating,
     promote,
+    promoted,
     set_default_dtype,
 )
 from tinygrad_lite.arrays.memory import address_range, keep_freed_memory, owner_of, start_of
@@ -48,6 +49,7 @@ __all__ = [
     "owner_of",
     "product",
     "promote",
+    "promoted",
     "rows",
     "set_default_dtype",
     "start_of",

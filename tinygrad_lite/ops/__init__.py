@@ -3,11 +3,13 @@
 from tinygrad_lite.ops import (
     activation,
     arithmetic,
+    bitwise,
     comparison,
     creation,
     elementary,
     indexing,
     loss,
+    piecewise,
     products,
     reduction,
     shape,
@@ -15,11 +17,13 @@ from tinygrad_lite.ops import (
 )
 from tinygrad_lite.ops.activation import *
 from tinygrad_lite.ops.arithmetic import *
+from tinygrad_lite.ops.bitwise import *
 from tinygrad_lite.ops.comparison import *
 from tinygrad_lite.ops.creation import *
 from tinygrad_lite.ops.elementary import *
 from tinygrad_lite.ops.indexing import *
 from tinygrad_lite.ops.loss import *
+from tinygrad_lite.ops.piecewise import *
 from tinygrad_lite.ops.products import *
 from tinygrad_lite.ops.reduction import *
 from tinygrad_lite.ops.shape import *
@@ -28,11 +32,13 @@ from tinygrad_lite.ops.softmaxes import *
 FAMILIES = (
     activation,
     arithmetic,
+    bitwise,
     comparison,
     creation,
     elementary,
     indexing,
     loss,
+    piecewise,
     products,
     reduction,
     shape,

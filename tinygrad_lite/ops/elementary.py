@@ -5,11 +5,10 @@ from __future__ import annotations
 from tinygrad_lite.arrays import as_float, namespace_of
 from tinygrad_lite.autograd import primitive
 
-__all__ = ["cos", "exp", "log", "sin", "tanh"]
+__all__ = ["cos", "exp", "log", "log1p", "sigmoid", "sin", "tanh"]
 
 METHODS = __all__
-IN_PLACE: list[str] = ["exp", "log", "sin", "cos", "tanh"]
-
+IN_PLACE = __all__
 
 
 @primitive
@@ -60,3 +59,23 @@ def tanh(x):
 
 
 tanh.vjp(x=lambda g, out: g * (1 - out * out))
+
+
+@primitive
+def log1p(x):
+    """log(1 + x), exact for small x."""
+    x = as_float(x)
+    return namespace_of(x).log1p(x)
+
+
+log1p.vjp(x=lambda g, x: g / (1 + x))
+
+
+@primitive
+def sigmoid(x):
+    """1 / (1 + exp(-x))."""
+    x = as_float(x)
+    return 1 / (1 + namespace_of(x).exp(-x))
+
+
+sigmoid.vjp(x=lambda g, out: g * (1 - out) * out)
