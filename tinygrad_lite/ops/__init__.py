@@ -5,6 +5,7 @@ from tinygrad_lite.ops import (
     arithmetic,
     bitwise,
     comparison,
+    contraction,
     creation,
     elementary,
     indexing,
@@ -19,6 +20,7 @@ from tinygrad_lite.ops.activation import *
 from tinygrad_lite.ops.arithmetic import *
 from tinygrad_lite.ops.bitwise import *
 from tinygrad_lite.ops.comparison import *
+from tinygrad_lite.ops.contraction import *
 from tinygrad_lite.ops.creation import *
 from tinygrad_lite.ops.elementary import *
 from tinygrad_lite.ops.indexing import *
@@ -34,6 +36,7 @@ FAMILIES = (
     arithmetic,
     bitwise,
     comparison,
+    contraction,
     creation,
     elementary,
     indexing,
