@@ -7,6 +7,7 @@ from tinygrad_lite.ops import (
     comparison,
     contraction,
     creation,
+    cumulative,
     elementary,
     indexing,
     loss,
@@ -15,6 +16,7 @@ from tinygrad_lite.ops import (
     reduction,
     shape,
     softmaxes,
+    statistics,
 )
 from tinygrad_lite.ops.activation import *
 from tinygrad_lite.ops.arithmetic import *
@@ -22,6 +24,7 @@ from tinygrad_lite.ops.bitwise import *
 from tinygrad_lite.ops.comparison import *
 from tinygrad_lite.ops.contraction import *
 from tinygrad_lite.ops.creation import *
+from tinygrad_lite.ops.cumulative import *
 from tinygrad_lite.ops.elementary import *
 from tinygrad_lite.ops.indexing import *
 from tinygrad_lite.ops.loss import *
@@ -30,6 +33,7 @@ from tinygrad_lite.ops.products import *
 from tinygrad_lite.ops.reduction import *
 from tinygrad_lite.ops.shape import *
 from tinygrad_lite.ops.softmaxes import *
+from tinygrad_lite.ops.statistics import *
 
 FAMILIES = (
     activation,
@@ -38,6 +42,7 @@ FAMILIES = (
     comparison,
     contraction,
     creation,
+    cumulative,
     elementary,
     indexing,
     loss,
@@ -46,4 +51,5 @@ FAMILIES = (
     reduction,
     shape,
     softmaxes,
+    statistics,
 )

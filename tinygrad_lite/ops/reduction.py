@@ -1,46 +1,96 @@
-"""Reductions over some or all dims."""
+"""Reductions over some or all dims: sums, products, extremes, and what is true of any or all."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_dtype, is_floating
+from tinygrad_lite.arrays import as_array, as_dtype, as_float, namespace_of
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.ops.calling import canonical_dims, operation
-from tinygrad_lite.ops.shape import expand, to_dtype, unsqueeze_dims
+from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, operation
+from tinygrad_lite.ops.cumulative import product_of_others
+from tinygrad_lite.ops.elementary import exp
+from tinygrad_lite.ops.indexing import _getitem
+from tinygrad_lite.ops.shape import _expand, reshape, to_dtype
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
-__all__ = ["mean", "sum"]
+__all__ = ["all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "logsumexp", "max", "mean", "min", "prod", "sum"]
 
 METHODS = __all__
 IN_PLACE: list[str] = []
 
-
 Dims = int | tuple[int, ...] | None
 
 
+class ValuesIndices(NamedTuple):
+    """Chosen elements, and where along the dim they stood."""
+
+    values: Any
+    indices: Any
+
+
+class MinMax(NamedTuple):
+    """The smallest and the largest."""
+
+    min: Any
+    max: Any
+
+
+# -- dims ---------------------------------------------------------------------------------------
+
+
+def axes_of(name: str, dim: Dims, ndim: int) -> Any:
+    """`dim` as the arrays take it: None for all (also for a 0-d tensor), an int, or a tuple."""
+    if type(dim) is int and -ndim <= dim < ndim:
+        return dim if dim >= 0 else dim + ndim
+    return None if dim is None else canonical_dims(name, dim, ndim) or None
+
+
+def kept(shape: tuple[int, ...], axes: Any) -> tuple[int, ...]:
+    """`shape` with size 1 in the reduced dims."""
+    if type(axes) is int:
+        return (*shape[:axes], 1, *shape[axes + 1 :])
+    return tuple(1 if axes is None or i in axes else n for i, n in enumerate(shape))
+
+
+def count(shape: tuple[int, ...], axes: Any) -> int:
+    """How many elements a reduction over `axes` makes one of."""
+    if type(axes) is int:
+        return shape[axes]
+    return math.prod(shape if axes is None else [shape[i] for i in axes])
+
+
+def restored(g: Any, shape: tuple[int, ...], axes: Any) -> Any:
+    """A reduction's gradient (or result) repeated over the dims it was reduced over."""
+    return _expand(g if axes is None and not g.shape else reshape(g, kept(shape, axes)), shape)
+
+
+# -- sums and products --------------------------------------------------------------------------
+
+
 @primitive
-def _sum(x, dims, keepdim):
-    # Integers add up in int64, as in PyTorch; uint8 would stay unsigned in NumPy.
-    return x.sum(axis=dims, keepdims=keepdim, dtype=x.dtype if x.dtype.kind in "fc" else np.int64)
+def _sum(x, axes, keepdim):
+    # Integers add up in int64, as in PyTorch; uint8 would stay unsigned in NumPy. Half precision
+    # is added up in single.
+    kind = x.dtype.kind
+    if kind == "f" and x.itemsize > 2:
+        return x.sum(axis=axes, keepdims=keepdim)
+    if kind == "f":
+        return x.sum(axis=axes, keepdims=keepdim, dtype=np.float32).astype(x.dtype)
+    return x.sum(axis=axes, keepdims=keepdim, dtype=x.dtype if kind == "c" else np.int64)
 
 
-_sum.vjp(x=lambda g, x_shape, dims, keepdim: _restored(g, x_shape, dims, keepdim))
-
-
-def _restored(g: Any, shape: tuple[int, ...], dims: tuple[int, ...], keepdim: bool) -> Any:
-    """A reduction's gradient (or result) back over the dims it was reduced over."""
-    return expand(g if keepdim else unsqueeze_dims(g, dims), shape)
+_sum.vjp(x=lambda g, x_shape, axes: restored(g, x_shape, axes))
 
 
 @operation
 def sum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """The sum over `dim` (an int, several, or None for all).
+    """The sum over `dim` (an int, several, or None for all). Integers and bools add up in int64.
 
     >>> import tinygrad_lite as tg
     >>> tg.sum(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=0)
@@ -48,20 +98,260 @@ def sum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
     """
     if dtype is not None:
         x = to_dtype(x, as_dtype(dtype))
-    return _sum(x, canonical_dims("sum", dim, len(x.shape)), keepdim)
+    return _sum(x, axes_of("sum", dim, x.ndim), keepdim)
+
+
+@primitive
+def _mean(x, axes, keepdim):
+    n = count(x.shape, axes)
+    if x.itemsize > 2:
+        return x.sum(axis=axes, keepdims=keepdim) / n
+    return (x.sum(axis=axes, keepdims=keepdim, dtype=np.float32) / n).astype(x.dtype)
+
+
+# A primitive, for the mean is most programs' last step: as sum and division it cost half as much again.
+_mean.vjp(x=lambda g, x_shape, axes: restored(g * (1 / count(x_shape, axes)), x_shape, axes))
 
 
 @operation
 def mean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """The mean over `dim` (an int, several, or None for all) of a floating-point tensor."""
+    """The mean over `dim` (an int, several, or None for all) of a floating-point tensor; of
+    integers only with a floating-point `dtype`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.mean(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=1, keepdim=True)
+    tensor([[1.5000],
+            [3.5000]])
+    """
     if dtype is not None:
         x = to_dtype(x, as_dtype(dtype))
-    if not is_floating(x.dtype):
-        raise TypeError(f"mean: expected a floating-point tensor, got {x.dtype}; pass dtype=float32, say")
-    dims = canonical_dims("mean", dim, len(x.shape))
-    return _sum(x, dims, keepdim) / max(count(x.shape, dims), 1)
+    require_float("mean", x)
+    return _mean(x, axes_of("mean", dim, x.ndim), keepdim)
 
 
-def count(shape: tuple[int, ...], dims: tuple[int, ...]) -> int:
-    """How many elements a reduction over `dims` makes one of."""
-    return math.prod(shape[d] for d in dims)
+def require_float(name: str, x: Any) -> None:
+    if x.dtype.kind not in "fc":
+        raise TypeError(f"{name}: expected a floating-point tensor, got {x.dtype}")
+
+
+@primitive
+def _prod(x, axis, keepdim):
+    return x.prod(axis=axis, keepdims=keepdim, dtype=x.dtype if x.dtype.kind in "fc" else np.int64)
+
+
+_prod.vjp(x=lambda g, x, axis: restored(g, x.shape, axis) * product_of_others(x, axis))
+
+
+@operation
+def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The product over `dim` (None for all). Integers and bools multiply in int64.
+
+    The gradient is right where factors are zero, also the second one.
+    """
+    if dtype is not None:
+        x = to_dtype(x, as_dtype(dtype))
+    if isinstance(dim, tuple):
+        raise TypeError(f"prod: expected an int for dim, got {dim}")
+    return _prod(x, axes_of("prod", dim, x.ndim), keepdim)
+
+
+# -- extremes -----------------------------------------------------------------------------------
+
+
+def _check_not_empty(name: str, x: Any, axes: Any) -> None:
+    """A reduction that has no value for nothing refuses it."""
+    if not count(x.shape, axes):
+        what = "all dims" if axes is None else f"dim {axes}"
+        raise IndexError(f"{name}: nothing to choose from: the tensor of shape {tuple(x.shape)} has size 0 over {what}")
+
+
+@primitive
+def _amax(x, axes, keepdim):
+    return x.max(axis=axes, keepdims=keepdim)
+
+
+@primitive
+def _amin(x, axes, keepdim):
+    return x.min(axis=axes, keepdims=keepdim)
+
+
+def _shared_evenly(g: Any, x: Any, out: Any, axes: Any) -> Any:
+    """An extreme's gradient, in equal parts to the elements that attain it."""
+    shape = kept(x.shape, axes)
+    out = reshape(out, shape)
+    attained = x == out
+    if axes is None:  # max(): where the result is nan, the elements that are nan; amax(): nan to all
+        attained = attained + (x != x)
+    attained = to_dtype(attained, g.dtype)
+    return (reshape(g, shape) / _sum(attained, axes, True)) * attained
+
+
+_amax.vjp(x=lambda g, x, out, axes: _shared_evenly(g, x, out, axes))
+_amin.vjp(x=lambda g, x, out, axes: _shared_evenly(g, x, out, axes))
+
+
+@operation
+def amax(x: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) -> Tensor:
+    """The largest element over `dim` (an int, several, or () for all). Ties share the gradient evenly."""
+    dims = canonical_dims("amax", dim, x.ndim)
+    _check_not_empty("amax", x, dims)
+    return _amax(x, dims, keepdim)
+
+
+@operation
+def amin(x: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) -> Tensor:
+    """The smallest element over `dim` (an int, several, or () for all). Ties share the gradient evenly."""
+    dims = canonical_dims("amin", dim, x.ndim)
+    _check_not_empty("amin", x, dims)
+    return _amin(x, dims, keepdim)
+
+
+def aminmax(x: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
+    """The smallest and the largest element over `dim` (None for all), as `(min, max)`."""
+    return MinMax(amin(x, () if dim is None else dim, keepdim), amax(x, () if dim is None else dim, keepdim))
+
+
+@primitive
+def _argmax(x, axis, keepdim):
+    return _arg("argmax", x, axis, keepdim)
+
+
+@primitive
+def _argmin(x, axis, keepdim):
+    return _arg("argmin", x, axis, keepdim)
+
+
+def _arg(name: str, x: Any, axis: int | None, keepdim: bool) -> Any:
+    if not keepdim:
+        return getattr(x, name)(axis=axis)
+    return getattr(x, name)(axis=axis).reshape(kept(x.shape, axis))
+
+
+def _arg_checked(name: str, function: Any, x: Any, dim: Any, keepdim: bool) -> Any:
+    if x.dtype.kind == "b":
+        raise TypeError(f"{name}: expected numbers, got a bool tensor")
+    axis = None if dim is None else canonical_dim(name, dim, x.ndim)
+    axis = axis if x.ndim else None
+    _check_not_empty(name, x, axis)
+    return function(x, axis, keepdim)
+
+
+@operation
+def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Where the largest element stands along `dim` (None: in the flattened tensor); the first of several.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.argmax(tg.tensor([[1.0, 5.0, 5.0], [2.0, 0.0, 1.0]]), dim=1)
+    tensor([1, 0])
+    """
+    return _arg_checked("argmax", _argmax, x, dim, keepdim)
+
+
+@operation
+def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Where the smallest element stands along `dim` (None: in the flattened tensor); the first of several."""
+    return _arg_checked("argmin", _argmin, x, dim, keepdim)
+
+
+def picked(x: Any, indices: Any, axis: int, keepdim: bool) -> ValuesIndices:
+    """The elements of `x` at `indices` (which has size 1 along `axis`), and these indices."""
+    array = indices.array if isinstance(indices, Traced) else indices
+    xp = namespace_of(array)
+    grid = [xp.arange(n).reshape((-1,) + (1,) * (x.ndim - d - 1)) for d, n in enumerate(x.shape)]
+    grid = (*grid[:axis], array, *grid[axis + 1 :])
+    values = _getitem(x, grid)
+    if not keepdim:
+        shape = x.shape[:axis] + x.shape[axis + 1 :]
+        values, indices = reshape(values, shape), reshape(indices, shape)
+    return ValuesIndices(values, indices)
+
+
+def _extreme(name: str, x: Any, dim: Any, keepdim: bool) -> Any:
+    """max and min, which share their three forms."""
+    if dim is None:
+        _check_not_empty(name, x, None)
+        return (_amax if name == "max" else _amin)(x, None, keepdim)
+    axis = canonical_dim(name, dim, x.ndim)
+    if not x.ndim:
+        return ValuesIndices(_amax(x, (), False), _argmax(x, None, False))
+    _check_not_empty(name, x, axis)
+    return picked(x, (_argmax if name == "max" else _argmin)(x, axis, True), axis, keepdim)
+
+
+@operation
+def max(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
+    """Three forms: the largest element of all; along `dim`, a pair `(values, indices)`, of ties the
+    first; or, of two tensors, the larger of each pair (`maximum`).
+
+    Of all, ties share the gradient evenly; along a dim it goes to the element at the index returned.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.max(tg.tensor([[1.0, 5.0, 5.0], [2.0, 0.0, 1.0]]), dim=1)
+    ValuesIndices(values=tensor([5., 2.]), indices=tensor([1, 0]))
+    """
+    return _extreme("max", x, dim if other is None else other, keepdim)
+
+
+@operation
+def min(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
+    """As `max`, for the smallest."""
+    return _extreme("min", x, dim if other is None else other, keepdim)
+
+
+# -- what is true of any or all -----------------------------------------------------------------
+
+
+@primitive
+def _any(x, axes, keepdim):
+    return _truth(x.any(axis=axes, keepdims=keepdim), x)
+
+
+@primitive
+def _all(x, axes, keepdim):
+    return _truth(x.all(axis=axes, keepdims=keepdim), x)
+
+
+def _truth(out: Any, x: Any) -> Any:
+    return out.astype(x.dtype) if x.dtype == np.uint8 else out  # PyTorch's one exception
+
+
+@operation
+def any(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Whether any element over `dim` (an int, several, or None for all) is not zero."""
+    return _any(x, () if dim == () else axes_of("any", dim, x.ndim), keepdim)
+
+
+@operation
+def all(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Whether no element over `dim` (an int, several, or None for all) is zero."""
+    return _all(x, () if dim == () else axes_of("all", dim, x.ndim), keepdim)
+
+
+# -- sums of exponentials -----------------------------------------------------------------------
+
+
+@primitive
+def _logsumexp(x, axes, keepdim):
+    xp = namespace_of(x)
+    x = as_float(x)
+    if not x.size:
+        return xp.log(x.sum(axis=axes, keepdims=keepdim))
+    top = x.max(axis=axes, keepdims=True)
+    top = xp.where(xp.isfinite(top), top, top.dtype.type(0))
+    out = as_array(x - top)
+    out = xp.log(xp.exp(out, out=out).sum(axis=axes, keepdims=True)) + top
+    return out if keepdim else out.squeeze(axis=axes)
+
+
+_logsumexp.vjp(x=lambda g, x, out, axes: restored(g, x.shape, axes) * exp(x - out.reshape(kept(x.shape, axes))))
+
+
+@operation
+def logsumexp(x: Tensor, dim: int | tuple[int, ...], keepdim: bool = False) -> Tensor:
+    """`log(sum(exp(x)))` over `dim` (an int or several), without overflow.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.logsumexp(tg.tensor([1000.0, 0.0]), dim=0)
+    tensor(1000.)
+    """
+    return _logsumexp(x, axes_of("logsumexp", dim, x.ndim), keepdim)

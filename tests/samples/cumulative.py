@@ -1,0 +1,43 @@
+"""Samples for ops/cumulative.py."""
+
+import numpy as np
+
+from tests.check_op import sample
+
+draw = np.random.default_rng(12)
+x = draw.standard_normal((3, 5, 2))
+
+
+def running(name):
+    def reference(x, axis, reverse):
+        x = np.flip(x, axis) if reverse else x
+        out = getattr(np, name)(x, axis=axis)
+        return np.flip(out, axis) if reverse else out
+
+    return reference
+
+
+def shift(x, axis, by, fill):
+    out = np.roll(x, by, axis)
+    np.moveaxis(out, axis, 0)[0 if by > 0 else -1] = fill
+    return out
+
+
+def recurrence(a, b, axis, reverse):
+    h, previous = np.zeros(b.shape), 0.0
+    a, b, rows = np.moveaxis(a, axis, 0), np.moveaxis(b, axis, 0), np.moveaxis(h, axis, 0)
+    for t in range(len(b))[:: -1 if reverse else 1]:
+        previous = rows[t] = a[t] * previous + b[t]
+    return h
+
+
+zeros = x.copy()
+zeros[0, 1] = zeros[1, 1, 0] = zeros[1, 3, 0] = 0
+for axis in (0, 1, 2):
+    for reverse in (False, True):
+        sample("cumsum", x, axis, reverse, reference=running("cumsum"))
+        sample("cumprod", x, axis, reverse, reference=running("cumprod"))
+        sample("cumprod", zeros, axis, reverse, reference=running("cumprod"))
+        sample("recurrence", x, draw.standard_normal(x.shape), axis, reverse, reference=recurrence)
+    for by in (1, -1):
+        sample("shift", x, axis, by, 1, reference=shift)
