@@ -11,6 +11,7 @@ from tinygrad_lite.ops import (
     elementary,
     indexing,
     loss,
+    norms,
     piecewise,
     products,
     reduction,
@@ -28,6 +29,7 @@ from tinygrad_lite.ops.cumulative import *
 from tinygrad_lite.ops.elementary import *
 from tinygrad_lite.ops.indexing import *
 from tinygrad_lite.ops.loss import *
+from tinygrad_lite.ops.norms import *
 from tinygrad_lite.ops.piecewise import *
 from tinygrad_lite.ops.products import *
 from tinygrad_lite.ops.reduction import *
@@ -46,6 +48,7 @@ FAMILIES = (
     elementary,
     indexing,
     loss,
+    norms,
     piecewise,
     products,
     reduction,
