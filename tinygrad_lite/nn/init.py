@@ -1,0 +1,213 @@
+"""How parameters start. Every function fills the tensor it is given, in place, and returns it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from tinygrad_lite.autograd import no_grad
+from tinygrad_lite.nn import interim
+from tinygrad_lite.nn.interim import empty
+from tinygrad_lite.tensor import Tensor
+
+__all__ = [
+    "calculate_gain",
+    "constant_",
+    "dirac_",
+    "eye_",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "normal_",
+    "ones_",
+    "orthogonal_",
+    "scaled_normal_",
+    "sparse_",
+    "trunc_normal_",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+    "zeros_",
+]
+
+_GAINS = {"tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
+_LINEAR = ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "sigmoid")
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """The factor on the standard deviation that a nonlinearity asks for: sqrt(2) for relu, 5/3 for
+    tanh, sqrt(2 / (1 + param^2)) for leaky_relu (slope `param`, 0.01 by default), 3/4 for selu, else 1.
+    """
+    if nonlinearity in _LINEAR:
+        return 1
+    if nonlinearity in _GAINS:
+        return _GAINS[nonlinearity]
+    if nonlinearity == "leaky_relu":
+        if param is not None and (isinstance(param, bool) or not isinstance(param, (int, float))):
+            raise ValueError(f"calculate_gain: negative_slope {param!r} is not a number")
+        return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
+    raise ValueError(f"calculate_gain: unsupported nonlinearity {nonlinearity!r}")
+
+
+@no_grad()
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
+    """Uniform in [a, b)."""
+    return interim.uniform(tensor, a, b)
+
+
+@no_grad()
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
+    """Normal with the given mean and standard deviation."""
+    return interim.normal(tensor, mean, std)
+
+
+@no_grad()
+def trunc_normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator: Any = None
+) -> Tensor:
+    """Normal, drawn again until it lies in [a, b] (values, not multiples of std)."""
+
+    def cdf(x: float) -> float:
+        return (1 + math.erf(x / math.sqrt(2))) / 2
+
+    # The inverse of the distribution function, at uniform points between those of the bounds.
+    low, high = cdf((a - mean) / std), cdf((b - mean) / std)
+    tensor.uniform_(2 * low - 1, 2 * high - 1, generator=generator).erfinv_()
+    return tensor.mul_(std * math.sqrt(2)).add_(mean).clamp_(a, b)
+
+
+@no_grad()
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    return interim.filled(tensor, val)
+
+
+@no_grad()
+def ones_(tensor: Tensor) -> Tensor:
+    return interim.filled(tensor, 1)
+
+
+@no_grad()
+def zeros_(tensor: Tensor) -> Tensor:
+    return interim.filled(tensor, 0)
+
+
+@no_grad()
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity matrix: a Linear layer passes on as many features as it can."""
+    if tensor.ndim != 2:
+        raise ValueError(f"eye_: expected a matrix, got shape {tuple(tensor.shape)}")
+    tensor.zero_().diagonal().fill_(1)
+    return tensor
+
+
+@no_grad()
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """The identity for a convolution: each of `groups` groups passes on as many channels as it can."""
+    if tensor.ndim not in (3, 4, 5):
+        raise ValueError(f"dirac_: expected a weight of 3, 4 or 5 dimensions, got shape {tuple(tensor.shape)}")
+    if tensor.shape[0] % groups:
+        raise ValueError(f"dirac_: {tensor.shape[0]} output channels are not divisible into {groups} groups")
+    tensor.zero_()
+    size = tensor.shape[0] // groups
+    middle = tuple(n // 2 for n in tensor.shape[2:])
+    for group in range(groups):
+        for d in range(min(size, tensor.shape[1])):
+            tensor[(group * size + d, d, *middle)] = 1
+    return tensor
+
+
+def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
+    """How many inputs an output has, and how many outputs an input: of a weight (out, in, *kernel)."""
+    if tensor.ndim < 2:
+        raise ValueError(f"fan in and fan out need a tensor of at least 2 dimensions, got shape {tuple(tensor.shape)}")
+    field = math.prod(tensor.shape[2:])
+    return tensor.shape[1] * field, tensor.shape[0] * field
+
+
+def _fan(tensor: Tensor, mode: str) -> int:
+    mode = mode.lower()
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"mode {mode!r} not supported, please use one of 'fan_in', 'fan_out'")
+    return _calculate_fan_in_and_fan_out(tensor)[mode == "fan_out"]
+
+
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
+    """Uniform with variance gain^2 2 / (fan_in + fan_out) (Glorot and Bengio, 2010)."""
+    bound = gain * math.sqrt(6 / sum(_calculate_fan_in_and_fan_out(tensor)))
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
+    """Normal with variance gain^2 2 / (fan_in + fan_out) (Glorot and Bengio, 2010)."""
+    return normal_(tensor, 0, gain * math.sqrt(2 / sum(_calculate_fan_in_and_fan_out(tensor))), generator)
+
+
+def kaiming_uniform_(
+    tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Any = None
+) -> Tensor:
+    """Uniform with variance gain^2 / fan (He et al., 2015); `a` is the slope of a leaky_relu."""
+    if not tensor.numel():
+        return tensor
+    bound = calculate_gain(nonlinearity, a) * math.sqrt(3 / _fan(tensor, mode))
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def kaiming_normal_(
+    tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Any = None
+) -> Tensor:
+    """Normal with variance gain^2 / fan (He et al., 2015); `a` is the slope of a leaky_relu."""
+    if not tensor.numel():
+        return tensor
+    return normal_(tensor, 0, calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode)), generator)
+
+
+def scaled_normal_(tensor: Tensor, sigma: float = 1.0, generator: Any = None) -> Tensor:
+    """Normal with standard deviation sigma / sqrt(fan_in), for sigma between about 1 and 3 (lecture
+    item 53): the sum over an output's inputs then has standard deviation sigma."""
+    return normal_(tensor, 0, sigma / math.sqrt(_calculate_fan_in_and_fan_out(tensor)[0]), generator)
+
+
+@no_grad()
+def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tensor:
+    """`gain` times a random matrix with orthonormal rows or columns; dims past the first are flattened.
+
+    Drawn evenly among all such matrices (Saxe et al., 2013): Q of a normal matrix, with the signs of R.
+    """
+    if tensor.ndim < 2:
+        raise ValueError(f"orthogonal_: expected at least 2 dimensions, got shape {tuple(tensor.shape)}")
+    if not tensor.numel():
+        return tensor
+    from tinygrad_lite.ops.linalg import qr
+
+    rows = tensor.shape[0]
+    columns = tensor.numel() // rows
+    flat = empty((rows, columns), dtype=tensor.dtype, device=tensor.device).normal_(0, 1, generator=generator)
+    q, r = qr(flat.mT if rows < columns else flat)
+    q = q * r.diagonal().sign()
+    return tensor.copy_((q.mT if rows < columns else q).reshape(tensor.shape)).mul_(gain)
+
+
+@no_grad()
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any = None) -> Tensor:
+    """Normal, with a fraction `sparsity` of each column set to 0 (Martens, 2010)."""
+    if tensor.ndim != 2:
+        raise ValueError(f"sparse_: expected a matrix, got shape {tuple(tensor.shape)}")
+    rows, columns = tensor.shape
+    tensor.normal_(0, std, generator=generator)
+    order = empty(tensor.shape, device=tensor.device).uniform_(0, 1, generator=generator).argsort(0)
+    return tensor.scatter_(0, order[: math.ceil(sparsity * rows)], 0)
+
+
+def _renamed(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def old_name(*args: Any, **kwargs: Any) -> Tensor:
+        return function(*args, **kwargs)
+
+    old_name.__name__ = function.__name__.rstrip("_")
+    old_name.__doc__ = f"`{function.__name__}` under the name it had in old programs."
+    return old_name
+
+
+uniform, normal, constant, eye, dirac = map(_renamed, (uniform_, normal_, constant_, eye_, dirac_))
+xavier_uniform, xavier_normal = map(_renamed, (xavier_uniform_, xavier_normal_))
+kaiming_uniform, kaiming_normal = map(_renamed, (kaiming_uniform_, kaiming_normal_))
+orthogonal, sparse = map(_renamed, (orthogonal_, sparse_))

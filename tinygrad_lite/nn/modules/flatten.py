@@ -1,0 +1,37 @@
+"""Layers that only reshape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_lite.nn.modules.settings import Configured
+from tinygrad_lite.tensor import Tensor
+
+__all__ = ["Flatten", "Unflatten"]
+
+
+class Flatten(Configured):
+    """Dims start_dim to end_dim as one; by default all but the first."""
+
+    shown = "start_dim end_dim"
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1):
+        super().__init__(locals())
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input.flatten(self.start_dim, self.end_dim)
+
+
+class Unflatten(Configured):
+    """Dim `dim` as several, of the sizes `unflattened_size`."""
+
+    shown = "dim unflattened_size"
+
+    def __init__(self, dim: int, unflattened_size: Any):
+        sizes = unflattened_size if isinstance(unflattened_size, (tuple, list)) else ()
+        if not isinstance(dim, int) or not sizes or not all(isinstance(n, int) for n in sizes):
+            raise TypeError(f"Unflatten: expected an int for dim and ints for unflattened_size, got {dim!r} and {unflattened_size!r}")
+        super().__init__(locals())
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input.unflatten(self.dim, self.unflattened_size)

@@ -1,0 +1,35 @@
+"""What the many small modules share: they are their settings and a function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tinygrad_lite.nn.modules.module import Module
+
+__all__: list[str] = []
+
+
+class Configured(Module):
+    """A module that keeps the arguments of its constructor as attributes.
+
+        class LeakyReLU(Configured):
+            shown = "negative_slope inplace"
+
+            def __init__(self, negative_slope: float = 0.01, inplace: bool = False):
+                super().__init__(locals())
+
+    `shown` names those that stand in the repr (`inplace` only where it is True).
+    """
+
+    shown = ""
+
+    def __init__(self, arguments: Mapping[str, Any] | None = None):
+        super().__init__()
+        for name, value in (arguments or {}).items():
+            if name not in ("self", "__class__"):
+                setattr(self, name, value)
+
+    def extra_repr(self) -> str:
+        shown = ((name, getattr(self, name)) for name in self.shown.split())
+        return ", ".join(f"{name}={value!r}" for name, value in shown if name != "inplace" or value)

@@ -1,0 +1,57 @@
+"""Tensors that a Module takes notice of when they are assigned to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_lite.arrays import Array
+from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.tensor import Tensor
+
+__all__ = ["Buffer", "Parameter"]
+
+
+class Parameter(Tensor):
+    """A tensor to be trained: as an attribute of a Module it is one of its parameters.
+
+    It shows the memory of `data`. Results of operations on it are plain Tensors.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: Tensor | None = None, requires_grad: bool = True):
+        self.array = _array_of("Parameter", data)
+        self.node = None
+        if requires_grad:
+            self.requires_grad_()
+
+    def __deepcopy__(self, memo: dict[Any, Any]) -> Parameter:
+        """A parameter with the same values; the gradient is left behind."""
+        if id(self) not in memo:
+            memo[id(self)] = type(self)(Tensor(self.array), self.requires_grad)  # Tensor() copies
+        return memo[id(self)]
+
+    def __repr__(self) -> str:
+        return f"Parameter containing:\n{super().__repr__()}"
+
+
+class Buffer(Tensor):
+    """A tensor that is part of a Module's state but not trained: assigning it registers a buffer.
+
+    `persistent=False` keeps it out of the state_dict.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: Tensor | None = None, *, persistent: bool = True):
+        self.array = _array_of("Buffer", data)
+        self.node = None
+        self.persistent = persistent
+
+
+def _array_of(name: str, data: Tensor | None) -> Array:
+    if data is None:
+        return Tensor().array
+    if not isinstance(data, Traced):
+        raise TypeError(f"{name}: expected a Tensor, got {type(data).__name__}")
+    return data.array
