@@ -192,7 +192,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
     """Normal, with a fraction `sparsity` of each column set to 0 (Martens, 2010)."""
     if tensor.ndim != 2:
         raise ValueError(f"sparse_: expected a matrix, got shape {tuple(tensor.shape)}")
-    rows, columns = tensor.shape
+    rows = tensor.shape[0]
     tensor.normal_(0, std, generator=generator)
     order = empty(tensor.shape, device=tensor.device).uniform_(0, 1, generator=generator).argsort(0)
     return tensor.scatter_(0, order[: math.ceil(sparsity * rows)], 0)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_lite.nn import functional as F
+from tinygrad_lite.nn.interim import full
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.modules.settings import Configured
 from tinygrad_lite.nn.parameter import Parameter
-from tinygrad_lite.nn.interim import full
 from tinygrad_lite.tensor import Tensor
 
 __all__ = [
-    "CELU", "ELU", "GELU", "GLU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "LeakyReLU", "LogSigmoid",
-    "LogSoftmax", "Mish", "PReLU", "RReLU", "ReLU", "ReLU6", "SELU", "SiLU", "Sigmoid", "Softmax", "Softmax2d",
+    "CELU", "ELU", "GELU", "GLU", "SELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "LeakyReLU",
+    "LogSigmoid", "LogSoftmax", "Mish", "PReLU", "RReLU", "ReLU", "ReLU6", "SiLU", "Sigmoid", "Softmax", "Softmax2d",
     "Softmin", "Softplus", "Softshrink", "Softsign", "Tanh", "Tanhshrink", "Threshold",
 ]  # fmt: skip
 

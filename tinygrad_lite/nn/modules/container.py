@@ -327,7 +327,7 @@ class ParameterDict(Module):
         return self[key]
 
     def get(self, key: str, default: Any = None) -> Any:
-        return self[key] if key in self else default
+        return self[key] if key in self else default  # noqa: SIM401
 
     def clear(self) -> None:
         for key in list(self):

@@ -30,7 +30,7 @@ class Unflatten(Configured):
     def __init__(self, dim: int, unflattened_size: Any):
         sizes = unflattened_size if isinstance(unflattened_size, (tuple, list)) else ()
         if not isinstance(dim, int) or not sizes or not all(isinstance(n, int) for n in sizes):
-            raise TypeError(f"Unflatten: expected an int for dim and ints for unflattened_size, got {dim!r} and {unflattened_size!r}")
+            raise TypeError(f"Unflatten: expected an int dim and int sizes, got {dim!r} and {unflattened_size!r}")
         super().__init__(locals())
 
     def forward(self, input: Tensor) -> Tensor:

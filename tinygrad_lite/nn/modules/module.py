@@ -8,7 +8,6 @@ would register whether it is a "parameter", a "buffer" or a "module", in the ord
 
 from __future__ import annotations
 
-import functools
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any, TypeVar
