@@ -6,6 +6,7 @@ which is as much as a small operation costs in all; setting the variable itself 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -27,9 +28,5 @@ except ImportError:  # an arrangement of NumPy's own, which may change
         token.__exit__(None, None, None)
 
 else:
-    _silent = _make_extobj(all="ignore")
-    _set = _extobj_contextvar.set
+    enter = functools.partial(_extobj_contextvar.set, _make_extobj(all="ignore"))
     leave = _extobj_contextvar.reset
-
-    def enter() -> Any:
-        return _set(_silent)

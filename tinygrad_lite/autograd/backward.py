@@ -37,14 +37,15 @@ def walk(
     order = _collect([node for node, _ in roots])
     if targets is not None:
         order = _leading_to(order, targets)
-    on_the_way = set(order)
-    # `owned`: gradients whose array this walk made itself as a sum, and may add into.
+    on_the_way = None if targets is None else set(order)
+    # `owned`: the sums that this walk made itself, whose arrays it may add into.
     gradients: dict[Any, Any] = {}
     owned: set[Any] = set()
     for node, cotangent in roots:
-        if node in on_the_way:
-            _arrive(gradients, owned, node, cotangent, create_graph)
+        known = gradients.get(node)
+        gradients[node] = cotangent if known is None else known + cotangent
     found: dict[Any, Any] = {}
+    changed = last_change()
 
     while order:
         node = order.pop()
@@ -53,52 +54,43 @@ def walk(
             continue
         if node.hooks:
             g = _run_hooks(node, g, create_graph)
-        if targets is None:
-            if type(node) is Leaf:
-                found[node] = g
-                continue
-        elif node in targets:
+            changed = last_change()
+        if type(node) is Leaf:
             found[node] = g
-            if type(node) is Leaf:
-                continue
-        plan = node.plan
-        parents = node.parents
-        if type(plan) is Result:
-            _arrive_in_part(gradients, node, g, create_graph)
             continue
-        if type(g) is list:
-            g = _completed(node, g, create_graph)
+        if targets is not None and node in targets:
+            found[node] = g
+        plan = node.plan
+        if type(plan) is Result:
+            _arrive_in_part(gradients, node, g)
+            continue
         saved = node.saved
         if saved is None:
-            raise RuntimeError(
-                f"backward: the values saved by {node.name} (entry {node.index}) were freed by an earlier backward; "
-                "pass retain_graph=True to that one to go through the graph twice"
-            )
-        if node.index < last_change():
+            raise _freed(node)
+        if node.index < changed:
             _check_unchanged(node)
         if create_graph:
             saved = rebuilt(node)
-        if plan.fused is not None:
-            contributions = _fused(node, g, saved, create_graph)
-        else:
-            contributions = None
-        for k, (rule, where) in enumerate(plan.rules):
-            parent = parents[k]
-            if parent not in on_the_way:
+        if type(g) is list:
+            g = _completed(node, g, create_graph)
+        contributions = None if plan.fused is None else _fused(node, g, saved, create_graph)
+        parents = iter(node.parents)
+        for rule, where in plan.rules:
+            parent = next(parents)
+            if on_the_way is not None and parent not in on_the_way:
                 continue
             if contributions is not None:
-                gradient = contributions[rule]
-                if gradient is None:
+                if (gradient := contributions[rule]) is None:
                     continue
             elif where is None:
                 gradient = rule(g, *saved)
             else:
-                gradient = rule(g, *[saved[i] for i in where])
+                gradient = rule(g, *where(saved))
             # Broadcasting undone, and the input's dtype restored, for every rule at once.
             if gradient.shape != parent.shape:
                 gradient = sum_to_shape(gradient, parent.shape)
-            if gradient.dtype != parent.dtype:
-                gradient = gradient.to(parent.dtype) if isinstance(gradient, Traced) else gradient.astype(parent.dtype)
+            if gradient.dtype is not parent.dtype and gradient.dtype != parent.dtype:
+                gradient = gradient.to(parent.dtype) if create_graph else gradient.astype(parent.dtype)
             # The sum of what arrives. The first sum is a new array, later ones go into it.
             known = gradients.get(parent)
             if known is None:
@@ -130,13 +122,14 @@ def _walk(roots: Any, keep: bool, create_graph: bool, targets: frozenset[Any] | 
 def _collect(roots: list[Any]) -> list[Any]:
     """Every entry that `roots` depend on, oldest first."""
     seen = set(roots)
-    stack = list(seen)
-    while stack:
-        for parent in stack.pop().parents:
+    order = list(seen)
+    for node in order:  # grows as it is gone through
+        for parent in node.parents:
             if parent not in seen:
                 seen.add(parent)
-                stack.append(parent)
-    return sorted(seen, key=_by_index)
+                order.append(parent)
+    order.sort(key=_by_index)
+    return order
 
 
 def _leading_to(order: list[Any], targets: frozenset[Any]) -> list[Any]:
@@ -150,12 +143,7 @@ def _leading_to(order: list[Any], targets: frozenset[Any]) -> list[Any]:
     return result
 
 
-def _arrive(gradients: dict[Any, Any], owned: set[Any], node: Any, gradient: Any, create_graph: bool) -> None:
-    known = gradients.get(node)
-    gradients[node] = gradient if known is None else known + gradient
-
-
-def _arrive_in_part(gradients: dict[Any, Any], result: Node, g: Any, create_graph: bool) -> None:
+def _arrive_in_part(gradients: dict[Any, Any], result: Node, g: Any) -> None:
     """Put the gradient of one of several results in its place among the others'."""
     (node,) = result.parents
     place = result.plan.place  # type: ignore[attr-defined]
@@ -180,7 +168,7 @@ def _fused(node: Node, g: Any, saved: Any, create_graph: bool) -> Sequence[Any]:
     plan = node.plan
     if create_graph and plan.primitive.composition is not None:
         return _replayed(node, g, saved)
-    return plan.fused(g, *saved[: len(plan.primitive.fused_names)])
+    return plan.fused(g, *plan.fused_where(saved))
 
 
 def _replayed(node: Node, g: Any, saved: Any) -> list[Any]:
@@ -195,7 +183,7 @@ def _replayed(node: Node, g: Any, saved: Any) -> list[Any]:
             arguments.append(named[name])
     # The walk below must end at this node's inputs, and its results must still depend on them:
     # each needed input goes through an entry of its own.
-    inputs = {i: through(arguments[i]) for i, _ in plan.rules}
+    inputs = {i: through(arguments[i]) for i in plan.wanted}
     for i, tensor in inputs.items():
         arguments[i] = tensor
     with enable_grad():
@@ -217,6 +205,7 @@ class _Through:
     fused = None
     names: tuple[()] = ()
     rules = ((lambda g: g, None),)
+    wanted = (0,)
 
 
 _through = _Through()
@@ -256,6 +245,13 @@ def rebuilt(node: Node) -> list[Any]:
         return traced(value) if is_array(value) else value
 
     return [tensor(name, value) for name, value in zip(plan.names, node.saved)]
+
+
+def _freed(node: Node) -> RuntimeError:
+    return RuntimeError(
+        f"backward: the values saved by {node.name} (entry {node.index}) were freed by an earlier backward; "
+        "pass retain_graph=True to that one to go through the graph twice"
+    )
 
 
 def _check_unchanged(node: Node) -> None:
@@ -313,6 +309,8 @@ def _starting_gradient(call: str, output: Any, gradient: Any, create_graph: bool
                 f"{call}: grad can be implicitly created only for scalar outputs, and this one has shape {array.shape}; "
                 "sum() it, or pass the gradient"
             )
+        if type(array) is np.ndarray and not array.ndim and not create_graph:
+            return array.dtype.type(1)  # 0.2 us; np.ones_like takes 2
         ones = namespace_of(array).ones_like(array)
         return traced(ones) if create_graph else ones
     if not isinstance(gradient, Traced):
@@ -438,10 +436,10 @@ def accumulate(tensor: Any, g: Any, taken: dict[int, Any]) -> None:
 def _unshared(g: Any, taken: dict[int, Any]) -> Any:
     """`g` as an array that nobody else holds. A rule may have returned one array for two inputs,
     or a view of the gradient that came in."""
-    if not isinstance(g, np.ndarray):
+    if type(g) is not np.ndarray:
         g = as_array(g)
-    owner = owner_of(g)
-    if id(owner) in taken or not (g is owner or (g.size == owner.size and g.flags.c_contiguous)) or not g.flags.writeable:
+    owner = g if g.base is None else owner_of(g)
+    if id(owner) in taken or g.size != owner.size or not g.flags.c_contiguous or not g.flags.writeable:
         return g.copy()
     taken[id(owner)] = owner
     return g

@@ -149,7 +149,6 @@ def _recorded(cls: type[Function], ctx: Context, args: tuple[Any, ...], results:
 class _NoArguments:
     arguments: tuple[()] = ()
     star_name = None
-    fused_names = ("ctx",)
     composition = None
 
 
@@ -158,6 +157,7 @@ class _FunctionPlan:
 
     primitive = _NoArguments
     names = ("ctx",)
+    fused_where = staticmethod(tuple)
     wanted: tuple[()] = ()
 
     def __init__(self, cls: type[Function], needs: tuple[bool, ...], several: bool):

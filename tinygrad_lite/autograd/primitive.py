@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
@@ -41,58 +42,54 @@ ALIASES = {"input": "x", "self": "x", "other": "y", "axis": "dim", "keepdims": "
 
 class Plan:
     """What to do for one subset of the inputs that need a gradient: worked out when that subset
-    is first seen, so that recording an operation only follows it."""
+    is first seen, so that recording an operation and walking back only follow it."""
 
-    __slots__ = ("fused", "keep", "name", "names", "primitive", "rules", "select", "shapes", "wanted")
+    __slots__ = ("fused", "fused_where", "keep", "name", "names", "primitive", "rules", "select", "shapes", "wanted")
 
     def __init__(self, primitive: Primitive[..., Any], mask: int, count: int):
         self.primitive = primitive
         self.name = primitive.name
-        arguments = primitive.arguments
         star = primitive.star
-        positions = [i for i in range(count) if mask >> i & 1]  # the inputs that have a node
-        argument_of = {i: arguments[i if star is None else min(i, star)] for i in positions}
-        wanted = [i for i in positions if argument_of[i] in primitive.differentiable]
-        self.wanted = wanted  # the places of the arguments that the parents belong to
+        argument_of = [primitive.arguments[i if star is None else min(i, star)] for i in range(count)]
+        on_tape = [i for i in range(count) if mask >> i & 1]
+        # The places of the arguments that get a gradient, in the order of the node's parents.
+        self.wanted = [i for i in on_tape if argument_of[i] in primitive.differentiable]
         # Which of the nodes met on the way are parents; None: all of them.
-        self.select = None if wanted == positions else [positions.index(i) for i in wanted]
+        self.select = None if self.wanted == on_tape else [on_tape.index(i) for i in self.wanted]
+
+        rules = [primitive.rules[argument_of[i]] for i in self.wanted] if primitive.fused is None else []
+        named = [*primitive.fused_names, *(name for _, names in rules for name in names)]
+        if primitive.composition is not None:  # it is replayed for second derivatives, and takes every argument
+            named += primitive.arguments
+        is_shape = {n: n.endswith("_shape") and n not in primitive.value_names for n in named}
+        self.names = [n for n in is_shape if not is_shape[n]] + [n for n in is_shape if is_shape[n]]
+        places = primitive.value_names.index
+        self.keep = picker([places(n) for n in self.names if not is_shape[n]])
+        self.shapes = [places(n.removesuffix("_shape")) for n in self.names if is_shape[n]]
+
+        # For each parent its rule, and what picks the rule's arguments from the saved values
+        # (None: all of them, in order). A fused rule is in the place of them all.
+        self.rules: list[Any] = []
+        for i, (rule, names) in zip(self.wanted, rules):
+            if argument_of[i] == primitive.star_name:
+                rule = functools.partial(_star_rule, rule, i - star)
+            self.rules.append((rule, None if names == tuple(self.names) else picker([self.names.index(n) for n in names])))
+        self.fused: Any = None
         if primitive.fused is not None:
-            # A composition is replayed for second derivatives, which takes every argument.
-            replayed = primitive.arguments if primitive.composition is not None else ()
-            self.names = list(dict.fromkeys((*primitive.fused_names, *replayed)))
-            needs = tuple(i in wanted for i in range(count))
-            self.fused: Any = functools.partial(primitive.fused, needs)
-            self.rules: list[Any] = [(i, None) for i in wanted]
-        else:
-            self.names = list(dict.fromkeys(n for i in wanted for n in primitive.rules[argument_of[i]][1]))
-            self.fused = None
-            self.rules = []
-            for i in wanted:
-                rule, names = primitive.rules[argument_of[i]]
-                if argument_of[i] == primitive.star_name:
-                    rule = functools.partial(_star_rule, rule, i - star)
-                where = [self.names.index(n) for n in names]
-                self.rules.append((rule, None if where == list(range(len(self.names))) else where))
-        self.keep, self.shapes = self._recipe()
+            self.fused = functools.partial(primitive.fused, tuple(i in self.wanted for i in range(count)))
+            self.fused_where = picker([self.names.index(n) for n in primitive.fused_names])
+            self.rules = [(i, None) for i in self.wanted]
 
-    def _recipe(self) -> tuple[list[int], list[int]]:
-        """Where the kept values stand among (arguments..., out, kept...), and of which argument
-        only the shape is kept. Shapes come last in `names`."""
-        whole = [n for n in self.names if not self._is_shape(n)]
-        shapes = [n for n in self.names if self._is_shape(n)]
-        order = whole + shapes
-        if order != self.names:
-            moved = [order.index(n) for n in self.names]
-            self.rules = [
-                (rule, [moved[w] for w in (range(len(order)) if where is None else where)])
-                for rule, where in self.rules
-            ]
-            self.names = order
-        names = self.primitive.value_names
-        return [names.index(n) for n in whole], [names.index(n.removesuffix("_shape")) for n in shapes]
 
-    def _is_shape(self, name: str) -> bool:
-        return name.endswith("_shape") and name not in self.primitive.value_names
+def picker(places: list[int]) -> Callable[[Any], Any]:
+    """What takes the values at `places` out of a sequence, as a sequence, in C."""
+    if len(places) == 1:
+        return itemgetter(slice(places[0], places[0] + 1))
+    return itemgetter(*places) if places else _nothing
+
+
+def _nothing(values: Any) -> tuple[()]:
+    return ()
 
 
 def _star_rule(rule: Callable[..., Any], i: int, g: Any, *saved: Any) -> Any:
@@ -280,10 +277,8 @@ def record(plan: Plan, parents: list[Any], values: Any, shape: Any, dtype: Any) 
     node = _node._new(Node)
     node.plan = plan
     node.parents = parents if plan.select is None else [parents[i] for i in plan.select]
-    saved = [values[i] for i in plan.keep]
-    if plan.shapes:
-        saved += [_shape(values[i]) for i in plan.shapes]
-    node.saved = saved
+    saved = plan.keep(values)
+    node.saved = (*saved, *[_shape(values[i]) for i in plan.shapes]) if plan.shapes else saved
     node.index = tick()
     node.shape = shape
     node.dtype = dtype
