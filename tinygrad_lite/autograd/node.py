@@ -92,20 +92,19 @@ class Leaf:
 
 # -- results ------------------------------------------------------------------------------------
 
-_new = object.__new__
-_class: type[Traced] = Traced
+result_class: type[Traced] = Traced
 
 
 def results_are(tensor_class: type[Traced]) -> None:
     """Name the class of every recorded result. `tensor.py` calls this once; it is how operators
     and methods reach the engine's results without the engine importing them."""
-    global _class
-    _class = tensor_class
+    global result_class
+    result_class = tensor_class
 
 
 def traced(array: Any, node: Node | Leaf | None = None) -> Any:
     """A tensor around an array."""
-    tensor = _new(_class)
+    tensor = object.__new__(result_class)
     tensor.array = array
     tensor.node = node
     return tensor

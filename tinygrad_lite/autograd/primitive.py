@@ -34,6 +34,8 @@ from tinygrad_lite.autograd.node import Node, Traced, register_view, tick
 P = ParamSpec("P")
 R = TypeVar("R")
 
+new = object.__new__
+
 REGISTRY: dict[str, Primitive[..., Any]] = {}
 
 # PyTorch's names of the first two operands, and NumPy's of `dim`: accepted as keywords everywhere.
@@ -96,6 +98,20 @@ def _star_rule(rule: Callable[..., Any], i: int, g: Any, *saved: Any) -> Any:
     return rule(g, i, *saved)
 
 
+class _Plans(dict[Any, "Plan | None"]):
+    """The plans of a primitive by the inputs that have a node: a mask of bits, and with a star
+    argument the number of inputs. None where no rule would be called."""
+
+    def __init__(self, primitive: Primitive[..., Any]):
+        self.primitive = primitive
+
+    def __missing__(self, key: Any) -> Plan | None:
+        mask, count = key if self.primitive.star is not None else (key, len(self.primitive.arguments))
+        plan = Plan(self.primitive, mask, count)
+        self[key] = result = plan if plan.rules else None
+        return result
+
+
 class Primitive(Generic[P, R]):
     """The record behind a primitive: its forward function, its rules, its plans."""
 
@@ -117,20 +133,13 @@ class Primitive(Generic[P, R]):
         self.fused: Callable[..., Any] | None = None
         self.fused_names: tuple[str, ...] = ()
         self.composition: Callable[..., Any] | None = None
-        self.plans: dict[tuple[int, int] | int, Plan | None] = {}
+        self.plans = _Plans(self)
 
     @property
     def differentiable(self) -> tuple[str, ...]:
         return self.fused_differentiable if self.fused is not None else tuple(self.rules)
 
     fused_differentiable: tuple[str, ...] = ()
-
-    def plan(self, mask: int, count: int) -> Plan | None:
-        """The plan for the inputs in `mask` among `count`; None where none of them has a rule."""
-        plan = Plan(self, mask, count)
-        result = plan if plan.rules else None
-        self.plans[mask if self.star is None else (mask, count)] = result
-        return result
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """The arguments in order, with keywords and defaults filled in."""
@@ -219,31 +228,40 @@ def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...]
             raise _explained(self, values, error) from error
         finally:
             quiet_no_more(token)
+        kept: Any = ()
         if keeps:
             out, *kept = out
         if not is_traced:
             return out
         # Record.
+        plan = None
         if mask and is_grad_enabled():
-            key = (mask, len(args)) if variadic else mask
-            plan = plans[key] if key in plans else self.plan(mask, len(args))
-        else:
-            plan = None
+            plan = plans[(mask, len(args)) if variadic else mask]
+            if variadic:
+                values[self.star :] = [tuple(values[self.star :])]
         if type(out) is tuple:
-            return _several(plan, parents, values, out)
+            return _several(plan, parents, values, out, kept)
         if type(out) is not np.ndarray:
             out = as_array(out)
-        tensor = _node._new(_node._class)
+        tensor = new(_node.result_class)
         tensor.array = out
         if plan is None:
             tensor.node = None
         else:
-            if variadic:
-                values[self.star :] = [tuple(values[self.star :])]
             values.append(out)
-            if keeps:
-                values.extend(kept)
-            tensor.node = record(plan, parents, values, out.shape, out.dtype)
+            values += kept
+            tensor.node = node = new(Node)
+            node.plan = plan
+            node.parents = parents if plan.select is None else [parents[i] for i in plan.select]
+            node.saved = saved = plan.keep(values)
+            if plan.shapes:
+                node.saved = (*saved, *[_shape(values[i]) for i in plan.shapes])
+            node.index = tick()
+            node.shape = out.shape
+            node.dtype = out.dtype
+            node.hooks = None
+            if on_record is not None:
+                on_record(node)
         if view and isinstance(args[0], Traced):
             register_view(tensor, args[0])
         return tensor
@@ -272,22 +290,6 @@ def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...]
     return apply
 
 
-def record(plan: Plan, parents: list[Any], values: Any, shape: Any, dtype: Any) -> Node:
-    """Write one entry. `values` are the arguments, the result, and what the forward kept."""
-    node = _node._new(Node)
-    node.plan = plan
-    node.parents = parents if plan.select is None else [parents[i] for i in plan.select]
-    saved = plan.keep(values)
-    node.saved = (*saved, *[_shape(values[i]) for i in plan.shapes]) if plan.shapes else saved
-    node.index = tick()
-    node.shape = shape
-    node.dtype = dtype
-    node.hooks = None
-    if on_record is not None:
-        on_record(node)
-    return node
-
-
 on_record: Callable[[Node], None] | None = None  # set by `tape_lines()` while it is in force
 
 
@@ -295,15 +297,22 @@ def _shape(value: Any) -> Any:
     return tuple(v.shape for v in value) if type(value) is tuple else getattr(value, "shape", ())
 
 
-def _several(plan: Plan | None, parents: list[Any], values: list[Any], out: tuple[Any, ...]) -> tuple[Any, ...]:
+def _several(plan: Plan | None, parents: list[Any], values: list[Any], out: tuple[Any, ...], kept: Any) -> tuple[Any, ...]:
     """Tensors for several results: one node, and an entry of its own for each."""
     arrays = tuple(as_array(array) for array in out)
     if plan is None:
         return tuple(_node.traced(array) for array in arrays)
-    star = plan.primitive.star
-    if star is not None:
-        values[star:] = [tuple(values[star:])]
-    node = record(plan, parents, [*values, arrays], tuple(a.shape for a in arrays), tuple(a.dtype for a in arrays))
+    node = new(Node)
+    node.plan = plan
+    node.parents = parents if plan.select is None else [parents[i] for i in plan.select]
+    values += [arrays, *kept]
+    node.saved = (*plan.keep(values), *[_shape(values[i]) for i in plan.shapes])
+    node.index = tick()
+    node.shape = tuple(array.shape for array in arrays)
+    node.dtype = tuple(array.dtype for array in arrays)
+    node.hooks = None
+    if on_record is not None:
+        on_record(node)
     return tuple(_node.traced(array, result_of(node, i)) for i, array in enumerate(arrays))
 
 
@@ -324,7 +333,7 @@ def result_of(node: Node, place: int) -> Node | None:
     """The entry of result number `place` of a node; None where it cannot have a gradient."""
     if node.dtype[place].kind not in "fc":
         return None
-    result = _node._new(Node)
+    result = new(Node)
     result.plan = Result(place)
     result.parents = (node,)
     result.saved = ()
