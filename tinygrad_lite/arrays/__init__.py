@@ -1,5 +1,6 @@
 """The only code that tells NumPy from CuPy."""
 
+from tinygrad_lite.arrays.blocked import BLOCK, by_blocks, elementwise
 from tinygrad_lite.arrays.devices import (
     Array,
     Device,
@@ -26,20 +27,27 @@ from tinygrad_lite.arrays.dtypes import (
 )
 from tinygrad_lite.arrays.memory import address_range, keep_freed_memory, owner_of, start_of
 from tinygrad_lite.arrays.products import column_sums, product, rows
+from tinygrad_lite.arrays.select import select
+from tinygrad_lite.arrays.threads import get_num_threads, in_threads, set_num_threads
 
 __all__ = [
+    "BLOCK",
     "Array",
     "Device",
     "address_range",
     "as_array",
     "as_dtype",
     "as_float",
+    "by_blocks",
     "column_sums",
     "common_dtype",
     "cupy_or_explain",
     "default_float",
     "device_of",
+    "elementwise",
     "get_default_dtype",
+    "get_num_threads",
+    "in_threads",
     "is_array",
     "is_floating",
     "keep_freed_memory",
@@ -51,7 +59,9 @@ __all__ = [
     "promote",
     "promoted",
     "rows",
+    "select",
     "set_default_dtype",
+    "set_num_threads",
     "start_of",
     "to_device",
     "to_numpy",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import namespace_of, promote
+from tinygrad_lite.arrays import namespace_of, promote, select
 from tinygrad_lite.autograd import primitive
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def logical_xor(x, y):
 @primitive
 def _where(condition, x, y):
     x, y = promote(x, y)
-    return namespace_of(condition).where(condition, x, y)
+    return select(condition, x, y)
 
 
 _where.vjp(x=lambda g, condition: _where(condition, g, 0.0),

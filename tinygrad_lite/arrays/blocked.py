@@ -1,0 +1,50 @@
+"""Chains of elementwise work, block by block: what one step writes is still in the cache for the next."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.arrays.devices import Array
+from tinygrad_lite.arrays.threads import get_num_threads, in_threads
+
+# A quarter MiB of float32: a few such buffers fit into the second-level cache. Ten steps over 524288
+# floats take 2.2 ms at once, 1.6 ms in blocks, 0.9 ms by two threads; blocks of a quarter of the
+# size make the threads wait for the interpreter more than they compute.
+BLOCK = 1 << 16
+
+
+def by_blocks(kernel: Callable[..., Any], *arrays: Array) -> list[Any]:
+    """`kernel(*parts)` for corresponding blocks of rows of `arrays` (NumPy), which have equally many;
+    what the calls return. Large work is shared among threads."""
+    size, rows = arrays[0].size, arrays[0].shape[0]
+    if size <= BLOCK:
+        return [kernel(*arrays)]
+    step = max(1, BLOCK * rows // size)
+    starts = range(0, rows, step)
+
+    def run(starts: range) -> list[Any]:
+        return [kernel(*[a[i : i + step] for a in arrays]) for i in starts]
+
+    workers = min(get_num_threads(), len(starts) // 2)
+    if workers < 2:
+        return run(starts)
+    share = -(-len(starts) // workers)
+    shares = in_threads([functools.partial(run, starts[i : i + share]) for i in range(0, len(starts), share)])
+    return [result for results in shares for result in results]
+
+
+def elementwise(kernel: Callable[..., Any], *arrays: Array) -> None:
+    """`kernel(*arrays)`, which writes into some of them element by element, block by block where the
+    arrays lie in memory alike and without gaps."""
+    first = arrays[0]
+    if first.size > BLOCK and type(first) is np.ndarray:
+        if all(a.strides == first.strides and a.shape == first.shape for a in arrays):
+            flat = [a.ravel(order="K") for a in arrays]
+            if all(np.may_share_memory(f, a) for f, a in zip(flat, arrays)):
+                by_blocks(kernel, *flat)
+                return
+    kernel(*arrays)
