@@ -1,0 +1,77 @@
+"""From a list of samples to one batch."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.autograd.node import Traced, traced
+from tinygrad_lite.ops import tensor
+
+
+def default_convert(data: Any) -> Any:
+    """A sample with its NumPy arrays (also inside dicts and sequences) as tensors."""
+    if isinstance(data, Traced):
+        return data
+    if isinstance(data, np.ndarray) and data.dtype.kind in "biuf":
+        return traced(data)
+    if isinstance(data, np.generic) and data.dtype.kind in "biuf":
+        return traced(np.asarray(data))
+    if isinstance(data, Mapping):
+        return _like(data, {key: default_convert(value) for key, value in data.items()})
+    if isinstance(data, tuple) and hasattr(data, "_fields"):
+        return type(data)(*map(default_convert, data))
+    if isinstance(data, Sequence) and not isinstance(data, (str, bytes)):
+        return [default_convert(value) for value in data]
+    return data
+
+
+def default_collate(batch: Sequence[Any]) -> Any:
+    """A list of samples as one: tensors and arrays stacked along a new first dim, numbers as a tensor
+    (Python floats as float64), strings as they are, dicts and sequences entry by entry.
+
+    >>> default_collate([(1, "a"), (2, "b")])
+    [tensor([1, 2]), ('a', 'b')]
+    """
+    first = batch[0]
+    if isinstance(first, Traced):
+        return _stack(batch)
+    if isinstance(first, (np.ndarray, np.generic)):
+        if first.dtype.kind not in "biuf":
+            raise TypeError(f"default_collate: cannot make a tensor of arrays of dtype {first.dtype}")
+        return traced(np.stack([np.asarray(value) for value in batch]))
+    if isinstance(first, float):
+        return tensor(batch, dtype=np.float64)
+    if isinstance(first, int):
+        return tensor(batch)
+    if isinstance(first, (str, bytes)):
+        return batch
+    if isinstance(first, Mapping):
+        return _like(first, {key: default_collate([sample[key] for sample in batch]) for key in first})
+    if isinstance(first, Sequence):
+        if any(len(sample) != len(first) for sample in batch):
+            raise RuntimeError("default_collate: each sample of a batch should have as many entries as the first")
+        entries = [default_collate(entry) for entry in zip(*batch)]
+        return type(first)(*entries) if hasattr(first, "_fields") else entries
+    raise TypeError(
+        f"default_collate: expected tensors, arrays, numbers, strings, dicts or sequences in a batch, got {type(first).__name__}"
+    )
+
+
+def _like(mapping: Mapping[Any, Any], values: dict[Any, Any]) -> Any:
+    if isinstance(mapping, MutableMapping):
+        result = copy.copy(mapping)
+        result.update(values)
+        return result
+    return values
+
+
+def _stack(tensors: Sequence[Any]) -> Any:
+    shapes = {t.array.shape for t in tensors}
+    if len(shapes) > 1:
+        raise RuntimeError(f"default_collate: the tensors of a batch must have one shape, got {sorted(shapes)}")
+    return traced(namespace_of(tensors[0].array).stack([t.array for t in tensors]))

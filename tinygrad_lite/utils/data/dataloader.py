@@ -1,0 +1,173 @@
+"""DataLoader: the batches of a dataset, in the order of a sampler."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+from tinygrad_lite.utils.data.collate import default_collate, default_convert
+from tinygrad_lite.utils.data.dataset import Dataset, IterableDataset
+from tinygrad_lite.utils.data.draws import numpy_generator
+from tinygrad_lite.utils.data.sampler import BatchSampler, RandomSampler, SequentialSampler
+from tinygrad_lite.utils.data.worker import WorkerInfo, Workers
+
+T = TypeVar("T", covariant=True)
+_END = object()
+
+
+class DataLoader(Generic[T]):
+    """Batches of `batch_size` samples, anew with every `for batch in loader`.
+
+    `shuffle`: a new random order in every pass, from `generator` or the global one. `sampler`: the
+    order of the indices; `batch_sampler`: lists of them. `batch_size=None`: the samples one by one.
+    `drop_last`: leave out a smaller last batch. `collate_fn`: from a list of samples to a batch.
+    `num_workers`: that many threads prepare `prefetch_factor` batches each ahead of the loop, whose
+    order they do not change; an error in one is raised in the loop. `worker_init_fn(id)` is called
+    at the start of each, `timeout` is in seconds. Threads need no pinned memory, start method or
+    persistence: those arguments are accepted and change nothing.
+
+    >>> from tinygrad_lite.utils.data import TensorDataset
+    >>> import tinygrad_lite as tg
+    >>> for (x,) in DataLoader(TensorDataset(tg.tensor([1, 2, 3])), batch_size=2):
+    ...     print(x)
+    tensor([1, 2])
+    tensor([3])
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int | None = 1,
+        shuffle: bool | None = None,
+        sampler: Iterable[Any] | None = None,
+        batch_sampler: Iterable[list[Any]] | None = None,
+        num_workers: int = 0,
+        collate_fn: Callable[[Any], Any] | None = None,
+        pin_memory: bool = False,
+        drop_last: bool = False,
+        timeout: float = 0,
+        worker_init_fn: Callable[[int], None] | None = None,
+        multiprocessing_context: Any = None,
+        generator: Any = None,
+        *,
+        prefetch_factor: int | None = None,
+        persistent_workers: bool = False,
+        pin_memory_device: str = "",
+        in_order: bool = True,
+    ):
+        if not isinstance(num_workers, int) or num_workers < 0:
+            raise ValueError(f"DataLoader: num_workers must be 0 or more, got {num_workers!r}")
+        if timeout < 0:
+            raise ValueError(f"DataLoader: timeout must be 0 or more seconds, got {timeout!r}")
+        if prefetch_factor is not None and (num_workers == 0 or prefetch_factor < 1):
+            raise ValueError(f"DataLoader: prefetch_factor must be 1 or more and needs num_workers > 0, got {prefetch_factor!r}")
+        if persistent_workers and num_workers == 0:
+            raise ValueError("DataLoader: persistent_workers needs num_workers > 0")
+        iterable = isinstance(dataset, IterableDataset)
+        if iterable and (shuffle or sampler is not None or batch_sampler is not None):
+            raise ValueError("DataLoader: an IterableDataset has its own order: it takes no shuffle, sampler or batch_sampler")
+        if sampler is not None and shuffle:
+            raise ValueError("DataLoader: sampler and shuffle exclude each other")
+        if batch_sampler is not None and (batch_size != 1 or shuffle or sampler is not None or drop_last):
+            raise ValueError("DataLoader: batch_sampler excludes batch_size, shuffle, sampler and drop_last")
+        if batch_size is None and drop_last:
+            raise ValueError("DataLoader: batch_size=None gives single samples, of which drop_last cannot drop any")
+        if batch_size is not None and (not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size <= 0):
+            raise ValueError(f"DataLoader: batch_size must be a positive integer, got {batch_size!r}")
+
+        self.dataset = dataset
+        self.num_workers = num_workers
+        self.prefetch_factor = 2 if prefetch_factor is None and num_workers else prefetch_factor
+        self.pin_memory = pin_memory
+        self.pin_memory_device = pin_memory_device
+        self.timeout = timeout
+        self.worker_init_fn = worker_init_fn
+        self.multiprocessing_context = multiprocessing_context
+        self.generator = generator
+        self.persistent_workers = persistent_workers
+        self.in_order = in_order
+        self.drop_last = drop_last
+        if sampler is None:
+            if iterable:
+                sampler = itertools.repeat(None)
+            else:
+                sampler = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
+        if batch_size is not None and batch_sampler is None:
+            batch_sampler = BatchSampler(sampler, batch_size, drop_last)
+            self.batch_size: int | None = batch_size
+        else:
+            self.batch_size = None
+        self.sampler = sampler
+        self.batch_sampler = batch_sampler
+        self.collate_fn = collate_fn or (default_convert if batch_sampler is None else default_collate)
+
+    def __iter__(self) -> Iterator[Any]:
+        # A worker over an IterableDataset keeps its place in it, so that `work` is called in each.
+        if isinstance(self.dataset, IterableDataset):
+            work = functools.partial(_reader, self.dataset, self.collate_fn, self.batch_sampler is not None, self.drop_last)
+        else:
+            work = functools.partial(_fetcher, self.dataset, self.collate_fn, self.batch_sampler is not None)
+        tasks = iter(self.sampler if self.batch_sampler is None else self.batch_sampler)
+        if self.num_workers == 0:
+            batches: Iterator[Any] = map(work(), tasks)
+        else:
+            seed = int(numpy_generator(self.generator).integers(2**62))
+            infos = [WorkerInfo(i, self.num_workers, seed + i, self.dataset) for i in range(self.num_workers)]
+            ahead = self.prefetch_factor or 2
+            batches = iter(Workers(infos, work, self.worker_init_fn, tasks, ahead, self.timeout))
+        if not isinstance(self.dataset, IterableDataset):
+            return batches
+        return _until_all_end(batches, max(self.num_workers, 1))
+
+    def __len__(self) -> int:
+        """How many batches a pass has."""
+        if not isinstance(self.dataset, IterableDataset):
+            return len(self.sampler if self.batch_sampler is None else self.batch_sampler)  # type: ignore[arg-type]
+        n = len(self.dataset)  # type: ignore[arg-type]
+        if self.batch_size is None:
+            return n
+        return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
+
+
+def _fetcher(dataset: Dataset[Any], collate: Callable[[Any], Any], batched: bool) -> Callable[[Any], Any]:
+    """The function from an index, or from a list of them, to what the loop gets."""
+    if not batched:
+        return lambda index: collate(dataset[index])
+    whole = getattr(dataset, "batch", None) if collate is default_collate else None
+    several = getattr(dataset, "__getitems__", None)
+
+    def fetch(indices: list[Any]) -> Any:
+        if whole is not None and (batch := whole(indices)) is not None:
+            return batch
+        return collate(several(indices) if several is not None else [dataset[i] for i in indices])
+
+    return fetch
+
+
+def _reader(dataset: IterableDataset[Any], collate: Callable[[Any], Any], batched: bool, drop_last: bool) -> Callable[[Any], Any]:
+    """The function that gives the next batch of an iterable dataset, whatever the task; then _END."""
+    samples = iter(dataset)
+
+    def read(task: list[None] | None) -> Any:
+        if not batched:
+            sample = next(samples, _END)
+            return _END if sample is _END else collate(sample)
+        assert task is not None
+        batch = list(itertools.islice(samples, len(task)))
+        return collate(batch) if batch and (len(batch) == len(task) or not drop_last) else _END
+
+    return read
+
+
+def _until_all_end(batches: Iterator[Any], readers: int) -> Iterator[Any]:
+    """`batches` of several readers in turn, until each has come to its end."""
+    ended: set[int] = set()
+    for i, batch in enumerate(batches):
+        if batch is not _END:
+            yield batch
+        else:
+            ended.add(i % readers)
+            if len(ended) == readers:
+                return

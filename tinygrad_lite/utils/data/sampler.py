@@ -1,0 +1,148 @@
+"""In which order the samples of a dataset are presented."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from tinygrad_lite.arrays import to_numpy
+from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.utils.data.draws import numpy_generator
+
+T = TypeVar("T", covariant=True)
+
+
+class Sampler(Generic[T]):
+    """What yields the indices of one pass over a dataset (or lists of them, for batches)."""
+
+    def __init__(self, data_source: Sized | None = None):
+        """Takes a dataset for the sake of subclasses that pass one on."""
+
+    def __iter__(self) -> Iterator[T]:
+        raise NotImplementedError(f"{type(self).__name__}: a sampler defines __iter__")
+
+
+class SequentialSampler(Sampler[int]):
+    """0, 1, 2, ...: the order of the dataset, the same in every pass."""
+
+    def __init__(self, data_source: Sized):
+        self.data_source = data_source
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self.data_source)))
+
+    def __len__(self) -> int:
+        return len(self.data_source)
+
+
+class RandomSampler(Sampler[int]):
+    """A new random order in every pass.
+
+    `replacement`: draw each index anew from all, instead of a permutation. `num_samples`: how many
+    to draw (default: the size of the dataset); without replacement, more than the dataset holds
+    are drawn permutation after permutation.
+    """
+
+    def __init__(self, data_source: Sized, replacement: bool = False, num_samples: int | None = None, generator: Any = None):
+        if not isinstance(replacement, bool):
+            raise TypeError(f"RandomSampler: replacement must be a bool, got {replacement!r}")
+        self.data_source = data_source
+        self.replacement = replacement
+        self._num_samples = num_samples
+        self.generator = generator
+        if not isinstance(self.num_samples, int) or self.num_samples < 0 or (num_samples is not None and num_samples <= 0):
+            raise ValueError(f"RandomSampler: num_samples must be a positive integer, got {num_samples!r}")
+
+    @property
+    def num_samples(self) -> int:
+        return len(self.data_source) if self._num_samples is None else self._num_samples
+
+    def __iter__(self) -> Iterator[int]:
+        n, count = len(self.data_source), self.num_samples
+        draw = numpy_generator(self.generator)
+        if self.replacement:
+            yield from draw.integers(0, n, count).tolist()
+            return
+        while count > 0 and n:
+            yield from draw.permutation(n)[:count].tolist()
+            count -= n
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+
+class SubsetRandomSampler(Sampler[int]):
+    """The given indices, in a new random order in every pass."""
+
+    def __init__(self, indices: Sequence[int], generator: Any = None):
+        self.indices = indices
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[int]:
+        for i in numpy_generator(self.generator).permutation(len(self.indices)).tolist():
+            yield self.indices[i]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class WeightedRandomSampler(Sampler[int]):
+    """`num_samples` indices, index i drawn with a probability in proportion to `weights[i]`."""
+
+    def __init__(self, weights: Any, num_samples: int, replacement: bool = True, generator: Any = None):
+        if not isinstance(num_samples, int) or isinstance(num_samples, bool) or num_samples <= 0:
+            raise ValueError(f"WeightedRandomSampler: num_samples must be a positive integer, got {num_samples!r}")
+        if not isinstance(replacement, bool):
+            raise ValueError(f"WeightedRandomSampler: replacement must be a bool, got {replacement!r}")
+        array = np.asarray(to_numpy(weights.array) if isinstance(weights, Traced) else weights, dtype=np.float64)
+        if array.ndim != 1:
+            raise ValueError(f"WeightedRandomSampler: weights must be 1-d, got shape {array.shape}")
+        if not array.size or not np.isfinite(array).all() or (array < 0).any() or not array.sum() > 0:
+            raise ValueError("WeightedRandomSampler: weights must be finite, not negative, and not all zero")
+        if not replacement and num_samples > np.count_nonzero(array):
+            raise ValueError(
+                f"WeightedRandomSampler: cannot draw {num_samples} different indices, "
+                f"only {np.count_nonzero(array)} have a positive weight"
+            )
+        self.weights = array
+        self.num_samples = num_samples
+        self.replacement = replacement
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[int]:
+        draw = numpy_generator(self.generator)
+        p = self.weights / self.weights.sum()
+        yield from draw.choice(len(p), self.num_samples, replace=self.replacement, p=p).tolist()
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+
+class BatchSampler(Sampler[list[int]]):
+    """Lists of `batch_size` indices of another sampler; `drop_last` leaves out a smaller last one.
+
+    >>> list(BatchSampler(range(5), 2, False))
+    [[0, 1], [2, 3], [4]]
+    """
+
+    def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool):
+        if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size <= 0:
+            raise ValueError(f"BatchSampler: batch_size must be a positive integer, got {batch_size!r}")
+        if not isinstance(drop_last, bool):
+            raise ValueError(f"BatchSampler: drop_last must be a bool, got {drop_last!r}")
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.drop_last = drop_last
+
+    def __iter__(self) -> Iterator[list[int]]:
+        indices = iter(self.sampler)
+        while batch := list(itertools.islice(indices, self.batch_size)):
+            if len(batch) == self.batch_size or not self.drop_last:
+                yield batch
+
+    def __len__(self) -> int:
+        n = len(self.sampler)  # type: ignore[arg-type]
+        return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
