@@ -142,6 +142,23 @@ def changed_in_place(array: Any, operation: str) -> None:
     _changes[key][1][address_range(array)] = _last_change, operation
 
 
+def places_of_change(arrays: list[Any]) -> list[tuple[dict[tuple[int, int], tuple[int, str]], tuple[int, int]]]:
+    """Where changes of `arrays` are put on record, for `changed_again`; valid while they live."""
+    for array in arrays:
+        changed_in_place(array, "")
+    return [(_changes[id(owner_of(array))][1], address_range(array)) for array in arrays]
+
+
+def changed_again(places: list[tuple[dict[tuple[int, int], tuple[int, str]], tuple[int, int]]], operation: str) -> None:
+    """`changed_in_place` for arrays whose places are known: 0.1 us an array instead of 3 us, which
+    an optimizer's step with hundreds of parameters would notice."""
+    global _last_change
+    _last_change = tick()
+    change = _last_change, operation
+    for entries, span in places:
+        entries[span] = change
+
+
 def last_change() -> int:
     """The tick of the latest change in place of any array."""
     return _last_change

@@ -58,7 +58,8 @@ def default_collate(batch: Sequence[Any]) -> Any:
         entries = [default_collate(entry) for entry in zip(*batch)]
         return type(first)(*entries) if hasattr(first, "_fields") else entries
     raise TypeError(
-        f"default_collate: expected tensors, arrays, numbers, strings, dicts or sequences in a batch, got {type(first).__name__}"
+        "default_collate: expected tensors, arrays, numbers, strings, dicts or sequences in a batch, "
+        f"got {type(first).__name__}"
     )
 
 

@@ -62,7 +62,7 @@ class DataLoader(Generic[T]):
         if timeout < 0:
             raise ValueError(f"DataLoader: timeout must be 0 or more seconds, got {timeout!r}")
         if prefetch_factor is not None and (num_workers == 0 or prefetch_factor < 1):
-            raise ValueError(f"DataLoader: prefetch_factor must be 1 or more and needs num_workers > 0, got {prefetch_factor!r}")
+            raise ValueError(f"DataLoader: prefetch_factor must be 1 or more and needs workers, got {prefetch_factor!r}")
         if persistent_workers and num_workers == 0:
             raise ValueError("DataLoader: persistent_workers needs num_workers > 0")
         iterable = isinstance(dataset, IterableDataset)
@@ -146,7 +146,9 @@ def _fetcher(dataset: Dataset[Any], collate: Callable[[Any], Any], batched: bool
     return fetch
 
 
-def _reader(dataset: IterableDataset[Any], collate: Callable[[Any], Any], batched: bool, drop_last: bool) -> Callable[[Any], Any]:
+def _reader(
+    dataset: IterableDataset[Any], collate: Callable[[Any], Any], batched: bool, drop_last: bool
+) -> Callable[[Any], Any]:
     """The function that gives the next batch of an iterable dataset, whatever the task; then _END."""
     samples = iter(dataset)
 

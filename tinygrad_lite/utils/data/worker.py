@@ -71,7 +71,8 @@ class Workers:
         try:
             result, error = self.done[self.given % len(self.done)].get(timeout=self.timeout)
         except queue.Empty:
-            raise RuntimeError(f"DataLoader: no batch from worker {self.given % len(self.done)} in {self.timeout} seconds") from None
+            worker = self.given % len(self.done)
+            raise RuntimeError(f"DataLoader: no batch from worker {worker} in {self.timeout} seconds") from None
         self.given += 1
         self._ask()
         if error is not None:
@@ -94,14 +95,20 @@ def _run(
     done: queue.SimpleQueue[Any],
 ) -> None:
     _here.info = info
-    function = None
-    while (task := doing.get()) is not None:
+    function: Any = None
+
+    def answer(task: Any) -> tuple[Any, Exception | None]:
+        nonlocal function
         try:
             if function is None:
                 if start is not None:
                     start(info.id)
                 function = work()
-            done.put((function(task[0]), None))
+            return function(task), None
         except Exception as error:
-            error.add_note(f"(in DataLoader worker {info.id} of {info.num_workers})") if hasattr(error, "add_note") else None
-            done.put((None, error))
+            if hasattr(error, "add_note"):  # Python 3.11 and later
+                error.add_note(f"(in DataLoader worker {info.id} of {info.num_workers})")
+            return None, error
+
+    while (task := doing.get()) is not None:
+        done.put(answer(*task))

@@ -1,0 +1,425 @@
+"""Optimizer: parameter groups, state, and the step that calls an equation on every parameter."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable
+from itertools import chain
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tinygrad_lite.arrays import device_of, is_floating, quiet, to_device
+from tinygrad_lite.autograd import enable_grad
+from tinygrad_lite.autograd.node import Node, Traced, traced
+from tinygrad_lite.optim.stepping import State, prepared
+from tinygrad_lite.tensor import RemovableHandle
+
+Group = dict[str, Any]
+
+# What each option must hold, wherever an optimizer has one of that name.
+_LIMITS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "lr": ("0 or more", lambda x: x >= 0),
+    "momentum": ("0 or more", lambda x: x >= 0),
+    "weight_decay": ("0 or more", lambda x: x >= 0),
+    "eps": ("0 or more", lambda x: x >= 0),
+    "alpha": ("0 or more", lambda x: x >= 0),
+    "lr_decay": ("0 or more", lambda x: x >= 0),
+    "initial_accumulator_value": ("0 or more", lambda x: x >= 0),
+    "momentum_decay": ("0 or more", lambda x: x >= 0),
+    "rho": ("in [0, 1]", lambda x: 0 <= x <= 1),
+    "betas": ("two numbers in [0, 1)", lambda x: len(x) == 2 and all(0 <= b < 1 for b in x)),
+}
+# Options that choose between implementations in PyTorch; there is one here.
+_WITHOUT_EFFECT = ("foreach", "fused", "capturable")
+
+
+class Optimizer:
+    """What changes parameters by their gradients.
+
+    `params`: tensors, pairs of name and tensor, or dicts `{"params": ..., option: value}` that each
+    make a group with options of its own; `defaults`: the options of groups that do not give them.
+    Any number among the options may be a schedule instead: a function of how many updates were made
+    before.
+
+    A subclass either overrides `step`, or states its equation: `update(p, g, state, group)` changes
+    the arrays `p` and those in `state` in place by the gradient `g` (which it leaves alone), and
+    `begin(group)` names the arrays of the state with the number that fills each at first. It then
+    need not care for groups, weight decay, sizes, threads or devices.
+    """
+
+    elementwise: ClassVar[bool] = True  # the equation treats each element alone
+    numbers: ClassVar[tuple[str, ...]] = ("step",)  # the entries of the state that are one number
+    state: defaultdict[Any, dict[str, Any]]
+    param_groups: list[Group]
+
+    def __init__(self, params: Any, defaults: Group):
+        self.defaults = defaults
+        self._make_ready()
+        if isinstance(params, Traced):
+            raise TypeError(
+                f"{self._name}: params must be an iterable of Tensors or of dicts, got one Tensor; put it into a list"
+            )
+        groups = list(params)
+        if not groups:
+            raise ValueError(f"{self._name}: got an empty parameter list")
+        if not isinstance(groups[0], dict):
+            groups = [{"params": groups}]
+        for group in groups:
+            self.add_param_group(group)
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        if "step" in cls.__dict__:
+            cls.step = _with_hooks(cls.step)  # type: ignore[method-assign]
+
+    def _make_ready(self) -> None:
+        self._name = type(self).__name__
+        self.step_name = f"{self._name}.step"
+        self.state = defaultdict(dict)
+        self.param_groups = []
+        self.updates = 0  # steps made
+        self._forget()
+        self._step_pre_hooks: Any = OrderedDict()
+        self._step_post_hooks: Any = OrderedDict()
+        self._state_dict_hooks: Any = {name: OrderedDict() for name in ("pre", "post", "load_pre", "load_post")}
+
+    def _forget(self) -> None:
+        """Drop what was prepared for the parameters met so far."""
+        self._prepared: list[Any] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("defaults", "state", "param_groups", "updates")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if not hasattr(self, "_step_pre_hooks"):
+            self._make_ready()
+        self.__dict__.update(state)
+        self._forget()
+
+    def __repr__(self) -> str:
+        lines = [f"{self._name} ("]
+        for i, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {i}")
+            lines += [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
+        return "\n".join([*lines, ")"])
+
+    # -- groups ----------------------------------------------------------------------------------
+
+    def add_param_group(self, param_group: Group) -> None:
+        """Add parameters with options of their own: `{"params": [...], "lr": 0.1}`."""
+        if not isinstance(param_group, dict):
+            raise TypeError(f"{self._name}: a parameter group must be a dict, got {type(param_group).__name__}")
+        group = dict(param_group)
+        params = group["params"]
+        if isinstance(params, Traced):
+            params = [params]
+        elif isinstance(params, (set, frozenset)):
+            raise TypeError(f"{self._name}: parameters must be in order, and a set has none; use a list")
+        params = list(params)
+        named = [entry for entry in params if isinstance(entry, tuple)]
+        if named:
+            if len(named) != len(params):
+                raise ValueError(f"{self._name}: either all parameters have names or none, {len(named)} of {len(params)} do")
+            group["param_names"] = [name for name, _ in params]
+            params = [p for _, p in params]
+        for p in params:
+            if not isinstance(p, Traced):
+                raise TypeError(f"{self._name}: can only optimize Tensors, got {type(p).__name__}")
+            if type(p.node) is Node and not p.retains_grad and not self.defaults.get("differentiable"):  # type: ignore[attr-defined]
+                raise ValueError(f"{self._name}: can't optimize a non-leaf Tensor, the result of {p.node.name}")
+        known = [other for g in self.param_groups for other in g["params"]]
+        if len({id(p) for p in known + params}) != len(known) + len(params):
+            raise ValueError(f"{self._name}: some parameters appear twice, or in more than one parameter group")
+        if any(("param_names" in group) != ("param_names" in other) for other in self.param_groups):
+            raise ValueError(f"{self._name}: either all parameter groups have names or none")
+        group["params"] = params
+        for name, value in self.defaults.items():
+            group.setdefault(name, value)
+        self.check(self.numbers_of(group))
+        self.param_groups.append(group)
+        param_group.update(group)  # PyTorch hands the same dict on
+        self._forget()
+
+    def check(self, group: Group) -> None:
+        """Refuse options that make no sense. Subclasses add their own."""
+        for name in self.defaults:
+            if name in _LIMITS and not isinstance(group[name], str) and group[name] is not None:
+                expected, holds = _LIMITS[name]
+                if not holds(group[name]):
+                    raise ValueError(f"{self._name}: {name} must be {expected}, got {group[name]}")
+        if group.get("fused") and (group.get("foreach") or group.get("differentiable")):
+            raise RuntimeError(f"{self._name}: fused excludes foreach and differentiable")
+
+    def numbers_of(self, group: Group) -> Group:
+        """A copy of a group with the present value of every schedule in it."""
+        return {name: self._number(value) for name, value in group.items() if name != "params"}
+
+    def _number(self, value: Any) -> Any:
+        kind = type(value)
+        if kind is float or kind is bool or kind is int or kind is str or value is None:
+            return value
+        if kind is tuple or kind is list:
+            return tuple(map(self._number, value))
+        if isinstance(value, Traced):
+            if value.array.size != 1:
+                raise ValueError(f"{self._name}: a Tensor among the options must have one element, got {value.array.shape}")
+            return value.array.item()
+        if isinstance(value, np.generic):
+            return value.item()
+        return self._number(value(self.updates)) if callable(value) else value
+
+    # -- the step --------------------------------------------------------------------------------
+
+    def begin(self, group: Group) -> dict[str, float]:
+        """The names of the state's entries, with the number each begins with."""
+        return {}
+
+    def advance(self, state: State, group: Group) -> Group:
+        """Move the numbers of the state on, once a step; what it returns is `update`'s group."""
+        for name in self.numbers[:1]:
+            state[name] += 1
+        return group
+
+    def apply(self, p: Any, g: Any, state: State, group: Group) -> None:
+        """What most optimizers share, then the equation."""
+        if group.get("maximize"):
+            g = -g
+        decay = group.get("weight_decay")
+        if decay:
+            if group.get("decoupled_weight_decay"):
+                p *= 1 - group["lr"] * decay
+            else:
+                g = g + decay * p
+        self.update(p, g, state, group)
+
+    def update(self, p: Any, g: Any, state: State, group: Group) -> None:
+        """The equation."""
+        raise NotImplementedError(f"{self._name}: an optimizer defines update or step")
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient.
+
+        `closure`: evaluates the model anew, calls backward and returns the loss, which is returned.
+        """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        token = quiet.enter()
+        try:
+            work = []
+            for i, group in enumerate(self.param_groups):
+                params = [p for p in group["params"] if p.grad is not None]
+                work.append((self._parts(i, params, group), self.numbers_of(group)))
+            for parts, numbers in work:
+                for part in parts:
+                    part.update(self, numbers)
+        finally:
+            quiet.leave(token)
+        self.updates += 1
+        return loss
+
+    def _parts(self, i: int, params: list[Any], group: Group) -> Any:
+        """The parts in which group i is updated: those of the last step, if it is the same parameters."""
+        while len(self._prepared) <= i:
+            self._prepared.append(([], [], ()))
+        ids = list(map(id, params))
+        known, states, parts = self._prepared[i]
+        if ids != known or not all(a is b for a, b in zip(map(self.state.get, params), states)):
+            parts = prepared(self, params, group)
+            self._prepared[i] = ids, list(map(self.state.get, params)), parts
+        return parts
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients, or (`set_to_none=False`) fill them with zeros."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if set_to_none:
+                    p.grad = None
+                elif p.grad is not None:
+                    p.grad = p.grad.detach()
+                    p.grad.array[...] = 0
+
+    # -- state -----------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state and the options, parameters by number in order of their groups.
+
+        `{"state": {number: {name: tensor}}, "param_groups": [{option: value, "params": [numbers]}]}`.
+        The tensors are the optimizer's own, not copies. Of options that are schedules only the
+        number of updates made is kept.
+        """
+        for hook in self._state_dict_hooks["pre"].values():
+            hook(self)
+        number: dict[int, int] = {}
+        groups = []
+        for group in self.param_groups:
+            for p in group["params"]:
+                number[id(p)] = len(number)
+            saved = {name: value for name, value in group.items() if name != "params" and not _is_schedule(value)}
+            if len(saved) < len(group) - 1:
+                saved["updates"] = self.updates
+            groups.append({**saved, "params": [number[id(p)] for p in group["params"]]})
+        state = {number.get(id(p), p) if isinstance(p, Traced) else p: entries for p, entries in self.state.items() if entries}
+        result = {"state": state, "param_groups": groups}
+        for hook in self._state_dict_hooks["post"].values():
+            changed = hook(self, result)
+            result = result if changed is None else changed
+        return result
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over a copy of the state and the options that `state_dict()` gave."""
+        state_dict = dict(state_dict)
+        for hook in self._state_dict_hooks["load_pre"].values():
+            changed = hook(self, state_dict)
+            state_dict = state_dict if changed is None else changed
+        saved_groups = state_dict["param_groups"]
+        counts = [len(group["params"]) for group in saved_groups]
+        mine = [len(group["params"]) for group in self.param_groups]
+        if counts != mine:
+            raise ValueError(
+                f"{self._name}: the loaded state dict has parameter groups of {counts} parameters, this optimizer of {mine}"
+            )
+        by_number = dict(
+            zip(
+                chain.from_iterable(group["params"] for group in saved_groups),
+                chain.from_iterable(group["params"] for group in self.param_groups),
+            )
+        )
+        self._check_loaded(state_dict["state"], saved_groups, by_number)
+        state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
+        for number, entries in state_dict["state"].items():
+            p = by_number.get(number)
+            state[number if p is None else p] = copy.deepcopy(entries) if p is None else self._for(p, entries)
+        groups = []
+        for group, saved in zip(self.param_groups, saved_groups):
+            saved = copy.deepcopy({name: value for name, value in saved.items() if name != "params"})
+            self.updates = saved.pop("updates", self.updates)
+            kept = {name: group[name] for name in group if _is_schedule(group[name]) or name == "param_names"}
+            groups.append({**self.defaults, **saved, **kept, "params": group["params"]})
+        self.__setstate__({"state": state, "param_groups": groups})
+        for hook in self._state_dict_hooks["load_post"].values():
+            hook(self)
+
+    def _check_loaded(self, state: dict[Any, Any], groups: list[Group], by_number: dict[Any, Any]) -> None:
+        """Refuse the state of another optimizer, or of other parameters."""
+        if type(self).update is Optimizer.update:
+            return
+        known = {*self.numbers, *self.state_names()}
+        for number, entries in state.items():
+            p = by_number.get(number)
+            if p is None:
+                continue
+            if not isinstance(entries, dict) or not entries.keys() <= known:
+                raise ValueError(
+                    f"{self._name}: the loaded state of parameter {number} has entries {sorted(map(str, entries))}, "
+                    f"which are not this optimizer's ({sorted(known)})"
+                )
+            for name, value in entries.items():
+                shape = () if name in self.numbers else p.array.shape
+                if isinstance(value, Traced) and value.array.shape != shape:
+                    raise ValueError(
+                        f"{self._name}: the loaded {name} of parameter {number} has shape {value.array.shape}, "
+                        f"the parameter has {p.array.shape}"
+                    )
+
+    def state_names(self) -> set[str]:
+        """Every name that `begin` may give, whatever the options."""
+        return set()
+
+    def _for(self, p: Any, entries: Any) -> Any:
+        """A copy of loaded state in the dtype and on the device of its parameter."""
+        if isinstance(entries, dict):
+            return {
+                name: self._loaded_number(value) if name in self.numbers else self._for(p, value)
+                for name, value in entries.items()
+            }
+        if isinstance(entries, (list, tuple)):
+            return type(entries)(self._for(p, value) for value in entries)
+        if not isinstance(entries, Traced):
+            return copy.deepcopy(entries)
+        array = entries.array
+        dtype = p.array.dtype if is_floating(p.array.dtype) else array.dtype
+        return traced(to_device(array.astype(dtype), device_of(p.array)))
+
+    def _loaded_number(self, value: Any) -> Any:
+        return traced(np.array(value.array if isinstance(value, Traced) else float(value)))
+
+    # -- hooks -----------------------------------------------------------------------------------
+
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(optimizer, args, kwargs)` before each step; it may return other `(args, kwargs)`."""
+        return _hooked(self._step_pre_hooks, hook)
+
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(optimizer, args, kwargs)` after each step."""
+        return _hooked(self._step_post_hooks, hook)
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Call `hook(optimizer)` before `state_dict`."""
+        return _hooked(self._state_dict_hooks["pre"], hook, prepend)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Call `hook(optimizer, state_dict)` after `state_dict`; what it returns takes its place."""
+        return _hooked(self._state_dict_hooks["post"], hook, prepend)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Call `hook(optimizer, state_dict)` before `load_state_dict`; what it returns takes its place."""
+        return _hooked(self._state_dict_hooks["load_pre"], hook, prepend)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Call `hook(optimizer)` after `load_state_dict`."""
+        return _hooked(self._state_dict_hooks["load_post"], hook, prepend)
+
+
+def _is_schedule(value: Any) -> bool:
+    return callable(value) or (isinstance(value, (tuple, list)) and any(map(callable, value)))
+
+
+def _hooked(hooks: Any, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+    handle = RemovableHandle(hooks)
+    hooks[handle] = hook
+    if prepend:
+        hooks.move_to_end(handle, last=False)
+    return handle
+
+
+_global_pre_hooks: Any = OrderedDict()
+_global_post_hooks: Any = OrderedDict()
+
+
+def register_optimizer_step_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Call `hook(optimizer, args, kwargs)` before each step of any optimizer."""
+    return _hooked(_global_pre_hooks, hook)
+
+
+def register_optimizer_step_post_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Call `hook(optimizer, args, kwargs)` after each step of any optimizer."""
+    return _hooked(_global_post_hooks, hook)
+
+
+def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
+    """A `step` with the hooks around it."""
+
+    @functools.wraps(step)
+    def hooked(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+        if not (self._step_pre_hooks or self._step_post_hooks or _global_pre_hooks or _global_post_hooks):
+            return step(self, *args, **kwargs)
+        for hook in (*_global_pre_hooks.values(), *self._step_pre_hooks.values()):
+            changed = hook(self, args, kwargs)
+            if changed is not None:
+                if not isinstance(changed, tuple) or len(changed) != 2:
+                    raise RuntimeError(f"{self._name}: a step pre-hook must return None or (args, kwargs), got {changed!r}")
+                args, kwargs = changed
+        result = step(self, *args, **kwargs)
+        for hook in (*self._step_post_hooks.values(), *_global_post_hooks.values()):
+            hook(self, args, kwargs)
+        return result
+
+    return hooked
+
+
+Optimizer.step = _with_hooks(Optimizer.step)  # type: ignore[method-assign]

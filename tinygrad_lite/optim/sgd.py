@@ -1,0 +1,61 @@
+"""Gradient descent and its momentum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_lite.optim.optimizer import Group, Optimizer
+from tinygrad_lite.optim.stepping import State
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum (Polyak 1964).
+
+        v <- momentum v + (1 - dampening) g        (v = g at first)
+        p <- p - lr v
+
+    `nesterov`: p <- p - lr (g + momentum v), which carries the extended point of Nesterov (1983) as
+    its parameter. `weight_decay` adds its multiple of p to g; `maximize` follows g upwards.
+    """
+
+    numbers = ()
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Any = 1e-3,
+        momentum: Any = 0,
+        dampening: Any = 0,
+        weight_decay: Any = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ):
+        defaults = {
+            "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov,
+            "maximize": maximize, "foreach": foreach, "differentiable": differentiable, "fused": fused,
+        }  # fmt: skip
+        super().__init__(params, defaults)
+
+    def check(self, group: Group) -> None:
+        super().check(group)
+        if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
+            raise ValueError("SGD: Nesterov momentum requires a momentum and zero dampening")
+
+    def state_names(self) -> set[str]:
+        return {"momentum_buffer"}
+
+    def update(self, p: Any, g: Any, state: State, group: Group) -> None:
+        momentum = group["momentum"]
+        if momentum:
+            v = state.get("momentum_buffer")
+            if v is None:
+                v = state["momentum_buffer"] = g.copy()
+            else:
+                v *= momentum
+                v += g if not group["dampening"] else (1 - group["dampening"]) * g
+            g = g + momentum * v if group["nesterov"] else v
+        p -= group["lr"] * g
