@@ -1,12 +1,43 @@
 """Layers, a file a family."""
 
-from tinygrad_lite.nn.modules import activation, container, dropout, flatten, linear, loss, module
+from tinygrad_lite.nn.modules import (
+    activation,
+    batchnorm,
+    container,
+    conv,
+    distance,
+    dropout,
+    flatten,
+    fold,
+    linear,
+    loss,
+    module,
+    normalization,
+    padding,
+    pooling,
+    sparse,
+    upsampling,
+)
 from tinygrad_lite.nn.modules.activation import *
+from tinygrad_lite.nn.modules.batchnorm import *
 from tinygrad_lite.nn.modules.container import *
+from tinygrad_lite.nn.modules.conv import *
+from tinygrad_lite.nn.modules.distance import *
 from tinygrad_lite.nn.modules.dropout import *
 from tinygrad_lite.nn.modules.flatten import *
+from tinygrad_lite.nn.modules.fold import *
 from tinygrad_lite.nn.modules.linear import *
 from tinygrad_lite.nn.modules.loss import *
 from tinygrad_lite.nn.modules.module import *
+from tinygrad_lite.nn.modules.normalization import *
+from tinygrad_lite.nn.modules.padding import *
+from tinygrad_lite.nn.modules.pooling import *
+from tinygrad_lite.nn.modules.sparse import *
+from tinygrad_lite.nn.modules.upsampling import *
 
-__all__ = [name for family in (activation, container, dropout, flatten, linear, loss, module) for name in family.__all__]
+FAMILIES = (
+    activation, batchnorm, container, conv, distance, dropout, flatten, fold, linear, loss, module, normalization,
+    padding, pooling, sparse, upsampling,
+)  # fmt: skip
+
+__all__ = [name for family in FAMILIES for name in family.__all__]

@@ -231,7 +231,7 @@ class Hardtanh(Configured):
         min_val = min_val if min_value is None else min_value
         max_val = max_val if max_value is None else max_value
         if min_val >= max_val:
-            raise AssertionError(f"Hardtanh: min_val must be less than max_val, got {min_val} and {max_val}")
+            raise ValueError(f"Hardtanh: min_val must be less than max_val, got {min_val} and {max_val}")
         super().__init__({"min_val": min_val, "max_val": max_val, "inplace": inplace})
 
     def forward(self, input: Tensor) -> Tensor:

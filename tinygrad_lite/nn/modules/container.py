@@ -62,7 +62,7 @@ class _Numbered(Module):
 
     def insert(self, index: int, module: Module) -> Any:
         if not isinstance(module, Module):
-            raise AssertionError(f"insert: expected a Module, got {type(module).__name__}")
+            raise TypeError(f"insert: expected a Module, got {type(module).__name__}")
         modules = self._all()
         if not -len(modules) <= index <= len(modules):
             raise IndexError(f"{self._get_name()}.insert: index {index} is out of range, there are {len(modules)} modules")

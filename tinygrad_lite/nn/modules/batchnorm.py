@@ -1,0 +1,166 @@
+"""Normalization of each channel over the batch, or (InstanceNorm) over each sample's own extent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.nn import functional as F
+from tinygrad_lite.nn import init
+from tinygrad_lite.nn.interim import empty, full
+from tinygrad_lite.nn.modules.module import Module
+from tinygrad_lite.nn.parameter import Parameter
+from tinygrad_lite.tensor import Tensor
+
+__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"]
+
+
+class _NormBase(Module):
+    """`weight` (1) and `bias` (0) a channel if `affine`; buffers running_mean, running_var and
+    num_batches_tracked if `track_running_stats`."""
+
+    ranks: tuple[int, ...]  # the numbers of dimensions that an input may have
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ):
+        super().__init__()
+        self.num_features = num_features
+        self.eps = eps
+        self.momentum = momentum
+        self.affine = affine
+        self.track_running_stats = track_running_stats
+
+        def vector() -> Tensor:
+            return empty((num_features,), device=device, dtype=dtype)
+
+        self.register_parameter("weight", Parameter(vector()) if affine else None)
+        self.register_parameter("bias", Parameter(vector()) if affine and bias else None)
+        self.register_buffer("running_mean", vector() if track_running_stats else None)
+        self.register_buffer("running_var", vector() if track_running_stats else None)
+        counter = full((), 0, device=device, dtype=np.int64) if track_running_stats else None
+        self.register_buffer("num_batches_tracked", counter)
+        self.reset_parameters()
+
+    def reset_running_stats(self) -> None:
+        if self.track_running_stats:
+            init.zeros_(self.running_mean)
+            init.ones_(self.running_var)
+            init.zeros_(self.num_batches_tracked)
+
+    def reset_parameters(self) -> None:
+        self.reset_running_stats()
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.array.ndim not in self.ranks:
+            accepted = " or ".join(f"{rank}D" for rank in self.ranks)
+            raise ValueError(f"{self._get_name()}: expected {accepted} input (got {input.ndim}D input, {tuple(input.shape)})")
+
+    def extra_repr(self) -> str:
+        text = (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
+            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
+        )
+        return f"{text}, bias=False" if self.affine and self.bias is None else text
+
+
+class _BatchNorm(_NormBase):
+    """(x - mean) / sqrt(var + eps) * weight + bias, with the batch's statistics in training and the
+    running ones in evaluation. Running <- (1 - momentum) running + momentum batch; `momentum=None`
+    averages all batches equally (Ioffe and Szegedy, 2015)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        self._check_input_dim(input)
+        momentum = self.momentum
+        mean, var = self.running_mean, self.running_var
+        if self.training and self.track_running_stats:
+            if self.num_batches_tracked is not None:
+                self.num_batches_tracked.add_(1)
+                if momentum is None:
+                    momentum = 1 / self.num_batches_tracked.item()
+        elif self.training:
+            mean = var = None
+        training = self.training or (mean is None and var is None)
+        return F.batch_norm(input, mean, var, self.weight, self.bias, training, momentum or 0.0, self.eps)
+
+
+class BatchNorm1d(_BatchNorm):
+    """BatchNorm over (N, C) or (N, C, L)."""
+
+    ranks = (2, 3)
+
+
+class BatchNorm2d(_BatchNorm):
+    """BatchNorm over (N, C, H, W)."""
+
+    ranks = (4,)
+
+
+class BatchNorm3d(_BatchNorm):
+    """BatchNorm over (N, C, D, H, W)."""
+
+    ranks = (5,)
+
+
+class _InstanceNorm(_NormBase):
+    """(x - mean) / sqrt(var + eps), with mean and variance of each channel of each sample. With
+    `track_running_stats`, evaluation uses running ones (Ulyanov et al., 2016)."""
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ):
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        self._check_input_dim(input)
+        unbatched = input.ndim == self.ranks[0]
+        if unbatched:
+            input = input.unsqueeze(0)
+        if self.affine and input.shape[1] != self.num_features:
+            got = f"got {input.shape[1]} (input {tuple(input.shape)})"
+            raise ValueError(f"{self._get_name()}: expected {self.num_features} input channels, {got}")
+        own = self.training or not self.track_running_stats
+        momentum = 0.0 if self.momentum is None else self.momentum
+        out = F.instance_norm(input, self.running_mean, self.running_var, self.weight, self.bias, own, momentum, self.eps)
+        return out.squeeze(0) if unbatched else out
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """InstanceNorm over (N, C, L) or (C, L)."""
+
+    ranks = (2, 3)
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """InstanceNorm over (N, C, H, W) or (C, H, W)."""
+
+    ranks = (3, 4)
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """InstanceNorm over (N, C, D, H, W) or (C, D, H, W)."""
+
+    ranks = (4, 5)

@@ -1,0 +1,215 @@
+"""Convolutions, and their transposes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from tinygrad_lite.nn import functional as F
+from tinygrad_lite.nn import init
+from tinygrad_lite.nn.interim import empty
+from tinygrad_lite.nn.modules.module import Module
+from tinygrad_lite.nn.modules.utils import sizes
+from tinygrad_lite.nn.parameter import Parameter
+from tinygrad_lite.tensor import Tensor
+
+__all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
+
+Sizes = int | tuple[int, ...]
+_PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
+
+
+class _ConvNd(Module):
+    """`weight` (out, in / groups, *kernel) and `bias` (out,), of a transpose (in, out / groups, *kernel),
+    start uniform in +-1 / sqrt(fan in)."""
+
+    rank: int
+    transposed = False
+    output_padding: tuple[int, ...]
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Sizes,
+        stride: Sizes = 1,
+        padding: str | Sizes = 0,
+        dilation: Sizes = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ):
+        super().__init__()
+        name = self._get_name()
+        if groups <= 0:
+            raise ValueError(f"{name}: groups must be a positive integer, got {groups}")
+        if in_channels % groups:
+            raise ValueError(f"{name}: in_channels must be divisible by groups, got {in_channels} and {groups}")
+        if out_channels % groups:
+            raise ValueError(f"{name}: out_channels must be divisible by groups, got {out_channels} and {groups}")
+        if padding_mode not in _PADDING_MODES:
+            raise ValueError(f"{name}: expected a padding_mode among {', '.join(_PADDING_MODES)}, got {padding_mode!r}")
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.kernel_size = sizes(name, "kernel_size", kernel_size, self.rank)
+        self.stride = sizes(name, "stride", stride, self.rank)
+        self.dilation = sizes(name, "dilation", dilation, self.rank)
+        self.groups = groups
+        self.padding_mode = padding_mode
+        self.output_padding = (0,) * self.rank
+        if isinstance(padding, str):
+            if padding not in ("same", "valid"):
+                raise ValueError(f"{name}: expected padding 'same' or 'valid' or sizes, got {padding!r}")
+            if padding == "same" and any(s != 1 for s in self.stride):
+                raise ValueError(f"{name}: padding='same' is not supported for strided convolutions")
+            self.padding: Any = padding
+        else:
+            self.padding = sizes(name, "padding", padding, self.rank)
+        first, second = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
+        self.weight = Parameter(empty((first, second // groups, *self.kernel_size), device=device, dtype=dtype))
+        self.register_parameter("bias", Parameter(empty((out_channels,), device=device, dtype=dtype)) if bias else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        if self.bias is not None:
+            fan_in, _ = init._calculate_fan_in_and_fan_out(self.weight)
+            if fan_in:
+                init.uniform_(self.bias, -1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))
+
+    @property
+    def _reversed_padding_repeated_twice(self) -> list[int]:
+        """The padding as `F.pad` takes it: before and after, from the last dim to the first."""
+        if self.padding == "valid":
+            return [0] * (2 * self.rank)
+        if self.padding == "same":
+            total = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size)]
+            return [side for t in reversed(total) for side in (t // 2, t - t // 2)]
+        return [side for p in reversed(self.padding) for side in (p, p)]
+
+    def _convolved(self, function: Callable[..., Tensor], input: Tensor) -> Tensor:
+        if self.padding_mode == "zeros":
+            return function(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        padded = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
+        return function(padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+    def extra_repr(self) -> str:
+        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        zeros, ones = (0,) * self.rank, (1,) * self.rank
+        optional = [
+            (self.padding != zeros, f"padding={self.padding}"),
+            (self.dilation != ones, f"dilation={self.dilation}"),
+            (self.output_padding != zeros, f"output_padding={self.output_padding}"),
+            (self.groups != 1, f"groups={self.groups}"),
+            (self.bias is None, "bias=False"),
+            (self.padding_mode != "zeros", f"padding_mode={self.padding_mode}"),
+        ]
+        return ", ".join([text, *(note for wanted, note in optional if wanted)])
+
+
+class Conv1d(_ConvNd):
+    """Cross-correlation over (N, C, L) or (C, L)."""
+
+    rank = 1
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self._convolved(F.conv1d, input)
+
+
+class Conv2d(_ConvNd):
+    """Cross-correlation over (N, C, H, W) or (C, H, W).
+
+    >>> from tinygrad_lite import nn
+    >>> nn.Conv2d(3, 16, 3, padding=1)
+    Conv2d(3, 16, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))
+    """
+
+    rank = 2
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self._convolved(F.conv2d, input)
+
+
+class Conv3d(_ConvNd):
+    """Cross-correlation over (N, C, D, H, W) or (C, D, H, W)."""
+
+    rank = 3
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self._convolved(F.conv3d, input)
+
+
+class _ConvTransposeNd(_ConvNd):
+    transposed = True
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Sizes,
+        stride: Sizes = 1,
+        padding: Sizes = 0,
+        output_padding: Sizes = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Sizes = 1,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ):
+        if padding_mode != "zeros":
+            raise ValueError(f'{type(self).__name__}: only "zeros" padding mode is supported, got {padding_mode!r}')
+        if isinstance(padding, str):
+            raise TypeError(f"{type(self).__name__}: expected sizes for padding, got {padding!r}")
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype
+        )
+        self.output_padding = sizes(self._get_name(), "output_padding", output_padding, self.rank)
+
+    def _transposed(self, function: Callable[..., Tensor], input: Tensor, output_size: Any) -> Tensor:
+        extra = self.output_padding if output_size is None else self._output_padding(input, output_size)
+        return function(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)
+
+    def _output_padding(self, input: Tensor, output_size: Any) -> tuple[int, ...]:
+        """What must be added at the ends for the result to have `output_size`."""
+        wanted = tuple(output_size)
+        if len(wanted) == input.ndim:
+            wanted = wanted[-self.rank :]
+        if len(wanted) != self.rank:
+            raise ValueError(f"{self._get_name()}: expected {self.rank} sizes for output_size, got {tuple(output_size)}")
+        settings = zip(input.shape[-self.rank :], self.stride, self.padding, self.dilation, self.kernel_size)
+        smallest = tuple((n - 1) * s - 2 * p + d * (k - 1) + 1 for n, s, p, d, k in settings)
+        if any(not low <= w < low + s for w, low, s in zip(wanted, smallest, self.stride)):
+            largest = tuple(low + s - 1 for low, s in zip(smallest, self.stride))
+            raise ValueError(f"{self._get_name()}: output_size must lie from {smallest} to {largest}, got {wanted}")
+        return tuple(w - low for w, low in zip(wanted, smallest))
+
+
+class ConvTranspose1d(_ConvTransposeNd):
+    """The transpose (gradient) of Conv1d: (N, C, L) or (C, L), made longer."""
+
+    rank = 1
+
+    def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
+        return self._transposed(F.conv_transpose1d, input, output_size)
+
+
+class ConvTranspose2d(_ConvTransposeNd):
+    """The transpose (gradient) of Conv2d: (N, C, H, W) or (C, H, W), made larger."""
+
+    rank = 2
+
+    def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
+        return self._transposed(F.conv_transpose2d, input, output_size)
+
+
+class ConvTranspose3d(_ConvTransposeNd):
+    """The transpose (gradient) of Conv3d: (N, C, D, H, W) or (C, D, H, W), made larger."""
+
+    rank = 3
+
+    def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
+        return self._transposed(F.conv_transpose3d, input, output_size)

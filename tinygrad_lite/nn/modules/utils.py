@@ -1,0 +1,28 @@
+"""Sizes given once for all dims, or one for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+__all__: list[str] = []
+
+
+def _ntuple(n: int) -> Callable[[Any], tuple[Any, ...]]:
+    """A function that repeats a number n times, and leaves several as they are."""
+
+    def repeat(x: Any) -> tuple[Any, ...]:
+        return tuple(x) if isinstance(x, Iterable) else (x,) * n
+
+    return repeat
+
+
+_single, _pair, _triple, _quadruple = map(_ntuple, (1, 2, 3, 4))
+
+
+def sizes(layer: str, name: str, x: Any, rank: int) -> tuple[Any, ...]:
+    """One size for each of `rank` dims."""
+    x = _ntuple(rank)(x)
+    if len(x) != rank:
+        raise ValueError(f"{layer}: expected an int or {rank} of them for {name}, got {x}")
+    return x
