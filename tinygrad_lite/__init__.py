@@ -18,6 +18,7 @@ from tinygrad_lite.autograd import (
     tape_of,
 )
 from tinygrad_lite.ops import *
+from tinygrad_lite.serialization import load, save
 
 float16 = half = _np.dtype(_np.float16)
 float32 = float = _np.dtype(_np.float32)
