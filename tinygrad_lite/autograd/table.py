@@ -6,8 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tinygrad_lite.arrays import is_array
 from tinygrad_lite.autograd import primitive as _primitive
@@ -17,8 +16,7 @@ from tinygrad_lite.autograd.node import Leaf, Node, Traced
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One line of the table. `inputs`: the numbers of the entries it was computed from."""
 
     number: int
