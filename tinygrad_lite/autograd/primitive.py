@@ -250,18 +250,7 @@ def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...]
         else:
             values.append(out)
             values += kept
-            tensor.node = node = new(Node)
-            node.plan = plan
-            node.parents = parents if plan.select is None else [parents[i] for i in plan.select]
-            node.saved = saved = plan.keep(values)
-            if plan.shapes:
-                node.saved = (*saved, *[_shape(values[i]) for i in plan.shapes])
-            node.index = tick()
-            node.shape = out.shape
-            node.dtype = out.dtype
-            node.hooks = None
-            if on_record is not None:
-                on_record(node)
+            tensor.node = record(plan, parents, values, out.shape, out.dtype)
         if view and isinstance(args[0], Traced):
             register_view(tensor, args[0])
         return tensor
@@ -288,6 +277,23 @@ def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...]
     self.apply = apply
     apply.primitive, apply.vjp, apply.fused_vjp, apply.composed_of = self, vjp, fused_vjp, composed_of  # type: ignore[attr-defined]
     return apply
+
+
+def record(plan: Plan, parents: list[Any], values: list[Any], shape: Any, dtype: Any) -> Node:
+    """Write one entry. `values`: the arguments, the result, and what the forward function kept."""
+    node = new(Node)
+    node.plan = plan
+    node.parents = parents if plan.select is None else [parents[i] for i in plan.select]
+    node.saved = saved = plan.keep(values)
+    if plan.shapes:
+        node.saved = (*saved, *[_shape(values[i]) for i in plan.shapes])
+    node.index = tick()
+    node.shape = shape
+    node.dtype = dtype
+    node.hooks = None
+    if on_record is not None:
+        on_record(node)
+    return node
 
 
 on_record: Callable[[Node], None] | None = None  # set by `tape_lines()` while it is in force
