@@ -35,7 +35,7 @@ def matmul(x, y):
     >>> tg.matmul(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([1.0, 10.0]))
     tensor([21., 43.])
     """
-    return _product("matmul", x, y)
+    return product(x, y)
 
 
 matmul.vjp(x=lambda g, x_shape, y: _left(g, x_shape, y),
@@ -45,10 +45,10 @@ matmul.vjp(x=lambda g, x_shape, y: _left(g, x_shape, y),
 @primitive
 def linear(x, weight, bias=None):
     """`x @ weight.T + bias`: x (..., in), weight (out, in), bias (out,) or None -> (..., out)."""
-    out = _product("linear", x, weight.T)
+    out = product(x, weight.T)
     if bias is not None:
         if bias.dtype != out.dtype:
-            raise TypeError(f"linear: expected a bias of {out.dtype}, as the product, got {bias.dtype}")
+            raise TypeError(f"expected a bias of {out.dtype}, as the product, got {bias.dtype}")
         out += bias
     return out
 
@@ -56,26 +56,6 @@ def linear(x, weight, bias=None):
 linear.vjp(x=lambda g, weight: _times(g, weight) if len(weight.shape) == 2 else g * weight,
            weight=lambda g, x: _times(_rows(g).T, _rows(x)) if len(g.shape) else g * x,
            bias=lambda g, bias_shape: _over_rows(g) if len(bias_shape) == 1 else g)
-
-
-def _product(name: str, x: Any, y: Any) -> Any:
-    """`x @ y`, or why not."""
-    try:
-        if x.dtype == y.dtype and x.ndim and y.ndim and x.dtype.kind != "b":
-            return product(x, y)
-    except (AttributeError, ValueError):
-        pass
-    for value in (x, y):
-        if not is_array(value):
-            raise TypeError(f"{name}: expected a Tensor, got {type(value).__name__}")
-    if x.dtype != y.dtype:
-        raise TypeError(f"{name}: both operands must have the same dtype, got {x.dtype} and {y.dtype}")
-    if x.dtype.kind == "b":
-        raise TypeError(f"{name}: bool tensors have no product; convert them with .to(dtype)")
-    if not (x.ndim and y.ndim):
-        raise ValueError(f"{name}: both operands must have at least one dim, got {x.shape} and {y.shape}; use * for a 0-d one")
-    what = "inner sizes differ" if x.shape[-1] != y.shape[-2:][0] else "leading dims do not broadcast"
-    raise ValueError(f"{name}: {what}: {x.shape} @ {y.shape}")
 
 
 # -- the rules ----------------------------------------------------------------------------------
