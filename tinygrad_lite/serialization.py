@@ -129,8 +129,8 @@ def _put_together(part: Any, arrays: dict[str, np.ndarray], map_location: Any) -
     if kind == "dtype":
         return np.dtype(part["name"])
     if kind in ("dict", "ordered"):
-        items = ((key, _put_together(value, arrays, map_location)) for key, value in part["items"])
-        return OrderedDict(items) if kind == "ordered" else dict(items)
+        pairs = ((key, _put_together(value, arrays, map_location)) for key, value in part["items"])
+        return OrderedDict(pairs) if kind == "ordered" else dict(pairs)
     items = [_put_together(value, arrays, map_location) for value in part["items"]]
     return {"list": list, "tuple": tuple}[kind](items)
 

@@ -19,6 +19,7 @@ from tinygrad_lite.arrays import Array, Device, as_dtype, device_of, is_floating
 from tinygrad_lite.autograd.backward import accumulate, backward
 from tinygrad_lite.autograd.node import Leaf, Node, Traced, results_are, traced
 from tinygrad_lite.ops import creation, indexing, shape as shaping
+from tinygrad_lite.ops.calling import canonical_dim
 from tinygrad_lite.ops.inplace import in_place
 from tinygrad_lite.printing import represent
 
@@ -95,7 +96,7 @@ class Tensor(Traced):
         return device_of(self.array).type == "cuda"
 
     def size(self, dim: int | None = None) -> Any:
-        return self.shape if dim is None else self.array.shape[ops.canonical_dim("size", dim, self.ndim)]
+        return self.shape if dim is None else self.array.shape[canonical_dim("size", dim, self.ndim)]
 
     def dim(self) -> int:
         return self.array.ndim

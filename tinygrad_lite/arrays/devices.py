@@ -25,9 +25,10 @@ class Device:
 
     def __init__(self, type: str | int | Device, index: int | None = None):
         if isinstance(type, Device):
-            type, index = type.type, type.index
+            index = type.index
+            type = type.type
         elif isinstance(type, int) and not isinstance(type, bool):
-            type, index = "cuda", type
+            type, index = "cuda", int(type)
         elif isinstance(type, str) and ":" in type:
             if index is not None:
                 raise ValueError(f"device: the index was given twice: {type!r} and {index!r}")
@@ -105,10 +106,11 @@ def namespace_for(device: Device | str | int | None) -> ModuleType:
 
 def on_device(device: Device | str | int | None) -> contextlib.AbstractContextManager[Any]:
     """A context in which new arrays of `namespace_for(device)` land on `device`."""
-    if device is None or (device := Device(device)).type == "cpu":
+    where = CPU if device is None else Device(device)
+    if where.type == "cpu":
         return contextlib.nullcontext()
     cupy = cupy_or_explain()
-    return contextlib.nullcontext() if device.index is None else cupy.cuda.Device(device.index)
+    return contextlib.nullcontext() if where.index is None else cupy.cuda.Device(where.index)
 
 
 def to_device(array: Array, device: Device | str | int | None) -> Array:

@@ -239,7 +239,7 @@ def rebuilt(node: Node) -> list[Any]:
                 return tuple(traced(array, result_of(node, i)) for i, array in enumerate(value))
             return traced(value, node)
         if name == primitive.star_name:
-            return tuple(traced(v, inputs.get(primitive.star + i)) if is_array(v) else v for i, v in enumerate(value))
+            return tuple(traced(v, inputs.get((primitive.star or 0) + i)) if is_array(v) else v for i, v in enumerate(value))
         if name in primitive.arguments and is_array(value):
             return traced(value, inputs.get(primitive.arguments.index(name)))
         return traced(value) if is_array(value) else value
@@ -320,7 +320,7 @@ def _starting_gradient(call: str, output: Any, gradient: Any, create_graph: bool
             f"{call}: the gradient's shape {gradient.array.shape} is not the output's, {array.shape}"
         )
     if gradient.array.dtype != array.dtype:
-        gradient = gradient.to(array.dtype)  # type: ignore[attr-defined]
+        gradient = gradient.to(array.dtype)
     return gradient if create_graph else gradient.array
 
 

@@ -104,7 +104,7 @@ class Function:
         with no_grad():
             if hasattr(cls, "setup_context"):  # PyTorch's other form: forward without ctx
                 outputs = cls.forward(*args)
-                cls.setup_context(ctx, args, outputs)  # type: ignore[attr-defined]
+                cls.setup_context(ctx, args, outputs)
             else:
                 outputs = cls.forward(ctx, *args)
         several = isinstance(outputs, tuple)

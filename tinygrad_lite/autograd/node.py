@@ -34,6 +34,9 @@ class Traced:
 
     array: Any
     node: Node | Leaf | None
+    base: Any
+    grad: Any
+    views: Any
 
     def __getattr__(self, name: str) -> Any:
         if name in ("grad", "base", "views"):

@@ -74,7 +74,7 @@ class Plan:
         self.rules: list[Any] = []
         for i, (rule, names) in zip(self.wanted, rules):
             if argument_of[i] == primitive.star_name:
-                rule = functools.partial(_star_rule, rule, i - star)
+                rule = functools.partial(_star_rule, rule, i - (star or 0))
             self.rules.append((rule, None if names == tuple(self.names) else picker([self.names.index(n) for n in names])))
         self.fused: Any = None
         if primitive.fused is not None:
@@ -340,7 +340,7 @@ def result_of(node: Node, place: int) -> Node | None:
     if node.dtype[place].kind not in "fc":
         return None
     result = new(Node)
-    result.plan = Result(place)
+    result.plan = Result(place)  # type: ignore[assignment]
     result.parents = (node,)
     result.saved = ()
     result.index = tick()
