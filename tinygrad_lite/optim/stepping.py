@@ -8,22 +8,19 @@ the same bits, since an elementwise equation treats each element alone.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from operator import is_
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import get_default_dtype, namespace_of, quiet
+from tinygrad_lite.arrays import get_default_dtype, namespace_of
+from tinygrad_lite.arrays.blocked import BLOCK, by_blocks
 from tinygrad_lite.autograd.node import changed_again, places_of_change, traced
 
 if TYPE_CHECKING:
     from tinygrad_lite.optim.optimizer import Optimizer
 
 State = dict[str, Any]
-BLOCK = 1 << 15  # elements: four float32 arrays and their temporaries fill half of a 2 MiB cache
 SMALL = 1 << 13  # up to this size a copy to the flat array and back costs less than calls of its own
 
 
@@ -140,51 +137,16 @@ class Many:
         changed_again(self.places, optimizer.step_name)
 
 
-# -- blocks, and the threads that share them ------------------------------------------------------
-
-THREADS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-_pool: ThreadPoolExecutor | None = None
-
-
 def _in_blocks(optimizer: Optimizer, p: Any, g: Any, state: State, group: dict[str, Any]) -> None:
-    shape = p.shape
-    p, g = p.reshape(-1), g.reshape(-1)
-    known = {name: v.reshape(-1) for name, v in state.items() if name not in optimizer.numbers}
+    """The equation on a large parameter, block by block, shared among threads."""
+    names = [name for name in state if name not in optimizer.numbers]
     numbers = {name: state[name] for name in optimizer.numbers}
 
-    def block(start: int) -> None:
-        part = slice(start, start + BLOCK)
-        mine = {**numbers, **{name: v[part] for name, v in known.items()}}
-        optimizer.apply(p[part], g[part], mine, group)
-        for name in mine.keys() - known.keys() - numbers.keys():  # new in this step
-            if name not in state:
-                state[name] = np.empty(shape, p.dtype)
-            state[name].reshape(-1)[part] = mine[name]
+    def block(p: Any, g: Any, *arrays: Any) -> State:
+        mine = {**numbers, **dict(zip(names, arrays))}
+        optimizer.apply(p, g, mine, group)
+        return {name: mine[name] for name in mine.keys() - state.keys()}  # begun in this step
 
-    block(0)
-    in_threads(block, range(BLOCK, p.size, BLOCK))
-
-
-def in_threads(work: Callable[[int], None], tasks: range) -> None:
-    """`work` on each task, shared by threads (NumPy lets go of the interpreter while it computes)."""
-    global _pool
-    if THREADS == 1 or len(tasks) < 2:
-        for task in tasks:
-            work(task)
-        return
-    if _pool is None:
-        _pool = ThreadPoolExecutor(THREADS - 1, "optim")
-    shares = [tasks[i * len(tasks) // THREADS : (i + 1) * len(tasks) // THREADS] for i in range(THREADS)]
-
-    def run(share: range) -> None:
-        token = quiet.enter()
-        try:
-            for task in share:
-                work(task)
-        finally:
-            quiet.leave(token)
-
-    others = [_pool.submit(run, share) for share in shares[1:]]
-    run(shares[0])
-    for other in others:
-        other.result()
+    begun = by_blocks(block, p.reshape(-1), g.reshape(-1), *(state[name].reshape(-1) for name in names))
+    for name in begun[0]:
+        state[name] = np.concatenate([part[name] for part in begun]).reshape(p.shape)
