@@ -1,0 +1,20 @@
+"""Datasets: the bundled digits, toy sets, and readers for the classics."""
+
+from tinygrad_lite.datasets.digits import Digits, digits
+from tinygrad_lite.datasets.idx import read_idx
+from tinygrad_lite.datasets.mnist import MNIST, FashionMNIST
+from tinygrad_lite.datasets.toys import blobs, clumpy, moons, spirals, two_clusters, xor
+
+__all__ = [
+    "MNIST",
+    "Digits",
+    "FashionMNIST",
+    "blobs",
+    "clumpy",
+    "digits",
+    "moons",
+    "read_idx",
+    "spirals",
+    "two_clusters",
+    "xor",
+]

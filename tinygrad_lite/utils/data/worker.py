@@ -6,20 +6,21 @@ import queue
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 _here = threading.local()
 
 
-@dataclass(frozen=True)
 class WorkerInfo:
     """Which worker runs this code: its number `id` of `num_workers`, a seed of its own, the dataset."""
 
-    id: int
-    num_workers: int
-    seed: int
-    dataset: Any
+    __slots__ = ("dataset", "id", "num_workers", "seed")
+
+    def __init__(self, id: int, num_workers: int, seed: int, dataset: Any):
+        self.id = id
+        self.num_workers = num_workers
+        self.seed = seed
+        self.dataset = dataset
 
 
 def get_worker_info() -> WorkerInfo | None:

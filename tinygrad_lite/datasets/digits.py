@@ -1,0 +1,61 @@
+"""The bundled dataset: real handwriting, small enough to travel with the package."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.ops import from_numpy
+from tinygrad_lite.utils.data import TensorDataset
+
+TRAIN = 1437  # four fifths; the rest was written later, partly by other people
+
+
+@functools.cache
+def _read() -> tuple[np.ndarray, np.ndarray]:
+    with np.load(Path(__file__).with_name("digits.npz"), allow_pickle=False) as file:
+        return file["images"], file["labels"]
+
+
+class Digits(TensorDataset):
+    """1,797 handwritten digits of 8 x 8 pixels: the first 1,437 (`train=True`) or the last 360.
+
+    A sample is `(image, label)`: float32 of shape (1, 8, 8) in [0, 1], and 0 to 9 as int64. All of
+    them stand in `images` and `labels`. Source and license: datasets/digits.md.
+
+    >>> image, label = Digits()[0]
+    >>> image.shape, int(label)
+    ((1, 8, 8), 0)
+    """
+
+    classes = tuple("0123456789")
+
+    def __init__(self, train: bool = True):
+        part = slice(None, TRAIN) if train else slice(TRAIN, None)
+        images, labels = (array[part] for array in _read())
+        self.train = train
+        super().__init__(
+            from_numpy(images[:, None].astype(np.float32) / np.float32(16)), from_numpy(labels.astype(np.int64))
+        )
+
+    @property
+    def images(self) -> Any:
+        return self.tensors[0]
+
+    @property
+    def labels(self) -> Any:
+        return self.tensors[1]
+
+
+def digits() -> tuple[Any, Any, Any, Any]:
+    """The digits as four tensors: training images (1437, 64) and labels, test images (360, 64) and labels.
+
+    >>> x_train, y_train, x_test, y_test = digits()
+    >>> x_train.shape, y_test.shape
+    ((1437, 64), (360,))
+    """
+    train, test = Digits(), Digits(train=False)
+    return train.images.reshape(-1, 64), train.labels, test.images.reshape(-1, 64), test.labels
