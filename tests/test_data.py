@@ -174,7 +174,7 @@ def test_a_slow_worker_is_reported():
             time.sleep(0.5)
             return i
 
-    with pytest.raises(RuntimeError, match="0.05 seconds"):
+    with pytest.raises(RuntimeError, match=r"0\.05 seconds"):
         list(DataLoader(Slow(2), num_workers=1, timeout=0.05))
 
 
@@ -190,7 +190,7 @@ def test_a_slow_worker_is_reported():
     {"persistent_workers": True},
 ])
 def test_arguments_that_contradict_each_other(arguments):
-    with pytest.raises(ValueError, match="DataLoader|BatchSampler"):
+    with pytest.raises(ValueError, match=r"DataLoader|BatchSampler"):
         DataLoader(Squares(4), **arguments)
     with pytest.raises(ValueError, match="IterableDataset"):
         DataLoader(Stream(4), shuffle=True)

@@ -68,7 +68,8 @@ def test_toys_have_their_shape():
 def idx(array, shape=None):
     code = {"uint8": 8, "int8": 9, "int16": 11, "int32": 12, "float32": 13, "float64": 14}[array.dtype.name]
     shape = array.shape if shape is None else shape
-    return struct.pack(f">HBB{len(shape)}I", 0, code, len(shape), *shape) + array.astype(array.dtype.newbyteorder(">")).tobytes()
+    header = struct.pack(f">HBB{len(shape)}I", 0, code, len(shape), *shape)
+    return header + array.astype(array.dtype.newbyteorder(">")).tobytes()
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32", "float32", "float64"])
@@ -130,11 +131,11 @@ def test_mnist_from_local_files(tmp_path, monkeypatch):
     data = datasets.MNIST(tmp_path, train=False)
     image, label = data[0]
     assert image.shape == (1, 28, 28) and image.dtype == tg.float32 and label == 9 and len(data) == 6
-    (batch, labels), = DataLoader(data, batch_size=6)
+    ((batch, _),) = DataLoader(data, batch_size=6)
     assert batch.shape == (6, 1, 28, 28) and batch.array.max() <= 1
     doubled = datasets.MNIST(tmp_path, transform=lambda x: 2 * x, target_transform=int)
     assert doubled[0][1] == 9 and isinstance(doubled[0][1], int)
-    (batch, labels), = DataLoader(doubled, batch_size=6)
+    ((batch, _),) = DataLoader(doubled, batch_size=6)
     assert batch.array.max() > 1
     write_mnist(tmp_path / "cache" / "FashionMNIST" / "raw")
     monkeypatch.setenv("TINYGRAD_LITE_CACHE", str(tmp_path / "cache"))
