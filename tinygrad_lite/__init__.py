@@ -5,7 +5,7 @@ import numpy as _np
 # First, for its name: the function `tensor` below takes the module's place in this namespace.
 from tinygrad_lite.tensor import Size, Tensor  # isort: skip
 
-from tinygrad_lite import autograd, datasets, linalg, nn, ops, optim, utils
+from tinygrad_lite import autograd, datasets, linalg, nn, ops, optim, special, utils
 from tinygrad_lite.arrays import Device as device
 from tinygrad_lite.arrays import get_default_dtype, set_default_dtype
 from tinygrad_lite.autograd import (

@@ -443,6 +443,11 @@ class Tensor(Traced):
     def where(self, condition: Tensor, other: Any) -> Tensor:
         return ops.where(condition, self, other)
 
+    def polygamma(self, n: int) -> Tensor:
+        return ops.polygamma(n, self)
+
+    polygamma_ = in_place(polygamma)
+
     def tile(self, *dims: Any) -> Tensor:
         return shaping.tile(self, shaping.canonical_shape("tile", dims))
 

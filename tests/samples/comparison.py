@@ -13,10 +13,17 @@ for name, reference in {
     sample(name, x, y, reference=reference, elementwise=True)
 for name in ("logical_and", "logical_or", "logical_xor"):
     sample(name, few, many, reference=getattr(np, name), elementwise=True)
+for name in ("isfinite", "isinf", "isnan", "isreal", "signbit"):
+    sample(name, np.array([1.0, -0.0, np.inf, -np.inf, np.nan]), reference=getattr(np, name), elementwise=True)
 sample("logical_not", few, reference=np.logical_not, elementwise=True)
 for name in ("bitwise_and", "bitwise_or", "bitwise_xor"):
     sample(name, few, many, reference=getattr(np, name), elementwise=True)
 sample("bitwise_not", few, reference=np.invert, elementwise=True)
 sample("bitwise_left_shift", many, few, reference=np.left_shift)
 sample("bitwise_right_shift", many, few, reference=np.right_shift)
+sample("gcd", few, many * 3, reference=np.gcd, elementwise=True)
+sample("lcm", few, many * 3, reference=np.lcm, elementwise=True)
+sample("isclose", x, y, 0.0, 1.0, False, reference=lambda x, y, *_: abs(x - y) <= 1, elementwise=True)
+sample("isin", few, many, False, True, reference=lambda x, y, *_: ~np.isin(x, y))
+sample("places", few > 2, reference=np.nonzero)
 sample("where", np.array([True, False, True]), x, y, reference=np.where, elementwise=True)

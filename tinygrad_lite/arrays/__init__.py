@@ -21,13 +21,18 @@ from tinygrad_lite.arrays.dtypes import (
     default_float,
     get_default_dtype,
     is_floating,
+    only_floats,
+    only_integers,
+    only_numbers,
     promote,
+    promote_tensors,
     promoted,
     set_default_dtype,
 )
 from tinygrad_lite.arrays.memory import address_range, keep_freed_memory, owner_of, start_of
 from tinygrad_lite.arrays.products import column_sums, product, rows
 from tinygrad_lite.arrays.select import select
+from tinygrad_lite.arrays.special import erf_of, erfc_of, special
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads, set_num_threads
 
 __all__ = [
@@ -45,6 +50,8 @@ __all__ = [
     "default_float",
     "device_of",
     "elementwise",
+    "erf_of",
+    "erfc_of",
     "get_default_dtype",
     "get_num_threads",
     "in_threads",
@@ -54,14 +61,19 @@ __all__ = [
     "namespace_for",
     "namespace_of",
     "on_device",
+    "only_floats",
+    "only_integers",
+    "only_numbers",
     "owner_of",
     "product",
     "promote",
+    "promote_tensors",
     "promoted",
     "rows",
     "select",
     "set_default_dtype",
     "set_num_threads",
+    "special",
     "start_of",
     "to_device",
     "to_numpy",

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, is_array, namespace_of
 
-_PYTHON_TYPES = {bool: np.dtype(np.bool_), int: np.dtype(np.int64)}
+_NUMBERS = {"b": np.dtype(np.bool_), "i": np.dtype(np.int64), "u": np.dtype(np.int64), "c": np.dtype(np.complex128)}
 _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
 _default = np.dtype(np.float32)
 
@@ -54,15 +54,18 @@ def common_dtype(*values: Any) -> np.dtype:
     >>> common_dtype(np.zeros(3, np.float32), np.zeros((), np.float64))
     dtype('float32')
     """
+    # NumPy makes scalars of 0-d results. Beside an array they count as Python numbers, as
+    # PyTorch counts them; by themselves they keep their dtype.
+    alone = not any(map(is_array, values))
     ranks: list[np.dtype | None] = [None, None, None]
     for value in values:
         if is_array(value):
             rank, dtype = (0 if value.ndim else 1), value.dtype
+        elif isinstance(value, np.generic) and alone:
+            rank, dtype = 1, value.dtype
         elif isinstance(value, (np.generic, bool, int, float, complex)):
             kind = np.asarray(value).dtype.kind
-            rank, dtype = 2, {"b": np.dtype(bool), "c": np.dtype(complex)}.get(
-                kind, np.dtype(np.int64) if kind in "iu" else _default
-            )
+            rank, dtype = 2, _NUMBERS.get(kind, _default)
         else:
             raise TypeError(f"expected a Tensor, an array or a number, got {type(value).__name__}")
         known = ranks[rank]
@@ -82,6 +85,9 @@ def _meet(a: np.dtype, b: np.dtype) -> np.dtype:
         return a
     if b.kind == "f" and a.kind in "biu":
         return b
+    for dtype in (a, b):
+        if dtype.kind == "u" and dtype.itemsize > 1:
+            raise TypeError(f"{a} and {b} do not promote to one dtype; convert one of them with .to()")
     return np.promote_types(a, b)
 
 
@@ -110,6 +116,14 @@ def promoted(*values: Any) -> tuple[Any, ...]:
     return tuple(_cast(xp, value, dtype) for value in values)
 
 
+def promote_tensors(x: Any, y: Any) -> tuple[Any, Any]:
+    """`promote` for operations that take no Python numbers."""
+    for value in (x, y):
+        if not (is_array(value) or isinstance(value, np.generic)):
+            raise TypeError(f"expected two Tensors, got a {type(value).__name__}")
+    return promote(x, y)
+
+
 def _cast(xp: Any, value: Any, dtype: np.dtype) -> Array:
     if is_array(value):
         return value if value.dtype == dtype else value.astype(dtype)
@@ -122,10 +136,32 @@ def _cast(xp: Any, value: Any, dtype: np.dtype) -> Array:
 
 def as_float(x: Any) -> Any:
     """`x` in a floating-point dtype: integers and bools become the default."""
-    if is_array(x):
+    if type(x) is np.ndarray or is_array(x):
         return x if x.dtype.kind in "fc" else x.astype(_default)
     if isinstance(x, np.floating):  # a 0-d result of NumPy
         return x
     if isinstance(x, (bool, int, float, np.generic)):
         return np.asarray(x, dtype=_default)
     raise TypeError(f"expected a Tensor, an array or a number, got {type(x).__name__}")
+
+
+def only_floats(*values: Any) -> None:
+    """Refuse integers and bools where PyTorch has no such function of them."""
+    _only("fc", "floating-point numbers", values)
+
+
+def only_numbers(*values: Any) -> None:
+    """Refuse bools where PyTorch has no such function of them."""
+    _only("uifc", "numbers", values)
+
+
+def only_integers(*values: Any) -> None:
+    """Refuse floating-point numbers: they have no bits to work on."""
+    _only("uib", "integers or bools", values)
+
+
+def _only(kinds: str, what: str, values: tuple[Any, ...]) -> None:
+    for value in values:
+        dtype = getattr(value, "dtype", None)
+        if dtype is None or dtype.kind not in kinds:
+            raise TypeError(f"expected a tensor of {what}, got {type(value).__name__ if dtype is None else dtype}")

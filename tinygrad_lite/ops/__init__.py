@@ -17,6 +17,7 @@ from tinygrad_lite.ops import (
     reduction,
     shape,
     softmaxes,
+    special,
     statistics,
 )
 from tinygrad_lite.ops.activation import *
@@ -35,6 +36,7 @@ from tinygrad_lite.ops.products import *
 from tinygrad_lite.ops.reduction import *
 from tinygrad_lite.ops.shape import *
 from tinygrad_lite.ops.softmaxes import *
+from tinygrad_lite.ops.special import *
 from tinygrad_lite.ops.statistics import *
 
 FAMILIES = (
@@ -54,5 +56,6 @@ FAMILIES = (
     reduction,
     shape,
     softmaxes,
+    special,
     statistics,
 )

@@ -6,32 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_float, is_array, namespace_of, promote, promoted
+from tinygrad_lite.arrays import as_float, common_dtype, is_array, namespace_of, only_floats, only_numbers, promote, promoted
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.elementary import log
+from tinygrad_lite.ops.shape import to_dtype
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
 __all__ = [
-    "add", "div", "divide", "floor_divide", "fmod", "mul", "multiply", "neg", "negative", "positive", "pow", "reciprocal",
-    "remainder", "rsqrt", "rsub", "sqrt", "square", "sub", "subtract", "true_divide",
+    "add", "addcdiv", "addcmul", "div", "divide", "float_power", "floor_divide", "fmod", "ldexp", "lerp", "mul", "multiply",
+    "neg", "negative", "positive", "pow", "reciprocal", "remainder", "rsub", "square", "sub", "subtract", "true_divide",
 ]  # fmt: skip
 
-METHODS = __all__
-IN_PLACE = [name for name in __all__ if name not in ("positive", "rsub")]
+METHODS = [name for name in __all__ if name != "rsub"]
+IN_PLACE = [name for name in METHODS if name != "positive"]
 
 Number = int | float
-
-
-def _numeric(name: str, x: Any, y: Any) -> tuple[Any, Any]:
-    """Promoted operands; PyTorch subtracts no bools."""
-    x, y = promote(x, y)
-    if is_array(x) and x.dtype.kind == "b" and is_array(y) and y.dtype.kind == "b":
-        raise TypeError(f"{name}: bool tensors cannot be subtracted; use logical_xor or ~")
-    return x, y
 
 
 @primitive
@@ -45,8 +38,10 @@ _add.vjp(x=lambda g: g, y=lambda g: g)
 
 @primitive
 def _sub(x, y):
-    x, y = _numeric("sub", x, y)
-    return x - y
+    a, b = promote(x, y)
+    if (a is not x or b is not y) and any(getattr(v, "dtype", np.dtype(type(v))).kind == "b" for v in (x, y)):
+        raise TypeError("a bool tensor cannot be subtracted; use ~ or logical_xor")
+    return a - b
 
 
 _sub.vjp(x=lambda g: g, y=lambda g: -g)
@@ -61,13 +56,29 @@ def add(x: Tensor, y: Tensor | Number, *, alpha: Number = 1) -> Tensor:
     tensor([[ 6.,  7.],
             [11., 12.]])
     """
-    return _add(x, y if alpha == 1 else mul(y, alpha))
+    return _add(x, y if alpha == 1 else _scaled("add", x, y, alpha))
 
 
 @operation
 def sub(x: Tensor, y: Tensor | Number, *, alpha: Number = 1) -> Tensor:
     """`x - alpha * y`, broadcast."""
-    return _sub(x, y if alpha == 1 else mul(y, alpha))
+    return _sub(x, y if alpha == 1 else _scaled("sub", x, y, alpha))
+
+
+def _scaled(name: str, x: Any, y: Any, alpha: Number) -> Any:
+    """`alpha * y`, worked out in the dtype that x and y meet in."""
+    dtype = common_dtype(getattr(x, "array", x), getattr(y, "array", y))
+    if isinstance(alpha, float) and dtype.kind in "iub":
+        raise TypeError(f"{name}: expected an integer alpha for integer tensors, got {alpha}")
+    if isinstance(y, (int, float)):
+        return y * alpha
+    return mul(y if y.dtype == dtype else to_dtype(y, dtype), dtype.type(alpha).item())
+
+
+@operation
+def rsub(x: Tensor, y: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+    """`y - alpha * x`."""
+    return sub(y, x, alpha=alpha)
 
 
 @primitive
@@ -84,7 +95,9 @@ mul.vjp(x=lambda g, y: g * y,
 @primitive
 def _div(x, y):
     x, y = promote(x, y)
-    return as_float(x) / as_float(y)
+    if (x if is_array(x) else y).dtype.kind not in "fc":
+        x, y = as_float(x), as_float(y)
+    return x / y
 
 
 _div.vjp(x=lambda g, y: g / y,
@@ -94,26 +107,26 @@ _div.vjp(x=lambda g, y: g / y,
 @primitive
 def _div_rounded(x, y, rounding_mode):
     """`x / y` rounded "trunc" (towards zero) or "floor"; of integers an integer."""
-    x, y = promoted(x, y)
+    x, y = _divisible(x, y)
     xp = namespace_of(x)
     if x.dtype.kind == "f":
         return xp.floor_divide(x, y) if rounding_mode == "floor" else xp.trunc(x / y)
-    if x.dtype.kind == "b":
-        x, y = x.astype(np.uint8), y.astype(np.uint8)
-    _refuse_zero("div", y)
     quotient = x // y
     if rounding_mode == "trunc" and x.dtype.kind == "i":
         quotient += ((x < 0) != (y < 0)) & (quotient * y != x)
     return quotient
 
 
-_div_rounded.vjp(x=lambda g: g * 0, y=lambda g: g * 0)
+def _divisible(x: Any, y: Any) -> tuple[Any, Any]:
+    x, y = promoted(x, y)
+    only_numbers(x)
+    if y.dtype.kind in "iu" and not y.all():
+        raise ZeroDivisionError("integers cannot be divided by zero")
+    return x, y
 
 
-def _refuse_zero(name: str, y: Any) -> None:
-    """Integers have no infinity to answer a division by zero with."""
-    if not y.all():
-        raise RuntimeError(f"{name}: integer division by zero")
+_div_rounded.vjp(x=lambda g: g * 0,
+                 y=lambda g: g * 0)
 
 
 @operation
@@ -160,9 +173,7 @@ def remainder(x, y):
     >>> tg.remainder(tg.tensor([-3.0, 3.0]), 2)
     tensor([1., 1.])
     """
-    x, y = promoted(x, y)
-    if y.dtype.kind != "f":
-        _refuse_zero("remainder", y)
+    x, y = _divisible(x, y)
     return x % y
 
 
@@ -173,9 +184,7 @@ remainder.vjp(x=lambda g: g,
 @primitive
 def fmod(x, y):
     """What a division rounded towards zero leaves over, with the sign of `x`."""
-    x, y = promoted(x, y)
-    if y.dtype.kind != "f":
-        _refuse_zero("fmod", y)
+    x, y = _divisible(x, y)
     return namespace_of(x).fmod(x, y)
 
 
@@ -186,8 +195,7 @@ fmod.vjp(x=lambda g: g,
 @primitive
 def neg(x):
     """`-x`."""
-    if is_array(x) and x.dtype.kind == "b":
-        raise TypeError("neg: a bool tensor has no negative; use ~ or logical_not")
+    only_numbers(x)
     return -x
 
 
@@ -197,8 +205,7 @@ neg.vjp(x=lambda g: -g)
 @operation
 def positive(x: Tensor) -> Tensor:
     """`x` itself."""
-    if x.dtype.kind == "b":
-        raise TypeError("positive: a bool tensor has no sign")
+    only_numbers(x)
     return x
 
 
@@ -211,6 +218,8 @@ def pow(x, y):
     tensor([1., 4., 9.])
     """
     x, y = promote(x, y)
+    if y == 3 if type(y) is int else False:
+        return x * x * x
     return x**y
 
 
@@ -230,26 +239,53 @@ def square(x: Tensor) -> Tensor:
     return pow(x, 2)
 
 
-@primitive
-def sqrt(x):
-    """The square root of each element; its derivative at 0 is inf."""
-    x = as_float(x)
-    return namespace_of(x).sqrt(x)
+@operation
+def float_power(x: Tensor | Number, y: Tensor | Number) -> Tensor:
+    """`x ** y` in double precision."""
+    return pow(_double(x), _double(y))
 
 
-sqrt.vjp(x=lambda g, out: g / (2 * out))
+def _double(x: Any) -> Any:
+    return float(x) if isinstance(x, (int, float)) else x if x.dtype == np.float64 else to_dtype(x, np.dtype(np.float64))
 
 
 @operation
-def rsqrt(x: Tensor) -> Tensor:
-    """`1 / sqrt(x)`."""
-    return _div(1, sqrt(x))
+def ldexp(x: Tensor, y: Tensor) -> Tensor:
+    """`x * 2**y`."""
+    return mul(x, pow(2.0, y))
+
+
+# -- of three -----------------------------------------------------------------------------------
 
 
 @operation
-def rsub(x: Tensor, y: Tensor | Number, *, alpha: Number = 1) -> Tensor:
-    """`y - alpha * x`."""
-    return sub(y, x, alpha=alpha)
+def addcmul(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
+    """`x + value * tensor1 * tensor2`."""
+    return add(x, mul(tensor1, tensor2), alpha=value)
+
+
+@operation
+def addcdiv(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
+    """`x + value * tensor1 / tensor2`, of floating-point tensors."""
+    only_floats(tensor1 if tensor1.dtype.kind in "fc" else tensor2)
+    return add(x, _div(tensor1, tensor2), alpha=value)
+
+
+@operation
+def lerp(x: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
+    """`x + weight * (end - x)`: `x` where `weight` is 0, `end` where it is 1.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.lerp(tg.tensor([0.0, 10.0]), tg.tensor([1.0, 20.0]), 0.25)
+    tensor([ 0.2500, 12.5000])
+    """
+    only_floats(x)
+    if x.dtype != end.dtype:
+        raise TypeError(f"lerp: expected tensors of one dtype, got {x.dtype} and {end.dtype}")
+    step = end - x
+    if isinstance(weight, (int, float)):  # each end is met exactly
+        return x + weight * step if abs(weight) < 0.5 else end - (1 - weight) * step
+    return where(abs(weight) < 0.5, x + weight * step, end - (1 - weight) * step)
 
 
 multiply, divide, subtract, negative = mul, div, sub, neg

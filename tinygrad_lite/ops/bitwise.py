@@ -1,64 +1,60 @@
-"""Integers (and bools) as strings of bits."""
+"""Integers (and bools) as strings of bits, and what divides them."""
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from typing import Any
 
-from tinygrad_lite.arrays import is_array, promote
+from tinygrad_lite.arrays import namespace_of, only_integers, only_numbers, promote_tensors, promoted
 from tinygrad_lite.autograd import primitive
 
-__all__ = ["bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor"]
+__all__ = [
+    "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "gcd", "lcm",
+]  # fmt: skip
 
 METHODS = __all__
 IN_PLACE = __all__
 
 
-def _integers(name: str, x: Any, y: Any) -> tuple[Any, Any]:
-    x, y = promote(x, y)
-    for value in (x, y):
-        if is_array(value) and value.dtype.kind not in "iub":
-            raise TypeError(f"{name}: expected integers or bools, got {value.dtype}")
-    return x, y
+def _bitwise(name: str, combine: Callable[[Any, Any], Any], text: str) -> Any:
+    def forward(x, y):
+        x, y = promoted(x, y)
+        only_integers(x)
+        return combine(x, y)
+
+    forward.__name__ = forward.__qualname__ = name
+    forward.__doc__ = text
+    return primitive(forward)
+
+
+bitwise_and = _bitwise("bitwise_and", operator.and_, "`x & y`.")
+bitwise_or = _bitwise("bitwise_or", operator.or_, "`x | y`.")
+bitwise_xor = _bitwise("bitwise_xor", operator.xor, "`x ^ y`.")
+bitwise_left_shift = _bitwise("bitwise_left_shift", operator.lshift, "`x << y`.")
+bitwise_right_shift = _bitwise("bitwise_right_shift", operator.rshift, "`x >> y`; a negative `x` stays negative.")
 
 
 @primitive
 def bitwise_not(x):
     """`~x`: every bit flipped; of bools, not."""
-    if x.dtype.kind not in "iub":
-        raise TypeError(f"bitwise_not: expected integers or bools, got {x.dtype}")
+    only_integers(x)
     return ~x
 
 
 @primitive
-def bitwise_and(x, y):
-    """`x & y`."""
-    x, y = _integers("bitwise_and", x, y)
-    return x & y
+def gcd(x, y):
+    """The greatest common divisor of each two integers."""
+    x, y = promote_tensors(x, y)
+    only_integers(x)
+    only_numbers(x)
+    return namespace_of(x).gcd(x, y)
 
 
 @primitive
-def bitwise_or(x, y):
-    """`x | y`."""
-    x, y = _integers("bitwise_or", x, y)
-    return x | y
-
-
-@primitive
-def bitwise_xor(x, y):
-    """`x ^ y`."""
-    x, y = _integers("bitwise_xor", x, y)
-    return x ^ y
-
-
-@primitive
-def bitwise_left_shift(x, y):
-    """`x << y`."""
-    x, y = _integers("bitwise_left_shift", x, y)
-    return x << y
-
-
-@primitive
-def bitwise_right_shift(x, y):
-    """`x >> y`; the sign of a negative `x` is shifted in."""
-    x, y = _integers("bitwise_right_shift", x, y)
-    return x >> y
+def lcm(x, y):
+    """The least common multiple of each two integers."""
+    x, y = promote_tensors(x, y)
+    only_integers(x)
+    only_numbers(x)
+    return namespace_of(x).lcm(x, y)

@@ -1,97 +1,154 @@
-"""Comparison, logic and choice."""
+"""Comparison, logic, tests of single values, and choice."""
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import namespace_of, promote, select
+from tinygrad_lite.arrays import namespace_of, only_numbers, promote, promote_tensors, promoted, select
 from tinygrad_lite.autograd import primitive
+from tinygrad_lite.ops.calling import operation
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
 __all__ = [
-    "eq", "ge", "greater", "greater_equal", "gt", "le", "less", "less_equal", "logical_and", "logical_not", "logical_or",
-    "logical_xor", "lt", "ne", "not_equal", "where",
+    "allclose", "eq", "equal", "ge", "greater", "greater_equal", "gt", "isclose", "isfinite", "isin", "isinf", "isnan",
+    "isneginf", "isposinf", "isreal", "le", "less", "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor",
+    "lt", "ne", "not_equal", "signbit", "where",
 ]  # fmt: skip
 
 METHODS = [name for name in __all__ if name != "where"]  # x.where(condition, y) stands in the Tensor class
-IN_PLACE = METHODS
+IN_PLACE = [
+    "eq", "ge", "greater", "greater_equal", "gt", "le", "less", "less_equal", "logical_and", "logical_not", "logical_or",
+    "logical_xor", "lt", "ne", "not_equal",
+]  # fmt: skip
 
 
-@primitive
-def eq(x, y):
-    """Whether each `x == y`."""
-    x, y = promote(x, y)
-    return x == y
+def _comparison(compare: Callable[[Any, Any], Any], sign: str) -> Any:
+    def forward(x, y):
+        x, y = promote(x, y)
+        return compare(x, y)
+
+    forward.__name__ = forward.__qualname__ = compare.__name__
+    forward.__doc__ = f"Whether each `x {sign} y`, broadcast."
+    return primitive(forward)
 
 
-@primitive
-def ne(x, y):
-    """Whether each `x != y`."""
-    x, y = promote(x, y)
-    return x != y
-
-
-@primitive
-def lt(x, y):
-    """Whether each `x < y`."""
-    x, y = promote(x, y)
-    return x < y
-
-
-@primitive
-def le(x, y):
-    """Whether each `x <= y`."""
-    x, y = promote(x, y)
-    return x <= y
-
-
-@primitive
-def gt(x, y):
-    """Whether each `x > y`."""
-    x, y = promote(x, y)
-    return x > y
-
-
-@primitive
-def ge(x, y):
-    """Whether each `x >= y`."""
-    x, y = promote(x, y)
-    return x >= y
-
+eq = _comparison(operator.eq, "==")
+ne = _comparison(operator.ne, "!=")
+lt = _comparison(operator.lt, "<")
+le = _comparison(operator.le, "<=")
+gt = _comparison(operator.gt, ">")
+ge = _comparison(operator.ge, ">=")
 
 not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
 
 
-@primitive
-def logical_not(x):
-    """Whether each element is zero (or False)."""
-    return namespace_of(x).logical_not(x)
+def _logic(name: str, text: str) -> Any:
+    def forward(x, y):
+        x, y = promote_tensors(x, y)
+        return getattr(namespace_of(x), name)(x, y)
+
+    forward.__name__ = forward.__qualname__ = name
+    forward.__doc__ = text
+    return primitive(forward)
+
+
+logical_and = _logic("logical_and", "Whether both are nonzero.")
+logical_or = _logic("logical_or", "Whether one or both are nonzero.")
+logical_xor = _logic("logical_xor", "Whether just one is nonzero.")
+
+
+def _test(name: str, text: str) -> Any:
+    def forward(x):
+        return getattr(namespace_of(x), name)(x)
+
+    forward.__name__ = forward.__qualname__ = name
+    forward.__doc__ = text
+    return primitive(forward)
+
+
+logical_not = _test("logical_not", "Whether each element is zero (or False).")
+isfinite = _test("isfinite", "Whether each element is neither infinite nor nan.")
+isinf = _test("isinf", "Whether each element is inf or -inf.")
+isnan = _test("isnan", "Whether each element is nan.")
+isreal = _test("isreal", "Whether each element has no imaginary part.")
 
 
 @primitive
-def logical_and(x, y):
-    """Whether both are nonzero."""
-    return namespace_of(x).logical_and(x, y)
+def signbit(x):
+    """Whether each element has a minus sign, as -0.0 does."""
+    return namespace_of(x).signbit(x) if x.dtype.kind == "f" else x < 0
+
+
+@operation
+def isposinf(x: Tensor) -> Tensor:
+    """Whether each element is inf."""
+    return eq(x, float("inf"))
+
+
+@operation
+def isneginf(x: Tensor) -> Tensor:
+    """Whether each element is -inf."""
+    return eq(x, -float("inf"))
 
 
 @primitive
-def logical_or(x, y):
-    """Whether one or both are nonzero."""
-    return namespace_of(x).logical_or(x, y)
+def isclose(x, y, rtol=1e-05, atol=1e-08, equal_nan=False):
+    """Whether each `|x - y| <= atol + rtol * |y|`, or x is y (infinities; with `equal_nan`, nans).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.isclose(tg.tensor([1.0, 2.0]), tg.tensor([1.000001, 2.1]))
+    tensor([ True, False])
+    """
+    if x.dtype != y.dtype:
+        raise TypeError(f"expected two tensors of one dtype, got {x.dtype} and {y.dtype}")
+    if rtol < 0 or atol < 0:
+        raise ValueError(f"expected rtol and atol of 0 or more, got {rtol} and {atol}")
+    result = x == y
+    if equal_nan:
+        result = result | ((x != x) & (y != y))
+    if x.dtype.kind == "b" or (rtol == 0 and atol == 0):
+        return result
+    if x.dtype.kind in "iu":
+        x, y = x.astype("float64"), y.astype("float64")
+    xp = namespace_of(x)
+    distance = xp.abs(x - y)
+    return result | (xp.isfinite(distance) & (distance <= atol + xp.abs(rtol * y)))
+
+
+@operation
+def allclose(x: Tensor, y: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+    """Whether all elements are close: see `isclose`."""
+    return bool(isclose(x, y, rtol, atol, equal_nan).all())
+
+
+@operation
+def equal(x: Tensor, y: Tensor) -> bool:
+    """Whether both have the same shape and the same elements."""
+    return x.shape == y.shape and bool(eq(x, y).all())
 
 
 @primitive
-def logical_xor(x, y):
-    """Whether just one is nonzero."""
-    return namespace_of(x).logical_xor(x, y)
+def _isin(x, y, assume_unique, invert):
+    x, y = promoted(x, y)
+    only_numbers(x)
+    return namespace_of(x).isin(x, y, assume_unique=assume_unique, invert=invert)
+
+
+def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Any:
+    """Whether each of `elements` is among `test_elements`, one of which may be a number.
+
+    `assume_unique`: neither has repeated elements, which may save time. `invert`: whether it is not.
+    """
+    return _isin(elements, test_elements, assume_unique, invert)
 
 
 @primitive
 def _where(condition, x, y):
-    x, y = promote(x, y)
-    return select(condition, x, y)
+    return select(condition, *promote(x, y))
 
 
 _where.vjp(x=lambda g, condition: _where(condition, g, 0.0),
@@ -99,13 +156,23 @@ _where.vjp(x=lambda g, condition: _where(condition, g, 0.0),
 
 
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
-    """`input` where `condition` is True, else `other`; all broadcast.
+    """`input` where `condition` is True, else `other`; all broadcast. With the condition alone, the
+    places where it is True: `nonzero(condition, as_tuple=True)`.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([-1.0, 2.0])
     >>> tg.where(x > 0, x, 0.0)
     tensor([0., 2.])
     """
+    if input is None and other is None:
+        return _places(condition)
     if condition.dtype.kind != "b":
-        raise TypeError(f"where: expected a bool tensor as the condition, got {condition.dtype}")
+        if condition.dtype != "uint8":
+            raise TypeError(f"where: expected a bool tensor as the condition, got {condition.dtype}")
+        condition = condition != 0
     return _where(condition, input, other)
+
+
+@primitive
+def _places(condition):
+    return tuple(condition.nonzero())

@@ -1,81 +1,214 @@
-"""Elementary functions of each element: exponentials, logarithms, trigonometric, hyperbolic."""
+"""Elementary functions of each element: roots, exponentials, logarithms, trigonometric, hyperbolic.
+
+Integers and bools become the default floating-point dtype.
+"""
 
 from __future__ import annotations
 
-from tinygrad_lite.arrays import as_float, namespace_of
-from tinygrad_lite.autograd import primitive
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["cos", "exp", "log", "log1p", "sigmoid", "sin", "tanh"]
+from tinygrad_lite.arrays import as_float, erf_of, erfc_of, namespace_of, only_floats, promote, promote_tensors
+from tinygrad_lite.autograd import primitive
+from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.comparison import where
+from tinygrad_lite.ops.piecewise import clamp
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = [
+    "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan", "atan2",
+    "atanh", "cos", "cosh", "deg2rad", "erf", "erfc", "exp", "exp2", "expm1", "hypot", "log", "log1p", "log2", "log10",
+    "logaddexp", "logaddexp2", "logit", "rad2deg", "rsqrt", "sigmoid", "sin", "sinc", "sinh", "sqrt", "tan", "tanh", "xlogy",
+]  # fmt: skip
 
 METHODS = __all__
-IN_PLACE = __all__
+IN_PLACE = [name for name in __all__ if name not in ("logaddexp", "logaddexp2")]
 
 
-@primitive
-def exp(x):
-    """e to the power of each element."""
-    x = as_float(x)
-    return namespace_of(x).exp(x)
+def _function(name: str, text: str, rule: Callable[..., Any], of: str | None = None) -> Any:
+    """The primitive of a function of one variable that NumPy and CuPy have (under the name `of`)."""
+    of = of or name
+
+    def forward(x):
+        x = as_float(x)
+        return getattr(namespace_of(x), of)(x)
+
+    forward.__name__ = forward.__qualname__ = name
+    forward.__doc__ = text
+    function = primitive(forward)
+    function.vjp(x=rule)
+    return function
 
 
-exp.vjp(x=lambda g, out: g * out)
+sqrt = _function("sqrt", "The square root; its derivative at 0 is inf.", lambda g, out: g / (2 * out))
 
+exp = _function("exp", "e to the power of each element.", lambda g, out: g * out)
+expm1 = _function("expm1", "`exp(x) - 1`, exact for small x.", lambda g, out: g * (out + 1))
+log = _function("log", "Natural logarithm.", lambda g, x: g / x)
+log1p = _function("log1p", "`log(1 + x)`, exact for small x.", lambda g, x: g / (1 + x))
+log2 = _function("log2", "Logarithm to base 2.", lambda g, x: g / (math.log(2) * x))
+log10 = _function("log10", "Logarithm to base 10.", lambda g, x: g / (math.log(10) * x))
 
-@primitive
-def log(x):
-    """Natural logarithm of each element."""
-    x = as_float(x)
-    return namespace_of(x).log(x)
+sin = _function("sin", "Sine (of radians).", lambda g, x: g * cos(x))
+cos = _function("cos", "Cosine (of radians).", lambda g, x: -g * sin(x))
+tan = _function("tan", "Tangent (of radians).", lambda g, out: g * (1 + out * out))
+asin = _function("asin", "Arc sine, in radians.", lambda g, x: g / sqrt(1 - x * x), of="arcsin")
+acos = _function("acos", "Arc cosine, in radians.", lambda g, x: -g / sqrt(1 - x * x), of="arccos")
+atan = _function("atan", "Arc tangent, in radians.", lambda g, x: g / (1 + x * x), of="arctan")
 
+sinh = _function("sinh", "Hyperbolic sine.", lambda g, x: g * cosh(x))
+cosh = _function("cosh", "Hyperbolic cosine.", lambda g, x: g * sinh(x))
+tanh = _function("tanh", "Hyperbolic tangent.", lambda g, out: g * (1 - out * out))
+asinh = _function("asinh", "Inverse hyperbolic sine.", lambda g, x: g / sqrt(x * x + 1), of="arcsinh")
+acosh = _function("acosh", "Inverse hyperbolic cosine.", lambda g, x: g / sqrt(x * x - 1), of="arccosh")
+atanh = _function("atanh", "Inverse hyperbolic tangent.", lambda g, x: g / (1 - x * x), of="arctanh")
 
-log.vjp(x=lambda g, x: g / x)
-
-
-@primitive
-def sin(x):
-    """Sine of each element (radians)."""
-    x = as_float(x)
-    return namespace_of(x).sin(x)
-
-
-sin.vjp(x=lambda g, x: g * cos(x))
-
-
-@primitive
-def cos(x):
-    """Cosine of each element (radians)."""
-    x = as_float(x)
-    return namespace_of(x).cos(x)
-
-
-cos.vjp(x=lambda g, x: -g * sin(x))
-
-
-@primitive
-def tanh(x):
-    """Hyperbolic tangent of each element."""
-    x = as_float(x)
-    return namespace_of(x).tanh(x)
-
-
-tanh.vjp(x=lambda g, out: g * (1 - out * out))
-
-
-@primitive
-def log1p(x):
-    """log(1 + x), exact for small x."""
-    x = as_float(x)
-    return namespace_of(x).log1p(x)
-
-
-log1p.vjp(x=lambda g, x: g / (1 + x))
+arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, acosh, atanh
 
 
 @primitive
 def sigmoid(x):
-    """1 / (1 + exp(-x))."""
+    """`1 / (1 + exp(-x))`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.sigmoid(tg.tensor([-1000.0, 0.0, 1000.0]))
+    tensor([0.0000, 0.5000, 1.0000])
+    """
     x = as_float(x)
-    return 1 / (1 + namespace_of(x).exp(-x))
+    t = namespace_of(x).exp(-x)
+    t += 1
+    return 1 / t
 
 
 sigmoid.vjp(x=lambda g, out: g * (1 - out) * out)
+
+
+@primitive
+def erf(x):
+    """The error function: the probability that a normal variable of variance 1/2 is within ±x of 0."""
+    return erf_of(as_float(x))
+
+
+@primitive
+def erfc(x):
+    """`1 - erf(x)`, exact where that is small."""
+    return erfc_of(as_float(x))
+
+
+_BELL = 2 / math.sqrt(math.pi)
+
+erf.vjp(x=lambda g, x: g * (_BELL * exp(-x * x)))
+erfc.vjp(x=lambda g, x: -g * (_BELL * exp(-x * x)))
+
+
+@operation
+def rsqrt(x: Tensor) -> Tensor:
+    """`1 / sqrt(x)`."""
+    return 1 / sqrt(x)
+
+
+@operation
+def exp2(x: Tensor) -> Tensor:
+    """2 to the power of each element."""
+    return 2.0**x
+
+
+@operation
+def deg2rad(x: Tensor) -> Tensor:
+    """Degrees to radians."""
+    return x * (math.pi / 180)
+
+
+@operation
+def rad2deg(x: Tensor) -> Tensor:
+    """Radians to degrees."""
+    return x * (180 / math.pi)
+
+
+@operation
+def sinc(x: Tensor) -> Tensor:
+    """`sin(pi x) / (pi x)`, which is 1 at 0."""
+    z = math.pi * x
+    s = z * z
+    near = s < 1e-4  # there the series is exact, and so are its derivatives
+    return where(near, 1 - s / 6 * (1 - s / 20), sin(z) / where(near, 1.0, z))
+
+
+@operation
+def logit(x: Tensor, eps: float | None = None) -> Tensor:
+    """`log(x / (1 - x))`, the inverse of sigmoid; `eps`: x is first clamped to [eps, 1 - eps]."""
+    if eps is not None:
+        x = clamp(x, eps, 1 - eps)
+    return log(x) - log1p(-x)
+
+
+# -- of two variables ---------------------------------------------------------------------------
+
+
+@primitive
+def atan2(x, y):
+    """The angle of the point with ordinate `x` and abscissa `y`, in radians from -pi to pi.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.atan2(tg.tensor([1.0, -1.0]), tg.tensor([1.0, -1.0]))
+    tensor([ 0.7854, -2.3562])
+    """
+    x, y = promote_tensors(x, y)
+    return namespace_of(x).arctan2(as_float(x), as_float(y))
+
+
+def _over_square(side: Any, x: Any, y: Any) -> Any:
+    square = x * x + y * y
+    return where(square == 0, 0.0, side / square)
+
+
+atan2.vjp(x=lambda g, x, y: g * _over_square(y, x, y),
+          y=lambda g, x, y: -g * _over_square(x, x, y))
+
+arctan2 = atan2
+
+
+@primitive
+def hypot(x, y):
+    """`sqrt(x**2 + y**2)`, without overflow on the way."""
+    x, y = promote_tensors(x, y)
+    only_floats(x)
+    return namespace_of(x).hypot(x, y)
+
+
+hypot.vjp(x=lambda g, x, out: g * (x / out),
+          y=lambda g, y, out: g * (y / out))
+
+
+@primitive
+def logaddexp(x, y):
+    """`log(exp(x) + exp(y))`, without overflow on the way."""
+    x, y = promote_tensors(x, y)
+    only_floats(x)
+    return namespace_of(x).logaddexp(x, y)
+
+
+logaddexp.vjp(x=lambda g, x, y: g * sigmoid(x - y),
+              y=lambda g, x, y: g * sigmoid(y - x))
+
+
+@operation
+def logaddexp2(x: Tensor, y: Tensor) -> Tensor:
+    """`log2(2**x + 2**y)`, without overflow on the way."""
+    return logaddexp(x * math.log(2), y * math.log(2)) / math.log(2)
+
+
+@primitive
+def xlogy(x, y):
+    """`x * log(y)`, which is 0 where x is 0 (but nan where y is)."""
+    x, y = promote(x, y)
+    x, y = as_float(x), as_float(y)
+    xp = namespace_of(x)
+    return xp.where((x == 0) & (y == y), x.dtype.type(0), x * xp.log(y))
+
+
+xlogy.vjp(x=lambda g, x, y: g * xlogy(x != 0, y),
+          y=lambda g, x, y: g * (x / y))

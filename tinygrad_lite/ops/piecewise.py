@@ -1,10 +1,12 @@
-"""Piecewise linear functions: signs, bounds, the larger and the smaller."""
+"""Piecewise linear functions: signs, rounding, bounds, the larger and the smaller."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import namespace_of, promote
+import numpy as np
+
+from tinygrad_lite.arrays import as_float, namespace_of, only_floats, only_numbers, promote, promote_tensors
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.comparison import where
@@ -12,10 +14,13 @@ from tinygrad_lite.ops.comparison import where
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
-__all__ = ["abs", "absolute", "clamp", "clamp_max", "clamp_min", "clip", "maximum", "minimum", "sign"]
+__all__ = [
+    "abs", "absolute", "ceil", "clamp", "clamp_max", "clamp_min", "clip", "copysign", "fix", "floor", "fmax", "fmin", "frac",
+    "heaviside", "maximum", "minimum", "nan_to_num", "nextafter", "round", "sgn", "sign", "trunc",
+]  # fmt: skip
 
 METHODS = __all__
-IN_PLACE = [name for name in __all__ if name not in ("maximum", "minimum")]
+IN_PLACE = [name for name in __all__ if name not in ("fmax", "fmin", "maximum", "minimum")]
 
 Bound = Any  # a number or a Tensor
 
@@ -23,6 +28,7 @@ Bound = Any  # a number or a Tensor
 @primitive
 def abs(x):
     """The absolute value of each element; its derivative at 0 is 0."""
+    only_numbers(x)
     return namespace_of(x).abs(x)
 
 
@@ -32,23 +38,112 @@ abs.vjp(x=lambda g, x: g * sign(x))
 @primitive
 def sign(x):
     """-1, 0 or 1 as each element is negative, zero or positive."""
-    return x if x.dtype.kind == "b" else namespace_of(x).sign(x)
+    return x.copy() if x.dtype.kind == "b" else namespace_of(x).sign(x)
 
 
 sign.vjp(x=lambda g: g * 0)
+
+absolute, sgn = abs, sign
+
+
+@primitive
+def copysign(x, y):
+    """`abs(x)` with the sign of `y`, where -0.0 counts as negative."""
+    x, y = promote(x, y)
+    return namespace_of(x).copysign(as_float(x), as_float(y))
+
+
+copysign.vjp(x=lambda g, x, out: g * (sign(x) * sign(out)),
+             y=lambda g: g * 0)
+
+
+@primitive
+def nextafter(x, y):
+    """The next number after `x` on the way to `y`."""
+    x, y = promote_tensors(x, y)
+    only_floats(x)
+    return namespace_of(x).nextafter(x, y)
+
+
+nextafter.vjp(x=lambda g: g,
+              y=lambda g: g * 0)
+
+
+# -- steps, whose derivative is zero --------------------------------------------------------------
+
+
+def _step(name: str, text: str) -> Any:
+    def forward(x):
+        only_numbers(x)
+        return x.copy() if x.dtype.kind in "iu" else getattr(namespace_of(x), name)(x)
+
+    forward.__name__ = forward.__qualname__ = name
+    forward.__doc__ = text
+    function = primitive(forward)
+    function.vjp(x=lambda g: g * 0)
+    return function
+
+
+floor = _step("floor", "The largest integer that is not above each element.")
+ceil = _step("ceil", "The smallest integer that is not below each element.")
+trunc = _step("trunc", "Each element without its fractional part.")
+
+fix = trunc
+
+
+@primitive
+def _round(x, decimals):
+    only_numbers(x)
+    if x.dtype.kind in "iu":
+        if decimals:
+            raise TypeError(f"expected floating-point numbers to round to decimals, got {x.dtype}")
+        return x.copy()
+    return namespace_of(x).round(x, decimals)
+
+
+_round.vjp(x=lambda g: g * 0)
+
+
+@operation
+def round(x: Tensor, *, decimals: int = 0) -> Tensor:
+    """The nearest number with so many `decimals` (-1: a multiple of ten); of two, the even one.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.round(tg.tensor([0.5, 1.5, 2.6]))
+    tensor([0., 2., 3.])
+    """
+    return _round(x, decimals)
+
+
+@operation
+def frac(x: Tensor) -> Tensor:
+    """The fractional part of each element, with its sign."""
+    only_floats(x)
+    return x - trunc(x)
+
+
+@operation
+def heaviside(x: Tensor, values: Tensor) -> Tensor:
+    """0 where `x` is negative, 1 where it is positive, and `values` where it is zero."""
+    if x.dtype != values.dtype:
+        raise TypeError(f"heaviside: expected tensors of one dtype, got {x.dtype} and {values.dtype}")
+    return where(x == 0, values, x > 0)
+
+
+# -- bounds -------------------------------------------------------------------------------------
 
 
 @primitive
 def maximum(x, y):
     """The larger of each two, broadcast; nan where one is nan. Equal ones share the gradient."""
-    x, y = promote(x, y)
+    x, y = promote_tensors(x, y)
     return namespace_of(x).maximum(x, y)
 
 
 @primitive
 def minimum(x, y):
     """The smaller of each two, broadcast; nan where one is nan. Equal ones share the gradient."""
-    x, y = promote(x, y)
+    x, y = promote_tensors(x, y)
     return namespace_of(x).minimum(x, y)
 
 
@@ -56,6 +151,26 @@ maximum.vjp(x=lambda g, x, y: where(x == y, g / 2, where(x < y, 0.0, g)),
             y=lambda g, x, y: where(x == y, g / 2, where(y < x, 0.0, g)))
 minimum.vjp(x=lambda g, x, y: where(x == y, g / 2, where(x > y, 0.0, g)),
             y=lambda g, x, y: where(x == y, g / 2, where(y > x, 0.0, g)))
+
+
+@primitive
+def fmax(x, y):
+    """The larger of each two, broadcast; the other one where one is nan."""
+    x, y = promote_tensors(x, y)
+    return namespace_of(x).fmax(x, y)
+
+
+@primitive
+def fmin(x, y):
+    """The smaller of each two, broadcast; the other one where one is nan."""
+    x, y = promote_tensors(x, y)
+    return namespace_of(x).fmin(x, y)
+
+
+fmax.vjp(x=lambda g, x, y: where((x >= y) | (y != y), g, 0.0),
+         y=lambda g, x, y: where((x >= y) | (y != y), 0.0, g))
+fmin.vjp(x=lambda g, x, y: where((x <= y) | (y != y), g, 0.0),
+         y=lambda g, x, y: where((x <= y) | (y != y), 0.0, g))
 
 
 @primitive
@@ -110,4 +225,16 @@ def clamp_max(x: Tensor, max: Bound) -> Tensor:
     return _clamp(x, None, max)
 
 
-clip, absolute = clamp, abs
+clip = clamp
+
+
+@operation
+def nan_to_num(x: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+    """`x` with `nan` (0) for nan, and `posinf` and `neginf` (the largest and the smallest number of
+    the dtype) for the infinities."""
+    if x.dtype.kind != "f":
+        return x * 1
+    largest = float(np.finfo(x.dtype).max)
+    x = where(x != x, 0.0 if nan is None else nan, x)
+    x = where(x == float("inf"), largest if posinf is None else posinf, x)
+    return where(x == -float("inf"), -largest if neginf is None else neginf, x)

@@ -1,0 +1,25 @@
+"""Samples for ops/special.py."""
+
+import numpy as np
+import pytest
+
+from tests.check_op import sample
+
+special = pytest.importorskip("scipy.special")
+
+draw = np.random.default_rng(6)
+x, positive, inside = draw.standard_normal((2, 3)), draw.uniform(0.5, 2, (2, 3)), draw.uniform(0.1, 0.9, (2, 3))
+
+sample("lgamma", positive, reference=special.gammaln, elementwise=True)
+sample("polygamma", positive, 0, reference=lambda x, n: special.digamma(x), elementwise=True)
+sample("polygamma", positive, 2, reference=lambda x, n: special.polygamma(n, x))
+sample("igamma", 1.5 + positive, positive, reference=special.gammainc, elementwise=True, differentiable=[1])
+sample("igammac", 1.5 + positive, positive, reference=special.gammaincc, elementwise=True, differentiable=[1])
+sample("zeta", 1.5 + positive, positive, reference=special.zeta, elementwise=True, differentiable=[1])
+sample("erfinv", inside, reference=special.erfinv, elementwise=True)
+sample("erfcx", x, reference=special.erfcx, elementwise=True)
+sample("ndtri", inside, reference=special.ndtri, elementwise=True)
+for order, scaled, reference in ((0, False, "i0"), (0, True, "i0e"), (1, False, "i1"), (1, True, "i1e")):
+    sample("bessel_i", x, order, scaled, reference=lambda x, *_, f=getattr(special, reference): f(x), elementwise=True)
+sample("entr", positive, reference=special.entr, elementwise=True)
+sample("xlog1py", x, positive, reference=special.xlog1py, elementwise=True)

@@ -1,0 +1,70 @@
+"""Special functions of arrays: what NumPy lacks, SciPy (on a GPU cupyx.scipy) has.
+
+erf and erfc need NumPy alone. Large float32 arrays, which networks are made of, go through a
+polynomial; other arrays go element by element through the C library, whose functions are accurate
+to the last bit or two.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.arrays.blocked import elementwise
+from tinygrad_lite.arrays.devices import Array, namespace_of
+
+# atanh(erf(x)) / x as a polynomial in x**2, fitted to 1e-7 in its effect on erf(x) over |x| < 4;
+# beyond, erf is 1 to the last bit of a float32, and so is the result.
+_ATANH_ERF = [
+    np.array(c, np.float32)  # an array costs less than a Python number, by 1 us an operation
+    for c in (
+        1.4185199e-07, -5.6684714e-06, 8.7637300e-05, -6.1978458e-04, -1.9183089e-04, 1.0276906e-01, 1.1283793e00,
+    )
+]  # fmt: skip
+
+
+def erf_of(x: Array) -> Array:
+    """The error function. Measured per element: 4 ns in large float32 arrays, 70 ns otherwise."""
+    if namespace_of(x) is not np:
+        return special("erf", x)
+    if x.dtype != np.float32 or x.size < 256:
+        return _one_by_one(math.erf, x)
+    out = np.empty_like(x)
+    elementwise(_erf, x, out)
+    return out
+
+
+def _erf(x: Array, out: Array) -> None:
+    square = x * x
+    np.multiply(square, _ATANH_ERF[0], out=out)
+    for c in _ATANH_ERF[1:-1]:
+        out += c
+        out *= square
+    out += _ATANH_ERF[-1]
+    out *= x
+    np.tanh(out, out=out)
+
+
+def erfc_of(x: Array) -> Array:
+    """1 - erf(x)."""
+    return _one_by_one(math.erfc, x) if namespace_of(x) is np else special("erfc", x)
+
+
+def _one_by_one(function: Callable[[float], float], x: Array) -> Array:
+    return np.fromiter(map(function, x.reshape(-1).tolist()), x.dtype, x.size).reshape(x.shape)
+
+
+def special(name: str, *args: Any) -> Array:
+    """The function `name` of scipy.special, or of cupyx.scipy.special, with results in the dtype of
+    the last argument."""
+    x = args[-1]
+    package = "scipy.special" if namespace_of(x) is np else "cupyx.scipy.special"
+    try:
+        module = importlib.import_module(package)
+    except ImportError as error:
+        raise ImportError(f"{name} needs SciPy, which is not installed: pip install 'tinygrad_lite[scipy]'") from error
+    return getattr(module, name)(*args).astype(x.dtype, copy=False)

@@ -1,0 +1,215 @@
+"""Special functions, through SciPy: the extra `scipy`."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_lite.arrays import as_float, namespace_of, only_floats, promote, promote_tensors
+from tinygrad_lite.arrays import special as _special
+from tinygrad_lite.autograd import primitive
+from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.comparison import where
+from tinygrad_lite.ops.elementary import erfc, exp, log, log1p
+from tinygrad_lite.ops.piecewise import sign
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["digamma", "erfinv", "i0", "igamma", "igammac", "lgamma", "mvlgamma", "polygamma"]
+
+METHODS = [name for name in __all__ if name != "polygamma"]  # x.polygamma(n) stands in the Tensor class
+IN_PLACE = METHODS
+
+
+# -- gamma --------------------------------------------------------------------------------------
+
+
+@primitive
+def lgamma(x):
+    """The logarithm of the absolute value of the gamma function."""
+    return _special("gammaln", as_float(x))
+
+
+lgamma.vjp(x=lambda g, x: g * digamma(x))
+
+
+@primitive
+def _polygamma(x, n):
+    x = as_float(x)
+    return _special("polygamma", n, x) if n else _special("digamma", x)
+
+
+_polygamma.vjp(x=lambda g, x, n: g * _polygamma(x, n + 1))
+
+
+@operation
+def digamma(x: Tensor) -> Tensor:
+    """The derivative of lgamma."""
+    return _polygamma(x, 0)
+
+
+@operation
+def polygamma(n: int, x: Tensor) -> Tensor:
+    """The n-th derivative of digamma."""
+    if n < 0:
+        raise ValueError(f"polygamma: expected n of 0 or more, got {n}")
+    return _polygamma(x, n)
+
+
+@operation
+def mvlgamma(x: Tensor, p: int) -> Tensor:
+    """The logarithm of the multivariate gamma function of dimension `p`."""
+    if p < 1:
+        raise ValueError(f"mvlgamma: expected p of 1 or more, got {p}")
+    total = p * (p - 1) / 4 * math.log(math.pi) + lgamma(x)
+    for i in range(1, p):
+        total = total + lgamma(x - i / 2)
+    return total
+
+
+@primitive
+def igamma(x, y):
+    """The regularized lower incomplete gamma function of order `x` at `y`, differentiable by `y`."""
+    x, y = promote_tensors(x, y)
+    only_floats(x)
+    return _special("gammainc", x, y)
+
+
+@primitive
+def igammac(x, y):
+    """`1 - igamma(x, y)`, exact where that is small."""
+    x, y = promote_tensors(x, y)
+    only_floats(x)
+    return _special("gammaincc", x, y)
+
+
+def _gamma_density(x: Any, y: Any) -> Any:
+    return exp((x - 1) * log(y) - y - lgamma(x))
+
+
+igamma.vjp(y=lambda g, x, y: g * _gamma_density(x, y))
+igammac.vjp(y=lambda g, x, y: -g * _gamma_density(x, y))
+
+
+@primitive
+def zeta(x, y):
+    """The Hurwitz zeta function: the sum of `(k + y)**-x` over k = 0, 1, ...; differentiable by `y`."""
+    x, y = promote(x, y)
+    return _special("zeta", as_float(x), as_float(y))
+
+
+zeta.vjp(y=lambda g, x, y: g * (-x * zeta(x + 1, y)))
+
+
+# -- the normal distribution --------------------------------------------------------------------
+
+
+@primitive
+def erfinv(x):
+    """The inverse of erf."""
+    return _special("erfinv", as_float(x))
+
+
+erfinv.vjp(x=lambda g, out: g * (math.sqrt(math.pi) / 2 * exp(out * out)))
+
+
+@primitive
+def erfcx(x):
+    """`exp(x * x) * erfc(x)`."""
+    return _special("erfcx", as_float(x))
+
+
+erfcx.vjp(x=lambda g, x, out: g * (2 * x * out - 2 / math.sqrt(math.pi)))
+
+
+@operation
+def ndtr(x: Tensor) -> Tensor:
+    """The probability that a standard normal variable is below `x`."""
+    return erfc(x * -math.sqrt(0.5)) / 2
+
+
+@operation
+def log_ndtr(x: Tensor) -> Tensor:
+    """`log(ndtr(x))`, without underflow on the way."""
+    z = x * math.sqrt(0.5)
+    low = x < -1
+    tail = where(low, z, -1.0)  # each branch sees only what it can take
+    return where(low, log(erfcx(-tail) / 2) - tail * tail, log1p(-erfc(where(low, 0.0, z)) / 2))
+
+
+@primitive
+def ndtri(x):
+    """The inverse of ndtr."""
+    return _special("ndtri", as_float(x))
+
+
+ndtri.vjp(x=lambda g, out: g * (math.sqrt(2 * math.pi) * exp(out * out / 2)))
+
+
+# -- Bessel functions ---------------------------------------------------------------------------
+
+
+@primitive
+def _bessel_i(x, order, scaled):
+    """The modified Bessel function of the first kind of order 0 or 1; `scaled`: times `exp(-abs(x))`."""
+    return _special(f"i{order}{'e' if scaled else ''}", as_float(x))
+
+
+def _bessel_i_slope(x: Any, out: Any, order: int, scaled: bool) -> Any:
+    slope = _bessel_i(x, 1 - order, scaled)
+    if order:
+        slope = slope - where(x == 0, 0.5, out / x)
+    return slope - sign(x) * out if scaled else slope
+
+
+_bessel_i.vjp(x=lambda g, x, out, order, scaled: g * _bessel_i_slope(x, out, order, scaled))
+
+
+@operation
+def i0(x: Tensor) -> Tensor:
+    """The modified Bessel function of the first kind of order 0."""
+    return _bessel_i(x, 0, False)
+
+
+@operation
+def i0e(x: Tensor) -> Tensor:
+    """`exp(-abs(x)) * i0(x)`."""
+    return _bessel_i(x, 0, True)
+
+
+@operation
+def i1(x: Tensor) -> Tensor:
+    """The modified Bessel function of the first kind of order 1."""
+    return _bessel_i(x, 1, False)
+
+
+@operation
+def i1e(x: Tensor) -> Tensor:
+    """`exp(-abs(x)) * i1(x)`."""
+    return _bessel_i(x, 1, True)
+
+
+# -- entropy ------------------------------------------------------------------------------------
+
+
+@primitive
+def entr(x):
+    """`-x * log(x)`, which is 0 at 0, and -inf below."""
+    return _special("entr", as_float(x))
+
+
+entr.vjp(x=lambda g, x: g * (-1 - log(x)))
+
+
+@primitive
+def xlog1py(x, y):
+    """`x * log1p(y)`, which is 0 where x is 0 (but nan where y is)."""
+    x, y = promote(x, y)
+    x, y = as_float(x), as_float(y)
+    xp = namespace_of(x)
+    return xp.where((x == 0) & (y == y), x.dtype.type(0), x * xp.log1p(y))
+
+
+xlog1py.vjp(x=lambda g, x, y: g * xlog1py(x != 0, y),
+            y=lambda g, x, y: g * (x / (1 + y)))
