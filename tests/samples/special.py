@@ -19,7 +19,7 @@ sample("zeta", 1.5 + positive, positive, reference=special.zeta, elementwise=Tru
 sample("erfinv", inside, reference=special.erfinv, elementwise=True)
 sample("erfcx", x, reference=special.erfcx, elementwise=True)
 sample("ndtri", inside, reference=special.ndtri, elementwise=True)
-for order, scaled, reference in ((0, False, "i0"), (0, True, "i0e"), (1, False, "i1"), (1, True, "i1e")):
-    sample("bessel_i", x, order, scaled, reference=lambda x, *_, f=getattr(special, reference): f(x), elementwise=True)
+for order, scaled, name in ((0, False, "i0"), (0, True, "i0e"), (1, False, "i1"), (1, True, "i1e")):
+    sample("bessel_i", x, order, scaled, reference=lambda x, *_, name=name: getattr(special, name)(x), elementwise=True)
 sample("entr", positive, reference=special.entr, elementwise=True)
 sample("xlog1py", x, positive, reference=special.xlog1py, elementwise=True)

@@ -107,7 +107,7 @@ _div.vjp(x=lambda g, y: g / y,
 @primitive
 def _div_rounded(x, y, rounding_mode):
     """`x / y` rounded "trunc" (towards zero) or "floor"; of integers an integer."""
-    x, y = _divisible(x, y)
+    x, y = _divisible("div_rounded", x, y)
     xp = namespace_of(x)
     if x.dtype.kind == "f":
         return xp.floor_divide(x, y) if rounding_mode == "floor" else xp.trunc(x / y)
@@ -117,11 +117,11 @@ def _div_rounded(x, y, rounding_mode):
     return quotient
 
 
-def _divisible(x: Any, y: Any) -> tuple[Any, Any]:
+def _divisible(name: str, x: Any, y: Any) -> tuple[Any, Any]:
     x, y = promoted(x, y)
     only_numbers(x)
     if y.dtype.kind in "iu" and not y.all():
-        raise ZeroDivisionError("integers cannot be divided by zero")
+        raise RuntimeError(f"{name}: ZeroDivisionError: integers cannot be divided by zero")
     return x, y
 
 
@@ -173,7 +173,7 @@ def remainder(x, y):
     >>> tg.remainder(tg.tensor([-3.0, 3.0]), 2)
     tensor([1., 1.])
     """
-    x, y = _divisible(x, y)
+    x, y = _divisible("remainder", x, y)
     return x % y
 
 
@@ -184,7 +184,7 @@ remainder.vjp(x=lambda g: g,
 @primitive
 def fmod(x, y):
     """What a division rounded towards zero leaves over, with the sign of `x`."""
-    x, y = _divisible(x, y)
+    x, y = _divisible("fmod", x, y)
     return namespace_of(x).fmod(x, y)
 
 
