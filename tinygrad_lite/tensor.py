@@ -18,7 +18,7 @@ from tinygrad_lite import ops
 from tinygrad_lite.arrays import Array, Device, as_dtype, device_of, is_floating, to_device, to_numpy
 from tinygrad_lite.autograd.backward import accumulate, backward
 from tinygrad_lite.autograd.node import Leaf, Node, Traced, results_are, traced
-from tinygrad_lite.ops import creation, indexing, shape as shaping
+from tinygrad_lite.ops import creation, indexing, inplace, joining, repeating, shape as shaping
 from tinygrad_lite.ops.calling import canonical_dim
 from tinygrad_lite.ops.inplace import in_place
 from tinygrad_lite.printing import represent
@@ -314,7 +314,7 @@ class Tensor(Traced):
     def __iter__(self) -> Iterator[Tensor]:
         if not self.array.ndim:
             raise TypeError("iteration: a 0-d tensor has nothing to iterate over")
-        return iter(shaping.unbind(self, 0))
+        return iter(joining.unbind(self, 0))
 
     def __contains__(self, value: Any) -> bool:
         return bool((self == value).any())
@@ -421,24 +421,29 @@ class Tensor(Traced):
 
     __hash__ = object.__hash__
     __getitem__ = indexing.getitem
-    __setitem__ = indexing.setitem
+    __setitem__ = inplace.setitem
     # -- shapes given as arguments of their own: x.reshape(2, 3) as well as x.reshape((2, 3)) ------
 
     def reshape(self, *shape: Any) -> Tensor:
-        return shaping.reshape(self, shaping.canonical_shape("reshape", shape))
-
-    def view(self, *shape: Any) -> Tensor:
-        """The same memory in another shape (or dtype); an error where that takes a copy."""
-        return shaping.view(self, *shape)
+        return shaping.reshape(self, shape[0] if len(shape) == 1 else shape)
 
     def permute(self, *dims: Any) -> Tensor:
-        return shaping.permute(self, shaping.canonical_shape("permute", dims))
+        return shaping.permute(self, dims[0] if len(dims) == 1 else dims)
 
-    def expand(self, *sizes: Any) -> Tensor:
-        return shaping.expand(self, shaping.canonical_shape("expand", sizes))
+    def expand(self, *size: Any, implicit: bool = False) -> Tensor:
+        return shaping.expand(self, size[0] if len(size) == 1 else size)
 
     def repeat(self, *repeats: Any) -> Tensor:
-        return shaping.repeat(self, shaping.canonical_shape("repeat", repeats))
+        return repeating.repeat(self, repeats[0] if len(repeats) == 1 else repeats)
+
+    def tile(self, *dims: Any) -> Tensor:
+        return repeating.tile(self, dims[0] if len(dims) == 1 else dims)
+
+    def flip(self, *dims: Any) -> Tensor:
+        return repeating.flip(self, dims[0] if len(dims) == 1 else dims)
+
+    def split(self, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
+        return joining.split(self, split_size, dim)
 
     def where(self, condition: Tensor, other: Any) -> Tensor:
         return ops.where(condition, self, other)
@@ -447,12 +452,6 @@ class Tensor(Traced):
         return ops.polygamma(n, self)
 
     polygamma_ = in_place(polygamma)
-
-    def tile(self, *dims: Any) -> Tensor:
-        return shaping.tile(self, shaping.canonical_shape("tile", dims))
-
-    def flip(self, *dims: Any) -> Tensor:
-        return shaping.flip(self, shaping.canonical_shape("flip", dims))
 
     T = property(lambda self: shaping.t_all(self), doc="All dims reversed.")
     mT = property(lambda self: shaping.transpose(self, -2, -1), doc="The last two dims exchanged.")

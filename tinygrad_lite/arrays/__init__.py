@@ -29,8 +29,9 @@ from tinygrad_lite.arrays.dtypes import (
     promoted,
     set_default_dtype,
 )
-from tinygrad_lite.arrays.memory import address_range, keep_freed_memory, owner_of, start_of
+from tinygrad_lite.arrays.memory import address_range, keep_freed_memory, owner_of, start_of, strided
 from tinygrad_lite.arrays.products import column_sums, product, rows
+from tinygrad_lite.arrays.scatter import flat_places, scatter_add
 from tinygrad_lite.arrays.select import select
 from tinygrad_lite.arrays.special import erf_of, erfc_of, special
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads, set_num_threads
@@ -52,6 +53,7 @@ __all__ = [
     "elementwise",
     "erf_of",
     "erfc_of",
+    "flat_places",
     "get_default_dtype",
     "get_num_threads",
     "in_threads",
@@ -70,11 +72,13 @@ __all__ = [
     "promote_tensors",
     "promoted",
     "rows",
+    "scatter_add",
     "select",
     "set_default_dtype",
     "set_num_threads",
     "special",
     "start_of",
+    "strided",
     "to_device",
     "to_numpy",
 ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import sys
 
+import numpy as np
+
 from tinygrad_lite.arrays.devices import Array, _is_cupy, is_array
 
 
@@ -49,3 +51,21 @@ def keep_freed_memory(limit: int = 256 << 20) -> None:
     M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
     mallopt(M_MMAP_THRESHOLD, 32 << 20)  # glibc allows no more
     mallopt(M_TRIM_THRESHOLD, limit)
+
+
+def strided(array: Array, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0) -> Array:
+    """A view of `array`'s memory, writable where `array` is. Strides and the offset are in bytes, the
+    offset from array's first element. The caller sees to it that all of it lies inside the memory."""
+    if _is_cupy(array):
+        return sys.modules["cupy"].ndarray(shape, array.dtype, array.data + offset, strides)
+    # np.lib.stride_tricks.as_strided takes six times as long, and hides whose memory it is.
+    buffer = array
+    if not array.flags.forc:
+        buffer = owner_of(array)
+        offset += start_of(array) - start_of(buffer)
+        if not buffer.flags.forc:
+            raise ValueError("this array's memory has gaps and cannot be viewed with other strides; clone it first")
+    view = np.ndarray(shape, array.dtype, buffer, offset, strides)
+    if not array.flags.writeable:
+        view.flags.writeable = False
+    return view

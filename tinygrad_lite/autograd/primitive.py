@@ -240,7 +240,11 @@ def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...]
             if variadic:
                 values[self.star :] = [tuple(values[self.star :])]
         if type(out) is tuple:
-            return _several(plan, parents, values, out, kept)
+            results = _several(plan, parents, values, out, kept)
+            if view and isinstance(args[0], Traced):
+                for result in results:
+                    register_view(result, args[0])
+            return results
         if type(out) is not np.ndarray:
             out = as_array(out)
         tensor = new(_node.result_class)

@@ -8,17 +8,24 @@ from tinygrad_lite.ops import (
     contraction,
     creation,
     cumulative,
+    diagonals,
     elementary,
     indexing,
+    inplace,
+    joining,
     loss,
     norms,
     piecewise,
     products,
+    random,
     reduction,
+    repeating,
+    scattering,
     shape,
     softmaxes,
     special,
     statistics,
+    types,
 )
 from tinygrad_lite.ops.activation import *
 from tinygrad_lite.ops.arithmetic import *
@@ -27,17 +34,24 @@ from tinygrad_lite.ops.comparison import *
 from tinygrad_lite.ops.contraction import *
 from tinygrad_lite.ops.creation import *
 from tinygrad_lite.ops.cumulative import *
+from tinygrad_lite.ops.diagonals import *
 from tinygrad_lite.ops.elementary import *
 from tinygrad_lite.ops.indexing import *
+from tinygrad_lite.ops.inplace import *
+from tinygrad_lite.ops.joining import *
 from tinygrad_lite.ops.loss import *
 from tinygrad_lite.ops.norms import *
 from tinygrad_lite.ops.piecewise import *
 from tinygrad_lite.ops.products import *
+from tinygrad_lite.ops.random import *
 from tinygrad_lite.ops.reduction import *
+from tinygrad_lite.ops.repeating import *
+from tinygrad_lite.ops.scattering import *
 from tinygrad_lite.ops.shape import *
 from tinygrad_lite.ops.softmaxes import *
 from tinygrad_lite.ops.special import *
 from tinygrad_lite.ops.statistics import *
+from tinygrad_lite.ops.types import *
 
 FAMILIES = (
     activation,
@@ -47,15 +61,22 @@ FAMILIES = (
     contraction,
     creation,
     cumulative,
+    diagonals,
     elementary,
     indexing,
+    inplace,
+    joining,
     loss,
     norms,
     piecewise,
     products,
+    random,
     reduction,
+    repeating,
+    scattering,
     shape,
     softmaxes,
     special,
     statistics,
+    types,
 )

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import product, promote
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.ops.arithmetic import mul
-from tinygrad_lite.ops.calling import canonical_dims, operation
+from tinygrad_lite.ops.calling import canonical_dims
 from tinygrad_lite.ops.shape import _permute
 
 if TYPE_CHECKING:

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_dtype, get_default_dtype, is_array, to_device
+from tinygrad_lite.arrays import as_dtype, device_of, get_default_dtype, is_array, namespace_for, on_device, to_device, to_numpy
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced, traced
+from tinygrad_lite.ops.calling import canonical_shape, operation
 
-__all__ = ["as_tensor", "from_numpy", "tensor"]
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
 
-METHODS: list[str] = []
+__all__ = [
+    "arange", "as_tensor", "asarray", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full", "full_like", "linspace",
+    "logspace", "ones", "ones_like", "range", "scalar_tensor", "tensor", "zeros", "zeros_like",
+]  # fmt: skip
+
+METHODS = ["new_empty", "new_full", "new_ones", "new_tensor", "new_zeros"]
 IN_PLACE: list[str] = []
+
+_range = range
+
+
+# -- from values --------------------------------------------------------------------------------
 
 
 def array_from(data: Any, dtype: Any = None, device: Any = None) -> Any:
@@ -22,30 +35,316 @@ def array_from(data: Any, dtype: Any = None, device: Any = None) -> Any:
         data = data.array
     if is_array(data):
         array = data.astype(as_dtype(dtype) if dtype is not None else data.dtype)
-    else:
+        if array.dtype.kind not in "biufc":
+            raise TypeError(f"tensor: expected numbers, got an array of {data.dtype}")
+        return to_device(array, device)
+    try:
         array = np.array(data)
-        if dtype is not None:
-            array = array.astype(as_dtype(dtype))
-        elif array.dtype == np.float64:
-            array = array.astype(get_default_dtype())
-    return to_device(array, device)
+    except RuntimeError:  # tensors inside that require grad, or are on a GPU
+        array = np.array(_plain(data))
+    except ValueError as error:
+        raise ValueError(f"tensor: the lists are not all of one length: {error}") from None
+    if array.dtype.kind not in "biufc" or array.dtype == np.uint64:
+        raise TypeError(f"tensor: expected numbers, or nested lists of them, got {_odd(data)}")
+    if dtype is None and array.dtype == np.float64 and not _keeps_its_dtype(data):
+        dtype = get_default_dtype()
+    return to_device(array if dtype is None else array.astype(as_dtype(dtype), copy=False), device)
 
 
-def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
-    """A new tensor with a copy of `data`."""
-    return traced(array_from(data, dtype, device)).requires_grad_(requires_grad)
+def _plain(data: Any) -> Any:
+    if isinstance(data, (list, tuple)):
+        return [_plain(item) for item in data]
+    return to_numpy(data.array) if isinstance(data, Traced) else data
 
 
-def from_numpy(array: np.ndarray) -> Any:
+def _keeps_its_dtype(data: Any) -> bool:
+    """Whether lists hold arrays or tensors: these keep their dtype, Python floats get the default."""
+    while isinstance(data, (list, tuple)) and data:
+        data = data[0]
+    return isinstance(data, Traced) or is_array(data)
+
+
+def _odd(data: Any) -> str:
+    """What in `data` is not a number."""
+    while isinstance(data, (list, tuple)):
+        data = next((item for item in data if isinstance(item, (list, tuple)) or not isinstance(item, (int, float))), 0)
+    return "an integer too large for int64" if isinstance(data, (int, float)) else type(data).__name__
+
+
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+    """A new tensor with a copy of `data`: numbers, nested lists, arrays or tensors.
+
+    Python floats get the default dtype, ints int64, bools bool; arrays keep theirs.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tensor([[1.0, 2.0], [3.0, 4.0]]).dtype
+    dtype('float32')
+    """
+    return _tensor(array_from(data, dtype, device), requires_grad)
+
+
+def _tensor(array: Any, requires_grad: bool = False) -> Any:
+    result = traced(array)
+    return result.requires_grad_() if requires_grad else result
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """`data` as a tensor: itself, or on its memory, where dtype and device allow it."""
+    if isinstance(data, Traced):
+        return data.to(device=device, dtype=dtype)
+    if is_array(data):
+        return from_numpy(data).to(device=device, dtype=dtype) if isinstance(data, np.ndarray) else traced(data).to(device=device, dtype=dtype)
+    return tensor(data, dtype=dtype, device=device)
+
+
+def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False) -> Tensor:
+    """`obj` as a tensor; `copy`: None where one is needed, True always, False never (an error)."""
+    result = as_tensor(obj, dtype, device)
+    shared = (result is obj) if isinstance(obj, Traced) else is_array(obj) and np.shares_memory(result.array, obj)
+    if copy is False and not shared:
+        raise ValueError("asarray: this takes a copy, which copy=False forbids")
+    if copy and shared:
+        result = result.clone()
+    if not requires_grad:
+        return result.detach() if isinstance(obj, Traced) else result
+    return result.detach().requires_grad_()
+
+
+def from_numpy(ndarray: np.ndarray) -> Tensor:
     """A tensor on the memory of a NumPy array."""
-    return traced(array)
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"from_numpy: expected a numpy.ndarray, got {type(ndarray).__name__}")
+    if ndarray.dtype.kind not in "biufc":
+        raise TypeError(f"from_numpy: expected an array of numbers, got {ndarray.dtype}")
+    if min(ndarray.strides, default=0) < 0:
+        raise ValueError("from_numpy: an array with negative strides cannot be shared; copy() it first")
+    return traced(ndarray if type(ndarray) is np.ndarray else ndarray.view(np.ndarray))
 
 
-def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
-    return data if isinstance(data, Traced) else tensor(data, dtype=dtype, device=device)
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A tensor on the memory of any object with `__dlpack__`."""
+    kind, _ = ext_tensor.__dlpack_device__()
+    return traced(namespace_for("cuda" if kind == 2 else "cpu").from_dlpack(ext_tensor))
+
+
+# -- filled -------------------------------------------------------------------------------------
+
+
+def _size(name: str, size: tuple[Any, ...], shape: Any) -> tuple[int, ...]:
+    """A shape given as `zeros(2, 3)`, `zeros((2, 3))` or `zeros(size=(2, 3))`."""
+    shape = canonical_shape(name, size if shape is None else (shape,))
+    if min(shape, default=0) < 0:
+        raise RuntimeError(f"{name}: expected sizes of 0 or more, got {shape}")
+    return shape
+
+
+def _made(make: str, device: Any, shape: tuple[int, ...], *rest: Any, requires_grad: bool) -> Any:
+    if device is None:
+        return _tensor(getattr(np, make)(shape, *rest), requires_grad)
+    with on_device(device):
+        return _tensor(getattr(namespace_for(device), make)(shape, *rest), requires_grad)
+
+
+def _dtype(dtype: Any) -> np.dtype:
+    return get_default_dtype() if dtype is None else as_dtype(dtype)
+
+
+def zeros(*shape: Any, size: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+    """Zeros of a shape, given as ints or as one tuple.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.zeros(2, 3)
+    tensor([[0., 0., 0.],
+            [0., 0., 0.]])
+    """
+    return _made("zeros", device, _size("zeros", shape, size), _dtype(dtype), requires_grad=requires_grad)
+
+
+def ones(*shape: Any, size: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+    """Ones of a shape, given as ints or as one tuple."""
+    return _made("ones", device, _size("ones", shape, size), _dtype(dtype), requires_grad=requires_grad)
+
+
+def empty(
+    *shape: Any, size: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
+    pin_memory: bool = False, memory_format: Any = None,
+) -> Tensor:  # fmt: skip
+    """A tensor whose values are whatever the memory held."""
+    return _made("empty", device, _size("empty", shape, size), _dtype(dtype), requires_grad=requires_grad)
+
+
+def full(
+    size: Any, fill_value: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
+    """A shape filled with one value, which decides the dtype: bool, int64 or the default."""
+    if isinstance(fill_value, Traced):
+        dtype = fill_value.dtype if dtype is None else dtype
+        fill_value = fill_value.item()
+    return _made("full", device, _size("full", (), size), fill_value, _dtype_for((fill_value,), dtype), requires_grad=requires_grad)
+
+
+def _dtype_for(values: tuple[Any, ...], dtype: Any) -> np.dtype:
+    """`dtype`, or the one that Python numbers get."""
+    if dtype is not None:
+        return as_dtype(dtype)
+    kinds = [np.asarray(v).dtype.kind for v in values]
+    return np.dtype(np.bool_) if "b" in kinds and len(kinds) == 1 else np.dtype(np.int64) if all(k in "iub" for k in kinds) else get_default_dtype()
+
+
+def scalar_tensor(s: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+    """A number as a 0-d tensor, in the default dtype unless another is given."""
+    return tensor(s, dtype=_dtype(dtype), device=device, requires_grad=requires_grad)
+
+
+def eye(
+    n: int, m: int | None = None, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
+    """The identity matrix of `n` rows (and `m` columns)."""
+    n, m = _size("eye", (n, n if m is None else m), None)
+    return _made("eye", device, n, m, 0, _dtype(dtype), requires_grad=requires_grad)
+
+
+# -- like another -------------------------------------------------------------------------------
+
+
+def _like(name: str, make: str, x: Any, rest: tuple[Any, ...], dtype: Any, device: Any, requires_grad: bool) -> Any:
+    array = x.array if isinstance(x, Traced) else x
+    if not is_array(array):
+        raise TypeError(f"{name}: expected a Tensor, got {type(x).__name__}")
+    device = device_of(array) if device is None else device
+    with on_device(device):
+        out = getattr(namespace_for(device), make)(array.shape, *rest, array.dtype if dtype is None else as_dtype(dtype))
+    return _tensor(out, requires_grad) if isinstance(x, Traced) else out
+
+
+@operation
+def zeros_like(x: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None) -> Tensor:
+    """Zeros in the shape (and dtype, on the device) of `x`."""
+    return _like("zeros_like", "zeros", x, (), dtype, device, requires_grad)
+
+
+@operation
+def ones_like(x: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None) -> Tensor:
+    """Ones in the shape (and dtype, on the device) of `x`."""
+    return _like("ones_like", "ones", x, (), dtype, device, requires_grad)
+
+
+@operation
+def empty_like(x: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None) -> Tensor:
+    """A tensor like `x` whose values are whatever the memory held."""
+    return _like("empty_like", "empty", x, (), dtype, device, requires_grad)
+
+
+@operation
+def full_like(x: Tensor, fill_value: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None) -> Tensor:
+    """One value in the shape (and dtype, on the device) of `x`."""
+    fill_value = fill_value.item() if isinstance(fill_value, Traced) else fill_value
+    return _like("full_like", "full", x, (fill_value,), dtype, device, requires_grad)
+
+
+def _new(x: Any, dtype: Any, device: Any) -> dict[str, Any]:
+    return {"dtype": x.array.dtype if dtype is None else dtype, "device": device_of(x.array) if device is None else device}
+
+
+def new_zeros(x: Tensor, *shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Tensor:
+    """Zeros of a shape, in the dtype and on the device of this tensor."""
+    return zeros(*shape, size=size, requires_grad=requires_grad, **_new(x, dtype, device))
+
+
+def new_ones(x: Tensor, *shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Tensor:
+    """Ones of a shape, in the dtype and on the device of this tensor."""
+    return ones(*shape, size=size, requires_grad=requires_grad, **_new(x, dtype, device))
+
+
+def new_empty(x: Tensor, *shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Tensor:
+    """Uninitialized memory of a shape, in the dtype and on the device of this tensor."""
+    return empty(*shape, size=size, requires_grad=requires_grad, **_new(x, dtype, device))
+
+
+def new_full(x: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Tensor:
+    """One value in a shape, in the dtype and on the device of this tensor."""
+    return full(size, fill_value, requires_grad=requires_grad, **_new(x, dtype, device))
+
+
+def new_tensor(x: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Tensor:
+    """`tensor(data)` in the dtype and on the device of this tensor."""
+    return tensor(data, requires_grad=requires_grad, **_new(x, dtype, device))
+
+
+# -- sequences ----------------------------------------------------------------------------------
+
+
+def arange(
+    start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, layout: Any = None, device: Any = None,
+    requires_grad: bool = False, pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
+    """start, start + step, ... below `end`; `arange(end)` starts at 0. Of ints it is int64.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.arange(1, 2.5, 0.5)
+    tensor([1.0000, 1.5000, 2.0000])
+    """
+    if end is None:
+        start, end = 0, start
+    start, end, step = (v.item() if isinstance(v, Traced) else v for v in (start, end, step))
+    _check_steps("arange", start, end, step)
+    return _steps(start, step, math.ceil((end - start) / step), _dtype_for((start, end, step), dtype), device, requires_grad)
+
+
+def _check_steps(name: str, start: Any, end: Any, step: Any) -> None:
+    if step == 0:
+        raise RuntimeError(f"{name}: the step must not be zero")
+    if not all(map(math.isfinite, (start, end, step))) or (end - start) * step < 0:
+        raise RuntimeError(f"{name}: no steps of {step} lead from {start} to {end}")
+
+
+def _steps(start: Any, step: Any, count: int, dtype: np.dtype, device: Any, requires_grad: bool) -> Any:
+    if dtype.kind in "iu":
+        start, step = int(start), int(step)
+    with on_device(device):
+        values = namespace_for(device).arange(count) * step + start
+        return _tensor(values.astype(dtype, copy=False), requires_grad)
+
+
+def range(
+    start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None, layout: Any = None, device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """As `arange`, with `end` included and the default dtype."""
+    if end is None:
+        start, end = 0, start
+    _check_steps("range", start, end, step)
+    return _steps(start, step, math.floor((end - start) / step) + 1, _dtype(dtype), device, requires_grad)
+
+
+def linspace(
+    start: Any, end: Any, steps: int, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
+    """`steps` values from `start` to `end`, both included, the same distance apart."""
+    start, end = (v.item() if isinstance(v, Traced) else v for v in (start, end))
+    if steps < 0:
+        raise RuntimeError(f"linspace: expected 0 or more steps, got {steps}")
+    with on_device(device):
+        values = namespace_for(device).linspace(start, end, steps)
+        return _tensor(values.astype(_dtype(dtype), copy=False), requires_grad)
+
+
+def logspace(
+    start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, layout: Any = None, device: Any = None,
+    requires_grad: bool = False, pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
+    """`steps` values from `base ** start` to `base ** end`, each the same multiple of the one before."""
+    values = base ** linspace(start, end, steps, dtype=np.float64, device=device).array
+    return _tensor(values.astype(_dtype(dtype), copy=False), requires_grad)
 
 
 @primitive
 def moved(x, device):
     """`x` on another device."""
     return to_device(x, device)
+
+
+moved.vjp(x=lambda g, x, device: moved(g, device_of(x.array if isinstance(x, Traced) else x)))

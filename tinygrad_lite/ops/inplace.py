@@ -1,10 +1,11 @@
 """Changes in place, recorded.
 
 `in_place(add)` is `add_`: it works out `add(x, ...)` as ever, writes the values into x's memory and
-moves x to the result's place on the tape. What else shows that memory must follow: a view of x, or
-x's base and its other views. Their places are rewritten at once, so that the next operation on any
-of them starts from the right entry. Gradients of operations that saved the overwritten values are
-refused when they are asked for (autograd/node.py keeps the times).
+moves x to the result's place on the tape. `x[index] = value` writes at once. What else shows that
+memory must follow: where x is a view, the tensor that it is a view of becomes the result of an
+assignment to the region that x shows, and every other view of it a reading of the region it shows.
+Gradients of operations that saved the overwritten values are refused when they are asked for
+(autograd/node.py keeps the times).
 """
 
 from __future__ import annotations
@@ -15,12 +16,77 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import namespace_of, start_of
+from tinygrad_lite.arrays import device_of, is_array, namespace_of, owner_of, start_of, to_device
 from tinygrad_lite.autograd import is_grad_enabled, primitive
-from tinygrad_lite.autograd.node import Leaf, Traced, changed_in_place, traced
-from tinygrad_lite.ops.shape import _expand, to_dtype
+from tinygrad_lite.autograd.node import Leaf, Traced, changed_in_place, tick, traced
+from tinygrad_lite.autograd.primitive import record
+from tinygrad_lite.ops.indexing import Index, Region, _getitem, replaced, steps, write
+from tinygrad_lite.ops.shape import _reshape, to_dtype
+
+__all__: list[str] = []
+
+METHODS = ["copy_", "fill_", "zero_"]
+IN_PLACE: list[str] = []
 
 _ORDER = "biufc"
+_WHOLE = (Ellipsis,)
+
+
+@primitive(writes=True)
+def _setitem(x, value, index):
+    write(x, index, value)
+    return x
+
+
+_setitem.vjp(x=lambda g, index: replaced(g, 0, index),
+             value=lambda g, index: _getitem(g, index))
+
+
+def setitem(x: Any, index: Any, value: Any) -> None:
+    """`x[index] = value`, with every index that `x[index]` takes."""
+    *views, index = steps(x, index)
+    for view in views:
+        x = _getitem(x, view)
+    if not isinstance(value, Traced):
+        if not (is_array(value) or isinstance(value, (int, float, complex, np.generic))):
+            raise TypeError(f"setitem: expected a Tensor or a number as the value, got {type(value).__name__}")
+    elif value.array.ndim and value.array.dtype != x.array.dtype and any(is_array(i) for i in index):
+        raise TypeError(f"setitem: the value is {value.array.dtype}, the tensor {x.array.dtype}; convert one with to()")
+    assign("setitem", x, value, index)
+
+
+def assign(name: str, x: Any, value: Any, index: Index = _WHOLE) -> None:
+    """Write `value` into x at `index`, at once, and record it."""
+    check_writable(name, x)
+    if isinstance(value, Traced):
+        if value.array.ndim and value.array.shape[0] == 1:  # sizes of 1 in front may be more than x has dims
+            value = _reshape(value, value.array.shape[next((d for d, n in enumerate(value.array.shape) if n != 1), value.array.ndim) :])
+        if device_of(value.array) != device_of(x.array):
+            value = traced(to_device(value.array, device_of(x.array)))
+    result = _setitem(x, value, index)
+    changed_in_place(x.array, name)
+    if is_grad_enabled():
+        place_after_change(x, result.node)
+
+
+def copy_(x: Any, src: Any, non_blocking: bool = False) -> Any:
+    """Write the values of `src`, broadcast and converted, into this tensor."""
+    assign("copy_", x, src if isinstance(src, Traced) else traced(np.asarray(src)))
+    return x
+
+
+def fill_(x: Any, value: Any) -> Any:
+    """Write one value into every element."""
+    if getattr(value, "ndim", 0):
+        raise RuntimeError(f"fill_: expected a number or a 0-d tensor, got the shape {tuple(value.shape)}")
+    assign("fill_", x, value)
+    return x
+
+
+def zero_(x: Any) -> Any:
+    """Write zeros into every element."""
+    assign("zero_", x, 0)
+    return x
 
 
 def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -30,8 +96,8 @@ def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def method(x: Any, *args: Any, **kwargs: Any) -> Any:
         check_writable(name, x)
-        result = function(x, *args, **kwargs)
-        overwrite(name, x, result)
+        start = tick()
+        overwrite(name, x, function(x, *args, **kwargs), start)
         return x
 
     method.__name__ = method.__qualname__ = name
@@ -53,82 +119,103 @@ def check_writable(name: str, x: Any) -> None:
                 f"{name}: this is a view of a leaf that requires grad, which cannot be changed in place; "
                 "do it under no_grad(), or on a clone()"
             )
-    if not x.array.flags.writeable:
+    array = x.array
+    if not array.flags.writeable:
         raise ValueError(f"{name}: this tensor's memory is read-only; clone() it first")
-    if x.array.size and 0 in x.array.strides and any(s == 0 and n > 1 for n, s in zip(x.array.shape, x.array.strides)):
+    if array.size and 0 in array.strides and any(s == 0 and n > 1 for n, s in zip(array.shape, array.strides)):
         raise RuntimeError(f"{name}: several elements of this expanded tensor share one place in memory; clone() it first")
 
 
-def overwrite(name: str, x: Any, result: Any) -> None:
-    """Write `result` into x's memory, and x into result's place on the tape."""
+def overwrite(name: str, x: Any, result: Any, start: int) -> None:
+    """Write `result`, worked out since tick `start`, into x's memory, and x into its place on the tape."""
     values = result.array if isinstance(result, Traced) else result
     if values.shape != x.array.shape:
-        if np.broadcast_shapes(values.shape, x.array.shape) != x.array.shape:
-            raise ValueError(f"{name}: the result has shape {values.shape}, which does not fit into {x.array.shape}")
-    if _ORDER.index(values.dtype.kind) > max(_ORDER.index(x.array.dtype.kind), 2 * (x.array.dtype.kind in "iu")):
+        raise ValueError(f"{name}: the result has shape {values.shape}, which does not fit into {x.array.shape}")
+    if not fits(values.dtype, x.array.dtype):
         raise TypeError(f"{name}: the result is {values.dtype}, which cannot be put into a tensor of {x.array.dtype}")
+    node = result.node if isinstance(result, Traced) and is_grad_enabled() else None
+    if node is not None:
+        _keep_what_is_saved(node, x.array, start)
     x.array[...] = values
     changed_in_place(x.array, name)
-    node = result.node if isinstance(result, Traced) and is_grad_enabled() else None
-    if not is_grad_enabled() and node is None:
+    if not is_grad_enabled():
         return  # under no_grad the tensor keeps its place: it is the same variable with new values
-    place_after_change(x, result, node)
+    if node is None:
+        if x.node is not None:
+            node = _entry(_setitem, x.array, x, values, _WHOLE)
+    elif node.dtype != x.array.dtype:
+        node = to_dtype(result, x.array.dtype).node
+    elif node.index > start:
+        # The rules that name the result find it in x's memory; `values` need not be kept.
+        node.saved = tuple(x.array if value is values else value for value in node.saved)
+        node.index = tick()
+    place_after_change(x, node)
 
 
-def place_after_change(x: Any, result: Any, node: Any) -> None:
-    """Give x, and every tensor that shows its memory, its place on the tape after a change."""
-    if node is not None and (node.shape != x.array.shape or node.dtype != x.array.dtype):
-        node = to_dtype(_expand(result, x.array.shape), x.array.dtype).node
+def fits(dtype: np.dtype, into: np.dtype) -> bool:
+    """Whether a result of `dtype` may be written into a tensor of dtype `into`: not from float to int."""
+    return _ORDER.index(dtype.kind) <= max(_ORDER.index(into.kind), 2 * (into.kind in "iu"))
+
+
+def _keep_what_is_saved(node: Any, array: Any, start: int) -> None:
+    """Copy `array` for the entries written since tick `start` that saved it: it is about to change."""
+    stack, memory, kept = [node], owner_of(array), {}
+
+    def safe(value: Any) -> Any:
+        if type(value) is tuple:
+            return tuple(map(safe, value))
+        if not is_array(value) or owner_of(value) is not memory:
+            return value
+        if id(value) not in kept:
+            kept[id(value)] = value.copy()
+        return kept[id(value)]
+
+    while stack:
+        node = stack.pop()
+        if node.index > start:
+            node.saved = safe(node.saved)
+            stack += node.parents
+
+
+def place_after_change(x: Any, node: Any) -> None:
+    """Give x the place `node` on the tape, and a new one to every tensor that shows its memory."""
+    x.node = node
     base = x.base
     if base is None:
-        x.node = node
         base = x
     elif node is not None or base.node is not None:
-        base.node = _with_region(base, x, result, node)
+        base.node = _entry(_setitem, base.array, base, x, _shown(x.array, base.array))
     for reference in list(base.views or ()):
         view = reference()
-        if view is not None:
-            view.node = None if base.node is None else region(base, places_of(view.array, base.array)).node
+        if view is not None and view is not x and (base.node is not None or view.node is not None):
+            view.node = base.node and _entry(_getitem, view.array, base, _shown(view.array, base.array))
 
 
-def _with_region(base: Any, view: Any, result: Any, node: Any) -> Any:
-    """The place on the tape of `base` after the part that `view` shows got the values of `result`."""
-    return with_region(base, traced(view.array, node), places_of(view.array, base.array)).node
+def _entry(operation: Any, out: Any, *arguments: Any) -> Any:
+    """The place on the tape of `out`, which `operation(*arguments)` would give: recorded, not run."""
+    nodes = [a.node if isinstance(a, Traced) else None for a in arguments]
+    mask = sum(1 << i for i, node in enumerate(nodes) if node is not None)
+    if not mask:
+        return None
+    values = [a.array if isinstance(a, Traced) else a for a in arguments]
+    plan = operation.primitive.plans[mask]
+    return record(plan, [node for node in nodes if node is not None], [*values, out], out.shape, out.dtype)
 
 
-@primitive
-def region(x, places):
-    """The elements of `x` at flat `places` (an integer array of the result's shape)."""
-    return x.reshape(-1)[places]
-
-
-@primitive
-def with_region(x, y, places):
-    """`x` with the elements at flat `places` replaced by those of `y`."""
-    out = x.copy().reshape(-1)
-    out[places] = y
-    return out.reshape(x.shape)
-
-
-def _zeros(like: Any, shape: tuple[int, ...]) -> Any:
-    array = like.array if isinstance(like, Traced) else like
-    return namespace_of(array).zeros(shape, array.dtype)
-
-
-region.vjp(x=lambda g, x_shape, places: with_region(_zeros(g, x_shape), g, places))
-with_region.vjp(x=lambda g, y_shape, places: with_region(g, _zeros(g, y_shape), places),
-                y=lambda g, places: region(g, places))
-
-
-def places_of(view: Any, base: Any) -> Any:
-    """For each element of `view` its flat place in `base`, whose memory it shows."""
-    xp = namespace_of(base)
+def _shown(view: Any, base: Any) -> Index:
+    """The index of the elements of `base` that `view` shows."""
     if not base.size or not view.size:
-        return xp.zeros(view.shape, np.int64)
-    if not base.flags.c_contiguous:
-        raise RuntimeError("a view of a tensor that is not contiguous was changed in place; clone() the tensor first")
-    places = xp.full(view.shape, (start_of(view) - start_of(base)) // base.itemsize, np.int64)
+        return Region(view.shape, (0,) * view.ndim, 0)
+    first, item = start_of(view) - start_of(base), base.itemsize
+    if base.flags.c_contiguous and min(view.strides, default=0) >= 0:
+        return Region(view.shape, tuple(s // item for s in view.strides), first // item)
+    # Their distance in memory, split up by base's strides from the longest to the shortest.
+    xp = namespace_of(base)
+    distance = xp.full(view.shape, first, np.int64)
     for dim, (size, stride) in enumerate(zip(view.shape, view.strides)):
-        steps = xp.arange(size) * (stride // base.itemsize)
-        places += steps.reshape((-1,) + (1,) * (view.ndim - dim - 1))
-    return places
+        distance += (xp.arange(size) * stride).reshape((-1,) + (1,) * (view.ndim - dim - 1))
+    index = [None] * base.ndim
+    for dim in sorted(range(base.ndim), key=lambda d: (-base.strides[d], base.shape[d] == 1)):
+        index[dim] = distance // base.strides[dim] if base.shape[dim] > 1 else distance * 0
+        distance = distance - index[dim] * base.strides[dim]
+    return tuple(index)

@@ -1,4 +1,4 @@
-"""The same elements in another shape, order or dtype."""
+"""The same elements in another shape, order or dtype: views wherever the memory allows it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.arrays import as_dtype, namespace_of, owner_of, strided
 from tinygrad_lite.autograd import primitive
+from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, operation
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
-__all__ = ["clone", "expand", "permute", "reshape", "transpose"]
+__all__ = [
+    "adjoint", "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_shapes", "broadcast_tensors", "broadcast_to", "clone",
+    "flatten", "moveaxis", "movedim", "permute", "ravel", "reshape", "squeeze", "swapaxes", "swapdims", "t", "transpose",
+    "unflatten", "unsqueeze",
+]  # fmt: skip
 
-METHODS = __all__
+METHODS = [
+    "adjoint", "broadcast_to", "clone", "contiguous", "expand", "expand_as", "flatten", "moveaxis", "movedim", "permute",
+    "ravel", "reshape", "reshape_as", "squeeze", "swapaxes", "swapdims", "t", "transpose", "unflatten", "unsqueeze", "view",
+    "view_as",
+]  # fmt: skip
 IN_PLACE: list[str] = []
 
+
+# -- another shape ------------------------------------------------------------------------------
 
 
 @primitive(view=True)
@@ -26,29 +37,216 @@ def _reshape(x, shape):
     return x.reshape(shape)
 
 
-_reshape.vjp(x=lambda g, x_shape: reshape(g, x_shape))
+_reshape.vjp(x=lambda g, x_shape: _reshape(g, x_shape))
+
+
+def full_shape(name: str, shape: Any, count: int) -> tuple[int, ...]:
+    """`shape` with the size that -1 stands for, for `count` elements."""
+    shape = canonical_shape(name, (shape,))
+    known = math.prod(n for n in shape if n != -1)
+    free = shape.count(-1)
+    if any(n < -1 for n in shape) or free > 1 or (known != count and not (free and known and count % known == 0)):
+        raise RuntimeError(f"{name}: {count} elements do not fit into the shape {shape}")
+    if free and not known:
+        raise RuntimeError(f"{name}: -1 in the shape {shape} may stand for any size, as there are no elements")
+    return tuple(count // known if n == -1 else n for n in shape) if free else shape
 
 
 @operation
 def reshape(x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The same elements in `shape`, where one size may be -1; a view where the memory allows it."""
-    return _reshape(x, canonical_shape("reshape", (shape,)))
+    """The same elements in `shape`, where one size may be -1; a view where the memory allows it.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.reshape(tg.arange(6), (2, -1))
+    tensor([[0, 1, 2],
+            [3, 4, 5]])
+    """
+    return _reshape(x, full_shape("reshape", shape, math.prod(x.shape)))
+
+
+def view(x: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
+    """The same memory in another shape, or read as another dtype; an error where that takes a copy."""
+    if dtype is None and len(shape) == 1 and not isinstance(shape[0], (tuple, list)) and not hasattr(shape[0], "__index__"):
+        (dtype,) = shape
+    if dtype is not None:
+        return _view_dtype(x, as_dtype(dtype)) if as_dtype(dtype) != x.dtype else _reshape(x, tuple(x.shape))
+    shape = full_shape("view", shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape, math.prod(x.shape))
+    result = _reshape(x, shape)
+    before, after = (v.array if isinstance(v, Traced) else v for v in (x, result))
+    if not before.flags.c_contiguous and before.size and owner_of(before) is not owner_of(after):
+        raise RuntimeError(f"view: {tuple(x.shape)} with strides {before.strides} cannot be seen as {shape} without a copy; use reshape()")
+    return result
+
+
+@primitive(view=True)
+def _view_dtype(x, dtype):
+    if x.dtype.itemsize != dtype.itemsize and (not x.ndim or x.strides[-1] != x.dtype.itemsize):
+        raise RuntimeError(f"view: reading {x.dtype} as {dtype} changes the size of the last dim, whose elements must be neighbours")
+    return x.view(dtype)
+
+
+@operation
+def view_as(x: Tensor, y: Tensor) -> Tensor:
+    """`x.view(y.shape)`"""
+    return view(x, tuple(y.shape))
+
+
+@operation
+def reshape_as(x: Tensor, y: Tensor) -> Tensor:
+    """`x.reshape(y.shape)`"""
+    return reshape(x, tuple(y.shape))
+
+
+@operation
+def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Dims `start_dim` to `end_dim` as one; a 0-d tensor becomes one of shape (1,).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.flatten(tg.zeros(2, 3, 4), 1).shape
+    (2, 12)
+    """
+    shape = tuple(x.shape)
+    first, last = canonical_dim("flatten", start_dim, len(shape)), canonical_dim("flatten", end_dim, len(shape))
+    if first > last:
+        raise RuntimeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
+    if first == last and shape:
+        return x
+    return _reshape(x, (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
+
+
+@operation
+def unflatten(x: Tensor, dim: int, sizes: tuple[int, ...]) -> Tensor:
+    """Dim `dim` split up into `sizes`, where one may be -1."""
+    dim, shape = canonical_dim("unflatten", dim, len(x.shape)), tuple(x.shape)
+    if not isinstance(sizes, (tuple, list)) or not sizes:
+        raise RuntimeError(f"unflatten: expected one or more sizes, got {sizes}")
+    return _reshape(x, (*shape[:dim], *full_shape("unflatten", sizes, shape[dim]), *shape[dim + 1 :]))
+
+
+@operation
+def ravel(x: Tensor) -> Tensor:
+    """All elements in one dim; a view where the memory allows it."""
+    return _reshape(x, (math.prod(x.shape),))
+
+
+@operation
+def squeeze(x: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
+    """Without the dims of size 1: all of them, or those of `dim` that have size 1.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.squeeze(tg.zeros(1, 3, 1), 0).shape
+    (3, 1)
+    """
+    shape = tuple(x.shape)
+    if dim is None:
+        return _reshape(x, tuple(n for n in shape if n != 1))
+    dims = [canonical_dim("squeeze", d, len(shape)) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
+    if len(set(dims)) != len(dims):
+        raise RuntimeError(f"squeeze: a dim appears twice in {dim}")
+    return _reshape(x, tuple(n for d, n in enumerate(shape) if n != 1 or d not in dims))
+
+
+@operation
+def unsqueeze(x: Tensor, dim: int) -> Tensor:
+    """With a dim of size 1 inserted at place `dim` of the result."""
+    shape = tuple(x.shape)
+    dim = canonical_dim("unsqueeze", dim, len(shape) + 1)
+    return _reshape(x, (*shape[:dim], 1, *shape[dim:]))
+
+
+def unsqueeze_dims(x: Any, dims: tuple[int, ...]) -> Any:
+    """`x` with dims of size 1 at the places `dims` of the result."""
+    sizes = iter(x.shape)
+    rank = len(x.shape) + len(dims)
+    return _reshape(x, tuple(1 if d in dims else next(sizes) for d in range(rank)))
+
+
+def atleast_1d(*tensors: Any) -> Any:
+    """Each tensor with one dim or more."""
+    return _each(tensors, lambda x: reshape(x, (1,)) if len(x.shape) < 1 else x)
+
+
+def atleast_2d(*tensors: Any) -> Any:
+    """Each tensor with two dims or more; the new ones come first."""
+    return _each(tensors, lambda x: reshape(x, (1, -1 if x.shape else 1)) if len(x.shape) < 2 and x.shape != (0,) else
+                 reshape(x, (1, 0)) if len(x.shape) < 2 else x)  # fmt: skip
+
+
+def atleast_3d(*tensors: Any) -> Any:
+    """Each tensor with three dims or more: (n,) becomes (1, n, 1), and (n, m) becomes (n, m, 1)."""
+    def raised(x: Any) -> Any:
+        shape = tuple(x.shape)
+        return x if len(shape) > 2 else _reshape(x, (*shape, 1) if len(shape) == 2 else (1, *(shape or (1,)), 1))
+
+    return _each(tensors, raised)
+
+
+def _each(tensors: tuple[Any, ...], function: Any) -> Any:
+    if len(tensors) == 1 and not isinstance(tensors[0], (tuple, list)):
+        return function(tensors[0])
+    return tuple(function(x) for x in (tensors[0] if len(tensors) == 1 else tensors))
+
+
+# -- repeated along dims of size 1 --------------------------------------------------------------
 
 
 @primitive(view=True)
 def _expand(x, shape):
-    return namespace_of(x).broadcast_to(x, shape)
+    if not isinstance(x, np.ndarray):
+        return namespace_of(x).broadcast_to(x, shape)
+    new = len(shape) - x.ndim
+    if new < 0 or any(n != m and n != 1 for n, m in zip(x.shape, shape[new:])):
+        raise RuntimeError(f"expand: a tensor of shape {x.shape} cannot be repeated to the shape {shape}")
+    # np.broadcast_to takes four times as long, and its result cannot be written to.
+    return strided(x, shape, (0,) * new + tuple(s if n == m else 0 for n, m, s in zip(x.shape, shape[new:], x.strides)))
 
 
 _expand.vjp(x=lambda g: g)  # undoing the broadcast is the engine's
 
 
 @operation
-def expand(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+def expand(x: Tensor, size: tuple[int, ...], *, implicit: bool = False) -> Tensor:
     """A view of `x` repeated along dims of size 1; -1 keeps a size."""
-    shape = canonical_shape("expand", (shape,))
-    missing = len(shape) - len(x.shape)
-    return _expand(x, tuple(x.shape[i - missing] if n == -1 and i >= missing else n for i, n in enumerate(shape)))
+    size = canonical_shape("expand", (size,))
+    new = len(size) - len(x.shape)
+    if new < 0 or any(n < 0 and (n != -1 or i < new) for i, n in enumerate(size)):
+        raise RuntimeError(f"expand: a tensor of shape {tuple(x.shape)} cannot be repeated to the shape {size}")
+    return _expand(x, tuple(x.shape[i - new] if n == -1 else n for i, n in enumerate(size)))
+
+
+@operation
+def expand_as(x: Tensor, y: Tensor) -> Tensor:
+    """`x.expand(y.shape)`"""
+    return expand(x, tuple(y.shape))
+
+
+@operation
+def broadcast_to(x: Tensor, size: tuple[int, ...]) -> Tensor:
+    """`x` seen in the shape `size`, as broadcasting would."""
+    return expand(x, size)
+
+
+def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
+    """The tensors as views of the one shape that they broadcast to."""
+    if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
+        (tensors,) = tensors
+    shape = broadcast_shapes(*(tuple(x.shape) for x in tensors))
+    return tuple(_expand(x, shape) for x in tensors)
+
+
+def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
+    """The shape that tensors of `shapes` broadcast to.
+
+    >>> broadcast_shapes((2, 1), (3,))
+    (2, 3)
+    """
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError as error:
+        raise RuntimeError(f"broadcast_shapes: {', '.join(map(str, shapes))} do not fit together") from error
+
+
+# -- dims in another order ----------------------------------------------------------------------
 
 
 @primitive(view=True)
@@ -56,7 +254,16 @@ def _permute(x, dims):
     return x.transpose(dims)
 
 
-_permute.vjp(x=lambda g, dims: _permute(g, tuple(np.argsort(dims).tolist())))
+_permute.vjp(x=lambda g, dims: _permute(g, tuple(sorted(range(len(dims)), key=dims.__getitem__))))
+
+
+@operation
+def permute(x: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """A view with the dims in the order `dims`."""
+    dims = tuple(canonical_dim("permute", d, len(x.shape)) for d in canonical_shape("permute", (dims,)))
+    if sorted(dims) != list(range(len(x.shape))):
+        raise RuntimeError(f"permute: expected each of the {len(x.shape)} dims once, got {dims}")
+    return _permute(x, dims)
 
 
 @operation
@@ -70,11 +277,56 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     return _permute(x, tuple(dims))
 
 
-def unsqueeze_dims(x: Any, dims: tuple[int, ...]) -> Any:
-    """`x` with dims of size 1 at the places `dims` of the result."""
-    sizes = iter(x.shape)
-    rank = len(x.shape) + len(dims)
-    return _reshape(x, tuple(1 if d in dims else next(sizes) for d in range(rank)))
+@operation
+def swapaxes(x: Tensor, axis0: int, axis1: int) -> Tensor:
+    """`transpose` under NumPy's name."""
+    return transpose(x, axis0, axis1)
+
+
+@operation
+def swapdims(x: Tensor, dim0: int, dim1: int) -> Tensor:
+    """`transpose` under one more name."""
+    return transpose(x, dim0, dim1)
+
+
+@operation
+def t(x: Tensor) -> Tensor:
+    """A matrix transposed; tensors of fewer dims as they are."""
+    if len(x.shape) > 2:
+        raise RuntimeError(f"t: expected at most 2 dimensions, got the shape {tuple(x.shape)}; use .mT or transpose()")
+    return t_all(x)
+
+
+def t_all(x: Tensor) -> Tensor:
+    """All dims reversed."""
+    return _permute(x, tuple(reversed(range(len(x.shape)))))
+
+
+@operation
+def adjoint(x: Tensor) -> Tensor:
+    """The last two dims exchanged."""
+    return transpose(x, -2, -1)
+
+
+@operation
+def movedim(x: Tensor, source: int | tuple[int, ...], destination: int | tuple[int, ...]) -> Tensor:
+    """A view with the dims `source` moved to the places `destination`, the others in their order."""
+    froms, tos = (
+        [canonical_dim("movedim", d, len(x.shape)) for d in (dims if isinstance(dims, (tuple, list)) else (dims,))]
+        for dims in (source, destination)
+    )
+    if len(froms) != len(tos) or len(set(froms)) != len(froms) or len(set(tos)) != len(tos):
+        raise RuntimeError(f"movedim: expected as many different dims on both sides, got {source} and {destination}")
+    if not x.shape:
+        return x
+    rest = iter(d for d in range(len(x.shape)) if d not in froms)
+    return _permute(x, tuple(froms[tos.index(d)] if d in tos else next(rest) for d in range(len(x.shape))))
+
+
+moveaxis = movedim
+
+
+# -- copies and dtypes --------------------------------------------------------------------------
 
 
 @primitive
@@ -86,14 +338,21 @@ def to_dtype(x, dtype):
 to_dtype.vjp(x=lambda g: g)  # the engine gives a gradient its input's dtype
 
 
-def t_all(x: Tensor) -> Tensor:
-    """All dims reversed."""
-    return _permute(x, tuple(reversed(range(len(x.shape)))))
+@primitive
+def _clone(x, order="K"):
+    return x.copy(order)
 
 
-def permute(x: Tensor, dims: tuple[int, ...]) -> Tensor:
-    return _permute(x, tuple(dims))
+_clone.vjp(x=lambda g: g)
 
 
-def clone(x: Tensor) -> Tensor:
-    return to_dtype(x, x.dtype)
+@operation
+def clone(x: Tensor, *, memory_format: Any = None) -> Tensor:
+    """A copy with memory of its own; gradients pass through it."""
+    return _clone(x)
+
+
+@operation
+def contiguous(x: Tensor, memory_format: Any = None) -> Tensor:
+    """`x` with its elements in memory in the order of its dims: itself where it is so already."""
+    return x if (x.array if isinstance(x, Traced) else x).flags.c_contiguous else _clone(x, "C")

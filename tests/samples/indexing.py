@@ -1,0 +1,58 @@
+"""Samples for ops/indexing.py, ops/scattering.py and ops/inplace.py."""
+
+import numpy as np
+
+from tests.check_op import sample
+from tinygrad_lite.ops.indexing import Region
+
+draw = np.random.default_rng(13)
+ALL = slice(None)
+mask = np.array([[True, False, True, False], [False] * 4, [True] * 4])
+rows = np.array([2, 0, 2])
+
+
+def normal(*shape):
+    return draw.standard_normal(shape)
+
+
+def part(x, index):
+    if isinstance(index, Region):
+        x = np.ascontiguousarray(x)
+        return np.lib.stride_tricks.as_strided(x.reshape(-1)[index.offset :], index.size, [8 * s for s in index.stride])
+    return x[index]
+
+
+def added(x, shape, index):
+    out = np.zeros(shape)
+    np.add.at(out.reshape(-1), part(np.arange(out.size).reshape(shape), index), x)
+    return out
+
+
+def replaced(x, value, index):
+    out = np.array(x)
+    part(out, index)[...] = value
+    if not isinstance(index, Region):
+        out[index] = value
+    return out
+
+
+INDICES = [
+    (1, ...), (slice(0, 3, 2), None, ...), (..., -1), (2, 3, ...), (rows,), (ALL, rows), (rows, rows), (rows[:, None], rows),
+    (mask,), (mask[:, 0], ...), (mask[:, 0], rows[:2]), (ALL, np.zeros(0, np.int64)), Region((2, 3), (4, 1), 5), Region((), (), 3),
+]  # fmt: skip
+
+for index in [*INDICES, Region((3, 2), (1, 1), 2), Region((2, 2), (0, 4), 1)]:
+    x = normal(3, 4)
+    sample("getitem", x, index, reference=part)
+    sample("into_zeros", np.array(part(x, index)), (3, 4), index, reference=added)
+for index in INDICES:
+    if not any(i is rows or isinstance(i, np.ndarray) and i.ndim == 2 and i.dtype.kind == "i" for i in index):
+        x = normal(3, 4)
+        sample("replaced", x, np.array(part(x, index)), index, reference=replaced)
+        sample("setitem", x, np.array(part(x, index)), index, reference=replaced)
+sample("replaced", normal(3, 4), 1.5, (ALL, np.array([0, 3])), reference=replaced)
+sample("setitem", normal(3, 4), normal(1), (1, ...), reference=replaced)
+sample("nonzero", np.array([[0.0, 1.0], [2.0, 0.0]]), reference=np.argwhere, order=0)
+sample("nonzero", np.array(3.0), reference=np.argwhere, order=0)
+sample("masked_fill", normal(3, 4), mask, np.array(2.0), reference=lambda x, mask, value: np.where(mask, value, x))
+sample("masked_fill", normal(3, 1), mask, 2.0, reference=lambda x, mask, value: np.where(mask, value, x))

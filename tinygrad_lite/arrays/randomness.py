@@ -1,0 +1,81 @@
+"""Random numbers on a device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.arrays.devices import Array, Device, cupy_or_explain, on_device
+
+
+class Source:
+    """A stream of random numbers: NumPy's generator on the CPU, CuPy's on a GPU."""
+
+    def __init__(self, device: Any, seed: int):
+        self.device = Device(device)
+        self.reseed(seed)
+
+    def reseed(self, seed: int) -> None:
+        # A million float32 in [0, 1): SFC64 5.3 ms, PCG64 7.6 ms, Philox 8.8 ms.
+        self.seed = seed
+        if self.device.type == "cpu":
+            self.stream: Any = np.random.Generator(np.random.SFC64(seed))
+        else:
+            with on_device(self.device):
+                self.stream = cupy_or_explain().random.default_rng(seed)
+
+    def uniform(self, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+        """Numbers in [0, 1)."""
+        with on_device(self.device):
+            if dtype == np.float16:  # rounding to 11 bits would give 1.0 now and then
+                return (self.stream.integers(0, 2048, shape) / 2048).astype(dtype)
+            return self.stream.random(shape, dtype)
+
+    def normal(self, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+        """Numbers of mean 0 and standard deviation 1."""
+        with on_device(self.device):
+            if dtype == np.float16:
+                return self.stream.standard_normal(shape, np.float32).astype(dtype)
+            return self.stream.standard_normal(shape, dtype)
+
+    def exponential(self, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+        """Numbers of mean 1 with the density exp(-x)."""
+        with on_device(self.device):
+            wide = np.dtype(np.float32) if dtype == np.float16 else dtype
+            return self.stream.standard_exponential(shape, wide).astype(dtype, copy=False)
+
+    def integers(self, low: int, high: int, shape: tuple[int, ...]) -> Array:
+        """Integers from low to high - 1."""
+        with on_device(self.device):
+            return self.stream.integers(low, high, shape)
+
+    def permutation(self, count: int) -> Array:
+        """0 to count - 1 in random order."""
+        with on_device(self.device):
+            if self.device.type == "cpu":
+                return self.stream.permutation(count)
+            return self.stream.random(count).argsort()
+
+    def poisson(self, rate: Array) -> Array:
+        """Counts with the given means."""
+        with on_device(self.device):
+            return self.stream.poisson(rate)
+
+    def state(self) -> np.ndarray:
+        """All there is to know of the stream, as bytes (on a GPU: the seed)."""
+        numbers = [self.seed % 2**64]
+        if self.device.type == "cpu":
+            state = self.stream.bit_generator.state
+            numbers += [*state["state"]["state"].tolist(), state["has_uint32"], state["uinteger"]]
+        return np.array(numbers, np.uint64).view(np.uint8)
+
+    def restore(self, state: np.ndarray) -> None:
+        """Go on where the stream was when `state` was taken."""
+        seed, *numbers = np.ascontiguousarray(state).view(np.uint64).tolist()
+        self.reseed(seed)
+        if self.device.type == "cpu":
+            self.stream.bit_generator.state = {
+                "bit_generator": "SFC64", "state": {"state": np.array(numbers[:4], np.uint64)},
+                "has_uint32": int(numbers[4]), "uinteger": int(numbers[5]),
+            }  # fmt: skip

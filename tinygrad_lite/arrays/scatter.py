@@ -1,0 +1,59 @@
+"""Adding to places that may repeat: the adjoint of indexing."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.arrays.devices import Array, _is_cupy, namespace_of
+
+
+def scatter_add(out: Array, index: tuple[Any, ...], values: Array) -> None:
+    """`out[index] += values`, where a place that the index names twice gets both.
+
+    `out` is contiguous; `index` holds slices, integer arrays and boolean masks, none out of range.
+    """
+    if _is_cupy(out):
+        sys.modules["cupyx"].scatter_add(out, index, values)
+        return
+    # np.add.at is quick for a flat index only: rows of 128 by 1024 indices 0.7 ms, against 3.2 ms
+    # by a row index (and 1.7 ms by np.bincount).
+    places = flat_places(out.shape, index)
+    values = np.broadcast_to(values, places.shape)
+    np.add.at(out.reshape(-1), places.reshape(-1), np.ascontiguousarray(values, out.dtype).reshape(-1))
+
+
+def flat_places(shape: tuple[int, ...], index: tuple[Any, ...]) -> Array:
+    """The flat place in a contiguous array of `shape` of each element of `array[index]`."""
+    items: list[Any] = []
+    for item in index:
+        items += item.nonzero() if getattr(item, "dtype", None) == np.bool_ and item.ndim else [item]
+    if Ellipsis in (item for item in items if not hasattr(item, "dtype")):
+        at = next(i for i, item in enumerate(items) if item is Ellipsis)
+        items[at : at + 1] = [slice(None)] * (len(shape) - len(items) + 1)
+    items += [slice(None)] * (len(shape) - len(items))
+    arrays = [d for d, item in enumerate(items) if not isinstance(item, slice)]
+    xp = namespace_of(items[arrays[0]]) if arrays else np
+    rank = max((items[d].ndim for d in arrays), default=0)
+    # Where the dims of the index arrays stand: in the place of the first, if they are neighbours.
+    together = bool(arrays) and arrays[-1] - arrays[0] == len(arrays) - 1
+    before = arrays[0] if together else 0
+    kept = [d for d in range(len(shape)) if d not in arrays]
+    total = len(kept) + rank
+    places: Any = 0
+    step = 1
+    for d in reversed(range(len(shape))):
+        item = items[d]
+        if isinstance(item, slice):
+            at = kept.index(d)
+            at += rank if at >= before else 0
+            term = xp.arange(*item.indices(shape[d])) * step
+            term = term.reshape((-1,) + (1,) * (total - at - 1))
+        else:
+            term = (item % shape[d] if shape[d] else item) * step
+            term = term.reshape(term.shape + (1,) * (total - before - rank))
+        places = places + term
+        step *= shape[d]
+    return places

@@ -1,0 +1,141 @@
+"""Diagonals and triangles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import as_dtype, namespace_for, namespace_of, on_device
+from tinygrad_lite.autograd import primitive
+from tinygrad_lite.autograd.node import traced
+from tinygrad_lite.ops.calling import canonical_dim, operation
+from tinygrad_lite.ops.indexing import Region, _getitem, dense_strides, into_zeros
+from tinygrad_lite.ops.joining import cat
+from tinygrad_lite.ops.shape import _clone, atleast_2d, contiguous, reshape
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["block_diag", "diag", "diag_embed", "diagflat", "diagonal", "tril", "tril_indices", "triu", "triu_indices"]
+
+METHODS = ["diag", "diag_embed", "diagflat", "diagonal", "tril", "triu"]
+IN_PLACE: list[str] = ["tril", "triu"]
+
+
+def diagonal_region(name: str, shape: Any, offset: int, dim1: int, dim2: int) -> Region:
+    """The diagonals of a tensor of `shape`: they are its last dim."""
+    rank = len(shape)
+    d1, d2 = canonical_dim(name, dim1, rank), canonical_dim(name, dim2, rank)
+    if d1 == d2:
+        raise RuntimeError(f"{name}: dim1 and dim2 are both {d1}")
+    strides = dense_strides(shape)
+    count = max(min(shape[d1], shape[d2] - offset) if offset >= 0 else min(shape[d1] + offset, shape[d2]), 0)
+    kept = [d for d in range(rank) if d not in (d1, d2)]
+    start = offset * strides[d2] if offset >= 0 else -offset * strides[d1]
+    return Region(
+        (*(shape[d] for d in kept), count), (*(strides[d] for d in kept), strides[d1] + strides[d2]), start if count else 0
+    )
+
+
+@operation
+def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """The diagonal of each matrix of the dims `dim1` and `dim2`, as the last dim: a view.
+
+    `offset`: how far above (below, if negative) the main diagonal.
+    """
+    return _getitem(contiguous(x), diagonal_region("diagonal", tuple(x.shape), offset, dim1, dim2))
+
+
+@operation
+def diag_embed(x: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """Zero matrices, in the dims `dim1` and `dim2` of the result, with the last dim of `x` on their diagonal."""
+    rank = len(x.shape) + 1
+    d1, d2 = canonical_dim("diag_embed", dim1, rank), canonical_dim("diag_embed", dim2, rank)
+    shape = list(x.shape[:-1])
+    for d in sorted((d1, d2)):
+        shape.insert(d, x.shape[-1] + abs(offset))
+    return into_zeros(x, tuple(shape), diagonal_region("diag_embed", shape, offset, d1, d2))
+
+
+@operation
+def diag(x: Tensor, diagonal: int = 0) -> Tensor:
+    """The diagonal of a matrix, or the matrix with a given diagonal.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.diag(tg.tensor([1, 2]))
+    tensor([[1, 0],
+            [0, 2]])
+    """
+    if len(x.shape) not in (1, 2):
+        raise RuntimeError(f"diag: expected a vector or a matrix, got the shape {tuple(x.shape)}; use diagonal() or diag_embed()")
+    if len(x.shape) == 1:
+        return diag_embed(x, diagonal)
+    return _clone(_getitem(contiguous(x), diagonal_region("diag", tuple(x.shape), diagonal, 0, 1)))
+
+
+@operation
+def diagflat(x: Tensor, offset: int = 0) -> Tensor:
+    """The matrix with all elements of `x` on its diagonal."""
+    return diag_embed(reshape(x, (-1,)), offset)
+
+
+@primitive
+def tril(x, diagonal=0):
+    """The lower triangle of each matrix, zeros elsewhere; `diagonal`: the last diagonal to keep."""
+    return namespace_of(x).tril(_matrix("tril", x), diagonal)
+
+
+@primitive
+def triu(x, diagonal=0):
+    """The upper triangle of each matrix, zeros elsewhere; `diagonal`: the first diagonal to keep."""
+    return namespace_of(x).triu(_matrix("triu", x), diagonal)
+
+
+tril.vjp(x=lambda g, diagonal: tril(g, diagonal))
+triu.vjp(x=lambda g, diagonal: triu(g, diagonal))
+
+
+def _matrix(name: str, x: Any) -> Any:
+    if x.ndim < 2:
+        raise RuntimeError(f"{name}: expected 2 or more dimensions, got the shape {x.shape}")
+    return x
+
+
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None, layout: Any = None) -> Tensor:
+    """The indices of the lower triangle of a (row, col) matrix, as the two rows of a tensor."""
+    return _triangle("tril_indices", row, col, dtype, device, lambda i, j: j <= i + offset)
+
+
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None, layout: Any = None) -> Tensor:
+    """The indices of the upper triangle of a (row, col) matrix, as the two rows of a tensor."""
+    return _triangle("triu_indices", row, col, dtype, device, lambda i, j: j >= i + offset)
+
+
+def _triangle(name: str, row: int, col: int, dtype: Any, device: Any, inside: Any) -> Any:
+    if row < 0 or col < 0:
+        raise RuntimeError(f"{name}: expected sizes of 0 or more, got {row} and {col}")
+    if as_dtype(dtype).kind != "i":
+        raise RuntimeError(f"{name}: expected an integer dtype, got {dtype}")
+    with on_device(device):
+        xp = namespace_for(device)
+        return traced(xp.stack(inside(xp.arange(row)[:, None], xp.arange(col)).nonzero()).astype(as_dtype(dtype)))
+
+
+def block_diag(*tensors: Any) -> Tensor:
+    """The matrix with the given matrices along its diagonal, zeros elsewhere.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.block_diag(tg.tensor([1, 2]), tg.tensor([[3]]))
+    tensor([[1, 2, 0],
+            [0, 0, 3]])
+    """
+    blocks = [atleast_2d(x) for x in (tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else tensors)]
+    if any(len(x.shape) > 2 for x in blocks):
+        raise RuntimeError("block_diag: expected tensors of at most 2 dimensions")
+    columns = sum(x.shape[1] for x in blocks)
+    rows, start = [], 0
+    for x in blocks:
+        rows.append(into_zeros(x, (x.shape[0], columns), (slice(None), slice(start, start + x.shape[1]))))
+        start += x.shape[1]
+    return cat(rows, 0)

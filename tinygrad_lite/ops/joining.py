@@ -1,0 +1,272 @@
+"""Several tensors to one, and one to several."""
+
+from __future__ import annotations
+
+import itertools
+import operator
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_lite.arrays import common_dtype, is_array, namespace_of
+from tinygrad_lite.autograd import primitive
+from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.ops.calling import canonical_dim, operation
+from tinygrad_lite.ops.indexing import getitem, narrow, select
+from tinygrad_lite.ops.shape import atleast_1d, atleast_2d, atleast_3d, reshape
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = [
+    "cat", "chunk", "column_stack", "concat", "concatenate", "dsplit", "dstack", "hsplit", "hstack", "row_stack", "split",
+    "split_with_sizes", "stack", "tensor_split", "unbind", "unsafe_chunk", "unsafe_split", "vsplit", "vstack",
+]  # fmt: skip
+
+METHODS = [
+    "chunk", "dsplit", "hsplit", "split_with_sizes", "tensor_split", "unbind", "unsafe_chunk", "unsafe_split", "vsplit",
+]  # fmt: skip
+IN_PLACE: list[str] = []
+
+
+# -- joining ------------------------------------------------------------------------------------
+
+
+@primitive
+def _cat(dim, *tensors):
+    dtypes = {x.dtype for x in tensors}
+    dtype = None if len(dtypes) == 1 else common_dtype(*(x.reshape(-1)[:0] for x in tensors))
+    return namespace_of(tensors[0]).concatenate(tensors, axis=dim, dtype=dtype)
+
+
+@_cat.fused_vjp("tensors")
+def _(needs, g, dim, tensors_shape):
+    ends = itertools.accumulate(shape[dim] for shape in tensors_shape)
+    parts = [narrow(g, dim, end - shape[dim], shape[dim]) if need else None for end, shape, need in zip(ends, tensors_shape, needs[1:])]
+    return [None, *parts]
+
+
+@primitive
+def _stack(dim, *tensors):
+    dtypes = {x.dtype for x in tensors}
+    if len(dtypes) > 1:
+        dtype = common_dtype(*(x.reshape(-1)[:0] for x in tensors))
+        tensors = [x.astype(dtype) for x in tensors]
+    return namespace_of(tensors[0]).stack(tensors, axis=dim)
+
+
+_stack.vjp(tensors=lambda g, i, dim: select(g, dim, i))
+
+
+def _sequence(name: str, tensors: Any) -> list[Any]:
+    if isinstance(tensors, Traced) and tensors.array.ndim:
+        return list(tensors)
+    if not isinstance(tensors, (tuple, list)):
+        raise TypeError(f"{name}: expected a sequence of Tensors, got {type(tensors).__name__}")
+    if not tensors:
+        raise ValueError(f"{name}: expected one or more Tensors, got none")
+    for i, x in enumerate(tensors):
+        if not (isinstance(x, Traced) or is_array(x)):
+            raise TypeError(f"{name}: expected Tensors, got {type(x).__name__} at place {i}")
+    return list(tensors)
+
+
+@operation
+def cat(tensors: Any, dim: int = 0) -> Tensor:
+    """The tensors one after the other along `dim`; their other sizes agree.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.cat([tg.zeros(2), tg.ones(1)])
+    tensor([0., 0., 1.])
+    """
+    tensors = _sequence("cat", tensors)
+    shapes = [tuple(x.shape) for x in tensors]
+    if () in shapes:
+        raise RuntimeError("cat: a 0-d tensor cannot be joined; use stack()")
+    rank = max(map(len, shapes))
+    dim = canonical_dim("cat", dim, rank)
+    if rank > 1 and (0,) in shapes:  # an empty 1-D tensor goes with every shape, as in PyTorch
+        tensors = [x for x, shape in zip(tensors, shapes) if shape != (0,)]
+        shapes = [shape for shape in shapes if shape != (0,)]
+    first = shapes[0]
+    for i, shape in enumerate(shapes):
+        if shape != first and (len(shape) != rank or shape[:dim] + shape[dim + 1 :] != first[:dim] + first[dim + 1 :]):
+            raise RuntimeError(f"cat: sizes must agree except at dim {dim}: tensor 0 has {first}, tensor {i} has {shape}")
+    return _cat(dim, *tensors)
+
+
+@operation
+def concat(tensors: Any, dim: int = 0) -> Tensor:
+    """`cat` under its long name."""
+    return cat(tensors, dim)
+
+
+@operation
+def concatenate(tensors: Any, dim: int = 0) -> Tensor:
+    """`cat` under NumPy's name."""
+    return cat(tensors, dim)
+
+
+@operation
+def stack(tensors: Any, dim: int = 0) -> Tensor:
+    """Tensors of one shape along a new dim `dim`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.stack([tg.zeros(2), tg.ones(2)], dim=1)
+    tensor([[0., 1.],
+            [0., 1.]])
+    """
+    tensors = _sequence("stack", tensors)
+    first = tuple(tensors[0].shape)
+    for i, x in enumerate(tensors):
+        if tuple(x.shape) != first:
+            raise RuntimeError(f"stack: expected tensors of one shape: tensor 0 has {first}, tensor {i} has {tuple(x.shape)}")
+    return _stack(canonical_dim("stack", dim, len(first) + 1), *tensors)
+
+
+def hstack(tensors: Any) -> Tensor:
+    """Joined along dim 1; 1-D tensors along dim 0."""
+    tensors = [atleast_1d(x) for x in _sequence("hstack", tensors)]
+    return cat(tensors, 0 if len(tensors[0].shape) == 1 else 1)
+
+
+def vstack(tensors: Any) -> Tensor:
+    """Joined along dim 0, with 1-D tensors as rows."""
+    return cat([atleast_2d(x) for x in _sequence("vstack", tensors)], 0)
+
+
+def row_stack(tensors: Any) -> Tensor:
+    """`vstack` under another name."""
+    return vstack(tensors)
+
+
+def dstack(tensors: Any) -> Tensor:
+    """Joined along dim 2."""
+    return cat([atleast_3d(x) for x in _sequence("dstack", tensors)], 2)
+
+
+def column_stack(tensors: Any) -> Tensor:
+    """Joined along dim 1, with 1-D tensors as columns."""
+    tensors = _sequence("column_stack", tensors)
+    return cat([reshape(x, (-1, 1)) if len(x.shape) < 2 and 0 not in x.shape else x if len(x.shape) > 1 else reshape(x, (0, 1)) for x in tensors], 1)
+
+
+# -- splitting ----------------------------------------------------------------------------------
+
+
+@primitive(view=True)
+def _split(x, sizes, dim):
+    ends = itertools.accumulate(sizes)
+    before = (slice(None),) * dim
+    return tuple(x[(*before, slice(end - size, end))] for size, end in zip(sizes, ends))
+
+
+_split.vjp(x=lambda g, dim: _cat(dim, *g))
+
+
+@primitive(view=True)
+def _unbind(x, dim):
+    before = (slice(None),) * dim
+    return tuple(x[(*before, i, ...)] for i in range(x.shape[dim]))
+
+
+_unbind.vjp(x=lambda g, dim: _stack(dim, *g))
+
+
+@operation
+def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    """The slices along a dim, as views without that dim."""
+    if not x.shape:
+        raise RuntimeError("unbind: a 0-d tensor has no dim to take apart")
+    return _unbind(x, canonical_dim("unbind", dim, len(x.shape)))
+
+
+@operation
+def split_with_sizes(x: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """Parts of the given sizes along `dim`, as views; the sizes add up to x's."""
+    dim = _split_dim("split_with_sizes", x, dim)
+    sizes = tuple(operator.index(n) for n in split_sizes)
+    if sum(sizes) != x.shape[dim] or min(sizes, default=0) < 0:
+        raise RuntimeError(f"split_with_sizes: the sizes {sizes} do not add up to the {x.shape[dim]} of dim {dim}")
+    return _split(x, sizes, dim)
+
+
+def _split_dim(name: str, x: Any, dim: int) -> int:
+    if not x.shape:
+        raise RuntimeError(f"{name}: a 0-d tensor has no dim to split")
+    return canonical_dim(name, dim, len(x.shape))
+
+
+@operation
+def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """Parts of one size (the last may be smaller), or of a list of sizes, along `dim`: views.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.split(tg.arange(5), 2)
+    (tensor([0, 1]), tensor([2, 3]), tensor([4]))
+    """
+    if isinstance(split_size_or_sections, (tuple, list)):
+        return split_with_sizes(tensor, split_size_or_sections, dim)
+    dim = _split_dim("split", tensor, dim)
+    size, n = operator.index(split_size_or_sections), tensor.shape[dim]
+    if size < 0 or (size == 0 and n):
+        raise RuntimeError(f"split: expected a positive size, got {size}")
+    return _split(tensor, (size,) * (n // size) + ((n % size,) if n % size else ()) if n else (0,), dim)
+
+
+@operation
+def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """At most `chunks` parts of one size, the last of which may be smaller: views."""
+    dim, chunks = _split_dim("chunk", x, dim), operator.index(chunks)
+    if chunks <= 0:
+        raise RuntimeError(f"chunk: expected 1 or more chunks, got {chunks}")
+    n = x.shape[dim]
+    return split(x, -(-n // chunks), dim) if n else _split(x, (0,) * chunks, dim)
+
+
+unsafe_chunk, unsafe_split = chunk, split
+
+
+@operation
+def tensor_split(x: Tensor, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: Any = None) -> tuple[Tensor, ...]:
+    """As many parts as an int says, as equal as can be; or parts that end at the given indices."""
+    given = next((a for a in (indices_or_sections, indices, sections) if a is not None), None)
+    dim = _split_dim("tensor_split", x, dim)
+    n = x.shape[dim]
+    if isinstance(given, Traced):
+        given = given.array.tolist()
+    if isinstance(given, (tuple, list)):
+        points = [min(max(i + n if i < 0 else i, 0), n) for i in map(operator.index, given)]
+        starts, ends = [0, *points], [*points, n]
+        if all(a <= b for a, b in zip(starts, ends)):
+            return _split(x, tuple(b - a for a, b in zip(starts, ends)), dim)
+        before = (slice(None),) * dim
+        return tuple(getitem(x, (*before, slice(a, max(a, b)))) for a, b in zip(starts, ends))
+    count = operator.index(given)
+    if count <= 0:
+        raise RuntimeError(f"tensor_split: expected 1 or more sections, got {count}")
+    return _split(x, tuple(n // count + (i < n % count) for i in range(count)), dim)
+
+
+def _split_evenly(name: str, x: Any, indices_or_sections: Any, dim: int, rank: int) -> tuple[Tensor, ...]:
+    if len(x.shape) < rank:
+        raise RuntimeError(f"{name}: expected {rank} or more dimensions, got the shape {tuple(x.shape)}")
+    if not isinstance(indices_or_sections, (tuple, list)) and (indices_or_sections <= 0 or x.shape[dim] % indices_or_sections):
+        raise RuntimeError(f"{name}: {x.shape[dim]} slices do not make {indices_or_sections} equal parts; use tensor_split()")
+    return tensor_split(x, indices_or_sections, dim)
+
+
+@operation
+def hsplit(x: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+    """`tensor_split` along dim 1 (0 for a 1-D tensor), into equal parts where a number is given."""
+    return _split_evenly("hsplit", x, indices_or_sections, 0 if len(x.shape) == 1 else 1, 1)
+
+
+@operation
+def vsplit(x: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+    """`tensor_split` along dim 0, into equal parts where a number is given."""
+    return _split_evenly("vsplit", x, indices_or_sections, 0, 2)
+
+
+@operation
+def dsplit(x: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+    """`tensor_split` along dim 2, into equal parts where a number is given."""
+    return _split_evenly("dsplit", x, indices_or_sections, 2, 3)

@@ -1,0 +1,378 @@
+"""Random tensors. Every function takes the `generator` to draw from; without one, the device's own."""
+
+from __future__ import annotations
+
+import math
+import operator
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import Device, as_dtype, as_float, device_of, is_array, namespace_of
+from tinygrad_lite.arrays.randomness import Source
+from tinygrad_lite.autograd.node import Traced, traced
+from tinygrad_lite.ops.calling import canonical_shape, operation
+from tinygrad_lite.ops.creation import _dtype, _size, _tensor
+from tinygrad_lite.ops.inplace import assign
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = [
+    "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "multinomial", "normal", "poisson",
+    "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "seed", "set_rng_state",
+]  # fmt: skip
+
+METHODS = [
+    "bernoulli", "bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_", "multinomial", "normal_", "random_", "uniform_",
+]  # fmt: skip
+IN_PLACE: list[str] = []
+
+
+# -- generators ---------------------------------------------------------------------------------
+
+
+class Generator:
+    """A stream of random numbers of its own: `rand(3, generator=Generator().manual_seed(0))`."""
+
+    def __init__(self, device: Any = "cpu"):
+        self._source = Source(device, 67280421310721)
+
+    @property
+    def device(self) -> Device:
+        return self._source.device
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start the stream that belongs to `seed`."""
+        self._source.reseed(operator.index(seed) % 2**64)
+        return self
+
+    def seed(self) -> int:
+        """Start the stream of a seed from the system's randomness, and return that."""
+        return self.manual_seed(secrets.randbits(63)).initial_seed()
+
+    def initial_seed(self) -> int:
+        """The seed that the stream started from."""
+        return self._source.seed
+
+    def get_state(self) -> Tensor:
+        """The state of the stream, as a tensor of bytes."""
+        return traced(self._source.state())
+
+    def set_state(self, new_state: Tensor) -> Generator:
+        """Go on where the stream was when `new_state` was taken."""
+        if not isinstance(new_state, Traced) or new_state.array.dtype != np.uint8:
+            raise TypeError("set_state: expected a uint8 Tensor, as get_state() gives")
+        self._source.restore(new_state.array)
+        return self
+
+
+default_generator = Generator()
+default_generator.seed()
+_on_gpu: dict[Device, Generator] = {}
+
+
+def manual_seed(seed: int) -> Generator:
+    """Start the streams of all devices anew, from `seed`.
+
+    >>> import tinygrad_lite as tg
+    >>> a = (tg.manual_seed(1), tg.rand(2))[1]
+    >>> b = (tg.manual_seed(1), tg.rand(2))[1]
+    >>> a.tolist() == b.tolist()
+    True
+    """
+    _on_gpu.clear()
+    return default_generator.manual_seed(seed)
+
+
+def seed() -> int:
+    """Start the streams anew from a seed of the system's randomness, and return that."""
+    _on_gpu.clear()
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The seed that the CPU's stream started from."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> Tensor:
+    """The state of the CPU's stream, as a tensor of bytes."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: Tensor) -> None:
+    """Go on where the CPU's stream was when `new_state` was taken."""
+    default_generator.set_state(new_state)
+
+
+def source(generator: Generator | None = None, device: Any = None) -> Source:
+    """Where to draw numbers for `device` from."""
+    if generator is not None:
+        if not isinstance(generator, Generator):
+            raise TypeError(f"expected a Generator, got {type(generator).__name__}")
+        if device is not None and Device(device).type != generator.device.type:
+            raise RuntimeError(f"a generator on {generator.device} cannot draw for {device}")
+        return generator._source
+    if device is None or (device := Device(device)).type == "cpu":
+        return default_generator._source
+    if device not in _on_gpu:
+        _on_gpu[device] = Generator(device).manual_seed(default_generator.initial_seed())
+    return _on_gpu[device]._source
+
+
+# -- new tensors --------------------------------------------------------------------------------
+
+
+def _floating(name: str, dtype: Any) -> np.dtype:
+    dtype = _dtype(dtype)
+    if dtype.kind != "f":
+        raise RuntimeError(f"{name}: expected a floating-point dtype, got {dtype}")
+    return dtype
+
+
+def rand(
+    *shape: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, layout: Any = None, device: Any = None,
+    requires_grad: bool = False, pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
+    """Uniform in [0, 1)."""
+    return _tensor(source(generator, device).uniform(_size("rand", shape, size), _floating("rand", dtype)), requires_grad)
+
+
+def randn(
+    *shape: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, layout: Any = None, device: Any = None,
+    requires_grad: bool = False, pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
+    """Normal, of mean 0 and variance 1."""
+    return _tensor(source(generator, device).normal(_size("randn", shape, size), _floating("randn", dtype)), requires_grad)
+
+
+def randint(
+    low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: Any = None, layout: Any = None,
+    device: Any = None, requires_grad: bool = False, pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
+    """Integers from `low` to `high - 1`; `randint(high, size)` starts at 0."""
+    if size is None and not hasattr(high, "__index__"):
+        low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
+    dtype = np.dtype(np.int64) if dtype is None else as_dtype(dtype)
+    return _tensor(_integers("randint", low, high, _size("randint", (), size), source(generator, device)).astype(dtype, copy=False), requires_grad)
+
+
+def _integers(name: str, low: Any, high: Any, shape: tuple[int, ...], drawn_from: Source) -> Any:
+    low, high = operator.index(low), operator.index(high)
+    if low >= high:
+        raise RuntimeError(f"{name}: expected low < high, got {low} and {high}")
+    return drawn_from.integers(low, high, shape)
+
+
+def randperm(
+    n: int, *, generator: Generator | None = None, dtype: Any = np.int64, layout: Any = None, device: Any = None,
+    requires_grad: bool = False, pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
+    """0 to n - 1 in random order."""
+    if n < 0:
+        raise RuntimeError(f"randperm: expected n of 0 or more, got {n}")
+    return _tensor(source(generator, device).permutation(operator.index(n)).astype(as_dtype(dtype), copy=False), requires_grad)
+
+
+def _like(x: Any, dtype: Any, device: Any) -> tuple[Any, Any]:
+    return x.dtype if dtype is None else dtype, device_of(x.array if isinstance(x, Traced) else x) if device is None else device
+
+
+@operation
+def rand_like(
+    x: Tensor, *, generator: Generator | None = None, dtype: Any = None, layout: Any = None, device: Any = None,
+    requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None,
+) -> Tensor:  # fmt: skip
+    """`rand` in the shape (and dtype, on the device) of `x`."""
+    dtype, device = _like(x, dtype, device)
+    return rand(tuple(x.shape), generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+@operation
+def randn_like(
+    x: Tensor, *, generator: Generator | None = None, dtype: Any = None, layout: Any = None, device: Any = None,
+    requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None,
+) -> Tensor:  # fmt: skip
+    """`randn` in the shape (and dtype, on the device) of `x`."""
+    dtype, device = _like(x, dtype, device)
+    return randn(tuple(x.shape), generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+@operation
+def randint_like(
+    x: Tensor, low: int, high: int | None = None, *, generator: Generator | None = None, dtype: Any = None, layout: Any = None,
+    device: Any = None, requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None,
+) -> Tensor:  # fmt: skip
+    """`randint` in the shape (and dtype, on the device) of `x`."""
+    dtype, device = _like(x, dtype, device)
+    low, high = (0, low) if high is None else (low, high)
+    return randint(low, high, tuple(x.shape), generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def _array(x: Any) -> Any:
+    return x.array if isinstance(x, Traced) else x
+
+
+def normal(
+    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None, layout: Any = None,
+    device: Any = None, requires_grad: bool = False, pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
+    """Normal, of the given means and standard deviations: tensors (of one shape), or two numbers and a size."""
+    mean, std = _array(mean), _array(std)
+    if size is not None:
+        shape = canonical_shape("normal", (size,))
+    elif is_array(mean) or is_array(std):
+        like = mean if is_array(mean) else std
+        shape = np.broadcast_shapes(getattr(mean, "shape", ()), getattr(std, "shape", ()))
+        dtype, device = like.dtype, device_of(like)
+    else:
+        raise TypeError("normal: two numbers need a size")
+    if bool((std.min() if std.size else 0) < 0) if is_array(std) else std < 0:
+        raise RuntimeError(f"normal: expected a standard deviation of 0 or more, got {std}")
+    values = source(generator, device).normal(shape, _floating("normal", dtype))
+    return _tensor(values * std + mean, requires_grad)
+
+
+def _probability(name: str, p: Any) -> Any:
+    if is_array(p):
+        if p.size and not bool((p.min() >= 0) & (p.max() <= 1)):
+            raise RuntimeError(f"{name}: expected probabilities of 0 to 1, got {p.min()} to {p.max()}")
+        return p
+    if not 0 <= p <= 1:
+        raise RuntimeError(f"{name}: expected a probability of 0 to 1, got {p}")
+    return p
+
+
+def _coins(p: Any, like: Any, generator: Generator | None) -> Any:
+    wide = np.dtype(np.float64 if getattr(p, "dtype", None) == np.float64 else np.float32)
+    return (source(generator, device_of(like)).uniform(like.shape, wide) < p).astype(like.dtype)
+
+
+@operation
+def bernoulli(x: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
+    """1 with the probability that each element of `x` gives (or with probability `p`), else 0."""
+    like = _array(x)
+    if p is None and like.dtype.kind != "f":
+        raise RuntimeError(f"bernoulli: expected floating-point probabilities, got {like.dtype}")
+    values = _coins(_probability("bernoulli", like if p is None else _array(p)), like, generator)
+    return traced(values) if isinstance(x, Traced) else values
+
+
+@operation
+def multinomial(x: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None) -> Tensor:
+    """Numbers of categories drawn with probabilities proportional to the weights in the last dim
+    of `x` (one or two dims): `num_samples` of them for each row.
+
+    Without replacement the categories with the largest weight / exponential variate are taken
+    (Efraimidis and Spirakis 2006).
+    """
+    weights = _array(x)
+    if weights.ndim not in (1, 2) or weights.dtype.kind != "f":
+        raise RuntimeError(f"multinomial: expected floating-point weights of 1 or 2 dimensions, got {weights.dtype} of shape {weights.shape}")
+    if num_samples <= 0 or (not replacement and num_samples > weights.shape[-1]):
+        raise RuntimeError(f"multinomial: {num_samples} samples cannot be drawn from {weights.shape[-1]} categories")
+    xp = namespace_of(weights)
+    if not bool((xp.isfinite(weights) & (weights >= 0)).all()):
+        raise RuntimeError("multinomial: expected weights that are finite and not negative")
+    if not bool((weights.sum(axis=-1) > 0).all()) or (not replacement and bool(((weights > 0).sum(axis=-1) < num_samples).any())):
+        raise RuntimeError("multinomial: too few weights are positive")
+    drawn_from = source(generator, device_of(weights))
+    if replacement:
+        ends = xp.cumsum(weights.astype(np.float64), axis=-1)
+        at = drawn_from.uniform((*weights.shape[:-1], num_samples), np.dtype(np.float64)) * ends[..., -1:]
+        places = [xp.searchsorted(e, a, side="right") for e, a in zip(ends.reshape(-1, ends.shape[-1]), at.reshape(-1, num_samples))]
+        chosen = xp.stack(places).reshape(at.shape)
+    else:
+        keys = weights / drawn_from.exponential(weights.shape, weights.dtype)
+        chosen = xp.argsort(-keys, axis=-1)[..., :num_samples]
+    return traced(chosen.astype(np.int64, copy=False)) if isinstance(x, Traced) else chosen
+
+
+@operation
+def poisson(x: Tensor, generator: Generator | None = None) -> Tensor:
+    """Counts with the means that `x` gives."""
+    rate = _array(x)
+    if rate.size and bool(rate.min() < 0):
+        raise RuntimeError(f"poisson: expected rates of 0 or more, got {rate.min()}")
+    values = source(generator, device_of(rate)).poisson(rate).astype(as_float(rate[:0] if rate.ndim else rate).dtype)
+    return traced(values) if isinstance(x, Traced) else values
+
+
+# -- in place -----------------------------------------------------------------------------------
+
+
+def _draw(name: str, x: Any, values: Any) -> Any:
+    assign(name, x, values)
+    return x
+
+
+def _real(name: str, x: Any) -> np.dtype:
+    if x.array.dtype.kind != "f":
+        raise TypeError(f"{name}: expected a floating-point tensor, got {x.array.dtype}")
+    return x.array.dtype
+
+
+def normal_(x: Tensor, mean: float = 0, std: float = 1, *, generator: Generator | None = None) -> Tensor:
+    """Fill with normal numbers."""
+    if std < 0:
+        raise RuntimeError(f"normal_: expected a standard deviation of 0 or more, got {std}")
+    values = source(generator, device_of(x.array)).normal(x.array.shape, _real("normal_", x))
+    return _draw("normal_", x, values * std + mean)
+
+
+def uniform_(x: Tensor, from_: float = 0, to: float = 1, *, generator: Generator | None = None) -> Tensor:
+    """Fill with numbers uniform in [from_, to)."""
+    if from_ > to:
+        raise RuntimeError(f"uniform_: expected from_ <= to, got {from_} and {to}")
+    values = source(generator, device_of(x.array)).uniform(x.array.shape, _real("uniform_", x))
+    return _draw("uniform_", x, values * (to - from_) + from_)
+
+
+def random_(x: Tensor, from_: int | None = None, to: int | None = None, *, generator: Generator | None = None) -> Tensor:
+    """Fill with integers from `from_` to `to - 1`; `random_(to)` starts at 0; without bounds, with
+    all that the dtype holds exactly."""
+    low, high = (0, from_) if to is None else (from_, to)
+    if high is None:
+        kind = x.array.dtype
+        high = 2 if kind.kind == "b" else 2 ** (np.finfo(kind).nmant + 1) + 1 if kind.kind == "f" else int(np.iinfo(kind).max)
+    return _draw("random_", x, _integers("random_", low or 0, high, x.array.shape, source(generator, device_of(x.array))))
+
+
+def bernoulli_(x: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
+    """Fill with 1 with probability `p` (a number or a tensor), else 0."""
+    return _draw("bernoulli_", x, _coins(_probability("bernoulli_", _array(p)), x.array, generator))
+
+
+def exponential_(x: Tensor, lambd: float = 1, *, generator: Generator | None = None) -> Tensor:
+    """Fill with numbers of density lambd exp(-lambd x)."""
+    if lambd <= 0:
+        raise RuntimeError(f"exponential_: expected a positive lambd, got {lambd}")
+    return _draw("exponential_", x, source(generator, device_of(x.array)).exponential(x.array.shape, _real("exponential_", x)) / lambd)
+
+
+def log_normal_(x: Tensor, mean: float = 1, std: float = 2, *, generator: Generator | None = None) -> Tensor:
+    """Fill with numbers whose logarithms are normal."""
+    if std <= 0:
+        raise RuntimeError(f"log_normal_: expected a positive standard deviation, got {std}")
+    values = source(generator, device_of(x.array)).normal(x.array.shape, _real("log_normal_", x)) * std + mean
+    return _draw("log_normal_", x, namespace_of(values).exp(values))
+
+
+def cauchy_(x: Tensor, median: float = 0, sigma: float = 1, *, generator: Generator | None = None) -> Tensor:
+    """Fill with numbers of density sigma / (pi (sigma^2 + (x - median)^2))."""
+    if sigma <= 0:
+        raise RuntimeError(f"cauchy_: expected a positive sigma, got {sigma}")
+    values = source(generator, device_of(x.array)).uniform(x.array.shape, _real("cauchy_", x)) - 0.5
+    return _draw("cauchy_", x, namespace_of(values).tan(math.pi * values) * sigma + median)
+
+
+def geometric_(x: Tensor, p: float, *, generator: Generator | None = None) -> Tensor:
+    """Fill with how many trials of success probability `p` it takes to succeed: 1, 2, ..."""
+    if not 0 < p < 1:
+        raise RuntimeError(f"geometric_: expected a probability between 0 and 1, got {p}")
+    values = source(generator, device_of(x.array)).exponential(x.array.shape, np.dtype(np.float64)) / -math.log1p(-p)
+    return _draw("geometric_", x, namespace_of(values).ceil(values))

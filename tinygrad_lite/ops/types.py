@@ -1,0 +1,105 @@
+"""Questions about tensors and dtypes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import as_dtype, common_dtype, get_default_dtype
+from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.ops.calling import operation
+
+__all__ = ["can_cast", "finfo", "iinfo", "is_complex", "is_floating_point", "is_nonzero", "is_tensor", "numel", "promote_types", "result_type"]
+
+METHODS: list[str] = ["is_nonzero"]
+IN_PLACE: list[str] = []
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether `obj` is a Tensor."""
+    return isinstance(obj, Traced)
+
+
+@operation
+def numel(x: Any) -> int:
+    """The number of elements."""
+    return math.prod(x.shape)
+
+
+@operation
+def is_floating_point(x: Any) -> bool:
+    """Whether the dtype is a floating-point one."""
+    return x.dtype.kind == "f"
+
+
+@operation
+def is_complex(x: Any) -> bool:
+    """Whether the dtype is a complex one."""
+    return x.dtype.kind == "c"
+
+
+@operation
+def is_nonzero(x: Any) -> bool:
+    """Whether the one element of `x` is not zero."""
+    if math.prod(x.shape) != 1:
+        raise RuntimeError(f"is_nonzero: expected one element, got the shape {tuple(x.shape)}")
+    return bool(x)
+
+
+def result_type(tensor1: Any, tensor2: Any) -> np.dtype:
+    """The dtype of `tensor1 + tensor2`; each a tensor or a number.
+
+    >>> import tinygrad_lite as tg
+    >>> result_type(tg.tensor([1, 2]), 1.0)
+    dtype('float32')
+    """
+    return common_dtype(*(v.array if isinstance(v, Traced) else v for v in (tensor1, tensor2)))
+
+
+def promote_types(type1: Any, type2: Any) -> np.dtype:
+    """The smallest dtype that both can go to without loss of category."""
+    return common_dtype(np.empty(1, as_dtype(type1)), np.empty(1, as_dtype(type2)))
+
+
+def can_cast(from_: Any, to: Any) -> bool:
+    """Whether results of dtype `from_` may be written in place into a tensor of dtype `to`."""
+    a, b = as_dtype(from_).kind, as_dtype(to).kind
+    order = "biufc"
+    return order.index(a) <= order.index(b) or (a, b) == ("u", "i") or (a, b) == ("i", "i")
+
+
+class finfo:
+    """The limits of a floating-point dtype (the default one, if none is given).
+
+    >>> finfo(np.float32).eps
+    1.1920928955078125e-07
+    """
+
+    def __init__(self, type: Any = None):
+        self.dtype = str(as_dtype(get_default_dtype() if type is None else type))
+        info = np.finfo(self.dtype)
+        self.bits = int(info.bits)
+        self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
+        self.tiny = self.smallest_normal = float(info.tiny)
+        self.resolution = float(info.resolution)
+
+    def __repr__(self) -> str:
+        return f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, eps={self.eps:g}, dtype={self.dtype})"
+
+
+class iinfo:
+    """The limits of an integer dtype.
+
+    >>> iinfo(np.int8).max
+    127
+    """
+
+    def __init__(self, type: Any):
+        self.dtype = str(as_dtype(type))
+        info = np.iinfo(self.dtype)
+        self.bits, self.min, self.max = int(info.bits), int(info.min), int(info.max)
+
+    def __repr__(self) -> str:
+        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
