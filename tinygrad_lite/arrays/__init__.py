@@ -30,16 +30,20 @@ from tinygrad_lite.arrays.dtypes import (
     set_default_dtype,
 )
 from tinygrad_lite.arrays.memory import address_range, keep_freed_memory, owner_of, start_of, strided
+from tinygrad_lite.arrays.order import accumulate, order
 from tinygrad_lite.arrays.products import column_sums, product, rows
 from tinygrad_lite.arrays.scatter import flat_places, scatter_add
 from tinygrad_lite.arrays.select import select
 from tinygrad_lite.arrays.special import erf_of, erfc_of, special
+from tinygrad_lite.arrays.sums import add_up
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads, set_num_threads
 
 __all__ = [
     "BLOCK",
     "Array",
     "Device",
+    "accumulate",
+    "add_up",
     "address_range",
     "as_array",
     "as_dtype",
@@ -66,6 +70,7 @@ __all__ = [
     "only_floats",
     "only_integers",
     "only_numbers",
+    "order",
     "owner_of",
     "product",
     "promote",

@@ -9,6 +9,7 @@ from tinygrad_lite.ops import (
     creation,
     cumulative,
     diagonals,
+    differences,
     elementary,
     indexing,
     inplace,
@@ -23,6 +24,7 @@ from tinygrad_lite.ops import (
     scattering,
     shape,
     softmaxes,
+    sorting,
     special,
     statistics,
     types,
@@ -35,6 +37,7 @@ from tinygrad_lite.ops.contraction import *
 from tinygrad_lite.ops.creation import *
 from tinygrad_lite.ops.cumulative import *
 from tinygrad_lite.ops.diagonals import *
+from tinygrad_lite.ops.differences import *
 from tinygrad_lite.ops.elementary import *
 from tinygrad_lite.ops.indexing import *
 from tinygrad_lite.ops.inplace import *
@@ -49,6 +52,7 @@ from tinygrad_lite.ops.repeating import *
 from tinygrad_lite.ops.scattering import *
 from tinygrad_lite.ops.shape import *
 from tinygrad_lite.ops.softmaxes import *
+from tinygrad_lite.ops.sorting import *
 from tinygrad_lite.ops.special import *
 from tinygrad_lite.ops.statistics import *
 from tinygrad_lite.ops.types import *
@@ -62,6 +66,7 @@ FAMILIES = (
     creation,
     cumulative,
     diagonals,
+    differences,
     elementary,
     indexing,
     inplace,
@@ -76,6 +81,7 @@ FAMILIES = (
     scattering,
     shape,
     softmaxes,
+    sorting,
     special,
     statistics,
     types,

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_dtype, namespace_of
+from tinygrad_lite.arrays import accumulate, as_dtype, namespace_of
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import canonical_dim, operation
-from tinygrad_lite.ops.shape import to_dtype
+from tinygrad_lite.ops.choosing import ValuesIndices, chosen
+from tinygrad_lite.ops.comparison import where
+from tinygrad_lite.ops.elementary import exp
+from tinygrad_lite.ops.shape import reshape, to_dtype
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
-__all__ = ["cumprod", "cumsum"]
+__all__ = ["cummax", "cummin", "cumprod", "cumsum", "logcumsumexp"]
 
 METHODS = __all__
 IN_PLACE: list[str] = ["cumprod", "cumsum"]
@@ -23,16 +27,16 @@ IN_PLACE: list[str] = ["cumprod", "cumsum"]
 # -- the two that all others are made of --------------------------------------------------------
 
 
-def along(axis: int, part: slice) -> tuple[Any, ...]:
-    """The index of `part` of one axis."""
-    return (slice(None),) * axis + (part,)
+def part(axis: int, start: int | None, stop: int | None) -> tuple[Any, ...]:
+    """The index of a part of one axis."""
+    return (*(slice(None),) * axis, slice(start, stop), Ellipsis)
 
 
 @primitive
 def _shift(x, axis, by, fill):
     """`x` moved one place along `axis`, forwards (by=1) or backwards (by=-1); `fill` enters."""
     out = namespace_of(x).full_like(x, fill)
-    later, earlier = along(axis, slice(1, None)), along(axis, slice(None, -1))
+    later, earlier = part(axis, 1, None), part(axis, None, -1)
     if by > 0:
         out[later] = x[earlier]
     else:
@@ -54,7 +58,7 @@ def _recurrence(a, b, axis, reverse):
     a, h = a.copy(), b.copy()
     step, n = 1, h.shape[axis]
     while step < n:
-        later, earlier = along(axis, slice(step, None)), along(axis, slice(None, -step))
+        later, earlier = part(axis, step, None), part(axis, None, -step)
         if reverse:
             later, earlier = earlier, later
         h[later] = h[later] + a[later] * h[earlier]
@@ -68,13 +72,48 @@ def _carried_back(g: Any, a: Any, axis: int, reverse: bool) -> Any:
     return _recurrence(_previous(a, axis, not reverse), g, axis, not reverse)
 
 
-def _previous(x: Any, axis: int, reverse: bool, first: int = 0) -> Any:
+def _previous(x: Any, axis: int, reverse: bool, first: float = 0) -> Any:
     """At each place the element before it, in the order of running."""
     return _shift(x, axis, -1 if reverse else 1, first)
 
 
 _recurrence.vjp(a=lambda g, a, out, axis, reverse: _carried_back(g, a, axis, reverse) * _previous(out, axis, reverse),
                 b=lambda g, a, axis, reverse: _carried_back(g, a, axis, reverse))  # fmt: skip
+
+
+# -- extremes -----------------------------------------------------------------------------------
+
+
+@primitive
+def _place_so_far(x, axis, name):
+    """Where the largest (name="maximum") or smallest element so far stands, the last of equal ones; nan
+    is both."""
+    xp = namespace_of(x)
+    places = xp.arange(x.shape[axis]).reshape((-1,) + (1,) * (x.ndim - axis - 1))
+    here = (x == accumulate(name, x, axis)) | (x != x)
+    return accumulate("maximum", places * here, axis)
+
+
+def _extreme_so_far(name: str, x: Any, dim: int) -> ValuesIndices:
+    indices = _along_dim(name, _place_so_far, x, dim, "maximum" if name == "cummax" else "minimum")
+    return ValuesIndices(chosen(x, indices, canonical_dim(name, dim, x.ndim)), indices)
+
+
+@operation
+def cummax(x: Tensor, dim: int) -> ValuesIndices:
+    """The largest element up to each one along `dim`, and its place (of equal ones the last).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.cummax(tg.tensor([1.0, 3.0, 2.0]), dim=0)
+    ValuesIndices(values=tensor([1., 3., 3.]), indices=tensor([0, 1, 1]))
+    """
+    return _extreme_so_far("cummax", x, dim)
+
+
+@operation
+def cummin(x: Tensor, dim: int) -> ValuesIndices:
+    """The smallest element up to each one along `dim`, and its place (of equal ones the last)."""
+    return _extreme_so_far("cummin", x, dim)
 
 
 # -- sums and products --------------------------------------------------------------------------
@@ -113,26 +152,49 @@ def cumsum(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     >>> tg.cumsum(tg.tensor([1.0, 2.0, 3.0]), dim=0)
     tensor([1., 3., 6.])
     """
-    return _along_dim("cumsum", _cumsum, x, dim, dtype)
+    return _along_dim("cumsum", _cumsum, x, dim, False, dtype=dtype)
 
 
 @operation
 def cumprod(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """The product of all elements up to each one along `dim`. Integers and bools multiply in int64.
     The gradient is right where factors are zero, also the second one."""
-    return _along_dim("cumprod", _cumprod, x, dim, dtype)
+    return _along_dim("cumprod", _cumprod, x, dim, False, dtype=dtype)
 
 
-def _along_dim(name: str, function: Any, x: Any, dim: int, dtype: Any) -> Any:
+def _along_dim(name: str, function: Any, x: Any, dim: int, *more: Any, dtype: Any = None) -> Any:
     if dtype is not None:
         x = to_dtype(x, as_dtype(dtype))
     axis = canonical_dim(name, dim, x.ndim)
-    return function(x, axis, False) if x.ndim else function(x.reshape(1), 0, False).reshape(())
+    return function(x, axis, *more) if x.ndim else reshape(function(reshape(x, (1,)), 0, *more), ())
 
 
 def product_of_others(x: Any, axis: int | None) -> Any:
     """For each element the product of all others along `axis` (None: of the whole tensor), made
     of the products from both ends."""
     if axis is None:
-        return product_of_others(x.reshape(-1), 0).reshape(x.shape)
+        return reshape(product_of_others(reshape(x, (-1,)), 0), x.shape)
     return _previous(_cumprod(x, axis, False), axis, False, 1) * _previous(_cumprod(x, axis, True), axis, True, 1)
+
+
+@primitive
+def _logcumsumexp(x, axis):
+    return accumulate("logaddexp", x, axis)
+
+
+def _logcumsumexp_rule(g: Any, x: Any, out: Any, axis: int) -> Any:
+    """x[i] has the share exp(x[i] - out[j]) in each later out[j]. The sum of g[j] exp(out[i] - out[j])
+    over j >= i is a recurrence from behind, whose factors exp(out[i] - out[i + 1]) are at most 1."""
+    factors = where(out == -math.inf, 0.0, exp(out - _previous(out, axis, True, math.inf)))
+    return _recurrence(factors, g, axis, True) * exp(x - out)
+
+
+_logcumsumexp.vjp(x=_logcumsumexp_rule)
+
+
+@operation
+def logcumsumexp(x: Tensor, dim: int) -> Tensor:
+    """`log(cumsum(exp(x)))` along `dim`, without overflow."""
+    if x.dtype.kind != "f":
+        raise TypeError(f"logcumsumexp: expected a floating-point tensor, got {x.dtype}")
+    return _along_dim("logcumsumexp", _logcumsumexp, x, dim)

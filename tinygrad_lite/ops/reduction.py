@@ -7,31 +7,29 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_array, as_dtype, as_float, namespace_of
+from tinygrad_lite.arrays import add_up, as_array, as_dtype, as_float, is_array, namespace_of
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, operation
+from tinygrad_lite.ops.choosing import ValuesIndices, picked
+from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.cumulative import product_of_others
 from tinygrad_lite.ops.elementary import exp
-from tinygrad_lite.ops.indexing import _getitem
+from tinygrad_lite.ops.piecewise import maximum, minimum
 from tinygrad_lite.ops.shape import _expand, reshape, to_dtype
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
-__all__ = ["all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "logsumexp", "max", "mean", "min", "prod", "sum"]
+__all__ = [
+    "all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "count_nonzero", "logsumexp", "max", "mean", "min", "nanmean",
+    "nansum", "prod", "sum",
+]  # fmt: skip
 
 METHODS = __all__
 IN_PLACE: list[str] = []
 
 Dims = int | tuple[int, ...] | None
-
-
-class ValuesIndices(NamedTuple):
-    """Chosen elements, and where along the dim they stood."""
-
-    values: Any
-    indices: Any
 
 
 class MinMax(NamedTuple):
@@ -78,10 +76,8 @@ def _sum(x, axes, keepdim):
     # Integers add up in int64, as in PyTorch; uint8 would stay unsigned in NumPy. Half precision
     # is added up in single.
     kind = x.dtype.kind
-    if kind == "f" and x.itemsize > 2:
-        return x.sum(axis=axes, keepdims=keepdim)
     if kind == "f":
-        return x.sum(axis=axes, keepdims=keepdim, dtype=np.float32).astype(x.dtype)
+        return add_up(x, axes, keepdim) if x.itemsize > 2 else add_up(x.astype(np.float32), axes, keepdim).astype(x.dtype)
     return x.sum(axis=axes, keepdims=keepdim, dtype=x.dtype if kind == "c" else np.int64)
 
 
@@ -101,12 +97,24 @@ def sum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
     return _sum(x, axes_of("sum", dim, x.ndim), keepdim)
 
 
+@operation
+def nansum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The sum over `dim` (an int, several, or None for all), with nan taken for 0."""
+    return sum(where(x != x, 0, x) if x.dtype.kind == "f" else x, dim, keepdim, dtype=dtype)
+
+
+@operation
+def count_nonzero(x: Tensor, dim: Dims = None) -> Tensor:
+    """How many elements over `dim` (an int, several, or None for all) are not zero."""
+    return sum(x != 0, dim)
+
+
 @primitive
 def _mean(x, axes, keepdim):
     n = count(x.shape, axes)
     if x.itemsize > 2:
-        return x.sum(axis=axes, keepdims=keepdim) / n
-    return (x.sum(axis=axes, keepdims=keepdim, dtype=np.float32) / n).astype(x.dtype)
+        return add_up(x, axes, keepdim) / n
+    return (add_up(x.astype(np.float32), axes, keepdim) / n).astype(x.dtype)
 
 
 # A primitive, for the mean is most programs' last step: as sum and division it cost half as much again.
@@ -127,6 +135,14 @@ def mean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = Non
         x = to_dtype(x, as_dtype(dtype))
     require_float("mean", x)
     return _mean(x, axes_of("mean", dim, x.ndim), keepdim)
+
+
+@operation
+def nanmean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The mean over `dim` (an int, several, or None for all) of the elements that are not nan."""
+    require_float("nanmean", x)
+    numbers = sum(x == x, dim, keepdim)
+    return nansum(x, dim, keepdim, dtype=dtype) / numbers
 
 
 def require_float(name: str, x: Any) -> None:
@@ -158,7 +174,7 @@ def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any
 # -- extremes -----------------------------------------------------------------------------------
 
 
-def _check_not_empty(name: str, x: Any, axes: Any) -> None:
+def require_some(name: str, x: Any, axes: Any) -> None:
     """A reduction that has no value for nothing refuses it."""
     if not count(x.shape, axes):
         what = "all dims" if axes is None else f"dim {axes}"
@@ -175,7 +191,7 @@ def _amin(x, axes, keepdim):
     return x.min(axis=axes, keepdims=keepdim)
 
 
-def _shared_evenly(g: Any, x: Any, out: Any, axes: Any) -> Any:
+def shared_evenly(g: Any, x: Any, out: Any, axes: Any) -> Any:
     """An extreme's gradient, in equal parts to the elements that attain it."""
     shape = kept(x.shape, axes)
     out = reshape(out, shape)
@@ -186,15 +202,15 @@ def _shared_evenly(g: Any, x: Any, out: Any, axes: Any) -> Any:
     return (reshape(g, shape) / _sum(attained, axes, True)) * attained
 
 
-_amax.vjp(x=lambda g, x, out, axes: _shared_evenly(g, x, out, axes))
-_amin.vjp(x=lambda g, x, out, axes: _shared_evenly(g, x, out, axes))
+_amax.vjp(x=lambda g, x, out, axes: shared_evenly(g, x, out, axes))
+_amin.vjp(x=lambda g, x, out, axes: shared_evenly(g, x, out, axes))
 
 
 @operation
 def amax(x: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) -> Tensor:
     """The largest element over `dim` (an int, several, or () for all). Ties share the gradient evenly."""
     dims = canonical_dims("amax", dim, x.ndim)
-    _check_not_empty("amax", x, dims)
+    require_some("amax", x, dims)
     return _amax(x, dims, keepdim)
 
 
@@ -202,7 +218,7 @@ def amax(x: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) -> T
 def amin(x: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) -> Tensor:
     """The smallest element over `dim` (an int, several, or () for all). Ties share the gradient evenly."""
     dims = canonical_dims("amin", dim, x.ndim)
-    _check_not_empty("amin", x, dims)
+    require_some("amin", x, dims)
     return _amin(x, dims, keepdim)
 
 
@@ -213,18 +229,12 @@ def aminmax(x: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinM
 
 @primitive
 def _argmax(x, axis, keepdim):
-    return _arg("argmax", x, axis, keepdim)
+    return x.argmax(axis=axis, keepdims=keepdim)
 
 
 @primitive
 def _argmin(x, axis, keepdim):
-    return _arg("argmin", x, axis, keepdim)
-
-
-def _arg(name: str, x: Any, axis: int | None, keepdim: bool) -> Any:
-    if not keepdim:
-        return getattr(x, name)(axis=axis)
-    return getattr(x, name)(axis=axis).reshape(kept(x.shape, axis))
+    return x.argmin(axis=axis, keepdims=keepdim)
 
 
 def _arg_checked(name: str, function: Any, x: Any, dim: Any, keepdim: bool) -> Any:
@@ -232,7 +242,7 @@ def _arg_checked(name: str, function: Any, x: Any, dim: Any, keepdim: bool) -> A
         raise TypeError(f"{name}: expected numbers, got a bool tensor")
     axis = None if dim is None else canonical_dim(name, dim, x.ndim)
     axis = axis if x.ndim else None
-    _check_not_empty(name, x, axis)
+    require_some(name, x, axis)
     return function(x, axis, keepdim)
 
 
@@ -253,29 +263,21 @@ def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     return _arg_checked("argmin", _argmin, x, dim, keepdim)
 
 
-def picked(x: Any, indices: Any, axis: int, keepdim: bool) -> ValuesIndices:
-    """The elements of `x` at `indices` (which has size 1 along `axis`), and these indices."""
-    array = indices.array if isinstance(indices, Traced) else indices
-    xp = namespace_of(array)
-    grid = [xp.arange(n).reshape((-1,) + (1,) * (x.ndim - d - 1)) for d, n in enumerate(x.shape)]
-    grid = (*grid[:axis], array, *grid[axis + 1 :])
-    values = _getitem(x, grid)
-    if not keepdim:
-        shape = x.shape[:axis] + x.shape[axis + 1 :]
-        values, indices = reshape(values, shape), reshape(indices, shape)
-    return ValuesIndices(values, indices)
-
-
 def _extreme(name: str, x: Any, dim: Any, keepdim: bool) -> Any:
     """max and min, which share their three forms."""
+    largest = name == "max"
+    if isinstance(dim, Traced) or is_array(dim):
+        return (maximum if largest else minimum)(x, dim)
     if dim is None:
-        _check_not_empty(name, x, None)
-        return (_amax if name == "max" else _amin)(x, None, keepdim)
+        if keepdim:
+            raise TypeError(f"{name}: keepdim asks for a dim")
+        require_some(name, x, None)
+        return (_amax if largest else _amin)(x, None, keepdim)
     axis = canonical_dim(name, dim, x.ndim)
     if not x.ndim:
         return ValuesIndices(_amax(x, (), False), _argmax(x, None, False))
-    _check_not_empty(name, x, axis)
-    return picked(x, (_argmax if name == "max" else _argmin)(x, axis, True), axis, keepdim)
+    require_some(name, x, axis)
+    return picked(x, (_argmax if largest else _argmin)(x, axis, True), axis, keepdim)
 
 
 @operation

