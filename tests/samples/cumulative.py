@@ -41,3 +41,19 @@ for axis in (0, 1, 2):
         sample("recurrence", x, draw.standard_normal(x.shape), axis, reverse, reference=recurrence)
     for by in (1, -1):
         sample("shift", x, axis, by, 1, reference=shift)
+
+for axis in (0, 1, 2):
+    sample("logcumsumexp", x, axis, reference=lambda x, axis: np.logaddexp.accumulate(x, axis=axis))
+
+
+def place_so_far(x, axis, name):
+    rows = np.moveaxis(x, axis, 0)
+    keep = {"maximum": np.greater_equal, "minimum": np.less_equal}[name]
+    out = np.zeros(rows.shape, np.int64)
+    for t in range(1, len(rows)):
+        out[t] = np.where(keep(rows[t], np.take_along_axis(rows, out[t - 1 : t], 0)[0]), t, out[t - 1])
+    return np.moveaxis(out, 0, axis)
+
+
+for name in ("maximum", "minimum"):
+    sample("place_so_far", np.round(x), 1, name, reference=place_so_far)

@@ -17,3 +17,7 @@ for axes in (None, 1, (0, 2)):
     sample("var", x, axes, 0.5, True, reference=var)
 
 sample("root", draw.uniform(0.5, 2, (2, 3)), reference=np.sqrt, elementwise=True)
+counts = np.array([1, 0, 4, 1])
+sample("bincount", counts, None, 6, reference=np.bincount)
+sample("bincount", counts, draw.standard_normal(4), 0, reference=np.bincount)
+sample("histc", x, np.linspace(-1, 1, 6), reference=lambda x, edges: np.histogram(x, edges)[0])

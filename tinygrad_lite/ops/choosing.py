@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from tinygrad_lite.arrays import namespace_of
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.indexing import _getitem
+from tinygrad_lite.ops.indexing import _getitem, along
 from tinygrad_lite.ops.shape import reshape
 
 
@@ -22,9 +21,7 @@ def chosen(x: Any, indices: Any, axis: int) -> Any:
     array = indices.array if isinstance(indices, Traced) else indices
     if not array.ndim:
         return reshape(chosen(reshape(x, (1,)), array.reshape(1), 0), ())
-    xp = namespace_of(array)
-    grid = [xp.arange(n).reshape((-1,) + (1,) * (array.ndim - d - 1)) for d, n in enumerate(array.shape)]
-    return _getitem(x, (*grid[:axis], array, *grid[axis + 1 :]))
+    return _getitem(x, along(axis, array))
 
 
 def picked(x: Any, indices: Any, axis: int, keepdim: bool) -> ValuesIndices:

@@ -117,7 +117,7 @@ def gradient(x: Tensor, *, spacing: Any = 1, dim: int | Sequence[int] | None = N
     if len(spacings) != len(axes):
         raise ValueError(f"gradient: expected a spacing for each of {len(axes)} dims, got {len(spacings)}")
     if any(x.shape[axis] <= edge_order for axis in axes):
-        raise ValueError(f"gradient: edge_order {edge_order} needs {edge_order + 1} samples along each dim, got {tuple(x.shape)}")
+        raise ValueError(f"gradient: edge_order {edge_order} needs {edge_order + 1} samples along a dim, got {tuple(x.shape)}")
     return tuple(_slope(x, h, axis, edge_order) for h, axis in zip(spacings, axes))
 
 

@@ -197,7 +197,7 @@ def shared_evenly(g: Any, x: Any, out: Any, axes: Any) -> Any:
     out = reshape(out, shape)
     attained = x == out
     if axes is None:  # max(): where the result is nan, the elements that are nan; amax(): nan to all
-        attained = attained + (x != x)
+        attained = attained | ((x != x) & (out != out))
     attained = to_dtype(attained, g.dtype)
     return (reshape(g, shape) / _sum(attained, axes, True)) * attained
 

@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_lite.arrays import add_up, as_array, device_of, is_array, namespace_of, order
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.arithmetic import sqrt
+from tinygrad_lite.ops.elementary import sqrt
 from tinygrad_lite.ops.calling import canonical_dim, operation
 from tinygrad_lite.ops.choosing import chosen
 from tinygrad_lite.ops.creation import linspace
