@@ -1,5 +1,35 @@
-"""Linear algebra, as `torch.linalg`: `tg.linalg.vector_norm`, ..."""
+"""Linear algebra: the last two dims of a tensor are a matrix, the dims before them a batch.
 
-from tinygrad_lite.ops.norms import vector_norm
+What a matrix does not allow raises LinAlgError, which is also a RuntimeError.
+"""
 
-__all__ = ["vector_norm"]
+from tinygrad_lite.ops.matrices import LinAlgError
+from tinygrad_lite.ops.matrix_functions import det, matrix_exp, matrix_power, slogdet
+from tinygrad_lite.ops.norms import cond, matrix_norm, norm, vector_norm
+from tinygrad_lite.ops.products import linalg_cross as cross
+from tinygrad_lite.ops.products import linalg_diagonal as diagonal
+from tinygrad_lite.ops.products import matmul, multi_dot, vander, vecdot
+from tinygrad_lite.ops.solving import (
+    cholesky_ex,
+    inv,
+    inv_ex,
+    lstsq,
+    lu_solve,
+    pinv,
+    solve,
+    solve_ex,
+    solve_triangular,
+    tensorinv,
+    tensorsolve,
+)
+from tinygrad_lite.ops.spectral import eigh, eigvalsh, matrix_rank, svdvals
+from tinygrad_lite.ops.spectral import linalg_svd as svd
+from tinygrad_lite.ops.triangular import cholesky, lu, lu_factor, lu_factor_ex
+from tinygrad_lite.ops.triangular import linalg_qr as qr
+
+__all__ = [
+    "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "inv_ex", "lstsq",
+    "lu", "lu_factor", "lu_factor_ex", "lu_solve", "matmul", "matrix_exp", "matrix_norm", "matrix_power", "matrix_rank",
+    "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_ex", "solve_triangular", "svd", "svdvals", "tensorinv",
+    "tensorsolve", "vander", "vecdot", "vector_norm",
+]  # fmt: skip

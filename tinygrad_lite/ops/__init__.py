@@ -10,11 +10,13 @@ from tinygrad_lite.ops import (
     cumulative,
     diagonals,
     differences,
+    distance,
     elementary,
     indexing,
     inplace,
     joining,
     loss,
+    matrix_functions,
     norms,
     piecewise,
     products,
@@ -24,9 +26,12 @@ from tinygrad_lite.ops import (
     scattering,
     shape,
     softmaxes,
+    solving,
     sorting,
     special,
+    spectral,
     statistics,
+    triangular,
     types,
 )
 from tinygrad_lite.ops.activation import *
@@ -38,11 +43,13 @@ from tinygrad_lite.ops.creation import *
 from tinygrad_lite.ops.cumulative import *
 from tinygrad_lite.ops.diagonals import *
 from tinygrad_lite.ops.differences import *
+from tinygrad_lite.ops.distance import *
 from tinygrad_lite.ops.elementary import *
 from tinygrad_lite.ops.indexing import *
 from tinygrad_lite.ops.inplace import *
 from tinygrad_lite.ops.joining import *
 from tinygrad_lite.ops.loss import *
+from tinygrad_lite.ops.matrix_functions import *
 from tinygrad_lite.ops.norms import *
 from tinygrad_lite.ops.piecewise import *
 from tinygrad_lite.ops.products import *
@@ -52,9 +59,12 @@ from tinygrad_lite.ops.repeating import *
 from tinygrad_lite.ops.scattering import *
 from tinygrad_lite.ops.shape import *
 from tinygrad_lite.ops.softmaxes import *
+from tinygrad_lite.ops.solving import *
 from tinygrad_lite.ops.sorting import *
 from tinygrad_lite.ops.special import *
+from tinygrad_lite.ops.spectral import *
 from tinygrad_lite.ops.statistics import *
+from tinygrad_lite.ops.triangular import *
 from tinygrad_lite.ops.types import *
 
 FAMILIES = (
@@ -67,11 +77,13 @@ FAMILIES = (
     cumulative,
     diagonals,
     differences,
+    distance,
     elementary,
     indexing,
     inplace,
     joining,
     loss,
+    matrix_functions,
     norms,
     piecewise,
     products,
@@ -81,8 +93,11 @@ FAMILIES = (
     scattering,
     shape,
     softmaxes,
+    solving,
     sorting,
     special,
+    spectral,
     statistics,
+    triangular,
     types,
 )

@@ -34,8 +34,8 @@ def _contract(x, y, spec):
     swapped, x_order, y_order, inner, free, order = _recipe(spec)
     if not inner:
         x, y = promote(x, y)
-        x, y = (y, x) if swapped else (x, y)
-        return x.transpose(x_order).reshape(_at(x.shape, x_order, free[0])) * y.transpose(y_order).reshape(_at(y.shape, y_order, free[1]))
+        x = x.transpose(x_order).reshape(_at(x.shape, x_order, free[0]))
+        return x * y.transpose(y_order).reshape(_at(y.shape, y_order, free[1]))
     if x.dtype != y.dtype:
         raise TypeError(f"operands that are summed over must have the same dtype, got {x.dtype} and {y.dtype}")
     if x.dtype.kind == "b":
@@ -155,11 +155,12 @@ def _plan(equation: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[Any]
     for i, (term, shape) in enumerate(zip(terms, shapes)):
         for c, n in zip(term, shape):
             if n != shape[term.index(c)]:
-                raise ValueError(f"einsum: {_spoken(c)} stands twice for operand {i}, with sizes {shape[term.index(c)]} and {n}")
+                raise ValueError(f"einsum: {_spoken(c)} stands twice for operand {i}, of shape {shape}, with two sizes")
             if sizes.setdefault(c, n) == 1:
                 sizes[c] = n
             elif n not in (1, sizes[c]):
-                raise ValueError(f"einsum: {_spoken(c)} has the sizes {sizes[c]} and {n} in {equation!r} of shapes {_listed(shapes)}")
+                listed = ", ".join(map(str, shapes))
+                raise ValueError(f"einsum: {_spoken(c)} has the sizes {sizes[c]} and {n} in {equation!r} of shapes {listed}")
     # A dim of size 1 that others broadcast is dropped; so each letter has one size from here on.
     kept = ["".join(dict.fromkeys(c for c, n in zip(t, shape) if n == sizes[c])) for t, shape in zip(terms, shapes)]
     count = Counter("".join(kept) + out)
@@ -235,10 +236,6 @@ def _spoken(c: str) -> str:
     return f"dim {c!r}" if c.isascii() else "a dim of '...'"
 
 
-def _listed(shapes: tuple[tuple[int, ...], ...]) -> str:
-    return ", ".join(map(str, shapes))
-
-
 def _single(x: Any, term: str, kept: tuple[bool, ...], rest: str) -> Any:
     """An operand alone: broadcast dims of size 1 dropped, diagonals taken, sums over what is not
     in `rest`, and its dims in that order."""
@@ -275,7 +272,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     if hasattr(dims, "__index__"):
         count = dims.__index__()
         if not 0 <= count <= min(ranks):
-            raise ValueError(f"tensordot: expected dims from 0 to {min(ranks)} for shapes {tuple(a.shape)} and {tuple(b.shape)}, got {count}")
+            raise ValueError(f"tensordot: expected dims from 0 to {min(ranks)}, the smaller number of dims, got {count}")
         over_a, over_b = tuple(range(ranks[0] - count, ranks[0])), tuple(range(count))
     else:
         over_a, over_b = ((canonical_dims("tensordot", d, rank) if d else ()) for d, rank in zip(dims, ranks))

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_dtype, is_array, namespace_of
+from tinygrad_lite.arrays import as_dtype, namespace_of
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.calling import canonical_dims, operation
 from tinygrad_lite.ops.comparison import where
+from tinygrad_lite.ops.matrices import check_float, check_matrix
 from tinygrad_lite.ops.piecewise import abs, sign
-from tinygrad_lite.ops.shape import to_dtype, unsqueeze_dims
+from tinygrad_lite.ops.reduction import amax, amin
+from tinygrad_lite.ops.shape import _permute, to_dtype, unsqueeze_dims
+from tinygrad_lite.ops.solving import _inv
+from tinygrad_lite.ops.spectral import svdvals
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -71,13 +74,6 @@ def _norm_gradient(g: Any, x: Any, ord: float, dims: tuple[int, ...], keepdim: b
     return where(out == 0, 0.0, g) * sign(x) * (abs(x) / norm) ** (ord - 1)
 
 
-def check_float(name: str, x: Any) -> None:
-    if not (isinstance(x, Traced) or is_array(x)):
-        raise TypeError(f"{name}: expected a Tensor, got {type(x).__name__}")
-    if x.dtype.kind not in "fc":
-        raise TypeError(f"{name}: expected a floating-point tensor, got {x.dtype}")
-
-
 @operation
 def vector_norm(x: Tensor, ord: float = 2, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The norm `sum(abs(x) ** ord) ** (1 / ord)` over `dim` (None: all elements).
@@ -107,3 +103,84 @@ def widened(name: str, x: Any, dtype: Any) -> Any:
     if dtype.kind not in "fc" or dtype.itemsize < x.dtype.itemsize:
         raise TypeError(f"{name}: expected a floating-point dtype no narrower than {x.dtype}, got {dtype}")
     return x if x.dtype == dtype else to_dtype(x, dtype)
+
+
+@operation
+def matrix_norm(
+    A: Tensor, ord: Any = "fro", dim: tuple[int, int] = (-2, -1), keepdim: bool = False, *, dtype: Any = None
+) -> Tensor:
+    """The norm of matrices, whose rows and columns are the two dims of `dim`.
+
+    `ord`: "fro" (Frobenius), "nuc" (the sum of the singular values), 2 and -2 (the largest and the
+    smallest of them), 1 and -1 (the largest and the smallest sum of a column's absolute values),
+    inf and -inf (of a row's).
+
+    >>> import tinygrad_lite as tg
+    >>> x = tg.tensor([[3.0, 0.0], [0.0, -4.0]])
+    >>> tg.linalg.matrix_norm(x), tg.linalg.matrix_norm(x, 2), tg.linalg.matrix_norm(x, "nuc")
+    (tensor(5.), tensor(4.), tensor(7.))
+    """
+    check_float("matrix_norm", A)
+    if not isinstance(dim, (tuple, list)) or len(dim) != 2:
+        raise TypeError(f"matrix_norm: expected two dims, got {dim!r}")
+    if len(A.shape) < 2:
+        raise ValueError(f"matrix_norm: expected matrices, got the shape {tuple(A.shape)}")
+    if ord not in ("fro", "nuc", 1, -1, 2, -2, inf, -inf):
+        raise ValueError(f"matrix_norm: expected ord 'fro', 'nuc', 1, -1, 2, -2, inf or -inf, got {ord!r}")
+    if dtype is not None:
+        A = widened("matrix_norm", A, dtype)
+    rank = len(A.shape)
+    row, column = canonical_dims("matrix_norm", dim, rank)
+    if ord == "fro":
+        return _vector_norm(A, 2.0, (row, column), keepdim)
+    if ord in ("nuc", 2, -2):
+        values = svdvals(_permute(A, (*(d for d in range(rank) if d not in (row, column)), row, column)))
+        result = values.sum(-1) if ord == "nuc" else _extreme("matrix_norm", A, values, ord > 0, -1)
+        return unsqueeze_dims(result, (row, column)) if keepdim else result
+    if ord in (1, -1):
+        row, column = column, row
+    result = _extreme("matrix_norm", A, _vector_norm(A, 1.0, (column,), True), ord > 0, row, keepdim=True)
+    return result if keepdim else result.reshape(tuple(n for d, n in enumerate(result.shape) if d not in (row, column)))
+
+
+def _extreme(name: str, A: Any, x: Any, largest: bool, dim: int, keepdim: bool = False) -> Any:
+    if x.shape[dim] == 0:
+        raise ValueError(f"{name}: this norm of no elements is not defined: shape {tuple(A.shape)}")
+    return (amax if largest else amin)(x, dim, keepdim)
+
+
+@operation
+def norm(A: Tensor, ord: Any = None, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """A vector's norm over one dim (or all, without `ord` and `dim`), a matrix' over two.
+
+    With `ord` and no `dim`, A has one dim or two. See `vector_norm` and `matrix_norm` for `ord`.
+    """
+    if dim is None:
+        if ord is None:
+            return vector_norm(A, 2, None, keepdim, dtype=dtype)
+        if len(A.shape) not in (1, 2):
+            raise ValueError(f"norm: expected 1 or 2 dims where ord is given and dim is not, got the shape {tuple(A.shape)}")
+        dim = tuple(range(len(A.shape)))
+    dims = dim if isinstance(dim, (tuple, list)) else (dim,)
+    if len(dims) not in (1, 2):
+        raise ValueError(f"norm: expected one or two dims, got {dim}")
+    if ord is None or (len(dims) == 1 and not isinstance(ord, str)):
+        return vector_norm(A, 2 if ord is None else ord, tuple(dims), keepdim, dtype=dtype)
+    return matrix_norm(A, ord, tuple(dims), keepdim, dtype=dtype)
+
+
+def cond(A: Tensor, p: Any = None) -> Tensor:
+    """The condition number: the ratio of the largest to the smallest singular value (its inverse for
+    p = -2), or norm(A, p) * norm(inv(A), p) for the other norms; inf for a singular matrix.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.cond(tg.tensor([[8.0, 0.0], [0.0, 2.0]]))
+    tensor(4.)
+    """
+    check_matrix("cond", A, square=p not in (None, 2, -2))
+    if p in (None, 2, -2):
+        values = svdvals(A)
+        large, small = values[..., 0], values[..., -1]
+        return small / large if p == -2 else large / small
+    result = matrix_norm(A, p) * matrix_norm(_inv(A, False), p)
+    return where(result == result, result, inf)  # 0 times inf, of a matrix of zeros

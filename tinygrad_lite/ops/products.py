@@ -7,20 +7,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import column_sums, is_array, product
+from tinygrad_lite.arrays import column_sums, is_array, namespace_of, product, promote
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.arithmetic import add, mul
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.arithmetic import add, mul, pow
+from tinygrad_lite.ops.calling import canonical_dim, operation
+from tinygrad_lite.ops.diagonals import diagonal
+from tinygrad_lite.ops.matrices import check_float
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
 Number = int | float
 
-__all__ = ["addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "dot", "ger", "inner", "matmul", "mm", "mv", "outer", "vdot"]
+__all__ = [
+    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "chain_matmul", "cross", "dot", "ger", "inner", "kron", "matmul",
+    "mm", "mv", "outer", "trace", "vdot",
+]  # fmt: skip
 
-METHODS = __all__
+METHODS = [name for name in __all__ if name != "chain_matmul"]
 IN_PLACE: list[str] = ["addbmm", "addmm", "addmv", "addr", "baddbmm"]
 
 
@@ -224,3 +229,139 @@ def addbmm(x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha
 def baddbmm(x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """`beta * input + alpha * bmm(batch1, batch2)`."""
     return _plus("baddbmm", x, bmm(batch1, batch2), beta, alpha)
+
+
+# -- chains, vectors, tensors ---------------------------------------------------------------------
+
+
+def multi_dot(tensors: Any) -> Tensor:
+    """The product of two or more matrices, in the order that takes the fewest multiplications. The
+    first may be a row and the last a column, given with one dim.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.multi_dot([tg.tensor([1.0, 2.0]), tg.tensor([[1.0], [3.0]]), tg.tensor([[2.0, 4.0]])])
+    tensor([14., 28.])
+    """
+    tensors = list(tensors)
+    if len(tensors) < 2:
+        raise ValueError(f"multi_dot: expected two tensors or more, got {len(tensors)}")
+    for i, x in enumerate(tensors):
+        if len(x.shape) != 2 and not (len(x.shape) == 1 and i in (0, len(tensors) - 1)):
+            raise ValueError(f"multi_dot: expected matrices (or vectors at its ends); tensor {i} has shape {tuple(x.shape)}")
+    shapes = [tuple(x.shape) for x in tensors]
+    row, column = len(shapes[0]) == 1, len(shapes[-1]) == 1
+    sizes = [1 if row else shapes[0][0], *(shape[0] for shape in shapes[1:]), 1 if column else shapes[-1][1]]
+    for i, shape in enumerate(shapes[:-1]):
+        if shape[-1] != sizes[i + 1]:
+            raise ValueError(f"multi_dot: tensors {i} and {i + 1} of shapes {shape} and {shapes[i + 1]} cannot be multiplied")
+    split = _cheapest_splits(sizes)
+
+    def chain(i: int, j: int) -> Any:
+        return tensors[i] if i == j else matmul(chain(i, split[i, j]), chain(split[i, j] + 1, j))
+
+    return chain(0, len(tensors) - 1)
+
+
+def _cheapest_splits(sizes: list[int]) -> dict[tuple[int, int], int]:
+    """After which matrix to split the product of the matrices i to j, of `sizes[i]` by `sizes[i + 1]`."""
+    count = len(sizes) - 1
+    cost = {(i, i): 0 for i in range(count)}
+    split = {}
+    for length in range(1, count):
+        for i in range(count - length):
+            j = i + length
+            cost[i, j], split[i, j] = min(
+                (cost[i, k] + cost[k + 1, j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)
+            )
+    return split
+
+
+def chain_matmul(*matrices: Any) -> Tensor:
+    """The product of matrices, in the order that takes the fewest multiplications."""
+    given = matrices[0] if len(matrices) == 1 and isinstance(matrices[0], (list, tuple)) else matrices
+    _check_ranks("chain_matmul", *((f"matrix {i}", x, 2) for i, x in enumerate(given)))
+    return given[0] if len(given) == 1 else multi_dot(given)
+
+
+@operation
+def kron(x: Tensor, y: Tensor) -> Tensor:
+    """The Kronecker product: every element of x times all of y; a block for each in the result.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.kron(tg.tensor([[1, 2]]), tg.tensor([[1, 1], [0, 1]]))
+    tensor([[1, 1, 2, 2],
+            [0, 1, 0, 2]])
+    """
+    rank = max(len(x.shape), len(y.shape))
+    of_x, of_y = ((1,) * (rank - len(t.shape)) + tuple(t.shape) for t in (x, y))
+    out = mul(x.reshape([s for n in of_x for s in (n, 1)]), y.reshape([s for n in of_y for s in (1, n)]))
+    return out.reshape(tuple(n * m for n, m in zip(of_x, of_y)))
+
+
+@operation
+def trace(x: Tensor) -> Tensor:
+    """The sum of a matrix' diagonal."""
+    _check_ranks("trace", ("input", x, 2))
+    return diagonal(x).sum()
+
+
+@primitive
+def _cross(x, y, dim):
+    return namespace_of(x).cross(*promote(x, y), axis=dim)
+
+
+_cross.vjp(x=lambda g, y, dim: _cross(y, g, dim),
+           y=lambda g, x, dim: _cross(g, x, dim))
+
+
+def _crossed(name: str, x: Any, y: Any, dim: int) -> Any:
+    if len(x.shape) != len(y.shape):
+        raise ValueError(f"{name}: expected as many dims of both tensors, got the shapes {tuple(x.shape)} and {tuple(y.shape)}")
+    dim = canonical_dim(name, dim, len(x.shape))
+    if not x.shape or x.shape[dim] != 3 or y.shape[dim] != 3:
+        raise ValueError(f"{name}: expected size 3 in dim {dim}, got the shapes {tuple(x.shape)} and {tuple(y.shape)}")
+    return _cross(x, y, dim)
+
+
+@operation
+def linalg_cross(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
+    """The cross product of vectors of size 3 along `dim`; other dims of size 1 broadcast."""
+    return _crossed("cross", x, y, dim)
+
+
+@operation
+def cross(x: Tensor, y: Tensor, dim: int | None = None) -> Tensor:
+    """The cross product of vectors of size 3 along `dim`: the first dim of size 3 unless given."""
+    if dim is None:
+        dim = next((d for d, n in enumerate(x.shape) if n == 3), -1)
+    return _crossed("cross", x, y, dim)
+
+
+@operation
+def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
+    """The inner products of vectors along `dim`; the other dims broadcast."""
+    check_float("vecdot", x)
+    if x.dtype != y.dtype:
+        raise TypeError(f"vecdot: both tensors must have the same dtype, got {x.dtype} and {y.dtype}")
+    return mul(x, y).sum(dim)
+
+
+@operation
+def vander(x: Tensor, N: int | None = None) -> Tensor:
+    """The powers 0 to N - 1 of each element, in a new last dim; N is the last size unless given.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.vander(tg.tensor([1, 2, 3]))
+    tensor([[1, 1, 1],
+            [1, 2, 4],
+            [1, 3, 9]])
+    """
+    N = N if N is not None or not x.shape else x.shape[-1]
+    if N is None or N < 2:
+        raise ValueError(f"vander: expected N of 2 or more, got {N}")
+    return pow(x.reshape((*x.shape, 1)), namespace_of(x.array if isinstance(x, Traced) else x).arange(N))
+
+
+def linalg_diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """The diagonal of each matrix of the last two dims: a view."""
+    return diagonal(A, offset, dim1, dim2)

@@ -1,0 +1,316 @@
+"""Triangular systems, and the factors that are triangular: Cholesky, QR and LU.
+
+The last two dims are a matrix, the dims before them a batch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.autograd import primitive
+from tinygrad_lite.autograd.node import Traced, traced
+from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.diagonals import diag_embed, diagonal, tril, triu
+from tinygrad_lite.ops.joining import cat
+from tinygrad_lite.ops.matrices import LinAlgError, check_matrix, failing, like, recorded
+from tinygrad_lite.ops.products import matmul
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["cholesky", "lu_unpack", "qr"]
+
+METHODS = ["cholesky", "qr"]
+IN_PLACE: list[str] = []
+
+
+# -- triangular systems --------------------------------------------------------------------------
+
+
+@primitive
+def _solve_triangular(x, y, upper, unit):
+    xp = namespace_of(x)
+    batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    if y.shape[:-2] != batch:
+        y = xp.broadcast_to(y, batch + y.shape[-2:])
+    return _by_halves(xp, x, y, upper, unit)
+
+
+def _by_halves(xp: Any, x: Any, y: Any, upper: bool, unit: bool) -> Any:
+    """Products do nearly all the work; NumPy has a general solver only."""
+    n = x.shape[-1]
+    if n <= 64:
+        x = xp.triu(x) if upper else xp.tril(x)
+        if unit:
+            x = xp.where(xp.eye(n, dtype=bool), xp.ones((), x.dtype), x)
+        try:
+            return xp.linalg.solve(x, y)
+        except np.linalg.LinAlgError:
+            return _by_substitution(x, y, upper)
+    first, second = slice(n // 2, None) if upper else slice(n // 2), slice(n // 2) if upper else slice(n // 2, None)
+    known = _by_halves(xp, x[..., first, first], y[..., first, :], upper, unit)
+    other = _by_halves(xp, x[..., second, second], y[..., second, :] - x[..., second, first] @ known, upper, unit)
+    return xp.concatenate((other, known) if upper else (known, other), axis=-2)
+
+
+def _by_substitution(x: Any, y: Any, upper: bool) -> Any:
+    """Row by row, for a zero on the diagonal: it gives inf and nan, as in PyTorch."""
+    y = y.copy()
+    n = x.shape[-1]
+    for i in range(n - 1, -1, -1) if upper else range(n):
+        known = slice(i + 1, None) if upper else slice(i)
+        y[..., i : i + 1, :] -= x[..., i : i + 1, known] @ y[..., known, :]
+        y[..., i, :] /= x[..., i, i, None]
+    return y
+
+
+@_solve_triangular.fused_vjp("x", "y")
+def _(needs, g, x, out, upper, unit):
+    gy = _solve_triangular(x.mT, g, not upper, unit)
+    gx = -(gy @ out.mT) if needs[0] else None
+    if gx is not None:
+        gx = triu(gx, int(unit)) if upper else tril(gx, -int(unit))
+    return gx, gy, None, None
+
+
+# -- Cholesky ------------------------------------------------------------------------------------
+
+
+@primitive
+def _cholesky(x):
+    with failing("cholesky: the matrix is not positive-definite"):
+        return namespace_of(x).linalg.cholesky(x)
+
+
+_cholesky.vjp(x=lambda g, out: _cholesky_gradient(g, out))
+
+
+def _cholesky_gradient(g: Any, out: Any) -> Any:
+    inner = tril(out.mT @ g)
+    inner = inner - diag_embed(diagonal(inner, 0, -2, -1)) / 2
+    inner = _solve_triangular(out.mT, inner, True, False)  # out^-T inner out^-1
+    inner = _solve_triangular(out.mT, inner.mT, True, False)
+    return (inner + inner.mT) / 2
+
+
+@operation
+def cholesky(x: Tensor, upper: bool = False) -> Tensor:
+    """The lower triangular L with L @ L.mT = x, for symmetric positive-definite x; only the lower
+    triangle of x is read. `upper`: the upper triangular factor, from the upper triangle.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.cholesky(tg.tensor([[4.0, 2.0], [2.0, 5.0]]))
+    tensor([[2., 0.],
+            [1., 2.]])
+    """
+    check_matrix("cholesky", x, square=True)
+    return _cholesky(x.mT).mT if upper else _cholesky(x)
+
+
+# -- QR ------------------------------------------------------------------------------------------
+
+
+class QR(NamedTuple):
+    Q: Any
+    R: Any
+
+
+@primitive
+def _qr(x, mode):
+    return tuple(namespace_of(x).linalg.qr(x, mode))
+
+
+_qr.vjp(x=lambda g, out, mode: _qr_gradient(g, out, mode))
+
+
+def _qr_gradient(g: Any, out: Any, mode: str) -> Any:
+    """For matrices with at least as many rows as columns (Walter and Lehmann, 2012)."""
+    (gq, gr), (q, r) = g, out
+    if q.shape[-1] != r.shape[-1]:
+        raise RuntimeError(f"backward: qr in mode {mode!r} has no gradient where there are more rows than columns")
+    inner = r @ gr.mT - gq.mT @ q
+    inner = tril(inner) + tril(inner, -1).mT
+    return _solve_triangular(r, (gq + q @ inner).mT, True, False).mT
+
+
+@operation
+def linalg_qr(A: Tensor, mode: str = "reduced") -> QR:
+    """`Q, R` with Q @ R = A, Q's columns orthonormal and R upper triangular.
+
+    `mode`: "reduced" (Q as tall as A and as wide as R is high), "complete" (Q square) or "r" (Q is
+    left empty, and no gradient is recorded).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.qr(tg.tensor([[3.0, 1.0], [4.0, 2.0]])).R
+    tensor([[-5.0000, -2.2000],
+            [ 0.0000,  0.4000]])
+    """
+    check_matrix("qr", A)
+    rows, columns = A.shape[-2:]
+    if mode == "r":
+        values = A.array if isinstance(A, Traced) else A
+        if recorded(A):
+            raise RuntimeError('qr: mode "r" has no gradient, for it takes Q; use mode "reduced"')
+        R = namespace_of(values).linalg.qr(values, "r")
+        Q = namespace_of(values).zeros((0,), values.dtype)
+        return QR(like(A, Q), like(A, R))
+    if mode not in ("reduced", "complete"):
+        raise ValueError(f"qr: expected mode 'reduced', 'complete' or 'r', got {mode!r}")
+    if rows >= columns:
+        return QR(*_qr(A, mode))
+    Q, R = _qr(A[..., :rows], "reduced")
+    return QR(Q, cat([R, Q.mT @ A[..., rows:]], -1))
+
+
+def qr(input: Tensor, some: bool = True) -> QR:
+    """`linalg.qr(input)`, in the mode "reduced" if `some`, else "complete"."""
+    return linalg_qr(input, "reduced" if some else "complete")
+
+
+# -- LU ------------------------------------------------------------------------------------------
+
+
+class LUFactor(NamedTuple):
+    LU: Any
+    pivots: Any
+
+
+class LU(NamedTuple):
+    P: Any
+    L: Any
+    U: Any
+
+
+@primitive
+def _lu_factor(x):
+    xp = namespace_of(x)
+    x = xp.array(x, order="C")
+    pivots = _eliminate(xp, x)
+    return x, pivots.astype(np.int32) + 1
+
+
+def _eliminate(xp: Any, x: Any) -> Any:
+    """Put the factors in x's place; the rows exchanged at each step. Products do most of the work."""
+    m, n = x.shape[-2:]
+    k = min(m, n)
+    if k > 16:
+        half = k // 2
+        first = _eliminate(xp, x[..., :half])
+        _exchange(xp, x[..., half:], first)
+        x[..., :half, half:] = _by_halves(xp, x[..., :half, :half], x[..., :half, half:], False, True)
+        x[..., half:, half:] -= x[..., half:, :half] @ x[..., :half, half:]
+        second = _eliminate(xp, x[..., half:, half:])
+        _exchange(xp, x[..., half:, :half], second)
+        return xp.concatenate((first, second + half), axis=-1)
+    pivots = xp.zeros((*x.shape[:-2], k), np.int64)
+    for j in range(k):
+        pivots[..., j] = j + xp.abs(x[..., j:, j]).argmax(axis=-1)
+        _exchange(xp, x, pivots[..., j : j + 1], j)
+        pivot = x[..., j, j, None]
+        x[..., j + 1 :, j] /= xp.where(pivot == 0, 1, pivot)
+        x[..., j + 1 :, j + 1 :] -= x[..., j + 1 :, j, None] * x[..., j, None, j + 1 :]
+    return pivots
+
+
+def _exchange(xp: Any, x: Any, pivots: Any, start: int = 0) -> None:
+    """Exchange row `start + i` of x with row `pivots[i]`, one i after the other, in place."""
+    for i in range(pivots.shape[-1]):
+        place = pivots[..., i, None, None]
+        row = x[..., start + i, None, :].copy()
+        x[..., start + i, None, :] = xp.take_along_axis(x, place, -2)
+        xp.put_along_axis(x, place, row, -2)
+
+
+def permutation(pivots: Any, rows: int, dtype: Any) -> Any:
+    """The matrix P of A = P @ L @ U, an array."""
+    xp = namespace_of(pivots)
+    P = xp.broadcast_to(xp.eye(rows, dtype=dtype), (*pivots.shape[:-1], rows, rows)).copy()
+    _exchange(xp, P, pivots.astype(np.int64) - 1)
+    return P.mT
+
+
+_lu_factor.vjp(x=lambda g, out: _lu_gradient(g[0], *out))
+
+
+def _lu_gradient(g: Any, lu: Any, pivots: Any) -> Any:
+    """For square matrices."""
+    lower = tril(g, -1)
+    inner = tril(tril(lu, -1).mT @ lower + lower, -1) + triu(triu(g) @ triu(lu).mT)
+    inner = _solve_triangular(lu.mT, inner, True, True)
+    inner = _solve_triangular(lu, inner.mT, True, False).mT
+    pivots = pivots.array if isinstance(pivots, Traced) else pivots
+    return matmul(permutation(pivots, lu.shape[-1], lu.dtype), inner)
+
+
+def _lu(A: Any) -> tuple[Any, Any]:
+    rows, columns = A.shape[-2:]
+    if rows == columns or not recorded(A):
+        return _lu_factor(A)
+    # The square part has the same pivots, once the rows are in order.
+    pivots = _lu_factor(A.array)[1]
+    A = matmul(permutation(pivots, rows, A.dtype).mT, A)
+    k = min(rows, columns)
+    square = _lu_factor(A[..., :k, :k])[0]
+    if rows < columns:
+        return cat([square, _solve_triangular(square, A[..., k:], False, True)], -1), traced(pivots)
+    return cat([square, _solve_triangular(square.mT, A[..., k:, :].mT, False, False).mT], -2), traced(pivots)
+
+
+def lu_factor(A: Tensor, *, pivot: bool = True) -> LUFactor:
+    """`LU, pivots` with A = P @ L @ U: U in the upper triangle of LU, L below its diagonal (its own
+    is ones), and pivots the rows that were exchanged at each step, counted from 1.
+
+    Raises LinAlgError where U has a zero on its diagonal.
+    """
+    result = lu_factor_ex(A, pivot=pivot)
+    if bool(result.info.any()):
+        raise LinAlgError("lu_factor: the matrix is singular: U has a zero on its diagonal; linalg.lu would give the factors")
+    return LUFactor(result.LU, result.pivots)
+
+
+class LUFactorEx(NamedTuple):
+    LU: Any
+    pivots: Any
+    info: Any
+
+
+def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -> LUFactorEx:
+    """As `lu_factor`, with `info`: 0, or the first place (from 1) of a zero on U's diagonal."""
+    check_matrix("lu_factor", A)
+    if not pivot:
+        raise ValueError("lu_factor: expected pivot=True: there is no factorization without exchanges on a CPU")
+    factors, pivots = _lu(A)
+    values = factors.array if isinstance(factors, Traced) else factors
+    zero = namespace_of(values).diagonal(values, 0, -2, -1) == 0
+    info = like(A, ((zero.cumsum(-1) == 0).sum(-1, dtype=np.int32) + 1) * zero.any(-1))
+    if check_errors and bool(info.any()):
+        raise LinAlgError("lu_factor: the matrix is singular: U has a zero on its diagonal")
+    return LUFactorEx(factors, pivots, info)
+
+
+def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpack_pivots: bool = True) -> LU:
+    """The factors `P, L, U` of what `lu_factor` returns."""
+    rows, columns = LU_data.shape[-2:]
+    k = min(rows, columns)
+    pivots = LU_pivots.array if isinstance(LU_pivots, Traced) else LU_pivots
+    xp = namespace_of(pivots)
+    P = permutation(pivots, rows, LU_data.dtype) if unpack_pivots else xp.zeros((0,), LU_data.dtype)
+    if not unpack_data:
+        return LU(like(LU_data, P), *(like(LU_data, xp.zeros((0,), LU_data.dtype)) for _ in range(2)))
+    L = tril(LU_data[..., :k], -1) + xp.eye(rows, k, dtype=LU_data.dtype)
+    return LU(like(LU_data, P), L, triu(LU_data[..., :k, :]))
+
+
+def lu(A: Tensor, *, pivot: bool = True) -> LU:
+    """`P, L, U` with P @ L @ U = A: a permutation, a lower triangle with a diagonal of ones, and an
+    upper triangle.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.lu(tg.tensor([[1.0, 2.0], [4.0, 4.0]])).U
+    tensor([[4., 4.],
+            [0., 1.]])
+    """
+    return lu_unpack(*lu_factor_ex(A, pivot=pivot)[:2])
