@@ -436,10 +436,14 @@ def accumulate(tensor: Any, g: Any, taken: dict[int, Any]) -> None:
 def _unshared(g: Any, taken: dict[int, Any]) -> Any:
     """`g` as an array that nobody else holds. A rule may have returned one array for two inputs,
     or a view of the gradient that came in."""
-    if type(g) is not np.ndarray:
+    if type(g) is np.ndarray:
+        owner = g if g.base is None else owner_of(g)
+        whole = g.flags.carray and (owner is g or owner.size == g.size)  # contiguous and writable
+    else:
         g = as_array(g)
-    owner = g if g.base is None else owner_of(g)
-    if id(owner) in taken or g.size != owner.size or not g.flags.c_contiguous or not g.flags.writeable:
+        owner = owner_of(g)
+        whole = g.flags.c_contiguous and owner.size == g.size
+    if not whole or id(owner) in taken:
         return g.copy()
     taken[id(owner)] = owner
     return g
