@@ -15,6 +15,7 @@ from tinygrad_lite.ops import (
     indexing,
     inplace,
     joining,
+    lengths,
     loss,
     matrix_functions,
     norms,
@@ -48,6 +49,7 @@ from tinygrad_lite.ops.elementary import *
 from tinygrad_lite.ops.indexing import *
 from tinygrad_lite.ops.inplace import *
 from tinygrad_lite.ops.joining import *
+from tinygrad_lite.ops.lengths import *
 from tinygrad_lite.ops.loss import *
 from tinygrad_lite.ops.matrix_functions import *
 from tinygrad_lite.ops.norms import *
@@ -82,6 +84,7 @@ FAMILIES = (
     indexing,
     inplace,
     joining,
+    lengths,
     loss,
     matrix_functions,
     norms,
