@@ -46,7 +46,7 @@ for index in [*INDICES, Region((3, 2), (1, 1), 2), Region((2, 2), (0, 4), 1)]:
     sample("getitem", x, index, reference=part)
     sample("into_zeros", np.array(part(x, index)), (3, 4), index, reference=added)
 for index in INDICES:
-    if not any(i is rows or isinstance(i, np.ndarray) and i.ndim == 2 and i.dtype.kind == "i" for i in index):
+    if not any(i is rows or (isinstance(i, np.ndarray) and i.ndim == 2 and i.dtype.kind == "i") for i in index):
         x = normal(3, 4)
         sample("replaced", x, np.array(part(x, index)), index, reference=replaced)
         sample("setitem", x, np.array(part(x, index)), index, reference=replaced)

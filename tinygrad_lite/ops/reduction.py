@@ -118,7 +118,7 @@ def _mean(x, axes, keepdim):
 
 
 # A primitive, for the mean is most programs' last step: as sum and division it cost half as much again.
-_mean.vjp(x=lambda g, x_shape, axes: restored(g * (1 / count(x_shape, axes)), x_shape, axes))
+_mean.vjp(x=lambda g, x_shape, axes: restored(g * (1 / (count(x_shape, axes) or 1)), x_shape, axes))
 
 
 @operation
