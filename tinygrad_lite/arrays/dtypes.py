@@ -111,16 +111,22 @@ def promote(x: Any, y: Any) -> tuple[Any, Any]:
 
 def promoted(*values: Any) -> tuple[Any, ...]:
     """All of `values` as arrays of the dtype they meet in."""
-    dtype = common_dtype(*values)
+    return _in_dtype(common_dtype(*values), values)
+
+
+def promoted_floats(*values: Any) -> tuple[Any, ...]:
+    """All of `values` as arrays of the floating-point dtype they meet in."""
+    return _in_dtype(default_float(common_dtype(*values)), values)
+
+
+def _in_dtype(dtype: np.dtype, values: tuple[Any, ...]) -> tuple[Any, ...]:
     xp = namespace_of(next(filter(is_array, values), None))
     return tuple(_cast(xp, value, dtype) for value in values)
 
 
 def promote_tensors(x: Any, y: Any) -> tuple[Any, Any]:
     """`promote` for operations that take no Python numbers."""
-    for value in (x, y):
-        if not (is_array(value) or isinstance(value, np.generic)):
-            raise TypeError(f"expected two Tensors, got a {type(value).__name__}")
+    only_tensors(x, y)
     return promote(x, y)
 
 
@@ -143,6 +149,11 @@ def as_float(x: Any) -> Any:
     if isinstance(x, (bool, int, float, np.generic)):
         return np.asarray(x, dtype=_default)
     raise TypeError(f"expected a Tensor, an array or a number, got {type(x).__name__}")
+
+
+def only_tensors(*values: Any) -> None:
+    """Refuse Python numbers, and what is no number at all."""
+    _only("biufc", "numbers or bools", values)
 
 
 def only_floats(*values: Any) -> None:

@@ -104,3 +104,5 @@ FAMILIES = (
     triangular,
     types,
 )
+
+__all__ = [name for family in FAMILIES for name in family.__all__]  # and not the families' own names

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_float, common_dtype, is_array, namespace_of, only_floats, only_numbers, promote, promoted
+from tinygrad_lite.arrays import (
+    common_dtype,
+    is_array,
+    namespace_of,
+    only_floats,
+    only_numbers,
+    only_tensors,
+    promote,
+    promoted,
+    promoted_floats,
+)
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.comparison import where
@@ -94,10 +105,10 @@ mul.vjp(x=lambda g, y: g * y,
 
 @primitive
 def _div(x, y):
-    x, y = promote(x, y)
-    if (x if is_array(x) else y).dtype.kind not in "fc":
-        x, y = as_float(x), as_float(y)
-    return x / y
+    a, b = promote(x, y)
+    if (a if is_array(a) else b).dtype.kind not in "fc":
+        a, b = promoted_floats(x, y)
+    return a / b
 
 
 _div.vjp(x=lambda g, y: g / y,
@@ -217,20 +228,30 @@ def pow(x, y):
     >>> tg.pow(tg.tensor([1.0, 2.0, 3.0]), 2)
     tensor([1., 4., 9.])
     """
-    x, y = promote(x, y)
-    if y == 3 if type(y) is int else False:
-        return x * x * x
-    return x**y
+    a, b = promote(x, y)
+    kind = (a if is_array(a) else b).dtype.kind
+    if kind == "b":
+        raise TypeError("bools have no powers")
+    if kind in "iu" and isinstance(y, int) and y < 0:
+        raise ValueError("integers have no negative powers; make them floating-point numbers first")
+    return a**b
 
 
 def _pow_x(g: Any, x: Any, y: Any) -> Any:
     if isinstance(y, (int, float)):
         return g * (2 * x) if y == 2 else g * (y * pow(x, y - 1)) if y else g * 0
-    return g * where(y == 0, 0.0, y * pow(x, y - 1))
+    return where(y == 0, 0.0, g * (y * pow(x, y - 1)))
 
 
 pow.vjp(x=_pow_x,
-        y=lambda g, x, y, out: g * where((x == 0) & (y >= 0), 0.0, out * log(x)))
+        y=lambda g, x, y, out: g * where((x == 0) & (y >= 0), 0.0, out * _log(x)))
+
+
+def _log(x: Any) -> Any:
+    """log, of a Python number in its full precision."""
+    if not isinstance(x, (int, float)):
+        return log(x)
+    return math.log(x) if x > 0 else -math.inf if x == 0 else math.nan
 
 
 @operation
@@ -252,7 +273,8 @@ def _double(x: Any) -> Any:
 @operation
 def ldexp(x: Tensor, y: Tensor) -> Tensor:
     """`x * 2**y`."""
-    return mul(x, pow(2.0, y))
+    only_tensors(x, y)
+    return mul(x, pow(2.0, to_dtype(y, x.dtype) if x.dtype.kind == "f" and y.dtype.kind != "f" else y))
 
 
 # -- of three -----------------------------------------------------------------------------------
@@ -279,7 +301,7 @@ def lerp(x: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
     >>> tg.lerp(tg.tensor([0.0, 10.0]), tg.tensor([1.0, 20.0]), 0.25)
     tensor([ 0.2500, 12.5000])
     """
-    only_floats(x)
+    only_floats(x, end)
     if x.dtype != end.dtype:
         raise TypeError(f"lerp: expected tensors of one dtype, got {x.dtype} and {end.dtype}")
     step = end - x

@@ -21,6 +21,8 @@ def _bitwise(name: str, combine: Callable[[Any, Any], Any], text: str) -> Any:
     def forward(x, y):
         x, y = promoted(x, y)
         only_integers(x)
+        if "shift" in name:
+            only_numbers(x)
         return combine(x, y)
 
     forward.__name__ = forward.__qualname__ = name

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import namespace_of, only_numbers, promote, promote_tensors, promoted, select
+from tinygrad_lite.arrays import is_array, namespace_of, only_numbers, only_tensors, promote, promote_tensors, promoted, select
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation
 
@@ -19,7 +19,7 @@ __all__ = [
     "lt", "ne", "not_equal", "signbit", "where",
 ]  # fmt: skip
 
-METHODS = [name for name in __all__ if name != "where"]  # x.where(condition, y) stands in the Tensor class
+METHODS = [name for name in __all__ if name not in ("isin", "where")]  # x.where(condition, y) stands in the Tensor class
 IN_PLACE = [
     "eq", "ge", "greater", "greater_equal", "gt", "le", "less", "less_equal", "logical_and", "logical_not", "logical_or",
     "logical_xor", "lt", "ne", "not_equal",
@@ -103,6 +103,7 @@ def isclose(x, y, rtol=1e-05, atol=1e-08, equal_nan=False):
     >>> tg.isclose(tg.tensor([1.0, 2.0]), tg.tensor([1.000001, 2.1]))
     tensor([ True, False])
     """
+    only_tensors(x, y)
     if x.dtype != y.dtype:
         raise TypeError(f"expected two tensors of one dtype, got {x.dtype} and {y.dtype}")
     if rtol < 0 or atol < 0:
@@ -128,13 +129,14 @@ def allclose(x: Tensor, y: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equ
 @operation
 def equal(x: Tensor, y: Tensor) -> bool:
     """Whether both have the same shape and the same elements."""
+    only_tensors(x, y)
     return x.shape == y.shape and bool(eq(x, y).all())
 
 
 @primitive
 def _isin(x, y, assume_unique, invert):
+    only_numbers(*(v for v in (x, y) if is_array(v)))
     x, y = promoted(x, y)
-    only_numbers(x)
     return namespace_of(x).isin(x, y, assume_unique=assume_unique, invert=invert)
 
 

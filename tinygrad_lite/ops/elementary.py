@@ -9,7 +9,16 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import as_float, erf_of, erfc_of, namespace_of, only_floats, promote, promote_tensors
+from tinygrad_lite.arrays import (
+    as_float,
+    erf_of,
+    erfc_of,
+    namespace_of,
+    only_floats,
+    only_tensors,
+    promote_tensors,
+    promoted_floats,
+)
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.comparison import where
@@ -137,12 +146,19 @@ def sinc(x: Tensor) -> Tensor:
     return where(near, 1 - s / 6 * (1 - s / 20), sin(z) / where(near, 1.0, z))
 
 
+@primitive
+def _logit(x):
+    x = as_float(x)
+    return namespace_of(x).log(x / (1 - x))
+
+
+_logit.vjp(x=lambda g, x: g / where((x < 0) | (x > 1), math.nan, x * (1 - x)))
+
+
 @operation
 def logit(x: Tensor, eps: float | None = None) -> Tensor:
     """`log(x / (1 - x))`, the inverse of sigmoid; `eps`: x is first clamped to [eps, 1 - eps]."""
-    if eps is not None:
-        x = clamp(x, eps, 1 - eps)
-    return log(x) - log1p(-x)
+    return _logit(x if eps is None else clamp(x, eps, 1 - eps))
 
 
 # -- of two variables ---------------------------------------------------------------------------
@@ -156,8 +172,9 @@ def atan2(x, y):
     >>> tg.atan2(tg.tensor([1.0, -1.0]), tg.tensor([1.0, -1.0]))
     tensor([ 0.7854, -2.3562])
     """
-    x, y = promote_tensors(x, y)
-    return namespace_of(x).arctan2(as_float(x), as_float(y))
+    only_tensors(x, y)
+    x, y = promoted_floats(x, y)
+    return namespace_of(x).arctan2(x, y)
 
 
 def _over_square(side: Any, x: Any, y: Any) -> Any:
@@ -191,24 +208,27 @@ def logaddexp(x, y):
     return namespace_of(x).logaddexp(x, y)
 
 
+@primitive
+def logaddexp2(x, y):
+    """`log2(2**x + 2**y)`, without overflow on the way."""
+    x, y = promote_tensors(x, y)
+    only_floats(x)
+    return namespace_of(x).logaddexp2(x, y)
+
+
 logaddexp.vjp(x=lambda g, x, y: g * sigmoid(x - y),
               y=lambda g, x, y: g * sigmoid(y - x))
-
-
-@operation
-def logaddexp2(x: Tensor, y: Tensor) -> Tensor:
-    """`log2(2**x + 2**y)`, without overflow on the way."""
-    return logaddexp(x * math.log(2), y * math.log(2)) / math.log(2)
+logaddexp2.vjp(x=lambda g, x, y: g * sigmoid(math.log(2) * (x - y)),
+               y=lambda g, x, y: g * sigmoid(math.log(2) * (y - x)))
 
 
 @primitive
 def xlogy(x, y):
     """`x * log(y)`, which is 0 where x is 0 (but nan where y is)."""
-    x, y = promote(x, y)
-    x, y = as_float(x), as_float(y)
+    x, y = promoted_floats(x, y)
     xp = namespace_of(x)
     return xp.where((x == 0) & (y == y), x.dtype.type(0), x * xp.log(y))
 
 
-xlogy.vjp(x=lambda g, x, y: g * xlogy(x != 0, y),
+xlogy.vjp(x=lambda g, x, y: where((x == 0) & (y <= 0), 0.0, xlogy(g, y)),
           y=lambda g, x, y: g * (x / y))

@@ -6,10 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_float, namespace_of, only_floats, only_numbers, promote, promote_tensors
+from tinygrad_lite.arrays import (
+    namespace_of,
+    only_floats,
+    only_numbers,
+    only_tensors,
+    promote,
+    promote_tensors,
+    promoted_floats,
+)
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.comparison import where
+from tinygrad_lite.ops.shape import clone
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -37,8 +46,9 @@ abs.vjp(x=lambda g, x: g * sign(x))
 
 @primitive
 def sign(x):
-    """-1, 0 or 1 as each element is negative, zero or positive."""
-    return x.copy() if x.dtype.kind == "b" else namespace_of(x).sign(x)
+    """-1, 0 or 1 as each element is negative, zero or positive; 0 for nan."""
+    # NumPy's sign of nan is nan, and with it the gradient of abs where a nan was masked out.
+    return namespace_of(x).subtract(x > 0, x < 0, dtype=np.int8).astype(x.dtype)
 
 
 sign.vjp(x=lambda g: g * 0)
@@ -49,8 +59,8 @@ absolute, sgn = abs, sign
 @primitive
 def copysign(x, y):
     """`abs(x)` with the sign of `y`, where -0.0 counts as negative."""
-    x, y = promote(x, y)
-    return namespace_of(x).copysign(as_float(x), as_float(y))
+    x, y = promoted_floats(x, y)
+    return namespace_of(x).copysign(x, y)
 
 
 copysign.vjp(x=lambda g, x, out: g * (sign(x) * sign(out)),
@@ -65,7 +75,7 @@ def nextafter(x, y):
     return namespace_of(x).nextafter(x, y)
 
 
-nextafter.vjp(x=lambda g: g,
+nextafter.vjp(x=lambda g, x, y: where(x == y, 0.0, g),
               y=lambda g: g * 0)
 
 
@@ -125,6 +135,7 @@ def frac(x: Tensor) -> Tensor:
 @operation
 def heaviside(x: Tensor, values: Tensor) -> Tensor:
     """0 where `x` is negative, 1 where it is positive, and `values` where it is zero."""
+    only_tensors(x, values)
     if x.dtype != values.dtype:
         raise TypeError(f"heaviside: expected tensors of one dtype, got {x.dtype} and {values.dtype}")
     return where(x == 0, values, x > 0)
@@ -232,8 +243,9 @@ clip = clamp
 def nan_to_num(x: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Tensor:
     """`x` with `nan` (0) for nan, and `posinf` and `neginf` (the largest and the smallest number of
     the dtype) for the infinities."""
+    only_tensors(x)
     if x.dtype.kind != "f":
-        return x * 1
+        return clone(x)
     largest = float(np.finfo(x.dtype).max)
     x = where(x != x, 0.0 if nan is None else nan, x)
     x = where(x == float("inf"), largest if posinf is None else posinf, x)

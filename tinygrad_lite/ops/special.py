@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import as_float, namespace_of, only_floats, promote, promote_tensors
+from tinygrad_lite.arrays import as_float, namespace_of, only_floats, promote_tensors, promoted_floats
 from tinygrad_lite.arrays import special as _special
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation
@@ -95,8 +95,7 @@ igammac.vjp(y=lambda g, x, y: -g * _gamma_density(x, y))
 @primitive
 def zeta(x, y):
     """The Hurwitz zeta function: the sum of `(k + y)**-x` over k = 0, 1, ...; differentiable by `y`."""
-    x, y = promote(x, y)
-    return _special("zeta", as_float(x), as_float(y))
+    return _special("zeta", *promoted_floats(x, y))
 
 
 zeta.vjp(y=lambda g, x, y: g * (-x * zeta(x + 1, y)))
@@ -205,11 +204,10 @@ entr.vjp(x=lambda g, x: g * (-1 - log(x)))
 @primitive
 def xlog1py(x, y):
     """`x * log1p(y)`, which is 0 where x is 0 (but nan where y is)."""
-    x, y = promote(x, y)
-    x, y = as_float(x), as_float(y)
+    x, y = promoted_floats(x, y)
     xp = namespace_of(x)
     return xp.where((x == 0) & (y == y), x.dtype.type(0), x * xp.log1p(y))
 
 
-xlog1py.vjp(x=lambda g, x, y: g * xlog1py(x != 0, y),
+xlog1py.vjp(x=lambda g, x, y: where((x == 0) & (y <= -1), 0.0, xlog1py(g, y)),
             y=lambda g, x, y: g * (x / (1 + y)))
