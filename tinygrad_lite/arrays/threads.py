@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
+import ctypes
+import functools
 import os
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+import numpy as np
 
 R = TypeVar("R")
 
@@ -15,7 +21,7 @@ _pool: ThreadPoolExecutor | None = None
 
 
 def get_num_threads() -> int:
-    """How many threads an operation may use (matrix products, which BLAS shares out, aside)."""
+    """How many threads an operation may use."""
     return _count
 
 
@@ -26,11 +32,13 @@ def set_num_threads(count: int) -> None:
         raise ValueError(f"set_num_threads: expected a positive integer, got {count!r}")
     _count = count
     _forget()
+    if (blas := _blas()) is not None:
+        blas[1](count)
 
 
 def _forget() -> None:
-    global _pool
-    _pool = None
+    global _pool, _blas_lock, _blas_held
+    _pool, _blas_lock, _blas_held = None, threading.Lock(), 0
 
 
 if hasattr(os, "register_at_fork"):
@@ -48,3 +56,47 @@ def in_threads(tasks: Sequence[Callable[[], R]]) -> list[R]:
     # NumPy's silence about overflow is a context variable, which a thread does not inherit.
     others = [_pool.submit(contextvars.copy_context().run, task) for task in tasks[1:]]  # type: ignore[union-attr]
     return [tasks[0](), *(other.result() for other in others)]
+
+
+# -- products within threads ----------------------------------------------------------------------
+
+_blas_lock = threading.Lock()
+_blas_held = 0  # how many `one_blas_thread` blocks there are just now
+_blas_count = 1  # what BLAS had before the first of them
+
+
+@contextlib.contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Keeps BLAS, where it can be told so, from using threads of its own, for tasks that multiply
+    matrices: two of its calls that each want all threads wait for one another, and two halves of a
+    convolution at once took as long as one after the other."""
+    global _blas_held, _blas_count
+    if (blas := _blas()) is None:
+        yield
+        return
+    get, set = blas
+    with _blas_lock:
+        if not _blas_held:
+            _blas_count = get()
+            set(1)
+        _blas_held += 1
+    try:
+        yield
+    finally:
+        with _blas_lock:
+            _blas_held -= 1
+            if not _blas_held:
+                set(_blas_count)
+
+
+@functools.cache
+def _blas() -> tuple[Callable[[], int], Callable[[int], None]] | None:
+    """The functions of NumPy's OpenBLAS that get and set its number of threads."""
+    try:
+        library = ctypes.CDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
+    except (OSError, AttributeError):
+        return None
+    for name in ("scipy_openblas_{}_num_threads64_", "scipy_openblas_{}_num_threads", "openblas_{}_num_threads"):
+        if hasattr(library, name.format("set")):
+            return getattr(library, name.format("get")), getattr(library, name.format("set"))
+    return None

@@ -1,0 +1,94 @@
+"""Windows that slide over the spatial dims of a batch (images, channels, *spatial).
+
+Window `o` meets with its tap `t`, in each dim, element `o * stride + t * dilation - before`; what
+lies outside is padding. Convolutions multiply windows by weights, pools reduce them.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+from tinygrad_lite.arrays.devices import Array, namespace_of
+
+Sizes = tuple[int, ...]
+
+
+class Windows(NamedTuple):
+    """Where windows lie. For each spatial dim: its size, the window's number of taps, the steps from
+    window to window and from tap to tap, the padding before, and how many windows there are."""
+
+    size: Sizes
+    kernel: Sizes
+    stride: Sizes
+    dilation: Sizes
+    before: Sizes
+    count: Sizes
+
+    @property
+    def start(self) -> Sizes:
+        """The first tap of the first window."""
+        return tuple(-b for b in self.before)
+
+    @property
+    def extent(self) -> Sizes:
+        """From the first tap of the first window to the last tap of the last."""
+        return tuple(
+            (n - 1) * s + (k - 1) * d + 1 for k, s, d, n in zip(self.kernel, self.stride, self.dilation, self.count)
+        )
+
+    def rows(self, start: int, stop: int) -> Windows:
+        """Only the windows `start` to `stop` of the first dim."""
+        before = self.before[0] - start * self.stride[0]
+        return self._replace(before=(before, *self.before[1:]), count=(stop - start, *self.count[1:]))
+
+    def reversed(self) -> Windows:
+        """Windows of stride 1 over these windows: number `i` meets with tap `t` the window that
+        meets element `i` with tap `kernel - 1 - t`."""
+        before = tuple((k - 1) * d - b for k, d, b in zip(self.kernel, self.dilation, self.before))
+        return self._replace(size=self.count, count=self.size, before=before)
+
+    def taps(self) -> list[tuple[slice, ...]]:
+        """For each tap, the elements that the windows meet with it, counted from `start`."""
+        firsts = product(*(range(0, k * d, d) for k, d in zip(self.kernel, self.dilation)))
+        return [tuple(slice(i, i + (n - 1) * s + 1, s) for i, s, n in zip(first, self.stride, self.count)) for first in firsts]
+
+
+def cut(x: Array, start: Sizes, size: Sizes, fill: float = 0) -> Array:
+    """`size` elements of `x` from `start` on in each spatial dim, with `fill` for what lies outside;
+    a view where nothing does."""
+    inside = tuple(slice(max(a, 0), max(min(a + n, m), 0)) for a, n, m in zip(start, size, x.shape[2:]))
+    part = x[(..., *inside)]
+    if part.shape[2:] == size:
+        return part
+    xp = namespace_of(x)
+    out = xp.full((*x.shape[:2], *size), fill, x.dtype) if fill else xp.zeros((*x.shape[:2], *size), x.dtype)
+    if all(part.shape[2:]):
+        out[(..., *(slice(i.start - a, i.stop - a) for i, a in zip(inside, start)))] = part
+    return out
+
+
+def strides_of(x: Array, w: Windows) -> tuple[Sizes, Sizes]:
+    """The steps in bytes from tap to tap and from window to window, in `x` cut to the extent."""
+    steps = x.strides[2:]
+    return tuple(d * s for d, s in zip(w.dilation, steps)), tuple(k * s for k, s in zip(w.stride, steps))
+
+
+def gather_windows(x: Array, w: Windows) -> Array:
+    """(images, channels, *spatial) -> (images, channels, *kernel, *count), a new array."""
+    x = cut(x, w.start, w.extent)
+    taps, steps = strides_of(x, w)
+    shape = (*x.shape[:2], *w.kernel, *w.count)
+    return namespace_of(x).lib.stride_tricks.as_strided(x, shape, (*x.strides[:2], *taps, *steps)).copy()
+
+
+def add_windows(x: Array, w: Windows) -> Array:
+    """(images, channels, *kernel, *count) -> (images, channels, *spatial): for each element the sum
+    of what the windows hold for it."""
+    out = namespace_of(x).zeros((*x.shape[:2], *w.extent), x.dtype)
+    flat = x.reshape(*x.shape[:2], -1, *w.count)
+    for i, places in enumerate(w.taps()):
+        out[(..., *places)] += flat[:, :, i]
+    return cut(out, w.before, w.size)
