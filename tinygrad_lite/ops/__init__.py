@@ -6,12 +6,14 @@ from tinygrad_lite.ops import (
     bitwise,
     comparison,
     contraction,
+    convolution,
     creation,
     cumulative,
     diagonals,
     differences,
     distance,
     elementary,
+    folding,
     indexing,
     inplace,
     joining,
@@ -19,7 +21,9 @@ from tinygrad_lite.ops import (
     loss,
     matrix_functions,
     norms,
+    padding,
     piecewise,
+    pooling,
     products,
     random,
     reduction,
@@ -40,12 +44,14 @@ from tinygrad_lite.ops.arithmetic import *
 from tinygrad_lite.ops.bitwise import *
 from tinygrad_lite.ops.comparison import *
 from tinygrad_lite.ops.contraction import *
+from tinygrad_lite.ops.convolution import *
 from tinygrad_lite.ops.creation import *
 from tinygrad_lite.ops.cumulative import *
 from tinygrad_lite.ops.diagonals import *
 from tinygrad_lite.ops.differences import *
 from tinygrad_lite.ops.distance import *
 from tinygrad_lite.ops.elementary import *
+from tinygrad_lite.ops.folding import *
 from tinygrad_lite.ops.indexing import *
 from tinygrad_lite.ops.inplace import *
 from tinygrad_lite.ops.joining import *
@@ -53,7 +59,9 @@ from tinygrad_lite.ops.lengths import *
 from tinygrad_lite.ops.loss import *
 from tinygrad_lite.ops.matrix_functions import *
 from tinygrad_lite.ops.norms import *
+from tinygrad_lite.ops.padding import *
 from tinygrad_lite.ops.piecewise import *
+from tinygrad_lite.ops.pooling import *
 from tinygrad_lite.ops.products import *
 from tinygrad_lite.ops.random import *
 from tinygrad_lite.ops.reduction import *
@@ -75,12 +83,14 @@ FAMILIES = (
     bitwise,
     comparison,
     contraction,
+    convolution,
     creation,
     cumulative,
     diagonals,
     differences,
     distance,
     elementary,
+    folding,
     indexing,
     inplace,
     joining,
@@ -88,7 +98,9 @@ FAMILIES = (
     loss,
     matrix_functions,
     norms,
+    padding,
     piecewise,
+    pooling,
     products,
     random,
     reduction,

@@ -1,0 +1,115 @@
+"""The maximum of each window, and where it stands in its plane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.arrays.blocked import by_blocks
+from tinygrad_lite.arrays.devices import Array, namespace_of
+from tinygrad_lite.arrays.scatter import scatter_add
+from tinygrad_lite.arrays.windows import Sizes, Windows, cut
+
+
+def lowest(dtype: np.dtype) -> Any:
+    return -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
+
+
+def largest(x: Array, w: Windows) -> tuple[Array, Array]:
+    """The maxima of the windows of x (N, C, *size), (N, C, *count), and their flat places in x: of
+    equal ones the first, of NaNs the last."""
+    xp = namespace_of(x)
+    planes = x.reshape(-1, 1, *w.size)
+    out = xp.empty((len(planes), 1, *w.count), x.dtype)
+    places = xp.empty(out.shape, np.int64)
+    bases = xp.arange(len(planes)).reshape(-1, *(1,) * (len(w.size) + 1)) * prod(w.size)
+    small = np.uint8 if prod(w.kernel) <= 255 else np.int64
+    corner, first, offset = (xp.asarray(a) for a in _places(w))
+
+    def kernel(x: Array, out: Array, places: Array, bases: Array) -> None:
+        x = cut(x, w.start, w.extent, lowest(x.dtype))
+        taps = [x[(..., *elements)] for elements in w.taps()]
+        which = xp.empty(out.shape, small)
+
+        def search(nans: bool) -> None:
+            out[...], which[...] = taps[0], first
+            for number, tap in enumerate(taps[1:], 1):
+                tap = xp.ascontiguousarray(tap)  # it is read twice, and then 3 times as quickly
+                better = tap > out
+                if nans:
+                    better |= tap != tap
+                xp.maximum(which, better.view(np.uint8) * small(number), out=which)
+                xp.maximum(out, tap, out=out)
+
+        search(nans=xp is not np)
+        if xp is np and out.dtype.kind == "f" and np.isnan(out.max()):
+            search(nans=True)
+        xp.add(xp.take(offset, which), corner, out=places)
+        places += bases
+
+    if out.size:
+        _run(kernel, planes, out, places, bases)
+    shape = (*x.shape[:2], *w.count)
+    return out.reshape(shape), places.reshape(shape)
+
+
+def into_places(y: Array, places: Array, shape: Sizes, repeated: bool) -> Array:
+    """Zeros of `shape` (N, C, *size) with y (N, C, *count) added at flat places, each in its own plane."""
+    out = namespace_of(y).empty(shape, y.dtype)
+    flat = out.reshape(-1)
+
+    def kernel(part: Array, y: Array, places: Array) -> None:
+        part[...] = 0
+        if repeated:
+            scatter_add(flat, (places,), y)
+        else:
+            flat[places] = y
+
+    if out.size:
+        planes = shape[0] * shape[1]
+        _run(kernel, *(a.reshape(planes, -1) for a in (out, y, places)))
+    return out
+
+
+def _run(kernel: Callable[..., None], *arrays: Array) -> None:
+    if namespace_of(arrays[0]) is np:
+        by_blocks(kernel, *arrays)
+    else:
+        kernel(*arrays)
+
+
+def _places(w: Windows) -> tuple[Array, Array, Array]:
+    """In a plane, the flat place of each window's tap 0; the number of its first tap that is not
+    padding; and how far each tap is from tap 0."""
+    corner, first, offset = np.zeros(w.count, np.int64), np.zeros(w.count, np.int64), np.zeros(w.kernel, np.int64)
+    for d, (_, k, s, dilation, before, count) in enumerate(zip(*w)):
+        along = (-1,) + (1,) * (len(w.size) - d - 1)
+        start = np.arange(count) * s - before
+        corner += (start * prod(w.size[d + 1 :])).reshape(along)
+        first += (-(np.minimum(start, 0) // dilation) * prod(w.kernel[d + 1 :])).reshape(along)
+        offset += (np.arange(k) * (dilation * prod(w.size[d + 1 :]))).reshape(along)
+    return corner, first, offset.reshape(-1)
+
+
+def largest_of_parts(x: Array, count: Sizes) -> Array:
+    """The flat places in x (N, C, *size) of the maxima of the parts that `part_bounds` cuts planes into."""
+    xp = namespace_of(x)
+    table = np.zeros((1, 1), np.int64)  # a row for each part: the places of its elements, some twice
+    for n, m in zip(x.shape[2:], count):
+        start, stop = part_bounds(n, m)
+        along = np.minimum(start[:, None] + np.arange((stop - start).max(initial=1)), stop[:, None] - 1)
+        table = table[:, None, :, None] * n + along[:, None, :]
+        table = table.reshape(table.shape[0] * m, -1)
+    table = xp.asarray(table)
+    found = x.reshape(x.shape[0] * x.shape[1], -1)[:, table].argmax(axis=-1)
+    places = table[xp.arange(len(table)), found] + xp.arange(len(found))[:, None] * prod(x.shape[2:])
+    return places.reshape(*x.shape[:2], *count)
+
+
+def part_bounds(size: int, count: int) -> tuple[Array, Array]:
+    """Where each of `count` parts of nearly one size, which may overlap, starts and stops."""
+    i = np.arange(count)
+    return i * size // max(count, 1), -(-(i + 1) * size // max(count, 1))

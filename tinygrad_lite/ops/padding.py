@@ -1,0 +1,83 @@
+"""Padding: more elements around the last dims, constant or made of what is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.indexing import narrow
+from tinygrad_lite.ops.joining import cat
+from tinygrad_lite.ops.repeating import constant_pad_nd, flip
+from tinygrad_lite.ops.shape import expand
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__: list[str] = []
+
+METHODS: list[str] = []
+IN_PLACE: list[str] = []
+
+MODES = ("constant", "reflect", "replicate", "circular")
+
+
+@operation
+def pad(x: Tensor, pad: tuple[int, ...], mode: str = "constant", value: float | None = None) -> Tensor:
+    """`x` with `pad[0]` elements before and `pad[1]` after those of the last dim, `pad[2]` and `pad[3]`
+    around those of the one before it, and so on; a negative number takes elements away.
+
+    `mode`: "constant" (`value`, by default 0), "reflect" (mirrored, the last element not repeated),
+    "replicate" (the last element) or "circular" (from the other end). All but the first take a
+    number for each of the last one, two or three dims, in front of which one or two others stand.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.nn.functional.pad(tg.tensor([[1, 2, 3]]), (2, 1), mode="reflect")
+    tensor([[3, 2, 1, 2, 3, 2]])
+    """
+    if mode == "constant":
+        return constant_pad_nd(x, pad, 0 if value is None else value)
+    if mode not in MODES:
+        raise ValueError(f"pad: expected a mode among {', '.join(MODES)}, got {mode!r}")
+    if value:
+        raise ValueError(f"pad: mode {mode!r} takes no value, got {value}")
+    rank, pad = len(x.shape), tuple(pad)
+    if any(isinstance(n, bool) or not hasattr(n, "__index__") for n in pad):
+        raise TypeError(f"pad: expected ints, got {pad}")
+    if len(pad) not in (2, 4, 6) or rank - len(pad) // 2 not in (1, 2):
+        raise ValueError(f"pad: mode {mode!r} pads the last 1, 2 or 3 dims of 1 or 2 more, got an input {tuple(x.shape)} and {pad}")
+    if 0 in x.shape[1:] or (rank == len(pad) // 2 + 1 and not x.shape[0]):
+        raise ValueError(f"pad: expected sizes of at least 1 (a batch's aside), got {tuple(x.shape)}")
+    if x.dtype.kind == "b" and mode != "circular":
+        raise TypeError(f"pad: mode {mode!r} takes no bool tensor; convert it with .to(dtype)")
+    for i in range(0, len(pad), 2):
+        x = _around(x, rank - 1 - i // 2, pad[i], pad[i + 1], mode)
+    return x
+
+
+def _around(x: Any, dim: int, before: int, after: int, mode: str) -> Any:
+    """`x` padded in one dim."""
+    size = x.shape[dim]
+    most = {"reflect": size - 1, "circular": size}.get(mode)
+    if most is not None and max(before, after) > most:
+        raise ValueError(f"pad: mode {mode!r} pads a dim of size {size} by at most {most}, got ({before}, {after}) for dim {dim}")
+    if size + before + after < (mode != "circular"):
+        raise ValueError(f"pad: ({before}, {after}) takes away all of dim {dim} of size {size}")
+    if before > 0 or after > 0:
+        parts = [_beyond(x, dim, before, mode, False), x, _beyond(x, dim, after, mode, True)]
+        x = cat([part for part, wanted in zip(parts, (before > 0, True, after > 0)) if wanted], dim)
+    if before < 0 or after < 0:
+        x = narrow(x, dim, max(-before, 0), size + before + after)
+    return x
+
+
+def _beyond(x: Any, dim: int, count: int, mode: str, end: bool) -> Any:
+    """What follows the end, or precedes the beginning, of a dim."""
+    size = x.shape[dim]
+    if count <= 0:
+        return None
+    if mode == "reflect":
+        return flip(narrow(x, dim, size - 1 - count if end else 1, count), (dim,))
+    if mode == "circular":
+        return narrow(x, dim, 0 if end else size - count, count)
+    edge = narrow(x, dim, size - 1 if end else 0, 1)
+    return expand(edge, (*edge.shape[:dim], count, *edge.shape[dim + 1 :]))
