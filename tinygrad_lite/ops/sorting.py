@@ -35,14 +35,14 @@ def _order(x, axis, descending, first):
 
 
 @operation
-def argsort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
+def argsort(x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Tensor:
     """The places that put `x` in order along `dim`; equal elements keep their order, nan is the largest."""
     axis = canonical_dim("argsort", dim, x.ndim)
     return _order(x, axis, descending, None) if x.ndim else reshape(_order(reshape(x, (1,)), 0, descending, None), ())
 
 
 @operation
-def sort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> ValuesIndices:
+def sort(x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> ValuesIndices:
     """The elements of `x` in order along `dim`, and the places where they stood.
 
     Equal elements keep their order, whether `stable` is asked for or not; nan is the largest.
