@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.ops import abs, maximum, sqrt
 from tinygrad_lite.optim.optimizer import Group, Optimizer
 from tinygrad_lite.optim.stepping import State
 
@@ -46,21 +46,17 @@ class Adam(Optimizer):
     def begin(self, group: Group) -> dict[str, float]:
         return {"step": 0, "exp_avg": 0, "exp_avg_sq": 0, **({"max_exp_avg_sq": 0} if group["amsgrad"] else {})}
 
-    def state_names(self) -> set[str]:
-        return {"exp_avg", "exp_avg_sq", "max_exp_avg_sq"}
-
     def update(self, p: Any, g: Any, state: State, group: Group) -> None:
-        xp = namespace_of(p)
         (beta1, beta2), t = group["betas"], state["step"].item()
         m, v = state["exp_avg"], state["exp_avg_sq"]
         m += (1 - beta1) * (g - m)
         v *= beta2
         v += (1 - beta2) * g * g
         if group["amsgrad"]:
-            v = xp.maximum(state["max_exp_avg_sq"], v, out=state["max_exp_avg_sq"])
+            state["max_exp_avg_sq"][...] = v = maximum(state["max_exp_avg_sq"], v)
         # m / (sqrt(v) / root + eps) = root m / (sqrt(v) + root eps): one pass fewer
         root = (1 - beta2**t) ** 0.5
-        p -= group["lr"] * root / (1 - beta1**t) * m / (xp.sqrt(v) + root * group["eps"])
+        p -= group["lr"] * root / (1 - beta1**t) * m / (sqrt(v) + root * group["eps"])
 
 
 class AdamW(Adam):
@@ -88,3 +84,144 @@ class AdamW(Adam):
             params, lr, betas, eps, weight_decay, amsgrad, foreach=foreach, maximize=maximize,
             capturable=capturable, differentiable=differentiable, fused=fused, decoupled_weight_decay=True,
         )  # fmt: skip
+
+
+class NAdam(Optimizer):
+    """Adam with Nesterov's momentum (Dozat 2016).
+
+        mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2)
+        m <- beta1 m + (1 - beta1) g
+        v <- beta2 v + (1 - beta2) g^2
+        p <- p - lr ((1 - mu_t) / (1 - mu_1...mu_t) g + mu_t+1 / (1 - mu_1...mu_t+1) m) / (sqrt(v / (1 - beta2^t)) + eps)
+    """
+
+    numbers = ("step", "mu_product")
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Any = 2e-3,
+        betas: Any = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: Any = 0,
+        momentum_decay: float = 4e-3,
+        decoupled_weight_decay: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+    ):
+        defaults = {
+            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "momentum_decay": momentum_decay,
+            "decoupled_weight_decay": decoupled_weight_decay, "maximize": maximize, "foreach": foreach,
+            "capturable": capturable, "differentiable": differentiable,
+        }  # fmt: skip
+        super().__init__(params, defaults)
+
+    def begin(self, group: Group) -> dict[str, float]:
+        return {"step": 0, "mu_product": 1, "exp_avg": 0, "exp_avg_sq": 0}
+
+    def advance(self, state: State, group: Group) -> Group:
+        state["step"] += 1
+        t, beta1, decay = state["step"].item(), group["betas"][0], group["momentum_decay"]
+        mu, mu_next = (beta1 * (1 - 0.5 * 0.96 ** (k * decay)) for k in (t, t + 1))
+        state["mu_product"] *= mu
+        product = state["mu_product"].item()
+        return {**group, "of_g": (1 - mu) / (1 - product), "of_m": mu_next / (1 - product * mu_next)}
+
+    def update(self, p: Any, g: Any, state: State, group: Group) -> None:
+        (beta1, beta2), t = group["betas"], state["step"].item()
+        m, v = state["exp_avg"], state["exp_avg_sq"]
+        m += (1 - beta1) * (g - m)
+        v *= beta2
+        v += (1 - beta2) * g * g
+        p -= group["lr"] * (group["of_g"] * g + group["of_m"] * m) / (sqrt(v / (1 - beta2**t)) + group["eps"])
+
+
+class RAdam(Optimizer):
+    """Adam whose scaling waits until it is reliable (Liu et al. 2020).
+
+        m <- beta1 m + (1 - beta1) g
+        v <- beta2 v + (1 - beta2) g^2
+        rho_t = rho - 2 t beta2^t / (1 - beta2^t),   rho = 2 / (1 - beta2) - 1
+        p <- p - lr m / (1 - beta1^t) * (r_t sqrt(1 - beta2^t) / (sqrt(v) + eps) if rho_t > 5 else 1)
+
+    with r_t^2 = (rho_t - 4)(rho_t - 2) rho / ((rho - 4)(rho - 2) rho_t).
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Any = 1e-3,
+        betas: Any = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: Any = 0,
+        decoupled_weight_decay: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+    ):
+        defaults = {
+            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize, "foreach": foreach,
+            "capturable": capturable, "decoupled_weight_decay": decoupled_weight_decay, "differentiable": differentiable,
+        }  # fmt: skip
+        super().__init__(params, defaults)
+
+    def begin(self, group: Group) -> dict[str, float]:
+        return {"step": 0, "exp_avg": 0, "exp_avg_sq": 0}
+
+    def update(self, p: Any, g: Any, state: State, group: Group) -> None:
+        (beta1, beta2), t, lr = group["betas"], state["step"].item(), group["lr"]
+        m, v = state["exp_avg"], state["exp_avg_sq"]
+        m += (1 - beta1) * (g - m)
+        v *= beta2
+        v += (1 - beta2) * g * g
+        rest = 1 - beta2**t
+        rho = 2 / (1 - beta2) - 1
+        rho_t = rho - 2 * t * beta2**t / rest
+        if rho_t > 5:
+            r = ((rho_t - 4) * (rho_t - 2) * rho / ((rho - 4) * (rho - 2) * rho_t)) ** 0.5
+            p -= lr * r * rest**0.5 / (1 - beta1**t) * m / (sqrt(v) + group["eps"])
+        else:
+            p -= lr / (1 - beta1**t) * m
+
+
+class Adamax(Optimizer):
+    """Adam with the largest gradient in the place of the second moment (Kingma and Ba 2015).
+
+        m <- beta1 m + (1 - beta1) g
+        u <- max(beta2 u, |g| + eps)
+        p <- p - lr / (1 - beta1^t) m / u
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Any = 2e-3,
+        betas: Any = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: Any = 0,
+        foreach: bool | None = None,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        capturable: bool = False,
+    ):
+        defaults = {
+            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "foreach": foreach, "maximize": maximize,
+            "differentiable": differentiable, "capturable": capturable,
+        }  # fmt: skip
+        super().__init__(params, defaults)
+
+    def begin(self, group: Group) -> dict[str, float]:
+        return {"step": 0, "exp_avg": 0, "exp_inf": 0}
+
+    def update(self, p: Any, g: Any, state: State, group: Group) -> None:
+        (beta1, beta2), t = group["betas"], state["step"].item()
+        m, u = state["exp_avg"], state["exp_inf"]
+        m += (1 - beta1) * (g - m)
+        u[...] = maximum(beta2 * u, abs(g) + group["eps"])
+        p -= group["lr"] / (1 - beta1**t) * m / u

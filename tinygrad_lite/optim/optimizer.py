@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_lite.arrays import device_of, is_floating, quiet, to_device
+from tinygrad_lite.arrays import device_of, is_floating, namespace_of, quiet, to_device
 from tinygrad_lite.autograd import enable_grad
 from tinygrad_lite.autograd.node import Node, Traced, traced
-from tinygrad_lite.optim.stepping import State, prepared
+from tinygrad_lite.optim.stepping import State, as_number, parts_of
 from tinygrad_lite.tensor import RemovableHandle
 
 Group = dict[str, Any]
@@ -52,6 +52,8 @@ class Optimizer:
 
     elementwise: ClassVar[bool] = True  # the equation treats each element alone
     numbers: ClassVar[tuple[str, ...]] = ("step",)  # the entries of the state that are one number
+    later: ClassVar[tuple[str, ...]] = ()  # entries that `update` adds
+    decoupled: ClassVar[bool] = False  # weight decay shrinks the parameter, instead of adding to the gradient
     state: defaultdict[Any, dict[str, Any]]
     param_groups: list[Group]
 
@@ -81,6 +83,7 @@ class Optimizer:
         self.state = defaultdict(dict)
         self.param_groups = []
         self.updates = 0  # steps made
+        self._in_step = False
         self._forget()
         self._step_pre_hooks: Any = OrderedDict()
         self._step_post_hooks: Any = OrderedDict()
@@ -130,6 +133,7 @@ class Optimizer:
                 raise TypeError(f"{self._name}: can only optimize Tensors, got {type(p).__name__}")
             if type(p.node) is Node and not p.retains_grad and not self.defaults.get("differentiable"):  # type: ignore[attr-defined]
                 raise ValueError(f"{self._name}: can't optimize a non-leaf Tensor, the result of {p.node.name}")
+            self.check_parameter(p)
         known = [other for g in self.param_groups for other in g["params"]]
         if len({id(p) for p in known + params}) != len(known) + len(params):
             raise ValueError(f"{self._name}: some parameters appear twice, or in more than one parameter group")
@@ -153,6 +157,9 @@ class Optimizer:
         if group.get("fused") and (group.get("foreach") or group.get("differentiable")):
             raise RuntimeError(f"{self._name}: fused excludes foreach and differentiable")
 
+    def check_parameter(self, p: Any) -> None:
+        """Refuse a parameter that the equation is not for."""
+
     def numbers_of(self, group: Group) -> Group:
         """A copy of a group with the present value of every schedule in it."""
         return {name: self._number(value) for name, value in group.items() if name != "params"}
@@ -164,6 +171,8 @@ class Optimizer:
         if kind is tuple or kind is list:
             return tuple(map(self._number, value))
         if isinstance(value, Traced):
+            if self.defaults.get("differentiable") and value.node is not None:
+                return value  # its gradient may be wanted too
             if value.array.size != 1:
                 raise ValueError(f"{self._name}: a Tensor among the options must have one element, got {value.array.shape}")
             return value.array.item()
@@ -177,6 +186,13 @@ class Optimizer:
         """The names of the state's entries, with the number each begins with."""
         return {}
 
+    def start(self, p: Any, group: Group) -> State:
+        """The state that a parameter's array begins with."""
+        filled = namespace_of(p).full_like
+        return {
+            name: as_number(value) if name in self.numbers else filled(p, value) for name, value in self.begin(group).items()
+        }
+
     def advance(self, state: State, group: Group) -> Group:
         """Move the numbers of the state on, once a step; what it returns is `update`'s group."""
         for name in self.numbers[:1]:
@@ -189,7 +205,7 @@ class Optimizer:
             g = -g
         decay = group.get("weight_decay")
         if decay:
-            if group.get("decoupled_weight_decay"):
+            if self.decoupled or group.get("decoupled_weight_decay"):
                 p *= 1 - group["lr"] * decay
             else:
                 g = g + decay * p
@@ -214,6 +230,9 @@ class Optimizer:
             for i, group in enumerate(self.param_groups):
                 params = [p for p in group["params"] if p.grad is not None]
                 work.append((self._parts(i, params, group), self.numbers_of(group)))
+            for parts, _ in work:
+                for part in parts:
+                    part.check(self)
             for parts, numbers in work:
                 for part in parts:
                     part.update(self, numbers)
@@ -222,6 +241,9 @@ class Optimizer:
         self.updates += 1
         return loss
 
+    def wrong_gradient(self, p: Any) -> None:
+        raise ValueError(f"{self.step_name}: a gradient of shape {p.grad.array.shape} for a parameter of {p.array.shape}")
+
     def _parts(self, i: int, params: list[Any], group: Group) -> Any:
         """The parts in which group i is updated: those of the last step, if it is the same parameters."""
         while len(self._prepared) <= i:
@@ -229,7 +251,7 @@ class Optimizer:
         ids = list(map(id, params))
         known, states, parts = self._prepared[i]
         if ids != known or not all(a is b for a, b in zip(map(self.state.get, params), states)):
-            parts = prepared(self, params, group)
+            parts = parts_of(self, params, self.numbers_of(group))
             self._prepared[i] = ids, list(map(self.state.get, params)), parts
         return parts
 
@@ -308,27 +330,23 @@ class Optimizer:
         """Refuse the state of another optimizer, or of other parameters."""
         if type(self).update is Optimizer.update:
             return
-        known = {*self.numbers, *self.state_names()}
-        for number, entries in state.items():
-            p = by_number.get(number)
-            if p is None:
-                continue
-            if not isinstance(entries, dict) or not entries.keys() <= known:
-                raise ValueError(
-                    f"{self._name}: the loaded state of parameter {number} has entries {sorted(map(str, entries))}, "
-                    f"which are not this optimizer's ({sorted(known)})"
-                )
-            for name, value in entries.items():
-                shape = () if name in self.numbers else p.array.shape
-                if isinstance(value, Traced) and value.array.shape != shape:
+        for mine, saved in zip(self.param_groups, groups):
+            for number in saved["params"]:
+                p, entries = by_number[number], state.get(number) or {}
+                expected = self.start(p.array, self.numbers_of({**mine, **saved}))
+                foreign = [name for name in entries if name not in expected and name not in self.later]
+                if foreign:
                     raise ValueError(
-                        f"{self._name}: the loaded {name} of parameter {number} has shape {value.array.shape}, "
-                        f"the parameter has {p.array.shape}"
+                        f"{self._name}: the loaded state of parameter {number} has {', '.join(map(repr, foreign))}, "
+                        f"which this optimizer does not keep (but {', '.join(map(repr, (*expected, *self.later)))})"
                     )
-
-    def state_names(self) -> set[str]:
-        """Every name that `begin` may give, whatever the options."""
-        return set()
+                for name, value in entries.items():
+                    shape = expected.get(name, p.array).shape
+                    if isinstance(value, Traced) and value.array.shape != shape:
+                        raise ValueError(
+                            f"{self._name}: the loaded {name} of parameter {number} has shape {tuple(value.array.shape)}, "
+                            f"expected {tuple(shape)}"
+                        )
 
     def _for(self, p: Any, entries: Any) -> Any:
         """A copy of loaded state in the dtype and on the device of its parameter."""
@@ -336,6 +354,7 @@ class Optimizer:
             return {
                 name: self._loaded_number(value) if name in self.numbers else self._for(p, value)
                 for name, value in entries.items()
+                if value is not None
             }
         if isinstance(entries, (list, tuple)):
             return type(entries)(self._for(p, value) for value in entries)
@@ -406,7 +425,8 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(step)
     def hooked(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
-        if not (self._step_pre_hooks or self._step_post_hooks or _global_pre_hooks or _global_post_hooks):
+        hooks = self._step_pre_hooks or self._step_post_hooks or _global_pre_hooks or _global_post_hooks
+        if not hooks or self._in_step:  # the latter in a super().step()
             return step(self, *args, **kwargs)
         for hook in (*_global_pre_hooks.values(), *self._step_pre_hooks.values()):
             changed = hook(self, args, kwargs)
@@ -414,7 +434,11 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
                 if not isinstance(changed, tuple) or len(changed) != 2:
                     raise RuntimeError(f"{self._name}: a step pre-hook must return None or (args, kwargs), got {changed!r}")
                 args, kwargs = changed
-        result = step(self, *args, **kwargs)
+        self._in_step = True
+        try:
+            result = step(self, *args, **kwargs)
+        finally:
+            self._in_step = False
         for hook in (*self._step_post_hooks.values(), *_global_post_hooks.values()):
             hook(self, args, kwargs)
         return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_lite.ops import clone
 from tinygrad_lite.optim.optimizer import Group, Optimizer
 from tinygrad_lite.optim.stepping import State
 
@@ -19,6 +20,7 @@ class SGD(Optimizer):
     """
 
     numbers = ()
+    later = ("momentum_buffer",)
 
     def __init__(
         self,
@@ -45,15 +47,12 @@ class SGD(Optimizer):
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError("SGD: Nesterov momentum requires a momentum and zero dampening")
 
-    def state_names(self) -> set[str]:
-        return {"momentum_buffer"}
-
     def update(self, p: Any, g: Any, state: State, group: Group) -> None:
         momentum = group["momentum"]
         if momentum:
             v = state.get("momentum_buffer")
             if v is None:
-                v = state["momentum_buffer"] = g.copy()
+                v = state["momentum_buffer"] = clone(g)
             else:
                 v *= momentum
                 v += g if not group["dampening"] else (1 - group["dampening"]) * g

@@ -1,0 +1,146 @@
+"""Steps scaled by the size of past gradients: Adagrad, RMSprop, Adadelta."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_lite.ops import sqrt
+from tinygrad_lite.optim.optimizer import Group, Optimizer
+from tinygrad_lite.optim.stepping import State, begin
+
+
+class Adagrad(Optimizer):
+    """Steps that shrink with all gradients so far (Duchi, Hazan, Singer 2011).
+
+        s <- s + g^2
+        p <- p - lr / (1 + (t - 1) lr_decay) g / (sqrt(s) + eps)
+
+    s begins with `initial_accumulator_value`.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Any = 1e-2,
+        lr_decay: Any = 0,
+        weight_decay: Any = 0,
+        initial_accumulator_value: float = 0,
+        eps: float = 1e-10,
+        foreach: bool | None = None,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ):
+        defaults = {
+            "lr": lr, "lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay,
+            "initial_accumulator_value": initial_accumulator_value, "foreach": foreach, "maximize": maximize,
+            "differentiable": differentiable, "fused": fused,
+        }  # fmt: skip
+        super().__init__(params, defaults)
+        for group in self.param_groups:  # as in PyTorch, the state is there before the first step
+            for p in group["params"]:
+                begin(self, p, self.numbers_of(group))
+
+    def begin(self, group: Group) -> dict[str, float]:
+        return {"step": 0, "sum": group["initial_accumulator_value"]}
+
+    def update(self, p: Any, g: Any, state: State, group: Group) -> None:
+        s, t = state["sum"], state["step"].item()
+        s += g * g
+        p -= group["lr"] / (1 + (t - 1) * group["lr_decay"]) * g / (sqrt(s) + group["eps"])
+
+
+class RMSprop(Optimizer):
+    """Steps scaled by a running mean of squares (Tieleman and Hinton 2012).
+
+        v <- alpha v + (1 - alpha) g^2
+        p <- p - lr g / (sqrt(v) + eps)
+
+    `centered`: v - a^2 for v in the root, with a <- alpha a + (1 - alpha) g (Graves 2013). `momentum`:
+    b <- momentum b + g / (sqrt(v) + eps), p <- p - lr b.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Any = 1e-2,
+        alpha: Any = 0.99,
+        eps: float = 1e-8,
+        weight_decay: Any = 0,
+        momentum: Any = 0,
+        centered: bool = False,
+        capturable: bool = False,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+    ):
+        defaults = {
+            "lr": lr, "momentum": momentum, "alpha": alpha, "eps": eps, "centered": centered, "weight_decay": weight_decay,
+            "capturable": capturable, "foreach": foreach, "maximize": maximize, "differentiable": differentiable,
+        }  # fmt: skip
+        super().__init__(params, defaults)
+
+    def begin(self, group: Group) -> dict[str, float]:
+        names = ["step", "square_avg"]
+        names += ["momentum_buffer"] if group["momentum"] > 0 else []
+        names += ["grad_avg"] if group["centered"] else []
+        return dict.fromkeys(names, 0)
+
+    def update(self, p: Any, g: Any, state: State, group: Group) -> None:
+        alpha, v = group["alpha"], state["square_avg"]
+        v *= alpha
+        v += (1 - alpha) * g * g
+        if group["centered"]:
+            a = state["grad_avg"]
+            a += (1 - alpha) * (g - a)
+            v = v - a * a
+        scaled = g / (sqrt(v) + group["eps"])
+        if group["momentum"] > 0:
+            b = state["momentum_buffer"]
+            b *= group["momentum"]
+            b += scaled
+            scaled = b
+        p -= group["lr"] * scaled
+
+
+class Adadelta(Optimizer):
+    """Steps in the unit of the parameter, from running means of squares of g and of past steps (Zeiler 2012).
+
+        v <- rho v + (1 - rho) g^2
+        d = sqrt(u + eps) / sqrt(v + eps) g
+        u <- rho u + (1 - rho) d^2
+        p <- p - lr d
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Any = 1.0,
+        rho: Any = 0.9,
+        eps: float = 1e-6,
+        weight_decay: Any = 0,
+        foreach: bool | None = None,
+        *,
+        capturable: bool = False,
+        maximize: bool = False,
+        differentiable: bool = False,
+    ):
+        defaults = {
+            "lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize, "capturable": capturable,
+            "foreach": foreach, "differentiable": differentiable,
+        }  # fmt: skip
+        super().__init__(params, defaults)
+
+    def begin(self, group: Group) -> dict[str, float]:
+        return {"step": 0, "square_avg": 0, "acc_delta": 0}
+
+    def update(self, p: Any, g: Any, state: State, group: Group) -> None:
+        rho, eps = group["rho"], group["eps"]
+        v, u = state["square_avg"], state["acc_delta"]
+        v *= rho
+        v += (1 - rho) * g * g
+        d = sqrt(u + eps) / sqrt(v + eps) * g
+        u *= rho
+        u += (1 - rho) * d * d
+        p -= group["lr"] * d

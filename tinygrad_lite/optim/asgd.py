@@ -1,0 +1,59 @@
+"""Stochastic gradient descent that averages its iterates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_lite.optim.optimizer import Group, Optimizer
+from tinygrad_lite.optim.stepping import State
+
+
+class ASGD(Optimizer):
+    """Averaged stochastic gradient descent (Polyak and Juditsky 1992).
+
+        p <- (1 - lambd eta_t) p - eta_t g,     eta_1 = lr, eta_t+1 = lr / (1 + lambd lr t)^alpha
+        a <- a + mu_t (p - a),                  mu_1 = 1, mu_t+1 = 1 / max(1, t - t0)
+
+    The average a stands in the state as "ax".
+    """
+
+    numbers = ("step", "eta", "mu")
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Any = 1e-2,
+        lambd: float = 1e-4,
+        alpha: Any = 0.75,
+        t0: float = 1e6,
+        weight_decay: Any = 0,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+        capturable: bool = False,
+    ):
+        defaults = {
+            "lr": lr, "lambd": lambd, "alpha": alpha, "t0": t0, "weight_decay": weight_decay, "foreach": foreach,
+            "maximize": maximize, "differentiable": differentiable, "capturable": capturable,
+        }  # fmt: skip
+        super().__init__(params, defaults)
+
+    def begin(self, group: Group) -> dict[str, float]:
+        return {"step": 0, "eta": group["lr"], "mu": 1, "ax": 0}
+
+    def advance(self, state: State, group: Group) -> Group:
+        now = {**group, "eta": state["eta"].item(), "mu": state["mu"].item()}
+        state["step"] += 1
+        t, lr = state["step"].item(), group["lr"]
+        state["eta"][...] = lr / (1 + group["lambd"] * lr * t) ** group["alpha"]
+        state["mu"][...] = 1 / max(1, t - group["t0"])
+        return now
+
+    def update(self, p: Any, g: Any, state: State, group: Group) -> None:
+        eta, mu, a = group["eta"], group["mu"], state["ax"]
+        p *= 1 - group["lambd"] * eta
+        p -= eta * g
+        if mu == 1:
+            a[...] = p
+        else:
+            a += mu * (p - a)
