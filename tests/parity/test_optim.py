@@ -136,13 +136,13 @@ def test_groups_missing_gradients_and_a_restored_state(name, options):
 
 @pytest.mark.parametrize("options", [{}, {"nesterov": False, "weight_decay": 0, "lr": 0.1}, {"adjust_lr_fn": "match_rms_adamw"}])
 def test_muon(options):
-    """PyTorch computes its iteration in bfloat16, of which a last bit can differ with the order of sums."""
+    """Small matrices: of larger ones a last bit of PyTorch's bfloat16 differs with the order of sums."""
     ours, theirs, a, b, draw = pair(lambda optim, params: optim.Muon(params, **options), [(4, 3), (3, 5), (6, 6)])
     for _ in range(3):
         give_gradients(ours, theirs, draw)
         a.step()
         b.step()
-        same(ours, theirs, 2e-3 * a.param_groups[0]["lr"] / 1e-3)
+        same(ours, theirs)
 
 
 def valley(x, y):
