@@ -93,23 +93,48 @@ def import_times(rounds: int) -> None:
     print(f"import numpy {numpy - empty:.3f} s, import tinygrad_lite {ours - empty:.3f} s: ratio {(ours - empty) / (numpy - empty):.2f}")
 
 
+def chain_times(rounds: int) -> None:
+    """Backward through a chain of 10,000 operations against one of 100,000."""
+    code = """
+import sys, time, tinygrad_lite as tg
+x = tg.ones(1, requires_grad=True)
+y = x
+for _ in range(int(sys.argv[1])):
+    y = y + 1
+start = time.perf_counter()
+y.backward()
+print(time.perf_counter() - start)
+"""
+    lengths = ("10000", "100000")
+    samples: dict[str, list[float]] = {length: [] for length in lengths}
+    for _ in range(rounds):
+        for length in lengths:
+            run = subprocess.run([sys.executable, "-c", code, length], check=True, env=environment(), capture_output=True, text=True)
+            samples[length].append(float(run.stdout))
+    short, long = (statistics.median(samples[length]) for length in lengths)
+    print(f"backward through 10,000 operations {short * 1e3:.1f} ms, through 100,000 {long * 1e3:.1f} ms: ratio {long / short:.1f}")
+
+
+OTHERS = {"import": import_times, "chain": chain_times}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("workloads", nargs="*", help=f"any of {', '.join(WORKLOADS)}, import (default: all)")
+    parser.add_argument("workloads", nargs="*", help=f"any of {', '.join([*WORKLOADS, *OTHERS])} (default: all)")
     parser.add_argument("--against", nargs="*", default=list(FRAMEWORKS[1:]), help="peers; those not installed are left out")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each framework")
     parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (then PyTorch is the only peer)")
     options = parser.parse_args()
-    chosen = options.workloads or ["import", *WORKLOADS]
-    unknown = set(chosen) - {"import", *WORKLOADS}
+    chosen = options.workloads or [*OTHERS, *WORKLOADS]
+    unknown = set(chosen) - {*OTHERS, *WORKLOADS}
     if unknown:
         parser.error(f"unknown workload {', '.join(sorted(unknown))}")
     peers = [peer for peer in options.against if options.device == "cpu" or peer == "pytorch"]
     frameworks = ["ours", *(peer for peer in peers if installed(peer))]
     for workload in chosen:
-        if workload == "import":
-            import_times(options.rounds)
+        if workload in OTHERS:
+            OTHERS[workload](options.rounds)
         else:
             report(workload, measure(workload, frameworks, options.rounds, options.seconds, options.device))
 

@@ -5,7 +5,7 @@ import numpy as _np
 # First, for its name: the function `tensor` below takes the module's place in this namespace.
 from tinygrad_lite.tensor import Size, Tensor  # isort: skip
 
-from tinygrad_lite import autograd, datasets, linalg, nn, ops, optim, special, utils
+from tinygrad_lite import autograd, linalg, nn, ops, optim, special, utils
 from tinygrad_lite.arrays import Device as device
 from tinygrad_lite.arrays import get_default_dtype, set_default_dtype
 from tinygrad_lite.autograd import (
@@ -34,3 +34,11 @@ int64 = long = _np.dtype(_np.int64)
 bool = _np.dtype(_np.bool_)
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    if name == "datasets":  # imported when asked for: reading files takes a good deal of the standard library
+        import tinygrad_lite.datasets as module
+
+        return module
+    raise AttributeError(f"module 'tinygrad_lite' has no attribute {name!r}")

@@ -9,10 +9,12 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 R = TypeVar("R")
 
@@ -52,6 +54,8 @@ def in_threads(tasks: Sequence[Callable[[], R]]) -> list[R]:
     """
     global _pool
     if _pool is None and len(tasks) > 1:
+        from concurrent.futures import ThreadPoolExecutor  # 40 ms, a third of importing the package
+
         _pool = ThreadPoolExecutor(max(_count - 1, 1), "tinygrad_lite")
     # NumPy's silence about overflow is a context variable, which a thread does not inherit.
     others = [_pool.submit(contextvars.copy_context().run, task) for task in tasks[1:]]  # type: ignore[union-attr]

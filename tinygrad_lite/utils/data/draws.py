@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-_default = np.random.default_rng()
+from tinygrad_lite.ops.random import default_generator
 
 
 def numpy_generator(generator: Any = None) -> np.random.Generator:
     """The NumPy generator behind `generator`; behind the library's global one where it is None."""
-    return _default if generator is None else generator
+    return generator if isinstance(generator, np.random.Generator) else (generator or default_generator)._source.stream
