@@ -4,7 +4,7 @@
     python examples/digits.py --optimizer adam --lr 0.002
     python examples/digits.py --help
 
-The data are 1,797 scans of 8 by 8 pixels that come with the library. Every fifth is kept back for
+The data are 1,797 scans of 8 by 8 pixels that come with the library. Every fifth of each digit is kept back for
 testing. Along the way stand the accuracies; at the end a picture (loss, accuracy, and the digits it
 got wrong) and the weights are in runs/.
 """
