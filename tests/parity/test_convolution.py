@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -112,22 +114,47 @@ def test_layout_is_that_of_a_contiguous_tensor():
 
 
 def test_strided_inputs():
-    compare(lambda m: lambda x, w: m.conv2d(x.permute(0, 3, 1, 2)[:, :, ::2], w.transpose(0, 1), padding=1), normal(2, 9, 6, 3), normal(3, 4, 3, 3))
+    call = lambda m: lambda x, w: m.conv2d(x.permute(0, 3, 1, 2)[:, :, ::2], w.transpose(0, 1), padding=1)  # noqa: E731
+    compare(call, normal(2, 9, 6, 3), normal(3, 4, 3, 3))
 
 
 x, w = np.ones((2, 2, 4, 4)), np.ones((3, 2, 3, 3))
 REFUSED = [
-    ("conv2d", (x, w.astype("float32")), {}), ("conv2d", (x, w, np.ones(3, "float32")), {}), ("conv2d", (np.ones((1, 1, 3, 0)), np.ones((2, 1, 3, 3))), {"padding": 3}),
-    ("conv2d", (x[:, :, :2, :2], w), {}), ("conv2d", (x, np.ones((4, 1, 3, 3))), {"groups": 3}), ("conv2d", (x, w[:, :1]), {"groups": 2}),
-    ("conv2d", (x, w[:, :1]), {}), ("conv2d", (x, w, np.ones(4)), {}), ("conv2d", (x, w, np.ones((3, 1))), {}), ("conv2d", (x, w[..., 0]), {}),
-    ("conv2d", (x[0, 0], w), {}), ("conv2d", (x[None], w), {}), ("conv2d", (x, w), {"stride": 0}), ("conv2d", (x, w), {"stride": (1, 2, 3)}),
-    ("conv2d", (x, w), {"stride": ()}), ("conv2d", (x, w), {"padding": -1}), ("conv2d", (x, w), {"dilation": 0}), ("conv2d", (x, w), {"groups": 0}),
-    ("conv2d", (x, w), {"padding": "same", "stride": 2}), ("conv2d", (x, w), {"padding": "full"}), ("conv2d", (x, w), {"padding": 1.5}),
-    ("conv2d", (x, w[:0]), {}), ("conv2d", (x, w[:, :, :0]), {}), ("conv2d", (x > 0, w > 0), {}), ("conv2d", ([1.0], w), {}), ("conv2d", (x, w, None, 1, 1, 1, True), {}),
-    ("conv1d", (x, w), {}), ("conv3d", (x, w), {}),
-    ("conv_transpose2d", (x, w), {}), ("conv_transpose2d", (x, w[:2]), {"output_padding": 1}), ("conv_transpose2d", (x, w[:2]), {"stride": 2, "output_padding": 2}),
-    ("conv_transpose2d", (x[..., :1, :1], w[:2]), {"padding": 2}), ("conv_transpose2d", (x, w[:2], np.ones(3)), {}), ("conv_transpose2d", (x, w[:2]), {"padding": "same"}),
-]  # fmt: skip
+    ("conv2d", (x, w.astype("float32")), {}),
+    ("conv2d", (x, w, np.ones(3, "float32")), {}),
+    ("conv2d", (x > 0, w > 0), {}),
+    ("conv2d", ([1.0], w), {}),
+    ("conv2d", (np.ones((1, 1, 3, 0)), np.ones((2, 1, 3, 3))), {"padding": 3}),
+    ("conv2d", (x[:, :, :2, :2], w), {}),
+    ("conv2d", (x, np.ones((4, 1, 3, 3))), {"groups": 3}),
+    ("conv2d", (x, w[:, :1]), {"groups": 2}),
+    ("conv2d", (x, w[:, :1]), {}),
+    ("conv2d", (x, w, np.ones(4)), {}),
+    ("conv2d", (x, w, np.ones((3, 1))), {}),
+    ("conv2d", (x, w[..., 0]), {}),
+    ("conv2d", (x, w[:0]), {}),
+    ("conv2d", (x, w[:, :, :0]), {}),
+    ("conv2d", (x[0, 0], w), {}),
+    ("conv2d", (x[None], w), {}),
+    ("conv2d", (x, w), {"stride": 0}),
+    ("conv2d", (x, w), {"stride": (1, 2, 3)}),
+    ("conv2d", (x, w), {"stride": ()}),
+    ("conv2d", (x, w), {"padding": -1}),
+    ("conv2d", (x, w), {"padding": 1.5}),
+    ("conv2d", (x, w), {"padding": "full"}),
+    ("conv2d", (x, w), {"padding": "same", "stride": 2}),
+    ("conv2d", (x, w), {"dilation": 0}),
+    ("conv2d", (x, w), {"groups": 0}),
+    ("conv2d", (x, w, None, 1, 1, 1, True), {}),
+    ("conv1d", (x, w), {}),
+    ("conv3d", (x, w), {}),
+    ("conv_transpose2d", (x, w), {}),
+    ("conv_transpose2d", (x, w[:2]), {"output_padding": 1}),
+    ("conv_transpose2d", (x, w[:2]), {"stride": 2, "output_padding": 2}),
+    ("conv_transpose2d", (x, w[:2]), {"padding": "same"}),
+    ("conv_transpose2d", (x[..., :1, :1], w[:2]), {"padding": 2}),
+    ("conv_transpose2d", (x, w[:2], np.ones(3)), {}),
+]
 
 
 @pytest.mark.parametrize("name, args, options", REFUSED)
@@ -136,7 +163,8 @@ def test_refused(name, args, options):
 
 
 def test_errors_say_what_came():
-    with pytest.raises(ValueError, match=r"conv2d: expected 3 input channels, got 1 \(input \(8, 1, 28, 28\), weight \(16, 3, 3, 3\)\)"):
+    message = "conv2d: expected 3 input channels, got 1 (input (8, 1, 28, 28), weight (16, 3, 3, 3))"
+    with pytest.raises(ValueError, match=re.escape(message)):
         tg.conv2d(tg.ones(8, 1, 28, 28), tg.ones(16, 3, 3, 3))
-    with pytest.raises(ValueError, match=r"conv1d: the result would be empty: the input with its padding \(2,\)"):
+    with pytest.raises(ValueError, match=r"conv1d: the result would be empty: the padded input \(2,\)"):
         tg.conv1d(tg.ones(1, 1, 2), tg.ones(1, 1, 3))

@@ -10,6 +10,7 @@ to multiply. On a GPU blocks only bound the memory.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from math import prod
 from typing import Any
@@ -131,4 +132,4 @@ def _in_parts(part: Callable[[int, int], Any], x: Array, products: int) -> list[
         return [part(0, len(x))]
     ends = [len(x) * i // count for i in range(count + 1)]
     with one_blas_thread():
-        return in_threads([functools.partial(part, start, stop) for start, stop in zip(ends, ends[1:])])
+        return in_threads([functools.partial(part, start, stop) for start, stop in itertools.pairwise(ends)])

@@ -104,7 +104,7 @@ def largest_of_parts(x: Array, count: Sizes) -> Array:
         table = table[:, None, :, None] * n + along[:, None, :]
         table = table.reshape(table.shape[0] * m, -1)
     table = xp.asarray(table)
-    found = x.reshape(x.shape[0] * x.shape[1], -1)[:, table].argmax(axis=-1)
+    found = x.reshape(x.shape[0] * x.shape[1], prod(x.shape[2:]))[:, table].argmax(axis=-1)
     places = table[xp.arange(len(table)), found] + xp.arange(len(found))[:, None] * prod(x.shape[2:])
     return places.reshape(*x.shape[:2], *count)
 

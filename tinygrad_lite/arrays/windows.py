@@ -7,9 +7,8 @@ lies outside is padding. Convolutions multiply windows by weights, pools reduce 
 from __future__ import annotations
 
 from itertools import product
+from math import prod
 from typing import NamedTuple
-
-import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, namespace_of
 
@@ -88,7 +87,7 @@ def add_windows(x: Array, w: Windows) -> Array:
     """(images, channels, *kernel, *count) -> (images, channels, *spatial): for each element the sum
     of what the windows hold for it."""
     out = namespace_of(x).zeros((*x.shape[:2], *w.extent), x.dtype)
-    flat = x.reshape(*x.shape[:2], -1, *w.count)
+    flat = x.reshape(*x.shape[:2], prod(w.kernel), *w.count)
     for i, places in enumerate(w.taps()):
         out[(..., *places)] += flat[:, :, i]
     return cut(out, w.before, w.size)

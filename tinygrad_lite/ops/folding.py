@@ -9,7 +9,7 @@ from tinygrad_lite.arrays.windows import Windows, add_windows, gather_windows
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.shape import permute, reshape
-from tinygrad_lite.ops.sliding import batched, like_given, sizes, windows
+from tinygrad_lite.ops.sliding import batched, sizes, windows
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -65,9 +65,9 @@ def fold(
     w = _settings("fold", sizes("fold", "output_size", output_size, 2, 1), kernel_size, dilation, padding, stride)
     channels, rest = divmod(x.shape[1], prod(w.kernel))
     if rest or not channels:
-        raise ValueError(f"fold: expected {prod(w.kernel)} rows for each channel, got {x.shape[1]} (input {tuple(given.shape)})")
+        raise ValueError(f"fold: expected {prod(w.kernel)} rows a channel, got the input {tuple(given.shape)}")
     if x.shape[2] != prod(w.count):
-        raise ValueError(f"fold: expected {prod(w.count)} windows for {w.count} of them, got {x.shape[2]} (input {tuple(given.shape)})")
+        raise ValueError(f"fold: expected {w.count} windows as columns, got the input {tuple(given.shape)}")
     out = _sum_of_windows(reshape(x, (x.shape[0], channels, *w.kernel, *w.count)), w)
     return out if given is x else reshape(out, out.shape[1:])
 

@@ -44,7 +44,7 @@ def pad(x: Tensor, pad: tuple[int, ...], mode: str = "constant", value: float | 
     if any(isinstance(n, bool) or not hasattr(n, "__index__") for n in pad):
         raise TypeError(f"pad: expected ints, got {pad}")
     if len(pad) not in (2, 4, 6) or rank - len(pad) // 2 not in (1, 2):
-        raise ValueError(f"pad: mode {mode!r} pads the last 1, 2 or 3 dims of 1 or 2 more, got an input {tuple(x.shape)} and {pad}")
+        raise ValueError(f"pad: mode {mode!r} pads the last 1 to 3 dims after 1 or 2 others, got {pad} for {tuple(x.shape)}")
     if 0 in x.shape[1:] or (rank == len(pad) // 2 + 1 and not x.shape[0]):
         raise ValueError(f"pad: expected sizes of at least 1 (a batch's aside), got {tuple(x.shape)}")
     if x.dtype.kind == "b" and mode != "circular":
@@ -56,18 +56,28 @@ def pad(x: Tensor, pad: tuple[int, ...], mode: str = "constant", value: float | 
 
 def _around(x: Any, dim: int, before: int, after: int, mode: str) -> Any:
     """`x` padded in one dim."""
+    if mode == "circular":  # what is taken away does not come round
+        x, before, after = _without(x, dim, before, after), max(before, 0), max(after, 0)
     size = x.shape[dim]
     most = {"reflect": size - 1, "circular": size}.get(mode)
     if most is not None and max(before, after) > most:
-        raise ValueError(f"pad: mode {mode!r} pads a dim of size {size} by at most {most}, got ({before}, {after}) for dim {dim}")
-    if size + before + after < (mode != "circular"):
+        raise ValueError(f"pad: mode {mode!r} adds at most {most} to dim {dim} of size {size}, got ({before}, {after})")
+    if mode != "circular" and size + before + after < 1:
         raise ValueError(f"pad: ({before}, {after}) takes away all of dim {dim} of size {size}")
     if before > 0 or after > 0:
         parts = [_beyond(x, dim, before, mode, False), x, _beyond(x, dim, after, mode, True)]
-        x = cat([part for part, wanted in zip(parts, (before > 0, True, after > 0)) if wanted], dim)
-    if before < 0 or after < 0:
-        x = narrow(x, dim, max(-before, 0), size + before + after)
-    return x
+        x = cat([part for part in parts if part is not None], dim)
+    return _without(x, dim, before, after)
+
+
+def _without(x: Any, dim: int, before: int, after: int) -> Any:
+    """`x` without as many elements at the beginning and the end of a dim as are negative."""
+    if before >= 0 and after >= 0:
+        return x
+    size = x.shape[dim] + min(before, 0) + min(after, 0)
+    if size < 0:
+        raise ValueError(f"pad: ({before}, {after}) takes away more than dim {dim} of size {x.shape[dim]} has")
+    return narrow(x, dim, max(-before, 0), size)
 
 
 def _beyond(x: Any, dim: int, count: int, mode: str, end: bool) -> Any:

@@ -6,6 +6,7 @@ forms products with matrices of weights; only the maximum needs a rule of its ow
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -110,8 +111,8 @@ def _check_padding(name: str, kernel: Any, padding: Any, dilation: Any) -> None:
 
 @operation
 def max_pool1d(
-    x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1, ceil_mode: bool = False,
-    return_indices: bool = False,
+    x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
+    ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
     """The maximum of each window of x (N, C, L) or (C, L). See `max_pool2d`."""
     return _max_pooled("max_pool1d", 1, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
@@ -119,8 +120,8 @@ def max_pool1d(
 
 @operation
 def max_pool2d(
-    x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1, ceil_mode: bool = False,
-    return_indices: bool = False,
+    x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
+    ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
     """The maximum of each window of x (N, C, H, W) or (C, H, W).
 
@@ -138,8 +139,8 @@ def max_pool2d(
 
 @operation
 def max_pool3d(
-    x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1, ceil_mode: bool = False,
-    return_indices: bool = False,
+    x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
+    ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
     """The maximum of each window of x (N, C, D, H, W) or (C, D, H, W). See `max_pool2d`."""
     return _max_pooled("max_pool3d", 3, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
@@ -151,9 +152,7 @@ def max_pool3d(
 def _window_sums(x: Any, w: Windows) -> Any:
     """The sum of each window of x (N, C, *size)."""
     images = reshape(x, (x.shape[0] * x.shape[1], 1, *w.size))
-    array = x.array if isinstance(x, Traced) else x
-    ones = namespace_of(array).ones((1, 1, *w.kernel), x.dtype)
-    return reshape(_convolution(images, ones, None, w, 1), (*x.shape[:2], *w.count))
+    return reshape(_convolution(images, _as_in(x, np.ones((1, 1, *w.kernel))), None, w, 1), (*x.shape[:2], *w.count))
 
 
 def _averaged(
@@ -173,16 +172,19 @@ def _averaged(
 
 def _window_sizes(w: Windows, with_padding: bool, x: Any) -> Any:
     """How many elements each window has inside the image (and its padding): a number if all have as many."""
-    counts = np.ones((), x.dtype)
+    counts = np.ones((), np.int64)
     for n, k, s, _, before, count in zip(*w):
         start = np.arange(count) * s - before
         low, high = (-before, n + before) if with_padding else (0, n)
-        counts = counts[..., None] * (np.minimum(start + k, high) - np.maximum(start, low)).astype(x.dtype)
-    if (counts == counts.flat[0]).all():
-        return counts.flat[0].item()
+        counts = counts[..., None] * (np.minimum(start + k, high) - np.maximum(start, low))
+    return counts.flat[0].item() if (counts == counts.flat[0]).all() else _as_in(x, counts)
+
+
+def _as_in(x: Any, values: np.ndarray) -> Any:
+    """`values` in x's dtype, on its device; a tensor if x is one."""
     array = x.array if isinstance(x, Traced) else x
-    counts = namespace_of(array).asarray(counts)
-    return traced(counts) if isinstance(x, Traced) else counts
+    values = namespace_of(array).asarray(values.astype(x.dtype))
+    return traced(values) if isinstance(x, Traced) else values
 
 
 @operation
@@ -236,9 +238,7 @@ def weighted_sums(x: Any, matrices: list[Any]) -> Any:
     for d, matrix in enumerate(matrices, 2):
         if matrix is not None:
             shape, after = tuple(x.shape), math.prod(x.shape[d + 1 :])
-            array = x.array if isinstance(x, Traced) else x
-            matrix = namespace_of(array).asarray(matrix.astype(x.dtype))
-            matrix = traced(matrix) if isinstance(x, Traced) else matrix
+            matrix = _as_in(x, matrix)
             if after == 1:
                 x = matmul(reshape(x, (math.prod(shape[:d]), shape[d])), matrix.T)
             else:
@@ -247,12 +247,11 @@ def weighted_sums(x: Any, matrices: list[Any]) -> Any:
     return x
 
 
-def _mean_matrix(size: int, count: int) -> Any:
-    """(count, size): the weights of the means over `count` parts."""
+def _part_sums(size: int, count: int) -> Any:
+    """(count, size): 1 where an element lies in a part."""
     start, stop = part_bounds(size, count)
     place = np.arange(size)
-    inside = (place >= start[:, None]) & (place < stop[:, None])
-    return inside / (stop - start)[:, None]
+    return (place >= start[:, None]) & (place < stop[:, None])
 
 
 def _adaptive_mean(name: str, rank: int, x: Any, output_size: Any) -> Any:
@@ -264,7 +263,9 @@ def _adaptive_mean(name: str, rank: int, x: Any, output_size: Any) -> Any:
         kernel = tuple(n // m for n, m in zip(size, count))
         out = div(_window_sums(x, windows(name, size, kernel, kernel, ((0,) * rank,) * 2, (1,) * rank)), math.prod(kernel))
     else:
-        out = weighted_sums(x, [None if n == m else _mean_matrix(n, m) for n, m in zip(size, count)])
+        out = weighted_sums(x, [None if n == m else _part_sums(n, m) for n, m in zip(size, count)])
+        bounds = [part_bounds(n, m) for n, m in zip(size, count)]
+        out = div(out, _as_in(x, functools.reduce(np.multiply.outer, [stop - start for start, stop in bounds])))
     return like_given(out, given)
 
 
@@ -369,12 +370,11 @@ def _unpooled(
     if output_size is not None:
         wanted = tuple(output_size)[2 if len(output_size) == rank + 2 else 0 :]
         if len(wanted) != rank or any(not n - s < m < n + s for m, n, s in zip(wanted, size, stride)):
-            raise ValueError(f"{name}: expected an output_size less than the stride {stride} away from {size}, got {tuple(output_size)}")
+            raise ValueError(f"{name}: expected an output_size within the stride {stride} of {size}, got {tuple(output_size)}")
         size = wanted
-    array = x.array if isinstance(x, Traced) else x
-    planes = (x.shape[0] * x.shape[1], -1)
-    zeros = namespace_of(array).zeros((planes[0], math.prod(size)), x.dtype)
-    out = scatter(traced(zeros) if isinstance(x, Traced) else zeros, 1, reshape(indices, planes), reshape(x, planes))
+    planes = (x.shape[0] * x.shape[1], math.prod(x.shape[2:]))
+    zeros = _as_in(x, np.zeros((planes[0], math.prod(size))))
+    out = scatter(zeros, 1, reshape(indices, planes), reshape(x, planes))
     return like_given(reshape(out, (*x.shape[:2], *size)), given)
 
 

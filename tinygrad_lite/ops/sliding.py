@@ -7,8 +7,6 @@ from typing import Any
 from tinygrad_lite.arrays.windows import Sizes, Windows
 from tinygrad_lite.ops.shape import reshape
 
-DIMS = ("length", "height", "width")
-
 
 def sizes(name: str, argument: str, value: Any, rank: int, least: int = 0) -> Sizes:
     """`value` (an int, or one for each of `rank` spatial dims) as a tuple of ints of at least `least`."""
@@ -58,5 +56,5 @@ def windows(
     if min(counts) < 1:
         padded = tuple(a + n + b for n, a, b in zip(size, before, after))
         reach = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation))
-        raise ValueError(f"{name}: the result would be empty: the input with its padding {padded} is smaller than the kernel {reach}")
+        raise ValueError(f"{name}: the result would be empty: the padded input {padded} is smaller than the kernel {reach}")
     return Windows(size, kernel, stride, dilation, before, tuple(counts))
