@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_lite.arrays import column_sums, is_array, namespace_of, product, promote
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.arithmetic import add, mul, pow
+from tinygrad_lite.ops.arithmetic import add, mul
 from tinygrad_lite.ops.calling import canonical_dim, operation
+from tinygrad_lite.ops.creation import ones_like
 from tinygrad_lite.ops.diagonals import diagonal
+from tinygrad_lite.ops.joining import stack
 from tinygrad_lite.ops.matrices import check_float
 
 if TYPE_CHECKING:
@@ -359,7 +361,10 @@ def vander(x: Tensor, N: int | None = None) -> Tensor:
     N = N if N is not None or not x.shape else x.shape[-1]
     if N is None or N < 2:
         raise ValueError(f"vander: expected N of 2 or more, got {N}")
-    return pow(x.reshape((*x.shape, 1)), namespace_of(x.array if isinstance(x, Traced) else x).arange(N))
+    powers = [ones_like(x), x]
+    while len(powers) < N:
+        powers.append(mul(powers[-1], x))
+    return stack(powers[:N], -1)
 
 
 def linalg_diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
