@@ -1,0 +1,193 @@
+"""Batches of sequences of unequal lengths: padded, or packed one step after another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_lite.ops.creation import from_numpy, full
+from tinygrad_lite.ops.joining import cat
+from tinygrad_lite.tensor import Tensor
+
+__all__ = [
+    "PackedSequence",
+    "invert_permutation",
+    "pack_padded_sequence",
+    "pack_sequence",
+    "pad_packed_sequence",
+    "pad_sequence",
+    "unpack_sequence",
+    "unpad_sequence",
+]
+
+
+class _Packed(NamedTuple):
+    data: Tensor
+    batch_sizes: Tensor
+    sorted_indices: Tensor | None
+    unsorted_indices: Tensor | None
+
+
+class PackedSequence(_Packed):
+    """All elements of a batch of sequences, step by step: of step t the first `batch_sizes[t]`
+    sequences, which are ordered by falling length. `sorted_indices` is that order of the batch that
+    was given, `unsorted_indices` the way back; both None where it was sorted."""
+
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        data: Tensor,
+        batch_sizes: Tensor | None = None,
+        sorted_indices: Tensor | None = None,
+        unsorted_indices: Tensor | None = None,
+    ) -> PackedSequence:
+        if batch_sizes is None:
+            raise ValueError("PackedSequence: batch_sizes is missing")
+        if unsorted_indices is None:
+            unsorted_indices = invert_permutation(sorted_indices)
+        return super().__new__(cls, data, batch_sizes, sorted_indices, unsorted_indices)
+
+    def to(self, *args: Any, **kwargs: Any) -> PackedSequence:
+        """The elements in another dtype or on another device."""
+        data = self.data.to(*args, **kwargs)
+        if data is self.data:
+            return self
+        moved = [None if i is None else i.to(data.device) for i in self[2:]]
+        return PackedSequence(data, self.batch_sizes, *moved)
+
+    def cpu(self) -> PackedSequence:
+        return self.to("cpu")
+
+    def cuda(self, *args: Any) -> PackedSequence:
+        return self.to(*args or ("cuda",))
+
+    def double(self) -> PackedSequence:
+        return self.to(np.float64)
+
+    def float(self) -> PackedSequence:
+        return self.to(np.float32)
+
+    def half(self) -> PackedSequence:
+        return self.to(np.float16)
+
+    def pin_memory(self) -> PackedSequence:
+        return self
+
+    @property
+    def is_cuda(self) -> bool:
+        return self.data.is_cuda
+
+
+def invert_permutation(permutation: Tensor | None) -> Tensor | None:
+    """The order that undoes an order."""
+    return None if permutation is None else permutation.argsort()
+
+
+def _lengths(lengths: Any) -> np.ndarray:
+    return np.asarray(lengths.cpu().numpy() if isinstance(lengths, Tensor) else lengths, np.int64)
+
+
+def pack_padded_sequence(input: Tensor, lengths: Any, batch_first: bool = False, enforce_sorted: bool = True) -> PackedSequence:
+    """Pack a padded batch (T, B, ...), or (B, T, ...) if `batch_first`, of sequences of `lengths`.
+
+    `enforce_sorted`: the sequences must stand in the order of falling length; else they are sorted.
+
+    >>> from tinygrad_lite import tensor
+    >>> pack_padded_sequence(tensor([[1, 2, 3], [4, 5, 0]]), [3, 2], batch_first=True).data
+    tensor([1, 4, 2, 5, 3])
+    """
+    if batch_first:
+        input = input.transpose(0, 1)
+    count = _lengths(lengths)
+    steps, batch = input.shape[:2]
+    if count.shape != (batch,):
+        raise RuntimeError(f"pack_padded_sequence: expected a length for each of {batch} sequences, got {count.tolist()}")
+    if not batch or count.min() <= 0 or count.max() > steps:
+        raise RuntimeError(f"pack_padded_sequence: lengths must lie from 1 to {steps}, got {count.tolist()}")
+    order = None
+    if not enforce_sorted:
+        places = np.argsort(-count, kind="stable")
+        count, order = count[places], from_numpy(places).to(input.device)
+        input = input.index_select(1, order)
+    elif (count[1:] > count[:-1]).any():
+        raise RuntimeError(
+            f"pack_padded_sequence: lengths {count.tolist()} are not sorted in decreasing order; pass enforce_sorted=False"
+        )
+    sizes = (count[None] > np.arange(count[0])[:, None]).sum(1)
+    taken = np.concatenate([t * batch + np.arange(n) for t, n in enumerate(sizes)])
+    flat = input.reshape(steps * batch, *input.shape[2:])
+    return PackedSequence(flat.index_select(0, from_numpy(taken).to(input.device)), from_numpy(sizes), order)
+
+
+def pad_packed_sequence(
+    sequence: PackedSequence, batch_first: bool = False, padding_value: float = 0.0, total_length: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """The padded batch (T, B, ...), or (B, T, ...) if `batch_first`, in its first order, and the lengths."""
+    if not isinstance(sequence, PackedSequence):
+        raise TypeError(f"pad_packed_sequence: expected a PackedSequence, got {type(sequence).__name__}")
+    data, batch_sizes, _, back = sequence
+    sizes = batch_sizes.numpy()
+    length = len(sizes) if total_length is None else total_length
+    if length < len(sizes):
+        raise ValueError(f"pad_packed_sequence: total_length {length} is less than the longest sequence, {len(sizes)}")
+    # Where each element of the padded batch stands among the packed ones; behind them is the padding.
+    places = np.full((length, sizes[0]), len(data))
+    starts = np.cumsum(sizes) - sizes
+    for t, (start, n) in enumerate(zip(starts, sizes)):
+        places[t, :n] = start + np.arange(n)
+    padding = full((1, *data.shape[1:]), padding_value, dtype=data.dtype, device=data.device)
+    flat = cat([data, padding]).index_select(0, from_numpy(places.reshape(-1)).to(data.device))
+    padded = flat.reshape(length, sizes[0], *data.shape[1:])
+    lengths = (sizes[None] > np.arange(sizes[0])[:, None]).sum(1)
+    if back is not None:
+        padded = padded.index_select(1, back)
+        lengths = lengths[back.cpu().numpy()]
+    return padded.transpose(0, 1) if batch_first else padded, from_numpy(lengths)
+
+
+def pad_sequence(
+    sequences: Sequence[Tensor], batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right"
+) -> Tensor:
+    """Sequences (length, ...) of unequal lengths as one batch (T, B, ...), or (B, T, ...) if `batch_first`.
+
+    >>> from tinygrad_lite import tensor
+    >>> pad_sequence([tensor([1, 2, 3]), tensor([4])], batch_first=True)
+    tensor([[1, 2, 3],
+            [4, 0, 0]])
+    """
+    if padding_side not in ("left", "right"):
+        raise ValueError(f"pad_sequence: expected padding_side 'left' or 'right', got {padding_side!r}")
+    sequences = list(sequences)
+    if not sequences or not all(isinstance(s, Tensor) for s in sequences):
+        raise TypeError("pad_sequence: expected a non-empty list of Tensors")
+    longest = max(s.shape[0] for s in sequences)
+    rest = sequences[0].shape[1:]
+    rows = []
+    for s in sequences:
+        if s.shape[1:] != rest:
+            raise ValueError(f"pad_sequence: the dims after the first must agree, got {tuple(s.shape)} and (*, {rest})")
+        padding = full((longest - s.shape[0], *rest), padding_value, dtype=s.dtype, device=s.device)
+        rows.append(cat([padding, s] if padding_side == "left" else [s, padding]).unsqueeze(0 if batch_first else 1))
+    return cat(rows, 0 if batch_first else 1)
+
+
+def unpad_sequence(padded_sequences: Tensor, lengths: Any, batch_first: bool = False) -> list[Tensor]:
+    """The sequences of a padded batch, each of its length."""
+    if not batch_first:
+        padded_sequences = padded_sequences.transpose(0, 1)
+    return [sequence[:length] for sequence, length in zip(padded_sequences, _lengths(lengths).tolist())]
+
+
+def pack_sequence(sequences: Sequence[Tensor], enforce_sorted: bool = True) -> PackedSequence:
+    """Pack sequences (length, ...) of unequal lengths."""
+    lengths = [s.shape[0] for s in sequences]
+    return pack_padded_sequence(pad_sequence(sequences), lengths, enforce_sorted=enforce_sorted)
+
+
+def unpack_sequence(packed_sequences: PackedSequence) -> list[Tensor]:
+    """The sequences that were packed, in their first order."""
+    padded, lengths = pad_packed_sequence(packed_sequences, batch_first=True)
+    return unpad_sequence(padded, lengths, batch_first=True)
