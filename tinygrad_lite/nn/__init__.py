@@ -1,7 +1,7 @@
 """Layers and models: `Module` and what is built on it, under PyTorch's names."""
 
-from tinygrad_lite.nn import functional, init, modules, parameter
+from tinygrad_lite.nn import functional, init, modules, parameter, utils
 from tinygrad_lite.nn.modules import *
 from tinygrad_lite.nn.parameter import Buffer, Parameter
 
-__all__ = ["Buffer", "Parameter", "functional", "init", "modules", "parameter", *modules.__all__]
+__all__ = ["Buffer", "Parameter", "functional", "init", "modules", "parameter", "utils", *modules.__all__]

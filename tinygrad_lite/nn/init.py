@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lite.autograd import no_grad
-from tinygrad_lite.nn import interim
-from tinygrad_lite.nn.interim import empty
+from tinygrad_lite.ops.creation import empty
 from tinygrad_lite.tensor import Tensor
 
 __all__ = [
@@ -52,13 +51,13 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 @no_grad()
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
     """Uniform in [a, b)."""
-    return interim.uniform(tensor, a, b)
+    return tensor.uniform_(a, b, generator=generator)
 
 
 @no_grad()
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
     """Normal with the given mean and standard deviation."""
-    return interim.normal(tensor, mean, std)
+    return tensor.normal_(mean, std, generator=generator)
 
 
 @no_grad()
@@ -78,17 +77,17 @@ def trunc_normal_(
 
 @no_grad()
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    return interim.filled(tensor, val)
+    return tensor.fill_(val)
 
 
 @no_grad()
 def ones_(tensor: Tensor) -> Tensor:
-    return interim.filled(tensor, 1)
+    return tensor.fill_(1)
 
 
 @no_grad()
 def zeros_(tensor: Tensor) -> Tensor:
-    return interim.filled(tensor, 0)
+    return tensor.zero_()
 
 
 @no_grad()

@@ -18,10 +18,9 @@ from tinygrad_lite.arrays import Array, namespace_of
 from tinygrad_lite.arrays.blocked import elementwise
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.activation import relu
-from tinygrad_lite.ops.arithmetic import mul
 from tinygrad_lite.ops.elementary import sigmoid, tanh
+from tinygrad_lite.ops.joining import cat, chunk
 from tinygrad_lite.ops.products import linear
-from tinygrad_lite.ops.shape import cat, chunk
 
 __all__: list[str] = []
 
@@ -59,7 +58,7 @@ def _of_inputs(x: Array, weight: Array, bias: Array | None, gates: int) -> Array
 def _gradients(needs: Any, d: Array, x: Array, before: Array, weight: Array) -> tuple[Any, ...]:
     """From the gradient `d` of the gates, (gates, N, H), those of x, w_ih, w_hh and the biases."""
     xp = namespace_of(d)
-    gates, n, hidden = d.shape
+    gates, _, hidden = d.shape
     flat = d.transpose(0, 2, 1)
     return (
         sum(d[k] @ w for k, w in enumerate(weight.reshape(gates, hidden, -1))) if needs[0] else None,

@@ -15,6 +15,7 @@ from tinygrad_lite.nn.modules import (
     normalization,
     padding,
     pooling,
+    rnn,
     sparse,
     upsampling,
 )
@@ -32,12 +33,13 @@ from tinygrad_lite.nn.modules.module import *
 from tinygrad_lite.nn.modules.normalization import *
 from tinygrad_lite.nn.modules.padding import *
 from tinygrad_lite.nn.modules.pooling import *
+from tinygrad_lite.nn.modules.rnn import *
 from tinygrad_lite.nn.modules.sparse import *
 from tinygrad_lite.nn.modules.upsampling import *
 
 FAMILIES = (
     activation, batchnorm, container, conv, distance, dropout, flatten, fold, linear, loss, module, normalization,
-    padding, pooling, sparse, upsampling,
+    padding, pooling, rnn, sparse, upsampling,
 )  # fmt: skip
 
 __all__ = [name for family in FAMILIES for name in family.__all__]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_lite.nn import functional as F
-from tinygrad_lite.nn.interim import full
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.modules.settings import Configured
 from tinygrad_lite.nn.parameter import Parameter
+from tinygrad_lite.ops.creation import full
 from tinygrad_lite.tensor import Tensor
 
 __all__ = [
@@ -143,7 +143,7 @@ class PReLU(Module):
         super().__init__()
         self.num_parameters = num_parameters
         self.init = init
-        self.weight = Parameter(full((num_parameters,), init, device=device, dtype=dtype or float))
+        self.weight = Parameter(full((num_parameters,), float(init), device=device, dtype=dtype))
 
     def reset_parameters(self) -> None:
         self.weight.data.fill_(self.init)

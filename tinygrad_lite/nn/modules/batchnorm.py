@@ -8,9 +8,9 @@ import numpy as np
 
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn import init
-from tinygrad_lite.nn.interim import empty, full
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.parameter import Parameter
+from tinygrad_lite.ops.creation import empty, zeros
 from tinygrad_lite.tensor import Tensor
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"]
@@ -48,7 +48,7 @@ class _NormBase(Module):
         self.register_parameter("bias", Parameter(vector()) if affine and bias else None)
         self.register_buffer("running_mean", vector() if track_running_stats else None)
         self.register_buffer("running_var", vector() if track_running_stats else None)
-        counter = full((), 0, device=device, dtype=np.int64) if track_running_stats else None
+        counter = zeros((), device=device, dtype=np.int64) if track_running_stats else None
         self.register_buffer("num_batches_tracked", counter)
         self.reset_parameters()
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn import init
-from tinygrad_lite.nn.interim import empty
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.parameter import Parameter
+from tinygrad_lite.ops.creation import empty
 from tinygrad_lite.tensor import Tensor
 
 __all__ = ["Bilinear", "Identity", "Linear"]

@@ -18,7 +18,7 @@ from tinygrad_lite.ops.joining import cat, stack
 from tinygrad_lite.ops.recurrent import _gru, _lstm, _rnn
 from tinygrad_lite.tensor import Tensor
 
-__all__ = ["GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNBase", "RNNCell", "RNNCellBase"]
+__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "RNNCellBase"]
 
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 
@@ -150,7 +150,7 @@ class RNNBase(Module):
         name = self._get_name()
         if input.ndim != rank or input.shape[-1] != self.input_size:
             raise RuntimeError(f"{name}: expected input features {self.input_size} (the last dim), got {tuple(input.shape)}")
-        dtype = getattr(self, "weight_ih_l0").dtype  # noqa: B009: the attribute is set by name
+        dtype = self.weight_ih_l0.dtype
         if input.dtype != dtype:
             raise ValueError(f"{name}: the input's dtype {input.dtype} does not match the weights', {dtype}")
 
@@ -163,7 +163,8 @@ class RNNBase(Module):
         if self.mode != "LSTM":
             hx = (hx,)
         if not isinstance(hx, (tuple, list)) or len(hx) != len(shapes) or not all(isinstance(h, Tensor) for h in hx):
-            raise TypeError(f"{self._get_name()}: expected {'a tuple (h_0, c_0)' if self.mode == 'LSTM' else 'a Tensor'} for hx")
+            expected = "a tuple (h_0, c_0)" if self.mode == "LSTM" else "a Tensor"
+            raise TypeError(f"{self._get_name()}: expected {expected} for hx")
         states = []
         for name, state, shape in zip("hc", hx, shapes):
             expected = shape if rank == 3 else (shape[0], shape[2])
@@ -192,10 +193,10 @@ class RNNBase(Module):
         return tuple(states) if self.mode == "LSTM" else states[0]
 
     def extra_repr(self) -> str:
-        optional = [
-            ("proj_size", 0), ("num_layers", 1), ("bias", True), ("batch_first", False), ("dropout", 0), ("bidirectional", False)
-        ]  # fmt: skip
-        notes = [f"{name}={getattr(self, name)}" for name, default in optional if getattr(self, name) != default]
+        defaults = {
+            "proj_size": 0, "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0, "bidirectional": False,
+        }  # fmt: skip
+        notes = [f"{name}={getattr(self, name)}" for name, default in defaults.items() if getattr(self, name) != default]
         return ", ".join([f"{self.input_size}, {self.hidden_size}", *notes])
 
 
@@ -222,11 +223,11 @@ class RNN(RNNBase):
     ):
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"RNN: unknown nonlinearity {nonlinearity!r}, select from 'tanh' or 'relu'")
-        self.__dict__["nonlinearity"] = nonlinearity
         mode = f"RNN_{nonlinearity.upper()}"
         super().__init__(
             mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype
         )
+        self.nonlinearity = nonlinearity
 
 
 class LSTM(RNNBase):
