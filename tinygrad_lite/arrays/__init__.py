@@ -1,6 +1,6 @@
 """The only code that tells NumPy from CuPy."""
 
-from tinygrad_lite.arrays.blocked import BLOCK, by_blocks, elementwise
+from tinygrad_lite.arrays.blocked import BLOCK, by_blocks, elementwise, mapped
 from tinygrad_lite.arrays.devices import (
     Array,
     Device,
@@ -66,6 +66,7 @@ __all__ = [
     "is_array",
     "is_floating",
     "keep_freed_memory",
+    "mapped",
     "namespace_for",
     "namespace_of",
     "on_device",

@@ -47,3 +47,10 @@ def elementwise(kernel: Callable[..., Any], *arrays: Array) -> None:
             by_blocks(kernel, *flat)
             return
     kernel(*arrays)
+
+
+def mapped(kernel: Callable[[Array, Array], Any], x: Array) -> Array:
+    """A new array like `x` into which `kernel(x, out)` has written, element by element."""
+    out = np.empty_like(x)
+    elementwise(kernel, x, out)
+    return out

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays.blocked import elementwise
+from tinygrad_lite.arrays.blocked import mapped
 from tinygrad_lite.arrays.devices import Array, namespace_of
 
 # atanh(erf(x)) / x as a polynomial in x**2, fitted to 1e-7 in its effect on erf(x) over |x| < 4;
@@ -33,9 +33,7 @@ def erf_of(x: Array) -> Array:
         return special("erf", x)
     if x.dtype != np.float32 or x.size < 256:
         return _one_by_one(math.erf, x)
-    out = np.empty_like(x)
-    elementwise(_erf, x, out)
-    return out
+    return mapped(_erf, x)
 
 
 def _erf(x: Array, out: Array) -> None:

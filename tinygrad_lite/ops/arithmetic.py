@@ -21,6 +21,7 @@ from tinygrad_lite.arrays import (
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.comparison import where
+from tinygrad_lite.ops.creation import zeros_like
 from tinygrad_lite.ops.elementary import log
 from tinygrad_lite.ops.shape import to_dtype
 
@@ -136,8 +137,8 @@ def _divisible(name: str, x: Any, y: Any) -> tuple[Any, Any]:
     return x, y
 
 
-_div_rounded.vjp(x=lambda g: g * 0,
-                 y=lambda g: g * 0)
+_div_rounded.vjp(x=lambda g: zeros_like(g),
+                 y=lambda g: zeros_like(g))
 
 
 @operation
@@ -239,7 +240,7 @@ def pow(x, y):
 
 def _pow_x(g: Any, x: Any, y: Any) -> Any:
     if isinstance(y, (int, float)):
-        return g * (2 * x) if y == 2 else g * (y * pow(x, y - 1)) if y else g * 0
+        return g * (2 * x) if y == 2 else g * (y * pow(x, y - 1)) if y else zeros_like(g)
     return where(y == 0, 0.0, g * (y * pow(x, y - 1)))
 
 

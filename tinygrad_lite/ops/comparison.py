@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_lite.arrays import is_array, namespace_of, only_numbers, only_tensors, promote, promote_tensors, promoted, select
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.indexing import nonzero
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -167,14 +168,9 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     tensor([0., 2.])
     """
     if input is None and other is None:
-        return _places(condition)
+        return nonzero(condition, as_tuple=True)
     if condition.dtype.kind != "b":
         if condition.dtype != "uint8":
             raise TypeError(f"where: expected a bool tensor as the condition, got {condition.dtype}")
         condition = condition != 0
     return _where(condition, input, other)
-
-
-@primitive
-def _places(condition):
-    return tuple(condition.nonzero())

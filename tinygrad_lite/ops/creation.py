@@ -211,7 +211,7 @@ def eye(
 
 def _like(name: str, make: str, x: Any, rest: tuple[Any, ...], dtype: Any, device: Any, requires_grad: bool) -> Any:
     array = x.array if isinstance(x, Traced) else x
-    if not is_array(array):
+    if not is_array(array) and not isinstance(array, np.generic):  # NumPy makes scalars of 0-d results
         raise TypeError(f"{name}: expected a Tensor, got {type(x).__name__}")
     device = device_of(array) if device is None else device
     with on_device(device):

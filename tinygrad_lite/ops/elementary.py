@@ -9,10 +9,14 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tinygrad_lite.arrays import (
+    BLOCK,
     as_float,
     erf_of,
     erfc_of,
+    mapped,
     namespace_of,
     only_floats,
     only_tensors,
@@ -40,10 +44,13 @@ IN_PLACE = [name for name in __all__ if name not in ("logaddexp", "logaddexp2")]
 def _function(name: str, text: str, rule: Callable[..., Any], of: str | None = None) -> Any:
     """The primitive of a function of one variable that NumPy and CuPy have (under the name `of`)."""
     of = of or name
+    of_numpy = getattr(np, of)
 
     def forward(x):
         x = as_float(x)
-        return getattr(namespace_of(x), of)(x)
+        if type(x) is not np.ndarray:
+            return getattr(namespace_of(x), of)(x)
+        return of_numpy(x) if x.size < 4 * BLOCK else mapped(of_numpy, x)  # in threads
 
     forward.__name__ = forward.__qualname__ = name
     forward.__doc__ = text
@@ -87,9 +94,18 @@ def sigmoid(x):
     tensor([0.0000, 0.5000, 1.0000])
     """
     x = as_float(x)
+    if type(x) is np.ndarray and x.size > BLOCK:
+        return mapped(_sigmoid, x)
     t = namespace_of(x).exp(-x)
     t += 1
     return 1 / t
+
+
+def _sigmoid(x: Any, out: Any) -> None:
+    np.negative(x, out)
+    np.exp(out, out)
+    out += 1
+    np.reciprocal(out, out)
 
 
 sigmoid.vjp(x=lambda g, out: g * (1 - out) * out)

@@ -162,7 +162,7 @@ def _keep_what_is_saved(node: Any, array: Any, start: int) -> None:
     stack, memory, kept = [node], owner_of(array), {}
 
     def safe(value: Any) -> Any:
-        if type(value) is tuple:
+        if type(value) in (tuple, list):
             return tuple(map(safe, value))
         if not is_array(value) or owner_of(value) is not memory:
             return value

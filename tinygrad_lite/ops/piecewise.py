@@ -18,6 +18,7 @@ from tinygrad_lite.arrays import (
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.comparison import where
+from tinygrad_lite.ops.creation import zeros_like
 from tinygrad_lite.ops.shape import clone
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def sign(x):
     return namespace_of(x).subtract(x > 0, x < 0, dtype=np.int8).astype(x.dtype)
 
 
-sign.vjp(x=lambda g: g * 0)
+sign.vjp(x=lambda g: zeros_like(g))
 
 absolute, sgn = abs, sign
 
@@ -64,7 +65,7 @@ def copysign(x, y):
 
 
 copysign.vjp(x=lambda g, x, out: g * (sign(x) * sign(out)),
-             y=lambda g: g * 0)
+             y=lambda g: zeros_like(g))
 
 
 @primitive
@@ -76,7 +77,7 @@ def nextafter(x, y):
 
 
 nextafter.vjp(x=lambda g, x, y: where(x == y, 0.0, g),
-              y=lambda g: g * 0)
+              y=lambda g: zeros_like(g))
 
 
 # -- steps, whose derivative is zero --------------------------------------------------------------
@@ -90,7 +91,7 @@ def _step(name: str, text: str) -> Any:
     forward.__name__ = forward.__qualname__ = name
     forward.__doc__ = text
     function = primitive(forward)
-    function.vjp(x=lambda g: g * 0)
+    function.vjp(x=lambda g: zeros_like(g))
     return function
 
 
@@ -111,7 +112,7 @@ def _round(x, decimals):
     return namespace_of(x).round(x, decimals)
 
 
-_round.vjp(x=lambda g: g * 0)
+_round.vjp(x=lambda g: zeros_like(g))
 
 
 @operation
