@@ -1,6 +1,7 @@
 """The only code that tells NumPy from CuPy."""
 
 from tinygrad_lite.arrays.blocked import BLOCK, by_blocks, elementwise, mapped
+from tinygrad_lite.arrays.choice import choose
 from tinygrad_lite.arrays.devices import (
     Array,
     Device,
@@ -35,7 +36,6 @@ from tinygrad_lite.arrays.memory import address_range, keep_freed_memory, owner_
 from tinygrad_lite.arrays.order import accumulate, order
 from tinygrad_lite.arrays.products import column_sums, product, rows
 from tinygrad_lite.arrays.scatter import flat_places, scatter_add
-from tinygrad_lite.arrays.select import select
 from tinygrad_lite.arrays.special import erf_of, erfc_of, special
 from tinygrad_lite.arrays.sums import add_up
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads, set_num_threads
@@ -51,6 +51,7 @@ __all__ = [
     "as_dtype",
     "as_float",
     "by_blocks",
+    "choose",
     "column_sums",
     "common_dtype",
     "cupy_or_explain",
@@ -83,7 +84,6 @@ __all__ = [
     "promoted_floats",
     "rows",
     "scatter_add",
-    "select",
     "set_default_dtype",
     "set_num_threads",
     "special",

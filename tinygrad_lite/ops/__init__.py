@@ -8,10 +8,12 @@ from tinygrad_lite.ops import (
     contraction,
     convolution,
     creation,
+    cross_entropy,
     cumulative,
     diagonals,
     differences,
     distance,
+    distances,
     elementary,
     folding,
     indexing,
@@ -19,6 +21,7 @@ from tinygrad_lite.ops import (
     joining,
     lengths,
     loss,
+    margins,
     matrix_functions,
     norms,
     padding,
@@ -46,10 +49,12 @@ from tinygrad_lite.ops.comparison import *
 from tinygrad_lite.ops.contraction import *
 from tinygrad_lite.ops.convolution import *
 from tinygrad_lite.ops.creation import *
+from tinygrad_lite.ops.cross_entropy import *
 from tinygrad_lite.ops.cumulative import *
 from tinygrad_lite.ops.diagonals import *
 from tinygrad_lite.ops.differences import *
 from tinygrad_lite.ops.distance import *
+from tinygrad_lite.ops.distances import *
 from tinygrad_lite.ops.elementary import *
 from tinygrad_lite.ops.folding import *
 from tinygrad_lite.ops.indexing import *
@@ -57,6 +62,7 @@ from tinygrad_lite.ops.inplace import *
 from tinygrad_lite.ops.joining import *
 from tinygrad_lite.ops.lengths import *
 from tinygrad_lite.ops.loss import *
+from tinygrad_lite.ops.margins import *
 from tinygrad_lite.ops.matrix_functions import *
 from tinygrad_lite.ops.norms import *
 from tinygrad_lite.ops.padding import *
@@ -85,10 +91,12 @@ FAMILIES = (
     contraction,
     convolution,
     creation,
+    cross_entropy,
     cumulative,
     diagonals,
     differences,
     distance,
+    distances,
     elementary,
     folding,
     indexing,
@@ -96,6 +104,7 @@ FAMILIES = (
     joining,
     lengths,
     loss,
+    margins,
     matrix_functions,
     norms,
     padding,

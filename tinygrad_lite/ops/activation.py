@@ -9,38 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import elementwise, namespace_of, select
+from tinygrad_lite.arrays import choose, device_of, elementwise, erf_of, namespace_of, only_floats, only_numbers
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.ops.calling import canonical_dim, operation
+from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.comparison import where
-from tinygrad_lite.ops.elementary import exp, sigmoid, tanh
+from tinygrad_lite.ops.elementary import erf, exp, sigmoid, tanh
 from tinygrad_lite.ops.inplace import in_place
 from tinygrad_lite.ops.piecewise import abs
+from tinygrad_lite.ops.random import source
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
 # torch.<name> exists for these; the others stand in nn.functional only.
 __all__ = [
-    "celu", "celu_", "hardshrink", "prelu", "relu", "relu_", "selu", "selu_", "threshold", "threshold_",
+    "celu", "celu_", "hardshrink", "prelu", "relu", "relu_", "rrelu", "rrelu_", "selu", "selu_", "threshold", "threshold_",
 ]  # fmt: skip
 
 METHODS = ["hardshrink", "prelu", "relu"]
 IN_PLACE = ["relu"]
-
-
-def floating(x: Any) -> Any:
-    """`x`, if it is a floating-point tensor: PyTorch takes no other here."""
-    if getattr(x, "dtype", np.dtype(bool)).kind not in "fc":
-        raise TypeError(f"expected a floating-point tensor, got {getattr(x, 'dtype', type(x).__name__)}")
-    return x
-
-
-def numeric(x: Any) -> Any:
-    """`x`, if it is a tensor of numbers, not of bools."""
-    if getattr(x, "dtype", np.dtype(bool)).kind == "b":
-        raise TypeError(f"expected a tensor of numbers, got {getattr(x, 'dtype', type(x).__name__)}")
-    return x
 
 
 def optional_inplace(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -73,7 +60,7 @@ def relu(x):
     >>> tg.relu(tg.tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
-    numeric(x)
+    only_numbers(x)
     xp = namespace_of(x)
     if x.size < 1024 or xp is not np:
         return xp.maximum(x, 0)
@@ -95,7 +82,8 @@ def _zeros(dtype: np.dtype) -> Any:
 
 @primitive
 def _leaky_relu(x, slope):
-    return select(floating(x) > 0, x, x * slope)
+    only_floats(x)
+    return choose(x > 0, x, x * slope)
 
 
 _leaky_relu.vjp(x=lambda g, x, slope: where(x > 0, g, g * slope))
@@ -103,7 +91,8 @@ _leaky_relu.vjp(x=lambda g, x, slope: where(x > 0, g, g * slope))
 
 @primitive
 def _hardtanh(x, low, high):
-    number = numeric(x).dtype.type
+    only_numbers(x)
+    number = x.dtype.type
     return namespace_of(x).clip(x, number(low), number(high))
 
 
@@ -137,20 +126,23 @@ def relu6(x: Tensor) -> Tensor:
 @operation
 def hardsigmoid(x: Tensor) -> Tensor:
     """`relu6(x + 3) / 6`"""
-    return _hardtanh(floating(x) + 3, 0, 6) / 6
+    only_floats(x)
+    return _hardtanh(x + 3, 0, 6) / 6
 
 
 @optional_inplace
 @operation
 def hardswish(x: Tensor) -> Tensor:
     """`x * relu6(x + 3) / 6`"""
-    return x * (_hardtanh(floating(x) + 3, 0, 6) / 6)
+    only_floats(x)
+    return x * (_hardtanh(x + 3, 0, 6) / 6)
 
 
 @operation
 def hardshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
     """`x` where it is outside of [-lambd, lambd], else 0."""
-    return where((floating(x) >= -lambd) & (x <= lambd), 0.0, x)
+    only_floats(x)
+    return where((x >= -lambd) & (x <= lambd), 0.0, x)
 
 
 @operation
@@ -158,25 +150,28 @@ def softshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
     """`x` moved towards 0 by `lambd`; 0 for what is nearer than that."""
     if lambd < 0:
         raise ValueError(f"softshrink: expected lambd of 0 or more, got {lambd}")
-    return where((floating(x) >= -lambd) & (x <= lambd), 0.0, where(x > 0, x - lambd, x + lambd))
+    only_floats(x)
+    return where((x >= -lambd) & (x <= lambd), 0.0, where(x > 0, x - lambd, x + lambd))
 
 
 @optional_inplace
 @operation
 def threshold(x: Tensor, threshold: float, value: float) -> Tensor:
     """`x` where it is above `threshold`, else `value`."""
-    return where(numeric(x) <= threshold, value, x)
+    only_numbers(x)
+    return where(x <= threshold, value, x)
 
 
 @operation
 def prelu(x: Tensor, weight: Tensor) -> Tensor:
     """`x` where it is positive, else `weight * x`; weight: one number, or one for each channel (dim 1)."""
+    only_floats(x)
     if weight.ndim > 1:
         raise ValueError(f"prelu: expected a weight of 0 or 1 dimensions, got shape {tuple(weight.shape)}")
     if math.prod(weight.shape) != 1:
         channels = x.shape[1] if x.ndim > 1 else 1
         if weight.shape[0] != channels:
-            raise ValueError(f"prelu: expected a weight of 1 or {channels} (the channels of {tuple(x.shape)}), got {weight.shape[0]}")
+            raise ValueError(f"prelu: expected 1 or {channels} weights for shape {tuple(x.shape)}, got {weight.shape[0]}")
         weight = weight.reshape((-1,) + (1,) * (x.ndim - 2))
     elif weight.ndim:
         weight = weight.reshape(())
@@ -188,7 +183,8 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
 @operation
 def softsign(x: Tensor) -> Tensor:
     """`x / (1 + |x|)`"""
-    return x / (1 + abs(numeric(x)))
+    only_numbers(x)
+    return x / (1 + abs(x))
 
 
 # -- exponentials -------------------------------------------------------------------------------
@@ -196,10 +192,10 @@ def softsign(x: Tensor) -> Tensor:
 
 @primitive
 def _elu(x, alpha, scale, rate):
-    xp = namespace_of(x)
-    out = xp.expm1(floating(x) * rate)
+    only_floats(x)
+    out = namespace_of(x).expm1(x * rate)
     out *= alpha * scale
-    return select(x > 0, x * scale if scale != 1 else x, out)
+    return choose(x > 0, x * scale if scale != 1 else x, out)
 
 
 # Where x is positive exp is kept finite: 0 * inf would be nan a derivative later.
@@ -238,11 +234,12 @@ SELU_SCALE = 1.0507009873554804934193349852946
 
 @primitive
 def _softplus(x, beta, threshold):
-    xp = namespace_of(floating(x))
+    only_floats(x)
+    xp = namespace_of(x)
     z = x * beta
     out = xp.abs(z)
     out = xp.log1p(xp.exp(-out)) + xp.maximum(z, 0)
-    return select(z > threshold, x, out / beta)
+    return choose(z > threshold, x, out / beta)
 
 
 _softplus.vjp(x=lambda g, x, beta, threshold: g * where(x * beta > threshold, 1.0, sigmoid(x * beta)))
@@ -262,7 +259,8 @@ def logsigmoid(x: Tensor) -> Tensor:
 
 @primitive(keeps=("share",))
 def _silu(x):
-    xp = namespace_of(floating(x))
+    only_floats(x)
+    xp = namespace_of(x)
     share, out = xp.empty_like(x), xp.empty_like(x)
 
     def kernel(x, share, out):
@@ -311,16 +309,14 @@ def mish(x: Tensor) -> Tensor:
 @operation
 def tanhshrink(x: Tensor) -> Tensor:
     """`x - tanh(x)`"""
-    return numeric(x) - tanh(x)
+    only_numbers(x)
+    return x - tanh(x)
 
 
 # -- Gaussian error linear unit -----------------------------------------------------------------
 
-# The normal distribution function is (1 + tanh(x p(x^2))) / 2 with this p, highest power first:
-# fitted for the least maximal error in gelu, 7e-8. Twelve steps and a tanh that NumPy vectorizes;
-# it has no erf.
-_NORMAL = (1.81392411e-09, -1.33783059e-07, 3.97406850e-06, -5.52733702e-05, -3.30267561e-05, 3.63341492e-02, 7.97884268e-01)
-_TANH = (0.044715 * math.sqrt(2 / math.pi), math.sqrt(2 / math.pi))
+# Of the tanh form, tanh(x (a + b x^2)).
+_A, _B = math.sqrt(2 / math.pi), 0.044715 * math.sqrt(2 / math.pi)
 
 
 @primitive(keeps=("share",))
@@ -331,24 +327,27 @@ def gelu(x, approximate="none"):
     """
     if approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: expected approximate 'none' or 'tanh', got {approximate!r}")
-    xp = namespace_of(floating(x))
+    only_floats(x)
+    xp = namespace_of(x)
     share, out = xp.empty_like(x), xp.empty_like(x)
-    first, *others = _NORMAL if approximate == "none" else _TANH
 
-    def kernel(x, share, out):
-        xp.multiply(x, x, out=out)
-        xp.multiply(out, first, out=share)
-        for coefficient in others[:-1]:
-            share += coefficient
-            share *= out
-        share += others[-1]
-        share *= x
-        xp.tanh(share, out=share)
+    def exact(x, share, out):
+        xp.multiply(x, math.sqrt(0.5), out=out)
+        xp.add(erf_of(out), 1, out=share)
         share *= 0.5
-        share += 0.5
         xp.multiply(x, share, out=out)
 
-    elementwise(kernel, x, share, out)
+    def with_tanh(x, share, out):
+        xp.multiply(x, x, out=share)
+        share *= _B
+        share += _A
+        share *= x
+        xp.tanh(share, out=share)
+        share += 1
+        share *= 0.5
+        xp.multiply(x, share, out=out)
+
+    elementwise(exact if approximate == "none" else with_tanh, x, share, out)
     return out, share
 
 
@@ -366,28 +365,24 @@ def _(needs, g, x, share, approximate):
         out += share
         out *= g
 
-    def approximated(g, x, share, out):  # share + x 2 share (1 - share) z'(x)
+    def with_tanh(g, x, share, out):  # share + x 2 share (1 - share) (a + 3 b x^2)
         xp.multiply(x, x, out=out)
-        out *= 6 * _TANH[0]
-        out += 2 * _TANH[1]
+        out *= 6 * _B
+        out += 2 * _A
         out *= x
         out *= share
         out *= 1 - share
         out += share
         out *= g
 
-    elementwise(exact if approximate == "none" else approximated, g, x, share, out)
+    elementwise(exact if approximate == "none" else with_tanh, g, x, share, out)
     return out, None
 
 
 @gelu.composed_of
 def _(x, approximate):
-    coefficients = _NORMAL if approximate == "none" else _TANH
-    square = x * x
-    p = coefficients[0]
-    for coefficient in coefficients[1:]:
-        p = p * square + coefficient
-    return x * (0.5 + 0.5 * tanh(x * p))
+    share = 1 + (erf(x * math.sqrt(0.5)) if approximate == "none" else tanh(x * (_A + _B * (x * x))))
+    return 0.5 * x * share
 
 
 # -- gates, random slopes -----------------------------------------------------------------------
@@ -403,7 +398,23 @@ def glu(x: Tensor, dim: int = -1) -> Tensor:
         raise ValueError(f"glu: expected an even size along dim {dim}, got shape {tuple(x.shape)}")
     half = x.shape[dim] // 2
     index = (slice(None),) * dim
-    return floating(x)[(*index, slice(half))] * sigmoid(x[(*index, slice(half, None))])
+    only_floats(x)
+    return x[(*index, slice(half))] * sigmoid(x[(*index, slice(half, None))])
+
+
+@optional_inplace
+@operation
+def rrelu(x: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Tensor:
+    """`x` where it is positive, else `a * x`, with `a` drawn between `lower` and `upper` for each
+    element in training, and their mean otherwise."""
+    if not lower <= upper:
+        raise ValueError(f"rrelu: lower {lower} is larger than upper {upper}")
+    if not training:
+        return _leaky_relu(x, (lower + upper) / 2)
+    only_floats(x)
+    array = raw(x)
+    slopes = source(device=device_of(array)).uniform(array.shape, array.dtype) * (upper - lower) + lower
+    return where(x > 0, x, x * slopes)
 
 
 relu_ = in_place(relu)
@@ -413,3 +424,4 @@ threshold_ = in_place(threshold)
 elu_ = in_place(elu)
 celu_ = in_place(celu)
 selu_ = in_place(selu)
+rrelu_ = in_place(rrelu)

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
+from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.autograd.primitive import ALIASES
 
 P = ParamSpec("P")
@@ -29,6 +30,11 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
         return function(*args, **kwargs)
 
     return call
+
+
+def raw(x: Any) -> Any:
+    """The array of a tensor: its values, off the tape. An array (or number) is its own."""
+    return x.array if isinstance(x, Traced) else x
 
 
 def canonical_dim(name: str, dim: int, ndim: int) -> int:

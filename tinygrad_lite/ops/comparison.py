@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import is_array, namespace_of, only_numbers, only_tensors, promote, promote_tensors, promoted, select
+from tinygrad_lite.arrays import choose, is_array, namespace_of, only_numbers, only_tensors, promote, promote_tensors, promoted
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.indexing import nonzero
@@ -151,7 +151,7 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
 
 @primitive
 def _where(condition, x, y):
-    return select(condition, *promote(x, y))
+    return choose(condition, *promote(x, y))
 
 
 _where.vjp(x=lambda g, condition: _where(condition, g, 0.0),

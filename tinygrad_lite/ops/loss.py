@@ -1,30 +1,45 @@
-"""Losses: a prediction against a target."""
+"""Losses that compare a prediction with its target element by element."""
 
 from __future__ import annotations
 
 import math
+import warnings
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import namespace_of, promote
+import numpy as np
+
+from tinygrad_lite.arrays import as_array, elementwise, is_array, namespace_of, only_floats, promote
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.activation import _softplus
+from tinygrad_lite.ops.arithmetic import square
+from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.comparison import where
+from tinygrad_lite.ops.elementary import exp, log, sigmoid, xlogy
+from tinygrad_lite.ops.piecewise import abs, clamp_min
 from tinygrad_lite.ops.reduction import mean, sum
-from tinygrad_lite.ops.softmaxes import log_softmax
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
-__all__: list[str] = []
+__all__ = ["binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss"]
 
 METHODS: list[str] = []
 IN_PLACE: list[str] = []
 
 
-def reduction_of(name: str, reduction: str, size_average: bool | None, reduce: bool | None) -> str:
-    """The reduction asked for; `size_average` and `reduce` are PyTorch's old way to say it."""
+# -- what all losses share ----------------------------------------------------------------------
+
+
+def reduction_of(
+    name: str, reduction: str, size_average: bool | None = None, reduce: bool | None = None, more: tuple[str, ...] = ()
+) -> str:
+    """The reduction asked for. `size_average` and `reduce` are an older way to say it; a number is
+    what PyTorch's own functions use inside."""
     if size_average is not None or reduce is not None:
-        reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
-    if reduction not in ("none", "mean", "sum"):
+        return "none" if reduce is False else "sum" if size_average is False else "mean"
+    if isinstance(reduction, int) and reduction in (0, 1, 2):
+        return ("none", "mean", "sum")[reduction]
+    if reduction not in ("none", "mean", "sum", *more):
         raise ValueError(f"{name}: expected reduction 'none', 'mean' or 'sum', got {reduction!r}")
     return reduction
 
@@ -33,21 +48,48 @@ def reduced(loss: Any, reduction: str) -> Any:
     return mean(loss) if reduction == "mean" else sum(loss) if reduction == "sum" else loss
 
 
+def at_least(x: Any, low: float) -> Any:
+    """`x`, raised to `low` where it is smaller, with the gradient of `x` all the same."""
+    values = raw(x)
+    short = as_array(namespace_of(values).maximum(low - values, 0))
+    return x + short
+
+
+def _pair(name: str, x: Any, target: Any) -> None:
+    if not is_array(raw(x)) or not is_array(raw(target)):
+        raise TypeError(f"{name}: expected Tensors, got {type(x).__name__} and {type(target).__name__}")
+    if x.shape != target.shape:
+        warnings.warn(
+            f"{name}: the target's shape {tuple(target.shape)} is not the input's, {tuple(x.shape)}; they are broadcast, "
+            "which is hardly ever what was meant",
+            stacklevel=4,
+        )
+
+
+def _same_size(name: str, x: Any, target: Any) -> None:
+    if x.shape != target.shape:
+        raise ValueError(f"{name}: expected a target of the input's shape {tuple(x.shape)}, got {tuple(target.shape)}")
+
+
+# -- distances ----------------------------------------------------------------------------------
+
+
 @primitive
 def _mse(x, y):
-    # One entry instead of three (sub, square, mean), and no array is written but the difference.
+    # One entry where sub, square and mean would make three, and one new array where they make two.
+    only_floats(x)
     x, y = promote(x, y)
     d = (x - y).reshape(-1)
-    return d @ d / d.size if d.size else d.sum() / 0
+    return d.dot(d) / d.dtype.type(d.size)
 
 
-_mse.vjp(x=lambda g, x, y: g * _mse_slope(x, y),
-         y=lambda g, x, y: g * _mse_slope(y, x))
+_mse.vjp(x=lambda g, x, y: _mse_slope(g, x, y),
+         y=lambda g, x, y: _mse_slope(g, y, x))  # fmt: skip
 
 
-def _mse_slope(x: Any, y: Any) -> Any:
+def _mse_slope(g: Any, x: Any, y: Any) -> Any:
     d = x - y
-    return d * (2 / max(math.prod(d.shape), 1))
+    return d * (g * (2 / max(math.prod(d.shape), 1)))
 
 
 @operation
@@ -59,74 +101,242 @@ def mse_loss(
     reduction: str = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
-    """The mean of `(x - target)^2`."""
+    """`(x - target)^2`, with `weight` a factor for each element.
+
+    >>> import tinygrad_lite as tg
+    >>> mse_loss(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0]))
+    tensor(2.)
+    """
     reduction = reduction_of("mse_loss", reduction, size_average, reduce)
+    _pair("mse_loss", x, target)
     if weight is None and reduction == "mean":
         return _mse(x, target)
-    d = x - target
-    loss = d * d if weight is None else weight * d * d
-    return reduced(loss, reduction)
+    return _weighted("mse_loss", square(x - target), x, weight, reduction)
 
 
-@primitive(keeps=("probabilities", "scale", "classes"))
-def _cross_entropy(x, target, weight, ignore_index, reduction, label_smoothing):
-    # x (N, C), target (N,). The softmax is kept, so that the gradient takes no exponentials.
-    xp = namespace_of(x)
-    n, c = x.shape
-    kept = target != ignore_index
-    classes = xp.where(kept, target, 0)
-    if bool(((classes < 0) | (classes >= c)).any()):
-        raise IndexError(f"cross_entropy: a target is out of range; with {c} classes they go from 0 to {c - 1}")
-    rows = xp.arange(n)
-    top = x.max(axis=1, keepdims=True) if x.size else x
-    p = x - top
-    own = p[rows, classes]
-    xp.exp(p, out=p)
-    total = p.sum(axis=1, keepdims=True)
-    loss = xp.log(total[:, 0]) - own
-    scale = kept.astype(x.dtype)
-    if weight is not None:
-        scale *= weight[classes]
-    loss *= scale
-    p /= total
-    if reduction == "mean":
-        count = scale.sum()
-        return loss.sum() / count, p, scale / count, classes
-    return (loss.sum() if reduction == "sum" else loss), p, scale, classes
-
-
-@_cross_entropy.fused_vjp("x")
-def _(needs, g, probabilities, scale, classes):
-    scale = scale * g
-    out = probabilities * scale[:, None]
-    out[namespace_of(out).arange(len(out)), classes] -= scale
-    return out, None, None, None, None, None
-
-
-@_cross_entropy.composed_of
-def _(x, target, weight, ignore_index, reduction, label_smoothing):
-    array = target.array
-    xp = namespace_of(array)
-    kept = array != ignore_index
-    picked = (xp.where(kept, array, 0)[:, None] == xp.arange(x.shape[1])).astype(x.dtype)
-    scale = kept.astype(x.dtype)
-    if weight is not None:
-        scale = scale * (picked * weight.array).sum(axis=1)
-    loss = -(log_softmax(x, 1) * picked).sum(dim=1) * scale
-    return loss.sum() / scale.sum() if reduction == "mean" else reduced(loss, reduction)
+def _weighted(name: str, loss: Any, x: Any, weight: Any, reduction: str) -> Any:
+    """The reduction of `loss * weight`; the mean is over weights (in huber_loss, as in PyTorch, over elements)."""
+    if weight is None:
+        return reduced(loss, reduction)
+    if weight.shape != x.shape:
+        raise ValueError(f"{name}: expected a weight of the input's shape {tuple(x.shape)}, got {tuple(weight.shape)}")
+    loss = loss * weight
+    return sum(loss) / sum(weight) if reduction == "mean" and name != "huber_loss" else reduced(loss, reduction)
 
 
 @operation
-def cross_entropy(
+def l1_loss(
+    x: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
+    """`|x - target|`, with `weight` a factor for each element."""
+    reduction = reduction_of("l1_loss", reduction, size_average, reduce)
+    _pair("l1_loss", x, target)
+    return _weighted("l1_loss", abs(x - target), x, weight, reduction)
+
+
+@operation
+def smooth_l1_loss(
+    x: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
+) -> Tensor:
+    """`d^2 / (2 beta)` where `d = |x - target|` is less than `beta`, else `d - beta / 2`."""
+    reduction = reduction_of("smooth_l1_loss", reduction, size_average, reduce)
+    _pair("smooth_l1_loss", x, target)
+    if beta < 0:
+        raise ValueError(f"smooth_l1_loss: expected beta of 0 or more, got {beta}")
+    only_floats(x)
+    d = abs(x - target)
+    return reduced(where(d < beta, square(d) * (0.5 / beta), d - 0.5 * beta) if beta else d, reduction)
+
+
+@operation
+def huber_loss(
+    x: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
+) -> Tensor:
+    """`d^2 / 2` where `d = |x - target|` is less than `delta`, else `delta (d - delta / 2)`."""
+    reduction = reduction_of("huber_loss", reduction)
+    _pair("huber_loss", x, target)
+    if delta <= 0:
+        raise ValueError(f"huber_loss: expected a positive delta, got {delta}")
+    only_floats(x)
+    d = abs(x - target)
+    return _weighted("huber_loss", where(d <= delta, square(d) * 0.5, delta * (d - 0.5 * delta)), x, weight, reduction)
+
+
+# -- probabilities ------------------------------------------------------------------------------
+
+
+@primitive
+def _bce(x, target):
+    only_floats(x, target)
+    xp = namespace_of(x)
+    if target.dtype != x.dtype:
+        raise TypeError(f"expected a target of {x.dtype}, as the input, got {target.dtype}")
+    if not bool(((x >= 0) & (x <= 1)).all()):
+        raise ValueError("expected every element of the input between 0 and 1")
+    return -(target * xp.maximum(xp.log(x), -100) + (1 - target) * xp.maximum(xp.log1p(-x), -100))
+
+
+_bce.vjp(x=lambda g, x, target: g * (x - target) / clamp_min((1 - x) * x, 1e-12),
+         target=lambda g, x: g * (log(1 - x) - log(x)))  # fmt: skip
+
+
+@operation
+def binary_cross_entropy(
     x: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    size_average: Any = None,
-    ignore_index: int = -100,
-    reduce: Any = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
-    label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Minus the log-probability of the target class under `softmax(x)`: x (N, C), target (N,) of classes."""
-    reduction = reduction_of("cross_entropy", reduction, size_average, reduce)
-    return _cross_entropy(x, target, weight, ignore_index, reduction, label_smoothing)
+    """`-(target log(x) + (1 - target) log(1 - x))` of probabilities x; no logarithm is below -100."""
+    reduction = reduction_of("binary_cross_entropy", reduction, size_average, reduce)
+    _same_size("binary_cross_entropy", x, target)
+    return reduced(_times("binary_cross_entropy", _bce(x, target), weight), reduction)
+
+
+def _times(name: str, loss: Any, weight: Any) -> Any:
+    """`loss * weight`, where `weight` must broadcast to the loss's shape."""
+    if weight is None:
+        return loss
+    loss_shape = tuple(loss.shape)
+    if np.broadcast_shapes(loss_shape, tuple(weight.shape)) != loss_shape:
+        raise ValueError(f"{name}: a weight of shape {tuple(weight.shape)} does not broadcast to {loss_shape}")
+    return loss * weight
+
+
+@primitive
+def _bce_with_logits(x, target):
+    only_floats(x, target)
+    x, target = promote(x, target)
+    xp = namespace_of(x)
+    out, size = xp.empty_like(x), xp.empty_like(x)
+
+    def kernel(x, target, out, size):  # max(x, 0) - target x + log(1 + exp(-|x|))
+        xp.abs(x, out=size)
+        xp.add(size, x, out=out)
+        out *= 0.5
+        out -= target * x
+        xp.negative(size, out=size)
+        xp.exp(size, out=size)
+        xp.log1p(size, out=size)
+        out += size
+
+    elementwise(kernel, x, target, out, size)
+    return out
+
+
+_bce_with_logits.vjp(x=lambda g, x, target: g * (sigmoid(x) - target),
+                     target=lambda g, x: -g * x)  # fmt: skip
+
+
+@operation
+def binary_cross_entropy_with_logits(
+    x: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """`binary_cross_entropy(sigmoid(x), target)`, exact for any x; `pos_weight` is a factor for the
+    term of targets 1.
+
+    >>> import tinygrad_lite as tg
+    >>> binary_cross_entropy_with_logits(tg.tensor([0.0, 100.0]), tg.tensor([1.0, 0.0]), reduction="none")
+    tensor([  0.6931, 100.0000])
+    """
+    name = "binary_cross_entropy_with_logits"
+    reduction = reduction_of(name, reduction, size_average, reduce)
+    _same_size(name, x, target)
+    if pos_weight is None:
+        loss = _bce_with_logits(x, target)
+    else:
+        loss = (1 - target) * x + (1 + (pos_weight - 1) * target) * _softplus(-x, 1.0, math.inf)
+    return reduced(_times(name, loss, weight), reduction)
+
+
+@operation
+def kl_div(
+    x: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Tensor:
+    """`target (log(target) - x)` of log-probabilities x and probabilities (or, with `log_target`, their
+    logarithms). `reduction="batchmean"` divides the sum by the first size: the divergence per sample."""
+    reduction = reduction_of("kl_div", reduction, size_average, reduce, ("batchmean",))
+    only_floats(x, target)
+    loss = exp(target) * (target - x) if log_target else xlogy(target, target) - target * x
+    if reduction == "batchmean":
+        return sum(loss) / x.shape[0] if x.ndim else sum(loss)
+    return reduced(loss, reduction)
+
+
+@operation
+def poisson_nll_loss(
+    x: Tensor,
+    target: Tensor,
+    log_input: bool = True,
+    full: bool = False,
+    size_average: bool | None = None,
+    eps: float = 1e-8,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Minus the log-likelihood of counts `target` at rate `exp(x)` (or `x`, where `log_input` is False).
+
+    `full` adds Stirling's approximation of `log(target!)` for targets above 1.
+    """
+    reduction = reduction_of("poisson_nll_loss", reduction, size_average, reduce)
+    loss = exp(x) - target * x if log_input else x - target * log(x + eps)
+    if full:
+        many = where(target > 1, target, 1.0)
+        stirling = many * log(many) - many + 0.5 * log(2 * math.pi * many)
+        loss = loss + where(target > 1, stirling, 0.0)
+    return reduced(loss, reduction)
+
+
+@operation
+def gaussian_nll_loss(
+    x: Tensor, target: Tensor, var: Tensor | float, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
+) -> Tensor:
+    """`(log(var) + (x - target)^2 / var) / 2`, minus the log-likelihood of a normal distribution of
+    mean `x`. `var`: of x's shape, or without its last dim, or with one dim of size 1; it counts as
+    `eps` where it is smaller. `full` adds `log(2 pi) / 2`."""
+    reduction = reduction_of("gaussian_nll_loss", reduction)
+    if isinstance(var, (int, float)):
+        var = x.dtype.type(var) + raw(x) * 0
+    shape, given = tuple(x.shape), tuple(var.shape)
+    if given != shape:
+        if shape[:-1] == given:
+            var = var.reshape((*given, 1))
+        elif len(shape) != len(given) or [v for n, v in zip(shape, given) if n != v] != [1]:
+            raise ValueError(f"gaussian_nll_loss: a var of shape {given} does not fit an input of {shape}")
+    if bool((raw(var) < 0).any()):
+        raise ValueError("gaussian_nll_loss: var has negative elements")
+    var = at_least(var, eps)
+    loss = 0.5 * (log(var) + square(x - target) / var)
+    return reduced(loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction)
+
+
+@operation
+def soft_margin_loss(
+    x: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
+) -> Tensor:
+    """`log(1 + exp(-target x))` of targets 1 and -1."""
+    reduction = reduction_of("soft_margin_loss", reduction, size_average, reduce)
+    return reduced(_softplus(-target * x, 1.0, math.inf), reduction)

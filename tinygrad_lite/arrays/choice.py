@@ -11,7 +11,7 @@ from tinygrad_lite.arrays.devices import Array, is_array, namespace_of
 _BITS = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
 
 
-def select(condition: Array, x: Any, y: Any) -> Array:
+def choose(condition: Array, x: Any, y: Any) -> Array:
     """`where(condition, x, y)`: `x` and `y` are arrays of one dtype, or one of them is a number.
 
     On a condition that goes to and fro NumPy's `where` mispredicts a branch for every other element:

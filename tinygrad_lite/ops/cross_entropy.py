@@ -1,0 +1,225 @@
+"""The loss of classification: minus the log-probability of the right class."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_lite.arrays import namespace_of, only_floats
+from tinygrad_lite.autograd import primitive
+from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.comparison import where
+from tinygrad_lite.ops.indexing import gather
+from tinygrad_lite.ops.loss import reduced, reduction_of
+from tinygrad_lite.ops.reduction import sum
+from tinygrad_lite.ops.shape import movedim
+from tinygrad_lite.ops.softmaxes import _log_softmax
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__: list[str] = []
+
+METHODS: list[str] = []
+IN_PLACE: list[str] = []
+
+
+# -- classes given by number --------------------------------------------------------------------
+
+
+def _checked(name: str, x: Any, target: Any, weight: Any) -> tuple[Any, Any]:
+    """The arrays of `target` and `weight`, if they fit an `x` of shape (N, C, ...)."""
+    target, weight = raw(target), raw(weight)
+    only_floats(x)
+    if getattr(target, "dtype", None) is None or target.dtype.name not in ("int64", "uint8"):
+        got = getattr(target, "dtype", type(target).__name__)
+        raise TypeError(f"{name}: expected a target of int64, the classes' numbers, got {got}")
+    if tuple(target.shape) != (x.shape[0], *x.shape[2:]):
+        raise ValueError(
+            f"{name}: expected a target of shape {(x.shape[0], *x.shape[2:])} for an input of shape {tuple(x.shape)}, "
+            f"got {tuple(target.shape)}"
+        )
+    if weight is not None:
+        if tuple(weight.shape) != (x.shape[1],):
+            raise ValueError(f"{name}: expected a weight for each of {x.shape[1]} classes, got shape {tuple(weight.shape)}")
+        if weight.dtype != x.dtype:
+            raise TypeError(f"{name}: expected a weight of {x.dtype}, as the input, got {weight.dtype}")
+    return target, weight
+
+
+def _scale(dtype: Any, target: Any, count: int, weight: Any, ignore_index: int) -> tuple[Any, Any]:
+    """Each sample's factor (None where all are 1), and its class (0 where it is ignored)."""
+    xp = namespace_of(target)
+    target = target.astype("int64", copy=False)
+    scale = None
+    outside = (target < 0) | (target >= count)
+    if 0 <= ignore_index < count or bool(outside.any()):
+        kept = target != ignore_index
+        if bool((outside & kept).any()):
+            bad = int(target[outside & kept][0])
+            raise IndexError(f"class {bad} is out of range: {count} classes go from 0 to {count - 1}")
+        scale = kept.astype(dtype)
+        target = xp.where(kept, target, 0)
+    if weight is not None and count:
+        scale = weight[target] if scale is None else scale * weight[target]
+    return scale, target
+
+
+@operation
+def nll_loss(
+    x: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Minus the log-probability of the target class: x (N, C, ...) or (C,), target (N, ...) or ().
+
+    The mean is over `weight[target]`; targets equal to `ignore_index` count nothing.
+    """
+    reduction = reduction_of("nll_loss", reduction, size_average, reduce)
+    return _single("nll_loss", _nll, x, target, weight, ignore_index, reduction)
+
+
+def _single(name: str, loss: Any, x: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> Any:
+    """`loss` of a batch, or of one sample without the dim for the batch."""
+    if x.ndim > 1:
+        return loss(name, x, target, weight, ignore_index, reduction)
+    if not x.ndim:
+        raise ValueError(f"{name}: expected an input of shape (N, C, ...) or (C,), got a 0-d one")
+    out = loss(name, x[None], target.reshape(-1), weight, ignore_index, reduction)
+    return out.reshape(()) if reduction == "none" else out
+
+
+def _nll(name: str, x: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> Any:
+    target, weight = _checked(name, x, target, weight)
+    scale, classes = _scale(x.dtype, target, x.shape[1], weight, ignore_index)
+    if not target.size:
+        return reduced(sum(x, 1) * 0, reduction)
+    loss = -gather(x, 1, classes[:, None])[:, 0]
+    if scale is None:
+        return reduced(loss, reduction)
+    loss = where(target == ignore_index, 0.0, loss * scale)
+    return sum(loss) / scale.sum() if reduction == "mean" else reduced(loss, reduction)
+
+
+@primitive(keeps=("exponentials", "total", "scale", "places"))
+def _cross_entropy(x, target, weight, ignore_index, reduction):
+    """x (N, C), target (N,): `nll_loss(log_softmax(x, 1), ...)` in one pass."""
+    # The exponentials are kept, so that the gradient needs none.
+    xp = namespace_of(x)
+    n, c = x.shape
+    scale, classes = _scale(x.dtype, target, c, weight, ignore_index)
+    places = classes + xp.arange(0, n * c, max(c, 1))
+    e = xp.empty((n, c), x.dtype)
+    xp.subtract(x, x.max(axis=1, keepdims=True) if x.size else x, out=e)
+    own = e.reshape(-1)[places]
+    xp.exp(e, out=e)
+    total = e.sum(axis=1)
+    loss = xp.log(total) - own
+    if scale is None:
+        scale = x.dtype.type(1)
+        count = x.dtype.type(n)
+    else:
+        loss = xp.where(scale == 0, x.dtype.type(0), loss * scale)
+        count = scale.sum()
+    if reduction != "none":
+        loss = loss.sum()
+    if reduction == "mean":
+        loss, scale = loss / count, scale / count
+    return loss, e, total, scale, places
+
+
+@_cross_entropy.fused_vjp("x")
+def _(needs, g, exponentials, total, scale, places):
+    scale = scale * g
+    out = exponentials * (scale / total)[:, None]
+    out.reshape(-1)[places] -= scale
+    return out, None, None, None, None
+
+
+@_cross_entropy.composed_of
+def _(x, target, weight, ignore_index, reduction):
+    return _nll("cross_entropy", _log_softmax(x, 1), target, weight, ignore_index, reduction)
+
+
+# -- the loss -----------------------------------------------------------------------------------
+
+
+@operation
+def cross_entropy(
+    x: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Minus the log-probability of the target under `softmax(x)`.
+
+    x: logits of shape (N, C, ...), or (C,) for one sample. target: class numbers of shape (N, ...), or
+    probabilities of x's shape. The mean is over `weight[target]` (of probabilities: over N); class
+    numbers equal to `ignore_index` count nothing. `label_smoothing`: this much of each target is
+    spread evenly over all classes.
+
+    >>> import tinygrad_lite as tg
+    >>> cross_entropy(tg.tensor([[0.0, 0.0], [100.0, 0.0]]), tg.tensor([1, 0]), reduction="none")
+    tensor([0.6931, 0.0000])
+    """
+    name = "cross_entropy"
+    reduction = reduction_of(name, reduction, size_average, reduce)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"{name}: expected label_smoothing between 0 and 1, got {label_smoothing}")
+    if x.shape == target.shape:
+        return _of_probabilities(x, target, weight, ignore_index, reduction, label_smoothing)
+    hard = _single(name, _of_classes, x, target, weight, ignore_index, reduction)
+    if not label_smoothing:
+        return hard
+    even = _single(name, _of_even_target, x, target, weight, ignore_index, reduction)
+    return (1 - label_smoothing) * hard + label_smoothing * even
+
+
+def _of_classes(name: str, x: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> Any:
+    target, weight = _checked(name, x, target, weight)
+    if x.ndim == 2:
+        return _cross_entropy(x, target, weight, ignore_index, reduction)
+    loss = _cross_entropy(movedim(x, 1, -1).reshape((-1, x.shape[1])), target.reshape(-1), weight, ignore_index, reduction)
+    return loss.reshape(target.shape) if reduction == "none" else loss
+
+
+def _of_even_target(name: str, x: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> Any:
+    """The loss for a target that is spread evenly over all classes."""
+    target, weight = raw(target), raw(weight)
+    logs = _log_softmax(x, 1)
+    if weight is not None:
+        logs = logs * weight.reshape((-1,) + (1,) * (x.ndim - 2))
+    loss = where(target == ignore_index, 0.0, -sum(logs, 1) / x.shape[1])
+    if reduction != "mean":
+        return reduced(loss, reduction)
+    scale, _ = _scale(x.dtype, target, x.shape[1], weight, ignore_index)
+    return sum(loss) / (target.size if scale is None else scale.sum())
+
+
+def _of_probabilities(x: Any, target: Any, weight: Any, ignore_index: int, reduction: str, smoothing: float) -> Any:
+    name = "cross_entropy"
+    if not x.ndim or target.dtype.kind != "f":
+        raise TypeError(f"{name}: expected probabilities as a target of the input's shape {tuple(x.shape)}, got {target.dtype}")
+    if ignore_index >= 0:
+        raise ValueError(f"{name}: ignore_index={ignore_index} is for targets that are class numbers")
+    dim = 1 if x.ndim > 1 else 0
+    classes = x.shape[dim]
+    if smoothing:
+        target = target * (1 - smoothing) + smoothing / classes
+    only_floats(x)
+    loss = -_log_softmax(x, dim) * target
+    if weight is not None:
+        if tuple(weight.shape) != (classes,):
+            raise ValueError(f"{name}: expected a weight for each of {classes} classes, got shape {tuple(weight.shape)}")
+        loss = loss * weight.reshape((-1,) + (1,) * (x.ndim - 1 - dim))
+    if reduction == "none":
+        return sum(loss, dim)
+    return sum(loss) / (math.prod(x.shape) / classes) if reduction == "mean" else sum(loss)
