@@ -21,26 +21,27 @@ for descending in (False, True):
     sample("order", many, 1, descending, 7, reference=order)
 
 
-def place_of_rank(x, axis, rank, skip_nan):
+def place_of_rank(x, axis, keepdim, rank, skip_nan):
     value = np.sort(x, axis=axis).take([(x.shape[axis] - 1) // 2 if rank is None else rank], axis=axis)
-    return np.argmax(x == value, axis=axis, keepdims=True)
+    return np.argmax(x == value, axis=axis, keepdims=keepdim)
 
 
-sample("place_of_rank", ties, 1, None, False, reference=place_of_rank)
-sample("place_of_rank", ties, 1, 1, False, reference=place_of_rank)
+sample("place_of_rank", ties, 1, True, None, False, reference=place_of_rank)
+sample("place_of_rank", ties, 1, False, 1, False, reference=place_of_rank)
 sample("median", x, False, reference=lambda x, skip_nan: np.sort(x, axis=None)[(x.size - 1) // 2])
 
 
-def place_of_mode(x, axis):
+def place_of_mode(x, axis, keepdim):
     def of_row(row):
         values, counts = np.unique(row, return_counts=True)
         return np.nonzero(row == values[np.argmax(counts)])[0][-1:]
 
-    return np.apply_along_axis(of_row, axis, x)
+    out = np.apply_along_axis(of_row, axis, x)
+    return out if keepdim else out.squeeze(axis)
 
 
-sample("place_of_mode", ties, 1, reference=place_of_mode)
-sample("place_of_mode", many, 1, reference=place_of_mode)
+sample("place_of_mode", ties, 1, True, reference=place_of_mode)
+sample("place_of_mode", many, 1, False, reference=place_of_mode)
 
 edges = np.array([-1.0, 0.0, 1.0])
 sample("searchsorted", edges, ties, "left", None, reference=np.searchsorted)

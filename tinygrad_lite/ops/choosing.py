@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from tinygrad_lite.arrays import namespace_of
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.indexing import _getitem, along
+from tinygrad_lite.ops.indexing import _getitem
 from tinygrad_lite.ops.shape import reshape
 
 
@@ -18,16 +19,19 @@ class ValuesIndices(NamedTuple):
 
 def chosen(x: Any, indices: Any, axis: int) -> Any:
     """The elements of `x` at places along `axis`, as `gather` gives them; these are known to be in range."""
-    array = indices.array if isinstance(indices, Traced) else indices
-    if not array.ndim:
-        return reshape(chosen(reshape(x, (1,)), array.reshape(1), 0), ())
-    return _getitem(x, along(axis, array))
+    return picked(x, indices, axis, True).values
 
 
 def picked(x: Any, indices: Any, axis: int, keepdim: bool) -> ValuesIndices:
-    """The elements of `x` at `indices` (which has size 1 along `axis`), and these indices."""
-    values = chosen(x, indices, axis)
-    if not keepdim:
-        shape = x.shape[:axis] + x.shape[axis + 1 :]
-        values, indices = reshape(values, shape), reshape(indices, shape)
-    return ValuesIndices(values, indices)
+    """As `chosen`, with the indices; without `keepdim`, there is one for each row along `axis`, and that
+    axis is missing in `indices` as in the result."""
+    if not x.ndim:
+        return ValuesIndices(reshape(picked(reshape(x, (1,)), reshape(indices, (1,)), 0, True).values, ()), indices)
+    array = indices.array if isinstance(indices, Traced) else indices
+    arange = namespace_of(array).arange
+    sizes = array.shape if keepdim else (*array.shape[:axis], 1, *array.shape[axis:])
+    index: list[Any] = [
+        arange(n).reshape((-1,) + (1,) * (len(sizes) - d - 1 - (d < axis and not keepdim))) for d, n in enumerate(sizes)
+    ]
+    index[axis] = array
+    return ValuesIndices(_getitem(x, tuple(index)), indices)

@@ -191,6 +191,13 @@ def _amin(x, axes, keepdim):
     return x.min(axis=axes, keepdims=keepdim)
 
 
+def _some_axes(name: str, x: Any, dim: Any) -> Any:
+    axes = axes_of(name, dim, x.ndim)
+    axes = tuple(range(x.ndim)) if axes is None else axes  # None is for max() and min()
+    require_some(name, x, axes)
+    return axes
+
+
 def shared_evenly(g: Any, x: Any, out: Any, axes: Any) -> Any:
     """An extreme's gradient, in equal parts to the elements that attain it."""
     shape = kept(x.shape, axes)
@@ -209,17 +216,13 @@ _amin.vjp(x=lambda g, x, out, axes: shared_evenly(g, x, out, axes))
 @operation
 def amax(x: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) -> Tensor:
     """The largest element over `dim` (an int, several, or () for all). Ties share the gradient evenly."""
-    dims = canonical_dims("amax", dim, x.ndim)
-    require_some("amax", x, dims)
-    return _amax(x, dims, keepdim)
+    return _amax(x, _some_axes("amax", x, dim), keepdim)
 
 
 @operation
 def amin(x: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) -> Tensor:
     """The smallest element over `dim` (an int, several, or () for all). Ties share the gradient evenly."""
-    dims = canonical_dims("amin", dim, x.ndim)
-    require_some("amin", x, dims)
-    return _amin(x, dims, keepdim)
+    return _amin(x, _some_axes("amin", x, dim), keepdim)
 
 
 def aminmax(x: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
@@ -266,18 +269,19 @@ def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
 def _extreme(name: str, x: Any, dim: Any, keepdim: bool) -> Any:
     """max and min, which share their three forms."""
     largest = name == "max"
+    if dim is None and not keepdim:
+        require_some(name, x, None)
+        return (_amax if largest else _amin)(x, None, False)
     if isinstance(dim, Traced) or is_array(dim):
         return (maximum if largest else minimum)(x, dim)
     if dim is None:
-        if keepdim:
-            raise TypeError(f"{name}: keepdim asks for a dim")
-        require_some(name, x, None)
-        return (_amax if largest else _amin)(x, None, keepdim)
+        raise TypeError(f"{name}: keepdim asks for a dim")
     axis = canonical_dim(name, dim, x.ndim)
+    place = _argmax if largest else _argmin
     if not x.ndim:
-        return ValuesIndices(_amax(x, (), False), _argmax(x, None, False))
+        return ValuesIndices(_amax(x, (), False), place(x, None, False))
     require_some(name, x, axis)
-    return picked(x, (_argmax if largest else _argmin)(x, axis, True), axis, keepdim)
+    return picked(x, place(x, axis, keepdim), axis, keepdim)
 
 
 @operation

@@ -75,8 +75,8 @@ def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
     if not 0 <= k <= (x.shape[axis] if x.ndim else 1):
         raise ValueError(f"topk: cannot take {k} elements along dim {dim} of a tensor of shape {tuple(x.shape)}")
     if not x.ndim:
-        values, indices = topk(reshape(x, (1,)), k, 0)
-        return ValuesIndices(reshape(values, ()), reshape(indices, ())) if k else ValuesIndices(values, indices)
+        found = topk(reshape(x, (1,)), k, 0)
+        return ValuesIndices(*(reshape(t, ()) for t in found)) if k else found
     indices = _order(x, axis, largest, k)
     return ValuesIndices(chosen(x, indices, axis), indices)
 
@@ -90,8 +90,8 @@ def require_number(name: str, x: Any) -> None:
 
 
 @primitive
-def _place_of_rank(x, axis, rank, skip_nan):
-    """Where the element of `rank` (None: the median) stands along `axis`, which stays with size 1."""
+def _place_of_rank(x, axis, keepdim, rank, skip_nan):
+    """Where the element of `rank` (None: the median) stands along `axis`."""
     xp = namespace_of(x)
     in_order = xp.sort(x, axis=axis)
     n = x.shape[axis]
@@ -100,7 +100,7 @@ def _place_of_rank(x, axis, rank, skip_nan):
         numbers = (x == x).sum(axis=axis, keepdims=True)  # after which nan stand
         at = xp.maximum(numbers - 1, 0) // 2 if skip_nan else xp.where(numbers < n, numbers, at)
     value = xp.take_along_axis(in_order, at, axis)
-    return ((x == value) | ((x != x) & (value != value))).argmax(axis=axis, keepdims=True)
+    return ((x == value) | ((x != x) & (value != value))).argmax(axis=axis, keepdims=keepdim)
 
 
 @primitive
@@ -126,17 +126,16 @@ def _middle(name: str, x: Any, dim: int | None, keepdim: bool) -> Any:
         if x.dtype.kind != "f":
             require_some(name, x, None)
         return _median(x, skip_nan)
-    return _picked_by(name, x, dim, keepdim, lambda x, axis: _place_of_rank(x, axis, None, skip_nan))
+    return _picked_by(name, x, dim, keepdim, _place_of_rank, None, skip_nan)
 
 
-def _picked_by(name: str, x: Any, dim: int, keepdim: bool, place: Any) -> ValuesIndices:
-    """One element along `dim`: the one at `place(x, axis)`."""
+def _picked_by(name: str, x: Any, dim: int, keepdim: bool, place: Any, *more: Any) -> ValuesIndices:
+    """One element along `dim`: the one at `place(x, axis, keepdim, ...)`."""
     axis = canonical_dim(name, dim, x.ndim)
     if not x.ndim:
-        values, indices = _picked_by(name, reshape(x, (1,)), 0, False, place)
-        return ValuesIndices(values, indices)
+        return ValuesIndices(*(reshape(t, ()) for t in _picked_by(name, reshape(x, (1,)), 0, True, place, *more)))
     require_some(name, x, axis)
-    return picked(x, place(x, axis), axis, keepdim)
+    return picked(x, place(x, axis, keepdim, *more), axis, keepdim)
 
 
 @operation
@@ -162,12 +161,12 @@ def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesI
     axis = canonical_dim("kthvalue", dim, x.ndim)
     if not 1 <= k <= (x.shape[axis] if x.ndim else 1):
         raise ValueError(f"kthvalue: there is no element number {k} along dim {dim} of a tensor of shape {tuple(x.shape)}")
-    return _picked_by("kthvalue", x, dim, keepdim, lambda x, axis: _place_of_rank(x, axis, k - 1, False))
+    return _picked_by("kthvalue", x, dim, keepdim, _place_of_rank, k - 1, False)
 
 
 @primitive
-def _place_of_mode(x, axis):
-    """Where along `axis`, which stays with size 1, the most frequent element stands."""
+def _place_of_mode(x, axis, keepdim):
+    """Where along `axis` the most frequent element stands."""
     xp = namespace_of(x)
     places = order(x, axis)
     in_order = xp.moveaxis(xp.take_along_axis(x, places, axis), axis, -1)
@@ -176,7 +175,8 @@ def _place_of_mode(x, axis):
     starts[..., 1:] *= in_order[..., 1:] != in_order[..., :-1]
     # How often the value has been there so far: largest at the end of the longest run, and first for the smallest value.
     so_far = steps - accumulate("maximum", starts, x.ndim - 1)
-    return xp.take_along_axis(places, xp.moveaxis(so_far, -1, axis).argmax(axis=axis, keepdims=True), axis)
+    out = xp.take_along_axis(places, xp.moveaxis(so_far, -1, axis).argmax(axis=axis, keepdims=True), axis)
+    return out if keepdim else out.squeeze(axis)
 
 
 @operation
