@@ -31,7 +31,7 @@ from tinygrad_lite.utils.data.draws import numpy_generator
 
 
 def seeded(seed=0):
-    return np.random.default_rng(seed)
+    return tg.Generator().manual_seed(seed)
 
 
 class Squares(Dataset):
@@ -74,6 +74,14 @@ def test_shuffling_is_a_permutation_of_its_own_in_every_pass_and_reproducible(nu
     again = DataLoader(xy(50), batch_size=8, shuffle=True, generator=seeded())
     if num_workers == 0:
         assert [i for _, y in again for i in y.tolist()] == one
+
+
+def test_the_global_seed_decides_the_order():
+    def order():
+        tg.manual_seed(3)
+        return [i for _, y in DataLoader(xy(50), shuffle=True) for i in y.tolist()]
+
+    assert order() == order()
 
 
 def test_whole_batches_are_what_collating_samples_gives():

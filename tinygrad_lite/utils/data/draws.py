@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.ops.random import default_generator
+from tinygrad_lite.ops.random import source
 
 
 def numpy_generator(generator: Any = None) -> np.random.Generator:
-    """The NumPy generator behind `generator`; behind the library's global one where it is None."""
-    return generator if isinstance(generator, np.random.Generator) else (generator or default_generator)._source.stream
+    """The NumPy generator behind a `Generator` on the CPU, or behind the library's own where it is None."""
+    return source(generator, "cpu").stream
