@@ -1,5 +1,6 @@
 """Optimizers. They see parameters and their gradients, nothing else."""
 
+from tinygrad_lite.optim import lr_scheduler, swa_utils
 from tinygrad_lite.optim.adafactor import Adafactor
 from tinygrad_lite.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
 from tinygrad_lite.optim.adaptive import Adadelta, Adagrad, RMSprop
@@ -27,4 +28,6 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Rprop",
+    "lr_scheduler",
+    "swa_utils",
 ]

@@ -109,7 +109,6 @@ class LBFGS(Optimizer):
             ):
                 break
         memory.store(state)
-        self.updates += 1
         return first_loss
 
 

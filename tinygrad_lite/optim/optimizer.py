@@ -238,7 +238,6 @@ class Optimizer:
                     part.update(self, numbers)
         finally:
             quiet.leave(token)
-        self.updates += 1
         return loss
 
     def wrong_gradient(self, p: Any) -> None:
@@ -425,8 +424,7 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(step)
     def hooked(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
-        hooks = self._step_pre_hooks or self._step_post_hooks or _global_pre_hooks or _global_post_hooks
-        if not hooks or self._in_step:  # the latter in a super().step()
+        if self._in_step:  # super().step()
             return step(self, *args, **kwargs)
         for hook in (*_global_pre_hooks.values(), *self._step_pre_hooks.values()):
             changed = hook(self, args, kwargs)
@@ -439,6 +437,7 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
             result = step(self, *args, **kwargs)
         finally:
             self._in_step = False
+        self.updates += 1
         for hook in (*self._step_post_hooks.values(), *_global_post_hooks.values()):
             hook(self, args, kwargs)
         return result

@@ -1,0 +1,183 @@
+"""What all schedulers share: they move the rate of each parameter group of an optimizer."""
+
+from __future__ import annotations
+
+import copy
+import types
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.optim.optimizer import Optimizer
+
+
+class LRScheduler:
+    """Sets `group["lr"]` of every parameter group with every `step()`, which comes after the optimizer's.
+
+    Whether a step is an update or an epoch is up to the caller. `last_epoch`: the number of the step
+    to go on from; -1 begins anew, from the groups' present rates. A subclass defines `get_lr()`: the
+    rates for step number `self.last_epoch`.
+    """
+
+    _initial = False  # within the first step, which the constructor makes
+
+    def __init__(self, optimizer: Optimizer, last_epoch: int = -1):
+        check_optimizer(optimizer)
+        self.optimizer = optimizer
+        for i, group in enumerate(optimizer.param_groups):
+            if callable(group["lr"]):
+                raise TypeError(f"{type(self).__name__}: lr of parameter group {i} is a schedule already")
+            if last_epoch == -1:
+                group.setdefault("initial_lr", number(group["lr"]))
+            elif "initial_lr" not in group:
+                raise KeyError(
+                    f"{type(self).__name__}: last_epoch={last_epoch} goes on from earlier steps, but parameter group {i} "
+                    "has no 'initial_lr': load the optimizer's state first, or leave last_epoch at -1"
+                )
+        self.base_lrs = [number(group["initial_lr"]) for group in optimizer.param_groups]
+        self.last_epoch = last_epoch
+        self._first_step()
+
+    def _first_step(self) -> None:
+        self._step_count = 0
+        self._initial = True
+        try:
+            self.step()
+        finally:
+            self._initial = False
+
+    def step(self, epoch: int | None = None) -> None:
+        """Move on to the next step, or (deprecated, as in PyTorch) to number `epoch`."""
+        if self._step_count == 1 and not self.optimizer.updates:
+            warnings.warn(
+                "lr_scheduler.step() was called before optimizer.step(): the first value of the schedule goes unused",
+                UserWarning,
+                stacklevel=2,
+            )
+        self._step_count += 1
+        self._move_to(epoch)
+
+    def _move_to(self, epoch: int | None) -> None:
+        if epoch is None:
+            self.last_epoch += 1
+            rates = self.get_lr()
+        else:
+            self.last_epoch = epoch
+            rates = self.closed_form()
+        self._set(rates)
+
+    def _set(self, rates: Sequence[Any]) -> None:
+        for group, rate in zip(self.optimizer.param_groups, rates):
+            set_option(group, "lr", rate)
+        self._last_lr = [number(group["lr"]) for group in self.optimizer.param_groups]
+
+    def get_lr(self) -> list[Any]:
+        """The rates of step `last_epoch`."""
+        raise NotImplementedError(f"{type(self).__name__}: a scheduler defines get_lr")
+
+    def closed_form(self) -> list[Any]:
+        """The rates of step `last_epoch`, whatever they were before."""
+        return self.get_lr()
+
+    def get_last_lr(self) -> list[Any]:
+        """The rates that were last set."""
+        return self._last_lr
+
+    def tail(self) -> float | None:
+        """The p of a rate that falls like k^-p in the long run: 0 if it does not vanish, infinity if it
+        falls faster than any power; None if that cannot be told from the form."""
+        return None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the optimizer; of functions, what they carry if they are objects."""
+        return {name: _without_functions(value) for name, value in self.__dict__.items() if name != "optimizer"}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from what `state_dict()` gave."""
+        for name, value in state_dict.items():
+            mine = self.__dict__.get(name)
+            if callable(mine) and not isinstance(mine, type):
+                if value is not None:
+                    mine.__dict__.update(value)
+            elif isinstance(mine, list) and any(map(callable, mine)):
+                for function, carried in zip(mine, value):
+                    if carried is not None:
+                        function.__dict__.update(carried)
+            else:
+                self.__dict__[name] = copy.copy(value)
+
+
+def _without_functions(value: Any) -> Any:
+    if isinstance(value, list) and any(map(callable, value)):
+        return [_without_functions(entry) for entry in value]
+    if callable(value):
+        return None if isinstance(value, (types.FunctionType, types.MethodType)) else dict(vars(value))
+    return value
+
+
+def check_optimizer(optimizer: Any) -> None:
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
+
+
+def number(value: Any) -> Any:
+    return value.item() if isinstance(value, Traced) else value  # type: ignore[attr-defined]
+
+
+def set_option(group: dict[str, Any], name: str, value: Any) -> None:
+    """Set an option of a group; a Tensor that is one is filled."""
+    if isinstance(group[name], Traced):
+        group[name].array[...] = number(value)
+    else:
+        group[name] = number(value)
+
+
+def for_each_group(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
+    """`value` as a list with an entry for each parameter group."""
+    count = len(optimizer.param_groups)
+    if not isinstance(value, (list, tuple)):
+        return [value] * count
+    if len(value) != count:
+        raise ValueError(f"{name} must have the same length as optimizer.param_groups: {len(value)} values, {count} groups")
+    return list(value)
+
+
+class Formula(LRScheduler):
+    """A schedule by its formula: the rate of step k is floor + (lr - floor) factor(k).
+
+    From step to step the present rate is multiplied by factor(k) / factor(k - 1), so that formulas
+    that act on the same optimizer multiply, and a rate changed by hand stays changed.
+    """
+
+    floor = 0.0
+    steps_on_resuming = False  # whether the step that `last_epoch` >= 0 begins with changes the rate
+
+    def factor(self, k: int) -> float:
+        raise NotImplementedError
+
+    def get_lr(self) -> list[Any]:
+        k, rates = self.last_epoch, [number(group["lr"]) for group in self.optimizer.param_groups]
+        if k == 0:
+            return [self.floor + (rate - self.floor) * self.factor(0) for rate in rates]
+        if self._initial and not self.steps_on_resuming:
+            return rates
+        now, before = self.factor(k), self.factor(k - 1)
+        if before == 0:
+            return [rate + (base - self.floor) * now for rate, base in zip(rates, self.base_lrs)]
+        return [self.floor + (rate - self.floor) * (now / before) if now != before else rate for rate in rates]
+
+    def closed_form(self) -> list[Any]:
+        return [self.floor + (base - self.floor) * self.factor(self.last_epoch) for base in self.base_lrs]
+
+
+class Recipe(LRScheduler):
+    """A schedule by functions that the user gives, one for each parameter group."""
+
+    def __init__(self, optimizer: Optimizer, lr_lambda: Any, last_epoch: int = -1):
+        check_optimizer(optimizer)
+        self.lr_lambdas: list[Callable[[int], float]] = for_each_group("lr_lambda", optimizer, lr_lambda)
+        for function in self.lr_lambdas:
+            if not callable(function):
+                raise TypeError(f"{type(self).__name__}: lr_lambda must be a function, got {type(function).__name__}")
+        super().__init__(optimizer, last_epoch)

@@ -1,0 +1,197 @@
+"""Schedules made of others, and the one that listens to the loss."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Any
+
+from tinygrad_lite.optim.lr_scheduler.base import LRScheduler, check_optimizer, for_each_group, number, set_option
+from tinygrad_lite.optim.optimizer import Optimizer
+
+
+class _Combined(LRScheduler):
+    """A scheduler over others."""
+
+    _schedulers: Sequence[LRScheduler]
+
+    def _take(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None) -> None:
+        name = type(self).__name__
+        if len(schedulers) < 1:
+            raise ValueError(f"{name}: expected at least one scheduler")
+        for i, scheduler in enumerate(schedulers):
+            if not hasattr(scheduler, "optimizer"):
+                raise TypeError(f"{name}: expected schedulers, got {type(scheduler).__name__} at place {i}")
+            if isinstance(scheduler, ReduceLROnPlateau):
+                raise ValueError(f"{name}: ReduceLROnPlateau at place {i} needs a metric to step, it cannot be combined")
+        optimizer = optimizer or schedulers[0].optimizer
+        if any(scheduler.optimizer is not optimizer for scheduler in schedulers):
+            raise ValueError(f"{name}: expected all schedulers to belong to the same optimizer")
+        self._schedulers = schedulers
+        self.optimizer = optimizer
+
+    def _note(self) -> None:
+        self._last_lr = [number(group["lr"]) for group in self.optimizer.param_groups]
+
+    def state_dict(self) -> dict[str, Any]:
+        state = {name: value for name, value in self.__dict__.items() if name not in ("optimizer", "_schedulers")}
+        return {**state, "_schedulers": [scheduler.state_dict() for scheduler in self._schedulers]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.__dict__.update({name: value for name, value in state_dict.items() if name != "_schedulers"})
+        for scheduler, state in zip(self._schedulers, state_dict["_schedulers"]):
+            scheduler.load_state_dict(state)
+
+
+class SequentialLR(_Combined):
+    """Schedulers one after the other: number i takes over, from its own beginning, at milestones[i - 1]."""
+
+    def __init__(self, optimizer: Optimizer, schedulers: list[LRScheduler], milestones: list[int], last_epoch: int = -1):
+        self._take(schedulers, optimizer)
+        if len(milestones) != len(schedulers) - 1:
+            raise ValueError(
+                f"SequentialLR: expected a milestone between any two schedulers, got {len(milestones)} for {len(schedulers)}"
+            )
+        self._milestones = list(milestones)
+        self.last_epoch = last_epoch + 1
+        # Each scheduler has made its first step already. Only the one that begins should have.
+        for group in optimizer.param_groups:
+            set_option(group, "lr", group["initial_lr"])
+        _undo(self)
+        self._schedulers[bisect_right(self._milestones, 0)]._first_step()
+        self._note()
+
+    def step(self) -> None:  # type: ignore[override]
+        self.last_epoch += 1
+        i = bisect_right(self._milestones, self.last_epoch)
+        if i > 0 and self._milestones[i - 1] == self.last_epoch:
+            self._schedulers[i]._move_to(0)
+        else:
+            self._schedulers[i].step()
+        self._note()
+
+    def _move_to(self, epoch: int | None) -> None:
+        """Begin anew, as part of another sequence."""
+        self.last_epoch = -1 if epoch == 0 else self.last_epoch
+        self.step()
+
+    def _first_step(self) -> None:
+        self._schedulers[bisect_right(self._milestones, 0)]._first_step()
+
+    def tail(self) -> float | None:
+        return self._schedulers[-1].tail()
+
+
+def _undo(scheduler: LRScheduler) -> None:
+    for inner in getattr(scheduler, "_schedulers", ()):
+        _undo(inner)
+    if not isinstance(scheduler, _Combined):
+        scheduler.last_epoch -= 1
+
+
+class ChainedScheduler(_Combined):
+    """Schedulers that all act at every step, each on the rate that the one before left."""
+
+    def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None):
+        self._take(schedulers, optimizer)
+        self._note()
+
+    def step(self) -> None:  # type: ignore[override]
+        for scheduler in self._schedulers:
+            scheduler.step()
+        self._note()
+
+    def _move_to(self, epoch: int | None) -> None:
+        for scheduler in self._schedulers:
+            scheduler._move_to(epoch)
+        self._note()
+
+    def _first_step(self) -> None:
+        for scheduler in self._schedulers:
+            scheduler._first_step()
+        self._note()
+
+
+class ReduceLROnPlateau(LRScheduler):
+    """Multiplies the rate by `factor` when a metric has not improved for more than `patience` steps.
+
+    `mode`: "min" or "max". Improved: by more than `threshold` of the best so far
+    (`threshold_mode="rel"`), or than `threshold` ("abs"). After a reduction `cooldown` steps are not
+    counted. Rates stay above `min_lr`; changes below `eps` are not made.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        mode: str = "min",
+        factor: float = 0.1,
+        patience: int = 10,
+        threshold: float = 1e-4,
+        threshold_mode: str = "rel",
+        cooldown: int = 0,
+        min_lr: Any = 0,
+        eps: float = 1e-8,
+    ):
+        if factor >= 1:
+            raise ValueError(f"ReduceLROnPlateau: factor must be below 1, got {factor}")
+        check_optimizer(optimizer)
+        if mode not in ("min", "max"):
+            raise ValueError(f"ReduceLROnPlateau: mode must be 'min' or 'max', got {mode!r}")
+        if threshold_mode not in ("rel", "abs"):
+            raise ValueError(f"ReduceLROnPlateau: threshold_mode must be 'rel' or 'abs', got {threshold_mode!r}")
+        self.optimizer = optimizer
+        self.mode = mode
+        self.factor = factor
+        self.patience = patience
+        self.threshold = threshold
+        self.threshold_mode = threshold_mode
+        self.cooldown = cooldown
+        self.eps = eps
+        self.min_lr = min_lr
+        self.min_lrs = for_each_group("min_lr", optimizer, min_lr)
+        self.best = math.inf if mode == "min" else -math.inf
+        self.num_bad_epochs = 0
+        self.cooldown_counter = 0
+        self.last_epoch = 0
+        self._last_lr = [number(group["lr"]) for group in optimizer.param_groups]
+
+    @property
+    def in_cooldown(self) -> bool:
+        return self.cooldown_counter > 0
+
+    def _better(self, value: float) -> bool:
+        sign = -1 if self.mode == "min" else 1
+        if self.threshold_mode == "abs":
+            return sign * value > sign * self.best + self.threshold
+        return sign * value > sign * (self.best * (1 + sign * self.threshold))
+
+    def step(self, metrics: Any, epoch: int | None = None) -> None:  # type: ignore[override]
+        """Look at the metric of an epoch, and reduce the rates if it is time."""
+        value = float(metrics)
+        if epoch is not None:
+            warnings.warn("ReduceLROnPlateau: the epoch argument is deprecated", UserWarning, stacklevel=2)
+        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+        if self._better(value):
+            self.best = value
+            self.num_bad_epochs = 0
+        else:
+            self.num_bad_epochs += 1
+        if self.in_cooldown:
+            self.cooldown_counter -= 1
+            self.num_bad_epochs = 0
+        if self.num_bad_epochs > self.patience:
+            self._reduce()
+            self.cooldown_counter = self.cooldown
+            self.num_bad_epochs = 0
+        self._last_lr = [number(group["lr"]) for group in self.optimizer.param_groups]
+
+    def _reduce(self) -> None:
+        if len(self.min_lrs) != len(self.optimizer.param_groups):  # a group was added since
+            self.min_lrs = for_each_group("min_lr", self.optimizer, self.min_lr)
+        for group, lowest in zip(self.optimizer.param_groups, self.min_lrs):
+            rate = number(group["lr"])
+            reduced = max(rate * self.factor, lowest)
+            if rate - reduced > self.eps:
+                set_option(group, "lr", reduced)

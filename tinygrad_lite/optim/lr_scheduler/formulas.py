@@ -1,0 +1,190 @@
+"""Schedules that are a formula of the step number."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable
+from typing import Any
+
+from tinygrad_lite.optim.lr_scheduler.base import Formula, Recipe, number
+from tinygrad_lite.optim.optimizer import Optimizer
+
+
+class LambdaLR(Recipe):
+    """lr_lambda(k) times the initial rate; one function, or one for each group."""
+
+    def get_lr(self) -> list[Any]:
+        return [base * function(self.last_epoch) for base, function in zip(self.base_lrs, self.lr_lambdas)]
+
+
+class MultiplicativeLR(Recipe):
+    """The present rate times lr_lambda(k), from k = 1 on."""
+
+    def get_lr(self) -> list[Any]:
+        rates = [number(group["lr"]) for group in self.optimizer.param_groups]
+        if self._initial:
+            return rates
+        return [rate * function(self.last_epoch) for rate, function in zip(rates, self.lr_lambdas)]
+
+
+class StepLR(Formula):
+    """lr gamma^floor(k / step_size)."""
+
+    steps_on_resuming = True
+
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1):
+        self.step_size = step_size
+        self.gamma = gamma
+        super().__init__(optimizer, last_epoch)
+
+    def factor(self, k: int) -> float:
+        return self.gamma ** (k // self.step_size)
+
+    def tail(self) -> float:
+        return math.inf if self.gamma < 1 else 0.0
+
+
+class MultiStepLR(Formula):
+    """lr gamma^(number of milestones reached); a milestone given twice counts twice."""
+
+    steps_on_resuming = True
+
+    def __init__(self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1):
+        self.milestones = sorted(milestones)
+        self.gamma = gamma
+        super().__init__(optimizer, last_epoch)
+
+    def factor(self, k: int) -> float:
+        return self.gamma ** bisect_right(self.milestones, k)
+
+    def tail(self) -> float:
+        return 0.0
+
+
+class ConstantLR(Formula):
+    """lr factor before step total_iters, lr from then on."""
+
+    steps_on_resuming = True
+
+    def __init__(self, optimizer: Optimizer, factor: float = 1.0 / 3, total_iters: int = 5, last_epoch: int = -1):
+        if not 0 <= factor <= 1:
+            raise ValueError(f"ConstantLR: factor must be between 0 and 1, got {factor}")
+        self.start_factor = factor
+        self.total_iters = total_iters
+        super().__init__(optimizer, last_epoch)
+
+    def factor(self, k: int) -> float:
+        return self.start_factor if k < self.total_iters else 1.0
+
+    def tail(self) -> float:
+        return 0.0
+
+
+class LinearLR(Formula):
+    """lr times a factor that goes from start_factor to end_factor in total_iters equal steps."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        start_factor: float = 1.0 / 3,
+        end_factor: float = 1.0,
+        total_iters: int = 5,
+        last_epoch: int = -1,
+    ):
+        if not 0 < start_factor <= 1:
+            raise ValueError(f"LinearLR: start_factor must be greater than 0 and at most 1, got {start_factor}")
+        if not 0 <= end_factor <= 1:
+            raise ValueError(f"LinearLR: end_factor must be between 0 and 1, got {end_factor}")
+        self.start_factor = start_factor
+        self.end_factor = end_factor
+        self.total_iters = total_iters
+        super().__init__(optimizer, last_epoch)
+
+    def factor(self, k: int) -> float:
+        return self.start_factor + (self.end_factor - self.start_factor) * min(k, self.total_iters) / self.total_iters
+
+    def tail(self) -> float:
+        return 0.0 if self.end_factor else math.inf
+
+
+class ExponentialLR(Formula):
+    """lr gamma^k."""
+
+    def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1):
+        self.gamma = gamma
+        super().__init__(optimizer, last_epoch)
+
+    def factor(self, k: int) -> float:
+        return self.gamma**k
+
+    def tail(self) -> float:
+        return math.inf if self.gamma < 1 else 0.0
+
+
+class PolynomialLR(Formula):
+    """lr (1 - k / total_iters)^power, and 0 from total_iters on."""
+
+    def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1):
+        self.total_iters = total_iters
+        self.power = power
+        super().__init__(optimizer, last_epoch)
+
+    def factor(self, k: int) -> float:
+        return (1 - min(k, self.total_iters) / self.total_iters) ** self.power
+
+    def tail(self) -> float:
+        return math.inf
+
+
+class InverseTimeLR(Formula):
+    """lr / (1 + k / delay)^power: with delay = 1 and power = 1 the rates lr / 1, lr / 2, lr / 3, ...
+
+    The sum of 1/k is infinite and that of its squares finite, so it satisfies Robbins and Monro's
+    conditions (1951), as every power in (1/2, 1] does (lecture items 35, 36, 42). `strong_convexity`: the lambda of
+    a lambda-strongly convex loss, which makes the rates 1 / (lambda (k + 1)) (items 36 and 46),
+    whatever the optimizer's was.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        power: float = 1.0,
+        delay: float = 1.0,
+        strong_convexity: float | None = None,
+        last_epoch: int = -1,
+    ):
+        if power < 0 or delay <= 0 or (strong_convexity is not None and strong_convexity <= 0):
+            raise ValueError(
+                "InverseTimeLR: expected power >= 0, delay > 0 and strong_convexity > 0, "
+                f"got {power}, {delay} and {strong_convexity}"
+            )
+        self.power = power
+        self.delay = delay
+        if strong_convexity is not None and last_epoch == -1:
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] = 1 / strong_convexity
+        super().__init__(optimizer, last_epoch)
+
+    def factor(self, k: int) -> float:
+        return (1 + k / self.delay) ** -self.power
+
+    def tail(self) -> float:
+        return self.power
+
+
+class CosineAnnealingLR(Formula):
+    """eta_min + (lr - eta_min) (1 + cos(pi k / T_max)) / 2 (Loshchilov and Hutter 2017)."""
+
+    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1):
+        self.T_max = T_max
+        self.eta_min = self.floor = eta_min
+        super().__init__(optimizer, last_epoch)
+
+    def factor(self, k: int) -> float:
+        if (k - self.T_max) % (2 * self.T_max) == 0:
+            return 0.0  # where the cosine, rounded, would give 1e-17
+        return (1 + math.cos(math.pi * k / self.T_max)) / 2
+
+    def tail(self) -> float:
+        return 0.0
