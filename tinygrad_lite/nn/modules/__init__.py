@@ -2,6 +2,7 @@
 
 from tinygrad_lite.nn.modules import (
     activation,
+    attention,
     batchnorm,
     container,
     conv,
@@ -17,9 +18,11 @@ from tinygrad_lite.nn.modules import (
     pooling,
     rnn,
     sparse,
+    transformer,
     upsampling,
 )
 from tinygrad_lite.nn.modules.activation import *
+from tinygrad_lite.nn.modules.attention import *
 from tinygrad_lite.nn.modules.batchnorm import *
 from tinygrad_lite.nn.modules.container import *
 from tinygrad_lite.nn.modules.conv import *
@@ -35,11 +38,12 @@ from tinygrad_lite.nn.modules.padding import *
 from tinygrad_lite.nn.modules.pooling import *
 from tinygrad_lite.nn.modules.rnn import *
 from tinygrad_lite.nn.modules.sparse import *
+from tinygrad_lite.nn.modules.transformer import *
 from tinygrad_lite.nn.modules.upsampling import *
 
 FAMILIES = (
-    activation, batchnorm, container, conv, distance, dropout, flatten, fold, linear, loss, module, normalization,
-    padding, pooling, rnn, sparse, upsampling,
+    activation, attention, batchnorm, container, conv, distance, dropout, flatten, fold, linear, loss, module,
+    normalization, padding, pooling, rnn, sparse, transformer, upsampling,
 )  # fmt: skip
 
 __all__ = [name for family in FAMILIES for name in family.__all__]

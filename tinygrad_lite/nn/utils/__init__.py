@@ -1,5 +1,39 @@
 """Help around training: gradients clipped, sequences packed, weights reparametrized, layers fused."""
 
-from tinygrad_lite.nn.utils import rnn
+from tinygrad_lite.nn.utils import parametrizations, parametrize, rnn
+from tinygrad_lite.nn.utils.clip_grad import (
+    clip_grad_norm,
+    clip_grad_norm_,
+    clip_grad_value_,
+    clip_grads_with_norm_,
+    get_total_norm,
+)
+from tinygrad_lite.nn.utils.convert_parameters import parameters_to_vector, vector_to_parameters
+from tinygrad_lite.nn.utils.fusion import (
+    fuse_conv_bn_eval,
+    fuse_conv_bn_weights,
+    fuse_linear_bn_eval,
+    fuse_linear_bn_weights,
+)
+from tinygrad_lite.nn.utils.renewal import remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm
 
-__all__ = ["rnn"]
+__all__ = [
+    "clip_grad_norm",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "clip_grads_with_norm_",
+    "fuse_conv_bn_eval",
+    "fuse_conv_bn_weights",
+    "fuse_linear_bn_eval",
+    "fuse_linear_bn_weights",
+    "get_total_norm",
+    "parameters_to_vector",
+    "parametrizations",
+    "parametrize",
+    "remove_spectral_norm",
+    "remove_weight_norm",
+    "rnn",
+    "spectral_norm",
+    "vector_to_parameters",
+    "weight_norm",
+]

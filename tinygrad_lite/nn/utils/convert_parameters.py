@@ -1,0 +1,30 @@
+"""All parameters as one vector, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tinygrad_lite.ops.joining import cat
+from tinygrad_lite.tensor import Tensor
+
+__all__ = ["parameters_to_vector", "vector_to_parameters"]
+
+
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
+    """The elements of all parameters one after another."""
+    return cat([parameter.reshape(-1) for parameter in parameters])
+
+
+def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
+    """Give the parameters the elements of a vector, in the order of `parameters_to_vector`."""
+    if not isinstance(vec, Tensor):
+        raise TypeError(f"vector_to_parameters: expected a Tensor, got {type(vec).__name__}")
+    parameters = list(parameters)
+    total = sum(parameter.numel() for parameter in parameters)
+    if vec.ndim != 1 or vec.numel() < total:
+        raise ValueError(f"vector_to_parameters: expected a vector of {total} elements, got shape {tuple(vec.shape)}")
+    start = 0
+    for parameter in parameters:
+        stop = start + parameter.numel()
+        parameter.data = vec[start:stop].reshape(parameter.shape).data
+        start = stop

@@ -1,0 +1,76 @@
+"""A convolution (or linear layer) and the batch norm behind it as one layer, for evaluation."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, TypeVar
+
+from tinygrad_lite.nn.modules.module import Module
+from tinygrad_lite.nn.parameter import Parameter
+from tinygrad_lite.ops.creation import ones_like, zeros_like
+from tinygrad_lite.tensor import Tensor
+
+__all__ = ["fuse_conv_bn_eval", "fuse_conv_bn_weights", "fuse_linear_bn_eval", "fuse_linear_bn_weights"]
+
+M = TypeVar("M", bound=Module)
+
+
+def fuse_conv_bn_weights(
+    conv_w: Tensor,
+    conv_b: Tensor | None,
+    bn_rm: Tensor,
+    bn_rv: Tensor,
+    bn_eps: float,
+    bn_w: Tensor | None,
+    bn_b: Tensor | None,
+    transpose: bool = False,
+) -> tuple[Parameter, Parameter]:
+    """The weight and bias of a convolution that does what convolution and batch norm do together."""
+    conv_b = zeros_like(bn_rm) if conv_b is None else conv_b
+    bn_w = ones_like(bn_rm) if bn_w is None else bn_w
+    bn_b = zeros_like(bn_rm) if bn_b is None else bn_b
+    scale = bn_w * (bn_rv + bn_eps).rsqrt()
+    channels = (1, -1) if transpose else (-1, 1)
+    weight = conv_w * scale.reshape(*channels, *[1] * (conv_w.ndim - 2))
+    bias = (conv_b - bn_rm) * scale + bn_b
+    return (
+        Parameter(weight.detach().to(conv_w.dtype), conv_w.requires_grad),
+        Parameter(bias.detach().to(conv_b.dtype), conv_b.requires_grad),
+    )
+
+
+def _fused(layer: M, bn: Any, transpose: bool) -> M:
+    if layer.training or bn.training:
+        raise ValueError("fusion: expected both layers in evaluation mode; call eval() first")
+    if bn.running_mean is None or bn.running_var is None:
+        raise ValueError("fusion: the batch norm has no running statistics")
+    fused = copy.deepcopy(layer)
+    fused.weight, fused.bias = fuse_conv_bn_weights(
+        fused.weight, fused.bias, bn.running_mean, bn.running_var, bn.eps, bn.weight, bn.bias, transpose
+    )
+    return fused
+
+
+def fuse_conv_bn_eval(conv: M, bn: Any, transpose: bool = False) -> M:
+    """A copy of a convolution with the batch norm behind it worked into weight and bias."""
+    return _fused(conv, bn, transpose)
+
+
+def fuse_linear_bn_weights(
+    linear_w: Tensor,
+    linear_b: Tensor | None,
+    bn_rm: Tensor,
+    bn_rv: Tensor,
+    bn_eps: float,
+    bn_w: Tensor | None,
+    bn_b: Tensor | None,
+) -> tuple[Parameter, Parameter]:
+    """The weight and bias of a linear layer that does what it and the batch norm do together."""
+    return fuse_conv_bn_weights(linear_w, linear_b, bn_rm, bn_rv, bn_eps, bn_w, bn_b)
+
+
+def fuse_linear_bn_eval(linear: M, bn: Any) -> M:
+    """A copy of a linear layer with the batch norm behind it worked into weight and bias."""
+    if linear.out_features != bn.num_features and bn.num_features != 1:
+        raise ValueError(f"fusion: {linear.out_features} features do not fit a batch norm of {bn.num_features}")
+    return _fused(linear, bn, False)

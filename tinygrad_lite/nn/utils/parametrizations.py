@@ -1,0 +1,104 @@
+"""Weights with a separate length, and weights of spectral norm 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_lite.autograd import no_grad
+from tinygrad_lite.nn import functional as F
+from tinygrad_lite.nn.modules.conv import _ConvTransposeNd
+from tinygrad_lite.nn.modules.module import Module
+from tinygrad_lite.nn.utils.parametrize import register_parametrization
+from tinygrad_lite.ops.creation import empty
+from tinygrad_lite.ops.norms import vector_norm
+from tinygrad_lite.tensor import Tensor
+
+__all__ = ["spectral_norm", "weight_norm"]
+
+
+def norm_except(v: Tensor, dim: int | None) -> Tensor:
+    """The length of each slice along `dim` (None or -1: of the whole)."""
+    if dim is None or dim == -1:
+        return vector_norm(v)
+    return vector_norm(v, dim=tuple(d for d in range(v.ndim) if d != dim), keepdim=True)
+
+
+class _WeightNorm(Module):
+    """g v / |v| (Salimans and Kingma, 2016)"""
+
+    def __init__(self, dim: int | None = 0):
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, weight_g: Tensor, weight_v: Tensor) -> Tensor:
+        return weight_v * (weight_g / norm_except(weight_v, self.dim))
+
+    def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        return norm_except(weight, self.dim), weight.clone()
+
+
+def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Module:
+    """Train the length (`original0`, one for each slice along `dim`) and the direction (`original1`) of
+    a weight instead of the weight."""
+    if not isinstance(getattr(module, name, None), Tensor):
+        raise ValueError(f"weight_norm: {module._get_name()} has no parameter {name!r}")
+    return register_parametrization(module, name, _WeightNorm(dim), unsafe=True)
+
+
+def as_matrix(weight: Tensor, dim: int) -> Tensor:
+    """`weight` with `dim` in front and all other dims as one."""
+    return weight.movedim(dim, 0).flatten(1)
+
+
+@no_grad()
+def power_iterations(matrix: Tensor, u: Tensor, v: Tensor, count: int, eps: float) -> None:
+    """Turn u and v towards the first singular vectors, in place."""
+    for _ in range(count):
+        u.copy_(F.normalize(matrix @ v, dim=0, eps=eps))
+        v.copy_(F.normalize(matrix.mT @ u, dim=0, eps=eps))
+
+
+class _SpectralNorm(Module):
+    """The weight over its largest singular value, which `n_power_iterations` at each reading in
+    training approximate (Miyato et al., 2018)."""
+
+    def __init__(self, weight: Tensor, n_power_iterations: int = 1, dim: int = 0, eps: float = 1e-12):
+        super().__init__()
+        if not -weight.ndim <= dim < weight.ndim:
+            raise IndexError(f"spectral_norm: dim {dim} is out of range for a weight of {weight.ndim} dimensions")
+        self.dim = dim % weight.ndim
+        self.eps = eps
+        if weight.ndim > 1:
+            self.n_power_iterations = n_power_iterations
+            matrix = as_matrix(weight.detach(), self.dim)
+            for name, size in zip(("_u", "_v"), matrix.shape):
+                start = empty((size,), dtype=weight.dtype, device=weight.device).normal_(0, 1)
+                self.register_buffer(name, F.normalize(start, dim=0, eps=eps))
+            power_iterations(matrix, self._u, self._v, 15, eps)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        if weight.ndim == 1:
+            return F.normalize(weight, dim=0, eps=self.eps)
+        matrix = as_matrix(weight, self.dim)
+        if self.training:
+            power_iterations(matrix.detach(), self._u, self._v, self.n_power_iterations, self.eps)
+        return weight / (self._u.clone() @ (matrix @ self._v.clone()))
+
+    def right_inverse(self, value: Tensor) -> Tensor:
+        return value
+
+
+def default_dim(module: Module) -> int:
+    """The dim of a layer's outputs in its weight."""
+    return 1 if isinstance(module, _ConvTransposeNd) else 0
+
+
+def spectral_norm(
+    module: Module, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None
+) -> Module:
+    """Divide a weight by its largest singular value each time it is read."""
+    weight: Any = getattr(module, name, None)
+    if not isinstance(weight, Tensor):
+        raise ValueError(f"spectral_norm: {module._get_name()} has no parameter or buffer {name!r}")
+    dim = default_dim(module) if dim is None else dim
+    return register_parametrization(module, name, _SpectralNorm(weight, n_power_iterations, dim, eps))

@@ -1,0 +1,158 @@
+"""Tensors of a module that are worked out from other parameters each time they are read."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from tinygrad_lite.autograd import no_grad
+from tinygrad_lite.nn.modules.container import ModuleDict, ModuleList
+from tinygrad_lite.nn.modules.module import Module
+from tinygrad_lite.nn.parameter import Parameter
+from tinygrad_lite.tensor import Tensor
+
+__all__ = [
+    "ParametrizationList",
+    "cached",
+    "is_parametrized",
+    "register_parametrization",
+    "remove_parametrizations",
+]
+
+_cache: dict[tuple[int, str], Tensor] | None = None  # in force inside `cached()`
+
+
+@contextlib.contextmanager
+def cached() -> Iterator[None]:
+    """Inside this block each parametrized tensor is worked out once, when it is first read."""
+    global _cache
+    before, _cache = _cache, {} if _cache is None else _cache
+    try:
+        yield
+    finally:
+        _cache = before
+
+
+class ParametrizationList(ModuleList):
+    """The parametrizations of one tensor, applied one after another to `original` (or, where the
+    first takes several, to `original0`, `original1`, ...)."""
+
+    def __init__(self, modules: Any, original: Tensor, unsafe: bool = False):
+        super().__init__(modules)
+        value: Any = original
+        with no_grad():
+            for module in reversed(list(self)):
+                if hasattr(module, "right_inverse"):
+                    value = module.right_inverse(value)
+        self.is_tensor = isinstance(value, Tensor)
+        self.ntensors = 1 if self.is_tensor else len(value)
+        for name, tensor in zip(self._names(), [value] if self.is_tensor else value):
+            if isinstance(original, Parameter):
+                self.register_parameter(name, Parameter(tensor.detach(), original.requires_grad))
+            else:
+                self.register_buffer(name, tensor)
+        if not unsafe:
+            with no_grad():
+                result = self()
+            if result.shape != original.shape or result.dtype != original.dtype:
+                raise ValueError(
+                    f"register_parametrization: the result has shape {tuple(result.shape)} and dtype {result.dtype}, "
+                    f"the tensor {tuple(original.shape)} and {original.dtype}; pass unsafe=True to allow it"
+                )
+
+    def _names(self) -> list[str]:
+        return ["original"] if self.is_tensor else [f"original{i}" for i in range(self.ntensors)]
+
+    def right_inverse(self, value: Tensor) -> None:
+        """Change the originals so that the parametrized tensor becomes `value`, as far as it can."""
+        with no_grad():
+            new: Any = value
+            for module in reversed(list(self)):
+                if not hasattr(module, "right_inverse"):
+                    raise RuntimeError(f"{type(module).__name__} does not implement right_inverse, so it cannot be assigned to")
+                new = module.right_inverse(new)
+            for name, tensor in zip(self._names(), [new] if self.is_tensor else new):
+                getattr(self, name).copy_(tensor)
+
+    def forward(self) -> Tensor:
+        first, *rest = self
+        x = first(*[getattr(self, name) for name in self._names()])
+        for module in rest:
+            x = module(x)
+        return x
+
+
+def _property(name: str) -> property:
+    def get(self: Any) -> Tensor:
+        if _cache is None:
+            return self.parametrizations[name]()
+        key = id(self), name
+        if key not in _cache:
+            _cache[key] = self.parametrizations[name]()
+        return _cache[key]
+
+    def set(self: Any, value: Tensor) -> None:
+        self.parametrizations[name].right_inverse(value)
+
+    return property(get, set)
+
+
+def register_parametrization(module: Module, tensor_name: str, parametrization: Module, *, unsafe: bool = False) -> Module:
+    """Make `module.<tensor_name>` the result of `parametrization(original)`; a second one is applied
+    to what the first gave. The originals stand in `module.parametrizations.<tensor_name>`."""
+    parametrization.train(module.training)
+    if is_parametrized(module, tensor_name):
+        before = getattr(module, tensor_name)
+        parametrizations = module.parametrizations[tensor_name]
+        with no_grad():
+            after = parametrization(before)
+        if not unsafe and (after.shape != before.shape or after.dtype != before.dtype):
+            raise ValueError("register_parametrization: shape and dtype may not change; pass unsafe=True to allow it")
+        parametrizations.append(parametrization)
+        return module
+    if module._registered.get(tensor_name) not in ("parameter", "buffer") or getattr(module, tensor_name) is None:
+        raise ValueError(f"register_parametrization: {module._get_name()} has no parameter or buffer {tensor_name!r}")
+    made = ParametrizationList([parametrization], getattr(module, tensor_name), unsafe)
+    delattr(module, tensor_name)
+    if not is_parametrized(module):
+        cls = type(module)
+        module.__class__ = type(f"Parametrized{cls.__name__}", (cls,), {})
+        module.parametrizations = ModuleDict()
+    setattr(type(module), tensor_name, _property(tensor_name))
+    module.parametrizations[tensor_name] = made
+    return module
+
+
+def is_parametrized(module: Module, tensor_name: str | None = None) -> bool:
+    """Whether a tensor of the module (or any) is parametrized."""
+    held = module.__dict__.get("parametrizations")
+    if not isinstance(held, ModuleDict):
+        return False
+    return len(held) > 0 if tensor_name is None else tensor_name in held
+
+
+def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized: bool = True) -> Module:
+    """Make the tensor an ordinary parameter again: with its present value, or (`leave_parametrized=False`)
+    with the original's."""
+    if not is_parametrized(module, tensor_name):
+        raise ValueError(f"remove_parametrizations: {module._get_name()} has no parametrization on {tensor_name!r}")
+    made = module.parametrizations[tensor_name]
+    first = getattr(made, made._names()[0])
+    if leave_parametrized:
+        with no_grad():
+            value = getattr(module, tensor_name)
+    elif made.is_tensor:
+        value = first
+    else:
+        raise ValueError("remove_parametrizations: with several originals there is none to go back to")
+    delattr(type(module), tensor_name)
+    del module.parametrizations[tensor_name]
+    if isinstance(first, Parameter):
+        module.register_parameter(tensor_name, Parameter(value.detach(), first.requires_grad))
+    else:
+        module.register_buffer(tensor_name, value.detach())
+    if not len(module.parametrizations):
+        del module.parametrizations
+        module.__class__ = type(module).__bases__[0]
+    return module

@@ -1,0 +1,129 @@
+"""weight_norm and spectral_norm in their older form: a hook renews the weight before each call.
+
+New programs use `nn.utils.parametrizations`; these keep the older state_dict keys (`weight_g` and
+`weight_v`; `weight_orig`, `weight_u` and `weight_v`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_lite.autograd import no_grad
+from tinygrad_lite.nn import functional as F
+from tinygrad_lite.nn.modules.module import Module
+from tinygrad_lite.nn.parameter import Parameter
+from tinygrad_lite.nn.utils.parametrizations import as_matrix, default_dim, norm_except
+from tinygrad_lite.ops.creation import empty
+from tinygrad_lite.tensor import Tensor
+
+__all__ = ["remove_spectral_norm", "remove_weight_norm", "spectral_norm", "weight_norm"]
+
+
+class _Renewal:
+    """A forward pre-hook that sets `module.<name>` to what `compute` gives."""
+
+    def __init__(self, module: Module, name: str):
+        for hook in _renewals(module):
+            if hook.name == name and type(hook) is type(self):
+                raise RuntimeError(f"Cannot register two {type(self).__name__} hooks on the same parameter {name}")
+        self.name = name
+
+    def __call__(self, module: Module, args: Any) -> None:
+        setattr(module, self.name, self.compute(module))
+
+    def compute(self, module: Module) -> Tensor:
+        raise NotImplementedError
+
+    def start(self, module: Module) -> Module:
+        setattr(module, self.name, self.compute(module))
+        self.handle = module.register_forward_pre_hook(self)
+        return module
+
+    def stop(self, module: Module, *parts: str) -> Module:
+        with no_grad():
+            value = self.compute(module)
+        delattr(module, self.name)
+        for part in parts:
+            delattr(module, f"{self.name}_{part}")
+        module.register_parameter(self.name, Parameter(value.detach()))
+        self.handle.remove()
+        return module
+
+
+def _renewals(module: Module) -> list[Any]:
+    hooks = module._hooks.of("forward_pre") if module._hooks is not None else []
+    return [hook for hook, _ in hooks if isinstance(hook, _Renewal)]
+
+
+def _found(module: Module, kind: type, name: str) -> Any:
+    for hook in _renewals(module):
+        if isinstance(hook, kind) and hook.name == name:
+            return hook
+    raise ValueError(f"{name!r} of {module._get_name()} has no {kind.__name__}")
+
+
+class WeightNorm(_Renewal):
+    def __init__(self, module: Module, name: str, dim: int | None):
+        super().__init__(module, name)
+        self.dim = dim
+        weight = getattr(module, name)
+        delattr(module, name)
+        module.register_parameter(f"{name}_g", Parameter(norm_except(weight.detach(), dim)))
+        module.register_parameter(f"{name}_v", Parameter(weight.detach()))
+
+    def compute(self, module: Module) -> Tensor:
+        g, v = getattr(module, f"{self.name}_g"), getattr(module, f"{self.name}_v")
+        return v * (g / norm_except(v, self.dim))
+
+
+def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Module:
+    """Train the length `weight_g` and the direction `weight_v` of a weight instead of the weight."""
+    return WeightNorm(module, name, dim).start(module)
+
+
+def remove_weight_norm(module: Module, name: str = "weight") -> Module:
+    """Make the weight an ordinary parameter again."""
+    return _found(module, WeightNorm, name).stop(module, "g", "v")
+
+
+class SpectralNorm(_Renewal):
+    def __init__(self, module: Module, name: str, n_power_iterations: int, eps: float, dim: int):
+        if n_power_iterations <= 0:
+            raise ValueError(f"spectral_norm: expected n_power_iterations to be positive, got {n_power_iterations}")
+        super().__init__(module, name)
+        self.n_power_iterations, self.eps, self.dim = n_power_iterations, eps, dim
+        weight = getattr(module, name)
+        delattr(module, name)
+        module.register_parameter(f"{name}_orig", weight)
+        for part, size in zip("uv", as_matrix(weight.detach(), dim).shape):
+            start = empty((size,), dtype=weight.dtype, device=weight.device).normal_(0, 1)
+            module.register_buffer(f"{name}_{part}", F.normalize(start, dim=0, eps=eps))
+
+    def start(self, module: Module) -> Module:
+        setattr(module, self.name, getattr(module, f"{self.name}_orig").detach())
+        self.handle = module.register_forward_pre_hook(self)
+        return module
+
+    def compute(self, module: Module) -> Tensor:
+        weight, u, v = (getattr(module, f"{self.name}_{part}") for part in ("orig", "u", "v"))
+        matrix = as_matrix(weight, self.dim)
+        if module.training:
+            # v first, as PyTorch's older form does.
+            with no_grad():
+                for _ in range(self.n_power_iterations):
+                    v.copy_(F.normalize(matrix.mT @ u, dim=0, eps=self.eps))
+                    u.copy_(F.normalize(matrix @ v, dim=0, eps=self.eps))
+        return weight / (u.clone() @ (matrix @ v.clone()))
+
+
+def spectral_norm(
+    module: Module, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None
+) -> Module:
+    """Divide a weight by its largest singular value before each call."""
+    return SpectralNorm(module, name, n_power_iterations, eps, default_dim(module) if dim is None else dim).start(module)
+
+
+def remove_spectral_norm(module: Module, name: str = "weight") -> Module:
+    """Make the weight an ordinary parameter again."""
+    hook = _found(module, SpectralNorm, name)
+    return hook.stop(module, "orig", "u", "v")
