@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.parity.compare import REFUSALS, both, compare, refused
-from tests.parity.compare import _given as given
+from tests.parity.compare import REFUSALS, both, compare, given, refused
 
 torch = pytest.importorskip("torch")
 
