@@ -33,11 +33,11 @@ from tinygrad_lite.arrays.dtypes import (
     set_default_dtype,
 )
 from tinygrad_lite.arrays.memory import address_range, keep_freed_memory, owner_of, start_of, strided
-from tinygrad_lite.arrays.order import accumulate, order
+from tinygrad_lite.arrays.order import accumulate, order, recurrence
 from tinygrad_lite.arrays.products import column_sums, product, rows
+from tinygrad_lite.arrays.reductions import add_up, extreme
 from tinygrad_lite.arrays.scatter import flat_places, scatter_add
 from tinygrad_lite.arrays.special import erf_of, erfc_of, special
-from tinygrad_lite.arrays.sums import add_up
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads, set_num_threads
 
 __all__ = [
@@ -60,6 +60,7 @@ __all__ = [
     "elementwise",
     "erf_of",
     "erfc_of",
+    "extreme",
     "flat_places",
     "get_default_dtype",
     "get_num_threads",
@@ -82,6 +83,7 @@ __all__ = [
     "promote_tensors",
     "promoted",
     "promoted_floats",
+    "recurrence",
     "rows",
     "scatter_add",
     "set_default_dtype",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -76,12 +77,51 @@ def _keys(x: np.ndarray, descending: bool) -> np.ndarray | None:
 def accumulate(name: str, x: Array, axis: int) -> Array:
     """`np.<name>.accumulate(x, axis)`: what an associative ufunc makes of all elements up to each one."""
     xp = namespace_of(x)
-    if xp is np:
-        return getattr(np, name).accumulate(x, axis=axis)
+    if xp is not np:
+        return _doubling(getattr(xp, name), x, axis)
+    ufunc = getattr(np, name)
+    if math.prod(x.shape[axis + 1 :]) < 512:
+        return ufunc.accumulate(x, axis=axis)
+    # Row by row: (1024, 1024) down the columns in 2 ms, where NumPy's strided loop takes 20.
+    out = np.empty_like(x)
+    rows, sums = np.moveaxis(x, axis, 0), np.moveaxis(out, axis, 0)
+    sums[:1] = rows[:1]
+    for t in range(1, len(rows)):
+        ufunc(sums[t - 1], rows[t], out=sums[t])
+    return out
+
+
+def _doubling(ufunc: Any, x: Array, axis: int) -> Array:
+    """The same for CuPy, which accumulates sums and products only: the stride doubles."""
     out, step = x.copy(), 1
-    while step < x.shape[axis]:  # CuPy accumulates sums and products only: double the stride instead
+    while step < x.shape[axis]:
         later: Any = (slice(None),) * axis + (slice(step, None),)
         earlier: Any = (slice(None),) * axis + (slice(None, -step),)
-        out[later] = getattr(xp, name)(out[later], out[earlier])
+        out[later] = ufunc(out[later], out[earlier])
         step *= 2
     return out
+
+
+def recurrence(a: Array, b: Array, axis: int, reverse: bool) -> Array:
+    """`h[t] = a[t] h[t-1] + b[t]` along `axis`, from 0 before the first (`reverse`: from behind the last)."""
+    n = b.shape[axis]
+    if type(b) is np.ndarray and b.size >= 64 * n:
+        a, b = (np.ascontiguousarray(np.moveaxis(v, axis, 0)) for v in (a, b))
+        h = b.copy()
+        term = np.empty_like(h[0]) if n else None
+        for t in range(n - 1)[::-1] if reverse else range(1, n):
+            h[t] += np.multiply(a[t], h[t + 1 if reverse else t - 1], out=term)
+        return np.ascontiguousarray(np.moveaxis(h, 0, axis))
+    # Two steps in a row are one step of the same form, so the stride doubles: log2(n) passes over
+    # whole arrays instead of a loop over n.
+    a, h = a.copy(), b.copy()
+    step = 1
+    while step < n:
+        later: Any = (slice(None),) * axis + (slice(step, None),)
+        earlier: Any = (slice(None),) * axis + (slice(None, -step),)
+        if reverse:
+            later, earlier = earlier, later
+        h[later] = h[later] + a[later] * h[earlier]
+        a[later] = a[later] * a[earlier]
+        step *= 2
+    return h

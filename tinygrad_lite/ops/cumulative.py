@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import accumulate, as_dtype, namespace_of
+from tinygrad_lite.arrays import accumulate, as_dtype, namespace_of, recurrence
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import canonical_dim, operation
 from tinygrad_lite.ops.choosing import ValuesIndices, chosen
@@ -49,22 +49,7 @@ _shift.vjp(x=lambda g, axis, by: _shift(g, axis, -by, 0))
 
 @primitive
 def _recurrence(a, b, axis, reverse):
-    """`h[t] = a[t] h[t-1] + b[t]` along `axis`, from 0 before the first (`reverse`: from behind the
-    last).
-
-    Two steps in a row are one step of the same form, so the stride doubles: log2(n) passes over
-    whole arrays instead of a loop over n.
-    """
-    a, h = a.copy(), b.copy()
-    step, n = 1, h.shape[axis]
-    while step < n:
-        later, earlier = part(axis, step, None), part(axis, None, -step)
-        if reverse:
-            later, earlier = earlier, later
-        h[later] = h[later] + a[later] * h[earlier]
-        a[later] = a[later] * a[earlier]
-        step *= 2
-    return h
+    return recurrence(a, b, axis, reverse)
 
 
 def _carried_back(g: Any, a: Any, axis: int, reverse: bool) -> Any:
@@ -122,14 +107,15 @@ def cummin(x: Tensor, dim: int) -> ValuesIndices:
 def _accumulated(x: Any, name: str, axis: int, reverse: bool) -> Any:
     """Integers run in int64, half precision in single."""
     result = x.dtype if x.dtype.kind in "fc" else np.dtype(np.int64)
-    x = namespace_of(x).flip(x, axis) if reverse else x
-    out = getattr(x, name)(axis=axis, dtype=np.float32 if result == np.float16 else result).astype(result, copy=False)
-    return namespace_of(x).flip(out, axis) if reverse else out
+    back = (*(slice(None),) * axis, slice(None, None, -1))
+    x = (x[back] if reverse else x).astype(np.float32 if result == np.float16 else result, copy=False)
+    out = accumulate(name, x, axis).astype(result, copy=False)
+    return out[back] if reverse else out
 
 
 @primitive
 def _cumsum(x, axis, reverse):
-    return _accumulated(x, "cumsum", axis, reverse)
+    return _accumulated(x, "add", axis, reverse)
 
 
 _cumsum.vjp(x=lambda g, axis, reverse: _cumsum(g, axis, not reverse))
@@ -137,7 +123,7 @@ _cumsum.vjp(x=lambda g, axis, reverse: _cumsum(g, axis, not reverse))
 
 @primitive
 def _cumprod(x, axis, reverse):
-    return _accumulated(x, "cumprod", axis, reverse)
+    return _accumulated(x, "multiply", axis, reverse)
 
 
 # out[t] = x[t] out[t-1]: no division, so zeros do no harm.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.arrays import add_up, as_array, as_dtype, as_float, is_array, namespace_of
+from tinygrad_lite.arrays import add_up, as_array, as_dtype, as_float, extreme, is_array, namespace_of
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, operation
@@ -174,28 +174,29 @@ def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any
 # -- extremes -----------------------------------------------------------------------------------
 
 
-def require_some(name: str, x: Any, axes: Any) -> None:
+def require_some(x: Any, axes: Any) -> None:
     """A reduction that has no value for nothing refuses it."""
     if not count(x.shape, axes):
-        what = "all dims" if axes is None else f"dim {axes}"
-        raise IndexError(f"{name}: nothing to choose from: the tensor of shape {tuple(x.shape)} has size 0 over {what}")
+        raise IndexError(f"nothing to choose from: size 0 over {'all dims' if axes is None else f'dim {axes}'}")
 
 
 @primitive
 def _amax(x, axes, keepdim):
-    return x.max(axis=axes, keepdims=keepdim)
+    if not x.size:
+        require_some(x, axes)
+    return extreme("maximum", x, axes, keepdim)
 
 
 @primitive
 def _amin(x, axes, keepdim):
-    return x.min(axis=axes, keepdims=keepdim)
+    if not x.size:
+        require_some(x, axes)
+    return extreme("minimum", x, axes, keepdim)
 
 
 def _some_axes(name: str, x: Any, dim: Any) -> Any:
     axes = axes_of(name, dim, x.ndim)
-    axes = tuple(range(x.ndim)) if axes is None else axes  # None is for max() and min()
-    require_some(name, x, axes)
-    return axes
+    return tuple(range(x.ndim)) if axes is None else axes  # None is for max() and min()
 
 
 def shared_evenly(g: Any, x: Any, out: Any, axes: Any) -> Any:
@@ -232,11 +233,15 @@ def aminmax(x: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinM
 
 @primitive
 def _argmax(x, axis, keepdim):
+    if not x.size:
+        require_some(x, axis)
     return x.argmax(axis=axis, keepdims=keepdim)
 
 
 @primitive
 def _argmin(x, axis, keepdim):
+    if not x.size:
+        require_some(x, axis)
     return x.argmin(axis=axis, keepdims=keepdim)
 
 
@@ -244,9 +249,7 @@ def _arg_checked(name: str, function: Any, x: Any, dim: Any, keepdim: bool) -> A
     if x.dtype.kind == "b":
         raise TypeError(f"{name}: expected numbers, got a bool tensor")
     axis = None if dim is None else canonical_dim(name, dim, x.ndim)
-    axis = axis if x.ndim else None
-    require_some(name, x, axis)
-    return function(x, axis, keepdim)
+    return function(x, axis if x.ndim else None, keepdim)
 
 
 @operation
@@ -267,20 +270,15 @@ def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
 
 
 def _extreme(name: str, x: Any, dim: Any, keepdim: bool) -> Any:
-    """max and min, which share their three forms."""
-    largest = name == "max"
-    if dim is None and not keepdim:
-        require_some(name, x, None)
-        return (_amax if largest else _amin)(x, None, False)
+    """The forms of max and min but the first."""
     if isinstance(dim, Traced) or is_array(dim):
-        return (maximum if largest else minimum)(x, dim)
+        return (maximum if name == "max" else minimum)(x, dim)
     if dim is None:
         raise TypeError(f"{name}: keepdim asks for a dim")
     axis = canonical_dim(name, dim, x.ndim)
-    place = _argmax if largest else _argmin
+    place = _argmax if name == "max" else _argmin
     if not x.ndim:
         return ValuesIndices(_amax(x, (), False), place(x, None, False))
-    require_some(name, x, axis)
     return picked(x, place(x, axis, keepdim), axis, keepdim)
 
 
@@ -295,12 +293,16 @@ def max(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None)
     >>> tg.max(tg.tensor([[1.0, 5.0, 5.0], [2.0, 0.0, 1.0]]), dim=1)
     ValuesIndices(values=tensor([5., 2.]), indices=tensor([1, 0]))
     """
+    if dim is None and other is None and not keepdim:
+        return _amax(x, None, False)
     return _extreme("max", x, dim if other is None else other, keepdim)
 
 
 @operation
 def min(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """As `max`, for the smallest."""
+    if dim is None and other is None and not keepdim:
+        return _amin(x, None, False)
     return _extreme("min", x, dim if other is None else other, keepdim)
 
 
@@ -342,10 +344,10 @@ def _logsumexp(x, axes, keepdim):
     x = as_float(x)
     if not x.size:
         return xp.log(x.sum(axis=axes, keepdims=keepdim))
-    top = x.max(axis=axes, keepdims=True)
+    top = extreme("maximum", x, axes, True)
     top = xp.where(xp.isfinite(top), top, top.dtype.type(0))
     out = as_array(x - top)
-    out = xp.log(xp.exp(out, out=out).sum(axis=axes, keepdims=True)) + top
+    out = xp.log(add_up(xp.exp(out, out=out), axes, True)) + top
     return out if keepdim else out.squeeze(axis=axes)
 
 

@@ -92,6 +92,7 @@ def require_number(name: str, x: Any) -> None:
 @primitive
 def _place_of_rank(x, axis, keepdim, rank, skip_nan):
     """Where the element of `rank` (None: the median) stands along `axis`."""
+    require_some(x, axis)
     xp = namespace_of(x)
     in_order = xp.sort(x, axis=axis)
     n = x.shape[axis]
@@ -107,7 +108,9 @@ def _place_of_rank(x, axis, keepdim, rank, skip_nan):
 def _median(x, skip_nan):
     in_order = namespace_of(x).sort(x.reshape(-1))
     n = numbers = in_order.size
-    if x.dtype.kind == "f":
+    if x.dtype.kind != "f":
+        require_some(x, None)
+    else:
         numbers = int((in_order == in_order).sum())
         if not numbers or (numbers < n and not skip_nan):
             return x.dtype.type(np.nan)
@@ -123,8 +126,6 @@ def _middle(name: str, x: Any, dim: int | None, keepdim: bool) -> Any:
     if dim is None:
         if keepdim:
             raise TypeError(f"{name}: keepdim asks for a dim")
-        if x.dtype.kind != "f":
-            require_some(name, x, None)
         return _median(x, skip_nan)
     return _picked_by(name, x, dim, keepdim, _place_of_rank, None, skip_nan)
 
@@ -134,7 +135,6 @@ def _picked_by(name: str, x: Any, dim: int, keepdim: bool, place: Any, *more: An
     axis = canonical_dim(name, dim, x.ndim)
     if not x.ndim:
         return ValuesIndices(*(reshape(t, ()) for t in _picked_by(name, reshape(x, (1,)), 0, True, place, *more)))
-    require_some(name, x, axis)
     return picked(x, place(x, axis, keepdim, *more), axis, keepdim)
 
 
@@ -167,6 +167,7 @@ def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesI
 @primitive
 def _place_of_mode(x, axis, keepdim):
     """Where along `axis` the most frequent element stands."""
+    require_some(x, axis)
     xp = namespace_of(x)
     places = order(x, axis)
     in_order = xp.moveaxis(xp.take_along_axis(x, places, axis), axis, -1)

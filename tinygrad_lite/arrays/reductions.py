@@ -1,4 +1,4 @@
-"""Sums of large arrays.
+"""Sums and extremes of large arrays.
 
 NumPy adds up a million floats in 500 us, and 100,000 rows of ten in 3600 us: along a contiguous
 axis its pairwise loop is not vectorized, and short rows cost a call each. `einsum` is vectorized:
@@ -71,3 +71,14 @@ def _down_columns(x: np.ndarray) -> np.ndarray:
     out = np.add.reduce(x[:whole].reshape(shape[0]), axis=len(shape[0]) - 2)
     out = np.add.reduce(out.reshape(shape[1]), axis=0)
     return out if whole == rows else out + np.add.reduce(x[whole:], axis=0)
+
+
+def extreme(name: str, x: Array, axes: Any, keepdim: bool) -> Any:
+    """`x.max(axis=axes, keepdims=keepdim)` for name="maximum", `x.min` for "minimum".
+
+    In short rows NumPy compares one by one: (1024, 10) take 98 us, 19 us after a transposition.
+    """
+    if axes == x.ndim - 1 and type(x) is np.ndarray and x.ndim > 1 and x.shape[axes] <= 32 and x.size >= 1024:
+        out = getattr(np, name).reduce(np.ascontiguousarray(x.reshape(-1, x.shape[axes]).T), axis=0)
+        return out.reshape((*x.shape[:-1], 1) if keepdim else x.shape[:-1])
+    return (x.max if name == "maximum" else x.min)(axis=axes, keepdims=keepdim)
