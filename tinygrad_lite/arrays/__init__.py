@@ -12,6 +12,7 @@ from tinygrad_lite.arrays.devices import (
     namespace_for,
     namespace_of,
     on_device,
+    scipy_of,
     to_device,
     to_numpy,
 )
@@ -32,6 +33,7 @@ from tinygrad_lite.arrays.dtypes import (
     promoted_floats,
     set_default_dtype,
 )
+from tinygrad_lite.arrays.factors import lu_of
 from tinygrad_lite.arrays.memory import address_range, keep_freed_memory, owner_of, start_of, strided
 from tinygrad_lite.arrays.order import accumulate, order, recurrence
 from tinygrad_lite.arrays.products import column_sums, product, rows
@@ -68,6 +70,7 @@ __all__ = [
     "is_array",
     "is_floating",
     "keep_freed_memory",
+    "lu_of",
     "mapped",
     "namespace_for",
     "namespace_of",
@@ -86,6 +89,7 @@ __all__ = [
     "recurrence",
     "rows",
     "scatter_add",
+    "scipy_of",
     "set_default_dtype",
     "set_num_threads",
     "special",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import sys
 from types import ModuleType
 from typing import Any
@@ -70,6 +71,15 @@ def _is_cupy(value: Any) -> bool:
     # An array of CuPy can only exist once somebody has imported it.
     cupy = sys.modules.get("cupy")
     return cupy is not None and isinstance(value, cupy.ndarray)
+
+
+def scipy_of(array: Array, part: str, wanted: str) -> ModuleType:
+    """`scipy.linalg`, say, for `part` "linalg", or `cupyx.scipy.linalg`; imported when first `wanted`."""
+    package = ("scipy" if namespace_of(array) is np else "cupyx.scipy") + f".{part}"
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise ImportError(f"{wanted} needs SciPy, which is not installed: pip install 'tinygrad_lite[scipy]'") from error
 
 
 def is_array(value: Any) -> bool:

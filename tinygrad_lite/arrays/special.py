@@ -7,7 +7,6 @@ to the last bit or two.
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays.blocked import mapped
-from tinygrad_lite.arrays.devices import Array, namespace_of
+from tinygrad_lite.arrays.devices import Array, namespace_of, scipy_of
 
 # atanh(erf(x)) / x as a polynomial in x**2, fitted to 1e-7 in its effect on erf(x) over |x| < 4;
 # beyond, erf is 1 to the last bit of a float32, and so is the result.
@@ -60,9 +59,4 @@ def special(name: str, *args: Any) -> Array:
     """The function `name` of scipy.special, or of cupyx.scipy.special, with results in the dtype of
     the last argument."""
     x = args[-1]
-    package = "scipy.special" if namespace_of(x) is np else "cupyx.scipy.special"
-    try:
-        module = importlib.import_module(package)
-    except ImportError as error:
-        raise ImportError(f"{name} needs SciPy, which is not installed: pip install 'tinygrad_lite[scipy]'") from error
-    return getattr(module, name)(*args).astype(x.dtype, copy=False)
+    return getattr(scipy_of(x, "special", name), name)(*args).astype(x.dtype, copy=False)

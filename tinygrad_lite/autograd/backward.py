@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_array, is_array, namespace_of, owner_of
+from tinygrad_lite.arrays import as_array, column_sums, is_array, namespace_of, owner_of
 from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.autograd.mode import enable_grad
@@ -269,6 +269,8 @@ def _check_unchanged(node: Node) -> None:
 
 def sum_to_shape(g: Any, shape: tuple[int, ...]) -> Any:
     """`g` summed (or repeated) to `shape`: what broadcasting `shape` to g's own shape asks for."""
+    if len(shape) == 1 and type(g) is np.ndarray and g.ndim > 1 and g.shape[-1] == shape[0]:
+        return column_sums(g)  # of a bias
     extra = len(g.shape) - len(shape)
     if extra < 0 or any(n == 1 and m != 1 for n, m in zip(g.shape[extra:], shape)):
         raise RuntimeError(f"backward: a rule returned a gradient of shape {g.shape} for an input of shape {shape}")

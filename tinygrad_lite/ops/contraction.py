@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_lite.arrays import product, promote
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import canonical_dims
+from tinygrad_lite.ops.diagonals import diagonal
 from tinygrad_lite.ops.shape import _permute
 
 if TYPE_CHECKING:
@@ -246,11 +247,8 @@ def _single(x: Any, term: str, kept: tuple[bool, ...], rest: str) -> Any:
         while term.count(c) > 1:
             i = term.index(c)
             j = term.index(c, i + 1)
-            others = [k for k in range(len(term)) if k not in (i, j)]
-            n = x.shape[i]
-            x = _permute(x, (*others, i, j))
-            x = x.reshape((*x.shape[:-2], n * n))[..., :: n + 1]
-            term = "".join(term[k] for k in others) + c
+            x = diagonal(x, 0, i, j)
+            term = term[:i] + term[i + 1 : j] + term[j + 1 :] + c
     summed = tuple(i for i, c in enumerate(term) if c not in rest)
     if summed:
         x = x.sum(axis=summed)

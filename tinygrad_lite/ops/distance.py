@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from tinygrad_lite.arrays import namespace_of
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.ops.matrices import check_matrix, ratio
+from tinygrad_lite.ops.comparison import where
+from tinygrad_lite.ops.matrices import check_matrix
 from tinygrad_lite.ops.norms import vector_norm
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def _euclidean(x, y, by_product):
 
 @_euclidean.fused_vjp("x", "y")
 def _(needs, g, x, y, out):
-    g = ratio(g * (out != 0), out)
+    g = g / where(out == 0, math.inf, out)
     gx = g.sum(axis=-1, keepdims=True) * x - g @ y if needs[0] else None
     gy = g.mT.sum(axis=-1, keepdims=True) * y - g.mT @ x if needs[1] else None
     return gx, gy, None

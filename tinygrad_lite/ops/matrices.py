@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,9 +46,8 @@ def check_matrix(name: str, x: Any, square: bool = False) -> None:
 
 
 def ratio(x: Any, y: Any) -> Any:
-    """`x / y`, and 0 where x is 0, whatever y is."""
-    nothing = x == 0
-    return where(nothing, 0.0, x) / where(nothing, 1.0, y)
+    """`x / y`, with 0 / 0 = 0."""
+    return x / where((y == 0) & (x == 0), math.inf, y)
 
 
 def recorded(x: Any) -> bool:

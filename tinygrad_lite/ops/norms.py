@@ -66,12 +66,12 @@ def _norm_gradient(g: Any, x: Any, ord: float, dims: tuple[int, ...], keepdim: b
     if ord in (inf, -inf):
         largest = abs(x) == out
         return where(largest, g / largest.sum(dims, keepdims=True), 0.0) * sign(x)
-    norm = where(out == 0, 1.0, out)
+    norm = where(out == 0, inf, out)
     if ord == 2:
-        return where(out == 0, 0.0, g / norm) * x
+        return g / norm * x
     if ord < 1:  # the power's derivative is infinite at 0
         return where(x == 0, 0.0, g * sign(x) * (abs(where(x == 0, 1.0, x)) / norm) ** (ord - 1))
-    return where(out == 0, 0.0, g) * sign(x) * (abs(x) / norm) ** (ord - 1)
+    return g * sign(x) * (abs(x) / norm) ** (ord - 1)
 
 
 @operation

@@ -114,9 +114,9 @@ def _right(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
 
 def _check_ranks(name: str, *operands: tuple[str, Any, int]) -> None:
     for argument, value, rank in operands:
-        if not (is_array(value) or isinstance(value, Traced)):
-            raise TypeError(f"{name}: expected a Tensor for {argument}, got {type(value).__name__}")
-        if len(value.shape) != rank:
+        if getattr(value, "ndim", None) != rank:
+            if not (is_array(value) or isinstance(value, Traced)):
+                raise TypeError(f"{name}: expected a Tensor for {argument}, got {type(value).__name__}")
             raise ValueError(f"{name}: expected {argument} of {rank} dims, got shape {tuple(value.shape)}")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.arrays import lu_of, namespace_of
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import operation
@@ -186,50 +186,22 @@ class LU(NamedTuple):
 
 @primitive
 def _lu_factor(x):
-    xp = namespace_of(x)
-    x = xp.array(x, order="C")
-    pivots = _eliminate(xp, x)
-    return x, pivots.astype(np.int32) + 1
-
-
-def _eliminate(xp: Any, x: Any) -> Any:
-    """Put the factors in x's place; the rows exchanged at each step. Products do most of the work."""
-    m, n = x.shape[-2:]
-    k = min(m, n)
-    if k > 16:
-        half = k // 2
-        first = _eliminate(xp, x[..., :half])
-        _exchange(xp, x[..., half:], first)
-        x[..., :half, half:] = _by_halves(xp, x[..., :half, :half], x[..., :half, half:], False, True)
-        x[..., half:, half:] -= x[..., half:, :half] @ x[..., :half, half:]
-        second = _eliminate(xp, x[..., half:, half:])
-        _exchange(xp, x[..., half:, :half], second)
-        return xp.concatenate((first, second + half), axis=-1)
-    pivots = xp.zeros((*x.shape[:-2], k), np.int64)
-    for j in range(k):
-        pivots[..., j] = j + xp.abs(x[..., j:, j]).argmax(axis=-1)
-        _exchange(xp, x, pivots[..., j : j + 1], j)
-        pivot = x[..., j, j, None]
-        x[..., j + 1 :, j] /= xp.where(pivot == 0, 1, pivot)
-        x[..., j + 1 :, j + 1 :] -= x[..., j + 1 :, j, None] * x[..., j, None, j + 1 :]
-    return pivots
-
-
-def _exchange(xp: Any, x: Any, pivots: Any, start: int = 0) -> None:
-    """Exchange row `start + i` of x with row `pivots[i]`, one i after the other, in place."""
-    for i in range(pivots.shape[-1]):
-        place = pivots[..., i, None, None]
-        row = x[..., start + i, None, :].copy()
-        x[..., start + i, None, :] = xp.take_along_axis(x, place, -2)
-        xp.put_along_axis(x, place, row, -2)
+    return lu_of(x)
 
 
 def permutation(pivots: Any, rows: int, dtype: Any) -> Any:
     """The matrix P of A = P @ L @ U, an array."""
     xp = namespace_of(pivots)
-    P = xp.broadcast_to(xp.eye(rows, dtype=dtype), (*pivots.shape[:-1], rows, rows)).copy()
-    _exchange(xp, P, pivots.astype(np.int64) - 1)
-    return P.mT
+    eye = xp.eye(rows, dtype=dtype)
+    if not pivots.size:
+        return xp.broadcast_to(eye, (*pivots.shape[:-1], rows, rows))
+    orders = []
+    for exchanged in pivots.reshape((-1, pivots.shape[-1])).tolist():
+        order = list(range(rows))
+        for i, row in enumerate(exchanged):
+            order[i], order[row - 1] = order[row - 1], order[i]
+        orders.append(order)
+    return eye[xp.asarray(orders)].reshape((*pivots.shape[:-1], rows, rows)).mT
 
 
 _lu_factor.vjp(x=lambda g, out: _lu_gradient(g[0], *out))
