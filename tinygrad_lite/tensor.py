@@ -9,6 +9,7 @@ that is the one place where operations and Tensor meet.
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -50,6 +51,19 @@ class RemovableHandle:
 
     def __exit__(self, *exception: object) -> None:
         self.remove()
+
+
+def _spread(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The method whose one argument may be given as several: x.reshape(2, 3) as well as x.reshape((2, 3))."""
+    function = function.__wrapped__  # type: ignore[attr-defined]
+
+    @functools.wraps(function)
+    def method(self: Tensor, *given: Any, **kwargs: Any) -> Any:
+        if len(given) > 1:
+            given = (given,)
+        return function(self, *given, **kwargs)
+
+    return method
 
 
 class Tensor(Traced):
@@ -422,25 +436,11 @@ class Tensor(Traced):
     __hash__ = object.__hash__
     __getitem__ = indexing.getitem
     __setitem__ = inplace.setitem
-    # -- shapes given as arguments of their own: x.reshape(2, 3) as well as x.reshape((2, 3)) ------
 
-    def reshape(self, *shape: Any) -> Tensor:
-        return shaping.reshape(self, shape[0] if len(shape) == 1 else shape)
+    # -- methods whose arguments are not the function's ------------------------------------------
 
-    def permute(self, *dims: Any) -> Tensor:
-        return shaping.permute(self, dims[0] if len(dims) == 1 else dims)
-
-    def expand(self, *size: Any, implicit: bool = False) -> Tensor:
-        return shaping.expand(self, size[0] if len(size) == 1 else size)
-
-    def repeat(self, *repeats: Any) -> Tensor:
-        return repeating.repeat(self, repeats[0] if len(repeats) == 1 else repeats)
-
-    def tile(self, *dims: Any) -> Tensor:
-        return repeating.tile(self, dims[0] if len(dims) == 1 else dims)
-
-    def flip(self, *dims: Any) -> Tensor:
-        return repeating.flip(self, dims[0] if len(dims) == 1 else dims)
+    reshape, permute, expand = _spread(shaping.reshape), _spread(shaping.permute), _spread(shaping.expand)
+    repeat, tile, flip = _spread(repeating.repeat), _spread(repeating.tile), _spread(repeating.flip)
 
     def split(self, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
         return joining.split(self, split_size, dim)

@@ -1,4 +1,4 @@
-"""Samples for ops/indexing.py, ops/scattering.py and ops/inplace.py."""
+"""Samples for ops/indexing.py and ops/scattering.py."""
 
 import numpy as np
 
@@ -49,10 +49,15 @@ for index in INDICES:
     if not any(i is rows or (isinstance(i, np.ndarray) and i.ndim == 2 and i.dtype.kind == "i") for i in index):
         x = normal(3, 4)
         sample("replaced", x, np.array(part(x, index)), index, reference=replaced)
-        sample("setitem", x, np.array(part(x, index)), index, reference=replaced)
 sample("replaced", normal(3, 4), 1.5, (ALL, np.array([0, 3])), reference=replaced)
-sample("setitem", normal(3, 4), normal(1), (1, ...), reference=replaced)
-sample("nonzero", np.array([[0.0, 1.0], [2.0, 0.0]]), reference=np.argwhere, order=0)
-sample("nonzero", np.array(3.0), reference=np.argwhere, order=0)
-sample("masked_fill", normal(3, 4), mask, np.array(2.0), reference=lambda x, mask, value: np.where(mask, value, x))
-sample("masked_fill", normal(3, 1), mask, 2.0, reference=lambda x, mask, value: np.where(mask, value, x))
+sample("replaced", normal(3, 4), normal(1), (1, ...), reference=replaced)
+
+
+def combined(x, src, index, reduce):
+    {"prod": np.multiply, "amax": np.maximum, "amin": np.minimum}[reduce].at(x, index, src)
+    return x
+
+
+for reduce in ("prod", "amax", "amin"):
+    sample("scatter_reduce", normal(3, 2), normal(3, 2), (rows,), reduce, reference=combined)
+    sample("scatter_reduce", normal(2, 3), normal(2, 3), (np.array([[0], [1]]), rows), reduce, reference=combined)

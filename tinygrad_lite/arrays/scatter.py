@@ -25,6 +25,26 @@ def scatter_add(out: Array, index: tuple[Any, ...], values: Array) -> None:
     np.add.at(out.reshape(-1), places.reshape(-1), np.ascontiguousarray(values, out.dtype).reshape(-1))
 
 
+def scatter_reduce(ufunc: str, out: Array, index: tuple[Any, ...], values: Array) -> None:
+    """`out[index] = ufunc(out[index], values)`, in turn for a place that the index names twice.
+
+    `ufunc`: "multiply", "maximum" or "minimum".
+    """
+    xp = namespace_of(out)
+    if xp is np or ufunc != "multiply":
+        getattr(xp, ufunc).at(out, index, values)
+        return
+    # CuPy has no multiply.at: the first value of each place, then the second ones, and so on.
+    places = flat_places(out.shape, index)
+    values = xp.broadcast_to(values, places.shape).reshape(-1)
+    order = xp.argsort(places.reshape(-1), kind="stable")
+    places, values, count = places.reshape(-1)[order], values[order], xp.arange(order.size)
+    first = xp.maximum.accumulate(xp.where(xp.diff(places, prepend=-1) != 0, count, 0))
+    for turn in range(int((count - first).max()) + 1 if order.size else 0):
+        now = count - first == turn
+        out.reshape(-1)[places[now]] *= values[now]
+
+
 def flat_places(shape: tuple[int, ...], index: tuple[Any, ...]) -> Array:
     """The flat place in a contiguous array of `shape` of each element of `array[index]`."""
     items: list[Any] = []

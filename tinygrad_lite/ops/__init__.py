@@ -22,6 +22,7 @@ from tinygrad_lite.ops import (
     lengths,
     loss,
     margins,
+    masking,
     matrix_functions,
     norms,
     padding,
@@ -63,6 +64,7 @@ from tinygrad_lite.ops.joining import *
 from tinygrad_lite.ops.lengths import *
 from tinygrad_lite.ops.loss import *
 from tinygrad_lite.ops.margins import *
+from tinygrad_lite.ops.masking import *
 from tinygrad_lite.ops.matrix_functions import *
 from tinygrad_lite.ops.norms import *
 from tinygrad_lite.ops.padding import *
@@ -105,6 +107,7 @@ FAMILIES = (
     lengths,
     loss,
     margins,
+    masking,
     matrix_functions,
     norms,
     padding,

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import as_dtype, namespace_for, namespace_of, on_device
-from tinygrad_lite.autograd import primitive
-from tinygrad_lite.autograd.node import traced
+from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import canonical_dim, operation
+from tinygrad_lite.ops.creation import zeros
 from tinygrad_lite.ops.indexing import Region, _getitem, dense_strides, into_zeros
 from tinygrad_lite.ops.joining import cat
-from tinygrad_lite.ops.shape import _clone, atleast_2d, contiguous, reshape
+from tinygrad_lite.ops.masking import masked_fill
+from tinygrad_lite.ops.shape import atleast_2d, clone, contiguous, reshape
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -71,7 +72,7 @@ def diag(x: Tensor, diagonal: int = 0) -> Tensor:
         raise RuntimeError(f"diag: expected a vector or a matrix, got the shape {tuple(x.shape)}; use diagonal() or diag_embed()")
     if len(x.shape) == 1:
         return diag_embed(x, diagonal)
-    return _clone(_getitem(contiguous(x), diagonal_region("diag", tuple(x.shape), diagonal, 0, 1)))
+    return clone(_getitem(contiguous(x), diagonal_region("diag", tuple(x.shape), diagonal, 0, 1)))
 
 
 @operation
@@ -80,39 +81,36 @@ def diagflat(x: Tensor, offset: int = 0) -> Tensor:
     return diag_embed(reshape(x, (-1,)), offset)
 
 
-@primitive
-def tril(x, diagonal=0):
+@operation
+def tril(x: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangle of each matrix, zeros elsewhere; `diagonal`: the last diagonal to keep."""
-    return namespace_of(x).tril(_matrix("tril", x), diagonal)
+    return _triangle("tril", x, lambda i, j: j > i + diagonal)
 
 
-@primitive
-def triu(x, diagonal=0):
+@operation
+def triu(x: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangle of each matrix, zeros elsewhere; `diagonal`: the first diagonal to keep."""
-    return namespace_of(x).triu(_matrix("triu", x), diagonal)
+    return _triangle("triu", x, lambda i, j: j < i + diagonal)
 
 
-tril.vjp(x=lambda g, diagonal: tril(g, diagonal))
-triu.vjp(x=lambda g, diagonal: triu(g, diagonal))
-
-
-def _matrix(name: str, x: Any) -> Any:
-    if x.ndim < 2:
-        raise RuntimeError(f"{name}: expected 2 or more dimensions, got the shape {x.shape}")
-    return x
+def _triangle(name: str, x: Any, outside: Any) -> Any:
+    if len(x.shape) < 2:
+        raise RuntimeError(f"{name}: expected 2 or more dimensions, got the shape {tuple(x.shape)}")
+    xp = namespace_of(x.array if isinstance(x, Traced) else x)
+    return masked_fill(x, outside(xp.arange(x.shape[-2])[:, None], xp.arange(x.shape[-1])), 0)
 
 
 def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None, layout: Any = None) -> Tensor:
     """The indices of the lower triangle of a (row, col) matrix, as the two rows of a tensor."""
-    return _triangle("tril_indices", row, col, dtype, device, lambda i, j: j <= i + offset)
+    return _indices("tril_indices", row, col, dtype, device, lambda i, j: j <= i + offset)
 
 
 def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None, layout: Any = None) -> Tensor:
     """The indices of the upper triangle of a (row, col) matrix, as the two rows of a tensor."""
-    return _triangle("triu_indices", row, col, dtype, device, lambda i, j: j >= i + offset)
+    return _indices("triu_indices", row, col, dtype, device, lambda i, j: j >= i + offset)
 
 
-def _triangle(name: str, row: int, col: int, dtype: Any, device: Any, inside: Any) -> Any:
+def _indices(name: str, row: int, col: int, dtype: Any, device: Any, inside: Any) -> Any:
     if row < 0 or col < 0:
         raise RuntimeError(f"{name}: expected sizes of 0 or more, got {row} and {col}")
     if as_dtype(dtype).kind != "i":
@@ -130,9 +128,11 @@ def block_diag(*tensors: Any) -> Tensor:
     tensor([[1, 2, 0],
             [0, 0, 3]])
     """
-    blocks = [atleast_2d(x) for x in (tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else tensors)]
+    blocks = [atleast_2d(x) for x in tensors]
     if any(len(x.shape) > 2 for x in blocks):
         raise RuntimeError("block_diag: expected tensors of at most 2 dimensions")
+    if not blocks:
+        return zeros(1, 0)
     columns = sum(x.shape[1] for x in blocks)
     rows, start = [], 0
     for x in blocks:

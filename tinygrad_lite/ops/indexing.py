@@ -10,18 +10,19 @@ import numpy as np
 
 from tinygrad_lite.arrays import device_of, is_array, namespace_of, scatter_add, strided, to_device
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, operation
-from tinygrad_lite.ops.shape import _clone, broadcast_shapes, contiguous, expand, reshape
+from tinygrad_lite.ops.shape import broadcast_shapes, clone, contiguous, expand, reshape
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
 __all__ = [
-    "argwhere", "as_strided", "gather", "index_select", "masked_select", "narrow", "nonzero", "select", "take", "take_along_dim",
+    "argwhere", "as_strided", "gather", "index_select", "narrow", "nonzero", "select", "take", "take_along_dim",
+    "unravel_index",
 ]  # fmt: skip
 
-METHODS = [*__all__, "unfold"]
+METHODS = [*(name for name in __all__ if name != "unravel_index"), "unfold"]
 IN_PLACE: list[str] = []
 
 
@@ -55,9 +56,8 @@ Index = Any  # a Region, or a tuple: of basic items, or of slices, integer array
 def read(x: Any, index: Index) -> Any:
     if type(index) is Region:
         return index.of(x)
-    if index and type(index[-1]) is np.ndarray and index[-1].dtype.kind == "i" and all(i == _ALL for i in index[:-1] if type(i) is slice):
-        if all(type(i) is slice for i in index[:-1]):
-            return x.take(index[-1], axis=len(index) - 1)  # rows of 128 by 1024 indices: 23 us against 46 by x[index]
+    if type(index[-1]) is np.ndarray and index[-1].dtype.kind == "i" and all(type(i) is slice and i == _ALL for i in index[:-1]):
+        return x.take(index[-1], axis=len(index) - 1)  # rows of 128 by 1024 indices: 23 us against 46 by x[index]
     return x[index]
 
 
@@ -69,6 +69,7 @@ def write(x: Any, index: Index, value: Any) -> None:
 
 
 _ALL = slice(None)
+_INDEX_DTYPES = (np.int64, np.int32, np.bool_)
 
 
 @primitive(view=True)
@@ -195,8 +196,8 @@ def _item(item: Any, array: Any) -> Any:
         item = np.asarray(item)
     if item.dtype == np.uint8:
         item = item.astype(np.bool_)
-    if item.dtype.kind not in "iub":
-        raise IndexError(f"getitem: tensors used as indices must hold integers or bools, not {item.dtype}")
+    if item.dtype not in _INDEX_DTYPES:
+        raise IndexError(f"getitem: tensors used as indices must be int64, int32 or bool, not {item.dtype}")
     if item.ndim == 0 and item.dtype.kind != "b":
         return int(item)
     return to_device(item, device_of(array))
@@ -262,7 +263,7 @@ def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
     if not x.shape:
         if index.size != 1:
             raise IndexError(f"index_select: a 0-d tensor takes one index, got {index.size}")
-        return _clone(x)
+        return clone(x)
     return _getitem(x, (*[_ALL] * dim, index.reshape(-1)))
 
 
@@ -282,7 +283,7 @@ def index_along(name: str, x: Any, dim: int, index: Any) -> Index:
         raise RuntimeError(f"{name}: expected an index of {len(x.shape)} dimensions, got the shape {index.shape}")
     if any(n > m for d, (n, m) in enumerate(zip(index.shape, x.shape)) if d != dim):
         raise RuntimeError(f"{name}: the index of shape {index.shape} reaches beyond {tuple(x.shape)} at a dim other than {dim}")
-    return along(dim, index)
+    return along(dim, index) if index.size else (index,)
 
 
 @operation
@@ -297,7 +298,10 @@ def gather(x: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> 
     if not x.shape:
         x = reshape(x, (1,))
     shape = tuple(index.shape)
-    result = _getitem(x, index_along("gather", x, dim, index if shape else reshape(index, (1,))))
+    place = index_along("gather", x, dim, index if shape else reshape(index, (1,)))
+    if not math.prod(shape):
+        x = reshape(x, (-1,))
+    result = _getitem(x, place)
     return result if shape else reshape(result, ())
 
 
@@ -314,7 +318,7 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
 
     shape = list(broadcast_shapes(without(x.shape), without(indices.shape)))
     shapes = [tuple(n if d != dim else t.shape[dim] for d, n in enumerate(shape)) for t in (x, indices)]
-    return gather(expand(x, shapes[0]), dim, expand(indices, shapes[1]))
+    return gather(expand(x, shapes[0]), dim, expand(indices, shapes[1]) % max(x.shape[dim], 1))  # PyTorch wraps them
 
 
 @operation
@@ -322,20 +326,6 @@ def take(x: Tensor, index: Tensor) -> Tensor:
     """The elements of the flattened tensor number `index`, in the shape of `index`."""
     places = checked_index("take", index, math.prod(x.shape), negative=True)
     return reshape(_getitem(reshape(x, (-1,)), (places.reshape(-1),)), places.shape)
-
-
-@operation
-def masked_select(x: Tensor, mask: Tensor) -> Tensor:
-    """The elements of `x` where `mask` holds, as a 1-D tensor; the two broadcast."""
-    if mask.dtype != np.bool_:
-        raise RuntimeError(f"masked_select: expected a bool mask, got {mask.dtype}")
-    shape = broadcast_shapes(tuple(x.shape), tuple(mask.shape))
-    return getitem(expand(x, shape), expand(mask, shape))
-
-
-@primitive
-def _nonzero(x):
-    return namespace_of(x).stack(x.nonzero(), axis=1) if x.ndim else namespace_of(x).zeros((int(x != 0), 0), np.int64)
 
 
 @operation
@@ -347,14 +337,18 @@ def nonzero(x: Tensor, *, as_tuple: bool = False) -> Any:
     tensor([[0, 0],
             [1, 1]])
     """
-    found = _nonzero(reshape(x, (1,)) if as_tuple and not x.shape else x)
-    return tuple(found[:, d] for d in range(found.shape[1])) if as_tuple else found
+    array = x.array if isinstance(x, Traced) else x
+    found = array.reshape(array.shape or 1).nonzero()
+    if not as_tuple:
+        found = (namespace_of(array).stack(found[: array.ndim], axis=1) if array.ndim else found[0].reshape(-1, 1)[:, :0],)
+    found = tuple(map(traced, found)) if isinstance(x, Traced) else found
+    return found if as_tuple else found[0]
 
 
 @operation
 def argwhere(x: Tensor) -> Tensor:
     """`nonzero`: the indices of the elements that are not zero, one a row."""
-    return _nonzero(x)
+    return nonzero(x)
 
 
 # -- strided views ------------------------------------------------------------------------------
@@ -394,6 +388,18 @@ def unfold(x: Tensor, dimension: int, size: int, step: int) -> Tensor:
     if not 0 <= size <= shape[dim] or step <= 0:
         raise RuntimeError(f"unfold: expected a size of 0 to {shape[dim]} and a positive step, got {size} and {step}")
     strides = dense_strides(shape)
-    sizes = [*shape, size]
-    sizes[dim] = (shape[dim] - size) // step + 1
-    return _getitem(contiguous(x), Region(tuple(sizes) if x.shape else (size,), tuple(s * step if d == dim else s for d, s in enumerate(strides)) + (strides[dim],) if x.shape else (1,), 0))
+    sizes = [*shape[:dim], (shape[dim] - size) // step + 1, *shape[dim + 1 :], size]
+    steps = [*strides[:dim], strides[dim] * step, *strides[dim + 1 :], strides[dim]]
+    first = 0 if x.shape else 1  # a 0-d tensor has one window
+    return _getitem(contiguous(x), Region(tuple(sizes[first:]), tuple(steps[first:]), 0))
+
+
+def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
+    """The indices along each dim of a tensor of `shape` of its elements number `indices`."""
+    shape = canonical_shape("unravel_index", (shape,))
+    array = indices.array if isinstance(indices, Traced) else indices
+    if not is_array(array) or array.dtype.kind not in "iu":
+        raise TypeError(f"unravel_index: expected a tensor of integers, got {getattr(array, 'dtype', type(array).__name__)}")
+    if min(shape, default=0) < 0:
+        raise ValueError(f"unravel_index: expected sizes of 0 or more, got {shape}")
+    return tuple(indices // stride % max(n, 1) for n, stride in zip(shape, dense_strides(shape)))

@@ -16,10 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import device_of, is_array, namespace_of, owner_of, start_of, to_device
-from tinygrad_lite.autograd import is_grad_enabled, primitive
+from tinygrad_lite.arrays import device_of, is_array, namespace_of, owner_of, start_of
+from tinygrad_lite.arrays.quiet import enter as be_quiet
+from tinygrad_lite.arrays.quiet import leave as quiet_no_more
+from tinygrad_lite.autograd import is_grad_enabled
 from tinygrad_lite.autograd.node import Leaf, Traced, changed_in_place, tick, traced
 from tinygrad_lite.autograd.primitive import record
+from tinygrad_lite.ops.creation import moved
 from tinygrad_lite.ops.indexing import Index, Region, _getitem, replaced, steps, write
 from tinygrad_lite.ops.shape import _reshape, to_dtype
 
@@ -32,16 +35,6 @@ _ORDER = "biufc"
 _WHOLE = (Ellipsis,)
 
 
-@primitive(writes=True)
-def _setitem(x, value, index):
-    write(x, index, value)
-    return x
-
-
-_setitem.vjp(x=lambda g, index: replaced(g, 0, index),
-             value=lambda g, index: _getitem(g, index))
-
-
 def setitem(x: Any, index: Any, value: Any) -> None:
     """`x[index] = value`, with every index that `x[index]` takes."""
     *views, index = steps(x, index)
@@ -50,23 +43,36 @@ def setitem(x: Any, index: Any, value: Any) -> None:
     if not isinstance(value, Traced):
         if not (is_array(value) or isinstance(value, (int, float, complex, np.generic))):
             raise TypeError(f"setitem: expected a Tensor or a number as the value, got {type(value).__name__}")
-    elif value.array.ndim and value.array.dtype != x.array.dtype and any(is_array(i) for i in index):
+    elif value.array.dtype != x.array.dtype and not _converts(index, value.array):
         raise TypeError(f"setitem: the value is {value.array.dtype}, the tensor {x.array.dtype}; convert one with to()")
     assign("setitem", x, value, index)
+
+
+def _converts(index: Index, value: Any) -> bool:
+    """Whether PyTorch converts a value of another dtype: not for integer tensors, nor many elements for a mask."""
+    arrays = [i for i in index if is_array(i)]
+    return not arrays or (len(arrays) == 1 and arrays[0].dtype.kind == "b" and value.size == 1)
 
 
 def assign(name: str, x: Any, value: Any, index: Index = _WHOLE) -> None:
     """Write `value` into x at `index`, at once, and record it."""
     check_writable(name, x)
+    array = x.array
     if isinstance(value, Traced):
         if value.array.ndim and value.array.shape[0] == 1:  # sizes of 1 in front may be more than x has dims
             value = _reshape(value, value.array.shape[next((d for d, n in enumerate(value.array.shape) if n != 1), value.array.ndim) :])
-        if device_of(value.array) != device_of(x.array):
-            value = traced(to_device(value.array, device_of(x.array)))
-    result = _setitem(x, value, index)
-    changed_in_place(x.array, name)
+        if type(value.array) is not type(array):
+            value = moved(value, device_of(array))
+    token = be_quiet()
+    try:
+        write(array, index, value.array if isinstance(value, Traced) else value)
+    except (ValueError, IndexError, TypeError, OverflowError) as error:
+        raise type(error)(f"{name}: {error}") from error
+    finally:
+        quiet_no_more(token)
+    changed_in_place(array, name)
     if is_grad_enabled():
-        place_after_change(x, result.node)
+        place_after_change(x, _entry(replaced, array, x, value, index))
 
 
 def copy_(x: Any, src: Any, non_blocking: bool = False) -> Any:
@@ -142,7 +148,7 @@ def overwrite(name: str, x: Any, result: Any, start: int) -> None:
         return  # under no_grad the tensor keeps its place: it is the same variable with new values
     if node is None:
         if x.node is not None:
-            node = _entry(_setitem, x.array, x, values, _WHOLE)
+            node = _entry(replaced, x.array, x, values, _WHOLE)
     elif node.dtype != x.array.dtype:
         node = to_dtype(result, x.array.dtype).node
     elif node.index > start:
@@ -184,7 +190,7 @@ def place_after_change(x: Any, node: Any) -> None:
     if base is None:
         base = x
     elif node is not None or base.node is not None:
-        base.node = _entry(_setitem, base.array, base, x, _shown(x.array, base.array))
+        base.node = _entry(replaced, base.array, base, x, _shown(x.array, base.array))
     for reference in list(base.views or ()):
         view = reference()
         if view is not None and view is not x and (base.node is not None or view.node is not None):

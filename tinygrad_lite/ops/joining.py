@@ -11,7 +11,7 @@ from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.calling import canonical_dim, operation
 from tinygrad_lite.ops.indexing import getitem, narrow, select
-from tinygrad_lite.ops.shape import atleast_1d, atleast_2d, atleast_3d, reshape
+from tinygrad_lite.ops.shape import atleast_1d, atleast_2d, atleast_3d, reshape, to_dtype
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -32,9 +32,7 @@ IN_PLACE: list[str] = []
 
 @primitive
 def _cat(dim, *tensors):
-    dtypes = {x.dtype for x in tensors}
-    dtype = None if len(dtypes) == 1 else common_dtype(*(x.reshape(-1)[:0] for x in tensors))
-    return namespace_of(tensors[0]).concatenate(tensors, axis=dim, dtype=dtype)
+    return namespace_of(tensors[0]).concatenate(tensors, axis=dim)
 
 
 @_cat.fused_vjp("tensors")
@@ -46,10 +44,6 @@ def _(needs, g, dim, tensors_shape):
 
 @primitive
 def _stack(dim, *tensors):
-    dtypes = {x.dtype for x in tensors}
-    if len(dtypes) > 1:
-        dtype = common_dtype(*(x.reshape(-1)[:0] for x in tensors))
-        tensors = [x.astype(dtype) for x in tensors]
     return namespace_of(tensors[0]).stack(tensors, axis=dim)
 
 
@@ -66,6 +60,9 @@ def _sequence(name: str, tensors: Any) -> list[Any]:
     for i, x in enumerate(tensors):
         if not (isinstance(x, Traced) or is_array(x)):
             raise TypeError(f"{name}: expected Tensors, got {type(x).__name__} at place {i}")
+    if len({x.dtype for x in tensors}) > 1:
+        dtype = common_dtype(*(x.array if isinstance(x, Traced) else x for x in tensors))
+        return [x if x.dtype == dtype else to_dtype(x, dtype) for x in tensors]
     return list(tensors)
 
 
@@ -84,8 +81,10 @@ def cat(tensors: Any, dim: int = 0) -> Tensor:
     rank = max(map(len, shapes))
     dim = canonical_dim("cat", dim, rank)
     if rank > 1 and (0,) in shapes:  # an empty 1-D tensor goes with every shape, as in PyTorch
-        tensors = [x for x, shape in zip(tensors, shapes) if shape != (0,)]
-        shapes = [shape for shape in shapes if shape != (0,)]
+        other = next((shape for shape in shapes if shape != (0,)), (0,))
+        nothing = (*other[:dim], 0, *other[dim + 1 :])
+        tensors = [reshape(x, nothing) if shape == (0,) else x for x, shape in zip(tensors, shapes)]
+        shapes = [nothing if shape == (0,) else shape for shape in shapes]
     first = shapes[0]
     for i, shape in enumerate(shapes):
         if shape != first and (len(shape) != rank or shape[:dim] + shape[dim + 1 :] != first[:dim] + first[dim + 1 :]):
@@ -154,21 +153,14 @@ def column_stack(tensors: Any) -> Tensor:
 
 @primitive(view=True)
 def _split(x, sizes, dim):
-    ends = itertools.accumulate(sizes)
+    """Parts of these sizes; of size 1 and without the dim, where `sizes` is None."""
     before = (slice(None),) * dim
-    return tuple(x[(*before, slice(end - size, end))] for size, end in zip(sizes, ends))
+    if sizes is None:
+        return tuple(x[(*before, i, ...)] for i in range(x.shape[dim]))
+    return tuple(x[(*before, slice(end - size, end))] for size, end in zip(sizes, itertools.accumulate(sizes)))
 
 
-_split.vjp(x=lambda g, dim: _cat(dim, *g))
-
-
-@primitive(view=True)
-def _unbind(x, dim):
-    before = (slice(None),) * dim
-    return tuple(x[(*before, i, ...)] for i in range(x.shape[dim]))
-
-
-_unbind.vjp(x=lambda g, dim: _stack(dim, *g))
+_split.vjp(x=lambda g, sizes, dim: _stack(dim, *g) if sizes is None else _cat(dim, *g))
 
 
 @operation
@@ -176,7 +168,7 @@ def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The slices along a dim, as views without that dim."""
     if not x.shape:
         raise RuntimeError("unbind: a 0-d tensor has no dim to take apart")
-    return _unbind(x, canonical_dim("unbind", dim, len(x.shape)))
+    return _split(x, None, canonical_dim("unbind", dim, len(x.shape)))
 
 
 @operation
@@ -226,9 +218,12 @@ unsafe_chunk, unsafe_split = chunk, split
 
 
 @operation
-def tensor_split(x: Tensor, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: Any = None) -> tuple[Tensor, ...]:
-    """As many parts as an int says, as equal as can be; or parts that end at the given indices."""
-    given = next((a for a in (indices_or_sections, indices, sections) if a is not None), None)
+def tensor_split(
+    x: Tensor, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: int | None = None,
+    tensor_indices_or_sections: Any = None,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    """As many parts as an int says, as equal as can be; or parts that end at the given indices: views."""
+    given = next((a for a in (indices_or_sections, indices, sections, tensor_indices_or_sections) if a is not None), None)
     dim = _split_dim("tensor_split", x, dim)
     n = x.shape[dim]
     if isinstance(given, Traced):

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import device_of, is_array, namespace_of, to_device
-from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, canonical_shape, operation
-from tinygrad_lite.ops.indexing import _getitem, index_select, into_zeros
-from tinygrad_lite.ops.joining import stack
-from tinygrad_lite.ops.shape import _expand, _reshape, reshape, transpose
+from tinygrad_lite.ops.indexing import _getitem, index_select, into_zeros, replaced
+from tinygrad_lite.ops.joining import cat, split_with_sizes, stack
+from tinygrad_lite.ops.shape import _expand, _reshape, clone, reshape, shares_memory, transpose
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -29,27 +28,16 @@ METHODS = ["flip", "fliplr", "flipud", "repeat", "repeat_interleave", "roll", "r
 IN_PLACE: list[str] = []
 
 
-@primitive
-def _repeat(x, repeats):
-    return namespace_of(x).tile(x, repeats)
-
-
-_repeat.vjp(x=lambda g, x_shape, repeats: _sum_of_repeats(g, x_shape, repeats))
-
-
-def _sum_of_repeats(g: Any, shape: tuple[int, ...], repeats: tuple[int, ...]) -> Any:
-    shape = (1,) * (len(repeats) - len(shape)) + tuple(shape)
-    parts = _reshape(g, tuple(n for pair in zip(repeats, shape) for n in pair))
-    return parts.sum(axis=tuple(range(0, 2 * len(shape), 2)))
-
-
 @operation
 def repeat(x: Tensor, repeats: tuple[int, ...]) -> Tensor:
     """Copies of `x` side by side: `repeats[d]` of them along dim d, counted from the last dim."""
     repeats = canonical_shape("repeat", (repeats,))
     if len(repeats) < len(x.shape) or min(repeats, default=0) < 0:
         raise RuntimeError(f"repeat: expected {len(x.shape)} or more counts, none negative, got {repeats}")
-    return _repeat(x, repeats)
+    shape = (1,) * (len(repeats) - len(x.shape)) + tuple(x.shape)
+    spread = _expand(_reshape(x, tuple(m for n in shape for m in (1, n))), tuple(m for pair in zip(repeats, shape) for m in pair))
+    result = _reshape(spread, tuple(r * n for r, n in zip(repeats, shape)))
+    return clone(result) if shares_memory(x, result) else result
 
 
 @operation
@@ -71,6 +59,8 @@ def repeat_interleave(x: Tensor, repeats: Any = None, dim: int | None = None, *,
     array = x.array if isinstance(x, Traced) else x
     xp = namespace_of(array)
     if repeats is None:
+        if array.dtype.kind != "i" or array.ndim != 1:
+            raise RuntimeError(f"repeat_interleave: expected a 1-D tensor of integers as counts, got {array.dtype} of shape {array.shape}")
         places = xp.repeat(xp.arange(array.size), array.tolist())
         return traced(places) if isinstance(x, Traced) else places
     if dim is None:
@@ -86,12 +76,8 @@ def repeat_interleave(x: Tensor, repeats: Any = None, dim: int | None = None, *,
     return index_select(x, dim, xp.repeat(xp.arange(n), counts if len(counts) == n else counts[0]))
 
 
-@primitive
-def _flip(x, dims):
-    return namespace_of(x).flip(x, dims).copy()
-
-
-_flip.vjp(x=lambda g, dims: _flip(g, dims))
+def _flip(x: Any, dims: tuple[int, ...]) -> Any:
+    return clone(_getitem(x, (*(slice(None, None, -1 if d in dims else 1) for d in range(len(x.shape))), ...)))
 
 
 @operation
@@ -117,14 +103,6 @@ def flipud(x: Tensor) -> Tensor:
     return _flip(x, (0,))
 
 
-@primitive
-def _roll(x, shifts, dims):
-    return namespace_of(x).roll(x, shifts, dims)
-
-
-_roll.vjp(x=lambda g, shifts, dims: _roll(g, tuple(-s for s in shifts), dims))
-
-
 @operation
 def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     """The elements shifted along `dims`, those pushed out coming in at the other end; without `dims`
@@ -138,11 +116,14 @@ def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     if dims is None or dims == ():
         if len(shifts) != 1:
             raise RuntimeError(f"roll: {len(shifts)} shifts need as many dims")
-        return _reshape(_roll(_reshape(x, (math.prod(x.shape),)), shifts, (0,)), tuple(x.shape))
+        return _reshape(roll(_reshape(x, (math.prod(x.shape),)), shifts, 0), tuple(x.shape))
     dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
     if len(shifts) != len(dims):
         raise RuntimeError(f"roll: {len(shifts)} shifts for {len(dims)} dims")
-    return _roll(x, shifts, tuple(canonical_dim("roll", d, len(x.shape)) for d in dims))
+    for shift, dim in zip(shifts, dims):
+        last = shift % max(x.shape[dim], 1)
+        x = cat(split_with_sizes(x, (x.shape[dim] - last, last), dim)[::-1], dim)
+    return x
 
 
 @operation
@@ -172,17 +153,10 @@ def constant_pad_nd(x: Tensor, pad: Any, value: float = 0) -> Tensor:
     if any(a < 0 or b < 0 for a, b in edges):
         x = _getitem(x, (*(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, edges)), Ellipsis))
     index = tuple(slice(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(shape, edges))
-    return _padded(x, shape, index, value) if value else into_zeros(x, shape, index)
-
-
-@primitive
-def _padded(x, shape, index, value):
-    out = namespace_of(x).full(shape, value, x.dtype)
-    out[index] = x
-    return out
-
-
-_padded.vjp(x=lambda g, index: _getitem(g, index))
+    if not value:
+        return into_zeros(x, shape, index)
+    xp = namespace_of(x.array if isinstance(x, Traced) else x)
+    return replaced(xp.full(shape, value, x.dtype), x, index)
 
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:

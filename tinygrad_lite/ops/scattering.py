@@ -9,107 +9,46 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.arrays.scatter import scatter_reduce as combine
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.arithmetic import add, mul
+from tinygrad_lite.ops.arithmetic import add, div, mul
 from tinygrad_lite.ops.calling import canonical_dim, operation
 from tinygrad_lite.ops.diagonals import diagonal_region
 from tinygrad_lite.ops.indexing import _ALL, _checked, _getitem, checked_index, index_along, into_zeros, region, replaced, steps
-from tinygrad_lite.ops.shape import broadcast_shapes, expand, reshape
+from tinygrad_lite.ops.masking import as_value, same_dtype
+from tinygrad_lite.ops.shape import clone, expand, reshape, to_dtype
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
 __all__ = [
-    "as_strided_scatter", "diagonal_scatter", "index_add", "index_copy", "index_fill", "index_put", "masked_fill",
-    "masked_scatter", "put", "scatter", "scatter_add", "select_scatter", "slice_scatter",
+    "as_strided_scatter", "diagonal_scatter", "index_add", "index_copy", "index_fill", "index_put", "index_reduce", "put", "scatter",
+    "scatter_add", "scatter_reduce", "select_scatter", "slice_scatter",
 ]  # fmt: skip
-
 
 METHODS = __all__
 IN_PLACE: list[str] = [
-    "index_add", "index_copy", "index_fill", "index_put", "masked_fill", "masked_scatter", "put", "scatter", "scatter_add",
+    "index_add", "index_copy", "index_fill", "index_put", "index_reduce", "put", "scatter", "scatter_add", "scatter_reduce",
 ]  # fmt: skip
-
-
-@primitive
-def _masked_fill(x, mask, value):
-    xp = namespace_of(x)
-    shape = x.shape if mask.shape == x.shape else np.broadcast_shapes(x.shape, mask.shape)
-    out = x.copy() if shape == x.shape else xp.broadcast_to(x, shape).copy()
-    xp.copyto(out, value, where=mask)
-    return out
-
-
-_masked_fill.vjp(x=lambda g, mask: _masked_fill(g, mask, 0),
-                 value=lambda g, mask: _masked_fill(g, ~mask, 0))
-
-
-@operation
-def masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
-    """`x` with `value` (a number or a 0-d tensor) where `mask` holds.
-
-    >>> import tinygrad_lite as tg
-    >>> tg.masked_fill(tg.tensor([1.0, 2.0]), tg.tensor([True, False]), -1)
-    tensor([-1.,  2.])
-    """
-    if getattr(mask, "dtype", None) != np.bool_:
-        raise RuntimeError(f"masked_fill: expected a bool mask, got {getattr(mask, 'dtype', type(mask).__name__)}")
-    return _masked_fill(x, mask, _number("masked_fill", x, value))
-
-
-def _number(name: str, x: Any, value: Any) -> Any:
-    """`value`, if it is one number that fits into x's dtype."""
-    if getattr(value, "ndim", 0):
-        raise RuntimeError(f"{name}: expected a number or a 0-d tensor as the value, got the shape {tuple(value.shape)}")
-    kind = value.dtype.kind if hasattr(value, "dtype") else np.asarray(value).dtype.kind
-    if "biufc".index(kind) > max("biufc".index(x.dtype.kind), 2 * (x.dtype.kind in "iu")) and (x.dtype.kind != "b" or kind == "c"):
-        raise RuntimeError(f"{name}: the value {value} cannot be put into a tensor of {x.dtype}")
-    return value
-
-
-@operation
-def masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> Tensor:
-    """`x` with the first elements of `source`, in order, where `mask` holds."""
-    if mask.dtype != np.bool_:
-        raise RuntimeError(f"masked_scatter: expected a bool mask, got {mask.dtype}")
-    _same_dtype("masked_scatter", x, source)
-    shape = broadcast_shapes(tuple(x.shape), tuple(mask.shape))
-    x, array = expand(x, shape), mask.array if isinstance(mask, Traced) else mask
-    array = namespace_of(array).broadcast_to(array, shape)
-    count = int(array.sum())
-    if count > math.prod(source.shape):
-        raise RuntimeError(f"masked_scatter: the mask asks for {count} elements, source has {math.prod(source.shape)}")
-    if not shape:
-        return replaced(x, reshape(source, (-1,))[0], (Ellipsis,)) if count else x.clone()
-    return replaced(x, reshape(source, (-1,))[:count], (array,))
-
-
-def _same_dtype(name: str, x: Any, source: Any) -> None:
-    if x.dtype != source.dtype:
-        raise RuntimeError(f"{name}: expected tensors of one dtype, got {x.dtype} and {source.dtype}")
 
 
 # -- by an index for each element ---------------------------------------------------------------
 
 
-@operation
-def scatter(x: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Tensor:
-    """`x` after `out[index[i, j, k], j, k] = src[i, j, k]` (for dim 0); `src` may be one number.
-
-    `reduce`: "add" or "multiply" to combine instead of replacing.
-    """
-    src = value if src is None else src
-    if reduce == "add":
-        return scatter_add(x, dim, index, src if hasattr(src, "shape") else _filled(x, index, src))
-    place, part = _scattered("scatter", x, dim, index, src)
-    return _back(replaced(_at_least_1d(x), part, place), x)
-
-
-def _filled(x: Any, index: Any, value: Any) -> Any:
-    from tinygrad_lite.ops.creation import full_like
-
-    return full_like(index, value, dtype=x.dtype)
+def _scattered(name: str, x: Any, dim: int, index: Any, src: Any) -> tuple[Any, Any, Any]:
+    """`x` in one dim or more, where in it to put something, and what."""
+    whole, index = _at_least_1d(x), _at_least_1d(index)
+    place = index_along(name, whole, dim, index)
+    if not hasattr(src, "shape"):
+        return whole, place, as_value(name, x, src)
+    same_dtype(name, x, src)
+    src = _at_least_1d(src)
+    if math.prod(index.shape) and (len(src.shape) != len(index.shape) or any(n > m for n, m in zip(index.shape, src.shape))):
+        raise RuntimeError(f"{name}: the index of shape {tuple(index.shape)} reaches beyond src of shape {tuple(src.shape)}")
+    if tuple(src.shape) != tuple(index.shape):
+        src = _getitem(src, tuple(slice(0, n) for n in index.shape))
+    return whole, place, src
 
 
 def _at_least_1d(x: Any) -> Any:
@@ -120,19 +59,28 @@ def _back(out: Any, x: Any) -> Any:
     return out if len(x.shape) else reshape(out, ())
 
 
-def _scattered(name: str, x: Any, dim: int, index: Any, src: Any) -> tuple[Any, Any]:
-    """Where in `x` (1-D or more) to put which elements of `src`."""
-    index = _at_least_1d(index)
-    place = index_along(name, _at_least_1d(x), dim, index)
+@operation
+def scatter(x: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Tensor:
+    """`x` after `out[index[i, j, k], j, k] = src[i, j, k]` (for dim 0); `src` may be one number.
+
+    `reduce`: "add" or "multiply" to combine instead of replacing.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.scatter(tg.zeros(2, 3), 1, tg.tensor([[2], [0]]), 1.0)
+    tensor([[0., 0., 1.],
+            [1., 0., 0.]])
+    """
+    if reduce not in (None, "add", "multiply"):
+        raise RuntimeError(f"scatter: expected reduce None, 'add' or 'multiply', got {reduce!r}")
+    whole, place, src = _scattered("scatter", x, dim, index, value if src is None else src)
+    if not math.prod(index.shape):
+        return clone(x)
+    if reduce is None:
+        return _back(replaced(whole, src, place), x)
     if not hasattr(src, "shape"):
-        return place, _number(name, x, src)
-    _same_dtype(name, x, src)
-    src = _at_least_1d(src)
-    if len(src.shape) != len(index.shape) or any(n > m for n, m in zip(index.shape, src.shape)):
-        raise RuntimeError(f"{name}: the index of shape {tuple(index.shape)} reaches beyond src of shape {tuple(src.shape)}")
-    if tuple(src.shape) != tuple(index.shape):
-        src = _getitem(src, tuple(slice(0, n) for n in index.shape))
-    return place, src
+        array = x.array if isinstance(x, Traced) else x
+        src = namespace_of(array).full(tuple(index.shape), src, array.dtype)
+    return _back(_combined(whole, place, src, "sum" if reduce == "add" else "prod"), x)
 
 
 @operation
@@ -143,37 +91,105 @@ def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     >>> tg.scatter_add(tg.zeros(3), 0, tg.tensor([0, 0, 2]), tg.ones(3))
     tensor([2., 0., 1.])
     """
-    place, part = _scattered("scatter_add", x, dim, index, src)
-    whole = _at_least_1d(x)
-    return _back(add(whole, into_zeros(part, tuple(whole.shape), place)), x)
+    return scatter_reduce(x, dim, index, src, "sum")
+
+
+@operation
+def scatter_reduce(x: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
+    """`scatter` that combines the elements meant for one place: `reduce` is "sum", "prod", "mean",
+    "amax" or "amin"; with that of `x` in the place if `include_self`.
+
+    Where several are the largest (smallest), they share the gradient.
+    """
+    whole, place, src = _scattered("scatter_reduce", x, dim, index, src)
+    if not math.prod(index.shape):
+        return clone(x)
+    return _back(_combined(whole, place, src, reduce, include_self), x)
+
+
+def _combined(x: Any, place: Any, src: Any, reduce: str, include_self: bool = True) -> Any:
+    """`x` with `src` combined into it at `place`."""
+    if reduce not in _NEUTRAL:
+        raise RuntimeError(f"expected reduce among {', '.join(map(repr, _NEUTRAL))}, got {reduce!r}")
+    if not include_self:
+        neutral = _NEUTRAL[reduce]
+        if x.dtype.kind in "iu" and abs(neutral) == math.inf:
+            limits = np.iinfo(x.dtype)
+            neutral = limits.max if neutral > 0 else limits.min
+        x = replaced(x, neutral, place)
+    if reduce in ("sum", "mean"):
+        total = add(x, into_zeros(src, tuple(x.shape), place))
+        if reduce == "sum":
+            return total
+        array = src.array if isinstance(src, Traced) else src
+        xp = namespace_of(array)
+        count = into_zeros(xp.ones(array.shape, np.int64), tuple(x.shape), place)
+        count = xp.maximum(count + include_self, 1)
+        return div(total, count, rounding_mode=None if x.dtype.kind == "f" else "floor")
+    return _scatter_reduce(x, src, place, reduce)
+
+
+_NEUTRAL = {"sum": 0, "prod": 1, "mean": 0, "amax": -math.inf, "amin": math.inf}
+_UFUNC = {"prod": "multiply", "amax": "maximum", "amin": "minimum"}
+
+
+@primitive
+def _scatter_reduce(x, src, index, reduce):
+    out = x.copy("C")
+    combine(_UFUNC[reduce], out, index, src)
+    return out
+
+
+@_scatter_reduce.fused_vjp("x", "src")
+def _(needs, g, out, x, src, index, reduce):
+    if reduce == "prod":
+        others = _scatter_reduce(x * 0 + 1, src, index, reduce)  # all but x
+        # All but src, also where it is zero: the product of what is not, if it is the only zero.
+        zero = to_dtype(src == 0, g.dtype)
+        zeros = into_zeros(zero, tuple(x.shape), index) + to_dtype(x == 0, g.dtype)
+        rest = _scatter_reduce(x + (x == 0), src + zero, index, reduce)[index] / (src + zero)
+        rest = rest * ((zeros[index] - zero) == 0)
+        return [g * others, g[index] * rest, None, None]
+    gx, gs = to_dtype(x == out, g.dtype), to_dtype(src == out[index], g.dtype)
+    share = g / (gx + into_zeros(gs, tuple(x.shape), index))
+    return [share * gx, share[index] * gs, None, None]
 
 
 # -- by an index for each slice -----------------------------------------------------------------
 
 
-def _slices(name: str, x: Any, dim: int, index: Any, source: Any) -> tuple[Any, int, Any, Any]:
-    """x (1-D or more), dim, the index of the slices along it, and source in the shape of these."""
-    _same_dtype(name, x, source)
-    x = _at_least_1d(x)
-    dim = canonical_dim(name, dim, len(x.shape))
-    index = checked_index(name, index, x.shape[dim]).reshape(-1)
-    shape = (*x.shape[:dim], index.size, *x.shape[dim + 1 :])
-    if math.prod(source.shape) != math.prod(shape) or (len(source.shape) and tuple(source.shape) != shape):
-        raise RuntimeError(f"{name}: expected a source of shape {shape}, got {tuple(source.shape)}")
-    return x, dim, (*[_ALL] * dim, index), reshape(source, shape)
+def _slices(name: str, x: Any, dim: int, index: Any, source: Any) -> tuple[Any, Any, Any]:
+    """`x` in one dim or more, the index of its slices, and `source` in the shape of these."""
+    same_dtype(name, x, source)
+    whole = _at_least_1d(x)
+    dim = canonical_dim(name, dim, len(whole.shape))
+    index = checked_index(name, index, whole.shape[dim]).reshape(-1)
+    shape = (*whole.shape[:dim], index.size, *whole.shape[dim + 1 :])
+    if (tuple(source.shape) or (1,)) != shape or (len(source.shape) != len(x.shape) and name != "index_copy"):
+        raise RuntimeError(f"{name}: expected a source of shape {shape if x.shape else ()}, got {tuple(source.shape)}")
+    return whole, (*[_ALL] * dim, index), reshape(source, shape)
 
 
 @operation
 def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
     """`x` with `alpha * source[i]` added to its slice number `index[i]` along `dim`."""
-    whole, dim, place, source = _slices("index_add", x, dim, index, source)
-    return _back(add(whole, into_zeros(source if alpha == 1 else mul(source, alpha), tuple(whole.shape), place)), x)
+    whole, place, source = _slices("index_add", x, dim, index, source)
+    return _back(_combined(whole, place, source if alpha == 1 else mul(source, alpha), "sum"), x)
+
+
+@operation
+def index_reduce(x: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
+    """`scatter_reduce` of whole slices: `reduce` is "prod", "mean", "amax" or "amin"."""
+    if reduce == "sum":
+        raise RuntimeError("index_reduce: expected reduce 'prod', 'mean', 'amax' or 'amin'; for the sum there is index_add()")
+    whole, place, source = _slices("index_reduce", x, dim, index, source)
+    return _back(_combined(whole, place, source, reduce, include_self), x)
 
 
 @operation
 def index_copy(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """`x` with its slice number `index[i]` along `dim` replaced by `source[i]`."""
-    whole, dim, place, source = _slices("index_copy", x, dim, index, source)
+    whole, place, source = _slices("index_copy", x, dim, index, source)
     return _back(replaced(whole, source, place), x)
 
 
@@ -182,26 +198,27 @@ def index_fill(x: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """`x` with its slices number `index` along `dim` filled with `value`."""
     whole = _at_least_1d(x)
     dim = canonical_dim("index_fill", dim, len(whole.shape))
-    place = (*[_ALL] * dim, checked_index("index_fill", index, whole.shape[dim], negative=True).reshape(-1))
-    return _back(replaced(whole, _number("index_fill", x, value), place), x)
+    index = checked_index("index_fill", index, whole.shape[dim], negative=True)
+    place = (*[_ALL] * dim, namespace_of(index).unique(index % whole.shape[dim]))  # each counts once in value's gradient
+    return _back(replaced(whole, as_value("index_fill", x, value), place), x)
 
 
 @operation
 def index_put(x: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """`x` after `x[indices] = values`, or `+=` with repeated places adding up if `accumulate`."""
-    _same_dtype("index_put", x, values)
+    same_dtype("index_put", x, values)
     (place,) = steps(x, tuple(indices))
     if not accumulate:
         return replaced(x, values, place)
-    part = _getitem(x, place)
-    return add(x, into_zeros(expand(values, tuple(part.shape)), tuple(x.shape), place))
+    shape = tuple(_getitem(x.array if isinstance(x, Traced) else x, place).shape)
+    return _combined(x, place, expand(values, shape), "sum")
 
 
 @operation
 def put(x: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """`x` with the elements number `index` of the flattened tensor replaced by those of `source`
     (or with these added)."""
-    _same_dtype("put", x, source)
+    same_dtype("put", x, source)
     places = checked_index("put", index, math.prod(x.shape), negative=True)
     if places.size != math.prod(source.shape):
         raise RuntimeError(f"put: {places.size} indices for {math.prod(source.shape)} elements")

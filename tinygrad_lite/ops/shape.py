@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import as_dtype, namespace_of, owner_of, strided
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, operation
 
 if TYPE_CHECKING:
@@ -40,18 +40,6 @@ def _reshape(x, shape):
 _reshape.vjp(x=lambda g, x_shape: _reshape(g, x_shape))
 
 
-def full_shape(name: str, shape: Any, count: int) -> tuple[int, ...]:
-    """`shape` with the size that -1 stands for, for `count` elements."""
-    shape = canonical_shape(name, (shape,))
-    known = math.prod(n for n in shape if n != -1)
-    free = shape.count(-1)
-    if any(n < -1 for n in shape) or free > 1 or (known != count and not (free and known and count % known == 0)):
-        raise RuntimeError(f"{name}: {count} elements do not fit into the shape {shape}")
-    if free and not known:
-        raise RuntimeError(f"{name}: -1 in the shape {shape} may stand for any size, as there are no elements")
-    return tuple(count // known if n == -1 else n for n in shape) if free else shape
-
-
 @operation
 def reshape(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     """The same elements in `shape`, where one size may be -1; a view where the memory allows it.
@@ -61,28 +49,35 @@ def reshape(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     tensor([[0, 1, 2],
             [3, 4, 5]])
     """
-    return _reshape(x, full_shape("reshape", shape, math.prod(x.shape)))
+    if isinstance(shape, tuple) and min(shape, default=0) < -1:  # which NumPy takes for -1
+        raise RuntimeError(f"reshape: expected sizes of 0 or more, and at most one -1, got {shape}")
+    return _reshape(x, shape)
 
 
-def view(x: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
-    """The same memory in another shape, or read as another dtype; an error where that takes a copy."""
-    if dtype is None and len(shape) == 1 and not isinstance(shape[0], (tuple, list)) and not hasattr(shape[0], "__index__"):
-        (dtype,) = shape
-    if dtype is not None:
-        return _view_dtype(x, as_dtype(dtype)) if as_dtype(dtype) != x.dtype else _reshape(x, tuple(x.shape))
-    shape = full_shape("view", shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape, math.prod(x.shape))
-    result = _reshape(x, shape)
-    before, after = (v.array if isinstance(v, Traced) else v for v in (x, result))
-    if not before.flags.c_contiguous and before.size and owner_of(before) is not owner_of(after):
-        raise RuntimeError(f"view: {tuple(x.shape)} with strides {before.strides} cannot be seen as {shape} without a copy; use reshape()")
+def view(x: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tensor:
+    """The same memory in another shape, given as ints or as one tuple, or read as another dtype; an
+    error where that takes a copy."""
+    if len(shape) == 1:
+        (shape,) = shape
+    if dtype is not None or isinstance(shape, (np.dtype, type)):
+        return _view_dtype(x, as_dtype(shape if dtype is None else dtype))
+    result = reshape(x, shape if size is None else size)
+    if math.prod(x.shape) and not shares_memory(x, result):
+        raise RuntimeError(f"view: {tuple(x.shape)} cannot be seen as {tuple(result.shape)} without a copy; use reshape()")
     return result
 
 
-@primitive(view=True)
-def _view_dtype(x, dtype):
-    if x.dtype.itemsize != dtype.itemsize and (not x.ndim or x.strides[-1] != x.dtype.itemsize):
-        raise RuntimeError(f"view: reading {x.dtype} as {dtype} changes the size of the last dim, whose elements must be neighbours")
-    return x.view(dtype)
+def shares_memory(x: Any, y: Any) -> bool:
+    """Whether two tensors, one made of the other, lie in the same memory."""
+    a, b = (v.array if isinstance(v, Traced) else v for v in (x, y))
+    return owner_of(a) is owner_of(b)
+
+
+def _view_dtype(x: Any, dtype: np.dtype) -> Any:
+    array = x.array if isinstance(x, Traced) else x
+    if array.dtype.itemsize != dtype.itemsize and (not array.ndim or array.strides[-1] != array.dtype.itemsize):
+        raise RuntimeError(f"view: reading {array.dtype} as {dtype} changes the size of the last dim, whose elements must be neighbours")
+    return traced(array.view(dtype)) if isinstance(x, Traced) else array.view(dtype)
 
 
 @operation
@@ -120,7 +115,11 @@ def unflatten(x: Tensor, dim: int, sizes: tuple[int, ...]) -> Tensor:
     dim, shape = canonical_dim("unflatten", dim, len(x.shape)), tuple(x.shape)
     if not isinstance(sizes, (tuple, list)) or not sizes:
         raise RuntimeError(f"unflatten: expected one or more sizes, got {sizes}")
-    return _reshape(x, (*shape[:dim], *full_shape("unflatten", sizes, shape[dim]), *shape[dim + 1 :]))
+    known = math.prod(n for n in sizes if n != -1)
+    whole = tuple(shape[dim] // (known or 1) if n == -1 else n for n in sizes)
+    if math.prod(whole) != shape[dim] or sizes.count(-1) > 1 or min(whole) < 0:
+        raise RuntimeError(f"unflatten: {sizes} do not make up the {shape[dim]} of dim {dim}")
+    return _reshape(x, (*shape[:dim], *whole, *shape[dim + 1 :]))
 
 
 @operation
@@ -330,29 +329,25 @@ moveaxis = movedim
 
 
 @primitive
-def to_dtype(x, dtype):
+def _copy(x, dtype, order="K"):
+    return x.astype(dtype, order)
+
+
+_copy.vjp(x=lambda g: g)  # the engine gives a gradient its input's dtype
+
+
+def to_dtype(x: Any, dtype: np.dtype) -> Any:
     """`x` in another dtype (a copy)."""
-    return x.astype(dtype)
-
-
-to_dtype.vjp(x=lambda g: g)  # the engine gives a gradient its input's dtype
-
-
-@primitive
-def _clone(x, order="K"):
-    return x.copy(order)
-
-
-_clone.vjp(x=lambda g: g)
+    return _copy(x, dtype)
 
 
 @operation
 def clone(x: Tensor, *, memory_format: Any = None) -> Tensor:
     """A copy with memory of its own; gradients pass through it."""
-    return _clone(x)
+    return _copy(x, x.dtype)
 
 
 @operation
 def contiguous(x: Tensor, memory_format: Any = None) -> Tensor:
     """`x` with its elements in memory in the order of its dims: itself where it is so already."""
-    return x if (x.array if isinstance(x, Traced) else x).flags.c_contiguous else _clone(x, "C")
+    return x if (x.array if isinstance(x, Traced) else x).flags.c_contiguous else _copy(x, x.dtype, "C")
