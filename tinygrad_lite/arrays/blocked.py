@@ -41,8 +41,8 @@ def elementwise(kernel: Callable[..., Any], *arrays: Array) -> None:
     """`kernel(*arrays)`, which writes into some of them element by element, block by block where the
     arrays lie in memory alike and without gaps."""
     first = arrays[0]
-    alike = all(type(a) is np.ndarray and a.strides == first.strides and a.shape == first.shape for a in arrays)
-    if first.size > BLOCK and alike:
+    layout = first.shape, first.strides
+    if first.size > BLOCK and all(type(a) is np.ndarray and (a.shape, a.strides) == layout for a in arrays):
         flat = [a.ravel(order="K") for a in arrays]
         if np.may_share_memory(flat[0], first):
             by_blocks(kernel, *flat)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,16 @@ class Source:
             if dtype == np.float16:  # rounding to 11 bits would give 1.0 now and then
                 return (self.stream.integers(0, 2048, shape) / 2048).astype(dtype)
             return self.stream.random(shape, dtype)
+
+    def coins(self, shape: tuple[int, ...], p: float) -> Array:
+        """Bools that are True with probability `p`."""
+        with on_device(self.device):
+            if self.device.type != "cpu":
+                return self.stream.random(shape, np.float32) < p
+            # Two from each draw of 64 bits: 1.3 ms for 524288, from uniform numbers 2.5 ms.
+            count = math.prod(shape)
+            bits = self.stream.integers(0, 2**64, -(-count // 2), np.uint64).view(np.uint32)[:count]
+            return (bits < round(p * 2**32)).reshape(shape)
 
     def normal(self, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Numbers of mean 0 and standard deviation 1."""

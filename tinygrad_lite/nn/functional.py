@@ -2,6 +2,14 @@
 
 # ruff: noqa: F401
 
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_lite.ops import normalization, softmaxes
 from tinygrad_lite.ops.activation import (
     celu,
     celu_,
@@ -35,10 +43,20 @@ from tinygrad_lite.ops.activation import (
     threshold_,
 )
 from tinygrad_lite.ops.activation import relu as _relu
+from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from tinygrad_lite.ops.cross_entropy import cross_entropy, nll_loss
 from tinygrad_lite.ops.distances import cosine_similarity, normalize, pairwise_distance, pdist
+from tinygrad_lite.ops.dropouts import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
 from tinygrad_lite.ops.elementary import sigmoid, tanh
+from tinygrad_lite.ops.embeddings import embedding_bag, looked_up, one_hot
 from tinygrad_lite.ops.folding import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
 from tinygrad_lite.ops.loss import (
     binary_cross_entropy,
@@ -62,6 +80,7 @@ from tinygrad_lite.ops.margins import (
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
+from tinygrad_lite.ops.normalization import group_norm, layer_norm, local_response_norm, rms_norm
 from tinygrad_lite.ops.padding import pad
 from tinygrad_lite.ops.pooling import (
     adaptive_avg_pool1d,
@@ -84,6 +103,80 @@ from tinygrad_lite.ops.pooling import (
     max_unpool3d,
 )
 from tinygrad_lite.ops.products import linear
-from tinygrad_lite.ops.softmaxes import log_softmax, softmax
+from tinygrad_lite.ops.softmaxes import gumbel_softmax
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
 
 relu = optional_inplace(_relu)
+
+
+# -- where torch.nn.functional takes its arguments in another order than torch -------------------
+
+
+def _along_a_dim(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function(x, dim, dtype)` with the arguments of nn.functional."""
+
+    @operation
+    @functools.wraps(function)
+    def call(x: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
+        if dim is None:
+            dim = 0 if x.ndim in (0, 1, 3) else 1
+            warnings.warn(f"{function.__name__}: give dim; without it, it is {dim} here", stacklevel=_stacklevel)
+        return function(x, dim, dtype)
+
+    return call
+
+
+softmax = _along_a_dim(softmaxes.softmax)
+log_softmax = _along_a_dim(softmaxes.log_softmax)
+softmin = _along_a_dim(softmaxes.softmin)
+
+
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """The rows of `weight` (V, D) that `input` (...) names: a tensor (..., D).
+
+    `padding_idx`: the row that gets no gradient. `max_norm`: rows that are looked up are first scaled
+    down to this norm, in `weight` itself. `scale_grad_by_freq`: a row's gradient is divided by how
+    often it was looked up. `sparse` changes nothing: gradients are dense.
+    """
+    return looked_up("embedding", input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)[0]
+
+
+@operation
+def batch_norm(
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Each channel of x (N, C, ...) to mean 0 and variance 1: by the batch's own statistics in training,
+    which then enter the running ones; else by the running ones. See tinygrad_lite.batch_norm."""
+    return normalization.batch_norm(x, weight, bias, running_mean, running_var, training, momentum, eps)
+
+
+@operation
+def instance_norm(
+    x: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Each channel of each sample of x (N, C, ...) to mean 0 and variance 1. See tinygrad_lite.instance_norm."""
+    return normalization.instance_norm(x, weight, bias, running_mean, running_var, use_input_stats, momentum, eps)

@@ -14,7 +14,9 @@ from tinygrad_lite.ops import (
     differences,
     distance,
     distances,
+    dropouts,
     elementary,
+    embeddings,
     folding,
     indexing,
     inplace,
@@ -24,6 +26,7 @@ from tinygrad_lite.ops import (
     margins,
     masking,
     matrix_functions,
+    normalization,
     norms,
     padding,
     piecewise,
@@ -56,7 +59,9 @@ from tinygrad_lite.ops.diagonals import *
 from tinygrad_lite.ops.differences import *
 from tinygrad_lite.ops.distance import *
 from tinygrad_lite.ops.distances import *
+from tinygrad_lite.ops.dropouts import *
 from tinygrad_lite.ops.elementary import *
+from tinygrad_lite.ops.embeddings import *
 from tinygrad_lite.ops.folding import *
 from tinygrad_lite.ops.indexing import *
 from tinygrad_lite.ops.inplace import *
@@ -66,6 +71,7 @@ from tinygrad_lite.ops.loss import *
 from tinygrad_lite.ops.margins import *
 from tinygrad_lite.ops.masking import *
 from tinygrad_lite.ops.matrix_functions import *
+from tinygrad_lite.ops.normalization import *
 from tinygrad_lite.ops.norms import *
 from tinygrad_lite.ops.padding import *
 from tinygrad_lite.ops.piecewise import *
@@ -99,7 +105,9 @@ FAMILIES = (
     differences,
     distance,
     distances,
+    dropouts,
     elementary,
+    embeddings,
     folding,
     indexing,
     inplace,
@@ -109,6 +117,7 @@ FAMILIES = (
     margins,
     masking,
     matrix_functions,
+    normalization,
     norms,
     padding,
     piecewise,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import as_dtype, as_float, namespace_of
+from tinygrad_lite.arrays import as_dtype, device_of, namespace_of, only_floats
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.ops.calling import canonical_dim, operation
+from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.elementary import exp
+from tinygrad_lite.ops.random import source
 from tinygrad_lite.ops.shape import to_dtype
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ IN_PLACE: list[str] = []
 
 @primitive
 def _softmax(x, dim):
-    x = as_float(x)
+    only_floats(x)
     if not x.size:
         return x.copy()
     xp = namespace_of(x)
@@ -36,7 +37,7 @@ _softmax.vjp(x=lambda g, out, dim: out * (g - (g * out).sum(axis=dim, keepdims=T
 
 @primitive
 def _log_softmax(x, dim):
-    x = as_float(x)
+    only_floats(x)
     if not x.size:
         return x.copy()
     xp = namespace_of(x)
@@ -67,3 +68,29 @@ def log_softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
     if dtype is not None:
         x = to_dtype(x, as_dtype(dtype))
     return _log_softmax(x, canonical_dim("log_softmax", dim, len(x.shape)))
+
+
+@operation
+def softmin(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
+    """`softmax(-x, dim)`"""
+    return softmax(-x, dim, dtype)
+
+
+@operation
+def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
+    """A random sample of the softmax of `logits` that gradients pass through: the softmax of logits plus
+    Gumbel noise, at temperature `tau` (Jang et al., Categorical reparameterization with Gumbel-softmax).
+
+    `hard`: the value is one-hot, the gradient still that of the soft sample. `eps` changes nothing.
+    """
+    only_floats(logits)
+    array = raw(logits)
+    noise = -namespace_of(array).log(source(device=device_of(array)).exponential(array.shape, array.dtype))
+    soft = softmax((logits + noise) / tau, dim)
+    if not hard:
+        return soft
+    values = raw(soft)
+    dim = canonical_dim("gumbel_softmax", dim, soft.ndim)
+    places = namespace_of(values).arange(values.shape[dim]).reshape((-1,) + (1,) * (values.ndim - 1 - dim))
+    chosen = values.argmax(axis=dim, keepdims=True) == places
+    return soft + (chosen - values)

@@ -1,0 +1,125 @@
+"""Normalization against PyTorch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tests.parity.compare import Fixed, compare, refused, torch
+
+F = "nn.functional."
+draw = np.random.default_rng(41)
+
+
+def normal(*shape):
+    return draw.standard_normal(shape)
+
+
+both_dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
+SHAPES = [(4, 6), (2, 3, 4), (2, 6, 3, 4), (2, 3, 2, 3, 2)]
+
+
+@both_dtypes
+@pytest.mark.parametrize("shape", [*SHAPES, (5,), (0, 4), (3, 0)])
+def test_layer_norm(shape, dtype):
+    last = shape[-1:]
+    if 0 in shape:  # PyTorch fails to differentiate these by weight
+        compare(F + "layer_norm", normal(*shape), last, dtype=dtype, order=1)
+        return
+    limits = {"rtol": 2e-4, "atol": 2e-4} if dtype == "float32" else {}
+    compare(F + "layer_norm", normal(*shape), last, dtype=dtype, **limits)
+    compare(F + "layer_norm", normal(*shape), last, normal(*last), normal(*last), dtype=dtype, **limits)
+    compare(F + "layer_norm", normal(*shape), list(last), normal(*last), eps=0.1, dtype=dtype, **limits)
+    compare(F + "layer_norm", normal(*shape), last, None, normal(*last), dtype=dtype, **limits)
+    compare("layer_norm", normal(*shape) + 10, shape[1:] or shape, dtype=dtype, **limits)
+    compare(F + "rms_norm", normal(*shape), last, normal(*last), dtype=dtype, **limits)
+    compare("rms_norm", normal(*shape), shape[1:] or shape, eps=0.1, dtype=dtype, **limits)
+
+
+@both_dtypes
+@pytest.mark.parametrize("shape", SHAPES)
+def test_batch_norm(shape, dtype):
+    c = shape[1]
+    limits = {"rtol": 2e-4, "atol": 2e-4} if dtype == "float32" else {}
+    means, variances = Fixed(normal(c)), Fixed(draw.uniform(0.5, 2, c))
+    compare(F + "batch_norm", normal(*shape), means, variances, dtype=dtype, order=1)  # PyTorch fails at the second
+    compare(F + "batch_norm", normal(*shape), means, variances, normal(c), normal(c), eps=0.1, dtype=dtype)
+    compare(F + "batch_norm", normal(*shape), None, None, training=True, dtype=dtype, **limits)
+    compare(F + "batch_norm", normal(*shape), None, None, normal(c), normal(c), True, dtype=dtype, **limits)
+    compare(F + "batch_norm", normal(*shape) + 5, means, variances, normal(c), None, True, 0.3, 0.01, dtype=dtype, **limits)
+    compare("batch_norm", normal(*shape), normal(c), normal(c), means, variances, True, 0.1, 1e-5, False, dtype=dtype, **limits)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_running_statistics(shape):
+    def library(m):
+        def call(x, means, variances):
+            m.nn.functional.batch_norm(x, means, variances, training=True, momentum=0.3)
+            if x.ndim > 2:
+                m.nn.functional.instance_norm(x * 2, means, variances, momentum=0.2)
+            return means, variances
+
+        return call
+
+    c = shape[1]
+    compare(library, normal(*shape) + 3, Fixed(normal(c)), Fixed(draw.uniform(0.5, 2, c)), order=0)
+    compare(library, normal(*shape) + 3, Fixed(normal(c)), Fixed(draw.uniform(0.5, 2, c)), order=0, dtype="float32")
+
+
+@both_dtypes
+@pytest.mark.parametrize("shape", SHAPES[1:])
+def test_instance_and_group_norm(shape, dtype):
+    c = shape[1]
+    limits = {"rtol": 3e-4, "atol": 3e-4} if dtype == "float32" else {}
+    compare(F + "instance_norm", normal(*shape), dtype=dtype, **limits)
+    compare(F + "instance_norm", normal(*shape), None, None, normal(c), normal(c), dtype=dtype, **limits)
+    means, variances = Fixed(normal(c)), Fixed(draw.uniform(0.5, 2, c))
+    compare(F + "instance_norm", normal(*shape), means, variances, normal(c), None, False, dtype=dtype, order=1, **limits)
+    for groups in (1, c, 3):
+        compare(F + "group_norm", normal(*shape), groups, dtype=dtype, **limits)
+        compare("group_norm", normal(*shape), groups, normal(c), normal(c), dtype=dtype, **limits)
+        compare(F + "group_norm", normal(*shape), groups, None, normal(c), 0.1, dtype=dtype, **limits)
+
+
+def test_group_norm_of_a_matrix():
+    compare(F + "group_norm", normal(3, 6), 2, normal(6))
+    compare(F + "group_norm", normal(0, 6, 2), 2)
+    compare(F + "batch_norm", normal(0, 4), None, None, training=True)
+
+
+@pytest.mark.parametrize("shape", SHAPES[1:])
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_local_response_norm(shape, size):
+    compare(F + "local_response_norm", normal(*shape), size)
+    compare(F + "local_response_norm", normal(*shape), size, alpha=0.3, beta=0.5, k=2.0, dtype="float32")
+
+
+def test_refusals():
+    x, ints = normal(3, 4), np.ones((3, 4), int)
+    refused(F + "layer_norm", x, (3,))
+    refused(F + "layer_norm", x, 4)
+    refused(F + "layer_norm", x, ())
+    refused(F + "layer_norm", ints, (4,))
+    refused(F + "layer_norm", x, (4,), normal(3))
+    refused(F + "layer_norm", x, (4,), normal(4).astype("float32"))
+    refused(F + "rms_norm", x, (3,))
+    refused(F + "rms_norm", ints, (4,))
+    refused(F + "batch_norm", x[:1], None, None, training=True)
+    refused(F + "batch_norm", x, None, None)
+    refused(F + "batch_norm", x[0], None, None, training=True)
+    refused(F + "batch_norm", ints, None, None, training=True)
+    refused(F + "batch_norm", x, Fixed(np.zeros(3)), Fixed(np.ones(3)))
+    refused(F + "batch_norm", x, Fixed(np.zeros(4)), Fixed(np.ones(4)), np.ones(3))
+    refused(F + "group_norm", x, 3)
+    refused(F + "group_norm", x[0], 2)
+    refused(F + "group_norm", normal(1, 2), 2)
+    refused(F + "instance_norm", normal(2, 3, 1))
+    refused(F + "instance_norm", normal(2, 3, 4), use_input_stats=False)
+    refused(F + "local_response_norm", x, 2)
+
+
+def test_a_layer_far_from_zero_keeps_its_digits():
+    x = (normal(64, 32) + 1000).astype("float32")
+    exact = torch.nn.functional.layer_norm(torch.from_numpy(x.astype("float64")), (32,)).numpy()
+    np.testing.assert_allclose(tg.layer_norm(tg.from_numpy(x), (32,)).numpy(), exact, atol=1e-3)
