@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_GENERATOR = 0x20  # inspect.CO_GENERATOR; importing inspect takes as long as the rest of this package
 
 _enabled = ContextVar("grad_enabled", default=True)
 
@@ -104,7 +103,7 @@ class inference_mode(_Switch):
 def _decorated(function: F, context: Callable[[], Any]) -> F:
     if isinstance(function, type):
         raise TypeError(f"expected a function to decorate, got the class {function.__name__}; decorate its methods")
-    if getattr(function, "__code__", None) and function.__code__.co_flags & _GENERATOR:
+    if inspect.isgeneratorfunction(function):
         return _decorated_generator(function, context)  # type: ignore[return-value]
 
     @functools.wraps(function)
