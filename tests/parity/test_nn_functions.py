@@ -200,6 +200,7 @@ REFUSED = [
 ]  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case[0])
 def test_refused(case):
     refused(*case)
