@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import device_of, get_default_dtype, to_numpy
+from tinygrad_lite.arrays import device_of, get_default_dtype, quietly, to_numpy
 from tinygrad_lite.autograd.node import Node
 
 
+@quietly
 def represent(tensor: Any) -> str:
     """`tensor([1.0000, 2.5000], requires_grad=True)`: four digits, as PyTorch prints by default."""
     array = to_numpy(tensor.array)

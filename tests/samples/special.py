@@ -13,8 +13,11 @@ x, positive, inside = draw.standard_normal((2, 3)), draw.uniform(0.5, 2, (2, 3))
 sample("lgamma", positive, reference=special.gammaln, elementwise=True)
 sample("polygamma", positive, 0, reference=lambda x, n: special.digamma(x), elementwise=True)
 sample("polygamma", positive, 2, reference=lambda x, n: special.polygamma(n, x))
-sample("igamma", 1.5 + positive, positive, reference=special.gammainc, elementwise=True, differentiable=[1])
-sample("igammac", 1.5 + positive, positive, reference=special.gammaincc, elementwise=True, differentiable=[1])
+for upper, name in ((False, "gammainc"), (True, "gammaincc")):
+    sample(
+        "igamma", 1.5 + positive, positive, upper, reference=lambda x, y, _, name=name: getattr(special, name)(x, y),
+        elementwise=True, differentiable=[1],
+    )  # fmt: skip
 sample("zeta", 1.5 + positive, positive, reference=special.zeta, elementwise=True, differentiable=[1])
 sample("erfinv", inside, reference=special.erfinv, elementwise=True)
 sample("erfcx", x, reference=special.erfcx, elementwise=True)

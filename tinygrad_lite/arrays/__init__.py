@@ -28,6 +28,7 @@ from tinygrad_lite.arrays.dtypes import (
     only_numbers,
     only_tensors,
     promote,
+    promote_floats,
     promote_tensors,
     promoted,
     promoted_floats,
@@ -37,6 +38,7 @@ from tinygrad_lite.arrays.factors import lu_of
 from tinygrad_lite.arrays.memory import address_range, keep_freed_memory, owner_of, start_of, strided
 from tinygrad_lite.arrays.order import accumulate, order, recurrence
 from tinygrad_lite.arrays.products import column_sums, product, rows
+from tinygrad_lite.arrays.quiet import quietly
 from tinygrad_lite.arrays.reductions import add_up, extreme
 from tinygrad_lite.arrays.scatter import flat_places, scatter_add
 from tinygrad_lite.arrays.special import erf_of, erfc_of, special
@@ -83,9 +85,11 @@ __all__ = [
     "owner_of",
     "product",
     "promote",
+    "promote_floats",
     "promote_tensors",
     "promoted",
     "promoted_floats",
+    "quietly",
     "recurrence",
     "rows",
     "scatter_add",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from tinygrad_lite.arrays.devices import Array, is_array, namespace_of
 
@@ -95,18 +96,25 @@ def promote(x: Any, y: Any) -> tuple[Any, Any]:
     """Both operands ready for a NumPy operation whose result has PyTorch's dtype. A Python number
     that NumPy treats as PyTorch does is left as it is."""
     # The first lines answer for nearly every call of a training step; `promoted` costs about 4 us.
-    kind_x, kind_y = type(x), type(y)
-    if kind_x is np.ndarray:
-        if kind_y is np.ndarray:
+    if type(x) is ndarray:
+        if type(y) is ndarray:
             if x.dtype is y.dtype:
                 return x, y
-        elif kind_y is float or kind_y is int:
+        elif type(y) is float or type(y) is int:
             kind = x.dtype.kind
-            if kind == "f" or (kind == "i" and kind_y is int and -128 <= y < 128):
+            if kind == "f" or (kind == "i" and type(y) is int and -128 <= y < 128):
                 return x, y
-    elif kind_y is np.ndarray and (kind_x is float or kind_x is int) and y.dtype.kind == "f":
+    elif type(y) is ndarray and (type(x) is float or type(x) is int) and y.dtype.kind == "f":
         return x, y
     return promoted(x, y)
+
+
+def promote_floats(x: Any, y: Any) -> tuple[Any, Any]:
+    """`promote`, but integers become floating-point numbers."""
+    a, b = promote(x, y)
+    if (b if type(a) is float or type(a) is int else a).dtype.kind not in "fc":
+        return promoted_floats(x, y)
+    return a, b
 
 
 def promoted(*values: Any) -> tuple[Any, ...]:
@@ -126,6 +134,8 @@ def _in_dtype(dtype: np.dtype, values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def promote_tensors(x: Any, y: Any) -> tuple[Any, Any]:
     """`promote` for operations that take no Python numbers."""
+    if type(x) is ndarray and type(y) is ndarray and x.dtype is y.dtype:
+        return x, y
     only_tensors(x, y)
     return promote(x, y)
 
@@ -142,7 +152,7 @@ def _cast(xp: Any, value: Any, dtype: np.dtype) -> Array:
 
 def as_float(x: Any) -> Any:
     """`x` in a floating-point dtype: integers and bools become the default."""
-    if type(x) is np.ndarray or is_array(x):
+    if type(x) is ndarray or is_array(x):
         return x if x.dtype.kind in "fc" else x.astype(_default)
     if isinstance(x, np.floating):  # a 0-d result of NumPy
         return x

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 enter: Callable[[], Any]  # returns a token to leave with
 leave: Callable[[Any], None]
@@ -30,3 +32,17 @@ except ImportError:  # an arrangement of NumPy's own, which may change
 else:
     enter = functools.partial(_extobj_contextvar.set, _make_extobj(all="ignore"))
     leave = _extobj_contextvar.reset
+
+
+def quietly(function: F) -> F:
+    """`function` without warnings, where the cost of one more call does not matter."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        token = enter()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            leave(token)
+
+    return call  # type: ignore[return-value]

@@ -430,7 +430,11 @@ def accumulate(tensor: Any, g: Any, taken: dict[int, Any]) -> None:
     elif known is None:
         tensor.grad = traced(_unshared(g, taken))
     elif known.node is None:
-        known.array += g
+        token = be_quiet()
+        try:
+            known.array += g
+        finally:
+            quiet_no_more(token)
     else:
         tensor.grad = traced(known.array + g)
 

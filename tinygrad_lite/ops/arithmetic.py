@@ -9,14 +9,13 @@ import numpy as np
 
 from tinygrad_lite.arrays import (
     common_dtype,
-    is_array,
     namespace_of,
     only_floats,
     only_numbers,
     only_tensors,
     promote,
+    promote_floats,
     promoted,
-    promoted_floats,
 )
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation
@@ -106,10 +105,8 @@ mul.vjp(x=lambda g, y: g * y,
 
 @primitive
 def _div(x, y):
-    a, b = promote(x, y)
-    if (a if is_array(a) else b).dtype.kind not in "fc":
-        a, b = promoted_floats(x, y)
-    return a / b
+    x, y = promote_floats(x, y)
+    return x / y
 
 
 _div.vjp(x=lambda g, y: g / y,
@@ -207,8 +204,7 @@ fmod.vjp(x=lambda g: g,
 @primitive
 def neg(x):
     """`-x`."""
-    only_numbers(x)
-    return -x
+    return -x  # NumPy refuses bools by itself
 
 
 neg.vjp(x=lambda g: -g)
@@ -230,12 +226,12 @@ def pow(x, y):
     tensor([1., 4., 9.])
     """
     a, b = promote(x, y)
-    kind = (a if is_array(a) else b).dtype.kind
-    if kind == "b":
-        raise TypeError("bools have no powers")
-    if kind in "iu" and isinstance(y, int) and y < 0:
+    if isinstance(y, int) and y < 0 and x.dtype.kind in "iu":
         raise ValueError("integers have no negative powers; make them floating-point numbers first")
-    return a**b
+    out = a**b
+    if out.dtype.kind not in "fc":
+        only_numbers(a)
+    return out
 
 
 def _pow_x(g: Any, x: Any, y: Any) -> Any:

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_dtype, device_of, get_default_dtype, is_array, namespace_for, on_device, to_device, to_numpy
+from tinygrad_lite.arrays import (
+    as_dtype,
+    device_of,
+    get_default_dtype,
+    is_array,
+    namespace_for,
+    on_device,
+    quietly,
+    to_device,
+    to_numpy,
+)
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import canonical_shape, operation
@@ -29,6 +39,7 @@ _range = range
 # -- from values --------------------------------------------------------------------------------
 
 
+@quietly
 def array_from(data: Any, dtype: Any = None, device: Any = None) -> Any:
     """A fresh array with the values of `data`: numbers, nested lists, arrays or tensors."""
     if isinstance(data, Traced):
@@ -138,6 +149,7 @@ def _size(name: str, size: tuple[Any, ...], shape: Any) -> tuple[int, ...]:
     return shape
 
 
+@quietly
 def _made(make: str, device: Any, shape: tuple[int, ...], *rest: Any, requires_grad: bool) -> Any:
     if device is None:
         return _tensor(getattr(np, make)(shape, *rest), requires_grad)
@@ -319,6 +331,7 @@ def range(
     return _steps(start, step, math.floor((end - start) / step) + 1, _dtype(dtype), device, requires_grad)
 
 
+@quietly
 def linspace(
     start: Any, end: Any, steps: int, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
     pin_memory: bool = False,

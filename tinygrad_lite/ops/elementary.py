@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy import ndarray
 
 from tinygrad_lite.arrays import (
     BLOCK,
@@ -47,8 +48,8 @@ def _function(name: str, text: str, rule: Callable[..., Any], of: str | None = N
     of_numpy = getattr(np, of)
 
     def forward(x):
-        x = as_float(x)
-        if type(x) is not np.ndarray:
+        if type(x) is not ndarray or x.dtype.kind != "f":
+            x = as_float(x)
             return getattr(namespace_of(x), of)(x)
         return of_numpy(x) if x.size < 4 * BLOCK else mapped(of_numpy, x)  # in threads
 
@@ -94,7 +95,7 @@ def sigmoid(x):
     tensor([0.0000, 0.5000, 1.0000])
     """
     x = as_float(x)
-    if type(x) is np.ndarray and x.size > BLOCK:
+    if type(x) is ndarray and x.size > BLOCK:
         return mapped(_sigmoid, x)
     t = namespace_of(x).exp(-x)
     t += 1

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import device_of, is_array, namespace_of, owner_of, start_of
+from tinygrad_lite.arrays import device_of, is_array, namespace_of, owner_of, quietly, start_of
 from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.autograd import is_grad_enabled
@@ -132,6 +132,7 @@ def check_writable(name: str, x: Any) -> None:
         raise RuntimeError(f"{name}: several elements of this expanded tensor share one place in memory; clone() it first")
 
 
+@quietly
 def overwrite(name: str, x: Any, result: Any, start: int) -> None:
     """Write `result`, worked out since tick `start`, into x's memory, and x into its place on the tape."""
     values = result.array if isinstance(result, Traced) else result

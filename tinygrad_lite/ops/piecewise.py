@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygrad_lite.arrays import (
+    is_array,
     namespace_of,
     only_floats,
     only_numbers,
@@ -38,7 +40,8 @@ Bound = Any  # a number or a Tensor
 @primitive
 def abs(x):
     """The absolute value of each element; its derivative at 0 is 0."""
-    only_numbers(x)
+    if x.dtype.kind == "b":
+        only_numbers(x)
     return namespace_of(x).abs(x)
 
 
@@ -165,28 +168,25 @@ minimum.vjp(x=lambda g, x, y: where(x == y, g / 2, where(x > y, 0.0, g)),
             y=lambda g, x, y: where(x == y, g / 2, where(y > x, 0.0, g)))
 
 
-@primitive
-def fmax(x, y):
+@operation
+def fmax(x: Tensor, y: Tensor) -> Tensor:
     """The larger of each two, broadcast; the other one where one is nan."""
-    x, y = promote_tensors(x, y)
-    return namespace_of(x).fmax(x, y)
+    only_tensors(x, y)
+    return where((x >= y) | (y != y), x, y)
 
 
-@primitive
-def fmin(x, y):
+@operation
+def fmin(x: Tensor, y: Tensor) -> Tensor:
     """The smaller of each two, broadcast; the other one where one is nan."""
-    x, y = promote_tensors(x, y)
-    return namespace_of(x).fmin(x, y)
-
-
-fmax.vjp(x=lambda g, x, y: where((x >= y) | (y != y), g, 0.0),
-         y=lambda g, x, y: where((x >= y) | (y != y), 0.0, g))
-fmin.vjp(x=lambda g, x, y: where((x <= y) | (y != y), g, 0.0),
-         y=lambda g, x, y: where((x <= y) | (y != y), 0.0, g))
+    only_tensors(x, y)
+    return where((x <= y) | (y != y), x, y)
 
 
 @primitive
 def _clamp(x, min, max):
+    if x.size > 1024 and x.dtype.kind == "f" and not (is_array(min) or is_array(max)):
+        # 35 us for 65536 floats; NumPy's maximum of an array and a number alone takes 65.
+        return x.clip(-math.inf if min is None else min, math.inf if max is None else max)
     xp = namespace_of(x)
     if min is not None:
         x = xp.maximum(*promote(x, min))

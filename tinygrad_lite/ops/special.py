@@ -69,27 +69,25 @@ def mvlgamma(x: Tensor, p: int) -> Tensor:
 
 
 @primitive
-def igamma(x, y):
+def _igamma(x, y, upper):
+    x, y = promote_tensors(x, y)
+    only_floats(x)
+    return _special("gammaincc" if upper else "gammainc", x, y)
+
+
+_igamma.vjp(y=lambda g, x, y, upper: (-g if upper else g) * exp((x - 1) * log(y) - y - lgamma(x)))
+
+
+@operation
+def igamma(x: Tensor, y: Tensor) -> Tensor:
     """The regularized lower incomplete gamma function of order `x` at `y`, differentiable by `y`."""
-    x, y = promote_tensors(x, y)
-    only_floats(x)
-    return _special("gammainc", x, y)
+    return _igamma(x, y, False)
 
 
-@primitive
-def igammac(x, y):
+@operation
+def igammac(x: Tensor, y: Tensor) -> Tensor:
     """`1 - igamma(x, y)`, exact where that is small."""
-    x, y = promote_tensors(x, y)
-    only_floats(x)
-    return _special("gammaincc", x, y)
-
-
-def _gamma_density(x: Any, y: Any) -> Any:
-    return exp((x - 1) * log(y) - y - lgamma(x))
-
-
-igamma.vjp(y=lambda g, x, y: g * _gamma_density(x, y))
-igammac.vjp(y=lambda g, x, y: -g * _gamma_density(x, y))
+    return _igamma(x, y, True)
 
 
 @primitive
