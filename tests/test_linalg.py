@@ -116,6 +116,18 @@ def test_lu_of_any_shape(rows, columns):
     assert (abs(L.numpy()) <= 1 + 1e-12).all()
 
 
+@pytest.mark.parametrize("upper", [False, True])
+@pytest.mark.parametrize("unit", [False, True])
+def test_triangular_systems_without_scipy(upper, unit, monkeypatch):
+    x, y = draw.standard_normal((2, 70, 70)) / 70 + np.eye(70), draw.standard_normal((70, 3))
+    expected = tg.linalg.solve_triangular(x, y, upper=upper, unitriangular=unit)
+    monkeypatch.setattr("tinygrad_lite.arrays.factors._lapack", lambda: None)
+    np.testing.assert_allclose(tg.linalg.solve_triangular(x, y, upper=upper, unitriangular=unit), expected, atol=1e-12)
+    x[0, 3, 3] = 0
+    found = tg.linalg.solve_triangular(x[0, :5, :5], y[:5], upper=upper)
+    assert np.isinf(found).any() and not np.isnan(found[4 if upper else 0]).any()
+
+
 def test_a_gradient_of_the_weight_is_contiguous():
     """The engine takes it as .grad without a copy."""
     x, weight, bias = regular(8, 3), regular(4, 3), regular(4, 4)[0].detach().requires_grad_()

@@ -34,7 +34,7 @@ from tinygrad_lite.arrays.dtypes import (
     promoted_floats,
     set_default_dtype,
 )
-from tinygrad_lite.arrays.factors import lu_of
+from tinygrad_lite.arrays.factors import lu_of, solve_triangular_of
 from tinygrad_lite.arrays.memory import address_range, keep_freed_memory, owner_of, start_of, strided
 from tinygrad_lite.arrays.order import accumulate, order, recurrence
 from tinygrad_lite.arrays.products import column_sums, product, rows
@@ -96,6 +96,7 @@ __all__ = [
     "scipy_of",
     "set_default_dtype",
     "set_num_threads",
+    "solve_triangular_of",
     "special",
     "start_of",
     "strided",

@@ -1,8 +1,10 @@
-"""Factors of matrices that NumPy lacks: SciPy (on a GPU cupyx.scipy) has them."""
+"""Triangular matrices, of which NumPy knows little: SciPy (on a GPU cupyx.scipy) knows more."""
 
 from __future__ import annotations
 
-import warnings
+import functools
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -15,10 +17,74 @@ def lu_of(x: Array) -> tuple[Array, Array]:
     k = min(x.shape[-2:])
     if not x.size:
         return x.copy(), xp.zeros((*x.shape[:-2], k), np.int32)
-    factor = scipy_of(x, "linalg", "lu_factor").lu_factor
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a zero on the diagonal of U is seen there
-        pairs = [factor(matrix, check_finite=False) for matrix in x.reshape((-1, *x.shape[-2:]))]
-    factors = xp.stack([lu for lu, _ in pairs]).reshape(x.shape)
-    pivots = xp.stack([pivots for _, pivots in pairs]).reshape((*x.shape[:-2], k))
+    if xp is np:
+        lapack = scipy_of(x, "linalg.lapack", "lu_factor")
+        factor = lapack.sgetrf if x.dtype == np.float32 else lapack.dgetrf
+    else:
+        factor = scipy_of(x, "linalg", "lu_factor").lu_factor
+    found = [factor(matrix) for matrix in x.reshape((-1, *x.shape[-2:]))]
+    factors = xp.stack([result[0] for result in found]).reshape(x.shape)
+    pivots = xp.stack([result[1] for result in found]).reshape((*x.shape[:-2], k))
     return factors, pivots.astype(np.int32) + 1
+
+
+def solve_triangular_of(x: Array, y: Array, upper: bool, unit: bool) -> Array:
+    """The z of x @ z = y, where only one triangle of x is read, and not its diagonal if `unit`."""
+    xp = namespace_of(x)
+    batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    if y.shape[:-2] != batch:
+        y = xp.broadcast_to(y, batch + y.shape[-2:])
+    lapack = _lapack() if xp is np else None
+    if lapack is None or not y.size:
+        return _by_halves(xp, x, y, upper, unit)
+    # LAPACK's own solver, matrix by matrix: (64, 64) in a quarter of the time.
+    x = np.broadcast_to(x, batch + x.shape[-2:])
+    solve = lapack.strtrs if x.dtype == np.float32 else lapack.dtrtrs
+    out = np.empty(y.shape, y.dtype)
+    for i in np.ndindex(batch):
+        matrix, columns = x[i], y[i]
+        if matrix.flags.f_contiguous:
+            out[i], failed = solve(matrix, columns, lower=not upper, unitdiag=unit)
+        else:
+            out[i], failed = solve(matrix.T, columns, lower=upper, trans=1, unitdiag=unit)
+        if failed:
+            out[i] = _by_substitution(matrix, columns, upper)
+    return out
+
+
+@functools.cache
+def _lapack() -> ModuleType | None:
+    try:
+        from scipy.linalg import lapack
+    except ImportError:
+        return None
+    return lapack
+
+
+def _by_halves(xp: Any, x: Array, y: Array, upper: bool, unit: bool) -> Array:
+    """With a general solver only: products do nearly all the work."""
+    n = x.shape[-1]
+    if n <= 64:
+        x = xp.triu(x) if upper else xp.tril(x)
+        if unit:
+            x = xp.where(xp.eye(n, dtype=bool), xp.ones((), x.dtype), x)
+        try:
+            return xp.linalg.solve(x, y)
+        except np.linalg.LinAlgError:
+            return _by_substitution(x, y, upper)
+    half = n // 2
+    first, second = (slice(half, None), slice(half)) if upper else (slice(half), slice(half, None))
+    known = _by_halves(xp, x[..., first, first], y[..., first, :], upper, unit)
+    other = _by_halves(xp, x[..., second, second], y[..., second, :] - x[..., second, first] @ known, upper, unit)
+    return xp.concatenate((other, known) if upper else (known, other), axis=-2)
+
+
+def _by_substitution(x: Array, y: Array, upper: bool) -> Array:
+    """Row by row, for a zero on the diagonal: it gives inf and nan, as in PyTorch."""
+    y = y.copy()
+    n = x.shape[-1]
+    for i in range(n - 1, -1, -1) if upper else range(n):
+        known = slice(i + 1, None) if upper else slice(i)
+        y[..., i : i + 1, :] -= x[..., i : i + 1, known] @ y[..., known, :]
+        y[..., i, :] /= x[..., i, i, None]
+    return y

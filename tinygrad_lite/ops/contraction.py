@@ -33,12 +33,10 @@ Spec = tuple[str, str, str]
 def _contract(x, y, spec):
     # Every letter stands in two or three of the strings, and in none of them twice.
     swapped, x_order, y_order, inner, free, order = _recipe(spec)
+    x, y = promote(x, y)
     if not inner:
-        x, y = promote(x, y)
         x = x.transpose(x_order).reshape(_at(x.shape, x_order, free[0]))
         return x * y.transpose(y_order).reshape(_at(y.shape, y_order, free[1]))
-    if x.dtype != y.dtype:
-        raise TypeError(f"operands that are summed over must have the same dtype, got {x.dtype} and {y.dtype}")
     if x.dtype.kind == "b":
         raise TypeError("bool tensors have no product; convert them with .to(dtype)")
     x, y = (y, x) if swapped else (x, y)
@@ -111,9 +109,16 @@ def einsum(*args: Any) -> Tensor:
     terms, steps = _plan(equation, tuple([tuple(x.shape) for x in operands]))
     operands = [x if term is None else _single(x, *term) for x, term in zip(operands, terms)]
     for i, j, spec in steps:
-        y = operands.pop(j)
-        operands[i] = _contract(operands[i], y, spec)
+        x, y = operands[i], operands.pop(j)
+        if x.dtype != y.dtype and not _is_product(spec):
+            raise TypeError(f"einsum: operands that are summed over must have the same dtype, got {x.dtype} and {y.dtype}")
+        operands[i] = _contract(x, y, spec)
     return operands[0]
+
+
+def _is_product(spec: Spec) -> bool:
+    """Whether nothing is summed over."""
+    return not _recipe(spec)[3]
 
 
 def _equation(args: tuple[Any, ...]) -> tuple[str, list[Any]]:
@@ -266,7 +271,9 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     tensor([[ 1., 30.],
             [ 2., 40.]])
     """
-    ranks = len(a.shape), len(b.shape)
+    if a.dtype != b.dtype:
+        raise TypeError(f"tensordot: both tensors must have the same dtype, got {a.dtype} and {b.dtype}")
+    ranks = a.ndim, b.ndim
     if hasattr(dims, "__index__"):
         count = dims.__index__()
         if not 0 <= count <= min(ranks):

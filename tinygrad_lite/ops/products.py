@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_lite.arrays import column_sums, is_array, namespace_of, product, promote
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.arithmetic import add, mul
+from tinygrad_lite.ops.arithmetic import _add, mul
 from tinygrad_lite.ops.calling import canonical_dim, operation
+from tinygrad_lite.ops.contraction import _contract
 from tinygrad_lite.ops.creation import ones_like
 from tinygrad_lite.ops.diagonals import diagonal
 from tinygrad_lite.ops.joining import stack
@@ -169,14 +170,18 @@ def inner(x: Tensor, y: Tensor) -> Tensor:
         return mul(x, y)
     if x.shape[-1] != y.shape[-1]:
         raise ValueError(f"inner: the last sizes differ: {tuple(x.shape)} and {tuple(y.shape)}")
-    return matmul(_rows(x), _rows(y).mT).reshape((*x.shape[:-1], *y.shape[:-1]))
+    if x.dtype != y.dtype:
+        raise TypeError(f"inner: both operands must have the same dtype, got {x.dtype} and {y.dtype}")
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    of_x, of_y = letters[: x.ndim - 1], letters[x.ndim - 1 : x.ndim + y.ndim - 2]
+    return _contract(x, y, (of_x + "z", of_y + "z", of_x + of_y))
 
 
 @operation
 def outer(x: Tensor, vec2: Tensor) -> Tensor:
     """All products of an element of one vector and one of another: (n,), (m,) -> (n, m)."""
     _check_ranks("outer", ("input", x, 1), ("vec2", vec2, 1))
-    return mul(x.reshape((-1, 1)), vec2)
+    return _contract(x, vec2, ("a", "b", "ab"))
 
 
 ger = outer
@@ -188,11 +193,14 @@ def _plus(name: str, x: Any, out: Any, beta: Number, alpha: Number) -> Any:
         raise TypeError(f"{name}: expected an input of {out.dtype}, as the product, got {x.dtype}")
     if out.dtype.kind not in "fc" and (isinstance(alpha, float) or isinstance(beta, float)):
         raise TypeError(f"{name}: alpha and beta must be integers where the tensors are: got alpha {alpha}, beta {beta}")
-    if len(x.shape) > len(out.shape) or any(n not in (1, m) for n, m in zip(x.shape[::-1], out.shape[::-1])):
-        raise ValueError(f"{name}: the input's shape {tuple(x.shape)} does not broadcast to the product's, {tuple(out.shape)}")
     if alpha != 1:
         out = mul(out, alpha)
-    return out if beta == 0 else add(out, x, alpha=beta)
+    if beta == 0:
+        return out
+    result = _add(out, x if beta == 1 else mul(x, beta))
+    if result.shape != out.shape:
+        raise ValueError(f"{name}: the input's shape {tuple(x.shape)} does not broadcast to the product's, {tuple(out.shape)}")
+    return result
 
 
 @operation

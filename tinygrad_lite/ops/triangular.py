@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.arrays import lu_of, namespace_of
+from tinygrad_lite.arrays import lu_of, namespace_of, solve_triangular_of
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import operation
@@ -32,39 +32,7 @@ IN_PLACE: list[str] = []
 
 @primitive
 def _solve_triangular(x, y, upper, unit):
-    xp = namespace_of(x)
-    batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
-    if y.shape[:-2] != batch:
-        y = xp.broadcast_to(y, batch + y.shape[-2:])
-    return _by_halves(xp, x, y, upper, unit)
-
-
-def _by_halves(xp: Any, x: Any, y: Any, upper: bool, unit: bool) -> Any:
-    """Products do nearly all the work; NumPy has a general solver only."""
-    n = x.shape[-1]
-    if n <= 64:
-        x = xp.triu(x) if upper else xp.tril(x)
-        if unit:
-            x = xp.where(xp.eye(n, dtype=bool), xp.ones((), x.dtype), x)
-        try:
-            return xp.linalg.solve(x, y)
-        except np.linalg.LinAlgError:
-            return _by_substitution(x, y, upper)
-    first, second = slice(n // 2, None) if upper else slice(n // 2), slice(n // 2) if upper else slice(n // 2, None)
-    known = _by_halves(xp, x[..., first, first], y[..., first, :], upper, unit)
-    other = _by_halves(xp, x[..., second, second], y[..., second, :] - x[..., second, first] @ known, upper, unit)
-    return xp.concatenate((other, known) if upper else (known, other), axis=-2)
-
-
-def _by_substitution(x: Any, y: Any, upper: bool) -> Any:
-    """Row by row, for a zero on the diagonal: it gives inf and nan, as in PyTorch."""
-    y = y.copy()
-    n = x.shape[-1]
-    for i in range(n - 1, -1, -1) if upper else range(n):
-        known = slice(i + 1, None) if upper else slice(i)
-        y[..., i : i + 1, :] -= x[..., i : i + 1, known] @ y[..., known, :]
-        y[..., i, :] /= x[..., i, i, None]
-    return y
+    return solve_triangular_of(x, y, upper, unit)
 
 
 @_solve_triangular.fused_vjp("x", "y")
