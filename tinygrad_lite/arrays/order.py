@@ -18,20 +18,22 @@ def order(x: Array, axis: int, descending: bool = False, first: int | None = Non
     n = x.shape[axis]
     if type(x) is np.ndarray and x.size >= _SMALL:
         if first is not None and 0 < first < n // 8:
-            few = _first_few(np.moveaxis(x, axis, -1), descending, first)
-            if few is not None:
-                return np.moveaxis(few, -1, axis)
+            found = _first_few(np.moveaxis(x, axis, -1), descending, first)
+            if found is not None:
+                return np.moveaxis(found, -1, axis)
         keys = _keys(np.moveaxis(x, axis, -1), descending)
         if keys is not None:
             keys.sort(axis=-1)
             return np.moveaxis(keys[..., :first] & 0xFFFFFFFF, -1, axis)
     before = (slice(None),) * axis
+    stable = {"kind": "stable"} if type(x) is np.ndarray else {}  # CuPy's always is
     if descending:
         back = (*before, slice(None, None, -1))
-        out = n - 1 - x[back].argsort(axis=axis, kind="stable")[back]
+        out = n - 1 - x[back].argsort(axis=axis, **stable)[back]
     else:
-        out = x.argsort(axis=axis, kind="stable")
-    return out if first is None else out[(*before, slice(first))]
+        out = x.argsort(axis=axis, **stable)
+    few: Any = (*before, slice(first))
+    return out if first is None else out[few]
 
 
 def _first_few(x: np.ndarray, descending: bool, first: int) -> np.ndarray | None:
@@ -60,8 +62,8 @@ def _keys(x: np.ndarray, descending: bool) -> np.ndarray | None:
         if x.itemsize > 4:
             return None
         x = x.astype(np.float32) + np.float32(0)  # + 0, so that -0 equals 0
-        keys = x.view(np.int32)
-        keys = np.where(x != x, np.int32(0x7FFFFFFF), keys ^ ((keys >> 31) & 0x7FFFFFFF)).astype(np.int64)
+        bits = x.view(np.int32)
+        keys = np.where(x != x, np.int32(0x7FFFFFFF), bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64)
     else:
         low, high = int(x.min()), int(x.max())
         if high - low >= 1 << 31:

@@ -25,7 +25,7 @@ def add_up(x: Array, axes: Any = None, keepdim: bool = False) -> Any:
     if type(x) is not np.ndarray:
         return x.sum(axis=axes, keepdims=keepdim)
     if x.size < _SMALL or x.dtype.char not in "fd" or not x.flags.c_contiguous:
-        return np.add.reduce(x, axis=axes, keepdims=keepdim)
+        return np.add.reduce(x, axis=axes, keepdims=keepdim)  # type: ignore[call-overload]
     ndim = x.ndim
     reduced = range(ndim) if axes is None else (axes,) if type(axes) is int else axes
     first = ndim  # the dims from `first` on are all reduced
@@ -34,7 +34,7 @@ def add_up(x: Array, axes: Any = None, keepdim: bool = False) -> Any:
     last = 0  # and so are those before `last`
     while last < first and last in reduced:
         last += 1
-    out = x
+    out: Any = x
     if first < ndim:
         out = _along_rows(out.reshape(-1, math.prod(x.shape[first:]))).reshape(x.shape[:first])
     if last:
@@ -58,19 +58,16 @@ def _along_rows(x: np.ndarray) -> np.ndarray:
 
 
 def _down_columns(x: np.ndarray) -> np.ndarray:
-    """The sum of each column."""
+    """The sum of each column: short rows side by side, and at most 128 of these in one running sum."""
     rows, n = x.shape
-    side_by_side = 2 * _ROW // n if n else 0
-    if side_by_side >= 8 and rows >= 4 * side_by_side:
-        shape = (-1, side_by_side * n), (side_by_side, n)
-    elif rows >= 4 * _ROW:
-        shape = (-1, _ROW // 4, n), (-1, n)
-    else:
+    m = max(2 * _ROW // n, 1) if n else 1
+    if rows < max(4 * m, 256):
         return np.add.reduce(x, axis=0)
-    whole = rows - rows % (side_by_side if side_by_side >= 8 else _ROW // 4)
-    out = np.add.reduce(x[:whole].reshape(shape[0]), axis=len(shape[0]) - 2)
-    out = np.add.reduce(out.reshape(shape[1]), axis=0)
-    return out if whole == rows else out + np.add.reduce(x[whole:], axis=0)
+    depth = min(128, rows // m)
+    whole = rows - rows % (depth * m)
+    parts = np.add.reduce(x[:whole].reshape(-1, depth, m * n), axis=1)
+    out = _down_columns(parts.reshape(-1, n))
+    return out if whole == rows else out + _down_columns(x[whole:])
 
 
 def extreme(name: str, x: Array, axes: Any, keepdim: bool) -> Any:

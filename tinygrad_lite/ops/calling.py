@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
+from tinygrad_lite.arrays import is_array
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.autograd.primitive import ALIASES
 
@@ -27,7 +28,12 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
             kwargs = {renamed.get(name, name): value for name, value in given.items()}
             if len(kwargs) != len(given):
                 raise TypeError(f"{function.__name__}: one argument was given under two names: {', '.join(given)}")
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except AttributeError:
+            if names[0] != "x" or not args or isinstance(args[0], Traced) or is_array(args[0]):
+                raise
+            raise TypeError(f"{function.__name__}: expected a Tensor, got {type(args[0]).__name__}") from None
 
     return call
 

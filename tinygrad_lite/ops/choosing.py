@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from tinygrad_lite.arrays import namespace_of
-from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.ops.calling import raw
 from tinygrad_lite.ops.indexing import _getitem
 from tinygrad_lite.ops.shape import reshape
 
@@ -27,7 +27,7 @@ def picked(x: Any, indices: Any, axis: int, keepdim: bool) -> ValuesIndices:
     axis is missing in `indices` as in the result."""
     if not x.ndim:
         return ValuesIndices(reshape(picked(reshape(x, (1,)), reshape(indices, (1,)), 0, True).values, ()), indices)
-    array = indices.array if isinstance(indices, Traced) else indices
+    array = raw(indices)
     arange = namespace_of(array).arange
     sizes = array.shape if keepdim else (*array.shape[:axis], 1, *array.shape[axis:])
     index: list[Any] = [

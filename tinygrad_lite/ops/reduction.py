@@ -9,8 +9,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import add_up, as_array, as_dtype, as_float, extreme, is_array, namespace_of
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, operation
+from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, operation, raw
 from tinygrad_lite.ops.choosing import ValuesIndices, picked
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.cumulative import product_of_others
@@ -166,9 +165,8 @@ def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any
     """
     if dtype is not None:
         x = to_dtype(x, as_dtype(dtype))
-    if isinstance(dim, tuple):
-        raise TypeError(f"prod: expected an int for dim, got {dim}")
-    return _prod(x, axes_of("prod", dim, x.ndim), keepdim)
+    axis = None if dim is None else canonical_dim("prod", dim, x.ndim)
+    return _prod(x, axis if x.ndim else None, keepdim)
 
 
 # -- extremes -----------------------------------------------------------------------------------
@@ -269,10 +267,10 @@ def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     return _arg_checked("argmin", _argmin, x, dim, keepdim)
 
 
-def _extreme(name: str, x: Any, dim: Any, keepdim: bool) -> Any:
+def _extreme(name: str, x: Any, dim: Any, keepdim: bool, other: Any) -> Any:
     """The forms of max and min but the first."""
-    if isinstance(dim, Traced) or is_array(dim):
-        return (maximum if name == "max" else minimum)(x, dim)
+    if other is not None or is_array(raw(dim)):
+        return (maximum if name == "max" else minimum)(x, dim if other is None else other)
     if dim is None:
         raise TypeError(f"{name}: keepdim asks for a dim")
     axis = canonical_dim(name, dim, x.ndim)
@@ -295,7 +293,7 @@ def max(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None)
     """
     if dim is None and other is None and not keepdim:
         return _amax(x, None, False)
-    return _extreme("max", x, dim if other is None else other, keepdim)
+    return _extreme("max", x, dim, keepdim, other)
 
 
 @operation
@@ -303,7 +301,7 @@ def min(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None)
     """As `max`, for the smallest."""
     if dim is None and other is None and not keepdim:
         return _amin(x, None, False)
-    return _extreme("min", x, dim if other is None else other, keepdim)
+    return _extreme("min", x, dim, keepdim, other)
 
 
 # -- what is true of any or all -----------------------------------------------------------------

@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_lite.arrays import accumulate, is_array, namespace_of, order
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.calling import canonical_dim, operation
+from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.choosing import ValuesIndices, chosen, picked
 from tinygrad_lite.ops.reduction import require_some, shared_evenly
 from tinygrad_lite.ops.shape import reshape, to_dtype
@@ -230,7 +230,7 @@ def searchsorted(
     if not (isinstance(x, Traced) or is_array(x)):
         if ndim > 1:
             raise ValueError(f"searchsorted: a number can be searched in a 1-D tensor only, got {tuple(sorted_sequence.shape)}")
-        x = namespace_of(sorted_sequence).asarray(x)
+        x = namespace_of(raw(sorted_sequence)).asarray(x)
     elif ndim > 1 and (x.ndim != ndim or tuple(x.shape[:-1]) != tuple(sorted_sequence.shape[:-1])):
         raise ValueError(
             "searchsorted: expected a 1-D sorted_sequence, or one whose leading dims are those of input, "
@@ -243,7 +243,7 @@ def searchsorted(
 
 
 def _check_sorter(sorter: Any, boundaries: Any) -> None:
-    array = sorter.array if isinstance(sorter, Traced) else sorter
+    array = raw(sorter)
     if array.dtype != np.int64:
         raise TypeError(f"searchsorted: expected an int64 tensor as sorter, got {array.dtype}")
     if array.shape != tuple(boundaries.shape):

@@ -10,11 +10,11 @@ import numpy as np
 from tinygrad_lite.arrays import add_up, as_array, device_of, is_array, namespace_of, order
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.elementary import sqrt
-from tinygrad_lite.ops.calling import canonical_dim, operation
+from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.choosing import chosen
 from tinygrad_lite.ops.creation import linspace
 from tinygrad_lite.ops.diagonals import diagonal
+from tinygrad_lite.ops.elementary import sqrt
 from tinygrad_lite.ops.piecewise import clamp, maximum
 from tinygrad_lite.ops.products import matmul
 from tinygrad_lite.ops.reduction import Dims, _mean, amax, amin, axes_of, count, kept, require_float, sum
@@ -151,25 +151,23 @@ def _quantile(name: str, x: Any, q: Any, dim: int | None, keepdim: bool, interpo
         raise ValueError(f"{name}: the tensor of shape {tuple(x.shape)} has no elements")
     if interpolation not in _INTERPOLATIONS:
         raise ValueError(f"{name}: expected interpolation {', '.join(map(repr, _INTERPOLATIONS))}, got {interpolation!r}")
-    array = x.array if isinstance(x, Traced) else x
-    xp = namespace_of(array)
+    xp = namespace_of(raw(x))
     if isinstance(q, Traced) or is_array(q):
         if q.dtype != x.dtype or q.ndim > 1:
             raise ValueError(f"{name}: expected q of {x.dtype} and at most 1 dim, got {q.dtype} of shape {tuple(q.shape)}")
     else:
         q = xp.asarray(q, dtype=x.dtype)
-    values = q.array if isinstance(q, Traced) else q
-    if not ((values >= 0) & (values <= 1)).all():
-        raise ValueError(f"{name}: expected q from 0 to 1, got {values}")
+    if not ((raw(q) >= 0) & (raw(q) <= 1)).all():
+        raise ValueError(f"{name}: expected q from 0 to 1, got {raw(q)}")
     # The n elements along the first axis, so that there the q of them can stand.
     axis = None if dim is None else canonical_dim(name, dim, x.ndim)
     shape = kept(x.shape, axis) if keepdim else () if axis is None else (*x.shape[:axis], *x.shape[axis + 1 :])
     x = reshape(x, (-1,)) if axis is None or not x.ndim else movedim(x, axis, 0)
-    array = x.array if isinstance(x, Traced) else x
+    array = raw(x)
     n, numbers = len(array), (array == array).sum(axis=0)
     last = xp.maximum(numbers - 1, 0) if name == "nanquantile" else xp.full_like(numbers, n - 1)
     ranks = reshape(q, (-1,) + (1,) * (x.ndim - 1)) * last.astype(x.dtype)
-    exact = ranks.array if isinstance(ranks, Traced) else ranks
+    exact = raw(ranks)
     if name == "quantile":
         exact = xp.where(numbers < n, x.dtype.type(n - 1), exact)  # the last is nan
     places = order(array, 0)
@@ -312,4 +310,4 @@ def histc(x: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
         raise ValueError(f"histc: the range from {min} to {max} is not finite")
     if min == max:
         min, max = min - 1, max + 1
-    return _histc(x, linspace(min, max, bins + 1, dtype=x.dtype, device=device_of(x.array if isinstance(x, Traced) else x)))
+    return _histc(x, linspace(min, max, bins + 1, dtype=x.dtype, device=device_of(raw(x))))

@@ -71,11 +71,10 @@ class _NormBase(Module):
             raise ValueError(f"{self._get_name()}: expected {accepted} input (got {input.ndim}D input, {tuple(input.shape)})")
 
     def extra_repr(self) -> str:
-        text = (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
         )
-        return f"{text}, bias=False" if self.affine and self.bias is None else text
 
 
 class _BatchNorm(_NormBase):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
-from tinygrad_lite.nn.modules.module import Module
+from tinygrad_lite.nn.modules.module import Module, framed
 from tinygrad_lite.nn.parameter import Parameter
 from tinygrad_lite.tensor import Tensor
 
@@ -154,7 +154,7 @@ class ModuleList(_Numbered):
             name = f"({start})" if count == 1 else f"({start}-{start + count - 1})"
             lines.append(f"{name}: {text}" if count == 1 else f"{name}: {count} x {text}")
             start += count
-        return self._framed("", lines)
+        return framed(self, "", lines)
 
 
 def _pairs(name: str, given: Any) -> list[tuple[str, Any]]:

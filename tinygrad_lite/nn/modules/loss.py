@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tinygrad_lite.nn import functional as F
+from tinygrad_lite.nn.modules.distance import PairwiseDistance
 from tinygrad_lite.nn.modules.settings import Configured
 from tinygrad_lite.ops.loss import reduction_of
 from tinygrad_lite.tensor import Tensor
@@ -330,7 +331,7 @@ class TripletMarginWithDistanceLoss(_Loss):
         if margin <= 0:
             raise ValueError(f"TripletMarginWithDistanceLoss: expected margin to be greater than 0, got {margin}")
         super().__init__(locals())
-        self.distance_function = F.pairwise_distance if distance_function is None else distance_function
+        self.distance_function = PairwiseDistance() if distance_function is None else distance_function
 
     def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         return F.triplet_margin_with_distance_loss(

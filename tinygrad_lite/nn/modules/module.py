@@ -1,9 +1,9 @@
 """Module: parameters, buffers and submodules under names, and a forward computation.
 
 What a module holds is in one place, its `__dict__`, like the attributes of any Python object, so
-reading one costs nothing. Beside it stands `_registered`, which tells for each name that PyTorch
-would register whether it is a "parameter", a "buffer" or a "module", in the order of registration.
-`_parameters`, `_buffers` and `_modules` are views of the two.
+reading one costs nothing. Beside it stands `_registered_kinds`, which tells for each registered name
+whether it is a "parameter", a "buffer" or a "module", in the order of registration. `_parameters`,
+`_buffers` and `_modules` are views of the two.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ class Registered(MutableMapping[str, Any]):
         self._module, self._kind = module, kind
 
     def __getitem__(self, name: str) -> Any:
-        if self._module._registered.get(name) != self._kind:
+        if self._module._registered_kinds.get(name) != self._kind:
             raise KeyError(name)
         return self._module.__dict__[name]
 
     def __setitem__(self, name: str, value: Any) -> None:
-        self._module._put(self._kind, name, value)
+        _put(self._module, self._kind, name, value)
 
     def __delitem__(self, name: str) -> None:
         self[name]
-        del self._module._registered[name], self._module.__dict__[name]
+        del self._module._registered_kinds[name], self._module.__dict__[name]
 
     def keys(self) -> Any:
-        return [name for name, kind in self._module._registered.items() if kind == self._kind]
+        return [name for name, kind in self._module._registered_kinds.items() if kind == self._kind]
 
     def values(self) -> Any:
         held = self._module.__dict__
-        return [held[name] for name, kind in self._module._registered.items() if kind == self._kind]
+        return [held[name] for name, kind in self._module._registered_kinds.items() if kind == self._kind]
 
     def items(self) -> Any:
         return list(zip(self.keys(), self.values()))
@@ -57,7 +57,7 @@ class Registered(MutableMapping[str, Any]):
         return iter(self.keys())
 
     def __len__(self) -> int:
-        return sum(kind == self._kind for kind in self._module._registered.values())
+        return sum(kind == self._kind for kind in self._module._registered_kinds.values())
 
     def __repr__(self) -> str:
         return repr(dict(self))
@@ -90,21 +90,21 @@ class Module:
     """
 
     training: bool
-    _registered: dict[str, str]
-    _hooks: Hooks | None = None  # in the instance once a hook is registered
+    _registered_kinds: dict[str, str]
+    _registered_hooks: Hooks | None = None  # in the instance once there is a hook
     _non_persistent_buffers_set: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
         self.__dict__["training"] = True
-        self.__dict__["_registered"] = {}
+        self.__dict__["_registered_kinds"] = {}
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._hooks is None:
+        if self._registered_hooks is None:
             return self.forward(*args, **kwargs)
-        return self._hooks.call(self, args, kwargs)
+        return self._registered_hooks.call(self, args, kwargs)
 
     # -- what is registered ----------------------------------------------------------------------
 
@@ -113,21 +113,21 @@ class Module:
     _modules = property(lambda self: Registered(self, "module"), doc="Submodules by name.")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        registered = self.__dict__.get("_registered")
+        registered = self.__dict__.get("_registered_kinds")
         known = registered.get(name) if registered is not None else None
         if isinstance(value, Parameter):
             kind = "parameter"
         elif known == "parameter":
             kind = known
-            self._refuse_unless(value is None, "parameter", name, value)
+            _refuse_unless(value is None, "parameter", name, value)
         elif isinstance(value, Module):
             kind = "module"
         elif known == "module":
             kind = known
-            self._refuse_unless(value is None, "child module", name, value)
+            _refuse_unless(value is None, "child module", name, value)
         elif isinstance(value, Buffer) or known == "buffer":
             kind = "buffer"
-            self._refuse_unless(value is None or isinstance(value, Tensor), "buffer", name, value)
+            _refuse_unless(value is None or isinstance(value, Tensor), "buffer", name, value)
         else:
             object.__setattr__(self, name, value)
             return
@@ -135,55 +135,26 @@ class Module:
             raise AttributeError(f"cannot assign {kind} {name!r} before Module.__init__() call")
         if known != kind and kind == "parameter" and hasattr(type(self), name):
             raise KeyError(f"attribute {name!r} already exists")
-        self._put(kind, name, value)
-
-    def _put(self, kind: str, name: str, value: Any) -> None:
-        if self._registered.get(name) != kind:  # it takes its place behind what is there
-            self._registered.pop(name, None)
-            self.__dict__.pop(name, None)
-            self._registered[name] = kind
-        if isinstance(value, Buffer):
-            passing = self._non_persistent_buffers_set - {name}
-            self._non_persistent_buffers_set = passing if value.persistent else passing | {name}
-        self.__dict__[name] = value
-
-    def _refuse_unless(self, allowed: bool, kind: str, name: str, value: Any) -> None:
-        if not allowed:
-            expected = {"parameter": "Parameter or None", "child module": "Module or None", "buffer": "Buffer, Tensor or None"}
-            raise TypeError(f"cannot assign {type(value).__name__} as {kind} {name!r} ({expected[kind]} expected)")
+        _put(self, kind, name, value)
 
     def __delattr__(self, name: str) -> None:
         object.__delattr__(self, name)
-        self._registered.pop(name, None)
-
-    def _register(self, kind: str, name: Any, value: Any, accepted: type) -> None:
-        if "_registered" not in self.__dict__:
-            raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
-        if not isinstance(name, str):
-            raise TypeError(f"register_{kind}: expected a string for the name, got {type(name).__name__}")
-        if "." in name or not name:
-            raise KeyError(f'{kind} name can\'t contain ".", nor be empty: {name!r}')
-        if hasattr(self, name) and self._registered.get(name) != kind:
-            raise KeyError(f"attribute {name!r} already exists")
-        if value is not None and not isinstance(value, accepted):
-            raise TypeError(f"cannot assign {type(value).__name__} as {kind} {name!r} ({accepted.__name__} or None expected)")
-        self._put(kind, name, value)
+        self._registered_kinds.pop(name, None)
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Add a parameter; None declares a name that holds none."""
         if isinstance(param, Parameter) and param.grad_fn is not None:
             raise ValueError(f"register_parameter: {name!r} is the result of an operation; a parameter must be a leaf")
-        self._register("parameter", name, param, Parameter)
+        _register(self, "parameter", name, param, Parameter)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Add a tensor that is state but not trained; `persistent=False` keeps it out of state_dict()."""
-        self._register("buffer", name, tensor, Tensor)
-        passing = self._non_persistent_buffers_set - {name}
-        self._non_persistent_buffers_set = passing if persistent else passing | {name}
+        _register(self, "buffer", name, tensor, Tensor)
+        _keep_out_of_state(self, name, not persistent)
 
     def register_module(self, name: str, module: Module | None) -> None:
         """Add a submodule under a name that need not be an identifier."""
-        self._register("module", name, module, Module)
+        _register(self, "module", name, module, Module)
 
     add_module = register_module
 
@@ -224,7 +195,7 @@ class Module:
         seen = set()
         modules = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]
         for path, module in modules:
-            for name, held in list(module._registered.items()):
+            for name, held in list(module._registered_kinds.items()):
                 value = module.__dict__[name]
                 if held != kind or value is None or id(value) in seen:
                     continue
@@ -276,19 +247,12 @@ class Module:
             raise AttributeError(f"{parent._get_name()} has no module {name!r}")
         setattr(parent, name, module)
 
-    def _get_member(self, kind: str, target: str) -> Any:
-        path, _, name = target.rpartition(".")
-        module = self.get_submodule(path)
-        if module._registered.get(name) != kind:
-            raise AttributeError(f"{module._get_name()} has no {kind} {name!r} (get_{kind}({target!r}))")
-        return module.__dict__[name]
-
     def get_parameter(self, target: str) -> Parameter:
         """The parameter at a path such as "layers.0.weight"."""
-        return self._get_member("parameter", target)
+        return _member(self, "parameter", target)
 
     def get_buffer(self, target: str) -> Tensor:
-        return self._get_member("buffer", target)
+        return _member(self, "buffer", target)
 
     # -- changing all of it ----------------------------------------------------------------------
 
@@ -382,24 +346,9 @@ class Module:
         """Parameters and persistent buffers by path. The tensors show this module's memory;
         `keep_vars` gives the parameters themselves."""
         result: dict[str, Any] = OrderedDict() if destination is None else destination
-        for key, (_, _, value) in self._state(prefix).items():
+        for key, (_, _, value) in _state(self, prefix).items():
             result[key] = value if keep_vars or not isinstance(value, Tensor) else value.detach()
         return result
-
-    def _state(self, prefix: str) -> dict[str, tuple[Module, str, Any]]:
-        """For each key of the state its module, its name there, and its value."""
-        state = {}
-        for kind in ("parameter", "buffer"):
-            for name, held in self._registered.items():
-                value = self.__dict__[name]
-                if held == kind and value is not None and name not in self._non_persistent_buffers_set:
-                    state[prefix + name] = self, name, value
-        if type(self).get_extra_state is not Module.get_extra_state:
-            state[f"{prefix}_extra_state"] = self, "_extra_state", self.get_extra_state()
-        for name, module in self._modules.items():
-            if module is not None:
-                state.update(module._state(f"{prefix}{name}."))
-        return state
 
     def get_extra_state(self) -> Any:
         """State beyond parameters and buffers; a subclass that defines it also defines set_extra_state."""
@@ -417,7 +366,7 @@ class Module:
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"load_state_dict: expected a dict of tensors by name, got {type(state_dict).__name__}")
-        state = self._state("")
+        state = _state(self, "")
         missing = [key for key in state if key not in state_dict]
         unexpected = [key for key in state_dict if key not in state]
         wrong = []
@@ -441,48 +390,37 @@ class Module:
                 if name == "_extra_state":
                     module.set_extra_state(given)
                 elif assign:
-                    module._take_over(name, own, given)
+                    _take_over(module, name, own, given)
                 else:
                     own.array[...] = to_device(given.array if isinstance(given, Tensor) else np.asarray(given), own.device)
                     changed_in_place(own.array, "load_state_dict")
         return IncompatibleKeys(missing, unexpected)
 
-    def _take_over(self, name: str, own: Tensor, given: Any) -> None:
-        given = given if isinstance(given, Tensor) else traced(np.asarray(given))
-        if isinstance(own, Parameter) and not isinstance(given, Parameter):
-            given = Parameter(given, own.requires_grad)
-        self.__dict__[name] = given
-
     # -- hooks -----------------------------------------------------------------------------------
-
-    def _hook(self, kind: str, hook: Callable[..., Any], prepend: bool, **options: bool) -> RemovableHandle:
-        if self._hooks is None:
-            self.__dict__["_hooks"] = Hooks()
-        return self._hooks.add(kind, hook, prepend, **options)  # type: ignore[union-attr]
 
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> RemovableHandle:
         """Call `hook(module, args)` before forward; what it returns takes the place of the args.
         `with_kwargs`: `hook(module, args, kwargs)`, which returns both."""
-        return self._hook("forward_pre", hook, prepend, with_kwargs=with_kwargs)
+        return _hooks_of(self).add("forward_pre", hook, prepend, with_kwargs=with_kwargs)
 
     def register_forward_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
     ) -> RemovableHandle:
         """Call `hook(module, args, output)` after forward; what it returns takes the output's place.
         `with_kwargs`: `hook(module, args, kwargs, output)`."""
-        return self._hook("forward", hook, prepend, with_kwargs=with_kwargs, always_call=always_call)
+        return _hooks_of(self).add("forward", hook, prepend, with_kwargs=with_kwargs, always_call=always_call)
 
     def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
         """Call `hook(module, grad_output)` when the gradients of the outputs are known; what it
         returns takes their place."""
-        return self._hook("backward_pre", hook, prepend)
+        return _hooks_of(self).add("backward_pre", hook, prepend)
 
     def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
         """Call `hook(module, grad_input, grad_output)` when the gradients of the inputs are known;
         what it returns takes the place of grad_input."""
-        return self._hook("backward", hook, prepend)
+        return _hooks_of(self).add("backward", hook, prepend)
 
     def register_backward_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         return self.register_full_backward_hook(hook)
@@ -499,12 +437,90 @@ class Module:
     def __repr__(self) -> str:
         extra = self.extra_repr()
         children = [f"({name}): {module!r}" for name, module in self._modules.items()]
-        return self._framed(extra, children)
-
-    def _framed(self, extra: str, children: list[str]) -> str:
-        lines = [*(extra.split("\n") if extra else ()), *(child.replace("\n", "\n  ") for child in children)]
-        body = extra if not children and len(lines) < 2 else "\n  " + "\n  ".join(lines) + "\n"
-        return f"{self._get_name()}({body})"
+        return framed(self, extra, children)
 
     def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if not name[0].isdigit()]
+
+
+# Functions and not methods: a subclass is free to use these names.
+
+
+def _put(module: Module, kind: str, name: str, value: Any) -> None:
+    kinds = module._registered_kinds
+    if kinds.get(name) != kind:  # it takes its place behind what is there
+        kinds.pop(name, None)
+        module.__dict__.pop(name, None)
+        kinds[name] = kind
+    if isinstance(value, Buffer):
+        _keep_out_of_state(module, name, not value.persistent)
+    module.__dict__[name] = value
+
+
+def _keep_out_of_state(module: Module, name: str, out: bool) -> None:
+    others = module._non_persistent_buffers_set - {name}
+    module._non_persistent_buffers_set = others | {name} if out else others
+
+
+def _refuse_unless(allowed: bool, kind: str, name: str, value: Any) -> None:
+    if not allowed:
+        expected = {"parameter": "Parameter or None", "child module": "Module or None", "buffer": "Buffer, Tensor or None"}
+        raise TypeError(f"cannot assign {type(value).__name__} as {kind} {name!r} ({expected[kind]} expected)")
+
+
+def _register(module: Module, kind: str, name: Any, value: Any, accepted: type) -> None:
+    if "_registered_kinds" not in module.__dict__:
+        raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
+    if not isinstance(name, str):
+        raise TypeError(f"register_{kind}: expected a string for the name, got {type(name).__name__}")
+    if "." in name or not name:
+        raise KeyError(f'{kind} name can\'t contain ".", nor be empty: {name!r}')
+    if hasattr(module, name) and module._registered_kinds.get(name) != kind:
+        raise KeyError(f"attribute {name!r} already exists")
+    if value is not None and not isinstance(value, accepted):
+        raise TypeError(f"cannot assign {type(value).__name__} as {kind} {name!r} ({accepted.__name__} or None expected)")
+    _put(module, kind, name, value)
+
+
+def _member(module: Module, kind: str, target: str) -> Any:
+    path, _, name = target.rpartition(".")
+    holder = module.get_submodule(path)
+    if holder._registered_kinds.get(name) != kind:
+        raise AttributeError(f"{holder._get_name()} has no {kind} {name!r} (get_{kind}({target!r}))")
+    return holder.__dict__[name]
+
+
+def _state(module: Module, prefix: str) -> dict[str, tuple[Module, str, Any]]:
+    """For each key of the state its module, its name there, and its value."""
+    state = {}
+    for kind in ("parameter", "buffer"):
+        for name, held in module._registered_kinds.items():
+            value = module.__dict__[name]
+            if held == kind and value is not None and name not in module._non_persistent_buffers_set:
+                state[prefix + name] = module, name, value
+    if type(module).get_extra_state is not Module.get_extra_state:
+        state[f"{prefix}_extra_state"] = module, "_extra_state", module.get_extra_state()
+    for name, child in module._modules.items():
+        if child is not None:
+            state.update(_state(child, f"{prefix}{name}."))
+    return state
+
+
+def _take_over(module: Module, name: str, own: Tensor, given: Any) -> None:
+    given = given if isinstance(given, Tensor) else traced(np.asarray(given))
+    if isinstance(own, Parameter) and not isinstance(given, Parameter):
+        given = Parameter(given, own.requires_grad)
+    module.__dict__[name] = given
+
+
+def _hooks_of(module: Module) -> Hooks:
+    if module._registered_hooks is None:
+        module.__dict__["_registered_hooks"] = Hooks()
+    return module._registered_hooks  # type: ignore[return-value]
+
+
+def framed(module: Module, extra: str, children: list[str]) -> str:
+    """The name of a module with its settings and its children in parentheses, a line each."""
+    lines = [*(extra.split("\n") if extra else ()), *(child.replace("\n", "\n  ") for child in children)]
+    body = extra if not children and len(lines) < 2 else "\n  " + "\n  ".join(lines) + "\n"
+    return f"{module._get_name()}({body})"

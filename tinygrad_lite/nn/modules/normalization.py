@@ -58,7 +58,7 @@ class LayerNorm(_Affine):
 
     def extra_repr(self) -> str:
         text = f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
-        return f"{text}, bias=False" if self.elementwise_affine and self.bias is None else text
+        return f"{text}, bias={self.bias is not None}"
 
 
 class RMSNorm(_Affine):
@@ -117,7 +117,7 @@ class GroupNorm(_Affine):
 
     def extra_repr(self) -> str:
         text = f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
-        return f"{text}, bias=False" if self.affine and self.bias is None else text
+        return f"{text}, bias={self.bias is not None}"
 
 
 class LocalResponseNorm(Configured):

@@ -111,7 +111,7 @@ def register_parametrization(module: Module, tensor_name: str, parametrization: 
             raise ValueError("register_parametrization: shape and dtype may not change; pass unsafe=True to allow it")
         parametrizations.append(parametrization)
         return module
-    if module._registered.get(tensor_name) not in ("parameter", "buffer") or getattr(module, tensor_name) is None:
+    if module._registered_kinds.get(tensor_name) not in ("parameter", "buffer") or getattr(module, tensor_name) is None:
         raise ValueError(f"register_parametrization: {module._get_name()} has no parameter or buffer {tensor_name!r}")
     made = ParametrizationList([parametrization], getattr(module, tensor_name), unsafe)
     delattr(module, tensor_name)

@@ -51,7 +51,7 @@ class _Renewal:
 
 
 def _renewals(module: Module) -> list[Any]:
-    hooks = module._hooks.of("forward_pre") if module._hooks is not None else []
+    hooks = module._registered_hooks.of("forward_pre") if module._registered_hooks is not None else []
     return [hook for hook, _ in hooks if isinstance(hook, _Renewal)]
 
 
