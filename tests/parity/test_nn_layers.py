@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.parity.modules import compare_module, refused
+import tinygrad_lite as tg
+from tests.parity.modules import built, compare_module, refused
+
+torch = pytest.importorskip("torch")
 
 x2, x3, x4, x5 = (4, 6), (3, 6, 9), (2, 6, 8, 9), (2, 4, 5, 6, 7)
 integers = np.array([[1, 0, 4], [2, 2, 3]])
@@ -180,3 +183,52 @@ REFUSED = [
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: f"{case[0]} {case[1:]}"[:80])
 def test_refused(case):
     refused(*case)
+
+
+LAZY = [
+    ("LazyLinear(3)", x2),
+    ("LazyLinear(3, bias=False)", (2, 3, 7)),
+    ("LazyConv1d(4, 3)", x3),
+    ("LazyConv2d(4, 3, padding=1, groups=2)", x4),
+    ("LazyConv2d(4, 3, bias=False)", (6, 8, 9)),
+    ("LazyConv3d(4, 2)", x5),
+    ("LazyConvTranspose1d(4, 3)", x3),
+    ("LazyConvTranspose2d(4, 3, stride=2)", x4),
+    ("LazyConvTranspose3d(4, 2)", x5),
+    ("LazyBatchNorm1d()", x3),
+    ("LazyBatchNorm2d(affine=False)", x4),
+    ("LazyBatchNorm3d(track_running_stats=False)", x5),
+    ("LazyInstanceNorm1d(affine=True)", x3),
+    ("LazyInstanceNorm2d(track_running_stats=True)", x4),
+    ("LazyInstanceNorm3d()", x5),
+]
+
+
+@pytest.mark.filterwarnings("ignore:Lazy modules")
+@pytest.mark.parametrize("case", LAZY, ids=lambda case: case[0])
+def test_lazy_layers_become_ordinary_ones(case):
+    text, shape = case
+    values = np.random.default_rng(0).standard_normal(shape).astype("f4")
+    theirs, ours = built(torch, text), built(tg, text)
+    assert repr(ours) == repr(theirs)
+    optimizer = tg.optim.SGD(ours.parameters(), lr=1.0) if list(ours.parameters()) else None
+    theirs(torch.from_numpy(values))
+    ours(tg.from_numpy(values))
+    assert repr(ours) == repr(theirs) and type(ours).__name__ == type(theirs).__name__
+    ours.load_state_dict({key: value.numpy() for key, value in theirs.state_dict().items()})
+    out, expected = ours(tg.from_numpy(values)), theirs(torch.from_numpy(values))
+    np.testing.assert_allclose(out.detach().numpy(), expected.detach().numpy(), rtol=1e-4, atol=1e-5)
+    if optimizer is not None:
+        before = [p.detach().numpy().copy() for p in ours.parameters()]
+        (out**2).sum().backward()
+        optimizer.step()
+        assert any((p.detach().numpy() != b).any() for p, b in zip(ours.parameters(), before))
+
+
+@pytest.mark.filterwarnings("ignore:Lazy modules")
+def test_a_lazy_layer_takes_its_sizes_from_a_state():
+    for m in (tg, torch):
+        layer = m.nn.LazyLinear(3)
+        layer.load_state_dict(m.nn.Linear(5, 3).state_dict())
+        assert layer.weight.shape == (3, 5)
+        assert layer(m.ones(2, 5)).shape == (2, 3) and layer.in_features == 5

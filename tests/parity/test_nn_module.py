@@ -356,6 +356,39 @@ def extra_state(m):
 
 
 @program
+def hooks_of_the_state(m):
+    module, seen = filled(m, m.nn.Sequential(m.nn.Linear(2, 1))), []
+    layer = module[0]
+    layer.register_state_dict_pre_hook(lambda x, prefix, keep: seen.append((prefix, keep)))
+
+    def shorten(x, state, prefix, metadata):
+        state[prefix + "w"] = state.pop(prefix + "weight")
+
+    layer.register_state_dict_post_hook(shorten)
+
+    def rename(x, state, prefix, *rest):
+        state[prefix + "weight"] = state.pop(prefix + "w")
+
+    layer.register_load_state_dict_pre_hook(rename)
+    module.register_load_state_dict_post_hook(lambda x, keys: seen.append(list(keys.missing_keys)))
+    state = module.state_dict()
+    state["0.w"] = state["0.w"] + 1
+    loaded = module.load_state_dict(state)
+    return list(state), seen, layer.weight, repr(loaded)
+
+
+@program
+def a_state_dict_of_the_modules_own(m):
+    class Renamed(m.nn.Linear):
+        def state_dict(self, *args, destination=None, prefix="", keep_vars=False):
+            inner = super().state_dict(prefix=prefix + "inner.", keep_vars=keep_vars)
+            destination.update(inner)
+            return destination
+
+    return list(m.nn.Sequential(Renamed(2, 2), m.nn.Linear(1, 1)).state_dict())
+
+
+@program
 def hooks_of_the_forward(m):
     layer, seen = filled(m, m.nn.Linear(2, 1)), []
     pre = layer.register_forward_pre_hook(lambda x, args: seen.append(("pre", args[0])) or (args[0] * 2,))

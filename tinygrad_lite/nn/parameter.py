@@ -6,9 +6,10 @@ from typing import Any
 
 from tinygrad_lite.arrays import Array
 from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.ops.creation import empty
 from tinygrad_lite.tensor import Tensor
 
-__all__ = ["Buffer", "Parameter"]
+__all__ = ["Buffer", "Parameter", "UninitializedParameter"]
 
 
 class Parameter(Tensor):
@@ -33,6 +34,27 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
+
+
+class UninitializedParameter(Parameter):
+    """A parameter without a shape yet: `materialize(shape)` makes it an ordinary one, the same object."""
+
+    __slots__ = ()
+
+    def __init__(self, requires_grad: bool = True, device: Any = None, dtype: Any = None):
+        super().__init__(empty((0,), device=device, dtype=dtype), requires_grad)
+
+    def materialize(self, shape: tuple[int, ...]) -> None:
+        self.data = empty(tuple(shape), device=self.device, dtype=self.dtype)
+        self.__class__ = Parameter
+
+    def __deepcopy__(self, memo: dict[Any, Any]) -> Parameter:
+        if id(self) not in memo:
+            memo[id(self)] = UninitializedParameter(self.requires_grad, self.device, self.dtype)
+        return memo[id(self)]
+
+    def __repr__(self) -> str:
+        return "<UninitializedParameter>"
 
 
 class Buffer(Tensor):

@@ -10,6 +10,7 @@ from tinygrad_lite.nn.modules import (
     dropout,
     flatten,
     fold,
+    lazy,
     linear,
     loss,
     module,
@@ -30,6 +31,7 @@ from tinygrad_lite.nn.modules.distance import *
 from tinygrad_lite.nn.modules.dropout import *
 from tinygrad_lite.nn.modules.flatten import *
 from tinygrad_lite.nn.modules.fold import *
+from tinygrad_lite.nn.modules.lazy import *
 from tinygrad_lite.nn.modules.linear import *
 from tinygrad_lite.nn.modules.loss import *
 from tinygrad_lite.nn.modules.module import *
@@ -42,7 +44,7 @@ from tinygrad_lite.nn.modules.transformer import *
 from tinygrad_lite.nn.modules.upsampling import *
 
 FAMILIES = (
-    activation, attention, batchnorm, container, conv, distance, dropout, flatten, fold, linear, loss, module,
+    activation, attention, batchnorm, container, conv, distance, dropout, flatten, fold, lazy, linear, loss, module,
     normalization, padding, pooling, rnn, sparse, transformer, upsampling,
 )  # fmt: skip
 

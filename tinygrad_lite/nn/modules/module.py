@@ -17,7 +17,7 @@ import numpy as np
 from tinygrad_lite.arrays import as_dtype, is_floating, to_device
 from tinygrad_lite.autograd.node import changed_in_place, traced
 from tinygrad_lite.nn.modules.hooks import Hooks
-from tinygrad_lite.nn.parameter import Buffer, Parameter
+from tinygrad_lite.nn.parameter import Buffer, Parameter, UninitializedParameter
 from tinygrad_lite.tensor import RemovableHandle, Tensor
 
 __all__ = ["Module"]
@@ -345,9 +345,17 @@ class Module:
     def state_dict(self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
         """Parameters and persistent buffers by path. The tensors show this module's memory;
         `keep_vars` gives the parameters themselves."""
+        hooks = self._registered_hooks
+        for hook, _ in hooks.of("state_dict_pre") if hooks is not None else ():
+            hook(self, prefix, keep_vars)
         result: dict[str, Any] = OrderedDict() if destination is None else destination
-        for key, (_, _, value) in _state(self, prefix).items():
-            result[key] = value if keep_vars or not isinstance(value, Tensor) else value.detach()
+        for name, value in _own_state(self).items():
+            result[prefix + name] = value if keep_vars or not isinstance(value, Tensor) else value.detach()
+        for name, module in self._modules.items():
+            if module is not None:
+                module.state_dict(destination=result, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
+        for hook, _ in hooks.of("state_dict") if hooks is not None else ():
+            hook(self, result, prefix, {})
         return result
 
     def get_extra_state(self) -> Any:
@@ -366,7 +374,14 @@ class Module:
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"load_state_dict: expected a dict of tensors by name, got {type(state_dict).__name__}")
-        state = _state(self, "")
+        state_dict = dict(state_dict)
+        state: dict[str, tuple[Module, str, Any]] = {}  # for each key its module, its name there, its value
+        for path, module in list(self.named_modules(remove_duplicate=False)):
+            prefix = f"{path}." if path else ""
+            if module._registered_hooks is not None:
+                for hook, _ in module._registered_hooks.of("load_pre"):
+                    hook(module, state_dict, prefix, {}, strict, [], [], [])
+            state.update((prefix + name, (module, name, value)) for name, value in _own_state(module).items())
         missing = [key for key in state if key not in state_dict]
         unexpected = [key for key in state_dict if key not in state]
         wrong = []
@@ -376,7 +391,7 @@ class Module:
                 continue
             if not isinstance(given, (Tensor, np.ndarray, np.generic)):
                 wrong.append(f"{key}: expected a Tensor or an array, got {type(given).__name__}")
-            elif tuple(given.shape) != own.array.shape:
+            elif tuple(given.shape) != own.array.shape and not isinstance(own, UninitializedParameter):
                 wrong.append(f"size mismatch for {key}: got shape {tuple(given.shape)}, the model's is {own.array.shape}")
         if strict and missing:
             wrong.insert(0, "Missing key(s) in state_dict: " + ", ".join(map(repr, missing)))
@@ -392,9 +407,16 @@ class Module:
                 elif assign:
                     _take_over(module, name, own, given)
                 else:
+                    if isinstance(own, UninitializedParameter):
+                        own.materialize(given.shape)
                     own.array[...] = to_device(given.array if isinstance(given, Tensor) else np.asarray(given), own.device)
                     changed_in_place(own.array, "load_state_dict")
-        return IncompatibleKeys(missing, unexpected)
+        result = IncompatibleKeys(missing, unexpected)
+        for module in list(self.modules()):
+            if module._registered_hooks is not None:
+                for hook, _ in module._registered_hooks.of("load"):
+                    hook(module, result)
+        return result
 
     # -- hooks -----------------------------------------------------------------------------------
 
@@ -421,6 +443,22 @@ class Module:
         """Call `hook(module, grad_input, grad_output)` when the gradients of the inputs are known;
         what it returns takes the place of grad_input."""
         return _hooks_of(self).add("backward", hook, prepend)
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(module, prefix, keep_vars)` before state_dict collects."""
+        return _hooks_of(self).add("state_dict_pre", hook)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(module, state_dict, prefix, metadata)` after state_dict has collected; it may change it."""
+        return _hooks_of(self).add("state_dict", hook)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(module, state_dict, prefix, ...)` before load_state_dict compares; it may change the dict."""
+        return _hooks_of(self).add("load_pre", hook)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(module, incompatible_keys)` after load_state_dict; it may change the lists of keys."""
+        return _hooks_of(self).add("load", hook)
 
     def register_backward_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         return self.register_full_backward_hook(hook)
@@ -490,19 +528,13 @@ def _member(module: Module, kind: str, target: str) -> Any:
     return holder.__dict__[name]
 
 
-def _state(module: Module, prefix: str) -> dict[str, tuple[Module, str, Any]]:
-    """For each key of the state its module, its name there, and its value."""
-    state = {}
-    for kind in ("parameter", "buffer"):
-        for name, held in module._registered_kinds.items():
-            value = module.__dict__[name]
-            if held == kind and value is not None and name not in module._non_persistent_buffers_set:
-                state[prefix + name] = module, name, value
+def _own_state(module: Module) -> dict[str, Any]:
+    """What the state of a module alone has, under the names of its attributes."""
+    values = {**module._parameters, **module._buffers}
+    passing = module._non_persistent_buffers_set
+    state = {name: value for name, value in values.items() if value is not None and name not in passing}
     if type(module).get_extra_state is not Module.get_extra_state:
-        state[f"{prefix}_extra_state"] = module, "_extra_state", module.get_extra_state()
-    for name, child in module._modules.items():
-        if child is not None:
-            state.update(_state(child, f"{prefix}{name}."))
+        state["_extra_state"] = module.get_extra_state()
     return state
 
 
