@@ -43,9 +43,11 @@ from tinygrad_lite.ops.activation import (
     threshold_,
 )
 from tinygrad_lite.ops.activation import relu as _relu
+from tinygrad_lite.ops.attention import multi_head_attention_forward, scaled_dot_product_attention
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from tinygrad_lite.ops.cross_entropy import cross_entropy, nll_loss
+from tinygrad_lite.ops.ctc import ctc_loss
 from tinygrad_lite.ops.distances import cosine_similarity, normalize, pairwise_distance, pdist
 from tinygrad_lite.ops.dropouts import (
     alpha_dropout,

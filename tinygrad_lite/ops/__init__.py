@@ -3,12 +3,14 @@
 from tinygrad_lite.ops import (
     activation,
     arithmetic,
+    attention,
     bitwise,
     comparison,
     contraction,
     convolution,
     creation,
     cross_entropy,
+    ctc,
     cumulative,
     diagonals,
     differences,
@@ -48,12 +50,14 @@ from tinygrad_lite.ops import (
 )
 from tinygrad_lite.ops.activation import *
 from tinygrad_lite.ops.arithmetic import *
+from tinygrad_lite.ops.attention import *
 from tinygrad_lite.ops.bitwise import *
 from tinygrad_lite.ops.comparison import *
 from tinygrad_lite.ops.contraction import *
 from tinygrad_lite.ops.convolution import *
 from tinygrad_lite.ops.creation import *
 from tinygrad_lite.ops.cross_entropy import *
+from tinygrad_lite.ops.ctc import *
 from tinygrad_lite.ops.cumulative import *
 from tinygrad_lite.ops.diagonals import *
 from tinygrad_lite.ops.differences import *
@@ -94,12 +98,14 @@ from tinygrad_lite.ops.types import *
 FAMILIES = (
     activation,
     arithmetic,
+    attention,
     bitwise,
     comparison,
     contraction,
     convolution,
     creation,
     cross_entropy,
+    ctc,
     cumulative,
     diagonals,
     differences,
