@@ -75,7 +75,10 @@ def extreme(name: str, x: Array, axes: Any, keepdim: bool) -> Any:
 
     In short rows NumPy compares one by one: (1024, 10) take 98 us, 19 us after a transposition.
     """
-    if axes == x.ndim - 1 and type(x) is np.ndarray and x.ndim > 1 and x.shape[axes] <= 32 and x.size >= 1024:
-        out = getattr(np, name).reduce(np.ascontiguousarray(x.reshape(-1, x.shape[axes]).T), axis=0)
+    if type(x) is not np.ndarray:
+        return (x.max if name == "maximum" else x.min)(axis=axes, keepdims=keepdim)
+    reduce = np.maximum.reduce if name == "maximum" else np.minimum.reduce
+    if axes == x.ndim - 1 and x.ndim > 1 and x.shape[axes] <= 32 and x.size >= 1024:
+        out = reduce(np.ascontiguousarray(x.reshape(-1, x.shape[axes]).T), axis=0)
         return out.reshape((*x.shape[:-1], 1) if keepdim else x.shape[:-1])
-    return (x.max if name == "maximum" else x.min)(axis=axes, keepdims=keepdim)
+    return reduce(x, axis=axes, keepdims=keepdim)

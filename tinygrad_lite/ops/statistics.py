@@ -47,8 +47,8 @@ def _freedom(shape: tuple[int, ...], axes: Any, correction: float) -> float:
 def _var_rule(g: Any, x: Any, axes: Any, correction: float) -> Any:
     centred = x - _mean(x, axes, True)
     freedom = _freedom(x.shape, axes, correction)
-    slope = centred * (2 / freedom) if freedom else centred * centred / 0.0  # inf, as in PyTorch; nan where 0
-    return reshape(g, kept(x.shape, axes)) * slope
+    g = reshape(g, kept(x.shape, axes))
+    return g * (2 / freedom) * centred if freedom else g * (centred * centred / 0.0)  # inf, as in PyTorch; nan where 0
 
 
 # A primitive: as a composition it took five entries and three more arrays of x's size.
