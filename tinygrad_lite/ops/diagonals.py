@@ -10,10 +10,10 @@ from tinygrad_lite.arrays import as_dtype, namespace_for, namespace_of, on_devic
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import canonical_dim, operation
 from tinygrad_lite.ops.creation import zeros
-from tinygrad_lite.ops.indexing import Region, _getitem, dense_strides, into_zeros
+from tinygrad_lite.ops.indexing import Region, _getitem, into_zeros, unit
 from tinygrad_lite.ops.joining import cat
 from tinygrad_lite.ops.masking import masked_fill
-from tinygrad_lite.ops.shape import atleast_2d, clone, contiguous, reshape
+from tinygrad_lite.ops.shape import atleast_2d, clone, reshape
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -30,13 +30,11 @@ def diagonal_region(name: str, shape: Any, offset: int, dim1: int, dim2: int) ->
     d1, d2 = canonical_dim(name, dim1, rank), canonical_dim(name, dim2, rank)
     if d1 == d2:
         raise RuntimeError(f"{name}: dim1 and dim2 are both {d1}")
-    strides = dense_strides(shape)
     count = max(min(shape[d1], shape[d2] - offset) if offset >= 0 else min(shape[d1] + offset, shape[d2]), 0)
     kept = [d for d in range(rank) if d not in (d1, d2)]
-    start = offset * strides[d2] if offset >= 0 else -offset * strides[d1]
-    return Region(
-        (*(shape[d] for d in kept), count), (*(strides[d] for d in kept), strides[d1] + strides[d2]), start if count else 0
-    )
+    down = tuple(int(d in (d1, d2)) for d in range(rank))
+    start = unit(rank, d2, offset) if offset >= 0 else unit(rank, d1, -offset)
+    return Region((*(shape[d] for d in kept), count), (*(unit(rank, d) for d in kept), down), start if count else (0,) * rank)
 
 
 @operation
@@ -45,7 +43,7 @@ def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor
 
     `offset`: how far above (below, if negative) the main diagonal.
     """
-    return _getitem(contiguous(x), diagonal_region("diagonal", tuple(x.shape), offset, dim1, dim2))
+    return _getitem(x, diagonal_region("diagonal", tuple(x.shape), offset, dim1, dim2))
 
 
 @operation
@@ -72,7 +70,7 @@ def diag(x: Tensor, diagonal: int = 0) -> Tensor:
         raise RuntimeError(f"diag: expected a vector or a matrix, got the shape {tuple(x.shape)}; use diagonal() or diag_embed()")
     if len(x.shape) == 1:
         return diag_embed(x, diagonal)
-    return clone(_getitem(contiguous(x), diagonal_region("diag", tuple(x.shape), diagonal, 0, 1)))
+    return clone(_getitem(x, diagonal_region("diag", tuple(x.shape), diagonal, 0, 1)))
 
 
 @operation

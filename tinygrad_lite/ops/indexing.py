@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.arrays import device_of, is_array, namespace_of, scatter_add, strided, to_device
+from tinygrad_lite.arrays import as_array, device_of, is_array, namespace_of, scatter_add, strided, to_device
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, operation
@@ -27,27 +27,38 @@ IN_PLACE: list[str] = []
 
 
 class Region(NamedTuple):
-    """The index of a strided part of a tensor, counted in elements of the tensor laid out in order."""
+    """The index of a strided part of a tensor.
+
+    `size`: the part's shape. `steps`: for each dim of the part, how far one step along it leads
+    along each dim of the tensor. `start`: the place of its first element. Steps and start of one
+    number count in the flattened tensor.
+    """
 
     size: tuple[int, ...]
-    stride: tuple[int, ...]
-    offset: int
+    steps: tuple[tuple[int, ...], ...]
+    start: tuple[int, ...]
 
-    @property
-    def repeats(self) -> bool:
-        """Whether an element may appear twice in it."""
-        reach = 0
-        for stride, size in sorted((s, n) for n, s in zip(self.size, self.stride) if n > 1):
-            if stride <= reach:
-                return True
-            reach += (size - 1) * stride
-        return False
+    def strides(self, array: Any) -> tuple[tuple[int, ...], int]:
+        """The part's strides in the memory of `array`, and how far in it begins, in bytes."""
+        own = array.strides if len(self.start) == array.ndim else (array.itemsize,)
+        return tuple(sum(map(operator.mul, step, own)) for step in self.steps), sum(map(operator.mul, self.start, own))
 
     def of(self, array: Any) -> Any:
-        """The part of `array`; a view if that is contiguous."""
-        if not array.flags.c_contiguous:
+        """The part of `array`: a view, unless it counts in a tensor that is not contiguous."""
+        if len(self.start) != array.ndim and not array.flags.c_contiguous:
             array = array.copy("C")
-        return strided(array, self.size, tuple(s * array.itemsize for s in self.stride), self.offset * array.itemsize)
+        strides, start = self.strides(array)
+        return strided(array, self.size, strides, start)
+
+
+def overlaps(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Whether two elements may share one place in memory."""
+    reach = 0
+    for stride, size in sorted((s, n) for n, s in zip(shape, strides) if n > 1):
+        if stride <= reach:
+            return True
+        reach += (size - 1) * stride
+    return False
 
 
 Index = Any  # a Region, or a tuple: of basic items, or of slices, integer arrays and masks
@@ -55,7 +66,7 @@ Index = Any  # a Region, or a tuple: of basic items, or of slices, integer array
 
 def read(x: Any, index: Index) -> Any:
     if type(index) is Region:
-        return index.of(x)
+        return index.of(as_array(x))
     if type(index[-1]) is np.ndarray and index[-1].dtype.kind == "i" and all(type(i) is slice and i == _ALL for i in index[:-1]):
         return x.take(index[-1], axis=len(index) - 1)  # rows of 128 by 1024 indices: 23 us against 46 by x[index]
     return x[index]
@@ -82,8 +93,8 @@ def into_zeros(x, shape, index):
     """Zeros of `shape` with `x` added at `index`: what `_getitem` does to gradients."""
     out = namespace_of(x).zeros(shape, x.dtype)
     if type(index) is Region:
-        if index.repeats:
-            places = index.of(namespace_of(x).arange(out.size))
+        if overlaps(index.size, index.strides(out)[0]):
+            places = index.of(namespace_of(x).arange(out.size).reshape(shape))
             scatter_add(out.reshape(-1), (places,), x)
             return out
     elif any(is_array(i) and i.dtype.kind != "b" for i in index):
@@ -96,7 +107,7 @@ def into_zeros(x, shape, index):
 @primitive
 def replaced(x, value, index):
     """`x` with the elements at `index` replaced by `value`."""
-    out = x.copy("C")
+    out = as_array(x).copy("C")
     write(out, index, value)
     return out
 
@@ -357,22 +368,22 @@ def argwhere(x: Tensor) -> Tensor:
 @operation
 def as_strided(x: Tensor, size: tuple[int, ...], stride: tuple[int, ...], storage_offset: int | None = None) -> Tensor:
     """The elements of a contiguous `x` at `storage_offset` plus multiples of `stride`: a view."""
-    return _getitem(contiguous(x), region("as_strided", x, size, stride, storage_offset))
+    return _getitem(contiguous(x), strided_region("as_strided", x, size, stride, storage_offset))
 
 
-def region(name: str, x: Any, size: Any, stride: Any, offset: int | None) -> Region:
-    """A Region, checked to lie inside `x`."""
+def strided_region(name: str, x: Any, size: Any, stride: Any, offset: int | None) -> Region:
+    """A Region of the flattened `x`, checked to lie inside it."""
     size, stride, offset = canonical_shape(name, (size,)), canonical_shape(name, (stride,)), offset or 0
     if len(size) != len(stride) or min((*size, *stride, offset), default=0) < 0:
         raise RuntimeError(f"{name}: expected as many sizes as strides, none negative, got {size}, {stride}")
     if 0 not in size and offset + sum((n - 1) * s for n, s in zip(size, stride)) >= math.prod(x.shape):
         raise RuntimeError(f"{name}: sizes {size} with strides {stride} from {offset} on reach beyond the {math.prod(x.shape)} elements")
-    return Region(size, stride, offset)
+    return Region(size, tuple((s,) for s in stride), (offset,))
 
 
-def dense_strides(shape: Any) -> list[int]:
-    """How many elements lie between neighbours along each dim of a contiguous tensor."""
-    return [math.prod(shape[d + 1 :]) for d in range(len(shape))]
+def unit(rank: int, dim: int, step: int = 1) -> tuple[int, ...]:
+    """The step along one dim only."""
+    return (*[0] * dim, step, *[0] * (rank - dim - 1))
 
 
 @operation
@@ -384,14 +395,16 @@ def unfold(x: Tensor, dimension: int, size: int, step: int) -> Tensor:
     tensor([[0, 1, 2],
             [2, 3, 4]])
     """
-    dim, shape = canonical_dim("unfold", dimension, len(x.shape)), tuple(x.shape) or (1,)
-    if not 0 <= size <= shape[dim] or step <= 0:
-        raise RuntimeError(f"unfold: expected a size of 0 to {shape[dim]} and a positive step, got {size} and {step}")
-    strides = dense_strides(shape)
-    sizes = [*shape[:dim], (shape[dim] - size) // step + 1, *shape[dim + 1 :], size]
-    steps = [*strides[:dim], strides[dim] * step, *strides[dim + 1 :], strides[dim]]
-    first = 0 if x.shape else 1  # a 0-d tensor has one window
-    return _getitem(contiguous(x), Region(tuple(sizes[first:]), tuple(steps[first:]), 0))
+    rank, shape = len(x.shape), tuple(x.shape)
+    dim = canonical_dim("unfold", dimension, rank)
+    n = shape[dim] if rank else 1
+    if not 0 <= size <= n or step <= 0:
+        raise RuntimeError(f"unfold: expected a size of 0 to {n} and a positive step, got {size} and {step}")
+    if not rank:  # one window
+        return _getitem(x, Region((size,), ((1,),), (0,)))
+    sizes = (*shape[:dim], (n - size) // step + 1, *shape[dim + 1 :], size)
+    steps = [unit(rank, d, step if d == dim else 1) for d in range(rank)]
+    return _getitem(x, Region(sizes, (*steps, unit(rank, dim)), (0,) * rank))
 
 
 def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
@@ -402,4 +415,4 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
         raise TypeError(f"unravel_index: expected a tensor of integers, got {getattr(array, 'dtype', type(array).__name__)}")
     if min(shape, default=0) < 0:
         raise ValueError(f"unravel_index: expected sizes of 0 or more, got {shape}")
-    return tuple(indices // stride % max(n, 1) for n, stride in zip(shape, dense_strides(shape)))
+    return tuple(indices // math.prod(shape[d + 1 :]) % max(n, 1) for d, n in enumerate(shape))

@@ -21,14 +21,15 @@ from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.autograd import is_grad_enabled
 from tinygrad_lite.autograd.node import Leaf, Traced, changed_in_place, tick, traced
-from tinygrad_lite.autograd.primitive import record
+from tinygrad_lite.autograd.primitive import Result, record
 from tinygrad_lite.ops.creation import moved
-from tinygrad_lite.ops.indexing import Index, Region, _getitem, replaced, steps, write
-from tinygrad_lite.ops.shape import _reshape, to_dtype
+from tinygrad_lite.ops.indexing import Index, Region, _getitem, overlaps, replaced, steps, write
+from tinygrad_lite.ops.masking import as_value
+from tinygrad_lite.ops.shape import _reshape, squeeze, swapaxes, swapdims, t, to_dtype, transpose, unsqueeze
 
 __all__: list[str] = []
 
-METHODS = ["copy_", "fill_", "zero_"]
+METHODS = ["copy_", "fill_", "squeeze_", "swapaxes_", "swapdims_", "t_", "transpose_", "unsqueeze_", "zero_"]
 IN_PLACE: list[str] = []
 
 _ORDER = "biufc"
@@ -82,10 +83,8 @@ def copy_(x: Any, src: Any, non_blocking: bool = False) -> Any:
 
 
 def fill_(x: Any, value: Any) -> Any:
-    """Write one value into every element."""
-    if getattr(value, "ndim", 0):
-        raise RuntimeError(f"fill_: expected a number or a 0-d tensor, got the shape {tuple(value.shape)}")
-    assign("fill_", x, value)
+    """Write one value (a number or a 0-d tensor) into every element."""
+    assign("fill_", x, as_value("fill_", x, value))
     return x
 
 
@@ -111,6 +110,31 @@ def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
+def _seen_as(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The method that makes a tensor its own view: the memory stays as it is."""
+    name = f"{function.__name__}_"
+
+    @functools.wraps(function)
+    def method(x: Any, *args: Any, **kwargs: Any) -> Any:
+        leaf = x.node if type(x.node) is Leaf else None
+        if leaf is not None and is_grad_enabled():
+            raise RuntimeError(f"{name}: a leaf that requires grad cannot be changed in place; do it under no_grad()")
+        result = function(x, *args, **kwargs)
+        x.array = result.array
+        if leaf is not None:
+            leaf.shape = x.array.shape
+        elif is_grad_enabled():
+            x.node = result.node
+        return x
+
+    method.__name__ = method.__qualname__ = name
+    return method
+
+
+t_, squeeze_, unsqueeze_ = _seen_as(t), _seen_as(squeeze), _seen_as(unsqueeze)
+transpose_, swapaxes_, swapdims_ = _seen_as(transpose), _seen_as(swapaxes), _seen_as(swapdims)
+
+
 def check_writable(name: str, x: Any) -> None:
     """Refuse a change that no gradient could follow."""
     if is_grad_enabled():
@@ -120,16 +144,26 @@ def check_writable(name: str, x: Any) -> None:
                 f"{name}: a leaf that requires grad cannot be changed in place, its gradient would be lost; "
                 "do it under no_grad(), or on a clone()"
             )
-        if base is not None and type(base.node) is Leaf:
-            raise RuntimeError(
-                f"{name}: this is a view of a leaf that requires grad, which cannot be changed in place; "
-                "do it under no_grad(), or on a clone()"
-            )
+        if base is not None and base.node is not None:
+            if type(base.node) is Leaf:
+                raise RuntimeError(
+                    f"{name}: this is a view of a leaf that requires grad, which cannot be changed in place; "
+                    "do it under no_grad(), or on a clone()"
+                )
+            if x.node is None:
+                raise RuntimeError(
+                    f"{name}: this view was made under no_grad(), of a tensor that requires grad; make it and change it on the same side"
+                )
+            if type(x.node.plan) is Result:
+                raise RuntimeError(
+                    f"{name}: this view is one of several that one operation returned, which cannot be changed in place; "
+                    "take it by an index or narrow()"
+                )
     array = x.array
     if not array.flags.writeable:
         raise ValueError(f"{name}: this tensor's memory is read-only; clone() it first")
-    if array.size and 0 in array.strides and any(s == 0 and n > 1 for n, s in zip(array.shape, array.strides)):
-        raise RuntimeError(f"{name}: several elements of this expanded tensor share one place in memory; clone() it first")
+    if not array.flags.forc and overlaps(array.shape, array.strides) and name not in ("fill_", "zero_"):
+        raise RuntimeError(f"{name}: several elements of this tensor share one place in memory; clone() it first")
 
 
 @quietly
@@ -186,16 +220,29 @@ def _keep_what_is_saved(node: Any, array: Any, start: int) -> None:
 
 def place_after_change(x: Any, node: Any) -> None:
     """Give x the place `node` on the tape, and a new one to every tensor that shows its memory."""
-    x.node = node
     base = x.base
     if base is None:
         base = x
+        base.node = node
     elif node is not None or base.node is not None:
-        base.node = _entry(replaced, base.array, base, x, _shown(x.array, base.array))
+        x.node = node
+        if _all_of(x.array, base.array):
+            base.node = _entry(_reshape, base.array, x, base.array.shape)
+        else:
+            base.node = _entry(replaced, base.array, base, x, _shown(x.array, base.array))
     for reference in list(base.views or ()):
         view = reference()
-        if view is not None and view is not x and (base.node is not None or view.node is not None):
-            view.node = base.node and _entry(_getitem, view.array, base, _shown(view.array, base.array))
+        if view is None or (base.node is None and view.node is None):
+            continue
+        if _all_of(view.array, base.array):
+            view.node = _entry(_reshape, view.array, base, view.array.shape)
+        else:
+            view.node = _entry(_getitem, view.array, base, _shown(view.array, base.array))
+
+
+def _all_of(view: Any, base: Any) -> bool:
+    """Whether `view` shows all of `base` in order: then a change needs no index, only another shape."""
+    return view.size == base.size and view.flags.c_contiguous and base.flags.c_contiguous
 
 
 def _entry(operation: Any, out: Any, *arguments: Any) -> Any:
@@ -212,17 +259,17 @@ def _entry(operation: Any, out: Any, *arguments: Any) -> Any:
 def _shown(view: Any, base: Any) -> Index:
     """The index of the elements of `base` that `view` shows."""
     if not base.size or not view.size:
-        return Region(view.shape, (0,) * view.ndim, 0)
+        return Region(view.shape, ((0,),) * view.ndim, (0,))
     first, item = start_of(view) - start_of(base), base.itemsize
-    if base.flags.c_contiguous and min(view.strides, default=0) >= 0:
-        return Region(view.shape, tuple(s // item for s in view.strides), first // item)
+    if base.flags.c_contiguous:
+        return Region(view.shape, tuple((s // item,) for s in view.strides), (first // item,))
     # Their distance in memory, split up by base's strides from the longest to the shortest.
     xp = namespace_of(base)
     distance = xp.full(view.shape, first, np.int64)
     for dim, (size, stride) in enumerate(zip(view.shape, view.strides)):
         distance += (xp.arange(size) * stride).reshape((-1,) + (1,) * (view.ndim - dim - 1))
-    index = [None] * base.ndim
-    for dim in sorted(range(base.ndim), key=lambda d: (-base.strides[d], base.shape[d] == 1)):
-        index[dim] = distance // base.strides[dim] if base.shape[dim] > 1 else distance * 0
-        distance = distance - index[dim] * base.strides[dim]
+    index = [distance * 0] * base.ndim
+    for dim in sorted(range(base.ndim), key=lambda d: -base.strides[d]):
+        if base.shape[dim] > 1:
+            index[dim], distance = distance // base.strides[dim], distance % base.strides[dim]
     return tuple(index)

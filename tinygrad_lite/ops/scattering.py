@@ -15,7 +15,7 @@ from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.arithmetic import add, div, mul
 from tinygrad_lite.ops.calling import canonical_dim, operation
 from tinygrad_lite.ops.diagonals import diagonal_region
-from tinygrad_lite.ops.indexing import _ALL, _checked, _getitem, checked_index, index_along, into_zeros, region, replaced, steps
+from tinygrad_lite.ops.indexing import _ALL, _checked, _getitem, checked_index, index_along, into_zeros, replaced, steps, strided_region
 from tinygrad_lite.ops.masking import as_value, same_dtype
 from tinygrad_lite.ops.shape import clone, expand, reshape, to_dtype
 
@@ -259,4 +259,4 @@ def diagonal_scatter(x: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim
 @operation
 def as_strided_scatter(x: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
     """`x` with `x.as_strided(size, stride, storage_offset)` replaced by `src`."""
-    return _with_part("as_strided_scatter", x, src, region("as_strided_scatter", x, size, stride, storage_offset))
+    return _with_part("as_strided_scatter", x, src, strided_region("as_strided_scatter", x, size, stride, storage_offset))

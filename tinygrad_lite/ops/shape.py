@@ -270,9 +270,8 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     """A view with two dims exchanged."""
     dims = list(range(len(x.shape)))
     a, b = canonical_dim("transpose", dim0, len(dims)), canonical_dim("transpose", dim1, len(dims))
-    if not dims:
-        return x
-    dims[a], dims[b] = b, a
+    if dims:
+        dims[a], dims[b] = b, a
     return _permute(x, tuple(dims))
 
 
@@ -317,7 +316,7 @@ def movedim(x: Tensor, source: int | tuple[int, ...], destination: int | tuple[i
     if len(froms) != len(tos) or len(set(froms)) != len(froms) or len(set(tos)) != len(tos):
         raise RuntimeError(f"movedim: expected as many different dims on both sides, got {source} and {destination}")
     if not x.shape:
-        return x
+        return _permute(x, ())
     rest = iter(d for d in range(len(x.shape)) if d not in froms)
     return _permute(x, tuple(froms[tos.index(d)] if d in tos else next(rest) for d in range(len(x.shape))))
 
