@@ -1,4 +1,4 @@
-"""Embedding, bags and one-hot vectors against PyTorch."""
+"""Embedding, bags, one-hot vectors and bilinear maps against PyTorch."""
 
 from __future__ import annotations
 
@@ -100,3 +100,17 @@ def test_one_hot():
     compare(F + "one_hot", np.zeros((0,), int), 3)
     for bad in ((index.astype("int32"),), (np.array([0, -1]),), (np.array([0, 3]), 3), (np.zeros(0, int),), (index, 0)):
         refused(F + "one_hot", *bad)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_bilinear(dtype):
+    def normal(*shape):
+        return draw.standard_normal(shape)
+
+    bilinear = F + "bilinear"
+    for leading in ((), (4,), (2, 3), (0,)):
+        compare(bilinear, normal(*leading, 3), normal(*leading, 4), normal(5, 3, 4), dtype=dtype)
+        compare(bilinear, normal(*leading, 3), normal(*leading, 4), normal(5, 3, 4), normal(5), dtype=dtype)
+    refused(bilinear, normal(4, 3), normal(3, 4), normal(5, 3, 4))
+    refused(bilinear, normal(4, 3), normal(4, 4), normal(5, 4, 4))
+    refused(bilinear, normal(4, 3), normal(4, 4), normal(5, 3, 4), normal(4))

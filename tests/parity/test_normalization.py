@@ -79,7 +79,7 @@ def test_instance_and_group_norm(shape, dtype):
     for groups in (1, c, 3):
         compare(F + "group_norm", normal(*shape), groups, dtype=dtype, **limits)
         compare("group_norm", normal(*shape), groups, normal(c), normal(c), dtype=dtype, **limits)
-        compare(F + "group_norm", normal(*shape), groups, None, normal(c), 0.1, dtype=dtype, **limits)
+        compare(F + "group_norm", normal(*shape), groups, normal(c), None, 0.1, dtype=dtype, **limits)
 
 
 def test_group_norm_of_a_matrix():

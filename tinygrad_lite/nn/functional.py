@@ -104,7 +104,7 @@ from tinygrad_lite.ops.pooling import (
     max_unpool2d,
     max_unpool3d,
 )
-from tinygrad_lite.ops.products import linear
+from tinygrad_lite.ops.products import bilinear, linear
 from tinygrad_lite.ops.softmaxes import gumbel_softmax
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from tinygrad_lite.ops.creation import ones_like
 from tinygrad_lite.ops.diagonals import diagonal
 from tinygrad_lite.ops.joining import stack
 from tinygrad_lite.ops.matrices import check_float
+from tinygrad_lite.ops.shape import reshape, transpose
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
 Number = int | float
 
 __all__ = [
-    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "chain_matmul", "cross", "dot", "ger", "inner", "kron", "matmul",
-    "mm", "mv", "outer", "trace", "vdot",
+    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bilinear", "bmm", "chain_matmul", "cross", "dot", "ger", "inner", "kron",
+    "matmul", "mm", "mv", "outer", "trace", "vdot",
 ]  # fmt: skip
 
-METHODS = [name for name in __all__ if name != "chain_matmul"]
+METHODS = [name for name in __all__ if name not in ("bilinear", "chain_matmul")]
 IN_PLACE: list[str] = ["addbmm", "addmm", "addmv", "addr", "baddbmm"]
 
 
@@ -64,6 +65,23 @@ def linear(x, weight, bias=None):
 linear.vjp(x=lambda g, weight: _times(g, weight) if len(weight.shape) == 2 else g * weight,
            weight=lambda g, x: _times(_rows(g).T, _rows(x)) if len(g.shape) else g * x,
            bias=lambda g, bias_shape: _over_rows(g) if len(bias_shape) == 1 else g)
+
+
+@operation
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`input1 @ weight[o] @ input2` for each output o, plus bias.
+
+    input1 (..., in1), input2 (..., in2), weight (out, in1, in2), bias (out,) -> (..., out).
+    """
+    leading, size = tuple(input1.shape[:-1]), weight.shape
+    if tuple(input2.shape[:-1]) != leading or len(size) != 3 or (input1.shape[-1], input2.shape[-1]) != tuple(size[1:]):
+        shapes = ", ".join(str(tuple(t.shape)) for t in (input1, input2, weight))
+        raise ValueError(f"bilinear: expected shapes (..., in1), (..., in2) and (out, in1, in2), got {shapes}")
+    if bias is not None and tuple(bias.shape) != (size[0],):
+        raise ValueError(f"bilinear: expected a bias of shape {(size[0],)}, got {tuple(bias.shape)}")
+    left = linear(input1, reshape(transpose(weight, 1, 2), (-1, size[1])))
+    out = reshape(matmul(reshape(left, (*leading, size[0], size[2])), input2[..., None]), (*leading, size[0]))
+    return out if bias is None else out + bias
 
 
 # -- the rules ----------------------------------------------------------------------------------
