@@ -64,6 +64,8 @@ def test_integers(dtype):
         refused(name, x)
     compare(lambda m: lambda x: m.mean(x, dtype=m.float64), x)
     compare(lambda m: lambda x: m.sum(x, 1, dtype=m.float32), x)
+    for name in ("sum", "prod", "cumsum", "cumprod"):
+        compare(lambda m, name=name: lambda x: getattr(m, name)(x, 1, dtype=m.int8), x)
 
 
 def test_half_precision_is_added_up_in_single():
@@ -212,7 +214,7 @@ def test_quantiles_refused():
 def test_covariance():
     x = draw.standard_normal((3, 5))
     counts, importance = np.array([1, 2, 0, 1, 3]), draw.uniform(0.1, 1, 5)
-    for rows in (x, x[0], x[:, :1], x[:, :0]):
+    for rows in (x, x[0], x[:1], x[:, :1], x[:, :0]):
         compare("cov", rows, order=2 if rows.shape[-1] > 1 else 0)
     for correction in (0, 1, 2):
         compare("cov", x, correction=correction)

@@ -149,10 +149,19 @@ def cumprod(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
 
 
 def _along_dim(name: str, function: Any, x: Any, dim: int, *more: Any, dtype: Any = None) -> Any:
-    if dtype is not None:
-        x = to_dtype(x, as_dtype(dtype))
     axis = canonical_dim(name, dim, x.ndim)
-    return function(x, axis, *more) if x.ndim else reshape(function(reshape(x, (1,)), 0, *more), ())
+    if x.ndim:
+        return in_dtype(dtype, function, x, axis, *more)
+    return reshape(in_dtype(dtype, function, reshape(x, (1,)), 0, *more), ())
+
+
+def in_dtype(dtype: Any, function: Any, x: Any, *args: Any) -> Any:
+    """`function(x, ...)` worked out in `dtype`, and the result too; in what it likes, where that is None."""
+    if dtype is None:
+        return function(x, *args)
+    dtype = as_dtype(dtype)
+    out = function(to_dtype(x, dtype), *args)
+    return out if out.dtype == dtype else to_dtype(out, dtype)
 
 
 def product_of_others(x: Any, axis: int | None) -> Any:

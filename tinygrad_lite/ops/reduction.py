@@ -12,7 +12,7 @@ from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, operation, raw
 from tinygrad_lite.ops.choosing import ValuesIndices, picked
 from tinygrad_lite.ops.comparison import where
-from tinygrad_lite.ops.cumulative import product_of_others
+from tinygrad_lite.ops.cumulative import in_dtype, product_of_others
 from tinygrad_lite.ops.elementary import exp
 from tinygrad_lite.ops.piecewise import maximum, minimum
 from tinygrad_lite.ops.shape import _expand, reshape, to_dtype
@@ -91,9 +91,7 @@ def sum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
     >>> tg.sum(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=0)
     tensor([4., 6.])
     """
-    if dtype is not None:
-        x = to_dtype(x, as_dtype(dtype))
-    return _sum(x, axes_of("sum", dim, x.ndim), keepdim)
+    return in_dtype(dtype, _sum, x, axes_of("sum", dim, x.ndim), keepdim)
 
 
 @operation
@@ -163,10 +161,8 @@ def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any
 
     The gradient is right where factors are zero, also the second one.
     """
-    if dtype is not None:
-        x = to_dtype(x, as_dtype(dtype))
     axis = None if dim is None else canonical_dim("prod", dim, x.ndim)
-    return _prod(x, axis if x.ndim else None, keepdim)
+    return in_dtype(dtype, _prod, x, axis if x.ndim else None, keepdim)
 
 
 # -- extremes -----------------------------------------------------------------------------------

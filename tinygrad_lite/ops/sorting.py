@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,7 +72,7 @@ def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
     """
     axis = canonical_dim("topk", dim, x.ndim)
     require_number("topk", x)
-    k = k.__index__()
+    k = operator.index(k)
     if not 0 <= k <= (x.shape[axis] if x.ndim else 1):
         raise ValueError(f"topk: cannot take {k} elements along dim {dim} of a tensor of shape {tuple(x.shape)}")
     if not x.ndim:

@@ -155,8 +155,10 @@ def _quantile(name: str, x: Any, q: Any, dim: int | None, keepdim: bool, interpo
     if isinstance(q, Traced) or is_array(q):
         if q.dtype != x.dtype or q.ndim > 1:
             raise ValueError(f"{name}: expected q of {x.dtype} and at most 1 dim, got {q.dtype} of shape {tuple(q.shape)}")
-    else:
+    elif isinstance(q, (int, float)):
         q = xp.asarray(q, dtype=x.dtype)
+    else:
+        raise TypeError(f"{name}: expected a number or a Tensor as q, got {type(q).__name__}")
     if not ((raw(q) >= 0) & (raw(q) <= 1)).all():
         raise ValueError(f"{name}: expected q from 0 to 1, got {raw(q)}")
     # The n elements along the first axis, so that there the q of them can stand.
@@ -207,9 +209,8 @@ def cov(x: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweig
         raise ValueError(f"cov: expected at most 2 dims, got the shape {tuple(x.shape)}")
     if x.dtype.kind == "b":
         raise TypeError("cov: expected numbers, got a bool tensor")
-    single = x.ndim < 2
-    x = reshape(x, (1, -1)) if single else x
-    n = x.shape[1]
+    x = reshape(x, (1, -1)) if x.ndim < 2 else x
+    single, n = x.shape[0] == 1, x.shape[1]
     weights = None
     for which, w, kinds in (("fweights", fweights, "iu"), ("aweights", aweights, "f")):
         if w is None:
