@@ -224,7 +224,7 @@ def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...]
         token = be_quiet()
         try:
             out = forward(*values)
-        except (TypeError, ValueError, IndexError, RuntimeError, OverflowError) as error:
+        except (TypeError, ValueError, IndexError, RuntimeError, OverflowError, AttributeError) as error:
             raise _explained(self, values, error) from error
         finally:
             quiet_no_more(token)
@@ -374,11 +374,14 @@ def _explained(self: Primitive[..., Any], values: list[Any], error: Exception) -
     message = str(error)
     if message.startswith(f"{self.name}: "):
         return error
+    # A number will do for most arguments; not where the function asked it for its dtype or shape.
+    absent = isinstance(error, AttributeError)
     for name, value in zip(names, values):
-        if name in self.differentiable and not (is_array(value) or isinstance(value, (bool, int, float, complex, np.generic)) or value is None):
+        number = isinstance(value, np.generic) or (isinstance(value, (bool, int, float, complex)) and not absent)
+        if (name in self.differentiable or absent) and not (is_array(value) or number or value is None):
             return TypeError(f"{self.name}: expected a Tensor for {name}, got {type(value).__name__}")
     what = ", ".join(f"{name}: {_described(value)}" for name, value in zip(names, values))
-    kind = type(error) if type(error) in (TypeError, IndexError) else ValueError
+    kind = type(error) if type(error) in (TypeError, IndexError, AttributeError) else ValueError
     return kind(f"{self.name}: {message} ({what})")
 
 

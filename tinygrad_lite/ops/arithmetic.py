@@ -83,7 +83,7 @@ def _scaled(name: str, x: Any, y: Any, alpha: Number) -> Any:
         raise TypeError(f"{name}: expected an integer alpha for integer tensors, got {alpha}")
     if isinstance(y, (int, float)):
         return y * alpha
-    return mul(y if y.dtype == dtype else to_dtype(y, dtype), dtype.type(alpha).item())
+    return mul(y if y.dtype == dtype else to_dtype(y, dtype), np.asarray(alpha).astype(dtype).item())
 
 
 @operation
@@ -228,6 +228,8 @@ def pow(x, y):
     a, b = promote(x, y)
     if isinstance(y, int) and y < 0 and x.dtype.kind in "iu":
         raise ValueError("integers have no negative powers; make them floating-point numbers first")
+    if (type(b) is int or type(b) is float) and b == 3:
+        return a * a * a  # NumPy knows the square and the root, and calls the C library for the rest
     out = a**b
     if out.dtype.kind not in "fc":
         only_numbers(a)

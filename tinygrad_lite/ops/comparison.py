@@ -169,6 +169,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """
     if input is None and other is None:
         return nonzero(condition, as_tuple=True)
+    only_tensors(condition)
     if condition.dtype.kind != "b":
         if condition.dtype != "uint8":
             raise TypeError(f"where: expected a bool tensor as the condition, got {condition.dtype}")
