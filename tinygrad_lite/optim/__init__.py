@@ -1,13 +1,24 @@
 """Optimizers. They see parameters and their gradients, nothing else."""
 
-from tinygrad_lite.optim import lr_scheduler, swa_utils
+import importlib
+from typing import Any
+
+from tinygrad_lite.optim import averaging, curvature, lr_scheduler, noise, progress, stopping, swa_utils
 from tinygrad_lite.optim.adafactor import Adafactor
 from tinygrad_lite.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
 from tinygrad_lite.optim.adaptive import Adadelta, Adagrad, RMSprop
 from tinygrad_lite.optim.asgd import ASGD
+from tinygrad_lite.optim.classical import HeavyBall, Momentum, Nesterov, convert_momentum
+from tinygrad_lite.optim.curvature import GaussNewton, Hessian, hvp
+from tinygrad_lite.optim.explain import EffectiveRates
 from tinygrad_lite.optim.lbfgs import LBFGS
 from tinygrad_lite.optim.muon import Muon
-from tinygrad_lite.optim.optimizer import Optimizer
+from tinygrad_lite.optim.newton import CGNewton, Newton
+from tinygrad_lite.optim.optimizer import (
+    Optimizer,
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 from tinygrad_lite.optim.rprop import QuickProp, Rprop
 from tinygrad_lite.optim.sgd import SGD
 
@@ -21,13 +32,36 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "CGNewton",
+    "EffectiveRates",
+    "GaussNewton",
+    "HeavyBall",
+    "Hessian",
+    "Momentum",
     "Muon",
     "NAdam",
+    "Nesterov",
+    "Newton",
     "Optimizer",
     "QuickProp",
     "RAdam",
     "RMSprop",
     "Rprop",
+    "averaging",
+    "convert_momentum",
+    "curvature",
+    "hvp",
     "lr_scheduler",
+    "noise",
+    "progress",
+    "register_optimizer_step_post_hook",
+    "register_optimizer_step_pre_hook",
+    "stopping",
     "swa_utils",
 ]
+
+
+def __getattr__(name: str) -> Any:  # modules that few programs need
+    if name in ("diagnosis", "surfaces"):
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

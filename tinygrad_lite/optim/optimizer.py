@@ -14,6 +14,7 @@ import numpy as np
 from tinygrad_lite.arrays import device_of, is_floating, namespace_of, quiet, to_device
 from tinygrad_lite.autograd import enable_grad
 from tinygrad_lite.autograd.node import Node, Traced, traced
+from tinygrad_lite.optim.explain import Explanation, explain
 from tinygrad_lite.optim.stepping import State, as_number, parts_of
 from tinygrad_lite.tensor import RemovableHandle
 
@@ -48,6 +49,9 @@ class Optimizer:
     the arrays `p` and those in `state` in place by the gradient `g` (which it leaves alone), and
     `begin(group)` names the arrays of the state with the number that fills each at first. It then
     need not care for groups, weight decay, sizes, threads or devices.
+
+    `nonfinite`: what `step` does about a gradient with nan or infinity in it: None: nothing, "raise": an
+    error that names the parameter, "skip": leave everything as it is and count in `skipped`.
     """
 
     elementwise: ClassVar[bool] = True  # the equation treats each element alone
@@ -56,6 +60,7 @@ class Optimizer:
     decoupled: ClassVar[bool] = False  # weight decay shrinks the parameter, instead of adding to the gradient
     state: defaultdict[Any, dict[str, Any]]
     param_groups: list[Group]
+    nonfinite: str | None = None
 
     def __init__(self, params: Any, defaults: Group):
         self.defaults = defaults
@@ -83,6 +88,7 @@ class Optimizer:
         self.state = defaultdict(dict)
         self.param_groups = []
         self.updates = 0  # steps made
+        self.skipped = 0  # of them, for a gradient that was not finite
         self._in_step = False
         self._forget()
         self._step_pre_hooks: Any = OrderedDict()
@@ -233,12 +239,32 @@ class Optimizer:
             for parts, _ in work:
                 for part in parts:
                     part.check(self)
-            for parts, numbers in work:
-                for part in parts:
-                    part.update(self, numbers)
+            if self.nonfinite is None or self._all_finite():
+                for parts, numbers in work:
+                    for part in parts:
+                        part.update(self, numbers)
         finally:
             quiet.leave(token)
         return loss
+
+    def _all_finite(self) -> bool:
+        """Whether every gradient is; if not, raise, or count the step as skipped."""
+        if self.nonfinite not in ("raise", "skip"):
+            raise ValueError(f"{self._name}: nonfinite must be None, 'raise' or 'skip', got {self.nonfinite!r}")
+        bad = []
+        for i, group in enumerate(self.param_groups):
+            for j, p in enumerate(group["params"]):
+                if p.grad is not None and not namespace_of(p.array).isfinite(p.grad.array).all():
+                    name = repr(group["param_names"][j]) if "param_names" in group else f"number {j} of group {i}"
+                    bad.append(f"{name} {tuple(p.array.shape)}")
+        if bad and self.nonfinite == "raise":
+            raise FloatingPointError(f"{self.step_name}: a gradient is nan or infinite, of parameter {', '.join(bad)}")
+        self.skipped += bool(bad)
+        return not bad
+
+    def explain_step(self, parameter: Any) -> Explanation:
+        """Which terms the next step of `parameter` is the sum of; see explain.py."""
+        return explain(self, parameter)
 
     def wrong_gradient(self, p: Any) -> None:
         raise ValueError(f"{self.step_name}: a gradient of shape {p.grad.array.shape} for a parameter of {p.array.shape}")

@@ -12,6 +12,7 @@ from tinygrad_lite.utils.data.dataset import (
     TensorDataset,
     random_split,
 )
+from tinygrad_lite.utils.data.presentation import GrowingBatch, PresentationOrder, StreamLoader, geometric, milestones
 from tinygrad_lite.utils.data.sampler import (
     BatchSampler,
     RandomSampler,
@@ -28,11 +29,14 @@ __all__ = [
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "GrowingBatch",
     "IterableDataset",
+    "PresentationOrder",
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
     "StackDataset",
+    "StreamLoader",
     "Subset",
     "SubsetRandomSampler",
     "TensorDataset",
@@ -40,6 +44,8 @@ __all__ = [
     "WorkerInfo",
     "default_collate",
     "default_convert",
+    "geometric",
     "get_worker_info",
+    "milestones",
     "random_split",
 ]

@@ -1,0 +1,161 @@
+"""Averages of the iterates, around any optimizer.
+
+    average = Equal(optimizer)          # or PolynomialDecay(optimizer), ...
+    ... train as ever ...
+    with average.in_place():            # the parameters are the average here
+        evaluate(model)
+
+Every one is a running average: after iterate p_t, average <- average + w_t (p_t - average), with w_1 = 1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from tinygrad_lite.arrays.blocked import elementwise
+from tinygrad_lite.autograd.node import changed_in_place, traced
+from tinygrad_lite.optim.optimizer import Optimizer
+
+
+class Average:
+    """The average of `params`, taken in with every `update()`; of an optimizer, with each of its steps.
+
+    `averages`: a tensor for each parameter. `count`: how many iterates were seen. A subclass says how
+    much the t-th counts against the average of those before: `weight(t)`.
+    """
+
+    def __init__(self, params: Any):
+        if isinstance(params, Optimizer):
+            self.params = [p for group in params.param_groups for p in group["params"]]
+            params.register_step_post_hook(lambda *_: self.update())
+        else:
+            self.params = list(params)
+        if not self.params:
+            raise ValueError(f"{type(self).__name__}: got no parameters")
+        self.averages = [traced(p.array.copy()) for p in self.params]
+        self.count = 0
+
+    def weight(self, t: int) -> float:
+        """The weight of iterate t = 1, 2, ... against all before it."""
+        raise NotImplementedError
+
+    def weights(self, count: int) -> list[float]:
+        """What iterates 1 to `count` weigh in the average after them. They sum to one.
+
+        >>> import tinygrad_lite as tg
+        >>> Equal([tg.tensor(0.0)]).weights(4)
+        [0.25, 0.25, 0.25, 0.25]
+        """
+        result, left = [], 1.0
+        for t in range(count, 0, -1):
+            w = 1.0 if t == 1 else self.weight(t)
+            result.append(left * w)
+            left *= 1 - w
+        return result[::-1]
+
+    def update(self) -> None:
+        """Take in the present parameters."""
+        self.count += 1
+        w = 1.0 if self.count == 1 else self.weight(self.count)
+        if not w:
+            return
+        for average, p in zip(self.averages, self.params):
+            if w == 1:
+                average.array[...] = p.array
+            else:
+                elementwise(lambda a, p: a.__iadd__(w * (p - a)), average.array, p.array)
+
+    def copy_to(self, params: Any = None) -> None:
+        """Write the averages into `params`, by default the parameters themselves."""
+        for average, p in zip(self.averages, self.params if params is None else params):
+            p.array[...] = average.array
+            changed_in_place(p.array, "copy_to")
+
+    @contextlib.contextmanager
+    def in_place(self) -> Iterator[None]:
+        """In this block the parameters have the average's values."""
+        values = [p.array.copy() for p in self.params]
+        self.copy_to()
+        try:
+            yield
+        finally:
+            for p, value in zip(self.params, values):
+                p.array[...] = value
+                changed_in_place(p.array, "in_place")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"count": self.count, "averages": self.averages}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        shapes = [tuple(p.array.shape) for p in self.params]
+        if [tuple(a.array.shape) for a in state_dict["averages"]] != shapes:
+            raise ValueError(f"{type(self).__name__}: the loaded averages are not of these parameters, of shapes {shapes}")
+        for mine, other in zip(self.averages, state_dict["averages"]):
+            mine.array[...] = other.array
+        self.count = state_dict["count"]
+
+
+class Equal(Average):
+    """The mean of all iterates (Polyak and Juditsky 1992; Ruppert 1988): w_t = 1 / t."""
+
+    def weight(self, t: int) -> float:
+        return 1 / t
+
+
+class Suffix(Average):
+    """The mean of the iterates from number `start` on (Rakhlin, Shamir, Sridharan 2012); before, the last one."""
+
+    def __init__(self, params: Any, start: int):
+        super().__init__(params)
+        self.start = start
+
+    def weight(self, t: int) -> float:
+        return 1 / max(t - self.start + 1, 1)
+
+
+class Exponential(Average):
+    """w_t = 1 - decay: an iterate counts `decay` times as much as the one after it."""
+
+    def __init__(self, params: Any, decay: float = 0.999):
+        if not 0 <= decay < 1:
+            raise ValueError(f"Exponential: decay must be in [0, 1), got {decay}")
+        super().__init__(params)
+        self.decay = decay
+
+    def weight(self, t: int) -> float:
+        return 1 - self.decay
+
+
+class PolynomialDecay(Average):
+    """w_t = (gamma + 1) / (t + gamma), with small gamma such as 3 (Shamir and Zhang 2013; lecture item 50).
+
+    Late iterates weigh like a power of their number; gamma = 0 is the mean of all.
+    """
+
+    def __init__(self, params: Any, gamma: float = 3.0):
+        if gamma < 0:
+            raise ValueError(f"PolynomialDecay: gamma must be 0 or more, got {gamma}")
+        super().__init__(params)
+        self.gamma = gamma
+
+    def weight(self, t: int) -> float:
+        return (self.gamma + 1) / (t + self.gamma)
+
+
+class Stochastic(Average):
+    """The mean of every `every`-th iterate from number `start` on: stochastic weight averaging
+    (Izmailov et al. 2018), where the rate is cyclic with that period, or constant."""
+
+    def __init__(self, params: Any, every: int, start: int = 1):
+        if every < 1:
+            raise ValueError(f"Stochastic: every must be 1 or more, got {every}")
+        super().__init__(params)
+        self.every, self.start = every, start
+
+    def weight(self, t: int) -> float:
+        after = t - self.start
+        if after <= 0:
+            return 1.0
+        return 0.0 if after % self.every else 1 / (after // self.every + 1)

@@ -1,0 +1,155 @@
+"""Momentum as the lectures write it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tinygrad_lite.autograd import enable_grad
+from tinygrad_lite.autograd.node import changed_in_place
+from tinygrad_lite.ops import clone
+from tinygrad_lite.optim.optimizer import Group, Optimizer
+from tinygrad_lite.optim.stepping import State, begin
+
+
+class Momentum(Optimizer):
+    """Classical momentum (lecture item 14), whose velocity is in units of the parameter:
+
+        d <- momentum d - lr g
+        p <- p + d
+
+    While lr is constant it makes the steps of SGD(lr, momentum).
+    """
+
+    def __init__(self, params: Any, lr: Any = 1e-3, momentum: Any = 0.9, *, weight_decay: Any = 0, maximize: bool = False):
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "maximize": maximize})
+
+    def begin(self, group: Group) -> dict[str, float]:
+        return {"step": 0, "velocity": 0}
+
+    def update(self, p: Any, g: Any, state: State, group: Group) -> None:
+        d = state["velocity"]
+        d *= group["momentum"]
+        d -= group["lr"] * g
+        p += d
+
+
+class HeavyBall(Optimizer):
+    """The heavy ball (Polyak 1964; lecture item 79, equation 27): a ball that keeps rolling.
+
+        p <- p - gamma lr g + (1 - gamma) (p - p_before)
+
+    Unrolled, the step is -gamma lr sum over k of (1 - gamma)^k g_(t-k) (item 80), so it makes the steps of
+    SGD(lr=gamma lr, momentum=1 - gamma).
+    """
+
+    later = ("previous",)
+
+    def __init__(self, params: Any, lr: Any = 1e-3, gamma: Any = 0.1, *, weight_decay: Any = 0, maximize: bool = False):
+        super().__init__(params, {"lr": lr, "gamma": gamma, "weight_decay": weight_decay, "maximize": maximize})
+
+    def check(self, group: Group) -> None:
+        super().check(group)
+        if not 0 < group["gamma"] <= 1:
+            raise ValueError(f"HeavyBall: gamma must be in (0, 1], got {group['gamma']}")
+
+    def begin(self, group: Group) -> dict[str, float]:
+        return {"step": 0}
+
+    def update(self, p: Any, g: Any, state: State, group: Group) -> None:
+        gamma, before = group["gamma"], state.get("previous")
+        step = -gamma * group["lr"] * g
+        if before is None:
+            state["previous"] = clone(p)
+        else:
+            step += (1 - gamma) * (p - before)
+            before[...] = p
+        p += step
+
+
+class Nesterov(Optimizer):
+    """Nesterov's accelerated gradient (1983; lecture item 15), with the gradient at the extended point:
+
+        e = p + momentum d
+        d <- momentum d - lr g(e)
+        p <- p + d
+
+    `step(closure)` evaluates the closure at e. Without one, do it yourself:
+
+        with optimizer.extended():
+            loss(model).backward()
+        optimizer.step()
+
+    While lr is constant, e makes the steps that the parameter of SGD(nesterov=True) makes.
+    """
+
+    def __init__(self, params: Any, lr: Any = 1e-3, momentum: Any = 0.9, *, weight_decay: Any = 0, maximize: bool = False):
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "maximize": maximize})
+
+    def begin(self, group: Group) -> dict[str, float]:
+        return {"step": 0, "velocity": 0}
+
+    @contextlib.contextmanager
+    def extended(self) -> Iterator[None]:
+        """In this block the parameters are at the extended point, gradients are allowed to follow."""
+        moved = []
+        for group in self.param_groups:
+            numbers = self.numbers_of(group)
+            for p in group["params"]:
+                begin(self, p, numbers)
+                moved.append((p, p.array.copy()))
+                p.array[...] += numbers["momentum"] * self.state[p]["velocity"].array
+                changed_in_place(p.array, "Nesterov.extended")
+        try:
+            yield
+        finally:
+            for p, values in moved:
+                p.array[...] = values
+                changed_in_place(p.array, "Nesterov.extended")
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        loss = None
+        if closure is not None:
+            with self.extended(), enable_grad():
+                loss = closure()
+        super().step()
+        return loss
+
+    def update(self, p: Any, g: Any, state: State, group: Group) -> None:
+        d = state["velocity"]
+        d *= group["momentum"]
+        d -= group["lr"] * g
+        p += d
+
+
+CONVENTIONS = ("pytorch", "classical", "gamma", "average")
+
+
+def convert_momentum(lr: float, momentum: float, source: str, target: str = "pytorch") -> tuple[float, float]:
+    """The two numbers of a momentum method in another convention, so that it makes the same steps.
+
+    | convention  | step                                                     | numbers       | as PyTorch's               |
+    |-------------|----------------------------------------------------------|---------------|----------------------------|
+    | "pytorch"   | v <- momentum v + g;  p <- p - lr v                      | lr, momentum  | lr, momentum               |
+    | "classical" | d <- momentum d - lr g;  p <- p + d                      | lr, momentum  | lr, momentum               |
+    | "gamma"     | p <- p - gamma lr g + (1 - gamma) (p - p_before)         | lr, gamma     | gamma lr, 1 - gamma        |
+    | "average"   | m <- momentum m + (1 - momentum) g;  p <- p - lr m       | lr, momentum  | (1 - momentum) lr, momentum |
+
+    With an lr that changes, "pytorch" and "average" apply the new one to all of the past, the other
+    two to new gradients only. SGD(dampening=momentum) is "average" but for its first step, which
+    PyTorch does not dampen.
+
+    >>> convert_momentum(1.0, 0.25, "gamma")
+    (0.25, 0.75)
+    """
+    for name in (source, target):
+        if name not in CONVENTIONS:
+            raise ValueError(f"convert_momentum: expected one of {', '.join(CONVENTIONS)}, got {name!r}")
+    if source == "gamma":
+        lr, momentum = momentum * lr, 1 - momentum
+    elif source == "average":
+        lr = (1 - momentum) * lr
+    if target == "gamma":
+        return lr / (1 - momentum), 1 - momentum
+    return (lr / (1 - momentum), momentum) if target == "average" else (lr, momentum)

@@ -1,0 +1,180 @@
+"""Second derivatives in O(p) memory: products with a curvature matrix, and what can be had from them.
+
+A vector here is an array of all parameters' entries, one after the other (see flat.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_lite.arrays import namespace_of, to_numpy
+from tinygrad_lite.autograd import enable_grad, grad
+from tinygrad_lite.autograd.node import traced
+from tinygrad_lite.ops.random import source
+from tinygrad_lite.optim.flat import Flat
+
+Product = Callable[[Any], Any]  # of the curvature matrix with a vector
+
+
+class Hessian:
+    """The Hessian of `loss` (a scalar Tensor) by `params`, known by its products: `hessian @ vector`.
+
+    A product costs about two backward passes (Pearlmutter 1994). `gradient` is the gradient.
+
+    >>> import tinygrad_lite as tg
+    >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
+    >>> hessian = Hessian((x**3).sum(), [x])
+    >>> hessian @ np.array([1.0, 1.0], np.float32)
+    array([ 6., 12.], dtype=float32)
+    """
+
+    def __init__(self, loss: Any, params: Sequence[Any]):
+        self.flat = Flat(params)
+        self._gradients = grad(loss, self.flat.params, create_graph=True, materialize_grads=True)
+        self.gradient = self.flat.join([g.array for g in self._gradients])
+
+    def __matmul__(self, vector: Any) -> Any:
+        pairs = [(g, traced(v)) for g, v in zip(self._gradients, self.flat.split(vector)) if g.node is not None]
+        if not pairs:  # a linear loss
+            return 0 * vector
+        gradients, vectors = zip(*pairs)
+        products = grad(gradients, self.flat.params, vectors, retain_graph=True, materialize_grads=True)
+        return self.flat.join([p.array for p in products])
+
+    def matrix(self) -> Any:
+        """All of it, from as many products as there are entries."""
+        return matrix_of(self.__matmul__, self.gradient)
+
+
+class GaussNewton:
+    """The Gauss-Newton matrix J^T H J, known by its products: J the Jacobian of `outputs` by `params`,
+    H the Hessian of `loss(outputs)` by the outputs. It is positive semidefinite where the loss is
+    convex in the outputs, whatever the model."""
+
+    def __init__(self, outputs: Any, loss: Callable[[Any], Any], params: Sequence[Any]):
+        self.flat = Flat(params)
+        self.outputs = outputs
+        self._inner = outputs.detach().requires_grad_()
+        with enable_grad():
+            (self._slope,) = grad(loss(self._inner), self._inner, create_graph=True)
+        back = grad(outputs, self.flat.params, self._slope.detach(), retain_graph=True, materialize_grads=True)
+        self.gradient = self.flat.join([g.array for g in back])
+
+    def __matmul__(self, vector: Any) -> Any:
+        params, outputs = self.flat.params, self.outputs
+        # J v as the gradient by u of (J^T u) v, which is linear in u
+        u = traced(namespace_of(vector).zeros_like(outputs.array)).requires_grad_()
+        back = grad(outputs, params, u, create_graph=True, materialize_grads=True)
+        pairs = [(b, traced(v)) for b, v in zip(back, self.flat.split(vector)) if b.node is not None]
+        gradients, vectors = zip(*pairs)
+        (forward,) = grad(gradients, u, vectors)
+        if self._slope.node is None:  # a loss that is linear in the outputs
+            return 0 * vector
+        (curved,) = grad(self._slope, self._inner, forward, retain_graph=True)
+        products = grad(outputs, params, curved, retain_graph=True, materialize_grads=True)
+        return self.flat.join([p.array for p in products])
+
+    def matrix(self) -> Any:
+        """All of it, from as many products as there are entries."""
+        return matrix_of(self.__matmul__, self.gradient)
+
+
+def matrix_of(product: Product, like: Any) -> Any:
+    """The matrix with these products, column by column."""
+    xp = namespace_of(like)
+    return xp.stack([product(column) for column in xp.eye(like.size, dtype=like.dtype)], axis=1)
+
+
+def hvp(loss: Any, params: Sequence[Any], vectors: Sequence[Any]) -> list[Any]:
+    """The Hessian of `loss` times a tensor for each of `params`, as a tensor for each."""
+    hessian = Hessian(loss, params)
+    return list(map(traced, hessian.flat.split(hessian @ hessian.flat.join([v.array for v in vectors]))))
+
+
+def diagonal(product: Product, like: Any, samples: int = 100, generator: Any = None) -> Any:
+    """An estimate of the diagonal of the matrix with these products: the mean of z * (H z) over random
+    signs z (Hutchinson 1990; Bekas, Kokiopoulou, Saad 2007). `like`: an array of its size and dtype."""
+    xp, total = namespace_of(like), 0
+    for _ in range(samples):
+        z = _signs(like, xp, generator)
+        total = total + z * product(z)
+    return total / samples
+
+
+def _signs(like: Any, xp: Any, generator: Any) -> Any:
+    return xp.asarray(2 * source(generator).integers(0, 2, like.shape) - 1, dtype=like.dtype)
+
+
+class Solution(NamedTuple):
+    """What `conjugate_gradients` found: x, the steps it took, and whether the curvature was positive throughout."""
+
+    x: Any
+    steps: int
+    positive: bool
+
+
+def conjugate_gradients(product: Product, b: Any, tolerance: float = 1e-10, most: int | None = None) -> Solution:
+    """x with H x = b, by products with H alone (Hestenes and Stiefel 1952).
+
+    It stops at |H x - b| <= tolerance |b|, after `most` steps (default: twice the size), or in a
+    direction of no positive curvature, with the x so far, or b itself at the very first.
+    """
+    x, r, d = 0 * b, b, b
+    square = first = float(r @ r)
+    most = 2 * b.size if most is None else most
+    for k in range(most):
+        if square <= tolerance**2 * first:
+            return Solution(x, k, True)
+        h = product(d)
+        curvature = float(d @ h)
+        if not curvature > 0:
+            return Solution(b if k == 0 else x, k, False)
+        step = square / curvature
+        x = x + step * d
+        r = r - step * h
+        before, square = square, float(r @ r)
+        d = r + (square / before) * d
+    return Solution(x, most, True)
+
+
+class Spectrum(NamedTuple):
+    """The ends of a spectrum: `smallest` and `largest` eigenvalue and the largest's `vector`."""
+
+    smallest: float
+    largest: float
+    vector: Any
+
+    @property
+    def condition(self) -> float:
+        """Largest over smallest eigenvalue; infinite where that is not positive."""
+        return self.largest / self.smallest if self.smallest > 0 else float("inf")
+
+
+def spectrum(product: Product, like: Any, steps: int = 40, generator: Any = None) -> Spectrum:
+    """The extreme eigenvalues of the symmetric matrix with these products, by Lanczos's iteration (1950)
+    with full orthogonalization. `like`: an array of its size and dtype. The largest is found first; the smallest
+    of a badly conditioned matrix takes more steps."""
+    xp = namespace_of(like)
+    q = xp.asarray(source(generator).normal(like.shape, np.dtype(np.float64)), dtype=like.dtype)
+    basis = [q / xp.linalg.norm(q)]
+    alphas: list[float] = []
+    betas: list[float] = []
+    for _ in range(min(steps, like.size)):
+        h = product(basis[-1])
+        alphas.append(float(basis[-1] @ h))
+        for _ in range(2):  # once leaves a remainder
+            for b in basis:
+                h = h - float(b @ h) * b
+        beta = float(xp.linalg.norm(h))
+        if beta <= 1e-10 * max(map(abs, alphas)) or len(alphas) == like.size:
+            break
+        betas.append(beta)
+        basis.append(h / beta)
+    count = len(alphas)
+    tridiagonal = np.diag(alphas) + np.diag(betas[: count - 1], 1) + np.diag(betas[: count - 1], -1)
+    values, vectors = np.linalg.eigh(tridiagonal)
+    top = sum(float(c) * b for c, b in zip(vectors[:, -1], basis))
+    return Spectrum(float(values[0]), float(values[-1]), to_numpy(top))

@@ -1,0 +1,97 @@
+"""Newton's method: steps by the curvature."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.autograd import enable_grad
+from tinygrad_lite.optim.curvature import GaussNewton, Hessian, conjugate_gradients
+from tinygrad_lite.optim.optimizer import Group, Optimizer
+
+
+class Newton(Optimizer):
+    """Newton's method (lecture item 18), with the whole Hessian H of p entries by p:
+
+        p <- p - lr (H + damping I)^-1 g
+
+    `step(closure)`: the closure returns the loss, without a backward. On a quadratic the first step
+    arrives, whatever its condition. Without damping it goes to saddles and maxima just as well.
+    Costs p Hessian-vector products and p^3 operations a step: for small p.
+    """
+
+    numbers = ()
+
+    def __init__(self, params: Any, lr: Any = 1.0, damping: Any = 0.0):
+        super().__init__(params, {"lr": lr, "damping": damping})
+
+    def check(self, group: Group) -> None:
+        super().check(group)
+        if group["damping"] < 0:
+            raise ValueError(f"{type(self).__name__}: damping must be 0 or more, got {group['damping']}")
+
+    def add_param_group(self, param_group: Group) -> None:
+        if self.param_groups:
+            raise ValueError(f"{type(self).__name__}: all parameters are one vector, there can be only one parameter group")
+        super().add_param_group(param_group)
+
+    def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]
+        group = self.numbers_of(self.param_groups[0])
+        with enable_grad():
+            result = closure()
+        curvature, loss = self.curvature(result, self.param_groups[0]["params"], group)
+        d = self.direction(curvature, group)
+        curvature.flat.write(curvature.flat.values() + group["lr"] * d, self.step_name)
+        return loss
+
+    def curvature(self, result: Any, params: list[Any], group: Group) -> tuple[Any, Any]:
+        return Hessian(result, params), result
+
+    def direction(self, curvature: Any, group: Group) -> Any:
+        g, linalg = curvature.gradient, namespace_of(curvature.gradient).linalg
+        h = curvature.matrix()
+        h[range(g.size), range(g.size)] += group["damping"]
+        try:
+            return linalg.solve(h, -g)
+        except linalg.LinAlgError as error:
+            raise RuntimeError(f"{self.step_name}: the Hessian is singular here; give some damping") from error
+
+
+class CGNewton(Newton):
+    """Newton's method without a Hessian: (H + damping I) d = -g is solved by conjugate gradients, to
+    |residual| <= tolerance |g| or in `max_iter` products (default: twice the number of entries), in O(p) memory
+    (Nash 1984; Martens 2010; lecture item 78).
+
+    Where the curvature is not positive, it goes on with what it has, -g at first. `curvature`:
+    "hessian", or "gauss-newton", which is never negative for a convex loss; the closure then
+    returns `(outputs, loss_function)`. `products`: how many were made so far.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Any = 1.0,
+        damping: Any = 0.0,
+        tolerance: float = 1e-10,
+        max_iter: int | None = None,
+        curvature: str = "hessian",
+    ):
+        if curvature not in ("hessian", "gauss-newton"):
+            raise ValueError(f"CGNewton: curvature must be 'hessian' or 'gauss-newton', got {curvature!r}")
+        self.products = 0
+        defaults = {"lr": lr, "damping": damping, "tolerance": tolerance, "max_iter": max_iter, "curvature": curvature}
+        Optimizer.__init__(self, params, defaults)
+
+    def curvature(self, result: Any, params: list[Any], group: Group) -> tuple[Any, Any]:
+        if group["curvature"] == "hessian":
+            return super().curvature(result, params, group)
+        outputs, loss = result
+        return GaussNewton(outputs, loss, params), loss(outputs.detach())
+
+    def direction(self, curvature: Any, group: Group) -> Any:
+        def product(v: Any) -> Any:
+            self.products += 1
+            return curvature @ v + group["damping"] * v
+
+        return conjugate_gradients(product, -curvature.gradient, group["tolerance"], group["max_iter"]).x

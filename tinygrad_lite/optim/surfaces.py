@@ -1,0 +1,193 @@
+"""A gallery of surfaces with known minima, and races of optimizers over them.
+
+    print(race(beale, {"momentum": lambda p: SGD(p, 1e-3, 0.9), "Adam": lambda p: Adam(p, 0.05)}))
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import quiet
+from tinygrad_lite.autograd.node import traced
+from tinygrad_lite.ops import cos, exp, tensor
+from tinygrad_lite.optim.curvature import Hessian
+from tinygrad_lite.optim.newton import Newton
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A function of two coordinates: `surface(w)` for a tensor w of shape (..., 2), of which it may have many.
+
+    `minima`: where it is smallest, of equal depth `lowest` (none: it falls forever). `start`: where
+    races begin. `box`: ((left, right), (bottom, top)) for pictures.
+    """
+
+    name: str
+    function: Callable[[Any, Any], Any] = field(repr=False)
+    start: tuple[float, float]
+    minima: tuple[tuple[float, float], ...] = ()
+    lowest: float = 0.0
+    box: tuple[tuple[float, float], tuple[float, float]] = ((-4.5, 4.5), (-4.5, 4.5))
+
+    def __call__(self, w: Any) -> Any:
+        return self.function(w[..., 0], w[..., 1])
+
+    def curvature(self, point: tuple[float, float]) -> tuple[float, float]:
+        """The two eigenvalues of the Hessian at a point, the smaller first."""
+        w = tensor(np.array(point, np.float64), requires_grad=True)
+        smaller, larger = np.linalg.eigvalsh(Hessian(self(w), [w]).matrix())
+        return float(smaller), float(larger)
+
+    def distance(self, point: Any) -> float:
+        """How far the nearest minimum is."""
+        return min((math.dist(point, m) for m in self.minima), default=math.inf)
+
+
+def quadratic(condition: float = 10.0, angle: float = 0.0) -> Surface:
+    """(u^2 + condition v^2) / 2, with (u, v) the coordinates turned by `angle` radians: eigenvalues 1 and `condition`."""
+    c, s = math.cos(angle), math.sin(angle)
+    return Surface(
+        f"quadratic, condition {condition:g}",
+        lambda x, y: ((c * x + s * y) ** 2 + condition * (c * y - s * x) ** 2) / 2,
+        start=(4.0, 1.0),
+        minima=((0.0, 0.0),),
+    )
+
+
+def valley(length: float = 1000.0) -> Surface:
+    """A long valley: `length` times as steep across as along."""
+    return Surface(
+        "long valley", lambda x, y: (x**2 / length + y**2) / 2, start=(-4.0, 2.0), minima=((0.0, 0.0),)
+    )  # fmt: skip
+
+
+rosenbrock = Surface(
+    "Rosenbrock",
+    lambda x, y: (1 - x) ** 2 + 100 * (y - x**2) ** 2,
+    start=(-1.5, 2.0),
+    minima=((1.0, 1.0),),
+    box=((-2.0, 2.0), (-1.0, 3.0)),
+)
+beale = Surface(
+    "Beale",
+    lambda x, y: (1.5 - x + x * y) ** 2 + (2.25 - x + x * y**2) ** 2 + (2.625 - x + x * y**3) ** 2,
+    start=(1.0, 1.5),
+    minima=((3.0, 0.5),),
+)
+saddle = Surface(  # falls forever along y; started beside the ridge
+    "saddle", lambda x, y: x**2 - y**2, start=(2.0, 1e-3), lowest=-math.inf
+)
+bounded_saddle = Surface(
+    "saddle between two minima",
+    lambda x, y: x**2 / 2 + (y**2 - 1) ** 2 / 4,
+    start=(2.0, 1e-3),
+    minima=((0.0, 1.0), (0.0, -1.0)),
+    box=((-3.0, 3.0), (-2.0, 2.0)),
+)
+plateau = Surface(
+    "plateau",
+    lambda x, y: 1 - exp(-(x**2 + y**2) / 2),
+    start=(3.5, 1.0),
+    minima=((0.0, 0.0),),
+)
+egg_box = Surface(
+    "many equal optima",
+    lambda x, y: 2 - cos(math.pi * x) - cos(math.pi * y),
+    start=(0.6, 3.3),
+    minima=tuple((float(x), float(y)) for x in range(-4, 5, 2) for y in range(-4, 5, 2)),
+)
+
+GALLERY = (quadratic(), valley(), rosenbrock, beale, saddle, bounded_saddle, plateau, egg_box)
+
+
+@dataclass
+class Run:
+    """What one optimizer did: points (steps + 1, 2), the loss at each, evaluations of it, and seconds."""
+
+    path: np.ndarray
+    losses: np.ndarray
+    evaluations: int
+    seconds: float
+
+
+class Race:
+    """The runs of several optimizers over one surface; printing it gives a table."""
+
+    def __init__(self, surface: Surface, runs: dict[str, Run]):
+        self.surface = surface
+        self.runs = runs
+
+    def __str__(self) -> str:
+        width = max(map(len, [*self.runs, "optimizer"]))
+        lines = [
+            f"{self.surface.name}, from {self.surface.start}",
+            f"{'optimizer':<{width}}{'last loss':>12}{'to minimum':>12}{'path':>9}{'evaluations':>13}",
+        ]
+        for name, run in self.runs.items():
+            length = float(np.linalg.norm(np.diff(run.path, axis=0), axis=1).sum())
+            distance = self.surface.distance(run.path[-1])
+            lines.append(f"{name:<{width}}{run.losses[-1]:>12.3g}{distance:>12.3g}{length:>9.3g}{run.evaluations:>13}")
+        return "\n".join(lines)
+
+    def plot(self, axes: Any = None) -> Any:
+        """The paths over the surface's contours, and the losses (with matplotlib); returns the figure."""
+        import matplotlib.pyplot as plt
+
+        figure, axes = plt.subplots(1, 2, figsize=(11, 4.5)) if axes is None else (axes[0].figure, axes)
+        (left, right), (bottom, top) = self.surface.box
+        x, y = np.meshgrid(np.linspace(left, right, 200), np.linspace(bottom, top, 200))
+        z = self.surface(traced(np.stack([x, y], -1))).array
+        axes[0].contourf(x, y, np.log(z - z.min() + 1e-3 * (z.max() - z.min())), levels=30, cmap="Greys")
+        for name, run in self.runs.items():
+            axes[0].plot(*run.path.T, ".-", markersize=3, linewidth=1, label=name)
+            axes[1].plot(run.losses - (self.surface.lowest if self.surface.minima else 0), label=name)
+        axes[0].plot(*np.array(self.surface.minima).reshape(-1, 2).T, "k*")
+        axes[0].set(xlim=(left, right), ylim=(bottom, top), title=self.surface.name)
+        axes[1].set(yscale="log" if self.surface.minima else "linear", xlabel="steps", ylabel="loss above the minimum")
+        axes[1].legend()
+        return figure
+
+
+def race(
+    surface: Surface,
+    optimizers: Mapping[str, Callable[[list[Any]], Any]],
+    steps: int = 100,
+    start: tuple[float, float] | None = None,
+) -> Race:
+    """Let optimizers run over a surface, all from one point. `optimizers`: for each name a function from a list
+    of parameters to an optimizer. One that diverges stops where it is no longer finite."""
+    runs = {}
+    for name, make in optimizers.items():
+        w = tensor(np.array(surface.start if start is None else start, np.float64), requires_grad=True)
+        optimizer = make([w])
+        evaluations = 0
+
+        def closure(optimizer: Any = optimizer, w: Any = w) -> Any:
+            nonlocal evaluations
+            evaluations += 1
+            optimizer.zero_grad()
+            loss = surface(w)
+            if not isinstance(optimizer, Newton):  # which takes the gradients itself
+                loss.backward()
+            return loss
+
+        path, losses = [w.array.copy()], [surface(w.detach()).item()]
+        begun = time.perf_counter()
+        token = quiet.enter()
+        try:
+            for _ in range(steps):
+                optimizer.step(closure)
+                if not np.isfinite(w.array).all():
+                    break
+                path.append(w.array.copy())
+                losses.append(surface(w.detach()).item())
+        finally:
+            quiet.leave(token)
+        runs[name] = Run(np.array(path), np.array(losses), evaluations, time.perf_counter() - begun)
+    return Race(surface, runs)

@@ -1,0 +1,121 @@
+"""In which order, in which portions and how often samples are presented."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sized
+from typing import Any
+
+from tinygrad_lite.utils.data.collate import default_collate
+from tinygrad_lite.utils.data.draws import numpy_generator
+from tinygrad_lite.utils.data.sampler import Sampler
+
+ORDERS = ("fixed", "shuffle-once", "reshuffle", "with-replacement", "sorted")
+
+
+class PresentationOrder(Sampler[int]):
+    """A named order of presentation (lecture items 25 and 26), the same number of samples in every pass.
+
+    "fixed": as they stand; "shuffle-once": a random order, the same in every pass; "reshuffle": a new one in
+    every pass; "with-replacement": each drawn from all; "sorted": by `key(index)`.
+
+    >>> list(PresentationOrder(range(3), "sorted", key=lambda i: -i))
+    [2, 1, 0]
+    """
+
+    def __init__(
+        self, data_source: Sized, order: str = "reshuffle", key: Callable[[int], Any] | None = None, generator: Any = None
+    ):
+        if order not in ORDERS:
+            raise ValueError(f"PresentationOrder: order must be one of {', '.join(ORDERS)}, got {order!r}")
+        if (key is not None) != (order == "sorted"):
+            raise ValueError("PresentationOrder: key goes with order='sorted'")
+        self.data_source = data_source
+        self.order = order
+        self.key = key
+        self.generator = generator
+        self._kept: list[int] | None = None
+
+    def __iter__(self) -> Iterator[int]:
+        n, draw = len(self.data_source), numpy_generator(self.generator)
+        if self.order == "fixed":
+            return iter(range(n))
+        if self.order == "reshuffle":
+            return iter(draw.permutation(n).tolist())
+        if self.order == "with-replacement":
+            return iter(draw.integers(0, n, n).tolist())
+        if self._kept is None:
+            self._kept = sorted(range(n), key=self.key) if self.key else draw.permutation(n).tolist()
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return len(self.data_source)
+
+
+class GrowingBatch(Sampler[list[int]]):
+    """Batches whose size is a schedule (lecture item 73): `size(k)` in pass k = 0, 1, ..., at most all samples.
+
+    A larger batch quiets the gradient's noise as a smaller rate would. `grow(factor)`: make all further
+    batches so much larger, say when the noise says so. For DataLoader's `batch_sampler`.
+
+    >>> batches = GrowingBatch(range(5), geometric(1, 2))
+    >>> [[len(batch) for batch in batches] for _ in range(4)]
+    [[1, 1, 1, 1, 1], [2, 2, 1], [4, 1], [5]]
+    """
+
+    def __init__(self, sampler: Any, size: Callable[[int], int], drop_last: bool = False):
+        self.sampler = sampler
+        self.size = size
+        self.drop_last = drop_last
+        self.passes = 0
+        self.factor = 1.0
+
+    def grow(self, factor: float) -> None:
+        if not factor > 0:
+            raise ValueError(f"GrowingBatch: factor must be above 0, got {factor}")
+        self.factor *= factor
+
+    @property
+    def batch_size(self) -> int:
+        """The size in the next pass."""
+        size = int(self.size(self.passes) * self.factor)
+        if size < 1:
+            raise ValueError(f"GrowingBatch: the size in pass {self.passes} is {size}, it must be 1 or more")
+        return min(size, max(len(self.sampler), 1))
+
+    def __iter__(self) -> Iterator[list[int]]:
+        size, indices = self.batch_size, iter(self.sampler)
+        self.passes += 1
+        while batch := list(itertools.islice(indices, size)):
+            if len(batch) == size or not self.drop_last:
+                yield batch
+
+    def __len__(self) -> int:
+        n, size = len(self.sampler), self.batch_size
+        return n // size if self.drop_last else -(-n // size)
+
+
+def geometric(first: int, factor: float, every: int = 1) -> Callable[[int], int]:
+    """The size first, then `factor` times as much after `every` passes, and so on."""
+    return lambda k: int(first * factor ** (k // every))
+
+
+def milestones(first: int, sizes: dict[int, int]) -> Callable[[int], int]:
+    """The size first, then sizes[k] from pass k on."""
+    return lambda k: next((sizes[m] for m in sorted(sizes, reverse=True) if m <= k), first)
+
+
+class StreamLoader:
+    """On-line learning (lecture item 75): batches of samples as they come from `source`, each used once
+    and then forgotten. Iterating again goes on with the stream."""
+
+    def __init__(self, source: Iterable[Any], batch_size: int = 1, collate_fn: Callable[[Any], Any] = default_collate):
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"StreamLoader: batch_size must be a positive integer, got {batch_size!r}")
+        self.source = iter(source)
+        self.batch_size = batch_size
+        self.collate_fn = collate_fn
+
+    def __iter__(self) -> Iterator[Any]:
+        while batch := list(itertools.islice(self.source, self.batch_size)):
+            yield self.collate_fn(batch)
