@@ -60,6 +60,8 @@ class Adafactor(Optimizer):
         return {"step": as_number(0), "row_var": zeros(rows, p.dtype), "col_var": zeros(columns, p.dtype)}
 
     def apply(self, p: Any, g: Any, state: State, group: Group) -> None:
+        if not p.size:
+            return  # means of nothing
         if group["maximize"]:
             g = -g
         size = _rms(p)  # of the parameter before its decay

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_lite.ops import abs, maximum, sqrt
+from tinygrad_lite.ops import abs, clone, maximum, sqrt
 from tinygrad_lite.optim.optimizer import Group, Optimizer
 from tinygrad_lite.optim.stepping import State
 
@@ -53,7 +53,8 @@ class Adam(Optimizer):
         v *= beta2
         v += (1 - beta2) * g * g
         if group["amsgrad"]:
-            state["max_exp_avg_sq"][...] = v = maximum(state["max_exp_avg_sq"], v)
+            largest = state["max_exp_avg_sq"]
+            largest[...] = v = maximum(clone(largest), v)  # cloned for the sake of differentiable=True
         # m / (sqrt(v) / root + eps) = root m / (sqrt(v) + root eps): one pass fewer
         root = (1 - beta2**t) ** 0.5
         p -= group["lr"] * root / (1 - beta1**t) * m / (sqrt(v) + root * group["eps"])

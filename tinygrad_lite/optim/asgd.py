@@ -44,7 +44,7 @@ class ASGD(Optimizer):
     def advance(self, state: State, group: Group) -> Group:
         now = {**group, "eta": state["eta"].item(), "mu": state["mu"].item()}
         state["step"] += 1
-        t, lr = state["step"].item(), group["lr"]
+        t, lr = state["step"].item(), float(group["lr"])
         state["eta"][...] = lr / (1 + group["lambd"] * lr * t) ** group["alpha"]
         state["mu"][...] = 1 / max(1, t - group["t0"])
         return now

@@ -196,7 +196,8 @@ class Optimizer:
         """The state that a parameter's array begins with."""
         filled = namespace_of(p).full_like
         return {
-            name: as_number(value) if name in self.numbers else filled(p, value) for name, value in self.begin(group).items()
+            name: as_number(float(value)) if name in self.numbers else filled(p, float(value))
+            for name, value in self.begin(group).items()
         }
 
     def advance(self, state: State, group: Group) -> Group:
@@ -387,7 +388,7 @@ class Optimizer:
             return copy.deepcopy(entries)
         array = entries.array
         dtype = p.array.dtype if is_floating(p.array.dtype) else array.dtype
-        return traced(to_device(array.astype(dtype), device_of(p.array)))
+        return traced(to_device(array.astype(dtype, order="C"), device_of(p.array)))
 
     def _loaded_number(self, value: Any) -> Any:
         return traced(np.array(value.array if isinstance(value, Traced) else float(value)))

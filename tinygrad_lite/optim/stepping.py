@@ -83,7 +83,8 @@ class Alone:
             return self._recorded(optimizer, group)
         state = {name: tensor.array for name, tensor in self.tensors.items()}
         group = optimizer.advance(state, group)
-        if p.size > BLOCK and optimizer.elementwise and p.flags.c_contiguous and type(p) is np.ndarray:
+        # 0-d arrays too, whose arithmetic would give NumPy scalars
+        if optimizer.elementwise and (p.size > BLOCK or not p.ndim) and p.flags.c_contiguous and type(p) is np.ndarray:
             _in_blocks(optimizer, p, g, state, group)
         else:
             optimizer.apply(p, g, state, group)

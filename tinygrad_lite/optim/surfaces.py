@@ -130,7 +130,8 @@ class Race:
             f"{'optimizer':<{width}}{'last loss':>12}{'to minimum':>12}{'path':>9}{'evaluations':>13}",
         ]
         for name, run in self.runs.items():
-            length = float(np.linalg.norm(np.diff(run.path, axis=0), axis=1).sum())
+            with np.errstate(over="ignore"):
+                length = float(np.linalg.norm(np.diff(run.path, axis=0), axis=1).sum())
             distance = self.surface.distance(run.path[-1])
             lines.append(f"{name:<{width}}{run.losses[-1]:>12.3g}{distance:>12.3g}{length:>9.3g}{run.evaluations:>13}")
         return "\n".join(lines)

@@ -1,0 +1,522 @@
+"""What all optimizers hold: the ways to the parameters, options, state, hooks, refusals."""
+
+from __future__ import annotations
+
+import copy
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite import optim
+from tinygrad_lite.arrays import blocked
+from tinygrad_lite.optim import stepping
+
+# Every optimizer whose step needs no closure, with options that switch much of its equation on.
+OPTIMIZERS = {
+    "SGD": {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.1},
+    "Adam": {"lr": 0.05, "amsgrad": True, "weight_decay": 0.1},
+    "AdamW": {"lr": 0.05},
+    "NAdam": {"lr": 0.05, "weight_decay": 0.1},
+    "RAdam": {"lr": 0.05, "betas": (0.5, 0.7)},
+    "Adamax": {"lr": 0.05, "weight_decay": 0.1},
+    "Adagrad": {"lr": 0.05, "lr_decay": 0.1, "weight_decay": 0.1},
+    "Adadelta": {"lr": 0.5, "weight_decay": 0.1},
+    "RMSprop": {"lr": 0.05, "momentum": 0.9, "centered": True, "weight_decay": 0.1},
+    "Rprop": {"lr": 0.05},
+    "ASGD": {"lr": 0.05, "t0": 2, "lambd": 0.1, "weight_decay": 0.1},
+    "Adafactor": {"lr": 0.05, "weight_decay": 0.1},
+    "Muon": {"lr": 0.05},
+    "HeavyBall": {"lr": 0.05, "gamma": 0.2, "weight_decay": 0.1},
+    "Momentum": {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.1},
+    "Nesterov": {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.1},
+    "QuickProp": {"lr": 0.05, "weight_decay": 0.1},
+}
+WITH_CLOSURE = {"LBFGS", "Newton", "CGNewton"}
+SHAPES = [(3, 4), (5,), (), (2, 3, 2), (0, 4), (1, 1)]
+
+
+def parameters(shapes=SHAPES, seed=0, dtype=np.float32):
+    draw = np.random.default_rng(seed)
+    return [tg.tensor(np.asarray(draw.normal(size=shape), dtype), requires_grad=True) for shape in shapes]
+
+
+def matrices(name, shapes=SHAPES):
+    return [shape for shape in shapes if len(shape) == 2 and 0 not in shape] if name == "Muon" else shapes
+
+
+def give_gradients(params, step, without=()):
+    draw = np.random.default_rng(100 + step)
+    for i, p in enumerate(params):
+        p.grad = None if i in without else tg.tensor(np.asarray(draw.normal(size=p.shape), p.dtype))
+
+
+def values(params):
+    return [p.array.tobytes() for p in params]
+
+
+def test_every_optimizer_is_in_this_table():
+    classes = {name for name in optim.__all__ if isinstance(getattr(optim, name), type)}
+    classes = {name for name in classes if issubclass(getattr(optim, name), optim.Optimizer)} - {"Optimizer"}
+    assert classes == OPTIMIZERS.keys() | WITH_CLOSURE
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_together_and_alone_are_the_same_to_the_bit(name, monkeypatch):
+    def run(small):
+        monkeypatch.setattr(stepping, "SMALL", small)
+        params = parameters(matrices(name))
+        optimizer = getattr(optim, name)(params, **OPTIMIZERS[name])
+        for step in range(6):
+            give_gradients(params, step, without=(1,) if step in (2, 3) else ())
+            optimizer.step()
+        state = [t.array.tobytes() for p in params for t in optimizer.state[p].values()]
+        return values(params) + state
+
+    assert run(1 << 13) == run(-1)
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name not in ("Adafactor", "Muon")])
+def test_in_blocks_and_whole_are_the_same_to_the_bit(name, monkeypatch):
+    def run(block):
+        monkeypatch.setattr(stepping, "SMALL", -1)
+        monkeypatch.setattr(stepping, "BLOCK", block)
+        monkeypatch.setattr(blocked, "BLOCK", block)
+        params = parameters([(37, 29), (700,)])
+        optimizer = getattr(optim, name)(params, **OPTIMIZERS[name])
+        for step in range(3):
+            give_gradients(params, step)
+            optimizer.step()
+        return values(params)
+
+    assert run(100) == run(1 << 20)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_parameters_keep_their_memory_and_dtype(name, dtype):
+    params = parameters(matrices(name), dtype=dtype)
+    arrays = [p.array for p in params]
+    optimizer = getattr(optim, name)(params, **OPTIMIZERS[name])
+    before = values(params)
+    for step in range(3):
+        give_gradients(params, step)
+        gradients = [p.grad.array.copy() for p in params]
+        optimizer.step()
+        assert all((p.grad.array == g).all() for p, g in zip(params, gradients)), "gradients are left alone"
+    assert all(p.array is array and p.array.dtype == dtype for p, array in zip(params, arrays))
+    assert all(new != old for p, new, old in zip(params, values(params), before) if p.array.size)
+    for p in params:
+        for key, tensor in optimizer.state[p].items():
+            assert tensor.array.dtype == (np.float32 if key in optimizer.numbers else dtype)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop"])
+def test_parameters_of_any_layout(name):
+    base = np.random.default_rng(0).normal(size=(6, 8))
+    layouts = [base.copy(), np.asfortranarray(base), np.repeat(base, 2, axis=0)[::2], base.T.copy().T]
+    results = []
+    for array in layouts:
+        p = tg.from_numpy(array).requires_grad_()
+        optimizer = getattr(optim, name)([p], **OPTIMIZERS[name])
+        for step in range(3):
+            p.grad = tg.tensor(np.random.default_rng(step).normal(size=(6, 8)))
+            optimizer.step()
+        assert p.array is array
+        results.append(array.copy())
+    assert all((result == results[0]).all() for result in results)
+
+
+def test_memory_does_not_grow_with_steps():
+    params = parameters([(50, 50)] * 4 + [(10,)] * 20)
+    optimizer = optim.Adam(params)
+    give_gradients(params, 0)
+    for _ in range(3):
+        optimizer.step()
+    tracemalloc.start()
+    optimizer.step()
+    before = tracemalloc.get_traced_memory()[0]
+    for _ in range(50):
+        optimizer.step()
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert grown < 20_000  # the interpreter's free lists fill up; one parameter has 10,000 bytes
+
+
+# -- options that are schedules -----------------------------------------------------------------
+
+NUMBERS = [
+    (name, option)
+    for name, options in OPTIMIZERS.items()
+    for option in ("lr", "momentum", "weight_decay", "betas", "gamma", "alpha", "rho", "lambd", "lr_decay", "max_growth")
+    if option in getattr(optim, name)(parameters([(2, 2)]), **options).defaults
+]
+
+
+@pytest.mark.parametrize(("name", "option"), NUMBERS)
+def test_every_number_may_be_a_schedule(name, option):
+    """A schedule is what setting the option before each step is, also over a saved state."""
+    fixed = {"betas": (0.8, 0.9), "lambd": 0.1, "lr_decay": 0.1, "alpha": 0.7, "rho": 0.8}.get(option, 0.3)
+
+    def at(k):
+        return tuple(b / (1 + 0.1 * k) for b in fixed) if option == "betas" else fixed / (1 + 0.1 * k)
+
+    def run(scheduled):
+        params = parameters(matrices(name))
+        options = {**OPTIMIZERS[name], option: at if scheduled else at(0)}
+        optimizer = getattr(optim, name)(params, **options)
+        for step in range(6):
+            if not scheduled:
+                optimizer.param_groups[0][option] = at(step)
+            give_gradients(params, step)
+            optimizer.step()
+            if step == 3:
+                saved = optimizer.state_dict()
+                assert not any(callable(v) for v in saved["param_groups"][0].values())
+                optimizer = getattr(optim, name)(params, **options)
+                optimizer.load_state_dict(saved)
+        return values(params)
+
+    assert run(True) == run(False)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_number_may_be_a_tensor_or_from_numpy(name):
+    def run(lr):
+        params = parameters(matrices(name))
+        optimizer = getattr(optim, name)(params, **{**OPTIMIZERS[name], "lr": lr})
+        for step in range(3):
+            give_gradients(params, step)
+            optimizer.step()
+        return values(params)
+
+    assert run(0.5) == run(tg.tensor(0.5)) == run(np.float64(0.5)) == run(lambda k: tg.tensor(0.5))
+
+
+def test_betas_of_which_one_is_a_schedule():
+    params = parameters()
+    optimizer = optim.Adam(params, betas=(lambda k: 0.5 if k else 0.9, 0.99))
+    assert optimizer.numbers_of(optimizer.param_groups[0])["betas"] == (0.9, 0.99)
+    optimizer.updates = 1
+    assert optimizer.numbers_of(optimizer.param_groups[0])["betas"] == (0.5, 0.99)
+
+
+# -- state ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_restored_optimizer_goes_on_to_the_bit(name):
+    params = parameters(matrices(name))
+    others = [p.detach().clone().requires_grad_() for p in params]
+    a = getattr(optim, name)(params, **OPTIMIZERS[name])
+    for step in range(4):
+        give_gradients(params, step)
+        a.step()
+    for p, q in zip(params, others):
+        q.array[...] = p.array
+    b = getattr(optim, name)(others, lr=0.7)
+    b.load_state_dict(copy.deepcopy(a.state_dict()))
+    assert b.param_groups[0]["lr"] == OPTIMIZERS[name]["lr"]
+    for step in range(4, 8):
+        for optimizer, tensors in ((a, params), (b, others)):
+            give_gradients(tensors, step)
+            optimizer.step()
+        assert values(params) == values(others)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_deepcopy_goes_its_own_way(name):
+    params = parameters(matrices(name))
+    a = getattr(optim, name)(params, **OPTIMIZERS[name])
+    for step in range(3):
+        give_gradients(params, step)
+        a.step()
+    others, b = copy.deepcopy((params, a))
+    for step in range(3, 6):
+        for optimizer, tensors in ((b, others), (a, params)):
+            give_gradients(tensors, step)
+            optimizer.step()
+    assert values(params) == values(others)
+    assert all(p is not q for p, q in zip(params, others))
+
+
+@pytest.mark.parametrize("reset", ["clear", "replace", "each"])
+def test_state_that_is_thrown_away_begins_anew(reset):
+    params = parameters()
+    optimizer = optim.SGD(params, lr=1.0, momentum=0.5)
+    for step in range(3):
+        give_gradients(params, step)
+        optimizer.step()
+    if reset == "clear":
+        optimizer.state.clear()
+    elif reset == "replace":
+        optimizer.state = type(optimizer.state)(dict)
+    else:
+        for p in params:
+            optimizer.state[p] = {}
+    before = [p.array.copy() for p in params]
+    optimizer.step()
+    for p, old in zip(params, before):
+        np.testing.assert_allclose(p.array, old - p.grad.array, rtol=1e-6)
+
+
+def test_changing_the_state_in_place_counts():
+    params = parameters()
+    optimizer = optim.SGD(params, lr=1.0, momentum=0.5)
+    for step in range(3):
+        give_gradients(params, step)
+        optimizer.step()
+    for p in params:
+        optimizer.state[p]["momentum_buffer"].zero_()
+    before = [p.array.copy() for p in params]
+    optimizer.step()
+    for p, old in zip(params, before):
+        np.testing.assert_allclose(p.array, old - p.grad.array, rtol=1e-6)
+
+
+def test_a_parameter_given_other_memory_is_followed():
+    params = parameters()
+    optimizer = optim.SGD(params, lr=1.0, momentum=0.5)
+    for step in range(3):
+        give_gradients(params, step)
+        optimizer.step()
+    for p in params:
+        p.data = p.detach().clone()
+    before = [p.array.copy() for p in params]
+    arrays = [p.array for p in params]
+    optimizer.step()
+    assert all(p.array is array and (p.array != old).all() for p, array, old in zip(params, arrays, before))
+
+
+FOREIGN = {
+    "another number of groups": lambda s: s["param_groups"].append(dict(s["param_groups"][0])),
+    "another number of parameters": lambda s: s["param_groups"][0]["params"].pop(),
+    "another optimizer": lambda s: s["state"][0].update(exp_avg=tg.tensor([0.0])),
+    "another shape": lambda s: s["state"][0].update(momentum_buffer=tg.zeros(4, 3)),
+}
+
+
+@pytest.mark.parametrize("how", FOREIGN)
+def test_a_foreign_state_is_refused_and_nothing_changed(how):
+    params = parameters()
+    optimizer = optim.SGD(params, lr=0.1, momentum=0.5)
+    give_gradients(params, 0)
+    optimizer.step()
+    saved = copy.deepcopy(optimizer.state_dict())
+    FOREIGN[how](saved)
+    saved["param_groups"][0]["lr"] = 7.0
+    before = copy.deepcopy(optimizer.state_dict())
+    with pytest.raises(ValueError, match="SGD: the loaded"):
+        optimizer.load_state_dict(saved)
+    after = optimizer.state_dict()
+    assert after["param_groups"] == before["param_groups"]
+    assert all((after["state"][i]["momentum_buffer"] == before["state"][i]["momentum_buffer"]).all() for i in range(6))
+
+
+# -- the step -------------------------------------------------------------------------------------
+
+
+def test_a_gradient_of_another_shape_is_refused_before_anything_changed():
+    params = parameters()
+    optimizer = optim.Adam([{"params": params[:3]}, {"params": params[3:]}])
+    give_gradients(params, 0)
+    optimizer.step()
+    for wrong in (tg.zeros(3, 2, 2), tg.zeros(12), tg.zeros(1)):
+        before, state = values(params), [t.array.tobytes() for p in params for t in optimizer.state[p].values()]
+        params[3].grad = wrong
+        with pytest.raises(ValueError, match=r"Adam\.step: a gradient of shape"):
+            optimizer.step()
+        assert values(params) == before
+        assert [t.array.tobytes() for p in params for t in optimizer.state[p].values()] == state
+
+
+def test_a_backward_through_values_that_a_step_has_overwritten_is_refused():
+    for shapes in ([(3,)], [(3,), (3,)]):  # alone, together
+        params = parameters(shapes)
+        optimizer = optim.SGD(params, lr=0.1)
+        for _ in range(2):
+            loss = sum((p * p).sum() for p in params)
+            loss.backward(retain_graph=True)
+            optimizer.step()
+            with pytest.raises(RuntimeError, match=r"SGD\.step"):
+                loss.backward()
+            optimizer.zero_grad()
+
+
+def test_nan_and_infinity_are_named_or_skipped():
+    params = parameters([(2,), (3,)])
+    optimizer = optim.Adam([("w", params[0]), ("b", params[1])])
+    give_gradients(params, 0)
+    params[1].grad.array[1] = np.nan
+    before = values(params)
+    optimizer.nonfinite = "raise"
+    with pytest.raises(FloatingPointError, match=r"Adam\.step: .* 'b' \(3,\)"):
+        optimizer.step()
+    optimizer.nonfinite = "skip"
+    optimizer.step()
+    assert values(params) == before and optimizer.skipped == 1
+    assert all(int(optimizer.state[p]["step"]) == 0 for p in params)
+    optimizer.nonfinite = "ignore"
+    with pytest.raises(ValueError, match="nonfinite"):
+        optimizer.step()
+    optimizer.nonfinite = None
+    optimizer.step()
+    assert np.isnan(params[1].array[1]) and np.isfinite(params[0].array).all()
+
+
+def test_closure():
+    (p,) = parameters([(3,)])
+    optimizer = optim.SGD([p], lr=0.1)
+
+    def closure():
+        assert tg.is_grad_enabled()
+        optimizer.zero_grad()
+        loss = (p * p).sum()
+        loss.backward()
+        return loss
+
+    with tg.no_grad():
+        first = optimizer.step(closure)
+    assert float(optimizer.step(closure)) < float(first)
+
+
+def test_zero_grad():
+    params = parameters()
+    optimizer = optim.SGD(params)
+    give_gradients(params, 0)
+    kept = params[0].grad.array
+    optimizer.zero_grad(set_to_none=False)
+    assert params[0].grad.array is kept and not kept.any()
+    optimizer.zero_grad()
+    assert all(p.grad is None for p in params)
+
+
+def test_hooks():
+    seen = []
+    params = parameters()
+    optimizer = optim.SGD(params)
+    handles = [
+        optim.register_optimizer_step_pre_hook(lambda *_: seen.append("any before")),
+        optimizer.register_step_pre_hook(lambda o, args, kwargs: seen.append("before")),
+        optimizer.register_step_post_hook(lambda o, args, kwargs: seen.append("after")),
+        optim.register_optimizer_step_post_hook(lambda *_: seen.append("any after")),
+    ]
+    optimizer.step()
+    assert seen == ["any before", "before", "after", "any after"]
+    for handle in handles:
+        handle.remove()
+    optimizer.step()
+    assert len(seen) == 4
+
+    optimizer.register_step_pre_hook(lambda o, args, kwargs: ((lambda: "loss",), {}))
+    assert optimizer.step() == "loss"
+    optimizer.register_step_pre_hook(lambda *_: 3)
+    with pytest.raises(RuntimeError, match="pre-hook"):
+        optimizer.step()
+
+
+def test_hooks_of_the_state():
+    optimizer = optim.SGD(parameters())
+    seen = []
+    optimizer.register_state_dict_pre_hook(lambda o: seen.append("saving"))
+    optimizer.register_state_dict_post_hook(lambda o, s: {**s, "extra": 1})
+    optimizer.register_load_state_dict_pre_hook(lambda o, s: {k: v for k, v in s.items() if k != "extra"})
+    optimizer.register_load_state_dict_post_hook(lambda o: seen.append("loaded"))
+    saved = optimizer.state_dict()
+    assert saved["extra"] == 1
+    optimizer.load_state_dict(saved)
+    assert seen == ["saving", "loaded"]
+
+
+def test_an_optimizer_of_one_s_own():
+    class SignSGD(optim.Optimizer):
+        def __init__(self, params, lr=0.1):
+            super().__init__(params, {"lr": lr})
+
+        @tg.no_grad()
+        def step(self, closure=None):
+            for group in self.param_groups:
+                for p in group["params"]:
+                    if p.grad is not None:
+                        self.state[p]["count"] = self.state[p].get("count", 0) + 1
+                        p.add_(p.grad.sign(), alpha=-group["lr"])
+
+    params = parameters()
+    before = [p.array.copy() for p in params]
+    optimizer = SignSGD(params)
+    give_gradients(params, 0)
+    optimizer.step()
+    for p, old in zip(params, before):
+        np.testing.assert_allclose(p.array, old - 0.1 * np.sign(p.grad.array), rtol=1e-6)
+    optimizer.load_state_dict(optimizer.state_dict())
+    assert optimizer.state[params[0]]["count"] == 1 and optimizer.updates == 1
+
+
+def test_an_equation_of_one_s_own():
+    class Lion(optim.Optimizer):
+        """m <- b m + (1 - b) g;  p <- p - lr sign(m)."""
+
+        def __init__(self, params, lr=0.1, b=0.9):
+            super().__init__(params, {"lr": lr, "b": b})
+
+        def begin(self, group):
+            return {"step": 0, "m": 0}
+
+        def update(self, p, g, state, group):
+            m = state["m"]
+            m += (1 - group["b"]) * (g - m)
+            p -= group["lr"] * tg.sign(m)
+
+    params = parameters()
+    before = [p.array.copy() for p in params]
+    give_gradients(params, 0)
+    Lion(params).step()
+    for p, old in zip(params, before):
+        np.testing.assert_allclose(p.array, old - 0.1 * np.sign(p.grad.array), rtol=1e-6)
+
+
+def test_repr():
+    text = repr(optim.SGD(parameters(), lr=0.25))
+    assert text.startswith("SGD (\nParameter Group 0\n") and "    lr: 0.25\n" in text
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_explained_steps_sum_to_the_step(name):
+    params = parameters(matrices(name), dtype=np.float64)
+    optimizer = getattr(optim, name)(params, **OPTIMIZERS[name])
+    for step in range(3):
+        give_gradients(params, step)
+        before = params[0].array.copy()
+        explanation = optimizer.explain_step(params[0])
+        assert (params[0].array == before).all()
+        optimizer.step()
+        np.testing.assert_allclose(explanation.total.array, params[0].array - before, rtol=1e-9, atol=1e-12)
+    assert {"gradient", "history"} <= explanation.terms.keys() <= {"gradient", "history", "weight decay"}
+    assert "the step" in str(explanation)
+    with pytest.raises(ValueError, match="explain_step"):
+        optimizer.explain_step(tg.tensor(1.0))
+
+
+def test_the_terms_of_a_step_of_momentum():
+    (p,) = parameters([(4,)], dtype=np.float64)
+    optimizer = optim.SGD([p], lr=0.1, momentum=0.5, weight_decay=0.01)
+    give_gradients([p], 0)
+    optimizer.step()
+    buffer, value = optimizer.state[p]["momentum_buffer"].array.copy(), p.array.copy()
+    give_gradients([p], 1)
+    terms = optimizer.explain_step(p).terms
+    np.testing.assert_allclose(terms["gradient"].array, -0.1 * p.grad.array)
+    np.testing.assert_allclose(terms["history"].array, -0.05 * buffer)
+    np.testing.assert_allclose(terms["weight decay"].array, -0.001 * value)
+
+
+def test_effective_rates():
+    (p,) = parameters([(4,)], dtype=np.float64)
+    optimizer = optim.SGD([p], lr=0.1)
+    recorder = optim.EffectiveRates(optimizer)
+    give_gradients([p], 0)
+    optimizer.step()
+    np.testing.assert_allclose(recorder.rates[p], 0.1)
+    recorder.remove()
+    optimizer.step()
