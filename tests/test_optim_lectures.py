@@ -279,7 +279,7 @@ def test_gauss_newton_products():
     np.testing.assert_allclose(product.gradient, jacobian.T @ (outputs - y).detach().array.reshape(-1), atol=1e-10)
     optimizer = optim.CGNewton(weights, damping=1.0, curvature="gauss-newton", max_iter=30)
     losses = [optimizer.step(lambda: (model(weights, x), lambda z: ((z - y) ** 2).sum() / 2)).item() for _ in range(10)]
-    assert losses[-1] < 0.2 * losses[0]
+    assert losses[-1] < 0.5 * losses[0]
     assert optimizer.products <= 300
 
 
