@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -93,6 +93,10 @@ class Module:
     _registered_kinds: dict[str, str]
     _registered_hooks: Hooks | None = None  # in the instance once there is a hook
     _non_persistent_buffers_set: frozenset[str] = frozenset()
+
+    if TYPE_CHECKING:  # parameters and submodules are attributes that no checker can foresee
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __init__(self) -> None:
         self.__dict__["training"] = True
