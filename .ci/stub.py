@@ -73,6 +73,8 @@ def shown_default(value: Any) -> str:
 
 def signature(function: Callable[..., Any], name: str) -> str:
     signature = inspect.signature(function)
+    if getattr(function, "spread", False):
+        return f"    def {name}(self, *sizes: Any) -> Tensor: ..."
     parts, star = [], False
     for i, p in enumerate(signature.parameters.values()):
         if i == 0:

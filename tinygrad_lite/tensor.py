@@ -63,6 +63,7 @@ def _spread(function: Callable[..., Any]) -> Callable[..., Any]:
             given = (given,)
         return function(self, *given, **kwargs)
 
+    method.spread = True  # type: ignore[attr-defined]
     return method
 
 
