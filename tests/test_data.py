@@ -15,16 +15,20 @@ from tinygrad_lite.utils.data import (
     ConcatDataset,
     DataLoader,
     Dataset,
+    GrowingBatch,
     IterableDataset,
+    PresentationOrder,
     RandomSampler,
     SequentialSampler,
     StackDataset,
+    StreamLoader,
     Subset,
     SubsetRandomSampler,
     TensorDataset,
     WeightedRandomSampler,
     default_collate,
     get_worker_info,
+    milestones,
     random_split,
 )
 from tinygrad_lite.utils.data.draws import numpy_generator
@@ -251,3 +255,49 @@ def test_random_split():
 def test_numpy_generator_is_one_stream():
     generator = seeded(5)
     assert numpy_generator(generator) is numpy_generator(generator)
+
+
+def test_orders_of_presentation():
+    """Lecture items 25 and 26."""
+    orders = {
+        order: PresentationOrder(range(20), order, key=(lambda i: -i) if order == "sorted" else None, generator=seeded())
+        for order in ("fixed", "shuffle-once", "reshuffle", "with-replacement", "sorted")
+    }
+    passes = {name: [list(order) for _ in range(2)] for name, order in orders.items()}
+    assert passes["fixed"] == [list(range(20))] * 2
+    assert passes["sorted"] == [list(range(19, -1, -1))] * 2
+    assert passes["shuffle-once"][0] == passes["shuffle-once"][1] != list(range(20))
+    assert passes["reshuffle"][0] != passes["reshuffle"][1]
+    for name in ("shuffle-once", "reshuffle"):
+        assert all(sorted(order) == list(range(20)) for order in passes[name])
+    assert len(set(passes["with-replacement"][0])) < 20 == len(passes["with-replacement"][0])
+    for arguments in (("random",), ("sorted",), ("fixed", len)):
+        with pytest.raises(ValueError, match="PresentationOrder"):
+            PresentationOrder(range(3), *arguments)
+
+
+def test_growing_batches():
+    """Item 73."""
+    batches = GrowingBatch(SequentialSampler(range(10)), milestones(2, {1: 3, 3: 5}), drop_last=True)
+    loader = DataLoader(Squares(10), batch_sampler=batches)
+    assert [(len(loader), [len(b) for b in loader]) for _ in range(4)] == [
+        (5, [2] * 5), (3, [3] * 3), (3, [3] * 3), (2, [5, 5])
+    ]  # fmt: skip
+    batches.grow(1.6)
+    assert batches.batch_size == 8
+    batches.grow(100)
+    assert [len(b) for b in loader] == [10]
+    with pytest.raises(ValueError, match="GrowingBatch"):
+        batches.grow(0)
+    with pytest.raises(ValueError, match="must be 1 or more"):
+        list(GrowingBatch(range(3), lambda k: 0))
+
+
+def test_a_stream_is_used_once():
+    """Item 75."""
+    loader = StreamLoader((i * i for i in range(7)), batch_size=3)
+    assert next(iter(loader)).tolist() == [0, 1, 4]
+    assert [b.tolist() for b in loader] == [[9, 16, 25], [36]]
+    assert list(loader) == []
+    with pytest.raises(ValueError, match="StreamLoader"):
+        StreamLoader([], 0)

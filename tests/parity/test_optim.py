@@ -134,7 +134,9 @@ def test_groups_missing_gradients_and_a_restored_state(name, options):
             a.load_state_dict(saved)
 
 
-@pytest.mark.parametrize("options", [{}, {"nesterov": False, "weight_decay": 0, "lr": 0.1}, {"adjust_lr_fn": "match_rms_adamw"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"nesterov": False, "weight_decay": 0, "lr": 0.1}, {"adjust_lr_fn": "match_rms_adamw"}]
+)
 def test_muon(options):
     """Small matrices: of larger ones a last bit of PyTorch's bfloat16 differs with the order of sums."""
     ours, theirs, a, b, draw = pair(lambda optim, params: optim.Muon(params, **options), [(4, 3), (3, 5), (6, 6)])
