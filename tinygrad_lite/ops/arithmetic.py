@@ -71,7 +71,7 @@ def add(x: Tensor, y: Tensor | Number, *, alpha: Number = 1) -> Tensor:
 
 
 @operation
-def sub(x: Tensor, y: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+def sub(x: Tensor | Number, y: Tensor | Number, *, alpha: Number = 1) -> Tensor:
     """`x - alpha * y`, broadcast."""
     return _sub(x, y if alpha == 1 else _scaled("sub", x, y, alpha))
 

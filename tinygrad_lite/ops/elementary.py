@@ -60,6 +60,9 @@ def _function(name: str, text: str, rule: Callable[..., Any], of: str | None = N
     return function
 
 
+cos: Any  # a rule may name a function that is made further down
+cosh: Any
+
 sqrt = _function("sqrt", "The square root; its derivative at 0 is inf.", lambda g, out: g / (2 * out))
 
 exp = _function("exp", "e to the power of each element.", lambda g, out: g * out)

@@ -31,7 +31,7 @@ def lgamma(x):
     return _special("gammaln", as_float(x))
 
 
-lgamma.vjp(x=lambda g, x: g * digamma(x))
+lgamma.vjp(x=lambda g, x: g * _polygamma(x, 0))
 
 
 @primitive
