@@ -1,5 +1,7 @@
 """tinygrad_lite: reverse-mode automatic differentiation on NumPy and CuPy arrays."""
 
+from typing import Any as _Any
+
 import numpy as _np
 
 # First, for its name: the function `tensor` below takes the module's place in this namespace.
@@ -36,7 +38,7 @@ bool = _np.dtype(_np.bool_)
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> _Any:
     if name == "datasets":  # imported when asked for: reading files takes a good deal of the standard library
         import tinygrad_lite.datasets as module
 
