@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import column_sums, is_array, namespace_of, product, promote
@@ -89,18 +90,14 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
 
 def _times(x: Any, y: Any) -> Any:
     """`x @ y` in a rule: arrays go straight to BLAS (1 us less than through the primitive)."""
-    return matmul(x, y) if isinstance(x, Traced) else product(x, y)
+    if isinstance(x, Traced):
+        return matmul(x, y)
+    return x.dot(y) if x.ndim == 2 == y.ndim and x.dtype.char != "e" else product(x, y)
 
 
 def _rows(x: Any) -> Any:
     """`x` as a matrix: all dims but the last made one."""
-    if len(x.shape) == 2:
-        return x
-    *leading, size = x.shape
-    count = 1
-    for n in leading:
-        count *= n
-    return x.reshape((count, size))
+    return x if x.ndim == 2 else x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 def _over_rows(g: Any) -> Any:
