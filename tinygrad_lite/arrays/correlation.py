@@ -25,10 +25,14 @@ BLOCK = 1 << 17  # elements of a column matrix
 GPU_BLOCK = 1 << 27
 
 
+def _widened(*arrays: Any) -> Any:
+    return [array if array is None else array.astype(np.float32) for array in arrays]
+
+
 def correlate(x: Array, weight: Array, bias: Array | None, w: Windows, groups: int) -> Array:
     """x (N, C, *size), weight (O, C / groups, *kernel), bias (O,) or None -> (N, O, *count)"""
     if x.dtype == np.float16:
-        return correlate(*(a if a is None else a.astype(np.float32) for a in (x, weight, bias)), w, groups).astype(x.dtype)
+        return correlate(*_widened(x, weight, bias), w, groups).astype(x.dtype)  # type: ignore[call-arg]
     xp = namespace_of(x)
     out = xp.empty((len(x), len(weight), *w.count), x.dtype)
     matrix = weight.reshape(groups, len(weight) // groups, -1)

@@ -81,4 +81,4 @@ def extreme(name: str, x: Array, axes: Any, keepdim: bool) -> Any:
     if axes == x.ndim - 1 and x.ndim > 1 and x.shape[axes] <= 32 and x.size >= 1024:
         out = reduce(np.ascontiguousarray(x.reshape(-1, x.shape[axes]).T), axis=0)
         return out.reshape((*x.shape[:-1], 1) if keepdim else x.shape[:-1])
-    return reduce(x, axis=axes, keepdims=keepdim)
+    return reduce(x, axis=axes, keepdims=keepdim)  # type: ignore[call-overload]

@@ -24,7 +24,7 @@ class Windows(NamedTuple):
     stride: Sizes
     dilation: Sizes
     before: Sizes
-    count: Sizes
+    count: Sizes  # type: ignore[assignment]
 
     @property
     def start(self) -> Sizes:

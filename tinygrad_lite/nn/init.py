@@ -206,7 +206,7 @@ def _renamed(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return old_name
 
 
-uniform, normal, constant, eye, dirac = map(_renamed, (uniform_, normal_, constant_, eye_, dirac_))
+uniform, normal, constant, eye, dirac = map(_renamed, (uniform_, normal_, constant_, eye_, dirac_))  # type: ignore[arg-type]
 xavier_uniform, xavier_normal = map(_renamed, (xavier_uniform_, xavier_normal_))
 kaiming_uniform, kaiming_normal = map(_renamed, (kaiming_uniform_, kaiming_normal_))
-orthogonal, sparse = map(_renamed, (orthogonal_, sparse_))
+orthogonal, sparse = map(_renamed, (orthogonal_, sparse_))  # type: ignore[arg-type]

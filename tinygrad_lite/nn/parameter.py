@@ -46,7 +46,7 @@ class UninitializedParameter(Parameter):
 
     def materialize(self, shape: tuple[int, ...]) -> None:
         self.data = empty(tuple(shape), device=self.device, dtype=self.dtype)
-        self.__class__ = Parameter
+        self.__class__ = Parameter  # type: ignore[assignment]
 
     def __deepcopy__(self, memo: dict[Any, Any]) -> Parameter:
         if id(self) not in memo:

@@ -275,7 +275,7 @@ def multi_head_attention_forward(
         q, k, v = (linear(t, w, b) for t, w, b in zip((query, key, value), weights, biases))
     extra = 0
     if bias_k is not None:
-        k, v = (cat([t, expand(b, (1, batch, size))]) for t, b in ((k, bias_k), (v, bias_v)))
+        k, v = (cat([t, expand(b, (1, batch, size))]) for t, b in ((k, bias_k), (v, bias_v)))  # type: ignore[arg-type]
         extra += 1
 
     def heads(x: Any) -> Any:
@@ -307,10 +307,10 @@ def multi_head_attention_forward(
     else:
         out = scaled_dot_product_attention(q, k, v, mask, dropout_p, causal)
     out = linear(reshape(permute(out, (2, 0, 1, 3)), (length, batch, size)), out_proj_weight, out_proj_bias)
-    return out, mean(chances, 1) if need_weights and average_attn_weights else chances
+    return out, mean(chances, 1) if need_weights and average_attn_weights else chances  # type: ignore[arg-type]
 
 
 def _thirds(x: Any, dim: int = 0) -> tuple[Any, Any, Any]:
     third = x.shape[dim] // 3
     parts = slice(third), slice(third, 2 * third), slice(2 * third, None)
-    return tuple(x[(Ellipsis, part) if dim else part] for part in parts)  # type: ignore[return-value]
+    return tuple(x[(Ellipsis, part) if dim else part] for part in parts)

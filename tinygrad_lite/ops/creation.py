@@ -215,7 +215,7 @@ def eye(
 ) -> Tensor:  # fmt: skip
     """The identity matrix of `n` rows (and `m` columns)."""
     n, m = _size("eye", (n, n if m is None else m), None)
-    return _made("eye", device, n, m, 0, _dtype(dtype), requires_grad=requires_grad)
+    return _made("eye", device, n, m, 0, _dtype(dtype), requires_grad=requires_grad)  # type: ignore[arg-type]
 
 
 # -- like another -------------------------------------------------------------------------------

@@ -235,7 +235,7 @@ def tensor_split(
             return _split(x, tuple(b - a for a, b in zip(starts, ends)), dim)
         before = (slice(None),) * dim
         return tuple(getitem(x, (*before, slice(a, max(a, b)))) for a, b in zip(starts, ends))
-    count = operator.index(given)
+    count = operator.index(given)  # type: ignore[arg-type]
     if count <= 0:
         raise RuntimeError(f"tensor_split: expected 1 or more sections, got {count}")
     return _split(x, tuple(n // count + (i < n % count) for i in range(count)), dim)

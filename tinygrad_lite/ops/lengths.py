@@ -30,7 +30,7 @@ def norm(x: Tensor, p: float | str | None = "fro", dim: Dims = None, keepdim: bo
     if p is None or p == "fro":
         p = 2
     if isinstance(p, str):
-        return matrix_norm(x, p, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
+        return matrix_norm(x, p, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)  # type: ignore[arg-type]
     return vector_norm(x, p, dim, keepdim, dtype=dtype)
 
 

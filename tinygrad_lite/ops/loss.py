@@ -312,7 +312,7 @@ def poisson_nll_loss(
 
 @operation
 def gaussian_nll_loss(
-    x: Tensor, target: Tensor, var: Tensor | float, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
+    x: Tensor, target: Tensor, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
 ) -> Tensor:
     """`(log(var) + (x - target)^2 / var) / 2`, minus the log-likelihood of a normal distribution of
     mean `x`. `var`: of x's shape, or without its last dim, or with one dim of size 1; it counts as

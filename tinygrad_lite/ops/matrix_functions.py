@@ -122,7 +122,7 @@ def matrix_power(x: Tensor, n: int) -> Tensor:
             result = x if result is None else matmul(result, x)
         n >>= 1
         if not n:
-            return result if result is not x else x * 1
+            return result if result is not x else x * 1  # type: ignore[return-value]
         x = matmul(x, x)
 
 

@@ -166,7 +166,7 @@ def norm(A: Tensor, ord: Any = None, dim: Dims = None, keepdim: bool = False, *,
         raise ValueError(f"norm: expected one or two dims, got {dim}")
     if ord is None or (len(dims) == 1 and not isinstance(ord, str)):
         return vector_norm(A, 2 if ord is None else ord, tuple(dims), keepdim, dtype=dtype)
-    return matrix_norm(A, ord, tuple(dims), keepdim, dtype=dtype)
+    return matrix_norm(A, ord, tuple(dims), keepdim, dtype=dtype)  # type: ignore[arg-type]
 
 
 def cond(A: Tensor, p: Any = None) -> Tensor:

@@ -82,7 +82,7 @@ def _max_pooled(
     kernel, stride, padding = _kernel(name, rank, kernel_size, stride, padding)
     dilation = sizes(name, "dilation", dilation, rank, 1)
     _check_padding(name, kernel, padding, dilation)
-    w = windows(name, tuple(x.shape[2:]), kernel, stride, (padding, padding), dilation, ceil_mode)
+    w = windows(name, tuple(x.shape[2:]), kernel, stride, (padding, padding), dilation, ceil_mode)  # type: ignore[arg-type]
     if not return_indices:
         return like_given(_max_pool(x, w), given)
     values, indices = _with_indices(x, largest(x.array if isinstance(x, Traced) else x, w)[1])
@@ -164,7 +164,7 @@ def _averaged(
     _check_padding(name, kernel, padding, (1,) * rank)
     if divisor_override == 0:
         raise ValueError(f"{name}: divisor_override must not be zero")
-    w = windows(name, tuple(x.shape[2:]), kernel, stride, (padding, padding), (1,) * rank, ceil_mode)
+    w = windows(name, tuple(x.shape[2:]), kernel, stride, (padding, padding), (1,) * rank, ceil_mode)  # type: ignore[arg-type]
     divisor = divisor_override or _window_sizes(w, count_include_pad, x)
     out = div(_window_sums(x, w), divisor, rounding_mode=None if is_floating(x.dtype) else "trunc")
     return like_given(out, given)
@@ -366,10 +366,10 @@ def _unpooled(
         raise TypeError(f"{name}: expected int64 indices, got {indices.dtype}")
     if not is_floating(x.dtype):
         raise TypeError(f"{name}: expected a floating-point tensor, got {x.dtype}")
-    size = tuple((n - 1) * s - 2 * p + k for n, s, p, k in zip(x.shape[2:], stride, padding, kernel))
+    size = tuple((n - 1) * s - 2 * p + k for n, s, p, k in zip(x.shape[2:], stride, padding, kernel))  # type: ignore[arg-type]
     if output_size is not None:
         wanted = tuple(output_size)[2 if len(output_size) == rank + 2 else 0 :]
-        if len(wanted) != rank or any(not n - s < m < n + s for m, n, s in zip(wanted, size, stride)):
+        if len(wanted) != rank or any(not n - s < m < n + s for m, n, s in zip(wanted, size, stride)):  # type: ignore[arg-type]
             raise ValueError(f"{name}: expected an output_size within the stride {stride} of {size}, got {tuple(output_size)}")
         size = wanted
     planes = (x.shape[0] * x.shape[1], math.prod(x.shape[2:]))

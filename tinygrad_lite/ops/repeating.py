@@ -83,7 +83,7 @@ def _flip(x: Any, dims: tuple[int, ...]) -> Any:
 @operation
 def flip(x: Tensor, dims: tuple[int, ...]) -> Tensor:
     """A copy with the order of the elements along `dims` reversed."""
-    dims = (dims,) if hasattr(dims, "__index__") else tuple(dims)
+    dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
     return _flip(x, canonical_dims("flip", dims, len(x.shape)) if dims else ())
 
 

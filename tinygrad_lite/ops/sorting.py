@@ -205,7 +205,7 @@ def _searchsorted(boundaries, x, side, sorter):
 @operation
 def searchsorted(
     sorted_sequence: Tensor,
-    x: Tensor | float,
+    x: Any,
     *,
     out_int32: bool = False,
     right: bool = False,
@@ -232,7 +232,7 @@ def searchsorted(
         if ndim > 1:
             raise ValueError(f"searchsorted: a number can be searched in a 1-D tensor only, got {tuple(sorted_sequence.shape)}")
         x = namespace_of(raw(sorted_sequence)).asarray(x)
-    elif ndim > 1 and (x.ndim != ndim or tuple(x.shape[:-1]) != tuple(sorted_sequence.shape[:-1])):
+    elif ndim > 1 and (len(x.shape) != ndim or tuple(x.shape[:-1]) != tuple(sorted_sequence.shape[:-1])):
         raise ValueError(
             "searchsorted: expected a 1-D sorted_sequence, or one whose leading dims are those of input, "
             f"got {tuple(sorted_sequence.shape)} and {tuple(x.shape)}"

@@ -137,7 +137,7 @@ class Optimizer:
         for p in params:
             if not isinstance(p, Traced):
                 raise TypeError(f"{self._name}: can only optimize Tensors, got {type(p).__name__}")
-            if type(p.node) is Node and not p.retains_grad and not self.defaults.get("differentiable"):  # type: ignore[attr-defined]
+            if type(p.node) is Node and not p.retains_grad and not self.defaults.get("differentiable"):
                 raise ValueError(f"{self._name}: can't optimize a non-leaf Tensor, the result of {p.node.name}")
             self.check_parameter(p)
         known = [other for g in self.param_groups for other in g["params"]]

@@ -108,7 +108,7 @@ class AveragedModel:
         bases = [base for base in type(model).__mro__ if base.__name__ == "Module"]
         if not bases:
             raise TypeError(f"AveragedModel: expected a Module, got {type(model).__name__}")
-        return super().__new__(_as_a(bases[-1], cls))
+        return super().__new__(_as_a(bases[-1], cls))  # type: ignore[arg-type]
 
     def __init__(
         self,

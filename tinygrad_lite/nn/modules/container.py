@@ -167,7 +167,7 @@ def _pairs(name: str, given: Any) -> list[tuple[str, Any]]:
     for i, pair in enumerate(pairs):
         if len(pair) != 2:
             raise ValueError(f"{name}: expected pairs of a name and a value, element {i} has length {len(pair)}")
-    return pairs  # type: ignore[return-value]
+    return pairs
 
 
 class ModuleDict(Module):

@@ -93,7 +93,7 @@ class _ConvNd(Module):
     def _convolved(self, function: Callable[..., Tensor], input: Tensor) -> Tensor:
         if self.padding_mode == "zeros":
             return function(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
-        padded = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
+        padded = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)  # type: ignore[arg-type]
         return function(padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
     def extra_repr(self) -> str:

@@ -57,7 +57,7 @@ def _renewals(module: Module) -> list[Any]:
 
 def _found(module: Module, kind: type, name: str) -> Any:
     for hook in _renewals(module):
-        if isinstance(hook, kind) and hook.name == name:
+        if isinstance(hook, kind) and hook.name == name:  # type: ignore[attr-defined]
             return hook
     raise ValueError(f"{name!r} of {module._get_name()} has no {kind.__name__}")
 

@@ -122,7 +122,7 @@ def check_optimizer(optimizer: Any) -> None:
 
 
 def number(value: Any) -> Any:
-    return value.item() if isinstance(value, Traced) else value  # type: ignore[attr-defined]
+    return value.item() if isinstance(value, Traced) else value
 
 
 def set_option(group: dict[str, Any], name: str, value: Any) -> None:

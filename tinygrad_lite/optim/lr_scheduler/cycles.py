@@ -217,7 +217,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         part = self.T_cur / self.T_i
         return [_cosine(base, self.eta_min, part) for base in self.base_lrs]
 
-    def step(self, epoch: float | None = None) -> None:  # type: ignore[override]
+    def step(self, epoch: float | None = None) -> None:
         if epoch is None and self.last_epoch >= 0:
             epoch = self.last_epoch + 1
             self.T_cur += 1
