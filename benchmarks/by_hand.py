@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -11,7 +12,7 @@ Step = Callable[[], float]
 
 def parameters(draw: np.random.Generator, sizes: list[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     weights = []
-    for inputs, outputs in zip(sizes, sizes[1:]):
+    for inputs, outputs in itertools.pairwise(sizes):
         bound = 1 / np.sqrt(inputs)
         weights.append(draw.uniform(-bound, bound, (outputs, inputs)).astype(np.float32))
         weights.append(draw.uniform(-bound, bound, outputs).astype(np.float32))

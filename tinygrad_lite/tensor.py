@@ -19,7 +19,8 @@ from tinygrad_lite import ops
 from tinygrad_lite.arrays import Array, Device, as_dtype, device_of, is_floating, to_device, to_numpy
 from tinygrad_lite.autograd.backward import accumulate, backward
 from tinygrad_lite.autograd.node import Leaf, Node, Traced, results_are, traced
-from tinygrad_lite.ops import creation, indexing, inplace, joining, repeating, shape as shaping
+from tinygrad_lite.ops import creation, indexing, inplace, joining, repeating
+from tinygrad_lite.ops import shape as shaping
 from tinygrad_lite.ops.calling import canonical_dim
 from tinygrad_lite.ops.inplace import in_place
 from tinygrad_lite.printing import represent
@@ -356,12 +357,10 @@ class Tensor(Traced):
         for argument in args:
             if isinstance(argument, Tensor):
                 dtype, device = argument.dtype, argument.device
-            elif isinstance(argument, (str, Device)) and _is_device(argument):
+            elif isinstance(argument, bool):  # non_blocking, which changes no result
+                continue
+            elif isinstance(argument, int) or (isinstance(argument, (str, Device)) and _is_device(argument)):
                 device = argument
-            elif isinstance(argument, int) and not isinstance(argument, bool):
-                device = argument
-            elif isinstance(argument, bool):
-                non_blocking = argument
             elif argument is not None:
                 dtype = argument
         result = self

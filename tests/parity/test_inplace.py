@@ -36,7 +36,7 @@ def program(lines, result="y"):
 
 WORKS = [
     "y += w", "y *= w", "y -= w", "y /= w", "y **= 2", "y.mul_(w)", "y.add_(w, alpha=3)", "y.exp_()", "y.sin_()", "y.relu_()", "y.pow_(3)", "y.clamp_(min=0)", "y.zero_()", "y.fill_(2.5)", "y.fill_(w.sum())", "y.copy_(w)", "y.copy_(w[0])",
-    "y[0] = w[0]", "y[0] = 1.0", "y[0] *= w[0]", "y[:, 1] += w[:, 0]", "y[..., ::2] *= 3", "y[[0, 1]] += w", "y[y.detach() > 0] *= w.sum()", "y[y.detach() > 0] = w.sum()", "y[y.detach() > 0] += 1", "y[[1, 0], [0, 2]] = w[0, :2]", "y[0] = y[1]", 
+    "y[0] = w[0]", "y[0] = 1.0", "y[0] *= w[0]", "y[:, 1] += w[:, 0]", "y[..., ::2] *= 3", "y[[0, 1]] += w", "y[y.detach() > 0] *= w.sum()", "y[y.detach() > 0] = w.sum()", "y[y.detach() > 0] += 1", "y[[1, 0], [0, 2]] = w[0, :2]", "y[0] = y[1]",
     "v = y[0]; v.mul_(w[0])", "v = y[0]; v.mul_(w[0]); v.add_(1)", "v = y[0]; y.mul_(w); z = v * v; y = y.sum() + z.sum()", "v = y.t(); v[0] = w[:, 0]", "v = y.t()[1:]; v *= 2; y.mul_(w)", "v = y.view(-1); v[::2] = 0", "v = y.view(3, 2); v.mul_(2); y.add_(w); y = y.sum() + (v * v).sum()",
     "v = y[:, 1:]; u = v[1]; u.mul_(w[0, 0]); y = (y * y).sum() + v.sum() + u.sum()", "v = y.diagonal(); v.mul_(w[0, 0])", "v = y.unsqueeze(0)[0, 1]; v.zero_()", "v = y.permute(1, 0).unsqueeze(1); v[2] = 7.0; y = y.sum() + (v * v).sum()",
     "v = y.narrow(1, 0, 2); v.copy_(w[:, 1:])", "v = y.expand(2, 2, 3); y.mul_(w); y = v * v", "v = y.unfold(1, 2, 1); y.mul_(w); y = v * v", "v = y.flatten(); v[2:4].mul_(w[0, 0])", "y = y.t() * 2; v = y[0]; v.mul_(w[:, 0])", "y = y.t() * 2; y[1:].mul_(3); y[0] = w[:, 0]", "v = y.as_strided((2, 2), (3, 1), 1); v.mul_(w[:, :2])",

@@ -15,7 +15,17 @@ from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.arithmetic import add, div, mul
 from tinygrad_lite.ops.calling import canonical_dim, operation
 from tinygrad_lite.ops.diagonals import diagonal_region
-from tinygrad_lite.ops.indexing import _ALL, _checked, _getitem, checked_index, index_along, into_zeros, replaced, steps, strided_region
+from tinygrad_lite.ops.indexing import (
+    _ALL,
+    _checked,
+    _getitem,
+    checked_index,
+    index_along,
+    into_zeros,
+    replaced,
+    steps,
+    strided_region,
+)
 from tinygrad_lite.ops.masking import as_value, same_dtype
 from tinygrad_lite.ops.shape import clone, expand, reshape, to_dtype
 
