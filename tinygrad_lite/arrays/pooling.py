@@ -102,7 +102,7 @@ def largest_of_parts(x: Array, count: Sizes) -> Array:
         start, stop = part_bounds(n, m)
         along = np.minimum(start[:, None] + np.arange((stop - start).max(initial=1)), stop[:, None] - 1)
         table = table[:, None, :, None] * n + along[:, None, :]
-        table = table.reshape(table.shape[0] * m, -1)
+        table = table.reshape(table.shape[0] * m, table.shape[2] * along.shape[1])
     table = xp.asarray(table)
     found = x.reshape(x.shape[0] * x.shape[1], prod(x.shape[2:]))[:, table].argmax(axis=-1)
     places = table[xp.arange(len(table)), found] + xp.arange(len(found))[:, None] * prod(x.shape[2:])
