@@ -87,13 +87,14 @@ for w in [
 
 
 def unpool(y, places, shape, repeated):
-    out = np.zeros(np.prod(shape))
-    np.add.at(out, places.reshape(-1), y.reshape(-1))
+    out = np.zeros((*shape[:2], np.prod(shape[2:])))
+    for n, c in np.ndindex(*shape[:2]):
+        np.add.at(out[n, c], places[n, c].reshape(-1), y[n, c].reshape(-1))
     return out.reshape(shape)
 
 
-sample("unpool", normal(1, 2, 2), np.array([[[1, 3], [4, 6]]]), (1, 2, 4), False, reference=unpool)
-sample("unpool", normal(1, 2, 2), np.array([[[3, 3], [4, 6]]]), (1, 2, 4), True, reference=unpool)
+sample("unpool", normal(1, 2, 2), np.array([[[1, 3], [0, 2]]]), (1, 2, 4), False, reference=unpool)
+sample("unpool", normal(2, 1, 3), np.array([[[3, 3, 1]], [[0, 2, 0]]]), (2, 1, 4), True, reference=unpool)
 
 
 def windows_of(x, w):

@@ -10,7 +10,10 @@ from itertools import product
 from math import prod
 from typing import NamedTuple
 
+import numpy as np
+
 from tinygrad_lite.arrays.devices import Array, namespace_of
+from tinygrad_lite.arrays.memory import strided
 
 Sizes = tuple[int, ...]
 
@@ -65,22 +68,30 @@ def cut(x: Array, start: Sizes, size: Sizes, fill: float = 0) -> Array:
     xp = namespace_of(x)
     out = xp.full((*x.shape[:2], *size), fill, x.dtype) if fill else xp.zeros((*x.shape[:2], *size), x.dtype)
     if all(part.shape[2:]):
-        out[(..., *(slice(i.start - a, i.stop - a) for i, a in zip(inside, start)))] = part
+        copy_rows(out[(..., *(slice(i.start - a, i.stop - a) for i, a in zip(inside, start)))], part)
     return out
 
 
-def strides_of(x: Array, w: Windows) -> tuple[Sizes, Sizes]:
-    """The steps in bytes from tap to tap and from window to window, in `x` cut to the extent."""
+def windows_in(x: Array, w: Windows) -> Array:
+    """x (N, C, *extent), cut to the windows -> (N, C, *kernel, *count), a view."""
     steps = x.strides[2:]
-    return tuple(d * s for d, s in zip(w.dilation, steps)), tuple(k * s for k, s in zip(w.stride, steps))
+    taps, windows = (d * s for d, s in zip(w.dilation, steps)), (k * s for k, s in zip(w.stride, steps))
+    return strided(x, (*x.shape[:2], *w.kernel, *w.count), (*x.strides[:2], *taps, *windows))
 
 
 def gather_windows(x: Array, w: Windows) -> Array:
-    """(images, channels, *spatial) -> (images, channels, *kernel, *count), a new array."""
-    x = cut(x, w.start, w.extent)
-    taps, steps = strides_of(x, w)
-    shape = (*x.shape[:2], *w.kernel, *w.count)
-    return namespace_of(x).lib.stride_tricks.as_strided(x, shape, (*x.strides[:2], *taps, *steps)).copy()
+    """(N, C, *spatial) -> (N, C, *kernel, *count), a new array."""
+    return windows_in(cut(x, w.start, w.extent), w).copy()
+
+
+def copy_rows(target: Array, source: Array) -> None:
+    """`target[...] = source`, quickly also where the last dim is short: NumPy copies 14 floats at a
+    time in half the time if told that they are one element."""
+    if type(source) is np.ndarray and 1 < source.shape[-1] <= 128 and source.size:
+        if source.strides[-1] == target.strides[-1] == source.itemsize:
+            row = np.dtype((np.void, source.shape[-1] * source.itemsize))
+            source, target = source.view(row)[..., 0], target.view(row)[..., 0]
+    target[...] = source
 
 
 def add_windows(x: Array, w: Windows) -> Array:

@@ -50,7 +50,8 @@ def _max_pool(x, windows):
 
 @primitive
 def _unpool(y, places, shape, repeated):
-    """Zeros of `shape` with `y` added at flat `places`. `repeated`: whether a place may be named twice."""
+    """Zeros of `shape` (N, C, *size) with `y` (N, C, *count) added at flat `places` in its planes.
+    `repeated`: whether a place may be named twice."""
     return into_places(y, places, shape, repeated)
 
 
@@ -63,15 +64,17 @@ def _overlap(w: Windows) -> bool:
 
 
 def _at_places(x: Any, places: Any) -> Any:
-    """The elements of `x` at flat `places`."""
+    """The elements of x (N, C, *size) at flat places in their planes, (N, C, *count)."""
     places = places.array if isinstance(places, Traced) else places
-    return reshape(_getitem(reshape(x, (-1,)), (places.reshape(-1),)), places.shape)
+    planes = namespace_of(places).arange(x.shape[0] * x.shape[1]).reshape((*x.shape[:2], *(1,) * (places.ndim - 2)))
+    flat = places + planes * math.prod(x.shape[2:])
+    return reshape(_getitem(reshape(x, (-1,)), (flat.reshape(-1),)), places.shape)
 
 
 def _with_indices(x: Any, places: Any) -> tuple[Any, Any]:
-    """The elements of x (N, C, *size) at flat places, and the places counted from the start of each plane."""
-    indices = places % math.prod(x.shape[2:]) if places.size else places
-    return _at_places(x, places), traced(indices) if isinstance(x, Traced) else indices
+    """The elements of x (N, C, *size) at flat places in their planes, and the places."""
+    places = places.astype(np.int64)
+    return _at_places(x, places), traced(places) if isinstance(x, Traced) else places
 
 
 def _max_pooled(
