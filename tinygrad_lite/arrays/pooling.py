@@ -25,28 +25,32 @@ def largest(x: Array, w: Windows) -> tuple[Array, Array]:
     planes = x.reshape(-1, 1, *w.size)
     out = xp.empty((len(planes), 1, *w.count), x.dtype)
     places = xp.empty(out.shape, np.int32 if prod(w.size) < 1 << 31 else np.int64)
-    small = np.uint8 if prod(w.kernel) <= 255 else np.int32
-    corner, first, offset = (xp.asarray(a, places.dtype) for a in _places(w))
+    corner, first, offsets = _places(w)
+    # While taps are compared their places are counted from the window's own, in the smallest dtype.
+    near = np.min_scalar_type(max(offsets))
+    corner, first, offsets = xp.asarray(corner, places.dtype), xp.asarray(first, near), [near.type(i) for i in offsets]
     start, extent, taps = w.start, w.extent, w.taps()
 
     def kernel(x: Array, out: Array, places: Array) -> None:
         x = cut(x, start, extent, lowest(x.dtype))
-        which = xp.empty(out.shape, small)
+        place = xp.empty(out.shape, near)
 
         def search(nans: bool) -> None:
-            out[...], which[...] = x[(..., *taps[0])], first
-            for number, elements in enumerate(taps[1:], 1):
+            out[...], place[...] = x[(..., *taps[0])], first
+            for elements, offset in zip(taps[1:], offsets[1:]):
                 tap = xp.ascontiguousarray(x[(..., *elements)])  # it is read twice, and then 3 times as quickly
                 better = tap > out
                 if nans:
                     better |= tap != tap
-                xp.maximum(which, better.view(np.uint8) * small(number), out=which)
+                change = offset - place  # may wrap around, and back again
+                change *= better
+                xp.add(place, change, out=place)
                 xp.maximum(out, tap, out=out)
 
         search(nans=xp is not np)
         if xp is np and out.dtype.kind == "f" and np.isnan(out.max()):
             search(nans=True)
-        xp.take(offset, which, out=places, mode="clip")  # which checks no bounds, in a third of the time
+        places[...] = place
         places += corner
 
     if out.size:
@@ -62,7 +66,8 @@ def into_places(y: Array, places: Array, shape: Sizes, repeated: bool) -> Array:
 
     def kernel(out: Array, y: Array, places: Array) -> None:
         out[...] = 0
-        places = places + xp.arange(len(out)).reshape(-1, 1) * out.shape[1]
+        places = places.astype(np.int64)
+        places += xp.arange(len(out)).reshape(-1, 1) * out.shape[1]
         if repeated:
             scatter_add(out.reshape(-1), (places,), y)
         else:
@@ -81,17 +86,17 @@ def _run(kernel: Callable[..., None], *arrays: Array) -> None:
         kernel(*arrays)
 
 
-def _places(w: Windows) -> tuple[Array, Array, Array]:
-    """The flat place of each window's tap 0 in the plane; the number of its first tap that is not
-    padding; and how far each tap is from tap 0."""
-    corner, first, offset = np.zeros(w.count, np.int64), np.zeros(w.count, np.int64), np.zeros(w.kernel, np.int64)
+def _places(w: Windows) -> tuple[Array, Array, list[int]]:
+    """The flat place of each window's tap 0 in the plane; how far from there its first tap is that is
+    no padding; and how far each tap is."""
+    corner, first, offsets = np.zeros(w.count, np.int64), np.zeros(w.count, np.int64), np.zeros(w.kernel, np.int64)
     for d, (_, k, s, dilation, before, count) in enumerate(zip(*w)):
-        along = (-1,) + (1,) * (len(w.size) - d - 1)
+        along, step = (-1,) + (1,) * (len(w.size) - d - 1), prod(w.size[d + 1 :])
         start = np.arange(count) * s - before
-        corner += (start * prod(w.size[d + 1 :])).reshape(along)
-        first += (-(np.minimum(start, 0) // dilation) * prod(w.kernel[d + 1 :])).reshape(along)
-        offset += (np.arange(k) * (dilation * prod(w.size[d + 1 :]))).reshape(along)
-    return corner, first, offset.reshape(-1)
+        corner += (start * step).reshape(along)
+        first += (-(np.minimum(start, 0) // dilation) * dilation * step).reshape(along)
+        offsets += (np.arange(k) * dilation * step).reshape(along)
+    return corner, first, offsets.reshape(-1).tolist()
 
 
 def largest_of_parts(x: Array, count: Sizes) -> Array:
