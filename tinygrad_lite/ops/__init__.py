@@ -14,7 +14,6 @@ from tinygrad_lite.ops import (
     cumulative,
     diagonals,
     differences,
-    distance,
     distances,
     dropouts,
     elementary,
@@ -61,7 +60,6 @@ from tinygrad_lite.ops.ctc import *
 from tinygrad_lite.ops.cumulative import *
 from tinygrad_lite.ops.diagonals import *
 from tinygrad_lite.ops.differences import *
-from tinygrad_lite.ops.distance import *
 from tinygrad_lite.ops.distances import *
 from tinygrad_lite.ops.dropouts import *
 from tinygrad_lite.ops.elementary import *
@@ -109,7 +107,6 @@ FAMILIES = (
     cumulative,
     diagonals,
     differences,
-    distance,
     distances,
     dropouts,
     elementary,

@@ -16,10 +16,12 @@ R = TypeVar("R")
 
 def operation(function: Callable[P, R]) -> Callable[P, R]:
     """Make a public operation of a composition: the first operands may be given by PyTorch's names
-    (`input=`, `other=`), and `dim` and `keepdim` by NumPy's. Primitives do the same by themselves."""
+    (`input=`, `other=`; also where they are called A and B), and `dim` and `keepdim` by NumPy's.
+    Primitives do the same by themselves."""
     code = function.__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    renamed = {alias: name for alias, name in ALIASES.items() if name in names and alias not in names}
+    aliases = (*ALIASES.items(), ("x", "A"), ("input", "A"), ("other", "B"))
+    renamed = {alias: name for alias, name in aliases if name in names and alias not in names}
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:

@@ -8,10 +8,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tinygrad_lite.arrays import is_array, namespace_of
+from tinygrad_lite.arrays import namespace_of
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.joining import cat
 from tinygrad_lite.ops.matrices import check_matrix, like
@@ -41,7 +40,7 @@ _det.vjp(x=lambda g, x, out: g[..., None, None] * _cofactors(x, out))
 
 def _cofactors(x: Any, det: Any) -> Any:
     """The derivative of the determinant: det times inv(x).mT, and it exists where inv(x) does not."""
-    values, size = (t.array if isinstance(t, Traced) else t for t in (x, det))
+    values, size = raw(x), raw(det)
     # By Hadamard, |det| is at most the product of the rows' norms.
     bound = (values * values).sum(-1).prod(-1) ** 0.5
     if bool((abs(size) > 1e-4 * bound).all()):
@@ -54,15 +53,15 @@ def _cofactors(x: Any, det: Any) -> Any:
 
 
 @operation
-def det(x: Tensor) -> Tensor:
+def det(A: Tensor) -> Tensor:
     """The determinant.
 
     >>> import tinygrad_lite as tg
     >>> tg.det(tg.tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor(-2.)
     """
-    check_matrix("det", x, square=True)
-    return _det(x)
+    check_matrix("det", A, square=True)
+    return _det(A)
 
 
 class SLogDet(NamedTuple):
@@ -79,16 +78,16 @@ _slogdet.vjp(x=lambda g, x: g[1][..., None, None] * _inv(x, False).mT)
 
 
 @operation
-def slogdet(x: Tensor) -> SLogDet:
+def slogdet(A: Tensor) -> SLogDet:
     """`sign, logabsdet`: the determinant's sign (-1, 0 or 1), and the logarithm of its absolute value."""
-    check_matrix("slogdet", x, square=True)
-    return SLogDet(*_slogdet(x))
+    check_matrix("slogdet", A, square=True)
+    return SLogDet(*_slogdet(A))
 
 
 @operation
-def logdet(x: Tensor) -> Tensor:
+def logdet(A: Tensor) -> Tensor:
     """The logarithm of the determinant: nan where it is negative, -inf where it is zero."""
-    sign, logabsdet = slogdet(x)
+    sign, logabsdet = slogdet(A)
     return where(sign < 0, math.nan, logabsdet)
 
 
@@ -96,34 +95,31 @@ def logdet(x: Tensor) -> Tensor:
 
 
 @operation
-def matrix_power(x: Tensor, n: int) -> Tensor:
-    """The product of n copies of x; of the inverse for negative n.
+def matrix_power(A: Tensor, n: int) -> Tensor:
+    """The product of n copies of A; of the inverse for negative n.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.matrix_power(tg.tensor([[1.0, 1.0], [0.0, 1.0]]), 5)
     tensor([[1., 5.],
             [0., 1.]])
     """
-    if not (isinstance(x, Traced) or is_array(x)):
-        raise TypeError(f"matrix_power: expected a Tensor, got {type(x).__name__}")
-    if len(x.shape) < 2 or x.shape[-1] != x.shape[-2]:
-        raise ValueError(f"matrix_power: expected square matrices, got the shape {tuple(x.shape)}")
+    if A.ndim < 2 or A.shape[-1] != A.shape[-2]:
+        raise ValueError(f"matrix_power: expected square matrices, got the shape {tuple(A.shape)}")
     if isinstance(n, bool) or not isinstance(n, int):
         raise TypeError(f"matrix_power: expected an int for n, got {n!r}")
     if n < 0:
-        return matrix_power(inv(x), -n)
+        return matrix_power(inv(A), -n)
     if n == 0:
-        values = x.array if isinstance(x, Traced) else x
-        xp = namespace_of(values)
-        return like(x, xp.broadcast_to(xp.eye(x.shape[-1], dtype=x.dtype), tuple(x.shape)).copy())
+        xp = namespace_of(raw(A))
+        return like(A, xp.broadcast_to(xp.eye(A.shape[-1], dtype=A.dtype), tuple(A.shape)).copy())
     result = None
     while True:  # by the binary digits of n
         if n & 1:
-            result = x if result is None else matmul(result, x)
+            result = A if result is None else matmul(result, A)
         n >>= 1
         if not n:
-            return result if result is not x else x * 1  # type: ignore[return-value]
-        x = matmul(x, x)
+            return result if result is not A else A * 1  # type: ignore[return-value]
+        A = matmul(A, A)
 
 
 # -- exponential ---------------------------------------------------------------------------------
@@ -165,7 +161,7 @@ def _exp_gradient(g: Any, x: Any) -> Any:
 
 
 @operation
-def matrix_exp(x: Tensor) -> Tensor:
+def matrix_exp(A: Tensor) -> Tensor:
     """The exponential of square matrices, `sum of x^k / k!`, by scaling and squaring.
 
     >>> import tinygrad_lite as tg
@@ -173,5 +169,5 @@ def matrix_exp(x: Tensor) -> Tensor:
     tensor([[1., 1.],
             [0., 1.]])
     """
-    check_matrix("matrix_exp", x, square=True)
-    return _matrix_exp(x)
+    check_matrix("matrix_exp", A, square=True)
+    return _matrix_exp(A)

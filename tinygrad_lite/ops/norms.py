@@ -169,6 +169,7 @@ def norm(A: Tensor, ord: Any = None, dim: Dims = None, keepdim: bool = False, *,
     return matrix_norm(A, ord, tuple(dims), keepdim, dtype=dtype)  # type: ignore[arg-type]
 
 
+@operation
 def cond(A: Tensor, p: Any = None) -> Tensor:
     """The condition number: the ratio of the largest to the smallest singular value (its inverse for
     p = -2), or norm(A, p) * norm(inv(A), p) for the other norms; inf for a singular matrix.

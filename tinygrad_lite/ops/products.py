@@ -390,6 +390,7 @@ def vander(x: Tensor, N: int | None = None) -> Tensor:
     return stack(powers[:N], -1)
 
 
+@operation
 def linalg_diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """The diagonal of each matrix of the last two dims: a view."""
     return diagonal(A, offset, dim1, dim2)

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.arrays import as_array, namespace_of
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.matrices import LinAlgError, check_matrix, failing, like
 from tinygrad_lite.ops.piecewise import abs
@@ -83,11 +82,10 @@ class SolveEx(NamedTuple):
 
 def _info(x: Any) -> Any:
     """1 for each matrix of inf or nan, which is how failures are marked; 0 for the others."""
-    values = x.array if isinstance(x, Traced) else x
-    xp = namespace_of(values)
-    return like(x, (~xp.isfinite(values).all(axis=(-2, -1))).astype(np.int32))
+    return like(x, as_array(~namespace_of(raw(x)).isfinite(raw(x)).all(axis=(-2, -1))).astype(np.int32))
 
 
+@operation
 def inv(A: Tensor) -> Tensor:
     """The inverse of square matrices. Raises LinAlgError for a singular one.
 
@@ -100,6 +98,7 @@ def inv(A: Tensor) -> Tensor:
     return _inv(A, True)
 
 
+@operation
 def inv_ex(A: Tensor, *, check_errors: bool = False) -> InvEx:
     """`inverse, info`: as `inv`, with info not 0 where a matrix is singular instead of an error."""
     check_matrix("inv", A, square=True)
@@ -138,6 +137,7 @@ def _check_system(name: str, A: Any, B: Any, left: bool) -> None:
         raise ValueError(f"{name}: the batch dims do not broadcast: A {tuple(A.shape)}, B {tuple(B.shape)}") from None
 
 
+@operation
 def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """The X of A @ X = B (of X @ A = B if not `left`), for square A and vectors or matrices B.
 
@@ -158,12 +158,14 @@ def _solved(A: Any, B: Any, left: bool, strict: bool) -> Any:
     return result.reshape(result.shape[:-1]) if is_vector else result
 
 
+@operation
 def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False) -> SolveEx:
     """`result, info`: as `solve`, with info not 0 where A is singular instead of an error."""
     result = _solved(A, B, left, check_errors)
-    return SolveEx(result, _info(_inv(A.detach() if isinstance(A, Traced) else A, False)))
+    return SolveEx(result, like(A, _info(_inv(raw(A), False))))
 
 
+@operation
 def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Tensor:
     """The X of A @ X = B (of X @ A = B if not `left`), reading only one triangle of A.
 
@@ -190,11 +192,12 @@ class CholeskyEx(NamedTuple):
     info: Any
 
 
+@operation
 def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -> CholeskyEx:
     """`L, info`: as `cholesky`, where info is 0, or the order of the first leading minor that is not
     positive-definite, instead of an error; such a matrix' factor is nan."""
     check_matrix("cholesky", A, square=True)
-    values = A.array if isinstance(A, Traced) else A
+    values = raw(A)
     xp = namespace_of(values)
     try:
         L = _cholesky(A.mT if upper else A)
@@ -239,10 +242,11 @@ def cholesky_solve(x: Tensor, L: Tensor, upper: bool = False) -> Tensor:
 def cholesky_inverse(x: Tensor, upper: bool = False) -> Tensor:
     """The inverse of A = x @ x.mT (of x.mT @ x if `upper`)."""
     check_matrix("cholesky_inverse", x, square=True)
-    values = x.array if isinstance(x, Traced) else x
+    values = raw(x)
     return cholesky_solve(like(x, namespace_of(values).eye(x.shape[-1], dtype=x.dtype)), x, upper)
 
 
+@operation
 def lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoint: bool = False) -> Tensor:
     """The X of A @ X = B (of X @ A = B if not `left`; with A.mT for A if `adjoint`), where `LU` and
     `pivots` are `lu_factor(A)`."""
@@ -250,7 +254,7 @@ def lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoin
     _check_system("lu_solve", LU, B, left)
     if not left:
         return lu_solve(LU, pivots, B.mT, adjoint=not adjoint).mT
-    P = permutation(pivots.array if isinstance(pivots, Traced) else pivots, LU.shape[-1], LU.dtype)
+    P = permutation(raw(pivots), LU.shape[-1], LU.dtype)
     if adjoint:
         y = _solve_triangular(LU.mT, B, False, False)
         return matmul(P, _solve_triangular(LU.mT, y, True, True))
@@ -281,6 +285,7 @@ def _pinv_gradient(g: Any, x: Any, out: Any) -> Any:
     return -(out @ g @ out).mT + (g - x @ (out @ g)) @ onto + into @ (g - (g @ out) @ x)
 
 
+@operation
 def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None) -> Tensor:
     """The pseudo-inverse (Moore and Penrose).
 
@@ -291,17 +296,13 @@ def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = N
     check_matrix("pinv", A, square=hermitian)
     rtol = rcond if rtol is None else rtol
     if not hermitian:
-        return _pinv(A, _array(atol), _array(rtol))
+        return _pinv(A, raw(atol), raw(rtol))
     w, v = _eigh(A, "L")
     size = abs(w)
-    values = size.array if isinstance(size, Traced) else size
-    kept = values > tolerance(values, A.shape, _array(atol), _array(rtol))
+    values = raw(size)
+    kept = values > tolerance(values, A.shape, raw(atol), raw(rtol))
     inverted = where(kept, 1 / where(kept, w, 1.0), 0.0)
     return (v * inverted[..., None, :]) @ v.mT
-
-
-def _array(value: Any) -> Any:
-    return value.array if isinstance(value, Traced) else value
 
 
 @operation
@@ -317,6 +318,7 @@ class Lstsq(NamedTuple):
     singular_values: Any
 
 
+@operation
 def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None) -> Lstsq:
     """`solution, residuals, rank, singular_values` of the least squares problem min |A @ X - B|.
 
@@ -337,11 +339,11 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     if is_vector:
         B = B.reshape((*B.shape, 1))
     solution = pinv(A, rtol=rcond) @ B
-    values = _array(A)
+    values = raw(A)
     xp = namespace_of(values)
     residuals = like(A, xp.zeros((0,), A.dtype))
     rank = matrix_rank(like(A, values), rtol=rcond)
-    if driver != "gelsy" and A.shape[-2] > A.shape[-1] and bool((_array(rank) == A.shape[-1]).all()):
+    if driver != "gelsy" and A.shape[-2] > A.shape[-1] and bool((raw(rank) == A.shape[-1]).all()):
         residuals = ((A @ solution - B) ** 2).sum(-2)
     if driver == "gels":
         rank = like(A, xp.zeros((0,), np.int64))
@@ -352,6 +354,7 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
 # -- of more than two dims -----------------------------------------------------------------------
 
 
+@operation
 def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
     """The inverse of A as a map from the dims from `ind` on to the dims before:
     tensordot(tensorinv(A, ind), x, ind) is its inverse image of x."""
@@ -363,6 +366,7 @@ def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
     return inv(A.reshape((math.prod(first), math.prod(last)))).reshape((*last, *first))
 
 
+@operation
 def tensorsolve(A: Tensor, B: Tensor, dims: tuple[int, ...] | None = None) -> Tensor:
     """The X with tensordot(A, X, X.ndim) = B; `dims` of A are moved to its end first."""
     if dims is not None:

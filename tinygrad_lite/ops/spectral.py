@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.arrays import as_array, namespace_of
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.diagonals import diag_embed
 from tinygrad_lite.ops.matrices import check_matrix, failing, like, ratio, recorded
-from tinygrad_lite.ops.piecewise import abs
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -58,6 +57,7 @@ def _check_eigh(name: str, A: Any, UPLO: str) -> str:
     return UPLO.upper()
 
 
+@operation
 def eigh(A: Tensor, UPLO: str = "L") -> Eigh:
     """`eigenvalues, eigenvectors` of symmetric matrices: the values in ascending order, the vectors
     as columns. Only the triangle that `UPLO` names ("L" or "U") is read.
@@ -69,12 +69,13 @@ def eigh(A: Tensor, UPLO: str = "L") -> Eigh:
     return Eigh(*_eigh(A, _check_eigh("eigh", A, UPLO)))
 
 
+@operation
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     """The eigenvalues of symmetric matrices, in ascending order."""
     UPLO = _check_eigh("eigvalsh", A, UPLO)
     if recorded(A):  # the gradient takes the vectors
         return _eigh(A, UPLO)[0]
-    values = A.array if isinstance(A, Traced) else A
+    values = raw(A)
     return like(A, namespace_of(values).linalg.eigvalsh(values, UPLO))
 
 
@@ -123,6 +124,7 @@ def _svd_gradient(g: Any, out: Any) -> Any:
     return result
 
 
+@operation
 def linalg_svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None) -> SVD:
     """`U, S, Vh` with U @ diag(S) @ Vh = A; the singular values S in descending order.
 
@@ -137,21 +139,23 @@ def linalg_svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = No
     return SVD(*_svd(A, bool(full_matrices)))
 
 
+@operation
 def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
     """The singular values of a matrix, in descending order."""
     check_matrix("svdvals", A)
     if recorded(A):  # the gradient takes the vectors
         return _svd(A, False)[1]
-    values = A.array if isinstance(A, Traced) else A
+    values = raw(A)
     with failing("svdvals: the iteration for the singular values did not converge"):
         return like(A, namespace_of(values).linalg.svd(values, compute_uv=False))
 
 
+@operation
 def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SVDWithV:
     """`U, S, V` with U @ diag(S) @ V.mT = input; `linalg.svd` is its successor."""
     check_matrix("svd", input)
     if not compute_uv:
-        zeros = namespace_of(input.array if isinstance(input, Traced) else input).zeros
+        zeros = namespace_of(raw(input)).zeros
         U, V = (like(input, zeros((*input.shape[:-2], n, n), input.dtype)) for n in input.shape[-2:])
         return SVDWithV(U, svdvals(input), V)
     U, S, Vh = _svd(input, not some)
@@ -170,6 +174,7 @@ def tolerance(values: Any, shape: Any, atol: Any, rtol: Any) -> Any:
     return xp.maximum(xp.asarray(0.0 if atol is None else atol), xp.asarray(rtol) * largest)[..., None]
 
 
+@operation
 def matrix_rank(
     A: Tensor, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None
 ) -> Tensor:
@@ -183,8 +188,7 @@ def matrix_rank(
     tensor(1)
     """
     check_matrix("matrix_rank", A, square=hermitian)
-    constant = A.detach() if isinstance(A, Traced) else A
-    values = abs(eigvalsh(constant)) if hermitian else svdvals(constant)
-    array = values.array if isinstance(values, Traced) else values
-    atol, rtol = (t.array if isinstance(t, Traced) else t for t in (tol if atol is None else atol, rtol))
-    return like(A, namespace_of(array).asarray((array > tolerance(array, A.shape, atol, rtol)).sum(-1)))
+    values = eigvalsh(raw(A)) if hermitian else svdvals(raw(A))
+    values = namespace_of(values).abs(values)
+    limit = tolerance(values, A.shape, raw(tol if atol is None else atol), raw(rtol))
+    return like(A, as_array((values > limit).sum(-1)))

@@ -11,8 +11,8 @@ import numpy as np
 
 from tinygrad_lite.arrays import lu_of, namespace_of, solve_triangular_of
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.autograd.node import Traced, traced
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.autograd.node import traced
+from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.diagonals import diag_embed, diagonal, tril, triu
 from tinygrad_lite.ops.joining import cat
 from tinygrad_lite.ops.matrices import LinAlgError, check_matrix, failing, like, recorded
@@ -65,17 +65,17 @@ def _cholesky_gradient(g: Any, out: Any) -> Any:
 
 
 @operation
-def cholesky(x: Tensor, upper: bool = False) -> Tensor:
-    """The lower triangular L with L @ L.mT = x, for symmetric positive-definite x; only the lower
-    triangle of x is read. `upper`: the upper triangular factor, from the upper triangle.
+def cholesky(A: Tensor, upper: bool = False) -> Tensor:
+    """The lower triangular L with L @ L.mT = A, for symmetric positive-definite A; only the lower
+    triangle of A is read. `upper`: the upper triangular factor, from the upper triangle.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.cholesky(tg.tensor([[4.0, 2.0], [2.0, 5.0]]))
     tensor([[2., 0.],
             [1., 2.]])
     """
-    check_matrix("cholesky", x, square=True)
-    return _cholesky(x.mT).mT if upper else _cholesky(x)
+    check_matrix("cholesky", A, square=True)
+    return _cholesky(A.mT).mT if upper else _cholesky(A)
 
 
 # -- QR ------------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ def linalg_qr(A: Tensor, mode: str = "reduced") -> QR:
     check_matrix("qr", A)
     rows, columns = A.shape[-2:]
     if mode == "r":
-        values = A.array if isinstance(A, Traced) else A
+        values = raw(A)
         if recorded(A):
             raise RuntimeError('qr: mode "r" has no gradient, for it takes Q; use mode "reduced"')
         R = namespace_of(values).linalg.qr(values, "r")
@@ -133,6 +133,7 @@ def linalg_qr(A: Tensor, mode: str = "reduced") -> QR:
     return QR(Q, cat([R, Q.mT @ A[..., rows:]], -1))
 
 
+@operation
 def qr(input: Tensor, some: bool = True) -> QR:
     """`linalg.qr(input)`, in the mode "reduced" if `some`, else "complete"."""
     return linalg_qr(input, "reduced" if some else "complete")
@@ -181,8 +182,7 @@ def _lu_gradient(g: Any, lu: Any, pivots: Any) -> Any:
     inner = tril(tril(lu, -1).mT @ lower + lower, -1) + triu(triu(g) @ triu(lu).mT)
     inner = _solve_triangular(lu.mT, inner, True, True)
     inner = _solve_triangular(lu, inner.mT, True, False).mT
-    pivots = pivots.array if isinstance(pivots, Traced) else pivots
-    return matmul(permutation(pivots, lu.shape[-1], lu.dtype), inner)
+    return matmul(permutation(raw(pivots), lu.shape[-1], lu.dtype), inner)
 
 
 def _lu(A: Any) -> tuple[Any, Any]:
@@ -199,6 +199,7 @@ def _lu(A: Any) -> tuple[Any, Any]:
     return cat([square, _solve_triangular(square.mT, A[..., k:, :].mT, False, False).mT], -2), traced(pivots)
 
 
+@operation
 def lu_factor(A: Tensor, *, pivot: bool = True) -> LUFactor:
     """`LU, pivots` with A = P @ L @ U: U in the upper triangle of LU, L below its diagonal (its own
     is ones), and pivots the rows that were exchanged at each step, counted from 1.
@@ -217,13 +218,14 @@ class LUFactorEx(NamedTuple):
     info: Any
 
 
+@operation
 def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -> LUFactorEx:
     """As `lu_factor`, with `info`: 0, or the first place (from 1) of a zero on U's diagonal."""
     check_matrix("lu_factor", A)
     if not pivot:
         raise ValueError("lu_factor: expected pivot=True: there is no factorization without exchanges on a CPU")
     factors, pivots = _lu(A)
-    values = factors.array if isinstance(factors, Traced) else factors
+    values = raw(factors)
     zero = namespace_of(values).diagonal(values, 0, -2, -1) == 0
     info = like(A, ((zero.cumsum(-1) == 0).sum(-1, dtype=np.int32) + 1) * zero.any(-1))
     if check_errors and bool(info.any()):
@@ -231,11 +233,12 @@ def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -
     return LUFactorEx(factors, pivots, info)
 
 
+@operation
 def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpack_pivots: bool = True) -> LU:
     """The factors `P, L, U` of what `lu_factor` returns."""
     rows, columns = LU_data.shape[-2:]
     k = min(rows, columns)
-    pivots = LU_pivots.array if isinstance(LU_pivots, Traced) else LU_pivots
+    pivots = raw(LU_pivots)
     xp = namespace_of(pivots)
     P = permutation(pivots, rows, LU_data.dtype) if unpack_pivots else xp.zeros((0,), LU_data.dtype)
     if not unpack_data:
@@ -244,6 +247,7 @@ def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpa
     return LU(like(LU_data, P), L, triu(LU_data[..., :k, :]))
 
 
+@operation
 def lu(A: Tensor, *, pivot: bool = True) -> LU:
     """`P, L, U` with P @ L @ U = A: a permutation, a lower triangle with a diagonal of ones, and an
     upper triangle.
