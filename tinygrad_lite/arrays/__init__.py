@@ -34,7 +34,7 @@ from tinygrad_lite.arrays.dtypes import (
     promoted_floats,
     set_default_dtype,
 )
-from tinygrad_lite.arrays.factors import lu_of, solve_triangular_of
+from tinygrad_lite.arrays.factors import lu_of, solve_triangular_of, with_one_batch
 from tinygrad_lite.arrays.memory import address_range, keep_freed_memory, owner_of, start_of, strided
 from tinygrad_lite.arrays.order import accumulate, order, recurrence
 from tinygrad_lite.arrays.products import column_sums, product, rows
@@ -102,6 +102,7 @@ __all__ = [
     "strided",
     "to_device",
     "to_numpy",
+    "with_one_batch",
 ]
 
 keep_freed_memory()  # a step of a small convolutional network: 40 ms instead of 52 (one thread)

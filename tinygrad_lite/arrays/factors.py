@@ -28,20 +28,23 @@ def lu_of(x: Array) -> tuple[Array, Array]:
     return factors, pivots.astype(np.int32) + 1
 
 
+def with_one_batch(*matrices: Array) -> tuple[Array, ...]:
+    """`matrices` with their leading dims broadcast, which CuPy's solvers do not do."""
+    batch = np.broadcast_shapes(*(x.shape[:-2] for x in matrices))
+    return tuple(x if x.shape[:-2] == batch else namespace_of(x).broadcast_to(x, batch + x.shape[-2:]) for x in matrices)
+
+
 def solve_triangular_of(x: Array, y: Array, upper: bool, unit: bool) -> Array:
     """The z of x @ z = y, where only one triangle of x is read, and not its diagonal if `unit`."""
     xp = namespace_of(x)
-    batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
-    if y.shape[:-2] != batch:
-        y = xp.broadcast_to(y, batch + y.shape[-2:])
+    x, y = with_one_batch(x, y)
     lapack = _lapack() if xp is np else None
     if lapack is None or not y.size:
         return _by_halves(xp, x, y, upper, unit)
     # LAPACK's own solver, matrix by matrix: (64, 64) in a quarter of the time.
-    x = np.broadcast_to(x, batch + x.shape[-2:])
     solve = lapack.strtrs if x.dtype == np.float32 else lapack.dtrtrs
     out = np.empty(y.shape, y.dtype)
-    for i in np.ndindex(batch):
+    for i in np.ndindex(y.shape[:-2]):
         matrix, columns = x[i], y[i]
         if matrix.flags.f_contiguous:
             out[i], failed = solve(matrix, columns, lower=not upper, unitdiag=unit)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_array, namespace_of
+from tinygrad_lite.arrays import as_array, namespace_of, with_one_batch
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
@@ -45,7 +45,7 @@ _inv.vjp(x=lambda g, out: -(out.mT @ g @ out.mT))
 
 @primitive
 def _solve(x, y, strict):
-    return _checked("solve", namespace_of(x).linalg.solve, strict, x, y)
+    return _checked("solve", namespace_of(x).linalg.solve, strict, *with_one_batch(x, y))
 
 
 @_solve.fused_vjp("x", "y")
@@ -61,10 +61,8 @@ def _checked(name: str, function: Any, strict: bool, *matrices: Any) -> Any:
     except np.linalg.LinAlgError:
         if strict:
             raise LinAlgError(f"{name}: the matrix is singular") from None
-    batch = np.broadcast_shapes(*(m.shape[:-2] for m in matrices))
-    matrices = tuple(np.broadcast_to(m, batch + m.shape[-2:]) for m in matrices)
     out = np.full(matrices[-1].shape, np.inf, matrices[0].dtype)
-    for i in np.ndindex(batch):
+    for i in np.ndindex(out.shape[:-2]):
         with contextlib.suppress(np.linalg.LinAlgError):
             out[i] = function(*(m[i] for m in matrices))
     return out
