@@ -4,10 +4,9 @@ The steps of a sequence stand one after another as rows: x (N, I), of which the 
 are the first step's, and so on; sizes do not grow (sequences are sorted by length), so that step t
 has the first `sizes[t]` sequences of the batch. `reverse` goes from the last step to the first.
 
-One product works out the inputs' part of all gates at once, and one the gradient of each weight
-over all steps; a step itself is one product of the hidden state and elementwise work on preallocated
-arrays. Gates come first, (gates, N, H): on rows cut into gates, (N, gates H), NumPy's elementwise
-work takes two to three times as long.
+A step is one product, of the rows (h | x | 1) with all weights, and elementwise work on preallocated
+arrays; one product over all steps gives the gradients of all weights. Gates come first, (gates, N, H):
+on rows cut into gates, (N, gates H), NumPy's elementwise work takes two to three times as long.
 """
 
 from __future__ import annotations
@@ -37,35 +36,43 @@ def steps(sizes: tuple[int, ...], reverse: bool) -> list[tuple[int, int]]:
     return rows[::-1] if reverse else rows
 
 
-def _by_gate(weight: Array, gates: int) -> Array:
-    """(gates H, K) as (gates, K, H), ready for `rows @ weight`.
+def _beside(width: int, x: Array, biased: bool) -> Array:
+    """Rows (state | x | 1): `width` columns for a state to be written into, then x, then, for the biases,
+    a column of ones. One product of such rows does for a state, the inputs and the biases."""
+    xp = namespace_of(x)
+    rows = xp.empty((len(x), width + x.shape[1] + biased), x.dtype)
+    rows[:, width : width + x.shape[1]] = x
+    if biased:
+        rows[:, -1] = 1
+    return rows
+
+
+def _by_gate(gates: int, *weights: Array | None) -> Array:
+    """Weights (gates H, ...) beside one another as (gates, columns, H), ready for `rows @ weight`.
 
     Contiguous: (32, 128) @ (128, 512) takes 93 us, and 138 us with the right side transposed.
     """
-    xp = namespace_of(weight)
+    columns = [w if w.ndim == 2 else w[:, None] for w in weights if w is not None]
+    xp = namespace_of(columns[0])
+    weight = xp.concatenate(columns, 1)
     return xp.ascontiguousarray(weight.reshape(gates, -1, weight.shape[1]).transpose(0, 2, 1))
 
 
-def _of_inputs(x: Array, weight: Array, bias: Array | None, gates: int) -> Array:
-    """x @ weight.T + bias, by gate: (gates, N, H)."""
-    xp = namespace_of(x)
-    if bias is None:
-        return xp.matmul(x, _by_gate(weight, gates))
-    with_bias = xp.concatenate([weight, bias[:, None]], 1)  # cheaper than a pass over the result
-    return xp.matmul(xp.concatenate([x, xp.ones((len(x), 1), x.dtype)], 1), _by_gate(with_bias, gates))
+def _input_gradient(d: Array, weight: Array) -> Array:
+    """The gradient of x from that of the gates, (gates, N, H)."""
+    first, *others = (gate @ w for gate, w in zip(d, weight.reshape(len(d), d.shape[2], -1)))
+    for other in others:
+        first += other
+    return first
 
 
-def _gradients(needs: Any, d: Array, x: Array, before: Array, weight: Array) -> tuple[Any, ...]:
-    """From the gradient `d` of the gates, (gates, N, H), those of x, w_ih, w_hh and the biases."""
+def _weight_gradients(d: Array, rows: Array, *widths: int) -> list[Array]:
+    """The gradients of the weights that multiplied columns of `rows`, the last of the biases (or None)."""
     xp = namespace_of(d)
-    gates, _, hidden = d.shape
-    flat = d.transpose(0, 2, 1)
-    return (
-        sum(d[k] @ w for k, w in enumerate(weight.reshape(gates, hidden, -1))) if needs[0] else None,
-        xp.matmul(flat, x).reshape(gates * hidden, -1) if needs[1] else None,
-        xp.matmul(flat, before).reshape(gates * hidden, -1) if needs[2] else None,
-        d.sum(axis=1).reshape(-1) if needs[3] else None,
-    )
+    whole = xp.matmul(d.transpose(0, 2, 1), rows).reshape(-1, rows.shape[1])
+    ends = [sum(widths[: i + 1]) for i in range(len(widths))]
+    parts = [xp.ascontiguousarray(whole[:, end - width : end]) for width, end in zip(widths, ends)]
+    return [*parts, whole[:, -1].copy() if rows.shape[1] > ends[-1] else None]
 
 
 # -- LSTM (Hochreiter and Schmidhuber, 1997; Gers et al., 2000) ----------------------------------
@@ -79,36 +86,33 @@ def _halves(xp: Any, dtype: Any) -> Array:
     return half
 
 
-@primitive(keeps=("gates", "cells", "squashed", "before"))
+@primitive(keeps=("gates", "cells", "squashed", "rows"))
 def _lstm(x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr, sizes, reverse):
     # gates: i, f, g, o of each step; cells: the state before it; squashed: tanh of the one after it.
     xp = namespace_of(x)
     half = _halves(xp, x.dtype)
     rest = 1 - half
-
-    def halved(weight):
-        return (weight.reshape(4, -1, 1) * half).reshape(weight.shape)
-
-    gates = _of_inputs(x, halved(w_ih), None if b_ih is None else halved(b_ih + b_hh), 4)
-    u = _by_gate(halved(w_hh), 4)
+    count, hidden = len(x), c.shape[1]
+    rows = _beside(h.shape[1], x, b_ih is not None)
+    weight = _by_gate(4, w_hh, w_ih, None if b_ih is None else b_ih + b_hh)
+    weight *= half
     h, c = h.copy(), c.copy()
-    out, before = xp.empty((len(x), h.shape[1]), x.dtype), xp.empty((len(x), h.shape[1]), x.dtype)
-    cells, squashed = xp.empty((2, len(x), c.shape[1]), x.dtype)
+    out = xp.empty((count, h.shape[1]), x.dtype)
+    gates = xp.empty((4, count, hidden), x.dtype)
+    cells, squashed = xp.empty((count, hidden), x.dtype), xp.empty((count, hidden), x.dtype)
     y, part = xp.empty((4, *c.shape), x.dtype), xp.empty_like(c)
     for start, stop in steps(sizes, reverse):
         n = stop - start
         if n != len(part):  # contiguous again: the elementwise work below is the faster for it
-            y, part = xp.empty((4, n, c.shape[1]), x.dtype), xp.empty((n, c.shape[1]), x.dtype)
-        h_n, c_n, tanh_c = h[:n], c[:n], squashed[start:stop]
-        before[start:stop] = h_n
+            y, part = xp.empty((4, n, hidden), x.dtype), xp.empty((n, hidden), x.dtype)
+        h_n, c_n, tanh_c, gates_n = h[:n], c[:n], squashed[start:stop], gates[:, start:stop]
+        rows[start:stop, : h.shape[1]] = h_n
         cells[start:stop] = c_n
-        xp.matmul(h_n, u, out=y)
-        y += gates[:, start:stop]
+        xp.matmul(rows[start:stop], weight, out=y)
         xp.tanh(y, out=y)
         y *= half
-        y += rest
-        gates[:, start:stop] = y
-        i, f, candidate, o = y
+        xp.add(y, rest, out=gates_n)
+        i, f, candidate, o = gates_n
         c_n *= f
         c_n += xp.multiply(i, candidate, out=part)
         xp.tanh(c_n, out=tanh_c)
@@ -117,13 +121,13 @@ def _lstm(x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr, sizes, reverse):
         else:
             xp.matmul(xp.multiply(o, tanh_c, out=part), w_hr.T, out=h_n)
         out[start:stop] = h_n
-    return (out, h, c), gates, cells, squashed, before
+    return (out, h, c), gates, cells, squashed, rows
 
 
 @_lstm.fused_vjp("x", "h", "c", "w_ih", "w_hh", "b_ih", "b_hh", "w_hr")
-def _(needs, g, x, w_ih, w_hh, w_hr, sizes, reverse, gates, cells, squashed, before):
+def _(needs, g, w_ih, w_hh, w_hr, sizes, reverse, gates, cells, squashed, rows):
     g_out, g_h, g_c = g
-    xp = namespace_of(x)
+    xp = namespace_of(gates)
 
     # What the gates' gradients have as factors apart from dc and dh, for all steps at once:
     # c <- f c + i g, h = o tanh(c); sigmoid' = y (1 - y), tanh' = 1 - y y.
@@ -142,7 +146,7 @@ def _(needs, g, x, w_ih, w_hh, w_hr, sizes, reverse, gates, cells, squashed, bef
     dh, dc = g_h.copy(), g_c.copy()
     d_hr = None if w_hr is None else xp.zeros_like(w_hr)
     u = w_hh.reshape(4, -1, w_hh.shape[1])
-    summands, part = xp.empty((4, *dh.shape), x.dtype), xp.empty_like(dc)
+    summands, part = xp.empty((4, *dh.shape), dh.dtype), xp.empty_like(dc)
     for start, stop in reversed(steps(sizes, reverse)):
         n = stop - start
         d_n, dh_n, dc_n, s = d[:, start:stop], dh[:n], dc[:n], summands[:, :n]
@@ -159,7 +163,8 @@ def _(needs, g, x, w_ih, w_hh, w_hr, sizes, reverse, gates, cells, squashed, bef
         xp.add(s[0], s[1], out=dh_n)
         dh_n += s[2]
         dh_n += s[3]
-    dx, d_ih, d_hh, db = _gradients((needs[0], needs[3], needs[4], needs[5] or needs[6]), d, x, before, w_ih)
+    dx = _input_gradient(d, w_ih) if needs[0] else None
+    d_hh, d_ih, db = _weight_gradients(d, rows, w_hh.shape[1], w_ih.shape[1]) if any(needs[3:7]) else (None, None, None)
     return dx, dh, dc, d_ih, d_hh, db, db, d_hr, None, None
 
 
@@ -188,23 +193,22 @@ def _unrolled(step: Any, x: Any, states: tuple[Any, ...], sizes: tuple[int, ...]
 # -- GRU (Cho et al., 2014) ----------------------------------------------------------------------
 
 
-@primitive(keeps=("gates", "candidates", "before"))
+@primitive(keeps=("gates", "candidates", "inputs", "rows"))
 def _gru(x, h, w_ih, w_hh, b_ih, b_hh, sizes, reverse):
     # gates: r, z, n of each step; candidates: W_hn h + b_hn, which r multiplies.
+    # inputs: (x | 1); rows: (h | 1), with h before the step.
     xp = namespace_of(x)
-    gates = _of_inputs(x, w_ih, b_ih, 3)
-    u = _by_gate(w_hh, 3)
-    bias = None if b_hh is None else b_hh.reshape(3, 1, -1)
+    hidden = h.shape[1]
+    inputs, rows = _beside(0, x, b_ih is not None), _beside(hidden, x[:, :0], b_hh is not None)
+    gates = xp.matmul(inputs, _by_gate(3, w_ih, b_ih))
+    weight = _by_gate(3, w_hh, b_hh)
     h = h.copy()
-    out = xp.empty((len(x), h.shape[1]), x.dtype)
-    before, candidates = xp.empty((2, *out.shape), x.dtype)
+    out, candidates = xp.empty((len(x), hidden), x.dtype), xp.empty((len(x), hidden), x.dtype)
     for start, stop in steps(sizes, reverse):
         n = stop - start
         y, h_n, new = gates[:, start:stop], h[:n], out[start:stop]
-        before[start:stop] = h_n
-        v = xp.matmul(h_n, u)
-        if bias is not None:
-            v += bias
+        rows[start:stop, :hidden] = h_n
+        v = xp.matmul(rows[start:stop], weight)
         candidates[start:stop] = v[2]
         r_z, v_n = v[:2], v[2]
         r_z += y[:2]
@@ -221,13 +225,14 @@ def _gru(x, h, w_ih, w_hh, b_ih, b_hh, sizes, reverse):
         h_n *= v[1]
         h_n += v_n
         new[...] = h_n
-    return (out, h), gates, candidates, before
+    return (out, h), gates, candidates, inputs, rows
 
 
 @_gru.fused_vjp("x", "h", "w_ih", "w_hh", "b_ih", "b_hh")
-def _(needs, g, x, w_ih, w_hh, sizes, reverse, gates, candidates, before):
+def _(needs, g, w_ih, w_hh, sizes, reverse, gates, candidates, inputs, rows):
     g_out, g_h = g
-    xp = namespace_of(x)
+    xp = namespace_of(gates)
+    hidden = w_hh.shape[1]
 
     def factors(r, z, new, candidate, h, d_r, d_z, d_n):
         xp.subtract(1, r, out=d_r)
@@ -241,9 +246,9 @@ def _(needs, g, x, w_ih, w_hh, sizes, reverse, gates, candidates, before):
 
     d = xp.empty_like(gates)  # of the gates' inputs
     d_hidden = xp.empty_like(gates)  # the same for what comes from h: r stands between for n
-    elementwise(factors, *gates, candidates, before, *d)
+    elementwise(factors, *gates, candidates, rows[:, :hidden], *d)
     dh = g_h.copy()
-    u = w_hh.reshape(3, -1, w_hh.shape[1])
+    u = w_hh.reshape(3, hidden, hidden)
     for start, stop in reversed(steps(sizes, reverse)):
         r, z, _ = gates[:, start:stop]
         d_r, d_z, d_n = d[:, start:stop]
@@ -260,8 +265,9 @@ def _(needs, g, x, w_ih, w_hh, sizes, reverse, gates, candidates, before):
         dh_n += s[0]
         dh_n += s[1]
         dh_n += s[2]
-    dx, d_ih, _, db_ih = _gradients((needs[0], needs[2], False, needs[4]), d, x, before, w_ih)
-    _, _, d_hh, db_hh = _gradients((False, False, needs[3], needs[5]), d_hidden, x, before, w_ih)
+    dx = _input_gradient(d, w_ih) if needs[0] else None
+    d_ih, db_ih = _weight_gradients(d, inputs, w_ih.shape[1])
+    d_hh, db_hh = _weight_gradients(d_hidden, rows, hidden)
     return dx, dh, d_ih, d_hh, db_ih, db_hh, None, None
 
 
@@ -279,26 +285,27 @@ def _(x, h, w_ih, w_hh, b_ih, b_hh, sizes, reverse):
 # -- the plain cell (Elman, 1990) ----------------------------------------------------------------
 
 
-@primitive(keeps=("before",))
+@primitive(keeps=("rows",))
 def _rnn(x, h, w_ih, w_hh, b_ih, b_hh, squash, sizes, reverse):
     # squash: "tanh" or "relu"
     xp = namespace_of(x)
-    out = _of_inputs(x, w_ih, None if b_ih is None else b_ih + b_hh, 1)[0]
-    u = _by_gate(w_hh, 1)[0]
+    hidden = h.shape[1]
+    rows = _beside(hidden, x, b_ih is not None)
+    weight = _by_gate(1, w_hh, w_ih, None if b_ih is None else b_ih + b_hh)[0]
     h = h.copy()
-    before = xp.empty_like(out)
+    out = xp.empty((len(x), hidden), x.dtype)
     for start, stop in steps(sizes, reverse):
         n = stop - start
         y, h_n = out[start:stop], h[:n]
-        before[start:stop] = h_n
-        y += h_n @ u
+        rows[start:stop, :hidden] = h_n
+        xp.matmul(rows[start:stop], weight, out=y)
         _ = xp.tanh(y, out=y) if squash == "tanh" else xp.maximum(y, 0, out=y)
         h_n[...] = y
-    return (out, h), before
+    return (out, h), rows
 
 
 @_rnn.fused_vjp("x", "h", "w_ih", "w_hh", "b_ih", "b_hh")
-def _(needs, g, out, x, w_ih, w_hh, squash, sizes, reverse, before):
+def _(needs, g, out, w_ih, w_hh, squash, sizes, reverse, rows):
     g_out, g_h = g
     y = out[0]
     d = 1 - y * y if squash == "tanh" else (y > 0).astype(y.dtype)
@@ -308,7 +315,8 @@ def _(needs, g, out, x, w_ih, w_hh, squash, sizes, reverse, before):
         dh_n += g_out[start:stop]
         d_n *= dh_n
         dh_n[...] = d_n @ w_hh
-    dx, d_ih, d_hh, db = _gradients((needs[0], needs[2], needs[3], needs[4] or needs[5]), d[None], x, before, w_ih)
+    dx = d @ w_ih if needs[0] else None
+    d_hh, d_ih, db = _weight_gradients(d[None], rows, w_hh.shape[1], w_ih.shape[1])
     return dx, dh, d_ih, d_hh, db, db, None, None, None
 
 
