@@ -41,7 +41,20 @@ class RemovableHandle:
 
 class Tensor(Traced):
 '''
-KNOWN = {"Any", "Callable", "Device", "Iterator", "None", "NoReturn", "Node", "Sequence", "Size", "Tensor", "RemovableHandle", "np"}
+KNOWN = {
+    "Any",
+    "Callable",
+    "Device",
+    "Iterator",
+    "None",
+    "NoReturn",
+    "Node",
+    "Sequence",
+    "Size",
+    "Tensor",
+    "RemovableHandle",
+    "np",
+}
 KNOWN |= {"bool", "float", "int", "str", "tuple", "list", "dict", "bytes", "object", "ndarray", "dtype"}
 # Methods of these names stand in the class, and would be taken for the types.
 SHADOWED = ("bool", "float", "int")

@@ -90,7 +90,9 @@ def import_times(rounds: int) -> None:
         for name in names:
             samples[name].append(seconds(name))
     empty, numpy, ours = (statistics.median(samples[name]) for name in names)
-    print(f"import numpy {numpy - empty:.3f} s, import tinygrad_lite {ours - empty:.3f} s: ratio {(ours - empty) / (numpy - empty):.2f}")
+    print(
+        f"import numpy {numpy - empty:.3f} s, import tinygrad_lite {ours - empty:.3f} s: ratio {(ours - empty) / (numpy - empty):.2f}"
+    )
 
 
 def chain_times(rounds: int) -> None:
@@ -109,17 +111,23 @@ print(time.perf_counter() - start)
     samples: dict[str, list[float]] = {length: [] for length in lengths}
     for _ in range(rounds):
         for length in lengths:
-            run = subprocess.run([sys.executable, "-c", code, length], check=True, env=environment(), capture_output=True, text=True)
+            run = subprocess.run(
+                [sys.executable, "-c", code, length], check=True, env=environment(), capture_output=True, text=True
+            )
             samples[length].append(float(run.stdout))
     short, long = (statistics.median(samples[length]) for length in lengths)
-    print(f"backward through 10,000 operations {short * 1e3:.1f} ms, through 100,000 {long * 1e3:.1f} ms: ratio {long / short:.1f}")
+    print(
+        f"backward through 10,000 operations {short * 1e3:.1f} ms, through 100,000 {long * 1e3:.1f} ms: ratio {long / short:.1f}"
+    )
 
 
 OTHERS = {"import": import_times, "chain": chain_times}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("workloads", nargs="*", help=f"any of {', '.join([*WORKLOADS, *OTHERS])} (default: all)")
     parser.add_argument("--against", nargs="*", default=list(FRAMEWORKS[1:]), help="peers; those not installed are left out")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each framework")

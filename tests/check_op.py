@@ -71,7 +71,9 @@ def tensors(args: Sequence[Any], device: str, requires_grad: Sequence[int] = (),
     made = []
     for i, value in enumerate(args):
         if isinstance(value, np.ndarray):
-            value = tg.from_numpy(value.astype(dtype) if dtype is not None and value.dtype.kind == "f" else value.copy()).to(device)
+            value = tg.from_numpy(value.astype(dtype) if dtype is not None and value.dtype.kind == "f" else value.copy()).to(
+                device
+            )
             if i in requires_grad:
                 value.requires_grad_()
         made.append(value)
@@ -220,14 +222,18 @@ def gradient_function(function: Callable[..., list[Any]], draw: Any, device: str
         ws = [tg.from_numpy(np.asarray(w)).to(device) for w in weights]
         live = [(o, w) for o, w in zip(outs, ws) if o.requires_grad]
         found = (
-            grad([o for o, _ in live], list(xs), [w for _, w in live], create_graph=True, allow_unused=True) if live else [None] * len(xs)
+            grad([o for o, _ in live], list(xs), [w for _, w in live], create_graph=True, allow_unused=True)
+            if live
+            else [None] * len(xs)
         )
         return [x.detach() * 0 if g is None else g for x, g in zip(xs, found)]
 
     return gradients
 
 
-def compare_with_differences(name: str, order: int, function: Any, values: Sequence[np.ndarray], draw: Any, device: str) -> None:
+def compare_with_differences(
+    name: str, order: int, function: Any, values: Sequence[np.ndarray], draw: Any, device: str
+) -> None:
     xs = [tg.from_numpy(v.copy()).to(device).requires_grad_() for v in values]
     outs = function(*xs)
     live = [o for o in outs if o.requires_grad]

@@ -165,7 +165,9 @@ class Tensor(Traced):
         """Ask for (or give up) the gradient of this tensor, which must be a leaf to give it up."""
         if requires_grad:
             if not is_floating(self.array.dtype):
-                raise RuntimeError(f"requires_grad_: only floating-point tensors can require gradients, this one is {self.array.dtype}")
+                raise RuntimeError(
+                    f"requires_grad_: only floating-point tensors can require gradients, this one is {self.array.dtype}"
+                )
             if self.node is None:
                 self.node = Leaf(self)
         elif type(self.node) is Node:
@@ -319,7 +321,9 @@ class Tensor(Traced):
 
     def __index__(self) -> int:
         if self.array.size != 1 or self.array.dtype.kind not in "iub":
-            raise TypeError(f"only integer tensors of one element can be an index, this one is {self.array.dtype} of shape {self.array.shape}")
+            raise TypeError(
+                f"only integer tensors of one element can be an index, this one is {self.array.dtype} of shape {self.array.shape}"
+            )
         return int(self.array.item())
 
     def __len__(self) -> int:

@@ -3,13 +3,13 @@
 from builtins import bool as _bool
 from builtins import float as _float
 from builtins import int as _int
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
 from tinygrad_lite.arrays import Device
-from tinygrad_lite.autograd.node import Node, Traced
+from tinygrad_lite.autograd.node import Leaf, Node, Traced
 
 class Size(tuple[int, ...]):
     def numel(self) -> int: ...

@@ -318,9 +318,7 @@ def _starting_gradient(call: str, output: Any, gradient: Any, create_graph: bool
     if not isinstance(gradient, Traced):
         raise TypeError(f"{call}: expected a Tensor (or None) as the gradient, got {type(gradient).__name__}")
     if gradient.array.shape != array.shape:
-        raise ValueError(
-            f"{call}: the gradient's shape {gradient.array.shape} is not the output's, {array.shape}"
-        )
+        raise ValueError(f"{call}: the gradient's shape {gradient.array.shape} is not the output's, {array.shape}")
     if gradient.array.dtype != array.dtype:
         gradient = gradient.to(array.dtype)
     return gradient if create_graph else gradient.array
@@ -334,7 +332,10 @@ def _roots(call: str, outputs: Any, gradients: Any, create_graph: bool) -> list[
         gradients = (gradients,)
     if len(gradients) != len(outputs):
         raise ValueError(f"{call}: got {len(outputs)} outputs but {len(gradients)} gradients for them")
-    return [(o.node if isinstance(o, Traced) else None, _starting_gradient(call, o, g, create_graph)) for o, g in zip(outputs, gradients)]
+    return [
+        (o.node if isinstance(o, Traced) else None, _starting_gradient(call, o, g, create_graph))
+        for o, g in zip(outputs, gradients)
+    ]
 
 
 def grad(

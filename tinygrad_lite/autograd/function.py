@@ -55,7 +55,9 @@ class Context:
             if item is not None:
                 operation = change_since(item.array, self._saved_at)
                 if operation is not None:
-                    raise RuntimeError(f"backward: a tensor of shape {item.array.shape} saved by a Function was changed in place by {operation}")
+                    raise RuntimeError(
+                        f"backward: a tensor of shape {item.array.shape} saved by a Function was changed in place by {operation}"
+                    )
             result.append(item)
         return tuple(result)
 
@@ -181,7 +183,9 @@ class _FunctionPlan:
             )
         for i, gradient in enumerate(gradients):
             if gradient is not None and not isinstance(gradient, Traced):
-                raise TypeError(f"{self.name}: backward returned {type(gradient).__name__} for argument {i}; expected a Tensor or None")
+                raise TypeError(
+                    f"{self.name}: backward returned {type(gradient).__name__} for argument {i}; expected a Tensor or None"
+                )
         return [None if t is None else t if differentiable else t.array for t in gradients]
 
 
