@@ -124,7 +124,7 @@ class NAdam(Optimizer):
         return {"step": 0, "mu_product": 1, "exp_avg": 0, "exp_avg_sq": 0}
 
     def advance(self, state: State, group: Group) -> Group:
-        state["step"] += 1
+        super().advance(state, group)
         t, beta1, decay = state["step"].item(), group["betas"][0], group["momentum_decay"]
         mu, mu_next = (beta1 * (1 - 0.5 * 0.96 ** (k * decay)) for k in (t, t + 1))
         state["mu_product"] *= mu

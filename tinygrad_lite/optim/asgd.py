@@ -42,8 +42,7 @@ class ASGD(Optimizer):
         return {"step": 0, "eta": group["lr"], "mu": 1, "ax": 0}
 
     def advance(self, state: State, group: Group) -> Group:
-        now = {**group, "eta": state["eta"].item(), "mu": state["mu"].item()}
-        state["step"] += 1
+        now = {**super().advance(state, group), "eta": state["eta"].item(), "mu": state["mu"].item()}
         t, lr = state["step"].item(), float(group["lr"])
         state["eta"][...] = lr / (1 + group["lambd"] * lr * t) ** group["alpha"]
         state["mu"][...] = 1 / max(1, t - group["t0"])

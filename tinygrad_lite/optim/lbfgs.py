@@ -120,8 +120,10 @@ class _Memory:
         self.ys = [y.array for y in state.get("old_dirs", [])]
         self.steps = [s.array for s in state.get("old_stps", [])]
         self.scale = state.get("H_diag", 1.0)
-        self.g, self.d = (state[name].array if name in state else None for name in ("prev_flat_grad", "d"))
-        self.t, self.loss = state.get("t"), state.get("prev_loss")
+        self.g: Any = state["prev_flat_grad"].array if "prev_flat_grad" in state else None
+        self.d: Any = state["d"].array if "d" in state else None
+        self.t: Any = state.get("t")
+        self.loss: Any = state.get("prev_loss")
 
     def add(self, y: Any, s: Any) -> None:
         """Remember a change of the gradient and its step, if the curvature between them is positive."""

@@ -33,8 +33,7 @@ _LIMITS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "rho": ("in [0, 1]", lambda x: 0 <= x <= 1),
     "betas": ("two numbers in [0, 1)", lambda x: len(x) == 2 and all(0 <= b < 1 for b in x)),
 }
-# Options that choose between implementations in PyTorch; there is one here.
-_WITHOUT_EFFECT = ("foreach", "fused", "capturable")
+_PLAIN = frozenset({float, int, bool, str, type(None)})
 
 
 class Optimizer:
@@ -168,11 +167,14 @@ class Optimizer:
 
     def numbers_of(self, group: Group) -> Group:
         """A copy of a group with the present value of every schedule in it."""
-        return {name: self._number(value) for name, value in group.items() if name != "params"}
+        number = self._number
+        return {
+            name: value if type(value) in _PLAIN else number(value) for name, value in group.items() if name != "params"
+        }
 
     def _number(self, value: Any) -> Any:
         kind = type(value)
-        if kind is float or kind is bool or kind is int or kind is str or value is None:
+        if kind in _PLAIN:
             return value
         if kind is tuple or kind is list:
             return tuple(map(self._number, value))
@@ -202,8 +204,9 @@ class Optimizer:
 
     def advance(self, state: State, group: Group) -> Group:
         """Move the numbers of the state on, once a step; what it returns is `update`'s group."""
-        for name in self.numbers[:1]:
-            state[name] += 1
+        if self.numbers:
+            step = state["step"]
+            step[()] = step.item() + 1  # 0.2 us, where `+= 1` on a 0-d array takes 2.6 us
         return group
 
     def apply(self, p: Any, g: Any, state: State, group: Group) -> None:
