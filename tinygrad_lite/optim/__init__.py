@@ -11,14 +11,11 @@ from tinygrad_lite.optim.asgd import ASGD
 from tinygrad_lite.optim.classical import HeavyBall, Momentum, Nesterov, convert_momentum
 from tinygrad_lite.optim.curvature import GaussNewton, Hessian, hvp
 from tinygrad_lite.optim.explain import EffectiveRates
+from tinygrad_lite.optim.hooks import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from tinygrad_lite.optim.lbfgs import LBFGS
 from tinygrad_lite.optim.muon import Muon
 from tinygrad_lite.optim.newton import CGNewton, Newton
-from tinygrad_lite.optim.optimizer import (
-    Optimizer,
-    register_optimizer_step_post_hook,
-    register_optimizer_step_pre_hook,
-)
+from tinygrad_lite.optim.optimizer import Optimizer
 from tinygrad_lite.optim.rprop import QuickProp, Rprop
 from tinygrad_lite.optim.sgd import SGD
 

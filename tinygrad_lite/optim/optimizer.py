@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-import functools
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Callable
 from itertools import chain
 from typing import Any, ClassVar
@@ -15,8 +14,8 @@ from tinygrad_lite.arrays import device_of, is_floating, namespace_of, quiet, to
 from tinygrad_lite.autograd import enable_grad
 from tinygrad_lite.autograd.node import Node, Traced, traced
 from tinygrad_lite.optim.explain import Explanation, explain
+from tinygrad_lite.optim.hooks import Hooks
 from tinygrad_lite.optim.stepping import State, as_number, parts_of
-from tinygrad_lite.tensor import RemovableHandle
 
 Group = dict[str, Any]
 
@@ -36,7 +35,7 @@ _LIMITS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 _PLAIN = frozenset({float, int, bool, str, type(None)})
 
 
-class Optimizer:
+class Optimizer(Hooks):
     """What changes parameters by their gradients.
 
     `params`: tensors, pairs of name and tensor, or dicts `{"params": ..., option: value}` that each
@@ -76,11 +75,6 @@ class Optimizer:
         for group in groups:
             self.add_param_group(group)
 
-    def __init_subclass__(cls, **kwargs: Any):
-        super().__init_subclass__(**kwargs)
-        if "step" in cls.__dict__:
-            cls.step = _with_hooks(cls.step)  # type: ignore[method-assign]
-
     def _make_ready(self) -> None:
         self._name = type(self).__name__
         self.step_name = f"{self._name}.step"
@@ -88,11 +82,8 @@ class Optimizer:
         self.param_groups = []
         self.updates = 0  # steps made
         self.skipped = 0  # of them, for a gradient that was not finite
-        self._in_step = False
         self._forget()
-        self._step_pre_hooks: Any = OrderedDict()
-        self._step_post_hooks: Any = OrderedDict()
-        self._state_dict_hooks: Any = {name: OrderedDict() for name in ("pre", "post", "load_pre", "load_post")}
+        self._make_hooks()
 
     def _forget(self) -> None:
         """Drop what was prepared for the parameters met so far."""
@@ -396,83 +387,6 @@ class Optimizer:
     def _loaded_number(self, value: Any) -> Any:
         return traced(np.array(value.array if isinstance(value, Traced) else float(value)))
 
-    # -- hooks -----------------------------------------------------------------------------------
-
-    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call `hook(optimizer, args, kwargs)` before each step; it may return other `(args, kwargs)`."""
-        return _hooked(self._step_pre_hooks, hook)
-
-    def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call `hook(optimizer, args, kwargs)` after each step."""
-        return _hooked(self._step_post_hooks, hook)
-
-    def register_state_dict_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-        """Call `hook(optimizer)` before `state_dict`."""
-        return _hooked(self._state_dict_hooks["pre"], hook, prepend)
-
-    def register_state_dict_post_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-        """Call `hook(optimizer, state_dict)` after `state_dict`; what it returns takes its place."""
-        return _hooked(self._state_dict_hooks["post"], hook, prepend)
-
-    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-        """Call `hook(optimizer, state_dict)` before `load_state_dict`; what it returns takes its place."""
-        return _hooked(self._state_dict_hooks["load_pre"], hook, prepend)
-
-    def register_load_state_dict_post_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-        """Call `hook(optimizer)` after `load_state_dict`."""
-        return _hooked(self._state_dict_hooks["load_post"], hook, prepend)
-
 
 def _is_schedule(value: Any) -> bool:
     return callable(value) or (isinstance(value, (tuple, list)) and any(map(callable, value)))
-
-
-def _hooked(hooks: Any, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-    handle = RemovableHandle(hooks)
-    hooks[handle] = hook
-    if prepend:
-        hooks.move_to_end(handle, last=False)
-    return handle
-
-
-_global_pre_hooks: Any = OrderedDict()
-_global_post_hooks: Any = OrderedDict()
-
-
-def register_optimizer_step_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
-    """Call `hook(optimizer, args, kwargs)` before each step of any optimizer."""
-    return _hooked(_global_pre_hooks, hook)
-
-
-def register_optimizer_step_post_hook(hook: Callable[..., Any]) -> RemovableHandle:
-    """Call `hook(optimizer, args, kwargs)` after each step of any optimizer."""
-    return _hooked(_global_post_hooks, hook)
-
-
-def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
-    """A `step` with the hooks around it."""
-
-    @functools.wraps(step)
-    def hooked(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
-        if self._in_step:  # super().step()
-            return step(self, *args, **kwargs)
-        for hook in (*_global_pre_hooks.values(), *self._step_pre_hooks.values()):
-            changed = hook(self, args, kwargs)
-            if changed is not None:
-                if not isinstance(changed, tuple) or len(changed) != 2:
-                    raise RuntimeError(f"{self._name}: a step pre-hook must return None or (args, kwargs), got {changed!r}")
-                args, kwargs = changed
-        self._in_step = True
-        try:
-            result = step(self, *args, **kwargs)
-        finally:
-            self._in_step = False
-        self.updates += 1
-        for hook in (*self._step_post_hooks.values(), *_global_post_hooks.values()):
-            hook(self, args, kwargs)
-        return result
-
-    return hooked
-
-
-Optimizer.step = _with_hooks(Optimizer.step)  # type: ignore[method-assign]

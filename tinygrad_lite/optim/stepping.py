@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import get_default_dtype, namespace_of
+from tinygrad_lite.arrays import device_of, get_default_dtype, namespace_of, on_device
 from tinygrad_lite.arrays.blocked import BLOCK, by_blocks
 from tinygrad_lite.autograd import enable_grad
 from tinygrad_lite.autograd.node import changed_again, places_of_change, traced
@@ -37,7 +37,7 @@ def parts_of(optimizer: Optimizer, params: list[Any], group: Group) -> list[Alon
         array, state = p.array, optimizer.state[p]
         if optimizer.elementwise and array.size <= SMALL and array.flags.c_contiguous and not group.get("differentiable"):
             numbers = tuple(float(state[name].array) for name in optimizer.numbers)
-            alike.setdefault((namespace_of(array), array.dtype, numbers, tuple(state)), []).append(p)
+            alike.setdefault((device_of(array), array.dtype, numbers, tuple(state)), []).append(p)
         else:
             parts.append(Alone(optimizer, p))
     for several in alike.values():
@@ -53,8 +53,9 @@ def begin(optimizer: Optimizer, p: Any, group: Group) -> None:
     """Give a parameter the state it starts from, where it has none yet."""
     state = optimizer.state[p]
     if not state:
-        for name, value in optimizer.start(p.array, group).items():
-            state[name] = traced(value)
+        with on_device(device_of(p.array)):
+            for name, value in optimizer.start(p.array, group).items():
+                state[name] = traced(value)
 
 
 def as_number(value: float) -> Any:
@@ -116,7 +117,11 @@ class Together:
         self.states = [optimizer.state[p] for p in params]
         self.shapes = [p.array.shape for p in params]
         first = params[0].array
-        xp = namespace_of(first)
+        with on_device(device_of(first)):
+            self._lay_out(first)
+
+    def _lay_out(self, first: Any) -> None:
+        xp, params = namespace_of(first), self.params
         self.p, self.g = xp.empty((2, sum(p.array.size for p in params)), first.dtype)
         self.p_views, self.g_views = self._views(self.p), self._views(self.g)
         self.state: State = {}

@@ -17,6 +17,8 @@ from tinygrad_lite.optim.lr_scheduler.formulas import (
 )
 from tinygrad_lite.optim.lr_scheduler.robbins_monro import Verdict, picture, preview, robbins_monro
 
+_LRScheduler = LRScheduler  # its former name, which programs still use
+
 __all__ = [
     "ChainedScheduler",
     "ConstantLR",

@@ -1,0 +1,101 @@
+"""Functions that are called around an optimizer's steps, and around the saving of its state."""
+
+from __future__ import annotations
+
+import functools
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from tinygrad_lite.tensor import RemovableHandle
+
+
+class Hooks:
+    """What an Optimizer knows of hooks. The `step` of every subclass is wrapped: it runs the hooks,
+    and counts the steps made in `updates`."""
+
+    updates: int
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        if "step" in cls.__dict__:
+            cls.step = _with_hooks(cls.step)  # type: ignore[attr-defined]
+
+    def _make_hooks(self) -> None:
+        self._in_step = False
+        self._step_pre_hooks: Any = OrderedDict()
+        self._step_post_hooks: Any = OrderedDict()
+        self._state_dict_hooks: Any = {name: OrderedDict() for name in ("pre", "post", "load_pre", "load_post")}
+
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(optimizer, args, kwargs)` before each step; it may return other `(args, kwargs)`."""
+        return _hooked(self._step_pre_hooks, hook)
+
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(optimizer, args, kwargs)` after each step."""
+        return _hooked(self._step_post_hooks, hook)
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Call `hook(optimizer)` before `state_dict`."""
+        return _hooked(self._state_dict_hooks["pre"], hook, prepend)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Call `hook(optimizer, state_dict)` after `state_dict`; what it returns takes its place."""
+        return _hooked(self._state_dict_hooks["post"], hook, prepend)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Call `hook(optimizer, state_dict)` before `load_state_dict`; what it returns takes its place."""
+        return _hooked(self._state_dict_hooks["load_pre"], hook, prepend)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Call `hook(optimizer)` after `load_state_dict`."""
+        return _hooked(self._state_dict_hooks["load_post"], hook, prepend)
+
+
+def _hooked(hooks: Any, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+    handle = RemovableHandle(hooks)
+    hooks[handle] = hook
+    if prepend:
+        hooks.move_to_end(handle, last=False)
+    return handle
+
+
+_global_pre_hooks: Any = OrderedDict()
+_global_post_hooks: Any = OrderedDict()
+
+
+def register_optimizer_step_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Call `hook(optimizer, args, kwargs)` before each step of any optimizer."""
+    return _hooked(_global_pre_hooks, hook)
+
+
+def register_optimizer_step_post_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Call `hook(optimizer, args, kwargs)` after each step of any optimizer."""
+    return _hooked(_global_post_hooks, hook)
+
+
+def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
+    """A `step` with the hooks around it."""
+
+    @functools.wraps(step)
+    def hooked(self: Hooks, *args: Any, **kwargs: Any) -> Any:
+        if self._in_step:  # super().step()
+            return step(self, *args, **kwargs)
+        for hook in (*_global_pre_hooks.values(), *self._step_pre_hooks.values()):
+            changed = hook(self, args, kwargs)
+            if changed is not None:
+                if not isinstance(changed, tuple) or len(changed) != 2:
+                    name = type(self).__name__
+                    raise RuntimeError(f"{name}: a step pre-hook must return None or (args, kwargs), got {changed!r}")
+                args, kwargs = changed
+        self._in_step = True
+        try:
+            result = step(self, *args, **kwargs)
+        finally:
+            self._in_step = False
+        self.updates += 1
+        for hook in (*self._step_post_hooks.values(), *_global_post_hooks.values()):
+            hook(self, args, kwargs)
+        return result
+
+    return hooked
