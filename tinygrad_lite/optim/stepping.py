@@ -118,16 +118,16 @@ class Together:
         self.shapes = [p.array.shape for p in params]
         first = params[0].array
         with on_device(device_of(first)):
-            self._lay_out(first)
+            self._lay_out(first, optimizer.numbers)
 
-    def _lay_out(self, first: Any) -> None:
+    def _lay_out(self, first: Any, numbers: tuple[str, ...]) -> None:
         xp, params = namespace_of(first), self.params
         self.p, self.g = xp.empty((2, sum(p.array.size for p in params)), first.dtype)
         self.p_views, self.g_views = self._views(self.p), self._views(self.g)
         self.state: State = {}
         for name in self.states[0]:
             tensors = [state[name] for state in self.states]
-            if name in optimizer.numbers:
+            if name in numbers:
                 self.state[name] = tensors[0].array.copy()
                 views = [self.state[name]] * len(params)
             else:
