@@ -14,7 +14,6 @@ from tinygrad_lite.ops.solving import (
     inv,
     inv_ex,
     lstsq,
-    lu_solve,
     pinv,
     solve,
     solve_ex,
@@ -22,6 +21,7 @@ from tinygrad_lite.ops.solving import (
     tensorinv,
     tensorsolve,
 )
+from tinygrad_lite.ops.solving import linalg_lu_solve as lu_solve
 from tinygrad_lite.ops.spectral import eigh, eigvalsh, matrix_rank, svdvals
 from tinygrad_lite.ops.spectral import linalg_svd as svd
 from tinygrad_lite.ops.triangular import cholesky, lu, lu_factor, lu_factor_ex

@@ -66,7 +66,10 @@ def test_systems(columns, batch):
         in_both(lambda m, a=adjoint: lambda x, y: m.linalg.lu_solve(*m.linalg.lu_factor(x), y.mT, left=False, adjoint=a), x, y)
 
 
+@pytest.mark.filterwarnings("ignore:torch.lu_solve")
 def test_systems_broadcast():
+    in_both(lambda m: lambda x, y: m.lu_solve(y, *m.linalg.lu_factor(x)), regular(3, 3), normal(3, 2))
+    in_both(lambda m: lambda x, y: y.lu_solve(*m.linalg.lu_factor(x)), regular(3, 3), normal(3, 2))
     in_both("linalg.solve", regular(3, 3), normal(2, 3, 2))
     in_both("linalg.solve", regular(2, 3, 3), normal(3, 1))
     in_both("linalg.solve", regular(2, 3, 3), normal(3))

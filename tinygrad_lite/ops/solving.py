@@ -245,19 +245,25 @@ def cholesky_inverse(x: Tensor, upper: bool = False) -> Tensor:
 
 
 @operation
-def lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoint: bool = False) -> Tensor:
+def linalg_lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoint: bool = False) -> Tensor:
     """The X of A @ X = B (of X @ A = B if not `left`; with A.mT for A if `adjoint`), where `LU` and
     `pivots` are `lu_factor(A)`."""
     check_matrix("lu_solve", LU, square=True)
     _check_system("lu_solve", LU, B, left)
     if not left:
-        return lu_solve(LU, pivots, B.mT, adjoint=not adjoint).mT
+        return linalg_lu_solve(LU, pivots, B.mT, adjoint=not adjoint).mT
     P = permutation(raw(pivots), LU.shape[-1], LU.dtype)
     if adjoint:
         y = _solve_triangular(LU.mT, B, False, False)
         return matmul(P, _solve_triangular(LU.mT, y, True, True))
     y = _solve_triangular(LU, matmul(P.mT, B), False, True)
     return _solve_triangular(LU, y, True, False)
+
+
+@operation
+def lu_solve(x: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
+    """The X of A @ X = x, where `LU_data` and `LU_pivots` are `lu_factor(A)`."""
+    return linalg_lu_solve(LU_data, LU_pivots, x)
 
 
 # -- more or fewer equations than unknowns -------------------------------------------------------
