@@ -7,7 +7,10 @@ import io
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import tinygrad_lite as tg
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
@@ -50,3 +53,28 @@ def test_the_first_program_of_the_readme_prints_what_it_says(capsys):
     code = re.search(r"^```python\n(.*?)^```$", (DOCS.parent / "README.md").read_text(), re.M | re.S)
     exec(code[1], {})
     assert "tensor([2., 4.])" in capsys.readouterr().out
+
+
+def lines_of_behaviour():
+    text = (DOCS / "behaviour.md").read_text()
+    return re.findall(r"^\| `(.+?)` \| (?:`(.+?)`|(refused)) \|", text, re.M)
+
+
+@pytest.mark.parametrize("expression, value, refused", lines_of_behaviour(), ids=[line[0] for line in lines_of_behaviour()])
+def test_a_line_of_the_table_of_behaviour(expression, value, refused):
+    def grads(function, point, order):
+        x = tg.tensor(point, dtype=tg.float64, requires_grad=True)
+        y = function(x)
+        for _ in range(order):
+            (y,) = tg.autograd.grad(y, x, create_graph=True, materialize_grads=True)
+        return y.tolist()
+
+    names = {
+        "tg": tg, "np": np, "t": tg.tensor, "F": tg.nn.functional,
+        "d": lambda f, x: grads(f, x, 1), "dd": lambda f, x: grads(f, x, 2), "g": lambda f, x: grads(f, x, 1),
+    }  # fmt: skip
+    if refused:
+        with pytest.raises((TypeError, ValueError, RuntimeError)):
+            eval(expression, names)
+    else:
+        assert repr(eval(expression, names)) == value
