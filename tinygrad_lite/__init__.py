@@ -1,5 +1,6 @@
 """tinygrad_lite: reverse-mode automatic differentiation on NumPy and CuPy arrays."""
 
+import sys as _sys
 from typing import Any as _Any
 
 import numpy as _np
@@ -7,7 +8,7 @@ import numpy as _np
 # First, for its name: the function `tensor` below takes the module's place in this namespace.
 from tinygrad_lite.tensor import Size, Tensor  # isort: skip
 
-from tinygrad_lite import autograd, linalg, nn, ops, optim, special, utils
+from tinygrad_lite import autograd, calculus as _calculus, func, linalg, nn, ops, optim, special, utils
 from tinygrad_lite.arrays import Device as device
 from tinygrad_lite.arrays import get_default_dtype, set_default_dtype
 from tinygrad_lite.autograd import (
@@ -34,6 +35,9 @@ int16 = short = _np.dtype(_np.int16)
 int32 = int = _np.dtype(_np.int32)
 int64 = long = _np.dtype(_np.int64)
 bool = _np.dtype(_np.bool_)
+
+# It works on Tensors, which autograd does not know; so it stands above them, and gets PyTorch's name here.
+autograd.functional = _sys.modules["tinygrad_lite.autograd.functional"] = _calculus  # type: ignore[attr-defined]
 
 __version__ = "0.1.0"
 

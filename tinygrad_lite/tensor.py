@@ -17,7 +17,7 @@ import numpy as np
 
 from tinygrad_lite import ops
 from tinygrad_lite.arrays import Array, Device, as_dtype, device_of, is_floating, to_device, to_numpy
-from tinygrad_lite.autograd.backward import accumulate, backward
+from tinygrad_lite.autograd.backward import accumulate, backward, sum_to_shape
 from tinygrad_lite.autograd.node import Leaf, Node, Traced, results_are, traced
 from tinygrad_lite.ops import creation, indexing, inplace, joining, repeating
 from tinygrad_lite.ops import shape as shaping
@@ -451,6 +451,14 @@ class Tensor(Traced):
 
     def where(self, condition: Tensor, other: Any) -> Tensor:
         return ops.where(condition, self, other)
+
+    def sum_to_size(self, *size: Any) -> Tensor:
+        """Summed over the dims that broadcasting a tensor of shape `size` to this one's would repeat."""
+        size = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
+        shape = self.array.shape[max(self.ndim - len(size), 0) :]
+        if len(size) > self.ndim or any(n not in (1, m) for n, m in zip(size, shape)):
+            raise RuntimeError(f"sum_to_size: {size} cannot be broadcast to this tensor's shape {self.array.shape}")
+        return self if size == self.array.shape else sum_to_shape(self, size)
 
     def polygamma(self, n: int) -> Tensor:
         return ops.polygamma(n, self)

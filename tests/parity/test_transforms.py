@@ -1,0 +1,222 @@
+"""autograd.functional, func, checkpoint, anomaly detection and saved-tensor hooks compared with PyTorch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tests.parity.compare import REFUSALS, compare, refused, same, torch
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyTorch's own, of torch.jit
+
+X = np.array([[0.5, -1.0, 2.0], [1.5, 0.3, -0.7]])
+Y = np.array([0.2, 1.1, -0.4])
+V = np.array([[1.0, 0.5, -2.0], [0.1, 3.0, 0.7]])
+
+
+def both(call, *arrays):
+    """`call(library, *tensors)` in the two libraries, compared."""
+    got, want = (call(m, *[m.from_numpy(np.array(a)) for a in arrays]) for m in (tg, torch))
+    assert structure(got, tg) == structure(want, torch)
+    for x, y in zip(flat(got), flat(want)):
+        same(x, y, "transform", (None, None))
+    return got
+
+
+def structure(value, library):
+    if isinstance(value, dict):
+        return {k: structure(v, library) for k, v in value.items()}
+    if isinstance(value, (tuple, list)):
+        return type(value)(structure(v, library) for v in value)
+    return value.requires_grad if isinstance(value, library.Tensor) else type(value).__name__
+
+
+def flat(value):
+    value = list(value.values()) if isinstance(value, dict) else value
+    return [leaf for v in value for leaf in flat(v)] if isinstance(value, (tuple, list)) else [value]
+
+
+FUNCTIONS = {
+    "one to one": (lambda m: lambda x: (x * x).tanh().cumsum(1), (X,), (V,)),
+    "to a scalar": (lambda m: lambda x: (x.exp() * x).sum(), (X,), (V,)),
+    "two inputs": (lambda m: lambda x, y: (x @ y).sin() * y.sum(), (X, Y), (V, Y * 2)),
+    "two outputs": (lambda m: lambda x: (x.sum(0), (x**3).mean()), (X,), (V,)),
+    "an unused input": (lambda m: lambda x, y: x.sigmoid(), (X, Y), (V, Y)),
+    "a linear function": (lambda m: lambda x: 3 * x.sum(1), (X,), (V,)),
+    "a constant": (lambda m: lambda x: m.ones(2, dtype=m.float64), (X,), (V,)),
+    "no elements": (lambda m: lambda x: x * 2, (np.zeros((0, 2)),), (np.zeros((0, 2)),)),
+}
+
+
+def alone(tensors):
+    return tensors[0] if len(tensors) == 1 else tuple(tensors)
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functional(name, create_graph):
+    function, inputs, tangents = FUNCTIONS[name]
+
+    def call(m, *tensors):
+        xs, vs = tensors[: len(inputs)], tensors[len(inputs) :]
+        F, f = m.autograd.functional, function(m)
+        xs = tuple(x.requires_grad_() for x in xs)
+        out = f(*xs)
+        weights = tuple(m.ones_like(o).detach() for o in out) if isinstance(out, tuple) else m.ones_like(out).detach()
+        found = (
+            F.vjp(f, alone(xs), weights, create_graph=create_graph),
+            F.jvp(f, alone(xs), alone(vs), create_graph=create_graph),
+            F.jacobian(f, alone(xs), create_graph=create_graph) if xs[0].numel() else (),
+        )
+        return [t.detach() if name in ("a constant", "a linear function", "an unused input") else t for t in flat(found)]
+
+    both(call, *inputs, *tangents)
+
+
+@pytest.mark.parametrize("name", ["to a scalar", "two inputs", "a linear function"])
+def test_functional_second_order(name):
+    function, inputs, tangents = FUNCTIONS[name]
+
+    def call(m, *tensors):
+        xs, vs = tensors[: len(inputs)], tensors[len(inputs) :]
+        F = m.autograd.functional
+        f = lambda *xs: function(m)(*xs).sum()  # noqa: E731
+        return F.hessian(f, alone(xs)), F.hvp(f, alone(xs), alone(vs)), F.vhp(f, alone(xs), alone(vs))
+
+    both(call, *inputs, *tangents)
+
+
+def test_the_results_of_functional_can_be_differentiated():
+    def call(m, x):
+        x.requires_grad_()
+        jacobian = m.autograd.functional.jacobian(lambda x: x**3, x, create_graph=True)
+        hessian = m.autograd.functional.hessian(lambda x: (x**4).sum(), x, create_graph=True)
+        return m.autograd.grad(jacobian.sum(), x) + m.autograd.grad(hessian.sum(), x)
+
+    both(call, Y)
+
+
+def test_forward_mode_is_accepted_with_vectorize():
+    both(lambda m, x: m.autograd.functional.jacobian(lambda x: x * x.sum(), x, vectorize=True, strategy="forward-mode"), Y)
+
+
+@pytest.mark.parametrize("call", [
+    lambda F, m, x: F.vjp(lambda x: x * x, x),
+    lambda F, m, x: F.vjp(lambda x: x * x, x, m.ones(7)),
+    lambda F, m, x: F.jvp(lambda x: x * x, x),
+    lambda F, m, x: F.hvp(lambda x: x * x, x, x),
+    lambda F, m, x: F.hessian(lambda x: x * x, x),
+    lambda F, m, x: F.hessian(lambda x: (x.sum(),), x),
+    lambda F, m, x: F.hessian(lambda x: x.sum(), x, strict=True),
+    lambda F, m, x: F.jacobian(lambda x: m.ones(2), x, strict=True),
+    lambda F, m, x: F.jacobian(lambda x, y: x * 2, (x, x), strict=True),
+    lambda F, m, x: F.jacobian(lambda x: x * 2, x, create_graph=True, strict=True),
+    lambda F, m, x: F.jacobian(lambda x: [x], x),
+    lambda F, m, x: F.jacobian(lambda x: 3.0, x),
+    lambda F, m, x: F.jacobian(lambda x: x, [x]),
+    lambda F, m, x: F.jacobian(lambda x: x, 3.0),
+    lambda F, m, x: F.jacobian(lambda x: x * 1.0, m.tensor([1, 2])),
+    lambda F, m, x: F.jacobian(lambda x: x, x, strict=True, vectorize=True),
+    lambda F, m, x: F.jacobian(lambda x: x, x, strategy="forward-mode"),
+    lambda F, m, x: F.jacobian(lambda x: x, x, strategy="sideways"),
+])  # fmt: skip
+def test_functional_refuses(call):
+    for m in (tg, torch):
+        with pytest.raises((*REFUSALS, NotImplementedError, AssertionError) if m is torch else REFUSALS):
+            call(m.autograd.functional, m, m.from_numpy(X.copy()))
+
+
+FUNC = {
+    "grad": lambda m, F, x, y: F.grad(lambda x: (x**3).sum())(x),
+    "grad by the second": lambda m, F, x, y: F.grad(lambda x, y: (x @ y).sin().sum(), argnums=-1)(x, y),
+    "grad by both": lambda m, F, x, y: F.grad(lambda x, y: (x @ y).sin().sum(), argnums=(0, 1))(x, y),
+    "grad with aux": lambda m, F, x, y: F.grad(lambda x: ((x * x).sum(), {"k": x * 2}), has_aux=True)(x),
+    "grad of a dict": lambda m, F, x, y: F.grad(lambda d: (d["w"] @ d["b"][0]).exp().sum())({"w": x, "b": [y]}),
+    "grad of an unused one": lambda m, F, x, y: F.grad(lambda x, y: x.sum(), argnums=(0, 1))(x, y),
+    "grad of a captured one": lambda m, F, x, y: (lambda w: F.grad(lambda y: (w @ y).sin().sum())(y))(x.requires_grad_()),
+    "grad of one that requires grad": lambda m, F, x, y: F.grad(lambda x: (x**3).sum())(x.requires_grad_()),
+    "grad under no_grad": lambda m, F, x, y: m.no_grad()(F.grad(lambda x: (x**3).sum()))(x.requires_grad_()),
+    "grad with no_grad inside": lambda m, F, x, y: F.grad(lambda x: (x * m.no_grad()(lambda: x.exp())()).sum())(x),
+    "grad of grad": lambda m, F, x, y: F.grad(lambda x: F.grad(lambda x: (x**4).sum())(x).sum())(x),
+    "grad of a captured grad": lambda m, F, x, y: F.grad(lambda z: F.grad(lambda y: (y * y * z).sum())(y).sum())(y),
+    "third": lambda m, F, x, y: F.grad(F.grad(F.grad(lambda t: t.sin() * t)))(y[0]),
+    "grad and value": lambda m, F, x, y: F.grad_and_value(lambda x: (x**3).sum())(x),
+    "grad and value and aux": lambda m, F, x, y: F.grad_and_value(lambda x: ((x**3).sum(), x * 2), has_aux=True)(x),
+    "vjp": lambda m, F, x, y: F.vjp(lambda x, y: (x @ y, y.exp()), x, y)[1]((y[:2], y)),
+    "vjp value": lambda m, F, x, y: F.vjp(lambda x: x * x, x)[0],
+    "vjp aux": lambda m, F, x, y: F.vjp(lambda x: (x * x, x + 1), x, has_aux=True)[2],
+    "jvp": lambda m, F, x, y: F.jvp(lambda x, y: (x @ y, y.exp()), (x, y), (x * 2, y)),
+    "jvp aux": lambda m, F, x, y: F.jvp(lambda y: (y.exp(), y.sum()), (y,), (y,), has_aux=True),
+    "jvp of grad": lambda m, F, x, y: F.jvp(F.grad(lambda x: (x**4).sum()), (x,), (x * 2,)),
+    "jacrev": lambda m, F, x, y: F.jacrev(lambda x, y: {"a": x @ y, "b": y.sum()}, argnums=(0, 1))(x, y),
+    "jacrev aux": lambda m, F, x, y: F.jacrev(lambda x: (x.sum(0), x), has_aux=True)(x),
+    "jacfwd": lambda m, F, x, y: F.jacfwd(lambda x: (x.tanh(), x.sum()))(x),
+    "jacfwd of jacfwd": lambda m, F, x, y: F.jacfwd(F.jacfwd(lambda y: (y**3).cumsum(0)))(y),
+    "jacrev of jacfwd": lambda m, F, x, y: F.jacrev(F.jacfwd(lambda y: (y**3).cumsum(0)))(y),
+    "hessian": lambda m, F, x, y: F.hessian(lambda x, y: (x @ y).sin().sum(), argnums=(0, 1))(x, y),
+    "vmap": lambda m, F, x, y: F.vmap(lambda x, y: (x * y).sum(), in_dims=(0, None))(x, y),
+    "vmap out": lambda m, F, x, y: F.vmap(lambda x: (x, {"s": x.exp()}), in_dims=1, out_dims=1)(x),
+    "gradients of each": lambda m, F, x, y: F.vmap(F.grad(lambda w, x: (w * x).sin().sum()), in_dims=(None, 0))(y, x),
+}
+
+
+@pytest.mark.parametrize("name", FUNC)
+def test_func(name):
+    both(lambda m, x, y: FUNC[name](m, m.func, x, y), X, Y)
+
+
+@pytest.mark.parametrize("call", [
+    lambda F, m, x: F.grad(lambda x: x * 2)(x),
+    lambda F, m, x: F.grad(lambda x: x.sum().reshape(1))(x),
+    lambda F, m, x: F.grad(lambda x: x.sum(), argnums=1)(x),
+    lambda F, m, x: F.grad(lambda x: x.sum(), argnums=[0])(x),
+    lambda F, m, x: F.grad(lambda x: x.sum(), has_aux=True)(x),
+    lambda F, m, x: F.grad(lambda x: (x * 1.0).sum())(m.tensor([1, 2])),
+    lambda F, m, x: F.vjp(lambda x: x, x)[1](m.ones(7)),
+    lambda F, m, x: F.jvp(lambda x: x, x, x),
+    lambda F, m, x: F.jvp(lambda x: x, (x,), (m.ones(7),)),
+    lambda F, m, x: F.jacrev(lambda x: 3.0)(x),
+    lambda F, m, x: F.vmap(lambda x, y: x * y)(x, m.ones(7)),
+    lambda F, m, x: F.vmap(lambda x: 3.0)(x),
+    lambda F, m, x: F.vmap(lambda x: x, in_dims=(0, 0))(x),
+    lambda F, m, x: F.functional_call(m.nn.Linear(3, 1), {"weight": x}, x, strict=True),
+    lambda F, m, x: F.functional_call(m.nn.Linear(3, 1), ({"weight": x}, {"weight": x}), x),
+])  # fmt: skip
+def test_func_refuses(call):
+    for m in (tg, torch):
+        with pytest.raises(REFUSALS):
+            call(m.func, m, m.from_numpy(X.copy()))
+
+
+def test_functional_call():
+    def call(m, x, y):
+        model = m.nn.Sequential(m.nn.Linear(3, 3), m.nn.Tanh(), m.nn.BatchNorm1d(3)).double().eval()
+        named = {"0.weight": m.outer(y, y), "0.bias": y, "2.running_mean": y * 0, "2.running_var": y * 0 + 1}
+        before = [p.detach().clone() for p in model.parameters()]
+        out = m.func.functional_call(model, named, x)
+        assert all(bool((p == q).all()) for p, q in zip(model.parameters(), before))
+        gradient = m.func.grad(lambda named: m.func.functional_call(model, (named,), (x,)).square().sum())(named)
+        return out.detach(), {name: g.detach() for name, g in gradient.items() if "running" not in name}
+
+    both(call, X, Y)
+
+
+def test_functional_call_replaces_tied_weights_together():
+    def call(m, x, w):
+        model = m.nn.Sequential(m.nn.Linear(3, 3, bias=False), m.nn.Linear(3, 3, bias=False)).double()
+        model[1].weight = model[0].weight
+        return m.func.functional_call(model, {"0.weight": w}, x)
+
+    both(call, X, np.outer(Y, Y))
+
+
+@pytest.mark.parametrize("size", [(2, 3), (3,), (1, 3), (2, 1), (1, 1), (1,), ()])
+def test_sum_to_size(size):
+    compare(lambda m: lambda x: x.sum_to_size(size), X)
+    compare(lambda m: lambda x: x.sum_to_size(*size) if size else x.sum_to_size(()), X)
+
+
+@pytest.mark.parametrize("size", [(2,), (4, 2, 3), (0, 3)])
+def test_sum_to_size_refuses(size):
+    refused(lambda m: lambda x: x.sum_to_size(size), X)

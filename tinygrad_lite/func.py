@@ -1,0 +1,339 @@
+"""Functions made of functions: the gradient of one, its Jacobian, its copy over a batch.
+
+What is returned can be transformed in turn (`grad(grad(f))`, `jacrev(grad(f))`). Arguments and results
+may be trees: tuples, lists and dicts of Tensors.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from tinygrad_lite import calculus
+from tinygrad_lite.autograd import enable_grad, is_grad_enabled
+from tinygrad_lite.autograd.backward import _collect
+from tinygrad_lite.autograd.node import Leaf
+from tinygrad_lite.ops import ones_like, stack, zeros, zeros_like
+from tinygrad_lite.tensor import Tensor
+
+__all__ = ["functional_call", "grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "vjp", "vmap"]
+
+
+# -- trees ----------------------------------------------------------------------------------------
+
+
+def _leaves(tree: Any) -> list[Any]:
+    if isinstance(tree, Mapping):
+        tree = tuple(tree.values())
+    return [leaf for part in tree for leaf in _leaves(part)] if isinstance(tree, (tuple, list)) else [tree]
+
+
+def _rebuilt(tree: Any, leaves: Iterator[Any]) -> Any:
+    """A tree of the form of `tree` with other leaves."""
+    if isinstance(tree, Mapping):
+        return {name: _rebuilt(part, leaves) for name, part in tree.items()}
+    if isinstance(tree, (tuple, list)):
+        parts = [_rebuilt(part, leaves) for part in tree]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    return next(leaves)
+
+
+def _map(function: Callable[[Any], Any], tree: Any) -> Any:
+    return _rebuilt(tree, map(function, _leaves(tree)))
+
+
+def _tensors(call: str, what: str, tree: Any) -> list[Tensor]:
+    leaves = _leaves(tree)
+    for leaf in leaves:
+        if not isinstance(leaf, Tensor):
+            raise TypeError(f"{call}: expected {what} to be Tensors or tuples, lists, dicts of them, got {type(leaf).__name__}")
+    return leaves
+
+
+def _shapes(tensors: Sequence[Tensor]) -> list[tuple[int, ...]]:
+    return [tuple(t.shape) for t in tensors]
+
+
+# -- one run of a function ------------------------------------------------------------------------
+
+
+class _Run:
+    """A function run on inputs of its own. `on`: whether what is found must stay on the tape, for
+    the result depends on more than those inputs (an outer transform's, or a captured tensor)."""
+
+    def __init__(self, call: str, func: Callable[..., Any], argnums: Any, has_aux: bool, args: tuple[Any, ...], kwargs: Any):
+        places = argnums if isinstance(argnums, tuple) else (argnums,)
+        for place in places:
+            if not isinstance(place, int):
+                raise TypeError(f"{call}: argnums must be an int or a tuple of them, got {argnums!r}")
+            if not -len(args) <= place < len(args):
+                raise ValueError(f"{call}: argnums names argument {place}, but there are {len(args)} positional arguments")
+        outside = is_grad_enabled()
+        given = tuple(args[place] for place in places)
+        self.inputs = [calculus.placed(x, outside) for x in _tensors(call, "the arguments to differentiate by", given)]
+        self.tree = given if isinstance(argnums, tuple) else given[0]
+        arguments = list(args)
+        for place, value in zip(places, _rebuilt(given, iter(self.inputs))):
+            arguments[place] = value
+        with enable_grad():
+            out = func(*arguments, **kwargs)
+        if has_aux and not (isinstance(out, tuple) and len(out) == 2):
+            raise ValueError(f"{call}: with has_aux=True the function must return (output, aux)")
+        self.out: Any
+        self.aux: Any
+        self.out, self.aux = out if has_aux else (out, None)
+        self.outputs = _tensors(call, "the results", self.out)
+        self.on = outside and any(
+            # (Where nobody holds a leaf's tensor any more, nobody can ask for its gradient.)
+            type(node) is Leaf and node.tensor() is not None and all(node is not x.node for x in self.inputs)
+            for node in _collect([t.node for t in _leaves(out) if isinstance(t, Tensor) and t.node is not None])
+        )
+
+    def filled(self, found: Sequence[Tensor | None], like: Sequence[Tensor]) -> list[Tensor]:
+        return [zeros_like(x.detach()) if g is None else self.kept(g) for g, x in zip(found, like)]
+
+    def kept(self, value: Any) -> Any:
+        return value.detach() if isinstance(value, Tensor) and not self.on else value
+
+
+def grad_and_value(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """The function that returns (gradient, value) of `func`; see `grad`."""
+
+    @functools.wraps(func)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        run = _Run("grad", func, argnums, has_aux, args, kwargs)
+        if not isinstance(run.out, Tensor) or run.out.ndim:
+            got = f"shape {tuple(run.out.shape)}" if isinstance(run.out, Tensor) else type(run.out).__name__
+            raise RuntimeError(f"grad: the function must return a scalar (0-d) Tensor, got {got}; others: vjp, jacrev")
+        with enable_grad():
+            found = calculus.gradients([run.out], run.inputs, [ones_like(run.out.detach())], run.on)
+        gradient = _rebuilt(run.tree, iter(run.filled(found, run.inputs)))
+        value = run.kept(run.out)
+        return gradient, ((value, _map(run.kept, run.aux)) if has_aux else value)
+
+    return wrapped
+
+
+def grad(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """The gradient of a function that returns a scalar, by the arguments at `argnums`.
+
+    `has_aux`: `func` returns (value, aux), and its gradient returns (gradient, aux).
+
+    >>> import tinygrad_lite as tg
+    >>> f = lambda x: x**3
+    >>> grad(f)(tg.tensor(2.0)), grad(grad(f))(tg.tensor(2.0))
+    (tensor(12.), tensor(12.))
+    """
+    both = grad_and_value(func, argnums, has_aux)
+
+    @functools.wraps(func)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        gradient, value = both(*args, **kwargs)
+        return (gradient, value[1]) if has_aux else gradient
+
+    return wrapped
+
+
+def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """(func(*primals), pull), or with aux behind: `pull(cotangents)` is a tuple of J^T v, one for each primal.
+
+    >>> import tinygrad_lite as tg
+    >>> y, pull = vjp(lambda x: x * x, tg.tensor([1.0, 2.0]))
+    >>> pull(tg.tensor([1.0, 1.0]))
+    (tensor([2., 4.]),)
+    """
+    run = _Run("vjp", func, tuple(range(len(primals))), has_aux, primals, {})
+
+    def pull(cotangents: Any, retain_graph: bool = True, create_graph: bool | None = None) -> Any:
+        vs = _tensors("vjp", "the cotangents", cotangents)
+        if [v.shape for v in vs] != [y.shape for y in run.outputs]:
+            raise RuntimeError(f"vjp: the cotangents need the shapes of the outputs, {_shapes(run.outputs)}, got {_shapes(vs)}")
+        on = (run.on or any(v.node is not None for v in vs)) and is_grad_enabled()
+        with enable_grad():
+            found = calculus.gradients(run.outputs, run.inputs, vs, on)
+        return _rebuilt(primals, iter([zeros_like(x.detach()) if g is None else g for g, x in zip(found, run.inputs)]))
+
+    value = _map(run.kept, run.out)
+    return (value, pull, _map(run.kept, run.aux)) if has_aux else (value, pull)
+
+
+def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool = False, has_aux: bool = False) -> Any:
+    """(func(*primals), J v), or with aux behind: the derivative along `tangents`, by two walks back.
+
+    >>> import tinygrad_lite as tg
+    >>> jvp(tg.sin, (tg.tensor(0.0),), (tg.tensor(2.0),))
+    (tensor(0.), tensor(2.))
+    """
+    if not isinstance(primals, tuple) or not isinstance(tangents, tuple):
+        raise TypeError("jvp: expected primals and tangents to be tuples: func is called as func(*primals)")
+    run = _Run("jvp", func, tuple(range(len(primals))), has_aux, primals, {})
+    vs = _tensors("jvp", "the tangents", tangents)
+    if [v.shape for v in vs] != [x.shape for x in run.inputs]:
+        raise RuntimeError(f"jvp: the tangents need the shapes of the primals, {_shapes(run.inputs)}, got {_shapes(vs)}")
+    run.on = run.on or (is_grad_enabled() and any(v.node is not None for v in vs))
+    with enable_grad():
+        found = calculus.pushed(run.outputs, run.inputs, vs, run.on)
+    if strict and any(g is None for g in found):
+        raise RuntimeError("jvp: an output does not depend on the primals, which strict=True refuses")
+    value, tangent = _map(run.kept, run.out), _rebuilt(run.out, iter(run.filled(found, run.outputs)))
+    return (value, tangent, _map(run.kept, run.aux)) if has_aux else (value, tangent)
+
+
+def _jacobian(
+    call: str, func: Callable[..., Any], argnums: Any, has_aux: bool, blocks_of: Callable[..., Any]
+) -> Callable[..., Any]:
+    @functools.wraps(func)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        run = _Run(call, func, argnums, has_aux, args, kwargs)
+        with enable_grad():
+            blocks = blocks_of(run.outputs, run.inputs, run.on)
+        trees = []
+        for y, row in zip(run.outputs, blocks):
+            filled = [
+                zeros(*y.shape, *x.shape, dtype=x.dtype, device=x.device) if block is None else run.kept(block)
+                for block, x in zip(row, run.inputs)
+            ]
+            trees.append(_rebuilt(run.tree, iter(filled)))
+        result = _rebuilt(run.out, iter(trees))
+        return (result, _map(run.kept, run.aux)) if has_aux else result
+
+    return wrapped
+
+
+def jacrev(
+    func: Callable[..., Any],
+    argnums: int | tuple[int, ...] = 0,
+    *,
+    has_aux: bool = False,
+    chunk_size: int | None = None,
+    _preallocate_and_copy: bool = False,
+) -> Callable[..., Any]:
+    """The Jacobian by the arguments at `argnums`, of shape (*output.shape, *input.shape), row by row.
+
+    >>> import tinygrad_lite as tg
+    >>> jacrev(lambda x: x * x)(tg.tensor([1.0, 2.0]))
+    tensor([[2., 0.],
+            [0., 4.]])
+    """
+    return _jacobian("jacrev", func, argnums, has_aux, calculus.by_rows)
+
+
+def jacfwd(
+    func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False, *, randomness: str = "error"
+) -> Callable[..., Any]:
+    """As `jacrev`, column by column: less work where the inputs have fewer elements than the outputs."""
+    return _jacobian("jacfwd", func, argnums, has_aux, calculus.by_columns)
+
+
+def hessian(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+    """The second derivatives by the arguments at `argnums`: the Jacobian of the Jacobian.
+
+    >>> import tinygrad_lite as tg
+    >>> hessian(lambda x: (x * x * x).sum())(tg.tensor([1.0, 2.0]))
+    tensor([[ 6.,  0.],
+            [ 0., 12.]])
+    """
+    return jacfwd(jacrev(func, argnums), argnums)
+
+
+def vmap(
+    func: Callable[..., Any],
+    in_dims: Any = 0,
+    out_dims: Any = 0,
+    randomness: str = "error",
+    *,
+    chunk_size: int | None = None,
+) -> Callable[..., Any]:
+    """`func` over a batch: along dim `in_dims` of the arguments (None: the same for all), stacked along `out_dims`.
+
+    It is a loop that calls `func` once for each entry of the batch and stacks the results: right for
+    any function, and no faster than the loop.
+
+    >>> import tinygrad_lite as tg
+    >>> vmap(tg.dot)(tg.ones(3, 2), tg.ones(3, 2))
+    tensor([2., 2., 2.])
+    """
+
+    @functools.wraps(func)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        leaves = _leaves(args)
+        dims = _spread(in_dims if isinstance(in_dims, (tuple, list)) else (in_dims,) * len(args), args, "in_dims")
+        sizes = {x.shape[d] for x, d in zip(leaves, dims) if d is not None}
+        if len(sizes) != 1:
+            raise ValueError(f"vmap: expected one size along the mapped dims, got {sorted(sizes) or 'no dim to map'}")
+        results = []
+        for i in range(*sizes):
+            entry = iter([x if d is None else x.select(d, i) for x, d in zip(leaves, dims)])
+            results.append(func(*_rebuilt(args, entry), **kwargs))
+        if not results:
+            raise ValueError("vmap: the mapped dim has size 0, so that the function has nothing to be called with")
+        parts = zip(*[_tensors("vmap", "the results", r) for r in results])
+        out = _spread(out_dims, results[0], "out_dims")
+        return _rebuilt(results[0], (stack(part, dim) if dim is not None else part[0] for part, dim in zip(parts, out)))
+
+    return wrapped
+
+
+def _spread(dims: Any, tree: Any, what: str) -> list[Any]:
+    """A dim for each leaf of `tree`; one dim stands for all leaves below its place."""
+    if dims is None or isinstance(dims, int):
+        return [dims] * len(_leaves(tree))
+    parts = tuple(tree.values()) if isinstance(tree, Mapping) else tree
+    dims = tuple(dims.values()) if isinstance(dims, Mapping) else dims
+    if not isinstance(parts, (tuple, list)) or not isinstance(dims, (tuple, list)) or len(dims) != len(parts):
+        raise ValueError(f"vmap: {what} does not match the structure it is for: {dims!r}")
+    return [d for dim, part in zip(dims, parts) for d in _spread(dim, part, what)]
+
+
+def functional_call(
+    module: Any,
+    parameter_and_buffer_dicts: Any,
+    args: Any = None,
+    kwargs: dict[str, Any] | None = None,
+    *,
+    tie_weights: bool = True,
+    strict: bool = False,
+) -> Any:
+    """Call `module` with other tensors, given by name, in the place of its parameters and buffers.
+
+    `tie_weights`: a tensor that the module holds under several names is replaced under all of them.
+    `strict`: the names must be the module's, all of them.
+
+    >>> import tinygrad_lite as tg
+    >>> functional_call(tg.nn.Linear(2, 1, bias=False), {"weight": tg.ones(1, 2)}, tg.tensor([1.0, 2.0]))
+    tensor([3.])
+    """
+    dicts = parameter_and_buffer_dicts
+    dicts = dicts if isinstance(dicts, (tuple, list)) else (dicts,)
+    if not all(isinstance(d, Mapping) for d in dicts):
+        raise TypeError("functional_call: expected a dict of tensors by name, or a sequence of such dicts")
+    given = {name: tensor for d in dicts for name, tensor in d.items()}
+    if len(given) != sum(map(len, dicts)):
+        raise ValueError("functional_call: a name appears in several of the dicts, so that it is ambiguous")
+    held = {f"{path}.{name}".lstrip("."): (part, name) for path, part in module.named_modules() for name in _held(part)}
+    unexpected, missing = given.keys() - held.keys(), held.keys() - given.keys()
+    if tie_weights:
+        value_of = {id(getattr(*held[name])): tensor for name, tensor in given.items() if name in held}
+        for name in missing:
+            part, own = held[name]
+            if id(getattr(part, own)) in value_of:
+                given[name] = value_of[id(getattr(part, own))]
+        missing = held.keys() - given.keys()
+    if strict and (unexpected or missing):
+        raise RuntimeError(f"functional_call: unexpected names {sorted(unexpected)}, missing names {sorted(missing)}")
+    before = []
+    try:
+        for name, tensor in given.items():
+            if name in held:
+                part, own = held[name]
+                before.append((part.__dict__, own, part.__dict__[own]))
+                part.__dict__[own] = tensor
+        return module(*(args if isinstance(args, tuple) else () if args is None else (args,)), **(kwargs or {}))
+    finally:
+        for attributes, own, tensor in reversed(before):
+            attributes[own] = tensor
+
+
+def _held(module: Any) -> list[str]:
+    return [name for held in (module._parameters, module._buffers) for name, tensor in held.items() if tensor is not None]
