@@ -331,3 +331,12 @@ def test_grad_reaches_through_data_that_was_replaced():
     x.data = tg.tensor([5.0, 6.0, 7.0], dtype=tg.float64)
     (x * x).sum().backward()
     assert x.grad.tolist() == [10, 12, 14]
+
+
+def test_a_grad_that_was_saved_and_then_added_to_is_refused():
+    x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    (x * x).sum().backward()
+    y = (x.grad * w).sum()
+    (x * x).sum().backward()
+    with pytest.raises(RuntimeError, match="an accumulation into .grad has changed in place"):
+        y.backward()

@@ -16,7 +16,7 @@ from tinygrad_lite.arrays import as_array, column_sums, is_array, namespace_of, 
 from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.autograd.mode import enable_grad
-from tinygrad_lite.autograd.node import Leaf, Node, Traced, change_since, last_change, tick, traced
+from tinygrad_lite.autograd.node import Leaf, Node, Traced, change_since, changed_in_place, last_change, tick, traced
 from tinygrad_lite.autograd.primitive import Result, result_of
 
 _by_index = attrgetter("index")
@@ -414,13 +414,14 @@ def backward(
     roots = _roots("backward", tensors, grad_tensors, create_graph)
     found = _walk(roots, keep, create_graph, targets)
     taken = {id(owner_of(g)): g for _, g in roots if not create_graph and is_array(g)}
-    into = {leaf: leaf.tensor() for leaf in found} if inputs is None else {t.node: t for t in inputs}
+    into = {} if inputs is None else {t.node: t for t in inputs}
     for node, g in found.items():
-        tensor = into[node]
+        tensor = node.tensor() if inputs is None else into[node]
         if tensor is not None:
             accumulate(tensor, g, taken)
-            for hook in list((getattr(node, "after", None) or {}).values()):
-                hook(tensor)
+            if type(node) is Leaf and node.after:
+                for hook in list(node.after.values()):
+                    hook(tensor)
 
 
 def accumulate(tensor: Any, g: Any, taken: dict[int, Any]) -> None:
@@ -436,6 +437,7 @@ def accumulate(tensor: Any, g: Any, taken: dict[int, Any]) -> None:
             known.array += g
         finally:
             quiet_no_more(token)
+        changed_in_place(known.array, "an accumulation into .grad")
     else:
         tensor.grad = traced(known.array + g)
 
@@ -444,13 +446,12 @@ def _unshared(g: Any, taken: dict[int, Any]) -> Any:
     """`g` as an array that nobody else holds. A rule may have returned one array for two inputs,
     or a view of the gradient that came in."""
     if type(g) is np.ndarray:
-        owner = g if g.base is None else owner_of(g)
-        whole = g.flags.carray and (owner is g or owner.size == g.size)  # contiguous and writable
+        whole = g.flags.carray  # contiguous and writable
     else:
         g = as_array(g)
-        owner = owner_of(g)
-        whole = g.flags.c_contiguous and owner.size == g.size
-    if not whole or id(owner) in taken:
+        whole = g.flags.c_contiguous
+    owner = g if g.base is None else owner_of(g)
+    if not whole or owner.size != g.size or id(owner) in taken:
         return g.copy()
     taken[id(owner)] = owner
     return g
