@@ -21,6 +21,7 @@ from tinygrad_lite.autograd import (
     tape_of,
 )
 from tinygrad_lite.ops import *
+from tinygrad_lite.printing import set_printoptions
 from tinygrad_lite.serialization import load, save
 
 float16 = half = _np.dtype(_np.float16)

@@ -11,12 +11,12 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from tinygrad_lite import ops
-from tinygrad_lite.arrays import Array, Device, as_dtype, device_of, is_floating, to_device, to_numpy
+from tinygrad_lite.arrays import Array, Device, as_dtype, device_of, get_default_dtype, is_floating, to_device, to_numpy
 from tinygrad_lite.autograd.backward import accumulate, backward, sum_to_shape
 from tinygrad_lite.autograd.node import Leaf, Node, Traced, results_are, traced
 from tinygrad_lite.ops import creation, indexing, inplace, joining, repeating
@@ -77,8 +77,9 @@ class Tensor(Traced):
     __slots__ = ("__dict__",)
     __array_ufunc__ = None  # NumPy leaves `array + tensor` to Tensor.__radd__
 
-    def __init__(self, data: Any = (), *, dtype: Any = None, device: Any = None):
-        self.array = creation.array_from(data, dtype or (None if isinstance(data, (Traced, np.ndarray)) else float), device)
+    def __init__(self, *data: Any, device: Any = None):
+        """`Tensor(2, 3)` is uninitialized, `Tensor([2, 3])` holds the values; `tensor()` is the plainer call."""
+        self.array = creation.legacy_array(get_default_dtype(), tuple(data[0]) if data and type(data[0]) is Size else data, device)
         self.node = None
 
     # -- what it is ------------------------------------------------------------------------------
@@ -343,10 +344,8 @@ class Tensor(Traced):
         return represent(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if not self.array.ndim and spec else str(self) if not spec else self._no_format(spec)
-
-    def _no_format(self, spec: str) -> NoReturn:
-        raise TypeError(f"format: only a 0-d tensor takes a format ({spec!r}), this one has shape {self.array.shape}")
+        """A 0-d tensor takes the formats of numbers: f"{loss:.3f}"."""
+        return object.__format__(self, spec) if self.array.ndim else format(self.item(), spec)
 
     # -- to another dtype or device --------------------------------------------------------------
 

@@ -211,8 +211,12 @@ def test_random_programs(part):
 
 def test_nothing_is_left_behind():
     """Reference counting alone frees a graph full of views and changes."""
+    def living():
+        return {id(o) for o in gc.get_objects() if type(o) in (tg.Tensor, Node, Leaf)}
+
     gc.collect()
     gc.disable()
+    before = living()
     try:
         for seed in range(100):
             lines, first, shape = drawn(seed)
@@ -223,8 +227,6 @@ def test_nothing_is_left_behind():
             except RuntimeError:
                 pass
             del names, total
-        # `exec` leaves cycles of its own; none of them holds anything of ours.
-        left = [o for o in gc.get_objects() if type(o) in (tg.Tensor, Node, Leaf)]
-        assert not left, left
+        assert not living() - before
     finally:
         gc.enable()

@@ -29,9 +29,7 @@ def set_default_dtype(dtype: Any) -> None:
 
 
 def as_dtype(dtype: Any) -> np.dtype:
-    """A NumPy dtype from one of ours, NumPy's, or Python's `bool`, `int` and `float`."""
-    if dtype is float:
-        return _default
+    """A NumPy dtype from one of ours, NumPy's, or Python's `bool`, `int` and `float` (float64, as in PyTorch)."""
     return np.dtype(dtype)
 
 

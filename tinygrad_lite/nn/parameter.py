@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_lite.arrays import Array
-from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.creation import empty
 from tinygrad_lite.tensor import Tensor
 
@@ -29,7 +29,7 @@ class Parameter(Tensor):
     def __deepcopy__(self, memo: dict[Any, Any]) -> Parameter:
         """A parameter with the same values; the gradient is left behind."""
         if id(self) not in memo:
-            memo[id(self)] = type(self)(Tensor(self.array), self.requires_grad)  # Tensor() copies
+            memo[id(self)] = type(self)(traced(self.array.copy()), self.requires_grad)
         return memo[id(self)]
 
     def __repr__(self) -> str:

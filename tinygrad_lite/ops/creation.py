@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import (
     as_dtype,
+    common_dtype,
     device_of,
     get_default_dtype,
     is_array,
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
 __all__ = [
     "arange", "as_tensor", "asarray", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full", "full_like", "linspace",
     "logspace", "ones", "ones_like", "range", "scalar_tensor", "tensor", "zeros", "zeros_like",
+    "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "HalfTensor", "IntTensor", "LongTensor", "ShortTensor",
 ]  # fmt: skip
 
-METHODS = ["new_empty", "new_full", "new_ones", "new_tensor", "new_zeros"]
+METHODS = ["new", "new_empty", "new_full", "new_ones", "new_tensor", "new_zeros"]
 IN_PLACE: list[str] = []
 
 _range = range
@@ -42,37 +44,61 @@ _range = range
 @quietly
 def array_from(data: Any, dtype: Any = None, device: Any = None) -> Any:
     """A fresh array with the values of `data`: numbers, nested lists, arrays or tensors."""
+    dtype = None if dtype is None else as_dtype(dtype)
     if isinstance(data, Traced):
         data = data.array
     if is_array(data):
-        array = data.astype(as_dtype(dtype) if dtype is not None else data.dtype)
-        if array.dtype.kind not in "biufc":
+        if data.dtype.kind not in "biufc":
             raise TypeError(f"tensor: expected numbers, got an array of {data.dtype}")
-        return to_device(array, device)
+        return to_device(data.astype(data.dtype if dtype is None else dtype), device)
+    first = data
+    while isinstance(first, (list, tuple)) and first:
+        first = first[0]
+    typed = not isinstance(first, (bool, int, float, complex)) or isinstance(first, np.generic)
     try:
-        array = np.array(data)
-    except RuntimeError:  # tensors inside that require grad, or are on a GPU
-        array = np.array(_plain(data))
+        array = np.array(_plain(data) if typed else data)
     except ValueError as error:
         raise ValueError(f"tensor: the lists are not all of one length: {error}") from None
     if array.dtype.kind not in "biufc" or array.dtype == np.uint64:
         raise TypeError(f"tensor: expected numbers, or nested lists of them, got {_odd(data)}")
-    if dtype is None and array.dtype == np.float64 and not _keeps_its_dtype(data):
-        dtype = get_default_dtype()
-    return to_device(array if dtype is None else array.astype(as_dtype(dtype), copy=False), device)
+    if dtype is None:
+        # Python's floats get the default dtype; NumPy's, and tensors, keep theirs.
+        dtype = _met(data) if typed else _dtype_of_number(array)
+    elif dtype.kind in "iu" and array.size:
+        low, high, limits = array.min(), array.max(), np.iinfo(dtype)
+        if not (low > (limits.min or -limits.max) - 1 and high < limits.max + 1):  # nan is neither
+            raise RuntimeError(f"tensor: the values, {low} to {high}, do not fit into {dtype}")
+    return to_device(array.astype(dtype, copy=False), device)
 
 
 def _plain(data: Any) -> Any:
+    """Nested lists with the arrays in the place of tensors; one of a single element counts as a number."""
     if isinstance(data, (list, tuple)):
         return [_plain(item) for item in data]
-    return to_numpy(data.array) if isinstance(data, Traced) else data
+    if isinstance(data, Traced):
+        array = to_numpy(data.array)
+        return array.reshape(()) if array.size == 1 else array
+    return data
 
 
-def _keeps_its_dtype(data: Any) -> bool:
-    """Whether lists hold arrays or tensors: these keep their dtype, Python floats get the default."""
-    while isinstance(data, (list, tuple)) and data:
-        data = data[0]
-    return isinstance(data, Traced) or is_array(data)
+def _met(data: Any) -> np.dtype:
+    """The dtype in which the numbers, arrays and tensors in nested lists meet."""
+    dtypes, stack = set(), [data]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, (list, tuple)):
+            stack.extend(item)
+        elif isinstance(item, (Traced, np.ndarray, np.generic)):
+            dtypes.add(item.dtype)
+        else:
+            dtypes.add(_dtype_of_number(item))
+    return common_dtype(*(np.empty(1, dtype) for dtype in dtypes)) if dtypes else get_default_dtype()
+
+
+def _dtype_of_number(value: Any) -> np.dtype:
+    """The dtype of a Python number (or an array of them): floats get the default."""
+    found = np.asarray(value).dtype
+    return found if found.kind in "bi" else np.result_type(get_default_dtype(), np.complex64) if found.kind == "c" else get_default_dtype()
 
 
 def _odd(data: Any) -> str:
@@ -97,6 +123,32 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
 def _tensor(array: Any, requires_grad: bool = False) -> Any:
     result = traced(array)
     return result.requires_grad_() if requires_grad else result
+
+
+def legacy_array(dtype: Any, data: tuple[Any, ...], device: Any = None) -> Any:
+    """What PyTorch's first constructors make: `Tensor(2, 3)` of sizes, uninitialized; `Tensor([2, 3])` of values."""
+    if len(data) == 1 and not isinstance(data[0], (int, np.integer)):
+        (values,) = data
+        if isinstance(values, Traced) and values.array.dtype == dtype:
+            return values.array
+        if not isinstance(values, (Traced, list, tuple, _range, np.ndarray)):
+            raise TypeError(f"Tensor: expected sizes, or a sequence of values, got {type(values).__name__}")
+        return array_from(values, dtype, device)
+    return empty(data or (0,), dtype=dtype, device=device).array
+
+
+def _legacy(name: str, dtype: str) -> Any:
+    def make(*data: Any, device: Any = None) -> Any:
+        return traced(legacy_array(np.dtype(dtype), data, device))
+
+    make.__name__ = make.__qualname__ = name
+    make.__doc__ = f"An old name: `{name}(2, 3)` is uninitialized, `{name}([2, 3])` holds the values, as {dtype}."
+    return make
+
+
+HalfTensor, FloatTensor, DoubleTensor = _legacy("HalfTensor", "float16"), _legacy("FloatTensor", "float32"), _legacy("DoubleTensor", "float64")
+CharTensor, ShortTensor, IntTensor = _legacy("CharTensor", "int8"), _legacy("ShortTensor", "int16"), _legacy("IntTensor", "int32")
+LongTensor, ByteTensor, BoolTensor = _legacy("LongTensor", "int64"), _legacy("ByteTensor", "uint8"), _legacy("BoolTensor", "bool")
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
@@ -143,6 +195,8 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
 
 def _size(name: str, size: tuple[Any, ...], shape: Any) -> tuple[int, ...]:
     """A shape given as `zeros(2, 3)`, `zeros((2, 3))` or `zeros(size=(2, 3))`."""
+    if not size and shape is None:
+        raise TypeError(f"{name}: expected a size")
     shape = canonical_shape(name, size if shape is None else (shape,))
     if min(shape, default=0) < 0:
         raise RuntimeError(f"{name}: expected sizes of 0 or more, got {shape}")
@@ -190,18 +244,11 @@ def full(
     pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """A shape filled with one value, which decides the dtype: bool, int64 or the default."""
+    if not isinstance(size, (tuple, list)):
+        raise TypeError(f"full: expected a tuple as the size, got {type(size).__name__}")
     if isinstance(fill_value, Traced):
-        dtype = fill_value.dtype if dtype is None else dtype
         fill_value = fill_value.item()
-    return _made("full", device, _size("full", (), size), fill_value, _dtype_for((fill_value,), dtype), requires_grad=requires_grad)
-
-
-def _dtype_for(values: tuple[Any, ...], dtype: Any) -> np.dtype:
-    """`dtype`, or the one that Python numbers get."""
-    if dtype is not None:
-        return as_dtype(dtype)
-    kinds = [np.asarray(v).dtype.kind for v in values]
-    return np.dtype(np.bool_) if "b" in kinds and len(kinds) == 1 else np.dtype(np.int64) if all(k in "iub" for k in kinds) else get_default_dtype()
+    return _made("full", device, _size("full", (), size), fill_value, _dtype_of_number(fill_value) if dtype is None else as_dtype(dtype), requires_grad=requires_grad)
 
 
 def scalar_tensor(s: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
@@ -260,6 +307,11 @@ def _new(x: Any, dtype: Any, device: Any) -> dict[str, Any]:
     return {"dtype": x.array.dtype if dtype is None else dtype, "device": device_of(x.array) if device is None else device}
 
 
+def new(x: Tensor, *data: Any, device: Any = None) -> Tensor:
+    """The old `Tensor(...)` in the dtype and on the device of this tensor."""
+    return traced(legacy_array(x.array.dtype, data, device_of(x.array) if device is None else device))
+
+
 def new_zeros(x: Tensor, *shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Tensor:
     """Zeros of a shape, in the dtype and on the device of this tensor."""
     return zeros(*shape, size=size, requires_grad=requires_grad, **_new(x, dtype, device))
@@ -289,7 +341,7 @@ def new_tensor(x: Tensor, data: Any, *, dtype: Any = None, device: Any = None, r
 
 
 def arange(
-    start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, layout: Any = None, device: Any = None,
+    start: Any = None, end: Any = None, step: Any = 1, *, dtype: Any = None, layout: Any = None, device: Any = None,
     requires_grad: bool = False, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """start, start + step, ... below `end`; `arange(end)` starts at 0. Of ints it is int64.
@@ -300,9 +352,14 @@ def arange(
     """
     if end is None:
         start, end = 0, start
-    start, end, step = (v.item() if isinstance(v, Traced) else v for v in (start, end, step))
+    if end is None:
+        raise TypeError("arange: expected an end")
+    start, end, step = (v.item() if isinstance(v, Traced) else v for v in (start or 0, end, step))
+    dtype = _dtype_of_number(start + end + step) if dtype is None else as_dtype(dtype)
+    if dtype.kind in "iu" and all(map(math.isfinite, (start, end, step))):
+        start, end, step = int(start), int(end), int(step)
     _check_steps("arange", start, end, step)
-    return _steps(start, step, math.ceil((end - start) / step), _dtype_for((start, end, step), dtype), device, requires_grad)
+    return _steps(start, step, math.ceil((end - start) / step), dtype, device, requires_grad)
 
 
 def _check_steps(name: str, start: Any, end: Any, step: Any) -> None:

@@ -79,6 +79,8 @@ class finfo:
 
     def __init__(self, type: Any = None):
         self.dtype = str(as_dtype(get_default_dtype() if type is None else type))
+        if as_dtype(self.dtype).kind not in "fc":
+            raise TypeError(f"finfo: expected a floating-point dtype, got {self.dtype}; use iinfo")
         info = np.finfo(self.dtype)
         self.bits = int(info.bits)
         self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
@@ -98,6 +100,8 @@ class iinfo:
 
     def __init__(self, type: Any):
         self.dtype = str(as_dtype(type))
+        if as_dtype(type).kind not in "iu":
+            raise TypeError(f"iinfo: expected an integer dtype, got {self.dtype}; use finfo")
         info = np.iinfo(self.dtype)
         self.bits, self.min, self.max = int(info.bits), int(info.min), int(info.max)
 
