@@ -1,4 +1,4 @@
-"""Samples for ops/convolution.py, pooling.py and folding.py."""
+"""Samples for ops/convolution.py, pooling.py, folding.py and resampling.py."""
 
 import itertools
 
@@ -117,3 +117,12 @@ for w in [
 ]:
     sample("windows_of", normal(2, 3, *w.size), w, reference=windows_of, order=2)
     sample("sum_of_windows", normal(2, 3, *w.kernel, *w.count), w, reference=sum_of_windows, order=2)
+
+
+def weighted_sums(x, matrix, dim):
+    return np.moveaxis(np.tensordot(matrix, x, (1, dim)), 0, dim)
+
+
+band = np.tri(70, 150, 60) * (1 - np.tri(70, 150, 50)) * 0.5
+sample("weighted_sums", normal(2, 4, 3), normal(5, 4), 1, reference=weighted_sums, order=2, differentiable=[0])
+sample("weighted_sums", normal(2, 150), band, 1, reference=weighted_sums, order=1, differentiable=[0])

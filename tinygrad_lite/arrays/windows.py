@@ -87,10 +87,10 @@ def gather_windows(x: Array, w: Windows) -> Array:
 def copy_rows(target: Array, source: Array) -> None:
     """`target[...] = source`, quickly also where the last dim is short: NumPy copies 14 floats at a
     time in half the time if told that they are one element."""
-    if type(source) is np.ndarray and 1 < source.shape[-1] <= 128 and source.size:
-        if source.strides[-1] == target.strides[-1] == source.itemsize:
-            row = np.dtype((np.void, source.shape[-1] * source.itemsize))
-            source, target = source.view(row)[..., 0], target.view(row)[..., 0]
+    short = type(source) is np.ndarray and 1 < source.shape[-1] <= 128 and source.size
+    if short and source.strides[-1] == target.strides[-1] == source.itemsize:
+        row = np.dtype((np.void, source.shape[-1] * source.itemsize))
+        source, target = source.view(row)[..., 0], target.view(row)[..., 0]
     target[...] = source
 
 

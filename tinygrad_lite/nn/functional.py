@@ -60,6 +60,7 @@ from tinygrad_lite.ops.dropouts import (
 from tinygrad_lite.ops.elementary import sigmoid, tanh
 from tinygrad_lite.ops.embeddings import embedding_bag, looked_up, one_hot
 from tinygrad_lite.ops.folding import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
+from tinygrad_lite.ops.interpolation import interpolate, upsample, upsample_bilinear, upsample_nearest
 from tinygrad_lite.ops.loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -105,6 +106,7 @@ from tinygrad_lite.ops.pooling import (
     max_unpool3d,
 )
 from tinygrad_lite.ops.products import bilinear, linear
+from tinygrad_lite.ops.sampling import affine_grid, grid_sample
 from tinygrad_lite.ops.softmaxes import gumbel_softmax
 
 if TYPE_CHECKING:

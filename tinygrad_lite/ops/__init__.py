@@ -21,6 +21,7 @@ from tinygrad_lite.ops import (
     folding,
     indexing,
     inplace,
+    interpolation,
     joining,
     lengths,
     loss,
@@ -36,6 +37,8 @@ from tinygrad_lite.ops import (
     random,
     reduction,
     repeating,
+    resampling,
+    sampling,
     scattering,
     shape,
     softmaxes,
@@ -67,6 +70,7 @@ from tinygrad_lite.ops.embeddings import *
 from tinygrad_lite.ops.folding import *
 from tinygrad_lite.ops.indexing import *
 from tinygrad_lite.ops.inplace import *
+from tinygrad_lite.ops.interpolation import *
 from tinygrad_lite.ops.joining import *
 from tinygrad_lite.ops.lengths import *
 from tinygrad_lite.ops.loss import *
@@ -82,6 +86,8 @@ from tinygrad_lite.ops.products import *
 from tinygrad_lite.ops.random import *
 from tinygrad_lite.ops.reduction import *
 from tinygrad_lite.ops.repeating import *
+from tinygrad_lite.ops.resampling import *
+from tinygrad_lite.ops.sampling import *
 from tinygrad_lite.ops.scattering import *
 from tinygrad_lite.ops.shape import *
 from tinygrad_lite.ops.softmaxes import *
@@ -113,6 +119,7 @@ FAMILIES = (
     embeddings,
     folding,
     indexing,
+    interpolation,
     inplace,
     joining,
     lengths,
@@ -129,6 +136,8 @@ FAMILIES = (
     random,
     reduction,
     repeating,
+    resampling,
+    sampling,
     scattering,
     shape,
     softmaxes,

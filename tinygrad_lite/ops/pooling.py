@@ -6,7 +6,6 @@ forms products with matrices of weights; only the maximum needs a rule of its ow
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -16,18 +15,17 @@ from tinygrad_lite.arrays import is_floating, namespace_of
 from tinygrad_lite.arrays.pooling import into_places, largest, largest_of_parts, part_bounds
 from tinygrad_lite.arrays.windows import Windows
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.activation import relu
 from tinygrad_lite.ops.arithmetic import div, pow
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.convolution import _convolution
 from tinygrad_lite.ops.indexing import _getitem
 from tinygrad_lite.ops.piecewise import abs, sign
-from tinygrad_lite.ops.products import matmul
 from tinygrad_lite.ops.reduction import mean
+from tinygrad_lite.ops.resampling import _weighted_sums
 from tinygrad_lite.ops.scattering import scatter
 from tinygrad_lite.ops.shape import reshape
-from tinygrad_lite.ops.sliding import batched, like_given, sizes, windows
+from tinygrad_lite.ops.sliding import batched, constant_like, like_given, plain, sizes, windows
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -65,7 +63,7 @@ def _overlap(w: Windows) -> bool:
 
 def _at_places(x: Any, places: Any) -> Any:
     """The elements of x (N, C, *size) at flat places in their planes, (N, C, *count)."""
-    places = places.array if isinstance(places, Traced) else places
+    places = plain(places)
     planes = namespace_of(places).arange(x.shape[0] * x.shape[1]).reshape((*x.shape[:2], *(1,) * (places.ndim - 2)))
     flat = places + planes * math.prod(x.shape[2:])
     return reshape(_getitem(reshape(x, (-1,)), (flat.reshape(-1),)), places.shape)
@@ -74,7 +72,7 @@ def _at_places(x: Any, places: Any) -> Any:
 def _with_indices(x: Any, places: Any) -> tuple[Any, Any]:
     """The elements of x (N, C, *size) at flat places in their planes, and the places."""
     places = places.astype(np.int64)
-    return _at_places(x, places), traced(places) if isinstance(x, Traced) else places
+    return _at_places(x, places), constant_like(x, places)
 
 
 def _max_pooled(
@@ -88,7 +86,7 @@ def _max_pooled(
     w = windows(name, tuple(x.shape[2:]), kernel, stride, (padding, padding), dilation, ceil_mode)  # type: ignore[arg-type]
     if not return_indices:
         return like_given(_max_pool(x, w), given)
-    values, indices = _with_indices(x, largest(x.array if isinstance(x, Traced) else x, w)[1])
+    values, indices = _with_indices(x, largest(plain(x), w)[1])
     return like_given(values, given), like_given(indices, given)
 
 
@@ -154,8 +152,9 @@ def max_pool3d(
 
 def _window_sums(x: Any, w: Windows) -> Any:
     """The sum of each window of x (N, C, *size)."""
-    images = reshape(x, (x.shape[0] * x.shape[1], 1, *w.size))
-    return reshape(_convolution(images, _as_in(x, np.ones((1, 1, *w.kernel))), None, w, 1), (*x.shape[:2], *w.count))
+    ones = constant_like(x, np.ones((1, 1, *w.kernel), x.dtype))
+    sums = _convolution(reshape(x, (x.shape[0] * x.shape[1], 1, *w.size)), ones, None, w, 1)
+    return reshape(sums, (*x.shape[:2], *w.count))
 
 
 def _averaged(
@@ -180,14 +179,7 @@ def _window_sizes(w: Windows, with_padding: bool, x: Any) -> Any:
         start = np.arange(count) * s - before
         low, high = (-before, n + before) if with_padding else (0, n)
         counts = counts[..., None] * (np.minimum(start + k, high) - np.maximum(start, low))
-    return counts.flat[0].item() if (counts == counts.flat[0]).all() else _as_in(x, counts)
-
-
-def _as_in(x: Any, values: np.ndarray) -> Any:
-    """`values` in x's dtype, on its device; a tensor if x is one."""
-    array = x.array if isinstance(x, Traced) else x
-    values = namespace_of(array).asarray(values.astype(x.dtype))
-    return traced(values) if isinstance(x, Traced) else values
+    return counts.flat[0].item() if (counts == counts.flat[0]).all() else constant_like(x, counts.astype(x.dtype))
 
 
 @operation
@@ -236,21 +228,7 @@ def _parts(name: str, output_size: Any, x: Any, rank: int) -> tuple[int, ...]:
     return sizes(name, "output_size", given, rank)
 
 
-def weighted_sums(x: Any, matrices: list[Any]) -> Any:
-    """x (N, C, *size) with each spatial dim multiplied by its matrix (count, size); None leaves it."""
-    for d, matrix in enumerate(matrices, 2):
-        if matrix is not None:
-            shape, after = tuple(x.shape), math.prod(x.shape[d + 1 :])
-            matrix = _as_in(x, matrix)
-            if after == 1:
-                x = matmul(reshape(x, (math.prod(shape[:d]), shape[d])), matrix.T)
-            else:
-                x = matmul(matrix, reshape(x, (math.prod(shape[:d]), shape[d], after)))
-            x = reshape(x, (*shape[:d], matrix.shape[0], *shape[d + 1 :]))
-    return x
-
-
-def _part_sums(size: int, count: int) -> Any:
+def _part_members(size: int, count: int) -> Any:
     """(count, size): 1 where an element lies in a part."""
     start, stop = part_bounds(size, count)
     place = np.arange(size)
@@ -266,9 +244,11 @@ def _adaptive_mean(name: str, rank: int, x: Any, output_size: Any) -> Any:
         kernel = tuple(n // m for n, m in zip(size, count))
         out = div(_window_sums(x, windows(name, size, kernel, kernel, ((0,) * rank,) * 2, (1,) * rank)), math.prod(kernel))
     else:
-        out = weighted_sums(x, [None if n == m else _part_sums(n, m) for n, m in zip(size, count)])
-        bounds = [part_bounds(n, m) for n, m in zip(size, count)]
-        out = div(out, _as_in(x, functools.reduce(np.multiply.outer, [stop - start for start, stop in bounds])))
+        out, counts = x, np.ones((), x.dtype)
+        for d, (n, m) in enumerate(zip(size, count), 2):
+            inside = _part_members(n, m)
+            out, counts = _weighted_sums(out, inside, d), np.multiply.outer(counts, inside.sum(axis=1, dtype=x.dtype))
+        out = div(out, constant_like(x, counts))
     return like_given(out, given)
 
 
@@ -278,7 +258,7 @@ def _adaptive_maximum(name: str, rank: int, x: Any, output_size: Any, return_ind
     if not return_indices and all(m and n % m == 0 for n, m in zip(size, count)):
         kernel = tuple(n // m for n, m in zip(size, count))
         return like_given(_max_pool(x, windows(name, size, kernel, kernel, ((0,) * rank,) * 2, (1,) * rank)), given)
-    values, indices = _with_indices(x, largest_of_parts(x.array if isinstance(x, Traced) else x, count))
+    values, indices = _with_indices(x, largest_of_parts(plain(x), count))
     return (like_given(values, given), like_given(indices, given)) if return_indices else like_given(values, given)
 
 
@@ -376,7 +356,7 @@ def _unpooled(
             raise ValueError(f"{name}: expected an output_size within the stride {stride} of {size}, got {tuple(output_size)}")
         size = wanted
     planes = (x.shape[0] * x.shape[1], math.prod(x.shape[2:]))
-    zeros = _as_in(x, np.zeros((planes[0], math.prod(size))))
+    zeros = constant_like(x, np.zeros((planes[0], math.prod(size)), x.dtype))
     out = scatter(zeros, 1, reshape(indices, planes), reshape(x, planes))
     return like_given(reshape(out, (*x.shape[:2], *size)), given)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_lite.arrays import namespace_of
 from tinygrad_lite.arrays.windows import Sizes, Windows
+from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.shape import reshape
 
 
@@ -58,3 +60,14 @@ def windows(
         reach = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation))
         raise ValueError(f"{name}: the result would be empty: the padded input {padded} is smaller than the kernel {reach}")
     return Windows(size, kernel, stride, dilation, before, tuple(counts))
+
+
+def plain(x: Any) -> Any:
+    """The array of a tensor, or the array that `x` is."""
+    return x.array if isinstance(x, Traced) else x
+
+
+def constant_like(x: Any, values: Any) -> Any:
+    """An array on x's device, and a tensor if x is one."""
+    values = namespace_of(plain(x)).asarray(values)
+    return traced(values) if isinstance(x, Traced) else values

@@ -1,0 +1,33 @@
+"""Sums along one dim, weighted by the rows of a matrix."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from tinygrad_lite.arrays.devices import Array, namespace_of
+
+BAND = 64
+
+
+def weighted_sums(x: Array, matrix: np.ndarray, dim: int) -> Array:
+    """x (..., n, ...) and a matrix (m, n) -> (..., m, ...): each sum over `dim` with the weights of a row.
+
+    The matrices here are bands around a diagonal. A few rows at a time need only a few columns: from
+    512 to 1024 elements that is an eighth of the whole product.
+    """
+    xp, (m, n) = namespace_of(x), matrix.shape
+    rows, columns = prod(x.shape[:dim]), prod(x.shape[dim + 1 :])
+    flat, out = x.reshape(rows, n, columns), xp.zeros((rows, m, columns), x.dtype)
+    weights = xp.asarray(matrix, x.dtype)
+    for i in range(0, m, BAND):
+        (used,) = matrix[i : i + BAND].any(axis=0).nonzero()
+        if used.size:
+            a, b = int(used[0]), int(used[-1]) + 1
+            part = weights[i : i + BAND, a:b]
+            if columns == 1:
+                out[:, i : i + BAND, 0] = flat[:, a:b, 0] @ part.T
+            else:
+                out[:, i : i + BAND] = part @ flat[:, a:b]
+    return out.reshape(*x.shape[:dim], m, *x.shape[dim + 1 :])
