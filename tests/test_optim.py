@@ -232,7 +232,9 @@ def test_a_deepcopy_goes_its_own_way(name):
     for step in range(3):
         give_gradients(params, step)
         a.step()
+    a.note = "kept"
     others, b = copy.deepcopy((params, a))
+    assert b.note == "kept" and b.updates == 3
     for step in range(3, 6):
         for optimizer, tensors in ((b, others), (a, params)):
             give_gradients(tensors, step)

@@ -177,3 +177,20 @@ def test_the_gradient_of_a_rate():
 
     for name in ("SGD", "Adam"):
         assert gradient(tg, name) == pytest.approx(gradient(torch, name), rel=1e-4)
+
+
+def test_groups_are_the_dicts_that_were_given():
+    for lib in (tg, torch):
+        group = {"params": [leaf(lib)], "lr": 0.5}
+        optimizer = lib.optim.Adam([group])
+        assert optimizer.param_groups[0] is group and group["eps"] == 1e-8
+
+
+def test_adamw_stays_decoupled():
+    for lib in (tg, torch):
+        p = lib.tensor([1.0], requires_grad=True)
+        p.grad = lib.tensor([0.0])
+        optimizer = lib.optim.AdamW([p])
+        optimizer.load_state_dict(lib.optim.Adam([p], lr=0.1, weight_decay=0.5).state_dict())
+        optimizer.step()
+        assert p.item() == pytest.approx(0.95)

@@ -66,6 +66,8 @@ class AdamW(Adam):
         p <- (1 - lr weight_decay) p, then Adam's step
     """
 
+    decoupled = True  # also with the options of an Adam that were loaded
+
     def __init__(
         self,
         params: Any,

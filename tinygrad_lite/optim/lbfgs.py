@@ -80,7 +80,7 @@ class LBFGS(Optimizer):
             if state["n_iter"] == 1:
                 d, t = -g, min(1.0, 1.0 / float(abs(g).sum())) * lr
             else:
-                memory.add(g - memory.g, memory.t * memory.d)  # type: ignore[operator]
+                memory.add(g - memory.g, memory.t * memory.d)
                 d, t = memory.direction(g), lr
             memory.g, memory.loss, memory.d, memory.t = g, loss, d, t
             slope = float(g @ d)

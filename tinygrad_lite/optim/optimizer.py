@@ -90,11 +90,11 @@ class Optimizer(Hooks):
         self._prepared: list[Any] = []
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("defaults", "state", "param_groups", "updates")}
+        return {name: value for name, value in self.__dict__.items() if name != "_prepared" and not name.endswith("_hooks")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         if not hasattr(self, "_step_pre_hooks"):
-            self._make_ready()
+            self._make_hooks()
         self.__dict__.update(state)
         self._forget()
 
@@ -139,8 +139,8 @@ class Optimizer(Hooks):
         for name, value in self.defaults.items():
             group.setdefault(name, value)
         self.check(self.numbers_of(group))
-        self.param_groups.append(group)
-        param_group.update(group)  # PyTorch hands the same dict on
+        param_group.update(group)
+        self.param_groups.append(param_group)  # the same dict, as in PyTorch
         self._forget()
 
     def check(self, group: Group) -> None:
