@@ -40,6 +40,7 @@ from tinygrad_lite.arrays.order import accumulate, order, recurrence
 from tinygrad_lite.arrays.products import column_sums, product, rows
 from tinygrad_lite.arrays.quiet import quietly
 from tinygrad_lite.arrays.reductions import add_up, extreme
+from tinygrad_lite.arrays.rowwise import exponentials, row_products, row_sums
 from tinygrad_lite.arrays.scatter import flat_places, scatter_add
 from tinygrad_lite.arrays.special import erf_of, erfc_of, special
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads, set_num_threads
@@ -64,6 +65,7 @@ __all__ = [
     "elementwise",
     "erf_of",
     "erfc_of",
+    "exponentials",
     "extreme",
     "flat_places",
     "get_default_dtype",
@@ -91,6 +93,8 @@ __all__ = [
     "promoted_floats",
     "quietly",
     "recurrence",
+    "row_products",
+    "row_sums",
     "rows",
     "scatter_add",
     "scipy_of",

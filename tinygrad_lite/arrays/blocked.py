@@ -18,10 +18,10 @@ BLOCK = 1 << 16
 
 
 def by_blocks(kernel: Callable[..., Any], *arrays: Array) -> list[Any]:
-    """`kernel(*parts)` for corresponding blocks of rows of `arrays` (NumPy), which have equally many;
-    what the calls return. Large work is shared among threads."""
+    """`kernel(*parts)` for corresponding blocks of rows of `arrays`, which have equally many; what the
+    calls return. Large work is shared among threads. Arrays of CuPy stay whole."""
     size, rows = arrays[0].size, arrays[0].shape[0]
-    if size <= BLOCK:
+    if size <= BLOCK or type(arrays[0]) is not np.ndarray:
         return [kernel(*arrays)]
     step = max(1, BLOCK * rows // size)
     starts = range(0, rows, step)
@@ -29,7 +29,7 @@ def by_blocks(kernel: Callable[..., Any], *arrays: Array) -> list[Any]:
     def run(starts: range) -> list[Any]:
         return [kernel(*[a[i : i + step] for a in arrays]) for i in starts]
 
-    workers = min(get_num_threads(), len(starts) // 2)
+    workers = min(get_num_threads(), size // BLOCK)
     if workers < 2:
         return run(starts)
     share = -(-len(starts) // workers)

@@ -17,16 +17,18 @@ def choose(condition: Array, x: Any, y: Any) -> Array:
     On a condition that goes to and fro NumPy's `where` mispredicts a branch for every other element:
     3.3 ms for 524288 floats. The same with masks of bits takes 0.7 ms, 0.4 ms where one side is 0.
     """
-    dtype = getattr(x if is_array(x) else y, "dtype", None)
+    like = x if is_array(x) else y
+    dtype = getattr(like, "dtype", None)
     if type(condition) is not np.ndarray or condition.size < 4096 or dtype is None or dtype not in _BITS:
         return namespace_of(condition).where(condition, x, y)
     bits = _BITS[dtype]
     mask = condition.view(np.int8)
     x, y = (v.view(bits) if is_array(v) else np.array(v, dtype).view(bits) for v in (x, y))
     if not y.ndim and not y:
-        out = x & -mask  # -1 has all bits set
-    elif not x.ndim and not x:
-        out = y & (mask - 1)
-    else:
-        out = ((x ^ y) & -mask) ^ y
+        return (x & -mask).view(dtype)  # -1 has all bits set
+    if not x.ndim and not x:
+        return (y & (mask - 1)).view(dtype)
+    out = x ^ y
+    out = np.bitwise_and(out, -mask, out=out if out.shape == mask.shape else None)
+    out = np.bitwise_xor(out, y, out=out if out.ndim >= y.ndim else None)
     return out.view(dtype)

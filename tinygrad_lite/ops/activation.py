@@ -83,7 +83,7 @@ def _zeros(dtype: np.dtype) -> Any:
 @primitive
 def _leaky_relu(x, slope):
     only_floats(x)
-    return choose(x > 0, x, x * slope)
+    return namespace_of(x).maximum(x, x * slope) if 0 < slope <= 1 else choose(x > 0, x, x * slope)
 
 
 _leaky_relu.vjp(x=lambda g, x, slope: where(x > 0, g, g * slope))

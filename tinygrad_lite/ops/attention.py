@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import by_blocks, namespace_of, only_floats
+from tinygrad_lite.arrays import by_blocks, exponentials, namespace_of, only_floats, product
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import raw
 from tinygrad_lite.ops.comparison import where
@@ -32,38 +32,44 @@ IN_PLACE: list[str] = []
 # -- the primitive ------------------------------------------------------------------------------
 
 
-@primitive(keeps=("chances",))
+@primitive(keeps=("exponents", "sums"))
 def _attention(query, key, value, mask, causal, scale):
     """`softmax(query @ key.mT * scale + mask) @ value`; a row with nothing to attend to gives 0.
 
     mask: None, or numbers that broadcast to (..., L, S). `causal`: a query sees no later keys.
     """
-    # Batch by batch, so that the scores stay in the cache and threads share the work: forward and
-    # backward of 16 x 4 heads of 64 x 32 take 5.0 ms as a composition.
+    # Some batches at a time, so that the scores stay in the cache and threads share the work: 16 x 4
+    # heads of 64 x 32 with the gradient take 3.5 ms, as a composition 9.
     xp = namespace_of(query)
     query, key, value = _alike(xp, query, key, value)
     rows = query.shape[:-1]
-    chances = xp.empty((*rows, key.shape[-2]), query.dtype)
+    exponents, sums = xp.empty((*rows, key.shape[-2]), query.dtype), xp.empty((*rows, 1), query.dtype)
     # In memory as the query: where that is a transposed (N, L, heads, E), transposing back is free.
     out = xp.empty_like(query) if query.shape[-1] == value.shape[-1] else xp.empty((*rows, value.shape[-1]), query.dtype)
-    arrays = [chances, query, key, value, out]
+    if not exponents.size:
+        out[...] = 0
+        return out, exponents, sums
+    arrays = [exponents, sums, query, key, value, out]
     if causal:
-        mask = _later(xp, chances) if mask is None else mask + _later(xp, chances)
+        mask = _later(xp, exponents) if mask is None else mask + _later(xp, exponents)
     if mask is not None:
-        arrays.append(xp.broadcast_to(mask, chances.shape))
+        arrays.append(xp.broadcast_to(mask, exponents.shape))
 
-    def kernel(p, q, k, v, out, mask=None):
-        xp.matmul(q * q.dtype.type(scale), k.swapaxes(-1, -2), out=p)
+    def kernel(e, sums, q, k, v, out, mask=None):
+        scores = product(q * q.dtype.type(scale), k.swapaxes(-1, -2))
         if mask is not None:
-            p += mask
-        if p.size:
-            p -= xp.maximum(p.max(axis=-1, keepdims=True), np.finfo(p.dtype).min)
-        xp.exp(p, out=p)
-        p /= xp.maximum(p.sum(axis=-1, keepdims=True), 1)  # less than 1 only where all is masked
-        xp.matmul(p, v, out=out)
+            scores += mask
+        flat = e.reshape(-1, e.shape[-1])
+        top, totals = exponentials(scores.reshape(flat.shape), flat)
+        if top.ndim:
+            nothing = top[:, 0] == -np.inf
+            flat[nothing], totals[nothing] = 0, 1
+        sums[...] = totals.reshape(sums.shape)
+        xp.matmul(e, v, out=out)
+        out /= sums
 
     _over_batches(kernel, arrays)
-    return out, chances
+    return out, exponents, sums
 
 
 def _alike(xp: Any, *arrays: Any) -> list[Any]:
@@ -79,30 +85,34 @@ def _later(xp: Any, scores: Any) -> Any:
 
 
 def _over_batches(kernel: Any, arrays: list[Any]) -> None:
-    if namespace_of(arrays[0]) is np and arrays[0].ndim > 2 and arrays[0].size:
+    if arrays[0].ndim > 2:
         by_blocks(kernel, *arrays)
     else:
         kernel(*arrays)
 
 
 @_attention.fused_vjp("query", "key", "value", "mask")
-def _(needs, g, query, key, value, out, chances, scale):
+def _(needs, g, query, key, value, out, exponents, sums, scale):
     xp = namespace_of(query)
     query, key, value = _alike(xp, query, key, value)
     of_query, of_key, of_value = (xp.empty_like(a) for a in (query, key, value))
-    of_scores = xp.empty_like(chances)
+    of_scores = xp.empty_like(exponents)
 
-    def kernel(p, g, q, k, v, out, dq, dk, dv, ds):
-        xp.matmul(p.swapaxes(-1, -2), g, out=dv)
-        xp.matmul(g, v.swapaxes(-1, -2), out=ds)
-        ds -= (g * out).sum(axis=-1, keepdims=True)
-        ds *= p
+    def kernel(e, sums, g, q, k, v, out, dq, dk, dv, ds):
+        g = g / sums  # the weights are e / sums
+        xp.matmul(e.swapaxes(-1, -2), g, out=dv)
+        xp.subtract(product(g, v.swapaxes(-1, -2)), xp.einsum("...i,...i->...", g, out)[..., None], out=ds)
+        ds *= e
         xp.matmul(ds, k, out=dq)
         xp.matmul(ds.swapaxes(-1, -2), q, out=dk)
         dq *= dq.dtype.type(scale)
         dk *= dk.dtype.type(scale)
 
-    _over_batches(kernel, [chances, g, query, key, value, out, of_query, of_key, of_value, of_scores])
+    arrays = [exponents, sums, g, query, key, value, out, of_query, of_key, of_value, of_scores]
+    if exponents.size:
+        _over_batches(kernel, arrays)
+    else:
+        of_query, of_key, of_value = (xp.zeros_like(a) for a in (query, key, value))
     return of_query, of_key, of_value, of_scores if needs[3] else None, None, None
 
 

@@ -15,7 +15,7 @@ from tinygrad_lite.ops.arithmetic import square
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.elementary import exp, log, sigmoid, xlogy
-from tinygrad_lite.ops.piecewise import abs, clamp_min
+from tinygrad_lite.ops.piecewise import abs, clamp, clamp_min
 from tinygrad_lite.ops.reduction import mean, sum
 
 if TYPE_CHECKING:
@@ -139,6 +139,20 @@ def l1_loss(
     return _weighted("l1_loss", abs(x - target), x, weight, reduction)
 
 
+@primitive
+def _huber(x, y, delta):
+    only_floats(x)
+    x, y = promote(x, y)
+    xp = namespace_of(x)
+    d = xp.abs(x - y)
+    m = xp.minimum(d, d.dtype.type(delta))
+    return m * (d - m / 2)
+
+
+_huber.vjp(x=lambda g, x, y, delta: g * clamp(x - y, -delta, delta),
+           y=lambda g, x, y, delta: g * clamp(y - x, -delta, delta))  # fmt: skip
+
+
 @operation
 def smooth_l1_loss(
     x: Tensor,
@@ -153,9 +167,7 @@ def smooth_l1_loss(
     _pair("smooth_l1_loss", x, target)
     if beta < 0:
         raise ValueError(f"smooth_l1_loss: expected beta of 0 or more, got {beta}")
-    only_floats(x)
-    d = abs(x - target)
-    return reduced(where(d < beta, square(d) * (0.5 / beta), d - 0.5 * beta) if beta else d, reduction)
+    return reduced(_huber(x, target, beta) * (1 / beta) if beta else abs(x - target), reduction)
 
 
 @operation
@@ -167,9 +179,7 @@ def huber_loss(
     _pair("huber_loss", x, target)
     if delta <= 0:
         raise ValueError(f"huber_loss: expected a positive delta, got {delta}")
-    only_floats(x)
-    d = abs(x - target)
-    return _weighted("huber_loss", where(d <= delta, square(d) * 0.5, delta * (d - 0.5 * delta)), x, weight, reduction)
+    return _weighted("huber_loss", _huber(x, target, delta), x, weight, reduction)
 
 
 # -- probabilities ------------------------------------------------------------------------------

@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import namespace_of, only_floats
+from tinygrad_lite.arrays.standardize import (
+    channel_moments,
+    channels_gradient,
+    rows_gradient,
+    standardize_channels,
+    standardize_rows,
+)
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import changed_in_place
-from tinygrad_lite.ops.arithmetic import square
+from tinygrad_lite.ops.arithmetic import add, mul, square
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.elementary import rsqrt
 from tinygrad_lite.ops.padding import pad
@@ -25,80 +32,57 @@ __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"
 METHODS: list[str] = []
 IN_PLACE: list[str] = []
 
-Statistics = tuple[Any, Any] | None
-
-
-# -- the one primitive --------------------------------------------------------------------------
-
-
-def average(x: Any, axes: tuple[int, ...]) -> Any:
-    """The mean over `axes`, which stay as dims of size 1."""
-    return x.sum(axis=axes, keepdims=True) / x.dtype.type(math.prod(x.shape[a] for a in axes) or 1)
-
-
-def moments(x: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
-    """Mean and variance of an array over `axes`, which stay as dims of size 1."""
-    middle = average(x, axes)
-    away = x - middle
-    away *= away
-    return middle, average(away, axes)
+# -- along the last dims ------------------------------------------------------------------------
 
 
 @primitive(keeps=("normal", "rate"))
-def _normalize(x, weight, bias, axes, eps, center, statistics):
-    """`(x - mean) / sqrt(var + eps) * weight + bias` over `axes`; not centered, with the mean of squares for var.
+def _normalize(x, weight, bias, lead, groups, eps, center):
+    """`(x - mean) / sqrt(var + eps) * weight + bias`; not centered, with the mean square for var.
 
-    weight and bias broadcast to x, or are None. `statistics`: the mean and variance of x, if they
-    are known already.
+    What follows the first `lead` dims falls into `groups` pieces, normalized one by one. weight and
+    bias are None, or of as many elements as these dims, or divide them into equal runs.
     """
     only_floats(x)
-    xp = namespace_of(x)
-    if center:
-        middle, variance = moments(x, axes) if statistics is None else statistics
-        normal = x - middle
-    else:
-        variance = average(x * x, axes)
-        normal = x.copy()
-    rate = 1 / xp.sqrt(variance + x.dtype.type(eps))
-    normal *= rate
-    out = normal
-    if weight is not None:
-        out = normal * weight
-    if bias is not None:
-        out = out + bias
-    return out, normal, rate
+    shape = math.prod(x.shape[:lead]), math.prod(x.shape[lead:])
+    if not x.size:
+        return x.copy(), x.reshape(shape), x.reshape(shape)
+    weight, bias = (None if vector is None else vector.reshape(-1) for vector in (weight, bias))
+    out, normal, rate = standardize_rows(x.reshape(shape), groups, weight, bias, eps, center)
+    return out.reshape(x.shape), normal, rate
 
 
 @_normalize.fused_vjp("x", "weight", "bias")
-def _(needs, g, normal, rate, weight, axes, center):
-    of_x = of_weight = None
-    if needs[1]:
-        of_weight = g * normal
-    if needs[0]:
-        of_x = g * weight if weight is not None else g.copy()
-        along = average(of_x * normal, axes)
-        if center:
-            of_x -= average(of_x, axes)
-        of_x -= normal * along
-        of_x *= rate
-    return of_x, of_weight, g if needs[2] else None, None, None, None, None
+def _(needs, g, normal, rate, weight, bias, center):
+    vectors = [None if vector is None else vector.reshape(-1) for vector in (weight, bias)]
+    if g.size:
+        found = rows_gradient(g.reshape(normal.shape), normal, rate, *vectors, center, needs)
+    else:
+        found = [g, *(None if vector is None else vector * 0 for vector in vectors)]
+    shapes = g.shape, getattr(weight, "shape", None), getattr(bias, "shape", None)
+    return [None if a is None else a.reshape(shape) for a, shape in zip(found, shapes)] + [None] * 4
 
 
 @_normalize.composed_of
-def _(x, weight, bias, axes, eps, center, statistics):
+def _(x, weight, bias, lead, groups, eps, center):
+    shape = x.shape
+    if not math.prod(shape):
+        return x
+    samples = math.prod(shape[:lead])
+    x = reshape(x, (samples, groups, -1))
     if center:
-        x = x - mean(x, axes, True)
-    out = x * rsqrt(mean(square(x), axes, True) + eps)
-    if weight is not None:
-        out = out * weight
-    return out if bias is None else out + bias
+        x = x - mean(x, -1, True)
+    out = x * rsqrt(mean(square(x), -1, True) + eps)
+    for vector, combine in ((weight, mul), (bias, add)):
+        if vector is not None:
+            out = combine(reshape(out, (samples, math.prod(vector.shape), -1)), reshape(vector, (-1, 1)))
+    return reshape(out, shape)
 
 
 # -- over a layer -------------------------------------------------------------------------------
 
 
-def _layer(name: str, x: Any, normalized_shape: Any, *parameters: Any) -> tuple[int, ...]:
-    """The axes that a layer of `normalized_shape` spans."""
+def _layer(name: str, x: Any, normalized_shape: Any, *parameters: Any) -> int:
+    """How many dims come before a layer of `normalized_shape`."""
     shape = tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else None
     if not shape:
         raise TypeError(f"{name}: expected normalized_shape as a tuple of sizes, got {normalized_shape!r}")
@@ -110,7 +94,7 @@ def _layer(name: str, x: Any, normalized_shape: Any, *parameters: Any) -> tuple[
                 raise ValueError(f"{name}: expected a {what} of normalized_shape {shape}, got {tuple(parameter.shape)}")
             if parameter.dtype != x.dtype:
                 raise TypeError(f"{name}: expected a {what} of {x.dtype}, as the input, got {parameter.dtype}")
-    return tuple(range(-len(shape), 0))
+    return x.ndim - len(shape)
 
 
 @operation
@@ -130,30 +114,29 @@ def layer_norm(
     tensor([[-1.0000,  1.0000],
             [-1.0000,  1.0000]])
     """
-    axes = _layer("layer_norm", x, normalized_shape, weight, bias)
-    return _normalize(x, weight, bias, axes, eps, True, None)
+    lead = _layer("layer_norm", x, normalized_shape, weight, bias)
+    return _normalize(x, weight, bias, lead, 1, eps, True)
 
 
 @operation
 def rms_norm(x: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | None = None, eps: float | None = None) -> Tensor:
     """Each layer divided by the root of the mean of its squares (plus `eps`, by default the dtype's
     machine epsilon), times weight (Zhang and Sennrich, Root mean square layer normalization)."""
-    axes = _layer("rms_norm", x, normalized_shape, weight)
+    lead = _layer("rms_norm", x, normalized_shape, weight)
     only_floats(x)
-    return _normalize(x, weight, None, axes, float(np.finfo(x.dtype).eps) if eps is None else eps, False, None)
+    return _normalize(x, weight, None, lead, 1, float(np.finfo(x.dtype).eps) if eps is None else eps, False)
 
 
 # -- over groups of channels --------------------------------------------------------------------
 
 
-def _per_channel(name: str, x: Any, *vectors: Any, shape: tuple[int, ...] | None = None) -> list[Any]:
-    """`vectors` (or None), one element a channel (dim 1 of x), shaped to broadcast against x."""
-    channels = x.shape[1]
-    for vector in vectors:
-        if vector is not None and tuple(vector.shape) != (channels,):
-            raise ValueError(f"{name}: expected one element for each of {channels} channels, got shape {tuple(vector.shape)}")
-    shape = shape or (channels,) + (1,) * (x.ndim - 2)
-    return [None if vector is None else reshape(vector, shape) for vector in vectors]
+def _check_vectors(name: str, x: Any, **vectors: Any) -> None:
+    """Whether `vectors` (or None) have one element a channel (dim 1 of x)."""
+    only_floats(x)
+    for what, vector in vectors.items():
+        if vector is not None and tuple(vector.shape) != (x.shape[1],):
+            got = tuple(vector.shape)
+            raise ValueError(f"{name}: expected {what} of {x.shape[1]} elements, one a channel, got shape {got}")
 
 
 @operation
@@ -174,34 +157,73 @@ def group_norm(
         raise ValueError(f"group_norm: {channels} channels do not fall into {num_groups} equal groups")
     if n * math.prod(x.shape[2:]) * (channels // num_groups) == 1:
         raise ValueError(f"group_norm: a group has only one value, input shape {tuple(x.shape)}")
-    only_floats(x)
-    weight, bias = _per_channel("group_norm", x, weight, bias, shape=(num_groups, channels // num_groups, 1))
-    groups = reshape(x, (n, num_groups, channels // num_groups, math.prod(x.shape[2:])))
-    return reshape(_normalize(groups, weight, bias, (2, 3), eps, True, None), x.shape)
+    _check_vectors("group_norm", x, weight=weight, bias=bias)
+    return _normalize(x, weight, bias, 1, num_groups, eps, True)
 
 
 # -- over a batch -------------------------------------------------------------------------------
 
 
-def _with_running(name: str, x: Any, vectors: tuple[Any, ...], measure: bool, momentum: float, eps: float, axes: Any) -> Any:
-    """Normalized over `axes`, by x's own statistics (which then enter the running ones) or by the running
-    ones. `vectors`: weight, bias, running mean, running variance."""
-    only_floats(x)
-    weight, bias, old_mean, old_var = _per_channel(name, x, *vectors)
-    if not measure:
-        rate = rsqrt(old_var + eps)
-        scale = rate if weight is None else rate * weight
-        shift = -old_mean * scale
-        return x * scale + (shift if bias is None else shift + bias)
-    array = raw(x)
-    middle, variance = moments(array, axes)
-    count = math.prod(array.shape[a] for a in axes)
-    for running, value in zip(vectors[2:], (middle, variance * (count / max(count - 1, 1)))):
-        if running is not None:
-            old = raw(running)
-            old += momentum * (value.mean(axis=0).reshape(-1) - old)
-            changed_in_place(old, name)
-    return _normalize(x, weight, bias, axes, eps, True, (middle, variance))
+def _as_matrix(x: Any) -> tuple[Any, Any]:
+    """`x` (N, C, ...) as (N, C S), or where channels come last in memory as (N S, C); and the way back."""
+    last = namespace_of(x).moveaxis(x, 1, -1)
+    if x.ndim > 2 and last.flags.c_contiguous and not x.flags.c_contiguous:
+        return last.reshape(-1, x.shape[1]), lambda y: namespace_of(y).moveaxis(y.reshape(last.shape), -1, 1)
+    return x.reshape(len(x), -1) if x.size else x.reshape(len(x), x.shape[1]), lambda y: y.reshape(x.shape)
+
+
+@primitive(keeps=("mean", "rate"))
+def _batch_norm(x, weight, bias, eps, moments):
+    """Each channel (dim 1) of x to mean 0 and variance 1, times weight, plus bias. `moments`: the mean
+    and variance of x, if they are known."""
+    matrix, back = _as_matrix(x)
+    mean, var = channel_moments(matrix, x.shape[1]) if moments is None else moments
+    rate = 1 / namespace_of(x).sqrt(var + x.dtype.type(eps))
+    return back(standardize_channels(matrix, mean, rate, weight, bias)) if x.size else x.copy(), mean, rate
+
+
+@_batch_norm.fused_vjp("x", "weight", "bias")
+def _(needs, g, x, weight, mean, rate):
+    if not g.size:
+        return g, mean * 0, mean * 0, None, None
+    matrix, back = _as_matrix(x)
+    # The gradient in the same order of memory as x.
+    same = namespace_of(x).empty_like(x)
+    if g.strides != same.strides:
+        same[...] = g
+        g = same
+    of_x, of_weight, of_bias = channels_gradient(_as_matrix(g)[0], matrix, mean, rate, weight, needs)
+    return None if of_x is None else back(of_x), of_weight, of_bias, None, None
+
+
+@_batch_norm.composed_of
+def _(x, weight, bias, eps, moments):
+    axes = (0, *range(2, x.ndim))
+    x = x - mean(x, axes, True)
+    out = x * rsqrt(mean(square(x), axes, True) + eps)
+    shape = (-1,) + (1,) * (x.ndim - 2)
+    if weight is not None:
+        out = out * reshape(weight, shape)
+    return out if bias is None else out + reshape(bias, shape)
+
+
+def _by_running(x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, eps: float) -> Any:
+    scale = rsqrt(running_var + eps)
+    if weight is not None:
+        scale = scale * weight
+    shift = -running_mean * scale
+    if bias is not None:
+        shift = shift + bias
+    shape = (-1,) + (1,) * (x.ndim - 2)
+    return x * reshape(scale, shape) + reshape(shift, shape)
+
+
+def _update(name: str, running: Any, measured: Any, momentum: float) -> None:
+    """`running = (1 - momentum) running + momentum measured`, in place and off the tape."""
+    if running is not None:
+        array = raw(running)
+        array += momentum * (measured - array)
+        changed_in_place(array, name)
 
 
 @operation
@@ -229,8 +251,17 @@ def batch_norm(
             raise ValueError(f"batch_norm: expected more than 1 value per channel in training, got shape {tuple(x.shape)}")
     elif running_mean is None or running_var is None:
         raise ValueError("batch_norm: running_mean and running_var are needed when not in training")
-    axes = (0, *range(2, x.ndim))
-    return _with_running("batch_norm", x, (weight, bias, running_mean, running_var), training, momentum, eps, axes)
+    _check_vectors("batch_norm", x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
+    if not training:
+        return _by_running(x, weight, bias, running_mean, running_var, eps)
+    moments = None
+    if running_mean is not None or running_var is not None:
+        matrix = _as_matrix(raw(x))[0]
+        moments = channel_moments(matrix, x.shape[1])
+        count = matrix.size // max(x.shape[1], 1)
+        _update("batch_norm", running_mean, moments[0], momentum)
+        _update("batch_norm", running_var, moments[1] * (count / max(count - 1, 1)), momentum)
+    return _batch_norm(x, weight, bias, eps, moments)
 
 
 @operation
@@ -254,8 +285,15 @@ def instance_norm(
             raise ValueError(f"instance_norm: expected more than 1 value per channel and sample, got shape {tuple(x.shape)}")
     elif running_mean is None or running_var is None:
         raise ValueError("instance_norm: running_mean and running_var are needed without use_input_stats")
-    vectors = weight, bias, running_mean, running_var
-    return _with_running("instance_norm", x, vectors, use_input_stats, momentum, eps, tuple(range(2, x.ndim)))
+    vectors = {"weight": weight, "bias": bias, "running_mean": running_mean, "running_var": running_var}
+    _check_vectors("instance_norm", x, **vectors)
+    if not use_input_stats:
+        return _by_running(x, weight, bias, running_mean, running_var, eps)
+    if running_mean is not None or running_var is not None:
+        array = raw(x).reshape(*x.shape[:2], -1)
+        _update("instance_norm", running_mean, array.mean(axis=(0, 2)), momentum)
+        _update("instance_norm", running_var, array.var(axis=2, ddof=1).mean(axis=0), momentum)
+    return _normalize(x, weight, bias, 1, x.shape[1], eps, True)
 
 
 @operation

