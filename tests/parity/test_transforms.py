@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import pytest
 
@@ -192,12 +194,12 @@ def test_func_refuses(call):
 def test_functional_call():
     def call(m, x, y):
         model = m.nn.Sequential(m.nn.Linear(3, 3), m.nn.Tanh(), m.nn.BatchNorm1d(3)).double().eval()
-        named = {"0.weight": m.outer(y, y), "0.bias": y, "2.running_mean": y * 0, "2.running_var": y * 0 + 1}
+        named = {"0.weight": m.outer(y, y), "0.bias": y, "2.weight": y + 1, "2.unknown": y}
         before = [p.detach().clone() for p in model.parameters()]
         out = m.func.functional_call(model, named, x)
         assert all(bool((p == q).all()) for p, q in zip(model.parameters(), before))
         gradient = m.func.grad(lambda named: m.func.functional_call(model, (named,), (x,)).square().sum())(named)
-        return out.detach(), {name: g.detach() for name, g in gradient.items() if "running" not in name}
+        return out.detach(), {name: g.detach() for name, g in gradient.items()}
 
     both(call, X, Y)
 
@@ -220,3 +222,222 @@ def test_sum_to_size(size):
 @pytest.mark.parametrize("size", [(2,), (4, 2, 3), (0, 3)])
 def test_sum_to_size_refuses(size):
     refused(lambda m: lambda x: x.sum_to_size(size), X)
+
+
+# -- checkpoint -----------------------------------------------------------------------------------
+
+
+def checkpointed(m, function, *args, use_reentrant=False, **kwargs):
+    checkpoint = tg.utils.checkpoint.checkpoint if m is tg else torch.utils.checkpoint.checkpoint
+    return checkpoint(function, *args, use_reentrant=use_reentrant, **kwargs)
+
+
+@pytest.mark.parametrize("use_reentrant", [False, True])
+def test_checkpoint(use_reentrant):
+    def call(m, x, w):
+        x.requires_grad_(), w.requires_grad_()
+        a, b = checkpointed(m, lambda x, w, n, other: ((x @ w).tanh() * n, w.exp()), x, w, 3, None, use_reentrant=use_reentrant)
+        (a.sum() * b.sum()).backward()
+        return a, b, x.grad, w.grad
+
+    both(call, X, Y)
+
+
+def test_checkpoint_of_a_closure_with_keywords_inside_itself_and_twice_differentiable():
+    def call(m, x, w):
+        w.requires_grad_()
+
+        def inner(y, power=1):
+            return (y * w).sin() ** power
+
+        def outer(x, scale):
+            return checkpointed(m, inner, x * scale["by"], power=3).exp()
+
+        y = checkpointed(m, outer, x, scale={"by": 2}).sum()
+        (g,) = m.autograd.grad(y, w, create_graph=True)
+        return (y, g, *m.autograd.grad(g.square().sum(), w))
+
+    both(call, X, Y)
+
+
+def test_checkpoint_without_a_gradient():
+    def call(m, x):
+        x.requires_grad_()
+        with m.no_grad():
+            return checkpointed(m, lambda x: x * 2, x)
+
+    both(call, X)
+
+
+def test_checkpoint_keeps_nothing_of_the_inside():
+    x = tg.from_numpy(X.copy()).requires_grad_()
+    seen = []
+
+    def function(x):
+        y = x
+        for _ in range(5):
+            y = y.exp().log() * y.detach()
+            seen.append(id(y.array))
+        return y
+
+    y = checkpointed(tg, function, x)
+    assert sum(entry.bytes_kept for entry in tg.tape_of(y)) == 0
+    assert sum(entry.bytes_kept for entry in tg.tape_of(function(x))) > 0
+    gc.collect()
+    gc.disable()
+    try:
+        live = sum(type(o) is tg.Tensor for o in gc.get_objects())
+        checkpointed(tg, function, x).sum().backward()
+        x.grad = None
+        assert sum(type(o) is tg.Tensor for o in gc.get_objects()) == live
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("preserve", [True, False])
+def test_checkpoint_draws_the_same_random_numbers(preserve):
+    tg.manual_seed(0)
+    x = tg.ones(1000, requires_grad=True)
+    y = checkpointed(tg, lambda x: tg.nn.functional.dropout(x, 0.5) * x, x, preserve_rng_state=preserve)
+    state = tg.get_rng_state()
+    y.sum().backward()
+    assert bool(((x.grad != 0) == (y != 0)).all()) == preserve
+    assert bool((tg.get_rng_state() == state).all()) == preserve
+
+
+def test_checkpoint_refuses_a_function_that_changes_its_mind():
+    for m in (tg, torch):
+        x, calls = m.ones(3, requires_grad=True), []
+
+        def function(x, calls=calls):
+            calls.append(1)
+            return x.exp() if len(calls) == 1 else x.exp().exp().sum() * x * x
+
+        with pytest.raises(RuntimeError):
+            checkpointed(m, function, x, early_stop=False).sum().backward()
+        with pytest.raises(RuntimeError):
+            z = x * 1
+            y = checkpointed(m, lambda z: z.exp().exp(), z)
+            z.add_(1)
+            y.sum().backward()
+
+
+def test_checkpoint_sequential():
+    def call(m, x):
+        model = m.nn.Sequential(*[m.nn.Tanh() if i % 2 else m.nn.Softplus() for i in range(7)])
+        sequential = (tg if m is tg else torch).utils.checkpoint.checkpoint_sequential
+        y = sequential(model, 3, x.requires_grad_(), use_reentrant=False)
+        y.sum().backward()
+        return y, x.grad
+
+    both(call, X)
+
+
+# -- anomalies ------------------------------------------------------------------------------------
+
+
+def nan_backward(m, x):
+    y = x.sqrt()
+    (y * 0).sum().backward()
+
+
+@pytest.mark.filterwarnings("ignore:Anomaly Detection:UserWarning", "ignore:Error detected:UserWarning")
+def test_detect_anomaly():
+    for m in (tg, torch):
+        x = m.zeros(3, requires_grad=True)
+        with m.autograd.detect_anomaly(), pytest.raises(RuntimeError, match="returned nan values"):
+            nan_backward(m, x)
+        with m.autograd.set_detect_anomaly(True), pytest.raises(RuntimeError, match="returned nan values"):
+            nan_backward(m, x)
+        with m.autograd.detect_anomaly(check_nan=False):
+            nan_backward(m, x)
+        m.autograd.set_detect_anomaly(True)
+        with m.autograd.set_detect_anomaly(False):
+            nan_backward(m, x)
+        with pytest.raises(RuntimeError, match="returned nan values"):
+            m.autograd.grad(x.sqrt().sum() * 0, x, create_graph=True)
+        m.autograd.set_detect_anomaly(False)
+        nan_backward(m, x)
+
+
+def test_an_anomaly_is_told_with_its_line():
+    with tg.autograd.detect_anomaly(), pytest.raises(RuntimeError, match=r"sqrt \(recorded at test_transforms.py:\d+\)"):
+        nan_backward(tg, tg.zeros(3, requires_grad=True))
+
+
+# -- hooks of saved tensors -----------------------------------------------------------------------
+
+
+class Square:
+    """x^2 as a Function, with its input and its result saved."""
+
+    def __new__(cls, m):
+        class Square(m.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                y = x * x
+                ctx.save_for_backward(x, y)
+                return y
+
+            @staticmethod
+            def backward(ctx, g):
+                x, y = ctx.saved_tensors
+                return 2 * g * x + 0 * y
+
+        return Square
+
+
+def test_saved_tensors_hooks():
+    def call(m, x, w):
+        x.requires_grad_(), w.requires_grad_()
+        packed = []
+
+        def pack(t):
+            packed.append(t)
+            return np.asarray(t.detach().numpy() * 2)
+
+        with m.autograd.graph.saved_tensors_hooks(pack, m.from_numpy):
+            y = Square(m).apply((x @ w).exp()).log() * w.sum()
+        assert packed
+        y.sum().backward()
+        return x.grad, w.grad
+
+    both(call, X, Y)
+
+
+def test_saved_tensors_hooks_in_a_second_derivative():
+    def call(m, x):
+        x.requires_grad_()
+        with m.autograd.graph.saved_tensors_hooks(lambda t: [t], lambda packed: packed[0] * 1):
+            y = Square(m).apply(x).softmax(1) * x.sigmoid()
+        (g,) = m.autograd.grad(y.square().sum(), x, create_graph=True)
+        return (g, *m.autograd.grad(g.square().sum(), x))
+
+    both(call, X)
+
+
+def test_saved_tensors_hooks_inside_one_another():
+    def call(m, x):
+        x.requires_grad_()
+        calls = []
+        hooks = m.autograd.graph.saved_tensors_hooks
+        with hooks(lambda t: (calls.append("outer"), t)[1], lambda t: t):
+            with hooks(lambda t: (calls.append("inner"), t)[1], lambda t: t):
+                y = x.exp()
+            y = y.tanh()
+        y = y.sin()
+        y.sum().backward()
+        return calls, x.grad
+
+    both(call, X)
+
+
+def test_save_on_cpu():
+    def call(m, x):
+        x.requires_grad_()
+        with m.autograd.graph.save_on_cpu():
+            y = (x * x).exp()
+        y.sum().backward()
+        return x.grad
+
+    both(call, X)

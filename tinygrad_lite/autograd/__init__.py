@@ -1,5 +1,7 @@
 """The engine: primitives, the tape, and the walk back along it. It knows no operation."""
 
+from tinygrad_lite.autograd import graph
+from tinygrad_lite.autograd.anomaly import detect_anomaly, set_detect_anomaly
 from tinygrad_lite.autograd.backward import backward, grad
 from tinygrad_lite.autograd.function import Function, once_differentiable
 from tinygrad_lite.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
@@ -19,15 +21,18 @@ __all__ = [
     "GradcheckError",
     "Tape",
     "backward",
+    "detect_anomaly",
     "enable_grad",
     "grad",
     "gradcheck",
     "gradgradcheck",
+    "graph",
     "inference_mode",
     "is_grad_enabled",
     "no_grad",
     "once_differentiable",
     "primitive",
+    "set_detect_anomaly",
     "set_grad_enabled",
     "tape_lines",
     "tape_of",

@@ -6,7 +6,7 @@ tape where the gradient is itself to be differentiated (`create_graph=True`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -28,18 +28,19 @@ def walk(
     keep: bool,
     create_graph: bool,
     targets: frozenset[Any] | None = None,
+    gradients: dict[Any, Any] | None = None,
 ) -> dict[Any, Any]:
     """Carry cotangents from `roots` (pairs of node and cotangent) down the tape.
 
     Returns the gradients of `targets`, or of every leaf where `targets` is None. `keep`: leave the
-    saved values in place for another walk.
+    saved values in place for another walk. `gradients`: the dict to work in.
     """
     order = _collect([node for node, _ in roots])
     if targets is not None:
         order = _leading_to(order, targets)
     on_the_way = None if targets is None else set(order)
     # `owned`: the sums that this walk made itself, whose arrays it may add into.
-    gradients: dict[Any, Any] = {}
+    gradients = {} if gradients is None else gradients
     owned: set[Any] = set()
     for node, cotangent in roots:
         known = gradients.get(node)
@@ -113,10 +114,13 @@ def _walk(roots: Any, keep: bool, create_graph: bool, targets: frozenset[Any] | 
     try:
         if create_graph:
             with enable_grad():
-                return walk(roots, keep=keep, create_graph=True, targets=targets)
-        return walk(roots, keep=keep, create_graph=False, targets=targets)
+                return walk(roots, keep=keep, create_graph=True, targets=targets, gradients=new_gradients())
+        return walk(roots, keep=keep, create_graph=False, targets=targets, gradients=new_gradients())
     finally:
         quiet_no_more(token)
+
+
+new_gradients: Callable[[], dict[Any, Any]] = dict  # another kind while detect_anomaly() is in force
 
 
 def _collect(roots: list[Any]) -> list[Any]:
@@ -256,6 +260,8 @@ def _freed(node: Node) -> RuntimeError:
 
 def _check_unchanged(node: Node) -> None:
     """Refuse to go on with a saved array that was changed in place since."""
+    if not isinstance(node.saved, (tuple, list)):
+        return  # packed by saved_tensors_hooks
     for name, value in zip(node.plan.names, node.saved):
         for array in value if type(value) is tuple else (value,):
             operation = change_since(array, node.index) if is_array(array) else None

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lite.arrays import as_array
+from tinygrad_lite.autograd import primitive as _primitive
 from tinygrad_lite.autograd.mode import is_grad_enabled, no_grad
 from tinygrad_lite.autograd.node import Node, Traced, change_since, tick, traced
 from tinygrad_lite.autograd.primitive import result_of
@@ -17,7 +18,7 @@ class Context:
 
     def __init__(self) -> None:
         self.needs_input_grad: tuple[bool, ...] = ()
-        self._saved: list[Any] = []
+        self._saved: Any = []
         self._saved_at = 0
         self._to_save: tuple[Any, ...] = ()
         self._not_differentiable: tuple[Any, ...] = ()
@@ -136,6 +137,8 @@ def _recorded(cls: type[Function], ctx: Context, args: tuple[Any, ...], results:
     ctx._to_save = ()
     dirty, fixed = ctx._dirty, ctx._not_differentiable
     ctx._dirty, ctx._not_differentiable = (), ()
+    if _primitive.on_record is not None:
+        _primitive.on_record(node)
     recorded = []
     for r in results:
         if isinstance(r, Traced) and not any(r is t for t in fixed):

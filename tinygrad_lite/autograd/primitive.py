@@ -300,7 +300,7 @@ def record(plan: Plan, parents: list[Any], values: list[Any], shape: Any, dtype:
     return node
 
 
-on_record: Callable[[Node], None] | None = None  # set by `tape_lines()` while it is in force
+on_record: Callable[[Node], None] | None = None  # set while somebody listens (see recording.py)
 
 
 def _shape(value: Any) -> Any:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from tinygrad_lite.arrays import is_array
-from tinygrad_lite.autograd import primitive as _primitive
 from tinygrad_lite.autograd.backward import _collect
 from tinygrad_lite.autograd.node import Leaf, Node, Traced
+from tinygrad_lite.autograd.recording import listen, listen_no_more
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -86,7 +86,7 @@ def tape_of(*tensors: Any) -> Tape:
 
 def _bytes_kept(node: Node | Leaf, counted: set[int]) -> int:
     total = 0
-    for value in node.saved or ():
+    for value in node.saved if isinstance(node.saved, (tuple, list)) else ():  # not what hooks have packed
         for array in value if type(value) is tuple else (value,):
             if is_array(array) and id(array) not in counted:
                 counted.add(id(array))
@@ -97,16 +97,17 @@ def _bytes_kept(node: Node | Leaf, counted: set[int]) -> int:
 @contextlib.contextmanager
 def tape_lines() -> Iterator[None]:
     """Note for each operation recorded inside the line of the program that asked for it."""
-
-    def note(node: Node) -> None:
-        frame: Any = sys._getframe(1)
-        while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-            frame = frame.f_back
-        if frame is not None:
-            node.line = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
-
-    before, _primitive.on_record = _primitive.on_record, note
+    listen(note_line)
     try:
         yield
     finally:
-        _primitive.on_record = before
+        listen_no_more(note_line)
+
+
+def note_line(node: Node) -> None:
+    """Note the line of the program that is asking for the operation being recorded."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    if frame is not None:
+        node.line = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"

@@ -107,6 +107,11 @@ def set_rng_state(new_state: Tensor) -> None:
     default_generator.set_state(new_state)
 
 
+def generators() -> list[Generator]:
+    """The default generators of all devices in use."""
+    return [default_generator, *_on_gpu.values()]
+
+
 def source(generator: Generator | None = None, device: Any = None) -> Source:
     """Where to draw numbers for `device` from."""
     if generator is not None:

@@ -1,5 +1,5 @@
-"""What programs need beside models: data loading."""
+"""What programs need beside models: data loading, and checkpoints of activations."""
 
-from tinygrad_lite.utils import data
+from tinygrad_lite.utils import checkpoint, data
 
-__all__ = ["data"]
+__all__ = ["checkpoint", "data"]

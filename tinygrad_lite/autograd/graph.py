@@ -1,0 +1,92 @@
+"""What is done with the arrays that the tape keeps between an operation and its backward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tinygrad_lite.arrays import is_array
+from tinygrad_lite.autograd.function import Context
+from tinygrad_lite.autograd.node import Leaf, Node, Traced, traced
+from tinygrad_lite.autograd.recording import listen, listen_no_more
+
+__all__ = ["Node", "save_on_cpu", "saved_tensors_hooks"]
+
+
+class saved_tensors_hooks:
+    """Inside this block keep `pack_hook(tensor)` in the place of each array that is saved for
+    backward, which then asks `unpack_hook(packed)` for the tensor. Of blocks inside one another the
+    inner one's hooks are called. A packed tensor is not watched for changes in place.
+
+    >>> import tinygrad_lite as tg
+    >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
+    >>> with saved_tensors_hooks(lambda t: t.half(), lambda t: t.float()):
+    ...     y = x.exp()
+    >>> y.sum().backward()
+    >>> x.grad
+    tensor([2.7188, 7.3906])
+    """
+
+    def __init__(self, pack_hook: Callable[[Any], Any], unpack_hook: Callable[[Any], Any]):
+        self.pack_hook, self.unpack_hook = pack_hook, unpack_hook
+
+    def __enter__(self) -> None:
+        listen(self._pack)
+
+    def __exit__(self, *exception: object) -> None:
+        listen_no_more(self._pack)
+
+    def _pack(self, node: Node) -> None:
+        if type(node.saved) is not _Packed:  # by the hooks of an inner block
+            node.saved = _Packed(node.saved, self.pack_hook, self.unpack_hook)
+
+
+class save_on_cpu(saved_tensors_hooks):
+    """Inside this block what is saved for backward waits in the CPU's memory."""
+
+    def __init__(self, pin_memory: bool = False, device_type: str = "cuda"):
+        super().__init__(lambda t: (t.device, t.cpu()), lambda packed: packed[1].to(packed[0]))
+
+
+class _Packed:
+    """Saved values that are packed, and unpacked as they are read: for the walk a sequence like any
+    other, so that it need not know of packing."""
+
+    def __init__(self, saved: Any, pack: Callable[[Any], Any], unpack: Callable[[Any], Any]):
+        self.pack, self.unpack = pack, unpack
+        self.values = [self._packed(value) for value in saved]
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self._unpacked, self.values)
+
+    def __getitem__(self, place: Any) -> Any:
+        found = self.values[place]
+        return [self._unpacked(value) for value in found] if isinstance(place, slice) else self._unpacked(found)
+
+    def _packed(self, value: Any) -> Any:
+        if is_array(value):
+            return _Handle(self.pack(traced(value)))
+        if isinstance(value, Traced):  # of a Function
+            return _Handle(self.pack(traced(value.array)), value.node, True)
+        if type(value) is tuple:
+            return tuple(map(self._packed, value))
+        if isinstance(value, Context) and type(value._saved) is list:
+            value._saved = _Packed(value._saved, self.pack, self.unpack)
+        return value
+
+    def _unpacked(self, value: Any) -> Any:
+        if type(value) is tuple:
+            return tuple(map(self._unpacked, value))
+        if type(value) is not _Handle:
+            return value
+        tensor = self.unpack(value.packed)
+        if not isinstance(tensor, Traced):
+            raise TypeError(f"saved_tensors_hooks: expected unpack_hook to return a Tensor, got {type(tensor).__name__}")
+        return traced(tensor.array, value.node) if value.is_tensor else tensor.array
+
+
+class _Handle:
+    __slots__ = ("is_tensor", "node", "packed")
+
+    def __init__(self, packed: Any, node: Node | Leaf | None = None, is_tensor: bool = False):
+        self.packed, self.node, self.is_tensor = packed, node, is_tensor
