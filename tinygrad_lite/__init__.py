@@ -4,13 +4,16 @@ import sys as _sys
 from typing import Any as _Any
 
 import numpy as _np
+from numpy import dtype as dtype
+from numpy import e, inf, nan, newaxis, pi
 
 # First, for its name: the function `tensor` below takes the module's place in this namespace.
 from tinygrad_lite.tensor import Size, Tensor  # isort: skip
 
-from tinygrad_lite import autograd, calculus as _calculus, func, linalg, nn, ops, optim, special, utils
+from tinygrad_lite import autograd, backends, func, linalg, nn, ops, optim, special, utils
+from tinygrad_lite import calculus as _calculus
 from tinygrad_lite.arrays import Device as device
-from tinygrad_lite.arrays import get_default_dtype, set_default_dtype
+from tinygrad_lite.arrays import get_default_dtype, get_num_threads, set_default_dtype, set_num_threads
 from tinygrad_lite.autograd import (
     enable_grad,
     inference_mode,
@@ -21,8 +24,10 @@ from tinygrad_lite.autograd import (
     tape_of,
 )
 from tinygrad_lite.ops import *
+from tinygrad_lite.ops import random
 from tinygrad_lite.printing import set_printoptions
 from tinygrad_lite.serialization import load, save
+from tinygrad_lite.settings import *
 
 float16 = half = _np.dtype(_np.float16)
 float32 = float = _np.dtype(_np.float32)
@@ -39,6 +44,16 @@ bool = _np.dtype(_np.bool_)
 
 # It works on Tensors, which autograd does not know; so it stands above them, and gets PyTorch's name here.
 autograd.functional = _sys.modules["tinygrad_lite.autograd.functional"] = _calculus  # type: ignore[attr-defined]
+
+# In-place operations that PyTorch has as functions too.
+for _name in (
+    "abs acos acosh arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil clamp clamp_max clamp_min "
+    "clip cos cosh deg2rad detach erf erfc exp exp2 expm1 fill fix floor frac gcd i0 index_put lcm ldexp log log10 "
+    "log1p log2 logit nan_to_num neg negative rad2deg reciprocal round rsqrt sigmoid sin sinc sinh sqrt square tan "
+    "tanh trunc xlogy zero "
+).split():  # noqa: SIM905
+    globals()[f"{_name}_"] = getattr(Tensor, f"{_name}_")
+detach = Tensor.detach
 
 __version__ = "0.1.0"
 

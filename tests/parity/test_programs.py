@@ -1,5 +1,7 @@
 """Whole programs, written as for PyTorch and run by both libraries from the same weights: their losses are equal step for step."""
 
+# ruff: noqa: B007, C408, RUF005, RUF059, UP008, UP032 (the programs are written as public ones are)
+
 from __future__ import annotations
 
 import importlib
@@ -100,7 +102,12 @@ def gpt(torch, nn, F, start):
             self.ln_1, self.ln_2 = LayerNorm(width, bias=False), LayerNorm(width, bias=True)
             self.attn = Attention(flash)
             self.mlp = nn.ModuleDict(
-                dict(c_fc=nn.Linear(width, 4 * width), act=nn.GELU("tanh"), c_proj=nn.Linear(4 * width, width), drop=nn.Dropout(0.0))
+                dict(
+                    c_fc=nn.Linear(width, 4 * width),
+                    act=nn.GELU("tanh"),
+                    c_proj=nn.Linear(4 * width, width),
+                    drop=nn.Dropout(0.0),
+                )
             )
 
         def forward(self, x):
@@ -401,7 +408,9 @@ def vae(torch, nn, F, start):
         train_loss += loss.item()
         optimizer.step()
         losses.append(loss.item() / len(data))
-        line = "Train [{}/{} ({:.0f}%)]\tLoss: {:.6f}".format(batch_idx * len(data), len(dataset), 100.0 * batch_idx / 4, loss.item())
+        line = "Train [{}/{} ({:.0f}%)]\tLoss: {:.6f}".format(
+            batch_idx * len(data), len(dataset), 100.0 * batch_idx / 4, loss.item()
+        )
         assert line and f"{loss:.3f}" == f"{loss.item():.3f}"
     return [*losses, train_loss]
 
@@ -679,7 +688,14 @@ def resnet(torch, nn, F, start):
             correct_k = top[:2].reshape(-1).float().sum(0, keepdim=True).mul_(100.0 / 4)
         scheduler.step()
         warm.step()
-        losses += [loss.item(), correct / total, correct_k, outputs, scheduler.get_last_lr()[0], optimizer.param_groups[0]["lr"]]
+        losses += [
+            loss.item(),
+            correct / total,
+            correct_k,
+            outputs,
+            scheduler.get_last_lr()[0],
+            optimizer.param_groups[0]["lr"],
+        ]
     return [*losses, net.bn1.running_var, net.state_dict()["layer1.1.shortcut.norm.num_batches_tracked"]]
 
 
@@ -866,7 +882,12 @@ def gradient_penalty(torch, nn, start):
         interpolates = (alpha * real + ((1 - alpha) * fake)).requires_grad_(True)
         disc = D(interpolates)
         gradients = torch.autograd.grad(
-            outputs=disc, inputs=interpolates, grad_outputs=torch.ones(disc.size()), create_graph=True, retain_graph=True, only_inputs=True
+            outputs=disc,
+            inputs=interpolates,
+            grad_outputs=torch.ones(disc.size()),
+            create_graph=True,
+            retain_graph=True,
+            only_inputs=True,
         )[0]
         gp = ((gradients.norm(2, dim=1) - 1) ** 2).mean() * 10
         loss = D(fake).mean() - D(real).mean() + gp
@@ -917,7 +938,9 @@ def resumed_training(torch, nn, F, start):
 
     net, optimizer, scheduler = build()
     start.same(net)
-    loader = data.DataLoader(Points(start.normal(10, 4), start.below(3, 10), lambda x: x * 2), batch_size=4, drop_last=True, num_workers=0)
+    loader = data.DataLoader(
+        Points(start.normal(10, 4), start.below(3, 10), lambda x: x * 2), batch_size=4, drop_last=True, num_workers=0
+    )
     losses, best = [], float("inf")
     for epoch in range(4):
         total = 0.0
@@ -930,7 +953,12 @@ def resumed_training(torch, nn, F, start):
         scheduler.step(total)
         losses.append(total)
         file = io.BytesIO()
-        state = {"epoch": epoch + 1, "model": net.state_dict(), "optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict()}
+        state = {
+            "epoch": epoch + 1,
+            "model": net.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "scheduler": scheduler.state_dict(),
+        }
         torch.save({**state, "best": min(best, total), "losses": losses}, file)
         file.seek(0)
         checkpoint = torch.load(file, map_location=torch.device("cpu"), weights_only=True)

@@ -14,12 +14,14 @@ from tinygrad_lite.autograd.mode import (
 )
 from tinygrad_lite.autograd.primitive import REGISTRY, primitive
 from tinygrad_lite.autograd.table import Tape, tape_lines, tape_of
+from tinygrad_lite.autograd.variable import Variable
 
 __all__ = [
     "REGISTRY",
     "Function",
     "GradcheckError",
     "Tape",
+    "Variable",
     "backward",
     "detect_anomaly",
     "enable_grad",

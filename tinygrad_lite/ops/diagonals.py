@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["block_diag", "diag", "diag_embed", "diagflat", "diagonal", "tril", "tril_indices", "triu", "triu_indices"]
 
-METHODS = ["diag", "diag_embed", "diagflat", "diagonal", "tril", "triu"]
+METHODS = ["diag", "diag_embed", "diagflat", "diagonal", "fill_diagonal_", "tril", "triu"]
 IN_PLACE: list[str] = ["tril", "triu"]
 
 
@@ -137,3 +137,14 @@ def block_diag(*tensors: Any) -> Tensor:
         rows.append(into_zeros(x, (x.shape[0], columns), (slice(None), slice(start, start + x.shape[1]))))
         start += x.shape[1]
     return cat(rows, 0)
+
+
+def fill_diagonal_(x: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
+    """Write `fill_value` where all indices are equal; `wrap`: in a tall matrix, again after each square and a row."""
+    if x.ndim < 2 or (x.ndim > 2 and len(set(x.shape)) > 1):
+        raise RuntimeError(f"fill_diagonal_: expected a matrix, or more dims of one size, got shape {tuple(x.shape)}")
+    down = np.arange(x.shape[0] if wrap and x.ndim == 2 else min(x.shape))
+    across = down % (x.shape[1] + 1) if x.ndim == 2 else down
+    inside = across < x.shape[-1]
+    x[(*(down[inside],) * (x.ndim - 1), across[inside])] = fill_value
+    return x

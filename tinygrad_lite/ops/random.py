@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import operator
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -110,6 +112,21 @@ def set_rng_state(new_state: Tensor) -> None:
 def generators() -> list[Generator]:
     """The default generators of all devices in use."""
     return [default_generator, *_on_gpu.values()]
+
+
+@contextlib.contextmanager
+def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
+    """After the block the CPU's stream goes on as if nothing had been drawn in it.
+
+    >>> with fork_rng():
+    ...     _ = manual_seed(1)
+    """
+    before = get_rng_state()
+    try:
+        yield
+    finally:
+        if enabled:
+            set_rng_state(before)
 
 
 def source(generator: Generator | None = None, device: Any = None) -> Source:

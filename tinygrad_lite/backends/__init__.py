@@ -1,0 +1,5 @@
+"""The switches of PyTorch's backends: programs may set them; nothing here depends on them."""
+
+from tinygrad_lite.backends import cuda, cudnn, mps
+
+__all__ = ["cuda", "cudnn", "mps"]

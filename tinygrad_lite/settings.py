@@ -1,0 +1,60 @@
+"""Names with which programs speak to PyTorch's own machinery, so that they run here as they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+__all__ = [
+    "are_deterministic_algorithms_enabled",
+    "channels_last",
+    "channels_last_3d",
+    "compile",
+    "contiguous_format",
+    "get_float32_matmul_precision",
+    "preserve_format",
+    "set_float32_matmul_precision",
+    "strided",
+    "use_deterministic_algorithms",
+]
+
+# Layouts in memory: operations take the one that suits them, whatever they are told.
+contiguous_format, preserve_format = "contiguous_format", "preserve_format"
+channels_last, channels_last_3d, strided = "channels_last", "channels_last_3d", "strided"
+
+_precision, _deterministic = "highest", False
+
+
+def compile(model: Any = None, **options: Any) -> Any:
+    """`model` (a module or a function) itself: there is no compiler. Also a decorator, with options or without."""
+    if model is None:
+        return lambda function: function
+    if not isinstance(model, Callable):  # type: ignore[arg-type]
+        raise TypeError(f"compile: expected a module or a function, got {type(model).__name__}")
+    return model
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Remember "highest", "high" or "medium": products of float32 are always of full precision."""
+    global _precision
+    if precision not in ("highest", "high", "medium"):
+        raise ValueError(f"set_float32_matmul_precision: expected 'highest', 'high' or 'medium', got {precision!r}")
+    _precision = precision
+
+
+def get_float32_matmul_precision() -> str:
+    """What `set_float32_matmul_precision` was told."""
+    return _precision
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Remember `mode`. On a CPU every operation gives the same bits each time; on a GPU sums into
+    repeated places (the gradient of an embedding) are atomic, in an order that is not fixed.
+    """
+    global _deterministic
+    _deterministic = bool(mode)
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    """What `use_deterministic_algorithms` was told."""
+    return _deterministic
