@@ -46,12 +46,12 @@ bool = _np.dtype(_np.bool_)
 autograd.functional = _sys.modules["tinygrad_lite.autograd.functional"] = _calculus  # type: ignore[attr-defined]
 
 # In-place operations that PyTorch has as functions too.
-for _name in (
+for _name in (  # noqa: SIM905
     "abs acos acosh arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil clamp clamp_max clamp_min "
     "clip cos cosh deg2rad detach erf erfc exp exp2 expm1 fill fix floor frac gcd i0 index_put lcm ldexp log log10 "
     "log1p log2 logit nan_to_num neg negative rad2deg reciprocal round rsqrt sigmoid sin sinc sinh sqrt square tan "
     "tanh trunc xlogy zero "
-).split():  # noqa: SIM905
+).split():
     globals()[f"{_name}_"] = getattr(Tensor, f"{_name}_")
 detach = Tensor.detach
 

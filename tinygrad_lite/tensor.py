@@ -112,6 +112,14 @@ class Tensor(Traced):
     def is_cuda(self) -> bool:
         return device_of(self.array).type == "cuda"
 
+    @property
+    def is_cpu(self) -> bool:
+        return device_of(self.array).type == "cpu"
+
+    def get_device(self) -> int:
+        """The number of the GPU that holds this tensor; -1 on a CPU."""
+        return -1 if self.is_cpu else self.device.index or 0
+
     def size(self, dim: int | None = None) -> Any:
         return self.shape if dim is None else self.array.shape[canonical_dim("size", dim, self.ndim)]
 
@@ -349,7 +357,10 @@ class Tensor(Traced):
 
     # -- to another dtype or device --------------------------------------------------------------
 
-    def to(self, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False) -> Tensor:
+    def to(
+        self, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False,
+        memory_format: Any = None,
+    ) -> Tensor:  # fmt: skip
         """This tensor in another dtype, on another device, or like another tensor; itself where
         nothing changes.
 

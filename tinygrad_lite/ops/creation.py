@@ -142,6 +142,7 @@ def _legacy(name: str, dtype: str) -> Any:
         return traced(legacy_array(np.dtype(dtype), data, device))
 
     make.__name__ = make.__qualname__ = name
+    make.dtype = np.dtype(dtype)  # type: ignore[attr-defined]  # so that x.type(LongTensor) reads as a dtype
     make.__doc__ = f"An old name: `{name}(2, 3)` is uninitialized, `{name}([2, 3])` holds the values, as {dtype}."
     return make
 
