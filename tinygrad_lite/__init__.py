@@ -10,7 +10,7 @@ from numpy import e, inf, nan, newaxis, pi
 # First, for its name: the function `tensor` below takes the module's place in this namespace.
 from tinygrad_lite.tensor import Size, Tensor  # isort: skip
 
-from tinygrad_lite import autograd, backends, func, linalg, nn, ops, optim, special, utils
+from tinygrad_lite import autograd, backends, cuda, func, linalg, nn, ops, optim, special, utils
 from tinygrad_lite import calculus as _calculus
 from tinygrad_lite.arrays import Device as device
 from tinygrad_lite.arrays import get_default_dtype, get_num_threads, set_default_dtype, set_num_threads

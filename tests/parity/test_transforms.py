@@ -441,3 +441,19 @@ def test_save_on_cpu():
         return x.grad
 
     both(call, X)
+
+
+# -- cuda and backends ----------------------------------------------------------------------------
+
+
+def test_questions_about_gpus_have_an_answer_without_one():
+    for m in (tg, torch):
+        m.cuda.manual_seed(1), m.cuda.manual_seed_all(1), m.cuda.empty_cache()
+        with m.cuda.device(-1):
+            m.backends.cudnn.benchmark = m.backends.cudnn.benchmark
+        assert not m.backends.mps.is_available()
+        if not m.cuda.is_available():
+            assert m.cuda.device_count() == m.cuda.memory_allocated() == m.cuda.max_memory_allocated() == 0
+            for call in (m.cuda.current_device, m.cuda.synchronize, m.cuda.get_device_name, lambda m=m: m.cuda.set_device(0)):
+                with pytest.raises((RuntimeError, ImportError, AssertionError, AttributeError)):
+                    call()

@@ -1,0 +1,134 @@
+"""The GPUs, as PyTorch programs ask for them: `tg.device("cuda" if tg.cuda.is_available() else "cpu")`.
+
+Questions have an answer without a GPU too; what needs one raises and says so.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_lite.arrays import gpu
+from tinygrad_lite.ops import random
+
+__all__ = [
+    "current_device",
+    "device",
+    "device_count",
+    "empty_cache",
+    "get_device_capability",
+    "get_device_name",
+    "is_available",
+    "is_bf16_supported",
+    "manual_seed",
+    "manual_seed_all",
+    "max_memory_allocated",
+    "memory_allocated",
+    "memory_reserved",
+    "reset_peak_memory_stats",
+    "set_device",
+    "synchronize",
+]
+
+
+def is_available() -> bool:
+    """Whether tensors can be put on "cuda": there is CuPy, a driver and a GPU.
+
+    >>> is_available() == (device_count() > 0)
+    True
+    """
+    return gpu.count() > 0
+
+
+def device_count() -> int:
+    """How many GPUs there are."""
+    return gpu.count()
+
+
+def current_device() -> int:
+    """The number of the GPU that "cuda" stands for."""
+    return int(gpu.handle().id)
+
+
+def set_device(device: Any) -> None:
+    """Let "cuda" stand for another GPU; a negative number changes nothing."""
+    if gpu.index_of(device) is not None:
+        gpu.handle(device).use()
+
+
+class device:
+    """A block in which "cuda" stands for another GPU; None or a negative number changes nothing."""
+
+    def __init__(self, device: Any):
+        self.idx = gpu.index_of(device)
+        self._before: list[int] = []
+
+    def __enter__(self) -> None:
+        if self.idx is not None:
+            self._before.append(current_device())
+            set_device(self.idx)
+
+    def __exit__(self, *exception: object) -> None:
+        if self._before:
+            set_device(self._before.pop())
+
+
+def synchronize(device: Any = None) -> None:
+    """Wait until the GPU has done what it was told to."""
+    gpu.handle(device).synchronize()
+
+
+def get_device_name(device: Any = None) -> str:
+    """The GPU's name."""
+    return gpu.properties(device)["name"].decode()
+
+
+def get_device_capability(device: Any = None) -> tuple[int, int]:
+    """The GPU's compute capability, major and minor."""
+    found = gpu.properties(device)
+    return found["major"], found["minor"]
+
+
+def is_bf16_supported(including_emulation: bool = True) -> bool:
+    """False: there is no bfloat16 in NumPy and CuPy."""
+    return False
+
+
+def memory_allocated(device: Any = None) -> int:
+    """The bytes that arrays use on the GPU."""
+    return gpu.memory(device)[0] if is_available() else 0
+
+
+def memory_reserved(device: Any = None) -> int:
+    """The bytes that are held for arrays on the GPU, in use or not."""
+    return gpu.memory(device)[1] if is_available() else 0
+
+
+def max_memory_allocated(device: Any = None) -> int:
+    """The most bytes that arrays used since `empty_cache()`, at most: CuPy tells what is held for
+    them, which grows with the need and shrinks with `empty_cache()` alone."""
+    return memory_reserved(device)
+
+
+def reset_peak_memory_stats(device: Any = None) -> None:
+    """Let `max_memory_allocated` start anew."""
+    empty_cache()
+
+
+def empty_cache() -> None:
+    """Give the memory that no array uses back to the GPU."""
+    if is_available():
+        gpu.free_unused()
+
+
+def manual_seed(seed: int) -> None:
+    """Start the stream of random numbers of the GPU in use anew, from `seed`; nothing without one."""
+    if is_available():
+        for name in ("cuda", f"cuda:{current_device()}"):
+            random.source(device=name).reseed(seed % 2**64)
+
+
+def manual_seed_all(seed: int) -> None:
+    """`manual_seed` for every GPU."""
+    if is_available():
+        for name in ("cuda", *(f"cuda:{i}" for i in range(device_count()))):
+            random.source(device=name).reseed(seed % 2**64)
