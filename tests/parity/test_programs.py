@@ -978,3 +978,31 @@ def test_same_program_same_losses(function):
     assert len(results) == len(expected)
     for i, (result, wanted) in enumerate(zip(results, expected)):
         np.testing.assert_allclose(result, wanted, rtol=1e-8, atol=1e-10, err_msg=f"result {i}")
+
+
+IDIOMS = {
+    "imports": "import LIB.backends.cudnn as cudnn; from LIB.optim.lr_scheduler import _LRScheduler; from LIB import Tensor; cudnn.benchmark = True",
+    "compile": "f = torch.compile(torch.nn.Linear(2, 2), disable=True); result = f(torch.zeros(1, 2)).shape",
+    "decorated": "f = torch.compile(fullgraph=True, disable=True)(lambda x: x + 1); result = f(torch.ones(2))",
+    "precision": "torch.set_float32_matmul_precision('high'); result = torch.get_float32_matmul_precision() == 'high'",
+    "formats": "result = torch.zeros_like(torch.ones(2, 2), memory_format=torch.preserve_format).to(memory_format=torch.contiguous_format)",
+    "constants": "result = torch.tensor([torch.pi, torch.e, torch.inf])",
+    "variable": "result = torch.autograd.Variable(torch.ones(2), requires_grad=True).requires_grad",
+    "old types": "result = torch.ones(2).type(torch.LongTensor)",
+    "in place": "x = torch.zeros(2); torch.exp_(x); torch.clamp_(x, max=0.5); result = x",
+    "where": "x = torch.ones(2); result = (x.is_cpu, x.is_cuda, x.get_device())",
+    "forked": "a = torch.get_rng_state()\nwith torch.random.fork_rng(): torch.manual_seed(1)\nresult = bool((a == torch.get_rng_state()).all())",
+    "diagonal": "result = torch.zeros(3, 5).fill_diagonal_(2)",
+    "wrapped": "result = torch.zeros(9, 2).fill_diagonal_(2, wrap=True)",
+    "cube": "result = torch.zeros(3, 3, 3).fill_diagonal_(2)",
+}
+
+
+@pytest.mark.parametrize("name", IDIOMS)
+def test_same_idiom_same_result(name):
+    results = []
+    for library in ("torch", "tinygrad_lite"):
+        names = {}
+        exec(f"import {library} as torch\n" + IDIOMS[name].replace("LIB", library), names)
+        results.append(names.get("result", 0))
+    np.testing.assert_allclose(*results)
