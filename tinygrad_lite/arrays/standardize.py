@@ -25,8 +25,7 @@ def standardize_rows(x: Array, groups: int, weight: Any, bias: Any, eps: float, 
     """
     xp = namespace_of(x)
     length = x.shape[1] // groups
-    normal, rate = xp.empty_like(x), xp.empty((len(x), groups), x.dtype)
-    out = normal if weight is None and bias is None else xp.empty_like(x)
+    normal, out, rate = xp.empty_like(x), xp.empty_like(x), xp.empty((len(x), groups), x.dtype)
 
     def kernel(x, normal, rate, out):
         flat = normal.reshape(-1, length)
@@ -48,6 +47,8 @@ def standardize_rows(x: Array, groups: int, weight: Any, bias: Any, eps: float, 
             normal = out
         if bias is not None:
             xp.add(_spread(normal, bias), _column(normal, bias), out=_spread(out, bias))
+        elif weight is None:
+            out[...] = normal  # two arrays: the result may be changed in place
 
     by_blocks(kernel, x, normal, rate, out)
     return out, normal, rate

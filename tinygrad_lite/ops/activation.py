@@ -275,17 +275,18 @@ def _silu(x):
 
 
 @_silu.fused_vjp("x")
-def _(needs, g, out, share):
-    xp = namespace_of(out)
-    slope = xp.empty_like(out)
+def _(needs, g, x, share):
+    xp = namespace_of(x)
+    slope = xp.empty_like(x)
 
-    def kernel(g, out, share, slope):  # share (1 + x (1 - share))
+    def kernel(g, x, share, slope):  # share (1 + x (1 - share))
         xp.subtract(1, share, out=slope)
-        slope *= out
-        slope += share
+        slope *= x
+        slope += 1
+        slope *= share
         slope *= g
 
-    elementwise(kernel, g, out, share, slope)
+    elementwise(kernel, g, x, share, slope)
     return (slope,)
 
 

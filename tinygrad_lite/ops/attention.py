@@ -92,23 +92,24 @@ def _over_batches(kernel: Any, arrays: list[Any]) -> None:
 
 
 @_attention.fused_vjp("query", "key", "value", "mask")
-def _(needs, g, query, key, value, out, exponents, sums, scale):
+def _(needs, g, query, key, value, exponents, sums, scale):
     xp = namespace_of(query)
     query, key, value = _alike(xp, query, key, value)
     of_query, of_key, of_value = (xp.empty_like(a) for a in (query, key, value))
     of_scores = xp.empty_like(exponents)
 
-    def kernel(e, sums, g, q, k, v, out, dq, dk, dv, ds):
+    def kernel(e, sums, g, q, k, v, dq, dk, dv, ds):
         g = g / sums  # the weights are e / sums
         xp.matmul(e.swapaxes(-1, -2), g, out=dv)
-        xp.subtract(product(g, v.swapaxes(-1, -2)), xp.einsum("...i,...i->...", g, out)[..., None], out=ds)
+        of_weights = product(g, v.swapaxes(-1, -2))
+        xp.subtract(of_weights, xp.einsum("...i,...i->...", of_weights, e)[..., None] / sums, out=ds)
         ds *= e
         xp.matmul(ds, k, out=dq)
         xp.matmul(ds.swapaxes(-1, -2), q, out=dk)
         dq *= dq.dtype.type(scale)
         dk *= dk.dtype.type(scale)
 
-    arrays = [exponents, sums, g, query, key, value, out, of_query, of_key, of_value, of_scores]
+    arrays = [exponents, sums, g, query, key, value, of_query, of_key, of_value, of_scores]
     if exponents.size:
         _over_batches(kernel, arrays)
     else:
