@@ -35,7 +35,7 @@ from tinygrad_lite.arrays.dtypes import (
     set_default_dtype,
 )
 from tinygrad_lite.arrays.factors import lu_of, solve_triangular_of, with_one_batch
-from tinygrad_lite.arrays.memory import address_range, keep_freed_memory, owner_of, start_of, strided
+from tinygrad_lite.arrays.memory import address_range, keep_freed_memory, on_cache_lines, owner_of, start_of, strided
 from tinygrad_lite.arrays.order import accumulate, order, recurrence
 from tinygrad_lite.arrays.products import column_sums, product, rows
 from tinygrad_lite.arrays.quiet import quietly
@@ -78,6 +78,7 @@ __all__ = [
     "mapped",
     "namespace_for",
     "namespace_of",
+    "on_cache_lines",
     "on_device",
     "only_floats",
     "only_integers",

@@ -36,6 +36,21 @@ def address_range(array: Array) -> tuple[int, int]:
     return start, end
 
 
+def on_cache_lines(array: Array) -> Array:
+    """A contiguous copy that starts at a multiple of 64 bytes (NumPy's arrays start at one of 16).
+
+    For a matrix that many small products have on their right side: BLAS reads it as it lies, and
+    loads that straddle two cache lines cost (32, 128) @ (4, 128, 128) 54 us instead of 39.
+    """
+    if _is_cupy(array):
+        return array.copy(order="C")
+    memory = np.empty(array.nbytes + 64, np.uint8)
+    start = -start_of(memory) % 64
+    copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
 def keep_freed_memory(limit: int = 256 << 20) -> None:
     """Ask the C library to keep up to `limit` bytes of freed memory instead of returning it.
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_lite.arrays import Array, namespace_of
+from tinygrad_lite.arrays import Array, namespace_of, on_cache_lines
 from tinygrad_lite.arrays.blocked import elementwise
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.activation import relu
@@ -50,12 +50,13 @@ def _beside(width: int, x: Array, biased: bool) -> Array:
 def _by_gate(gates: int, *weights: Array | None) -> Array:
     """Weights (gates H, ...) beside one another as (gates, columns, H), ready for `rows @ weight`.
 
-    Contiguous: (32, 128) @ (128, 512) takes 93 us, and 138 us with the right side transposed.
+    (32, 128) @ (128, 512) takes 93 us, with the right side transposed 138; gate by gate 59; with the
+    right side on cache lines 39.
     """
     columns = [w if w.ndim == 2 else w[:, None] for w in weights if w is not None]
     xp = namespace_of(columns[0])
     weight = xp.concatenate(columns, 1)
-    return xp.ascontiguousarray(weight.reshape(gates, -1, weight.shape[1]).transpose(0, 2, 1))
+    return on_cache_lines(weight.reshape(gates, -1, weight.shape[1]).transpose(0, 2, 1))
 
 
 def _input_gradient(d: Array, weight: Array) -> Array:
@@ -132,20 +133,21 @@ def _(needs, g, w_ih, w_hh, w_hr, sizes, reverse, gates, cells, squashed, rows):
     # What the gates' gradients have as factors apart from dc and dh, for all steps at once:
     # c <- f c + i g, h = o tanh(c); sigmoid' = y (1 - y), tanh' = 1 - y y.
     def factors(i, f, candidate, o, c, tanh_c, d_i, d_f, d_candidate, d_o, d_c):
-        for y, other, d in ((i, candidate, d_i), (f, c, d_f), (o, tanh_c, d_o)):
-            xp.subtract(1, y, out=d)
-            d *= y
-            d *= other
-        for y, other, d in ((candidate, i, d_candidate), (tanh_c, o, d_c)):
-            xp.multiply(y, y, out=d)
-            xp.subtract(1, d, out=d)
-            d *= other
+        for sigmoid_, tanh_, d_sigmoid, d_tanh in ((i, candidate, d_i, d_candidate), (o, tanh_c, d_o, d_c)):
+            xp.multiply(sigmoid_, tanh_, out=d_tanh)
+            xp.multiply(sigmoid_, d_tanh, out=d_sigmoid)
+            xp.subtract(d_tanh, d_sigmoid, out=d_sigmoid)
+            d_tanh *= tanh_
+            xp.subtract(sigmoid_, d_tanh, out=d_tanh)
+        xp.subtract(1, f, out=d_f)
+        d_f *= f
+        d_f *= c
 
     d, slope = xp.empty_like(gates), xp.empty_like(cells)
     elementwise(factors, *gates, cells, squashed, *d, slope)
     dh, dc = g_h.copy(), g_c.copy()
     d_hr = None if w_hr is None else xp.zeros_like(w_hr)
-    u = w_hh.reshape(4, -1, w_hh.shape[1])
+    u = on_cache_lines(w_hh.reshape(4, -1, w_hh.shape[1]))
     summands, part = xp.empty((4, *dh.shape), dh.dtype), xp.empty_like(dc)
     for start, stop in reversed(steps(sizes, reverse)):
         n = stop - start
@@ -248,7 +250,7 @@ def _(needs, g, w_ih, w_hh, sizes, reverse, gates, candidates, inputs, rows):
     d_hidden = xp.empty_like(gates)  # the same for what comes from h: r stands between for n
     elementwise(factors, *gates, candidates, rows[:, :hidden], *d)
     dh = g_h.copy()
-    u = w_hh.reshape(3, hidden, hidden)
+    u = on_cache_lines(w_hh.reshape(3, hidden, hidden))
     for start, stop in reversed(steps(sizes, reverse)):
         r, z, _ = gates[:, start:stop]
         d_r, d_z, d_n = d[:, start:stop]
