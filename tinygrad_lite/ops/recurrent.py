@@ -133,12 +133,12 @@ def _(needs, g, w_ih, w_hh, w_hr, sizes, reverse, gates, cells, squashed, rows):
     # What the gates' gradients have as factors apart from dc and dh, for all steps at once:
     # c <- f c + i g, h = o tanh(c); sigmoid' = y (1 - y), tanh' = 1 - y y.
     def factors(i, f, candidate, o, c, tanh_c, d_i, d_f, d_candidate, d_o, d_c):
-        for sigmoid_, tanh_, d_sigmoid, d_tanh in ((i, candidate, d_i, d_candidate), (o, tanh_c, d_o, d_c)):
-            xp.multiply(sigmoid_, tanh_, out=d_tanh)
-            xp.multiply(sigmoid_, d_tanh, out=d_sigmoid)
-            xp.subtract(d_tanh, d_sigmoid, out=d_sigmoid)
-            d_tanh *= tanh_
-            xp.subtract(sigmoid_, d_tanh, out=d_tanh)
+        for s, t, d_s, d_t in ((i, candidate, d_i, d_candidate), (o, tanh_c, d_o, d_c)):
+            xp.multiply(s, t, out=d_t)
+            xp.multiply(s, d_t, out=d_s)
+            xp.subtract(d_t, d_s, out=d_s)  # t s (1 - s)
+            d_t *= t
+            xp.subtract(s, d_t, out=d_t)  # s (1 - t t)
         xp.subtract(1, f, out=d_f)
         d_f *= f
         d_f *= c
