@@ -522,3 +522,26 @@ def test_effective_rates():
     np.testing.assert_allclose(recorder.rates[p], 0.1)
     recorder.remove()
     optimizer.step()
+
+
+def test_an_array_that_somebody_else_holds_follows_every_step():
+    """Small parameters move into one flat array, but not out from under a name that is in use."""
+    alone, held, viewed = (tg.ones(3, requires_grad=True) for _ in range(3))
+    data, part = held.detach(), viewed.detach()[1:]
+    optimizer = tg.optim.SGD([alone, held, viewed], lr=1.0)
+    for _ in range(2):
+        (alone.sum() + held.sum() + viewed.sum()).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    for values in (alone.tolist(), held.tolist(), viewed.tolist(), data.tolist()):
+        assert values == [-1, -1, -1]
+    assert part.tolist() == [-1, -1]
+
+
+def test_arrays_that_nobody_else_holds_move_into_one():
+    model = tg.nn.Linear(3, 2)
+    optimizer = tg.optim.SGD(model.parameters(), lr=1.0)
+    model(tg.ones(1, 3)).sum().backward()
+    optimizer.step()
+    weight, bias = (p.array.base for p in model.parameters())
+    assert weight is not None and weight is bias

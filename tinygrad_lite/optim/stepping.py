@@ -9,6 +9,7 @@ the same bits, since an elementwise equation treats each element alone.
 from __future__ import annotations
 
 from operator import is_
+from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +41,7 @@ def parts_of(optimizer: Optimizer, params: list[Any], group: Group) -> list[Alon
             alike.setdefault((device_of(array), array.dtype, numbers, tuple(state)), []).append(p)
         else:
             parts.append(Alone(optimizer, p))
+        del array  # Together counts who holds it
     for several in alike.values():
         ends = np.cumsum([p.array.size for p in several])
         for i in range(int(ends[-1]) // BLOCK + 1):  # a flat array should fit into the cache
@@ -109,19 +111,21 @@ class Alone:
 class Together:
     """Small parameters of one dtype and one history, updated as one flat array.
 
-    Their state lives in flat arrays, which the tensors in `optimizer.state` are views of.
+    Their state lives in flat arrays, which the tensors in `optimizer.state` are views of. So does a
+    parameter whose array nobody else holds; the others are copied in and out.
     """
 
     def __init__(self, optimizer: Optimizer, params: list[Any]):
         self.params = params
         self.states = [optimizer.state[p] for p in params]
         self.shapes = [p.array.shape for p in params]
-        first = params[0].array
-        with on_device(device_of(first)):
-            self._lay_out(first, optimizer.numbers)
+        with on_device(device_of(params[0].array)):
+            self._lay_out(optimizer.numbers)
+        self._move_in()
 
-    def _lay_out(self, first: Any, numbers: tuple[str, ...]) -> None:
-        xp, params = namespace_of(first), self.params
+    def _lay_out(self, numbers: tuple[str, ...]) -> None:
+        first, params = self.params[0].array, self.params
+        xp = namespace_of(first)
         self.p, self.g = xp.empty((2, sum(p.array.size for p in params)), first.dtype)
         self.p_views, self.g_views = self._views(self.p), self._views(self.g)
         self.state: State = {}
@@ -139,6 +143,13 @@ class Together:
                 tensor.array = view
         self.arrays: list[Any] = []
 
+    def _move_in(self) -> None:
+        """Put each array that only its parameter holds (and this call's argument) into the flat one."""
+        for p, view in zip(self.params, self.p_views):
+            if type(p.array) is np.ndarray and p.array.base is None and getrefcount(p.array) <= 2:
+                view[...] = p.array
+                p.array = view
+
     def _views(self, flat: Any) -> list[Any]:
         ends = np.cumsum([p.array.size for p in self.params]).tolist()
         return [flat[end - p.array.size : end].reshape(p.array.shape) for p, end in zip(self.params, ends)]
@@ -152,13 +163,14 @@ class Together:
     def update(self, optimizer: Optimizer, group: Group) -> None:
         # Assigning to kept views: 0.1 us an array; np.concatenate takes twice that.
         arrays = [p.array for p in self.params]
-        for view, array in zip(self.p_views, arrays):
+        outside = [(view, array) for view, array in zip(self.p_views, arrays) if array is not view]
+        for view, array in outside:
             view[...] = array
         for view, p in zip(self.g_views, self.params):
             view[...] = p.grad.array
         group = optimizer.advance(self.state, group)
         optimizer.apply(self.p, self.g, self.state, group)
-        for view, array in zip(self.p_views, arrays):
+        for view, array in outside:
             array[...] = view
         if len(self.state) > len(self.states[0]):
             for name in self.state.keys() - self.states[0].keys():
