@@ -113,11 +113,10 @@ def _format(values: np.ndarray) -> tuple[Callable[[Any], str], int]:
         sizes = np.abs(numbers)
         low, high = (sizes.min(), sizes.max()) if sizes.size else (1.0, 1.0)
         scientific = bool(high / low > 1000 or high > 1e8 or (low < 1e-4 and not whole))
-    if scientific:
-        write: Callable[[float], str] = lambda value: f"{value:.{digits}e}"
-    elif whole:
-        write = lambda value: f"{value:.0f}" + "." * math.isfinite(value)
-    else:
-        write = lambda value: f"{value:.{digits}f}"
+    form = f".{digits}e" if scientific else ".0f" if whole else f".{digits}f"
+
+    def write(value: float) -> str:
+        return f"{value:{form}}" + "." * (whole and not scientific and math.isfinite(value))
+
     width = max((len(write(value)) for value in numbers.tolist()), default=1)
     return lambda value: write(value).rjust(width), width

@@ -19,7 +19,7 @@ from tinygrad_lite import ops
 from tinygrad_lite.arrays import Array, Device, as_dtype, device_of, get_default_dtype, is_floating, to_device, to_numpy
 from tinygrad_lite.autograd.backward import accumulate, backward, sum_to_shape
 from tinygrad_lite.autograd.node import Leaf, Node, Traced, results_are, traced
-from tinygrad_lite.ops import creation, indexing, inplace, joining, repeating
+from tinygrad_lite.ops import conversion, indexing, inplace, joining, repeating
 from tinygrad_lite.ops import shape as shaping
 from tinygrad_lite.ops.calling import canonical_dim
 from tinygrad_lite.ops.inplace import in_place
@@ -79,7 +79,9 @@ class Tensor(Traced):
 
     def __init__(self, *data: Any, device: Any = None):
         """`Tensor(2, 3)` is uninitialized, `Tensor([2, 3])` holds the values; `tensor()` is the plainer call."""
-        self.array = creation.legacy_array(get_default_dtype(), tuple(data[0]) if data and type(data[0]) is Size else data, device)
+        if data and type(data[0]) is Size:
+            data = data[0]
+        self.array = conversion.legacy_array(get_default_dtype(), data, device)
         self.node = None
 
     # -- what it is ------------------------------------------------------------------------------
@@ -381,7 +383,7 @@ class Tensor(Traced):
         if dtype is not None and (dtype := as_dtype(dtype)) != self.array.dtype:
             result = shaping.to_dtype(result, dtype)
         if device is not None and to_device(result.array, device) is not result.array:
-            result = creation.moved(result, device)
+            result = conversion.moved(result, device)
         return result.clone() if copy and result is self else result
 
     def type(self, dtype: Any = None) -> Any:

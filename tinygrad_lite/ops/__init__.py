@@ -7,6 +7,7 @@ from tinygrad_lite.ops import (
     bitwise,
     comparison,
     contraction,
+    conversion,
     convolution,
     creation,
     cross_entropy,
@@ -56,6 +57,7 @@ from tinygrad_lite.ops.attention import *
 from tinygrad_lite.ops.bitwise import *
 from tinygrad_lite.ops.comparison import *
 from tinygrad_lite.ops.contraction import *
+from tinygrad_lite.ops.conversion import *
 from tinygrad_lite.ops.convolution import *
 from tinygrad_lite.ops.creation import *
 from tinygrad_lite.ops.cross_entropy import *
@@ -107,6 +109,7 @@ FAMILIES = (
     comparison,
     contraction,
     convolution,
+    conversion,
     creation,
     cross_entropy,
     ctc,

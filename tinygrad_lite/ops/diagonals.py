@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_lite.arrays import as_dtype, namespace_for, namespace_of, on_device
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import canonical_dim, operation
-from tinygrad_lite.ops.creation import zeros
+from tinygrad_lite.ops.creation import creator, zeros
 from tinygrad_lite.ops.indexing import Region, _getitem, into_zeros, unit
 from tinygrad_lite.ops.joining import cat
 from tinygrad_lite.ops.masking import masked_fill
@@ -67,7 +67,7 @@ def diag(x: Tensor, diagonal: int = 0) -> Tensor:
             [0, 2]])
     """
     if len(x.shape) not in (1, 2):
-        raise RuntimeError(f"diag: expected a vector or a matrix, got the shape {tuple(x.shape)}; use diagonal() or diag_embed()")
+        raise RuntimeError(f"diag: expected a vector or a matrix, got {tuple(x.shape)}; use diagonal() or diag_embed()")
     if len(x.shape) == 1:
         return diag_embed(x, diagonal)
     return clone(_getitem(x, diagonal_region("diag", tuple(x.shape), diagonal, 0, 1)))
@@ -98,12 +98,14 @@ def _triangle(name: str, x: Any, outside: Any) -> Any:
     return masked_fill(x, outside(xp.arange(x.shape[-2])[:, None], xp.arange(x.shape[-1])), 0)
 
 
-def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None, layout: Any = None) -> Tensor:
+@creator
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None) -> Tensor:
     """The indices of the lower triangle of a (row, col) matrix, as the two rows of a tensor."""
     return _indices("tril_indices", row, col, dtype, device, lambda i, j: j <= i + offset)
 
 
-def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None, layout: Any = None) -> Tensor:
+@creator
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None) -> Tensor:
     """The indices of the upper triangle of a (row, col) matrix, as the two rows of a tensor."""
     return _indices("triu_indices", row, col, dtype, device, lambda i, j: j >= i + offset)
 

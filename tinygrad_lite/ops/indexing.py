@@ -67,8 +67,9 @@ Index = Any  # a Region, or a tuple: of basic items, or of slices, integer array
 def read(x: Any, index: Index) -> Any:
     if type(index) is Region:
         return index.of(as_array(x))
-    if type(index[-1]) is np.ndarray and index[-1].dtype.kind == "i" and all(type(i) is slice and i == _ALL for i in index[:-1]):
-        return x.take(index[-1], axis=len(index) - 1)  # rows of 128 by 1024 indices: 23 us against 46 by x[index]
+    *before, last = index
+    if type(last) is np.ndarray and last.dtype.kind == "i" and all(type(i) is slice and i == _ALL for i in before):
+        return x.take(last, axis=len(before))  # rows of 128 by 1024 indices: 23 us against 46 by x[index]
     return x[index]
 
 
@@ -147,7 +148,8 @@ def steps(x: Any, index: Any) -> tuple[Index, ...]:
 
 def _several(index: Any) -> tuple[Any, ...]:
     """What is not a tuple: one item, unless it is a list of items that are no numbers."""
-    if isinstance(index, list) and any(i is None or i is Ellipsis or isinstance(i, (list, tuple, slice, Traced)) or is_array(i) for i in index):
+    parts = (type(None), type(...), list, tuple, slice, Traced, np.ndarray)
+    if isinstance(index, list) and any(isinstance(i, parts) for i in index):
         return tuple(index)
     return tuple(index) if isinstance(index, tuple) else (index,)
 
@@ -198,12 +200,12 @@ def _item(item: Any, array: Any) -> Any:
     if isinstance(item, Traced):
         item = item.array
     elif isinstance(item, (list, tuple, range)):
-        item = np.array([i.array if isinstance(i, Traced) else i for i in item] if len(item) else [], None if len(item) else np.int64)
+        item = np.array([i.array if isinstance(i, Traced) else i for i in item]) if len(item) else np.zeros(0, np.int64)
     elif not is_array(item):
         if not isinstance(item, (bool, np.bool_)):
             if hasattr(item, "__index__"):
                 return operator.index(item)
-            raise IndexError(f"getitem: expected ints, slices, None, Ellipsis, integer or bool tensors as indices, got {type(item).__name__}")
+            raise IndexError(f"getitem: expected ints, slices, None, integer or bool tensors, got {type(item).__name__}")
         item = np.asarray(item)
     if item.dtype == np.uint8:
         item = item.astype(np.bool_)
@@ -293,7 +295,7 @@ def index_along(name: str, x: Any, dim: int, index: Any) -> Index:
     if index.size and max(index.ndim, 1) != max(len(x.shape), 1):
         raise RuntimeError(f"{name}: expected an index of {len(x.shape)} dimensions, got the shape {index.shape}")
     if any(n > m for d, (n, m) in enumerate(zip(index.shape, x.shape)) if d != dim):
-        raise RuntimeError(f"{name}: the index of shape {index.shape} reaches beyond {tuple(x.shape)} at a dim other than {dim}")
+        raise RuntimeError(f"{name}: the index of shape {index.shape} reaches beyond {tuple(x.shape)} outside of dim {dim}")
     return along(dim, index) if index.size else (index,)
 
 
@@ -377,7 +379,7 @@ def strided_region(name: str, x: Any, size: Any, stride: Any, offset: int | None
     if len(size) != len(stride) or min((*size, *stride, offset), default=0) < 0:
         raise RuntimeError(f"{name}: expected as many sizes as strides, none negative, got {size}, {stride}")
     if 0 not in size and offset + sum((n - 1) * s for n, s in zip(size, stride)) >= math.prod(x.shape):
-        raise RuntimeError(f"{name}: sizes {size} with strides {stride} from {offset} on reach beyond the {math.prod(x.shape)} elements")
+        raise RuntimeError(f"{name}: {size} by {stride} from {offset} on reaches beyond {math.prod(x.shape)} elements")
     return Region(size, tuple((s,) for s in stride), (offset,))
 
 

@@ -22,7 +22,7 @@ from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.autograd import is_grad_enabled
 from tinygrad_lite.autograd.node import Leaf, Traced, changed_in_place, tick, traced
 from tinygrad_lite.autograd.primitive import Result, record
-from tinygrad_lite.ops.creation import moved
+from tinygrad_lite.ops.conversion import moved
 from tinygrad_lite.ops.indexing import Index, Region, _getitem, overlaps, replaced, steps, write
 from tinygrad_lite.ops.masking import as_value
 from tinygrad_lite.ops.shape import _reshape, squeeze, swapaxes, swapdims, t, to_dtype, transpose, unsqueeze
@@ -60,8 +60,9 @@ def assign(name: str, x: Any, value: Any, index: Index = _WHOLE) -> None:
     check_writable(name, x)
     array = x.array
     if isinstance(value, Traced):
-        if value.array.ndim and value.array.shape[0] == 1:  # sizes of 1 in front may be more than x has dims
-            value = _reshape(value, value.array.shape[next((d for d, n in enumerate(value.array.shape) if n != 1), value.array.ndim) :])
+        shape = value.array.shape
+        if shape and shape[0] == 1:  # sizes of 1 in front may be more than x has dims
+            value = _reshape(value, shape[next((d for d, n in enumerate(shape) if n != 1), len(shape)) :])
         if type(value.array) is not type(array):
             value = moved(value, device_of(array))
     token = be_quiet()
@@ -152,7 +153,7 @@ def check_writable(name: str, x: Any) -> None:
                 )
             if x.node is None:
                 raise RuntimeError(
-                    f"{name}: this view was made under no_grad(), of a tensor that requires grad; make it and change it on the same side"
+                    f"{name}: this view of a tensor that requires grad was made under no_grad(); change it there too"
                 )
             if type(x.node.plan) is Result:
                 raise RuntimeError(

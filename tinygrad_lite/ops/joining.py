@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import operator
 from typing import TYPE_CHECKING, Any
 
@@ -37,9 +38,9 @@ def _cat(dim, *tensors):
 
 @_cat.fused_vjp("tensors")
 def _(needs, g, dim, tensors_shape):
-    ends = itertools.accumulate(shape[dim] for shape in tensors_shape)
-    parts = [narrow(g, dim, end - shape[dim], shape[dim]) if need else None for end, shape, need in zip(ends, tensors_shape, needs[1:])]
-    return [None, *parts]
+    sizes = [shape[dim] for shape in tensors_shape]
+    starts = itertools.accumulate([0, *sizes])
+    return [None, *(narrow(g, dim, at, n) if need else None for at, n, need in zip(starts, sizes, needs[1:]))]
 
 
 @primitive
@@ -144,8 +145,8 @@ def dstack(tensors: Any) -> Tensor:
 
 def column_stack(tensors: Any) -> Tensor:
     """Joined along dim 1, with 1-D tensors as columns."""
-    tensors = _sequence("column_stack", tensors)
-    return cat([reshape(x, (-1, 1)) if len(x.shape) < 2 and 0 not in x.shape else x if len(x.shape) > 1 else reshape(x, (0, 1)) for x in tensors], 1)
+    columns = [x if len(x.shape) > 1 else reshape(x, (math.prod(x.shape), 1)) for x in _sequence("column_stack", tensors)]
+    return cat(columns, 1)
 
 
 # -- splitting ----------------------------------------------------------------------------------

@@ -15,19 +15,20 @@ from tinygrad_lite.arrays import Device, as_dtype, as_float, device_of, is_array
 from tinygrad_lite.arrays.randomness import Source
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import canonical_shape, operation
-from tinygrad_lite.ops.creation import _dtype, _size, _tensor
+from tinygrad_lite.ops.creation import as_made, creator, dtype_or_default, size_given
 from tinygrad_lite.ops.inplace import assign
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
 __all__ = [
-    "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "multinomial", "normal", "poisson",
-    "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "seed", "set_rng_state",
+    "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "multinomial", "normal",
+    "poisson", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "seed", "set_rng_state",
 ]  # fmt: skip
 
 METHODS = [
-    "bernoulli", "bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_", "multinomial", "normal_", "random_", "uniform_",
+    "bernoulli", "bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_", "multinomial", "normal_", "random_",
+    "uniform_",
 ]  # fmt: skip
 IN_PLACE: list[str] = []
 
@@ -148,31 +149,34 @@ def source(generator: Generator | None = None, device: Any = None) -> Source:
 
 
 def _floating(name: str, dtype: Any) -> np.dtype:
-    dtype = _dtype(dtype)
+    dtype = dtype_or_default(dtype)
     if dtype.kind != "f":
         raise RuntimeError(f"{name}: expected a floating-point dtype, got {dtype}")
     return dtype
 
 
+@creator
 def rand(
-    *shape: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, layout: Any = None, device: Any = None,
-    requires_grad: bool = False, pin_memory: bool = False,
+    *shape: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Uniform in [0, 1)."""
-    return _tensor(source(generator, device).uniform(_size("rand", shape, size), _floating("rand", dtype)), requires_grad)
+    return as_made(source(generator, device).uniform(size_given("rand", shape, size), _floating("rand", dtype)), requires_grad)
 
 
+@creator
 def randn(
-    *shape: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, layout: Any = None, device: Any = None,
-    requires_grad: bool = False, pin_memory: bool = False,
+    *shape: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Normal, of mean 0 and variance 1."""
-    return _tensor(source(generator, device).normal(_size("randn", shape, size), _floating("randn", dtype)), requires_grad)
+    return as_made(source(generator, device).normal(size_given("randn", shape, size), _floating("randn", dtype)), requires_grad)
 
 
+@creator
 def randint(
-    low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: Any = None, layout: Any = None,
-    device: Any = None, requires_grad: bool = False, pin_memory: bool = False,
+    low: Any = 0, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
+    device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Integers from `low` to `high - 1`; `randint(high, size)` starts at 0."""
     if size is None and not hasattr(high, "__index__"):
@@ -180,7 +184,8 @@ def randint(
     elif high is None:
         low, high = 0, low
     dtype = np.dtype(np.int64) if dtype is None else as_dtype(dtype)
-    return _tensor(_integers("randint", low, high, _size("randint", (), size), source(generator, device)).astype(dtype, copy=False), requires_grad)
+    values = _integers("randint", low, high, size_given("randint", (), size), source(generator, device))
+    return as_made(values.astype(dtype, copy=False), requires_grad)
 
 
 def _integers(name: str, low: Any, high: Any, shape: tuple[int, ...], drawn_from: Source) -> Any:
@@ -190,44 +195,45 @@ def _integers(name: str, low: Any, high: Any, shape: tuple[int, ...], drawn_from
     return drawn_from.integers(low, high, shape)
 
 
+@creator
 def randperm(
-    n: int, *, generator: Generator | None = None, dtype: Any = np.int64, layout: Any = None, device: Any = None,
-    requires_grad: bool = False, pin_memory: bool = False,
+    n: int, *, generator: Generator | None = None, dtype: Any = np.int64, device: Any = None, requires_grad: bool = False
 ) -> Tensor:  # fmt: skip
     """0 to n - 1 in random order."""
     if n < 0:
         raise RuntimeError(f"randperm: expected n of 0 or more, got {n}")
-    return _tensor(source(generator, device).permutation(operator.index(n)).astype(as_dtype(dtype), copy=False), requires_grad)
+    return as_made(source(generator, device).permutation(operator.index(n)).astype(as_dtype(dtype), copy=False), requires_grad)
 
 
 def _like(x: Any, dtype: Any, device: Any) -> tuple[Any, Any]:
     return x.dtype if dtype is None else dtype, device_of(x.array if isinstance(x, Traced) else x) if device is None else device
 
 
+@creator
 @operation
 def rand_like(
-    x: Tensor, *, generator: Generator | None = None, dtype: Any = None, layout: Any = None, device: Any = None,
-    requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None,
+    x: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:  # fmt: skip
     """`rand` in the shape (and dtype, on the device) of `x`."""
     dtype, device = _like(x, dtype, device)
     return rand(tuple(x.shape), generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
+@creator
 @operation
 def randn_like(
-    x: Tensor, *, generator: Generator | None = None, dtype: Any = None, layout: Any = None, device: Any = None,
-    requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None,
+    x: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:  # fmt: skip
     """`randn` in the shape (and dtype, on the device) of `x`."""
     dtype, device = _like(x, dtype, device)
     return randn(tuple(x.shape), generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
+@creator
 @operation
 def randint_like(
-    x: Tensor, low: int, high: int | None = None, *, generator: Generator | None = None, dtype: Any = None, layout: Any = None,
-    device: Any = None, requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None,
+    x: Tensor, low: int, high: int | None = None, *, generator: Generator | None = None, dtype: Any = None,
+    device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """`randint` in the shape (and dtype, on the device) of `x`."""
     dtype, device = _like(x, dtype, device)
@@ -239,9 +245,10 @@ def _array(x: Any) -> Any:
     return x.array if isinstance(x, Traced) else x
 
 
+@creator
 def normal(
-    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None, layout: Any = None,
-    device: Any = None, requires_grad: bool = False, pin_memory: bool = False,
+    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
+    device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Normal, of the given means and standard deviations: tensors (of one shape), or two numbers and a size."""
     mean, std = _array(mean), _array(std)
@@ -256,7 +263,7 @@ def normal(
     if bool((std.min() if std.size else 0) < 0) if is_array(std) else std < 0:
         raise RuntimeError(f"normal: expected a standard deviation of 0 or more, got {std}")
     values = source(generator, device).normal(shape, _floating("normal", dtype))
-    return _tensor(values * std + mean, requires_grad)
+    return as_made(values * std + mean, requires_grad)
 
 
 def _probability(name: str, p: Any) -> Any:
@@ -294,20 +301,20 @@ def multinomial(x: Tensor, num_samples: int, replacement: bool = False, *, gener
     """
     weights = _array(x)
     if weights.ndim not in (1, 2) or weights.dtype.kind != "f":
-        raise RuntimeError(f"multinomial: expected floating-point weights of 1 or 2 dimensions, got {weights.dtype} of shape {weights.shape}")
+        raise RuntimeError(f"multinomial: expected real weights in 1 or 2 dims, got {weights.dtype} of shape {weights.shape}")
     if num_samples <= 0 or (not replacement and num_samples > weights.shape[-1]):
         raise RuntimeError(f"multinomial: {num_samples} samples cannot be drawn from {weights.shape[-1]} categories")
     xp = namespace_of(weights)
     if not bool((xp.isfinite(weights) & (weights >= 0)).all()):
         raise RuntimeError("multinomial: expected weights that are finite and not negative")
-    if not bool((weights.sum(axis=-1) > 0).all()) or (not replacement and bool(((weights > 0).sum(axis=-1) < num_samples).any())):
+    if bool(((weights > 0).sum(axis=-1) < (1 if replacement else num_samples)).any()):
         raise RuntimeError("multinomial: too few weights are positive")
     drawn_from = source(generator, device_of(weights))
     if replacement:
         ends = xp.cumsum(weights.astype(np.float64), axis=-1)
         at = drawn_from.uniform((*weights.shape[:-1], num_samples), np.dtype(np.float64)) * ends[..., -1:]
-        places = [xp.searchsorted(e, a, side="right") for e, a in zip(ends.reshape(-1, ends.shape[-1]), at.reshape(-1, num_samples))]
-        chosen = xp.stack(places).reshape(at.shape)
+        rows = zip(ends.reshape(-1, ends.shape[-1]), at.reshape(-1, num_samples))
+        chosen = xp.stack([xp.searchsorted(end, a, side="right") for end, a in rows]).reshape(at.shape)
     else:
         keys = weights / drawn_from.exponential(weights.shape, weights.dtype)
         chosen = xp.argsort(-keys, axis=-1)[..., :num_samples]
@@ -373,7 +380,8 @@ def exponential_(x: Tensor, lambd: float = 1, *, generator: Generator | None = N
     """Fill with numbers of density lambd exp(-lambd x)."""
     if lambd <= 0:
         raise RuntimeError(f"exponential_: expected a positive lambd, got {lambd}")
-    return _draw("exponential_", x, source(generator, device_of(x.array)).exponential(x.array.shape, _real("exponential_", x)) / lambd)
+    values = source(generator, device_of(x.array)).exponential(x.array.shape, _real("exponential_", x))
+    return _draw("exponential_", x, values / lambd)
 
 
 def log_normal_(x: Tensor, mean: float = 1, std: float = 2, *, generator: Generator | None = None) -> Tensor:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
 __all__ = [
-    "cartesian_prod", "combinations", "constant_pad_nd", "flip", "fliplr", "flipud", "meshgrid", "repeat_interleave", "roll", "rot90",
-    "tile",
+    "cartesian_prod", "combinations", "constant_pad_nd", "flip", "fliplr", "flipud", "meshgrid", "repeat_interleave", "roll",
+    "rot90", "tile",
 ]  # fmt: skip
 
 METHODS = ["flip", "fliplr", "flipud", "repeat", "repeat_interleave", "roll", "rot90", "tile"]
@@ -35,7 +35,8 @@ def repeat(x: Tensor, repeats: tuple[int, ...]) -> Tensor:
     if len(repeats) < len(x.shape) or min(repeats, default=0) < 0:
         raise RuntimeError(f"repeat: expected {len(x.shape)} or more counts, none negative, got {repeats}")
     shape = (1,) * (len(repeats) - len(x.shape)) + tuple(x.shape)
-    spread = _expand(_reshape(x, tuple(m for n in shape for m in (1, n))), tuple(m for pair in zip(repeats, shape) for m in pair))
+    spread = _reshape(x, tuple(m for n in shape for m in (1, n)))
+    spread = _expand(spread, tuple(m for pair in zip(repeats, shape) for m in pair))
     result = _reshape(spread, tuple(r * n for r, n in zip(repeats, shape)))
     return clone(result) if shares_memory(x, result) else result
 
@@ -60,7 +61,7 @@ def repeat_interleave(x: Tensor, repeats: Any = None, dim: int | None = None, *,
     xp = namespace_of(array)
     if repeats is None:
         if array.dtype.kind != "i" or array.ndim != 1:
-            raise RuntimeError(f"repeat_interleave: expected a 1-D tensor of integers as counts, got {array.dtype} of shape {array.shape}")
+            raise RuntimeError(f"repeat_interleave: expected 1-D integers as counts, got {array.dtype} of shape {array.shape}")
         places = xp.repeat(xp.arange(array.size), array.tolist())
         return traced(places) if isinstance(x, Traced) else places
     if dim is None:
@@ -177,9 +178,8 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
         order[:2] = 1, 0
     sizes = [math.prod(x.shape) for x in tensors]
     shape = tuple(sizes[i] for i in order)
-    return tuple(
-        _expand(_reshape(x, tuple(n if axis == i else 1 for axis, n in zip(order, shape))), shape) for i, x in enumerate(tensors)
-    )
+    lines = [tuple(n if axis == i else 1 for axis, n in zip(order, shape)) for i in range(len(tensors))]
+    return tuple(_expand(_reshape(x, line), shape) for x, line in zip(tensors, lines))
 
 
 def cartesian_prod(*tensors: Any) -> Tensor:

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
 __all__ = [
-    "as_strided_scatter", "diagonal_scatter", "index_add", "index_copy", "index_fill", "index_put", "index_reduce", "put", "scatter",
-    "scatter_add", "scatter_reduce", "select_scatter", "slice_scatter",
+    "as_strided_scatter", "diagonal_scatter", "index_add", "index_copy", "index_fill", "index_put", "index_reduce", "put",
+    "scatter", "scatter_add", "scatter_reduce", "select_scatter", "slice_scatter",
 ]  # fmt: skip
 
 METHODS = __all__
@@ -254,7 +254,9 @@ def select_scatter(x: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
 
 
 @operation
-def slice_scatter(x: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Tensor:
+def slice_scatter(
+    x: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Tensor:  # fmt: skip
     """`x` with `start : end : step` of dim `dim` replaced by `src`."""
     dim = canonical_dim("slice_scatter", dim, len(x.shape))
     return _with_part("slice_scatter", x, src, (*[_ALL] * dim, _checked(slice(start, end, step)), Ellipsis))

@@ -76,7 +76,7 @@ def shares_memory(x: Any, y: Any) -> bool:
 def _view_dtype(x: Any, dtype: np.dtype) -> Any:
     array = x.array if isinstance(x, Traced) else x
     if array.dtype.itemsize != dtype.itemsize and (not array.ndim or array.strides[-1] != array.dtype.itemsize):
-        raise RuntimeError(f"view: reading {array.dtype} as {dtype} changes the size of the last dim, whose elements must be neighbours")
+        raise RuntimeError(f"view: reading {array.dtype} as {dtype} needs a last dim whose elements are neighbours in memory")
     return traced(array.view(dtype)) if isinstance(x, Traced) else array.view(dtype)
 
 

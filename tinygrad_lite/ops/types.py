@@ -11,7 +11,10 @@ from tinygrad_lite.arrays import as_dtype, common_dtype, get_default_dtype
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.calling import operation
 
-__all__ = ["can_cast", "finfo", "iinfo", "is_complex", "is_floating_point", "is_nonzero", "is_tensor", "numel", "promote_types", "result_type"]
+__all__ = [
+    "can_cast", "finfo", "iinfo", "is_complex", "is_floating_point", "is_nonzero", "is_tensor", "numel", "promote_types",
+    "result_type",
+]  # fmt: skip
 
 METHODS: list[str] = ["is_nonzero"]
 IN_PLACE: list[str] = []
@@ -88,7 +91,8 @@ class finfo:
         self.resolution = float(info.resolution)
 
     def __repr__(self) -> str:
-        return f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, eps={self.eps:g}, dtype={self.dtype})"
+        limits = f"min={self.min:g}, max={self.max:g}, eps={self.eps:g}"
+        return f"finfo(resolution={self.resolution:g}, {limits}, dtype={self.dtype})"
 
 
 class iinfo:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tinygrad_lite.autograd import no_grad
-from tinygrad_lite.ops.creation import tensor
+from tinygrad_lite.ops.conversion import tensor
 from tinygrad_lite.ops.joining import stack
 from tinygrad_lite.ops.norms import vector_norm
 from tinygrad_lite.tensor import Tensor

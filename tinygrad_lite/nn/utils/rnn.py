@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.ops.creation import from_numpy, full
+from tinygrad_lite.ops.conversion import from_numpy
+from tinygrad_lite.ops.creation import full
 from tinygrad_lite.ops.joining import cat
 from tinygrad_lite.tensor import Tensor
 

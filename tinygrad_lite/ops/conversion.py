@@ -1,0 +1,202 @@
+"""Tensors from what there is already: numbers, lists, arrays, other tensors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import (
+    as_dtype,
+    common_dtype,
+    device_of,
+    get_default_dtype,
+    is_array,
+    namespace_for,
+    quietly,
+    to_device,
+    to_numpy,
+)
+from tinygrad_lite.autograd import primitive
+from tinygrad_lite.autograd.node import Traced, traced
+from tinygrad_lite.ops.creation import as_made, creator, dtype_of_number, empty
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+_LEGACY = {
+    "HalfTensor": "float16", "FloatTensor": "float32", "DoubleTensor": "float64", "CharTensor": "int8", "ShortTensor": "int16",
+    "IntTensor": "int32", "LongTensor": "int64", "ByteTensor": "uint8", "BoolTensor": "bool",
+}  # fmt: skip
+
+__all__ = ["as_tensor", "asarray", "from_dlpack", "from_numpy", "scalar_tensor", "tensor", *_LEGACY]
+
+METHODS = ["new", "new_tensor"]
+IN_PLACE: list[str] = []
+
+
+@quietly
+def array_from(data: Any, dtype: Any = None, device: Any = None) -> Any:
+    """A fresh array with the values of `data`: numbers, nested lists, arrays or tensors."""
+    dtype = None if dtype is None else as_dtype(dtype)
+    if isinstance(data, Traced):
+        data = data.array
+    if is_array(data):
+        if data.dtype.kind not in "biufc":
+            raise TypeError(f"tensor: expected numbers, got an array of {data.dtype}")
+        return to_device(data.astype(data.dtype if dtype is None else dtype), device)
+    first = data
+    while isinstance(first, (list, tuple)) and first:
+        first = first[0]
+    typed = not isinstance(first, (bool, int, float, complex)) or isinstance(first, np.generic)
+    try:
+        array = np.array(_plain(data) if typed else data)
+    except ValueError as error:
+        raise ValueError(f"tensor: the lists are not all of one length: {error}") from None
+    if array.dtype.kind not in "biufc" or array.dtype == np.uint64:
+        raise TypeError(f"tensor: expected numbers, or nested lists of them, got {_odd(data)}")
+    if dtype is None:
+        # Python's floats get the default dtype; NumPy's, and tensors, keep theirs.
+        dtype = _met(data) if typed else dtype_of_number(array)
+    elif dtype.kind in "iu" and array.size:
+        low, high, limits = array.min(), array.max(), np.iinfo(dtype)
+        if not (low > (limits.min or -limits.max) - 1 and high < limits.max + 1):  # nan is neither
+            raise RuntimeError(f"tensor: the values, {low} to {high}, do not fit into {dtype}")
+    return to_device(array.astype(dtype, copy=False), device)
+
+
+def _plain(data: Any) -> Any:
+    """Nested lists with the arrays in the place of tensors; one of a single element counts as a number."""
+    if isinstance(data, (list, tuple)):
+        return [_plain(item) for item in data]
+    if isinstance(data, Traced):
+        array = to_numpy(data.array)
+        return array.reshape(()) if array.size == 1 else array
+    return data
+
+
+def _met(data: Any) -> np.dtype:
+    """The dtype in which the numbers, arrays and tensors in nested lists meet."""
+    dtypes, stack = set(), [data]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, (list, tuple)):
+            stack.extend(item)
+        elif isinstance(item, (Traced, np.ndarray, np.generic)):
+            dtypes.add(item.dtype)
+        else:
+            dtypes.add(dtype_of_number(item))
+    return common_dtype(*(np.empty(1, dtype) for dtype in dtypes)) if dtypes else get_default_dtype()
+
+
+def _odd(data: Any) -> str:
+    """What in `data` is not a number."""
+    while isinstance(data, (list, tuple)):
+        data = next((item for item in data if isinstance(item, (list, tuple)) or not isinstance(item, (int, float))), 0)
+    return "an integer too large for int64" if isinstance(data, (int, float)) else type(data).__name__
+
+
+@creator
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A new tensor with a copy of `data`: numbers, nested lists, arrays or tensors.
+
+    Python floats get the default dtype, ints int64, bools bool; arrays keep theirs.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tensor([[1.0, 2.0], [3.0, 4.0]]).dtype
+    dtype('float32')
+    """
+    return as_made(array_from(data, dtype, device), requires_grad)
+
+
+@creator
+def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A number as a 0-d tensor, in the default dtype unless another is given."""
+    return as_made(array_from(s, get_default_dtype() if dtype is None else dtype, device), requires_grad)
+
+
+def legacy_array(dtype: Any, data: tuple[Any, ...], device: Any = None) -> Any:
+    """What PyTorch's first constructors make: `Tensor(2, 3)` of sizes, uninitialized; `Tensor([2, 3])` of values."""
+    if len(data) == 1 and not isinstance(data[0], (int, np.integer)):
+        (values,) = data
+        if isinstance(values, Traced) and values.array.dtype == dtype:
+            return values.array
+        if not isinstance(values, (Traced, list, tuple, range, np.ndarray)):
+            raise TypeError(f"Tensor: expected sizes, or a sequence of values, got {type(values).__name__}")
+        return array_from(values, dtype, device)
+    return empty(data or (0,), dtype=dtype, device=device).array
+
+
+def _legacy(name: str, dtype: str) -> Any:
+    def make(*data: Any, device: Any = None) -> Any:
+        return traced(legacy_array(np.dtype(dtype), data, device))
+
+    make.__name__ = make.__qualname__ = name
+    make.dtype = np.dtype(dtype)  # type: ignore[attr-defined]  # so that x.type(LongTensor) reads as a dtype
+    make.__doc__ = f"An old name: `{name}(2, 3)` is uninitialized, `{name}([2, 3])` holds the values, as {dtype}."
+    return make
+
+
+globals().update({name: _legacy(name, dtype) for name, dtype in _LEGACY.items()})
+
+
+def new(x: Tensor, *data: Any, device: Any = None) -> Tensor:
+    """The old `Tensor(...)` in the dtype and on the device of this tensor."""
+    return traced(legacy_array(x.array.dtype, data, device_of(x.array) if device is None else device))
+
+
+@creator
+def new_tensor(x: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """`tensor(data)` in the dtype and on the device of this tensor."""
+    array = array_from(data, x.array.dtype if dtype is None else dtype, device_of(x.array) if device is None else device)
+    return as_made(array, requires_grad)
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """`data` as a tensor: itself, or on its memory, where dtype and device allow it."""
+    if isinstance(data, Traced):
+        return data.to(device=device, dtype=dtype)
+    if is_array(data):
+        return (from_numpy(data) if isinstance(data, np.ndarray) else traced(data)).to(device=device, dtype=dtype)
+    return tensor(data, dtype=dtype, device=device)
+
+
+def asarray(
+    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
+) -> Tensor:  # fmt: skip
+    """`obj` as a tensor; `copy`: None where one is needed, True always, False never (an error)."""
+    result = as_tensor(obj, dtype, device)
+    shared = (result is obj) if isinstance(obj, Traced) else is_array(obj) and np.shares_memory(result.array, obj)
+    if copy is False and not shared:
+        raise ValueError("asarray: this takes a copy, which copy=False forbids")
+    if copy and shared:
+        result = result.clone()
+    if not requires_grad:
+        return result.detach() if isinstance(obj, Traced) else result
+    return result.detach().requires_grad_()
+
+
+def from_numpy(ndarray: np.ndarray) -> Tensor:
+    """A tensor on the memory of a NumPy array."""
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"from_numpy: expected a numpy.ndarray, got {type(ndarray).__name__}")
+    if ndarray.dtype.kind not in "biufc":
+        raise TypeError(f"from_numpy: expected an array of numbers, got {ndarray.dtype}")
+    if min(ndarray.strides, default=0) < 0:
+        raise ValueError("from_numpy: an array with negative strides cannot be shared; copy() it first")
+    return traced(ndarray if type(ndarray) is np.ndarray else ndarray.view(np.ndarray))
+
+
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A tensor on the memory of any object with `__dlpack__`."""
+    kind, _ = ext_tensor.__dlpack_device__()
+    return traced(namespace_for("cuda" if kind == 2 else "cpu").from_dlpack(ext_tensor))
+
+
+@primitive
+def moved(x, device):
+    """`x` on another device."""
+    return to_device(x, device)
+
+
+moved.vjp(x=lambda g, x, device: moved(g, device_of(x.array if isinstance(x, Traced) else x)))
