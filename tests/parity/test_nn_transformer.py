@@ -175,6 +175,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor")
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: f"{case[0]} {case[1:]}")
 def test_refused(case):
     refused(*case)
