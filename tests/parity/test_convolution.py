@@ -114,7 +114,7 @@ def test_layout_is_that_of_a_contiguous_tensor():
 
 
 def test_strided_inputs():
-    call = lambda m: lambda x, w: m.conv2d(x.permute(0, 3, 1, 2)[:, :, ::2], w.transpose(0, 1), padding=1)  # noqa: E731
+    call = lambda m: lambda x, w: m.conv2d(x.permute(0, 3, 1, 2)[:, :, ::2], w.transpose(0, 1), padding=1)
     compare(call, normal(2, 9, 6, 3), normal(3, 4, 3, 3))
 
 

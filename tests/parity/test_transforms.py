@@ -83,7 +83,7 @@ def test_functional_second_order(name):
     def call(m, *tensors):
         xs, vs = tensors[: len(inputs)], tensors[len(inputs) :]
         F = m.autograd.functional
-        f = lambda *xs: function(m)(*xs).sum()  # noqa: E731
+        f = lambda *xs: function(m)(*xs).sum()
         return F.hessian(f, alone(xs)), F.hvp(f, alone(xs), alone(vs)), F.vhp(f, alone(xs), alone(vs))
 
     both(call, *inputs, *tangents)

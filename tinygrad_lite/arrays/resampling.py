@@ -22,7 +22,7 @@ def weighted_sums(x: Array, matrix: np.ndarray, dim: int) -> Array:
     flat, out = x.reshape(rows, n, columns), xp.zeros((rows, m, columns), x.dtype)
     weights = xp.asarray(matrix, x.dtype)
     for i in range(0, m, BAND):
-        (used,) = matrix[i : i + BAND].any(axis=0).nonzero()
+        (used,) = matrix[i : i + BAND].any(axis=0).nonzero()  # type: ignore[misc]
         if used.size:
             a, b = int(used[0]), int(used[-1]) + 1
             part = weights[i : i + BAND, a:b]

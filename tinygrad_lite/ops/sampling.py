@@ -94,7 +94,7 @@ def grid_sample(
         value = where(constant_like(x, inside), _getitem(pixels, (image, channel, flat)), 0.0)
         term = value * functools.reduce(mul, weights) if weights else value
         total = term if total is None else total + term
-    return reshape(total, (*shape[:2], *places[1:-1]))
+    return reshape(total, (*shape[:2], *places[1:-1]))  # type: ignore[arg-type]
 
 
 def _taps(place: Any, n: int, mode: str, padding: str, align_corners: bool) -> list[tuple[Any, Any, Any]]:
