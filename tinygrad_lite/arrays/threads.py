@@ -20,6 +20,7 @@ R = TypeVar("R")
 
 _count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _pool: ThreadPoolExecutor | None = None
+_in_pool = threading.local()
 
 
 def get_num_threads() -> int:
@@ -53,12 +54,14 @@ def in_threads(tasks: Sequence[Callable[[], R]]) -> list[R]:
     Handing a task over costs about 40 us.
     """
     global _pool
-    if _pool is None and len(tasks) > 1:
+    if len(tasks) < 2 or hasattr(_in_pool, "yes"):  # threads of the pool that wait for others could wait for ever
+        return [task() for task in tasks]
+    if _pool is None:
         from concurrent.futures import ThreadPoolExecutor  # 40 ms, a third of importing the package
 
-        _pool = ThreadPoolExecutor(max(_count - 1, 1), "tinygrad_lite")
+        _pool = ThreadPoolExecutor(max(_count - 1, 1), "tinygrad_lite", lambda: setattr(_in_pool, "yes", True))
     # NumPy's silence about overflow is a context variable, which a thread does not inherit.
-    others = [_pool.submit(contextvars.copy_context().run, task) for task in tasks[1:]]  # type: ignore[union-attr]
+    others = [_pool.submit(contextvars.copy_context().run, task) for task in tasks[1:]]
     return [tasks[0](), *(other.result() for other in others)]
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import by_blocks, exponentials, namespace_of, only_floats, product
+from tinygrad_lite.arrays import BLOCK, by_blocks, exponentials, namespace_of, only_floats, product
+from tinygrad_lite.arrays.threads import one_blas_thread
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import raw
 from tinygrad_lite.ops.comparison import where
@@ -85,10 +86,11 @@ def _later(xp: Any, scores: Any) -> Any:
 
 
 def _over_batches(kernel: Any, arrays: list[Any]) -> None:
-    if arrays[0].ndim > 2:
-        by_blocks(kernel, *arrays)
-    else:
+    if arrays[0].ndim == 2 or arrays[0].size < 2 * BLOCK:
         kernel(*arrays)
+    else:
+        with one_blas_thread():
+            by_blocks(kernel, *arrays)
 
 
 @_attention.fused_vjp("query", "key", "value", "mask")

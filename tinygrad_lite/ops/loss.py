@@ -80,6 +80,8 @@ def _mse(x, y):
     only_floats(x)
     x, y = promote(x, y)
     d = (x - y).reshape(-1)
+    if d.dtype == np.float16:  # the sum of squares would overflow
+        return ((d := d.astype(np.float32)).dot(d) / d.size).astype(np.float16)
     return d.dot(d) / d.dtype.type(d.size)
 
 

@@ -46,16 +46,21 @@ def _normalize(x, weight, bias, lead, groups, eps, center):
     shape = math.prod(x.shape[:lead]), math.prod(x.shape[lead:])
     if not x.size:
         return x.copy(), x.reshape(shape), x.reshape(shape)
-    weight, bias = (None if vector is None else vector.reshape(-1) for vector in (weight, bias))
-    out, normal, rate = standardize_rows(x.reshape(shape), groups, weight, bias, eps, center)
-    return out.reshape(x.shape), normal, rate
+    weight, bias = (None if vector is None else _wide(vector).reshape(-1) for vector in (weight, bias))
+    out, normal, rate = standardize_rows(_wide(x).reshape(shape), groups, weight, bias, eps, center)
+    return out.reshape(x.shape).astype(x.dtype, copy=False), normal, rate
+
+
+def _wide(x: Any) -> Any:
+    """`x` in float32 if it is float16, in which a variance soon overflows."""
+    return x.astype(np.float32) if x.dtype == np.float16 else x
 
 
 @_normalize.fused_vjp("x", "weight", "bias")
 def _(needs, g, normal, rate, weight, bias, center):
-    vectors = [None if vector is None else vector.reshape(-1) for vector in (weight, bias)]
+    vectors = [None if vector is None else _wide(vector).reshape(-1) for vector in (weight, bias)]
     if g.size:
-        found = rows_gradient(g.reshape(normal.shape), normal, rate, *vectors, center, needs)
+        found = rows_gradient(_wide(g).reshape(normal.shape), normal, rate, *vectors, center, needs)
     else:
         found = [g, *(None if vector is None else vector * 0 for vector in vectors)]
     shapes = g.shape, getattr(weight, "shape", None), getattr(bias, "shape", None)
@@ -176,16 +181,18 @@ def _as_matrix(x: Any) -> tuple[Any, Any]:
 def _batch_norm(x, weight, bias, eps, moments):
     """Each channel (dim 1) of x to mean 0 and variance 1, times weight, plus bias. `moments`: the mean
     and variance of x, if they are known."""
-    matrix, back = _as_matrix(x)
+    matrix, back = _as_matrix(_wide(x))
     mean, var = channel_moments(matrix, x.shape[1]) if moments is None else moments
-    rate = 1 / namespace_of(x).sqrt(var + x.dtype.type(eps))
-    return back(standardize_channels(matrix, mean, rate, weight, bias)) if x.size else x.copy(), mean, rate
+    rate = 1 / namespace_of(x).sqrt(var + var.dtype.type(eps))
+    out = back(standardize_channels(matrix, mean, rate, weight, bias)) if x.size else x
+    return out.astype(x.dtype, copy=out is x), mean, rate
 
 
 @_batch_norm.fused_vjp("x", "weight", "bias")
 def _(needs, g, x, weight, mean, rate):
     if not g.size:
         return g, mean * 0, mean * 0, None, None
+    x, g = _wide(x), _wide(g)
     matrix, back = _as_matrix(x)
     # The gradient in the same order of memory as x.
     same = namespace_of(x).empty_like(x)
@@ -222,7 +229,7 @@ def _update(name: str, running: Any, measured: Any, momentum: float) -> None:
     """`running = (1 - momentum) running + momentum measured`, in place and off the tape."""
     if running is not None:
         array = raw(running)
-        array += momentum * (measured - array)
+        array += (momentum * (measured - array)).astype(array.dtype, copy=False)
         changed_in_place(array, name)
 
 
@@ -256,7 +263,7 @@ def batch_norm(
         return _by_running(x, weight, bias, running_mean, running_var, eps)
     moments = None
     if running_mean is not None or running_var is not None:
-        matrix = _as_matrix(raw(x))[0]
+        matrix = _as_matrix(_wide(raw(x)))[0]
         moments = channel_moments(matrix, x.shape[1])
         count = matrix.size // max(x.shape[1], 1)
         _update("batch_norm", running_mean, moments[0], momentum)
