@@ -41,13 +41,17 @@ def elementwise(kernel: Callable[..., Any], *arrays: Array) -> None:
     """`kernel(*arrays)`, which writes into some of them element by element, block by block where the
     arrays lie in memory alike and without gaps."""
     first = arrays[0]
-    layout = first.shape, first.strides
-    if first.size > BLOCK and all(type(a) is np.ndarray and (a.shape, a.strides) == layout for a in arrays):
+    if first.size > BLOCK and _alike(arrays):
         flat = [a.ravel(order="K") for a in arrays]
         if np.may_share_memory(flat[0], first):
             by_blocks(kernel, *flat)
             return
     kernel(*arrays)
+
+
+def _alike(arrays: tuple[Array, ...]) -> bool:
+    layout = arrays[0].shape, arrays[0].strides
+    return all(type(a) is np.ndarray and (a.shape, a.strides) == layout for a in arrays)
 
 
 def mapped(kernel: Callable[[Array, Array], Any], x: Array) -> Array:

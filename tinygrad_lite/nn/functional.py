@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.ops import normalization, softmaxes
+from tinygrad_lite.ops import activation, embeddings, normalization, softmaxes
 from tinygrad_lite.ops.activation import (
     celu,
     celu_,
@@ -26,7 +26,6 @@ from tinygrad_lite.ops.activation import (
     leaky_relu_,
     logsigmoid,
     mish,
-    optional_inplace,
     prelu,
     relu6,
     relu_,
@@ -42,7 +41,6 @@ from tinygrad_lite.ops.activation import (
     threshold,
     threshold_,
 )
-from tinygrad_lite.ops.activation import relu as _relu
 from tinygrad_lite.ops.attention import multi_head_attention_forward, scaled_dot_product_attention
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
@@ -58,7 +56,7 @@ from tinygrad_lite.ops.dropouts import (
     feature_alpha_dropout,
 )
 from tinygrad_lite.ops.elementary import sigmoid, tanh
-from tinygrad_lite.ops.embeddings import embedding_bag, looked_up, one_hot
+from tinygrad_lite.ops.embeddings import embedding_bag, one_hot
 from tinygrad_lite.ops.folding import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
 from tinygrad_lite.ops.interpolation import interpolate, upsample, upsample_bilinear, upsample_nearest
 from tinygrad_lite.ops.loss import (
@@ -112,7 +110,7 @@ from tinygrad_lite.ops.softmaxes import gumbel_softmax
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
-relu = optional_inplace(_relu)
+relu = activation.optional_inplace(activation.relu)
 
 
 # -- where torch.nn.functional takes its arguments in another order than torch -------------------
@@ -152,7 +150,7 @@ def embedding(
     down to this norm, in `weight` itself. `scale_grad_by_freq`: a row's gradient is divided by how
     often it was looked up. `sparse` changes nothing: gradients are dense.
     """
-    return looked_up("embedding", input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)[0]
+    return embeddings.looked_up("embedding", input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)[0]
 
 
 @operation
