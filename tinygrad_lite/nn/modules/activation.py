@@ -76,35 +76,35 @@ class Hardswish(_Inplace):
         return F.hardswish(input, self.inplace)
 
 
-class Tanh(Configured):
+class Tanh(Module):
     """tanh(x)"""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.tanh(input)
 
 
-class Sigmoid(Configured):
+class Sigmoid(Module):
     """1 / (1 + e^-x)"""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.sigmoid(input)
 
 
-class LogSigmoid(Configured):
+class LogSigmoid(Module):
     """log(1 / (1 + e^-x))"""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.logsigmoid(input)
 
 
-class Softsign(Configured):
+class Softsign(Module):
     """x / (1 + |x|)"""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.softsign(input)
 
 
-class Tanhshrink(Configured):
+class Tanhshrink(Module):
     """x - tanh(x)"""
 
     def forward(self, input: Tensor) -> Tensor:
@@ -312,7 +312,7 @@ class LogSoftmax(Configured):
         return F.log_softmax(input, self.dim)
 
 
-class Softmax2d(Configured):
+class Softmax2d(Module):
     """Softmax over the channels of (N, C, H, W) or (C, H, W)."""
 
     def forward(self, input: Tensor) -> Tensor:

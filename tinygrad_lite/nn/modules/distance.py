@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tinygrad_lite.nn import functional as F
+from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.modules.settings import Configured
 from tinygrad_lite.tensor import Tensor
 
@@ -19,7 +20,7 @@ class CosineSimilarity(Configured):
         return F.cosine_similarity(x1, x2, self.dim, self.eps)
 
 
-class PairwiseDistance(Configured):
+class PairwiseDistance(Module):
     """The p-norm of x1 - x2 + eps along the last dim."""
 
     def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False):

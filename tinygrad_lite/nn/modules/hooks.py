@@ -54,6 +54,18 @@ class Hooks:
         return output if boundary is None else boundary.leave(output)
 
 
+def hooks_of(module: Module, kind: str) -> list[Callable[..., Any]]:
+    """The hooks of one kind; none for a module without any."""
+    hooks = module._registered_hooks
+    return [] if hooks is None else [hook for hook, _ in hooks.of(kind)]
+
+
+def add_hook(module: Module, kind: str, hook: Callable[..., Any], prepend: bool = False, **options: bool) -> RemovableHandle:
+    if module._registered_hooks is None:
+        module.__dict__["_registered_hooks"] = Hooks()
+    return module._registered_hooks.add(kind, hook, prepend, **options)  # type: ignore[union-attr]
+
+
 def _before(
     hook: Callable[..., Any], options: dict[str, bool], module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:

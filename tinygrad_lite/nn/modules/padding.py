@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_lite.nn import functional as F
-from tinygrad_lite.nn.modules.settings import Configured
+from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.modules.utils import _ntuple
 from tinygrad_lite.tensor import Tensor
 
@@ -16,7 +16,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class _Pad(Configured):
+class _Pad(Module):
     rank: int
     mode: str
 

@@ -24,9 +24,9 @@ class Configured(Module):
 
     shown = ""
 
-    def __init__(self, arguments: Mapping[str, Any] | None = None):
+    def __init__(self, arguments: Mapping[str, Any]):
         super().__init__()
-        for name, value in (arguments or {}).items():
+        for name, value in arguments.items():
             if name not in ("self", "__class__"):
                 setattr(self, name, value)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from tinygrad_lite.autograd import no_grad
 from tinygrad_lite.nn import functional as F
+from tinygrad_lite.nn.modules.hooks import hooks_of
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.parameter import Parameter
 from tinygrad_lite.nn.utils.parametrizations import as_matrix, default_dim, norm_except
@@ -51,8 +52,7 @@ class _Renewal:
 
 
 def _renewals(module: Module) -> list[Any]:
-    hooks = module._registered_hooks.of("forward_pre") if module._registered_hooks is not None else []
-    return [hook for hook, _ in hooks if isinstance(hook, _Renewal)]
+    return [hook for hook in hooks_of(module, "forward_pre") if isinstance(hook, _Renewal)]
 
 
 def _found(module: Module, kind: type, name: str) -> Any:

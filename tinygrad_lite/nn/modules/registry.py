@@ -1,0 +1,96 @@
+"""What a module holds under which name: parameters, buffers and submodules.
+
+Functions of a module and not its methods, so that a subclass is free to use their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_lite.nn.parameter import Buffer
+
+if TYPE_CHECKING:
+    from tinygrad_lite.nn.modules.module import Module
+
+
+class Registered(MutableMapping[str, Any]):
+    """The parameters (or buffers, or modules) of a module by name, to be read and written."""
+
+    def __init__(self, module: Module, kind: str):
+        self._module, self._kind = module, kind
+
+    def __getitem__(self, name: str) -> Any:
+        if self._module._registered_kinds.get(name) != self._kind:
+            raise KeyError(name)
+        return self._module.__dict__[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        put(self._module, self._kind, name, value)
+
+    def __delitem__(self, name: str) -> None:
+        self[name]
+        del self._module._registered_kinds[name], self._module.__dict__[name]
+
+    def keys(self) -> Any:
+        return [name for name, kind in self._module._registered_kinds.items() if kind == self._kind]
+
+    def values(self) -> Any:
+        held = self._module.__dict__
+        return [held[name] for name, kind in self._module._registered_kinds.items() if kind == self._kind]
+
+    def items(self) -> Any:
+        return list(zip(self.keys(), self.values()))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __len__(self) -> int:
+        return sum(kind == self._kind for kind in self._module._registered_kinds.values())
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+def put(module: Module, kind: str, name: str, value: Any) -> None:
+    kinds = module._registered_kinds
+    if kinds.get(name) != kind:  # it takes its place behind what is there
+        kinds.pop(name, None)
+        module.__dict__.pop(name, None)
+        kinds[name] = kind
+    if isinstance(value, Buffer):
+        keep_out_of_state(module, name, not value.persistent)
+    module.__dict__[name] = value
+
+
+def keep_out_of_state(module: Module, name: str, out: bool) -> None:
+    others = module._non_persistent_buffers_set - {name}
+    module._non_persistent_buffers_set = others | {name} if out else others
+
+
+def refuse_unless(allowed: bool, kind: str, name: str, value: Any) -> None:
+    if not allowed:
+        expected = {"parameter": "Parameter or None", "child module": "Module or None", "buffer": "Buffer, Tensor or None"}
+        raise TypeError(f"cannot assign {type(value).__name__} as {kind} {name!r} ({expected[kind]} expected)")
+
+
+def register(module: Module, kind: str, name: Any, value: Any, accepted: type) -> None:
+    if "_registered_kinds" not in module.__dict__:
+        raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
+    if not isinstance(name, str):
+        raise TypeError(f"register_{kind}: expected a string for the name, got {type(name).__name__}")
+    if "." in name or not name:
+        raise KeyError(f'{kind} name can\'t contain ".", nor be empty: {name!r}')
+    if hasattr(module, name) and module._registered_kinds.get(name) != kind:
+        raise KeyError(f"attribute {name!r} already exists")
+    if value is not None and not isinstance(value, accepted):
+        raise TypeError(f"cannot assign {type(value).__name__} as {kind} {name!r} ({accepted.__name__} or None expected)")
+    put(module, kind, name, value)
+
+
+def member(module: Module, kind: str, target: str) -> Any:
+    path, _, name = target.rpartition(".")
+    holder = module.get_submodule(path)
+    if holder._registered_kinds.get(name) != kind:
+        raise AttributeError(f"{holder._get_name()} has no {kind} {name!r} (get_{kind}({target!r}))")
+    return holder.__dict__[name]
