@@ -75,6 +75,9 @@ def _attention(query, key, value, mask, causal, scale):
 
 def _alike(xp: Any, *arrays: Any) -> list[Any]:
     """The arrays with their leading dims broadcast against one another."""
+    leading = arrays[0].shape[:-2]
+    if all(a.shape[:-2] == leading for a in arrays):
+        return list(arrays)
     leading = np.broadcast_shapes(*(a.shape[:-2] for a in arrays))
     return [a if a.shape[:-2] == leading else xp.broadcast_to(a, leading + a.shape[-2:]) for a in arrays]
 
@@ -178,14 +181,12 @@ def scaled_dot_product_attention(
 
 
 def _check(name: str, query: Any, key: Any, value: Any) -> None:
-    shapes = [tuple(t.shape) for t in (query, key, value)]
-    for tensor in (query, key, value):
-        only_floats(tensor)
-        if tensor.dtype != query.dtype:
-            raise TypeError(f"{name}: expected tensors of one dtype, got {query.dtype}, {key.dtype} and {value.dtype}")
-        if tensor.ndim < 2:
-            raise ValueError(f"{name}: expected tensors of 2 or more dimensions, got shapes {shapes}")
-    if query.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]:
+    only_floats(query, key, value)
+    query, key, value = (raw(tensor) for tensor in (query, key, value))
+    if not query.dtype == key.dtype == value.dtype:
+        raise TypeError(f"{name}: expected tensors of one dtype, got {query.dtype}, {key.dtype} and {value.dtype}")
+    if min(query.ndim, key.ndim, value.ndim) < 2 or query.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]:
+        shapes = f"{query.shape}, {key.shape}, {value.shape}"
         raise ValueError(f"{name}: expected shapes (..., L, E), (..., S, E) and (..., S, Ev), got {shapes}")
 
 

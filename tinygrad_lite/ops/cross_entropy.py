@@ -31,19 +31,18 @@ IN_PLACE: list[str] = []
 
 def _checked(name: str, x: Any, target: Any, weight: Any) -> tuple[Any, Any]:
     """The arrays of `target` and `weight`, if they fit an `x` of shape (N, C, ...)."""
-    target, weight = raw(target), raw(weight)
     only_floats(x)
-    if getattr(target, "dtype", None) is None or target.dtype.name not in ("int64", "uint8"):
-        got = getattr(target, "dtype", type(target).__name__)
-        raise TypeError(f"{name}: expected a target of int64, the classes' numbers, got {got}")
-    if tuple(target.shape) != (x.shape[0], *x.shape[2:]):
-        raise ValueError(
-            f"{name}: expected a target of shape {(x.shape[0], *x.shape[2:])} for an input of shape {tuple(x.shape)}, "
-            f"got {tuple(target.shape)}"
-        )
+    x, target, weight = raw(x), raw(target), raw(weight)
+    dtype = getattr(target, "dtype", None)
+    if dtype != np.int64 and dtype != np.uint8:
+        raise TypeError(f"{name}: expected a target of int64, the classes' numbers, got {dtype or type(target).__name__}")
+    n, classes, *others = x.shape
+    if target.shape != (n, *others):
+        expected = (n, *others)
+        raise ValueError(f"{name}: expected a target of shape {expected} for an input of shape {x.shape}, got {target.shape}")
     if weight is not None:
-        if tuple(weight.shape) != (x.shape[1],):
-            raise ValueError(f"{name}: expected a weight for each of {x.shape[1]} classes, got shape {tuple(weight.shape)}")
+        if weight.shape != (classes,):
+            raise ValueError(f"{name}: expected a weight for each of {classes} classes, got shape {weight.shape}")
         if weight.dtype != x.dtype:
             raise TypeError(f"{name}: expected a weight of {x.dtype}, as the input, got {weight.dtype}")
     return target, weight
@@ -176,7 +175,7 @@ def cross_entropy(
     reduction = reduction_of(name, reduction, size_average, reduce)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"{name}: expected label_smoothing between 0 and 1, got {label_smoothing}")
-    if x.shape == target.shape:
+    if raw(x).shape == raw(target).shape:
         return _of_probabilities(x, target, weight, ignore_index, reduction, label_smoothing)
     hard = _single(name, _of_classes, x, target, weight, ignore_index, reduction)
     if not label_smoothing:

@@ -91,12 +91,14 @@ def _layer(name: str, x: Any, normalized_shape: Any, *parameters: Any) -> int:
     shape = tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else None
     if not shape:
         raise TypeError(f"{name}: expected normalized_shape as a tuple of sizes, got {normalized_shape!r}")
-    if tuple(x.shape[-len(shape) :]) != shape:
-        raise ValueError(f"{name}: normalized_shape {shape} is not how an input of shape {tuple(x.shape)} ends")
+    x = raw(x)
+    if x.shape[-len(shape) :] != shape:
+        raise ValueError(f"{name}: normalized_shape {shape} is not how an input of shape {x.shape} ends")
     for what, parameter in zip(("weight", "bias"), parameters):
         if parameter is not None:
-            if tuple(parameter.shape) != shape:
-                raise ValueError(f"{name}: expected a {what} of normalized_shape {shape}, got {tuple(parameter.shape)}")
+            parameter = raw(parameter)
+            if parameter.shape != shape:
+                raise ValueError(f"{name}: expected a {what} of normalized_shape {shape}, got {parameter.shape}")
             if parameter.dtype != x.dtype:
                 raise TypeError(f"{name}: expected a {what} of {x.dtype}, as the input, got {parameter.dtype}")
     return x.ndim - len(shape)
@@ -138,10 +140,11 @@ def rms_norm(x: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | None
 def _check_vectors(name: str, x: Any, **vectors: Any) -> None:
     """Whether `vectors` (or None) have one element a channel (dim 1 of x)."""
     only_floats(x)
+    channels = raw(x).shape[1]
     for what, vector in vectors.items():
-        if vector is not None and tuple(vector.shape) != (x.shape[1],):
+        if vector is not None and raw(vector).shape != (channels,):
             got = tuple(vector.shape)
-            raise ValueError(f"{name}: expected {what} of {x.shape[1]} elements, one a channel, got shape {got}")
+            raise ValueError(f"{name}: expected {what} of {channels} elements, one a channel, got shape {got}")
 
 
 @operation
@@ -171,8 +174,7 @@ def group_norm(
 
 def _as_matrix(x: Any) -> tuple[Any, Any]:
     """`x` (N, C, ...) as (N, C S), or where channels come last in memory as (N S, C); and the way back."""
-    last = namespace_of(x).moveaxis(x, 1, -1)
-    if x.ndim > 2 and last.flags.c_contiguous and not x.flags.c_contiguous:
+    if x.ndim > 2 and not x.flags.c_contiguous and (last := namespace_of(x).moveaxis(x, 1, -1)).flags.c_contiguous:
         return last.reshape(-1, x.shape[1]), lambda y: namespace_of(y).moveaxis(y.reshape(last.shape), -1, 1)
     return x.reshape(len(x), -1) if x.size else x.reshape(len(x), x.shape[1]), lambda y: y.reshape(x.shape)
 
