@@ -39,8 +39,10 @@ def correlate(x: Array, weight: Array, bias: Array | None, w: Windows, groups: i
     if bias is not None:  # the columns get a row of ones
         matrix = xp.concatenate([matrix, bias.reshape(groups, -1, 1)], axis=2)
 
+    joined = _few(w)
+
     def part(x: Array, out: Array) -> None:
-        for images, rows, joined, columns in _columns(x, w, groups, bias is not None):
+        for images, rows, columns in _columns(x, w, groups, joined, bias is not None):
             y = out[images, :, rows]
             if joined:
                 y[...] = (matrix @ columns).reshape(y.shape[1], y.shape[0], *y.shape[2:]).swapaxes(0, 1)
@@ -60,15 +62,17 @@ def correlate_input(g: Array, weight: Array, w: Windows, groups: int) -> Array:
     xp = namespace_of(g)
     channels = groups * weight.shape[1]
     matrix = weight.reshape(groups, len(weight) // groups, -1)
-    if all(s == 1 for s in w.stride):
+    if all(s == 1 for s in w.stride) and weight.size <= g.size:
         # A correlation with the mirrored kernels, which only reads overlapping windows where the
-        # general way adds them up.
+        # general way adds them up. To mirror kernels larger than the images would cost more.
         mirrored = matrix.reshape(*matrix.shape[:2], weight.shape[1], -1)[..., ::-1].swapaxes(1, 2)
         return correlate(g, mirrored.reshape(channels, -1, *w.kernel), None, w.reversed(), groups)
     out = xp.zeros((len(g), channels, *w.extent), g.dtype)
 
+    joined = _few(w)
+
     def part(g: Array, out: Array) -> None:
-        for images, rows, joined in _blocks(g, channels, w):
+        for images, rows in _blocks(g, channels, w):
             y = matrix.swapaxes(1, 2) @ _matrices(g[images, :, rows], groups, joined)
             count = (rows.stop - rows.start, *w.count[1:])
             if joined:
@@ -89,17 +93,28 @@ def correlate_weight(g: Array, x: Array, w: Windows, groups: int) -> Array:
         return correlate_weight(g.astype(np.float32), x.astype(np.float32), w, groups).astype(g.dtype)
     xp = namespace_of(g)
     outputs, height = g.shape[1] // groups, x.shape[1] // groups * prod(w.kernel)
+    joined = _few(w)
 
     def part(g: Array, x: Array) -> Array:
+        if joined:
+            total = xp.zeros((groups, outputs, height), g.dtype)
+            for images, rows, columns in _columns(x, w, groups, joined):
+                total += _matrices(g[images, :, rows], groups, joined) @ columns.swapaxes(1, 2)
+            return total
+        # For (32, 196) @ (196, 144) BLAS takes half as long again as for the transpose of it.
         total = xp.zeros((groups, height, outputs), g.dtype)
-        for images, rows, joined, columns in _columns(x, w, groups):
-            # BLAS takes half as long again for the transpose of this product.
-            product = columns @ _matrices(g[images, :, rows], groups, joined).swapaxes(-1, -2)
-            total += product if joined else product.sum(axis=0)
-        return total
+        for images, rows, columns in _columns(x, w, groups, joined):
+            total += (columns @ _matrices(g[images, :, rows], groups, joined).swapaxes(2, 3)).sum(axis=0)
+        return total.swapaxes(1, 2)
 
     total = functools.reduce(xp.add, _in_parts(part, g, x, products=g.size * height))
-    return total.swapaxes(1, 2).reshape(g.shape[1], -1, *w.kernel)
+    return total.reshape(g.shape[1], x.shape[1] // groups, *w.kernel)
+
+
+def _few(w: Windows) -> bool:
+    """Whether images have so few windows that several are to be joined in one product: at 8x8 windows
+    and 256 channels that takes half the time of a product for each."""
+    return prod(w.count) < 128
 
 
 def _matrices(y: Array, groups: int, joined: bool = False) -> Array:
@@ -109,7 +124,9 @@ def _matrices(y: Array, groups: int, joined: bool = False) -> Array:
     return y.reshape(len(y), groups, y.shape[1] // groups, y[0, 0].size)
 
 
-def _columns(x: Array, w: Windows, groups: int, ones: bool = False) -> Iterator[tuple[slice, slice, bool, Array]]:
+def _columns(
+    x: Array, w: Windows, groups: int, joined: bool, ones: bool = False
+) -> Iterator[tuple[slice, slice, Array]]:
     """The blocks of x (N, C, *size), each with its matrix (n, groups, C / groups * kernel, count), or
     `joined` (groups, C / groups * kernel, n * count): what a window meets, as a column. `ones`: with
     a last row of them. The next block's matrix overwrites it."""
@@ -118,7 +135,7 @@ def _columns(x: Array, w: Windows, groups: int, ones: bool = False) -> Iterator[
     windows = windows.reshape(len(x), groups, channels, *windows.shape[2:])
     height = channels * prod(w.kernel)
     out = None
-    for images, rows, joined in _blocks(x, x.shape[1], w):
+    for images, rows in _blocks(x, x.shape[1], w):
         part = windows[(images, ..., rows, *(slice(None),) * (rank - 1))]
         if joined:
             part = part.transpose(1, 2, *range(3, 3 + rank), 0, *range(3 + rank, 3 + 2 * rank))
@@ -127,20 +144,17 @@ def _columns(x: Array, w: Windows, groups: int, ones: bool = False) -> Iterator[
         if out is None or out.shape != shape:
             out = namespace_of(x).ones(shape, x.dtype)
         copy_rows(out[..., :height, :].reshape(part.shape), part)
-        yield images, rows, joined, out
+        yield images, rows, out
 
 
-def _blocks(x: Array, channels: int, w: Windows) -> Iterator[tuple[slice, slice, bool]]:
-    """The images of x and the first dim of their windows in pieces for one column matrix, and whether
-    images with few windows are to be joined in one product: at 8x8 windows and 256 channels that
-    takes half the time of a product for each."""
+def _blocks(x: Array, channels: int, w: Windows) -> Iterator[tuple[slice, slice]]:
+    """The images of x and the first dim of their windows in pieces for one column matrix."""
     limit = BLOCK if type(x) is np.ndarray else GPU_BLOCK
     row = max(channels * prod(w.kernel) * prod(w.count[1:]), 1)
-    joined = prod(w.count) < 128
     images, rows = max(limit // (row * w.count[0]), 1), max(limit // row, 1)
     for i in range(0, len(x), images):
         for j in range(0, w.count[0], rows):
-            yield slice(i, min(i + images, len(x))), slice(j, min(j + rows, w.count[0])), joined
+            yield slice(i, min(i + images, len(x))), slice(j, min(j + rows, w.count[0]))
 
 
 def _in_parts(part: Callable[[Array, Array], Any], x: Array, y: Array, products: int) -> list[Any]:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.arrays.windows import Windows
 from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.convolution import _convolution_input
 from tinygrad_lite.ops.indexing import _getitem
 from tinygrad_lite.ops.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from tinygrad_lite.ops.resampling import _weighted_sums
-from tinygrad_lite.ops.shape import expand, reshape
-from tinygrad_lite.ops.sliding import plain
+from tinygrad_lite.ops.shape import reshape
+from tinygrad_lite.ops.sliding import constant_like, plain
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -75,10 +77,12 @@ def _nearest(x: Any, places: list[np.ndarray]) -> Any:
     size = tuple(x.shape[2:])
     times = [len(p) // n for p, n in zip(places, size)]
     if all(np.array_equal(p, np.arange(n).repeat(k)) for p, n, k in zip(places, size, times)):
-        pairs = [(n, k) for n, k in zip(size, times)]
-        x = reshape(x, (*x.shape[:2], *(s for n in size for s in (n, 1))))
-        x = expand(x, (*x.shape[:2], *(s for pair in pairs for s in pair)))
-        return reshape(x, (*x.shape[:2], *(n * k for n, k in pairs)))
+        # Windows of ones, side by side: the gradient adds them up in a tenth of the time of an `expand`.
+        count = tuple(n * k for n, k in zip(size, times))
+        w = Windows(count, tuple(times), tuple(times), (1,) * len(size), (0,) * len(size), size)
+        images = reshape(x, (x.shape[0] * x.shape[1], 1, *size))
+        ones = constant_like(x, np.ones((1, 1, *times), x.dtype))
+        return reshape(_convolution_input(images, ones, w, 1), (*x.shape[:2], *count))
     for d, p in enumerate(places, 2):
         x = _getitem(x, (*(slice(None),) * d, namespace_of(plain(x)).asarray(p)))
     return x

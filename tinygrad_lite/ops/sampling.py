@@ -77,8 +77,8 @@ def grid_sample(
     if x.dtype.kind != "f" or grid.dtype != x.dtype:
         raise TypeError(f"grid_sample: expected an input and a grid of one floating dtype, got {x.dtype} and {grid.dtype}")
     xp, size = namespace_of(plain(x)), shape[2:]
-    pixels = reshape(x, (*shape[:2], math.prod(size)))
-    image, channel = (xp.arange(n).reshape(s) for n, s in zip(shape[:2], ((-1, 1, 1), (1, -1, 1))))
+    pixels = reshape(x, (math.prod(shape),))
+    planes = xp.arange(shape[0] * shape[1]).reshape((*shape[:2], 1)) * math.prod(size)
     taps = []
     with np.errstate(invalid="ignore"):  # places may be inf and nan
         for d, n in enumerate(size):
@@ -91,7 +91,7 @@ def grid_sample(
         for (index, valid, _), n in zip(combination, size):
             flat, inside = flat * n + index, valid & inside
         weights = [weight for _, _, weight in combination if weight is not None]
-        value = where(constant_like(x, inside), _getitem(pixels, (image, channel, flat)), 0.0)
+        value = where(constant_like(x, inside), _getitem(pixels, (planes + flat,)), 0.0)
         term = value * functools.reduce(mul, weights) if weights else value
         total = term if total is None else total + term
     return reshape(total, (*shape[:2], *places[1:-1]))  # type: ignore[arg-type]
