@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -79,7 +81,7 @@ METHODS = [
 
 
 @pytest.mark.parametrize("dtype", DTYPES[1:3], ids=lambda d: d.__name__)
-@pytest.mark.parametrize("name,shape,args", METHODS, ids=str)
+@pytest.mark.parametrize("name,shape,args", METHODS, ids=lambda value: re.sub(" at 0x[0-9a-f]+", "", str(value)))
 def test_method(name, shape, args, dtype):
     def call(m):
         if args is None:
