@@ -70,6 +70,11 @@ class _NormBase(Module):
             accepted = " or ".join(f"{rank}D" for rank in self.ranks)
             raise ValueError(f"{self._get_name()}: expected {accepted} input (got {input.ndim}D input, {tuple(input.shape)})")
 
+    def _check_channels(self, input: Tensor) -> None:
+        if input.shape[1] != self.num_features:
+            got = f"got {input.shape[1]} (input {tuple(input.shape)})"
+            raise ValueError(f"{self._get_name()}: expected {self.num_features} input channels, {got}")
+
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
@@ -84,6 +89,8 @@ class _BatchNorm(_NormBase):
 
     def forward(self, input: Tensor) -> Tensor:
         self._check_input_dim(input)
+        if self.affine or self.track_running_stats:
+            self._check_channels(input)
         momentum = self.momentum
         mean, var = self.running_mean, self.running_var
         if self.training and self.track_running_stats:
@@ -138,9 +145,8 @@ class _InstanceNorm(_NormBase):
         unbatched = input.ndim == self.ranks[0]
         if unbatched:
             input = input.unsqueeze(0)
-        if self.affine and input.shape[1] != self.num_features:
-            got = f"got {input.shape[1]} (input {tuple(input.shape)})"
-            raise ValueError(f"{self._get_name()}: expected {self.num_features} input channels, {got}")
+        if self.affine:
+            self._check_channels(input)
         own = self.training or not self.track_running_stats
         momentum = 0.0 if self.momentum is None else self.momentum
         out = F.instance_norm(input, self.running_mean, self.running_var, self.weight, self.bias, own, momentum, self.eps)

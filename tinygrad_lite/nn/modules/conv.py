@@ -90,7 +90,13 @@ class _ConvNd(Module):
             return [side for t in reversed(total) for side in (t // 2, t - t // 2)]
         return [side for p in reversed(self.padding) for side in (p, p)]
 
+    def _check_channels(self, input: Tensor) -> None:
+        if input.ndim in (self.rank + 1, self.rank + 2) and input.shape[-self.rank - 1] != self.in_channels:
+            got = f"got {input.shape[-self.rank - 1]} (input {tuple(input.shape)})"
+            raise ValueError(f"{self._get_name()}: expected {self.in_channels} input channels, {got}")
+
     def _convolved(self, function: Callable[..., Tensor], input: Tensor) -> Tensor:
+        self._check_channels(input)
         if self.padding_mode == "zeros":
             return function(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
         padded = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)  # type: ignore[arg-type]
@@ -170,6 +176,7 @@ class _ConvTransposeNd(_ConvNd):
         self.output_padding = sizes(self._get_name(), "output_padding", output_padding, self.rank)
 
     def _transposed(self, function: Callable[..., Tensor], input: Tensor, output_size: Any) -> Tensor:
+        self._check_channels(input)
         extra = self.output_padding if output_size is None else self._output_padding(input, output_size)
         return function(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)
 

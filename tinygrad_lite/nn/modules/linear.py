@@ -50,7 +50,13 @@ class Linear(Module):
             init.uniform_(self.bias, -bound, bound)
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.linear(input, self.weight, self.bias)
+        try:
+            return F.linear(input, self.weight, self.bias)
+        except ValueError as error:
+            if input.ndim and input.shape[-1] == self.in_features:
+                raise
+            got = f"got {tuple(input.shape)}"
+            raise ValueError(f"Linear: expected {self.in_features} input features (the last dim), {got}") from error
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
