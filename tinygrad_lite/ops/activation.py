@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import choose, device_of, elementwise, erf_of, namespace_of, only_floats, only_numbers
+from tinygrad_lite.arrays import (
+    BLOCK,
+    choose,
+    device_of,
+    elementwise,
+    erf_of,
+    mapped,
+    namespace_of,
+    only_floats,
+    only_numbers,
+)
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.comparison import where
@@ -64,12 +74,17 @@ def relu(x):
     xp = namespace_of(x)
     if x.size < 1024 or xp is not np:
         return xp.maximum(x, 0)
-    # Between two arrays NumPy's maximum is vectorized, against a number it is not: 60 and 17 us
+    # Between two arrays NumPy's maximum is vectorized, against a number it is not: 17 and 60 us
     # for 65536 floats.
-    out = np.empty_like(x)
     zeros = _zeros(x.dtype)
-    elementwise(lambda out, x: np.maximum(x, zeros[: x.size] if x.ndim == 1 and x.size <= zeros.size else 0, out=out), out, x)
-    return out
+
+    def kernel(x, out):
+        if x.size <= zeros.size and x.flags.c_contiguous:
+            np.maximum(x.reshape(-1), zeros[: x.size], out=out.reshape(-1))
+        else:
+            np.maximum(x, 0, out=out)
+
+    return mapped(kernel, x)
 
 
 relu.vjp(x=lambda g, out: where(out <= 0, 0.0, g))
@@ -77,7 +92,7 @@ relu.vjp(x=lambda g, out: where(out <= 0, 0.0, g))
 
 @functools.cache
 def _zeros(dtype: np.dtype) -> Any:
-    return np.zeros(1 << 16, dtype)
+    return np.zeros(BLOCK, dtype)
 
 
 @primitive
