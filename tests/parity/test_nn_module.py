@@ -553,6 +553,47 @@ def deepcopy_and_pickle_of_a_container(m):
 
 
 @program
+def what_programs_do_to_modules(m):
+    nn = m.nn
+
+    class Wrapper(nn.Module):
+        def __init__(self, module):
+            super().__init__()
+            self.module = module
+
+        def __getattr__(self, name):
+            try:
+                return super().__getattr__(name)
+            except AttributeError:
+                return getattr(self.module, name)
+
+    class Standardized(nn.Conv2d):
+        def forward(self, x):
+            weight = self.weight - self.weight.mean(dim=(1, 2, 3), keepdim=True)
+            return self._conv_forward(x, weight, self.bias)
+
+    class Smoothed(nn.modules.loss._WeightedLoss):
+        def __init__(self, weight=None, reduction="mean"):
+            super().__init__(weight=weight, reduction=reduction)
+
+        def forward(self, x, y):
+            return (x - y).mean() if self.reduction == "mean" else (x - y)
+
+    wrapped = Wrapper(filled(m, nn.Linear(2, 3)))
+    conv = filled(m, Standardized(1, 2, 2))
+    lstm = filled(m, nn.LSTM(2, 2))
+    for name, parameter in lstm.named_parameters():
+        if "bias" in name:
+            n = parameter.size(0)
+            parameter.data[n // 4 : n // 2].fill_(1.0)
+    return [
+        wrapped.in_features, error_of(lambda: wrapped.nowhere), conv(m.ones(1, 1, 3, 3)), Smoothed()(m.ones(2), m.zeros(2)),
+        lstm.bias_ih_l0, issubclass(nn.BatchNorm2d, nn.modules.batchnorm._BatchNorm), nn.modules.utils._pair(3),
+        isinstance(conv, nn.modules.conv._ConvNd), len(nn.modules.transformer._get_clones(nn.Tanh(), 3)),
+    ]  # fmt: skip
+
+
+@program
 def recursion_does_not_lose_subclasses(m):
     class Custom(m.nn.Module):
         def extra_repr(self):

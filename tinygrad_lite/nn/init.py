@@ -123,7 +123,7 @@ def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
     return tensor.shape[1] * field, tensor.shape[0] * field
 
 
-def _fan(tensor: Tensor, mode: str) -> int:
+def _calculate_correct_fan(tensor: Tensor, mode: str) -> int:
     mode = mode.lower()
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f"mode {mode!r} not supported, please use one of 'fan_in', 'fan_out'")
@@ -147,7 +147,7 @@ def kaiming_uniform_(
     """Uniform with variance gain^2 / fan (He et al., 2015); `a` is the slope of a leaky_relu."""
     if not tensor.numel():
         return tensor
-    bound = calculate_gain(nonlinearity, a) * math.sqrt(3 / _fan(tensor, mode))
+    bound = calculate_gain(nonlinearity, a) * math.sqrt(3 / _calculate_correct_fan(tensor, mode))
     return uniform_(tensor, -bound, bound, generator)
 
 
@@ -157,7 +157,7 @@ def kaiming_normal_(
     """Normal with variance gain^2 / fan (He et al., 2015); `a` is the slope of a leaky_relu."""
     if not tensor.numel():
         return tensor
-    return normal_(tensor, 0, calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode)), generator)
+    return normal_(tensor, 0, calculate_gain(nonlinearity, a) / math.sqrt(_calculate_correct_fan(tensor, mode)), generator)
 
 
 def scaled_normal_(tensor: Tensor, sigma: float = 1.0, generator: Any = None) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lite.nn import functional as F
@@ -95,12 +94,16 @@ class _ConvNd(Module):
             got = f"got {input.shape[-self.rank - 1]} (input {tuple(input.shape)})"
             raise ValueError(f"{self._get_name()}: expected {self.in_channels} input channels, {got}")
 
-    def _convolved(self, function: Callable[..., Tensor], input: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         self._check_channels(input)
-        if self.padding_mode == "zeros":
-            return function(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
-        padded = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)  # type: ignore[arg-type]
-        return function(padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+        return self._conv_forward(input, self.weight, self.bias)
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The convolution of this layer with other weights (subclasses call it with theirs)."""
+        function, padding = getattr(F, f"conv{self.rank}d"), self.padding
+        if self.padding_mode != "zeros":
+            input, padding = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode), 0  # type: ignore[arg-type]
+        return function(input, weight, bias, self.stride, padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
@@ -121,9 +124,6 @@ class Conv1d(_ConvNd):
 
     rank = 1
 
-    def forward(self, input: Tensor) -> Tensor:
-        return self._convolved(F.conv1d, input)
-
 
 class Conv2d(_ConvNd):
     """Cross-correlation over (N, C, H, W) or (C, H, W).
@@ -135,17 +135,11 @@ class Conv2d(_ConvNd):
 
     rank = 2
 
-    def forward(self, input: Tensor) -> Tensor:
-        return self._convolved(F.conv2d, input)
-
 
 class Conv3d(_ConvNd):
     """Cross-correlation over (N, C, D, H, W) or (C, D, H, W)."""
 
     rank = 3
-
-    def forward(self, input: Tensor) -> Tensor:
-        return self._convolved(F.conv3d, input)
 
 
 class _ConvTransposeNd(_ConvNd):
@@ -175,9 +169,10 @@ class _ConvTransposeNd(_ConvNd):
         )
         self.output_padding = sizes(self._get_name(), "output_padding", output_padding, self.rank)
 
-    def _transposed(self, function: Callable[..., Tensor], input: Tensor, output_size: Any) -> Tensor:
+    def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
         self._check_channels(input)
         extra = self.output_padding if output_size is None else self._output_padding(input, output_size)
+        function = getattr(F, f"conv_transpose{self.rank}d")
         return function(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)
 
     def _output_padding(self, input: Tensor, output_size: Any) -> tuple[int, ...]:
@@ -200,23 +195,14 @@ class ConvTranspose1d(_ConvTransposeNd):
 
     rank = 1
 
-    def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
-        return self._transposed(F.conv_transpose1d, input, output_size)
-
 
 class ConvTranspose2d(_ConvTransposeNd):
     """The transpose (gradient) of Conv2d: (N, C, H, W) or (C, H, W), made larger."""
 
     rank = 2
 
-    def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
-        return self._transposed(F.conv_transpose2d, input, output_size)
-
 
 class ConvTranspose3d(_ConvTransposeNd):
     """The transpose (gradient) of Conv3d: (N, C, D, H, W) or (C, D, H, W), made larger."""
 
     rank = 3
-
-    def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
-        return self._transposed(F.conv_transpose3d, input, output_size)

@@ -23,7 +23,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class _Loss(Configured):
+class _Arguments(Configured):
     """Keeps the arguments of the constructor, with the old ones made into `reduction`."""
 
     def __init__(self, arguments: Mapping[str, Any]):
@@ -37,14 +37,14 @@ class _Loss(Configured):
             self.register_buffer(name, weight)
 
 
-class _Reduced(_Loss):
+class _Loss(_Arguments):
     """A loss whose only setting is its reduction."""
 
     def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"):
         super().__init__(locals())
 
 
-class _Weighted(_Loss):
+class _WeightedLoss(_Arguments):
     """A loss with a weight for each class (or element), which is a buffer."""
 
     def __init__(
@@ -57,21 +57,21 @@ class _Weighted(_Loss):
         super().__init__(locals())
 
 
-class MSELoss(_Reduced):
+class MSELoss(_Loss):
     """(x - target)^2"""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.mse_loss(input, target, reduction=self.reduction)
 
 
-class L1Loss(_Reduced):
+class L1Loss(_Loss):
     """|x - target|"""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.l1_loss(input, target, reduction=self.reduction)
 
 
-class SmoothL1Loss(_Loss):
+class SmoothL1Loss(_Arguments):
     """Squared (over 2 beta) where |x - target| < beta, linear beyond."""
 
     def __init__(
@@ -83,7 +83,7 @@ class SmoothL1Loss(_Loss):
         return F.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
 
 
-class HuberLoss(_Loss):
+class HuberLoss(_Arguments):
     """Half the square where |x - target| < delta, linear beyond."""
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0):
@@ -93,7 +93,7 @@ class HuberLoss(_Loss):
         return F.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
 
 
-class CrossEntropyLoss(_Loss):
+class CrossEntropyLoss(_Arguments):
     """-log softmax(x)[target]: logits (N, C, ...) against class numbers (N, ...) or probabilities (N, C, ...)."""
 
     def __init__(
@@ -113,7 +113,7 @@ class CrossEntropyLoss(_Loss):
         )
 
 
-class NLLLoss(_Loss):
+class NLLLoss(_Arguments):
     """-x[target]: log-probabilities (N, C, ...) against class numbers (N, ...)."""
 
     def __init__(
@@ -130,14 +130,14 @@ class NLLLoss(_Loss):
         return F.nll_loss(input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
 
 
-class BCELoss(_Weighted):
+class BCELoss(_WeightedLoss):
     """-(target log x + (1 - target) log(1 - x)): probabilities against probabilities."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.binary_cross_entropy(input, target, weight=self.weight, reduction=self.reduction)
 
 
-class BCEWithLogitsLoss(_Loss):
+class BCEWithLogitsLoss(_Arguments):
     """BCELoss of sigmoid(x), stable for large |x|; `pos_weight` scales the positive term."""
 
     def __init__(
@@ -156,7 +156,7 @@ class BCEWithLogitsLoss(_Loss):
         )
 
 
-class KLDivLoss(_Loss):
+class KLDivLoss(_Arguments):
     """target (log target - x), for log-probabilities x; `log_target`: the target is one too."""
 
     def __init__(
@@ -172,7 +172,7 @@ class KLDivLoss(_Loss):
         return F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
 
 
-class PoissonNLLLoss(_Loss):
+class PoissonNLLLoss(_Arguments):
     """e^x - target x (`log_input`), or x - target log(x + eps); `full` adds Stirling's term."""
 
     def __init__(
@@ -192,7 +192,7 @@ class PoissonNLLLoss(_Loss):
         )
 
 
-class GaussianNLLLoss(_Loss):
+class GaussianNLLLoss(_Arguments):
     """(log var + (x - target)^2 / var) / 2; `full` adds log(2 pi) / 2."""
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean"):
@@ -202,7 +202,7 @@ class GaussianNLLLoss(_Loss):
         return F.gaussian_nll_loss(input, target, var, full=self.full, eps=self.eps, reduction=self.reduction)
 
 
-class HingeEmbeddingLoss(_Loss):
+class HingeEmbeddingLoss(_Arguments):
     """x where the target is 1, max(margin - x, 0) where it is -1."""
 
     def __init__(
@@ -218,28 +218,28 @@ class HingeEmbeddingLoss(_Loss):
         return F.hinge_embedding_loss(input, target, margin=self.margin, reduction=self.reduction)
 
 
-class SoftMarginLoss(_Reduced):
+class SoftMarginLoss(_Loss):
     """log(1 + e^(-target x)), targets 1 and -1."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.soft_margin_loss(input, target, reduction=self.reduction)
 
 
-class MultiLabelMarginLoss(_Reduced):
+class MultiLabelMarginLoss(_Loss):
     """Hinge between every class that is a target and every one that is not; targets are listed, then -1."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.multilabel_margin_loss(input, target, reduction=self.reduction)
 
 
-class MultiLabelSoftMarginLoss(_Weighted):
+class MultiLabelSoftMarginLoss(_WeightedLoss):
     """The mean over classes of BCEWithLogitsLoss."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.multilabel_soft_margin_loss(input, target, weight=self.weight, reduction=self.reduction)
 
 
-class MultiMarginLoss(_Loss):
+class MultiMarginLoss(_Arguments):
     """Hinge (to the power p) between the target class and every other."""
 
     def __init__(
@@ -261,7 +261,7 @@ class MultiMarginLoss(_Loss):
         return F.multi_margin_loss(input, target, p=self.p, margin=self.margin, weight=self.weight, reduction=self.reduction)
 
 
-class MarginRankingLoss(_Loss):
+class MarginRankingLoss(_Arguments):
     """max(-target (x1 - x2) + margin, 0): target 1 where x1 should rank higher, -1 where x2 should."""
 
     def __init__(
@@ -277,7 +277,7 @@ class MarginRankingLoss(_Loss):
         return F.margin_ranking_loss(input1, input2, target, margin=self.margin, reduction=self.reduction)
 
 
-class CosineEmbeddingLoss(_Loss):
+class CosineEmbeddingLoss(_Arguments):
     """1 - cos(x1, x2) where the target is 1, max(cos(x1, x2) - margin, 0) where it is -1."""
 
     def __init__(
@@ -293,7 +293,7 @@ class CosineEmbeddingLoss(_Loss):
         return F.cosine_embedding_loss(input1, input2, target, margin=self.margin, reduction=self.reduction)
 
 
-class TripletMarginLoss(_Loss):
+class TripletMarginLoss(_Arguments):
     """max(|anchor - positive| - |anchor - negative| + margin, 0), in the p-norm; `swap`: the negative's
     distance to the positive counts where it is smaller."""
 
@@ -317,7 +317,7 @@ class TripletMarginLoss(_Loss):
         )
 
 
-class TripletMarginWithDistanceLoss(_Loss):
+class TripletMarginWithDistanceLoss(_Arguments):
     """TripletMarginLoss with a distance of one's own."""
 
     def __init__(
@@ -345,7 +345,7 @@ class TripletMarginWithDistanceLoss(_Loss):
         )
 
 
-class CTCLoss(_Loss):
+class CTCLoss(_Arguments):
     """Connectionist temporal classification: log-probabilities (T, N, C) against label sequences
     without alignment (Graves et al., 2006)."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -49,10 +49,6 @@ class Module:
     _registered_hooks: Hooks | None = None  # in the instance once there is a hook
     _non_persistent_buffers_set: frozenset[str] = frozenset()
 
-    if TYPE_CHECKING:  # parameters and submodules are attributes that no checker can foresee
-
-        def __getattr__(self, name: str) -> Any: ...
-
     def __init__(self) -> None:
         self.__dict__["training"] = True
         self.__dict__["_registered_kinds"] = {}
@@ -64,6 +60,10 @@ class Module:
         if self._registered_hooks is None:
             return self.forward(*args, **kwargs)
         return self._registered_hooks.call(self, args, kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        # Asked only for names that are not there; programs call it from an override of their own.
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # -- what is registered ----------------------------------------------------------------------
 
