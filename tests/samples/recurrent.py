@@ -75,3 +75,19 @@ for sizes, reverse in (((2, 2, 2), False), ((3, 2, 2, 1), False), ((3, 2, 2, 1),
     projected = normal(batch, PROJECTED)
     sample("lstm", x, projected, c, *weights(4, PROJECTED), normal(PROJECTED, HIDDEN), sizes, reverse, reference=lstm, order=2)
     sample("rnn", x, h, *weights(1), "relu", sizes, reverse, reference=rnn, order=1)
+
+
+def lstm_cell(z, c):
+    i, f, g, o = np.split(z, 4, 1)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(c), c
+
+
+def gru_cell(z, v, h):
+    (r, u, n), (h_r, h_u, h_n) = np.split(z, 3, 1), np.split(v, 3, 1)
+    u = sigmoid(u + h_u)
+    return (1 - u) * np.tanh(n + sigmoid(r + h_r) * h_n) + u * h
+
+
+sample("lstm_cell", normal(3, 8), normal(3, 2), reference=lstm_cell)
+sample("gru_cell", normal(3, 6), normal(3, 6), normal(3, 2), reference=gru_cell)

@@ -16,10 +16,8 @@ from typing import Any
 from tinygrad_lite.arrays import Array, namespace_of, on_cache_lines
 from tinygrad_lite.arrays.blocked import elementwise
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.ops.activation import relu
-from tinygrad_lite.ops.elementary import sigmoid, tanh
-from tinygrad_lite.ops.joining import cat, chunk
-from tinygrad_lite.ops.products import linear
+from tinygrad_lite.ops.cells import gru_step, halves, lstm_step, rnn_step
+from tinygrad_lite.ops.joining import cat
 
 __all__: list[str] = []
 
@@ -79,19 +77,11 @@ def _weight_gradients(d: Array, rows: Array, *widths: int) -> list[Array]:
 # -- LSTM (Hochreiter and Schmidhuber, 1997; Gers et al., 2000) ----------------------------------
 
 
-def _halves(xp: Any, dtype: Any) -> Array:
-    """(1/2, 1/2, 1, 1/2): sigmoid(z) = 1/2 + tanh(z / 2) / 2, so that one tanh serves the gates i, f and
-    o and the candidate g. NumPy's tanh of 16384 float32 takes 14 us, its exp alone 19 us."""
-    half = xp.full((4, 1, 1), 0.5, dtype)
-    half[2] = 1
-    return half
-
-
 @primitive(keeps=("gates", "cells", "squashed", "rows"))
 def _lstm(x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr, sizes, reverse):
     # gates: i, f, g, o of each step; cells: the state before it; squashed: tanh of the one after it.
     xp = namespace_of(x)
-    half = _halves(xp, x.dtype)
+    half = halves(xp, x.dtype)
     rest = 1 - half
     count, hidden = len(x), c.shape[1]
     rows = _beside(h.shape[1], x, b_ih is not None)
@@ -172,21 +162,17 @@ def _(needs, g, w_ih, w_hh, w_hr, sizes, reverse, gates, cells, squashed, rows):
 
 @_lstm.composed_of
 def _(x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr, sizes, reverse):
-    def step(x, h, c):
-        i, f, candidate, o = chunk(linear(x, w_ih, b_ih) + linear(h, w_hh, b_hh), 4, 1)
-        c = sigmoid(f) * c + sigmoid(i) * tanh(candidate)
-        h = sigmoid(o) * tanh(c)
-        return h if w_hr is None else linear(h, w_hr), c
-
-    return _unrolled(step, x, (h, c), sizes, reverse)
+    return _unrolled(lstm_step, x, (h, c), (w_ih, w_hh, b_ih, b_hh, w_hr), sizes, reverse)
 
 
-def _unrolled(step: Any, x: Any, states: tuple[Any, ...], sizes: tuple[int, ...], reverse: bool) -> tuple[Any, ...]:
-    """The outputs and final states of `step(x, *states)`, operation by operation."""
+def _unrolled(
+    step: Any, x: Any, states: tuple[Any, ...], weights: tuple[Any, ...], sizes: tuple[int, ...], reverse: bool
+) -> tuple[Any, ...]:
+    """The outputs and final states, step by step."""
     outputs: list[Any] = []
     for start, stop in steps(sizes, reverse):
         n = stop - start
-        new = step(x[start:stop], *[s[:n] for s in states])
+        new = step(x[start:stop], *[s[:n] for s in states], *weights)
         outputs.append(new[0])
         states = tuple(cat([s, old[n:]]) if n < len(old) else s for s, old in zip(new, states))
     return cat(outputs[::-1] if reverse else outputs), *states
@@ -275,13 +261,7 @@ def _(needs, g, w_ih, w_hh, sizes, reverse, gates, candidates, inputs, rows):
 
 @_gru.composed_of
 def _(x, h, w_ih, w_hh, b_ih, b_hh, sizes, reverse):
-    def step(x, h):
-        r, z, candidate = chunk(linear(x, w_ih, b_ih), 3, 1)
-        h_r, h_z, h_candidate = chunk(linear(h, w_hh, b_hh), 3, 1)
-        n = tanh(candidate + sigmoid(r + h_r) * h_candidate)
-        return (n + sigmoid(z + h_z) * (h - n),)
-
-    return _unrolled(step, x, (h,), sizes, reverse)
+    return _unrolled(gru_step, x, (h,), (w_ih, w_hh, b_ih, b_hh), sizes, reverse)
 
 
 # -- the plain cell (Elman, 1990) ----------------------------------------------------------------
@@ -324,9 +304,4 @@ def _(needs, g, out, w_ih, w_hh, squash, sizes, reverse, rows):
 
 @_rnn.composed_of
 def _(x, h, w_ih, w_hh, b_ih, b_hh, squash, sizes, reverse):
-    function = tanh if squash == "tanh" else relu
-
-    def step(x, h):
-        return (function(linear(x, w_ih, b_ih) + linear(h, w_hh, b_hh)),)
-
-    return _unrolled(step, x, (h,), sizes, reverse)
+    return _unrolled(rnn_step, x, (h,), (w_ih, w_hh, b_ih, b_hh, squash), sizes, reverse)

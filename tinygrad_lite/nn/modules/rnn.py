@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from tinygrad_lite.nn import init
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.parameter import Parameter
 from tinygrad_lite.nn.utils.rnn import PackedSequence
+from tinygrad_lite.ops.cells import gru_step, lstm_step, rnn_step
 from tinygrad_lite.ops.creation import empty, zeros
 from tinygrad_lite.ops.joining import cat, stack
 from tinygrad_lite.ops.recurrent import _gru, _lstm, _rnn
@@ -21,6 +23,8 @@ from tinygrad_lite.tensor import Tensor
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "RNNCellBase"]
 
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
+_STEPS: dict[str, Callable[..., Any]] = {"LSTM": lstm_step, "GRU": gru_step}
+_SEQUENCES: dict[str, Callable[..., Any]] = {"LSTM": _lstm, "GRU": _gru}
 
 
 def _run(mode: str, x: Tensor, states: tuple[Tensor, ...], weights: dict[str, Any], sizes: Any, reverse: bool) -> Any:
@@ -30,12 +34,15 @@ def _run(mode: str, x: Tensor, states: tuple[Tensor, ...], weights: dict[str, An
         weights = {name: weight if weight is None else weight.float() for name, weight in weights.items()}
         return tuple(t.half() for t in _run(mode, x, states, weights, sizes, reverse))
     w = weights.get
-    shared = w("weight_ih"), w("weight_hh"), w("bias_ih"), w("bias_hh")
+    given: tuple[Any, ...] = (x, *states, w("weight_ih"), w("weight_hh"), w("bias_ih"), w("bias_hh"))
     if mode == "LSTM":
-        return _lstm(x, *states, *shared, w("weight_hr"), sizes, reverse)
-    if mode == "GRU":
-        return _gru(x, *states, *shared, sizes, reverse)
-    return _rnn(x, *states, *shared, "tanh" if mode == "RNN_TANH" else "relu", sizes, reverse)
+        given += (w("weight_hr"),)
+    elif mode != "GRU":
+        given += ("tanh" if mode == "RNN_TANH" else "relu",)
+    if len(sizes) == 1:  # without what only pays over many steps
+        new = _STEPS.get(mode, rnn_step)(*given)
+        return new[0], *new
+    return _SEQUENCES.get(mode, _rnn)(*given, sizes, reverse)
 
 
 class RNNBase(Module):
