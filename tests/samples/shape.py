@@ -18,6 +18,7 @@ sample("expand", normal(2, 1), (3, 2, 4), reference=np.broadcast_to)
 sample("expand", normal(), (2, 3), reference=np.broadcast_to)
 sample("permute", normal(2, 3, 4), (2, 0, 1), reference=np.transpose)
 sample("permute", normal(), (), reference=np.transpose)
+sample("permute", normal(2, 3, 4), None, reference=np.transpose)
 sample("copy", normal(2, 3), np.dtype(np.int32), reference=lambda x, dtype: x.astype(dtype), order=0)
 
 sample("cat", 1, normal(2, 3), normal(2, 0), normal(2, 1), reference=lambda dim, *xs: np.concatenate(xs, dim))

@@ -18,8 +18,13 @@ def scatter_add(out: Array, index: tuple[Any, ...], values: Array) -> None:
     if _is_cupy(out):
         sys.modules["cupyx"].scatter_add(out, index, values)
         return
-    # np.add.at is quick for a flat index only: rows of 128 by 1024 indices 0.7 ms, against 3.2 ms
-    # by a row index (and 1.7 ms by np.bincount).
+    if len(index) == 1 and index[0].dtype.kind != "b" and out[:1].size >= 512:
+        # Long rows: 2048 of 1024 floats 4.9 ms one by one, 11.1 ms as below.
+        for place, row in zip(index[0].reshape(-1).tolist(), values.reshape(-1, *out.shape[1:])):
+            out[place] += row
+        return
+    # np.add.at is quick for a flat index only: rows of 128 by 1024 indices 0.6 ms, against 3.2 ms
+    # by a row index, 1.7 ms by np.bincount, and 0.6 to 1.4 ms by sorting and np.add.reduceat.
     places = flat_places(out.shape, index)
     values = np.broadcast_to(values, places.shape)
     np.add.at(out.reshape(-1), places.reshape(-1), np.ascontiguousarray(values, out.dtype).reshape(-1))
@@ -72,7 +77,7 @@ def flat_places(shape: tuple[int, ...], index: tuple[Any, ...]) -> Array:
             term = xp.arange(*item.indices(shape[d])) * step
             term = term.reshape((-1,) + (1,) * (total - at - 1))
         else:
-            term = (item % shape[d] if shape[d] else item) * step
+            term = (item % shape[d] if item.size and item.min() < 0 else item) * step
             term = term.reshape(term.shape + (1,) * (total - before - rank))
         places = places + term
         step *= shape[d]

@@ -8,6 +8,7 @@ and dropping the last tensor of a graph frees all of it at once.
 from __future__ import annotations
 
 import itertools
+import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -117,13 +118,18 @@ def register_view(view: Traced, source: Traced) -> None:
     """Remember that `view` shows `source`'s memory, if it does: a change in place of one is a
     change of the other (see ops/inplace.py)."""
     memory, other = view.array.base, source.array
-    if memory is None or not (memory is other or memory is other.base):
+    owner = other.base
+    if memory is None or (memory is not other and memory is not owner):
         return  # a reshape that had to copy
-    base = source if source.base is None else source.base
-    view.base = base
-    if base.views is None:
-        base.views = set()
-    base.views.add(weakref.ref(view, base.views.discard))
+    base = None if owner is None else source.base
+    view.base = base = source if base is None else base
+    views = base.views
+    if views is None:
+        base.views = views = []
+    # References with a callback that takes them out again would cost a microsecond more.
+    views.append(weakref.ref(view))
+    if len(views) > 16 and not len(views) & (len(views) - 1):
+        views[:] = [reference for reference in views if reference() is not None]
 
 
 # -- changes in place ---------------------------------------------------------------------------
@@ -134,22 +140,34 @@ _changes: dict[int, tuple[Any, dict[tuple[int, int], tuple[int, str]]]] = {}
 _last_change = 0
 
 
+_WHOLE = (0, sys.maxsize)  # the span of all of an array's memory
+
+
+def _span(array: Any) -> tuple[int, int]:
+    """The addresses that `array` touches; an array that owns its memory needs no arithmetic."""
+    return _WHOLE if array.base is None else address_range(array)
+
+
 def changed_in_place(array: Any, operation: str) -> None:
     """Put on record that the memory of `array` has just been overwritten."""
     global _last_change
-    owner = owner_of(array)
+    owner = array if array.base is None else owner_of(array)
     key = id(owner)
     if key not in _changes:
         _changes[key] = weakref.ref(owner, lambda _: _changes.pop(key, None)), {}
+    spans = _changes[key][1]
+    if len(spans) > 64:  # as many views, each changed: from here on they count as one
+        spans.clear()
+        spans[_WHOLE] = _last_change, operation
     _last_change = tick()
-    _changes[key][1][address_range(array)] = _last_change, operation
+    spans[_span(array)] = _last_change, operation
 
 
 def places_of_change(arrays: list[Any]) -> list[tuple[dict[tuple[int, int], tuple[int, str]], tuple[int, int]]]:
     """Where changes of `arrays` are put on record, for `changed_again`; valid while they live."""
     for array in arrays:
         changed_in_place(array, "")
-    return [(_changes[id(owner_of(array))][1], address_range(array)) for array in arrays]
+    return [(_changes[id(owner_of(array))][1], _span(array)) for array in arrays]
 
 
 def changed_again(places: list[tuple[dict[tuple[int, int], tuple[int, str]], tuple[int, int]]], operation: str) -> None:
@@ -171,7 +189,7 @@ def change_since(array: Any, index: int) -> str | None:
     """The operation that changed the memory of `array` after tick `index`, if one did."""
     entry = _changes.get(id(owner_of(array)))
     if entry is not None:
-        start, end = address_range(array)
+        start, end = _span(array)
         for (first, last), (when, operation) in entry[1].items():
             if when > index and first < end and start < last:
                 return operation

@@ -152,8 +152,8 @@ def empty_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_gra
 
 
 @creator
-@operation
 @quietly
+@operation
 def full_like(x: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """One value in the shape of `x`, and in its dtype on its device unless others are given."""
     fill_value = fill_value.item() if isinstance(fill_value, Traced) else fill_value
@@ -219,10 +219,15 @@ def _check_steps(name: str, start: Any, end: Any, step: Any) -> None:
 
 @quietly
 def _steps(start: Any, step: Any, count: int, dtype: np.dtype, device: Any, requires_grad: bool) -> Any:
-    if dtype.kind in "iu":
-        start, step = int(start), int(step)
     with on_device(device):
-        values = namespace_for(device).arange(count) * step + start
+        xp = namespace_for(device)
+        if dtype.kind in "iu":
+            start, step = int(start), int(step)
+            values = xp.arange(start, start + count * step, step)
+        else:
+            values = xp.arange(count, dtype=np.float64)
+            values *= step
+            values += start
         return as_made(values.astype(dtype, copy=False), requires_grad)
 
 

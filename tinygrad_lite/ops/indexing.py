@@ -135,6 +135,8 @@ def steps(x: Any, index: Any) -> tuple[Index, ...]:
     """`index` as one index, or as two to be taken one after the other: PyTorch takes the ints of a
     mixed index first, and leaves the dims in another order than NumPy then."""
     if type(index) is not tuple:
+        if isinstance(index, Traced) and index.array.ndim and index.array.dtype.kind == "i":
+            return ((_item(index, x.array if isinstance(x, Traced) else x),),)
         index = _several(index)
     for item in index:
         if type(item) not in _BASIC:
@@ -163,17 +165,17 @@ def _checked(item: slice) -> slice:
 
 def _mixed(x: Any, index: tuple[Any, ...]) -> tuple[Index, ...]:
     array = x.array if isinstance(x, Traced) else x
-    items = [_item(i, array) for i in index]
-    rank = sum(i.ndim if is_array(i) and i.dtype.kind == "b" else i is not None and i is not Ellipsis for i in items)
+    items = [i if type(i) in _BASIC and type(i) is not slice else _item(i, array) for i in index]
+    rank = sum(i is not None and i is not ... if type(i) in _BASIC else i.ndim if i.dtype.kind == "b" else 1 for i in items)
     if rank > array.ndim:
         raise IndexError(f"getitem: {rank} indices for a tensor of {array.ndim} dimensions")
-    places = [i for i, item in enumerate(items) if item is Ellipsis]
+    places = [i for i, item in enumerate(items) if item is ...]
     for place in reversed(places):
         items[place : place + 1] = [_ALL] * (array.ndim - rank if place == places[0] else 0)
     basic: list[Any] = []
     advanced: list[Any] = []
     for item in items:
-        if not is_array(item):
+        if type(item) in _BASIC:
             basic.append(item)
             if type(item) is not int:
                 advanced.append(_ALL)
@@ -186,17 +188,17 @@ def _mixed(x: Any, index: tuple[Any, ...]) -> tuple[Index, ...]:
         else:  # True and False: a new dim of size 1 or 0
             basic.append(None)
             advanced.append(item.reshape(1))
-    if not any(is_array(i) for i in advanced):
-        return ((*basic, Ellipsis),)
+    if all(type(i) is slice for i in advanced):
+        return ((*basic, ...),)
     if all(type(i) is slice for i in basic):
         return (tuple(items),)
-    return (*basic, Ellipsis), tuple(advanced)
+    return (*basic, ...), tuple(advanced)
 
 
 def _item(item: Any, array: Any) -> Any:
-    """One item as an int, a slice, None, Ellipsis, or an array of integers or bools on array's device."""
-    if type(item) in _BASIC:
-        return _checked(item) if type(item) is slice else item
+    """One item as an int, a slice, or an array of integers or bools on array's device."""
+    if type(item) is slice:
+        return item if item.step is None else _checked(item)
     if isinstance(item, Traced):
         item = item.array
     elif isinstance(item, (list, tuple, range)):
@@ -213,7 +215,7 @@ def _item(item: Any, array: Any) -> Any:
         raise IndexError(f"getitem: tensors used as indices must be int64, int32 or bool, not {item.dtype}")
     if item.ndim == 0 and item.dtype.kind != "b":
         return int(item)
-    return to_device(item, device_of(array))
+    return item if type(item) is type(array) else to_device(item, device_of(array))
 
 
 # -- named forms --------------------------------------------------------------------------------
@@ -253,7 +255,8 @@ def checked_index(name: str, index: Any, size: int, negative: bool = False) -> A
     if not is_array(array) or array.dtype not in (np.int64, np.int32):
         got = array.dtype if is_array(array) else type(array).__name__
         raise TypeError(f"{name}: expected an integer tensor (int64) as index, got {got}")
-    if array.size:
+    # Seen as unsigned, a negative index is the largest: one pass over them instead of two.
+    if array.size and (negative or int(array.view(f"u{array.itemsize}").max()) >= size):
         low, high = int(array.min()), int(array.max())
         if low < (-size if negative else 0) or high >= size:
             raise IndexError(f"{name}: index {low if low < 0 else high} is out of range for {size} elements")
@@ -288,15 +291,18 @@ def along(dim: int, index: Any) -> Index:
     )
 
 
-def index_along(name: str, x: Any, dim: int, index: Any) -> Index:
-    """`along`, after the checks that gather and scatter share."""
-    dim = canonical_dim(name, dim, len(x.shape))
-    index = checked_index(name, index, x.shape[dim] if x.shape else 1)
-    if index.size and max(index.ndim, 1) != max(len(x.shape), 1):
-        raise RuntimeError(f"{name}: expected an index of {len(x.shape)} dimensions, got the shape {index.shape}")
-    if any(n > m for d, (n, m) in enumerate(zip(index.shape, x.shape)) if d != dim):
-        raise RuntimeError(f"{name}: the index of shape {index.shape} reaches beyond {tuple(x.shape)} outside of dim {dim}")
-    return along(dim, index) if index.size else (index,)
+def index_along(name: str, shape: tuple[int, ...], dim: int, index: Any) -> Index:
+    """`along` for a tensor of `shape`, after the checks that gather and scatter share."""
+    dim = canonical_dim(name, dim, len(shape))
+    index = checked_index(name, index, shape[dim])
+    if not index.size:
+        return (index,)
+    if index.ndim != len(shape):
+        raise RuntimeError(f"{name}: expected an index of {len(shape)} dimensions, got the shape {index.shape}")
+    for d, (n, most) in enumerate(zip(index.shape, shape)):
+        if n > most and d != dim:
+            raise RuntimeError(f"{name}: the index of shape {index.shape} reaches beyond {shape} outside of dim {dim}")
+    return along(dim, index)
 
 
 @operation
@@ -308,14 +314,12 @@ def gather(x: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> 
     tensor([[1, 1],
             [4, 3]])
     """
-    if not x.shape:
-        x = reshape(x, (1,))
-    shape = tuple(index.shape)
-    place = index_along("gather", x, dim, index if shape else reshape(index, (1,)))
-    if not math.prod(shape):
-        x = reshape(x, (-1,))
-    result = _getitem(x, place)
-    return result if shape else reshape(result, ())
+    shape, found = tuple(x.shape), tuple(index.shape)
+    if not shape:
+        x, shape = reshape(x, (1,)), (1,)
+    place = index_along("gather", shape, dim, index if found else reshape(index, (1,)))
+    result = _getitem(reshape(x, (-1,)) if len(place) != len(shape) else x, place)
+    return result if found else reshape(result, ())
 
 
 @operation

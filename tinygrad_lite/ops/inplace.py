@@ -167,29 +167,30 @@ def check_writable(name: str, x: Any) -> None:
         raise RuntimeError(f"{name}: several elements of this tensor share one place in memory; clone() it first")
 
 
-@quietly
 def overwrite(name: str, x: Any, result: Any, start: int) -> None:
     """Write `result`, worked out since tick `start`, into x's memory, and x into its place on the tape."""
-    values = result.array if isinstance(result, Traced) else result
-    if values.shape != x.array.shape:
-        raise ValueError(f"{name}: the result has shape {values.shape}, which does not fit into {x.array.shape}")
-    if not fits(values.dtype, x.array.dtype):
-        raise TypeError(f"{name}: the result is {values.dtype}, which cannot be put into a tensor of {x.array.dtype}")
-    node = result.node if isinstance(result, Traced) and is_grad_enabled() else None
+    values, array = result.array if isinstance(result, Traced) else result, x.array
+    if values.shape != array.shape:
+        raise ValueError(f"{name}: the result has shape {values.shape}, which does not fit into {array.shape}")
+    if values.dtype != array.dtype:
+        if not fits(values.dtype, array.dtype):
+            raise TypeError(f"{name}: the result is {values.dtype}, which cannot be put into a tensor of {array.dtype}")
+        values = quietly(values.astype)(array.dtype)
+    recording = is_grad_enabled()
+    node = result.node if recording and isinstance(result, Traced) else None
     if node is not None:
-        _keep_what_is_saved(node, x.array, start)
-    x.array[...] = values
-    changed_in_place(x.array, name)
-    if not is_grad_enabled():
+        _keep_what_is_saved(node, array, start)
+    array[...] = values
+    changed_in_place(array, name)
+    if not recording:
         return  # under no_grad the tensor keeps its place: it is the same variable with new values
     if node is None:
-        if x.node is not None:
-            node = _entry(replaced, x.array, x, values, _WHOLE)
-    elif node.dtype != x.array.dtype:
-        node = to_dtype(result, x.array.dtype).node
+        node = _entry(replaced, array, x, values, _WHOLE)
+    elif node.dtype != array.dtype:
+        node = to_dtype(result, array.dtype).node
     elif node.index > start:
         # The rules that name the result find it in x's memory; `values` need not be kept.
-        node.saved = tuple(x.array if value is values else value for value in node.saved)
+        node.saved = tuple(array if value is values else value for value in node.saved)
         node.index = tick()
     place_after_change(x, node)
 
@@ -223,6 +224,8 @@ def place_after_change(x: Any, node: Any) -> None:
     """Give x the place `node` on the tape, and a new one to every tensor that shows its memory."""
     base = x.base
     if base is None:
+        if node is None and x.node is None:
+            return  # then no view of it has a place either
         base = x
         base.node = node
     elif node is not None or base.node is not None:
@@ -246,15 +249,16 @@ def _all_of(view: Any, base: Any) -> bool:
     return view.size == base.size and view.flags.c_contiguous and base.flags.c_contiguous
 
 
-def _entry(operation: Any, out: Any, *arguments: Any) -> Any:
-    """The place on the tape of `out`, which `operation(*arguments)` would give: recorded, not run."""
-    nodes = [a.node if isinstance(a, Traced) else None for a in arguments]
-    mask = sum(1 << i for i, node in enumerate(nodes) if node is not None)
+def _entry(operation: Any, out: Any, x: Any, *rest: Any) -> Any:
+    """The place on the tape of `out`, which `operation(x, *rest)` would give: recorded, not run."""
+    y = rest[0]  # no other argument may be a tensor
+    nodes = [x.node, y.node if isinstance(y, Traced) else None]
+    mask = (nodes[0] is not None) + 2 * (nodes[1] is not None)
     if not mask:
         return None
-    values = [a.array if isinstance(a, Traced) else a for a in arguments]
+    values = [x.array, y.array if isinstance(y, Traced) else y, *rest[1:], out]
     plan = operation.primitive.plans[mask]
-    return record(plan, [node for node in nodes if node is not None], [*values, out], out.shape, out.dtype)
+    return record(plan, [node for node in nodes if node is not None], values, out.shape, out.dtype)
 
 
 def _shown(view: Any, base: Any) -> Index:

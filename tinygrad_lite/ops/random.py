@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import Device, as_dtype, as_float, device_of, is_array, namespace_of
+from tinygrad_lite.arrays import Device, as_dtype, as_float, device_of, is_array, namespace_of, quietly
 from tinygrad_lite.arrays.randomness import Source
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import canonical_shape, operation
@@ -291,12 +291,13 @@ def bernoulli(x: Tensor, p: float | None = None, *, generator: Generator | None 
     return traced(values) if isinstance(x, Traced) else values
 
 
+@quietly
 @operation
 def multinomial(x: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None) -> Tensor:
     """Numbers of categories drawn with probabilities proportional to the weights in the last dim
     of `x` (one or two dims): `num_samples` of them for each row.
 
-    Without replacement the categories with the largest weight / exponential variate are taken
+    Without replacement the categories with the smallest exponential variate / weight are taken
     (Efraimidis and Spirakis 2006).
     """
     weights = _array(x)
@@ -316,8 +317,8 @@ def multinomial(x: Tensor, num_samples: int, replacement: bool = False, *, gener
         rows = zip(ends.reshape(-1, ends.shape[-1]), at.reshape(-1, num_samples))
         chosen = xp.stack([xp.searchsorted(end, a, side="right") for end, a in rows]).reshape(at.shape)
     else:
-        keys = weights / drawn_from.exponential(weights.shape, weights.dtype)
-        chosen = xp.argsort(-keys, axis=-1)[..., :num_samples]
+        keys = drawn_from.exponential(weights.shape, weights.dtype) / weights
+        chosen = xp.argsort(xp.where(weights > 0, keys, np.inf), axis=-1)[..., :num_samples]
     return traced(chosen.astype(np.int64, copy=False)) if isinstance(x, Traced) else chosen
 
 

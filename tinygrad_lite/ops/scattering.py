@@ -49,7 +49,7 @@ IN_PLACE: list[str] = [
 def _scattered(name: str, x: Any, dim: int, index: Any, src: Any) -> tuple[Any, Any, Any]:
     """`x` in one dim or more, where in it to put something, and what."""
     whole, index = _at_least_1d(x), _at_least_1d(index)
-    place = index_along(name, whole, dim, index)
+    place = index_along(name, tuple(whole.shape), dim, index)
     if not hasattr(src, "shape"):
         return whole, place, as_value(name, x, src)
     same_dtype(name, x, src)

@@ -250,10 +250,11 @@ def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
 
 @primitive(view=True)
 def _permute(x, dims):
+    """`x` with its dims in the order `dims`; None: reversed."""
     return x.transpose(dims)
 
 
-_permute.vjp(x=lambda g, dims: _permute(g, tuple(sorted(range(len(dims)), key=dims.__getitem__))))
+_permute.vjp(x=lambda g, dims: _permute(g, dims and tuple(sorted(range(len(dims)), key=dims.__getitem__))))
 
 
 @operation
@@ -297,7 +298,7 @@ def t(x: Tensor) -> Tensor:
 
 def t_all(x: Tensor) -> Tensor:
     """All dims reversed."""
-    return _permute(x, tuple(reversed(range(len(x.shape)))))
+    return _permute(x, None)
 
 
 @operation
