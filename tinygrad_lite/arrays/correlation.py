@@ -35,23 +35,28 @@ def correlate(x: Array, weight: Array, bias: Array | None, w: Windows, groups: i
         return correlate(*_widened(x, weight, bias), w, groups).astype(x.dtype)  # type: ignore[call-arg]
     xp = namespace_of(x)
     out = xp.empty((len(x), len(weight), *w.count), x.dtype)
-    matrix = weight.reshape(groups, len(weight) // groups, -1)
+    inputs, joined = weight.shape[1], _few(w)
+    slices = _slices(w, inputs, least=len(weight) // groups)
+    apart = weight.reshape(groups, len(weight) // groups, inputs, slices, prod(w.kernel) // slices).transpose(3, 0, 1, 2, 4)
+    matrices = [part.reshape(*part.shape[:2], -1) for part in apart]
     if bias is not None:  # the columns get a row of ones
-        matrix = xp.concatenate([matrix, bias.reshape(groups, -1, 1)], axis=2)
-
-    joined = _few(w)
+        matrices[0] = xp.concatenate([matrices[0], bias.reshape(groups, -1, 1)], axis=2)
 
     def part(x: Array, out: Array) -> None:
-        for images, rows, columns in _columns(x, w, groups, joined, bias is not None):
+        for images, rows, columns in _columns(x, w, groups, joined, slices, bias is not None):
             y = out[images, :, rows]
             if joined:
-                y[...] = (matrix @ columns).reshape(y.shape[1], y.shape[0], *y.shape[2:]).swapaxes(0, 1)
-            elif xp is np:
-                np.matmul(matrix, columns, out=_matrices(y, groups))
+                y[...] = (matrices[0] @ columns[0]).reshape(y.shape[1], y.shape[0], *y.shape[2:]).swapaxes(0, 1)
+                continue
+            target = _matrices(y, groups)
+            if xp is np:
+                np.matmul(matrices[0], columns[0], out=target)
             else:
-                y[...] = (matrix @ columns).reshape(y.shape)
+                target[...] = matrices[0] @ columns[0]
+            for matrix, column in zip(matrices[1:], columns[1:]):
+                target += matrix @ column
 
-    _in_parts(part, x, out, products=out.size * matrix.shape[2])
+    _in_parts(part, x, out, products=out.size * inputs * prod(w.kernel))
     return out
 
 
@@ -67,9 +72,7 @@ def correlate_input(g: Array, weight: Array, w: Windows, groups: int) -> Array:
         # general way adds them up. To mirror kernels larger than the images would cost more.
         mirrored = matrix.reshape(*matrix.shape[:2], weight.shape[1], -1)[..., ::-1].swapaxes(1, 2)
         return correlate(g, mirrored.reshape(channels, -1, *w.kernel), None, w.reversed(), groups)
-    out = xp.zeros((len(g), channels, *w.extent), g.dtype)
-
-    joined = _few(w)
+    out, joined = xp.zeros((len(g), channels, *w.extent), g.dtype), _few(w)
 
     def part(g: Array, out: Array) -> None:
         for images, rows in _blocks(g, channels, w):
@@ -92,23 +95,28 @@ def correlate_weight(g: Array, x: Array, w: Windows, groups: int) -> Array:
     if g.dtype == np.float16:
         return correlate_weight(g.astype(np.float32), x.astype(np.float32), w, groups).astype(g.dtype)
     xp = namespace_of(g)
-    outputs, height = g.shape[1] // groups, x.shape[1] // groups * prod(w.kernel)
+    outputs, inputs = g.shape[1] // groups, x.shape[1] // groups
+    height = inputs * prod(w.kernel)
     joined = _few(w)
+    slices = _slices(w, inputs, least=64)
 
     def part(g: Array, x: Array) -> Array:
         if joined:
-            total = xp.zeros((groups, outputs, height), g.dtype)
-            for images, rows, columns in _columns(x, w, groups, joined):
-                total += _matrices(g[images, :, rows], groups, joined) @ columns.swapaxes(1, 2)
+            total = xp.zeros((1, groups, outputs, height), g.dtype)
+            for images, rows, columns in _columns(x, w, groups, joined, slices):
+                total += _matrices(g[images, :, rows], groups, joined) @ columns[0].swapaxes(1, 2)
             return total
         # For (32, 196) @ (196, 144) BLAS takes half as long again as for the transpose of it.
-        total = xp.zeros((groups, height, outputs), g.dtype)
-        for images, rows, columns in _columns(x, w, groups, joined):
-            total += (columns @ _matrices(g[images, :, rows], groups, joined).swapaxes(2, 3)).sum(axis=0)
-        return total.swapaxes(1, 2)
+        total = xp.zeros((slices, groups, height // slices, outputs), g.dtype)
+        for images, rows, columns in _columns(x, w, groups, joined, slices):
+            rest = _matrices(g[images, :, rows], groups).swapaxes(2, 3)
+            for i, column in enumerate(columns):
+                total[i] += (column @ rest).sum(axis=0)
+        return total.swapaxes(2, 3)
 
     total = functools.reduce(xp.add, _in_parts(part, g, x, products=g.size * height))
-    return total.reshape(g.shape[1], x.shape[1] // groups, *w.kernel)
+    total = total.reshape(slices, groups, outputs, inputs, -1).transpose(1, 2, 3, 0, 4)
+    return total.reshape(g.shape[1], inputs, *w.kernel)
 
 
 def _few(w: Windows) -> bool:
@@ -124,37 +132,57 @@ def _matrices(y: Array, groups: int, joined: bool = False) -> Array:
     return y.reshape(len(y), groups, y.shape[1] // groups, y[0, 0].size)
 
 
+def _slices(w: Windows, channels: int, least: int) -> int:
+    """In how many products the taps of the first dim are taken, each with another slice of one matrix of
+    the other dims' taps, where there are enough of these: for 3x3 that is a third of the copies."""
+    apart = w.stride[0] == 1 and not _few(w) and channels * prod(w.kernel[1:]) >= max(least, 32)
+    return w.kernel[0] if apart else 1
+
+
 def _columns(
-    x: Array, w: Windows, groups: int, joined: bool, ones: bool = False
-) -> Iterator[tuple[slice, slice, Array]]:
+    x: Array, w: Windows, groups: int, joined: bool, slices: int, ones: bool = False
+) -> Iterator[tuple[slice, slice, list[Array]]]:
     """The blocks of x (N, C, *size), each with its matrix (n, groups, C / groups * kernel, count), or
-    `joined` (groups, C / groups * kernel, n * count): what a window meets, as a column. `ones`: with
-    a last row of them. The next block's matrix overwrites it."""
-    windows = windows_in(cut(x, w.start, w.extent), w)
+    `joined` (groups, C / groups * kernel, n * count): what a window meets, as a column. As many
+    matrices as there are `slices`. `ones`: the first has a last row of them. The next block's
+    matrices overwrite them."""
+    more, dilation = 0, w.dilation[0]
+    x = cut(x, w.start, w.extent)
+    if slices > 1:
+        more = (w.kernel[0] - 1) * dilation
+        w = w._replace(kernel=(1, *w.kernel[1:]), count=(w.count[0] + more, *w.count[1:]))
+    windows = windows_in(x, w)
     channels, rank = x.shape[1] // groups, len(w.count)
     windows = windows.reshape(len(x), groups, channels, *windows.shape[2:])
-    height = channels * prod(w.kernel)
+    height, row = channels * prod(w.kernel), prod(w.count[1:])
     out = None
-    for images, rows in _blocks(x, x.shape[1], w):
-        part = windows[(images, ..., rows, *(slice(None),) * (rank - 1))]
+    for images, rows in _blocks(x, x.shape[1], w, more):
+        part = windows[(images, ..., slice(rows.start, rows.stop + more), *(slice(None),) * (rank - 1))]
         if joined:
             part = part.transpose(1, 2, *range(3, 3 + rank), 0, *range(3 + rank, 3 + 2 * rank))
-        width = part.size // (groups * height * (1 if joined else len(part)))
-        shape = (groups, height + ones, width) if joined else (len(part), groups, height + ones, width)
+        count, width = images.stop - images.start, (rows.stop - rows.start) * row
+        shape = (count, groups, height + ones, width + more * row)
+        if joined:
+            shape = (groups, height + ones, count * width)
         if out is None or out.shape != shape:
             out = namespace_of(x).ones(shape, x.dtype)
         copy_rows(out[..., :height, :].reshape(part.shape), part)
-        yield images, rows, out
+        if slices == 1:
+            yield images, rows, [out]
+        else:
+            starts = range(0, (more + 1) * row, dilation * row)
+            yield images, rows, [out[..., : height + (ones and not i), i : i + width] for i in starts]
 
 
-def _blocks(x: Array, channels: int, w: Windows) -> Iterator[tuple[slice, slice]]:
-    """The images of x and the first dim of their windows in pieces for one column matrix."""
+def _blocks(x: Array, channels: int, w: Windows, more: int = 0) -> Iterator[tuple[slice, slice]]:
+    """The images of x and the first dim of their windows, but for the last `more`, in pieces for one
+    column matrix."""
     limit = BLOCK if type(x) is np.ndarray else GPU_BLOCK
     row = max(channels * prod(w.kernel) * prod(w.count[1:]), 1)
-    images, rows = max(limit // (row * w.count[0]), 1), max(limit // row, 1)
+    images, rows = max(limit // (row * w.count[0]), 1), max(limit // row - more, 1)
     for i in range(0, len(x), images):
-        for j in range(0, w.count[0], rows):
-            yield slice(i, min(i + images, len(x))), slice(j, min(j + rows, w.count[0]))
+        for j in range(0, w.count[0] - more, rows):
+            yield slice(i, min(i + images, len(x))), slice(j, min(j + rows, w.count[0] - more))
 
 
 def _in_parts(part: Callable[[Array, Array], Any], x: Array, y: Array, products: int) -> list[Any]:
