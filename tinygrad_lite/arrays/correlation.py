@@ -161,7 +161,7 @@ def _columns(
         if joined:
             part = part.transpose(1, 2, *range(3, 3 + rank), 0, *range(3 + rank, 3 + 2 * rank))
         count, width = images.stop - images.start, (rows.stop - rows.start) * row
-        shape = (count, groups, height + ones, width + more * row)
+        shape: tuple[int, ...] = (count, groups, height + ones, width + more * row)
         if joined:
             shape = (groups, height + ones, count * width)
         if out is None or out.shape != shape:
