@@ -81,3 +81,13 @@ def test_importing_the_package_imports_nothing_heavy():
     code = "import sys, tinygrad_lite; print(*(sys.modules.keys() & {'matplotlib', 'scipy', 'tqdm', 'cupy', 'torch', 'numpy.random'}))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == ""
+
+
+def test_subpackages_are_imported_when_they_are_first_asked_for():
+    code = (
+        "import sys, tinygrad_lite as tg\n"
+        "print('tinygrad_lite.nn' in sys.modules, 'nn' in dir(tg), tg.nn.Linear.__name__, 'tinygrad_lite.nn' in sys.modules)\n"
+        "from tinygrad_lite import optim; print(optim is tg.optim)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["False", "True", "Linear", "True", "True"]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,8 +12,7 @@ from tinygrad_lite.arrays import device_of, get_default_dtype, quietly, to_numpy
 from tinygrad_lite.autograd.node import Node
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """`precision`: digits after the point. Tensors of more than `threshold` elements show `edgeitems`
     at both ends of each dim. `sci_mode`: scientific notation always or never; None: as it fits."""
 
@@ -39,7 +37,7 @@ def set_printoptions(
         raise ValueError(f"set_printoptions: expected a profile among {', '.join(_PROFILES)}, got {profile!r}")
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
     start = _options if profile is None else _PROFILES[profile]
-    _options = replace(start, sci_mode=sci_mode, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    _options = start._replace(sci_mode=sci_mode, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
 @quietly

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -45,6 +44,8 @@ def save(obj: Any, f: File) -> None:
         contents = _safetensors().save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
         _written(f, lambda file: file.write(contents))
     else:
+        import json  # 2 ms, which importing the package need not take
+
         arrays[SKELETON] = np.array(json.dumps(skeleton))
         _written(f, lambda file: np.savez(file, allow_pickle=False, **arrays))
 
@@ -72,6 +73,8 @@ def load_from(file: IO[bytes], name: str, map_location: Any) -> Any:
         except Exception as error:  # of the library's own kinds
             raise ValueError(f"load: {name} is not a whole .safetensors file: {error}") from error
         return {key: traced(_placed(array, "cpu", map_location)) for key, array in arrays.items()}
+    import json
+
     try:
         arrays = _members(file)
         skeleton = json.loads(str(arrays[SKELETON])) if SKELETON in arrays else None
