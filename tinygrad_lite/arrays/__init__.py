@@ -1,5 +1,6 @@
 """The only code that tells NumPy from CuPy."""
 
+from tinygrad_lite.arrays.blas import axpby
 from tinygrad_lite.arrays.blocked import BLOCK, by_blocks, elementwise, mapped
 from tinygrad_lite.arrays.choice import choose
 from tinygrad_lite.arrays.devices import (
@@ -55,6 +56,7 @@ __all__ = [
     "as_array",
     "as_dtype",
     "as_float",
+    "axpby",
     "by_blocks",
     "choose",
     "column_sums",

@@ -17,19 +17,19 @@ from tinygrad_lite.arrays.threads import get_num_threads, in_threads
 BLOCK = 1 << 16
 
 
-def by_blocks(kernel: Callable[..., Any], *arrays: Array) -> list[Any]:
+def by_blocks(kernel: Callable[..., Any], *arrays: Array, block: int = BLOCK, threads: bool = True) -> list[Any]:
     """`kernel(*parts)` for corresponding blocks of rows of `arrays`, which have equally many; what the
     calls return. Large work is shared among threads. Arrays of CuPy stay whole."""
     size, rows = arrays[0].size, arrays[0].shape[0]
-    if size <= BLOCK or type(arrays[0]) is not np.ndarray:
+    if size <= block or type(arrays[0]) is not np.ndarray:
         return [kernel(*arrays)]
-    step = max(1, BLOCK * rows // size)
+    step = max(1, block * rows // size)
     starts = range(0, rows, step)
 
     def run(starts: range) -> list[Any]:
         return [kernel(*[a[i : i + step] for a in arrays]) for i in starts]
 
-    workers = min(get_num_threads(), size // BLOCK)
+    workers = min(get_num_threads(), size // block) if threads else 1
     if workers < 2:
         return run(starts)
     share = -(-len(starts) // workers)

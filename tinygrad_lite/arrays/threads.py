@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import ctypes
 import functools
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
+from tinygrad_lite.arrays.blas import library
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -99,11 +98,7 @@ def one_blas_thread() -> Iterator[None]:
 @functools.cache
 def _blas() -> tuple[Callable[[], int], Callable[[int], None]] | None:
     """The functions of NumPy's OpenBLAS that get and set its number of threads."""
-    try:
-        library = ctypes.CDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
-    except (OSError, AttributeError):
-        return None
     for name in ("scipy_openblas_{}_num_threads64_", "scipy_openblas_{}_num_threads", "openblas_{}_num_threads"):
-        if hasattr(library, name.format("set")):
-            return getattr(library, name.format("get")), getattr(library, name.format("set"))
+        if hasattr(library(), name.format("set")):
+            return getattr(library(), name.format("get")), getattr(library(), name.format("set"))
     return None

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_lite.arrays import device_of, is_floating, namespace_of, quiet, to_device
+from tinygrad_lite.arrays import BLOCK, device_of, is_floating, namespace_of, quiet, to_device
 from tinygrad_lite.autograd import enable_grad
 from tinygrad_lite.autograd.node import Node, Traced, traced
 from tinygrad_lite.optim.explain import Explanation, explain
@@ -53,6 +53,8 @@ class Optimizer(Hooks):
     """
 
     elementwise: ClassVar[bool] = True  # the equation treats each element alone
+    block: ClassVar[int] = BLOCK  # how many elements of a large parameter it is given at once
+    threads: ClassVar[bool] = True  # and whether by several threads
     numbers: ClassVar[tuple[str, ...]] = ("step",)  # the entries of the state that are one number
     later: ClassVar[tuple[str, ...]] = ()  # entries that `update` adds
     decoupled: ClassVar[bool] = False  # weight decay shrinks the parameter, instead of adding to the gradient

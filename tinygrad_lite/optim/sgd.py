@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_lite.arrays import axpby
 from tinygrad_lite.ops import clone
 from tinygrad_lite.optim.optimizer import Group, Optimizer
 from tinygrad_lite.optim.stepping import State
@@ -19,6 +20,7 @@ class SGD(Optimizer):
     its parameter. `weight_decay` adds its multiple of p to g; `maximize` follows g upwards.
     """
 
+    block, threads = 1 << 20, False  # axpby goes through memory once, with threads of its own
     numbers = ()
     later = ("momentum_buffer",)
 
@@ -54,7 +56,10 @@ class SGD(Optimizer):
             if v is None:
                 v = state["momentum_buffer"] = clone(g)
             else:
-                v *= momentum
-                v += g if not group["dampening"] else (1 - group["dampening"]) * g
-            g = g + momentum * v if group["nesterov"] else v
-        p -= group["lr"] * g
+                axpby(1 - group["dampening"], g, momentum, v)
+            if group["nesterov"]:
+                axpby(-group["lr"], g, 1, p)
+                axpby(-group["lr"] * momentum, v, 1, p)
+                return
+            g = v
+        axpby(-group["lr"], g, 1, p)

@@ -87,7 +87,7 @@ class Alone:
         state = {name: tensor.array for name, tensor in self.tensors.items()}
         group = optimizer.advance(state, group)
         # 0-d arrays too, whose arithmetic would give NumPy scalars
-        if optimizer.elementwise and (p.size > BLOCK or not p.ndim) and p.flags.c_contiguous and type(p) is np.ndarray:
+        if optimizer.elementwise and (p.size > optimizer.block or not p.ndim) and p.flags.c_contiguous and type(p) is np.ndarray:
             _in_blocks(optimizer, p, g, state, group)
         else:
             optimizer.apply(p, g, state, group)
@@ -182,7 +182,7 @@ class Together:
 
 
 def _in_blocks(optimizer: Optimizer, p: Any, g: Any, state: State, group: Group) -> None:
-    """The equation on a large parameter, block by block, shared among threads."""
+    """The equation on a large parameter, block by block."""
     names = [name for name in state if name not in optimizer.numbers]
     numbers = {name: state[name] for name in optimizer.numbers}
 
@@ -191,6 +191,7 @@ def _in_blocks(optimizer: Optimizer, p: Any, g: Any, state: State, group: Group)
         optimizer.apply(p, g, mine, group)
         return {name: mine[name] for name in mine.keys() - state.keys()}  # begun in this step
 
-    begun = by_blocks(block, p.reshape(-1), g.reshape(-1), *(state[name].reshape(-1) for name in names))
+    flat = [a.reshape(-1) for a in (p, g, *(state[name] for name in names))]
+    begun = by_blocks(block, *flat, block=optimizer.block, threads=optimizer.threads)
     for name in begun[0]:
         state[name] = np.concatenate([part[name] for part in begun]).reshape(p.shape)

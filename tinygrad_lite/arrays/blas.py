@@ -1,0 +1,68 @@
+"""NumPy's own BLAS, called directly for what NumPy has no function for.
+
+NumPy's wheels bring OpenBLAS, under names of their own. Where NumPy has another BLAS, or arrays are
+CuPy's, the same is done without.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+# From this size on a call of BLAS takes less than NumPy's operations do: 9 us instead of 12 for 32768
+# elements, but 6 instead of 4 for 4096.
+_WORTH_A_CALL = 1 << 14
+
+
+def axpby(a: float, x: Any, b: float, y: Any) -> None:
+    """y <- a x + b y in one pass over memory, on arrays of one shape. On Tensors the same is recorded.
+
+    v <- 0.9 v + g and then p <- p - 0.01 v on 400,000 floats take 0.5 ms; by NumPy's four operations
+    1.0, by PyTorch's three 0.8.
+    """
+    blas = _functions(y)
+    if blas is not None and _functions(x) is blas and x.shape == y.shape and a and b:
+        if b == 1:
+            blas.axpy(y.size, a, _address(x), 1, _address(y), 1)  # on all of BLAS's threads
+        else:
+            blas.axpby(y.size, a, _address(x), 1, b, _address(y), 1)
+        return
+    if b != 1:
+        y *= b
+    y += x if a == 1 else a * x
+
+
+def _functions(array: Any) -> Any:
+    """BLAS's functions for a large contiguous array, if there are any."""
+    large = type(array) is np.ndarray and array.size >= _WORTH_A_CALL and array.flags.c_contiguous
+    return _by_dtype().get(array.dtype) if large else None
+
+
+def _address(array: Any) -> int:
+    return array.__array_interface__["data"][0]
+
+
+@functools.cache
+def _by_dtype() -> dict[Any, Any]:
+    size, vector = ctypes.c_int64, (ctypes.c_void_p, ctypes.c_int64)
+    found = {}
+    if hasattr(library(), "scipy_cblas_saxpby64_"):
+        for dtype, letter, real in ((np.float32, "s", ctypes.c_float), (np.float64, "d", ctypes.c_double)):
+            axpy, axpby = (library()[f"scipy_cblas_{letter}{name}64_"] for name in ("axpy", "axpby"))
+            axpy.argtypes, axpy.restype = (size, real, *vector, *vector), None
+            axpby.argtypes, axpby.restype = (size, real, *vector, real, *vector), None
+            found[np.dtype(dtype)] = SimpleNamespace(axpy=axpy, axpby=axpby)
+    return found
+
+
+@functools.cache
+def library() -> Any:
+    """The library that NumPy multiplies matrices with, through the extension that is linked to it."""
+    try:
+        return ctypes.CDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
+    except (OSError, AttributeError):
+        return None
