@@ -433,7 +433,7 @@ class Tensor(Traced):
     def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
         if type(self.node) is Node:
             raise RuntimeError("deepcopy: only leaves can be copied with their place on the tape; detach() or clone() this one")
-        result = object.__new__(type(self))
+        result = type(self).__new__(type(self))
         memo[id(self)] = result
         result.array = self.array.copy()
         result.node = None
@@ -488,7 +488,7 @@ def _is_device(name: Any) -> bool:
 
 
 def _unpickled(cls: type[Tensor], array: Array, device: str, requires_grad: bool, attributes: dict[str, Any]) -> Tensor:
-    tensor = object.__new__(cls)
+    tensor = cls.__new__(cls)
     tensor.array = to_device(array, device)
     tensor.node = None
     tensor.__dict__.update(attributes)

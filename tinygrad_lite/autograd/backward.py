@@ -43,6 +43,8 @@ def walk(
     gradients = {} if gradients is None else gradients
     owned: set[Any] = set()
     for node, cotangent in roots:
+        if on_the_way is not None and node not in on_the_way:
+            continue
         known = gradients.get(node)
         gradients[node] = cotangent if known is None else known + cotangent
     found: dict[Any, Any] = {}
@@ -50,15 +52,14 @@ def walk(
 
     while order:
         node = order.pop()
+        if type(node) is Leaf:  # and so are all that are older
+            break
         g = gradients.pop(node, None)
         if g is None:
             continue
         if node.hooks:
             g = _run_hooks(node, g, create_graph)
             changed = last_change()
-        if type(node) is Leaf:
-            found[node] = g
-            continue
         if targets is not None and node in targets:
             found[node] = g
         plan = node.plan
@@ -75,16 +76,16 @@ def walk(
         if type(g) is list:
             g = _completed(node, g, create_graph)
         contributions = None if plan.fused is None else _fused(node, g, saved, create_graph)
-        parents = iter(node.parents)
-        for rule, where in plan.rules:
-            parent = next(parents)
+        for parent, (rule, where) in zip(node.parents, plan.rules):
             if on_the_way is not None and parent not in on_the_way:
                 continue
-            if contributions is not None:
-                if (gradient := contributions[rule]) is None:
+            if rule is None:
+                if (gradient := contributions[where]) is None:  # type: ignore[index]
                     continue
             elif where is None:
-                gradient = rule(g, *saved)
+                gradient = rule(g)
+            elif type(where) is int:
+                gradient = rule(g, saved[where])
             else:
                 gradient = rule(g, *where(saved))
             # Broadcasting undone, and the input's dtype restored, for every rule at once.
@@ -105,6 +106,8 @@ def walk(
                     owned.add(parent)
         if not keep and saved:
             node.saved = None
+    for leaf, g in gradients.items():
+        found[leaf] = _run_hooks(leaf, g, create_graph) if leaf.hooks else g
     return found
 
 
@@ -433,10 +436,10 @@ def backward(
 def accumulate(tensor: Any, g: Any, taken: dict[int, Any]) -> None:
     """Add `g` to `tensor.grad`; `taken` holds the arrays that belong to somebody already."""
     known = tensor.grad
-    if isinstance(g, Traced):
-        tensor.grad = g if known is None else known + g
-    elif known is None:
-        tensor.grad = traced(_unshared(g, taken))
+    if known is None:
+        tensor.grad = g if isinstance(g, Traced) else traced(_unshared(g, taken))
+    elif isinstance(g, Traced):
+        tensor.grad = known + g
     elif known.node is None:
         token = be_quiet()
         try:

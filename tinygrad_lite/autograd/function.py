@@ -168,7 +168,7 @@ class _FunctionPlan:
     def __init__(self, cls: type[Function], needs: tuple[bool, ...], several: bool):
         self.name = cls.__name__
         self.cls = cls
-        self.rules = [(i, None) for i, needed in enumerate(needs) if needed]
+        self.rules = [(None, i) for i, needed in enumerate(needs) if needed]
         self.count = len(needs)
 
     def fused(self, g: Any, ctx: Context) -> list[Any]:

@@ -26,9 +26,8 @@ class Traced:
     """An array and its place on the tape.
 
     `array`: a NumPy or CuPy array. `node`: the operation that made it, a Leaf, or None where no
-    gradient is needed. The other slots are set only where used, and read as None until then:
-    `grad`; `base`, the tensor whose memory this one is a view of; `views`, weak references to the
-    tensors that are views of this one.
+    gradient is needed. `grad`. `base`: the tensor whose memory this one is a view of. `views`: weak
+    references to the tensors that are views of this one.
     """
 
     __slots__ = ("__weakref__", "array", "base", "grad", "node", "views")
@@ -39,10 +38,10 @@ class Traced:
     grad: Any
     views: Any
 
-    def __getattr__(self, name: str) -> Any:
-        if name in ("grad", "base", "views"):
-            return None
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        self = object.__new__(cls)
+        self.node = self.grad = self.base = self.views = None
+        return self
 
 
 class Node:
@@ -109,8 +108,8 @@ def results_are(tensor_class: type[Traced]) -> None:
 def traced(array: Any, node: Node | Leaf | None = None) -> Any:
     """A tensor around an array."""
     tensor = object.__new__(result_class)
-    tensor.array = array
-    tensor.node = node
+    tensor.array, tensor.node = array, node
+    tensor.grad = tensor.base = tensor.views = None
     return tensor
 
 

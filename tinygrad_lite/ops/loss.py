@@ -56,11 +56,12 @@ def at_least(x: Any, low: float) -> Any:
 
 
 def _pair(name: str, x: Any, target: Any) -> None:
-    if not is_array(raw(x)) or not is_array(raw(target)):
+    a, b = raw(x), raw(target)
+    if not is_array(a) or not is_array(b):
         raise TypeError(f"{name}: expected Tensors, got {type(x).__name__} and {type(target).__name__}")
-    if x.shape != target.shape:
+    if a.shape != b.shape:
         warnings.warn(
-            f"{name}: the target's shape {tuple(target.shape)} is not the input's, {tuple(x.shape)}; they are broadcast, "
+            f"{name}: the target's shape {b.shape} is not the input's, {a.shape}; they are broadcast, "
             "which is hardly ever what was meant",
             stacklevel=4,
         )
@@ -82,7 +83,7 @@ def _mse(x, y):
     d = (x - y).reshape(-1)
     if d.dtype == np.float16:  # the sum of squares would overflow
         return ((d := d.astype(np.float32)).dot(d) / d.size).astype(np.float16)
-    return d.dot(d) / d.dtype.type(d.size)
+    return d.dot(d) / d.size
 
 
 _mse.vjp(x=lambda g, x, y: _mse_slope(g, x, y),

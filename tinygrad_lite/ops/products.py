@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import column_sums, is_array, namespace_of, product, promote
+from tinygrad_lite.arrays import is_array, namespace_of, product, promote
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.arithmetic import _add, mul
@@ -64,8 +64,8 @@ def linear(x, weight, bias=None):
 
 
 linear.vjp(x=lambda g, weight: _times(g, weight) if len(weight.shape) == 2 else g * weight,
-           weight=lambda g, x: _times(_rows(g).T, _rows(x)) if len(g.shape) else g * x,
-           bias=lambda g, bias_shape: _over_rows(g) if len(bias_shape) == 1 else g)
+           weight=lambda g, x: _over_rows(g, x) if len(g.shape) else g * x,
+           bias=lambda g: g)
 
 
 @operation
@@ -100,9 +100,9 @@ def _rows(x: Any) -> Any:
     return x if x.ndim == 2 else x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))
 
 
-def _over_rows(g: Any) -> Any:
-    """`g` summed over all dims but the last."""
-    return _rows(g).sum(0) if isinstance(g, Traced) else column_sums(g)
+def _over_rows(x: Any, y: Any) -> Any:
+    """`x.T @ y` with all dims but the last made one."""
+    return _times(x.T, y) if len(x.shape) == 2 else _times(_rows(x).T, _rows(y))
 
 
 def _left(g: Any, x_shape: tuple[int, ...], y: Any) -> Any:
@@ -121,7 +121,7 @@ def _right(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
     if len(y_shape) == 1:
         return _times(_rows(x).T, g.reshape((-1,)))
     if len(y_shape) == 2:
-        return _times(_rows(x).T, _rows(g))
+        return _over_rows(x, g)
     return _times(x.mT, g)
 
 

@@ -81,21 +81,29 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
     def hooked(self: Hooks, *args: Any, **kwargs: Any) -> Any:
         if self._in_step:  # super().step()
             return step(self, *args, **kwargs)
-        for hook in (*_global_pre_hooks.values(), *self._step_pre_hooks.values()):
-            changed = hook(self, args, kwargs)
-            if changed is not None:
-                if not isinstance(changed, tuple) or len(changed) != 2:
-                    name = type(self).__name__
-                    raise RuntimeError(f"{name}: a step pre-hook must return None or (args, kwargs), got {changed!r}")
-                args, kwargs = changed
+        if _global_pre_hooks or self._step_pre_hooks:
+            args, kwargs = _after_pre_hooks(self, args, kwargs)
         self._in_step = True
         try:
             result = step(self, *args, **kwargs)
         finally:
             self._in_step = False
         self.updates += 1
-        for hook in (*self._step_post_hooks.values(), *_global_post_hooks.values()):
-            hook(self, args, kwargs)
+        if _global_post_hooks or self._step_post_hooks:
+            for hook in (*self._step_post_hooks.values(), *_global_post_hooks.values()):
+                hook(self, args, kwargs)
         return result
 
     return hooked
+
+
+def _after_pre_hooks(self: Hooks, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    """The arguments of `step` as its pre-hooks leave them."""
+    for hook in (*_global_pre_hooks.values(), *self._step_pre_hooks.values()):
+        changed = hook(self, args, kwargs)
+        if changed is not None:
+            if not isinstance(changed, tuple) or len(changed) != 2:
+                name = type(self).__name__
+                raise RuntimeError(f"{name}: a step pre-hook must return None or (args, kwargs), got {changed!r}")
+            args, kwargs = changed
+    return args, kwargs

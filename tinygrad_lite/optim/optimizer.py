@@ -6,6 +6,7 @@ import copy
 from collections import defaultdict
 from collections.abc import Callable
 from itertools import chain
+from operator import is_
 from typing import Any, ClassVar
 
 import numpy as np
@@ -272,7 +273,7 @@ class Optimizer(Hooks):
             self._prepared.append(([], [], ()))
         ids = list(map(id, params))
         known, states, parts = self._prepared[i]
-        if ids != known or not all(a is b for a, b in zip(map(self.state.get, params), states)):
+        if ids != known or not all(map(is_, map(self.state.get, params), states)):
             parts = parts_of(self, params, self.numbers_of(group))
             self._prepared[i] = ids, list(map(self.state.get, params)), parts
         return parts
