@@ -38,6 +38,11 @@ class Traced:
     grad: Any
     views: Any
 
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Every result is of `result_class`, whose methods the engine does not know."""
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = object.__new__(cls)
         self.node = self.grad = self.base = self.views = None
