@@ -1,5 +1,9 @@
 """Kernels of arrays/ that stand behind several operations."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -28,3 +32,30 @@ def test_axpby_hands_on_what_is_not_a_number():
     x, y = np.full(20_000, np.nan, np.float32), np.ones(20_000, np.float32)
     axpby(0, x, 1, y)
     assert np.isnan(y).all()
+
+
+PRODUCTS_BEFORE_AND_AFTER = """
+import os
+import numpy as np
+x = np.random.default_rng(0).standard_normal((400, 400))
+before = x @ x
+import tinygrad_lite
+assert (x @ x == before).all()
+if not (child := os.fork()):
+    os._exit(not (x @ x == before).all())
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert (x @ x == before).all()
+print(os.environ.get("OPENBLAS_THREAD_TIMEOUT"))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.parametrize("setting", [None, "20"])
+def test_products_are_the_same_after_blas_was_told_to_let_its_threads_rest(setting):
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_THREAD_TIMEOUT"}
+    if setting is not None:
+        environment["OPENBLAS_THREAD_TIMEOUT"] = setting
+    run = subprocess.run(
+        [sys.executable, "-c", PRODUCTS_BEFORE_AND_AFTER], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stdout.strip()) == (0, str(setting)), run.stderr

@@ -1,6 +1,6 @@
 """The only code that tells NumPy from CuPy."""
 
-from tinygrad_lite.arrays.blas import axpby
+from tinygrad_lite.arrays.blas import axpby, let_threads_rest
 from tinygrad_lite.arrays.blocked import BLOCK, by_blocks, elementwise, mapped
 from tinygrad_lite.arrays.choice import choose
 from tinygrad_lite.arrays.devices import (
@@ -113,3 +113,4 @@ __all__ = [
 ]
 
 keep_freed_memory()  # a step of a small convolutional network: 40 ms instead of 52 (one thread)
+let_threads_rest()
