@@ -89,7 +89,7 @@ def _later(xp: Any, scores: Any) -> Any:
 
 
 def _over_batches(kernel: Any, arrays: list[Any]) -> None:
-    if arrays[0].ndim == 2 or arrays[0].size < 2 * BLOCK:
+    if arrays[0].ndim == 2 or arrays[0].size < BLOCK:
         kernel(*arrays)
     else:
         with one_blas_thread():

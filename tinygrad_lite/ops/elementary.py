@@ -51,7 +51,7 @@ def _function(name: str, text: str, rule: Callable[..., Any], of: str | None = N
         if type(x) is not ndarray or x.dtype.kind != "f":
             x = as_float(x)
             return getattr(namespace_of(x), of)(x)
-        return of_numpy(x) if x.size < 4 * BLOCK else mapped(of_numpy, x)  # in threads
+        return of_numpy(x) if x.size < 2 * BLOCK else mapped(of_numpy, x)  # in threads
 
     forward.__name__ = forward.__qualname__ = name
     forward.__doc__ = text
