@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops import abs, clone, maximum, sqrt
 from tinygrad_lite.optim.optimizer import Group, Optimizer
 from tinygrad_lite.optim.stepping import State
@@ -36,6 +37,12 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ):
+        numbers = [lr, *betas] if isinstance(betas, (tuple, list)) else [lr]
+        tensors = [isinstance(number, Traced) for number in numbers]
+        if any(tensors) and foreach and not capturable:
+            raise ValueError(f"{type(self).__name__}: a Tensor as lr or in betas needs capturable=True where foreach=True")
+        if len(set(tensors[1:])) > 1:
+            raise ValueError(f"{type(self).__name__}: betas must be either two numbers or two Tensors, got {betas}")
         defaults = {
             "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad, "maximize": maximize,
             "foreach": foreach, "capturable": capturable, "differentiable": differentiable, "fused": fused,

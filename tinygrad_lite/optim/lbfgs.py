@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from tinygrad_lite.arrays import namespace_of
 from tinygrad_lite.autograd import enable_grad
 from tinygrad_lite.autograd.node import traced
 from tinygrad_lite.optim.flat import Flat
@@ -76,7 +77,7 @@ class LBFGS(Optimizer):
         begun_with = state["func_evals"] - 1
         for i in range(group["max_iter"]):
             state["n_iter"] += 1
-            lr = group["lr"]
+            lr = float(group["lr"])
             if state["n_iter"] == 1:
                 d, t = -g, min(1.0, 1.0 / float(abs(g).sum())) * lr
             else:
@@ -119,11 +120,12 @@ class _Memory:
         self.size = size
         self.ys = [y.array for y in state.get("old_dirs", [])]
         self.steps = [s.array for s in state.get("old_stps", [])]
-        self.scale = state.get("H_diag", 1.0)
+        self.scale = float(state.get("H_diag", 1.0))
         self.g: Any = state["prev_flat_grad"].array if "prev_flat_grad" in state else None
         self.d: Any = state["d"].array if "d" in state else None
         self.t: Any = state.get("t")
         self.loss: Any = state.get("prev_loss")
+        self.projections: list[float] = []
 
     def add(self, y: Any, s: Any) -> None:
         """Remember a change of the gradient and its step, if the curvature between them is positive."""
@@ -140,15 +142,23 @@ class _Memory:
             q = q - a * y
             seen.append(a)
         q = self.scale * q
-        for y, s, a in zip(self.ys, self.steps, reversed(seen)):
+        self.projections = seen[::-1]
+        for y, s, a in zip(self.ys, self.steps, self.projections):
             q = q + (a - float(y @ q) / float(y @ s)) * s
         return q
 
     def store(self, state: dict[str, Any]) -> None:
         state["d"], state["t"] = traced(self.d), self.t
         state["old_dirs"], state["old_stps"] = list(map(traced, self.ys)), list(map(traced, self.steps))
-        state["ro"] = [1 / float(y @ s) for y, s in zip(self.ys, self.steps)]
-        state["H_diag"], state["prev_flat_grad"], state["prev_loss"] = self.scale, traced(self.g), self.loss
+        state["ro"] = [self._number(1 / float(y @ s)) for y, s in zip(self.ys, self.steps)]
+        state["H_diag"] = self._number(self.scale) if self.ys else 1
+        state["prev_flat_grad"], state["prev_loss"] = traced(self.g), self.loss
+        if self.projections or "al" in state:
+            used = list(map(self._number, self.projections))
+            state["al"] = used + [None] * (self.size - len(used))
+
+    def _number(self, value: float) -> Any:
+        return traced(namespace_of(self.g).asarray(value, self.g.dtype))
 
 
 def cubic_minimum(x: float, f: float, slope: float, y: float, h: float, slope_y: float, low: float, high: float) -> float:

@@ -177,7 +177,9 @@ class Optimizer(Hooks):
                 return value  # its gradient may be wanted too
             if value.array.size != 1:
                 raise ValueError(f"{self._name}: a Tensor among the options must have one element, got {value.array.shape}")
-            return value.array.item()
+            number = value.array.item()
+            # so that 1 - lr weight_decay is rounded as PyTorch rounds it; wider scalars would widen what they meet
+            return np.float32(number) if value.array.dtype == np.float32 else number
         if isinstance(value, np.generic):
             return value.item()
         return self._number(value(self.updates)) if callable(value) else value
