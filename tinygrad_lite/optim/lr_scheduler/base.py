@@ -20,7 +20,10 @@ class LRScheduler:
     rates for step number `self.last_epoch`.
     """
 
-    _initial = False  # within the first step, which the constructor makes
+    # PyTorch's names, which schedulers of one's own refer to
+    _is_initial = False  # within the first step, which the constructor makes
+    _get_lr_called_within_step = False
+    _get_closed_form_lr: Callable[[], list[Any]]  # where defined: the rates of step `last_epoch`, whatever they were before
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1):
         check_optimizer(optimizer)
@@ -37,15 +40,15 @@ class LRScheduler:
                 )
         self.base_lrs = [number(group["initial_lr"]) for group in optimizer.param_groups]
         self.last_epoch = last_epoch
-        self._first_step()
+        self._initial_step()
 
-    def _first_step(self) -> None:
+    def _initial_step(self) -> None:
         self._step_count = 0
-        self._initial = True
+        self._is_initial = True
         try:
             self.step()
         finally:
-            self._initial = False
+            self._is_initial = False
 
     def step(self, epoch: int | None = None) -> None:
         """Move on to the next step, or (deprecated, as in PyTorch) to number `epoch`."""
@@ -56,29 +59,33 @@ class LRScheduler:
                 stacklevel=2,
             )
         self._step_count += 1
-        self._move_to(epoch)
+        if epoch is not None:
+            warnings.warn(
+                f"{type(self).__name__}.step: epoch is deprecated; call step() once for each step", UserWarning, stacklevel=2
+            )
+        self._update_lr(epoch)
 
-    def _move_to(self, epoch: int | None) -> None:
-        if epoch is None:
-            self.last_epoch += 1
-            rates = self.get_lr()
-        else:
-            self.last_epoch = epoch
-            rates = self.closed_form()
+    def _update_lr(self, epoch: int | None = None) -> None:
+        self._get_lr_called_within_step = True
+        try:
+            if epoch is None:
+                self.last_epoch += 1
+                rates = self.get_lr()
+            else:
+                self.last_epoch = epoch
+                rates = getattr(self, "_get_closed_form_lr", self.get_lr)()
+        finally:
+            self._get_lr_called_within_step = False
         self._set(rates)
 
     def _set(self, rates: Sequence[Any]) -> None:
         for group, rate in zip(self.optimizer.param_groups, rates):
             set_option(group, "lr", rate)
-        self._last_lr = [number(group["lr"]) for group in self.optimizer.param_groups]
+        self._last_lr = rates_of(self.optimizer)
 
     def get_lr(self) -> list[Any]:
         """The rates of step `last_epoch`."""
         raise NotImplementedError(f"{type(self).__name__}: a scheduler defines get_lr")
-
-    def closed_form(self) -> list[Any]:
-        """The rates of step `last_epoch`, whatever they were before."""
-        return self.get_lr()
 
     def get_last_lr(self) -> list[Any]:
         """The rates that were last set."""
@@ -125,6 +132,11 @@ def number(value: Any) -> Any:
     return value.item() if isinstance(value, Traced) else value
 
 
+def rates_of(optimizer: Optimizer) -> list[Any]:
+    """The present rate of each group; of one that is a Tensor a copy."""
+    return [group["lr"].clone() if isinstance(group["lr"], Traced) else group["lr"] for group in optimizer.param_groups]
+
+
 def set_option(group: dict[str, Any], name: str, value: Any) -> None:
     """Set an option of a group; a Tensor that is one is filled."""
     if isinstance(group[name], Traced):
@@ -144,31 +156,31 @@ def for_each_group(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
 
 
 class Formula(LRScheduler):
-    """A schedule by its formula: the rate of step k is floor + (lr - floor) factor(k).
+    """A schedule by its formula: the rate of step k is floor + (lr - floor) multiplier(k).
 
-    From step to step the present rate is multiplied by factor(k) / factor(k - 1), so that formulas
+    From step to step the present rate is multiplied by multiplier(k) / multiplier(k - 1), so that formulas
     that act on the same optimizer multiply, and a rate changed by hand stays changed.
     """
 
     floor = 0.0
     steps_on_resuming = False  # whether the step that `last_epoch` >= 0 begins with changes the rate
 
-    def factor(self, k: int) -> float:
+    def multiplier(self, k: int) -> float:
         raise NotImplementedError
 
     def get_lr(self) -> list[Any]:
         k, rates = self.last_epoch, [number(group["lr"]) for group in self.optimizer.param_groups]
         if k == 0:
-            return [self.floor + (rate - self.floor) * self.factor(0) for rate in rates]
-        if self._initial and not self.steps_on_resuming:
+            return [self.floor + (rate - self.floor) * self.multiplier(0) for rate in rates]
+        if self._is_initial and not self.steps_on_resuming:
             return rates
-        now, before = self.factor(k), self.factor(k - 1)
+        now, before = self.multiplier(k), self.multiplier(k - 1)
         if before == 0:
             return [rate + (base - self.floor) * now for rate, base in zip(rates, self.base_lrs)]
         return [self.floor + (rate - self.floor) * (now / before) if now != before else rate for rate in rates]
 
-    def closed_form(self) -> list[Any]:
-        return [self.floor + (base - self.floor) * self.factor(self.last_epoch) for base in self.base_lrs]
+    def _get_closed_form_lr(self) -> list[Any]:
+        return [self.floor + (base - self.floor) * self.multiplier(self.last_epoch) for base in self.base_lrs]
 
 
 class Recipe(LRScheduler):

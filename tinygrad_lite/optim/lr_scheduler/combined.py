@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_lite.optim.lr_scheduler.base import LRScheduler, check_optimizer, for_each_group, number, set_option
+from tinygrad_lite.optim.lr_scheduler.base import LRScheduler, check_optimizer, for_each_group, number, rates_of, set_option
 from tinygrad_lite.optim.optimizer import Optimizer
 
 
@@ -33,7 +33,7 @@ class _Combined(LRScheduler):
         self.optimizer = optimizer
 
     def _note(self) -> None:
-        self._last_lr = [number(group["lr"]) for group in self.optimizer.param_groups]
+        self._last_lr = rates_of(self.optimizer)
 
     def state_dict(self) -> dict[str, Any]:
         state = {name: value for name, value in self.__dict__.items() if name not in ("optimizer", "_schedulers")}
@@ -60,25 +60,25 @@ class SequentialLR(_Combined):
         for group in optimizer.param_groups:
             set_option(group, "lr", group["initial_lr"])
         _undo(self)
-        self._schedulers[bisect_right(self._milestones, 0)]._first_step()
+        self._schedulers[bisect_right(self._milestones, 0)]._initial_step()
         self._note()
 
     def step(self) -> None:  # type: ignore[override]
         self.last_epoch += 1
         i = bisect_right(self._milestones, self.last_epoch)
         if i > 0 and self._milestones[i - 1] == self.last_epoch:
-            self._schedulers[i]._move_to(0)
+            self._schedulers[i]._update_lr(0)
         else:
             self._schedulers[i].step()
         self._note()
 
-    def _move_to(self, epoch: int | None) -> None:
+    def _update_lr(self, epoch: int | None = None) -> None:
         """Begin anew, as part of another sequence."""
         self.last_epoch = -1 if epoch == 0 else self.last_epoch
         self.step()
 
-    def _first_step(self) -> None:
-        self._schedulers[bisect_right(self._milestones, 0)]._first_step()
+    def _initial_step(self) -> None:
+        self._schedulers[bisect_right(self._milestones, 0)]._initial_step()
 
     def tail(self) -> float | None:
         return self._schedulers[-1].tail()
@@ -103,14 +103,14 @@ class ChainedScheduler(_Combined):
             scheduler.step()
         self._note()
 
-    def _move_to(self, epoch: int | None) -> None:
+    def _update_lr(self, epoch: int | None = None) -> None:
         for scheduler in self._schedulers:
-            scheduler._move_to(epoch)
+            scheduler._update_lr(epoch)
         self._note()
 
-    def _first_step(self) -> None:
+    def _initial_step(self) -> None:
         for scheduler in self._schedulers:
-            scheduler._first_step()
+            scheduler._initial_step()
         self._note()
 
 
@@ -155,7 +155,7 @@ class ReduceLROnPlateau(LRScheduler):
         self.num_bad_epochs = 0
         self.cooldown_counter = 0
         self.last_epoch = 0
-        self._last_lr = [number(group["lr"]) for group in optimizer.param_groups]
+        self._last_lr = rates_of(optimizer)
 
     @property
     def in_cooldown(self) -> bool:
@@ -185,7 +185,7 @@ class ReduceLROnPlateau(LRScheduler):
             self._reduce()
             self.cooldown_counter = self.cooldown
             self.num_bad_epochs = 0
-        self._last_lr = [number(group["lr"]) for group in self.optimizer.param_groups]
+        self._last_lr = rates_of(self.optimizer)
 
     def _reduce(self) -> None:
         if len(self.min_lrs) != len(self.optimizer.param_groups):  # a group was added since

@@ -23,7 +23,7 @@ class MultiplicativeLR(Recipe):
 
     def get_lr(self) -> list[Any]:
         rates = [number(group["lr"]) for group in self.optimizer.param_groups]
-        if self._initial:
+        if self._is_initial:
             return rates
         return [rate * function(self.last_epoch) for rate, function in zip(rates, self.lr_lambdas)]
 
@@ -38,7 +38,7 @@ class StepLR(Formula):
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
 
-    def factor(self, k: int) -> float:
+    def multiplier(self, k: int) -> float:
         return self.gamma ** (k // self.step_size)
 
     def tail(self) -> float:
@@ -55,7 +55,7 @@ class MultiStepLR(Formula):
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
 
-    def factor(self, k: int) -> float:
+    def multiplier(self, k: int) -> float:
         return self.gamma ** bisect_right(self.milestones, k)
 
     def tail(self) -> float:
@@ -70,12 +70,12 @@ class ConstantLR(Formula):
     def __init__(self, optimizer: Optimizer, factor: float = 1.0 / 3, total_iters: int = 5, last_epoch: int = -1):
         if not 0 <= factor <= 1:
             raise ValueError(f"ConstantLR: factor must be between 0 and 1, got {factor}")
-        self.start_factor = factor
+        self.factor = factor
         self.total_iters = total_iters
         super().__init__(optimizer, last_epoch)
 
-    def factor(self, k: int) -> float:
-        return self.start_factor if k < self.total_iters else 1.0
+    def multiplier(self, k: int) -> float:
+        return self.factor if k < self.total_iters else 1.0
 
     def tail(self) -> float:
         return 0.0
@@ -101,7 +101,7 @@ class LinearLR(Formula):
         self.total_iters = total_iters
         super().__init__(optimizer, last_epoch)
 
-    def factor(self, k: int) -> float:
+    def multiplier(self, k: int) -> float:
         return self.start_factor + (self.end_factor - self.start_factor) * min(k, self.total_iters) / self.total_iters
 
     def tail(self) -> float:
@@ -115,7 +115,7 @@ class ExponentialLR(Formula):
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
 
-    def factor(self, k: int) -> float:
+    def multiplier(self, k: int) -> float:
         return self.gamma**k
 
     def tail(self) -> float:
@@ -130,7 +130,7 @@ class PolynomialLR(Formula):
         self.power = power
         super().__init__(optimizer, last_epoch)
 
-    def factor(self, k: int) -> float:
+    def multiplier(self, k: int) -> float:
         return (1 - min(k, self.total_iters) / self.total_iters) ** self.power
 
     def tail(self) -> float:
@@ -166,7 +166,7 @@ class InverseTimeLR(Formula):
                 group["lr"] = group["initial_lr"] = 1 / strong_convexity
         super().__init__(optimizer, last_epoch)
 
-    def factor(self, k: int) -> float:
+    def multiplier(self, k: int) -> float:
         return (1 + k / self.delay) ** -self.power
 
     def tail(self) -> float:
@@ -178,10 +178,14 @@ class CosineAnnealingLR(Formula):
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1):
         self.T_max = T_max
-        self.eta_min = self.floor = eta_min
+        self.eta_min = eta_min
         super().__init__(optimizer, last_epoch)
 
-    def factor(self, k: int) -> float:
+    @property
+    def floor(self) -> float:  # type: ignore[override]
+        return self.eta_min
+
+    def multiplier(self, k: int) -> float:
         if (k - self.T_max) % (2 * self.T_max) == 0:
             return 0.0  # where the cosine, rounded, would give 1e-17
         return (1 + math.cos(math.pi * k / self.T_max)) / 2

@@ -83,7 +83,7 @@ def _rates_of(scheduler: LRScheduler) -> Callable[[int], float]:
     def rate(k: int) -> float:
         while scheduler.last_epoch < k:
             scheduler.step()
-        return scheduler.get_last_lr()[0]
+        return float(scheduler.get_last_lr()[0])
 
     return rate
 
@@ -108,7 +108,7 @@ def preview(schedule: Schedule, steps: int) -> list[float]:
         return [schedule(k) if callable(schedule) else schedule for k in range(steps)]
     scheduler, rates = apart(schedule), []
     for _ in range(steps):
-        rates.append(scheduler.get_last_lr()[0])
+        rates.append(float(scheduler.get_last_lr()[0]))
         scheduler.step()
     return rates
 
