@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import namespace_of
-from tinygrad_lite.optim.optimizer import Group, Optimizer
+from tinygrad_lite.optim.optimizer import Group, Optimizer, options
 from tinygrad_lite.optim.stepping import State, as_number
 
 
@@ -37,11 +37,7 @@ class Adafactor(Optimizer):
         foreach: bool | None = None,
         maximize: bool = False,
     ):
-        defaults = {
-            "lr": lr, "beta2_decay": beta2_decay, "eps": eps, "d": d, "weight_decay": weight_decay, "foreach": foreach,
-            "maximize": maximize,
-        }  # fmt: skip
-        super().__init__(params, defaults)
+        super().__init__(params, options(locals()))
 
     def check(self, group: Group) -> None:
         super().check({**group, "eps": group["eps"][1]})

@@ -6,8 +6,21 @@ from typing import Any
 
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops import abs, clone, maximum, sqrt
-from tinygrad_lite.optim.optimizer import Group, Optimizer
+from tinygrad_lite.optim.optimizer import Group, Optimizer, options
 from tinygrad_lite.optim.stepping import State
+
+
+def _moments(g: Any, state: State, betas: tuple[float, float]) -> tuple[Any, Any]:
+    """Running means of g and its square:
+
+        m <- beta1 m + (1 - beta1) g
+        v <- beta2 v + (1 - beta2) g^2
+    """
+    (beta1, beta2), m, v = betas, state["exp_avg"], state["exp_avg_sq"]
+    m += (1 - beta1) * (g - m)
+    v *= beta2
+    v += (1 - beta2) * g * g
+    return m, v
 
 
 class Adam(Optimizer):
@@ -37,28 +50,23 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ):
-        numbers = [lr, *betas] if isinstance(betas, (tuple, list)) else [lr]
-        tensors = [isinstance(number, Traced) for number in numbers]
-        if any(tensors) and foreach and not capturable:
-            raise ValueError(f"{type(self).__name__}: a Tensor as lr or in betas needs capturable=True where foreach=True")
-        if len(set(tensors[1:])) > 1:
-            raise ValueError(f"{type(self).__name__}: betas must be either two numbers or two Tensors, got {betas}")
-        defaults = {
-            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad, "maximize": maximize,
-            "foreach": foreach, "capturable": capturable, "differentiable": differentiable, "fused": fused,
-            "decoupled_weight_decay": decoupled_weight_decay,
-        }  # fmt: skip
-        super().__init__(params, defaults)
+        super().__init__(params, options(locals()))
+
+    def check(self, group: Group) -> None:
+        super().check(group)
+        lr, betas = self.defaults["lr"], self.defaults["betas"]
+        tensors = [isinstance(beta, Traced) for beta in betas] if isinstance(betas, (tuple, list)) else [False]
+        if len(set(tensors)) > 1:
+            raise ValueError(f"{self._name}: betas must be either two numbers or two Tensors, got {betas}")
+        if (tensors[0] or isinstance(lr, Traced)) and group["foreach"] and not group["capturable"]:
+            raise ValueError(f"{self._name}: a Tensor as lr or in betas needs capturable=True where foreach=True")
 
     def begin(self, group: Group) -> dict[str, float]:
         return {"step": 0, "exp_avg": 0, "exp_avg_sq": 0, **({"max_exp_avg_sq": 0} if group["amsgrad"] else {})}
 
     def update(self, p: Any, g: Any, state: State, group: Group) -> None:
         (beta1, beta2), t = group["betas"], state["step"].item()
-        m, v = state["exp_avg"], state["exp_avg_sq"]
-        m += (1 - beta1) * (g - m)
-        v *= beta2
-        v += (1 - beta2) * g * g
+        m, v = _moments(g, state, group["betas"])
         if group["amsgrad"]:
             largest = state["max_exp_avg_sq"]
             largest[...] = v = maximum(clone(largest), v)  # cloned for the sake of differentiable=True
@@ -122,12 +130,7 @@ class NAdam(Optimizer):
         capturable: bool = False,
         differentiable: bool = False,
     ):
-        defaults = {
-            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "momentum_decay": momentum_decay,
-            "decoupled_weight_decay": decoupled_weight_decay, "maximize": maximize, "foreach": foreach,
-            "capturable": capturable, "differentiable": differentiable,
-        }  # fmt: skip
-        super().__init__(params, defaults)
+        super().__init__(params, options(locals()))
 
     def begin(self, group: Group) -> dict[str, float]:
         return {"step": 0, "mu_product": 1, "exp_avg": 0, "exp_avg_sq": 0}
@@ -141,12 +144,9 @@ class NAdam(Optimizer):
         return {**group, "of_g": (1 - mu) / (1 - product), "of_m": mu_next / (1 - product * mu_next)}
 
     def update(self, p: Any, g: Any, state: State, group: Group) -> None:
-        (beta1, beta2), t = group["betas"], state["step"].item()
-        m, v = state["exp_avg"], state["exp_avg_sq"]
-        m += (1 - beta1) * (g - m)
-        v *= beta2
-        v += (1 - beta2) * g * g
-        p -= group["lr"] * (group["of_g"] * g + group["of_m"] * m) / (sqrt(v / (1 - beta2**t)) + group["eps"])
+        m, v = _moments(g, state, group["betas"])
+        root = sqrt(v / (1 - group["betas"][1] ** state["step"].item()))
+        p -= group["lr"] * (group["of_g"] * g + group["of_m"] * m) / (root + group["eps"])
 
 
 class RAdam(Optimizer):
@@ -174,21 +174,14 @@ class RAdam(Optimizer):
         capturable: bool = False,
         differentiable: bool = False,
     ):
-        defaults = {
-            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize, "foreach": foreach,
-            "capturable": capturable, "decoupled_weight_decay": decoupled_weight_decay, "differentiable": differentiable,
-        }  # fmt: skip
-        super().__init__(params, defaults)
+        super().__init__(params, options(locals()))
 
     def begin(self, group: Group) -> dict[str, float]:
         return {"step": 0, "exp_avg": 0, "exp_avg_sq": 0}
 
     def update(self, p: Any, g: Any, state: State, group: Group) -> None:
         (beta1, beta2), t, lr = group["betas"], state["step"].item(), group["lr"]
-        m, v = state["exp_avg"], state["exp_avg_sq"]
-        m += (1 - beta1) * (g - m)
-        v *= beta2
-        v += (1 - beta2) * g * g
+        m, v = _moments(g, state, group["betas"])
         rest = 1 - beta2**t
         rho = 2 / (1 - beta2) - 1
         rho_t = rho - 2 * t * beta2**t / rest
@@ -220,11 +213,7 @@ class Adamax(Optimizer):
         differentiable: bool = False,
         capturable: bool = False,
     ):
-        defaults = {
-            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "foreach": foreach, "maximize": maximize,
-            "differentiable": differentiable, "capturable": capturable,
-        }  # fmt: skip
-        super().__init__(params, defaults)
+        super().__init__(params, options(locals()))
 
     def begin(self, group: Group) -> dict[str, float]:
         return {"step": 0, "exp_avg": 0, "exp_inf": 0}

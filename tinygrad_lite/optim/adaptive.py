@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_lite.ops import sqrt
-from tinygrad_lite.optim.optimizer import Group, Optimizer
+from tinygrad_lite.optim.optimizer import Group, Optimizer, options
 from tinygrad_lite.optim.stepping import State, begin
 
 
@@ -32,12 +32,7 @@ class Adagrad(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ):
-        defaults = {
-            "lr": lr, "lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay,
-            "initial_accumulator_value": initial_accumulator_value, "foreach": foreach, "maximize": maximize,
-            "differentiable": differentiable, "fused": fused,
-        }  # fmt: skip
-        super().__init__(params, defaults)
+        super().__init__(params, options(locals()))
         for group in self.param_groups:  # as in PyTorch, the state is there before the first step
             for p in group["params"]:
                 begin(self, p, self.numbers_of(group))
@@ -75,11 +70,7 @@ class RMSprop(Optimizer):
         maximize: bool = False,
         differentiable: bool = False,
     ):
-        defaults = {
-            "lr": lr, "momentum": momentum, "alpha": alpha, "eps": eps, "centered": centered, "weight_decay": weight_decay,
-            "capturable": capturable, "foreach": foreach, "maximize": maximize, "differentiable": differentiable,
-        }  # fmt: skip
-        super().__init__(params, defaults)
+        super().__init__(params, options(locals()))
 
     def begin(self, group: Group) -> dict[str, float]:
         names = ["step", "square_avg"]
@@ -126,11 +117,7 @@ class Adadelta(Optimizer):
         maximize: bool = False,
         differentiable: bool = False,
     ):
-        defaults = {
-            "lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize, "capturable": capturable,
-            "foreach": foreach, "differentiable": differentiable,
-        }  # fmt: skip
-        super().__init__(params, defaults)
+        super().__init__(params, options(locals()))
 
     def begin(self, group: Group) -> dict[str, float]:
         return {"step": 0, "square_avg": 0, "acc_delta": 0}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_lite.optim.optimizer import Group, Optimizer
+from tinygrad_lite.optim.optimizer import Group, Optimizer, options
 from tinygrad_lite.optim.stepping import State
 
 
@@ -32,11 +32,7 @@ class ASGD(Optimizer):
         differentiable: bool = False,
         capturable: bool = False,
     ):
-        defaults = {
-            "lr": lr, "lambd": lambd, "alpha": alpha, "t0": t0, "weight_decay": weight_decay, "foreach": foreach,
-            "maximize": maximize, "differentiable": differentiable, "capturable": capturable,
-        }  # fmt: skip
-        super().__init__(params, defaults)
+        super().__init__(params, options(locals()))
 
     def begin(self, group: Group) -> dict[str, float]:
         return {"step": 0, "eta": group["lr"], "mu": 1, "ax": 0}

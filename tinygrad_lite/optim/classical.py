@@ -9,7 +9,7 @@ from typing import Any
 from tinygrad_lite.autograd import enable_grad
 from tinygrad_lite.autograd.node import changed_in_place
 from tinygrad_lite.ops import clone
-from tinygrad_lite.optim.optimizer import Group, Optimizer
+from tinygrad_lite.optim.optimizer import Group, Optimizer, options
 from tinygrad_lite.optim.stepping import State, begin
 
 
@@ -23,7 +23,7 @@ class Momentum(Optimizer):
     """
 
     def __init__(self, params: Any, lr: Any = 1e-3, momentum: Any = 0.9, *, weight_decay: Any = 0, maximize: bool = False):
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "maximize": maximize})
+        super().__init__(params, options(locals()))
 
     def begin(self, group: Group) -> dict[str, float]:
         return {"step": 0, "velocity": 0}
@@ -47,7 +47,7 @@ class HeavyBall(Optimizer):
     later = ("previous",)
 
     def __init__(self, params: Any, lr: Any = 1e-3, gamma: Any = 0.1, *, weight_decay: Any = 0, maximize: bool = False):
-        super().__init__(params, {"lr": lr, "gamma": gamma, "weight_decay": weight_decay, "maximize": maximize})
+        super().__init__(params, options(locals()))
 
     def check(self, group: Group) -> None:
         super().check(group)
@@ -85,7 +85,7 @@ class Nesterov(Optimizer):
     """
 
     def __init__(self, params: Any, lr: Any = 1e-3, momentum: Any = 0.9, *, weight_decay: Any = 0, maximize: bool = False):
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "maximize": maximize})
+        super().__init__(params, options(locals()))
 
     def begin(self, group: Group) -> dict[str, float]:
         return {"step": 0, "velocity": 0}

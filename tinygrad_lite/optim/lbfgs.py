@@ -10,7 +10,7 @@ from tinygrad_lite.arrays import namespace_of
 from tinygrad_lite.autograd import enable_grad
 from tinygrad_lite.autograd.node import traced
 from tinygrad_lite.optim.flat import Flat
-from tinygrad_lite.optim.optimizer import Group, Optimizer
+from tinygrad_lite.optim.optimizer import Group, Optimizer, options
 
 Evaluate = Callable[[float], tuple[float, Any]]  # a step along the direction -> the loss and the gradient there
 
@@ -41,14 +41,10 @@ class LBFGS(Optimizer):
         history_size: int = 100,
         line_search_fn: str | None = None,
     ):
-        defaults = {
-            "lr": lr, "max_iter": max_iter, "max_eval": max_iter * 5 // 4 if max_eval is None else max_eval,
-            "tolerance_grad": tolerance_grad, "tolerance_change": tolerance_change, "history_size": history_size,
-            "line_search_fn": line_search_fn,
-        }  # fmt: skip
         if line_search_fn not in (None, "strong_wolfe"):
             raise RuntimeError(f"LBFGS: line_search_fn must be None or 'strong_wolfe', got {line_search_fn!r}")
-        super().__init__(params, defaults)
+        max_eval = max_iter * 5 // 4 if max_eval is None else max_eval
+        super().__init__(params, options(locals()))
 
     def add_param_group(self, param_group: Group) -> None:
         if self.param_groups:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import namespace_of
-from tinygrad_lite.optim.optimizer import Group, Optimizer
+from tinygrad_lite.optim.optimizer import Group, Optimizer, options
 from tinygrad_lite.optim.stepping import State
 
 
@@ -41,11 +41,7 @@ class Muon(Optimizer):
         ns_steps: int = 5,
         adjust_lr_fn: str | None = None,
     ):
-        defaults = {
-            "lr": lr, "weight_decay": weight_decay, "momentum": momentum, "nesterov": nesterov,
-            "ns_coefficients": ns_coefficients, "eps": eps, "ns_steps": ns_steps, "adjust_lr_fn": adjust_lr_fn,
-        }  # fmt: skip
-        super().__init__(params, defaults)
+        super().__init__(params, options(locals()))
 
     def check(self, group: Group) -> None:
         super().check(group)

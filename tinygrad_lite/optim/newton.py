@@ -8,7 +8,7 @@ from typing import Any
 from tinygrad_lite.arrays import namespace_of
 from tinygrad_lite.autograd import enable_grad
 from tinygrad_lite.optim.curvature import GaussNewton, Hessian, conjugate_gradients
-from tinygrad_lite.optim.optimizer import Group, Optimizer
+from tinygrad_lite.optim.optimizer import Group, Optimizer, options
 
 
 class Newton(Optimizer):
@@ -24,7 +24,7 @@ class Newton(Optimizer):
     numbers = ()
 
     def __init__(self, params: Any, lr: Any = 1.0, damping: Any = 0.0):
-        super().__init__(params, {"lr": lr, "damping": damping})
+        super().__init__(params, options(locals()))
 
     def check(self, group: Group) -> None:
         super().check(group)
@@ -80,8 +80,7 @@ class CGNewton(Newton):
         if curvature not in ("hessian", "gauss-newton"):
             raise ValueError(f"CGNewton: curvature must be 'hessian' or 'gauss-newton', got {curvature!r}")
         self.products = 0
-        defaults = {"lr": lr, "damping": damping, "tolerance": tolerance, "max_iter": max_iter, "curvature": curvature}
-        Optimizer.__init__(self, params, defaults)
+        Optimizer.__init__(self, params, options(locals()))
 
     def curvature(self, result: Any, params: list[Any], group: Group) -> tuple[Any, Any]:
         if group["curvature"] == "hessian":

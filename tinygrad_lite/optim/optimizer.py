@@ -393,5 +393,10 @@ class Optimizer(Hooks):
         return traced(np.array(value.array if isinstance(value, Traced) else float(value)))
 
 
+def options(arguments: Group) -> Group:
+    """Of the arguments of a constructor (its `locals()`) those that are options: its optimizer's defaults."""
+    return {name: value for name, value in arguments.items() if name not in ("self", "params", "__class__")}
+
+
 def _is_schedule(value: Any) -> bool:
     return callable(value) or (isinstance(value, (tuple, list)) and any(map(callable, value)))

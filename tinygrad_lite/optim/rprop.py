@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lite.ops import abs, clamp, sign, where
-from tinygrad_lite.optim.optimizer import Group, Optimizer
+from tinygrad_lite.optim.optimizer import Group, Optimizer, options
 from tinygrad_lite.optim.stepping import State
 
 _VARIANTS = ("irprop-", "rprop-", "rprop+", "irprop+")
@@ -38,14 +38,11 @@ class Rprop(Optimizer):
         differentiable: bool = False,
         variant: str = "irprop-",
     ):
-        defaults = {
-            "lr": lr, "etas": etas, "step_sizes": step_sizes, "foreach": foreach, "maximize": maximize,
-            "differentiable": differentiable, "capturable": capturable,
-        }  # fmt: skip
         if variant not in _VARIANTS:
             raise ValueError(f"Rprop: variant must be one of {', '.join(_VARIANTS)}, got {variant!r}")
-        if variant != "irprop-":  # left out of the default, so that the state is PyTorch's
-            defaults["variant"] = variant
+        defaults = options(locals())
+        if variant == "irprop-":  # left out, so that the state is PyTorch's
+            del defaults["variant"]
         super().__init__(params, defaults)
 
     def check(self, group: Group) -> None:
@@ -102,7 +99,7 @@ class QuickProp(Optimizer):
     """
 
     def __init__(self, params: Any, lr: Any = 1e-2, max_growth: Any = 1.75, *, weight_decay: Any = 0, maximize: bool = False):
-        super().__init__(params, {"lr": lr, "max_growth": max_growth, "weight_decay": weight_decay, "maximize": maximize})
+        super().__init__(params, options(locals()))
 
     def check(self, group: Group) -> None:
         super().check(group)
