@@ -1,8 +1,7 @@
-"""What all optimizers hold: the ways to the parameters, options, state, hooks, refusals."""
+"""What all optimizers hold: the ways to the parameters, options, hooks, explanations."""
 
 from __future__ import annotations
 
-import copy
 import tracemalloc
 
 import numpy as np
@@ -204,135 +203,7 @@ def test_betas_of_which_one_is_a_schedule():
     assert optimizer.numbers_of(optimizer.param_groups[0])["betas"] == (0.5, 0.99)
 
 
-# -- state ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_restored_optimizer_goes_on_to_the_bit(name):
-    params = parameters(matrices(name))
-    others = [p.detach().clone().requires_grad_() for p in params]
-    a = getattr(optim, name)(params, **OPTIMIZERS[name])
-    for step in range(4):
-        give_gradients(params, step)
-        a.step()
-    for p, q in zip(params, others):
-        q.array[...] = p.array
-    b = getattr(optim, name)(others, lr=0.7)
-    b.load_state_dict(copy.deepcopy(a.state_dict()))
-    assert b.param_groups[0]["lr"] == OPTIMIZERS[name]["lr"]
-    for step in range(4, 8):
-        for optimizer, tensors in ((a, params), (b, others)):
-            give_gradients(tensors, step)
-            optimizer.step()
-        assert values(params) == values(others)
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_deepcopy_goes_its_own_way(name):
-    params = parameters(matrices(name))
-    a = getattr(optim, name)(params, **OPTIMIZERS[name])
-    for step in range(3):
-        give_gradients(params, step)
-        a.step()
-    a.note = "kept"
-    others, b = copy.deepcopy((params, a))
-    assert b.note == "kept" and b.updates == 3
-    for step in range(3, 6):
-        for optimizer, tensors in ((b, others), (a, params)):
-            give_gradients(tensors, step)
-            optimizer.step()
-    assert values(params) == values(others)
-    assert all(p is not q for p, q in zip(params, others))
-
-
-@pytest.mark.parametrize("reset", ["clear", "replace", "each"])
-def test_state_that_is_thrown_away_begins_anew(reset):
-    params = parameters()
-    optimizer = optim.SGD(params, lr=1.0, momentum=0.5)
-    for step in range(3):
-        give_gradients(params, step)
-        optimizer.step()
-    if reset == "clear":
-        optimizer.state.clear()
-    elif reset == "replace":
-        optimizer.state = type(optimizer.state)(dict)
-    else:
-        for p in params:
-            optimizer.state[p] = {}
-    before = [p.array.copy() for p in params]
-    optimizer.step()
-    for p, old in zip(params, before):
-        np.testing.assert_allclose(p.array, old - p.grad.array, rtol=1e-6)
-
-
-def test_changing_the_state_in_place_counts():
-    params = parameters()
-    optimizer = optim.SGD(params, lr=1.0, momentum=0.5)
-    for step in range(3):
-        give_gradients(params, step)
-        optimizer.step()
-    for p in params:
-        optimizer.state[p]["momentum_buffer"].zero_()
-    before = [p.array.copy() for p in params]
-    optimizer.step()
-    for p, old in zip(params, before):
-        np.testing.assert_allclose(p.array, old - p.grad.array, rtol=1e-6)
-
-
-def test_a_parameter_given_other_memory_is_followed():
-    params = parameters()
-    optimizer = optim.SGD(params, lr=1.0, momentum=0.5)
-    for step in range(3):
-        give_gradients(params, step)
-        optimizer.step()
-    for p in params:
-        p.data = p.detach().clone()
-    before = [p.array.copy() for p in params]
-    arrays = [p.array for p in params]
-    optimizer.step()
-    assert all(p.array is array and (p.array != old).all() for p, array, old in zip(params, arrays, before))
-
-
-FOREIGN = {
-    "another number of groups": lambda s: s["param_groups"].append(dict(s["param_groups"][0])),
-    "another number of parameters": lambda s: s["param_groups"][0]["params"].pop(),
-    "another optimizer": lambda s: s["state"][0].update(exp_avg=tg.tensor([0.0])),
-    "another shape": lambda s: s["state"][0].update(momentum_buffer=tg.zeros(4, 3)),
-}
-
-
-@pytest.mark.parametrize("how", FOREIGN)
-def test_a_foreign_state_is_refused_and_nothing_changed(how):
-    params = parameters()
-    optimizer = optim.SGD(params, lr=0.1, momentum=0.5)
-    give_gradients(params, 0)
-    optimizer.step()
-    saved = copy.deepcopy(optimizer.state_dict())
-    FOREIGN[how](saved)
-    saved["param_groups"][0]["lr"] = 7.0
-    before = copy.deepcopy(optimizer.state_dict())
-    with pytest.raises(ValueError, match="SGD: the loaded"):
-        optimizer.load_state_dict(saved)
-    after = optimizer.state_dict()
-    assert after["param_groups"] == before["param_groups"]
-    assert all((after["state"][i]["momentum_buffer"] == before["state"][i]["momentum_buffer"]).all() for i in range(6))
-
-
 # -- the step -------------------------------------------------------------------------------------
-
-
-def test_a_gradient_of_another_shape_is_refused_before_anything_changed():
-    params = parameters()
-    optimizer = optim.Adam([{"params": params[:3]}, {"params": params[3:]}])
-    give_gradients(params, 0)
-    optimizer.step()
-    for wrong in (tg.zeros(3, 2, 2), tg.zeros(12), tg.zeros(1)):
-        before, state = values(params), [t.array.tobytes() for p in params for t in optimizer.state[p].values()]
-        params[3].grad = wrong
-        with pytest.raises(ValueError, match=r"Adam\.step: a gradient of shape"):
-            optimizer.step()
-        assert values(params) == before
-        assert [t.array.tobytes() for p in params for t in optimizer.state[p].values()] == state
 
 
 def test_a_backward_through_values_that_a_step_has_overwritten_is_refused():
@@ -346,27 +217,6 @@ def test_a_backward_through_values_that_a_step_has_overwritten_is_refused():
             with pytest.raises(RuntimeError, match=r"SGD\.step"):
                 loss.backward()
             optimizer.zero_grad()
-
-
-def test_nan_and_infinity_are_named_or_skipped():
-    params = parameters([(2,), (3,)])
-    optimizer = optim.Adam([("w", params[0]), ("b", params[1])])
-    give_gradients(params, 0)
-    params[1].grad.array[1] = np.nan
-    before = values(params)
-    optimizer.nonfinite = "raise"
-    with pytest.raises(FloatingPointError, match=r"Adam\.step: .* 'b' \(3,\)"):
-        optimizer.step()
-    optimizer.nonfinite = "skip"
-    optimizer.step()
-    assert values(params) == before and optimizer.skipped == 1
-    assert all(int(optimizer.state[p]["step"]) == 0 for p in params)
-    optimizer.nonfinite = "ignore"
-    with pytest.raises(ValueError, match="nonfinite"):
-        optimizer.step()
-    optimizer.nonfinite = None
-    optimizer.step()
-    assert np.isnan(params[1].array[1]) and np.isfinite(params[0].array).all()
 
 
 def test_closure():
@@ -418,19 +268,6 @@ def test_hooks():
     optimizer.register_step_pre_hook(lambda *_: 3)
     with pytest.raises(RuntimeError, match="pre-hook"):
         optimizer.step()
-
-
-def test_hooks_of_the_state():
-    optimizer = optim.SGD(parameters())
-    seen = []
-    optimizer.register_state_dict_pre_hook(lambda o: seen.append("saving"))
-    optimizer.register_state_dict_post_hook(lambda o, s: {**s, "extra": 1})
-    optimizer.register_load_state_dict_pre_hook(lambda o, s: {k: v for k, v in s.items() if k != "extra"})
-    optimizer.register_load_state_dict_post_hook(lambda o: seen.append("loaded"))
-    saved = optimizer.state_dict()
-    assert saved["extra"] == 1
-    optimizer.load_state_dict(saved)
-    assert seen == ["saving", "loaded"]
 
 
 def test_an_optimizer_of_one_s_own():

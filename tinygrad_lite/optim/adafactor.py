@@ -40,12 +40,14 @@ class Adafactor(Optimizer):
         super().__init__(params, options(locals()))
 
     def check(self, group: Group) -> None:
-        super().check({**group, "eps": group["eps"][1]})
-        eps1 = group["eps"][0]
-        if group["beta2_decay"] > 0 or group["d"] < 1 or (eps1 is not None and eps1 < 0):
+        eps = group["eps"]
+        if not isinstance(eps, (tuple, list)) or len(eps) != 2:
+            raise TypeError(f"Adafactor: eps must be (a number or None, a number), got {eps!r}")
+        super().check({**group, "eps": eps[1]})
+        if group["beta2_decay"] > 0 or group["d"] < 1 or (eps[0] is not None and eps[0] < 0):
             raise ValueError(
                 "Adafactor: expected beta2_decay of 0 or less, d of 1 or more and eps of 0 or more, "
-                f"got {group['beta2_decay']}, {group['d']} and {group['eps']}"
+                f"got {group['beta2_decay']}, {group['d']} and {eps}"
             )
 
     def start(self, p: Any, group: Group) -> State:

@@ -46,10 +46,21 @@ class LBFGS(Optimizer):
         max_eval = max_iter * 5 // 4 if max_eval is None else max_eval
         super().__init__(params, options(locals()))
 
+    def check(self, group: Group) -> None:
+        super().check(group)
+        for name in ("max_iter", "max_eval", "history_size"):
+            if not isinstance(group[name], int):
+                raise TypeError(f"LBFGS: {name} must be an integer, got {group[name]!r}")
+
     def add_param_group(self, param_group: Group) -> None:
         if self.param_groups:
             raise ValueError("LBFGS: all parameters are one vector, there can be only one parameter group")
         super().add_param_group(param_group)
+
+    def _expected(self, p: Any, group: Group) -> tuple[dict[str, Any], dict[str, Any]]:
+        size = (sum(q.array.size for q in self.param_groups[0]["params"]),)
+        vectors = dict.fromkeys(("d", "prev_flat_grad", "old_dirs", "old_stps"), size)
+        return {}, {**vectors, **dict.fromkeys(("func_evals", "n_iter", "t", "ro", "al", "H_diag", "prev_loss"))}
 
     def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]
         """Some iterations; returns the loss at their beginning."""

@@ -36,6 +36,9 @@ class Newton(Optimizer):
             raise ValueError(f"{type(self).__name__}: all parameters are one vector, there can be only one parameter group")
         super().add_param_group(param_group)
 
+    def _expected(self, p: Any, group: Group) -> tuple[dict[str, Any], dict[str, Any]]:
+        return {}, {}
+
     def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]
         group = self.numbers_of(self.param_groups[0])
         with enable_grad():

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 from collections import defaultdict
 from collections.abc import Callable
-from itertools import chain
 from operator import is_
 from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_lite.arrays import BLOCK, device_of, is_floating, namespace_of, quiet, to_device
+from tinygrad_lite.arrays import BLOCK, namespace_of, quiet
 from tinygrad_lite.autograd import enable_grad
-from tinygrad_lite.autograd.node import Node, Traced, traced
+from tinygrad_lite.autograd.node import Node, Traced
 from tinygrad_lite.optim.explain import Explanation, explain
 from tinygrad_lite.optim.hooks import Hooks
+from tinygrad_lite.optim.saved import Group, Saved
 from tinygrad_lite.optim.stepping import State, as_number, parts_of
-
-Group = dict[str, Any]
 
 # What each option must hold, wherever an optimizer has one of that name.
 _LIMITS: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -36,7 +33,7 @@ _LIMITS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 _PLAIN = frozenset({float, int, bool, str, type(None)})
 
 
-class Optimizer(Hooks):
+class Optimizer(Hooks, Saved):
     """What changes parameters by their gradients.
 
     `params`: tensors, pairs of name and tensor, or dicts `{"params": ..., option: value}` that each
@@ -56,11 +53,7 @@ class Optimizer(Hooks):
     elementwise: ClassVar[bool] = True  # the equation treats each element alone
     block: ClassVar[int] = BLOCK  # how many elements of a large parameter it is given at once
     threads: ClassVar[bool] = True  # and whether by several threads
-    numbers: ClassVar[tuple[str, ...]] = ("step",)  # the entries of the state that are one number
-    later: ClassVar[tuple[str, ...]] = ()  # entries that `update` adds
     decoupled: ClassVar[bool] = False  # weight decay shrinks the parameter, instead of adding to the gradient
-    state: defaultdict[Any, dict[str, Any]]
-    param_groups: list[Group]
     nonfinite: str | None = None
 
     def __init__(self, params: Any, defaults: Group):
@@ -149,10 +142,14 @@ class Optimizer(Hooks):
     def check(self, group: Group) -> None:
         """Refuse options that make no sense. Subclasses add their own."""
         for name in self.defaults:
-            if name in _LIMITS and not isinstance(group[name], str) and group[name] is not None:
+            if name in _LIMITS:
                 expected, holds = _LIMITS[name]
-                if not holds(group[name]):
-                    raise ValueError(f"{self._name}: {name} must be {expected}, got {group[name]}")
+                try:
+                    fault: type[Exception] | None = None if holds(group[name]) else ValueError
+                except TypeError:  # of no number
+                    fault = TypeError
+                if fault:
+                    raise fault(f"{self._name}: {name} must be {expected}, got {group[name]!r}")
         if group.get("fused") and (group.get("foreach") or group.get("differentiable")):
             raise RuntimeError(f"{self._name}: fused excludes foreach and differentiable")
 
@@ -197,6 +194,12 @@ class Optimizer(Hooks):
             name: as_number(float(value)) if name in self.numbers else filled(p, float(value))
             for name, value in self.begin(group).items()
         }
+
+    def _expected(self, p: Any, group: Group) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        if type(self).update is Optimizer.update:  # a `step` of one's own may keep what it likes
+            return None
+        begun = self.start(p.array, self.numbers_of(group))
+        return {name: value.shape for name, value in begun.items()}, dict.fromkeys(self.later, p.array.shape)
 
     def advance(self, state: State, group: Group) -> Group:
         """Move the numbers of the state on, once a step; what it returns is `update`'s group."""
@@ -290,113 +293,7 @@ class Optimizer(Hooks):
                     p.grad = p.grad.detach()
                     p.grad.array[...] = 0
 
-    # -- state -----------------------------------------------------------------------------------
-
-    def state_dict(self) -> dict[str, Any]:
-        """The state and the options, parameters by number in order of their groups.
-
-        `{"state": {number: {name: tensor}}, "param_groups": [{option: value, "params": [numbers]}]}`.
-        The tensors are the optimizer's own, not copies. Of options that are schedules only the
-        number of updates made is kept.
-        """
-        for hook in self._state_dict_hooks["pre"].values():
-            hook(self)
-        number: dict[int, int] = {}
-        groups = []
-        for group in self.param_groups:
-            for p in group["params"]:
-                number[id(p)] = len(number)
-            saved = {name: value for name, value in group.items() if name != "params" and not _is_schedule(value)}
-            if len(saved) < len(group) - 1:
-                saved["updates"] = self.updates
-            groups.append({**saved, "params": [number[id(p)] for p in group["params"]]})
-        state = {number.get(id(p), p) if isinstance(p, Traced) else p: entries for p, entries in self.state.items() if entries}
-        result = {"state": state, "param_groups": groups}
-        for hook in self._state_dict_hooks["post"].values():
-            changed = hook(self, result)
-            result = result if changed is None else changed
-        return result
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over a copy of the state and the options that `state_dict()` gave."""
-        state_dict = dict(state_dict)
-        for hook in self._state_dict_hooks["load_pre"].values():
-            changed = hook(self, state_dict)
-            state_dict = state_dict if changed is None else changed
-        saved_groups = state_dict["param_groups"]
-        counts = [len(group["params"]) for group in saved_groups]
-        mine = [len(group["params"]) for group in self.param_groups]
-        if counts != mine:
-            raise ValueError(
-                f"{self._name}: the loaded state dict has parameter groups of {counts} parameters, this optimizer of {mine}"
-            )
-        by_number = dict(
-            zip(
-                chain.from_iterable(group["params"] for group in saved_groups),
-                chain.from_iterable(group["params"] for group in self.param_groups),
-            )
-        )
-        self._check_loaded(state_dict["state"], saved_groups, by_number)
-        state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
-        for number, entries in state_dict["state"].items():
-            p = by_number.get(number)
-            state[number if p is None else p] = copy.deepcopy(entries) if p is None else self._for(p, entries)
-        groups = []
-        for group, saved in zip(self.param_groups, saved_groups):
-            saved = copy.deepcopy({name: value for name, value in saved.items() if name != "params"})
-            self.updates = saved.pop("updates", self.updates)
-            kept = {name: group[name] for name in group if _is_schedule(group[name]) or name == "param_names"}
-            groups.append({**self.defaults, **saved, **kept, "params": group["params"]})
-        self.__setstate__({"state": state, "param_groups": groups})
-        for hook in self._state_dict_hooks["load_post"].values():
-            hook(self)
-
-    def _check_loaded(self, state: dict[Any, Any], groups: list[Group], by_number: dict[Any, Any]) -> None:
-        """Refuse the state of another optimizer, or of other parameters."""
-        if type(self).update is Optimizer.update:
-            return
-        for mine, saved in zip(self.param_groups, groups):
-            for number in saved["params"]:
-                p, entries = by_number[number], state.get(number) or {}
-                expected = self.start(p.array, self.numbers_of({**mine, **saved}))
-                foreign = [name for name in entries if name not in expected and name not in self.later]
-                if foreign:
-                    raise ValueError(
-                        f"{self._name}: the loaded state of parameter {number} has {', '.join(map(repr, foreign))}, "
-                        f"which this optimizer does not keep (but {', '.join(map(repr, (*expected, *self.later)))})"
-                    )
-                for name, value in entries.items():
-                    shape = expected.get(name, p.array).shape
-                    if isinstance(value, Traced) and value.array.shape != shape:
-                        raise ValueError(
-                            f"{self._name}: the loaded {name} of parameter {number} has shape {tuple(value.array.shape)}, "
-                            f"expected {tuple(shape)}"
-                        )
-
-    def _for(self, p: Any, entries: Any) -> Any:
-        """A copy of loaded state in the dtype and on the device of its parameter."""
-        if isinstance(entries, dict):
-            return {
-                name: self._loaded_number(value) if name in self.numbers else self._for(p, value)
-                for name, value in entries.items()
-                if value is not None
-            }
-        if isinstance(entries, (list, tuple)):
-            return type(entries)(self._for(p, value) for value in entries)
-        if not isinstance(entries, Traced):
-            return copy.deepcopy(entries)
-        array = entries.array
-        dtype = p.array.dtype if is_floating(p.array.dtype) else array.dtype
-        return traced(to_device(array.astype(dtype, order="C"), device_of(p.array)))
-
-    def _loaded_number(self, value: Any) -> Any:
-        return traced(np.array(value.array if isinstance(value, Traced) else float(value)))
-
 
 def options(arguments: Group) -> Group:
     """Of the arguments of a constructor (its `locals()`) those that are options: its optimizer's defaults."""
     return {name: value for name, value in arguments.items() if name not in ("self", "params", "__class__")}
-
-
-def _is_schedule(value: Any) -> bool:
-    return callable(value) or (isinstance(value, (tuple, list)) and any(map(callable, value)))

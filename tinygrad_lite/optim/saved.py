@@ -1,0 +1,148 @@
+"""How the state and the options of an optimizer are saved, and taken over from what was saved."""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Callable
+from itertools import chain
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tinygrad_lite.arrays import device_of, is_floating, to_device, to_numpy
+from tinygrad_lite.autograd.node import Traced, traced
+
+Group = dict[str, Any]
+
+
+class Saved:
+    """What an Optimizer knows of state dicts."""
+
+    numbers: ClassVar[tuple[str, ...]] = ("step",)  # the entries of the state that are one number
+    later: ClassVar[tuple[str, ...]] = ()  # entries that come to be in a step
+    state: defaultdict[Any, dict[str, Any]]
+    param_groups: list[Group]
+    defaults: Group
+    updates: int
+    check: Callable[[Group], None]
+    numbers_of: Callable[[Group], Group]
+    _name: str
+    _state_dict_hooks: Any
+    __setstate__: Any
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state and the options, parameters by number in order of their groups.
+
+        `{"state": {number: {name: tensor}}, "param_groups": [{option: value, "params": [numbers]}]}`.
+        The tensors are the optimizer's own, not copies. Of options that are schedules only the
+        number of updates made is kept.
+        """
+        for hook in self._state_dict_hooks["pre"].values():
+            hook(self)
+        number: dict[int, int] = {}
+        groups = []
+        for group in self.param_groups:
+            for p in group["params"]:
+                number[id(p)] = len(number)
+            saved = {name: value for name, value in group.items() if name != "params" and not _is_schedule(value)}
+            if len(saved) < len(group) - 1:
+                saved["updates"] = self.updates
+            groups.append({**saved, "params": [number[id(p)] for p in group["params"]]})
+        state = {number.get(id(p), p) if isinstance(p, Traced) else p: entries for p, entries in self.state.items() if entries}
+        result = {"state": state, "param_groups": groups}
+        for hook in self._state_dict_hooks["post"].values():
+            changed = hook(self, result)
+            result = result if changed is None else changed
+        return result
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over a copy of the state and the options that `state_dict()` gave."""
+        state_dict = dict(state_dict)
+        for hook in self._state_dict_hooks["load_pre"].values():
+            changed = hook(self, state_dict)
+            state_dict = state_dict if changed is None else changed
+        saved_groups = state_dict["param_groups"]
+        counts = [len(group["params"]) for group in saved_groups]
+        mine = [len(group["params"]) for group in self.param_groups]
+        if counts != mine:
+            raise ValueError(
+                f"{self._name}: the loaded state dict has parameter groups of {counts} parameters, this optimizer of {mine}"
+            )
+        by_number = dict(
+            zip(
+                chain.from_iterable(group["params"] for group in saved_groups),
+                chain.from_iterable(group["params"] for group in self.param_groups),
+            )
+        )
+        self._check_loaded(state_dict["state"], saved_groups, by_number)
+        groups, updates = [], self.updates
+        for group, saved in zip(self.param_groups, saved_groups):
+            saved = copy.deepcopy({name: value for name, value in saved.items() if name != "params"})
+            updates = saved.pop("updates", updates)
+            kept = {name: group[name] for name in group if _is_schedule(group[name]) or name == "param_names"}
+            groups.append({**self.defaults, **saved, **kept, "params": group["params"]})
+            self.check(self.numbers_of(groups[-1]))
+        state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
+        for number, entries in state_dict["state"].items():
+            p = by_number.get(number)
+            state[number if p is None else p] = copy.deepcopy(entries) if p is None else self._for(p, entries)
+        self.updates = updates
+        self.__setstate__({"state": state, "param_groups": groups})
+        for hook in self._state_dict_hooks["load_post"].values():
+            hook(self)
+
+    def _expected(self, p: Any, group: Group) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """The shapes of what the state of `p` has from its beginning, and of what may come to it (None: any shape).
+        None: nothing is known about it."""
+        return None
+
+    def _check_loaded(self, state: dict[Any, Any], groups: list[Group], by_number: dict[Any, Any]) -> None:
+        """Refuse the state of another optimizer, or of other parameters."""
+        for mine, saved in zip(self.param_groups, groups):
+            for number in saved["params"]:
+                entries = state.get(number)
+                expected = self._expected(by_number[number], {**mine, **saved}) if entries else None
+                if entries and expected:
+                    self._check_entries(f"the loaded state of parameter {number}", entries, *expected)
+
+    def _check_entries(self, which: str, entries: dict[str, Any], begun: dict[str, Any], later: dict[str, Any]) -> None:
+        shapes = {**begun, **later}
+        for names, verdict in (
+            (entries.keys() - shapes.keys(), "has"),
+            (begun.keys() - entries.keys(), "lacks"),
+        ):
+            if names:
+                raise ValueError(
+                    f"{self._name}: {which} {verdict} {', '.join(map(repr, sorted(names)))}; "
+                    f"what this optimizer keeps is {', '.join(map(repr, shapes)) or 'nothing'}"
+                )
+        for name, value in entries.items():
+            for tensor in value if isinstance(value, (list, tuple)) else (value,):
+                if isinstance(tensor, Traced) and shapes[name] is not None and tensor.array.shape != shapes[name]:
+                    raise ValueError(
+                        f"{self._name}: {which} has {name!r} of shape {tuple(tensor.array.shape)}, expected {tuple(shapes[name])}"
+                    )
+
+    def _for(self, p: Any, entries: Any) -> Any:
+        """A copy of loaded state in the dtype and on the device of its parameter."""
+        if isinstance(entries, dict):
+            return {
+                name: self._loaded_number(value) if name in self.numbers else self._for(p, value)
+                for name, value in entries.items()
+                if value is not None
+            }
+        if isinstance(entries, (list, tuple)):
+            return type(entries)(self._for(p, value) for value in entries)
+        if not isinstance(entries, Traced):
+            return copy.deepcopy(entries)
+        array = entries.array
+        dtype = p.array.dtype if is_floating(p.array.dtype) else array.dtype
+        return traced(to_device(array.astype(dtype, order="C"), device_of(p.array)))
+
+    def _loaded_number(self, value: Any) -> Any:
+        return traced(np.array(to_numpy(value.array) if isinstance(value, Traced) else float(value)))
+
+
+def _is_schedule(value: Any) -> bool:
+    return callable(value) or (isinstance(value, (tuple, list)) and any(map(callable, value)))
