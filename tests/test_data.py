@@ -293,6 +293,19 @@ def test_growing_batches():
         list(GrowingBatch(range(3), lambda k: 0))
 
 
+def test_a_batch_that_grows_when_the_noise_says_so():
+    """Item 73: while the gradient is mostly noise, a larger batch pays."""
+    draw = np.random.default_rng(0)
+    batches = GrowingBatch(SequentialSampler(range(512)), lambda k: 2)
+    sizes = []
+    for signal in (3.0, 0.25):  # of noise of variance 1: batches of 1/9 and of 16 are as much signal as noise
+        critical = tg.optim.noise.gradient_noise(signal + draw.normal(size=(512, 4))).critical_batch_size
+        if critical > batches.batch_size:
+            batches.grow(critical / batches.batch_size)
+        sizes.append(batches.batch_size)
+    assert sizes == [2, pytest.approx(16, rel=0.2)]
+
+
 def test_a_stream_is_used_once():
     """Item 75."""
     loader = StreamLoader((i * i for i in range(7)), batch_size=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 
 import numpy as np
@@ -59,6 +60,14 @@ def test_every_optimizer_is_in_this_table():
     classes = {name for name in optim.__all__ if isinstance(getattr(optim, name), type)}
     classes = {name for name in classes if issubclass(getattr(optim, name), optim.Optimizer)} - {"Optimizer"}
     assert classes == OPTIMIZERS.keys() | WITH_CLOSURE
+
+
+@pytest.mark.parametrize("name", [*OPTIMIZERS, *WITH_CLOSURE])
+def test_a_docstring_is_the_equation_with_its_source(name):
+    text = getattr(optim, name).__doc__
+    assert re.search(r"^        p <- p ", text, re.M), "the step of the parameter"
+    assert re.search(r"\b(19|20)\d\d\b", text), "the paper's year"
+    assert re.search(r"\bitems? N?\d", text), "the lecture's item"
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -176,6 +185,31 @@ def test_every_number_may_be_a_schedule(name, option):
                 optimizer = getattr(optim, name)(params, **options)
                 optimizer.load_state_dict(saved)
         return values(params)
+
+    assert run(True) == run(False)
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [("LBFGS", "lr"), ("Newton", "lr"), ("Newton", "damping"), ("CGNewton", "lr"), ("CGNewton", "damping")]
+)
+def test_so_may_those_of_an_optimizer_with_a_closure(name, option):
+    def run(scheduled):
+        (p,) = parameters([(3,)])
+        options = {option: (lambda k: 0.5 / (k + 1)) if scheduled else 0.5}
+        optimizer = getattr(optim, name)([p], **options)
+
+        def closure():
+            optimizer.zero_grad()
+            loss = ((p - 1) ** 4).sum()
+            if name == "LBFGS":
+                loss.backward()
+            return loss
+
+        for k in range(3):
+            if not scheduled:
+                optimizer.param_groups[0][option] = 0.5 / (k + 1)
+            optimizer.step(closure)
+        return values([p])
 
     assert run(True) == run(False)
 

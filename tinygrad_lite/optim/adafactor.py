@@ -12,7 +12,7 @@ from tinygrad_lite.optim.stepping import State, as_number
 
 
 class Adafactor(Optimizer):
-    """Adam's scaling in sublinear memory (Shazeer and Stern 2018).
+    """Adam's scaling in sublinear memory (Shazeer and Stern 2018; a variation, lecture item 81).
 
         r <- r + t^beta2_decay (mean over columns of g^2 - r),  c likewise over rows
         v = r c / mean(r)                               (a vector keeps v itself)

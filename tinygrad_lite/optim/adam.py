@@ -24,7 +24,7 @@ def _moments(g: Any, state: State, betas: tuple[float, float]) -> tuple[Any, Any
 
 
 class Adam(Optimizer):
-    """Adaptive moments (Kingma and Ba 2015).
+    """Adaptive moments (Kingma and Ba 2015; lecture item N2).
 
         m <- beta1 m + (1 - beta1) g
         v <- beta2 v + (1 - beta2) g^2
@@ -76,9 +76,9 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov and Hutter 2019).
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019; lecture item N5).
 
-        p <- (1 - lr weight_decay) p, then Adam's step
+        p <- p - lr weight_decay p, then Adam's step
     """
 
     decoupled = True  # also with the options of an Adam that were loaded
@@ -105,7 +105,7 @@ class AdamW(Adam):
 
 
 class NAdam(Optimizer):
-    """Adam with Nesterov's momentum (Dozat 2016).
+    """Adam with Nesterov's momentum (Dozat 2016; lecture items 15 and N2).
 
         mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2)
         m <- beta1 m + (1 - beta1) g
@@ -150,7 +150,7 @@ class NAdam(Optimizer):
 
 
 class RAdam(Optimizer):
-    """Adam whose scaling waits until it is reliable (Liu et al. 2020).
+    """Adam whose scaling waits until it is reliable (Liu et al. 2020; a variation, lecture item 81).
 
         m <- beta1 m + (1 - beta1) g
         v <- beta2 v + (1 - beta2) g^2
@@ -193,7 +193,7 @@ class RAdam(Optimizer):
 
 
 class Adamax(Optimizer):
-    """Adam with the largest gradient in the place of the second moment (Kingma and Ba 2015).
+    """Adam with the largest gradient in the place of the second moment (Kingma and Ba 2015; lecture item N2).
 
         m <- beta1 m + (1 - beta1) g
         u <- max(beta2 u, |g| + eps)

@@ -10,7 +10,7 @@ from tinygrad_lite.optim.stepping import State, begin
 
 
 class Adagrad(Optimizer):
-    """Steps that shrink with all gradients so far (Duchi, Hazan, Singer 2011).
+    """Steps that shrink with all gradients so far (Duchi, Hazan, Singer 2011; lecture item N2).
 
         s <- s + g^2
         p <- p - lr / (1 + (t - 1) lr_decay) g / (sqrt(s) + eps)
@@ -47,7 +47,7 @@ class Adagrad(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """Steps scaled by a running mean of squares (Tieleman and Hinton 2012).
+    """Steps scaled by a running mean of squares (Tieleman and Hinton 2012; lecture item N2).
 
         v <- alpha v + (1 - alpha) g^2
         p <- p - lr g / (sqrt(v) + eps)
@@ -96,7 +96,8 @@ class RMSprop(Optimizer):
 
 
 class Adadelta(Optimizer):
-    """Steps in the unit of the parameter, from running means of squares of g and of past steps (Zeiler 2012).
+    """Steps in the unit of the parameter, from running means of squares of g and of past steps (Zeiler 2012;
+    lecture item N2).
 
         v <- rho v + (1 - rho) g^2
         d = sqrt(u + eps) / sqrt(v + eps) g

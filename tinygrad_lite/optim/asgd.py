@@ -9,9 +9,9 @@ from tinygrad_lite.optim.stepping import State
 
 
 class ASGD(Optimizer):
-    """Averaged stochastic gradient descent (Polyak and Juditsky 1992).
+    """Averaged stochastic gradient descent (Polyak and Juditsky 1992; lecture item 48).
 
-        p <- (1 - lambd eta_t) p - eta_t g,     eta_1 = lr, eta_t+1 = lr / (1 + lambd lr t)^alpha
+        p <- p - lambd eta_t p - eta_t g,       eta_1 = lr, eta_t+1 = lr / (1 + lambd lr t)^alpha
         a <- a + mu_t (p - a),                  mu_1 = 1, mu_t+1 = 1 / max(1, t - t0)
 
     The average a stands in the state as "ax".

@@ -14,7 +14,7 @@ from tinygrad_lite.optim.stepping import State, begin
 
 
 class Momentum(Optimizer):
-    """Classical momentum (lecture item 14), whose velocity is in units of the parameter:
+    """Classical momentum (Rumelhart, Hinton, Williams 1986; lecture item 14), whose velocity is in units of the parameter:
 
         d <- momentum d - lr g
         p <- p + d

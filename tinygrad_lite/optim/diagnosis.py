@@ -21,8 +21,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.autograd import enable_grad, grad, no_grad
+from tinygrad_lite.autograd.node import traced
+from tinygrad_lite.ops.random import fork_rng
 from tinygrad_lite.optim.curvature import Hessian, Spectrum, spectrum
 from tinygrad_lite.optim.flat import Flat
+from tinygrad_lite.optim.optimizer import Optimizer
 
 SATURATED = 0.01  # a derivative below this counts as none
 LETTERS = {"I": "computation", "T": "iterations", "S": "saturation", "L": "local minima", "O": "overfitting"}
@@ -66,12 +69,15 @@ def diagnose(
     gradients = [p.grad for p in model.parameters()]
     buffers = [(buffer, buffer.array.copy()) for buffer in model.buffers()]
     try:
-        _cost(report, model, loss, *batches[0])
-        ends = _curvature(report, model, loss, *batches[0], lanczos_steps)
-        _progress(report, model, optimizer, start, ends)
-        _saturation(report, model, batches, ends[0])
-        _point(report, ends)
-        _overfitting(report, model, loss, batches, validation)
+        for p in model.parameters():
+            p.grad = None  # so that no backward adds to those
+        with fork_rng():
+            _cost(report, model, loss, *batches[0])
+            ends = _curvature(report, model, loss, *batches[0], lanczos_steps)
+            _progress(report, model, optimizer, start, ends)
+            _saturation(report, model, batches, ends[0])
+            _point(report, ends)
+            _overfitting(report, model, loss, batches, validation)
     finally:
         for p, g in zip(model.parameters(), gradients):
             p.grad = g
@@ -104,13 +110,18 @@ def _cost(report: Report, model: Any, loss: Callable[..., Any], x: Any, y: Any) 
         report.words["I"].append("Twice the samples cost hardly more: fixed costs rule, larger batches are cheap.")
 
 
+def _trained(model: Any) -> list[tuple[str, Any]]:
+    """The parameters that are not frozen, with their names."""
+    return [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+
+
 def _curvature(
     report: Report, model: Any, loss: Callable[..., Any], x: Any, y: Any, steps: int
 ) -> tuple[Hessian, Spectrum]:
     with enable_grad():
         value = loss(model(x), y)
     report.numbers["T"]["loss of the first batch"] = value.item()
-    hessian = Hessian(value, list(model.parameters()))
+    hessian = Hessian(value, [p for _, p in _trained(model)])
     return hessian, spectrum(hessian.__matmul__, hessian.gradient, steps)
 
 
@@ -133,10 +144,26 @@ def _progress(
         numbers["rate of the optimizer"] = rate
         if largest > 0 and rate > 2 / largest:
             words.append("The rate is above 2 / curvature: plain gradient descent would diverge here.")
-        names = {id(p): name for name, p in model.named_parameters()}
-        for p, g in zip(hessian.flat.params, hessian.flat.split(hessian.gradient)):
-            ratio = _length(rate * g) / max(_length(p.array), 1e-30)
-            numbers[f"rate |gradient| / |weight| of {names[id(p)]}"] = ratio
+        _updates(report, model, optimizer, hessian)
+
+
+def _updates(report: Report, model: Any, optimizer: Any, hessian: Hessian) -> None:
+    """How long the optimizer's next step is against what it moves."""
+    if type(optimizer).update is Optimizer.update:  # a method of all parameters at once
+        return
+    ratios, given = {}, {id(p) for group in optimizer.param_groups for p in group["params"]}
+    for (name, p), g in zip(_trained(model), hessian.flat.split(hessian.gradient)):
+        if id(p) in given:
+            p.grad = traced(g)  # put back by diagnose
+            length = _length(optimizer.explain_step(p).total.array)
+            ratio = report.numbers["T"][f"|update| / |weight| of {name}"] = length / max(_length(p.array), 1e-30)
+            if p.array.ndim > 1:  # a bias may well begin at 0
+                ratios[name] = ratio
+    if ratios and max(ratios.values()) > 0.1:
+        worst = max(ratios, key=ratios.__getitem__)
+        report.words["T"].append(f"One step changes {worst} by more than a tenth of its length: take a smaller rate.")
+    elif ratios and max(ratios.values()) < 1e-6:
+        report.words["T"].append("No weight moves by more than a millionth of its length in a step: take a larger rate.")
 
 
 def _length(x: Any) -> float:
@@ -161,7 +188,7 @@ def _saturation(report: Report, model: Any, batches: list[tuple[Any, Any]], hess
             words.append(f"In {name} every fifth unit or more is dead: it answers to no sample, and learns nothing.")
         elif small.mean() > 0.8:
             words.append(f"{name} is saturated: little of the gradient above it arrives below.")
-    for (name, p), g in zip(model.named_parameters(), hessian.flat.split(hessian.gradient)):
+    for (name, p), g in zip(_trained(model), hessian.flat.split(hessian.gradient)):
         if p.array.ndim > 1:
             numbers[f"{name}: length of the gradient"] = _length(g)
 

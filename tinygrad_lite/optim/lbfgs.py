@@ -16,7 +16,7 @@ Evaluate = Callable[[float], tuple[float, Any]]  # a step along the direction ->
 
 
 class LBFGS(Optimizer):
-    """Limited-memory BFGS (Liu and Nocedal 1989), on all parameters as one vector.
+    """Limited-memory BFGS (Liu and Nocedal 1989; lecture item 58), on all parameters as one vector.
 
         d = -H g,  H from the last `history_size` pairs of steps s and changes y of the gradient
         p <- p + t d

@@ -13,7 +13,7 @@ from tinygrad_lite.optim.stepping import State
 
 
 class Muon(Optimizer):
-    """Momentum, orthogonalized (Jordan 2024). For matrices alone.
+    """Momentum, orthogonalized (Jordan 2024; a variation, lecture item 81). For matrices alone.
 
         b <- momentum b + (1 - momentum) g
         u = b, or with `nesterov` momentum b + (1 - momentum) g

@@ -12,13 +12,13 @@ from tinygrad_lite.optim.optimizer import Group, Optimizer, options
 
 
 class Newton(Optimizer):
-    """Newton's method (lecture item 18), with the whole Hessian H of p entries by p:
+    """Newton's method (Nocedal and Wright 2006, section 3.3; lecture item 18), with the whole Hessian H:
 
         p <- p - lr (H + damping I)^-1 g
 
     `step(closure)`: the closure returns the loss, without a backward. On a quadratic the first step
     arrives, whatever its condition. Without damping it goes to saddles and maxima just as well.
-    Costs p Hessian-vector products and p^3 operations a step: for small p.
+    Costs n Hessian-vector products and n^3 operations a step for n numbers in all: for small n.
     """
 
     numbers = ()
@@ -43,7 +43,8 @@ class Newton(Optimizer):
         group = self.numbers_of(self.param_groups[0])
         with enable_grad():
             result = closure()
-        curvature, loss = self.curvature(result, self.param_groups[0]["params"], group)
+        params = [p for p in self.param_groups[0]["params"] if p.requires_grad]
+        curvature, loss = self.curvature(result, params, group)
         d = self.direction(curvature, group)
         curvature.flat.write(curvature.flat.values() + group["lr"] * d, self.step_name)
         return loss
@@ -62,9 +63,13 @@ class Newton(Optimizer):
 
 
 class CGNewton(Newton):
-    """Newton's method without a Hessian: (H + damping I) d = -g is solved by conjugate gradients, to
-    |residual| <= tolerance |g| or in `max_iter` products (default: twice the number of entries), in O(p) memory
-    (Nash 1984; Martens 2010; lecture item 78).
+    """Newton's method without a Hessian (Nash 1984; Martens 2010; lecture item 78):
+
+        (H + damping I) d = -g
+        p <- p + lr d
+
+    solved for d by conjugate gradients, to |residual| <= tolerance |g| or in `max_iter` products (default: twice the
+    number of entries), in O(p) memory.
 
     Where the curvature is not positive, it goes on with what it has, -g at first. `curvature`:
     "hessian", or "gauss-newton", which is never negative for a convex loss; the closure then

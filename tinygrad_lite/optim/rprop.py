@@ -88,7 +88,7 @@ class Rprop(Optimizer):
 
 
 class QuickProp(Optimizer):
-    """The minimum of the parabola through two slopes, for each coordinate alone (Fahlman 1988).
+    """The minimum of the parabola through two slopes, for each coordinate alone (Fahlman 1988; lecture item 20).
 
         s = g / (g_before - g), at most `max_growth`; that, too, where the slope keeps its sign and has
             not fallen (the parabola opens downwards)

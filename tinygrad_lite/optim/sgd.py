@@ -11,13 +11,13 @@ from tinygrad_lite.optim.stepping import State
 
 
 class SGD(Optimizer):
-    """Gradient descent, with momentum (Polyak 1964).
+    """Gradient descent (lecture items 3, 24, 65), with momentum (Polyak 1964; item 14).
 
         v <- momentum v + (1 - dampening) g        (v = g at first)
         p <- p - lr v
 
-    `nesterov`: p <- p - lr (g + momentum v), which carries the extended point of Nesterov (1983) as
-    its parameter. `weight_decay` adds its multiple of p to g; `maximize` follows g upwards.
+    `nesterov`: p <- p - lr (g + momentum v), which carries the extended point of Nesterov (1983; item 15)
+    as its parameter. `weight_decay` adds its multiple of p to g; `maximize` follows g upwards.
     """
 
     block, threads = 1 << 20, False  # axpby goes through memory once, with threads of its own

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tinygrad_lite.ops.random import fork_rng
 from tinygrad_lite.optim.curvature import Hessian, spectrum
 from tinygrad_lite.optim.flat import Flat
 
@@ -107,7 +108,8 @@ def kind_of_point(loss: Any, params: Sequence[Any], tol: float = 1e-3, steps: in
     hessian = Hessian(loss, params)
     if float((hessian.gradient**2).sum()) ** 0.5 > tol:
         return "slope"
-    smallest, largest, _ = spectrum(hessian.__matmul__, hessian.gradient, steps)
+    with fork_rng():
+        smallest, largest, _ = spectrum(hessian.__matmul__, hessian.gradient, steps)
     if max(-smallest, largest) <= tol:
         return "plateau"
     if smallest < -tol:

@@ -127,31 +127,39 @@ class Race:
         width = max(map(len, [*self.runs, "optimizer"]))
         lines = [
             f"{self.surface.name}, from {self.surface.start}",
-            f"{'optimizer':<{width}}{'last loss':>12}{'to minimum':>12}{'path':>9}{'evaluations':>13}",
+            f"{'optimizer':<{width}}{'last loss':>12}{'to minimum':>12}{'path':>12}{'evaluations':>13}",
         ]
         for name, run in self.runs.items():
             with np.errstate(over="ignore"):
                 length = float(np.linalg.norm(np.diff(run.path, axis=0), axis=1).sum())
             distance = self.surface.distance(run.path[-1])
-            lines.append(f"{name:<{width}}{run.losses[-1]:>12.3g}{distance:>12.3g}{length:>9.3g}{run.evaluations:>13}")
+            lines.append(f"{name:<{width}}{run.losses[-1]:>12.3g}{distance:>12.3g}{length:>12.3g}{run.evaluations:>13}")
         return "\n".join(lines)
 
     def plot(self, axes: Any = None) -> Any:
         """The paths over the surface's contours, and the losses (with matplotlib); returns the figure."""
         import matplotlib.pyplot as plt
 
-        figure, axes = plt.subplots(1, 2, figsize=(11, 4.5)) if axes is None else (axes[0].figure, axes)
+        figure, axes = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained") if axes is None else (axes[0].figure, axes)
+        paths, curves = axes
         (left, right), (bottom, top) = self.surface.box
         x, y = np.meshgrid(np.linspace(left, right, 200), np.linspace(bottom, top, 200))
         z = self.surface(traced(np.stack([x, y], -1))).array
-        axes[0].contourf(x, y, np.log(z - z.min() + 1e-3 * (z.max() - z.min())), levels=30, cmap="Greys")
+        levels = np.log(z - z.min() + 1e-3 * np.ptp(z))
+        paths.contourf(x, y, levels, levels=30, cmap="Greys")
+        paths.plot(*np.array(self.surface.minima).reshape(-1, 2).T, "k*", markersize=9)
+        bounded = bool(self.surface.minima)
+        lowest = self.surface.lowest if bounded else 0.0
         for name, run in self.runs.items():
-            axes[0].plot(*run.path.T, ".-", markersize=3, linewidth=1, label=name)
-            axes[1].plot(run.losses - (self.surface.lowest if self.surface.minima else 0), label=name)
-        axes[0].plot(*np.array(self.surface.minima).reshape(-1, 2).T, "k*")
-        axes[0].set(xlim=(left, right), ylim=(bottom, top), title=self.surface.name)
-        axes[1].set(yscale="log" if self.surface.minima else "linear", xlabel="steps", ylabel="loss above the minimum")
-        axes[1].legend()
+            paths.plot(*run.path.T, ".-", markersize=3, linewidth=1, label=name)
+            curves.plot(run.losses - lowest, label=name)
+        paths.set(xlim=(left, right), ylim=(bottom, top), title=self.surface.name)
+        curves.set(xlabel="steps", ylabel="loss above the minimum" if bounded else "loss")
+        if bounded:  # what leaves the box for good should not set the scale
+            curves.set(yscale="log", ylim=(None, 10 * (z.max() - lowest)))
+        else:
+            curves.set(ylim=(z.min(), z.max()))
+        curves.legend(loc="center left", bbox_to_anchor=(1, 0.5))
         return figure
 
 

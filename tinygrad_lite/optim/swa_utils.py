@@ -19,7 +19,7 @@ from tinygrad_lite.optim.optimizer import Optimizer
 class SWALR(LRScheduler):
     """From the rate that another schedule left to `swa_lr` in `anneal_epochs` steps, and on at that.
 
-    Along a cosine, or a line for `anneal_strategy="linear"` (Izmailov et al. 2018).
+    Along a cosine, or a line for `anneal_strategy="linear"` (Izmailov et al. 2018; lecture item 50).
     """
 
     def __init__(

@@ -46,7 +46,8 @@ class _Combined(LRScheduler):
 
 
 class SequentialLR(_Combined):
-    """Schedulers one after the other: number i takes over, from its own beginning, at milestones[i - 1]."""
+    """Schedulers one after the other: number i takes over, from its own beginning, at milestones[i - 1]
+    (lecture item 38: a heuristic)."""
 
     def __init__(self, optimizer: Optimizer, schedulers: list[LRScheduler], milestones: list[int], last_epoch: int = -1):
         self._take(schedulers, optimizer)
@@ -92,7 +93,8 @@ def _undo(scheduler: LRScheduler) -> None:
 
 
 class ChainedScheduler(_Combined):
-    """Schedulers that all act at every step, each on the rate that the one before left."""
+    """Schedulers that all act at every step, each on the rate that the one before left: their
+    factors multiply (lecture item 38: a heuristic)."""
 
     def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None):
         self._take(schedulers, optimizer)
@@ -115,7 +117,8 @@ class ChainedScheduler(_Combined):
 
 
 class ReduceLROnPlateau(LRScheduler):
-    """Multiplies the rate by `factor` when a metric has not improved for more than `patience` steps.
+    """Multiplies the rate by `factor` when a metric has not improved for more than `patience` steps
+    (lecture item 38: a heuristic).
 
     `mode`: "min" or "max". Improved: by more than `threshold` of the best so far
     (`threshold_mode="rel"`), or than `threshold` ("abs"). After a reduction `cooldown` steps are not

@@ -44,7 +44,8 @@ def _set_momentum(group: dict[str, Any], value: float) -> None:
 
 
 class CyclicLR(_MomentumCycle):
-    """Up from base_lr to max_lr in step_size_up steps and down in step_size_down, again and again (Smith 2017).
+    """Up from base_lr to max_lr in step_size_up steps and down in step_size_down, again and again (Smith 2017;
+    lecture item 38).
 
     `mode`: "triangular"; "triangular2", of half the height in each cycle; "exp_range", of height gamma^k.
     `scale_fn` replaces it: the height as a function of the number of the cycle (from 1), or of the
@@ -111,7 +112,7 @@ class CyclicLR(_MomentumCycle):
 
 
 class OneCycleLR(_MomentumCycle):
-    """One rise and one fall over all of training (Smith and Topin 2018).
+    """One rise and one fall over all of training (Smith and Topin 2018; lecture item 38).
 
     From max_lr / div_factor up to max_lr in the first `pct_start` of `total_steps` (or epochs times
     steps_per_epoch), then down to a `final_div_factor`-th of the first rate; `three_phase`: first
@@ -197,7 +198,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
         eta_min + (lr - eta_min) (1 + cos(pi T_cur / T_i)) / 2
 
-    (Loshchilov and Hutter 2017.) `step(epoch)` may be called with fractions of an epoch.
+    (Loshchilov and Hutter 2017; lecture item 38.) `step(epoch)` may be called with fractions of an epoch.
     """
 
     def __init__(self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1):

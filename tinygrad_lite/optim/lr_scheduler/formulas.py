@@ -1,4 +1,4 @@
-"""Schedules that are a formula of the step number."""
+"""Schedules that are a formula of the step number k (lecture item 19: rates that decay)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tinygrad_lite.optim.optimizer import Optimizer
 
 
 class LambdaLR(Recipe):
-    """lr_lambda(k) times the initial rate; one function, or one for each group."""
+    """lr lr_lambda(k), by one function, or one for each group (lecture item 33: any rate of the update's number)."""
 
     def get_lr(self) -> list[Any]:
         return [base * function(self.last_epoch) for base, function in zip(self.base_lrs, self.lr_lambdas)]
 
 
 class MultiplicativeLR(Recipe):
-    """The present rate times lr_lambda(k), from k = 1 on."""
+    """lr lr_lambda(1) ... lr_lambda(k): from k = 1 on the present rate times lr_lambda(k) (lecture item 33)."""
 
     def get_lr(self) -> list[Any]:
         rates = [number(group["lr"]) for group in self.optimizer.param_groups]
@@ -29,7 +29,7 @@ class MultiplicativeLR(Recipe):
 
 
 class StepLR(Formula):
-    """lr gamma^floor(k / step_size)."""
+    """lr gamma^floor(k / step_size) (lecture item 19). It travels a finite distance only (item 74)."""
 
     steps_on_resuming = True
 
@@ -46,7 +46,7 @@ class StepLR(Formula):
 
 
 class MultiStepLR(Formula):
-    """lr gamma^(number of milestones reached); a milestone given twice counts twice."""
+    """lr gamma^(number of milestones reached); a milestone given twice counts twice (lecture item 19)."""
 
     steps_on_resuming = True
 
@@ -63,7 +63,7 @@ class MultiStepLR(Formula):
 
 
 class ConstantLR(Formula):
-    """lr factor before step total_iters, lr from then on."""
+    """lr factor before step total_iters, lr from then on: a warm-up (lecture item 38: a heuristic)."""
 
     steps_on_resuming = True
 
@@ -82,7 +82,8 @@ class ConstantLR(Formula):
 
 
 class LinearLR(Formula):
-    """lr times a factor that goes from start_factor to end_factor in total_iters equal steps."""
+    """lr (start_factor + (end_factor - start_factor) min(k / total_iters, 1)), a warm-up or a decay (lecture item 38:
+    a heuristic)."""
 
     def __init__(
         self,
@@ -109,7 +110,7 @@ class LinearLR(Formula):
 
 
 class ExponentialLR(Formula):
-    """lr gamma^k."""
+    """lr gamma^k. For gamma < 1 it travels a finite distance only: the sum of all rates is lr / (1 - gamma) (lecture item 74)."""
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1):
         self.gamma = gamma
@@ -123,7 +124,7 @@ class ExponentialLR(Formula):
 
 
 class PolynomialLR(Formula):
-    """lr (1 - k / total_iters)^power, and 0 from total_iters on."""
+    """lr (1 - k / total_iters)^power, and 0 from total_iters on (lecture item 19)."""
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1):
         self.total_iters = total_iters
@@ -174,7 +175,7 @@ class InverseTimeLR(Formula):
 
 
 class CosineAnnealingLR(Formula):
-    """eta_min + (lr - eta_min) (1 + cos(pi k / T_max)) / 2 (Loshchilov and Hutter 2017)."""
+    """eta_min + (lr - eta_min) (1 + cos(pi k / T_max)) / 2 (Loshchilov and Hutter 2017; lecture item 38)."""
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1):
         self.T_max = T_max

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tinygrad_lite.optim.lr_scheduler.base import LRScheduler
+from tinygrad_lite.optim.lr_scheduler.combined import ReduceLROnPlateau
 
 Schedule = LRScheduler | Callable[[int], float] | float
 
@@ -90,6 +91,8 @@ def _rates_of(scheduler: LRScheduler) -> Callable[[int], float]:
 
 def apart(scheduler: LRScheduler) -> LRScheduler:
     """A copy of a scheduler over a copy of its optimizer that has no parameters to speak of."""
+    if isinstance(scheduler, ReduceLROnPlateau):
+        raise TypeError("ReduceLROnPlateau: its rates depend on the losses to come, they cannot be told before")
     optimizer = scheduler.optimizer
     memo: dict[int, Any] = {id(p): p for group in optimizer.param_groups for p in group["params"]}
     memo[id(optimizer.state)] = defaultdict(dict)
