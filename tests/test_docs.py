@@ -55,6 +55,14 @@ def test_the_first_program_of_the_readme_prints_what_it_says(capsys):
     assert "tensor([2., 4.])" in capsys.readouterr().out
 
 
+def test_the_items_of_the_lectures_are_where_the_table_says():
+    table = (DOCS / "optim.md").read_text().split("## The lectures' items")[1]
+    names = [name for line in re.findall(r"^\| [N\d].*\|(.*)\|$", table, re.M) for name in re.findall(r"`([\w.]+)`", line)]
+    assert len(names) > 30
+    for name in names:
+        assert eval(name, {"tg": tg, "optim": tg.optim}).__doc__, name
+
+
 def lines_of_behaviour():
     text = (DOCS / "behaviour.md").read_text()
     return re.findall(r"^\| `(.+?)` \| (?:`(.+?)`|(refused)) \|", text, re.M)
