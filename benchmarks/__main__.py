@@ -73,7 +73,7 @@ def report(workload: str, times: dict[str, list[float]]) -> None:
     for framework, values in times.items():
         median = statistics.median(values)
         ratio = "" if framework == "ours" else f"   ours / {framework} = {ours / median:.2f}"
-        print(f"{workload:6} {framework:8} median {median * 1e6:9.1f} us   best {min(values) * 1e6:9.1f} us{ratio}")
+        print(f"{workload:14} {framework:8} median {median * 1e6:9.1f} us   best {min(values) * 1e6:9.1f} us{ratio}")
 
 
 def import_times(rounds: int) -> None:

@@ -1,7 +1,7 @@
 """The workloads, written once: the same program runs on tinygrad_lite and on PyTorch.
 
 Each function takes the library (`tinygrad_lite` or `torch`) and returns `step()`: forward, loss,
-backward, update, and the loss as a Python number.
+backward, update, and the loss as a Python number. Those of UPDATES are the optimizer's step alone.
 """
 
 from __future__ import annotations
@@ -114,4 +114,30 @@ def classes(lib: Any, draw: np.random.Generator, device: str, count: int, *shape
     return lib.from_numpy(draw.integers(0, count, shape)).to(device)
 
 
-WORKLOADS = {"tiny": tiny, "mlp": mlp, "cnn": cnn, "lstm": lstm, "gpt": gpt}
+def update(optimizer: str, count: int, size: int, **options: Any) -> Callable[[Any, str], Step]:
+    """An optimizer's step on `count` parameters of `size` elements, whose gradients stay."""
+
+    def make(lib: Any, device: str) -> Step:
+        draw = np.random.default_rng(0)
+        params = [floats(lib, draw, device, size).requires_grad_() for _ in range(count)]
+        for p in params:
+            p.grad = floats(lib, draw, device, size).abs()
+        made = getattr(lib.optim, optimizer)(params, lr=1e-3, **options)
+
+        def step() -> float:
+            made.step()
+            return params[0].detach()[0].item()  # falls; some microseconds
+
+        return step
+
+    return make
+
+
+UPDATES = {
+    "small-momentum": update("SGD", 200, 100, momentum=0.9),
+    "small-adam": update("Adam", 200, 100),
+    "large-sgd": update("SGD", 1, 10_000_000),
+    "large-momentum": update("SGD", 1, 10_000_000, momentum=0.9),
+    "large-adam": update("Adam", 1, 10_000_000),
+}
+WORKLOADS = {"tiny": tiny, "mlp": mlp, "cnn": cnn, "lstm": lstm, "gpt": gpt, **UPDATES}
