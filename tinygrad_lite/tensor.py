@@ -111,6 +111,11 @@ class Tensor(Traced):
         return self.array.nbytes
 
     @property
+    def is_sparse(self) -> bool:
+        """False: no tensor is."""
+        return False
+
+    @property
     def is_cuda(self) -> bool:
         return device_of(self.array).type == "cuda"
 

@@ -96,6 +96,34 @@ def test_defaults_groups_and_names(name):
     assert groups(tg) == groups(torch)
 
 
+def test_names_that_are_loaded_count_and_else_one_s_own():
+    def names(lib, mine, saved):
+        a, b = (lib.optim.SGD([(name, leaf(lib)) if name else leaf(lib)]) for name in (mine, saved))
+        a.load_state_dict(b.state_dict())
+        return a.param_groups[0].get("param_names")
+
+    for mine, saved in (("w", "v"), ("w", ""), ("", "v"), ("", "")):
+        assert names(tg, mine, saved) == names(torch, mine, saved)
+
+
+def test_a_group_that_is_added_in_the_middle():
+    def values(lib):
+        params = [leaf(lib, (3, 2), i) for i in range(3)]
+        optimizer = lib.optim.Adam(params[:1], lr=0.1)
+        for k in range(6):
+            if k in (2, 4):
+                optimizer.add_param_group({"params": params[k // 2], "lr": 0.01 * k})
+            optimizer.zero_grad()
+            sum((p**4).sum() for p in params).backward()
+            optimizer.step()
+        return [p.detach().numpy() for p in params], optimizer.state_dict()["param_groups"]
+
+    (mine, groups), (theirs, expected) = values(tg), values(torch)
+    assert groups == expected
+    for a, b in zip(mine, theirs):
+        np.testing.assert_allclose(a, b, rtol=1e-10)
+
+
 def test_generators_dicts_and_single_tensors():
     for lib in (tg, torch):
         assert len(lib.optim.SGD(leaf(lib) for _ in range(3)).param_groups[0]["params"]) == 3

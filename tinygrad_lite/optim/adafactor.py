@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import namespace_of
-from tinygrad_lite.optim.optimizer import Group, Optimizer, options
+from tinygrad_lite.optim.optimizer import Group, Optimizer, ParamsT, options
 from tinygrad_lite.optim.stepping import State, as_number
 
 
@@ -27,7 +27,7 @@ class Adafactor(Optimizer):
 
     def __init__(
         self,
-        params: Any,
+        params: ParamsT,
         lr: Any = 1e-2,
         beta2_decay: Any = -0.8,
         eps: tuple[float | None, float] = (None, 1e-3),

@@ -6,7 +6,7 @@ from typing import Any
 
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops import abs, clone, maximum, sqrt
-from tinygrad_lite.optim.optimizer import Group, Optimizer, options
+from tinygrad_lite.optim.optimizer import Group, Optimizer, ParamsT, options
 from tinygrad_lite.optim.stepping import State
 
 
@@ -36,7 +36,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        params: Any,
+        params: ParamsT,
         lr: Any = 1e-3,
         betas: Any = (0.9, 0.999),
         eps: float = 1e-8,
@@ -85,7 +85,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        params: Any,
+        params: ParamsT,
         lr: Any = 1e-3,
         betas: Any = (0.9, 0.999),
         eps: float = 1e-8,
@@ -117,7 +117,7 @@ class NAdam(Optimizer):
 
     def __init__(
         self,
-        params: Any,
+        params: ParamsT,
         lr: Any = 2e-3,
         betas: Any = (0.9, 0.999),
         eps: float = 1e-8,
@@ -162,7 +162,7 @@ class RAdam(Optimizer):
 
     def __init__(
         self,
-        params: Any,
+        params: ParamsT,
         lr: Any = 1e-3,
         betas: Any = (0.9, 0.999),
         eps: float = 1e-8,
@@ -202,7 +202,7 @@ class Adamax(Optimizer):
 
     def __init__(
         self,
-        params: Any,
+        params: ParamsT,
         lr: Any = 2e-3,
         betas: Any = (0.9, 0.999),
         eps: float = 1e-8,

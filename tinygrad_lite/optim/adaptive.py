@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_lite.ops import sqrt
-from tinygrad_lite.optim.optimizer import Group, Optimizer, options
+from tinygrad_lite.optim.optimizer import Group, Optimizer, ParamsT, options
 from tinygrad_lite.optim.stepping import State, begin
 
 
@@ -20,7 +20,7 @@ class Adagrad(Optimizer):
 
     def __init__(
         self,
-        params: Any,
+        params: ParamsT,
         lr: Any = 1e-2,
         lr_decay: Any = 0,
         weight_decay: Any = 0,
@@ -58,7 +58,7 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        params: Any,
+        params: ParamsT,
         lr: Any = 1e-2,
         alpha: Any = 0.99,
         eps: float = 1e-8,
@@ -107,7 +107,7 @@ class Adadelta(Optimizer):
 
     def __init__(
         self,
-        params: Any,
+        params: ParamsT,
         lr: Any = 1.0,
         rho: Any = 0.9,
         eps: float = 1e-6,

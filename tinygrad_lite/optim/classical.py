@@ -9,7 +9,7 @@ from typing import Any
 from tinygrad_lite.autograd import enable_grad
 from tinygrad_lite.autograd.node import changed_in_place
 from tinygrad_lite.ops import clone
-from tinygrad_lite.optim.optimizer import Group, Optimizer, options
+from tinygrad_lite.optim.optimizer import Group, Optimizer, ParamsT, options
 from tinygrad_lite.optim.stepping import State, begin
 
 
@@ -22,7 +22,7 @@ class Momentum(Optimizer):
     While lr is constant it makes the steps of SGD(lr, momentum).
     """
 
-    def __init__(self, params: Any, lr: Any = 1e-3, momentum: Any = 0.9, *, weight_decay: Any = 0, maximize: bool = False):
+    def __init__(self, params: ParamsT, lr: Any = 1e-3, momentum: Any = 0.9, *, weight_decay: Any = 0, maximize: bool = False):
         super().__init__(params, options(locals()))
 
     def begin(self, group: Group) -> dict[str, float]:
@@ -46,7 +46,7 @@ class HeavyBall(Optimizer):
 
     later = ("previous",)
 
-    def __init__(self, params: Any, lr: Any = 1e-3, gamma: Any = 0.1, *, weight_decay: Any = 0, maximize: bool = False):
+    def __init__(self, params: ParamsT, lr: Any = 1e-3, gamma: Any = 0.1, *, weight_decay: Any = 0, maximize: bool = False):
         super().__init__(params, options(locals()))
 
     def check(self, group: Group) -> None:
@@ -84,7 +84,7 @@ class Nesterov(Optimizer):
     While lr is constant, e makes the steps that the parameter of SGD(nesterov=True) makes.
     """
 
-    def __init__(self, params: Any, lr: Any = 1e-3, momentum: Any = 0.9, *, weight_decay: Any = 0, maximize: bool = False):
+    def __init__(self, params: ParamsT, lr: Any = 1e-3, momentum: Any = 0.9, *, weight_decay: Any = 0, maximize: bool = False):
         super().__init__(params, options(locals()))
 
     def begin(self, group: Group) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections import OrderedDict
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 from tinygrad_lite.tensor import RemovableHandle
@@ -14,7 +15,11 @@ class Hooks:
     """What an Optimizer knows of hooks. The `step` of every subclass is wrapped: it runs the hooks,
     and counts the steps made in `updates`."""
 
-    updates: int
+    # For optimizers that wrap another without calling __init__.
+    updates = 0
+    _in_step = False
+    _step_pre_hooks: Any = MappingProxyType({})
+    _step_post_hooks: Any = MappingProxyType({})
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
@@ -23,8 +28,8 @@ class Hooks:
 
     def _make_hooks(self) -> None:
         self._in_step = False
-        self._step_pre_hooks: Any = OrderedDict()
-        self._step_post_hooks: Any = OrderedDict()
+        self._step_pre_hooks = OrderedDict()
+        self._step_post_hooks = OrderedDict()
         self._state_dict_hooks: Any = {name: OrderedDict() for name in ("pre", "post", "load_pre", "load_post")}
 
     def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:

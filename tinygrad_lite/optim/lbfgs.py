@@ -10,7 +10,7 @@ from tinygrad_lite.arrays import namespace_of
 from tinygrad_lite.autograd import enable_grad
 from tinygrad_lite.autograd.node import traced
 from tinygrad_lite.optim.flat import Flat
-from tinygrad_lite.optim.optimizer import Group, Optimizer, options
+from tinygrad_lite.optim.optimizer import Group, Optimizer, ParamsT, options
 
 Evaluate = Callable[[float], tuple[float, Any]]  # a step along the direction -> the loss and the gradient there
 
@@ -32,7 +32,7 @@ class LBFGS(Optimizer):
 
     def __init__(
         self,
-        params: Any,
+        params: ParamsT,
         lr: Any = 1,
         max_iter: int = 20,
         max_eval: int | None = None,

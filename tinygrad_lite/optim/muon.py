@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import namespace_of
-from tinygrad_lite.optim.optimizer import Group, Optimizer, options
+from tinygrad_lite.optim.optimizer import Group, Optimizer, ParamsT, options
 from tinygrad_lite.optim.stepping import State
 
 
@@ -31,7 +31,7 @@ class Muon(Optimizer):
 
     def __init__(
         self,
-        params: Any,
+        params: ParamsT,
         lr: Any = 1e-3,
         weight_decay: Any = 0.1,
         momentum: Any = 0.95,

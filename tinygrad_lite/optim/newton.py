@@ -8,7 +8,7 @@ from typing import Any
 from tinygrad_lite.arrays import namespace_of
 from tinygrad_lite.autograd import enable_grad
 from tinygrad_lite.optim.curvature import GaussNewton, Hessian, conjugate_gradients
-from tinygrad_lite.optim.optimizer import Group, Optimizer, options
+from tinygrad_lite.optim.optimizer import Group, Optimizer, ParamsT, options
 
 
 class Newton(Optimizer):
@@ -23,7 +23,7 @@ class Newton(Optimizer):
 
     numbers = ()
 
-    def __init__(self, params: Any, lr: Any = 1.0, damping: Any = 0.0):
+    def __init__(self, params: ParamsT, lr: Any = 1.0, damping: Any = 0.0):
         super().__init__(params, options(locals()))
 
     def check(self, group: Group) -> None:
@@ -78,7 +78,7 @@ class CGNewton(Newton):
 
     def __init__(
         self,
-        params: Any,
+        params: ParamsT,
         lr: Any = 1.0,
         damping: Any = 0.0,
         tolerance: float = 1e-10,

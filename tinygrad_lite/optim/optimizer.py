@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from operator import is_
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from tinygrad_lite.optim.explain import Explanation, explain
 from tinygrad_lite.optim.hooks import Hooks
 from tinygrad_lite.optim.saved import Group, Saved
 from tinygrad_lite.optim.stepping import State, as_number, parts_of
+from tinygrad_lite.tensor import Tensor
+
+ParamsT: TypeAlias = Iterable[Tensor] | Iterable[Group] | Iterable[tuple[str, Tensor]]
 
 # What each option must hold, wherever an optimizer has one of that name.
 _LIMITS: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -31,6 +34,14 @@ _LIMITS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "betas": ("two numbers in [0, 1)", lambda x: len(x) == 2 and all(0 <= b < 1 for b in x)),
 }
 _PLAIN = frozenset({float, int, bool, str, type(None)})
+
+
+class _Required:
+    def __repr__(self) -> str:
+        return "<required parameter>"
+
+
+required: Any = _Required()  # in the place of a default: each group must give the option
 
 
 class Optimizer(Hooks, Saved):
@@ -56,14 +67,14 @@ class Optimizer(Hooks, Saved):
     decoupled: ClassVar[bool] = False  # weight decay shrinks the parameter, instead of adding to the gradient
     nonfinite: str | None = None
 
-    def __init__(self, params: Any, defaults: Group):
+    def __init__(self, params: ParamsT, defaults: Group):
         self.defaults = defaults
         self._make_ready()
         if isinstance(params, Traced):
             raise TypeError(
                 f"{self._name}: params must be an iterable of Tensors or of dicts, got one Tensor; put it into a list"
             )
-        groups = list(params)
+        groups: list[Any] = list(params)
         if not groups:
             raise ValueError(f"{self._name}: got an empty parameter list")
         if not isinstance(groups[0], dict):
@@ -133,7 +144,8 @@ class Optimizer(Hooks, Saved):
             raise ValueError(f"{self._name}: either all parameter groups have names or none")
         group["params"] = params
         for name, value in self.defaults.items():
-            group.setdefault(name, value)
+            if group.setdefault(name, value) is required:
+                raise ValueError(f"{self._name}: a parameter group does not give {name}, which is required")
         self.check(self.numbers_of(group))
         param_group.update(group)
         self.param_groups.append(param_group)  # the same dict, as in PyTorch

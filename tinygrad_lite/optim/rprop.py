@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lite.ops import abs, clamp, sign, where
-from tinygrad_lite.optim.optimizer import Group, Optimizer, options
+from tinygrad_lite.optim.optimizer import Group, Optimizer, ParamsT, options
 from tinygrad_lite.optim.stepping import State
 
 _VARIANTS = ("irprop-", "rprop-", "rprop+", "irprop+")
@@ -27,7 +27,7 @@ class Rprop(Optimizer):
 
     def __init__(
         self,
-        params: Any,
+        params: ParamsT,
         lr: Any = 1e-2,
         etas: Any = (0.5, 1.2),
         step_sizes: Any = (1e-6, 50),
@@ -98,7 +98,7 @@ class QuickProp(Optimizer):
     On a quadratic with a diagonal Hessian a step that is not held back by `max_growth` arrives.
     """
 
-    def __init__(self, params: Any, lr: Any = 1e-2, max_growth: Any = 1.75, *, weight_decay: Any = 0, maximize: bool = False):
+    def __init__(self, params: ParamsT, lr: Any = 1e-2, max_growth: Any = 1.75, *, weight_decay: Any = 0, maximize: bool = False):
         super().__init__(params, options(locals()))
 
     def check(self, group: Group) -> None:

@@ -80,7 +80,9 @@ class Saved:
         for group, saved in zip(self.param_groups, saved_groups):
             saved = copy.deepcopy({name: value for name, value in saved.items() if name != "params"})
             updates = saved.pop("updates", updates)
-            kept = {name: group[name] for name in group if _is_schedule(group[name]) or name == "param_names"}
+            kept = {name: group[name] for name in group if _is_schedule(group[name])}
+            if "param_names" in group:
+                saved.setdefault("param_names", group["param_names"])
             groups.append({**self.defaults, **saved, **kept, "params": group["params"]})
             self.check(self.numbers_of(groups[-1]))
         state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)

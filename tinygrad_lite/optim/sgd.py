@@ -6,7 +6,7 @@ from typing import Any
 
 from tinygrad_lite.arrays import axpby
 from tinygrad_lite.ops import clone
-from tinygrad_lite.optim.optimizer import Group, Optimizer
+from tinygrad_lite.optim.optimizer import Group, Optimizer, ParamsT
 from tinygrad_lite.optim.stepping import State
 
 
@@ -26,7 +26,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        params: Any,
+        params: ParamsT,
         lr: Any = 1e-3,
         momentum: Any = 0,
         dampening: Any = 0,
