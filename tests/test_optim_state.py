@@ -50,50 +50,39 @@ def test_a_deepcopy_goes_its_own_way(name):
     assert all(p is not q for p, q in zip(params, others))
 
 
-@pytest.mark.parametrize("reset", ["clear", "replace", "each"])
-def test_state_that_is_thrown_away_begins_anew(reset):
+def trained():
+    """Parameters, and SGD with momentum over them that has made some steps."""
     params = parameters()
     optimizer = optim.SGD(params, lr=1.0, momentum=0.5)
     for step in range(3):
         give_gradients(params, step)
         optimizer.step()
-    if reset == "clear":
-        optimizer.state.clear()
-    elif reset == "replace":
-        optimizer.state = type(optimizer.state)(dict)
-    else:
-        for p in params:
-            optimizer.state[p] = {}
-    before = [p.array.copy() for p in params]
-    optimizer.step()
-    for p, old in zip(params, before):
-        np.testing.assert_allclose(p.array, old - p.grad.array, rtol=1e-6)
+    return params, optimizer
 
 
-def test_changing_the_state_in_place_counts():
-    params = parameters()
-    optimizer = optim.SGD(params, lr=1.0, momentum=0.5)
-    for step in range(3):
-        give_gradients(params, step)
-        optimizer.step()
-    for p in params:
-        optimizer.state[p]["momentum_buffer"].zero_()
+FORGOTTEN = {
+    "cleared": lambda optimizer: optimizer.state.clear(),
+    "replaced": lambda optimizer: setattr(optimizer, "state", type(optimizer.state)(dict)),
+    "emptied": lambda optimizer: optimizer.state.update({p: {} for p in optimizer.state}),
+    "zero": lambda optimizer: [state["momentum_buffer"].zero_() for state in optimizer.state.values()],
+}
+
+
+@pytest.mark.parametrize("how", FORGOTTEN)
+def test_state_that_was_changed_by_hand_counts(how):
+    params, optimizer = trained()
+    FORGOTTEN[how](optimizer)
     before = [p.array.copy() for p in params]
     optimizer.step()
-    for p, old in zip(params, before):
+    for p, old in zip(params, before):  # a step of the gradient alone
         np.testing.assert_allclose(p.array, old - p.grad.array, rtol=1e-6)
 
 
 def test_a_parameter_given_other_memory_is_followed():
-    params = parameters()
-    optimizer = optim.SGD(params, lr=1.0, momentum=0.5)
-    for step in range(3):
-        give_gradients(params, step)
-        optimizer.step()
+    params, optimizer = trained()
     for p in params:
         p.data = p.detach().clone()
-    before = [p.array.copy() for p in params]
-    arrays = [p.array for p in params]
+    before, arrays = [p.array.copy() for p in params], [p.array for p in params]
     optimizer.step()
     assert all(p.array is array and (p.array != old).all() for p, array, old in zip(params, arrays, before))
 

@@ -98,7 +98,17 @@ class Average:
 
 
 class Equal(Average):
-    """The mean of all iterates (Polyak and Juditsky 1992; Ruppert 1988): w_t = 1 / t."""
+    """The mean of all iterates (Polyak and Juditsky 1992; Ruppert 1988; lecture item 48): w_t = 1 / t.
+
+    >>> import tinygrad_lite as tg
+    >>> p = tg.tensor([0.0])
+    >>> average = Equal([p])
+    >>> for value in (1.0, 2.0, 6.0):
+    ...     _ = p.fill_(value)
+    ...     average.update()
+    >>> average.averages
+    [tensor([3.])]
+    """
 
     def weight(self, t: int) -> float:
         return 1 / t

@@ -42,6 +42,17 @@ class HeavyBall(Optimizer):
 
     Unrolled, the step is -gamma lr sum over k of (1 - gamma)^k g_(t-k) (item 80), so it makes the steps of
     SGD(lr=gamma lr, momentum=1 - gamma).
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([8.0], requires_grad=True)
+    >>> w.grad = tg.tensor([4.0])
+    >>> optimizer = HeavyBall([w], lr=1.0, gamma=0.5)
+    >>> for _ in range(3):  # steps of 2, 2 + 1, 2 + 1.5
+    ...     optimizer.step()
+    ...     print(w.item())
+    6.0
+    3.0
+    -0.5
     """
 
     later = ("previous",)
@@ -82,6 +93,20 @@ class Nesterov(Optimizer):
         optimizer.step()
 
     While lr is constant, e makes the steps that the parameter of SGD(nesterov=True) makes.
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([8.0], requires_grad=True)
+    >>> optimizer = Nesterov([w], lr=0.25, momentum=0.5)
+    >>> for _ in range(2):
+    ...     optimizer.zero_grad()
+    ...     with optimizer.extended():
+    ...         print(w.item())
+    ...         (w * w).sum().backward()
+    ...     optimizer.step()
+    8.0
+    2.0
+    >>> w.item()
+    1.0
     """
 
     def __init__(self, params: ParamsT, lr: Any = 1e-3, momentum: Any = 0.9, *, weight_decay: Any = 0, maximize: bool = False):

@@ -89,14 +89,24 @@ def matrix_of(product: Product, like: Any) -> Any:
 
 
 def hvp(loss: Any, params: Sequence[Any], vectors: Sequence[Any]) -> list[Any]:
-    """The Hessian of `loss` times a tensor for each of `params`, as a tensor for each."""
+    """The Hessian of `loss` times a tensor for each of `params`, as a tensor for each.
+
+    >>> import tinygrad_lite as tg
+    >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
+    >>> hvp((x**3).sum(), [x], [tg.tensor([1.0, 1.0])])
+    [tensor([ 6., 12.])]
+    """
     hessian = Hessian(loss, params)
     return list(map(traced, hessian.flat.split(hessian @ hessian.flat.join([v.array for v in vectors]))))
 
 
 def diagonal(product: Product, like: Any, samples: int = 100, generator: Any = None) -> Any:
     """An estimate of the diagonal of the matrix with these products: the mean of z * (H z) over random
-    signs z (Hutchinson 1990; Bekas, Kokiopoulou, Saad 2007). `like`: an array of its size and dtype."""
+    signs z (Hutchinson 1990; Bekas, Kokiopoulou, Saad 2007). `like`: an array of its size and dtype.
+
+    >>> diagonal(lambda v: np.array([2.0, 3.0]) * v, np.zeros(2), samples=5)  # exact where there is nothing else
+    array([2., 3.])
+    """
     xp, total = namespace_of(like), 0
     for _ in range(samples):
         z = _signs(like, xp, generator)
@@ -121,6 +131,9 @@ def conjugate_gradients(product: Product, b: Any, tolerance: float = 1e-10, most
 
     It stops at |H x - b| <= tolerance |b|, after `most` steps (default: twice the size), or in a
     direction of no positive curvature, with the x so far, or b itself at the very first.
+
+    >>> conjugate_gradients(lambda v: np.array([2.0, 4.0]) * v, np.array([2.0, 8.0])).x.round(6)
+    array([1., 2.])
     """
     x, r, d = 0 * b, b, b
     square = first = float(r @ r)
@@ -156,7 +169,12 @@ class Spectrum(NamedTuple):
 def spectrum(product: Product, like: Any, steps: int = 40, generator: Any = None) -> Spectrum:
     """The extreme eigenvalues of the symmetric matrix with these products, by Lanczos's iteration (1950)
     with full orthogonalization. `like`: an array of its size and dtype. The largest is found first; the smallest
-    of a badly conditioned matrix takes more steps."""
+    of a badly conditioned matrix takes more steps.
+
+    >>> ends = spectrum(lambda v: np.array([1.0, 2.0, 50.0]) * v, np.zeros(3))
+    >>> round(ends.smallest, 6), round(ends.largest, 6), round(ends.condition, 6)
+    (1.0, 50.0, 50.0)
+    """
     xp = namespace_of(like)
     q = xp.asarray(source(generator).normal(like.shape, np.dtype(np.float64)), dtype=like.dtype)
     basis = [q / xp.linalg.norm(q)]

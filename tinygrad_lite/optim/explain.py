@@ -64,7 +64,16 @@ def explain(optimizer: Optimizer, parameter: Any) -> Explanation:
 
 class EffectiveRates:
     """The effective step size of every coordinate, |change| / |gradient|, after each step of an optimizer
-    (lecture item 13). `rates[p]` is an array in the shape of p, nan where the gradient is 0."""
+    (lecture item 13). `rates[p]` is an array in the shape of p, nan where the gradient is 0.
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([1.0, 1.0], requires_grad=True)
+    >>> recorder = EffectiveRates(optimizer := tg.optim.SGD([w], lr=0.5))
+    >>> w.grad = tg.tensor([0.25, 2.0])
+    >>> optimizer.step()
+    >>> recorder.rates[w]
+    array([0.5, 0.5], dtype=float32)
+    """
 
     def __init__(self, optimizer: Optimizer):
         self.rates: dict[Any, Any] = {}

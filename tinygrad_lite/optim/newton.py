@@ -19,6 +19,13 @@ class Newton(Optimizer):
     `step(closure)`: the closure returns the loss, without a backward. On a quadratic the first step
     arrives, whatever its condition. Without damping it goes to saddles and maxima just as well.
     Costs n Hessian-vector products and n^3 operations a step for n numbers in all: for small n.
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([3.0, 4.0], requires_grad=True)
+    >>> Newton([w]).step(lambda: (w * w * tg.tensor([1.0, 100.0])).sum()).item()
+    1609.0
+    >>> w
+    tensor([0., 0.], requires_grad=True)
     """
 
     numbers = ()

@@ -69,7 +69,13 @@ class Noise(NamedTuple):
 
 
 def gradient_noise(gradients: Any) -> Noise:
-    """The noise in `gradients`, a row for each sample (see `per_sample_gradients`)."""
+    """The noise in `gradients`, a row for each sample (see `per_sample_gradients`).
+
+    >>> import numpy as np
+    >>> noise = gradient_noise(np.array([[1.0], [5.0]]))
+    >>> noise.mean, noise.std, noise.signal_to_noise
+    (array([3.]), array([2.]), 2.25)
+    """
     if gradients.ndim != 2 or not len(gradients):
         raise ValueError(f"gradient_noise: expected a matrix with a row for each sample, got shape {gradients.shape}")
     mean = gradients.mean(axis=0)

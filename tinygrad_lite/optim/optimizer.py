@@ -59,6 +59,16 @@ class Optimizer(Hooks, Saved):
 
     `nonfinite`: what `step` does about a gradient with nan or infinity in it: None: nothing, "raise": an
     error that names the parameter, "skip": leave everything as it is and count in `skipped`.
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([4.0], requires_grad=True)
+    >>> optimizer = tg.optim.SGD([w], lr=lambda k: 0.25 / (k + 1))
+    >>> for _ in range(2):
+    ...     optimizer.zero_grad()
+    ...     (w * w).sum().backward()
+    ...     optimizer.step()
+    >>> w
+    tensor([1.5000], requires_grad=True)
     """
 
     elementwise: ClassVar[bool] = True  # the equation treats each element alone

@@ -18,6 +18,15 @@ class Progress:
         for x, y in loader:
             loss(model(x), y).backward(); progress.seen(len(x))
             optimizer.step()
+
+    >>> import tinygrad_lite as tg
+    >>> optimizer = tg.optim.SGD([tg.zeros(2, requires_grad=True)])
+    >>> progress = Progress(optimizer, samples=100)
+    >>> for _ in range(3):
+    ...     progress.seen(20)
+    ...     optimizer.step()
+    >>> progress
+    3 updates, 60 gradient evaluations, 0.6 epochs
     """
 
     def __init__(self, optimizer: Optimizer, samples: int):

@@ -17,6 +17,15 @@ class WeightChange:
 
     (lecture item 71). `update()` is called after each step and says whether to stop; `period`: steps
     in an epoch. The last measured change stands in `change`.
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([1.0])
+    >>> rule = WeightChange([w], tol=0.1)
+    >>> for value in (2.0, 3.0, 3.1):
+    ...     w.fill_(value)[0].item(), rule.update()
+    (2.0, False)
+    (3.0, False)
+    (3.0999999046325684, True)
     """
 
     def __init__(self, params: Sequence[Any], tol: float = 1e-3, period: int = 1):
@@ -70,6 +79,10 @@ class EarlyStopping:
     """Stop when a metric has not improved by `min_delta` for more than `patience` calls of `update(metric)`.
 
     With `params` the best values so far are kept; `restore()` puts them back.
+
+    >>> rule = EarlyStopping(patience=1)
+    >>> [rule.update(loss) for loss in (3.0, 2.0, 2.5, 2.1)]
+    [False, False, False, True]
     """
 
     def __init__(self, patience: int = 10, min_delta: float = 0.0, mode: str = "min", params: Sequence[Any] | None = None):
@@ -104,6 +117,11 @@ def kind_of_point(loss: Any, params: Sequence[Any], tol: float = 1e-3, steps: in
     """What `loss` looks like around the present parameters: "slope" where the gradient is longer than
     `tol`; else by the extreme eigenvalues of the Hessian "minimum", "saddle", "maximum", or "plateau" where none
     is larger than `tol`. A small gradient alone is no reason to stop (lecture item 61).
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([0.0, 0.0], requires_grad=True)
+    >>> kind_of_point(w[0] ** 2 - w[1] ** 2, [w])
+    'saddle'
     """
     hessian = Hessian(loss, params)
     if float((hessian.gradient**2).sum()) ** 0.5 > tol:

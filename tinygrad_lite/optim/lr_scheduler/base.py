@@ -18,6 +18,18 @@ class LRScheduler:
     Whether a step is an update or an epoch is up to the caller. `last_epoch`: the number of the step
     to go on from; -1 begins anew, from the groups' present rates. A subclass defines `get_lr()`: the
     rates for step number `self.last_epoch`.
+
+    >>> import tinygrad_lite as tg
+    >>> optimizer = tg.optim.SGD([tg.zeros(2, requires_grad=True)], lr=1.0)
+    >>> schedule = tg.optim.lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.5)
+    >>> for _ in range(4):
+    ...     print(schedule.get_last_lr())
+    ...     optimizer.step()
+    ...     schedule.step()
+    [1.0]
+    [1.0]
+    [0.5]
+    [0.5]
     """
 
     # PyTorch's names, which schedulers of one's own refer to
