@@ -8,6 +8,7 @@ import pytest
 import tinygrad_lite as tg
 from tinygrad_lite import optim
 from tinygrad_lite.optim import averaging
+from tinygrad_lite.utils.data import PresentationOrder
 
 
 def vector(seed=0, size=4):
@@ -258,3 +259,25 @@ def test_a_forward_pass_keeps_its_variance_from_a_scaled_start():
     for fan_in, fan_out in ((400, 100), (100, 900), (900, 300)):
         z = z @ tg.nn.init.scaled_normal_(tg.empty(fan_out, fan_in), sigma=1.0).T
         assert z.var().item() == pytest.approx(1, rel=0.25)
+
+
+# -- the order of presentation -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("order", "cycles"), [("fixed", True), ("shuffle-once", True), ("reshuffle", False)])
+def test_the_same_order_in_every_pass_ends_in_a_cycle(order, cycles):
+    """Items 25, 26 and 31: at a constant rate SGD never rests, and in one order it goes in a circle, a pass long."""
+    data = np.random.default_rng(0).normal(size=8)
+    p = tg.tensor(0.0, dtype=tg.float64, requires_grad=True)
+    optimizer = optim.SGD([p], lr=0.2)
+    presentation = PresentationOrder(data, order, generator=tg.Generator().manual_seed(1))
+    passes = []
+    for _ in range(40):
+        passes.append([])
+        for i in presentation:
+            optimizer.zero_grad()
+            ((p - data[i]) ** 2 / 2).backward()
+            optimizer.step()
+            passes[-1].append(p.item())
+    assert np.ptp(passes[-1]) > 0.1, "it does not rest"
+    assert np.allclose(passes[-1], passes[-2], atol=1e-12) == cycles

@@ -134,7 +134,8 @@ def source(generator: Generator | None = None, device: Any = None) -> Source:
     """Where to draw numbers for `device` from."""
     if generator is not None:
         if not isinstance(generator, Generator):
-            raise TypeError(f"expected a Generator, got {type(generator).__name__}")
+            came = f"{type(generator).__module__}.{type(generator).__name__}"
+            raise TypeError(f"generator: expected a tinygrad_lite.Generator, got a {came}")
         if device is not None and Device(device).type != generator.device.type:
             raise RuntimeError(f"a generator on {generator.device} cannot draw for {device}")
         return generator._source
