@@ -84,7 +84,7 @@ class Saved:
             if "param_names" in group:
                 saved.setdefault("param_names", group["param_names"])
             groups.append({**self.defaults, **saved, **kept, "params": group["params"]})
-            self.check(self.numbers_of(groups[-1]))
+            self.check({**self.numbers_of(groups[-1]), "lr": 0.0})  # of the rates a scheduler may have left any
         state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         for number, entries in state_dict["state"].items():
             p = by_number.get(number)
