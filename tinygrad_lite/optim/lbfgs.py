@@ -78,7 +78,7 @@ class LBFGS(Optimizer):
 
         first_loss = evaluate()
         loss, g = float(first_loss), flat.gradient()
-        if abs(g).max() <= group["tolerance_grad"]:
+        if not self._may_step() or abs(g).max() <= group["tolerance_grad"]:
             return first_loss
         memory = _Memory(state, group["history_size"])
         begun_with = state["func_evals"] - 1

@@ -52,6 +52,8 @@ class Newton(Optimizer):
             result = closure()
         params = [p for p in self.param_groups[0]["params"] if p.requires_grad]
         curvature, loss = self.curvature(result, params, group)
+        if not self._may_step({id(p): g for p, g in zip(params, curvature.flat.split(curvature.gradient))}):
+            return loss
         d = self.direction(curvature, group)
         curvature.flat.write(curvature.flat.values() + group["lr"] * d, self.step_name)
         return loss

@@ -264,7 +264,7 @@ class Optimizer(Hooks, Saved):
             for parts, _ in work:
                 for part in parts:
                     part.check(self)
-            if self.nonfinite is None or self._all_finite():
+            if self._may_step():
                 for parts, numbers in work:
                     for part in parts:
                         part.update(self, numbers)
@@ -272,14 +272,18 @@ class Optimizer(Hooks, Saved):
             quiet.leave(token)
         return loss
 
-    def _all_finite(self) -> bool:
-        """Whether every gradient is; if not, raise, or count the step as skipped."""
+    def _may_step(self, gradients: dict[int, Any] | None = None) -> bool:
+        """Whether `nonfinite` allows a step by the gradients (given by the id of their parameter, else those of
+        backward); if not, raise, or count the step as skipped."""
+        if self.nonfinite is None:
+            return True
         if self.nonfinite not in ("raise", "skip"):
             raise ValueError(f"{self._name}: nonfinite must be None, 'raise' or 'skip', got {self.nonfinite!r}")
         bad = []
         for i, group in enumerate(self.param_groups):
             for j, p in enumerate(group["params"]):
-                if p.grad is not None and not namespace_of(p.array).isfinite(p.grad.array).all():
+                g = gradients.get(id(p)) if gradients is not None else None if p.grad is None else p.grad.array
+                if g is not None and not namespace_of(g).isfinite(g).all():
                     name = repr(group["param_names"][j]) if "param_names" in group else f"number {j} of group {i}"
                     bad.append(f"{name} {tuple(p.array.shape)}")
         if bad and self.nonfinite == "raise":
