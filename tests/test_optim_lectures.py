@@ -135,8 +135,14 @@ def test_conventions_of_momentum(source, target):
     mine = descend(lambda p: methods[source](p, 0.05, 0.7))
     other = descend(lambda p: methods[target](p, *numbers))
     np.testing.assert_allclose(mine, other, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    "wrong", [(0.1, 0.9, "french"), (0.1, 1.0, "pytorch"), (0.1, -0.5, "average"), (0.1, 0.0, "gamma"), (0.1, 1.5, "gamma")]
+)
+def test_numbers_of_no_momentum_are_refused(wrong):
     with pytest.raises(ValueError, match="convert_momentum"):
-        optim.convert_momentum(0.1, 0.9, "french")
+        optim.convert_momentum(*wrong)
 
 
 # -- one step size a coordinate -------------------------------------------------------------------

@@ -175,6 +175,8 @@ def convert_momentum(lr: float, momentum: float, source: str, target: str = "pyt
         lr, momentum = momentum * lr, 1 - momentum
     elif source == "average":
         lr = (1 - momentum) * lr
+    if not 0 <= momentum < 1:
+        raise ValueError(f"convert_momentum: momentum must be in [0, 1), a gamma in (0, 1]; got a momentum of {momentum:g}")
     if target == "gamma":
         return lr / (1 - momentum), 1 - momentum
     return (lr / (1 - momentum), momentum) if target == "average" else (lr, momentum)
