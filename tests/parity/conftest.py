@@ -1,0 +1,14 @@
+"""What all comparisons with PyTorch need."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pytorch_s_switches_can_be_set():
+    """Its databases of test inputs forbid it, for the whole process, when they are imported."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].backends.flags_frozen.__globals__["__allow_nonbracketed_mutation_flag"] = True
