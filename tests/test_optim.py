@@ -1,4 +1,4 @@
-"""What all optimizers hold: the ways to the parameters, options, hooks, explanations."""
+"""What all optimizers hold: the ways to the parameters, options, hooks."""
 
 from __future__ import annotations
 
@@ -355,47 +355,6 @@ def test_an_equation_of_one_s_own():
 def test_repr():
     text = repr(optim.SGD(parameters(), lr=0.25))
     assert text.startswith("SGD (\nParameter Group 0\n") and "    lr: 0.25\n" in text
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_explained_steps_sum_to_the_step(name):
-    params = parameters(matrices(name), dtype=np.float64)
-    optimizer = getattr(optim, name)(params, **OPTIMIZERS[name])
-    for step in range(3):
-        give_gradients(params, step)
-        before = params[0].array.copy()
-        explanation = optimizer.explain_step(params[0])
-        assert (params[0].array == before).all()
-        optimizer.step()
-        np.testing.assert_allclose(explanation.total.array, params[0].array - before, rtol=1e-9, atol=1e-12)
-    assert {"gradient", "history"} <= explanation.terms.keys() <= {"gradient", "history", "weight decay"}
-    assert "the step" in str(explanation)
-    with pytest.raises(ValueError, match="explain_step"):
-        optimizer.explain_step(tg.tensor(1.0))
-
-
-def test_the_terms_of_a_step_of_momentum():
-    (p,) = parameters([(4,)], dtype=np.float64)
-    optimizer = optim.SGD([p], lr=0.1, momentum=0.5, weight_decay=0.01)
-    give_gradients([p], 0)
-    optimizer.step()
-    buffer, value = optimizer.state[p]["momentum_buffer"].array.copy(), p.array.copy()
-    give_gradients([p], 1)
-    terms = optimizer.explain_step(p).terms
-    np.testing.assert_allclose(terms["gradient"].array, -0.1 * p.grad.array)
-    np.testing.assert_allclose(terms["history"].array, -0.05 * buffer)
-    np.testing.assert_allclose(terms["weight decay"].array, -0.001 * value)
-
-
-def test_effective_rates():
-    (p,) = parameters([(4,)], dtype=np.float64)
-    optimizer = optim.SGD([p], lr=0.1)
-    recorder = optim.EffectiveRates(optimizer)
-    give_gradients([p], 0)
-    optimizer.step()
-    np.testing.assert_allclose(recorder.rates[p], 0.1)
-    recorder.remove()
-    optimizer.step()
 
 
 def test_an_array_that_somebody_else_holds_follows_every_step():

@@ -1,4 +1,4 @@
-"""Momentum, step sizes of one coordinate, and averages: the lectures' own methods, held to what the lectures say of them."""
+"""Momentum, step sizes of one coordinate, steps explained, averages: the lectures' own methods, held to what the lectures say of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.test_optim import OPTIMIZERS, give_gradients, matrices, parameters
 from tinygrad_lite import optim
 from tinygrad_lite.optim import averaging
 from tinygrad_lite.utils.data import PresentationOrder
@@ -193,6 +194,50 @@ def test_quickprop_is_held_back_where_the_slope_does_not_fall():
         p.grad = tg.tensor([g], dtype=tg.float64)
         optimizer.step()
         assert p.item() == pytest.approx(expected)
+
+
+# -- a step explained --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_explained_steps_sum_to_the_step(name):
+    params = parameters(matrices(name), dtype=np.float64)
+    optimizer = getattr(optim, name)(params, **OPTIMIZERS[name])
+    for step in range(3):
+        give_gradients(params, step)
+        before = params[0].array.copy()
+        explanation = optimizer.explain_step(params[0])
+        assert (params[0].array == before).all()
+        optimizer.step()
+        np.testing.assert_allclose(explanation.total.array, params[0].array - before, rtol=1e-9, atol=1e-12)
+    assert {"gradient", "history"} <= explanation.terms.keys() <= {"gradient", "history", "weight decay"}
+    assert "the step" in str(explanation)
+    with pytest.raises(ValueError, match="explain_step"):
+        optimizer.explain_step(tg.tensor(1.0))
+
+
+def test_the_terms_of_a_step_of_momentum():
+    (p,) = parameters([(4,)], dtype=np.float64)
+    optimizer = optim.SGD([p], lr=0.1, momentum=0.5, weight_decay=0.01)
+    give_gradients([p], 0)
+    optimizer.step()
+    buffer, value = optimizer.state[p]["momentum_buffer"].array.copy(), p.array.copy()
+    give_gradients([p], 1)
+    terms = optimizer.explain_step(p).terms
+    np.testing.assert_allclose(terms["gradient"].array, -0.1 * p.grad.array)
+    np.testing.assert_allclose(terms["history"].array, -0.05 * buffer)
+    np.testing.assert_allclose(terms["weight decay"].array, -0.001 * value)
+
+
+def test_effective_rates():
+    (p,) = parameters([(4,)], dtype=np.float64)
+    optimizer = optim.SGD([p], lr=0.1)
+    recorder = optim.EffectiveRates(optimizer)
+    give_gradients([p], 0)
+    optimizer.step()
+    np.testing.assert_allclose(recorder.rates[p], 0.1)
+    recorder.remove()
+    optimizer.step()
 
 
 # -- averages ---------------------------------------------------------------------------------------
