@@ -475,6 +475,8 @@ class Tensor(Traced):
         shape = self.array.shape[max(self.ndim - len(size), 0) :]
         if len(size) > self.ndim or any(n not in (1, m) for n, m in zip(size, shape)):
             raise RuntimeError(f"sum_to_size: {size} cannot be broadcast to this tensor's shape {self.array.shape}")
+        if not size:
+            return self.sum()
         return self if size == self.array.shape else sum_to_shape(self, size)
 
     def polygamma(self, n: int) -> Tensor:

@@ -258,11 +258,28 @@ def test_scatter_reduce(reduce, include_self):
         (distinct(3, 3), 0, GRID, distinct(2, 3) + 0.3), (distinct(2, 3), 1, GRID, distinct(2, 3) + 0.3), (np.ones((2, 3)), 1, GRID, np.ones((2, 3))), (distinct(4), 0, INDEX, distinct(3) + 0.1), (np.array(2.0), 0, np.array([0, 0]), distinct(2)),
         (distinct(3, 3), 0, GRID, np.where(GRID > 0, 0.0, distinct(2, 3))), (np.zeros((3, 3)), 0, GRID, distinct(2, 3)),
     ]:  # fmt: skip
-        order = 1 if reduce == "prod" and ((source == 0).any() or (x == 0).any()) else 2
+        order = 2
         if reduce in ("amax", "amin") and (np.asarray(x) == 1).all():
             order = int(include_self)  # PyTorch counts x among those that share, even where it was left out
         compare("scatter_reduce", x, dim, index, source, reduce=reduce, include_self=include_self, order=order)
         compare("scatter_reduce", np.asarray(x * 3).astype(np.int64), dim, index, (source * 3).astype(np.int64), reduce=reduce, include_self=include_self)
+
+
+def test_products_with_zeros():
+    x, source = distinct(3, 3) * [0, 1, 1], distinct(2, 3) * [[0, 0, 1], [1, 1, 0]]
+    compare("scatter_reduce", x, 0, GRID, source, "prod")
+    zeros = tg.zeros(2, requires_grad=True)
+    out = tg.scatter_reduce(tg.ones(1), 0, tg.tensor([0, 0]), zeros, "prod")
+    with pytest.raises(RuntimeError, match="two zeros"):  # PyTorch gives a wrong second gradient
+        tg.autograd.grad(out.sum(), zeros, create_graph=True)
+
+
+def test_the_mean_and_the_extremes_keep_the_dtype():
+    for dtype in (np.uint8, np.int8, np.int32, np.bool_):
+        for reduce in ("mean", "amax", "amin")[dtype == np.bool_ :]:
+            for include_self in (True, False):
+                x, source = (np.arange(size).astype(dtype) for size in (5, 3))
+                compare("scatter_reduce", x, 0, INDEX, source, reduce, include_self=include_self, order=0)
 
 
 @pytest.mark.parametrize("reduce", ["prod", "mean", "amax", "amin"])

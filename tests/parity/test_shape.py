@@ -9,6 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import tinygrad_lite as tg  # noqa: E402
 from tests.parity.compare import compare, refused  # noqa: E402
 
 
@@ -262,3 +263,16 @@ def test_what_shares_memory(call):
     b.zero_()
     np.testing.assert_array_equal(x.numpy(), y.numpy())
     assert a.is_contiguous() == b.is_contiguous() and tuple(a.shape) == tuple(b.shape)
+
+
+def test_views_of_memory_that_came_from_elsewhere_with_gaps():
+    every_second = torch.arange(12.0).reshape(3, 4)[:, ::2]
+    x = tg.from_numpy(every_second.numpy()).requires_grad_()
+    wide = x[:, None].expand(3, 5, 2)
+    assert wide.tolist() == every_second[:, None].expand(3, 5, 2).tolist()
+    assert x.diagonal().tolist() == [0.0, 6.0]
+    product = (x * x).sum()
+    with tg.no_grad():
+        x.diagonal().mul_(2)
+    with pytest.raises(RuntimeError, match="changed"):
+        product.backward()

@@ -159,6 +159,29 @@ def as_float(x: Any) -> Any:
     raise TypeError(f"expected a Tensor, an array or a number, got {type(x).__name__}")
 
 
+def number_for(dtype: np.dtype, value: Any) -> Any:
+    """A Python number as it goes into a tensor of `dtype`: fractions cut off for integers, and negative
+    ones wrapped around for unsigned. Refused if it is too large.
+
+    >>> number_for(np.dtype(np.int64), -2.7)
+    -2
+    """
+    kind = dtype.kind
+    if kind == "f":
+        if abs(value) > _LARGEST[dtype.char] and value - value == 0:
+            raise ValueError(f"the value {value} does not fit into {dtype}")
+        return float(value)
+    if kind not in "iu":
+        return bool(value) if kind == "b" else value
+    limits = np.iinfo(dtype)
+    if not (limits.min or -limits.max) <= value <= limits.max:
+        raise ValueError(f"the value {value} does not fit into {dtype}")
+    return int(value) % (limits.max + 1) if kind == "u" else int(value)
+
+
+_LARGEST = {np.dtype(t).char: float(np.finfo(t).max) for t in (np.float16, np.float32, np.float64)}
+
+
 def only_tensors(*values: Any) -> None:
     """Refuse Python numbers, and what is no number at all."""
     _only("biufc", "numbers or bools", values)

@@ -12,8 +12,12 @@ from tinygrad_lite.arrays.devices import Array, _is_cupy, is_array
 
 def owner_of(array: Array) -> Array:
     """The array at the end of the chain of views: two arrays share memory only if they share it."""
-    while is_array(array.base):
-        array = array.base
+    while (base := array.base) is not None:
+        if not is_array(base):
+            base = getattr(base, "owner", None)
+            if base is None:
+                break
+        array = base
     return array
 
 
@@ -77,10 +81,22 @@ def strided(array: Array, shape: tuple[int, ...], strides: tuple[int, ...], offs
     buffer = array
     if not array.flags.forc:
         buffer = owner_of(array)
-        offset += start_of(array) - start_of(buffer)
         if not buffer.flags.forc:
-            raise ValueError("this array's memory has gaps and cannot be viewed with other strides; clone it first")
+            return np.asarray(_Part(array, shape, strides, offset))
+        offset += start_of(array) - start_of(buffer)
     view = np.ndarray(shape, array.dtype, buffer, offset, strides)
     if not array.flags.writeable:
         view.flags.writeable = False
     return view
+
+
+class _Part:
+    """A part of memory that came from elsewhere with gaps in it, which NumPy takes for no buffer:
+    another library's array, say, of which every second element was handed over."""
+
+    __slots__ = ("__array_interface__", "owner")
+
+    def __init__(self, array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...], offset: int):
+        memory = start_of(array) + offset, not array.flags.writeable
+        self.__array_interface__ = {**array.__array_interface__, "shape": shape, "strides": strides, "data": memory}
+        self.owner = array

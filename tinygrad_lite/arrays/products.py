@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, is_array
@@ -55,7 +57,7 @@ def _reason(x: Array, y: Array) -> Exception:
 
 def rows(x: Array) -> Array:
     """`x` as a matrix: all dims but the last made one."""
-    return x.reshape((x.size // x.shape[-1] if x.size else 0, x.shape[-1])) if x.ndim != 2 else x
+    return x.reshape((x.size // x.shape[-1] if x.size else math.prod(x.shape[:-1]), x.shape[-1])) if x.ndim != 2 else x
 
 
 def column_sums(x: Array) -> Array:

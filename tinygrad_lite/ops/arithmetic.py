@@ -230,10 +230,19 @@ def pow(x, y):
         raise ValueError("integers have no negative powers; make them floating-point numbers first")
     if (type(b) is int or type(b) is float) and b == 3:
         return a * a * a  # NumPy knows the square and the root, and calls the C library for the rest
-    out = a**b
+    try:
+        out = a**b
+    except ValueError:  # where NumPy refuses integers, PyTorch gives what is left of a fraction
+        return _whole_part_of_power(a, b)
     if out.dtype.kind not in "fc":
         only_numbers(a)
     return out
+
+
+def _whole_part_of_power(x: Any, y: Any) -> Any:
+    """`x ** y` of integers with negative powers among them: 0, but for the powers of 1 and -1."""
+    xp = namespace_of(x)
+    return xp.where(y >= 0, x ** xp.maximum(y, 0), xp.where(abs(x) == 1, x ** (y & 1), 0)).astype(x.dtype)
 
 
 def _pow_x(g: Any, x: Any, y: Any) -> Any:

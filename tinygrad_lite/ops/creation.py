@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_dtype, device_of, get_default_dtype, namespace_for, on_device, quietly
+from tinygrad_lite.arrays import as_dtype, device_of, get_default_dtype, namespace_for, number_for, on_device, quietly
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import canonical_shape, operation
 
@@ -108,7 +108,7 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
         raise TypeError(f"full: expected a tuple as the size, got {type(size).__name__}")
     fill_value = fill_value.item() if isinstance(fill_value, Traced) else fill_value
     dtype = dtype_of_number(fill_value) if dtype is None else as_dtype(dtype)
-    return as_made(_made("full", device, size_given("full", (), size), fill_value, dtype), requires_grad)
+    return as_made(_made("full", device, size_given("full", (), size), number_for(dtype, fill_value), dtype), requires_grad)
 
 
 @creator
@@ -157,7 +157,8 @@ def empty_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_gra
 def full_like(x: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """One value in the shape of `x`, and in its dtype on its device unless others are given."""
     fill_value = fill_value.item() if isinstance(fill_value, Traced) else fill_value
-    return _like("full", x, (fill_value,), dtype, device, requires_grad)
+    dtype = x.dtype if dtype is None else as_dtype(dtype)
+    return _like("full", x, (number_for(dtype, fill_value),), dtype, device, requires_grad)
 
 
 def _as(x: Any, options: dict[str, Any]) -> dict[str, Any]:
@@ -204,8 +205,8 @@ def arange(
         raise TypeError("arange: expected an end")
     start, end, step = (v.item() if isinstance(v, Traced) else v for v in (start or 0, end, step))
     dtype = dtype_of_number(start + end + step) if dtype is None else as_dtype(dtype)
-    if dtype.kind in "iu" and all(map(math.isfinite, (start, end, step))):
-        start, end, step = int(start), int(end), int(step)
+    if dtype == np.int64 and all(map(math.isfinite, (start, end, step))):
+        start, end, step = int(start), int(end), int(step)  # before they are counted; other integers after
     _check_steps("arange", start, end, step)
     return _steps(start, step, math.ceil((end - start) / step), dtype, device, requires_grad)
 
@@ -222,8 +223,7 @@ def _steps(start: Any, step: Any, count: int, dtype: np.dtype, device: Any, requ
     with on_device(device):
         xp = namespace_for(device)
         if dtype.kind in "iu":
-            start, step = int(start), int(step)
-            values = xp.arange(start, start + count * step, step)
+            values = xp.arange(count) * int(step) + int(start)
         else:
             values = xp.arange(count, dtype=np.float64)
             values *= step
@@ -246,12 +246,17 @@ def range(
 @quietly
 def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`steps` values from `start` to `end`, both included, the same distance apart."""
-    start, end = (v.item() if isinstance(v, Traced) else v for v in (start, end))
+    dtype = dtype_or_default(dtype)
+    return as_made(_evenly("linspace", start, end, steps, dtype, device).astype(dtype, copy=False), requires_grad)
+
+
+def _evenly(name: str, start: Any, end: Any, steps: int, dtype: np.dtype, device: Any) -> Any:
+    """`steps` numbers from `start` to `end`, which are made integers first if `dtype` is one."""
+    start, end = (number_for(dtype, v.item() if isinstance(v, Traced) else v) for v in (start, end))
     if steps < 0:
-        raise RuntimeError(f"linspace: expected 0 or more steps, got {steps}")
+        raise RuntimeError(f"{name}: expected 0 or more steps, got {steps}")
     with on_device(device):
-        values = namespace_for(device).linspace(start, end, steps)
-        return as_made(values.astype(dtype_or_default(dtype), copy=False), requires_grad)
+        return namespace_for(device).linspace(start, end, steps)
 
 
 @creator
@@ -260,5 +265,6 @@ def logspace(
     start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:  # fmt: skip
     """`steps` values from `base ** start` to `base ** end`, each the same multiple of the one before."""
-    values = base ** linspace(start, end, steps, dtype=np.float64, device=device).array
-    return as_made(values.astype(dtype_or_default(dtype), copy=False), requires_grad)
+    dtype = dtype_or_default(dtype)
+    values = base ** _evenly("logspace", start, end, steps, dtype, device)
+    return as_made(values.astype(dtype, copy=False), requires_grad)

@@ -46,7 +46,7 @@ def diff(x: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, ap
     for t in parts:
         if t.ndim != x.ndim:
             raise ValueError(f"diff: prepend and append must have {x.ndim} dims as the input has, got {t.ndim}")
-    if len(parts) > 1:
+    if len(parts) > 1 and n:
         x = cat(parts, axis)
     for _ in range(min(n, x.shape[axis])):
         low, high = _both_ends(x, axis)

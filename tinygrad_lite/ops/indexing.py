@@ -12,7 +12,7 @@ from tinygrad_lite.arrays import as_array, device_of, is_array, namespace_of, sc
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, operation
-from tinygrad_lite.ops.shape import broadcast_shapes, clone, contiguous, expand, reshape
+from tinygrad_lite.ops.shape import broadcast_shapes, clone, contiguous, expand, reshape, to_dtype
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -233,6 +233,8 @@ def select(x: Tensor, dim: int, index: int) -> Tensor:
 @operation
 def narrow(x: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
     """`x[..., start : start + length, ...]` at dim `dim`: a view."""
+    if isinstance(start, bool) or (isinstance(start, Traced) and (start.ndim or start.dtype.kind not in "iu")):
+        raise TypeError(f"narrow: expected an int, or a 0-d tensor of one, as start, got {start!r}")
     dim, start = _dim("narrow", dim, x), operator.index(start)
     n = x.shape[dim]
     if not -n <= start <= n:
@@ -252,6 +254,8 @@ def _dim(name: str, dim: int, x: Any) -> int:
 def checked_index(name: str, index: Any, size: int, negative: bool = False) -> Any:
     """The array of an index tensor, whose elements lie in 0 to size - 1 (from -size on if `negative`)."""
     array = index.array if isinstance(index, Traced) else index
+    if is_array(array) and not array.size and name in ("gather", "scatter"):
+        return array.astype(np.int64)  # no indices are of any dtype
     if not is_array(array) or array.dtype not in (np.int64, np.int32):
         got = array.dtype if is_array(array) else type(array).__name__
         raise TypeError(f"{name}: expected an integer tensor (int64) as index, got {got}")
@@ -421,4 +425,6 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
         raise TypeError(f"unravel_index: expected a tensor of integers, got {getattr(array, 'dtype', type(array).__name__)}")
     if min(shape, default=0) < 0:
         raise ValueError(f"unravel_index: expected sizes of 0 or more, got {shape}")
+    if array.dtype != np.int64:
+        indices = to_dtype(indices, np.dtype(np.int64))
     return tuple(indices // math.prod(shape[d + 1 :]) % max(n, 1) for d, n in enumerate(shape))

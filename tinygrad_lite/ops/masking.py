@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import is_array, namespace_of
+from tinygrad_lite.arrays import is_array, namespace_of, number_for
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import _where
 from tinygrad_lite.ops.indexing import _getitem, replaced
 from tinygrad_lite.ops.shape import broadcast_shapes, expand, reshape, to_dtype
@@ -48,12 +48,11 @@ def as_value(name: str, x: Any, value: Any) -> Any:
     if not hasattr(value, "dtype"):
         if not isinstance(value, (int, float)):
             raise TypeError(f"{name}: expected a number or a 0-d tensor as the value, got {type(value).__name__}")
-        if x.dtype.kind == "f":
-            return float(value)
-        if x.dtype.kind == "i" and not -(2**63) <= value < 2**63:
-            raise ValueError(f"{name}: the value {value} does not fit into {x.dtype}")
-        array = x.array if isinstance(x, Traced) else x
-        return namespace_of(array).asarray(value).astype(x.dtype)
+        try:
+            value = number_for(x.dtype, value)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        return value if x.dtype.kind == "f" else namespace_of(raw(x)).asarray(value, dtype=x.dtype)
     if len(value.shape):
         raise ValueError(f"{name}: expected a number or a 0-d tensor as the value, got the shape {tuple(value.shape)}")
     return value if value.dtype == x.dtype else to_dtype(value, x.dtype)

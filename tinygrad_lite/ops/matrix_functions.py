@@ -12,8 +12,9 @@ from tinygrad_lite.arrays import namespace_of
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
+from tinygrad_lite.ops.indexing import replaced
 from tinygrad_lite.ops.joining import cat
-from tinygrad_lite.ops.matrices import check_matrix, like
+from tinygrad_lite.ops.matrices import check_matrix
 from tinygrad_lite.ops.products import matmul
 from tinygrad_lite.ops.solving import _inv, inv
 from tinygrad_lite.ops.spectral import _svd
@@ -110,8 +111,7 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
     if n < 0:
         return matrix_power(inv(A), -n)
     if n == 0:
-        xp = namespace_of(raw(A))
-        return like(A, xp.broadcast_to(xp.eye(A.shape[-1], dtype=A.dtype), tuple(A.shape)).copy())
+        return replaced(A, namespace_of(raw(A)).eye(A.shape[-1], dtype=A.dtype), (...,))
     result = None
     while True:  # by the binary digits of n
         if n & 1:

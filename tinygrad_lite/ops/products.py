@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tinygrad_lite.arrays import is_array, namespace_of, product, promote
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
@@ -18,7 +20,7 @@ from tinygrad_lite.ops.creation import ones_like
 from tinygrad_lite.ops.diagonals import diagonal
 from tinygrad_lite.ops.joining import stack
 from tinygrad_lite.ops.matrices import check_float
-from tinygrad_lite.ops.shape import reshape, transpose
+from tinygrad_lite.ops.shape import reshape, to_dtype, transpose
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -206,8 +208,11 @@ def _plus(name: str, x: Any, out: Any, beta: Number, alpha: Number) -> Any:
     """`beta * x + alpha * out`, of out's shape; with beta 0, x may hold anything."""
     if x.dtype != out.dtype:
         raise TypeError(f"{name}: expected an input of {out.dtype}, as the product, got {x.dtype}")
-    if out.dtype.kind not in "fc" and (isinstance(alpha, float) or isinstance(beta, float)):
-        raise TypeError(f"{name}: alpha and beta must be integers where the tensors are: got alpha {alpha}, beta {beta}")
+    if out.dtype.kind not in "fc":  # addr refuses fractions there, PyTorch's other products cut them off
+        if name == "addr" and (isinstance(alpha, float) or isinstance(beta, float)):
+            raise TypeError(f"addr: alpha and beta must be integers where the tensors are: got alpha {alpha}, beta {beta}")
+        whole = bool if out.dtype.kind == "b" else int
+        alpha, beta = whole(alpha), whole(beta)
     if alpha != 1:
         out = mul(out, alpha)
     if beta == 0:
@@ -247,7 +252,7 @@ def addr(x: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: Numb
 @operation
 def addbmm(x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """`beta * input + alpha * bmm(batch1, batch2).sum(0)`."""
-    return _plus("addbmm", x, bmm(batch1, batch2).sum(0), beta, alpha)
+    return _plus("addbmm", x, bmm(batch1, batch2).sum(0, dtype=batch1.dtype), beta, alpha)
 
 
 @operation
@@ -381,9 +386,13 @@ def vander(x: Tensor, N: int | None = None) -> Tensor:
             [1, 2, 4],
             [1, 3, 9]])
     """
-    N = N if N is not None or not x.shape else x.shape[-1]
+    if not x.shape:
+        x = reshape(x, (1,))
+    N = x.shape[-1] if N is None else N
     if N is None or N < 2:
         raise ValueError(f"vander: expected N of 2 or more, got {N}")
+    if x.dtype.kind not in "fc":
+        x = to_dtype(x, np.dtype(np.int64))
     powers = [ones_like(x), x]
     while len(powers) < N:
         powers.append(mul(powers[-1], x))

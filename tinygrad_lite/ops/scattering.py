@@ -14,6 +14,8 @@ from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.arithmetic import add, div, mul
 from tinygrad_lite.ops.calling import canonical_dim, operation
+from tinygrad_lite.ops.comparison import where
+from tinygrad_lite.ops.creation import ones_like
 from tinygrad_lite.ops.diagonals import diagonal_region
 from tinygrad_lite.ops.indexing import (
     _ALL,
@@ -123,7 +125,9 @@ def _combined(x: Any, place: Any, src: Any, reduce: str, include_self: bool = Tr
         raise RuntimeError(f"expected reduce among {', '.join(map(repr, _NEUTRAL))}, got {reduce!r}")
     if not include_self:
         neutral = _NEUTRAL[reduce]
-        if x.dtype.kind in "iu" and abs(neutral) == math.inf:
+        if x.dtype.kind == "b":
+            neutral = neutral > 0
+        elif x.dtype.kind in "iu" and abs(neutral) == math.inf:
             limits = np.iinfo(x.dtype)
             neutral = limits.max if neutral > 0 else limits.min
         x = replaced(x, neutral, place)
@@ -134,7 +138,7 @@ def _combined(x: Any, place: Any, src: Any, reduce: str, include_self: bool = Tr
         array = src.array if isinstance(src, Traced) else src
         xp = namespace_of(array)
         count = into_zeros(xp.ones(array.shape, np.int64), tuple(x.shape), place)
-        count = xp.maximum(count + include_self, 1)
+        count = xp.maximum(count + include_self, 1).astype(total.dtype, copy=False)
         return div(total, count, rounding_mode=None if x.dtype.kind == "f" else "floor")
     return _scatter_reduce(x, src, place, reduce)
 
@@ -153,12 +157,14 @@ def _scatter_reduce(x, src, index, reduce):
 @_scatter_reduce.fused_vjp("x", "src")
 def _(needs, g, out, x, src, index, reduce):
     if reduce == "prod":
-        others = _scatter_reduce(x * 0 + 1, src, index, reduce)  # all but x
-        # All but src, also where it is zero: the product of what is not, if it is the only zero.
-        zero = to_dtype(src == 0, g.dtype)
-        zeros = into_zeros(zero, tuple(x.shape), index) + to_dtype(x == 0, g.dtype)
-        rest = _scatter_reduce(x + (x == 0), src + zero, index, reduce)[index] / (src + zero)
-        rest = rest * ((zeros[index] - zero) == 0)
+        others = _scatter_reduce(ones_like(x), src, index, reduce)  # all but x
+        zeros = into_zeros(to_dtype(src == 0, g.dtype), tuple(x.shape), index)
+        if isinstance(g, Traced) and bool((zeros > 1).any()):
+            raise RuntimeError("the second gradient of a product with two zeros of src in one place is not worked out")
+        # All but src: of the whole divided by it, or, where it is the only zero, the product of what is not.
+        divisor = where(src == 0, 1.0, src)
+        without = _scatter_reduce(x, divisor, index, reduce)[index] * (zeros[index] == 1)
+        rest = where(src == 0, without, out[index] / divisor)
         return [g * others, g[index] * rest, None, None]
     gx, gs = to_dtype(x == out, g.dtype), to_dtype(src == out[index], g.dtype)
     share = g / (gx + into_zeros(gs, tuple(x.shape), index))

@@ -345,7 +345,7 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     solution = pinv(A, rtol=rcond) @ B
     values = raw(A)
     xp = namespace_of(values)
-    residuals = like(A, xp.zeros((0,), A.dtype))
+    residuals = solution.reshape((-1,))[:0]  # none
     rank = matrix_rank(like(A, values), rtol=rcond)
     if driver != "gelsy" and A.shape[-2] > A.shape[-1] and bool((raw(rank) == A.shape[-1]).all()):
         residuals = ((A @ solution - B) ** 2).sum(-2)

@@ -197,9 +197,10 @@ def _searchsorted(boundaries, x, side, sorter):
         return xp.searchsorted(boundaries, x, side, sorter=sorter)
     if sorter is not None:
         boundaries = xp.take_along_axis(boundaries, sorter, -1)
+    if not x.size:
+        return xp.zeros(x.shape, np.int64)
     rows = zip(boundaries.reshape(-1, boundaries.shape[-1]), x.reshape(-1, x.shape[-1]))
-    found = [xp.searchsorted(row, values, side) for row, values in rows]
-    return xp.stack(found).reshape(x.shape) if found else xp.zeros(x.shape, np.int64)
+    return xp.stack([xp.searchsorted(row, values, side) for row, values in rows]).reshape(x.shape)
 
 
 @operation

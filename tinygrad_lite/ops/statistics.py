@@ -163,7 +163,7 @@ def _quantile(name: str, x: Any, q: Any, dim: int | None, keepdim: bool, interpo
         raise ValueError(f"{name}: expected q from 0 to 1, got {raw(q)}")
     # The n elements along the first axis, so that there the q of them can stand.
     axis = None if dim is None else canonical_dim(name, dim, x.ndim)
-    shape = kept(x.shape, axis) if keepdim else () if axis is None else (*x.shape[:axis], *x.shape[axis + 1 :])
+    shape = kept(x.shape, axis if x.ndim else ()) if keepdim else () if axis is None else (*x.shape[:axis], *x.shape[axis + 1 :])
     x = reshape(x, (-1,)) if axis is None or not x.ndim else movedim(x, axis, 0)
     array = raw(x)
     n, numbers = len(array), (array == array).sum(axis=0)
