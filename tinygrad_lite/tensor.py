@@ -397,7 +397,7 @@ class Tensor(Traced):
     def type_as(self, other: Tensor) -> Tensor:
         return self.to(other.dtype)
 
-    def cpu(self) -> Tensor:
+    def cpu(self, memory_format: Any = None) -> Tensor:
         return self.to("cpu")
 
     def cuda(self, device: Any = None, non_blocking: bool = False) -> Tensor:
@@ -406,31 +406,31 @@ class Tensor(Traced):
     def pin_memory(self) -> Tensor:
         return self
 
-    def double(self) -> Tensor:
+    def double(self, memory_format: Any = None) -> Tensor:
         return self.to(np.float64)
 
-    def float(self) -> Tensor:
+    def float(self, memory_format: Any = None) -> Tensor:
         return self.to(np.float32)
 
-    def half(self) -> Tensor:
+    def half(self, memory_format: Any = None) -> Tensor:
         return self.to(np.float16)
 
-    def long(self) -> Tensor:
+    def long(self, memory_format: Any = None) -> Tensor:
         return self.to(np.int64)
 
-    def int(self) -> Tensor:
+    def int(self, memory_format: Any = None) -> Tensor:
         return self.to(np.int32)
 
-    def short(self) -> Tensor:
+    def short(self, memory_format: Any = None) -> Tensor:
         return self.to(np.int16)
 
-    def char(self) -> Tensor:
+    def char(self, memory_format: Any = None) -> Tensor:
         return self.to(np.int8)
 
-    def byte(self) -> Tensor:
+    def byte(self, memory_format: Any = None) -> Tensor:
         return self.to(np.uint8)
 
-    def bool(self) -> Tensor:
+    def bool(self, memory_format: Any = None) -> Tensor:
         return self.to(np.bool_)
 
     # -- copies and pickles ----------------------------------------------------------------------
@@ -483,6 +483,12 @@ class Tensor(Traced):
         return ops.polygamma(n, self)
 
     polygamma_ = in_place(polygamma)
+
+    def float_power_(self, exponent: Any) -> Tensor:
+        """`float_power` in place, of a tensor in double precision."""
+        if self.array.dtype != np.float64:
+            raise TypeError(f"float_power_: the result is float64, which cannot be put into a tensor of {self.array.dtype}")
+        return self.pow_(exponent)
 
     T = property(lambda self: shaping.t_all(self), doc="All dims reversed.")
     mT = property(lambda self: shaping.transpose(self, -2, -1), doc="The last two dims exchanged.")

@@ -11,7 +11,7 @@ import tinygrad_lite as tg
 
 torch = pytest.importorskip("torch")
 
-from tests.parity.compare import REFUSALS  # noqa: E402
+from tests.parity.compare import REFUSALS, compare, refused  # noqa: E402
 
 # Evaluated in both libraries, with `m` the library.
 SAME = """
@@ -124,3 +124,25 @@ def test_printed_by_option():
         finally:
             for m in (tg, torch):
                 m.set_printoptions(profile="default")
+
+
+def test_numbers_that_do_not_fit_are_refused():
+    for dtype, fits, too_large in (("uint8", -9, 300), ("int8", -9.7, 200), ("int64", 2.5, 1e20), ("float16", 6e4, 7e4), ("bool", 300, None)):
+        for call in (
+            lambda m, v, d=dtype: m.full((2,), v, dtype=getattr(m, d)),
+            lambda m, v, d=dtype: m.full_like(m.ones(2, dtype=getattr(m, d)), v),
+            lambda m, v, d=dtype: m.ones(2, dtype=getattr(m, d)).fill_(v),
+            lambda m, v, d=dtype: m.ones(2, dtype=getattr(m, d)).masked_fill(m.tensor([True, False]), v),
+        ):
+            compare(lambda m, call=call: lambda: call(m, fits))
+            if too_large is not None:
+                refused(lambda m, call=call: lambda: call(m, too_large))
+
+
+def test_sequences_of_integers():
+    for dtype in ("uint8", "int32", "int64"):
+        for args in ((0.0, -8.000001, -4), (1.5, 5.9, 1.7), (-3.7, 3, 1)):
+            compare(lambda m, args=args: lambda: m.arange(*args, dtype=getattr(m, dtype)))
+    for dtype in ("int32", "int64"):
+        compare(lambda m: lambda: m.linspace(4.3, -3, 50, dtype=getattr(m, dtype)))
+        compare(lambda m: lambda: m.logspace(0, 2.3, 6, base=3.7, dtype=getattr(m, dtype)))

@@ -292,3 +292,27 @@ def test_in_place_of_two(name):
         for second in ("bool", "int64", "float32"):
             agree(call, numbers((2, 3), dtype=first), numbers((3,), dtype=second))
     refused(call, numbers((3,)), numbers((2, 3)))
+
+
+# -- numbers where tensors are asked for --------------------------------------------------------
+
+
+def test_two_numbers_are_no_operands():
+    for name in ("remainder", "pow", "float_power", "xlogy", "bitwise_left_shift", "special.xlog1py", "special.zeta"):
+        refused(name, 2, 3)
+        compare(name, 2, np.array([3]), order=0)
+    for name in ("eq", "lt", "fmod", "copysign", "rsub"):
+        refused(name, 2, 3)
+        refused(name, 2, np.array([3]))
+
+
+def test_powers_of_integers_by_negative_ones():
+    x, y = (v.ravel() for v in np.meshgrid([-2, -1, 0, 1, 3], [-3, -2, -1, 0, 2]))
+    for dtype in ("int8", "int64"):
+        compare("pow", x.astype(dtype), y.astype(dtype))
+    compare(lambda m: lambda y: 2**y, y)
+
+
+def test_float_power_in_place_asks_for_double_precision():
+    compare(lambda m: lambda x: (x * 1).float_power_(2), numbers((3,)))
+    refused(lambda m: lambda x: (x * 1).float_power_(2), numbers((3,), dtype="float32"))

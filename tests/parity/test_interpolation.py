@@ -153,3 +153,11 @@ REFUSED = [
 @pytest.mark.parametrize("name, args, options", REFUSED)
 def test_refused(name, args, options):
     refused(F + name, *args, **options)
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_images_of_bytes_agree_to_the_last_bit(mode, antialias):
+    image = np.random.default_rng(0).integers(0, 256, (1, 2, 9, 7)).astype(np.uint8)
+    for size in ((5, 12), (20, 3)):
+        compare(F + "interpolate", image, size, mode=mode, antialias=antialias, order=0)

@@ -276,3 +276,15 @@ def test_views_of_memory_that_came_from_elsewhere_with_gaps():
         x.diagonal().mul_(2)
     with pytest.raises(RuntimeError, match="changed"):
         product.backward()
+
+
+def test_as_strided_counts_in_memory():
+    x = given(4, 6)
+    for view in (lambda x: x, lambda x: x.t(), lambda x: x[1:], lambda x: x[1:].t(), lambda x: x[2]):
+        compare(lambda m, view=view: lambda x: view(x * 1).as_strided((2, 3), (1, 2)), x)
+        compare(lambda m, view=view: lambda x: view(x * 1).as_strided((2, 2), (1, 2), 13), x)
+    for view in (lambda x: x[:, ::2], lambda x: x[:, :1].expand(4, 6)):
+        with pytest.raises(RuntimeError, match="gaps"):
+            view(tg.ones(4, 6)).as_strided((2,), (1,))
+    with pytest.raises(RuntimeError, match="beyond"):  # where PyTorch reads the rest of the storage
+        tg.ones(4, 6)[1:].as_strided((2,), (1,), 0)

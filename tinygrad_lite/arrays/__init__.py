@@ -35,6 +35,7 @@ from tinygrad_lite.arrays.dtypes import (
     promoted,
     promoted_floats,
     set_default_dtype,
+    some_tensor,
 )
 from tinygrad_lite.arrays.factors import lu_of, solve_triangular_of, with_one_batch
 from tinygrad_lite.arrays.memory import address_range, keep_freed_memory, on_cache_lines, owner_of, start_of, strided
@@ -106,6 +107,7 @@ __all__ = [
     "set_default_dtype",
     "set_num_threads",
     "solve_triangular_of",
+    "some_tensor",
     "special",
     "start_of",
     "strided",

@@ -182,6 +182,12 @@ def number_for(dtype: np.dtype, value: Any) -> Any:
 _LARGEST = {np.dtype(t).char: float(np.finfo(t).max) for t in (np.float16, np.float32, np.float64)}
 
 
+def some_tensor(x: Any, y: Any) -> None:
+    """Refuse two Python numbers."""
+    if not (hasattr(x, "dtype") or hasattr(y, "dtype")):
+        raise TypeError(f"expected a tensor among the operands, got {type(x).__name__} and {type(y).__name__}")
+
+
 def only_tensors(*values: Any) -> None:
     """Refuse Python numbers, and what is no number at all."""
     _only("biufc", "numbers or bools", values)

@@ -16,8 +16,10 @@ from tinygrad_lite.arrays import (
     promote,
     promote_floats,
     promoted,
+    some_tensor,
 )
 from tinygrad_lite.autograd import primitive
+from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.creation import zeros_like
@@ -33,7 +35,7 @@ __all__ = [
 ]  # fmt: skip
 
 METHODS = [name for name in __all__ if name != "rsub"]
-IN_PLACE = [name for name in METHODS if name != "positive"]
+IN_PLACE = [name for name in METHODS if name not in ("float_power", "positive")]
 
 Number = int | float
 
@@ -89,6 +91,8 @@ def _scaled(name: str, x: Any, y: Any, alpha: Number) -> Any:
 @operation
 def rsub(x: Tensor, y: Tensor | Number, *, alpha: Number = 1) -> Tensor:
     """`y - alpha * x`."""
+    if not isinstance(x, Traced):
+        only_tensors(x)
     return sub(y, x, alpha=alpha)
 
 
@@ -127,6 +131,7 @@ def _div_rounded(x, y, rounding_mode):
 
 
 def _divisible(name: str, x: Any, y: Any) -> tuple[Any, Any]:
+    some_tensor(x, y)
     x, y = promoted(x, y)
     only_numbers(x)
     if y.dtype.kind in "iu" and not y.all():
@@ -193,6 +198,7 @@ remainder.vjp(x=lambda g: g,
 @primitive
 def fmod(x, y):
     """What a division rounded towards zero leaves over, with the sign of `x`."""
+    only_tensors(x)
     x, y = _divisible("fmod", x, y)
     return namespace_of(x).fmod(x, y)
 
@@ -226,7 +232,9 @@ def pow(x, y):
     tensor([1., 4., 9.])
     """
     a, b = promote(x, y)
-    if isinstance(y, int) and y < 0 and x.dtype.kind in "iu":
+    if a is not x and b is not y:
+        some_tensor(x, y)
+    if isinstance(y, int) and y < 0 and x.dtype.kind in "iub":
         raise ValueError("integers have no negative powers; make them floating-point numbers first")
     if (type(b) is int or type(b) is float) and b == 3:
         return a * a * a  # NumPy knows the square and the root, and calls the C library for the rest
@@ -271,6 +279,7 @@ def square(x: Tensor) -> Tensor:
 @operation
 def float_power(x: Tensor | Number, y: Tensor | Number) -> Tensor:
     """`x ** y` in double precision."""
+    some_tensor(x, y)
     return pow(_double(x), _double(y))
 
 

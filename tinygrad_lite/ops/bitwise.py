@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from tinygrad_lite.arrays import namespace_of, only_integers, only_numbers, promote_tensors, promoted
+from tinygrad_lite.arrays import namespace_of, only_integers, only_numbers, promote_tensors, promoted, some_tensor
 from tinygrad_lite.autograd import primitive
 
 __all__ = [
@@ -19,6 +19,7 @@ IN_PLACE = __all__
 
 def _bitwise(name: str, combine: Callable[[Any, Any], Any], text: str) -> Any:
     def forward(x, y):
+        some_tensor(x, y)
         x, y = promoted(x, y)
         only_integers(x)
         if "shift" in name:

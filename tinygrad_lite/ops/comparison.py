@@ -29,6 +29,8 @@ IN_PLACE = [
 
 def _comparison(compare: Callable[[Any, Any], Any], sign: str) -> Any:
     def forward(x, y):
+        if not hasattr(x, "dtype"):
+            only_tensors(x)
         x, y = promote(x, y)
         return compare(x, y)
 

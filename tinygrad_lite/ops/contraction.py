@@ -16,7 +16,7 @@ from tinygrad_lite.arrays import product, promote
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import canonical_dims
 from tinygrad_lite.ops.diagonals import diagonal
-from tinygrad_lite.ops.shape import _permute
+from tinygrad_lite.ops.shape import _permute, to_dtype
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -290,4 +290,5 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
             raise ValueError(f"tensordot: dim {i} of a has size {a.shape[i]}, dim {j} of b has size {b.shape[j]}")
         y[j] = x[i]
     out = [c for i, c in enumerate(x) if i not in over_a] + [c for j, c in enumerate(y) if j not in over_b]
-    return einsum(f"{''.join(x)},{''.join(y)}->{''.join(out)}", a, b)
+    result = einsum(f"{''.join(x)},{''.join(y)}->{''.join(out)}", a, b)
+    return result if result.dtype == a.dtype else to_dtype(result, a.dtype)  # sums of integers are wider

@@ -75,7 +75,7 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
 @operation
 def feature_dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     """As dropout, but whole channels (N, C, ...) are 0 or kept together."""
-    return _dropped("feature_dropout", x, p, training, _channels("feature_dropout", x))
+    return _dropped("feature_dropout", x, p, training, _channels("feature_dropout", x) if training and p else None)
 
 
 @optional_inplace
@@ -90,7 +90,8 @@ def alpha_dropout(x: Tensor, p: float = 0.5, training: bool = False) -> Tensor:
 @operation
 def feature_alpha_dropout(x: Tensor, p: float = 0.5, training: bool = False) -> Tensor:
     """As alpha_dropout, but of whole channels (N, C, ...)."""
-    return _alpha_dropped("feature_alpha_dropout", x, p, training, _channels("feature_alpha_dropout", x))
+    shape = _channels("feature_alpha_dropout", x) if training and p else None
+    return _alpha_dropped("feature_alpha_dropout", x, p, training, shape)
 
 
 def _dropout_nd(name: str, x: Any, p: float, training: bool, ranks: tuple[int, int], batched: bool) -> Any:

@@ -23,6 +23,7 @@ from tinygrad_lite.arrays import (
     only_tensors,
     promote_tensors,
     promoted_floats,
+    some_tensor,
 )
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation
@@ -245,6 +246,7 @@ logaddexp2.vjp(x=lambda g, x, y: g * sigmoid(math.log(2) * (x - y)),
 @primitive
 def xlogy(x, y):
     """`x * log(y)`, which is 0 where x is 0 (but nan where y is)."""
+    some_tensor(x, y)
     x, y = promoted_floats(x, y)
     xp = namespace_of(x)
     return xp.where((x == 0) & (y == y), x.dtype.type(0), x * xp.log(y))

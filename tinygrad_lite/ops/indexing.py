@@ -11,8 +11,8 @@ import numpy as np
 from tinygrad_lite.arrays import as_array, device_of, is_array, namespace_of, scatter_add, strided, to_device
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced, traced
-from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, operation
-from tinygrad_lite.ops.shape import broadcast_shapes, clone, contiguous, expand, reshape, to_dtype
+from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, operation, raw
+from tinygrad_lite.ops.shape import _permute, broadcast_shapes, clone, expand, reshape, to_dtype
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -377,16 +377,23 @@ def argwhere(x: Tensor) -> Tensor:
 
 @operation
 def as_strided(x: Tensor, size: tuple[int, ...], stride: tuple[int, ...], storage_offset: int | None = None) -> Tensor:
-    """The elements of a contiguous `x` at `storage_offset` plus multiples of `stride`: a view."""
-    return _getitem(contiguous(x), strided_region("as_strided", x, size, stride, storage_offset))
+    """The elements of x's memory at `storage_offset` plus multiples of `stride`: a view. All of them must be x's own."""
+    array = raw(x)
+    dims = tuple(sorted(range(array.ndim), key=lambda d: (-array.strides[d], -array.shape[d])))
+    x = x if array.flags.c_contiguous else _permute(x, dims)  # in the order of its memory
+    if not raw(x).flags.c_contiguous:
+        raise RuntimeError("as_strided: the tensor is a view with gaps; clone() it first")
+    if storage_offset is not None and isinstance(x, Traced):
+        storage_offset -= x.storage_offset()
+    return _getitem(x, strided_region("as_strided", x, size, stride, storage_offset))
 
 
 def strided_region(name: str, x: Any, size: Any, stride: Any, offset: int | None) -> Region:
     """A Region of the flattened `x`, checked to lie inside it."""
     size, stride, offset = canonical_shape(name, (size,)), canonical_shape(name, (stride,)), offset or 0
-    if len(size) != len(stride) or min((*size, *stride, offset), default=0) < 0:
+    if len(size) != len(stride) or min((*size, *stride), default=0) < 0:
         raise RuntimeError(f"{name}: expected as many sizes as strides, none negative, got {size}, {stride}")
-    if 0 not in size and offset + sum((n - 1) * s for n, s in zip(size, stride)) >= math.prod(x.shape):
+    if 0 not in size and not 0 <= offset < math.prod(x.shape) - sum((n - 1) * s for n, s in zip(size, stride)):
         raise RuntimeError(f"{name}: {size} by {stride} from {offset} on reaches beyond {math.prod(x.shape)} elements")
     return Region(size, tuple((s,) for s in stride), (offset,))
 

@@ -12,9 +12,10 @@ from tinygrad_lite.arrays.windows import Windows
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.convolution import _convolution_input
 from tinygrad_lite.ops.indexing import _getitem
+from tinygrad_lite.ops.piecewise import clamp, floor
 from tinygrad_lite.ops.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from tinygrad_lite.ops.resampling import _weighted_sums
-from tinygrad_lite.ops.shape import reshape
+from tinygrad_lite.ops.shape import reshape, to_dtype
 from tinygrad_lite.ops.sliding import constant_like, plain
 
 if TYPE_CHECKING:
@@ -136,22 +137,36 @@ def interpolate(
         raise ValueError(f"interpolate: antialias goes with the modes 'bilinear', 'bicubic' and 'lanczos' only, got {mode!r}")
     if 0 in shape[1:] or min(count) < 1:
         raise ValueError(f"interpolate: sizes must be at least 1, got an input {shape} and the size {tuple(count)}")
-    if x.dtype.kind != "f" and not (x.dtype == np.uint8 and mode in NEAREST):
-        raise TypeError(f"interpolate: expected a floating-point tensor, got {x.dtype}")
+    of_bytes = x.dtype == np.uint8 and rank == 2 and mode != "area"
+    if x.dtype.kind != "f" and not (of_bytes or (x.dtype == np.uint8 and mode in NEAREST)):
+        raise TypeError(f"interpolate: expected a floating-point tensor (or an image of uint8), got {x.dtype}")
     if mode == "area":
         return (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[rank - 1](x, tuple(count))
     if mode in NEAREST:
         return _nearest(x, [_nearest_places(mode, n, m, f) for n, m, f in zip(shape[2:], count, factors)])
     kind = {"bicubic": "cubic", "lanczos": "lanczos"}.get(mode, "linear")
-    for d, (n, m, factor) in enumerate(zip(shape[2:], count, factors), 2):
+    dims = list(enumerate(zip(shape[2:], count, factors), 2))
+    x = to_dtype(x, np.dtype(np.float64)) if of_bytes else x
+    for d, (n, m, factor) in reversed(dims) if of_bytes else dims:
         step = (n - 1) / max(m - 1, 1) if align_corners else 1 / factor if factor else n / m
         if antialias:
             matrix = _smoothing_matrix(n, m, step, kind)
         else:
             matrix = _interpolation_matrix(n, m, step, kind, bool(align_corners))
         if n != m or (matrix != np.eye(n)).any():
-            x = _weighted_sums(x, matrix, d)
-    return x
+            x = _rounded(_weighted_sums(x, _fixed_point(matrix), d)) if of_bytes else _weighted_sums(x, matrix, d)
+    return to_dtype(x, np.dtype(np.uint8)) if of_bytes else x
+
+
+def _fixed_point(matrix: np.ndarray) -> np.ndarray:
+    """Weights of bytes in 16 bits, as PyTorch takes them (after Pillow); so results are the same to the last bit."""
+    bits = next((p for p in range(22) if 0.5 + matrix.max() * 2 ** (p + 1) >= 2**15), 22)
+    return np.trunc(matrix * 2**bits + np.copysign(0.5, matrix)) / 2**bits
+
+
+def _rounded(x: Any) -> Any:
+    """Numbers as bytes: each dim's sums are, half of one up."""
+    return clamp(floor(x + 0.5), 0, 255)
 
 
 def _nearest_places(mode: str, n: int, m: int, factor: float | None) -> np.ndarray:

@@ -185,8 +185,8 @@ def multi_margin_loss(
 
 
 def _matrix(name: str, x: Any) -> Any:
-    """`x` as (N, C)."""
-    if x.ndim not in (1, 2) or not x.shape[-1]:
+    """`x` as (N, C); one number is one class."""
+    if x.ndim > 2 or 0 in x.shape[-1:]:
         raise ValueError(f"{name}: expected an input of shape (N, C) or (C,), got {tuple(x.shape)}")
     return x if x.ndim == 2 else x.reshape((1, -1))
 
@@ -212,7 +212,7 @@ def multilabel_margin_loss(
     if tuple(target.shape) != tuple(x.shape) or classes.dtype.name != "int64":
         got = f"{classes.dtype} of shape {tuple(target.shape)}"
         raise ValueError(f"{name}: expected a target of int64 of shape {tuple(x.shape)}, got {got}")
-    _in_range(name, classes, -1, x.shape[-1])
+    _in_range(name, classes, -1, rows.shape[1])
     xp = namespace_of(classes)
     classes = classes.reshape(tuple(rows.shape))
     count = rows.shape[1]

@@ -22,7 +22,7 @@ from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.elementary import rsqrt
 from tinygrad_lite.ops.padding import pad
 from tinygrad_lite.ops.reduction import mean
-from tinygrad_lite.ops.shape import reshape
+from tinygrad_lite.ops.shape import clone, reshape
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -253,6 +253,8 @@ def batch_norm(
     In training by the batch's own statistics; the running ones become `(1 - momentum) * running +
     momentum * measured` (the variance measured without bias). Otherwise by the running ones.
     """
+    if tuple(x.shape) == (0,):
+        return clone(x)
     if x.ndim < 2:
         raise IndexError(f"batch_norm: expected an input of shape (N, C, ...), got {tuple(x.shape)}")
     if training:
@@ -311,6 +313,8 @@ def local_response_norm(x: Tensor, size: int, alpha: float = 1e-4, beta: float =
     (Krizhevsky et al., ImageNet classification)."""
     if x.ndim < 3:
         raise ValueError(f"local_response_norm: expected an input of 3 or more dimensions, got shape {tuple(x.shape)}")
+    if 0 in x.shape:
+        return x
     channels = x.shape[1]
     around = pad(square(x), (0, 0) * (x.ndim - 2) + (size // 2, (size - 1) // 2))
     total = around[:, :channels]

@@ -63,6 +63,7 @@ absolute, sgn = abs, sign
 @primitive
 def copysign(x, y):
     """`abs(x)` with the sign of `y`, where -0.0 counts as negative."""
+    only_tensors(x)
     x, y = promoted_floats(x, y)
     return namespace_of(x).copysign(x, y)
 

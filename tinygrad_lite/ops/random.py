@@ -15,6 +15,7 @@ from tinygrad_lite.arrays import Device, as_dtype, as_float, device_of, is_array
 from tinygrad_lite.arrays.randomness import Source
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import canonical_shape, operation
+from tinygrad_lite.ops.comparison import _where
 from tinygrad_lite.ops.creation import as_made, creator, dtype_or_default, size_given
 from tinygrad_lite.ops.inplace import assign
 
@@ -252,7 +253,8 @@ def normal(
     device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Normal, of the given means and standard deviations: tensors (of one shape), or two numbers and a size."""
-    mean, std = _array(mean), _array(std)
+    given = mean, std
+    mean, std = map(_array, given)
     if size is not None:
         shape = canonical_shape("normal", (size,))
     elif is_array(mean) or is_array(std):
@@ -264,7 +266,17 @@ def normal(
     if bool((std.min() if std.size else 0) < 0) if is_array(std) else std < 0:
         raise RuntimeError(f"normal: expected a standard deviation of 0 or more, got {std}")
     values = source(generator, device).normal(shape, _floating("normal", dtype))
-    return as_made(values * std + mean, requires_grad)
+    result = _drawn_by(values * std + mean, *given)
+    return result.requires_grad_() if requires_grad else result
+
+
+def _drawn_by(values: Any, *parameters: Any) -> Any:
+    """A tensor of random values. The parameters of their distribution get the gradient zero."""
+    result = traced(values)
+    for parameter in parameters:
+        if isinstance(parameter, Traced) and parameter.requires_grad:
+            result = _where(namespace_of(values).asarray(True), result, parameter)
+    return result
 
 
 def _probability(name: str, p: Any) -> Any:
@@ -289,7 +301,7 @@ def bernoulli(x: Tensor, p: float | None = None, *, generator: Generator | None 
     if p is None and like.dtype.kind != "f":
         raise RuntimeError(f"bernoulli: expected floating-point probabilities, got {like.dtype}")
     values = _coins(_probability("bernoulli", like if p is None else _array(p)), like, generator)
-    return traced(values) if isinstance(x, Traced) else values
+    return _drawn_by(values, x, p) if isinstance(x, Traced) else values
 
 
 @quietly

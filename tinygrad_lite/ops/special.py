@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import as_float, namespace_of, only_floats, promote_tensors, promoted_floats
+from tinygrad_lite.arrays import as_float, namespace_of, only_floats, promote_tensors, promoted_floats, some_tensor
 from tinygrad_lite.arrays import special as _special
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation
@@ -93,6 +93,7 @@ def igammac(x: Tensor, y: Tensor) -> Tensor:
 @primitive
 def zeta(x, y):
     """The Hurwitz zeta function: the sum of `(k + y)**-x` over k = 0, 1, ...; differentiable by `y`."""
+    some_tensor(x, y)
     return _special("zeta", *promoted_floats(x, y))
 
 
@@ -156,7 +157,7 @@ def _bessel_i(x, order, scaled):
 def _bessel_i_slope(x: Any, out: Any, order: int, scaled: bool) -> Any:
     slope = _bessel_i(x, 1 - order, scaled)
     if order:
-        slope = slope - where(x == 0, 0.5, out / x)
+        slope = slope - where(x == 0, 0.5, out / where(x == 0, 1.0, x))
     return slope - sign(x) * out if scaled else slope
 
 
@@ -202,6 +203,7 @@ entr.vjp(x=lambda g, x: g * (-1 - log(x)))
 @primitive
 def xlog1py(x, y):
     """`x * log1p(y)`, which is 0 where x is 0 (but nan where y is)."""
+    some_tensor(x, y)
     x, y = promoted_floats(x, y)
     xp = namespace_of(x)
     return xp.where((x == 0) & (y == y), x.dtype.type(0), x * xp.log1p(y))
