@@ -1,5 +1,22 @@
 """Special functions under the names of torch.special."""
 
+from tinygrad_lite.ops.bessel import (
+    bessel_j0,
+    bessel_j1,
+    bessel_y0,
+    bessel_y1,
+    i0,
+    i0e,
+    i1,
+    i1e,
+    modified_bessel_i0,
+    modified_bessel_i1,
+    modified_bessel_k0,
+    modified_bessel_k1,
+    scaled_modified_bessel_k0,
+    scaled_modified_bessel_k1,
+    spherical_bessel_j0,
+)
 from tinygrad_lite.ops.elementary import erf, erfc, exp2, expm1, log1p, logit, sinc, xlogy
 from tinygrad_lite.ops.elementary import sigmoid as expit
 from tinygrad_lite.ops.piecewise import round
@@ -10,10 +27,6 @@ from tinygrad_lite.ops.special import (
     entr,
     erfcx,
     erfinv,
-    i0,
-    i0e,
-    i1,
-    i1e,
     log_ndtr,
     ndtr,
     ndtri,
@@ -28,7 +41,9 @@ from tinygrad_lite.ops.special import lgamma as gammaln
 from tinygrad_lite.ops.special import mvlgamma as multigammaln
 
 __all__ = [
-    "digamma", "entr", "erf", "erfc", "erfcx", "erfinv", "exp2", "expit", "expm1", "gammainc", "gammaincc", "gammaln", "i0",
-    "i0e", "i1", "i1e", "log1p", "log_ndtr", "log_softmax", "logit", "logsumexp", "multigammaln", "ndtr", "ndtri",
-    "polygamma", "psi", "round", "sinc", "softmax", "xlog1py", "xlogy", "zeta",
+    "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "digamma", "entr", "erf", "erfc", "erfcx", "erfinv", "exp2", "expit",
+    "expm1", "gammainc", "gammaincc", "gammaln", "i0", "i0e", "i1", "i1e", "log1p", "log_ndtr", "log_softmax", "logit",
+    "logsumexp", "modified_bessel_i0", "modified_bessel_i1", "modified_bessel_k0", "modified_bessel_k1", "multigammaln",
+    "ndtr", "ndtri", "polygamma", "psi", "round", "scaled_modified_bessel_k0", "scaled_modified_bessel_k1", "sinc", "softmax",
+    "spherical_bessel_j0", "xlog1py", "xlogy", "zeta",
 ]  # fmt: skip

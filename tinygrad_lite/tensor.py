@@ -490,6 +490,7 @@ class Tensor(Traced):
             raise TypeError(f"float_power_: the result is float64, which cannot be put into a tensor of {self.array.dtype}")
         return self.pow_(exponent)
 
+    real = property(lambda self: ops.real(self), doc="The real part: of real numbers, itself.")
     T = property(lambda self: shaping.t_all(self), doc="All dims reversed.")
     mT = property(lambda self: shaping.transpose(self, -2, -1), doc="The last two dims exchanged.")
     H = property(lambda self: shaping.t_all(self), doc="As T: real tensors are their own conjugate.")

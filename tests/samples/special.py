@@ -22,7 +22,8 @@ sample("zeta", 1.5 + positive, positive, reference=special.zeta, elementwise=Tru
 sample("erfinv", inside, reference=special.erfinv, elementwise=True)
 sample("erfcx", x, reference=special.erfcx, elementwise=True)
 sample("ndtri", inside, reference=special.ndtri, elementwise=True)
-for order, scaled, name in ((0, False, "i0"), (0, True, "i0e"), (1, False, "i1"), (1, True, "i1e")):
-    sample("bessel_i", x, order, scaled, reference=lambda x, *_, name=name: getattr(special, name)(x), elementwise=True)
+for kind in ("j0", "j1", "y0", "y1", "i0", "i1", "i0e", "i1e", "k0", "k1", "k0e", "k1e"):
+    values = x if kind[0] in "ij" else positive
+    sample("bessel", values, kind, reference=lambda x, kind: getattr(special, kind)(x), elementwise=True)
 sample("entr", positive, reference=special.entr, elementwise=True)
 sample("xlog1py", x, positive, reference=special.xlog1py, elementwise=True)

@@ -113,6 +113,17 @@ if TYPE_CHECKING:
 relu = activation.optional_inplace(activation.relu)
 
 
+def _with_indices(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` that returns the places of the maxima in any case."""
+    return functools.wraps(function)(lambda *args, **options: function(*args, **{**options, "return_indices": True}))
+
+
+max_pool1d_with_indices, max_pool2d_with_indices, max_pool3d_with_indices = map(_with_indices, (max_pool1d, max_pool2d, max_pool3d))
+adaptive_max_pool1d_with_indices = _with_indices(adaptive_max_pool1d)
+adaptive_max_pool2d_with_indices = _with_indices(adaptive_max_pool2d)
+adaptive_max_pool3d_with_indices = _with_indices(adaptive_max_pool3d)
+
+
 # -- where torch.nn.functional takes its arguments in another order than torch -------------------
 
 

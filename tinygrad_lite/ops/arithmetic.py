@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,8 @@ from tinygrad_lite.arrays import (
     some_tensor,
 )
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.autograd.node import Traced, traced
+from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.creation import zeros_like
 from tinygrad_lite.ops.elementary import log
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
 __all__ = [
-    "add", "addcdiv", "addcmul", "div", "divide", "float_power", "floor_divide", "fmod", "ldexp", "lerp", "mul", "multiply",
+    "add", "addcdiv", "addcmul", "div", "divide", "float_power", "floor_divide", "fmod", "frexp", "ldexp", "lerp", "mul", "multiply",
     "neg", "negative", "positive", "pow", "reciprocal", "remainder", "rsub", "square", "sub", "subtract", "true_divide",
 ]  # fmt: skip
 
 METHODS = [name for name in __all__ if name != "rsub"]
-IN_PLACE = [name for name in METHODS if name not in ("float_power", "positive")]
+IN_PLACE = [name for name in METHODS if name not in ("float_power", "frexp", "positive")]
 
 Number = int | float
 
@@ -292,6 +292,28 @@ def ldexp(x: Tensor, y: Tensor) -> Tensor:
     """`x * 2**y`."""
     only_tensors(x, y)
     return mul(x, pow(2.0, to_dtype(y, x.dtype) if x.dtype.kind == "f" and y.dtype.kind != "f" else y))
+
+
+class Frexp(NamedTuple):
+    mantissa: Any
+    exponent: Any
+
+
+@operation
+def frexp(x: Tensor) -> Frexp:
+    """`mantissa, exponent` with x = mantissa * 2**exponent and the mantissa's size in [0.5, 1).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.frexp(tg.tensor([1.0, 6.0]))
+    Frexp(mantissa=tensor([0.5000, 0.7500]), exponent=tensor([1, 3], dtype=int32))
+    """
+    only_floats(x)
+    values = raw(x)
+    xp = namespace_of(values)
+    exponent = xp.frexp(values)[1]
+    half = exponent // 2  # 2**-exponent may be too large for the dtype
+    mantissa = x * xp.exp2((-half).astype(values.dtype)) * xp.exp2((half - exponent).astype(values.dtype))
+    return Frexp(mantissa, traced(exponent) if isinstance(x, Traced) else exponent)
 
 
 # -- of three -----------------------------------------------------------------------------------

@@ -98,11 +98,11 @@ def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float | None
 
 
 @operation
-def gradient(x: Tensor, *, spacing: Any = 1, dim: int | Sequence[int] | None = None, edge_order: int = 1) -> tuple[Tensor, ...]:
+def gradient(x: Tensor, *, spacing: Any = None, dim: int | Sequence[int] | None = None, edge_order: int = 1) -> tuple[Tensor, ...]:
     """The derivative of sampled values along each of `dim` (None: all), as a tuple: central differences,
     exact for parabolas, and at the ends one-sided ones of order `edge_order` (1 or 2).
 
-    `spacing`: the distance between samples, or one for each dim, or a tuple of 1-D tensors of coordinates.
+    `spacing`: the distance between samples (1 where not given), or one for each dim, or a tuple of 1-D tensors of coordinates.
 
     >>> import tinygrad_lite as tg
     >>> tg.gradient(tg.tensor([1.0, 4.0, 9.0, 16.0]))
@@ -112,6 +112,7 @@ def gradient(x: Tensor, *, spacing: Any = 1, dim: int | Sequence[int] | None = N
         raise ValueError(f"gradient: expected an edge_order of 1 or 2, got {edge_order}")
     if isinstance(spacing, Traced) or is_array(spacing):
         raise TypeError("gradient: expected a number or a sequence as spacing, got a Tensor; coordinates go into a tuple")
+    spacing = 1 if spacing is None else spacing
     axes = tuple(range(x.ndim)) if dim is None else canonical_dims("gradient", dim, x.ndim)
     spacings = list(spacing) if isinstance(spacing, (tuple, list)) else [spacing] * len(axes)
     if len(spacings) != len(axes):

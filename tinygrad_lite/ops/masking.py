@@ -55,6 +55,8 @@ def as_value(name: str, x: Any, value: Any) -> Any:
         return value if x.dtype.kind == "f" else namespace_of(raw(x)).asarray(value, dtype=x.dtype)
     if len(value.shape):
         raise ValueError(f"{name}: expected a number or a 0-d tensor as the value, got the shape {tuple(value.shape)}")
+    if value.dtype.kind == "c" != x.dtype.kind:
+        raise TypeError(f"{name}: a complex value does not fit into {x.dtype}")
     return value if value.dtype == x.dtype else to_dtype(value, x.dtype)
 
 

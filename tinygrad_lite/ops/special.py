@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tinygrad_lite.arrays import as_float, namespace_of, only_floats, promote_tensors, promoted_floats, some_tensor
 from tinygrad_lite.arrays import special as _special
@@ -11,12 +11,11 @@ from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.elementary import erfc, exp, log, log1p
-from tinygrad_lite.ops.piecewise import sign
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
-__all__ = ["digamma", "erfinv", "i0", "igamma", "igammac", "lgamma", "mvlgamma", "polygamma"]
+__all__ = ["digamma", "erfinv", "igamma", "igammac", "lgamma", "mvlgamma", "polygamma"]
 
 METHODS = [name for name in __all__ if name != "polygamma"]  # x.polygamma(n) stands in the Tensor class
 IN_PLACE = METHODS
@@ -143,49 +142,6 @@ def ndtri(x):
 
 
 ndtri.vjp(x=lambda g, out: g * (math.sqrt(2 * math.pi) * exp(out * out / 2)))
-
-
-# -- Bessel functions ---------------------------------------------------------------------------
-
-
-@primitive
-def _bessel_i(x, order, scaled):
-    """The modified Bessel function of the first kind of order 0 or 1; `scaled`: times `exp(-abs(x))`."""
-    return _special(f"i{order}{'e' if scaled else ''}", as_float(x))
-
-
-def _bessel_i_slope(x: Any, out: Any, order: int, scaled: bool) -> Any:
-    slope = _bessel_i(x, 1 - order, scaled)
-    if order:
-        slope = slope - where(x == 0, 0.5, out / where(x == 0, 1.0, x))
-    return slope - sign(x) * out if scaled else slope
-
-
-_bessel_i.vjp(x=lambda g, x, out, order, scaled: g * _bessel_i_slope(x, out, order, scaled))
-
-
-@operation
-def i0(x: Tensor) -> Tensor:
-    """The modified Bessel function of the first kind of order 0."""
-    return _bessel_i(x, 0, False)
-
-
-@operation
-def i0e(x: Tensor) -> Tensor:
-    """`exp(-abs(x)) * i0(x)`."""
-    return _bessel_i(x, 0, True)
-
-
-@operation
-def i1(x: Tensor) -> Tensor:
-    """The modified Bessel function of the first kind of order 1."""
-    return _bessel_i(x, 1, False)
-
-
-@operation
-def i1e(x: Tensor) -> Tensor:
-    """`exp(-abs(x)) * i1(x)`."""
-    return _bessel_i(x, 1, True)
 
 
 # -- entropy ------------------------------------------------------------------------------------

@@ -1,0 +1,48 @@
+"""Operations that make views, with memory of their own for the result: `transpose_copy` and its like."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.ops.diagonals import diagonal
+from tinygrad_lite.ops.indexing import as_strided, narrow, select, unfold
+from tinygrad_lite.ops.joining import split, split_with_sizes, unbind
+from tinygrad_lite.ops.shape import clone, expand, permute, squeeze, t, transpose, unsqueeze, view
+
+__all__ = [
+    "alias_copy", "as_strided_copy", "detach_copy", "diagonal_copy", "expand_copy", "narrow_copy", "permute_copy", "select_copy",
+    "split_copy", "split_with_sizes_copy", "squeeze_copy", "t_copy", "transpose_copy", "unbind_copy", "unfold_copy",
+    "unsqueeze_copy", "view_copy",
+]  # fmt: skip
+
+METHODS = ["narrow_copy"]
+IN_PLACE: list[str] = []
+
+
+def _copied(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` whose result (or each of several) is a copy."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        return tuple(map(clone, result)) if isinstance(result, tuple) else clone(result)
+
+    call.__name__ = call.__qualname__ = f"{function.__name__}_copy"
+    call.__doc__ = f"`{function.__name__}`, with memory of its own for the result."
+    return call
+
+
+alias_copy = clone
+as_strided_copy, diagonal_copy, expand_copy = _copied(as_strided), _copied(diagonal), _copied(expand)
+narrow_copy, permute_copy, select_copy, split_copy = _copied(narrow), _copied(permute), _copied(select), _copied(split)
+split_with_sizes_copy, squeeze_copy, t_copy = _copied(split_with_sizes), _copied(squeeze), _copied(t)
+transpose_copy, unbind_copy, unfold_copy = _copied(transpose), _copied(unbind), _copied(unfold)
+unsqueeze_copy, view_copy = _copied(unsqueeze), _copied(view)
+
+
+def detach_copy(x: Any) -> Any:
+    """`detach`, with memory of its own for the result."""
+    return clone(x.detach() if isinstance(x, Traced) else x)
