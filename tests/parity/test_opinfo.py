@@ -55,7 +55,7 @@ FIRST_ORDER = ("linalg.norm subgradients_at_zero", "nn.functional.ctc_loss", "nn
 RANDOM = re.compile(r"bernoulli|cauchy|dropout|empty|exponential|geometric|log_normal|multi_head|multinomial|normal|rand|rrelu|uniform")
 # Which of several equal elements an index names is left open, and what PyTorch does depends on the size.
 UNSTABLE = ("argsort", "kthvalue", "median", "mode", "msort", "nanmedian", "sort", "topk")
-SAMPLES = {torch.float64: 16, torch.float32: 4, torch.int64: 8, torch.uint8: 4, torch.bool: 4}
+SAMPLES = {torch.float64: 40, torch.float32: 8, torch.int64: 16, torch.uint8: 8, torch.bool: 8}
 
 
 def name_of(op: Any) -> str:
@@ -140,7 +140,9 @@ def check(op: Any, sample: Any, theirs: Any, mine: Any, order: int) -> None:
         else:
             same(value, wanted, what, TOLERANCES.get(getattr(wanted, "dtype", None), (None, None)))
     if order and not random:
-        same_gradients(a, b, leaves(tg, [x, args, kwargs]), leaves(torch, given), order, what, (1e-6, 1e-8))
+        xs, ys = leaves(tg, [x, args, kwargs]), leaves(torch, given)
+        single = any(y.dtype == torch.float32 for y in ys)
+        same_gradients(a, b, xs, ys, order, what, (1e-3, 1e-3) if single else (1e-6, 1e-8))
 
 
 TOLERANCES = {torch.float32: (2e-4, 1e-3)}
@@ -155,7 +157,9 @@ def test_samples(op):
             continue
         derived = dtype == torch.float64 and op.supports_autograd
         order = derived * (1 + (op.supports_gradgrad and name_of(op) not in FIRST_ORDER))
-        for i, sample in enumerate(itertools.islice(op.sample_inputs("cpu", dtype, requires_grad=derived), count)):
+        torch.manual_seed(0)  # op.sample_inputs(...) looks through the whole call stack, which takes most of a minute
+        samples = op.sample_inputs_func(op, "cpu", dtype, derived)
+        for i, sample in enumerate(itertools.islice(samples, count)):
             check(op, sample, op.op, function, order)
             if dtype not in (torch.float64, torch.int64) or i >= 4:
                 continue
@@ -173,7 +177,7 @@ def test_samples(op):
 @pytest.mark.parametrize("op", entries())
 def test_errors_and_other_names(op):
     function = ours(op.op, op.name)
-    for error in op.error_inputs("cpu") if op.error_inputs_func else ():
+    for error in op.error_inputs_func(op, "cpu") if op.error_inputs_func else ():
         given = [error.sample_input.input, list(error.sample_input.args), error.sample_input.kwargs]
         if op.name.startswith("__r") or not refused_by(op.op, *given):  # reflected operators are called on tensors only
             continue
