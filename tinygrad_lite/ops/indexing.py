@@ -138,12 +138,14 @@ def steps(x: Any, index: Any) -> tuple[Index, ...]:
         if isinstance(index, Traced) and index.array.ndim and index.array.dtype.kind == "i":
             return ((_item(index, x.array if isinstance(x, Traced) else x),),)
         index = _several(index)
+    stepped = False
     for item in index:
         if type(item) not in _BASIC:
             return _mixed(x, index)
         if type(item) is slice and item.step is not None:
-            index = tuple(_checked(i) if type(i) is slice else i for i in index)
-            break
+            stepped = True
+    if stepped:
+        index = tuple(_checked(i) if type(i) is slice else i for i in index)
     # With the Ellipsis NumPy makes a view also where every dim has its int.
     return (index if Ellipsis in index else (*index, Ellipsis),)
 

@@ -223,7 +223,7 @@ def index_fill(x: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
 def index_put(x: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """`x` after `x[indices] = values`, or `+=` with repeated places adding up if `accumulate`."""
     same_dtype("index_put", x, values)
-    (place,) = steps(x, tuple(indices))
+    (place,) = steps(x, tuple(_at_least_1d(i) if hasattr(i, "shape") and i.dtype.kind != "b" else i for i in indices))
     if not accumulate:
         return replaced(x, values, place)
     shape = tuple(_getitem(x.array if isinstance(x, Traced) else x, place).shape)
