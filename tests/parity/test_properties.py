@@ -12,8 +12,8 @@ from hypothesis.extra.numpy import array_shapes, mutually_broadcastable_shapes
 
 pytest.importorskip("torch")
 
-from tests.parity.compare import accepted_or_refused, compare  # noqa: E402
-from tests.parity.compare import given as given_to  # noqa: E402
+from tests.parity.compare import accepted_or_refused, compare
+from tests.parity.compare import given as given_to
 
 many = settings(deadline=None, max_examples=150)
 few = settings(deadline=None, max_examples=60)
