@@ -277,3 +277,9 @@ def test_distances_of_equal_vectors():
     refused(F + "pdist", normal(2, 3, 4))
     refused(F + "pdist", x, p=-1)
     accepted_or_refused(F + "normalize", np.arange(4).reshape(2, 2))
+
+
+def test_rows_far_apart_in_half_precision():
+    logits = np.array([[-7.5, -8, -9], [6, 1, 2]], dtype=np.float16)
+    compare("nn.functional.cross_entropy", logits, np.array([2, 1]), order=1, rtol=1e-2, atol=1e-3)
+    compare("nn.functional.cross_entropy", logits, np.array([2, 1]), ignore_index=1, order=1, rtol=1e-2, atol=1e-3)

@@ -276,3 +276,7 @@ def test_norms_otherwise():
     compare(lambda m: lambda x: m.norm(x, dtype=m.float64), CUBE.astype(np.float32))
     refused("norm", CUBE, "other")
     refused("renorm", CUBE[0, 0], 2, 0, 1.0)
+
+
+def test_a_covariance_without_degrees_of_freedom_is_infinite():
+    compare("cov", np.array([[1.0, 2.0, 4.0], [2.0, 1.0, 3.0]]), correction=2, aweights=np.array([0.9, 0.1, 0.1]), order=0)

@@ -28,7 +28,8 @@ def exponentials(x: Array, out: Array) -> tuple[Array, Array]:
     xp.subtract(x, top, out=out)
     xp.exp(out, out=out)
     sums = row_sums(out)
-    if not bool(sums.min() > 1e-7):  # farther off, more than a digit would be lost; nan goes on as well
+    # Farther off, more than a digit would be lost (half precision has few to lose); nan goes on as well.
+    if not bool(sums.min() > (1e-7 if x.itemsize > 2 else 0.1)):
         top = x.max(axis=1, keepdims=True)
         xp.subtract(x, top, out=out)
         xp.exp(out, out=out)

@@ -15,7 +15,7 @@ from tinygrad_lite.ops.choosing import chosen
 from tinygrad_lite.ops.creation import linspace
 from tinygrad_lite.ops.diagonals import diagonal
 from tinygrad_lite.ops.elementary import sqrt
-from tinygrad_lite.ops.piecewise import clamp, maximum
+from tinygrad_lite.ops.piecewise import clamp
 from tinygrad_lite.ops.products import matmul
 from tinygrad_lite.ops.reduction import Dims, _mean, amax, amin, axes_of, count, kept, require_float, sum
 from tinygrad_lite.ops.shape import movedim, reshape, transpose
@@ -230,7 +230,7 @@ def cov(x: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweig
         raise ValueError("cov: the weights sum to zero")
     centred = x - sum(x * weights, 1, True) / total
     freedom = total - (correction if aweights is None else correction * sum(weights * aweights) / total)
-    return _squared(centred, centred * weights, maximum(freedom, 0 * freedom), single)
+    return _squared(centred, centred * weights, clamp(freedom, 0), single)
 
 
 def _squared(x: Any, y: Any, freedom: Any, single: bool) -> Any:
