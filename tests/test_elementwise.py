@@ -68,7 +68,7 @@ def test_no_warning_and_no_change_of_numpy_settings():
             y.sum().backward()
         assert (x - x).isnan().any() and x.detach().to(tg.int32).shape == x.shape
         large = tg.tensor([1e300, math.nan], dtype=tg.float64)
-        tg.zeros(2).add_(large), tg.zeros(2).copy_(large), tg.tensor([1e300]), tg.full((2,), 1e300), repr(1 / x)
+        tg.zeros(2).add_(large), tg.zeros(2).copy_(large), tg.tensor([1e300]), tg.full((2,), math.inf), repr(1 / x)
     assert np.geterr() == before
     with pytest.warns(RuntimeWarning):
         np.float64(1) / np.zeros(1)
