@@ -81,15 +81,23 @@ def outcome(library: Any, module: Any, arrays: Any, kwargs: Any, dtype: str) -> 
     inputs = [given(library, a, dtype) for a in arrays]
     options = {key: given(library, value, dtype) for key, value in kwargs.items()}
     module.zero_grad()
+    return called(library, module, inputs, options)
+
+
+def called(library: Any, module: Any, inputs: Any, options: Any) -> list[tuple[str, Any]]:
+    """The same, of tensors."""
+    leaves = list({id(t): t for t in flat(library, inputs) if t is not None and t.requires_grad}.values())
     results = flat(library, module(*inputs, **options))
     named = [(f"result {i}", r) for i, r in enumerate(results)]
     roots = [r for r in results if r is not None and r.requires_grad]
-    if roots:
+    parameters = list(module.named_parameters())
+    wanted = leaves + [p for _, p in parameters if p.requires_grad]
+    gradients: Any = [None] * len(wanted)
+    if roots and wanted:
         loss = sum((r * weights_like(library, r)).sum() for r in roots)
-        loss.backward()
-    leaves = [t for t in flat(library, inputs) if t.requires_grad]
-    named += [(f"gradient of input {i}", t.grad) for i, t in enumerate(leaves)]
-    named += [(f"gradient of {name}", p.grad) for name, p in module.named_parameters()]
+        gradients = library.autograd.grad(loss, wanted, allow_unused=True)
+    named += [(f"gradient of input {i}", g) for i, g in enumerate(gradients[: len(leaves)])]
+    named += [(f"gradient of {name}", g) for (name, _), g in zip(parameters, gradients[len(leaves) :])]
     named += [(name, b) for name, b in module.named_buffers()]
     return [(name, None if t is None else t.detach().numpy().copy()) for name, t in named]
 

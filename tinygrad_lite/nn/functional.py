@@ -145,6 +145,9 @@ softmax = _along_a_dim(softmaxes.softmax)
 log_softmax = _along_a_dim(softmaxes.log_softmax)
 softmin = _along_a_dim(softmaxes.softmin)
 
+for _function in (relu, softmax, log_softmax, softmin):
+    _function.__module__ = __name__  # where pickle looks for it
+
 
 def embedding(
     input: Tensor,
@@ -177,6 +180,8 @@ def batch_norm(
 ) -> Tensor:
     """Each channel of x (N, C, ...) to mean 0 and variance 1: by the batch's own statistics in training,
     which then enter the running ones; else by the running ones. See tinygrad_lite.batch_norm."""
+    if eps < 0 or (training and not eps):
+        raise ValueError(f"batch_norm: expected a positive eps (in evaluation it may be 0), got {eps}")
     return normalization.batch_norm(x, weight, bias, running_mean, running_var, training, momentum, eps)
 
 

@@ -129,7 +129,9 @@ def _cross_entropy(x, target, weight, ignore_index, reduction):
     if reduction != "none":
         loss = loss.sum()
     if reduction == "mean":
-        loss, scale = loss / count, scale / count
+        loss = loss / count
+        # Where all are ignored the mean is nan, and they get no gradient all the same.
+        scale = scale / count if scale.ndim == 0 else xp.where(target == ignore_index, x.dtype.type(0), scale / count)
     return loss, e, total, scale, places
 
 

@@ -266,10 +266,10 @@ def batch_norm(
     if not training:
         return _by_running(x, weight, bias, running_mean, running_var, eps)
     moments = None
-    if running_mean is not None or running_var is not None:
+    if math.prod(x.shape) and (running_mean is not None or running_var is not None):
         matrix = _as_matrix(_wide(raw(x)))[0]
         moments = channel_moments(matrix, x.shape[1])
-        count = matrix.size // max(x.shape[1], 1)
+        count = matrix.size // x.shape[1]
         _update("batch_norm", running_mean, moments[0], momentum)
         _update("batch_norm", running_var, moments[1] * (count / max(count - 1, 1)), momentum)
     return _batch_norm(x, weight, bias, eps, moments)

@@ -87,6 +87,8 @@ class HuberLoss(_Arguments):
     """Half the square where |x - target| < delta, linear beyond."""
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0):
+        if not isinstance(delta, (float, int)):
+            raise TypeError(f"HuberLoss: expected a number for delta, got {type(delta).__name__}")
         super().__init__(locals())
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:

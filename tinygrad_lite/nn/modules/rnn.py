@@ -71,10 +71,14 @@ class RNNBase(Module):
             raise ValueError(f"{name}: dropout should be a number in range [0, 1], got {dropout!r}")
         if dropout > 0 and num_layers == 1:
             warnings.warn(f"{name}: dropout acts between layers; with num_layers=1 it does nothing", stacklevel=3)
-        if not isinstance(hidden_size, int):
-            raise TypeError(f"{name}: hidden_size should be of type int, got {type(hidden_size).__name__}")
-        if hidden_size <= 0 or num_layers <= 0:
-            raise ValueError(f"{name}: hidden_size and num_layers must be greater than zero, got {hidden_size}, {num_layers}")
+        for argument, value in {"bias": bias, "batch_first": batch_first}.items():
+            if not isinstance(value, bool):
+                raise TypeError(f"{name}: {argument} should be of type bool, got {type(value).__name__}")
+        for argument, value in {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}.items():
+            if not isinstance(value, int):
+                raise TypeError(f"{name}: {argument} should be of type int, got {type(value).__name__}")
+            if value <= 0:
+                raise ValueError(f"{name}: {argument} must be greater than zero, got {value}")
         if not 0 <= proj_size < hidden_size:
             raise ValueError(f"{name}: proj_size must be from 0 to less than hidden_size, got {proj_size}")
         if proj_size and mode != "LSTM":
