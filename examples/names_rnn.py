@@ -1,0 +1,108 @@
+"""A recurrent network learns how first names are spelled, and invents some.
+
+    python examples/names_rnn.py                # half a minute
+    python examples/names_rnn.py --cell lstm --temperature 0.7
+    python examples/names_rnn.py --help
+
+The 5,163 names are those of the bundled list (see names.md). The network reads a name letter by letter,
+each time giving scores for the next letter or the end. Names differ in length, so a batch is packed: no
+step is spent on padding. Every tenth name is kept back; the loss on those is in nats per letter. The
+weights are in runs/ in the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+import tinygrad_lite as tg
+from tinygrad_lite import nn
+from tinygrad_lite.nn.utils.rnn import pack_sequence
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+EDGE = 0  # stands before the first letter and after the last
+CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+
+
+def options(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--names", type=Path, default=Path(__file__).with_name("names.txt"), help="one name a line, a to z")
+    parser.add_argument("--cell", choices=CELLS, default="gru", help="(%(default)s)")
+    parser.add_argument("--hidden", type=int, default=128, help="numbers in its memory (%(default)s)")
+    parser.add_argument("--epochs", type=int, default=15, help="passes over the names (%(default)s)")
+    parser.add_argument("--batch-size", type=int, default=64, help="names per update (%(default)s)")
+    parser.add_argument("--lr", type=float, default=0.004, help="learning rate of Adam at the start (%(default)s)")
+    parser.add_argument("--temperature", type=float, default=0.8, help="how bold the inventions are (%(default)s)")
+    parser.add_argument("--count", type=int, default=20, help="how many names to invent (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order and inventions (%(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the weights (%(default)s)")
+    return parser.parse_args(arguments)
+
+
+class Speller(nn.Module):
+    """For each letter of names, scores (27,) for what follows."""
+
+    def __init__(self, cell, hidden):
+        super().__init__()
+        self.letter = nn.Embedding(27, 32)
+        self.memory = CELLS[cell](32, hidden)
+        self.scores = nn.Linear(hidden, 27)
+
+    def loss(self, names):
+        """The mean loss of predicting each letter of `names`, and the end, from those before it. A name
+        (n + 2,) stands between two edges."""
+        given = pack_sequence([self.letter(name[:-1]) for name in names], enforce_sorted=False)
+        wanted = pack_sequence([name[1:] for name in names], enforce_sorted=False)
+        out, _ = self.memory(given)
+        return nn.functional.cross_entropy(self.scores(out.data), wanted.data)
+
+    @tg.no_grad()
+    def invent(self, temperature, longest=20):
+        """A name, letter by letter."""
+        name, last, state = "", EDGE, None
+        while len(name) < longest:
+            out, state = self.memory(self.letter(tg.tensor([last])), state)
+            last = tg.multinomial((self.scores(out[0]) / temperature).softmax(dim=0), 1).item()
+            if last == EDGE:
+                break
+            name += LETTERS[last - 1]
+        return name
+
+
+def main(arguments=None):
+    o = options(arguments)
+    tg.manual_seed(o.seed)
+    known = o.names.read_text().split()
+    names = [tg.tensor([EDGE, *[LETTERS.index(letter) + 1 for letter in name], EDGE]) for name in known]
+    held_back, learned = names[::10], [name for i, name in enumerate(names) if i % 10]
+    model = Speller(o.cell, o.hidden)
+    optimizer = tg.optim.Adam(model.parameters(), lr=o.lr)
+    schedule = tg.optim.lr_scheduler.CosineAnnealingLR(optimizer, o.epochs)
+    start = time.perf_counter()
+    bar = tqdm(range(1, o.epochs + 1), unit="epoch")
+    for epoch in bar:
+        total = 0.0
+        for some in tg.randperm(len(learned)).split(o.batch_size):
+            optimizer.zero_grad()
+            loss = model.loss([learned[i] for i in some.tolist()])
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(some)
+        schedule.step()
+        with tg.no_grad():
+            test = model.loss(held_back).item()
+        bar.set_postfix(loss=f"{total / len(learned):.3f}")
+        tqdm.write(f"epoch {epoch:3}   loss {total / len(learned):.4f}   held back {test:.4f}")
+    print(f"{time.perf_counter() - start:.1f} s for {o.epochs} epochs; {test:.3f} nats per letter held back")
+    inventions = [model.invent(o.temperature) for _ in range(o.count)]
+    print("invented:", ", ".join(name.title() + "*" * (name in known) for name in inventions), " (* is in the list)")
+    o.out.mkdir(parents=True, exist_ok=True)
+    tg.save(model.state_dict(), o.out / "names_rnn.npz")
+    return test
+
+
+if __name__ == "__main__":
+    main()
