@@ -14,6 +14,7 @@ from tinygrad_lite.tensor import Size, Tensor  # isort: skip
 
 from tinygrad_lite import autograd, cuda, linalg, ops, special
 from tinygrad_lite import calculus as _calculus
+from tinygrad_lite.arrays import AbsentDtype as _AbsentDtype
 from tinygrad_lite.arrays import Device as device
 from tinygrad_lite.arrays import get_default_dtype, get_num_threads, set_default_dtype, set_num_threads
 from tinygrad_lite.autograd import (
@@ -31,6 +32,7 @@ from tinygrad_lite.printing import set_printoptions
 from tinygrad_lite.serialization import load, save
 from tinygrad_lite.settings import *
 
+bfloat16 = _AbsentDtype("bfloat16")
 float16 = half = _np.dtype(_np.float16)
 float32 = float = _np.dtype(_np.float32)
 float64 = double = _np.dtype(_np.float64)
@@ -46,6 +48,7 @@ bool = _np.dtype(_np.bool_)
 
 # It works on Tensors, which autograd does not know; so it stands above them, and gets PyTorch's name here.
 autograd.functional = _sys.modules["tinygrad_lite.autograd.functional"] = _calculus  # type: ignore[attr-defined]
+_sys.modules["tinygrad_lite.random"] = random
 
 # In-place operations that PyTorch has as functions too.
 for _name in (  # noqa: SIM905
@@ -60,16 +63,22 @@ detach = Tensor.detach
 __version__ = "0.1.0"
 
 if _TYPE_CHECKING:
-    from tinygrad_lite import backends, datasets, func, nn, optim, utils
+    from tinygrad_lite import accelerator, amp, backends, datasets, distributions, func, jit, nn, optim, testing, utils
 
 # Imported when they are first asked for: with them, `import tinygrad_lite` takes 50 ms more, half of
 # what `import numpy` takes.
-_LATER = ("backends", "datasets", "func", "nn", "optim", "utils")
+_LATER = (
+    "accelerator", "amp", "backends", "datasets", "distributions", "func", "jit", "nn", "optim", "testing", "utils",
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> _Any:
     if name in _LATER:
         return _importlib.import_module(f"tinygrad_lite.{name}")
+    if name == "autocast":
+        from tinygrad_lite.amp import autocast
+
+        return autocast
     raise AttributeError(f"module 'tinygrad_lite' has no attribute {name!r}")
 
 

@@ -52,12 +52,11 @@ def save(obj: Any, f: File) -> None:
 
 def load(f: File, map_location: Any = None, *, weights_only: bool = True) -> Any:
     """What `save` wrote to a file. Tensors go back to the device they were on, or to the one that
-    `map_location` names: a device, or a dict or a function from the old one's name to the new.
+    `map_location` names: a device, or a dict or a function from the old one's name to the new. There is no
+    pickle in such a file, and `weights_only=False` does not make one readable.
 
     A file that is cut short, altered or of another kind gives a ValueError, and nothing.
     """
-    if not weights_only:
-        raise ValueError("load: files are read without pickle, which could run any code; weights_only=False is not supported")
     name = os.fspath(f) if _is_name(f) else getattr(f, "name", "this file")  # type: ignore[arg-type]
     if _is_name(f):
         with open(f, "rb") as file:  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ from tinygrad_lite.arrays.devices import (
     to_numpy,
 )
 from tinygrad_lite.arrays.dtypes import (
+    AbsentDtype,
     as_dtype,
     as_float,
     common_dtype,
@@ -50,6 +51,7 @@ from tinygrad_lite.arrays.threads import get_num_threads, in_threads, set_num_th
 
 __all__ = [
     "BLOCK",
+    "AbsentDtype",
     "Array",
     "Device",
     "accumulate",

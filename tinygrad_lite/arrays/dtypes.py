@@ -28,6 +28,20 @@ def set_default_dtype(dtype: Any) -> None:
     _default = dtype
 
 
+class AbsentDtype:
+    """The name of a dtype that NumPy lacks: it can be compared with the others, but no tensor can have it."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
+
+    @property
+    def dtype(self) -> Any:  # NumPy asks for it, wherever a dtype is expected
+        raise TypeError(f"there is no {self.name} in NumPy; use float16 or float32")
+
+
 def as_dtype(dtype: Any) -> np.dtype:
     """A NumPy dtype from one of ours, NumPy's, or Python's `bool`, `int` and `float` (float64, as in PyTorch)."""
     return np.dtype(dtype)

@@ -71,14 +71,14 @@ class RNNBase(Module):
             raise ValueError(f"{name}: dropout should be a number in range [0, 1], got {dropout!r}")
         if dropout > 0 and num_layers == 1:
             warnings.warn(f"{name}: dropout acts between layers; with num_layers=1 it does nothing", stacklevel=3)
-        for argument, value in {"bias": bias, "batch_first": batch_first}.items():
-            if not isinstance(value, bool):
-                raise TypeError(f"{name}: {argument} should be of type bool, got {type(value).__name__}")
-        for argument, value in {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}.items():
-            if not isinstance(value, int):
-                raise TypeError(f"{name}: {argument} should be of type int, got {type(value).__name__}")
-            if value <= 0:
-                raise ValueError(f"{name}: {argument} must be greater than zero, got {value}")
+        sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
+        for argument, value in {"bias": bias, "batch_first": batch_first, **sizes}.items():
+            expected = int if argument in sizes else bool
+            if not isinstance(value, expected):
+                raise TypeError(f"{name}: {argument} should be of type {expected.__name__}, got {type(value).__name__}")
+        for argument, size in sizes.items():
+            if size <= 0:
+                raise ValueError(f"{name}: {argument} must be greater than zero, got {size}")
         if not 0 <= proj_size < hidden_size:
             raise ValueError(f"{name}: proj_size must be from 0 to less than hidden_size, got {proj_size}")
         if proj_size and mode != "LSTM":

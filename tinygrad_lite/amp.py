@@ -1,0 +1,189 @@
+"""Mixed precision: `GradScaler`, which keeps small gradients from vanishing in float16, and `autocast`.
+
+Nothing is cast behind the program's back here: operations run in the dtype of what they are given, and
+`autocast` says so. A model in half precision is made by `model.half()`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import warnings
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from tinygrad_lite.tensor import Tensor
+
+__all__ = ["GradScaler", "autocast"]
+
+
+class autocast:
+    """A block (or a decorated function) that runs in the dtype it is given.
+
+    With `enabled=False` it is PyTorch's. Enabled, it warns once for each place and runs in full precision,
+    as PyTorch does for a dtype that the device does not support.
+
+    >>> with autocast("cpu", enabled=False):
+    ...     pass
+    """
+
+    def __init__(self, device_type: str, dtype: Any = None, enabled: bool = True, cache_enabled: bool | None = None):
+        if not isinstance(device_type, str):
+            raise ValueError(f"autocast: expected device_type of type str, got {type(device_type).__name__}")
+        if device_type not in ("cpu", "cuda", "mps", "xpu"):
+            raise RuntimeError(f"autocast: expected 'cpu' or 'cuda' for device_type, got {device_type!r}")
+        self.device, self.fast_dtype = device_type, dtype
+        if enabled:
+            warnings.warn("autocast: there is no mixed precision here; this runs in the dtype of its inputs", stacklevel=2)
+
+    def __enter__(self) -> autocast:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return function(*args, **kwargs)
+
+        return call
+
+
+class GradScaler:
+    """Scales a loss up before `backward()` and the gradients down before a step, and leaves out steps whose
+    gradients are not finite: then the scale shrinks by `backoff_factor`; after `growth_interval` good steps
+    in a row it grows by `growth_factor` (Micikevicius et al., Mixed precision training, 2018).
+
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)      # scaler.unscale_(optimizer) before it, to clip gradients
+        scaler.update()
+
+    With `enabled=False` it passes everything through.
+    """
+
+    def __init__(
+        self,
+        device: str = "cuda",
+        init_scale: float = 2.0**16,
+        growth_factor: float = 2.0,
+        backoff_factor: float = 0.5,
+        growth_interval: int = 2000,
+        enabled: bool = True,
+    ):
+        from tinygrad_lite import cuda
+
+        if enabled and str(device).startswith("cuda") and not cuda.is_available():
+            warnings.warn("GradScaler: it is for a GPU, and there is none; it is disabled", stacklevel=2)
+            enabled = False
+        if not growth_factor > 1 or not backoff_factor < 1:
+            raise ValueError(f"GradScaler: expected growth_factor > 1 > backoff_factor, got {growth_factor}, {backoff_factor}")
+        self._enabled = enabled
+        self._scale, self._init_scale = float(init_scale), float(init_scale)
+        self._growth_factor, self._backoff_factor = growth_factor, backoff_factor
+        self._growth_interval, self._good_steps = growth_interval, 0
+        self._found: dict[int, bool] = {}  # by optimizer, since the last update: were its gradients not finite?
+        self._stage: dict[int, str] = defaultdict(lambda: "scaled")
+
+    def is_enabled(self) -> bool:
+        return self._enabled
+
+    def get_scale(self) -> float:
+        """What losses are multiplied by; 1 when disabled."""
+        return self._scale if self._enabled else 1.0
+
+    def scale(self, outputs: Any) -> Any:
+        """A tensor, or several in a list or tuple, times the scale."""
+        if not self._enabled:
+            return outputs
+        if isinstance(outputs, Tensor):
+            return outputs * self._scale
+        return type(outputs)(self.scale(output) for output in outputs)
+
+    def unscale_(self, optimizer: Any) -> None:
+        """Divide the gradients of an optimizer's parameters by the scale; once before each step."""
+        if not self._enabled:
+            return
+        if self._stage[id(optimizer)] != "scaled":
+            done = self._stage[id(optimizer)]
+            raise RuntimeError(f"unscale_: this optimizer's gradients are {done} already since the last update()")
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        for gradient in gradients:
+            gradient.detach().mul_(1 / self._scale)
+        self._found[id(optimizer)] = not all(gradient.isfinite().all().item() for gradient in gradients)
+        self._stage[id(optimizer)] = "unscaled"
+
+    def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
+        """`optimizer.step(...)`, if the gradients are finite; they are unscaled first if they are not yet."""
+        if not self._enabled:
+            return optimizer.step(*args, **kwargs)
+        if "closure" in kwargs or args:
+            raise RuntimeError("step: a closure would compute gradients that are not scaled; it is not supported")
+        if self._stage[id(optimizer)] == "stepped":
+            raise RuntimeError("step: it was called already since the last update()")
+        if self._stage[id(optimizer)] == "scaled":
+            self.unscale_(optimizer)
+        self._stage[id(optimizer)] = "stepped"
+        return None if self._found[id(optimizer)] else optimizer.step()
+
+    def update(self, new_scale: Any = None) -> None:
+        """Adapt the scale to what was found since the last call, or set it."""
+        if not self._enabled:
+            return
+        if new_scale is None and not self._found:
+            raise RuntimeError("update: no optimizer was stepped or unscaled since the last update()")
+        if new_scale is not None:
+            self._scale = float(new_scale)
+        elif any(self._found.values()):
+            self._scale *= self._backoff_factor
+            self._good_steps = 0
+        else:
+            self._good_steps += 1
+            if self._good_steps == self._growth_interval:
+                grown = self._scale * self._growth_factor
+                self._scale = grown if math.isfinite(grown) else self._scale
+                self._good_steps = 0
+        self._found.clear()
+        self._stage.clear()
+
+    def get_growth_factor(self) -> float:
+        return self._growth_factor
+
+    def set_growth_factor(self, new_factor: float) -> None:
+        self._growth_factor = new_factor
+
+    def get_backoff_factor(self) -> float:
+        return self._backoff_factor
+
+    def set_backoff_factor(self, new_factor: float) -> None:
+        self._backoff_factor = new_factor
+
+    def get_growth_interval(self) -> int:
+        return self._growth_interval
+
+    def set_growth_interval(self, new_interval: int) -> None:
+        self._growth_interval = new_interval
+
+    def state_dict(self) -> dict[str, Any]:
+        """The scale and its settings; empty when disabled."""
+        if not self._enabled:
+            return {}
+        return {
+            "scale": self._scale,
+            "growth_factor": self._growth_factor,
+            "backoff_factor": self._backoff_factor,
+            "growth_interval": self._growth_interval,
+            "_growth_tracker": self._good_steps,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where another one stood."""
+        if not self._enabled:
+            return
+        if not state_dict:
+            raise RuntimeError("load_state_dict: the state is empty, as that of a disabled GradScaler is")
+        self._scale = state_dict["scale"]
+        self._growth_factor, self._backoff_factor = state_dict["growth_factor"], state_dict["backoff_factor"]
+        self._growth_interval, self._good_steps = state_dict["growth_interval"], state_dict["_growth_tracker"]

@@ -1,0 +1,291 @@
+"""Probability distributions that policies and variational models draw from: Normal, Uniform, Bernoulli, Categorical.
+
+Parameters are numbers or tensors; together they broadcast to the batch shape. A sample has the shape
+`sample_shape + batch_shape`. `sample` draws off the tape; `rsample`, where there is one, is a function of
+the parameters and carries gradients to them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import ops
+from tinygrad_lite.arrays import get_default_dtype
+from tinygrad_lite.autograd import no_grad
+from tinygrad_lite.nn.functional import binary_cross_entropy_with_logits
+from tinygrad_lite.tensor import Size, Tensor
+
+__all__ = ["Bernoulli", "Categorical", "Distribution", "Normal", "Uniform", "kl_divergence"]
+
+
+class Distribution:
+    """What they share. `validate_args=False` leaves out the checks of parameters and values."""
+
+    has_rsample = False
+    parameters: tuple[str, ...] = ()
+
+    def __init__(self, batch_shape: Any, event_shape: Any = (), validate_args: bool | None = None):
+        self.batch_shape, self.event_shape = Size(batch_shape), Size(event_shape)
+        self.validated = validate_args is not False
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        """A sample that carries gradients to the parameters."""
+        raise NotImplementedError(f"{type(self).__name__}: its samples are no differentiable function of its parameters")
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """A sample (*sample_shape, *batch_shape), off the tape."""
+        with no_grad():
+            return self.rsample(sample_shape)
+
+    def log_prob(self, value: Any) -> Tensor:
+        """The logarithm of the density (or probability) at `value`, which broadcasts against the batch shape."""
+        raise NotImplementedError
+
+    def entropy(self) -> Tensor:
+        """The entropy in nats, (*batch_shape)."""
+        raise NotImplementedError
+
+    @property
+    def mean(self) -> Tensor:
+        raise NotImplementedError
+
+    @property
+    def variance(self) -> Tensor:
+        raise NotImplementedError
+
+    @property
+    def stddev(self) -> Tensor:
+        return self.variance.sqrt()
+
+    def _require(self, holds: Any, name: str, value: Any, expected: str) -> None:
+        if self.validated and not bool(holds.all()):
+            raise ValueError(f"{type(self).__name__}: expected {name} {expected}, got {value}")
+
+    def _known(self, value: Any, within: Callable[[Tensor], Tensor], expected: str) -> Tensor:
+        """`value` for log_prob, if it is one that can be drawn."""
+        value = ops.as_tensor(value)
+        self._require(within(value), "a value", value, expected)
+        return value
+
+    def _shape(self, sample_shape: Any) -> tuple[int, ...]:
+        return (*sample_shape, *self.batch_shape)
+
+    def __repr__(self) -> str:
+        given = [(name, vars(self)[name]) for name in self.parameters if name in vars(self)]
+        shown = [f"{name}: {value.item() if value.numel() == 1 else tuple(value.shape)}" for name, value in given]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _together(*parameters: Any) -> tuple[Tensor, ...]:
+    """Parameters of one shape; Python numbers take the dtype of the tensors beside them."""
+    tensors = [p for p in parameters if isinstance(p, Tensor)]
+    like: dict[str, Any] = {"dtype": tensors[0].dtype, "device": tensors[0].device} if tensors else {"dtype": None}
+    dtype = like.pop("dtype") or get_default_dtype()
+    return ops.broadcast_tensors(*[p if isinstance(p, Tensor) else ops.tensor(p, dtype=dtype, **like) for p in parameters])
+
+
+class Normal(Distribution):
+    """The normal distribution with mean `loc` and standard deviation `scale`.
+
+    >>> import tinygrad_lite as tg
+    >>> Normal(0.0, 2.0).log_prob(tg.tensor([0.0, 2.0]))
+    tensor([-1.6121, -2.1121])
+    """
+
+    has_rsample = True
+    parameters = ("loc", "scale")
+
+    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None):
+        self.loc, self.scale = _together(loc, scale)
+        super().__init__(self.loc.shape, (), validate_args)
+        self._require(self.scale > 0, "scale", scale, "greater than 0")
+
+    mean = property(lambda self: self.loc)
+    mode = property(lambda self: self.loc)
+    stddev = property(lambda self: self.scale)
+    variance = property(lambda self: self.scale**2)
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        noise = ops.randn(self._shape(sample_shape), dtype=self.loc.dtype, device=self.loc.device)
+        return self.loc + noise * self.scale
+
+    def log_prob(self, value: Any) -> Tensor:
+        distance = (self._known(value, lambda v: v == v, "a number") - self.loc) / self.scale
+        return -0.5 * distance**2 - self.scale.log() - 0.5 * math.log(2 * math.pi)
+
+    def cdf(self, value: Any) -> Tensor:
+        """The probability of at most `value`."""
+        return 0.5 * (1 + ops.erf((ops.as_tensor(value) - self.loc) / (self.scale * math.sqrt(2))))
+
+    def icdf(self, value: Any) -> Tensor:
+        """The number below which a share `value` of the probability lies."""
+        return self.loc + self.scale * math.sqrt(2) * ops.erfinv(2 * ops.as_tensor(value) - 1)
+
+    def entropy(self) -> Tensor:
+        return 0.5 + 0.5 * math.log(2 * math.pi) + self.scale.log()
+
+
+class Uniform(Distribution):
+    """Every number from `low` to below `high` alike."""
+
+    has_rsample = True
+    parameters = ("low", "high")
+
+    def __init__(self, low: Any, high: Any, validate_args: bool | None = None):
+        self.low, self.high = _together(low, high)
+        super().__init__(self.low.shape, (), validate_args)
+        self._require(self.low < self.high, "low", low, f"less than high, {high}")
+
+    mean = property(lambda self: (self.low + self.high) / 2)
+    variance = property(lambda self: (self.high - self.low) ** 2 / 12)
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        return self.low + ops.rand(self._shape(sample_shape), dtype=self.low.dtype, device=self.low.device) * (self.high - self.low)
+
+    def log_prob(self, value: Any) -> Tensor:
+        value = self._known(value, lambda v: (v >= self.low) & (v <= self.high), "between low and high")
+        inside = (value >= self.low) & (value < self.high)
+        return inside.to(self.low.dtype).log() - (self.high - self.low).log()
+
+    def cdf(self, value: Any) -> Tensor:
+        """The probability of at most `value`."""
+        return ((ops.as_tensor(value) - self.low) / (self.high - self.low)).clamp(0, 1)
+
+    def entropy(self) -> Tensor:
+        return (self.high - self.low).log()
+
+
+class _ByProbsOrLogits(Distribution):
+    """A distribution that is given by either of two parameters; the other one is worked out when asked for."""
+
+    parameters = ("probs", "logits")
+    probs: Tensor
+    logits: Tensor
+
+    def _one_of(self, probs: Any, logits: Any) -> Any:
+        if (probs is None) == (logits is None):
+            raise ValueError(f"{type(self).__name__}: expected either probs or logits, but not both")
+        return probs if logits is None else logits
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self.parameters or not any(known in vars(self) for known in self.parameters):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        vars(self)[name] = value = self._probs_of() if name == "probs" else self._logits_of()
+        return value
+
+    def _probs_of(self) -> Tensor:
+        raise NotImplementedError
+
+    def _logits_of(self) -> Tensor:
+        raise NotImplementedError
+
+    def _inner_probs(self) -> Tensor:
+        """The probabilities, none so near to 0 or 1 that its logarithm is infinite."""
+        least = float(np.finfo(self.probs.dtype).eps)
+        return self.probs.clamp(least, 1 - least)
+
+
+class Bernoulli(_ByProbsOrLogits):
+    """1 with probability `probs` (log-odds `logits`), else 0."""
+
+    def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None):
+        (given,) = _together(self._one_of(probs, logits))
+        setattr(self, "probs" if logits is None else "logits", given)
+        super().__init__(given.shape, (), validate_args)
+        if logits is None:
+            self._require((given >= 0) & (given <= 1), "probs", probs, "between 0 and 1")
+
+    mean = property(lambda self: self.probs)
+    variance = property(lambda self: self.probs * (1 - self.probs))
+
+    def _probs_of(self) -> Tensor:
+        return self.logits.sigmoid()
+
+    def _logits_of(self) -> Tensor:
+        p = self._inner_probs()
+        return p.log() - (-p).log1p()
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        return ops.bernoulli(self.probs.detach().expand(self._shape(sample_shape)))
+
+    def log_prob(self, value: Any) -> Tensor:
+        value = self._known(value, lambda v: (v == 0) | (v == 1), "0 or 1")
+        return _minus_cross_entropy(self.logits, value)
+
+    def entropy(self) -> Tensor:
+        return -_minus_cross_entropy(self.logits, self.probs)
+
+
+def _minus_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    logits, target = ops.broadcast_tensors(logits, target.to(logits.dtype))
+    return -binary_cross_entropy_with_logits(logits, target, reduction="none")
+
+
+class Categorical(_ByProbsOrLogits):
+    """A class number from 0 to K - 1, by `probs` (*batch_shape, K), which need not sum to 1, or by `logits`,
+    the scores of a softmax.
+
+    >>> import tinygrad_lite as tg
+    >>> Categorical(tg.tensor([1.0, 3.0])).log_prob(tg.tensor([0, 1])).exp()
+    tensor([0.2500, 0.7500])
+    """
+
+    def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None):
+        given = self._one_of(probs, logits)
+        if given.ndim < 1:
+            raise ValueError("Categorical: expected probs or logits of at least one dimension")
+        super().__init__(given.shape[:-1], (), validate_args)
+        if logits is None:
+            self._require((given >= 0).all(-1) & (given.sum(-1) > 0), "probs", probs, "of at least 0, not all 0")
+            self.probs = given / given.sum(-1, keepdim=True)
+        else:
+            self._require(given == given, "logits", logits, "numbers")
+            self.logits = given - given.logsumexp(-1, keepdim=True)
+
+    mode = property(lambda self: (self.probs if "probs" in vars(self) else self.logits).argmax(dim=-1))
+
+    def _probs_of(self) -> Tensor:
+        return self.logits.softmax(-1)
+
+    def _logits_of(self) -> Tensor:
+        return self._inner_probs().log()
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        rows = self.probs.detach().reshape(-1, self.probs.shape[-1])
+        drawn = ops.multinomial(rows, math.prod(sample_shape), replacement=True)
+        return drawn.T.reshape(self._shape(sample_shape))
+
+    def log_prob(self, value: Any) -> Tensor:
+        count = self.probs.shape[-1]
+        value = self._known(value, lambda v: (v >= 0) & (v < count) & (v % 1 == 0), f"a class number from 0 to {count - 1}")
+        place, logits = ops.broadcast_tensors(value.long().unsqueeze(-1), self.logits)
+        return logits.gather(-1, place[..., :1]).squeeze(-1)
+
+    def entropy(self) -> Tensor:
+        logits = self.logits.clamp(min=float(np.finfo(self.logits.dtype).min))
+        return -(logits * self.probs).sum(-1)
+
+
+def kl_divergence(p: Distribution, q: Distribution) -> Tensor:
+    """The Kullback-Leibler divergence of q from p, two distributions of one kind, in nats: (*batch_shape).
+
+    >>> kl_divergence(Normal(1.0, 1.0), Normal(0.0, 1.0))
+    tensor(0.5000)
+    """
+    if isinstance(p, Normal) and isinstance(q, Normal):
+        ratio = (p.scale / q.scale) ** 2
+        return 0.5 * (ratio + ((p.loc - q.loc) / q.scale) ** 2 - 1 - ratio.log())
+    if isinstance(p, Uniform) and isinstance(q, Uniform):
+        outside = (q.low > p.low) | (q.high < p.high)
+        return ((q.high - q.low) / (p.high - p.low)).log().masked_fill(outside, math.inf)
+    if isinstance(p, Bernoulli) and isinstance(q, Bernoulli):
+        return ops.xlogy(p.probs, p.probs / q.probs) + ops.xlogy(1 - p.probs, (1 - p.probs) / (1 - q.probs))
+    if isinstance(p, Categorical) and isinstance(q, Categorical):
+        terms = p.probs * (p.logits - q.logits)
+        terms = terms.masked_fill((q.probs == 0).expand_as(terms), math.inf)
+        return terms.masked_fill((p.probs == 0).expand_as(terms), 0).sum(-1)
+    raise NotImplementedError(f"kl_divergence: not known between a {type(p).__name__} and a {type(q).__name__}")
