@@ -42,12 +42,15 @@ class TestDistributions:
         compare(lambda m: lambda *p: made(m, text, *p).entropy(), *parameters, order=1)
 
     def test_moments_and_shapes(self, text, parameters, values):
-        for name in ("batch_shape", "event_shape", "mean", "variance", "stddev", "probs", "logits", "loc", "low", "mode"):
-            expected = made(torch, text, *map(torch.tensor, parameters))
-            if not text.startswith("Categorical") or name not in ("mean", "variance", "stddev"):  # which are nan there
-                if hasattr(expected, name) and (name != "mode" or text.startswith(("Normal", "Categorical"))):
-                    got, want = getattr(made(tg, text, *map(tg.tensor, parameters)), name), getattr(expected, name)
-                    np.testing.assert_allclose(np.asarray(got), np.asarray(want), rtol=1e-12, err_msg=name)
+        names = ["batch_shape", "event_shape"]
+        if text.startswith("Categorical"):  # the others are nan there
+            names += ["probs", "logits", "mode"]
+        else:
+            names += ["mean", "variance", "stddev", *{"N": ["loc", "mode"], "U": ["low"], "B": ["probs", "logits"]}[text[0]]]
+        mine, theirs = made(tg, text, *map(tg.tensor, parameters)), made(torch, text, *map(torch.tensor, parameters))
+        for name in names:
+            got, want = np.asarray(getattr(mine, name)), np.asarray(getattr(theirs, name))
+            np.testing.assert_allclose(got, want, rtol=1e-12, err_msg=name)
 
     def test_samples_have_the_distribution_and_no_tape(self, text, parameters, values):
         tg.manual_seed(0)
@@ -67,14 +70,14 @@ def test_divergences():
     shares, others = SHARES, np.array([[0.3, 0.3, 0.4], [1.0, 1.0, 2.0]])
     for text, p, q in (
         ("Normal(p, q)", (REAL, POSITIVE), (REAL + 1, 2 * POSITIVE)),
-        ("Uniform(p, q)", (REAL, REAL + 1), (REAL - 0.5, REAL + [0.9, 1.0, 2.0])),
+        ("Uniform(p, q)", (REAL, REAL + 1), (REAL - 0.5, REAL + np.array([0.9, 1.0, 2.0]))),
         ("Bernoulli(p)", (np.array([0.2, 0.7]),), (np.array([0.4, 0.7]),)),
         ("Categorical(p)", (shares,), (others,)),
     ):
 
-        def divergence(m, text=text, n=len(p)):
+        def divergence(m, text=text, p=p):
             space = importlib.import_module(m.__name__ + ".distributions")
-            return lambda *ps: space.kl_divergence(made(m, text, *ps[:n]), made(m, text, *ps[n:]))
+            return lambda *ps: space.kl_divergence(made(m, text, *ps[: len(p)]), made(m, text, *ps[len(p) :]))
 
         compare(divergence, *p, *q, order=1)
 

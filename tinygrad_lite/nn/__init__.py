@@ -1,6 +1,6 @@
 """Layers and models: `Module` and what is built on it, under PyTorch's names."""
 
-from tinygrad_lite.nn import functional, init, modules, parameter, utils
+from tinygrad_lite.nn import functional, init, modules, parallel, parameter, utils
 from tinygrad_lite.nn.modules.activation import *
 from tinygrad_lite.nn.modules.attention import *
 from tinygrad_lite.nn.modules.batchnorm import *
@@ -12,6 +12,7 @@ from tinygrad_lite.nn.modules.flatten import *
 from tinygrad_lite.nn.modules.fold import *
 from tinygrad_lite.nn.modules.lazy import *
 from tinygrad_lite.nn.modules.linear import *
+from tinygrad_lite.nn.modules.linear_cross_entropy import *
 from tinygrad_lite.nn.modules.loss import *
 from tinygrad_lite.nn.modules.module import *
 from tinygrad_lite.nn.modules.normalization import *
@@ -21,5 +22,6 @@ from tinygrad_lite.nn.modules.rnn import *
 from tinygrad_lite.nn.modules.sparse import *
 from tinygrad_lite.nn.modules.transformer import *
 from tinygrad_lite.nn.modules.upsampling import *
+from tinygrad_lite.nn.parallel import DataParallel
 from tinygrad_lite.nn.parameter import Buffer, Parameter, UninitializedParameter
 from tinygrad_lite.nn.summary import summary

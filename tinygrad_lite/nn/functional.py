@@ -44,7 +44,7 @@ from tinygrad_lite.ops.activation import (
 from tinygrad_lite.ops.attention import multi_head_attention_forward, scaled_dot_product_attention
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
-from tinygrad_lite.ops.cross_entropy import cross_entropy, nll_loss
+from tinygrad_lite.ops.cross_entropy import cross_entropy, linear_cross_entropy, nll_loss
 from tinygrad_lite.ops.ctc import ctc_loss
 from tinygrad_lite.ops.distances import cosine_similarity, normalize, pairwise_distance, pdist
 from tinygrad_lite.ops.dropouts import (
@@ -58,6 +58,7 @@ from tinygrad_lite.ops.dropouts import (
 from tinygrad_lite.ops.elementary import sigmoid, tanh
 from tinygrad_lite.ops.embeddings import embedding_bag, one_hot
 from tinygrad_lite.ops.folding import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
+from tinygrad_lite.ops.fractional_pooling import fractional_max_pool2d, fractional_max_pool3d
 from tinygrad_lite.ops.interpolation import interpolate, upsample, upsample_bilinear, upsample_nearest
 from tinygrad_lite.ops.loss import (
     binary_cross_entropy,

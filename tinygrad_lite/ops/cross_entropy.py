@@ -13,6 +13,7 @@ from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.indexing import gather
 from tinygrad_lite.ops.loss import reduced, reduction_of
+from tinygrad_lite.ops.products import linear
 from tinygrad_lite.ops.reduction import sum
 from tinygrad_lite.ops.shape import movedim
 from tinygrad_lite.ops.softmaxes import _log_softmax
@@ -226,3 +227,44 @@ def _of_probabilities(x: Any, target: Any, weight: Any, ignore_index: int, reduc
     if reduction == "none":
         return sum(loss, dim)
     return sum(loss) / (math.prod(x.shape) / classes) if reduction == "mean" else sum(loss)
+
+
+@operation
+def linear_cross_entropy(
+    x: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    options: Any = None,
+) -> Tensor:
+    """`cross_entropy(linear(x, linear_weight, linear_bias), target, ...)`: x (N, in) or (in,), linear_weight
+    (C, *more, in), linear_bias (C, *more), so that the logits are (N, C, *more).
+
+    `options` tells PyTorch how to cut the work into pieces; here the logits are formed whole, with the same
+    values.
+    """
+    name = "linear_cross_entropy"
+    if x.ndim not in (1, 2) or linear_weight.ndim < 2:
+        raise ValueError(
+            f"{name}: expected x (N, in) or (in,) and linear_weight (C, ..., in), "
+            f"got {tuple(x.shape)} and {tuple(linear_weight.shape)}"
+        )
+    *outer, inner = linear_weight.shape
+    if x.shape[-1] != inner:
+        raise ValueError(f"{name}: x has {x.shape[-1]} features, linear_weight {inner}")
+    if linear_bias is not None and tuple(linear_bias.shape) != tuple(outer):
+        raise ValueError(f"{name}: expected linear_bias of shape {tuple(outer)}, got {tuple(linear_bias.shape)}")
+    if len(outer) > 1 and x.ndim == 1:
+        raise ValueError(f"{name}: a linear_weight of {linear_weight.ndim} dims needs a batch, x (N, {inner})")
+    rows = linear_weight.reshape((-1, inner))
+    logits = linear(x, rows, None if linear_bias is None else linear_bias.reshape((-1,)))
+    logits = logits.reshape((*x.shape[:-1], *outer))
+    if ignore_index is not None and tuple(target.shape) == tuple(logits.shape):
+        raise ValueError(f"{name}: ignore_index={ignore_index} is for targets that are class numbers")
+    ignored = -100 if ignore_index is None else ignore_index
+    return cross_entropy(logits, target, weight, None, ignored, None, reduction, label_smoothing)

@@ -12,6 +12,7 @@ from tinygrad_lite.nn.modules import (
     fold,
     lazy,
     linear,
+    linear_cross_entropy,
     loss,
     module,
     normalization,
@@ -33,6 +34,7 @@ from tinygrad_lite.nn.modules.flatten import *
 from tinygrad_lite.nn.modules.fold import *
 from tinygrad_lite.nn.modules.lazy import *
 from tinygrad_lite.nn.modules.linear import *
+from tinygrad_lite.nn.modules.linear_cross_entropy import *
 from tinygrad_lite.nn.modules.loss import *
 from tinygrad_lite.nn.modules.module import *
 from tinygrad_lite.nn.modules.normalization import *
@@ -44,8 +46,8 @@ from tinygrad_lite.nn.modules.transformer import *
 from tinygrad_lite.nn.modules.upsampling import *
 
 FAMILIES = (
-    activation, attention, batchnorm, container, conv, distance, dropout, flatten, fold, lazy, linear, loss, module,
-    normalization, padding, pooling, rnn, sparse, transformer, upsampling,
+    activation, attention, batchnorm, container, conv, distance, dropout, flatten, fold, lazy, linear,
+    linear_cross_entropy, loss, module, normalization, padding, pooling, rnn, sparse, transformer, upsampling,
 )  # fmt: skip
 
 __all__ = [name for family in FAMILIES for name in family.__all__]

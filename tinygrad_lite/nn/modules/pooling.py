@@ -6,13 +6,14 @@ from typing import Any
 
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn.modules.settings import Configured
-from tinygrad_lite.nn.modules.utils import _pair, _single, _triple
+from tinygrad_lite.nn.modules.utils import _pair, _single, _triple, sizes
 from tinygrad_lite.tensor import Tensor
 
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
-    "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "LPPool1d", "LPPool2d", "LPPool3d", "MaxPool1d",
-    "MaxPool2d", "MaxPool3d", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d",
+    "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "FractionalMaxPool2d", "FractionalMaxPool3d",
+    "LPPool1d", "LPPool2d", "LPPool3d", "MaxPool1d", "MaxPool2d", "MaxPool3d", "MaxUnpool1d", "MaxUnpool2d",
+    "MaxUnpool3d",
 ]  # fmt: skip
 
 Sizes = int | tuple[int, ...]
@@ -210,3 +211,44 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPoolNd):
 class AdaptiveMaxPool3d(_AdaptiveMaxPoolNd):
     def forward(self, input: Tensor) -> Tensor:
         return F.adaptive_max_pool3d(input, self.output_size, self.return_indices)
+
+
+class _FractionalMaxPoolNd(Configured):
+    """The maximum of windows that lie at random steps: as many as `output_size` says, or `output_ratio`
+    times the input's size (Graham, 2014). `_random_samples` fixes the steps: a number from 0 to 1 for each
+    sample, channel and dim."""
+
+    def __init__(
+        self,
+        kernel_size: Sizes,
+        output_size: Any = None,
+        output_ratio: Any = None,
+        return_indices: bool = False,
+        _random_samples: Tensor | None = None,
+    ):
+        name, rank = type(self).__name__, int(type(self).__name__[-2])
+        kernel_size = sizes(name, "kernel_size", kernel_size, rank)
+        if any(k <= 0 for k in kernel_size):
+            raise ValueError(f"{name}: expected a kernel_size greater than 0, got {kernel_size}")
+        if (output_size is None) == (output_ratio is None):
+            raise ValueError(f"{name}: expected either output_size or output_ratio")
+        output_size = None if output_size is None else sizes(name, "output_size", output_size, rank)
+        output_ratio = None if output_ratio is None else sizes(name, "output_ratio", output_ratio, rank)
+        if output_ratio is not None and not all(0 < ratio < 1 for ratio in output_ratio):
+            raise ValueError(f"{name}: expected an output_ratio between 0 and 1, got {output_ratio}")
+        arguments = {"kernel_size": kernel_size, "output_size": output_size, "output_ratio": output_ratio}
+        super().__init__({**arguments, "return_indices": return_indices})
+        self.register_buffer("_random_samples", _random_samples)
+
+    def _options(self) -> tuple[Any, ...]:
+        return self.kernel_size, self.output_size, self.output_ratio, self.return_indices, self._random_samples
+
+
+class FractionalMaxPool2d(_FractionalMaxPoolNd):
+    def forward(self, input: Tensor) -> Any:
+        return F.fractional_max_pool2d(input, *self._options())
+
+
+class FractionalMaxPool3d(_FractionalMaxPoolNd):
+    def forward(self, input: Tensor) -> Any:
+        return F.fractional_max_pool3d(input, *self._options())

@@ -1,0 +1,91 @@
+"""A linear layer and the cross-entropy of its outputs in one module."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from tinygrad_lite.nn import functional as F
+from tinygrad_lite.nn.modules.linear import Linear
+from tinygrad_lite.nn.modules.module import Module
+from tinygrad_lite.tensor import Tensor
+
+__all__ = ["LinearCrossEntropyLoss", "LinearCrossEntropyOptions"]
+
+
+@dataclass(frozen=True)
+class LinearCrossEntropyOptions:
+    """How PyTorch cuts the work into pieces. Here nothing is cut, and the values are the same: kept for the
+    programs that name it."""
+
+    allow_retain_graph: bool = False
+    batch_chunk_size: int | None = None
+    chunking_method: str | None = "auto"
+    acc_policy: str = "auto"
+    acc_dtype: Any = None
+
+    def __post_init__(self) -> None:
+        if self.acc_policy not in ("auto", "accurate", "balanced", "compact"):
+            raise ValueError(f"LinearCrossEntropyOptions: invalid acc_policy {self.acc_policy!r}")
+        method, _, factor = (self.chunking_method or "auto").partition(":")
+        if method not in ("auto", "aspect_ratio") or (factor and not (factor.isdigit() and int(factor))):
+            raise ValueError(f"LinearCrossEntropyOptions: invalid chunking_method {self.chunking_method!r}")
+        size = self.batch_chunk_size
+        if size is not None and not (isinstance(size, int) and size > 0):
+            raise ValueError(f"LinearCrossEntropyOptions: expected a positive batch_chunk_size or None, got {size!r}")
+
+
+class LinearCrossEntropyLoss(Module):
+    """The cross-entropy of `linear(input)`, for input (N, in_features) or (in_features,) and a target as of
+    CrossEntropyLoss for logits (N, num_classes, *out_features).
+
+    The layer is `linear`, of num_classes times prod(out_features) rows.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        out_features: tuple[int, ...] = (),
+        bias: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        reduction: str = "mean",
+        weight: Tensor | None = None,
+        ignore_index: int | None = None,
+        label_smoothing: float = 0.0,
+        options: LinearCrossEntropyOptions | None = None,
+    ):
+        name = "LinearCrossEntropyLoss"
+        if weight is not None and tuple(weight.shape) != (num_classes,):
+            raise ValueError(f"{name}: expected a weight for each of {num_classes} classes, got shape {tuple(weight.shape)}")
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(f"{name}: expected label_smoothing between 0 and 1, got {label_smoothing}")
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.reduction = reduction
+        self.num_classes, self.out_features = num_classes, out_features
+        self.ignore_index, self.label_smoothing, self.options = ignore_index, label_smoothing, options
+        self.linear = Linear(in_features, math.prod(out_features, start=num_classes), bias, device, dtype)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        linear, outer = self.linear, (self.num_classes, *self.out_features)
+        return F.linear_cross_entropy(
+            input,
+            linear.weight.reshape((*outer, linear.in_features)),
+            target,
+            linear_bias=None if linear.bias is None else linear.bias.reshape(outer),
+            weight=self.weight,
+            reduction=self.reduction,
+            ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
+            options=self.options,
+        )
+
+    def extra_repr(self) -> str:
+        linear = {"in_features": self.linear.in_features, "num_classes": self.num_classes}
+        names = ("reduction", "ignore_index", "label_smoothing", "options")
+        shown = {**linear, "out_features": self.out_features, "bias": self.linear.bias is not None}
+        return ", ".join(f"{name}={value}" for name, value in (shown | {n: getattr(self, n) for n in names}).items())
