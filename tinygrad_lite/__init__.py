@@ -70,17 +70,16 @@ if _TYPE_CHECKING:
 _LATER = (
     "accelerator", "amp", "backends", "datasets", "distributions", "func", "jit", "nn", "optim", "testing", "utils",
 )  # fmt: skip
+_ELSEWHERE = {"GradScaler": "amp", "autocast": "amp", "vmap": "func"}  # names from there that stand here too
 
 
 def __getattr__(name: str) -> _Any:
     if name in _LATER:
         return _importlib.import_module(f"tinygrad_lite.{name}")
-    if name == "autocast":
-        from tinygrad_lite.amp import autocast
-
-        return autocast
+    if name in _ELSEWHERE:
+        return getattr(__getattr__(_ELSEWHERE[name]), name)
     raise AttributeError(f"module 'tinygrad_lite' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
+    return sorted({*globals(), *_LATER, *_ELSEWHERE})

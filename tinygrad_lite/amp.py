@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+from tinygrad_lite.arrays import gpu
 from tinygrad_lite.tensor import Tensor
 
 __all__ = ["GradScaler", "autocast"]
@@ -73,9 +74,7 @@ class GradScaler:
         growth_interval: int = 2000,
         enabled: bool = True,
     ):
-        from tinygrad_lite import cuda
-
-        if enabled and str(device).startswith("cuda") and not cuda.is_available():
+        if enabled and str(device).startswith("cuda") and not gpu.count():
             warnings.warn("GradScaler: it is for a GPU, and there is none; it is disabled", stacklevel=2)
             enabled = False
         if not growth_factor > 1 or not backoff_factor < 1:

@@ -182,3 +182,26 @@ def test_a_failure_says_where_and_how_much():
         tg.testing.assert_close(1.0, 2.0, msg="mine")
     with pytest.raises(ValueError, match="both rtol and atol"):
         tg.testing.assert_close(1.0, 1.0, rtol=0.1)
+
+
+def test_the_older_names_of_mixed_precision():
+    for m in (tg, torch):
+        amp = importlib.import_module(m.__name__ + ".cuda.amp")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning)
+            scaler = amp.GradScaler(enabled=False)
+            with amp.autocast(enabled=False):
+                assert scaler.scale(m.ones(1)).item() == 1 and m.cuda.amp.GradScaler(enabled=False).get_scale() == 1
+
+
+def test_a_model_in_data_parallel_keeps_its_name_and_results():
+    results = []
+    for m in (tg, torch):
+        m.manual_seed(0)
+        model = m.nn.DataParallel(m.nn.Linear(2, 1))
+        m.nn.init.ones_(model.module.weight)
+        m.nn.init.zeros_(model.module.bias)
+        results.append((list(model.state_dict()), model(m.tensor([[1.0, 2.0]])).tolist(), repr(model)))
+    assert results[0] == results[1]
+    with pytest.raises(NotImplementedError, match="several devices"):
+        tg.nn.DataParallel(tg.nn.Linear(2, 1), device_ids=[0, 1])

@@ -92,7 +92,8 @@ class TestEveryModule:
     @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
     def test_results_gradients_state_and_repr_are_equal(self, info, training):
         torch.manual_seed(0)
-        for sample in info.module_inputs_func(info, device="cpu", dtype=DTYPE, requires_grad=True, training=training):
+        samples = info.module_inputs_func(info, device="cpu", dtype=DTYPE, requires_grad=True, training=training)
+        for sample in samples[:: 7 if len(samples) > 400 else 1]:  # one module has as many as all others together
             compared(info, sample, training)
 
     def test_what_is_refused_there_is_refused_here(self, info):

@@ -5,7 +5,8 @@ Questions have an answer without a GPU too; what needs one raises and says so.
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import gpu
 from tinygrad_lite.ops import random
@@ -28,6 +29,15 @@ __all__ = [
     "set_device",
     "synchronize",
 ]
+
+if TYPE_CHECKING:
+    from tinygrad_lite.cuda import amp
+
+
+def __getattr__(name: str) -> Any:
+    if name == "amp":  # imported when asked for
+        return importlib.import_module("tinygrad_lite.cuda.amp")
+    raise AttributeError(f"module 'tinygrad_lite.cuda' has no attribute {name!r}")
 
 
 def is_available() -> bool:
