@@ -13,8 +13,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-torch_itself = pytest.importorskip("torch")
-torch_itself.set_num_threads(1)
+from tests.parity.programs import check_program
 
 PROGRAMS = []
 
@@ -22,42 +21,6 @@ PROGRAMS = []
 def program(function):
     PROGRAMS.append(function)
     return function
-
-
-class Start:
-    """The weights that every run starts from, and the random numbers it draws: those of the first run."""
-
-    def __init__(self):
-        self.states = []
-
-    def run(self, function, library):
-        torch, nn, F = (importlib.import_module(library + part) for part in ("", ".nn", ".nn.functional"))
-        self.torch, self.seen, self.rng = torch, 0, np.random.default_rng(0)
-        before = torch.get_default_dtype()
-        torch.set_default_dtype(torch.float64)
-        torch.manual_seed(0)
-        try:
-            names = {"torch": torch, "nn": nn, "F": F, "start": self}
-            results = function(*(names[name] for name in inspect.signature(function).parameters))
-        finally:
-            torch.set_default_dtype(before)
-        return [r.detach().cpu().numpy() if isinstance(r, torch.Tensor) else r for r in results]
-
-    def same(self, model):
-        """The model with the first run's weights."""
-        if self.seen == len(self.states):
-            self.states.append({name: value.numpy().copy() for name, value in model.state_dict().items()})
-        state = OrderedDict((k, self.torch.from_numpy(v.copy())) for k, v in self.states[self.seen].items())
-        keys = model.load_state_dict(state)
-        assert not keys.missing_keys and not keys.unexpected_keys
-        self.seen += 1
-        return model
-
-    def normal(self, *shape):
-        return self.torch.from_numpy(self.rng.standard_normal(shape))
-
-    def below(self, n, *shape):
-        return self.torch.tensor(self.rng.integers(0, n, shape), dtype=self.torch.long)
 
 
 @program
@@ -972,12 +935,7 @@ def resumed_training(torch, nn, F, start):
 
 @pytest.mark.parametrize("function", PROGRAMS, ids=lambda f: f.__name__)
 def test_same_program_same_losses(function):
-    start = Start()
-    expected = start.run(function, "torch")
-    results = start.run(function, "tinygrad_lite")
-    assert len(results) == len(expected)
-    for i, (result, wanted) in enumerate(zip(results, expected)):
-        np.testing.assert_allclose(result, wanted, rtol=1e-8, atol=1e-10, err_msg=f"result {i}")
+    check_program(function)
 
 
 IDIOMS = {
