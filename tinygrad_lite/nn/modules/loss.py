@@ -263,8 +263,8 @@ class MultiMarginLoss(_Arguments):
         return F.multi_margin_loss(input, target, p=self.p, margin=self.margin, weight=self.weight, reduction=self.reduction)
 
 
-class MarginRankingLoss(_Arguments):
-    """max(-target (x1 - x2) + margin, 0): target 1 where x1 should rank higher, -1 where x2 should."""
+class _MarginLoss(_Arguments):
+    """A loss of pairs with a margin."""
 
     def __init__(
         self,
@@ -274,22 +274,17 @@ class MarginRankingLoss(_Arguments):
         reduction: str = "mean",
     ):
         super().__init__(locals())
+
+
+class MarginRankingLoss(_MarginLoss):
+    """max(-target (x1 - x2) + margin, 0): target 1 where x1 should rank higher, -1 where x2 should."""
 
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
         return F.margin_ranking_loss(input1, input2, target, margin=self.margin, reduction=self.reduction)
 
 
-class CosineEmbeddingLoss(_Arguments):
+class CosineEmbeddingLoss(_MarginLoss):
     """1 - cos(x1, x2) where the target is 1, max(cos(x1, x2) - margin, 0) where it is -1."""
-
-    def __init__(
-        self,
-        margin: float = 0.0,
-        size_average: bool | None = None,
-        reduce: bool | None = None,
-        reduction: str = "mean",
-    ):
-        super().__init__(locals())
 
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
         return F.cosine_embedding_loss(input1, input2, target, margin=self.margin, reduction=self.reduction)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lite.nn import functional as F
@@ -19,10 +20,21 @@ __all__ = [
 Sizes = int | tuple[int, ...]
 
 
-class _MaxPoolNd(Configured):
+class _Pool(Configured):
+    """`_function` of the input and of the settings that `_takes` names, in its order."""
+
+    _function: Callable[..., Any]
+    _takes: tuple[str, ...]
+
+    def forward(self, input: Tensor) -> Any:
+        return self._function(input, *[getattr(self, name) for name in self._takes])
+
+
+class _MaxPoolNd(_Pool):
     """The maximum of each window; `return_indices`: also its flat place in the input's plane."""
 
     shown = "kernel_size stride padding dilation ceil_mode"
+    _takes = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
 
     def __init__(
         self,
@@ -36,65 +48,52 @@ class _MaxPoolNd(Configured):
         stride = kernel_size if stride is None else stride
         super().__init__(locals())
 
-    def _options(self) -> tuple[Any, ...]:
-        return self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
-
 
 class MaxPool1d(_MaxPoolNd):
-    def forward(self, input: Tensor) -> Tensor:
-        return F.max_pool1d(input, *self._options())
+    _function = staticmethod(F.max_pool1d)
 
 
 class MaxPool2d(_MaxPoolNd):
-    def forward(self, input: Tensor) -> Tensor:
-        return F.max_pool2d(input, *self._options())
+    _function = staticmethod(F.max_pool2d)
 
 
 class MaxPool3d(_MaxPoolNd):
-    def forward(self, input: Tensor) -> Tensor:
-        return F.max_pool3d(input, *self._options())
+    _function = staticmethod(F.max_pool3d)
 
 
 class _MaxUnpoolNd(Configured):
     """Each maximum at the place it came from, 0 elsewhere: partial inverse of max pooling."""
 
     shown = "kernel_size stride padding"
+    _function: Callable[..., Any]
+    _sizes: Callable[[Any], tuple[int, ...]]
+
+    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0):
+        stride = self._sizes(kernel_size if stride is None else stride)
+        kernel_size, padding = self._sizes(kernel_size), self._sizes(padding)
+        super().__init__(locals())
+
+    def forward(self, input: Tensor, indices: Tensor, output_size: Any = None) -> Tensor:
+        return self._function(input, indices, self.kernel_size, self.stride, self.padding, output_size)
 
 
 class MaxUnpool1d(_MaxUnpoolNd):
-    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0):
-        stride = _single(kernel_size if stride is None else stride)
-        kernel_size, padding = _single(kernel_size), _single(padding)
-        super().__init__(locals())
-
-    def forward(self, input: Tensor, indices: Tensor, output_size: Any = None) -> Tensor:
-        return F.max_unpool1d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+    _function, _sizes = staticmethod(F.max_unpool1d), staticmethod(_single)
 
 
 class MaxUnpool2d(_MaxUnpoolNd):
-    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0):
-        stride = _pair(kernel_size if stride is None else stride)
-        kernel_size, padding = _pair(kernel_size), _pair(padding)
-        super().__init__(locals())
-
-    def forward(self, input: Tensor, indices: Tensor, output_size: Any = None) -> Tensor:
-        return F.max_unpool2d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+    _function, _sizes = staticmethod(F.max_unpool2d), staticmethod(_pair)
 
 
 class MaxUnpool3d(_MaxUnpoolNd):
-    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0):
-        stride = _triple(kernel_size if stride is None else stride)
-        kernel_size, padding = _triple(kernel_size), _triple(padding)
-        super().__init__(locals())
-
-    def forward(self, input: Tensor, indices: Tensor, output_size: Any = None) -> Tensor:
-        return F.max_unpool3d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+    _function, _sizes = staticmethod(F.max_unpool3d), staticmethod(_triple)
 
 
-class _AvgPoolNd(Configured):
+class _AvgPoolNd(_Pool):
     """The mean of each window."""
 
     shown = "kernel_size stride padding"
+    _takes: tuple[str, ...] = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
 
     def __init__(
         self,
@@ -108,11 +107,10 @@ class _AvgPoolNd(Configured):
         stride = kernel_size if stride is None else stride
         super().__init__(locals())
 
-    def _options(self) -> tuple[Any, ...]:
-        return self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad, self.divisor_override
-
 
 class AvgPool1d(_AvgPoolNd):
+    _function, _takes = staticmethod(F.avg_pool1d), _AvgPoolNd._takes[:-1]
+
     def __init__(
         self,
         kernel_size: Sizes,
@@ -124,99 +122,87 @@ class AvgPool1d(_AvgPoolNd):
         stride = _single(kernel_size if stride is None else stride)
         super().__init__(_single(kernel_size), stride, _single(padding), ceil_mode, count_include_pad)
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.avg_pool1d(input, *self._options()[:-1])
-
 
 class AvgPool2d(_AvgPoolNd):
-    def forward(self, input: Tensor) -> Tensor:
-        return F.avg_pool2d(input, *self._options())
+    _function = staticmethod(F.avg_pool2d)
 
 
 class AvgPool3d(_AvgPoolNd):
-    def forward(self, input: Tensor) -> Tensor:
-        return F.avg_pool3d(input, *self._options())
+    _function = staticmethod(F.avg_pool3d)
 
 
-class _LPPoolNd(Configured):
+class _LPPoolNd(_Pool):
     """The sum over each window of x^norm_type, to the power 1 / norm_type."""
 
     shown = "norm_type kernel_size stride ceil_mode"
+    _takes = ("norm_type", "kernel_size", "stride", "ceil_mode")
 
     def __init__(self, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False):
         super().__init__(locals())
 
-    def _options(self) -> tuple[Any, ...]:
-        return float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode
-
 
 class LPPool1d(_LPPoolNd):
-    def forward(self, input: Tensor) -> Tensor:
-        return F.lp_pool1d(input, *self._options())
+    _function = staticmethod(F.lp_pool1d)
 
 
 class LPPool2d(_LPPoolNd):
-    def forward(self, input: Tensor) -> Tensor:
-        return F.lp_pool2d(input, *self._options())
+    _function = staticmethod(F.lp_pool2d)
 
 
 class LPPool3d(_LPPoolNd):
-    def forward(self, input: Tensor) -> Tensor:
-        return F.lp_pool3d(input, *self._options())
+    _function = staticmethod(F.lp_pool3d)
 
 
-class _AdaptiveAvgPoolNd(Configured):
+class _AdaptiveAvgPoolNd(_Pool):
     """Means over windows chosen so that the result has `output_size` (None: as the input)."""
 
     shown = "output_size"
+    _takes = ("output_size",)
 
     def __init__(self, output_size: Any):
         super().__init__(locals())
 
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPoolNd):
-    def forward(self, input: Tensor) -> Tensor:
-        return F.adaptive_avg_pool1d(input, self.output_size)
+    _function = staticmethod(F.adaptive_avg_pool1d)
 
 
 class AdaptiveAvgPool2d(_AdaptiveAvgPoolNd):
-    def forward(self, input: Tensor) -> Tensor:
-        return F.adaptive_avg_pool2d(input, self.output_size)
+    _function = staticmethod(F.adaptive_avg_pool2d)
 
 
 class AdaptiveAvgPool3d(_AdaptiveAvgPoolNd):
-    def forward(self, input: Tensor) -> Tensor:
-        return F.adaptive_avg_pool3d(input, self.output_size)
+    _function = staticmethod(F.adaptive_avg_pool3d)
 
 
-class _AdaptiveMaxPoolNd(Configured):
+class _AdaptiveMaxPoolNd(_Pool):
     """Maxima over windows chosen so that the result has `output_size` (None: as the input)."""
 
     shown = "output_size"
+    _takes = ("output_size", "return_indices")
 
     def __init__(self, output_size: Any, return_indices: bool = False):
         super().__init__(locals())
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPoolNd):
-    def forward(self, input: Tensor) -> Tensor:
-        return F.adaptive_max_pool1d(input, self.output_size, self.return_indices)
+    _function = staticmethod(F.adaptive_max_pool1d)
 
 
 class AdaptiveMaxPool2d(_AdaptiveMaxPoolNd):
-    def forward(self, input: Tensor) -> Tensor:
-        return F.adaptive_max_pool2d(input, self.output_size, self.return_indices)
+    _function = staticmethod(F.adaptive_max_pool2d)
 
 
 class AdaptiveMaxPool3d(_AdaptiveMaxPoolNd):
-    def forward(self, input: Tensor) -> Tensor:
-        return F.adaptive_max_pool3d(input, self.output_size, self.return_indices)
+    _function = staticmethod(F.adaptive_max_pool3d)
 
 
-class _FractionalMaxPoolNd(Configured):
+class _FractionalMaxPoolNd(_Pool):
     """The maximum of windows that lie at random steps: as many as `output_size` says, or `output_ratio`
     times the input's size (Graham, 2014). `_random_samples` fixes the steps: a number from 0 to 1 for each
     sample, channel and dim."""
+
+    _takes = ("kernel_size", "output_size", "output_ratio", "return_indices", "_random_samples")
 
     def __init__(
         self,
@@ -240,15 +226,10 @@ class _FractionalMaxPoolNd(Configured):
         super().__init__({**arguments, "return_indices": return_indices})
         self.register_buffer("_random_samples", _random_samples)
 
-    def _options(self) -> tuple[Any, ...]:
-        return self.kernel_size, self.output_size, self.output_ratio, self.return_indices, self._random_samples
-
 
 class FractionalMaxPool2d(_FractionalMaxPoolNd):
-    def forward(self, input: Tensor) -> Any:
-        return F.fractional_max_pool2d(input, *self._options())
+    _function = staticmethod(F.fractional_max_pool2d)
 
 
 class FractionalMaxPool3d(_FractionalMaxPoolNd):
-    def forward(self, input: Tensor) -> Any:
-        return F.fractional_max_pool3d(input, *self._options())
+    _function = staticmethod(F.fractional_max_pool3d)

@@ -241,7 +241,29 @@ class RNN(RNNBase):
         self.nonlinearity = nonlinearity
 
 
-class LSTM(RNNBase):
+class _Gated(RNNBase):
+    """What LSTM and GRU share: the arguments."""
+
+    gates: str
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Any = None,
+        dtype: Any = None,
+    ):
+        options = num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype
+        super().__init__(self.gates, input_size, hidden_size, *options)
+
+
+class LSTM(_Gated):
     """Long short-term memory: gates i, f, o and candidate g, each of W x + b + U h + b';
     c <- f c + i g, h = o tanh(c). Input (length, batch, input_size), or (batch, length, ...) if
     `batch_first`, or a PackedSequence -> (outputs, (h_n, c_n)).
@@ -254,44 +276,14 @@ class LSTM(RNNBase):
     ((7, 4, 10), (4, 4, 5))
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
-        device: Any = None,
-        dtype: Any = None,
-    ):
-        super().__init__(
-            "LSTM", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype
-        )
+    gates = "LSTM"
 
 
-class GRU(RNNBase):
+class GRU(_Gated):
     """Gated recurrent units: r, z = sigmoid(W x + b + U h + b'), n = tanh(W x + b + r (U h + b')),
     h <- (1 - z) n + z h. Arguments and results as of RNN."""
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
-        device: Any = None,
-        dtype: Any = None,
-    ):
-        super().__init__(
-            "GRU", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype
-        )
+    gates = "GRU"
 
 
 class RNNCellBase(Module):
