@@ -44,6 +44,7 @@ def options(arguments=None):
     parser.add_argument("--dropout", type=float, default=0.0, help="share of activations dropped in training (%(default)s)")
     parser.add_argument("--lr", type=float, default=2e-3, help="the highest learning rate of AdamW (%(default)s)")
     parser.add_argument("--characters", type=int, default=600, help="how much it writes in the end (%(default)s)")
+    parser.add_argument("--temperature", type=float, default=0.7, help="how boldly it writes (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of weights, pieces and writing (%(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the picture and the weights (%(default)s)")
@@ -107,11 +108,12 @@ class GPT(nn.Module):
         return F.cross_entropy(self(pieces[:, :-1]).flatten(0, 1), pieces[:, 1:].flatten())
 
     @tg.no_grad()
-    def write(self, characters, count):
-        """`characters` (1, T), and `count` more drawn one after another."""
+    def write(self, characters, count, temperature=1.0):
+        """`characters` (1, T), and `count` more drawn one after another; the lower the temperature, the
+        more often the likeliest one."""
         self.eval()
         for _ in tqdm(range(count), desc="writing", unit="char", leave=False):
-            scores = self(characters[:, -self.context :])[:, -1]
+            scores = self(characters[:, -self.context :])[:, -1] / temperature
             characters = tg.cat([characters, tg.multinomial(scores.softmax(dim=-1), 1)], dim=1)
         self.train()
         return characters
@@ -181,7 +183,7 @@ def main(arguments=None):
     start = time.perf_counter()
     losses, checks = train(model, text[:cut], text[cut:], o)
     print(f"{time.perf_counter() - start:.0f} s for {o.steps} steps; {checks[-1][1]:.4f} nats per character held back\n")
-    page = model.write(tg.tensor([[number_of.get("\n", 0)]], device=o.device), o.characters)
+    page = model.write(tg.tensor([[number_of.get("\n", 0)]], device=o.device), o.characters, o.temperature)
     print("".join(alphabet[i] for i in page[0].tolist()).strip(), "\n")
     o.out.mkdir(parents=True, exist_ok=True)
     picture(losses, checks, o.out / "gpt.png")

@@ -953,10 +953,17 @@ IDIOMS = {
     "diagonal": "result = torch.zeros(3, 5).fill_diagonal_(2)",
     "wrapped": "result = torch.zeros(9, 2).fill_diagonal_(2, wrap=True)",
     "cube": "result = torch.zeros(3, 3, 3).fill_diagonal_(2)",
+    "accelerator": "a = torch.accelerator; result = (a.is_available(), a.current_accelerator() is None, a.device_count())",
+    "scripted": "import LIB.jit; result = torch.jit.script(torch.nn.ReLU())(torch.tensor([-1.0, 2.0]))",
+    "scripting": "f = torch.jit.ignore(lambda x: x + 1); result = f(1) + torch.jit.unused(f)(1) + torch.jit.is_scripting()",
+    "threads": "torch.set_num_threads(1); result = torch.get_num_threads()",
+    "random module": "import LIB.random; torch.random.manual_seed(3); result = LIB.random.initial_seed()",
+    "vmap": "result = torch.vmap(lambda x: x * 2)(torch.ones(3))",
 }
 
 
 @pytest.mark.parametrize("name", IDIOMS)
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
 def test_same_idiom_same_result(name):
     results = []
     for library in ("torch", "tinygrad_lite"):
