@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tests.parity.compare import compare, refused
+from tests.parity.compare import Fixed, compare, refused
 
 F = "nn.functional."
 draw = np.random.default_rng(41)
@@ -281,3 +281,25 @@ REFUSED = [
 @pytest.mark.parametrize("name, args, options", REFUSED)
 def test_refused(name, args, options):
     refused(F + name, *args, **options)
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+def test_fractional_windows(rank):
+    draw = np.random.default_rng(0)
+    for _ in range(40):
+        space = [int(n) for n in draw.integers(4, 12, rank)]
+        kernel = tuple(int(n) for n in draw.integers(1, 4, rank))
+        counts = tuple(int(draw.integers(1, n - k + 1)) for n, k in zip(space, kernel))
+        x, samples = draw.standard_normal((2, 3, *space)), draw.random((2, 3, rank))
+        options = {"return_indices": True, "_random_samples": Fixed(samples)}
+        compare(f"{F}fractional_max_pool{rank}d", x, kernel, counts, order=1, **options)
+
+
+def test_fractional_windows_are_drawn_and_reach_the_end():
+    x = tg.arange(400.0).reshape(1, 1, 20, 20)
+    layer = tg.nn.FractionalMaxPool2d(2, output_ratio=0.7)
+    tg.manual_seed(0)
+    first, second = layer(x), layer(x)
+    tg.manual_seed(0)
+    assert first.shape == (1, 1, 14, 14) and first[0, 0, -1, -1] == 399
+    assert tg.equal(layer(x), first) and not tg.equal(first, second)

@@ -202,6 +202,7 @@ class _FractionalMaxPoolNd(_Pool):
     times the input's size (Graham, 2014). `_random_samples` fixes the steps: a number from 0 to 1 for each
     sample, channel and dim."""
 
+    _rank: int
     _takes = ("kernel_size", "output_size", "output_ratio", "return_indices", "_random_samples")
 
     def __init__(
@@ -212,7 +213,7 @@ class _FractionalMaxPoolNd(_Pool):
         return_indices: bool = False,
         _random_samples: Tensor | None = None,
     ):
-        name, rank = type(self).__name__, int(type(self).__name__[-2])
+        name, rank = self._get_name(), self._rank
         kernel_size = sizes(name, "kernel_size", kernel_size, rank)
         if any(k <= 0 for k in kernel_size):
             raise ValueError(f"{name}: expected a kernel_size greater than 0, got {kernel_size}")
@@ -228,8 +229,8 @@ class _FractionalMaxPoolNd(_Pool):
 
 
 class FractionalMaxPool2d(_FractionalMaxPoolNd):
-    _function = staticmethod(F.fractional_max_pool2d)
+    _function, _rank = staticmethod(F.fractional_max_pool2d), 2
 
 
 class FractionalMaxPool3d(_FractionalMaxPoolNd):
-    _function = staticmethod(F.fractional_max_pool3d)
+    _function, _rank = staticmethod(F.fractional_max_pool3d), 3
