@@ -958,12 +958,18 @@ IDIOMS = {
     "scripting": "f = torch.jit.ignore(lambda x: x + 1); result = f(1) + torch.jit.unused(f)(1) + torch.jit.is_scripting()",
     "threads": "torch.set_num_threads(1); result = torch.get_num_threads()",
     "random module": "import LIB.random; torch.random.manual_seed(3); result = LIB.random.initial_seed()",
+    "default device": "torch.set_default_device('cpu'); result = torch.get_default_device().type == 'cpu'",
+    "stateless": """
+from LIB.nn.utils.stateless import functional_call
+layer = torch.nn.Linear(2, 1)
+result = functional_call(layer, {'weight': torch.ones(1, 2), 'bias': torch.ones(1)}, (torch.ones(3, 2),)).detach()
+""",
     "vmap": "result = torch.vmap(lambda x: x * 2)(torch.ones(3))",
 }
 
 
 @pytest.mark.parametrize("name", IDIOMS)
-@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+@pytest.mark.filterwarnings("ignore:.torch.(jit.script|nn.utils.stateless).*deprecated")
 def test_same_idiom_same_result(name):
     results = []
     for library in ("torch", "tinygrad_lite"):

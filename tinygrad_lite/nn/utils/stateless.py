@@ -1,0 +1,5 @@
+"""`func.functional_call`, under an older name."""
+
+from tinygrad_lite.func import functional_call
+
+__all__ = ["functional_call"]
