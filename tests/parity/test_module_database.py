@@ -16,8 +16,6 @@ from tests.parity.modules import LIMITS, REFUSALS, called
 
 torch = pytest.importorskip("torch")
 database = pytest.importorskip("torch.testing._internal.common_modules", reason="it needs expecttest", exc_type=ImportError)
-# Its import freezes switches that other tests set.
-torch.backends.flags_frozen.__globals__["__allow_nonbracketed_mutation_flag"] = True
 
 DTYPE = torch.float64
 

@@ -29,8 +29,6 @@ from tests.parity.compare import REFUSALS, leaves, results, same, same_gradients
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from torch.testing._internal.common_methods_invocations import op_db
-# The import forbids every other test in this process to set torch.backends' flags.
-setattr(torch.backends, "__allow_nonbracketed_mutation_flag", True)
 
 # Not a part of this library: complex numbers, sparse and masked tensors, storages, and what PyTorch keeps for itself.
 OUTSIDE = re.compile(
