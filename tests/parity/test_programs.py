@@ -958,7 +958,7 @@ IDIOMS = {
     "scripting": "f = torch.jit.ignore(lambda x: x + 1); result = f(1) + torch.jit.unused(f)(1) + torch.jit.is_scripting()",
     "threads": "torch.set_num_threads(1); result = torch.get_num_threads()",
     "random module": "import LIB.random; torch.random.manual_seed(3); result = LIB.random.initial_seed()",
-    "default device": "torch.set_default_device('cpu'); result = torch.get_default_device().type == 'cpu'",
+    "default device": "torch.set_default_device('cpu'); result = torch.get_default_device().type == 'cpu'; torch.set_default_device(None)",
     "stateless": """
 from LIB.nn.utils.stateless import functional_call
 layer = torch.nn.Linear(2, 1)
