@@ -1,4 +1,9 @@
-"""Options and fixtures of the whole suite."""
+"""Options and fixtures of the whole suite.
+
+`--device=cuda` runs it on a GPU, `--device=standin` on a stand-in for one that any machine has
+(tests/standin/): new tensors go there of themselves, and the helpers below bring results back, so that
+a test needs no line of its own for it. `standin:1` is its second GPU, which nobody made the current one.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +19,40 @@ import pytest
 
 
 def pytest_addoption(parser):
-    parser.addoption("--device", default="cpu", help="the device the suite runs on: cpu or cuda")
+    parser.addoption("--device", default="cpu", help="what the suite runs on: cpu, cuda, cuda:1, standin or standin:1")
+
+
+def pytest_configure(config):
+    name = config.getoption("--device")
+    if name == "cpu":
+        return
+    if name.startswith("standin"):
+        from tests.standin import install
+
+        install()
+    on_gpu(name.replace("standin", "cuda"))
+
+
+def on_gpu(device):
+    """Let every test make its tensors on `device` and read them as if they were on the CPU."""
+    import tinygrad_lite as tg
+
+    tg.set_default_device(device)
+    from_numpy, numpy = tg.from_numpy, tg.Tensor.numpy
+    tg.from_numpy = lambda array: from_numpy(array).to(device)
+    tg.Tensor.numpy = lambda self, *, force=False: numpy(self.cpu() if self.node is None else self, force=force)
+
+
+def pytest_collection_modifyitems(config, items):
+    device = config.getoption("--device")
+    for item in items:
+        if device != "cpu" and (reason := item.get_closest_marker("cpu_only")):
+            item.add_marker(pytest.mark.skip(reason=reason.args[0]))
 
 
 @pytest.fixture(scope="session")
 def device(request):
-    return request.config.getoption("--device")
+    return request.config.getoption("--device").replace("standin", "cuda")
 
 
 @pytest.fixture

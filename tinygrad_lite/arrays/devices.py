@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
+import threading
 from types import ModuleType
 from typing import Any
 
@@ -16,7 +17,8 @@ Array = Any  # numpy.ndarray or cupy.ndarray
 class Device:
     """A place for arrays: `device("cpu")`, `device("cuda")`, `device("cuda:1")`, `device("cuda", 1)`.
 
-    `type` is "cpu" or "cuda"; `index` is the GPU's number, or None where none was given.
+    `type` is "cpu" or "cuda"; `index` is the GPU's number, or None where none was given: then the
+    GPU in use is meant. As a block (`with device("cuda"):`) it is where new tensors go.
 
     >>> Device("cuda:1").type, Device("cuda:1").index
     ('cuda', 1)
@@ -44,6 +46,14 @@ class Device:
         self.type: str = type
         self.index: int | None = index
 
+    def __enter__(self) -> Device:
+        _before.stack = [*getattr(_before, "stack", ()), default_device()]
+        set_default_device(self)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        set_default_device(_before.stack.pop())
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Device) and (self.type, self.index) == (other.type, other.index)
 
@@ -58,6 +68,31 @@ class Device:
 
 
 CPU = Device("cpu")
+
+_default: Device | None = None  # None: the CPU, without a question
+_before = threading.local()
+
+
+def default_device() -> Device | None:
+    """Where new tensors go that are given no device; None for the CPU."""
+    return _default
+
+
+def get_default_device() -> Device:
+    """Where new tensors go that are given no device.
+
+    >>> get_default_device()
+    device(type='cpu')
+    """
+    return CPU if _default is None else _default
+
+
+def set_default_device(device: Device | str | int | None) -> None:
+    """Let new tensors go to `device` where none is given (None: the CPU). Tensors on NumPy's memory stay there."""
+    global _default
+    if device is not None and (device := Device(device)).type == "cuda":
+        usable(device)
+    _default = None if device is None or device == CPU else device
 
 
 def namespace_of(array: Array) -> ModuleType:
@@ -94,14 +129,37 @@ def as_array(value: Any) -> Array:
 
 def cupy_or_explain() -> ModuleType:
     """The cupy module, imported when a GPU is first asked for."""
-    try:
-        import cupy
-    except ImportError as error:
-        raise ImportError(
-            "device 'cuda' needs CuPy, which is not installed: "
-            "pip install 'tinygrad_lite[cuda12]' (or [cuda13]), as the GPU's driver allows"
-        ) from error
-    return cupy
+    global _cupy
+    if _cupy is None:
+        try:
+            cupy = importlib.import_module("cupy")
+        except ImportError as error:
+            found = "is not installed" if getattr(error, "name", "") == "cupy" else f"cannot be imported ({error})"
+            raise ImportError(
+                f"device 'cuda' needs CuPy, which {found}: "
+                "pip install 'tinygrad_lite[cuda12]' (or [cuda13], as the GPU's driver allows; ROCm: see docs/gpu.md)"
+            ) from error
+        from tinygrad_lite.arrays import gpu
+
+        gpu.prepare(cupy)
+        _cupy = cupy
+    return _cupy
+
+
+_cupy: ModuleType | None = None
+
+
+def usable(device: Device) -> Any:
+    """CuPy's object for a GPU (None where no number was given: the one in use); raises where there is none."""
+    from tinygrad_lite.arrays import gpu
+
+    count = gpu.known_count()
+    if device.index is None:
+        return None
+    if device.index >= count:
+        there = "the only GPU is cuda:0" if count == 1 else f"there are {count} GPUs, cuda:0 to cuda:{count - 1}"
+        raise RuntimeError(f"device {str(device)!r} does not exist: {there}")
+    return cupy_or_explain().cuda.Device(device.index)
 
 
 def device_of(array: Array) -> Device:
@@ -110,17 +168,17 @@ def device_of(array: Array) -> Device:
 
 
 def namespace_for(device: Device | str | int | None) -> ModuleType:
-    """The library that makes arrays on `device` (None: the CPU)."""
-    return np if device is None or Device(device).type == "cpu" else cupy_or_explain()
+    """The library that makes arrays on `device` (None: the default device)."""
+    where = _default if device is None else Device(device)
+    return np if where is None or where.type == "cpu" else cupy_or_explain()
 
 
 def on_device(device: Device | str | int | None) -> contextlib.AbstractContextManager[Any]:
     """A context in which new arrays of `namespace_for(device)` land on `device`."""
-    where = CPU if device is None else Device(device)
-    if where.type == "cpu":
+    where = _default if device is None else Device(device)
+    if where is None or where.type == "cpu":
         return contextlib.nullcontext()
-    cupy = cupy_or_explain()
-    return contextlib.nullcontext() if where.index is None else cupy.cuda.Device(where.index)
+    return usable(where) or contextlib.nullcontext()
 
 
 def to_device(array: Array, device: Device | str | int | None) -> Array:
@@ -128,6 +186,8 @@ def to_device(array: Array, device: Device | str | int | None) -> Array:
     if device is None:
         return array
     device = Device(device)
+    if device.type == "cuda":
+        usable(device)
     here = device_of(array)
     if device.type == here.type and device.index in (None, here.index):
         return array

@@ -2,16 +2,89 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
-from tinygrad_lite.arrays.devices import Device, cupy_or_explain
+from tinygrad_lite.arrays.devices import Device, cupy_or_explain, usable
+
+
+class OutOfMemoryError(RuntimeError):
+    """A GPU has no memory left for a new array."""
+
+
+# -- when CuPy is first imported ----------------------------------------------------------------
+
+when_several: list[Callable[[], None]] = []  # what to do once it is known that there are several GPUs
+
+
+def prepare(cupy: ModuleType) -> None:
+    """Let CuPy's want of memory be told in bytes, and arrays of several GPUs be kept apart."""
+    cupy.cuda.set_allocator(_telling(cupy, cupy.cuda.get_allocator()))
+    try:
+        several = cupy.cuda.runtime.getDeviceCount() > 1
+    except Exception:  # no driver; `known_count` says so where a GPU is needed
+        return
+    if several:
+        for function in when_several:
+            function()
+
+
+def _telling(cupy: ModuleType, allocator: Callable[[int], Any]) -> Callable[[int], Any]:
+    """`allocator`, whose failure says how much was asked for and how much is held."""
+
+    def allocate(size: int) -> Any:
+        try:
+            return allocator(size)
+        except cupy.cuda.memory.OutOfMemoryError as error:
+            pool, device = cupy.get_default_memory_pool(), cupy.cuda.Device()
+            limit = pool.get_limit()
+            raise OutOfMemoryError(
+                f"cuda:{device.id}: out of memory: {in_words(size)} were asked for, arrays hold {in_words(pool.used_bytes())}, "
+                f"CuPy's pool {in_words(pool.total_bytes())} of the {in_words(limit or device.mem_info[1])} "
+                f"that {'its limit allows' if limit else 'there are'}; "
+                "use smaller batches, drop tensors that are not needed, or call cuda.empty_cache()"
+            ) from error
+
+    return allocate
+
+
+def in_words(size: int) -> str:
+    """A number of bytes.
+
+    >>> in_words(3 << 30)
+    '3.0 GiB'
+    """
+    value, unit = float(size), "B"
+    for larger in ("KiB", "MiB", "GiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+
+
+# -- questions ----------------------------------------------------------------------------------
+
+
+@functools.cache
+def known_count() -> int:
+    """How many GPUs there are; raises, and says why, where none can be used."""
+    cupy = cupy_or_explain()
+    try:
+        found = int(cupy.cuda.runtime.getDeviceCount())
+    except Exception as error:  # whatever a missing or broken driver raises
+        raise RuntimeError(f"device 'cuda': CuPy is installed, but no GPU can be used: {error}") from error
+    if not found:
+        raise RuntimeError("device 'cuda': CuPy is installed, but there is no GPU")
+    return found
 
 
 def count() -> int:
     """How many GPUs can be used: none without CuPy, or without a driver."""
     try:
-        return int(cupy_or_explain().cuda.runtime.getDeviceCount())
-    except Exception:  # whatever a missing or broken driver raises
+        return known_count()
+    except (ImportError, RuntimeError):
         return 0
 
 
@@ -27,10 +100,13 @@ def index_of(device: Any) -> int | None:
 
 def handle(device: Any = None) -> Any:
     """CuPy's object for a GPU."""
-    cupy, index = cupy_or_explain(), index_of(device)
-    if not count():
-        raise RuntimeError("cuda: no GPU was found, or its driver does not work")
-    return cupy.cuda.Device(index)
+    index = index_of(device)
+    return usable(Device("cuda", index)) or cupy_or_explain().cuda.Device()
+
+
+def with_index(device: Device) -> Device:
+    """A GPU with its number: the one in use where none was given."""
+    return device if device.index is not None else Device("cuda", int(handle().id))
 
 
 def properties(device: Any = None) -> dict[str, Any]:

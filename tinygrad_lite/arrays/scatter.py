@@ -16,7 +16,7 @@ def scatter_add(out: Array, index: tuple[Any, ...], values: Array) -> None:
     `out` is contiguous; `index` holds slices, integer arrays and boolean masks, none out of range.
     """
     if _is_cupy(out):
-        sys.modules["cupyx"].scatter_add(out, index, values)
+        sys.modules["cupy"].add.at(out, index, values)
         return
     if len(index) == 1 and index[0].dtype.kind != "b" and out[:1].size >= 512:
         # Long rows: 2048 of 1024 floats 4.9 ms one by one, 11.1 ms as below.

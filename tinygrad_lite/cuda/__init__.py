@@ -133,12 +133,11 @@ def empty_cache() -> None:
 def manual_seed(seed: int) -> None:
     """Start the stream of random numbers of the GPU in use anew, from `seed`; nothing without one."""
     if is_available():
-        for name in ("cuda", f"cuda:{current_device()}"):
-            random.source(device=name).reseed(seed % 2**64)
+        random.source(device="cuda").reseed(seed % 2**64)
 
 
 def manual_seed_all(seed: int) -> None:
     """`manual_seed` for every GPU."""
     if is_available():
-        for name in ("cuda", *(f"cuda:{i}" for i in range(device_count()))):
-            random.source(device=name).reseed(seed % 2**64)
+        for i in range(device_count()):
+            random.source(device=f"cuda:{i}").reseed(seed % 2**64)

@@ -9,6 +9,7 @@ import numpy as np
 from tinygrad_lite.arrays import (
     as_dtype,
     common_dtype,
+    default_device,
     device_of,
     get_default_dtype,
     is_array,
@@ -39,6 +40,7 @@ IN_PLACE: list[str] = []
 def array_from(data: Any, dtype: Any = None, device: Any = None) -> Any:
     """A fresh array with the values of `data`: numbers, nested lists, arrays or tensors."""
     dtype = None if dtype is None else as_dtype(dtype)
+    device = default_device() if device is None else device
     if isinstance(data, Traced):
         data = data.array
     if is_array(data):
@@ -154,6 +156,7 @@ def new_tensor(x: Tensor, data: Any, *, dtype: Any = None, device: Any = None, r
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """`data` as a tensor: itself, or on its memory, where dtype and device allow it."""
+    device = default_device() if device is None else device
     if isinstance(data, Traced):
         return data.to(device=device, dtype=dtype)
     if is_array(data):

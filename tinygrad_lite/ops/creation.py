@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_dtype, device_of, get_default_dtype, namespace_for, number_for, on_device, quietly
+from tinygrad_lite.arrays import (
+    as_dtype,
+    default_device,
+    device_of,
+    get_default_dtype,
+    namespace_for,
+    number_for,
+    on_device,
+    quietly,
+)
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import canonical_shape, operation
 
@@ -70,7 +79,7 @@ def size_given(name: str, size: tuple[Any, ...], whole: Any = None) -> tuple[int
 
 def _made(make: str, device: Any, *args: Any) -> Any:
     """The array that NumPy, or CuPy on a GPU, makes."""
-    if device is None:
+    if device is None and (device := default_device()) is None:
         return getattr(np, make)(*args)
     with on_device(device):
         return getattr(namespace_for(device), make)(*args)

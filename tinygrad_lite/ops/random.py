@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import Device, as_dtype, as_float, device_of, is_array, namespace_of, quietly
+from tinygrad_lite.arrays import Device, as_dtype, as_float, default_device, device_of, is_array, namespace_of, quietly
+from tinygrad_lite.arrays.gpu import with_index
 from tinygrad_lite.arrays.randomness import Source
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import canonical_shape, operation
@@ -40,8 +41,8 @@ IN_PLACE: list[str] = []
 class Generator:
     """A stream of random numbers of its own: `rand(3, generator=Generator().manual_seed(0))`."""
 
-    def __init__(self, device: Any = "cpu"):
-        self._source = Source(device, 67280421310721)
+    def __init__(self, device: Any = None):
+        self._source = Source(default_device() or "cpu" if device is None else device, 67280421310721)
 
     @property
     def device(self) -> Device:
@@ -72,7 +73,7 @@ class Generator:
         return self
 
 
-default_generator = Generator()
+default_generator = Generator("cpu")
 default_generator.seed()
 _on_gpu: dict[Device, Generator] = {}
 
@@ -140,8 +141,10 @@ def source(generator: Generator | None = None, device: Any = None) -> Source:
         if device is not None and Device(device).type != generator.device.type:
             raise RuntimeError(f"a generator on {generator.device} cannot draw for {device}")
         return generator._source
-    if device is None or (device := Device(device)).type == "cpu":
+    device = default_device() if device is None else Device(device)
+    if device is None or device.type == "cpu":
         return default_generator._source
+    device = with_index(device)
     if device not in _on_gpu:
         _on_gpu[device] = Generator(device).manual_seed(default_generator.initial_seed())
     return _on_gpu[device]._source
