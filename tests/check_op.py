@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import tinygrad_lite as tg
-from tinygrad_lite.arrays import to_numpy
+from tinygrad_lite.arrays import to_device, to_numpy
 from tinygrad_lite.autograd import REGISTRY, grad
 from tinygrad_lite.autograd.node import Traced
 
@@ -70,6 +70,8 @@ def call(s: Sample) -> Callable[..., Any]:
 def tensors(args: Sequence[Any], device: str, requires_grad: Sequence[int] = (), dtype: Any = None) -> list[Any]:
     made = []
     for i, value in enumerate(args):
+        if type(value) is tuple:  # an index
+            value = tuple(to_device(v, device) if isinstance(v, np.ndarray) else v for v in value)
         if isinstance(value, np.ndarray):
             value = tg.from_numpy(value.astype(dtype) if dtype is not None and value.dtype.kind == "f" else value.copy()).to(
                 device
@@ -130,13 +132,12 @@ def check_strides(s: Sample, device: str) -> None:
 
     outcomes = []
     for args in (s.args, [spread(a) for a in s.args]):
-        inputs = tensors([], device)
+        inputs = tensors([None if isinstance(a, np.ndarray) else a for a in args], device)
         for i, a in enumerate(args):
             if isinstance(a, np.ndarray):
-                a = tg.from_numpy(a).to(device)
+                inputs[i] = tg.from_numpy(a).to(device)
                 if i in wanted(s):
-                    a.requires_grad_()
-            inputs.append(a)
+                    inputs[i].requires_grad_()
         out = results(call(s)(*inputs))
         roots = [o for o in out if o.node is not None]
         weights = [tg.from_numpy(np.cos(np.arange(o.array.size)).reshape(o.array.shape)).to(device).to(o.dtype) for o in roots]

@@ -7,6 +7,7 @@ a test needs no line of its own for it. `standin:1` is its second GPU, which nob
 
 from __future__ import annotations
 
+import functools
 import os
 
 # Before NumPy is imported: several test processes with several BLAS threads each wait for one
@@ -37,10 +38,25 @@ def on_gpu(device):
     """Let every test make its tensors on `device` and read them as if they were on the CPU."""
     import tinygrad_lite as tg
 
+    os.environ["CUDA_LAUNCH_BLOCKING"] = "1"  # what is refused is refused by the call that the test makes
     tg.set_default_device(device)
     from_numpy, numpy = tg.from_numpy, tg.Tensor.numpy
     tg.from_numpy = lambda array: from_numpy(array).to(device)
     tg.Tensor.numpy = lambda self, *, force=False: numpy(self.cpu() if self.node is None else self, force=force)
+    for name in ("assert_allclose", "assert_array_equal", "assert_equal"):
+        setattr(np.testing, name, on_host(getattr(np.testing, name)))
+
+
+def on_host(compare):
+    """`compare`, which takes arrays of the GPU too."""
+    from tinygrad_lite.arrays import is_array, to_numpy
+
+    @functools.wraps(compare)
+    def call(actual, desired, *args, **kwargs):
+        actual, desired = (to_numpy(a) if is_array(a) else a for a in (actual, desired))
+        return compare(actual, desired, *args, **kwargs)
+
+    return call
 
 
 def pytest_collection_modifyitems(config, items):

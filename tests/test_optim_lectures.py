@@ -26,7 +26,7 @@ def descend(make, steps=12, loss=None, seed=0):
     """The iterates of an optimizer on a quadratic."""
     a, p = positive(), vector(seed)
     optimizer = make([p])
-    path = [p.array.copy()]
+    path = [p.detach().numpy().copy()]
     for _ in range(steps):
 
         def closure():
@@ -37,7 +37,7 @@ def descend(make, steps=12, loss=None, seed=0):
             return value
 
         optimizer.step(closure)
-        path.append(p.array.copy())
+        path.append(p.detach().numpy().copy())
     return np.array(path)
 
 
@@ -59,7 +59,7 @@ def test_the_unrolled_heavy_ball():
     optimizer, gradients = optim.HeavyBall([p], lr, gamma), []
     for t in range(10):
         gradients.append(np.random.default_rng(t).normal(size=4))
-        p.grad, before = tg.tensor(gradients[-1]), p.array.copy()
+        p.grad, before = tg.tensor(gradients[-1]), p.detach().numpy().copy()
         optimizer.step()
         weights = [gamma * (1 - gamma) ** k for k in range(t + 1)]
         step = -lr * sum(w * g for w, g in zip(weights, reversed(gradients)))
@@ -80,7 +80,7 @@ def test_nesterov_evaluates_at_the_extended_point():
     optimizer, extended = optim.Nesterov([p], lr, momentum), []
 
     def closure():
-        extended.append(p.array.copy())
+        extended.append(p.detach().numpy().copy())
         optimizer.zero_grad()
         loss = (p @ a @ p) / 2
         loss.backward()
@@ -106,7 +106,7 @@ def test_nesterov_without_a_closure():
 def test_nesterov_puts_parameters_back_after_an_error():
     p = vector()
     optimizer = optim.Nesterov([p], 0.05, 0.9)
-    before = p.array.copy()
+    before = p.detach().numpy().copy()
     with pytest.raises(ZeroDivisionError):
         optimizer.step(lambda: 1 / 0)
     np.testing.assert_array_equal(p.array, before)
@@ -260,7 +260,7 @@ def test_an_average_is_the_weighted_sum_of_the_iterates(name):
     for step in range(9):
         p.grad = vector(step).detach()
         optimizer.step()
-        iterates.append(p.array.copy())
+        iterates.append(p.detach().numpy().copy())
         weights = average.weights(len(iterates))
         assert sum(weights) == pytest.approx(1) and min(weights) >= 0
         np.testing.assert_allclose(average.averages[0].array, np.array(weights) @ np.array(iterates), rtol=1e-12)

@@ -87,9 +87,9 @@ CALLS = [
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_streams(call):
+def test_streams(call, device):
     """The same seed or state gives the same numbers; a generator's draws leave the global stream alone."""
-    generator = tg.Generator().manual_seed(5)
+    generator, global_ = tg.Generator(device).manual_seed(5), tg if device == "cpu" else tg.cuda
     first = call(generator).tolist()
     second = call(generator).tolist()
     assert call(generator.manual_seed(5)).tolist() == first != second
@@ -100,11 +100,11 @@ def test_streams(call):
     tg.manual_seed(7)
     a = call(None).tolist()
     tg.manual_seed(7)
-    before = tg.get_rng_state()
+    before = global_.get_rng_state()
     call(generator)
-    assert (tg.get_rng_state() == before).all()
+    assert (global_.get_rng_state() == before).all()
     assert call(None).tolist() == a
-    tg.set_rng_state(before)
+    global_.set_rng_state(before)
     assert call(None).tolist() == a
 
 

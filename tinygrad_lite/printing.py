@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite.arrays import device_of, get_default_dtype, quietly, to_numpy
+from tinygrad_lite.arrays.gpu import is_default
 from tinygrad_lite.autograd.node import Node
 
 
@@ -47,7 +48,7 @@ def represent(tensor: Any) -> str:
     head = "tensor("
     notes = []
     device = device_of(tensor.array)
-    if device.type != "cpu":
+    if not is_default(device):
         notes.append(f"device='{device}'")
     if not array.size and array.ndim != 1:
         notes.append(f"size={tuple(array.shape)}")

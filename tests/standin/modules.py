@@ -161,7 +161,7 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
 
 
 def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
-    return through(np.searchsorted, (a, v), {"side": side})
+    return through(np.searchsorted, (a, v), {"side": side, "sorter": sorter})
 
 
 def fuse(*args: Any, **kwargs: Any) -> Any:

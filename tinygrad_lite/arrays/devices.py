@@ -149,6 +149,11 @@ def cupy_or_explain() -> ModuleType:
 _cupy: ModuleType | None = None
 
 
+def loaded() -> bool:
+    """Whether a GPU was asked for already."""
+    return _cupy is not None
+
+
 def usable(device: Device) -> Any:
     """CuPy's object for a GPU (None where no number was given: the one in use); raises where there is none."""
     from tinygrad_lite.arrays import gpu
@@ -192,6 +197,9 @@ def to_device(array: Array, device: Device | str | int | None) -> Array:
     if device.type == here.type and device.index in (None, here.index):
         return array
     if device.type == "cpu":
+        from tinygrad_lite.arrays.deferred import settle
+
+        settle()
         return sys.modules["cupy"].asnumpy(array)
     with on_device(device):
         return cupy_or_explain().asarray(array)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from tinygrad_lite.arrays import devices
 from tinygrad_lite.arrays.devices import Device, cupy_or_explain, usable
 
 
@@ -88,6 +89,11 @@ def count() -> int:
         return 0
 
 
+def in_use() -> int:
+    """How many GPUs there are, or 0 as long as nobody has asked for one."""
+    return count() if devices.loaded() else 0
+
+
 def index_of(device: Any) -> int | None:
     """The number of a GPU: given as one, as "cuda:1" or as a Device; None for the one in use."""
     if device is None or (isinstance(device, int) and device < 0):
@@ -107,6 +113,12 @@ def handle(device: Any = None) -> Any:
 def with_index(device: Device) -> Device:
     """A GPU with its number: the one in use where none was given."""
     return device if device.index is not None else Device("cuda", int(handle().id))
+
+
+def is_default(device: Device) -> bool:
+    """Whether new tensors that are given no device go to `device` (which has a number, if it is a GPU)."""
+    default = devices.get_default_device()
+    return default.type == device.type and (device.type == "cpu" or with_index(default) == device)
 
 
 def properties(device: Any = None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, _is_cupy, namespace_of
+from tinygrad_lite.arrays.order import accumulate
 
 
 def scatter_add(out: Array, index: tuple[Any, ...], values: Array) -> None:
@@ -44,7 +45,8 @@ def scatter_reduce(ufunc: str, out: Array, index: tuple[Any, ...], values: Array
     values = xp.broadcast_to(values, places.shape).reshape(-1)
     order = xp.argsort(places.reshape(-1), kind="stable")
     places, values, count = places.reshape(-1)[order], values[order], xp.arange(order.size)
-    first = xp.maximum.accumulate(xp.where(xp.diff(places, prepend=-1) != 0, count, 0))
+    new = xp.concatenate((count[:1] == 0, places[1:] != places[:-1]))
+    first = accumulate("maximum", xp.where(new, count, 0), 0)
     for turn in range(int((count - first).max()) + 1 if order.size else 0):
         now = count - first == turn
         out.reshape(-1)[places[now]] *= values[now]

@@ -8,16 +8,21 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import gpu
+from tinygrad_lite.arrays import Device, gpu
+from tinygrad_lite.arrays.deferred import settle
+from tinygrad_lite.arrays.gpu import OutOfMemoryError
 from tinygrad_lite.ops import random
 
 __all__ = [
+    "OutOfMemoryError",
     "current_device",
     "device",
     "device_count",
     "empty_cache",
     "get_device_capability",
     "get_device_name",
+    "get_rng_state",
+    "initial_seed",
     "is_available",
     "is_bf16_supported",
     "manual_seed",
@@ -27,6 +32,7 @@ __all__ = [
     "memory_reserved",
     "reset_peak_memory_stats",
     "set_device",
+    "set_rng_state",
     "synchronize",
 ]
 
@@ -85,6 +91,7 @@ class device:
 def synchronize(device: Any = None) -> None:
     """Wait until the GPU has done what it was told to."""
     gpu.handle(device).synchronize()
+    settle()
 
 
 def get_device_name(device: Any = None) -> str:
@@ -134,6 +141,25 @@ def manual_seed(seed: int) -> None:
     """Start the stream of random numbers of the GPU in use anew, from `seed`; nothing without one."""
     if is_available():
         random.source(device="cuda").reseed(seed % 2**64)
+
+
+def get_rng_state(device: Any = "cuda") -> Any:
+    """The state of a GPU's stream of random numbers, as a tensor of bytes on the CPU."""
+    return _generator(device).get_state()
+
+
+def set_rng_state(new_state: Any, device: Any = "cuda") -> None:
+    """Go on where a GPU's stream was when `new_state` was taken."""
+    _generator(device).set_state(new_state)
+
+
+def initial_seed() -> int:
+    """The seed that the stream of the GPU in use started from."""
+    return _generator("cuda").initial_seed()
+
+
+def _generator(device: Any) -> Any:
+    return random.on_gpu(Device("cuda", gpu.index_of(device)))
 
 
 def manual_seed_all(seed: int) -> None:

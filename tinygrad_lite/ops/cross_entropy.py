@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import exponentials, namespace_of, only_floats
+from tinygrad_lite.arrays.deferred import refuse
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
@@ -53,8 +54,12 @@ def _scale(dtype: Any, target: Any, count: int, weight: Any, ignore_index: int) 
     """Each sample's factor (None where all are 1), and its class (0 where it is ignored)."""
     target = target.astype(np.int64, copy=False)
     scale = None
+    if type(target) is not np.ndarray:  # on a GPU nobody looks
+        kept = target != ignore_index
+        refuse(((target < 0) | (target >= count)) & kept, IndexError, f"a class is out of range: there are {count}, from 0 on")
+        scale, target = kept.astype(dtype), target * kept
     # Seen as unsigned, a negative number is a large one: one look at all of them instead of four.
-    if target.size and (0 <= ignore_index < count or int(target.view(np.uint64).max()) >= count):
+    elif target.size and (0 <= ignore_index < count or int(target.view(np.uint64).max()) >= count):
         kept = target != ignore_index
         outside = ((target < 0) | (target >= count)) & kept
         if bool(outside.any()):

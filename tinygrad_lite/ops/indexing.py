@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_array, device_of, is_array, namespace_of, scatter_add, strided, to_device
+from tinygrad_lite.arrays import as_array, device_of, is_array, namespace_of, scatter_add, strided, to_device, to_numpy
+from tinygrad_lite.arrays.deferred import refuse_outside
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, operation, raw
@@ -136,7 +138,8 @@ def steps(x: Any, index: Any) -> tuple[Index, ...]:
     mixed index first, and leaves the dims in another order than NumPy then."""
     if type(index) is not tuple:
         if isinstance(index, Traced) and index.array.ndim and index.array.dtype.kind == "i":
-            return ((_item(index, x.array if isinstance(x, Traced) else x),),)
+            array = x.array if isinstance(x, Traced) else x
+            return (_within(array.shape, (_item(index, array),)),)
         index = _several(index)
     stepped = False
     for item in index:
@@ -171,6 +174,8 @@ def _mixed(x: Any, index: tuple[Any, ...]) -> tuple[Index, ...]:
     rank = sum(i is not None and i is not ... if type(i) in _BASIC else i.ndim if i.dtype.kind == "b" else 1 for i in items)
     if rank > array.ndim:
         raise IndexError(f"getitem: {rank} indices for a tensor of {array.ndim} dimensions")
+    if type(array) is not np.ndarray:
+        _within(array.shape, items, rank)
     places = [i for i, item in enumerate(items) if item is ...]
     for place in reversed(places):
         items[place : place + 1] = [_ALL] * (array.ndim - rank if place == places[0] else 0)
@@ -197,6 +202,21 @@ def _mixed(x: Any, index: tuple[Any, ...]) -> tuple[Index, ...]:
     return (*basic, ...), tuple(advanced)
 
 
+def _within(shape: tuple[int, ...], items: Sequence[Any], rank: int = 1) -> Any:
+    """`items`, whose integer arrays on a GPU, where any number is taken as an index, are in range."""
+    dim = 0
+    for item in items:
+        if item is ...:
+            dim += len(shape) - rank
+        elif item is not None:
+            integers = is_array(item) and item.dtype.kind == "i"
+            if integers and type(item) is not np.ndarray:
+                n = shape[dim]
+                refuse_outside(item, -n, n, f"getitem: an index is out of range for dim {dim} of size {n}")
+            dim += 1 if integers or not is_array(item) else item.ndim
+    return items
+
+
 def _item(item: Any, array: Any) -> Any:
     """One item as an int, a slice, or an array of integers or bools on array's device."""
     if type(item) is slice:
@@ -204,7 +224,7 @@ def _item(item: Any, array: Any) -> Any:
     if isinstance(item, Traced):
         item = item.array
     elif isinstance(item, (list, tuple, range)):
-        item = np.array([i.array if isinstance(i, Traced) else i for i in item]) if len(item) else np.zeros(0, np.int64)
+        item = np.array([to_numpy(i.array) if isinstance(i, Traced) else i for i in item]) if len(item) else np.zeros(0, np.int64)
     elif not is_array(item):
         if not isinstance(item, (bool, np.bool_)):
             if hasattr(item, "__index__"):
@@ -261,6 +281,9 @@ def checked_index(name: str, index: Any, size: int, negative: bool = False) -> A
     if not is_array(array) or array.dtype not in (np.int64, np.int32):
         got = array.dtype if is_array(array) else type(array).__name__
         raise TypeError(f"{name}: expected an integer tensor (int64) as index, got {got}")
+    if type(array) is not np.ndarray:
+        refuse_outside(array, -size if negative else 0, size, f"{name}: an index is out of range for {size} elements")
+        return array
     # Seen as unsigned, a negative index is the largest: one pass over them instead of two.
     if array.size and (negative or int(array.view(f"u{array.itemsize}").max()) >= size):
         low, high = int(array.min()), int(array.max())

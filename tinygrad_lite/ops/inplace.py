@@ -161,7 +161,7 @@ def check_writable(name: str, x: Any) -> None:
                     "take it by an index or narrow()"
                 )
     array = x.array
-    if not array.flags.writeable:
+    if type(array) is np.ndarray and not array.flags.writeable:
         raise ValueError(f"{name}: this tensor's memory is read-only; clone() it first")
     if not array.flags.forc and overlaps(array.shape, array.strides) and name not in ("fill_", "zero_"):
         raise RuntimeError(f"{name}: several elements of this tensor share one place in memory; clone() it first")

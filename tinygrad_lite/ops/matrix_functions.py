@@ -132,7 +132,7 @@ _PADE = [math.comb(13, k) * math.factorial(26 - k) / math.factorial(26) for k in
 def _matrix_exp(x):
     xp = namespace_of(x)
     eye = xp.eye(x.shape[-1], dtype=x.dtype)
-    size = float(xp.abs(x).sum(-2).max(initial=0))
+    size = float(xp.abs(x).sum(-2).max()) if x.size else 0.0
     if not math.isfinite(size):
         return xp.full_like(x, math.nan)
     halvings = max(0, math.ceil(math.log2(size / 5.4))) if size else 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import Device, as_dtype, as_float, default_device, device_of, is_array, namespace_of, quietly
-from tinygrad_lite.arrays.gpu import with_index
+from tinygrad_lite.arrays.gpu import in_use, with_index
 from tinygrad_lite.arrays.randomness import Source
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import canonical_shape, operation
@@ -41,8 +41,8 @@ IN_PLACE: list[str] = []
 class Generator:
     """A stream of random numbers of its own: `rand(3, generator=Generator().manual_seed(0))`."""
 
-    def __init__(self, device: Any = None):
-        self._source = Source(default_device() or "cpu" if device is None else device, 67280421310721)
+    def __init__(self, device: Any = "cpu"):
+        self._source = Source(device, 67280421310721)
 
     @property
     def device(self) -> Device:
@@ -73,7 +73,7 @@ class Generator:
         return self
 
 
-default_generator = Generator("cpu")
+default_generator = Generator()
 default_generator.seed()
 _on_gpu: dict[Device, Generator] = {}
 
@@ -113,23 +113,31 @@ def set_rng_state(new_state: Tensor) -> None:
 
 
 def generators() -> list[Generator]:
-    """The default generators of all devices in use."""
-    return [default_generator, *_on_gpu.values()]
+    """The default generators of all devices (of no GPU, before one was asked for)."""
+    return [default_generator, *(on_gpu(Device("cuda", i)) for i in range(in_use()))]
+
+
+def on_gpu(device: Device) -> Generator:
+    """The default generator of a GPU."""
+    device = with_index(device)
+    if device not in _on_gpu:
+        _on_gpu[device] = Generator(device).manual_seed(default_generator.initial_seed())
+    return _on_gpu[device]
 
 
 @contextlib.contextmanager
 def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
-    """After the block the CPU's stream goes on as if nothing had been drawn in it.
+    """After the block the streams of all devices go on as if nothing had been drawn in it.
 
     >>> with fork_rng():
     ...     _ = manual_seed(1)
     """
-    before = get_rng_state()
+    before = [(generator, generator.get_state()) for generator in generators()] if enabled else []
     try:
         yield
     finally:
-        if enabled:
-            set_rng_state(before)
+        for generator, state in before:
+            generator.set_state(state)
 
 
 def source(generator: Generator | None = None, device: Any = None) -> Source:
@@ -144,10 +152,7 @@ def source(generator: Generator | None = None, device: Any = None) -> Source:
     device = default_device() if device is None else Device(device)
     if device is None or device.type == "cpu":
         return default_generator._source
-    device = with_index(device)
-    if device not in _on_gpu:
-        _on_gpu[device] = Generator(device).manual_seed(default_generator.initial_seed())
-    return _on_gpu[device]._source
+    return on_gpu(device)._source
 
 
 # -- new tensors --------------------------------------------------------------------------------

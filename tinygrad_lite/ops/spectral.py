@@ -170,7 +170,7 @@ def tolerance(values: Any, shape: Any, atol: Any, rtol: Any) -> Any:
     xp = namespace_of(values)
     if rtol is None:
         rtol = 0.0 if atol is not None else max(shape[-2:]) * float(np.finfo(values.dtype).eps)
-    largest = values.max(axis=-1, initial=0)
+    largest = values.max(axis=-1) if values.shape[-1] else xp.zeros(values.shape[:-1], values.dtype)
     return xp.maximum(xp.asarray(0.0 if atol is None else atol), xp.asarray(rtol) * largest)[..., None]
 
 

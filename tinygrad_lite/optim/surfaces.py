@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import quiet
+from tinygrad_lite.arrays import quiet, to_numpy
 from tinygrad_lite.autograd.node import traced
 from tinygrad_lite.ops import cos, exp, tensor
 from tinygrad_lite.optim.curvature import Hessian
@@ -41,7 +41,7 @@ class Surface:
     def curvature(self, point: tuple[float, float]) -> tuple[float, float]:
         """The two eigenvalues of the Hessian at a point, the smaller first."""
         w = tensor(np.array(point, np.float64), requires_grad=True)
-        smaller, larger = np.linalg.eigvalsh(Hessian(self(w), [w]).matrix())
+        smaller, larger = np.linalg.eigvalsh(to_numpy(Hessian(self(w), [w]).matrix()))
         return float(smaller), float(larger)
 
     def distance(self, point: Any) -> float:
@@ -191,15 +191,16 @@ def race(
                 loss.backward()
             return loss
 
-        path, losses = [w.array.copy()], [surface(w.detach()).item()]
+        path, losses = [to_numpy(w.detach().clone().array)], [surface(w.detach()).item()]
         begun = time.perf_counter()
         token = quiet.enter()
         try:
             for _ in range(steps):
                 optimizer.step(closure)
-                if not np.isfinite(w.array).all():
+                path.append(to_numpy(w.detach().clone().array))
+                if not np.isfinite(path[-1]).all():
+                    path.pop()
                     break
-                path.append(w.array.copy())
                 losses.append(surface(w.detach()).item())
         finally:
             quiet.leave(token)
