@@ -48,8 +48,9 @@ def is_float(value: Any) -> bool:
     return isinstance(value, np.ndarray) and value.dtype.kind == "f"
 
 
-def check_op(s: Sample, device: str = "cpu") -> None:
+def check_op(s: Sample, device: str | None = None) -> None:
     """Everything a primitive has to hold, on one sample."""
+    device = str(tg.get_default_device()) if device is None else device
     check_value(s, device)
     check_float32(s, device)
     check_strides(s, device)

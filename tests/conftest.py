@@ -61,9 +61,13 @@ def on_host(compare):
 
 def pytest_collection_modifyitems(config, items):
     device = config.getoption("--device")
+    if device == "cpu":
+        return
+    from tests.cpu_only import REASONS
+
     for item in items:
-        if device != "cpu" and (reason := item.get_closest_marker("cpu_only")):
-            item.add_marker(pytest.mark.skip(reason=reason.args[0]))
+        if reason := next((why for what, why in REASONS.items() if what in item.nodeid), None):
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,14 @@ from tinygrad_lite import autograd, cuda, linalg, ops, special
 from tinygrad_lite import calculus as _calculus
 from tinygrad_lite.arrays import AbsentDtype as _AbsentDtype
 from tinygrad_lite.arrays import Device as device
-from tinygrad_lite.arrays import get_default_device, get_default_dtype, get_num_threads, set_default_device, set_default_dtype, set_num_threads
+from tinygrad_lite.arrays import (
+    get_default_device,
+    get_default_dtype,
+    get_num_threads,
+    set_default_device,
+    set_default_dtype,
+    set_num_threads,
+)
 from tinygrad_lite.autograd import (
     enable_grad,
     inference_mode,

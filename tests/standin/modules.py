@@ -236,7 +236,7 @@ def solve_triangular(
 
 class Generator:
     def __init__(self, seed: Any):
-        self._stream = np.random.Generator(np.random.Philox(seed))
+        self._stream = np.random.Generator(np.random.SFC64(seed))
 
 
 def _draws(name: str, signature: str) -> None:
@@ -344,7 +344,7 @@ def install() -> ModuleType:
         "cuda.runtime.getDeviceCount": lambda: runtime.DEVICES, "cuda.runtime.getDevice": runtime.current,
         "cuda.runtime.getDeviceProperties": _device_properties,
         "linalg.LinAlgError": np.linalg.LinAlgError,
-        "cupyx.errstate": errstate,
+        "cupyx.errstate": errstate, "from_dlpack": lambda array, *, device=None, copy=None: array.__dlpack__(),
         "cuda.get_current_stream": lambda: SimpleNamespace(synchronize=lambda: transferred("synchronize")),
     }.items():  # fmt: skip
         put(name, value)

@@ -59,6 +59,8 @@ def wrap(result: Any, sources: tuple[Any, ...] = ()) -> Any:
     result = np.asarray(result)
     if result.dtype.kind not in KINDS or result.dtype.char in "gG":
         raise TypeError(f"Unsupported dtype {result.dtype}")
+    if not result.flags.writeable and any(np.may_share_memory(result, s._memory.array) for s in sources):
+        result.flags.writeable = True  # CuPy's views are
     if result.base is not None or not result.flags.owndata:
         for source in sources:
             if result is source._array:
@@ -147,6 +149,12 @@ class ndarray:
 
     def __format__(self, form: str) -> str:
         return format(self.item(), form)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, self._memory.device_id
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        return self.view()
 
     def __reduce__(self) -> Any:
         raise TypeError("the stand-in's arrays are not pickled")

@@ -41,7 +41,7 @@ from tinygrad_lite.arrays.dtypes import (
     set_default_dtype,
     some_tensor,
 )
-from tinygrad_lite.arrays.factors import lu_of, solve_triangular_of, with_one_batch
+from tinygrad_lite.arrays.factors import linalg, lu_of, solve_triangular_of, with_one_batch
 from tinygrad_lite.arrays.memory import address_range, keep_freed_memory, on_cache_lines, owner_of, start_of, strided
 from tinygrad_lite.arrays.order import accumulate, order, recurrence
 from tinygrad_lite.arrays.products import column_sums, product, rows
@@ -85,6 +85,7 @@ __all__ = [
     "is_array",
     "is_floating",
     "keep_freed_memory",
+    "linalg",
     "lu_of",
     "mapped",
     "namespace_for",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any
 
 from tinygrad_lite.arrays.devices import Array
 
@@ -18,14 +17,17 @@ flags: dict[tuple[int, type[Exception], str], Array] = {}
 _lock = threading.Lock()
 
 
-def refuse(bad: Array, kind: type[Exception], message: str) -> None:
-    """Let the next reading of a value from the GPU raise `kind(message)` if any of `bad` (CuPy, bool) is True."""
+def refuse(bad: Array, kind: type[Exception], message: str, what: str = "", values: Array = None) -> None:
+    """Let the next reading of a value from the GPU raise `kind(message)` if any of `bad` (CuPy, bool) is True.
+
+    "{}" in the message stands for `what` the values are, with the first bad one of `values` where it is known.
+    """
     found = bad.any()
     if os.environ.get("CUDA_LAUNCH_BLOCKING") == "1":
         if bool(found):
-            raise kind(message)
+            raise kind(message.format(f"{what} {values[bad][0].item()}" if values is not None else what))
         return
-    key = (found.device.id, kind, message)
+    key = (found.device.id, kind, message.format(f"a certain {what}"))
     with _lock:
         known = flags.get(key)
         flags[key] = found if known is None else known | found
@@ -34,7 +36,7 @@ def refuse(bad: Array, kind: type[Exception], message: str) -> None:
 def refuse_outside(index: Array, low: int, high: int, message: str) -> None:
     """`refuse` with an IndexError where an index does not lie in `low` to `high - 1`."""
     if index.size:
-        refuse((index < low) | (index >= high), IndexError, message)
+        refuse((index < low) | (index >= high), IndexError, message, "index", index)
 
 
 def settle() -> None:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, namespace_of, scipy_of
+
+
+def linalg(name: str, *args: Any, **options: Any) -> Any:
+    """`numpy.linalg.<name>`, or CuPy's, which without being asked gives nonsense for a matrix that NumPy refuses."""
+    xp = namespace_of(args[0])
+    function = getattr(xp.linalg, name)
+    if xp is np:
+        return function(*args, **options)
+    with importlib.import_module("cupyx").errstate(linalg="raise"):
+        return function(*args, **options)
 
 
 def lu_of(x: Array) -> tuple[Array, Array]:
@@ -72,7 +83,7 @@ def _by_halves(xp: Any, x: Array, y: Array, upper: bool, unit: bool) -> Array:
         if unit:
             x = xp.where(xp.eye(n, dtype=bool), xp.ones((), x.dtype), x)
         try:
-            return xp.linalg.solve(x, y)
+            return linalg("solve", x, y)
         except np.linalg.LinAlgError:
             return _by_substitution(x, y, upper)
     half = n // 2

@@ -6,7 +6,18 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import choose, is_array, namespace_of, only_numbers, only_tensors, promote, promote_tensors, promoted
+from tinygrad_lite.arrays import (
+    choose,
+    device_of,
+    is_array,
+    namespace_of,
+    only_numbers,
+    only_tensors,
+    promote,
+    promote_tensors,
+    promoted,
+    to_device,
+)
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.indexing import nonzero
@@ -153,6 +164,8 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
 
 @primitive
 def _where(condition, x, y):
+    if not (is_array(x) or is_array(y)):  # two numbers, for the condition's device
+        x, y = (to_device(value, device_of(condition)) for value in promote(x, y))
     return choose(condition, *promote(x, y))
 
 

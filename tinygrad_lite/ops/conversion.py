@@ -14,6 +14,7 @@ from tinygrad_lite.arrays import (
     get_default_dtype,
     is_array,
     namespace_for,
+    owner_of,
     quietly,
     to_device,
     to_numpy,
@@ -169,7 +170,8 @@ def asarray(
 ) -> Tensor:  # fmt: skip
     """`obj` as a tensor; `copy`: None where one is needed, True always, False never (an error)."""
     result = as_tensor(obj, dtype, device)
-    shared = (result is obj) if isinstance(obj, Traced) else is_array(obj) and np.shares_memory(result.array, obj)
+    array = result.array
+    shared = (result is obj) if isinstance(obj, Traced) else is_array(obj) and owner_of(array) is owner_of(obj)
     if copy is False and not shared:
         raise ValueError("asarray: this takes a copy, which copy=False forbids")
     if copy and shared:
@@ -193,7 +195,7 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
 def from_dlpack(ext_tensor: Any) -> Tensor:
     """A tensor on the memory of any object with `__dlpack__`."""
     kind, _ = ext_tensor.__dlpack_device__()
-    return traced(namespace_for("cuda" if kind == 2 else "cpu").from_dlpack(ext_tensor))
+    return traced(namespace_for("cpu" if kind == 1 else "cuda").from_dlpack(ext_tensor))
 
 
 @primitive

@@ -56,7 +56,8 @@ def _scale(dtype: Any, target: Any, count: int, weight: Any, ignore_index: int) 
     scale = None
     if type(target) is not np.ndarray:  # on a GPU nobody looks
         kept = target != ignore_index
-        refuse(((target < 0) | (target >= count)) & kept, IndexError, f"a class is out of range: there are {count}, from 0 on")
+        outside = ((target < 0) | (target >= count)) & kept
+        refuse(outside, IndexError, f"{{}} is out of range: {count} classes go from 0 to {count - 1}", "class", target)
         scale, target = kept.astype(dtype), target * kept
     # Seen as unsigned, a negative number is a large one: one look at all of them instead of four.
     elif target.size and (0 <= ignore_index < count or int(target.view(np.uint64).max()) >= count):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import is_array, namespace_of, only_floats
+from tinygrad_lite.arrays import device_of, is_array, namespace_of, only_floats, to_device
 from tinygrad_lite.ops.calling import raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.elementary import exp, logaddexp
@@ -54,7 +54,7 @@ def ctc_loss(
     steps, batch, classes = log_probs.shape
     if not 0 <= blank < classes:
         raise ValueError(f"{name}: blank {blank} is not among {classes} classes")
-    lengths, counts = _lengths(name, input_lengths), _lengths(name, target_lengths)
+    lengths, counts = (to_device(_lengths(name, n), device_of(raw(log_probs))) for n in (input_lengths, target_lengths))
     for what, given, limit in (("input_lengths", lengths, steps), ("target_lengths", counts, None)):
         if given.shape != (batch,):
             raise ValueError(f"{name}: expected {what} for {batch} samples, got shape {given.shape}")

@@ -212,7 +212,7 @@ def _within(shape: tuple[int, ...], items: Sequence[Any], rank: int = 1) -> Any:
             integers = is_array(item) and item.dtype.kind == "i"
             if integers and type(item) is not np.ndarray:
                 n = shape[dim]
-                refuse_outside(item, -n, n, f"getitem: an index is out of range for dim {dim} of size {n}")
+                refuse_outside(item, -n, n, f"getitem: {{}} is out of range for dim {dim} of size {n}")
             dim += 1 if integers or not is_array(item) else item.ndim
     return items
 
@@ -282,7 +282,7 @@ def checked_index(name: str, index: Any, size: int, negative: bool = False) -> A
         got = array.dtype if is_array(array) else type(array).__name__
         raise TypeError(f"{name}: expected an integer tensor (int64) as index, got {got}")
     if type(array) is not np.ndarray:
-        refuse_outside(array, -size if negative else 0, size, f"{name}: an index is out of range for {size} elements")
+        refuse_outside(array, -size if negative else 0, size, f"{name}: {{}} is out of range for {size} elements")
         return array
     # Seen as unsigned, a negative index is the largest: one pass over them instead of two.
     if array.size and (negative or int(array.view(f"u{array.itemsize}").max()) >= size):

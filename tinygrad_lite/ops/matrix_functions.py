@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.arrays import linalg, namespace_of
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
@@ -144,7 +144,7 @@ def _matrix_exp(x):
         even = even + _PADE[k] * power
         odd = odd + _PADE[k + 1] * power
     odd = x @ odd
-    result = xp.linalg.solve(even - odd, even + odd)
+    result = linalg("solve", even - odd, even + odd)
     for _ in range(halvings):
         result = result @ result
     return result

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_array, namespace_of, with_one_batch
+from tinygrad_lite.arrays import as_array, linalg, namespace_of, with_one_batch
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
@@ -37,7 +37,7 @@ IN_PLACE: list[str] = []
 @primitive
 def _inv(x, strict):
     """`strict`: refuse singular matrices; otherwise their inverse is inf everywhere."""
-    return _checked("inv", namespace_of(x).linalg.inv, strict, x)
+    return _checked("inv", strict, x)
 
 
 _inv.vjp(x=lambda g, out: -(out.mT @ g @ out.mT))
@@ -45,7 +45,7 @@ _inv.vjp(x=lambda g, out: -(out.mT @ g @ out.mT))
 
 @primitive
 def _solve(x, y, strict):
-    return _checked("solve", namespace_of(x).linalg.solve, strict, *with_one_batch(x, y))
+    return _checked("solve", strict, *with_one_batch(x, y))
 
 
 @_solve.fused_vjp("x", "y")
@@ -54,17 +54,17 @@ def _(needs, g, x, out, strict):
     return -(gy @ out.mT) if needs[0] else None, gy, None
 
 
-def _checked(name: str, function: Any, strict: bool, *matrices: Any) -> Any:
-    """`function(*matrices)`; unless `strict`, matrix by matrix where one of them is singular."""
+def _checked(name: str, strict: bool, *matrices: Any) -> Any:
+    """`linalg(name, *matrices)`; unless `strict`, matrix by matrix where one of them is singular."""
     try:
-        return function(*matrices)
+        return linalg(name, *matrices)
     except np.linalg.LinAlgError:
         if strict:
             raise LinAlgError(f"{name}: the matrix is singular") from None
-    out = np.full(matrices[-1].shape, np.inf, matrices[0].dtype)
+    out = namespace_of(matrices[0]).full(matrices[-1].shape, np.inf, matrices[0].dtype)
     for i in np.ndindex(out.shape[:-2]):
         with contextlib.suppress(np.linalg.LinAlgError):
-            out[i] = function(*(m[i] for m in matrices))
+            out[i] = linalg(name, *(m[i] for m in matrices))
     return out
 
 
@@ -220,7 +220,7 @@ def _failing_minors(x: Any) -> Any:
 
 def _is_definite(x: Any) -> bool:
     try:
-        namespace_of(x).linalg.cholesky(x)
+        linalg("cholesky", x)
     except np.linalg.LinAlgError:
         return False
     return True
@@ -273,7 +273,7 @@ def lu_solve(x: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
 def _pinv(x, atol, rtol):
     xp = namespace_of(x)
     with failing("pinv: the iteration for the singular values did not converge"):
-        u, s, vh = xp.linalg.svd(x, full_matrices=False)
+        u, s, vh = linalg("svd", x, full_matrices=False)
     kept = s > tolerance(s, x.shape, atol, rtol)
     inverted = xp.where(kept, 1 / xp.where(kept, s, 1), 0).astype(x.dtype)
     return (vh.mT * inverted[..., None, :]) @ u.mT

@@ -114,7 +114,7 @@ def _median(x, skip_nan):
     else:
         numbers = int((in_order == in_order).sum())
         if not numbers or (numbers < n and not skip_nan):
-            return x.dtype.type(np.nan)
+            return namespace_of(x).full((), np.nan, x.dtype)
     return in_order[(numbers - 1) // 2]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_array, namespace_of
+from tinygrad_lite.arrays import as_array, linalg, namespace_of
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.diagonals import diag_embed
@@ -37,7 +37,7 @@ class Eigh(NamedTuple):
 @primitive
 def _eigh(x, UPLO):
     with failing("eigh: the iteration for the eigenvalues did not converge"):
-        return tuple(namespace_of(x).linalg.eigh(x, UPLO))
+        return tuple(linalg("eigh", x, UPLO))
 
 
 _eigh.vjp(x=lambda g, out: _eigh_gradient(g, out))
@@ -76,7 +76,7 @@ def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     if recorded(A):  # the gradient takes the vectors
         return _eigh(A, UPLO)[0]
     values = raw(A)
-    return like(A, namespace_of(values).linalg.eigvalsh(values, UPLO))
+    return like(A, linalg("eigvalsh", values, UPLO))
 
 
 # -- singular values -----------------------------------------------------------------------------
@@ -97,7 +97,7 @@ class SVDWithV(NamedTuple):
 @primitive
 def _svd(x, full_matrices):
     with failing("svd: the iteration for the singular values did not converge"):
-        return tuple(namespace_of(x).linalg.svd(x, full_matrices))
+        return tuple(linalg("svd", x, full_matrices))
 
 
 _svd.vjp(x=lambda g, out: _svd_gradient(g, out))
@@ -147,7 +147,7 @@ def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
         return _svd(A, False)[1]
     values = raw(A)
     with failing("svdvals: the iteration for the singular values did not converge"):
-        return like(A, namespace_of(values).linalg.svd(values, compute_uv=False))
+        return like(A, linalg("svd", values, compute_uv=False))
 
 
 @operation

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.arrays import lu_of, namespace_of, solve_triangular_of
+from tinygrad_lite.arrays import linalg, lu_of, namespace_of, solve_triangular_of
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import traced
 from tinygrad_lite.ops.calling import operation, raw
@@ -50,7 +50,7 @@ def _(needs, g, x, out, upper, unit):
 @primitive
 def _cholesky(x):
     with failing("cholesky: the matrix is not positive-definite"):
-        return namespace_of(x).linalg.cholesky(x)
+        return linalg("cholesky", x)
 
 
 _cholesky.vjp(x=lambda g, out: _cholesky_gradient(g, out))
@@ -88,7 +88,7 @@ class QR(NamedTuple):
 
 @primitive
 def _qr(x, mode):
-    return tuple(namespace_of(x).linalg.qr(x, mode))
+    return tuple(linalg("qr", x, mode))
 
 
 _qr.vjp(x=lambda g, out, mode: _qr_gradient(g, out, mode))
@@ -122,7 +122,7 @@ def linalg_qr(A: Tensor, mode: str = "reduced") -> QR:
         values = raw(A)
         if recorded(A):
             raise RuntimeError('qr: mode "r" has no gradient, for it takes Q; use mode "reduced"')
-        R = namespace_of(values).linalg.qr(values, "r")
+        R = linalg("qr", values, "r")
         Q = namespace_of(values).zeros((0,), values.dtype)
         return QR(like(A, Q), like(A, R))
     if mode not in ("reduced", "complete"):

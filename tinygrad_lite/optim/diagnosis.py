@@ -137,7 +137,7 @@ def _progress(
         numbers["largest stable rate of gradient descent"] = 2 / largest
     if start is not None:
         flat = Flat(list(model.parameters()))
-        before = flat.join([getattr(value, "array", value) for value in start])
+        before = flat.join([flat.xp.asarray(getattr(value, "array", value)) for value in start])
         numbers["distance from the start / its length"] = _length(flat.values() - before) / _length(before)
     if optimizer is not None:
         rate = float(optimizer.numbers_of(optimizer.param_groups[0])["lr"])

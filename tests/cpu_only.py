@@ -1,0 +1,14 @@
+"""Tests that do not run with `--device`: a part of their names, and why."""
+
+REASONS = {
+    "test_erf_is_accurate": "of this library's own erf; a GPU has CuPy's",
+    "test_without_scipy_the_extra_is_named": "on a GPU it is CuPy that brings these functions",
+    "test_a_long_sum_loses_no_digits": "of this library's own order of adding; a GPU adds in CuPy's",
+    "test_arrays_that_nobody_else_holds_move_into_one": "only NumPy's arrays are moved",
+    "test_what_shares_memory": "tensors on a GPU share no memory with NumPy's arrays",
+    "test_same_program_same_losses[gpt]": "the program itself asks for device='cpu'",
+    "test_same_program_same_losses[vae]": "the program itself asks for device='cpu'",
+    "test_same_program_same_losses[character_mlp]": "the program draws with a generator of the CPU",
+    "test_same_idiom_same_result[where]": "it asks where a tensor is",
+    "test_checkpoint_draws_the_same_random_numbers[False]": "it looks at the CPU's stream; see test_gpu.py for a GPU's",
+}
