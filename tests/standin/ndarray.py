@@ -24,9 +24,6 @@ class MemoryPointer:
     def __init__(self, mem: Memory, offset: int):
         self.mem, self.device_id, self.ptr = mem, mem.device_id, offset
 
-    def __add__(self, offset: int) -> MemoryPointer:
-        return MemoryPointer(self.mem, self.ptr + offset)
-
 
 class Flags:
     def __init__(self, flags: Any, owndata: bool):
@@ -102,22 +99,20 @@ class ndarray:
     _memory: Memory
     base: Any
 
-    def __init__(self, shape: Any, dtype: Any = float, memptr: Any = None, strides: Any = None, order: str = "C"):
-        if memptr is None:
-            self._array = np.empty(shape, dtype, order)  # type: ignore[call-overload]
-            self._memory = Memory(self._array, current())
-        else:
-            whole = memptr.mem.array
-            start = memptr.ptr - whole.__array_interface__["data"][0]
-            self._array = np.ndarray(shape, dtype, whole.ravel(order="K").view(np.uint8), start, strides)
-            self._memory = memptr.mem
-        self.base = None
+    def __init__(self, *args: Any, **kwargs: Any):
+        raise TypeError("cupy.ndarray(...) with a pointer makes views that do not know whose memory they show")
 
     @classmethod
     def _of(cls, array: np.ndarray, memory: Memory, base: Any) -> ndarray:
         self = object.__new__(cls)
         self._array, self._memory, self.base = array, memory, base
         return self
+
+    def _set_shape_and_strides(self, shape: Any, strides: Any, update_c_contiguity: bool, update_f_contiguity: bool) -> None:
+        whole, own = self._memory.array, self._array
+        start = own.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
+        axes = sorted(range(whole.ndim), key=lambda d: -whole.strides[d])
+        self._array = np.ndarray(shape, own.dtype, whole.transpose(axes).reshape(-1).view(np.uint8), start, strides)
 
     # -- what it is ---------------------------------------------------------------------------
 

@@ -97,12 +97,13 @@ def set_default_device(device: Device | str | int | None) -> None:
 
 def namespace_of(array: Array) -> ModuleType:
     """numpy or cupy, by the value's own type; numbers belong to numpy."""
-    if type(array) is np.ndarray or not _is_cupy(array):
+    if type(array) is np.ndarray or not is_cupy(array):
         return np
     return sys.modules["cupy"]
 
 
-def _is_cupy(value: Any) -> bool:
+def is_cupy(value: Any) -> bool:
+    """Whether `value` is an array of CuPy."""
     # An array of CuPy can only exist once somebody has imported it.
     cupy = sys.modules.get("cupy")
     return cupy is not None and isinstance(value, cupy.ndarray)
@@ -119,7 +120,7 @@ def scipy_of(array: Array, part: str, wanted: str) -> ModuleType:
 
 def is_array(value: Any) -> bool:
     """Whether `value` is an array of one of the two libraries (a NumPy scalar is not)."""
-    return isinstance(value, np.ndarray) or _is_cupy(value)
+    return isinstance(value, np.ndarray) or is_cupy(value)
 
 
 def as_array(value: Any) -> Array:
@@ -169,7 +170,7 @@ def usable(device: Device) -> Any:
 
 def device_of(array: Array) -> Device:
     """The device an array lives on."""
-    return Device("cuda", int(array.device.id)) if _is_cupy(array) else CPU
+    return Device("cuda", int(array.device.id)) if is_cupy(array) else CPU
 
 
 def namespace_for(device: Device | str | int | None) -> ModuleType:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
 
@@ -63,6 +64,33 @@ def in_words(size: int) -> str:
             break
         value, unit = value / 1024, larger
     return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+
+
+# -- at work where the arrays are ----------------------------------------------------------------
+
+
+def _home(values: Iterable[Any]) -> Any:
+    """The GPU of the first CuPy array among `values` (arrays, tensors, and sequences of them)."""
+    for value in values:
+        value = getattr(value, "array", value)
+        if devices.is_cupy(value):
+            return value.device
+        if type(value) in (list, tuple) and (found := _home(value)) is not None:
+            return found
+    return None
+
+
+def at_home(*values: Any) -> contextlib.AbstractContextManager[Any]:
+    """A context in which CuPy works on the GPU of the first of its arrays among `values`."""
+    home = _home(values)
+    return contextlib.nullcontext() if home is None else home
+
+
+def use_home(*values: Any) -> None:
+    """Let CuPy work on that GPU from here on."""
+    home = _home(values)
+    if home is not None:
+        home.use()
 
 
 # -- questions ----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 
-from tinygrad_lite.arrays.devices import Array, _is_cupy, is_array
+from tinygrad_lite.arrays.devices import Array, is_cupy, is_array
 
 
 def owner_of(array: Array) -> Array:
@@ -23,7 +23,7 @@ def owner_of(array: Array) -> Array:
 
 def start_of(array: Array) -> int:
     """The address of an array's first element."""
-    return array.data.ptr if _is_cupy(array) else array.__array_interface__["data"][0]
+    return array.data.ptr if is_cupy(array) else array.__array_interface__["data"][0]
 
 
 def address_range(array: Array) -> tuple[int, int]:
@@ -46,7 +46,7 @@ def on_cache_lines(array: Array) -> Array:
     For a matrix that many small products have on their right side: BLAS reads it as it lies, and
     loads that straddle two cache lines cost (32, 128) @ (4, 128, 128) 54 us instead of 39.
     """
-    if _is_cupy(array):
+    if is_cupy(array):
         return array.copy(order="C")
     memory = np.empty(array.nbytes + 64, np.uint8)
     start = -start_of(memory) % 64
@@ -75,8 +75,8 @@ def keep_freed_memory(limit: int = 256 << 20) -> None:
 def strided(array: Array, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0) -> Array:
     """A view of `array`'s memory, writable where `array` is. Strides and the offset are in bytes, the
     offset from array's first element. The caller sees to it that all of it lies inside the memory."""
-    if _is_cupy(array):
-        return sys.modules["cupy"].ndarray(shape, array.dtype, array.data + offset, strides)
+    if is_cupy(array):
+        return _strided_on_gpu(array, shape, strides, offset)
     # np.lib.stride_tricks.as_strided takes six times as long, and hides whose memory it is.
     buffer = array
     if not array.flags.forc:
@@ -100,3 +100,17 @@ class _Part:
         memory = start_of(array) + offset, not array.flags.writeable
         self.__array_interface__ = {**array.__array_interface__, "shape": shape, "strides": strides, "data": memory}
         self.owner = array
+
+
+def _strided_on_gpu(array: Array, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Array:
+    if offset:
+        owner = owner_of(array)
+        offset += start_of(array) - start_of(owner)
+        flat = owner.transpose(sorted(range(owner.ndim), key=lambda d: -owner.strides[d])).reshape(-1).view(array.dtype)
+        if flat.size and start_of(flat) != start_of(owner):
+            raise ValueError("this array's memory has gaps and cannot be viewed with other strides; clone it first")
+        array = flat[offset // array.itemsize :]
+    view = array.view()
+    # CuPy's as_strided makes arrays that do not know whose memory they show (their base is None).
+    view._set_shape_and_strides(shape, strides, True, True)
+    return view

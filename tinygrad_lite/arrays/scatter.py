@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays.devices import Array, _is_cupy, namespace_of
+from tinygrad_lite.arrays.devices import Array, is_cupy, namespace_of
 from tinygrad_lite.arrays.order import accumulate
 
 
@@ -16,7 +16,7 @@ def scatter_add(out: Array, index: tuple[Any, ...], values: Array) -> None:
 
     `out` is contiguous; `index` holds slices, integer arrays and boolean masks, none out of range.
     """
-    if _is_cupy(out):
+    if is_cupy(out):
         sys.modules["cupy"].add.at(out, index, values)
         return
     if len(index) == 1 and index[0].dtype.kind != "b" and out[:1].size >= 512:

@@ -1,6 +1,6 @@
 """The engine: primitives, the tape, and the walk back along it. It knows no operation."""
 
-from tinygrad_lite.autograd import graph
+from tinygrad_lite.autograd import apart, graph
 from tinygrad_lite.autograd.anomaly import detect_anomaly, set_detect_anomaly
 from tinygrad_lite.autograd.backward import backward, grad
 from tinygrad_lite.autograd.function import Function, once_differentiable

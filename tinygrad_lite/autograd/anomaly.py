@@ -12,7 +12,7 @@ from tinygrad_lite.autograd.table import note_line
 __all__ = ["detect_anomaly", "set_detect_anomaly"]
 
 
-class _Checked(dict[Any, Any]):
+class Checked(dict[Any, Any]):
     """The gradients of a walk, each looked at as it arrives. The walk takes an entry's gradient out
     just before it asks for those of the entry's inputs: so the last one out has sent what arrives."""
 
@@ -71,6 +71,8 @@ class detect_anomaly:
         self._before = None
 
 
+kinds: list[Any] = [dict, Checked]  # of gradients: as they come, and looked at
+
 _state = (False, False)  # whether lines are noted, whether gradients are looked at
 
 
@@ -78,5 +80,5 @@ def _switch(lines: bool, nan: bool) -> None:
     global _state
     if lines is not _state[0]:
         (listen if lines else listen_no_more)(note_line)
-    _backward.new_gradients = _Checked if nan else dict
+    _backward.new_gradients = kinds[nan]
     _state = lines, nan

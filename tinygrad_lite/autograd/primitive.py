@@ -38,6 +38,9 @@ new = object.__new__
 
 REGISTRY: dict[str, Primitive[..., Any]] = {}
 
+# Where there are several GPUs: makes a function run on that of its arguments (see apart.py).
+led: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
+
 # PyTorch's names of the first two operands, and NumPy's of `dim`: accepted as keywords everywhere.
 ALIASES = {"input": "x", "self": "x", "other": "y", "axis": "dim", "keepdims": "keepdim"}
 
@@ -73,6 +76,7 @@ class Plan:
         # what picks the several, or None for none. A fused rule is in the place of them all.
         self.rules: list[Any] = []
         for i, (rule, names) in zip(self.wanted, rules):
+            rule = rule if led is None else led(rule)
             if argument_of[i] == primitive.star_name:
                 rule = functools.partial(_star_rule, rule, i - (star or 0))
             where = [self.names.index(n) for n in names]
@@ -80,6 +84,7 @@ class Plan:
         self.fused: Any = None
         if primitive.fused is not None:
             self.fused = functools.partial(primitive.fused, tuple(i in self.wanted for i in range(count)))
+            self.fused = self.fused if led is None else led(self.fused)
             self.fused_where = picker([self.names.index(n) for n in primitive.fused_names])
             self.rules = [(None, i) for i in self.wanted]
 
@@ -117,6 +122,7 @@ class Primitive(Generic[P, R]):
     """The record behind a primitive: its forward function, its rules, its plans."""
 
     apply: Callable[..., Any]  # the public function
+    lead: Callable[[], None]  # from here on, run the forward function on its arguments' GPU
 
     def __init__(self, forward: Callable[P, R], view: bool, keeps: tuple[str, ...], writes: bool):
         code = forward.__code__
@@ -277,6 +283,14 @@ def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...]
         self.composition = function
         return function
 
+    def lead() -> None:
+        nonlocal forward
+        forward = led(self.forward)  # type: ignore[misc]
+        plans.clear()  # they call rules that are not led
+
+    self.lead = lead
+    if led is not None:
+        lead()
     if self.name in REGISTRY:
         raise ValueError(f"primitive {self.name!r} is defined twice")
     REGISTRY[self.name] = self

@@ -115,7 +115,7 @@ def diagonal(product: Product, like: Any, samples: int = 100, generator: Any = N
 
 
 def _signs(like: Any, xp: Any, generator: Any) -> Any:
-    return xp.asarray(2 * source(generator).integers(0, 2, like.shape) - 1, dtype=like.dtype)
+    return xp.asarray(2 * source(generator, device_of(like)).integers(0, 2, like.shape) - 1, dtype=like.dtype)
 
 
 class Solution(NamedTuple):
