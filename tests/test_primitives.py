@@ -8,7 +8,7 @@ import pkgutil
 import pytest
 
 import tests.samples
-import tinygrad_lite.nn  # its primitives
+import tinygrad_lite.nn  # noqa: F401  its primitives
 from tests.check_op import SAMPLES, check_op
 from tinygrad_lite.autograd import REGISTRY
 

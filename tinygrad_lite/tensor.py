@@ -17,6 +17,7 @@ import numpy as np
 
 from tinygrad_lite import ops
 from tinygrad_lite.arrays import Array, Device, as_dtype, device_of, get_default_dtype, is_floating, to_device, to_numpy
+from tinygrad_lite.autograd.apart import lead_all
 from tinygrad_lite.autograd.backward import accumulate, backward, sum_to_shape
 from tinygrad_lite.autograd.node import Leaf, Node, Traced, results_are, traced
 from tinygrad_lite.ops import conversion, indexing, inplace, joining, repeating
@@ -549,3 +550,4 @@ def _comparison(function: Callable[..., Any]) -> Callable[..., Any]:
 
 _bind()
 results_are(Tensor)
+lead_all(Tensor)

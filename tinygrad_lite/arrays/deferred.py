@@ -35,7 +35,7 @@ def refuse(bad: Array, kind: type[Exception], message: str, what: str = "", valu
 
 def refuse_outside(index: Array, low: int, high: int, message: str) -> None:
     """`refuse` with an IndexError where an index does not lie in `low` to `high - 1`."""
-    if index.size:
+    with index.device:
         refuse((index < low) | (index >= high), IndexError, message, "index", index)
 
 

@@ -18,18 +18,27 @@ class OutOfMemoryError(RuntimeError):
 
 # -- when CuPy is first imported ----------------------------------------------------------------
 
-when_several: list[Callable[[], None]] = []  # what to do once it is known that there are several GPUs
+_several = False
+_waiting: list[Callable[[], None]] = []
+
+
+def when_several(function: Callable[[], None]) -> None:
+    """Call `function` once it is known that there are several GPUs."""
+    _waiting.append(function)
+    if _several:
+        function()
 
 
 def prepare(cupy: ModuleType) -> None:
     """Let CuPy's want of memory be told in bytes, and arrays of several GPUs be kept apart."""
     cupy.cuda.set_allocator(_telling(cupy, cupy.cuda.get_allocator()))
+    global _several
     try:
-        several = cupy.cuda.runtime.getDeviceCount() > 1
+        _several = cupy.cuda.runtime.getDeviceCount() > 1
     except Exception:  # no driver; `known_count` says so where a GPU is needed
         return
-    if several:
-        for function in when_several:
+    if _several:
+        for function in _waiting:
             function()
 
 

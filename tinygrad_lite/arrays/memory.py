@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 
-from tinygrad_lite.arrays.devices import Array, is_cupy, is_array
+from tinygrad_lite.arrays.devices import Array, is_array, is_cupy
 
 
 def owner_of(array: Array) -> Array:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 from tinygrad_lite.arrays.gpu import at_home, use_home, when_several
@@ -44,18 +45,31 @@ def keep_apart() -> None:
         known.lead()
     backward.new_gradients = _Gradients
     anomaly.kinds[:] = _Gradients, _CheckedGradients
-    backward._walk, backward.accumulate = led(backward._walk), led(backward.accumulate)
+    for name in ("_walk", "_starting_gradient", "_unshared", "accumulate"):
+        setattr(backward, name, led(getattr(backward, name)))
 
 
-def led(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, run on the GPU of the first CuPy array among its arguments."""
+def led(function: Callable[..., Any], home: Callable[[Any], Any] | None = None) -> Callable[..., Any]:
+    """`function`, run on the GPU of the first CuPy array among its arguments; or of `home` of the first of these."""
 
     @functools.wraps(function)
-    def call(*args: Any) -> Any:
-        with at_home(*args):
-            return function(*args)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with at_home(*args, *kwargs.values()) if home is None else at_home(home(args[0])):
+            return function(*args, **kwargs)
 
     return call
 
 
-when_several.append(keep_apart)
+def lead_all(owner: Any, home: Callable[[Any], Any] | None = None) -> None:
+    """Once there are several GPUs, lead the functions of a module, or the methods of a class, whose arrays
+    are `home(self)`."""
+
+    def lead() -> None:
+        for name, value in list(vars(owner).items()):
+            if isinstance(value, FunctionType) and name not in ("__getattr__", "__init__"):
+                setattr(owner, name, led(value, home))
+
+    when_several(lead)
+
+
+when_several(keep_apart)

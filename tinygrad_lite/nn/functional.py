@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import functools
+import sys
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_lite.autograd.apart import lead_all
 from tinygrad_lite.ops import activation, embeddings, normalization, softmaxes
 from tinygrad_lite.ops.activation import (
     celu,
@@ -199,3 +201,6 @@ def instance_norm(
 ) -> Tensor:
     """Each channel of each sample of x (N, C, ...) to mean 0 and variance 1. See tinygrad_lite.instance_norm."""
     return normalization.instance_norm(x, weight, bias, running_mean, running_var, use_input_stats, momentum, eps)
+
+
+lead_all(sys.modules[__name__])

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from tinygrad_lite.arrays import is_array
+from tinygrad_lite.arrays.gpu import when_several
+from tinygrad_lite.autograd.apart import led
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.autograd.primitive import ALIASES
 
@@ -37,6 +39,11 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
                 raise
             raise TypeError(f"{function.__name__}: expected a Tensor, got {type(args[0]).__name__}") from None
 
+    def lead() -> None:
+        nonlocal function
+        function = led(function)
+
+    when_several(lead)
     return call
 
 

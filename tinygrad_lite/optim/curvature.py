@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.arrays import namespace_of, to_numpy
+from tinygrad_lite.arrays import device_of, namespace_of, to_numpy
 from tinygrad_lite.autograd import enable_grad, grad
 from tinygrad_lite.autograd.node import traced
 from tinygrad_lite.ops.random import source

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
+from tinygrad_lite.arrays.gpu import when_several
+from tinygrad_lite.autograd.apart import led
 from tinygrad_lite.tensor import RemovableHandle
 
 
@@ -99,6 +101,11 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
                 hook(self, args, kwargs)
         return result
 
+    def lead() -> None:
+        nonlocal step
+        step = led(step, lambda self: self.param_groups[0]["params"])
+
+    when_several(lead)
     return hooked
 
 

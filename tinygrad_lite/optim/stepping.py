@@ -17,6 +17,7 @@ import numpy as np
 from tinygrad_lite.arrays import device_of, get_default_dtype, namespace_of, on_device
 from tinygrad_lite.arrays.blocked import BLOCK, by_blocks
 from tinygrad_lite.autograd import enable_grad
+from tinygrad_lite.autograd.apart import lead_all
 from tinygrad_lite.autograd.node import changed_again, places_of_change, traced
 
 if TYPE_CHECKING:
@@ -195,3 +196,7 @@ def _in_blocks(optimizer: Optimizer, p: Any, g: Any, state: State, group: Group)
     begun = by_blocks(block, *flat, block=optimizer.block, threads=optimizer.threads)
     for name in begun[0]:
         state[name] = np.concatenate([part[name] for part in begun]).reshape(p.shape)
+
+
+lead_all(Alone, lambda part: part.p)
+lead_all(Together, lambda part: part.params)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import to_device
+from tinygrad_lite.arrays import on_device, to_device
 from tinygrad_lite.autograd.node import changed_in_place, traced
 from tinygrad_lite.nn.modules.hooks import hooks_of
 from tinygrad_lite.nn.parameter import Parameter, UninitializedParameter
@@ -84,7 +84,8 @@ def load_state(root: Module, given_state: Mapping[str, Any], strict: bool, assig
 def copy_into(own: Tensor, given: Any) -> None:
     if isinstance(own, UninitializedParameter):
         own.materialize(given.shape)
-    own.array[...] = to_device(given.array if isinstance(given, Tensor) else np.asarray(given), own.device)
+    with on_device(own.device):
+        own.array[...] = to_device(given.array if isinstance(given, Tensor) else np.asarray(given), own.device)
     changed_in_place(own.array, "load_state_dict")
 
 
