@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite import ops
-from tinygrad_lite.arrays import Array, Device, as_dtype, device_of, get_default_dtype, is_floating, to_device, to_numpy
+from tinygrad_lite.arrays import Array, Device, as_dtype, deferred, device_of, get_default_dtype, is_floating, to_device, to_numpy
 from tinygrad_lite.autograd.apart import lead_all
 from tinygrad_lite.autograd.backward import accumulate, backward, sum_to_shape
 from tinygrad_lite.autograd.node import Leaf, Node, Traced, results_are, traced
@@ -296,9 +296,13 @@ class Tensor(Traced):
         """The value of a tensor of one element, as a Python number."""
         if self.array.size != 1:
             raise RuntimeError(f"item: expected a tensor of one element, this one has shape {self.array.shape}")
+        if deferred.flags:
+            deferred.settle()
         return self.array.item()
 
     def tolist(self) -> Any:
+        if deferred.flags:
+            deferred.settle()
         return self.array.tolist()
 
     def numpy(self, *, force: bool = False) -> np.ndarray:
@@ -328,7 +332,7 @@ class Tensor(Traced):
     def __bool__(self) -> bool:
         if self.array.size != 1:
             raise RuntimeError(f"bool: a tensor of shape {self.array.shape} has no one truth value; use any() or all()")
-        return bool(self.array.item())
+        return bool(self.item())
 
     def __int__(self) -> int:
         return int(self.item())

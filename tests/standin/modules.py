@@ -111,13 +111,12 @@ def waiting(name: str) -> Any:
 
 def array(obj: Any, dtype: Any = None, copy: Any = True, order: str = "K", *rest: Any, **kwargs: Any) -> Any:
     if type(obj) is ndarray:
-        if not copy and (dtype is None or obj.dtype == dtype):
+        if not copy and (dtype is None or obj.dtype == dtype) and obj.device.id == runtime.current():
             return obj
         return wrap(np.array(obj._array, dtype, copy=True, order=order))  # from any device, to the current one
     if isinstance(obj, (list, tuple)) and any(type(o) is ndarray for o in obj):
         return through(np.stack, (obj,), {})
-    if not isinstance(obj, NUMBERS):  # numbers travel as arguments of a kernel
-        transferred("an array from the host")
+    transferred("an array from the host")
     return wrap(np.array(obj, dtype, copy=True, order=order))
 
 
@@ -296,7 +295,18 @@ def _view(self: Any, dtype: Any = None, type: Any = None) -> Any:
     return through(lambda a: a.view() if dtype is None else a.view(dtype), (self,), {})
 
 
-METHODS = {"sort": _sorted_in_place, "astype": _astype, "view": _view, "repeat": _repeat}
+def _copy(self: Any, order: str = "C") -> Any:
+    return wrap(self._array.copy(order))  # type: ignore[arg-type]  # from any device, to the current one
+
+
+METHODS = {"copy": _copy, "sort": _sorted_in_place, "astype": _astype, "view": _view, "repeat": _repeat}
+
+
+for _name, _signature in parsed(surface.METHODS):
+    _body = METHODS.get(_name) or _method(_name)
+    setattr(ndarray, _name, with_signature(f"ndarray.{_name}", _signature.replace("(", "(self, ", 1), _body))
+for _name, _signature in parsed(surface.GENERATOR):
+    _draws(_name, _signature.replace("(", "(self, ", 1))
 
 
 def _device_properties(device: int) -> dict[str, Any]:
@@ -327,11 +337,6 @@ def install() -> ModuleType:
         function = getattr(scipy.special, name)
         body = functools.partial(lambda function, *args: through(function, args, {}), function)
         put(f"cupyx.scipy.special.{name}", with_signature(f"cupyx.scipy.special.{name}", "(*args)", body))
-    for name, signature in parsed(surface.METHODS):
-        body = METHODS.get(name) or _method(name)
-        setattr(ndarray, name, with_signature(f"ndarray.{name}", signature.replace("(", "(self, ", 1), body))
-    for name, signature in parsed(surface.GENERATOR):
-        _draws(name, signature.replace("(", "(self, ", 1))
 
     cupy = module("cupy")
     cupy.__version__ = "14.0.0"  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import sys
 import threading
@@ -99,14 +100,20 @@ def namespace_of(array: Array) -> ModuleType:
     """numpy or cupy, by the value's own type; numbers belong to numpy."""
     if type(array) is np.ndarray or not is_cupy(array):
         return np
-    return sys.modules["cupy"]
+    return array.namespace if isinstance(array, Symbol) else sys.modules["cupy"]
+
+
+class Symbol:
+    """What stands for an array of CuPy while its operations are only written down (see fusion.py)."""
+
+    namespace: Any  # in the place of the module cupy
 
 
 def is_cupy(value: Any) -> bool:
     """Whether `value` is an array of CuPy."""
     # An array of CuPy can only exist once somebody has imported it.
     cupy = sys.modules.get("cupy")
-    return cupy is not None and isinstance(value, cupy.ndarray)
+    return cupy is not None and isinstance(value, (cupy.ndarray, Symbol))
 
 
 def scipy_of(array: Array, part: str, wanted: str) -> ModuleType:
@@ -203,7 +210,21 @@ def to_device(array: Array, device: Device | str | int | None) -> Array:
         settle()
         return sys.modules["cupy"].asnumpy(array)
     with on_device(device):
-        return cupy_or_explain().asarray(array)
+        return array.copy() if here.type == "cuda" else cupy_or_explain().asarray(array)
+
+
+def constant(array: np.ndarray, like: Array) -> Array:
+    """`array` where `like` is. A GPU keeps it for the next time, as a training step asks for the same ones each
+    time; nobody may write into it."""
+    if namespace_of(like) is np:
+        return array
+    with like.device:
+        return _kept_constant(array.tobytes(), array.dtype.str, array.shape, like.device.id)
+
+
+@functools.lru_cache(maxsize=256)
+def _kept_constant(values: bytes, dtype: str, shape: tuple[int, ...], device: int) -> Array:
+    return cupy_or_explain().asarray(np.frombuffer(values, dtype).reshape(shape))
 
 
 def to_numpy(array: Array) -> np.ndarray:

@@ -158,8 +158,9 @@ def _cast(xp: Any, value: Any, dtype: np.dtype) -> Array:
     if isinstance(value, np.generic):
         value = value.item()
     if dtype.kind in "iu" and isinstance(value, int):
-        return xp.asarray(np.asarray(value).astype(dtype))  # wraps around as PyTorch does
-    return xp.asarray(value, dtype=dtype)
+        value = np.asarray(value).astype(dtype)  # wraps around as PyTorch does
+    # CuPy would make an array of a number on the host, and copy it; filling one is done on the GPU.
+    return np.asarray(value, dtype=dtype) if xp is np else xp.full((), np.asarray(value).item(), dtype)
 
 
 def as_float(x: Any) -> Any:

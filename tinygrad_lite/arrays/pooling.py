@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays.blocked import by_blocks
-from tinygrad_lite.arrays.devices import Array, namespace_of
+from tinygrad_lite.arrays.devices import Array, constant, namespace_of
 from tinygrad_lite.arrays.scatter import scatter_add
 from tinygrad_lite.arrays.windows import Sizes, Windows, cut
 
@@ -28,7 +28,8 @@ def largest(x: Array, w: Windows) -> tuple[Array, Array]:
     corner, first, offsets = _places(w)
     # While taps are compared their places are counted from the window's own, in the smallest dtype.
     near = np.min_scalar_type(max(offsets))
-    corner, first, offsets = xp.asarray(corner, places.dtype), xp.asarray(first, near), [near.type(i) for i in offsets]
+    corner, first = (constant(a.astype(t), x) for a, t in ((corner, places.dtype), (first, near)))
+    offsets = [near.type(i) for i in offsets]
     start, extent, taps = w.start, w.extent, w.taps()
 
     def kernel(x: Array, out: Array, places: Array) -> None:
@@ -108,7 +109,7 @@ def largest_of_parts(x: Array, count: Sizes) -> Array:
         along = np.minimum(start[:, None] + np.arange((stop - start).max(initial=1)), stop[:, None] - 1)
         table = table[:, None, :, None] * n + along[:, None, :]
         table = table.reshape(table.shape[0] * m, table.shape[2] * along.shape[1])
-    table = xp.asarray(table)
+    table = constant(table, x)
     found = x.reshape(x.shape[0] * x.shape[1], prod(x.shape[2:]))[:, table].argmax(axis=-1)
     return table[xp.arange(len(table)), found].reshape(*x.shape[:2], *count)
 

@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from tinygrad_lite.arrays.devices import Array, namespace_of
+from tinygrad_lite.arrays.devices import Array, constant, namespace_of
 
 BAND = 64
 
@@ -20,7 +20,7 @@ def weighted_sums(x: Array, matrix: np.ndarray, dim: int) -> Array:
     xp, (m, n) = namespace_of(x), matrix.shape
     rows, columns = prod(x.shape[:dim]), prod(x.shape[dim + 1 :])
     flat, out = x.reshape(rows, n, columns), xp.zeros((rows, m, columns), x.dtype)
-    weights = xp.asarray(matrix, x.dtype)
+    weights = constant(matrix.astype(x.dtype), x)
     for i in range(0, m, BAND):
         (used,) = matrix[i : i + BAND].any(axis=0).nonzero()  # type: ignore[misc]
         if used.size:

@@ -25,6 +25,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 import numpy as np
 
 from tinygrad_lite.arrays import as_array, device_of, is_array
+from tinygrad_lite.arrays.gpu import OutOfMemoryError
 from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.autograd import node as _node
@@ -388,6 +389,8 @@ def _explained(self: Primitive[..., Any], values: list[Any], error: Exception) -
     if len(set(devices.values())) > 1:
         return ValueError(f"{self.name}: all tensors must be on the same device: {', '.join(devices)}")
     message = str(error)
+    if isinstance(error, OutOfMemoryError):
+        return OutOfMemoryError(f"{self.name}: {message}")
     if message.startswith(f"{self.name}: "):
         return error
     # A number will do for most arguments; not where the function asked it for its dtype or shape.

@@ -63,7 +63,7 @@ def assign(name: str, x: Any, value: Any, index: Index = _WHOLE) -> None:
         shape = value.array.shape
         if shape and shape[0] == 1:  # sizes of 1 in front may be more than x has dims
             value = _reshape(value, shape[next((d for d, n in enumerate(shape) if n != 1), len(shape)) :])
-        if type(value.array) is not type(array):
+        if type(array) is not np.ndarray or type(value.array) is not np.ndarray:
             value = moved(value, device_of(array))
     token = be_quiet()
     try:

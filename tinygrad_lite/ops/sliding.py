@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_lite.arrays import namespace_of
+import numpy as np
+
+from tinygrad_lite.arrays import constant, namespace_of
 from tinygrad_lite.arrays.windows import Sizes, Windows
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.shape import reshape
@@ -69,5 +71,5 @@ def plain(x: Any) -> Any:
 
 def constant_like(x: Any, values: Any) -> Any:
     """An array on x's device, and a tensor if x is one."""
-    values = namespace_of(plain(x)).asarray(values)
+    values = constant(values, plain(x)) if type(values) is np.ndarray else namespace_of(plain(x)).asarray(values)
     return traced(values) if isinstance(x, Traced) else values

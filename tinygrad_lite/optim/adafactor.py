@@ -79,9 +79,10 @@ class Adafactor(Optimizer):
             c += rate * (squares.mean(axis=-2, keepdims=True) - c)
             v = r * c / xp.maximum(r.mean(axis=-2, keepdims=True), eps1)
         u = g / xp.sqrt(xp.maximum(v, eps1 * eps1))
-        step = max(eps2, group["size"]) * min(group["lr"], t**-0.5)
-        p -= step / max(1.0, _rms(u) / group["d"]) * u
+        step = xp.maximum(eps2, group["size"]) * min(group["lr"], t**-0.5)
+        p -= step / xp.maximum(1.0, _rms(u) / group["d"]) * u
 
 
-def _rms(x: Any) -> float:
-    return (float((x * x).sum()) / max(x.size, 1)) ** 0.5
+def _rms(x: Any) -> Any:
+    """The root of the mean square, as a 0-d array, which a GPU need not hand out."""
+    return ((x * x).sum() / max(x.size, 1)) ** 0.5

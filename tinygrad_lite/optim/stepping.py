@@ -16,6 +16,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import device_of, get_default_dtype, namespace_of, on_device
 from tinygrad_lite.arrays.blocked import BLOCK, by_blocks
+from tinygrad_lite.arrays.fusion import fused
 from tinygrad_lite.autograd import enable_grad
 from tinygrad_lite.autograd.apart import lead_all
 from tinygrad_lite.autograd.node import changed_again, places_of_change, traced
@@ -91,7 +92,7 @@ class Alone:
         if optimizer.elementwise and (p.size > optimizer.block or not p.ndim) and p.flags.c_contiguous and type(p) is np.ndarray:
             _in_blocks(optimizer, p, g, state, group)
         else:
-            optimizer.apply(p, g, state, group)
+            _apply(optimizer, p, g, state, group)
         if len(state) > len(self.tensors):
             for name in state.keys() - self.tensors.keys():
                 self.tensors[name] = traced(state[name])
@@ -172,7 +173,7 @@ class Together:
         for view, p in zip(self.g_views, self.params):
             view[...] = p.grad.array
         group = optimizer.advance(self.state, group)
-        optimizer.apply(self.p, self.g, self.state, group)
+        _apply(optimizer, self.p, self.g, self.state, group)
         for view, array in self.outside:
             array[...] = view
         if len(self.state) > len(self.states[0]):
@@ -180,6 +181,22 @@ class Together:
                 for state, view in zip(self.states, self._views(self.state[name])):
                     state[name] = traced(view)
         changed_again(self.places, optimizer.step_name)
+
+
+def _apply(optimizer: Optimizer, p: Any, g: Any, state: State, group: Group) -> None:
+    """The equation, on a GPU as one kernel."""
+    if type(p) is np.ndarray or not optimizer.elementwise:
+        optimizer.apply(p, g, state, group)
+        return
+    names = [name for name in state if name not in optimizer.numbers]
+    numbers = {name: state[name] for name in optimizer.numbers}
+
+    def equation(p: Any, g: Any, *arrays: Any) -> State:
+        mine = {**numbers, **dict(zip(names, arrays))}
+        optimizer.apply(p, g, mine, group)
+        return {name: mine[name] for name in mine if name not in state}  # begun in this step
+
+    state.update(fused(equation, [p, g, *(state[name] for name in names)]))
 
 
 def _in_blocks(optimizer: Optimizer, p: Any, g: Any, state: State, group: Group) -> None:

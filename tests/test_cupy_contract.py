@@ -1,0 +1,226 @@
+"""What the suite proves on the stand-in holds for the real CuPy: this compares the two, without a GPU.
+
+CuPy imports on any machine. Its arrays can be had there too, on memory of the host: enough to ask them
+whose view they are, and for CuPy to write the kernels of fused functions, though not to run any.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.standin import modules, runtime, surface
+from tests.standin.ndarray import Flags, ndarray
+from tests.test_optim import OPTIMIZERS
+from tinygrad_lite import arrays, optim
+from tinygrad_lite.arrays import fusion, memory
+
+
+@pytest.fixture(scope="module")
+def cupy(request):
+    if request.config.getoption("--device").startswith("standin"):
+        pytest.skip("the stand-in has CuPy's place in this run")
+    with warnings.catch_warnings(action="ignore"):  # of what it does not find
+        return pytest.importorskip("cupy")
+
+
+def named(cupy, name):
+    package, _, rest = name.partition(".")
+    if package == "cupyx":
+        path, _, last = name.rpartition(".")
+        return getattr(importlib.import_module(path), last)
+    found = cupy
+    for part in (package, *filter(None, rest.split("."))):
+        found = getattr(found, part)
+    return found
+
+
+def parameters(signature):
+    """The parameters of a signature as text: names, kinds and defaults."""
+    names = {"float": float, "int": int, "np": np, "numpy": np}
+    namespace = {}
+    exec(f"def f{signature}: pass", names, namespace)
+    return [(p.name, p.kind, p.default) for p in inspect.signature(namespace["f"]).parameters.values()]
+
+
+def of_source(module, function):
+    """The signature of a function that stands in the source of a module which cannot be imported here."""
+    for path in Path(module.__path__[0]).glob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and node.name == function:
+                return f"({ast.unparse(node.args)})"
+    raise AttributeError(function)
+
+
+def of_docstring(function):
+    """The signature that stands in the first line of a compiled method's docstring."""
+    line = function.__doc__.splitlines()[0]
+    inside = re.fullmatch(r"[\w.]+\((.*)\)(?: -> .*)?", line)[1]
+    return "(" + re.sub(r"(^|, )(?:_ndarray_base|int|bint|Py_ssize_t|bool) (?=\w)", r"\1", inside) + ")"
+
+
+@pytest.mark.parametrize("name", surface.UFUNCS.split())
+def test_elementwise_functions(cupy, name):
+    real, ours = getattr(cupy, name), modules.ufunc(name)
+    assert isinstance(real, cupy.ufunc) and (real.nin, real.nout) == (ours.nin, ours.nout)
+
+
+@pytest.mark.parametrize("name, signature", modules.parsed(surface.FUNCTIONS))
+def test_functions(cupy, name, signature):
+    if name.startswith("cupyx.scipy.linalg."):
+        import cupyx.scipy
+
+        path = Path(cupyx.scipy.__path__[0]) / "linalg"
+        real = of_source(type("module", (), {"__path__": [path]}), name.rpartition(".")[2])
+        assert parameters(signature) == parameters(real)
+        return
+    real = inspect.signature(named(cupy, name)).parameters.values()
+    assert parameters(signature) == [(p.name, p.kind, p.default) for p in real]
+
+
+@pytest.mark.parametrize("name, signature", modules.parsed(surface.METHODS))
+def test_methods_of_arrays(cupy, name, signature):
+    method = getattr(cupy.ndarray, name)
+    try:
+        real = [(p.name, p.kind, p.default) for p in inspect.signature(method).parameters.values()]
+    except ValueError:
+        real = parameters(of_docstring(method))
+    assert parameters(signature) == real[1:], "the first is self"
+
+
+@pytest.mark.parametrize("name", surface.SPECIAL.split())
+def test_special_functions(cupy, name):
+    import cupyx.scipy.special
+
+    assert callable(getattr(cupyx.scipy.special, name))
+
+
+@pytest.mark.parametrize("name, signature", modules.parsed(surface.GENERATOR))
+def test_random_numbers(cupy, name, signature):
+    assert parameters(signature) == parameters(of_docstring(getattr(cupy.random.Generator, name)))[1:]
+
+
+def test_the_rest_of_what_the_standin_offers(cupy):
+    """Names of classes and modules that are not made from surface.py."""
+    import cupyx
+
+    for ours, real in (
+        (ndarray, cupy.ndarray), (runtime.Device, cupy.cuda.Device), (runtime.MemoryPool, cupy.cuda.MemoryPool),
+        (modules.Generator, cupy.random.Generator),
+    ):  # fmt: skip
+        offered = {name for name in vars(ours) if not name.startswith("_")} - {"base", "id"}
+        assert offered <= set(dir(real)), offered - set(dir(real))
+    assert set(vars(Flags(np.zeros(1).flags, True))) <= set(dir(cupy._core.flags.Flags))
+    assert {"ptr", "mem", "device_id"} <= set(dir(cupy.cuda.MemoryPointer))
+    assert hasattr(cupy.ndarray, "base") and hasattr(cupy.ndarray, "_set_shape_and_strides")
+    assert issubclass(cupy.cuda.memory.OutOfMemoryError, MemoryError)
+    for name in (
+        "from_dlpack", "get_default_memory_pool", "random.default_rng", "cuda.set_allocator", "cuda.get_allocator",
+        "cuda.get_current_stream", "cuda.runtime.getDeviceCount", "cuda.runtime.getDevice", "cuda.runtime.getDeviceProperties",
+        "cuda.runtime.CUDARuntimeError", "fuse",
+    ):  # fmt: skip
+        assert callable(named(cupy, name)), name
+    with cupyx.errstate(linalg="raise"):
+        assert cupyx.geterr()["linalg"] == "raise"
+
+
+def test_an_allocator_of_ours_is_called_and_may_raise(cupy):
+    """On a machine without a GPU nothing is allocated; that CuPy asks the function it was given, and lets its
+    error through, can be seen all the same."""
+    before = cupy.cuda.get_allocator()
+
+    def refuse(size):
+        raise arrays.gpu.OutOfMemoryError(f"{size}")
+
+    cupy.cuda.set_allocator(refuse)
+    try:
+        with pytest.raises(arrays.gpu.OutOfMemoryError, match="1234"):
+            cupy.cuda.alloc(1234)
+    finally:
+        cupy.cuda.set_allocator(before)
+
+
+# -- arrays of CuPy on memory of the host ----------------------------------------------------------
+
+
+def array_of(cupy, shape, dtype="float32"):
+    """An array of CuPy whose memory is the host's: no kernel may touch it."""
+    values = np.zeros(shape, dtype)
+    there = cupy.cuda.UnownedMemory(values.ctypes.data, max(values.nbytes, 1), values, 0)
+    return cupy.ndarray(shape, dtype, cupy.cuda.MemoryPointer(there, 0))
+
+
+def test_views_know_whose_memory_they_show(cupy):
+    x = array_of(cupy, (4, 6))
+    assert arrays.namespace_of(x) is cupy and arrays.is_array(x)
+    for view in (x[1:], x.T, x.reshape(2, 12), x[::2, ::-1], x[1:][:1].ravel(), x.diagonal(), x[None], cupy.broadcast_to(x, (2, 4, 6))):
+        assert memory.owner_of(view) is x
+        first, last = memory.address_range(view)
+        start, end = memory.address_range(x)
+        assert start <= first < last <= end
+    for source, shape, strides, offset in ((x, (3, 2), (24, 4), 0), (x, (4,), (28,), 4), (x.T, (2, 2), (4, 24), 8), (x[:, 1:], (4,), (24,), 4)):
+        view = memory.strided(source, shape, strides, offset)
+        assert (view.shape, view.strides, memory.owner_of(view)) == (shape, strides, x)
+        assert memory.start_of(view) == memory.start_of(source) + offset
+
+
+def test_the_standin_s_views_are_cupy_s(cupy):
+    """Shapes, strides, contiguity and the base, of the real array and of the stand-in's."""
+    real, ours = array_of(cupy, (4, 6)), modules.wrap(np.zeros((4, 6), np.float32))
+    calls = [
+        lambda x: x[1:, ::2], lambda x: x.T, lambda x: x.transpose(1, 0)[2:], lambda x: x.reshape(3, 8), lambda x: x[..., None], lambda x: x[1, 2],
+        lambda x: x.swapaxes(0, 1), lambda x: x.ravel(), lambda x: x.view(np.int32), lambda x: x.diagonal(1), lambda x: x.squeeze(), lambda x: x.mT,
+    ]  # fmt: skip
+    for call in calls:
+        a, b = call(real), call(ours)
+        flags = [(v.flags.c_contiguous, v.flags.f_contiguous, v.flags.forc, v.flags.owndata) for v in (a, b)]
+        assert (a.shape, a.strides, a.dtype, a.base is real, flags[0]) == (b.shape, b.strides, b.dtype, b.base is ours, flags[1])
+
+
+FUSED = [name for name in OPTIMIZERS if getattr(optim, name).elementwise and name not in ("Rprop", "QuickProp")]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+@pytest.mark.parametrize("name", FUSED)
+def test_cupy_writes_the_kernel_of_an_update(cupy, name, dtype):
+    """From what an optimizer does to its arrays CuPy makes one kernel, which calculates in their dtype alone."""
+    from cupy._core import _fusion_thread_local, fusion as tracing
+
+    optimizer = getattr(optim, name)([arrays_parameter()], **OPTIMIZERS[name])
+    group = optimizer.numbers_of(optimizer.param_groups[0])
+    start = optimizer.start(np.zeros(5, np.dtype(dtype)), group)
+    numbers = {key: value for key, value in start.items() if key in optimizer.numbers}
+    names = [key for key in start if key not in numbers]
+    group = optimizer.advance({**start}, group)
+    given = [array_of(cupy, (5,), dtype) for _ in range(2 + len(names))]
+
+    def equation(p, g, *state):
+        mine = {**numbers, **dict(zip(names, state))}
+        optimizer.apply(p, g, mine, group)
+        return {key: mine[key] for key in mine if key not in start}
+
+    kernel, values, _ = fusion.written_down(equation, given)
+    assert type(kernel).__name__ == "Fusion" and all(type(value) in (int, float, bool) for value in values)
+    history = tracing._FusionHistory()
+    local = _fusion_thread_local.thread_local
+    local.history, local.is_old_fusing = history, True
+    try:
+        written, _ = history.get_fusion(kernel.func, (*given, *values), kernel.name)
+    finally:
+        local.history, local.is_old_fusing = None, False
+    calculated = {np.dtype(t) for op in history.op_list for t in op.dtypes}
+    assert calculated <= {np.dtype(dtype), np.dtype(bool)}, calculated
+    assert len(history.op_list) >= 2 and "static_cast" in written.operation
+
+
+def arrays_parameter():
+    import tinygrad_lite as tg
+
+    return tg.zeros(5, requires_grad=True, device="cpu")

@@ -1,0 +1,144 @@
+"""Elementwise work on a GPU as one kernel: written down as it is done, and given to `cupy.fuse`.
+
+`fused(function, arrays)` runs `function` on stand-ins of the arrays that only note what is asked of them.
+Numbers are worked out by Python meanwhile, and handed to the kernel as its arguments: between two of them
+CuPy would calculate with 16 bits. So one kernel is built for each sequence of operations, not for each rate
+or step, and a function may branch on numbers as it likes.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.arrays.devices import Array, Symbol, cupy_or_explain
+
+# An operation: CuPy's name of it, where its operands are found (arrays and earlier results counted from 0,
+# numbers counted down from -1), and the array that it writes into, or None for a new one.
+Step = tuple[str, tuple[int, ...], int | None]
+
+
+class Program:
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.numbers: list[float] = []
+        self.count = 0  # of arrays and results
+
+    def place(self, value: Any) -> int:
+        if isinstance(value, Recorded):
+            return value.place
+        if isinstance(value, np.generic):  # it would widen the kernel's arithmetic
+            value = value.item()
+        if not isinstance(value, (bool, int, float)):
+            raise TypeError(f"cannot be fused: {type(value).__name__}")
+        self.numbers.append(value)
+        return -len(self.numbers)
+
+    def add(self, name: str, operands: Sequence[Any], out: Recorded | None = None) -> Recorded:
+        like = next(value for value in reversed(operands) if isinstance(value, Recorded))
+        self.steps.append((name, tuple(map(self.place, operands)), None if out is None else out.place))
+        return Recorded(self, like, np.dtype(bool) if name in COMPARISONS.values() else like.dtype) if out is None else out
+
+
+OPERATORS = {
+    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "true_divide", "pow": "power", "and": "bitwise_and",
+    "or": "bitwise_or",
+}  # fmt: skip
+COMPARISONS = {
+    "lt": "less", "gt": "greater", "eq": "equal", "le": "less_equal", "ge": "greater_equal", "ne": "not_equal",
+}  # fmt: skip
+
+
+class Recorded(Symbol):
+    """What a function is given in the place of an array."""
+
+    def __init__(self, program: Program, like: Any, dtype: np.dtype):
+        self.program, self.namespace, self.dtype = program, _Namespace(program), dtype
+        self.shape, self.ndim, self.size, self.device = like.shape, like.ndim, like.size, like.device
+        self.place = program.count
+        program.count += 1
+
+    def copy(self, order: str = "C") -> Recorded:
+        return self.program.add("copy", (self,))
+
+    def astype(self, dtype: Any, order: str = "K", copy: bool = True) -> Recorded:
+        if dtype != self.dtype:
+            raise TypeError("cannot be fused: another dtype")
+        return self.copy()
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if index is not Ellipsis:
+            raise TypeError("cannot be fused: an index")
+        self.program.add("assign", (value, self), self)
+
+    def __neg__(self) -> Recorded:
+        return self.program.add("negative", (self,))
+
+    def __abs__(self) -> Recorded:
+        return self.program.add("absolute", (self,))
+
+    def __bool__(self) -> bool:
+        raise TypeError("cannot be fused: a choice by the elements' values")
+
+
+class _Namespace:
+    """CuPy's elementwise functions, noted instead of run."""
+
+    def __init__(self, program: Program):
+        self.program = program
+
+    def __getattr__(self, name: str) -> Callable[..., Recorded]:
+        return lambda *operands, out=None: self.program.add(name, operands, out)
+
+
+def _define(name: str, function: str, in_place: bool) -> None:
+    setattr(Recorded, f"__{name}__", lambda self, other: self.program.add(function, (self, other)))
+    if in_place:
+        setattr(Recorded, f"__r{name}__", lambda self, other: self.program.add(function, (other, self)))
+        setattr(Recorded, f"__i{name}__", lambda self, other: self.program.add(function, (self, other), self))
+
+
+for _name, _function in (OPERATORS | COMPARISONS).items():
+    _define(_name, _function, _name in OPERATORS)
+
+
+def fused(function: Callable[..., dict[str, Any] | None], arrays: Sequence[Array]) -> dict[str, Array] | None:
+    """`function(*arrays)`, which changes them in place element by element and may return new ones by name, as one
+    kernel. What cannot be written down is run as it is."""
+    try:
+        kernel, numbers, begun = written_down(function, arrays)
+    except Exception:  # whatever a function does with what is no array
+        return function(*arrays)
+    values = kernel(*arrays, *numbers)
+    return dict(zip(begun, values if len(begun) > 1 else (values,)))
+
+
+def written_down(function: Callable[..., dict[str, Any] | None], arrays: Sequence[Array]) -> tuple[Any, list[float], list[str]]:
+    """The kernel that `function` is, the numbers that it takes after the arrays, and the names of its results."""
+    program = Program()
+    begun = function(*(Recorded(program, array, array.dtype) for array in arrays)) or {}
+    results = tuple(program.place(value) for value in begun.values())
+    return _kernel(len(arrays), tuple(program.steps), results), program.numbers, list(begun)
+
+
+@functools.lru_cache(maxsize=256)
+def _kernel(count: int, steps: tuple[Step, ...], results: tuple[int, ...]) -> Callable[..., Any]:
+    cupy = cupy_or_explain()
+
+    def run(*args: Any) -> Any:
+        values, numbers = list(args[:count]), args[count:]
+        for name, operands, out in steps:
+            found = [values[place] if place >= 0 else numbers[-1 - place] for place in operands]
+            if name == "assign":
+                values[out][...] = found[0]
+            elif out is not None:
+                getattr(cupy, name)(*found, values[out])
+            else:
+                values.append(getattr(cupy, name)(*found))
+        chosen = tuple(values[place] for place in results)
+        return chosen if len(chosen) > 1 else chosen[0] if chosen else None
+
+    return cupy.fuse(kernel_name=f"fused_{len(steps)}_steps")(run)
