@@ -1,7 +1,7 @@
 """Options and fixtures of the whole suite.
 
-`--device=cuda` runs it on a GPU, `--device=standin` on a stand-in for one that any machine has
-(tests/standin/): new tensors go there of themselves, and the helpers below bring results back, so that
+`--device=cuda` (or `-m gpu`) runs it on a GPU, `--device=standin` on a stand-in for one that any machine
+has (tests/standin/): new tensors go there of themselves, and the helpers below bring results back, so that
 a test needs no line of its own for it. `standin:1` is its second GPU, which nobody made the current one.
 """
 
@@ -25,13 +25,18 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     name = config.getoption("--device")
+    if name == "cpu" and config.getoption("markexpr") == "gpu":
+        config.option.device = name = "cuda"
     if name == "cpu":
         return
     if name.startswith("standin"):
         from tests.standin import install
 
         install()
-    on_gpu(name.replace("standin", "cuda"))
+    import tinygrad_lite as tg
+
+    if tg.cuda.is_available():
+        on_gpu(name.replace("standin", "cuda"))
 
 
 def on_gpu(device):
@@ -59,14 +64,18 @@ def on_host(compare):
     return call
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(config, items):
     device = config.getoption("--device")
     if device == "cpu":
         return
+    import tinygrad_lite as tg
     from tests.cpu_only import REASONS
 
     for item in items:
-        if reason := next((why for what, why in REASONS.items() if what in item.nodeid), None):
+        item.add_marker("gpu")
+        reason = next((why for what, why in REASONS.items() if what in item.nodeid), None)
+        if reason := reason or (None if tg.cuda.is_available() else "there is no GPU"):
             item.add_marker(pytest.mark.skip(reason=reason))
 
 

@@ -91,9 +91,10 @@ def get_default_device() -> Device:
 def set_default_device(device: Device | str | int | None) -> None:
     """Let new tensors go to `device` where none is given (None: the CPU). Tensors on NumPy's memory stay there."""
     global _default
-    if device is not None and (device := Device(device)).type == "cuda":
-        usable(device)
-    _default = None if device is None or device == CPU else device
+    where = CPU if device is None else Device(device)
+    if where.type == "cuda":
+        usable(where)
+    _default = None if where == CPU else where
 
 
 def namespace_of(array: Array) -> ModuleType:

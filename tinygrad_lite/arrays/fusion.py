@@ -132,12 +132,12 @@ def _kernel(count: int, steps: tuple[Step, ...], results: tuple[int, ...]) -> Ca
         values, numbers = list(args[:count]), args[count:]
         for name, operands, out in steps:
             found = [values[place] if place >= 0 else numbers[-1 - place] for place in operands]
-            if name == "assign":
-                values[out][...] = found[0]
-            elif out is not None:
-                getattr(cupy, name)(*found, values[out])
-            else:
+            if out is None:
                 values.append(getattr(cupy, name)(*found))
+            elif name == "assign":
+                values[out][...] = found[0]
+            else:
+                getattr(cupy, name)(*found, values[out])
         chosen = tuple(values[place] for place in results)
         return chosen if len(chosen) > 1 else chosen[0] if chosen else None
 

@@ -196,7 +196,7 @@ def _apply(optimizer: Optimizer, p: Any, g: Any, state: State, group: Group) -> 
         optimizer.apply(p, g, mine, group)
         return {name: mine[name] for name in mine if name not in state}  # begun in this step
 
-    state.update(fused(equation, [p, g, *(state[name] for name in names)]))
+    state.update(fused(equation, [p, g, *(state[name] for name in names)]) or {})
 
 
 def _in_blocks(optimizer: Optimizer, p: Any, g: Any, state: State, group: Group) -> None:
