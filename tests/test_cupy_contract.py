@@ -16,11 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tinygrad_lite as tg
 from tests.standin import modules, runtime, surface
 from tests.standin.ndarray import Flags, ndarray
 from tests.test_optim import OPTIMIZERS
 from tinygrad_lite import arrays, optim
-from tinygrad_lite.arrays import fusion, memory
+from tinygrad_lite.arrays import blocked, fusion, memory
+from tinygrad_lite.nn import functional as F
 
 
 @pytest.fixture(scope="module")
@@ -191,9 +193,7 @@ FUSED = [name for name in OPTIMIZERS if getattr(optim, name).elementwise and nam
 @pytest.mark.parametrize("name", FUSED)
 def test_cupy_writes_the_kernel_of_an_update(cupy, name, dtype):
     """From what an optimizer does to its arrays CuPy makes one kernel, which calculates in their dtype alone."""
-    from cupy._core import _fusion_thread_local, fusion as tracing
-
-    optimizer = getattr(optim, name)([arrays_parameter()], **OPTIMIZERS[name])
+    optimizer = getattr(optim, name)([tg.zeros(5, requires_grad=True)], **OPTIMIZERS[name])
     group = optimizer.numbers_of(optimizer.param_groups[0])
     start = optimizer.start(np.zeros(5, np.dtype(dtype)), group)
     numbers = {key: value for key, value in start.items() if key in optimizer.numbers}
@@ -206,7 +206,41 @@ def test_cupy_writes_the_kernel_of_an_update(cupy, name, dtype):
         optimizer.apply(p, g, mine, group)
         return {key: mine[key] for key in mine if key not in start}
 
-    kernel, values, _ = fusion.written_down(equation, given)
+    assert dtypes_of_the_kernel(equation, given) <= {np.dtype(dtype), np.dtype(bool)}
+
+
+CHAINS = {
+    "silu": lambda x: F.silu(x),
+    "gelu": lambda x: F.gelu(x),
+    "gelu by tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "binary cross-entropy": lambda x: F.binary_cross_entropy_with_logits(x, x.detach()),
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_cupy_writes_the_kernel_of_a_chain_of_elementwise_work(cupy, name, monkeypatch):
+    from tinygrad_lite.ops import activation, loss
+
+    kernels = []
+
+    def noting(kernel, *arrays):
+        kernels.append((kernel, len(arrays)))
+        blocked.elementwise(kernel, *arrays)
+
+    for module in (activation, loss):
+        monkeypatch.setattr(module, "elementwise", noting)
+    CHAINS[name](tg.ones(5, requires_grad=True)).sum().backward()
+    assert kernels
+    for kernel, count in kernels:
+        assert dtypes_of_the_kernel(kernel, [array_of(cupy, (5,)) for _ in range(count)]) == {np.dtype(np.float32)}
+
+
+def dtypes_of_the_kernel(function, given):
+    """The dtypes in which the kernel calculates that CuPy writes for an elementwise function of arrays."""
+    from cupy._core import _fusion_thread_local
+    from cupy._core import fusion as tracing
+
+    kernel, values, _ = fusion.written_down(function, given)
     assert type(kernel).__name__ == "Fusion" and all(type(value) in (int, float, bool) for value in values)
     history = tracing._FusionHistory()
     local = _fusion_thread_local.thread_local
@@ -215,12 +249,5 @@ def test_cupy_writes_the_kernel_of_an_update(cupy, name, dtype):
         written, _ = history.get_fusion(kernel.func, (*given, *values), kernel.name)
     finally:
         local.history, local.is_old_fusing = None, False
-    calculated = {np.dtype(t) for op in history.op_list for t in op.dtypes}
-    assert calculated <= {np.dtype(dtype), np.dtype(bool)}, calculated
     assert len(history.op_list) >= 2 and "static_cast" in written.operation
-
-
-def arrays_parameter():
-    import tinygrad_lite as tg
-
-    return tg.zeros(5, requires_grad=True, device="cpu")
+    return {np.dtype(t) for op in history.op_list for t in op.dtypes}

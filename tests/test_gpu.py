@@ -168,6 +168,22 @@ def test_an_update_is_one_kernel_and_does_what_it_does_on_the_cpu(name, device):
         np.testing.assert_allclose(theirs, ours, rtol=1e-12)
 
 
+@pytest.mark.parametrize("call", [F.silu, F.gelu, lambda x: F.gelu(x, approximate="tanh"), lambda x: F.binary_cross_entropy_with_logits(x, x.detach())])
+def test_chains_of_elementwise_work_are_one_kernel(call, device):
+    from tinygrad_lite.arrays import fusion
+
+    results = []
+    for where in ("cpu", device):
+        before = sum(fusion._kernel.cache_info()[:2])
+        x = tg.linspace(-3, 3, 20, dtype=tg.float64, device="cpu").to(where).requires_grad_()
+        y = call(x)
+        y.sum().backward()
+        assert sum(fusion._kernel.cache_info()[:2]) > before or where == "cpu"
+        results.append((y.detach().numpy(), x.grad.numpy()))
+    for ours, theirs in zip(*results):
+        np.testing.assert_allclose(theirs, ours, rtol=1e-12)
+
+
 def test_kernels_are_built_for_operations_and_not_for_numbers(device):
     from tinygrad_lite.arrays import fusion
 

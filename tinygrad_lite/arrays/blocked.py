@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays.devices import Array
+from tinygrad_lite.arrays.fusion import fused
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads
 
 # Half a MiB of float32: a few such buffers fit into the caches, and two threads that go from block to
@@ -39,14 +40,18 @@ def by_blocks(kernel: Callable[..., Any], *arrays: Array, block: int = BLOCK, th
 
 def elementwise(kernel: Callable[..., Any], *arrays: Array) -> None:
     """`kernel(*arrays)`, which writes into some of them element by element, block by block where the
-    arrays lie in memory alike and without gaps."""
+    arrays lie in memory alike and without gaps; on a GPU as one kernel (a function with an argument `xp`
+    takes its functions from there)."""
     first = arrays[0]
     if first.size > BLOCK and _alike(arrays):
         flat = [a.ravel(order="K") for a in arrays]
         if np.may_share_memory(flat[0], first):
             by_blocks(kernel, *flat)
             return
-    kernel(*arrays)
+    if type(first) is np.ndarray:
+        kernel(*arrays)
+    else:
+        fused(kernel, arrays)
 
 
 def _alike(arrays: tuple[Array, ...]) -> bool:

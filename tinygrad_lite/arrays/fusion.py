@@ -9,6 +9,7 @@ or step, and a function may branch on numbers as it likes.
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -67,7 +68,7 @@ class Recorded(Symbol):
     def astype(self, dtype: Any, order: str = "K", copy: bool = True) -> Recorded:
         if dtype != self.dtype:
             raise TypeError("cannot be fused: another dtype")
-        return self.copy()
+        return self.copy() if copy else self
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if index is not Ellipsis:
@@ -119,7 +120,9 @@ def fused(function: Callable[..., dict[str, Any] | None], arrays: Sequence[Array
 def written_down(function: Callable[..., dict[str, Any] | None], arrays: Sequence[Array]) -> tuple[Any, list[float], list[str]]:
     """The kernel that `function` is, the numbers that it takes after the arrays, and the names of its results."""
     program = Program()
-    begun = function(*(Recorded(program, array, array.dtype) for array in arrays)) or {}
+    given = [Recorded(program, array, array.dtype) for array in arrays]
+    takes_xp = "xp" in function.__code__.co_varnames[: function.__code__.co_argcount]
+    begun = (function(*given, xp=given[0].namespace) if takes_xp else function(*given)) or {}
     results = tuple(program.place(value) for value in begun.values())
     return _kernel(len(arrays), tuple(program.steps), results), program.numbers, list(begun)
 
@@ -127,17 +130,22 @@ def written_down(function: Callable[..., dict[str, Any] | None], arrays: Sequenc
 @functools.lru_cache(maxsize=256)
 def _kernel(count: int, steps: tuple[Step, ...], results: tuple[int, ...]) -> Callable[..., Any]:
     cupy = cupy_or_explain()
+    functions = {
+        name: getattr(cupy, name, None) or getattr(importlib.import_module("cupyx.scipy.special"), name)
+        for name, _, _ in steps
+        if name != "assign"
+    }
 
     def run(*args: Any) -> Any:
         values, numbers = list(args[:count]), args[count:]
         for name, operands, out in steps:
             found = [values[place] if place >= 0 else numbers[-1 - place] for place in operands]
             if out is None:
-                values.append(getattr(cupy, name)(*found))
+                values.append(functions[name](*found))
             elif name == "assign":
                 values[out][...] = found[0]
             else:
-                getattr(cupy, name)(*found, values[out])
+                functions[name](*found, values[out])
         chosen = tuple(values[place] for place in results)
         return chosen if len(chosen) > 1 else chosen[0] if chosen else None
 

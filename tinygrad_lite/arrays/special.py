@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays.blocked import mapped
-from tinygrad_lite.arrays.devices import Array, namespace_of, scipy_of
+from tinygrad_lite.arrays.devices import Array, Symbol, namespace_of, scipy_of
 
 # atanh(erf(x)) / x as a polynomial in x**2, fitted to 1e-7 in its effect on erf(x) over |x| < 4;
 # beyond, erf is 1 to the last bit of a float32, and so is the result.
@@ -59,4 +59,6 @@ def special(name: str, *args: Any) -> Array:
     """The function `name` of scipy.special, or of cupyx.scipy.special, with results in the dtype of
     the last argument."""
     x = args[-1]
+    if isinstance(x, Symbol):
+        return getattr(x.namespace, name)(*args)
     return getattr(scipy_of(x, "special", name), name)(*args).astype(x.dtype, copy=False)

@@ -278,7 +278,7 @@ def _silu(x):
     xp = namespace_of(x)
     share, out = xp.empty_like(x), xp.empty_like(x)
 
-    def kernel(x, share, out):
+    def kernel(x, share, out, xp=xp):
         xp.negative(x, out=share)
         xp.exp(share, out=share)
         xp.add(share, 1, out=share)
@@ -294,7 +294,7 @@ def _(needs, g, x, share):
     xp = namespace_of(x)
     slope = xp.empty_like(x)
 
-    def kernel(g, x, share, slope):  # share (1 + x (1 - share))
+    def kernel(g, x, share, slope, xp=xp):  # share (1 + x (1 - share))
         xp.subtract(1, share, out=slope)
         slope *= x
         slope += 1
@@ -347,13 +347,13 @@ def gelu(x, approximate="none"):
     xp = namespace_of(x)
     share, out = xp.empty_like(x), xp.empty_like(x)
 
-    def exact(x, share, out):
+    def exact(x, share, out, xp=xp):
         xp.multiply(x, math.sqrt(0.5), out=out)
         xp.add(erf_of(out), 1, out=share)
         share *= 0.5
         xp.multiply(x, share, out=out)
 
-    def with_tanh(x, share, out):
+    def with_tanh(x, share, out, xp=xp):
         xp.multiply(x, x, out=share)
         share *= _B
         share += _A
@@ -372,7 +372,7 @@ def _(needs, g, x, share, approximate):
     xp = namespace_of(x)
     out = xp.empty_like(x)
 
-    def exact(g, x, share, out):  # share + x density(x)
+    def exact(g, x, share, out, xp=xp):  # share + x density(x)
         xp.multiply(x, x, out=out)
         out += math.log(2 * math.pi)
         out *= -0.5
@@ -381,7 +381,7 @@ def _(needs, g, x, share, approximate):
         out += share
         out *= g
 
-    def with_tanh(g, x, share, out):  # share + x 2 share (1 - share) (a + 3 b x^2)
+    def with_tanh(g, x, share, out, xp=xp):  # share + x 2 share (1 - share) (a + 3 b x^2)
         xp.multiply(x, x, out=out)
         out *= 6 * _B
         out += 2 * _A

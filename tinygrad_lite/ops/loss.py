@@ -235,7 +235,7 @@ def _bce_with_logits(x, target):
     xp = namespace_of(x)
     out, size = xp.empty_like(x), xp.empty_like(x)
 
-    def kernel(x, target, out, size):  # max(x, 0) - target x + log(1 + exp(-|x|))
+    def kernel(x, target, out, size, xp=xp):  # max(x, 0) - target x + log(1 + exp(-|x|))
         xp.abs(x, out=size)
         xp.add(size, x, out=out)
         out *= 0.5

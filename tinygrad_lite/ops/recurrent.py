@@ -122,7 +122,7 @@ def _(needs, g, w_ih, w_hh, w_hr, sizes, reverse, gates, cells, squashed, rows):
 
     # What the gates' gradients have as factors apart from dc and dh, for all steps at once:
     # c <- f c + i g, h = o tanh(c); sigmoid' = y (1 - y), tanh' = 1 - y y.
-    def factors(i, f, candidate, o, c, tanh_c, d_i, d_f, d_candidate, d_o, d_c):
+    def factors(i, f, candidate, o, c, tanh_c, d_i, d_f, d_candidate, d_o, d_c, xp=xp):
         for s, t, d_s, d_t in ((i, candidate, d_i, d_candidate), (o, tanh_c, d_o, d_c)):
             xp.multiply(s, t, out=d_t)
             xp.multiply(s, d_t, out=d_s)
@@ -222,7 +222,7 @@ def _(needs, g, w_ih, w_hh, sizes, reverse, gates, candidates, inputs, rows):
     xp = namespace_of(gates)
     hidden = w_hh.shape[1]
 
-    def factors(r, z, new, candidate, h, d_r, d_z, d_n):
+    def factors(r, z, new, candidate, h, d_r, d_z, d_n, xp=xp):
         xp.subtract(1, r, out=d_r)
         d_r *= r
         d_r *= candidate
