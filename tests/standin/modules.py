@@ -313,13 +313,18 @@ def _device_properties(device: int) -> dict[str, Any]:
     return {"name": b"stand-in", "major": 9, "minor": 0, "totalGlobalMem": runtime.HELD, "multiProcessorCount": 1}
 
 
-def install() -> ModuleType:
+def install() -> None:
     """Put the stand-in into sys.modules as `cupy` and `cupyx`."""
+    sys.modules.update(built())
+
+
+def built() -> dict[str, ModuleType]:
+    """The stand-in's modules by name."""
     modules: dict[str, ModuleType] = {}
 
     def module(name: str) -> ModuleType:
         if name not in modules:
-            modules[name] = sys.modules[name] = ModuleType(name)
+            modules[name] = ModuleType(name)
             if "." in name:
                 parent, _, last = name.rpartition(".")
                 setattr(module(parent), last, modules[name])
@@ -358,7 +363,7 @@ def install() -> ModuleType:
     }.items():  # fmt: skip
         put(name, value)
     cupy.__getattr__ = lambda name: _missing("cupy", name)  # type: ignore[method-assign,assignment]
-    return cupy
+    return modules
 
 
 def _missing(module: str, name: str) -> Any:

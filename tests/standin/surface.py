@@ -1,4 +1,4 @@
-"""The part of CuPy that the stand-in offers: what the library uses, with the signatures that CuPy gives.
+"""The part of CuPy that the stand-in offers, with the signatures that CuPy gives.
 
 tests/test_cupy_contract.py compares each line with the real package.
 """
