@@ -63,7 +63,8 @@ def assign(name: str, x: Any, value: Any, index: Index = _WHOLE) -> None:
         shape = value.array.shape
         if shape and shape[0] == 1:  # sizes of 1 in front may be more than x has dims
             value = _reshape(value, shape[next((d for d, n in enumerate(shape) if n != 1), len(shape)) :])
-        if type(array) is not np.ndarray or type(value.array) is not np.ndarray:
+        both_numpy = type(array) is np.ndarray and type(value.array) is np.ndarray
+        if not both_numpy and device_of(array) != device_of(value.array):
             value = moved(value, device_of(array))
     token = be_quiet()
     try:
