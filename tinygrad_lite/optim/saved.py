@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_lite.arrays import device_of, is_floating, to_device, to_numpy
+from tinygrad_lite.arrays import device_of, is_floating, on_device, to_device, to_numpy
 from tinygrad_lite.autograd.node import Traced, traced
 
 Group = dict[str, Any]
@@ -138,9 +138,9 @@ class Saved:
             return type(entries)(self._for(p, value) for value in entries)
         if not isinstance(entries, Traced):
             return copy.deepcopy(entries)
-        array = entries.array
-        dtype = p.array.dtype if is_floating(p.array.dtype) else array.dtype
-        return traced(to_device(array.astype(dtype, order="C"), device_of(p.array)))
+        with on_device(device := device_of(p.array)):
+            array = to_device(entries.array, device)
+            return traced(array.astype(p.array.dtype if is_floating(p.array.dtype) else array.dtype, order="C"))
 
     def _loaded_number(self, value: Any) -> Any:
         return traced(np.array(to_numpy(value.array) if isinstance(value, Traced) else float(value)))
