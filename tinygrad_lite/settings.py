@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tinygrad_lite.arrays import Device
-
 __all__ = [
     "are_deterministic_algorithms_enabled",
     "channels_last",
     "channels_last_3d",
     "compile",
     "contiguous_format",
-    "get_default_device",
     "get_float32_matmul_precision",
     "preserve_format",
-    "set_default_device",
     "set_float32_matmul_precision",
     "strided",
     "use_deterministic_algorithms",
@@ -62,14 +58,3 @@ def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None
 def are_deterministic_algorithms_enabled() -> bool:
     """What `use_deterministic_algorithms` was told."""
     return _deterministic
-
-
-def set_default_device(device: Any) -> None:
-    """Accept "cpu" and None: a tensor is made there unless `device=` says otherwise, and nothing changes that."""
-    if device is not None and Device(device).type != "cpu":
-        raise NotImplementedError(f"set_default_device: the default is always the CPU; pass device={str(device)!r} where it is made")
-
-
-def get_default_device() -> Device:
-    """`device("cpu")`."""
-    return Device("cpu")
