@@ -267,7 +267,7 @@ def test_modules_optimizers_and_batches_follow(device):
     model(tg.ones(2, 3, device="cpu")).sum().backward()
     optimizer.step()
     saved = optimizer.state_dict()
-    model.cuda()
+    model.to(device)
     assert all(t.is_cuda for t in (*model.parameters(), *model.buffers()))
     optimizer = tg.optim.Adam(model.parameters())
     optimizer.load_state_dict(saved)
@@ -331,13 +331,15 @@ def test_a_gpu_that_does_not_exist():
 def test_out_of_memory_says_how_much_was_asked_and_held(standin):
     pool = standin.get_default_memory_pool()
     held = tg.zeros(1 << 20)
-    pool.set_limit(size=pool.used_bytes() + (1 << 20))
+    with standin.cuda.Device(held.device.index):
+        pool.set_limit(size=pool.used_bytes() + (1 << 20))
     try:
         for call in (lambda: tg.zeros(1 << 20), lambda: held + 1, lambda: held.clone(), lambda: tg.rand(1 << 20)):
             with pytest.raises(tg.cuda.OutOfMemoryError, match=r"out of memory: [48]\.0 MiB were asked for, arrays hold .*limit"):
                 call()
     finally:
-        pool.set_limit(size=0)
+        with standin.cuda.Device(held.device.index):
+            pool.set_limit(size=0)
     assert (held + 1).sum().item() == 1 << 20
 
 

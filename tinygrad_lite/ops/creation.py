@@ -35,12 +35,16 @@ IN_PLACE: list[str] = []
 
 
 def creator(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that makes tensors: it takes PyTorch's `layout`, `pin_memory` and `memory_format`,
-    of which there is one kind here."""
+    """A function that makes tensors: all that it does is done on the device where they go. It takes PyTorch's
+    `layout`, `pin_memory` and `memory_format`, of which there is one kind here."""
 
     @functools.wraps(function)
     def make(*args: Any, layout: Any = None, pin_memory: bool = False, memory_format: Any = None, **options: Any) -> Any:
-        return function(*args, **options)
+        device = options.get("device")
+        if device is None and (device := default_device()) is None:
+            return function(*args, **options)
+        with on_device(device):
+            return function(*args, **options)
 
     return make
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from tinygrad_lite.arrays import BLOCK, namespace_of, quiet
+from tinygrad_lite.arrays import BLOCK, device_of, namespace_of, on_device, quiet
 from tinygrad_lite.autograd import enable_grad
 from tinygrad_lite.autograd.node import Node, Traced
 from tinygrad_lite.optim.explain import Explanation, explain
@@ -220,7 +220,8 @@ class Optimizer(Hooks, Saved):
     def _expected(self, p: Any, group: Group) -> tuple[dict[str, Any], dict[str, Any]] | None:
         if type(self).update is Optimizer.update:  # a `step` of one's own may keep what it likes
             return None
-        begun = self.start(p.array, self.numbers_of(group))
+        with on_device(device_of(p.array)):
+            begun = self.start(p.array, self.numbers_of(group))
         return {name: value.shape for name, value in begun.items()}, dict.fromkeys(self.later, p.array.shape)
 
     def advance(self, state: State, group: Group) -> Group:
