@@ -79,6 +79,17 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
+@pytest.fixture(autouse=True)
+def made_on_the_gpu(request):
+    """New tensors go there in every test, whatever the default was set to in the one before."""
+    name = request.config.getoption("--device")
+    if name != "cpu":
+        import tinygrad_lite as tg
+
+        if tg.cuda.is_available():
+            tg.set_default_device(name.replace("standin", "cuda"))
+
+
 @pytest.fixture(scope="session")
 def device(request):
     return request.config.getoption("--device").replace("standin", "cuda")

@@ -12,4 +12,10 @@ REASONS = {
     "test_same_program_same_losses[character_mlp]": "the program draws with a generator of the CPU",
     "test_same_idiom_same_result[where]": "it asks where a tensor is",
     "test_checkpoint_draws_the_same_random_numbers[False]": "it looks at the CPU's stream; see test_gpu.py for a GPU's",
+    "test_same_idiom_same_result[accelerator]": "it asks whether there is a GPU, and PyTorch sees none",
+    "test_autocast_and_a_scaler_without_a_gpu": "it is about a machine without one",
+    "test_a_model_in_data_parallel": "it counts the GPUs",
+    "test_memory_does_not_grow_with_steps": "it counts Python's own memory, which the stand-in's arrays are in too",
+    "equal[training-LinearCrossEntropyLoss]": "its sample asks for device='cpu'",
+    "equal[evaluation-LinearCrossEntropyLoss]": "its sample asks for device='cpu'",
 }

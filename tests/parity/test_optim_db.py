@@ -63,9 +63,9 @@ def parameters(lib, name):
     draw = np.random.default_rng(0)
     shapes = {"Muon": [(3, 4), (1, 1), (6, 2)], "Adafactor": [(3, 4), (5,), (), (2, 3, 2)]}
     arrays = [np.asarray(draw.normal(size=s)) for s in shapes.get(name, [(3, 4), (5,), (), (0, 4), (2, 3, 2)])]
-    if name != "LBFGS":
-        arrays += [draw.normal(size=(4, 3)).T, draw.normal(size=(6, 4))[::2]]
     tensors = [lib.from_numpy(array) for array in arrays]
+    if name != "LBFGS":
+        tensors += [lib.from_numpy(draw.normal(size=(4, 3))).T, lib.from_numpy(draw.normal(size=(6, 4)))[::2]]
     assert name == "LBFGS" or not tensors[-1].is_contiguous()
     return [tensor.requires_grad_() for tensor in tensors]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from tinygrad_lite.arrays.gpu import at_home, use_home, when_several
@@ -62,11 +62,13 @@ def led(function: Callable[..., Any], home: Callable[[Any], Any] | None = None) 
 
 def lead_all(owner: Any, home: Callable[[Any], Any] | None = None) -> None:
     """Once there are several GPUs, lead the functions of a module, or the methods of a class, whose arrays
-    are `home(self)`."""
+    are `home(self)`. A module's functions that wrap others (operations, primitives) lead themselves, and stay
+    what they are, since a pickle finds them by their name."""
 
     def lead() -> None:
         for name, value in list(vars(owner).items()):
-            if isinstance(value, FunctionType) and name not in ("__getattr__", "__init__"):
+            leads_itself = isinstance(owner, ModuleType) and hasattr(value, "__wrapped__")
+            if isinstance(value, FunctionType) and not leads_itself and name not in ("__getattr__", "__init__"):
                 setattr(owner, name, led(value, home))
 
     when_several(lead)

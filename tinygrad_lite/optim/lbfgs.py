@@ -130,7 +130,7 @@ class _Memory:
         self.scale = float(state.get("H_diag", 1.0))
         self.g: Any = state["prev_flat_grad"].array if "prev_flat_grad" in state else None
         self.d: Any = state["d"].array if "d" in state else None
-        self.t: Any = state.get("t")
+        self.t = float(state.get("t", 0))  # PyTorch keeps a rate that is a tensor here as it is
         self.loss: Any = state.get("prev_loss")
         self.projections: list[float] = []
 
