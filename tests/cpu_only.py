@@ -18,4 +18,5 @@ REASONS = {
     "test_memory_does_not_grow_with_steps": "it counts Python's own memory, which the stand-in's arrays are in too",
     "equal[training-LinearCrossEntropyLoss]": "its sample asks for device='cpu'",
     "equal[evaluation-LinearCrossEntropyLoss]": "its sample asks for device='cpu'",
+    "test_spectrum_and_diagonal": "its matrix is NumPy's, and random directions go to the default device",
 }

@@ -91,7 +91,7 @@ def test_the_gradient_of_the_whole_is_the_mean_of_the_samples():
     weights, x, y = network()
     rows = noise.per_sample_gradients(lambda i: ((model(weights, x[i : i + 1]) - y[i]) ** 2).sum(), weights, 7)
     whole = tg.autograd.grad(((model(weights, x) - y) ** 2).sum() / 7, weights)
-    whole = np.concatenate([g.array.reshape(-1) for g in whole])
+    whole = np.concatenate([g.numpy().reshape(-1) for g in whole])
     np.testing.assert_allclose(noise.gradient_noise(rows).mean, whole, atol=1e-12)
 
 
@@ -100,8 +100,9 @@ def test_the_gradient_of_a_batch_is_unbiased():
     weights, x, y = network()
     rows = noise.per_sample_gradients(lambda i: ((model(weights, x[i : i + 1]) - y[i]) ** 2).sum(), weights, 7)
     measured, draw, count = noise.gradient_noise(rows), np.random.default_rng(0), 4000
+    rows, mean = np.array(rows.tolist()), np.array(measured.mean.tolist())
     batches = np.array([rows[draw.choice(7, 3, replace=False)].mean(0) for _ in range(count)])
-    z = (batches.mean(0) - measured.mean) / (batches.std(0) / count**0.5)
+    z = (batches.mean(0) - mean) / (batches.std(0) / count**0.5)
     assert abs(z).max() < 4  # of 20 entries: 0.1 % by chance
 
 
