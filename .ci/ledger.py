@@ -5,7 +5,8 @@ import tokenize
 from pathlib import Path
 
 import tinygrad_lite
-from tinygrad_lite.autograd import REGISTRY
+import tinygrad_lite.nn  # its primitives
+from tinygrad_lite.autograd import NONDIFFERENTIABLE, REGISTRY
 
 ROOT = Path(__file__).parents[1]
 
@@ -46,7 +47,7 @@ def main() -> None:
         print(f"{lines:6} lines, {of_code:5} of code  {path.relative_to(ROOT)}")
     print(f"{total:6} lines, {code:5} of code  in all")
     names = [name for name in dir(tinygrad_lite) if not name.startswith("_")]
-    print(f"{len(REGISTRY)} primitives under {len(names)} names at the top level")
+    print(f"{len(REGISTRY)} primitives and {len(NONDIFFERENTIABLE)} functions without a gradient, under {len(names)} names at the top level")
 
 
 if __name__ == "__main__":

@@ -103,8 +103,8 @@ def signature(function: Callable[..., Any], name: str) -> str:
         if p.default is not p.empty:
             part += f" = {shown_default(p.default)}"
         parts.append(part)
-    recorded = hasattr(inspect.unwrap(function), "primitive") or hasattr(function, "primitive")
-    result = annotation(signature.return_annotation, function, "Tensor" if recorded else "Any")
+    on_arrays = hasattr(function, "primitive") or hasattr(function, "nondifferentiable")
+    result = annotation(signature.return_annotation, function, "Tensor" if on_arrays else "Any")
     if name == "__init__":
         result = "None"
     if name.endswith("_") and not name.startswith("__"):

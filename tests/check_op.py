@@ -1,7 +1,7 @@
-"""One harness for every primitive.
+"""One harness for every function on arrays: primitives, and those without a gradient.
 
 A family's samples stand in tests/samples/<family>.py; `sample(...)` puts one into SAMPLES. The
-test over the registry (test_primitives.py) runs `check_op` on each and fails for a primitive that
+test over the registries (test_primitives.py) runs `check_op` on each and fails for a function that
 has none.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 
 import tinygrad_lite as tg
 from tinygrad_lite.arrays import to_device, to_numpy
-from tinygrad_lite.autograd import REGISTRY, grad
+from tinygrad_lite.autograd import NONDIFFERENTIABLE, REGISTRY, grad
 from tinygrad_lite.autograd.node import Traced
 
 SAMPLES: dict[str, list[Sample]] = {}
@@ -23,7 +23,7 @@ SAMPLES: dict[str, list[Sample]] = {}
 
 @dataclass(frozen=True)
 class Sample:
-    """A call of a primitive: `call(*args)`, where `args` are the forward function's, in order.
+    """A call of such a function: `call(*args)`, where `args` are the forward function's, in order.
 
     Arrays among `args` are given as float64 where they are floating. `reference`: the same in
     NumPy, on the same arguments. `order`: how many derivatives exist and are compared with finite
@@ -40,7 +40,7 @@ class Sample:
 
 
 def sample(name: str, *args: Any, reference: Callable[..., Any] | None, **options: Any) -> None:
-    """Register a sample of the primitive `name`. `reference=None` is for random draws only."""
+    """Register a sample of the function `name`. `reference=None` is for random draws only."""
     SAMPLES.setdefault(name, []).append(Sample(name, args, reference, **options))
 
 
@@ -49,7 +49,7 @@ def is_float(value: Any) -> bool:
 
 
 def check_op(s: Sample, device: str | None = None) -> None:
-    """Everything a primitive has to hold, on one sample."""
+    """Everything a function on arrays has to hold, on one sample."""
     device = str(tg.get_default_device()) if device is None else device
     check_value(s, device)
     check_float32(s, device)
@@ -64,8 +64,12 @@ def check_op(s: Sample, device: str | None = None) -> None:
             check_derivatives(variant, device)
 
 
+def record(s: Sample) -> Any:
+    return REGISTRY.get(s.name) or NONDIFFERENTIABLE[s.name]
+
+
 def call(s: Sample) -> Callable[..., Any]:
-    return REGISTRY[s.name].apply
+    return record(s).apply
 
 
 def tensors(args: Sequence[Any], device: str, requires_grad: Sequence[int] = (), dtype: Any = None) -> list[Any]:
@@ -91,7 +95,7 @@ def wanted(s: Sample) -> list[int]:
     """The arguments to differentiate by."""
     if s.differentiable is not None:
         return list(s.differentiable)
-    p = REGISTRY[s.name]
+    p = record(s)
     name_of = [*p.arguments[: p.star], *([p.star_name] * len(s.args) if p.star is not None else [])]
     return [i for i, value in enumerate(s.args) if is_float(value) and name_of[i] in p.differentiable]
 
@@ -151,7 +155,7 @@ def check_strides(s: Sample, device: str) -> None:
 def check_nothing_written(s: Sample, device: str) -> None:
     """Neither inputs, nor results, nor the incoming gradients are written into; no gradient shares
     memory with what was saved."""
-    if device != "cpu" or REGISTRY[s.name].writes:
+    if device != "cpu" or record(s).writes:
         return
     inputs = tensors(s.args, device, wanted(s))
     for t in inputs:
@@ -176,7 +180,7 @@ def check_nothing_written(s: Sample, device: str) -> None:
 
 def check_saved(s: Sample, device: str) -> None:
     """The tape keeps what the rules name, and nothing else."""
-    p = REGISTRY[s.name]
+    p = record(s)
     for i in wanted(s):
         inputs = tensors(s.args, device, [i])
         out = next((o for o in results(call(s)(*inputs)) if o.node is not None), None)

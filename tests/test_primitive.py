@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tests.check_op import Sample, check_derivatives
-from tinygrad_lite.autograd import REGISTRY, GradcheckError, grad, gradcheck, gradgradcheck, primitive
+from tinygrad_lite.autograd import REGISTRY, GradcheckError, grad, gradcheck, gradgradcheck, nondifferentiable, primitive
 
 
 @pytest.fixture
@@ -165,3 +165,41 @@ class TestCalling:
     def test_shapes_that_do_not_broadcast_are_named(self):
         with pytest.raises(ValueError, match=r"mul: .*\(2,\).*\(3,\)"):
             tg.ones(2) * tg.ones(3)
+
+
+class TestFunctionsWithoutAGradient:
+    """They are called as primitives are."""
+
+    def test_pytorchs_names_of_the_operands(self):
+        assert tg.eq(input=tg.tensor([6.0]), other=6.0).item() is True
+
+    def test_plain_arrays_give_plain_arrays(self):
+        result = tg.lt(np.array([1.0, 2.0]), 2.0)
+        assert type(result) is np.ndarray
+        assert result.tolist() == [True, False]
+
+    @pytest.mark.parametrize(
+        "call, message",
+        [
+            (lambda x: tg.eq(x), "eq: missing argument 'y'"),
+            (lambda x: tg.eq(x, x, x), "eq: expected at most 2 arguments"),
+            (lambda x: tg.eq(x, z=x), "eq: unexpected argument 'z'"),
+            (lambda x: tg.isnan(3.0), "isnan: .*got float"),
+        ],
+    )
+    def test_wrong_calls_are_named(self, call, message):
+        with pytest.raises(TypeError, match=message):
+            call(tg.ones(2))
+
+    def test_shapes_that_do_not_broadcast_are_named(self):
+        with pytest.raises(ValueError, match=r"eq: .*\(2,\).*\(3,\)"):
+            tg.ones(2) == tg.ones(3)  # noqa: B015
+
+    @pytest.mark.parametrize("name", ["mul", "eq"])
+    def test_a_name_is_taken_once(self, name):
+        def forward(x):
+            return x
+
+        forward.__name__ = name
+        with pytest.raises(ValueError, match=f"{name!r} is defined twice"):
+            nondifferentiable(forward)

@@ -12,11 +12,13 @@ from tinygrad_lite.autograd.mode import (
     no_grad,
     set_grad_enabled,
 )
+from tinygrad_lite.autograd.nondifferentiable import NONDIFFERENTIABLE, nondifferentiable
 from tinygrad_lite.autograd.primitive import REGISTRY, primitive
 from tinygrad_lite.autograd.table import Tape, tape_lines, tape_of
 from tinygrad_lite.autograd.variable import Variable
 
 __all__ = [
+    "NONDIFFERENTIABLE",
     "REGISTRY",
     "Function",
     "GradcheckError",
@@ -32,6 +34,7 @@ __all__ = [
     "inference_mode",
     "is_grad_enabled",
     "no_grad",
+    "nondifferentiable",
     "once_differentiable",
     "primitive",
     "set_detect_anomaly",

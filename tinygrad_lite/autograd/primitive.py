@@ -20,20 +20,17 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from operator import itemgetter
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_array, device_of, is_array
-from tinygrad_lite.arrays.gpu import OutOfMemoryError
+from tinygrad_lite.arrays import as_array
 from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.autograd import node as _node
 from tinygrad_lite.autograd.mode import is_grad_enabled
 from tinygrad_lite.autograd.node import Node, Traced, register_view, tick
-
-P = ParamSpec("P")
-R = TypeVar("R")
+from tinygrad_lite.autograd.signature import REFUSALS, P, R, Signature
 
 new = object.__new__
 
@@ -41,9 +38,6 @@ REGISTRY: dict[str, Primitive[..., Any]] = {}
 
 # Where there are several GPUs: makes a function run on that of its arguments (see apart.py).
 led: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
-
-# PyTorch's names of the first two operands, and NumPy's of `dim`: accepted as keywords everywhere.
-ALIASES = {"input": "x", "self": "x", "other": "y", "axis": "dim", "keepdims": "keepdim"}
 
 
 class Plan:
@@ -119,23 +113,16 @@ class _Plans(dict[Any, "Plan | None"]):
         return result
 
 
-class Primitive(Generic[P, R]):
+class Primitive(Signature[P, R]):
     """The record behind a primitive: its forward function, its rules, its plans."""
 
-    apply: Callable[..., Any]  # the public function
     lead: Callable[[], None]  # from here on, run the forward function on its arguments' GPU
 
     def __init__(self, forward: Callable[P, R], view: bool, keeps: tuple[str, ...], writes: bool):
-        code = forward.__code__
-        self.name = forward.__name__.strip("_")
-        self.forward = forward
+        super().__init__(forward)
         self.view = view
         self.keeps = keeps
         self.writes = writes
-        self.arguments = code.co_varnames[: code.co_argcount + bool(code.co_flags & 4)]
-        self.star = code.co_argcount if code.co_flags & 4 else None
-        self.star_name = self.arguments[-1] if self.star is not None else None
-        self.defaults = forward.__defaults__ or ()
         self.value_names = (*self.arguments, "out", *keeps)
         self.rules: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {}
         self.fused: Callable[..., Any] | None = None
@@ -148,29 +135,6 @@ class Primitive(Generic[P, R]):
         return self.fused_differentiable if self.fused is not None else tuple(self.rules)
 
     fused_differentiable: tuple[str, ...] = ()
-
-    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-        """The arguments in order, with keywords and defaults filled in."""
-        names = self.arguments if self.star is None else self.arguments[: self.star]
-        if len(args) > len(names):
-            if self.star is None:
-                raise TypeError(f"{self.name}: expected at most {len(names)} arguments ({', '.join(names)}), got {len(args)}")
-            if not kwargs:
-                return args
-        values = dict(zip(names, args))
-        for name, value in kwargs.items():
-            name = name if name in names else ALIASES.get(name, name)
-            if name not in names:
-                raise TypeError(f"{self.name}: unexpected argument {name!r}; it takes {', '.join(names)}")
-            if name in values:
-                raise TypeError(f"{self.name}: argument {name!r} was given twice")
-            values[name] = value
-        for name, value in zip(reversed(names), reversed(self.defaults)):
-            values.setdefault(name, value)
-        missing = [name for name in names if name not in values]
-        if missing:
-            raise TypeError(f"{self.name}: missing argument {', '.join(map(repr, missing))}")
-        return tuple(values[name] for name in names) + args[len(names) :]
 
 
 class Applied(Generic[P, R]):
@@ -232,8 +196,8 @@ def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...]
         token = be_quiet()
         try:
             out = forward(*values)
-        except (TypeError, ValueError, IndexError, RuntimeError, OverflowError, AttributeError) as error:
-            raise _explained(self, values, error) from error
+        except REFUSALS as error:
+            raise self.explained(values, error) from error
         finally:
             quiet_no_more(token)
         kept: Any = ()
@@ -380,29 +344,3 @@ def _names_of(self: Primitive[..., Any], name: str, rule: Callable[..., Any], sk
     if "g" not in names[:skip] or unknown or not all(n in self.arguments for n in name.split(", ")):
         raise TypeError(f"{self.name}: the rule for {name} names {names}; known are g, {', '.join(sorted(known))}")
     return names[skip:]
-
-
-def _explained(self: Primitive[..., Any], values: list[Any], error: Exception) -> Exception:
-    """The error of a forward function, told in terms of the call."""
-    names = [*self.arguments[: self.star], *([self.star_name] * len(values) if self.star is not None else [])]
-    devices = {f"{name} on {device_of(v)}": device_of(v) for name, v in zip(names, values) if is_array(v) and v.ndim}
-    if len(set(devices.values())) > 1:
-        return ValueError(f"{self.name}: all tensors must be on the same device: {', '.join(devices)}")
-    message = str(error)
-    if isinstance(error, OutOfMemoryError):
-        return OutOfMemoryError(f"{self.name}: {message}")
-    if message.startswith(f"{self.name}: "):
-        return error
-    # A number will do for most arguments; not where the function asked it for its dtype or shape.
-    absent = isinstance(error, AttributeError)
-    for name, value in zip(names, values):
-        number = isinstance(value, np.generic) or (isinstance(value, (bool, int, float, complex)) and not absent)
-        if (name in self.differentiable or absent) and not (is_array(value) or number or value is None):
-            return TypeError(f"{self.name}: expected a Tensor for {name}, got {type(value).__name__}")
-    what = ", ".join(f"{name}: {_described(value)}" for name, value in zip(names, values))
-    kind = type(error) if type(error) in (TypeError, IndexError, AttributeError) else ValueError
-    return kind(f"{self.name}: {message} ({what})")
-
-
-def _described(value: Any) -> str:
-    return f"{value.shape} {value.dtype}" if is_array(value) else repr(value)

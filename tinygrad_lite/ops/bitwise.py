@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lite.arrays import namespace_of, only_integers, only_numbers, promote_tensors, promoted, some_tensor
-from tinygrad_lite.autograd import primitive
+from tinygrad_lite.autograd import nondifferentiable
 
 __all__ = [
     "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "gcd", "lcm",
@@ -28,7 +28,7 @@ def _bitwise(name: str, combine: Callable[[Any, Any], Any], text: str) -> Any:
 
     forward.__name__ = forward.__qualname__ = name
     forward.__doc__ = text
-    return primitive(forward)
+    return nondifferentiable(forward)
 
 
 bitwise_and = _bitwise("bitwise_and", operator.and_, "`x & y`.")
@@ -38,14 +38,14 @@ bitwise_left_shift = _bitwise("bitwise_left_shift", operator.lshift, "`x << y`."
 bitwise_right_shift = _bitwise("bitwise_right_shift", operator.rshift, "`x >> y`; a negative `x` stays negative.")
 
 
-@primitive
+@nondifferentiable
 def bitwise_not(x):
     """`~x`: every bit flipped; of bools, not."""
     only_integers(x)
     return ~x
 
 
-@primitive
+@nondifferentiable
 def gcd(x, y):
     """The greatest common divisor of each two integers."""
     x, y = promote_tensors(x, y)
@@ -54,7 +54,7 @@ def gcd(x, y):
     return namespace_of(x).gcd(x, y)
 
 
-@primitive
+@nondifferentiable
 def lcm(x, y):
     """The least common multiple of each two integers."""
     x, y = promote_tensors(x, y)

@@ -10,7 +10,7 @@ from tinygrad_lite.arrays import is_array
 from tinygrad_lite.arrays.gpu import when_several
 from tinygrad_lite.autograd.apart import led
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.autograd.primitive import ALIASES
+from tinygrad_lite.autograd.signature import ALIASES
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -18,7 +18,7 @@ from tinygrad_lite.arrays import (
     promoted,
     to_device,
 )
-from tinygrad_lite.autograd import primitive
+from tinygrad_lite.autograd import nondifferentiable, primitive
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.indexing import nonzero
 
@@ -47,7 +47,7 @@ def _comparison(compare: Callable[[Any, Any], Any], sign: str) -> Any:
 
     forward.__name__ = forward.__qualname__ = compare.__name__
     forward.__doc__ = f"Whether each `x {sign} y`, broadcast."
-    return primitive(forward)
+    return nondifferentiable(forward)
 
 
 eq = _comparison(operator.eq, "==")
@@ -67,7 +67,7 @@ def _logic(name: str, text: str) -> Any:
 
     forward.__name__ = forward.__qualname__ = name
     forward.__doc__ = text
-    return primitive(forward)
+    return nondifferentiable(forward)
 
 
 logical_and = _logic("logical_and", "Whether both are nonzero.")
@@ -77,11 +77,13 @@ logical_xor = _logic("logical_xor", "Whether just one is nonzero.")
 
 def _test(name: str, text: str) -> Any:
     def forward(x):
+        if not hasattr(x, "dtype"):
+            only_tensors(x)
         return getattr(namespace_of(x), name)(x)
 
     forward.__name__ = forward.__qualname__ = name
     forward.__doc__ = text
-    return primitive(forward)
+    return nondifferentiable(forward)
 
 
 logical_not = _test("logical_not", "Whether each element is zero (or False).")
@@ -91,7 +93,7 @@ isnan = _test("isnan", "Whether each element is nan.")
 isreal = _test("isreal", "Whether each element has no imaginary part.")
 
 
-@primitive
+@nondifferentiable
 def signbit(x):
     """Whether each element has a minus sign, as -0.0 does."""
     return namespace_of(x).signbit(x) if x.dtype.kind == "f" else x < 0
@@ -109,7 +111,7 @@ def isneginf(x: Tensor) -> Tensor:
     return eq(x, -float("inf"))
 
 
-@primitive
+@nondifferentiable
 def isclose(x, y, rtol=1e-05, atol=1e-08, equal_nan=False):
     """Whether each `|x - y| <= atol + rtol * |y|`, or x is y (infinities; with `equal_nan`, nans).
 
@@ -147,7 +149,7 @@ def equal(x: Tensor, y: Tensor) -> bool:
     return x.shape == y.shape and bool(eq(x, y).all())
 
 
-@primitive
+@nondifferentiable
 def _isin(x, y, assume_unique, invert):
     only_numbers(*(v for v in (x, y) if is_array(v)))
     x, y = promoted(x, y)

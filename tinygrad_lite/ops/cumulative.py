@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import accumulate, as_dtype, namespace_of, recurrence
-from tinygrad_lite.autograd import primitive
+from tinygrad_lite.autograd import nondifferentiable, primitive
 from tinygrad_lite.ops.calling import canonical_dim, operation
 from tinygrad_lite.ops.choosing import ValuesIndices, chosen
 from tinygrad_lite.ops.comparison import where
@@ -69,7 +69,7 @@ _recurrence.vjp(a=lambda g, a, out, axis, reverse: _carried_back(g, a, axis, rev
 # -- extremes -----------------------------------------------------------------------------------
 
 
-@primitive
+@nondifferentiable
 def _place_so_far(x, axis, name):
     """Where the largest (name="maximum") or smallest element so far stands, the last of equal ones; nan
     is both."""

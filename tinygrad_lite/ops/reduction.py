@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite.arrays import add_up, as_array, as_dtype, as_float, extreme, is_array, namespace_of
-from tinygrad_lite.autograd import primitive
+from tinygrad_lite.autograd import nondifferentiable, primitive
 from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, operation, raw
 from tinygrad_lite.ops.choosing import ValuesIndices, picked
 from tinygrad_lite.ops.comparison import where
@@ -225,14 +225,14 @@ def aminmax(x: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinM
     return MinMax(amin(x, () if dim is None else dim, keepdim), amax(x, () if dim is None else dim, keepdim))
 
 
-@primitive
+@nondifferentiable
 def _argmax(x, axis, keepdim):
     if not x.size:
         require_some(x, axis)
     return x.argmax(axis=axis, keepdims=keepdim)
 
 
-@primitive
+@nondifferentiable
 def _argmin(x, axis, keepdim):
     if not x.size:
         require_some(x, axis)
@@ -303,12 +303,12 @@ def min(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None)
 # -- what is true of any or all -----------------------------------------------------------------
 
 
-@primitive
+@nondifferentiable
 def _any(x, axes, keepdim):
     return _truth(x.any(axis=axes, keepdims=keepdim), x)
 
 
-@primitive
+@nondifferentiable
 def _all(x, axes, keepdim):
     return _truth(x.all(axis=axes, keepdims=keepdim), x)
 

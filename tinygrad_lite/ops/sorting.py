@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import accumulate, is_array, namespace_of, order
-from tinygrad_lite.autograd import primitive
+from tinygrad_lite.autograd import nondifferentiable, primitive
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.choosing import ValuesIndices, chosen, picked
@@ -30,7 +30,7 @@ IN_PLACE: list[str] = []
 # -- sorting ------------------------------------------------------------------------------------
 
 
-@primitive
+@nondifferentiable
 def _order(x, axis, descending, first):
     return order(x, axis, descending, first)
 
@@ -90,7 +90,7 @@ def require_number(name: str, x: Any) -> None:
 # -- ranks --------------------------------------------------------------------------------------
 
 
-@primitive
+@nondifferentiable
 def _place_of_rank(x, axis, keepdim, rank, skip_nan):
     """Where the element of `rank` (None: the median) stands along `axis`."""
     require_some(x, axis)
@@ -165,7 +165,7 @@ def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesI
     return _picked_by("kthvalue", x, dim, keepdim, _place_of_rank, k - 1, False)
 
 
-@primitive
+@nondifferentiable
 def _place_of_mode(x, axis, keepdim):
     """Where along `axis` the most frequent element stands."""
     require_some(x, axis)
@@ -190,7 +190,7 @@ def mode(x: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
 # -- searching ----------------------------------------------------------------------------------
 
 
-@primitive
+@nondifferentiable
 def _searchsorted(boundaries, x, side, sorter):
     xp = namespace_of(boundaries)
     if boundaries.ndim == 1:
@@ -266,7 +266,7 @@ def bucketize(x: Tensor | float, boundaries: Tensor, *, out_int32: bool = False,
 # -- telling apart ------------------------------------------------------------------------------
 
 
-@primitive
+@nondifferentiable
 def _distinct(x, axis, in_place):
     """The different elements (or slices along `axis`), which of them each one is, and how often each
     occurs. `in_place`: only neighbours are compared."""

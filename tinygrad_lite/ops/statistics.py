@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import add_up, as_array, device_of, is_array, namespace_of, order
-from tinygrad_lite.autograd import primitive
+from tinygrad_lite.autograd import nondifferentiable, primitive
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.choosing import chosen
@@ -251,7 +251,7 @@ def corrcoef(x: Tensor) -> Tensor:
 # -- counts -------------------------------------------------------------------------------------
 
 
-@primitive
+@nondifferentiable
 def _bincount(x, weights, minlength):
     xp = namespace_of(x)
     if not x.size:
@@ -283,7 +283,7 @@ def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Te
     return _bincount(x, weights, minlength)
 
 
-@primitive
+@nondifferentiable
 def _histc(x, edges):
     xp = namespace_of(x)
     bins = edges.size - 1
