@@ -47,7 +47,8 @@ def main() -> None:
         print(f"{lines:6} lines, {of_code:5} of code  {path.relative_to(ROOT)}")
     print(f"{total:6} lines, {code:5} of code  in all")
     names = [name for name in dir(tinygrad_lite) if not name.startswith("_")]
-    print(f"{len(REGISTRY)} primitives and {len(NONDIFFERENTIABLE)} functions without a gradient, under {len(names)} names at the top level")
+    operations = f"{len(REGISTRY)} primitives and {len(NONDIFFERENTIABLE)} functions without a gradient"
+    print(f"{operations}, under {len(names)} names at the top level")
 
 
 if __name__ == "__main__":

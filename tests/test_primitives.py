@@ -9,7 +9,7 @@ import pytest
 
 import tests.samples
 import tinygrad_lite as tg
-import tinygrad_lite.nn  # noqa: F401  its primitives
+import tinygrad_lite.nn  # its primitives
 from tests.check_op import SAMPLES, call, check_op, is_float, results, tensors
 from tinygrad_lite.autograd import NONDIFFERENTIABLE, REGISTRY
 

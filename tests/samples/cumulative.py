@@ -17,12 +17,6 @@ def running(name):
     return reference
 
 
-def shift(x, axis, by, fill):
-    out = np.roll(x, by, axis)
-    np.moveaxis(out, axis, 0)[0 if by > 0 else -1] = fill
-    return out
-
-
 def recurrence(a, b, axis, reverse):
     h, previous = np.zeros(b.shape), 0.0
     a, b, rows = np.moveaxis(a, axis, 0), np.moveaxis(b, axis, 0), np.moveaxis(h, axis, 0)
@@ -39,8 +33,6 @@ for axis in (0, 1, 2):
         sample("cumprod", x, axis, reverse, reference=running("cumprod"))
         sample("cumprod", zeros, axis, reverse, reference=running("cumprod"))
         sample("recurrence", x, draw.standard_normal(x.shape), axis, reverse, reference=recurrence)
-    for by in (1, -1):
-        sample("shift", x, axis, by, 1, reference=shift)
 
 for axis in (0, 1, 2):
     sample("logcumsumexp", x, axis, reference=lambda x, axis: np.logaddexp.accumulate(x, axis=axis))

@@ -28,6 +28,6 @@ sample("erfc", x, reference=np.vectorize(math.erfc, [float]), elementwise=True)
 
 sample("atan2", x, y, reference=np.arctan2, elementwise=True)
 sample("hypot", x, y, reference=np.hypot, elementwise=True)
-sample("logaddexp", x, y, reference=np.logaddexp, elementwise=True)
-sample("logaddexp2", x, y, reference=np.logaddexp2, elementwise=True)
+sample("logaddexp", x, y, math.e, reference=lambda x, y, base: np.logaddexp(x, y), elementwise=True)
+sample("logaddexp", x, y, 2, reference=lambda x, y, base: np.logaddexp2(x, y), elementwise=True)
 sample("xlogy", x, positive, reference=lambda x, y: x * np.log(y), elementwise=True)

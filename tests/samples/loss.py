@@ -33,12 +33,3 @@ def bce(x, target):
 share = draw.uniform(0, 1, (5, 4))
 sample("bce", draw.uniform(0.1, 0.9, (5, 4)), share, reference=bce)
 sample("bce_with_logits", x, share, reference=lambda x, target: bce(1 / (1 + np.exp(-x)), target))
-
-
-def huber(x, y, delta):
-    d = np.abs(x - y)
-    return np.where(d < delta, d * d / 2, delta * (d - delta / 2))
-
-
-sample("huber", x, y, 0.8, reference=huber)
-sample("huber", x, y[:1], 0.8, reference=huber)

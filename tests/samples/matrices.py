@@ -78,9 +78,6 @@ def exp_by_series(x):
 sample("matrix_exp", normal(3, 3), reference=exp_by_series)
 sample("matrix_exp", 4 * normal(2, 3, 3), reference=exp_by_series, order=2)
 
-sample("cross", normal(2, 3), normal(1, 3), 1, reference=lambda x, y, dim: np.cross(x, y, axis=dim))
-sample("cross", normal(3, 2), normal(3, 2), 0, reference=lambda x, y, dim: np.cross(x, y, axis=dim))
-
 
 def distances(x, y, by_product):
     return np.linalg.norm(x[..., :, None, :] - y[..., None, :, :], axis=-1)

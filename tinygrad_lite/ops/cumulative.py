@@ -12,7 +12,9 @@ from tinygrad_lite.autograd import nondifferentiable, primitive
 from tinygrad_lite.ops.calling import canonical_dim, operation
 from tinygrad_lite.ops.choosing import ValuesIndices, chosen
 from tinygrad_lite.ops.comparison import where
+from tinygrad_lite.ops.creation import zeros_like
 from tinygrad_lite.ops.elementary import exp
+from tinygrad_lite.ops.joining import cat
 from tinygrad_lite.ops.shape import reshape, to_dtype
 
 if TYPE_CHECKING:
@@ -24,27 +26,12 @@ METHODS = __all__
 IN_PLACE: list[str] = ["cumprod", "cumsum"]
 
 
-# -- the two that all others are made of --------------------------------------------------------
+# -- what all others are made of ----------------------------------------------------------------
 
 
 def part(axis: int, start: int | None, stop: int | None) -> tuple[Any, ...]:
     """The index of a part of one axis."""
     return (*(slice(None),) * axis, slice(start, stop), Ellipsis)
-
-
-@primitive
-def _shift(x, axis, by, fill):
-    """`x` moved one place along `axis`, forwards (by=1) or backwards (by=-1); `fill` enters."""
-    out = namespace_of(x).full_like(x, fill)
-    later, earlier = part(axis, 1, None), part(axis, None, -1)
-    if by > 0:
-        out[later] = x[earlier]
-    else:
-        out[earlier] = x[later]
-    return out
-
-
-_shift.vjp(x=lambda g, axis, by: _shift(g, axis, -by, 0))
 
 
 @primitive
@@ -58,8 +45,11 @@ def _carried_back(g: Any, a: Any, axis: int, reverse: bool) -> Any:
 
 
 def _previous(x: Any, axis: int, reverse: bool, first: float = 0) -> Any:
-    """At each place the element before it, in the order of running."""
-    return _shift(x, axis, -1 if reverse else 1, first)
+    """At each place the element before it, in the order of running; `first` enters."""
+    entering = zeros_like(x[part(axis, None, 1)]) + first
+    if reverse:
+        return cat((x[part(axis, 1, None)], entering), axis)
+    return cat((entering, x[part(axis, None, -1)]), axis)
 
 
 _recurrence.vjp(a=lambda g, a, out, axis, reverse: _carried_back(g, a, axis, reverse) * _previous(out, axis, reverse),

@@ -222,25 +222,27 @@ hypot.vjp(x=lambda g, x, out: g * (x / out),
 
 
 @primitive
-def logaddexp(x, y):
+def _logaddexp(x, y, base):
+    x, y = promote_tensors(x, y)
+    only_floats(x)
+    xp = namespace_of(x)
+    return xp.logaddexp2(x, y) if base == 2 else xp.logaddexp(x, y)
+
+
+_logaddexp.vjp(x=lambda g, x, y, base: g * sigmoid(math.log(base) * (x - y)),
+               y=lambda g, x, y, base: g * sigmoid(math.log(base) * (y - x)))
+
+
+@operation
+def logaddexp(x: Tensor, y: Tensor) -> Tensor:
     """`log(exp(x) + exp(y))`, without overflow on the way."""
-    x, y = promote_tensors(x, y)
-    only_floats(x)
-    return namespace_of(x).logaddexp(x, y)
+    return _logaddexp(x, y, math.e)
 
 
-@primitive
-def logaddexp2(x, y):
+@operation
+def logaddexp2(x: Tensor, y: Tensor) -> Tensor:
     """`log2(2**x + 2**y)`, without overflow on the way."""
-    x, y = promote_tensors(x, y)
-    only_floats(x)
-    return namespace_of(x).logaddexp2(x, y)
-
-
-logaddexp.vjp(x=lambda g, x, y: g * sigmoid(x - y),
-              y=lambda g, x, y: g * sigmoid(y - x))
-logaddexp2.vjp(x=lambda g, x, y: g * sigmoid(math.log(2) * (x - y)),
-               y=lambda g, x, y: g * sigmoid(math.log(2) * (y - x)))
+    return _logaddexp(x, y, 2)
 
 
 @primitive

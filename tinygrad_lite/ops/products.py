@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import is_array, namespace_of, product, promote
+from tinygrad_lite.arrays import is_array, product
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.arithmetic import _add, mul
@@ -18,7 +18,7 @@ from tinygrad_lite.ops.calling import canonical_dim, operation
 from tinygrad_lite.ops.contraction import _contract
 from tinygrad_lite.ops.creation import ones_like
 from tinygrad_lite.ops.diagonals import diagonal
-from tinygrad_lite.ops.joining import stack
+from tinygrad_lite.ops.joining import stack, unbind
 from tinygrad_lite.ops.matrices import check_float
 from tinygrad_lite.ops.shape import reshape, to_dtype, transpose
 
@@ -335,22 +335,14 @@ def trace(x: Tensor) -> Tensor:
     return diagonal(x).sum()
 
 
-@primitive
-def _cross(x, y, dim):
-    return namespace_of(x).cross(*promote(x, y), axis=dim)
-
-
-_cross.vjp(x=lambda g, y, dim: _cross(y, g, dim),
-           y=lambda g, x, dim: _cross(g, x, dim))
-
-
 def _crossed(name: str, x: Any, y: Any, dim: int) -> Any:
     if len(x.shape) != len(y.shape):
         raise ValueError(f"{name}: expected as many dims of both tensors, got the shapes {tuple(x.shape)} and {tuple(y.shape)}")
     dim = canonical_dim(name, dim, len(x.shape))
     if not x.shape or x.shape[dim] != 3 or y.shape[dim] != 3:
         raise ValueError(f"{name}: expected size 3 in dim {dim}, got the shapes {tuple(x.shape)} and {tuple(y.shape)}")
-    return _cross(x, y, dim)
+    (a, b, c), (d, e, f) = unbind(x, dim), unbind(y, dim)
+    return stack((b * f - c * e, c * d - a * f, a * e - b * d), dim)
 
 
 @operation

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygrad_lite.arrays import accumulate, is_array, namespace_of, order
-from tinygrad_lite.autograd import nondifferentiable, primitive
+from tinygrad_lite.autograd import nondifferentiable
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.choosing import ValuesIndices, chosen, picked
-from tinygrad_lite.ops.reduction import require_some, shared_evenly
+from tinygrad_lite.ops.reduction import _amax, require_some
 from tinygrad_lite.ops.shape import reshape, to_dtype
 
 if TYPE_CHECKING:
@@ -105,8 +106,9 @@ def _place_of_rank(x, axis, keepdim, rank, skip_nan):
     return ((x == value) | ((x != x) & (value != value))).argmax(axis=axis, keepdims=keepdim)
 
 
-@primitive
+@nondifferentiable
 def _median(x, skip_nan):
+    """The median of all elements."""
     in_order = namespace_of(x).sort(x.reshape(-1))
     n = numbers = in_order.size
     if x.dtype.kind != "f":
@@ -118,16 +120,16 @@ def _median(x, skip_nan):
     return in_order[(numbers - 1) // 2]
 
 
-_median.vjp(x=lambda g, x, out: shared_evenly(g, x, out, None))
-
-
 def _middle(name: str, x: Any, dim: int | None, keepdim: bool) -> Any:
     require_number(name, x)
     skip_nan = name == "nanmedian"
     if dim is None:
         if keepdim:
             raise TypeError(f"{name}: keepdim asks for a dim")
-        return _median(x, skip_nan)
+        median = _median(x, skip_nan)
+        # As the largest of the elements that are equal to it, it shares its gradient evenly among them.
+        equal = (x == median) | ((x != x) & (median != median))
+        return _amax(x[equal], None, False) if math.prod(x.shape) else median
     return _picked_by(name, x, dim, keepdim, _place_of_rank, None, skip_nan)
 
 
