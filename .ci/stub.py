@@ -28,16 +28,11 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tinygrad_lite.arrays import Device
+from tinygrad_lite.autograd.hooks import RemovableHandle
 from tinygrad_lite.autograd.node import Leaf, Node, Traced
 
 class Size(tuple[int, ...]):
     def numel(self) -> int: ...
-
-class RemovableHandle:
-    def __init__(self, hooks: dict[Any, Any]) -> None: ...
-    def remove(self) -> None: ...
-    def __enter__(self) -> RemovableHandle: ...
-    def __exit__(self, *exception: object) -> None: ...
 
 class Tensor(Traced):
 '''
@@ -65,6 +60,7 @@ def annotation(value: Any, function: Any, default: str) -> str:
     if value is inspect.Parameter.empty:
         return default
     text = value if isinstance(value, str) else inspect.formatannotation(value)
+    text = re.sub(r"\bTraced\b", "Tensor", text)  # as the engine calls it
     space = getattr(inspect.unwrap(function), "__globals__", {})
 
     def written_out(match: re.Match[str]) -> str:

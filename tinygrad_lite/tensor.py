@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite import ops
-from tinygrad_lite.arrays import Array, Device, as_dtype, deferred, device_of, get_default_dtype, is_floating, to_device, to_numpy
+from tinygrad_lite.arrays import Array, Device, deferred, device_of, get_default_dtype, is_floating, to_device, to_numpy
+from tinygrad_lite.autograd import hooks
 from tinygrad_lite.autograd.apart import lead_all
-from tinygrad_lite.autograd.backward import accumulate, backward, sum_to_shape
+from tinygrad_lite.autograd.backward import backward
 from tinygrad_lite.autograd.node import Leaf, Node, Traced, results_are, traced
 from tinygrad_lite.ops import conversion, indexing, inplace, joining, repeating
 from tinygrad_lite.ops import shape as shaping
@@ -37,22 +38,6 @@ class Size(tuple[int, ...]):
         for n in self:
             count *= n
         return count
-
-
-class RemovableHandle:
-    """Takes a hook out again: `handle.remove()`, or leaving a `with` block."""
-
-    def __init__(self, hooks: dict[Any, Any]):
-        self._hooks = hooks
-
-    def remove(self) -> None:
-        self._hooks.pop(self, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.remove()
 
 
 def _spread(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -83,7 +68,6 @@ class Tensor(Traced):
         if data and type(data[0]) is Size:
             data = data[0]
         self.array = conversion.legacy_array(get_default_dtype(), data, device)
-        self.node = None
 
     # -- what it is ------------------------------------------------------------------------------
 
@@ -124,10 +108,6 @@ class Tensor(Traced):
     def is_cpu(self) -> bool:
         return device_of(self.array).type == "cpu"
 
-    def get_device(self) -> int:
-        """The number of the GPU that holds this tensor; -1 on a CPU."""
-        return -1 if self.is_cpu else self.device.index or 0
-
     def size(self, dim: int | None = None) -> Any:
         return self.shape if dim is None else self.array.shape[canonical_dim("size", dim, self.ndim)]
 
@@ -158,15 +138,6 @@ class Tensor(Traced):
 
     def is_contiguous(self) -> bool:
         return self.array.flags.c_contiguous
-
-    def is_floating_point(self) -> bool:
-        return self.array.dtype.kind == "f"
-
-    def is_complex(self) -> bool:
-        return self.array.dtype.kind == "c"
-
-    def is_signed(self) -> bool:
-        return self.array.dtype.kind in "ifc"
 
     # -- its place on the tape -------------------------------------------------------------------
 
@@ -246,49 +217,9 @@ class Tensor(Traced):
         """
         backward(self, gradient, retain_graph, create_graph, inputs)
 
-    def retain_grad(self) -> None:
-        """Keep `.grad` of this tensor too, though it is not a leaf."""
-        if self.node is None:
-            raise RuntimeError("retain_grad: this tensor does not require grad")
-        if type(self.node) is Node and "retain" not in (self.node.hooks or {}):
-            import weakref
-
-            reference = weakref.ref(self)
-
-            def keep(g: Tensor) -> None:
-                tensor = reference()
-                if tensor is not None:
-                    accumulate(tensor, g if g.node is not None else g.array.copy(), {})
-
-            self.node.hooks = {**(self.node.hooks or {}), "retain": keep}
-
-    @property
-    def retains_grad(self) -> bool:
-        return type(self.node) is Node and "retain" in (self.node.hooks or {})
-
-    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
-        """Call `hook(gradient)` when this tensor's gradient is known; what it returns replaces it."""
-        if self.node is None:
-            raise RuntimeError("register_hook: this tensor does not require grad")
-        if self.node.hooks is None:
-            self.node.hooks = {}
-        hooks = self.node.hooks
-        handle = RemovableHandle(hooks)
-        retain = hooks.pop("retain", None)
-        hooks[handle] = hook
-        if retain is not None:  # what is retained is what the hooks made of it
-            hooks["retain"] = retain
-        return handle
-
-    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
-        """Call `hook(tensor)` after a backward has added to this leaf's `.grad`."""
-        if type(self.node) is not Leaf:
-            raise RuntimeError("register_post_accumulate_grad_hook: expected a leaf that requires grad")
-        if self.node.after is None:
-            self.node.after = {}
-        handle = RemovableHandle(self.node.after)
-        self.node.after[handle] = hook
-        return handle
+    retain_grad, retains_grad = hooks.retain_grad, property(hooks.retains_grad)
+    register_hook = hooks.register_hook
+    register_post_accumulate_grad_hook = hooks.register_post_accumulate_grad_hook
 
     # -- out of it -------------------------------------------------------------------------------
 
@@ -367,77 +298,6 @@ class Tensor(Traced):
         """A 0-d tensor takes the formats of numbers: f"{loss:.3f}"."""
         return object.__format__(self, spec) if self.array.ndim else format(self.item(), spec)
 
-    # -- to another dtype or device --------------------------------------------------------------
-
-    def to(
-        self, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False,
-        memory_format: Any = None,
-    ) -> Tensor:  # fmt: skip
-        """This tensor in another dtype, on another device, or like another tensor; itself where
-        nothing changes.
-
-        >>> import tinygrad_lite as tg
-        >>> tg.tensor([1, 2]).to(tg.float64).dtype
-        dtype('float64')
-        """
-        for argument in args:
-            if isinstance(argument, Tensor):
-                dtype, device = argument.dtype, argument.device
-            elif isinstance(argument, bool):  # non_blocking, which changes no result
-                continue
-            elif isinstance(argument, int) or (isinstance(argument, (str, Device)) and _is_device(argument)):
-                device = argument
-            elif argument is not None:
-                dtype = argument
-        result = self
-        if dtype is not None and (dtype := as_dtype(dtype)) != self.array.dtype:
-            result = shaping.to_dtype(result, dtype)
-        if device is not None and to_device(result.array, device) is not result.array:
-            result = conversion.moved(result, device)
-        return result.clone() if copy and result is self else result
-
-    def type(self, dtype: Any = None) -> Any:
-        return f"tinygrad_lite.{self.dtype}" if dtype is None else self.to(dtype)
-
-    def type_as(self, other: Tensor) -> Tensor:
-        return self.to(other.dtype)
-
-    def cpu(self, memory_format: Any = None) -> Tensor:
-        return self.to("cpu")
-
-    def cuda(self, device: Any = None, non_blocking: bool = False) -> Tensor:
-        return self.to("cuda" if device is None else device)
-
-    def pin_memory(self) -> Tensor:
-        return self
-
-    def double(self, memory_format: Any = None) -> Tensor:
-        return self.to(np.float64)
-
-    def float(self, memory_format: Any = None) -> Tensor:
-        return self.to(np.float32)
-
-    def half(self, memory_format: Any = None) -> Tensor:
-        return self.to(np.float16)
-
-    def long(self, memory_format: Any = None) -> Tensor:
-        return self.to(np.int64)
-
-    def int(self, memory_format: Any = None) -> Tensor:
-        return self.to(np.int32)
-
-    def short(self, memory_format: Any = None) -> Tensor:
-        return self.to(np.int16)
-
-    def char(self, memory_format: Any = None) -> Tensor:
-        return self.to(np.int8)
-
-    def byte(self, memory_format: Any = None) -> Tensor:
-        return self.to(np.uint8)
-
-    def bool(self, memory_format: Any = None) -> Tensor:
-        return self.to(np.bool_)
-
     # -- copies and pickles ----------------------------------------------------------------------
 
     def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
@@ -446,7 +306,6 @@ class Tensor(Traced):
         result = type(self).__new__(type(self))
         memo[id(self)] = result
         result.array = self.array.copy()
-        result.node = None
         result.__dict__.update(copy.deepcopy(self.__dict__, memo))
         if self.grad is not None:
             result.grad = copy.deepcopy(self.grad, memo)
@@ -474,16 +333,6 @@ class Tensor(Traced):
     def where(self, condition: Tensor, other: Any) -> Tensor:
         return ops.where(condition, self, other)
 
-    def sum_to_size(self, *size: Any) -> Tensor:
-        """Summed over the dims that broadcasting a tensor of shape `size` to this one's would repeat."""
-        size = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
-        shape = self.array.shape[max(self.ndim - len(size), 0) :]
-        if len(size) > self.ndim or any(n not in (1, m) for n, m in zip(size, shape)):
-            raise RuntimeError(f"sum_to_size: {size} cannot be broadcast to this tensor's shape {self.array.shape}")
-        if not size:
-            return self.sum()
-        return self if size == self.array.shape else sum_to_shape(self, size)
-
     def polygamma(self, n: int) -> Tensor:
         return ops.polygamma(n, self)
 
@@ -502,14 +351,9 @@ class Tensor(Traced):
     mH = property(lambda self: shaping.transpose(self, -2, -1), doc="As mT: real tensors are their own conjugate.")
 
 
-def _is_device(name: Any) -> bool:
-    return isinstance(name, Device) or name.partition(":")[0] in ("cpu", "cuda")
-
-
 def _unpickled(cls: type[Tensor], array: Array, device: str, requires_grad: bool, attributes: dict[str, Any]) -> Tensor:
     tensor = cls.__new__(cls)
     tensor.array = to_device(array, device)
-    tensor.node = None
     tensor.__dict__.update(attributes)
     return tensor.requires_grad_(requires_grad)
 

@@ -5,6 +5,7 @@ from tinygrad_lite.ops.arithmetic import *
 from tinygrad_lite.ops.attention import *
 from tinygrad_lite.ops.bessel import *
 from tinygrad_lite.ops.bitwise import *
+from tinygrad_lite.ops.casting import *
 from tinygrad_lite.ops.comparison import *
 from tinygrad_lite.ops.conjugates import *
 from tinygrad_lite.ops.contraction import *

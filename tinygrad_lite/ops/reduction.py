@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import add_up, as_array, as_dtype, as_float, extreme, is_array, namespace_of
 from tinygrad_lite.autograd import nondifferentiable, primitive
+from tinygrad_lite.autograd.backward import sum_to_shape
 from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, operation, raw
 from tinygrad_lite.ops.choosing import ValuesIndices, picked
 from tinygrad_lite.ops.comparison import where
@@ -25,7 +27,7 @@ __all__ = [
     "nansum", "prod", "sum",
 ]  # fmt: skip
 
-METHODS = __all__
+METHODS = [*__all__, "sum_to_size"]
 IN_PLACE: list[str] = []
 
 Dims = int | tuple[int, ...] | None
@@ -92,6 +94,17 @@ def sum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
     tensor([4., 6.])
     """
     return in_dtype(dtype, _sum, x, axes_of("sum", dim, x.ndim), keepdim)
+
+
+def sum_to_size(x: Tensor, *size: Any) -> Tensor:
+    """Summed over the dims that broadcasting a tensor of shape `size` to this one's would repeat."""
+    size = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
+    shape = x.shape[builtins.max(x.ndim - len(size), 0) :]
+    if len(size) > x.ndim or builtins.any(n not in (1, m) for n, m in zip(size, shape)):
+        raise RuntimeError(f"sum_to_size: {size} cannot be broadcast to this tensor's shape {tuple(x.shape)}")
+    if not size:
+        return sum(x)
+    return x if size == tuple(x.shape) else sum_to_shape(x, size)
 
 
 @operation

@@ -12,11 +12,11 @@ from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.calling import operation
 
 __all__ = [
-    "can_cast", "finfo", "iinfo", "is_complex", "is_floating_point", "is_nonzero", "is_tensor", "numel", "promote_types",
-    "result_type",
+    "can_cast", "finfo", "iinfo", "is_complex", "is_floating_point", "is_nonzero", "is_signed", "is_tensor", "numel",
+    "promote_types", "result_type",
 ]  # fmt: skip
 
-METHODS: list[str] = ["is_nonzero"]
+METHODS = ["is_complex", "is_floating_point", "is_nonzero", "is_signed"]
 IN_PLACE: list[str] = []
 
 
@@ -41,6 +41,12 @@ def is_floating_point(x: Any) -> bool:
 def is_complex(x: Any) -> bool:
     """Whether the dtype is a complex one."""
     return x.dtype.kind == "c"
+
+
+@operation
+def is_signed(x: Any) -> bool:
+    """Whether the dtype has negative numbers."""
+    return x.dtype.kind in "ifc"
 
 
 @operation

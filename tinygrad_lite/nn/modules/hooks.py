@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.autograd import Function, is_grad_enabled
-from tinygrad_lite.tensor import RemovableHandle, Tensor
+from tinygrad_lite.autograd.hooks import RemovableHandle
+from tinygrad_lite.tensor import Tensor
 
 if TYPE_CHECKING:
     from tinygrad_lite.nn.modules.module import Module

@@ -1,0 +1,81 @@
+"""Functions that backward calls with a gradient as it passes, or when it has arrived."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from tinygrad_lite.autograd.backward import accumulate
+from tinygrad_lite.autograd.node import Leaf, Node, Traced
+
+
+class RemovableHandle:
+    """Takes a hook out again: `handle.remove()`, or leaving a `with` block."""
+
+    def __init__(self, hooks: dict[Any, Any]):
+        self._hooks = hooks
+
+    def remove(self) -> None:
+        self._hooks.pop(self, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.remove()
+
+
+def register_hook(x: Traced, hook: Callable[[Traced], Traced | None]) -> RemovableHandle:
+    """Call `hook(gradient)` when this tensor's gradient is known; what it returns replaces it.
+
+    >>> import tinygrad_lite as tg
+    >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
+    >>> handle = x.register_hook(lambda g: 10 * g)
+    >>> x.sum().backward()
+    >>> x.grad
+    tensor([10., 10.])
+    """
+    if x.node is None:
+        raise RuntimeError("register_hook: this tensor does not require grad")
+    if x.node.hooks is None:
+        x.node.hooks = {}
+    hooks = x.node.hooks
+    handle = RemovableHandle(hooks)
+    retain = hooks.pop("retain", None)
+    hooks[handle] = hook
+    if retain is not None:  # what is retained is what the hooks made of it
+        hooks["retain"] = retain
+    return handle
+
+
+def register_post_accumulate_grad_hook(x: Traced, hook: Callable[[Traced], None]) -> RemovableHandle:
+    """Call `hook(tensor)` after a backward has added to this leaf's `.grad`."""
+    if type(x.node) is not Leaf:
+        raise RuntimeError("register_post_accumulate_grad_hook: expected a leaf that requires grad")
+    if x.node.after is None:
+        x.node.after = {}
+    handle = RemovableHandle(x.node.after)
+    x.node.after[handle] = hook
+    return handle
+
+
+def retain_grad(x: Traced) -> None:
+    """Keep `.grad` of this tensor too, though it is not a leaf."""
+    if x.node is None:
+        raise RuntimeError("retain_grad: this tensor does not require grad")
+    if type(x.node) is Leaf or retains_grad(x):
+        return
+    reference = weakref.ref(x)  # a hook that held the tensor would close a circle with its node
+
+    def keep(g: Traced) -> None:
+        tensor = reference()
+        if tensor is not None:
+            accumulate(tensor, g if g.node is not None else g.array.copy(), {})
+
+    x.node.hooks = {**(x.node.hooks or {}), "retain": keep}
+
+
+def retains_grad(x: Traced) -> bool:
+    """Whether `retain_grad` was called on this tensor, which is not a leaf."""
+    return type(x.node) is Node and "retain" in (x.node.hooks or {})

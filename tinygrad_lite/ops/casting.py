@@ -1,0 +1,100 @@
+"""The same values in another dtype, or on another device: the methods that say where and in what."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_lite.arrays import Device, as_dtype, device_of, to_device
+from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.ops.conversion import moved
+from tinygrad_lite.ops.shape import clone, to_dtype
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+_DTYPES = {
+    "double": "float64", "float": "float32", "half": "float16", "long": "int64", "int": "int32", "short": "int16", "char": "int8",
+    "byte": "uint8", "bool": "bool",
+}  # fmt: skip
+
+__all__: list[str] = []
+
+METHODS = ["cpu", "cuda", "get_device", "pin_memory", "to", "type", "type_as", *_DTYPES]
+IN_PLACE: list[str] = []
+
+
+def to(
+    x: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False,
+    memory_format: Any = None,
+) -> Tensor:  # fmt: skip
+    """This tensor in another dtype, on another device, or like another tensor; itself where
+    nothing changes (unless `copy`). `non_blocking` and `memory_format` change no result.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tensor([1, 2]).to(tg.float64).dtype
+    dtype('float64')
+    """
+    for argument in args:
+        if isinstance(argument, Traced):
+            dtype, device = argument.dtype, argument.device
+        elif isinstance(argument, builtins.bool):  # non_blocking
+            continue
+        elif isinstance(argument, (builtins.int, Device)) or _names_a_device(argument):
+            device = argument
+        elif argument is not None:
+            dtype = argument
+    result = x
+    if dtype is not None and (dtype := as_dtype(dtype)) != x.dtype:
+        result = to_dtype(result, dtype)
+    if device is not None and to_device(result.array, device) is not result.array:
+        result = moved(result, device)
+    return clone(result) if copy and result is x else result
+
+
+def _names_a_device(name: Any) -> bool:
+    return isinstance(name, str) and name.partition(":")[0] in ("cpu", "cuda")
+
+
+def type(x: Tensor, dtype: Any = None) -> Any:
+    """This tensor in another dtype; without one, the name of its own."""
+    return f"tinygrad_lite.{x.dtype}" if dtype is None else to(x, dtype)
+
+
+def type_as(x: Tensor, other: Tensor) -> Tensor:
+    """This tensor in the dtype of `other`."""
+    return to(x, other.dtype)
+
+
+def _cast(name: str, dtype: str) -> Callable[..., Tensor]:
+    def method(x: Tensor, memory_format: Any = None) -> Tensor:
+        return to(x, dtype=dtype)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"This tensor in {dtype}."
+    return method
+
+
+globals().update({name: _cast(name, dtype) for name, dtype in _DTYPES.items()})
+
+
+def cpu(x: Tensor, memory_format: Any = None) -> Tensor:
+    """This tensor in the memory of the CPU."""
+    return to(x, device="cpu")
+
+
+def cuda(x: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:
+    """This tensor on a GPU: the current one, or the one of that number or name."""
+    return to(x, device="cuda" if device is None else device)
+
+
+def get_device(x: Tensor) -> int:
+    """The number of the GPU that holds this tensor; -1 on a CPU."""
+    device = device_of(x.array)
+    return -1 if device.type == "cpu" else device.index or 0
+
+
+def pin_memory(x: Tensor) -> Tensor:
+    """This tensor itself: NumPy's memory is pageable."""
+    return x
