@@ -21,9 +21,10 @@ from tinygrad_lite.arrays.gpu import when_several
 from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.autograd.apart import led
+from tinygrad_lite.autograd.errors import REFUSALS, explained
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.autograd.primitive import REGISTRY
-from tinygrad_lite.autograd.signature import REFUSALS, P, R, Signature
+from tinygrad_lite.autograd.signature import P, R, Signature
 
 NONDIFFERENTIABLE: dict[str, Signature[..., Any]] = {}
 
@@ -49,7 +50,7 @@ def nondifferentiable(forward: Callable[P, R]) -> Callable[P, Any]:
         try:
             out = call(*values)
         except REFUSALS as error:
-            raise self.explained(values, error) from error
+            raise explained(self, values, error) from error
         finally:
             quiet_no_more(token)
         if not is_traced:

@@ -28,9 +28,10 @@ from tinygrad_lite.arrays import as_array
 from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.autograd import node as _node
+from tinygrad_lite.autograd.errors import REFUSALS, explained
 from tinygrad_lite.autograd.mode import is_grad_enabled
 from tinygrad_lite.autograd.node import Node, Traced, register_view, tick
-from tinygrad_lite.autograd.signature import REFUSALS, P, R, Signature
+from tinygrad_lite.autograd.signature import P, R, Signature
 
 new = object.__new__
 
@@ -197,7 +198,7 @@ def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...]
         try:
             out = forward(*values)
         except REFUSALS as error:
-            raise self.explained(values, error) from error
+            raise explained(self, values, error) from error
         finally:
             quiet_no_more(token)
         kept: Any = ()

@@ -1,27 +1,15 @@
-"""How an operation is called: its arguments' names, and errors that name them.
-
-An operation is a function on plain arrays; what it is given and what it raised are told in terms of
-the call. Primitives (primitive.py) and functions without a gradient (nondifferentiable.py) share this.
-"""
+"""How a function on arrays is called: what primitives and functions without a gradient have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar
 
-import numpy as np
-
-from tinygrad_lite.arrays import device_of, is_array
-from tinygrad_lite.arrays.gpu import OutOfMemoryError
-
 P = ParamSpec("P")
 R = TypeVar("R")
 
 # PyTorch's names of the first two operands, and NumPy's of `dim`: accepted as keywords everywhere.
 ALIASES = {"input": "x", "self": "x", "other": "y", "axis": "dim", "keepdims": "keepdim"}
-
-# What a function on arrays raises when it cannot do with what it was given.
-REFUSALS = (TypeError, ValueError, IndexError, RuntimeError, OverflowError, AttributeError)
 
 
 class Signature(Generic[P, R]):
@@ -66,28 +54,3 @@ class Signature(Generic[P, R]):
         if missing:
             raise TypeError(f"{self.name}: missing argument {', '.join(map(repr, missing))}")
         return tuple(values[name] for name in names) + args[len(names) :]
-
-    def explained(self, values: list[Any], error: Exception) -> Exception:
-        """The error of a forward function, told in terms of the call."""
-        names = [*self.arguments[: self.star], *([self.star_name] * len(values) if self.star is not None else [])]
-        devices = {f"{name} on {device_of(v)}": device_of(v) for name, v in zip(names, values) if is_array(v) and v.ndim}
-        if len(set(devices.values())) > 1:
-            return ValueError(f"{self.name}: all tensors must be on the same device: {', '.join(devices)}")
-        message = str(error)
-        if isinstance(error, OutOfMemoryError):
-            return OutOfMemoryError(f"{self.name}: {message}")
-        if message.startswith(f"{self.name}: "):
-            return error
-        # A number will do for most arguments; not where the function asked it for its dtype or shape.
-        absent = isinstance(error, AttributeError)
-        for name, value in zip(names, values):
-            number = isinstance(value, np.generic) or (isinstance(value, (bool, int, float, complex)) and not absent)
-            if (name in self.differentiable or absent) and not (is_array(value) or number or value is None):
-                return TypeError(f"{self.name}: expected a Tensor for {name}, got {type(value).__name__}")
-        what = ", ".join(f"{name}: {_described(value)}" for name, value in zip(names, values))
-        kind = type(error) if type(error) in (TypeError, IndexError, AttributeError) else ValueError
-        return kind(f"{self.name}: {message} ({what})")
-
-
-def _described(value: Any) -> str:
-    return f"{value.shape} {value.dtype}" if is_array(value) else repr(value)
