@@ -34,7 +34,7 @@ from tinygrad_lite.autograd import (
     tape_of,
 )
 from tinygrad_lite.ops import *
-from tinygrad_lite.ops import random
+from tinygrad_lite.ops import generators as random
 from tinygrad_lite.printing import set_printoptions
 from tinygrad_lite.serialization import load, save
 from tinygrad_lite.settings import *

@@ -1,4 +1,4 @@
-"""Samples for ops/activation.py."""
+"""Samples for ops/activation.py and ops/rectifiers.py."""
 
 import math
 

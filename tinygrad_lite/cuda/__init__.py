@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_lite.arrays import Device, gpu
 from tinygrad_lite.arrays.deferred import settle
 from tinygrad_lite.arrays.gpu import OutOfMemoryError
-from tinygrad_lite.ops import random
+from tinygrad_lite.ops import generators
 
 __all__ = [
     "OutOfMemoryError",
@@ -140,7 +140,7 @@ def empty_cache() -> None:
 def manual_seed(seed: int) -> None:
     """Start the stream of random numbers of the GPU in use anew, from `seed`; nothing without one."""
     if is_available():
-        random.source(device="cuda").reseed(seed % 2**64)
+        generators.source(device="cuda").reseed(seed % 2**64)
 
 
 def get_rng_state(device: Any = "cuda") -> Any:
@@ -159,11 +159,11 @@ def initial_seed() -> int:
 
 
 def _generator(device: Any) -> Any:
-    return random.on_gpu(Device("cuda", gpu.index_of(device)))
+    return generators.on_gpu(Device("cuda", gpu.index_of(device)))
 
 
 def manual_seed_all(seed: int) -> None:
     """`manual_seed` for every GPU."""
     if is_available():
         for i in range(device_count()):
-            random.source(device=f"cuda:{i}").reseed(seed % 2**64)
+            generators.source(device=f"cuda:{i}").reseed(seed % 2**64)

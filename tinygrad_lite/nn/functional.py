@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.autograd.apart import lead_all
-from tinygrad_lite.ops import activation, embeddings, normalization, softmaxes
+from tinygrad_lite.ops import embeddings, normalization, rectifiers, softmaxes
 from tinygrad_lite.ops.activation import (
     celu,
     celu_,
@@ -19,29 +19,13 @@ from tinygrad_lite.ops.activation import (
     elu_,
     gelu,
     glu,
-    hardshrink,
-    hardsigmoid,
-    hardswish,
-    hardtanh,
-    hardtanh_,
-    leaky_relu,
-    leaky_relu_,
     logsigmoid,
     mish,
-    prelu,
-    relu6,
-    relu_,
-    rrelu,
-    rrelu_,
     selu,
     selu_,
     silu,
     softplus,
-    softshrink,
-    softsign,
     tanhshrink,
-    threshold,
-    threshold_,
 )
 from tinygrad_lite.ops.attention import multi_head_attention_forward, scaled_dot_product_attention
 from tinygrad_lite.ops.calling import operation
@@ -61,6 +45,7 @@ from tinygrad_lite.ops.elementary import sigmoid, tanh
 from tinygrad_lite.ops.embeddings import embedding_bag, one_hot
 from tinygrad_lite.ops.folding import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
 from tinygrad_lite.ops.fractional_pooling import fractional_max_pool2d, fractional_max_pool3d
+from tinygrad_lite.ops.inplace import optional_inplace
 from tinygrad_lite.ops.interpolation import interpolate, upsample, upsample_bilinear, upsample_nearest
 from tinygrad_lite.ops.loss import (
     binary_cross_entropy,
@@ -107,13 +92,31 @@ from tinygrad_lite.ops.pooling import (
     max_unpool3d,
 )
 from tinygrad_lite.ops.products import bilinear, linear
+from tinygrad_lite.ops.rectifiers import (
+    hardshrink,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    hardtanh_,
+    leaky_relu,
+    leaky_relu_,
+    prelu,
+    relu6,
+    relu_,
+    rrelu,
+    rrelu_,
+    softshrink,
+    softsign,
+    threshold,
+    threshold_,
+)
 from tinygrad_lite.ops.sampling import affine_grid, grid_sample
 from tinygrad_lite.ops.softmaxes import gumbel_softmax
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
-relu = activation.optional_inplace(activation.relu)
+relu = optional_inplace(rectifiers.relu)
 
 
 def _with_indices(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -23,6 +23,7 @@ from tinygrad_lite.ops.dropouts import *
 from tinygrad_lite.ops.elementary import *
 from tinygrad_lite.ops.embeddings import *
 from tinygrad_lite.ops.folding import *
+from tinygrad_lite.ops.generators import *
 from tinygrad_lite.ops.indexing import *
 from tinygrad_lite.ops.inplace import *
 from tinygrad_lite.ops.interpolation import *
@@ -39,6 +40,7 @@ from tinygrad_lite.ops.piecewise import *
 from tinygrad_lite.ops.pooling import *
 from tinygrad_lite.ops.products import *
 from tinygrad_lite.ops.random import *
+from tinygrad_lite.ops.rectifiers import *
 from tinygrad_lite.ops.reduction import *
 from tinygrad_lite.ops.repeating import *
 from tinygrad_lite.ops.resampling import *
@@ -51,6 +53,7 @@ from tinygrad_lite.ops.sorting import *
 from tinygrad_lite.ops.special import *
 from tinygrad_lite.ops.spectral import *
 from tinygrad_lite.ops.statistics import *
+from tinygrad_lite.ops.strided_views import *
 from tinygrad_lite.ops.triangular import *
 from tinygrad_lite.ops.types import *
 

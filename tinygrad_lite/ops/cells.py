@@ -6,10 +6,10 @@ from typing import Any
 
 from tinygrad_lite.arrays import Array, namespace_of
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.ops.activation import relu
 from tinygrad_lite.ops.elementary import sigmoid, tanh
 from tinygrad_lite.ops.joining import chunk
 from tinygrad_lite.ops.products import linear
+from tinygrad_lite.ops.rectifiers import relu
 
 __all__: list[str] = []
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.diagonals import diagonal
-from tinygrad_lite.ops.indexing import as_strided, narrow, select, unfold
+from tinygrad_lite.ops.indexing import narrow, select
 from tinygrad_lite.ops.joining import split, split_with_sizes, unbind
 from tinygrad_lite.ops.shape import clone, expand, permute, squeeze, t, transpose, unsqueeze, view
+from tinygrad_lite.ops.strided_views import as_strided, unfold
 
 __all__ = [
     "alias_copy", "as_strided_copy", "detach_copy", "diagonal_copy", "expand_copy", "narrow_copy", "permute_copy", "select_copy",

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import as_dtype, namespace_for, namespace_of, on_device
+from tinygrad_lite.arrays.regions import Region, unit
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import canonical_dim, operation
 from tinygrad_lite.ops.creation import creator, zeros
-from tinygrad_lite.ops.indexing import Region, _getitem, into_zeros, unit
+from tinygrad_lite.ops.indexing import _getitem, into_zeros
 from tinygrad_lite.ops.joining import cat
 from tinygrad_lite.ops.masking import masked_fill
 from tinygrad_lite.ops.shape import atleast_2d, clone, reshape

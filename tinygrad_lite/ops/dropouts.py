@@ -7,11 +7,11 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import device_of, only_floats
-from tinygrad_lite.ops.activation import SELU_ALPHA, SELU_SCALE, optional_inplace
+from tinygrad_lite.ops.activation import SELU_ALPHA, SELU_SCALE
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
-from tinygrad_lite.ops.inplace import in_place
-from tinygrad_lite.ops.random import source
+from tinygrad_lite.ops.generators import source
+from tinygrad_lite.ops.inplace import in_place, optional_inplace
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor

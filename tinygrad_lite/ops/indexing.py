@@ -5,82 +5,28 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_array, device_of, is_array, namespace_of, scatter_add, strided, to_device, to_numpy
+from tinygrad_lite.arrays import as_array, device_of, is_array, namespace_of, scatter_add, to_device, to_numpy
 from tinygrad_lite.arrays.deferred import refuse_outside
+from tinygrad_lite.arrays.regions import Index, Region, overlaps, read, write
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced, traced
-from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, operation, raw
-from tinygrad_lite.ops.shape import _permute, broadcast_shapes, clone, expand, reshape, to_dtype
+from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, operation
+from tinygrad_lite.ops.shape import broadcast_shapes, clone, expand, reshape, to_dtype
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
 __all__ = [
-    "argwhere", "as_strided", "gather", "index_select", "narrow", "nonzero", "select", "take", "take_along_dim",
+    "argwhere", "gather", "index_select", "narrow", "nonzero", "select", "take", "take_along_dim",
     "unravel_index",
 ]  # fmt: skip
 
-METHODS = [*(name for name in __all__ if name != "unravel_index"), "unfold"]
+METHODS = [name for name in __all__ if name != "unravel_index"]
 IN_PLACE: list[str] = []
-
-
-class Region(NamedTuple):
-    """The index of a strided part of a tensor.
-
-    `size`: the part's shape. `steps`: for each dim of the part, how far one step along it leads
-    along each dim of the tensor. `start`: the place of its first element. Steps and start of one
-    number count in the flattened tensor.
-    """
-
-    size: tuple[int, ...]
-    steps: tuple[tuple[int, ...], ...]
-    start: tuple[int, ...]
-
-    def strides(self, array: Any) -> tuple[tuple[int, ...], int]:
-        """The part's strides in the memory of `array`, and how far in it begins, in bytes."""
-        own = array.strides if len(self.start) == array.ndim else (array.itemsize,)
-        return tuple(sum(map(operator.mul, step, own)) for step in self.steps), sum(map(operator.mul, self.start, own))
-
-    def of(self, array: Any) -> Any:
-        """The part of `array`: a view, unless it counts in a tensor that is not contiguous."""
-        if len(self.start) != array.ndim and not array.flags.c_contiguous:
-            array = array.copy("C")
-        strides, start = self.strides(array)
-        return strided(array, self.size, strides, start)
-
-
-def overlaps(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
-    """Whether two elements may share one place in memory."""
-    reach = 0
-    for stride, size in sorted((s, n) for n, s in zip(shape, strides) if n > 1):
-        if stride <= reach:
-            return True
-        reach += (size - 1) * stride
-    return False
-
-
-Index = Any  # a Region, or a tuple: of basic items, or of slices, integer arrays and masks
-
-
-def read(x: Any, index: Index) -> Any:
-    if type(index) is Region:
-        return index.of(as_array(x))
-    *before, last = index
-    if type(last) is np.ndarray and last.dtype.kind == "i" and all(type(i) is slice and i == _ALL for i in before):
-        return x.take(last, axis=len(before))  # rows of 128 by 1024 indices: 23 us against 46 by x[index]
-    return x[index]
-
-
-def write(x: Any, index: Index, value: Any) -> None:
-    if type(index) is Region:
-        index.of(x)[...] = value
-    else:
-        x[index] = value
-
 
 _ALL = slice(None)
 _INDEX_DTYPES = (np.int64, np.int32, np.bool_)
@@ -395,58 +341,6 @@ def nonzero(x: Tensor, *, as_tuple: bool = False) -> Any:
 def argwhere(x: Tensor) -> Tensor:
     """`nonzero`: the indices of the elements that are not zero, one a row."""
     return nonzero(x)
-
-
-# -- strided views ------------------------------------------------------------------------------
-
-
-@operation
-def as_strided(x: Tensor, size: tuple[int, ...], stride: tuple[int, ...], storage_offset: int | None = None) -> Tensor:
-    """The elements of x's memory at `storage_offset` plus multiples of `stride`: a view. All of them must be x's own."""
-    array = raw(x)
-    dims = tuple(sorted(range(array.ndim), key=lambda d: (-array.strides[d], -array.shape[d])))
-    x = x if array.flags.c_contiguous else _permute(x, dims)  # in the order of its memory
-    if not raw(x).flags.c_contiguous:
-        raise RuntimeError("as_strided: the tensor is a view with gaps; clone() it first")
-    if storage_offset is not None and isinstance(x, Traced):
-        storage_offset -= x.storage_offset()
-    return _getitem(x, strided_region("as_strided", x, size, stride, storage_offset))
-
-
-def strided_region(name: str, x: Any, size: Any, stride: Any, offset: int | None) -> Region:
-    """A Region of the flattened `x`, checked to lie inside it."""
-    size, stride, offset = canonical_shape(name, (size,)), canonical_shape(name, (stride,)), offset or 0
-    if len(size) != len(stride) or min((*size, *stride), default=0) < 0:
-        raise RuntimeError(f"{name}: expected as many sizes as strides, none negative, got {size}, {stride}")
-    if 0 not in size and not 0 <= offset < math.prod(x.shape) - sum((n - 1) * s for n, s in zip(size, stride)):
-        raise RuntimeError(f"{name}: {size} by {stride} from {offset} on reaches beyond {math.prod(x.shape)} elements")
-    return Region(size, tuple((s,) for s in stride), (offset,))
-
-
-def unit(rank: int, dim: int, step: int = 1) -> tuple[int, ...]:
-    """The step along one dim only."""
-    return (*[0] * dim, step, *[0] * (rank - dim - 1))
-
-
-@operation
-def unfold(x: Tensor, dimension: int, size: int, step: int) -> Tensor:
-    """A view of all windows of `size` along a dim, `step` apart; the window is the new last dim.
-
-    >>> import tinygrad_lite as tg
-    >>> tg.arange(5).unfold(0, 3, 2)
-    tensor([[0, 1, 2],
-            [2, 3, 4]])
-    """
-    rank, shape = len(x.shape), tuple(x.shape)
-    dim = canonical_dim("unfold", dimension, rank)
-    n = shape[dim] if rank else 1
-    if not 0 <= size <= n or step <= 0:
-        raise RuntimeError(f"unfold: expected a size of 0 to {n} and a positive step, got {size} and {step}")
-    if not rank:  # one window
-        return _getitem(x, Region((size,), ((1,),), (0,)))
-    sizes = (*shape[:dim], (n - size) // step + 1, *shape[dim + 1 :], size)
-    steps = [unit(rank, d, step if d == dim else 1) for d in range(rank)]
-    return _getitem(x, Region(sizes, (*steps, unit(rank, dim)), (0,) * rank))
 
 
 def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:

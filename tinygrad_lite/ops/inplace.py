@@ -19,11 +19,12 @@ import numpy as np
 from tinygrad_lite.arrays import device_of, is_array, namespace_of, owner_of, quietly, start_of
 from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
+from tinygrad_lite.arrays.regions import Index, Region, overlaps, write
 from tinygrad_lite.autograd import is_grad_enabled
 from tinygrad_lite.autograd.node import Leaf, Traced, changed_in_place, tick, traced
 from tinygrad_lite.autograd.primitive import Result, record
 from tinygrad_lite.ops.conversion import moved
-from tinygrad_lite.ops.indexing import Index, Region, _getitem, overlaps, replaced, steps, write
+from tinygrad_lite.ops.indexing import _getitem, replaced, steps
 from tinygrad_lite.ops.masking import as_value
 from tinygrad_lite.ops.shape import _reshape, squeeze, swapaxes, swapdims, t, to_dtype, transpose, unsqueeze
 
@@ -110,6 +111,25 @@ def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"`{name.rstrip('_')}` in place: writes the result into this tensor and returns it."
     return method
+
+
+def optional_inplace(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give `function` a last argument `inplace=False`: whether to write the result into the first."""
+    changed = in_place(function)
+    code = getattr(function, "__wrapped__", function).__code__
+    count = code.co_argcount
+
+    @functools.wraps(function)
+    def call(*args: Any, inplace: bool = False, **kwargs: Any) -> Any:
+        if len(args) > count:
+            *args, inplace = args  # type: ignore[assignment]
+        if not inplace:
+            return function(*args, **kwargs)
+        if "input" in kwargs:
+            args = (kwargs.pop("input"), *args)
+        return changed(*args, **kwargs)
+
+    return call
 
 
 def _seen_as(function: Callable[..., Any]) -> Callable[..., Any]:

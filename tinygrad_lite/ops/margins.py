@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import namespace_of, only_floats
-from tinygrad_lite.ops.activation import logsigmoid, relu
+from tinygrad_lite.ops.activation import logsigmoid
 from tinygrad_lite.ops.arithmetic import square
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
@@ -15,6 +15,7 @@ from tinygrad_lite.ops.elementary import sqrt
 from tinygrad_lite.ops.indexing import gather
 from tinygrad_lite.ops.loss import reduced, reduction_of
 from tinygrad_lite.ops.piecewise import clamp_min, minimum
+from tinygrad_lite.ops.rectifiers import relu
 from tinygrad_lite.ops.reduction import sum
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from tinygrad_lite.arrays import is_floating, namespace_of
 from tinygrad_lite.arrays.pooling import into_places, largest, largest_of_parts, part_bounds
 from tinygrad_lite.arrays.windows import Windows
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.ops.activation import relu
 from tinygrad_lite.ops.arithmetic import div, pow
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.convolution import _convolution
 from tinygrad_lite.ops.indexing import _getitem
 from tinygrad_lite.ops.piecewise import abs, sign
+from tinygrad_lite.ops.rectifiers import relu
 from tinygrad_lite.ops.reduction import mean
 from tinygrad_lite.ops.resampling import _weighted_sums
 from tinygrad_lite.ops.scattering import scatter

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import operator
-import os
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import Device, as_dtype, as_float, default_device, device_of, is_array, namespace_of, quietly
-from tinygrad_lite.arrays.gpu import in_use, with_index
+from tinygrad_lite.arrays import as_dtype, as_float, device_of, is_array, namespace_of, quietly
 from tinygrad_lite.arrays.randomness import Source
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import canonical_shape, operation
 from tinygrad_lite.ops.comparison import _where
 from tinygrad_lite.ops.creation import as_made, creator, dtype_or_default, size_given
+from tinygrad_lite.ops.generators import Generator, source
 from tinygrad_lite.ops.inplace import assign
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
 __all__ = [
-    "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "multinomial", "normal",
-    "poisson", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "seed", "set_rng_state",
+    "bernoulli", "multinomial", "normal", "poisson", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like",
+    "randperm",
 ]  # fmt: skip
 
 METHODS = [
@@ -33,126 +30,6 @@ METHODS = [
     "uniform_",
 ]  # fmt: skip
 IN_PLACE: list[str] = []
-
-
-# -- generators ---------------------------------------------------------------------------------
-
-
-class Generator:
-    """A stream of random numbers of its own: `rand(3, generator=Generator().manual_seed(0))`."""
-
-    def __init__(self, device: Any = "cpu"):
-        self._source = Source(device, 67280421310721)
-
-    @property
-    def device(self) -> Device:
-        return self._source.device
-
-    def manual_seed(self, seed: int) -> Generator:
-        """Start the stream that belongs to `seed`."""
-        self._source.reseed(operator.index(seed) % 2**64)
-        return self
-
-    def seed(self) -> int:
-        """Start the stream of a seed from the system's randomness, and return that."""
-        return self.manual_seed(int.from_bytes(os.urandom(8), "little") >> 1).initial_seed()
-
-    def initial_seed(self) -> int:
-        """The seed that the stream started from."""
-        return self._source.seed
-
-    def get_state(self) -> Tensor:
-        """The state of the stream, as a tensor of bytes."""
-        return traced(self._source.state())
-
-    def set_state(self, new_state: Tensor) -> Generator:
-        """Go on where the stream was when `new_state` was taken."""
-        if not isinstance(new_state, Traced) or new_state.array.dtype != np.uint8:
-            raise TypeError("set_state: expected a uint8 Tensor, as get_state() gives")
-        self._source.restore(new_state.array)
-        return self
-
-
-default_generator = Generator()
-default_generator.seed()
-_on_gpu: dict[Device, Generator] = {}
-
-
-def manual_seed(seed: int) -> Generator:
-    """Start the streams of all devices anew, from `seed`.
-
-    >>> import tinygrad_lite as tg
-    >>> a = (tg.manual_seed(1), tg.rand(2))[1]
-    >>> b = (tg.manual_seed(1), tg.rand(2))[1]
-    >>> a.tolist() == b.tolist()
-    True
-    """
-    _on_gpu.clear()
-    return default_generator.manual_seed(seed)
-
-
-def seed() -> int:
-    """Start the streams anew from a seed of the system's randomness, and return that."""
-    _on_gpu.clear()
-    return default_generator.seed()
-
-
-def initial_seed() -> int:
-    """The seed that the CPU's stream started from."""
-    return default_generator.initial_seed()
-
-
-def get_rng_state() -> Tensor:
-    """The state of the CPU's stream, as a tensor of bytes."""
-    return default_generator.get_state()
-
-
-def set_rng_state(new_state: Tensor) -> None:
-    """Go on where the CPU's stream was when `new_state` was taken."""
-    default_generator.set_state(new_state)
-
-
-def generators() -> list[Generator]:
-    """The default generators of all devices (of no GPU, before one was asked for)."""
-    return [default_generator, *(on_gpu(Device("cuda", i)) for i in range(in_use()))]
-
-
-def on_gpu(device: Device) -> Generator:
-    """The default generator of a GPU."""
-    device = with_index(device)
-    if device not in _on_gpu:
-        _on_gpu[device] = Generator(device).manual_seed(default_generator.initial_seed())
-    return _on_gpu[device]
-
-
-@contextlib.contextmanager
-def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
-    """After the block the streams of all devices go on as if nothing had been drawn in it.
-
-    >>> with fork_rng():
-    ...     _ = manual_seed(1)
-    """
-    before = [(generator, generator.get_state()) for generator in generators()] if enabled else []
-    try:
-        yield
-    finally:
-        for generator, state in before:
-            generator.set_state(state)
-
-
-def source(generator: Generator | None = None, device: Any = None) -> Source:
-    """Where to draw numbers for `device` from."""
-    if generator is not None:
-        if not isinstance(generator, Generator):
-            came = f"{type(generator).__module__}.{type(generator).__name__}"
-            raise TypeError(f"generator: expected a tinygrad_lite.Generator, got a {came}")
-        if device is not None and Device(device).type != generator.device.type:
-            raise RuntimeError(f"a generator on {generator.device} cannot draw for {device}")
-        return generator._source
-    device = default_device() if device is None else Device(device)
-    if device is None or device.type == "cpu":
-        return default_generator._source
-    return on_gpu(device)._source
 
 
 # -- new tensors --------------------------------------------------------------------------------

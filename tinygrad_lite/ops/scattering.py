@@ -26,10 +26,10 @@ from tinygrad_lite.ops.indexing import (
     into_zeros,
     replaced,
     steps,
-    strided_region,
 )
 from tinygrad_lite.ops.masking import as_value, same_dtype
 from tinygrad_lite.ops.shape import clone, expand, reshape, to_dtype
+from tinygrad_lite.ops.strided_views import strided_region
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor

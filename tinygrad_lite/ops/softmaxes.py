@@ -20,7 +20,7 @@ from tinygrad_lite.arrays import (
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.elementary import exp
-from tinygrad_lite.ops.random import source
+from tinygrad_lite.ops.generators import source
 from tinygrad_lite.ops.shape import to_dtype
 
 if TYPE_CHECKING:

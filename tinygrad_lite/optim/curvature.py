@@ -13,7 +13,7 @@ import numpy as np
 from tinygrad_lite.arrays import device_of, namespace_of, to_numpy
 from tinygrad_lite.autograd import enable_grad, grad
 from tinygrad_lite.autograd.node import traced
-from tinygrad_lite.ops.random import source
+from tinygrad_lite.ops.generators import source
 from tinygrad_lite.optim.flat import Flat
 
 Product = Callable[[Any], Any]  # of the curvature matrix with a vector

@@ -22,7 +22,7 @@ import numpy as np
 
 from tinygrad_lite.autograd import enable_grad, grad, no_grad
 from tinygrad_lite.autograd.node import traced
-from tinygrad_lite.ops.random import fork_rng
+from tinygrad_lite.ops.generators import fork_rng
 from tinygrad_lite.optim.curvature import Hessian, Spectrum, spectrum
 from tinygrad_lite.optim.flat import Flat
 from tinygrad_lite.optim.optimizer import Optimizer

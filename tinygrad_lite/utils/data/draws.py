@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.ops.random import source
+from tinygrad_lite.ops.generators import source
 
 
 def numpy_generator(generator: Any = None) -> np.random.Generator:
