@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -34,10 +35,7 @@ class Size(tuple[int, ...]):
     __slots__ = ()
 
     def numel(self) -> int:
-        count = 1
-        for n in self:
-            count *= n
-        return count
+        return math.prod(self)
 
 
 def _spread(function: Callable[..., Any]) -> Callable[..., Any]:

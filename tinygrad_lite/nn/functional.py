@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.autograd.apart import lead_all
-from tinygrad_lite.ops import embeddings, normalization, rectifiers, softmaxes
+from tinygrad_lite.ops import embeddings, inplace, normalization, rectifiers, softmaxes
 from tinygrad_lite.ops.activation import (
     celu,
     celu_,
@@ -45,7 +45,6 @@ from tinygrad_lite.ops.elementary import sigmoid, tanh
 from tinygrad_lite.ops.embeddings import embedding_bag, one_hot
 from tinygrad_lite.ops.folding import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
 from tinygrad_lite.ops.fractional_pooling import fractional_max_pool2d, fractional_max_pool3d
-from tinygrad_lite.ops.inplace import optional_inplace
 from tinygrad_lite.ops.interpolation import interpolate, upsample, upsample_bilinear, upsample_nearest
 from tinygrad_lite.ops.loss import (
     binary_cross_entropy,
@@ -116,7 +115,7 @@ from tinygrad_lite.ops.softmaxes import gumbel_softmax
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
-relu = optional_inplace(rectifiers.relu)
+relu = inplace.optional_inplace(rectifiers.relu)
 
 
 def _with_indices(function: Callable[..., Any]) -> Callable[..., Any]:

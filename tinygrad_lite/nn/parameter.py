@@ -22,7 +22,6 @@ class Parameter(Tensor):
 
     def __init__(self, data: Tensor | None = None, requires_grad: bool = True):
         self.array = _array_of("Parameter", data)
-        self.node = None
         if requires_grad:
             self.requires_grad_()
 
@@ -67,7 +66,6 @@ class Buffer(Tensor):
 
     def __init__(self, data: Tensor | None = None, *, persistent: bool = True):
         self.array = _array_of("Buffer", data)
-        self.node = None
         self.persistent = persistent
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_lite.arrays import as_float
 from tinygrad_lite.arrays import special as _special
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.calling import named, operation
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.elementary import sinc
 from tinygrad_lite.ops.piecewise import sign
@@ -53,12 +53,12 @@ _bessel.vjp(x=lambda g, x, out, kind: g * _SLOPES[kind](x, out))
 
 
 def _function(name: str, kind: str, text: str) -> Any:
+    @operation
+    @named(name, text)
     def call(x: Tensor) -> Tensor:
         return _bessel(x, kind)
 
-    call.__name__ = call.__qualname__ = name
-    call.__doc__ = text
-    return operation(call)
+    return call
 
 
 bessel_j0 = _function("bessel_j0", "j0", "The Bessel function of the first kind of order 0.")

@@ -8,6 +8,7 @@ from typing import Any
 
 from tinygrad_lite.arrays import namespace_of, only_integers, only_numbers, promote_tensors, promoted, some_tensor
 from tinygrad_lite.autograd import nondifferentiable
+from tinygrad_lite.ops.calling import named
 
 __all__ = [
     "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "gcd", "lcm",
@@ -18,6 +19,8 @@ IN_PLACE = __all__
 
 
 def _bitwise(name: str, combine: Callable[[Any, Any], Any], text: str) -> Any:
+    @nondifferentiable
+    @named(name, text)
     def forward(x, y):
         some_tensor(x, y)
         x, y = promoted(x, y)
@@ -26,9 +29,7 @@ def _bitwise(name: str, combine: Callable[[Any, Any], Any], text: str) -> Any:
             only_numbers(x)
         return combine(x, y)
 
-    forward.__name__ = forward.__qualname__ = name
-    forward.__doc__ = text
-    return nondifferentiable(forward)
+    return forward
 
 
 bitwise_and = _bitwise("bitwise_and", operator.and_, "`x & y`.")
@@ -45,19 +46,17 @@ def bitwise_not(x):
     return ~x
 
 
-@nondifferentiable
-def gcd(x, y):
-    """The greatest common divisor of each two integers."""
-    x, y = promote_tensors(x, y)
-    only_integers(x)
-    only_numbers(x)
-    return namespace_of(x).gcd(x, y)
+def _of_integers(name: str, text: str) -> Any:
+    @nondifferentiable
+    @named(name, text)
+    def forward(x, y):
+        x, y = promote_tensors(x, y)
+        only_integers(x)
+        only_numbers(x)
+        return getattr(namespace_of(x), name)(x, y)
+
+    return forward
 
 
-@nondifferentiable
-def lcm(x, y):
-    """The least common multiple of each two integers."""
-    x, y = promote_tensors(x, y)
-    only_integers(x)
-    only_numbers(x)
-    return namespace_of(x).lcm(x, y)
+gcd = _of_integers("gcd", "The greatest common divisor of each two integers.")
+lcm = _of_integers("lcm", "The least common multiple of each two integers.")

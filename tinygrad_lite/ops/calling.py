@@ -14,6 +14,7 @@ from tinygrad_lite.autograd.signature import ALIASES
 
 P = ParamSpec("P")
 R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def operation(function: Callable[P, R]) -> Callable[P, R]:
@@ -45,6 +46,17 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
 
     when_several(lead)
     return call
+
+
+def named(name: str, text: str) -> Callable[[F], F]:
+    """Give one of several functions that are written once its name and its docstring."""
+
+    def name_it(function: F) -> F:
+        function.__name__ = function.__qualname__ = name
+        function.__doc__ = text
+        return function
+
+    return name_it
 
 
 def raw(x: Any) -> Any:

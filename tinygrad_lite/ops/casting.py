@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import Device, as_dtype, device_of, to_device
 from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.ops.calling import named
 from tinygrad_lite.ops.conversion import moved
 from tinygrad_lite.ops.shape import clone, to_dtype
 
@@ -68,11 +69,10 @@ def type_as(x: Tensor, other: Tensor) -> Tensor:
 
 
 def _cast(name: str, dtype: str) -> Callable[..., Tensor]:
+    @named(name, f"This tensor in {dtype}.")
     def method(x: Tensor, memory_format: Any = None) -> Tensor:
         return to(x, dtype=dtype)
 
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"This tensor in {dtype}."
     return method
 
 

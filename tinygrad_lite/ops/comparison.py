@@ -19,7 +19,7 @@ from tinygrad_lite.arrays import (
     to_device,
 )
 from tinygrad_lite.autograd import nondifferentiable, primitive
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.calling import named, operation
 from tinygrad_lite.ops.indexing import nonzero
 
 if TYPE_CHECKING:
@@ -39,15 +39,15 @@ IN_PLACE = [
 
 
 def _comparison(compare: Callable[[Any, Any], Any], sign: str) -> Any:
+    @nondifferentiable
+    @named(compare.__name__, f"Whether each `x {sign} y`, broadcast.")
     def forward(x, y):
         if not hasattr(x, "dtype"):
             only_tensors(x)
         x, y = promote(x, y)
         return compare(x, y)
 
-    forward.__name__ = forward.__qualname__ = compare.__name__
-    forward.__doc__ = f"Whether each `x {sign} y`, broadcast."
-    return nondifferentiable(forward)
+    return forward
 
 
 eq = _comparison(operator.eq, "==")
@@ -61,13 +61,13 @@ not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
 
 
 def _logic(name: str, text: str) -> Any:
+    @nondifferentiable
+    @named(name, text)
     def forward(x, y):
         x, y = promote_tensors(x, y)
         return getattr(namespace_of(x), name)(x, y)
 
-    forward.__name__ = forward.__qualname__ = name
-    forward.__doc__ = text
-    return nondifferentiable(forward)
+    return forward
 
 
 logical_and = _logic("logical_and", "Whether both are nonzero.")
@@ -76,14 +76,14 @@ logical_xor = _logic("logical_xor", "Whether just one is nonzero.")
 
 
 def _test(name: str, text: str) -> Any:
+    @nondifferentiable
+    @named(name, text)
     def forward(x):
         if not hasattr(x, "dtype"):
             only_tensors(x)
         return getattr(namespace_of(x), name)(x)
 
-    forward.__name__ = forward.__qualname__ = name
-    forward.__doc__ = text
-    return nondifferentiable(forward)
+    return forward
 
 
 logical_not = _test("logical_not", "Whether each element is zero (or False).")

@@ -21,6 +21,7 @@ from tinygrad_lite.arrays import (
 )
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced, traced
+from tinygrad_lite.ops.calling import named
 from tinygrad_lite.ops.creation import as_made, creator, dtype_of_number, empty
 
 if TYPE_CHECKING:
@@ -131,12 +132,11 @@ def legacy_array(dtype: Any, data: tuple[Any, ...], device: Any = None) -> Any:
 
 
 def _legacy(name: str, dtype: str) -> Any:
+    @named(name, f"An old name: `{name}(2, 3)` is uninitialized, `{name}([2, 3])` holds the values, as {dtype}.")
     def make(*data: Any, device: Any = None) -> Any:
         return traced(legacy_array(np.dtype(dtype), data, device))
 
-    make.__name__ = make.__qualname__ = name
     make.dtype = np.dtype(dtype)  # type: ignore[attr-defined]  # so that x.type(LongTensor) reads as a dtype
-    make.__doc__ = f"An old name: `{name}(2, 3)` is uninitialized, `{name}([2, 3])` holds the values, as {dtype}."
     return make
 
 

@@ -26,7 +26,7 @@ from tinygrad_lite.arrays import (
     some_tensor,
 )
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.calling import named, operation
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.piecewise import clamp
 
@@ -48,17 +48,16 @@ def _function(name: str, text: str, rule: Callable[..., Any], of: str | None = N
     of = of or name
     of_numpy = getattr(np, of)
 
+    @primitive
+    @named(name, text)
     def forward(x):
         if type(x) is not ndarray or x.dtype.kind != "f":
             x = as_float(x)
             return getattr(namespace_of(x), of)(x)
         return of_numpy(x) if x.size < 2 * BLOCK else mapped(of_numpy, x)  # in threads
 
-    forward.__name__ = forward.__qualname__ = name
-    forward.__doc__ = text
-    function = primitive(forward)
-    function.vjp(x=rule)
-    return function
+    forward.vjp(x=rule)
+    return forward
 
 
 cos: Any  # a rule may name a function that is made further down

@@ -23,6 +23,7 @@ from tinygrad_lite.arrays.regions import Index, Region, overlaps, write
 from tinygrad_lite.autograd import is_grad_enabled
 from tinygrad_lite.autograd.node import Leaf, Traced, changed_in_place, tick, traced
 from tinygrad_lite.autograd.primitive import Result, record
+from tinygrad_lite.ops.calling import named
 from tinygrad_lite.ops.conversion import moved
 from tinygrad_lite.ops.indexing import _getitem, replaced, steps
 from tinygrad_lite.ops.masking import as_value
@@ -101,6 +102,7 @@ def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
     """The method that does `function` in place: same arguments, returns the tensor itself."""
     name = f"{function.__name__.strip('_')}_"
 
+    @named(name, f"`{name.rstrip('_')}` in place: writes the result into this tensor and returns it.")
     @functools.wraps(function)
     def method(x: Any, *args: Any, **kwargs: Any) -> Any:
         check_writable(name, x)
@@ -108,8 +110,6 @@ def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
         overwrite(name, x, function(x, *args, **kwargs), start)
         return x
 
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"`{name.rstrip('_')}` in place: writes the result into this tensor and returns it."
     return method
 
 
@@ -136,6 +136,7 @@ def _seen_as(function: Callable[..., Any]) -> Callable[..., Any]:
     """The method that makes a tensor its own view: the memory stays as it is."""
     name = f"{function.__name__}_"
 
+    @named(name, f"`{name.rstrip('_')}` in place: this tensor becomes its own view, and is returned.")
     @functools.wraps(function)
     def method(x: Any, *args: Any, **kwargs: Any) -> Any:
         leaf = x.node if type(x.node) is Leaf else None
@@ -149,7 +150,6 @@ def _seen_as(function: Callable[..., Any]) -> Callable[..., Any]:
             x.node = result.node
         return x
 
-    method.__name__ = method.__qualname__ = name
     return method
 
 

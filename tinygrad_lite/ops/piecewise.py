@@ -18,7 +18,7 @@ from tinygrad_lite.arrays import (
     promoted_floats,
 )
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.calling import named, operation
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.creation import zeros_like
 from tinygrad_lite.ops.shape import clone
@@ -88,15 +88,14 @@ nextafter.vjp(x=lambda g, x, y: where(x == y, 0.0, g),
 
 
 def _step(name: str, text: str) -> Any:
+    @primitive
+    @named(name, text)
     def forward(x):
         only_numbers(x)
         return x.copy() if x.dtype.kind in "iu" else getattr(namespace_of(x), name)(x)
 
-    forward.__name__ = forward.__qualname__ = name
-    forward.__doc__ = text
-    function = primitive(forward)
-    function.vjp(x=lambda g: zeros_like(g))
-    return function
+    forward.vjp(x=lambda g: zeros_like(g))
+    return forward
 
 
 floor = _step("floor", "The largest integer that is not above each element.")
