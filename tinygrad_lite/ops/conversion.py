@@ -21,7 +21,7 @@ from tinygrad_lite.arrays import (
 )
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced, traced
-from tinygrad_lite.ops.calling import named
+from tinygrad_lite.ops.calling import named, raw
 from tinygrad_lite.ops.creation import as_made, creator, dtype_of_number, empty
 
 if TYPE_CHECKING:
@@ -204,4 +204,4 @@ def moved(x, device):
     return to_device(x, device)
 
 
-moved.vjp(x=lambda g, x, device: moved(g, device_of(x.array if isinstance(x, Traced) else x)))
+moved.vjp(x=lambda g, x, device: moved(g, device_of(raw(x))))

@@ -20,7 +20,7 @@ from tinygrad_lite.arrays import (
     quietly,
 )
 from tinygrad_lite.autograd.node import Traced, traced
-from tinygrad_lite.ops.calling import canonical_shape, operation
+from tinygrad_lite.ops.calling import canonical_shape, operation, raw
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -135,7 +135,7 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, 
 
 
 def _like(make: str, x: Any, rest: tuple[Any, ...], dtype: Any, device: Any, requires_grad: bool) -> Any:
-    array = x.array if isinstance(x, Traced) else x
+    array = raw(x)
     if not hasattr(array, "dtype"):
         raise TypeError(f"{make}_like: expected a Tensor, got {type(x).__name__}")
     dtype, device = array.dtype if dtype is None else as_dtype(dtype), device_of(array) if device is None else device

@@ -8,8 +8,8 @@ import numpy as np
 
 from tinygrad_lite.arrays import as_dtype, namespace_for, namespace_of, on_device
 from tinygrad_lite.arrays.regions import Region, unit
-from tinygrad_lite.autograd.node import Traced, traced
-from tinygrad_lite.ops.calling import canonical_dim, operation
+from tinygrad_lite.autograd.node import traced
+from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.creation import creator, zeros
 from tinygrad_lite.ops.indexing import _getitem, into_zeros
 from tinygrad_lite.ops.joining import cat
@@ -95,7 +95,7 @@ def triu(x: Tensor, diagonal: int = 0) -> Tensor:
 def _triangle(name: str, x: Any, outside: Any) -> Any:
     if len(x.shape) < 2:
         raise RuntimeError(f"{name}: expected 2 or more dimensions, got the shape {tuple(x.shape)}")
-    xp = namespace_of(x.array if isinstance(x, Traced) else x)
+    xp = namespace_of(raw(x))
     return masked_fill(x, outside(xp.arange(x.shape[-2])[:, None], xp.arange(x.shape[-1])), 0)
 
 

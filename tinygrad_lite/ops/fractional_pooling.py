@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import namespace_of
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.pooling import _pooled_input, _with_indices
 from tinygrad_lite.ops.random import rand
-from tinygrad_lite.ops.sliding import like_given, plain, sizes
+from tinygrad_lite.ops.sliding import like_given, sizes
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -51,10 +51,10 @@ def _fractional(
     if any(n + k - 1 > size for n, k, size in zip(counts, kernel, space)):
         raise ValueError(f"{name}: {counts} windows of {kernel} do not fit into {space}")
     planes = tuple(x.shape[:2])
-    samples = plain(rand((*planes, rank), dtype=x.dtype, device=x.device) if samples is None else samples)
+    samples = raw(rand((*planes, rank), dtype=x.dtype, device=x.device) if samples is None else samples)
     if samples.shape[0] < planes[0] or samples.shape[1:] != (planes[1], rank):
         raise ValueError(f"{name}: expected random samples of shape {(*planes, rank)}, got {samples.shape}")
-    xp, array = namespace_of(samples), plain(x)
+    xp, array = namespace_of(samples), raw(x)
     # The flat place in its plane of every element of every window: (N, C, *counts, *kernel).
     places: Any = xp.zeros((1,) * (2 + 2 * rank), np.int64)
     for dim, (size, k, count) in enumerate(zip(space, kernel, counts)):

@@ -9,14 +9,14 @@ import numpy as np
 
 from tinygrad_lite.arrays import namespace_of
 from tinygrad_lite.arrays.windows import Windows
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.convolution import _convolution_input
 from tinygrad_lite.ops.indexing import _getitem
 from tinygrad_lite.ops.piecewise import clamp, floor
 from tinygrad_lite.ops.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from tinygrad_lite.ops.resampling import _weighted_sums
 from tinygrad_lite.ops.shape import reshape, to_dtype
-from tinygrad_lite.ops.sliding import constant_like, plain
+from tinygrad_lite.ops.sliding import constant_like
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -85,7 +85,7 @@ def _nearest(x: Any, places: list[np.ndarray]) -> Any:
         ones = constant_like(x, np.ones((1, 1, *times), x.dtype))
         return reshape(_convolution_input(images, ones, w, 1), (*x.shape[:2], *count))
     for d, p in enumerate(places, 2):
-        x = _getitem(x, (*(slice(None),) * d, namespace_of(plain(x)).asarray(p)))
+        x = _getitem(x, (*(slice(None),) * d, namespace_of(raw(x)).asarray(p)))
     return x
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_lite.arrays import common_dtype, is_array, namespace_of
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.calling import canonical_dim, operation
+from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.indexing import getitem, narrow, select
 from tinygrad_lite.ops.shape import atleast_1d, atleast_2d, atleast_3d, reshape, to_dtype
 
@@ -62,7 +62,7 @@ def _sequence(name: str, tensors: Any) -> list[Any]:
         if not (isinstance(x, Traced) or is_array(x)):
             raise TypeError(f"{name}: expected Tensors, got {type(x).__name__} at place {i}")
     if len({x.dtype for x in tensors}) > 1:
-        dtype = common_dtype(*(x.array if isinstance(x, Traced) else x for x in tensors))
+        dtype = common_dtype(*(raw(x) for x in tensors))
         return [x if x.dtype == dtype else to_dtype(x, dtype) for x in tensors]
     return list(tensors)
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import is_array, namespace_of, number_for
-from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import _where
 from tinygrad_lite.ops.indexing import _getitem, replaced
@@ -73,7 +72,7 @@ def masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> Tensor:
 
 def _broadcast(name: str, x: Any, mask: Any) -> tuple[Any, Any]:
     """`x`, and the array of `mask`, in the shape they share."""
-    mask = mask.array if isinstance(mask, Traced) else mask
+    mask = raw(mask)
     if not is_array(mask) or mask.dtype != np.bool_:
         raise TypeError(f"{name}: expected a bool mask, got {getattr(mask, 'dtype', type(mask).__name__)}")
     shape = broadcast_shapes(tuple(x.shape), mask.shape)

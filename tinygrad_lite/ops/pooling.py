@@ -16,7 +16,7 @@ from tinygrad_lite.arrays.pooling import into_places, largest, largest_of_parts,
 from tinygrad_lite.arrays.windows import Windows
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.arithmetic import div, pow
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.convolution import _convolution
 from tinygrad_lite.ops.indexing import _getitem
 from tinygrad_lite.ops.piecewise import abs, sign
@@ -25,7 +25,7 @@ from tinygrad_lite.ops.reduction import mean
 from tinygrad_lite.ops.resampling import _weighted_sums
 from tinygrad_lite.ops.scattering import scatter
 from tinygrad_lite.ops.shape import reshape
-from tinygrad_lite.ops.sliding import batched, constant_like, like_given, plain, sizes, windows
+from tinygrad_lite.ops.sliding import batched, constant_like, like_given, sizes, windows
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -63,7 +63,7 @@ def _overlap(w: Windows) -> bool:
 
 def _at_places(x: Any, places: Any) -> Any:
     """The elements of x (N, C, *size) at flat places in their planes, (N, C, *count)."""
-    places = plain(places)
+    places = raw(places)
     planes = namespace_of(places).arange(x.shape[0] * x.shape[1]).reshape((*x.shape[:2], *(1,) * (places.ndim - 2)))
     flat = places + planes * math.prod(x.shape[2:])
     return reshape(_getitem(reshape(x, (-1,)), (flat.reshape(-1),)), places.shape)
@@ -86,7 +86,7 @@ def _max_pooled(
     w = windows(name, tuple(x.shape[2:]), kernel, stride, (padding, padding), dilation, ceil_mode)  # type: ignore[arg-type]
     if not return_indices:
         return like_given(_max_pool(x, w), given)
-    values, indices = _with_indices(x, largest(plain(x), w)[1])
+    values, indices = _with_indices(x, largest(raw(x), w)[1])
     return like_given(values, given), like_given(indices, given)
 
 
@@ -258,7 +258,7 @@ def _adaptive_maximum(name: str, rank: int, x: Any, output_size: Any, return_ind
     if not return_indices and all(m and n % m == 0 for n, m in zip(size, count)):
         kernel = tuple(n // m for n, m in zip(size, count))
         return like_given(_max_pool(x, windows(name, size, kernel, kernel, ((0,) * rank,) * 2, (1,) * rank)), given)
-    values, indices = _with_indices(x, largest_of_parts(plain(x), count))
+    values, indices = _with_indices(x, largest_of_parts(raw(x), count))
     return (like_given(values, given), like_given(indices, given)) if return_indices else like_given(values, given)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_lite.arrays import as_dtype, as_float, device_of, is_array, namespace_of, quietly
 from tinygrad_lite.arrays.randomness import Source
 from tinygrad_lite.autograd.node import Traced, traced
-from tinygrad_lite.ops.calling import canonical_shape, operation
+from tinygrad_lite.ops.calling import canonical_shape, operation, raw
 from tinygrad_lite.ops.comparison import _where
 from tinygrad_lite.ops.creation import as_made, creator, dtype_or_default, size_given
 from tinygrad_lite.ops.generators import Generator, source
@@ -93,7 +93,7 @@ def randperm(
 
 
 def _like(x: Any, dtype: Any, device: Any) -> tuple[Any, Any]:
-    return x.dtype if dtype is None else dtype, device_of(x.array if isinstance(x, Traced) else x) if device is None else device
+    return x.dtype if dtype is None else dtype, device_of(raw(x)) if device is None else device
 
 
 @creator
@@ -128,10 +128,6 @@ def randint_like(
     return randint(low, high, tuple(x.shape), generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def _array(x: Any) -> Any:
-    return x.array if isinstance(x, Traced) else x
-
-
 @creator
 def normal(
     mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
@@ -139,7 +135,7 @@ def normal(
 ) -> Tensor:  # fmt: skip
     """Normal, of the given means and standard deviations: tensors (of one shape), or two numbers and a size."""
     given = mean, std
-    mean, std = map(_array, given)
+    mean, std = map(raw, given)
     if size is not None:
         shape = canonical_shape("normal", (size,))
     elif is_array(mean) or is_array(std):
@@ -182,10 +178,10 @@ def _coins(p: Any, like: Any, generator: Generator | None) -> Any:
 @operation
 def bernoulli(x: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
     """1 with the probability that each element of `x` gives (or with probability `p`), else 0."""
-    like = _array(x)
+    like = raw(x)
     if p is None and like.dtype.kind != "f":
         raise RuntimeError(f"bernoulli: expected floating-point probabilities, got {like.dtype}")
-    values = _coins(_probability("bernoulli", like if p is None else _array(p)), like, generator)
+    values = _coins(_probability("bernoulli", like if p is None else raw(p)), like, generator)
     return _drawn_by(values, x, p) if isinstance(x, Traced) else values
 
 
@@ -198,7 +194,7 @@ def multinomial(x: Tensor, num_samples: int, replacement: bool = False, *, gener
     Without replacement the categories with the smallest exponential variate / weight are taken
     (Efraimidis and Spirakis 2006).
     """
-    weights = _array(x)
+    weights = raw(x)
     if weights.ndim not in (1, 2) or weights.dtype.kind != "f":
         raise RuntimeError(f"multinomial: expected real weights in 1 or 2 dims, got {weights.dtype} of shape {weights.shape}")
     if num_samples <= 0 or (not replacement and num_samples > weights.shape[-1]):
@@ -223,7 +219,7 @@ def multinomial(x: Tensor, num_samples: int, replacement: bool = False, *, gener
 @operation
 def poisson(x: Tensor, generator: Generator | None = None) -> Tensor:
     """Counts with the means that `x` gives."""
-    rate = _array(x)
+    rate = raw(x)
     if rate.size and bool(rate.min() < 0):
         raise RuntimeError(f"poisson: expected rates of 0 or more, got {rate.min()}")
     values = source(generator, device_of(rate)).poisson(rate).astype(as_float(rate[:0] if rate.ndim else rate).dtype)
@@ -272,7 +268,7 @@ def random_(x: Tensor, from_: int | None = None, to: int | None = None, *, gener
 
 def bernoulli_(x: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
     """Fill with 1 with probability `p` (a number or a tensor), else 0."""
-    return _draw("bernoulli_", x, _coins(_probability("bernoulli_", _array(p)), x.array, generator))
+    return _draw("bernoulli_", x, _coins(_probability("bernoulli_", raw(p)), x.array, generator))
 
 
 def exponential_(x: Tensor, lambd: float = 1, *, generator: Generator | None = None) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import device_of, is_array, namespace_of, to_device
 from tinygrad_lite.autograd.node import Traced, traced
-from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, canonical_shape, operation
+from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, canonical_shape, operation, raw
 from tinygrad_lite.ops.indexing import _getitem, index_select, into_zeros, replaced
 from tinygrad_lite.ops.joining import cat, split_with_sizes, stack
 from tinygrad_lite.ops.shape import _expand, _reshape, clone, reshape, shares_memory, transpose
@@ -57,7 +57,7 @@ def repeat_interleave(x: Tensor, repeats: Any = None, dim: int | None = None, *,
     >>> tg.repeat_interleave(tg.tensor([1, 2]), tg.tensor([3, 1]))
     tensor([1, 1, 1, 2])
     """
-    array = x.array if isinstance(x, Traced) else x
+    array = raw(x)
     xp = namespace_of(array)
     if repeats is None:
         if array.dtype.kind != "i" or array.ndim != 1:
@@ -67,7 +67,7 @@ def repeat_interleave(x: Tensor, repeats: Any = None, dim: int | None = None, *,
     if dim is None:
         x, dim = reshape(x, (-1,)), 0
     dim = canonical_dim("repeat_interleave", dim, len(x.shape))
-    counts = repeats.array if isinstance(repeats, Traced) else repeats
+    counts = raw(repeats)
     counts = counts.reshape(-1).tolist() if is_array(counts) else [operator.index(counts)]
     n = x.shape[dim] if x.shape else 1
     if len(counts) not in (1, n):
@@ -156,7 +156,7 @@ def constant_pad_nd(x: Tensor, pad: Any, value: float = 0) -> Tensor:
     index = tuple(slice(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(shape, edges))
     if not value:
         return into_zeros(x, shape, index)
-    xp = namespace_of(x.array if isinstance(x, Traced) else x)
+    xp = namespace_of(raw(x))
     return replaced(xp.full(shape, value, x.dtype), x, index)
 
 
@@ -202,5 +202,5 @@ def combinations(x: Tensor, r: int = 2, with_replacement: bool = False) -> Tenso
     places = np.array(list(choose(range(x.shape[0]), r)), np.int64).reshape(-1, r)
     if not r:
         return reshape(x[:0], (0,))
-    array = x.array if isinstance(x, Traced) else x
+    array = raw(x)
     return _getitem(x, (to_device(places, device_of(array)),))

@@ -11,12 +11,12 @@ import numpy as np
 
 from tinygrad_lite.arrays import namespace_of
 from tinygrad_lite.ops.arithmetic import mul
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.indexing import _getitem
 from tinygrad_lite.ops.products import matmul
 from tinygrad_lite.ops.shape import reshape, transpose
-from tinygrad_lite.ops.sliding import constant_like, plain
+from tinygrad_lite.ops.sliding import constant_like
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -76,7 +76,7 @@ def grid_sample(
         raise ValueError(f"grid_sample: expected spatial sizes of at least 1, got {shape}")
     if x.dtype.kind != "f" or grid.dtype != x.dtype:
         raise TypeError(f"grid_sample: expected an input and a grid of one floating dtype, got {x.dtype} and {grid.dtype}")
-    xp, size = namespace_of(plain(x)), shape[2:]
+    xp, size = namespace_of(raw(x)), shape[2:]
     pixels = reshape(x, (math.prod(shape),))
     planes = xp.arange(shape[0] * shape[1]).reshape((*shape[:2], 1)) * math.prod(size)
     taps = []
@@ -99,18 +99,18 @@ def grid_sample(
 
 def _taps(place: Any, n: int, mode: str, padding: str, align_corners: bool) -> list[tuple[Any, Any, Any]]:
     """Which of n elements there are at a place, whether they exist, and their weights."""
-    xp = namespace_of(plain(place))
+    xp = namespace_of(raw(place))
     if mode == "bicubic":
-        low = xp.floor(plain(place))
+        low = xp.floor(raw(place))
         t = place - constant_like(place, low)
         weights = [_outer(t + 1), _inner(t), _inner(1 - t), _outer(2 - t)]
-        found = [plain(_padded(low + i, n, padding, align_corners)) for i in (-1, 0, 1, 2)]
+        found = [raw(_padded(low + i, n, padding, align_corners)) for i in (-1, 0, 1, 2)]
     else:
         place = _padded(place, n, padding, align_corners)
         if mode == "nearest":
-            found, weights = [xp.rint(plain(place))], [None]
+            found, weights = [xp.rint(raw(place))], [None]
         else:
-            low = xp.floor(plain(place))
+            low = xp.floor(raw(place))
             t = place - constant_like(place, low)
             found, weights = [low, low + 1], [1 - t, t]
     valid = [(index >= 0) & (index < n) for index in found]
@@ -130,18 +130,18 @@ def _padded(place: Any, n: int, padding: str, align_corners: bool) -> Any:
     """Where a place is found that lies outside of 0 to n - 1."""
     if padding == "zeros":
         return place
-    raw = plain(place)
-    xp = namespace_of(raw)
-    there, slope = raw, 1.0
+    array = raw(place)
+    xp = namespace_of(array)
+    there, slope = array, 1.0
     if padding == "reflection":
         start, span = (0.0, n - 1.0) if align_corners else (-0.5, float(n))
         if span:
-            turns = xp.floor(xp.abs(raw - start) / span)
-            rest = xp.abs(raw - start) - turns * span
+            turns = xp.floor(xp.abs(array - start) / span)
+            rest = xp.abs(array - start) - turns * span
             there = xp.where(turns % 2 == 0, rest, span - rest) + start
-            slope = xp.where((turns % 2 == 0) == (raw >= start), 1.0, -1.0).astype(raw.dtype)
+            slope = xp.where((turns % 2 == 0) == (array >= start), 1.0, -1.0).astype(array.dtype)
     inside = (there > 0) & (there < n - 1)
-    there = xp.fmin(xp.fmax(there, 0), n - 1).astype(raw.dtype)
+    there = xp.fmin(xp.fmax(there, 0), n - 1).astype(array.dtype)
     moved = place if isinstance(slope, float) else constant_like(place, slope) * place
-    moved = moved + constant_like(place, xp.where(inside, there - slope * raw, 0).astype(raw.dtype))
+    moved = moved + constant_like(place, xp.where(inside, there - slope * array, 0).astype(array.dtype))
     return where(constant_like(place, inside), moved, constant_like(place, there))

@@ -13,7 +13,7 @@ from tinygrad_lite.arrays.scatter import scatter_reduce as combine
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.arithmetic import add, div, mul
-from tinygrad_lite.ops.calling import canonical_dim, operation
+from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.creation import ones_like
 from tinygrad_lite.ops.diagonals import diagonal_region
@@ -90,7 +90,7 @@ def scatter(x: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any =
     if reduce is None:
         return _back(replaced(whole, src, place), x)
     if not hasattr(src, "shape"):
-        array = x.array if isinstance(x, Traced) else x
+        array = raw(x)
         src = namespace_of(array).full(tuple(index.shape), src, array.dtype)
     return _back(_combined(whole, place, src, "sum" if reduce == "add" else "prod"), x)
 
@@ -135,7 +135,7 @@ def _combined(x: Any, place: Any, src: Any, reduce: str, include_self: bool = Tr
         total = add(x, into_zeros(src, tuple(x.shape), place))
         if reduce == "sum":
             return total
-        array = src.array if isinstance(src, Traced) else src
+        array = raw(src)
         xp = namespace_of(array)
         count = into_zeros(xp.ones(array.shape, np.int64), tuple(x.shape), place)
         count = xp.maximum(count + include_self, 1).astype(total.dtype, copy=False)
@@ -226,7 +226,7 @@ def index_put(x: Tensor, indices: Any, values: Tensor, accumulate: bool = False)
     (place,) = steps(x, tuple(_at_least_1d(i) if hasattr(i, "shape") and i.dtype.kind != "b" else i for i in indices))
     if not accumulate:
         return replaced(x, values, place)
-    shape = tuple(_getitem(x.array if isinstance(x, Traced) else x, place).shape)
+    shape = tuple(_getitem(raw(x), place).shape)
     return _combined(x, place, expand(values, shape), "sum")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_lite.arrays import as_dtype, namespace_of, owner_of, strided
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced, traced
-from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, operation
+from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, operation, raw
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -69,12 +69,12 @@ def view(x: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tensor:
 
 def shares_memory(x: Any, y: Any) -> bool:
     """Whether two tensors, one made of the other, lie in the same memory."""
-    a, b = (v.array if isinstance(v, Traced) else v for v in (x, y))
+    a, b = (raw(v) for v in (x, y))
     return owner_of(a) is owner_of(b)
 
 
 def _view_dtype(x: Any, dtype: np.dtype) -> Any:
-    array = x.array if isinstance(x, Traced) else x
+    array = raw(x)
     if array.dtype.itemsize != dtype.itemsize and (not array.ndim or array.strides[-1] != array.dtype.itemsize):
         raise RuntimeError(f"view: reading {array.dtype} as {dtype} needs a last dim whose elements are neighbours in memory")
     return traced(array.view(dtype)) if isinstance(x, Traced) else array.view(dtype)
@@ -350,4 +350,4 @@ def clone(x: Tensor, *, memory_format: Any = None) -> Tensor:
 @operation
 def contiguous(x: Tensor, memory_format: Any = None) -> Tensor:
     """`x` with its elements in memory in the order of its dims: itself where it is so already."""
-    return x if (x.array if isinstance(x, Traced) else x).flags.c_contiguous else _copy(x, x.dtype, "C")
+    return x if raw(x).flags.c_contiguous else _copy(x, x.dtype, "C")

@@ -9,6 +9,7 @@ import numpy as np
 from tinygrad_lite.arrays import constant, namespace_of
 from tinygrad_lite.arrays.windows import Sizes, Windows
 from tinygrad_lite.autograd.node import Traced, traced
+from tinygrad_lite.ops.calling import raw
 from tinygrad_lite.ops.shape import reshape
 
 
@@ -64,12 +65,7 @@ def windows(
     return Windows(size, kernel, stride, dilation, before, tuple(counts))
 
 
-def plain(x: Any) -> Any:
-    """The array of a tensor, or the array that `x` is."""
-    return x.array if isinstance(x, Traced) else x
-
-
 def constant_like(x: Any, values: Any) -> Any:
     """An array on x's device, and a tensor if x is one."""
-    values = constant(values, plain(x)) if type(values) is np.ndarray else namespace_of(plain(x)).asarray(values)
+    values = constant(values, raw(x)) if type(values) is np.ndarray else namespace_of(raw(x)).asarray(values)
     return traced(values) if isinstance(x, Traced) else values

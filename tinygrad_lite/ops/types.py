@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import as_dtype, common_dtype, get_default_dtype
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.calling import operation, raw
 
 __all__ = [
     "can_cast", "finfo", "iinfo", "is_complex", "is_floating_point", "is_nonzero", "is_signed", "is_tensor", "numel",
@@ -64,7 +64,7 @@ def result_type(tensor1: Any, tensor2: Any) -> np.dtype:
     >>> result_type(tg.tensor([1, 2]), 1.0)
     dtype('float32')
     """
-    return common_dtype(*(v.array if isinstance(v, Traced) else v for v in (tensor1, tensor2)))
+    return common_dtype(*(raw(v) for v in (tensor1, tensor2)))
 
 
 def promote_types(type1: Any, type2: Any) -> np.dtype:
