@@ -36,9 +36,9 @@ def set_printoptions(
     global _options
     if profile is not None and profile not in _PROFILES:
         raise ValueError(f"set_printoptions: expected a profile among {', '.join(_PROFILES)}, got {profile!r}")
-    given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
+    given: dict[str, Any] = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
     start = _options if profile is None else _PROFILES[profile]
-    _options = start._replace(sci_mode=sci_mode, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    _options = start._replace(sci_mode=sci_mode, **{name: value for name, value in given.items() if value is not None})
 
 
 @quietly

@@ -22,6 +22,7 @@ from tinygrad_lite.tensor import Tensor
 
 SKELETON = "__skeleton__"
 File = str | os.PathLike[str] | IO[bytes]
+_NAMES = (str, os.PathLike)  # of files, in contrast to open ones
 
 
 def save(obj: Any, f: File) -> None:
@@ -38,7 +39,7 @@ def save(obj: Any, f: File) -> None:
     """
     arrays: dict[str, np.ndarray] = {}
     skeleton = _taken_apart(obj, "", arrays)  # before anything is written: it may refuse
-    if _is_name(f) and os.fspath(f).endswith(".safetensors"):  # type: ignore[arg-type]
+    if isinstance(f, _NAMES) and os.fspath(f).endswith(".safetensors"):
         if not isinstance(obj, dict) or not all(is_array(getattr(v, "array", v)) for v in obj.values()):
             raise TypeError("save: a .safetensors file holds a flat dict of tensors; use another ending for anything else")
         contents = _safetensors().save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
@@ -57,11 +58,11 @@ def load(f: File, map_location: Any = None, *, weights_only: bool = True) -> Any
 
     A file that is cut short, altered or of another kind gives a ValueError, and nothing.
     """
-    name = os.fspath(f) if _is_name(f) else getattr(f, "name", "this file")  # type: ignore[arg-type]
-    if _is_name(f):
-        with open(f, "rb") as file:  # type: ignore[arg-type]
+    name = os.fspath(f) if isinstance(f, _NAMES) else getattr(f, "name", "this file")
+    if isinstance(f, _NAMES):
+        with open(f, "rb") as file:
             return load_from(file, str(name), map_location)
-    return load_from(f, str(name), map_location)  # type: ignore[arg-type]
+    return load_from(f, str(name), map_location)
 
 
 def load_from(file: IO[bytes], name: str, map_location: Any) -> Any:
@@ -171,10 +172,10 @@ def _members(file: IO[bytes]) -> dict[str, np.ndarray]:
 
 
 def _written(f: File, write: Callable[[IO[bytes]], Any]) -> None:
-    if not _is_name(f):
-        write(f)  # type: ignore[arg-type]
+    if not isinstance(f, _NAMES):
+        write(f)
         return
-    with _replacing(os.fspath(f)) as file:  # type: ignore[arg-type]
+    with _replacing(os.fspath(f)) as file:
         write(file)
 
 
@@ -198,10 +199,6 @@ def _replacing(name: str) -> Iterator[IO[bytes]]:
         with contextlib.suppress(FileNotFoundError):
             os.remove(temporary)
         raise
-
-
-def _is_name(f: Any) -> bool:
-    return isinstance(f, (str, os.PathLike))
 
 
 def zipfile() -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 __all__ = [
@@ -29,7 +28,7 @@ def compile(model: Any = None, **options: Any) -> Any:
     """`model` (a module or a function) itself: there is no compiler. Also a decorator, with options or without."""
     if model is None:
         return lambda function: function
-    if not isinstance(model, Callable):  # type: ignore[arg-type]
+    if not callable(model):
         raise TypeError(f"compile: expected a module or a function, got {type(model).__name__}")
     return model
 

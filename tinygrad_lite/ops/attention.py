@@ -314,14 +314,14 @@ def multi_head_attention_forward(
         mask = padding if mask is None else mask + padding
     dropout_p = dropout_p if training else 0.0
 
-    chances = None
+    chances: Any = None
     if need_weights:
         chances = dropout(_weights(q, k, mask, False, 1 / math.sqrt(size // num_heads)), dropout_p)
         out = matmul(chances, v)
     else:
         out = scaled_dot_product_attention(q, k, v, mask, dropout_p, causal)
     out = linear(reshape(permute(out, (2, 0, 1, 3)), (length, batch, size)), out_proj_weight, out_proj_bias)
-    return out, mean(chances, 1) if need_weights and average_attn_weights else chances  # type: ignore[arg-type]
+    return out, mean(chances, 1) if need_weights and average_attn_weights else chances
 
 
 def _thirds(x: Any, dim: int = 0) -> tuple[Any, Any, Any]:

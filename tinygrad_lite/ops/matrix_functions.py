@@ -112,13 +112,13 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
         return matrix_power(inv(A), -n)
     if n == 0:
         return replaced(A, namespace_of(raw(A)).eye(A.shape[-1], dtype=A.dtype), (...,))
-    result = None
+    result: Any = None
     while True:  # by the binary digits of n
         if n & 1:
             result = A if result is None else matmul(result, A)
         n >>= 1
         if not n:
-            return result if result is not A else A * 1  # type: ignore[return-value]
+            return result if result is not A else A * 1
         A = matmul(A, A)
 
 

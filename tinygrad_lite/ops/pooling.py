@@ -76,14 +76,14 @@ def _with_indices(x: Any, places: Any) -> tuple[Any, Any]:
 
 
 def _max_pooled(
-    name: str, rank: int, x: Any, kernel_size: Sizes, stride: Sizes | None, padding: Sizes, dilation: Sizes, ceil_mode: bool,
+    name: str, rank: int, x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
     return_indices: bool,
 ) -> Any:  # fmt: skip
     given, x = x, _pooled_input(name, x, rank)
     kernel, stride, padding = _kernel(name, rank, kernel_size, stride, padding)
     dilation = sizes(name, "dilation", dilation, rank, 1)
     _check_padding(name, kernel, padding, dilation)
-    w = windows(name, tuple(x.shape[2:]), kernel, stride, (padding, padding), dilation, ceil_mode)  # type: ignore[arg-type]
+    w = windows(name, tuple(x.shape[2:]), kernel, stride, (padding, padding), dilation, ceil_mode)
     if not return_indices:
         return like_given(_max_pool(x, w), given)
     values, indices = _with_indices(x, largest(raw(x), w)[1])
@@ -158,7 +158,7 @@ def _window_sums(x: Any, w: Windows) -> Any:
 
 
 def _averaged(
-    name: str, rank: int, x: Any, kernel_size: Sizes, stride: Sizes | None, padding: Sizes, ceil_mode: bool,
+    name: str, rank: int, x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool,
     count_include_pad: bool, divisor_override: int | None,
 ) -> Any:  # fmt: skip
     given, x = x, _pooled_input(name, x, rank)
@@ -166,7 +166,7 @@ def _averaged(
     _check_padding(name, kernel, padding, (1,) * rank)
     if divisor_override == 0:
         raise ValueError(f"{name}: divisor_override must not be zero")
-    w = windows(name, tuple(x.shape[2:]), kernel, stride, (padding, padding), (1,) * rank, ceil_mode)  # type: ignore[arg-type]
+    w = windows(name, tuple(x.shape[2:]), kernel, stride, (padding, padding), (1,) * rank, ceil_mode)
     divisor = divisor_override or _window_sizes(w, count_include_pad, x)
     out = div(_window_sums(x, w), divisor, rounding_mode=None if is_floating(x.dtype) else "trunc")
     return like_given(out, given)
@@ -309,7 +309,7 @@ def adaptive_max_pool3d(x: Tensor, output_size: Any, return_indices: bool = Fals
 
 
 def _norms(
-    name: str, rank: int, x: Any, norm_type: float, kernel_size: Sizes, stride: Sizes | None, ceil_mode: bool
+    name: str, rank: int, x: Any, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool
 ) -> Any:
     if not norm_type:
         raise ValueError(f"{name}: expected a norm_type other than 0")
@@ -339,7 +339,7 @@ def lp_pool3d(x: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes | N
 
 
 def _unpooled(
-    name: str, rank: int, x: Any, indices: Any, kernel_size: Sizes, stride: Sizes | None, padding: Sizes, output_size: Any
+    name: str, rank: int, x: Any, indices: Any, kernel_size: Any, stride: Any, padding: Any, output_size: Any
 ) -> Any:
     given, x = x, batched(name, x, rank)
     kernel, stride, padding = _kernel(name, rank, kernel_size, stride, padding)
@@ -349,10 +349,10 @@ def _unpooled(
         raise TypeError(f"{name}: expected int64 indices, got {indices.dtype}")
     if not is_floating(x.dtype):
         raise TypeError(f"{name}: expected a floating-point tensor, got {x.dtype}")
-    size = tuple((n - 1) * s - 2 * p + k for n, s, p, k in zip(x.shape[2:], stride, padding, kernel))  # type: ignore[arg-type]
+    size = tuple((n - 1) * s - 2 * p + k for n, s, p, k in zip(x.shape[2:], stride, padding, kernel))
     if output_size is not None:
         wanted = tuple(output_size)[2 if len(output_size) == rank + 2 else 0 :]
-        if len(wanted) != rank or any(not n - s < m < n + s for m, n, s in zip(wanted, size, stride)):  # type: ignore[arg-type]
+        if len(wanted) != rank or any(not n - s < m < n + s for m, n, s in zip(wanted, size, stride)):
             raise ValueError(f"{name}: expected an output_size within the stride {stride} of {size}, got {tuple(output_size)}")
         size = wanted
     planes = (x.shape[0] * x.shape[1], math.prod(x.shape[2:]))

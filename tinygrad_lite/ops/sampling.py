@@ -85,7 +85,7 @@ def grid_sample(
             place = reshape(_getitem(grid, (..., rank - 1 - d)), (places[0], 1, math.prod(places[1:-1])))
             place = (place + 1) * ((n - 1) / 2) if align_corners else ((place + 1) * n - 1) / 2
             taps.append(_taps(place, n, mode, padding_mode, bool(align_corners)))
-    total = None
+    total: Any = None
     for combination in itertools.product(*taps):
         flat, inside = 0, True
         for (index, valid, _), n in zip(combination, size):
@@ -94,7 +94,7 @@ def grid_sample(
         value = where(constant_like(x, inside), _getitem(pixels, (planes + flat,)), 0.0)
         term = value * functools.reduce(mul, weights) if weights else value
         total = term if total is None else total + term
-    return reshape(total, (*shape[:2], *places[1:-1]))  # type: ignore[arg-type]
+    return reshape(total, (*shape[:2], *places[1:-1]))
 
 
 def _taps(place: Any, n: int, mode: str, padding: str, align_corners: bool) -> list[tuple[Any, Any, Any]]:

@@ -305,7 +305,7 @@ def histc(x: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
         raise ValueError(f"histc: expected one bin or more, got {bins}")
     if min > max:
         raise ValueError(f"histc: min {min} is larger than max {max}")
-    if min == max and math.prod(x.shape):  # type: ignore[arg-type]
+    if min == max and 0 not in x.shape:
         min, max = float(amin(x)), float(amax(x))
     if not math.isfinite(min) or not math.isfinite(max):
         raise ValueError(f"histc: the range from {min} to {max} is not finite")

@@ -102,7 +102,7 @@ class _ConvNd(Module):
         """The convolution of this layer with other weights (subclasses call it with theirs)."""
         function, padding = getattr(F, f"conv{self.rank}d"), self.padding
         if self.padding_mode != "zeros":
-            input, padding = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode), 0  # type: ignore[arg-type]
+            input, padding = F.pad(input, tuple(self._reversed_padding_repeated_twice), mode=self.padding_mode), 0
         return function(input, weight, bias, self.stride, padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:

@@ -62,9 +62,10 @@ def hooks_of(module: Module, kind: str) -> list[Callable[..., Any]]:
 
 
 def add_hook(module: Module, kind: str, hook: Callable[..., Any], prepend: bool = False, **options: bool) -> RemovableHandle:
-    if module._registered_hooks is None:
-        module.__dict__["_registered_hooks"] = Hooks()
-    return module._registered_hooks.add(kind, hook, prepend, **options)  # type: ignore[union-attr]
+    hooks = module._registered_hooks
+    if hooks is None:
+        module.__dict__["_registered_hooks"] = hooks = Hooks()
+    return hooks.add(kind, hook, prepend, **options)
 
 
 def _before(

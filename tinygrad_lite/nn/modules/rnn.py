@@ -178,9 +178,9 @@ class RNNBase(Module):
             raise TypeError(f"{self._get_name()}: expected {expected} for hx")
         states = []
         for name, state, shape in zip("hc", hx, shapes):
-            expected = shape if rank == 3 else (shape[0], shape[2])  # type: ignore[assignment]
-            if tuple(state.shape) != expected:
-                raise RuntimeError(f"{self._get_name()}: expected {name}_0 of shape {expected}, got {tuple(state.shape)}")
+            wanted = shape if rank == 3 else (shape[0], shape[2])
+            if tuple(state.shape) != wanted:
+                raise RuntimeError(f"{self._get_name()}: expected {name}_0 of shape {wanted}, got {tuple(state.shape)}")
             state = state if rank == 3 else state.unsqueeze(1)
             states.append(state if order is None else state[:, order])
         return states

@@ -55,9 +55,9 @@ def _renewals(module: Module) -> list[Any]:
     return [hook for hook in hooks_of(module, "forward_pre") if isinstance(hook, _Renewal)]
 
 
-def _found(module: Module, kind: type, name: str) -> Any:
+def _found(module: Module, kind: type[_Renewal], name: str) -> Any:
     for hook in _renewals(module):
-        if isinstance(hook, kind) and hook.name == name:  # type: ignore[attr-defined]
+        if isinstance(hook, kind) and hook.name == name:
             return hook
     raise ValueError(f"{name!r} of {module._get_name()} has no {kind.__name__}")
 

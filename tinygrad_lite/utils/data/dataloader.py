@@ -125,7 +125,7 @@ class DataLoader(Generic[T]):
         """How many batches a pass has."""
         if not isinstance(self.dataset, IterableDataset):
             return len(self.sampler if self.batch_sampler is None else self.batch_sampler)  # type: ignore[arg-type]
-        n = len(self.dataset)  # type: ignore[arg-type]
+        n = len(self.dataset)
         if self.batch_size is None:
             return n
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)

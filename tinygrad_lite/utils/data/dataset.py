@@ -6,7 +6,7 @@ import bisect
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tinygrad_lite.utils.data.draws import numpy_generator
 
@@ -18,6 +18,12 @@ class Dataset(Generic[T]):
 
     def __getitem__(self, index: Any) -> T:
         raise NotImplementedError(f"{type(self).__name__}: a dataset defines __getitem__")
+
+    if TYPE_CHECKING:
+
+        def __len__(self) -> int:
+            """Where the subclass defines it."""
+            raise NotImplementedError
 
     def __add__(self, other: Dataset[Any]) -> ConcatDataset:
         return ConcatDataset([self, other])
@@ -69,9 +75,9 @@ class StackDataset(Dataset[Any]):
             raise ValueError("StackDataset: expected datasets either by place or by name, and at least one")
         self.datasets: Any = args or kwargs
         members = list(args or kwargs.values())
-        if any(len(d) != len(members[0]) for d in members):  # type: ignore[arg-type]
-            raise ValueError(f"StackDataset: sizes differ: {[len(d) for d in members]}")  # type: ignore[arg-type]
-        self._length = len(members[0])  # type: ignore[arg-type]
+        if any(len(d) != len(members[0]) for d in members):
+            raise ValueError(f"StackDataset: sizes differ: {[len(d) for d in members]}")
+        self._length = len(members[0])
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(self.datasets, dict):
@@ -91,7 +97,7 @@ class ConcatDataset(Dataset[T]):
             raise ValueError("ConcatDataset: expected at least one dataset")
         if any(isinstance(d, IterableDataset) for d in self.datasets):
             raise TypeError("ConcatDataset: an IterableDataset has no indices; use ChainDataset")
-        self.cumulative_sizes = list(itertools.accumulate(len(d) for d in self.datasets))  # type: ignore[arg-type]
+        self.cumulative_sizes = list(itertools.accumulate(len(d) for d in self.datasets))
 
     def __len__(self) -> int:
         return self.cumulative_sizes[-1]
@@ -117,7 +123,7 @@ class ChainDataset(IterableDataset[Any]):
             yield from dataset
 
     def __len__(self) -> int:
-        return sum(len(dataset) for dataset in self.datasets)  # type: ignore[arg-type, misc]
+        return sum(len(dataset) for dataset in self.datasets)
 
 
 class Subset(Dataset[T]):
@@ -148,7 +154,7 @@ def random_split(dataset: Dataset[T], lengths: Sequence[int | float], generator:
     >>> [len(part) for part in random_split(range(10), [0.75, 0.25])]
     [8, 2]
     """
-    n = len(dataset)  # type: ignore[arg-type]
+    n = len(dataset)
     if math.isclose(sum(lengths), 1) and sum(lengths) <= 1:
         if any(not 0 <= fraction <= 1 for fraction in lengths):
             raise ValueError(f"random_split: fractions must lie in [0, 1], got {list(lengths)}")

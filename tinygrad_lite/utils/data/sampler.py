@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence, Sized
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,12 @@ class Sampler(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         raise NotImplementedError(f"{type(self).__name__}: a sampler defines __iter__")
+
+    if TYPE_CHECKING:
+
+        def __len__(self) -> int:
+            """Where the subclass defines it."""
+            raise NotImplementedError
 
 
 class SequentialSampler(Sampler[int]):
@@ -144,5 +150,5 @@ class BatchSampler(Sampler[list[int]]):
                 yield batch
 
     def __len__(self) -> int:
-        n = len(self.sampler)  # type: ignore[arg-type]
+        n = len(self.sampler)  # type: ignore[arg-type]  # where it has a length
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
