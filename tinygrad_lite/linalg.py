@@ -6,9 +6,8 @@ What a matrix does not allow raises LinAlgError, which is also a RuntimeError.
 from tinygrad_lite.ops.matrices import LinAlgError
 from tinygrad_lite.ops.matrix_functions import det, matrix_exp, matrix_power, slogdet
 from tinygrad_lite.ops.norms import cond, matrix_norm, norm, vector_norm
-from tinygrad_lite.ops.products import linalg_cross as cross
 from tinygrad_lite.ops.products import linalg_diagonal as diagonal
-from tinygrad_lite.ops.products import matmul, multi_dot, vander, vecdot
+from tinygrad_lite.ops.products import matmul, multi_dot
 from tinygrad_lite.ops.solving import (
     cholesky_ex,
     inv,
@@ -26,6 +25,8 @@ from tinygrad_lite.ops.spectral import eigh, eigvalsh, matrix_rank, svdvals
 from tinygrad_lite.ops.spectral import linalg_svd as svd
 from tinygrad_lite.ops.triangular import cholesky, lu, lu_factor, lu_factor_ex
 from tinygrad_lite.ops.triangular import linalg_qr as qr
+from tinygrad_lite.ops.vectors import linalg_cross as cross
+from tinygrad_lite.ops.vectors import vander, vecdot
 
 __all__ = [
     "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "inv_ex", "lstsq",

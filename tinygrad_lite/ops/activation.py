@@ -49,7 +49,12 @@ _elu.vjp(
 @optional_inplace
 @operation
 def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
-    """`x` where it is positive, else `alpha * (exp(x) - 1)`."""
+    """`x` where it is positive, else `alpha * (exp(x) - 1)`.
+
+    >>> import tinygrad_lite as tg
+    >>> elu(tg.tensor([-1.0, 2.0]))
+    tensor([-0.6321,  2.0000])
+    """
     return _elu(x, alpha, 1.0, 1.0)
 
 
@@ -89,7 +94,12 @@ _softplus.vjp(x=lambda g, x, beta, threshold: g * where(x * beta > threshold, 1.
 
 @operation
 def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """`log(1 + exp(beta x)) / beta`, and `x` itself where `beta x > threshold`."""
+    """`log(1 + exp(beta x)) / beta`, and `x` itself where `beta x > threshold`.
+
+    >>> import tinygrad_lite as tg
+    >>> softplus(tg.tensor([-1000.0, 0.0, 1000.0]))
+    tensor([0.0000e+00, 6.9315e-01, 1.0000e+03])
+    """
     return _softplus(x, beta, threshold)
 
 
@@ -233,7 +243,12 @@ def _(x, approximate):
 
 @operation
 def glu(x: Tensor, dim: int = -1) -> Tensor:
-    """The first half of `x` along `dim` times the sigmoid of the second half."""
+    """The first half of `x` along `dim` times the sigmoid of the second half.
+
+    >>> import tinygrad_lite as tg
+    >>> glu(tg.tensor([3.0, 5.0, 0.0, 0.0]))
+    tensor([1.5000, 2.5000])
+    """
     if not x.ndim:
         raise ValueError("glu: expected a tensor of 1 or more dimensions, got a 0-d one")
     dim = canonical_dim("glu", dim, x.ndim)

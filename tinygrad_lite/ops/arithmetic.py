@@ -169,7 +169,12 @@ def true_divide(x: Tensor, y: Tensor | Number) -> Tensor:
 
 @operation
 def floor_divide(x: Tensor, y: Tensor | Number) -> Tensor:
-    """`x // y`: the quotient rounded down."""
+    """`x // y`: the quotient rounded down.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.floor_divide(tg.tensor([7.0, -7.0]), 2)
+    tensor([ 3., -4.])
+    """
     return _div_rounded(x, y, "floor")
 
 
@@ -197,7 +202,12 @@ remainder.vjp(x=lambda g: g,
 
 @primitive
 def fmod(x, y):
-    """What a division rounded towards zero leaves over, with the sign of `x`."""
+    """What a division rounded towards zero leaves over, with the sign of `x`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.fmod(tg.tensor([-5.0, 5.0]), 3)
+    tensor([-2.,  2.])
+    """
     only_tensors(x)
     x, y = _divisible("fmod", x, y)
     return namespace_of(x).fmod(x, y)
@@ -278,7 +288,12 @@ def square(x: Tensor) -> Tensor:
 
 @operation
 def float_power(x: Tensor | Number, y: Tensor | Number) -> Tensor:
-    """`x ** y` in double precision."""
+    """`x ** y` in double precision.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.float_power(tg.tensor([1, 4]), 0.5)
+    tensor([1., 2.], dtype=float64)
+    """
     some_tensor(x, y)
     return pow(_double(x), _double(y))
 
@@ -289,7 +304,12 @@ def _double(x: Any) -> Any:
 
 @operation
 def ldexp(x: Tensor, y: Tensor) -> Tensor:
-    """`x * 2**y`."""
+    """`x * 2**y`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.ldexp(tg.tensor([1.0, 3.0]), tg.tensor([3, 1]))
+    tensor([8., 6.])
+    """
     only_tensors(x, y)
     return mul(x, pow(2.0, to_dtype(y, x.dtype) if x.dtype.kind == "f" and y.dtype.kind != "f" else y))
 
@@ -321,7 +341,12 @@ def frexp(x: Tensor) -> Frexp:
 
 @operation
 def addcmul(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
-    """`x + value * tensor1 * tensor2`."""
+    """`x + value * tensor1 * tensor2`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.addcmul(tg.ones(2), tg.tensor([1.0, 2.0]), tg.tensor([10.0, 10.0]), value=0.5)
+    tensor([ 6., 11.])
+    """
     return add(x, mul(tensor1, tensor2), alpha=value)
 
 

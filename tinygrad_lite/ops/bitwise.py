@@ -41,7 +41,12 @@ bitwise_right_shift = _bitwise("bitwise_right_shift", operator.rshift, "`x >> y`
 
 @nondifferentiable
 def bitwise_not(x):
-    """`~x`: every bit flipped; of bools, not."""
+    """`~x`: every bit flipped; of bools, not.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.bitwise_not(tg.tensor([0, 5]))
+    tensor([-1, -6])
+    """
     only_integers(x)
     return ~x
 

@@ -59,7 +59,12 @@ def _names_a_device(name: Any) -> bool:
 
 
 def type(x: Tensor, dtype: Any = None) -> Any:
-    """This tensor in another dtype; without one, the name of its own."""
+    """This tensor in another dtype; without one, the name of its own.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.ones(2).type()
+    'tinygrad_lite.float32'
+    """
     return f"tinygrad_lite.{x.dtype}" if dtype is None else to(x, dtype)
 
 
@@ -80,7 +85,12 @@ globals().update({name: _cast(name, dtype) for name, dtype in _DTYPES.items()})
 
 
 def cpu(x: Tensor, memory_format: Any = None) -> Tensor:
-    """This tensor in the memory of the CPU."""
+    """This tensor in the memory of the CPU.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.ones(2).cpu().device
+    device(type='cpu')
+    """
     return to(x, device="cpu")
 
 

@@ -138,13 +138,23 @@ def isclose(x, y, rtol=1e-05, atol=1e-08, equal_nan=False):
 
 @operation
 def allclose(x: Tensor, y: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
-    """Whether all elements are close: see `isclose`."""
+    """Whether all elements are close: see `isclose`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.allclose(tg.tensor([1.0, 2.0]), tg.tensor([1.000001, 2.0]))
+    True
+    """
     return bool(isclose(x, y, rtol, atol, equal_nan).all())
 
 
 @operation
 def equal(x: Tensor, y: Tensor) -> bool:
-    """Whether both have the same shape and the same elements."""
+    """Whether both have the same shape and the same elements.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.equal(tg.ones(2), tg.ones(3))
+    False
+    """
     only_tensors(x, y)
     return x.shape == y.shape and bool(eq(x, y).all())
 
@@ -160,6 +170,10 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
     """Whether each of `elements` is among `test_elements`, one of which may be a number.
 
     `assume_unique`: neither has repeated elements, which may save time. `invert`: whether it is not.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.isin(tg.tensor([1, 2, 3]), tg.tensor([3, 1]))
+    tensor([ True, False,  True])
     """
     return _isin(elements, test_elements, assume_unique, invert)
 

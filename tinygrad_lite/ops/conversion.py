@@ -182,7 +182,15 @@ def asarray(
 
 
 def from_numpy(ndarray: np.ndarray) -> Tensor:
-    """A tensor on the memory of a NumPy array."""
+    """A tensor on the memory of a NumPy array.
+
+    >>> import tinygrad_lite as tg
+    >>> a = np.zeros(2)
+    >>> x = tg.from_numpy(a)
+    >>> a[0] = 1
+    >>> x
+    tensor([1., 0.], dtype=float64)
+    """
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"from_numpy: expected a numpy.ndarray, got {type(ndarray).__name__}")
     if ndarray.dtype.kind not in "biufc":

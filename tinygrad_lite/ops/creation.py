@@ -116,7 +116,13 @@ def empty(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, 
 @creator
 @quietly
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A shape filled with one value, which decides the dtype: bool, int64 or the default."""
+    """A shape filled with one value, which decides the dtype: bool, int64 or the default.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.full((2, 2), 7)
+    tensor([[7, 7],
+            [7, 7]])
+    """
     if not isinstance(size, (tuple, list)):
         raise TypeError(f"full: expected a tuple as the size, got {type(size).__name__}")
     fill_value = fill_value.item() if isinstance(fill_value, Traced) else fill_value
@@ -126,7 +132,13 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
 
 @creator
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """The identity matrix of `n` rows (and `m` columns)."""
+    """The identity matrix of `n` rows (and `m` columns).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.eye(2, 3)
+    tensor([[1., 0., 0.],
+            [0., 1., 0.]])
+    """
     n, m = size_given("eye", (n, n if m is None else m))
     return as_made(_made("eye", device, n, m, 0, dtype_or_default(dtype)), requires_grad)
 
@@ -146,7 +158,12 @@ def _like(make: str, x: Any, rest: tuple[Any, ...], dtype: Any, device: Any, req
 @creator
 @operation
 def zeros_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Zeros in the shape of `x`, and in its dtype on its device unless others are given."""
+    """Zeros in the shape of `x`, and in its dtype on its device unless others are given.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.zeros_like(tg.tensor([1, 2]))
+    tensor([0, 0])
+    """
     return _like("zeros", x, (), dtype, device, requires_grad)
 
 
@@ -258,7 +275,12 @@ def range(
 @creator
 @quietly
 def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """`steps` values from `start` to `end`, both included, the same distance apart."""
+    """`steps` values from `start` to `end`, both included, the same distance apart.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linspace(0, 1, 5)
+    tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
+    """
     dtype = dtype_or_default(dtype)
     return as_made(_evenly("linspace", start, end, steps, dtype, device).astype(dtype, copy=False), requires_grad)
 
@@ -277,7 +299,12 @@ def _evenly(name: str, start: Any, end: Any, steps: int, dtype: np.dtype, device
 def logspace(
     start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:  # fmt: skip
-    """`steps` values from `base ** start` to `base ** end`, each the same multiple of the one before."""
+    """`steps` values from `base ** start` to `base ** end`, each the same multiple of the one before.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.logspace(0, 2, 3)
+    tensor([  1.,  10., 100.])
+    """
     dtype = dtype_or_default(dtype)
     values = base ** _evenly("logspace", start, end, steps, dtype, device)
     return as_made(values.astype(dtype, copy=False), requires_grad)

@@ -85,6 +85,11 @@ def nll_loss(
     """Minus the log-probability of the target class: x (N, C, ...) or (C,), target (N, ...) or ().
 
     The mean is over `weight[target]`; targets equal to `ignore_index` count nothing.
+
+    >>> import tinygrad_lite as tg
+    >>> log_p = tg.log(tg.tensor([[0.25, 0.75], [0.5, 0.5]]))
+    >>> nll_loss(log_p, tg.tensor([1, 0]))
+    tensor(0.4904)
     """
     reduction = reduction_of("nll_loss", reduction, size_average, reduce)
     return _single("nll_loss", _nll, x, target, weight, ignore_index, reduction)

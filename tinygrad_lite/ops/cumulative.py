@@ -134,7 +134,12 @@ def cumsum(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
 @operation
 def cumprod(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """The product of all elements up to each one along `dim`. Integers and bools multiply in int64.
-    The gradient is right where factors are zero, also the second one."""
+    The gradient is right where factors are zero, also the second one.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.cumprod(tg.tensor([1.0, 2.0, 3.0]), dim=0)
+    tensor([1., 2., 6.])
+    """
     return _along_dim("cumprod", _cumprod, x, dim, False, dtype=dtype)
 
 
@@ -179,7 +184,12 @@ _logcumsumexp.vjp(x=_logcumsumexp_rule)
 
 @operation
 def logcumsumexp(x: Tensor, dim: int) -> Tensor:
-    """`log(cumsum(exp(x)))` along `dim`, without overflow."""
+    """`log(cumsum(exp(x)))` along `dim`, without overflow.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.logcumsumexp(tg.tensor([0.0, 0.0, 1000.0]), dim=0)
+    tensor([0.0000e+00, 6.9315e-01, 1.0000e+03])
+    """
     if x.dtype.kind != "f":
         raise TypeError(f"logcumsumexp: expected a floating-point tensor, got {x.dtype}")
     return _along_dim("logcumsumexp", _logcumsumexp, x, dim)

@@ -43,13 +43,23 @@ def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor
     """The diagonal of each matrix of the dims `dim1` and `dim2`, as the last dim: a view.
 
     `offset`: how far above (below, if negative) the main diagonal.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.diagonal(tg.tensor([[1, 2], [3, 4]]))
+    tensor([1, 4])
     """
     return _getitem(x, diagonal_region("diagonal", tuple(x.shape), offset, dim1, dim2))
 
 
 @operation
 def diag_embed(x: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
-    """Zero matrices, in the dims `dim1` and `dim2` of the result, with the last dim of `x` on their diagonal."""
+    """Zero matrices, in the dims `dim1` and `dim2` of the result, with the last dim of `x` on their diagonal.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.diag_embed(tg.tensor([1, 2]))
+    tensor([[1, 0],
+            [0, 2]])
+    """
     rank = len(x.shape) + 1
     d1, d2 = canonical_dim("diag_embed", dim1, rank), canonical_dim("diag_embed", dim2, rank)
     shape = list(x.shape[:-1])
@@ -82,7 +92,13 @@ def diagflat(x: Tensor, offset: int = 0) -> Tensor:
 
 @operation
 def tril(x: Tensor, diagonal: int = 0) -> Tensor:
-    """The lower triangle of each matrix, zeros elsewhere; `diagonal`: the last diagonal to keep."""
+    """The lower triangle of each matrix, zeros elsewhere; `diagonal`: the last diagonal to keep.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tril(tg.ones(2, 3))
+    tensor([[1., 0., 0.],
+            [1., 1., 0.]])
+    """
     return _triangle("tril", x, lambda i, j: j > i + diagonal)
 
 
@@ -101,7 +117,13 @@ def _triangle(name: str, x: Any, outside: Any) -> Any:
 
 @creator
 def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None) -> Tensor:
-    """The indices of the lower triangle of a (row, col) matrix, as the two rows of a tensor."""
+    """The indices of the lower triangle of a (row, col) matrix, as the two rows of a tensor.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tril_indices(2, 2)
+    tensor([[0, 1, 1],
+            [0, 0, 1]])
+    """
     return _indices("tril_indices", row, col, dtype, device, lambda i, j: j <= i + offset)
 
 

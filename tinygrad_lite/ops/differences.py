@@ -78,7 +78,12 @@ def _areas(name: str, y: Any, x: Any, dx: Any, dim: int) -> tuple[Any, int]:
 
 
 def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float | None = None, dim: int = -1) -> Tensor:
-    """The integral of `y` along `dim` by the trapezoidal rule, at the points `x` or at distances `dx` (1)."""
+    """The integral of `y` along `dim` by the trapezoidal rule, at the points `x` or at distances `dx` (1).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.trapezoid(tg.tensor([0.0, 1.0, 4.0]), dx=0.5)
+    tensor(1.5000)
+    """
     areas, axis = _areas("trapezoid", y, x, dx, dim)
     return sum(areas, axis) / 2
 
@@ -89,7 +94,12 @@ def trapz(y: Tensor, x: Tensor | None = None, *, dx: float | None = None, dim: i
 
 
 def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float | None = None, dim: int = -1) -> Tensor:
-    """The integral of `y` from the first point along `dim` to each other one, as by `trapezoid`."""
+    """The integral of `y` from the first point along `dim` to each other one, as by `trapezoid`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.cumulative_trapezoid(tg.tensor([0.0, 1.0, 4.0]))
+    tensor([0.5000, 3.0000])
+    """
     areas, axis = _areas("cumulative_trapezoid", y, x, dx, dim)
     return cumsum(areas, axis) / 2
 

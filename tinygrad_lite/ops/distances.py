@@ -43,13 +43,23 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 
 @operation
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
-    """The p-norm of `x1 - x2 + eps` along the last dim."""
+    """The p-norm of `x1 - x2 + eps` along the last dim.
+
+    >>> import tinygrad_lite as tg
+    >>> pairwise_distance(tg.tensor([[3.0, 0.0]]), tg.tensor([[0.0, 4.0]]))
+    tensor([5.])
+    """
     return vector_norm(x1 - x2 + eps, p, -1, keepdim)
 
 
 @operation
 def pdist(x: Tensor, p: float = 2.0) -> Tensor:
-    """The p-norms between all pairs of rows of a matrix (N, D): (0, 1), (0, 2), ..., (N - 2, N - 1)."""
+    """The p-norms between all pairs of rows of a matrix (N, D): (0, 1), (0, 2), ..., (N - 2, N - 1).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.pdist(tg.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]]))
+    tensor([5.0000, 1.0000, 4.2426])
+    """
     if x.ndim != 2:
         raise ValueError(f"pdist: expected a matrix, got shape {tuple(x.shape)}")
     if p < 0:
@@ -60,7 +70,12 @@ def pdist(x: Tensor, p: float = 2.0) -> Tensor:
 
 @operation
 def normalize(x: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
-    """`x` divided by its p-norm along `dim`, or by `eps` where the norm is smaller."""
+    """`x` divided by its p-norm along `dim`, or by `eps` where the norm is smaller.
+
+    >>> import tinygrad_lite as tg
+    >>> normalize(tg.tensor([[3.0, 4.0]]))
+    tensor([[0.6000, 0.8000]])
+    """
     return x / clamp_min(vector_norm(x, p, dim, True), eps)
 
 

@@ -177,7 +177,12 @@ _logit.vjp(x=lambda g, x: g / where((x < 0) | (x > 1), math.nan, x * (1 - x)))
 
 @operation
 def logit(x: Tensor, eps: float | None = None) -> Tensor:
-    """`log(x / (1 - x))`, the inverse of sigmoid; `eps`: x is first clamped to [eps, 1 - eps]."""
+    """`log(x / (1 - x))`, the inverse of sigmoid; `eps`: x is first clamped to [eps, 1 - eps].
+
+    >>> import tinygrad_lite as tg
+    >>> tg.logit(tg.tensor([0.5, 0.9]))
+    tensor([0.0000, 2.1972])
+    """
     return _logit(x if eps is None else clamp(x, eps, 1 - eps))
 
 
@@ -210,7 +215,12 @@ arctan2 = atan2
 
 @primitive
 def hypot(x, y):
-    """`sqrt(x**2 + y**2)`, without overflow on the way."""
+    """`sqrt(x**2 + y**2)`, without overflow on the way.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.hypot(tg.tensor([3.0]), tg.tensor([4.0]))
+    tensor([5.])
+    """
     x, y = promote_tensors(x, y)
     only_floats(x)
     return namespace_of(x).hypot(x, y)
@@ -246,7 +256,12 @@ def logaddexp2(x: Tensor, y: Tensor) -> Tensor:
 
 @primitive
 def xlogy(x, y):
-    """`x * log(y)`, which is 0 where x is 0 (but nan where y is)."""
+    """`x * log(y)`, which is 0 where x is 0 (but nan where y is).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.xlogy(tg.tensor([0.0, 2.0]), tg.tensor([0.0, 1.0]))
+    tensor([0., 0.])
+    """
     some_tensor(x, y)
     x, y = promoted_floats(x, y)
     xp = namespace_of(x)

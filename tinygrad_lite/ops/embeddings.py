@@ -182,6 +182,11 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """1 at the place that each element names, 0 elsewhere: (..., num_classes), int64.
 
     `num_classes` is by default one more than the largest element.
+
+    >>> import tinygrad_lite as tg
+    >>> one_hot(tg.tensor([0, 2]), 3)
+    tensor([[1, 0, 0],
+            [0, 0, 1]])
     """
     array = raw(tensor)
     if getattr(array, "dtype", None) != np.int64:

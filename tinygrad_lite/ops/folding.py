@@ -86,7 +86,13 @@ def _image(name: str, x: Any, least: int, argument: str, factor: int) -> tuple[t
 
 @operation
 def pixel_shuffle(x: Tensor, upscale_factor: int) -> Tensor:
-    """x (*, C * r^2, H, W) -> (*, C, H * r, W * r): r^2 channels become r x r pixels."""
+    """x (*, C * r^2, H, W) -> (*, C, H * r, W * r): r^2 channels become r x r pixels.
+
+    >>> import tinygrad_lite as tg
+    >>> pixel_shuffle(tg.arange(4).reshape(1, 4, 1, 1), 2)
+    tensor([[[[0, 1],
+              [2, 3]]]])
+    """
     lead, (c, h, w) = _image("pixel_shuffle", x, 3, "upscale_factor", r := upscale_factor)
     if c % r**2:
         raise ValueError(f"pixel_shuffle: expected channels in multiples of {r**2} (upscale_factor {r}), got {c}")
@@ -106,7 +112,12 @@ def pixel_unshuffle(x: Tensor, downscale_factor: int) -> Tensor:
 
 @operation
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:
-    """x (N, C, *spatial) with the first channel of each of `groups` groups first, then the second ones, ..."""
+    """x (N, C, *spatial) with the first channel of each of `groups` groups first, then the second ones, ...
+
+    >>> import tinygrad_lite as tg
+    >>> tg.channel_shuffle(tg.arange(4).reshape(1, 4, 1), 2).flatten()
+    tensor([0, 2, 1, 3])
+    """
     _image("channel_shuffle", x, 3, "groups", groups)
     n, c, *spatial = x.shape
     if c % groups:

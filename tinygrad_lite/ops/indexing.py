@@ -191,7 +191,12 @@ def _item(item: Any, array: Any) -> Any:
 
 @operation
 def select(x: Tensor, dim: int, index: int) -> Tensor:
-    """`x[..., index, ...]` at dim `dim`: a view without that dim."""
+    """`x[..., index, ...]` at dim `dim`: a view without that dim.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.select(tg.tensor([[1, 2], [3, 4]]), 1, 0)
+    tensor([1, 3])
+    """
     dim = _dim("select", dim, x)
     if not -x.shape[dim] <= index < x.shape[dim]:
         raise IndexError(f"select: index {index} is out of range for dim {dim} of size {x.shape[dim]}")
@@ -200,7 +205,12 @@ def select(x: Tensor, dim: int, index: int) -> Tensor:
 
 @operation
 def narrow(x: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
-    """`x[..., start : start + length, ...]` at dim `dim`: a view."""
+    """`x[..., start : start + length, ...]` at dim `dim`: a view.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.narrow(tg.arange(5), 0, 1, 3)
+    tensor([1, 2, 3])
+    """
     if isinstance(start, bool) or (isinstance(start, Traced) and (start.ndim or start.dtype.kind not in "iu")):
         raise TypeError(f"narrow: expected an int, or a 0-d tensor of one, as start, got {start!r}")
     dim, start = _dim("narrow", dim, x), operator.index(start)
@@ -299,7 +309,13 @@ def gather(x: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> 
 
 @operation
 def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
-    """`gather` whose tensors broadcast; without `dim`, from the flattened tensor."""
+    """`gather` whose tensors broadcast; without `dim`, from the flattened tensor.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.take_along_dim(tg.tensor([[1, 2], [3, 4]]), tg.tensor([[1], [0]]), dim=1)
+    tensor([[2],
+            [3]])
+    """
     if dim is None:
         return gather(reshape(x, (-1,)), 0, reshape(indices, (-1,)))
     dim = canonical_dim("take_along_dim", dim, len(x.shape))
@@ -315,7 +331,12 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
 
 @operation
 def take(x: Tensor, index: Tensor) -> Tensor:
-    """The elements of the flattened tensor number `index`, in the shape of `index`."""
+    """The elements of the flattened tensor number `index`, in the shape of `index`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.take(tg.tensor([[1, 2], [3, 4]]), tg.tensor([0, 3]))
+    tensor([1, 4])
+    """
     places = checked_index("take", index, math.prod(x.shape), negative=True)
     return reshape(_getitem(reshape(x, (-1,)), (places.reshape(-1),)), places.shape)
 
@@ -344,7 +365,12 @@ def argwhere(x: Tensor) -> Tensor:
 
 
 def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
-    """The indices along each dim of a tensor of `shape` of its elements number `indices`."""
+    """The indices along each dim of a tensor of `shape` of its elements number `indices`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.unravel_index(tg.tensor([1, 5]), (2, 3))
+    (tensor([0, 1]), tensor([1, 2]))
+    """
     shape = canonical_shape("unravel_index", (shape,))
     array = indices.array if isinstance(indices, Traced) else indices
     if not is_array(array) or array.dtype.kind not in "iu":

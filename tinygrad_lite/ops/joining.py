@@ -123,7 +123,12 @@ def stack(tensors: Any, dim: int = 0) -> Tensor:
 
 
 def hstack(tensors: Any) -> Tensor:
-    """Joined along dim 1; 1-D tensors along dim 0."""
+    """Joined along dim 1; 1-D tensors along dim 0.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.hstack([tg.tensor([1, 2]), tg.tensor([3])])
+    tensor([1, 2, 3])
+    """
     tensors = [atleast_1d(x) for x in _sequence("hstack", tensors)]
     return cat(tensors, 0 if len(tensors[0].shape) == 1 else 1)
 
@@ -166,7 +171,12 @@ _split.vjp(x=lambda g, sizes, dim: _stack(dim, *g) if sizes is None else _cat(di
 
 @operation
 def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
-    """The slices along a dim, as views without that dim."""
+    """The slices along a dim, as views without that dim.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.unbind(tg.tensor([[1, 2], [3, 4]]), dim=1)
+    (tensor([1, 3]), tensor([2, 4]))
+    """
     if not x.shape:
         raise RuntimeError("unbind: a 0-d tensor has no dim to take apart")
     return _split(x, None, canonical_dim("unbind", dim, len(x.shape)))
@@ -207,7 +217,12 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
 
 @operation
 def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """At most `chunks` parts of one size, the last of which may be smaller: views."""
+    """At most `chunks` parts of one size, the last of which may be smaller: views.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.chunk(tg.arange(5), 2)
+    (tensor([0, 1, 2]), tensor([3, 4]))
+    """
     dim, chunks = _split_dim("chunk", x, dim), operator.index(chunks)
     if chunks <= 0:
         raise RuntimeError(f"chunk: expected 1 or more chunks, got {chunks}")
@@ -223,7 +238,12 @@ def tensor_split(
     x: Tensor, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: int | None = None,
     tensor_indices_or_sections: Any = None,
 ) -> tuple[Tensor, ...]:  # fmt: skip
-    """As many parts as an int says, as equal as can be; or parts that end at the given indices: views."""
+    """As many parts as an int says, as equal as can be; or parts that end at the given indices: views.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tensor_split(tg.arange(5), 3)
+    (tensor([0, 1]), tensor([2, 3]), tensor([4]))
+    """
     given = next((a for a in (indices_or_sections, indices, sections, tensor_indices_or_sections) if a is not None), None)
     dim = _split_dim("tensor_split", x, dim)
     n = x.shape[dim]

@@ -136,7 +136,12 @@ def l1_loss(
     reduction: str = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
-    """`|x - target|`, with `weight` a factor for each element."""
+    """`|x - target|`, with `weight` a factor for each element.
+
+    >>> import tinygrad_lite as tg
+    >>> l1_loss(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0]))
+    tensor(1.)
+    """
     reduction = reduction_of("l1_loss", reduction, size_average, reduce)
     _pair("l1_loss", x, target)
     return _weighted("l1_loss", abs(x - target), x, weight, reduction)
@@ -158,7 +163,12 @@ def smooth_l1_loss(
     reduction: str = "mean",
     beta: float = 1.0,
 ) -> Tensor:
-    """`d^2 / (2 beta)` where `d = |x - target|` is less than `beta`, else `d - beta / 2`."""
+    """`d^2 / (2 beta)` where `d = |x - target|` is less than `beta`, else `d - beta / 2`.
+
+    >>> import tinygrad_lite as tg
+    >>> smooth_l1_loss(tg.tensor([0.5, 3.0]), tg.zeros(2), reduction="none", beta=2.0)
+    tensor([0.0625, 2.0000])
+    """
     reduction = reduction_of("smooth_l1_loss", reduction, size_average, reduce)
     _pair("smooth_l1_loss", x, target)
     if beta < 0:
@@ -170,7 +180,12 @@ def smooth_l1_loss(
 def huber_loss(
     x: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
 ) -> Tensor:
-    """`d^2 / 2` where `d = |x - target|` is less than `delta`, else `delta (d - delta / 2)`."""
+    """`d^2 / 2` where `d = |x - target|` is less than `delta`, else `delta (d - delta / 2)`.
+
+    >>> import tinygrad_lite as tg
+    >>> huber_loss(tg.tensor([0.5, 3.0]), tg.zeros(2), reduction="none")
+    tensor([0.1250, 2.5000])
+    """
     reduction = reduction_of("huber_loss", reduction)
     _pair("huber_loss", x, target)
     if delta <= 0:
@@ -205,7 +220,12 @@ def binary_cross_entropy(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """`-(target log(x) + (1 - target) log(1 - x))` of probabilities x; no logarithm is below -100."""
+    """`-(target log(x) + (1 - target) log(1 - x))` of probabilities x; no logarithm is below -100.
+
+    >>> import tinygrad_lite as tg
+    >>> binary_cross_entropy(tg.tensor([0.5, 0.25]), tg.tensor([1.0, 0.0]), reduction="none")
+    tensor([0.6931, 0.2877])
+    """
     reduction = reduction_of("binary_cross_entropy", reduction, size_average, reduce)
     _same_size("binary_cross_entropy", x, target)
     return reduced(_times("binary_cross_entropy", _bce(x, target), weight), reduction)
@@ -283,7 +303,12 @@ def kl_div(
     log_target: bool = False,
 ) -> Tensor:
     """`target (log(target) - x)` of log-probabilities x and probabilities (or, with `log_target`, their
-    logarithms). `reduction="batchmean"` divides the sum by the first size: the divergence per sample."""
+    logarithms). `reduction="batchmean"` divides the sum by the first size: the divergence per sample.
+
+    >>> import tinygrad_lite as tg
+    >>> kl_div(tg.log(tg.tensor([0.5, 0.5])), tg.tensor([1.0, 0.0]), reduction="sum")
+    tensor(0.6931)
+    """
     reduction = reduction_of("kl_div", reduction, size_average, reduce, ("batchmean",))
     only_floats(x, target)
     loss = exp(target) * (target - x) if log_target else xlogy(target, target) - target * x

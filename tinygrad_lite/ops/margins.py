@@ -55,7 +55,12 @@ def margin_ranking_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """`max(0, margin - target (input1 - input2))`: target 1 where input1 should be larger, -1 where input2."""
+    """`max(0, margin - target (input1 - input2))`: target 1 where input1 should be larger, -1 where input2.
+
+    >>> import tinygrad_lite as tg
+    >>> margin_ranking_loss(tg.tensor([1.0]), tg.tensor([3.0]), tg.tensor([1.0]))
+    tensor(2.)
+    """
     reduction = reduction_of("margin_ranking_loss", reduction, size_average, reduce)
     if not input1.ndim == input2.ndim == target.ndim:
         shapes = [tuple(t.shape) for t in (input1, input2, target)]
@@ -108,6 +113,10 @@ def triplet_margin_loss(
     """`max(0, margin + d(anchor, positive) - d(anchor, negative))` with the p-norm as distance.
 
     `swap`: the negative's distance to the positive counts where it is the smaller one.
+
+    >>> import tinygrad_lite as tg
+    >>> triplet_margin_loss(tg.zeros(1, 2), tg.tensor([[1.0, 0.0]]), tg.tensor([[3.0, 0.0]]), margin=3.0)
+    tensor(1.)
     """
     reduction = reduction_of("triplet_margin_loss", reduction, size_average, reduce)
     if not anchor.ndim == positive.ndim == negative.ndim:

@@ -24,7 +24,12 @@ IN_PLACE: list[str] = ["masked_fill", "masked_scatter"]
 
 @operation
 def masked_select(x: Tensor, mask: Tensor) -> Tensor:
-    """The elements of `x` where `mask` holds, as a 1-D tensor; the two broadcast."""
+    """The elements of `x` where `mask` holds, as a 1-D tensor; the two broadcast.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.masked_select(tg.tensor([1, 2, 3]), tg.tensor([True, False, True]))
+    tensor([1, 3])
+    """
     x, mask = _broadcast("masked_select", x, mask)
     return _getitem(x, (mask,))
 
@@ -61,7 +66,12 @@ def as_value(name: str, x: Any, value: Any) -> Any:
 
 @operation
 def masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> Tensor:
-    """`x` with the first elements of `source`, in order, where `mask` holds."""
+    """`x` with the first elements of `source`, in order, where `mask` holds.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.masked_scatter(tg.zeros(3), tg.tensor([True, False, True]), tg.tensor([1.0, 2.0]))
+    tensor([1., 0., 2.])
+    """
     same_dtype("masked_scatter", x, source)
     x, mask = _broadcast("masked_scatter", x, mask)
     count = int(mask.sum())

@@ -62,7 +62,12 @@ absolute, sgn = abs, sign
 
 @primitive
 def copysign(x, y):
-    """`abs(x)` with the sign of `y`, where -0.0 counts as negative."""
+    """`abs(x)` with the sign of `y`, where -0.0 counts as negative.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.copysign(tg.tensor([1.0, 2.0]), tg.tensor([-0.0, 3.0]))
+    tensor([-1.,  2.])
+    """
     only_tensors(x)
     x, y = promoted_floats(x, y)
     return namespace_of(x).copysign(x, y)
@@ -131,14 +136,24 @@ def round(x: Tensor, *, decimals: int = 0) -> Tensor:
 
 @operation
 def frac(x: Tensor) -> Tensor:
-    """The fractional part of each element, with its sign."""
+    """The fractional part of each element, with its sign.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.frac(tg.tensor([1.5, -2.25]))
+    tensor([ 0.5000, -0.2500])
+    """
     only_floats(x)
     return x - trunc(x)
 
 
 @operation
 def heaviside(x: Tensor, values: Tensor) -> Tensor:
-    """0 where `x` is negative, 1 where it is positive, and `values` where it is zero."""
+    """0 where `x` is negative, 1 where it is positive, and `values` where it is zero.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.heaviside(tg.tensor([-1.0, 0.0, 2.0]), tg.tensor([0.5]))
+    tensor([0.0000, 0.5000, 1.0000])
+    """
     only_tensors(x, values)
     if x.dtype != values.dtype:
         raise TypeError(f"heaviside: expected tensors of one dtype, got {x.dtype} and {values.dtype}")
@@ -150,7 +165,12 @@ def heaviside(x: Tensor, values: Tensor) -> Tensor:
 
 @primitive
 def maximum(x, y):
-    """The larger of each two, broadcast; nan where one is nan. Equal ones share the gradient."""
+    """The larger of each two, broadcast; nan where one is nan. Equal ones share the gradient.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.maximum(tg.tensor([1.0, 5.0]), tg.tensor([3.0, 2.0]))
+    tensor([3., 5.])
+    """
     x, y = promote_tensors(x, y)
     return namespace_of(x).maximum(x, y)
 
@@ -243,7 +263,12 @@ clip = clamp
 @operation
 def nan_to_num(x: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Tensor:
     """`x` with `nan` (0) for nan, and `posinf` and `neginf` (the largest and the smallest number of
-    the dtype) for the infinities."""
+    the dtype) for the infinities.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.nan_to_num(tg.tensor([float("nan"), 1.0]), nan=0.5)
+    tensor([0.5000, 1.0000])
+    """
     only_tensors(x)
     if x.dtype.kind != "f":
         return clone(x)

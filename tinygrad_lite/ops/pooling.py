@@ -201,6 +201,11 @@ def avg_pool2d(
     `stride`: from window to window (None: `kernel_size`); `padding`: zeros on each side;
     `ceil_mode`: also windows that reach over the end; `count_include_pad`: whether the padding counts
     in the mean; `divisor_override`: divide the sums by this instead.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.nn.functional.avg_pool2d(tg.arange(16.0).reshape(1, 4, 4), 2)
+    tensor([[[ 2.5000,  4.5000],
+             [10.5000, 12.5000]]])
     """
     return _averaged("avg_pool2d", 2, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
@@ -295,7 +300,12 @@ def adaptive_max_pool1d(x: Tensor, output_size: Sizes, return_indices: bool = Fa
 @operation
 def adaptive_max_pool2d(x: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of parts of x (N, C, H, W) or (C, H, W), cut as `adaptive_avg_pool2d` cuts them.
-    `return_indices`: also their flat places in the plane."""
+    `return_indices`: also their flat places in the plane.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.nn.functional.adaptive_max_pool2d(tg.arange(15.0).reshape(1, 3, 5), (1, 2))
+    tensor([[[12., 14.]]])
+    """
     return _adaptive_maximum("adaptive_max_pool2d", 2, x, output_size, return_indices)
 
 

@@ -8,19 +8,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tinygrad_lite.arrays import is_array, product
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.arithmetic import _add, mul
-from tinygrad_lite.ops.calling import canonical_dim, operation
+from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.contraction import _contract
-from tinygrad_lite.ops.creation import ones_like
 from tinygrad_lite.ops.diagonals import diagonal
-from tinygrad_lite.ops.joining import stack, unbind
-from tinygrad_lite.ops.matrices import check_float
-from tinygrad_lite.ops.shape import reshape, to_dtype, transpose
+from tinygrad_lite.ops.shape import reshape, transpose
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -28,7 +23,7 @@ if TYPE_CHECKING:
 Number = int | float
 
 __all__ = [
-    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bilinear", "bmm", "chain_matmul", "cross", "dot", "ger", "inner", "kron",
+    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bilinear", "bmm", "chain_matmul", "dot", "ger", "inner", "kron",
     "matmul", "mm", "mv", "outer", "trace", "vdot",
 ]  # fmt: skip
 
@@ -56,7 +51,12 @@ matmul.vjp(x=lambda g, x_shape, y: _left(g, x_shape, y),
 
 @primitive
 def linear(x, weight, bias=None):
-    """`x @ weight.T + bias`: x (..., in), weight (out, in), bias (out,) or None -> (..., out)."""
+    """`x @ weight.T + bias`: x (..., in), weight (out, in), bias (out,) or None -> (..., out).
+
+    >>> import tinygrad_lite as tg
+    >>> linear(tg.tensor([[1.0, 2.0]]), tg.tensor([[3.0, 4.0]]), tg.tensor([0.5]))
+    tensor([[11.5000]])
+    """
     out = product(x, weight.T)
     if bias is not None:
         if bias.dtype != out.dtype:
@@ -163,7 +163,12 @@ def mv(x: Tensor, vec: Tensor) -> Tensor:
 
 @operation
 def dot(x: Tensor, tensor: Tensor) -> Tensor:
-    """The inner product of two vectors of one size."""
+    """The inner product of two vectors of one size.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.dot(tg.tensor([1, 2]), tg.tensor([3, 4]))
+    tensor(11)
+    """
     _check_ranks("dot", ("input", x, 1), ("tensor", tensor, 1))
     return matmul(x, tensor)
 
@@ -196,7 +201,13 @@ def inner(x: Tensor, y: Tensor) -> Tensor:
 
 @operation
 def outer(x: Tensor, vec2: Tensor) -> Tensor:
-    """All products of an element of one vector and one of another: (n,), (m,) -> (n, m)."""
+    """All products of an element of one vector and one of another: (n,), (m,) -> (n, m).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.outer(tg.tensor([1, 2]), tg.tensor([3, 4]))
+    tensor([[3, 4],
+            [6, 8]])
+    """
     _check_ranks("outer", ("input", x, 1), ("vec2", vec2, 1))
     return _contract(x, vec2, ("a", "b", "ab"))
 
@@ -330,65 +341,14 @@ def kron(x: Tensor, y: Tensor) -> Tensor:
 
 @operation
 def trace(x: Tensor) -> Tensor:
-    """The sum of a matrix' diagonal."""
-    _check_ranks("trace", ("input", x, 2))
-    return diagonal(x).sum()
-
-
-def _crossed(name: str, x: Any, y: Any, dim: int) -> Any:
-    if len(x.shape) != len(y.shape):
-        raise ValueError(f"{name}: expected as many dims of both tensors, got the shapes {tuple(x.shape)} and {tuple(y.shape)}")
-    dim = canonical_dim(name, dim, len(x.shape))
-    if not x.shape or x.shape[dim] != 3 or y.shape[dim] != 3:
-        raise ValueError(f"{name}: expected size 3 in dim {dim}, got the shapes {tuple(x.shape)} and {tuple(y.shape)}")
-    (a, b, c), (d, e, f) = unbind(x, dim), unbind(y, dim)
-    return stack((b * f - c * e, c * d - a * f, a * e - b * d), dim)
-
-
-@operation
-def linalg_cross(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
-    """The cross product of vectors of size 3 along `dim`; other dims of size 1 broadcast."""
-    return _crossed("cross", x, y, dim)
-
-
-@operation
-def cross(x: Tensor, y: Tensor, dim: int | None = None) -> Tensor:
-    """The cross product of vectors of size 3 along `dim`: the first dim of size 3 unless given."""
-    if dim is None:
-        dim = next((d for d, n in enumerate(x.shape) if n == 3), -1)
-    return _crossed("cross", x, y, dim)
-
-
-@operation
-def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
-    """The inner products of vectors along `dim`; the other dims broadcast."""
-    check_float("vecdot", x)
-    if x.dtype != y.dtype:
-        raise TypeError(f"vecdot: both tensors must have the same dtype, got {x.dtype} and {y.dtype}")
-    return mul(x, y).sum(dim)
-
-
-@operation
-def vander(x: Tensor, N: int | None = None) -> Tensor:
-    """The powers 0 to N - 1 of each element, in a new last dim; N is the last size unless given.
+    """The sum of a matrix' diagonal.
 
     >>> import tinygrad_lite as tg
-    >>> tg.linalg.vander(tg.tensor([1, 2, 3]))
-    tensor([[1, 1, 1],
-            [1, 2, 4],
-            [1, 3, 9]])
+    >>> tg.trace(tg.tensor([[1, 2], [3, 4]]))
+    tensor(5)
     """
-    if not x.shape:
-        x = reshape(x, (1,))
-    N = x.shape[-1] if N is None else N
-    if N is None or N < 2:
-        raise ValueError(f"vander: expected N of 2 or more, got {N}")
-    if x.dtype.kind not in "fc":
-        x = to_dtype(x, np.dtype(np.int64))
-    powers = [ones_like(x), x]
-    while len(powers) < N:
-        powers.append(mul(powers[-1], x))
-    return stack(powers[:N], -1)
+    _check_ranks("trace", ("input", x, 2))
+    return diagonal(x).sum()
 
 
 @operation

@@ -47,7 +47,12 @@ def rand(
     *shape: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Uniform in [0, 1)."""
+    """Uniform in [0, 1).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.rand(2, 3).shape
+    (2, 3)
+    """
     return as_made(source(generator, device).uniform(size_given("rand", shape, size), _floating("rand", dtype)), requires_grad)
 
 
@@ -65,7 +70,12 @@ def randint(
     low: Any = 0, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
     device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Integers from `low` to `high - 1`; `randint(high, size)` starts at 0."""
+    """Integers from `low` to `high - 1`; `randint(high, size)` starts at 0.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.randint(5, (100,)).max() < 5
+    tensor(True)
+    """
     if size is None and not hasattr(high, "__index__"):
         low, high, size = 0, low, high
     elif high is None:
@@ -86,7 +96,12 @@ def _integers(name: str, low: Any, high: Any, shape: tuple[int, ...], drawn_from
 def randperm(
     n: int, *, generator: Generator | None = None, dtype: Any = np.int64, device: Any = None, requires_grad: bool = False
 ) -> Tensor:  # fmt: skip
-    """0 to n - 1 in random order."""
+    """0 to n - 1 in random order.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.randperm(4).sort().values
+    tensor([0, 1, 2, 3])
+    """
     if n < 0:
         raise RuntimeError(f"randperm: expected n of 0 or more, got {n}")
     return as_made(source(generator, device).permutation(operator.index(n)).astype(as_dtype(dtype), copy=False), requires_grad)
@@ -177,7 +192,12 @@ def _coins(p: Any, like: Any, generator: Generator | None) -> Any:
 
 @operation
 def bernoulli(x: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
-    """1 with the probability that each element of `x` gives (or with probability `p`), else 0."""
+    """1 with the probability that each element of `x` gives (or with probability `p`), else 0.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.bernoulli(tg.tensor([0.0, 1.0]))
+    tensor([0., 1.])
+    """
     like = raw(x)
     if p is None and like.dtype.kind != "f":
         raise RuntimeError(f"bernoulli: expected floating-point probabilities, got {like.dtype}")
@@ -193,6 +213,10 @@ def multinomial(x: Tensor, num_samples: int, replacement: bool = False, *, gener
 
     Without replacement the categories with the smallest exponential variate / weight are taken
     (Efraimidis and Spirakis 2006).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.multinomial(tg.tensor([0.0, 3.0, 0.0]), 1)
+    tensor([1])
     """
     weights = raw(x)
     if weights.ndim not in (1, 2) or weights.dtype.kind != "f":

@@ -81,7 +81,12 @@ _hardtanh.vjp(x=lambda g, x, low, high: where((x <= low) | (x >= high), 0.0, g))
 @optional_inplace
 @operation
 def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
-    """`x` where it is positive, else `negative_slope * x`."""
+    """`x` where it is positive, else `negative_slope * x`.
+
+    >>> import tinygrad_lite as tg
+    >>> leaky_relu(tg.tensor([-1.0, 2.0]), 0.1)
+    tensor([-0.1000,  2.0000])
+    """
     return _leaky_relu(x, negative_slope)
 
 
@@ -119,7 +124,12 @@ def hardswish(x: Tensor) -> Tensor:
 
 @operation
 def hardshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
-    """`x` where it is outside of [-lambd, lambd], else 0."""
+    """`x` where it is outside of [-lambd, lambd], else 0.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.hardshrink(tg.tensor([-1.0, 0.3, 2.0]))
+    tensor([-1.,  0.,  2.])
+    """
     only_floats(x)
     return where((x >= -lambd) & (x <= lambd), 0.0, x)
 
@@ -136,14 +146,24 @@ def softshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
 @optional_inplace
 @operation
 def threshold(x: Tensor, threshold: float, value: float) -> Tensor:
-    """`x` where it is above `threshold`, else `value`."""
+    """`x` where it is above `threshold`, else `value`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.threshold(tg.tensor([-1.0, 2.0]), 0.5, 9.0)
+    tensor([9., 2.])
+    """
     only_numbers(x)
     return where(x <= threshold, value, x)
 
 
 @operation
 def prelu(x: Tensor, weight: Tensor) -> Tensor:
-    """`x` where it is positive, else `weight * x`; weight: one number, or one for each channel (dim 1)."""
+    """`x` where it is positive, else `weight * x`; weight: one number, or one for each channel (dim 1).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.prelu(tg.tensor([[-1.0, -2.0]]), tg.tensor([0.5, 0.25]))
+    tensor([[-0.5000, -0.5000]])
+    """
     only_floats(x)
     if weight.ndim > 1:
         raise ValueError(f"prelu: expected a weight of 0 or 1 dimensions, got shape {tuple(weight.shape)}")

@@ -109,13 +109,23 @@ def sum_to_size(x: Tensor, *size: Any) -> Tensor:
 
 @operation
 def nansum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """The sum over `dim` (an int, several, or None for all), with nan taken for 0."""
+    """The sum over `dim` (an int, several, or None for all), with nan taken for 0.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.nansum(tg.tensor([1.0, float("nan")]))
+    tensor(1.)
+    """
     return sum(where(x != x, 0, x) if x.dtype.kind == "f" else x, dim, keepdim, dtype=dtype)
 
 
 @operation
 def count_nonzero(x: Tensor, dim: Dims = None) -> Tensor:
-    """How many elements over `dim` (an int, several, or None for all) are not zero."""
+    """How many elements over `dim` (an int, several, or None for all) are not zero.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.count_nonzero(tg.tensor([[0, 1], [2, 3]]), dim=0)
+    tensor([1, 2])
+    """
     return sum(x != 0, dim)
 
 
@@ -173,6 +183,10 @@ def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any
     """The product over `dim` (None for all). Integers and bools multiply in int64.
 
     The gradient is right where factors are zero, also the second one.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.prod(tg.tensor([2, 3, 4]))
+    tensor(24)
     """
     axis = None if dim is None else canonical_dim("prod", dim, x.ndim)
     return in_dtype(dtype, _prod, x, axis if x.ndim else None, keepdim)
@@ -223,7 +237,12 @@ _amin.vjp(x=lambda g, x, out, axes: shared_evenly(g, x, out, axes))
 
 @operation
 def amax(x: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) -> Tensor:
-    """The largest element over `dim` (an int, several, or () for all). Ties share the gradient evenly."""
+    """The largest element over `dim` (an int, several, or () for all). Ties share the gradient evenly.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.amax(tg.tensor([[1.0, 2.0], [3.0, 0.0]]), dim=1)
+    tensor([2., 3.])
+    """
     return _amax(x, _some_axes("amax", x, dim), keepdim)
 
 
@@ -234,7 +253,12 @@ def amin(x: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) -> T
 
 
 def aminmax(x: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
-    """The smallest and the largest element over `dim` (None for all), as `(min, max)`."""
+    """The smallest and the largest element over `dim` (None for all), as `(min, max)`.
+
+    >>> import tinygrad_lite as tg
+    >>> aminmax(tg.tensor([1, 5, 3]))
+    MinMax(min=tensor(1), max=tensor(5))
+    """
     return MinMax(amin(x, () if dim is None else dim, keepdim), amax(x, () if dim is None else dim, keepdim))
 
 
@@ -332,7 +356,12 @@ def _truth(out: Any, x: Any) -> Any:
 
 @operation
 def any(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """Whether any element over `dim` (an int, several, or None for all) is not zero."""
+    """Whether any element over `dim` (an int, several, or None for all) is not zero.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.any(tg.tensor([[0, 1], [0, 0]]), dim=1)
+    tensor([ True, False])
+    """
     return _any(x, () if dim == () else axes_of("any", dim, x.ndim), keepdim)
 
 

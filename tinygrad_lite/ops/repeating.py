@@ -30,7 +30,13 @@ IN_PLACE: list[str] = []
 
 @operation
 def repeat(x: Tensor, repeats: tuple[int, ...]) -> Tensor:
-    """Copies of `x` side by side: `repeats[d]` of them along dim d, counted from the last dim."""
+    """Copies of `x` side by side: `repeats[d]` of them along dim d, counted from the last dim.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tensor([1, 2]).repeat(2, 2)
+    tensor([[1, 2, 1, 2],
+            [1, 2, 1, 2]])
+    """
     repeats = canonical_shape("repeat", (repeats,))
     if len(repeats) < len(x.shape) or min(repeats, default=0) < 0:
         raise RuntimeError(f"repeat: expected {len(x.shape)} or more counts, none negative, got {repeats}")
@@ -83,7 +89,13 @@ def _flip(x: Any, dims: tuple[int, ...]) -> Any:
 
 @operation
 def flip(x: Tensor, dims: tuple[int, ...]) -> Tensor:
-    """A copy with the order of the elements along `dims` reversed."""
+    """A copy with the order of the elements along `dims` reversed.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.flip(tg.tensor([[1, 2], [3, 4]]), (0,))
+    tensor([[3, 4],
+            [1, 2]])
+    """
     dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
     return _flip(x, canonical_dims("flip", dims, len(x.shape)) if dims else ())
 
@@ -129,7 +141,13 @@ def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
 
 @operation
 def rot90(x: Tensor, k: int = 1, dims: tuple[int, int] = (0, 1)) -> Tensor:
-    """Rotated by k quarter turns, from the first of `dims` towards the second."""
+    """Rotated by k quarter turns, from the first of `dims` towards the second.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.rot90(tg.tensor([[1, 2], [3, 4]]))
+    tensor([[2, 4],
+            [1, 3]])
+    """
     if len(dims) != 2 or len(x.shape) < 2:
         raise RuntimeError(f"rot90: expected two dims of a tensor with 2 or more, got {dims} and the shape {tuple(x.shape)}")
     a, b = canonical_dims("rot90", tuple(dims), len(x.shape))
@@ -164,6 +182,12 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     """Each 1-D tensor over the grid of all of them, as views: the first varies along dim 0.
 
     `indexing="xy"`: the first varies along dim 1, the second along dim 0.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.meshgrid(tg.tensor([1, 2]), tg.tensor([5, 6]), indexing="ij")
+    (tensor([[1, 1],
+            [2, 2]]), tensor([[5, 6],
+            [5, 6]]))
     """
     if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
         (tensors,) = tensors
@@ -183,7 +207,15 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
 
 
 def cartesian_prod(*tensors: Any) -> Tensor:
-    """All ways to take one element of each 1-D tensor, one a row."""
+    """All ways to take one element of each 1-D tensor, one a row.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.cartesian_prod(tg.tensor([1, 2]), tg.tensor([5, 6]))
+    tensor([[1, 5],
+            [1, 6],
+            [2, 5],
+            [2, 6]])
+    """
     if any(len(x.shape) != 1 for x in tensors):
         raise RuntimeError("cartesian_prod: expected 1-D tensors")
     if len(tensors) == 1:
@@ -193,7 +225,14 @@ def cartesian_prod(*tensors: Any) -> Tensor:
 
 @operation
 def combinations(x: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
-    """All ways to take `r` elements of a 1-D tensor, in its order, one a row."""
+    """All ways to take `r` elements of a 1-D tensor, in its order, one a row.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.combinations(tg.tensor([1, 2, 3]))
+    tensor([[1, 2],
+            [1, 3],
+            [2, 3]])
+    """
     if len(x.shape) != 1:
         raise RuntimeError(f"combinations: expected a 1-D tensor, got the shape {tuple(x.shape)}")
     if r < 0:

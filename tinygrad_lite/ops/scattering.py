@@ -112,6 +112,10 @@ def scatter_reduce(x: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str,
     "amax" or "amin"; with that of `x` in the place if `include_self`.
 
     Where several are the largest (smallest), they share the gradient.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.scatter_reduce(tg.zeros(2), 0, tg.tensor([0, 0, 1]), tg.tensor([1.0, 3.0, 2.0]), "amax")
+    tensor([3., 2.])
     """
     whole, place, src = _scattered("scatter_reduce", x, dim, index, src)
     if not math.prod(index.shape):
@@ -188,7 +192,12 @@ def _slices(name: str, x: Any, dim: int, index: Any, source: Any) -> tuple[Any, 
 
 @operation
 def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
-    """`x` with `alpha * source[i]` added to its slice number `index[i]` along `dim`."""
+    """`x` with `alpha * source[i]` added to its slice number `index[i]` along `dim`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.index_add(tg.zeros(3), 0, tg.tensor([0, 0, 2]), tg.ones(3))
+    tensor([2., 0., 1.])
+    """
     whole, place, source = _slices("index_add", x, dim, index, source)
     return _back(_combined(whole, place, source if alpha == 1 else mul(source, alpha), "sum"), x)
 
@@ -211,7 +220,13 @@ def index_copy(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
 
 @operation
 def index_fill(x: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
-    """`x` with its slices number `index` along `dim` filled with `value`."""
+    """`x` with its slices number `index` along `dim` filled with `value`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.index_fill(tg.tensor([[1, 2], [3, 4]]), 1, tg.tensor([0]), 9)
+    tensor([[9, 2],
+            [9, 4]])
+    """
     whole = _at_least_1d(x)
     dim = canonical_dim("index_fill", dim, len(whole.shape))
     index = checked_index("index_fill", index, whole.shape[dim], negative=True)
@@ -254,7 +269,13 @@ def _with_part(name: str, x: Any, src: Any, place: Any) -> Any:
 
 @operation
 def select_scatter(x: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
-    """`x` with `x.select(dim, index)` replaced by `src`."""
+    """`x` with `x.select(dim, index)` replaced by `src`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.select_scatter(tg.zeros(2, 2), tg.ones(2), 0, 1)
+    tensor([[0., 0.],
+            [1., 1.]])
+    """
     dim = canonical_dim("select_scatter", dim, len(x.shape))
     return _with_part("select_scatter", x, src, (*[_ALL] * dim, operator.index(index), Ellipsis))
 

@@ -111,7 +111,13 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 @operation
 def unflatten(x: Tensor, dim: int, sizes: tuple[int, ...]) -> Tensor:
-    """Dim `dim` split up into `sizes`, where one may be -1."""
+    """Dim `dim` split up into `sizes`, where one may be -1.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.unflatten(tg.arange(6), 0, (2, 3))
+    tensor([[0, 1, 2],
+            [3, 4, 5]])
+    """
     dim, shape = canonical_dim("unflatten", dim, len(x.shape)), tuple(x.shape)
     if not isinstance(sizes, (tuple, list)) or not sizes:
         raise RuntimeError(f"unflatten: expected one or more sizes, got {sizes}")
@@ -147,7 +153,12 @@ def squeeze(x: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
 
 @operation
 def unsqueeze(x: Tensor, dim: int) -> Tensor:
-    """With a dim of size 1 inserted at place `dim` of the result."""
+    """With a dim of size 1 inserted at place `dim` of the result.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.unsqueeze(tg.tensor([1, 2]), 1).shape
+    (2, 1)
+    """
     shape = tuple(x.shape)
     dim = canonical_dim("unsqueeze", dim, len(shape) + 1)
     return _reshape(x, (*shape[:dim], 1, *shape[dim:]))
@@ -205,7 +216,13 @@ _expand.vjp(x=lambda g: g)  # undoing the broadcast is the engine's
 
 @operation
 def expand(x: Tensor, size: tuple[int, ...], *, implicit: bool = False) -> Tensor:
-    """A view of `x` repeated along dims of size 1; -1 keeps a size."""
+    """A view of `x` repeated along dims of size 1; -1 keeps a size.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tensor([[1], [2]]).expand(2, 3)
+    tensor([[1, 1, 1],
+            [2, 2, 2]])
+    """
     size = canonical_shape("expand", (size,))
     new = len(size) - len(x.shape)
     if new < 0 or any(n < 0 and (n != -1 or i < new) for i, n in enumerate(size)):
@@ -259,7 +276,12 @@ _permute.vjp(x=lambda g, dims: _permute(g, dims and tuple(sorted(range(len(dims)
 
 @operation
 def permute(x: Tensor, dims: tuple[int, ...]) -> Tensor:
-    """A view with the dims in the order `dims`."""
+    """A view with the dims in the order `dims`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.permute(tg.zeros(2, 3, 4), (2, 0, 1)).shape
+    (4, 2, 3)
+    """
     dims = tuple(canonical_dim("permute", d, len(x.shape)) for d in canonical_shape("permute", (dims,)))
     if sorted(dims) != list(range(len(x.shape))):
         raise RuntimeError(f"permute: expected each of the {len(x.shape)} dims once, got {dims}")
@@ -268,7 +290,13 @@ def permute(x: Tensor, dims: tuple[int, ...]) -> Tensor:
 
 @operation
 def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
-    """A view with two dims exchanged."""
+    """A view with two dims exchanged.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.transpose(tg.tensor([[1, 2], [3, 4]]), 0, 1)
+    tensor([[1, 3],
+            [2, 4]])
+    """
     dims = list(range(len(x.shape)))
     a, b = canonical_dim("transpose", dim0, len(dims)), canonical_dim("transpose", dim1, len(dims))
     if dims:
@@ -309,7 +337,12 @@ def adjoint(x: Tensor) -> Tensor:
 
 @operation
 def movedim(x: Tensor, source: int | tuple[int, ...], destination: int | tuple[int, ...]) -> Tensor:
-    """A view with the dims `source` moved to the places `destination`, the others in their order."""
+    """A view with the dims `source` moved to the places `destination`, the others in their order.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.movedim(tg.zeros(2, 3, 4), 0, -1).shape
+    (3, 4, 2)
+    """
     froms, tos = (
         [canonical_dim("movedim", d, len(x.shape)) for d in (dims if isinstance(dims, (tuple, list)) else (dims,))]
         for dims in (source, destination)

@@ -109,7 +109,12 @@ def softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
 
 @operation
 def log_softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
-    """The logarithm of `softmax(x, dim)`, worked out without overflow."""
+    """The logarithm of `softmax(x, dim)`, worked out without overflow.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.log_softmax(tg.tensor([0.0, 0.0]), dim=0)
+    tensor([-0.6931, -0.6931])
+    """
     if dtype is not None:
         x = to_dtype(x, as_dtype(dtype))
     return _log_softmax(x, canonical_dim("log_softmax", dim, len(x.shape)))
@@ -117,7 +122,12 @@ def log_softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
 
 @operation
 def softmin(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
-    """`softmax(-x, dim)`"""
+    """`softmax(-x, dim)`
+
+    >>> import tinygrad_lite as tg
+    >>> softmin(tg.tensor([0.0, 1000.0]), dim=0)
+    tensor([1., 0.])
+    """
     return softmax(-x, dim, dtype)
 
 

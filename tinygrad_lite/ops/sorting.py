@@ -38,7 +38,12 @@ def _order(x, axis, descending, first):
 
 @operation
 def argsort(x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Tensor:
-    """The places that put `x` in order along `dim`; equal elements keep their order, nan is the largest."""
+    """The places that put `x` in order along `dim`; equal elements keep their order, nan is the largest.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.argsort(tg.tensor([3.0, 1.0, 2.0]))
+    tensor([1, 2, 0])
+    """
     axis = canonical_dim("argsort", dim, x.ndim)
     return _order(x, axis, descending, None) if x.ndim else reshape(_order(reshape(x, (1,)), 0, descending, None), ())
 
@@ -147,6 +152,10 @@ def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     lower one of the two in the middle. Where there is a nan, it is nan.
 
     Of all, ties share the gradient evenly; along a dim it goes to the element at the index returned.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.median(tg.tensor([4.0, 1.0, 3.0, 2.0]))
+    tensor(2.)
     """
     return _middle("median", x, dim, keepdim)
 
@@ -159,7 +168,12 @@ def nanmedian(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
 
 @operation
 def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
-    """The `k`-th smallest element along `dim` (counted from 1), and its place."""
+    """The `k`-th smallest element along `dim` (counted from 1), and its place.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.kthvalue(tg.tensor([3.0, 1.0, 2.0]), 2)
+    ValuesIndices(values=tensor(2.), indices=tensor(2))
+    """
     require_number("kthvalue", x)
     axis = canonical_dim("kthvalue", dim, x.ndim)
     if not 1 <= k <= (x.shape[axis] if x.ndim else 1):
@@ -185,7 +199,12 @@ def _place_of_mode(x, axis, keepdim):
 
 @operation
 def mode(x: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
-    """The most frequent element along `dim` (of several, the smallest), and the last of its places."""
+    """The most frequent element along `dim` (of several, the smallest), and the last of its places.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.mode(tg.tensor([1, 2, 2, 3]))
+    ValuesIndices(values=tensor(2), indices=tensor(2))
+    """
     return _picked_by("mode", x, dim, keepdim, _place_of_mode)
 
 
@@ -259,7 +278,12 @@ def _check_sorter(sorter: Any, boundaries: Any) -> None:
 @operation
 def bucketize(x: Tensor | float, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
     """For each element of `x` the bucket between sorted 1-D `boundaries` that it falls into; one that
-    equals a boundary falls below it (above, if `right`)."""
+    equals a boundary falls below it (above, if `right`).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.bucketize(tg.tensor([0.5, 2.0, 9.0]), tg.tensor([1.0, 2.0, 3.0]))
+    tensor([0, 1, 3])
+    """
     if boundaries.ndim != 1:
         raise ValueError(f"bucketize: expected 1-D boundaries, got the shape {tuple(boundaries.shape)}")
     return searchsorted(boundaries, x, out_int32=out_int32, right=right)
@@ -322,5 +346,10 @@ def unique(
 
 @operation
 def unique_consecutive(x: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
-    """As `unique`, for elements that differ from the one before them, in the order they come."""
+    """As `unique`, for elements that differ from the one before them, in the order they come.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.unique_consecutive(tg.tensor([1, 1, 2, 1]))
+    tensor([1, 2, 1])
+    """
     return _unique("unique_consecutive", x, return_inverse, return_counts, dim, True)

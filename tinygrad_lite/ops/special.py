@@ -44,7 +44,12 @@ _polygamma.vjp(x=lambda g, x, n: g * _polygamma(x, n + 1))
 
 @operation
 def digamma(x: Tensor) -> Tensor:
-    """The derivative of lgamma."""
+    """The derivative of lgamma.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.digamma(tg.tensor([1.0]))
+    tensor([-0.5772])
+    """
     return _polygamma(x, 0)
 
 
@@ -122,7 +127,12 @@ erfcx.vjp(x=lambda g, x, out: g * (2 * x * out - 2 / math.sqrt(math.pi)))
 
 @operation
 def ndtr(x: Tensor) -> Tensor:
-    """The probability that a standard normal variable is below `x`."""
+    """The probability that a standard normal variable is below `x`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.special.ndtr(tg.tensor([0.0, 1.96]))
+    tensor([0.5000, 0.9750])
+    """
     return erfc(x * -math.sqrt(0.5)) / 2
 
 

@@ -94,7 +94,12 @@ def var(
 def std(
     x: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> Tensor:
-    """The square root of `var`. Where it is 0, so is its gradient."""
+    """The square root of `var`. Where it is 0, so is its gradient.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.std(tg.tensor([1.0, 2.0, 3.0]))
+    tensor(1.)
+    """
     return root(_var(x, *_spread("std", x, dim, unbiased, keepdim, correction)))
 
 
@@ -240,7 +245,13 @@ def _squared(x: Any, y: Any, freedom: Any, single: bool) -> Any:
 
 @operation
 def corrcoef(x: Tensor) -> Tensor:
-    """The correlation coefficients of variables (rows) by their observations (columns)."""
+    """The correlation coefficients of variables (rows) by their observations (columns).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.corrcoef(tg.tensor([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]]))
+    tensor([[ 1., -1.],
+            [-1.,  1.]])
+    """
     c = cov(x)
     if not c.ndim:
         return c / c
@@ -299,7 +310,12 @@ def _histc(x, edges):
 @operation
 def histc(x: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements fall into each of `bins` equal bins from `min` to `max` (where these are equal:
-    from the smallest to the largest element). Elements outside count nowhere."""
+    from the smallest to the largest element). Elements outside count nowhere.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.histc(tg.tensor([1.0, 2.0, 2.5]), bins=2, min=0, max=3)
+    tensor([1., 2.])
+    """
     require_float("histc", x)
     if bins < 1:
         raise ValueError(f"histc: expected one bin or more, got {bins}")

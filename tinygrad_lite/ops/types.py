@@ -33,7 +33,12 @@ def numel(x: Any) -> int:
 
 @operation
 def is_floating_point(x: Any) -> bool:
-    """Whether the dtype is a floating-point one."""
+    """Whether the dtype is a floating-point one.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.is_floating_point(tg.ones(2))
+    True
+    """
     return x.dtype.kind == "f"
 
 
@@ -68,12 +73,20 @@ def result_type(tensor1: Any, tensor2: Any) -> np.dtype:
 
 
 def promote_types(type1: Any, type2: Any) -> np.dtype:
-    """The smallest dtype that both can go to without loss of category."""
+    """The smallest dtype that both can go to without loss of category.
+
+    >>> promote_types(np.int64, np.float32)
+    dtype('float32')
+    """
     return common_dtype(np.empty(1, as_dtype(type1)), np.empty(1, as_dtype(type2)))
 
 
 def can_cast(from_: Any, to: Any) -> bool:
-    """Whether results of dtype `from_` may be written in place into a tensor of dtype `to`."""
+    """Whether results of dtype `from_` may be written in place into a tensor of dtype `to`.
+
+    >>> can_cast(np.float32, np.int64)
+    False
+    """
     a, b = as_dtype(from_).kind, as_dtype(to).kind
     order = "biufc"
     return order.index(a) <= order.index(b) or (a, b) == ("u", "i") or (a, b) == ("i", "i")
