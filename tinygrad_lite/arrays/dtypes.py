@@ -48,6 +48,7 @@ def as_dtype(dtype: Any) -> np.dtype:
 
 
 def is_floating(dtype: np.dtype) -> bool:
+    """Whether numbers of `dtype` can have a gradient: floating-point ones, also complex."""
     return dtype.kind in "fc"
 
 

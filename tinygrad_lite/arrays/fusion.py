@@ -23,12 +23,15 @@ Step = tuple[str, tuple[int, ...], int | None]
 
 
 class Program:
+    """What a function has done so far: its steps, and the numbers among their operands."""
+
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self.numbers: list[float] = []
         self.count = 0  # of arrays and results
 
     def place(self, value: Any) -> int:
+        """Where an operand is found; a number is put among the numbers."""
         if isinstance(value, Recorded):
             return value.place
         if isinstance(value, np.generic):  # it would widen the kernel's arithmetic
@@ -39,6 +42,7 @@ class Program:
         return -len(self.numbers)
 
     def add(self, name: str, operands: Sequence[Any], out: Recorded | None = None) -> Recorded:
+        """Note one step; returns its result."""
         like = next(value for value in reversed(operands) if isinstance(value, Recorded))
         self.steps.append((name, tuple(map(self.place, operands)), None if out is None else out.place))
         return Recorded(self, like, np.dtype(bool) if name in COMPARISONS.values() else like.dtype) if out is None else out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -15,6 +14,7 @@ from tinygrad_lite.arrays.windows import Sizes, Windows, cut
 
 
 def lowest(dtype: np.dtype) -> Any:
+    """The number that no element of `dtype` is below."""
     return -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
 
 
@@ -55,7 +55,7 @@ def largest(x: Array, w: Windows) -> tuple[Array, Array]:
         places += corner
 
     if out.size:
-        _run(kernel, planes, out, places)
+        by_blocks(kernel, planes, out, places)
     shape = (*x.shape[:2], *w.count)
     return out.reshape(shape), places.reshape(shape)
 
@@ -76,15 +76,8 @@ def into_places(y: Array, places: Array, shape: Sizes, repeated: bool) -> Array:
 
     if out.size:
         planes = shape[0] * shape[1]
-        _run(kernel, *(a.reshape(planes, -1) for a in (out, y, places)))
+        by_blocks(kernel, *(a.reshape(planes, -1) for a in (out, y, places)))
     return out
-
-
-def _run(kernel: Callable[..., None], *arrays: Array) -> None:
-    if namespace_of(arrays[0]) is np:
-        by_blocks(kernel, *arrays)
-    else:
-        kernel(*arrays)
 
 
 def _places(w: Windows) -> tuple[Array, Array, list[int]]:

@@ -8,6 +8,7 @@ the same bits, since an elementwise equation treats each element alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import is_
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any
@@ -188,31 +189,31 @@ def _apply(optimizer: Optimizer, p: Any, g: Any, state: State, group: Group) -> 
     if type(p) is np.ndarray or not optimizer.elementwise:
         optimizer.apply(p, g, state, group)
         return
+    equation, arrays = _equation(optimizer, state, group)
+    state.update(fused(equation, [p, g, *arrays]) or {})
+
+
+def _in_blocks(optimizer: Optimizer, p: Any, g: Any, state: State, group: Group) -> None:
+    """The equation on a large parameter, block by block."""
+    equation, arrays = _equation(optimizer, state, group)
+    flat = [a.reshape(-1) for a in (p, g, *arrays)]
+    begun = by_blocks(equation, *flat, block=optimizer.block, threads=optimizer.threads)
+    for name in begun[0]:
+        state[name] = np.concatenate([part[name] for part in begun]).reshape(p.shape)
+
+
+def _equation(optimizer: Optimizer, state: State, group: Group) -> tuple[Callable[..., State], list[Any]]:
+    """The equation as a function of `p`, `g` and arrays (all or a part of the state's, which are given too);
+    it returns those that it began in this step."""
     names = [name for name in state if name not in optimizer.numbers]
     numbers = {name: state[name] for name in optimizer.numbers}
 
     def equation(p: Any, g: Any, *arrays: Any) -> State:
         mine = {**numbers, **dict(zip(names, arrays))}
         optimizer.apply(p, g, mine, group)
-        return {name: mine[name] for name in mine if name not in state}  # begun in this step
+        return {name: mine[name] for name in mine if name not in state}
 
-    state.update(fused(equation, [p, g, *(state[name] for name in names)]) or {})
-
-
-def _in_blocks(optimizer: Optimizer, p: Any, g: Any, state: State, group: Group) -> None:
-    """The equation on a large parameter, block by block."""
-    names = [name for name in state if name not in optimizer.numbers]
-    numbers = {name: state[name] for name in optimizer.numbers}
-
-    def block(p: Any, g: Any, *arrays: Any) -> State:
-        mine = {**numbers, **dict(zip(names, arrays))}
-        optimizer.apply(p, g, mine, group)
-        return {name: mine[name] for name in mine.keys() - state.keys()}  # begun in this step
-
-    flat = [a.reshape(-1) for a in (p, g, *(state[name] for name in names))]
-    begun = by_blocks(block, *flat, block=optimizer.block, threads=optimizer.threads)
-    for name in begun[0]:
-        state[name] = np.concatenate([part[name] for part in begun]).reshape(p.shape)
+    return equation, [state[name] for name in names]
 
 
 lead_all(Alone, lambda part: part.p)

@@ -62,6 +62,7 @@ def hooks_of(module: Module, kind: str) -> list[Callable[..., Any]]:
 
 
 def add_hook(module: Module, kind: str, hook: Callable[..., Any], prepend: bool = False, **options: bool) -> RemovableHandle:
+    """Let `hook` be called where its `kind` says: "forward_pre", "forward", "backward_pre", "backward", "load", ..."""
     hooks = module._registered_hooks
     if hooks is None:
         module.__dict__["_registered_hooks"] = hooks = Hooks()

@@ -53,6 +53,7 @@ class Registered(MutableMapping[str, Any]):
 
 
 def put(module: Module, kind: str, name: str, value: Any) -> None:
+    """Let `module` hold `value` under `name`."""
     kinds = module._registered_kinds
     if kinds.get(name) != kind:  # it takes its place behind what is there
         kinds.pop(name, None)
@@ -64,17 +65,20 @@ def put(module: Module, kind: str, name: str, value: Any) -> None:
 
 
 def keep_out_of_state(module: Module, name: str, out: bool) -> None:
+    """Keep a buffer out of the state_dict, or (`out=False`) let it be part of it."""
     others = module._non_persistent_buffers_set - {name}
     module._non_persistent_buffers_set = others | {name} if out else others
 
 
 def refuse_unless(allowed: bool, kind: str, name: str, value: Any) -> None:
+    """Say what can be assigned to a name that is registered already."""
     if not allowed:
         expected = {"parameter": "Parameter or None", "child module": "Module or None", "buffer": "Buffer, Tensor or None"}
         raise TypeError(f"cannot assign {type(value).__name__} as {kind} {name!r} ({expected[kind]} expected)")
 
 
 def register(module: Module, kind: str, name: Any, value: Any, accepted: type) -> None:
+    """Check a new name and its value (None, or one of the type `accepted`), and let `module` hold it."""
     if "_registered_kinds" not in module.__dict__:
         raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
     if not isinstance(name, str):
@@ -89,6 +93,7 @@ def register(module: Module, kind: str, name: Any, value: Any, accepted: type) -
 
 
 def member(module: Module, kind: str, target: str) -> Any:
+    """What is held at a path such as "layers.0.weight"."""
     path, _, name = target.rpartition(".")
     holder = module.get_submodule(path)
     if holder._registered_kinds.get(name) != kind:

@@ -82,6 +82,7 @@ def load_state(root: Module, given_state: Mapping[str, Any], strict: bool, assig
 
 
 def copy_into(own: Tensor, given: Any) -> None:
+    """Write the values of `given` into a parameter or buffer."""
     if isinstance(own, UninitializedParameter):
         own.materialize(given.shape)
     with on_device(own.device):
@@ -89,8 +90,8 @@ def copy_into(own: Tensor, given: Any) -> None:
     changed_in_place(own.array, "load_state_dict")
 
 
-
 def take_over(module: Module, name: str, own: Tensor, given: Any) -> None:
+    """Let `module` hold `given` itself in the place of `own`."""
     given = given if isinstance(given, Tensor) else traced(np.asarray(given))
     if isinstance(own, Parameter) and not isinstance(given, Parameter):
         given = Parameter(given, own.requires_grad)
