@@ -18,8 +18,9 @@ import numpy as np
 from tinygrad_lite import ops
 from tinygrad_lite.arrays import Array, Device, as_dtype, deferred, device_of, get_default_dtype, is_floating, to_device, to_numpy
 from tinygrad_lite.autograd.apart import lead_all
-from tinygrad_lite.autograd.backward import accumulate, backward, sum_to_shape
+from tinygrad_lite.autograd.backward import accumulate, backward
 from tinygrad_lite.autograd.node import Leaf, Node, Traced, results_are, traced
+from tinygrad_lite.autograd.walk import sum_to_shape
 from tinygrad_lite.ops import conversion, indexing, inplace, joining, repeating
 from tinygrad_lite.ops import shape as shaping
 from tinygrad_lite.ops.calling import canonical_dim
@@ -257,8 +258,10 @@ class Tensor(Traced):
 
             def keep(g: Tensor) -> None:
                 tensor = reference()
-                if tensor is not None:
-                    accumulate(tensor, g if g.node is not None else g.array.copy(), {})
+                if tensor is not None and tensor.grad is not None:
+                    accumulate(tensor, g if g.node is not None else g.array)
+                elif tensor is not None:
+                    tensor.grad = g if g.node is not None else g.clone()
 
             self.node.hooks = {**(self.node.hooks or {}), "retain": keep}
 

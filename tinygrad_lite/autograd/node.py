@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_lite.arrays import address_range, owner_of
 
 if TYPE_CHECKING:
-    from tinygrad_lite.autograd.primitive import Plan
+    from tinygrad_lite.autograd.plan import Plan
 
 # The clock of the tape. Nodes take their index from it, and so do changes in place: an array was
 # changed after a node saved it just where the change's tick is the larger.

@@ -21,7 +21,7 @@ from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.autograd import is_grad_enabled
 from tinygrad_lite.autograd.node import Leaf, Traced, changed_in_place, tick, traced
-from tinygrad_lite.autograd.primitive import Result, record
+from tinygrad_lite.autograd.recording import Result, record
 from tinygrad_lite.ops.conversion import moved
 from tinygrad_lite.ops.indexing import Index, Region, _getitem, overlaps, replaced, steps, write
 from tinygrad_lite.ops.masking import as_value
