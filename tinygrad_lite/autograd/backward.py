@@ -11,7 +11,7 @@ from tinygrad_lite.arrays import as_array, is_array, namespace_of, owner_of
 from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.autograd.mode import enable_grad
-from tinygrad_lite.autograd.node import Leaf, Traced, changed_in_place, traced
+from tinygrad_lite.autograd.node import Traced, changed_in_place, traced
 from tinygrad_lite.autograd.walk import walk
 
 
@@ -101,7 +101,7 @@ def backward(
             tensor.grad = g if create_graph else traced(_unshared(g, taken))
         else:
             accumulate(tensor, g)
-        if type(node) is Leaf and node.after:
+        if node.after:
             for hook in list(node.after.values()):
                 hook(tensor)
 

@@ -24,10 +24,11 @@ from tinygrad_lite.autograd.recording import record, several
 
 _CALL = """
 def call_of(primitive, forward, plans):
-    bind, view, star = primitive.bind, primitive.view, primitive.star
+    bind, view, keeps, star = primitive.bind, primitive.view, primitive.keeps, primitive.star
+    count = None if star is not None else len(primitive.arguments)
 
     def call(*args, **kwargs):
-        if kwargs or {incomplete}:
+        if kwargs or (len(args) != count and count is not None):
             args = bind(args, kwargs)
         # Separate the arrays from their places on the tape.
         {values}, = args
@@ -36,18 +37,19 @@ def call_of(primitive, forward, plans):
         # Run.
         token = be_quiet()
         try:
-            out{kept} = forward({values})
+            out = forward({values})
         except REFUSALS as error:
             raise explained(primitive, [{values}], error) from error
         finally:
             quiet_no_more(token)
+        {take_kept}
         if not is_traced:
             return out
         # Record.
         plan = plans[{subset}] if mask and is_grad_enabled() else None
         if type(out) is not ndarray:
             if type(out) is tuple:
-                results = several(plan, parents, [{saved}], out, [{kept_too}])
+                results = several(plan, parents, [{saved}], out, {kept})
                 if view and isinstance(args[0], Traced):
                     for result in results:
                         register_view(result, args[0])
@@ -56,7 +58,7 @@ def call_of(primitive, forward, plans):
         tensor = new(_node.result_class)  # as `traced` does: a call costs 5 % of what is spent here
         tensor.array = out
         tensor.grad = tensor.base = tensor.views = None
-        tensor.node = None if plan is None else record(plan, parents, ({saved}, out{kept}), out.shape, out.dtype)
+        tensor.node = None if plan is None else record(plan, parents, ({saved}, out{and_kept}), out.shape, out.dtype)
         if view and isinstance(args[0], Traced):
             register_view(tensor, args[0])
         return tensor
@@ -93,20 +95,33 @@ _NAMES = {
 
 
 @functools.cache
-def call_of(count: int, variadic: bool, keeps: bool) -> Callable[..., tuple[Callable[..., Any], Callable[..., None]]]:
-    """What makes the call of a primitive of `count` arguments (`variadic`: or more) that keeps values or not,
-    and a second function that leads it to the GPU of its arguments (see apart.py)."""
-    names = [f"x{i}" for i in range(count)]
-    text = _CALL.format(
-        incomplete="False" if variadic else f"len(args) != {count}",
-        values="*values" if variadic else ", ".join(names),
-        separate=_ARGUMENTS if variadic else "".join(_ARGUMENT.format(x=x, bit=1 << i) for i, x in enumerate(names)),
-        subset="mask, len(args)" if variadic else "mask",
-        saved="*values[:star], tuple(values[star:])" if variadic else ", ".join(names),
-        kept=", *kept" if keeps else "",
-        kept_too="*kept" if keeps else "",
-    )
-    file = f"<call of a primitive of {count} arguments{' or more' * variadic}{', keeping values' * keeps}>"
+def call_of(count: int | None) -> Callable[..., tuple[Callable[..., Any], Callable[..., None]]]:
+    """What makes the call of a primitive: written out for `count` arguments, or (None) a loop over any number
+    of them, which also keeps values. With it comes a function that leads it to the GPU of its arguments (see
+    apart.py)."""
+    if count is None:
+        file = "<call of a primitive>"
+        text = _CALL.format(
+            values="*values",
+            separate=_ARGUMENTS,
+            subset="mask if star is None else (mask, len(args))",
+            take_kept="out, *kept = out if keeps else (out,)",
+            saved="*(values if star is None else [*values[:star], tuple(values[star:])])",
+            kept="kept",
+            and_kept=", *kept",
+        )
+    else:
+        file = f"<call of a primitive of {count} arguments>"
+        names = [f"x{i}" for i in range(count)]
+        text = _CALL.format(
+            values=", ".join(names),
+            separate="".join(_ARGUMENT.format(x=x, bit=1 << i) for i, x in enumerate(names)),
+            subset="mask",
+            take_kept="",
+            saved=", ".join(names),
+            kept="()",
+            and_kept="",
+        )
     linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file  # for tracebacks and debuggers
     scope: dict[str, Any] = {}
     exec(compile(text, file, "exec"), _NAMES, scope)
