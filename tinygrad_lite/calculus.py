@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tinygrad_lite.autograd import enable_grad, grad
-from tinygrad_lite.autograd.backward import through
+from tinygrad_lite.autograd.recording import through
 from tinygrad_lite.ops import ones_like, stack, zeros, zeros_like
 from tinygrad_lite.tensor import Tensor
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from tinygrad_lite import calculus
 from tinygrad_lite.autograd import enable_grad, is_grad_enabled
-from tinygrad_lite.autograd.backward import _collect
 from tinygrad_lite.autograd.node import Leaf
+from tinygrad_lite.autograd.walk import entries_behind
 from tinygrad_lite.ops import ones_like, stack, zeros, zeros_like
 from tinygrad_lite.tensor import Tensor
 
@@ -87,7 +87,7 @@ class _Run:
         self.on = outside and any(
             # (Where nobody holds a leaf's tensor any more, nobody can ask for its gradient.)
             type(node) is Leaf and node.tensor() is not None and all(node is not x.node for x in self.inputs)
-            for node in _collect([t.node for t in _leaves(out) if isinstance(t, Tensor) and t.node is not None])
+            for node in entries_behind([t.node for t in _leaves(out) if isinstance(t, Tensor) and t.node is not None])
         )
 
     def filled(self, found: Sequence[Tensor | None], like: Sequence[Tensor]) -> list[Tensor]:

@@ -66,10 +66,10 @@ def column_sums(x: Array) -> Array:
     A product with ones takes a third of the time of `x.sum(0)` at (32, 16), half at (1536, 512).
     """
     x = rows(x)
-    if type(x) is not np.ndarray or x.dtype.char not in "fd":
+    known = _ones.get(x.dtype.char) if type(x) is np.ndarray else None
+    if known is None:
         return x.sum(axis=0)
     count = len(x)
-    known = _ones[x.dtype.char]
     ones = known.get(count)
     if ones is None:
         ones = np.ones(count, x.dtype)

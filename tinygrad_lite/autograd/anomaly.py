@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_lite.autograd import backward as _backward
-from tinygrad_lite.autograd.node import Leaf
 from tinygrad_lite.autograd.recording import listen, listen_no_more
 from tinygrad_lite.autograd.table import note_line
 
@@ -24,7 +23,7 @@ class Checked(dict[Any, Any]):
 
     def __setitem__(self, node: Any, gradient: Any) -> None:
         sender = self.sender
-        if sender is not None and type(sender) is not Leaf and bool((gradient != gradient).any()):
+        if sender is not None and bool((gradient != gradient).any()):
             line = getattr(sender, "line", "")
             where = f"recorded at {line}" if line else "recorded outside of detect_anomaly()"
             raise RuntimeError(

@@ -13,7 +13,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from tinygrad_lite.arrays.gpu import at_home, use_home, when_several
-from tinygrad_lite.autograd import anomaly, backward, primitive
+from tinygrad_lite.autograd import anomaly, backward, plan, primitive
 
 
 class _Gradients(dict[Any, Any]):
@@ -21,6 +21,9 @@ class _Gradients(dict[Any, Any]):
 
     def pop(self, node: Any, default: Any = None) -> Any:
         return _led_to(super().pop(node, default))
+
+    def __getitem__(self, node: Any) -> Any:
+        return _led_to(super().__getitem__(node))
 
     def get(self, node: Any, default: Any = None) -> Any:
         return _led_to(super().get(node, default))
@@ -40,7 +43,7 @@ def _led_to(value: Any) -> Any:
 
 def keep_apart() -> None:
     """From here on, lead every operation to its arrays' GPU."""
-    primitive.led = led
+    plan.led = led
     for known in primitive.REGISTRY.values():
         known.lead()
     backward.new_gradients = _Gradients

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 from tinygrad_lite.arrays import as_array
-from tinygrad_lite.autograd import primitive as _primitive
+from tinygrad_lite.autograd import recording as _recording
 from tinygrad_lite.autograd.mode import is_grad_enabled, no_grad
 from tinygrad_lite.autograd.node import Node, Traced, change_since, tick, traced
-from tinygrad_lite.autograd.primitive import result_of
+from tinygrad_lite.autograd.recording import result_of
 
 
 class Context:
@@ -124,7 +125,7 @@ class Function:
 def _recorded(cls: type[Function], ctx: Context, args: tuple[Any, ...], results: list[Any]) -> list[Any]:
     tensors = [r for r in results if isinstance(r, Traced)]
     node = Node()
-    node.plan = _FunctionPlan(cls, ctx.needs_input_grad, len(tensors) > 1)  # type: ignore[assignment]
+    node.plan = _FunctionPlan(cls, ctx.needs_input_grad, len(tensors) > 1)
     node.parents = [a.node for a, needed in zip(args, ctx.needs_input_grad) if needed]
     node.saved = [ctx]
     node.index = tick()
@@ -137,8 +138,8 @@ def _recorded(cls: type[Function], ctx: Context, args: tuple[Any, ...], results:
     ctx._to_save = ()
     dirty, fixed = ctx._dirty, ctx._not_differentiable
     ctx._dirty, ctx._not_differentiable = (), ()
-    if _primitive.on_record is not None:
-        _primitive.on_record(node)
+    if _recording.on_record is not None:
+        _recording.on_record(node)
     recorded = []
     for r in results:
         if isinstance(r, Traced) and not any(r is t for t in fixed):
@@ -162,16 +163,16 @@ class _FunctionPlan:
 
     primitive = _NoArguments
     names = ("ctx",)
-    fused_where = staticmethod(tuple)
     wanted: tuple[()] = ()
 
     def __init__(self, cls: type[Function], needs: tuple[bool, ...], several: bool):
         self.name = cls.__name__
         self.cls = cls
-        self.rules = [(None, i) for i, needed in enumerate(needs) if needed]
+        self.fused = self.gradients, tuple
+        self.rules = [(itemgetter(i), None, None) for i, needed in enumerate(needs) if needed]
         self.count = len(needs)
 
-    def fused(self, g: Any, ctx: Context) -> list[Any]:
+    def gradients(self, g: Any, ctx: Context) -> list[Any]:
         differentiable = ctx._node is not None
         parts = [part if part is None or isinstance(part, Traced) else traced(as_array(part)) for part in g]
         if differentiable:

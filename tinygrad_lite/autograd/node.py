@@ -14,9 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import address_range, owner_of
 
-if TYPE_CHECKING:
-    from tinygrad_lite.autograd.primitive import Plan
-
 # The clock of the tape. Nodes take their index from it, and so do changes in place: an array was
 # changed after a node saved it just where the change's tick is the larger.
 tick = itertools.count(1).__next__
@@ -54,7 +51,7 @@ class Node:
 
     __slots__ = ("dtype", "hooks", "index", "line", "parents", "plan", "saved", "shape")
 
-    plan: Plan  # which rules to call, and which saved values each is given
+    plan: Any  # which rules to call, and which saved values each is given (see plan.py)
     parents: Any  # the nodes of the inputs that need a gradient, in the order of the plan's rules
     saved: Any  # the values that the rules name; None once freed
     index: int
@@ -62,6 +59,7 @@ class Node:
     dtype: Any
     hooks: Any  # functions of the gradient, or None
     line: str  # where in the program; set only under `tape_lines()`
+    after = None  # a Leaf has functions there
 
     @property
     def name(self) -> str:

@@ -19,99 +19,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from operator import itemgetter
 from typing import Any, Generic
 
-import numpy as np
-
-from tinygrad_lite.arrays import as_array
-from tinygrad_lite.arrays.quiet import enter as be_quiet
-from tinygrad_lite.arrays.quiet import leave as quiet_no_more
-from tinygrad_lite.autograd import node as _node
-from tinygrad_lite.autograd.errors import REFUSALS, explained
-from tinygrad_lite.autograd.mode import is_grad_enabled
-from tinygrad_lite.autograd.node import Node, Traced, register_view, tick
+from tinygrad_lite.autograd import plan as _plan
+from tinygrad_lite.autograd.call import call_of
+from tinygrad_lite.autograd.plan import Plans
 from tinygrad_lite.autograd.signature import P, R, Signature
 
-new = object.__new__
-
 REGISTRY: dict[str, Primitive[..., Any]] = {}
-
-# Where there are several GPUs: makes a function run on that of its arguments (see apart.py).
-led: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
-
-
-class Plan:
-    """What to do for one subset of the inputs that need a gradient: worked out when that subset
-    is first seen, so that recording an operation and walking back only follow it."""
-
-    __slots__ = ("fused", "fused_where", "keep", "name", "names", "primitive", "rules", "select", "shapes", "wanted")
-
-    def __init__(self, primitive: Primitive[..., Any], mask: int, count: int):
-        self.primitive = primitive
-        self.name = primitive.name
-        star = primitive.star
-        argument_of = [primitive.arguments[i if star is None else min(i, star)] for i in range(count)]
-        on_tape = [i for i in range(count) if mask >> i & 1]
-        # The places of the arguments that get a gradient, in the order of the node's parents.
-        self.wanted = [i for i in on_tape if argument_of[i] in primitive.differentiable]
-        # Which of the nodes met on the way are parents; None: all of them.
-        self.select = None if self.wanted == on_tape else [on_tape.index(i) for i in self.wanted]
-
-        rules = [primitive.rules[argument_of[i]] for i in self.wanted] if primitive.fused is None else []
-        named = [*primitive.fused_names, *(name for _, names in rules for name in names)]
-        if primitive.composition is not None:  # it is replayed for second derivatives, and takes every argument
-            named += primitive.arguments
-        is_shape = {n: n.endswith("_shape") and n not in primitive.value_names for n in named}
-        self.names = [n for n in is_shape if not is_shape[n]] + [n for n in is_shape if is_shape[n]]
-        places = primitive.value_names.index
-        self.keep = picker([places(n) for n in self.names if not is_shape[n]])
-        self.shapes = [places(n.removesuffix("_shape")) for n in self.names if is_shape[n]]
-
-        # For each parent its rule, and which of the saved values the rule takes: the place of the one,
-        # what picks the several, or None for none. A fused rule is in the place of them all.
-        self.rules: list[Any] = []
-        for i, (rule, names) in zip(self.wanted, rules):
-            rule = rule if led is None else led(rule)
-            if argument_of[i] == primitive.star_name:
-                rule = functools.partial(_star_rule, rule, i - (star or 0))
-            where = [self.names.index(n) for n in names]
-            self.rules.append((rule, where[0] if len(where) == 1 else picker(where) if where else None))
-        self.fused: Any = None
-        if primitive.fused is not None:
-            self.fused = functools.partial(primitive.fused, tuple(i in self.wanted for i in range(count)))
-            self.fused = self.fused if led is None else led(self.fused)
-            self.fused_where = picker([self.names.index(n) for n in primitive.fused_names])
-            self.rules = [(None, i) for i in self.wanted]
-
-
-def picker(places: list[int]) -> Callable[[Any], Any]:
-    """What takes the values at `places` out of a sequence, as a sequence, in C."""
-    if len(places) == 1:
-        return itemgetter(slice(places[0], places[0] + 1))
-    return itemgetter(*places) if places else _nothing
-
-
-def _nothing(values: Any) -> tuple[()]:
-    return ()
-
-
-def _star_rule(rule: Callable[..., Any], i: int, g: Any, *saved: Any) -> Any:
-    return rule(g, i, *saved)
-
-
-class _Plans(dict[Any, "Plan | None"]):
-    """The plans of a primitive by the inputs that have a node: a mask of bits, and with a star
-    argument the number of inputs. None where no rule would be called."""
-
-    def __init__(self, primitive: Primitive[..., Any]):
-        self.primitive = primitive
-
-    def __missing__(self, key: Any) -> Plan | None:
-        mask, count = key if self.primitive.star is not None else (key, len(self.primitive.arguments))
-        plan = Plan(self.primitive, mask, count)
-        self[key] = result = plan if plan.rules else None
-        return result
 
 
 class Primitive(Signature[P, R]):
@@ -129,7 +44,7 @@ class Primitive(Signature[P, R]):
         self.fused: Callable[..., Any] | None = None
         self.fused_names: tuple[str, ...] = ()
         self.composition: Callable[..., Any] | None = None
-        self.plans = _Plans(self)
+        self.plans = Plans(self)
 
     @property
     def differentiable(self) -> tuple[str, ...]:
@@ -171,67 +86,8 @@ def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...]
         return functools.partial(primitive, view=view, keeps=keeps, writes=writes)
 
     self = Primitive(forward, view, keeps, writes)
-    plans = self.plans
-    count = len(self.arguments)
-    variadic = self.star is not None
-
-    @functools.wraps(forward)
-    def apply(*args: Any, **kwargs: Any) -> Any:
-        if kwargs or (len(args) != count and not variadic):
-            args = self.bind(args, kwargs)
-        # Separate the arrays from their places on the tape.
-        mask, bit, is_traced = 0, 1, False
-        values: list[Any] = []
-        parents: list[Any] = []
-        for argument in args:
-            if isinstance(argument, Traced):
-                is_traced = True
-                values.append(argument.array)
-                if argument.node is not None:
-                    mask |= bit
-                    parents.append(argument.node)
-            else:
-                values.append(argument)
-            bit += bit
-        # Run.
-        token = be_quiet()
-        try:
-            out = forward(*values)
-        except REFUSALS as error:
-            raise explained(self, values, error) from error
-        finally:
-            quiet_no_more(token)
-        kept: Any = ()
-        if keeps:
-            out, *kept = out
-        if not is_traced:
-            return out
-        # Record.
-        plan = None
-        if mask and is_grad_enabled():
-            plan = plans[(mask, len(args)) if variadic else mask]
-            if variadic:
-                values[self.star :] = [tuple(values[self.star :])]
-        if type(out) is tuple:
-            results = _several(plan, parents, values, out, kept)
-            if view and isinstance(args[0], Traced):
-                for result in results:
-                    register_view(result, args[0])
-            return results
-        if type(out) is not np.ndarray:
-            out = as_array(out)
-        tensor = new(_node.result_class)  # as `traced` does: a call costs 5 % of what is spent here
-        tensor.array = out
-        tensor.grad = tensor.base = tensor.views = None
-        if plan is None:
-            tensor.node = None
-        else:
-            values.append(out)
-            values += kept
-            tensor.node = record(plan, parents, values, out.shape, out.dtype)
-        if view and isinstance(args[0], Traced):
-            register_view(tensor, args[0])
-        return tensor
+    apply, lead_forward = call_of(self)(self, forward, self.plans)
+    functools.update_wrapper(apply, forward)
 
     def vjp(**rules: Callable[..., Any]) -> None:
         for name, rule in rules.items():
@@ -250,12 +106,11 @@ def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...]
         return function
 
     def lead() -> None:
-        nonlocal forward
-        forward = led(self.forward)  # type: ignore[misc]
-        plans.clear()  # they call rules that are not led
+        lead_forward(_plan.led)
+        self.plans.clear()  # they call rules that are not led
 
     self.lead = lead
-    if led is not None:
+    if _plan.led is not None:
         lead()
     if self.name in REGISTRY:
         raise ValueError(f"primitive {self.name!r} is defined twice")
@@ -263,77 +118,6 @@ def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...]
     self.apply = apply
     apply.primitive, apply.vjp, apply.fused_vjp, apply.composed_of = self, vjp, fused_vjp, composed_of  # type: ignore[attr-defined]
     return apply
-
-
-def record(plan: Plan, parents: list[Any], values: list[Any], shape: Any, dtype: Any) -> Node:
-    """Write one entry. `values`: the arguments, the result, and what the forward function kept."""
-    node = new(Node)
-    node.plan = plan
-    node.parents = parents if plan.select is None else [parents[i] for i in plan.select]
-    node.saved = saved = plan.keep(values)
-    if plan.shapes:
-        node.saved = (*saved, *[_shape(values[i]) for i in plan.shapes])
-    node.index = tick()
-    node.shape = shape
-    node.dtype = dtype
-    node.hooks = None
-    if on_record is not None:
-        on_record(node)
-    return node
-
-
-on_record: Callable[[Node], None] | None = None  # set while somebody listens (see recording.py)
-
-
-def _shape(value: Any) -> Any:
-    return tuple(v.shape for v in value) if type(value) is tuple else getattr(value, "shape", ())
-
-
-def _several(plan: Plan | None, parents: list[Any], values: list[Any], out: tuple[Any, ...], kept: Any) -> tuple[Any, ...]:
-    """Tensors for several results: one node, and an entry of its own for each."""
-    arrays = tuple(as_array(array) for array in out)
-    if plan is None:
-        return tuple(_node.traced(array) for array in arrays)
-    node = new(Node)
-    node.plan = plan
-    node.parents = parents if plan.select is None else [parents[i] for i in plan.select]
-    values += [arrays, *kept]
-    node.saved = (*plan.keep(values), *[_shape(values[i]) for i in plan.shapes])
-    node.index = tick()
-    node.shape = tuple(array.shape for array in arrays)
-    node.dtype = tuple(array.dtype for array in arrays)
-    node.hooks = None
-    if on_record is not None:
-        on_record(node)
-    return tuple(_node.traced(array, result_of(node, i)) for i, array in enumerate(arrays))
-
-
-class Result:
-    """The plan of an entry that is one of several results of the entry before it."""
-
-    __slots__ = ("name", "place")
-    fused = None
-    rules: tuple[()] = ()
-    names: tuple[()] = ()
-
-    def __init__(self, place: int):
-        self.place = place
-        self.name = f"result {place}"
-
-
-def result_of(node: Node, place: int) -> Node | None:
-    """The entry of result number `place` of a node; None where it cannot have a gradient."""
-    if node.dtype[place].kind not in "fc":
-        return None
-    result = new(Node)
-    result.plan = Result(place)  # type: ignore[assignment]
-    result.parents = (node,)
-    result.saved = ()
-    result.index = tick()
-    result.shape = node.shape[place]
-    result.dtype = node.dtype[place]
-    result.hooks = None
-    return result
 
 
 def _names_of(self: Primitive[..., Any], name: str, rule: Callable[..., Any], skip: int) -> tuple[str, ...]:

@@ -1,25 +1,111 @@
-"""Who is told of each operation that is recorded."""
+"""Writing on the tape, and who is told of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from tinygrad_lite.autograd import primitive as _primitive
-from tinygrad_lite.autograd.node import Node
+from tinygrad_lite.arrays import as_array
+from tinygrad_lite.autograd.node import Node, Traced, tick, traced
+from tinygrad_lite.autograd.plan import Plan
 
+new = object.__new__
+
+
+def record(plan: Plan, parents: list[Any], values: Any, shape: Any, dtype: Any) -> Node:
+    """Write one entry. `values`: the arguments, the result, and what the forward function kept."""
+    node = new(Node)
+    node.plan = plan
+    node.parents = parents if plan.select is None else plan.select(parents)
+    node.saved = plan.keep(values)
+    node.index = tick()
+    node.shape = shape
+    node.dtype = dtype
+    node.hooks = None
+    if on_record is not None:
+        on_record(node)
+    return node
+
+
+# -- operations with several results --------------------------------------------------------------
+
+
+class Result:
+    """The plan of an entry that is one of several results of the entry before it."""
+
+    __slots__ = ("name", "place")
+    fused = None
+    rules: tuple[()] = ()
+    names: tuple[()] = ()
+
+    def __init__(self, place: int):
+        self.place = place
+        self.name = f"result {place}"
+
+
+def result_of(node: Node, place: int) -> Node | None:
+    """The entry of result number `place` of a node; None where it cannot have a gradient."""
+    if node.dtype[place].kind not in "fc":
+        return None
+    return _entry(Result(place), (node,), node.shape[place], node.dtype[place])
+
+
+def several(plan: Plan | None, parents: list[Any], values: Any, out: tuple[Any, ...], kept: Any) -> tuple[Any, ...]:
+    """Tensors for several results: one entry for the operation, and one for each of them."""
+    arrays = tuple(as_array(array) for array in out)
+    if plan is None:
+        return tuple(traced(array) for array in arrays)
+    shapes, dtypes = tuple(array.shape for array in arrays), tuple(array.dtype for array in arrays)
+    node = record(plan, parents, [*values, arrays, *kept], shapes, dtypes)
+    return tuple(traced(array, result_of(node, i)) for i, array in enumerate(arrays))
+
+
+# -- entries that no operation makes ---------------------------------------------------------------
+
+
+class _Through:
+    """The plan of an entry that passes its gradient on as it is."""
+
+    name = "through"
+    fused = None
+    names: tuple[()] = ()
+    rules = ((lambda g: g, None, None),)
+    wanted = (0,)
+
+
+_through = _Through()
+
+
+def through(tensor: Traced) -> Any:
+    """The same array one entry further on the tape."""
+    return traced(tensor.array, _entry(_through, (tensor.node,), tensor.array.shape, tensor.array.dtype))
+
+
+def _entry(plan: Any, parents: tuple[Any, ...], shape: Any, dtype: Any) -> Node:
+    node = new(Node)
+    node.plan, node.parents, node.saved = plan, parents, ()
+    node.index, node.shape, node.dtype, node.hooks = tick(), shape, dtype, None
+    return node
+
+
+# -- who is told ---------------------------------------------------------------------------------
+
+on_record: Callable[[Node], None] | None = None  # set while somebody listens
 _listeners: list[Callable[[Node], None]] = []
 
 
 def listen(note: Callable[[Node], None]) -> None:
     """From now on call `note(node)` for each operation recorded, before those who listened already."""
+    global on_record
     _listeners.insert(0, note)
-    _primitive.on_record = _tell
+    on_record = _tell
 
 
 def listen_no_more(note: Callable[[Node], None]) -> None:
     """Undo one `listen(note)`."""
+    global on_record
     _listeners.remove(note)
-    _primitive.on_record = _tell if _listeners else None
+    on_record = _tell if _listeners else None
 
 
 def _tell(node: Node) -> None:

@@ -16,7 +16,9 @@ class Signature(Generic[P, R]):
     """The record of a function on arrays: its name, and the names and defaults of its arguments."""
 
     apply: Callable[..., Any]  # the public function
-    writes = False  # whether it changes its first argument
+    # What primitives alone may be: see there.
+    view = writes = False
+    keeps: tuple[str, ...] = ()
 
     def __init__(self, forward: Callable[P, R]):
         code = forward.__code__

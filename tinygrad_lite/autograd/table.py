@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from tinygrad_lite.arrays import is_array
-from tinygrad_lite.autograd.backward import _collect
 from tinygrad_lite.autograd.node import Leaf, Node, Traced
 from tinygrad_lite.autograd.recording import listen, listen_no_more
+from tinygrad_lite.autograd.walk import entries_behind
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -67,7 +67,7 @@ def tape_of(*tensors: Any) -> Tape:
     for tensor in tensors:
         if not isinstance(tensor, Traced):
             raise TypeError(f"tape_of: expected Tensors, got {type(tensor).__name__}")
-    order = _collect([tensor.node for tensor in tensors if tensor.node is not None])
+    order = entries_behind([tensor.node for tensor in tensors if tensor.node is not None])
     number = {node: i for i, node in enumerate(order)}
     counted: set[int] = set()
     return Tape(

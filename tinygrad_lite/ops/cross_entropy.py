@@ -110,7 +110,10 @@ def _nll(name: str, x: Any, target: Any, weight: Any, ignore_index: int, reducti
     scale, classes = _scale(x.dtype, target, x.shape[1], weight, ignore_index)
     if not target.size:
         return reduced(sum(x, 1) * 0, reduction)
-    loss = -gather(x, 1, classes[:, None])[:, 0]
+    if x.ndim == 2:
+        loss = -x[namespace_of(classes).arange(len(classes)), classes]  # 10 us less than gather takes
+    else:
+        loss = -gather(x, 1, classes[:, None])[:, 0]
     if scale is None:
         return reduced(loss, reduction)
     loss = where(target == ignore_index, 0.0, loss * scale)

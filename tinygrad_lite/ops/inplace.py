@@ -22,7 +22,7 @@ from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.arrays.regions import Index, Region, overlaps, write
 from tinygrad_lite.autograd import is_grad_enabled
 from tinygrad_lite.autograd.node import Leaf, Traced, changed_in_place, tick, traced
-from tinygrad_lite.autograd.primitive import Result, record
+from tinygrad_lite.autograd.recording import Result, record
 from tinygrad_lite.ops.calling import named
 from tinygrad_lite.ops.conversion import moved
 from tinygrad_lite.ops.indexing import _getitem, replaced, steps

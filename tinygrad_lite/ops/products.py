@@ -65,8 +65,8 @@ def linear(x, weight, bias=None):
     return out
 
 
-linear.vjp(x=lambda g, weight: _times(g, weight) if len(weight.shape) == 2 else g * weight,
-           weight=lambda g, x: _over_rows(g, x) if len(g.shape) else g * x,
+linear.vjp(x=lambda g, weight: _times(g, weight) if weight.ndim == 2 else g * weight,
+           weight=lambda g, x: _over_rows(g, x) if g.ndim else g * x,
            bias=lambda g: g)
 
 
@@ -104,7 +104,7 @@ def _rows(x: Any) -> Any:
 
 def _over_rows(x: Any, y: Any) -> Any:
     """`x.T @ y` with all dims but the last made one."""
-    return _times(x.T, y) if len(x.shape) == 2 else _times(_rows(x).T, _rows(y))
+    return _times(x.T, y) if x.ndim == 2 else _times(_rows(x).T, _rows(y))
 
 
 def _left(g: Any, x_shape: tuple[int, ...], y: Any) -> Any:

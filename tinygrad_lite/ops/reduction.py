@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import add_up, as_array, as_dtype, as_float, extreme, is_array, namespace_of
 from tinygrad_lite.autograd import nondifferentiable, primitive
-from tinygrad_lite.autograd.backward import sum_to_shape
+from tinygrad_lite.autograd.walk import sum_to_shape
 from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, operation, raw
 from tinygrad_lite.ops.choosing import ValuesIndices, picked
 from tinygrad_lite.ops.comparison import where

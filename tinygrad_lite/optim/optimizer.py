@@ -105,9 +105,11 @@ class Optimizer(Hooks, Saved):
     def _forget(self) -> None:
         """Drop what was prepared for the parameters met so far."""
         self._prepared: list[Any] = []
+        self._fixed: dict[int, Any] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_prepared" and not name.endswith("_hooks")}
+        left_out = ("_prepared", "_fixed")
+        return {name: value for name, value in self.__dict__.items() if name not in left_out and not name.endswith("_hooks")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         if not hasattr(self, "_step_pre_hooks"):
@@ -261,7 +263,7 @@ class Optimizer(Hooks, Saved):
             work = []
             for i, group in enumerate(self.param_groups):
                 params = [p for p in group["params"] if p.grad is not None]
-                work.append((self._parts(i, params, group), self.numbers_of(group)))
+                work.append((self._parts(i, params, group), self._numbers(i, group)))
             for parts, _ in work:
                 for part in parts:
                     part.check(self)
@@ -310,6 +312,16 @@ class Optimizer(Hooks, Saved):
             self._prepared[i] = ids, list(map(self.state.get, params)), parts
         return parts
 
+    def _numbers(self, i: int, group: Group) -> Group:
+        """`numbers_of` group i: those of the last step, if it has the same options and no schedule among them."""
+        given = [*group, *group.values()]
+        known, numbers = self._fixed.get(i, ((), None))
+        if len(given) != len(known) or not all(map(is_, given, known)):
+            numbers = self.numbers_of(group)
+            if all(_is_fixed(group[name]) for name in numbers):
+                self._fixed[i] = given, numbers
+        return numbers
+
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or (`set_to_none=False`) fill them with zeros."""
         for group in self.param_groups:
@@ -319,6 +331,11 @@ class Optimizer(Hooks, Saved):
                 elif p.grad is not None:
                     p.grad = p.grad.detach()
                     p.grad.array[...] = 0
+
+
+def _is_fixed(option: Any) -> bool:
+    """Whether an option is the same number in each step, as long as it is the same object."""
+    return type(option) in _PLAIN or (type(option) is tuple and all(type(part) in _PLAIN for part in option))
 
 
 def options(arguments: Group) -> Group:

@@ -9,7 +9,7 @@ the same bits, since an elementwise equation treats each element alone.
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import is_
+from operator import attrgetter, is_
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,9 @@ def begin(optimizer: Optimizer, p: Any, group: Group) -> None:
 def as_number(value: float) -> Any:
     """A number of the state: 0-d, of the default dtype, on the CPU, as PyTorch keeps its step counts."""
     return np.asarray(value, get_default_dtype())
+
+
+_array, _gradient_shape = attrgetter("array"), attrgetter("grad.array.shape")
 
 
 class Alone:
@@ -158,16 +161,17 @@ class Together:
         return [flat[end - p.array.size : end].reshape(p.array.shape) for p, end in zip(self.params, ends)]
 
     def check(self, optimizer: Optimizer) -> None:
-        if [p.grad.array.shape for p in self.params] != self.shapes:
+        if list(map(_gradient_shape, self.params)) != self.shapes:
             for p in self.params:
                 if p.grad.array.shape != p.array.shape:
                     optimizer.wrong_gradient(p)
 
     def update(self, optimizer: Optimizer, group: Group) -> None:
-        arrays = [p.array for p in self.params]
+        arrays = list(map(_array, self.params))
         if not self.arrays or not all(map(is_, arrays, self.arrays)):
-            self.arrays, self.places = arrays, places_of_change(arrays)
+            self.arrays = arrays
             self.outside = [(view, array) for view, array in zip(self.p_views, arrays) if array is not view]
+            self.places = places_of_change([self.p, *(array for _, array in self.outside)])
         # Assigning to kept views: 0.1 us an array; np.concatenate takes twice that.
         for view, array in self.outside:
             view[...] = array

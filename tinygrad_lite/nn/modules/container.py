@@ -104,8 +104,10 @@ class Sequential(_Numbered):
             self.add_module(str(name), module)
 
     def forward(self, input: Any) -> Any:
-        for module in self._modules.values():
-            input = module(input)
+        held = self.__dict__
+        for name, kind in self._registered_kinds.items():  # self._modules.values(), without a list of them
+            if kind == "module":
+                input = held[name](input)
         return input
 
     def _sliced(self, idx: slice) -> Sequential:

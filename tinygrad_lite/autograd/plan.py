@@ -1,0 +1,103 @@
+"""What an operation does for the tape, worked out once for each subset of its inputs that need a gradient."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tinygrad_lite.autograd.primitive import Primitive
+
+# Where there are several GPUs: makes a function run on that of its arguments (see apart.py).
+led: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
+
+
+class Plan:
+    """What to save of an operation, and which rules to call with it.
+
+    `wanted`: the places of the arguments that get a gradient, in the order of the node's parents.
+    `names`: of what is saved. `rules`: for each parent its rule, and which saved values the rule takes
+    beside g: the place of the one, or what picks the several, or neither. `fused`: a rule for all of
+    the inputs, and what picks the values it takes; its results are g to the `rules`, each of which picks its own.
+    """
+
+    __slots__ = ("fused", "keep", "name", "names", "primitive", "rules", "select", "wanted")
+
+    def __init__(self, primitive: Primitive[..., Any], mask: int, count: int):
+        self.primitive = primitive
+        self.name = primitive.name
+        star = primitive.star
+        argument_of = [primitive.arguments[i if star is None else min(i, star)] for i in range(count)]
+        on_tape = [i for i in range(count) if mask >> i & 1]
+        self.wanted = [i for i in on_tape if argument_of[i] in primitive.differentiable]
+        # Which of the nodes met on the way are parents; None: all of them.
+        self.select = None if self.wanted == on_tape else _picker([on_tape.index(i) for i in self.wanted])
+
+        rules = [primitive.rules[argument_of[i]] for i in self.wanted] if primitive.fused is None else []
+        names = [*primitive.fused_names, *(name for _, taken in rules for name in taken)]
+        if primitive.composition is not None:  # it is replayed for second derivatives, and takes every argument
+            names += primitive.arguments
+        self.names, self.keep = _saved(primitive, names)
+
+        self.rules: list[Any] = []
+        for i, (rule, taken) in zip(self.wanted, rules):
+            rule = rule if led is None else led(rule)
+            if argument_of[i] == primitive.star_name:
+                rule = functools.partial(_star_rule, rule, i - (star or 0))
+            places = self._places(taken)
+            self.rules.append((rule, places[0], None) if len(places) == 1 else (rule, None, _picker(places) if places else None))
+        self.fused: Any = None
+        if primitive.fused is not None:
+            fused = functools.partial(primitive.fused, tuple(i in self.wanted for i in range(count)))
+            self.fused = fused if led is None else led(fused), _picker(self._places(primitive.fused_names))
+            self.rules = [(itemgetter(i), None, None) for i in self.wanted]
+
+    def _places(self, names: tuple[str, ...]) -> list[int]:
+        return [self.names.index(name) for name in names]
+
+
+class Plans(dict[Any, "Plan | None"]):
+    """The plans of a primitive by the inputs that have a node: a mask of bits, and with a star
+    argument the number of inputs. None where no rule would be called."""
+
+    def __init__(self, primitive: Primitive[..., Any]):
+        self.primitive = primitive
+
+    def __missing__(self, key: Any) -> Plan | None:
+        mask, count = key if self.primitive.star is not None else (key, len(self.primitive.arguments))
+        plan = Plan(self.primitive, mask, count)
+        self[key] = result = plan if plan.rules else None
+        return result
+
+
+def _saved(primitive: Primitive[..., Any], names: list[str]) -> tuple[list[str], Callable[[Any], Any]]:
+    """Each of `names` once, and what takes the values of that name out of an operation's arguments and results."""
+    is_shape = {name: name.endswith("_shape") and name not in primitive.value_names for name in names}
+    values, shapes = ([name for name in is_shape if is_shape[name] is kind] for kind in (False, True))
+    place = primitive.value_names.index
+    pick = _picker([place(name) for name in values])
+    if not shapes:
+        return values, pick
+    shaped = [place(name.removesuffix("_shape")) for name in shapes]
+    return values + shapes, lambda given: (*pick(given), *[_shape(given[i]) for i in shaped])
+
+
+def _picker(places: list[int]) -> Callable[[Any], Any]:
+    """What takes the values at `places` out of a sequence, as a sequence, in C."""
+    if len(places) == 1:
+        return itemgetter(slice(places[0], places[0] + 1))
+    return itemgetter(*places) if places else _nothing
+
+
+def _nothing(values: Any) -> tuple[()]:
+    return ()
+
+
+def _shape(value: Any) -> Any:
+    return tuple(v.shape for v in value) if type(value) is tuple else getattr(value, "shape", ())
+
+
+def _star_rule(rule: Callable[..., Any], i: int, g: Any, *saved: Any) -> Any:
+    return rule(g, i, *saved)

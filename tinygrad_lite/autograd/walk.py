@@ -1,0 +1,265 @@
+"""The walk along the tape, newest entry first.
+
+A rule is handed plain arrays where only a value is wanted, and Tensors with their place on the
+tape where the gradient is itself to be differentiated (`create_graph=True`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import as_array, column_sums, is_array, namespace_of
+from tinygrad_lite.autograd.mode import enable_grad
+from tinygrad_lite.autograd.node import Leaf, Node, Traced, change_since, last_change, traced
+from tinygrad_lite.autograd.recording import result_of, through
+
+_by_index = attrgetter("index")
+
+
+def walk(
+    roots: Sequence[tuple[Any, Any]],
+    *,
+    keep: bool,
+    create_graph: bool,
+    targets: frozenset[Any] | None = None,
+    gradients: dict[Any, Any] | None = None,
+) -> dict[Any, Any]:
+    """Carry cotangents from `roots` (pairs of node and cotangent) down the tape.
+
+    Returns the gradients of `targets`, or of every leaf where `targets` is None. `keep`: leave the
+    saved values in place for another walk. `gradients`: the dict to work in.
+    """
+    order = operations_behind([node for node, _ in roots])
+    on_the_way = None
+    if targets is not None:
+        order, on_the_way = _leading_to(order, targets)
+    gradients = {} if gradients is None else gradients
+    for node, cotangent in roots:
+        if on_the_way is None or node in on_the_way:
+            known = gradients.get(node)
+            gradients[node] = cotangent if known is None else known + cotangent
+    owned: set[Any] = set()  # whose gradients are sums that this walk made itself, and may add into
+    found: dict[Any, Any] = {}
+    changed = last_change()
+
+    for node in reversed(order):
+        g = gradients.pop(node, None)
+        if g is None:
+            continue
+        if node.hooks:
+            g = _run_hooks(node, g, create_graph)
+            changed = last_change()
+        if targets is not None and node in targets:
+            found[node] = g
+        plan = node.plan
+        saved = node.saved
+        if saved is None:
+            raise _freed(node)
+        if node.index < changed:
+            _check_unchanged(node)
+        if not plan.rules:
+            _arrive_in_part(gradients, node, g)
+            continue
+        if create_graph:
+            saved = rebuilt(node)
+        if type(g) is list:
+            g = _completed(node, g, create_graph)
+        if plan.fused is not None:
+            g = _fused(node, g, saved, create_graph)
+        for parent, (rule, place, pick) in zip(node.parents, plan.rules):
+            if on_the_way is not None and parent not in on_the_way:
+                continue
+            if place is not None:
+                gradient = rule(g, saved[place])
+            elif pick is None:
+                gradient = rule(g)
+            else:
+                gradient = rule(g, *pick(saved))
+            if gradient is None:  # a fused rule has none for this input
+                continue
+            # Broadcasting undone, and the input's dtype restored, for every rule at once.
+            if gradient.shape != parent.shape:
+                gradient = sum_to_shape(gradient, parent.shape)
+            if gradient.dtype is not parent.dtype and gradient.dtype != parent.dtype:
+                gradient = gradient.to(parent.dtype) if create_graph else gradient.astype(parent.dtype)
+            # The sum of what arrives. The first sum is a new array, later ones go into it.
+            if parent not in gradients:
+                gradients[parent] = gradient
+            elif parent in owned:
+                known = gradients[parent]
+                known += gradient
+                gradients[parent] = known  # a NumPy scalar is not changed by +=
+            else:
+                gradients[parent] = gradients[parent] + gradient
+                if not create_graph:
+                    owned.add(parent)
+        if saved and not keep:
+            node.saved = None
+    for leaf, g in gradients.items():
+        found[leaf] = _run_hooks(leaf, g, create_graph) if leaf.hooks else g
+    return found
+
+
+def operations_behind(nodes: list[Any]) -> list[Any]:
+    """Every operation that `nodes` depend on, oldest first."""
+    order = [node for node in set(nodes) if node.parents]
+    seen = set(order)
+    for node in order:  # grows as it is gone through
+        for parent in node.parents:
+            if parent.index and parent not in seen:  # a leaf's index is 0
+                seen.add(parent)
+                order.append(parent)
+    order.sort(key=_by_index)
+    return order
+
+
+def entries_behind(nodes: list[Any]) -> list[Any]:
+    """Every leaf and operation that `nodes` depend on, oldest first."""
+    operations = operations_behind(nodes)
+    met = [*nodes, *(parent for node in reversed(operations) for parent in node.parents)]
+    return [*dict.fromkeys(node for node in met if type(node) is Leaf), *operations]
+
+
+def _leading_to(order: list[Any], targets: frozenset[Any]) -> tuple[list[Any], set[Any]]:
+    """The operations of `order` (oldest first) through which a gradient reaches one of `targets`; and these
+    with the targets themselves."""
+    on_the_way: set[Any] = set(targets)
+    leading = []
+    for node in order:
+        if node in on_the_way or any(parent in on_the_way for parent in node.parents):
+            on_the_way.add(node)
+            leading.append(node)
+    return leading, on_the_way
+
+
+def _arrive_in_part(gradients: dict[Any, Any], result: Node, g: Any) -> None:
+    """Put the gradient of one of several results in its place among the others'."""
+    (node,) = result.parents
+    place = result.plan.place
+    parts = gradients.setdefault(node, [None] * len(node.shape))
+    parts[place] = g if parts[place] is None else parts[place] + g
+
+
+def _completed(node: Node, parts: list[Any], create_graph: bool) -> tuple[Any, ...]:
+    """Zeros for the results that no gradient reached."""
+    like = next(part for part in parts if part is not None)
+    xp = namespace_of(like.array if create_graph else like)
+    filled = []
+    for part, shape, dtype in zip(parts, node.shape, node.dtype):
+        if part is None:
+            part = xp.zeros(shape, dtype)
+            part = traced(part) if create_graph else part
+        filled.append(part)
+    return tuple(filled)
+
+
+def _fused(node: Node, g: Any, saved: Any, create_graph: bool) -> Sequence[Any]:
+    plan = node.plan
+    if create_graph and plan.primitive.composition is not None:
+        return _replayed(node, g, saved)
+    rule, pick = plan.fused
+    return rule(g, *pick(saved))
+
+
+def _replayed(node: Node, g: Any, saved: Any) -> list[Any]:
+    """The gradients of a fused primitive's inputs through the composition it stands for."""
+    plan = node.plan
+    named = dict(zip(plan.names, saved))
+    arguments: list[Any] = []
+    for name in plan.primitive.arguments:
+        if name == plan.primitive.star_name:
+            arguments.extend(named[name])
+        else:
+            arguments.append(named[name])
+    # The walk below must end at this node's inputs, and its results must still depend on them:
+    # each needed input goes through an entry of its own.
+    inputs = {i: through(arguments[i]) for i in plan.wanted}
+    for i, tensor in inputs.items():
+        arguments[i] = tensor
+    with enable_grad():
+        out = plan.primitive.composition(*arguments)
+    outputs = out if isinstance(out, tuple) else (out,)
+    roots = [(o.node, part) for o, part in zip(outputs, g if isinstance(g, tuple) else (g,)) if o.node is not None]
+    targets = frozenset(tensor.node for tensor in inputs.values())
+    found = walk(roots, keep=True, create_graph=True, targets=targets)
+    result: list[Any] = [None] * len(arguments)
+    for i, tensor in inputs.items():
+        result[i] = found.get(tensor.node)
+    return result
+
+
+def rebuilt(node: Node) -> list[Any]:
+    """A node's saved values as Tensors with their places on the tape."""
+    plan = node.plan
+    if not plan.names:
+        return []
+    primitive = plan.primitive
+    inputs = dict(zip(plan.wanted, node.parents))
+
+    def tensor(name: str, value: Any) -> Any:
+        if name == "ctx":  # of a Function
+            return value.on_tape(node)
+        if name == "out":
+            if type(value) is tuple:
+                return tuple(traced(array, result_of(node, i)) for i, array in enumerate(value))
+            return traced(value, node)
+        if name == primitive.star_name:
+            return tuple(traced(v, inputs.get((primitive.star or 0) + i)) if is_array(v) else v for i, v in enumerate(value))
+        if name in primitive.arguments and is_array(value):
+            return traced(value, inputs.get(primitive.arguments.index(name)))
+        return traced(value) if is_array(value) else value
+
+    return [tensor(name, value) for name, value in zip(plan.names, node.saved)]
+
+
+def _freed(node: Node) -> RuntimeError:
+    return RuntimeError(
+        f"backward: the values saved by {node.name} (entry {node.index}) were freed by an earlier backward; "
+        "pass retain_graph=True to that one to go through the graph twice"
+    )
+
+
+def _check_unchanged(node: Node) -> None:
+    """Refuse to go on with a saved array that was changed in place since."""
+    if not isinstance(node.saved, (tuple, list)):
+        return  # packed by saved_tensors_hooks
+    for name, value in zip(node.plan.names, node.saved):
+        for array in value if type(value) is tuple else (value,):
+            operation = change_since(array, node.index) if is_array(array) else None
+            if operation is not None:
+                what = "its result" if name == "out" else f"its argument {name!r}"
+                raise RuntimeError(
+                    f"backward: the gradient of {node.name} needs {what} of shape {array.shape}, which {operation} "
+                    "has changed in place since; clone the tensor first, or use the form that is not in place"
+                )
+
+
+def sum_to_shape(g: Any, shape: tuple[int, ...]) -> Any:
+    """`g` summed (or repeated) to `shape`: what broadcasting `shape` to g's own shape asks for."""
+    if len(shape) == 1 and type(g) is np.ndarray and g.ndim > 1 and g.shape[-1] == shape[0]:
+        return column_sums(g)  # of a bias
+    extra = len(g.shape) - len(shape)
+    if extra < 0 or any(n == 1 and m != 1 for n, m in zip(g.shape[extra:], shape)):
+        raise RuntimeError(f"backward: a rule returned a gradient of shape {g.shape} for an input of shape {shape}")
+    axes = (*range(extra), *(i for i, n in enumerate(shape, extra) if n == 1 and g.shape[i] != 1))
+    if axes:
+        g = g.sum(axis=axes, keepdims=True)
+    return g.reshape(shape)
+
+
+def _run_hooks(node: Any, g: Any, create_graph: bool) -> Any:
+    for hook in list(node.hooks.values()):
+        given = g if create_graph else traced(as_array(g))
+        returned = hook(given)
+        if returned is not None:
+            if not isinstance(returned, Traced) or returned.array.shape != node.shape:
+                got = tuple(returned.array.shape) if isinstance(returned, Traced) else type(returned).__name__
+                raise ValueError(f"hook: expected a gradient of shape {node.shape} (or None) to be returned, got {got}")
+            g = returned if create_graph else returned.array
+    return g
+
+
