@@ -42,8 +42,10 @@ REGISTRY: dict[str, Primitive[..., Any]] = {}
 # Where there are several GPUs: makes a function run on that of its arguments (see apart.py).
 led: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
 
-# PyTorch's names of the first two operands, and NumPy's of `dim`: accepted as keywords everywhere.
-ALIASES = {"input": "x", "self": "x", "other": "y", "axis": "dim", "keepdims": "keepdim"}
+# PyTorch's names of the first two operands, and NumPy's of them and of `dim`: accepted as keywords everywhere.
+ALIASES = {
+    "input": "x", "self": "x", "other": "y", "exponent": "y", "a": "x", "x1": "x", "x2": "y", "axis": "dim", "keepdims": "keepdim",
+}  # fmt: skip
 
 
 class Plan:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import (
+    check_number,
     choose,
     device_of,
     is_array,
@@ -19,7 +20,7 @@ from tinygrad_lite.arrays import (
     to_device,
 )
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.indexing import nonzero
 
 if TYPE_CHECKING:
@@ -189,4 +190,6 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
         if condition.dtype != "uint8":
             raise TypeError(f"where: expected a bool tensor as the condition, got {condition.dtype}")
         condition = condition != 0
+    check_number("where", input, raw(other))
+    check_number("where", other, raw(input))
     return _where(condition, input, other)

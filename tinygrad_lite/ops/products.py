@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import is_array, namespace_of, product, promote
+from tinygrad_lite.arrays import is_array, namespace_of, only_numbers, product, promote
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.arithmetic import _add, mul
-from tinygrad_lite.ops.calling import canonical_dim, operation
+from tinygrad_lite.ops.calling import canonical_dim, old_order, operation
 from tinygrad_lite.ops.contraction import _contract
 from tinygrad_lite.ops.creation import ones_like
 from tinygrad_lite.ops.diagonals import diagonal
@@ -223,6 +223,7 @@ def _plus(name: str, x: Any, out: Any, beta: Number, alpha: Number) -> Any:
     return result
 
 
+@old_order("beta", "alpha")
 @operation
 def addmm(x: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """`beta * input + alpha * mat1 @ mat2`, the input broadcast; with beta 0 it is ignored.
@@ -236,6 +237,7 @@ def addmm(x: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Num
     return _plus("addmm", x, matmul(mat1, mat2), beta, alpha)
 
 
+@old_order("beta", "alpha")
 @operation
 def addmv(x: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """`beta * input + alpha * mat @ vec`."""
@@ -243,18 +245,21 @@ def addmv(x: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: Numbe
     return _plus("addmv", x, matmul(mat, vec), beta, alpha)
 
 
+@old_order("beta", "alpha")
 @operation
 def addr(x: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """`beta * input + alpha * outer(vec1, vec2)`."""
     return _plus("addr", x, outer(vec1, vec2), beta, alpha)
 
 
+@old_order("beta", "alpha")
 @operation
 def addbmm(x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """`beta * input + alpha * bmm(batch1, batch2).sum(0)`."""
     return _plus("addbmm", x, bmm(batch1, batch2).sum(0, dtype=batch1.dtype), beta, alpha)
 
 
+@old_order("beta", "alpha")
 @operation
 def baddbmm(x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """`beta * input + alpha * bmm(batch1, batch2)`."""
@@ -332,6 +337,7 @@ def kron(x: Tensor, y: Tensor) -> Tensor:
 def trace(x: Tensor) -> Tensor:
     """The sum of a matrix' diagonal."""
     _check_ranks("trace", ("input", x, 2))
+    only_numbers(x)
     return diagonal(x).sum()
 
 

@@ -375,6 +375,7 @@ def normal_(x: Tensor, mean: float = 0, std: float = 1, *, generator: Generator 
     return _draw("normal_", x, values * std + mean)
 
 
+@operation
 def uniform_(x: Tensor, from_: float = 0, to: float = 1, *, generator: Generator | None = None) -> Tensor:
     """Fill with numbers uniform in [from_, to)."""
     if from_ > to:
@@ -383,6 +384,7 @@ def uniform_(x: Tensor, from_: float = 0, to: float = 1, *, generator: Generator
     return _draw("uniform_", x, values * (to - from_) + from_)
 
 
+@operation
 def random_(x: Tensor, from_: int | None = None, to: int | None = None, *, generator: Generator | None = None) -> Tensor:
     """Fill with integers from `from_` to `to - 1`; `random_(to)` starts at 0; without bounds, with
     all that the dtype holds exactly."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import add_up, as_array, as_dtype, as_float, extreme, is_array, namespace_of
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, operation, raw
+from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, operation, raw, whole
 from tinygrad_lite.ops.choosing import ValuesIndices, picked
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.cumulative import in_dtype, product_of_others
@@ -138,6 +138,8 @@ def mean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = Non
 def nanmean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The mean over `dim` (an int, several, or None for all) of the elements that are not nan."""
     require_float("nanmean", x)
+    if dtype is not None and as_dtype(dtype).kind != "f":
+        raise TypeError(f"nanmean: expected a floating-point dtype, got {as_dtype(dtype)}")
     numbers = sum(x == x, dim, keepdim)
     return nansum(x, dim, keepdim, dtype=dtype) / numbers
 
@@ -222,7 +224,8 @@ def amin(x: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) -> T
 
 def aminmax(x: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
     """The smallest and the largest element over `dim` (None for all), as `(min, max)`."""
-    return MinMax(amin(x, () if dim is None else dim, keepdim), amax(x, () if dim is None else dim, keepdim))
+    over = () if dim is None else whole("aminmax", "dim", dim)
+    return MinMax(amin(x, over, keepdim), amax(x, over, keepdim))
 
 
 @primitive
@@ -356,4 +359,6 @@ def logsumexp(x: Tensor, dim: int | tuple[int, ...], keepdim: bool = False) -> T
     >>> tg.logsumexp(tg.tensor([1000.0, 0.0]), dim=0)
     tensor(1000.)
     """
+    if dim is None:
+        raise TypeError("logsumexp: expected an int or a tuple of ints for dim, got None")
     return _logsumexp(x, axes_of("logsumexp", dim, x.ndim), keepdim)

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import device_of, is_array, namespace_of, to_device
 from tinygrad_lite.autograd.node import Traced, traced
-from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, canonical_shape, operation
+from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, canonical_shape, operation, whole
 from tinygrad_lite.ops.indexing import _getitem, index_select, into_zeros, replaced
 from tinygrad_lite.ops.joining import cat, split_with_sizes, stack
 from tinygrad_lite.ops.shape import _expand, _reshape, clone, reshape, shares_memory, transpose
@@ -113,7 +113,7 @@ def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     >>> tg.roll(tg.tensor([1, 2, 3]), 1)
     tensor([3, 1, 2])
     """
-    shifts = tuple(shifts) if isinstance(shifts, (tuple, list)) else (operator.index(shifts),)
+    shifts = tuple(whole("roll", "shifts", n) for n in (shifts if isinstance(shifts, (tuple, list)) else (shifts,)))
     if dims is None or dims == ():
         if len(shifts) != 1:
             raise RuntimeError(f"roll: {len(shifts)} shifts need as many dims")
@@ -122,6 +122,7 @@ def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     if len(shifts) != len(dims):
         raise RuntimeError(f"roll: {len(shifts)} shifts for {len(dims)} dims")
     for shift, dim in zip(shifts, dims):
+        dim = canonical_dim("roll", dim, len(x.shape))
         last = shift % max(x.shape[dim], 1)
         x = cat(split_with_sizes(x, (x.shape[dim] - last, last), dim)[::-1], dim)
     return x
@@ -132,7 +133,7 @@ def rot90(x: Tensor, k: int = 1, dims: tuple[int, int] = (0, 1)) -> Tensor:
     """Rotated by k quarter turns, from the first of `dims` towards the second."""
     if len(dims) != 2 or len(x.shape) < 2:
         raise RuntimeError(f"rot90: expected two dims of a tensor with 2 or more, got {dims} and the shape {tuple(x.shape)}")
-    a, b = canonical_dims("rot90", tuple(dims), len(x.shape))
+    k, (a, b) = whole("rot90", "k", k), canonical_dims("rot90", tuple(dims), len(x.shape))
     if k % 4 == 1:
         return transpose(_flip(x, (b,)), a, b)
     if k % 4 == 3:
@@ -198,9 +199,9 @@ def combinations(x: Tensor, r: int = 2, with_replacement: bool = False) -> Tenso
         raise RuntimeError(f"combinations: expected a 1-D tensor, got the shape {tuple(x.shape)}")
     if r < 0:
         raise RuntimeError(f"combinations: expected r of 0 or more, got {r}")
-    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
-    places = np.array(list(choose(range(x.shape[0]), r)), np.int64).reshape(-1, r)
     if not r:
         return reshape(x[:0], (0,))
+    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    places = np.array(list(choose(range(x.shape[0]), r)), np.int64).reshape(-1, r)
     array = x.array if isinstance(x, Traced) else x
     return _getitem(x, (to_device(places, device_of(array)),))

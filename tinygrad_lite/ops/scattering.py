@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.arrays import namespace_of, only_numbers
 from tinygrad_lite.arrays.scatter import scatter_reduce as combine
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.arithmetic import add, div, mul
+from tinygrad_lite.ops.arithmetic import _scaled, add, div
 from tinygrad_lite.ops.calling import canonical_dim, operation
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.creation import ones_like
@@ -113,6 +113,7 @@ def scatter_reduce(x: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str,
 
     Where several are the largest (smallest), they share the gradient.
     """
+    same_dtype("scatter_reduce", x, src)
     whole, place, src = _scattered("scatter_reduce", x, dim, index, src)
     if not math.prod(index.shape):
         return clone(x)
@@ -179,23 +180,32 @@ def _slices(name: str, x: Any, dim: int, index: Any, source: Any) -> tuple[Any, 
     same_dtype(name, x, source)
     whole = _at_least_1d(x)
     dim = canonical_dim(name, dim, len(whole.shape))
-    index = checked_index(name, index, whole.shape[dim]).reshape(-1)
+    index = _checked_line(name, index, whole.shape[dim])
     shape = (*whole.shape[:dim], index.size, *whole.shape[dim + 1 :])
     if (tuple(source.shape) or (1,)) != shape or (len(source.shape) != len(x.shape) and name != "index_copy"):
         raise RuntimeError(f"{name}: expected a source of shape {shape if x.shape else ()}, got {tuple(source.shape)}")
     return whole, (*[_ALL] * dim, index), reshape(source, shape)
 
 
+def _checked_line(name: str, index: Any, size: int, negative: bool = False) -> Any:
+    """The array of an index of slices, which has one dim."""
+    index = checked_index(name, index, size, negative)
+    if index.ndim > 1:
+        raise IndexError(f"{name}: expected an index of at most 1 dim, got the shape {index.shape}")
+    return index.reshape(-1)
+
+
 @operation
 def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
     """`x` with `alpha * source[i]` added to its slice number `index[i]` along `dim`."""
     whole, place, source = _slices("index_add", x, dim, index, source)
-    return _back(_combined(whole, place, source if alpha == 1 else mul(source, alpha), "sum"), x)
+    return _back(_combined(whole, place, source if alpha == 1 else _scaled("index_add", x, source, alpha), "sum"), x)
 
 
 @operation
 def index_reduce(x: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
     """`scatter_reduce` of whole slices: `reduce` is "prod", "mean", "amax" or "amin"."""
+    only_numbers(x)
     if reduce == "sum":
         raise RuntimeError("index_reduce: expected reduce 'prod', 'mean', 'amax' or 'amin'; for the sum there is index_add()")
     whole, place, source = _slices("index_reduce", x, dim, index, source)
@@ -214,7 +224,7 @@ def index_fill(x: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """`x` with its slices number `index` along `dim` filled with `value`."""
     whole = _at_least_1d(x)
     dim = canonical_dim("index_fill", dim, len(whole.shape))
-    index = checked_index("index_fill", index, whole.shape[dim], negative=True)
+    index = _checked_line("index_fill", index, whole.shape[dim], negative=True)
     place = (*[_ALL] * dim, namespace_of(index).unique(index % whole.shape[dim]))  # each counts once in value's gradient
     return _back(replaced(whole, as_value("index_fill", x, value), place), x)
 

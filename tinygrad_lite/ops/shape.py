@@ -301,10 +301,17 @@ def t_all(x: Tensor) -> Tensor:
     return _permute(x, None)
 
 
+def conjugate_transpose(x: Tensor) -> Tensor:
+    """A matrix transposed; a 0-d tensor as it is."""
+    if len(x.shape) not in (0, 2):
+        raise RuntimeError(f"H: expected a matrix, got the shape {tuple(x.shape)}; use mH for batches of them")
+    return t_all(x)
+
+
 @operation
 def adjoint(x: Tensor) -> Tensor:
-    """The last two dims exchanged."""
-    return transpose(x, -2, -1)
+    """The last two dims exchanged; a 0-d tensor as it is."""
+    return transpose(x, -2, -1) if x.shape else x
 
 
 @operation

@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_lite.arrays import accumulate, is_array, namespace_of, order
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.calling import canonical_dim, operation, raw
+from tinygrad_lite.ops.calling import canonical_dim, operation, raw, whole
 from tinygrad_lite.ops.choosing import ValuesIndices, chosen, picked
 from tinygrad_lite.ops.reduction import require_some, shared_evenly
 from tinygrad_lite.ops.shape import reshape, to_dtype
@@ -72,12 +72,11 @@ def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
     """
     axis = canonical_dim("topk", dim, x.ndim)
     require_number("topk", x)
-    k = operator.index(k)
+    k = whole("topk", "k", k)
     if not 0 <= k <= (x.shape[axis] if x.ndim else 1):
         raise ValueError(f"topk: cannot take {k} elements along dim {dim} of a tensor of shape {tuple(x.shape)}")
     if not x.ndim:
-        found = topk(reshape(x, (1,)), k, 0)
-        return ValuesIndices(*(reshape(t, ()) for t in found)) if k else found
+        return ValuesIndices(*(reshape(t, ()) for t in topk(reshape(x, (1,)), 1, 0)))
     indices = _order(x, axis, largest, k)
     return ValuesIndices(chosen(x, indices, axis), indices)
 
@@ -159,6 +158,7 @@ def nanmedian(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
 def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
     """The `k`-th smallest element along `dim` (counted from 1), and its place."""
     require_number("kthvalue", x)
+    k = whole("kthvalue", "k", k)
     axis = canonical_dim("kthvalue", dim, x.ndim)
     if not 1 <= k <= (x.shape[axis] if x.ndim else 1):
         raise ValueError(f"kthvalue: there is no element number {k} along dim {dim} of a tensor of shape {tuple(x.shape)}")
