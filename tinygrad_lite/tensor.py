@@ -22,7 +22,7 @@ from tinygrad_lite.autograd.backward import accumulate, backward, sum_to_shape
 from tinygrad_lite.autograd.node import Leaf, Node, Traced, results_are, traced
 from tinygrad_lite.ops import conversion, indexing, inplace, joining, repeating
 from tinygrad_lite.ops import shape as shaping
-from tinygrad_lite.ops.calling import canonical_dim
+from tinygrad_lite.ops.calling import canonical_dim, canonical_shape
 from tinygrad_lite.ops.inplace import in_place
 from tinygrad_lite.printing import represent
 
@@ -477,7 +477,7 @@ class Tensor(Traced):
 
     def sum_to_size(self, *size: Any) -> Tensor:
         """Summed over the dims that broadcasting a tensor of shape `size` to this one's would repeat."""
-        size = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
+        size = canonical_shape("sum_to_size", size)
         shape = self.array.shape[max(self.ndim - len(size), 0) :]
         if len(size) > self.ndim or any(n not in (1, m) for n, m in zip(size, shape)):
             raise RuntimeError(f"sum_to_size: {size} cannot be broadcast to this tensor's shape {self.array.shape}")

@@ -62,14 +62,23 @@ def old_order(*weights: str) -> Callable[[Callable[P, R]], Callable[..., R]]:
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> R:
             if len(args) > count:
-                numbers = [a for a in args if isinstance(a, (int, float))]
-                kwargs = {**dict(zip(weights, numbers)), **kwargs}
-                args = tuple(a for a in args if not isinstance(a, (int, float)))
+                places = [i for i, a in enumerate(args) if isinstance(a, (int, float))][: len(args) - count]
+                kwargs = {**{name: args[i] for name, i in zip(weights, places)}, **kwargs}
+                args = tuple(a for i, a in enumerate(args) if i not in places)
             return function(*args, **kwargs)
 
         return call
 
     return decorate
+
+
+def no_rule(operation: str, argument: str) -> Callable[[Any], Any]:
+    """The rule for an input that nobody has differentiated the operation by: better refused than lost."""
+
+    def rule(g: Any) -> Any:
+        raise NotImplementedError(f"{operation}: there is no gradient with respect to {argument}; detach() it")
+
+    return rule
 
 
 def raw(x: Any) -> Any:

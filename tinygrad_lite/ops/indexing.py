@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
 __all__ = [
-    "argwhere", "as_strided", "gather", "index_select", "narrow", "nonzero", "select", "take", "take_along_dim",
+    "argwhere", "as_strided", "gather", "index_select", "narrow", "nonzero", "nonzero_static", "select", "take", "take_along_dim",
     "unravel_index",
 ]  # fmt: skip
 
@@ -149,8 +149,11 @@ def steps(x: Any, index: Any) -> tuple[Index, ...]:
             stepped = True
     if stepped:
         index = tuple(_checked(i) if type(i) is slice else i for i in index)
+    ellipses = index.count(Ellipsis)
+    if ellipses > 1:  # NumPy takes one only
+        return _mixed(x, index)
     # With the Ellipsis NumPy makes a view also where every dim has its int.
-    return (index if Ellipsis in index else (*index, Ellipsis),)
+    return (index if ellipses else (*index, Ellipsis),)
 
 
 def _several(index: Any) -> tuple[Any, ...]:
@@ -400,6 +403,17 @@ def nonzero(x: Tensor, *, as_tuple: bool = False) -> Any:
 
 
 @operation
+def nonzero_static(x: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
+    """`nonzero` of just `size` rows: the first ones, or with rows of `fill_value` after them."""
+    if size < 0:
+        raise RuntimeError(f"nonzero_static: expected a size of 0 or more, got {size}")
+    found = raw(nonzero(x))[:size]
+    out = namespace_of(found).full((size, found.shape[1]), fill_value, np.int64)
+    out[: len(found)] = found
+    return traced(out) if isinstance(x, Traced) else out
+
+
+@operation
 def argwhere(x: Tensor) -> Tensor:
     """`nonzero`: the indices of the elements that are not zero, one a row."""
     return nonzero(x)
@@ -410,7 +424,10 @@ def argwhere(x: Tensor) -> Tensor:
 
 @operation
 def as_strided(x: Tensor, size: tuple[int, ...], stride: tuple[int, ...], storage_offset: int | None = None) -> Tensor:
-    """The elements of x's memory at `storage_offset` plus multiples of `stride`: a view. All of them must be x's own."""
+    """The elements of x's memory at `storage_offset` plus multiples of `stride`: a view. Where x is on the tape, all of
+    them must be x's own."""
+    if isinstance(x, Traced) and x.base is not None and x.node is None and x.base.node is None:
+        x, storage_offset = x.base, x.storage_offset() if storage_offset is None else storage_offset
     array = raw(x)
     dims = tuple(sorted(range(array.ndim), key=lambda d: (-array.strides[d], -array.shape[d])))
     x = x if array.flags.c_contiguous else _permute(x, dims)  # in the order of its memory

@@ -23,13 +23,13 @@ from tinygrad_lite.autograd import is_grad_enabled
 from tinygrad_lite.autograd.node import Leaf, Traced, changed_in_place, tick, traced
 from tinygrad_lite.autograd.primitive import Result, record
 from tinygrad_lite.ops.conversion import moved
-from tinygrad_lite.ops.indexing import Index, Region, _getitem, overlaps, replaced, steps, write
+from tinygrad_lite.ops.indexing import Index, Region, _getitem, as_strided, overlaps, replaced, steps, write
 from tinygrad_lite.ops.masking import as_value
 from tinygrad_lite.ops.shape import _reshape, squeeze, swapaxes, swapdims, t, to_dtype, transpose, unsqueeze
 
 __all__: list[str] = []
 
-METHODS = ["copy_", "fill_", "squeeze_", "swapaxes_", "swapdims_", "t_", "transpose_", "unsqueeze_", "zero_"]
+METHODS = ["as_strided_", "copy_", "fill_", "squeeze_", "swapaxes_", "swapdims_", "t_", "transpose_", "unsqueeze_", "zero_"]
 IN_PLACE: list[str] = []
 
 _ORDER = "biufc"
@@ -44,6 +44,8 @@ def setitem(x: Any, index: Any, value: Any) -> None:
     if not isinstance(value, Traced):
         if not (is_array(value) or isinstance(value, (int, float, complex, np.generic))):
             raise TypeError(f"setitem: expected a Tensor or a number as the value, got {type(value).__name__}")
+        if type(value) is int or type(value) is float:
+            value = as_value("setitem", x, value)
     elif value.array.dtype != x.array.dtype and not _converts(index, value.array):
         raise TypeError(f"setitem: the value is {value.array.dtype}, the tensor {x.array.dtype}; convert one with to()")
     assign("setitem", x, value, index)
@@ -133,6 +135,7 @@ def _seen_as(function: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
+as_strided_ = _seen_as(as_strided)
 t_, squeeze_, unsqueeze_ = _seen_as(t), _seen_as(squeeze), _seen_as(unsqueeze)
 transpose_, swapaxes_, swapdims_ = _seen_as(transpose), _seen_as(swapaxes), _seen_as(swapdims)
 

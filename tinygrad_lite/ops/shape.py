@@ -229,6 +229,9 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     """The tensors as views of the one shape that they broadcast to."""
     if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
         (tensors,) = tensors
+    for i, x in enumerate(tensors):
+        if not hasattr(x, "shape"):
+            raise TypeError(f"broadcast_tensors: expected Tensors, got {type(x).__name__} at place {i}")
     shape = broadcast_shapes(*(tuple(x.shape) for x in tensors))
     return tuple(_expand(x, shape) for x in tensors)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from tinygrad_lite.arrays import accumulate, is_array, namespace_of, order
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.calling import canonical_dim, operation, raw, whole
+from tinygrad_lite.ops.calling import canonical_dim, no_rule, operation, raw, whole
 from tinygrad_lite.ops.choosing import ValuesIndices, chosen, picked
 from tinygrad_lite.ops.reduction import require_some, shared_evenly
 from tinygrad_lite.ops.shape import reshape, to_dtype
@@ -290,6 +289,9 @@ def _distinct(x, axis, in_place):
     return xp.moveaxis(values, 0, axis), inverse, counts
 
 
+_distinct.vjp(x=no_rule("unique", "input"))
+
+
 def _unique(name: str, x: Any, inverse: bool, counts: bool, dim: int | None, in_place: bool) -> Any:
     axis = None
     if dim is not None:
@@ -309,7 +311,7 @@ def unique(
     """The different elements of `x` in order; with `dim`, the different slices along it.
 
     Returns them alone, or a tuple with, as asked for, which of them each element is (`return_inverse`)
-    and how often each occurs (`return_counts`). No two nan are equal. No gradient goes through.
+    and how often each occurs (`return_counts`). No two nan are equal. A gradient is refused.
 
     >>> import tinygrad_lite as tg
     >>> tg.unique(tg.tensor([3, 1, 3]), return_counts=True)

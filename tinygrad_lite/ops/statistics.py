@@ -260,6 +260,9 @@ def _bincount(x, weights, minlength):
     return out if weights is None else out.astype(_weight_dtype(weights))
 
 
+_bincount.vjp(weights=lambda g, x: g[x])
+
+
 def _weight_dtype(weights: Any) -> Any:
     return np.float32 if weights.dtype == np.float32 else np.float64
 
