@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import promoted_floats
+from tinygrad_lite.arrays import promoted_floats, some_tensor
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
@@ -29,6 +29,7 @@ def _polynomial(name: str, text: str, first: Callable[[Any], Any], after: Callab
     are those of the degrees k and k - 1."""
 
     def call(x: Tensor | float, n: Tensor | int) -> Tensor:
+        some_tensor(x, n)
         point, degree = promoted_floats(raw(x), raw(n))
         if isinstance(x, Traced):
             x = to_dtype(x, point.dtype)
