@@ -100,7 +100,7 @@ REFUSED = [
     lambda m: m.ones(2, 2, 2).H, lambda m: m.linspace(0, 1, 2.0), lambda m: m.linspace(0, 1, True),
     lambda m: m.index_add(m.ones(3), 0, m.tensor([[0]]), m.ones(1)), lambda m: m.index_copy(m.ones(3), 0, m.tensor([[0]]), m.ones(1)),
     lambda m: m.index_fill(m.ones(3), 0, m.tensor([[0]]), 1), lambda m: m.index_reduce(m.ones(3), 0, m.tensor([[0]]), m.ones(1), "prod"),
-    lambda m: m.index_reduce(m.ones(3).bool(), 0, m.tensor([0]), m.ones(1).bool(), "amax"),
+    lambda m: m.index_copy(m.ones(3), 0, m.tensor([0], dtype=m.int32), m.ones(1)),
     lambda m: m.take(m.ones(3), m.tensor([0], dtype=m.int32)), lambda m: m.put(m.ones(3), m.tensor([0], dtype=m.int32), m.ones(1)),
     lambda m: m.index_fill(m.ones(3), 0, m.tensor([0], dtype=m.int32), 1),
     lambda m: m.take_along_dim(m.ones(3), m.tensor([0], dtype=m.int32), 0),
@@ -124,6 +124,9 @@ ACCEPTED = [
     lambda m: m.hstack([m.ones(2, dtype=m.int64), m.tensor(1, dtype=m.int8)]).dtype.itemsize,
     lambda m: m.vstack([m.ones(1, dtype=m.float16), m.tensor(1.0)]).dtype.itemsize,
     lambda m: m.index_add(m.ones(3).to(m.uint8), 0, m.tensor([0]), m.ones(1).to(m.uint8), alpha=2),
+    lambda m: m.index_add(m.tensor([1, 2]), 0, m.tensor([0]), m.tensor([5]), alpha=1.5),
+    lambda m: m.index_put(m.ones(1), (m.tensor(True),), m.tensor([3.0])),
+    lambda m: m.index_put(m.ones(2, 3), (m.tensor(False),), m.tensor(5.0)),
     lambda m: m.scatter_add(m.ones(3), 0, m.zeros(0), m.ones(0)), lambda m: m.ones(2) == [1, 1], lambda m: m.ones(2) != (1, 1),
     lambda m: m.add(m.ones(2), 0.5, 2), lambda m: m.lgamma(m.tensor([-np.inf, np.inf])), lambda m: m.sinc(m.tensor([1e30])),
 ]  # fmt: skip

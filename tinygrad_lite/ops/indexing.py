@@ -279,7 +279,7 @@ def _dim(name: str, dim: int, x: Any) -> int:
     return canonical_dim(name, dim, len(x.shape))
 
 
-_LONG = ("index_fill", "put", "take")  # these take no int32 in PyTorch
+_LONG = ("index_copy", "index_fill", "put", "take")  # these take no int32 in PyTorch
 
 
 def checked_index(name: str, index: Any, size: int, negative: bool = False) -> Any:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import namespace_of, only_numbers
+from tinygrad_lite.arrays import namespace_of, number_for
 from tinygrad_lite.arrays.scatter import scatter_reduce as combine
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.arithmetic import _scaled, add, div
-from tinygrad_lite.ops.calling import canonical_dim, operation
+from tinygrad_lite.ops.arithmetic import add, div, mul
+from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.creation import ones_like
 from tinygrad_lite.ops.diagonals import diagonal_region
@@ -199,13 +199,12 @@ def _checked_line(name: str, index: Any, size: int, negative: bool = False) -> A
 def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
     """`x` with `alpha * source[i]` added to its slice number `index[i]` along `dim`."""
     whole, place, source = _slices("index_add", x, dim, index, source)
-    return _back(_combined(whole, place, source if alpha == 1 else _scaled("index_add", x, source, alpha), "sum"), x)
+    return _back(_combined(whole, place, source if alpha == 1 else mul(source, number_for(x.dtype, alpha)), "sum"), x)
 
 
 @operation
 def index_reduce(x: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
     """`scatter_reduce` of whole slices: `reduce` is "prod", "mean", "amax" or "amin"."""
-    only_numbers(x)
     if reduce == "sum":
         raise RuntimeError("index_reduce: expected reduce 'prod', 'mean', 'amax' or 'amin'; for the sum there is index_add()")
     whole, place, source = _slices("index_reduce", x, dim, index, source)
@@ -233,11 +232,16 @@ def index_fill(x: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
 def index_put(x: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """`x` after `x[indices] = values`, or `+=` with repeated places adding up if `accumulate`."""
     same_dtype("index_put", x, values)
-    (place,) = steps(x, tuple(_at_least_1d(i) if hasattr(i, "shape") and i.dtype.kind != "b" else i for i in indices))
+    *views, place = steps(x, tuple(_at_least_1d(i) if hasattr(i, "shape") and i.dtype.kind != "b" else i for i in indices))
+    whole = x
+    for view in views:  # which add a dim for each 0-d mask
+        whole = _getitem(whole, view)
     if not accumulate:
-        return replaced(x, values, place)
-    shape = tuple(_getitem(x.array if isinstance(x, Traced) else x, place).shape)
-    return _combined(x, place, expand(values, shape), "sum")
+        out = replaced(whole, values, place)
+    else:
+        shape = tuple(_getitem(raw(whole), place).shape)
+        out = _combined(whole, place, expand(values, shape), "sum")
+    return reshape(out, tuple(x.shape)) if views else out
 
 
 @operation
