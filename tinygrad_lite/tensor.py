@@ -358,6 +358,8 @@ class Tensor(Traced):
         return iter(joining.unbind(self, 0))
 
     def __contains__(self, value: Any) -> bool:
+        if not isinstance(value, (Traced, np.generic, int, float)):
+            raise TypeError(f"in: expected a Tensor or a number, got {type(value).__name__}")
         return bool((self == value).any())
 
     def __repr__(self) -> str:

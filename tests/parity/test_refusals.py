@@ -107,6 +107,7 @@ REFUSED = [
     lambda m: m.ones(3, 2)[-1, m.zeros(0, dtype=m.bool)], lambda m: m.ones(3, 2)[m.zeros(0, dtype=m.bool), m.tensor(False)],
     lambda m: m.ones(3).__setitem__((m.tensor(True), m.zeros(0, dtype=m.bool)), 1.0),
     lambda m: m.addmm(0.5, m.ones(2, 2), m.ones(2, 2)), lambda m: m.roll(m.ones(2, 2), 1, 5),
+    lambda m: None in m.ones(2), lambda m: "a" in m.ones(2), lambda m: m.isin(1, 2), lambda m: m.repeat_interleave(m.tensor(1.0), 2, 0), lambda m: m.repeat_interleave(m.tensor(1.0), 2, dim=-1),
 ]  # fmt: skip
 
 
@@ -118,7 +119,7 @@ def test_refused(call):
 ACCEPTED = [
     lambda m: m.adjoint(m.tensor(2.0)), lambda m: m.tensor(2.0).mT, lambda m: m.tensor(2.0).mH, lambda m: m.tensor(2.0).H,
     lambda m: m.ones(1, 2, 1).squeeze(0, -1).shape, lambda m: m.topk(m.tensor(4.0), 1), lambda m: m.topk(m.tensor(4.0), 0),
-    lambda m: m.combinations(m.ones(3), 0), lambda m: m.arange(6).reshape(2, 3)[m.tensor(1, dtype=m.int16)],
+    lambda m: m.roll(m.ones(0), 1, 5), lambda m: m.combinations(m.ones(3), 0), lambda m: m.arange(6).reshape(2, 3)[m.tensor(1, dtype=m.int16)],
     lambda m: m.arange(6).reshape(2, 3)[..., 1, ...], lambda m: m.arange(6).reshape(2, 3)[..., ...],
     lambda m: m.hstack([m.ones(2, dtype=m.float16), m.tensor(1.0)]).dtype.itemsize,
     lambda m: m.hstack([m.ones(2, dtype=m.int64), m.tensor(1, dtype=m.int8)]).dtype.itemsize,

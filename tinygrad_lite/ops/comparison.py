@@ -17,6 +17,7 @@ from tinygrad_lite.arrays import (
     promote,
     promote_tensors,
     promoted,
+    some_tensor,
     to_device,
 )
 from tinygrad_lite.autograd import primitive
@@ -150,6 +151,7 @@ def equal(x: Tensor, y: Tensor) -> bool:
 
 @primitive
 def _isin(x, y, assume_unique, invert):
+    some_tensor(x, y)
     only_numbers(*(v for v in (x, y) if is_array(v)))
     x, y = promoted(x, y)
     return namespace_of(x).isin(x, y, assume_unique=assume_unique, invert=invert)

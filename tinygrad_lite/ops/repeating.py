@@ -66,10 +66,12 @@ def repeat_interleave(x: Tensor, repeats: Any = None, dim: int | None = None, *,
         return traced(places) if isinstance(x, Traced) else places
     if dim is None:
         x, dim = reshape(x, (-1,)), 0
+    elif not x.shape:
+        raise IndexError("repeat_interleave: a 0-d tensor has no dim to repeat along")
     dim = canonical_dim("repeat_interleave", dim, len(x.shape))
     counts = repeats.array if isinstance(repeats, Traced) else repeats
     counts = counts.reshape(-1).tolist() if is_array(counts) else [operator.index(counts)]
-    n = x.shape[dim] if x.shape else 1
+    n = x.shape[dim]
     if len(counts) not in (1, n):
         raise RuntimeError(f"repeat_interleave: expected 1 or {n} counts, got {len(counts)}")
     if min(counts, default=0) < 0:
@@ -121,6 +123,8 @@ def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
     if len(shifts) != len(dims):
         raise RuntimeError(f"roll: {len(shifts)} shifts for {len(dims)} dims")
+    if not math.prod(x.shape):
+        return clone(x)
     for shift, dim in zip(shifts, dims):
         dim = canonical_dim("roll", dim, len(x.shape))
         last = shift % max(x.shape[dim], 1)

@@ -12,6 +12,7 @@ from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.choosing import chosen
+from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.creation import linspace
 from tinygrad_lite.ops.diagonals import diagonal
 from tinygrad_lite.ops.elementary import sqrt
@@ -46,9 +47,11 @@ def _freedom(shape: tuple[int, ...], axes: Any, correction: float) -> float:
 
 def _var_rule(g: Any, x: Any, axes: Any, correction: float) -> Any:
     centred = x - _mean(x, axes, True)
-    freedom = _freedom(x.shape, axes, correction)
+    freedom = count(x.shape, axes) - correction
     g = reshape(g, kept(x.shape, axes))
-    return g * (2 / freedom) * centred if freedom else g * (centred * centred / 0.0)  # inf, as in PyTorch; nan where 0
+    if axes is None and freedom <= 0:  # PyTorch's conventions, here and where `freedom` is negative
+        return g * where(centred == 0, math.nan, math.inf)
+    return g * (2 / freedom if freedom else math.inf) * centred
 
 
 # A primitive: as a composition it took five entries and three more arrays of x's size.
