@@ -12,7 +12,6 @@ torch = pytest.importorskip("torch")
 from tests.test_docs import lines_of_behaviour  # noqa: E402
 
 OTHERWISE = {
-    "tg.zeros(0, 2)[:, t([5])]": "PyTorch looks at no index where nothing is read",
     "d(lambda x: x // 2, 5.0)": "PyTorch has no gradient there",
     "d(tg.sinc, 0.0), dd(lambda x: x.norm(), 0.0)": "PyTorch's second gradient is nan",
     "tg.zeros(1, dtype=tg.bfloat16)": "NumPy has no such dtype",
