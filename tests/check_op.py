@@ -59,7 +59,7 @@ def check_op(s: Sample, device: str | None = None) -> None:
     check_derivatives(s, device)
     if s.elementwise:
         for args in reshaped(s):
-            variant = Sample(s.name, args, s.reference, min(s.order, 2), rtol=s.rtol)
+            variant = Sample(s.name, args, s.reference, min(s.order, 2), rtol=s.rtol, differentiable=s.differentiable)
             check_value(variant, device)
             check_derivatives(variant, device)
 

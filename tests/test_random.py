@@ -135,7 +135,7 @@ def test_forms_and_dtypes():
         assert m.bernoulli(m.full((2,), 1.0)).tolist() == [1, 1] and m.bernoulli(m.ones(2), 0.0).tolist() == [0, 0]
         assert m.ones(2).bernoulli(0.0).tolist() == [0, 0] and m.ones(3, dtype=m.int64).bernoulli_(1.0).tolist() == [1, 1, 1]
         assert tuple(m.multinomial(m.ones(2, 4), 3).shape) == (2, 3) and m.multinomial(m.ones(4), 9, True).dtype == m.int64
-        assert m.poisson(m.zeros(2)).tolist() == [0, 0] and m.empty(2, dtype=m.bool).random_().dtype == m.bool
+        assert m.poisson(m.zeros(2)).tolist() == [0, 0] and m.poisson(m.tensor(0.0)).shape == () and m.empty(2, dtype=m.bool).random_().dtype == m.bool
         assert m.empty(2, dtype=m.int64).random_().min() >= 0 and m.empty(2).uniform_(3, 3).tolist() == [3, 3]
         assert m.empty(3).random_(to=5).max() < 5 and m.empty(3).uniform_(to=0.5).max() < 0.5
 
@@ -145,6 +145,7 @@ def test_forms_and_dtypes():
     lambda m: m.bernoulli(m.full((2,), 1.5)), lambda m: m.bernoulli(m.ones(2, dtype=m.int64)), lambda m: m.ones(2).bernoulli_(1.5), lambda m: m.multinomial(m.ones(3), 4), lambda m: m.multinomial(m.zeros(3), 1), lambda m: m.multinomial(-m.ones(3), 1), lambda m: m.multinomial(m.ones(3), 0),
     lambda m: m.multinomial(m.ones(1, 1, 3), 1), lambda m: m.multinomial(m.tensor([1.0, float("nan")]), 1), lambda m: m.multinomial(m.ones(3, dtype=m.int64), 1), lambda m: m.poisson(-m.ones(2)), lambda m: m.ones(2).normal_(0, -1), lambda m: m.ones(2).uniform_(2, 1), lambda m: m.ones(2, dtype=m.int64).normal_(),
     lambda m: m.ones(2, dtype=m.int64).uniform_(), lambda m: m.ones(2).exponential_(0), lambda m: m.ones(2).geometric_(0), lambda m: m.ones(2).cauchy_(0, 0), lambda m: m.ones(2).log_normal_(0, 0), lambda m: m.ones(2).random_(3, 3), lambda m: m.rand(2, generator=3), lambda m: m.Generator().set_state(m.ones(2)),
+    lambda m: m.ones(2, dtype=m.int8).random_(300), lambda m: m.ones(2, dtype=m.uint8).random_(-1, 3), lambda m: m.ones(2, dtype=m.bool).random_(5), lambda m: m.randint(0, 300, (2,), dtype=m.int8), lambda m: m.randint_like(m.ones(2, dtype=m.int8), 300), lambda m: m.randperm(300, dtype=m.uint8), lambda m: m.randperm(2, dtype=m.bool), lambda m: m.ones(2).half().uniform_(0, 1e6),
     lambda m: m.ones(2, requires_grad=True).normal_(), lambda m: m.rand_like([1.0]), lambda m: m.manual_seed("a"),
 ])  # fmt: skip
 def test_refused(call):

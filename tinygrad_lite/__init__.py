@@ -61,7 +61,7 @@ _sys.modules["tinygrad_lite.random"] = random
 for _name in (  # noqa: SIM905
     "abs acos acosh arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil clamp clamp_max clamp_min "
     "clip cos cosh deg2rad detach erf erfc exp exp2 expm1 fill fix floor frac gcd i0 index_put lcm ldexp log log10 "
-    "log1p log2 logit nan_to_num neg negative rad2deg reciprocal round rsqrt sigmoid sin sinc sinh sqrt square tan "
+    "log1p log2 logit nan_to_num neg negative rad2deg reciprocal resize_as round rsqrt sigmoid sin sinc sinh sqrt square tan "
     "tanh trunc xlogy zero "
 ).split():
     globals()[f"{_name}_"] = getattr(Tensor, f"{_name}_")

@@ -287,6 +287,8 @@ class Tensor(Traced):
         return iter(joining.unbind(self, 0))
 
     def __contains__(self, value: Any) -> bool:
+        if not isinstance(value, (Traced, np.generic, int, float)):
+            raise TypeError(f"in: expected a Tensor or a number, got {type(value).__name__}")
         return bool((self == value).any())
 
     def __repr__(self) -> str:
@@ -324,6 +326,7 @@ class Tensor(Traced):
 
     reshape, permute, expand = _spread(shaping.reshape), _spread(shaping.permute), _spread(shaping.expand)
     repeat, tile, flip = _spread(repeating.repeat), _spread(repeating.tile), _spread(repeating.flip)
+    squeeze = _spread(shaping.squeeze)
 
     def split(self, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
         return joining.split(self, split_size, dim)
@@ -344,9 +347,9 @@ class Tensor(Traced):
 
     real = property(lambda self: ops.real(self), doc="The real part: of real numbers, itself.")
     T = property(lambda self: shaping.t_all(self), doc="All dims reversed.")
-    mT = property(lambda self: shaping.transpose(self, -2, -1), doc="The last two dims exchanged.")
-    H = property(lambda self: shaping.t_all(self), doc="As T: real tensors are their own conjugate.")
-    mH = property(lambda self: shaping.transpose(self, -2, -1), doc="As mT: real tensors are their own conjugate.")
+    mT = property(lambda self: shaping.adjoint(self), doc="The last two dims exchanged.")
+    H = property(lambda self: shaping.conjugate_transpose(self), doc="A matrix transposed: real numbers are their own conjugate.")
+    mH = property(lambda self: shaping.adjoint(self), doc="As mT: real tensors are their own conjugate.")
 
 
 def _unpickled(cls: type[Tensor], array: Array, device: str, requires_grad: bool, attributes: dict[str, Any]) -> Tensor:
@@ -390,8 +393,8 @@ def _reflected(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _comparison(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`==` and `!=` answer for anything: a tensor is not equal to None or to a string."""
-    return lambda x, y: NotImplemented if y is None or isinstance(y, str) else function(x, y)
+    """`==` and `!=` answer for anything: a tensor is not equal to None, to a string or to a list."""
+    return lambda x, y: NotImplemented if y is None or isinstance(y, (str, list, tuple)) else function(x, y)
 
 
 _bind()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import numpy as np
@@ -10,10 +11,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, mutually_broadcastable_shapes
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
-from tests.parity.compare import accepted_or_refused, compare
-from tests.parity.compare import given as given_to
+from tests.parity.compare import accepted_or_refused, compare  # noqa: E402
+from tests.parity.compare import given as given_to  # noqa: E402
 
 many = settings(deadline=None, max_examples=150)
 few = settings(deadline=None, max_examples=60)
@@ -100,11 +101,24 @@ def call(index, then):
     return lambda m: lambda x, *rest: then(m, x, tuple(given_to(m, i, None) if isinstance(i, np.ndarray) else i for i in index), *rest)
 
 
+def agree_about(index, then, x, *rest):
+    """PyTorch looks at no index where the result is empty; here one that is out of range may be refused also then."""
+    try:
+        empty = not call(index, lambda m, x, index: x[index])(torch)(torch.from_numpy(x)).numel()
+    except IndexError:
+        empty = False
+    if empty:
+        with contextlib.suppress(IndexError):
+            compare(call(index, then), x, *rest)
+    else:
+        accepted_or_refused(call(index, then), x, *rest)
+
+
 @many
 @given(case())
 def test_reading(case):
     shape, index = case
-    accepted_or_refused(call(index, lambda m, x, index: x[index]), numbers(*shape))
+    agree_about(index, lambda m, x, index: x[index], numbers(*shape))
 
 
 @many
@@ -120,12 +134,12 @@ def test_writing(case, in_rows):
     if any(a.size > 1 and a.dtype.kind == "i" for a in map(np.asarray, index) if a.dtype != object):
         value = np.array(3.0)  # places may repeat, and which of several values stays is open
     else:
-        found = numbers(*shape)
         try:
-            value = numbers(*found[index].shape[-1:] if in_rows else found[index].shape)
+            found = numbers(*shape)[index]
+            value = numbers(*found.shape[-1:] if in_rows else found.shape) if found.size else np.array(3.0)
         except IndexError:
             value = np.array(3.0)
-    accepted_or_refused(call(index, then), numbers(*shape), value)
+    agree_about(index, then, numbers(*shape), value)
 
 
 @many

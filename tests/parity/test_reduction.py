@@ -86,6 +86,15 @@ def test_correction(name, form):
     refused(name, CUBE, unbiased=True, correction=1)
 
 
+@pytest.mark.parametrize("name", ["var", "std", "var_mean", "std_mean"])
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (2, 3)])
+def test_any_correction(name, shape):
+    x = np.asarray(draw.standard_normal(shape))
+    for form in ({}, {"dim": None}, {"dim": 0}, {"dim": -1}, {"dim": (0,)}):
+        for correction in (0, 1, 2, 3, 5, -1, 0.5):
+            compare(name, x, correction=correction, **form)
+
+
 def test_spread_of_equal_elements():
     compare("std", np.ones(3))
     compare("std", np.ones((2, 3)), 0)

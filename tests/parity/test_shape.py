@@ -283,8 +283,14 @@ def test_as_strided_counts_in_memory():
     for view in (lambda x: x, lambda x: x.t(), lambda x: x[1:], lambda x: x[1:].t(), lambda x: x[2]):
         compare(lambda m, view=view: lambda x: view(x * 1).as_strided((2, 3), (1, 2)), x)
         compare(lambda m, view=view: lambda x: view(x * 1).as_strided((2, 2), (1, 2), 13), x)
+    for view in (lambda x: x[:, ::2], lambda x: x[:, :1].expand(4, 6), lambda x: x[1:]):  # off the tape: of all the memory
+        compare(lambda m, view=view: lambda x: view(x).as_strided((2, 3), (1, 2)), x, order=0)
+        compare(lambda m, view=view: lambda x: view(x).as_strided((2, 2), (1, 2), 0), x, order=0)
+    on_tape = tg.ones(4, 6).requires_grad_() * 1
     for view in (lambda x: x[:, ::2], lambda x: x[:, :1].expand(4, 6)):
         with pytest.raises(RuntimeError, match="gaps"):
-            view(tg.ones(4, 6)).as_strided((2,), (1,))
+            view(on_tape).as_strided((2,), (1,))
     with pytest.raises(RuntimeError, match="beyond"):  # where PyTorch reads the rest of the storage
-        tg.ones(4, 6)[1:].as_strided((2,), (1,), 0)
+        on_tape[1:].as_strided((2,), (1,), 0)
+    with pytest.raises(RuntimeError, match="beyond"):
+        tg.ones(4, 6).as_strided((5, 6), (6, 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import tinygrad_lite as tg
 from tests.parity.compare import Fixed, compare, refused
 
 torch = pytest.importorskip("torch")
@@ -54,3 +55,33 @@ def test_special_of_more():
     refused("polygamma", -1, x)
     refused("mvlgamma", x, 0)
     refused("igamma", np.array([1, 2]), np.array([1, 2]))
+
+
+POLYNOMIALS = [name for name in dir(torch.special) if "polynomial" in name]
+
+
+@pytest.mark.parametrize("name", [f"special.{name}" for name in POLYNOMIALS])
+def test_polynomials(name):
+    inside = np.array([-1.0, -0.3, 0.0, 0.5, 1.0])
+    for degree in (0, 1, 2, 5, 9, -1):
+        for dtype in ("float32", "float64"):
+            compare(name, Fixed(inside), degree, dtype=dtype, rtol=1e-4 if dtype == "float32" else 1e-9, atol=1e-6)
+    compare(name, Fixed(1.5 * inside), np.array([[0], [1], [4]]), rtol=1e-9)
+    compare(name, Fixed(np.array(0.3, np.float32)), Fixed([2.7, 3.0, -1.0]))
+    compare(name, 0.5, np.array([1, 2, 3]))
+    compare(name, np.array([1, 2]), 3)
+    compare(name, np.zeros((0, 2), np.float32), 2, order=0)
+    refused(name, 0.5, 3)
+
+
+@pytest.mark.parametrize("name, degree", [("legendre_polynomial_p", 6), ("hermite_polynomial_he", 4), ("chebyshev_polynomial_u", 5)])
+def test_polynomials_have_derivatives(name, degree):  # which PyTorch has not
+    x = tg.tensor([-0.7, 0.2, 0.9], dtype=tg.float64, requires_grad=True)
+    assert tg.autograd.gradgradcheck(lambda x: getattr(tg.special, name)(x, degree), x)
+
+
+def test_airy():
+    compare("special.airy_ai", Fixed(np.linspace(-1.9, 6, 30)), rtol=1e-6)
+    compare("special.airy_ai", np.array([0, 1]), rtol=1e-5)
+    x = tg.tensor([-0.7, 0.2, 0.9], dtype=tg.float64, requires_grad=True)
+    assert tg.autograd.gradgradcheck(tg.special.airy_ai, x)

@@ -177,7 +177,7 @@ def as_float(x: Any) -> Any:
 
 def number_for(dtype: np.dtype, value: Any) -> Any:
     """A Python number as it goes into a tensor of `dtype`: fractions cut off for integers, and negative
-    ones wrapped around for unsigned. Refused if it is too large.
+    integers wrapped around for unsigned. Refused if it is too large.
 
     >>> number_for(np.dtype(np.int64), -2.7)
     -2
@@ -190,12 +190,22 @@ def number_for(dtype: np.dtype, value: Any) -> Any:
     if kind not in "iu":
         return bool(value) if kind == "b" else value
     limits = np.iinfo(dtype)
-    if not (limits.min or -limits.max) <= value <= limits.max:
+    lowest = limits.min if limits.min or isinstance(value, float) else -limits.max
+    if not lowest <= value <= limits.max:
         raise ValueError(f"the value {value} does not fit into {dtype}")
     return int(value) % (limits.max + 1) if kind == "u" else int(value)
 
 
 _LARGEST = {np.dtype(t).char: float(np.finfo(t).max) for t in (np.float16, np.float32, np.float64)}
+
+
+def check_number(name: str, value: Any, other: Any) -> None:
+    """Refuse a Python number that is too large for the dtype in which it meets `other`."""
+    if type(value) in (int, float) and not -128 <= value <= 127:
+        try:
+            number_for(common_dtype(other, value), value)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
 
 
 def some_tensor(x: Any, y: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays.devices import Array, Device, cupy_or_explain, on_device
+from tinygrad_lite.arrays.devices import Array, Device, as_array, cupy_or_explain, on_device
 
 
 class Source:
@@ -80,7 +80,7 @@ class Source:
     def poisson(self, rate: Array) -> Array:
         """Counts with the given means."""
         with on_device(self.device):
-            return self.stream.poisson(rate)
+            return as_array(self.stream.poisson(rate))
 
     def state(self) -> np.ndarray:
         """All there is to know of the stream, as bytes.

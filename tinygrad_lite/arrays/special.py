@@ -56,9 +56,12 @@ def _one_by_one(function: Callable[[float], float], x: Array) -> Array:
 
 
 def special(name: str, *args: Any) -> Array:
-    """The function `name` of scipy.special, or of cupyx.scipy.special, with results in the dtype of
-    the last argument."""
+    """The function `name` of scipy.special, or of cupyx.scipy.special, with results (several, where it has
+    several) in the dtype of the last argument."""
     x = args[-1]
     if isinstance(x, Symbol):
         return getattr(x.namespace, name)(*args)
-    return getattr(scipy_of(x, "special", name), name)(*args).astype(x.dtype, copy=False)
+    out = getattr(scipy_of(x, "special", name), name)(*args)
+    if isinstance(out, tuple):
+        return tuple(part.astype(x.dtype, copy=False) for part in out)
+    return out.astype(x.dtype, copy=False)

@@ -8,8 +8,10 @@ from typing import Any, Generic, ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# PyTorch's names of the first two operands, and NumPy's of `dim`: accepted as keywords everywhere.
-ALIASES = {"input": "x", "self": "x", "other": "y", "axis": "dim", "keepdims": "keepdim"}
+# PyTorch's names of the first two operands, and NumPy's of them and of `dim`: accepted as keywords everywhere.
+ALIASES = {
+    "input": "x", "self": "x", "other": "y", "exponent": "y", "a": "x", "x1": "x", "x2": "y", "axis": "dim", "keepdims": "keepdim",
+}  # fmt: skip
 
 
 class Signature(Generic[P, R]):

@@ -24,6 +24,7 @@ from tinygrad_lite.ops.elementary import *
 from tinygrad_lite.ops.embeddings import *
 from tinygrad_lite.ops.folding import *
 from tinygrad_lite.ops.generators import *
+from tinygrad_lite.ops.histograms import *
 from tinygrad_lite.ops.indexing import *
 from tinygrad_lite.ops.inplace import *
 from tinygrad_lite.ops.interpolation import *
@@ -53,6 +54,7 @@ from tinygrad_lite.ops.sorting import *
 from tinygrad_lite.ops.special import *
 from tinygrad_lite.ops.spectral import *
 from tinygrad_lite.ops.statistics import *
+from tinygrad_lite.ops.storage import *
 from tinygrad_lite.ops.strided_views import *
 from tinygrad_lite.ops.triangular import *
 from tinygrad_lite.ops.types import *

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite.arrays import (
+    check_number,
     common_dtype,
     namespace_of,
     only_floats,
@@ -20,7 +21,7 @@ from tinygrad_lite.arrays import (
 )
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced, traced
-from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.calling import old_order, operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.creation import zeros_like
 from tinygrad_lite.ops.elementary import log
@@ -60,6 +61,7 @@ def _sub(x, y):
 _sub.vjp(x=lambda g: g, y=lambda g: -g)
 
 
+@old_order("alpha")
 @operation
 def add(x: Tensor, y: Tensor | Number, *, alpha: Number = 1) -> Tensor:
     """`x + alpha * y`, broadcast.
@@ -72,6 +74,7 @@ def add(x: Tensor, y: Tensor | Number, *, alpha: Number = 1) -> Tensor:
     return _add(x, y if alpha == 1 else _scaled("add", x, y, alpha))
 
 
+@old_order("alpha")
 @operation
 def sub(x: Tensor | Number, y: Tensor | Number, *, alpha: Number = 1) -> Tensor:
     """`x - alpha * y`, broadcast."""
@@ -246,6 +249,7 @@ def pow(x, y):
         some_tensor(x, y)
     if isinstance(y, int) and y < 0 and x.dtype.kind in "iub":
         raise ValueError("integers have no negative powers; make them floating-point numbers first")
+    check_number("pow", y, x)
     if (type(b) is int or type(b) is float) and b == 3:
         return a * a * a  # NumPy knows the square and the root, and calls the C library for the rest
     try:
@@ -339,6 +343,7 @@ def frexp(x: Tensor) -> Frexp:
 # -- of three -----------------------------------------------------------------------------------
 
 
+@old_order("value")
 @operation
 def addcmul(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
     """`x + value * tensor1 * tensor2`.
@@ -347,12 +352,15 @@ def addcmul(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -
     >>> tg.addcmul(tg.ones(2), tg.tensor([1.0, 2.0]), tg.tensor([10.0, 10.0]), value=0.5)
     tensor([ 6., 11.])
     """
+    only_tensors(x, tensor1, tensor2)
     return add(x, mul(tensor1, tensor2), alpha=value)
 
 
+@old_order("value")
 @operation
 def addcdiv(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
     """`x + value * tensor1 / tensor2`, of floating-point tensors."""
+    only_tensors(x, tensor1, tensor2)
     only_floats(tensor1 if tensor1.dtype.kind in "fc" else tensor2)
     return add(x, _div(tensor1, tensor2), alpha=value)
 

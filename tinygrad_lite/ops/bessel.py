@@ -1,4 +1,4 @@
-"""Bessel functions of the orders 0 and 1, through SciPy: the extra `scipy`."""
+"""Bessel functions of the orders 0 and 1, and their relative the Airy function, through SciPy: the extra `scipy`."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ IN_PLACE = __all__
 
 @primitive
 def _bessel(x, kind):
-    """`kind`: SciPy's name, which ends in e where the function is scaled."""
-    return _special(kind, as_float(x))
+    """`kind`: SciPy's name, which ends in e where the function is scaled. "ai" and "aip": the Airy function and its slope."""
+    x = as_float(x)
+    return _special("airy", x)[("ai", "aip").index(kind)] if kind in ("ai", "aip") else _special(kind, x)
 
 
 def _over(out: Any, x: Any) -> Any:
@@ -47,6 +48,8 @@ _SLOPES = {
     "k1": lambda x, out: -_bessel(x, "k0") - out / x,
     "k0e": lambda x, out: out - _bessel(x, "k1e"),
     "k1e": lambda x, out: out - _bessel(x, "k0e") - out / x,
+    "ai": lambda x, out: _bessel(x, "aip"),
+    "aip": lambda x, out: x * _bessel(x, "ai"),
 }
 
 _bessel.vjp(x=lambda g, x, out, kind: g * _SLOPES[kind](x, out))
@@ -73,6 +76,7 @@ modified_bessel_k0 = _function("modified_bessel_k0", "k0", "The modified Bessel 
 modified_bessel_k1 = _function("modified_bessel_k1", "k1", "The modified Bessel function of the second kind of order 1.")
 scaled_modified_bessel_k0 = _function("scaled_modified_bessel_k0", "k0e", "`exp(x) * modified_bessel_k0(x)`.")
 scaled_modified_bessel_k1 = _function("scaled_modified_bessel_k1", "k1e", "`exp(x) * modified_bessel_k1(x)`.")
+airy_ai = _function("airy_ai", "ai", "The Airy function: the solution of y'' = x y that vanishes for large x.")
 modified_bessel_i0, modified_bessel_i1 = i0, i1
 
 

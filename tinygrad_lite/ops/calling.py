@@ -23,7 +23,8 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
     Primitives do the same by themselves."""
     code = function.__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    aliases = (*ALIASES.items(), ("x", "A"), ("input", "A"), ("other", "B"))
+    types = function.__annotations__
+    aliases = (*ALIASES.items(), ("x", "A"), ("input", "A"), ("other", "B"), ("from", "from_"))
     renamed = {alias: name for alias, name in aliases if name in names and alias not in names}
 
     @functools.wraps(function)
@@ -35,10 +36,14 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
                 raise TypeError(f"{function.__name__}: one argument was given under two names: {', '.join(given)}")
         try:
             return function(*args, **kwargs)
-        except AttributeError:
-            if names[0] != "x" or not args or isinstance(args[0], Traced) or is_array(args[0]):
+        except AttributeError as error:
+            if isinstance(error.obj, Traced) or is_array(error.obj):
                 raise
-            raise TypeError(f"{function.__name__}: expected a Tensor, got {type(args[0]).__name__}") from None
+            given = {**dict(zip(names, args)), **kwargs}
+            asked = [n for n, value in given.items() if value is error.obj and (n == "x" or "Tensor" in types.get(n, ""))]
+            if not asked:
+                raise
+            raise TypeError(f"{function.__name__}: expected a Tensor for {asked[0]}, got {type(error.obj).__name__}") from None
 
     def lead() -> None:
         nonlocal function
@@ -46,6 +51,35 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
 
     when_several(lead)
     return call
+
+
+def old_order(*weights: str) -> Callable[[Callable[P, R]], Callable[..., R]]:
+    """Take the keywords `weights` of an operation also as PyTorch's first signatures have them: as numbers
+    among the tensors, `add(x, 0.5, y)`."""
+
+    def decorate(function: Callable[P, R]) -> Callable[..., R]:
+        count = function.__wrapped__.__code__.co_argcount  # type: ignore[attr-defined]
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> R:
+            if len(args) > count:
+                places = [i for i, a in enumerate(args) if isinstance(a, (int, float))][: len(args) - count]
+                kwargs = {**{name: args[i] for name, i in zip(weights, places)}, **kwargs}
+                args = tuple(a for i, a in enumerate(args) if i not in places)
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+def no_rule(operation: str, argument: str) -> Callable[[Any], Any]:
+    """The rule for an input that nobody has differentiated the operation by: better refused than lost."""
+
+    def rule(g: Any) -> Any:
+        raise NotImplementedError(f"{operation}: there is no gradient with respect to {argument}; detach() it")
+
+    return rule
 
 
 def named(name: str, text: str) -> Callable[[F], F]:
@@ -64,11 +98,16 @@ def raw(x: Any) -> Any:
     return x.array if isinstance(x, Traced) else x
 
 
+def whole(name: str, argument: str, value: Any) -> int:
+    """`value`, which is an int: PyTorch takes neither a bool nor a float for one."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name}: expected an int for {argument}, got {type(value).__name__}")
+    return value.__index__()
+
+
 def canonical_dim(name: str, dim: int, ndim: int) -> int:
     """`dim` counted from the front; a 0-d tensor has the dims 0 and -1, as in PyTorch."""
-    if isinstance(dim, bool) or not hasattr(dim, "__index__"):
-        raise TypeError(f"{name}: expected an int for dim, got {type(dim).__name__}")
-    dim, reach = dim.__index__(), max(ndim, 1)
+    dim, reach = whole(name, "dim", dim), max(ndim, 1)
     if not -reach <= dim < reach:
         raise IndexError(f"{name}: dim {dim} is out of range; a tensor of {ndim} dimensions takes {-reach} to {reach - 1}")
     return dim % reach
@@ -90,7 +129,6 @@ def canonical_shape(name: str, shape: Any) -> tuple[int, ...]:
     """A shape given as ints, as one tuple, or as a tuple of them."""
     if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
         shape = shape[0]
-    try:
-        return tuple(int(n.__index__()) for n in shape)
-    except AttributeError:
-        raise TypeError(f"{name}: expected integers for the shape, got {shape}") from None
+    if any(isinstance(n, bool) or not hasattr(n, "__index__") for n in shape):
+        raise TypeError(f"{name}: expected integers for the shape, got {shape}")
+    return tuple(int(n.__index__()) for n in shape)

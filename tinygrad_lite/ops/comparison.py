@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import (
+    check_number,
     choose,
     device_of,
     is_array,
@@ -16,10 +17,11 @@ from tinygrad_lite.arrays import (
     promote,
     promote_tensors,
     promoted,
+    some_tensor,
     to_device,
 )
 from tinygrad_lite.autograd import nondifferentiable, primitive
-from tinygrad_lite.ops.calling import named, operation
+from tinygrad_lite.ops.calling import named, operation, raw
 from tinygrad_lite.ops.indexing import nonzero
 
 if TYPE_CHECKING:
@@ -161,6 +163,7 @@ def equal(x: Tensor, y: Tensor) -> bool:
 
 @nondifferentiable
 def _isin(x, y, assume_unique, invert):
+    some_tensor(x, y)
     only_numbers(*(v for v in (x, y) if is_array(v)))
     x, y = promoted(x, y)
     return namespace_of(x).isin(x, y, assume_unique=assume_unique, invert=invert)
@@ -205,4 +208,6 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
         if condition.dtype != "uint8":
             raise TypeError(f"where: expected a bool tensor as the condition, got {condition.dtype}")
         condition = condition != 0
+    check_number("where", input, raw(other))
+    check_number("where", other, raw(input))
     return _where(condition, input, other)

@@ -64,7 +64,8 @@ def array_from(data: Any, dtype: Any = None, device: Any = None) -> Any:
         dtype = _met(data) if typed else dtype_of_number(array)
     elif dtype.kind in "iu" and array.size:
         low, high, limits = array.min(), array.max(), np.iinfo(dtype)
-        if not (low > (limits.min or -limits.max) - 1 and high < limits.max + 1):  # nan is neither
+        lowest = limits.min or (0 if array.dtype.kind == "f" else -limits.max)  # negative integers wrap around
+        if not lowest <= low <= high <= limits.max:  # nan is neither
             raise RuntimeError(f"tensor: the values, {low} to {high}, do not fit into {dtype}")
     return to_device(array.astype(dtype, copy=False), device)
 

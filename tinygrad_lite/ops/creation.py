@@ -20,7 +20,7 @@ from tinygrad_lite.arrays import (
     quietly,
 )
 from tinygrad_lite.autograd.node import Traced, traced
-from tinygrad_lite.ops.calling import canonical_shape, operation, raw
+from tinygrad_lite.ops.calling import canonical_shape, operation, raw, whole
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -113,6 +113,14 @@ def empty(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, 
     return as_made(_made("empty", device, size_given("empty", shape, size), dtype_or_default(dtype)), requires_grad)
 
 
+def _number(name: str, value: Any) -> Any:
+    """A number, also given as a tensor of one element."""
+    value = value.item() if isinstance(value, Traced) else value
+    if not isinstance(value, (bool, int, float, complex, np.generic)):
+        raise TypeError(f"{name}: expected a number as fill_value, got {type(value).__name__}")
+    return value
+
+
 @creator
 @quietly
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -125,7 +133,7 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     """
     if not isinstance(size, (tuple, list)):
         raise TypeError(f"full: expected a tuple as the size, got {type(size).__name__}")
-    fill_value = fill_value.item() if isinstance(fill_value, Traced) else fill_value
+    fill_value = _number("full", fill_value)
     dtype = dtype_of_number(fill_value) if dtype is None else as_dtype(dtype)
     return as_made(_made("full", device, size_given("full", (), size), number_for(dtype, fill_value), dtype), requires_grad)
 
@@ -186,7 +194,7 @@ def empty_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_gra
 @operation
 def full_like(x: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """One value in the shape of `x`, and in its dtype on its device unless others are given."""
-    fill_value = fill_value.item() if isinstance(fill_value, Traced) else fill_value
+    fill_value = _number("full_like", fill_value)
     dtype = x.dtype if dtype is None else as_dtype(dtype)
     return _like("full", x, (number_for(dtype, fill_value),), dtype, device, requires_grad)
 
@@ -235,6 +243,8 @@ def arange(
         raise TypeError("arange: expected an end")
     start, end, step = (v.item() if isinstance(v, Traced) else v for v in (start or 0, end, step))
     dtype = dtype_of_number(start + end + step) if dtype is None else as_dtype(dtype)
+    if dtype.kind == "b":
+        raise TypeError("arange: expected a dtype of numbers, got bool")
     if dtype == np.int64 and all(map(math.isfinite, (start, end, step))):
         start, end, step = int(start), int(end), int(step)  # before they are counted; other integers after
     _check_steps("arange", start, end, step)
@@ -288,6 +298,7 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any
 def _evenly(name: str, start: Any, end: Any, steps: int, dtype: np.dtype, device: Any) -> Any:
     """`steps` numbers from `start` to `end`, which are made integers first if `dtype` is one."""
     start, end = (number_for(dtype, v.item() if isinstance(v, Traced) else v) for v in (start, end))
+    steps = whole(name, "steps", steps)
     if steps < 0:
         raise RuntimeError(f"{name}: expected 0 or more steps, got {steps}")
     with on_device(device):

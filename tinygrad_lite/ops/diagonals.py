@@ -8,8 +8,8 @@ import numpy as np
 
 from tinygrad_lite.arrays import as_dtype, namespace_for, namespace_of, on_device
 from tinygrad_lite.arrays.regions import Region, unit
-from tinygrad_lite.autograd.node import traced
-from tinygrad_lite.ops.calling import canonical_dim, operation, raw
+from tinygrad_lite.autograd.node import Traced, traced
+from tinygrad_lite.ops.calling import canonical_dim, operation, whole
 from tinygrad_lite.ops.creation import creator, zeros
 from tinygrad_lite.ops.indexing import _getitem, into_zeros
 from tinygrad_lite.ops.joining import cat
@@ -27,7 +27,7 @@ IN_PLACE: list[str] = ["tril", "triu"]
 
 def diagonal_region(name: str, shape: Any, offset: int, dim1: int, dim2: int) -> Region:
     """The diagonals of a tensor of `shape`: they are its last dim."""
-    rank = len(shape)
+    rank, offset = len(shape), whole(name, "offset", offset)
     d1, d2 = canonical_dim(name, dim1, rank), canonical_dim(name, dim2, rank)
     if d1 == d2:
         raise RuntimeError(f"{name}: dim1 and dim2 are both {d1}")
@@ -60,7 +60,7 @@ def diag_embed(x: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Te
     tensor([[1, 0],
             [0, 2]])
     """
-    rank = len(x.shape) + 1
+    rank, offset = len(x.shape) + 1, whole("diag_embed", "offset", offset)
     d1, d2 = canonical_dim("diag_embed", dim1, rank), canonical_dim("diag_embed", dim2, rank)
     shape = list(x.shape[:-1])
     for d in sorted((d1, d2)):
@@ -99,20 +99,21 @@ def tril(x: Tensor, diagonal: int = 0) -> Tensor:
     tensor([[1., 0., 0.],
             [1., 1., 0.]])
     """
-    return _triangle("tril", x, lambda i, j: j > i + diagonal)
+    return _triangle("tril", x, diagonal, lambda i, j: j > i)
 
 
 @operation
 def triu(x: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangle of each matrix, zeros elsewhere; `diagonal`: the first diagonal to keep."""
-    return _triangle("triu", x, lambda i, j: j < i + diagonal)
+    return _triangle("triu", x, diagonal, lambda i, j: j < i)
 
 
-def _triangle(name: str, x: Any, outside: Any) -> Any:
+def _triangle(name: str, x: Any, diagonal: int, outside: Any) -> Any:
+    first = whole(name, "diagonal", diagonal)
     if len(x.shape) < 2:
         raise RuntimeError(f"{name}: expected 2 or more dimensions, got the shape {tuple(x.shape)}")
-    xp = namespace_of(raw(x))
-    return masked_fill(x, outside(xp.arange(x.shape[-2])[:, None], xp.arange(x.shape[-1])), 0)
+    xp = namespace_of(x.array if isinstance(x, Traced) else x)
+    return masked_fill(x, outside(xp.arange(first, first + x.shape[-2])[:, None], xp.arange(x.shape[-1])), 0)
 
 
 @creator
@@ -124,23 +125,24 @@ def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, 
     tensor([[0, 1, 1],
             [0, 0, 1]])
     """
-    return _indices("tril_indices", row, col, dtype, device, lambda i, j: j <= i + offset)
+    return _indices("tril_indices", row, col, offset, dtype, device, lambda i, j: j <= i)
 
 
 @creator
 def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None) -> Tensor:
     """The indices of the upper triangle of a (row, col) matrix, as the two rows of a tensor."""
-    return _indices("triu_indices", row, col, dtype, device, lambda i, j: j >= i + offset)
+    return _indices("triu_indices", row, col, offset, dtype, device, lambda i, j: j >= i)
 
 
-def _indices(name: str, row: int, col: int, dtype: Any, device: Any, inside: Any) -> Any:
+def _indices(name: str, row: int, col: int, offset: int, dtype: Any, device: Any, inside: Any) -> Any:
+    row, col, offset = whole(name, "row", row), whole(name, "col", col), whole(name, "offset", offset)
     if row < 0 or col < 0:
         raise RuntimeError(f"{name}: expected sizes of 0 or more, got {row} and {col}")
     if as_dtype(dtype).kind != "i":
         raise RuntimeError(f"{name}: expected an integer dtype, got {dtype}")
     with on_device(device):
         xp = namespace_for(device)
-        return traced(xp.stack(inside(xp.arange(row)[:, None], xp.arange(col)).nonzero()).astype(as_dtype(dtype)))
+        return traced(xp.stack(inside(xp.arange(offset, offset + row)[:, None], xp.arange(col)).nonzero()).astype(as_dtype(dtype)))
 
 
 def block_diag(*tensors: Any) -> Tensor:

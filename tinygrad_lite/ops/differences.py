@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import is_array
+from tinygrad_lite.arrays import is_array, only_numbers
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, operation
+from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, operation, whole
 from tinygrad_lite.ops.cumulative import cumsum, part
 from tinygrad_lite.ops.indexing import _getitem
 from tinygrad_lite.ops.joining import cat
@@ -39,6 +39,7 @@ def diff(x: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, ap
     """
     if not x.ndim:
         raise ValueError("diff: expected a tensor of at least one dim, got a 0-d one")
+    n = whole("diff", "n", n)
     if n < 0:
         raise ValueError(f"diff: expected n of 0 or more, got {n}")
     axis = canonical_dim("diff", dim, x.ndim)
@@ -100,6 +101,7 @@ def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float | None
     >>> tg.cumulative_trapezoid(tg.tensor([0.0, 1.0, 4.0]))
     tensor([0.5000, 3.0000])
     """
+    only_numbers(y, *(() if x is None else (x,)))
     areas, axis = _areas("cumulative_trapezoid", y, x, dx, dim)
     return cumsum(areas, axis) / 2
 

@@ -161,8 +161,8 @@ def rad2deg(x: Tensor) -> Tensor:
 def sinc(x: Tensor) -> Tensor:
     """`sin(pi x) / (pi x)`, which is 1 at 0."""
     z = math.pi * x
-    s = z * z
-    near = s < 1e-4  # there the series is exact, and so are its derivatives
+    near = z * z < 1e-4  # there the series is exact, and so are its derivatives
+    s = where(near, z * z, 0.0)
     return where(near, 1 - s / 6 * (1 - s / 20), sin(z) / where(near, 1.0, z))
 
 

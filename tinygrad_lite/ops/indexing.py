@@ -14,14 +14,14 @@ from tinygrad_lite.arrays.deferred import refuse_outside
 from tinygrad_lite.arrays.regions import Index, Region, overlaps, read, write
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced, traced
-from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, operation
+from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, operation, raw
 from tinygrad_lite.ops.shape import broadcast_shapes, clone, expand, reshape, to_dtype
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
 __all__ = [
-    "argwhere", "gather", "index_select", "narrow", "nonzero", "select", "take", "take_along_dim",
+    "argwhere", "gather", "index_select", "narrow", "nonzero", "nonzero_static", "select", "take", "take_along_dim",
     "unravel_index",
 ]  # fmt: skip
 
@@ -95,8 +95,11 @@ def steps(x: Any, index: Any) -> tuple[Index, ...]:
             stepped = True
     if stepped:
         index = tuple(_checked(i) if type(i) is slice else i for i in index)
+    ellipses = index.count(Ellipsis)
+    if ellipses > 1:  # NumPy takes one only
+        return _mixed(x, index)
     # With the Ellipsis NumPy makes a view also where every dim has its int.
-    return (index if Ellipsis in index else (*index, Ellipsis),)
+    return (index if ellipses else (*index, Ellipsis),)
 
 
 def _several(index: Any) -> tuple[Any, ...]:
@@ -120,8 +123,7 @@ def _mixed(x: Any, index: tuple[Any, ...]) -> tuple[Index, ...]:
     rank = sum(i is not None and i is not ... if type(i) in _BASIC else i.ndim if i.dtype.kind == "b" else 1 for i in items)
     if rank > array.ndim:
         raise IndexError(f"getitem: {rank} indices for a tensor of {array.ndim} dimensions")
-    if type(array) is not np.ndarray:
-        _within(array.shape, items, rank)
+    _within(array.shape, items, rank)
     places = [i for i, item in enumerate(items) if item is ...]
     for place in reversed(places):
         items[place : place + 1] = [_ALL] * (array.ndim - rank if place == places[0] else 0)
@@ -149,7 +151,8 @@ def _mixed(x: Any, index: tuple[Any, ...]) -> tuple[Index, ...]:
 
 
 def _within(shape: tuple[int, ...], items: Sequence[Any], rank: int = 1) -> Any:
-    """`items`, whose integer arrays on a GPU, where any number is taken as an index, are in range."""
+    """`items`, whose masks have the sizes of their dims (NumPy misses that of an empty one), and whose integer
+    arrays on a GPU, where any number is taken as an index, are in range."""
     dim = 0
     for item in items:
         if item is ...:
@@ -159,7 +162,10 @@ def _within(shape: tuple[int, ...], items: Sequence[Any], rank: int = 1) -> Any:
             if integers and type(item) is not np.ndarray:
                 n = shape[dim]
                 refuse_outside(item, -n, n, f"getitem: {{}} is out of range for dim {dim} of size {n}")
-            dim += 1 if integers or not is_array(item) else item.ndim
+            mask = () if integers or not is_array(item) else item.shape
+            if mask != shape[dim : dim + len(mask)]:
+                raise IndexError(f"getitem: a mask of shape {mask} does not fit the dims {dim} and on of a tensor of shape {shape}")
+            dim += len(mask) if is_array(item) and not integers else 1
     return items
 
 
@@ -179,10 +185,10 @@ def _item(item: Any, array: Any) -> Any:
         item = np.asarray(item)
     if item.dtype == np.uint8:
         item = item.astype(np.bool_)
+    if item.ndim == 0 and item.dtype.kind in "iu":
+        return int(item)
     if item.dtype not in _INDEX_DTYPES:
         raise IndexError(f"getitem: tensors used as indices must be int64, int32 or bool, not {item.dtype}")
-    if item.ndim == 0 and item.dtype.kind != "b":
-        return int(item)
     return item if type(item) is type(array) else to_device(item, device_of(array))
 
 
@@ -229,12 +235,15 @@ def _dim(name: str, dim: int, x: Any) -> int:
     return canonical_dim(name, dim, len(x.shape))
 
 
+_LONG = ("index_copy", "index_fill", "put", "take")  # these take no int32 in PyTorch
+
+
 def checked_index(name: str, index: Any, size: int, negative: bool = False) -> Any:
     """The array of an index tensor, whose elements lie in 0 to size - 1 (from -size on if `negative`)."""
     array = index.array if isinstance(index, Traced) else index
-    if is_array(array) and not array.size and name in ("gather", "scatter"):
+    if is_array(array) and not array.size and name in ("gather", "scatter", "scatter_reduce"):
         return array.astype(np.int64)  # no indices are of any dtype
-    if not is_array(array) or array.dtype not in (np.int64, np.int32):
+    if not is_array(array) or array.dtype not in ((np.int64,) if name in _LONG else (np.int64, np.int32)):
         got = array.dtype if is_array(array) else type(array).__name__
         raise TypeError(f"{name}: expected an integer tensor (int64) as index, got {got}")
     if type(array) is not np.ndarray:
@@ -326,6 +335,8 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
 
     shape = list(broadcast_shapes(without(x.shape), without(indices.shape)))
     shapes = [tuple(n if d != dim else t.shape[dim] for d, n in enumerate(shape)) for t in (x, indices)]
+    if indices.dtype != np.int64:
+        raise TypeError(f"take_along_dim: expected int64 indices, got {indices.dtype}")
     return gather(expand(x, shapes[0]), dim, expand(indices, shapes[1]) % max(x.shape[dim], 1))  # PyTorch wraps them
 
 
@@ -356,6 +367,17 @@ def nonzero(x: Tensor, *, as_tuple: bool = False) -> Any:
         found = (namespace_of(array).stack(found[: array.ndim], axis=1) if array.ndim else found[0].reshape(-1, 1)[:, :0],)
     found = tuple(map(traced, found)) if isinstance(x, Traced) else found
     return found if as_tuple else found[0]
+
+
+@operation
+def nonzero_static(x: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
+    """`nonzero` of just `size` rows: the first ones, or with rows of `fill_value` after them."""
+    if size < 0:
+        raise RuntimeError(f"nonzero_static: expected a size of 0 or more, got {size}")
+    found = raw(nonzero(x))[:size]
+    out = namespace_of(found).full((size, found.shape[1]), fill_value, np.int64)
+    out[: len(found)] = found
+    return traced(out) if isinstance(x, Traced) else out
 
 
 @operation

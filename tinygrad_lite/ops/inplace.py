@@ -28,10 +28,11 @@ from tinygrad_lite.ops.conversion import moved
 from tinygrad_lite.ops.indexing import _getitem, replaced, steps
 from tinygrad_lite.ops.masking import as_value
 from tinygrad_lite.ops.shape import _reshape, squeeze, swapaxes, swapdims, t, to_dtype, transpose, unsqueeze
+from tinygrad_lite.ops.strided_views import as_strided
 
 __all__: list[str] = []
 
-METHODS = ["copy_", "fill_", "squeeze_", "swapaxes_", "swapdims_", "t_", "transpose_", "unsqueeze_", "zero_"]
+METHODS = ["as_strided_", "copy_", "fill_", "squeeze_", "swapaxes_", "swapdims_", "t_", "transpose_", "unsqueeze_", "zero_"]
 IN_PLACE: list[str] = []
 
 _ORDER = "biufc"
@@ -46,6 +47,8 @@ def setitem(x: Any, index: Any, value: Any) -> None:
     if not isinstance(value, Traced):
         if not (is_array(value) or isinstance(value, (int, float, complex, np.generic))):
             raise TypeError(f"setitem: expected a Tensor or a number as the value, got {type(value).__name__}")
+        if type(value) is int or type(value) is float:
+            value = as_value("setitem", x, value)
     elif value.array.dtype != x.array.dtype and not _converts(index, value.array):
         raise TypeError(f"setitem: the value is {value.array.dtype}, the tensor {x.array.dtype}; convert one with to()")
     assign("setitem", x, value, index)
@@ -153,6 +156,7 @@ def _seen_as(function: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
+as_strided_ = _seen_as(as_strided)
 t_, squeeze_, unsqueeze_ = _seen_as(t), _seen_as(squeeze), _seen_as(unsqueeze)
 transpose_, swapaxes_, swapdims_ = _seen_as(transpose), _seen_as(swapaxes), _seen_as(swapdims)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_lite.arrays import common_dtype, is_array, namespace_of
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.calling import canonical_dim, operation, raw
+from tinygrad_lite.ops.calling import canonical_dim, operation, raw, whole
 from tinygrad_lite.ops.indexing import getitem, narrow, select
 from tinygrad_lite.ops.shape import atleast_1d, atleast_2d, atleast_3d, reshape, to_dtype
 
@@ -51,7 +51,8 @@ def _stack(dim, *tensors):
 _stack.vjp(tensors=lambda g, i, dim: select(g, dim, i))
 
 
-def _sequence(name: str, tensors: Any) -> list[Any]:
+def _listed(name: str, tensors: Any) -> list[Any]:
+    """The tensors to be joined: one or more."""
     if isinstance(tensors, Traced) and tensors.array.ndim:
         return list(tensors)
     if not isinstance(tensors, (tuple, list)):
@@ -61,10 +62,16 @@ def _sequence(name: str, tensors: Any) -> list[Any]:
     for i, x in enumerate(tensors):
         if not (isinstance(x, Traced) or is_array(x)):
             raise TypeError(f"{name}: expected Tensors, got {type(x).__name__} at place {i}")
+    return list(tensors)
+
+
+def _sequence(name: str, tensors: Any) -> list[Any]:
+    """The tensors to be joined, in the dtype that they meet in."""
+    tensors = _listed(name, tensors)
     if len({x.dtype for x in tensors}) > 1:
         dtype = common_dtype(*(raw(x) for x in tensors))
         return [x if x.dtype == dtype else to_dtype(x, dtype) for x in tensors]
-    return list(tensors)
+    return tensors
 
 
 @operation
@@ -129,13 +136,13 @@ def hstack(tensors: Any) -> Tensor:
     >>> tg.hstack([tg.tensor([1, 2]), tg.tensor([3])])
     tensor([1, 2, 3])
     """
-    tensors = [atleast_1d(x) for x in _sequence("hstack", tensors)]
+    tensors = [atleast_1d(x) for x in _listed("hstack", tensors)]
     return cat(tensors, 0 if len(tensors[0].shape) == 1 else 1)
 
 
 def vstack(tensors: Any) -> Tensor:
     """Joined along dim 0, with 1-D tensors as rows."""
-    return cat([atleast_2d(x) for x in _sequence("vstack", tensors)], 0)
+    return cat([atleast_2d(x) for x in _listed("vstack", tensors)], 0)
 
 
 def row_stack(tensors: Any) -> Tensor:
@@ -145,12 +152,12 @@ def row_stack(tensors: Any) -> Tensor:
 
 def dstack(tensors: Any) -> Tensor:
     """Joined along dim 2."""
-    return cat([atleast_3d(x) for x in _sequence("dstack", tensors)], 2)
+    return cat([atleast_3d(x) for x in _listed("dstack", tensors)], 2)
 
 
 def column_stack(tensors: Any) -> Tensor:
     """Joined along dim 1, with 1-D tensors as columns."""
-    columns = [x if len(x.shape) > 1 else reshape(x, (math.prod(x.shape), 1)) for x in _sequence("column_stack", tensors)]
+    columns = [x if len(x.shape) > 1 else reshape(x, (math.prod(x.shape), 1)) for x in _listed("column_stack", tensors)]
     return cat(columns, 1)
 
 
@@ -209,7 +216,7 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
     if isinstance(split_size_or_sections, (tuple, list)):
         return split_with_sizes(tensor, split_size_or_sections, dim)
     dim = _split_dim("split", tensor, dim)
-    size, n = operator.index(split_size_or_sections), tensor.shape[dim]
+    size, n = whole("split", "split_size_or_sections", split_size_or_sections), tensor.shape[dim]
     if size < 0 or (size == 0 and n):
         raise RuntimeError(f"split: expected a positive size, got {size}")
     return _split(tensor, (size,) * (n // size) + ((n % size,) if n % size else ()) if n else (0,), dim)
@@ -223,7 +230,7 @@ def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     >>> tg.chunk(tg.arange(5), 2)
     (tensor([0, 1, 2]), tensor([3, 4]))
     """
-    dim, chunks = _split_dim("chunk", x, dim), operator.index(chunks)
+    dim, chunks = _split_dim("chunk", x, dim), whole("chunk", "chunks", chunks)
     if chunks <= 0:
         raise RuntimeError(f"chunk: expected 1 or more chunks, got {chunks}")
     n = x.shape[dim]
@@ -256,7 +263,7 @@ def tensor_split(
             return _split(x, tuple(b - a for a, b in zip(starts, ends)), dim)
         before = (slice(None),) * dim
         return tuple(getitem(x, (*before, slice(a, max(a, b)))) for a, b in zip(starts, ends))
-    count = operator.index(given)  # type: ignore[arg-type]
+    count = whole("tensor_split", "indices_or_sections", given)
     if count <= 0:
         raise RuntimeError(f"tensor_split: expected 1 or more sections, got {count}")
     return _split(x, tuple(n // count + (i < n % count) for i in range(count)), dim)

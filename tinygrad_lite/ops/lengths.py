@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_lite.arrays import only_tensors
 from tinygrad_lite.ops.calling import canonical_dim, operation
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.norms import matrix_norm, vector_norm
@@ -37,6 +38,7 @@ def norm(x: Tensor, p: float | str | None = "fro", dim: Dims = None, keepdim: bo
 @operation
 def dist(x: Tensor, y: Tensor, p: float = 2) -> Tensor:
     """The `p`-norm of `x - y`."""
+    only_tensors(x, y)
     return vector_norm(x - y, p)
 
 
@@ -45,6 +47,8 @@ def renorm(x: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """`x` with each slice along `dim` whose `p`-norm exceeds `maxnorm` scaled down to it."""
     if x.ndim < 2:
         raise ValueError(f"renorm: expected a tensor of at least 2 dims, got the shape {tuple(x.shape)}")
+    if p <= 0 or maxnorm < 0:
+        raise ValueError(f"renorm: expected a positive p and a maxnorm of 0 or more, got {p} and {maxnorm}")
     axis = canonical_dim("renorm", dim, x.ndim)
     length = vector_norm(x, p, tuple(d for d in range(x.ndim) if d != axis), True)
     return x * where(length > maxnorm, maxnorm / (length + 1e-7), 1.0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import (
+    check_number,
     is_array,
     namespace_of,
     only_floats,
@@ -18,7 +19,7 @@ from tinygrad_lite.arrays import (
     promoted_floats,
 )
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.ops.calling import named, operation
+from tinygrad_lite.ops.calling import named, operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.creation import zeros_like
 from tinygrad_lite.ops.shape import clone
@@ -232,6 +233,12 @@ _clamp.vjp(x=lambda g, x, min, max: where(_within(x, min, max), g, 0.0),
            max=lambda g, x, min, max: where(_above(x, min, max), g, 0.0))
 
 
+def _clamped(x: Any, min: Bound, max: Bound) -> Any:
+    check_number("clamp", min, raw(x))
+    check_number("clamp", max, raw(x))
+    return _clamp(x, min, max)
+
+
 @operation
 def clamp(x: Tensor, min: Bound = None, max: Bound = None) -> Tensor:
     """`x` moved into [min, max] where it is outside; either bound may be None or a tensor.
@@ -242,19 +249,19 @@ def clamp(x: Tensor, min: Bound = None, max: Bound = None) -> Tensor:
     """
     if min is None and max is None:
         raise ValueError("clamp: expected min, max or both")
-    return _clamp(x, min, max)
+    return _clamped(x, min, max)
 
 
 @operation
 def clamp_min(x: Tensor, min: Bound) -> Tensor:
     """`x`, or `min` where that is larger."""
-    return _clamp(x, min, None)
+    return _clamped(x, min, None)
 
 
 @operation
 def clamp_max(x: Tensor, max: Bound) -> Tensor:
     """`x`, or `max` where that is smaller."""
-    return _clamp(x, None, max)
+    return _clamped(x, None, max)
 
 
 clip = clamp

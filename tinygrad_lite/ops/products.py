@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import is_array, product
+from tinygrad_lite.arrays import is_array, only_numbers, product
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.arithmetic import _add, mul
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.calling import old_order, operation
 from tinygrad_lite.ops.contraction import _contract
 from tinygrad_lite.ops.diagonals import diagonal
 from tinygrad_lite.ops.shape import reshape, transpose
@@ -234,6 +234,7 @@ def _plus(name: str, x: Any, out: Any, beta: Number, alpha: Number) -> Any:
     return result
 
 
+@old_order("beta", "alpha")
 @operation
 def addmm(x: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """`beta * input + alpha * mat1 @ mat2`, the input broadcast; with beta 0 it is ignored.
@@ -247,6 +248,7 @@ def addmm(x: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Num
     return _plus("addmm", x, matmul(mat1, mat2), beta, alpha)
 
 
+@old_order("beta", "alpha")
 @operation
 def addmv(x: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """`beta * input + alpha * mat @ vec`."""
@@ -254,18 +256,21 @@ def addmv(x: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: Numbe
     return _plus("addmv", x, matmul(mat, vec), beta, alpha)
 
 
+@old_order("beta", "alpha")
 @operation
 def addr(x: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """`beta * input + alpha * outer(vec1, vec2)`."""
     return _plus("addr", x, outer(vec1, vec2), beta, alpha)
 
 
+@old_order("beta", "alpha")
 @operation
 def addbmm(x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """`beta * input + alpha * bmm(batch1, batch2).sum(0)`."""
     return _plus("addbmm", x, bmm(batch1, batch2).sum(0, dtype=batch1.dtype), beta, alpha)
 
 
+@old_order("beta", "alpha")
 @operation
 def baddbmm(x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """`beta * input + alpha * bmm(batch1, batch2)`."""
@@ -348,6 +353,7 @@ def trace(x: Tensor) -> Tensor:
     tensor(5)
     """
     _check_ranks("trace", ("input", x, 2))
+    only_numbers(x)
     return diagonal(x).sum()
 
 

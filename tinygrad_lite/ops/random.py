@@ -81,15 +81,24 @@ def randint(
     elif high is None:
         low, high = 0, low
     dtype = np.dtype(np.int64) if dtype is None else as_dtype(dtype)
-    values = _integers("randint", low, high, size_given("randint", (), size), source(generator, device))
+    values = _integers("randint", low, high, size_given("randint", (), size), source(generator, device), dtype)
     return as_made(values.astype(dtype, copy=False), requires_grad)
 
 
-def _integers(name: str, low: Any, high: Any, shape: tuple[int, ...], drawn_from: Source) -> Any:
+def _integers(name: str, low: Any, high: Any, shape: tuple[int, ...], drawn_from: Source, dtype: np.dtype) -> Any:
     low, high = operator.index(low), operator.index(high)
     if low >= high:
         raise RuntimeError(f"{name}: expected low < high, got {low} and {high}")
+    first, last = (0, 1) if dtype.kind == "b" else _limits(dtype)
+    if low < first or high - 1 > last:
+        raise RuntimeError(f"{name}: {dtype} does not hold all of {low} to {high - 1}")
     return drawn_from.integers(low, high, shape)
+
+
+def _limits(dtype: np.dtype) -> tuple[float, float]:
+    if dtype.kind != "f":
+        return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    return float(np.finfo(dtype).min), float(np.finfo(dtype).max)
 
 
 @creator
@@ -104,7 +113,10 @@ def randperm(
     """
     if n < 0:
         raise RuntimeError(f"randperm: expected n of 0 or more, got {n}")
-    return as_made(source(generator, device).permutation(operator.index(n)).astype(as_dtype(dtype), copy=False), requires_grad)
+    dtype = as_dtype(dtype)
+    if dtype.kind == "b" or n - 1 > _limits(dtype)[1]:
+        raise RuntimeError(f"randperm: {dtype} does not hold all of 0 to {n - 1}")
+    return as_made(source(generator, device).permutation(operator.index(n)).astype(dtype, copy=False), requires_grad)
 
 
 def _like(x: Any, dtype: Any, device: Any) -> tuple[Any, Any]:
@@ -272,14 +284,19 @@ def normal_(x: Tensor, mean: float = 0, std: float = 1, *, generator: Generator 
     return _draw("normal_", x, values * std + mean)
 
 
+@operation
 def uniform_(x: Tensor, from_: float = 0, to: float = 1, *, generator: Generator | None = None) -> Tensor:
     """Fill with numbers uniform in [from_, to)."""
     if from_ > to:
         raise RuntimeError(f"uniform_: expected from_ <= to, got {from_} and {to}")
-    values = source(generator, device_of(x.array)).uniform(x.array.shape, _real("uniform_", x))
+    first, last = _limits(_real("uniform_", x))
+    if from_ < first or to > last:
+        raise RuntimeError(f"uniform_: {x.array.dtype} does not reach from {from_} to {to}")
+    values = source(generator, device_of(x.array)).uniform(x.array.shape, x.array.dtype)
     return _draw("uniform_", x, values * (to - from_) + from_)
 
 
+@operation
 def random_(x: Tensor, from_: int | None = None, to: int | None = None, *, generator: Generator | None = None) -> Tensor:
     """Fill with integers from `from_` to `to - 1`; `random_(to)` starts at 0; without bounds, with
     all that the dtype holds exactly."""
@@ -287,7 +304,8 @@ def random_(x: Tensor, from_: int | None = None, to: int | None = None, *, gener
     if high is None:
         kind = x.array.dtype
         high = 2 if kind.kind == "b" else 2 ** (np.finfo(kind).nmant + 1) + 1 if kind.kind == "f" else int(np.iinfo(kind).max)
-    return _draw("random_", x, _integers("random_", low or 0, high, x.array.shape, source(generator, device_of(x.array))))
+    drawn_from = source(generator, device_of(x.array))
+    return _draw("random_", x, _integers("random_", low or 0, high, x.array.shape, drawn_from, x.array.dtype))
 
 
 def bernoulli_(x: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:

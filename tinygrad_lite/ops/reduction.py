@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_lite.arrays import add_up, as_array, as_dtype, as_float, extreme, is_array, namespace_of
 from tinygrad_lite.autograd import nondifferentiable, primitive
 from tinygrad_lite.autograd.walk import sum_to_shape
-from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, operation, raw
+from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, canonical_shape, operation, raw, whole
 from tinygrad_lite.ops.choosing import ValuesIndices, picked
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.cumulative import in_dtype, product_of_others
@@ -98,7 +98,7 @@ def sum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
 
 def sum_to_size(x: Tensor, *size: Any) -> Tensor:
     """Summed over the dims that broadcasting a tensor of shape `size` to this one's would repeat."""
-    size = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
+    size = canonical_shape("sum_to_size", size)
     shape = x.shape[builtins.max(x.ndim - len(size), 0) :]
     if len(size) > x.ndim or builtins.any(n not in (1, m) for n, m in zip(size, shape)):
         raise RuntimeError(f"sum_to_size: {size} cannot be broadcast to this tensor's shape {tuple(x.shape)}")
@@ -161,6 +161,8 @@ def mean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = Non
 def nanmean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The mean over `dim` (an int, several, or None for all) of the elements that are not nan."""
     require_float("nanmean", x)
+    if dtype is not None and as_dtype(dtype).kind != "f":
+        raise TypeError(f"nanmean: expected a floating-point dtype, got {as_dtype(dtype)}")
     numbers = sum(x == x, dim, keepdim)
     return nansum(x, dim, keepdim, dtype=dtype) / numbers
 
@@ -259,7 +261,8 @@ def aminmax(x: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinM
     >>> aminmax(tg.tensor([1, 5, 3]))
     MinMax(min=tensor(1), max=tensor(5))
     """
-    return MinMax(amin(x, () if dim is None else dim, keepdim), amax(x, () if dim is None else dim, keepdim))
+    over = () if dim is None else whole("aminmax", "dim", dim)
+    return MinMax(amin(x, over, keepdim), amax(x, over, keepdim))
 
 
 @nondifferentiable
@@ -398,4 +401,6 @@ def logsumexp(x: Tensor, dim: int | tuple[int, ...], keepdim: bool = False) -> T
     >>> tg.logsumexp(tg.tensor([1000.0, 0.0]), dim=0)
     tensor(1000.)
     """
+    if dim is None:
+        raise TypeError("logsumexp: expected an int or a tuple of ints for dim, got None")
     return _logsumexp(x, axes_of("logsumexp", dim, x.ndim), keepdim)

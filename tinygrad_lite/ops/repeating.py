@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import device_of, is_array, namespace_of, to_device
 from tinygrad_lite.autograd.node import Traced, traced
-from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, canonical_shape, operation, raw
+from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, canonical_shape, operation, raw, whole
 from tinygrad_lite.ops.indexing import _getitem, index_select, into_zeros, replaced
 from tinygrad_lite.ops.joining import cat, split_with_sizes, stack
 from tinygrad_lite.ops.shape import _expand, _reshape, clone, reshape, shares_memory, transpose
@@ -72,10 +72,12 @@ def repeat_interleave(x: Tensor, repeats: Any = None, dim: int | None = None, *,
         return traced(places) if isinstance(x, Traced) else places
     if dim is None:
         x, dim = reshape(x, (-1,)), 0
+    elif not x.shape:
+        raise IndexError("repeat_interleave: a 0-d tensor has no dim to repeat along")
     dim = canonical_dim("repeat_interleave", dim, len(x.shape))
     counts = raw(repeats)
     counts = counts.reshape(-1).tolist() if is_array(counts) else [operator.index(counts)]
-    n = x.shape[dim] if x.shape else 1
+    n = x.shape[dim]
     if len(counts) not in (1, n):
         raise RuntimeError(f"repeat_interleave: expected 1 or {n} counts, got {len(counts)}")
     if min(counts, default=0) < 0:
@@ -125,7 +127,7 @@ def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     >>> tg.roll(tg.tensor([1, 2, 3]), 1)
     tensor([3, 1, 2])
     """
-    shifts = tuple(shifts) if isinstance(shifts, (tuple, list)) else (operator.index(shifts),)
+    shifts = tuple(whole("roll", "shifts", n) for n in (shifts if isinstance(shifts, (tuple, list)) else (shifts,)))
     if dims is None or dims == ():
         if len(shifts) != 1:
             raise RuntimeError(f"roll: {len(shifts)} shifts need as many dims")
@@ -133,7 +135,10 @@ def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
     if len(shifts) != len(dims):
         raise RuntimeError(f"roll: {len(shifts)} shifts for {len(dims)} dims")
+    if not math.prod(x.shape):
+        return clone(x)
     for shift, dim in zip(shifts, dims):
+        dim = canonical_dim("roll", dim, len(x.shape))
         last = shift % max(x.shape[dim], 1)
         x = cat(split_with_sizes(x, (x.shape[dim] - last, last), dim)[::-1], dim)
     return x
@@ -150,7 +155,7 @@ def rot90(x: Tensor, k: int = 1, dims: tuple[int, int] = (0, 1)) -> Tensor:
     """
     if len(dims) != 2 or len(x.shape) < 2:
         raise RuntimeError(f"rot90: expected two dims of a tensor with 2 or more, got {dims} and the shape {tuple(x.shape)}")
-    a, b = canonical_dims("rot90", tuple(dims), len(x.shape))
+    k, (a, b) = whole("rot90", "k", k), canonical_dims("rot90", tuple(dims), len(x.shape))
     if k % 4 == 1:
         return transpose(_flip(x, (b,)), a, b)
     if k % 4 == 3:
@@ -237,9 +242,9 @@ def combinations(x: Tensor, r: int = 2, with_replacement: bool = False) -> Tenso
         raise RuntimeError(f"combinations: expected a 1-D tensor, got the shape {tuple(x.shape)}")
     if r < 0:
         raise RuntimeError(f"combinations: expected r of 0 or more, got {r}")
-    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
-    places = np.array(list(choose(range(x.shape[0]), r)), np.int64).reshape(-1, r)
     if not r:
         return reshape(x[:0], (0,))
-    array = raw(x)
+    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    places = np.array(list(choose(range(x.shape[0]), r)), np.int64).reshape(-1, r)
+    array = x.array if isinstance(x, Traced) else x
     return _getitem(x, (to_device(places, device_of(array)),))

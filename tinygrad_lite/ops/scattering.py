@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.arrays import namespace_of, number_for
 from tinygrad_lite.arrays.scatter import scatter_reduce as combine
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
@@ -117,6 +117,7 @@ def scatter_reduce(x: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str,
     >>> tg.scatter_reduce(tg.zeros(2), 0, tg.tensor([0, 0, 1]), tg.tensor([1.0, 3.0, 2.0]), "amax")
     tensor([3., 2.])
     """
+    same_dtype("scatter_reduce", x, src)
     whole, place, src = _scattered("scatter_reduce", x, dim, index, src)
     if not math.prod(index.shape):
         return clone(x)
@@ -183,11 +184,19 @@ def _slices(name: str, x: Any, dim: int, index: Any, source: Any) -> tuple[Any, 
     same_dtype(name, x, source)
     whole = _at_least_1d(x)
     dim = canonical_dim(name, dim, len(whole.shape))
-    index = checked_index(name, index, whole.shape[dim]).reshape(-1)
+    index = _checked_line(name, index, whole.shape[dim])
     shape = (*whole.shape[:dim], index.size, *whole.shape[dim + 1 :])
     if (tuple(source.shape) or (1,)) != shape or (len(source.shape) != len(x.shape) and name != "index_copy"):
         raise RuntimeError(f"{name}: expected a source of shape {shape if x.shape else ()}, got {tuple(source.shape)}")
     return whole, (*[_ALL] * dim, index), reshape(source, shape)
+
+
+def _checked_line(name: str, index: Any, size: int, negative: bool = False) -> Any:
+    """The array of an index of slices, which has one dim."""
+    index = checked_index(name, index, size, negative)
+    if index.ndim > 1:
+        raise IndexError(f"{name}: expected an index of at most 1 dim, got the shape {index.shape}")
+    return index.reshape(-1)
 
 
 @operation
@@ -199,7 +208,7 @@ def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any 
     tensor([2., 0., 1.])
     """
     whole, place, source = _slices("index_add", x, dim, index, source)
-    return _back(_combined(whole, place, source if alpha == 1 else mul(source, alpha), "sum"), x)
+    return _back(_combined(whole, place, source if alpha == 1 else mul(source, number_for(x.dtype, alpha)), "sum"), x)
 
 
 @operation
@@ -229,7 +238,7 @@ def index_fill(x: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """
     whole = _at_least_1d(x)
     dim = canonical_dim("index_fill", dim, len(whole.shape))
-    index = checked_index("index_fill", index, whole.shape[dim], negative=True)
+    index = _checked_line("index_fill", index, whole.shape[dim], negative=True)
     place = (*[_ALL] * dim, namespace_of(index).unique(index % whole.shape[dim]))  # each counts once in value's gradient
     return _back(replaced(whole, as_value("index_fill", x, value), place), x)
 
@@ -238,11 +247,16 @@ def index_fill(x: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
 def index_put(x: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """`x` after `x[indices] = values`, or `+=` with repeated places adding up if `accumulate`."""
     same_dtype("index_put", x, values)
-    (place,) = steps(x, tuple(_at_least_1d(i) if hasattr(i, "shape") and i.dtype.kind != "b" else i for i in indices))
+    *views, place = steps(x, tuple(_at_least_1d(i) if hasattr(i, "shape") and i.dtype.kind != "b" else i for i in indices))
+    whole = x
+    for view in views:  # which add a dim for each 0-d mask
+        whole = _getitem(whole, view)
     if not accumulate:
-        return replaced(x, values, place)
-    shape = tuple(_getitem(raw(x), place).shape)
-    return _combined(x, place, expand(values, shape), "sum")
+        out = replaced(whole, values, place)
+    else:
+        shape = tuple(_getitem(raw(whole), place).shape)
+        out = _combined(whole, place, expand(values, shape), "sum")
+    return reshape(out, tuple(x.shape)) if views else out
 
 
 @operation

@@ -246,6 +246,9 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     """The tensors as views of the one shape that they broadcast to."""
     if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
         (tensors,) = tensors
+    for i, x in enumerate(tensors):
+        if not hasattr(x, "shape"):
+            raise TypeError(f"broadcast_tensors: expected Tensors, got {type(x).__name__} at place {i}")
     shape = broadcast_shapes(*(tuple(x.shape) for x in tensors))
     return tuple(_expand(x, shape) for x in tensors)
 
@@ -329,10 +332,17 @@ def t_all(x: Tensor) -> Tensor:
     return _permute(x, None)
 
 
+def conjugate_transpose(x: Tensor) -> Tensor:
+    """A matrix transposed; a 0-d tensor as it is."""
+    if len(x.shape) not in (0, 2):
+        raise RuntimeError(f"H: expected a matrix, got the shape {tuple(x.shape)}; use mH for batches of them")
+    return t_all(x)
+
+
 @operation
 def adjoint(x: Tensor) -> Tensor:
-    """The last two dims exchanged."""
-    return transpose(x, -2, -1)
+    """The last two dims exchanged; a 0-d tensor as it is."""
+    return transpose(x, -2, -1) if x.shape else x
 
 
 @operation

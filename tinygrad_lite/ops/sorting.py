@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygrad_lite.arrays import accumulate, is_array, namespace_of, order
-from tinygrad_lite.autograd import nondifferentiable
+from tinygrad_lite.autograd import nondifferentiable, primitive
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.calling import canonical_dim, operation, raw
+from tinygrad_lite.ops.calling import canonical_dim, no_rule, operation, raw, whole
 from tinygrad_lite.ops.choosing import ValuesIndices, chosen, picked
 from tinygrad_lite.ops.reduction import _amax, require_some
 from tinygrad_lite.ops.shape import reshape, to_dtype
@@ -78,12 +77,11 @@ def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
     """
     axis = canonical_dim("topk", dim, x.ndim)
     require_number("topk", x)
-    k = operator.index(k)
+    k = whole("topk", "k", k)
     if not 0 <= k <= (x.shape[axis] if x.ndim else 1):
         raise ValueError(f"topk: cannot take {k} elements along dim {dim} of a tensor of shape {tuple(x.shape)}")
     if not x.ndim:
-        found = topk(reshape(x, (1,)), k, 0)
-        return ValuesIndices(*(reshape(t, ()) for t in found)) if k else found
+        return ValuesIndices(*(reshape(t, ()) for t in topk(reshape(x, (1,)), 1, 0)))
     indices = _order(x, axis, largest, k)
     return ValuesIndices(chosen(x, indices, axis), indices)
 
@@ -175,6 +173,7 @@ def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesI
     ValuesIndices(values=tensor(2.), indices=tensor(2))
     """
     require_number("kthvalue", x)
+    k = whole("kthvalue", "k", k)
     axis = canonical_dim("kthvalue", dim, x.ndim)
     if not 1 <= k <= (x.shape[axis] if x.ndim else 1):
         raise ValueError(f"kthvalue: there is no element number {k} along dim {dim} of a tensor of shape {tuple(x.shape)}")
@@ -292,7 +291,7 @@ def bucketize(x: Tensor | float, boundaries: Tensor, *, out_int32: bool = False,
 # -- telling apart ------------------------------------------------------------------------------
 
 
-@nondifferentiable
+@primitive
 def _distinct(x, axis, in_place):
     """The different elements (or slices along `axis`), which of them each one is, and how often each
     occurs. `in_place`: only neighbours are compared."""
@@ -316,6 +315,9 @@ def _distinct(x, axis, in_place):
     return xp.moveaxis(values, 0, axis), inverse, counts
 
 
+_distinct.vjp(x=no_rule("unique", "input"))
+
+
 def _unique(name: str, x: Any, inverse: bool, counts: bool, dim: int | None, in_place: bool) -> Any:
     axis = None
     if dim is not None:
@@ -335,7 +337,7 @@ def unique(
     """The different elements of `x` in order; with `dim`, the different slices along it.
 
     Returns them alone, or a tuple with, as asked for, which of them each element is (`return_inverse`)
-    and how often each occurs (`return_counts`). No two nan are equal. No gradient goes through.
+    and how often each occurs (`return_counts`). No two nan are equal. A gradient is refused.
 
     >>> import tinygrad_lite as tg
     >>> tg.unique(tg.tensor([3, 1, 3]), return_counts=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tinygrad_lite.arrays import as_float, namespace_of, only_floats, promote_tensors, promoted_floats, some_tensor
 from tinygrad_lite.arrays import special as _special
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.calling import no_rule, operation
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.elementary import erfc, exp, log, log1p
 
@@ -27,7 +27,8 @@ IN_PLACE = METHODS
 @primitive
 def lgamma(x):
     """The logarithm of the absolute value of the gamma function."""
-    return _special("gammaln", as_float(x))
+    x = as_float(x)
+    return namespace_of(x).where(x == -math.inf, x.dtype.type(math.inf), _special("gammaln", x))  # SciPy has -inf there
 
 
 lgamma.vjp(x=lambda g, x: g * _polygamma(x, 0))
@@ -79,7 +80,8 @@ def _igamma(x, y, upper):
     return _special("gammaincc" if upper else "gammainc", x, y)
 
 
-_igamma.vjp(y=lambda g, x, y, upper: (-g if upper else g) * exp((x - 1) * log(y) - y - lgamma(x)))
+_igamma.vjp(x=no_rule("igamma", "the order"),
+            y=lambda g, x, y, upper: (-g if upper else g) * exp((x - 1) * log(y) - y - lgamma(x)))
 
 
 @operation
@@ -101,7 +103,8 @@ def zeta(x, y):
     return _special("zeta", *promoted_floats(x, y))
 
 
-zeta.vjp(y=lambda g, x, y: g * (-x * zeta(x + 1, y)))
+zeta.vjp(x=no_rule("zeta", "the exponent"),
+         y=lambda g, x, y: g * (-x * zeta(x + 1, y)))
 
 
 # -- the normal distribution --------------------------------------------------------------------

@@ -12,6 +12,7 @@ from tinygrad_lite.autograd import nondifferentiable, primitive
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.choosing import chosen
+from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.creation import linspace
 from tinygrad_lite.ops.diagonals import diagonal
 from tinygrad_lite.ops.elementary import sqrt
@@ -46,9 +47,11 @@ def _freedom(shape: tuple[int, ...], axes: Any, correction: float) -> float:
 
 def _var_rule(g: Any, x: Any, axes: Any, correction: float) -> Any:
     centred = x - _mean(x, axes, True)
-    freedom = _freedom(x.shape, axes, correction)
+    freedom = count(x.shape, axes) - correction
     g = reshape(g, kept(x.shape, axes))
-    return g * (2 / freedom) * centred if freedom else g * (centred * centred / 0.0)  # inf, as in PyTorch; nan where 0
+    if axes is None and freedom <= 0:  # PyTorch's conventions, here and where `freedom` is negative
+        return g * where(centred == 0, math.nan, math.inf)
+    return g * (2 / freedom if freedom else math.inf) * centred
 
 
 # A primitive: as a composition it took five entries and three more arrays of x's size.
@@ -262,13 +265,16 @@ def corrcoef(x: Tensor) -> Tensor:
 # -- counts -------------------------------------------------------------------------------------
 
 
-@nondifferentiable
+@primitive
 def _bincount(x, weights, minlength):
     xp = namespace_of(x)
     if not x.size:
         return xp.zeros(minlength, np.int64 if weights is None else _weight_dtype(weights))
     out = xp.bincount(x, weights, minlength)
     return out if weights is None else out.astype(_weight_dtype(weights))
+
+
+_bincount.vjp(weights=lambda g, x: g[x])
 
 
 def _weight_dtype(weights: Any) -> Any:

@@ -22,13 +22,16 @@ IN_PLACE: list[str] = []
 
 @operation
 def as_strided(x: Tensor, size: tuple[int, ...], stride: tuple[int, ...], storage_offset: int | None = None) -> Tensor:
-    """The elements of x's memory at `storage_offset` plus multiples of `stride`: a view. All of them must be x's own.
+    """The elements of x's memory at `storage_offset` plus multiples of `stride`: a view. Where x is on the tape, all of
+    them must be x's own.
 
     >>> import tinygrad_lite as tg
     >>> tg.as_strided(tg.arange(4), (2, 2), (2, 1))
     tensor([[0, 1],
             [2, 3]])
     """
+    if isinstance(x, Traced) and x.base is not None and x.node is None and x.base.node is None:
+        x, storage_offset = x.base, x.storage_offset() if storage_offset is None else storage_offset
     array = raw(x)
     dims = tuple(sorted(range(array.ndim), key=lambda d: (-array.strides[d], -array.shape[d])))
     x = x if array.flags.c_contiguous else _permute(x, dims)  # in the order of its memory
