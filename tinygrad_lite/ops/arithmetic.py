@@ -188,23 +188,29 @@ def reciprocal(x: Tensor) -> Tensor:
 
 
 @primitive
-def remainder(x, y):
+def _remainder(x, y, rounding_mode):
+    """What `_div_rounded` leaves over."""
+    x, y = _divisible("remainder", x, y)
+    return x % y if rounding_mode == "floor" else namespace_of(x).fmod(x, y)
+
+
+_remainder.vjp(x=lambda g: g,
+               y=lambda g, x, y, rounding_mode: -g * _div_rounded(x, y, rounding_mode))
+
+
+@operation
+def remainder(x: Tensor | Number, y: Tensor | Number) -> Tensor:
     """What `floor_divide` leaves over: `x - x // y * y`, with the sign of `y`.
 
     >>> import tinygrad_lite as tg
     >>> tg.remainder(tg.tensor([-3.0, 3.0]), 2)
     tensor([1., 1.])
     """
-    x, y = _divisible("remainder", x, y)
-    return x % y
+    return _remainder(x, y, "floor")
 
 
-remainder.vjp(x=lambda g: g,
-              y=lambda g, x, y: -g * _div_rounded(x, y, "floor"))
-
-
-@primitive
-def fmod(x, y):
+@operation
+def fmod(x: Tensor, y: Tensor | Number) -> Tensor:
     """What a division rounded towards zero leaves over, with the sign of `x`.
 
     >>> import tinygrad_lite as tg
@@ -212,12 +218,7 @@ def fmod(x, y):
     tensor([-2.,  2.])
     """
     only_tensors(x)
-    x, y = _divisible("fmod", x, y)
-    return namespace_of(x).fmod(x, y)
-
-
-fmod.vjp(x=lambda g: g,
-         y=lambda g, x, y: -g * _div_rounded(x, y, "trunc"))
+    return _remainder(x, y, "trunc")
 
 
 @primitive
