@@ -100,16 +100,7 @@ def cat(tensors: Any, dim: int = 0) -> Tensor:
     return _cat(dim, *tensors)
 
 
-@operation
-def concat(tensors: Any, dim: int = 0) -> Tensor:
-    """`cat` under its long name."""
-    return cat(tensors, dim)
-
-
-@operation
-def concatenate(tensors: Any, dim: int = 0) -> Tensor:
-    """`cat` under NumPy's name."""
-    return cat(tensors, dim)
+concat = concatenate = cat
 
 
 @operation
@@ -145,9 +136,7 @@ def vstack(tensors: Any) -> Tensor:
     return cat([atleast_2d(x) for x in _listed("vstack", tensors)], 0)
 
 
-def row_stack(tensors: Any) -> Tensor:
-    """`vstack` under another name."""
-    return vstack(tensors)
+row_stack = vstack
 
 
 def dstack(tensors: Any) -> Tensor:
