@@ -34,7 +34,7 @@ with warnings.catch_warnings():
 OUTSIDE = re.compile(
     r"fft|signal|stft|istft|sparse|to_sparse|masked\.|jiterator|complex|polar|cdouble|cfloat|chalf|bfloat16|imag|view_as_(com|real)|"
     r"torch\.|_(?!_r|_getitem)|__rdiv__|native_|grid_sampler|hash_tensor|slice$|max_pool2d_with_indices_backward|"
-    r"linalg\.(eig$|eigvals$|ldl|householder)|geqrf|ormqr|lu$|triangular_solve|(svd|pca)_lowrank|"
+    r"linalg\.(eig$|eigvals$|ldl)|geqrf|ormqr|lu$|triangular_solve|(svd|pca)_lowrank|"
     r"nn\.functional\.(linear_cross_entropy|fractional)"
 )
 DISAGREE = {
@@ -62,8 +62,8 @@ SAMPLES = {
 }  # fmt: skip
 # Dtypes in which an entry is not compared.
 EXCEPT = {
-    **dict.fromkeys(("addbmm", "nn.functional.conv_transpose2d", "nn.functional.conv_transpose3d"), [torch.float16]),  # other
-    **dict.fromkeys(("nn.functional.scaled_dot_product_attention", "nn.functional.embedding_bag"), [torch.float16]),  # rounding
+    **{key: [torch.float16] for key in ("addbmm", "nn.functional.conv_transpose2d", "nn.functional.conv_transpose3d")},  # other
+    **{key: [torch.float16] for key in ("nn.functional.scaled_dot_product_attention", "nn.functional.embedding_bag")},  # rounding
     "nn.functional.soft_margin_loss": [torch.float16],  # PyTorch overflows
     "matrix_exp": [torch.float16],  # refused here
     "polygamma": [torch.int8],  # at its poles PyTorch has a large number, here it is inf
