@@ -157,6 +157,8 @@ def householder_product(A: Tensor, tau: Tensor) -> Tensor:
     xp = namespace_of(raw(A))
     identity = xp.eye(rows, columns, dtype=A.dtype)
     vectors = tril(A, -1) + identity
+    if not count:
+        return 0 * A + identity  # on the tape, as ever
     out = like(A, xp.broadcast_to(identity, A.shape).copy())
     for i in reversed(range(count)):
         v = vectors[..., i : i + 1]
