@@ -23,14 +23,14 @@ from tinygrad_lite.ops.solving import (
 from tinygrad_lite.ops.solving import linalg_lu_solve as lu_solve
 from tinygrad_lite.ops.spectral import eigh, eigvalsh, matrix_rank, svdvals
 from tinygrad_lite.ops.spectral import linalg_svd as svd
-from tinygrad_lite.ops.triangular import cholesky, lu, lu_factor, lu_factor_ex
+from tinygrad_lite.ops.triangular import cholesky, householder_product, lu, lu_factor, lu_factor_ex
 from tinygrad_lite.ops.triangular import linalg_qr as qr
 from tinygrad_lite.ops.vectors import linalg_cross as cross
 from tinygrad_lite.ops.vectors import vander, vecdot
 
 __all__ = [
-    "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "inv_ex", "lstsq",
-    "lu", "lu_factor", "lu_factor_ex", "lu_solve", "matmul", "matrix_exp", "matrix_norm", "matrix_power", "matrix_rank",
-    "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_ex", "solve_triangular", "svd", "svdvals", "tensorinv",
-    "tensorsolve", "vander", "vecdot", "vector_norm",
+    "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "householder_product",
+    "inv", "inv_ex", "lstsq", "lu", "lu_factor", "lu_factor_ex", "lu_solve", "matmul", "matrix_exp", "matrix_norm",
+    "matrix_power", "matrix_rank", "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_ex", "solve_triangular",
+    "svd", "svdvals", "tensorinv", "tensorsolve", "vander", "vecdot", "vector_norm",
 ]  # fmt: skip

@@ -139,6 +139,21 @@ def test_numbers_that_do_not_fit_are_refused():
                 refused(lambda m, call=call: lambda: call(m, too_large))
 
 
+@pytest.mark.parametrize("name", ["bartlett", "blackman", "hamming", "hann", "kaiser"])
+def test_windows(name):
+    name = f"{name}_window"
+    for length in (0, 1, 2, 3, 10):
+        for periodic in (True, False):
+            compare(lambda m, a=(length, periodic): lambda: getattr(m, name)(*a))
+            compare(lambda m, a=(length, periodic): lambda: getattr(m, name)(*a, dtype=m.float64))
+    compare(lambda m: lambda: m.hamming_window(5, True, 0.6, 0.4))
+    compare(lambda m: lambda: m.kaiser_window(5, True, 3.0))
+    assert getattr(tg, name)(3, requires_grad=True).is_leaf
+    for length in (-1, 2.5):
+        refused(name, length)
+    refused(lambda m: lambda: getattr(m, name)(3, dtype=m.int64))
+
+
 def test_sequences_of_integers():
     for dtype in ("uint8", "int32", "int64"):
         for args in ((0.0, -8.000001, -4), (1.5, 5.9, 1.7), (-3.7, 3, 1)):

@@ -72,6 +72,39 @@ def test_edges_of_one(name):
     compare(name, EDGES, order=1, rtol=1e-8)
 
 
+LIMITS = {
+    "float16": [0.0, -0.0, 1, -1, 0.5, 1.5, 2.5, -2.5, 10, -10, 300, 6e-8, 65504, -65504, np.inf, -np.inf, np.nan],
+    "float32": [0.0, -0.0, 1, -1, 0.5, 1.5, 2.5, -2.5, 88, -104, 1e-45, 1e-30, 1e30, 3.4e38, np.inf, -np.inf, np.nan],
+    "int8": [0, 1, -1, 2, 127, -128], "uint8": [0, 1, 2, 255], "int16": [0, 1, -1, 32767, -32768],
+    "int32": [0, 1, -1, 2**31 - 1, -(2**31)], "int64": [0, 1, -1, 2**53 + 1, 2**63 - 1, -(2**63)], "bool": [True, False],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", LIMITS)
+@pytest.mark.parametrize("name", ONE)
+def test_limits_of_one(name, dtype):
+    values = np.array(LIMITS[dtype], dtype)
+    if name == "sinc" and dtype == "float16":  # pi times it overflows, which PyTorch works out in float32
+        values = values[np.abs(values) < 2e4]
+    agree(name, values)
+
+
+@pytest.mark.parametrize("dtype", LIMITS)
+@pytest.mark.parametrize("name", [*TWO, *INTEGERS])
+def test_limits_of_two(name, dtype):
+    values = np.array(LIMITS[dtype], dtype)
+    if name == "pow" and dtype == "float16":
+        values = values[values != -np.inf]  # NumPy's root of it is nan, PyTorch's power inf in this dtype only
+    if name in ("fmod", "remainder") and dtype == "float32":
+        values = values[(np.abs(values) < 200) & (np.abs(values) > 1e-3)]  # PyTorch gives nan where the quotient overflows
+    if name in ("gcd", "lcm") and dtype[0] == "i":
+        values = values[np.abs(values.astype(float)) < 100]  # PyTorch takes the size of the smallest integer for negative
+    agree(name, values[:, None], values)
+    for number in values[:6].tolist():
+        agree(name, values, number)
+        agree(name, number, values)
+
+
 @pytest.mark.parametrize("name", ALIASES)
 def test_aliases(name):
     compare(name, numbers((2, 3), 1.1, 2.0) if name == "arccosh" else numbers((2, 3), 0.1, 0.9))

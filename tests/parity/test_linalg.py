@@ -351,3 +351,11 @@ def test_what_went_wrong_as_a_number():
     compare(lambda m: lambda x: m.linalg.solve_ex(x, x).info != 0, np.stack([np.ones((2, 2)), np.eye(2)]), order=0)
     many = np.stack([np.ones((2, 2)), np.eye(2), np.zeros((2, 2))])
     compare(lambda m: lambda x: m.linalg.lu_factor_ex(x).info, many, order=0)
+
+
+def test_householder_product():
+    for shape, count in (((4, 3), 3), ((4, 3), 1), ((3, 3), 0), ((2, 4, 2), 2), ((0, 3, 2), 2)):
+        compare("linalg.householder_product", normal(*shape), normal(*shape[:-2], count), rtol=1e-7)
+    compare("orgqr", normal(4, 3), normal(3), rtol=1e-7)
+    for shape, tau in (((2, 3), (2,)), ((3, 2), (3,)), ((3,), (1,)), ((2, 3, 2), (2,)), ((3, 2), ())):
+        refused("linalg.householder_product", normal(*shape), normal(*tau))

@@ -34,7 +34,7 @@ with warnings.catch_warnings():
 OUTSIDE = re.compile(
     r"fft|signal|stft|istft|sparse|to_sparse|masked\.|jiterator|complex|polar|cdouble|cfloat|chalf|bfloat16|imag|view_as_(com|real)|"
     r"torch\.|_(?!_r|_getitem)|__rdiv__|native_|grid_sampler|hash_tensor|slice$|max_pool2d_with_indices_backward|"
-    r"linalg\.(eig$|eigvals$|ldl|householder)|geqrf|ormqr|lu$|triangular_solve|(svd|pca)_lowrank|"
+    r"linalg\.(eig$|eigvals$|ldl)|geqrf|ormqr|lu$|triangular_solve|(svd|pca)_lowrank|"
     r"nn\.functional\.(linear_cross_entropy|fractional)"
 )
 DISAGREE = {
@@ -56,7 +56,19 @@ FIRST_ORDER = ("linalg.norm subgradients_at_zero", "nn.functional.ctc_loss", "nn
 RANDOM = re.compile(r"bernoulli|cauchy|dropout|empty|exponential|geometric|log_normal|multi_head|multinomial|normal|rand|rrelu|uniform")
 # Which of several equal elements an index names is left open, and what PyTorch does depends on the size.
 UNSTABLE = ("argsort", "kthvalue", "median", "mode", "msort", "nanmedian", "sort", "topk")
-SAMPLES = {torch.float64: 40, torch.float32: 8, torch.int64: 16, torch.uint8: 8, torch.bool: 8}
+SAMPLES = {
+    torch.float64: 40, torch.float32: 8, torch.float16: 6, torch.int64: 16, torch.int32: 6, torch.int8: 6, torch.uint8: 8,
+    torch.bool: 8,
+}  # fmt: skip
+# Dtypes in which an entry is not compared.
+EXCEPT = {
+    **{key: [torch.float16] for key in ("addbmm", "nn.functional.conv_transpose2d", "nn.functional.conv_transpose3d")},  # other
+    **{key: [torch.float16] for key in ("nn.functional.scaled_dot_product_attention", "nn.functional.embedding_bag")},  # rounding
+    "nn.functional.soft_margin_loss": [torch.float16],  # PyTorch overflows
+    "matrix_exp": [torch.float16],  # refused here
+    "polygamma": [torch.int8],  # at its poles PyTorch has a large number, here it is inf
+    "special.polygamma": [torch.int8],
+}
 
 
 def name_of(op: Any) -> str:
@@ -146,7 +158,7 @@ def check(op: Any, sample: Any, theirs: Any, mine: Any, order: int) -> None:
         same_gradients(a, b, xs, ys, order, what, (1e-3, 1e-3) if single else (1e-6, 1e-8))
 
 
-TOLERANCES = {torch.float32: (2e-4, 1e-3)}
+TOLERANCES = {torch.float32: (2e-4, 1e-3), torch.float16: (1e-2, 1e-2)}
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -154,7 +166,7 @@ TOLERANCES = {torch.float32: (2e-4, 1e-3)}
 def test_samples(op):
     function = ours(op.op, op.name)
     for dtype, count in SAMPLES.items():
-        if dtype not in op.dtypes:
+        if dtype not in op.dtypes or dtype in EXCEPT.get(op.name, ()):
             continue
         derived = dtype == torch.float64 and op.supports_autograd
         order = derived * (1 + (op.supports_gradgrad and name_of(op) not in FIRST_ORDER))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.parity.compare import compare, refused
+from tests.parity.compare import accepted_or_refused, compare, refused
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.filterwarnings("ignore:.*degrees of freedom")
@@ -289,3 +289,25 @@ def test_norms_otherwise():
 
 def test_a_covariance_without_degrees_of_freedom_is_infinite():
     compare("cov", np.array([[1.0, 2.0, 4.0], [2.0, 1.0, 3.0]]), correction=2, aweights=np.array([0.9, 0.1, 0.1]), order=0)
+
+
+ANY_DIM = (
+    "sum", "nansum", "mean", "nanmean", "prod", "amax", "amin", "any", "all", "argmax", "argmin", "logsumexp", "count_nonzero",
+    "cumsum", "cumprod", "cummax", "cummin", "logcumsumexp", "sort", "argsort", "median", "nanmedian", "mode", "softmax",
+    "log_softmax", "max", "min", "std", "var", "unbind", "squeeze", "unsqueeze", "diff", "norm",
+)  # fmt: skip
+DIMS_OF_ALL_KINDS = (0, 1, -1, -2, 2, 5, -5, (0,), (0, 1), (1, 0), (0, -1), (-1, 0), (0, 0), (0, -2), [0, 1], 1.0, "x")
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (2, 3), (2, 3, 2), (0,), (0, 3), (2, 0)])
+@pytest.mark.parametrize("name", ANY_DIM)
+def test_any_dim_is_taken_or_refused(name, shape):
+    x = np.asarray(draw.standard_normal(shape))
+    for dim in DIMS_OF_ALL_KINDS:
+        if 0 in shape and name in ("cummax", "cummin"):  # PyTorch looks at no dim where there is nothing
+            continue
+        order = 1 if min(shape, default=1) > 1 or name not in ("std", "var") else 0
+        accepted_or_refused(name, x, dim=dim, order=order)
+        if shape and name not in ("unbind", "squeeze", "unsqueeze", "diff"):
+            accepted_or_refused(name, (x > 0.5), dim=dim, order=0)
+            accepted_or_refused(name, np.argsort(x, -1), dim=dim, order=0)

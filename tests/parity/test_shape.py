@@ -294,3 +294,11 @@ def test_as_strided_counts_in_memory():
         on_tape[1:].as_strided((2,), (1,), 0)
     with pytest.raises(RuntimeError, match="beyond"):
         tg.ones(4, 6).as_strided((5, 6), (6, 1))
+
+
+def test_slice_copy():
+    x = given(4, 6)
+    for args in ((), (0, 1), (1, 2, 5, 2), (-1, -3), (0, None, 2)):
+        compare("slice_copy", x, *args)
+    refused("slice_copy", x, 2)
+    refused("slice_copy", x, 0, 0, 4, 0)

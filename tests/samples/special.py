@@ -22,10 +22,10 @@ sample("zeta", 1.5 + positive, positive, reference=special.zeta, elementwise=Tru
 sample("erfinv", inside, reference=special.erfinv, elementwise=True)
 sample("erfcx", x, reference=special.erfcx, elementwise=True)
 sample("ndtri", inside, reference=special.ndtri, elementwise=True)
+for i, kind in enumerate(("ai", "aip")):
+    sample("bessel", x, kind, reference=lambda x, _, i=i: special.airy(x)[i], elementwise=True)
 for kind in ("j0", "j1", "y0", "y1", "i0", "i1", "i0e", "i1e", "k0", "k1", "k0e", "k1e"):
     values = x if kind[0] in "ij" else positive
     sample("bessel", values, kind, reference=lambda x, kind: getattr(special, kind)(x), elementwise=True)
-for i, kind in enumerate(("ai", "aip")):
-    sample("bessel", x, kind, reference=lambda x, _, i=i: special.airy(x)[i], elementwise=True)
 sample("entr", positive, reference=special.entr, elementwise=True)
 sample("xlog1py", x, positive, reference=special.xlog1py, elementwise=True)

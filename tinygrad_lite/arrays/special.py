@@ -61,7 +61,10 @@ def special(name: str, *args: Any) -> Array:
     x = args[-1]
     if isinstance(x, Symbol):
         return getattr(x.namespace, name)(*args)
-    out = getattr(scipy_of(x, "special", name), name)(*args)
+    function = getattr(scipy_of(x, "special", name), name, None)
+    if function is None:
+        raise NotImplementedError(f"CuPy has no function {name}; take the tensor to the CPU with .cpu()")
+    out = function(*args)
     if isinstance(out, tuple):
         return tuple(part.astype(x.dtype, copy=False) for part in out)
     return out.astype(x.dtype, copy=False)

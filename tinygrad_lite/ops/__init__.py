@@ -59,6 +59,7 @@ from tinygrad_lite.ops.strided_views import *
 from tinygrad_lite.ops.triangular import *
 from tinygrad_lite.ops.types import *
 from tinygrad_lite.ops.vectors import *
+from tinygrad_lite.ops.windows import *
 
 # A family says which of its functions are methods of a Tensor too, and which have an in-place form.
 FAMILIES = tuple(module for module in list(vars().values()) if hasattr(module, "METHODS"))

@@ -251,6 +251,8 @@ def pow(x, y):
     if isinstance(y, int) and y < 0 and x.dtype.kind in "iub":
         raise ValueError("integers have no negative powers; make them floating-point numbers first")
     check_number("pow", y, x)
+    if type(y) is bool and x.dtype.kind == "b":  # the one power of bools that PyTorch has
+        return x | (not y)
     if (type(b) is int or type(b) is float) and b == 3:
         return a * a * a  # NumPy knows the square and the root, and calls the C library for the rest
     try:

@@ -7,15 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.ops.calling import canonical_dim
 from tinygrad_lite.ops.diagonals import diagonal
-from tinygrad_lite.ops.indexing import narrow, select
+from tinygrad_lite.ops.indexing import getitem, narrow, select
 from tinygrad_lite.ops.joining import split, split_with_sizes, unbind
 from tinygrad_lite.ops.shape import clone, expand, permute, squeeze, t, transpose, unsqueeze, view
 from tinygrad_lite.ops.strided_views import as_strided, unfold
 
 __all__ = [
     "alias_copy", "as_strided_copy", "detach_copy", "diagonal_copy", "expand_copy", "narrow_copy", "permute_copy", "select_copy",
-    "split_copy", "split_with_sizes_copy", "squeeze_copy", "t_copy", "transpose_copy", "unbind_copy", "unfold_copy",
+    "slice_copy", "split_copy", "split_with_sizes_copy", "squeeze_copy", "t_copy", "transpose_copy", "unbind_copy", "unfold_copy",
     "unsqueeze_copy", "view_copy",
 ]  # fmt: skip
 
@@ -42,6 +43,11 @@ narrow_copy, permute_copy, select_copy, split_copy = _copied(narrow), _copied(pe
 split_with_sizes_copy, squeeze_copy, t_copy = _copied(split_with_sizes), _copied(squeeze), _copied(t)
 transpose_copy, unbind_copy, unfold_copy = _copied(transpose), _copied(unbind), _copied(unfold)
 unsqueeze_copy, view_copy = _copied(unsqueeze), _copied(view)
+
+
+def slice_copy(x: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
+    """`x[start:end:step]` along `dim`, with memory of its own for the result."""
+    return clone(getitem(x, (*(slice(None),) * canonical_dim("slice_copy", dim, len(x.shape)), slice(start, end, step))))
 
 
 def detach_copy(x: Any) -> Any:

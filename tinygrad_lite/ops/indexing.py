@@ -123,7 +123,8 @@ def _mixed(x: Any, index: tuple[Any, ...]) -> tuple[Index, ...]:
     rank = sum(i is not None and i is not ... if type(i) in _BASIC else i.ndim if i.dtype.kind == "b" else 1 for i in items)
     if rank > array.ndim:
         raise IndexError(f"getitem: {rank} indices for a tensor of {array.ndim} dimensions")
-    _within(array.shape, items, rank)
+    if type(array) is not np.ndarray or 0 in [i.size for i in items if type(i) is np.ndarray]:
+        _within(array.shape, items, rank)
     places = [i for i, item in enumerate(items) if item is ...]
     for place in reversed(places):
         items[place : place + 1] = [_ALL] * (array.ndim - rank if place == places[0] else 0)

@@ -47,7 +47,7 @@ def setitem(x: Any, index: Any, value: Any) -> None:
     if not isinstance(value, Traced):
         if not (is_array(value) or isinstance(value, (int, float, complex, np.generic))):
             raise TypeError(f"setitem: expected a Tensor or a number as the value, got {type(value).__name__}")
-        if type(value) is int or type(value) is float:
+        if (type(value) is int or type(value) is float) and not 0 <= value <= 127:  # which every dtype holds
             value = as_value("setitem", x, value)
     elif value.array.dtype != x.array.dtype and not _converts(index, value.array):
         raise TypeError(f"setitem: the value is {value.array.dtype}, the tensor {x.array.dtype}; convert one with to()")

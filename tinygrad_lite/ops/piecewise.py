@@ -234,6 +234,8 @@ _clamp.vjp(x=lambda g, x, min, max: where(_within(x, min, max), g, 0.0),
 
 
 def _clamped(x: Any, min: Bound, max: Bound) -> Any:
+    if type(min) is bool or type(max) is bool:
+        only_numbers(x)
     check_number("clamp", min, raw(x))
     check_number("clamp", max, raw(x))
     return _clamp(x, min, max)

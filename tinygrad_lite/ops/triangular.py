@@ -21,9 +21,9 @@ from tinygrad_lite.ops.products import matmul
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
-__all__ = ["cholesky", "lu_unpack", "qr"]
+__all__ = ["cholesky", "lu_unpack", "orgqr", "qr"]
 
-METHODS = ["cholesky", "qr"]
+METHODS = ["cholesky", "orgqr", "qr"]
 IN_PLACE: list[str] = []
 
 
@@ -137,6 +137,36 @@ def linalg_qr(A: Tensor, mode: str = "reduced") -> QR:
 def qr(input: Tensor, some: bool = True) -> QR:
     """`linalg.qr(input)`, in the mode "reduced" if `some`, else "complete"."""
     return linalg_qr(input, "reduced" if some else "complete")
+
+
+@operation
+def householder_product(A: Tensor, tau: Tensor) -> Tensor:
+    """The first columns, as many as A has, of a product of reflections `I - tau[i] v v.mT`, where v is column i of A
+    below its diagonal, with a 1 on it and zeros above: what LAPACK's QR leaves.
+
+    A: (..., m, n) with m >= n; tau: (..., k) with n >= k. `ValueError` for other shapes.
+    """
+    check_matrix("householder_product", A)
+    (rows, columns), count = A.shape[-2:], tau.shape[-1] if tau.shape else 0
+    if not tau.shape or rows < columns or columns < count or tuple(tau.shape[:-1]) != tuple(A.shape[:-2]):
+        raise ValueError(
+            f"householder_product: expected (..., m, n) and (..., k) with m >= n >= k, got {tuple(A.shape)} and {tuple(tau.shape)}"
+        )
+    if tau.dtype != A.dtype:
+        raise TypeError(f"householder_product: expected tensors of one dtype, got {A.dtype} and {tau.dtype}")
+    xp = namespace_of(raw(A))
+    identity = xp.eye(rows, columns, dtype=A.dtype)
+    vectors = tril(A, -1) + identity
+    if not count:
+        return 0 * A + identity  # on the tape, as ever
+    out = like(A, xp.broadcast_to(identity, A.shape).copy())
+    for i in reversed(range(count)):
+        v = vectors[..., i : i + 1]
+        out = out - tau[..., i, None, None] * (v @ (v.mT @ out))
+    return out
+
+
+orgqr = householder_product
 
 
 # -- LU ------------------------------------------------------------------------------------------
