@@ -109,7 +109,7 @@ def call_of(called: Signature[..., Any]) -> Callable[..., tuple[Callable[..., An
 def _written_out(count: int | None) -> Callable[..., tuple[Callable[..., Any], Callable[..., None]]]:
     """`call_of` for `count` arguments, or (None) with a loop over any number of them, which also keeps values."""
     if count is None:
-        file = "<call of a primitive>"
+        file = __file__ + ", any number of arguments"  # a path of the package: see table.note_line
         text = _CALL.format(
             values="*values",
             separate=_ARGUMENTS,
@@ -120,7 +120,7 @@ def _written_out(count: int | None) -> Callable[..., tuple[Callable[..., Any], C
             and_kept=", *kept",
         )
     else:
-        file = f"<call of a primitive of {count} arguments>"
+        file = f"{__file__}, {count} arguments"
         names = [f"x{i}" for i in range(count)]
         text = _CALL.format(
             values=", ".join(names),
