@@ -50,7 +50,7 @@ from tinygrad_lite.arrays.quiet import quietly
 from tinygrad_lite.arrays.reductions import add_up, extreme
 from tinygrad_lite.arrays.rowwise import exponentials, row_products, row_sums
 from tinygrad_lite.arrays.scatter import flat_places, scatter_add
-from tinygrad_lite.arrays.special import erf_of, erfc_of, normal_cdf, special
+from tinygrad_lite.arrays.special import erf_of, erfc_of, expm1_below_0, log1p_up_to_1, normal_cdf, special
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads, set_num_threads
 
 __all__ = [
@@ -77,6 +77,7 @@ __all__ = [
     "elementwise",
     "erf_of",
     "erfc_of",
+    "expm1_below_0",
     "exponentials",
     "extreme",
     "flat_places",
@@ -88,6 +89,7 @@ __all__ = [
     "is_floating",
     "keep_freed_memory",
     "linalg",
+    "log1p_up_to_1",
     "lu_of",
     "mapped",
     "namespace_for",
