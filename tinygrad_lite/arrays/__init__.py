@@ -1,6 +1,6 @@
 """The only code that tells NumPy from CuPy."""
 
-from tinygrad_lite.arrays.blas import axpby, let_threads_rest
+from tinygrad_lite.arrays.blas import affine, axpby, let_threads_rest
 from tinygrad_lite.arrays.blocked import BLOCK, by_blocks, elementwise, mapped
 from tinygrad_lite.arrays.choice import choose
 from tinygrad_lite.arrays.devices import (
@@ -61,6 +61,7 @@ __all__ = [
     "accumulate",
     "add_up",
     "address_range",
+    "affine",
     "as_array",
     "as_dtype",
     "as_float",

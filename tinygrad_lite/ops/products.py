@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import is_array, namespace_of, product, promote
+from tinygrad_lite.arrays import affine, is_array, namespace_of, product, promote
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.arithmetic import _add, mul
@@ -57,6 +57,8 @@ matmul.vjp(x=lambda g, x_shape, y: _left(g, x_shape, y),
 @primitive
 def linear(x, weight, bias=None):
     """`x @ weight.T + bias`: x (..., in), weight (out, in), bias (out,) or None -> (..., out)."""
+    if bias is not None and (out := affine(x, weight, bias)) is not None:
+        return out
     out = product(x, weight.T)
     if bias is not None:
         if bias.dtype != out.dtype:
