@@ -100,7 +100,17 @@ def _zeros(dtype: np.dtype) -> Any:
 @primitive
 def _leaky_relu(x, slope):
     only_floats(x)
-    return namespace_of(x).maximum(x, x * slope) if 0 < slope <= 1 else choose(x > 0, x, x * slope)
+    if not 0 < slope <= 1:
+        return choose(x > 0, x, x * slope)
+    xp = namespace_of(x)
+    out = xp.empty_like(x)
+
+    def kernel(x, out, xp=xp):
+        xp.multiply(x, slope, out=out)
+        xp.maximum(x, out, out=out)
+
+    elementwise(kernel, x, out)
+    return out
 
 
 _leaky_relu.vjp(x=lambda g, x, slope: where(x > 0, g, g * slope))

@@ -12,7 +12,7 @@ on rows cut into gates, (N, gates H), NumPy's elementwise work takes two to thre
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -166,7 +166,7 @@ def _(needs, g, w_ih, w_hh, w_hr, sizes, reverse, gates, cells, squashed, rows):
     d, slope = xp.empty_like(gates), xp.empty_like(cells)
     elementwise(factors, *gates, cells, squashed, *d, slope)
     dh, dc = g_h.copy(), g_c.copy()
-    batch, hidden = dc.shape
+    hidden = dc.shape[1]
     dz = xp.empty((len(cells), 4, hidden), dc.dtype)  # of what goes into the gates i, f, g, o
     dms = g_out if w_hr is None else xp.empty_like(g_out)
     part = xp.empty_like(dc)
