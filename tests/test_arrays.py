@@ -137,19 +137,21 @@ def test_a_product_added_to_its_bias(dtype):
     assert affine(x.swapaxes(0, 1), weight, bias) is None
 
 
-@pytest.mark.parametrize("proj_size", [0, 16])
-def test_an_lstm_gives_the_same_in_two_threads_as_in_one(proj_size):
+@pytest.mark.parametrize(("kind", "more"), [(nn.LSTM, {}), (nn.LSTM, {"proj_size": 16}), (nn.GRU, {"bidirectional": True})])
+def test_a_recurrent_layer_gives_the_same_in_two_threads_as_in_one(kind, more):
     tg.manual_seed(0)
-    lstm = nn.LSTM(8, 192, proj_size=proj_size)
+    layer = kind(8, 256, **more)
     lengths = tg.tensor([7] * 13 + [4] * 6 + [1] * 4)  # a step's sequences: 23, 19, ..., 13
     packed = nn.utils.rnn.pack_padded_sequence(tg.randn(7, 23, 8), lengths)
     results = []
     threads = tg.get_num_threads()
     for count in (1, 2):
         tg.set_num_threads(count)
-        out, (h, c) = lstm(packed)
-        gradients = tg.autograd.grad(out.data.square().sum() + h.sum() + c.sum(), list(lstm.parameters()))
-        results.append([t.detach().numpy() for t in (out.data, h, c, *gradients)])
+        out, states = layer(packed)
+        states = states if isinstance(states, tuple) else (states,)
+        loss = out.data.square().sum() + sum(state.sum() for state in states)
+        gradients = tg.autograd.grad(loss, list(layer.parameters()))
+        results.append([t.detach().numpy() for t in (out.data, *states, *gradients)])
     tg.set_num_threads(threads)
     for one, two in zip(*results):
         np.testing.assert_allclose(two, one, rtol=1e-4, atol=1e-4)

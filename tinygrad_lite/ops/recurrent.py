@@ -224,27 +224,30 @@ def _gru(x, h, w_ih, w_hh, b_ih, b_hh, sizes, reverse):
     weight = _by_gate(3, w_hh, b_hh)
     h = h.copy()
     out, candidates = xp.empty((len(x), hidden), x.dtype), xp.empty((len(x), hidden), x.dtype)
-    for start, stop in steps(sizes, reverse):
-        n = stop - start
-        y, h_n, new = gates[:, start:stop], h[:n], out[start:stop]
-        rows[start:stop, :hidden] = h_n
-        v = xp.matmul(rows[start:stop], weight)
-        candidates[start:stop] = v[2]
-        r_z, v_n = v[:2], v[2]
-        r_z += y[:2]
-        r_z *= 0.5
-        xp.tanh(r_z, out=r_z)
-        r_z *= 0.5
-        r_z += 0.5
-        v_n *= v[0]
-        v_n += y[2]
-        xp.tanh(v_n, out=v_n)
-        y[...] = v
-        # h <- n + z (h - n)
-        h_n -= v_n
-        h_n *= v[1]
-        h_n += v_n
-        new[...] = h_n
+
+    def run(first: int, last: int) -> None:
+        for start, stop in _shares(sizes, reverse, first, last):
+            y, h_n, new = gates[:, start:stop], h[first : first + stop - start], out[start:stop]
+            rows[start:stop, :hidden] = h_n
+            v = xp.matmul(rows[start:stop], weight)
+            candidates[start:stop] = v[2]
+            r_z, v_n = v[:2], v[2]
+            r_z += y[:2]
+            xp.negative(r_z, out=r_z)
+            xp.exp(r_z, out=r_z)
+            r_z += 1
+            xp.reciprocal(r_z, out=r_z)
+            v_n *= v[0]
+            v_n += y[2]
+            xp.tanh(v_n, out=v_n)
+            y[...] = v
+            # h <- n + z (h - n)
+            h_n -= v_n
+            h_n *= v[1]
+            h_n += v_n
+            new[...] = h_n
+
+    _on_halves(run, h, 3 * hidden)
     return (out, h), gates, candidates, inputs, rows
 
 
