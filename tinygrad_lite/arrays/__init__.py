@@ -1,6 +1,6 @@
 """The only code that tells NumPy from CuPy."""
 
-from tinygrad_lite.arrays.blas import axpby, let_threads_rest
+from tinygrad_lite.arrays.blas import affine, axpby, let_threads_rest
 from tinygrad_lite.arrays.blocked import BLOCK, by_blocks, elementwise, mapped
 from tinygrad_lite.arrays.choice import choose
 from tinygrad_lite.arrays.devices import (
@@ -51,7 +51,7 @@ from tinygrad_lite.arrays.quiet import quietly
 from tinygrad_lite.arrays.reductions import add_up, extreme
 from tinygrad_lite.arrays.rowwise import exponentials, row_products, row_sums
 from tinygrad_lite.arrays.scatter import flat_places, scatter_add
-from tinygrad_lite.arrays.special import erf_of, erfc_of, special
+from tinygrad_lite.arrays.special import erf_of, erfc_of, expm1_below_0, log1p_up_to_1, normal_cdf, special
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads, set_num_threads
 
 __all__ = [
@@ -62,6 +62,7 @@ __all__ = [
     "accumulate",
     "add_up",
     "address_range",
+    "affine",
     "as_array",
     "as_dtype",
     "as_float",
@@ -79,6 +80,7 @@ __all__ = [
     "elementwise",
     "erf_of",
     "erfc_of",
+    "expm1_below_0",
     "exponentials",
     "extreme",
     "flat_places",
@@ -90,10 +92,12 @@ __all__ = [
     "is_floating",
     "keep_freed_memory",
     "linalg",
+    "log1p_up_to_1",
     "lu_of",
     "mapped",
     "namespace_for",
     "namespace_of",
+    "normal_cdf",
     "number_for",
     "on_cache_lines",
     "on_device",

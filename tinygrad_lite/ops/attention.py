@@ -33,7 +33,7 @@ IN_PLACE: list[str] = []
 # -- the primitive ------------------------------------------------------------------------------
 
 
-@primitive(keeps=("exponents", "sums"))
+@primitive(keeps=("weights",))
 def _attention(query, key, value, mask, causal, scale):
     """`softmax(query @ key.mT * scale + mask) @ value`; a row with nothing to attend to gives 0.
 
@@ -44,33 +44,41 @@ def _attention(query, key, value, mask, causal, scale):
     xp = namespace_of(query)
     query, key, value = _alike(xp, query, key, value)
     rows = query.shape[:-1]
-    exponents, sums = xp.empty((*rows, key.shape[-2]), query.dtype), xp.empty((*rows, 1), query.dtype)
+    weights = xp.empty((*rows, key.shape[-2]), query.dtype)
     # In memory as the query: where that is a transposed (N, L, heads, E), transposing back is free.
     out = xp.empty_like(query) if query.shape[-1] == value.shape[-1] else xp.empty((*rows, value.shape[-1]), query.dtype)
-    if not exponents.size:
+    if not weights.size:
         out[...] = 0
-        return out, exponents, sums
-    arrays = [exponents, sums, query, key, value, out]
+        return out, weights
+    arrays = [weights, query, key, value, out]
     if causal:
-        mask = _later(xp, exponents) if mask is None else mask + _later(xp, exponents)
+        mask = _later(xp, weights) if mask is None else mask + _later(xp, weights)
     if mask is not None:
-        arrays.append(xp.broadcast_to(mask, exponents.shape))
+        arrays.append(xp.broadcast_to(mask, weights.shape))
 
-    def kernel(e, sums, q, k, v, out, mask=None):
-        scores = product(q * q.dtype.type(scale), k.swapaxes(-1, -2))
+    def kernel(weights, q, k, v, out, mask=None):
+        scores = product(q, _transposed(k, scale))
         if mask is not None:
             scores += mask
-        flat = e.reshape(-1, e.shape[-1])
+        flat = weights.reshape(-1, weights.shape[-1])
         top, totals = exponentials(scores.reshape(flat.shape), flat)
         if top.ndim:
             nothing = top[:, 0] == -np.inf
             flat[nothing], totals[nothing] = 0, 1
-        sums[...] = totals.reshape(sums.shape)
-        xp.matmul(e, v, out=out)
-        out /= sums
+        flat *= (1 / totals)[:, None]
+        xp.matmul(weights, v, out=out)
 
     _over_batches(kernel, arrays)
-    return out, exponents, sums
+    return out, weights
+
+
+def _transposed(x: Any, scale: float) -> Any:
+    """`x.mT * scale`; small matrices row by row in memory, as products of them are the quicker for it."""
+    xp, scale = namespace_of(x), x.dtype.type(scale)
+    if x.shape[-2] * x.shape[-1] > 4096:
+        return (x * scale).swapaxes(-1, -2)
+    x = x.swapaxes(-1, -2)
+    return xp.multiply(x, scale, out=xp.empty(x.shape, x.dtype))
 
 
 def _alike(xp: Any, *arrays: Any) -> list[Any]:
@@ -97,25 +105,26 @@ def _over_batches(kernel: Any, arrays: list[Any]) -> None:
 
 
 @_attention.fused_vjp("query", "key", "value", "mask")
-def _(needs, g, query, key, value, exponents, sums, scale):
+def _(needs, g, query, key, value, weights, scale):
     xp = namespace_of(query)
     query, key, value = _alike(xp, query, key, value)
     of_query, of_key, of_value = (xp.empty_like(a) for a in (query, key, value))
-    of_scores = xp.empty_like(exponents)
+    of_scores = xp.empty_like(weights)
+    early, late = (1, scale) if needs[3] else (scale, 1)  # at once, unless the mask's gradient is wanted without it
 
-    def kernel(e, sums, g, q, k, v, dq, dk, dv, ds):
-        g = g / sums  # the weights are e / sums
-        xp.matmul(e.swapaxes(-1, -2), g, out=dv)
-        of_weights = product(g, v.swapaxes(-1, -2))
-        xp.subtract(of_weights, xp.einsum("...i,...i->...", of_weights, e)[..., None] / sums, out=ds)
-        ds *= e
+    def kernel(weights, g, q, k, v, dq, dk, dv, ds):
+        xp.matmul(weights.swapaxes(-1, -2), g, out=dv)
+        of_weights = product(g, _transposed(v, early))
+        xp.subtract(of_weights, xp.einsum("...i,...i->...", of_weights, weights)[..., None], out=ds)
+        ds *= weights
         xp.matmul(ds, k, out=dq)
         xp.matmul(ds.swapaxes(-1, -2), q, out=dk)
-        dq *= dq.dtype.type(scale)
-        dk *= dk.dtype.type(scale)
+        if late != 1:
+            dq *= dq.dtype.type(late)
+            dk *= dk.dtype.type(late)
 
-    arrays = [exponents, sums, g, query, key, value, of_query, of_key, of_value, of_scores]
-    if exponents.size:
+    arrays = [weights, g, query, key, value, of_query, of_key, of_value, of_scores]
+    if weights.size:
         _over_batches(kernel, arrays)
     else:
         of_query, of_key, of_value = (xp.zeros_like(a) for a in (query, key, value))

@@ -35,7 +35,8 @@ def rnn_step(x, h, w_ih, w_hh, b_ih, b_hh, squash):
 
 def halves(xp: Any, dtype: Any) -> Array:
     """(1/2, 1/2, 1, 1/2): sigmoid(z) = 1/2 + tanh(z / 2) / 2, so that one tanh serves the gates i, f and
-    o and the candidate g. NumPy's tanh of 16384 float32 takes 14 us, its exp alone 19 us."""
+    o and the candidate g. NumPy's tanh of 16384 float32 takes 14 us, its exp
+    alone 19 us (without AVX-512 42 and 21)."""
     half = xp.full((4, 1, 1), 0.5, dtype)
     half[2] = 1
     return half

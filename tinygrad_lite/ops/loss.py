@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_array, elementwise, is_array, namespace_of, only_floats, promote
+from tinygrad_lite.arrays import as_array, elementwise, is_array, log1p_up_to_1, namespace_of, only_floats, promote
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.activation import _softplus
 from tinygrad_lite.ops.arithmetic import square
@@ -255,7 +255,7 @@ def _bce_with_logits(x, target):
         out -= target * x
         xp.negative(size, out=size)
         xp.exp(size, out=size)
-        xp.log1p(size, out=size)
+        log1p_up_to_1(size, size, xp)
         out += size
 
     elementwise(kernel, x, target, out, size)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import as_dtype, namespace_of, owner_of, strided
+from tinygrad_lite.arrays.memory import contiguous as contiguous_copy
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, operation, raw
@@ -373,7 +374,7 @@ moveaxis = movedim
 
 @primitive
 def _copy(x, dtype, order="K"):
-    return x.astype(dtype, order)
+    return contiguous_copy(x) if order == "C" and x.dtype == dtype else x.astype(dtype, order)
 
 
 _copy.vjp(x=lambda g: g)  # the engine gives a gradient its input's dtype
