@@ -113,6 +113,8 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 def unflatten(x: Tensor, dim: int, sizes: tuple[int, ...]) -> Tensor:
     """Dim `dim` split up into `sizes`, where one may be -1."""
     dim, shape = canonical_dim("unflatten", dim, len(x.shape)), tuple(x.shape)
+    if not shape:
+        raise RuntimeError("unflatten: a 0-d tensor has no dim to split up")
     if not isinstance(sizes, (tuple, list)) or not sizes:
         raise RuntimeError(f"unflatten: expected one or more sizes, got {sizes}")
     known = math.prod(n for n in sizes if n != -1)
