@@ -91,3 +91,23 @@ def test_subpackages_are_imported_when_they_are_first_asked_for():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["False", "True", "Linear", "True", "True"]
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda: tg.frac(tg.ones(2).long()), "frac: expected a tensor of floating-point numbers, got int64"),
+    (lambda: tg.lerp(x.long(), x.long(), 0.5), "lerp: expected a tensor of floating-point numbers"),
+    (lambda: tg.trace(tg.eye(2).bool()), "trace: expected a tensor of numbers, got bool"),
+    (lambda: tg.full((2,), 300, dtype=tg.uint8), "full: the value 300 does not fit into uint8"),
+    (lambda: tg.full((2,), "a"), "full: expected a number as fill_value, got str"),
+    (lambda: x.clamp_(1e40), "clamp: the value 1e.40 does not fit into float32"),
+    (lambda: tg.gather(x, 0, 1), "gather: expected a Tensor for index, got int"),
+    (lambda: tg.tril(x, 1.0), "tril: expected an int for diagonal, got float"),
+    (lambda: x.chunk(True), "chunk: expected an int for chunks, got bool"),
+    (lambda: tg.randint(0, 300, (2,), dtype=tg.int8), "randint: int8 does not hold all of 0 to 299"),
+    (lambda: x.hsplit(None), "hsplit: expected an int for indices_or_sections, got NoneType"),
+    (lambda: x.unfold(0, None, 1), "unfold: expected an int for size, got NoneType"),
+    (lambda: x[tg.zeros(0, dtype=tg.bool), tg.tensor([0])], r"getitem: a mask of shape \(0,\) does not fit"),
+])  # fmt: skip
+def test_errors_name_the_function_and_what_came(call, message):
+    with pytest.raises((TypeError, ValueError, RuntimeError, IndexError), match=message):
+        call()

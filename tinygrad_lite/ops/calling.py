@@ -44,6 +44,10 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
             if not asked:
                 raise
             raise TypeError(f"{function.__name__}: expected a Tensor for {asked[0]}, got {type(error.obj).__name__}") from None
+        except TypeError as error:
+            if not str(error).startswith("expected "):  # the checks of dtypes do not know who calls them
+                raise
+            raise TypeError(f"{function.__name__}: {error}") from None
 
     def lead() -> None:
         nonlocal function

@@ -121,6 +121,13 @@ def _number(name: str, value: Any) -> Any:
     return value
 
 
+def _fitting(name: str, dtype: np.dtype, value: Any) -> Any:
+    try:
+        return number_for(dtype, value)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from None
+
+
 @creator
 @quietly
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -135,7 +142,7 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
         raise TypeError(f"full: expected a tuple as the size, got {type(size).__name__}")
     fill_value = _number("full", fill_value)
     dtype = dtype_of_number(fill_value) if dtype is None else as_dtype(dtype)
-    return as_made(_made("full", device, size_given("full", (), size), number_for(dtype, fill_value), dtype), requires_grad)
+    return as_made(_made("full", device, size_given("full", (), size), _fitting("full", dtype, fill_value), dtype), requires_grad)
 
 
 @creator
@@ -196,7 +203,7 @@ def full_like(x: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = No
     """One value in the shape of `x`, and in its dtype on its device unless others are given."""
     fill_value = _number("full_like", fill_value)
     dtype = x.dtype if dtype is None else as_dtype(dtype)
-    return _like("full", x, (number_for(dtype, fill_value),), dtype, device, requires_grad)
+    return _like("full", x, (_fitting("full_like", dtype, fill_value),), dtype, device, requires_grad)
 
 
 def _as(x: Any, options: dict[str, Any]) -> dict[str, Any]:
@@ -297,7 +304,7 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any
 
 def _evenly(name: str, start: Any, end: Any, steps: int, dtype: np.dtype, device: Any) -> Any:
     """`steps` numbers from `start` to `end`, which are made integers first if `dtype` is one."""
-    start, end = (number_for(dtype, v.item() if isinstance(v, Traced) else v) for v in (start, end))
+    start, end = (_fitting(name, dtype, v.item() if isinstance(v, Traced) else v) for v in (start, end))
     steps = whole(name, "steps", steps)
     if steps < 0:
         raise RuntimeError(f"{name}: expected 0 or more steps, got {steps}")

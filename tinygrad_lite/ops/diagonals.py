@@ -61,6 +61,8 @@ def diag_embed(x: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Te
             [0, 2]])
     """
     rank, offset = len(x.shape) + 1, whole("diag_embed", "offset", offset)
+    if not x.shape:
+        raise IndexError("diag_embed: expected one dim or more, got a 0-d tensor")
     d1, d2 = canonical_dim("diag_embed", dim1, rank), canonical_dim("diag_embed", dim2, rank)
     shape = list(x.shape[:-1])
     for d in sorted((d1, d2)):

@@ -261,7 +261,10 @@ def tensor_split(
 def _split_evenly(name: str, x: Any, indices_or_sections: Any, dim: int, rank: int) -> tuple[Tensor, ...]:
     if len(x.shape) < rank:
         raise RuntimeError(f"{name}: expected {rank} or more dimensions, got the shape {tuple(x.shape)}")
-    if not isinstance(indices_or_sections, (tuple, list)) and (indices_or_sections <= 0 or x.shape[dim] % indices_or_sections):
+    if isinstance(indices_or_sections, (tuple, list)):
+        return tensor_split(x, indices_or_sections, dim)
+    sections = whole(name, "indices_or_sections", indices_or_sections)
+    if sections <= 0 or x.shape[dim] % sections:
         raise RuntimeError(f"{name}: {x.shape[dim]} slices do not make {indices_or_sections} equal parts; use tensor_split()")
     return tensor_split(x, indices_or_sections, dim)
 

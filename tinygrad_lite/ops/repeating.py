@@ -76,7 +76,7 @@ def repeat_interleave(x: Tensor, repeats: Any = None, dim: int | None = None, *,
         raise IndexError("repeat_interleave: a 0-d tensor has no dim to repeat along")
     dim = canonical_dim("repeat_interleave", dim, len(x.shape))
     counts = raw(repeats)
-    counts = counts.reshape(-1).tolist() if is_array(counts) else [operator.index(counts)]
+    counts = counts.reshape(-1).tolist() if is_array(counts) else [whole("repeat_interleave", "repeats", counts)]
     n = x.shape[dim]
     if len(counts) not in (1, n):
         raise RuntimeError(f"repeat_interleave: expected 1 or {n} counts, got {len(counts)}")
@@ -137,6 +137,8 @@ def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
         raise RuntimeError(f"roll: {len(shifts)} shifts for {len(dims)} dims")
     if not math.prod(x.shape):
         return clone(x)
+    if not x.shape:
+        raise IndexError("roll: a 0-d tensor has no dim to roll along")
     for shift, dim in zip(shifts, dims):
         dim = canonical_dim("roll", dim, len(x.shape))
         last = shift % max(x.shape[dim], 1)

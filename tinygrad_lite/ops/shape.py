@@ -120,6 +120,8 @@ def unflatten(x: Tensor, dim: int, sizes: tuple[int, ...]) -> Tensor:
             [3, 4, 5]])
     """
     dim, shape = canonical_dim("unflatten", dim, len(x.shape)), tuple(x.shape)
+    if not shape:
+        raise RuntimeError("unflatten: a 0-d tensor has no dim to split up")
     if not isinstance(sizes, (tuple, list)) or not sizes:
         raise RuntimeError(f"unflatten: expected one or more sizes, got {sizes}")
     known = math.prod(n for n in sizes if n != -1)
