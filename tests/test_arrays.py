@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from tinygrad_lite.arrays import axpby
+from tinygrad_lite.arrays import axpby, blocked, elementwise
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
@@ -59,3 +59,13 @@ def test_products_are_the_same_after_blas_was_told_to_let_its_threads_rest(setti
         [sys.executable, "-c", PRODUCTS_BEFORE_AND_AFTER], env=environment, capture_output=True, text=True, check=False
     )
     assert (run.returncode, run.stdout.strip()) == (0, str(setting)), run.stderr
+
+
+def test_a_sum_of_all_elements_which_is_no_array_stays_on_the_cpu(monkeypatch):
+    def on_a_gpu(kernel, arrays):
+        raise AssertionError("handed to the GPU")
+
+    monkeypatch.setattr(blocked, "fused", on_a_gpu)
+    out = np.empty(())
+    elementwise(lambda g, out: np.multiply(g, 2, out=out), np.ones(3).sum(), out)
+    assert out == 6

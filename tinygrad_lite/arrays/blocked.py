@@ -48,7 +48,7 @@ def elementwise(kernel: Callable[..., Any], *arrays: Array) -> None:
         if np.may_share_memory(flat[0], first):
             by_blocks(kernel, *flat)
             return
-    if type(first) is np.ndarray:
+    if type(first) is np.ndarray or isinstance(first, np.generic):  # NumPy's sums of all elements are no arrays
         kernel(*arrays)
     else:
         fused(kernel, arrays)
