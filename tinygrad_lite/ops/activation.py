@@ -174,6 +174,10 @@ def softshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
 def threshold(x: Tensor, threshold: float, value: float) -> Tensor:
     """`x` where it is above `threshold`, else `value`."""
     only_numbers(x)
+    if x.dtype.kind in "iu":
+        value, limits = int(value), np.iinfo(x.dtype)
+        if not limits.min <= value <= limits.max:
+            raise ValueError(f"threshold: the value {value} does not fit into {x.dtype}")
     return where(x <= threshold, value, x)
 
 
@@ -383,11 +387,12 @@ def _(needs, g, x, share, approximate):
 
     def with_tanh(g, x, share, out, xp=xp):  # share + x 2 share (1 - share) (a + 3 b x^2)
         xp.multiply(x, x, out=out)
+        xp.minimum(out, 1e3, out=out)  # from x = 20 on, 1 - share is 0: not inf times 0
         out *= 6 * _B
         out += 2 * _A
-        out *= x
         out *= share
         out *= 1 - share
+        out *= x
         out += share
         out *= g
 
