@@ -1,6 +1,6 @@
 """Help around training: gradients clipped, sequences packed, weights reparametrized, layers fused."""
 
-from tinygrad_lite.nn.utils import parametrizations, parametrize, rnn
+from tinygrad_lite.nn.utils import parametrizations, parametrize, rnn, stateless
 from tinygrad_lite.nn.utils.clip_grad import (
     clip_grad_norm,
     clip_grad_norm_,
@@ -34,6 +34,7 @@ __all__ = [
     "remove_weight_norm",
     "rnn",
     "spectral_norm",
+    "stateless",
     "vector_to_parameters",
     "weight_norm",
 ]
