@@ -386,13 +386,14 @@ def _(needs, g, x, share, approximate):
         out *= g
 
     def with_tanh(g, x, share, out, xp=xp):  # share + x 2 share (1 - share) (a + 3 b x^2)
-        xp.multiply(x, x, out=out)
-        xp.minimum(out, 1e3, out=out)  # from x = 20 on, 1 - share is 0: not inf times 0
-        out *= 6 * _B
-        out += 2 * _A
-        out *= share
-        out *= 1 - share
+        xp.subtract(1, share, out=out)
+        out *= share  # 0 for a large x, whose square may be inf
         out *= x
+        cubic = out * x
+        cubic *= x
+        cubic *= 6 * _B
+        out *= 2 * _A
+        out += cubic
         out += share
         out *= g
 
