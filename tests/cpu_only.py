@@ -11,6 +11,7 @@ REASONS = {
     "test_same_program_same_losses[vae]": "the program itself asks for device='cpu'",
     "test_same_program_same_losses[character_mlp]": "the program draws with a generator of the CPU",
     "test_same_idiom_same_result[where]": "it asks where a tensor is",
+    "test_same_idiom_same_result[types]": "the old types are the CPU's",
     "test_checkpoint_draws_the_same_random_numbers[False]": "it looks at the CPU's stream; see test_gpu.py for a GPU's",
     "test_same_idiom_same_result[accelerator]": "it asks whether there is a GPU, and PyTorch sees none",
     "test_autocast_and_a_scaler_without_a_gpu": "it is about a machine without one",

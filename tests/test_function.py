@@ -170,6 +170,48 @@ def test_wrong_backwards_are_named():
         Saves.apply(leaf(1.0))
 
 
+def test_keyword_arguments_are_those_of_forward():
+    y = Scale.apply(leaf(1.0, 2.0), factor=3.0)
+    assert y.tolist() == [3, 12]
+    x = leaf(1.0, 2.0)
+    assert grad(Scale.apply(factor=3.0, x=x).sum(), x)[0].tolist() == [6, 12]
+    with pytest.raises(TypeError, match="'by'"):
+        Scale.apply(x, 3.0, by=3.0)
+
+
+def test_a_list_of_results():
+    class Both(Function):
+        @staticmethod
+        def forward(ctx, x):
+            return [x * 2, x * 3]
+
+        @staticmethod
+        def backward(ctx, g, h):
+            return 2 * g + 3 * h
+
+    x = leaf(1.0)
+    twice, thrice = Both.apply(x)
+    assert grad(twice + thrice, x)[0].tolist() == [5]
+
+
+def test_a_leaf_marked_as_dirty_is_refused():
+    class Double(Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.mark_dirty(x)
+            return x.mul_(2)
+
+        @staticmethod
+        def backward(ctx, g):
+            return 2 * g
+
+    with pytest.raises(RuntimeError, match="Double: a leaf that requires grad was changed in place"):
+        Double.apply(leaf(1.0))
+    x = leaf(1.0)
+    y = x * 1
+    assert Double.apply(y) is y and grad(y, x)[0].tolist() == [2]
+
+
 def test_a_saved_tensor_changed_in_place_is_refused():
     x = leaf(1.0) * 1.0
     y = Scale.apply(x, 2.0)

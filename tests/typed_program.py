@@ -20,3 +20,21 @@ a: tg.Tensor = tg.ones(4, 2).reshape(2, 4).permute(1, 0).add(1, alpha=2)
 b: tg.Tensor = (1 - a).clamp(min=0).sum(dim=1, keepdim=True) * 2
 c: bool = bool((a > 0).all())
 print(training(nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)), a, b), c)
+
+# Functions have their signatures too: of the package, of nn.functional, linalg and special; each refusal is the checker's.
+F = nn.functional
+d: tg.Tensor = tg.matmul(tg.exp(tg.tensor([[1.0, 2.0]])), tg.ones(2, 3, dtype=tg.float32))
+e: tg.Tensor = F.relu(F.conv2d(tg.zeros(1, 1, 4, 4), tg.ones(1, 1, 2, 2), stride=2), inplace=True)
+q, r = tg.linalg.qr(tg.rand(3, 3))
+values: tg.Tensor = tg.topk(tg.special.erf(q), 2, largest=False).values
+tg.exp_(d).add_(d.max(dim=1, keepdim=True).values)
+print(values, e, r, isinstance(d, tg.FloatTensor), tg.finfo(tg.float32).eps)
+
+
+def refused() -> None:
+    tg.exp("one")  # type: ignore[arg-type]
+    tg.topk(d, k="two")  # type: ignore[arg-type]
+    tg.zeros(2, requires_grad="no", devise="cpu")  # type: ignore[call-arg, arg-type]
+    F.softplus(d, slope=1.0)  # type: ignore[call-arg]
+    tg.linalg.inv(d, "upper", 3)  # type: ignore[call-arg]
+    d.softmax(dim="last")  # type: ignore[arg-type]

@@ -43,12 +43,13 @@ def pushed(outputs: Tensors, inputs: Tensors, tangents: Tensors, create_graph: b
 
     (J. Townsend, "A new trick for calculating Jacobian vector products", 2017.)
     """
-    us, columns = _pulled(outputs, inputs)
+    us, columns = pulled(outputs, inputs)
     pairs = [(g, v) for g, v in zip(columns, tangents) if g is not None]
     return gradients([g for g, _ in pairs], us, [v for _, v in pairs], create_graph)
 
 
-def _pulled(outputs: Tensors, inputs: Tensors) -> tuple[list[Tensor], Gradients]:
+def pulled(outputs: Tensors, inputs: Tensors) -> tuple[list[Tensor], Gradients]:
+    """Cotangents u of the outputs, and J^T u: linear in u, so that its gradients by u are J v."""
     us = [zeros_like(y).requires_grad_() for y in outputs]
     return us, gradients(outputs, inputs, us, create_graph=True)
 
@@ -72,8 +73,8 @@ def by_rows(outputs: Tensors, inputs: Tensors, create_graph: bool) -> list[list[
 
 def by_columns(outputs: Tensors, inputs: Tensors, create_graph: bool) -> list[list[Tensor | None]]:
     """As `by_rows`, by a walk for each element of the inputs."""
-    us, pulled = _pulled(outputs, inputs)
-    columns = [[gradients([g], us, [e], create_graph) for e in basis(g)] if g is not None else [] for g in pulled]
+    us, found = pulled(outputs, inputs)
+    columns = [[gradients([g], us, [e], create_graph) for e in basis(g)] if g is not None else [] for g in found]
     return [
         [_block([column[j] for column in columns[i]], -1, y, x) for i, x in enumerate(inputs)] for j, y in enumerate(outputs)
     ]

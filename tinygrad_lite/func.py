@@ -14,10 +14,25 @@ from tinygrad_lite import calculus
 from tinygrad_lite.autograd import enable_grad, is_grad_enabled
 from tinygrad_lite.autograd.node import Leaf
 from tinygrad_lite.autograd.walk import entries_behind
-from tinygrad_lite.ops import ones_like, stack, zeros, zeros_like
+from tinygrad_lite.ops import equal, ones_like, stack, zeros, zeros_like
+from tinygrad_lite.ops.generators import generators
+from tinygrad_lite.stateless import functional_call, replace_all_batch_norm_modules_, stack_module_state
 from tinygrad_lite.tensor import Tensor
 
-__all__ = ["functional_call", "grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "vjp", "vmap"]
+__all__ = [
+    "functional_call",
+    "grad",
+    "grad_and_value",
+    "hessian",
+    "jacfwd",
+    "jacrev",
+    "jvp",
+    "linearize",
+    "replace_all_batch_norm_modules_",
+    "stack_module_state",
+    "vjp",
+    "vmap",
+]
 
 
 # -- trees ----------------------------------------------------------------------------------------
@@ -64,11 +79,15 @@ class _Run:
 
     def __init__(self, call: str, func: Callable[..., Any], argnums: Any, has_aux: bool, args: tuple[Any, ...], kwargs: Any):
         places = argnums if isinstance(argnums, tuple) else (argnums,)
+        if not places and call not in ("vjp", "jvp"):
+            raise ValueError(f"{call}: argnums must name at least one argument")
         for place in places:
             if not isinstance(place, int):
                 raise TypeError(f"{call}: argnums must be an int or a tuple of them, got {argnums!r}")
             if not -len(args) <= place < len(args):
                 raise ValueError(f"{call}: argnums names argument {place}, but there are {len(args)} positional arguments")
+        if len({place % len(args) for place in places}) < len(places):
+            raise ValueError(f"{call}: argnums names an argument twice: {argnums!r}")
         outside = is_grad_enabled()
         given = tuple(args[place] for place in places)
         self.inputs = [calculus.placed(x, outside) for x in _tensors(call, "the arguments to differentiate by", given)]
@@ -180,6 +199,29 @@ def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool =
     return (value, tangent, _map(run.kept, run.aux)) if has_aux else (value, tangent)
 
 
+def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
+    """(func(*primals), push): `push(*tangents)` is J v at the primals, without another run of `func`.
+
+    >>> import tinygrad_lite as tg
+    >>> y, push = linearize(lambda x: x * x, tg.tensor([1.0, 2.0]))
+    >>> push(tg.tensor([1.0, 1.0]))
+    tensor([2., 4.])
+    """
+    run = _Run("linearize", func, tuple(range(len(primals))), False, primals, {})
+    us, pulled = calculus.pulled(run.outputs, run.inputs)
+
+    def push(*tangents: Any) -> Any:
+        vs = _tensors("linearize", "the tangents", tangents)
+        if _shapes(vs) != _shapes(run.inputs):
+            raise ValueError(f"linearize: the tangents need the shapes of the primals, {_shapes(run.inputs)}, got {_shapes(vs)}")
+        pairs = [(g, v) for g, v in zip(pulled, vs) if g is not None]
+        with enable_grad():
+            found = calculus.gradients([g for g, _ in pairs], us, [v for _, v in pairs], run.on)
+        return _rebuilt(run.out, iter(run.filled(found, run.outputs)))
+
+    return _map(run.kept, run.out), push
+
+
 def _jacobian(
     call: str, func: Callable[..., Any], argnums: Any, has_aux: bool, blocks_of: Callable[..., Any]
 ) -> Callable[..., Any]:
@@ -216,7 +258,13 @@ def jacrev(
     tensor([[2., 0.],
             [0., 4.]])
     """
+    _check_chunks("jacrev", chunk_size)
     return _jacobian("jacrev", func, argnums, has_aux, calculus.by_rows)
+
+
+def _check_chunks(call: str, chunk_size: int | None) -> None:
+    if chunk_size is not None and chunk_size < 1:
+        raise ValueError(f"{call}: expected chunk_size of at least 1, got {chunk_size}")
 
 
 def jacfwd(
@@ -248,12 +296,17 @@ def vmap(
     """`func` over a batch: along dim `in_dims` of the arguments (None: the same for all), stacked along `out_dims`.
 
     It is a loop that calls `func` once for each entry of the batch and stacks the results: right for
-    any function, and no faster than the loop.
+    any function, and no faster than the loop. `randomness`: whether `func` may draw random numbers
+    ("error": it may not), "different" ones for each entry or the "same".
 
     >>> import tinygrad_lite as tg
     >>> vmap(tg.dot)(tg.ones(3, 2), tg.ones(3, 2))
     tensor([2., 2., 2.])
     """
+
+    if randomness not in ("error", "different", "same"):
+        raise ValueError(f"vmap: expected randomness 'error', 'different' or 'same', got {randomness!r}")
+    _check_chunks("vmap", chunk_size)
 
     @functools.wraps(func)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -263,9 +316,15 @@ def vmap(
         if len(sizes) != 1:
             raise ValueError(f"vmap: expected one size along the mapped dims, got {sorted(sizes) or 'no dim to map'}")
         results = []
+        before = [] if randomness == "different" else [(g, g.get_state()) for g in generators()]
         for i in range(*sizes):
+            if randomness == "same":
+                for generator, state in before:
+                    generator.set_state(state)
             entry = iter([x if d is None else x.select(d, i) for x, d in zip(leaves, dims)])
             results.append(func(*_rebuilt(args, entry), **kwargs))
+            if randomness == "error" and not i and not all(equal(g.get_state(), state) for g, state in before):
+                raise RuntimeError("vmap: the function drew random numbers; say which by randomness='different' or 'same'")
         if not results:
             raise ValueError("vmap: the mapped dim has size 0, so that the function has nothing to be called with")
         parts = zip(*[_tensors("vmap", "the results", r) for r in results])
@@ -284,56 +343,3 @@ def _spread(dims: Any, tree: Any, what: str) -> list[Any]:
     if not isinstance(parts, (tuple, list)) or not isinstance(dims, (tuple, list)) or len(dims) != len(parts):
         raise ValueError(f"vmap: {what} does not match the structure it is for: {dims!r}")
     return [d for dim, part in zip(dims, parts) for d in _spread(dim, part, what)]
-
-
-def functional_call(
-    module: Any,
-    parameter_and_buffer_dicts: Any,
-    args: Any = None,
-    kwargs: dict[str, Any] | None = None,
-    *,
-    tie_weights: bool = True,
-    strict: bool = False,
-) -> Any:
-    """Call `module` with other tensors, given by name, in the place of its parameters and buffers.
-
-    `tie_weights`: a tensor that the module holds under several names is replaced under all of them.
-    `strict`: the names must be the module's, all of them.
-
-    >>> import tinygrad_lite as tg
-    >>> functional_call(tg.nn.Linear(2, 1, bias=False), {"weight": tg.ones(1, 2)}, tg.tensor([1.0, 2.0]))
-    tensor([3.])
-    """
-    dicts = parameter_and_buffer_dicts
-    dicts = dicts if isinstance(dicts, (tuple, list)) else (dicts,)
-    if not all(isinstance(d, Mapping) for d in dicts):
-        raise TypeError("functional_call: expected a dict of tensors by name, or a sequence of such dicts")
-    given = {name: tensor for d in dicts for name, tensor in d.items()}
-    if len(given) != sum(map(len, dicts)):
-        raise ValueError("functional_call: a name appears in several of the dicts, so that it is ambiguous")
-    held = {f"{path}.{name}".lstrip("."): (part, name) for path, part in module.named_modules() for name in _held(part)}
-    unexpected, missing = given.keys() - held.keys(), held.keys() - given.keys()
-    if tie_weights:
-        value_of = {id(getattr(*held[name])): tensor for name, tensor in given.items() if name in held}
-        for name in missing:
-            part, own = held[name]
-            if id(getattr(part, own)) in value_of:
-                given[name] = value_of[id(getattr(part, own))]
-        missing = held.keys() - given.keys()
-    if strict and (unexpected or missing):
-        raise RuntimeError(f"functional_call: unexpected names {sorted(unexpected)}, missing names {sorted(missing)}")
-    before = []
-    try:
-        for name, tensor in given.items():
-            if name in held:
-                part, own = held[name]
-                before.append((part.__dict__, own, part.__dict__[own]))
-                part.__dict__[own] = tensor
-        return module(*(args if isinstance(args, tuple) else () if args is None else (args,)), **(kwargs or {}))
-    finally:
-        for attributes, own, tensor in reversed(before):
-            attributes[own] = tensor
-
-
-def _held(module: Any) -> list[str]:
-    return [name for held in (module._parameters, module._buffers) for name, tensor in held.items() if tensor is not None]

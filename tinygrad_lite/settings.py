@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_lite.arrays import set_default_dtype
+from tinygrad_lite.ops import conversion
+
 __all__ = [
     "are_deterministic_algorithms_enabled",
     "channels_last",
@@ -12,6 +15,7 @@ __all__ = [
     "contiguous_format",
     "get_float32_matmul_precision",
     "preserve_format",
+    "set_default_tensor_type",
     "set_float32_matmul_precision",
     "strided",
     "use_deterministic_algorithms",
@@ -31,6 +35,15 @@ def compile(model: Any = None, **options: Any) -> Any:
     if not callable(model):
         raise TypeError(f"compile: expected a module or a function, got {type(model).__name__}")
     return model
+
+
+def set_default_tensor_type(t: Any) -> None:
+    """Make the dtype of an old type's name (`DoubleTensor`, or "torch.DoubleTensor") that of new tensors."""
+    name = t.__name__ if isinstance(t, type) else str(t)
+    kind: Any = vars(conversion).get(name.rpartition(".")[2])
+    if "cuda" in name or not hasattr(kind, "dtype"):
+        raise TypeError(f"set_default_tensor_type: expected a type of tensors on the CPU, as DoubleTensor, got {t!r}")
+    set_default_dtype(kind.dtype)
 
 
 def set_float32_matmul_precision(precision: str) -> None:

@@ -134,8 +134,23 @@ class Tensor(Traced):
     def data_ptr(self) -> int:
         return ops.inplace.start_of(self.array)
 
-    def is_contiguous(self) -> bool:
-        return self.array.flags.c_contiguous
+    def is_contiguous(self, memory_format: str = "contiguous_format") -> bool:
+        """Whether the elements lie in memory in the order of the dims ("channels_last": with dim 1 last)."""
+        array = self.array
+        if memory_format in ("channels_last", "channels_last_3d"):
+            if array.ndim != (4 if memory_format == "channels_last" else 5):
+                return False
+            array = array.transpose(0, *range(2, array.ndim), 1)
+        return array.flags.c_contiguous
+
+    @property
+    def layout(self) -> str:
+        """Every tensor is "strided" here."""
+        return "strided"
+
+    def share_memory_(self) -> Tensor:
+        """This tensor: threads share all memory, and nothing here starts processes."""
+        return self
 
     # -- its place on the tape -------------------------------------------------------------------
 

@@ -105,6 +105,17 @@ def test_other_dtypes(name, kind):
     accepted_or_refused(F + name, numbers, *more)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int32", "int64", "uint8"])
+def test_threshold_keeps_integers(dtype):
+    for threshold, value in ((1, 5), (1.5, 2.7), (0, 3)):
+        compare(F + "threshold", np.array([1, 2, 3, 0], dtype), threshold, value)
+
+
+def test_gelu_of_numbers_whose_square_is_too_large():
+    large = np.array([300.0, -300.0, 6e4, -6e4, 1.0])
+    compare(F + "gelu", large, approximate="tanh", dtype="float16", order=1)
+
+
 def test_prelu():
     for weight in (np.array(0.3), np.array([0.3]), draw.standard_normal(6)):
         compare(F + "prelu", x, weight)
@@ -122,6 +133,7 @@ def test_refusals():
     refused(F + "softshrink", x, lambd=-1)
     refused(F + "hardtanh", x, 2.0, 1.0)
     refused(F + "gelu", x, approximate="erf")
+    refused(F + "threshold", np.arange(3, dtype="uint8"), 1, 300)
     refused(F + "glu", x[:, :5])
     refused(F + "glu", x, dim=2)
     refused(F + "relu", "a")

@@ -97,6 +97,8 @@ def test_refusals():
     refused(SDPA, q, k, v, np.ones((4, 6), int))
     refused(SDPA, q.astype("float32"), k.astype("float32"), v.astype("float32"), np.ones((4, 6)))
     refused(SDPA, q, k, v, np.ones((3, 6)))
+    refused(SDPA, q, k, v, np.ones((4, 6)), is_causal=True)
+    refused(SDPA, q, k, v, np.ones((4, 6), bool), is_causal=True)
     refused(SDPA, normal(2, 5, 4, 5), k, v, enable_gqa=True)
     refused(SDPA, q, k, v, dropout_p=1.5)
 

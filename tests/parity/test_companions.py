@@ -66,6 +66,60 @@ class TestDistributions:
             np.testing.assert_allclose(sample.std(0).numpy(), d.stddev.detach().numpy(), atol=0.1)
 
 
+VECTORS, COVARIANCE = np.array([[-1.0, 0.3], [0.5, 2.0]]), np.array([[2.0, 0.3], [0.3, 0.5]])
+OF_SEVERAL = [  # the same of distributions of vectors, and of distributions made of others
+    ("MultivariateNormal(p, q)", (VECTORS, COVARIANCE), VECTORS[:1] + 1),
+    ("MultivariateNormal(p, precision_matrix=q)", (VECTORS[0], COVARIANCE), np.stack([VECTORS, -VECTORS])),
+    ("MultivariateNormal(p, scale_tril=q.tril())", (VECTORS, np.stack([COVARIANCE, COVARIANCE * 2])), VECTORS[0]),
+    ("Independent(Normal(p, q), 1)", (VECTORS, POSITIVE), VECTORS[0]),
+    ("Independent(Normal(p, q), 0)", (VECTORS, POSITIVE), VECTORS),
+    ("Independent(Independent(Bernoulli(logits=p), 1), 1)", (VECTORS,), np.array([[0.0, 1.0], [1.0, 1.0]])),
+    ("MixtureSameFamily(Categorical(p), Normal(q, 1.0))", (SHARES, REAL + POSITIVE), np.array([[0.1, -4.0], [2.0, 0.0]])),
+    ("MixtureSameFamily(Categorical(p[0, :2].exp()), MultivariateNormal(p, q))", (VECTORS, COVARIANCE), VECTORS),
+]
+
+
+@pytest.mark.parametrize("text, parameters, values", OF_SEVERAL, ids=[b[0] for b in OF_SEVERAL])
+class TestDistributionsOfSeveral:
+    def test_log_prob_and_its_gradients(self, text, parameters, values):
+        compare(lambda m: lambda *p: made(m, text, *p).log_prob(m.tensor(values)), *parameters)
+
+    def test_moments_shapes_and_entropy(self, text, parameters, values):
+        mixed = text.startswith("Mixture")
+        names = ["batch_shape", "event_shape", "mean", "variance"] + ([] if mixed or "Bernoulli" in text else ["mode"])
+        if text.startswith("Multi"):
+            names += ["covariance_matrix", "precision_matrix", "scale_tril"]
+        for name in names:
+            if name.endswith("shape"):
+                assert tuple(getattr(made(tg, text, *map(tg.tensor, parameters)), name)) == tuple(
+                    getattr(made(torch, text, *map(torch.tensor, parameters)), name)
+                )
+            else:
+                compare(lambda m, name=name: lambda *p: getattr(made(m, text, *p), name), *parameters, order=0)
+        if not mixed:
+            compare(lambda m: lambda *p: made(m, text, *p).entropy(), *parameters, order=1)
+
+    def test_samples_have_the_distribution(self, text, parameters, values):
+        tg.manual_seed(0)
+        d = made(tg, text, *[tg.tensor(p, requires_grad=True) for p in parameters])
+        sample = d.sample((4000,))
+        assert tuple(sample.shape) == (4000, *d.batch_shape, *d.event_shape) and not sample.requires_grad
+        np.testing.assert_allclose(sample.mean(0).numpy(), d.mean.detach().numpy(), atol=0.12)
+        np.testing.assert_allclose(sample.var(0).numpy(), d.variance.detach().numpy(), atol=0.25)
+        if d.has_rsample:
+            assert d.rsample((2, 3)).requires_grad and d.rsample().shape == (*d.batch_shape, *d.event_shape)
+
+
+def test_bad_distributions_of_several_are_refused():
+    refused(lambda m: lambda p, q: made(m, "MultivariateNormal(p)", p, q), VECTORS, COVARIANCE)
+    refused(lambda m: lambda p, q: made(m, "MultivariateNormal(p, q, q)", p, q), VECTORS, COVARIANCE)
+    refused(lambda m: lambda p, q: made(m, "MultivariateNormal(p, -q)", p, q), VECTORS, COVARIANCE)
+    refused(lambda m: lambda p, q: made(m, "MultivariateNormal(p[0, 0], q)", p, q), VECTORS, COVARIANCE)
+    refused(lambda m: lambda p: made(m, "Independent(Normal(p, 1.0), 3)", p), VECTORS)
+    refused(lambda m: lambda p: made(m, "MixtureSameFamily(Categorical(p), Normal(p[:, :2], 1.0))", p), SHARES)
+    refused(lambda m: lambda p: made(m, "MixtureSameFamily(Normal(p, p), Normal(p, 1.0))", p), SHARES)
+
+
 def test_divergences():
     shares, others = SHARES, np.array([[0.3, 0.3, 0.4], [1.0, 1.0, 2.0]])
     for text, p, q in (
@@ -73,6 +127,7 @@ def test_divergences():
         ("Uniform(p, q)", (REAL, REAL + 1), (REAL - 0.5, REAL + np.array([0.9, 1.0, 2.0]))),
         ("Bernoulli(p)", (np.array([0.2, 0.7]),), (np.array([0.4, 0.7]),)),
         ("Categorical(p)", (shares,), (others,)),
+        ("Independent(Normal(p, q), 1)", (REAL, POSITIVE), (REAL + 1, 2 * POSITIVE)),
     ):
 
         def divergence(m, text=text, p=p):

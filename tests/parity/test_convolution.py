@@ -162,6 +162,16 @@ def test_refused(name, args, options):
     refused(F + name, *args, **options)
 
 
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_results_and_gradients_can_be_viewed(create_graph):
+    images = tg.ones(2, 1, 8, 8, requires_grad=True)
+    assert tg.conv_transpose2d(images, tg.ones(1, 4, 4, 4), tg.ones(4), 2, 1).view(2, -1).shape == (2, 1024)
+    kernel = tg.ones(4, 1, 4, 4, requires_grad=True)
+    score = tg.conv2d(images, kernel, stride=2, padding=1).square().sum()
+    for g in tg.autograd.grad(score, (images, kernel), create_graph=create_graph):
+        assert g.view(-1).numel() == g.numel() and g.requires_grad == create_graph
+
+
 def test_errors_say_what_came():
     message = "conv2d: expected 3 input channels, got 1 (input (8, 1, 28, 28), weight (16, 3, 3, 3))"
     with pytest.raises(ValueError, match=re.escape(message)):

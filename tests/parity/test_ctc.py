@@ -63,5 +63,6 @@ def test_refusals():
     refused(CTC, logs, targets, full, counts[:2])
     refused(CTC, logs, targets, full, counts, blank=C)
     refused(CTC, logs, targets[:2], full, counts)
+    refused(CTC, logs[:, 0], targets[0], (T,), (S - 1,))
     refused(CTC, np.ones((T, N, C), int), targets, full, counts)
     refused(CTC, logs, targets, full, counts, reduction="median")

@@ -82,6 +82,7 @@ def test_refusals():
     refused(bag, flat, table, np.array([1, 2]))
     refused(bag, flat, table, np.array([0, 4]))
     refused(bag, flat, table, np.array([0, 2]), mode="median")
+    refused(bag, flat, table, np.array([0, 2]), mode="max", scale_grad_by_freq=True)
     refused(bag, flat[None], table, np.array([0]))
     refused(bag, flat[None, None], table)
     refused(bag, flat[None], table, per_sample_weights=np.ones((1, 3)))

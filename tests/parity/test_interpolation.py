@@ -149,6 +149,13 @@ REFUSED = [
 ]
 
 
+@pytest.mark.parametrize("shape", [(3,), (3, 4), (3, 4, 5)])
+@pytest.mark.parametrize("factor", [1.3, 2.3])
+def test_nearest_by_a_factor_that_does_not_change_the_rounded_size(shape, factor):
+    """Of an image it is as if nothing had been asked; else places go by the factor, which PyTorch's gradient forgets."""
+    compare(F + "interpolate", normal(2, 2, *shape), scale_factor=factor, order=0)
+
+
 @pytest.mark.filterwarnings("ignore:Default grid_sample", "ignore:Default affine_grid")
 @pytest.mark.parametrize("name, args, options", REFUSED)
 def test_refused(name, args, options):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tests.parity.compare import compare, refused
+from tests.parity.compare import accepted_or_refused, compare, refused
 
 draw = np.random.default_rng(0)
 FLOATS = (np.float32, np.float64)
@@ -269,6 +269,13 @@ def test_norm():
     refused("linalg.cond", normal(2, 3), "fro")
 
 
+@pytest.mark.parametrize("shape", [(0, 0), (2, 0, 0), (0, 3), (3, 0), (2, 3, 0)])
+@pytest.mark.parametrize("ord", ["fro", "nuc", 2, -2, 1, -1, inf, -inf])
+def test_norms_of_matrices_without_elements(shape, ord):
+    accepted_or_refused("linalg.matrix_norm", np.zeros(shape), ord, order=0)
+    accepted_or_refused("linalg.cond", np.zeros(shape), ord, order=0)
+
+
 @pytest.mark.parametrize("p", [2.0, 1.0, 3.0, 0.5, 0.0, inf, 1.5])
 def test_cdist(p):
     for x, y in [
@@ -321,6 +328,11 @@ def test_refused():
     refused("linalg.inv", np.ones((2, 2)))
     refused("linalg.inv", np.stack([np.eye(2), np.ones((2, 2))]))
     refused("linalg.cholesky", -np.eye(2))
+    for place in ((0, 0), (1, 0), (2, 2)):
+        matrix = np.eye(3)
+        matrix[place] = np.nan
+        refused("linalg.cholesky", matrix)
+        refused("linalg.cholesky", np.stack([np.eye(3), matrix]))
     refused("linalg.solve", np.ones((2, 2)), np.ones(2))
     refused("linalg.lu_factor", np.ones((2, 2)))
     refused("linalg.matrix_power", np.ones((2, 2)), -1)

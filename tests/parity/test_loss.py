@@ -143,6 +143,7 @@ def test_class_refusals(name):
     refused(name, np.zeros((2, 0)), np.array([0, 0]))
     refused(name, np.array(1.0), np.array(0))
     refused(name, normal(2, 5, 3), np.zeros((2, 4), int))
+    refused(name, x, classes, weight=[1.0] * 5)
     refused(F + "cross_entropy", x, classes, label_smoothing=1.5)
     refused(F + "cross_entropy", x, chances, ignore_index=1)
     refused(F + "cross_entropy", x, np.ones((4, 5), int))
@@ -172,6 +173,21 @@ def test_margins_between_classes(reduction):
     compare(F + "multilabel_margin_loss", x[0], lists[0], reduction=reduction, order=1)
 
 
+@pytest.mark.parametrize("name", ["mse_loss", "l1_loss", "smooth_l1_loss"])
+def test_distances_of_integers_from_numbers(name):
+    for reduction in ("mean", "sum", "none"):
+        compare(F + name, np.array([1, 2, -3]), normal(3), reduction=reduction)
+
+
+@pytest.mark.parametrize("logit", [np.inf, -np.inf, 800.0, -800.0])
+@pytest.mark.parametrize("target", [0.0, 0.3, 1.0])
+def test_extreme_logits(logit, target):
+    logits = np.array([logit, 1.0])
+    for options in ({}, {"pos_weight": Fixed(np.array([2.0]))}):
+        order = 2 if np.isfinite(logit) else 1
+        compare(F + "binary_cross_entropy_with_logits", logits, Fixed(np.full(2, target)), reduction="none", order=order, **options)
+
+
 def test_more_refusals():
     refused(F + "multi_margin_loss", x, np.array([0, 1, 2, 5]))
     refused(F + "multi_margin_loss", x, classes, p=3)
@@ -185,6 +201,9 @@ def test_more_refusals():
     refused(F + "huber_loss", x, y, delta=0)
     refused(F + "binary_cross_entropy", x, share)
     refused(F + "binary_cross_entropy", inside, share[:, :1])
+    refused(F + "binary_cross_entropy", inside, share + 1)
+    refused(F + "binary_cross_entropy", inside, -share)
+    refused(F + "binary_cross_entropy", np.where(x > 0, np.nan, inside), share)
     refused(F + "binary_cross_entropy", inside, np.ones((4, 5), int))
     refused(F + "binary_cross_entropy", inside, share, weight=np.ones(4))
     refused(F + "binary_cross_entropy_with_logits", x, share[:, :1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -88,6 +90,40 @@ def test_group_norm_of_a_matrix():
     compare(F + "batch_norm", normal(0, 4), None, None, training=True)
 
 
+@pytest.mark.parametrize("shape", [(0, 3), (2, 3, 0), (0, 3, 2)])
+@pytest.mark.parametrize("training", [True, False])
+def test_statistics_of_no_elements(shape, training):
+    def library(name):
+        def call(m):
+            def normalized(x, means, variances):
+                return getattr(m.nn.functional, name)(x, means, variances, None, None, training, 0.5), means, variances
+
+            return normalized
+
+        return call
+
+    statistics = Fixed(normal(3)), Fixed(draw.uniform(0.5, 2, 3))
+    compare(library("batch_norm"), normal(*shape), *statistics)
+    if shape[-1] == 0:
+        compare(library("instance_norm"), normal(*shape), *statistics)
+
+
+@pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight:UserWarning")
+@pytest.mark.parametrize("of_x", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("of_weight", ["float16", "float32", "float64"])
+def test_parameters_of_another_dtype(of_x, of_weight):
+    """float32 goes with float16, and with rms_norm everything; else all have one dtype."""
+    x, images, weight = normal(4, 6).astype(of_x), normal(2, 6, 9).astype(of_x), np.abs(normal(6)).astype(of_weight) + np.array(0.5, of_weight)
+    together = of_x == of_weight or (of_x, of_weight) == ("float16", "float32")
+    check = partial(compare, order=0, rtol=2e-3, atol=2e-3) if together else refused
+    check(F + "batch_norm", x, None, None, weight, weight, True)
+    check(F + "batch_norm", x, Fixed(weight), Fixed(weight))
+    check(F + "group_norm", x, 2, weight, weight)
+    check(F + "instance_norm", images, None, None, weight, weight)
+    check(F + "layer_norm", x, (6,), weight)
+    compare(F + "rms_norm", x, (6,), weight, 1e-3, order=0, rtol=2e-3, atol=2e-3)
+
+
 @pytest.mark.parametrize("shape", SHAPES[1:])
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
 def test_local_response_norm(shape, size):
@@ -117,6 +153,7 @@ def test_refusals():
     refused(F + "instance_norm", normal(2, 3, 1))
     refused(F + "instance_norm", normal(2, 3, 4), use_input_stats=False)
     refused(F + "local_response_norm", x, 2)
+    refused(F + "local_response_norm", normal(2, 3, 4), 0)
 
 
 def test_a_layer_far_from_zero_keeps_its_digits():

@@ -219,6 +219,8 @@ def test_shuffles():
 REFUSED = [
     ("max_pool2d", (x2, 2), {"padding": 2}),
     ("max_pool2d", (x2, 2), {"padding": -1}),
+    ("max_pool2d", (x2, 3), {"padding": 2, "dilation": 2}),
+    ("max_pool1d", (x1, 3), {"padding": 2, "dilation": 2}),
     ("max_pool2d", (x2, 0), {}),
     ("max_pool2d", (x2, 2, 0), {}),
     ("max_pool2d", (x2, 9), {}),

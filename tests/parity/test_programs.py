@@ -964,12 +964,38 @@ from LIB.nn.utils.stateless import functional_call
 layer = torch.nn.Linear(2, 1)
 result = functional_call(layer, {'weight': torch.ones(1, 2), 'bias': torch.ones(1)}, (torch.ones(3, 2),)).detach()
 """,
+    "types": """
+tensors = torch.ones(2), torch.ones(2).double(), torch.ones(2).long(), torch.ones(2) > 0
+result = [[isinstance(t, getattr(torch, name + 'Tensor')) for name in ('Float', 'Double', 'Long', 'Bool')] for t in tensors]
+""",
+    "default type": """
+before, given = torch.get_default_dtype(), []
+for kind in (torch.DoubleTensor, 'torch.FloatTensor', 'torch.DoubleTensor'):
+    torch.set_default_tensor_type(kind)
+    given.append(torch.zeros(1).dtype == torch.float64)
+torch.set_default_dtype(before)
+result = given
+""",
+    "shared": "x = torch.ones(2); result = (x.share_memory_() is x, torch.nn.Linear(2, 2).share_memory().training)",
+    "layout": "x = torch.ones(2, 3); result = (x.layout == torch.strided, x.T.is_contiguous(), x.is_contiguous())",
+    "channels last": """
+x = torch.ones(2, 3, 4, 5)
+rows, columns = x, x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+result = [y.is_contiguous(memory_format=f) for y in (rows, columns, x[0]) for f in (torch.channels_last, torch.contiguous_format)]
+""",
+    "no initial values": "m = torch.nn.utils.skip_init(torch.nn.Linear, 3, 2, bias=False); result = (*m.weight.shape, m.bias is None)",
+    "places of layers": """
+import LIB.nn.modules.pixelshuffle, LIB.nn.modules.channelshuffle
+from LIB.nn.modules.activation import MultiheadAttention
+names = torch.nn.modules.pixelshuffle.PixelShuffle, torch.nn.modules.pixelshuffle.PixelUnshuffle, MultiheadAttention
+result = names == (torch.nn.PixelShuffle, torch.nn.PixelUnshuffle, torch.nn.MultiheadAttention)
+""",
     "vmap": "result = torch.vmap(lambda x: x * 2)(torch.ones(3))",
 }
 
 
 @pytest.mark.parametrize("name", IDIOMS)
-@pytest.mark.filterwarnings("ignore:.torch.(jit.script|nn.utils.stateless).*deprecated")
+@pytest.mark.filterwarnings("ignore:.torch.(jit.script|nn.utils.stateless).*deprecated", "ignore:torch.set_default_tensor_type")
 def test_same_idiom_same_result(name):
     results = []
     for library in ("torch", "tinygrad_lite"):

@@ -10,7 +10,8 @@ import pytest
 import tinygrad_lite as tg
 from tests.parity.compare import REFUSALS, compare, refused, same, torch
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyTorch's own, of torch.jit
+# PyTorch's own, of torch.jit and of linearize.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Attempted to insert a get_attr Node:UserWarning")
 
 X = np.array([[0.5, -1.0, 2.0], [1.5, 0.3, -0.7]])
 Y = np.array([0.2, 1.1, -0.4])
@@ -159,6 +160,17 @@ FUNC = {
     "hessian": lambda m, F, x, y: F.hessian(lambda x, y: (x @ y).sin().sum(), argnums=(0, 1))(x, y),
     "vmap": lambda m, F, x, y: F.vmap(lambda x, y: (x * y).sum(), in_dims=(0, None))(x, y),
     "vmap out": lambda m, F, x, y: F.vmap(lambda x: (x, {"s": x.exp()}), in_dims=1, out_dims=1)(x),
+    "vmap of two batches": lambda m, F, x, y: F.vmap(F.vmap(m.dot, in_dims=(None, 0)), in_dims=(0, None))(x, m.stack([y, x[0]])),
+    "vmap of a dict": lambda m, F, x, y: F.vmap(lambda d: d["a"] + d["b"], in_dims=({"a": -1, "b": None},), out_dims=-1)(
+        {"a": x, "b": y[:2]}
+    ),
+    "vmap of jacobians": lambda m, F, x, y: F.vmap(F.jacrev(lambda x: x.sin().cumsum(0)))(x),
+    "vmap of hessians": lambda m, F, x, y: F.vmap(F.hessian(lambda x: x.sin().prod()))(x),
+    "grad of vmap": lambda m, F, x, y: F.grad(lambda x: F.vmap(lambda row: row.sin())(x).sum())(x),
+    "Jacobian by products": lambda m, F, x, y: F.vmap(F.vjp(lambda y: y**2, y)[1])(m.eye(3, dtype=m.float64)),
+    "linearize": lambda m, F, x, y: F.linearize(lambda y: {"a": y * y, "b": (y.sin(), y.sum())}, y)[1](x[0]),
+    "linearize of two": lambda m, F, x, y: F.linearize(lambda x, y: x @ y, x, y)[1](x * 2, y),
+    "linearize value": lambda m, F, x, y: F.linearize(lambda x: x.tanh(), x)[0],
     "gradients of each": lambda m, F, x, y: F.vmap(F.grad(lambda w, x: (w * x).sin().sum()), in_dims=(None, 0))(y, x),
 }
 
@@ -182,6 +194,18 @@ def test_func(name):
     lambda F, m, x: F.vmap(lambda x, y: x * y)(x, m.ones(7)),
     lambda F, m, x: F.vmap(lambda x: 3.0)(x),
     lambda F, m, x: F.vmap(lambda x: x, in_dims=(0, 0))(x),
+    lambda F, m, x: F.vmap(lambda x: x, chunk_size=0)(x),
+    lambda F, m, x: F.vmap(lambda x: x, randomness="none")(x),
+    lambda F, m, x: F.vmap(lambda x: x * m.rand(3))(x),
+    lambda F, m, x: F.vmap(lambda x: m.nn.functional.dropout(x, 0.5))(x),
+    lambda F, m, x: F.grad(lambda x, y: (x * y).sum(), argnums=(0, 0))(x, x),
+    lambda F, m, x: F.jacrev(lambda x, y: x * y, argnums=(0, -2))(x, x),
+    lambda F, m, x: F.grad(lambda x: x.sum(), argnums=())(x),
+    lambda F, m, x: F.jacrev(lambda x: x, chunk_size=0)(x),
+    lambda F, m, x: F.linearize(lambda x: x, x)[1](x[0]),
+    lambda F, m, x: F.stack_module_state([]),
+    lambda F, m, x: F.stack_module_state([m.nn.Linear(2, 2), m.nn.Tanh()]),
+    lambda F, m, x: F.stack_module_state([m.nn.Linear(2, 2), m.nn.Linear(2, 2).eval()]),
     lambda F, m, x: F.functional_call(m.nn.Linear(3, 1), {"weight": x}, x, strict=True),
     lambda F, m, x: F.functional_call(m.nn.Linear(3, 1), ({"weight": x}, {"weight": x}), x),
 ])  # fmt: skip
@@ -211,6 +235,43 @@ def test_functional_call_replaces_tied_weights_together():
         return m.func.functional_call(model, {"0.weight": w}, x)
 
     both(call, X, np.outer(Y, Y))
+
+
+@pytest.mark.parametrize("randomness", ["same", "different"])
+def test_random_numbers_under_vmap(randomness):
+    for m in (tg, torch):
+        draws = m.func.vmap(lambda x, m=m: x + m.rand(5, dtype=m.float64), randomness=randomness)(m.zeros(3, 5, dtype=m.float64))
+        assert bool((draws == draws[0]).all()) == (randomness == "same")
+        assert not bool((m.rand(5, dtype=m.float64) == draws[-1]).all())
+
+
+def test_an_ensemble_of_modules():
+    def call(m, x, y):
+        models = [m.nn.Sequential(m.nn.Linear(3, 2), m.nn.BatchNorm1d(2)).double().eval() for _ in range(4)]
+        with m.no_grad():
+            for i, model in enumerate(models):
+                model[0].weight.copy_(m.outer(y[:2], y) + i), model[0].bias.copy_(y[1:] * i)
+        parameters, buffers = m.func.stack_module_state(models)
+
+        def one(parameters, buffers, x):
+            return m.func.functional_call(models[0], (parameters, buffers), (x,))
+
+        out = m.func.vmap(one, in_dims=(0, 0, None))(parameters, buffers, x)
+        out.square().sum().backward()
+        assert models[0][0].weight.grad is None
+        return out, dict(parameters), dict(buffers), [p.grad for p in parameters.values()]
+
+    both(call, X, Y)
+
+
+def test_batch_norm_without_running_statistics():
+    def call(m, x):
+        model = m.nn.Sequential(m.nn.BatchNorm1d(3), m.nn.Sequential(m.nn.Linear(3, 3), m.nn.BatchNorm1d(3))).double()
+        assert m.func.replace_all_batch_norm_modules_(model) is model
+        out = model[0].eval()(x)
+        return out, [module.running_mean for module in (model[0], model[1][1])], len(list(model.buffers()))
+
+    both(call, X)
 
 
 @pytest.mark.parametrize("size", [(2, 3), (3,), (1, 3), (2, 1), (1, 1), (1,), ()])

@@ -43,7 +43,7 @@ from tinygrad_lite.arrays.dtypes import (
     set_default_dtype,
     some_tensor,
 )
-from tinygrad_lite.arrays.factors import linalg, lu_of, solve_triangular_of, with_one_batch
+from tinygrad_lite.arrays.factors import cholesky_of, linalg, lu_of, solve_triangular_of, with_one_batch
 from tinygrad_lite.arrays.memory import address_range, keep_freed_memory, on_cache_lines, owner_of, start_of, strided
 from tinygrad_lite.arrays.order import accumulate, order, recurrence
 from tinygrad_lite.arrays.products import column_sums, product, rows
@@ -69,6 +69,7 @@ __all__ = [
     "axpby",
     "by_blocks",
     "check_number",
+    "cholesky_of",
     "choose",
     "column_sums",
     "common_dtype",

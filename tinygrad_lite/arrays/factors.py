@@ -22,6 +22,16 @@ def linalg(name: str, *args: Any, **options: Any) -> Any:
         return function(*args, **options)
 
 
+def cholesky_of(x: Array) -> Array:
+    """The lower triangular factor of each matrix; NumPy's LinAlgError where one is not positive-definite."""
+    out = linalg("cholesky", x)
+    # OpenBLAS takes nan for a positive pivot; wherever it was, it reaches the last.
+    last = out[..., -1:, -1:]
+    if bool((last != last).any()):
+        raise np.linalg.LinAlgError("nan")
+    return out
+
+
 def lu_of(x: Array) -> tuple[Array, Array]:
     """The factors L and U of each matrix in one array, and the rows exchanged, counted from 1."""
     xp = namespace_of(x)

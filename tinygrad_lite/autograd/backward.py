@@ -59,13 +59,23 @@ def grad(
         g = found.get(tensor.node)
         if g is None:
             return traced(namespace_of(tensor.array).zeros_like(tensor.array)) if materialize_grads else None
-        return g if create_graph else traced(_unshared(g, taken))
+        if create_graph:
+            return _in_order(g)
+        return traced(_unshared(g, taken))
 
     cotangents = grad_outputs if isinstance(grad_outputs, (tuple, list)) else (grad_outputs,)
     for cotangent in cotangents:
         if cotangent is not None:
             taken[id(owner_of(cotangent.array))] = cotangent.array
     return tuple(result(tensor) for tensor in inputs)
+
+
+def _in_order(g: Any) -> Any:
+    """`g` with its elements in order in memory, as all gradients that are handed out: programs take views of them."""
+    if g.array.flags.c_contiguous:
+        return g
+    with enable_grad():
+        return g.contiguous()
 
 
 def backward(

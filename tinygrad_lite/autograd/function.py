@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from operator import itemgetter
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from tinygrad_lite.arrays import as_array
 from tinygrad_lite.autograd import recording as _recording
 from tinygrad_lite.autograd.mode import is_grad_enabled, no_grad
-from tinygrad_lite.autograd.node import Node, Traced, change_since, tick, traced
+from tinygrad_lite.autograd.node import Leaf, Node, Traced, change_since, tick, traced
 from tinygrad_lite.autograd.recording import result_of
 
 
@@ -101,16 +102,21 @@ class Function:
         raise TypeError("Function: a subclass must define backward as a staticmethod")
 
     @classmethod
-    def apply(cls, *args: Any) -> Any:
-        """Run the operation on `args` and record it."""
+    def apply(cls, *args: Any, **kwargs: Any) -> Any:
+        """Run the operation on `args` and record it; keyword arguments are taken in the order of `forward`."""
+        own_context = not hasattr(cls, "setup_context")  # else PyTorch's other form: forward without ctx
+        if kwargs:
+            args = inspect.signature(cls.forward).bind(*[None] * own_context, *args, **kwargs).args[own_context:]
         ctx = Context()
+        outputs: Any
         ctx.needs_input_grad = tuple(isinstance(a, Traced) and a.node is not None for a in args)
         with no_grad():
-            if hasattr(cls, "setup_context"):  # PyTorch's other form: forward without ctx
-                outputs = cls.forward(*args)
-                cls.setup_context(ctx, args, outputs)
-            else:
+            if own_context:
                 outputs = cls.forward(ctx, *args)
+            else:
+                outputs = cls.forward(*args)
+                cls.setup_context(ctx, args, outputs)  # type: ignore[attr-defined]
+        outputs = tuple(outputs) if isinstance(outputs, list) else outputs
         several = isinstance(outputs, tuple)
         results = list(outputs) if several else [outputs]
         if not all(isinstance(r, Traced) or several for r in results):
@@ -137,6 +143,9 @@ def _recorded(cls: type[Function], ctx: Context, args: tuple[Any, ...], results:
     ctx._saved_at = tick()
     ctx._to_save = ()
     dirty, fixed = ctx._dirty, ctx._not_differentiable
+    for tensor in dirty:
+        if type(tensor.node) is Leaf:
+            raise RuntimeError(f"{cls.__name__}: a leaf that requires grad was changed in place; do it on a clone")
     ctx._dirty, ctx._not_differentiable = (), ()
     if _recording.on_record is not None:
         _recording.on_record(node)

@@ -4,6 +4,7 @@ from tinygrad_lite.nn import functional, init, modules, parallel, parameter, uti
 from tinygrad_lite.nn.modules.activation import *
 from tinygrad_lite.nn.modules.attention import *
 from tinygrad_lite.nn.modules.batchnorm import *
+from tinygrad_lite.nn.modules.channelshuffle import *
 from tinygrad_lite.nn.modules.container import *
 from tinygrad_lite.nn.modules.conv import *
 from tinygrad_lite.nn.modules.distance import *
@@ -17,6 +18,7 @@ from tinygrad_lite.nn.modules.loss import *
 from tinygrad_lite.nn.modules.module import *
 from tinygrad_lite.nn.modules.normalization import *
 from tinygrad_lite.nn.modules.padding import *
+from tinygrad_lite.nn.modules.pixelshuffle import *
 from tinygrad_lite.nn.modules.pooling import *
 from tinygrad_lite.nn.modules.rnn import *
 from tinygrad_lite.nn.modules.sparse import *

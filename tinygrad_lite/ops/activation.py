@@ -229,12 +229,14 @@ def _(needs, g, x, share, approximate):
         out *= g
 
     def with_tanh(g, x, share, out, xp=xp):  # share + x 2 share (1 - share) (a + 3 b x^2)
-        xp.multiply(x, x, out=out)
-        out *= 6 * _B
-        out += 2 * _A
+        xp.subtract(1, share, out=out)
+        out *= share  # 0 for a large x, whose square may be inf
         out *= x
-        out *= share
-        out *= 1 - share
+        cubic = out * x
+        cubic *= x
+        cubic *= 6 * _B
+        out *= 2 * _A
+        out += cubic
         out += share
         out *= g
 

@@ -179,6 +179,8 @@ def scaled_dot_product_attention(
     _check(name, query, key, value)
     if enable_gqa:
         key, value = _for_heads(name, query, key), _for_heads(name, query, value)
+    if attn_mask is not None and is_causal:
+        raise ValueError(f"{name}: give either attn_mask or is_causal, not both")
     mask = _as_numbers(name, attn_mask, query.dtype, True)
     scale = 1 / math.sqrt(query.shape[-1] or 1) if scale is None else float(scale)
     if not 0 <= dropout_p <= 1:

@@ -21,7 +21,7 @@ from tinygrad_lite.arrays import (
 )
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced, traced
-from tinygrad_lite.ops.calling import named, raw
+from tinygrad_lite.ops.calling import raw
 from tinygrad_lite.ops.creation import as_made, creator, dtype_of_number, empty
 
 if TYPE_CHECKING:
@@ -132,13 +132,21 @@ def legacy_array(dtype: Any, data: tuple[Any, ...], device: Any = None) -> Any:
     return empty(data or (0,), dtype=dtype, device=device).array
 
 
-def _legacy(name: str, dtype: str) -> Any:
-    @named(name, f"An old name: `{name}(2, 3)` is uninitialized, `{name}([2, 3])` holds the values, as {dtype}.")
-    def make(*data: Any, device: Any = None) -> Any:
-        return traced(legacy_array(np.dtype(dtype), data, device))
+class _Legacy(type):
+    """An old name for tensors of one dtype on the CPU; its `dtype` lets x.type(LongTensor) read it as one."""
 
-    make.dtype = np.dtype(dtype)  # type: ignore[attr-defined]  # so that x.type(LongTensor) reads as a dtype
-    return make
+    dtype: Any
+
+    def __call__(cls, *data: Any, device: Any = None) -> Any:
+        return traced(legacy_array(cls.dtype, data, device))
+
+    def __instancecheck__(cls, x: Any) -> bool:
+        return isinstance(x, Traced) and x.array.dtype == cls.dtype and device_of(x.array).type == "cpu"
+
+
+def _legacy(name: str, dtype: str) -> _Legacy:
+    doc = f"An old name: `{name}(2, 3)` is uninitialized, `{name}([2, 3])` holds the values, as {dtype}."
+    return _Legacy(name, (), {"dtype": np.dtype(dtype), "__doc__": doc, "__module__": __name__})
 
 
 globals().update({name: _legacy(name, dtype) for name, dtype in _LEGACY.items()})

@@ -13,6 +13,7 @@ from tinygrad_lite.arrays.correlation import correlate, correlate_input, correla
 from tinygrad_lite.arrays.windows import Windows
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.shape import contiguous
 from tinygrad_lite.ops.sliding import batched, like_given, sizes, windows
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _transposed(
     out = _convolution_input(x, weight, Windows(size, kernel, stride, dilation, padding, count), groups)
     if bias is not None:
         out = out + bias.reshape((-1, *(1,) * rank))
-    return like_given(out, given)
+    return like_given(contiguous(out), given)
 
 
 def _check(name: str, rank: int, x: Any, weight: Any, bias: Any, groups: int, weight_in: int) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import exponentials, namespace_of, only_floats
+from tinygrad_lite.arrays import exponentials, is_array, namespace_of, only_floats
 from tinygrad_lite.arrays.deferred import refuse
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation, raw
@@ -43,6 +43,8 @@ def _checked(name: str, x: Any, target: Any, weight: Any) -> tuple[Any, Any]:
         expected = (n, *others)
         raise ValueError(f"{name}: expected a target of shape {expected} for an input of shape {x.shape}, got {target.shape}")
     if weight is not None:
+        if not is_array(weight):
+            raise TypeError(f"{name}: expected a Tensor for weight, got {type(weight).__name__}")
         if weight.shape != (classes,):
             raise ValueError(f"{name}: expected a weight for each of {classes} classes, got shape {weight.shape}")
         if weight.dtype != x.dtype:

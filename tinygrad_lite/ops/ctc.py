@@ -47,7 +47,7 @@ def ctc_loss(
     only_floats(log_probs)
     if log_probs.ndim == 2:
         one = [x if raw(x).ndim else x.reshape(1) for x in (_lengths(name, input_lengths), _lengths(name, target_lengths))]
-        loss = ctc_loss(log_probs[:, None], targets.reshape((1, -1)), *one, blank, reduction, zero_infinity)  # type: ignore[call-arg]
+        loss = ctc_loss(log_probs[:, None], targets.reshape((-1,)), *one, blank, reduction, zero_infinity)  # type: ignore[call-arg]
         return loss.reshape(()) if reduction == "none" else loss
     if log_probs.ndim != 3:
         raise ValueError(f"{name}: expected log_probs of shape (T, N, C) or (T, C), got {tuple(log_probs.shape)}")

@@ -126,6 +126,8 @@ def embedding_bag(
             raise ValueError(f"{name}: per_sample_weights are for mode 'sum', not {mode!r}")
         if tuple(per_sample_weights.shape) != shape:
             raise ValueError(f"{name}: expected per_sample_weights of shape {shape}, got {tuple(per_sample_weights.shape)}")
+    if scale_grad_by_freq and mode == "max":
+        raise ValueError(f"{name}: scale_grad_by_freq is for modes 'sum' and 'mean', not 'max'")
     if len(shape) not in (1, 2) or (len(shape) == 2) != (offsets is None):
         raise ValueError(f"{name}: expected an input (bags, length), or (n,) with offsets; its shape is {shape}")
     if offsets is not None:

@@ -143,7 +143,7 @@ def interpolate(
     if mode == "area":
         return (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[rank - 1](x, tuple(count))
     if mode in NEAREST:
-        return _nearest(x, [_nearest_places(mode, n, m, f) for n, m, f in zip(shape[2:], count, factors)])
+        return _nearest(x, [_nearest_places(mode, rank, n, m, f) for n, m, f in zip(shape[2:], count, factors)])
     kind = {"bicubic": "cubic", "lanczos": "lanczos"}.get(mode, "linear")
     dims = list(enumerate(zip(shape[2:], count, factors), 2))
     x = to_dtype(x, np.dtype(np.float64)) if of_bytes else x
@@ -169,11 +169,11 @@ def _rounded(x: Any) -> Any:
     return clamp(floor(x + 0.5), 0, 255)
 
 
-def _nearest_places(mode: str, n: int, m: int, factor: float | None) -> np.ndarray:
+def _nearest_places(mode: str, rank: int, n: int, m: int, factor: float | None) -> np.ndarray:
     """Which of n elements is nearest to each of m; in float32, as elsewhere, since rounding decides."""
     i, step = np.arange(m), np.float32(1 / factor) if factor else np.float32(n) / np.float32(m)
     if mode == "nearest":
-        if m in (n, 2 * n):
+        if rank == 2 and m in (n, 2 * n):  # of images, whatever the factor was
             return i * n // m
         source = i.astype(np.float32) * step
     else:

@@ -78,8 +78,8 @@ def _same_size(name: str, x: Any, target: Any) -> None:
 @primitive
 def _mse(x, y):
     # One entry where sub, square and mean would make three, and one new array where they make two.
-    only_floats(x)
     x, y = promote(x, y)
+    only_floats(x)
     d = (x - y).reshape(-1)
     if d.dtype == np.float16:  # the sum of squares would overflow
         return ((d := d.astype(np.float32)).dot(d) / d.size).astype(np.float16)
@@ -148,8 +148,8 @@ def l1_loss(
 
 
 def _huber(x: Any, y: Any, delta: float) -> Any:
-    only_floats(x)
     d = x - y
+    only_floats(d)
     m = clamp(d, -delta, delta)
     return m * (d - m / 2)
 
@@ -202,8 +202,9 @@ def _bce(x, target):
     xp = namespace_of(x)
     if target.dtype != x.dtype:
         raise TypeError(f"expected a target of {x.dtype}, as the input, got {target.dtype}")
-    if not bool(((x >= 0) & (x <= 1)).all()):
-        raise ValueError("expected every element of the input between 0 and 1")
+    for what, values in (("input", x), ("target", target)):
+        if not bool(((values >= 0) & (values <= 1)).all()):
+            raise ValueError(f"expected every element of the {what} between 0 and 1")
     return -(target * xp.maximum(xp.log(x), -100) + (1 - target) * xp.maximum(xp.log1p(-x), -100))
 
 
@@ -248,11 +249,11 @@ def _bce_with_logits(x, target):
     xp = namespace_of(x)
     out, size = xp.empty_like(x), xp.empty_like(x)
 
-    def kernel(x, target, out, size, xp=xp):  # max(x, 0) - target x + log(1 + exp(-|x|))
+    def kernel(x, target, out, size, xp=xp):  # (1 - target) x - min(x, 0) + log(1 + exp(-|x|))
+        xp.subtract(1, target, out=out)
+        out *= x
+        out -= xp.minimum(x, 0)
         xp.abs(x, out=size)
-        xp.add(size, x, out=out)
-        out *= 0.5
-        out -= target * x
         xp.negative(size, out=size)
         xp.exp(size, out=size)
         log1p_up_to_1(size, size, xp)

@@ -22,7 +22,7 @@ from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.elementary import rsqrt
 from tinygrad_lite.ops.padding import pad
 from tinygrad_lite.ops.reduction import mean
-from tinygrad_lite.ops.shape import clone, reshape
+from tinygrad_lite.ops.shape import clone, reshape, to_dtype
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -99,9 +99,14 @@ def _layer(name: str, x: Any, normalized_shape: Any, *parameters: Any) -> int:
             parameter = raw(parameter)
             if parameter.shape != shape:
                 raise ValueError(f"{name}: expected a {what} of normalized_shape {shape}, got {parameter.shape}")
-            if parameter.dtype != x.dtype:
-                raise TypeError(f"{name}: expected a {what} of {x.dtype}, as the input, got {parameter.dtype}")
+            _check_dtype(name, x, what, parameter)
     return x.ndim - len(shape)
+
+
+def _check_dtype(name: str, x: Any, what: str, parameter: Any) -> None:
+    """Whether a parameter is of x's dtype, or of float32 beside an x of half the precision."""
+    if parameter.dtype not in (x.dtype, np.float32 if x.dtype == np.float16 else x.dtype):
+        raise TypeError(f"{name}: expected a {what} of {x.dtype}, as the input, got {parameter.dtype}")
 
 
 @operation
@@ -129,8 +134,9 @@ def layer_norm(
 def rms_norm(x: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | None = None, eps: float | None = None) -> Tensor:
     """Each layer divided by the root of the mean of its squares (plus `eps`, by default the dtype's
     machine epsilon), times weight (Zhang and Sennrich, Root mean square layer normalization)."""
-    lead = _layer("rms_norm", x, normalized_shape, weight)
     only_floats(x)
+    weight = None if weight is None else to_dtype(weight, x.dtype)
+    lead = _layer("rms_norm", x, normalized_shape, weight)
     return _normalize(x, weight, None, lead, 1, float(np.finfo(x.dtype).eps) if eps is None else eps, False)
 
 
@@ -142,9 +148,11 @@ def _check_vectors(name: str, x: Any, **vectors: Any) -> None:
     only_floats(x)
     channels = raw(x).shape[1]
     for what, vector in vectors.items():
-        if vector is not None and raw(vector).shape != (channels,):
-            got = tuple(vector.shape)
-            raise ValueError(f"{name}: expected {what} of {channels} elements, one a channel, got shape {got}")
+        if vector is not None:
+            if raw(vector).shape != (channels,):
+                got = tuple(vector.shape)
+                raise ValueError(f"{name}: expected {what} of {channels} elements, one a channel, got shape {got}")
+            _check_dtype(name, x, what, vector)
 
 
 @operation
@@ -176,7 +184,7 @@ def _as_matrix(x: Any) -> tuple[Any, Any]:
     """`x` (N, C, ...) as (N, C S), or where channels come last in memory as (N S, C); and the way back."""
     if x.ndim > 2 and not x.flags.c_contiguous and (last := namespace_of(x).moveaxis(x, 1, -1)).flags.c_contiguous:
         return last.reshape(-1, x.shape[1]), lambda y: namespace_of(y).moveaxis(y.reshape(last.shape), -1, 1)
-    return x.reshape(len(x), -1) if x.size else x.reshape(len(x), x.shape[1]), lambda y: y.reshape(x.shape)
+    return x.reshape(len(x), -1) if x.size else x.reshape(0, x.shape[1]), lambda y: y.reshape(x.shape)
 
 
 @primitive(keeps=("mean", "rate"))
@@ -224,7 +232,7 @@ def _by_running(x: Any, weight: Any, bias: Any, running_mean: Any, running_var: 
     if bias is not None:
         shift = shift + bias
     shape = (-1,) + (1,) * (x.ndim - 2)
-    return x * reshape(scale, shape) + reshape(shift, shape)
+    return to_dtype(x * reshape(scale, shape) + reshape(shift, shape), x.dtype)
 
 
 def _update(name: str, running: Any, measured: Any, momentum: float) -> None:
@@ -300,7 +308,7 @@ def instance_norm(
     _check_vectors("instance_norm", x, **vectors)
     if not use_input_stats:
         return _by_running(x, weight, bias, running_mean, running_var, eps)
-    if running_mean is not None or running_var is not None:
+    if math.prod(x.shape) and (running_mean is not None or running_var is not None):
         array = raw(x).reshape(*x.shape[:2], -1)
         _update("instance_norm", running_mean, array.mean(axis=(0, 2)), momentum)
         _update("instance_norm", running_var, array.var(axis=2, ddof=1).mean(axis=0), momentum)
@@ -313,6 +321,8 @@ def local_response_norm(x: Tensor, size: int, alpha: float = 1e-4, beta: float =
     (Krizhevsky et al., ImageNet classification)."""
     if x.ndim < 3:
         raise ValueError(f"local_response_norm: expected an input of 3 or more dimensions, got shape {tuple(x.shape)}")
+    if size < 1:
+        raise ValueError(f"local_response_norm: expected a size of at least 1, got {size}")
     if 0 in x.shape:
         return x
     channels = x.shape[1]

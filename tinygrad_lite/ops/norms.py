@@ -13,7 +13,7 @@ from tinygrad_lite.ops.calling import canonical_dims, operation
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.matrices import check_float, check_matrix
 from tinygrad_lite.ops.piecewise import abs, sign
-from tinygrad_lite.ops.reduction import amax, amin
+from tinygrad_lite.ops.reduction import amax, amin, sum
 from tinygrad_lite.ops.shape import _permute, to_dtype, unsqueeze_dims
 from tinygrad_lite.ops.solving import _inv
 from tinygrad_lite.ops.spectral import svdvals
@@ -145,6 +145,8 @@ def matrix_norm(
 
 def _extreme(name: str, A: Any, x: Any, largest: bool, dim: int, keepdim: bool = False) -> Any:
     if x.shape[dim] == 0:
+        if largest:
+            return sum(x, dim, keepdim)
         raise ValueError(f"{name}: this norm of no elements is not defined: shape {tuple(A.shape)}")
     return (amax if largest else amin)(x, dim, keepdim)
 
@@ -178,7 +180,9 @@ def cond(A: Tensor, p: Any = None) -> Tensor:
     >>> tg.linalg.cond(tg.tensor([[8.0, 0.0], [0.0, 2.0]]))
     tensor(4.)
     """
-    check_matrix("cond", A, square=p not in (None, 2, -2))
+    check_matrix("cond", A, square=isinstance(p, str) or (p not in (None, 2, -2) and 0 not in A.shape))
+    if 0 in A.shape:
+        return sum(A, (-2, -1))
     if p in (None, 2, -2):
         values = svdvals(A)
         large, small = values[..., 0], values[..., -1]

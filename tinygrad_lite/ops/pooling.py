@@ -82,7 +82,7 @@ def _max_pooled(
     given, x = x, _pooled_input(name, x, rank)
     kernel, stride, padding = _kernel(name, rank, kernel_size, stride, padding)
     dilation = sizes(name, "dilation", dilation, rank, 1)
-    _check_padding(name, kernel, padding, dilation)
+    _check_padding(name, kernel, padding)
     w = windows(name, tuple(x.shape[2:]), kernel, stride, (padding, padding), dilation, ceil_mode)
     if not return_indices:
         return like_given(_max_pool(x, w), given)
@@ -105,8 +105,8 @@ def _kernel(name: str, rank: int, kernel_size: Any, stride: Any, padding: Any) -
     return kernel, kernel if no_stride else sizes(name, "stride", stride, rank, 1), sizes(name, "padding", padding, rank)
 
 
-def _check_padding(name: str, kernel: Any, padding: Any, dilation: Any) -> None:
-    if any(p > ((k - 1) * d + 1) // 2 for k, p, d in zip(kernel, padding, dilation)):
+def _check_padding(name: str, kernel: Any, padding: Any) -> None:
+    if any(p > k // 2 for k, p in zip(kernel, padding)):
         raise ValueError(f"{name}: expected padding of at most half the kernel {kernel}, got {padding}")
 
 
@@ -163,7 +163,7 @@ def _averaged(
 ) -> Any:  # fmt: skip
     given, x = x, _pooled_input(name, x, rank)
     kernel, stride, padding = _kernel(name, rank, kernel_size, stride, padding)
-    _check_padding(name, kernel, padding, (1,) * rank)
+    _check_padding(name, kernel, padding)
     if divisor_override == 0:
         raise ValueError(f"{name}: divisor_override must not be zero")
     w = windows(name, tuple(x.shape[2:]), kernel, stride, (padding, padding), (1,) * rank, ceil_mode)

@@ -153,6 +153,10 @@ def threshold(x: Tensor, threshold: float, value: float) -> Tensor:
     tensor([9., 2.])
     """
     only_numbers(x)
+    if x.dtype.kind in "iu":
+        value, limits = int(value), np.iinfo(x.dtype)
+        if not limits.min <= value <= limits.max:
+            raise ValueError(f"threshold: the value {value} does not fit into {x.dtype}")
     return where(x <= threshold, value, x)
 
 

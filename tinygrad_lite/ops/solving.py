@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_array, linalg, namespace_of, with_one_batch
+from tinygrad_lite.arrays import as_array, cholesky_of, linalg, namespace_of, with_one_batch
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
@@ -220,7 +220,7 @@ def _failing_minors(x: Any) -> Any:
 
 def _is_definite(x: Any) -> bool:
     try:
-        linalg("cholesky", x)
+        cholesky_of(x)
     except np.linalg.LinAlgError:
         return False
     return True

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.arrays import linalg, lu_of, namespace_of, solve_triangular_of
+from tinygrad_lite.arrays import cholesky_of, linalg, lu_of, namespace_of, solve_triangular_of
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import traced
 from tinygrad_lite.ops.calling import operation, raw
@@ -50,7 +50,7 @@ def _(needs, g, x, out, upper, unit):
 @primitive
 def _cholesky(x):
     with failing("cholesky: the matrix is not positive-definite"):
-        return linalg("cholesky", x)
+        return cholesky_of(x)
 
 
 _cholesky.vjp(x=lambda g, out: _cholesky_gradient(g, out))

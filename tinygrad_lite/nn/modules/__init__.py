@@ -4,6 +4,7 @@ from tinygrad_lite.nn.modules import (
     activation,
     attention,
     batchnorm,
+    channelshuffle,
     container,
     conv,
     distance,
@@ -17,6 +18,7 @@ from tinygrad_lite.nn.modules import (
     module,
     normalization,
     padding,
+    pixelshuffle,
     pooling,
     rnn,
     sparse,
@@ -26,6 +28,7 @@ from tinygrad_lite.nn.modules import (
 from tinygrad_lite.nn.modules.activation import *
 from tinygrad_lite.nn.modules.attention import *
 from tinygrad_lite.nn.modules.batchnorm import *
+from tinygrad_lite.nn.modules.channelshuffle import *
 from tinygrad_lite.nn.modules.container import *
 from tinygrad_lite.nn.modules.conv import *
 from tinygrad_lite.nn.modules.distance import *
@@ -39,6 +42,7 @@ from tinygrad_lite.nn.modules.loss import *
 from tinygrad_lite.nn.modules.module import *
 from tinygrad_lite.nn.modules.normalization import *
 from tinygrad_lite.nn.modules.padding import *
+from tinygrad_lite.nn.modules.pixelshuffle import *
 from tinygrad_lite.nn.modules.pooling import *
 from tinygrad_lite.nn.modules.rnn import *
 from tinygrad_lite.nn.modules.sparse import *
@@ -46,8 +50,9 @@ from tinygrad_lite.nn.modules.transformer import *
 from tinygrad_lite.nn.modules.upsampling import *
 
 FAMILIES = (
-    activation, attention, batchnorm, container, conv, distance, dropout, flatten, fold, lazy, linear,
-    linear_cross_entropy, loss, module, normalization, padding, pooling, rnn, sparse, transformer, upsampling,
+    activation, attention, batchnorm, channelshuffle, container, conv, distance, dropout, flatten, fold, lazy, linear,
+    linear_cross_entropy, loss, module, normalization, padding, pixelshuffle, pooling, rnn, sparse, transformer,
+    upsampling,
 )  # fmt: skip
 
 __all__ = [name for family in FAMILIES for name in family.__all__]

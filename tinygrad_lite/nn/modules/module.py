@@ -235,6 +235,10 @@ class Module:
     def eval(self: M) -> M:
         return self.train(False)
 
+    def share_memory(self: M) -> M:
+        """This module: see `Tensor.share_memory_`."""
+        return self
+
     def requires_grad_(self: M, requires_grad: bool = True) -> M:
         """Train the parameters, or freeze them."""
         for parameter in self.parameters():

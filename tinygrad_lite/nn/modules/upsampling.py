@@ -1,4 +1,4 @@
-"""Layers that make images larger or smaller by interpolation, or trade channels for pixels."""
+"""Layers that make images larger or smaller by interpolation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn.modules.settings import Configured
 from tinygrad_lite.tensor import Tensor
 
-__all__ = ["ChannelShuffle", "PixelShuffle", "PixelUnshuffle", "Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"]
+__all__ = ["Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"]
 
 
 class Upsample(Configured):
@@ -50,39 +50,3 @@ class UpsamplingBilinear2d(Upsample):
 
     def __init__(self, size: Any = None, scale_factor: Any = None):
         super().__init__(size, scale_factor, mode="bilinear", align_corners=True)
-
-
-class PixelShuffle(Configured):
-    """(..., C r^2, H, W) -> (..., C, H r, W r)"""
-
-    shown = "upscale_factor"
-
-    def __init__(self, upscale_factor: int):
-        super().__init__(locals())
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.pixel_shuffle(input, self.upscale_factor)
-
-
-class PixelUnshuffle(Configured):
-    """(..., C, H r, W r) -> (..., C r^2, H, W)"""
-
-    shown = "downscale_factor"
-
-    def __init__(self, downscale_factor: int):
-        super().__init__(locals())
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.pixel_unshuffle(input, self.downscale_factor)
-
-
-class ChannelShuffle(Configured):
-    """The channels of `groups` groups dealt out in turn."""
-
-    shown = "groups"
-
-    def __init__(self, groups: int):
-        super().__init__(locals())
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.channel_shuffle(input, self.groups)

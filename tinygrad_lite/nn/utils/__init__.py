@@ -1,6 +1,6 @@
 """Help around training: gradients clipped, sequences packed, weights reparametrized, layers fused."""
 
-from tinygrad_lite.nn.utils import parametrizations, parametrize, rnn
+from tinygrad_lite.nn.utils import parametrizations, parametrize, rnn, stateless
 from tinygrad_lite.nn.utils.clip_grad import (
     clip_grad_norm,
     clip_grad_norm_,
@@ -15,6 +15,7 @@ from tinygrad_lite.nn.utils.fusion import (
     fuse_linear_bn_eval,
     fuse_linear_bn_weights,
 )
+from tinygrad_lite.nn.utils.init import skip_init
 from tinygrad_lite.nn.utils.renewal import remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm
 
 __all__ = [
@@ -33,7 +34,9 @@ __all__ = [
     "remove_spectral_norm",
     "remove_weight_norm",
     "rnn",
+    "skip_init",
     "spectral_norm",
+    "stateless",
     "vector_to_parameters",
     "weight_norm",
 ]

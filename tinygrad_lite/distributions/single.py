@@ -1,91 +1,18 @@
-"""Probability distributions that policies and variational models draw from: Normal, Uniform, Bernoulli, Categorical.
-
-Parameters are numbers or tensors; together they broadcast to the batch shape. A sample has the shape
-`sample_shape + batch_shape`. `sample` draws off the tape; `rsample`, where there is one, is a function of
-the parameters and carries gradients to them.
-"""
+"""Distributions of single numbers: Normal, Uniform, Bernoulli, Categorical."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite import ops
-from tinygrad_lite.arrays import get_default_dtype
-from tinygrad_lite.autograd import no_grad
+from tinygrad_lite.distributions.distribution import Distribution, together
 from tinygrad_lite.nn.functional import binary_cross_entropy_with_logits
-from tinygrad_lite.tensor import Size, Tensor
+from tinygrad_lite.tensor import Tensor
 
-__all__ = ["Bernoulli", "Categorical", "Distribution", "Normal", "Uniform", "kl_divergence"]
-
-
-class Distribution:
-    """What they share. `validate_args=False` leaves out the checks of parameters and values."""
-
-    has_rsample = False
-    parameters: tuple[str, ...] = ()
-
-    def __init__(self, batch_shape: Any, event_shape: Any = (), validate_args: bool | None = None):
-        self.batch_shape, self.event_shape = Size(batch_shape), Size(event_shape)
-        self.validated = validate_args is not False
-
-    def rsample(self, sample_shape: Any = ()) -> Tensor:
-        """A sample that carries gradients to the parameters."""
-        raise NotImplementedError(f"{type(self).__name__}: its samples are no differentiable function of its parameters")
-
-    def sample(self, sample_shape: Any = ()) -> Tensor:
-        """A sample (*sample_shape, *batch_shape), off the tape."""
-        with no_grad():
-            return self.rsample(sample_shape)
-
-    def log_prob(self, value: Any) -> Tensor:
-        """The logarithm of the density (or probability) at `value`, which broadcasts against the batch shape."""
-        raise NotImplementedError
-
-    def entropy(self) -> Tensor:
-        """The entropy in nats, (*batch_shape)."""
-        raise NotImplementedError
-
-    @property
-    def mean(self) -> Tensor:
-        raise NotImplementedError
-
-    @property
-    def variance(self) -> Tensor:
-        raise NotImplementedError
-
-    @property
-    def stddev(self) -> Tensor:
-        return self.variance.sqrt()
-
-    def _require(self, holds: Any, name: str, value: Any, expected: str) -> None:
-        if self.validated and not bool(holds.all()):
-            raise ValueError(f"{type(self).__name__}: expected {name} {expected}, got {value}")
-
-    def _known(self, value: Any, within: Callable[[Tensor], Tensor], expected: str) -> Tensor:
-        """`value` for log_prob, if it is one that can be drawn."""
-        value = ops.as_tensor(value)
-        self._require(within(value), "a value", value, expected)
-        return value
-
-    def _shape(self, sample_shape: Any) -> tuple[int, ...]:
-        return (*sample_shape, *self.batch_shape)
-
-    def __repr__(self) -> str:
-        given = [(name, vars(self)[name]) for name in self.parameters if name in vars(self)]
-        shown = [f"{name}: {value.item() if value.numel() == 1 else tuple(value.shape)}" for name, value in given]
-        return f"{type(self).__name__}({', '.join(shown)})"
-
-
-def _together(*parameters: Any) -> tuple[Tensor, ...]:
-    """Parameters of one shape; Python numbers take the dtype of the tensors beside them."""
-    tensors = [p for p in parameters if isinstance(p, Tensor)]
-    like: dict[str, Any] = {"dtype": tensors[0].dtype, "device": tensors[0].device} if tensors else {"dtype": None}
-    dtype = like.pop("dtype") or get_default_dtype()
-    return ops.broadcast_tensors(*[p if isinstance(p, Tensor) else ops.tensor(p, dtype=dtype, **like) for p in parameters])
+__all__ = ["Bernoulli", "Categorical", "Normal", "Uniform"]
 
 
 class Normal(Distribution):
@@ -100,7 +27,7 @@ class Normal(Distribution):
     parameters = ("loc", "scale")
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None):
-        self.loc, self.scale = _together(loc, scale)
+        self.loc, self.scale = together(loc, scale)
         super().__init__(self.loc.shape, (), validate_args)
         self._require(self.scale > 0, "scale", scale, "greater than 0")
 
@@ -136,7 +63,7 @@ class Uniform(Distribution):
     parameters = ("low", "high")
 
     def __init__(self, low: Any, high: Any, validate_args: bool | None = None):
-        self.low, self.high = _together(low, high)
+        self.low, self.high = together(low, high)
         super().__init__(self.low.shape, (), validate_args)
         self._require(self.low < self.high, "low", low, f"less than high, {high}")
 
@@ -193,7 +120,7 @@ class Bernoulli(_ByProbsOrLogits):
     """1 with probability `probs` (log-odds `logits`), else 0."""
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None):
-        (given,) = _together(self._one_of(probs, logits))
+        (given,) = together(self._one_of(probs, logits))
         setattr(self, "probs" if logits is None else "logits", given)
         super().__init__(given.shape, (), validate_args)
         if logits is None:
@@ -268,24 +195,3 @@ class Categorical(_ByProbsOrLogits):
     def entropy(self) -> Tensor:
         logits = self.logits.clamp(min=float(np.finfo(self.logits.dtype).min))
         return -(logits * self.probs).sum(-1)
-
-
-def kl_divergence(p: Distribution, q: Distribution) -> Tensor:
-    """The Kullback-Leibler divergence of q from p, two distributions of one kind, in nats: (*batch_shape).
-
-    >>> kl_divergence(Normal(1.0, 1.0), Normal(0.0, 1.0))
-    tensor(0.5000)
-    """
-    if isinstance(p, Normal) and isinstance(q, Normal):
-        ratio = (p.scale / q.scale) ** 2
-        return 0.5 * (ratio + ((p.loc - q.loc) / q.scale) ** 2 - 1 - ratio.log())
-    if isinstance(p, Uniform) and isinstance(q, Uniform):
-        outside = (q.low > p.low) | (q.high < p.high)
-        return ((q.high - q.low) / (p.high - p.low)).log().masked_fill(outside, math.inf)
-    if isinstance(p, Bernoulli) and isinstance(q, Bernoulli):
-        return ops.xlogy(p.probs, p.probs / q.probs) + ops.xlogy(1 - p.probs, (1 - p.probs) / (1 - q.probs))
-    if isinstance(p, Categorical) and isinstance(q, Categorical):
-        terms = p.probs * (p.logits - q.logits)
-        terms = terms.masked_fill((q.probs == 0).expand_as(terms), math.inf)
-        return terms.masked_fill((p.probs == 0).expand_as(terms), 0).sum(-1)
-    raise NotImplementedError(f"kl_divergence: not known between a {type(p).__name__} and a {type(q).__name__}")

@@ -1,0 +1,79 @@
+"""What distributions share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tinygrad_lite import ops
+from tinygrad_lite.arrays import get_default_dtype
+from tinygrad_lite.autograd import no_grad
+from tinygrad_lite.tensor import Size, Tensor
+
+__all__ = ["Distribution"]
+
+
+class Distribution:
+    """What they share. `validate_args=False` leaves out the checks of parameters and values."""
+
+    has_rsample = False
+    parameters: tuple[str, ...] = ()
+
+    def __init__(self, batch_shape: Any, event_shape: Any = (), validate_args: bool | None = None):
+        self.batch_shape, self.event_shape = Size(batch_shape), Size(event_shape)
+        self.validated = validate_args is not False
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        """A sample that carries gradients to the parameters."""
+        raise NotImplementedError(f"{type(self).__name__}: its samples are no differentiable function of its parameters")
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """A sample (*sample_shape, *batch_shape, *event_shape), off the tape."""
+        with no_grad():
+            return self.rsample(sample_shape)
+
+    def log_prob(self, value: Any) -> Tensor:
+        """The logarithm of the density (or probability) at `value`, which broadcasts against the batch shape."""
+        raise NotImplementedError
+
+    def entropy(self) -> Tensor:
+        """The entropy in nats, (*batch_shape)."""
+        raise NotImplementedError
+
+    @property
+    def mean(self) -> Tensor:
+        raise NotImplementedError
+
+    @property
+    def variance(self) -> Tensor:
+        raise NotImplementedError
+
+    @property
+    def stddev(self) -> Tensor:
+        return self.variance.sqrt()
+
+    def _require(self, holds: Any, name: str, value: Any, expected: str) -> None:
+        if self.validated and not bool(holds.all()):
+            raise ValueError(f"{type(self).__name__}: expected {name} {expected}, got {value}")
+
+    def _known(self, value: Any, within: Callable[[Tensor], Tensor], expected: str) -> Tensor:
+        """`value` for log_prob, if it is one that can be drawn."""
+        value = ops.as_tensor(value)
+        self._require(within(value), "a value", value, expected)
+        return value
+
+    def _shape(self, sample_shape: Any) -> tuple[int, ...]:
+        return (*sample_shape, *self.batch_shape, *self.event_shape)
+
+    def __repr__(self) -> str:
+        given = [(name, vars(self)[name]) for name in self.parameters if name in vars(self)]
+        shown = [f"{name}: {value.item() if value.numel() == 1 else tuple(value.shape)}" for name, value in given]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def together(*parameters: Any) -> tuple[Tensor, ...]:
+    """Parameters of one shape; Python numbers take the dtype of the tensors beside them."""
+    tensors = [p for p in parameters if isinstance(p, Tensor)]
+    like: dict[str, Any] = {"dtype": tensors[0].dtype, "device": tensors[0].device} if tensors else {"dtype": None}
+    dtype = like.pop("dtype") or get_default_dtype()
+    return ops.broadcast_tensors(*[p if isinstance(p, Tensor) else ops.tensor(p, dtype=dtype, **like) for p in parameters])

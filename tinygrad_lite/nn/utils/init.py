@@ -1,0 +1,26 @@
+"""Modules made without initial values."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from tinygrad_lite.nn.modules.module import Module
+from tinygrad_lite.ops.generators import fork_rng
+
+__all__ = ["skip_init"]
+
+M = TypeVar("M", bound=Module)
+
+
+def skip_init(module_cls: type[M], *args: Any, **kwargs: Any) -> M:
+    """`module_cls(*args, **kwargs)`, whose parameters are to be filled by the caller: no random numbers are taken
+    from the program's for them.
+
+    >>> import tinygrad_lite as tg
+    >>> skip_init(tg.nn.Linear, 5, 1).weight.shape
+    (1, 5)
+    """
+    if not (isinstance(module_cls, type) and issubclass(module_cls, Module)):
+        raise RuntimeError(f"skip_init: expected a class of modules, got {module_cls!r}")
+    with fork_rng():
+        return module_cls(*args, **kwargs)
