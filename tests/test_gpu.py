@@ -293,7 +293,7 @@ def test_the_default_device():
         assert not tg.ones(1).is_cuda and not tg.tensor([1.0]).is_cuda and not tg.rand(1).is_cuda
         with tg.device("cuda"):
             assert tg.arange(3).is_cuda and tg.eye(2).is_cuda and tg.randn(2).is_cuda and tg.linspace(0, 1, 3).is_cuda
-            assert nn.Linear(2, 2).weight.is_cuda
+            assert nn.Linear(2, 2).weight.is_cuda and tg.hann_window(4).is_cuda
     assert tg.get_default_device() == before
 
 
