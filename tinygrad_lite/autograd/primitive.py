@@ -124,8 +124,9 @@ def _names_of(self: Primitive[..., Any], name: str, rule: Callable[..., Any], sk
     """The saved names in a rule's signature, checked against the forward function's."""
     code = rule.__code__
     names = code.co_varnames[: code.co_argcount]
-    known = {*self.value_names, *(f"{argument}_shape" for argument in self.arguments)}
-    unknown = [n for n in names[skip:] if n not in known]
-    if "g" not in names[:skip] or unknown or not all(n in self.arguments for n in name.split(", ")):
-        raise TypeError(f"{self.name}: the rule for {name} names {names}; known are g, {', '.join(sorted(known))}")
+    known, arguments = self.value_names, self.arguments
+    unknown = [n for n in names[skip:] if n not in known and n.removesuffix("_shape") not in arguments]
+    if "g" not in names[:skip] or unknown or not all(n in arguments for n in name.split(", ")):
+        possible = sorted({*known, *(f"{argument}_shape" for argument in arguments)})
+        raise TypeError(f"{self.name}: the rule for {name} names {names}; known are g, {', '.join(possible)}")
     return names[skip:]

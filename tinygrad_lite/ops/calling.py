@@ -17,6 +17,10 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+_ALIASES = (*ALIASES.items(), ("x", "A"), ("input", "A"), ("other", "B"), ("from", "from_"))
+_RENAMED = frozenset(alias for alias, _ in _ALIASES)
+
+
 def operation(function: Callable[P, R]) -> Callable[P, R]:
     """Make a public operation of a composition: the first operands may be given by PyTorch's names
     (`input=`, `other=`; also where they are called A and B), and `dim` and `keepdim` by NumPy's.
@@ -24,16 +28,11 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
     code = function.__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     types = function.__annotations__
-    aliases = (*ALIASES.items(), ("x", "A"), ("input", "A"), ("other", "B"), ("from", "from_"))
-    renamed = {alias: name for alias, name in aliases if name in names and alias not in names}
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if kwargs and not renamed.keys().isdisjoint(kwargs):
-            given = kwargs
-            kwargs = {renamed.get(name, name): value for name, value in given.items()}
-            if len(kwargs) != len(given):
-                raise TypeError(f"{function.__name__}: one argument was given under two names: {', '.join(given)}")
+        if kwargs and not _RENAMED.isdisjoint(kwargs):
+            kwargs = _by_own_names(function.__name__, names, kwargs)
         try:
             return function(*args, **kwargs)
         except AttributeError as error:
@@ -84,6 +83,15 @@ def no_rule(operation: str, argument: str) -> Callable[[Any], Any]:
         raise NotImplementedError(f"{operation}: there is no gradient with respect to {argument}; detach() it")
 
     return rule
+
+
+def _by_own_names(operation: str, names: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
+    """Keywords under the names that a function's own arguments have."""
+    renamed = {alias: name for alias, name in _ALIASES if name in names and alias not in names}
+    kwargs = {renamed.get(name, name): value for name, value in given.items()}
+    if len(kwargs) != len(given):
+        raise TypeError(f"{operation}: one argument was given under two names: {', '.join(given)}")
+    return kwargs
 
 
 def named(name: str, text: str) -> Callable[[F], F]:
