@@ -85,8 +85,14 @@ def __getattr__(name: str) -> _Any:
         return _importlib.import_module(f"tinygrad_lite.{name}")
     if name in _ELSEWHERE:
         return getattr(__getattr__(_ELSEWHERE[name]), name)
+    if not name.startswith("_") and hasattr(_networks(), name):
+        return getattr(_networks(), name)
     raise AttributeError(f"module 'tinygrad_lite' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER, *_ELSEWHERE})
+    return sorted({*globals(), *_LATER, *_ELSEWHERE, *(name for name in dir(_networks()) if not name.startswith("_"))})
+
+
+def _networks() -> _Any:
+    return _importlib.import_module("tinygrad_lite.ops.networks")

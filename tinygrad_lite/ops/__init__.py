@@ -1,8 +1,9 @@
-"""The operations, a file a family. A name's rule stands beside its forward function."""
+"""The operations, a file a family. A name's rule stands beside its forward function.
 
-from tinygrad_lite.ops.activation import *
+Those of networks are gathered in networks.py, which is imported when it is needed.
+"""
+
 from tinygrad_lite.ops.arithmetic import *
-from tinygrad_lite.ops.attention import *
 from tinygrad_lite.ops.bessel import *
 from tinygrad_lite.ops.bitwise import *
 from tinygrad_lite.ops.casting import *
@@ -10,42 +11,27 @@ from tinygrad_lite.ops.comparison import *
 from tinygrad_lite.ops.conjugates import *
 from tinygrad_lite.ops.contraction import *
 from tinygrad_lite.ops.conversion import *
-from tinygrad_lite.ops.convolution import *
 from tinygrad_lite.ops.copies import *
 from tinygrad_lite.ops.creation import *
-from tinygrad_lite.ops.cross_entropy import *
-from tinygrad_lite.ops.ctc import *
 from tinygrad_lite.ops.cumulative import *
 from tinygrad_lite.ops.diagonals import *
 from tinygrad_lite.ops.differences import *
-from tinygrad_lite.ops.distances import *
-from tinygrad_lite.ops.dropouts import *
 from tinygrad_lite.ops.elementary import *
-from tinygrad_lite.ops.embeddings import *
-from tinygrad_lite.ops.folding import *
 from tinygrad_lite.ops.generators import *
 from tinygrad_lite.ops.histograms import *
 from tinygrad_lite.ops.indexing import *
 from tinygrad_lite.ops.inplace import *
-from tinygrad_lite.ops.interpolation import *
 from tinygrad_lite.ops.joining import *
 from tinygrad_lite.ops.lengths import *
-from tinygrad_lite.ops.loss import *
-from tinygrad_lite.ops.margins import *
 from tinygrad_lite.ops.masking import *
 from tinygrad_lite.ops.matrix_functions import *
-from tinygrad_lite.ops.normalization import *
 from tinygrad_lite.ops.norms import *
-from tinygrad_lite.ops.padding import *
 from tinygrad_lite.ops.piecewise import *
-from tinygrad_lite.ops.pooling import *
 from tinygrad_lite.ops.products import *
 from tinygrad_lite.ops.random import *
 from tinygrad_lite.ops.rectifiers import *
 from tinygrad_lite.ops.reduction import *
 from tinygrad_lite.ops.repeating import *
-from tinygrad_lite.ops.resampling import *
-from tinygrad_lite.ops.sampling import *
 from tinygrad_lite.ops.scattering import *
 from tinygrad_lite.ops.shape import *
 from tinygrad_lite.ops.softmaxes import *
@@ -59,7 +45,6 @@ from tinygrad_lite.ops.strided_views import *
 from tinygrad_lite.ops.triangular import *
 from tinygrad_lite.ops.types import *
 from tinygrad_lite.ops.vectors import *
-from tinygrad_lite.ops.windows import *
 
 # A family says which of its functions are methods of a Tensor too, and which have an in-place form.
 FAMILIES = tuple(module for module in list(vars().values()) if hasattr(module, "METHODS"))
