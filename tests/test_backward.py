@@ -81,6 +81,25 @@ def test_a_grad_lies_in_order_in_memory_for_view():
     assert x.grad.requires_grad and x.grad.view(-1).tolist() == [2, 4, 6, 8, 10, 12]
 
 
+@pytest.mark.parametrize("value", [True, False])
+def test_requires_grad_is_set_on_leaves_alone(value):
+    x = tg.ones(2, requires_grad=True)
+    y = x * 2
+    with pytest.raises(RuntimeError, match="requires_grad: only that of a leaf"):
+        y.requires_grad = value
+    assert y.requires_grad and not y.is_leaf
+    x.requires_grad = value
+    assert x.requires_grad is value
+
+
+@pytest.mark.parametrize("value", [1, 0, None, "yes"])
+def test_requires_grad_is_true_or_false(value):
+    x = tg.ones(2)
+    with pytest.raises(TypeError, match="requires_grad: expected True or False"):
+        x.requires_grad = value
+    assert not x.requires_grad
+
+
 def test_only_the_named_inputs_get_a_grad():
     x, y = leaf(2.0), leaf(3.0)
     (x * y).backward(inputs=[x])
