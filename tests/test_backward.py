@@ -75,6 +75,31 @@ def test_backward_with_create_graph_leaves_a_differentiable_grad():
     assert second.item() == 12
 
 
+def test_a_grad_lies_in_order_in_memory_for_view():
+    x = tg.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], requires_grad=True)
+    (x.T * tg.ones(3, 2) * x.T).sum().backward(create_graph=True)
+    assert x.grad.requires_grad and x.grad.view(-1).tolist() == [2, 4, 6, 8, 10, 12]
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_requires_grad_is_set_on_leaves_alone(value):
+    x = tg.ones(2, requires_grad=True)
+    y = x * 2
+    with pytest.raises(RuntimeError, match="requires_grad: only that of a leaf"):
+        y.requires_grad = value
+    assert y.requires_grad and not y.is_leaf
+    x.requires_grad = value
+    assert x.requires_grad is value
+
+
+@pytest.mark.parametrize("value", [1, 0, None, "yes"])
+def test_requires_grad_is_true_or_false(value):
+    x = tg.ones(2)
+    with pytest.raises(TypeError, match="requires_grad: expected True or False"):
+        x.requires_grad = value
+    assert not x.requires_grad
+
+
 def test_only_the_named_inputs_get_a_grad():
     x, y = leaf(2.0), leaf(3.0)
     (x * y).backward(inputs=[x])

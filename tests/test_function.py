@@ -83,6 +83,46 @@ def test_needs_input_grad_and_materialized_zeros():
     assert seen == {"needs": (True, False), "h": [0.0]}
 
 
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("materialize", [True, False])
+def test_results_without_a_gradient_arrive_as_zeros_or_as_none(materialize, create_graph):
+    seen = []
+
+    class Several(Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.set_materialize_grads(materialize)
+            return x * 2, "no tensor", x * 3, None
+
+        @staticmethod
+        def backward(ctx, *grads):
+            seen.extend(grads)
+            return grads[0] * 2
+
+    x = leaf(1.0, 4.0)
+    results = Several.apply(x)
+    assert results[1::2] == ("no tensor", None)
+    (g,) = grad(results[0].sum(), x, create_graph=create_graph)
+    assert g.tolist() == [2, 2]
+    assert [None if part is None else part.tolist() for part in seen] == [[1, 1], None, [0, 0] if materialize else None, None]
+
+
+def test_a_tensor_returned_twice_gets_each_gradient_once():
+    class Twice(Function):
+        @staticmethod
+        def forward(ctx, x):
+            y = x * 2
+            return y, y
+
+        @staticmethod
+        def backward(ctx, g, h):
+            return 2 * (g + h)
+
+    x = leaf(1.0)
+    first, second = Twice.apply(x)
+    assert grad(3 * first + 5 * second, x)[0].tolist() == [16]
+
+
 def test_results_marked_as_not_differentiable():
     class WithIndex(Function):
         @staticmethod

@@ -160,6 +160,10 @@ class Tensor(Traced):
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
+        if not isinstance(value, bool):
+            raise TypeError(f"requires_grad: expected True or False, got {value!r}")
+        if type(self.node) is Node:
+            raise RuntimeError("requires_grad: only that of a leaf can be set; use detach() for a tensor that does not require grad")
         self.requires_grad_(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:

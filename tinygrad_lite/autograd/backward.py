@@ -108,7 +108,7 @@ def backward(
         if tensor is None:
             continue
         if tensor.grad is None:
-            tensor.grad = g if create_graph else traced(_unshared(g, taken))
+            tensor.grad = _in_order(g) if create_graph else traced(_unshared(g, taken))
         else:
             accumulate(tensor, g)
         if node.after:

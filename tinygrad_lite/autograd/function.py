@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 from collections.abc import Callable
 from operator import itemgetter
 from typing import Any
@@ -131,7 +132,9 @@ class Function:
 def _recorded(cls: type[Function], ctx: Context, args: tuple[Any, ...], results: list[Any]) -> list[Any]:
     tensors = [r for r in results if isinstance(r, Traced)]
     node = Node()
-    node.plan = _FunctionPlan(cls, ctx.needs_input_grad, len(tensors) > 1)
+    count = itertools.count()
+    places_of_all = [next(count) if isinstance(r, Traced) else None for r in results]
+    node.plan = _FunctionPlan(cls, ctx.needs_input_grad, places_of_all, ctx._materialize)
     node.parents = [a.node for a, needed in zip(args, ctx.needs_input_grad) if needed]
     node.saved = [ctx]
     node.index = tick()
@@ -168,22 +171,28 @@ class _NoArguments:
 
 
 class _FunctionPlan:
-    """The plan of a Function's node: its own `backward` in the place of rules."""
+    """The plan of a Function's node: its own `backward` in the place of rules.
+
+    `places`: of each result of forward that is a Tensor its place among those, of others None.
+    """
 
     primitive = _NoArguments
     names = ("ctx",)
     wanted: tuple[()] = ()
 
-    def __init__(self, cls: type[Function], needs: tuple[bool, ...], several: bool):
+    def __init__(self, cls: type[Function], needs: tuple[bool, ...], places: list[int | None], materializes: bool):
         self.name = cls.__name__
         self.cls = cls
+        self.places = places
+        self.materializes = materializes
         self.fused = self.gradients, tuple
         self.rules = [(itemgetter(i), None, None) for i, needed in enumerate(needs) if needed]
         self.count = len(needs)
 
     def gradients(self, g: Any, ctx: Context) -> list[Any]:
         differentiable = ctx._node is not None
-        parts = [part if part is None or isinstance(part, Traced) else traced(as_array(part)) for part in g]
+        arrived = [None if place is None else g[place] for place in self.places]
+        parts = [part if part is None or isinstance(part, Traced) else traced(as_array(part)) for part in arrived]
         if differentiable:
             returned = self.cls.backward(ctx, *parts)
         else:

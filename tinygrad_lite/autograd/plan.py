@@ -25,6 +25,8 @@ class Plan:
 
     __slots__ = ("fused", "keep", "name", "names", "primitive", "rules", "select", "wanted")
 
+    materializes = True  # zeros for results that no gradient reached
+
     def __init__(self, primitive: Primitive[..., Any], mask: int, count: int):
         self.primitive = primitive
         self.name = primitive.name

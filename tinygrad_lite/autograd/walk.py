@@ -145,7 +145,9 @@ def _arrive_in_part(gradients: dict[Any, Any], result: Node, g: Any) -> None:
 
 
 def _completed(node: Node, parts: list[Any], create_graph: bool) -> tuple[Any, ...]:
-    """Zeros for the results that no gradient reached."""
+    """Zeros for the results that no gradient reached, unless a Function asked for None."""
+    if not node.plan.materializes:
+        return tuple(parts)
     like = next(part for part in parts if part is not None)
     xp = namespace_of(like.array if create_graph else like)
     filled = []
