@@ -365,3 +365,23 @@ def test_a_grad_that_was_saved_and_then_added_to_is_refused():
     (x * x).sum().backward()
     with pytest.raises(RuntimeError, match="an accumulation into .grad has changed in place"):
         y.backward()
+
+
+def test_a_gradient_that_is_set_fits_its_tensor():
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    for value, error in (
+        (tg.ones(3), RuntimeError),
+        (tg.ones(2, 1), RuntimeError),
+        (tg.ones(2, dtype=tg.float64), RuntimeError),
+        (x, RuntimeError),
+        (1.0, TypeError),
+        ([1.0, 1.0], TypeError),
+    ):
+        with pytest.raises(error, match="grad: "):
+            x.grad = value
+    assert x.grad is None
+    x.grad = tg.ones(2)
+    (3 * x).sum().backward()
+    assert x.grad.tolist() == [4, 4]
+    del x.grad
+    assert x.grad is None

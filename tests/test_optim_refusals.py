@@ -82,12 +82,17 @@ def test_a_gradient_of_another_shape_is_refused_before_anything_changed():
     give_gradients(params, 0)
     optimizer.step()
     for wrong in (tg.zeros(3, 2, 2), tg.zeros(12), tg.zeros(1)):
+        params[3].data = wrong  # its gradient has the shape it had
         before, state = values(params), [t.array.tobytes() for p in params for t in optimizer.state[p].values()]
-        params[3].grad = wrong
         with pytest.raises(ValueError, match=r"Adam\.step: a gradient of shape"):
             optimizer.step()
         assert values(params) == before
         assert [t.array.tobytes() for p in params for t in optimizer.state[p].values()] == state
+    params[3].grad = None
+    params[3].grad = tg.zeros(1)
+    with pytest.raises(ValueError, match=r"Adam\.step: the state is of a parameter of \(2, 3, 2\), which is \(1,\) by now"):
+        optimizer.step()
+    assert values(params) == before
 
 
 @pytest.mark.parametrize("name", [*OPTIMIZERS, *WITH_CLOSURE])

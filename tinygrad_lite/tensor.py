@@ -155,6 +155,26 @@ class Tensor(Traced):
     # -- its place on the tape -------------------------------------------------------------------
 
     @property
+    def grad(self) -> Tensor | None:
+        """The gradient that backward has added up, or None. One that is set has the tensor's shape, dtype and device."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None and not isinstance(value, Tensor):
+            raise TypeError(f"grad: expected a Tensor or None, got {type(value).__name__}")
+        if value is self:
+            raise RuntimeError("grad: a tensor cannot be its own gradient")
+        for what in ("shape", "dtype", "device") if value is not None else ():
+            if getattr(self, what) != getattr(value, what):
+                raise RuntimeError(f"grad: expected the tensor's {what}, {getattr(self, what)}, got {getattr(value, what)}")
+        self._grad = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
+
+    @property
     def requires_grad(self) -> bool:
         return self.node is not None
 

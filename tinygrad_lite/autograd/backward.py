@@ -107,8 +107,8 @@ def backward(
         tensor = node.tensor() if inputs is None else into[node]
         if tensor is None:
             continue
-        if tensor.grad is None:
-            tensor.grad = _in_order(g) if create_graph else traced(_unshared(g, taken))
+        if tensor._grad is None:
+            tensor._grad = _in_order(g) if create_graph else traced(_unshared(g, taken))
         else:
             accumulate(tensor, g)
         if node.after:
@@ -118,9 +118,9 @@ def backward(
 
 def accumulate(tensor: Any, g: Any) -> None:
     """Add `g`, an array or a Tensor, to the `.grad` that a tensor has."""
-    known = tensor.grad
+    known = tensor._grad
     if isinstance(g, Traced):
-        tensor.grad = known + g
+        tensor._grad = known + g
     elif known.node is None:
         token = be_quiet()
         try:
@@ -129,7 +129,7 @@ def accumulate(tensor: Any, g: Any) -> None:
             quiet_no_more(token)
         changed_in_place(known.array, "an accumulation into .grad")
     else:
-        tensor.grad = traced(known.array + g)
+        tensor._grad = traced(known.array + g)
 
 
 def _unshared(g: Any, taken: dict[int, Any]) -> Any:

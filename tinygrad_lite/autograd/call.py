@@ -60,7 +60,7 @@ def call_of(primitive, forward, plans):
             out = as_array(out)
         tensor = new(_node.result_class)  # as `traced` does: a call costs 5 % of what is spent here
         tensor.array = out
-        tensor.grad = tensor.base = tensor.views = None
+        tensor._grad = tensor.base = tensor.views = None
         tensor.node = None if plan is None else record(plan, parents, ({saved}, out{and_kept}), out.shape, out.dtype)
         if view and isinstance(args[0], Traced):
             register_view(tensor, args[0])

@@ -70,10 +70,10 @@ def retain_grad(x: Traced) -> None:
 
     def keep(g: Traced) -> None:
         tensor = reference()
-        if tensor is not None and tensor.grad is not None:
+        if tensor is not None and tensor._grad is not None:
             accumulate(tensor, g if g.node is not None else g.array)
         elif tensor is not None:
-            tensor.grad = g if g.node is not None else g.clone()
+            tensor._grad = g if g.node is not None else g.clone()
 
     x.node.hooks = {**(x.node.hooks or {}), "retain": keep}
 

@@ -27,12 +27,12 @@ class Traced:
     references to the tensors that are views of this one.
     """
 
-    __slots__ = ("__weakref__", "array", "base", "grad", "node", "views")
+    __slots__ = ("__weakref__", "_grad", "array", "base", "node", "views")
 
     array: Any
     node: Node | Leaf | None
     base: Any
-    grad: Any
+    _grad: Any  # what `.grad` shows
     views: Any
 
     if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Traced:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = object.__new__(cls)
-        self.node = self.grad = self.base = self.views = None
+        self.node = self._grad = self.base = self.views = None
         return self
 
 
@@ -112,7 +112,7 @@ def traced(array: Any, node: Node | Leaf | None = None) -> Any:
     """A tensor around an array."""
     tensor = object.__new__(result_class)
     tensor.array, tensor.node = array, node
-    tensor.grad = tensor.base = tensor.views = None
+    tensor._grad = tensor.base = tensor.views = None
     return tensor
 
 

@@ -262,7 +262,7 @@ class Optimizer(Hooks, Saved):
         try:
             work = []
             for i, group in enumerate(self.param_groups):
-                params = [p for p in group["params"] if p.grad is not None]
+                params = [p for p in group["params"] if p._grad is not None]
                 work.append((self._parts(i, params, group), self._numbers(i, group)))
             for parts, _ in work:
                 for part in parts:
@@ -327,7 +327,7 @@ class Optimizer(Hooks, Saved):
         for group in self.param_groups:
             for p in group["params"]:
                 if set_to_none:
-                    p.grad = None
+                    p._grad = None
                 elif p.grad is not None:
                     p.grad = p.grad.detach()
                     p.grad.array[...] = 0

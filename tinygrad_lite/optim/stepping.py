@@ -68,7 +68,7 @@ def as_number(value: float) -> Any:
     return np.asarray(value, get_default_dtype())
 
 
-_array, _gradient_shape = attrgetter("array"), attrgetter("grad.array.shape")
+_array, _shape, _gradient_shape = attrgetter("array"), attrgetter("array.shape"), attrgetter("_grad.array.shape")
 
 
 class Alone:
@@ -82,12 +82,12 @@ class Alone:
             self.tensors[name].array = self.tensors[name].array.copy()
 
     def check(self, optimizer: Optimizer) -> None:
-        if self.p.grad.array.shape != self.p.array.shape:
+        if self.p._grad.array.shape != self.p.array.shape:
             optimizer.wrong_gradient(self.p)
 
     def update(self, optimizer: Optimizer, group: Group) -> None:
         p = self.p.array
-        g = self.p.grad.array
+        g = self.p._grad.array
         if group.get("differentiable"):
             return self._recorded(optimizer, group)
         state = {name: tensor.array for name, tensor in self.tensors.items()}
@@ -161,10 +161,13 @@ class Together:
         return [flat[end - p.array.size : end].reshape(p.array.shape) for p, end in zip(self.params, ends)]
 
     def check(self, optimizer: Optimizer) -> None:
-        if list(map(_gradient_shape, self.params)) != self.shapes:
-            for p in self.params:
-                if p.grad.array.shape != p.array.shape:
-                    optimizer.wrong_gradient(p)
+        if list(map(_gradient_shape, self.params)) == self.shapes == list(map(_shape, self.params)):
+            return
+        for p, shape in zip(self.params, self.shapes):
+            if p.grad.array.shape != p.array.shape:
+                optimizer.wrong_gradient(p)
+            if p.array.shape != shape:
+                raise ValueError(f"{optimizer.step_name}: the state is of a parameter of {shape}, which is {p.array.shape} by now")
 
     def update(self, optimizer: Optimizer, group: Group) -> None:
         arrays = list(map(_array, self.params))
@@ -176,7 +179,7 @@ class Together:
         for view, array in self.outside:
             view[...] = array
         for view, p in zip(self.g_views, self.params):
-            view[...] = p.grad.array
+            view[...] = p._grad.array
         group = optimizer.advance(self.state, group)
         _apply(optimizer, self.p, self.g, self.state, group)
         for view, array in self.outside:
