@@ -36,21 +36,25 @@ def erf_of(x: Array) -> Array:
 
 
 def _erf(x: Array, out: Array) -> None:
-    square = x * x
-    np.multiply(square, _ATANH_ERF[0], out=out)
-    for c in _ATANH_ERF[1:-1]:
-        out += c
-        out *= square
-    out += _ATANH_ERF[-1]
+    _polynomial(_ATANH_ERF, x * x, out)
     out *= x
     np.tanh(out, out=out)
 
 
-# log(p / (1 - p)) / x for p = normal_cdf(x), as a polynomial in x**2: fitted to 3e-8 in its effect on p.
-_LOGIT = [
+def _polynomial(coefficients: list[Any], x: Array, out: Array) -> None:
+    """Write the polynomial with these coefficients, the highest first, at `x` into `out` (Horner)."""
+    np.multiply(x, coefficients[0], out=out)
+    for c in coefficients[1:-1]:
+        out += c
+        out *= x
+    out += coefficients[-1]
+
+
+# -log(p / (1 - p)) / x for p = normal_cdf(x), as a polynomial in x**2: fitted to 3e-8 in its effect on p.
+_MINUS_LOGIT = [
     np.array(c, np.float32)
     for c in (
-        3.5127626e-09, -2.6453486e-07, 7.9295726e-06, -1.1061276e-04, -6.5189218e-05, 7.2666169e-02, 1.5957699e00,
+        -3.5127626e-09, 2.6453486e-07, -7.9295726e-06, 1.1061276e-04, 6.5189218e-05, -7.2666169e-02, -1.5957699e00,
     )
 ]  # fmt: skip
 
@@ -63,12 +67,7 @@ def normal_cdf(x: Array, out: Array, xp: Any = np) -> None:
         xp.add(erf_of(out), 1, out=out)
         out *= 0.5
         return
-    square = x * x
-    np.multiply(square, -_LOGIT[0], out=out)
-    for c in _LOGIT[1:-1]:
-        out -= c
-        out *= square
-    out -= _LOGIT[-1]
+    _polynomial(_MINUS_LOGIT, x * x, out)
     out *= x
     np.exp(out, out=out)
     out += 1
@@ -87,12 +86,7 @@ def log1p_up_to_1(x: Array, out: Array, xp: Any = np) -> None:
         return
     share = x + 2
     np.divide(x, share, out=share)
-    square = share * share
-    np.multiply(square, _LOG1P[0], out=out)
-    for c in _LOG1P[1:-1]:
-        out += c
-        out *= square
-    out += _LOG1P[-1]
+    _polynomial(_LOG1P, share * share, out)
     out *= share
 
 
