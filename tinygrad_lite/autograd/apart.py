@@ -13,7 +13,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from tinygrad_lite.arrays.gpu import at_home, use_home, when_several
-from tinygrad_lite.autograd import anomaly, backward, plan, primitive
+from tinygrad_lite.autograd import anomaly, backward, plan
 
 
 class _Gradients(dict[Any, Any]):
@@ -44,8 +44,6 @@ def _led_to(value: Any) -> Any:
 def keep_apart() -> None:
     """From here on, lead every operation to its arrays' GPU."""
     plan.led = led
-    for known in primitive.REGISTRY.values():
-        known.lead()
     backward.new_gradients = _Gradients
     anomaly.kinds[:] = _Gradients, _CheckedGradients
     for name in ("_walk", "_starting_gradient", "_unshared", "accumulate"):

@@ -19,8 +19,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Generic
+from typing import Any
 
+from tinygrad_lite.arrays.gpu import when_several
 from tinygrad_lite.autograd import plan as _plan
 from tinygrad_lite.autograd.call import call_of
 from tinygrad_lite.autograd.plan import Plans
@@ -31,8 +32,6 @@ REGISTRY: dict[str, Primitive[..., Any]] = {}
 
 class Primitive(Signature[P, R]):
     """The record behind a primitive: its forward function, its rules, its plans."""
-
-    lead: Callable[[], None]  # from here on, run the forward function on its arguments' GPU
 
     def __init__(self, forward: Callable[P, R], view: bool, keeps: tuple[str, ...], writes: bool):
         super().__init__(forward)
@@ -53,27 +52,6 @@ class Primitive(Signature[P, R]):
     fused_differentiable: tuple[str, ...] = ()
 
 
-class Applied(Generic[P, R]):
-    """What `@primitive` returns, as a type checker sees it: a function that carries its rules."""
-
-    primitive: Primitive[P, R]
-    __name__: str
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any: ...
-
-    def vjp(self, **rules: Callable[..., Any]) -> None:
-        """Give rules by argument name. The rule of a star argument also takes `i`, its place."""
-
-    def fused_vjp(self, *inputs: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Give one rule for `inputs` together: it takes `needs` (a bool for each forward argument)
-        and `g`, then saved names, and returns a gradient (or None) for each forward argument."""
-        raise NotImplementedError
-
-    def composed_of(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Give the composition that the primitive stands for: second derivatives go through it."""
-        raise NotImplementedError
-
-
 def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...] = (), writes: bool = False) -> Any:
     """Make a recorded operation of a function on plain arrays.
 
@@ -90,10 +68,14 @@ def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...]
     functools.update_wrapper(apply, forward)
 
     def vjp(**rules: Callable[..., Any]) -> None:
+        """Give rules by argument name. The rule of a star argument also takes `i`, its place."""
         for name, rule in rules.items():
             self.rules[name] = rule, _names_of(self, name, rule, 2 if name == self.star_name else 1)
 
     def fused_vjp(*inputs: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Give one rule for `inputs` together: it takes `needs` (a bool for each forward argument)
+        and `g`, then saved names, and returns a gradient (or None) for each forward argument."""
+
         def define(rule: Callable[..., Any]) -> Callable[..., Any]:
             self.fused_names = _names_of(self, ", ".join(inputs), rule, 2)
             self.fused, self.fused_differentiable = rule, inputs
@@ -102,6 +84,7 @@ def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...]
         return define
 
     def composed_of(function: Callable[..., Any]) -> Callable[..., Any]:
+        """Give the composition that the primitive stands for: second derivatives go through it."""
         self.composition = function
         return function
 
@@ -109,9 +92,7 @@ def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...]
         lead_forward(_plan.led)
         self.plans.clear()  # they call rules that are not led
 
-    self.lead = lead
-    if _plan.led is not None:
-        lead()
+    when_several(lead)
     if self.name in REGISTRY:
         raise ValueError(f"primitive {self.name!r} is defined twice")
     REGISTRY[self.name] = self
