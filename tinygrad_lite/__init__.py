@@ -85,8 +85,9 @@ def __getattr__(name: str) -> _Any:
         return _importlib.import_module(f"tinygrad_lite.{name}")
     if name in _ELSEWHERE:
         return getattr(__getattr__(_ELSEWHERE[name]), name)
-    if not name.startswith("_") and hasattr(_networks(), name):
-        return getattr(_networks(), name)
+    if not name.startswith("_") and hasattr(networks := _networks(), name):
+        globals()[name] = value = getattr(networks, name)  # the next time nobody asks here
+        return value
     raise AttributeError(f"module 'tinygrad_lite' has no attribute {name!r}")
 
 
