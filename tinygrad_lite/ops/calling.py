@@ -110,7 +110,7 @@ def raw(x: Any) -> Any:
     return x.array if isinstance(x, Traced) else x
 
 
-def whole(name: str, argument: str, value: Any) -> int:
+def integer(name: str, argument: str, value: Any) -> int:
     """`value`, which is an int: PyTorch takes neither a bool nor a float for one."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{name}: expected an int for {argument}, got {type(value).__name__}")
@@ -119,7 +119,7 @@ def whole(name: str, argument: str, value: Any) -> int:
 
 def canonical_dim(name: str, dim: int, ndim: int) -> int:
     """`dim` counted from the front; a 0-d tensor has the dims 0 and -1, as in PyTorch."""
-    dim, reach = whole(name, "dim", dim), max(ndim, 1)
+    dim, reach = integer(name, "dim", dim), max(ndim, 1)
     if not -reach <= dim < reach:
         raise IndexError(f"{name}: dim {dim} is out of range; a tensor of {ndim} dimensions takes {-reach} to {reach - 1}")
     return dim % reach

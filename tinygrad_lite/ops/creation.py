@@ -20,7 +20,7 @@ from tinygrad_lite.arrays import (
     quietly,
 )
 from tinygrad_lite.autograd.node import Traced, traced
-from tinygrad_lite.ops.calling import canonical_shape, operation, raw, whole
+from tinygrad_lite.ops.calling import canonical_shape, integer, operation, raw
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -305,7 +305,7 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any
 def _evenly(name: str, start: Any, end: Any, steps: int, dtype: np.dtype, device: Any) -> Any:
     """`steps` numbers from `start` to `end`, which are made integers first if `dtype` is one."""
     start, end = (_fitting(name, dtype, v.item() if isinstance(v, Traced) else v) for v in (start, end))
-    steps = whole(name, "steps", steps)
+    steps = integer(name, "steps", steps)
     if steps < 0:
         raise RuntimeError(f"{name}: expected 0 or more steps, got {steps}")
     with on_device(device):

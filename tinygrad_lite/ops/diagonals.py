@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_lite.arrays import as_dtype, namespace_for, namespace_of, on_device
 from tinygrad_lite.arrays.regions import Region, unit
 from tinygrad_lite.autograd.node import Traced, traced
-from tinygrad_lite.ops.calling import canonical_dim, operation, whole
+from tinygrad_lite.ops.calling import canonical_dim, integer, operation
 from tinygrad_lite.ops.creation import creator, zeros
 from tinygrad_lite.ops.indexing import _getitem, into_zeros
 from tinygrad_lite.ops.joining import cat
@@ -27,7 +27,7 @@ IN_PLACE: list[str] = ["tril", "triu"]
 
 def diagonal_region(name: str, shape: Any, offset: int, dim1: int, dim2: int) -> Region:
     """The diagonals of a tensor of `shape`: they are its last dim."""
-    rank, offset = len(shape), whole(name, "offset", offset)
+    rank, offset = len(shape), integer(name, "offset", offset)
     d1, d2 = canonical_dim(name, dim1, rank), canonical_dim(name, dim2, rank)
     if d1 == d2:
         raise RuntimeError(f"{name}: dim1 and dim2 are both {d1}")
@@ -60,7 +60,7 @@ def diag_embed(x: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Te
     tensor([[1, 0],
             [0, 2]])
     """
-    rank, offset = len(x.shape) + 1, whole("diag_embed", "offset", offset)
+    rank, offset = len(x.shape) + 1, integer("diag_embed", "offset", offset)
     if not x.shape:
         raise IndexError("diag_embed: expected one dim or more, got a 0-d tensor")
     d1, d2 = canonical_dim("diag_embed", dim1, rank), canonical_dim("diag_embed", dim2, rank)
@@ -111,7 +111,7 @@ def triu(x: Tensor, diagonal: int = 0) -> Tensor:
 
 
 def _triangle(name: str, x: Any, diagonal: int, outside: Any) -> Any:
-    first = whole(name, "diagonal", diagonal)
+    first = integer(name, "diagonal", diagonal)
     if len(x.shape) < 2:
         raise RuntimeError(f"{name}: expected 2 or more dimensions, got the shape {tuple(x.shape)}")
     xp = namespace_of(x.array if isinstance(x, Traced) else x)
@@ -137,7 +137,7 @@ def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, 
 
 
 def _indices(name: str, row: int, col: int, offset: int, dtype: Any, device: Any, inside: Any) -> Any:
-    row, col, offset = whole(name, "row", row), whole(name, "col", col), whole(name, "offset", offset)
+    row, col, offset = integer(name, "row", row), integer(name, "col", col), integer(name, "offset", offset)
     if row < 0 or col < 0:
         raise RuntimeError(f"{name}: expected sizes of 0 or more, got {row} and {col}")
     if as_dtype(dtype).kind != "i":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import is_array, only_numbers
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, operation, whole
+from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, integer, operation
 from tinygrad_lite.ops.cumulative import cumsum, part
 from tinygrad_lite.ops.indexing import _getitem
 from tinygrad_lite.ops.joining import cat
@@ -39,7 +39,7 @@ def diff(x: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, ap
     """
     if not x.ndim:
         raise ValueError("diff: expected a tensor of at least one dim, got a 0-d one")
-    n = whole("diff", "n", n)
+    n = integer("diff", "n", n)
     if n < 0:
         raise ValueError(f"diff: expected n of 0 or more, got {n}")
     axis = canonical_dim("diff", dim, x.ndim)

@@ -14,7 +14,7 @@ from tinygrad_lite.arrays.deferred import refuse_outside
 from tinygrad_lite.arrays.regions import Index, Region, overlaps, read, write
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced, traced
-from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, operation, raw, whole
+from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, integer, operation, raw
 from tinygrad_lite.ops.shape import broadcast_shapes, clone, expand, reshape, to_dtype
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ def select(x: Tensor, dim: int, index: int) -> Tensor:
     tensor([1, 3])
     """
     dim = _dim("select", dim, x)
-    index = index.__index__() if isinstance(index, Traced) else whole("select", "index", index)
+    index = index.__index__() if isinstance(index, Traced) else integer("select", "index", index)
     if not -x.shape[dim] <= index < x.shape[dim]:
         raise IndexError(f"select: index {index} is out of range for dim {dim} of size {x.shape[dim]}")
     return _getitem(x, (*[_ALL] * dim, int(index), Ellipsis))
@@ -221,8 +221,8 @@ def narrow(x: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
     """
     if isinstance(start, bool) or (isinstance(start, Traced) and (start.ndim or start.dtype.kind not in "iu")):
         raise TypeError(f"narrow: expected an int, or a 0-d tensor of one, as start, got {start!r}")
-    dim, length = _dim("narrow", dim, x), whole("narrow", "length", length)
-    start = operator.index(start) if isinstance(start, Traced) else whole("narrow", "start", start)
+    dim, length = _dim("narrow", dim, x), integer("narrow", "length", length)
+    start = operator.index(start) if isinstance(start, Traced) else integer("narrow", "start", start)
     n = x.shape[dim]
     if not -n <= start <= n:
         raise IndexError(f"narrow: start {start} is out of range for dim {dim} of size {n}")

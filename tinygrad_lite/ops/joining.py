@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_lite.arrays import common_dtype, is_array, namespace_of
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.calling import canonical_dim, operation, raw, whole
+from tinygrad_lite.ops.calling import canonical_dim, integer, operation, raw
 from tinygrad_lite.ops.indexing import getitem, narrow, select
 from tinygrad_lite.ops.shape import atleast_1d, atleast_2d, atleast_3d, reshape, to_dtype
 
@@ -205,7 +205,7 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
     if isinstance(split_size_or_sections, (tuple, list)):
         return split_with_sizes(tensor, split_size_or_sections, dim)
     dim = _split_dim("split", tensor, dim)
-    size, n = whole("split", "split_size_or_sections", split_size_or_sections), tensor.shape[dim]
+    size, n = integer("split", "split_size_or_sections", split_size_or_sections), tensor.shape[dim]
     if size < 0 or (size == 0 and n):
         raise RuntimeError(f"split: expected a positive size, got {size}")
     return _split(tensor, (size,) * (n // size) + ((n % size,) if n % size else ()) if n else (0,), dim)
@@ -219,7 +219,7 @@ def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     >>> tg.chunk(tg.arange(5), 2)
     (tensor([0, 1, 2]), tensor([3, 4]))
     """
-    dim, chunks = _split_dim("chunk", x, dim), whole("chunk", "chunks", chunks)
+    dim, chunks = _split_dim("chunk", x, dim), integer("chunk", "chunks", chunks)
     if chunks <= 0:
         raise RuntimeError(f"chunk: expected 1 or more chunks, got {chunks}")
     n = x.shape[dim]
@@ -252,7 +252,7 @@ def tensor_split(
             return _split(x, tuple(b - a for a, b in zip(starts, ends)), dim)
         before = (slice(None),) * dim
         return tuple(getitem(x, (*before, slice(a, max(a, b)))) for a, b in zip(starts, ends))
-    count = whole("tensor_split", "indices_or_sections", given)
+    count = integer("tensor_split", "indices_or_sections", given)
     if count <= 0:
         raise RuntimeError(f"tensor_split: expected 1 or more sections, got {count}")
     return _split(x, tuple(n // count + (i < n % count) for i in range(count)), dim)
@@ -263,7 +263,7 @@ def _split_evenly(name: str, x: Any, indices_or_sections: Any, dim: int, rank: i
         raise RuntimeError(f"{name}: expected {rank} or more dimensions, got the shape {tuple(x.shape)}")
     if isinstance(indices_or_sections, (tuple, list)):
         return tensor_split(x, indices_or_sections, dim)
-    sections = whole(name, "indices_or_sections", indices_or_sections)
+    sections = integer(name, "indices_or_sections", indices_or_sections)
     if sections <= 0 or x.shape[dim] % sections:
         raise RuntimeError(f"{name}: {x.shape[dim]} slices do not make {indices_or_sections} equal parts; use tensor_split()")
     return tensor_split(x, indices_or_sections, dim)

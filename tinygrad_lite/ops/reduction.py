@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_lite.arrays import add_up, as_array, as_dtype, as_float, extreme, is_array, namespace_of
 from tinygrad_lite.autograd import nondifferentiable, primitive
 from tinygrad_lite.autograd.walk import sum_to_shape
-from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, canonical_shape, operation, raw, whole
+from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, canonical_shape, integer, operation, raw
 from tinygrad_lite.ops.choosing import ValuesIndices, picked
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.cumulative import in_dtype, product_of_others
@@ -261,7 +261,7 @@ def aminmax(x: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinM
     >>> aminmax(tg.tensor([1, 5, 3]))
     MinMax(min=tensor(1), max=tensor(5))
     """
-    over = () if dim is None else whole("aminmax", "dim", dim)
+    over = () if dim is None else integer("aminmax", "dim", dim)
     return MinMax(amin(x, over, keepdim), amax(x, over, keepdim))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import device_of, is_array, namespace_of, to_device
 from tinygrad_lite.autograd.node import Traced, traced
-from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, canonical_shape, operation, raw, whole
+from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, canonical_shape, integer, operation, raw
 from tinygrad_lite.ops.indexing import _getitem, index_select, into_zeros, replaced
 from tinygrad_lite.ops.joining import cat, split_with_sizes, stack
 from tinygrad_lite.ops.shape import _expand, _reshape, clone, reshape, shares_memory, transpose
@@ -76,7 +76,7 @@ def repeat_interleave(x: Tensor, repeats: Any = None, dim: int | None = None, *,
         raise IndexError("repeat_interleave: a 0-d tensor has no dim to repeat along")
     dim = canonical_dim("repeat_interleave", dim, len(x.shape))
     counts = raw(repeats)
-    counts = counts.reshape(-1).tolist() if is_array(counts) else [whole("repeat_interleave", "repeats", counts)]
+    counts = counts.reshape(-1).tolist() if is_array(counts) else [integer("repeat_interleave", "repeats", counts)]
     n = x.shape[dim]
     if len(counts) not in (1, n):
         raise RuntimeError(f"repeat_interleave: expected 1 or {n} counts, got {len(counts)}")
@@ -127,7 +127,7 @@ def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     >>> tg.roll(tg.tensor([1, 2, 3]), 1)
     tensor([3, 1, 2])
     """
-    shifts = tuple(whole("roll", "shifts", n) for n in (shifts if isinstance(shifts, (tuple, list)) else (shifts,)))
+    shifts = tuple(integer("roll", "shifts", n) for n in (shifts if isinstance(shifts, (tuple, list)) else (shifts,)))
     if dims is None or dims == ():
         if len(shifts) != 1:
             raise RuntimeError(f"roll: {len(shifts)} shifts need as many dims")
@@ -157,7 +157,7 @@ def rot90(x: Tensor, k: int = 1, dims: tuple[int, int] = (0, 1)) -> Tensor:
     """
     if len(dims) != 2 or len(x.shape) < 2:
         raise RuntimeError(f"rot90: expected two dims of a tensor with 2 or more, got {dims} and the shape {tuple(x.shape)}")
-    k, (a, b) = whole("rot90", "k", k), canonical_dims("rot90", tuple(dims), len(x.shape))
+    k, (a, b) = integer("rot90", "k", k), canonical_dims("rot90", tuple(dims), len(x.shape))
     if k % 4 == 1:
         return transpose(_flip(x, (b,)), a, b)
     if k % 4 == 3:

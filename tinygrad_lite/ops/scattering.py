@@ -13,7 +13,7 @@ from tinygrad_lite.arrays.scatter import scatter_reduce as combine
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.arithmetic import add, div, mul
-from tinygrad_lite.ops.calling import canonical_dim, operation, raw, whole
+from tinygrad_lite.ops.calling import canonical_dim, integer, operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.creation import ones_like
 from tinygrad_lite.ops.diagonals import diagonal_region
@@ -300,8 +300,8 @@ def slice_scatter(
 ) -> Tensor:  # fmt: skip
     """`x` with `start : end : step` of dim `dim` replaced by `src`."""
     dim = canonical_dim("slice_scatter", dim, len(x.shape))
-    start, end = (at if at is None else whole("slice_scatter", name, at) for name, at in (("start", start), ("end", end)))
-    step = whole("slice_scatter", "step", step)
+    start, end = (at if at is None else integer("slice_scatter", name, at) for name, at in (("start", start), ("end", end)))
+    step = integer("slice_scatter", "step", step)
     return _with_part("slice_scatter", x, src, (*[_ALL] * dim, _checked(slice(start, end, step)), Ellipsis))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_lite.arrays import accumulate, is_array, namespace_of, order
 from tinygrad_lite.autograd import nondifferentiable, primitive
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.calling import canonical_dim, no_rule, operation, raw, whole
+from tinygrad_lite.ops.calling import canonical_dim, integer, no_rule, operation, raw
 from tinygrad_lite.ops.choosing import ValuesIndices, chosen, picked
 from tinygrad_lite.ops.reduction import _amax, require_some
 from tinygrad_lite.ops.shape import reshape, to_dtype
@@ -77,7 +77,7 @@ def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
     """
     axis = canonical_dim("topk", dim, x.ndim)
     require_number("topk", x)
-    k = whole("topk", "k", k)
+    k = integer("topk", "k", k)
     if not 0 <= k <= (x.shape[axis] if x.ndim else 1):
         raise ValueError(f"topk: cannot take {k} elements along dim {dim} of a tensor of shape {tuple(x.shape)}")
     if not x.ndim:
@@ -173,7 +173,7 @@ def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesI
     ValuesIndices(values=tensor(2.), indices=tensor(2))
     """
     require_number("kthvalue", x)
-    k = whole("kthvalue", "k", k)
+    k = integer("kthvalue", "k", k)
     axis = canonical_dim("kthvalue", dim, x.ndim)
     if not 1 <= k <= (x.shape[axis] if x.ndim else 1):
         raise ValueError(f"kthvalue: there is no element number {k} along dim {dim} of a tensor of shape {tuple(x.shape)}")

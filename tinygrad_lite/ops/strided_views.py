@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays.regions import Region, unit
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, operation, raw, whole
+from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, integer, operation, raw
 from tinygrad_lite.ops.indexing import _getitem
 from tinygrad_lite.ops.shape import _permute
 
@@ -64,7 +64,7 @@ def unfold(x: Tensor, dimension: int, size: int, step: int) -> Tensor:
     rank, shape = len(x.shape), tuple(x.shape)
     dim = canonical_dim("unfold", dimension, rank)
     n = shape[dim] if rank else 1
-    size, step = whole("unfold", "size", size), whole("unfold", "step", step)
+    size, step = integer("unfold", "size", size), integer("unfold", "step", step)
     if not 0 <= size <= n or step <= 0:
         raise RuntimeError(f"unfold: expected a size of 0 to {n} and a positive step, got {size} and {step}")
     if not rank:  # one window

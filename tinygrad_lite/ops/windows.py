@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import default_device, to_device
-from tinygrad_lite.ops.calling import whole
+from tinygrad_lite.ops.calling import integer
 from tinygrad_lite.ops.creation import as_made, creator, dtype_or_default
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ IN_PLACE: list[str] = []
 
 def _window(name: str, length: int, periodic: bool, options: dict[str, Any], weight: Callable[[Any], Any]) -> Any:
     """`weight(t)` at `length` places t from 0 to 1, worked out on the CPU: a window is made once."""
-    length, dtype = whole(name, "window_length", length), dtype_or_default(options.get("dtype"))
+    length, dtype = integer(name, "window_length", length), dtype_or_default(options.get("dtype"))
     if length < 0 or dtype.kind != "f":
         raise RuntimeError(f"{name}: expected a length of 0 or more and a floating-point dtype, got {length} and {dtype}")
     places = np.arange(length, dtype=np.float64)
