@@ -7,10 +7,13 @@ import functools
 import importlib
 import sys
 import threading
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 Array = Any  # numpy.ndarray or cupy.ndarray
 
@@ -221,6 +224,22 @@ def constant(array: np.ndarray, like: Array) -> Array:
         return array
     with like.device:
         return _kept_constant(array.tobytes(), array.dtype.str, array.shape, like.device.id)
+
+
+def kept(function: F) -> F:
+    """Keep what a function of sizes gives, a NumPy array or a tuple with some in it: a training step asks for the
+    same ones each time. They can only be read."""
+
+    @functools.lru_cache(maxsize=16)  # as many layers as most networks have of one kind
+    @functools.wraps(function)
+    def keeping(*args: Any) -> Any:
+        result = function(*args)
+        for part in result if isinstance(result, tuple) else (result,):
+            if isinstance(part, np.ndarray):
+                part.flags.writeable = False
+        return result
+
+    return keeping  # type: ignore[return-value]
 
 
 @functools.lru_cache(maxsize=256)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays.blocked import by_blocks
-from tinygrad_lite.arrays.devices import Array, constant, namespace_of
+from tinygrad_lite.arrays.devices import Array, constant, kept, namespace_of
 from tinygrad_lite.arrays.scatter import scatter_add
 from tinygrad_lite.arrays.windows import Sizes, Windows, cut
 
@@ -25,11 +25,10 @@ def largest(x: Array, w: Windows) -> tuple[Array, Array]:
     planes = x.reshape(-1, 1, *w.size)
     out = xp.empty((len(planes), 1, *w.count), x.dtype)
     places = xp.empty(out.shape, np.int32 if prod(w.size) < 1 << 31 else np.int64)
-    corner, first, offsets = _places(w)
+    corner, first, offsets = _places(w, places.dtype)
+    corner, first = constant(corner, x), constant(first, x)
     # While taps are compared their places are counted from the window's own, in the smallest dtype.
-    near = np.min_scalar_type(max(offsets))
-    corner, first = (constant(a.astype(t), x) for a, t in ((corner, places.dtype), (first, near)))
-    offsets = [near.type(i) for i in offsets]
+    near = first.dtype
     start, extent, taps = w.start, w.extent, w.taps()
 
     def kernel(x: Array, out: Array, places: Array) -> None:
@@ -80,9 +79,10 @@ def into_places(y: Array, places: Array, shape: Sizes, repeated: bool) -> Array:
     return out
 
 
-def _places(w: Windows) -> tuple[Array, Array, list[int]]:
-    """The flat place of each window's tap 0 in the plane; how far from there its first tap is that is
-    no padding; and how far each tap is."""
+@kept
+def _places(w: Windows, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, list[Any]]:
+    """The flat place of each window's tap 0 in the plane (of `dtype`); how far from there its first tap is that is
+    no padding; and how far each tap is (both of the smallest dtype)."""
     corner, first, offsets = np.zeros(w.count, np.int64), np.zeros(w.count, np.int64), np.zeros(w.kernel, np.int64)
     for d, (_, k, s, dilation, before, count) in enumerate(zip(*w)):
         along, step = (-1,) + (1,) * (len(w.size) - d - 1), prod(w.size[d + 1 :])
@@ -90,7 +90,8 @@ def _places(w: Windows) -> tuple[Array, Array, list[int]]:
         corner += (start * step).reshape(along)
         first += (-(np.minimum(start, 0) // dilation) * dilation * step).reshape(along)
         offsets += (np.arange(k) * dilation * step).reshape(along)
-    return corner, first, offsets.reshape(-1).tolist()
+    near = np.min_scalar_type(offsets.max())
+    return corner.astype(dtype), first.astype(near), list(offsets.reshape(-1).astype(near))
 
 
 def largest_of_parts(x: Array, count: Sizes) -> Array:

@@ -6,6 +6,7 @@ lies outside is padding. Convolutions multiply windows by weights, pools reduce 
 
 from __future__ import annotations
 
+import functools
 from itertools import product
 from math import prod
 from typing import NamedTuple
@@ -52,6 +53,7 @@ class Windows(NamedTuple):
         before = tuple((k - 1) * d - b for k, d, b in zip(self.kernel, self.dilation, self.before))
         return self._replace(size=self.count, count=self.size, before=before)
 
+    @functools.lru_cache(maxsize=256)  # noqa: B019 -- a tuple of numbers, which may stay; to list them takes 8 us for 2x2
     def taps(self) -> list[tuple[slice, ...]]:
         """For each tap, the elements that the windows meet with it, counted from `start`."""
         firsts = product(*(range(0, k * d, d) for k, d in zip(self.kernel, self.dilation)))

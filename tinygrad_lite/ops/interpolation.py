@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.arrays import kept, namespace_of
 from tinygrad_lite.arrays.windows import Windows
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.convolution import _convolution_input
@@ -46,8 +46,15 @@ FILTERS = {
 }
 
 
+@kept
+def _matrix(n: int, m: int, step: float, kind: str, align_corners: bool, antialias: bool) -> np.ndarray | None:
+    """(m, n): the weights of n elements in each of m results, `step` elements apart; None if those are these."""
+    matrix = _smoothing_matrix(n, m, step, kind) if antialias else _interpolation_matrix(n, m, step, kind, align_corners)
+    return None if n == m and (matrix == np.eye(n)).all() else matrix
+
+
 def _interpolation_matrix(n: int, m: int, step: float, kind: str, align_corners: bool) -> np.ndarray:
-    """(m, n): the weights of n elements in each of m results, `step` elements apart."""
+    """Weights of the nearest elements."""
     i = np.arange(m)
     source = i * step if align_corners else (i + 0.5) * step - 0.5
     if kind == "linear":
@@ -62,7 +69,7 @@ def _interpolation_matrix(n: int, m: int, step: float, kind: str, align_corners:
 
 
 def _smoothing_matrix(n: int, m: int, step: float, kind: str) -> np.ndarray:
-    """(m, n): the same with weights that reach over as many elements as there are to one result."""
+    """Weights that reach over as many elements as there are to one result."""
     reach, weight = FILTERS[kind]
     scale = max(step, 1.0)
     center = (np.arange(m)[:, None] + 0.5) * step
@@ -73,18 +80,17 @@ def _smoothing_matrix(n: int, m: int, step: float, kind: str) -> np.ndarray:
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def _nearest(x: Any, places: list[np.ndarray]) -> Any:
+def _nearest(x: Any, places: list[tuple[np.ndarray, int]]) -> Any:
     """The elements of x (N, C, *size) at places of each spatial dim."""
-    size = tuple(x.shape[2:])
-    times = [len(p) // n for p, n in zip(places, size)]
-    if all(np.array_equal(p, np.arange(n).repeat(k)) for p, n, k in zip(places, size, times)):
+    size, times = tuple(x.shape[2:]), tuple(k for _, k in places)
+    if all(times):
         # Windows of ones, side by side: the gradient adds them up in a tenth of the time of an `expand`.
         count = tuple(n * k for n, k in zip(size, times))
-        w = Windows(count, tuple(times), tuple(times), (1,) * len(size), (0,) * len(size), size)
+        w = Windows(count, times, times, (1,) * len(size), (0,) * len(size), size)
         images = reshape(x, (x.shape[0] * x.shape[1], 1, *size))
         ones = constant_like(x, np.ones((1, 1, *times), x.dtype))
         return reshape(_convolution_input(images, ones, w, 1), (*x.shape[:2], *count))
-    for d, p in enumerate(places, 2):
+    for d, (p, _) in enumerate(places, 2):
         x = _getitem(x, (*(slice(None),) * d, namespace_of(raw(x)).asarray(p)))
     return x
 
@@ -149,11 +155,8 @@ def interpolate(
     x = to_dtype(x, np.dtype(np.float64)) if of_bytes else x
     for d, (n, m, factor) in reversed(dims) if of_bytes else dims:
         step = (n - 1) / max(m - 1, 1) if align_corners else 1 / factor if factor else n / m
-        if antialias:
-            matrix = _smoothing_matrix(n, m, step, kind)
-        else:
-            matrix = _interpolation_matrix(n, m, step, kind, bool(align_corners))
-        if n != m or (matrix != np.eye(n)).any():
+        matrix = _matrix(n, m, step, kind, bool(align_corners), antialias)
+        if matrix is not None:
             x = _rounded(_weighted_sums(x, _fixed_point(matrix), d)) if of_bytes else _weighted_sums(x, matrix, d)
     return to_dtype(x, np.dtype(np.uint8)) if of_bytes else x
 
@@ -169,7 +172,14 @@ def _rounded(x: Any) -> Any:
     return clamp(floor(x + 0.5), 0, 255)
 
 
-def _nearest_places(mode: str, rank: int, n: int, m: int, factor: float | None) -> np.ndarray:
+@kept
+def _nearest_places(mode: str, rank: int, n: int, m: int, factor: float | None) -> tuple[np.ndarray, int]:
+    """Which of n elements is nearest to each of m, and how often each of the n, if all equally often (else 0)."""
+    places = _nearest_to(mode, rank, n, m, factor)
+    return places, m // n if np.array_equal(places, np.arange(n).repeat(m // n)) else 0
+
+
+def _nearest_to(mode: str, rank: int, n: int, m: int, factor: float | None) -> np.ndarray:
     """Which of n elements is nearest to each of m; in float32, as elsewhere, since rounding decides."""
     i, step = np.arange(m), np.float32(1 / factor) if factor else np.float32(n) / np.float32(m)
     if mode == "nearest":
