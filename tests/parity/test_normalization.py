@@ -69,6 +69,28 @@ def test_running_statistics(shape):
     compare(library, normal(*shape) + 3, Fixed(normal(c)), Fixed(draw.uniform(0.5, 2, c)), order=0, dtype="float32")
 
 
+@pytest.mark.parametrize("shape", [(2, 3, 5000), (3, 2, 70, 70)])
+def test_channels_of_many_elements(shape):
+    c = shape[1]
+    means, variances = Fixed(normal(c)), Fixed(draw.uniform(0.5, 2, c))
+    x, weight, bias = normal(*shape), normal(c), normal(c)
+    compare(F + "batch_norm", x, means, variances, weight, bias, order=1)
+    compare(F + "batch_norm", x, means, variances, Fixed(weight), Fixed(bias), order=1)
+    compare(F + "batch_norm", x, means, variances, weight, bias, True, order=1)
+    compare(F + "group_norm", x, c, weight, bias, order=1)
+
+
+def test_a_step_in_training_between_forward_and_backward_of_evaluation():
+    """The gradient belongs to the running statistics that the result was calculated with."""
+    x, weight = tg.tensor(normal(4, 3), requires_grad=True), tg.tensor(normal(3), requires_grad=True)
+    means, variances = tg.tensor(normal(3)), tg.tensor(draw.uniform(0.5, 2, 3))
+    first = tg.autograd.grad(tg.nn.functional.batch_norm(x, means, variances, weight).sum(), (x, weight))
+    out = tg.nn.functional.batch_norm(x, means, variances, weight)
+    tg.nn.functional.batch_norm(x.detach() * 3 + 1, means, variances, training=True, momentum=0.5)
+    for a, b in zip(first, tg.autograd.grad(out.sum(), (x, weight))):
+        assert a.tolist() == b.tolist()
+
+
 @both_dtypes
 @pytest.mark.parametrize("shape", SHAPES[1:])
 def test_instance_and_group_norm(shape, dtype):

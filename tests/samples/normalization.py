@@ -25,8 +25,12 @@ def normalized(x, weight, bias, lead, groups, eps, center):
     return out.reshape(x.shape)
 
 
-def batch_norm(x, weight, bias, eps, moments):
-    out = np.moveaxis(standardized(x, (0, *range(2, x.ndim)), eps, True), 1, -1)
+def batch_norm(x, weight, bias, eps, moments, running):
+    if running:
+        mean, var = moments
+        out = (np.moveaxis(x, 1, -1) - mean) / np.sqrt(var + eps)
+    else:
+        out = np.moveaxis(standardized(x, (0, *range(2, x.ndim)), eps, True), 1, -1)
     return np.moveaxis(out * (1 if weight is None else weight) + (0 if bias is None else bias), -1, 1)
 
 
@@ -37,6 +41,8 @@ sample("normalize", x, None, None, 2, 1, 1e-5, True, reference=normalized)
 sample("normalize", x, normal(5), None, 2, 1, 1e-5, False, reference=normalized)
 sample("normalize", normal(2, 6, 4), normal(6), normal(6), 1, 3, 1e-5, True, reference=normalized)
 sample("normalize", normal(2, 3, 4), None, normal(3), 1, 3, 1e-5, True, reference=normalized)
-sample("batch_norm", x, normal(4), normal(4), 1e-5, None, reference=batch_norm)
-sample("batch_norm", normal(6, 3), normal(3), None, 1e-3, None, reference=batch_norm)
-sample("batch_norm", normal(2, 3, 2, 2), None, normal(3), 1e-5, None, reference=batch_norm)
+sample("batch_norm", x, normal(4), normal(4), 1e-5, None, False, reference=batch_norm)
+sample("batch_norm", normal(6, 3), normal(3), None, 1e-3, None, False, reference=batch_norm)
+sample("batch_norm", normal(2, 3, 2, 2), None, normal(3), 1e-5, None, False, reference=batch_norm)
+sample("batch_norm", x, normal(4), normal(4), 1e-5, (normal(4), normal(4) ** 2), True, reference=batch_norm)
+sample("batch_norm", normal(2, 3, 2, 2), None, None, 1e-3, (normal(3), normal(3) ** 2), True, reference=batch_norm)

@@ -188,20 +188,20 @@ def _as_matrix(x: Any) -> tuple[Any, Any]:
 
 
 @primitive(keeps=("mean", "rate"))
-def _batch_norm(x, weight, bias, eps, moments):
+def _batch_norm(x, weight, bias, eps, moments, running):
     """Each channel (dim 1) of x to mean 0 and variance 1, times weight, plus bias. `moments`: the mean
-    and variance of x, if they are known."""
+    and variance of x, if they are known; or (`running`) others, in their place."""
     matrix, back = _as_matrix(_wide(x))
     mean, var = channel_moments(matrix, x.shape[1]) if moments is None else moments
     rate = 1 / namespace_of(x).sqrt(var + var.dtype.type(eps))
-    out = back(standardize_channels(matrix, mean, rate, weight, bias)) if x.size else x
+    out = back(standardize_channels(matrix, mean, rate, weight, bias, running)) if x.size else x
     return out.astype(x.dtype, copy=out is x), mean, rate
 
 
 @_batch_norm.fused_vjp("x", "weight", "bias")
-def _(needs, g, x, weight, mean, rate):
+def _(needs, g, x, weight, mean, rate, running):
     if not g.size:
-        return g, mean * 0, mean * 0, None, None
+        return g, mean * 0, mean * 0, None, None, None
     x, g = _wide(x), _wide(g)
     matrix, back = _as_matrix(x)
     # The gradient in the same order of memory as x.
@@ -209,12 +209,14 @@ def _(needs, g, x, weight, mean, rate):
     if g.strides != same.strides:
         same[...] = g
         g = same
-    of_x, of_weight, of_bias = channels_gradient(_as_matrix(g)[0], matrix, mean, rate, weight, needs)
-    return None if of_x is None else back(of_x), of_weight, of_bias, None, None
+    of_x, of_weight, of_bias = channels_gradient(_as_matrix(g)[0], matrix, mean, rate, weight, needs, running)
+    return None if of_x is None else back(of_x), of_weight, of_bias, None, None, None
 
 
 @_batch_norm.composed_of
-def _(x, weight, bias, eps, moments):
+def _(x, weight, bias, eps, moments, running):
+    if running:
+        return _by_running(x, weight, bias, *moments, eps)
     axes = (0, *range(2, x.ndim))
     x = x - mean(x, axes, True)
     out = x * rsqrt(mean(square(x), axes, True) + eps)
@@ -271,8 +273,8 @@ def batch_norm(
     elif running_mean is None or running_var is None:
         raise ValueError("batch_norm: running_mean and running_var are needed when not in training")
     _check_vectors("batch_norm", x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
-    if not training:
-        return _by_running(x, weight, bias, running_mean, running_var, eps)
+    if not training:  # copies: the next step in training changes the running ones
+        return _batch_norm(x, weight, bias, eps, (_wide(raw(running_mean)).copy(), _wide(raw(running_var)).copy()), True)
     moments = None
     if math.prod(x.shape) and (running_mean is not None or running_var is not None):
         matrix = _as_matrix(_wide(raw(x)))[0]
@@ -280,7 +282,7 @@ def batch_norm(
         count = matrix.size // x.shape[1]
         _update("batch_norm", running_mean, moments[0], momentum)
         _update("batch_norm", running_var, moments[1] * (count / max(count - 1, 1)), momentum)
-    return _batch_norm(x, weight, bias, eps, moments)
+    return _batch_norm(x, weight, bias, eps, moments, False)
 
 
 @operation
