@@ -29,91 +29,157 @@ class _Inplace(Configured):
 
 
 class ReLU(_Inplace):
-    """max(x, 0)"""
+    """max(x, 0)
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.ReLU()(tensor([-1.0, 0.0, 2.0]))
+    tensor([0., 0., 2.])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.relu(input, inplace=True) if self.inplace else F.relu(input)
 
 
 class ReLU6(_Inplace):
-    """min(max(x, 0), 6)"""
+    """min(max(x, 0), 6)
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.ReLU6()(tensor([-1.0, 2.0, 8.0]))
+    tensor([0., 2., 6.])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.relu6(input, self.inplace)
 
 
 class SELU(_Inplace):
-    """Self-normalizing: scale * (max(x, 0) + min(alpha (e^x - 1), 0))"""
+    """Self-normalizing: scale * (max(x, 0) + min(alpha (e^x - 1), 0)), with alpha = 1.6733 and scale = 1.0507
+    (Klambauer et al., 2017)
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.SELU()(tensor([-100.0, 0.0, 1.0]))  # from -alpha scale up
+    tensor([-1.7581,  0.0000,  1.0507])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.selu(input, self.inplace)
 
 
 class SiLU(_Inplace):
-    """x sigmoid(x)"""
+    """x sigmoid(x) (Hendrycks and Gimpel, 2016)
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.SiLU()(tensor([-100.0, 0.0, 1.0, 100.0]))
+    tensor([ -0.0000,   0.0000,   0.7311, 100.0000])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.silu(input, self.inplace)
 
 
 class Mish(_Inplace):
-    """x tanh(softplus(x))"""
+    """x tanh(softplus(x)) (Misra, 2019)
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.Mish()(tensor([-1.0, 0.0, 1.0, 100.0]))
+    tensor([ -0.3034,   0.0000,   0.8651, 100.0000])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.mish(input, self.inplace)
 
 
 class Hardsigmoid(_Inplace):
-    """min(max(x / 6 + 1/2, 0), 1)"""
+    """min(max(x / 6 + 1/2, 0), 1)
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.Hardsigmoid()(tensor([-4.0, 0.0, 1.5, 4.0]))
+    tensor([0.0000, 0.5000, 0.7500, 1.0000])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.hardsigmoid(input, self.inplace)
 
 
 class Hardswish(_Inplace):
-    """x hardsigmoid(x)"""
+    """x hardsigmoid(x) (Howard et al., 2019)
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.Hardswish()(tensor([-1.5, 0.0, 1.5, 4.0]))
+    tensor([-0.3750,  0.0000,  1.1250,  4.0000])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.hardswish(input, self.inplace)
 
 
 class Tanh(Module):
-    """tanh(x)"""
+    """tanh(x)
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.Tanh()(tensor([-100.0, 0.0, 1.0]))
+    tensor([-1.0000,  0.0000,  0.7616])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.tanh(input)
 
 
 class Sigmoid(Module):
-    """1 / (1 + e^-x)"""
+    """1 / (1 + e^-x)
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.Sigmoid()(tensor([-100.0, 0.0, 100.0]))
+    tensor([0.0000, 0.5000, 1.0000])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.sigmoid(input)
 
 
 class LogSigmoid(Module):
-    """log(1 / (1 + e^-x))"""
+    """log(1 / (1 + e^-x)), without overflow
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.LogSigmoid()(tensor([-100.0, 0.0]))
+    tensor([-100.0000,   -0.6931])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.logsigmoid(input)
 
 
 class Softsign(Module):
-    """x / (1 + |x|)"""
+    """x / (1 + |x|)
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.Softsign()(tensor([-1.0, 0.0, 3.0]))
+    tensor([-0.5000,  0.0000,  0.7500])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.softsign(input)
 
 
 class Tanhshrink(Module):
-    """x - tanh(x)"""
+    """x - tanh(x)
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.Tanhshrink()(tensor([-100.0, 0.0, 1.0]))
+    tensor([-99.0000,   0.0000,   0.2384])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.tanhshrink(input)
 
 
 class LeakyReLU(Configured):
-    """x where x > 0, negative_slope x elsewhere"""
+    """x where x > 0, negative_slope x elsewhere
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.LeakyReLU(0.1)(tensor([-2.0, 3.0]))
+    tensor([-0.2000,  3.0000])
+    """
 
     shown = "negative_slope inplace"
 
@@ -126,7 +192,12 @@ class LeakyReLU(Configured):
 
 class RReLU(Configured):
     """LeakyReLU whose slope is drawn from [lower, upper] for each element in training, and is their
-    mean in evaluation."""
+    mean in evaluation (Xu et al., 2015).
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.RReLU(0.2, 0.4).eval()(tensor([-10.0, 3.0]))
+    tensor([-3.,  3.])
+    """
 
     shown = "lower upper inplace"
 
@@ -138,7 +209,13 @@ class RReLU(Configured):
 
 
 class PReLU(Module):
-    """x where x > 0, `weight` x elsewhere, where the slope is learned: one, or one a channel (dim 1)."""
+    """x where x > 0, `weight` x elsewhere, where the slope is learned: one, or one a channel (dim 1)
+    (He et al., 2015).
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.PReLU(init=0.25)(tensor([-4.0, 2.0])).tolist()
+    [-1.0, 2.0]
+    """
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None):
         super().__init__()
@@ -157,7 +234,12 @@ class PReLU(Module):
 
 
 class ELU(Configured):
-    """x where x > 0, alpha (e^x - 1) elsewhere"""
+    """x where x > 0, alpha (e^x - 1) elsewhere (Clevert et al., 2015)
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.ELU(alpha=2.0)(tensor([-100.0, -1.0, 3.0]))
+    tensor([-2.0000, -1.2642,  3.0000])
+    """
 
     shown = "alpha inplace"
 
@@ -169,7 +251,12 @@ class ELU(Configured):
 
 
 class CELU(Configured):
-    """x where x > 0, alpha (e^(x / alpha) - 1) elsewhere"""
+    """x where x > 0, alpha (e^(x / alpha) - 1) elsewhere: the slope at 0 is 1 for every alpha (Barron, 2017)
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.CELU(alpha=2.0)(tensor([-100.0, -2.0, 3.0]))
+    tensor([-2.0000, -1.2642,  3.0000])
+    """
 
     shown = "alpha inplace"
 
@@ -181,7 +268,13 @@ class CELU(Configured):
 
 
 class GELU(Configured):
-    """x times the normal distribution function; `approximate="tanh"`: its usual approximation."""
+    """x times the normal distribution function (Hendrycks and Gimpel, 2016); `approximate="tanh"`: its usual
+    approximation.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.GELU()(tensor([-1.0, 0.0, 1.0])), nn.GELU("tanh")(tensor([1.0]))
+    (tensor([-0.1587,  0.0000,  0.8413]), tensor([0.8412]))
+    """
 
     shown = "approximate"
 
@@ -193,7 +286,12 @@ class GELU(Configured):
 
 
 class GLU(Configured):
-    """The first half along `dim` times the sigmoid of the second."""
+    """The first half along `dim` times the sigmoid of the second (Dauphin et al., 2016).
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.GLU()(tensor([3.0, 4.0, 0.0, 100.0]))  # 3 sigmoid(0), 4 sigmoid(100)
+    tensor([1.5000, 4.0000])
+    """
 
     shown = "dim"
 
@@ -205,7 +303,12 @@ class GLU(Configured):
 
 
 class Softplus(Configured):
-    """log(1 + e^(beta x)) / beta; x itself where beta x > threshold"""
+    """log(1 + e^(beta x)) / beta; x itself where beta x > threshold
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.Softplus()(tensor([0.0, 50.0]))
+    tensor([ 0.6931, 50.0000])
+    """
 
     shown = "beta threshold"
 
@@ -217,7 +320,12 @@ class Softplus(Configured):
 
 
 class Hardtanh(Configured):
-    """x clipped to [min_val, max_val]"""
+    """x clipped to [min_val, max_val]
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.Hardtanh(-1.0, 2.0)(tensor([-3.0, 0.5, 3.0]))
+    tensor([-1.0000,  0.5000,  2.0000])
+    """
 
     shown = "min_val max_val inplace"
 
@@ -240,7 +348,12 @@ class Hardtanh(Configured):
 
 
 class Threshold(Configured):
-    """x where x > threshold, `value` elsewhere"""
+    """x where x > threshold, `value` elsewhere
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.Threshold(1.0, -9.0)(tensor([0.5, 1.0, 1.5]))
+    tensor([-9.0000, -9.0000,  1.5000])
+    """
 
     shown = "threshold value inplace"
 
@@ -252,7 +365,12 @@ class Threshold(Configured):
 
 
 class Hardshrink(Configured):
-    """0 where |x| <= lambd, x elsewhere"""
+    """0 where |x| <= lambd, x elsewhere
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.Hardshrink(0.5)(tensor([-2.0, 0.5, 1.0]))
+    tensor([-2.,  0.,  1.])
+    """
 
     def __init__(self, lambd: float = 0.5):
         super().__init__(locals())
@@ -265,7 +383,12 @@ class Hardshrink(Configured):
 
 
 class Softshrink(Configured):
-    """x moved by lambd towards 0, and 0 where |x| <= lambd"""
+    """x moved by lambd towards 0, and 0 where |x| <= lambd
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.Softshrink(0.5)(tensor([-2.0, 0.5, 1.0]))
+    tensor([-1.5000,  0.0000,  0.5000])
+    """
 
     def __init__(self, lambd: float = 0.5):
         super().__init__(locals())
@@ -278,7 +401,12 @@ class Softshrink(Configured):
 
 
 class Softmax(Configured):
-    """e^x, scaled to sum to 1 along `dim`"""
+    """e^x, scaled to sum to 1 along `dim`
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.Softmax(dim=0)(tensor([1.0, 3.0]).log())  # 1 / (1 + 3), 3 / (1 + 3)
+    tensor([0.2500, 0.7500])
+    """
 
     shown = "dim"
 
@@ -290,7 +418,12 @@ class Softmax(Configured):
 
 
 class Softmin(Configured):
-    """Softmax of -x"""
+    """Softmax of -x: the smallest element has the largest share.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.Softmin(dim=0)(tensor([1.0, 3.0]).log())
+    tensor([0.7500, 0.2500])
+    """
 
     shown = "dim"
 
@@ -302,7 +435,12 @@ class Softmin(Configured):
 
 
 class LogSoftmax(Configured):
-    """The logarithm of Softmax, in one stable step."""
+    """The logarithm of Softmax, in one stable step.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.LogSoftmax(dim=0)(tensor([0.0, 1000.0]))  # log(softmax) would give -inf, 0
+    tensor([-1000.,     0.])
+    """
 
     shown = "dim"
 
@@ -314,7 +452,12 @@ class LogSoftmax(Configured):
 
 
 class Softmax2d(Module):
-    """Softmax over the channels of (N, C, H, W) or (C, H, W)."""
+    """Softmax over the channels of (N, C, H, W) or (C, H, W).
+
+    >>> from tinygrad_lite import nn, zeros
+    >>> nn.Softmax2d()(zeros(1, 4, 2, 2))[0, :, 0, 0]
+    tensor([0.2500, 0.2500, 0.2500, 0.2500])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim not in (3, 4):

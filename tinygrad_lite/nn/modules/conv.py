@@ -120,7 +120,13 @@ class _ConvNd(Module):
 
 
 class Conv1d(_ConvNd):
-    """Cross-correlation over (N, C, L) or (C, L)."""
+    """Cross-correlation over (N, C, L) or (C, L), which gives out_channels in the place of C and
+    (L + 2 padding - dilation (kernel_size - 1) - 1) // stride + 1 places.
+
+    >>> from tinygrad_lite import nn, ones
+    >>> nn.Conv1d(2, 8, 3, stride=2)(ones(1, 2, 9)).shape
+    (1, 8, 4)
+    """
 
     rank = 1
 
@@ -137,7 +143,12 @@ class Conv2d(_ConvNd):
 
 
 class Conv3d(_ConvNd):
-    """Cross-correlation over (N, C, D, H, W) or (C, D, H, W)."""
+    """Cross-correlation over (N, C, D, H, W) or (C, D, H, W).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> nn.Conv3d(1, 4, (1, 3, 3), padding="same")(ones(1, 1, 2, 5, 5)).shape
+    (1, 4, 2, 5, 5)
+    """
 
     rank = 3
 
@@ -191,18 +202,35 @@ class _ConvTransposeNd(_ConvNd):
 
 
 class ConvTranspose1d(_ConvTransposeNd):
-    """The transpose (gradient) of Conv1d: (N, C, L) or (C, L), made longer."""
+    """The transpose (gradient) of Conv1d: (N, C, L) or (C, L), made longer: to
+    (L - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1 places.
+
+    >>> from tinygrad_lite import nn, ones
+    >>> nn.ConvTranspose1d(8, 2, 3, stride=2)(ones(1, 8, 4)).shape
+    (1, 2, 9)
+    """
 
     rank = 1
 
 
 class ConvTranspose2d(_ConvTransposeNd):
-    """The transpose (gradient) of Conv2d: (N, C, H, W) or (C, H, W), made larger."""
+    """The transpose (gradient) of Conv2d: (N, C, H, W) or (C, H, W), made larger.
+
+    >>> from tinygrad_lite import nn, ones
+    >>> up = nn.ConvTranspose2d(8, 2, 2, stride=2)
+    >>> up(ones(1, 8, 3, 5)).shape, up(ones(1, 8, 3, 5), output_size=(7, 10)).shape
+    ((1, 2, 6, 10), (1, 2, 7, 10))
+    """
 
     rank = 2
 
 
 class ConvTranspose3d(_ConvTransposeNd):
-    """The transpose (gradient) of Conv3d: (N, C, D, H, W) or (C, D, H, W), made larger."""
+    """The transpose (gradient) of Conv3d: (N, C, D, H, W) or (C, D, H, W), made larger.
+
+    >>> from tinygrad_lite import nn, ones
+    >>> nn.ConvTranspose3d(2, 1, 2, stride=2)(ones(1, 2, 2, 3, 4)).shape
+    (1, 1, 4, 6, 8)
+    """
 
     rank = 3

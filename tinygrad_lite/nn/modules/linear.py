@@ -16,7 +16,12 @@ __all__ = ["Bilinear", "Identity", "Linear"]
 
 
 class Identity(Module):
-    """Its input, whatever arguments it is made with."""
+    """Its input, whatever arguments it is made with: what stands where a layer is left out.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.Identity(8, unused=True)(tensor([1.0, 2.0]))
+    tensor([1., 2.])
+    """
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__()
@@ -63,7 +68,14 @@ class Linear(Module):
 
 
 class Bilinear(Module):
-    """x1 A x2 + b: (..., in1_features), (..., in2_features) -> (..., out_features)."""
+    """x1 A x2 + b: (..., in1_features), (..., in2_features) -> (..., out_features).
+
+    `weight` A (out_features, in1_features, in2_features) and `bias` start uniform in +-1 / sqrt(in1_features).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> nn.Bilinear(3, 4, 5)(ones(2, 3), ones(2, 4)).shape
+    (2, 5)
+    """
 
     def __init__(
         self, in1_features: int, in2_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
@@ -94,4 +106,9 @@ class Bilinear(Module):
 
 
 class NonDynamicallyQuantizableLinear(Linear):
-    """Linear, under the name that PyTorch shows for the output projection of attention."""
+    """Linear, under the name that PyTorch shows for the output projection of attention.
+
+    >>> from tinygrad_lite import nn
+    >>> nn.MultiheadAttention(4, 2).out_proj
+    NonDynamicallyQuantizableLinear(in_features=4, out_features=4, bias=True)
+    """

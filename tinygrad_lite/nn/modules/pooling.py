@@ -50,14 +50,36 @@ class _MaxPoolNd(_Pool):
 
 
 class MaxPool1d(_MaxPoolNd):
+    """The maximum of each window of (N, C, L) or (C, L); `return_indices`: also its flat place in its channel.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.MaxPool1d(2)(tensor([[1.0, 5.0, 2.0, 3.0]]))
+    tensor([[5., 3.]])
+    """
+
     _function = staticmethod(F.max_pool1d)
 
 
 class MaxPool2d(_MaxPoolNd):
+    """The maximum of each window of (N, C, H, W) or (C, H, W); `return_indices`: also its flat place in its channel.
+
+    >>> from tinygrad_lite import arange, nn
+    >>> nn.MaxPool2d(2)(arange(16.0).reshape(1, 4, 4))
+    tensor([[[ 5.,  7.],
+             [13., 15.]]])
+    """
+
     _function = staticmethod(F.max_pool2d)
 
 
 class MaxPool3d(_MaxPoolNd):
+    """The maximum of each window of (N, C, D, H, W) or (C, D, H, W); `return_indices`: also its flat place in its channel.
+
+    >>> from tinygrad_lite import arange, nn
+    >>> nn.MaxPool3d(2)(arange(16.0).reshape(1, 2, 2, 4))
+    tensor([[[[13., 15.]]]])
+    """
+
     _function = staticmethod(F.max_pool3d)
 
 
@@ -78,14 +100,39 @@ class _MaxUnpoolNd(Configured):
 
 
 class MaxUnpool1d(_MaxUnpoolNd):
+    """Each maximum of MaxPool1d back at its place, 0 elsewhere.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> values, indices = nn.MaxPool1d(2, return_indices=True)(tensor([[1.0, 5.0, 2.0, 3.0]]))
+    >>> nn.MaxUnpool1d(2)(values, indices)
+    tensor([[0., 5., 0., 3.]])
+    """
+
     _function, _sizes = staticmethod(F.max_unpool1d), staticmethod(_single)
 
 
 class MaxUnpool2d(_MaxUnpoolNd):
+    """Each maximum of MaxPool2d back at its place, 0 elsewhere.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> values, indices = nn.MaxPool2d(2, return_indices=True)(tensor([[[1.0, 5.0], [2.0, 3.0]]]))
+    >>> nn.MaxUnpool2d(2)(values, indices)
+    tensor([[[0., 5.],
+             [0., 0.]]])
+    """
+
     _function, _sizes = staticmethod(F.max_unpool2d), staticmethod(_pair)
 
 
 class MaxUnpool3d(_MaxUnpoolNd):
+    """Each maximum of MaxPool3d back at its place, 0 elsewhere.
+
+    >>> from tinygrad_lite import arange, nn
+    >>> values, indices = nn.MaxPool3d(2, return_indices=True)(arange(8.0).reshape(1, 2, 2, 2))
+    >>> nn.MaxUnpool3d(2)(values, indices).flatten()
+    tensor([0., 0., 0., 0., 0., 0., 0., 7.])
+    """
+
     _function, _sizes = staticmethod(F.max_unpool3d), staticmethod(_triple)
 
 
@@ -109,6 +156,13 @@ class _AvgPoolNd(_Pool):
 
 
 class AvgPool1d(_AvgPoolNd):
+    """The mean of each window: (N, C, L) or (C, L).
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.AvgPool1d(2)(tensor([[1.0, 5.0, 2.0, 4.0]]))
+    tensor([[3., 3.]])
+    """
+
     _function, _takes = staticmethod(F.avg_pool1d), _AvgPoolNd._takes[:-1]
 
     def __init__(
@@ -124,10 +178,26 @@ class AvgPool1d(_AvgPoolNd):
 
 
 class AvgPool2d(_AvgPoolNd):
+    """The mean of each window: (N, C, H, W) or (C, H, W).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> nn.AvgPool2d(2, stride=1, padding=1)(ones(1, 2, 2))  # padding counts as zeros
+    tensor([[[0.2500, 0.5000, 0.2500],
+             [0.5000, 1.0000, 0.5000],
+             [0.2500, 0.5000, 0.2500]]])
+    """
+
     _function = staticmethod(F.avg_pool2d)
 
 
 class AvgPool3d(_AvgPoolNd):
+    """The mean of each window: (N, C, D, H, W) or (C, D, H, W).
+
+    >>> from tinygrad_lite import arange, nn
+    >>> nn.AvgPool3d((1, 2, 2))(arange(8.0).reshape(1, 2, 2, 2)).flatten()
+    tensor([1.5000, 5.5000])
+    """
+
     _function = staticmethod(F.avg_pool3d)
 
 
@@ -142,14 +212,36 @@ class _LPPoolNd(_Pool):
 
 
 class LPPool1d(_LPPoolNd):
+    """(Sum over each window of x^norm_type)^(1 / norm_type): (N, C, L) or (C, L).
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.LPPool1d(2, 2)(tensor([[3.0, 4.0, 6.0, 8.0]]))
+    tensor([[ 5., 10.]])
+    """
+
     _function = staticmethod(F.lp_pool1d)
 
 
 class LPPool2d(_LPPoolNd):
+    """(Sum over each window of x^norm_type)^(1 / norm_type): (N, C, H, W) or (C, H, W).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> nn.LPPool2d(2, 2)(ones(1, 4, 4))  # sqrt(4)
+    tensor([[[2., 2.],
+             [2., 2.]]])
+    """
+
     _function = staticmethod(F.lp_pool2d)
 
 
 class LPPool3d(_LPPoolNd):
+    """(Sum over each window of x^norm_type)^(1 / norm_type): (N, C, D, H, W) or (C, D, H, W).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> nn.LPPool3d(1, 2)(ones(1, 2, 2, 4)).flatten()  # norm_type 1: the sum
+    tensor([8., 8.])
+    """
+
     _function = staticmethod(F.lp_pool3d)
 
 
@@ -164,14 +256,37 @@ class _AdaptiveAvgPoolNd(_Pool):
 
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPoolNd):
+    """Means over windows chosen so that the result has `output_size`: (N, C, L) or (C, L).
+
+    >>> from tinygrad_lite import arange, nn
+    >>> nn.AdaptiveAvgPool1d(2)(arange(6.0).reshape(1, 6))
+    tensor([[1., 4.]])
+    """
+
     _function = staticmethod(F.adaptive_avg_pool1d)
 
 
 class AdaptiveAvgPool2d(_AdaptiveAvgPoolNd):
+    """Means over windows chosen so that the result has `output_size` (None: as the input): (N, C, H, W) or
+    (C, H, W).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> nn.AdaptiveAvgPool2d(1)(ones(2, 8, 7, 5)).shape, nn.AdaptiveAvgPool2d((None, 2))(ones(2, 8, 7, 5)).shape
+    ((2, 8, 1, 1), (2, 8, 7, 2))
+    """
+
     _function = staticmethod(F.adaptive_avg_pool2d)
 
 
 class AdaptiveAvgPool3d(_AdaptiveAvgPoolNd):
+    """Means over windows chosen so that the result has `output_size` (None: as the input): (N, C, D, H, W) or
+    (C, D, H, W).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> nn.AdaptiveAvgPool3d((1, 2, None))(ones(1, 8, 4, 7, 5)).shape
+    (1, 8, 1, 2, 5)
+    """
+
     _function = staticmethod(F.adaptive_avg_pool3d)
 
 
@@ -186,14 +301,38 @@ class _AdaptiveMaxPoolNd(_Pool):
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPoolNd):
+    """Maxima over windows chosen so that the result has `output_size`: (N, C, L) or (C, L).
+
+    >>> from tinygrad_lite import arange, nn
+    >>> nn.AdaptiveMaxPool1d(2)(arange(6.0).reshape(1, 6))
+    tensor([[2., 5.]])
+    """
+
     _function = staticmethod(F.adaptive_max_pool1d)
 
 
 class AdaptiveMaxPool2d(_AdaptiveMaxPoolNd):
+    """Maxima over windows chosen so that the result has `output_size` (None: as the input): (N, C, H, W) or
+    (C, H, W).
+
+    >>> from tinygrad_lite import arange, nn
+    >>> nn.AdaptiveMaxPool2d(2)(arange(16.0).reshape(1, 4, 4))
+    tensor([[[ 5.,  7.],
+             [13., 15.]]])
+    """
+
     _function = staticmethod(F.adaptive_max_pool2d)
 
 
 class AdaptiveMaxPool3d(_AdaptiveMaxPoolNd):
+    """Maxima over windows chosen so that the result has `output_size` (None: as the input): (N, C, D, H, W) or
+    (C, D, H, W).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> nn.AdaptiveMaxPool3d((1, 2, None))(ones(1, 8, 4, 7, 5)).shape
+    (1, 8, 1, 2, 5)
+    """
+
     _function = staticmethod(F.adaptive_max_pool3d)
 
 
@@ -229,8 +368,26 @@ class _FractionalMaxPoolNd(_Pool):
 
 
 class FractionalMaxPool2d(_FractionalMaxPoolNd):
+    """The maximum of windows at random steps (Graham, 2014): (N, C, H, W) or (C, H, W).
+
+    Give `output_size`, or `output_ratio`, the result's part of the input's size.
+
+    >>> from tinygrad_lite import nn, ones
+    >>> nn.FractionalMaxPool2d(2, output_ratio=0.7)(ones(1, 3, 10, 10)).shape
+    (1, 3, 7, 7)
+    """
+
     _function, _rank = staticmethod(F.fractional_max_pool2d), 2
 
 
 class FractionalMaxPool3d(_FractionalMaxPoolNd):
+    """The maximum of windows at random steps (Graham, 2014): (N, C, D, H, W) or (C, D, H, W).
+
+    Give `output_size`, or `output_ratio`, the result's part of the input's size.
+
+    >>> from tinygrad_lite import nn, ones
+    >>> nn.FractionalMaxPool3d(2, output_size=(2, 5, 7))(ones(1, 3, 4, 10, 10)).shape
+    (1, 3, 2, 5, 7)
+    """
+
     _function, _rank = staticmethod(F.fractional_max_pool3d), 3
