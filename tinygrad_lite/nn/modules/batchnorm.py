@@ -105,19 +105,37 @@ class _BatchNorm(_NormBase):
 
 
 class BatchNorm1d(_BatchNorm):
-    """BatchNorm over (N, C) or (N, C, L)."""
+    """BatchNorm over (N, C) or (N, C, L): each channel to mean 0 and variance 1 over all else, then * weight + bias;
+    by the running statistics in evaluation (Ioffe and Szegedy, 2015).
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> norm = nn.BatchNorm1d(1)
+    >>> norm(tensor([[1.0], [3.0]])).detach().flatten(), norm.running_mean  # 0.9 * 0 + 0.1 * 2
+    (tensor([-1.0000,  1.0000]), tensor([0.2000]))
+    """
 
     ranks = (2, 3)
 
 
 class BatchNorm2d(_BatchNorm):
-    """BatchNorm over (N, C, H, W)."""
+    """BatchNorm over (N, C, H, W): as BatchNorm1d.
+
+    >>> from tinygrad_lite import nn, randn
+    >>> out = nn.BatchNorm2d(3)(5 + 2 * randn(8, 3, 4, 4))
+    >>> out.shape, bool((out.mean((0, 2, 3)).abs() < 1e-3).all())
+    ((8, 3, 4, 4), True)
+    """
 
     ranks = (4,)
 
 
 class BatchNorm3d(_BatchNorm):
-    """BatchNorm over (N, C, D, H, W)."""
+    """BatchNorm over (N, C, D, H, W): as BatchNorm1d.
+
+    >>> from tinygrad_lite import nn, ones
+    >>> nn.BatchNorm3d(3).eval()(ones(8, 3, 2, 4, 4)).shape
+    (8, 3, 2, 4, 4)
+    """
 
     ranks = (5,)
 
@@ -154,18 +172,35 @@ class _InstanceNorm(_NormBase):
 
 
 class InstanceNorm1d(_InstanceNorm):
-    """InstanceNorm over (N, C, L) or (C, L)."""
+    """InstanceNorm over (N, C, L) or (C, L): each channel of each sample to mean 0 and variance 1 (Ulyanov et al., 2016).
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.InstanceNorm1d(2)(tensor([[1.0, 3.0], [50.0, 10.0]]))
+    tensor([[-1.0000,  1.0000],
+            [ 1.0000, -1.0000]])
+    """
 
     ranks = (2, 3)
 
 
 class InstanceNorm2d(_InstanceNorm):
-    """InstanceNorm over (N, C, H, W) or (C, H, W)."""
+    """InstanceNorm over (N, C, H, W) or (C, H, W): as InstanceNorm1d.
+
+    >>> from tinygrad_lite import nn, randn
+    >>> out = nn.InstanceNorm2d(3)(5 + 2 * randn(8, 3, 4, 4))
+    >>> out.shape, bool((out.mean((2, 3)).abs() < 1e-3).all())
+    ((8, 3, 4, 4), True)
+    """
 
     ranks = (3, 4)
 
 
 class InstanceNorm3d(_InstanceNorm):
-    """InstanceNorm over (N, C, D, H, W) or (C, D, H, W)."""
+    """InstanceNorm over (N, C, D, H, W) or (C, D, H, W): as InstanceNorm1d.
+
+    >>> from tinygrad_lite import nn, randn
+    >>> nn.InstanceNorm3d(3, affine=True)(randn(8, 3, 2, 4, 4)).shape
+    (8, 3, 2, 4, 4)
+    """
 
     ranks = (4, 5)

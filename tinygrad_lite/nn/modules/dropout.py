@@ -20,42 +20,81 @@ class _DropoutNd(Configured):
 
 
 class Dropout(_DropoutNd):
-    """Each element is 0 with probability `p`, and divided by 1 - p otherwise."""
+    """Each element is 0 with probability `p`, and divided by 1 - p otherwise (Srivastava et al., 2014).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> dropout = nn.Dropout(0.75)
+    >>> dropout.eval()(ones(2))
+    tensor([1., 1.])
+    >>> sorted(set(dropout.train()(ones(1000)).tolist()))
+    [0.0, 4.0]
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.dropout(input, self.p, self.training, self.inplace)
 
 
 class Dropout1d(_DropoutNd):
-    """Dropout of whole channels of (N, C, L) or (C, L)."""
+    """Dropout of whole channels of (N, C, L) or (C, L).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> sums = nn.Dropout1d(0.5)(ones(1, 100, 3)).sum(-1)  # of each channel
+    >>> sorted(set(sums.flatten().tolist()))
+    [0.0, 6.0]
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.dropout1d(input, self.p, self.training, self.inplace)
 
 
 class Dropout2d(_DropoutNd):
-    """Dropout of whole channels of (N, C, H, W) or (C, H, W)."""
+    """Dropout of whole channels of (N, C, H, W) or (C, H, W).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> sums = nn.Dropout2d(0.5)(ones(1, 100, 2, 2)).sum((-2, -1))  # of each channel
+    >>> sorted(set(sums.flatten().tolist()))
+    [0.0, 8.0]
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.dropout2d(input, self.p, self.training, self.inplace)
 
 
 class Dropout3d(_DropoutNd):
-    """Dropout of whole channels of (N, C, D, H, W) or (C, D, H, W)."""
+    """Dropout of whole channels of (N, C, D, H, W) or (C, D, H, W).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> sums = nn.Dropout3d(0.5)(ones(1, 100, 2, 2, 2)).sum((-3, -2, -1))  # of each channel
+    >>> sorted(set(sums.flatten().tolist()))
+    [0.0, 16.0]
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.dropout3d(input, self.p, self.training, self.inplace)
 
 
 class AlphaDropout(_DropoutNd):
-    """Dropout that keeps mean and variance after SELU."""
+    """Dropout that keeps mean 0 and variance 1, for use after SELU (Klambauer et al., 2017): what is dropped
+    becomes SELU's lowest value, then all is scaled and moved.
+
+    >>> from tinygrad_lite import nn, randn
+    >>> out = nn.AlphaDropout(0.5)(randn(100_000))
+    >>> abs(out.mean().item()) < 0.05, abs(out.std().item() - 1) < 0.05
+    (True, True)
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.alpha_dropout(input, self.p, self.training, self.inplace)
 
 
 class FeatureAlphaDropout(_DropoutNd):
-    """AlphaDropout of whole channels."""
+    """AlphaDropout of whole channels of (N, C, ...).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> out = nn.FeatureAlphaDropout(0.5)(ones(1, 100, 2, 2))
+    >>> bool((out == out[:, :, :1, :1]).all()), out.unique().shape
+    (True, (2,))
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.feature_alpha_dropout(input, self.p, self.training, self.inplace)

@@ -58,21 +58,36 @@ class _WeightedLoss(_Arguments):
 
 
 class MSELoss(_Loss):
-    """(x - target)^2"""
+    """(x - target)^2
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.MSELoss()(tensor([1.0, 2.0]), tensor([0.0, 5.0]))  # (1 + 9) / 2
+    tensor(5.)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.mse_loss(input, target, reduction=self.reduction)
 
 
 class L1Loss(_Loss):
-    """|x - target|"""
+    """|x - target|
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.L1Loss(reduction="none")(tensor([1.0, 2.0]), tensor([0.0, 5.0]))
+    tensor([1., 3.])
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.l1_loss(input, target, reduction=self.reduction)
 
 
 class SmoothL1Loss(_Arguments):
-    """Squared (over 2 beta) where |x - target| < beta, linear beyond."""
+    """(x - target)^2 / (2 beta) where |x - target| < beta, |x - target| - beta / 2 beyond (Girshick, 2015).
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.SmoothL1Loss(reduction="none", beta=2.0)(tensor([1.0, 5.0]), tensor([0.0, 0.0]))  # 1 / 4, 5 - 1
+    tensor([0.2500, 4.0000])
+    """
 
     def __init__(
         self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean", beta: float = 1.0
@@ -84,7 +99,12 @@ class SmoothL1Loss(_Arguments):
 
 
 class HuberLoss(_Arguments):
-    """Half the square where |x - target| < delta, linear beyond."""
+    """(x - target)^2 / 2 where |x - target| < delta, delta (|x - target| - delta / 2) beyond (Huber, 1964).
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.HuberLoss(reduction="none", delta=2.0)(tensor([1.0, 5.0]), tensor([0.0, 0.0]))  # 1 / 2, 2 (5 - 1)
+    tensor([0.5000, 8.0000])
+    """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0):
         if not isinstance(delta, (float, int)):
@@ -96,7 +116,13 @@ class HuberLoss(_Arguments):
 
 
 class CrossEntropyLoss(_Arguments):
-    """-log softmax(x)[target]: logits (N, C, ...) against class numbers (N, ...) or probabilities (N, C, ...)."""
+    """-log softmax(x)[target]: logits (N, C, ...) against class numbers (N, ...) or probabilities (N, C, ...).
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> logits = tensor([[1.0, 3.0]]).log()  # probabilities 1/4 and 3/4
+    >>> nn.CrossEntropyLoss()(logits, tensor([0]))  # log 4
+    tensor(1.3863)
+    """
 
     def __init__(
         self,
@@ -116,7 +142,12 @@ class CrossEntropyLoss(_Arguments):
 
 
 class NLLLoss(_Arguments):
-    """-x[target]: log-probabilities (N, C, ...) against class numbers (N, ...)."""
+    """-x[target]: log-probabilities (N, C, ...) against class numbers (N, ...).
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.NLLLoss()(tensor([[-0.5, -2.0], [-4.0, -1.0]]), tensor([0, 0]))  # (0.5 + 4) / 2
+    tensor(2.2500)
+    """
 
     def __init__(
         self,
@@ -133,14 +164,24 @@ class NLLLoss(_Arguments):
 
 
 class BCELoss(_WeightedLoss):
-    """-(target log x + (1 - target) log(1 - x)): probabilities against probabilities."""
+    """-(target log x + (1 - target) log(1 - x)): probabilities against probabilities.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.BCELoss(reduction="none")(tensor([0.5, 0.75]), tensor([1.0, 0.0]))  # log 2, log 4
+    tensor([0.6931, 1.3863])
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.binary_cross_entropy(input, target, weight=self.weight, reduction=self.reduction)
 
 
 class BCEWithLogitsLoss(_Arguments):
-    """BCELoss of sigmoid(x), stable for large |x|; `pos_weight` scales the positive term."""
+    """BCELoss of sigmoid(x), stable for large |x|; `pos_weight` scales the positive term.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.BCEWithLogitsLoss(reduction="none")(tensor([0.0, 100.0]), tensor([1.0, 0.0]))  # log 2, 100
+    tensor([  0.6931, 100.0000])
+    """
 
     def __init__(
         self,
@@ -159,7 +200,14 @@ class BCEWithLogitsLoss(_Arguments):
 
 
 class KLDivLoss(_Arguments):
-    """target (log target - x), for log-probabilities x; `log_target`: the target is one too."""
+    """target (log target - x), for log-probabilities x; `log_target`: the target is one too. Of distributions
+    (N, C), reduction="batchmean" divides the sum by N alone.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> x, target = tensor([[0.25, 0.75]]).log(), tensor([[1.0, 0.0]])
+    >>> nn.KLDivLoss(reduction="batchmean")(x, target)  # log 4
+    tensor(1.3863)
+    """
 
     def __init__(
         self,
@@ -175,7 +223,13 @@ class KLDivLoss(_Arguments):
 
 
 class PoissonNLLLoss(_Arguments):
-    """e^x - target x (`log_input`), or x - target log(x + eps); `full` adds Stirling's term."""
+    """e^x - target x (`log_input`), or x - target log(x + eps): counts against (the logarithm of) their rate;
+    `full` adds Stirling's term.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.PoissonNLLLoss(reduction="none")(tensor([0.0, 0.0]), tensor([0.0, 5.0]))  # rate 1
+    tensor([1., 1.])
+    """
 
     def __init__(
         self,
@@ -195,7 +249,12 @@ class PoissonNLLLoss(_Arguments):
 
 
 class GaussianNLLLoss(_Arguments):
-    """(log var + (x - target)^2 / var) / 2; `full` adds log(2 pi) / 2."""
+    """(log var + (x - target)^2 / var) / 2; `full` adds log(2 pi) / 2.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.GaussianNLLLoss()(tensor([3.0]), tensor([1.0]), var=tensor([1.0]))  # (0 + 4 / 1) / 2
+    tensor(2.)
+    """
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean"):
         super().__init__(locals())
@@ -205,7 +264,12 @@ class GaussianNLLLoss(_Arguments):
 
 
 class HingeEmbeddingLoss(_Arguments):
-    """x where the target is 1, max(margin - x, 0) where it is -1."""
+    """x where the target is 1, max(margin - x, 0) where it is -1.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.HingeEmbeddingLoss(reduction="none")(tensor([0.25, 0.25, 2.0]), tensor([1.0, -1.0, -1.0]))
+    tensor([0.2500, 0.7500, 0.0000])
+    """
 
     def __init__(
         self,
@@ -221,28 +285,50 @@ class HingeEmbeddingLoss(_Arguments):
 
 
 class SoftMarginLoss(_Loss):
-    """log(1 + e^(-target x)), targets 1 and -1."""
+    """log(1 + e^(-target x)), targets 1 and -1.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.SoftMarginLoss(reduction="none")(tensor([0.0, 100.0]), tensor([1.0, -1.0]))  # log 2, 100
+    tensor([  0.6931, 100.0000])
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.soft_margin_loss(input, target, reduction=self.reduction)
 
 
 class MultiLabelMarginLoss(_Loss):
-    """Hinge between every class that is a target and every one that is not; targets are listed, then -1."""
+    """max(1 - (x[i] - x[j]), 0), summed over every class i that is a target and every j that is not, over C;
+    scores (N, C) or (C,), targets of the same shape: the classes, then -1.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.MultiLabelMarginLoss()(tensor([0.5, 2.0, 1.0, 0.0]), tensor([1, 2, -1, -1]))  # only 1 - (1 - 0.5), over 4
+    tensor(0.1250)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.multilabel_margin_loss(input, target, reduction=self.reduction)
 
 
 class MultiLabelSoftMarginLoss(_WeightedLoss):
-    """The mean over classes of BCEWithLogitsLoss."""
+    """The mean over classes of BCEWithLogitsLoss: scores (N, C) against targets 0 and 1 of the same shape.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.MultiLabelSoftMarginLoss()(tensor([[0.0, 100.0]]), tensor([[1.0, 1.0]]))  # (log 2 + 0) / 2
+    tensor(0.3466)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.multilabel_soft_margin_loss(input, target, weight=self.weight, reduction=self.reduction)
 
 
 class MultiMarginLoss(_Arguments):
-    """Hinge (to the power p) between the target class and every other."""
+    """max(margin - x[target] + x[j], 0)^p, summed over the other classes j, over C: scores (N, C) against
+    class numbers (N,).
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.MultiMarginLoss()(tensor([[0.0, 2.0, 1.5, 3.0]]), tensor([1]))  # (0 + 0.5 + 2) / 4
+    tensor(0.6250)
+    """
 
     def __init__(
         self,
@@ -277,22 +363,38 @@ class _MarginLoss(_Arguments):
 
 
 class MarginRankingLoss(_MarginLoss):
-    """max(-target (x1 - x2) + margin, 0): target 1 where x1 should rank higher, -1 where x2 should."""
+    """max(-target (x1 - x2) + margin, 0): target 1 where x1 should rank higher, -1 where x2 should.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.MarginRankingLoss(reduction="none")(tensor([3.0, 3.0]), tensor([1.0, 1.0]), tensor([1.0, -1.0]))
+    tensor([0., 2.])
+    """
 
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
         return F.margin_ranking_loss(input1, input2, target, margin=self.margin, reduction=self.reduction)
 
 
 class CosineEmbeddingLoss(_MarginLoss):
-    """1 - cos(x1, x2) where the target is 1, max(cos(x1, x2) - margin, 0) where it is -1."""
+    """1 - cos(x1, x2) where the target is 1, max(cos(x1, x2) - margin, 0) where it is -1: vectors (N, D), targets (N,).
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> x1, x2 = tensor([[1.0, 0.0], [1.0, 0.0]]), tensor([[0.0, 5.0], [2.0, 0.0]])  # at a right angle, in line
+    >>> nn.CosineEmbeddingLoss(reduction="none")(x1, x2, tensor([1, -1]))
+    tensor([1., 1.])
+    """
 
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
         return F.cosine_embedding_loss(input1, input2, target, margin=self.margin, reduction=self.reduction)
 
 
 class TripletMarginLoss(_Arguments):
-    """max(|anchor - positive| - |anchor - negative| + margin, 0), in the p-norm; `swap`: the negative's
-    distance to the positive counts where it is smaller."""
+    """max(|anchor - positive| - |anchor - negative| + margin, 0), in the p-norm of vectors (N, D) or (D,);
+    `swap`: the negative's distance to the positive counts where it is smaller.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.TripletMarginLoss()(tensor([[0.0]]), tensor([[2.0]]), tensor([[2.5]]))  # 2 - 2.5 + 1
+    tensor(0.5000)
+    """
 
     def __init__(
         self,
@@ -315,7 +417,13 @@ class TripletMarginLoss(_Arguments):
 
 
 class TripletMarginWithDistanceLoss(_Arguments):
-    """TripletMarginLoss with a distance of one's own."""
+    """TripletMarginLoss with a distance of one's own.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> loss = nn.TripletMarginWithDistanceLoss(distance_function=lambda a, b: (a - b).square().sum(-1))
+    >>> loss(tensor([[0.0]]), tensor([[2.0]]), tensor([[1.0]]))  # 4 - 1 + 1
+    tensor(4.)
+    """
 
     def __init__(
         self,
@@ -343,8 +451,14 @@ class TripletMarginWithDistanceLoss(_Arguments):
 
 
 class CTCLoss(_Arguments):
-    """Connectionist temporal classification: log-probabilities (T, N, C) against label sequences
-    without alignment (Graves et al., 2006)."""
+    """Connectionist temporal classification: log-probabilities (T, N, C) against label sequences (N, S) or
+    (sum of lengths,) without alignment (Graves et al., 2006); "mean" also divides by each target's length.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> steps = tensor([[[0.5, 0.5]], [[0.5, 0.5]]]).log()  # of 4 readings, 3 say "1": _1, 1_, 11
+    >>> nn.CTCLoss()(steps, tensor([[1]]), [2], [1])  # -log 3/4
+    tensor(0.2877)
+    """
 
     def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False):
         super().__init__(locals())

@@ -36,7 +36,13 @@ class _Affine(Module):
 
 class LayerNorm(_Affine):
     """Mean 0 and variance 1 over the last dims, of the sizes `normalized_shape`; then * weight + bias
-    (Ba et al., 2016)."""
+    (Ba et al., 2016).
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.LayerNorm(2)(tensor([[1.0, 3.0], [50.0, 10.0]])).detach()
+    tensor([[-1.0000,  1.0000],
+            [ 1.0000, -1.0000]])
+    """
 
     def __init__(
         self,
@@ -63,7 +69,12 @@ class LayerNorm(_Affine):
 
 class RMSNorm(_Affine):
     """Mean square 1 over the last dims, of the sizes `normalized_shape`; then * weight
-    (Zhang and Sennrich, 2019). `eps=None`: the dtype's smallest step."""
+    (Zhang and Sennrich, 2019). `eps=None`: the dtype's smallest step.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.RMSNorm(2)(tensor([[1.0, 7.0]])).detach()  # over sqrt((1 + 49) / 2)
+    tensor([[0.2000, 1.4000]])
+    """
 
     def __init__(
         self,
@@ -90,7 +101,12 @@ class RMSNorm(_Affine):
 
 class GroupNorm(_Affine):
     """Mean 0 and variance 1 over each of `num_groups` groups of the channels of (N, C, ...); then
-    * weight + bias a channel (Wu and He, 2018)."""
+    * weight + bias a channel (Wu and He, 2018).
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.GroupNorm(2, 4)(tensor([[1.0, 3.0, 500.0, 100.0]])).detach()
+    tensor([[-1.0000,  1.0000,  1.0000, -1.0000]])
+    """
 
     def __init__(
         self,
@@ -122,7 +138,13 @@ class GroupNorm(_Affine):
 
 class LocalResponseNorm(Configured):
     """x / (k + alpha / size * sum of x^2 over `size` neighbouring channels)^beta
-    (Krizhevsky et al., 2012)."""
+    (Krizhevsky et al., 2012).
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.LocalResponseNorm(1, alpha=1.0, beta=0.5)(tensor([[[0.75], [0.0]]]))  # 0.75 / sqrt(1 + 0.75^2)
+    tensor([[[0.6000],
+             [0.0000]]])
+    """
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0):
         super().__init__(locals())

@@ -52,6 +52,13 @@ class Embedding(_Table):
 
     The row at `padding_idx` gets no gradient. `max_norm`: rows that are looked up are first scaled
     down to this norm, in place.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> table = nn.Embedding.from_pretrained(tensor([[0.0, 0.0], [1.0, 2.0], [3.0, 4.0]]))
+    >>> table(tensor([2, 1, 2]))
+    tensor([[3., 4.],
+            [1., 2.],
+            [3., 4.]])
     """
 
     def __init__(
@@ -95,7 +102,12 @@ class Embedding(_Table):
         scale_grad_by_freq: bool = False,
         sparse: bool = False,
     ) -> Embedding:
-        """A layer around a given table (rows, dim); not trained unless `freeze=False`."""
+        """A layer around a given table (rows, dim); not trained unless `freeze=False`.
+
+        >>> from tinygrad_lite import nn, tensor
+        >>> nn.Embedding.from_pretrained(tensor([[1.0, 2.0]])).weight.requires_grad
+        False
+        """
         if embeddings.ndim != 2:
             raise ValueError(f"from_pretrained: expected a table of 2 dimensions, got {tuple(embeddings.shape)}")
         rows, dim = embeddings.shape
@@ -104,7 +116,17 @@ class Embedding(_Table):
 
 class EmbeddingBag(_Table):
     """The sum, mean or maximum of several rows: input (B, n), or flat with `offsets` (B,) where each
-    bag starts, -> (B, embedding_dim)."""
+    bag starts, -> (B, embedding_dim).
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> bag = nn.EmbeddingBag.from_pretrained(tensor([[0.0, 0.0], [1.0, 2.0], [3.0, 4.0]]), mode="sum")
+    >>> bag(tensor([[0, 1], [1, 2]]))
+    tensor([[1., 2.],
+            [4., 6.]])
+    >>> bag(tensor([0, 1, 1, 2]), offsets=tensor([0, 1]))  # rows 0; 1, 1 and 2
+    tensor([[0., 0.],
+            [5., 8.]])
+    """
 
     def __init__(
         self,
@@ -161,7 +183,12 @@ class EmbeddingBag(_Table):
         include_last_offset: bool = False,
         padding_idx: int | None = None,
     ) -> EmbeddingBag:
-        """A layer around a given table (rows, dim); not trained unless `freeze=False`."""
+        """A layer around a given table (rows, dim); not trained unless `freeze=False`.
+
+        >>> from tinygrad_lite import nn, tensor
+        >>> nn.EmbeddingBag.from_pretrained(tensor([[1.0, 2.0]]), freeze=False).weight.requires_grad
+        True
+        """
         if embeddings.ndim != 2:
             raise ValueError(f"from_pretrained: expected a table of 2 dimensions, got {tuple(embeddings.shape)}")
         rows, dim = embeddings.shape
