@@ -23,6 +23,12 @@ class MultiheadAttention(Module):
     or without N -> output (L, N, embed_dim) and, if `need_weights`, the weights (N, L, S), averaged
     over the heads unless `average_attn_weights=False`: (N, heads, L, S). Masks: True (or -inf, added)
     where attention is not allowed; `key_padding_mask` (N, S), `attn_mask` (L, S) or (N * heads, L, S).
+
+    >>> from tinygrad_lite import nn, randn
+    >>> query, memory = randn(5, 2, 8), randn(7, 2, 8)
+    >>> out, weights = nn.MultiheadAttention(8, num_heads=4)(query, memory, memory)
+    >>> out.shape, weights.shape, weights[0, 0].sum().round(decimals=4).item()
+    ((5, 2, 8), (2, 5, 7), 1.0)
     """
 
     def __init__(

@@ -10,7 +10,12 @@ __all__ = ["ChannelShuffle"]
 
 
 class ChannelShuffle(Configured):
-    """The channels of `groups` groups dealt out in turn."""
+    """The channels of `groups` groups dealt out in turn, of (N, C, ...) (Zhang et al., 2017).
+
+    >>> from tinygrad_lite import arange, nn
+    >>> nn.ChannelShuffle(2)(arange(6).reshape(1, 6, 1, 1)).flatten()
+    tensor([0, 3, 1, 4, 2, 5])
+    """
 
     shown = "groups"
 

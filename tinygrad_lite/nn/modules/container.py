@@ -138,7 +138,13 @@ class Sequential(_Numbered):
 
 
 class ModuleList(_Numbered):
-    """A list whose modules are seen by parameters(), to() and the rest."""
+    """A list whose modules are seen by parameters(), to() and the rest.
+
+    >>> from tinygrad_lite import nn
+    >>> layers = nn.ModuleList([nn.Linear(4, 4) for _ in range(3)])
+    >>> len(layers), [name for name, _ in layers.named_parameters()][:3]
+    (3, ['0.weight', '0.bias', '1.weight'])
+    """
 
     def __init__(self, modules: Iterable[Module] | None = None):
         super().__init__()
@@ -173,7 +179,13 @@ def _pairs(name: str, given: Any) -> list[tuple[str, Any]]:
 
 
 class ModuleDict(Module):
-    """A dict whose modules are seen by parameters(), to() and the rest."""
+    """A dict whose modules are seen by parameters(), to() and the rest.
+
+    >>> from tinygrad_lite import nn
+    >>> heads = nn.ModuleDict({"age": nn.Linear(4, 1), "kind": nn.Linear(4, 3)})
+    >>> heads["kind"], list(heads.state_dict())[:2]
+    (Linear(in_features=4, out_features=3, bias=True), ['age.weight', 'age.bias'])
+    """
 
     def __init__(self, modules: Any = None):
         super().__init__()
@@ -223,7 +235,13 @@ def _as_parameter(value: Any) -> Any:
 
 
 class ParameterList(Module):
-    """A list of parameters (Tensors become Parameters; other values are kept as they are)."""
+    """A list of parameters (Tensors become Parameters; other values are kept as they are).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> scales = nn.ParameterList([ones(2), ones(3)])
+    >>> scales[1].requires_grad, list(scales.state_dict())
+    (True, ['0', '1'])
+    """
 
     def __init__(self, values: Iterable[Any] | None = None):
         super().__init__()
@@ -271,7 +289,13 @@ class ParameterList(Module):
 
 
 class ParameterDict(Module):
-    """A dict of parameters (Tensors become Parameters; other values are kept as they are)."""
+    """A dict of parameters (Tensors become Parameters; other values are kept as they are).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> scales = nn.ParameterDict({"left": ones(2), "right": ones(3)})
+    >>> scales["left"].requires_grad, list(scales.state_dict())
+    (True, ['left', 'right'])
+    """
 
     def __init__(self, parameters: Any = None):
         super().__init__()

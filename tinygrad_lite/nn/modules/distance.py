@@ -11,7 +11,12 @@ __all__ = ["CosineSimilarity", "PairwiseDistance"]
 
 
 class CosineSimilarity(Configured):
-    """The cosine of the angle between x1 and x2 along `dim`."""
+    """The cosine of the angle between x1 and x2 along `dim`.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.CosineSimilarity()(tensor([[1.0, 0.0], [1.0, 0.0]]), tensor([[0.0, 5.0], [3.0, 4.0]]))
+    tensor([0.0000, 0.6000])
+    """
 
     def __init__(self, dim: int = 1, eps: float = 1e-8):
         super().__init__(locals())
@@ -21,7 +26,12 @@ class CosineSimilarity(Configured):
 
 
 class PairwiseDistance(Module):
-    """The p-norm of x1 - x2 + eps along the last dim."""
+    """The p-norm of x1 - x2 + eps along the last dim.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.PairwiseDistance()(tensor([[1.0, 1.0]]), tensor([[4.0, 5.0]]))
+    tensor([5.0000])
+    """
 
     def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False):
         super().__init__()

@@ -11,7 +11,12 @@ __all__ = ["Flatten", "Unflatten"]
 
 
 class Flatten(Configured):
-    """Dims start_dim to end_dim as one; by default all but the first."""
+    """Dims start_dim to end_dim as one; by default all but the first.
+
+    >>> from tinygrad_lite import nn, ones
+    >>> nn.Flatten()(ones(2, 3, 4, 5)).shape, nn.Flatten(0, 1)(ones(2, 3, 4, 5)).shape
+    ((2, 60), (6, 4, 5))
+    """
 
     shown = "start_dim end_dim"
 
@@ -23,7 +28,12 @@ class Flatten(Configured):
 
 
 class Unflatten(Configured):
-    """Dim `dim` as several, of the sizes `unflattened_size`."""
+    """Dim `dim` as several, of the sizes `unflattened_size`.
+
+    >>> from tinygrad_lite import nn, ones
+    >>> nn.Unflatten(1, (3, 4))(ones(2, 12)).shape
+    (2, 3, 4)
+    """
 
     shown = "dim unflattened_size"
 

@@ -14,7 +14,13 @@ Sizes = int | tuple[int, ...]
 
 
 class Unfold(Configured):
-    """Sliding windows of (N, C, H, W) as columns: (N, C * window, number of windows)."""
+    """Sliding windows of (N, C, H, W) as columns: (N, C * window, number of windows).
+
+    >>> from tinygrad_lite import arange, nn
+    >>> nn.Unfold(2)(arange(6.0).reshape(1, 1, 2, 3))[0].T  # the two windows
+    tensor([[0., 1., 3., 4.],
+            [1., 2., 4., 5.]])
+    """
 
     shown = "kernel_size dilation padding stride"
 
@@ -26,7 +32,13 @@ class Unfold(Configured):
 
 
 class Fold(Configured):
-    """Columns summed into the windows they belong to: (N, C * window, windows) -> (N, C, *output_size)."""
+    """Columns summed into the windows they belong to: (N, C * window, windows) -> (N, C, *output_size).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> nn.Fold((2, 3), 2)(ones(1, 4, 2))[0, 0]  # the middle lies in both windows
+    tensor([[1., 2., 1.],
+            [1., 2., 1.]])
+    """
 
     shown = "output_size kernel_size dilation padding stride"
 

@@ -37,7 +37,12 @@ __all__ = [
 
 
 class LazyModuleMixin(Module):
-    """Stands in for `cls_to_become`, without its first argument, until the first call."""
+    """Stands in for `cls_to_become`, without its first argument, until the first call.
+
+    >>> from tinygrad_lite import nn
+    >>> nn.LazyLinear(4).has_uninitialized_params(), nn.LazyLinear.cls_to_become.__name__
+    (True, 'Linear')
+    """
 
     cls_to_become: type[Module]
 
@@ -67,7 +72,13 @@ class LazyModuleMixin(Module):
 
 
 class LazyLinear(LazyModuleMixin, Linear):
-    """Linear with `in_features` from the first input's last dim."""
+    """Linear with `in_features` from the first input's last dim.
+
+    >>> from tinygrad_lite import nn, ones
+    >>> layer = nn.LazyLinear(4)
+    >>> layer(ones(2, 3)).shape, layer
+    ((2, 4), Linear(in_features=3, out_features=4, bias=True))
+    """
 
     cls_to_become = Linear
 
@@ -101,26 +112,74 @@ class _LazyConv(LazyModuleMixin, _ConvNd):
 
 
 class LazyConv1d(_LazyConv, Conv1d):
+    """Conv1d with `in_channels` from the first input (N, C, L) or (C, L).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> layer = nn.LazyConv1d(8, 3)
+    >>> layer(ones(1, 2, 9)).shape, layer.weight.shape
+    ((1, 8, 7), (8, 2, 3))
+    """
+
     cls_to_become = Conv1d
 
 
 class LazyConv2d(_LazyConv, Conv2d):
+    """Conv2d with `in_channels` from the first input (N, C, H, W) or (C, H, W).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> layer = nn.LazyConv2d(8, 3)
+    >>> layer(ones(1, 2, 9, 9)).shape, layer.weight.shape
+    ((1, 8, 7, 7), (8, 2, 3, 3))
+    """
+
     cls_to_become = Conv2d
 
 
 class LazyConv3d(_LazyConv, Conv3d):
+    """Conv3d with `in_channels` from the first input (N, C, D, H, W) or (C, D, H, W).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> layer = nn.LazyConv3d(4, 2)
+    >>> layer(ones(1, 2, 3, 3, 3)).shape, layer.weight.shape
+    ((1, 4, 2, 2, 2), (4, 2, 2, 2, 2))
+    """
+
     cls_to_become = Conv3d
 
 
 class LazyConvTranspose1d(_LazyConv, ConvTranspose1d):
+    """ConvTranspose1d with `in_channels` from the first input (N, C, L) or (C, L).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> layer = nn.LazyConvTranspose1d(8, 3)
+    >>> layer(ones(1, 2, 4)).shape, layer.weight.shape
+    ((1, 8, 6), (2, 8, 3))
+    """
+
     cls_to_become = ConvTranspose1d
 
 
 class LazyConvTranspose2d(_LazyConv, ConvTranspose2d):
+    """ConvTranspose2d with `in_channels` from the first input (N, C, H, W) or (C, H, W).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> layer = nn.LazyConvTranspose2d(8, 3)
+    >>> layer(ones(1, 2, 4, 4)).shape, layer.weight.shape
+    ((1, 8, 6, 6), (2, 8, 3, 3))
+    """
+
     cls_to_become = ConvTranspose2d
 
 
 class LazyConvTranspose3d(_LazyConv, ConvTranspose3d):
+    """ConvTranspose3d with `in_channels` from the first input (N, C, D, H, W) or (C, D, H, W).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> layer = nn.LazyConvTranspose3d(4, 2)
+    >>> layer(ones(1, 2, 3, 3, 3)).shape, layer.weight.shape
+    ((1, 4, 4, 4, 4), (2, 4, 2, 2, 2))
+    """
+
     cls_to_become = ConvTranspose3d
 
 
@@ -143,14 +202,38 @@ class _LazyNorm(LazyModuleMixin, _NormBase):
 
 
 class LazyBatchNorm1d(_LazyNorm, BatchNorm1d):
+    """BatchNorm1d with `num_features` from the first input (N, C) or (N, C, L).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> layer = nn.LazyBatchNorm1d()
+    >>> layer(ones(4, 3)).shape, layer.num_features
+    ((4, 3), 3)
+    """
+
     cls_to_become = BatchNorm1d
 
 
 class LazyBatchNorm2d(_LazyNorm, BatchNorm2d):
+    """BatchNorm2d with `num_features` from the first input (N, C, H, W).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> layer = nn.LazyBatchNorm2d()
+    >>> layer(ones(4, 3, 2, 2)).shape, layer.num_features
+    ((4, 3, 2, 2), 3)
+    """
+
     cls_to_become = BatchNorm2d
 
 
 class LazyBatchNorm3d(_LazyNorm, BatchNorm3d):
+    """BatchNorm3d with `num_features` from the first input (N, C, D, H, W).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> layer = nn.LazyBatchNorm3d()
+    >>> layer(ones(4, 3, 2, 2, 2)).shape, layer.num_features
+    ((4, 3, 2, 2, 2), 3)
+    """
+
     cls_to_become = BatchNorm3d
 
 
@@ -170,12 +253,36 @@ class _LazyInstanceNorm(_LazyNorm):
 
 
 class LazyInstanceNorm1d(_LazyInstanceNorm, InstanceNorm1d):
+    """InstanceNorm1d with `num_features` from the first input (N, C, L) or (C, L).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> layer = nn.LazyInstanceNorm1d()
+    >>> layer(ones(4, 3, 2)).shape, layer.num_features
+    ((4, 3, 2), 3)
+    """
+
     cls_to_become = InstanceNorm1d
 
 
 class LazyInstanceNorm2d(_LazyInstanceNorm, InstanceNorm2d):
+    """InstanceNorm2d with `num_features` from the first input (N, C, H, W) or (C, H, W).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> layer = nn.LazyInstanceNorm2d()
+    >>> layer(ones(4, 3, 2, 2)).shape, layer.num_features
+    ((4, 3, 2, 2), 3)
+    """
+
     cls_to_become = InstanceNorm2d
 
 
 class LazyInstanceNorm3d(_LazyInstanceNorm, InstanceNorm3d):
+    """InstanceNorm3d with `num_features` from the first input (N, C, D, H, W) or (C, D, H, W).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> layer = nn.LazyInstanceNorm3d()
+    >>> layer(ones(4, 3, 2, 2, 2)).shape, layer.num_features
+    ((4, 3, 2, 2, 2), 3)
+    """
+
     cls_to_become = InstanceNorm3d

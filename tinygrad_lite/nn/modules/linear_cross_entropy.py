@@ -17,7 +17,12 @@ __all__ = ["LinearCrossEntropyLoss", "LinearCrossEntropyOptions"]
 @dataclass(frozen=True)
 class LinearCrossEntropyOptions:
     """How PyTorch cuts the work into pieces. Here nothing is cut, and the values are the same: kept for the
-    programs that name it."""
+    programs that name it.
+
+    >>> from tinygrad_lite.nn import LinearCrossEntropyOptions
+    >>> LinearCrossEntropyOptions(batch_chunk_size=64).batch_chunk_size
+    64
+    """
 
     allow_retain_graph: bool = False
     batch_chunk_size: int | None = None
@@ -41,6 +46,12 @@ class LinearCrossEntropyLoss(Module):
     CrossEntropyLoss for logits (N, num_classes, *out_features).
 
     The layer is `linear`, of num_classes times prod(out_features) rows.
+
+    >>> from tinygrad_lite import nn, ones, tensor
+    >>> loss = nn.LinearCrossEntropyLoss(4, 10)
+    >>> x, target = ones(2, 4), tensor([3, 7])
+    >>> bool((loss(x, target) - nn.CrossEntropyLoss()(loss.linear(x), target)).abs() < 1e-5)
+    True
     """
 
     def __init__(

@@ -48,14 +48,38 @@ class _ConstantPadNd(_Pad):
 
 
 class ConstantPad1d(_ConstantPadNd):
+    """`value` around the last dim of (N, C, L) or (C, L): left, right.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.ConstantPad1d((1, 2), 9.0)(tensor([[1.0, 2.0]]))
+    tensor([[9., 1., 2., 9., 9.]])
+    """
+
     rank = 1
 
 
 class ConstantPad2d(_ConstantPadNd):
+    """`value` around the last two dims of (N, C, H, W) or (C, H, W): left, right, top, bottom.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.ConstantPad2d((1, 0, 0, 1), 9.0)(tensor([[[1.0, 2.0]]]))
+    tensor([[[9., 1., 2.],
+             [9., 9., 9.]]])
+    """
+
     rank = 2
 
 
 class ConstantPad3d(_ConstantPadNd):
+    """`value` around the last three dims of (N, C, D, H, W) or (C, D, H, W): left, right, top, bottom, front, back.
+
+    >>> from tinygrad_lite import nn, ones
+    >>> nn.ConstantPad3d((0, 0, 0, 0, 1, 0), 9.0)(ones(1, 1, 1, 2))
+    tensor([[[[9., 9.]],
+    <BLANKLINE>
+             [[1., 1.]]]])
+    """
+
     rank = 3
 
 
@@ -70,14 +94,36 @@ class _ZeroPadNd(_ConstantPadNd):
 
 
 class ZeroPad1d(_ZeroPadNd):
+    """Zeros around the last dim of (N, C, L) or (C, L): left, right.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.ZeroPad1d(1)(tensor([[1.0, 2.0]]))
+    tensor([[0., 1., 2., 0.]])
+    """
+
     rank = 1
 
 
 class ZeroPad2d(_ZeroPadNd):
+    """Zeros around the last two dims of (N, C, H, W) or (C, H, W): left, right, top, bottom; negative: cut off.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.ZeroPad2d((1, -1, 0, 1))(tensor([[[1.0, 2.0]]]))
+    tensor([[[0., 1.],
+             [0., 0.]]])
+    """
+
     rank = 2
 
 
 class ZeroPad3d(_ZeroPadNd):
+    """Zeros around the last three dims of (N, C, D, H, W) or (C, D, H, W): left, right, top, bottom, front, back.
+
+    >>> from tinygrad_lite import nn, ones
+    >>> nn.ZeroPad3d((1, 1, 0, 2, 0, 0))(ones(1, 2, 3, 4)).shape
+    (1, 2, 5, 6)
+    """
+
     rank = 3
 
 
@@ -88,14 +134,37 @@ class _ReflectionPadNd(_Pad):
 
 
 class ReflectionPad1d(_ReflectionPadNd):
+    """The input mirrored at its edges, which are not repeated: (N, C, L) or (C, L).
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.ReflectionPad1d(2)(tensor([[1.0, 2.0, 3.0]]))
+    tensor([[3., 2., 1., 2., 3., 2., 1.]])
+    """
+
     rank = 1
 
 
 class ReflectionPad2d(_ReflectionPadNd):
+    """The input mirrored at its edges, which are not repeated: (N, C, H, W) or (C, H, W).
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.ReflectionPad2d((1, 0, 1, 0))(tensor([[[1.0, 2.0], [3.0, 4.0]]]))
+    tensor([[[4., 3., 4.],
+             [2., 1., 2.],
+             [4., 3., 4.]]])
+    """
+
     rank = 2
 
 
 class ReflectionPad3d(_ReflectionPadNd):
+    """The input mirrored at its edges, which are not repeated: (N, C, D, H, W) or (C, D, H, W).
+
+    >>> from tinygrad_lite import arange, nn
+    >>> nn.ReflectionPad3d((0, 0, 0, 0, 1, 0))(arange(4.0).reshape(1, 2, 1, 2)).flatten()
+    tensor([2., 3., 0., 1., 2., 3.])
+    """
+
     rank = 3
 
 
@@ -106,14 +175,37 @@ class _ReplicationPadNd(_Pad):
 
 
 class ReplicationPad1d(_ReplicationPadNd):
+    """The input's edges repeated: (N, C, L) or (C, L).
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.ReplicationPad1d(2)(tensor([[1.0, 2.0, 3.0]]))
+    tensor([[1., 1., 1., 2., 3., 3., 3.]])
+    """
+
     rank = 1
 
 
 class ReplicationPad2d(_ReplicationPadNd):
+    """The input's edges repeated: (N, C, H, W) or (C, H, W).
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.ReplicationPad2d((1, 0, 1, 0))(tensor([[[1.0, 2.0], [3.0, 4.0]]]))
+    tensor([[[1., 1., 2.],
+             [1., 1., 2.],
+             [3., 3., 4.]]])
+    """
+
     rank = 2
 
 
 class ReplicationPad3d(_ReplicationPadNd):
+    """The input's edges repeated: (N, C, D, H, W) or (C, D, H, W).
+
+    >>> from tinygrad_lite import arange, nn
+    >>> nn.ReplicationPad3d((0, 0, 0, 0, 1, 0))(arange(4.0).reshape(1, 2, 1, 2)).flatten()
+    tensor([0., 1., 0., 1., 2., 3.])
+    """
+
     rank = 3
 
 
@@ -124,12 +216,35 @@ class _CircularPadNd(_Pad):
 
 
 class CircularPad1d(_CircularPadNd):
+    """The input's other end on each side: (N, C, L) or (C, L).
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.CircularPad1d(1)(tensor([[1.0, 2.0, 3.0]]))
+    tensor([[3., 1., 2., 3., 1.]])
+    """
+
     rank = 1
 
 
 class CircularPad2d(_CircularPadNd):
+    """The input's other end on each side: (N, C, H, W) or (C, H, W).
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.CircularPad2d((1, 0, 1, 0))(tensor([[[1.0, 2.0], [3.0, 4.0]]]))
+    tensor([[[4., 3., 4.],
+             [2., 1., 2.],
+             [4., 3., 4.]]])
+    """
+
     rank = 2
 
 
 class CircularPad3d(_CircularPadNd):
+    """The input's other end on each side: (N, C, D, H, W) or (C, D, H, W).
+
+    >>> from tinygrad_lite import arange, nn
+    >>> nn.CircularPad3d((0, 0, 0, 0, 1, 0))(arange(4.0).reshape(1, 2, 1, 2)).flatten()
+    tensor([2., 3., 0., 1., 2., 3.])
+    """
+
     rank = 3

@@ -10,7 +10,13 @@ __all__ = ["PixelShuffle", "PixelUnshuffle"]
 
 
 class PixelShuffle(Configured):
-    """(..., C r^2, H, W) -> (..., C, H r, W r)"""
+    """(..., C r^2, H, W) -> (..., C, H r, W r): channels become pixels (Shi et al., 2016).
+
+    >>> from tinygrad_lite import arange, nn
+    >>> nn.PixelShuffle(2)(arange(4).reshape(4, 1, 1))
+    tensor([[[0, 1],
+             [2, 3]]])
+    """
 
     shown = "upscale_factor"
 
@@ -22,7 +28,13 @@ class PixelShuffle(Configured):
 
 
 class PixelUnshuffle(Configured):
-    """(..., C, H r, W r) -> (..., C r^2, H, W)"""
+    """(..., C, H r, W r) -> (..., C r^2, H, W): pixels become channels, the inverse of PixelShuffle.
+
+    >>> from tinygrad_lite import arange, nn
+    >>> nn.PixelUnshuffle(2)(arange(16).reshape(1, 4, 4))[0]  # every second pixel of every second row
+    tensor([[ 0,  2],
+            [ 8, 10]])
+    """
 
     shown = "downscale_factor"
 

@@ -49,6 +49,10 @@ class RNNBase(Module):
     """What RNN, LSTM and GRU share. Parameters of layer k: `weight_ih_lk` (gates * hidden, input),
     `weight_hh_lk` (gates * hidden, hidden), `bias_ih_lk` and `bias_hh_lk` (gates * hidden,), with the
     suffix `_reverse` for the second direction; all start uniform in +-1 / sqrt(hidden_size).
+
+    >>> from tinygrad_lite import nn
+    >>> {name: p.shape for name, p in nn.GRU(3, 5, bias=False).named_parameters()}
+    {'weight_ih_l0': (15, 3), 'weight_hh_l0': (15, 5)}
     """
 
     def __init__(
@@ -213,9 +217,14 @@ class RNNBase(Module):
 
 class RNN(RNNBase):
     """h <- tanh(W_ih x + b_ih + W_hh h + b_hh), or relu; input (length, batch, input_size), or
-    (batch, length, ...) if `batch_first`, -> (outputs, h_n).
+    (batch, length, ...) if `batch_first`, -> (outputs, h_n) (Elman, 1990).
 
     `h_n` (layers * directions, batch, hidden_size) are the last states.
+
+    >>> from tinygrad_lite import nn, ones
+    >>> out, h = nn.RNN(3, 5, batch_first=True)(ones(4, 7, 3))
+    >>> out.shape, h.shape, bool((out[:, -1] == h[0]).all())
+    ((4, 7, 5), (1, 4, 5), True)
     """
 
     def __init__(
@@ -264,7 +273,7 @@ class _Gated(RNNBase):
 
 
 class LSTM(_Gated):
-    """Long short-term memory: gates i, f, o and candidate g, each of W x + b + U h + b';
+    """Long short-term memory (Hochreiter and Schmidhuber, 1997): gates i, f, o and candidate g, each of W x + b + U h + b';
     c <- f c + i g, h = o tanh(c). Input (length, batch, input_size), or (batch, length, ...) if
     `batch_first`, or a PackedSequence -> (outputs, (h_n, c_n)).
 
@@ -281,13 +290,25 @@ class LSTM(_Gated):
 
 class GRU(_Gated):
     """Gated recurrent units: r, z = sigmoid(W x + b + U h + b'), n = tanh(W x + b + r (U h + b')),
-    h <- (1 - z) n + z h. Arguments and results as of RNN."""
+    h <- (1 - z) n + z h (Cho et al., 2014; there r scales h itself). Arguments and results as of RNN.
+
+    >>> from tinygrad_lite import nn, ones
+    >>> out, h = nn.GRU(3, 5, num_layers=2)(ones(7, 4, 3))
+    >>> out.shape, h.shape
+    ((7, 4, 5), (2, 4, 5))
+    """
 
     gates = "GRU"
 
 
 class RNNCellBase(Module):
-    """One step of a recurrent layer: (batch, input_size) or (input_size,), with the states of before."""
+    """One step of a recurrent layer: (batch, input_size) or (input_size,), with the states of before
+    (None: zeros).
+
+    >>> from tinygrad_lite import nn
+    >>> isinstance(nn.LSTMCell(3, 5), nn.RNNCellBase), nn.LSTMCell(3, 5).weight_ih.shape
+    (True, (20, 3))
+    """
 
     mode: str
 
@@ -335,7 +356,15 @@ class RNNCellBase(Module):
 
 
 class RNNCell(RNNCellBase):
-    """One step of RNN: (input, h) -> h."""
+    """One step of RNN: (input, h) -> h.
+
+    >>> from tinygrad_lite import nn, ones
+    >>> cell, h = nn.RNNCell(3, 5), None
+    >>> for x in ones(7, 4, 3):
+    ...     h = cell(x, h)
+    >>> h.shape
+    (4, 5)
+    """
 
     def __init__(
         self,
@@ -363,7 +392,15 @@ class RNNCell(RNNCellBase):
 
 
 class LSTMCell(RNNCellBase):
-    """One step of LSTM: (input, (h, c)) -> (h, c)."""
+    """One step of LSTM: (input, (h, c)) -> (h, c).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> cell = nn.LSTMCell(3, 5)
+    >>> h, c = cell(ones(4, 3))
+    >>> h, c = cell(ones(4, 3), (h, c))
+    >>> h.shape, c.shape
+    ((4, 5), (4, 5))
+    """
 
     mode = "LSTM"
 
@@ -375,7 +412,12 @@ class LSTMCell(RNNCellBase):
 
 
 class GRUCell(RNNCellBase):
-    """One step of GRU: (input, h) -> h."""
+    """One step of GRU: (input, h) -> h.
+
+    >>> from tinygrad_lite import nn, ones, zeros
+    >>> nn.GRUCell(3, 5)(ones(4, 3), zeros(4, 5)).shape
+    (4, 5)
+    """
 
     mode = "GRU"
 

@@ -20,6 +20,10 @@ class Configured(Module):
                 super().__init__(locals())
 
     `shown` names those that stand in the repr (`inplace` only where it is True).
+
+    >>> from tinygrad_lite import nn
+    >>> nn.LeakyReLU(0.2), nn.LeakyReLU(0.2).negative_slope
+    (LeakyReLU(negative_slope=0.2), 0.2)
     """
 
     shown = ""

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 
 class IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
-    """What `load_state_dict` found missing in the state it was given, and what it did not expect."""
+    """What `load_state_dict` found missing in the state it was given, and what it did not expect.
+
+    >>> from tinygrad_lite import nn, ones
+    >>> nn.Linear(2, 1).load_state_dict({"weight": ones(1, 2), "scale": ones(1)}, strict=False)
+    IncompatibleKeys(missing_keys=['bias'], unexpected_keys=['scale'])
+    """
 
     __slots__ = ()
 
@@ -28,7 +33,12 @@ class IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpect
 
 
 def own_state(module: Module) -> dict[str, Any]:
-    """What the state of a module alone has, under the names of its attributes."""
+    """What the state of a module alone has, under the names of its attributes.
+
+    >>> from tinygrad_lite import nn
+    >>> list(own_state(nn.BatchNorm1d(2)))
+    ['weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked']
+    """
     values = {**module._parameters, **module._buffers}
     passing = module._non_persistent_buffers_set
     state = {name: value for name, value in values.items() if value is not None and name not in passing}
@@ -38,7 +48,13 @@ def own_state(module: Module) -> dict[str, Any]:
 
 
 def load_state(root: Module, given_state: Mapping[str, Any], strict: bool, assign: bool) -> IncompatibleKeys:
-    """`Module.load_state_dict`: first everything is compared, then everything is copied."""
+    """`Module.load_state_dict`: first everything is compared, then everything is copied.
+
+    >>> from tinygrad_lite import nn, ones
+    >>> layer = nn.Linear(2, 1, bias=False)
+    >>> load_state(layer, {"weight": ones(1, 2)}, strict=True, assign=False), layer.weight.tolist()
+    (<All keys matched successfully>, [[1.0, 1.0]])
+    """
     if not isinstance(given_state, Mapping):
         raise TypeError(f"load_state_dict: expected a dict of tensors by name, got {type(given_state).__name__}")
     given_state = dict(given_state)

@@ -75,7 +75,12 @@ class _Layer(Module):
 
 class TransformerEncoderLayer(_Layer):
     """Self-attention and a feed-forward network, each added to its input, with LayerNorm after (or,
-    if `norm_first`, before). (L, N, d_model), or (N, L, d_model) if `batch_first`."""
+    if `norm_first`, before). (L, N, d_model), or (N, L, d_model) if `batch_first`.
+
+    >>> from tinygrad_lite import nn, ones
+    >>> nn.TransformerEncoderLayer(8, nhead=2, dim_feedforward=16, batch_first=True)(ones(4, 7, 8)).shape
+    (4, 7, 8)
+    """
 
     attentions = ("self_attn",)
 
@@ -94,7 +99,13 @@ class TransformerEncoderLayer(_Layer):
 
 
 class TransformerDecoderLayer(_Layer):
-    """Self-attention, attention to `memory`, and a feed-forward network, as in TransformerEncoderLayer."""
+    """Self-attention, attention to `memory`, and a feed-forward network, as in TransformerEncoderLayer:
+    tgt (T, N, d_model), memory (S, N, d_model) -> (T, N, d_model).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> nn.TransformerDecoderLayer(8, nhead=2, dim_feedforward=16)(ones(5, 4, 8), ones(7, 4, 8)).shape
+    (5, 4, 8)
+    """
 
     attentions = ("self_attn", "multihead_attn")
 
@@ -134,7 +145,14 @@ def _get_clones(layer: Module, count: int) -> ModuleList:
 
 
 class TransformerEncoder(Module):
-    """`num_layers` copies of a layer, one after another, and `norm`."""
+    """`num_layers` copies of a layer, one after another, and `norm`: shapes as of the layer.
+
+    >>> from tinygrad_lite import nn, ones
+    >>> encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, nhead=2, dim_feedforward=16), num_layers=3)
+    >>> mask = nn.Transformer.generate_square_subsequent_mask(7)  # no position sees a later one
+    >>> encoder(ones(7, 4, 8), mask=mask).shape
+    (7, 4, 8)
+    """
 
     def __init__(
         self,
@@ -163,7 +181,13 @@ class TransformerEncoder(Module):
 
 
 class TransformerDecoder(Module):
-    """`num_layers` copies of a layer, one after another, and `norm`."""
+    """`num_layers` copies of a layer, one after another, and `norm`: shapes as of the layer.
+
+    >>> from tinygrad_lite import nn, ones
+    >>> decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(8, nhead=2, dim_feedforward=16), num_layers=3)
+    >>> decoder(ones(5, 4, 8), ones(7, 4, 8)).shape
+    (5, 4, 8)
+    """
 
     def __init__(self, decoder_layer: Module, num_layers: int, norm: Module | None = None):
         super().__init__()
@@ -198,7 +222,14 @@ class TransformerDecoder(Module):
 
 
 class Transformer(Module):
-    """An encoder of `src` (S, N, d_model) and a decoder of `tgt` (T, N, d_model) that attends to it."""
+    """An encoder of `src` (S, N, d_model) and a decoder of `tgt` (T, N, d_model) that attends to it:
+    (T, N, d_model).
+
+    >>> from tinygrad_lite import nn, ones
+    >>> model = nn.Transformer(8, nhead=2, num_encoder_layers=1, num_decoder_layers=1, dim_feedforward=16)
+    >>> model(ones(7, 4, 8), ones(5, 4, 8)).shape
+    (5, 4, 8)
+    """
 
     def __init__(
         self,
@@ -270,7 +301,14 @@ class Transformer(Module):
 
     @staticmethod
     def generate_square_subsequent_mask(sz: int, device: Any = None, dtype: Any = None) -> Tensor:
-        """-inf above the diagonal, 0 elsewhere: no position sees a later one."""
+        """-inf above the diagonal, 0 elsewhere: no position sees a later one.
+
+        >>> from tinygrad_lite import nn
+        >>> nn.Transformer.generate_square_subsequent_mask(3)
+        tensor([[0., -inf, -inf],
+                [0., 0., -inf],
+                [0., 0., 0.]])
+        """
         return triu(full((sz, sz), float("-inf"), device=device, dtype=dtype), 1)
 
     def _reset_parameters(self) -> None:

@@ -12,7 +12,12 @@ __all__ = ["Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"]
 
 
 class Upsample(Configured):
-    """The input at `size`, or `scale_factor` times as large; modes as in `functional.interpolate`."""
+    """The input at `size`, or `scale_factor` times as large; modes as in `functional.interpolate`.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.Upsample(scale_factor=2, mode="linear")(tensor([[[0.0, 4.0]]]))
+    tensor([[[0., 1., 3., 4.]]])
+    """
 
     def __init__(
         self,
@@ -39,14 +44,25 @@ class Upsample(Configured):
 
 
 class UpsamplingNearest2d(Upsample):
-    """Each pixel repeated."""
+    """Each pixel of (N, C, H, W) repeated.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.UpsamplingNearest2d(scale_factor=2)(tensor([[[[1.0, 2.0]]]]))
+    tensor([[[[1., 1., 2., 2.],
+              [1., 1., 2., 2.]]]])
+    """
 
     def __init__(self, size: Any = None, scale_factor: Any = None):
         super().__init__(size, scale_factor, mode="nearest")
 
 
 class UpsamplingBilinear2d(Upsample):
-    """Bilinear interpolation with the corners' centres aligned."""
+    """Bilinear interpolation of (N, C, H, W) with the corners' centres aligned.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> nn.UpsamplingBilinear2d(size=(1, 3))(tensor([[[[0.0, 4.0]]]]))
+    tensor([[[[0., 2., 4.]]]])
+    """
 
     def __init__(self, size: Any = None, scale_factor: Any = None):
         super().__init__(size, scale_factor, mode="bilinear", align_corners=True)

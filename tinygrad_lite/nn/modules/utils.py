@@ -21,7 +21,11 @@ _single, _pair, _triple, _quadruple = map(_ntuple, (1, 2, 3, 4))
 
 
 def sizes(layer: str, name: str, x: Any, rank: int) -> tuple[Any, ...]:
-    """One size for each of `rank` dims."""
+    """One size for each of `rank` dims.
+
+    >>> sizes("Conv2d", "kernel_size", 3, rank=2), sizes("Conv2d", "kernel_size", (1, 5), rank=2)
+    ((3, 3), (1, 5))
+    """
     x = _ntuple(rank)(x)
     if len(x) != rank:
         raise ValueError(f"{layer}: expected an int or {rank} of them for {name}, got {x}")
