@@ -36,6 +36,9 @@ _LINEAR = ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_tra
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor on the standard deviation that a nonlinearity asks for: sqrt(2) for relu, 5/3 for
     tanh, sqrt(2 / (1 + param^2)) for leaky_relu (slope `param`, 0.01 by default), 3/4 for selu, else 1.
+
+    >>> round(calculate_gain("relu"), 4), calculate_gain("selu"), calculate_gain("sigmoid")
+    (1.4142, 0.75, 1)
     """
     if nonlinearity in _LINEAR:
         return 1
@@ -50,13 +53,25 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 @no_grad()
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
-    """Uniform in [a, b)."""
+    """Uniform in [a, b).
+
+    >>> from tinygrad_lite import empty
+    >>> w = uniform_(empty(1000), -2.0, 3.0)
+    >>> bool((w >= -2).all() and (w < 3).all())
+    True
+    """
     return tensor.uniform_(a, b, generator=generator)
 
 
 @no_grad()
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
-    """Normal with the given mean and standard deviation."""
+    """Normal with the given mean and standard deviation.
+
+    >>> from tinygrad_lite import empty
+    >>> w = normal_(empty(100_000), mean=5.0, std=0.1)
+    >>> round(w.mean().item(), 1), round(w.std().item(), 1)
+    (5.0, 0.1)
+    """
     return tensor.normal_(mean, std, generator=generator)
 
 
@@ -64,7 +79,13 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any 
 def trunc_normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator: Any = None
 ) -> Tensor:
-    """Normal, drawn again until it lies in [a, b] (values, not multiples of std)."""
+    """Normal, drawn again until it lies in [a, b] (values, not multiples of std).
+
+    >>> from tinygrad_lite import empty
+    >>> w = trunc_normal_(empty(1000), std=1.0, a=-0.5, b=2.0)
+    >>> bool((w >= -0.5).all() and (w <= 2).all())
+    True
+    """
 
     def cdf(x: float) -> float:
         return (1 + math.erf(x / math.sqrt(2))) / 2
@@ -77,22 +98,48 @@ def trunc_normal_(
 
 @no_grad()
 def constant_(tensor: Tensor, val: float) -> Tensor:
+    """The same value everywhere.
+
+    >>> from tinygrad_lite import empty
+    >>> constant_(empty(2, 2), 0.5)
+    tensor([[0.5000, 0.5000],
+            [0.5000, 0.5000]])
+    """
     return tensor.fill_(val)
 
 
 @no_grad()
 def ones_(tensor: Tensor) -> Tensor:
+    """1 everywhere.
+
+    >>> from tinygrad_lite import empty
+    >>> ones_(empty(3))
+    tensor([1., 1., 1.])
+    """
     return tensor.fill_(1)
 
 
 @no_grad()
 def zeros_(tensor: Tensor) -> Tensor:
+    """0 everywhere.
+
+    >>> from tinygrad_lite import nn
+    >>> layer = nn.Linear(2, 3)
+    >>> zeros_(layer.bias).tolist()
+    [0.0, 0.0, 0.0]
+    """
     return tensor.zero_()
 
 
 @no_grad()
 def eye_(tensor: Tensor) -> Tensor:
-    """The identity matrix: a Linear layer passes on as many features as it can."""
+    """The identity matrix: a Linear layer passes on as many features as it can.
+
+    >>> from tinygrad_lite import empty
+    >>> eye_(empty(2, 3))
+    tensor([[1., 0., 0.],
+            [0., 1., 0.]])
+    """
     if tensor.ndim != 2:
         raise ValueError(f"eye_: expected a matrix, got shape {tuple(tensor.shape)}")
     tensor.zero_().diagonal().fill_(1)
@@ -101,7 +148,17 @@ def eye_(tensor: Tensor) -> Tensor:
 
 @no_grad()
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
-    """The identity for a convolution: each of `groups` groups passes on as many channels as it can."""
+    """The identity for a convolution with a weight (out, in / groups, *kernel): each of `groups` groups passes on as
+    many channels as it can.
+
+    >>> from tinygrad_lite import empty
+    >>> dirac_(empty(2, 2, 3))
+    tensor([[[0., 1., 0.],
+             [0., 0., 0.]],
+    <BLANKLINE>
+            [[0., 0., 0.],
+             [0., 1., 0.]]])
+    """
     if tensor.ndim not in (3, 4, 5):
         raise ValueError(f"dirac_: expected a weight of 3, 4 or 5 dimensions, got shape {tuple(tensor.shape)}")
     if tensor.shape[0] % groups:
@@ -131,20 +188,37 @@ def _calculate_correct_fan(tensor: Tensor, mode: str) -> int:
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
-    """Uniform with variance gain^2 2 / (fan_in + fan_out) (Glorot and Bengio, 2010)."""
+    """Uniform with variance gain^2 2 / (fan_in + fan_out), so in +-gain sqrt(6 / (fan_in + fan_out))
+    (Glorot and Bengio, 2010).
+
+    >>> from tinygrad_lite import empty
+    >>> bool((xavier_uniform_(empty(2, 4)).abs() <= 1).all())  # 6 / (4 + 2) = 1
+    True
+    """
     bound = gain * math.sqrt(6 / sum(_calculate_fan_in_and_fan_out(tensor)))
     return uniform_(tensor, -bound, bound, generator)
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
-    """Normal with variance gain^2 2 / (fan_in + fan_out) (Glorot and Bengio, 2010)."""
+    """Normal with variance gain^2 2 / (fan_in + fan_out) (Glorot and Bengio, 2010).
+
+    >>> from tinygrad_lite import empty
+    >>> round(xavier_normal_(empty(200, 600)).std().item(), 2)  # sqrt(2 / 800)
+    0.05
+    """
     return normal_(tensor, 0, gain * math.sqrt(2 / sum(_calculate_fan_in_and_fan_out(tensor))), generator)
 
 
 def kaiming_uniform_(
     tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Any = None
 ) -> Tensor:
-    """Uniform with variance gain^2 / fan (He et al., 2015); `a` is the slope of a leaky_relu."""
+    """Uniform with variance gain^2 / fan (He et al., 2015); `a` is the slope of a leaky_relu. The bound is
+    gain sqrt(3 / fan), and `mode` chooses fan_in, which keeps the size of outputs, or fan_out, that of gradients.
+
+    >>> from tinygrad_lite import empty
+    >>> bool((kaiming_uniform_(empty(4, 6)).abs() <= 1).all())  # sqrt(2) sqrt(3 / 6) = 1
+    True
+    """
     if not tensor.numel():
         return tensor
     bound = calculate_gain(nonlinearity, a) * math.sqrt(3 / _calculate_correct_fan(tensor, mode))
@@ -154,7 +228,13 @@ def kaiming_uniform_(
 def kaiming_normal_(
     tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Any = None
 ) -> Tensor:
-    """Normal with variance gain^2 / fan (He et al., 2015); `a` is the slope of a leaky_relu."""
+    """Normal with variance gain^2 / fan (He et al., 2015); `a` is the slope of a leaky_relu, `mode` as of
+    kaiming_uniform_.
+
+    >>> from tinygrad_lite import empty
+    >>> round(kaiming_normal_(empty(500, 200)).std().item(), 1)  # sqrt(2 / 200)
+    0.1
+    """
     if not tensor.numel():
         return tensor
     return normal_(tensor, 0, calculate_gain(nonlinearity, a) / math.sqrt(_calculate_correct_fan(tensor, mode)), generator)
@@ -162,7 +242,12 @@ def kaiming_normal_(
 
 def scaled_normal_(tensor: Tensor, sigma: float = 1.0, generator: Any = None) -> Tensor:
     """Normal with standard deviation sigma / sqrt(fan_in), for sigma between about 1 and 3 (lecture
-    item 53): the sum over an output's inputs then has standard deviation sigma."""
+    item 53): the sum over an output's inputs then has standard deviation sigma.
+
+    >>> from tinygrad_lite import empty
+    >>> round(scaled_normal_(empty(1000, 100), sigma=2.0).std().item(), 1)  # 2 / sqrt(100)
+    0.2
+    """
     return normal_(tensor, 0, sigma / math.sqrt(_calculate_fan_in_and_fan_out(tensor)[0]), generator)
 
 
@@ -171,6 +256,11 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
     """`gain` times a random matrix with orthonormal rows or columns; dims past the first are flattened.
 
     Drawn evenly among all such matrices (Saxe et al., 2013): Q of a normal matrix, with the signs of R.
+
+    >>> from tinygrad_lite import empty, eye
+    >>> w = orthogonal_(empty(3, 5))
+    >>> bool((w @ w.T - eye(3)).abs().max() < 1e-5)
+    True
     """
     if tensor.ndim < 2:
         raise ValueError(f"orthogonal_: expected at least 2 dimensions, got shape {tuple(tensor.shape)}")
@@ -188,7 +278,12 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
 
 @no_grad()
 def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any = None) -> Tensor:
-    """Normal, with a fraction `sparsity` of each column set to 0 (Martens, 2010)."""
+    """Normal, with a fraction `sparsity` of each column set to 0 (Martens, 2010).
+
+    >>> from tinygrad_lite import empty
+    >>> (sparse_(empty(10, 3), sparsity=0.8) == 0).sum(0)  # 8 zeros a column
+    tensor([8, 8, 8])
+    """
     if tensor.ndim != 2:
         raise ValueError(f"sparse_: expected a matrix, got shape {tuple(tensor.shape)}")
     rows = tensor.shape[0]

@@ -18,7 +18,13 @@ def _one_device(name: str, device_ids: Sequence[Any] | None) -> None:
 
 
 class DataParallel(Module):
-    """`module` under the name `module`, called as it is. Over more than one device it refuses to work."""
+    """`module` under the name `module`, called as it is. Over more than one device it refuses to work
+    (NotImplementedError).
+
+    >>> from tinygrad_lite import nn
+    >>> list(nn.DataParallel(nn.Linear(2, 1), device_ids=[0]).state_dict())
+    ['module.weight', 'module.bias']
+    """
 
     def __init__(self, module: Module, device_ids: Sequence[Any] | None = None, output_device: Any = None, dim: int = 0):
         super().__init__()
@@ -39,6 +45,11 @@ def data_parallel(
     dim: int = 0,
     module_kwargs: dict[str, Any] | None = None,
 ) -> Any:
-    """`module(*inputs)` on one device."""
+    """`module(*inputs)` on one device; with several `device_ids`, NotImplementedError.
+
+    >>> from tinygrad_lite import nn, ones
+    >>> data_parallel(nn.Linear(2, 1), ones(3, 2), device_ids=[0]).shape
+    (3, 1)
+    """
     _one_device("data_parallel", device_ids)
     return module(*(inputs if isinstance(inputs, tuple) else (inputs,)), **(module_kwargs or {}))

@@ -16,6 +16,13 @@ class Parameter(Tensor):
     """A tensor to be trained: as an attribute of a Module it is one of its parameters.
 
     It shows the memory of `data`. Results of operations on it are plain Tensors.
+
+    >>> from tinygrad_lite import nn, ones
+    >>> layer = nn.Module()
+    >>> layer.scale, layer.other = nn.Parameter(ones(2)), ones(2)
+    >>> list(layer.named_parameters())
+    [('scale', Parameter containing:
+    tensor([1., 1.], requires_grad=True))]
     """
 
     __slots__ = ()
@@ -36,7 +43,14 @@ class Parameter(Tensor):
 
 
 class UninitializedParameter(Parameter):
-    """A parameter without a shape yet: `materialize(shape)` makes it an ordinary one, the same object."""
+    """A parameter without a shape yet: `materialize(shape)` makes it an ordinary one, the same object.
+
+    >>> from tinygrad_lite import nn
+    >>> weight = nn.UninitializedParameter()
+    >>> weight.materialize((3, 4))
+    >>> type(weight).__name__, weight.shape
+    ('Parameter', (3, 4))
+    """
 
     __slots__ = ()
 
@@ -60,6 +74,12 @@ class Buffer(Tensor):
     """A tensor that is part of a Module's state but not trained: assigning it registers a buffer.
 
     `persistent=False` keeps it out of the state_dict.
+
+    >>> from tinygrad_lite import nn, ones, zeros
+    >>> layer = nn.Module()
+    >>> layer.mean, layer.passing = nn.Buffer(zeros(2)), nn.Buffer(ones(2), persistent=False)
+    >>> [name for name, _ in layer.named_buffers()], list(layer.state_dict())
+    (['mean', 'passing'], ['mean'])
     """
 
     __slots__ = ()

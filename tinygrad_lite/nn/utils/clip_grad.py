@@ -25,7 +25,12 @@ def _all(parameters: Parameters) -> list[Tensor]:
 def get_total_norm(
     tensors: Parameters, norm_type: float = 2.0, error_if_nonfinite: bool = False, foreach: bool | None = None
 ) -> Tensor:
-    """The norm of all tensors taken together as one vector."""
+    """The norm of all tensors taken together as one vector.
+
+    >>> from tinygrad_lite import tensor
+    >>> get_total_norm([tensor([3.0]), tensor([[4.0]])])
+    tensor(5.)
+    """
     norms = [vector_norm(t.detach(), norm_type) for t in _all(tensors)]
     if not norms:
         return tensor(0.0)
@@ -40,7 +45,15 @@ def get_total_norm(
 
 @no_grad()
 def clip_grads_with_norm_(parameters: Parameters, max_norm: float, total_norm: Tensor, foreach: bool | None = None) -> None:
-    """Scale the gradients by max_norm / (total_norm + 1e-6) where that makes them smaller."""
+    """Scale the gradients by max_norm / (total_norm + 1e-6) where that makes them smaller.
+
+    >>> from tinygrad_lite import tensor
+    >>> w = tensor([0.0, 0.0], requires_grad=True)
+    >>> w.grad = tensor([3.0, 4.0])
+    >>> clip_grads_with_norm_([w], 1.0, total_norm=tensor(10.0))  # 10: with those of other parameters
+    >>> w.grad
+    tensor([0.3000, 0.4000])
+    """
     scale = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
     for parameter in _all(parameters):
         if parameter.grad is not None:
@@ -76,7 +89,15 @@ def clip_grad_norm(*args: Any, **kwargs: Any) -> Tensor:
 
 @no_grad()
 def clip_grad_value_(parameters: Parameters, clip_value: float, foreach: bool | None = None) -> None:
-    """Clip each element of the gradients to [-clip_value, clip_value], in place."""
+    """Clip each element of the gradients to [-clip_value, clip_value], in place.
+
+    >>> from tinygrad_lite import tensor
+    >>> w = tensor([0.0, 0.0], requires_grad=True)
+    >>> w.grad = tensor([0.5, -4.0])
+    >>> clip_grad_value_([w], 1.0)
+    >>> w.grad
+    tensor([ 0.5000, -1.0000])
+    """
     for parameter in _all(parameters):
         if parameter.grad is not None:
             parameter.grad.clamp_(-float(clip_value), float(clip_value))

@@ -11,12 +11,25 @@ __all__ = ["parameters_to_vector", "vector_to_parameters"]
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
-    """The elements of all parameters one after another."""
+    """The elements of all parameters one after another.
+
+    >>> from tinygrad_lite import ones, zeros
+    >>> parameters_to_vector([zeros(2, 1), ones(3)])
+    tensor([0., 0., 1., 1., 1.])
+    """
     return cat([parameter.reshape(-1) for parameter in parameters])
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Give the parameters the elements of a vector, in the order of `parameters_to_vector`."""
+    """Give the parameters the elements of a vector, in the order of `parameters_to_vector`.
+
+    >>> from tinygrad_lite import arange, ones, zeros
+    >>> w, b = zeros(2, 1), ones(3)
+    >>> vector_to_parameters(arange(5.0), [w, b])
+    >>> w, b
+    (tensor([[0.],
+            [1.]]), tensor([2., 3., 4.]))
+    """
     if not isinstance(vec, Tensor):
         raise TypeError(f"vector_to_parameters: expected a Tensor, got {type(vec).__name__}")
     parameters = list(parameters)

@@ -25,7 +25,15 @@ def fuse_conv_bn_weights(
     bn_b: Tensor | None,
     transpose: bool = False,
 ) -> tuple[Parameter, Parameter]:
-    """The weight and bias of a convolution that does what convolution and batch norm do together."""
+    """The weight and bias of a convolution that does what convolution and batch norm do together:
+
+        w bn_w / sqrt(bn_rv + bn_eps),  (b - bn_rm) bn_w / sqrt(bn_rv + bn_eps) + bn_b
+
+    >>> from tinygrad_lite import ones, tensor
+    >>> w, b = fuse_conv_bn_weights(ones(1, 1, 2), None, tensor([3.0]), tensor([4.0]), 0.0, None, None)
+    >>> w.tolist(), b.tolist()
+    ([[[0.5, 0.5]]], [-1.5])
+    """
     conv_b = zeros_like(bn_rm) if conv_b is None else conv_b
     bn_w = ones_like(bn_rm) if bn_w is None else bn_w
     bn_b = zeros_like(bn_rm) if bn_b is None else bn_b
@@ -52,7 +60,14 @@ def _fused(layer: M, bn: Any, transpose: bool) -> M:
 
 
 def fuse_conv_bn_eval(conv: M, bn: Any, transpose: bool = False) -> M:
-    """A copy of a convolution with the batch norm behind it worked into weight and bias."""
+    """A copy of a convolution with the batch norm behind it worked into weight and bias.
+
+    >>> from tinygrad_lite import nn, ones, randn
+    >>> conv, norm, x = nn.Conv2d(3, 4, 3).eval(), nn.BatchNorm2d(4).eval(), randn(2, 3, 8, 8)
+    >>> norm.bias.data = ones(4)
+    >>> bool((fuse_conv_bn_eval(conv, norm)(x) - norm(conv(x))).abs().max() < 1e-4)
+    True
+    """
     return _fused(conv, bn, transpose)
 
 
@@ -65,12 +80,26 @@ def fuse_linear_bn_weights(
     bn_w: Tensor | None,
     bn_b: Tensor | None,
 ) -> tuple[Parameter, Parameter]:
-    """The weight and bias of a linear layer that does what it and the batch norm do together."""
+    """The weight and bias of a linear layer that does what it and the batch norm do together: as of
+    fuse_conv_bn_weights.
+
+    >>> from tinygrad_lite import tensor
+    >>> w, b = fuse_linear_bn_weights(tensor([[6.0]]), tensor([1.0]), tensor([3.0]), tensor([4.0]), 0.0, None, None)
+    >>> w.tolist(), b.tolist()  # 6 / 2, (1 - 3) / 2
+    ([[3.0]], [-1.0])
+    """
     return fuse_conv_bn_weights(linear_w, linear_b, bn_rm, bn_rv, bn_eps, bn_w, bn_b)
 
 
 def fuse_linear_bn_eval(linear: M, bn: Any) -> M:
-    """A copy of a linear layer with the batch norm behind it worked into weight and bias."""
+    """A copy of a linear layer with the batch norm behind it worked into weight and bias.
+
+    >>> from tinygrad_lite import nn, ones, randn
+    >>> linear, norm, x = nn.Linear(3, 4).eval(), nn.BatchNorm1d(4).eval(), randn(2, 3)
+    >>> norm.bias.data = ones(4)
+    >>> bool((fuse_linear_bn_eval(linear, norm)(x) - norm(linear(x))).abs().max() < 1e-4)
+    True
+    """
     if linear.out_features != bn.num_features and bn.num_features != 1:
         raise ValueError(f"fusion: {linear.out_features} features do not fit a batch norm of {bn.num_features}")
     return _fused(linear, bn, False)

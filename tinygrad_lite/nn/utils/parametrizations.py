@@ -39,7 +39,14 @@ class _WeightNorm(Module):
 
 def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Module:
     """Train the length (`original0`, one for each slice along `dim`) and the direction (`original1`) of
-    a weight instead of the weight."""
+    a weight instead of the weight.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> layer = nn.Linear(2, 1, bias=False)
+    >>> layer.weight.data = tensor([[3.0, 4.0]])
+    >>> {name: value.tolist() for name, value in weight_norm(layer).state_dict().items()}
+    {'parametrizations.weight.original0': [[5.0]], 'parametrizations.weight.original1': [[3.0, 4.0]]}
+    """
     if not isinstance(getattr(module, name, None), Tensor):
         raise ValueError(f"weight_norm: {module._get_name()} has no parameter {name!r}")
     return register_parametrization(module, name, _WeightNorm(dim), unsafe=True)
@@ -96,7 +103,15 @@ def default_dim(module: Module) -> int:
 def spectral_norm(
     module: Module, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None
 ) -> Module:
-    """Divide a weight by its largest singular value each time it is read."""
+    """Divide a weight by its largest singular value each time it is read.
+
+    >>> from tinygrad_lite import diag, nn, tensor
+    >>> layer = nn.Linear(2, 2)
+    >>> layer.weight.data = diag(tensor([8.0, 2.0]))
+    >>> spectral_norm(layer).weight.detach()
+    tensor([[1.0000, 0.0000],
+            [0.0000, 0.2500]])
+    """
     weight: Any = getattr(module, name, None)
     if not isinstance(weight, Tensor):
         raise ValueError(f"spectral_norm: {module._get_name()} has no parameter or buffer {name!r}")

@@ -25,7 +25,16 @@ _cache: dict[tuple[int, str], Tensor] | None = None  # in force inside `cached()
 
 @contextlib.contextmanager
 def cached() -> Iterator[None]:
-    """Inside this block each parametrized tensor is worked out once, when it is first read."""
+    """Inside this block each parametrized tensor is worked out once, when it is first read.
+
+    >>> from tinygrad_lite import nn
+    >>> layer = nn.utils.parametrizations.weight_norm(nn.Linear(2, 1))
+    >>> with cached():
+    ...     print(layer.weight is layer.weight)
+    True
+    >>> layer.weight is layer.weight
+    False
+    """
     global _cache
     before, _cache = _cache, {} if _cache is None else _cache
     try:
@@ -36,7 +45,15 @@ def cached() -> Iterator[None]:
 
 class ParametrizationList(ModuleList):
     """The parametrizations of one tensor, applied one after another to `original` (or, where the
-    first takes several, to `original0`, `original1`, ...)."""
+    first takes several, to `original0`, `original1`, ...).
+
+    >>> from tinygrad_lite import nn
+    >>> layer = nn.utils.parametrizations.weight_norm(nn.Linear(2, 1))
+    >>> layer.parametrizations.weight
+    ParametrizationList(
+      (0): _WeightNorm()
+    )
+    """
 
     def __init__(self, modules: Any, original: Tensor, unsafe: bool = False):
         super().__init__(modules)
@@ -100,7 +117,16 @@ def _property(name: str) -> property:
 
 def register_parametrization(module: Module, tensor_name: str, parametrization: Module, *, unsafe: bool = False) -> Module:
     """Make `module.<tensor_name>` the result of `parametrization(original)`; a second one is applied
-    to what the first gave. The originals stand in `module.parametrizations.<tensor_name>`."""
+    to what the first gave. The originals stand in `module.parametrizations.<tensor_name>`.
+
+    >>> from tinygrad_lite import nn
+    >>> class Symmetric(nn.Module):
+    ...     def forward(self, w):
+    ...         return w.triu() + w.triu(1).T
+    >>> layer = register_parametrization(nn.Linear(3, 3), "weight", Symmetric())
+    >>> bool((layer.weight == layer.weight.T).all()), [name for name, _ in layer.named_parameters()]
+    (True, ['bias', 'parametrizations.weight.original'])
+    """
     parametrization.train(module.training)
     if is_parametrized(module, tensor_name):
         before = getattr(module, tensor_name)
@@ -125,7 +151,13 @@ def register_parametrization(module: Module, tensor_name: str, parametrization: 
 
 
 def is_parametrized(module: Module, tensor_name: str | None = None) -> bool:
-    """Whether a tensor of the module (or any) is parametrized."""
+    """Whether a tensor of the module (or any) is parametrized.
+
+    >>> from tinygrad_lite import nn
+    >>> layer = nn.utils.parametrizations.spectral_norm(nn.Linear(2, 1))
+    >>> is_parametrized(layer), is_parametrized(layer, "weight"), is_parametrized(layer, "bias")
+    (True, True, False)
+    """
     held = module.__dict__.get("parametrizations")
     if not isinstance(held, ModuleDict):
         return False
@@ -134,7 +166,13 @@ def is_parametrized(module: Module, tensor_name: str | None = None) -> bool:
 
 def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized: bool = True) -> Module:
     """Make the tensor an ordinary parameter again: with its present value, or (`leave_parametrized=False`)
-    with the original's."""
+    with the original's.
+
+    >>> from tinygrad_lite import nn
+    >>> layer = nn.utils.parametrizations.weight_norm(nn.Linear(2, 1))
+    >>> [name for name, _ in remove_parametrizations(layer, "weight").named_parameters()]
+    ['bias', 'weight']
+    """
     if not is_parametrized(module, tensor_name):
         raise ValueError(f"remove_parametrizations: {module._get_name()} has no parametrization on {tensor_name!r}")
     made = module.parametrizations[tensor_name]

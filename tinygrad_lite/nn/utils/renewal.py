@@ -77,12 +77,23 @@ class WeightNorm(_Renewal):
 
 
 def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Module:
-    """Train the length `weight_g` and the direction `weight_v` of a weight instead of the weight."""
+    """Train the length `weight_g` and the direction `weight_v` of a weight instead of the weight
+    (Salimans and Kingma, 2016).
+
+    >>> from tinygrad_lite import nn
+    >>> {name: value.shape for name, value in weight_norm(nn.Linear(2, 3)).named_parameters()}
+    {'bias': (3,), 'weight_g': (3, 1), 'weight_v': (3, 2)}
+    """
     return WeightNorm(module, name, dim).start(module)
 
 
 def remove_weight_norm(module: Module, name: str = "weight") -> Module:
-    """Make the weight an ordinary parameter again."""
+    """Make the weight an ordinary parameter again.
+
+    >>> from tinygrad_lite import nn
+    >>> [name for name, _ in remove_weight_norm(weight_norm(nn.Linear(2, 3))).named_parameters()]
+    ['bias', 'weight']
+    """
     return _found(module, WeightNorm, name).stop(module, "g", "v")
 
 
@@ -119,11 +130,25 @@ class SpectralNorm(_Renewal):
 def spectral_norm(
     module: Module, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None
 ) -> Module:
-    """Divide a weight by its largest singular value before each call."""
+    """Divide a weight by its largest singular value, which `n_power_iterations` before each call in training
+    approximate (Miyato et al., 2018).
+
+    >>> from tinygrad_lite import diag, nn, ones, tensor
+    >>> layer = nn.Linear(2, 2, bias=False)
+    >>> layer.weight.data = diag(tensor([8.0, 2.0]))
+    >>> layer = spectral_norm(layer, n_power_iterations=20)
+    >>> layer(ones(1, 2)).detach()  # [[8, 2]] / 8
+    tensor([[1.0000, 0.2500]])
+    """
     return SpectralNorm(module, name, n_power_iterations, eps, default_dim(module) if dim is None else dim).start(module)
 
 
 def remove_spectral_norm(module: Module, name: str = "weight") -> Module:
-    """Make the weight an ordinary parameter again."""
+    """Make the weight an ordinary parameter again.
+
+    >>> from tinygrad_lite import nn
+    >>> [name for name, _ in remove_spectral_norm(spectral_norm(nn.Linear(2, 3))).named_parameters()]
+    ['bias', 'weight']
+    """
     hook = _found(module, SpectralNorm, name)
     return hook.stop(module, "orig", "u", "v")

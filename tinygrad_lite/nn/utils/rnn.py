@@ -34,7 +34,13 @@ class _Packed(NamedTuple):
 class PackedSequence(_Packed):
     """All elements of a batch of sequences, step by step: of step t the first `batch_sizes[t]`
     sequences, which are ordered by falling length. `sorted_indices` is that order of the batch that
-    was given, `unsorted_indices` the way back; both None where it was sorted."""
+    was given, `unsorted_indices` the way back; both None where it was sorted.
+
+    >>> from tinygrad_lite import tensor
+    >>> packed = pack_sequence([tensor([4, 5]), tensor([1, 2, 3])], enforce_sorted=False)
+    >>> packed.data, packed.batch_sizes, packed.sorted_indices
+    (tensor([1, 4, 2, 5, 3]), tensor([2, 2, 1]), tensor([1, 0]))
+    """
 
     __slots__ = ()
 
@@ -83,7 +89,12 @@ class PackedSequence(_Packed):
 
 
 def invert_permutation(permutation: Tensor | None) -> Tensor | None:
-    """The order that undoes an order."""
+    """The order that undoes an order.
+
+    >>> from tinygrad_lite import tensor
+    >>> invert_permutation(tensor([2, 0, 1]))
+    tensor([1, 2, 0])
+    """
     return None if permutation is None else permutation.argsort()
 
 
@@ -126,7 +137,13 @@ def pack_padded_sequence(input: Tensor, lengths: Any, batch_first: bool = False,
 def pad_packed_sequence(
     sequence: PackedSequence, batch_first: bool = False, padding_value: float = 0.0, total_length: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The padded batch (T, B, ...), or (B, T, ...) if `batch_first`, in its first order, and the lengths."""
+    """The padded batch (T, B, ...), or (B, T, ...) if `batch_first`, in its first order, and the lengths.
+
+    >>> from tinygrad_lite import tensor
+    >>> pad_packed_sequence(pack_sequence([tensor([1, 2, 3]), tensor([4, 5])]), batch_first=True)
+    (tensor([[1, 2, 3],
+            [4, 5, 0]]), tensor([3, 2]))
+    """
     if not isinstance(sequence, PackedSequence):
         raise TypeError(f"pad_packed_sequence: expected a PackedSequence, got {type(sequence).__name__}")
     data, batch_sizes, _, back = sequence
@@ -176,19 +193,35 @@ def pad_sequence(
 
 
 def unpad_sequence(padded_sequences: Tensor, lengths: Any, batch_first: bool = False) -> list[Tensor]:
-    """The sequences of a padded batch, each of its length."""
+    """The sequences of a padded batch, each of its length.
+
+    >>> from tinygrad_lite import tensor
+    >>> unpad_sequence(tensor([[1, 2, 3], [4, 5, 0]]), tensor([3, 2]), batch_first=True)
+    [tensor([1, 2, 3]), tensor([4, 5])]
+    """
     if not batch_first:
         padded_sequences = padded_sequences.transpose(0, 1)
     return [sequence[:length] for sequence, length in zip(padded_sequences, _lengths(lengths).tolist())]
 
 
 def pack_sequence(sequences: Sequence[Tensor], enforce_sorted: bool = True) -> PackedSequence:
-    """Pack sequences (length, ...) of unequal lengths."""
+    """Pack sequences (length, ...) of unequal lengths, given by falling length unless `enforce_sorted=False`.
+
+    >>> from tinygrad_lite import tensor
+    >>> packed = pack_sequence([tensor([1, 2, 3]), tensor([4, 5])])
+    >>> packed.data, packed.batch_sizes
+    (tensor([1, 4, 2, 5, 3]), tensor([2, 2, 1]))
+    """
     lengths = [s.shape[0] for s in sequences]
     return pack_padded_sequence(pad_sequence(sequences), lengths, enforce_sorted=enforce_sorted)
 
 
 def unpack_sequence(packed_sequences: PackedSequence) -> list[Tensor]:
-    """The sequences that were packed, in their first order."""
+    """The sequences that were packed, in their first order.
+
+    >>> from tinygrad_lite import tensor
+    >>> unpack_sequence(pack_sequence([tensor([1]), tensor([2, 3])], enforce_sorted=False))
+    [tensor([1]), tensor([2, 3])]
+    """
     padded, lengths = pad_packed_sequence(packed_sequences, batch_first=True)
     return unpad_sequence(padded, lengths, batch_first=True)
