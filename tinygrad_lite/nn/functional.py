@@ -168,6 +168,11 @@ def embedding(
     `padding_idx`: the row that gets no gradient. `max_norm`: rows that are looked up are first scaled
     down to this norm, in `weight` itself. `scale_grad_by_freq`: a row's gradient is divided by how
     often it was looked up. `sparse` changes nothing: gradients are dense.
+
+    >>> from tinygrad_lite import tensor
+    >>> embedding(tensor([2, 0]), tensor([[0.0, 0.5], [1.0, 1.5], [2.0, 2.5]]))
+    tensor([[2.0000, 2.5000],
+            [0.0000, 0.5000]])
     """
     return embeddings.looked_up("embedding", input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)[0]
 
@@ -184,7 +189,15 @@ def batch_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """Each channel of x (N, C, ...) to mean 0 and variance 1: by the batch's own statistics in training,
-    which then enter the running ones; else by the running ones. See tinygrad_lite.batch_norm."""
+    which then enter the running ones; else by the running ones. See tinygrad_lite.batch_norm.
+
+    >>> from tinygrad_lite import tensor
+    >>> mean, var = tensor([0.0]), tensor([1.0])
+    >>> batch_norm(tensor([[1.0], [3.0]]), mean, var, training=True).flatten()
+    tensor([-1.0000,  1.0000])
+    >>> mean, var  # 0.9 * 0 + 0.1 * 2, 0.9 * 1 + 0.1 * 2
+    (tensor([0.2000]), tensor([1.1000]))
+    """
     if eps < 0 or (training and not eps):
         raise ValueError(f"batch_norm: expected a positive eps (in evaluation it may be 0), got {eps}")
     return normalization.batch_norm(x, weight, bias, running_mean, running_var, training, momentum, eps)
@@ -201,7 +214,13 @@ def instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Each channel of each sample of x (N, C, ...) to mean 0 and variance 1. See tinygrad_lite.instance_norm."""
+    """Each channel of each sample of x (N, C, ...) to mean 0 and variance 1. See tinygrad_lite.instance_norm.
+
+    >>> from tinygrad_lite import tensor
+    >>> instance_norm(tensor([[[1.0, 3.0], [50.0, 10.0]]]))
+    tensor([[[-1.0000,  1.0000],
+             [ 1.0000, -1.0000]]])
+    """
     return normalization.instance_norm(x, weight, bias, running_mean, running_var, use_input_stats, momentum, eps)
 
 

@@ -108,7 +108,14 @@ class Module:
         register(self, "parameter", name, param, Parameter)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
-        """Add a tensor that is state but not trained; `persistent=False` keeps it out of state_dict()."""
+        """Add a tensor that is state but not trained; `persistent=False` keeps it out of state_dict().
+
+        >>> from tinygrad_lite import nn, zeros
+        >>> layer = nn.Module()
+        >>> layer.register_buffer("mean", zeros(2))
+        >>> list(layer.state_dict()), list(layer.parameters())
+        (['mean'], [])
+        """
         register(self, "buffer", name, tensor, Tensor)
         keep_out_of_state(self, name, not persistent)
 
@@ -123,7 +130,13 @@ class Module:
     def named_modules(
         self, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Module]]:
-        """This module and all below it, each with its path ("" for this one, "block.0.norm")."""
+        """This module and all below it, each with its path ("" for this one, "block.0.norm").
+
+        >>> from tinygrad_lite import nn
+        >>> model = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Tanh()))
+        >>> [name for name, _ in model.named_modules()]
+        ['', '0', '1', '1.0']
+        """
         memo = set() if memo is None else memo
         if remove_duplicate:
             if self in memo:
@@ -185,7 +198,12 @@ class Module:
             yield buffer
 
     def get_submodule(self, target: str) -> Module:
-        """The module at a path such as "layers.0.norm"; "" is this one."""
+        """The module at a path such as "layers.0.norm"; "" is this one.
+
+        >>> from tinygrad_lite import nn
+        >>> nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Tanh())).get_submodule("1.0")
+        Tanh()
+        """
         module = self
         for name in target.split(".") if target else ():
             if not hasattr(module, name):
@@ -217,14 +235,27 @@ class Module:
     # -- changing all of it ----------------------------------------------------------------------
 
     def apply(self: M, fn: Callable[[Module], None]) -> M:
-        """Call `fn` on every submodule, then on this module."""
+        """Call `fn` on every submodule, then on this module.
+
+        >>> from tinygrad_lite import nn
+        >>> model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+        >>> model = model.apply(lambda m: nn.init.ones_(m.weight) if isinstance(m, nn.Linear) else None)
+        >>> model[1].weight.tolist()
+        [[1.0, 1.0, 1.0]]
+        """
         for module in self.children():
             module.apply(fn)
         fn(self)
         return self
 
     def train(self: M, mode: bool = True) -> M:
-        """Training mode on (or off): dropout drops, batch norm uses the batch."""
+        """Training mode on (or off): dropout drops, batch norm uses the batch.
+
+        >>> from tinygrad_lite import nn
+        >>> model = nn.Sequential(nn.Dropout())
+        >>> model.train(False)[0].training
+        False
+        """
         if not isinstance(mode, bool):
             raise ValueError(f"train: expected True or False, got {mode!r}")
         self.training = mode
@@ -268,7 +299,12 @@ class Module:
 
     def to(self: M, *args: Any, **kwargs: Any) -> M:
         """Floating-point parameters and buffers in another dtype, all of them on another device; as
-        `Tensor.to`, but in place."""
+        `Tensor.to`, but in place.
+
+        >>> from tinygrad_lite import float64, nn
+        >>> nn.Linear(2, 3).to(float64).weight.dtype
+        dtype('float64')
+        """
         for argument in (*args, *kwargs.values()):
             dtype = argument.dtype if isinstance(argument, Tensor) else argument
             if isinstance(dtype, (np.dtype, type)) and not is_floating(as_dtype(dtype)):
@@ -308,7 +344,12 @@ class Module:
 
     def state_dict(self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
         """Parameters and persistent buffers by path. The tensors show this module's memory;
-        `keep_vars` gives the parameters themselves."""
+        `keep_vars` gives the parameters themselves.
+
+        >>> from tinygrad_lite import nn
+        >>> {name: tensor.shape for name, tensor in nn.Sequential(nn.Linear(2, 3)).state_dict().items()}
+        {'0.weight': (3, 2), '0.bias': (3,)}
+        """
         for hook in hooks_of(self, "state_dict_pre"):
             hook(self, prefix, keep_vars)
         result: dict[str, Any] = OrderedDict() if destination is None else destination
@@ -334,6 +375,13 @@ class Module:
         `strict`: refuse where a key is missing or unexpected. Wrong shapes are always refused. All
         that is wrong is told at once, and nothing is changed then. `assign`: take over the given
         tensors instead of copying their values.
+
+        >>> from tinygrad_lite import nn
+        >>> model, other = nn.Linear(2, 3), nn.Linear(2, 3)
+        >>> model.load_state_dict(other.state_dict())
+        <All keys matched successfully>
+        >>> bool((model.weight == other.weight).all())
+        True
         """
         return load_state(self, state_dict, strict, assign)
 
@@ -350,7 +398,15 @@ class Module:
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
     ) -> RemovableHandle:
         """Call `hook(module, args, output)` after forward; what it returns takes the output's place.
-        `with_kwargs`: `hook(module, args, kwargs, output)`."""
+        `with_kwargs`: `hook(module, args, kwargs, output)`.
+
+        >>> from tinygrad_lite import nn, ones
+        >>> layer = nn.Linear(2, 3)
+        >>> handle = layer.register_forward_hook(lambda module, args, output: print(output.shape))
+        >>> out = layer(ones(4, 2))
+        (4, 3)
+        >>> handle.remove()
+        """
         return add_hook(self, "forward", hook, prepend, with_kwargs=with_kwargs, always_call=always_call)
 
     def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:

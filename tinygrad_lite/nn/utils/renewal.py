@@ -63,6 +63,8 @@ def _found(module: Module, kind: type[_Renewal], name: str) -> Any:
 
 
 class WeightNorm(_Renewal):
+    """The hook of `weight_norm`: weight <- weight_g weight_v / |weight_v|."""
+
     def __init__(self, module: Module, name: str, dim: int | None):
         super().__init__(module, name)
         self.dim = dim
@@ -98,6 +100,8 @@ def remove_weight_norm(module: Module, name: str = "weight") -> Module:
 
 
 class SpectralNorm(_Renewal):
+    """The hook of `spectral_norm`: weight <- weight_orig / (u W v), with u and v near the first singular vectors."""
+
     def __init__(self, module: Module, name: str, n_power_iterations: int, eps: float, dim: int):
         if n_power_iterations <= 0:
             raise ValueError(f"spectral_norm: expected n_power_iterations to be positive, got {n_power_iterations}")
