@@ -21,6 +21,7 @@ from tinygrad_lite.arrays import Array, Device, deferred, device_of, get_default
 from tinygrad_lite.autograd import hooks
 from tinygrad_lite.autograd.apart import lead_all
 from tinygrad_lite.autograd.backward import backward
+from tinygrad_lite.autograd.errors import BadType
 from tinygrad_lite.autograd.node import Leaf, Node, Traced, results_are, traced
 from tinygrad_lite.ops import conversion, indexing, inplace, joining, repeating
 from tinygrad_lite.ops import shape as shaping
@@ -327,7 +328,7 @@ class Tensor(Traced):
 
     def __contains__(self, value: Any) -> bool:
         if not isinstance(value, (Traced, np.generic, int, float)):
-            raise TypeError(f"in: expected a Tensor or a number, got {type(value).__name__}")
+            raise BadType(f"in: expected a Tensor or a number, got {type(value).__name__}")
         return bool((self == value).any())
 
     def __repr__(self) -> str:
@@ -381,7 +382,7 @@ class Tensor(Traced):
     def float_power_(self, exponent: Any) -> Tensor:
         """`float_power` in place, of a tensor in double precision."""
         if self.array.dtype != np.float64:
-            raise TypeError(f"float_power_: the result is float64, which cannot be put into a tensor of {self.array.dtype}")
+            raise BadType(f"float_power_: the result is float64, which cannot be put into a tensor of {self.array.dtype}")
         return self.pow_(exponent)
 
     real = property(lambda self: ops.real(self), doc="The real part: of real numbers, itself.")

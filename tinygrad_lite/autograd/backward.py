@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_lite.arrays import as_array, is_array, namespace_of, owner_of
 from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
+from tinygrad_lite.autograd.errors import BadValue
 from tinygrad_lite.autograd.mode import enable_grad
 from tinygrad_lite.autograd.node import Traced, changed_in_place, traced
 from tinygrad_lite.autograd.walk import walk
@@ -94,7 +95,7 @@ def backward(
     if inputs is not None:
         inputs = (inputs,) if isinstance(inputs, Traced) else tuple(inputs)
         if not inputs:
-            raise ValueError("backward: inputs is empty; leave it out to reach every leaf")
+            raise BadValue("backward: inputs is empty; leave it out to reach every leaf")
         if any(not isinstance(t, Traced) or t.node is None for t in inputs):
             raise RuntimeError("backward: every one of inputs must be a Tensor that requires grad")
         targets = frozenset(t.node for t in inputs)
@@ -171,7 +172,7 @@ def _starting_gradient(call: str, output: Any, gradient: Any, create_graph: bool
     if not isinstance(gradient, Traced):
         raise TypeError(f"{call}: expected a Tensor (or None) as the gradient, got {type(gradient).__name__}")
     if gradient.array.shape != array.shape:
-        raise ValueError(f"{call}: the gradient's shape {gradient.array.shape} is not the output's, {array.shape}")
+        raise BadValue(f"{call}: the gradient's shape {gradient.array.shape} is not the output's, {array.shape}")
     if gradient.array.dtype != array.dtype:
         gradient = gradient.to(array.dtype)
     return gradient if create_graph else gradient.array
@@ -184,7 +185,7 @@ def _roots(call: str, outputs: Any, gradients: Any, create_graph: bool) -> list[
     elif not isinstance(gradients, (tuple, list)):
         gradients = (gradients,)
     if len(gradients) != len(outputs):
-        raise ValueError(f"{call}: got {len(outputs)} outputs but {len(gradients)} gradients for them")
+        raise BadValue(f"{call}: got {len(outputs)} outputs but {len(gradients)} gradients for them")
     return [
         (o.node if isinstance(o, Traced) else None, _starting_gradient(call, o, g, create_graph))
         for o, g in zip(outputs, gradients)

@@ -12,11 +12,38 @@ from tinygrad_lite.arrays.gpu import OutOfMemoryError
 if TYPE_CHECKING:
     from tinygrad_lite.autograd.signature import Signature
 
+
+class BadValue(ValueError, RuntimeError):
+    """A value or shape that an operation refuses: what Python calls a ValueError, and PyTorch in most
+    places a RuntimeError. Programs may catch either."""
+
+
+class BadType(TypeError, RuntimeError):
+    """A type or dtype that an operation refuses; PyTorch calls the latter a RuntimeError."""
+
+
+class BadIndex(IndexError, RuntimeError):
+    """An index or dim out of range; PyTorch calls some a RuntimeError."""
+
+
+_ALSO_RUNTIME: dict[type, type] = {ValueError: BadValue, TypeError: BadType, IndexError: BadIndex}
+
+
+def refusal(error: Exception) -> Exception:
+    """A ValueError, TypeError or IndexError as one that can be caught as a RuntimeError too."""
+    kind = _ALSO_RUNTIME.get(type(error))
+    return error if kind is None else kind(*error.args).with_traceback(error.__traceback__)
+
+
 REFUSALS = (TypeError, ValueError, IndexError, RuntimeError, OverflowError, AttributeError)
 
 
 def explained(called: Signature[..., Any], values: list[Any], error: Exception) -> Exception:
     """The error of a forward function, told in terms of the call."""
+    return refusal(_explained(called, values, error))
+
+
+def _explained(called: Signature[..., Any], values: list[Any], error: Exception) -> Exception:
     names = [*called.arguments[: called.star], *([called.star_name] * len(values) if called.star is not None else [])]
     devices = {f"{name} on {device_of(v)}": device_of(v) for name, v in zip(names, values) if is_array(v) and v.ndim}
     if len(set(devices.values())) > 1:

@@ -154,6 +154,7 @@ for _function in (relu, softmax, log_softmax, softmin):
     _function.__module__ = __name__  # where pickle looks for it
 
 
+@operation
 def embedding(
     input: Tensor,
     weight: Tensor,

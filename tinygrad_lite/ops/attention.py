@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_lite.arrays import BLOCK, by_blocks, exponentials, namespace_of, only_floats, product
 from tinygrad_lite.arrays.threads import one_blas_thread
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.ops.calling import raw
+from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.dropouts import dropout
 from tinygrad_lite.ops.joining import cat
@@ -151,6 +151,7 @@ def _composed(query, key, value, mask, causal, scale):
 # -- the functions ------------------------------------------------------------------------------
 
 
+@operation
 def scaled_dot_product_attention(
     query: Tensor,
     key: Tensor,
@@ -223,6 +224,7 @@ def _as_numbers(name: str, mask: Any, dtype: Any, allowed: bool) -> Any:
     return namespace_of(array).where(array, *((zero, never) if allowed else (never, zero)))
 
 
+@operation
 def multi_head_attention_forward(
     query: Tensor,
     key: Tensor,

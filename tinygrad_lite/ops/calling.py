@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 from tinygrad_lite.arrays import is_array
 from tinygrad_lite.arrays.gpu import when_several
 from tinygrad_lite.autograd.apart import led
+from tinygrad_lite.autograd.errors import BadType, refusal
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.autograd.signature import ALIASES
 
@@ -42,11 +43,11 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
             asked = [n for n, value in given.items() if value is error.obj and (n == "x" or "Tensor" in types.get(n, ""))]
             if not asked:
                 raise
-            raise TypeError(f"{function.__name__}: expected a Tensor for {asked[0]}, got {type(error.obj).__name__}") from None
-        except TypeError as error:
-            if not str(error).startswith("expected "):  # the checks of dtypes do not know who calls them
-                raise
-            raise TypeError(f"{function.__name__}: {error}") from None
+            raise BadType(f"{function.__name__}: expected a Tensor for {asked[0]}, got {type(error.obj).__name__}") from None
+        except (TypeError, ValueError, IndexError) as error:
+            if isinstance(error, TypeError) and str(error).startswith("expected "):  # checks of dtypes do not know who calls
+                raise BadType(f"{function.__name__}: {error}") from None
+            raise refusal(error) from error.__cause__
 
     def lead() -> None:
         nonlocal function

@@ -169,6 +169,7 @@ def _isin(x, y, assume_unique, invert):
     return namespace_of(x).isin(x, y, assume_unique=assume_unique, invert=invert)
 
 
+@operation
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Any:
     """Whether each of `elements` is among `test_elements`, one of which may be a number.
 
@@ -192,6 +193,7 @@ _where.vjp(x=lambda g, condition: _where(condition, g, 0.0),
            y=lambda g, condition: _where(condition, 0.0, g))
 
 
+@operation
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """`input` where `condition` is True, else `other`; all broadcast. With the condition alone, the
     places where it is True: `nonzero(condition, as_tuple=True)`.

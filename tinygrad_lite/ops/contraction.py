@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import product, promote
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.ops.calling import canonical_dims
+from tinygrad_lite.ops.calling import canonical_dims, operation
 from tinygrad_lite.ops.diagonals import diagonal
 from tinygrad_lite.ops.shape import _permute, to_dtype
 
@@ -92,6 +92,7 @@ def _at(shape: tuple[int, ...], order: tuple[int, ...], has: tuple[bool, ...]) -
     return tuple(next(sizes) if present else 1 for present in has)
 
 
+@operation
 def einsum(*args: Any) -> Tensor:
     """The sum of products that `equation` spells: `einsum("ij,jk->ik", x, y)` is `x @ y`.
 
@@ -261,6 +262,7 @@ def _single(x: Any, term: str, kept: tuple[bool, ...], rest: str) -> Any:
     return x if term == rest else _permute(x, tuple(term.index(c) for c in rest))
 
 
+@operation
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """The sum of products over the last `dims` dims of a and the first of b, or over pairs of dims
     given as two lists.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.calling import canonical_dim
+from tinygrad_lite.ops.calling import canonical_dim, operation
 from tinygrad_lite.ops.diagonals import diagonal
 from tinygrad_lite.ops.indexing import getitem, narrow, select
 from tinygrad_lite.ops.joining import split, split_with_sizes, unbind
@@ -45,6 +45,7 @@ transpose_copy, unbind_copy, unfold_copy = _copied(transpose), _copied(unbind), 
 unsqueeze_copy, view_copy = _copied(unsqueeze), _copied(view)
 
 
+@operation
 def slice_copy(x: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
     """`x[start:end:step]` along `dim`, with memory of its own for the result."""
     return clone(getitem(x, (*(slice(None),) * canonical_dim("slice_copy", dim, len(x.shape)), slice(start, end, step))))

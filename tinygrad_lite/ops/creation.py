@@ -19,6 +19,7 @@ from tinygrad_lite.arrays import (
     on_device,
     quietly,
 )
+from tinygrad_lite.autograd.errors import refusal
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import canonical_shape, integer, operation, raw
 
@@ -41,10 +42,13 @@ def creator(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def make(*args: Any, layout: Any = None, pin_memory: bool = False, memory_format: Any = None, **options: Any) -> Any:
         device = options.get("device")
-        if device is None and (device := default_device()) is None:
-            return function(*args, **options)
-        with on_device(device):
-            return function(*args, **options)
+        try:
+            if device is None and (device := default_device()) is None:
+                return function(*args, **options)
+            with on_device(device):
+                return function(*args, **options)
+        except (TypeError, ValueError) as error:
+            raise refusal(error) from error.__cause__
 
     return make
 

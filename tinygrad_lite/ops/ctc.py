@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import device_of, is_array, namespace_of, only_floats, to_device
-from tinygrad_lite.ops.calling import raw
+from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.elementary import exp, logaddexp
 from tinygrad_lite.ops.indexing import gather
@@ -26,6 +26,7 @@ IN_PLACE: list[str] = []
 _NEVER = -1e30  # the logarithm of 0, but with differences that are numbers
 
 
+@operation
 def ctc_loss(
     log_probs: Tensor,
     targets: Tensor,

@@ -147,6 +147,7 @@ def _indices(name: str, row: int, col: int, offset: int, dtype: Any, device: Any
         return traced(xp.stack(inside(xp.arange(offset, offset + row)[:, None], xp.arange(col)).nonzero()).astype(as_dtype(dtype)))
 
 
+@operation
 def block_diag(*tensors: Any) -> Tensor:
     """The matrix with the given matrices along its diagonal, zeros elsewhere.
 

@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_lite.arrays import is_array, namespace_of
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced, changed_in_place, traced
-from tinygrad_lite.ops.calling import raw
+from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.indexing import checked_index, into_zeros
 from tinygrad_lite.ops.reduction import max as _max
@@ -80,6 +80,7 @@ def _renormalize(name: str, weight: Any, index: Any, max_norm: float, norm_type:
     changed_in_place(table, name)
 
 
+@operation
 def embedding(
     weight: Tensor, indices: Tensor, padding_idx: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False
 ) -> Tensor:
@@ -97,6 +98,7 @@ def embedding(
     return looked_up("embedding", indices, weight, None if padding_idx < 0 else padding_idx, by_freq=scale_grad_by_freq)[0]
 
 
+@operation
 def embedding_bag(
     input: Tensor,
     weight: Tensor,
@@ -180,6 +182,7 @@ def _pooled(rows: Any, counted: Any, mode: str) -> Any:
     return total / namespace_of(counted).maximum(counted.sum(axis=1), 1).astype(rows.dtype)
 
 
+@operation
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """1 at the place that each element names, 0 elsewhere: (..., num_classes), int64.
 

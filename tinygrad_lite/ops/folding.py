@@ -47,7 +47,7 @@ def _settings(name: str, size: Any, kernel_size: Sizes, dilation: Sizes, padding
 @operation
 def unfold(x: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1) -> Tensor:
     """x (N, C, H, W) or (C, H, W) -> (N, C * K * L, windows): each window of K x L elements as a column."""
-    given, x = x, batched("unfold", x, 2)
+    given, x = x, batched("unfold", x, 2, IndexError)
     if 0 in x.shape[1:]:
         raise ValueError(f"unfold: expected sizes of at least 1 (the batch's aside), got {tuple(x.shape)}")
     w = _settings("unfold", x.shape[2:], kernel_size, dilation, padding, stride)

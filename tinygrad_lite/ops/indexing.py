@@ -182,7 +182,8 @@ def _item(item: Any, array: Any) -> Any:
         if not isinstance(item, (bool, np.bool_)):
             if hasattr(item, "__index__"):
                 return operator.index(item)
-            raise IndexError(f"getitem: expected ints, slices, None, integer or bool tensors, got {type(item).__name__}")
+            kind = TypeError if isinstance(item, str) else IndexError  # PyTorch takes a text for a sequence
+            raise kind(f"getitem: expected ints, slices, None, integer or bool tensors, got {type(item).__name__}")
         item = np.asarray(item)
     if item.dtype == np.uint8:
         item = item.astype(np.bool_)
@@ -248,7 +249,7 @@ def checked_index(name: str, index: Any, size: int, negative: bool = False) -> A
         return array.astype(np.int64)  # no indices are of any dtype
     if not is_array(array) or array.dtype not in ((np.int64,) if name in _LONG else (np.int64, np.int32)):
         got = array.dtype if is_array(array) else type(array).__name__
-        raise TypeError(f"{name}: expected an integer tensor (int64) as index, got {got}")
+        raise IndexError(f"{name}: expected an integer tensor (int64) as index, got {got}")
     if type(array) is not np.ndarray:
         refuse_outside(array, -size if negative else 0, size, f"{name}: {{}} is out of range for {size} elements")
         return array
@@ -389,6 +390,7 @@ def argwhere(x: Tensor) -> Tensor:
     return nonzero(x)
 
 
+@operation
 def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     """The indices along each dim of a tensor of `shape` of its elements number `indices`.
 

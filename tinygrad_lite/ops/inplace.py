@@ -21,6 +21,7 @@ from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.arrays.regions import Index, Region, overlaps, write
 from tinygrad_lite.autograd import is_grad_enabled
+from tinygrad_lite.autograd.errors import BadType, BadValue, refusal
 from tinygrad_lite.autograd.node import Leaf, Traced, changed_in_place, tick, traced
 from tinygrad_lite.autograd.recording import Result, record
 from tinygrad_lite.ops.calling import named
@@ -50,7 +51,7 @@ def setitem(x: Any, index: Any, value: Any) -> None:
         if (type(value) is int or type(value) is float) and not 0 <= value <= 127:  # which every dtype holds
             value = as_value("setitem", x, value)
     elif value.array.dtype != x.array.dtype and not _converts(index, value.array):
-        raise TypeError(f"setitem: the value is {value.array.dtype}, the tensor {x.array.dtype}; convert one with to()")
+        raise BadType(f"setitem: the value is {value.array.dtype}, the tensor {x.array.dtype}; convert one with to()")
     assign("setitem", x, value, index)
 
 
@@ -75,7 +76,7 @@ def assign(name: str, x: Any, value: Any, index: Index = _WHOLE) -> None:
     try:
         write(array, index, value.array if isinstance(value, Traced) else value)
     except (ValueError, IndexError, TypeError, OverflowError) as error:
-        raise type(error)(f"{name}: {error}") from error
+        raise refusal(type(error)(f"{name}: {error}")) from error
     finally:
         quiet_no_more(token)
     changed_in_place(array, name)
@@ -187,7 +188,7 @@ def check_writable(name: str, x: Any) -> None:
                 )
     array = x.array
     if type(array) is np.ndarray and not array.flags.writeable:
-        raise ValueError(f"{name}: this tensor's memory is read-only; clone() it first")
+        raise BadValue(f"{name}: this tensor's memory is read-only; clone() it first")
     if not array.flags.forc and overlaps(array.shape, array.strides) and name not in ("fill_", "zero_"):
         raise RuntimeError(f"{name}: several elements of this tensor share one place in memory; clone() it first")
 
@@ -196,10 +197,10 @@ def overwrite(name: str, x: Any, result: Any, start: int) -> None:
     """Write `result`, worked out since tick `start`, into x's memory, and x into its place on the tape."""
     values, array = result.array if isinstance(result, Traced) else result, x.array
     if values.shape != array.shape:
-        raise ValueError(f"{name}: the result has shape {values.shape}, which does not fit into {array.shape}")
+        raise BadValue(f"{name}: the result has shape {values.shape}, which does not fit into {array.shape}")
     if values.dtype != array.dtype:
         if not fits(values.dtype, array.dtype):
-            raise TypeError(f"{name}: the result is {values.dtype}, which cannot be put into a tensor of {array.dtype}")
+            raise BadType(f"{name}: the result is {values.dtype}, which cannot be put into a tensor of {array.dtype}")
         values = quietly(values.astype)(array.dtype)
     recording = is_grad_enabled()
     node = result.node if recording and isinstance(result, Traced) else None

@@ -85,7 +85,7 @@ def cat(tensors: Any, dim: int = 0) -> Tensor:
     tensors = _sequence("cat", tensors)
     shapes = [tuple(x.shape) for x in tensors]
     if () in shapes:
-        raise RuntimeError("cat: a 0-d tensor cannot be joined; use stack()")
+        raise TypeError("cat: a 0-d tensor cannot be joined; use stack()")
     rank = max(map(len, shapes))
     dim = canonical_dim("cat", dim, rank)
     if rank > 1 and (0,) in shapes:  # an empty 1-D tensor goes with every shape, as in PyTorch
@@ -120,6 +120,7 @@ def stack(tensors: Any, dim: int = 0) -> Tensor:
     return _stack(canonical_dim("stack", dim, len(first) + 1), *tensors)
 
 
+@operation
 def hstack(tensors: Any) -> Tensor:
     """Joined along dim 1; 1-D tensors along dim 0.
 
@@ -131,6 +132,7 @@ def hstack(tensors: Any) -> Tensor:
     return cat(tensors, 0 if len(tensors[0].shape) == 1 else 1)
 
 
+@operation
 def vstack(tensors: Any) -> Tensor:
     """Joined along dim 0, with 1-D tensors as rows."""
     return cat([atleast_2d(x) for x in _listed("vstack", tensors)], 0)
@@ -139,11 +141,13 @@ def vstack(tensors: Any) -> Tensor:
 row_stack = vstack
 
 
+@operation
 def dstack(tensors: Any) -> Tensor:
     """Joined along dim 2."""
     return cat([atleast_3d(x) for x in _listed("dstack", tensors)], 2)
 
 
+@operation
 def column_stack(tensors: Any) -> Tensor:
     """Joined along dim 1, with 1-D tensors as columns."""
     columns = [x if len(x.shape) > 1 else reshape(x, (math.prod(x.shape), 1)) for x in _listed("column_stack", tensors)]
@@ -174,7 +178,7 @@ def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     (tensor([1, 3]), tensor([2, 4]))
     """
     if not x.shape:
-        raise RuntimeError("unbind: a 0-d tensor has no dim to take apart")
+        raise IndexError("unbind: a 0-d tensor has no dim to take apart")
     return _split(x, None, canonical_dim("unbind", dim, len(x.shape)))
 
 

@@ -127,6 +127,7 @@ def triplet_margin_loss(
     )
 
 
+@operation
 def triplet_margin_with_distance_loss(
     anchor: Tensor,
     positive: Tensor,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import is_array, namespace_of, number_for
+from tinygrad_lite.autograd.errors import BadType, BadValue
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import _where
 from tinygrad_lite.ops.indexing import _getitem, replaced
@@ -55,7 +56,7 @@ def as_value(name: str, x: Any, value: Any) -> Any:
         try:
             value = number_for(x.dtype, value)
         except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
+            raise BadValue(f"{name}: {error}") from None
         return value if x.dtype.kind == "f" else namespace_of(raw(x)).asarray(value, dtype=x.dtype)
     if len(value.shape):
         raise ValueError(f"{name}: expected a number or a 0-d tensor as the value, got the shape {tuple(value.shape)}")
@@ -94,7 +95,7 @@ def same_dtype(name: str, x: Any, source: Any) -> None:
     if not hasattr(source, "dtype"):
         raise TypeError(f"{name}: expected a Tensor, got {type(source).__name__}")
     if x.dtype != source.dtype:
-        raise TypeError(f"{name}: expected tensors of one dtype, got {x.dtype} and {source.dtype}")
+        raise BadType(f"{name}: expected tensors of one dtype, got {x.dtype} and {source.dtype}")
 
 
 @operation

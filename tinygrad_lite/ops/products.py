@@ -283,6 +283,7 @@ def baddbmm(x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alph
 # -- chains, vectors, tensors ---------------------------------------------------------------------
 
 
+@operation
 def multi_dot(tensors: Any) -> Tensor:
     """The product of two or more matrices, in the order that takes the fewest multiplications. The
     first may be a row and the last a column, given with one dim.
@@ -325,6 +326,7 @@ def _cheapest_splits(sizes: list[int]) -> dict[tuple[int, int], int]:
     return split
 
 
+@operation
 def chain_matmul(*matrices: Any) -> Tensor:
     """The product of matrices, in the order that takes the fewest multiplications."""
     given = matrices[0] if len(matrices) == 1 and isinstance(matrices[0], (list, tuple)) else matrices

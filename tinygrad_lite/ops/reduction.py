@@ -254,6 +254,7 @@ def amin(x: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) -> T
     return _amin(x, _some_axes("amin", x, dim), keepdim)
 
 
+@operation
 def aminmax(x: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
     """The smallest and the largest element over `dim` (None for all), as `(min, max)`.
 

@@ -185,6 +185,7 @@ def constant_pad_nd(x: Tensor, pad: Any, value: float = 0) -> Tensor:
     return replaced(xp.full(shape, value, x.dtype), x, index)
 
 
+@operation
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     """Each 1-D tensor over the grid of all of them, as views: the first varies along dim 0.
 
@@ -213,6 +214,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     return tuple(_expand(_reshape(x, line), shape) for x, line in zip(tensors, lines))
 
 
+@operation
 def cartesian_prod(*tensors: Any) -> Tensor:
     """All ways to take one element of each 1-D tensor, one a row.
 

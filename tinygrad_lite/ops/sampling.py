@@ -38,7 +38,7 @@ def affine_grid(theta: Tensor, size: tuple[int, ...], align_corners: bool | None
     if rank not in (2, 3):
         raise ValueError(f"affine_grid: expected a size (N, C, H, W) or (N, C, D, H, W), got {size}")
     if theta.dtype.kind != "f":
-        raise TypeError(f"affine_grid: expected a floating-point theta, got {theta.dtype}")
+        raise ValueError(f"affine_grid: expected a floating-point theta, got {theta.dtype}")
     if tuple(theta.shape) != (size[0], rank, rank + 1):
         wanted = (size[0], rank, rank + 1)
         raise ValueError(f"affine_grid: expected a theta of shape {wanted} for {size}, got {tuple(theta.shape)}")

@@ -187,7 +187,7 @@ def _slices(name: str, x: Any, dim: int, index: Any, source: Any) -> tuple[Any, 
     index = _checked_line(name, index, whole.shape[dim])
     shape = (*whole.shape[:dim], index.size, *whole.shape[dim + 1 :])
     if (tuple(source.shape) or (1,)) != shape or (len(source.shape) != len(x.shape) and name != "index_copy"):
-        raise RuntimeError(f"{name}: expected a source of shape {shape if x.shape else ()}, got {tuple(source.shape)}")
+        raise IndexError(f"{name}: expected a source of shape {shape if x.shape else ()}, got {tuple(source.shape)}")
     return whole, (*[_ALL] * dim, index), reshape(source, shape)
 
 
@@ -266,7 +266,7 @@ def put(x: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> T
     same_dtype("put", x, source)
     places = checked_index("put", index, math.prod(x.shape), negative=True)
     if places.size != math.prod(source.shape):
-        raise RuntimeError(f"put: {places.size} indices for {math.prod(source.shape)} elements")
+        raise IndexError(f"put: {places.size} indices for {math.prod(source.shape)} elements")
     values, flat = reshape(source, (-1,)), reshape(x, (-1,))
     return reshape(index_put(flat, (places.reshape(-1),), values, accumulate), tuple(x.shape))
 

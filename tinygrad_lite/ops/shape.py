@@ -78,6 +78,8 @@ def _view_dtype(x: Any, dtype: np.dtype) -> Any:
     array = raw(x)
     if array.dtype.itemsize != dtype.itemsize and (not array.ndim or array.strides[-1] != array.dtype.itemsize):
         raise RuntimeError(f"view: reading {array.dtype} as {dtype} needs a last dim whose elements are neighbours in memory")
+    if array.ndim and array.shape[-1] * array.dtype.itemsize % dtype.itemsize:
+        raise RuntimeError(f"view: a last dim of {array.shape[-1]} {array.dtype} cannot be read as {dtype}")
     return traced(array.view(dtype)) if isinstance(x, Traced) else array.view(dtype)
 
 
@@ -245,6 +247,7 @@ def broadcast_to(x: Tensor, size: tuple[int, ...]) -> Tensor:
     return expand(x, size)
 
 
+@operation
 def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     """The tensors as views of the one shape that they broadcast to."""
     if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
@@ -361,7 +364,7 @@ def movedim(x: Tensor, source: int | tuple[int, ...], destination: int | tuple[i
         for dims in (source, destination)
     )
     if len(froms) != len(tos) or len(set(froms)) != len(froms) or len(set(tos)) != len(tos):
-        raise RuntimeError(f"movedim: expected as many different dims on both sides, got {source} and {destination}")
+        raise TypeError(f"movedim: expected as many different dims on both sides, got {source} and {destination}")
     if not x.shape:
         return _permute(x, ())
     rest = iter(d for d in range(len(x.shape)) if d not in froms)

@@ -28,7 +28,7 @@ def sizes(name: str, argument: str, value: Any, rank: int, least: int = 0) -> Si
     return values
 
 
-def batched(name: str, x: Any, rank: int) -> Any:
+def batched(name: str, x: Any, rank: int, error: type[Exception] = ValueError) -> Any:
     """`x` (channels, *spatial) or (images, channels, *spatial) as the latter."""
     shape = getattr(x, "shape", None)
     if shape is None:
@@ -36,7 +36,7 @@ def batched(name: str, x: Any, rank: int) -> Any:
     if len(shape) == rank + 2:
         return x
     if len(shape) != rank + 1:
-        raise ValueError(f"{name}: expected an input of {rank + 2} dims (or {rank + 1}, without a batch), got {tuple(shape)}")
+        raise error(f"{name}: expected an input of {rank + 2} dims (or {rank + 1}, without a batch), got {tuple(shape)}")
     return reshape(x, (1, *shape))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import as_dtype, device_of, namespace_of, start_of, to_device
 from tinygrad_lite.autograd.node import traced
-from tinygrad_lite.ops.calling import canonical_shape
+from tinygrad_lite.ops.calling import canonical_shape, operation
 from tinygrad_lite.ops.conversion import array_from
 from tinygrad_lite.ops.creation import as_made, empty
 from tinygrad_lite.ops.inplace import assign
@@ -30,6 +30,7 @@ IN_PLACE: list[str] = []
 # -- made with strides --------------------------------------------------------------------------
 
 
+@operation
 def empty_strided(
     size: Any, stride: Any, *, dtype: Any = None, device: Any = None, layout: Any = None, pin_memory: bool = False,
     requires_grad: bool = False,
@@ -53,6 +54,7 @@ def new_empty_strided(x: Tensor, size: Any, stride: Any, *, dtype: Any = None, d
     return empty_strided(size, stride, dtype=dtype, device=device, **options)
 
 
+@operation
 def empty_permuted(size: Any, physical_layout: Any, **options: Any) -> Tensor:
     """An uninitialized tensor whose dims lie in memory in the order `physical_layout`, the one with the longest strides first."""
     size, order = canonical_shape("empty_permuted", (size,)), canonical_shape("empty_permuted", (physical_layout,))

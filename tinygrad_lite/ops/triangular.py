@@ -147,8 +147,10 @@ def householder_product(A: Tensor, tau: Tensor) -> Tensor:
     A: (..., m, n) with m >= n; tau: (..., k) with n >= k. `ValueError` for other shapes.
     """
     check_matrix("householder_product", A)
-    (rows, columns), count = A.shape[-2:], tau.shape[-1] if tau.shape else 0
-    if not tau.shape or rows < columns or columns < count or tuple(tau.shape[:-1]) != tuple(A.shape[:-2]):
+    if not tau.shape:
+        raise IndexError("householder_product: expected a tau of one dim or more, got a 0-d one")
+    (rows, columns), count = A.shape[-2:], tau.shape[-1]
+    if rows < columns or columns < count or tuple(tau.shape[:-1]) != tuple(A.shape[:-2]):
         raise ValueError(
             f"householder_product: expected (..., m, n) and (..., k) with m >= n >= k, got {tuple(A.shape)} and {tuple(tau.shape)}"
         )
