@@ -65,6 +65,21 @@ def test_nothing_to_attend_to(dtype):
     compare(SDPA, q, k[:, :, :0], v[:, :, :0], dtype=dtype, order=0)
 
 
+@pytest.mark.parametrize("queries, keys, mask", [((2, 4), (0, 4), (3, 2, 0)), ((1, 0, 4), (1, 3, 4), (5, 1, 3)), ((2, 4), (0, 4), (7, 5))])
+def test_a_mask_of_no_scores_has_no_say(queries, keys, mask):
+    def library(m):
+        def call(q, k):
+            numbers = m.zeros(*mask, dtype=q.dtype, requires_grad=True)
+            out = m.nn.functional.scaled_dot_product_attention(q, k, k, numbers)
+            out.sum().backward(retain_graph=True)
+            assert numbers.grad is None
+            return out
+
+        return call
+
+    compare(library, np.ones(queries), np.ones(keys), order=1)
+
+
 def test_large_and_transposed():
     x = normal(16, 64, 3, 4, 32)
 

@@ -183,6 +183,8 @@ def scaled_dot_product_attention(
     if attn_mask is not None and is_causal:
         raise ValueError(f"{name}: give either attn_mask or is_causal, not both")
     mask = _as_numbers(name, attn_mask, query.dtype, True)
+    if mask is not None and 0 in (*query.shape[:-1], *key.shape[:-1]):
+        mask = None  # there are no scores
     scale = 1 / math.sqrt(query.shape[-1] or 1) if scale is None else float(scale)
     if not 0 <= dropout_p <= 1:
         raise ValueError(f"{name}: expected dropout_p between 0 and 1, got {dropout_p}")
