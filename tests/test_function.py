@@ -270,3 +270,48 @@ def test_a_second_backward_is_refused_once_freed():
     y.backward()
     with pytest.raises(RuntimeError, match="Exp .* freed by an earlier backward"):
         y.backward()
+
+
+class Held(Function):
+    """What holds its context; `constant`: it saves nothing."""
+
+    contexts: list = []
+
+    @staticmethod
+    def forward(ctx, x, constant):
+        Held.contexts[:] = [ctx]
+        if not constant:
+            ctx.save_for_backward(x)
+        ctx.constant = constant
+        return 2 * x if constant else x * x
+
+    @staticmethod
+    def backward(ctx, g):
+        return 2 * g if ctx.constant else 2 * g * ctx.saved_tensors[0], None
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_the_saved_tensors_of_a_context_go_with_the_graph(constant):
+    x = leaf(3.0)
+    y = Held.apply(x, constant)
+    (ctx,) = Held.contexts
+    y.backward(retain_graph=True)
+    assert ctx.saved_tensors == (() if constant else (x,))
+    y.backward()
+    with pytest.raises(RuntimeError, match="Held .* freed by an earlier backward"):
+        _ = ctx.saved_tensors
+
+
+def test_a_context_outlives_its_graph():
+    x = leaf(3.0)
+    Held.apply(x, False)
+    (ctx,) = Held.contexts
+    assert ctx.saved_tensors == (x,)
+
+
+def test_a_function_that_saves_nothing_may_be_gone_through_twice():
+    x = leaf(3.0)
+    y = Held.apply(x, True)
+    y.backward()
+    y.backward()
+    assert x.grad.tolist() == [4.0]

@@ -1,4 +1,4 @@
-"""The errors of forward functions, told in terms of the call."""
+"""The errors of forward functions, told in terms of the call, and that of a graph that was freed."""
 
 from __future__ import annotations
 
@@ -66,3 +66,11 @@ def _explained(called: Signature[..., Any], values: list[Any], error: Exception)
 
 def _described(value: Any) -> str:
     return f"{value.shape} {value.dtype}" if is_array(value) else repr(value)
+
+
+def freed(node: Any) -> str:
+    """The refusal to read what backward has freed."""
+    return (
+        f"backward: the values saved by {node.name} (entry {node.index}) were freed by an earlier backward; "
+        "pass retain_graph=True to that one to go through the graph twice"
+    )

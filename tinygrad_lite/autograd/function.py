@@ -11,6 +11,7 @@ from typing import Any
 
 from tinygrad_lite.arrays import as_array
 from tinygrad_lite.autograd import recording as _recording
+from tinygrad_lite.autograd.errors import freed
 from tinygrad_lite.autograd.mode import is_grad_enabled, no_grad
 from tinygrad_lite.autograd.node import Leaf, Node, Traced, change_since, tick, traced
 from tinygrad_lite.autograd.recording import result_of
@@ -28,6 +29,7 @@ class Context:
         self._dirty: tuple[Any, ...] = ()
         self._materialize = True
         self._node: Node | None = None
+        self._freed = ""  # the refusal of what was freed
 
     def save_for_backward(self, *tensors: Any) -> None:
         """Keep tensors (inputs, results, others, or None) for `backward`, as `ctx.saved_tensors`."""
@@ -51,6 +53,8 @@ class Context:
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
         """The saved tensors, with their places on the tape."""
+        if self._freed:
+            raise RuntimeError(self._freed)
         result = []
         for item in self._saved:
             if isinstance(item, tuple):  # a result: keeping the Tensor would close a circle
@@ -70,6 +74,21 @@ class Context:
         context = object.__new__(type(self))
         context.__dict__.update(self.__dict__, _node=node)
         return context
+
+
+class _FunctionNode(Node):
+    """The entry of a Function. To free it is to empty its context, which the program may hold too."""
+
+    __slots__ = ("context",)
+
+    @property
+    def saved(self) -> Any:
+        return [self.context]
+
+    @saved.setter
+    def saved(self, value: Any) -> None:
+        if value is None:
+            self.context._saved, self.context._freed = (), freed(self)
 
 
 class Function:
@@ -131,12 +150,12 @@ class Function:
 
 def _recorded(cls: type[Function], ctx: Context, args: tuple[Any, ...], results: list[Any]) -> list[Any]:
     tensors = [r for r in results if isinstance(r, Traced)]
-    node = Node()
+    node = _FunctionNode()
     count = itertools.count()
     places_of_all = [next(count) if isinstance(r, Traced) else None for r in results]
     node.plan = _FunctionPlan(cls, ctx.needs_input_grad, places_of_all, ctx._materialize)
     node.parents = [a.node for a, needed in zip(args, ctx.needs_input_grad) if needed]
-    node.saved = [ctx]
+    node.context = ctx
     node.index = tick()
     node.shape = tuple(t.array.shape for t in tensors)
     node.dtype = tuple(t.array.dtype for t in tensors)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import as_array, column_sums, is_array, namespace_of
+from tinygrad_lite.autograd.errors import freed
 from tinygrad_lite.autograd.mode import enable_grad
 from tinygrad_lite.autograd.node import Leaf, Node, Traced, change_since, last_change, traced
 from tinygrad_lite.autograd.recording import result_of, through
@@ -58,7 +59,7 @@ def walk(
         plan = node.plan
         saved = node.saved
         if saved is None:
-            raise _freed(node)
+            raise RuntimeError(freed(node))
         if node.index < changed:
             _check_unchanged(node)
         if not plan.rules:
@@ -216,13 +217,6 @@ def rebuilt(node: Node) -> list[Any]:
         return traced(value) if is_array(value) else value
 
     return [tensor(name, value) for name, value in zip(plan.names, node.saved)]
-
-
-def _freed(node: Node) -> RuntimeError:
-    return RuntimeError(
-        f"backward: the values saved by {node.name} (entry {node.index}) were freed by an earlier backward; "
-        "pass retain_graph=True to that one to go through the graph twice"
-    )
 
 
 def _check_unchanged(node: Node) -> None:
