@@ -272,14 +272,15 @@ def test_a_second_backward_is_refused_once_freed():
         y.backward()
 
 
-class Held(Function):
-    """What holds its context; `constant`: it saves nothing."""
+contexts = []  # that of the latest Held
 
-    contexts: list = []
+
+class Held(Function):
+    """The square of x; or (`constant`) twice x, which saves nothing."""
 
     @staticmethod
     def forward(ctx, x, constant):
-        Held.contexts[:] = [ctx]
+        contexts[:] = [ctx]
         if not constant:
             ctx.save_for_backward(x)
         ctx.constant = constant
@@ -294,7 +295,7 @@ class Held(Function):
 def test_the_saved_tensors_of_a_context_go_with_the_graph(constant):
     x = leaf(3.0)
     y = Held.apply(x, constant)
-    (ctx,) = Held.contexts
+    (ctx,) = contexts
     y.backward(retain_graph=True)
     assert ctx.saved_tensors == (() if constant else (x,))
     y.backward()
@@ -305,7 +306,7 @@ def test_the_saved_tensors_of_a_context_go_with_the_graph(constant):
 def test_a_context_outlives_its_graph():
     x = leaf(3.0)
     Held.apply(x, False)
-    (ctx,) = Held.contexts
+    (ctx,) = contexts
     assert ctx.saved_tensors == (x,)
 
 

@@ -426,6 +426,47 @@ def test_an_anomaly_is_told_with_its_line():
         nan_backward(tg, tg.zeros(3, requires_grad=True))
 
 
+# -- several cotangents at once -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_batched_cotangents(create_graph):
+    def call(m, x, y, v):
+        x.requires_grad_(), y.requires_grad_()
+        unused = m.ones(2, requires_grad=True)
+        outputs = (x.exp() * y).sum(1), (y.sin() * x.sum())[None]
+        cotangents = v, m.ones(2, 1, 3, dtype=v.dtype)
+        found = m.autograd.grad(outputs, (x, unused, y), cotangents, None, create_graph, True, True, is_grads_batched=True)
+        if create_graph:
+            found += m.autograd.grad(sum((g**2).sum() for g in found if g is not None), (x, y))
+        else:
+            with pytest.raises(RuntimeError):  # the graph was freed
+                outputs[0].sum().backward()
+        return found
+
+    both(call, X, Y, np.array([[1.0, 0.5], [-2.0, 0.1]]))
+
+
+def test_batched_cotangents_of_an_unused_input_made_zeros():
+    def call(m, x, v):
+        x.requires_grad_()
+        unused = m.ones(2, requires_grad=True)
+        return m.autograd.grad(x * 2, (x, unused), v, is_grads_batched=True, materialize_grads=True)
+
+    both(call, X, np.stack([V, -V, 2 * V]))
+
+
+@pytest.mark.parametrize(
+    "cotangents", ["None", "m.ones(3)", "m.ones(())", "m.ones(0, 3)", "m.ones(4, 2)", "(None,)", "(m.ones(4, 3), m.ones(2, 3))"]
+)
+def test_batched_cotangents_refused(cotangents):
+    for m in (tg, torch):
+        x = m.ones(3, requires_grad=True)
+        outputs = (x * x, x * 2) if "), m" in cotangents else x * x
+        with pytest.raises(REFUSALS, match="grad: " if m is tg else None):
+            m.autograd.grad(outputs, x, eval(cotangents, {"m": m}), is_grads_batched=True)
+
+
 # -- hooks of saved tensors -----------------------------------------------------------------------
 
 

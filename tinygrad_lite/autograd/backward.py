@@ -11,6 +11,7 @@ from tinygrad_lite.arrays import as_array, is_array, namespace_of, owner_of
 from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.autograd.errors import BadValue
+from tinygrad_lite.autograd.function import Function
 from tinygrad_lite.autograd.mode import enable_grad
 from tinygrad_lite.autograd.node import Traced, changed_in_place, traced
 from tinygrad_lite.autograd.walk import walk
@@ -32,13 +33,12 @@ def grad(
     `grad_outputs`: a cotangent for each output; not needed for a scalar. `create_graph`: record
     the computation of the gradients, so that they can be differentiated in turn. `allow_unused`:
     give None for an input that no output depends on, instead of raising; `materialize_grads`:
-    give zeros.
+    give zeros. `is_grads_batched`: each of `grad_outputs` holds several cotangents along a first
+    dim, and so do the results; for each of them the tape is walked once.
     """
     inputs = (inputs,) if isinstance(inputs, Traced) else tuple(inputs)
     if not inputs:
         raise ValueError("grad: expected at least one input")
-    if is_grads_batched:
-        raise ValueError("grad: is_grads_batched is not supported; call grad once for each cotangent")
     for i, tensor in enumerate(inputs):
         if not isinstance(tensor, Traced):
             raise TypeError(f"grad: expected Tensors as inputs, got {type(tensor).__name__} at place {i}")
@@ -47,6 +47,12 @@ def grad(
     if allow_unused is None:
         allow_unused = materialize_grads
     keep = create_graph if retain_graph is None else retain_graph
+    if is_grads_batched:
+        rows = _cotangents(grad_outputs)
+        last = len(rows) - 1
+        results = [grad(outputs, inputs, row, keep or i < last, create_graph, True, allow_unused) for i, row in enumerate(rows)]
+        columns = [None if column[0] is None else _stacked(column) for column in zip(*results)]
+        return tuple(t.new_zeros(t.shape) if g is None and materialize_grads else g for t, g in zip(inputs, columns))
     roots = _roots("grad", outputs, grad_outputs, create_graph)
     found = _walk(roots, keep, create_graph, frozenset(t.node for t in inputs))
     unused = [i for i, tensor in enumerate(inputs) if tensor.node not in found]
@@ -69,6 +75,33 @@ def grad(
         if cotangent is not None:
             taken[id(owner_of(cotangent.array))] = cotangent.array
     return tuple(result(tensor) for tensor in inputs)
+
+
+def _cotangents(batched: Any) -> list[tuple[Any, ...]]:
+    """What `is_grads_batched` holds, one after another."""
+    batched = (batched,) if isinstance(batched, Traced) else tuple(batched or ())
+    sizes = {g.array.shape[:1] if isinstance(g, Traced) else () for g in batched}
+    if len(sizes) != 1 or sizes <= {(), (0,)}:
+        given = [g.array.shape if isinstance(g, Traced) else type(g).__name__ for g in batched]
+        raise ValueError(f"grad: expected grad_outputs with one first dim that is not empty (is_grads_batched), got {given}")
+    return list(zip(*batched))
+
+
+class _Stack(Function):
+    """Tensors of one shape along a new first dim."""
+
+    @staticmethod
+    def forward(ctx: Any, *tensors: Any) -> Any:
+        return traced(namespace_of(tensors[0].array).stack([t.array for t in tensors]))
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return tuple(g)
+
+
+def _stacked(tensors: Any) -> Any:
+    with enable_grad():
+        return _Stack.apply(*tensors)
 
 
 def _in_order(g: Any) -> Any:
