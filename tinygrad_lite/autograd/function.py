@@ -81,6 +81,8 @@ class _FunctionNode(Node):
 
     __slots__ = ("context",)
 
+    context: Context
+
     @property
     def saved(self) -> Any:
         return [self.context]
