@@ -27,8 +27,12 @@ from tinygrad_lite.arrays import (
 from tinygrad_lite.autograd import (
     enable_grad,
     inference_mode,
+    is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
     is_grad_enabled,
+    is_inference_mode_enabled,
     no_grad,
+    set_anomaly_enabled,
     set_grad_enabled,
     tape_lines,
     tape_of,

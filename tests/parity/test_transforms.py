@@ -426,6 +426,44 @@ def test_an_anomaly_is_told_with_its_line():
         nan_backward(tg, tg.zeros(3, requires_grad=True))
 
 
+def anomaly(m):
+    return m.is_anomaly_enabled(), m.is_anomaly_check_nan_enabled()
+
+
+@pytest.mark.filterwarnings("ignore:Anomaly Detection:UserWarning")
+def test_whether_anomalies_are_looked_for():
+    def call(m):
+        found = [anomaly(m)]
+        for check in (False, True):
+            with m.autograd.detect_anomaly(check):
+                found.append(anomaly(m))
+        for arguments in ((True, False), (True,), (False,)):
+            m.set_anomaly_enabled(*arguments)
+            found.append(anomaly(m))
+        return [found, anomaly(m)]
+
+    assert call(tg) == call(torch)
+
+
+def test_whether_modes_are_on():
+    def call(m):
+        def modes():
+            return m.is_grad_enabled(), m.is_inference_mode_enabled()
+
+        found = [modes(), m.inference_mode()(modes)(), m.inference_mode(False)(modes)()]
+        with m.inference_mode():
+            found.append(modes())
+            for inside in (m.inference_mode(False), m.enable_grad(), m.inference_mode()):
+                with inside:
+                    found.append(modes())
+                found.append(modes())
+        with m.no_grad(), m.inference_mode(mode=False):
+            found.append(modes())
+        return [*found, modes()]
+
+    assert call(tg) == call(torch)
+
+
 # -- several cotangents at once -------------------------------------------------------------------
 
 

@@ -1,7 +1,13 @@
 """The engine: primitives, the tape, and the walk back along it. It knows no operation."""
 
 from tinygrad_lite.autograd import apart, graph
-from tinygrad_lite.autograd.anomaly import detect_anomaly, set_detect_anomaly
+from tinygrad_lite.autograd.anomaly import (
+    detect_anomaly,
+    is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
+    set_anomaly_enabled,
+    set_detect_anomaly,
+)
 from tinygrad_lite.autograd.backward import backward, grad
 from tinygrad_lite.autograd.function import Function, once_differentiable
 from tinygrad_lite.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
@@ -9,6 +15,7 @@ from tinygrad_lite.autograd.mode import (
     enable_grad,
     inference_mode,
     is_grad_enabled,
+    is_inference_mode_enabled,
     no_grad,
     set_grad_enabled,
 )
@@ -32,11 +39,15 @@ __all__ = [
     "gradgradcheck",
     "graph",
     "inference_mode",
+    "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled",
     "is_grad_enabled",
+    "is_inference_mode_enabled",
     "no_grad",
     "nondifferentiable",
     "once_differentiable",
     "primitive",
+    "set_anomaly_enabled",
     "set_detect_anomaly",
     "set_grad_enabled",
     "tape_lines",

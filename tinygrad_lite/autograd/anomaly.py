@@ -8,7 +8,13 @@ from tinygrad_lite.autograd import backward as _backward
 from tinygrad_lite.autograd.recording import listen, listen_no_more
 from tinygrad_lite.autograd.table import note_line
 
-__all__ = ["detect_anomaly", "set_detect_anomaly"]
+__all__ = [
+    "detect_anomaly",
+    "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled",
+    "set_anomaly_enabled",
+    "set_detect_anomaly",
+]
 
 
 class Checked(dict[Any, Any]):
@@ -63,21 +69,33 @@ class detect_anomaly:
     def __enter__(self) -> None:
         if self._before is None:  # else set_detect_anomaly() has entered already
             self._before = _state
-            _switch(self.mode, self.mode and self.check_nan)
+            set_anomaly_enabled(self.mode, self.check_nan)
 
     def __exit__(self, *exception: object) -> None:
-        _switch(*self._before)
+        set_anomaly_enabled(*self._before)
         self._before = None
 
 
 kinds: list[Any] = [dict, Checked]  # of gradients: as they come, and looked at
 
-_state = (False, False)  # whether lines are noted, whether gradients are looked at
+_state = (False, True)  # of set_anomaly_enabled
 
 
-def _switch(lines: bool, nan: bool) -> None:
+def set_anomaly_enabled(mode: bool, check_nan: bool = True) -> None:
+    """Note the lines of operations from here on (`mode`), and look at their gradients (`check_nan`)."""
     global _state
-    if lines is not _state[0]:
-        (listen if lines else listen_no_more)(note_line)
-    _backward.new_gradients = kinds[nan]
-    _state = lines, nan
+    mode, check_nan = bool(mode), bool(check_nan)
+    if mode is not _state[0]:
+        (listen if mode else listen_no_more)(note_line)
+    _backward.new_gradients = kinds[mode and check_nan]
+    _state = mode, check_nan
+
+
+def is_anomaly_enabled() -> bool:
+    """Whether `detect_anomaly` is in force."""
+    return _state[0]
+
+
+def is_anomaly_check_nan_enabled() -> bool:
+    """Whether `detect_anomaly`, where it is in force, looks at gradients."""
+    return _state[1]

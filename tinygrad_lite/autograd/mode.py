@@ -83,8 +83,17 @@ class enable_grad(_Switch):
     mode = True
 
 
+_inference = ContextVar("inference_mode", default=False)
+is_inference_mode_enabled = _inference.get
+
+
 class inference_mode(_Switch):
-    """`no_grad` under the name that PyTorch programs use for prediction; `mode=False` changes nothing."""
+    """`no_grad` under the name that PyTorch programs use for prediction; `mode=False` is `enable_grad`.
+
+    >>> with inference_mode():
+    ...     is_inference_mode_enabled(), is_grad_enabled()
+    (True, False)
+    """
 
     mode = False
 
@@ -93,11 +102,20 @@ class inference_mode(_Switch):
 
     def __init__(self, mode: bool = True):
         super().__init__()
-        self._wanted = mode
-        self.mode = not mode and _enabled.get()
+        self.mode = not mode
+        self._outside: list[bool] = []
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        self._outside.append(_inference.get())
+        _inference.set(not self.mode)
+
+    def __exit__(self, *exception: object) -> None:
+        _inference.set(self._outside.pop())
+        super().__exit__()
 
     def __call__(self, function: F) -> F:
-        return _decorated(function, lambda: inference_mode(self._wanted))
+        return _decorated(function, lambda: inference_mode(not self.mode))
 
 
 def _decorated(function: F, context: Callable[[], Any]) -> F:
