@@ -583,6 +583,77 @@ def test_save_on_cpu():
     both(call, X)
 
 
+def test_saved_tensors_hooks_disabled():
+    for m in (tg, torch):
+        graph = m.autograd.graph
+        hooks = graph.saved_tensors_hooks(lambda t: t, lambda t: t)
+        with graph.disable_saved_tensors_hooks("not here"), pytest.raises(RuntimeError, match="not here"), hooks:
+            pass
+        with hooks, pytest.raises(RuntimeError, match="not here"), graph.disable_saved_tensors_hooks("not here"):
+            pass
+        with hooks:
+            pass
+
+
+# -- places on the tape ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["all", "any"])
+def test_a_hook_of_several_tensors(mode):
+    def call(m, x, y):
+        x.requires_grad_(), y.requires_grad_()
+        z = x.exp()
+        seen = []
+        handle = m.autograd.graph.register_multi_grad_hook((y, z, m.ones(1, requires_grad=True)), seen.append, mode=mode)
+        (z @ y).sum().backward(retain_graph=True)
+        z.sum().backward(retain_graph=True)
+        x.sum().backward()
+        handle.remove()
+        z.sum().backward()
+        return seen
+
+    if mode == "all":
+        both(call, X, Y)
+    else:  # which of them is first is the engine's choice
+        got, want = (call(m, m.from_numpy(X.copy()), m.from_numpy(Y.copy())) for m in (tg, torch))
+        assert len(got) == len(want) == 2
+        same(got[1], want[1], "any", (None, None))
+
+
+def test_a_hook_of_several_tensors_refused():
+    for m in (tg, torch):
+        register = m.autograd.graph.register_multi_grad_hook
+        with pytest.raises(ValueError, match="mode"):
+            register((m.ones(1, requires_grad=True),), print, mode="first")
+        with pytest.raises((RuntimeError, AssertionError)):
+            register((m.ones(1),), print)
+
+
+def test_edges_stand_for_tensors():
+    def call(m, x):
+        edge = m.autograd.graph.get_gradient_edge
+        x.requires_grad_()
+        y = x * x
+        loss = y.exp().sum()
+        found = [m.autograd.grad(loss, [edge(x), x, edge(y)], retain_graph=True)]
+        found += m.autograd.grad(edge(y), x, m.ones(2, 3, dtype=x.dtype), retain_graph=True)
+        found += m.autograd.grad([edge(loss)], edge(x), create_graph=True)
+        m.autograd.backward(edge(loss), inputs=edge(x))
+        return [*found, x.grad]
+
+    both(call, X)
+
+
+def test_edges_refused():
+    for m in (tg, torch):
+        edge = m.autograd.graph.get_gradient_edge
+        x = m.ones(2, requires_grad=True)
+        with pytest.raises(RuntimeError):
+            edge(m.ones(2))
+        with pytest.raises(RuntimeError, match="scalar outputs"):
+            m.autograd.grad(edge(x * x), x)
+
+
 # -- cuda and backends ----------------------------------------------------------------------------
 
 

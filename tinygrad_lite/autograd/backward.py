@@ -13,7 +13,7 @@ from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.autograd.errors import BadValue
 from tinygrad_lite.autograd.function import Function
 from tinygrad_lite.autograd.mode import enable_grad
-from tinygrad_lite.autograd.node import Traced, changed_in_place, traced
+from tinygrad_lite.autograd.node import GradientEdge, Leaf, Traced, changed_in_place, traced
 from tinygrad_lite.autograd.walk import walk
 
 
@@ -36,7 +36,7 @@ def grad(
     give zeros. `is_grads_batched`: each of `grad_outputs` holds several cotangents along a first
     dim, and so do the results; for each of them the tape is walked once.
     """
-    inputs = (inputs,) if isinstance(inputs, Traced) else tuple(inputs)
+    inputs = (inputs,) if isinstance(inputs, Traced) else _ends(inputs)
     if not inputs:
         raise ValueError("grad: expected at least one input")
     for i, tensor in enumerate(inputs):
@@ -126,7 +126,7 @@ def backward(
     keep = create_graph if retain_graph is None else retain_graph
     targets = None
     if inputs is not None:
-        inputs = (inputs,) if isinstance(inputs, Traced) else tuple(inputs)
+        inputs = (inputs,) if isinstance(inputs, Traced) else _ends(inputs)
         if not inputs:
             raise BadValue("backward: inputs is empty; leave it out to reach every leaf")
         if any(not isinstance(t, Traced) or t.node is None for t in inputs):
@@ -211,8 +211,23 @@ def _starting_gradient(call: str, output: Any, gradient: Any, create_graph: bool
     return gradient if create_graph else gradient.array
 
 
+def _ends(ends: Any) -> tuple[Any, ...]:
+    """Tensors, of which some may be given as GradientEdges."""
+    ends = (ends,) if type(ends) is GradientEdge else tuple(ends)
+    return tuple(map(_at, ends)) if GradientEdge in map(type, ends) else ends
+
+
+def _at(end: Any) -> Any:
+    """The tensor of a GradientEdge, or one that stands in its place."""
+    if type(end) is not GradientEdge:
+        return end
+    node = end.node
+    tensor = node.tensor() if type(node) is Leaf else None
+    return traced(np.broadcast_to(node.dtype.type(0), node.shape), node) if tensor is None else tensor
+
+
 def _roots(call: str, outputs: Any, gradients: Any, create_graph: bool) -> list[tuple[Any, Any]]:
-    outputs = (outputs,) if isinstance(outputs, Traced) else tuple(outputs)
+    outputs = (outputs,) if isinstance(outputs, Traced) else _ends(outputs)
     if gradients is None:
         gradients = (None,) * len(outputs)
     elif not isinstance(gradients, (tuple, list)):
@@ -238,3 +253,8 @@ def _walk(roots: Any, keep: bool, create_graph: bool, targets: frozenset[Any] | 
 
 
 new_gradients: Callable[[], dict[Any, Any]] = dict  # another kind while detect_anomaly() is in force
+
+
+def wrap_walks(wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    """Have every walk from here on done by `wrapper(walk)`."""
+    globals()["_walk"] = wrapper(_walk)

@@ -1,16 +1,39 @@
-"""What is done with the arrays that the tape keeps between an operation and its backward."""
+"""What is done with the arrays that the tape keeps between an operation and its backward, and places on the tape."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from tinygrad_lite.arrays import is_array
 from tinygrad_lite.autograd.function import Context
-from tinygrad_lite.autograd.node import Leaf, Node, Traced, traced
+from tinygrad_lite.autograd.groups import register_multi_grad_hook
+from tinygrad_lite.autograd.node import GradientEdge, Leaf, Node, Traced, traced
 from tinygrad_lite.autograd.recording import listen, listen_no_more
 
-__all__ = ["Node", "save_on_cpu", "saved_tensors_hooks"]
+__all__ = [
+    "GradientEdge",
+    "Node",
+    "disable_saved_tensors_hooks",
+    "get_gradient_edge",
+    "register_multi_grad_hook",
+    "save_on_cpu",
+    "saved_tensors_hooks",
+]
+
+
+def get_gradient_edge(tensor: Traced) -> GradientEdge:
+    """Where a tensor stands on the tape, without its array; `grad` and `backward` take it in the tensor's place.
+
+    >>> import tinygrad_lite as tg
+    >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
+    >>> tg.autograd.grad((x * x).sum(), get_gradient_edge(x))
+    (tensor([2., 4.]),)
+    """
+    if tensor.node is None:
+        raise RuntimeError("get_gradient_edge: this tensor does not require grad")
+    return GradientEdge(tensor.node)
 
 
 class saved_tensors_hooks:
@@ -31,10 +54,14 @@ class saved_tensors_hooks:
         self.pack_hook, self.unpack_hook = pack_hook, unpack_hook
 
     def __enter__(self) -> None:
+        if _refusals:
+            raise RuntimeError(_refusals[-1])
+        _in_force.append(self)
         listen(self._pack)
 
     def __exit__(self, *exception: object) -> None:
         listen_no_more(self._pack)
+        _in_force.pop()
 
     def _pack(self, node: Node) -> None:
         if type(node.saved) is not _Packed:  # by the hooks of an inner block
@@ -46,6 +73,22 @@ class save_on_cpu(saved_tensors_hooks):
 
     def __init__(self, pin_memory: bool = False, device_type: str = "cuda"):
         super().__init__(lambda t: (t.device, t.cpu()), lambda packed: packed[1].to(packed[0]))
+
+
+_in_force: list[saved_tensors_hooks] = []
+_refusals: list[str] = []
+
+
+@contextlib.contextmanager
+def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
+    """Refuse `saved_tensors_hooks` inside this block, with this message."""
+    if _in_force:
+        raise RuntimeError(error_message)
+    _refusals.append(error_message)
+    try:
+        yield
+    finally:
+        _refusals.pop()
 
 
 class _Packed:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import sys
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinygrad_lite.arrays import address_range, owner_of
 
@@ -94,6 +94,14 @@ class Leaf:
 
     def __repr__(self) -> str:
         return "<leaf>"
+
+
+class GradientEdge(NamedTuple):
+    """A place on the tape, as PyTorch spells it."""
+
+    node: Node | Leaf
+    output_nr: int = 0
+    ownership_token: Any = None
 
 
 # -- results ------------------------------------------------------------------------------------
