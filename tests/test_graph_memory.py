@@ -87,6 +87,16 @@ def test_after_hooks_and_retained_gradients():
         del w, y
 
 
+def test_after_hooks_that_hold_tensors():
+    with nothing_survives():
+        x, held = tg.ones(3, requires_grad=True), tg.ones(3)
+        x.register_hook(lambda g, held=held: g * held)
+        x.register_post_accumulate_grad_hook(lambda t, held=held: None)
+        tg.autograd.graph.register_multi_grad_hook((x, x), lambda gradients, held=held: None)
+        x.sum().backward()
+        del x, held
+
+
 class Square(Function):
     @staticmethod
     def forward(ctx, x):

@@ -15,18 +15,24 @@ from tinygrad_lite.autograd.node import Traced
 _arrived: ContextVar[dict[_Group, list[Any]]] = ContextVar("arrived")
 
 
-class _Group(RemovableHandle):
-    """The hook of some tensors, and the handle that takes it out again."""
+class _Group:
+    """Some tensors' hook."""
 
-    def __init__(self, tensors: Sequence[Traced], hook: Callable[[Any], None], all_at_once: bool):
-        self.count, self.hook, self.all_at_once = len(tensors), hook, all_at_once
-        self.handles = [register_hook(t, functools.partial(self.arrives, i)) for i, t in enumerate(tensors)]
+    def __init__(self, count: int, hook: Callable[[Any], None], all_at_once: bool):
+        self.count, self.hook, self.all_at_once = count, hook, all_at_once
 
     def arrives(self, place: int, g: Any) -> None:
         arrived = _arrived.get()
         if not self.all_at_once and self not in arrived:
             self.hook(g)
         arrived.setdefault(self, [None] * self.count)[place] = g
+
+
+class _Handles(RemovableHandle):
+    """Takes a group's hook out of all its tensors."""
+
+    def __init__(self, handles: list[RemovableHandle]):
+        self.handles = handles
 
     def remove(self) -> None:
         for handle in self.handles:
@@ -48,7 +54,8 @@ def register_multi_grad_hook(tensors: Sequence[Traced], fn: Callable[[Any], None
     if any(not isinstance(t, Traced) or t.node is None for t in tensors):
         raise RuntimeError("register_multi_grad_hook: expected Tensors that require grad")
     _watch_walks()
-    return _Group(tensors, fn, mode == "all")
+    group = _Group(len(tensors), fn, mode == "all")
+    return _Handles([register_hook(t, functools.partial(group.arrives, i)) for i, t in enumerate(tensors)])
 
 
 @functools.cache

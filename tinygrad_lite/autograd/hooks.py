@@ -15,9 +15,10 @@ class RemovableHandle:
 
     def __init__(self, hooks: dict[Any, Any]):
         self._hooks = hooks
+        self.id = object()  # the hook's key: the handle itself as one would close a circle
 
     def remove(self) -> None:
-        self._hooks.pop(self, None)
+        self._hooks.pop(self.id, None)
 
     def __enter__(self) -> RemovableHandle:
         return self
@@ -43,7 +44,7 @@ def register_hook(x: Traced, hook: Callable[[Traced], Traced | None]) -> Removab
     hooks = x.node.hooks
     handle = RemovableHandle(hooks)
     retain = hooks.pop("retain", None)
-    hooks[handle] = hook
+    hooks[handle.id] = hook
     if retain is not None:  # what is retained is what the hooks made of it
         hooks["retain"] = retain
     return handle
@@ -56,7 +57,7 @@ def register_post_accumulate_grad_hook(x: Traced, hook: Callable[[Traced], None]
     if x.node.after is None:
         x.node.after = {}
     handle = RemovableHandle(x.node.after)
-    x.node.after[handle] = hook
+    x.node.after[handle.id] = hook
     return handle
 
 

@@ -61,9 +61,9 @@ class Hooks:
 
 def _hooked(hooks: Any, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
     handle = RemovableHandle(hooks)
-    hooks[handle] = hook
+    hooks[handle.id] = hook
     if prepend:
-        hooks.move_to_end(handle, last=False)
+        hooks.move_to_end(handle.id, last=False)
     return handle
 
 

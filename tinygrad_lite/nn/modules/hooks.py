@@ -25,7 +25,7 @@ class Hooks:
         later = list(hooks.items()) if prepend else []
         for other, _ in later:
             del hooks[other]
-        hooks[handle] = hook, options
+        hooks[handle.id] = hook, options
         hooks.update(later)
         return handle
 
