@@ -35,7 +35,7 @@ LEFT_OUT = {
     "other devices, streams and graphs of them": r"xpu|ipu|mtia|xla|mps|[sS]tream|Event|is_pinned|share|record_|DeviceType|device",
     "compilers, exporters, profilers and their types": (
         r"[sS]ym|parse_|import_ir|Script|unify_|merge_type|^fork$|^wait$|^cond$|while_loop|functionalize|Tag$|AggregationType|"
-        r"DispatchKey|is_inference|typename|[kK]ineto|Profiler|swap_"
+        r"DispatchKey|is_inference$|typename|[kK]ineto|Profiler|swap_"
     ),
     "several processes": r"Distributed|DataParallel|SyncBatchNorm|module_load",
     "mixed precision": r"autocast|GradScaler",

@@ -43,6 +43,8 @@ from tinygrad_lite.settings import get_float32_matmul_precision as get_float32_m
 from tinygrad_lite.arrays.threads import get_num_threads as get_num_threads
 from tinygrad_lite.ops.types import iinfo as iinfo
 from tinygrad_lite.autograd.mode import inference_mode as inference_mode
+from tinygrad_lite.autograd.anomaly import is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled
+from tinygrad_lite.autograd.anomaly import is_anomaly_enabled as is_anomaly_enabled
 from tinygrad_lite import jit as jit
 from tinygrad_lite import linalg as linalg
 from tinygrad_lite.serialization import load as load
@@ -54,6 +56,7 @@ from tinygrad_lite import printing as printing
 from tinygrad_lite.ops import random as random
 from tinygrad_lite.serialization import save as save
 from tinygrad_lite import serialization as serialization
+from tinygrad_lite.autograd.anomaly import set_anomaly_enabled as set_anomaly_enabled
 from tinygrad_lite.arrays.devices import set_default_device as set_default_device
 from tinygrad_lite.arrays.dtypes import set_default_dtype as set_default_dtype
 from tinygrad_lite.settings import set_default_tensor_type as set_default_tensor_type
@@ -344,6 +347,7 @@ def inverse(input: Tensor) -> Tensor: ...
 def is_complex(input: Any) -> _bool: ...
 def is_floating_point(input: Any) -> _bool: ...
 is_grad_enabled: Callable[[], Any]
+is_inference_mode_enabled: Callable[[], Any]
 def is_nonzero(input: Any) -> _bool: ...
 def is_signed(input: Any) -> _bool: ...
 def is_tensor(obj: Any) -> _bool: ...
