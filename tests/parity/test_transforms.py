@@ -629,6 +629,23 @@ def test_a_hook_of_several_tensors_refused():
             register((m.ones(1),), print)
 
 
+def test_prehooks_of_an_operation():
+    def call(m, x):
+        x.requires_grad_()
+        y = x.exp()
+        seen = []
+        y.retain_grad()
+        y.grad_fn.register_prehook(seen.append)
+        handle = y.grad_fn.register_prehook(lambda gradients: (gradients[0] * 3,))
+        m.autograd.graph.get_gradient_edge(x).node.register_prehook(seen.append)
+        (y * y).sum().backward(retain_graph=True)
+        handle.remove()
+        (g,) = m.autograd.grad((y * y).sum(), x, create_graph=True)
+        return seen[0], seen[1], x.grad, g
+
+    both(call, X)
+
+
 def test_edges_stand_for_tensors():
     def call(m, x):
         edge = m.autograd.graph.get_gradient_edge

@@ -8,7 +8,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from tinygrad_lite.autograd.backward import wrap_walks
-from tinygrad_lite.autograd.hooks import RemovableHandle, register_hook
+from tinygrad_lite.autograd.handles import RemovableHandle
+from tinygrad_lite.autograd.hooks import register_hook
 from tinygrad_lite.autograd.node import Traced
 
 # The gradients that have arrived in the walk that is going on, for each group of tensors.

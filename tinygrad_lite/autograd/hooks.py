@@ -4,27 +4,10 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any
 
 from tinygrad_lite.autograd.backward import accumulate
+from tinygrad_lite.autograd.handles import RemovableHandle, hooked
 from tinygrad_lite.autograd.node import Leaf, Node, Traced
-
-
-class RemovableHandle:
-    """Takes a hook out again: `handle.remove()`, or leaving a `with` block."""
-
-    def __init__(self, hooks: dict[Any, Any]):
-        self._hooks = hooks
-        self.id = object()  # the hook's key: the handle itself as one would close a circle
-
-    def remove(self) -> None:
-        self._hooks.pop(self.id, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.remove()
 
 
 def register_hook(x: Traced, hook: Callable[[Traced], Traced | None]) -> RemovableHandle:
@@ -39,15 +22,7 @@ def register_hook(x: Traced, hook: Callable[[Traced], Traced | None]) -> Removab
     """
     if x.node is None:
         raise RuntimeError("register_hook: this tensor does not require grad")
-    if x.node.hooks is None:
-        x.node.hooks = {}
-    hooks = x.node.hooks
-    handle = RemovableHandle(hooks)
-    retain = hooks.pop("retain", None)
-    hooks[handle.id] = hook
-    if retain is not None:  # what is retained is what the hooks made of it
-        hooks["retain"] = retain
-    return handle
+    return hooked(x.node, hook)
 
 
 def register_post_accumulate_grad_hook(x: Traced, hook: Callable[[Traced], None]) -> RemovableHandle:

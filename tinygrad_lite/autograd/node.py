@@ -13,6 +13,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinygrad_lite.arrays import address_range, owner_of
+from tinygrad_lite.autograd.handles import Hookable
 
 # The clock of the tape. Nodes take their index from it, and so do changes in place: an array was
 # changed after a node saved it just where the change's tick is the larger.
@@ -46,7 +47,7 @@ class Traced:
         return self
 
 
-class Node:
+class Node(Hookable):
     """One operation on the tape."""
 
     __slots__ = ("dtype", "hooks", "index", "line", "parents", "plan", "saved", "shape")
@@ -74,7 +75,7 @@ class Node:
         return tuple((parent, 0) for parent in self.parents)
 
 
-class Leaf:
+class Leaf(Hookable):
     """The place on the tape of a tensor that the user made: gradients end here."""
 
     __slots__ = ("after", "dtype", "hooks", "shape", "tensor")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.autograd import Function, is_grad_enabled
-from tinygrad_lite.autograd.hooks import RemovableHandle
+from tinygrad_lite.autograd.handles import RemovableHandle
 from tinygrad_lite.tensor import Tensor
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tinygrad_lite.arrays import as_dtype, is_floating, to_device
-from tinygrad_lite.autograd.hooks import RemovableHandle
+from tinygrad_lite.autograd.handles import RemovableHandle
 from tinygrad_lite.autograd.node import traced
 from tinygrad_lite.nn.modules.hooks import Hooks, add_hook, hooks_of
 from tinygrad_lite.nn.modules.registry import Registered, keep_out_of_state, member, put, refuse_unless, register
