@@ -248,8 +248,8 @@ def checked_index(name: str, index: Any, size: int, negative: bool = False) -> A
     if is_array(array) and not array.size and name in ("gather", "scatter", "scatter_reduce"):
         return array.astype(np.int64)  # no indices are of any dtype
     if not is_array(array) or array.dtype not in ((np.int64,) if name in _LONG else (np.int64, np.int32)):
-        got = array.dtype if is_array(array) else type(array).__name__
-        raise IndexError(f"{name}: expected an integer tensor (int64) as index, got {got}")
+        kind, got = (IndexError, array.dtype) if is_array(array) else (TypeError, type(array).__name__)
+        raise kind(f"{name}: expected an integer tensor (int64) as index, got {got}")
     if type(array) is not np.ndarray:
         refuse_outside(array, -size if negative else 0, size, f"{name}: {{}} is out of range for {size} elements")
         return array
