@@ -77,7 +77,12 @@ def add(x: Tensor, y: Tensor | Number, *, alpha: Number = 1) -> Tensor:
 @old_order("alpha")
 @operation
 def sub(x: Tensor | Number, y: Tensor | Number, *, alpha: Number = 1) -> Tensor:
-    """`x - alpha * y`, broadcast."""
+    """`x - alpha * y`, broadcast.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.sub(tg.tensor([5.0, 5.0]), tg.tensor([1.0, 2.0]), alpha=2)
+    tensor([3., 1.])
+    """
     return _sub(x, y if alpha == 1 else _scaled("sub", x, y, alpha))
 
 
@@ -93,7 +98,12 @@ def _scaled(name: str, x: Any, y: Any, alpha: Number) -> Any:
 
 @operation
 def rsub(x: Tensor, y: Tensor | Number, *, alpha: Number = 1) -> Tensor:
-    """`y - alpha * x`."""
+    """`y - alpha * x`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.rsub(tg.tensor([1.0, 2.0]), 10)
+    tensor([9., 8.])
+    """
     if not isinstance(x, Traced):
         only_tensors(x)
     return sub(y, x, alpha=alpha)
@@ -101,7 +111,13 @@ def rsub(x: Tensor, y: Tensor | Number, *, alpha: Number = 1) -> Tensor:
 
 @primitive
 def mul(x, y):
-    """`x * y`, broadcast."""
+    """`x * y`, broadcast.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.mul(tg.tensor([1.0, 2.0]), tg.tensor([[10.0], [20.0]]))
+    tensor([[10., 20.],
+            [20., 40.]])
+    """
     x, y = promote(x, y)
     return x * y
 
@@ -166,7 +182,12 @@ def div(x: Tensor, y: Tensor | Number, *, rounding_mode: str | None = None) -> T
 
 @operation
 def true_divide(x: Tensor, y: Tensor | Number) -> Tensor:
-    """`x / y`: `div` without rounding."""
+    """`x / y`: `div` without rounding.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.true_divide(tg.tensor([7, 8]), 2)
+    tensor([3.5000, 4.0000])
+    """
     return _div(x, y)
 
 
@@ -183,7 +204,12 @@ def floor_divide(x: Tensor, y: Tensor | Number) -> Tensor:
 
 @operation
 def reciprocal(x: Tensor) -> Tensor:
-    """`1 / x`."""
+    """`1 / x`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.reciprocal(tg.tensor([2.0, 4.0]))
+    tensor([0.5000, 0.2500])
+    """
     return _div(1, x)
 
 
@@ -223,7 +249,12 @@ def fmod(x: Tensor, y: Tensor | Number) -> Tensor:
 
 @primitive
 def neg(x):
-    """`-x`."""
+    """`-x`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.neg(tg.tensor([1, -2]))
+    tensor([-1,  2])
+    """
     return -x  # NumPy refuses bools by itself
 
 
@@ -232,7 +263,12 @@ neg.vjp(x=lambda g: -g)
 
 @operation
 def positive(x: Tensor) -> Tensor:
-    """`x` itself."""
+    """`x` itself.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.positive(tg.tensor([1, -2]))
+    tensor([ 1, -2])
+    """
     only_numbers(x)
     return x
 
@@ -289,7 +325,12 @@ def _log(x: Any) -> Any:
 
 @operation
 def square(x: Tensor) -> Tensor:
-    """`x * x`."""
+    """`x * x`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.square(tg.tensor([-3, 4]))
+    tensor([ 9, 16])
+    """
     return pow(x, 2)
 
 
@@ -362,7 +403,12 @@ def addcmul(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -
 @old_order("value")
 @operation
 def addcdiv(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
-    """`x + value * tensor1 / tensor2`, of floating-point tensors."""
+    """`x + value * tensor1 / tensor2`, of floating-point tensors.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.addcdiv(tg.tensor([1.0]), tg.tensor([6.0]), tg.tensor([3.0]), value=10)
+    tensor([21.])
+    """
     only_tensors(x, tensor1, tensor2)
     only_floats(tensor1 if tensor1.dtype.kind in "fc" else tensor2)
     return add(x, _div(tensor1, tensor2), alpha=value)

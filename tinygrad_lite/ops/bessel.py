@@ -82,5 +82,10 @@ modified_bessel_i0, modified_bessel_i1 = i0, i1
 
 @operation
 def spherical_bessel_j0(x: Tensor) -> Tensor:
-    """`sin(x) / x`, which is 1 at 0: the spherical Bessel function of the first kind of order 0."""
+    """`sin(x) / x`, which is 1 at 0: the spherical Bessel function of the first kind of order 0.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.special.spherical_bessel_j0(tg.tensor([0.0]))
+    tensor([1.])
+    """
     return sinc(x / math.pi)

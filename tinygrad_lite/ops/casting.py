@@ -69,7 +69,12 @@ def type(x: Tensor, dtype: Any = None) -> Any:
 
 
 def type_as(x: Tensor, other: Tensor) -> Tensor:
-    """This tensor in the dtype of `other`."""
+    """This tensor in the dtype of `other`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tensor([1.7]).type_as(tg.tensor([1]))
+    tensor([1])
+    """
     return to(x, other.dtype)
 
 

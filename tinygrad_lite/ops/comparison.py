@@ -97,19 +97,34 @@ isreal = _test("isreal", "Whether each element has no imaginary part.")
 
 @nondifferentiable
 def signbit(x):
-    """Whether each element has a minus sign, as -0.0 does."""
+    """Whether each element has a minus sign, as -0.0 does.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.signbit(tg.tensor([-0.0, 0.0, -1.0]))
+    tensor([ True, False,  True])
+    """
     return namespace_of(x).signbit(x) if x.dtype.kind == "f" else x < 0
 
 
 @operation
 def isposinf(x: Tensor) -> Tensor:
-    """Whether each element is inf."""
+    """Whether each element is inf.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.isposinf(tg.tensor([float("inf"), -float("inf"), 1.0]))
+    tensor([ True, False, False])
+    """
     return eq(x, float("inf"))
 
 
 @operation
 def isneginf(x: Tensor) -> Tensor:
-    """Whether each element is -inf."""
+    """Whether each element is -inf.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.isneginf(tg.tensor([float("inf"), -float("inf"), 1.0]))
+    tensor([False,  True, False])
+    """
     return eq(x, -float("inf"))
 
 

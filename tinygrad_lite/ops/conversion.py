@@ -116,7 +116,12 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
 
 @creator
 def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A number as a 0-d tensor, in the default dtype unless another is given."""
+    """A number as a 0-d tensor, in the default dtype unless another is given.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.scalar_tensor(3)
+    tensor(3.)
+    """
     return as_made(array_from(s, get_default_dtype() if dtype is None else dtype, device), requires_grad)
 
 
@@ -159,13 +164,24 @@ def new(x: Tensor, *data: Any, device: Any = None) -> Tensor:
 
 @creator
 def new_tensor(x: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """`tensor(data)` in the dtype and on the device of this tensor."""
+    """`tensor(data)` in the dtype and on the device of this tensor.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tensor([1.0], dtype=tg.float64).new_tensor([1, 2])
+    tensor([1., 2.], dtype=float64)
+    """
     array = array_from(data, x.array.dtype if dtype is None else dtype, device_of(x.array) if device is None else device)
     return as_made(array, requires_grad)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
-    """`data` as a tensor: itself, or on its memory, where dtype and device allow it."""
+    """`data` as a tensor: itself, or on its memory, where dtype and device allow it.
+
+    >>> import tinygrad_lite as tg
+    >>> x = tg.tensor([1.0])
+    >>> tg.as_tensor(x) is x
+    True
+    """
     device = default_device() if device is None else device
     if isinstance(data, Traced):
         return data.to(device=device, dtype=dtype)
@@ -177,7 +193,12 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 def asarray(
     obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
 ) -> Tensor:  # fmt: skip
-    """`obj` as a tensor; `copy`: None where one is needed, True always, False never (an error)."""
+    """`obj` as a tensor; `copy`: None where one is needed, True always, False never (an error).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.asarray([1, 2], dtype=tg.float32)
+    tensor([1., 2.])
+    """
     result = as_tensor(obj, dtype, device)
     array = result.array
     shared = (result is obj) if isinstance(obj, Traced) else is_array(obj) and owner_of(array) is owner_of(obj)

@@ -107,13 +107,24 @@ def zeros(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, 
 
 @creator
 def ones(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones of a shape, given as ints or as one tuple."""
+    """Ones of a shape, given as ints or as one tuple.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.ones(2, 3)
+    tensor([[1., 1., 1.],
+            [1., 1., 1.]])
+    """
     return as_made(_made("ones", device, size_given("ones", shape, size), dtype_or_default(dtype)), requires_grad)
 
 
 @creator
 def empty(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor whose values are whatever the memory held."""
+    """A tensor whose values are whatever the memory held.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.empty(2, 3).shape
+    (2, 3)
+    """
     return as_made(_made("empty", device, size_given("empty", shape, size), dtype_or_default(dtype)), requires_grad)
 
 
@@ -189,14 +200,24 @@ def zeros_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_gra
 @creator
 @operation
 def ones_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones in the shape of `x`, and in its dtype on its device unless others are given."""
+    """Ones in the shape of `x`, and in its dtype on its device unless others are given.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.ones_like(tg.tensor([[5, 6]]))
+    tensor([[1, 1]])
+    """
     return _like("ones", x, (), dtype, device, requires_grad)
 
 
 @creator
 @operation
 def empty_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor like `x` whose values are whatever the memory held."""
+    """A tensor like `x` whose values are whatever the memory held.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.empty_like(tg.ones(2, 3)).shape
+    (2, 3)
+    """
     return _like("empty", x, (), dtype, device, requires_grad)
 
 
@@ -204,7 +225,12 @@ def empty_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_gra
 @quietly
 @operation
 def full_like(x: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """One value in the shape of `x`, and in its dtype on its device unless others are given."""
+    """One value in the shape of `x`, and in its dtype on its device unless others are given.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.full_like(tg.tensor([1.0, 2.0]), 7)
+    tensor([7., 7.])
+    """
     fill_value = _number("full_like", fill_value)
     dtype = x.dtype if dtype is None else as_dtype(dtype)
     return _like("full", x, (_fitting("full_like", dtype, fill_value),), dtype, device, requires_grad)
@@ -216,22 +242,42 @@ def _as(x: Any, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def new_zeros(x: Tensor, *size: Any, **options: Any) -> Tensor:
-    """Zeros of a shape, in the dtype and on the device of this tensor."""
+    """Zeros of a shape, in the dtype and on the device of this tensor.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tensor([1, 2]).new_zeros(3)
+    tensor([0, 0, 0])
+    """
     return zeros(*size, **_as(x, options))
 
 
 def new_ones(x: Tensor, *size: Any, **options: Any) -> Tensor:
-    """Ones of a shape, in the dtype and on the device of this tensor."""
+    """Ones of a shape, in the dtype and on the device of this tensor.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tensor([1, 2]).new_ones(3)
+    tensor([1, 1, 1])
+    """
     return ones(*size, **_as(x, options))
 
 
 def new_empty(x: Tensor, *size: Any, **options: Any) -> Tensor:
-    """Uninitialized memory of a shape, in the dtype and on the device of this tensor."""
+    """Uninitialized memory of a shape, in the dtype and on the device of this tensor.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tensor([1, 2]).new_empty(3).dtype
+    dtype('int64')
+    """
     return empty(*size, **_as(x, options))
 
 
 def new_full(x: Tensor, size: Any, fill_value: Any, **options: Any) -> Tensor:
-    """One value in a shape, in the dtype and on the device of this tensor."""
+    """One value in a shape, in the dtype and on the device of this tensor.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tensor([1, 2]).new_full((3,), 7)
+    tensor([7, 7, 7])
+    """
     return full(size, fill_value, **_as(x, options))
 
 

@@ -87,7 +87,12 @@ def cummax(x: Tensor, dim: int) -> ValuesIndices:
 
 @operation
 def cummin(x: Tensor, dim: int) -> ValuesIndices:
-    """The smallest element up to each one along `dim`, and its place (of equal ones the last)."""
+    """The smallest element up to each one along `dim`, and its place (of equal ones the last).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.cummin(tg.tensor([3, 1, 2]), dim=0)
+    ValuesIndices(values=tensor([3, 1, 1]), indices=tensor([0, 1, 1]))
+    """
     return _extreme_so_far("cummin", x, dim)
 
 

@@ -88,7 +88,13 @@ def diag(x: Tensor, diagonal: int = 0) -> Tensor:
 
 @operation
 def diagflat(x: Tensor, offset: int = 0) -> Tensor:
-    """The matrix with all elements of `x` on its diagonal."""
+    """The matrix with all elements of `x` on its diagonal.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.diagflat(tg.tensor([1, 2]))
+    tensor([[1, 0],
+            [0, 2]])
+    """
     return diag_embed(reshape(x, (-1,)), offset)
 
 
@@ -106,7 +112,14 @@ def tril(x: Tensor, diagonal: int = 0) -> Tensor:
 
 @operation
 def triu(x: Tensor, diagonal: int = 0) -> Tensor:
-    """The upper triangle of each matrix, zeros elsewhere; `diagonal`: the first diagonal to keep."""
+    """The upper triangle of each matrix, zeros elsewhere; `diagonal`: the first diagonal to keep.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.triu(tg.ones(3, 3))
+    tensor([[1., 1., 1.],
+            [0., 1., 1.],
+            [0., 0., 1.]])
+    """
     return _triangle("triu", x, diagonal, lambda i, j: j < i)
 
 
@@ -132,7 +145,13 @@ def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, 
 
 @creator
 def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None) -> Tensor:
-    """The indices of the upper triangle of a (row, col) matrix, as the two rows of a tensor."""
+    """The indices of the upper triangle of a (row, col) matrix, as the two rows of a tensor.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.triu_indices(2, 2)
+    tensor([[0, 0, 1],
+            [0, 1, 1]])
+    """
     return _indices("triu_indices", row, col, offset, dtype, device, lambda i, j: j >= i)
 
 
@@ -170,7 +189,13 @@ def block_diag(*tensors: Any) -> Tensor:
 
 
 def fill_diagonal_(x: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
-    """Write `fill_value` where all indices are equal; `wrap`: in a tall matrix, again after each square and a row."""
+    """Write `fill_value` where all indices are equal; `wrap`: in a tall matrix, again after each square and a row.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.zeros(2, 2).fill_diagonal_(5)
+    tensor([[5., 0.],
+            [0., 5.]])
+    """
     if x.ndim < 2 or (x.ndim > 2 and len(set(x.shape)) > 1):
         raise RuntimeError(f"fill_diagonal_: expected a matrix, or more dims of one size, got shape {tuple(x.shape)}")
     down = np.arange(x.shape[0] if wrap and x.ndim == 2 else min(x.shape))

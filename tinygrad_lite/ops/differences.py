@@ -91,7 +91,12 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float | None = None, di
 
 
 def trapz(y: Tensor, x: Tensor | None = None, *, dx: float | None = None, dim: int = -1) -> Tensor:
-    """As `trapezoid`."""
+    """As `trapezoid`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.trapz(tg.tensor([1.0, 2.0, 3.0]))
+    tensor(4.)
+    """
     return trapezoid(y, x, dx=dx, dim=dim)
 
 

@@ -117,13 +117,23 @@ sigmoid.vjp(x=lambda g, out: g * (1 - out) * out)
 
 @primitive
 def erf(x):
-    """The error function: the probability that a normal variable of variance 1/2 is within ±x of 0."""
+    """The error function: the probability that a normal variable of variance 1/2 is within ±x of 0.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.erf(tg.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.8427])
+    """
     return erf_of(as_float(x))
 
 
 @primitive
 def erfc(x):
-    """`1 - erf(x)`, exact where that is small."""
+    """`1 - erf(x)`, exact where that is small.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.erfc(tg.tensor([0.0, 1.0]))
+    tensor([1.0000, 0.1573])
+    """
     return erfc_of(as_float(x))
 
 
@@ -135,31 +145,56 @@ erfc.vjp(x=lambda g, x: -g * (_BELL * exp(-x * x)))
 
 @operation
 def rsqrt(x: Tensor) -> Tensor:
-    """`1 / sqrt(x)`."""
+    """`1 / sqrt(x)`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.rsqrt(tg.tensor([4.0, 16.0]))
+    tensor([0.5000, 0.2500])
+    """
     return 1 / sqrt(x)
 
 
 @operation
 def exp2(x: Tensor) -> Tensor:
-    """2 to the power of each element."""
+    """2 to the power of each element.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.exp2(tg.tensor([3, -1]))
+    tensor([8.0000, 0.5000])
+    """
     return 2.0**x
 
 
 @operation
 def deg2rad(x: Tensor) -> Tensor:
-    """Degrees to radians."""
+    """Degrees to radians.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.deg2rad(tg.tensor([90.0, 180.0]))
+    tensor([1.5708, 3.1416])
+    """
     return x * (math.pi / 180)
 
 
 @operation
 def rad2deg(x: Tensor) -> Tensor:
-    """Radians to degrees."""
+    """Radians to degrees.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.rad2deg(tg.tensor([0.0, 1.0]))
+    tensor([ 0.0000, 57.2958])
+    """
     return x * (180 / math.pi)
 
 
 @operation
 def sinc(x: Tensor) -> Tensor:
-    """`sin(pi x) / (pi x)`, which is 1 at 0."""
+    """`sin(pi x) / (pi x)`, which is 1 at 0.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.sinc(tg.tensor([0.0, 0.5]))
+    tensor([1.0000, 0.6366])
+    """
     z = math.pi * x
     near = z * z < 1e-4  # there the series is exact, and so are its derivatives
     s = where(near, z * z, 0.0)
@@ -244,13 +279,23 @@ _logaddexp.vjp(x=lambda g, x, y, base: g * sigmoid(math.log(base) * (x - y)),
 
 @operation
 def logaddexp(x: Tensor, y: Tensor) -> Tensor:
-    """`log(exp(x) + exp(y))`, without overflow on the way."""
+    """`log(exp(x) + exp(y))`, without overflow on the way.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.logaddexp(tg.tensor([1000.0]), tg.tensor([0.0]))
+    tensor([1000.])
+    """
     return _logaddexp(x, y, math.e)
 
 
 @operation
 def logaddexp2(x: Tensor, y: Tensor) -> Tensor:
-    """`log2(2**x + 2**y)`, without overflow on the way."""
+    """`log2(2**x + 2**y)`, without overflow on the way.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.logaddexp2(tg.tensor([3.0]), tg.tensor([3.0]))
+    tensor([4.])
+    """
     return _logaddexp(x, y, 2)
 
 

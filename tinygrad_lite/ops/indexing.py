@@ -375,7 +375,14 @@ def nonzero(x: Tensor, *, as_tuple: bool = False) -> Any:
 
 @operation
 def nonzero_static(x: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
-    """`nonzero` of just `size` rows: the first ones, or with rows of `fill_value` after them."""
+    """`nonzero` of just `size` rows: the first ones, or with rows of `fill_value` after them.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.nonzero_static(tg.tensor([0, 1, 2]), size=3)
+    tensor([[ 1],
+            [ 2],
+            [-1]])
+    """
     if size < 0:
         raise RuntimeError(f"nonzero_static: expected a size of 0 or more, got {size}")
     found = raw(nonzero(x))[:size]
@@ -386,7 +393,13 @@ def nonzero_static(x: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
 
 @operation
 def argwhere(x: Tensor) -> Tensor:
-    """`nonzero`: the indices of the elements that are not zero, one a row."""
+    """`nonzero`: the indices of the elements that are not zero, one a row.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.argwhere(tg.tensor([[0, 1], [2, 0]]))
+    tensor([[0, 1],
+            [1, 0]])
+    """
     return nonzero(x)
 
 

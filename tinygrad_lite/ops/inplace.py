@@ -85,19 +85,34 @@ def assign(name: str, x: Any, value: Any, index: Index = _WHOLE) -> None:
 
 
 def copy_(x: Any, src: Any, non_blocking: bool = False) -> Any:
-    """Write the values of `src`, broadcast and converted, into this tensor."""
+    """Write the values of `src`, broadcast and converted, into this tensor.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.zeros(2).copy_(tg.tensor([1, 2]))
+    tensor([1., 2.])
+    """
     assign("copy_", x, src if isinstance(src, Traced) else traced(np.asarray(src)))
     return x
 
 
 def fill_(x: Any, value: Any) -> Any:
-    """Write one value (a number or a 0-d tensor) into every element."""
+    """Write one value (a number or a 0-d tensor) into every element.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.zeros(2).fill_(7)
+    tensor([7., 7.])
+    """
     assign("fill_", x, as_value("fill_", x, value))
     return x
 
 
 def zero_(x: Any) -> Any:
-    """Write zeros into every element."""
+    """Write zeros into every element.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.ones(2).zero_()
+    tensor([0., 0.])
+    """
     assign("zero_", x, 0)
     return x
 

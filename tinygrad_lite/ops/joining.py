@@ -134,7 +134,13 @@ def hstack(tensors: Any) -> Tensor:
 
 @operation
 def vstack(tensors: Any) -> Tensor:
-    """Joined along dim 0, with 1-D tensors as rows."""
+    """Joined along dim 0, with 1-D tensors as rows.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.vstack([tg.tensor([1, 2]), tg.tensor([3, 4])])
+    tensor([[1, 2],
+            [3, 4]])
+    """
     return cat([atleast_2d(x) for x in _listed("vstack", tensors)], 0)
 
 
@@ -143,13 +149,25 @@ row_stack = vstack
 
 @operation
 def dstack(tensors: Any) -> Tensor:
-    """Joined along dim 2."""
+    """Joined along dim 2.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.dstack([tg.tensor([1, 2]), tg.tensor([3, 4])])
+    tensor([[[1, 3],
+             [2, 4]]])
+    """
     return cat([atleast_3d(x) for x in _listed("dstack", tensors)], 2)
 
 
 @operation
 def column_stack(tensors: Any) -> Tensor:
-    """Joined along dim 1, with 1-D tensors as columns."""
+    """Joined along dim 1, with 1-D tensors as columns.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.column_stack([tg.tensor([1, 2]), tg.tensor([3, 4])])
+    tensor([[1, 3],
+            [2, 4]])
+    """
     columns = [x if len(x.shape) > 1 else reshape(x, (math.prod(x.shape), 1)) for x in _listed("column_stack", tensors)]
     return cat(columns, 1)
 
@@ -184,7 +202,12 @@ def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 
 @operation
 def split_with_sizes(x: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Parts of the given sizes along `dim`, as views; the sizes add up to x's."""
+    """Parts of the given sizes along `dim`, as views; the sizes add up to x's.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.split_with_sizes(tg.arange(5), [2, 3])
+    (tensor([0, 1]), tensor([2, 3, 4]))
+    """
     dim = _split_dim("split_with_sizes", x, dim)
     sizes = tuple(operator.index(n) for n in split_sizes)
     if sum(sizes) != x.shape[dim] or min(sizes, default=0) < 0:
@@ -275,17 +298,32 @@ def _split_evenly(name: str, x: Any, indices_or_sections: Any, dim: int, rank: i
 
 @operation
 def hsplit(x: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
-    """`tensor_split` along dim 1 (0 for a 1-D tensor), into equal parts where a number is given."""
+    """`tensor_split` along dim 1 (0 for a 1-D tensor), into equal parts where a number is given.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.hsplit(tg.arange(4), 2)
+    (tensor([0, 1]), tensor([2, 3]))
+    """
     return _split_evenly("hsplit", x, indices_or_sections, 0 if len(x.shape) == 1 else 1, 1)
 
 
 @operation
 def vsplit(x: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
-    """`tensor_split` along dim 0, into equal parts where a number is given."""
+    """`tensor_split` along dim 0, into equal parts where a number is given.
+
+    >>> import tinygrad_lite as tg
+    >>> [part.shape for part in tg.vsplit(tg.ones(4, 3), [1])]
+    [(1, 3), (3, 3)]
+    """
     return _split_evenly("vsplit", x, indices_or_sections, 0, 2)
 
 
 @operation
 def dsplit(x: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
-    """`tensor_split` along dim 2, into equal parts where a number is given."""
+    """`tensor_split` along dim 2, into equal parts where a number is given.
+
+    >>> import tinygrad_lite as tg
+    >>> [part.shape for part in tg.dsplit(tg.ones(2, 3, 4), 2)]
+    [(2, 3, 2), (2, 3, 2)]
+    """
     return _split_evenly("dsplit", x, indices_or_sections, 2, 3)

@@ -37,14 +37,25 @@ def norm(x: Tensor, p: float | str | None = "fro", dim: Dims = None, keepdim: bo
 
 @operation
 def dist(x: Tensor, y: Tensor, p: float = 2) -> Tensor:
-    """The `p`-norm of `x - y`."""
+    """The `p`-norm of `x - y`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.dist(tg.tensor([0.0, 0.0]), tg.tensor([3.0, 4.0]))
+    tensor(5.)
+    """
     only_tensors(x, y)
     return vector_norm(x - y, p)
 
 
 @operation
 def renorm(x: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
-    """`x` with each slice along `dim` whose `p`-norm exceeds `maxnorm` scaled down to it."""
+    """`x` with each slice along `dim` whose `p`-norm exceeds `maxnorm` scaled down to it.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.renorm(tg.tensor([[3.0, 4.0], [0.3, 0.4]]), 2, 0, 1.0)
+    tensor([[0.6000, 0.8000],
+            [0.3000, 0.4000]])
+    """
     if x.ndim < 2:
         raise ValueError(f"renorm: expected a tensor of at least 2 dims, got the shape {tuple(x.shape)}")
     if p <= 0 or maxnorm < 0:

@@ -80,14 +80,24 @@ _slogdet.vjp(x=lambda g, x: g[1][..., None, None] * _inv(x, False).mT)
 
 @operation
 def slogdet(A: Tensor) -> SLogDet:
-    """`sign, logabsdet`: the determinant's sign (-1, 0 or 1), and the logarithm of its absolute value."""
+    """`sign, logabsdet`: the determinant's sign (-1, 0 or 1), and the logarithm of its absolute value.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.slogdet(tg.tensor([[0.0, 1.0], [1.0, 0.0]]))
+    SLogDet(sign=tensor(-1.), logabsdet=tensor(0.))
+    """
     check_matrix("slogdet", A, square=True)
     return SLogDet(*_slogdet(A))
 
 
 @operation
 def logdet(A: Tensor) -> Tensor:
-    """The logarithm of the determinant: nan where it is negative, -inf where it is zero."""
+    """The logarithm of the determinant: nan where it is negative, -inf where it is zero.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.logdet(tg.eye(3))
+    tensor(0.)
+    """
     sign, logabsdet = slogdet(A)
     return where(sign < 0, math.nan, logabsdet)
 

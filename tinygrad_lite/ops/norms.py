@@ -156,6 +156,10 @@ def norm(A: Tensor, ord: Any = None, dim: Dims = None, keepdim: bool = False, *,
     """A vector's norm over one dim (or all, without `ord` and `dim`), a matrix' over two.
 
     With `ord` and no `dim`, A has one dim or two. See `vector_norm` and `matrix_norm` for `ord`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.norm(tg.tensor([3.0, 4.0]))
+    tensor(5.)
     """
     if dim is None:
         if ord is None:

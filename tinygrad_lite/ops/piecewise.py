@@ -40,7 +40,12 @@ Bound = Any  # a number or a Tensor
 
 @primitive
 def abs(x):
-    """The absolute value of each element; its derivative at 0 is 0."""
+    """The absolute value of each element; its derivative at 0 is 0.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.abs(tg.tensor([-2.0, 3.0]))
+    tensor([2., 3.])
+    """
     if x.dtype.kind == "b":
         only_numbers(x)
     return namespace_of(x).abs(x)
@@ -51,7 +56,12 @@ abs.vjp(x=lambda g, x: g * sign(x))
 
 @primitive
 def sign(x):
-    """-1, 0 or 1 as each element is negative, zero or positive; 0 for nan."""
+    """-1, 0 or 1 as each element is negative, zero or positive; 0 for nan.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.sign(tg.tensor([-2.0, 0.0, 3.0]))
+    tensor([-1.,  0.,  1.])
+    """
     # NumPy's sign of nan is nan, and with it the gradient of abs where a nan was masked out.
     return namespace_of(x).subtract(x > 0, x < 0, dtype=np.int8).astype(x.dtype)
 
@@ -80,7 +90,12 @@ copysign.vjp(x=lambda g, x, out: g * (sign(x) * sign(out)),
 
 @primitive
 def nextafter(x, y):
-    """The next number after `x` on the way to `y`."""
+    """The next number after `x` on the way to `y`.
+
+    >>> import tinygrad_lite as tg
+    >>> (tg.nextafter(tg.tensor([1.0]), tg.tensor([2.0])) - 1) * 2**23
+    tensor([1.])
+    """
     x, y = promote_tensors(x, y)
     only_floats(x)
     return namespace_of(x).nextafter(x, y)
@@ -178,7 +193,12 @@ def maximum(x, y):
 
 @primitive
 def minimum(x, y):
-    """The smaller of each two, broadcast; nan where one is nan. Equal ones share the gradient."""
+    """The smaller of each two, broadcast; nan where one is nan. Equal ones share the gradient.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.minimum(tg.tensor([1.0, 5.0]), tg.tensor([3.0, 2.0]))
+    tensor([1., 2.])
+    """
     x, y = promote_tensors(x, y)
     return namespace_of(x).minimum(x, y)
 
@@ -191,14 +211,24 @@ minimum.vjp(x=lambda g, x, y: where(x == y, g / 2, where(x > y, 0.0, g)),
 
 @operation
 def fmax(x: Tensor, y: Tensor) -> Tensor:
-    """The larger of each two, broadcast; the other one where one is nan."""
+    """The larger of each two, broadcast; the other one where one is nan.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.fmax(tg.tensor([1.0, float("nan")]), tg.tensor([3.0, 2.0]))
+    tensor([3., 2.])
+    """
     only_tensors(x, y)
     return where((x >= y) | (y != y), x, y)
 
 
 @operation
 def fmin(x: Tensor, y: Tensor) -> Tensor:
-    """The smaller of each two, broadcast; the other one where one is nan."""
+    """The smaller of each two, broadcast; the other one where one is nan.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.fmin(tg.tensor([1.0, float("nan")]), tg.tensor([3.0, 2.0]))
+    tensor([1., 2.])
+    """
     only_tensors(x, y)
     return where((x <= y) | (y != y), x, y)
 
@@ -256,13 +286,23 @@ def clamp(x: Tensor, min: Bound = None, max: Bound = None) -> Tensor:
 
 @operation
 def clamp_min(x: Tensor, min: Bound) -> Tensor:
-    """`x`, or `min` where that is larger."""
+    """`x`, or `min` where that is larger.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.clamp_min(tg.tensor([-1.0, 2.0]), 0)
+    tensor([0., 2.])
+    """
     return _clamped(x, min, None)
 
 
 @operation
 def clamp_max(x: Tensor, max: Bound) -> Tensor:
-    """`x`, or `max` where that is smaller."""
+    """`x`, or `max` where that is smaller.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.clamp_max(tg.tensor([-1.0, 2.0]), 0)
+    tensor([-1.,  0.])
+    """
     return _clamped(x, None, max)
 
 

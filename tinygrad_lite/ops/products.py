@@ -143,14 +143,24 @@ def _check_ranks(name: str, *operands: tuple[str, Any, int]) -> None:
 
 @operation
 def mm(x: Tensor, mat2: Tensor) -> Tensor:
-    """The product of two matrices: (n, k) @ (k, m)."""
+    """The product of two matrices: (n, k) @ (k, m).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.mm(tg.tensor([[1.0, 2.0]]), tg.tensor([[3.0], [4.0]]))
+    tensor([[11.]])
+    """
     _check_ranks("mm", ("input", x, 2), ("mat2", mat2, 2))
     return matmul(x, mat2)
 
 
 @operation
 def bmm(x: Tensor, mat2: Tensor) -> Tensor:
-    """The products of two batches of matrices: (b, n, k) @ (b, k, m), not broadcast."""
+    """The products of two batches of matrices: (b, n, k) @ (b, k, m), not broadcast.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.bmm(tg.ones(5, 2, 3), tg.ones(5, 3, 4)).shape
+    (5, 2, 4)
+    """
     _check_ranks("bmm", ("input", x, 3), ("mat2", mat2, 3))
     if x.shape[0] != mat2.shape[0]:
         raise ValueError(f"bmm: batch sizes differ: {tuple(x.shape)} and {tuple(mat2.shape)}")
@@ -159,7 +169,12 @@ def bmm(x: Tensor, mat2: Tensor) -> Tensor:
 
 @operation
 def mv(x: Tensor, vec: Tensor) -> Tensor:
-    """The product of a matrix and a vector: (n, k) @ (k,)."""
+    """The product of a matrix and a vector: (n, k) @ (k,).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.mv(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([1.0, 1.0]))
+    tensor([3., 7.])
+    """
     _check_ranks("mv", ("input", x, 2), ("vec", vec, 1))
     return matmul(x, vec)
 
@@ -178,7 +193,12 @@ def dot(x: Tensor, tensor: Tensor) -> Tensor:
 
 @operation
 def vdot(x: Tensor, y: Tensor) -> Tensor:
-    """The inner product of two vectors, as `dot`."""
+    """The inner product of two vectors, as `dot`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.vdot(tg.tensor([1.0, 2.0]), tg.tensor([3.0, 4.0]))
+    tensor(11.)
+    """
     _check_ranks("vdot", ("input", x, 1), ("other", y, 1))
     return matmul(x, y)
 
@@ -254,7 +274,12 @@ def addmm(x: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Num
 @old_order("beta", "alpha")
 @operation
 def addmv(x: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
-    """`beta * input + alpha * mat @ vec`."""
+    """`beta * input + alpha * mat @ vec`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.addmv(tg.tensor([10.0, 20.0]), tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([1.0, 1.0]))
+    tensor([13., 27.])
+    """
     _check_ranks("addmv", ("mat", mat, 2), ("vec", vec, 1))
     return _plus("addmv", x, matmul(mat, vec), beta, alpha)
 
@@ -262,21 +287,39 @@ def addmv(x: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: Numbe
 @old_order("beta", "alpha")
 @operation
 def addr(x: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
-    """`beta * input + alpha * outer(vec1, vec2)`."""
+    """`beta * input + alpha * outer(vec1, vec2)`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.addr(tg.zeros(2, 2), tg.tensor([1.0, 2.0]), tg.tensor([3.0, 4.0]))
+    tensor([[3., 4.],
+            [6., 8.]])
+    """
     return _plus("addr", x, outer(vec1, vec2), beta, alpha)
 
 
 @old_order("beta", "alpha")
 @operation
 def addbmm(x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
-    """`beta * input + alpha * bmm(batch1, batch2).sum(0)`."""
+    """`beta * input + alpha * bmm(batch1, batch2).sum(0)`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.addbmm(tg.zeros(2, 2), tg.ones(5, 2, 3), tg.ones(5, 3, 2))
+    tensor([[15., 15.],
+            [15., 15.]])
+    """
     return _plus("addbmm", x, bmm(batch1, batch2).sum(0, dtype=batch1.dtype), beta, alpha)
 
 
 @old_order("beta", "alpha")
 @operation
 def baddbmm(x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
-    """`beta * input + alpha * bmm(batch1, batch2)`."""
+    """`beta * input + alpha * bmm(batch1, batch2)`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.baddbmm(tg.zeros(2, 2), tg.ones(1, 2, 3), tg.ones(1, 3, 2))
+    tensor([[[3., 3.],
+             [3., 3.]]])
+    """
     return _plus("baddbmm", x, bmm(batch1, batch2), beta, alpha)
 
 
@@ -328,7 +371,13 @@ def _cheapest_splits(sizes: list[int]) -> dict[tuple[int, int], int]:
 
 @operation
 def chain_matmul(*matrices: Any) -> Tensor:
-    """The product of matrices, in the order that takes the fewest multiplications."""
+    """The product of matrices, in the order that takes the fewest multiplications.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.chain_matmul(tg.ones(2, 9), tg.ones(9, 3), tg.ones(3, 1))
+    tensor([[27.],
+            [27.]])
+    """
     given = matrices[0] if len(matrices) == 1 and isinstance(matrices[0], (list, tuple)) else matrices
     _check_ranks("chain_matmul", *((f"matrix {i}", x, 2) for i, x in enumerate(given)))
     return given[0] if len(given) == 1 else multi_dot(given)
@@ -364,5 +413,10 @@ def trace(x: Tensor) -> Tensor:
 
 @operation
 def linalg_diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
-    """The diagonal of each matrix of the last two dims: a view."""
+    """The diagonal of each matrix of the last two dims: a view.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.diagonal(tg.tensor([[1, 2], [3, 4]]))
+    tensor([1, 4])
+    """
     return diagonal(A, offset, dim1, dim2)

@@ -61,7 +61,12 @@ def randn(
     *shape: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Normal, of mean 0 and variance 1."""
+    """Normal, of mean 0 and variance 1.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.randn(2, 3).shape
+    (2, 3)
+    """
     return as_made(source(generator, device).normal(size_given("randn", shape, size), _floating("randn", dtype)), requires_grad)
 
 
@@ -128,7 +133,12 @@ def _like(x: Any, dtype: Any, device: Any) -> tuple[Any, Any]:
 def rand_like(
     x: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:  # fmt: skip
-    """`rand` in the shape (and dtype, on the device) of `x`."""
+    """`rand` in the shape (and dtype, on the device) of `x`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.rand_like(tg.ones(2, 3)).shape
+    (2, 3)
+    """
     dtype, device = _like(x, dtype, device)
     return rand(tuple(x.shape), generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
 
@@ -138,7 +148,12 @@ def rand_like(
 def randn_like(
     x: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:  # fmt: skip
-    """`randn` in the shape (and dtype, on the device) of `x`."""
+    """`randn` in the shape (and dtype, on the device) of `x`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.randn_like(tg.ones(2, 3)).shape
+    (2, 3)
+    """
     dtype, device = _like(x, dtype, device)
     return randn(tuple(x.shape), generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
 
@@ -149,7 +164,12 @@ def randint_like(
     x: Tensor, low: int, high: int | None = None, *, generator: Generator | None = None, dtype: Any = None,
     device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """`randint` in the shape (and dtype, on the device) of `x`."""
+    """`randint` in the shape (and dtype, on the device) of `x`.
+
+    >>> import tinygrad_lite as tg
+    >>> (tg.randint_like(tg.ones(100), 3, 6) >= 3).all()
+    tensor(True)
+    """
     dtype, device = _like(x, dtype, device)
     low, high = (0, low) if high is None else (low, high)
     return randint(low, high, tuple(x.shape), generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
@@ -160,7 +180,12 @@ def normal(
     mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
     device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Normal, of the given means and standard deviations: tensors (of one shape), or two numbers and a size."""
+    """Normal, of the given means and standard deviations: tensors (of one shape), or two numbers and a size.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.normal(tg.tensor([0.0, 100.0]), tg.tensor([0.0, 0.0]))
+    tensor([  0., 100.])
+    """
     given = mean, std
     mean, std = map(raw, given)
     if size is not None:
@@ -254,7 +279,12 @@ def multinomial(x: Tensor, num_samples: int, replacement: bool = False, *, gener
 
 @operation
 def poisson(x: Tensor, generator: Generator | None = None) -> Tensor:
-    """Counts with the means that `x` gives."""
+    """Counts with the means that `x` gives.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.poisson(tg.tensor([0.0, 0.0]))
+    tensor([0., 0.])
+    """
     rate = raw(x)
     if rate.size and bool(rate.min() < 0):
         raise RuntimeError(f"poisson: expected rates of 0 or more, got {rate.min()}")
@@ -277,7 +307,12 @@ def _real(name: str, x: Any) -> np.dtype:
 
 
 def normal_(x: Tensor, mean: float = 0, std: float = 1, *, generator: Generator | None = None) -> Tensor:
-    """Fill with normal numbers."""
+    """Fill with normal numbers.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.zeros(3).normal_(mean=5.0, std=0.0)
+    tensor([5., 5., 5.])
+    """
     if std < 0:
         raise RuntimeError(f"normal_: expected a standard deviation of 0 or more, got {std}")
     values = source(generator, device_of(x.array)).normal(x.array.shape, _real("normal_", x))
@@ -286,7 +321,12 @@ def normal_(x: Tensor, mean: float = 0, std: float = 1, *, generator: Generator 
 
 @operation
 def uniform_(x: Tensor, from_: float = 0, to: float = 1, *, generator: Generator | None = None) -> Tensor:
-    """Fill with numbers uniform in [from_, to)."""
+    """Fill with numbers uniform in [from_, to).
+
+    >>> import tinygrad_lite as tg
+    >>> (tg.zeros(100).uniform_(2, 3) >= 2).all()
+    tensor(True)
+    """
     if from_ > to:
         raise RuntimeError(f"uniform_: expected from_ <= to, got {from_} and {to}")
     first, last = _limits(_real("uniform_", x))
@@ -299,7 +339,12 @@ def uniform_(x: Tensor, from_: float = 0, to: float = 1, *, generator: Generator
 @operation
 def random_(x: Tensor, from_: int | None = None, to: int | None = None, *, generator: Generator | None = None) -> Tensor:
     """Fill with integers from `from_` to `to - 1`; `random_(to)` starts at 0; without bounds, with
-    all that the dtype holds exactly."""
+    all that the dtype holds exactly.
+
+    >>> import tinygrad_lite as tg
+    >>> (tg.zeros(100).random_(2, 5) < 5).all()
+    tensor(True)
+    """
     low, high = (0, from_) if to is None else (from_, to)
     if high is None:
         kind = x.array.dtype
@@ -309,12 +354,22 @@ def random_(x: Tensor, from_: int | None = None, to: int | None = None, *, gener
 
 
 def bernoulli_(x: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
-    """Fill with 1 with probability `p` (a number or a tensor), else 0."""
+    """Fill with 1 with probability `p` (a number or a tensor), else 0.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.zeros(3).bernoulli_(1.0)
+    tensor([1., 1., 1.])
+    """
     return _draw("bernoulli_", x, _coins(_probability("bernoulli_", raw(p)), x.array, generator))
 
 
 def exponential_(x: Tensor, lambd: float = 1, *, generator: Generator | None = None) -> Tensor:
-    """Fill with numbers of density lambd exp(-lambd x)."""
+    """Fill with numbers of density lambd exp(-lambd x).
+
+    >>> import tinygrad_lite as tg
+    >>> (tg.zeros(100).exponential_() > 0).all()
+    tensor(True)
+    """
     if lambd <= 0:
         raise RuntimeError(f"exponential_: expected a positive lambd, got {lambd}")
     values = source(generator, device_of(x.array)).exponential(x.array.shape, _real("exponential_", x))
@@ -322,7 +377,12 @@ def exponential_(x: Tensor, lambd: float = 1, *, generator: Generator | None = N
 
 
 def log_normal_(x: Tensor, mean: float = 1, std: float = 2, *, generator: Generator | None = None) -> Tensor:
-    """Fill with numbers whose logarithms are normal."""
+    """Fill with numbers whose logarithms are normal.
+
+    >>> import tinygrad_lite as tg
+    >>> (tg.zeros(100).log_normal_() > 0).all()
+    tensor(True)
+    """
     if std <= 0:
         raise RuntimeError(f"log_normal_: expected a positive standard deviation, got {std}")
     values = source(generator, device_of(x.array)).normal(x.array.shape, _real("log_normal_", x)) * std + mean
@@ -330,7 +390,12 @@ def log_normal_(x: Tensor, mean: float = 1, std: float = 2, *, generator: Genera
 
 
 def cauchy_(x: Tensor, median: float = 0, sigma: float = 1, *, generator: Generator | None = None) -> Tensor:
-    """Fill with numbers of density sigma / (pi (sigma^2 + (x - median)^2))."""
+    """Fill with numbers of density sigma / (pi (sigma^2 + (x - median)^2)).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.zeros(2, 3).cauchy_().shape
+    (2, 3)
+    """
     if sigma <= 0:
         raise RuntimeError(f"cauchy_: expected a positive sigma, got {sigma}")
     values = source(generator, device_of(x.array)).uniform(x.array.shape, _real("cauchy_", x)) - 0.5
@@ -338,7 +403,12 @@ def cauchy_(x: Tensor, median: float = 0, sigma: float = 1, *, generator: Genera
 
 
 def geometric_(x: Tensor, p: float, *, generator: Generator | None = None) -> Tensor:
-    """Fill with how many trials of success probability `p` it takes to succeed: 1, 2, ..."""
+    """Fill with how many trials of success probability `p` it takes to succeed: 1, 2, ...
+
+    >>> import tinygrad_lite as tg
+    >>> (tg.zeros(100).geometric_(0.5) >= 1).all()
+    tensor(True)
+    """
     if not 0 < p < 1:
         raise RuntimeError(f"geometric_: expected a probability between 0 and 1, got {p}")
     values = source(generator, device_of(x.array)).exponential(x.array.shape, np.dtype(np.float64)) / -math.log1p(-p)

@@ -97,7 +97,12 @@ def sum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
 
 
 def sum_to_size(x: Tensor, *size: Any) -> Tensor:
-    """Summed over the dims that broadcasting a tensor of shape `size` to this one's would repeat."""
+    """Summed over the dims that broadcasting a tensor of shape `size` to this one's would repeat.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.ones(3, 2).sum_to_size(1, 2)
+    tensor([[3., 3.]])
+    """
     size = canonical_shape("sum_to_size", size)
     shape = x.shape[builtins.max(x.ndim - len(size), 0) :]
     if len(size) > x.ndim or builtins.any(n not in (1, m) for n, m in zip(size, shape)):
@@ -159,7 +164,12 @@ def mean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = Non
 
 @operation
 def nanmean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """The mean over `dim` (an int, several, or None for all) of the elements that are not nan."""
+    """The mean over `dim` (an int, several, or None for all) of the elements that are not nan.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.nanmean(tg.tensor([1.0, float("nan"), 3.0]))
+    tensor(2.)
+    """
     require_float("nanmean", x)
     if dtype is not None and as_dtype(dtype).kind != "f":
         raise TypeError(f"nanmean: expected a floating-point dtype, got {as_dtype(dtype)}")
@@ -250,7 +260,12 @@ def amax(x: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) -> T
 
 @operation
 def amin(x: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) -> Tensor:
-    """The smallest element over `dim` (an int, several, or () for all). Ties share the gradient evenly."""
+    """The smallest element over `dim` (an int, several, or () for all). Ties share the gradient evenly.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.amin(tg.tensor([[1.0, 2.0], [3.0, 0.0]]), dim=1)
+    tensor([1., 0.])
+    """
     return _amin(x, _some_axes("amin", x, dim), keepdim)
 
 
@@ -300,7 +315,12 @@ def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
 
 @operation
 def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """Where the smallest element stands along `dim` (None: in the flattened tensor); the first of several."""
+    """Where the smallest element stands along `dim` (None: in the flattened tensor); the first of several.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.argmin(tg.tensor([[3.0, 1.0, 1.0], [2.0, 0.0, 1.0]]), dim=1)
+    tensor([1, 1])
+    """
     return _arg_checked("argmin", _argmin, x, dim, keepdim)
 
 
@@ -335,7 +355,12 @@ def max(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None)
 
 @operation
 def min(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
-    """As `max`, for the smallest."""
+    """As `max`, for the smallest.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.min(tg.tensor([[3.0, 1.0], [2.0, 5.0]]), dim=1)
+    ValuesIndices(values=tensor([1., 2.]), indices=tensor([1, 0]))
+    """
     if dim is None and other is None and not keepdim:
         return _amin(x, None, False)
     return _extreme("min", x, dim, keepdim, other)
@@ -371,7 +396,12 @@ def any(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
 
 @operation
 def all(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """Whether no element over `dim` (an int, several, or None for all) is zero."""
+    """Whether no element over `dim` (an int, several, or None for all) is zero.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.all(tg.tensor([[1, 1], [0, 1]]), dim=1)
+    tensor([ True, False])
+    """
     return _all(x, () if dim == () else axes_of("all", dim, x.ndim), keepdim)
 
 

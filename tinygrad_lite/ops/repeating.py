@@ -49,7 +49,13 @@ def repeat(x: Tensor, repeats: tuple[int, ...]) -> Tensor:
 
 @operation
 def tile(x: Tensor, dims: tuple[int, ...]) -> Tensor:
-    """`repeat` that takes missing counts as 1."""
+    """`repeat` that takes missing counts as 1.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tile(tg.tensor([1, 2]), (2, 2))
+    tensor([[1, 2, 1, 2],
+            [1, 2, 1, 2]])
+    """
     dims = canonical_shape("tile", (dims,))
     return repeat(x, (1,) * (len(x.shape) - len(dims)) + dims)
 
@@ -104,7 +110,13 @@ def flip(x: Tensor, dims: tuple[int, ...]) -> Tensor:
 
 @operation
 def fliplr(x: Tensor) -> Tensor:
-    """`flip` along dim 1."""
+    """`flip` along dim 1.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.fliplr(tg.tensor([[1, 2], [3, 4]]))
+    tensor([[2, 1],
+            [4, 3]])
+    """
     if len(x.shape) < 2:
         raise RuntimeError(f"fliplr: expected 2 or more dimensions, got the shape {tuple(x.shape)}")
     return _flip(x, (1,))
@@ -112,7 +124,13 @@ def fliplr(x: Tensor) -> Tensor:
 
 @operation
 def flipud(x: Tensor) -> Tensor:
-    """`flip` along dim 0."""
+    """`flip` along dim 0.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.flipud(tg.tensor([[1, 2], [3, 4]]))
+    tensor([[3, 4],
+            [1, 2]])
+    """
     if not x.shape:
         raise RuntimeError("flipud: expected 1 or more dimensions, got a 0-d tensor")
     return _flip(x, (0,))

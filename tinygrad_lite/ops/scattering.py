@@ -213,7 +213,12 @@ def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any 
 
 @operation
 def index_reduce(x: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
-    """`scatter_reduce` of whole slices: `reduce` is "prod", "mean", "amax" or "amin"."""
+    """`scatter_reduce` of whole slices: `reduce` is "prod", "mean", "amax" or "amin".
+
+    >>> import tinygrad_lite as tg
+    >>> tg.index_reduce(tg.ones(2), 0, tg.tensor([0, 0]), tg.tensor([2.0, 3.0]), "prod")
+    tensor([6., 1.])
+    """
     if reduce == "sum":
         raise RuntimeError("index_reduce: expected reduce 'prod', 'mean', 'amax' or 'amin'; for the sum there is index_add()")
     whole, place, source = _slices("index_reduce", x, dim, index, source)
@@ -222,7 +227,12 @@ def index_reduce(x: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str
 
 @operation
 def index_copy(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
-    """`x` with its slice number `index[i]` along `dim` replaced by `source[i]`."""
+    """`x` with its slice number `index[i]` along `dim` replaced by `source[i]`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.index_copy(tg.zeros(3), 0, tg.tensor([2, 0]), tg.tensor([5.0, 6.0]))
+    tensor([6., 0., 5.])
+    """
     whole, place, source = _slices("index_copy", x, dim, index, source)
     return _back(replaced(whole, source, place), x)
 
@@ -245,7 +255,12 @@ def index_fill(x: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
 
 @operation
 def index_put(x: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
-    """`x` after `x[indices] = values`, or `+=` with repeated places adding up if `accumulate`."""
+    """`x` after `x[indices] = values`, or `+=` with repeated places adding up if `accumulate`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.index_put(tg.zeros(3), (tg.tensor([2, 0]),), tg.tensor([5.0, 6.0]))
+    tensor([6., 0., 5.])
+    """
     same_dtype("index_put", x, values)
     *views, place = steps(x, tuple(_at_least_1d(i) if hasattr(i, "shape") and i.dtype.kind != "b" else i for i in indices))
     whole = x
@@ -262,7 +277,13 @@ def index_put(x: Tensor, indices: Any, values: Tensor, accumulate: bool = False)
 @operation
 def put(x: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """`x` with the elements number `index` of the flattened tensor replaced by those of `source`
-    (or with these added)."""
+    (or with these added).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.zeros(2, 2).put(tg.tensor([3]), tg.tensor([5.0]))
+    tensor([[0., 0.],
+            [0., 5.]])
+    """
     same_dtype("put", x, source)
     places = checked_index("put", index, math.prod(x.shape), negative=True)
     if places.size != math.prod(source.shape):
@@ -298,7 +319,12 @@ def select_scatter(x: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
 def slice_scatter(
     x: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
 ) -> Tensor:  # fmt: skip
-    """`x` with `start : end : step` of dim `dim` replaced by `src`."""
+    """`x` with `start : end : step` of dim `dim` replaced by `src`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.slice_scatter(tg.zeros(4), tg.ones(2), start=1, end=3)
+    tensor([0., 1., 1., 0.])
+    """
     dim = canonical_dim("slice_scatter", dim, len(x.shape))
     start, end = (at if at is None else integer("slice_scatter", name, at) for name, at in (("start", start), ("end", end)))
     step = integer("slice_scatter", "step", step)
@@ -307,7 +333,13 @@ def slice_scatter(
 
 @operation
 def diagonal_scatter(x: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """`x` with `x.diagonal(offset, dim1, dim2)` replaced by `src`."""
+    """`x` with `x.diagonal(offset, dim1, dim2)` replaced by `src`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.diagonal_scatter(tg.zeros(2, 2), tg.tensor([1.0, 2.0]))
+    tensor([[1., 0.],
+            [0., 2.]])
+    """
     return _with_part("diagonal_scatter", x, src, diagonal_region("diagonal_scatter", tuple(x.shape), offset, dim1, dim2))
 
 

@@ -57,7 +57,13 @@ def reshape(x: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 def view(x: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tensor:
     """The same memory in another shape, given as ints or as one tuple, or read as another dtype; an
-    error where that takes a copy."""
+    error where that takes a copy.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.arange(6).view(2, -1)
+    tensor([[0, 1, 2],
+            [3, 4, 5]])
+    """
     if len(shape) == 1:
         (shape,) = shape
     if dtype is not None or isinstance(shape, (np.dtype, type)):
@@ -85,13 +91,25 @@ def _view_dtype(x: Any, dtype: np.dtype) -> Any:
 
 @operation
 def view_as(x: Tensor, y: Tensor) -> Tensor:
-    """`x.view(y.shape)`"""
+    """`x.view(y.shape)`
+
+    >>> import tinygrad_lite as tg
+    >>> tg.arange(4).view_as(tg.ones(2, 2))
+    tensor([[0, 1],
+            [2, 3]])
+    """
     return view(x, tuple(y.shape))
 
 
 @operation
 def reshape_as(x: Tensor, y: Tensor) -> Tensor:
-    """`x.reshape(y.shape)`"""
+    """`x.reshape(y.shape)`
+
+    >>> import tinygrad_lite as tg
+    >>> tg.arange(4).reshape_as(tg.ones(2, 2))
+    tensor([[0, 1],
+            [2, 3]])
+    """
     return reshape(x, tuple(y.shape))
 
 
@@ -135,7 +153,12 @@ def unflatten(x: Tensor, dim: int, sizes: tuple[int, ...]) -> Tensor:
 
 @operation
 def ravel(x: Tensor) -> Tensor:
-    """All elements in one dim; a view where the memory allows it."""
+    """All elements in one dim; a view where the memory allows it.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.ravel(tg.tensor([[1, 2], [3, 4]]))
+    tensor([1, 2, 3, 4])
+    """
     return _reshape(x, (math.prod(x.shape),))
 
 
@@ -177,18 +200,33 @@ def unsqueeze_dims(x: Any, dims: tuple[int, ...]) -> Any:
 
 
 def atleast_1d(*tensors: Any) -> Any:
-    """Each tensor with one dim or more."""
+    """Each tensor with one dim or more.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.atleast_1d(tg.tensor(5))
+    tensor([5])
+    """
     return _each(tensors, lambda x: reshape(x, (1,)) if len(x.shape) < 1 else x)
 
 
 def atleast_2d(*tensors: Any) -> Any:
-    """Each tensor with two dims or more; the new ones come first."""
+    """Each tensor with two dims or more; the new ones come first.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.atleast_2d(tg.tensor([1, 2]))
+    tensor([[1, 2]])
+    """
     return _each(tensors, lambda x: reshape(x, (1, -1 if x.shape else 1)) if len(x.shape) < 2 and x.shape != (0,) else
                  reshape(x, (1, 0)) if len(x.shape) < 2 else x)  # fmt: skip
 
 
 def atleast_3d(*tensors: Any) -> Any:
-    """Each tensor with three dims or more: (n,) becomes (1, n, 1), and (n, m) becomes (n, m, 1)."""
+    """Each tensor with three dims or more: (n,) becomes (1, n, 1), and (n, m) becomes (n, m, 1).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.atleast_3d(tg.tensor([1, 2])).shape
+    (1, 2, 1)
+    """
     def raised(x: Any) -> Any:
         shape = tuple(x.shape)
         return x if len(shape) > 2 else _reshape(x, (*shape, 1) if len(shape) == 2 else (1, *(shape or (1,)), 1))
@@ -237,19 +275,37 @@ def expand(x: Tensor, size: tuple[int, ...], *, implicit: bool = False) -> Tenso
 
 @operation
 def expand_as(x: Tensor, y: Tensor) -> Tensor:
-    """`x.expand(y.shape)`"""
+    """`x.expand(y.shape)`
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tensor([1, 2]).expand_as(tg.ones(2, 2))
+    tensor([[1, 2],
+            [1, 2]])
+    """
     return expand(x, tuple(y.shape))
 
 
 @operation
 def broadcast_to(x: Tensor, size: tuple[int, ...]) -> Tensor:
-    """`x` seen in the shape `size`, as broadcasting would."""
+    """`x` seen in the shape `size`, as broadcasting would.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.broadcast_to(tg.tensor([1, 2]), (2, 2))
+    tensor([[1, 2],
+            [1, 2]])
+    """
     return expand(x, size)
 
 
 @operation
 def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
-    """The tensors as views of the one shape that they broadcast to."""
+    """The tensors as views of the one shape that they broadcast to.
+
+    >>> import tinygrad_lite as tg
+    >>> a, b = tg.broadcast_tensors(tg.ones(3, 1), tg.ones(2))
+    >>> a.shape, b.shape
+    ((3, 2), (3, 2))
+    """
     if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
         (tensors,) = tensors
     for i, x in enumerate(tensors):
@@ -315,19 +371,35 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
 
 @operation
 def swapaxes(x: Tensor, axis0: int, axis1: int) -> Tensor:
-    """`transpose` under NumPy's name."""
+    """`transpose` under NumPy's name.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.swapaxes(tg.ones(2, 3, 4), 0, 2).shape
+    (4, 3, 2)
+    """
     return transpose(x, axis0, axis1)
 
 
 @operation
 def swapdims(x: Tensor, dim0: int, dim1: int) -> Tensor:
-    """`transpose` under one more name."""
+    """`transpose` under one more name.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.swapdims(tg.ones(2, 3, 4), 0, 2).shape
+    (4, 3, 2)
+    """
     return transpose(x, dim0, dim1)
 
 
 @operation
 def t(x: Tensor) -> Tensor:
-    """A matrix transposed; tensors of fewer dims as they are."""
+    """A matrix transposed; tensors of fewer dims as they are.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.t(tg.tensor([[1, 2], [3, 4]]))
+    tensor([[1, 3],
+            [2, 4]])
+    """
     if len(x.shape) > 2:
         raise RuntimeError(f"t: expected at most 2 dimensions, got the shape {tuple(x.shape)}; use .mT or transpose()")
     return t_all(x)
@@ -347,7 +419,12 @@ def conjugate_transpose(x: Tensor) -> Tensor:
 
 @operation
 def adjoint(x: Tensor) -> Tensor:
-    """The last two dims exchanged; a 0-d tensor as it is."""
+    """The last two dims exchanged; a 0-d tensor as it is.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.adjoint(tg.ones(5, 2, 3)).shape
+    (5, 3, 2)
+    """
     return transpose(x, -2, -1) if x.shape else x
 
 
@@ -392,11 +469,24 @@ def to_dtype(x: Any, dtype: np.dtype) -> Any:
 
 @operation
 def clone(x: Tensor, *, memory_format: Any = None) -> Tensor:
-    """A copy with memory of its own; gradients pass through it."""
+    """A copy with memory of its own; gradients pass through it.
+
+    >>> import tinygrad_lite as tg
+    >>> x = tg.tensor([1.0, 2.0])
+    >>> y = x.clone().zero_()
+    >>> x
+    tensor([1., 2.])
+    """
     return _copy(x, x.dtype)
 
 
 @operation
 def contiguous(x: Tensor, memory_format: Any = None) -> Tensor:
-    """`x` with its elements in memory in the order of its dims: itself where it is so already."""
+    """`x` with its elements in memory in the order of its dims: itself where it is so already.
+
+    >>> import tinygrad_lite as tg
+    >>> x = tg.ones(2, 3).t()
+    >>> x.is_contiguous(), x.contiguous().is_contiguous()
+    (False, True)
+    """
     return x if raw(x).flags.c_contiguous else _copy(x, x.dtype, "C")

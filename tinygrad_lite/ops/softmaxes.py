@@ -169,6 +169,10 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     Gumbel noise, at temperature `tau` (Jang et al., Categorical reparameterization with Gumbel-softmax).
 
     `hard`: the value is one-hot, the gradient still that of the soft sample. `eps` changes nothing.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.nn.functional.gumbel_softmax(tg.tensor([[0.0, 100.0]]), hard=True).argmax(1)
+    tensor([1])
     """
     only_floats(logits)
     array = raw(logits)

@@ -98,7 +98,12 @@ def inv(A: Tensor) -> Tensor:
 
 @operation
 def inv_ex(A: Tensor, *, check_errors: bool = False) -> InvEx:
-    """`inverse, info`: as `inv`, with info not 0 where a matrix is singular instead of an error."""
+    """`inverse, info`: as `inv`, with info not 0 where a matrix is singular instead of an error.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.inv_ex(tg.tensor([[2.0, 0.0], [0.0, 4.0]])).info
+    tensor(0, dtype=int32)
+    """
     check_matrix("inv", A, square=True)
     result = _inv(A, check_errors)
     return InvEx(result, _info(result))
@@ -106,7 +111,13 @@ def inv_ex(A: Tensor, *, check_errors: bool = False) -> InvEx:
 
 @operation
 def inverse(x: Tensor) -> Tensor:
-    """`linalg.inv`."""
+    """`linalg.inv`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.inverse(tg.tensor([[2.0, 0.0], [0.0, 4.0]]))
+    tensor([[0.5000, 0.0000],
+            [0.0000, 0.2500]])
+    """
     return inv(x)
 
 
@@ -193,7 +204,13 @@ class CholeskyEx(NamedTuple):
 @operation
 def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -> CholeskyEx:
     """`L, info`: as `cholesky`, where info is 0, or the order of the first leading minor that is not
-    positive-definite, instead of an error; such a matrix' factor is nan."""
+    positive-definite, instead of an error; such a matrix' factor is nan.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.cholesky_ex(tg.tensor([[4.0, 0.0], [0.0, 9.0]])).L
+    tensor([[2., 0.],
+            [0., 3.]])
+    """
     check_matrix("cholesky", A, square=True)
     values = raw(A)
     xp = namespace_of(values)
@@ -228,7 +245,12 @@ def _is_definite(x: Any) -> bool:
 
 @operation
 def cholesky_solve(x: Tensor, L: Tensor, upper: bool = False) -> Tensor:
-    """The X of A @ X = x, where A = L @ L.mT (L.mT @ L if `upper`)."""
+    """The X of A @ X = x, where A = L @ L.mT (L.mT @ L if `upper`).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.cholesky_solve(tg.tensor([[8.0]]), tg.tensor([[2.0]]))
+    tensor([[2.]])
+    """
     check_matrix("cholesky_solve", L, square=True)
     _check_system("cholesky_solve", L, x, True)
     if upper:
@@ -238,7 +260,12 @@ def cholesky_solve(x: Tensor, L: Tensor, upper: bool = False) -> Tensor:
 
 @operation
 def cholesky_inverse(x: Tensor, upper: bool = False) -> Tensor:
-    """The inverse of A = x @ x.mT (of x.mT @ x if `upper`)."""
+    """The inverse of A = x @ x.mT (of x.mT @ x if `upper`).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.cholesky_inverse(tg.tensor([[2.0]]))
+    tensor([[0.2500]])
+    """
     check_matrix("cholesky_inverse", x, square=True)
     values = raw(x)
     return cholesky_solve(like(x, namespace_of(values).eye(x.shape[-1], dtype=x.dtype)), x, upper)
@@ -311,7 +338,12 @@ def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = N
 
 @operation
 def pinverse(x: Tensor, rcond: float = 1e-15) -> Tensor:
-    """`linalg.pinv(x, rtol=rcond)`."""
+    """`linalg.pinv(x, rtol=rcond)`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.pinverse(tg.ones(3, 2)).shape
+    (2, 3)
+    """
     return pinv(x, rtol=rcond)
 
 
@@ -330,6 +362,10 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     are worked out, as LAPACK's do: rank by "gelsy" (the default), "gelsd" and "gelss", singular
     values by the last two; residuals (squared) by all but gelsy, where A has more rows than columns
     and full rank.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.lstsq(tg.tensor([[1.0], [1.0]]), tg.tensor([[1.0], [3.0]])).solution.round(decimals=3)
+    tensor([[2.]])
     """
     check_matrix("lstsq", A)
     driver = "gelsy" if driver is None else driver

@@ -63,7 +63,13 @@ def sort(x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = F
 
 @operation
 def msort(x: Tensor) -> Tensor:
-    """The elements of `x` in order along its first dim."""
+    """The elements of `x` in order along its first dim.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.msort(tg.tensor([[3, 1], [2, 4]]))
+    tensor([[2, 1],
+            [3, 4]])
+    """
     return sort(x, 0).values
 
 
@@ -160,7 +166,12 @@ def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
 
 @operation
 def nanmedian(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-    """As `median`, of the elements that are not nan."""
+    """As `median`, of the elements that are not nan.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.nanmedian(tg.tensor([1.0, float("nan"), 3.0, 5.0]))
+    tensor(3.)
+    """
     return _middle("nanmedian", x, dim, keepdim)
 
 

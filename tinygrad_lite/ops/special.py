@@ -26,7 +26,12 @@ IN_PLACE = METHODS
 
 @primitive
 def lgamma(x):
-    """The logarithm of the absolute value of the gamma function."""
+    """The logarithm of the absolute value of the gamma function.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.lgamma(tg.tensor([1.0, 3.0]))
+    tensor([0.0000, 0.6931])
+    """
     x = as_float(x)
     return namespace_of(x).where(x == -math.inf, x.dtype.type(math.inf), _special("gammaln", x))  # SciPy has -inf there
 
@@ -56,7 +61,12 @@ def digamma(x: Tensor) -> Tensor:
 
 @operation
 def polygamma(n: int, x: Tensor) -> Tensor:
-    """The n-th derivative of digamma."""
+    """The n-th derivative of digamma.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.polygamma(1, tg.tensor([1.0]))
+    tensor([1.6449])
+    """
     if n < 0:
         raise ValueError(f"polygamma: expected n of 0 or more, got {n}")
     return _polygamma(x, n)
@@ -64,7 +74,12 @@ def polygamma(n: int, x: Tensor) -> Tensor:
 
 @operation
 def mvlgamma(x: Tensor, p: int) -> Tensor:
-    """The logarithm of the multivariate gamma function of dimension `p`."""
+    """The logarithm of the multivariate gamma function of dimension `p`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.mvlgamma(tg.tensor([2.0]), 1)
+    tensor([0.])
+    """
     if p < 1:
         raise ValueError(f"mvlgamma: expected p of 1 or more, got {p}")
     total = p * (p - 1) / 4 * math.log(math.pi) + lgamma(x)
@@ -86,19 +101,34 @@ _igamma.vjp(x=no_rule("igamma", "the order"),
 
 @operation
 def igamma(x: Tensor, y: Tensor) -> Tensor:
-    """The regularized lower incomplete gamma function of order `x` at `y`, differentiable by `y`."""
+    """The regularized lower incomplete gamma function of order `x` at `y`, differentiable by `y`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.special.gammainc(tg.tensor([1.0]), tg.tensor([1.0]))
+    tensor([0.6321])
+    """
     return _igamma(x, y, False)
 
 
 @operation
 def igammac(x: Tensor, y: Tensor) -> Tensor:
-    """`1 - igamma(x, y)`, exact where that is small."""
+    """`1 - igamma(x, y)`, exact where that is small.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.special.gammaincc(tg.tensor([1.0]), tg.tensor([1.0]))
+    tensor([0.3679])
+    """
     return _igamma(x, y, True)
 
 
 @primitive
 def zeta(x, y):
-    """The Hurwitz zeta function: the sum of `(k + y)**-x` over k = 0, 1, ...; differentiable by `y`."""
+    """The Hurwitz zeta function: the sum of `(k + y)**-x` over k = 0, 1, ...; differentiable by `y`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.special.zeta(tg.tensor([2.0]), tg.tensor([1.0]))
+    tensor([1.6449])
+    """
     some_tensor(x, y)
     return _special("zeta", *promoted_floats(x, y))
 
@@ -112,7 +142,12 @@ zeta.vjp(x=no_rule("zeta", "the exponent"),
 
 @primitive
 def erfinv(x):
-    """The inverse of erf."""
+    """The inverse of erf.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.erfinv(tg.tensor([0.0, 0.5]))
+    tensor([0.0000, 0.4769])
+    """
     return _special("erfinv", as_float(x))
 
 
@@ -121,7 +156,12 @@ erfinv.vjp(x=lambda g, out: g * (math.sqrt(math.pi) / 2 * exp(out * out)))
 
 @primitive
 def erfcx(x):
-    """`exp(x * x) * erfc(x)`."""
+    """`exp(x * x) * erfc(x)`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.special.erfcx(tg.tensor([0.0, 1.0]))
+    tensor([1.0000, 0.4276])
+    """
     return _special("erfcx", as_float(x))
 
 
@@ -141,7 +181,12 @@ def ndtr(x: Tensor) -> Tensor:
 
 @operation
 def log_ndtr(x: Tensor) -> Tensor:
-    """`log(ndtr(x))`, without underflow on the way."""
+    """`log(ndtr(x))`, without underflow on the way.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.special.log_ndtr(tg.tensor([0.0]))
+    tensor([-0.6931])
+    """
     z = x * math.sqrt(0.5)
     low = x < -1
     tail = where(low, z, -1.0)  # each branch sees only what it can take
@@ -150,7 +195,12 @@ def log_ndtr(x: Tensor) -> Tensor:
 
 @primitive
 def ndtri(x):
-    """The inverse of ndtr."""
+    """The inverse of ndtr.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.special.ndtri(tg.tensor([0.5]))
+    tensor([0.])
+    """
     return _special("ndtri", as_float(x))
 
 
@@ -162,7 +212,12 @@ ndtri.vjp(x=lambda g, out: g * (math.sqrt(2 * math.pi) * exp(out * out / 2)))
 
 @primitive
 def entr(x):
-    """`-x * log(x)`, which is 0 at 0, and -inf below."""
+    """`-x * log(x)`, which is 0 at 0, and -inf below.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.special.entr(tg.tensor([0.0, 0.5]))
+    tensor([0.0000, 0.3466])
+    """
     return _special("entr", as_float(x))
 
 
@@ -171,7 +226,12 @@ entr.vjp(x=lambda g, x: g * (-1 - log(x)))
 
 @primitive
 def xlog1py(x, y):
-    """`x * log1p(y)`, which is 0 where x is 0 (but nan where y is)."""
+    """`x * log1p(y)`, which is 0 where x is 0 (but nan where y is).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.special.xlog1py(tg.tensor([0.0, 2.0]), tg.tensor([-1.0, 0.0]))
+    tensor([0., 0.])
+    """
     some_tensor(x, y)
     x, y = promoted_floats(x, y)
     xp = namespace_of(x)

@@ -71,7 +71,12 @@ def eigh(A: Tensor, UPLO: str = "L") -> Eigh:
 
 @operation
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
-    """The eigenvalues of symmetric matrices, in ascending order."""
+    """The eigenvalues of symmetric matrices, in ascending order.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.eigvalsh(tg.tensor([[2.0, 0.0], [0.0, 1.0]]))
+    tensor([1., 2.])
+    """
     UPLO = _check_eigh("eigvalsh", A, UPLO)
     if recorded(A):  # the gradient takes the vectors
         return _eigh(A, UPLO)[0]
@@ -141,7 +146,12 @@ def linalg_svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = No
 
 @operation
 def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
-    """The singular values of a matrix, in descending order."""
+    """The singular values of a matrix, in descending order.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.svdvals(tg.tensor([[3.0, 0.0], [0.0, 4.0]]))
+    tensor([4., 3.])
+    """
     check_matrix("svdvals", A)
     if recorded(A):  # the gradient takes the vectors
         return _svd(A, False)[1]

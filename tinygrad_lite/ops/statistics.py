@@ -110,7 +110,12 @@ def std(
 def var_mean(
     x: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> tuple[Tensor, Tensor]:
-    """`var` and `mean` over the same dims."""
+    """`var` and `mean` over the same dims.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.var_mean(tg.tensor([1.0, 2.0, 3.0]))
+    (tensor(1.), tensor(2.))
+    """
     axes, correction, keepdim = _spread("var_mean", x, dim, unbiased, keepdim, correction)
     return _var(x, axes, correction, keepdim), _mean(x, axes, keepdim)
 
@@ -119,7 +124,12 @@ def var_mean(
 def std_mean(
     x: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> tuple[Tensor, Tensor]:
-    """`std` and `mean` over the same dims."""
+    """`std` and `mean` over the same dims.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.std_mean(tg.tensor([1.0, 2.0, 3.0]))
+    (tensor(1.), tensor(2.))
+    """
     axes, correction, keepdim = _spread("std_mean", x, dim, unbiased, keepdim, correction)
     return root(_var(x, axes, correction, keepdim)), _mean(x, axes, keepdim)
 
@@ -148,7 +158,12 @@ def quantile(
 def nanquantile(
     x: Tensor, q: float | Tensor, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
-    """As `quantile`, of the elements that are not nan."""
+    """As `quantile`, of the elements that are not nan.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.nanquantile(tg.tensor([1.0, float("nan"), 3.0]), 0.5)
+    tensor(2.)
+    """
     return _quantile("nanquantile", x, q, dim, keepdim, interpolation)
 
 

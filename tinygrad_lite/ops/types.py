@@ -21,13 +21,23 @@ IN_PLACE: list[str] = []
 
 
 def is_tensor(obj: Any) -> bool:
-    """Whether `obj` is a Tensor."""
+    """Whether `obj` is a Tensor.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.is_tensor(tg.ones(2)), tg.is_tensor([1.0])
+    (True, False)
+    """
     return isinstance(obj, Traced)
 
 
 @operation
 def numel(x: Any) -> int:
-    """The number of elements."""
+    """The number of elements.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.numel(tg.ones(2, 3))
+    6
+    """
     return math.prod(x.shape)
 
 
@@ -56,7 +66,12 @@ def is_signed(x: Any) -> bool:
 
 @operation
 def is_nonzero(x: Any) -> bool:
-    """Whether the one element of `x` is not zero."""
+    """Whether the one element of `x` is not zero.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.is_nonzero(tg.tensor([2.0]))
+    True
+    """
     if math.prod(x.shape) != 1:
         raise RuntimeError(f"is_nonzero: expected one element, got the shape {tuple(x.shape)}")
     return bool(x)

@@ -24,7 +24,12 @@ IN_PLACE: list[str] = []
 
 @operation
 def linalg_cross(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
-    """The cross product of vectors of size 3 along `dim`; other dims of size 1 broadcast."""
+    """The cross product of vectors of size 3 along `dim`; other dims of size 1 broadcast.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.cross(tg.tensor([1.0, 0.0, 0.0]), tg.tensor([0.0, 1.0, 0.0]))
+    tensor([0., 0., 1.])
+    """
     shapes = f"{tuple(x.shape)} and {tuple(y.shape)}"
     if len(x.shape) != len(y.shape):
         raise ValueError(f"cross: expected as many dims of both tensors, got the shapes {shapes}")

@@ -37,13 +37,23 @@ def _window(name: str, length: int, periodic: bool, options: dict[str, Any], wei
 
 @creator
 def bartlett_window(window_length: int, periodic: bool = True, **options: Any) -> Tensor:
-    """A triangle: `1 - abs(2 t - 1)`."""
+    """A triangle: `1 - abs(2 t - 1)`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.bartlett_window(4)
+    tensor([0.0000, 0.5000, 1.0000, 0.5000])
+    """
     return _window("bartlett_window", window_length, periodic, options, lambda t: 1 - np.abs(2 * t - 1))
 
 
 @creator
 def blackman_window(window_length: int, periodic: bool = True, **options: Any) -> Tensor:
-    """`0.42 - cos(2 pi t) / 2 + 0.08 cos(4 pi t)`."""
+    """`0.42 - cos(2 pi t) / 2 + 0.08 cos(4 pi t)`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.blackman_window(5, periodic=False)[1:4]
+    tensor([0.3400, 1.0000, 0.3400])
+    """
 
     def weight(t: Any) -> Any:
         return 0.42 - 0.5 * np.cos(2 * math.pi * t) + 0.08 * np.cos(4 * math.pi * t)
@@ -53,7 +63,12 @@ def blackman_window(window_length: int, periodic: bool = True, **options: Any) -
 
 @creator
 def hamming_window(window_length: int, periodic: bool = True, alpha: float = 0.54, beta: float = 0.46, **options: Any) -> Tensor:
-    """`alpha - beta cos(2 pi t)`."""
+    """`alpha - beta cos(2 pi t)`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.hamming_window(4)
+    tensor([0.0800, 0.5400, 1.0000, 0.5400])
+    """
     return _window("hamming_window", window_length, periodic, options, lambda t: alpha - beta * np.cos(2 * math.pi * t))
 
 
@@ -69,7 +84,12 @@ def hann_window(window_length: int, periodic: bool = True, **options: Any) -> Te
 
 @creator
 def kaiser_window(window_length: int, periodic: bool = True, beta: float = 12.0, **options: Any) -> Tensor:
-    """`i0(beta sqrt(1 - (2 t - 1)**2)) / i0(beta)`, with the modified Bessel function i0."""
+    """`i0(beta sqrt(1 - (2 t - 1)**2)) / i0(beta)`, with the modified Bessel function i0.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.kaiser_window(3, periodic=False, beta=0.0)
+    tensor([1., 1., 1.])
+    """
 
     def weight(t: Any) -> Any:
         return np.i0(beta * np.sqrt(np.maximum(1 - (2 * t - 1) ** 2, 0))) / np.i0(beta)
