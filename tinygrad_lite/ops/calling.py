@@ -96,7 +96,12 @@ def _by_own_names(operation: str, names: tuple[str, ...], given: dict[str, Any])
 
 
 def named(name: str, text: str) -> Callable[[F], F]:
-    """Give one of several functions that are written once its name and its docstring."""
+    """Give one of several functions that are written once its name and its docstring: `text`, of which
+    what follows `>>>`, a call `-> ` its result, becomes an example."""
+    text, _, example = text.partition(" >>> ")
+    if example:
+        call, _, result = example.rpartition(" -> ")
+        text += f"\n\n    >>> import tinygrad_lite as tg\n    >>> {call}\n    {result}\n    "
 
     def name_it(function: F) -> F:
         function.__name__ = function.__qualname__ = name

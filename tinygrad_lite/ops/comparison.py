@@ -40,9 +40,9 @@ IN_PLACE = [
 ]  # fmt: skip
 
 
-def _comparison(compare: Callable[[Any, Any], Any], sign: str) -> Any:
+def _comparison(compare: Callable[[Any, Any], Any], sign: str, shown: str) -> Any:
     @nondifferentiable
-    @named(compare.__name__, f"Whether each `x {sign} y`, broadcast.")
+    @named(compare.__name__, f"Whether each `x {sign} y`, broadcast. >>> tg.tensor([1, 2, 3]) {sign} 2 -> {shown}")
     def forward(x, y):
         if not hasattr(x, "dtype"):
             only_tensors(x)
@@ -52,12 +52,12 @@ def _comparison(compare: Callable[[Any, Any], Any], sign: str) -> Any:
     return forward
 
 
-eq = _comparison(operator.eq, "==")
-ne = _comparison(operator.ne, "!=")
-lt = _comparison(operator.lt, "<")
-le = _comparison(operator.le, "<=")
-gt = _comparison(operator.gt, ">")
-ge = _comparison(operator.ge, ">=")
+eq = _comparison(operator.eq, "==", "tensor([False,  True, False])")
+ne = _comparison(operator.ne, "!=", "tensor([ True, False,  True])")
+lt = _comparison(operator.lt, "<", "tensor([ True, False, False])")
+le = _comparison(operator.le, "<=", "tensor([ True,  True, False])")
+gt = _comparison(operator.gt, ">", "tensor([False, False,  True])")
+ge = _comparison(operator.ge, ">=", "tensor([False,  True,  True])")
 
 not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
 
@@ -72,9 +72,21 @@ def _logic(name: str, text: str) -> Any:
     return forward
 
 
-logical_and = _logic("logical_and", "Whether both are nonzero.")
-logical_or = _logic("logical_or", "Whether one or both are nonzero.")
-logical_xor = _logic("logical_xor", "Whether just one is nonzero.")
+logical_and = _logic(
+    "logical_and",
+    "Whether both are nonzero."
+    " >>> tg.logical_and(tg.tensor([0, 0, 2]), tg.tensor([0, 1, 3])) -> tensor([False, False,  True])",
+)
+logical_or = _logic(
+    "logical_or",
+    "Whether one or both are nonzero."
+    " >>> tg.logical_or(tg.tensor([0, 0, 2]), tg.tensor([0, 1, 3])) -> tensor([False,  True,  True])",
+)
+logical_xor = _logic(
+    "logical_xor",
+    "Whether just one is nonzero."
+    " >>> tg.logical_xor(tg.tensor([0, 0, 2]), tg.tensor([0, 1, 3])) -> tensor([False,  True, False])",
+)
 
 
 def _test(name: str, text: str) -> Any:
@@ -88,11 +100,31 @@ def _test(name: str, text: str) -> Any:
     return forward
 
 
-logical_not = _test("logical_not", "Whether each element is zero (or False).")
-isfinite = _test("isfinite", "Whether each element is neither infinite nor nan.")
-isinf = _test("isinf", "Whether each element is inf or -inf.")
-isnan = _test("isnan", "Whether each element is nan.")
-isreal = _test("isreal", "Whether each element has no imaginary part.")
+logical_not = _test(
+    "logical_not",
+    "Whether each element is zero (or False)."
+    " >>> tg.logical_not(tg.tensor([0, 2])) -> tensor([ True, False])",
+)
+isfinite = _test(
+    "isfinite",
+    "Whether each element is neither infinite nor nan."
+    ' >>> tg.isfinite(tg.tensor([1.0, float("inf")])) -> tensor([ True, False])',
+)
+isinf = _test(
+    "isinf",
+    "Whether each element is inf or -inf."
+    ' >>> tg.isinf(tg.tensor([1.0, float("inf")])) -> tensor([False,  True])',
+)
+isnan = _test(
+    "isnan",
+    "Whether each element is nan."
+    ' >>> tg.isnan(tg.tensor([1.0, float("nan")])) -> tensor([False,  True])',
+)
+isreal = _test(
+    "isreal",
+    "Whether each element has no imaginary part."
+    " >>> tg.isreal(tg.tensor([1.0, 2.0])) -> tensor([True, True])",
+)
 
 
 @nondifferentiable

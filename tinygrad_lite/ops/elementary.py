@@ -63,28 +63,123 @@ def _function(name: str, text: str, rule: Callable[..., Any], of: str | None = N
 cos: Any  # a rule may name a function that is made further down
 cosh: Any
 
-sqrt = _function("sqrt", "The square root; its derivative at 0 is inf.", lambda g, out: g / (2 * out))
+sqrt = _function(
+    "sqrt",
+    "The square root; its derivative at 0 is inf."
+    " >>> tg.sqrt(tg.tensor([4.0, 9.0])) -> tensor([2., 3.])",
+    lambda g, out: g / (2 * out),
+)
 
-exp = _function("exp", "e to the power of each element.", lambda g, out: g * out)
-expm1 = _function("expm1", "`exp(x) - 1`, exact for small x.", lambda g, out: g * (out + 1))
-log = _function("log", "Natural logarithm.", lambda g, x: g / x)
-log1p = _function("log1p", "`log(1 + x)`, exact for small x.", lambda g, x: g / (1 + x))
-log2 = _function("log2", "Logarithm to base 2.", lambda g, x: g / (math.log(2) * x))
-log10 = _function("log10", "Logarithm to base 10.", lambda g, x: g / (math.log(10) * x))
+exp = _function(
+    "exp",
+    "e to the power of each element."
+    " >>> tg.exp(tg.tensor([0.0, 1.0])) -> tensor([1.0000, 2.7183])",
+    lambda g, out: g * out,
+)
+expm1 = _function(
+    "expm1",
+    "`exp(x) - 1`, exact for small x."
+    " >>> tg.expm1(tg.tensor([0.0, 1e-6])) -> tensor([0.0000e+00, 1.0000e-06])",
+    lambda g, out: g * (out + 1),
+)
+log = _function(
+    "log",
+    "Natural logarithm."
+    " >>> tg.log(tg.tensor([1.0, 10.0])) -> tensor([0.0000, 2.3026])",
+    lambda g, x: g / x,
+)
+log1p = _function(
+    "log1p",
+    "`log(1 + x)`, exact for small x."
+    " >>> tg.log1p(tg.tensor([0.0, 1e-6])) -> tensor([0.0000e+00, 1.0000e-06])",
+    lambda g, x: g / (1 + x),
+)
+log2 = _function(
+    "log2",
+    "Logarithm to base 2."
+    " >>> tg.log2(tg.tensor([1.0, 8.0])) -> tensor([0., 3.])",
+    lambda g, x: g / (math.log(2) * x),
+)
+log10 = _function(
+    "log10",
+    "Logarithm to base 10."
+    " >>> tg.log10(tg.tensor([1.0, 100.0])) -> tensor([0., 2.])",
+    lambda g, x: g / (math.log(10) * x),
+)
 
-sin = _function("sin", "Sine (of radians).", lambda g, x: g * cos(x))
-cos = _function("cos", "Cosine (of radians).", lambda g, x: -g * sin(x))
-tan = _function("tan", "Tangent (of radians).", lambda g, out: g * (1 + out * out))
-asin = _function("asin", "Arc sine, in radians.", lambda g, x: g / sqrt(1 - x * x), of="arcsin")
-acos = _function("acos", "Arc cosine, in radians.", lambda g, x: -g / sqrt(1 - x * x), of="arccos")
-atan = _function("atan", "Arc tangent, in radians.", lambda g, x: g / (1 + x * x), of="arctan")
+sin = _function(
+    "sin",
+    "Sine (of radians)."
+    " >>> tg.sin(tg.tensor([0.0, 1.0])) -> tensor([0.0000, 0.8415])",
+    lambda g, x: g * cos(x),
+)
+cos = _function(
+    "cos",
+    "Cosine (of radians)."
+    " >>> tg.cos(tg.tensor([0.0, 1.0])) -> tensor([1.0000, 0.5403])",
+    lambda g, x: -g * sin(x),
+)
+tan = _function(
+    "tan",
+    "Tangent (of radians)."
+    " >>> tg.tan(tg.tensor([0.0, 1.0])) -> tensor([0.0000, 1.5574])",
+    lambda g, out: g * (1 + out * out),
+)
+asin = _function(
+    "asin",
+    "Arc sine, in radians."
+    " >>> tg.asin(tg.tensor([0.0, 1.0])) -> tensor([0.0000, 1.5708])",
+    lambda g, x: g / sqrt(1 - x * x), of="arcsin",
+)
+acos = _function(
+    "acos",
+    "Arc cosine, in radians."
+    " >>> tg.acos(tg.tensor([0.0, 1.0])) -> tensor([1.5708, 0.0000])",
+    lambda g, x: -g / sqrt(1 - x * x), of="arccos",
+)
+atan = _function(
+    "atan",
+    "Arc tangent, in radians."
+    " >>> tg.atan(tg.tensor([0.0, 1.0])) -> tensor([0.0000, 0.7854])",
+    lambda g, x: g / (1 + x * x), of="arctan",
+)
 
-sinh = _function("sinh", "Hyperbolic sine.", lambda g, x: g * cosh(x))
-cosh = _function("cosh", "Hyperbolic cosine.", lambda g, x: g * sinh(x))
-tanh = _function("tanh", "Hyperbolic tangent.", lambda g, out: g * (1 - out * out))
-asinh = _function("asinh", "Inverse hyperbolic sine.", lambda g, x: g / sqrt(x * x + 1), of="arcsinh")
-acosh = _function("acosh", "Inverse hyperbolic cosine.", lambda g, x: g / sqrt(x * x - 1), of="arccosh")
-atanh = _function("atanh", "Inverse hyperbolic tangent.", lambda g, x: g / (1 - x * x), of="arctanh")
+sinh = _function(
+    "sinh",
+    "Hyperbolic sine."
+    " >>> tg.sinh(tg.tensor([0.0, 1.0])) -> tensor([0.0000, 1.1752])",
+    lambda g, x: g * cosh(x),
+)
+cosh = _function(
+    "cosh",
+    "Hyperbolic cosine."
+    " >>> tg.cosh(tg.tensor([0.0, 1.0])) -> tensor([1.0000, 1.5431])",
+    lambda g, x: g * sinh(x),
+)
+tanh = _function(
+    "tanh",
+    "Hyperbolic tangent."
+    " >>> tg.tanh(tg.tensor([0.0, 1.0])) -> tensor([0.0000, 0.7616])",
+    lambda g, out: g * (1 - out * out),
+)
+asinh = _function(
+    "asinh",
+    "Inverse hyperbolic sine."
+    " >>> tg.asinh(tg.tensor([0.0, 1.0])) -> tensor([0.0000, 0.8814])",
+    lambda g, x: g / sqrt(x * x + 1), of="arcsinh",
+)
+acosh = _function(
+    "acosh",
+    "Inverse hyperbolic cosine."
+    " >>> tg.acosh(tg.tensor([1.0, 2.0])) -> tensor([0.0000, 1.3170])",
+    lambda g, x: g / sqrt(x * x - 1), of="arccosh",
+)
+atanh = _function(
+    "atanh",
+    "Inverse hyperbolic tangent."
+    " >>> tg.atanh(tg.tensor([0.0, 0.5])) -> tensor([0.0000, 0.5493])",
+    lambda g, x: g / (1 - x * x), of="arctanh",
+)
 
 arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, acosh, atanh
 

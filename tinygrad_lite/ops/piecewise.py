@@ -119,9 +119,21 @@ def _step(name: str, text: str) -> Any:
     return forward
 
 
-floor = _step("floor", "The largest integer that is not above each element.")
-ceil = _step("ceil", "The smallest integer that is not below each element.")
-trunc = _step("trunc", "Each element without its fractional part.")
+floor = _step(
+    "floor",
+    "The largest integer that is not above each element."
+    " >>> tg.floor(tg.tensor([-1.5, 1.5])) -> tensor([-2.,  1.])",
+)
+ceil = _step(
+    "ceil",
+    "The smallest integer that is not below each element."
+    " >>> tg.ceil(tg.tensor([-1.5, 1.5])) -> tensor([-1.,  2.])",
+)
+trunc = _step(
+    "trunc",
+    "Each element without its fractional part."
+    " >>> tg.trunc(tg.tensor([-1.5, 1.5])) -> tensor([-1.,  1.])",
+)
 
 fix = trunc
 
