@@ -43,7 +43,12 @@ def moons(n: int = 200, noise: float = 0.1, generator: Any = None) -> tuple[Any,
 
 
 def spirals(n: int = 300, arms: int = 2, turns: float = 1.0, noise: float = 0.05, generator: Any = None) -> tuple[Any, Any]:
-    """`arms` spirals about the origin, each of `turns` turns, in the unit disk."""
+    """`arms` spirals about the origin, each of `turns` turns, in the unit disk.
+
+    >>> x, y = spirals(n=300, arms=3)
+    >>> x.shape, y.unique()
+    ((300, 2), tensor([0, 1, 2]))
+    """
     _check("spirals", n, noise=noise)
     _check("spirals", arms)
     draw = numpy_generator(generator)
@@ -55,7 +60,12 @@ def spirals(n: int = 300, arms: int = 2, turns: float = 1.0, noise: float = 0.05
 
 
 def blobs(n: int = 200, centers: Any = 3, std: float = 0.5, dims: int = 2, generator: Any = None) -> tuple[Any, Any]:
-    """Round clouds about `centers`: an array (classes, dims), or how many to draw from [-4, 4)^dims."""
+    """Round clouds about `centers`: an array (classes, dims), or how many to draw from [-4, 4)^dims.
+
+    >>> x, y = blobs(n=4, centers=[[0.0, 0.0], [8.0, 8.0]], std=0.0)
+    >>> sorted(zip(x.tolist(), y.tolist()))
+    [([0.0, 0.0], 0), ([0.0, 0.0], 0), ([8.0, 8.0], 1), ([8.0, 8.0], 1)]
+    """
     _check("blobs", n, std=std)
     draw = numpy_generator(generator)
     if isinstance(centers, int):
@@ -69,7 +79,12 @@ def blobs(n: int = 200, centers: Any = 3, std: float = 0.5, dims: int = 2, gener
 
 
 def xor(n: int = 200, noise: float = 0.1, generator: Any = None) -> tuple[Any, Any]:
-    """The corners of a square, opposite ones of the same class: no line separates the classes."""
+    """The corners of a square, opposite ones of the same class: no line separates the classes.
+
+    >>> x, y = xor(noise=0.0)
+    >>> len(set(map(tuple, x.tolist()))), y.unique()
+    (4, tensor([0, 1]))
+    """
     _check("xor", n, noise=noise)
     draw = numpy_generator(generator)
     corner = np.arange(n) % 4
@@ -82,6 +97,10 @@ def clumpy(n: int = 200, clumps: int = 10, clump_std: float = 0.05, dims: int = 
 
     With `clump_std=0` the points of a clump are the same point: of `n` samples only `clumps` say
     anything new. With growing `clump_std` the data become diverse (lecture items 28 to 30).
+
+    >>> x, y = clumpy(n=200, clumps=10, clump_std=0.0)
+    >>> len(x), len(set(map(tuple, x.tolist())))
+    (200, 10)
     """
     _check("clumpy", n, clump_std=clump_std)
     _check("clumpy", clumps)
@@ -98,6 +117,10 @@ def two_clusters(
 
     In this order a pass drags a model from one class to the other and back (lecture item 25);
     shuffled, it does not.
+
+    >>> x, y = two_clusters(n=6)
+    >>> y
+    tensor([0, 0, 0, 1, 1, 1])
     """
     _check("two_clusters", n, std=std)
     draw = numpy_generator(generator)

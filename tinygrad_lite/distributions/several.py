@@ -75,7 +75,14 @@ class MultivariateNormal(Distribution):
 
 class Independent(Distribution):
     """A distribution whose last `reinterpreted_batch_ndims` batch dims are parts of one event: their log_prob
-    and their entropy are summed."""
+    and their entropy are summed.
+
+    >>> import tinygrad_lite as tg
+    >>> from tinygrad_lite.distributions import Normal
+    >>> noise = Normal(tg.zeros(5, 3), tg.ones(5, 3))
+    >>> Independent(noise, 1).log_prob(tg.zeros(5, 3)).shape  # five events of three numbers
+    (5,)
+    """
 
     def __init__(self, base_distribution: Distribution, reinterpreted_batch_ndims: int, validate_args: bool | None = None):
         shape = base_distribution.batch_shape
@@ -114,7 +121,14 @@ class Independent(Distribution):
 
 class MixtureSameFamily(Distribution):
     """A mixture: a Categorical chooses which of the K distributions along the last batch dim of
-    `component_distribution` a sample comes from."""
+    `component_distribution` a sample comes from.
+
+    >>> import tinygrad_lite as tg
+    >>> from tinygrad_lite.distributions import Categorical, Normal
+    >>> two = Normal(tg.tensor([0.0, 8.0]), tg.tensor([1.0, 1.0]))
+    >>> MixtureSameFamily(Categorical(tg.tensor([0.75, 0.25])), two).mean
+    tensor(2.)
+    """
 
     def __init__(self, mixture_distribution: Categorical, component_distribution: Distribution, validate_args: bool | None = None):
         if not isinstance(mixture_distribution, Categorical):

@@ -57,7 +57,12 @@ class Normal(Distribution):
 
 
 class Uniform(Distribution):
-    """Every number from `low` to below `high` alike."""
+    """Every number from `low` to below `high` alike.
+
+    >>> u = Uniform(0.0, 4.0)
+    >>> u.mean, u.log_prob(1.0).exp()
+    (tensor(2.), tensor(0.2500))
+    """
 
     has_rsample = True
     parameters = ("low", "high")
@@ -117,7 +122,13 @@ class _ByProbsOrLogits(Distribution):
 
 
 class Bernoulli(_ByProbsOrLogits):
-    """1 with probability `probs` (log-odds `logits`), else 0."""
+    """1 with probability `probs` (log-odds `logits`), else 0.
+
+    >>> import tinygrad_lite as tg
+    >>> b = Bernoulli(0.25)
+    >>> b.variance, b.log_prob(tg.tensor([0.0, 1.0])).exp()
+    (tensor(0.1875), tensor([0.7500, 0.2500]))
+    """
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None):
         (given,) = together(self._one_of(probs, logits))

@@ -21,6 +21,14 @@ class Adafactor(Optimizer):
         p <- p - max(eps2, rms(p)) min(lr, 1 / sqrt(t)) u / max(1, rms(u) / d)
 
     `eps` = (eps1, eps2), eps1=None: the dtype's. Dims before the last two are a batch of matrices.
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.ones(100, 50, requires_grad=True)
+    >>> w.grad = tg.ones(100, 50)
+    >>> optimizer = Adafactor([w])
+    >>> optimizer.step()
+    >>> [tuple(v.shape) for v in optimizer.state[w].values()]
+    [(), (100, 1), (1, 50)]
     """
 
     elementwise = False

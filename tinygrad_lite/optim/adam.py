@@ -32,6 +32,13 @@ class Adam(Optimizer):
 
     `amsgrad`: the largest v so far in its place (Reddi et al. 2018). `weight_decay` adds its multiple
     of p to g, or, `decoupled_weight_decay`, p <- (1 - lr weight_decay) p first.
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([8.0, 8.0], requires_grad=True)
+    >>> w.grad = tg.tensor([4.0, -0.01])
+    >>> Adam([w], lr=0.5).step()  # the first step is lr long, however large g is
+    >>> w
+    tensor([7.5000, 8.5000], requires_grad=True)
     """
 
     def __init__(
@@ -79,6 +86,13 @@ class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019; lecture item N5).
 
         p <- p - lr weight_decay p, then Adam's step
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([8.0], requires_grad=True)
+    >>> w.grad = tg.tensor([4.0])
+    >>> AdamW([w], lr=0.5, weight_decay=0.5).step()  # 8 - 0.5 * 0.5 * 8 - 0.5
+    >>> w
+    tensor([5.5000], requires_grad=True)
     """
 
     decoupled = True  # also with the options of an Adam that were loaded
@@ -111,6 +125,13 @@ class NAdam(Optimizer):
         m <- beta1 m + (1 - beta1) g
         v <- beta2 v + (1 - beta2) g^2
         p <- p - lr ((1 - mu_t) / (1 - mu_1...mu_t) g + mu_t+1 / (1 - mu_1...mu_t+1) m) / (sqrt(v / (1 - beta2^t)) + eps)
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([8.0], requires_grad=True)
+    >>> w.grad = tg.tensor([4.0])
+    >>> NAdam([w], lr=0.5, betas=(0.0, 0.999)).step()  # without momentum Adam's step
+    >>> w
+    tensor([7.5000], requires_grad=True)
     """
 
     numbers = ("step", "mu_product")
@@ -158,6 +179,13 @@ class RAdam(Optimizer):
         p <- p - lr m / (1 - beta1^t) * (r_t sqrt(1 - beta2^t) / (sqrt(v) + eps) if rho_t > 5 else 1)
 
     with r_t^2 = (rho_t - 4)(rho_t - 2) rho / ((rho - 4)(rho - 2) rho_t).
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([8.0], requires_grad=True)
+    >>> w.grad = tg.tensor([4.0])
+    >>> RAdam([w], lr=0.5).step()  # not scaled yet: 8 - 0.5 * 4
+    >>> w
+    tensor([6.], requires_grad=True)
     """
 
     def __init__(
@@ -198,6 +226,13 @@ class Adamax(Optimizer):
         m <- beta1 m + (1 - beta1) g
         u <- max(beta2 u, |g| + eps)
         p <- p - lr / (1 - beta1^t) m / u
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([8.0], requires_grad=True)
+    >>> w.grad = tg.tensor([4.0])
+    >>> Adamax([w], lr=0.5).step()  # m / (1 - beta1) = 4 = u
+    >>> w
+    tensor([7.5000], requires_grad=True)
     """
 
     def __init__(

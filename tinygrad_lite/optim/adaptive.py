@@ -16,6 +16,13 @@ class Adagrad(Optimizer):
         p <- p - lr / (1 + (t - 1) lr_decay) g / (sqrt(s) + eps)
 
     s begins with `initial_accumulator_value`.
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([8.0], requires_grad=True)
+    >>> w.grad = tg.tensor([4.0])
+    >>> Adagrad([w], lr=0.5, initial_accumulator_value=9.0).step()  # 8 - 0.5 * 4 / sqrt(9 + 4^2)
+    >>> w
+    tensor([7.6000], requires_grad=True)
     """
 
     def __init__(
@@ -54,6 +61,13 @@ class RMSprop(Optimizer):
 
     `centered`: v - a^2 for v in the root, with a <- alpha a + (1 - alpha) g (Graves 2013). `momentum`:
     b <- momentum b + g / (sqrt(v) + eps), p <- p - lr b.
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([8.0], requires_grad=True)
+    >>> w.grad = tg.tensor([4.0])
+    >>> RMSprop([w], lr=0.5, alpha=0.75).step()  # 8 - 0.5 * 4 / sqrt(0.25 * 4^2)
+    >>> w
+    tensor([7.], requires_grad=True)
     """
 
     def __init__(
@@ -103,6 +117,13 @@ class Adadelta(Optimizer):
         d = sqrt(u + eps) / sqrt(v + eps) g
         u <- rho u + (1 - rho) d^2
         p <- p - lr d
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([8.0], requires_grad=True)
+    >>> w.grad = tg.tensor([4.0])
+    >>> Adadelta([w], rho=0.75, eps=1.0).step()  # 8 - sqrt(0 + 1) / sqrt(4 + 1) * 4
+    >>> w
+    tensor([6.2111], requires_grad=True)
     """
 
     def __init__(

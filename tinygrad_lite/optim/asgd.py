@@ -15,6 +15,15 @@ class ASGD(Optimizer):
         a <- a + mu_t (p - a),                  mu_1 = 1, mu_t+1 = 1 / max(1, t - t0)
 
     The average a stands in the state as "ax".
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([8.0], requires_grad=True)
+    >>> optimizer = ASGD([w], lr=0.5, lambd=0.0, t0=0)
+    >>> for g in (4.0, 8.0):
+    ...     w.grad = tg.tensor([g])
+    ...     optimizer.step()
+    >>> w.item(), optimizer.state[w]["ax"].item()
+    (2.0, 2.0)
     """
 
     numbers = ("step", "eta", "mu")

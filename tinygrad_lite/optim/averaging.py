@@ -24,6 +24,15 @@ class Average:
 
     `averages`: a tensor for each parameter. `count`: how many iterates were seen. A subclass says how
     much the t-th counts against the average of those before: `weight(t)`.
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([1.0])
+    >>> average = tg.optim.averaging.Exponential([w], decay=0.5)
+    >>> for value in (1.0, 2.0):
+    ...     _ = w.fill_(value)
+    ...     average.update()
+    >>> average.averages, average.count
+    ([tensor([1.5000])], 2)
     """
 
     def __init__(self, params: Any):
@@ -115,7 +124,17 @@ class Equal(Average):
 
 
 class Suffix(Average):
-    """The mean of the iterates from number `start` on (Rakhlin, Shamir, Sridharan 2012); before, the last one."""
+    """The mean of the iterates from number `start` on (Rakhlin, Shamir, Sridharan 2012); before, the last one.
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([1.0])
+    >>> average = Suffix([w], start=2)
+    >>> for value in (1.0, 2.0, 6.0):
+    ...     _ = w.fill_(value)
+    ...     average.update()
+    >>> average.averages
+    [tensor([4.])]
+    """
 
     def __init__(self, params: Any, start: int):
         super().__init__(params)
@@ -126,7 +145,17 @@ class Suffix(Average):
 
 
 class Exponential(Average):
-    """w_t = 1 - decay: an iterate counts `decay` times as much as the one after it."""
+    """w_t = 1 - decay: an iterate counts `decay` times as much as the one after it.
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([1.0])
+    >>> average = Exponential([w], decay=0.5)
+    >>> for value in (1.0, 2.0, 6.0):
+    ...     _ = w.fill_(value)
+    ...     average.update()
+    >>> average.averages
+    [tensor([3.7500])]
+    """
 
     def __init__(self, params: Any, decay: float = 0.999):
         if not 0 <= decay < 1:
@@ -142,6 +171,15 @@ class PolynomialDecay(Average):
     """w_t = (gamma + 1) / (t + gamma), with small gamma such as 3 (Shamir and Zhang 2013; lecture item 50).
 
     Late iterates weigh like a power of their number; gamma = 0 is the mean of all.
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([1.0])
+    >>> average = PolynomialDecay([w], gamma=1.0)
+    >>> for value in (1.0, 2.0, 6.0):  # weights 1, 2, 3
+    ...     _ = w.fill_(value)
+    ...     average.update()
+    >>> average.averages
+    [tensor([3.8333])]
     """
 
     def __init__(self, params: Any, gamma: float = 3.0):
@@ -156,7 +194,17 @@ class PolynomialDecay(Average):
 
 class Stochastic(Average):
     """The mean of every `every`-th iterate from number `start` on: stochastic weight averaging
-    (Izmailov et al. 2018), where the rate is cyclic with that period, or constant."""
+    (Izmailov et al. 2018), where the rate is cyclic with that period, or constant.
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([1.0])
+    >>> average = Stochastic([w], every=2)
+    >>> for value in (1.0, 2.0, 6.0):
+    ...     _ = w.fill_(value)
+    ...     average.update()
+    >>> average.averages
+    [tensor([3.5000])]
+    """
 
     def __init__(self, params: Any, every: int, start: int = 1):
         if every < 1:

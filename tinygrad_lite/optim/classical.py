@@ -20,6 +20,15 @@ class Momentum(Optimizer):
         p <- p + d
 
     While lr is constant it makes the steps of SGD(lr, momentum).
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([8.0], requires_grad=True)
+    >>> w.grad = tg.tensor([4.0])
+    >>> optimizer = Momentum([w], lr=0.5, momentum=0.5)
+    >>> for _ in range(2):  # steps of 2 and 2 + 0.5 * 2
+    ...     optimizer.step()
+    >>> w.item()
+    3.0
     """
 
     def __init__(self, params: ParamsT, lr: Any = 1e-3, momentum: Any = 0.9, *, weight_decay: Any = 0, maximize: bool = False):

@@ -72,12 +72,26 @@ _global_post_hooks: Any = OrderedDict()
 
 
 def register_optimizer_step_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
-    """Call `hook(optimizer, args, kwargs)` before each step of any optimizer."""
+    """Call `hook(optimizer, args, kwargs)` before each step of any optimizer.
+
+    >>> import tinygrad_lite as tg
+    >>> handle = register_optimizer_step_pre_hook(lambda optimizer, args, kwargs: print("before"))
+    >>> tg.optim.SGD([tg.ones(1, requires_grad=True)]).step()
+    before
+    >>> handle.remove()
+    """
     return _hooked(_global_pre_hooks, hook)
 
 
 def register_optimizer_step_post_hook(hook: Callable[..., Any]) -> RemovableHandle:
-    """Call `hook(optimizer, args, kwargs)` after each step of any optimizer."""
+    """Call `hook(optimizer, args, kwargs)` after each step of any optimizer.
+
+    >>> import tinygrad_lite as tg
+    >>> handle = register_optimizer_step_post_hook(lambda optimizer, args, kwargs: print("after"))
+    >>> tg.optim.SGD([tg.ones(1, requires_grad=True)]).step()
+    after
+    >>> handle.remove()
+    """
     return _hooked(_global_post_hooks, hook)
 
 

@@ -26,6 +26,18 @@ class LBFGS(Optimizer):
     t = `lr` (in the very first iteration min(1, 1 / |g|_1) lr), or, with
     `line_search_fn="strong_wolfe"`, the result of a search that begins there. It stops where
     |g|_max <= tolerance_grad, or where the step or the change of the loss is below tolerance_change.
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([8.0, -8.0], requires_grad=True)
+    >>> optimizer = LBFGS([w], line_search_fn="strong_wolfe")
+    >>> def closure():
+    ...     optimizer.zero_grad()
+    ...     loss = ((w - tg.tensor([1.0, 2.0])) ** 2).sum()
+    ...     loss.backward()
+    ...     return loss
+    >>> _ = optimizer.step(closure)
+    >>> w.detach().round(decimals=3)
+    tensor([1., 2.])
     """
 
     numbers = ()

@@ -23,6 +23,13 @@ class Muon(Optimizer):
     where u = U S V^T is orthogonalized to about U V^T by `ns_steps` of Newton and Schulz's iteration
     with `ns_coefficients`. s = sqrt(max(1, rows / columns)), or 0.2 sqrt(max(rows, columns)) for
     `adjust_lr_fn="match_rms_adamw"`.
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.zeros(2, 2, requires_grad=True)
+    >>> w.grad = tg.tensor([[4.0, 0.0], [0.0, 2.0]])
+    >>> Muon([w], lr=1.0).step()  # like steps in unlike directions
+    >>> (w[0, 0] / w[1, 1]).round().item()
+    1.0
     """
 
     elementwise = False

@@ -83,6 +83,13 @@ class CGNewton(Newton):
     Where the curvature is not positive, it goes on with what it has, -g at first. `curvature`:
     "hessian", or "gauss-newton", which is never negative for a convex loss; the closure then
     returns `(outputs, loss_function)`. `products`: how many were made so far.
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([8.0, -8.0], requires_grad=True)
+    >>> optimizer = CGNewton([w])
+    >>> _ = optimizer.step(lambda: (w * w * tg.tensor([1.0, 100.0])).sum())  # a quadratic: one step
+    >>> w.detach().abs().max().item() < 1e-4
+    True
     """
 
     def __init__(

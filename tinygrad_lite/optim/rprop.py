@@ -23,6 +23,13 @@ class Rprop(Optimizer):
     "irprop-" (PyTorch's): they rest for one step, and then count as if g were new. "rprop-": they
     move on. "rprop+": they take back their last step, and then count as new. "irprop+": as
     "rprop+", but only if the loss has risen; `step` then needs a closure.
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([8.0, 8.0], requires_grad=True)
+    >>> w.grad = tg.tensor([400.0, -0.1])
+    >>> Rprop([w], lr=0.5).step()  # the sign of g alone
+    >>> w
+    tensor([7.5000, 8.5000], requires_grad=True)
     """
 
     def __init__(
@@ -96,6 +103,16 @@ class QuickProp(Optimizer):
         p <- p + d
 
     On a quadratic with a diagonal Hessian a step that is not held back by `max_growth` arrives.
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([8.0], requires_grad=True)
+    >>> optimizer = QuickProp([w], lr=0.25)
+    >>> for _ in range(2):  # of w^2: a plain step, then to the minimum of the parabola
+    ...     optimizer.zero_grad()
+    ...     (w * w).sum().backward()
+    ...     optimizer.step()
+    >>> w.item()
+    0.0
     """
 
     def __init__(self, params: ParamsT, lr: Any = 1e-2, max_growth: Any = 1.75, *, weight_decay: Any = 0, maximize: bool = False):

@@ -18,6 +18,13 @@ class SGD(Optimizer):
 
     `nesterov`: p <- p - lr (g + momentum v), which carries the extended point of Nesterov (1983; item 15)
     as its parameter. `weight_decay` adds its multiple of p to g; `maximize` follows g upwards.
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([8.0], requires_grad=True)
+    >>> w.grad = tg.tensor([4.0])
+    >>> SGD([w], lr=0.5).step()  # 8 - 0.5 * 4
+    >>> w.item()
+    6.0
     """
 
     block, threads = 1 << 20, False  # axpby goes through memory once, with threads of its own

@@ -20,6 +20,12 @@ class SWALR(LRScheduler):
     """From the rate that another schedule left to `swa_lr` in `anneal_epochs` steps, and on at that.
 
     Along a cosine, or a line for `anneal_strategy="linear"` (Izmailov et al. 2018; lecture item 50).
+
+    >>> import tinygrad_lite as tg
+    >>> optimizer = tg.optim.SGD([tg.ones(1)], lr=1.0)
+    >>> scheduler = SWALR(optimizer, swa_lr=0.0, anneal_epochs=4, anneal_strategy="linear")
+    >>> tg.optim.lr_scheduler.preview(scheduler, 6)
+    [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
     """
 
     def __init__(
@@ -60,13 +66,23 @@ def _check_decay(decay: float) -> None:
 
 
 def get_ema_avg_fn(decay: float = 0.999) -> Callable[..., Any]:
-    """The exponential average of one parameter: decay average + (1 - decay) p."""
+    """The exponential average of one parameter: decay average + (1 - decay) p.
+
+    >>> import tinygrad_lite as tg
+    >>> get_ema_avg_fn(0.75)(tg.tensor(8.0), tg.tensor(4.0), 1)
+    tensor(7.)
+    """
     _check_decay(decay)
     return lambda average, p, count: decay * average + (1 - decay) * p
 
 
 def get_swa_avg_fn() -> Callable[..., Any]:
-    """The equal average of one parameter: average + (p - average) / (count + 1)."""
+    """The equal average of one parameter: average + (p - average) / (count + 1).
+
+    >>> import tinygrad_lite as tg
+    >>> get_swa_avg_fn()(tg.tensor(8.0), tg.tensor(2.0), tg.tensor(2))  # the mean of two and a third
+    tensor(6.)
+    """
     return lambda average, p, count: average + (p - average) / (count + 1)
 
 
@@ -79,12 +95,26 @@ def _for_each(average: Callable[..., Any]) -> Callable[..., None]:
 
 
 def get_ema_multi_avg_fn(decay: float = 0.999) -> Callable[..., None]:
-    """`get_ema_avg_fn` for lists of parameters, in place."""
+    """`get_ema_avg_fn` for lists of parameters, in place.
+
+    >>> import tinygrad_lite as tg
+    >>> average = tg.tensor([8.0])
+    >>> get_ema_multi_avg_fn(0.75)([average], [tg.tensor([4.0])], 1)
+    >>> average
+    tensor([7.])
+    """
     return _for_each(get_ema_avg_fn(decay))
 
 
 def get_swa_multi_avg_fn() -> Callable[..., None]:
-    """`get_swa_avg_fn` for lists of parameters, in place."""
+    """`get_swa_avg_fn` for lists of parameters, in place.
+
+    >>> import tinygrad_lite as tg
+    >>> average = tg.tensor([8.0])
+    >>> get_swa_multi_avg_fn()([average], [tg.tensor([2.0])], tg.tensor(2))
+    >>> average
+    tensor([6.])
+    """
     return _for_each(get_swa_avg_fn())
 
 
@@ -97,6 +127,15 @@ class AveragedModel:
 
     It is a Module, of the model's own kind: optimizers do not know modules, so the base class is
     taken from the model.
+
+    >>> from tinygrad_lite import nn, ones
+    >>> model = nn.Linear(1, 1, bias=False)
+    >>> averaged = AveragedModel(model)
+    >>> for value in (1.0, 2.0, 6.0):
+    ...     _ = nn.init.constant_(model.weight, value)
+    ...     averaged.update_parameters(model)
+    >>> averaged(ones(1, 1)).item(), model(ones(1, 1)).item()
+    (3.0, 6.0)
     """
 
     module: Any
@@ -172,6 +211,12 @@ def update_bn(loader: Iterable[Any], model: Any, device: Any = None) -> None:
 
     A batch is a tensor, or a list or tuple that begins with one. Averaged weights need this, as the
     statistics are those of other weights.
+
+    >>> from tinygrad_lite import nn, tensor
+    >>> model = nn.BatchNorm1d(1)
+    >>> update_bn([tensor([[1.0], [3.0]]), tensor([[5.0], [7.0]])], model)
+    >>> model.running_mean
+    tensor([4.])
     """
     norms = [m for m in model.modules() if any(base.__name__ == "_BatchNorm" for base in type(m).__mro__)]
     if not norms:

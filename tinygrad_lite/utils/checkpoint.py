@@ -119,7 +119,15 @@ def _never(packed: Any) -> Any:
 
 
 def checkpoint_sequential(functions: Any, segments: int, input: Any, use_reentrant: bool | None = None, **kwargs: Any) -> Any:
-    """Run a Sequential (or a list of functions) in `segments` pieces, each but the last under `checkpoint`."""
+    """Run a Sequential (or a list of functions) in `segments` pieces, each but the last under `checkpoint`.
+
+    >>> import tinygrad_lite as tg
+    >>> x = tg.tensor([1.0], requires_grad=True)
+    >>> y = checkpoint_sequential([tg.exp, tg.log, tg.square], 2, x, use_reentrant=False)
+    >>> y.backward()
+    >>> y, x.grad
+    (tensor([1.0000], grad_fn=<pow>), tensor([2.0000]))
+    """
     preserve = kwargs.pop("preserve_rng_state", True)
     if kwargs:
         raise ValueError(f"checkpoint_sequential: unexpected keyword arguments {', '.join(kwargs)}")

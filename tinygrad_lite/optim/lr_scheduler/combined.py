@@ -47,7 +47,15 @@ class _Combined(LRScheduler):
 
 class SequentialLR(_Combined):
     """Schedulers one after the other: number i takes over, from its own beginning, at milestones[i - 1]
-    (lecture item 38: a heuristic)."""
+    (lecture item 38: a heuristic).
+
+    >>> import tinygrad_lite as tg
+    >>> from tinygrad_lite.optim.lr_scheduler import ConstantLR, ExponentialLR, preview
+    >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)
+    >>> parts = [ConstantLR(optimizer, factor=0.25, total_iters=9), ExponentialLR(optimizer, gamma=0.5)]
+    >>> preview(SequentialLR(optimizer, parts, milestones=[2]), 5)
+    [2.0, 2.0, 8.0, 4.0, 2.0]
+    """
 
     def __init__(self, optimizer: Optimizer, schedulers: list[LRScheduler], milestones: list[int], last_epoch: int = -1):
         self._take(schedulers, optimizer)
@@ -94,7 +102,15 @@ def _undo(scheduler: LRScheduler) -> None:
 
 class ChainedScheduler(_Combined):
     """Schedulers that all act at every step, each on the rate that the one before left: their
-    factors multiply (lecture item 38: a heuristic)."""
+    factors multiply (lecture item 38: a heuristic).
+
+    >>> import tinygrad_lite as tg
+    >>> from tinygrad_lite.optim.lr_scheduler import ConstantLR, ExponentialLR, preview
+    >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)
+    >>> parts = [ConstantLR(optimizer, factor=0.5, total_iters=2), ExponentialLR(optimizer, gamma=0.5)]
+    >>> preview(ChainedScheduler(parts), 4)
+    [4.0, 2.0, 2.0, 1.0]
+    """
 
     def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None):
         self._take(schedulers, optimizer)
@@ -123,6 +139,17 @@ class ReduceLROnPlateau(LRScheduler):
     `mode`: "min" or "max". Improved: by more than `threshold` of the best so far
     (`threshold_mode="rel"`), or than `threshold` ("abs"). After a reduction `cooldown` steps are not
     counted. Rates stay above `min_lr`; changes below `eps` are not made.
+
+    >>> import tinygrad_lite as tg
+    >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)
+    >>> scheduler = ReduceLROnPlateau(optimizer, factor=0.5, patience=1)
+    >>> for loss in (3.0, 2.0, 2.0, 2.0):  # the third 2.0 is one too many
+    ...     scheduler.step(loss)
+    ...     print(scheduler.get_last_lr())
+    [8.0]
+    [8.0]
+    [8.0]
+    [4.0]
     """
 
     def __init__(

@@ -51,6 +51,12 @@ class CyclicLR(_MomentumCycle):
     `scale_fn` replaces it: the height as a function of the number of the cycle (from 1), or of the
     step for `scale_mode="iterations"`. `cycle_momentum`: momentum goes from max_momentum down to
     base_momentum while the rate goes up.
+
+    >>> import tinygrad_lite as tg
+    >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)
+    >>> scheduler = CyclicLR(optimizer, base_lr=1.0, max_lr=3.0, step_size_up=2, cycle_momentum=False)
+    >>> tg.optim.lr_scheduler.preview(scheduler, 6)
+    [1.0, 2.0, 3.0, 2.0, 1.0, 2.0]
     """
 
     def __init__(
@@ -118,6 +124,12 @@ class OneCycleLR(_MomentumCycle):
     steps_per_epoch), then down to a `final_div_factor`-th of the first rate; `three_phase`: first
     down as far and as fast as it went up. Along cosines, or lines for `anneal_strategy="linear"`.
     Momentum goes the other way between max_momentum and base_momentum.
+
+    >>> import tinygrad_lite as tg
+    >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0, momentum=0.9)
+    >>> scheduler = OneCycleLR(optimizer, 8.0, total_steps=5, pct_start=0.6, div_factor=8, anneal_strategy="linear")
+    >>> [round(rate, 3) for rate in tg.optim.lr_scheduler.preview(scheduler, 5)]
+    [1.0, 4.5, 8.0, 4.0, 0.0]
     """
 
     def __init__(
@@ -199,6 +211,12 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         eta_min + (lr - eta_min) (1 + cos(pi T_cur / T_i)) / 2
 
     (Loshchilov and Hutter 2017; lecture item 38.) `step(epoch)` may be called with fractions of an epoch.
+
+    >>> import tinygrad_lite as tg
+    >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)
+    >>> scheduler = CosineAnnealingWarmRestarts(optimizer, T_0=2, T_mult=2)
+    >>> [round(rate, 3) for rate in tg.optim.lr_scheduler.preview(scheduler, 7)]
+    [8.0, 4.0, 8.0, 6.828, 4.0, 1.172, 8.0]
     """
 
     def __init__(self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1):

@@ -12,14 +12,26 @@ from tinygrad_lite.optim.optimizer import Optimizer
 
 
 class LambdaLR(Recipe):
-    """lr lr_lambda(k), by one function, or one for each group (lecture item 33: any rate of the update's number)."""
+    """lr lr_lambda(k), by one function, or one for each group (lecture item 33: any rate of the update's number).
+
+    >>> import tinygrad_lite as tg
+    >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)
+    >>> tg.optim.lr_scheduler.preview(LambdaLR(optimizer, lambda k: 1 / (1 + k)), 4)
+    [8.0, 4.0, 2.6666666666666665, 2.0]
+    """
 
     def get_lr(self) -> list[Any]:
         return [base * function(self.last_epoch) for base, function in zip(self.base_lrs, self.lr_lambdas)]
 
 
 class MultiplicativeLR(Recipe):
-    """lr lr_lambda(1) ... lr_lambda(k): from k = 1 on the present rate times lr_lambda(k) (lecture item 33)."""
+    """lr lr_lambda(1) ... lr_lambda(k): from k = 1 on the present rate times lr_lambda(k) (lecture item 33).
+
+    >>> import tinygrad_lite as tg
+    >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)
+    >>> tg.optim.lr_scheduler.preview(MultiplicativeLR(optimizer, lambda k: 0.5), 4)
+    [8.0, 4.0, 2.0, 1.0]
+    """
 
     def get_lr(self) -> list[Any]:
         rates = [number(group["lr"]) for group in self.optimizer.param_groups]
@@ -29,7 +41,13 @@ class MultiplicativeLR(Recipe):
 
 
 class StepLR(Formula):
-    """lr gamma^floor(k / step_size) (lecture item 19). It travels a finite distance only (item 74)."""
+    """lr gamma^floor(k / step_size) (lecture item 19). It travels a finite distance only (item 74).
+
+    >>> import tinygrad_lite as tg
+    >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)
+    >>> tg.optim.lr_scheduler.preview(StepLR(optimizer, step_size=2, gamma=0.5), 6)
+    [8.0, 8.0, 4.0, 4.0, 2.0, 2.0]
+    """
 
     steps_on_resuming = True
 
@@ -46,7 +64,13 @@ class StepLR(Formula):
 
 
 class MultiStepLR(Formula):
-    """lr gamma^(number of milestones reached); a milestone given twice counts twice (lecture item 19)."""
+    """lr gamma^(number of milestones reached); a milestone given twice counts twice (lecture item 19).
+
+    >>> import tinygrad_lite as tg
+    >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)
+    >>> tg.optim.lr_scheduler.preview(MultiStepLR(optimizer, milestones=[1, 4], gamma=0.5), 6)
+    [8.0, 4.0, 4.0, 4.0, 2.0, 2.0]
+    """
 
     steps_on_resuming = True
 
@@ -63,7 +87,13 @@ class MultiStepLR(Formula):
 
 
 class ConstantLR(Formula):
-    """lr factor before step total_iters, lr from then on: a warm-up (lecture item 38: a heuristic)."""
+    """lr factor before step total_iters, lr from then on: a warm-up (lecture item 38: a heuristic).
+
+    >>> import tinygrad_lite as tg
+    >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)
+    >>> tg.optim.lr_scheduler.preview(ConstantLR(optimizer, factor=0.25, total_iters=2), 4)
+    [2.0, 2.0, 8.0, 8.0]
+    """
 
     steps_on_resuming = True
 
@@ -83,7 +113,13 @@ class ConstantLR(Formula):
 
 class LinearLR(Formula):
     """lr (start_factor + (end_factor - start_factor) min(k / total_iters, 1)), a warm-up or a decay (lecture item 38:
-    a heuristic)."""
+    a heuristic).
+
+    >>> import tinygrad_lite as tg
+    >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)
+    >>> tg.optim.lr_scheduler.preview(LinearLR(optimizer, start_factor=0.5, total_iters=2), 4)
+    [4.0, 6.0, 8.0, 8.0]
+    """
 
     def __init__(
         self,
@@ -110,7 +146,13 @@ class LinearLR(Formula):
 
 
 class ExponentialLR(Formula):
-    """lr gamma^k. For gamma < 1 it travels a finite distance only: the sum of all rates is lr / (1 - gamma) (lecture item 74)."""
+    """lr gamma^k. For gamma < 1 it travels a finite distance only: the sum of all rates is lr / (1 - gamma) (lecture item 74).
+
+    >>> import tinygrad_lite as tg
+    >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)
+    >>> tg.optim.lr_scheduler.preview(ExponentialLR(optimizer, gamma=0.5), 4)
+    [8.0, 4.0, 2.0, 1.0]
+    """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1):
         self.gamma = gamma
@@ -124,7 +166,13 @@ class ExponentialLR(Formula):
 
 
 class PolynomialLR(Formula):
-    """lr (1 - k / total_iters)^power, and 0 from total_iters on (lecture item 19)."""
+    """lr (1 - k / total_iters)^power, and 0 from total_iters on (lecture item 19).
+
+    >>> import tinygrad_lite as tg
+    >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)
+    >>> [round(rate, 3) for rate in tg.optim.lr_scheduler.preview(PolynomialLR(optimizer, total_iters=4, power=2), 6)]
+    [8.0, 4.5, 2.0, 0.5, 0.0, 0.0]
+    """
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1):
         self.total_iters = total_iters
@@ -145,6 +193,11 @@ class InverseTimeLR(Formula):
     conditions (1951), as every power in (1/2, 1] does (lecture items 35, 36, 42). `strong_convexity`: the lambda of
     a lambda-strongly convex loss, which makes the rates 1 / (lambda (k + 1)) (items 36 and 46),
     whatever the optimizer's was.
+
+    >>> import tinygrad_lite as tg
+    >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=12.0)
+    >>> [round(rate, 3) for rate in tg.optim.lr_scheduler.preview(InverseTimeLR(optimizer), 4)]
+    [12.0, 6.0, 4.0, 3.0]
     """
 
     def __init__(
@@ -175,7 +228,13 @@ class InverseTimeLR(Formula):
 
 
 class CosineAnnealingLR(Formula):
-    """eta_min + (lr - eta_min) (1 + cos(pi k / T_max)) / 2 (Loshchilov and Hutter 2017; lecture item 38)."""
+    """eta_min + (lr - eta_min) (1 + cos(pi k / T_max)) / 2 (Loshchilov and Hutter 2017; lecture item 38).
+
+    >>> import tinygrad_lite as tg
+    >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)
+    >>> [round(rate, 3) for rate in tg.optim.lr_scheduler.preview(CosineAnnealingLR(optimizer, T_max=4), 5)]
+    [8.0, 6.828, 4.0, 1.172, 0.0]
+    """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1):
         self.T_max = T_max

@@ -14,7 +14,12 @@ from tinygrad_lite.ops import tensor
 
 
 def default_convert(data: Any) -> Any:
-    """A sample with its NumPy arrays (also inside dicts and sequences) as tensors."""
+    """A sample with its NumPy arrays (also inside dicts and sequences) as tensors.
+
+    >>> import numpy as np
+    >>> default_convert({"x": np.ones(2), "y": "name"})
+    {'x': tensor([1., 1.], dtype=float64), 'y': 'name'}
+    """
     if isinstance(data, Traced):
         return data
     if isinstance(data, np.ndarray) and data.dtype.kind in "biuf":

@@ -14,7 +14,17 @@ T = TypeVar("T", covariant=True)
 
 
 class Dataset(Generic[T]):
-    """Samples by index: a subclass defines `__getitem__`, and `__len__` for most samplers."""
+    """Samples by index: a subclass defines `__getitem__`, and `__len__` for most samplers.
+
+    >>> class Squares(Dataset):
+    ...     def __len__(self):
+    ...         return 4
+    ...     def __getitem__(self, i):
+    ...         return i * i
+    >>> from tinygrad_lite.utils.data import DataLoader
+    >>> list(DataLoader(Squares(), batch_size=2))
+    [tensor([0, 1]), tensor([4, 9])]
+    """
 
     def __getitem__(self, index: Any) -> T:
         raise NotImplementedError(f"{type(self).__name__}: a dataset defines __getitem__")
@@ -34,6 +44,13 @@ class IterableDataset(Dataset[T], Iterable[T]):
 
     With several workers each of them iterates over the dataset; `get_worker_info()` tells
     `__iter__` which share is wanted.
+
+    >>> class Countdown(IterableDataset):
+    ...     def __iter__(self):
+    ...         return iter([3, 2, 1])
+    >>> from tinygrad_lite.utils.data import DataLoader
+    >>> list(DataLoader(Countdown(), batch_size=2))
+    [tensor([3, 2]), tensor([1])]
     """
 
     def __add__(self, other: Dataset[Any]) -> ChainDataset:  # type: ignore[override]
@@ -41,7 +58,12 @@ class IterableDataset(Dataset[T], Iterable[T]):
 
 
 class TensorDataset(Dataset[tuple[Any, ...]]):
-    """Tensors of the same first size; sample i is the tuple of their i-th rows."""
+    """Tensors of the same first size; sample i is the tuple of their i-th rows.
+
+    >>> from tinygrad_lite import tensor
+    >>> TensorDataset(tensor([[1.0, 2.0], [3.0, 4.0]]), tensor([0, 1]))[1]
+    (tensor([3., 4.]), tensor(1))
+    """
 
     def __init__(self, *tensors: Any):
         sizes = [t.shape[0] if t.shape else None for t in tensors]
@@ -68,7 +90,11 @@ class TensorDataset(Dataset[tuple[Any, ...]]):
 
 
 class StackDataset(Dataset[Any]):
-    """Datasets side by side: a sample is the tuple of theirs, or the dict where names are given."""
+    """Datasets side by side: a sample is the tuple of theirs, or the dict where names are given.
+
+    >>> StackDataset(x=[1, 2], y=["a", "b"])[1]
+    {'x': 2, 'y': 'b'}
+    """
 
     def __init__(self, *args: Dataset[Any], **kwargs: Dataset[Any]):
         if bool(args) == bool(kwargs):
@@ -89,7 +115,12 @@ class StackDataset(Dataset[Any]):
 
 
 class ConcatDataset(Dataset[T]):
-    """Datasets one after the other."""
+    """Datasets one after the other.
+
+    >>> both = ConcatDataset([[1, 2], [3]])
+    >>> len(both), both[2]
+    (3, 3)
+    """
 
     def __init__(self, datasets: Iterable[Dataset[Any]]):
         self.datasets = list(datasets)
@@ -127,7 +158,11 @@ class ChainDataset(IterableDataset[Any]):
 
 
 class Subset(Dataset[T]):
-    """The samples of a dataset at the given indices."""
+    """The samples of a dataset at the given indices.
+
+    >>> list(Subset("abcd", [3, 0]))
+    ['d', 'a']
+    """
 
     def __init__(self, dataset: Dataset[T], indices: Sequence[int]):
         self.dataset = dataset

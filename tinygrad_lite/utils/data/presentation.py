@@ -96,18 +96,33 @@ class GrowingBatch(Sampler[list[int]]):
 
 
 def geometric(first: int, factor: float, every: int = 1) -> Callable[[int], int]:
-    """The size first, then `factor` times as much after `every` passes, and so on."""
+    """The size first, then `factor` times as much after `every` passes, and so on.
+
+    >>> size = geometric(16, 2, every=2)
+    >>> [size(k) for k in range(5)]
+    [16, 16, 32, 32, 64]
+    """
     return lambda k: int(first * factor ** (k // every))
 
 
 def milestones(first: int, sizes: dict[int, int]) -> Callable[[int], int]:
-    """The size first, then sizes[k] from pass k on."""
+    """The size first, then sizes[k] from pass k on.
+
+    >>> size = milestones(16, {2: 64})
+    >>> [size(k) for k in range(4)]
+    [16, 16, 64, 64]
+    """
     return lambda k: next((sizes[m] for m in sorted(sizes, reverse=True) if m <= k), first)
 
 
 class StreamLoader:
     """On-line learning (lecture item 75): batches of samples as they come from `source`, each used once
-    and then forgotten. Iterating again goes on with the stream."""
+    and then forgotten. Iterating again goes on with the stream.
+
+    >>> loader = StreamLoader(iter(range(5)), batch_size=2)
+    >>> next(iter(loader)), next(iter(loader))
+    (tensor([0, 1]), tensor([2, 3]))
+    """
 
     def __init__(self, source: Iterable[Any], batch_size: int = 1, collate_fn: Callable[[Any], Any] = default_collate):
         if not isinstance(batch_size, int) or batch_size < 1:

@@ -16,7 +16,17 @@ T = TypeVar("T", covariant=True)
 
 
 class Sampler(Generic[T]):
-    """What yields the indices of one pass over a dataset (or lists of them, for batches)."""
+    """What yields the indices of one pass over a dataset (or lists of them, for batches).
+
+    >>> class Backwards(Sampler):
+    ...     def __init__(self, data):
+    ...         self.data = data
+    ...     def __iter__(self):
+    ...         return iter(range(len(self.data) - 1, -1, -1))
+    >>> from tinygrad_lite.utils.data import DataLoader
+    >>> list(DataLoader([10, 20, 30], sampler=Backwards([10, 20, 30]), batch_size=3))
+    [tensor([30, 20, 10])]
+    """
 
     def __init__(self, data_source: Sized | None = None):
         """Takes a dataset for the sake of subclasses that pass one on."""
@@ -32,7 +42,11 @@ class Sampler(Generic[T]):
 
 
 class SequentialSampler(Sampler[int]):
-    """0, 1, 2, ...: the order of the dataset, the same in every pass."""
+    """0, 1, 2, ...: the order of the dataset, the same in every pass.
+
+    >>> list(SequentialSampler("abc"))
+    [0, 1, 2]
+    """
 
     def __init__(self, data_source: Sized):
         self.data_source = data_source
@@ -50,6 +64,9 @@ class RandomSampler(Sampler[int]):
     `replacement`: draw each index anew from all, instead of a permutation. `num_samples`: how many
     to draw (default: the size of the dataset); without replacement, more than the dataset holds
     are drawn permutation after permutation.
+
+    >>> sorted(RandomSampler("abc")), len(list(RandomSampler("abc", replacement=True, num_samples=5)))
+    ([0, 1, 2], 5)
     """
 
     def __init__(self, data_source: Sized, replacement: bool = False, num_samples: int | None = None, generator: Any = None):
@@ -81,7 +98,11 @@ class RandomSampler(Sampler[int]):
 
 
 class SubsetRandomSampler(Sampler[int]):
-    """The given indices, in a new random order in every pass."""
+    """The given indices, in a new random order in every pass.
+
+    >>> sorted(SubsetRandomSampler([5, 2, 7]))
+    [2, 5, 7]
+    """
 
     def __init__(self, indices: Sequence[int], generator: Any = None):
         self.indices = indices
@@ -96,7 +117,11 @@ class SubsetRandomSampler(Sampler[int]):
 
 
 class WeightedRandomSampler(Sampler[int]):
-    """`num_samples` indices, index i drawn with a probability in proportion to `weights[i]`."""
+    """`num_samples` indices, index i drawn with a probability in proportion to `weights[i]`.
+
+    >>> list(WeightedRandomSampler([0.0, 1.0], 3))
+    [1, 1, 1]
+    """
 
     def __init__(self, weights: Any, num_samples: int, replacement: bool = True, generator: Any = None):
         if not isinstance(num_samples, int) or isinstance(num_samples, bool) or num_samples <= 0:

@@ -24,7 +24,11 @@ class WorkerInfo:
 
 
 def get_worker_info() -> WorkerInfo | None:
-    """The worker that calls this, or None in the main thread."""
+    """The worker that calls this, or None in the main thread.
+
+    >>> print(get_worker_info())
+    None
+    """
     return getattr(_here, "info", None)
 
 
