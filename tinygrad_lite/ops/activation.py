@@ -63,7 +63,12 @@ def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
 @optional_inplace
 @operation
 def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
-    """`x` where it is positive, else `alpha * (exp(x / alpha) - 1)`."""
+    """`x` where it is positive, else `alpha * (exp(x / alpha) - 1)`.
+
+    >>> import tinygrad_lite as tg
+    >>> celu(tg.tensor([-100.0, 0.0, 3.0]), alpha=2.0)  # at least -alpha
+    tensor([-2.,  0.,  3.])
+    """
     if alpha == 0:
         raise ValueError("celu: expected alpha other than 0")
     return _elu(x, alpha, 1.0, 1.0 / alpha)
@@ -73,7 +78,13 @@ def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
 @operation
 def selu(x: Tensor) -> Tensor:
     """`scale * elu(x, alpha)` with the constants for which activations keep mean 0 and variance 1
-    (Klambauer et al., Self-Normalizing Neural Networks)."""
+    (Klambauer et al., Self-Normalizing Neural Networks).
+
+    >>> import tinygrad_lite as tg
+    >>> y = selu(tg.randn(100_000))
+    >>> abs(y.mean().item()) < 0.05, abs(y.std().item() - 1) < 0.05
+    (True, True)
+    """
     return _elu(x, SELU_ALPHA, SELU_SCALE, 1.0)
 
 
@@ -117,7 +128,12 @@ def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
 
 @operation
 def logsigmoid(x: Tensor) -> Tensor:
-    """`log(sigmoid(x))`, for any x."""
+    """`log(sigmoid(x))`, for any x.
+
+    >>> import tinygrad_lite as tg
+    >>> logsigmoid(tg.tensor([-1000.0, 0.0, 1000.0]))
+    tensor([-1.0000e+03, -6.9315e-01, -0.0000e+00])
+    """
     return -_softplus(-x, 1.0, math.inf)
 
 
@@ -160,20 +176,35 @@ _silu.composed_of(lambda x: x * sigmoid(x))
 @optional_inplace
 @operation
 def silu(x: Tensor) -> Tensor:
-    """`x * sigmoid(x)`, also known as swish."""
+    """`x * sigmoid(x)`, also known as swish.
+
+    >>> import tinygrad_lite as tg
+    >>> silu(tg.tensor([-20.0, 0.0, 20.0]))
+    tensor([-4.1223e-08,  0.0000e+00,  2.0000e+01])
+    """
     return _silu(x)
 
 
 @optional_inplace
 @operation
 def mish(x: Tensor) -> Tensor:
-    """`x * tanh(softplus(x))`"""
+    """`x * tanh(softplus(x))`
+
+    >>> import tinygrad_lite as tg
+    >>> mish(tg.tensor([-1.0, 0.0, 20.0]))
+    tensor([-0.3034,  0.0000, 20.0000])
+    """
     return x * tanh(_softplus(x, 1.0, 20.0))
 
 
 @operation
 def tanhshrink(x: Tensor) -> Tensor:
-    """`x - tanh(x)`"""
+    """`x - tanh(x)`
+
+    >>> import tinygrad_lite as tg
+    >>> tanhshrink(tg.tensor([-20.0, 0.0, 20.0]))
+    tensor([-19.,   0.,  19.])
+    """
     only_numbers(x)
     return x - tanh(x)
 

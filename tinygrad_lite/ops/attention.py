@@ -260,6 +260,13 @@ def multi_head_attention_forward(
     says where not to attend: attn_mask (L, S) or (N * num_heads, L, S), key_padding_mask (N, S).
     Returns the output (L, N, E) and, if `need_weights`, the weights (N, L, S), averaged over heads
     (else (N, num_heads, L, S)).
+
+    >>> import tinygrad_lite as tg
+    >>> x, w = tg.ones(5, 2, 4), tg.eye(4)
+    >>> arguments = (tg.cat([w, w, w]), None, None, None, False, 0.0, w, None)
+    >>> y, weights = multi_head_attention_forward(x, x, x, 4, 2, *arguments)
+    >>> y.shape, weights.shape
+    ((5, 2, 4), (2, 5, 5))
     """
     name = "multi_head_attention_forward"
     if query.ndim not in (2, 3) or not query.ndim == key.ndim == value.ndim:

@@ -141,6 +141,10 @@ def conv1d(
     """x (N, C, L) or (C, L), weight (O, C / groups, K), bias (O,) -> (N, O, L') or (O, L').
 
     See `conv2d`.
+
+    >>> import tinygrad_lite as tg
+    >>> conv1d(tg.tensor([[1.0, 2.0, 4.0, 8.0]]), tg.tensor([[[-1.0, 1.0]]]))  # differences of neighbours
+    tensor([[1., 2., 4.]])
     """
     return _convolved("conv1d", 1, x, weight, bias, stride, padding, dilation, groups)
 
@@ -173,6 +177,10 @@ def conv3d(
     """x (N, C, D, H, W) or (C, D, H, W), weight (O, C / groups, *kernel), bias (O,) -> (N, O, D', H', W').
 
     See `conv2d`.
+
+    >>> import tinygrad_lite as tg
+    >>> conv3d(tg.ones(1, 1, 4, 4, 4), tg.ones(2, 1, 3, 3, 3), padding=1, stride=2).shape
+    (1, 2, 2, 2, 2)
     """
     return _convolved("conv3d", 3, x, weight, bias, stride, padding, dilation, groups)
 
@@ -185,6 +193,10 @@ def conv_transpose1d(
     """x (N, C, L) or (C, L), weight (C, O / groups, K), bias (O,) -> (N, O, L') or (O, L').
 
     See `conv_transpose2d`.
+
+    >>> import tinygrad_lite as tg
+    >>> conv_transpose1d(tg.tensor([[1.0, 2.0]]), tg.tensor([[[1.0, 10.0]]]))  # 1, 10 + 2, 20
+    tensor([[ 1., 12., 20.]])
     """
     return _transposed("conv_transpose1d", 1, x, weight, bias, stride, padding, output_padding, groups, dilation)
 
@@ -215,5 +227,9 @@ def conv_transpose3d(
     """x (N, C, D, H, W) or (C, D, H, W), weight (C, O / groups, *kernel), bias (O,) -> (N, O, D', H', W').
 
     See `conv_transpose2d`.
+
+    >>> import tinygrad_lite as tg
+    >>> conv_transpose3d(tg.ones(1, 2, 2, 2, 2), tg.ones(2, 1, 2, 2, 2), stride=2).shape
+    (1, 1, 4, 4, 4)
     """
     return _transposed("conv_transpose3d", 3, x, weight, bias, stride, padding, output_padding, groups, dilation)

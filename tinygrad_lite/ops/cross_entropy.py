@@ -263,6 +263,10 @@ def linear_cross_entropy(
 
     `options` tells PyTorch how to cut the work into pieces; here the logits are formed whole, with the same
     values.
+
+    >>> import tinygrad_lite as tg
+    >>> linear_cross_entropy(tg.ones(5, 3), tg.zeros(4, 3), tg.tensor([0, 1, 2, 3, 0]))  # log(4)
+    tensor(1.3863)
     """
     name = "linear_cross_entropy"
     if x.ndim not in (1, 2) or linear_weight.ndim < 2:

@@ -67,14 +67,25 @@ def _channels(name: str, x: Any) -> tuple[int, ...]:
 @operation
 def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     """In training: each element is 0 with probability `p`, and otherwise divided by `1 - p`, which
-    keeps the expectation (Srivastava et al., Dropout)."""
+    keeps the expectation (Srivastava et al., Dropout).
+
+    >>> import tinygrad_lite as tg
+    >>> dropout(tg.ones(3), training=False), dropout(tg.ones(1000), 0.5).unique()
+    (tensor([1., 1., 1.]), tensor([0., 2.]))
+    """
     return _dropped("dropout", x, p, training)
 
 
 @optional_inplace
 @operation
 def feature_dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
-    """As dropout, but whole channels (N, C, ...) are 0 or kept together."""
+    """As dropout, but whole channels (N, C, ...) are 0 or kept together.
+
+    >>> import tinygrad_lite as tg
+    >>> y = feature_dropout(tg.ones(50, 4, 9))
+    >>> bool((y == y[..., :1]).all())  # a channel has one value: 0 or 2
+    True
+    """
     return _dropped("feature_dropout", x, p, training, _channels("feature_dropout", x) if training and p else None)
 
 
@@ -82,14 +93,26 @@ def feature_dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
 @operation
 def alpha_dropout(x: Tensor, p: float = 0.5, training: bool = False) -> Tensor:
     """Dropout for networks of selu: what is dropped gets selu's lower limit, and the result is
-    scaled and moved so that mean 0 and variance 1 stay so."""
+    scaled and moved so that mean 0 and variance 1 stay so.
+
+    >>> import tinygrad_lite as tg
+    >>> y = alpha_dropout(tg.randn(100_000), 0.2, training=True)
+    >>> abs(y.mean().item()) < 0.05, abs(y.std().item() - 1) < 0.05
+    (True, True)
+    """
     return _alpha_dropped("alpha_dropout", x, p, training)
 
 
 @optional_inplace
 @operation
 def feature_alpha_dropout(x: Tensor, p: float = 0.5, training: bool = False) -> Tensor:
-    """As alpha_dropout, but of whole channels (N, C, ...)."""
+    """As alpha_dropout, but of whole channels (N, C, ...).
+
+    >>> import tinygrad_lite as tg
+    >>> y = feature_alpha_dropout(tg.ones(50, 4, 9), training=True)
+    >>> bool((y == y[..., :1]).all())
+    True
+    """
     shape = _channels("feature_alpha_dropout", x) if training and p else None
     return _alpha_dropped("feature_alpha_dropout", x, p, training, shape)
 
@@ -110,21 +133,36 @@ def _dropout_nd(name: str, x: Any, p: float, training: bool, ranks: tuple[int, i
 @optional_inplace
 @operation
 def dropout1d(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
-    """Whole channels of (N, C, L) or (C, L) are 0 with probability `p`."""
+    """Whole channels of (N, C, L) or (C, L) are 0 with probability `p`.
+
+    >>> import tinygrad_lite as tg
+    >>> dropout1d(tg.ones(100, 4, 9)).sum(-1).unique()  # all 9 of a channel, doubled, or none
+    tensor([ 0., 18.])
+    """
     return _dropout_nd("dropout1d", x, p, training, (2, 3), False)
 
 
 @optional_inplace
 @operation
 def dropout2d(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
-    """Whole channels of (N, C, H, W) are 0 with probability `p`; of three dims, as in PyTorch, (N, C, L)."""
+    """Whole channels of (N, C, H, W) are 0 with probability `p`; of three dims, as in PyTorch, (N, C, L).
+
+    >>> import tinygrad_lite as tg
+    >>> dropout2d(tg.ones(100, 4, 3, 3)).sum((-2, -1)).unique()
+    tensor([ 0., 18.])
+    """
     return _dropout_nd("dropout2d", x, p, training, (3, 4), True)
 
 
 @optional_inplace
 @operation
 def dropout3d(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
-    """Whole channels of (N, C, D, H, W) or (C, D, H, W) are 0 with probability `p`."""
+    """Whole channels of (N, C, D, H, W) or (C, D, H, W) are 0 with probability `p`.
+
+    >>> import tinygrad_lite as tg
+    >>> dropout3d(tg.ones(100, 4, 2, 2, 2)).sum((-3, -2, -1)).unique()
+    tensor([ 0., 16.])
+    """
     return _dropout_nd("dropout3d", x, p, training, (4, 5), False)
 
 

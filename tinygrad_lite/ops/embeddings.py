@@ -118,6 +118,12 @@ def embedding_bag(
     last also where the last bag ends, if `include_last_offset`). Empty bags give 0; rows of
     `padding_idx` do not count. `per_sample_weights` (of input's shape; only for sums): a factor for
     each row. `max_norm`, `scale_grad_by_freq`, `sparse`: as in embedding.
+
+    >>> import tinygrad_lite as tg
+    >>> weight = tg.tensor([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]])
+    >>> embedding_bag(tg.tensor([0, 1, 2]), weight, offsets=tg.tensor([0, 2]), mode="sum")  # bags (0, 1) and (2,)
+    tensor([[ 3., 30.],
+            [ 3., 30.]])
     """
     name = "embedding_bag"
     shape = tuple(input.shape)

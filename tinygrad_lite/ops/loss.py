@@ -332,6 +332,10 @@ def poisson_nll_loss(
     """Minus the log-likelihood of counts `target` at rate `exp(x)` (or `x`, where `log_input` is False).
 
     `full` adds Stirling's approximation of `log(target!)` for targets above 1.
+
+    >>> import tinygrad_lite as tg
+    >>> poisson_nll_loss(tg.tensor([0.0]), tg.tensor([5.0]))  # exp(0) - 5 * 0
+    tensor(1.)
     """
     reduction = reduction_of("poisson_nll_loss", reduction, size_average, reduce)
     loss = exp(x) - target * x if log_input else x - target * log(x + eps)
@@ -348,7 +352,12 @@ def gaussian_nll_loss(
 ) -> Tensor:
     """`(log(var) + (x - target)^2 / var) / 2`, minus the log-likelihood of a normal distribution of
     mean `x`. `var`: of x's shape, or without its last dim, or with one dim of size 1; it counts as
-    `eps` where it is smaller. `full` adds `log(2 pi) / 2`."""
+    `eps` where it is smaller. `full` adds `log(2 pi) / 2`.
+
+    >>> import tinygrad_lite as tg
+    >>> gaussian_nll_loss(tg.tensor([1.0]), tg.tensor([3.0]), tg.tensor([1.0]))  # (log(1) + 2^2 / 1) / 2
+    tensor(2.)
+    """
     reduction = reduction_of("gaussian_nll_loss", reduction)
     if isinstance(var, (int, float)):
         var = x.dtype.type(var) + raw(x) * 0
@@ -369,6 +378,11 @@ def gaussian_nll_loss(
 def soft_margin_loss(
     x: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
 ) -> Tensor:
-    """`log(1 + exp(-target x))` of targets 1 and -1."""
+    """`log(1 + exp(-target x))` of targets 1 and -1.
+
+    >>> import tinygrad_lite as tg
+    >>> soft_margin_loss(tg.tensor([0.0, 0.0]), tg.tensor([1.0, -1.0]))  # log(2)
+    tensor(0.6931)
+    """
     reduction = reduction_of("soft_margin_loss", reduction, size_average, reduce)
     return reduced(_softplus(-target * x, 1.0, math.inf), reduction)

@@ -39,7 +39,12 @@ def hinge_embedding_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """`x` where the target is 1, `max(0, margin - x)` where it is -1."""
+    """`x` where the target is 1, `max(0, margin - x)` where it is -1.
+
+    >>> import tinygrad_lite as tg
+    >>> hinge_embedding_loss(tg.tensor([0.5, 0.25]), tg.tensor([1, -1]), reduction="none")
+    tensor([0.5000, 0.7500])
+    """
     reduction = reduction_of("hinge_embedding_loss", reduction, size_average, reduce)
     apart = where(target == 1, 0.0, clamp_min(margin - x, 0))
     return reduced(apart + where(target == -1, 0.0, x), reduction)
@@ -81,6 +86,11 @@ def cosine_embedding_loss(
     """`1 - cos(input1, input2)` where the target is 1, `max(0, cos - margin)` where it is -1.
 
     input1, input2 (N, D) and target (N,), or (D,) and ().
+
+    >>> import tinygrad_lite as tg
+    >>> x, y = tg.tensor([[1.0, 0.0], [1.0, 0.0]]), tg.tensor([[0.0, 2.0], [3.0, 0.0]])
+    >>> cosine_embedding_loss(x, y, tg.tensor([1, -1]), reduction="none")
+    tensor([1., 1.])
     """
     reduction = reduction_of("cosine_embedding_loss", reduction, size_average, reduce)
     if target.ndim > 1 or not target.ndim + 1 == input1.ndim == input2.ndim:
@@ -138,7 +148,13 @@ def triplet_margin_with_distance_loss(
     swap: bool = False,
     reduction: str = "mean",
 ) -> Tensor:
-    """`triplet_margin_loss` with a distance of one's own (None: pairwise_distance)."""
+    """`triplet_margin_loss` with a distance of one's own (None: pairwise_distance).
+
+    >>> import tinygrad_lite as tg
+    >>> a, p, n = tg.tensor([[0.0]]), tg.tensor([[2.0]]), tg.tensor([[-2.5]])
+    >>> triplet_margin_with_distance_loss(a, p, n, distance_function=lambda x, y: (x - y).abs().sum(-1))
+    tensor(0.5000)
+    """
     name = "triplet_margin_with_distance_loss"
     distance = pairwise_distance if distance_function is None else distance_function
     return _triplet(name, anchor, positive, negative, distance, margin, swap, reduction_of(name, reduction))
@@ -172,6 +188,10 @@ def multi_margin_loss(
     """The mean over all classes but the target of `max(0, margin - x[target] + x[class])^p`, divided by C.
 
     x (N, C) and target (N,) of classes, or (C,) and (). `weight`: a factor for each target class.
+
+    >>> import tinygrad_lite as tg
+    >>> multi_margin_loss(tg.tensor([0.5, 1.0, 0.0, -3.0]), tg.tensor(1))  # (1 - 1 + 0.5) / 4
+    tensor(0.1250)
     """
     reduction = reduction_of("multi_margin_loss", reduction, size_average, reduce)
     if p not in (1, 2):
@@ -215,6 +235,10 @@ def multilabel_margin_loss(
     """The sum over a sample's target classes and all others of `max(0, 1 - (x[target] - x[other]))`, divided by C.
 
     x and target (N, C) or (C,): a row of target lists classes, up to the first -1.
+
+    >>> import tinygrad_lite as tg
+    >>> multilabel_margin_loss(tg.tensor([2.0, 1.5, 0.0, -3.0]), tg.tensor([0, -1, -1, -1]))  # (1 - 0.5) / 4
+    tensor(0.1250)
     """
     name = "multilabel_margin_loss"
     reduction = reduction_of(name, reduction, size_average, reduce)
@@ -244,7 +268,12 @@ def multilabel_soft_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """The mean over classes (the last dim) of `-(target log(sigmoid(x)) + (1 - target) log(sigmoid(-x)))`."""
+    """The mean over classes (the last dim) of `-(target log(sigmoid(x)) + (1 - target) log(sigmoid(-x)))`.
+
+    >>> import tinygrad_lite as tg
+    >>> multilabel_soft_margin_loss(tg.zeros(1, 3), tg.tensor([[1.0, 0.0, 1.0]]))  # log(2)
+    tensor(0.6931)
+    """
     reduction = reduction_of("multilabel_soft_margin_loss", reduction, size_average, reduce)
     loss = -(target * logsigmoid(x) + (1 - target) * logsigmoid(-x))
     if weight is not None:

@@ -133,7 +133,12 @@ def layer_norm(
 @operation
 def rms_norm(x: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | None = None, eps: float | None = None) -> Tensor:
     """Each layer divided by the root of the mean of its squares (plus `eps`, by default the dtype's
-    machine epsilon), times weight (Zhang and Sennrich, Root mean square layer normalization)."""
+    machine epsilon), times weight (Zhang and Sennrich, Root mean square layer normalization).
+
+    >>> import tinygrad_lite as tg
+    >>> rms_norm(tg.tensor([[1.0, 7.0]]), (2,))  # the root of (1 + 49) / 2 is 5
+    tensor([[0.2000, 1.4000]])
+    """
     only_floats(x)
     weight = None if weight is None else to_dtype(weight, x.dtype)
     lead = _layer("rms_norm", x, normalized_shape, weight)
@@ -165,7 +170,12 @@ def group_norm(
     cudnn_enabled: bool = True,
 ) -> Tensor:
     """The channels of x (N, C, ...) in `num_groups` groups, each to mean 0 and variance 1 within a
-    sample; weight and bias (C,) (Wu and He, Group normalization)."""
+    sample; weight and bias (C,) (Wu and He, Group normalization).
+
+    >>> import tinygrad_lite as tg
+    >>> group_norm(tg.tensor([[1.0, 3.0, 10.0, 30.0]]), 2)
+    tensor([[-1.0000,  1.0000, -1.0000,  1.0000]])
+    """
     if x.ndim < 2:
         raise ValueError(f"group_norm: expected an input of shape (N, C, ...), got {tuple(x.shape)}")
     n, channels = x.shape[:2]
@@ -262,6 +272,11 @@ def batch_norm(
 
     In training by the batch's own statistics; the running ones become `(1 - momentum) * running +
     momentum * measured` (the variance measured without bias). Otherwise by the running ones.
+
+    >>> import tinygrad_lite as tg
+    >>> batch_norm(tg.tensor([[1.0], [3.0]]), None, None, None, None, True, 0.1, 1e-5, True)
+    tensor([[-1.0000],
+            [ 1.0000]])
     """
     if tuple(x.shape) == (0,):
         return clone(x)
@@ -298,7 +313,13 @@ def instance_norm(
     cudnn_enabled: bool = True,
 ) -> Tensor:
     """Each channel of each sample of x (N, C, ...) to mean 0 and variance 1, times weight, plus bias
-    (Ulyanov et al., Instance normalization). Running statistics as in batch_norm, averaged over samples."""
+    (Ulyanov et al., Instance normalization). Running statistics as in batch_norm, averaged over samples.
+
+    >>> import tinygrad_lite as tg
+    >>> instance_norm(tg.tensor([[[1.0, 3.0], [10.0, 30.0]]]), None, None, None, None, True, 0.1, 1e-5, True)
+    tensor([[[-1.0000,  1.0000],
+             [-1.0000,  1.0000]]])
+    """
     if x.ndim < 2:
         raise ValueError(f"instance_norm: expected an input of shape (N, C, ...), got {tuple(x.shape)}")
     if use_input_stats:
@@ -320,7 +341,12 @@ def instance_norm(
 @operation
 def local_response_norm(x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """`x / (k + alpha m)^beta`, where m is the mean square of `size` neighbouring channels of x (N, C, ...)
-    (Krizhevsky et al., ImageNet classification)."""
+    (Krizhevsky et al., ImageNet classification).
+
+    >>> import tinygrad_lite as tg
+    >>> local_response_norm(tg.tensor([[[3.0]]]), 1, alpha=1.0, beta=1.0)  # 3 / (1 + 3^2)
+    tensor([[[0.3000]]])
+    """
     if x.ndim < 3:
         raise ValueError(f"local_response_norm: expected an input of 3 or more dimensions, got shape {tuple(x.shape)}")
     if size < 1:

@@ -115,7 +115,12 @@ def max_pool1d(
     x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
-    """The maximum of each window of x (N, C, L) or (C, L). See `max_pool2d`."""
+    """The maximum of each window of x (N, C, L) or (C, L). See `max_pool2d`.
+
+    >>> import tinygrad_lite as tg
+    >>> max_pool1d(tg.tensor([[1.0, 4.0, 2.0, 3.0]]), 2)
+    tensor([[4., 3.]])
+    """
     return _max_pooled("max_pool1d", 1, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
@@ -143,7 +148,12 @@ def max_pool3d(
     x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
-    """The maximum of each window of x (N, C, D, H, W) or (C, D, H, W). See `max_pool2d`."""
+    """The maximum of each window of x (N, C, D, H, W) or (C, D, H, W). See `max_pool2d`.
+
+    >>> import tinygrad_lite as tg
+    >>> max_pool3d(tg.arange(64.0).reshape(1, 1, 4, 4, 4), 2).shape
+    (1, 1, 2, 2, 2)
+    """
     return _max_pooled("max_pool3d", 3, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
@@ -194,7 +204,12 @@ def avg_pool1d(
     x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Tensor:  # fmt: skip
-    """The mean of each window of x (N, C, L) or (C, L). See `avg_pool2d`."""
+    """The mean of each window of x (N, C, L) or (C, L). See `avg_pool2d`.
+
+    >>> import tinygrad_lite as tg
+    >>> avg_pool1d(tg.tensor([[1.0, 4.0, 2.0, 3.0]]), 2)
+    tensor([[2.5000, 2.5000]])
+    """
     return _averaged("avg_pool1d", 1, x, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
@@ -222,7 +237,12 @@ def avg_pool3d(
     x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: int | None = None,
 ) -> Tensor:  # fmt: skip
-    """The mean of each window of x (N, C, D, H, W) or (C, D, H, W). See `avg_pool2d`."""
+    """The mean of each window of x (N, C, D, H, W) or (C, D, H, W). See `avg_pool2d`.
+
+    >>> import tinygrad_lite as tg
+    >>> avg_pool3d(tg.arange(8.0).reshape(1, 1, 2, 2, 2), 2).item()  # the mean of 0, ..., 7
+    3.5
+    """
     return _averaged("avg_pool3d", 3, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
@@ -276,7 +296,12 @@ def _adaptive_maximum(name: str, rank: int, x: Any, output_size: Any, return_ind
 
 @operation
 def adaptive_avg_pool1d(x: Tensor, output_size: Sizes) -> Tensor:
-    """The means of `output_size` parts of x (N, C, L) or (C, L). See `adaptive_avg_pool2d`."""
+    """The means of `output_size` parts of x (N, C, L) or (C, L). See `adaptive_avg_pool2d`.
+
+    >>> import tinygrad_lite as tg
+    >>> adaptive_avg_pool1d(tg.tensor([[1.0, 3.0, 5.0, 9.0]]), 2)
+    tensor([[2., 7.]])
+    """
     return _adaptive_mean("adaptive_avg_pool1d", 1, x, output_size)
 
 
@@ -294,13 +319,23 @@ def adaptive_avg_pool2d(x: Tensor, output_size: Any) -> Tensor:
 
 @operation
 def adaptive_avg_pool3d(x: Tensor, output_size: Any) -> Tensor:
-    """The means of parts of x (N, C, D, H, W) or (C, D, H, W). See `adaptive_avg_pool2d`."""
+    """The means of parts of x (N, C, D, H, W) or (C, D, H, W). See `adaptive_avg_pool2d`.
+
+    >>> import tinygrad_lite as tg
+    >>> adaptive_avg_pool3d(tg.ones(1, 2, 5, 6, 7), (1, 2, 3)).shape
+    (1, 2, 1, 2, 3)
+    """
     return _adaptive_mean("adaptive_avg_pool3d", 3, x, output_size)
 
 
 @operation
 def adaptive_max_pool1d(x: Tensor, output_size: Sizes, return_indices: bool = False) -> Any:
-    """The maxima of `output_size` parts of x (N, C, L) or (C, L). See `adaptive_max_pool2d`."""
+    """The maxima of `output_size` parts of x (N, C, L) or (C, L). See `adaptive_max_pool2d`.
+
+    >>> import tinygrad_lite as tg
+    >>> adaptive_max_pool1d(tg.tensor([[1.0, 3.0, 5.0, 9.0]]), 2)
+    tensor([[3., 9.]])
+    """
     return _adaptive_maximum("adaptive_max_pool1d", 1, x, output_size, return_indices)
 
 
@@ -318,7 +353,12 @@ def adaptive_max_pool2d(x: Tensor, output_size: Any, return_indices: bool = Fals
 
 @operation
 def adaptive_max_pool3d(x: Tensor, output_size: Any, return_indices: bool = False) -> Any:
-    """The maxima of parts of x (N, C, D, H, W) or (C, D, H, W). See `adaptive_max_pool2d`."""
+    """The maxima of parts of x (N, C, D, H, W) or (C, D, H, W). See `adaptive_max_pool2d`.
+
+    >>> import tinygrad_lite as tg
+    >>> adaptive_max_pool3d(tg.ones(1, 2, 5, 6, 7), (1, 2, 3)).shape
+    (1, 2, 1, 2, 3)
+    """
     return _adaptive_maximum("adaptive_max_pool3d", 3, x, output_size, return_indices)
 
 
@@ -336,19 +376,34 @@ def _norms(
 
 @operation
 def lp_pool1d(x: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False) -> Tensor:
-    """The `norm_type`-norm of each window of x (N, C, L) or (C, L): (sum x^p)^(1/p)."""
+    """The `norm_type`-norm of each window of x (N, C, L) or (C, L): (sum x^p)^(1/p).
+
+    >>> import tinygrad_lite as tg
+    >>> lp_pool1d(tg.tensor([[3.0, 4.0, 6.0, 8.0]]), 2, 2)
+    tensor([[ 5., 10.]])
+    """
     return _norms("lp_pool1d", 1, x, norm_type, kernel_size, stride, ceil_mode)
 
 
 @operation
 def lp_pool2d(x: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False) -> Tensor:
-    """The `norm_type`-norm of each window of x (N, C, H, W) or (C, H, W): (sum x^p)^(1/p)."""
+    """The `norm_type`-norm of each window of x (N, C, H, W) or (C, H, W): (sum x^p)^(1/p).
+
+    >>> import tinygrad_lite as tg
+    >>> lp_pool2d(tg.tensor([[[1.0, 1.0], [1.0, 1.0]]]), 2, 2)
+    tensor([[[2.]]])
+    """
     return _norms("lp_pool2d", 2, x, norm_type, kernel_size, stride, ceil_mode)
 
 
 @operation
 def lp_pool3d(x: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False) -> Tensor:
-    """The `norm_type`-norm of each window of x (N, C, D, H, W) or (C, D, H, W): (sum x^p)^(1/p)."""
+    """The `norm_type`-norm of each window of x (N, C, D, H, W) or (C, D, H, W): (sum x^p)^(1/p).
+
+    >>> import tinygrad_lite as tg
+    >>> lp_pool3d(tg.ones(1, 4, 4, 4), 1, 2).shape
+    (1, 2, 2, 2)
+    """
     return _norms("lp_pool3d", 3, x, norm_type, kernel_size, stride, ceil_mode)
 
 
@@ -382,7 +437,13 @@ def _unpooled(
 def max_unpool1d(
     x: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Any = None
 ) -> Tensor:
-    """Each maximum of x (N, C, L) or (C, L) at its place before `max_pool1d`. See `max_unpool2d`."""
+    """Each maximum of x (N, C, L) or (C, L) at its place before `max_pool1d`. See `max_unpool2d`.
+
+    >>> import tinygrad_lite as tg
+    >>> y, places = max_pool1d(tg.tensor([[1.0, 4.0, 3.0, 2.0]]), 2, return_indices=True)
+    >>> max_unpool1d(y, places, 2)
+    tensor([[0., 4., 3., 0.]])
+    """
     return _unpooled("max_unpool1d", 1, x, indices, kernel_size, stride, padding, output_size)
 
 
@@ -394,6 +455,11 @@ def max_unpool2d(
 
     `indices`: from `max_pool2d(..., return_indices=True)`, whose other arguments these are.
     `output_size`: the size before it, where that is not the least possible.
+
+    >>> import tinygrad_lite as tg
+    >>> max_unpool2d(tg.tensor([[[7.0]]]), tg.tensor([[[2]]]), 2)
+    tensor([[[0., 0.],
+             [7., 0.]]])
     """
     return _unpooled("max_unpool2d", 2, x, indices, kernel_size, stride, padding, output_size)
 
@@ -402,5 +468,11 @@ def max_unpool2d(
 def max_unpool3d(
     x: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Any = None
 ) -> Tensor:
-    """Each maximum of x (N, C, D, H, W) or (C, D, H, W) at its place before `max_pool3d`. See `max_unpool2d`."""
+    """Each maximum of x (N, C, D, H, W) or (C, D, H, W) at its place before `max_pool3d`. See `max_unpool2d`.
+
+    >>> import tinygrad_lite as tg
+    >>> y, places = max_pool3d(tg.ones(1, 4, 4, 4), 2, return_indices=True)
+    >>> max_unpool3d(y, places, 2).sum(), places.shape
+    (tensor(8.), (1, 2, 2, 2))
+    """
     return _unpooled("max_unpool3d", 3, x, indices, kernel_size, stride, padding, output_size)

@@ -93,7 +93,12 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
 @optional_inplace
 @operation
 def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
-    """`x` kept between `min_val` and `max_val`; its derivative at both is 0."""
+    """`x` kept between `min_val` and `max_val`; its derivative at both is 0.
+
+    >>> import tinygrad_lite as tg
+    >>> hardtanh(tg.tensor([-3.0, 0.5, 3.0]))
+    tensor([-1.0000,  0.5000,  1.0000])
+    """
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val {min_val} is larger than max_val {max_val}")
     return _hardtanh(x, min_val, max_val)
@@ -102,14 +107,24 @@ def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
 @optional_inplace
 @operation
 def relu6(x: Tensor) -> Tensor:
-    """`min(max(x, 0), 6)`"""
+    """`min(max(x, 0), 6)`
+
+    >>> import tinygrad_lite as tg
+    >>> relu6(tg.tensor([-3.0, 3.0, 9.0]))
+    tensor([0., 3., 6.])
+    """
     return _hardtanh(x, 0, 6)
 
 
 @optional_inplace
 @operation
 def hardsigmoid(x: Tensor) -> Tensor:
-    """`relu6(x + 3) / 6`"""
+    """`relu6(x + 3) / 6`
+
+    >>> import tinygrad_lite as tg
+    >>> hardsigmoid(tg.tensor([-9.0, 0.0, 1.5, 9.0]))
+    tensor([0.0000, 0.5000, 0.7500, 1.0000])
+    """
     only_floats(x)
     return _hardtanh(x + 3, 0, 6) / 6
 
@@ -117,7 +132,12 @@ def hardsigmoid(x: Tensor) -> Tensor:
 @optional_inplace
 @operation
 def hardswish(x: Tensor) -> Tensor:
-    """`x * relu6(x + 3) / 6`"""
+    """`x * relu6(x + 3) / 6`
+
+    >>> import tinygrad_lite as tg
+    >>> hardswish(tg.tensor([-9.0, 0.0, 1.5, 9.0]))
+    tensor([-0.0000, 0.0000, 1.1250, 9.0000])
+    """
     only_floats(x)
     return x * (_hardtanh(x + 3, 0, 6) / 6)
 
@@ -136,7 +156,12 @@ def hardshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
 
 @operation
 def softshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
-    """`x` moved towards 0 by `lambd`; 0 for what is nearer than that."""
+    """`x` moved towards 0 by `lambd`; 0 for what is nearer than that.
+
+    >>> import tinygrad_lite as tg
+    >>> softshrink(tg.tensor([-2.0, 0.3, 2.0]))
+    tensor([-1.5000,  0.0000,  1.5000])
+    """
     if lambd < 0:
         raise ValueError(f"softshrink: expected lambd of 0 or more, got {lambd}")
     only_floats(x)
@@ -185,7 +210,12 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
 
 @operation
 def softsign(x: Tensor) -> Tensor:
-    """`x / (1 + |x|)`"""
+    """`x / (1 + |x|)`
+
+    >>> import tinygrad_lite as tg
+    >>> softsign(tg.tensor([-1.0, 0.0, 3.0]))
+    tensor([-0.5000,  0.0000,  0.7500])
+    """
     only_numbers(x)
     return x / (1 + abs(x))
 
@@ -194,7 +224,12 @@ def softsign(x: Tensor) -> Tensor:
 @operation
 def rrelu(x: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Tensor:
     """`x` where it is positive, else `a * x`, with `a` drawn between `lower` and `upper` for each
-    element in training, and their mean otherwise."""
+    element in training, and their mean otherwise.
+
+    >>> import tinygrad_lite as tg
+    >>> rrelu(tg.tensor([-4.0, 4.0]), lower=0.25, upper=0.75)  # -4 times the mean, 0.5
+    tensor([-2.,  4.])
+    """
     if not lower <= upper:
         raise ValueError(f"rrelu: lower {lower} is larger than upper {upper}")
     if not training:
