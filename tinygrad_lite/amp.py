@@ -63,6 +63,15 @@ class GradScaler:
         scaler.update()
 
     With `enabled=False` it passes everything through.
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([1.0], requires_grad=True)
+    >>> optimizer, scaler = tg.optim.SGD([w], lr=0.5), GradScaler("cpu", init_scale=8.0)
+    >>> scaler.scale(w.sum() * float("inf")).backward()
+    >>> scaler.step(optimizer)
+    >>> scaler.update()
+    >>> w.item(), scaler.get_scale()  # no step, half the scale
+    (1.0, 4.0)
     """
 
     def __init__(

@@ -196,7 +196,12 @@ def vhp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
 
 
 def hvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> Any:
-    """(func(inputs), H v): as `vhp`, for the Hessian is symmetric."""
+    """(func(inputs), H v): as `vhp`, for the Hessian is symmetric.
+
+    >>> import tinygrad_lite as tg
+    >>> hvp(lambda x: (x**3).sum(), tg.tensor([1.0, 2.0]), tg.tensor([1.0, 10.0]))  # 6 x v
+    (tensor(9.), tensor([  6., 120.]))
+    """
     return _second("hvp", func, inputs, v, create_graph, strict)
 
 

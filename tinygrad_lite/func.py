@@ -117,7 +117,12 @@ class _Run:
 
 
 def grad_and_value(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Callable[..., Any]:
-    """The function that returns (gradient, value) of `func`; see `grad`."""
+    """The function that returns (gradient, value) of `func`; see `grad`.
+
+    >>> import tinygrad_lite as tg
+    >>> grad_and_value(lambda x: x**3)(tg.tensor(2.0))  # 3 x^2 and x^3
+    (tensor(12.), tensor(8.))
+    """
 
     @functools.wraps(func)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -270,7 +275,14 @@ def _check_chunks(call: str, chunk_size: int | None) -> None:
 def jacfwd(
     func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False, *, randomness: str = "error"
 ) -> Callable[..., Any]:
-    """As `jacrev`, column by column: less work where the inputs have fewer elements than the outputs."""
+    """As `jacrev`, column by column: less work where the inputs have fewer elements than the outputs.
+
+    >>> import tinygrad_lite as tg
+    >>> jacfwd(lambda x: tg.stack([x[0] * x[1], x[0] + x[1], x[0]]))(tg.tensor([2.0, 5.0]))
+    tensor([[5., 2.],
+            [1., 1.],
+            [1., 0.]])
+    """
     return _jacobian("jacfwd", func, argnums, has_aux, calculus.by_columns)
 
 

@@ -57,6 +57,14 @@ def load(f: File, map_location: Any = None, *, weights_only: bool = True) -> Any
     pickle in such a file, and `weights_only=False` does not make one readable.
 
     A file that is cut short, altered or of another kind gives a ValueError, and nothing.
+
+    >>> import io
+    >>> import tinygrad_lite as tg
+    >>> file = io.BytesIO()
+    >>> tg.save({"w": tg.ones(2), "epoch": 3}, file)
+    >>> _ = file.seek(0)
+    >>> load(file)
+    {'w': tensor([1., 1.]), 'epoch': 3}
     """
     name = os.fspath(f) if isinstance(f, _NAMES) else getattr(f, "name", "this file")
     if isinstance(f, _NAMES):

@@ -39,7 +39,17 @@ class Checked(dict[Any, Any]):
 
 
 def set_detect_anomaly(mode: bool, check_nan: bool = True) -> detect_anomaly:
-    """Switch the search of `detect_anomaly` on or off: from here on, or for a `with` block."""
+    """Switch the search of `detect_anomaly` on or off: from here on, or for a `with` block.
+
+    >>> import tinygrad_lite as tg
+    >>> x = tg.tensor([0.0], requires_grad=True)
+    >>> with set_detect_anomaly(True):
+    ...     try:
+    ...         (x.sqrt() * 0).backward()
+    ...     except RuntimeError as error:
+    ...         print("nan" in str(error))
+    True
+    """
     switch = detect_anomaly(check_nan)
     switch.mode = mode
     switch.__enter__()

@@ -35,6 +35,12 @@ def grad(
     give None for an input that no output depends on, instead of raising; `materialize_grads`:
     give zeros. `is_grads_batched`: each of `grad_outputs` holds several cotangents along a first
     dim, and so do the results; for each of them the tape is walked once.
+
+    >>> import tinygrad_lite as tg
+    >>> x = tg.tensor(3.0, requires_grad=True)
+    >>> (dx,) = grad(x**3, x, create_graph=True)
+    >>> dx.item(), grad(dx, x)[0].item()  # 3 x^2 and 6 x
+    (27.0, 18.0)
     """
     inputs = (inputs,) if isinstance(inputs, Traced) else _ends(inputs)
     if not inputs:
@@ -122,6 +128,12 @@ def backward(
     """Add the gradients of `tensors` (summed) to the `.grad` of the leaves they depend on.
 
     `inputs`: only these tensors' `.grad`. See `grad` for the other arguments.
+
+    >>> import tinygrad_lite as tg
+    >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
+    >>> backward([x * 2, x * x], [tg.ones(2), tg.ones(2)])
+    >>> x.grad  # 2 + 2 x
+    tensor([4., 6.])
     """
     keep = create_graph if retain_graph is None else retain_graph
     targets = None

@@ -233,7 +233,22 @@ class _FunctionPlan:
 
 
 def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
-    """Mark a Function's `backward` as one that cannot itself be differentiated: trying raises."""
+    """Mark a Function's `backward` as one that cannot itself be differentiated: trying raises.
+
+    >>> import tinygrad_lite as tg
+    >>> class Double(tg.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         return x * 2
+    ...     @staticmethod
+    ...     @once_differentiable
+    ...     def backward(ctx, g):
+    ...         return g * 2
+    >>> x = tg.tensor([1.0], requires_grad=True)
+    >>> Double.apply(x).backward()
+    >>> x.grad
+    tensor([2.])
+    """
 
     @functools.wraps(backward)
     def wrapped(ctx: Context, *grads: Any) -> Any:

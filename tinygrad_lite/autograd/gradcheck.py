@@ -13,7 +13,16 @@ from tinygrad_lite.autograd.node import Traced, traced
 
 
 class GradcheckError(RuntimeError):
-    """A gradient that finite differences do not confirm."""
+    """A gradient that finite differences do not confirm.
+
+    >>> import tinygrad_lite as tg
+    >>> x = tg.tensor([1.0], dtype=tg.float64, requires_grad=True)
+    >>> try:
+    ...     gradcheck(lambda x: x * x.detach(), x)  # half of the gradient of x^2 is cut off
+    ... except GradcheckError:
+    ...     print("wrong")
+    wrong
+    """
 
 
 def gradcheck(
@@ -72,6 +81,10 @@ def gradgradcheck(
     """Whether the second derivatives of `func(*inputs)` agree with differences of its gradients.
 
     `grad_outputs`: the cotangents to start from; drawn at random where not given.
+
+    >>> import tinygrad_lite as tg
+    >>> gradgradcheck(tg.sin, tg.tensor([0.5, 1.0], dtype=tg.float64, requires_grad=True))
+    True
     """
     inputs = (inputs,) if isinstance(inputs, Traced) else tuple(inputs)
     outputs = [o for o in _outputs(func, inputs) if o.node is not None]

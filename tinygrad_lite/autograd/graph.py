@@ -69,7 +69,16 @@ class saved_tensors_hooks:
 
 
 class save_on_cpu(saved_tensors_hooks):
-    """Inside this block what is saved for backward waits in the CPU's memory."""
+    """Inside this block what is saved for backward waits in the CPU's memory.
+
+    >>> import tinygrad_lite as tg
+    >>> x = tg.tensor([3.0], requires_grad=True)
+    >>> with save_on_cpu():
+    ...     y = x * x
+    >>> y.backward()
+    >>> x.grad
+    tensor([6.])
+    """
 
     def __init__(self, pin_memory: bool = False, device_type: str = "cuda"):
         super().__init__(lambda t: (t.device, t.cpu()), lambda packed: packed[1].to(packed[0]))

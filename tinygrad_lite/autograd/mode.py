@@ -78,7 +78,17 @@ class no_grad(_Switch):
 
 
 class enable_grad(_Switch):
-    """Record again inside a `no_grad` block."""
+    """Record again inside a `no_grad` block.
+
+    >>> import tinygrad_lite as tg
+    >>> x = tg.tensor([3.0], requires_grad=True)
+    >>> with tg.no_grad():
+    ...     with enable_grad():
+    ...         y = x * x
+    ...     z = x * x
+    >>> y.requires_grad, z.requires_grad
+    (True, False)
+    """
 
     mode = True
 

@@ -31,7 +31,15 @@ class _NoPlans(dict[Any, None]):
 
 
 def nondifferentiable(forward: Callable[P, R]) -> Callable[P, Any]:
-    """Make an operation without a gradient of a function on plain arrays; of several results it returns a tuple."""
+    """Make an operation without a gradient of a function on plain arrays; of several results it returns a tuple.
+
+    >>> import tinygrad_lite as tg
+    >>> @nondifferentiable
+    ... def sign_bits(x):
+    ...     return x < 0
+    >>> sign_bits(tg.tensor([-1.0, 2.0], requires_grad=True))
+    tensor([ True, False])
+    """
     self = Signature(forward)
     apply, lead = call_of(self)(self, forward, _NoPlans())
     functools.update_wrapper(apply, forward)

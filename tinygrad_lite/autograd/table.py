@@ -29,7 +29,14 @@ class Entry(NamedTuple):
 
 
 class Tape(tuple[Entry, ...]):
-    """The entries behind a tensor, oldest first. `print` it for a table."""
+    """The entries behind a tensor, oldest first. `print` it for a table.
+
+    >>> import tinygrad_lite as tg
+    >>> x = tg.tensor([3.0], requires_grad=True)
+    >>> tape = tg.autograd.tape_of((x * x).exp())
+    >>> len(tape), [entry.operation for entry in tape]
+    (3, ['leaf', 'mul', 'exp'])
+    """
 
     __slots__ = ()
 
@@ -96,7 +103,15 @@ def _bytes_kept(node: Node | Leaf, counted: set[int]) -> int:
 
 @contextlib.contextmanager
 def tape_lines() -> Iterator[None]:
-    """Note for each operation recorded inside the line of the program that asked for it."""
+    """Note for each operation recorded inside the line of the program that asked for it.
+
+    >>> import tinygrad_lite as tg
+    >>> x = tg.tensor([3.0], requires_grad=True)
+    >>> with tape_lines():
+    ...     y = x.exp()
+    >>> bool(tg.autograd.tape_of(y)[-1].line)
+    True
+    """
     listen(note_line)
     try:
         yield

@@ -6,5 +6,13 @@ from typing import Any
 
 
 def Variable(data: Any, requires_grad: bool = False) -> Any:
-    """A tensor on the memory of the tensor `data`: a new leaf."""
+    """A tensor on the memory of the tensor `data`: a new leaf.
+
+    >>> import tinygrad_lite as tg
+    >>> x = tg.ones(2)
+    >>> v = Variable(x, requires_grad=True)
+    >>> _ = x.fill_(5.0)
+    >>> v  # the same memory
+    tensor([5., 5.], requires_grad=True)
+    """
     return data.detach().requires_grad_(requires_grad)

@@ -56,7 +56,11 @@ def is_available() -> bool:
 
 
 def device_count() -> int:
-    """How many GPUs there are."""
+    """How many GPUs there are.
+
+    >>> device_count() > 0 or not is_available()
+    True
+    """
     return gpu.count()
 
 
@@ -66,13 +70,23 @@ def current_device() -> int:
 
 
 def set_device(device: Any) -> None:
-    """Let "cuda" stand for another GPU; a negative number changes nothing."""
+    """Let "cuda" stand for another GPU; a negative number changes nothing.
+
+    >>> set_device(-1)
+    """
     if gpu.index_of(device) is not None:
         gpu.handle(device).use()
 
 
 class device:
-    """A block in which "cuda" stands for another GPU; None or a negative number changes nothing."""
+    """A block in which "cuda" stands for another GPU; None or a negative number changes nothing.
+
+    >>> import tinygrad_lite as tg
+    >>> with device(None):  # device(1): on the second GPU
+    ...     x = tg.ones(2, device="cuda" if is_available() else "cpu")
+    >>> x.shape
+    (2,)
+    """
 
     def __init__(self, device: Any):
         self.idx = gpu.index_of(device)
@@ -89,29 +103,48 @@ class device:
 
 
 def synchronize(device: Any = None) -> None:
-    """Wait until the GPU has done what it was told to."""
+    """Wait until the GPU has done what it was told to.
+
+    >>> if is_available():
+    ...     synchronize()
+    """
     gpu.handle(device).synchronize()
     settle()
 
 
 def get_device_name(device: Any = None) -> str:
-    """The GPU's name."""
+    """The GPU's name.
+
+    >>> name = get_device_name() if is_available() else "none"
+    """
     return gpu.properties(device)["name"].decode()
 
 
 def get_device_capability(device: Any = None) -> tuple[int, int]:
-    """The GPU's compute capability, major and minor."""
+    """The GPU's compute capability, major and minor.
+
+    >>> if is_available():
+    ...     major, minor = get_device_capability()
+    """
     found = gpu.properties(device)
     return found["major"], found["minor"]
 
 
 def is_bf16_supported(including_emulation: bool = True) -> bool:
-    """False: there is no bfloat16 in NumPy and CuPy."""
+    """False: there is no bfloat16 in NumPy and CuPy.
+
+    >>> is_bf16_supported()
+    False
+    """
     return False
 
 
 def memory_allocated(device: Any = None) -> int:
-    """The bytes that arrays use on the GPU."""
+    """The bytes that arrays use on the GPU.
+
+    >>> 0 <= memory_allocated() <= memory_reserved()
+    True
+    """
     return gpu.memory(device)[0] if is_available() else 0
 
 
@@ -122,7 +155,11 @@ def memory_reserved(device: Any = None) -> int:
 
 def max_memory_allocated(device: Any = None) -> int:
     """The most bytes that arrays used since `empty_cache()`, at most: CuPy tells what is held for
-    them, which grows with the need and shrinks with `empty_cache()` alone."""
+    them, which grows with the need and shrinks with `empty_cache()` alone.
+
+    >>> max_memory_allocated() >= memory_allocated()
+    True
+    """
     return memory_reserved(device)
 
 
@@ -132,24 +169,45 @@ def reset_peak_memory_stats(device: Any = None) -> None:
 
 
 def empty_cache() -> None:
-    """Give the memory that no array uses back to the GPU."""
+    """Give the memory that no array uses back to the GPU.
+
+    >>> empty_cache()
+    >>> memory_reserved() >= memory_allocated()
+    True
+    """
     if is_available():
         gpu.free_unused()
 
 
 def manual_seed(seed: int) -> None:
-    """Start the stream of random numbers of the GPU in use anew, from `seed`; nothing without one."""
+    """Start the stream of random numbers of the GPU in use anew, from `seed`; nothing without one.
+
+    >>> manual_seed(0)  # also without a GPU
+    """
     if is_available():
         generators.source(device="cuda").reseed(seed % 2**64)
 
 
 def get_rng_state(device: Any = "cuda") -> Any:
-    """The state of a GPU's stream of random numbers, as a tensor of bytes on the CPU."""
+    """The state of a GPU's stream of random numbers, as a tensor of bytes on the CPU.
+
+    >>> if is_available():
+    ...     state = get_rng_state()
+    ...     set_rng_state(state)
+    """
     return _generator(device).get_state()
 
 
 def set_rng_state(new_state: Any, device: Any = "cuda") -> None:
-    """Go on where a GPU's stream was when `new_state` was taken."""
+    """Go on where a GPU's stream was when `new_state` was taken.
+
+    >>> import tinygrad_lite as tg
+    >>> if is_available():
+    ...     state = get_rng_state()
+    ...     x = tg.randn(2, device="cuda")
+    ...     set_rng_state(state)
+    ...     assert (tg.randn(2, device="cuda") == x).all()
+    """
     _generator(device).set_state(new_state)
 
 
@@ -163,7 +221,10 @@ def _generator(device: Any) -> Any:
 
 
 def manual_seed_all(seed: int) -> None:
-    """`manual_seed` for every GPU."""
+    """`manual_seed` for every GPU.
+
+    >>> manual_seed_all(0)
+    """
     if is_available():
         for i in range(device_count()):
             generators.source(device=f"cuda:{i}").reseed(seed % 2**64)

@@ -220,6 +220,10 @@ def gelu(x, approximate="none"):
     """`x` times the share of the normal distribution below it (Hendrycks and Gimpel).
 
     `approximate="tanh"`: with a tanh in place of that share.
+
+    >>> import tinygrad_lite as tg
+    >>> gelu(tg.tensor([-1.0, 0.0, 1.0]))  # 1 times the share below 1, 84.13 %
+    tensor([-0.1587,  0.0000,  0.8413])
     """
     if approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: expected approximate 'none' or 'tanh', got {approximate!r}")

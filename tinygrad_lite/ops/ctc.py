@@ -42,6 +42,11 @@ def ctc_loss(
     log_probs (T, N, C) or (T, C); targets (N, S), or the samples' labels one after another. The mean is
     over samples, each loss divided by its number of labels. `zero_infinity`: a loss that is inf, for want
     of time steps, counts as 0. The gradient is, as PyTorch's, the one for the logits behind log_probs.
+
+    >>> import tinygrad_lite as tg
+    >>> log_probs = tg.full((2, 1, 2), 0.5).log()  # of four paths three read "a": aa, a_, _a
+    >>> ctc_loss(log_probs, tg.tensor([[1]]), (2,), (1,)).neg().exp()
+    tensor(0.7500)
     """
     name = "ctc_loss"
     reduction = reduction_of(name, reduction)

@@ -46,7 +46,15 @@ def _settings(name: str, size: Any, kernel_size: Sizes, dilation: Sizes, padding
 
 @operation
 def unfold(x: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1) -> Tensor:
-    """x (N, C, H, W) or (C, H, W) -> (N, C * K * L, windows): each window of K x L elements as a column."""
+    """x (N, C, H, W) or (C, H, W) -> (N, C * K * L, windows): each window of K x L elements as a column.
+
+    >>> import tinygrad_lite as tg
+    >>> unfold(tg.arange(6.0).reshape(1, 1, 2, 3), 2)  # two windows
+    tensor([[[0., 1.],
+             [1., 2.],
+             [3., 4.],
+             [4., 5.]]])
+    """
     given, x = x, batched("unfold", x, 2, IndexError)
     if 0 in x.shape[1:]:
         raise ValueError(f"unfold: expected sizes of at least 1 (the batch's aside), got {tuple(x.shape)}")
@@ -60,7 +68,13 @@ def fold(
     x: Tensor, output_size: Sizes, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1
 ) -> Tensor:
     """x (N, C * K * L, windows) or (C * K * L, windows) -> (N, C, *output_size): each column is a window of
-    K x L elements; where windows overlap they are added."""
+    K x L elements; where windows overlap they are added.
+
+    >>> import tinygrad_lite as tg
+    >>> fold(tg.ones(1, 4, 2), (2, 3), 2)  # the middle lies in both windows
+    tensor([[[[1., 2., 1.],
+              [1., 2., 1.]]]])
+    """
     given, x = x, batched("fold", x, 1)
     w = _settings("fold", sizes("fold", "output_size", output_size, 2, 1), kernel_size, dilation, padding, stride)
     channels, rest = divmod(x.shape[1], prod(w.kernel))
@@ -102,7 +116,12 @@ def pixel_shuffle(x: Tensor, upscale_factor: int) -> Tensor:
 
 @operation
 def pixel_unshuffle(x: Tensor, downscale_factor: int) -> Tensor:
-    """x (*, C, H * r, W * r) -> (*, C * r^2, H, W): r x r pixels become r^2 channels."""
+    """x (*, C, H * r, W * r) -> (*, C * r^2, H, W): r x r pixels become r^2 channels.
+
+    >>> import tinygrad_lite as tg
+    >>> pixel_unshuffle(tg.tensor([[[1.0, 2.0], [3.0, 4.0]]]), 2).flatten()
+    tensor([1., 2., 3., 4.])
+    """
     lead, (c, h, w) = _image("pixel_unshuffle", x, 3, "downscale_factor", r := downscale_factor)
     if h % r or w % r:
         raise ValueError(f"pixel_unshuffle: expected a height and width in multiples of {r}, got ({h}, {w})")

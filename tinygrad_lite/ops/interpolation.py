@@ -195,17 +195,34 @@ def _nearest_to(mode: str, rank: int, n: int, m: int, factor: float | None) -> n
 def upsample(
     x: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None
 ) -> Tensor:
-    """`interpolate` by its older name."""
+    """`interpolate` by its older name.
+
+    >>> import tinygrad_lite as tg
+    >>> upsample(tg.tensor([[[1.0, 2.0]]]), scale_factor=2)
+    tensor([[[1., 1., 2., 2.]]])
+    """
     return interpolate(x, size, scale_factor, mode, align_corners)
 
 
 @operation
 def upsample_nearest(x: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
-    """`interpolate` to the nearest element."""
+    """`interpolate` to the nearest element.
+
+    >>> import tinygrad_lite as tg
+    >>> upsample_nearest(tg.tensor([[[1.0, 2.0]]]), size=6)
+    tensor([[[1., 1., 1., 2., 2., 2.]]])
+    """
     return interpolate(x, size, scale_factor)
 
 
 @operation
 def upsample_bilinear(x: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
-    """Bilinear `interpolate` with the corners aligned."""
+    """Bilinear `interpolate` with the corners aligned.
+
+    >>> import tinygrad_lite as tg
+    >>> upsample_bilinear(tg.tensor([[[[0.0, 2.0], [4.0, 6.0]]]]), size=(3, 3))
+    tensor([[[[0., 1., 2.],
+              [2., 3., 4.],
+              [4., 5., 6.]]]])
+    """
     return interpolate(x, size, scale_factor, "bilinear", True)

@@ -50,7 +50,12 @@ class Surface:
 
 
 def quadratic(condition: float = 10.0, angle: float = 0.0) -> Surface:
-    """(u^2 + condition v^2) / 2, with (u, v) the coordinates turned by `angle` radians: eigenvalues 1 and `condition`."""
+    """(u^2 + condition v^2) / 2, with (u, v) the coordinates turned by `angle` radians: eigenvalues 1 and `condition`.
+
+    >>> import tinygrad_lite as tg
+    >>> quadratic(condition=10.0)(tg.tensor([2.0, 1.0]))  # (2^2 + 10) / 2
+    tensor(7.)
+    """
     c, s = math.cos(angle), math.sin(angle)
     return Surface(
         f"quadratic, condition {condition:g}",
@@ -61,7 +66,13 @@ def quadratic(condition: float = 10.0, angle: float = 0.0) -> Surface:
 
 
 def valley(length: float = 1000.0) -> Surface:
-    """A long valley: `length` times as steep across as along."""
+    """A long valley: `length` times as steep across as along.
+
+    >>> import tinygrad_lite as tg
+    >>> surface = valley(100.0)
+    >>> surface(tg.tensor([[1.0, 0.0], [0.0, 1.0]]))
+    tensor([0.0050, 0.5000])
+    """
     return Surface(
         "long valley", lambda x, y: (x**2 / length + y**2) / 2, start=(-4.0, 2.0), minima=((0.0, 0.0),)
     )  # fmt: skip
