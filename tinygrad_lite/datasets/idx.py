@@ -21,6 +21,14 @@ def read_idx(path: str | os.PathLike[str], limit: int = LIMIT) -> np.ndarray:
 
     ValueError, which names the file, where it is not IDX, is cut short or damaged, goes on after its
     end, or announces more than `limit` bytes. No more memory is asked for than the file really fills.
+
+    >>> import pathlib
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "two-labels")
+    ...     _ = path.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 9]))  # bytes, one dim, of size 2: 7 and 9
+    ...     print(read_idx(path))
+    [7 9]
     """
     path = Path(path)
     opener = gzip.open if path.suffix == ".gz" else open

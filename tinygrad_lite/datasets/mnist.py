@@ -24,6 +24,9 @@ class MNIST(TensorDataset):
 
     A sample is `(image, label)`: float32 of shape (1, 28, 28) in [0, 1], and an int64. All of them stand
     in `images` and `labels`.
+
+    >>> MNIST.classes
+    ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9')
     """
 
     classes: ClassVar[tuple[str, ...]] = tuple("0123456789")
@@ -94,7 +97,11 @@ class MNIST(TensorDataset):
 
 
 class FashionMNIST(MNIST):
-    """70,000 pictures of clothes in MNIST's format (Xiao, Rasul, Vollgraf 2017); see MNIST."""
+    """70,000 pictures of clothes in MNIST's format (Xiao, Rasul, Vollgraf 2017); see MNIST.
+
+    >>> FashionMNIST.classes[9]
+    'Ankle boot'
+    """
 
     classes: ClassVar[tuple[str, ...]] = (
         "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",

@@ -14,7 +14,14 @@ __all__ = ["Distribution"]
 
 
 class Distribution:
-    """What they share. `validate_args=False` leaves out the checks of parameters and values."""
+    """What they share. `validate_args=False` leaves out the checks of parameters and values.
+
+    >>> import tinygrad_lite as tg
+    >>> from tinygrad_lite.distributions import Normal
+    >>> d = Normal(tg.zeros(3), tg.ones(3))
+    >>> d.sample((5,)).shape, d.batch_shape, d.entropy().shape
+    ((5, 3), (3,), (3,))
+    """
 
     has_rsample = False
     parameters: tuple[str, ...] = ()

@@ -52,7 +52,14 @@ class Hessian:
 class GaussNewton:
     """The Gauss-Newton matrix J^T H J, known by its products: J the Jacobian of `outputs` by `params`,
     H the Hessian of `loss(outputs)` by the outputs. It is positive semidefinite where the loss is
-    convex in the outputs, whatever the model."""
+    convex in the outputs, whatever the model.
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([1.0, 2.0], requires_grad=True)
+    >>> GaussNewton(w * w, lambda y: (y * y).sum() / 2, [w]).matrix()  # J^T J, J = diag(2 w)
+    array([[ 4.,  0.],
+           [ 0., 16.]], dtype=float32)
+    """
 
     def __init__(self, outputs: Any, loss: Callable[[Any], Any], params: Sequence[Any]):
         self.flat = Flat(params)
@@ -83,7 +90,14 @@ class GaussNewton:
 
 
 def matrix_of(product: Product, like: Any) -> Any:
-    """The matrix with these products, column by column."""
+    """The matrix with these products, column by column.
+
+    >>> import tinygrad_lite as tg
+    >>> h = tg.tensor([[2.0, 1.0], [1.0, 3.0]]).numpy()
+    >>> matrix_of(lambda v: h @ v, h[0])
+    array([[2., 1.],
+           [1., 3.]], dtype=float32)
+    """
     xp = namespace_of(like)
     return xp.stack([product(column) for column in xp.eye(like.size, dtype=like.dtype)], axis=1)
 
@@ -119,7 +133,13 @@ def _signs(like: Any, xp: Any, generator: Any) -> Any:
 
 
 class Solution(NamedTuple):
-    """What `conjugate_gradients` found: x, the steps it took, and whether the curvature was positive throughout."""
+    """What `conjugate_gradients` found: x, the steps it took, and whether the curvature was positive throughout.
+
+    >>> import numpy as np
+    >>> solution = conjugate_gradients(lambda v: 4.0 * v, np.array([8.0, 4.0]))
+    >>> solution.x, solution.steps
+    (array([2., 1.]), 1)
+    """
 
     x: Any
     steps: int
@@ -154,7 +174,13 @@ def conjugate_gradients(product: Product, b: Any, tolerance: float = 1e-10, most
 
 
 class Spectrum(NamedTuple):
-    """The ends of a spectrum: `smallest` and `largest` eigenvalue and the largest's `vector`."""
+    """The ends of a spectrum: `smallest` and `largest` eigenvalue and the largest's `vector`.
+
+    >>> import numpy as np
+    >>> ends = spectrum(lambda v: np.array([1.0, 4.0]) * v, np.ones(2))
+    >>> round(ends.smallest, 3), round(ends.largest, 3), round(ends.condition, 3)
+    (1.0, 4.0, 4.0)
+    """
 
     smallest: float
     largest: float

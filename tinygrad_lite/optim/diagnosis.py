@@ -61,6 +61,12 @@ def diagnose(
 
     `validation`: batches that were not trained on. `optimizer`: to compare its rate with the largest stable
     one and its steps with the weights. `start`: the parameters' values before training.
+
+    >>> from tinygrad_lite import nn, randn
+    >>> batches = [(randn(8, 3), randn(8, 1)) for _ in range(2)]
+    >>> report = diagnose(nn.Linear(3, 1), nn.functional.mse_loss, batches)
+    >>> report.words["O"]
+    ['No validation batches were given.']
     """
     batches = list(batches)
     if not batches:

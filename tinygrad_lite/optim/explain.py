@@ -35,6 +35,14 @@ def explain(optimizer: Optimizer, parameter: Any) -> Explanation:
 
     gradient: the step by this gradient alone, as if no step had been made before (but at the present
     count). history: what momentum and running averages add to it. weight decay: what that adds.
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([8.0], requires_grad=True)
+    >>> w.grad = tg.tensor([4.0])
+    >>> optimizer = tg.optim.SGD([w], lr=0.5, momentum=0.5)
+    >>> optimizer.step()
+    >>> {name: term.tolist() for name, term in explain(optimizer, w).terms.items()}
+    {'gradient': [-2.0], 'history': [-1.0]}
     """
     group = next((group for group in optimizer.param_groups if any(p is parameter for p in group["params"])), None)
     if group is None or parameter.grad is None:

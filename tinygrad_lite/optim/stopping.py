@@ -51,6 +51,15 @@ class EpochGradient:
     """Stop when the mean of the last `period` gradients is shorter than `tol`, from step `start` on
     (lecture item 72): single gradients stay long, as they are noise. `update()` is called where
     the gradients are there, after backward or after the step. `mean`: the last mean gradient.
+
+    >>> import tinygrad_lite as tg
+    >>> w = tg.tensor([1.0], requires_grad=True)
+    >>> criterion = EpochGradient([w], tol=0.1, period=2)
+    >>> for g in (4.0, -4.0):  # each is long, their mean 0
+    ...     w.grad = tg.tensor([g])
+    ...     print(criterion.update())
+    False
+    True
     """
 
     def __init__(self, params: Sequence[Any], tol: float = 1e-3, period: int = 1, start: int = 0):

@@ -26,6 +26,11 @@ class Surface:
 
     `minima`: where it is smallest, of equal depth `lowest` (none: it falls forever). `start`: where
     races begin. `box`: ((left, right), (bottom, top)) for pictures.
+
+    >>> import tinygrad_lite as tg
+    >>> surface = tg.optim.surfaces.quadratic(10.0)
+    >>> surface.minima, surface(tg.zeros(5, 2)).shape
+    (((0.0, 0.0),), (5,))
     """
 
     name: str

@@ -20,6 +20,11 @@ class Verdict(NamedTuple):
     `travels`: the sum of the rates is infinite, so that any distance can be covered. `settles`: the
     sum of their squares is finite, so that the noise dies out. `power`: the p of rates that fall like k^-p
     (0: they do not vanish; infinity: faster than any power). `how`: "analytic" or "numerical".
+
+    >>> from tinygrad_lite.optim.lr_scheduler import robbins_monro
+    >>> verdict = robbins_monro(0.1)
+    >>> verdict.travels, verdict.settles
+    (True, False)
     """
 
     travels: bool
