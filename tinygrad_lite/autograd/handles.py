@@ -7,7 +7,15 @@ from typing import Any
 
 
 class RemovableHandle:
-    """Takes a hook out again: `handle.remove()`, or leaving a `with` block."""
+    """Takes a hook out again: `handle.remove()`, or leaving a `with` block.
+
+    >>> import tinygrad_lite as tg
+    >>> x = tg.tensor([3.0], requires_grad=True)
+    >>> with x.register_hook(lambda g: g * 10):
+    ...     (x * 1).backward()
+    >>> x.grad
+    tensor([10.])
+    """
 
     def __init__(self, hooks: dict[Any, Any]):
         self._hooks = hooks
