@@ -78,6 +78,10 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     """`input1 @ weight[o] @ input2` for each output o, plus bias.
 
     input1 (..., in1), input2 (..., in2), weight (out, in1, in2), bias (out,) -> (..., out).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.nn.functional.bilinear(tg.ones(5, 2), tg.ones(5, 3), tg.ones(4, 2, 3)).shape
+    (5, 4)
     """
     leading, size = tuple(input1.shape[:-1]), weight.shape
     if tuple(input2.shape[:-1]) != leading or len(size) != 3 or (input1.shape[-1], input2.shape[-1]) != tuple(size[1:]):

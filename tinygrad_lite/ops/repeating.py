@@ -186,7 +186,12 @@ def rot90(x: Tensor, k: int = 1, dims: tuple[int, int] = (0, 1)) -> Tensor:
 @operation
 def constant_pad_nd(x: Tensor, pad: Any, value: float = 0) -> Tensor:
     """`x` with `pad[0]` elements of `value` before and `pad[1]` after the last dim, `pad[2]` and
-    `pad[3]` around the one before it, and so on; a negative number takes elements away."""
+    `pad[3]` around the one before it, and so on; a negative number takes elements away.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.constant_pad_nd(tg.tensor([1, 2]), (1, 2), 9)
+    tensor([9, 1, 2, 9, 9])
+    """
     pad, rank = tuple(operator.index(n) for n in pad), len(x.shape)
     if len(pad) % 2 or len(pad) > 2 * rank:
         raise RuntimeError(f"constant_pad_nd: expected two numbers for each of at most {rank} dims, got {pad}")

@@ -33,6 +33,10 @@ def affine_grid(theta: Tensor, size: tuple[int, ...], align_corners: bool | None
     (N, 3, 4) bring those of an image of `size` (N, C, H, W) or (N, C, D, H, W).
 
     -1 and 1 are its edges, or the centres of its first and last elements if `align_corners`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.nn.functional.affine_grid(tg.eye(2, 3)[None], (1, 1, 4, 5), align_corners=False).shape
+    (1, 4, 5, 2)
     """
     size, rank = tuple(size), len(size) - 2
     if rank not in (2, 3):
@@ -60,6 +64,10 @@ def grid_sample(
     -1 and 1 are the edges of x, or the centres of its first and last elements if `align_corners`.
     `mode`: "bilinear" (in volumes too), "nearest" or "bicubic" (not in volumes). `padding_mode`: outside of x
     there are "zeros", its "border", or its "reflection".
+
+    >>> import tinygrad_lite as tg
+    >>> tg.nn.functional.grid_sample(tg.ones(1, 1, 4, 4), tg.zeros(1, 2, 2, 2), align_corners=False).shape
+    (1, 1, 2, 2)
     """
     shape, places = tuple(x.shape), tuple(grid.shape)
     rank = len(shape) - 2

@@ -169,7 +169,12 @@ def _solved(A: Any, B: Any, left: bool, strict: bool) -> Any:
 
 @operation
 def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False) -> SolveEx:
-    """`result, info`: as `solve`, with info not 0 where A is singular instead of an error."""
+    """`result, info`: as `solve`, with info not 0 where A is singular instead of an error.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.solve_ex(tg.tensor([[2.0]]), tg.tensor([[8.0]])).result
+    tensor([[4.]])
+    """
     result = _solved(A, B, left, check_errors)
     return SolveEx(result, like(A, _info(_inv(raw(A), False))))
 
@@ -323,6 +328,10 @@ def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = N
     Singular values up to max(atol, rtol * the largest) count as zero; `rtol` (the same as `rcond`)
     is the dtype's epsilon times the larger size of A unless given, or 0 where atol is given.
     `hermitian`: A is symmetric, and eigenvalues take the place of singular values.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.pinv(tg.ones(3, 2)).shape
+    (2, 3)
     """
     check_matrix("pinv", A, square=hermitian)
     rtol = rcond if rtol is None else rtol
@@ -397,7 +406,12 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
 @operation
 def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
     """The inverse of A as a map from the dims from `ind` on to the dims before:
-    tensordot(tensorinv(A, ind), x, ind) is its inverse image of x."""
+    tensordot(tensorinv(A, ind), x, ind) is its inverse image of x.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.tensorinv(tg.eye(6).reshape(6, 2, 3), ind=1).shape
+    (2, 3, 6)
+    """
     if ind <= 0:
         raise ValueError(f"tensorinv: expected ind of 1 or more, got {ind}")
     first, last = tuple(A.shape[:ind]), tuple(A.shape[ind:])
@@ -408,7 +422,12 @@ def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
 
 @operation
 def tensorsolve(A: Tensor, B: Tensor, dims: tuple[int, ...] | None = None) -> Tensor:
-    """The X with tensordot(A, X, X.ndim) = B; `dims` of A are moved to its end first."""
+    """The X with tensordot(A, X, X.ndim) = B; `dims` of A are moved to its end first.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.tensorsolve(tg.eye(6).reshape(2, 3, 6), tg.ones(2, 3))
+    tensor([1., 1., 1., 1., 1., 1.])
+    """
     if dims is not None:
         moved = [d % len(A.shape) for d in dims]
         A = _permute(A, (*(d for d in range(len(A.shape)) if d not in moved), *moved))

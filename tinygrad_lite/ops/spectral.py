@@ -162,7 +162,13 @@ def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
 
 @operation
 def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SVDWithV:
-    """`U, S, V` with U @ diag(S) @ V.mT = input; `linalg.svd` is its successor."""
+    """`U, S, V` with U @ diag(S) @ V.mT = input; `linalg.svd` is its successor.
+
+    >>> import tinygrad_lite as tg
+    >>> U, S, V = tg.svd(tg.ones(3, 2))
+    >>> U.shape, S.shape, V.shape
+    ((3, 2), (2,), (2, 2))
+    """
     check_matrix("svd", input)
     if not compute_uv:
         zeros = namespace_of(raw(input)).zeros

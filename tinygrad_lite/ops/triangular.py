@@ -135,7 +135,13 @@ def linalg_qr(A: Tensor, mode: str = "reduced") -> QR:
 
 @operation
 def qr(input: Tensor, some: bool = True) -> QR:
-    """`linalg.qr(input)`, in the mode "reduced" if `some`, else "complete"."""
+    """`linalg.qr(input)`, in the mode "reduced" if `some`, else "complete".
+
+    >>> import tinygrad_lite as tg
+    >>> Q, R = tg.qr(tg.ones(3, 2))
+    >>> Q.shape, R.shape
+    ((3, 2), (2, 2))
+    """
     return linalg_qr(input, "reduced" if some else "complete")
 
 
@@ -237,6 +243,10 @@ def lu_factor(A: Tensor, *, pivot: bool = True) -> LUFactor:
     is ones), and pivots the rows that were exchanged at each step, counted from 1.
 
     Raises LinAlgError where U has a zero on its diagonal.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.lu_factor(tg.tensor([[0.0, 1.0], [2.0, 0.0]])).pivots.tolist()
+    [2, 2]
     """
     result = lu_factor_ex(A, pivot=pivot)
     if bool(result.info.any()):

@@ -54,13 +54,23 @@ def is_floating_point(x: Any) -> bool:
 
 @operation
 def is_complex(x: Any) -> bool:
-    """Whether the dtype is a complex one."""
+    """Whether the dtype is a complex one.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.is_complex(tg.tensor([1.0]))
+    False
+    """
     return x.dtype.kind == "c"
 
 
 @operation
 def is_signed(x: Any) -> bool:
-    """Whether the dtype has negative numbers."""
+    """Whether the dtype has negative numbers.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.is_signed(tg.tensor([1])), tg.is_signed(tg.tensor([1], dtype=tg.uint8))
+    (True, False)
+    """
     return x.dtype.kind in "ifc"
 
 
