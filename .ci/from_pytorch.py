@@ -50,6 +50,10 @@ DIFFERENT = [
     ("refuses(lambda: m.ones(6, requires_grad=True)[2:].as_strided((2,), (1,), 0))", "on the tape, a strided view stays inside its tensor"),
     ("refuses(lambda: m.special.bessel_j0(m.ones(1, requires_grad=True)).backward())", "there are derivatives that PyTorch lacks"),
     ("refuses(lambda: m.special.erfcx(m.ones(1, dtype=m.float16)))", "dtypes that PyTorch's kernels lack are taken"),
+    (
+        "refuses(lambda: m.ones(2) + m.ones(3), ValueError)",
+        "refused values, types and indices are the errors that Python has for these as well as PyTorch's RuntimeError",
+    ),
     ("refuses(lambda: m.prod(m.ones(2), dim=None))", "an argument may be given as its default, None"),
     ("type(m.linalg.svd(m.eye(2))).__name__", "named results are tuples of Python"),
     ("hasattr(m.Tensor, 'array')", "`array` is the NumPy or CuPy array itself"),
@@ -81,11 +85,11 @@ def evaluated(expression: str, m: Any) -> Any:
             (g,) = m.autograd.grad(g.sum(), x)
         return g.tolist()
 
-    def refuses(function: Any) -> bool:
+    def refuses(function: Any, *kinds: Any) -> bool:
         try:
             function()
-        except (TypeError, ValueError, RuntimeError, IndexError):
-            return True
+        except (TypeError, ValueError, RuntimeError, IndexError) as error:
+            return isinstance(error, kinds or Exception)
         return False
 
     scope = {"m": m, "grad": grad, "grad2": lambda m, function, point: grad(m, function, point, 2), "refuses": refuses}

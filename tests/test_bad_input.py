@@ -40,6 +40,17 @@ REFUSED = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("call", [
+    lambda: x @ tg.ones(5, 2), lambda: x.view(5), lambda: x.long().mean(), lambda: x.gather(1, tg.tensor([[7]])),
+    lambda: F.cross_entropy(x, tg.ones(3, dtype=tg.int64)), lambda: tg.linspace(0, 1, -2), lambda: tg.nn.Linear(2, 2)(x),
+    lambda: x.clone().copy_(tg.ones(5)), lambda: F.embedding(tg.tensor([9]), x), lambda: tg.einsum("ij,jk", x, x),
+])  # fmt: skip
+def test_a_refusal_is_an_error_of_python_and_of_pytorch(call):
+    with pytest.raises(RuntimeError) as refusal:
+        call()
+    assert isinstance(refusal.value, (ValueError, TypeError, IndexError))
+
+
 @pytest.mark.parametrize("call, error, message", REFUSED)
 def test_bad_input_is_refused(call, error, message):
     with pytest.raises(error, match=message):

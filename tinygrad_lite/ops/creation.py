@@ -357,7 +357,7 @@ def _evenly(name: str, start: Any, end: Any, steps: int, dtype: np.dtype, device
     start, end = (_fitting(name, dtype, v.item() if isinstance(v, Traced) else v) for v in (start, end))
     steps = integer(name, "steps", steps)
     if steps < 0:
-        raise RuntimeError(f"{name}: expected 0 or more steps, got {steps}")
+        raise ValueError(f"{name}: expected 0 or more steps, got {steps}")
     with on_device(device):
         return namespace_for(device).linspace(start, end, steps)
 

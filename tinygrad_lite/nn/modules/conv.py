@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tinygrad_lite.autograd.errors import BadValue
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn import init
 from tinygrad_lite.nn.modules.module import Module
@@ -92,7 +93,7 @@ class _ConvNd(Module):
     def _check_channels(self, input: Tensor) -> None:
         if input.ndim in (self.rank + 1, self.rank + 2) and input.shape[-self.rank - 1] != self.in_channels:
             got = f"got {input.shape[-self.rank - 1]} (input {tuple(input.shape)})"
-            raise ValueError(f"{self._get_name()}: expected {self.in_channels} input channels, {got}")
+            raise BadValue(f"{self._get_name()}: expected {self.in_channels} input channels, {got}")
 
     def forward(self, input: Tensor) -> Tensor:
         self._check_channels(input)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tinygrad_lite.autograd.errors import BadValue
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn import init
 from tinygrad_lite.nn.modules.module import Module
@@ -61,7 +62,7 @@ class Linear(Module):
             if input.ndim and input.shape[-1] == self.in_features:
                 raise
             got = f"got {tuple(input.shape)}"
-            raise ValueError(f"Linear: expected {self.in_features} input features (the last dim), {got}") from error
+            raise BadValue(f"Linear: expected {self.in_features} input features (the last dim), {got}") from error
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
