@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_array, is_array, namespace_of, owner_of
+from tinygrad_lite.arrays import as_array, is_array, namespace_for, namespace_of, on_device, owner_of
 from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.autograd.errors import BadValue
@@ -235,7 +235,11 @@ def _at(end: Any) -> Any:
         return end
     node = end.node
     tensor = node.tensor() if type(node) is Leaf else None
-    return traced(np.broadcast_to(node.dtype.type(0), node.shape), node) if tensor is None else tensor
+    if tensor is not None:
+        return tensor
+    xp = namespace_for(end.device)
+    with on_device(end.device):
+        return traced(xp.broadcast_to(xp.zeros((), node.dtype), node.shape), node)  # an element's memory, whatever the shape
 
 
 def _roots(call: str, outputs: Any, gradients: Any, create_graph: bool) -> list[tuple[Any, Any]]:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tinygrad_lite.arrays import is_array
+from tinygrad_lite.arrays import device_of, is_array
 from tinygrad_lite.autograd.function import Context
 from tinygrad_lite.autograd.groups import register_multi_grad_hook
 from tinygrad_lite.autograd.node import GradientEdge, Leaf, Node, Traced, traced
@@ -33,7 +33,7 @@ def get_gradient_edge(tensor: Traced) -> GradientEdge:
     """
     if tensor.node is None:
         raise RuntimeError("get_gradient_edge: this tensor does not require grad")
-    return GradientEdge(tensor.node)
+    return GradientEdge(tensor.node, device=device_of(tensor.array))
 
 
 class saved_tensors_hooks:

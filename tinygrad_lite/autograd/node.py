@@ -102,7 +102,7 @@ class GradientEdge(NamedTuple):
 
     node: Node | Leaf
     output_nr: int = 0
-    ownership_token: Any = None
+    device: Any = None  # where its gradient goes
 
 
 # -- results ------------------------------------------------------------------------------------
