@@ -80,7 +80,7 @@ def into_places(y: Array, places: Array, shape: Sizes, repeated: bool) -> Array:
 
 
 @kept
-def _places(w: Windows, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, list[Any]]:
+def _places(w: Windows, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, tuple[Any, ...]]:
     """The flat place of each window's tap 0 in the plane (of `dtype`); how far from there its first tap is that is
     no padding; and how far each tap is (both of the smallest dtype)."""
     corner, first, offsets = np.zeros(w.count, np.int64), np.zeros(w.count, np.int64), np.zeros(w.kernel, np.int64)
@@ -91,7 +91,7 @@ def _places(w: Windows, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, list[A
         first += (-(np.minimum(start, 0) // dilation) * dilation * step).reshape(along)
         offsets += (np.arange(k) * dilation * step).reshape(along)
     near = np.min_scalar_type(offsets.max())
-    return corner.astype(dtype), first.astype(near), list(offsets.reshape(-1).astype(near))
+    return corner.astype(dtype), first.astype(near), tuple(offsets.reshape(-1).astype(near))
 
 
 def largest_of_parts(x: Array, count: Sizes) -> Array:
