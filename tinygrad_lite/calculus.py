@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tinygrad_lite.autograd import enable_grad, grad
+from tinygrad_lite.autograd.node import Leaf
 from tinygrad_lite.autograd.recording import through
 from tinygrad_lite.ops import ones_like, stack, zeros, zeros_like
 from tinygrad_lite.tensor import Tensor
@@ -50,8 +51,16 @@ def pushed(outputs: Tensors, inputs: Tensors, tangents: Tensors, create_graph: b
 
 def pulled(outputs: Tensors, inputs: Tensors) -> tuple[list[Tensor], Gradients]:
     """Cotangents u of the outputs, and J^T u: linear in u, so that its gradients by u are J v."""
-    us = [zeros_like(y).requires_grad_() for y in outputs]
+    us = [zeros_like(y.detach()).requires_grad_() for y in outputs]
+    close(us)
     return us, gradients(outputs, inputs, us, create_graph=True)
+
+
+def close(inputs: Tensors) -> None:
+    """Put on record that nobody else will ask for gradients by `inputs`, as far as they are leaves."""
+    for x in inputs:
+        if type(x.node) is Leaf:
+            x.node.closed = True
 
 
 def basis(x: Tensor) -> Iterator[Tensor]:
@@ -86,7 +95,7 @@ def _block(parts: list[Tensor | None], dim: int, output: Tensor, x: Tensor) -> T
     if like is None:
         return None
     whole = stack([zeros_like(like) if part is None else part for part in parts], dim)
-    return whole.reshape(*output.shape, *x.shape)
+    return whole.reshape((*output.shape, *x.shape))
 
 
 # -- the public calls -----------------------------------------------------------------------------

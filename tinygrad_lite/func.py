@@ -74,8 +74,9 @@ def _shapes(tensors: Sequence[Tensor]) -> list[tuple[int, ...]]:
 
 
 class _Run:
-    """A function run on inputs of its own. `on`: whether what is found must stay on the tape, for
-    the result depends on more than those inputs (an outer transform's, or a captured tensor)."""
+    """A function run on inputs of its own, in a `with` block that ends when the transform returns. `on`: whether
+    what is found must stay on the tape, for the result depends on more than those inputs: on those of a transform
+    around this one, or on a captured tensor."""
 
     def __init__(self, call: str, func: Callable[..., Any], argnums: Any, has_aux: bool, args: tuple[Any, ...], kwargs: Any):
         places = argnums if isinstance(argnums, tuple) else (argnums,)
@@ -103,11 +104,17 @@ class _Run:
         self.aux: Any
         self.out, self.aux = out if has_aux else (out, None)
         self.outputs = _tensors(call, "the results", self.out)
+        own = {id(x.node) for x in self.inputs}
         self.on = outside and any(
-            # (Where nobody holds a leaf's tensor any more, nobody can ask for its gradient.)
-            type(node) is Leaf and node.tensor() is not None and all(node is not x.node for x in self.inputs)
+            type(node) is Leaf and not node.closed and id(node) not in own
             for node in entries_behind([t.node for t in _leaves(out) if isinstance(t, Tensor) and t.node is not None])
         )
+
+    def __enter__(self) -> _Run:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        calculus.close(self.inputs)
 
     def filled(self, found: Sequence[Tensor | None], like: Sequence[Tensor]) -> list[Tensor]:
         return [zeros_like(x.detach()) if g is None else self.kept(g) for g, x in zip(found, like)]
@@ -126,15 +133,15 @@ def grad_and_value(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0,
 
     @functools.wraps(func)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        run = _Run("grad", func, argnums, has_aux, args, kwargs)
-        if not isinstance(run.out, Tensor) or run.out.ndim:
-            got = f"shape {tuple(run.out.shape)}" if isinstance(run.out, Tensor) else type(run.out).__name__
-            raise RuntimeError(f"grad: the function must return a scalar (0-d) Tensor, got {got}; others: vjp, jacrev")
-        with enable_grad():
-            found = calculus.gradients([run.out], run.inputs, [ones_like(run.out.detach())], run.on)
-        gradient = _rebuilt(run.tree, iter(run.filled(found, run.inputs)))
-        value = run.kept(run.out)
-        return gradient, ((value, _map(run.kept, run.aux)) if has_aux else value)
+        with _Run("grad", func, argnums, has_aux, args, kwargs) as run:
+            if not isinstance(run.out, Tensor) or run.out.ndim:
+                got = f"shape {tuple(run.out.shape)}" if isinstance(run.out, Tensor) else type(run.out).__name__
+                raise RuntimeError(f"grad: the function must return a scalar (0-d) Tensor, got {got}; others: vjp, jacrev")
+            with enable_grad():
+                found = calculus.gradients([run.out], run.inputs, [ones_like(run.out.detach())], run.on)
+            gradient = _rebuilt(run.tree, iter(run.filled(found, run.inputs)))
+            value = run.kept(run.out)
+            return gradient, ((value, _map(run.kept, run.aux)) if has_aux else value)
 
     return wrapped
 
@@ -167,19 +174,19 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     >>> pull(tg.tensor([1.0, 1.0]))
     (tensor([2., 4.]),)
     """
-    run = _Run("vjp", func, tuple(range(len(primals))), has_aux, primals, {})
+    with _Run("vjp", func, tuple(range(len(primals))), has_aux, primals, {}) as run:
 
-    def pull(cotangents: Any, retain_graph: bool = True, create_graph: bool | None = None) -> Any:
-        vs = _tensors("vjp", "the cotangents", cotangents)
-        if [v.shape for v in vs] != [y.shape for y in run.outputs]:
-            raise RuntimeError(f"vjp: the cotangents need the shapes of the outputs, {_shapes(run.outputs)}, got {_shapes(vs)}")
-        on = (run.on or any(v.node is not None for v in vs)) and is_grad_enabled()
-        with enable_grad():
-            found = calculus.gradients(run.outputs, run.inputs, vs, on)
-        return _rebuilt(primals, iter([zeros_like(x.detach()) if g is None else g for g, x in zip(found, run.inputs)]))
+        def pull(cotangents: Any, retain_graph: bool = True, create_graph: bool | None = None) -> Any:
+            vs = _tensors("vjp", "the cotangents", cotangents)
+            if [v.shape for v in vs] != [y.shape for y in run.outputs]:
+                raise RuntimeError(f"vjp: the cotangents need the shapes of the outputs, {_shapes(run.outputs)}, got {_shapes(vs)}")
+            on = (run.on or any(v.node is not None for v in vs)) and is_grad_enabled()
+            with enable_grad():
+                found = calculus.gradients(run.outputs, run.inputs, vs, on)
+            return _rebuilt(primals, iter([zeros_like(x.detach()) if g is None else g for g, x in zip(found, run.inputs)]))
 
-    value = _map(run.kept, run.out)
-    return (value, pull, _map(run.kept, run.aux)) if has_aux else (value, pull)
+        value = _map(run.kept, run.out)
+        return (value, pull, _map(run.kept, run.aux)) if has_aux else (value, pull)
 
 
 def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool = False, has_aux: bool = False) -> Any:
@@ -191,17 +198,17 @@ def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool =
     """
     if not isinstance(primals, tuple) or not isinstance(tangents, tuple):
         raise TypeError("jvp: expected primals and tangents to be tuples: func is called as func(*primals)")
-    run = _Run("jvp", func, tuple(range(len(primals))), has_aux, primals, {})
-    vs = _tensors("jvp", "the tangents", tangents)
-    if [v.shape for v in vs] != [x.shape for x in run.inputs]:
-        raise RuntimeError(f"jvp: the tangents need the shapes of the primals, {_shapes(run.inputs)}, got {_shapes(vs)}")
-    run.on = run.on or (is_grad_enabled() and any(v.node is not None for v in vs))
-    with enable_grad():
-        found = calculus.pushed(run.outputs, run.inputs, vs, run.on)
-    if strict and any(g is None for g in found):
-        raise RuntimeError("jvp: an output does not depend on the primals, which strict=True refuses")
-    value, tangent = _map(run.kept, run.out), _rebuilt(run.out, iter(run.filled(found, run.outputs)))
-    return (value, tangent, _map(run.kept, run.aux)) if has_aux else (value, tangent)
+    with _Run("jvp", func, tuple(range(len(primals))), has_aux, primals, {}) as run:
+        vs = _tensors("jvp", "the tangents", tangents)
+        if [v.shape for v in vs] != [x.shape for x in run.inputs]:
+            raise RuntimeError(f"jvp: the tangents need the shapes of the primals, {_shapes(run.inputs)}, got {_shapes(vs)}")
+        run.on = run.on or (is_grad_enabled() and any(v.node is not None for v in vs))
+        with enable_grad():
+            found = calculus.pushed(run.outputs, run.inputs, vs, run.on)
+        if strict and any(g is None for g in found):
+            raise RuntimeError("jvp: an output does not depend on the primals, which strict=True refuses")
+        value, tangent = _map(run.kept, run.out), _rebuilt(run.out, iter(run.filled(found, run.outputs)))
+        return (value, tangent, _map(run.kept, run.aux)) if has_aux else (value, tangent)
 
 
 def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
@@ -212,19 +219,19 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
     >>> push(tg.tensor([1.0, 1.0]))
     tensor([2., 4.])
     """
-    run = _Run("linearize", func, tuple(range(len(primals))), False, primals, {})
-    us, pulled = calculus.pulled(run.outputs, run.inputs)
+    with _Run("linearize", func, tuple(range(len(primals))), False, primals, {}) as run:
+        us, pulled = calculus.pulled(run.outputs, run.inputs)
 
-    def push(*tangents: Any) -> Any:
-        vs = _tensors("linearize", "the tangents", tangents)
-        if _shapes(vs) != _shapes(run.inputs):
-            raise ValueError(f"linearize: the tangents need the shapes of the primals, {_shapes(run.inputs)}, got {_shapes(vs)}")
-        pairs = [(g, v) for g, v in zip(pulled, vs) if g is not None]
-        with enable_grad():
-            found = calculus.gradients([g for g, _ in pairs], us, [v for _, v in pairs], run.on)
-        return _rebuilt(run.out, iter(run.filled(found, run.outputs)))
+        def push(*tangents: Any) -> Any:
+            vs = _tensors("linearize", "the tangents", tangents)
+            if _shapes(vs) != _shapes(run.inputs):
+                raise ValueError(f"linearize: the tangents need the shapes of the primals, {_shapes(run.inputs)}, got {_shapes(vs)}")
+            pairs = [(g, v) for g, v in zip(pulled, vs) if g is not None]
+            with enable_grad():
+                found = calculus.gradients([g for g, _ in pairs], us, [v for _, v in pairs], run.on)
+            return _rebuilt(run.out, iter(run.filled(found, run.outputs)))
 
-    return _map(run.kept, run.out), push
+        return _map(run.kept, run.out), push
 
 
 def _jacobian(
@@ -232,18 +239,18 @@ def _jacobian(
 ) -> Callable[..., Any]:
     @functools.wraps(func)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        run = _Run(call, func, argnums, has_aux, args, kwargs)
-        with enable_grad():
-            blocks = blocks_of(run.outputs, run.inputs, run.on)
-        trees = []
-        for y, row in zip(run.outputs, blocks):
-            filled = [
-                zeros(*y.shape, *x.shape, dtype=x.dtype, device=x.device) if block is None else run.kept(block)
-                for block, x in zip(row, run.inputs)
-            ]
-            trees.append(_rebuilt(run.tree, iter(filled)))
-        result = _rebuilt(run.out, iter(trees))
-        return (result, _map(run.kept, run.aux)) if has_aux else result
+        with _Run(call, func, argnums, has_aux, args, kwargs) as run:
+            with enable_grad():
+                blocks = blocks_of(run.outputs, run.inputs, run.on)
+            trees = []
+            for y, row in zip(run.outputs, blocks):
+                filled = [
+                    zeros(*y.shape, *x.shape, dtype=x.dtype, device=x.device) if block is None else run.kept(block)
+                    for block, x in zip(row, run.inputs)
+                ]
+                trees.append(_rebuilt(run.tree, iter(filled)))
+            result = _rebuilt(run.out, iter(trees))
+            return (result, _map(run.kept, run.aux)) if has_aux else result
 
     return wrapped
 

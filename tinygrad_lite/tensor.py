@@ -18,6 +18,7 @@ import numpy as np
 
 from tinygrad_lite import ops
 from tinygrad_lite.arrays import Array, Device, deferred, device_of, get_default_dtype, is_floating, to_device, to_numpy
+from tinygrad_lite.arrays.memory import uncounted
 from tinygrad_lite.autograd import hooks
 from tinygrad_lite.autograd.apart import lead_all
 from tinygrad_lite.autograd.backward import backward
@@ -195,12 +196,21 @@ class Tensor(Traced):
                     f"requires_grad_: only floating-point tensors can require gradients, this one is {self.array.dtype}"
                 )
             if self.node is None:
-                self.node = Leaf(self)
+                self.node = self._leaf()
         elif type(self.node) is Node:
             raise RuntimeError("requires_grad_: only a leaf can stop requiring grad; use detach() for a tensor that does not")
-        else:
-            self.node = None
+        elif self.node is not None:
+            self.former, self.node = self.node, None
         return self
+
+    def _leaf(self) -> Leaf:
+        """The place on the tape of a new leaf: the one it had, where `requires_grad` was only switched off, for
+        what was recorded before leads there."""
+        leaf = getattr(self, "former", None)
+        if leaf is None:
+            return Leaf(self)
+        leaf.shape, leaf.dtype = self.array.shape, self.array.dtype
+        return leaf
 
     @property
     def is_leaf(self) -> bool:
@@ -214,7 +224,9 @@ class Tensor(Traced):
 
     @property
     def data(self) -> Tensor:
-        return traced(self.array)
+        """The same memory with no place on the tape. Changes of it are not noticed: a backward that needs what was
+        here before goes wrong silently. `detach()` is the safe one."""
+        return traced(uncounted(self.array))
 
     @data.setter
     def data(self, value: Tensor) -> None:
@@ -223,6 +235,8 @@ class Tensor(Traced):
         self.array = value.array
         if type(self.node) is Leaf:
             self.node.shape, self.node.dtype = value.array.shape, value.array.dtype
+            if self.node.array is not None:
+                self.node.array = value.array
 
     def detach(self) -> Tensor:
         """The same memory with no place on the tape."""
@@ -232,6 +246,8 @@ class Tensor(Traced):
         """Take this tensor off the tape."""
         if self.base is not None:
             raise RuntimeError("detach_: a view cannot be detached in place; use detach()")
+        if type(self.node) is Leaf:
+            return self.requires_grad_(False)
         self.node = None
         return self
 
@@ -360,6 +376,7 @@ class Tensor(Traced):
 
     __hash__ = object.__hash__
     __getitem__ = indexing.getitem
+    _rebase = inplace.place_after_change  # for the engine, after a Function's change in place
     __setitem__ = inplace.setitem
 
     # -- methods whose arguments are not the function's ------------------------------------------

@@ -21,6 +21,25 @@ def owner_of(array: Array) -> Array:
     return array
 
 
+def counter_of(array: Array) -> Array:
+    """The array on which changes of `array` in place are counted: `owner_of(array)`, or on the way there
+    what `uncounted` returned."""
+    while (base := array.base) is not None:
+        if not is_array(base):
+            base = base.owner if type(base) is _Part else None
+            if base is None:
+                break
+        array = base
+    return array
+
+
+def uncounted(array: Array) -> Array:
+    """A view of all of `array` whose changes, and those of its views, do not count as changes of `array`."""
+    if is_cupy(array):
+        return type(array)(array.shape, array.dtype, array.data, array.strides)
+    return np.asarray(_Uncounted(array, array.shape, array.strides, 0))
+
+
 def start_of(array: Array) -> int:
     """The address of an array's first element."""
     return array.data.ptr if is_cupy(array) else array.__array_interface__["data"][0]
@@ -116,6 +135,12 @@ class _Part:
         memory = start_of(array) + offset, not array.flags.writeable
         self.__array_interface__ = {**array.__array_interface__, "shape": shape, "strides": strides, "data": memory}
         self.owner = array
+
+
+class _Uncounted(_Part):
+    """The memory of another array, whose changes are counted on their own."""
+
+    __slots__ = ()
 
 
 def _strided_on_gpu(array: Array, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Array:

@@ -52,6 +52,8 @@ def grad(
             raise RuntimeError(f"grad: input {i} does not require grad; call requires_grad_() before it is used")
     if allow_unused is None:
         allow_unused = materialize_grads
+    elif materialize_grads and not allow_unused:
+        raise ValueError("grad: materialize_grads=True gives zeros for inputs that are not used; allow_unused=False refuses them")
     keep = create_graph if retain_graph is None else retain_graph
     if is_grads_batched:
         rows = _cotangents(grad_outputs)
@@ -150,7 +152,7 @@ def backward(
     taken = {} if grad_tensors is None or create_graph else {id(owner_of(g)): g for _, g in roots if is_array(g)}
     into = {} if inputs is None else {t.node: t for t in inputs}
     for node, g in found.items():
-        tensor = node.tensor() if inputs is None else into[node]
+        tensor = _tensor_at(node) if inputs is None else into[node]
         if tensor is None:
             continue
         if tensor._grad is None:
@@ -160,6 +162,15 @@ def backward(
         if node.after:
             for hook in list(node.after.values()):
                 hook(tensor)
+
+
+def _tensor_at(leaf: Leaf) -> Any:
+    """The tensor whose `.grad` a leaf's gradient is added to: none where the program has dropped it, or no longer
+    asks for its gradient."""
+    tensor = leaf.tensor()
+    if tensor is None:
+        return traced(leaf.array, leaf) if leaf.after else None
+    return tensor if tensor.node is leaf else None
 
 
 def accumulate(tensor: Any, g: Any) -> None:
@@ -175,7 +186,7 @@ def accumulate(tensor: Any, g: Any) -> None:
             quiet_no_more(token)
         changed_in_place(known.array, "an accumulation into .grad")
     else:
-        tensor._grad = traced(known.array + g)
+        tensor._grad = traced(as_array(known.array + g))
 
 
 def _unshared(g: Any, taken: dict[int, Any]) -> Any:

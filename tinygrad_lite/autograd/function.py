@@ -13,7 +13,7 @@ from tinygrad_lite.arrays import as_array
 from tinygrad_lite.autograd import recording as _recording
 from tinygrad_lite.autograd.errors import freed
 from tinygrad_lite.autograd.mode import is_grad_enabled, no_grad
-from tinygrad_lite.autograd.node import Leaf, Node, Traced, change_since, tick, traced
+from tinygrad_lite.autograd.node import Leaf, Node, Traced, add_view, change_since, changed_in_place, tick, traced
 from tinygrad_lite.autograd.recording import result_of
 
 
@@ -27,6 +27,7 @@ class Context:
         self._to_save: tuple[Any, ...] = ()
         self._not_differentiable: tuple[Any, ...] = ()
         self._dirty: tuple[Any, ...] = ()
+        self._results: tuple[Any, ...] = ()  # until apply returns
         self._materialize = True
         self._node: Node | None = None
         self._freed = ""  # the refusal of what was freed
@@ -76,7 +77,7 @@ class Context:
         return context
 
 
-class _FunctionNode(Node):
+class FunctionNode(Node):
     """The entry of a Function. To free it is to empty its context, which the program may hold too."""
 
     __slots__ = ("context",)
@@ -143,16 +144,19 @@ class Function:
         results = list(outputs) if several else [outputs]
         if not all(isinstance(r, Traced) or several for r in results):
             raise TypeError(f"{cls.__name__}: forward must return a Tensor or a tuple, got {type(results[0]).__name__}")
-        if any(ctx.needs_input_grad) and is_grad_enabled():
-            results = _recorded(cls, ctx, args, results)
-        else:
-            results = [traced(r.array) if any(r is a for a in args) else r for r in results]
+        node = _recorded(cls, ctx, args, results) if any(ctx.needs_input_grad) and is_grad_enabled() else None
+        results = [_result(r, node, ctx, args) if isinstance(r, Traced) else r for r in results]
+        ctx._results = ctx._dirty = ctx._not_differentiable = ()
         return tuple(results) if several else results[0]
 
 
-def _recorded(cls: type[Function], ctx: Context, args: tuple[Any, ...], results: list[Any]) -> list[Any]:
+def _recorded(cls: type[Function], ctx: Context, args: tuple[Any, ...], results: list[Any]) -> Node:
+    """The entry of one call of a Function."""
     tensors = [r for r in results if isinstance(r, Traced)]
-    node = _FunctionNode()
+    _check_dirty(cls.__name__, ctx._dirty, tensors)
+    for tensor in ctx._dirty:
+        changed_in_place(tensor.array, cls.__name__)
+    node = FunctionNode()
     count = itertools.count()
     places_of_all = [next(count) if isinstance(r, Traced) else None for r in results]
     node.plan = _FunctionPlan(cls, ctx.needs_input_grad, places_of_all, ctx._materialize)
@@ -162,27 +166,61 @@ def _recorded(cls: type[Function], ctx: Context, args: tuple[Any, ...], results:
     node.shape = tuple(t.array.shape for t in tensors)
     node.dtype = tuple(t.array.dtype for t in tensors)
     node.hooks = None
-    places = {id(t): place for place, t in enumerate(tensors)}
-    ctx._saved = [(t.array, places[id(t)]) if id(t) in places and not any(t is a for a in args) else t for t in ctx._to_save]
+    ctx._results = tuple(tensors)
+    ctx._saved = [_saved(t, ctx, args) for t in ctx._to_save]
     ctx._saved_at = tick()
     ctx._to_save = ()
-    dirty, fixed = ctx._dirty, ctx._not_differentiable
+    told = _recording.on_record
+    if told is not None:
+        told(node)
+    return node
+
+
+def _check_dirty(name: str, dirty: tuple[Any, ...], results: list[Any]) -> None:
+    """Refuse a change in place by a Function that no gradient could follow."""
     for tensor in dirty:
+        base = tensor.base
+        if not _is_one_of(tensor, results):
+            raise RuntimeError(f"{name}: a tensor given to mark_dirty was not returned; forward must return each that it changed")
         if type(tensor.node) is Leaf:
-            raise RuntimeError(f"{cls.__name__}: a leaf that requires grad was changed in place; do it on a clone")
-    ctx._dirty, ctx._not_differentiable = (), ()
-    if _recording.on_record is not None:
-        _recording.on_record(node)
-    recorded = []
-    for r in results:
-        if isinstance(r, Traced) and not any(r is t for t in fixed):
-            place = result_of(node, places[id(r)])
-            if any(r is t for t in dirty):
-                r.node = place
-            else:
-                r = traced(r.array, place)
-        recorded.append(r)
-    return recorded
+            raise RuntimeError(f"{name}: a leaf that requires grad was changed in place; do it on a clone")
+        if base is not None and tensor.node is not None and type(base.node) is not Node:
+            raise RuntimeError(f"{name}: a view of a leaf that requires grad was changed in place; do it on a clone")
+        if base is not None and len(results) > 1:
+            raise RuntimeError(f"{name}: a Function that changes a view in place cannot return several tensors")
+
+
+def _saved(tensor: Any, ctx: Context, args: tuple[Any, ...]) -> Any:
+    """What is kept of a tensor given to save_for_backward: of a result its array and its place among the
+    results, for the tensor itself would close a circle; of another the tensor as it is now."""
+    if tensor is None:
+        return None
+    if _is_one_of(tensor, ctx._results) and (_is_one_of(tensor, ctx._dirty) or not _is_one_of(tensor, args)):
+        return tensor.array, next(i for i, r in enumerate(ctx._results) if r is tensor)
+    return traced(tensor.array, tensor.node) if type(tensor.node) is Node else tensor
+
+
+def _result(r: Any, node: Node | None, ctx: Context, args: tuple[Any, ...]) -> Any:
+    """What a Function returns for the tensor `r` that its forward returned."""
+    place = None
+    if node is not None and not _is_one_of(r, ctx._not_differentiable):
+        place = result_of(node, next(i for i, other in enumerate(ctx._results) if other is r))
+    if _is_one_of(r, ctx._dirty):
+        if place is not None:
+            r._rebase(place)
+        return r
+    is_argument = _is_one_of(r, args)
+    if not is_argument and place is None and r.node is None:
+        return r
+    result = traced(r.array, place)
+    base = r if is_argument and r.base is None else r.base
+    if base is not None:
+        add_view(base, result)
+    return result
+
+
+def _is_one_of(tensor: Any, others: Any) -> bool:
+    return any(tensor is other for other in others)
 
 
 class _NoArguments:
@@ -208,7 +246,11 @@ class _FunctionPlan:
         self.materializes = materializes
         self.fused = self.gradients, tuple
         self.rules = [(itemgetter(i), None, None) for i, needed in enumerate(needs) if needed]
-        self.count = len(needs)
+        self.needs = needs
+
+    def input_name(self, place: int) -> str:
+        """The argument that the node's parent at `place` stands for, in words."""
+        return f"argument {[i for i, needed in enumerate(self.needs) if needed][place]} of forward"
 
     def gradients(self, g: Any, ctx: Context) -> list[Any]:
         differentiable = ctx._node is not None
@@ -220,9 +262,9 @@ class _FunctionPlan:
             with no_grad():
                 returned = self.cls.backward(ctx, *parts)
         gradients = returned if isinstance(returned, tuple) else (returned,)
-        if len(gradients) < self.count or any(extra is not None for extra in gradients[self.count :]):
+        if len(gradients) < len(self.needs) or any(extra is not None for extra in gradients[len(self.needs) :]):
             raise RuntimeError(
-                f"{self.name}: backward returned {len(gradients)} gradients for the {self.count} arguments of forward"
+                f"{self.name}: backward returned {len(gradients)} gradients for the {len(self.needs)} arguments of forward"
             )
         for i, gradient in enumerate(gradients):
             if gradient is not None and not isinstance(gradient, Traced):

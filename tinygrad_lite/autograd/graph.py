@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 from tinygrad_lite.arrays import device_of, is_array
@@ -54,14 +55,15 @@ class saved_tensors_hooks:
         self.pack_hook, self.unpack_hook = pack_hook, unpack_hook
 
     def __enter__(self) -> None:
-        if _refusals:
-            raise RuntimeError(_refusals[-1])
-        _in_force.append(self)
+        refusals = _refusals.get()
+        if refusals:
+            raise RuntimeError(refusals[-1])
+        _in_force.set(_in_force.get() + 1)
         listen(self._pack)
 
     def __exit__(self, *exception: object) -> None:
         listen_no_more(self._pack)
-        _in_force.pop()
+        _in_force.set(_in_force.get() - 1)
 
     def _pack(self, node: Node) -> None:
         if type(node.saved) is not _Packed:  # by the hooks of an inner block
@@ -84,20 +86,22 @@ class save_on_cpu(saved_tensors_hooks):
         super().__init__(lambda t: (t.device, t.cpu()), lambda packed: packed[1].to(packed[0]))
 
 
-_in_force: list[saved_tensors_hooks] = []
-_refusals: list[str] = []
+# Of this thread: how many blocks of hooks are in force, and why none may be.
+_in_force: ContextVar[int] = ContextVar("saved_tensors_hooks", default=0)
+_refusals: ContextVar[tuple[str, ...]] = ContextVar("disable_saved_tensors_hooks", default=())
 
 
 @contextlib.contextmanager
 def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
     """Refuse `saved_tensors_hooks` inside this block, with this message."""
-    if _in_force:
+    if _in_force.get():
         raise RuntimeError(error_message)
-    _refusals.append(error_message)
+    outside = _refusals.get()
+    _refusals.set((*outside, error_message))
     try:
         yield
     finally:
-        _refusals.pop()
+        _refusals.set(outside)
 
 
 class _Packed:

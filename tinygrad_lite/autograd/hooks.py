@@ -31,6 +31,7 @@ def register_post_accumulate_grad_hook(x: Traced, hook: Callable[[Traced], None]
         raise RuntimeError("register_post_accumulate_grad_hook: expected a leaf that requires grad")
     if x.node.after is None:
         x.node.after = {}
+    x.node.array = x.array  # there is a tensor to call it with even if the program drops x
     handle = RemovableHandle(x.node.after)
     x.node.after[handle.id] = hook
     return handle
@@ -42,16 +43,23 @@ def retain_grad(x: Traced) -> None:
         raise RuntimeError("retain_grad: this tensor does not require grad")
     if type(x.node) is Leaf or retains_grad(x):
         return
-    reference = weakref.ref(x)  # a hook that held the tensor would close a circle with its node
+    x.node.hooks = {**(x.node.hooks or {}), "retain": _Retain(x)}
 
-    def keep(g: Traced) -> None:
-        tensor = reference()
+
+class _Retain:
+    """The hook of a tensor that keeps its gradient, wherever on the tape its changes in place move it."""
+
+    __slots__ = ("tensor",)
+
+    def __init__(self, x: Traced):
+        self.tensor = weakref.ref(x)  # to hold the tensor would close a circle with its node
+
+    def __call__(self, g: Traced) -> None:
+        tensor = self.tensor()
         if tensor is not None and tensor._grad is not None:
             accumulate(tensor, g if g.node is not None else g.array)
         elif tensor is not None:
             tensor._grad = g if g.node is not None else g.clone()
-
-    x.node.hooks = {**(x.node.hooks or {}), "retain": keep}
 
 
 def retains_grad(x: Traced) -> bool:

@@ -12,7 +12,8 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tinygrad_lite.arrays import address_range, owner_of
+from tinygrad_lite.arrays import address_range
+from tinygrad_lite.arrays.memory import counter_of
 from tinygrad_lite.autograd.handles import Hookable
 
 # The clock of the tape. Nodes take their index from it, and so do changes in place: an array was
@@ -25,16 +26,18 @@ class Traced:
 
     `array`: a NumPy or CuPy array. `node`: the operation that made it, a Leaf, or None where no
     gradient is needed. `grad`. `base`: the tensor whose memory this one is a view of. `views`: weak
-    references to the tensors that are views of this one.
+    references to the tensors that are views of this one. `former`: the Leaf of a tensor whose
+    `requires_grad` was switched off (unset otherwise).
     """
 
-    __slots__ = ("__weakref__", "_grad", "array", "base", "node", "views")
+    __slots__ = ("__weakref__", "_grad", "array", "base", "former", "node", "views")
 
     array: Any
     node: Node | Leaf | None
     base: Any
     _grad: Any  # what `.grad` shows
     views: Any
+    former: Leaf
 
     if TYPE_CHECKING:
 
@@ -76,9 +79,14 @@ class Node(Hookable):
 
 
 class Leaf(Hookable):
-    """The place on the tape of a tensor that the user made: gradients end here."""
+    """The place on the tape of a tensor that the user made: gradients end here.
 
-    __slots__ = ("after", "dtype", "hooks", "shape", "tensor")
+    `array`: the tensor's, kept only where there are hooks to call after its gradient has arrived, which
+    need a tensor even if the program holds it no more. `closed`: the leaf is the input of a transform
+    (see func.py) that has returned, so that nobody can ask for its gradient.
+    """
+
+    __slots__ = ("after", "array", "closed", "dtype", "hooks", "shape", "tensor")
 
     index = 0
     parents: tuple[()] = ()
@@ -92,6 +100,8 @@ class Leaf(Hookable):
         self.dtype = tensor.array.dtype
         self.hooks: Any = None
         self.after: Any = None  # functions of the tensor, called when its .grad was added to
+        self.array: Any = None
+        self.closed = False
 
     def __repr__(self) -> str:
         return "<leaf>"
@@ -133,7 +143,12 @@ def register_view(view: Traced, source: Traced) -> None:
     if memory is None or (memory is not other and memory is not owner):
         return  # a reshape that had to copy
     base = None if owner is None else source.base
-    view.base = base = source if base is None else base
+    add_view(source if base is None else base, view)
+
+
+def add_view(base: Any, view: Traced) -> None:
+    """Remember that `view` shows memory of `base`, which is itself no view."""
+    view.base = base
     views = base.views
     if views is None:
         base.views = views = []
@@ -145,16 +160,36 @@ def register_view(view: Traced, source: Traced) -> None:
 
 # -- changes in place ---------------------------------------------------------------------------
 
-# For each piece of memory that was ever changed in place: when, and by which operation. Entries
-# go when the memory does. Ordinary operations neither read nor write this.
-_changes: dict[int, tuple[Any, dict[tuple[int, int], tuple[int, str]]]] = {}
+# The changes of each piece of memory that was ever changed in place. Entries go when the memory
+# does. Ordinary operations neither read nor write this.
+_changes: dict[int, _Changes] = {}
 _last_change = 0
 
-
+Span = tuple[int, int]
 _WHOLE = (0, sys.maxsize)  # the span of all of an array's memory
 
 
-def _span(array: Any) -> tuple[int, int]:
+class _Changes:
+    """When each span of one piece of memory was last changed, and by which operation."""
+
+    __slots__ = ("limit", "memory", "spans")
+
+    def __init__(self, memory: Any):
+        key = id(memory)
+        self.memory = weakref.ref(memory, lambda _: _changes.pop(key, None))
+        self.spans: dict[Span, tuple[int, str]] = {}
+        self.limit = 64  # of spans; beyond it they count as one
+
+
+def _changes_of(array: Any) -> _Changes:
+    memory = array if array.base is None else counter_of(array)
+    changes = _changes.get(id(memory))
+    if changes is None:
+        _changes[id(memory)] = changes = _Changes(memory)
+    return changes
+
+
+def _span(array: Any) -> Span:
     """The addresses that `array` touches; an array that owns its memory needs no arithmetic."""
     return _WHOLE if array.base is None else address_range(array)
 
@@ -162,26 +197,28 @@ def _span(array: Any) -> tuple[int, int]:
 def changed_in_place(array: Any, operation: str) -> None:
     """Put on record that the memory of `array` has just been overwritten."""
     global _last_change
-    owner = array if array.base is None else owner_of(array)
-    key = id(owner)
-    if key not in _changes:
-        _changes[key] = weakref.ref(owner, lambda _: _changes.pop(key, None)), {}
-    spans = _changes[key][1]
-    if len(spans) > 64:  # as many views, each changed: from here on they count as one
+    changes, span = _changes_of(array), _span(array)
+    spans = changes.spans
+    if len(spans) >= changes.limit and span not in spans:
         spans.clear()
         spans[_WHOLE] = _last_change, operation
     _last_change = tick()
-    spans[_span(array)] = _last_change, operation
+    spans[span] = _last_change, operation
 
 
-def places_of_change(arrays: list[Any]) -> list[tuple[dict[tuple[int, int], tuple[int, str]], tuple[int, int]]]:
-    """Where changes of `arrays` are put on record, for `changed_again`; valid while they live."""
+def places_of_change(arrays: list[Any]) -> list[tuple[dict[Span, tuple[int, str]], Span]]:
+    """Where changes of `arrays` are put on record, for `changed_again`; valid while they live. However
+    many they are, they are told apart."""
+    places = []
     for array in arrays:
+        changes, span = _changes_of(array), _span(array)
+        changes.limit += span not in changes.spans
         changed_in_place(array, "")
-    return [(_changes[id(owner_of(array))][1], _span(array)) for array in arrays]
+        places.append((changes.spans, span))
+    return places
 
 
-def changed_again(places: list[tuple[dict[tuple[int, int], tuple[int, str]], tuple[int, int]]], operation: str) -> None:
+def changed_again(places: list[tuple[dict[Span, tuple[int, str]], Span]], operation: str) -> None:
     """`changed_in_place` for arrays whose places are known: 0.1 us an array instead of 3 us, which
     an optimizer's step with hundreds of parameters would notice."""
     global _last_change
@@ -198,10 +235,10 @@ def last_change() -> int:
 
 def change_since(array: Any, index: int) -> str | None:
     """The operation that changed the memory of `array` after tick `index`, if one did."""
-    entry = _changes.get(id(owner_of(array)))
-    if entry is not None:
+    changes = _changes.get(id(counter_of(array)))
+    if changes is not None:
         start, end = _span(array)
-        for (first, last), (when, operation) in entry[1].items():
+        for (first, last), (when, operation) in changes.spans.items():
             if when > index and first < end and start < last:
                 return operation
     return None

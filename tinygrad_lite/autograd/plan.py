@@ -56,6 +56,13 @@ class Plan:
             self.fused = fused if led is None else led(fused), _picker(self._places(primitive.fused_names))
             self.rules = [(itemgetter(i), None, None) for i in self.wanted]
 
+    def input_name(self, place: int) -> str:
+        """The argument that the node's parent at `place` stands for, in words."""
+        i, star = self.wanted[place], self.primitive.star
+        if star is not None and i >= star:
+            return f"{self.primitive.star_name}[{i - star}]"
+        return f"its argument {self.primitive.arguments[i]!r}"
+
     def _places(self, names: tuple[str, ...]) -> list[int]:
         return [self.names.index(name) for name in names]
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 from tinygrad_lite.arrays import as_array
@@ -22,8 +25,9 @@ def record(plan: Plan, parents: list[Any], values: Any, shape: Any, dtype: Any) 
     node.shape = shape
     node.dtype = dtype
     node.hooks = None
-    if on_record is not None:
-        on_record(node)
+    told = on_record  # read once: another thread may stop listening
+    if told is not None:
+        told(node)
     return node
 
 
@@ -81,6 +85,27 @@ def through(tensor: Traced) -> Any:
     return traced(tensor.array, _entry(_through, (tensor.node,), tensor.array.shape, tensor.array.dtype))
 
 
+class _Refusal:
+    """The plan of an entry that no gradient can pass."""
+
+    fused = None
+    names: tuple[()] = ()
+    wanted = (0,)
+
+    def __init__(self, node: Node, message: str):
+        self.name = node.name
+        self.message = message
+        self.rules = ((self.refuse, None, None),)
+
+    def refuse(self, g: Any) -> Any:
+        raise RuntimeError(f"backward: {self.message}")
+
+
+def refusing(node: Node, message: str) -> Node:
+    """An entry after `node` which lets no gradient pass to it."""
+    return _entry(_Refusal(node, message), (node,), node.shape, node.dtype)
+
+
 def _entry(plan: Any, parents: tuple[Any, ...], shape: Any, dtype: Any) -> Node:
     node = new(Node)
     node.plan, node.parents, node.saved = plan, parents, ()
@@ -90,24 +115,50 @@ def _entry(plan: Any, parents: tuple[Any, ...], shape: Any, dtype: Any) -> Node:
 
 # -- who is told ---------------------------------------------------------------------------------
 
-on_record: Callable[[Node], None] | None = None  # set while somebody listens
-_listeners: list[Callable[[Node], None]] = []
+on_record: Callable[[Node], None] | None = None  # set while anybody listens, in whichever thread
+_listeners: ContextVar[tuple[Callable[[Node], None], ...]] = ContextVar("listeners", default=())
+_count = 0  # of the listeners of all threads
+_counting = threading.Lock()
 
 
 def listen(note: Callable[[Node], None]) -> None:
-    """From now on call `note(node)` for each operation recorded, before those who listened already."""
-    global on_record
-    _listeners.insert(0, note)
-    on_record = _tell
+    """From now on call `note(node)` for each operation that this thread records, before those who listened already."""
+    _listeners.set((note, *_listeners.get()))
+    _count_listeners(1)
 
 
 def listen_no_more(note: Callable[[Node], None]) -> None:
-    """Undo one `listen(note)`."""
-    global on_record
-    _listeners.remove(note)
-    on_record = _tell if _listeners else None
+    """Undo one `listen(note)` of this thread."""
+    listeners = list(_listeners.get())
+    listeners.remove(note)
+    _listeners.set(tuple(listeners))
+    _count_listeners(-1)
+
+
+def _count_listeners(change: int) -> None:
+    global on_record, _count
+    with _counting:
+        _count += change
+        on_record = _tell if _count else None
 
 
 def _tell(node: Node) -> None:
-    for note in _listeners:
+    for note in _listeners.get():
         note(node)
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[list[Node]]:
+    """The operations recorded in this block, which whoever listens is told of at its end: until then
+    what they save may still be put in order."""
+    nodes: list[Node] = []
+    outside = _listeners.get()
+    _listeners.set((nodes.append,))
+    _count_listeners(1)
+    try:
+        yield nodes
+    finally:
+        _listeners.set(outside)
+        _count_listeners(-1)
+    for node in nodes if outside else ():
+        _tell(node)

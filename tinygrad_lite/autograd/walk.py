@@ -35,7 +35,7 @@ def walk(
     saved values in place for another walk. `gradients`: the dict to work in.
     """
     order = operations_behind([node for node, _ in roots])
-    on_the_way = None
+    on_the_way: set[Any] | None = None
     if targets is not None:
         order, on_the_way = _leading_to(order, targets)
     gradients = {} if gradients is None else gradients
@@ -54,8 +54,10 @@ def walk(
         if node.hooks:
             g = _run_hooks(node, g, create_graph)
             changed = last_change()
-        if targets is not None and node in targets:
+        if on_the_way is not None and node in targets:  # type: ignore[operator]
             found[node] = g
+            if not any(parent in on_the_way for parent in node.parents):
+                continue  # nothing below it is asked for, and may have been freed
         plan = node.plan
         saved = node.saved
         if saved is None:
@@ -63,7 +65,7 @@ def walk(
         if node.index < changed:
             _check_unchanged(node)
         if not plan.rules:
-            _arrive_in_part(gradients, node, g)
+            _arrive_in_part(gradients, node, g)  # one of several results
             continue
         if create_graph:
             saved = rebuilt(node)
@@ -84,7 +86,7 @@ def walk(
                 continue
             # Broadcasting undone, and the input's dtype restored, for every rule at once.
             if gradient.shape != parent.shape:
-                gradient = sum_to_shape(gradient, parent.shape)
+                gradient = _sum_to_input(gradient, node, parent)
             if gradient.dtype is not parent.dtype and gradient.dtype != parent.dtype:
                 gradient = gradient.to(parent.dtype) if create_graph else gradient.astype(parent.dtype)
             # The sum of what arrives. The first sum is a new array, later ones go into it.
@@ -240,11 +242,21 @@ def sum_to_shape(g: Any, shape: tuple[int, ...]) -> Any:
         return column_sums(g)  # of a bias
     extra = len(g.shape) - len(shape)
     if extra < 0 or any(n == 1 and m != 1 for n, m in zip(g.shape[extra:], shape)):
-        raise RuntimeError(f"backward: a rule returned a gradient of shape {g.shape} for an input of shape {shape}")
+        raise RuntimeError(f"expected a gradient that sums to shape {shape}, got shape {g.shape}")
     axes = (*range(extra), *(i for i, n in enumerate(shape, extra) if n == 1 and g.shape[i] != 1))
     if axes:
         g = g.sum(axis=axes, keepdims=True)
     return g.reshape(shape)
+
+
+def _sum_to_input(gradient: Any, node: Node, parent: Any) -> Any:
+    try:
+        return sum_to_shape(gradient, parent.shape)
+    except RuntimeError:
+        name = node.plan.input_name(next(i for i, other in enumerate(node.parents) if other is parent))
+        raise RuntimeError(
+            f"backward: {node.name} returned a gradient of shape {gradient.shape} for {name}, which has shape {parent.shape}"
+        ) from None
 
 
 def _run_hooks(node: Any, g: Any, create_graph: bool) -> Any:

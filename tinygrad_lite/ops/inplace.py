@@ -20,10 +20,11 @@ from tinygrad_lite.arrays import device_of, is_array, namespace_of, owner_of, qu
 from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.arrays.regions import Index, Region, overlaps, write
-from tinygrad_lite.autograd import is_grad_enabled
+from tinygrad_lite.autograd import is_grad_enabled, set_grad_enabled
 from tinygrad_lite.autograd.errors import BadType, BadValue, refusal
-from tinygrad_lite.autograd.node import Leaf, Traced, changed_in_place, tick, traced
-from tinygrad_lite.autograd.recording import Result, record
+from tinygrad_lite.autograd.function import FunctionNode
+from tinygrad_lite.autograd.node import Leaf, Node, Traced, changed_in_place, tick, traced
+from tinygrad_lite.autograd.recording import Result, held_back, record, refusing
 from tinygrad_lite.ops.calling import named
 from tinygrad_lite.ops.conversion import moved
 from tinygrad_lite.ops.indexing import _getitem, replaced, steps
@@ -125,8 +126,11 @@ def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def method(x: Any, *args: Any, **kwargs: Any) -> Any:
         check_writable(name, x)
-        start = tick()
-        overwrite(name, x, function(x, *args, **kwargs), start)
+        if is_grad_enabled() and any(isinstance(y, Traced) and y.node is not None for y in (x, *args, *kwargs.values())):
+            with held_back() as entries:
+                overwrite(name, x, function(x, *args, **kwargs), entries)
+        else:
+            overwrite(name, x, function(x, *args, **kwargs), [])
         return x
 
     return method
@@ -161,12 +165,13 @@ def _seen_as(function: Callable[..., Any]) -> Callable[..., Any]:
         leaf = x.node if type(x.node) is Leaf else None
         if leaf is not None and is_grad_enabled():
             raise RuntimeError(f"{name}: a leaf that requires grad cannot be changed in place; do it under no_grad()")
-        result = function(x, *args, **kwargs)
+        with set_grad_enabled(x.node is not None):  # also under no_grad(): the elements are the same, elsewhere
+            result = function(x, *args, **kwargs)
         x.array = result.array
         if leaf is not None:
             leaf.shape = x.array.shape
-        elif is_grad_enabled():
-            x.node = result.node
+        else:
+            _put(x, result.node)
         return x
 
     return method
@@ -180,26 +185,27 @@ transpose_, swapaxes_, swapdims_ = _seen_as(transpose), _seen_as(swapaxes), _see
 def check_writable(name: str, x: Any) -> None:
     """Refuse a change that no gradient could follow."""
     if is_grad_enabled():
-        base = x.base
-        if type(x.node) is Leaf:
+        node, base = x.node, x.base
+        if type(node) is Leaf:
             raise RuntimeError(
                 f"{name}: a leaf that requires grad cannot be changed in place, its gradient would be lost; "
                 "do it under no_grad(), or on a clone()"
             )
-        if base is not None and base.node is not None:
-            if type(base.node) is Leaf:
+        if base is not None and (node is not None or base.node is not None):
+            if type(base.node) is not Node:
                 raise RuntimeError(
                     f"{name}: this is a view of a leaf that requires grad, which cannot be changed in place; "
                     "do it under no_grad(), or on a clone()"
                 )
-            if x.node is None:
+            if node is None:
                 raise RuntimeError(
                     f"{name}: this view of a tensor that requires grad was made under no_grad(); change it there too"
                 )
-            if type(x.node.plan) is Result:
+            if type(node.plan) is Result:
+                made = "a Function" if _made_by_function(node) else "an operation with several results"
                 raise RuntimeError(
-                    f"{name}: this view is one of several that one operation returned, which cannot be changed in place; "
-                    "take it by an index or narrow()"
+                    f"{name}: this view was returned by {made} and cannot be changed in place; "
+                    "clone() it first, or take it by an index or narrow()"
                 )
     array = x.array
     if type(array) is np.ndarray and not array.flags.writeable:
@@ -208,8 +214,8 @@ def check_writable(name: str, x: Any) -> None:
         raise RuntimeError(f"{name}: several elements of this tensor share one place in memory; clone() it first")
 
 
-def overwrite(name: str, x: Any, result: Any, start: int) -> None:
-    """Write `result`, worked out since tick `start`, into x's memory, and x into its place on the tape."""
+def overwrite(name: str, x: Any, result: Any, entries: list[Node]) -> None:
+    """Write `result` into x's memory, and x into its place on the tape. `entries`: what was recorded on the way to it."""
     values, array = result.array if isinstance(result, Traced) else result, x.array
     if values.shape != array.shape:
         raise BadValue(f"{name}: the result has shape {values.shape}, which does not fit into {array.shape}")
@@ -220,7 +226,7 @@ def overwrite(name: str, x: Any, result: Any, start: int) -> None:
     recording = is_grad_enabled()
     node = result.node if recording and isinstance(result, Traced) else None
     if node is not None:
-        _keep_what_is_saved(node, array, start)
+        _keep_what_is_saved(entries, array)
     array[...] = values
     changed_in_place(array, name)
     if not recording:
@@ -229,7 +235,7 @@ def overwrite(name: str, x: Any, result: Any, start: int) -> None:
         node = _entry(replaced, array, x, values, _WHOLE)
     elif node.dtype != array.dtype:
         node = to_dtype(result, array.dtype).node
-    elif node.index > start:
+    elif any(node is entry for entry in entries):
         # The rules that name the result find it in x's memory; `values` need not be kept.
         node.saved = tuple(array if value is values else value for value in node.saved)
         node.index = tick()
@@ -241,48 +247,71 @@ def fits(dtype: np.dtype, into: np.dtype) -> bool:
     return _ORDER.index(dtype.kind) <= max(_ORDER.index(into.kind), 2 * (into.kind in "iu"))
 
 
-def _keep_what_is_saved(node: Any, array: Any, start: int) -> None:
-    """Copy `array` for the entries written since tick `start` that saved it: it is about to change."""
-    stack, memory, kept = [node], owner_of(array), {}
+def _keep_what_is_saved(entries: list[Node], array: Any) -> None:
+    """Copy `array` for those `entries` that saved it: it is about to change."""
+    memory = owner_of(array)
+    copies: dict[int, Any] = {}
+    for node in entries:
+        node.saved = _safe(node.saved, memory, copies)
 
-    def safe(value: Any) -> Any:
-        if type(value) in (tuple, list):
-            return tuple(map(safe, value))
-        if not is_array(value) or owner_of(value) is not memory:
-            return value
-        if id(value) not in kept:
-            kept[id(value)] = value.copy()
-        return kept[id(value)]
 
-    while stack:
-        node = stack.pop()
-        if node.index > start:
-            node.saved = safe(node.saved)
-            stack += node.parents
+def _safe(value: Any, memory: Any, copies: dict[int, Any]) -> Any:
+    """`value` with copies in the place of arrays that show `memory`."""
+    if type(value) in (tuple, list):
+        return tuple([_safe(part, memory, copies) for part in value])
+    if not is_array(value) or owner_of(value) is not memory:
+        return value
+    if id(value) not in copies:
+        copies[id(value)] = value.copy()
+    return copies[id(value)]
 
 
 def place_after_change(x: Any, node: Any) -> None:
     """Give x the place `node` on the tape, and a new one to every tensor that shows its memory."""
+    if x.array.dtype.kind not in "fc":
+        return  # no gradient goes through integers
     base = x.base
     if base is None:
         if node is None and x.node is None:
-            return  # then no view of it has a place either
+            return  # then no view of it has a place either, but for those that are leaves
         base = x
-        base.node = node
+        _put(base, node)
     elif node is not None or base.node is not None:
-        x.node = node
+        _put(x, node)
         if _all_of(x.array, base.array):
-            base.node = _entry(_reshape, base.array, x, base.array.shape)
+            _put(base, _entry(_reshape, base.array, x, base.array.shape))
         else:
-            base.node = _entry(replaced, base.array, base, x, _shown(x.array, base.array))
+            _put(base, _entry(replaced, base.array, base, x, _shown(x.array, base.array)))
     for reference in list(base.views or ()):
         view = reference()
-        if view is None or (base.node is None and view.node is None):
+        if view is None:
             continue
-        if _all_of(view.array, base.array):
-            view.node = _entry(_reshape, view.array, base, view.array.shape)
-        else:
-            view.node = _entry(_getitem, view.array, base, _shown(view.array, base.array))
+        if _made_by_function(view.node):
+            view.node = refusing(
+                view.node,
+                f"this tensor of shape {view.array.shape} is a view that {view.node.parents[0].name} returned, "
+                "and the tensor that it shows was changed in place since; clone() one of them first",
+            )
+        elif base.node is not None and view.array.dtype.kind in "fc":
+            if _all_of(view.array, base.array):
+                _put(view, _entry(_reshape, view.array, base, view.array.shape))
+            else:
+                _put(view, _entry(_getitem, view.array, base, _shown(view.array, base.array)))
+
+
+def _put(x: Any, node: Any) -> None:
+    """Give x the place `node` on the tape. What retains its gradient goes with it."""
+    before, x.node = x.node, node
+    if type(before) is Node and before.hooks and node is not before:
+        retain = before.hooks.get("retain")
+        if retain is not None and retain.tensor() is x:
+            del before.hooks["retain"]
+            if node is not None:
+                node.hooks = {**(node.hooks or {}), "retain": retain}
+
+
+def _made_by_function(node: Any) -> bool:
+    return type(node) is Node and type(node.plan) is Result and type(node.parents[0]) is FunctionNode
 
 
 def _all_of(view: Any, base: Any) -> bool:
