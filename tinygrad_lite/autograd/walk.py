@@ -237,11 +237,11 @@ def _check_unchanged(node: Node) -> None:
 
 
 def sum_to_shape(g: Any, shape: tuple[int, ...]) -> Any:
-    """`g` summed (or repeated) to `shape`: what broadcasting `shape` to g's own shape asks for."""
+    """`g` summed to `shape`: what broadcasting `shape` to g's own shape asks for."""
     if len(shape) == 1 and type(g) is np.ndarray and g.ndim > 1 and g.shape[-1] == shape[0]:
         return column_sums(g)  # of a bias
     extra = len(g.shape) - len(shape)
-    if extra < 0 or any(n == 1 and m != 1 for n, m in zip(g.shape[extra:], shape)):
+    if extra < 0 or any(m != 1 and n != m for n, m in zip(g.shape[extra:], shape)):
         raise RuntimeError(f"expected a gradient that sums to shape {shape}, got shape {g.shape}")
     axes = (*range(extra), *(i for i, n in enumerate(shape, extra) if n == 1 and g.shape[i] != 1))
     if axes:

@@ -38,7 +38,8 @@ def checkpoint(
 
     `preserve_rng_state`: with the same random numbers. `context_fn` gives the contexts for the first
     and for the second run. `determinism_check`: "none" to leave out the comparison of shapes and
-    dtypes. `use_reentrant`, `debug` and `early_stop` choose between variants in PyTorch; there is one here.
+    dtypes. `early_stop`: the second run ends as soon as everything that was saved is there again. `use_reentrant`
+    and `debug` choose between variants in PyTorch; there is one here.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
@@ -56,7 +57,7 @@ def checkpoint(
     if not is_grad_enabled():
         return function(*args, **kwargs)
     first, second = context_fn() if context_fn is not None else (contextlib.nullcontext(), contextlib.nullcontext())
-    segment = _Segment(function, args, kwargs, second, preserve_rng_state, determinism_check == "default")
+    segment = _Segment(function, args, kwargs, second, preserve_rng_state, determinism_check == "default", early_stop)
     with saved_tensors_hooks(segment.pack, segment.unpack), first:
         return function(*args, **kwargs)
 
@@ -64,14 +65,18 @@ def checkpoint(
 class _Segment:
     """One call under `checkpoint`. The tape keeps, for each array it would have saved, its number."""
 
-    def __init__(self, function: Any, args: Any, kwargs: Any, context: Any, preserve_rng_state: bool, check: bool):
+    def __init__(
+        self, function: Any, args: Any, kwargs: Any, context: Any, preserve_rng_state: bool, check: bool, early_stop: bool
+    ):
         self.call = function, args, kwargs
         self.context = context
         self.rng = [(g, g.get_state()) for g in generators()] if preserve_rng_state else []
         self.started = tick()
         self.check = check
+        self.early_stop = early_stop
         self.saved: list[Any] = []  # shape and dtype of each array
-        self.again: list[Tensor] | None = None  # the arrays, from the second run until the tape lets go of them
+        # The arrays and when each was saved, from the second run until the tape lets go of them.
+        self.again: list[tuple[Tensor, int]] | None = None
 
     def pack(self, tensor: Tensor) -> int:
         self.saved.append((tensor.array.shape, tensor.array.dtype))
@@ -80,9 +85,16 @@ class _Segment:
     def unpack(self, number: int) -> Tensor:
         if self.again is None:
             self.again = self.run_again()
-        return self.again[number]
+        tensor, when = self.again[number]
+        operation = change_since(tensor.array, when)
+        if operation is not None:
+            raise RuntimeError(
+                f"backward: an array of shape {tensor.array.shape} that is needed was changed in place by {operation} inside of "
+                "a checkpoint; clone the tensor first, or use the form that is not in place"
+            )
+        return tensor
 
-    def run_again(self) -> list[Tensor]:
+    def run_again(self) -> list[tuple[Tensor, int]]:
         function, args, kwargs = self.call
         for value in (*args, *kwargs.values()):
             if isinstance(value, Tensor) and (operation := change_since(value.array, self.started)):
@@ -90,12 +102,18 @@ class _Segment:
                     f"checkpoint: an argument of shape {value.array.shape} was changed in place by {operation}, "
                     "so that the function cannot be run on it again"
                 )
-        found: list[Tensor] = []
+        found: list[tuple[Tensor, int]] = []
+
+        def pack(tensor: Tensor) -> None:
+            found.append((tensor, tick()))
+            if self.early_stop and len(found) == len(self.saved):
+                raise _Enough
+
         now = [(g, g.get_state()) for g, _ in self.rng]
         try:
             for generator, state in self.rng:
                 generator.set_state(state)
-            with enable_grad(), saved_tensors_hooks(found.append, _never), self.context:
+            with contextlib.suppress(_Enough), enable_grad(), saved_tensors_hooks(pack, _never), self.context:
                 function(*args, **kwargs)
         finally:
             for generator, state in now:
@@ -105,13 +123,17 @@ class _Segment:
                 f"checkpoint: {len(self.saved)} arrays were saved in the first run of the function, "
                 f"{len(found)} in the second; it must do the same operations each time"
             )
-        for (shape, dtype), tensor in zip(self.saved, found):
+        for (shape, dtype), (tensor, _) in zip(self.saved, found):
             if self.check and (tensor.array.shape, tensor.array.dtype) != (shape, dtype):
                 raise CheckpointError(
                     f"checkpoint: an array of shape {shape} and dtype {dtype} was saved in the first run of the function, "
                     f"and in its place one of shape {tensor.array.shape} and dtype {tensor.array.dtype} in the second"
                 )
         return found
+
+
+class _Enough(BaseException):
+    """Everything is there again. (No Exception, which the function might catch.)"""
 
 
 def _never(packed: Any) -> Any:
