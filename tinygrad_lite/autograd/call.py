@@ -35,7 +35,7 @@ def call_of(primitive, forward, plans):
             args = bind(args, kwargs)
         # Separate the arrays from their places on the tape.
         {values}, = args
-        mask, is_traced, parents = 0, False, []
+        on_tape, is_traced, parents = {nothing}, False, []
 {separate}
         # Run.
         token = be_quiet()
@@ -49,7 +49,7 @@ def call_of(primitive, forward, plans):
         if not is_traced:
             return out
         # Record.
-        plan = plans[{subset}] if mask and is_grad_enabled() else None
+        plan = plans[{subset}] if on_tape and is_grad_enabled() else None
         if type(out) is not ndarray:
             if type(out) is tuple:
                 results = several(plan, parents, [{saved}], out, {kept})
@@ -77,7 +77,7 @@ _ARGUMENT = """
         if isinstance({x}, Traced):
             is_traced, node, {x} = True, {x}.node, {x}.array
             if node is not None:
-                mask += {bit}
+                on_tape += {bit}
                 parents.append(node)
 """
 
@@ -86,7 +86,7 @@ _ARGUMENTS = """
             if isinstance(x, Traced):
                 is_traced, node, values[i] = True, x.node, x.array
                 if node is not None:
-                    mask += 1 << i
+                    {count_in}
                     parents.append(node)
 """
 
@@ -100,20 +100,23 @@ _NAMES = {
 def call_of(called: Signature[..., Any]) -> Callable[..., tuple[Callable[..., Any], Callable[..., None]]]:
     """What makes the call of a primitive or other function. With it comes a function that leads it to the GPU of
     its arguments (see apart.py)."""
-    count = len(called.arguments)
+    count, has_star = len(called.arguments), called.star is not None
     # Three arguments, as most have at most, are written out; the text of each takes 0.6 ms.
-    return _written_out(count if count <= 3 and called.star is None and not called.keeps else None)
+    return _written_out(None if count > 3 or has_star or called.keeps else count, has_star)
 
 
 @functools.cache
-def _written_out(count: int | None) -> Callable[..., tuple[Callable[..., Any], Callable[..., None]]]:
+def _written_out(count: int | None, has_star: bool) -> Callable[..., tuple[Callable[..., Any], Callable[..., None]]]:
     """`call_of` for `count` arguments, or (None) with a loop over any number of them, which also keeps values."""
     if count is None:
-        file = __file__ + ", any number of arguments"  # a path of the package: see table.note_line
+        file = __file__ + (", a star argument" if has_star else ", any number of arguments")  # a path of the package: see table.note_line
+        # Which arguments have a node: as a mask of bits, or where there may be thousands as a list of places.
+        count_in = "on_tape.append(i)" if has_star else "on_tape += 1 << i"
         text = _CALL.format(
             values="*values",
-            separate=_ARGUMENTS,
-            subset="mask if star is None else (mask, len(args))",
+            nothing="[]" if has_star else "0",
+            separate=_ARGUMENTS.format(count_in=count_in),
+            subset="tuple(on_tape), len(values)" if has_star else "on_tape",
             take_kept="out, *kept = out if keeps else (out,)",
             saved="*(values if star is None else [*values[:star], tuple(values[star:])])",
             kept="kept",
@@ -123,9 +126,10 @@ def _written_out(count: int | None) -> Callable[..., tuple[Callable[..., Any], C
         file = f"{__file__}, {count} arguments"
         names = [f"x{i}" for i in range(count)]
         text = _CALL.format(
+            nothing="0",
             values=", ".join(names),
             separate="".join(_ARGUMENT.format(x=x, bit=1 << i) for i, x in enumerate(names)),
-            subset="mask",
+            subset="on_tape",
             take_kept="",
             saved=", ".join(names),
             kept="()",

@@ -27,7 +27,7 @@ class Context:
         self._to_save: tuple[Any, ...] = ()
         self._not_differentiable: tuple[Any, ...] = ()
         self._dirty: tuple[Any, ...] = ()
-        self._results: tuple[Any, ...] = ()  # until apply returns
+        self._place_of: dict[int, int] = {}  # of each result, by its id; until apply returns
         self._materialize = True
         self._node: Node | None = None
         self._freed = ""  # the refusal of what was freed
@@ -144,13 +144,15 @@ class Function:
         results = list(outputs) if several else [outputs]
         if not all(isinstance(r, Traced) or several for r in results):
             raise TypeError(f"{cls.__name__}: forward must return a Tensor or a tuple, got {type(results[0]).__name__}")
-        node = _recorded(cls, ctx, args, results) if any(ctx.needs_input_grad) and is_grad_enabled() else None
-        results = [_result(r, node, ctx, args) if isinstance(r, Traced) else r for r in results]
-        ctx._results = ctx._dirty = ctx._not_differentiable = ()
+        arguments = {id(a) for a in args}
+        node = _recorded(cls, ctx, args, arguments, results) if any(ctx.needs_input_grad) and is_grad_enabled() else None
+        results = [_result(r, node, ctx, arguments) if isinstance(r, Traced) else r for r in results]
+        ctx._dirty = ctx._not_differentiable = ()
+        ctx._place_of = {}
         return tuple(results) if several else results[0]
 
 
-def _recorded(cls: type[Function], ctx: Context, args: tuple[Any, ...], results: list[Any]) -> Node:
+def _recorded(cls: type[Function], ctx: Context, args: tuple[Any, ...], arguments: set[int], results: list[Any]) -> Node:
     """The entry of one call of a Function."""
     tensors = [r for r in results if isinstance(r, Traced)]
     _check_dirty(cls.__name__, ctx._dirty, tensors)
@@ -166,8 +168,8 @@ def _recorded(cls: type[Function], ctx: Context, args: tuple[Any, ...], results:
     node.shape = tuple(t.array.shape for t in tensors)
     node.dtype = tuple(t.array.dtype for t in tensors)
     node.hooks = None
-    ctx._results = tuple(tensors)
-    ctx._saved = [_saved(t, ctx, args) for t in ctx._to_save]
+    ctx._place_of = {id(t): place for place, t in enumerate(tensors)}
+    ctx._saved = [_saved(t, ctx, arguments) for t in ctx._to_save]
     ctx._saved_at = tick()
     ctx._to_save = ()
     told = _recording.on_record
@@ -190,26 +192,27 @@ def _check_dirty(name: str, dirty: tuple[Any, ...], results: list[Any]) -> None:
             raise RuntimeError(f"{name}: a Function that changes a view in place cannot return several tensors")
 
 
-def _saved(tensor: Any, ctx: Context, args: tuple[Any, ...]) -> Any:
+def _saved(tensor: Any, ctx: Context, arguments: set[int]) -> Any:
     """What is kept of a tensor given to save_for_backward: of a result its array and its place among the
     results, for the tensor itself would close a circle; of another the tensor as it is now."""
     if tensor is None:
         return None
-    if _is_one_of(tensor, ctx._results) and (_is_one_of(tensor, ctx._dirty) or not _is_one_of(tensor, args)):
-        return tensor.array, next(i for i, r in enumerate(ctx._results) if r is tensor)
+    place = ctx._place_of.get(id(tensor))
+    if place is not None and (id(tensor) not in arguments or _is_one_of(tensor, ctx._dirty)):
+        return tensor.array, place
     return traced(tensor.array, tensor.node) if type(tensor.node) is Node else tensor
 
 
-def _result(r: Any, node: Node | None, ctx: Context, args: tuple[Any, ...]) -> Any:
+def _result(r: Any, node: Node | None, ctx: Context, arguments: set[int]) -> Any:
     """What a Function returns for the tensor `r` that its forward returned."""
     place = None
     if node is not None and not _is_one_of(r, ctx._not_differentiable):
-        place = result_of(node, next(i for i, other in enumerate(ctx._results) if other is r))
+        place = result_of(node, ctx._place_of[id(r)])
     if _is_one_of(r, ctx._dirty):
         if place is not None:
             r._rebase(place)
         return r
-    is_argument = _is_one_of(r, args)
+    is_argument = id(r) in arguments
     if not is_argument and place is None and r.node is None:
         return r
     result = traced(r.array, place)

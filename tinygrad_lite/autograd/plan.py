@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -27,15 +27,15 @@ class Plan:
 
     materializes = True  # zeros for results that no gradient reached
 
-    def __init__(self, primitive: Primitive[..., Any], mask: int, count: int):
+    def __init__(self, primitive: Primitive[..., Any], on_tape: Sequence[int], count: int):
         self.primitive = primitive
         self.name = primitive.name
         star = primitive.star
         argument_of = [primitive.arguments[i if star is None else min(i, star)] for i in range(count)]
-        on_tape = [i for i in range(count) if mask >> i & 1]
         self.wanted = [i for i in on_tape if argument_of[i] in primitive.differentiable]
         # Which of the nodes met on the way are parents; None: all of them.
-        self.select = None if self.wanted == on_tape else _picker([on_tape.index(i) for i in self.wanted])
+        place_of = {i: place for place, i in enumerate(on_tape)}
+        self.select = None if len(self.wanted) == len(on_tape) else _picker([place_of[i] for i in self.wanted])
 
         rules = [primitive.rules[argument_of[i]] for i in self.wanted] if primitive.fused is None else []
         names = [*primitive.fused_names, *(name for _, taken in rules for name in taken)]
@@ -52,7 +52,8 @@ class Plan:
             self.rules.append((rule, places[0], None) if len(places) == 1 else (rule, None, _picker(places) if places else None))
         self.fused: Any = None
         if primitive.fused is not None:
-            fused = functools.partial(primitive.fused, tuple(i in self.wanted for i in range(count)))
+            wanted = set(self.wanted)
+            fused = functools.partial(primitive.fused, tuple(i in wanted for i in range(count)))
             self.fused = fused if led is None else led(fused), _picker(self._places(primitive.fused_names))
             self.rules = [(itemgetter(i), None, None) for i in self.wanted]
 
@@ -68,16 +69,22 @@ class Plan:
 
 
 class Plans(dict[Any, "Plan | None"]):
-    """The plans of a primitive by the inputs that have a node: a mask of bits, and with a star
-    argument the number of inputs. None where no rule would be called."""
+    """The plans of a primitive by the inputs that have a node: a mask of bits; with a star argument a tuple of
+    their places, and the number of inputs. None where no rule would be called."""
 
     def __init__(self, primitive: Primitive[..., Any]):
         self.primitive = primitive
 
     def __missing__(self, key: Any) -> Plan | None:
-        mask, count = key if self.primitive.star is not None else (key, len(self.primitive.arguments))
-        plan = Plan(self.primitive, mask, count)
-        self[key] = result = plan if plan.rules else None
+        if type(key) is int:
+            count = len(self.primitive.arguments)
+            on_tape: Sequence[int] = [i for i in range(count) if key >> i & 1]
+        else:
+            on_tape, count = key
+        plan = Plan(self.primitive, on_tape, count)
+        result = plan if plan.rules else None
+        if count <= 64:  # a plan for thousands of inputs is not worth keeping
+            self[key] = result
         return result
 
 
