@@ -7,15 +7,17 @@ may be trees: tuples, lists and dicts of Tensors.
 from __future__ import annotations
 
 import functools
+import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tinygrad_lite import calculus
 from tinygrad_lite.autograd import enable_grad, is_grad_enabled
-from tinygrad_lite.autograd.node import Leaf
+from tinygrad_lite.autograd.node import Leaf, tick
 from tinygrad_lite.autograd.walk import entries_behind
 from tinygrad_lite.ops import equal, ones_like, stack, zeros, zeros_like
 from tinygrad_lite.ops.generators import generators
+from tinygrad_lite.ops.inplace import watched
 from tinygrad_lite.stateless import functional_call, replace_all_batch_norm_modules_, stack_module_state
 from tinygrad_lite.tensor import Tensor
 
@@ -96,8 +98,15 @@ class _Run:
         arguments = list(args)
         for place, value in zip(places, _rebuilt(given, iter(self.inputs))):
             arguments[place] = value
-        with enable_grad():
-            out = func(*arguments, **kwargs)
+        started = tick()
+        changes: list[Any] = []
+        token = watched.set(changes)
+        try:
+            with enable_grad():
+                out = func(*arguments, **kwargs)
+        finally:
+            watched.reset(token)
+        _refuse_captured(call, changes, started, out)
         if has_aux and not (isinstance(out, tuple) and len(out) == 2):
             raise ValueError(f"{call}: with has_aux=True the function must return (output, aux)")
         self.out: Any
@@ -121,6 +130,36 @@ class _Run:
 
     def kept(self, value: Any) -> Any:
         return value.detach() if isinstance(value, Tensor) and not self.on else value
+
+
+def _refuse_captured(call: str, changes: list[Any], started: int, out: Any) -> None:
+    """Refuse a function that wrote what depends on its inputs into a tensor of its surroundings, and undo that."""
+
+    def captured() -> list[Any]:
+        results = [t for t in _leaves(out) if isinstance(t, Tensor)]
+        known = {id(t) for t in results} | {id(t.base) for t in results}
+        return [
+            (x, node, values)
+            for x, node, values in ((reference(), node, values) for reference, node, values in changes)
+            if x is not None and _is_inside(x.node, started) and not _is_inside(node, started) and id(x) not in known
+        ]
+
+    if captured():
+        gc.collect()  # the function's own tensors may live on in a circle
+    found = captured()
+    if found:
+        for x, node, values in reversed(found):
+            x.array[...] = values
+            x.node = None  # and so of its views
+            x._rebase(node)
+        raise RuntimeError(
+            f"{call}: the function changes in place a tensor of shape {tuple(found[0][0].shape)} that it did not make itself; "
+            "return what it should hold instead (has_aux=True), or change a clone"
+        )
+
+
+def _is_inside(node: Any, started: int) -> bool:
+    return node is not None and node.index > started
 
 
 def grad_and_value(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Callable[..., Any]:

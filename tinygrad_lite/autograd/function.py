@@ -208,7 +208,7 @@ def _result(r: Any, node: Node | None, ctx: Context, arguments: set[int]) -> Any
     place = None
     if node is not None and not _is_one_of(r, ctx._not_differentiable):
         place = result_of(node, ctx._place_of[id(r)])
-    if _is_one_of(r, ctx._dirty):
+    if _is_one_of(r, ctx._dirty) and (place is not None or r.node is None):
         if place is not None:
             r._rebase(place)
         return r

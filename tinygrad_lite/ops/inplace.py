@@ -11,7 +11,9 @@ Gradients of operations that saved the overwritten values are refused when they 
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -182,8 +184,17 @@ t_, squeeze_, unsqueeze_ = _seen_as(t), _seen_as(squeeze), _seen_as(unsqueeze)
 transpose_, swapaxes_, swapdims_ = _seen_as(transpose), _seen_as(swapaxes), _seen_as(swapdims)
 
 
+# What is to be changed in place, while a transform (func.py) runs a function: weak references to the tensors, their
+# places on the tape and values before. (A transform refuses a function that changes what it captured.)
+watched: ContextVar[list[tuple[Any, Any, Any]] | None] = ContextVar("watched", default=None)
+
+
 def check_writable(name: str, x: Any) -> None:
     """Refuse a change that no gradient could follow."""
+    changes = watched.get()
+    if changes is not None:
+        whole = x if x.base is None else x.base
+        changes.append((weakref.ref(whole), whole.node, whole.array.copy()))
     if is_grad_enabled():
         node, base = x.node, x.base
         if type(node) is Leaf:
