@@ -253,7 +253,7 @@ h = x * 2; y = fn.tripled_saved(h); y.sum().backward(); note(x.grad)
 ---
 h = x * 2; s = h * h; fn.tripled(h); refused("s.sum().backward()")
 ---
-refused("fn.tripled(x)"); 
+refused("fn.tripled(x)")
 ---
 refused("fn.tripled(A[0])")
 ---
