@@ -367,6 +367,44 @@ def test_a_grad_that_was_saved_and_then_added_to_is_refused():
         y.backward()
 
 
+def shared_by(count):
+    """Parameters that lie in one array."""
+    flat = tg.zeros(2 * count)
+    return [tg.nn.Parameter(flat[2 * i : 2 * i + 2].detach()) for i in range(count)]
+
+
+@pytest.mark.parametrize("count", [10, 100, 1000])
+def test_a_change_of_one_parameter_is_none_of_another_in_the_same_array(count):
+    parameters = shared_by(count)
+    optimizer = tg.optim.SGD(parameters, lr=0.1)
+    for _ in range(2):
+        loss = sum((p * p).sum() for p in parameters[: count // 2])
+        tg.zeros(3).add_(1)
+        with tg.no_grad():
+            for p in parameters[count // 2 :]:
+                p.copy_(tg.ones(2))
+        (loss + sum((p * p).sum() for p in parameters[count // 2 :])).backward()
+        optimizer.step()
+
+
+@pytest.mark.parametrize("count", [10, 100])
+def test_a_change_of_a_parameter_that_is_needed_is_noticed_beside_others_in_the_same_array(count):
+    parameters = shared_by(count)
+    optimizer = tg.optim.SGD(parameters, lr=0.1)
+    for changed in (0, count - 1):
+        loss = sum((p * p).sum() for p in parameters)
+        with tg.no_grad():
+            parameters[changed].copy_(tg.ones(2))
+        with pytest.raises(RuntimeError, match="copy_ has changed in place"):
+            loss.backward()
+        sum((p * p).sum() for p in parameters).backward()
+        optimizer.step()
+        loss = sum((p * p).sum() for p in parameters)
+        optimizer.step()
+        with pytest.raises(RuntimeError, match="changed in place"):
+            loss.backward()
+
+
 def test_a_gradient_that_is_set_fits_its_tensor():
     x = tg.tensor([1.0, 2.0], requires_grad=True)
     for value, error in (

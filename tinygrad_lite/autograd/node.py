@@ -178,7 +178,23 @@ class _Changes:
         key = id(memory)
         self.memory = weakref.ref(memory, lambda _: _changes.pop(key, None))
         self.spans: dict[Span, tuple[int, str]] = {}
-        self.limit = 64  # of spans; beyond it they count as one
+        self.limit = 64  # of spans
+
+    def join(self) -> None:
+        """Make one of spans that touch; where that leaves too many, one of all."""
+        joined: dict[Span, tuple[int, str]] = {}
+        first, last, latest = -1, -1, (0, "")
+        for (start, end), change in sorted(self.spans.items()):
+            if joined and start <= last:
+                del joined[first, last]
+                last, latest = max(last, end), max(latest, change)
+            else:
+                first, last, latest = start, end, change
+            joined[first, last] = latest
+        if len(joined) > self.limit // 2:
+            joined = {_WHOLE: max(joined.values())}
+        self.spans.clear()
+        self.spans.update(joined)
 
 
 def _changes_of(array: Any) -> _Changes:
@@ -200,8 +216,7 @@ def changed_in_place(array: Any, operation: str) -> None:
     changes, span = _changes_of(array), _span(array)
     spans = changes.spans
     if len(spans) >= changes.limit and span not in spans:
-        spans.clear()
-        spans[_WHOLE] = _last_change, operation
+        changes.join()
     _last_change = tick()
     spans[span] = _last_change, operation
 
