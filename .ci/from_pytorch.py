@@ -48,6 +48,18 @@ DIFFERENT = [
     ("grad2(m, lambda x: x.norm(), [0.0, 0.0])", "second gradients that PyTorch gives as nan are finite where the limit is"),
     ("grad(m, lambda x: m.cholesky_solve(m.ones(2, 1), x), [[1.0, 0.0], [0.0, 1.0]])", "a triangle that is not read has no gradient"),
     ("refuses(lambda: m.ones(6, requires_grad=True)[2:].as_strided((2,), (1,), 0))", "on the tape, a strided view stays inside its tensor"),
+    (
+        "refuses(lambda: grad(m, lambda x: [h := x * 1, r := h.unbind()[0], h.mul_(2), r * r][-1], [3.0]))",
+        "a view that was returned with others follows a change in place of what it shows, and so does its gradient",
+    ),
+    (
+        "refuses(lambda: grad(m, lambda x: [h := m.zeros(1), v := with_no_grad(m, lambda: h[:]), v.mul_(x), h][-1], [3.0]))",
+        "a view made under `no_grad()` of a tensor without gradient may be changed in place, and gradients follow",
+    ),
+    (
+        "grad(m, lambda x: [h := x * 1, with_no_grad(m, h.t_), h * m.tensor([[1.0, 2.0], [3.0, 4.0]])][-1], [[1.0, 1.0], [1.0, 1.0]])",
+        "`t_()`, `transpose_()`, `unsqueeze_()` ... move elements and not values, so that gradients follow them under `no_grad()` too",
+    ),
     ("refuses(lambda: m.special.bessel_j0(m.ones(1, requires_grad=True)).backward())", "there are derivatives that PyTorch lacks"),
     ("refuses(lambda: m.special.erfcx(m.ones(1, dtype=m.float16)))", "dtypes that PyTorch's kernels lack are taken"),
     (
@@ -85,6 +97,10 @@ def evaluated(expression: str, m: Any) -> Any:
             (g,) = m.autograd.grad(g.sum(), x)
         return g.tolist()
 
+    def with_no_grad(m: Any, function: Any) -> Any:
+        with m.no_grad():
+            return function()
+
     def refuses(function: Any, *kinds: Any) -> bool:
         try:
             function()
@@ -92,7 +108,10 @@ def evaluated(expression: str, m: Any) -> Any:
             return isinstance(error, kinds or Exception)
         return False
 
-    scope = {"m": m, "grad": grad, "grad2": lambda m, function, point: grad(m, function, point, 2), "refuses": refuses}
+    scope = {
+        "m": m, "grad": grad, "grad2": lambda m, function, point: grad(m, function, point, 2), "refuses": refuses,
+        "with_no_grad": with_no_grad,
+    }  # fmt: skip
     return eval(expression, scope)
 
 

@@ -367,6 +367,35 @@ def test_a_grad_that_was_saved_and_then_added_to_is_refused():
         y.backward()
 
 
+def test_a_view_returned_with_others_follows_a_change_of_what_it_shows():
+    x = tg.tensor([3.0, 4.0], requires_grad=True)
+    h = x * 1
+    r, s = h.unbind()
+    h.mul_(2)
+    (r * r + s).backward()  # 4 x0^2 + 2 x1
+    assert x.grad.tolist() == [24.0, 2.0]
+
+
+def test_a_view_made_under_no_grad_of_a_tensor_without_gradient_may_be_changed():
+    x = tg.tensor([3.0], requires_grad=True)
+    h = tg.ones(2)
+    with tg.no_grad():
+        v = h[:1]
+    v.mul_(x)
+    (h * h).sum().backward()
+    assert x.grad.tolist() == [6.0]
+
+
+@pytest.mark.parametrize("move", ["t_()", "transpose_(0, 1)", "swapaxes_(0, 1)", "unsqueeze_(0).squeeze_(0).t_()", "as_strided_((2, 2), (1, 2))"])
+def test_gradients_follow_elements_that_are_moved_under_no_grad(move):
+    x = tg.ones(2, 2, requires_grad=True)
+    h = x * 1
+    with tg.no_grad():
+        eval(f"h.{move}")
+    (h * tg.tensor([[1.0, 2.0], [3.0, 4.0]])).sum().backward()
+    assert x.grad.tolist() == [[1.0, 3.0], [2.0, 4.0]]
+
+
 def shared_by(count):
     """Parameters that lie in one array."""
     flat = tg.zeros(2 * count)
