@@ -160,7 +160,7 @@ def jacobian(
         blocks = (by_rows if strategy == "reverse-mode" else by_columns)(ys, xs, create_graph)
         rows = []
         for y, found in zip(ys, blocks):
-            shapes = [zeros(*y.shape, *x.shape, dtype=x.dtype, device=x.device) for x in xs]
+            shapes = [zeros((*y.shape, *x.shape), dtype=x.dtype, device=x.device) for x in xs]
             rows.append(_result(_filled("jacobian", found, shapes, create_graph, strict), alone, create_graph))
     return rows[0] if alone_out else tuple(rows)
 

@@ -284,7 +284,7 @@ def _jacobian(
             trees = []
             for y, row in zip(run.outputs, blocks):
                 filled = [
-                    zeros(*y.shape, *x.shape, dtype=x.dtype, device=x.device) if block is None else run.kept(block)
+                    zeros((*y.shape, *x.shape), dtype=x.dtype, device=x.device) if block is None else run.kept(block)
                     for block, x in zip(row, run.inputs)
                 ]
                 trees.append(_rebuilt(run.tree, iter(filled)))
@@ -373,9 +373,10 @@ def vmap(
         sizes = {x.shape[d] for x, d in zip(leaves, dims) if d is not None}
         if len(sizes) != 1:
             raise ValueError(f"vmap: expected one size along the mapped dims, got {sorted(sizes) or 'no dim to map'}")
+        (size,) = sizes
         results = []
         before = [] if randomness == "different" else [(g, g.get_state()) for g in generators()]
-        for i in range(*sizes):
+        for i in range(size):
             if randomness == "same":
                 for generator, state in before:
                     generator.set_state(state)
@@ -383,8 +384,12 @@ def vmap(
             results.append(func(*_rebuilt(args, entry), **kwargs))
             if randomness == "error" and not i and not all(equal(g.get_state(), state) for g, state in before):
                 raise RuntimeError("vmap: the function drew random numbers; say which by randomness='different' or 'same'")
-        if not results:
-            raise ValueError("vmap: the mapped dim has size 0, so that the function has nothing to be called with")
+        if not results:  # of a batch of nothing: a call with zeros tells what the results look like
+            entry = iter([x if d is None else x.new_zeros([n for i, n in enumerate(x.shape) if i != d % x.ndim]) for x, d in zip(leaves, dims)])
+            like = func(*_rebuilt(args, entry), **kwargs)
+            out = _spread(out_dims, like, "out_dims")
+            empty = [y.new_zeros((0, *y.shape)).movedim(0, d or 0) for y, d in zip(_tensors("vmap", "the results", like), out)]
+            return _rebuilt(like, iter(empty))
         parts = zip(*[_tensors("vmap", "the results", r) for r in results])
         out = _spread(out_dims, results[0], "out_dims")
         return _rebuilt(results[0], (stack(part, dim) if dim is not None else part[0] for part, dim in zip(parts, out)))

@@ -73,9 +73,16 @@ def grad(
     def result(tensor: Traced) -> Any:
         g = found.get(tensor.node)
         if g is None:
-            return traced(namespace_of(tensor.array).zeros_like(tensor.array)) if materialize_grads else None
+            if not materialize_grads:
+                return None
+            zeros = traced(namespace_of(tensor.array).zeros_like(tensor.array, order="C"))
+            return zeros.requires_grad_() if create_graph else zeros
         if create_graph:
-            return _in_order(g)
+            owner = owner_of(g.array)
+            if not g.array.flags.c_contiguous or id(owner) in taken:
+                return _cloned(g)
+            taken[id(owner)] = owner
+            return g
         return traced(_unshared(g, taken))
 
     cotangents = grad_outputs if isinstance(grad_outputs, (tuple, list)) else (grad_outputs,)
@@ -112,12 +119,11 @@ def _stacked(tensors: Any) -> Any:
         return _Stack.apply(*tensors)
 
 
-def _in_order(g: Any) -> Any:
-    """`g` with its elements in order in memory, as all gradients that are handed out: programs take views of them."""
-    if g.array.flags.c_contiguous:
-        return g
+def _cloned(g: Any) -> Any:
+    """A copy of a gradient on the tape, with its elements in order in memory, as all gradients that are handed out:
+    programs take views of them, and change them in place."""
     with enable_grad():
-        return g.contiguous()
+        return g.clone() if g.array.flags.c_contiguous else g.contiguous()
 
 
 def backward(
@@ -156,7 +162,7 @@ def backward(
         if tensor is None:
             continue
         if tensor._grad is None:
-            tensor._grad = _in_order(g) if create_graph else traced(_unshared(g, taken))
+            tensor._grad = _cloned(g) if create_graph else traced(_unshared(g, taken))
         else:
             accumulate(tensor, g)
         if node.after:
@@ -178,15 +184,13 @@ def accumulate(tensor: Any, g: Any) -> None:
     known = tensor._grad
     if isinstance(g, Traced):
         tensor._grad = known + g
-    elif known.node is None:
+    else:
         token = be_quiet()
         try:
             known.array += g
         finally:
             quiet_no_more(token)
         changed_in_place(known.array, "an accumulation into .grad")
-    else:
-        tensor._grad = traced(as_array(known.array + g))
 
 
 def _unshared(g: Any, taken: dict[int, Any]) -> Any:

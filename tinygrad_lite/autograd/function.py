@@ -240,6 +240,7 @@ class _FunctionPlan:
 
     primitive = _NoArguments
     names = ("ctx",)
+    saves_values = True
     wanted: tuple[()] = ()
 
     def __init__(self, cls: type[Function], needs: tuple[bool, ...], places: list[int | None], materializes: bool):

@@ -21,9 +21,10 @@ class Plan:
     `names`: of what is saved. `rules`: for each parent its rule, and which saved values the rule takes
     beside g: the place of the one, or what picks the several, or neither. `fused`: a rule for all of
     the inputs, and what picks the values it takes; its results are g to the `rules`, each of which picks its own.
+    `saves_values`: whether inputs, results or what was worked out on the way are among what is saved.
     """
 
-    __slots__ = ("fused", "keep", "name", "names", "primitive", "rules", "select", "wanted")
+    __slots__ = ("fused", "keep", "name", "names", "primitive", "rules", "saves_values", "select", "wanted")
 
     materializes = True  # zeros for results that no gradient reached
 
@@ -42,6 +43,7 @@ class Plan:
         if primitive.composition is not None:  # it is replayed for second derivatives, and takes every argument
             names += primitive.arguments
         self.names, self.keep = _saved(primitive, names)
+        self.saves_values = not {*primitive.differentiable, "out", *primitive.keeps}.isdisjoint(self.names)
 
         self.rules: list[Any] = []
         for i, (rule, taken) in zip(self.wanted, rules):

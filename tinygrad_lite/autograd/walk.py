@@ -100,11 +100,18 @@ def walk(
                 gradients[parent] = gradients[parent] + gradient
                 if not create_graph:
                     owned.add(parent)
-        if saved and not keep:
-            node.saved = None
+        if saved and not keep and (plan.saves_values or _holds_arrays(saved)):
+            node.saved = None  # else there is nothing to free, and the entry may be gone through again
     for leaf, g in gradients.items():
         found[leaf] = _run_hooks(leaf, g, create_graph) if leaf.hooks else g
     return found
+
+
+def _holds_arrays(saved: Any) -> bool:
+    """Whether arrays are among saved values that are neither inputs nor results: an index may be, or hold, one."""
+    if not isinstance(saved, (tuple, list)):
+        return True  # packed by saved_tensors_hooks
+    return any(_holds_arrays(value) if type(value) in (tuple, list) else is_array(value) for value in saved)
 
 
 def operations_behind(nodes: list[Any]) -> list[Any]:

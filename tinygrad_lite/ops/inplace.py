@@ -297,7 +297,7 @@ def place_after_change(x: Any, node: Any) -> None:
         view = reference()
         if view is None:
             continue
-        if _made_by_function(view.node):
+        if view is not x and _made_by_function(view.node):
             view.node = refusing(
                 view.node,
                 f"this tensor of shape {view.array.shape} is a view that {view.node.parents[0].name} returned, "

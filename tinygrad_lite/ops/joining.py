@@ -275,14 +275,15 @@ def tensor_split(
     if isinstance(given, (tuple, list)):
         points = [min(max(i + n if i < 0 else i, 0), n) for i in map(operator.index, given)]
         starts, ends = [0, *points], [*points, n]
-        if all(a <= b for a, b in zip(starts, ends)):
-            return _split(x, tuple(b - a for a, b in zip(starts, ends)), dim)
-        before = (slice(None),) * dim
-        return tuple(getitem(x, (*before, slice(a, max(a, b)))) for a, b in zip(starts, ends))
-    count = integer("tensor_split", "indices_or_sections", given)
-    if count <= 0:
-        raise RuntimeError(f"tensor_split: expected 1 or more sections, got {count}")
-    return _split(x, tuple(n // count + (i < n % count) for i in range(count)), dim)
+    else:
+        count = integer("tensor_split", "indices_or_sections", given)
+        if count <= 0:
+            raise RuntimeError(f"tensor_split: expected 1 or more sections, got {count}")
+        ends = list(itertools.accumulate(n // count + (i < n % count) for i in range(count)))
+        starts = [0, *ends[:-1]]
+    before = (slice(None),) * dim
+    # Views of their own, which may be changed in place: those of split() may not.
+    return tuple(getitem(x, (*before, slice(a, max(a, b)))) for a, b in zip(starts, ends))
 
 
 def _split_evenly(name: str, x: Any, indices_or_sections: Any, dim: int, rank: int) -> tuple[Tensor, ...]:

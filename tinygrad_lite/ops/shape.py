@@ -463,8 +463,8 @@ _copy.vjp(x=lambda g: g)  # the engine gives a gradient its input's dtype
 
 
 def to_dtype(x: Any, dtype: np.dtype) -> Any:
-    """`x` in another dtype (a copy)."""
-    return _copy(x, dtype)
+    """`x` in another dtype (a copy); no gradient goes through integers."""
+    return _copy(traced(x.array) if isinstance(x, Traced) and dtype.kind not in "fc" else x, dtype)
 
 
 @operation
