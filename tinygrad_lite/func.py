@@ -385,11 +385,11 @@ def vmap(
             if randomness == "error" and not i and not all(equal(g.get_state(), state) for g, state in before):
                 raise RuntimeError("vmap: the function drew random numbers; say which by randomness='different' or 'same'")
         if not results:  # of a batch of nothing: a call with zeros tells what the results look like
-            entry = iter([x if d is None else x.new_zeros([n for i, n in enumerate(x.shape) if i != d % x.ndim]) for x, d in zip(leaves, dims)])
-            like = func(*_rebuilt(args, entry), **kwargs)
+            shapes = [[n for i, n in enumerate(x.shape) if d is None or i != d % x.ndim] for x, d in zip(leaves, dims)]
+            like = func(*_rebuilt(args, (x.new_zeros(shape) for x, shape in zip(leaves, shapes))), **kwargs)
             out = _spread(out_dims, like, "out_dims")
-            empty = [y.new_zeros((0, *y.shape)).movedim(0, d or 0) for y, d in zip(_tensors("vmap", "the results", like), out)]
-            return _rebuilt(like, iter(empty))
+            empty = (y.new_zeros((0, *y.shape)).movedim(0, d or 0) for y, d in zip(_tensors("vmap", "the results", like), out))
+            return _rebuilt(like, empty)
         parts = zip(*[_tensors("vmap", "the results", r) for r in results])
         out = _spread(out_dims, results[0], "out_dims")
         return _rebuilt(results[0], (stack(part, dim) if dim is not None else part[0] for part, dim in zip(parts, out)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.autograd.errors import BadValue
 from tinygrad_lite.autograd.function import Function
 from tinygrad_lite.autograd.mode import enable_grad
-from tinygrad_lite.autograd.node import GradientEdge, Leaf, Traced, changed_in_place, traced
+from tinygrad_lite.autograd.node import GradientEdge, Leaf, Node, Traced, changed_in_place, traced
 from tinygrad_lite.autograd.walk import walk
 
 
@@ -135,7 +136,8 @@ def backward(
 ) -> None:
     """Add the gradients of `tensors` (summed) to the `.grad` of the leaves they depend on.
 
-    `inputs`: only these tensors' `.grad`. See `grad` for the other arguments.
+    `inputs`: only these tensors' `.grad`; those that are no leaves retain it from here on, as by `retain_grad()`.
+    See `grad` for the other arguments.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
@@ -152,6 +154,8 @@ def backward(
         if any(not isinstance(t, Traced) or t.node is None for t in inputs):
             raise RuntimeError("backward: every one of inputs must be a Tensor that requires grad")
         targets = frozenset(t.node for t in inputs)
+        for t in inputs:
+            retain_grad(t)
     roots = _roots("backward", tensors, grad_tensors, create_graph)
     found = _walk(roots, keep, create_graph, targets)
     # The arrays that belong to somebody already: first of all to the caller.
@@ -159,8 +163,8 @@ def backward(
     into = {} if inputs is None else {t.node: t for t in inputs}
     for node, g in found.items():
         tensor = _tensor_at(node) if inputs is None else into[node]
-        if tensor is None:
-            continue
+        if tensor is None or type(node) is not Leaf:
+            continue  # what is no leaf keeps its gradient as it passes
         if tensor._grad is None:
             tensor._grad = _cloned(g) if create_graph else traced(_unshared(g, taken))
         else:
@@ -191,6 +195,36 @@ def accumulate(tensor: Any, g: Any) -> None:
         finally:
             quiet_no_more(token)
         changed_in_place(known.array, "an accumulation into .grad")
+
+
+def retain_grad(x: Traced) -> None:
+    """Keep `.grad` of this tensor too, though it is not a leaf."""
+    if x.node is None:
+        raise RuntimeError("retain_grad: this tensor does not require grad")
+    if type(x.node) is Leaf or retains_grad(x):
+        return
+    x.node.hooks = {**(x.node.hooks or {}), "retain": _Retain(x)}
+
+
+class _Retain:
+    """The hook of a tensor that keeps its gradient, wherever on the tape its changes in place move it."""
+
+    __slots__ = ("tensor",)
+
+    def __init__(self, x: Traced):
+        self.tensor = weakref.ref(x)  # to hold the tensor would close a circle with its node
+
+    def __call__(self, g: Traced) -> None:
+        tensor = self.tensor()
+        if tensor is not None and tensor._grad is not None:
+            accumulate(tensor, g if g.node is not None else g.array)
+        elif tensor is not None:
+            tensor._grad = _cloned(g)
+
+
+def retains_grad(x: Traced) -> bool:
+    """Whether `retain_grad` was called on this tensor, which is not a leaf."""
+    return type(x.node) is Node and "retain" in (x.node.hooks or {})
 
 
 def _unshared(g: Any, taken: dict[int, Any]) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 
-from tinygrad_lite.autograd.backward import accumulate
+from tinygrad_lite.autograd.backward import retain_grad, retains_grad
 from tinygrad_lite.autograd.handles import RemovableHandle, hooked
-from tinygrad_lite.autograd.node import Leaf, Node, Traced
+from tinygrad_lite.autograd.node import Leaf, Traced
+
+__all__ = ["register_hook", "register_post_accumulate_grad_hook", "retain_grad", "retains_grad"]
 
 
 def register_hook(x: Traced, hook: Callable[[Traced], Traced | None]) -> RemovableHandle:
@@ -35,33 +36,3 @@ def register_post_accumulate_grad_hook(x: Traced, hook: Callable[[Traced], None]
     handle = RemovableHandle(x.node.after)
     x.node.after[handle.id] = hook
     return handle
-
-
-def retain_grad(x: Traced) -> None:
-    """Keep `.grad` of this tensor too, though it is not a leaf."""
-    if x.node is None:
-        raise RuntimeError("retain_grad: this tensor does not require grad")
-    if type(x.node) is Leaf or retains_grad(x):
-        return
-    x.node.hooks = {**(x.node.hooks or {}), "retain": _Retain(x)}
-
-
-class _Retain:
-    """The hook of a tensor that keeps its gradient, wherever on the tape its changes in place move it."""
-
-    __slots__ = ("tensor",)
-
-    def __init__(self, x: Traced):
-        self.tensor = weakref.ref(x)  # to hold the tensor would close a circle with its node
-
-    def __call__(self, g: Traced) -> None:
-        tensor = self.tensor()
-        if tensor is not None and tensor._grad is not None:
-            accumulate(tensor, g if g.node is not None else g.array)
-        elif tensor is not None:
-            tensor._grad = g if g.node is not None else g.clone()
-
-
-def retains_grad(x: Traced) -> bool:
-    """Whether `retain_grad` was called on this tensor, which is not a leaf."""
-    return type(x.node) is Node and "retain" in (x.node.hooks or {})

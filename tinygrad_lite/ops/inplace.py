@@ -66,8 +66,11 @@ def _converts(index: Index, value: Any) -> bool:
 
 def assign(name: str, x: Any, value: Any, index: Index = _WHOLE) -> None:
     """Write `value` into x at `index`, at once, and record it."""
-    check_writable(name, x)
     array = x.array
+    if _shares_places(array) and type(index) is tuple and not any(map(is_array, index)) and index != _WHOLE:
+        x, index = _getitem(x, index), _WHOLE  # the part that is written may have no such elements
+        array = x.array
+    check_writable(name, x)
     if isinstance(value, Traced):
         shape = value.array.shape
         if shape and shape[0] == 1:  # sizes of 1 in front may be more than x has dims
@@ -221,8 +224,13 @@ def check_writable(name: str, x: Any) -> None:
     array = x.array
     if type(array) is np.ndarray and not array.flags.writeable:
         raise BadValue(f"{name}: this tensor's memory is read-only; clone() it first")
-    if not array.flags.forc and overlaps(array.shape, array.strides) and name not in ("fill_", "zero_"):
+    if _shares_places(array) and name not in ("fill_", "zero_"):
         raise RuntimeError(f"{name}: several elements of this tensor share one place in memory; clone() it first")
+
+
+def _shares_places(array: Any) -> bool:
+    """Whether several elements may lie in one place in memory."""
+    return not array.flags.forc and overlaps(array.shape, array.strides)
 
 
 def overwrite(name: str, x: Any, result: Any, entries: list[Node]) -> None:
