@@ -227,6 +227,10 @@ def f(z): c = m.zeros(2); c[0] = z[1]; v = c[1:]; v.mul_(2).add_(z[:1]); return 
 note(func.jacrev(lambda z: f(z)[1][0])(m.ones(2)), func.vjp(f, m.ones(2))[0][0])
 ---
 h = x * 1; refused("func.grad(lambda y: y.mul_(2).sum())(h)"); note(h, h.requires_grad)
+---
+h = x * 1
+def f(y): y[0] = 7.; raise ValueError
+refused("func.vjp(func.grad(f), h)"); refused("func.jacrev(lambda y: y[:1].mul_(2).sum())(h)"); note(h, h.requires_grad)
 """,
     "Functions that return their input": """
 h = x * 2; y = fn.as_it_is(h); refused("y.mul_(2)"); h.mul_(3); refused("y.sum().backward()")

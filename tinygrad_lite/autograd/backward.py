@@ -171,7 +171,8 @@ def backward(
             accumulate(tensor, g)
         if node.after:
             for hook in list(node.after.values()):
-                hook(tensor)
+                if hook(tensor) is not None:
+                    raise RuntimeError("backward: a hook of register_post_accumulate_grad_hook must return None")
 
 
 def _tensor_at(leaf: Leaf) -> Any:

@@ -188,8 +188,6 @@ def _check_dirty(name: str, dirty: tuple[Any, ...], results: list[Any]) -> None:
             raise RuntimeError(f"{name}: a leaf that requires grad was changed in place; do it on a clone")
         if base is not None and tensor.node is not None and type(base.node) is not Node:
             raise RuntimeError(f"{name}: a view of a leaf that requires grad was changed in place; do it on a clone")
-        if base is not None and len(results) > 1:
-            raise RuntimeError(f"{name}: a Function that changes a view in place cannot return several tensors")
 
 
 def _saved(tensor: Any, ctx: Context, arguments: set[int]) -> Any:

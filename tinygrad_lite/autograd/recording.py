@@ -81,8 +81,13 @@ _through = _Through()
 
 
 def through(tensor: Traced) -> Any:
-    """The same array one entry further on the tape."""
+    """The same array one entry further on the tape: for derivatives by a tensor that is no leaf."""
     return traced(tensor.array, _entry(_through, (tensor.node,), tensor.array.shape, tensor.array.dtype))
+
+
+def goes_through(node: Any) -> bool:
+    """Whether a tensor's place is what `through` gave it."""
+    return type(node) is Node and node.plan is _through
 
 
 class _Refusal:

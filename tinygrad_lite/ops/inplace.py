@@ -26,7 +26,7 @@ from tinygrad_lite.autograd import is_grad_enabled, set_grad_enabled
 from tinygrad_lite.autograd.errors import BadType, BadValue, refusal
 from tinygrad_lite.autograd.function import FunctionNode
 from tinygrad_lite.autograd.node import Leaf, Node, Traced, changed_in_place, tick, traced
-from tinygrad_lite.autograd.recording import Result, held_back, record, refusing
+from tinygrad_lite.autograd.recording import Result, goes_through, held_back, record, refusing
 from tinygrad_lite.ops.calling import named
 from tinygrad_lite.ops.conversion import moved
 from tinygrad_lite.ops.indexing import _getitem, replaced, steps
@@ -205,6 +205,8 @@ def check_writable(name: str, x: Any) -> None:
                 f"{name}: a leaf that requires grad cannot be changed in place, its gradient would be lost; "
                 "do it under no_grad(), or on a clone()"
             )
+        if goes_through(node if base is None else base.node):
+            raise RuntimeError(f"{name}: an input of a transformed function cannot be changed in place; clone() it first")
         if base is not None and (node is not None or base.node is not None):
             if type(base.node) is not Node:
                 raise RuntimeError(
