@@ -29,7 +29,8 @@ from tinygrad_lite.nn import functional as F
 def cupy(request):
     if request.config.getoption("--device").startswith("standin"):
         pytest.skip("the stand-in has CuPy's place in this run")
-    with warnings.catch_warnings(action="ignore"):  # of what it does not find
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what it does not find
         return pytest.importorskip("cupy")
 
 

@@ -158,7 +158,8 @@ def test_batchmean_and_the_old_arguments():
     compare_module("KLDivLoss(reduction='batchmean')", x2, targets, modes=(True,))
     for average in (None, True, False):
         for reduce in (None, True, False):
-            with warnings.catch_warnings(action="ignore"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
                 theirs = torch.nn.MSELoss(average, reduce).reduction
             assert tg.nn.MSELoss(average, reduce).reduction == theirs
 

@@ -93,9 +93,9 @@ class ufunc:
 
 
 def _on_host(name: str) -> Any:
-    """NumPy's function of the same name on what is behind the arguments."""
-    function = functools.reduce(getattr, name.split("."), np)
-    return lambda *args, **kwargs: through(function, args, kwargs)
+    """NumPy's function of the same name on what is behind the arguments. It is looked up by the call: some
+    releases of NumPy lack a few that CuPy has."""
+    return lambda *args, **kwargs: through(functools.reduce(getattr, name.split("."), np), args, kwargs)
 
 
 def waiting(name: str) -> Any:
@@ -219,7 +219,8 @@ def lu_factor(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> A
     if a.ndim != 2:
         raise ValueError("array must be two-dimensional")
     def function(a: Any) -> Any:
-        with warnings.catch_warnings(action="ignore"):  # a zero on the diagonal is no news to a GPU
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a zero on the diagonal is no news to a GPU
             return scipy.linalg.lu_factor(a, check_finite=False)
 
     return through(function, (a,), {})
