@@ -7,16 +7,18 @@ import pytest
 
 import tinygrad_lite as tg
 from tests.check_op import Sample, check_derivatives
-from tinygrad_lite.autograd import REGISTRY, GradcheckError, grad, gradcheck, gradgradcheck, nondifferentiable, primitive
+from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.autograd import NONDIFFERENTIABLE, REGISTRY, GradcheckError, grad, gradcheck, gradgradcheck, nondifferentiable, primitive
 
 
 @pytest.fixture
 def define():
     """`@primitive` for the time of one test."""
-    before = set(REGISTRY)
+    before = [dict(registry) for registry in (REGISTRY, NONDIFFERENTIABLE)]
     yield primitive
-    for name in set(REGISTRY) - before:
-        del REGISTRY[name]
+    for registry, known in zip((REGISTRY, NONDIFFERENTIABLE), before):
+        registry.clear()
+        registry.update(known)
 
 
 def leaf(values):
@@ -134,6 +136,184 @@ class TestDefinitions:
             triple.vjp(x=lambda g, z: g * z)
         with pytest.raises(TypeError, match="the rule for z names"):
             triple.vjp(z=lambda g: g)
+
+
+    def test_defined_again_it_takes_the_place_of_the_old_one(self, define):
+        """As where a cell of a notebook is run once more."""
+
+        def cell(kind, factor):
+            def scaled(x):
+                return x * factor
+
+            return kind(scaled)
+
+        first, second = cell(define, 2.0), cell(define, 3.0)
+        assert (first(tg.ones(1)).item(), second(tg.ones(1)).item()) == (2, 3)
+        assert REGISTRY["scaled"].apply is second
+        third = cell(nondifferentiable, 4.0)
+        assert "scaled" not in REGISTRY and NONDIFFERENTIABLE["scaled"].apply is third
+        cell(define, 5.0)
+        assert "scaled" not in NONDIFFERENTIABLE
+
+    def test_a_rule_given_after_a_call_is_in_force(self, define):
+        @define
+        def double(x):
+            return x * 2
+
+        x = leaf([1.0])
+        early = double(x)
+        double.vjp(x=lambda g: g * 2)
+        assert grad(double(x), x)[0].item() == 2
+        with pytest.raises(RuntimeError, match="double has no rule"):
+            grad(early, x)
+
+
+class TestWithoutARule:
+    """No gradient is lost in silence: it is asked for, and refused."""
+
+    def test_backward_names_the_primitive_the_argument_and_the_remedy(self, define):
+        @define
+        def sq(x):
+            return x * x
+
+        y = sq(leaf([3.0]))
+        assert y.requires_grad and y.item() == 9
+        with pytest.raises(RuntimeError, match=r"sq has no rule for the gradient of x; give one by sq\.vjp\(x=\.\.\.\), or .*@nondifferentiable"):
+            y.backward()
+
+    def test_the_other_inputs_gradients_are_there(self, define):
+        @define
+        def scaled(x, y):
+            return x * y
+
+        scaled.vjp(x=lambda g, y: g * y)
+        x, y = leaf([3.0]), leaf([5.0])
+        assert grad(scaled(x, y), x)[0].item() == 5
+        assert grad(scaled(x, y.detach()), x)[0].item() == 5
+        for wanted in (y, (x, y)):
+            with pytest.raises(RuntimeError, match="scaled has no rule for the gradient of y"):
+                grad(scaled(x, y), wanted)
+        for inputs in ((x, y), (x.detach(), y)):
+            with pytest.raises(RuntimeError, match="scaled has no rule for the gradient of y"):
+                scaled(*inputs).backward()
+
+    @pytest.mark.parametrize("create_graph", [False, True])
+    def test_beside_a_fused_rule(self, define, create_graph):
+        asked = []
+
+        @define
+        def scaled(x, y, z):
+            return x * y * z
+
+        @scaled.fused_vjp("x", "y")
+        def rule(needs, g, x, y, z):
+            asked.append(needs)
+            return g * y * z, g * x * z, None
+
+        x, y, z = leaf([3.0]), leaf([5.0]), leaf([7.0])
+        assert [g.item() for g in grad(scaled(x, y, z), (x, y), create_graph=create_graph)] == [35, 21]
+        assert asked == [(True, True, False)]
+        with pytest.raises(RuntimeError, match="scaled has no rule for the gradient of z"):
+            scaled(x, y, z).backward(create_graph=create_graph)
+
+    def test_of_a_star_argument(self, define):
+        @define
+        def total(*parts):
+            return sum(parts)
+
+        with pytest.raises(RuntimeError, match="total has no rule for the gradient of parts"):
+            total(leaf([3.0]), leaf([5.0])).backward()
+
+    def test_of_several_results(self, define):
+        @define
+        def both(x):
+            return x * 2, x * x
+
+        with pytest.raises(RuntimeError, match="both has no rule for the gradient of x"):
+            both(leaf([3.0]))[1].backward()
+
+    def test_a_tensor_as_an_option_of_one_of_ours(self):
+        x, slope = leaf([-3.0]), leaf(0.5)
+        with pytest.raises(RuntimeError, match="leaky_relu has no rule for the gradient of slope"):
+            tg.nn.functional.leaky_relu(x, slope).backward()
+
+    def test_nothing_is_asked_where_no_input_requires_grad(self, define):
+        @define
+        def sq(x):
+            return x * x
+
+        x = leaf([3.0])
+        assert not sq(x.detach()).requires_grad
+        with tg.no_grad():
+            assert not sq(x).requires_grad
+        assert not nondifferentiable(named("sq_of_nothing", lambda x: x * x))(x).requires_grad
+
+    @pytest.mark.parametrize("raise_exception", [True, False])
+    def test_gradcheck_fails_and_says_so(self, define, raise_exception):
+        @define
+        def sq(x):
+            return x * x
+
+        if not raise_exception:
+            assert gradcheck(sq, leaf([3.0]), raise_exception=False) is False
+            return
+        with pytest.raises(GradcheckError, match="sq has no rule for the gradient of x"):
+            gradcheck(sq, leaf([3.0]))
+
+
+class TestWrongShapes:
+    """A gradient that cannot be summed to its input's shape is refused, also where it has as many elements."""
+
+    @pytest.mark.parametrize("shape", [(), (1,), (3,), (2, 6), (12,), (4, 3), (3, 4, 1), (3, 1), (1, 4)])
+    @pytest.mark.parametrize("create_graph", [False, True])
+    def test_of_a_rule(self, define, shape, create_graph):
+        @define
+        def skewed(x, y):
+            return x + y
+
+        skewed.vjp(x=lambda g: g, y=lambda g: (g.sum() * 0 + 1) * filled(g, shape))
+        x = tg.ones(3, 4, requires_grad=True)
+        message = rf"skewed: its rule returned a gradient of shape {shape} for argument 'y', whose shape is (3, 4)"
+        with pytest.raises(RuntimeError) as refusal:
+            grad(skewed(x * 1, x * 2).sum(), x, create_graph=create_graph)
+        assert message in str(refusal.value)
+
+    @pytest.mark.parametrize("shape", [(), (3,), (2, 6), (12,), (3, 1), (1, 4)])
+    def test_of_a_function(self, shape):
+        class Skewed(tg.autograd.Function):
+            @staticmethod
+            def forward(ctx, x, factor, y):
+                return x * factor + y
+
+            @staticmethod
+            def backward(ctx, g):
+                return g, None, tg.ones(shape)
+
+        x = tg.ones(3, 4, requires_grad=True)
+        message = f"Skewed: its backward returned a gradient of shape {shape} for argument number 2, whose shape is (3, 4)"
+        with pytest.raises(RuntimeError) as refusal:
+            Skewed.apply(x * 1, 2.0, x * 2).sum().backward()
+        assert message in str(refusal.value)
+
+    @pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4), (1, 3, 4), (5, 1, 3, 4)])
+    def test_what_can_be_summed_is(self, define, shape):
+        @define
+        def repeated(x):
+            return x * 1
+
+        repeated.vjp(x=lambda g: filled(g, shape))
+        x = tg.ones(3, 4, requires_grad=True)
+        repeated(x).sum().backward()
+        assert x.grad.tolist() == [[float(np.prod(shape) // 12)] * 4] * 3
+
+
+def filled(g, shape):
+    return tg.ones(shape, device=g.device) if isinstance(g, tg.Tensor) else namespace_of(g).ones(shape, g.dtype)
+
+
+def named(name, function):
+    function.__name__ = function.__qualname__ = name
+    return function
 
 
 class TestCalling:

@@ -68,6 +68,29 @@ def _described(value: Any) -> str:
     return f"{value.shape} {value.dtype}" if is_array(value) else repr(value)
 
 
+class MissingRule(RuntimeError):
+    """A gradient was asked of a primitive that has no rule for it."""
+
+    def __init__(self, primitive: str, argument: str):
+        super().__init__(
+            f"backward: {primitive} has no rule for the gradient of {argument}; give one by {primitive}.vjp({argument}=...), "
+            f"or write @nondifferentiable over {primitive} if it has none (detach() the tensor if only this use of it has none)"
+        )
+
+
+def wrong_shape(node: Any, parent: Any, shape: Any) -> str:
+    """The refusal of a gradient that cannot be summed to the shape of the input it is for."""
+    places = [place for place, entry in zip(node.plan.wanted, node.parents) if entry is parent]
+    named = getattr(node.plan.primitive, "arguments", ())
+    star = getattr(node.plan.primitive, "star", None)
+    names = [repr(named[place if star is None else min(place, star)]) if named else f"number {place}" for place in places]
+    whose = "its backward" if not named else "its rule"
+    return (
+        f"backward: {node.name}: {whose} returned a gradient of shape {tuple(shape)} for argument {' or '.join(names)}, "
+        f"whose shape is {tuple(parent.shape)}"
+    )
+
+
 def freed(node: Any) -> str:
     """The refusal to read what backward has freed."""
     return (

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.arrays import device_of, to_device, to_numpy
+from tinygrad_lite.arrays.regions import overlaps
 from tinygrad_lite.autograd.backward import grad
+from tinygrad_lite.autograd.errors import MissingRule
 from tinygrad_lite.autograd.node import Traced, traced
 
 
@@ -33,38 +36,31 @@ def gradcheck(
     atol: float = 1e-5,
     rtol: float = 1e-3,
     raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    fast_mode: bool = False,
 ) -> bool:
     """Whether the gradients of `func(*inputs)` agree with central differences of step `eps`.
 
-    Every input that requires grad is checked, element by element; they should be float64. With
-    `raise_exception` a disagreement raises and says where.
+    Every input that requires grad is checked, element by element (also in PyTorch's `fast_mode`). They should
+    be float64, and no two elements of one may share memory; while func runs, their values are moved in place.
+    A result that does not require grad must not depend on them, unless another result does require grad.
+    Backward must give the same twice, up to `nondet_tol`. With `raise_exception` a disagreement raises and
+    says where.
 
     >>> import tinygrad_lite as tg
     >>> gradcheck(tg.sin, tg.tensor([0.1, 0.2], dtype=tg.float64, requires_grad=True))
     True
     """
-    inputs = (inputs,) if isinstance(inputs, Traced) else tuple(inputs)
-    checked = [i for i, x in enumerate(inputs) if isinstance(x, Traced) and x.node is not None]
-    if not checked:
-        raise ValueError("gradcheck: expected at least one input that requires grad")
+    inputs = _inputs(inputs)
+    checked = _checked("gradcheck", inputs)
     try:
-        outputs = _outputs(func, inputs)
-        for place, output in enumerate(outputs):
-            if output.node is None:
-                continue
-            analytic = _analytic(output, [inputs[i] for i in checked])
-            for i, rows in zip(checked, analytic):
-                columns = _numeric(func, inputs, i, place, eps)
-                if not np.allclose(rows, columns, rtol=rtol, atol=atol, equal_nan=True):
-                    worst = np.unravel_index(np.argmax(np.nan_to_num(np.abs(rows - columns), nan=np.inf)), rows.shape)
-                    raise GradcheckError(
-                        f"gradcheck: output {place}, element {worst[0]}, with respect to input {i}, element {worst[1]}: "
-                        f"the tape says {rows[worst]:.8g}, finite differences say {columns[worst]:.8g}"
-                    )
-    except GradcheckError:
-        if raise_exception:
-            raise
-        return False
+        _compare(func, inputs, checked, eps, atol, rtol, nondet_tol, every_result=False)
+    except (GradcheckError, MissingRule) as error:
+        if not raise_exception:
+            return False
+        if isinstance(error, MissingRule):
+            raise GradcheckError(f"gradcheck: {error}") from error
+        raise
     return True
 
 
@@ -77,23 +73,28 @@ def gradgradcheck(
     atol: float = 1e-5,
     rtol: float = 1e-3,
     raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    fast_mode: bool = False,
 ) -> bool:
     """Whether the second derivatives of `func(*inputs)` agree with differences of its gradients.
 
-    `grad_outputs`: the cotangents to start from; drawn at random where not given.
+    `grad_outputs`: the cotangents to start from; drawn at random where not given. See `gradcheck` for the rest.
 
     >>> import tinygrad_lite as tg
     >>> gradgradcheck(tg.sin, tg.tensor([0.5, 1.0], dtype=tg.float64, requires_grad=True))
     True
     """
-    inputs = (inputs,) if isinstance(inputs, Traced) else tuple(inputs)
+    inputs = _inputs(inputs)
+    _checked("gradgradcheck", inputs)
     outputs = [o for o in _outputs(func, inputs) if o.node is not None]
+    if not outputs:  # constants, or cut off
+        return gradcheck(func, inputs, eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception)
     if grad_outputs is None:
         draw = np.random.default_rng(0)
         grad_outputs = [_like(o, draw.standard_normal(o.array.shape)) for o in outputs]
         for cotangent in grad_outputs:
             cotangent.requires_grad_()
-    cotangents = (grad_outputs,) if isinstance(grad_outputs, Traced) else tuple(grad_outputs)
+    cotangents = _inputs(grad_outputs)
     count = len(inputs)
 
     def gradients(*arguments: Any) -> tuple[Any, ...]:
@@ -105,14 +106,103 @@ def gradgradcheck(
             create_graph=True,
             allow_unused=True,
         )
-        return tuple(g for g in found if g is not None and g.node is not None)
+        return tuple(g for g in found if g is not None)
 
-    return gradcheck(gradients, (*inputs, *cotangents), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception)
+    arguments = (*inputs, *cotangents)
+    try:
+        # A gradient that does not require grad is a constant, or its rule has lost what it depends on.
+        _compare(gradients, arguments, _places(arguments), eps, atol, rtol, nondet_tol, every_result=True)
+    except (GradcheckError, MissingRule) as error:
+        if not raise_exception:
+            return False
+        if isinstance(error, MissingRule):
+            raise GradcheckError(f"gradgradcheck: {error}") from error
+        raise
+    return True
+
+
+def _inputs(inputs: Any) -> tuple[Any, ...]:
+    return tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
+
+
+def _places(inputs: Sequence[Any]) -> list[int]:
+    """Those of the inputs that require grad."""
+    return [i for i, x in enumerate(inputs) if isinstance(x, Traced) and x.node is not None]
+
+
+def _checked(name: str, inputs: Sequence[Any]) -> list[int]:
+    """The same, after a check that finite differences can be taken there."""
+    places = _places(inputs)
+    if not places:
+        raise ValueError(f"{name}: expected at least one input that requires grad, none does")
+    for i in places:
+        array = inputs[i].array
+        if overlaps(array.shape, tuple(map(abs, array.strides))):
+            raise RuntimeError(
+                f"{name}: several elements of input {i} share one place in memory (it is expanded?), so they cannot be moved "
+                "one by one; call contiguous() on it first"
+            )
+        if array.dtype != np.float64:
+            warnings.warn(
+                f"{name}: input {i} is {array.dtype}, in which differences over a step as short as eps are mostly rounding; "
+                "use float64, or the check is likely to fail",
+                stacklevel=3,
+            )
+    return places
+
+
+def _compare(
+    func: Callable[..., Any],
+    inputs: Sequence[Any],
+    checked: list[int],
+    eps: float,
+    atol: float,
+    rtol: float,
+    nondet_tol: float,
+    every_result: bool,
+) -> None:
+    """Raise a GradcheckError unless the tape and finite differences agree."""
+    before = [to_numpy(inputs[i].array).copy() for i in checked]
+    outputs = _outputs(func, inputs)
+    for i, values in zip(checked, before):
+        if not np.array_equal(values, to_numpy(inputs[i].array), equal_nan=True):
+            raise GradcheckError(f"gradcheck: func changes input {i} in place; let it change a clone()")
+    every_result = every_result or all(o.node is None for o in outputs)
+    places = [place for place, o in enumerate(outputs) if o.node is not None or every_result]
+    analytic = {place: _analytic(place, outputs[place], [inputs[i] for i in checked], nondet_tol) for place in places}
+    for number, i in enumerate(checked):
+        numeric = _numeric(func, inputs, i, len(outputs), eps)
+        for place in places:
+            rows = analytic[place][number]
+            columns = numeric[place].reshape(rows.shape)
+            if np.allclose(rows, columns, rtol=rtol, atol=atol):
+                continue
+            error = np.where(np.isclose(rows, columns, rtol=rtol, atol=atol), 0, np.abs(rows - columns))
+            worst = np.unravel_index(np.argmax(np.nan_to_num(error, nan=np.inf)), rows.shape)
+            raise GradcheckError(
+                f"gradcheck: output {place}, element {worst[0]}, with respect to input {i}, element {worst[1]}: "
+                f"the tape says {rows[worst]:.8g}, finite differences say {columns[worst]:.8g}"
+                + _reason(func, inputs, i, outputs[place], place)
+            )
+
+
+def _reason(func: Callable[..., Any], inputs: Sequence[Any], i: int, output: Any, place: int) -> str:
+    """What may be behind a disagreement."""
+    if output.node is None:
+        return "; the output does not require grad: it was detached, or computed on arrays or under no_grad()"
+    again = _outputs(func, inputs)[place]
+    if not np.array_equal(to_numpy(output.array), to_numpy(again.array), equal_nan=True):
+        return "; func returns other values each time it is called, with the same inputs"
+    single = [str(t.array.dtype) for t in (inputs[i], output) if t.array.dtype != np.float64]
+    return f"; use float64, {single[0]} is too coarse for a step of eps" if single else ""
 
 
 def _outputs(func: Callable[..., Any], inputs: Sequence[Any]) -> list[Any]:
     result = func(*inputs)
-    return [o for o in (result if isinstance(result, (tuple, list)) else (result,)) if isinstance(o, Traced)]
+    outputs = [o for o in (result if isinstance(result, (tuple, list)) else (result,)) if isinstance(o, Traced)]
+    if not outputs and not isinstance(result, tuple):
+        raise TypeError(f"gradcheck: expected func to return Tensors, got {type(result).__name__}")
+    return outputs
 
 
 def _like(tensor: Traced, values: np.ndarray) -> Any:
@@ -120,30 +210,46 @@ def _like(tensor: Traced, values: np.ndarray) -> Any:
     return traced(to_device(values.astype(tensor.array.dtype), device_of(tensor.array)))
 
 
-def _analytic(output: Any, inputs: list[Any]) -> list[np.ndarray]:
-    """Jacobians of `output`, a row for each of its elements."""
-    rows: list[list[np.ndarray]] = [[] for _ in inputs]
-    for k in range(output.array.size):
-        unit = np.zeros(output.array.size)
-        unit[k] = 1
-        found = grad(output, inputs, _like(output, unit.reshape(output.array.shape)), retain_graph=True, allow_unused=True)
-        for into, x, g in zip(rows, inputs, found):
-            into.append(np.zeros(x.array.size) if g is None else to_numpy(g.array).ravel())
-    return [np.array(r).reshape(output.array.size, x.array.size) for r, x in zip(rows, inputs)]
+def _analytic(place: int, output: Any, inputs: list[Any], nondet_tol: float) -> list[np.ndarray]:
+    """Jacobians of `output`, number `place`: a row for each of its elements."""
+    count = output.array.size
+    if output.node is None:
+        return [np.zeros((count, x.array.size)) for x in inputs]
+
+    def gradients(cotangent: np.ndarray) -> list[np.ndarray]:
+        given = _like(output, cotangent.reshape(output.array.shape))
+        found = grad(output, inputs, given, retain_graph=True, allow_unused=True)
+        return [np.zeros(x.array.size) if g is None else to_numpy(g.array).ravel() for x, g in zip(inputs, found)]
+
+    def jacobians() -> list[np.ndarray]:
+        rows = [gradients(row) for row in np.eye(count)]
+        return [np.array([row[j] for row in rows], np.float64).reshape(count, x.array.size) for j, x in enumerate(inputs)]
+
+    first = jacobians()
+    if any((np.abs(a - b) > nondet_tol).any() for a, b in zip(first, jacobians())):
+        raise GradcheckError(
+            f"gradcheck: backward of output {place} gives other gradients each time it runs, by more than nondet_tol={nondet_tol}"
+        )
+    if any(g.any() and np.isfinite(g).all() for g in gradients(np.zeros(count))):
+        raise GradcheckError(f"gradcheck: a rule behind output {place} is not multiplied by g: of a g of zeros it makes other numbers")
+    return first
 
 
-def _numeric(func: Callable[..., Any], inputs: Sequence[Any], i: int, place: int, eps: float) -> np.ndarray:
-    """The Jacobian of output number `place` by central differences, a column for each element."""
-    base = to_numpy(inputs[i].array).astype(np.float64)
-    columns = []
-    for k in range(base.size):
+def _numeric(func: Callable[..., Any], inputs: Sequence[Any], i: int, count: int, eps: float) -> list[np.ndarray]:
+    """The Jacobians of the `count` outputs by central differences, a column for each element of input number i."""
+    array = inputs[i].array
+    columns: list[list[np.ndarray]] = [[] for _ in range(count)]
+    for place in np.ndindex(array.shape):
+        known = array[place].item()
         sides = []
-        for sign in (1, -1):
-            moved = base.copy().ravel()
-            moved[k] += sign * eps
-            replaced = list(inputs)
-            replaced[i] = _like(inputs[i], moved.reshape(base.shape))
-            replaced[i].requires_grad_()
-            sides.append(to_numpy(_outputs(func, replaced)[place].array).astype(np.float64).ravel())
-        columns.append((sides[0] - sides[1]) / (2 * eps))
-    return np.array(columns).T.reshape(-1, base.size)
+        try:
+            for step in (eps, -eps):
+                array[place] = known + step
+                sides.append([to_numpy(o.array).astype(np.float64).ravel() for o in _outputs(func, inputs)])
+        finally:
+            array[place] = known
+        if any(len(side) != count or side[k].size != sides[0][k].size for side in sides for k in range(count)):
+            raise GradcheckError("gradcheck: func does not always return as many outputs, of the same shapes")
+        for column, up, down in zip(columns, *sides):
+            column.append((up - down) / (2 * eps))
+    return [np.array(column).reshape(array.size, -1).T if array.size else np.zeros((0, 0)) for column in columns]

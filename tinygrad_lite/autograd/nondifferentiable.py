@@ -18,9 +18,7 @@ from tinygrad_lite.arrays.gpu import when_several
 from tinygrad_lite.autograd.apart import led
 from tinygrad_lite.autograd.call import call_of
 from tinygrad_lite.autograd.primitive import REGISTRY
-from tinygrad_lite.autograd.signature import P, R, Signature
-
-NONDIFFERENTIABLE: dict[str, Signature[..., Any]] = {}
+from tinygrad_lite.autograd.signature import NONDIFFERENTIABLE, P, R, Signature, enter
 
 
 class _NoPlans(dict[Any, None]):
@@ -44,9 +42,7 @@ def nondifferentiable(forward: Callable[P, R]) -> Callable[P, Any]:
     apply, lead = call_of(self)(self, forward, _NoPlans())
     functools.update_wrapper(apply, forward)
     when_several(lambda: lead(led))
-    if self.name in NONDIFFERENTIABLE or self.name in REGISTRY:
-        raise ValueError(f"operation {self.name!r} is defined twice")
-    NONDIFFERENTIABLE[self.name] = self
+    enter(self, NONDIFFERENTIABLE, REGISTRY)
     self.apply = apply
     apply.nondifferentiable = self  # type: ignore[attr-defined]
     return apply

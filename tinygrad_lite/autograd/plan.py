@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_lite.autograd.errors import MissingRule
+
 if TYPE_CHECKING:
     from tinygrad_lite.autograd.primitive import Primitive
 
@@ -17,14 +19,14 @@ led: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
 class Plan:
     """What to save of an operation, and which rules to call with it.
 
-    `wanted`: the places of the arguments that get a gradient, in the order of the node's parents.
+    `wanted`: the places of the arguments that need a gradient, in the order of the node's parents.
     `names`: of what is saved. `rules`: for each parent its rule, and which saved values the rule takes
     beside g: the place of the one, or what picks the several, or neither. `fused`: a rule for all of
     the inputs, and what picks the values it takes; its results are g to the `rules`, each of which picks its own.
     `saves_values`: whether inputs, results or what was worked out on the way are among what is saved.
     """
 
-    __slots__ = ("fused", "keep", "name", "names", "primitive", "rules", "saves_values", "select", "wanted")
+    __slots__ = ("fused", "keep", "name", "names", "primitive", "rules", "saves_values", "wanted")
 
     materializes = True  # zeros for results that no gradient reached
 
@@ -33,12 +35,10 @@ class Plan:
         self.name = primitive.name
         star = primitive.star
         argument_of = [primitive.arguments[i if star is None else min(i, star)] for i in range(count)]
-        self.wanted = [i for i in on_tape if argument_of[i] in primitive.differentiable]
-        # Which of the nodes met on the way are parents; None: all of them.
-        place_of = {i: place for place, i in enumerate(on_tape)}
-        self.select = None if len(self.wanted) == len(on_tape) else _picker([place_of[i] for i in self.wanted])
+        self.wanted = list(on_tape)
+        missing = {name: _missing(primitive, name) for name in primitive.arguments if name not in primitive.differentiable}
 
-        rules = [primitive.rules[argument_of[i]] for i in self.wanted] if primitive.fused is None else []
+        rules = [(missing | primitive.rules)[argument_of[i]] for i in self.wanted] if primitive.fused is None else []
         names = [*primitive.fused_names, *(name for _, taken in rules for name in taken)]
         if primitive.composition is not None:  # it is replayed for second derivatives, and takes every argument
             names += primitive.arguments
@@ -54,40 +54,41 @@ class Plan:
             self.rules.append((rule, places[0], None) if len(places) == 1 else (rule, None, _picker(places) if places else None))
         self.fused: Any = None
         if primitive.fused is not None:
-            wanted = set(self.wanted)
+            wanted = {i for i in self.wanted if argument_of[i] not in missing}
             fused = functools.partial(primitive.fused, tuple(i in wanted for i in range(count)))
             self.fused = fused if led is None else led(fused), _picker(self._places(primitive.fused_names))
-            self.rules = [(itemgetter(i), None, None) for i in self.wanted]
-
-    def input_name(self, place: int) -> str:
-        """The argument that the node's parent at `place` stands for, in words."""
-        i, star = self.wanted[place], self.primitive.star
-        if star is not None and i >= star:
-            return f"{self.primitive.star_name}[{i - star}]"
-        return f"its argument {self.primitive.arguments[i]!r}"
+            self.rules = [(missing[argument_of[i]][0] if argument_of[i] in missing else itemgetter(i), None, None) for i in self.wanted]
 
     def _places(self, names: tuple[str, ...]) -> list[int]:
         return [self.names.index(name) for name in names]
 
 
-class Plans(dict[Any, "Plan | None"]):
+class Plans(dict[Any, Plan]):
     """The plans of a primitive by the inputs that have a node: a mask of bits; with a star argument a tuple of
-    their places, and the number of inputs. None where no rule would be called."""
+    their places, and the number of inputs."""
 
     def __init__(self, primitive: Primitive[..., Any]):
         self.primitive = primitive
 
-    def __missing__(self, key: Any) -> Plan | None:
+    def __missing__(self, key: Any) -> Plan:
         if type(key) is int:
             count = len(self.primitive.arguments)
             on_tape: Sequence[int] = [i for i in range(count) if key >> i & 1]
         else:
             on_tape, count = key
         plan = Plan(self.primitive, on_tape, count)
-        result = plan if plan.rules else None
         if count <= 64:  # a plan for thousands of inputs is not worth keeping
-            self[key] = result
-        return result
+            self[key] = plan
+        return plan
+
+
+def _missing(primitive: Primitive[..., Any], argument: str) -> tuple[Callable[..., Any], tuple[()]]:
+    """In the place of a rule that nobody gave: the refusal to go on without."""
+
+    def rule(g: Any, *i: Any) -> Any:
+        raise MissingRule(primitive.name, argument)
+
+    return rule, ()
 
 
 def _saved(primitive: Primitive[..., Any], names: list[str]) -> tuple[list[str], Callable[[Any], Any]]:

@@ -25,7 +25,7 @@ from tinygrad_lite.arrays.gpu import when_several
 from tinygrad_lite.autograd import plan as _plan
 from tinygrad_lite.autograd.call import call_of
 from tinygrad_lite.autograd.plan import Plans
-from tinygrad_lite.autograd.signature import P, R, Signature
+from tinygrad_lite.autograd.signature import NONDIFFERENTIABLE, P, R, Signature, enter
 
 REGISTRY: dict[str, Primitive[..., Any]] = {}
 
@@ -58,6 +58,7 @@ def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...]
     `view`: the result may share the first argument's memory. `keeps`: names for values that the
     forward function works out and a fused rule wants again; it then returns `(out, kept, ...)`.
     `writes`: it changes its first argument and returns it (only for changes in place).
+    For an argument without a rule backward raises, where a gradient of it is asked for.
     A forward function that returns a tuple (without `keeps`) has several results.
     """
     if forward is None:
@@ -71,6 +72,7 @@ def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...]
         """Give rules by argument name. The rule of a star argument also takes `i`, its place."""
         for name, rule in rules.items():
             self.rules[name] = rule, _names_of(self, name, rule, 2 if name == self.star_name else 1)
+        self.plans.clear()  # of calls before
 
     def fused_vjp(*inputs: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Give one rule for `inputs` together: it takes `needs` (a bool for each forward argument)
@@ -79,6 +81,7 @@ def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...]
         def define(rule: Callable[..., Any]) -> Callable[..., Any]:
             self.fused_names = _names_of(self, ", ".join(inputs), rule, 2)
             self.fused, self.fused_differentiable = rule, inputs
+            self.plans.clear()
             return rule
 
         return define
@@ -86,6 +89,7 @@ def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...]
     def composed_of(function: Callable[..., Any]) -> Callable[..., Any]:
         """Give the composition that the primitive stands for: second derivatives go through it."""
         self.composition = function
+        self.plans.clear()
         return function
 
     def lead() -> None:
@@ -93,9 +97,7 @@ def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...]
         self.plans.clear()  # they call rules that are not led
 
     when_several(lead)
-    if self.name in REGISTRY:
-        raise ValueError(f"primitive {self.name!r} is defined twice")
-    REGISTRY[self.name] = self
+    enter(self, REGISTRY, NONDIFFERENTIABLE)
     self.apply = apply
     apply.primitive, apply.vjp, apply.fused_vjp, apply.composed_of = self, vjp, fused_vjp, composed_of  # type: ignore[attr-defined]
     return apply

@@ -19,7 +19,7 @@ def record(plan: Plan, parents: list[Any], values: Any, shape: Any, dtype: Any) 
     """Write one entry. `values`: the arguments, the result, and what the forward function kept."""
     node = new(Node)
     node.plan = plan
-    node.parents = parents if plan.select is None else plan.select(parents)
+    node.parents = parents
     node.saved = plan.keep(values)
     node.index = tick()
     node.shape = shape

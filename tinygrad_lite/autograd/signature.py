@@ -14,6 +14,26 @@ ALIASES = {
 }  # fmt: skip
 
 
+NONDIFFERENTIABLE: dict[str, Signature[..., Any]] = {}
+
+
+def enter(self: Signature[..., Any], registry: dict[str, Any], other: dict[str, Any]) -> None:
+    """Put a function's record into its registry. One that is defined again (a cell of a notebook is run once more) takes
+    the place of the old one, a different one of the same name is refused."""
+    for known in (registry.get(self.name), other.get(self.name)):
+        if known is not None and _place(known.forward) != _place(self.forward):
+            raise ValueError(
+                f"primitive {self.name!r} is defined twice: as {_place(known.forward)} and as {_place(self.forward)}; "
+                "give one of them another name"
+            )
+    other.pop(self.name, None)
+    registry[self.name] = self
+
+
+def _place(forward: Callable[..., Any]) -> str:
+    return f"{forward.__module__}.{forward.__qualname__}"
+
+
 class Signature(Generic[P, R]):
     """The record of a function on arrays: its name, and the names and defaults of its arguments."""
 
