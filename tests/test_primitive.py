@@ -273,7 +273,7 @@ class TestWrongShapes:
 
         skewed.vjp(x=lambda g: g, y=lambda g: (g.sum() * 0 + 1) * filled(g, shape))
         x = tg.ones(3, 4, requires_grad=True)
-        message = rf"skewed: its rule returned a gradient of shape {shape} for argument 'y', whose shape is (3, 4)"
+        message = f"backward: skewed returned a gradient of shape {shape} for its argument 'y', which has shape (3, 4)"
         with pytest.raises(RuntimeError) as refusal:
             grad(skewed(x * 1, x * 2).sum(), x, create_graph=create_graph)
         assert message in str(refusal.value)
@@ -290,7 +290,7 @@ class TestWrongShapes:
                 return g, None, tg.ones(shape)
 
         x = tg.ones(3, 4, requires_grad=True)
-        message = f"Skewed: its backward returned a gradient of shape {shape} for argument number 2, whose shape is (3, 4)"
+        message = f"backward: Skewed returned a gradient of shape {shape} for argument 2 of forward, which has shape (3, 4)"
         with pytest.raises(RuntimeError) as refusal:
             Skewed.apply(x * 1, 2.0, x * 2).sum().backward()
         assert message in str(refusal.value)

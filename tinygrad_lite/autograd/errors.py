@@ -78,19 +78,6 @@ class MissingRule(RuntimeError):
         )
 
 
-def wrong_shape(node: Any, parent: Any, shape: Any) -> str:
-    """The refusal of a gradient that cannot be summed to the shape of the input it is for."""
-    places = [place for place, entry in zip(node.plan.wanted, node.parents) if entry is parent]
-    named = getattr(node.plan.primitive, "arguments", ())
-    star = getattr(node.plan.primitive, "star", None)
-    names = [repr(named[place if star is None else min(place, star)]) if named else f"number {place}" for place in places]
-    whose = "its backward" if not named else "its rule"
-    return (
-        f"backward: {node.name}: {whose} returned a gradient of shape {tuple(shape)} for argument {' or '.join(names)}, "
-        f"whose shape is {tuple(parent.shape)}"
-    )
-
-
 def freed(node: Any) -> str:
     """The refusal to read what backward has freed."""
     return (

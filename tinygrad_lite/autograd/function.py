@@ -239,6 +239,7 @@ class _FunctionPlan:
     primitive = _NoArguments
     names = ("ctx",)
     saves_values = True
+    wanted: tuple[()] = ()
 
     def __init__(self, cls: type[Function], needs: tuple[bool, ...], places: list[int | None], materializes: bool):
         self.name = cls.__name__
@@ -246,9 +247,12 @@ class _FunctionPlan:
         self.places = places
         self.materializes = materializes
         self.fused = self.gradients, tuple
-        self.wanted = [i for i, needed in enumerate(needs) if needed]
-        self.rules = [(itemgetter(i), None, None) for i in self.wanted]
-        self.count = len(needs)
+        self.rules = [(itemgetter(i), None, None) for i, needed in enumerate(needs) if needed]
+        self.needs = needs
+
+    def input_name(self, place: int) -> str:
+        """The argument that the node's parent at `place` stands for, in words."""
+        return f"argument {[i for i, needed in enumerate(self.needs) if needed][place]} of forward"
 
     def gradients(self, g: Any, ctx: Context) -> list[Any]:
         differentiable = ctx._node is not None
@@ -260,9 +264,9 @@ class _FunctionPlan:
             with no_grad():
                 returned = self.cls.backward(ctx, *parts)
         gradients = returned if isinstance(returned, tuple) else (returned,)
-        if len(gradients) < self.count or any(extra is not None for extra in gradients[self.count :]):
+        if len(gradients) < len(self.needs) or any(extra is not None for extra in gradients[len(self.needs) :]):
             raise RuntimeError(
-                f"{self.name}: backward returned {len(gradients)} gradients for the {self.count} arguments of forward"
+                f"{self.name}: backward returned {len(gradients)} gradients for the {len(self.needs)} arguments of forward"
             )
         for i, gradient in enumerate(gradients):
             if gradient is not None and not isinstance(gradient, Traced):

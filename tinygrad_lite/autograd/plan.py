@@ -57,7 +57,14 @@ class Plan:
             wanted = {i for i in self.wanted if argument_of[i] not in missing}
             fused = functools.partial(primitive.fused, tuple(i in wanted for i in range(count)))
             self.fused = fused if led is None else led(fused), _picker(self._places(primitive.fused_names))
-            self.rules = [(missing[argument_of[i]][0] if argument_of[i] in missing else itemgetter(i), None, None) for i in self.wanted]
+            self.rules = [(itemgetter(i) if i in wanted else missing[argument_of[i]][0], None, None) for i in self.wanted]
+
+    def input_name(self, place: int) -> str:
+        """The argument that the node's parent at `place` stands for, in words."""
+        i, star = self.wanted[place], self.primitive.star
+        if star is not None and i >= star:
+            return f"{self.primitive.star_name}[{i - star}]"
+        return f"its argument {self.primitive.arguments[i]!r}"
 
     def _places(self, names: tuple[str, ...]) -> list[int]:
         return [self.names.index(name) for name in names]

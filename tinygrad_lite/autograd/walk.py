@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import as_array, column_sums, is_array, namespace_of
-from tinygrad_lite.autograd.errors import freed, wrong_shape
+from tinygrad_lite.autograd.errors import freed
 from tinygrad_lite.autograd.mode import enable_grad
 from tinygrad_lite.autograd.node import Leaf, Node, Traced, change_since, last_change, traced
 from tinygrad_lite.autograd.recording import result_of, through
@@ -86,10 +86,7 @@ def walk(
                 continue
             # Broadcasting undone, and the input's dtype restored, for every rule at once.
             if gradient.shape != parent.shape:
-                summed = sum_to_shape(gradient, parent.shape)
-                if summed is None:
-                    raise RuntimeError(wrong_shape(node, parent, gradient.shape))
-                gradient = summed
+                gradient = _sum_to_input(gradient, node, parent)
             if gradient.dtype is not parent.dtype and gradient.dtype != parent.dtype:
                 gradient = gradient.to(parent.dtype) if create_graph else gradient.astype(parent.dtype)
             # The sum of what arrives. The first sum is a new array, later ones go into it.
@@ -247,16 +244,26 @@ def _check_unchanged(node: Node) -> None:
 
 
 def sum_to_shape(g: Any, shape: tuple[int, ...]) -> Any:
-    """`g` summed to `shape`; None where `shape` cannot be broadcast to g's own."""
+    """`g` summed to `shape`: what broadcasting `shape` to g's own shape asks for."""
     if len(shape) == 1 and type(g) is np.ndarray and g.ndim > 1 and g.shape[-1] == shape[0]:
         return column_sums(g)  # of a bias
     extra = len(g.shape) - len(shape)
-    if extra < 0 or any(m != 1 and m != n for n, m in zip(g.shape[extra:], shape)):
-        return None
+    if extra < 0 or any(m != 1 and n != m for n, m in zip(g.shape[extra:], shape)):
+        raise RuntimeError(f"expected a gradient that sums to shape {shape}, got shape {g.shape}")
     axes = (*range(extra), *(i for i, n in enumerate(shape, extra) if n == 1 and g.shape[i] != 1))
     if axes:
         g = g.sum(axis=axes, keepdims=True)
     return g.reshape(shape)
+
+
+def _sum_to_input(gradient: Any, node: Node, parent: Any) -> Any:
+    try:
+        return sum_to_shape(gradient, parent.shape)
+    except RuntimeError:
+        name = node.plan.input_name(next(i for i, other in enumerate(node.parents) if other is parent))
+        raise RuntimeError(
+            f"backward: {node.name} returned a gradient of shape {gradient.shape} for {name}, which has shape {parent.shape}"
+        ) from None
 
 
 def _run_hooks(node: Any, g: Any, create_graph: bool) -> Any:
