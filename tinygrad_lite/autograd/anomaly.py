@@ -1,12 +1,18 @@
-"""Finding the operation whose gradient is not a number."""
+"""Finding the operation whose gradient, or result, is not a number."""
 
 from __future__ import annotations
 
+import warnings
+from contextvars import ContextVar
 from typing import Any
 
+from tinygrad_lite.arrays import is_array
 from tinygrad_lite.autograd import backward as _backward
+from tinygrad_lite.autograd import recording as _recording
+from tinygrad_lite.autograd.node import Node
 from tinygrad_lite.autograd.recording import listen, listen_no_more
-from tinygrad_lite.autograd.table import note_line
+from tinygrad_lite.autograd.table import depth_of_the_program, note_line
+from tinygrad_lite.autograd.walk import operations_behind
 
 __all__ = [
     "detect_anomaly",
@@ -23,19 +29,55 @@ class Checked(dict[Any, Any]):
 
     sender: Any = None
 
+    def __init__(self) -> None:
+        self.roots: list[Any] = []
+
     def pop(self, node: Any, *default: Any) -> Any:
         self.sender = node
         return super().pop(node, *default)
 
     def __setitem__(self, node: Any, gradient: Any) -> None:
         sender = self.sender
-        if sender is not None and bool((gradient != gradient).any()):
-            line = getattr(sender, "line", "")
-            where = f"recorded at {line}" if line else "recorded outside of detect_anomaly()"
+        if sender is None:
+            self.roots.append(node)
+        elif bool((gradient != gradient).any()):
             raise RuntimeError(
-                f"backward: {sender.name} ({where}) returned nan values in the gradient of its input of shape {node.shape}"
+                f"backward: {sender.name} ({_where(sender)}) returned nan values in the gradient of its input of shape "
+                f"{node.shape}{self._origin('; the forward had nan already: ')}"
             )
         super().__setitem__(node, gradient)
+
+    def items(self) -> Any:
+        """What has arrived, which the walk asks for at its end. Where the tensor that was differentiated has nan though its
+        gradients have not, this says which operation made it."""
+        root = next((node for node in self.roots if getattr(node, "nan", "")), None)
+        if root is not None:
+            text = self._origin(f"backward: the tensor of shape {root.shape} that was differentiated has nan: ")
+            warnings.warn(text, stacklevel=depth_of_the_program())
+        return super().items()
+
+    def _origin(self, before: str) -> str:
+        """The first operation whose result had nan, in words after `before`; or nothing."""
+        first = next((node for node in operations_behind(self.roots) if getattr(node, "nan", "")), None)
+        return "" if first is None else f"{before}{first.name} ({_where(first)}) {first.nan}"
+
+
+def _where(node: Any) -> str:
+    line = getattr(node, "line", "")
+    return f"recorded at {line}" if line else "recorded outside of detect_anomaly()"
+
+
+def _look(node: Node, given: Any, out: Any) -> None:
+    """Note on an entry that is being recorded whether its result has nan."""
+    mode, check_nan = _state.get()
+    if mode and check_nan and _has_nan(out):
+        node.nan = "was the first to take it from its arguments" if any(map(_has_nan, given)) else "made the first"
+
+
+def _has_nan(value: Any) -> bool:
+    if isinstance(value, (tuple, list)):
+        return any(map(_has_nan, value))
+    return is_array(value) and value.dtype.kind in "fc" and bool((value != value).any())
 
 
 def set_detect_anomaly(mode: bool, check_nan: bool = True) -> detect_anomaly:
@@ -58,9 +100,12 @@ def set_detect_anomaly(mode: bool, check_nan: bool = True) -> detect_anomaly:
 
 class detect_anomaly:
     """Inside this block a backward raises at the first gradient with a nan in it, and names the
-    operation and the line of the program that recorded it (if that was inside the block too).
+    operation and the line of the program that recorded it (if that was inside the block too). Where the
+    forward had nan already, it also names the operation that made the first one, and where only the
+    forward had (the gradients of a nan may be numbers), it warns and names it.
 
-    It looks at every gradient, so it is for finding a mistake. `check_nan=False`: only note the lines.
+    It looks at every result and gradient of this thread, so it is for finding a mistake. `check_nan=False`:
+    only note the lines.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([0.0, 1.0], requires_grad=True)
@@ -78,7 +123,7 @@ class detect_anomaly:
 
     def __enter__(self) -> None:
         if self._before is None:  # else set_detect_anomaly() has entered already
-            self._before = _state
+            self._before = _state.get()
             set_anomaly_enabled(self.mode, self.check_nan)
 
     def __exit__(self, *exception: object) -> None:
@@ -88,24 +133,33 @@ class detect_anomaly:
 
 kinds: list[Any] = [dict, Checked]  # of gradients: as they come, and looked at
 
-_state = (False, True)  # of set_anomaly_enabled
+# Of this thread: what set_anomaly_enabled was given.
+_state: ContextVar[tuple[bool, bool]] = ContextVar("anomaly", default=(False, True))
+
+
+def new_gradients() -> Any:
+    mode, check_nan = _state.get()
+    return kinds[mode and check_nan]()
 
 
 def set_anomaly_enabled(mode: bool, check_nan: bool = True) -> None:
-    """Note the lines of operations from here on (`mode`), and look at their gradients (`check_nan`)."""
-    global _state
+    """Note the lines of operations that this thread records from here on (`mode`), and look at their
+    results and gradients (`check_nan`)."""
+    before = _state.get()[0]
     mode, check_nan = bool(mode), bool(check_nan)
-    if mode is not _state[0]:
+    if mode is not before:
         (listen if mode else listen_no_more)(note_line)
-    _backward.new_gradients = kinds[mode and check_nan]
-    _state = mode, check_nan
+    # From the first time on: a program that never asks for it is not to pay for it.
+    _recording.on_result = _look
+    _backward.new_gradients = new_gradients
+    _state.set((mode, check_nan))
 
 
 def is_anomaly_enabled() -> bool:
-    """Whether `detect_anomaly` is in force."""
-    return _state[0]
+    """Whether `detect_anomaly` is in force in this thread."""
+    return _state.get()[0]
 
 
 def is_anomaly_check_nan_enabled() -> bool:
     """Whether `detect_anomaly`, where it is in force, looks at gradients."""
-    return _state[1]
+    return _state.get()[1]

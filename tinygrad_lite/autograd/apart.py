@@ -44,8 +44,8 @@ def _led_to(value: Any) -> Any:
 def keep_apart() -> None:
     """From here on, lead every operation to its arrays' GPU."""
     plan.led = led
-    backward.new_gradients = _Gradients
     anomaly.kinds[:] = _Gradients, _CheckedGradients
+    backward.new_gradients = anomaly.new_gradients
     for name in ("_walk", "_starting_gradient", "_unshared", "accumulate"):
         setattr(backward, name, led(getattr(backward, name)))
 

@@ -175,6 +175,8 @@ def _recorded(cls: type[Function], ctx: Context, args: tuple[Any, ...], argument
     told = _recording.on_record
     if told is not None:
         told(node)
+        if _recording.on_result is not None:
+            _recording.on_result(node, [a.array for a in args if isinstance(a, Traced)], [t.array for t in tensors])
     return node
 
 

@@ -53,7 +53,7 @@ class Traced:
 class Node(Hookable):
     """One operation on the tape."""
 
-    __slots__ = ("dtype", "hooks", "index", "line", "parents", "plan", "saved", "shape")
+    __slots__ = ("dtype", "hooks", "index", "line", "nan", "parents", "plan", "saved", "shape")
 
     plan: Any  # which rules to call, and which saved values each is given (see plan.py)
     parents: Any  # the nodes of the inputs that need a gradient, in the order of the plan's rules
@@ -63,6 +63,7 @@ class Node(Hookable):
     dtype: Any
     hooks: Any  # functions of the gradient, or None
     line: str  # where in the program; set only under `tape_lines()`
+    nan: str  # whether the result has one, and where from; set only under `detect_anomaly()`
     after = None  # a Leaf has functions there
 
     @property

@@ -28,6 +28,9 @@ def record(plan: Plan, parents: list[Any], values: Any, shape: Any, dtype: Any) 
     told = on_record  # read once: another thread may stop listening
     if told is not None:
         told(node)
+        if on_result is not None:
+            count = len(plan.primitive.arguments)
+            on_result(node, values[:count], values[count])
     return node
 
 
@@ -121,6 +124,7 @@ def _entry(plan: Any, parents: tuple[Any, ...], shape: Any, dtype: Any) -> Node:
 # -- who is told ---------------------------------------------------------------------------------
 
 on_record: Callable[[Node], None] | None = None  # set while anybody listens, in whichever thread
+on_result: Callable[[Node, Any, Any], None] | None = None  # told of arguments and result too, while anybody listens
 _listeners: ContextVar[tuple[Callable[[Node], None], ...]] = ContextVar("listeners", default=())
 _count = 0  # of the listeners of all threads
 _counting = threading.Lock()

@@ -121,8 +121,20 @@ def tape_lines() -> Iterator[None]:
 
 def note_line(node: Node) -> None:
     """Note the line of the program that is asking for the operation being recorded."""
-    frame: Any = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame = frame.f_back
+    frame, _ = _program()
     if frame is not None:
         node.line = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+
+
+def depth_of_the_program() -> int:
+    """The `stacklevel` with which the caller's warning shows the line of the program that called the package."""
+    return _program()[1] - 1
+
+
+def _program() -> tuple[Any, int]:
+    """The frame of the program that called the package, and how many calls it is away from here."""
+    frame: Any = sys._getframe(1)
+    depth = 1
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, depth = frame.f_back, depth + 1
+    return frame, depth
