@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from tinygrad_lite.arrays import is_array
+from tinygrad_lite.autograd.function import Context
+from tinygrad_lite.autograd.graph import _Handle, _Packed
 from tinygrad_lite.autograd.node import Leaf, Node, Traced
 from tinygrad_lite.autograd.recording import listen, listen_no_more
 from tinygrad_lite.autograd.walk import entries_behind
@@ -17,7 +19,7 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class Entry(NamedTuple):
-    """One line of the table. `inputs`: the numbers of the entries it was computed from."""
+    """One line of the table. `inputs`: the numbers of the entries it was computed from. `name`: of a parameter."""
 
     number: int
     operation: str
@@ -26,6 +28,7 @@ class Entry(NamedTuple):
     dtype: str
     bytes_kept: int
     line: str
+    name: str = ""
 
 
 class Tape(tuple[Entry, ...]):
@@ -41,12 +44,13 @@ class Tape(tuple[Entry, ...]):
     __slots__ = ()
 
     def __str__(self) -> str:
-        lines = any(entry.line for entry in self)
-        head = ["%", "operation", "inputs", "shape", "dtype", "kept"] + ["line"] * lines
+        lines, names = (any(getattr(entry, field) for entry in self) for field in ("line", "name"))
+        head = ["%", "operation", *["name"] * names, "inputs", "shape", "dtype", "kept", *["line"] * lines]
         rows = [head]
         for e in self:
             inputs = " ".join(f"%{i}" for i in e.inputs)
-            rows.append([f"%{e.number}", e.operation, inputs, str(e.shape), e.dtype, _size(e.bytes_kept)] + [e.line] * lines)
+            row = [f"%{e.number}", e.operation, *[e.name] * names, inputs, str(e.shape), e.dtype, _size(e.bytes_kept)]
+            rows.append(row + [e.line] * lines)
         widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
         return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
 
@@ -60,8 +64,10 @@ def _size(count: int) -> str:
 def tape_of(*tensors: Any) -> Tape:
     """The tape behind `tensors`: every operation and leaf their gradients would pass through.
 
-    `bytes_kept` counts the arrays that an entry's rules hold on to; an array that several entries
-    hold is counted at the first. Lines of the program are there for what ran under `tape_lines()`.
+    `bytes_kept` counts the arrays that an entry's rules, or the `ctx` of a Function, hold on to (where
+    hooks have packed them, those in what the hooks made of them); an array that several entries hold is
+    counted at the first. Lines of the program are there for what ran under `tape_lines()`. Beside tensors a
+    module, or a dict of tensors by name, may be given: its parameters' names are shown.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
@@ -70,11 +76,25 @@ def tape_of(*tensors: Any) -> Tape:
     %0  leaf               (2,)   float32  0 B
     %1  mul        %0 %0   (2,)   float32  8 B
     %2  sum        %1      ()     float32  0 B
+    >>> layer = tg.nn.Linear(2, 1)
+    >>> print(tape_of(layer(x), layer))
+    %   operation  name    inputs    shape   dtype    kept
+    %0  leaf                         (2,)    float32  0 B
+    %1  leaf       weight            (1, 2)  float32  0 B
+    %2  leaf       bias              (1,)    float32  0 B
+    %3  linear             %0 %1 %2  (1,)    float32  16 B
     """
-    for tensor in tensors:
-        if not isinstance(tensor, Traced):
-            raise TypeError(f"tape_of: expected Tensors, got {type(tensor).__name__}")
-    order = entries_behind([tensor.node for tensor in tensors if tensor.node is not None])
+    names: dict[Any, str] = {}
+    nodes = []
+    for given in tensors:
+        if isinstance(given, Traced):
+            nodes.append(given.node)
+        elif isinstance(given, dict) or hasattr(given, "named_parameters"):
+            named = given if isinstance(given, dict) else dict(given.named_parameters())
+            names.update((tensor.node, name) for name, tensor in named.items())
+        else:
+            raise TypeError(f"tape_of: expected Tensors, a Module or a dict of Tensors by name, got {type(given).__name__}")
+    order = entries_behind([node for node in nodes if node is not None])
     number = {node: i for i, node in enumerate(order)}
     counted: set[int] = set()
     return Tape(
@@ -86,6 +106,7 @@ def tape_of(*tensors: Any) -> Tape:
             str(node.dtype) if not isinstance(node.dtype, tuple) else ", ".join(map(str, node.dtype)),
             _bytes_kept(node, counted),
             getattr(node, "line", ""),
+            names.get(node, ""),
         )
         for node in order
     )
@@ -93,12 +114,28 @@ def tape_of(*tensors: Any) -> Tape:
 
 def _bytes_kept(node: Node | Leaf, counted: set[int]) -> int:
     total = 0
-    for value in node.saved if isinstance(node.saved, (tuple, list)) else ():  # not what hooks have packed
-        for array in value if type(value) is tuple else (value,):
-            if is_array(array) and id(array) not in counted:
-                counted.add(id(array))
-                total += array.nbytes
+    for array in _arrays(node.saved):
+        if id(array) not in counted:
+            counted.add(id(array))
+            total += array.nbytes
     return total
+
+
+def _arrays(value: Any) -> Iterator[Any]:
+    """The arrays in what an entry has saved."""
+    if is_array(value):
+        yield value
+    elif isinstance(value, Traced):
+        yield value.array
+    elif isinstance(value, Context):
+        yield from _arrays(list(vars(value).values()))
+    elif isinstance(value, _Packed):
+        yield from _arrays(value.values)
+    elif isinstance(value, _Handle):
+        yield from _arrays(value.packed)
+    elif isinstance(value, (tuple, list, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _arrays(item)
 
 
 @contextlib.contextmanager
