@@ -38,7 +38,8 @@ class Plan:
         self.wanted = list(on_tape)
         missing = {name: _missing(primitive, name) for name in primitive.arguments if name not in primitive.differentiable}
 
-        rules = [(missing | primitive.rules)[argument_of[i]] for i in self.wanted] if primitive.fused is None else []
+        rule_of = missing | primitive.rules
+        rules = [rule_of[argument_of[i]] for i in self.wanted] if primitive.fused is None else []
         names = [*primitive.fused_names, *(name for _, taken in rules for name in taken)]
         if primitive.composition is not None:  # it is replayed for second derivatives, and takes every argument
             names += primitive.arguments
