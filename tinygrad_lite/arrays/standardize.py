@@ -14,6 +14,13 @@ from tinygrad_lite.arrays.blocked import by_blocks
 from tinygrad_lite.arrays.devices import Array, namespace_of
 from tinygrad_lite.arrays.rowwise import row_products, row_sums
 
+
+def _matrix_like(x: Array) -> Array:
+    """Memory for a result like `x`, row by row whatever the order of x: its parts are written through reshapes,
+    which have to be views."""
+    return namespace_of(x).empty(x.shape, x.dtype)
+
+
 # -- along rows ---------------------------------------------------------------------------------
 #
 # x (N, K) is N samples; each falls into `groups` pieces of equal length, which are standardized one
@@ -27,7 +34,7 @@ def standardize_rows(x: Array, groups: int, weight: Any, bias: Any, eps: float, 
     """
     xp = namespace_of(x)
     length = x.shape[1] // groups
-    normal, out, rate = xp.empty_like(x), xp.empty_like(x), xp.empty((len(x), groups), x.dtype)
+    normal, out, rate = _matrix_like(x), _matrix_like(x), xp.empty((len(x), groups), x.dtype)
 
     def kernel(x, normal, rate, out):
         flat = normal.reshape(-1, length)
@@ -62,7 +69,7 @@ def rows_gradient(
     """The gradients of x, weight and bias."""
     xp = namespace_of(normal)
     length = normal.shape[1] // rate.shape[1]
-    of_x = xp.empty_like(normal) if needs[0] else normal
+    of_x = _matrix_like(normal) if needs[0] else normal
 
     def kernel(g, normal, rate, of_x):
         of_weight = _products(g, normal, weight) if needs[1] else None
@@ -144,7 +151,7 @@ def standardize_channels(x: Array, mean: Array, rate: Array, weight: Any, bias: 
     """`(x - mean) * rate * weight + bias`; where mean and rate are `fixed`, as a product and a sum. (Of x's own
     mean the difference is taken first: it may be small.)"""
     xp = namespace_of(x)
-    out = xp.empty_like(x)
+    out = _matrix_like(x)
     scale = rate if weight is None else rate * weight
     if fixed:
         bias = -mean * scale if bias is None else bias - mean * scale
@@ -167,7 +174,7 @@ def channels_gradient(
     """The gradients of x, weight and bias; `mean` and `rate` come from x itself, unless they are `fixed`."""
     xp = namespace_of(x)
     count = max(x.size // max(len(mean), 1), 1)
-    away = xp.empty_like(x)
+    away = _matrix_like(x)
     scale = rate if weight is None else rate * weight
 
     def scaled(g, out):

@@ -233,7 +233,7 @@ def _of_probabilities(x: Any, target: Any, weight: Any, ignore_index: int, reduc
     dim = 1 if x.ndim > 1 else 0
     classes = x.shape[dim]
     if smoothing:
-        target = target * (1 - smoothing) + smoothing / classes
+        target = target * (1 - smoothing) + smoothing / max(classes, 1)
     only_floats(x)
     loss = -_log_softmax(x, dim) * target
     if weight is not None:
@@ -242,7 +242,9 @@ def _of_probabilities(x: Any, target: Any, weight: Any, ignore_index: int, reduc
         loss = loss * weight.reshape((-1,) + (1,) * (x.ndim - 1 - dim))
     if reduction == "none":
         return sum(loss, dim)
-    return sum(loss) / (math.prod(x.shape) / classes) if reduction == "mean" else sum(loss)
+    if reduction == "sum":
+        return sum(loss)
+    return sum(loss) / (math.prod(x.shape) / classes if classes else math.nan)  # of no classes there is no mean
 
 
 @operation

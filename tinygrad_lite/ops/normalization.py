@@ -190,36 +190,36 @@ def group_norm(
 # -- over a batch -------------------------------------------------------------------------------
 
 
-def _as_matrix(x: Any) -> tuple[Any, Any]:
-    """`x` (N, C, ...) as (N, C S), or where channels come last in memory as (N S, C); and the way back."""
-    if x.ndim > 2 and not x.flags.c_contiguous and (last := namespace_of(x).moveaxis(x, 1, -1)).flags.c_contiguous:
-        return last.reshape(-1, x.shape[1]), lambda y: namespace_of(y).moveaxis(y.reshape(last.shape), -1, 1)
-    return x.reshape(len(x), -1) if x.size else x.reshape(0, x.shape[1]), lambda y: y.reshape(x.shape)
+def _as_matrices(x: Any, *others: Any) -> tuple[list[Any], Any]:
+    """`x` and `others` of its shape (N, C, ...) as (N, C S), or where the channels of x come last in memory as
+    (N S, C); and the way back."""
+    xp, shape = namespace_of(x), x.shape
+    if x.ndim > 2 and not x.flags.c_contiguous and (last := xp.moveaxis(x, 1, -1)).flags.c_contiguous:
+        matrices = [xp.moveaxis(a, 1, -1).reshape(-1, shape[1]) for a in (x, *others)]
+        return matrices, lambda y: xp.moveaxis(y.reshape(last.shape), -1, 1)
+    return [a.reshape(shape[0], math.prod(shape[1:])) for a in (x, *others)], lambda y: y.reshape(shape)
 
 
 @primitive(keeps=("mean", "rate"))
 def _batch_norm(x, weight, bias, eps, moments, running):
     """Each channel (dim 1) of x to mean 0 and variance 1, times weight, plus bias. `moments`: the mean
     and variance of x, if they are known; or (`running`) others, in their place."""
-    matrix, back = _as_matrix(_wide(x))
+    if not x.size:
+        nothing = namespace_of(x).zeros(x.shape[1], x.dtype)
+        return x.copy(), nothing, nothing
+    (matrix,), back = _as_matrices(_wide(x))
     mean, var = channel_moments(matrix, x.shape[1]) if moments is None else moments
     rate = 1 / namespace_of(x).sqrt(var + var.dtype.type(eps))
-    out = back(standardize_channels(matrix, mean, rate, weight, bias, running)) if x.size else x
-    return out.astype(x.dtype, copy=out is x), mean, rate
+    out = back(standardize_channels(matrix, mean, rate, weight, bias, running))
+    return out.astype(x.dtype, copy=False), mean, rate
 
 
 @_batch_norm.fused_vjp("x", "weight", "bias")
 def _(needs, g, x, weight, mean, rate, running):
     if not g.size:
         return g, mean * 0, mean * 0, None, None, None
-    x, g = _wide(x), _wide(g)
-    matrix, back = _as_matrix(x)
-    # The gradient in the same order of memory as x.
-    same = namespace_of(x).empty_like(x)
-    if g.strides != same.strides:
-        same[...] = g
-        g = same
-    of_x, of_weight, of_bias = channels_gradient(_as_matrix(g)[0], matrix, mean, rate, weight, needs, running)
+    (matrix, g), back = _as_matrices(_wide(x), _wide(g))
+    of_x, of_weight, of_bias = channels_gradient(g, matrix, mean, rate, weight, needs, running)
     return None if of_x is None else back(of_x), of_weight, of_bias, None, None, None
 
 
@@ -285,6 +285,8 @@ def batch_norm(
     if training:
         if math.prod(x.shape) == x.shape[1] and x.shape[1]:
             raise ValueError(f"batch_norm: expected more than 1 value per channel in training, got shape {tuple(x.shape)}")
+    elif not math.prod(x.shape):
+        training = True  # nothing is normalized, nor measured
     elif running_mean is None or running_var is None:
         raise ValueError("batch_norm: running_mean and running_var are needed when not in training")
     _check_vectors("batch_norm", x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
@@ -292,7 +294,7 @@ def batch_norm(
         return _batch_norm(x, weight, bias, eps, (_wide(raw(running_mean)).copy(), _wide(raw(running_var)).copy()), True)
     moments = None
     if math.prod(x.shape) and (running_mean is not None or running_var is not None):
-        matrix = _as_matrix(_wide(raw(x)))[0]
+        (matrix,), _ = _as_matrices(_wide(raw(x)))
         moments = channel_moments(matrix, x.shape[1])
         count = matrix.size // x.shape[1]
         _update("batch_norm", running_mean, moments[0], momentum)
