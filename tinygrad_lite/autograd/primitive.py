@@ -43,6 +43,8 @@ class Primitive(Signature[P, R]):
         self.fused: Callable[..., Any] | None = None
         self.fused_names: tuple[str, ...] = ()
         self.composition: Callable[..., Any] | None = None
+        self.constant: dict[str, tuple[str, ...]] = {}
+        self.joint: tuple[str, ...] = ()
         self.plans = Plans(self)
 
     @property
@@ -92,6 +94,16 @@ def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...]
         self.plans.clear()
         return function
 
+    def constant_in(**inputs: str) -> None:
+        """Name, for the gradient of an input, the inputs (or `out`) in which it is constant piece by piece and of which
+        it is a function all the same: under `create_graph` it is on the tape, and its derivative is zero."""
+        self.constant = {name: tuple(names.split()) for name, names in inputs.items()}
+
+    def joint_in(*inputs: str) -> None:
+        """Name the inputs of which PyTorch has all gradients as one function: under `create_graph` even one that depends
+        on nothing (a bias's, say) is on the tape as soon as one of these needs a gradient, though none reaches them."""
+        self.joint = inputs
+
     def lead() -> None:
         lead_forward(_plan.led)
         self.plans.clear()  # they call rules that are not led
@@ -100,6 +112,7 @@ def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...]
     enter(self, REGISTRY, NONDIFFERENTIABLE)
     self.apply = apply
     apply.primitive, apply.vjp, apply.fused_vjp, apply.composed_of = self, vjp, fused_vjp, composed_of  # type: ignore[attr-defined]
+    apply.constant_in, apply.joint_in = constant_in, joint_in  # type: ignore[attr-defined]
     return apply
 
 

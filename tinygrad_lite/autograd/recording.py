@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
-from tinygrad_lite.arrays import as_array
+from tinygrad_lite.arrays import as_array, namespace_of
 from tinygrad_lite.autograd.node import Node, Traced, tick, traced
 from tinygrad_lite.autograd.plan import Plan
 
@@ -112,6 +113,35 @@ class _Refusal:
 def refusing(node: Node, message: str) -> Node:
     """An entry after `node` which lets no gradient pass to it."""
     return _entry(_Refusal(node, message), (node,), node.shape, node.dtype)
+
+
+class _Formal:
+    """The plan of an entry that depends on its last parents in form only: it passes its gradient on to the first, if
+    there are more, and `zeros` or nothing to these."""
+
+    __slots__ = ("rules", "wanted")
+    name = "formal"
+    fused = None
+    names: tuple[()] = ()
+
+    def __init__(self, through: int, parents: Sequence[Any], zeros: bool):
+        self.rules = [*_through.rules[:through], *[((partial(_zeros, p.shape) if zeros else _none), None, None) for p in parents]]
+        self.wanted = range(len(self.rules))
+
+
+def _zeros(shape: Any, g: Any) -> Any:
+    return traced(_zeros(shape, g.array)) if isinstance(g, Traced) else namespace_of(g).zeros(shape, g.dtype)
+
+
+def _none(g: Any) -> None:
+    return None
+
+
+def formally(tensor: Traced, parents: Sequence[Any], zeros: bool) -> Any:
+    """The same array as a function of the entries `parents` too, whose gradient is `zeros` or none."""
+    first = () if tensor.node is None else (tensor.node,)
+    plan = _Formal(len(first), parents, zeros)
+    return traced(tensor.array, _entry(plan, (*first, *parents), tensor.array.shape, tensor.array.dtype))
 
 
 def _entry(plan: Any, parents: tuple[Any, ...], shape: Any, dtype: Any) -> Node:

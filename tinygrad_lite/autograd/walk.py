@@ -16,7 +16,8 @@ from tinygrad_lite.arrays import as_array, column_sums, is_array, namespace_of
 from tinygrad_lite.autograd.errors import freed
 from tinygrad_lite.autograd.mode import enable_grad
 from tinygrad_lite.autograd.node import Leaf, Node, Traced, change_since, last_change, traced
-from tinygrad_lite.autograd.recording import result_of, through
+from tinygrad_lite.autograd.plan import Plan
+from tinygrad_lite.autograd.recording import formally, result_of, through
 
 _by_index = attrgetter("index")
 
@@ -67,13 +68,14 @@ def walk(
         if not plan.rules:
             _arrive_in_part(gradients, node, g)  # one of several results
             continue
+        rules = plan.rules
         if create_graph:
-            saved = rebuilt(node)
+            saved, rules = rebuilt(node), rules_on_tape(node)
         if type(g) is list:
             g = _completed(node, g, create_graph)
         if plan.fused is not None:
             g = _fused(node, g, saved, create_graph)
-        for parent, (rule, place, pick) in zip(node.parents, plan.rules):
+        for parent, (rule, place, pick) in zip(node.parents, rules):
             if on_the_way is not None and parent not in on_the_way:
                 continue
             if place is not None:
@@ -226,6 +228,30 @@ def rebuilt(node: Node) -> list[Any]:
         return traced(value) if is_array(value) else value
 
     return [tensor(name, value) for name, value in zip(plan.names, node.saved)]
+
+
+def rules_on_tape(node: Node) -> Sequence[Any]:
+    """A node's rules, where the gradient is itself to be differentiated: what they give is a function, in form, of the
+    inputs that the primitive names by `constant_in` and `joint_in` (PyTorch's gradient of relu is on the tape, with
+    the derivative zero)."""
+    plan = node.plan
+    if type(plan) is not Plan or not (plan.primitive.constant or plan.primitive.joint):
+        return plan.rules
+    constant, joint = plan.primitive.constant, plan.primitive.joint
+    names = [plan.primitive.arguments[i] for i in plan.wanted]
+    entries = {**dict(zip(names, node.parents)), "out": node}
+
+    def on_tape(rule: Any, of: tuple[str, ...]) -> Any:
+        def apply(*args: Any) -> Any:
+            gradient = rule(*args)
+            if gradient is None:
+                return None
+            parents = [entries[name] for name in of or (joint if gradient.node is None else ()) if name in entries]
+            return formally(gradient, parents, zeros=bool(of)) if parents else gradient
+
+        return apply
+
+    return [(on_tape(rule, constant.get(name, ())), *rest) for name, (rule, *rest) in zip(names, plan.rules)]
 
 
 def _check_unchanged(node: Node) -> None:

@@ -14,6 +14,7 @@ from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.indexing import gather
 from tinygrad_lite.ops.loss import reduced, reduction_of
+from tinygrad_lite.ops.piecewise import linear_in
 from tinygrad_lite.ops.products import linear
 from tinygrad_lite.ops.reduction import sum
 from tinygrad_lite.ops.shape import movedim
@@ -111,11 +112,12 @@ def _nll(name: str, x: Any, target: Any, weight: Any, ignore_index: int, reducti
     target, weight = _checked(name, x, target, weight)
     scale, classes = _scale(x.dtype, target, x.shape[1], weight, ignore_index)
     if not target.size:
-        return reduced(sum(x, 1) * 0, reduction)
+        return reduced(linear_in(sum(x, 1) * 0, x), reduction)
     if x.ndim == 2:
         loss = -x[namespace_of(classes).arange(len(classes)), classes]  # 10 us less than gather takes
     else:
         loss = -gather(x, 1, classes[:, None])[:, 0]
+    loss = linear_in(loss, x)
     if scale is None:
         return reduced(loss, reduction)
     loss = where(target == ignore_index, 0.0, loss * scale)

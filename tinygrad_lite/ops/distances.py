@@ -14,7 +14,7 @@ from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.loss import at_least
 from tinygrad_lite.ops.matrices import check_matrix
 from tinygrad_lite.ops.norms import vector_norm
-from tinygrad_lite.ops.piecewise import clamp_min
+from tinygrad_lite.ops.piecewise import clamp_min, linear_in
 from tinygrad_lite.ops.reduction import sum
 from tinygrad_lite.ops.shape import broadcast_tensors
 
@@ -65,7 +65,8 @@ def pdist(x: Tensor, p: float = 2.0) -> Tensor:
     if p < 0:
         raise ValueError(f"pdist: expected p of 0 or more, got {p}")
     i, j = np.triu_indices(x.shape[0], 1)
-    return vector_norm(x[i] - x[j], p, -1)
+    out = vector_norm(x[i] - x[j], p, -1)
+    return out if p else linear_in(out, x)
 
 
 @operation
@@ -129,4 +130,5 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_fo
     differences = x1[..., :, None, :] - x2[..., None, :, :]
     if not x1.shape[-1]:
         return differences.sum(-1)
-    return vector_norm(differences, p, -1)
+    out = vector_norm(differences, p, -1)
+    return out if p else linear_in(out, x1, x2)

@@ -14,7 +14,7 @@ from tinygrad_lite.ops.distances import pairwise_distance
 from tinygrad_lite.ops.elementary import sqrt
 from tinygrad_lite.ops.indexing import gather
 from tinygrad_lite.ops.loss import reduced, reduction_of
-from tinygrad_lite.ops.piecewise import clamp_min, minimum
+from tinygrad_lite.ops.piecewise import clamp_min, linear_in, minimum
 from tinygrad_lite.ops.rectifiers import relu
 from tinygrad_lite.ops.reduction import sum
 
@@ -209,7 +209,7 @@ def multi_margin_loss(
     if p == 2:
         excess = square(excess)
     xp = namespace_of(classes)
-    loss = sum(where(classes[:, None] == xp.arange(count), 0.0, excess), 1) / count
+    loss = linear_in(sum(where(classes[:, None] == xp.arange(count), 0.0, excess), 1) / count, x)
     if weight is not None:
         loss = loss * raw(weight)[classes]
     return reduced(loss.reshape(tuple(target.shape)) if reduction == "none" else loss, reduction)
@@ -255,7 +255,7 @@ def multilabel_margin_loss(
     classes = xp.where(listed, classes, 0)
     is_target = ((classes[:, :, None] == xp.arange(count)) & listed[:, :, None]).any(axis=1)
     excess = relu(1 - gather(rows, 1, classes)[:, :, None] + rows[:, None, :])
-    loss = sum(where(listed[:, :, None] & ~is_target[:, None, :], excess, 0.0), (1, 2)) / count
+    loss = linear_in(sum(where(listed[:, :, None] & ~is_target[:, None, :], excess, 0.0), (1, 2)) / count, x)
     return reduced(loss if x.ndim == 2 else loss.reshape(()), reduction)
 
 

@@ -21,7 +21,8 @@ from tinygrad_lite.ops.arithmetic import add, mul, square
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.elementary import rsqrt
 from tinygrad_lite.ops.padding import pad
-from tinygrad_lite.ops.reduction import mean
+from tinygrad_lite.ops.piecewise import linear_in
+from tinygrad_lite.ops.reduction import mean, sum
 from tinygrad_lite.ops.shape import clone, reshape, to_dtype
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _(needs, g, normal, rate, weight, bias, center):
 def _(x, weight, bias, lead, groups, eps, center):
     shape = x.shape
     if not math.prod(shape):
-        return x
+        return linear_in(_of_nothing(x, weight, bias), x)
     samples = math.prod(shape[:lead])
     x = reshape(x, (samples, groups, -1))
     if center:
@@ -81,6 +82,15 @@ def _(x, weight, bias, lead, groups, eps, center):
         if vector is not None:
             out = combine(reshape(out, (samples, math.prod(vector.shape), -1)), reshape(vector, (-1, 1)))
     return reshape(out, shape)
+
+
+_normalize.joint_in("x", "weight")
+
+
+def _of_nothing(x: Any, weight: Any, bias: Any) -> Any:
+    """`x`, which has no elements, with a weight and a bias, whose gradients are zero."""
+    out = x if weight is None else x * sum(weight)
+    return out if bias is None else out + sum(bias)
 
 
 # -- over a layer -------------------------------------------------------------------------------
@@ -204,9 +214,6 @@ def _as_matrices(x: Any, *others: Any) -> tuple[list[Any], Any]:
 def _batch_norm(x, weight, bias, eps, moments, running):
     """Each channel (dim 1) of x to mean 0 and variance 1, times weight, plus bias. `moments`: the mean
     and variance of x, if they are known; or (`running`) others, in their place."""
-    if not x.size:
-        nothing = namespace_of(x).zeros(x.shape[1], x.dtype)
-        return x.copy(), nothing, nothing
     (matrix,), back = _as_matrices(_wide(x))
     mean, var = channel_moments(matrix, x.shape[1]) if moments is None else moments
     rate = 1 / namespace_of(x).sqrt(var + var.dtype.type(eps))
@@ -216,8 +223,6 @@ def _batch_norm(x, weight, bias, eps, moments, running):
 
 @_batch_norm.fused_vjp("x", "weight", "bias")
 def _(needs, g, x, weight, mean, rate, running):
-    if not g.size:
-        return g, mean * 0, mean * 0, None, None, None
     (matrix, g), back = _as_matrices(_wide(x), _wide(g))
     of_x, of_weight, of_bias = channels_gradient(g, matrix, mean, rate, weight, needs, running)
     return None if of_x is None else back(of_x), of_weight, of_bias, None, None, None
@@ -226,7 +231,7 @@ def _(needs, g, x, weight, mean, rate, running):
 @_batch_norm.composed_of
 def _(x, weight, bias, eps, moments, running):
     if running:
-        return _by_running(x, weight, bias, *moments, eps)
+        return _affine(x, weight, bias, *moments, eps)
     axes = (0, *range(2, x.ndim))
     x = x - mean(x, axes, True)
     out = x * rsqrt(mean(square(x), axes, True) + eps)
@@ -236,7 +241,10 @@ def _(x, weight, bias, eps, moments, running):
     return out if bias is None else out + reshape(bias, shape)
 
 
-def _by_running(x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, eps: float) -> Any:
+_batch_norm.joint_in("x", "weight")
+
+
+def _affine(x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, eps: float) -> Any:
     scale = rsqrt(running_var + eps)
     if weight is not None:
         scale = scale * weight
@@ -245,6 +253,13 @@ def _by_running(x: Any, weight: Any, bias: Any, running_mean: Any, running_var: 
         shift = shift + bias
     shape = (-1,) + (1,) * (x.ndim - 2)
     return to_dtype(x * reshape(scale, shape) + reshape(shift, shape), x.dtype)
+
+
+def _by_running(x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, eps: float) -> Any:
+    if not math.prod(x.shape):
+        return _of_nothing(clone(x), weight, bias)
+    # Copies: the next step in training changes the running ones.
+    return _batch_norm(x, weight, bias, eps, (_wide(raw(running_mean)).copy(), _wide(raw(running_var)).copy()), True)
 
 
 def _update(name: str, running: Any, measured: Any, momentum: float) -> None:
@@ -285,15 +300,15 @@ def batch_norm(
     if training:
         if math.prod(x.shape) == x.shape[1] and x.shape[1]:
             raise ValueError(f"batch_norm: expected more than 1 value per channel in training, got shape {tuple(x.shape)}")
-    elif not math.prod(x.shape):
-        training = True  # nothing is normalized, nor measured
-    elif running_mean is None or running_var is None:
+    elif math.prod(x.shape) and (running_mean is None or running_var is None):
         raise ValueError("batch_norm: running_mean and running_var are needed when not in training")
     _check_vectors("batch_norm", x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
-    if not training:  # copies: the next step in training changes the running ones
-        return _batch_norm(x, weight, bias, eps, (_wide(raw(running_mean)).copy(), _wide(raw(running_var)).copy()), True)
+    if not math.prod(x.shape):  # nothing is measured
+        return _of_nothing(clone(x), weight, bias)
+    if not training:
+        return _by_running(x, weight, bias, running_mean, running_var, eps)
     moments = None
-    if math.prod(x.shape) and (running_mean is not None or running_var is not None):
+    if running_mean is not None or running_var is not None:
         (matrix,), _ = _as_matrices(_wide(raw(x)))
         moments = channel_moments(matrix, x.shape[1])
         count = matrix.size // x.shape[1]

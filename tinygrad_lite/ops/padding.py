@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.indexing import narrow
 from tinygrad_lite.ops.joining import cat
+from tinygrad_lite.ops.piecewise import linear_in
 from tinygrad_lite.ops.repeating import constant_pad_nd, flip
 from tinygrad_lite.ops.shape import expand
 
@@ -49,9 +50,10 @@ def pad(x: Tensor, pad: tuple[int, ...], mode: str = "constant", value: float | 
         raise ValueError(f"pad: expected sizes of at least 1 (a batch's aside), got {tuple(x.shape)}")
     if x.dtype.kind == "b" and mode != "circular":
         raise TypeError(f"pad: mode {mode!r} takes no bool tensor; convert it with .to(dtype)")
+    out = x
     for i in range(0, len(pad), 2):
-        x = _around(x, rank - 1 - i // 2, pad[i], pad[i + 1], mode)
-    return x
+        out = _around(out, rank - 1 - i // 2, pad[i], pad[i + 1], mode)
+    return out if mode == "circular" else linear_in(out, x)
 
 
 def _around(x: Any, dim: int, before: int, after: int, mode: str) -> Any:

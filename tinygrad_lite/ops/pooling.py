@@ -19,7 +19,7 @@ from tinygrad_lite.ops.arithmetic import div, pow
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.convolution import _convolution
 from tinygrad_lite.ops.indexing import _getitem
-from tinygrad_lite.ops.piecewise import abs, sign
+from tinygrad_lite.ops.piecewise import abs, linear_in, sign
 from tinygrad_lite.ops.rectifiers import relu
 from tinygrad_lite.ops.reduction import mean
 from tinygrad_lite.ops.resampling import _weighted_sums
@@ -54,6 +54,7 @@ def _unpool(y, places, shape, repeated):
 
 
 _max_pool.vjp(x=lambda g, x_shape, places, windows: _unpool(g, places, x_shape, _overlap(windows)))
+_max_pool.constant_in(x="x")
 _unpool.vjp(y=lambda g, places: _at_places(g, places))
 
 
@@ -72,7 +73,7 @@ def _at_places(x: Any, places: Any) -> Any:
 def _with_indices(x: Any, places: Any) -> tuple[Any, Any]:
     """The elements of x (N, C, *size) at flat places in their planes, and the places."""
     places = places.astype(np.int64)
-    return _at_places(x, places), constant_like(x, places)
+    return linear_in(_at_places(x, places), x), constant_like(x, places)
 
 
 def _max_pooled(
@@ -179,7 +180,7 @@ def _averaged(
     w = windows(name, tuple(x.shape[2:]), kernel, stride, (padding, padding), (1,) * rank, ceil_mode)
     divisor = divisor_override or _window_sizes(w, count_include_pad, x)
     out = div(_window_sums(x, w), divisor, rounding_mode=None if is_floating(x.dtype) else "trunc")
-    return like_given(out, given)
+    return like_given(linear_in(out, x), given)
 
 
 def _window_sizes(w: Windows, with_padding: bool, x: Any) -> Any:
@@ -271,8 +272,8 @@ def _adaptive_mean(name: str, rank: int, x: Any, output_size: Any) -> Any:
     given, x = x, _pooled_input(name, x, rank)
     count, size = _parts(name, output_size, x, rank), tuple(x.shape[2:])
     if count == (1,) * rank:
-        out = mean(x, tuple(range(2, rank + 2)), keepdim=True)
-    elif all(m and n % m == 0 for n, m in zip(size, count)):
+        return like_given(mean(x, tuple(range(2, rank + 2)), keepdim=True), given)
+    if all(m and n % m == 0 for n, m in zip(size, count)):
         kernel = tuple(n // m for n, m in zip(size, count))
         out = div(_window_sums(x, windows(name, size, kernel, kernel, ((0,) * rank,) * 2, (1,) * rank)), math.prod(kernel))
     else:
@@ -281,7 +282,7 @@ def _adaptive_mean(name: str, rank: int, x: Any, output_size: Any) -> Any:
             inside = _part_members(n, m)
             out, counts = _weighted_sums(out, inside, d), np.multiply.outer(counts, inside.sum(axis=1, dtype=x.dtype))
         out = div(out, constant_like(x, counts))
-    return like_given(out, given)
+    return like_given(linear_in(out, x), given)
 
 
 def _adaptive_maximum(name: str, rank: int, x: Any, output_size: Any, return_indices: bool) -> Any:

@@ -14,7 +14,7 @@ from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.generators import source
 from tinygrad_lite.ops.inplace import in_place, optional_inplace
-from tinygrad_lite.ops.piecewise import abs
+from tinygrad_lite.ops.piecewise import abs, linear_in
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -52,6 +52,7 @@ def relu(x):
 
 
 relu.vjp(x=lambda g, out: where(out <= 0, 0.0, g))
+relu.constant_in(x="out")
 
 
 @functools.cache
@@ -66,6 +67,7 @@ def _leaky_relu(x, slope):
 
 
 _leaky_relu.vjp(x=lambda g, x, slope: where(x > 0, g, g * slope))
+_leaky_relu.constant_in(x="x")
 
 
 @primitive
@@ -76,6 +78,7 @@ def _hardtanh(x, low, high):
 
 
 _hardtanh.vjp(x=lambda g, x, low, high: where((x <= low) | (x >= high), 0.0, g))
+_hardtanh.constant_in(x="x")
 
 
 @optional_inplace
@@ -151,7 +154,7 @@ def hardshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
     tensor([-1.,  0.,  2.])
     """
     only_floats(x)
-    return where((x >= -lambd) & (x <= lambd), 0.0, x)
+    return linear_in(where((x >= -lambd) & (x <= lambd), 0.0, x), x)
 
 
 @operation
@@ -165,7 +168,7 @@ def softshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
     if lambd < 0:
         raise ValueError(f"softshrink: expected lambd of 0 or more, got {lambd}")
     only_floats(x)
-    return where((x >= -lambd) & (x <= lambd), 0.0, where(x > 0, x - lambd, x + lambd))
+    return linear_in(where((x >= -lambd) & (x <= lambd), 0.0, where(x > 0, x - lambd, x + lambd)), x)
 
 
 @optional_inplace
@@ -182,7 +185,7 @@ def threshold(x: Tensor, threshold: float, value: float) -> Tensor:
         value, limits = int(value), np.iinfo(x.dtype)
         if not limits.min <= value <= limits.max:
             raise ValueError(f"threshold: the value {value} does not fit into {x.dtype}")
-    return where(x <= threshold, value, x)
+    return linear_in(where(x <= threshold, value, x), x)
 
 
 @operation
@@ -205,7 +208,7 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
         weight = weight.reshape(())
     if weight.dtype != x.dtype:
         raise TypeError(f"prelu: expected a weight of {x.dtype}, as x, got {weight.dtype}")
-    return where(x > 0, x, weight * x)
+    return linear_in(where(x > 0, x, weight * x), x, weight)
 
 
 @operation
@@ -237,7 +240,7 @@ def rrelu(x: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool 
     only_floats(x)
     array = raw(x)
     slopes = source(device=device_of(array)).uniform(array.shape, array.dtype) * (upper - lower) + lower
-    return where(x > 0, x, x * slopes)
+    return linear_in(where(x > 0, x, x * slopes), x)
 
 
 relu_ = in_place(relu)

@@ -14,6 +14,7 @@ from tinygrad_lite.ops.arithmetic import mul
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.indexing import _getitem
+from tinygrad_lite.ops.piecewise import linear_in
 from tinygrad_lite.ops.products import matmul
 from tinygrad_lite.ops.shape import reshape, transpose
 from tinygrad_lite.ops.sliding import constant_like
@@ -102,7 +103,11 @@ def grid_sample(
         value = where(constant_like(x, inside), _getitem(pixels, (planes + flat,)), 0.0)
         term = value * functools.reduce(mul, weights) if weights else value
         total = term if total is None else total + term
-    return reshape(total, (*shape[:2], *places[1:-1]))
+    total = reshape(total, (*shape[:2], *places[1:-1]))
+    if mode == "nearest":  # the gradient of the grid is zero, which is not the same as none
+        place = reshape(_getitem(grid, (..., 0)), (places[0], 1, *places[1:-1]))
+        total = linear_in(where(constant_like(x, np.ones((), np.bool_)), total, place), grid)
+    return linear_in(total, x)
 
 
 def _taps(place: Any, n: int, mode: str, padding: str, align_corners: bool) -> list[tuple[Any, Any, Any]]:

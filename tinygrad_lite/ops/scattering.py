@@ -28,6 +28,7 @@ from tinygrad_lite.ops.indexing import (
     steps,
 )
 from tinygrad_lite.ops.masking import as_value, same_dtype
+from tinygrad_lite.ops.piecewise import linear_in
 from tinygrad_lite.ops.shape import clone, expand, reshape, to_dtype
 from tinygrad_lite.ops.strided_views import strided_region
 
@@ -145,7 +146,8 @@ def _combined(x: Any, place: Any, src: Any, reduce: str, include_self: bool = Tr
         count = into_zeros(xp.ones(array.shape, np.int64), tuple(x.shape), place)
         count = xp.maximum(count + include_self, 1).astype(total.dtype, copy=False)
         return div(total, count, rounding_mode=None if x.dtype.kind == "f" else "floor")
-    return _scatter_reduce(x, src, place, reduce)
+    out = _scatter_reduce(x, src, place, reduce)
+    return linear_in(out, x) if reduce == "prod" else out
 
 
 _NEUTRAL = {"sum": 0, "prod": 1, "mean": 0, "amax": -math.inf, "amin": math.inf}
