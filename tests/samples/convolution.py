@@ -126,6 +126,4 @@ def weighted_sums(x, matrix, dim):
 band = np.tri(70, 150, 60) * (1 - np.tri(70, 150, 50)) * 0.5
 sample("weighted_sums", normal(2, 4, 3), normal(5, 4), 1, reference=weighted_sums, order=2, differentiable=[0])
 sample("weighted_sums", normal(2, 150), band, 1, reference=weighted_sums, order=1, differentiable=[0])
-sample(
-    "with_bias", normal(2, 3, 4), normal(3, 1), normal(2, 5), normal(5, 3), reference=lambda out, bias, x, weight: out + bias
-)
+sample("jointly", normal(2, 3, 4), normal(2, 5), normal(5, 3), reference=lambda out, x, weight: out)

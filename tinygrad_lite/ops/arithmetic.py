@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite.arrays import (
+    as_array,
     check_number,
     common_dtype,
     namespace_of,
@@ -381,7 +382,7 @@ def frexp(x: Tensor) -> Frexp:
     exponent = xp.frexp(values)[1]
     half = exponent // 2  # 2**-exponent may be too large for the dtype
     mantissa = x * xp.exp2((-half).astype(values.dtype)) * xp.exp2((half - exponent).astype(values.dtype))
-    return Frexp(mantissa, traced(exponent) if isinstance(x, Traced) else exponent)
+    return Frexp(mantissa, traced(as_array(exponent)) if isinstance(x, Traced) else exponent)
 
 
 # -- of three -----------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from tinygrad_lite.arrays import Device, as_dtype, device_of, to_device
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.calling import named
 from tinygrad_lite.ops.conversion import moved
-from tinygrad_lite.ops.shape import clone, to_dtype
+from tinygrad_lite.ops.shape import clone, in_format, to_dtype
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -31,16 +31,18 @@ def to(
     memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """This tensor in another dtype, on another device, or like another tensor; itself where
-    nothing changes (unless `copy`). `non_blocking` and `memory_format` change no result.
+    nothing changes (unless `copy`). `non_blocking` changes nothing.
 
     >>> import tinygrad_lite as tg
     >>> tg.tensor([1, 2]).to(tg.float64).dtype
     dtype('float64')
     """
+    switches = [argument for argument in args if isinstance(argument, builtins.bool)]  # non_blocking, copy
+    copy = copy or switches[1:] == [True]
     for argument in args:
         if isinstance(argument, Traced):
             dtype, device = argument.dtype, argument.device
-        elif isinstance(argument, builtins.bool):  # non_blocking
+        elif isinstance(argument, builtins.bool):
             continue
         elif isinstance(argument, (builtins.int, Device)) or _names_a_device(argument):
             device = argument
@@ -51,7 +53,9 @@ def to(
         result = to_dtype(result, dtype)
     if device is not None and to_device(result.array, device) is not result.array:
         result = moved(result, device)
-    return clone(result) if copy and result is x else result
+    if copy and result is x:
+        return clone(x, memory_format=memory_format)
+    return result if memory_format is None else in_format("to", result, memory_format)
 
 
 def _names_a_device(name: Any) -> bool:
@@ -81,7 +85,7 @@ def type_as(x: Tensor, other: Tensor) -> Tensor:
 def _cast(name: str, dtype: str) -> Callable[..., Tensor]:
     @named(name, f"This tensor in {dtype}.")
     def method(x: Tensor, memory_format: Any = None) -> Tensor:
-        return to(x, dtype=dtype)
+        return to(x, dtype=dtype, memory_format=memory_format)
 
     return method
 
@@ -96,7 +100,7 @@ def cpu(x: Tensor, memory_format: Any = None) -> Tensor:
     >>> tg.ones(2).cpu().device
     device(type='cpu')
     """
-    return to(x, device="cpu")
+    return to(x, device="cpu", memory_format=memory_format)
 
 
 def cuda(x: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:

@@ -55,7 +55,6 @@ _convolution.vjp(x=lambda g, weight, windows, groups: _convolution_input(g, weig
                  weight=lambda g, x, windows, groups: _convolution_weight(g, x, windows, groups),
                  bias=lambda g: _channel_sums(g))
 _convolution.joint_in("x", "weight")
-_convolution_input.joint_in("y", "weight")
 _convolution_input.vjp(y=lambda g, weight, windows, groups: _convolution(g, weight, None, windows, groups),
                        weight=lambda g, y, windows, groups: _convolution_weight(y, g, windows, groups))
 _convolution_weight.vjp(y=lambda g, x, windows, groups: _convolution(x, g, None, windows, groups),
@@ -63,15 +62,15 @@ _convolution_weight.vjp(y=lambda g, x, windows, groups: _convolution(x, g, None,
 
 
 @primitive
-def _with_bias(out, bias, x, weight):
-    return out + bias
+def _jointly(out, x, weight):
+    """`out`, the transposed convolution of x and weight."""
+    return out
 
 
-_with_bias.vjp(out=lambda g: g,
-               bias=lambda g: g,
-               x=lambda g: None,
-               weight=lambda g: None)
-_with_bias.joint_in("x", "weight")
+_jointly.vjp(out=lambda g: g,
+             x=lambda g: None,
+             weight=lambda g: None)
+_jointly.joint_in("x", "weight")
 
 
 def _convolved(
@@ -115,8 +114,8 @@ def _transposed(
         raise ValueError(f"{name}: the result would be empty: an input {count} and a padding {padding} make a size of {size}")
     out = _convolution_input(x, weight, Windows(size, kernel, stride, dilation, padding, count), groups)
     if bias is not None:
-        out = _with_bias(out, bias.reshape((-1, *(1,) * rank)), x, weight)
-    return like_given(contiguous(out), given)
+        out = out + bias.reshape((-1, *(1,) * rank))
+    return like_given(_jointly(contiguous(out), x, weight), given)
 
 
 def _check(name: str, rank: int, x: Any, weight: Any, bias: Any, groups: int, weight_in: int) -> None:

@@ -12,7 +12,7 @@ from tinygrad_lite.ops.cumulative import cumsum, part
 from tinygrad_lite.ops.indexing import _getitem
 from tinygrad_lite.ops.joining import cat
 from tinygrad_lite.ops.reduction import sum
-from tinygrad_lite.ops.shape import reshape
+from tinygrad_lite.ops.shape import clone, reshape
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -43,6 +43,7 @@ def diff(x: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, ap
     if n < 0:
         raise ValueError(f"diff: expected n of 0 or more, got {n}")
     axis = canonical_dim("diff", dim, x.ndim)
+    given = x
     parts = [t for t in (prepend, x, append) if t is not None]
     for t in parts:
         if t.ndim != x.ndim:
@@ -52,7 +53,7 @@ def diff(x: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, ap
     for _ in range(min(n, x.shape[axis])):
         low, high = _both_ends(x, axis)
         x = low ^ high if x.dtype.kind == "b" else high - low
-    return x
+    return clone(x) if x is given else x
 
 
 # -- integrals ----------------------------------------------------------------------------------

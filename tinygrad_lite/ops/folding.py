@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_lite.arrays.windows import Windows, add_windows, gather_windows
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation
-from tinygrad_lite.ops.shape import permute, reshape
+from tinygrad_lite.ops.shape import apart, permute, reshape
 from tinygrad_lite.ops.sliding import batched, sizes, windows
 
 if TYPE_CHECKING:
@@ -110,8 +110,9 @@ def pixel_shuffle(x: Tensor, upscale_factor: int) -> Tensor:
     lead, (c, h, w) = _image("pixel_shuffle", x, 3, "upscale_factor", r := upscale_factor)
     if c % r**2:
         raise ValueError(f"pixel_shuffle: expected channels in multiples of {r**2} (upscale_factor {r}), got {c}")
-    x, n = reshape(x, (*lead, c // r**2, r, r, h, w)), len(lead)
-    return reshape(permute(x, (*range(n), n, n + 3, n + 1, n + 4, n + 2)), (*lead, c // r**2, h * r, w * r))
+    pixels, n = reshape(x, (*lead, c // r**2, r, r, h, w)), len(lead)
+    pixels = permute(pixels, (*range(n), n, n + 3, n + 1, n + 4, n + 2))
+    return apart(reshape(pixels, (*lead, c // r**2, h * r, w * r)), x)
 
 
 @operation
@@ -125,8 +126,9 @@ def pixel_unshuffle(x: Tensor, downscale_factor: int) -> Tensor:
     lead, (c, h, w) = _image("pixel_unshuffle", x, 3, "downscale_factor", r := downscale_factor)
     if h % r or w % r:
         raise ValueError(f"pixel_unshuffle: expected a height and width in multiples of {r}, got ({h}, {w})")
-    x, n = reshape(x, (*lead, c, h // r, r, w // r, r)), len(lead)
-    return reshape(permute(x, (*range(n), n, n + 2, n + 4, n + 1, n + 3)), (*lead, c * r**2, h // r, w // r))
+    pixels, n = reshape(x, (*lead, c, h // r, r, w // r, r)), len(lead)
+    pixels = permute(pixels, (*range(n), n, n + 2, n + 4, n + 1, n + 3))
+    return apart(reshape(pixels, (*lead, c * r**2, h // r, w // r)), x)
 
 
 @operation
@@ -141,5 +143,5 @@ def channel_shuffle(x: Tensor, groups: int) -> Tensor:
     n, c, *spatial = x.shape
     if c % groups:
         raise ValueError(f"channel_shuffle: expected channels in multiples of groups {groups}, got {c}")
-    x = reshape(x, (n, groups, c // groups, *spatial))
-    return reshape(permute(x, (0, 2, 1, *range(3, len(x.shape)))), (n, c, *spatial))
+    dealt = reshape(x, (n, groups, c // groups, *spatial))
+    return apart(reshape(permute(dealt, (0, 2, 1, *range(3, len(dealt.shape)))), (n, c, *spatial)), x)

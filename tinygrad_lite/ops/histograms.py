@@ -13,7 +13,7 @@ from tinygrad_lite.arrays import device_of, is_array, namespace_of
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.creation import linspace
-from tinygrad_lite.ops.shape import reshape, to_dtype
+from tinygrad_lite.ops.shape import clone, reshape, to_dtype
 from tinygrad_lite.ops.sorting import searchsorted
 from tinygrad_lite.ops.statistics import _bincount
 
@@ -97,7 +97,7 @@ def histogram(
     """
     _check("histogram", x)
     points = raw(x).reshape(-1, 1)
-    edges = [_edges("histogram", points, bins, range)]
+    edges = [_edges("histogram", points, bins if isinstance(bins, int) else clone(bins), range)]
     hist, (edge,) = _results(x, _counted("histogram", points, edges, weight, density), edges)
     return Histogram(hist, edge)
 

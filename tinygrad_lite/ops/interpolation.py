@@ -15,7 +15,7 @@ from tinygrad_lite.ops.indexing import _getitem
 from tinygrad_lite.ops.piecewise import clamp, floor
 from tinygrad_lite.ops.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from tinygrad_lite.ops.resampling import _weighted_sums
-from tinygrad_lite.ops.shape import reshape, to_dtype
+from tinygrad_lite.ops.shape import apart, reshape, to_dtype
 from tinygrad_lite.ops.sliding import constant_like
 
 if TYPE_CHECKING:
@@ -152,13 +152,13 @@ def interpolate(
         return _nearest(x, [_nearest_places(mode, rank, n, m, f) for n, m, f in zip(shape[2:], count, factors)])
     kind = {"bicubic": "cubic", "lanczos": "lanczos"}.get(mode, "linear")
     dims = list(enumerate(zip(shape[2:], count, factors), 2))
-    x = to_dtype(x, np.dtype(np.float64)) if of_bytes else x
+    given, x = x, to_dtype(x, np.dtype(np.float64)) if of_bytes else x
     for d, (n, m, factor) in reversed(dims) if of_bytes else dims:
         step = (n - 1) / max(m - 1, 1) if align_corners else 1 / factor if factor else n / m
         matrix = _matrix(n, m, step, kind, bool(align_corners), antialias)
         if matrix is not None:
             x = _rounded(_weighted_sums(x, _fixed_point(matrix), d)) if of_bytes else _weighted_sums(x, matrix, d)
-    return to_dtype(x, np.dtype(np.uint8)) if of_bytes else x
+    return to_dtype(x, np.dtype(np.uint8)) if of_bytes else apart(x, given)
 
 
 def _fixed_point(matrix: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from tinygrad_lite.ops.arithmetic import _add, mul
 from tinygrad_lite.ops.calling import old_order, operation
 from tinygrad_lite.ops.contraction import _contract
 from tinygrad_lite.ops.diagonals import diagonal
-from tinygrad_lite.ops.shape import reshape, transpose
+from tinygrad_lite.ops.shape import clone, reshape, transpose
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -384,7 +384,7 @@ def chain_matmul(*matrices: Any) -> Tensor:
     """
     given = matrices[0] if len(matrices) == 1 and isinstance(matrices[0], (list, tuple)) else matrices
     _check_ranks("chain_matmul", *((f"matrix {i}", x, 2) for i, x in enumerate(given)))
-    return given[0] if len(given) == 1 else multi_dot(given)
+    return clone(given[0]) if len(given) == 1 else multi_dot(given)
 
 
 @operation

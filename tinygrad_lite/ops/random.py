@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_dtype, as_float, device_of, is_array, namespace_of, quietly
+from tinygrad_lite.arrays import as_array, as_dtype, as_float, device_of, is_array, namespace_of, quietly
 from tinygrad_lite.arrays.randomness import Source
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import canonical_shape, operation, raw
@@ -205,7 +205,7 @@ def normal(
 
 def _drawn_by(values: Any, *parameters: Any) -> Any:
     """A tensor of random values. The parameters of their distribution get the gradient zero."""
-    result = traced(values)
+    result = traced(as_array(values))
     for parameter in parameters:
         if isinstance(parameter, Traced) and parameter.requires_grad:
             result = _where(namespace_of(values).asarray(True), result, parameter)

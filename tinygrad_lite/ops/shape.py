@@ -153,13 +153,13 @@ def unflatten(x: Tensor, dim: int, sizes: tuple[int, ...]) -> Tensor:
 
 @operation
 def ravel(x: Tensor) -> Tensor:
-    """All elements in one dim; a view where the memory allows it.
+    """All elements in one dim; a view where they lie in memory in the order of the dims.
 
     >>> import tinygrad_lite as tg
     >>> tg.ravel(tg.tensor([[1, 2], [3, 4]]))
     tensor([1, 2, 3, 4])
     """
-    return _reshape(x, (math.prod(x.shape),))
+    return _reshape(contiguous(x), (math.prod(x.shape),))
 
 
 @operation
@@ -456,6 +456,9 @@ moveaxis = movedim
 
 @primitive
 def _copy(x, dtype, order="K"):
+    if order == "channels last":
+        xp = namespace_of(x)
+        return xp.moveaxis(xp.moveaxis(x, 1, -1).astype(dtype, "C"), -1, 1)
     return contiguous_copy(x) if order == "C" and x.dtype == dtype else x.astype(dtype, order)
 
 
@@ -477,16 +480,44 @@ def clone(x: Tensor, *, memory_format: Any = None) -> Tensor:
     >>> x
     tensor([1., 2.])
     """
-    return _copy(x, x.dtype)
+    return _copy(x, x.dtype, _order_of("clone", x, memory_format))
+
+
+_CHANNELS_LAST = {"channels_last": 4, "channels_last_3d": 5}
+
+
+def _order_of(name: str, x: Any, memory_format: Any) -> str:
+    """How `_copy` calls a memory format."""
+    rank = _CHANNELS_LAST.get(memory_format)
+    if rank is None:
+        return "C" if memory_format == "contiguous_format" else "K"
+    if len(x.shape) != rank:
+        raise RuntimeError(f"{name}: the memory format {memory_format} is for tensors of {rank} dims, got {tuple(x.shape)}")
+    return "channels last"
+
+
+def in_format(name: str, x: Any, memory_format: Any) -> Any:
+    """`x` with its elements in memory in a format: itself where they are so already, else a copy."""
+    array, order = raw(x), _order_of(name, x, memory_format)
+    if order == "channels last":
+        array = namespace_of(array).moveaxis(array, 1, -1)
+    return x if order == "K" or array.flags.c_contiguous else _copy(x, x.dtype, order)
+
+
+def apart(out: Any, x: Any) -> Any:
+    """`out`, or a copy where it may show the memory of `x`."""
+    a, b = raw(out), raw(x)
+    return clone(out) if a is b or owner_of(a) is owner_of(b) else out
 
 
 @operation
 def contiguous(x: Tensor, memory_format: Any = None) -> Tensor:
-    """`x` with its elements in memory in the order of its dims: itself where it is so already.
+    """`x` with its elements in memory in the order of its dims ("channels_last": with dim 1 last): itself where
+    it is so already.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.ones(2, 3).t()
     >>> x.is_contiguous(), x.contiguous().is_contiguous()
     (False, True)
     """
-    return x if raw(x).flags.c_contiguous else _copy(x, x.dtype, "C")
+    return in_format("contiguous", x, memory_format or "contiguous_format")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.arrays import cholesky_of, linalg, lu_of, namespace_of, solve_triangular_of
+from tinygrad_lite.arrays import as_array, cholesky_of, linalg, lu_of, namespace_of, solve_triangular_of
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import traced
 from tinygrad_lite.ops.calling import operation, raw
@@ -201,7 +201,7 @@ def permutation(pivots: Any, rows: int, dtype: Any) -> Any:
     xp = namespace_of(pivots)
     eye = xp.eye(rows, dtype=dtype)
     if not pivots.size:
-        return xp.broadcast_to(eye, (*pivots.shape[:-1], rows, rows))
+        return xp.broadcast_to(eye, (*pivots.shape[:-1], rows, rows)).copy()
     orders = []
     for exchanged in pivots.reshape((-1, pivots.shape[-1])).tolist():
         order = list(range(rows))
@@ -269,7 +269,7 @@ def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -
     factors, pivots = _lu(A)
     values = raw(factors)
     zero = namespace_of(values).diagonal(values, 0, -2, -1) == 0
-    info = like(A, ((zero.cumsum(-1) == 0).sum(-1, dtype=np.int32) + 1) * zero.any(-1))
+    info = like(A, as_array(((zero.cumsum(-1) == 0).sum(-1, dtype=np.int32) + 1) * zero.any(-1)))
     if check_errors and bool(info.any()):
         raise LinAlgError("lu_factor: the matrix is singular: U has a zero on its diagonal")
     return LUFactorEx(factors, pivots, info)
