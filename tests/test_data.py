@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import gc
+import itertools
+import pickle
+import random
+import signal as signals
 import threading
 import time
 
@@ -314,3 +321,400 @@ def test_a_stream_is_used_once():
     assert list(loader) == []
     with pytest.raises(ValueError, match="StreamLoader"):
         StreamLoader([], 0)
+
+
+# -- random numbers -----------------------------------------------------------------------------
+
+DRAWS = {
+    "tinygrad_lite": lambda: tg.randint(0, 2**62, ()).item(),
+    "tinygrad_lite, default generator": lambda: tg.randint(0, 2**62, (), generator=tg.default_generator).item(),
+    "numpy": lambda: int(np.random.randint(0, 2**62)),
+    "python": lambda: random.getrandbits(62),
+    "of the worker": lambda: rng().random_generator.getrandbits(62),
+}
+
+
+def rng():
+    return get_worker_info().rng
+
+
+class Noise(Dataset):
+    """A number drawn for each index; what is slow now and then shuffles which thread comes first."""
+
+    def __init__(self, draw, n=24, slow=True):
+        self.draw, self.n, self.slow = draw, n, slow
+
+    def __len__(self):
+        return self.n
+
+    def __getitem__(self, i):
+        first = self.draw()
+        if self.slow and i % 5 == 0:
+            time.sleep(0.002)
+        return i, first, self.draw()
+
+
+def numpy_seeded(worker):
+    np.random.seed(tg.initial_seed() % 2**32)
+    random.seed(tg.initial_seed())
+
+
+def passes_of(loader, count=2, seed=1):
+    """What `count` passes give, and what the program itself draws meanwhile and after."""
+    tg.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
+    epochs, own = [], []
+    for _ in range(count):
+        epochs.append([])
+        for batch in loader:
+            epochs[-1].append([column.tolist() for column in batch])
+            own.append((tg.rand(3).tolist(), np.random.randn(3).tolist(), random.random()))
+            time.sleep(0.001)
+    return epochs, own
+
+
+def columns(epoch):
+    return [[x for batch in epoch for x in batch[c]] for c in range(3)]
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+@pytest.mark.parametrize("init", [None, numpy_seeded])
+@pytest.mark.parametrize("num_workers", [1, 2, 5])
+@pytest.mark.parametrize("draw", DRAWS)
+def test_streams_of_workers_are_their_own_and_come_again(draw, num_workers, init, persistent):
+    def loader(n=24):
+        return DataLoader(
+            Noise(DRAWS[draw], n), 4, shuffle=True, num_workers=num_workers, worker_init_fn=init, persistent_workers=persistent
+        )
+
+    epochs, own = passes_of(loader())
+    assert passes_of(loader()) == (epochs, own), "run after run the same"
+    assert passes_of(loader(), seed=2)[0] != epochs
+    numbers = [x for epoch in epochs for column in columns(epoch)[1:] for x in column]
+    assert len(set(numbers)) == len(numbers), "no worker's and no epoch's numbers are those of another"
+    silent = DataLoader(Noise(lambda: 0, slow=False), 4, shuffle=True, num_workers=num_workers)
+    assert passes_of(silent)[1] == own, "the program's own streams do not notice"
+
+
+def test_the_order_of_a_seed_is_the_same_for_any_number_of_workers():
+    def order(num_workers, generator=None, **arguments):
+        tg.manual_seed(3)
+        generator = generator and seeded()
+        loader = DataLoader(xy(50), batch_size=4, num_workers=num_workers, generator=generator, **arguments)
+        return [[i for _, y in loader for i in y.tolist()] for _ in range(2)], tg.rand(3).tolist()
+
+    for arguments in ({"shuffle": True}, {"sampler": RandomSampler(range(50), True, 70)}, {"sampler": SubsetRandomSampler(range(40))},
+                      {"sampler": WeightedRandomSampler(range(50), 60)}, {"shuffle": True, "generator": True},
+                      {"shuffle": False}):  # fmt: skip
+        expected = order(0, **arguments)
+        assert all(order(n, **arguments) == expected for n in (1, 2, 7)), arguments
+
+
+def test_the_seed_of_a_worker():
+    seen = []
+
+    def note(worker):
+        info = get_worker_info()
+        seen.append((worker, info.seed, tg.initial_seed(), tg.default_generator.initial_seed()))
+
+    loader = DataLoader(Squares(4), num_workers=3, worker_init_fn=note)
+    for _ in range(2):
+        list(loader)
+    (_, base, *_), later = seen[0], seen[3][1]
+    assert seen == [(i, first + i, first + i, first + i) for first in (base, later) for i in range(3)] and base != later
+
+
+def test_seeding_in_a_worker_is_the_worker_s_affair():
+    def seed_all(worker):
+        tg.manual_seed(7)
+        np.random.seed(7)
+        random.seed(7)
+
+    tg.manual_seed(0)
+    loader = DataLoader(Noise(DRAWS["tinygrad_lite"]), 4, num_workers=2, worker_init_fn=seed_all)
+    np.random.seed(1)
+    np.random.randn()  # legacy normal numbers come in pairs: one is kept
+    expected = (np.random.RandomState(1).randn(2)[1], tg.initial_seed())
+    first = [batch[1].tolist() for batch in loader][:2]
+    assert first[0] == first[1]
+    assert (np.random.randn(), tg.initial_seed()) == expected
+
+
+@pytest.mark.parametrize("where", ["iter", "collate", "batch sampler"])
+def test_draws_anywhere_come_again(where):
+    class Shards(IterableDataset):
+        def __iter__(self):
+            info = get_worker_info()
+            shard = list(range(info.id, 30, info.num_workers))
+            random.shuffle(shard)
+            return iter([(i, np.random.rand(), 0.0) for i in shard])
+
+    def collate(batch):
+        return [tg.tensor(batch), tg.rand(1) + np.random.rand(), tg.tensor(random.random())]
+
+    def batches():
+        for _ in range(6):
+            yield tg.randint(0, 24, (4,)).tolist()
+
+    class Batches:
+        def __iter__(self):
+            return batches()
+
+    def loader():
+        if where == "iter":
+            return DataLoader(Shards(), 4, num_workers=3)
+        if where == "collate":
+            return DataLoader(Squares(24), 4, num_workers=3, collate_fn=collate)
+        return DataLoader(Noise(DRAWS["numpy"]), batch_sampler=Batches(), num_workers=3)
+
+    assert passes_of(loader()) == passes_of(loader())
+
+
+def test_who_draws_from_no_shared_stream_works_ahead_and_in_parallel():
+    class Slow(Squares):
+        def __getitem__(self, i):
+            time.sleep(0.05)
+            return tg.rand(1)
+
+    start = time.perf_counter()
+    assert len(list(DataLoader(Slow(17), num_workers=8))) == 17
+    assert time.perf_counter() - start < 0.6  # 0.85 one after the other, 0.15 in parallel
+
+
+def test_a_loader_within_a_loader_s_worker():
+    class Nested(Squares):
+        def __getitem__(self, i):
+            return sum(batch[1].sum().item() for batch in DataLoader(Noise(lambda: np.random.randint(100), 6), 2, num_workers=2))
+
+    results = []
+    for _ in range(2):
+        tg.manual_seed(0)
+        results.append([x.tolist() for x in DataLoader(Nested(4), 2, num_workers=2)])
+    assert results[0] == results[1]
+
+
+def test_weights_are_the_same_run_after_run():
+    class Noisy(Dataset):
+        def __len__(self):
+            return 32
+
+        def __getitem__(self, i):
+            return tg.randn(4) + np.random.normal(), tg.tensor([random.random()])
+
+    def train(num_workers):
+        tg.manual_seed(0)
+        np.random.seed(0)
+        random.seed(0)
+        model = tg.nn.Sequential(tg.nn.Linear(4, 8), tg.nn.Dropout(0.5), tg.nn.Linear(8, 1))
+        optimizer = tg.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(2):
+            for x, y in DataLoader(Noisy(), 4, shuffle=True, num_workers=num_workers):
+                optimizer.zero_grad()
+                tg.nn.functional.mse_loss(model(x * np.random.rand()), y).backward()
+                optimizer.step()
+        return [p.tolist() for p in model.parameters()]
+
+    for num_workers in (0, 1, 3):
+        assert train(num_workers) == train(num_workers)
+
+
+def test_a_copy_of_a_generator_goes_on_by_itself():
+    for copied in (copy.copy, copy.deepcopy, lambda g: pickle.loads(pickle.dumps(g))):
+        generator = seeded(5)
+        tg.rand(3, generator=generator)
+        other = copied(generator)
+        assert other.initial_seed() == 5 and other.device == generator.device
+        assert tg.rand(3, generator=other).tolist() == tg.rand(3, generator=generator).tolist()
+
+
+# -- workers ------------------------------------------------------------------------------------
+
+
+def test_persistent_workers_start_once_and_are_reused():
+    started, threads = [], []
+
+    class Who(Squares):
+        def __getitem__(self, i):
+            threads.append(threading.get_ident())
+            return i
+
+    loader = DataLoader(Who(6), num_workers=2, worker_init_fn=started.append, persistent_workers=True)
+    assert [[int(b) for b in loader] for _ in range(3)] == [list(range(6))] * 3
+    assert started == [0, 1] and len(set(threads)) == 2
+    for _ in loader:  # abandoned: what was prepared ahead belongs to no later pass
+        break
+    assert [int(b) for b in loader] == list(range(6))
+    streams = DataLoader(Stream(7), 3, num_workers=2, persistent_workers=True)
+    assert [[b.tolist() for b in streams] for _ in range(2)] == [[[0, 2, 4], [1, 3, 5], [6]]] * 2
+
+
+def test_an_error_of_the_sampler_comes_where_its_batch_is_due():
+    def sampler():
+        yield from range(3)
+        raise KeyError("no index")
+
+    for num_workers in (0, 1, 4):
+        batches, seen = iter(DataLoader(Squares(9), sampler=sampler(), num_workers=num_workers)), []
+        with pytest.raises(KeyError, match="no index"):
+            while True:
+                seen.append(int(next(batches)))
+        assert seen == [0, 1, 4]
+        with pytest.raises(StopIteration):
+            next(batches)
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError, RecursionError])
+def test_whatever_a_worker_raises_is_raised_in_the_loop(error):
+    class Bad(Squares):
+        def __getitem__(self, i):
+            if i == 1:
+                raise error("here")
+            return i
+
+    batches = iter(DataLoader(Bad(3), num_workers=2))
+    assert int(next(batches)) == 0
+    with pytest.raises(error, match="here"):
+        next(batches)
+    assert int(next(batches)) == 2
+
+
+def test_an_error_of_the_init_function_comes_with_the_worker_s_first_batch():
+    def init(worker):
+        if worker == 1:
+            raise ValueError("no database")
+
+    batches = iter(DataLoader(Squares(4), num_workers=2, worker_init_fn=init))
+    assert int(next(batches)) == 0
+    with pytest.raises(ValueError, match="no database"):
+        next(batches)
+
+
+def ended(before, seconds=4):
+    for _ in range(int(seconds / 0.02)):
+        if threading.active_count() <= before:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_threads_end_after_an_error_that_is_kept():
+    class Bad(Squares):
+        def __getitem__(self, i):
+            raise KeyError(i)
+
+    before, kept = threading.active_count(), []
+    gc.disable()
+    try:
+        for _ in range(3):
+            try:
+                list(DataLoader(Bad(9), num_workers=4))
+            except KeyError as error:
+                kept.append(error.args)
+        assert ended(before)
+    finally:
+        gc.enable()
+
+
+@pytest.mark.skipif(not hasattr(signals, "setitimer"), reason="the system has no timers")
+@pytest.mark.parametrize("persistent", [False, True])
+def test_interrupts_leave_no_threads_and_give_the_streams_back(persistent):
+    class Slow(Squares):
+        def __getitem__(self, i):
+            time.sleep(1e-4)
+            return np.random.rand()
+
+    before = threading.active_count()
+    with alarms() as alarm_in:
+        for i in range(60):
+            loader = DataLoader(Slow(400), 4, num_workers=3, persistent_workers=persistent)
+            np.random.seed(i)
+            with pytest.raises(KeyboardInterrupt):
+                alarm_in(1e-4 + 2e-4 * i)
+                while True:
+                    for _ in loader:
+                        pass
+            assert np.random.rand() == np.random.RandomState(i).rand()
+            assert i % 20 or len(list(loader)) == 100
+            del loader
+    assert ended(before), threading.active_count() - before
+
+
+@pytest.mark.skipif(not hasattr(signals, "setitimer"), reason="the system has no timers")
+@pytest.mark.parametrize("draw", [lambda: 0, np.random.rand])
+def test_an_interrupted_pass_is_over_even_if_the_interrupt_is_kept(draw):
+    class Slow(Squares):
+        def __getitem__(self, i):
+            time.sleep(0.02)
+            return draw()
+
+    before = threading.active_count()
+    with alarms() as alarm_in, pytest.raises(KeyboardInterrupt) as kept:
+        batches = iter(DataLoader(Slow(400), num_workers=3))
+        alarm_in(0.1)
+        for _ in batches:
+            pass
+    assert ended(before) and kept
+    with pytest.raises(RuntimeError, match="interrupted"):
+        next(batches)
+
+
+@contextlib.contextmanager
+def alarms():
+    """A function that lets a KeyboardInterrupt come after some seconds."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    handler = signals.signal(signals.SIGALRM, interrupt)
+    try:
+        yield lambda seconds: signals.setitimer(signals.ITIMER_REAL, seconds)
+    finally:
+        signals.setitimer(signals.ITIMER_REAL, 0)
+        signals.signal(signals.SIGALRM, handler)
+
+
+def test_a_slow_worker_keeps_no_stream_of_the_program():
+    class Slow(Squares):
+        def __getitem__(self, i):
+            np.random.rand()
+            time.sleep(0.2)
+            return i
+
+    np.random.seed(0)
+    batches = iter(DataLoader(Slow(2), num_workers=1, timeout=0.05))
+    with pytest.raises(RuntimeError, match="no batch"):
+        next(batches)
+    own = [np.random.rand()]
+    time.sleep(0.3)
+    own.append(np.random.rand())
+    assert own == np.random.RandomState(0).rand(2).tolist()
+    assert int(next(batches)) == 0
+
+
+def test_a_million_million_draws_are_not_made_at_once():
+    sampler = RandomSampler(range(10), replacement=True, num_samples=10**12, generator=seeded())
+    assert list(itertools.islice(sampler, 100)) == list(itertools.islice(RandomSampler(range(10), True, 100, seeded()), 100))
+    x, _ = next(iter(DataLoader(xy(), 4, sampler=sampler, num_workers=2)))
+    assert x.shape == (4, 2)
+    with pytest.raises(ValueError, match="empty"):
+        list(RandomSampler([], num_samples=3))
+
+
+def test_a_dataset_s_own_batch_is_its_own_affair():
+    class WithBatch(Squares):
+        batch = 32
+
+    class Several(TensorDataset):
+        def __getitems__(self, indices):
+            return [(tg.tensor(-i),) for i in indices]
+
+    class Doubled(Subset):
+        def __getitem__(self, i):
+            return 2 * super().__getitem__(i)
+
+    assert next(iter(DataLoader(WithBatch(4), 2))).tolist() == [0, 1]
+    assert next(iter(DataLoader(Several(tg.ones(4)), 2)))[0].tolist() == [0, -1]
+    assert next(iter(DataLoader(Subset(Several(tg.ones(4)), [3, 1]), 2)))[0].tolist() == [-3, -1]
+    assert next(iter(DataLoader(Doubled(Squares(4), [3, 1]), 2))).tolist() == [18, 2]
+    assert next(iter(DataLoader(StackDataset(a=Several(tg.ones(4)), b=Squares(4)), 2)))["a"][0].tolist() == [0, -1]

@@ -82,7 +82,7 @@ class MNIST(TensorDataset):
             label if self.target_transform is None else self.target_transform(label),
         )
 
-    def batch(self, indices: list[int]) -> list[Any] | None:
+    def _collated(self, indices: list[int]) -> list[Any] | None:
         if type(self).__getitem__ is not MNIST.__getitem__ or self.transform or self.target_transform:
             return None
         return [tensor[indices] for tensor in self.tensors]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import operator
 import os
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -58,10 +59,45 @@ class Generator:
         self._source.restore(new_state.array)
         return self
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, also one from a pickle, goes on from the same place, by itself."""
+        return _generator_from, (str(self.device), self._source.state())
 
-default_generator = Generator()
-default_generator.seed()
-_on_gpu: dict[Device, Generator] = {}
+
+def _generator_from(device: str, state: np.ndarray) -> Generator:
+    generator = Generator(device)
+    generator._source.restore(state)
+    return generator
+
+
+class _Streams(threading.local):
+    """The default streams that the running thread draws from: the program's, or a loader's worker's own."""
+
+    cpu = Source("cpu", int.from_bytes(os.urandom(8), "little") >> 1)
+    on_gpu: dict[Device, Generator] = {}  # noqa: RUF012  # of the program; a worker has a dict of its own
+
+
+_streams = _Streams()
+
+
+class _DefaultGenerator(Generator):
+    """The generator of the running thread's default stream."""
+
+    def __init__(self) -> None:
+        """Has no stream of its own."""
+
+    @property
+    def _source(self) -> Source:  # type: ignore[override]
+        return _streams.cpu
+
+
+default_generator: Generator = _DefaultGenerator()
+
+
+def use_own_streams(seed: int) -> None:
+    """From here on the running thread draws from streams of its own, which start from `seed`."""
+    _streams.cpu = Source("cpu", seed % 2**64)
+    _streams.on_gpu = {}
 
 
 def manual_seed(seed: int) -> Generator:
@@ -73,13 +109,13 @@ def manual_seed(seed: int) -> Generator:
     >>> a.tolist() == b.tolist()
     True
     """
-    _on_gpu.clear()
+    _streams.on_gpu.clear()
     return default_generator.manual_seed(seed)
 
 
 def seed() -> int:
     """Start the streams anew from a seed of the system's randomness, and return that."""
-    _on_gpu.clear()
+    _streams.on_gpu.clear()
     return default_generator.seed()
 
 
@@ -106,9 +142,9 @@ def generators() -> list[Generator]:
 def on_gpu(device: Device) -> Generator:
     """The default generator of a GPU."""
     device = with_index(device)
-    if device not in _on_gpu:
-        _on_gpu[device] = Generator(device).manual_seed(default_generator.initial_seed())
-    return _on_gpu[device]
+    if device not in _streams.on_gpu:
+        _streams.on_gpu[device] = Generator(device).manual_seed(default_generator.initial_seed())
+    return _streams.on_gpu[device]
 
 
 @contextlib.contextmanager
@@ -137,5 +173,5 @@ def source(generator: Generator | None = None, device: Any = None) -> Source:
         return generator._source
     device = default_device() if device is None else Device(device)
     if device is None or device.type == "cpu":
-        return default_generator._source
+        return _streams.cpu
     return on_gpu(device)._source

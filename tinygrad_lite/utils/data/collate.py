@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, MutableSequence, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.arrays import namespace_of
 from tinygrad_lite.autograd.node import Traced, traced
-from tinygrad_lite.ops import tensor
+from tinygrad_lite.ops import as_tensor, stack, tensor
 
 
 def default_convert(data: Any) -> Any:
@@ -23,7 +23,7 @@ def default_convert(data: Any) -> Any:
     if isinstance(data, Traced):
         return data
     if isinstance(data, np.ndarray) and data.dtype.kind in "biuf":
-        return traced(data)
+        return traced(data.astype(data.dtype.newbyteorder("="), copy=False))
     if isinstance(data, np.generic) and data.dtype.kind in "biuf":
         return traced(np.asarray(data))
     if isinstance(data, Mapping):
@@ -31,24 +31,27 @@ def default_convert(data: Any) -> Any:
     if isinstance(data, tuple) and hasattr(data, "_fields"):
         return type(data)(*map(default_convert, data))
     if isinstance(data, Sequence) and not isinstance(data, (str, bytes)):
-        return [default_convert(value) for value in data]
+        return _like(data, [default_convert(value) for value in data])
     return data
 
 
 def default_collate(batch: Sequence[Any]) -> Any:
-    """A list of samples as one: tensors and arrays stacked along a new first dim, numbers as a tensor
-    (Python floats as float64), strings as they are, dicts and sequences entry by entry.
+    """A list of samples as one: tensors and arrays stacked along a new first dim, on the tape where a
+    sample is, numbers as a tensor (Python floats as float64), strings as they are, dicts and sequences
+    entry by entry. RuntimeError where shapes or lengths differ, TypeError for anything else.
 
     >>> default_collate([(1, "a"), (2, "b")])
     [tensor([1, 2]), ('a', 'b')]
     """
     first = batch[0]
     if isinstance(first, Traced):
-        return _stack(batch)
-    if isinstance(first, (np.ndarray, np.generic)):
+        return _stacked(batch)
+    if isinstance(first, np.ndarray):
         if first.dtype.kind not in "biuf":
             raise TypeError(f"default_collate: cannot make a tensor of arrays of dtype {first.dtype}")
-        return traced(np.stack([np.asarray(value) for value in batch]))
+        return _stacked([traced(value) if isinstance(value, np.ndarray) else as_tensor(value) for value in batch])
+    if isinstance(first, (np.bool_, np.number)):
+        return tensor(batch)
     if isinstance(first, float):
         return tensor(batch, dtype=np.float64)
     if isinstance(first, int):
@@ -61,23 +64,35 @@ def default_collate(batch: Sequence[Any]) -> Any:
         if any(len(sample) != len(first) for sample in batch):
             raise RuntimeError("default_collate: each sample of a batch should have as many entries as the first")
         entries = [default_collate(entry) for entry in zip(*batch)]
-        return type(first)(*entries) if hasattr(first, "_fields") else entries
+        return type(first)(*entries) if hasattr(first, "_fields") else _like(first, entries)
     raise TypeError(
         "default_collate: expected tensors, arrays, numbers, strings, dicts or sequences in a batch, "
         f"got {type(first).__name__}"
     )
 
 
-def _like(mapping: Mapping[Any, Any], values: dict[Any, Any]) -> Any:
-    if isinstance(mapping, MutableMapping):
-        result = copy.copy(mapping)
-        result.update(values)
+def _like(container: Any, values: Any) -> Any:
+    """`values`, a dict or list, in a container of the same type where that can be made; a list for a tuple."""
+    if isinstance(container, tuple):
+        return values
+    try:
+        if not isinstance(container, (MutableMapping, MutableSequence)):
+            return type(container)(values)
+        result = copy.copy(container)
+        for key, value in values.items() if isinstance(container, Mapping) else enumerate(values):
+            result[key] = value
         return result
-    return values
+    except TypeError:  # of a copy, an assignment or a constructor that takes something else
+        return values
 
 
-def _stack(tensors: Sequence[Any]) -> Any:
-    shapes = {t.array.shape for t in tensors}
-    if len(shapes) > 1:
+def _stacked(tensors: Sequence[Any]) -> Any:
+    for value in tensors:
+        if not isinstance(value, Traced):
+            raise TypeError(f"default_collate: expected a tensor in every sample, as in the first, got {type(value).__name__}")
+    kinds = {(t.array.dtype, t.array.shape, t.requires_grad) for t in tensors}
+    if len(kinds) == 1 and not tensors[0].requires_grad:  # without an entry on the tape: half the time
+        return traced(namespace_of(tensors[0].array).stack([t.array for t in tensors]))
+    if len(shapes := {shape for _, shape, _ in kinds}) > 1:
         raise RuntimeError(f"default_collate: the tensors of a batch must have one shape, got {sorted(shapes)}")
-    return traced(namespace_of(tensors[0].array).stack([t.array for t in tensors]))
+    return stack(tensors)

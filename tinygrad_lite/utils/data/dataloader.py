@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from tinygrad_lite.utils.data.collate import default_collate, default_convert
 from tinygrad_lite.utils.data.dataset import Dataset, IterableDataset
-from tinygrad_lite.utils.data.draws import numpy_generator
+from tinygrad_lite.utils.data.draws import drawn_seed
 from tinygrad_lite.utils.data.sampler import BatchSampler, RandomSampler, SequentialSampler
 from tinygrad_lite.utils.data.worker import WorkerInfo, Workers
 
@@ -25,8 +25,17 @@ class DataLoader(Generic[T]):
     `drop_last`: leave out a smaller last batch. `collate_fn`: from a list of samples to a batch.
     `num_workers`: that many threads prepare `prefetch_factor` batches each ahead of the loop, whose
     order they do not change; an error in one is raised in the loop. `worker_init_fn(id)` is called
-    at the start of each, `timeout` is in seconds. Threads need no pinned memory, start method or
-    persistence: those arguments are accepted and change nothing.
+    at the start of each, `timeout` is in seconds. With `persistent_workers` the threads stay from pass
+    to pass, and a new pass ends the one before. Threads need no pinned memory and no start method: those
+    arguments are accepted and change nothing.
+
+    Random numbers: a pass draws one seed from `generator` or the global stream, with any number of workers.
+    In worker i, the global streams of tinygrad_lite, NumPy and Python's `random` are its own, started from
+    that seed + i (`get_worker_info().seed`); what it draws leaves the program's streams alone, and comes
+    again when the program is run again. Threads have NumPy's and Python's streams in common: a loader whose
+    `worker_init_fn` or first batch of a pass draws from one of them therefore works batch by batch while the
+    loop waits, not ahead of it. Draws from tinygrad_lite's, or from `get_worker_info().rng`, cost nothing.
+    A generator that the dataset itself keeps is shared by all threads, and its numbers go to whoever comes first.
 
     >>> from tinygrad_lite.utils.data import TensorDataset
     >>> import tinygrad_lite as tg
@@ -88,6 +97,7 @@ class DataLoader(Generic[T]):
         self.generator = generator
         self.persistent_workers = persistent_workers
         self.in_order = in_order
+        self._workers: Workers | None = None  # those that are persistent
         self.drop_last = drop_last
         if sampler is None:
             if iterable:
@@ -109,17 +119,23 @@ class DataLoader(Generic[T]):
             work = functools.partial(_reader, self.dataset, self.collate_fn, self.batch_sampler is not None, self.drop_last)
         else:
             work = functools.partial(_fetcher, self.dataset, self.collate_fn, self.batch_sampler is not None)
+        seed = drawn_seed(self.generator)  # also without workers: their number changes no order of the samples
         tasks = iter(self.sampler if self.batch_sampler is None else self.batch_sampler)
-        if self.num_workers == 0:
-            batches: Iterator[Any] = map(work(), tasks)
-        else:
-            seed = int(numpy_generator(self.generator).integers(2**62))
-            infos = [WorkerInfo(i, self.num_workers, seed + i, self.dataset) for i in range(self.num_workers)]
-            ahead = self.prefetch_factor or 2
-            batches = iter(Workers(infos, work, self.worker_init_fn, tasks, ahead, self.timeout))
+        batches: Iterator[Any] = self._workers_for(work, seed, tasks) if self.num_workers else map(work(), tasks)
         if not isinstance(self.dataset, IterableDataset):
             return batches
         return _until_all_end(batches, max(self.num_workers, 1))
+
+    def _workers_for(self, work: Callable[[], Any], seed: int, tasks: Iterator[Any]) -> Workers:
+        workers = self._workers
+        if workers is None or workers.interrupted:
+            infos = [WorkerInfo(i, self.num_workers, seed + i, self.dataset) for i in range(self.num_workers)]
+            workers = Workers(
+                infos, work, self.worker_init_fn, self.prefetch_factor or 2, self.timeout, self.persistent_workers
+            )
+            self._workers = workers if self.persistent_workers else None
+        workers.begin(tasks)
+        return workers
 
     def __len__(self) -> int:
         """How many batches a pass has."""
@@ -135,13 +151,13 @@ def _fetcher(dataset: Dataset[Any], collate: Callable[[Any], Any], batched: bool
     """The function from an index, or from a list of them, to what the loop gets."""
     if not batched:
         return lambda index: collate(dataset[index])
-    whole = getattr(dataset, "batch", None) if collate is default_collate else None
+    whole = getattr(dataset, "_collated", None) if collate is default_collate else None
     several = getattr(dataset, "__getitems__", None)
 
     def fetch(indices: list[Any]) -> Any:
         if whole is not None and (batch := whole(indices)) is not None:
             return batch
-        return collate(several(indices) if several is not None else [dataset[i] for i in indices])
+        return collate(several(indices) if several else [dataset[i] for i in indices])
 
     return fetch
 

@@ -6,9 +6,20 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.arrays.randomness import Source
 from tinygrad_lite.ops.generators import source
 
 
 def numpy_generator(generator: Any = None) -> np.random.Generator:
     """The NumPy generator behind a `Generator` on the CPU, or behind the library's own where it is None."""
     return source(generator, "cpu").stream
+
+
+def drawn_seed(generator: Any = None) -> int:
+    """A seed, drawn from a generator or from the library's own."""
+    return int(numpy_generator(generator).integers(2**63, dtype=np.uint64))
+
+
+def own_generator() -> np.random.Generator:
+    """A new NumPy generator, started by the library's own."""
+    return Source("cpu", drawn_seed()).stream

@@ -8,7 +8,7 @@ from typing import Any
 
 from tinygrad_lite.utils.data.collate import default_collate
 from tinygrad_lite.utils.data.draws import numpy_generator
-from tinygrad_lite.utils.data.sampler import Sampler
+from tinygrad_lite.utils.data.sampler import Sampler, portions
 
 ORDERS = ("fixed", "shuffle-once", "reshuffle", "with-replacement", "sorted")
 
@@ -86,9 +86,7 @@ class GrowingBatch(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         size, indices = self.batch_size, iter(self.sampler)
         self.passes += 1
-        while batch := list(itertools.islice(indices, size)):
-            if len(batch) == size or not self.drop_last:
-                yield batch
+        return portions(indices, size, self.drop_last)
 
     def __len__(self) -> int:
         n, size = len(self.sampler), self.batch_size

@@ -10,7 +10,9 @@ import numpy as np
 
 from tinygrad_lite.arrays import to_numpy
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.utils.data.draws import numpy_generator
+from tinygrad_lite.utils.data.draws import numpy_generator, own_generator
+
+PORTION = 32  # of indices drawn with replacement, as in PyTorch
 
 T = TypeVar("T", covariant=True)
 
@@ -63,7 +65,8 @@ class RandomSampler(Sampler[int]):
 
     `replacement`: draw each index anew from all, instead of a permutation. `num_samples`: how many
     to draw (default: the size of the dataset); without replacement, more than the dataset holds
-    are drawn permutation after permutation.
+    are drawn permutation after permutation. The order follows from the seed of `generator`, or of
+    the global stream, at the time of `iter()`; indices are drawn as they are asked for.
 
     >>> sorted(RandomSampler("abc")), len(list(RandomSampler("abc", replacement=True, num_samples=5)))
     ([0, 1, 2], 5)
@@ -84,14 +87,20 @@ class RandomSampler(Sampler[int]):
         return len(self.data_source) if self._num_samples is None else self._num_samples
 
     def __iter__(self) -> Iterator[int]:
+        # A stream of its own unless a generator is given: what the program draws meanwhile changes no order.
+        return self._indices(own_generator() if self.generator is None else numpy_generator(self.generator))
+
+    def _indices(self, draw: np.random.Generator) -> Iterator[int]:
         n, count = len(self.data_source), self.num_samples
-        draw = numpy_generator(self.generator)
-        if self.replacement:
-            yield from draw.integers(0, n, count).tolist()
-            return
-        while count > 0 and n:
-            yield from draw.permutation(n)[:count].tolist()
-            count -= n
+        if count and not n:
+            raise ValueError("RandomSampler: there is nothing to draw from an empty dataset")
+        while count > 0:
+            if self.replacement:  # in portions, as count may be 10**10
+                drawn = draw.integers(0, n, min(count, PORTION))
+            else:
+                drawn = draw.permutation(n)[:count]
+            yield from drawn.tolist()
+            count -= len(drawn)
 
     def __len__(self) -> int:
         return self.num_samples
@@ -109,8 +118,8 @@ class SubsetRandomSampler(Sampler[int]):
         self.generator = generator
 
     def __iter__(self) -> Iterator[int]:
-        for i in numpy_generator(self.generator).permutation(len(self.indices)).tolist():
-            yield self.indices[i]
+        order = numpy_generator(self.generator).permutation(len(self.indices)).tolist()
+        return map(self.indices.__getitem__, order)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -146,10 +155,17 @@ class WeightedRandomSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         draw = numpy_generator(self.generator)
         p = self.weights / self.weights.sum()
-        yield from draw.choice(len(p), self.num_samples, replace=self.replacement, p=p).tolist()
+        return iter(draw.choice(len(p), self.num_samples, replace=self.replacement, p=p).tolist())
 
     def __len__(self) -> int:
         return self.num_samples
+
+
+def portions(indices: Iterator[int], size: int, drop_last: bool) -> Iterator[list[int]]:
+    """Lists of `size` of the indices; `drop_last` leaves out a smaller last one."""
+    while batch := list(itertools.islice(indices, size)):
+        if len(batch) == size or not drop_last:
+            yield batch
 
 
 class BatchSampler(Sampler[list[int]]):
@@ -169,10 +185,7 @@ class BatchSampler(Sampler[list[int]]):
         self.drop_last = drop_last
 
     def __iter__(self) -> Iterator[list[int]]:
-        indices = iter(self.sampler)
-        while batch := list(itertools.islice(indices, self.batch_size)):
-            if len(batch) == self.batch_size or not self.drop_last:
-                yield batch
+        return portions(iter(self.sampler), self.batch_size, self.drop_last)
 
     def __len__(self) -> int:
         n = len(self.sampler)  # type: ignore[arg-type]  # where it has a length

@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import queue
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_lite.ops.generators import Generator, use_own_streams
+
+WATCH = 1.0  # seconds after which an idle thread looks whether its loop is still there
 
 _here = threading.local()
+_lending = threading.Lock()
+
+
+class WorkerStreams(NamedTuple):
+    """Generators of a worker's own, for code that passes a generator on."""
+
+    random_generator: Any
+    torch_generator: Generator
+    numpy_generator: np.random.Generator
 
 
 class WorkerInfo:
-    """Which worker runs this code: its number `id` of `num_workers`, a seed of its own, the dataset."""
+    """Which worker runs this code: its number `id` of `num_workers`, a `seed` of its own (new in every pass),
+    the `dataset`, and `rng`, generators that start from the seed."""
 
-    __slots__ = ("dataset", "id", "num_workers", "seed")
+    worker_method = "thread"
 
     def __init__(self, id: int, num_workers: int, seed: int, dataset: Any):
         self.id = id
         self.num_workers = num_workers
         self.seed = seed
         self.dataset = dataset
+
+    @functools.cached_property
+    def rng(self) -> WorkerStreams:
+        import random
+
+        return WorkerStreams(random.Random(self.seed), Generator().manual_seed(self.seed), np.random.default_rng(self.seed))
 
 
 def get_worker_info() -> WorkerInfo | None:
@@ -35,9 +59,14 @@ def get_worker_info() -> WorkerInfo | None:
 class Workers:
     """The results of tasks in order, worked out ahead by threads: task i by worker i % count.
 
-    `work()` is called once in each thread and returns the function from task to result. `ahead`
-    tasks a worker are under way at any time. An error in a task is raised where its result is
-    due. The threads end with the last task, or when this object is dropped.
+    `work()` is called once a pass in each thread and returns the function from task to result; `start(id)`
+    once, before. `ahead` tasks a worker are under way at any time. An error in a task, or in what yields the
+    tasks, is raised where its result is due. The threads end with the last task of a pass (unless they are to
+    stay for the next), with an interrupt, or when this object is dropped.
+
+    A thread draws from streams of tinygrad_lite of its own. NumPy's and Python's global streams are shared by
+    all threads: so `start` and the first task of a pass are run while the loop waits for them, with the
+    worker's own streams in the place of the program's. If they drew from them, so does every other task.
     """
 
     def __init__(
@@ -45,75 +74,223 @@ class Workers:
         infos: list[WorkerInfo],
         work: Callable[[], Callable[[Any], Any]],
         start: Callable[[int], None] | None,
-        tasks: Iterator[Any],
         ahead: int,
         timeout: float = 0,
+        stay: bool = False,
     ):
-        self.tasks = tasks
+        self.ahead = ahead * len(infos)
         self.timeout = timeout or None
-        self.asked = self.given = 0
+        self.stay = stay
+        self.interrupted = False
+        self.passes = self.asked = self.given = 0
+        self.tasks: Iterator[Any] = iter(())
+        self.late: Exception | None = None  # an error of the tasks' iterator, which is due after the last of them
         self.doing: list[queue.SimpleQueue[Any]] = [queue.SimpleQueue() for _ in infos]
         self.done: list[queue.SimpleQueue[Any]] = [queue.SimpleQueue() for _ in infos]
-        for info, doing, done in zip(infos, self.doing, self.done):
-            threading.Thread(target=_run, args=(info, work, start, doing, done), daemon=True).start()
+        self.start_drew = False
+        self.shared = [_SharedStreams(info.seed) for info in infos]
         weakref.finalize(self, _stop, self.doing)
-        for _ in range(ahead * len(infos)):
-            self._ask()
+        owner = weakref.ref(self)
+        for info, *its in zip(infos, self.shared, self.doing, self.done):
+            threading.Thread(target=_run, args=(owner, info, work, start, *its), daemon=True).start()
+        if start is not None:
+            for worker in range(len(infos)):
+                self._order(worker, None, lent=True)
+                self.start_drew |= self._answer(worker)[2]
+
+    def begin(self, tasks: Iterator[Any]) -> None:
+        """Start a pass. What is left of an earlier one is dropped."""
+        self.passes += 1
+        for tasks_left in self.doing:
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    tasks_left.get_nowait()
+        self.asked = self.given = 0
+        self.tasks = tasks
+        self.late = None
+        self.in_turn: bool | None = self.start_drew or None  # None: not known yet
+
+    def _order(self, worker: int, task: Any, lent: bool) -> None:
+        # Where a task of another loader's worker draws from this one, the streams are lent already.
+        nested = getattr(_here, "lent", False)
+        self.doing[worker].put((self.passes, task, lent, nested))
 
     def _ask(self) -> None:
-        for task in self.tasks:
-            self.doing[self.asked % len(self.doing)].put((task,))
+        """Hand out tasks: as many as may be ahead, or one where they are run in turn."""
+        limit = self.ahead if self.in_turn is False else 1
+        while self.asked - self.given < limit and self.late is None:
+            try:
+                task = next(self.tasks)
+            except StopIteration:
+                return
+            except Exception as failed:
+                self.late = failed
+                return
+            self._order(self.asked % len(self.doing), (task,), lent=self.in_turn is not False)
             self.asked += 1
-            return
+
+    def _answer(self, worker: int) -> tuple[Any, BaseException | None, bool]:
+        """What the worker has to say next: a result, an error, whether it drew from the shared streams."""
+        try:
+            while True:
+                number, answer = self.done[worker].get(timeout=self.timeout)
+                if number == self.passes:
+                    return answer
+        except queue.Empty:
+            self.shared[worker].give_back()
+            raise RuntimeError(f"DataLoader: no batch from worker {worker} in {self.timeout} seconds") from None
+        except BaseException:
+            self.interrupted = True
+            _stop(self.doing)
+            shared = self.shared[worker]
+            if shared.program is not None and not shared.nested and _lending.acquire(timeout=WATCH):
+                _lending.release()  # the worker has finished its task
+            shared.give_back()
+            raise
 
     def __iter__(self) -> Iterator[Any]:
         return self
 
     def __next__(self) -> Any:
-        if self.given == self.asked:
-            _stop(self.doing)
-            raise StopIteration
-        try:
-            result, error = self.done[self.given % len(self.done)].get(timeout=self.timeout)
-        except queue.Empty:
-            worker = self.given % len(self.done)
-            raise RuntimeError(f"DataLoader: no batch from worker {worker} in {self.timeout} seconds") from None
-        self.given += 1
-        self._ask()
+        if self.interrupted:
+            raise RuntimeError("DataLoader: this pass was interrupted; begin another one")
+        if self.in_turn is not False:
+            self._ask()
+        if self.given < self.asked:
+            result, error, drew = self._answer(self.given % len(self.done))
+            self.given += 1
+            if self.in_turn is None:
+                self.in_turn = drew
+            if self.in_turn is False:
+                self._ask()
+        else:
+            if not self.stay:
+                _stop(self.doing)
+            result, error, self.late = None, self.late or StopIteration(), StopIteration()
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # it refers to this frame, and so to the owner of the threads
         return result
 
 
 def _stop(doing: list[queue.SimpleQueue[Any]]) -> None:
     for tasks in doing:
-        while not tasks.empty():
-            tasks.get_nowait()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                tasks.get_nowait()
         tasks.put(None)
 
 
 def _run(
+    owner: weakref.ref[Workers],
     info: WorkerInfo,
     work: Callable[[], Callable[[Any], Any]],
     start: Callable[[int], None] | None,
+    shared: _SharedStreams,
     doing: queue.SimpleQueue[Any],
     done: queue.SimpleQueue[Any],
 ) -> None:
     _here.info = info
-    function: Any = None
-
-    def answer(task: Any) -> tuple[Any, Exception | None]:
-        nonlocal function
+    use_own_streams(info.seed)
+    failure: BaseException | None = None
+    passes, function = -1, None
+    while True:
         try:
-            if function is None:
-                if start is not None:
+            order = doing.get(timeout=WATCH)
+        except queue.Empty:
+            if owner() is None:  # an interrupt can come before anybody was told to stop this thread
+                return
+            continue
+        if order is None:
+            return
+        number, task, lent, nested = order
+        result, error, shared.drew = None, None, False
+        try:
+            with shared.lent(nested) if lent else contextlib.nullcontext():
+                if failure is not None:
+                    raise failure
+                if task is None:
+                    assert start is not None
                     start(info.id)
-                function = work()
-            return function(task), None
-        except Exception as error:
+                else:
+                    if number != passes:
+                        passes, function = number, work()
+                    assert function is not None
+                    result = function(*task)
+        except BaseException as caught:
+            error = caught
+            if task is None:
+                failure = caught
             if hasattr(error, "add_note"):  # Python 3.11 and later
                 error.add_note(f"(in DataLoader worker {info.id} of {info.num_workers})")
-            return None, error
+        done.put((number, (result, error, shared.drew)))
+        del order, task, result, error
 
-    while (task := doing.get()) is not None:
-        done.put(answer(*task))
+
+class _SharedStreams:
+    """NumPy's and Python's global streams as a worker left them."""
+
+    def __init__(self, seed: int):
+        self.seed = seed
+        self.state: Any = None
+        self.program: Any = None  # the state of the program's streams, while the worker's stand in their place
+        self.drew = False
+        self.guard = threading.Lock()
+
+    @contextlib.contextmanager
+    def lent(self, nested: bool) -> Iterator[None]:
+        """They stand in the place of the program's for the block, unless these are asked back before."""
+        import random
+
+        if not nested:
+            _lending.acquire()
+        self.nested = nested
+        self.program = _shared_state()
+        if self.state is None:
+            np.random.mtrand.set_bit_generator(np.random.MT19937(self.seed))
+            random.seed(self.seed)
+            self.state = _shared_state()
+        else:
+            _set_shared(self.state)
+        _here.lent = True
+        try:
+            yield
+        finally:
+            _here.lent = False
+            self.give_back()
+
+    def give_back(self) -> None:
+        with self.guard:
+            if self.program is not None:
+                before, self.state = self.state, _shared_state()
+                self.drew = not _same(before, self.state)
+                _set_shared(self.program)
+                self.program = None
+                if not self.nested:
+                    _lending.release()
+
+
+def _shared_state() -> tuple[Any, Any, Any]:
+    import random
+
+    return random.getstate(), np.random.mtrand.get_bit_generator(), np.random.get_state(legacy=False)
+
+
+def _set_shared(state: tuple[Any, Any, Any]) -> None:
+    import random
+
+    random.setstate(state[0])
+    np.random.mtrand.set_bit_generator(state[1])
+    np.random.set_state(state[2])  # also the half of a pair of normal numbers that is kept for the next call
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+    if isinstance(a, np.ndarray):
+        return np.array_equal(a, b)
+    if isinstance(a, tuple):
+        return len(a) == len(b) and all(map(_same, a, b)) if isinstance(b, tuple) else False
+    return bool(a == b)
