@@ -7,29 +7,34 @@ each tensor, named by its path (`model/0.weight`), and one text that holds the r
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import IO, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import device_of, is_array, to_device, to_numpy
+from tinygrad_lite.arrays import Device, device_of, is_array, to_device, to_numpy
 from tinygrad_lite.autograd.node import traced
+from tinygrad_lite.files import archive
+from tinygrad_lite.files.replacing import written
 from tinygrad_lite.tensor import Tensor
 
 SKELETON = "__skeleton__"
+LONGEST = 1000  # characters of an array's name in a file
 File = str | os.PathLike[str] | IO[bytes]
-_NAMES = (str, os.PathLike)  # of files, in contrast to open ones
 
 
 def save(obj: Any, f: File) -> None:
     """Write `obj` to a file: tensors and arrays in dicts, lists and tuples, with numbers, strings,
-    bools and None among them. A name gets its file whole or not at all: it is written beside it
-    and moved there at the end.
+    bools and None among them. TypeError where anything else is in it, before the file is touched.
 
+    `f` is a name or an open binary file. A name gets its file whole or not at all: it is written beside it and
+    moved there at the end, keeps the mode of the file that it replaces, and an error, an interrupt, a full disk or
+    a kill leaves that as it was; what a kill left, the next `save` to that name removes. A symbolic link is
+    followed. A device, a pipe and a file with several hard links are written to directly, as by `open(f, "wb")`.
+
+    >>> import io
     >>> import tinygrad_lite as tg
     >>> file = io.BytesIO()
     >>> save({"weight": tg.tensor([1.0, 2.0]), "epoch": 3}, file)
@@ -37,26 +42,37 @@ def save(obj: Any, f: File) -> None:
     >>> load(file)
     {'weight': tensor([1., 2.]), 'epoch': 3}
     """
+    name = _name(f)
+    if name is None and not hasattr(f, "write"):
+        raise AttributeError(f"save: expected a name, or a file with a `write` method, got {type(f).__name__}")
     arrays: dict[str, np.ndarray] = {}
-    skeleton = _taken_apart(obj, "", arrays)  # before anything is written: it may refuse
-    if isinstance(f, _NAMES) and os.fspath(f).endswith(".safetensors"):
-        if not isinstance(obj, dict) or not all(is_array(getattr(v, "array", v)) for v in obj.values()):
-            raise TypeError("save: a .safetensors file holds a flat dict of tensors; use another ending for anything else")
-        contents = _safetensors().save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
-        _written(f, lambda file: file.write(contents))
+    if _is_safetensors(f):
+        contents = _flat(obj)
+
+        def write(file: IO[bytes]) -> Any:
+            return file.write(contents)
     else:
         import json  # 2 ms, which importing the package need not take
 
+        skeleton = _taken_apart(obj, "", arrays, ())
         arrays[SKELETON] = np.array(json.dumps(skeleton))
-        _written(f, lambda file: np.savez(file, allow_pickle=False, **arrays))
+
+        def write(file: IO[bytes]) -> Any:
+            archive.write(arrays, file.write)
+
+    if name is None:
+        write(f)  # type: ignore[arg-type]  # an open file
+    else:
+        written(name, write)
 
 
 def load(f: File, map_location: Any = None, *, weights_only: bool = True) -> Any:
     """What `save` wrote to a file. Tensors go back to the device they were on, or to the one that
     `map_location` names: a device, or a dict or a function from the old one's name to the new. There is no
-    pickle in such a file, and `weights_only=False` does not make one readable.
+    pickle in such a file, and `weights_only=False` does not make one readable. An open file is read from
+    where it stands.
 
-    A file that is cut short, altered or of another kind gives a ValueError, and nothing.
+    A file that is cut short, altered or of another kind gives a ValueError, and nothing: checksums cover each byte.
 
     >>> import io
     >>> import tinygrad_lite as tg
@@ -66,59 +82,83 @@ def load(f: File, map_location: Any = None, *, weights_only: bool = True) -> Any
     >>> load(file)
     {'w': tensor([1., 1.]), 'epoch': 3}
     """
-    name = os.fspath(f) if isinstance(f, _NAMES) else getattr(f, "name", "this file")
-    if isinstance(f, _NAMES):
-        with open(f, "rb") as file:
-            return load_from(file, str(name), map_location)
-    return load_from(f, str(name), map_location)
+    name = _name(f)
+    if name is None:
+        if not hasattr(f, "read"):
+            raise AttributeError(f"load: expected a name, or a file with a `read` method, got {type(f).__name__}")
+        return _load_from(f, f, map_location)  # type: ignore[arg-type]  # an open file
+    with open(name, "rb") as file:
+        return _load_from(file, f, map_location)
 
 
-def load_from(file: IO[bytes], name: str, map_location: Any) -> Any:
-    if name.endswith(".safetensors"):
-        library = _safetensors()
-        try:
-            arrays = library.load(file.read())
-        except Exception as error:  # of the library's own kinds
-            raise ValueError(f"load: {name} is not a whole .safetensors file: {error}") from error
-        return {key: traced(_placed(array, "cpu", map_location)) for key, array in arrays.items()}
+def _load_from(file: IO[bytes], f: File, map_location: Any) -> Any:
+    def place(array: np.ndarray, device: str = "cpu", requires_grad: bool = False) -> Tensor:
+        tensor = traced(_placed(array, device, map_location))
+        return tensor.requires_grad_() if requires_grad else tensor
+
+    if _is_safetensors(f):
+        return {key: place(array) for key, array in _unflattened(file, _called(f)).items()}
     import json
 
     try:
-        arrays = _members(file)
-        skeleton = json.loads(str(arrays[SKELETON])) if SKELETON in arrays else None
-        if skeleton is None:  # a plain archive of NumPy's
-            return {key: traced(_placed(array, "cpu", map_location)) for key, array in arrays.items()}
-        return _put_together(skeleton, arrays, map_location)
-    except (zipfile().BadZipFile, EOFError, OSError, KeyError, ValueError, TypeError, RecursionError, SyntaxError) as error:
-        raise ValueError(f"load: {name} is cut short, damaged, or not a file that save() writes: {error}") from error
+        arrays, sealed = archive.read(file)
+        if not sealed and SKELETON not in arrays:  # a plain archive of NumPy's
+            arrays = {key: _native(array) for key, array in arrays.items()}
+            return {key: place(array) if array.dtype.kind in "biufc" else array for key, array in arrays.items()}
+        skeleton = json.loads(str(arrays[SKELETON]))
+        _put_together(skeleton, arrays, _checked)  # so that what place() raises is told from damage
+    except (archive.Damaged, LookupError, ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"load: {_called(f)} is cut short, damaged, or not a file that save() writes: {error}") from error
+    return _put_together(skeleton, arrays, place)
+
+
+def _name(f: File) -> str | None:
+    """The name of a file, or None for an open one."""
+    return os.fsdecode(f) if isinstance(f, (str, bytes, os.PathLike)) else None
+
+
+def _called(f: File) -> str:
+    name = _name(f)
+    return str(getattr(f, "name", "this file")) if name is None else name
+
+
+def _is_safetensors(f: File) -> bool:
+    return _called(f).endswith(".safetensors")
 
 
 # -- structure ----------------------------------------------------------------------------------
 
 
-def _taken_apart(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
+def _taken_apart(value: Any, path: str, arrays: dict[str, np.ndarray], above: tuple[int, ...]) -> Any:
     """`value` with a reference in the place of every array, which goes into `arrays`."""
     if isinstance(value, Tensor) or is_array(value):
         array = value.array if isinstance(value, Tensor) else value
         if array.dtype.hasobject:
             raise TypeError(f"save: the array at {path or 'the top'} holds Python objects")
-        key = path or "array"
-        if key in arrays or key == SKELETON:
-            raise ValueError(f"save: two values would be named {key!r} in the file")
-        arrays[key] = to_numpy(array)
+        key = path if len(path) <= LONGEST and _is_unicode(path) and "\0" not in path else "array"
+        key = key or "array"
+        count = 1
+        while (unique := key if count == 1 else f"{key}~{count}") in arrays or unique == SKELETON:
+            count += 1
+        arrays[unique] = to_numpy(array)
         kind = "tensor" if isinstance(value, Tensor) else "array"
-        return {"is": kind, "at": key, "device": str(device_of(array)), "requires_grad": getattr(value, "requires_grad", False)}
+        return {"is": kind, "at": unique, "device": str(device_of(array)), "requires_grad": getattr(value, "requires_grad", False)}
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if id(value) in above:
+        raise ValueError(f"save: what is at {path} contains itself")
+    above = (*above, id(value))
     if isinstance(value, dict):
         if any(not isinstance(key, (str, int, float, bool)) for key in value):
             raise TypeError(f"save: the keys of the dict at {path or 'the top'} must be strings or numbers")
-        items = [[key, _taken_apart(v, f"{path}/{key}" if path else str(key), arrays)] for key, v in value.items()]
+        items = [
+            [key, _taken_apart(v, f"{path}/{key}" if path else str(key), arrays, above)] for key, v in value.items()
+        ]
         return {"is": "ordered" if isinstance(value, OrderedDict) else "dict", "items": items}
     if isinstance(value, (list, tuple)):
-        parts = [_taken_apart(v, f"{path}/{i}" if path else str(i), arrays) for i, v in enumerate(value)]
+        parts = [_taken_apart(v, f"{path}/{i}" if path else str(i), arrays, above) for i, v in enumerate(value)]
         return {"is": "tuple" if isinstance(value, tuple) else "list", "items": parts}
     if isinstance(value, np.dtype):
         return {"is": "dtype", "name": value.name}
@@ -128,22 +168,37 @@ def _taken_apart(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     )
 
 
-def _put_together(part: Any, arrays: dict[str, np.ndarray], map_location: Any) -> Any:
+def _is_unicode(text: str) -> bool:
+    """Whether it can be written as UTF-8: half a surrogate pair cannot."""
+    return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)
+
+
+def _put_together(part: Any, arrays: dict[str, np.ndarray], place: Callable[..., Any]) -> Any:
     if not isinstance(part, dict):
         return part
     kind = part["is"]
     if kind == "array":
         return arrays[part["at"]]
     if kind == "tensor":
-        tensor = traced(_placed(arrays[part["at"]], part["device"], map_location))
-        return tensor.requires_grad_() if part["requires_grad"] else tensor
+        return place(arrays[part["at"]], part["device"], part["requires_grad"])
     if kind == "dtype":
         return np.dtype(part["name"])
     if kind in ("dict", "ordered"):
-        pairs = ((key, _put_together(value, arrays, map_location)) for key, value in part["items"])
+        pairs = ((key, _put_together(value, arrays, place)) for key, value in part["items"])
         return OrderedDict(pairs) if kind == "ordered" else dict(pairs)
-    items = [_put_together(value, arrays, map_location) for value in part["items"]]
+    items = [_put_together(value, arrays, place) for value in part["items"]]
     return {"list": list, "tuple": tuple}[kind](items)
+
+
+def _checked(array: np.ndarray, device: str, requires_grad: bool) -> None:
+    """What a skeleton says of a tensor can be true."""
+    Device(device)
+    if array.dtype.kind not in "biufc" or (requires_grad and array.dtype.kind not in "fc"):
+        raise ValueError(f"a tensor of dtype {array.dtype}" + " that requires grad" * bool(requires_grad))
+
+
+def _native(array: np.ndarray) -> np.ndarray:
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _placed(array: np.ndarray, device: str, map_location: Any) -> Any:
@@ -157,62 +212,32 @@ def _placed(array: np.ndarray, device: str, map_location: Any) -> Any:
     return to_device(array, device)
 
 
-# -- bytes --------------------------------------------------------------------------------------
+# -- .safetensors -------------------------------------------------------------------------------
 
 
-def _members(file: IO[bytes]) -> dict[str, np.ndarray]:
-    """The arrays of an archive, none of them larger than the file itself."""
-    with zipfile().ZipFile(file) as archive:
-        arrays = {}
-        for info in archive.infolist():
-            if info.compress_type or info.file_size != info.compress_size:
-                raise ValueError(f"{info.filename} is compressed, or has not the length it claims")
-            content = archive.read(info)  # compares its checksum
-            stream = io.BytesIO(content)
-            version = np.lib.format.read_magic(stream)
-            header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-            shape, _, dtype = header(stream)
-            if dtype.hasobject or int(np.prod(shape, dtype=object)) * dtype.itemsize != len(content) - stream.tell():
-                raise ValueError(f"{info.filename} has not the contents its header claims")
-            stream.seek(0)
-            arrays[info.filename.removesuffix(".npy")] = np.lib.format.read_array(stream, allow_pickle=False)
-    return arrays
+def _flat(obj: Any) -> bytes:
+    """A dict of tensors in the format of .safetensors."""
+    if not isinstance(obj, dict) or not all(isinstance(k, str) and is_array(getattr(v, "array", v)) for k, v in obj.items()):
+        raise TypeError("save: a .safetensors file holds a flat dict of tensors; use another ending for anything else")
+    arrays = {name: np.asarray(to_numpy(getattr(v, "array", v)), order="C") for name, v in obj.items()}
+    library = _safetensors()
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+            raise TypeError(f"save: a .safetensors file has no {array.dtype}, as {name} is")
+        if name == "__metadata__" or not _is_unicode(name):
+            raise ValueError(f"save: a .safetensors file cannot have a tensor named {name!r}")
+    return library.save(arrays)
 
 
-def _written(f: File, write: Callable[[IO[bytes]], Any]) -> None:
-    if not isinstance(f, _NAMES):
-        write(f)
-        return
-    with _replacing(os.fspath(f)) as file:
-        write(file)
-
-
-@contextlib.contextmanager
-def _replacing(name: str) -> Iterator[IO[bytes]]:
-    """A file beside `name` that takes its place once it is written out."""
-    import tempfile
-
-    folder = os.path.dirname(os.path.abspath(name))
-    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=f".{os.path.basename(name)}.")
+def _unflattened(file: IO[bytes], name: str) -> dict[str, np.ndarray]:
+    library = _safetensors()
+    contents = file.read()
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)  # as open() would have made it; mkstemp is stricter
-        os.replace(temporary, name)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(temporary)
-        raise
-
-
-def zipfile() -> Any:
-    import zipfile as module  # 20 ms, a fifth of importing the package
-
-    return module
+        return library.load(contents)
+    except KeyError as error:
+        raise ValueError(f"load: {name} has a tensor of dtype {error}, which NumPy lacks") from error
+    except Exception as error:  # of the library's own kinds
+        raise ValueError(f"load: {name} is not a whole .safetensors file: {error}") from error
 
 
 def _safetensors() -> Any:

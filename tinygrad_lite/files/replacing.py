@@ -1,0 +1,96 @@
+"""A new file in the place of an old one: whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import zlib
+from collections.abc import Callable
+from typing import IO, Any
+
+try:
+    import fcntl
+except ImportError:  # on Windows, where an open file cannot be removed or replaced: no lock is needed
+    fcntl = None  # type: ignore[assignment]
+
+
+def written(name: str, write: Callable[[IO[bytes]], Any]) -> None:
+    """Call `write` with the file of that name, opened to write; see `save` for what becomes of an old one."""
+    try:
+        found = os.stat(name)
+    except FileNotFoundError:
+        found = None
+    special = found is not None and (not stat.S_ISREG(found.st_mode) or found.st_nlink > 1)
+    if special or not os.path.basename(name):
+        with open(name, "wb") as file:
+            write(file)
+        return
+    if found is not None and not os.access(name, os.W_OK):  # which replacing it would not ask
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+    _replace(name, os.path.realpath(name), found, write)
+
+
+def _replace(name: str, target: str, found: os.stat_result | None, write: Callable[[IO[bytes]], Any]) -> None:
+    folder, base = os.path.split(target)
+    prefix = os.path.join(folder, f".save-{zlib.crc32(os.fsencode(base)):08x}-")  # as long as any name may be
+    temporary, file = "", None
+    try:
+        _clear(folder, os.path.basename(prefix))
+        while file is None:
+            temporary = prefix + os.urandom(6).hex()
+            file = os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _mode(found)), "wb")
+            _lock(file, wait=True)
+            if not os.path.exists(temporary):  # another save took it for litter before it was locked
+                file.close()
+                file = None
+        with file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+            if found is not None:
+                with contextlib.suppress(OSError, AttributeError):  # where the system has owners, and we may
+                    os.chown(temporary, found.st_uid, found.st_gid)
+                os.chmod(temporary, _mode(found))  # without the umask
+            if fcntl is None:
+                file.close()
+            os.replace(temporary, target)  # under the lock
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename in (temporary, folder):
+            error.filename, error.filename2 = name, None
+        with contextlib.suppress(OSError):
+            os.remove(temporary)
+        raise
+
+
+def _mode(found: os.stat_result | None) -> int:
+    return 0o666 if found is None else stat.S_IMODE(found.st_mode)
+
+
+def _clear(folder: str, prefix: str) -> None:
+    """Remove what saves to the same name left when they were killed: their locks ended with them."""
+    try:
+        left = [os.path.join(folder, name) for name in os.listdir(folder) if name.startswith(prefix)]
+    except PermissionError:  # of a folder that may be written to and not listed
+        return
+    for path in left:
+        with contextlib.suppress(OSError):
+            if not stat.S_ISREG(os.lstat(path).st_mode):  # none of ours
+                continue
+            if fcntl is None:
+                os.remove(path)
+                continue
+            with open(path, "rb") as file:
+                if _lock(file, wait=False):
+                    os.remove(path)
+
+
+def _lock(file: IO[bytes], wait: bool) -> bool:
+    """Whether the lock was free, or waited for; False where the file system has none."""
+    try:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        return True
+    except OSError:
+        return False
