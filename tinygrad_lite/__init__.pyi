@@ -35,6 +35,7 @@ from tinygrad_lite import datasets as datasets
 from tinygrad_lite.arrays.devices import Device as device
 from tinygrad_lite import distributions as distributions
 from tinygrad_lite.autograd.mode import enable_grad as enable_grad
+from tinygrad_lite import files as files
 from tinygrad_lite.ops.types import finfo as finfo
 from tinygrad_lite import func as func
 from tinygrad_lite.arrays.devices import get_default_device as get_default_device
