@@ -108,11 +108,11 @@ class Optimizer(Hooks, Saved):
         self._fixed: dict[int, Any] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        left_out = ("_prepared", "_fixed")
+        left_out = ("_prepared", "_fixed", "_in_step")
         return {name: value for name, value in self.__dict__.items() if name not in left_out and not name.endswith("_hooks")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        if not hasattr(self, "_step_pre_hooks"):
+        if "_state_dict_hooks" not in self.__dict__:  # a copy is made without __init__
             self._make_hooks()
         self.__dict__.update(state)
         self._forget()
@@ -307,7 +307,11 @@ class Optimizer(Hooks, Saved):
             self._prepared.append(([], [], ()))
         ids = list(map(id, params))
         known, states, parts = self._prepared[i]
-        if ids != known or not all(map(is_, map(self.state.get, params), states)):
+        if (
+            ids != known
+            or not all(map(is_, map(self.state.get, params), states))
+            or not all([part.is_current(self) for part in parts])
+        ):
             parts = parts_of(self, params, self.numbers_of(group))
             self._prepared[i] = ids, list(map(self.state.get, params)), parts
         return parts

@@ -55,8 +55,14 @@ def parts_of(optimizer: Optimizer, params: list[Any], group: Group) -> list[Alon
 
 
 def begin(optimizer: Optimizer, p: Any, group: Group) -> None:
-    """Give a parameter the state it starts from, where it has none yet."""
+    """Give a parameter the state it starts from, where it has none yet. (A program may have set an entry to None,
+    or a number of the state to a Python number.)"""
     state = optimizer.state[p]
+    for name, value in list(state.items()):
+        if value is None:
+            del state[name]
+        elif name in optimizer.numbers and isinstance(value, (int, float)):
+            state[name] = traced(as_number(value))
     if not state:
         with on_device(device_of(p.array)):
             for name, value in optimizer.start(p.array, group).items():
@@ -78,8 +84,10 @@ class Alone:
         self.p = p
         self.tensors = optimizer.state[p]
         self.array: Any = None
-        for name in optimizer.numbers:  # it may have been shared with others in a Together
-            self.tensors[name].array = self.tensors[name].array.copy()
+
+    def is_current(self, optimizer: Optimizer) -> bool:
+        """Whether the state is still one that can be gone on from."""
+        return bool(self.tensors) or not optimizer.numbers
 
     def check(self, optimizer: Optimizer) -> None:
         if self.p._grad.array.shape != self.p.array.shape:
@@ -135,11 +143,13 @@ class Together:
         self.p, self.g = xp.empty((2, sum(p.array.size for p in params)), first.dtype)
         self.p_views, self.g_views = self._views(self.p), self._views(self.g)
         self.state: State = {}
+        self.numbers: State = {}  # those of the state as each parameter has them
         for name in self.states[0]:
             tensors = [state[name] for state in self.states]
             if name in numbers:
                 self.state[name] = tensors[0].array.copy()
-                views = [self.state[name]] * len(params)
+                self.numbers[name] = np.full(len(params), self.state[name])
+                views = [self.numbers[name][i : i + 1].reshape(()) for i in range(len(params))]
             else:
                 self.state[name] = xp.empty_like(self.p)
                 views = self._views(self.state[name])
@@ -148,6 +158,23 @@ class Together:
             for tensor, view in zip(tensors, views):
                 tensor.array = view
         self.arrays: list[Any] = []
+        self._note()
+
+    def _note(self) -> None:
+        """What the parameters' state is after this, for `is_current`."""
+        self.parts = [tensor.array for state in self.states for tensor in state.values()]
+        self.counted = [values.tobytes() for values in self.numbers.values()]
+
+    def is_current(self, optimizer: Optimizer) -> bool:
+        """Whether the state is as the last step left it, or changed in place: another tensor or other memory in the
+        place of an entry, or another step count, would not be seen. (0.1 us a parameter.)"""
+        try:
+            parts = [tensor.array for state in self.states for tensor in state.values()]
+        except AttributeError:  # of no Tensor
+            return False
+        if len(parts) != len(self.parts) or not all(map(is_, parts, self.parts)):
+            return False
+        return [values.tobytes() for values in self.numbers.values()] == self.counted
 
     def _move_in(self) -> None:
         """Put each array that only its parameter holds (and this call's argument) into the flat one."""
@@ -184,10 +211,15 @@ class Together:
         _apply(optimizer, self.p, self.g, self.state, group)
         for view, array in self.outside:
             array[...] = view
+        for name, values in self.numbers.items():
+            values[...] = self.state[name]
         if len(self.state) > len(self.states[0]):
             for name in self.state.keys() - self.states[0].keys():
                 for state, view in zip(self.states, self._views(self.state[name])):
                     state[name] = traced(view)
+            self._note()
+        else:
+            self.counted = [values.tobytes() for values in self.numbers.values()]
         changed_again(self.places, optimizer.step_name)
 
 

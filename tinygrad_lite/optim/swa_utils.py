@@ -168,6 +168,10 @@ class AveragedModel:
         self.multi_avg_fn = multi_avg_fn
         self.use_buffers = use_buffers
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        # Its class has no name to be found by, its two bases have.
+        return _without_init, type(self).__bases__, self.__dict__
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         return self.module(*args, **kwargs)
 
@@ -203,6 +207,10 @@ class AveragedModel:
 @functools.cache
 def _as_a(module: type, cls: type) -> type:
     return type(cls.__name__, (cls, module), {"__module__": cls.__module__, "__doc__": cls.__doc__})
+
+
+def _without_init(cls: type, module: type) -> Any:
+    return object.__new__(_as_a(module, cls))
 
 
 @no_grad()
