@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import math
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite import ops
+from tinygrad_lite.arrays import Array, Device, deferred, device_of, is_cupy, is_floating, to_device, to_numpy
 from tinygrad_lite.arrays.memory import uncounted
-from tinygrad_lite.arrays import Array, Device, deferred, device_of, get_default_dtype, is_cupy, is_floating, to_device, to_numpy
 from tinygrad_lite.autograd import hooks
 from tinygrad_lite.autograd.apart import lead_all
 from tinygrad_lite.autograd.backward import backward
@@ -29,16 +28,8 @@ from tinygrad_lite.ops import conversion, indexing, inplace, joining, repeating
 from tinygrad_lite.ops import shape as shaping
 from tinygrad_lite.ops.calling import canonical_dim
 from tinygrad_lite.ops.inplace import in_place
+from tinygrad_lite.ops.types import Size as Size
 from tinygrad_lite.printing import represent
-
-
-class Size(tuple[int, ...]):
-    """A shape: a tuple that also knows how many elements it stands for."""
-
-    __slots__ = ()
-
-    def numel(self) -> int:
-        return math.prod(self)
 
 
 def _spread(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -64,11 +55,9 @@ class Tensor(Traced):
     __slots__ = ("__dict__",)
     __array_ufunc__ = None  # NumPy leaves `array + tensor` to Tensor.__radd__
 
-    def __init__(self, *data: Any, device: Any = None):
+    def __init__(self, *given: Any, device: Any = None, size: Any = None, data: Any = None):
         """`Tensor(2, 3)` is uninitialized, `Tensor([2, 3])` holds the values; `tensor()` is the plainer call."""
-        if data and type(data[0]) is Size:
-            data = data[0]
-        self.array = conversion.legacy_array(get_default_dtype(), data, device)
+        self.array = conversion.legacy_array("Tensor", None, given, device, size, data)
 
     # -- what it is ------------------------------------------------------------------------------
 

@@ -44,7 +44,10 @@ class AbsentDtype:
 
 def as_dtype(dtype: Any) -> np.dtype:
     """A NumPy dtype from one of ours, NumPy's, or Python's `bool`, `int` and `float` (float64, as in PyTorch)."""
-    return np.dtype(dtype)
+    found = np.dtype(dtype)
+    if found.hasobject:
+        raise TypeError(f"expected a dtype, got {dtype!r}")
+    return found
 
 
 def is_floating(dtype: np.dtype) -> bool:

@@ -6,10 +6,10 @@ import builtins
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import Device, as_dtype, device_of, to_device
+from tinygrad_lite.arrays import Device, as_dtype, device_of, get_default_dtype, to_device
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.calling import named
-from tinygrad_lite.ops.conversion import moved
+from tinygrad_lite.ops.conversion import LEGACY, moved
 from tinygrad_lite.ops.shape import clone, in_format, to_dtype
 
 if TYPE_CHECKING:
@@ -69,6 +69,12 @@ def type(x: Tensor, dtype: Any = None) -> Any:
     >>> tg.ones(2).type()
     'tinygrad_lite.float32'
     """
+    if isinstance(dtype, builtins.type) and issubclass(dtype, Traced):  # Tensor itself
+        dtype = get_default_dtype()
+    elif isinstance(dtype, str):  # also "torch.cuda.FloatTensor", which a program may have written down
+        *place, name = dtype.split(".")
+        dtype = LEGACY.get(name, name)
+        x = cuda(x) if "cuda" in place else x
     return f"tinygrad_lite.{x.dtype}" if dtype is None else to(x, dtype)
 
 

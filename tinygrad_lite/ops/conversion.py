@@ -23,16 +23,17 @@ from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import raw
 from tinygrad_lite.ops.creation import as_made, creator, dtype_of_number, empty
+from tinygrad_lite.ops.types import Size
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
-_LEGACY = {
+LEGACY = {
     "HalfTensor": "float16", "FloatTensor": "float32", "DoubleTensor": "float64", "CharTensor": "int8", "ShortTensor": "int16",
     "IntTensor": "int32", "LongTensor": "int64", "ByteTensor": "uint8", "BoolTensor": "bool",
 }  # fmt: skip
 
-__all__ = ["as_tensor", "asarray", "from_dlpack", "from_numpy", "scalar_tensor", "tensor", *_LEGACY]
+__all__ = ["as_tensor", "asarray", "from_dlpack", "from_numpy", "scalar_tensor", "tensor", *LEGACY]
 
 METHODS = ["new", "new_tensor"]
 IN_PLACE: list[str] = []
@@ -43,9 +44,9 @@ def array_from(data: Any, dtype: Any = None, device: Any = None) -> Any:
     """A fresh array with the values of `data`: numbers, nested lists, arrays or tensors."""
     dtype = None if dtype is None else as_dtype(dtype)
     device = default_device() if device is None else device
-    if isinstance(data, Traced):
-        data = data.array
-    if is_array(data):
+    known = array_of(data)
+    if known is not None:
+        data = known
         if data.dtype.kind not in "biufc":
             raise TypeError(f"tensor: expected numbers, got an array of {data.dtype}")
         return to_device(data.astype(data.dtype if dtype is None else dtype), device)
@@ -53,8 +54,9 @@ def array_from(data: Any, dtype: Any = None, device: Any = None) -> Any:
     while isinstance(first, (list, tuple)) and first:
         first = first[0]
     typed = not isinstance(first, (bool, int, float, complex)) or isinstance(first, np.generic)
+    data = _plain(data) if typed else data
     try:
-        array = np.array(_plain(data) if typed else data)
+        array = np.array(data)
     except ValueError as error:
         raise ValueError(f"tensor: the lists are not all of one length: {error}") from None
     if array.dtype.kind not in "biufc" or array.dtype == np.uint64:
@@ -74,10 +76,34 @@ def _plain(data: Any) -> Any:
     """Nested lists with the arrays in the place of tensors; one of a single element counts as a number."""
     if isinstance(data, (list, tuple)):
         return [_plain(item) for item in data]
-    if isinstance(data, Traced):
-        array = to_numpy(data.array)
+    if isinstance(data, Traced) or _is_another(data):
+        array = to_numpy(array_of(data))
         return array.reshape(()) if array.size == 1 else array
     return data
+
+
+def array_of(value: Any) -> Any:
+    """The array of a tensor; of a tensor of another library (PyTorch, JAX, ...) one on its memory, where NumPy can
+    share that; an array itself. None for what is nothing of the kind."""
+    if isinstance(value, Traced):
+        return value.array
+    if is_array(value):
+        return value
+    if isinstance(value, np.generic):
+        return np.asarray(value)
+    if not _is_another(value):
+        return None
+    for method in ("detach", "cpu", "resolve_conj", "resolve_neg"):  # PyTorch's refuse __array__ otherwise
+        value = getattr(value, method, lambda value=value: value)()
+    if "float8" in str(value.dtype) or "bfloat16" in str(value.dtype):  # which NumPy has not
+        value = value.float() if hasattr(value, "float") else np.asarray(value).astype(np.float32)
+    array = np.asarray(value)
+    return array if array.flags.writeable else array.copy()
+
+
+def _is_another(value: Any) -> bool:
+    """Whether `value` is a tensor of another library."""
+    return hasattr(value, "__array__") and hasattr(value, "__dlpack__") and not isinstance(value, (np.ndarray, np.generic))
 
 
 def _met(data: Any) -> np.dtype:
@@ -103,7 +129,7 @@ def _odd(data: Any) -> str:
 
 @creator
 def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A new tensor with a copy of `data`: numbers, nested lists, arrays or tensors.
+    """A new tensor with a copy of `data`: numbers, nested lists, arrays or tensors (also another library's).
 
     Python floats get the default dtype, ints int64, bools bool; arrays keep theirs.
 
@@ -125,16 +151,30 @@ def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_gra
     return as_made(array_from(s, get_default_dtype() if dtype is None else dtype, device), requires_grad)
 
 
-def legacy_array(dtype: Any, data: tuple[Any, ...], device: Any = None) -> Any:
-    """What PyTorch's first constructors make: `Tensor(2, 3)` of sizes, uninitialized; `Tensor([2, 3])` of values."""
-    if len(data) == 1 and not isinstance(data[0], (int, np.integer)):
-        (values,) = data
-        if isinstance(values, Traced) and values.array.dtype == dtype:
-            return values.array
-        if not isinstance(values, (Traced, list, tuple, range, np.ndarray)):
-            raise TypeError(f"Tensor: expected sizes, or a sequence of values, got {type(values).__name__}")
-        return array_from(values, dtype, device)
-    return empty(data or (0,), dtype=dtype, device=device).array
+def legacy_array(
+    name: str, dtype: Any, given: tuple[Any, ...], device: Any = None, size: Any = None, data: Any = None
+) -> Any:  # fmt: skip
+    """What PyTorch's first constructors make: `Tensor(2, 3)` of sizes, uninitialized, as `Tensor(x.shape)`;
+    `Tensor([2, 3])`, and of any other sequence, of values. `dtype`: None for the default, and that of any tensor given."""
+    if size is not None:
+        given = Size(size)
+    elif data is not None:
+        given = (data,)
+    elif len(given) == 1 and isinstance(given[0], Size):
+        (given,) = given
+    elif any(isinstance(part, (bool, list, tuple)) for part in given[len(given) == 1 and not isinstance(given[0], bool) :]):
+        raise TypeError(f"{name}: expected sizes, or one sequence of values, got {given}")
+    if isinstance(given, Size) or len(given) != 1 or isinstance(given[0], (int, np.integer)):
+        sizes = given if given or isinstance(given, Size) else (0,)
+        return empty(sizes, dtype=get_default_dtype() if dtype is None else dtype, device=device).array
+    (values,) = given
+    if isinstance(values, Traced):
+        if dtype is not None and values.array.dtype != dtype:
+            raise TypeError(f"{name}: expected a tensor of {dtype}, got one of {values.array.dtype}; use its to(dtype)")
+        return values.array
+    if not isinstance(values, (list, tuple, range)) and array_of(values) is None:
+        raise TypeError(f"{name}: expected sizes, or a sequence of values, got {type(values).__name__}")
+    return array_from(values, get_default_dtype() if dtype is None else dtype, device)
 
 
 class _Legacy(type):
@@ -142,8 +182,8 @@ class _Legacy(type):
 
     dtype: Any
 
-    def __call__(cls, *data: Any, device: Any = None) -> Any:
-        return traced(legacy_array(cls.dtype, data, device))
+    def __call__(cls, *given: Any, **named: Any) -> Any:
+        return traced(legacy_array(cls.__name__, cls.dtype, given, **named))
 
     def __instancecheck__(cls, x: Any) -> bool:
         return isinstance(x, Traced) and x.array.dtype == cls.dtype and device_of(x.array).type == "cpu"
@@ -154,12 +194,18 @@ def _legacy(name: str, dtype: str) -> _Legacy:
     return _Legacy(name, (), {"dtype": np.dtype(dtype), "__doc__": doc, "__module__": __name__})
 
 
-globals().update({name: _legacy(name, dtype) for name, dtype in _LEGACY.items()})
+globals().update({name: _legacy(name, dtype) for name, dtype in LEGACY.items()})
 
 
-def new(x: Tensor, *data: Any, device: Any = None) -> Tensor:
-    """The old `Tensor(...)` in the dtype and on the device of this tensor."""
-    return traced(legacy_array(x.array.dtype, data, device_of(x.array) if device is None else device))
+def new(x: Tensor, *given: Any, device: Any = None, size: Any = None, data: Any = None) -> Tensor:
+    """The old `Tensor(...)` in the dtype and on the device of this tensor.
+
+    >>> import tinygrad_lite as tg
+    >>> x = tg.ones(2, 3)
+    >>> x.new(x.shape).shape, x.new([2, 3])
+    ((2, 3), tensor([2., 3.]))
+    """
+    return traced(legacy_array("new", x.array.dtype, given, device_of(x.array) if device is None else device, size, data))
 
 
 @creator
@@ -185,8 +231,9 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     device = default_device() if device is None else device
     if isinstance(data, Traced):
         return data.to(device=device, dtype=dtype)
-    if is_array(data):
-        return (from_numpy(data) if isinstance(data, np.ndarray) else traced(data)).to(device=device, dtype=dtype)
+    if is_array(data) or _is_another(data):
+        array = array_of(data)
+        return (from_numpy(array) if isinstance(array, np.ndarray) else traced(array)).to(device=device, dtype=dtype)
     return tensor(data, dtype=dtype, device=device)
 
 
@@ -199,6 +246,7 @@ def asarray(
     >>> tg.asarray([1, 2], dtype=tg.float32)
     tensor([1., 2.])
     """
+    obj = array_of(obj) if _is_another(obj) else obj
     result = as_tensor(obj, dtype, device)
     array = result.array
     shared = (result is obj) if isinstance(obj, Traced) else is_array(obj) and owner_of(array) is owner_of(obj)

@@ -16,6 +16,38 @@ __all__ = [
     "promote_types", "result_type",
 ]  # fmt: skip
 
+_item = tuple.__getitem__
+
+
+class Size(tuple[int, ...]):
+    """A shape: a tuple that also knows how many elements it stands for. Parts and sums of shapes are shapes.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.ones(2, 3).shape.numel(), tg.Tensor(tg.ones(2, 3).shape[:1] + (4,)).shape
+    (6, (2, 4))
+    """
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        return math.prod(self)
+
+    def __getitem__(self, index: Any) -> Any:
+        part = _item(self, index)
+        return part if type(part) is int else Size(part) if type(index) is slice else part
+
+    def __add__(self, other: Any) -> Any:
+        return Size(tuple.__add__(self, other))
+
+    def __radd__(self, other: Any) -> Any:
+        return Size(other + tuple(self)) if isinstance(other, tuple) else NotImplemented
+
+    def __mul__(self, count: Any) -> Any:
+        return Size(tuple.__mul__(self, count))
+
+    __rmul__ = __mul__
+
+
 METHODS = ["is_complex", "is_floating_point", "is_nonzero", "is_signed"]
 IN_PLACE: list[str] = []
 

@@ -310,7 +310,7 @@ class Optimizer(Hooks, Saved):
         if (
             ids != known
             or not all(map(is_, map(self.state.get, params), states))
-            or not all([part.is_current(self) for part in parts])
+            or not all(part.is_current(self) for part in parts)
         ):
             parts = parts_of(self, params, self.numbers_of(group))
             self._prepared[i] = ids, list(map(self.state.get, params)), parts

@@ -12,6 +12,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import device_of, is_floating, on_device, to_device, to_numpy
 from tinygrad_lite.autograd.node import Traced, traced
+from tinygrad_lite.ops.conversion import array_of
 
 Group = dict[str, Any]
 
@@ -78,7 +79,7 @@ class Saved:
         self._check_loaded(state_dict["state"], saved_groups, by_number)
         groups, updates = [], self.updates
         for group, saved in zip(self.param_groups, saved_groups):
-            saved = copy.deepcopy({name: value for name, value in saved.items() if name != "params"})
+            saved = copy.deepcopy({name: _ours(value) for name, value in saved.items() if name != "params"})
             updates = saved.pop("updates", updates)
             kept = {name: group[name] for name in group if _is_schedule(group[name])}
             if "param_names" in group:
@@ -121,9 +122,10 @@ class Saved:
                 )
         for name, value in entries.items():
             for tensor in value if isinstance(value, (list, tuple)) else (value,):
-                if isinstance(tensor, Traced) and shapes[name] is not None and tensor.array.shape != shapes[name]:
+                array = array_of(tensor)
+                if array is not None and shapes[name] is not None and array.shape != shapes[name]:
                     raise ValueError(
-                        f"{self._name}: {which} has {name!r} of shape {tuple(tensor.array.shape)}, expected {tuple(shapes[name])}"
+                        f"{self._name}: {which} has {name!r} of shape {array.shape}, expected {tuple(shapes[name])}"
                     )
 
     def _for(self, p: Any, entries: Any) -> Any:
@@ -136,14 +138,23 @@ class Saved:
             }
         if isinstance(entries, (list, tuple)):
             return type(entries)(self._for(p, value) for value in entries)
-        if not isinstance(entries, Traced):
+        array = array_of(entries)
+        if array is None:
             return copy.deepcopy(entries)
         with on_device(device := device_of(p.array)):
-            array = to_device(entries.array, device)
+            array = to_device(array, device)
             return traced(array.astype(p.array.dtype if is_floating(p.array.dtype) else array.dtype, order="C"))
 
     def _loaded_number(self, value: Any) -> Any:
-        return traced(np.array(to_numpy(value.array) if isinstance(value, Traced) else float(value)))
+        array = array_of(value)
+        return traced(np.array(float(value) if array is None else to_numpy(array)))
+
+
+def _ours(value: Any) -> Any:
+    """An option; a tensor of another library as one of this."""
+    if isinstance(value, (Traced, np.ndarray, np.generic)) or array_of(value) is None:
+        return value
+    return traced(array_of(value))
 
 
 def _is_schedule(value: Any) -> bool:

@@ -21,6 +21,7 @@ class _NormBase(Module):
     num_batches_tracked if `track_running_stats`."""
 
     ranks: tuple[int, ...]  # the numbers of dimensions that an input may have
+    _version = 2  # num_batches_tracked is part of the state
 
     def __init__(
         self,
@@ -64,6 +65,11 @@ class _NormBase(Module):
             init.ones_(self.weight)
         if self.bias is not None:
             init.zeros_(self.bias)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: Any, *others: Any) -> None:
+        if self.num_batches_tracked is not None and (local_metadata.get("version") or 0) < 2:
+            state_dict.setdefault(f"{prefix}num_batches_tracked", self.num_batches_tracked)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *others)
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.array.ndim not in self.ranks:
@@ -157,6 +163,15 @@ class _InstanceNorm(_NormBase):
         bias: bool = True,
     ):
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: Any, *others: Any) -> None:
+        if local_metadata.get("version") is None and not self.track_running_stats:
+            given = [name for name in ("running_mean", "running_var") if state_dict.pop(prefix + name, None) is not None]
+            if given:
+                others[-1].append(
+                    f"{prefix}{' and '.join(given)}: {self._get_name()} has track_running_stats=False; leave them out, or set it"
+                )
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *others)
 
     def forward(self, input: Tensor) -> Tensor:
         self._check_input_dim(input)

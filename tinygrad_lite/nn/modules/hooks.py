@@ -29,6 +29,11 @@ class Hooks:
         hooks.update(later)
         return handle
 
+    def copy(self) -> Hooks:
+        copied = Hooks()
+        copied.by_kind = {kind: dict(hooks) for kind, hooks in self.by_kind.items()}
+        return copied
+
     def of(self, kind: str) -> list[tuple[Callable[..., Any], dict[str, bool]]]:
         return list(self.by_kind.get(kind, {}).values())
 

@@ -8,6 +8,9 @@ whether it is a "parameter", a "buffer" or a "module", in the order of registrat
 
 from __future__ import annotations
 
+import copy
+import functools
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -18,8 +21,19 @@ from tinygrad_lite.arrays import as_dtype, is_floating, to_device
 from tinygrad_lite.autograd.handles import RemovableHandle
 from tinygrad_lite.autograd.node import traced
 from tinygrad_lite.nn.modules.hooks import Hooks, add_hook, hooks_of
-from tinygrad_lite.nn.modules.registry import Registered, keep_out_of_state, member, put, refuse_unless, register
-from tinygrad_lite.nn.modules.state import IncompatibleKeys, load_state, own_state
+from tinygrad_lite.nn.modules.registry import (
+    DOWN,
+    OWN,
+    UP,
+    keep_out_of_state,
+    member,
+    put,
+    refuse_unless,
+    register,
+    view_of,
+    walk,
+)
+from tinygrad_lite.nn.modules.state import IncompatibleKeys, load_own_state, load_state, own_state
 from tinygrad_lite.nn.parameter import Buffer, Parameter
 from tinygrad_lite.tensor import Tensor
 
@@ -49,6 +63,7 @@ class Module:
     _registered_kinds: dict[str, str]
     _registered_hooks: Hooks | None = None  # in the instance once there is a hook
     _non_persistent_buffers_set: frozenset[str] = frozenset()
+    _version: int | None = None  # of the form of its state, which state_dict() notes and _load_from_state_dict sees
 
     def __init__(self) -> None:
         self.__dict__["training"] = True
@@ -58,9 +73,14 @@ class Module:
         raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._registered_hooks is None:
-            return self.forward(*args, **kwargs)
-        return self._registered_hooks.call(self, args, kwargs)
+        try:
+            if self._registered_hooks is None:
+                return self.forward(*args, **kwargs)
+            return self._registered_hooks.call(self, args, kwargs)
+        except TooDeep:
+            raise
+        except RecursionError as error:
+            raise TooDeep(self) from error
 
     def __getattr__(self, name: str) -> Any:
         # Asked only for names that are not there; programs call it from an override of their own.
@@ -68,9 +88,9 @@ class Module:
 
     # -- what is registered ----------------------------------------------------------------------
 
-    _parameters = property(lambda self: Registered(self, "parameter"), doc="Parameters by name; None where declared absent.")
-    _buffers = property(lambda self: Registered(self, "buffer"), doc="Buffers by name.")
-    _modules = property(lambda self: Registered(self, "module"), doc="Submodules by name.")
+    _parameters = view_of("parameter", "Parameters by name; None where declared absent.")
+    _buffers = view_of("buffer", "Buffers by name.")
+    _modules = view_of("module", "Submodules by name.")
 
     def __setattr__(self, name: str, value: Any) -> None:
         registered = self.__dict__.get("_registered_kinds")
@@ -138,14 +158,9 @@ class Module:
         ['', '0', '1', '1.0']
         """
         memo = set() if memo is None else memo
-        if remove_duplicate:
-            if self in memo:
-                return
-            memo.add(self)
-        yield prefix, self
-        for name, module in self._modules.items():
-            if module is not None:
-                yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
+        for path, module, way in walk(self, prefix=prefix, seen=memo if remove_duplicate else None):
+            if way == DOWN:
+                yield path, module
 
     def modules(self) -> Iterator[Module]:
         """This module and all below it, each once."""
@@ -243,9 +258,11 @@ class Module:
         >>> model[1].weight.tolist()
         [[1.0, 1.0, 1.0]]
         """
-        for module in self.children():
-            module.apply(fn)
-        fn(self)
+        for _, module, way in walk(self, Module.apply, twins=False):
+            if way == OWN:
+                module.apply(fn)
+            elif way == UP:
+                fn(module)
         return self
 
     def train(self: M, mode: bool = True) -> M:
@@ -258,9 +275,11 @@ class Module:
         """
         if not isinstance(mode, bool):
             raise ValueError(f"train: expected True or False, got {mode!r}")
-        self.training = mode
-        for module in self.children():
-            module.train(mode)
+        for _, module, way in walk(self, Module.train, twins=False):
+            if way == OWN:
+                module.train(mode)
+            elif way == DOWN:
+                module.training = mode
         return self
 
     def eval(self: M) -> M:
@@ -287,14 +306,16 @@ class Module:
     def _apply(self: M, fn: Callable[[Tensor], Tensor]) -> M:
         """Put `fn(tensor)` in the place of every parameter, gradient and buffer. Parameters stay the
         same objects, so that optimizers and tied layers follow."""
-        for module in self.children():
-            module._apply(fn)
-        for parameter in self.parameters(recurse=False):
-            parameter.data = fn(parameter.data)
-            if parameter.grad is not None:
-                parameter.grad = fn(parameter.grad.detach())
-        for name, buffer in self.named_buffers(recurse=False):
-            self.__dict__[name] = fn(buffer)
+        for _, module, way in walk(self, Module._apply, twins=False):
+            if way == OWN:
+                module._apply(fn)
+            elif way == UP:
+                for parameter in module.parameters(recurse=False):
+                    parameter.data = fn(parameter.data)
+                    if parameter.grad is not None:
+                        parameter.grad = fn(parameter.grad.detach())
+                for name, buffer in module.named_buffers(recurse=False):
+                    module.__dict__[name] = fn(buffer)
         return self
 
     def to(self: M, *args: Any, **kwargs: Any) -> M:
@@ -350,17 +371,28 @@ class Module:
         >>> {name: tensor.shape for name, tensor in nn.Sequential(nn.Linear(2, 3)).state_dict().items()}
         {'0.weight': (3, 2), '0.bias': (3,)}
         """
-        for hook in hooks_of(self, "state_dict_pre"):
-            hook(self, prefix, keep_vars)
-        result: dict[str, Any] = OrderedDict() if destination is None else destination
+        if destination is None:
+            destination = OrderedDict()
+            destination._metadata = {}
+        metadata = getattr(destination, "_metadata", {})
+        for path, module, way in walk(self, Module.state_dict):
+            below = f"{prefix}{path}." if path else prefix
+            if way == OWN:
+                module.state_dict(destination=destination, prefix=below, keep_vars=keep_vars)
+            elif way == DOWN:
+                for hook in hooks_of(module, "state_dict_pre"):
+                    hook(module, below, keep_vars)
+                metadata[below[:-1]] = {"version": module._version}
+                module._save_to_state_dict(destination, below, keep_vars)
+            else:
+                for hook in hooks_of(module, "state_dict"):
+                    hook(module, destination, below, metadata[below[:-1]])
+        return destination
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        """Put the state of this module alone into `destination`; a subclass may add to it."""
         for name, value in own_state(self).items():
-            result[prefix + name] = value if keep_vars or not isinstance(value, Tensor) else value.detach()
-        for name, module in self._modules.items():
-            if module is not None:
-                module.state_dict(destination=result, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
-        for hook in hooks_of(self, "state_dict"):
-            hook(self, result, prefix, {})
-        return result
+            destination[prefix + name] = value if keep_vars or not isinstance(value, Tensor) else value.detach()
 
     def get_extra_state(self) -> Any:
         """State beyond parameters and buffers; a subclass that defines it also defines set_extra_state."""
@@ -370,11 +402,11 @@ class Module:
         raise RuntimeError(f"{self._get_name()} takes no extra state")
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> IncompatibleKeys:
-        """Copy values (Tensors or NumPy arrays) by path into parameters and buffers.
+        """Copy values (Tensors, NumPy arrays, or tensors of another library) by path into parameters and buffers.
 
         `strict`: refuse where a key is missing or unexpected. Wrong shapes are always refused. All
-        that is wrong is told at once, and nothing is changed then. `assign`: take over the given
-        tensors instead of copying their values.
+        that is wrong is told at once, and nothing is changed then (unless a post-hook is to see the values before
+        that is known). `assign`: take over the given tensors instead of copying their values.
 
         >>> from tinygrad_lite import nn
         >>> model, other = nn.Linear(2, 3), nn.Linear(2, 3)
@@ -384,6 +416,22 @@ class Module:
         True
         """
         return load_state(self, state_dict, strict, assign)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        """Find the state of this module alone in `state_dict`, under `prefix`; a subclass may first bring the keys of
+        an older version (`local_metadata.get("version")`, None where unknown) into their present form."""
+        for hook in hooks_of(self, "load_pre"):
+            hook(self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
+        load_own_state(self, state_dict, prefix, local_metadata, strict, missing_keys, error_msgs)
 
     # -- hooks -----------------------------------------------------------------------------------
 
@@ -438,6 +486,39 @@ class Module:
     def register_backward_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         return self.register_full_backward_hook(hook)
 
+    def _register_load_state_dict_pre_hook(self, hook: Callable[..., Any], with_module: bool = False) -> RemovableHandle:
+        """The older form of `register_load_state_dict_pre_hook`: without `with_module`, `hook(state_dict, prefix, ...)`."""
+        return add_hook(self, "load_pre", hook if with_module else functools.partial(_without_module, hook))
+
+    def _register_state_dict_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        return add_hook(self, "state_dict", hook)
+
+    # -- copies ----------------------------------------------------------------------------------
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """What a copy, or an unpickled module, is filled with: its table of names and its hooks are its own."""
+        self.__dict__.update(state)
+        self.__dict__["_registered_kinds"] = dict(state["_registered_kinds"])
+        if "_registered_hooks" in state:
+            self.__dict__["_registered_hooks"] = state["_registered_hooks"].copy()
+
+    def __deepcopy__(self: M, memo: dict[Any, Any]) -> M:
+        # All modules below are made before any is filled, so that filling one does not recurse into the next.
+        empty = []
+        for _, module, way in walk(self, Module.__deepcopy__, seen=set()):
+            if way == DOWN and id(module) not in memo:
+                make, args, *rest = module.__reduce_ex__(4)
+                memo[id(module)] = made = make(*copy.deepcopy(args, memo))
+                empty.append((made, *rest, *(None,) * (3 - len(rest))))
+        for made, state, items, pairs, *_ in empty:
+            if state is not None:
+                made.__setstate__(copy.deepcopy(state, memo))
+            for item in items or ():  # of a module that is a list or a dict as well
+                made.append(copy.deepcopy(item, memo))
+            for key, value in pairs or ():
+                made[copy.deepcopy(key, memo)] = copy.deepcopy(value, memo)
+        return memo[id(self)]
+
     # -- what it looks like ----------------------------------------------------------------------
 
     def _get_name(self) -> str:
@@ -449,11 +530,30 @@ class Module:
 
     def __repr__(self) -> str:
         extra = self.extra_repr()
-        children = [f"({name}): {module!r}" for name, module in self._modules.items()]
+        try:
+            children = [f"({name}): {module!r}" for name, module in self._modules.items()]
+        except TooDeep:
+            raise
+        except RecursionError as error:
+            raise TooDeep(self) from error
         return framed(self, extra, children)
 
     def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if not name[0].isdigit()]
+
+
+def _without_module(hook: Callable[..., Any], module: Module, *args: Any) -> Any:
+    return hook(*args)
+
+
+class TooDeep(RecursionError):
+    """What a module raises, or passes on, where Python's stack ends."""
+
+    def __init__(self, module: Module):
+        super().__init__(
+            f"{module._get_name()}: calls nest deeper than the {sys.getrecursionlimit()} that Python allows: modules within "
+            "modules, or a function that calls itself; sys.setrecursionlimit(n) allows more"
+        )
 
 
 def framed(module: Module, extra: str, children: list[str]) -> str:

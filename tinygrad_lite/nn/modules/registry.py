@@ -5,7 +5,7 @@ Functions of a module and not its methods, so that a subclass is free to use the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.nn.parameter import Buffer
@@ -48,8 +48,58 @@ class Registered(MutableMapping[str, Any]):
     def __len__(self) -> int:
         return sum(kind == self._kind for kind in self._module._registered_kinds.values())
 
+    def copy(self) -> dict[str, Any]:
+        return dict(self)
+
     def __repr__(self) -> str:
         return repr(dict(self))
+
+
+def view_of(kind: str, doc: str) -> Any:
+    """The property of a module that shows what is registered as one kind; what is assigned to it takes its place."""
+
+    def put_all(module: Module, values: Mapping[str, Any]) -> None:
+        values, registered = dict(values), Registered(module, kind)
+        registered.clear()
+        registered.update(values)
+
+    return property(lambda module: Registered(module, kind), put_all, doc=doc)
+
+
+DOWN, UP, OWN = "down", "up", "own"
+
+
+def walk(
+    root: Module, method: Callable[..., Any] | None = None, prefix: str = "", seen: set[Any] | None = None, twins: bool = True
+) -> Iterator[tuple[str, Module, str]]:
+    """`root` and all modules below it with their paths: each as DOWN before what it holds, and as UP after that.
+
+    It does not recurse, as modules may nest deeper than Python's stack. `method`: one of Module's; a submodule that
+    overrides it is given once, as OWN, to be called, and what it holds is left to it. `seen`: modules to leave out,
+    to which those met are added. `twins`: whether one that its parent holds under two names comes twice.
+    """
+    name = method.__name__ if method else ""
+    above: list[tuple[str, Module]] = []
+    levels: list[Iterator[tuple[str, Module]]] = [iter([(prefix, root)])]
+    while levels:
+        entry = next(levels[-1], None)
+        if entry is None:
+            levels.pop()
+            if above:
+                yield (*above.pop(), UP)
+            continue
+        path, module = entry
+        if seen is not None:
+            if module in seen:
+                continue
+            seen.add(module)
+        if method and module is not root and (getattr(type(module), name) is not method or name in module.__dict__):
+            yield path, module, OWN
+            continue
+        yield path, module, DOWN
+        above.append(entry)
+        held = [(f"{path}.{at}" if path else at, child) for at, child in module._modules.items() if child is not None]
+        levels.append(iter(held if twins else {id(child): (at, child) for at, child in held}.values()))
 
 
 def put(module: Module, kind: str, name: str, value: Any) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
-from collections.abc import Mapping
+from collections import OrderedDict, namedtuple
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from tinygrad_lite.arrays import on_device, to_device
 from tinygrad_lite.autograd.node import changed_in_place, traced
 from tinygrad_lite.nn.modules.hooks import hooks_of
+from tinygrad_lite.nn.modules.registry import DOWN, walk
 from tinygrad_lite.nn.parameter import Parameter, UninitializedParameter
+from tinygrad_lite.ops.conversion import array_of
 from tinygrad_lite.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -32,8 +33,12 @@ class IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpect
         return super().__repr__() if any(self) else "<All keys matched successfully>"
 
 
-def own_state(module: Module) -> dict[str, Any]:
-    """What the state of a module alone has, under the names of its attributes.
+EXTRA = "_extra_state"
+
+
+def own_state(module: Module, loading: bool = False) -> dict[str, Any]:
+    """What the state of a module alone has, under the names of its attributes (`loading`: without working out the
+    extra state).
 
     >>> from tinygrad_lite import nn
     >>> list(own_state(nn.BatchNorm1d(2)))
@@ -42,8 +47,9 @@ def own_state(module: Module) -> dict[str, Any]:
     values = {**module._parameters, **module._buffers}
     passing = module._non_persistent_buffers_set
     state = {name: value for name, value in values.items() if value is not None and name not in passing}
-    if type(module).get_extra_state.__qualname__ != "Module.get_extra_state":  # a subclass has its own
-        state["_extra_state"] = module.get_extra_state()
+    method = type(module).set_extra_state if loading else type(module).get_extra_state
+    if not method.__qualname__.startswith("Module."):  # a subclass has its own
+        state[EXTRA] = None if loading else module.get_extra_state()
     return state
 
 
@@ -57,58 +63,115 @@ def load_state(root: Module, given_state: Mapping[str, Any], strict: bool, assig
     """
     if not isinstance(given_state, Mapping):
         raise TypeError(f"load_state_dict: expected a dict of tensors by name, got {type(given_state).__name__}")
-    given_state = dict(given_state)
-    state: dict[str, tuple[Module, str, Any]] = {}  # for each key its module, its name there, its value
-    for path, module in list(root.named_modules(remove_duplicate=False)):
-        prefix = f"{path}." if path else ""
-        for hook in hooks_of(module, "load_pre"):
-            hook(module, given_state, prefix, {}, strict, [], [], [])
-        state.update((prefix + name, (module, name, value)) for name, value in own_state(module).items())
-    missing = [key for key in state if key not in given_state]
-    unexpected = [key for key in given_state if key not in state]
-    wrong = []
-    if strict and unexpected:
-        wrong.append("Unexpected key(s) in state_dict: " + ", ".join(f'"{key}"' for key in unexpected))
-    if strict and missing:
-        wrong.append("Missing key(s) in state_dict: " + ", ".join(f'"{key}"' for key in missing))
-    for key, (_, name, own) in state.items():
-        given = given_state.get(key)
-        if key not in given_state or name == "_extra_state":
-            continue
-        if not isinstance(given, (Tensor, np.ndarray, np.generic)):
-            wrong.append(f"{key}: expected a Tensor or an array, got {type(given).__name__}")
-        elif tuple(given.shape) != own.array.shape and not isinstance(own, UninitializedParameter):
-            wrong.append(f"size mismatch for {key}: got shape {tuple(given.shape)}, the model's is {own.array.shape}")
-    if wrong:
-        raise RuntimeError(f"Error(s) in loading state_dict for {root._get_name()}:\n\t" + "\n\t".join(wrong))
-    for key, (module, name, own) in state.items():
-        if key in given_state:
-            given = given_state[key]
-            if name == "_extra_state":
-                module.set_extra_state(given)
-            elif assign:
-                take_over(module, name, own, given)
-            else:
-                copy_into(own, given)
+    metadata = getattr(given_state, "_metadata", {})
+    given_state = OrderedDict(given_state)
+    given_state._metadata = metadata
+    loading = _Loading()
+    missing: list[str] = []
+    unexpected: list[str] = []
+    wrong: list[str] = []
+    paths, hooks = set(), []
+    for path, module, way in walk(root):
+        if way == DOWN:
+            paths.add(path)
+            local = {**metadata.get(path, {}), "assign_to_params_buffers": assign, "loading": loading}
+            prefix = f"{path}." if path else ""
+            module._load_from_state_dict(given_state, prefix, local, True, missing, unexpected, wrong)
+        else:
+            hooks += [(hook, module) for hook in hooks_of(module, "load")]
+    unexpected += [key for key in given_state if key not in loading.known and _owner(key, paths) in loading.looked_at]
+    if wrong or not hooks:
+        _refuse(root, wrong, missing, unexpected, strict)
+    for load in loading.found:
+        load()
     result = IncompatibleKeys(missing, unexpected)
-    for module in list(root.modules()):
-        for hook in hooks_of(module, "load"):
-            hook(module, result)
+    for hook, module in hooks:  # which may change the lists
+        hook(module, result)
+    _refuse(root, wrong, missing, unexpected, strict)
     return result
 
 
-def copy_into(own: Tensor, given: Any) -> None:
-    """Write the values of `given` into a parameter or buffer."""
+class _Loading:
+    """What one call of `load_state` has met so far."""
+
+    def __init__(self) -> None:
+        self.looked_at: set[str] = set()  # the paths of the modules whose state was looked for
+        self.known: set[str] = set()  # the keys of that state
+        self.found: list[Callable[[], None]] = []  # each puts one value into its place
+
+
+def load_own_state(
+    module: Module,
+    state: Mapping[str, Any],
+    prefix: str,
+    metadata: dict[str, Any],
+    strict: bool,
+    missing: list[str],
+    wrong: list[str],
+) -> None:
+    """`Module._load_from_state_dict`: compare a module's own state with what is given. It is put into its place once
+    the states of all modules are compared, or at once outside of load_state_dict."""
+    loading = metadata.get("loading") or _Loading()
+    loading.looked_at.add(prefix[:-1])
+    for name, own in own_state(module, loading=True).items():
+        key = prefix + name
+        loading.known.add(key)
+        if key not in state:
+            if strict:
+                missing.append(key)
+            continue
+        given = state[key]
+        if name == EXTRA:
+            loading.found.append(partial(module.set_extra_state, given))
+            continue
+        try:
+            array = array_of(given)
+        except (TypeError, RuntimeError) as error:
+            wrong.append(f"{key}: {error}")
+            continue
+        if array is None:
+            wrong.append(f"{key}: expected a Tensor or an array, got {type(given).__name__}")
+        elif array.shape not in (own.array.shape, own.array.shape or (1,)) and not isinstance(own, UninitializedParameter):
+            wrong.append(f"size mismatch for {key}: got shape {array.shape}, the model's is {own.array.shape}")
+        elif metadata.get("assign_to_params_buffers"):
+            loading.found.append(partial(take_over, module, name, own, given if isinstance(given, Tensor) else traced(array)))
+        else:
+            loading.found.append(partial(copy_into, own, array))
+    if "loading" not in metadata:
+        for load in loading.found:
+            load()
+
+
+def _owner(key: str, paths: set[str]) -> str:
+    """The path of the innermost module that a key is below."""
+    path = key
+    while path:
+        path = path.rpartition(".")[0]
+        if path in paths:
+            break
+    return path
+
+
+def _refuse(root: Module, wrong: list[str], missing: list[str], unexpected: list[str], strict: bool) -> None:
+    """Raise what is wrong, if anything is."""
+    kinds = [("Unexpected", unexpected), ("Missing", missing)] if strict else []
+    keys = [f"{kind} key(s) in state_dict: " + ", ".join(f'"{key}"' for key in found) for kind, found in kinds if found]
+    if keys or wrong:
+        raise RuntimeError(f"Error(s) in loading state_dict for {root._get_name()}:\n\t" + "\n\t".join(keys + wrong))
+
+
+def copy_into(own: Tensor, array: Any) -> None:
+    """Write the values of `array` into a parameter or buffer."""
     if isinstance(own, UninitializedParameter):
-        own.materialize(given.shape)
+        own.materialize(array.shape)
     with on_device(own.device):
-        own.array[...] = to_device(given.array if isinstance(given, Tensor) else np.asarray(given), own.device)
+        own.array[...] = to_device(array, own.device).reshape(own.array.shape)
     changed_in_place(own.array, "load_state_dict")
 
 
-def take_over(module: Module, name: str, own: Tensor, given: Any) -> None:
+def take_over(module: Module, name: str, own: Tensor, given: Tensor) -> None:
     """Let `module` hold `given` itself in the place of `own`."""
-    given = given if isinstance(given, Tensor) else traced(np.asarray(given))
-    if isinstance(own, Parameter) and not isinstance(given, Parameter):
-        given = Parameter(given, own.requires_grad)
+    if isinstance(own, Parameter):
+        given = given if isinstance(given, Parameter) else Parameter(given)
+        given.requires_grad_(own.requires_grad)
     module.__dict__[name] = given

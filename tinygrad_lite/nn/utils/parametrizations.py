@@ -9,8 +9,10 @@ from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn.modules.conv import _ConvTransposeNd
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.utils.parametrize import register_parametrization
+from tinygrad_lite.ops.conversion import as_tensor
 from tinygrad_lite.ops.creation import empty
 from tinygrad_lite.ops.norms import vector_norm
+from tinygrad_lite.ops.solving import pinv
 from tinygrad_lite.tensor import Tensor
 
 __all__ = ["spectral_norm", "weight_norm"]
@@ -35,6 +37,12 @@ class _WeightNorm(Module):
 
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         return norm_except(weight, self.dim), weight.clone()
+
+    def from_older(self, state: dict[str, Any], name: str) -> dict[str, Any]:
+        """Take the length and the direction out of a state that has them as `weight_g` and `weight_v`."""
+        if f"{name}_g" not in state or f"{name}_v" not in state:
+            return {}
+        return {"original0": state.pop(f"{name}_g"), "original1": state.pop(f"{name}_v")}
 
 
 def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Module:
@@ -93,6 +101,26 @@ class _SpectralNorm(Module):
 
     def right_inverse(self, value: Tensor) -> Tensor:
         return value
+
+    def from_older(self, state: dict[str, Any], name: str) -> dict[str, Any]:
+        """Take the weight and the vectors out of a state that has them as `weight_orig`, `weight_u` and `weight_v`."""
+        add_right_vector(state, name, self.dim)
+        if any(f"{name}_{part}" not in state for part in ("orig", "u", "v")):
+            return {}
+        return {new: state.pop(f"{name}_{part}") for new, part in (("original", "orig"), ("_u", "u"), ("_v", "v"))}
+
+
+@no_grad()
+def add_right_vector(state: dict[str, Any], name: str, dim: int) -> None:
+    """Bring the oldest states of a spectral norm, which have `weight` beside `weight_orig` and `weight_u`, into the
+    present form, with `weight_v`: u = W v / |W v| and u W v = |weight_orig| / |weight|."""
+    if any(key not in state for key in (name, f"{name}_orig", f"{name}_u")):
+        return
+    weight, orig, u = (as_tensor(state[key]) for key in (name, f"{name}_orig", f"{name}_u"))
+    del state[name]
+    matrix = as_matrix(orig, dim)
+    v = pinv(matrix.mT @ matrix) @ (matrix.mT @ u)
+    state[f"{name}_v"] = v * ((orig / weight).mean() / (u @ (matrix @ v)))
 
 
 def default_dim(module: Module) -> int:

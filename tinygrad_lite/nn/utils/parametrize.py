@@ -78,6 +78,15 @@ class ParametrizationList(ModuleList):
                     f"the tensor {tuple(original.shape)} and {original.dtype}; pass unsafe=True to allow it"
                 )
 
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *others: Any) -> None:
+        """Take the keys that weight_norm and spectral_norm had in their older form, too."""
+        above, known, name = prefix[:-1].rpartition("parametrizations.")
+        for i, module in enumerate(self):
+            if known and hasattr(module, "from_older"):
+                for key, value in module.from_older(state_dict, above + name).items():
+                    state_dict[prefix + (key if key.startswith("original") else f"{i}.{key}")] = value
+        super()._load_from_state_dict(state_dict, prefix, *others)
+
     def _names(self) -> list[str]:
         return ["original"] if self.is_tensor else [f"original{i}" for i in range(self.ntensors)]
 
@@ -141,13 +150,28 @@ def register_parametrization(module: Module, tensor_name: str, parametrization: 
         raise ValueError(f"register_parametrization: {module._get_name()} has no parameter or buffer {tensor_name!r}")
     made = ParametrizationList([parametrization], getattr(module, tensor_name), unsafe)
     delattr(module, tensor_name)
-    if not is_parametrized(module):
-        cls = type(module)
-        module.__class__ = type(f"Parametrized{cls.__name__}", (cls,), {})
+    base = type(module)
+    if is_parametrized(module):
+        base = base.__bases__[0]
+    else:
         module.parametrizations = ModuleDict()
-    setattr(type(module), tensor_name, _property(tensor_name))
     module.parametrizations[tensor_name] = made
+    module.__class__ = _with_properties(base, tuple(module.parametrizations))
     return module
+
+
+def _with_properties(base: type[Module], names: tuple[str, ...]) -> type[Module]:
+    """The class of a module some of whose tensors are parametrized. Copies share it, so that it never changes."""
+    members = {name: _property(name) for name in names}
+    return type(f"Parametrized{base.__name__}", (base,), {**members, "__reduce_ex__": _reduced, "__module__": base.__module__})
+
+
+def _reduced(self: Any, protocol: Any) -> Any:
+    return _without_init, (type(self).__bases__[0], tuple(self.parametrizations)), self.__dict__
+
+
+def _without_init(base: type[Module], names: tuple[str, ...]) -> Any:
+    return object.__new__(_with_properties(base, names))
 
 
 def is_parametrized(module: Module, tensor_name: str | None = None) -> bool:
@@ -184,13 +208,14 @@ def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized
         value = first
     else:
         raise ValueError("remove_parametrizations: with several originals there is none to go back to")
-    delattr(type(module), tensor_name)
+    base = type(module).__bases__[0]
     del module.parametrizations[tensor_name]
+    module.__class__ = _with_properties(base, tuple(module.parametrizations))
     if isinstance(first, Parameter):
         module.register_parameter(tensor_name, Parameter(value.detach(), first.requires_grad))
     else:
         module.register_buffer(tensor_name, value.detach())
     if not len(module.parametrizations):
         del module.parametrizations
-        module.__class__ = type(module).__bases__[0]
+        module.__class__ = base
     return module

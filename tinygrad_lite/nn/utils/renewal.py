@@ -13,7 +13,7 @@ from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn.modules.hooks import hooks_of
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.parameter import Parameter
-from tinygrad_lite.nn.utils.parametrizations import as_matrix, default_dim, norm_except
+from tinygrad_lite.nn.utils.parametrizations import add_right_vector, as_matrix, default_dim, norm_except
 from tinygrad_lite.ops.creation import empty
 from tinygrad_lite.tensor import Tensor
 
@@ -37,7 +37,7 @@ class _Renewal:
 
     def start(self, module: Module) -> Module:
         setattr(module, self.name, self.compute(module))
-        self.handle = module.register_forward_pre_hook(self)
+        self.handles = [module.register_forward_pre_hook(self)]
         return module
 
     def stop(self, module: Module, *parts: str) -> Module:
@@ -47,7 +47,8 @@ class _Renewal:
         for part in parts:
             delattr(module, f"{self.name}_{part}")
         module.register_parameter(self.name, Parameter(value.detach()))
-        self.handle.remove()
+        for handle in self.handles:
+            handle.remove()
         return module
 
 
@@ -116,8 +117,14 @@ class SpectralNorm(_Renewal):
 
     def start(self, module: Module) -> Module:
         setattr(module, self.name, getattr(module, f"{self.name}_orig").detach())
-        self.handle = module.register_forward_pre_hook(self)
+        self.handles = [
+            module.register_forward_pre_hook(self),
+            module._register_load_state_dict_pre_hook(self._renew_keys),
+        ]
         return module
+
+    def _renew_keys(self, state_dict: Any, prefix: str, *others: Any) -> None:
+        add_right_vector(state_dict, prefix + self.name, self.dim)
 
     def compute(self, module: Module) -> Tensor:
         weight, u, v = (getattr(module, f"{self.name}_{part}") for part in ("orig", "u", "v"))
