@@ -6,6 +6,7 @@ import copy
 import math
 import re
 
+import numpy as np
 import pytest
 
 import tinygrad_lite as tg
@@ -72,6 +73,77 @@ def test_robbins_and_monro(i):
     assert (verdict.travels, verdict.settles) == (travels, settles)
     assert bool(verdict) == (travels and settles)
     assert str(verdict).startswith("ok" if verdict else "no: ")
+
+
+def log_power(p, q):
+    return lambda k: (k + 2.0) ** -p * math.log(k + 2.0) ** -q
+
+
+@pytest.mark.parametrize("q", [-3, -1, -0.5, 0, 0.25, 0.5, 1, 2, 3])
+@pytest.mark.parametrize("p", [0, 0.3, 0.45, 0.49, 0.5, 0.51, 0.55, 0.7, 0.95, 0.98, 1, 1.02, 1.05, 1.2, 2])
+def test_powers_with_a_logarithm_are_told_right_or_left_undecided(p, q):
+    """The sum of k^-p (log k)^-q is infinite for p < 1, and for p = 1 and q <= 1."""
+    travels, squares_travel = (a < 1 or (a == 1 and b <= 1) for a, b in ((p, q), (2 * p, 2 * q)))
+    verdict = robbins_monro(log_power(p, q))
+    assert verdict.travels in (travels, None) and verdict.settles in (not squares_travel, None)
+    if q <= 0 or p not in (0.49, 0.5, 0.51, 0.98, 1, 1.02):
+        assert None not in verdict[:2]
+    assert bool(verdict) == (verdict.travels is True and verdict.settles is True)
+
+
+LOG = {
+    "1 / (k log k)": (log_power(1, 1), None, True),
+    "1 / (k log(k)^2)": (log_power(1, 2), None, True),
+    "1 / (k log k log log k)": (lambda k: 1 / ((k + 3) * math.log(k + 3) * math.log(math.log(k + 20))), None, True),
+    "1 / sqrt(k log k)": (log_power(0.5, 0.5), True, None),
+    "log(k) / k": (log_power(1, -1), True, True),
+    "a step every 1000": (lambda k: 1 / (k // 1000 + 1), True, True),
+    "halved every 1000": (lambda k: 0.5 ** (k // 1000), False, True),
+    "halved at powers of 2": (lambda k: 2.0 ** -int(math.log2(k + 1)), True, True),
+    "spikes": (lambda k: (k + 1) ** -0.5 if k % 100 == 0 else (k + 1) ** -2.0, True, False),
+    "a floor": (lambda k: 0.001 + 1 / (k + 1), True, False),
+    "a late decay": (lambda k: min(1e-6 * (k + 1), 1e6 / (k + 1)), True, True),
+    "that of the transformer": (lambda k: min((k + 1) ** -0.5, (k + 1) * 4000**-1.5), True, False),
+    "a table": (lambda k: [0.1, 0.01, 0.001][min(k // 1000, 2)], True, False),
+    "1 / 1.01^k, which overflows": (lambda k: 1 / 1.01**k, False, True),
+    "1.01^k, which overflows": (lambda k: 1.01**k, True, False),
+    "exp(-k^0.1)": (lambda k: math.exp(-(k**0.1)), False, True),
+    "of NumPy": (lambda k: 1 / np.sqrt(np.int64(k) + 1), True, False),
+    "a cosine": (lambda k: 0.1 * (1 + math.cos(2 * math.pi * k / 100)) / (k + 1), True, True),
+    "by LambdaLR": (lambda k: lr_scheduler.LambdaLR(sgd(), log_power(1, 1)), None, True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOG)
+def test_the_verdict_on_schedules_of_many_forms(name):
+    schedule, travels, settles = LOG[name]
+    verdict = robbins_monro(schedule(0) if name.startswith("by ") else schedule)
+    assert verdict[:2] == (travels, settles)
+    words = str(verdict)
+    assert words.startswith("no: " if False in verdict[:2] else "undecided" if None in verdict[:2] else "ok (")
+    assert ("whether the sum of the rates is finite cannot be told" in words) == (travels is None)
+    assert ("it travels a finite distance only" in words) == (travels is False)
+    assert ("its noise never dies" in words) == (settles is False)
+
+
+@pytest.mark.parametrize("make, travels, settles", [
+    (lambda o: lr_scheduler.MultiStepLR(o, [10], gamma=0.0), False, True),
+    (lambda o: lr_scheduler.PolynomialLR(o, 10, power=0.0), True, False),
+    (lambda o: swa_utils.SWALR(o, 0.0), False, True),
+    (lambda o: lr_scheduler.ExponentialLR(o, 1.1), True, False),
+    (lambda o: lr_scheduler.ConstantLR(optim.SGD([tg.ones(1)], lr=0.0)), False, True),
+])  # fmt: skip
+def test_the_borders_of_the_exact_forms(make, travels, settles):
+    assert robbins_monro(make(sgd()))[:2] == (travels, settles)
+
+
+@pytest.mark.parametrize("make, travels", [
+    (lambda o: lr_scheduler.MultiplicativeLR(o, lambda k: k / (k + 1)), True),
+    (lambda o: lr_scheduler.MultiplicativeLR(o, lambda k: k / (k + 1) * math.log(k + 2) / math.log(k + 3)), None),
+    (lambda o: lr_scheduler.ChainedScheduler([lr_scheduler.ConstantLR(o), lr_scheduler.ExponentialLR(o, 0.99)]), False),
+])  # fmt: skip
+def test_schedulers_that_must_be_asked_step_by_step(make, travels):
+    assert robbins_monro(make(sgd())).travels is travels
 
 
 def test_a_scheduler_without_a_known_form_is_tested_numerically():

@@ -57,7 +57,7 @@ class SWALR(LRScheduler):
         return rates
 
     def tail(self) -> float:
-        return 0.0
+        return 0.0 if self.optimizer.param_groups[0]["swa_lr"] else math.inf
 
 
 def _check_decay(decay: float) -> None:

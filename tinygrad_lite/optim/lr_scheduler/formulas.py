@@ -83,7 +83,7 @@ class MultiStepLR(Formula):
         return self.gamma ** bisect_right(self.milestones, k)
 
     def tail(self) -> float:
-        return 0.0
+        return 0.0 if self.gamma or not self.milestones else math.inf
 
 
 class ConstantLR(Formula):
@@ -183,7 +183,7 @@ class PolynomialLR(Formula):
         return (1 - min(k, self.total_iters) / self.total_iters) ** self.power
 
     def tail(self) -> float:
-        return math.inf
+        return math.inf if self.power else 0.0
 
 
 class InverseTimeLR(Formula):

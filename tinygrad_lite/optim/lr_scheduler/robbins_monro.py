@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from tinygrad_lite.optim.lr_scheduler.base import LRScheduler
 from tinygrad_lite.optim.lr_scheduler.combined import ReduceLROnPlateau
+from tinygrad_lite.optim.lr_scheduler.formulas import LambdaLR
 
 Schedule = LRScheduler | Callable[[int], float] | float
 
@@ -18,8 +22,8 @@ class Verdict(NamedTuple):
     """Which of Robbins and Monro's two conditions a schedule satisfies.
 
     `travels`: the sum of the rates is infinite, so that any distance can be covered. `settles`: the
-    sum of their squares is finite, so that the noise dies out. `power`: the p of rates that fall like k^-p
-    (0: they do not vanish; infinity: faster than any power). `how`: "analytic" or "numerical".
+    sum of their squares is finite, so that the noise dies out. Either is None where it is undecided. `power`: the p of
+    rates that fall like k^-p (0: they do not vanish; infinity: faster than any power). `how`: "analytic" or "numerical".
 
     >>> from tinygrad_lite.optim.lr_scheduler import robbins_monro
     >>> verdict = robbins_monro(0.1)
@@ -27,20 +31,24 @@ class Verdict(NamedTuple):
     (True, False)
     """
 
-    travels: bool
-    settles: bool
+    travels: bool | None
+    settles: bool | None
     power: float
     how: str
 
     def __bool__(self) -> bool:
-        return self.travels and self.settles
+        return bool(self.travels and self.settles)
 
     def __str__(self) -> str:
-        words = [] if self.travels else ["it travels a finite distance only"]
-        words += [] if self.settles else ["its noise never dies"]
+        faults = ["it travels a finite distance only"] if self.travels is False else []
+        faults += ["its noise never dies"] if self.settles is False else []
+        open_ = ["the sum of the rates"] if self.travels is None else []
+        open_ += ["that of their squares"] if self.settles is None else []
+        verdict = f"no: {', '.join(faults)}" if faults else "undecided" if open_ else "ok"
+        verdict += f"; whether {' and '.join(open_)} is finite cannot be told" if open_ else ""
         falls = "do not vanish" if self.power == 0 else f"fall like k^-{self.power:.3g}"
         falls = "fall faster than any power of k" if self.power == math.inf else falls
-        return f"{'no: ' + ', '.join(words) if words else 'ok'} (the rates {falls}; {self.how})"
+        return f"{verdict} (the rates {falls}; {self.how})"
 
 
 def robbins_monro(schedule: Schedule) -> Verdict:
@@ -48,47 +56,108 @@ def robbins_monro(schedule: Schedule) -> Verdict:
     stochastic gradient descent converges almost surely (Robbins and Monro 1951; lecture items 35 and 74).
 
     A schedule is a scheduler, a function of the step k = 0, 1, ..., or a constant. Of a scheduler that
-    knows its form the answer is exact. Else it is numerical: of the sums of the rates over the
-    steps k in [2^j, 2^(j+1)) the slope of log2 against j, averaged over j = 12 to 18, is taken for 1 - p;
-    the sum is called infinite for p <= 1.01, that of the squares finite for p > 0.51. No number of
-    terms can tell more: 1 / (k log k) passes for 1/k.
+    knows its form the answer is exact. Else it is numerical: k^-p (log k)^-q is fitted to the means of the rates, and of
+    their squares, over the steps in [2^j, 2^(j+1)) for j up to 50 (up to 18 where each rate must be reached step by
+    step, or takes long to work out). The sum is infinite for p < 1 and finite for p > 1. At p = 1 it is called infinite
+    if there is no such logarithm, and undecided otherwise: no number of terms tells 1 / (k log k), whose sum is infinite,
+    from 1 / (k log(k) log(log k)^2), whose sum is not.
 
     >>> print(robbins_monro(lambda k: 0.1 / (1 + k)))
     ok (the rates fall like k^-1; numerical)
     >>> print(robbins_monro(lambda k: 0.99**k))
     no: it travels a finite distance only (the rates fall faster than any power of k; numerical)
+    >>> print(robbins_monro(lambda k: 1 / ((k + 2) * math.log(k + 2))))
+    undecided; whether the sum of the rates is finite cannot be told (the rates fall like k^-1; numerical)
     >>> print(robbins_monro(0.1))
     no: its noise never dies (the rates do not vanish; analytic)
     """
-    if isinstance(schedule, LRScheduler):
-        power, rate = schedule.tail(), _rates_of(schedule)
+    power, reach = None, 50
+    if isinstance(schedule, LambdaLR):
+        rate = _rates_of_lambda(schedule)
+    elif isinstance(schedule, LRScheduler):
+        power, reach, rate = schedule.tail(), 18, _rates_of(schedule)
+        if not schedule.optimizer.param_groups[0].get("initial_lr"):  # zero times any form
+            power = None
     elif callable(schedule):
-        power, rate = None, schedule
+        rate = schedule
     else:
         power = 0.0 if schedule else math.inf
     if power is not None:
         return Verdict(power <= 1, power > 0.5, power, "analytic")
-    sums = [sum(rate(k) for k in _points(j)) * 2.0**j / len(_points(j)) for j in (12, 18)]
-    if sums[1] <= 0 or sums[1] < sums[0] * 2**-60:
-        power = math.inf
-    else:
-        power = 1 - math.log2(sums[1] / sums[0]) / 6
-        power = round(power, 3) if power < 20 else math.inf
-    return Verdict(power <= 1.01, power > 0.51, max(power, 0.0), "numerical")
+    exponents, values = [], _means(rate, reach)
+    for sums in zip(*values.values()):
+        exponents.append(_exponent(list(values), sums))
+    (p, q, diverges), (_, _, squares_diverge) = exponents
+    settles = None if squares_diverge is None else not squares_diverge
+    return Verdict(diverges, settles, max(0.0, p if math.isinf(p) else round(p, 2 if q else 3)), "numerical")
 
 
-def _points(j: int) -> range:
-    """Steps spread over [2^j, 2^(j+1)), at an odd distance, so that no short period is missed."""
-    return range(2**j, 2 ** (j + 1), 1 if j < 13 else 2 ** (j - 12) + 1)
+def _means(rate: Callable[[int], float], reach: int) -> dict[int, tuple[float, float]]:
+    """For each j the mean of the rates over the steps in [2^j, 2^(j+1)), and of their squares."""
+    begun = time.perf_counter()
+    if reach > 18:
+        _rate_at(rate, 2**15)
+    slow = time.perf_counter() - begun > 1e-3  # it may take as many operations as there are steps before
+    near = {j: _mean(rate, j, 2**6 if slow else 2**11) for j in range(8, 16 if slow else 19)}
+    if reach == 18 or slow:
+        return near
+    try:
+        return {j: _mean(rate, j) for j in range(26, reach + 1, 2)}
+    except (LookupError, ValueError, ZeroDivisionError):  # not a function of any step
+        return near
+
+
+def _mean(rate: Callable[[int], float], j: int, most: int = 2**11) -> tuple[float, float]:
+    """By up to `most` steps at irregular distances, so that no period is missed."""
+    count = min(2**j, most)
+    rates = [_rate_at(rate, 2**j + int((i + i * 0.6180339887 % 1) * 2**j / count)) for i in range(count)]
+    return sum(rates) / count, sum(r * r for r in rates) / count
+
+
+def _rate_at(rate: Callable[[int], float], k: int) -> float:
+    try:
+        return float(rate(k))
+    except OverflowError:  # of 1.1**k, or of 1 / 1.1**k
+        return math.inf if float(rate(100)) > float(rate(1)) else 0.0
+
+
+def _exponent(js: list[int], means: Sequence[float]) -> tuple[float, float, bool | None]:
+    """The p and q of terms that fall like k^-p (log k)^-q, by their means over [2^j, 2^(j+1)), and whether their sum
+    is infinite (None: undecided)."""
+    if means[-1] <= 0 or means[-1] < 1e-250:
+        return math.inf, 0.0, False
+    if not math.isfinite(means[-1]):
+        return -math.inf, 0.0, True
+    steps = np.log(2.0) * (np.array(js) + 0.5)
+    values = np.log(np.clip(means, 1e-300, 1e300))
+    _, p, q = np.linalg.lstsq(np.stack([np.ones_like(steps), -steps, -np.log(steps)], 1), values, rcond=None)[0]
+    middle = len(js) // 2
+    early, late = ((values[a] - values[b]) / (steps[b] - steps[a]) for a, b in ((0, middle), (middle, -1)))
+    margin = 0.01 if js[-1] > 18 else 0.03
+    if abs(early - late) > 0.1:  # of no such form, or not yet
+        infinite = True if late < min(1 - margin, early) else False if late > max(1 + margin, early) else None
+        return float(late), 0.0, infinite
+    if abs(q) < 0.1:
+        p, q = late, 0.0
+    if abs(p - 1) > margin:
+        return float(p), float(q), bool(p < 1)
+    return float(p), float(q), True if q < 0.5 else None
+
+
+def _rates_of_lambda(scheduler: LambdaLR) -> Callable[[int], float]:
+    base, function = scheduler.base_lrs[0], scheduler.lr_lambdas[0]
+    return lambda k: base * function(k)
 
 
 def _rates_of(scheduler: LRScheduler) -> Callable[[int], float]:
     """A scheduler as a function of the step, which may only be asked in rising order."""
-    scheduler = apart(scheduler)
+    scheduler, steps = apart(scheduler), 0
 
     def rate(k: int) -> float:
-        while scheduler.last_epoch < k:
+        nonlocal steps
+        while steps < k:
             scheduler.step()
+            steps += 1
         return float(scheduler.get_last_lr()[0])
 
     return rate
