@@ -90,6 +90,9 @@ class Tensor(Traced):
         """False: no tensor is."""
         return False
 
+    is_sparse_csr = is_nested = is_quantized = is_meta = is_mkldnn = is_sparse  # as little as of PyTorch's other devices:
+    is_ipu = is_maia = is_mps = is_mtia = is_vulkan = is_xla = is_xpu = is_sparse
+
     @property
     def is_cuda(self) -> bool:
         return device_of(self.array).type == "cuda"

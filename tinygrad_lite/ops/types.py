@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.arrays import as_dtype, common_dtype, get_default_dtype
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.calling import named, operation, raw
 
 __all__ = [
-    "can_cast", "finfo", "iinfo", "is_complex", "is_floating_point", "is_nonzero", "is_signed", "is_tensor", "numel",
-    "promote_types", "result_type",
+    "can_cast", "finfo", "iinfo", "is_complex", "is_conj", "is_distributed", "is_floating_point", "is_inference", "is_neg",
+    "is_nonzero", "is_same_size", "is_signed", "is_tensor", "numel", "promote_types", "result_type",
 ]  # fmt: skip
 
 _item = tuple.__getitem__
@@ -48,7 +49,10 @@ class Size(tuple[int, ...]):
     __rmul__ = __mul__
 
 
-METHODS = ["is_complex", "is_floating_point", "is_nonzero", "is_signed"]
+METHODS = [
+    "is_complex", "is_conj", "is_distributed", "is_floating_point", "is_inference", "is_neg", "is_nonzero", "is_pinned",
+    "is_same_size", "is_shared", "is_signed",
+]  # fmt: skip
 IN_PLACE: list[str] = []
 
 
@@ -104,6 +108,33 @@ def is_signed(x: Any) -> bool:
     (True, False)
     """
     return x.dtype.kind in "ifc"
+
+
+def _never(name: str, why: str) -> Callable[[Any], bool]:
+    @named(name, f"False: {why}.")
+    def answer(x: Any) -> bool:
+        return False
+
+    return answer
+
+
+is_conj = _never("is_conj", "conjugates are worked out at once")
+is_neg = _never("is_neg", "negatives are worked out at once")
+is_distributed = _never("is_distributed", "no tensor is on several machines")
+is_inference = _never("is_inference", "tensors made in inference_mode are ordinary ones")
+is_pinned = _never("is_pinned", "no memory is page-locked")
+is_shared = _never("is_shared", "memory is that of one process")
+
+
+@operation
+def is_same_size(x: Any, other: Any) -> bool:
+    """Whether two tensors have the same shape.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.is_same_size(tg.ones(2, 3), tg.zeros(2, 3))
+    True
+    """
+    return tuple(x.shape) == tuple(other.shape)
 
 
 @operation

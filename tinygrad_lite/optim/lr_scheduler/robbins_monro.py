@@ -84,10 +84,8 @@ def robbins_monro(schedule: Schedule) -> Verdict:
         power = 0.0 if schedule else math.inf
     if power is not None:
         return Verdict(power <= 1, power > 0.5, power, "analytic")
-    exponents, values = [], _means(rate, reach)
-    for sums in zip(*values.values()):
-        exponents.append(_exponent(list(values), sums))
-    (p, q, diverges), (_, _, squares_diverge) = exponents
+    means = _means(rate, reach)
+    (p, q, diverges), (_, _, squares_diverge) = (_exponent(list(means), of_all) for of_all in zip(*means.values()))
     settles = None if squares_diverge is None else not squares_diverge
     return Verdict(diverges, settles, max(0.0, p if math.isinf(p) else round(p, 2 if q else 3)), "numerical")
 
