@@ -24,11 +24,19 @@ class Distribution:
     """
 
     has_rsample = False
+    _validates = True
     parameters: tuple[str, ...] = ()
 
     def __init__(self, batch_shape: Any, event_shape: Any = (), validate_args: bool | None = None):
         self.batch_shape, self.event_shape = Size(batch_shape), Size(event_shape)
-        self.validated = validate_args is not False
+        self.validated = self._validates if validate_args is None else validate_args
+
+    @staticmethod
+    def set_default_validate_args(value: bool) -> None:
+        """Whether distributions check their parameters and values where `validate_args` is not given."""
+        if value not in (True, False):
+            raise ValueError(f"set_default_validate_args: expected True or False, got {value!r}")
+        Distribution._validates = value
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """A sample that carries gradients to the parameters."""
@@ -41,6 +49,14 @@ class Distribution:
 
     def log_prob(self, value: Any) -> Tensor:
         """The logarithm of the density (or probability) at `value`, which broadcasts against the batch shape."""
+        raise NotImplementedError
+
+    def cdf(self, value: Any) -> Tensor:
+        """The probability of at most `value`."""
+        raise NotImplementedError
+
+    def icdf(self, value: Any) -> Tensor:
+        """The number below which a share `value` of the probability lies."""
         raise NotImplementedError
 
     def entropy(self) -> Tensor:
@@ -64,9 +80,18 @@ class Distribution:
             raise ValueError(f"{type(self).__name__}: expected {name} {expected}, got {value}")
 
     def _known(self, value: Any, within: Callable[[Tensor], Tensor], expected: str) -> Tensor:
-        """`value` for log_prob, if it is one that can be drawn."""
+        """`value` for log_prob or cdf, if it is one that can be drawn."""
         value = ops.as_tensor(value)
-        self._require(within(value), "a value", value, expected)
+        if self.validated:
+            whole, event = self.batch_shape + self.event_shape, len(self.event_shape)
+            pairs = zip(reversed(value.shape), reversed(whole))
+            fits = all(a == b or (i >= event and 1 in (a, b)) for i, (a, b) in enumerate(pairs))
+            if value.ndim < event or not fits:
+                raise ValueError(
+                    f"{type(self).__name__}: expected a value that broadcasts with {tuple(whole)}, the shapes of batch and event, "
+                    f"got {tuple(value.shape)}"
+                )
+            self._require(within(value), "a value", value, expected)
         return value
 
     def _shape(self, sample_shape: Any) -> tuple[int, ...]:

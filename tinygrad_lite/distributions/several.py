@@ -40,15 +40,22 @@ class MultivariateNormal(Distribution):
             raise ValueError("MultivariateNormal: expected one of covariance_matrix, precision_matrix and scale_tril")
         if loc.ndim < 1 or given[0].ndim < 2:
             raise ValueError(f"MultivariateNormal: expected a vector and a matrix, got {tuple(loc.shape)}, {tuple(given[0].shape)}")
+        batch = np.broadcast_shapes(given[0].shape[:-2], loc.shape[:-1])
+        super().__init__(batch, loc.shape[-1:], validate_args)
+        self._require(loc == loc, "loc", loc, "of numbers")
+        if scale_tril is not None:
+            lower = (scale_tril.tril() == scale_tril).all(-1).all(-1) & (scale_tril.diagonal(0, -2, -1) > 0).all(-1)
+            self._require(lower, "scale_tril", scale_tril, "lower triangular, with a diagonal above 0")
+        elif self.validated:
+            name = "covariance_matrix" if covariance_matrix is not None else "precision_matrix"
+            self._require(_positive_definite(given[0]), name, given[0], "symmetric and positive definite")
         if precision_matrix is not None:  # with its rows and columns in reverse, that they are in order in the inverse
             reverse = linalg.cholesky(precision_matrix.flip(-2, -1)).flip(-2, -1).mT
             eye = ops.eye(loc.shape[-1], dtype=loc.dtype, device=loc.device)
             self._factor = linalg.solve_triangular(reverse, eye, upper=False)
         else:
             self._factor = given[0] if scale_tril is not None else linalg.cholesky(given[0])
-        batch = np.broadcast_shapes(self._factor.shape[:-2], loc.shape[:-1])
         self.loc = loc.expand(*batch, loc.shape[-1])
-        super().__init__(batch, loc.shape[-1:], validate_args)
 
     mean = property(lambda self: self.loc)
     mode = property(lambda self: self.loc)
@@ -71,6 +78,14 @@ class MultivariateNormal(Distribution):
 
     def entropy(self) -> Tensor:
         return 0.5 * self.event_shape[0] * (1 + math.log(2 * math.pi)) + self._half_log_det()
+
+
+def _positive_definite(matrix: Tensor) -> Tensor:
+    """Whether each matrix is symmetric (to 1e-6, as PyTorch asks), and has a Cholesky factor."""
+    matrix = matrix.detach()
+    if not bool(ops.isclose(matrix, matrix.mT, atol=1e-6).all()):
+        return ops.tensor(False)
+    return (linalg.cholesky_ex(matrix).info == 0) & matrix.isfinite().all(-1).all(-1)
 
 
 class Independent(Distribution):

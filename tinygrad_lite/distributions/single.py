@@ -29,6 +29,7 @@ class Normal(Distribution):
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None):
         self.loc, self.scale = together(loc, scale)
         super().__init__(self.loc.shape, (), validate_args)
+        self._require(self.loc == self.loc, "loc", loc, "a number")
         self._require(self.scale > 0, "scale", scale, "greater than 0")
 
     mean = property(lambda self: self.loc)
@@ -46,7 +47,8 @@ class Normal(Distribution):
 
     def cdf(self, value: Any) -> Tensor:
         """The probability of at most `value`."""
-        return 0.5 * (1 + ops.erf((ops.as_tensor(value) - self.loc) / (self.scale * math.sqrt(2))))
+        value = self._known(value, lambda v: v == v, "a number")
+        return 0.5 * (1 + ops.erf((value - self.loc) / (self.scale * math.sqrt(2))))
 
     def icdf(self, value: Any) -> Tensor:
         """The number below which a share `value` of the probability lies."""
@@ -79,13 +81,20 @@ class Uniform(Distribution):
         return self.low + ops.rand(self._shape(sample_shape), dtype=self.low.dtype, device=self.low.device) * (self.high - self.low)
 
     def log_prob(self, value: Any) -> Tensor:
-        value = self._known(value, lambda v: (v >= self.low) & (v <= self.high), "between low and high")
+        value = self._inside(value)
         inside = (value >= self.low) & (value < self.high)
         return inside.to(self.low.dtype).log() - (self.high - self.low).log()
 
     def cdf(self, value: Any) -> Tensor:
         """The probability of at most `value`."""
-        return ((ops.as_tensor(value) - self.low) / (self.high - self.low)).clamp(0, 1)
+        return ((self._inside(value) - self.low) / (self.high - self.low)).clamp(0, 1)
+
+    def icdf(self, value: Any) -> Tensor:
+        """The number below which a share `value` of the probability lies."""
+        return ops.as_tensor(value) * (self.high - self.low) + self.low
+
+    def _inside(self, value: Any) -> Tensor:
+        return self._known(value, lambda v: (v >= self.low) & (v <= self.high), "between low and high")
 
     def entropy(self) -> Tensor:
         return (self.high - self.low).log()
@@ -136,6 +145,8 @@ class Bernoulli(_ByProbsOrLogits):
         super().__init__(given.shape, (), validate_args)
         if logits is None:
             self._require((given >= 0) & (given <= 1), "probs", probs, "between 0 and 1")
+        else:
+            self._require(given == given, "logits", logits, "a number")
 
     mean = property(lambda self: self.probs)
     variance = property(lambda self: self.probs * (1 - self.probs))
@@ -178,10 +189,11 @@ class Categorical(_ByProbsOrLogits):
             raise ValueError("Categorical: expected probs or logits of at least one dimension")
         super().__init__(given.shape[:-1], (), validate_args)
         if logits is None:
-            self._require((given >= 0).all(-1) & (given.sum(-1) > 0), "probs", probs, "of at least 0, not all 0")
+            total = given.sum(-1)
+            self._require((given >= 0).all(-1) & (total > 0) & (total < math.inf), "probs", probs, "of at least 0, finite, not all 0")
             self.probs = given / given.sum(-1, keepdim=True)
         else:
-            self._require(given == given, "logits", logits, "numbers")
+            self._require(given.logsumexp(-1).isfinite(), "logits", logits, "below infinity, not all -infinity")
             self.logits = given - given.logsumexp(-1, keepdim=True)
 
     mode = property(lambda self: (self.probs if "probs" in vars(self) else self.logits).argmax(dim=-1))
