@@ -68,6 +68,11 @@ DIFFERENT = [
         "refused values, types and indices are the errors that Python has for these as well as PyTorch's RuntimeError",
     ),
     ("refuses(lambda: m.prod(m.ones(2), dim=None))", "an argument may be given as its default, None"),
+    (
+        "m.rand(1, generator=m.Generator().manual_seed(0)).item() == 0.49625658988952637",
+        "random numbers, initial weights and the order of samples among them, come from NumPy's generators: "
+        "a seed gives others than PyTorch's; from equal weights and samples a training is the same",
+    ),
     ("type(m.linalg.svd(m.eye(2))).__name__", "named results are tuples of Python"),
     ("hasattr(m.Tensor, 'array')", "`array` is the NumPy or CuPy array itself"),
 ]

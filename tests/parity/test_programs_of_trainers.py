@@ -78,6 +78,101 @@ def transformer_language_model(torch, nn, F, start):
 
 
 @program
+def decoder_with_decay_groups(torch, nn, F, start):
+    """A trainer whose order of samples is drawn with replacement; given that order and the weights, all is equal."""
+    vocabulary, width, heads, length = 5, 8, 2, 6
+    data = importlib.import_module(torch.__name__ + ".utils.data")
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm_1, self.norm_2 = nn.LayerNorm(width), nn.LayerNorm(width)
+            self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+            self.mlp = nn.ModuleDict({"up": nn.Linear(width, 4 * width), "down": nn.Linear(4 * width, width)})
+            self.register_buffer("mask", torch.tril(torch.ones(length, length)).view(1, 1, length, length))
+
+        def forward(self, x):
+            batch, steps, _ = x.size()
+            q, k, v = (
+                part.view(batch, steps, heads, width // heads).transpose(1, 2)
+                for part in self.qkv(self.norm_1(x)).split(width, dim=2)
+            )
+            scores = (q @ k.transpose(-2, -1)) * (1.0 / math.sqrt(k.size(-1)))
+            scores = scores.masked_fill(self.mask[:, :, :steps, :steps] == 0, float("-inf"))
+            mixed = F.softmax(scores, dim=-1) @ v
+            x = x + self.out(mixed.transpose(1, 2).contiguous().view(batch, steps, width))
+            hidden = self.mlp["up"](self.norm_2(x))
+            gelu = 0.5 * hidden * (1.0 + torch.tanh(math.sqrt(2.0 / math.pi) * (hidden + 0.044715 * torch.pow(hidden, 3.0))))
+            return x + self.mlp["down"](gelu)
+
+    class Decoder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.tokens, self.places = nn.Embedding(vocabulary, width), nn.Embedding(length, width)
+            self.blocks = nn.ModuleList([Block() for _ in range(2)])
+            self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, vocabulary, bias=False)
+            self.apply(self.initialize)
+            for name, p in self.named_parameters():
+                if name.endswith("out.weight"):
+                    torch.nn.init.normal_(p, mean=0.0, std=0.02 / math.sqrt(4))
+
+        def initialize(self, module):
+            if isinstance(module, (nn.Linear, nn.Embedding)):
+                torch.nn.init.normal_(module.weight, mean=0.0, std=0.2)
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                torch.nn.init.zeros_(module.bias)
+
+        def optimizer(self):
+            decay, rest = set(), set()
+            for path, module in self.named_modules():
+                for name, _ in module.named_parameters(recurse=False):
+                    decayed = name == "weight" and isinstance(module, nn.Linear)
+                    (decay if decayed else rest).add(f"{path}.{name}" if path else name)
+            params = dict(self.named_parameters())
+            assert not decay & rest and decay | rest == params.keys()
+            groups = [
+                {"params": [params[name] for name in sorted(decay)], "weight_decay": 0.1},
+                {"params": [params[name] for name in sorted(rest)], "weight_decay": 0.0},
+            ]
+            return torch.optim.AdamW(groups, lr=0.01, betas=(0.9, 0.95))
+
+        def forward(self, tokens, targets):
+            x = self.tokens(tokens) + self.places(torch.arange(0, tokens.size(1), dtype=torch.long).unsqueeze(0))
+            for block in self.blocks:
+                x = block(x)
+            logits = self.head(self.norm(x))
+            return logits, F.cross_entropy(logits.view(-1, logits.size(-1)), targets.view(-1), ignore_index=-1)
+
+    class Sorting(data.Dataset):
+        def __len__(self):
+            return 40
+
+        def __getitem__(self, i):
+            digits = torch.tensor([(i * (j + 3)) % vocabulary for j in range(length)], dtype=torch.long)
+            ordered = torch.sort(digits)[0]
+            ordered[:2] = -1
+            return digits, ordered
+
+    model, seen = start.same(Decoder()), []
+    optimizer = model.optimizer()
+    warm = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda k: (k + 1) / 4 if k < 4 else max(0.1, 0.5 * (1 + math.cos(math.pi * (k - 4) / 8)))
+    )
+    order = [int(i) for i in start.below(40, 64)]
+    model.train()
+    for tokens, targets in data.DataLoader(Sorting(), sampler=order, batch_size=5, drop_last=True):
+        _, loss = model(tokens, targets)
+        model.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+        seen += [loss.item(), norm, *[p.grad.clone() for p in model.parameters()]]
+        optimizer.step()
+        warm.step()
+        seen += [group["lr"] for group in optimizer.param_groups]
+    return seen + list(model.parameters())
+
+
+@program
 def waves(torch, nn, start):
     class Sequence(nn.Module):
         def __init__(self):
