@@ -48,7 +48,10 @@ DIFFERENT = [
     ("grad2(m, lambda x: x.norm(), [0.0, 0.0])", "second gradients that PyTorch gives as nan are finite where the limit is"),
     ("grad(m, lambda x: m.cholesky_solve(m.ones(2, 1), x), [[1.0, 0.0], [0.0, 1.0]])", "a triangle that is not read has no gradient"),
     ("refuses(lambda: m.ones(6, requires_grad=True)[2:].as_strided((2,), (1,), 0))", "on the tape, a strided view stays inside its tensor"),
-    ("with_no_grad(m, lambda: m.ones(2, requires_grad=True)[:1]).requires_grad", "nothing made under `no_grad()` requires grad, views neither"),
+    (
+        "with_no_grad(m, lambda: m.ones(2, requires_grad=True)[:1]).requires_grad",
+        "nothing made under `no_grad()` requires grad, views neither",
+    ),
     (
         "refuses(lambda: grad(m, lambda x: [h := x * 1, r := h.unbind()[0], h.mul_(2), r * r][-1], [3.0]))",
         "a view that was returned with others follows a change in place of what it shows, and so does its gradient",

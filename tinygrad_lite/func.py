@@ -15,8 +15,8 @@ from tinygrad_lite import calculus
 from tinygrad_lite.autograd import enable_grad, is_grad_enabled
 from tinygrad_lite.autograd.node import Leaf, tick
 from tinygrad_lite.autograd.walk import entries_behind
-from tinygrad_lite.ops import equal, ones_like, stack, zeros, zeros_like
-from tinygrad_lite.ops.generators import generators
+from tinygrad_lite.ops import ones_like, stack, zeros, zeros_like
+from tinygrad_lite.ops.generators import draws, generators
 from tinygrad_lite.ops.inplace import watched
 from tinygrad_lite.stateless import functional_call, replace_all_batch_norm_modules_, stack_module_state
 from tinygrad_lite.tensor import Tensor
@@ -375,14 +375,14 @@ def vmap(
             raise ValueError(f"vmap: expected one size along the mapped dims, got {sorted(sizes) or 'no dim to map'}")
         (size,) = sizes
         results = []
-        before = [] if randomness == "different" else [(g, g.get_state()) for g in generators()]
+        before = [(g, g.get_state()) for g in generators()] if randomness == "same" else []
+        drawn = draws()
         for i in range(size):
-            if randomness == "same":
-                for generator, state in before:
-                    generator.set_state(state)
+            for generator, state in before:
+                generator.set_state(state)
             entry = iter([x if d is None else x.select(d, i) for x, d in zip(leaves, dims)])
             results.append(func(*_rebuilt(args, entry), **kwargs))
-            if randomness == "error" and not i and not all(equal(g.get_state(), state) for g, state in before):
+            if randomness == "error" and draws() != drawn:
                 raise RuntimeError("vmap: the function drew random numbers; say which by randomness='different' or 'same'")
         if not results:  # of a batch of nothing: a call with zeros tells what the results look like
             shapes = [[n for i, n in enumerate(x.shape) if d is None or i != d % x.ndim] for x, d in zip(leaves, dims)]

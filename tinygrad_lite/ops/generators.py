@@ -75,6 +75,7 @@ class _Streams(threading.local):
 
     cpu = Source("cpu", int.from_bytes(os.urandom(8), "little") >> 1)
     on_gpu: dict[Device, Generator] = {}  # noqa: RUF012  # of the program; a worker has a dict of its own
+    asked = 0  # how often this thread has asked for a stream to draw from
 
 
 _streams = _Streams()
@@ -134,6 +135,11 @@ def set_rng_state(new_state: Tensor) -> None:
     default_generator.set_state(new_state)
 
 
+def draws() -> int:
+    """How often the running thread has drawn random numbers: whether it did in between, where this has grown."""
+    return _streams.asked
+
+
 def generators() -> list[Generator]:
     """The default generators of all devices (of no GPU, before one was asked for)."""
     return [default_generator, *(on_gpu(Device("cuda", i)) for i in range(in_use()))]
@@ -164,6 +170,7 @@ def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
 
 def source(generator: Generator | None = None, device: Any = None) -> Source:
     """Where to draw numbers for `device` from."""
+    _streams.asked += 1
     if generator is not None:
         if not isinstance(generator, Generator):
             came = f"{type(generator).__module__}.{type(generator).__name__}"
