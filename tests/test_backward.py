@@ -452,3 +452,11 @@ def test_a_gradient_that_is_set_fits_its_tensor():
     assert x.grad.tolist() == [4, 4]
     del x.grad
     assert x.grad is None
+
+
+def test_data_that_is_set_to_itself_leaves_the_memory_as_it_was():
+    layer = tg.nn.Linear(2, 2)
+    array = layer.weight.array
+    layer.to("cpu").to(tg.float32)
+    layer.weight.data = layer.weight.data
+    assert layer.weight.array is array

@@ -18,7 +18,7 @@ import numpy as np
 
 from tinygrad_lite import ops
 from tinygrad_lite.arrays import Array, Device, deferred, device_of, is_cupy, is_floating, to_device, to_numpy
-from tinygrad_lite.arrays.memory import uncounted
+from tinygrad_lite.arrays.memory import counted, uncounted
 from tinygrad_lite.autograd import hooks
 from tinygrad_lite.autograd.apart import lead_all
 from tinygrad_lite.autograd.backward import backward
@@ -231,11 +231,11 @@ class Tensor(Traced):
     def data(self, value: Tensor) -> None:
         if not isinstance(value, Tensor):
             raise TypeError(f"data: expected a Tensor, got {type(value).__name__}")
-        self.array = value.array
+        self.array = counted(value.array)
         if type(self.node) is Leaf:
-            self.node.shape, self.node.dtype = value.array.shape, value.array.dtype
+            self.node.shape, self.node.dtype = self.array.shape, self.array.dtype
             if self.node.array is not None:
-                self.node.array = value.array
+                self.node.array = self.array
 
     def detach(self) -> Tensor:
         """The same memory with no place on the tape."""

@@ -40,6 +40,11 @@ def uncounted(array: Array) -> Array:
     return np.asarray(_Uncounted(array, array.shape, array.strides, 0))
 
 
+def counted(array: Array) -> Array:
+    """The array of which `array` is the view that `uncounted` made; or `array` itself."""
+    return array.base.owner if type(array.base) is _Uncounted else array
+
+
 def start_of(array: Array) -> int:
     """The address of an array's first element."""
     return array.data.ptr if is_cupy(array) else array.__array_interface__["data"][0]

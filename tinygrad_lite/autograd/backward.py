@@ -162,8 +162,17 @@ def backward(
     taken = {} if grad_tensors is None or create_graph else {id(owner_of(g)): g for _, g in roots if is_array(g)}
     into = {} if inputs is None else {t.node: t for t in inputs}
     for node, g in found.items():
-        tensor = _tensor_at(node) if inputs is None else into[node]
-        if tensor is None or type(node) is not Leaf:
+        if inputs is None:
+            tensor = node.tensor()
+            if tensor is None:
+                if not node.after:
+                    continue  # the program has dropped it
+                tensor = traced(node.array, node)
+            elif tensor.node is not node:
+                continue  # its gradient is no longer asked for
+        elif type(node) is Leaf:
+            tensor = into[node]
+        else:
             continue  # what is no leaf keeps its gradient as it passes
         if tensor._grad is None:
             tensor._grad = _cloned(g) if create_graph else traced(_unshared(g, taken))
@@ -173,15 +182,6 @@ def backward(
             for hook in list(node.after.values()):
                 if hook(tensor) is not None:
                     raise RuntimeError("backward: a hook of register_post_accumulate_grad_hook must return None")
-
-
-def _tensor_at(leaf: Leaf) -> Any:
-    """The tensor whose `.grad` a leaf's gradient is added to: none where the program has dropped it, or no longer
-    asks for its gradient."""
-    tensor = leaf.tensor()
-    if tensor is None:
-        return traced(leaf.array, leaf) if leaf.after else None
-    return tensor if tensor.node is leaf else None
 
 
 def accumulate(tensor: Any, g: Any) -> None:
