@@ -217,10 +217,9 @@ class _Retain:
 
     def __call__(self, g: Traced) -> None:
         tensor = self.tensor()
-        if tensor is not None and tensor._grad is not None:
-            accumulate(tensor, g if g.node is not None else g.array)
-        elif tensor is not None:
-            tensor._grad = _cloned(g)
+        if tensor is not None:
+            known = tensor._grad
+            tensor._grad = _cloned(g) if known is None else g + known if g.node is not None else traced(as_array(known.array + g.array))
 
 
 def retains_grad(x: Traced) -> bool:

@@ -44,6 +44,8 @@ def walk(
         if on_the_way is None or node in on_the_way:
             known = gradients.get(node)
             gradients[node] = cotangent if known is None else known + cotangent
+        elif node.hooks:  # what is differentiated passes its gradient even where nothing behind it is asked for
+            _run_hooks(node, cotangent, create_graph)
     owned: set[Any] = set()  # whose gradients are sums that this walk made itself, and may add into
     found: dict[Any, Any] = {}
     changed = last_change()
