@@ -16,7 +16,7 @@ from tinygrad_lite.arrays import (
     only_numbers,
 )
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.ops.calling import canonical_dim, operation
+from tinygrad_lite.ops.calling import canonical_dim, number, operation
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.elementary import erf, exp, sigmoid, tanh
 from tinygrad_lite.ops.inplace import in_place, optional_inplace
@@ -57,7 +57,7 @@ def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
     >>> elu(tg.tensor([-1.0, 2.0]))
     tensor([-0.6321,  2.0000])
     """
-    return _elu(x, alpha, 1.0, 1.0)
+    return _elu(x, number("elu", "alpha", alpha), 1.0, 1.0)
 
 
 @optional_inplace
@@ -69,6 +69,7 @@ def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
     >>> celu(tg.tensor([-100.0, 0.0, 3.0]), alpha=2.0)  # at least -alpha
     tensor([-2.,  0.,  3.])
     """
+    alpha = number("celu", "alpha", alpha)
     if alpha == 0:
         raise ValueError("celu: expected alpha other than 0")
     return _elu(x, alpha, 1.0, 1.0 / alpha)
@@ -123,7 +124,7 @@ def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     >>> softplus(tg.tensor([-1000.0, 0.0, 1000.0]))
     tensor([0.0000e+00, 6.9315e-01, 1.0000e+03])
     """
-    return _softplus(x, beta, threshold)
+    return _softplus(x, number("softplus", "beta", beta), number("softplus", "threshold", threshold))
 
 
 @operation

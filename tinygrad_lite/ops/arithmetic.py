@@ -22,7 +22,7 @@ from tinygrad_lite.arrays import (
 )
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced, traced
-from tinygrad_lite.ops.calling import old_order, operation, raw
+from tinygrad_lite.ops.calling import number, old_order, operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.creation import zeros_like
 from tinygrad_lite.ops.elementary import log
@@ -84,12 +84,18 @@ def sub(x: Tensor | Number, y: Tensor | Number, *, alpha: Number = 1) -> Tensor:
     >>> tg.sub(tg.tensor([5.0, 5.0]), tg.tensor([1.0, 2.0]), alpha=2)
     tensor([3., 1.])
     """
-    return _sub(x, y if alpha == 1 else _scaled("sub", x, y, alpha))
+    if alpha == 1:
+        return _sub(x, y)
+    for operand in (x, y):
+        if getattr(operand, "dtype", None) == np.bool_:
+            raise TypeError("sub: a bool tensor cannot be subtracted; use ~ or logical_xor")
+    return _sub(x, _scaled("sub", x, y, alpha))
 
 
 def _scaled(name: str, x: Any, y: Any, alpha: Number) -> Any:
     """`alpha * y`, worked out in the dtype that x and y meet in."""
     dtype = common_dtype(getattr(x, "array", x), getattr(y, "array", y))
+    alpha = number(name, "alpha", alpha)
     if isinstance(alpha, float) and dtype.kind in "iub":
         raise TypeError(f"{name}: expected an integer alpha for integer tensors, got {alpha}")
     if isinstance(y, (int, float)):
@@ -388,6 +394,19 @@ def frexp(x: Tensor) -> Frexp:
 # -- of three -----------------------------------------------------------------------------------
 
 
+def alike(*tensors: Any) -> Any:
+    """Tensors in the dtype in which all of them meet."""
+    only_tensors(*tensors)
+    dtype = common_dtype(*map(raw, tensors))
+    return [x if x.dtype == dtype else to_dtype(x, dtype) for x in tensors]
+
+
+def _fraction_of(x: Any, value: Number) -> Number:
+    """A factor as PyTorch takes it for integers: without its fraction."""
+    value = number("addcmul", "value", value)
+    return int(value) if x.dtype.kind in "iub" else value
+
+
 @old_order("value")
 @operation
 def addcmul(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
@@ -397,8 +416,8 @@ def addcmul(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -
     >>> tg.addcmul(tg.ones(2), tg.tensor([1.0, 2.0]), tg.tensor([10.0, 10.0]), value=0.5)
     tensor([ 6., 11.])
     """
-    only_tensors(x, tensor1, tensor2)
-    return add(x, mul(tensor1, tensor2), alpha=value)
+    x, tensor1, tensor2 = alike(x, tensor1, tensor2)
+    return add(x, mul(tensor1, tensor2), alpha=_fraction_of(x, value))
 
 
 @old_order("value")
@@ -412,7 +431,8 @@ def addcdiv(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -
     """
     only_tensors(x, tensor1, tensor2)
     only_floats(tensor1 if tensor1.dtype.kind in "fc" else tensor2)
-    return add(x, _div(tensor1, tensor2), alpha=value)
+    x, tensor1, tensor2 = alike(x, tensor1, tensor2)
+    return add(x, _div(tensor1, tensor2), alpha=number("addcdiv", "value", value))
 
 
 @operation
@@ -426,6 +446,10 @@ def lerp(x: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
     only_floats(x, end)
     if x.dtype != end.dtype:
         raise TypeError(f"lerp: expected tensors of one dtype, got {x.dtype} and {end.dtype}")
+    if not isinstance(weight, (int, float)) and weight.dtype != x.dtype:
+        if weight.shape:
+            raise TypeError(f"lerp: expected a weight of {x.dtype}, as the tensors, got {weight.dtype}")
+        weight = to_dtype(weight, x.dtype)
     step = end - x
     if isinstance(weight, (int, float)):  # each end is met exactly
         return x + weight * step if abs(weight) < 0.5 else end - (1 - weight) * step

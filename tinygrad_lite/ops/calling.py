@@ -123,6 +123,16 @@ def integer(name: str, argument: str, value: Any) -> int:
     return value.__index__()
 
 
+def number(name: str, argument: str, value: Any) -> Any:
+    """`value`, which is a number: as in PyTorch a 0-d tensor counts as its element, which has no dtype to promote to."""
+    if type(value) is float or not hasattr(value, "dtype"):
+        return value
+    if value.shape or getattr(value, "node", None) is not None:
+        what = f"shape {tuple(value.shape)}" if value.shape else "a gradient"
+        raise TypeError(f"{name}: expected a number for {argument}, got a Tensor of {what}")
+    return value.item()
+
+
 def canonical_dim(name: str, dim: int, ndim: int) -> int:
     """`dim` counted from the front; a 0-d tensor has the dims 0 and -1, as in PyTorch."""
     dim, reach = integer(name, "dim", dim), max(ndim, 1)

@@ -49,11 +49,11 @@ def array_from(data: Any, dtype: Any = None, device: Any = None) -> Any:
         data = known
         if data.dtype.kind not in "biufc":
             raise TypeError(f"tensor: expected numbers, got an array of {data.dtype}")
-        return to_device(data.astype(data.dtype if dtype is None else dtype), device)
-    first = data
-    while isinstance(first, (list, tuple)) and first:
-        first = first[0]
-    typed = not isinstance(first, (bool, int, float, complex)) or isinstance(first, np.generic)
+        return to_device(data.astype(data.dtype.newbyteorder("=") if dtype is None else dtype), device)
+    row: Any = [data]  # the first in which there are numbers
+    while row and isinstance(row[0], (list, tuple)):
+        row = row[0]
+    typed = not {*map(type, row)} <= _PYTHON
     data = _plain(data) if typed else data
     try:
         array = np.array(data)
@@ -70,6 +70,9 @@ def array_from(data: Any, dtype: Any = None, device: Any = None) -> Any:
         if not lowest <= low <= high <= limits.max:  # nan is neither
             raise RuntimeError(f"tensor: the values, {low} to {high}, do not fit into {dtype}")
     return to_device(array.astype(dtype, copy=False), device)
+
+
+_PYTHON = {bool, int, float, complex}
 
 
 def _plain(data: Any) -> Any:
@@ -255,7 +258,7 @@ def asarray(
     if copy and shared:
         result = result.clone()
     if not requires_grad:
-        return result.detach() if isinstance(obj, Traced) else result
+        return result if result.node is None else result.detach()
     return result.detach().requires_grad_()
 
 
@@ -273,6 +276,10 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
         raise TypeError(f"from_numpy: expected a numpy.ndarray, got {type(ndarray).__name__}")
     if ndarray.dtype.kind not in "biufc":
         raise TypeError(f"from_numpy: expected an array of numbers, got {ndarray.dtype}")
+    if not ndarray.dtype.isnative or ndarray.dtype.itemsize > (16 if ndarray.dtype.kind == "c" else 8):
+        raise TypeError(f"from_numpy: {ndarray.dtype.str} is no dtype of this machine's tensors; convert it with .astype()")
+    if any(stride % ndarray.itemsize for stride in ndarray.strides):
+        raise ValueError("from_numpy: an array with strides of parts of elements cannot be shared; copy() it first")
     if min(ndarray.strides, default=0) < 0:
         raise ValueError("from_numpy: an array with negative strides cannot be shared; copy() it first")
     return traced(ndarray if type(ndarray) is np.ndarray else ndarray.view(np.ndarray))

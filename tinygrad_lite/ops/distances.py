@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import namespace_of
 from tinygrad_lite.autograd import primitive
+from tinygrad_lite.ops.arithmetic import alike
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.loss import at_least
@@ -37,6 +38,8 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     """
     if x1.shape != x2.shape:
         x1, x2 = broadcast_tensors(x1, x2)
+    if x1.dtype != x2.dtype:
+        x1, x2 = alike(x1, x2)
     one, two = (x / at_least(vector_norm(x, 2, dim, True), eps) for x in (x1, x2))
     return sum(one * two, dim)
 

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_array, elementwise, is_array, log1p_up_to_1, namespace_of, only_floats, promote
+from tinygrad_lite.arrays import as_array, default_float, elementwise, is_array, log1p_up_to_1, namespace_of, only_floats, promote
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.activation import _softplus
-from tinygrad_lite.ops.arithmetic import square
+from tinygrad_lite.ops.arithmetic import alike, square
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.elementary import exp, log, sigmoid, xlogy
 from tinygrad_lite.ops.piecewise import abs, clamp, clamp_min
 from tinygrad_lite.ops.reduction import mean, sum
+from tinygrad_lite.ops.shape import broadcast_tensors, to_dtype
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -55,7 +56,8 @@ def at_least(x: Any, low: float) -> Any:
     return x + short
 
 
-def _pair(name: str, x: Any, target: Any) -> None:
+def _pair(name: str, x: Any, target: Any) -> Any:
+    """Both in the shape that they broadcast to."""
     a, b = raw(x), raw(target)
     if not is_array(a) or not is_array(b):
         raise TypeError(f"{name}: expected Tensors, got {type(x).__name__} and {type(target).__name__}")
@@ -65,6 +67,8 @@ def _pair(name: str, x: Any, target: Any) -> None:
             "which is hardly ever what was meant",
             stacklevel=4,
         )
+        return broadcast_tensors(x, target)
+    return x, target
 
 
 def _same_size(name: str, x: Any, target: Any) -> None:
@@ -111,7 +115,7 @@ def mse_loss(
     tensor(2.)
     """
     reduction = reduction_of("mse_loss", reduction, size_average, reduce)
-    _pair("mse_loss", x, target)
+    x, target = _pair("mse_loss", x, target)
     if weight is None and reduction == "mean":
         return _mse(x, target)
     return _weighted("mse_loss", square(x - target), x, weight, reduction)
@@ -143,13 +147,15 @@ def l1_loss(
     tensor(1.)
     """
     reduction = reduction_of("l1_loss", reduction, size_average, reduce)
-    _pair("l1_loss", x, target)
+    x, target = _pair("l1_loss", x, target)
     return _weighted("l1_loss", abs(x - target), x, weight, reduction)
 
 
 def _huber(x: Any, y: Any, delta: float) -> Any:
+    if x.dtype != y.dtype:
+        x, y = alike(x, y)
+    only_floats(x, y)
     d = x - y
-    only_floats(d)
     m = clamp(d, -delta, delta)
     return m * (d - m / 2)
 
@@ -170,7 +176,7 @@ def smooth_l1_loss(
     tensor([0.0625, 2.0000])
     """
     reduction = reduction_of("smooth_l1_loss", reduction, size_average, reduce)
-    _pair("smooth_l1_loss", x, target)
+    x, target = _pair("smooth_l1_loss", x, target)
     if beta < 0:
         raise ValueError(f"smooth_l1_loss: expected beta of 0 or more, got {beta}")
     return reduced(_huber(x, target, beta) * (1 / beta) if beta else abs(x - target), reduction)
@@ -187,10 +193,13 @@ def huber_loss(
     tensor([0.1250, 2.5000])
     """
     reduction = reduction_of("huber_loss", reduction)
-    _pair("huber_loss", x, target)
+    x, target = _pair("huber_loss", x, target)
     if delta <= 0:
         raise ValueError(f"huber_loss: expected a positive delta, got {delta}")
-    return _weighted("huber_loss", _huber(x, target, delta), x, weight, reduction)
+    loss = _huber(x, target, delta)
+    if loss.dtype != x.dtype:
+        loss = to_dtype(loss, x.dtype)
+    return _weighted("huber_loss", loss, x, weight, reduction)
 
 
 # -- probabilities ------------------------------------------------------------------------------
@@ -291,6 +300,8 @@ def binary_cross_entropy_with_logits(
         loss = _bce_with_logits(x, target)
     else:
         loss = (1 - target) * x + (1 + (pos_weight - 1) * target) * _softplus(-x, 1.0, math.inf)
+    if loss.dtype != target.dtype and target.dtype.kind == "f":  # the target's, as in PyTorch
+        loss = to_dtype(loss, target.dtype)
     return reduced(_times(name, loss, weight), reduction)
 
 
@@ -360,7 +371,7 @@ def gaussian_nll_loss(
     """
     reduction = reduction_of("gaussian_nll_loss", reduction)
     if isinstance(var, (int, float)):
-        var = x.dtype.type(var) + raw(x) * 0
+        var = namespace_of(raw(x)).full(tuple(x.shape), var, default_float(x.dtype))
     shape, given = tuple(x.shape), tuple(var.shape)
     if given != shape:
         if shape[:-1] == given:
@@ -385,4 +396,6 @@ def soft_margin_loss(
     tensor(0.6931)
     """
     reduction = reduction_of("soft_margin_loss", reduction, size_average, reduce)
+    if target.dtype != x.dtype:
+        target = to_dtype(target, x.dtype)
     return reduced(_softplus(-target * x, 1.0, math.inf), reduction)

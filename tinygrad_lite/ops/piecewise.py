@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import (
     check_number,
+    common_dtype,
     is_array,
     namespace_of,
     only_floats,
@@ -16,10 +17,11 @@ from tinygrad_lite.arrays import (
     only_tensors,
     promote,
     promote_tensors,
+    promoted,
     promoted_floats,
 )
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.ops.calling import named, operation, raw
+from tinygrad_lite.ops.calling import named, number, operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.creation import zeros_like
 from tinygrad_lite.ops.shape import clone
@@ -272,6 +274,8 @@ def _clamp(x, min, max):
     if x.size > 1024 and x.dtype.kind == "f" and not (is_array(min) or is_array(max)):
         # 35 us for 65536 floats; NumPy's maximum of an array and a number alone takes 65.
         return x.clip(-math.inf if min is None else min, math.inf if max is None else max)
+    if is_array(min) and is_array(max):  # all three at once: a 0-d one counts less than the others
+        x, min, max = promoted(x, min, max)
     xp = namespace_of(x)
     if min is not None:
         x = xp.maximum(*promote(x, min))
@@ -298,8 +302,10 @@ _clamp.vjp(x=lambda g, x, min, max: where(_within(x, min, max), g, 0.0),
 
 
 def _clamped(x: Any, min: Bound, max: Bound) -> Any:
+    if isinstance(min, int | float) or isinstance(max, int | float):  # then a tensor beside it counts as a number too
+        min, max = number("clamp", "min", min), number("clamp", "max", max)
     if type(min) is bool or type(max) is bool:
-        only_numbers(x)
+        only_numbers(np.empty(1, common_dtype(*(raw(v) for v in (x, min, max) if v is not None))))
     check_number("clamp", min, raw(x))
     check_number("clamp", max, raw(x))
     return _clamp(x, min, max)
@@ -355,6 +361,7 @@ def nan_to_num(x: Tensor, nan: float | None = None, posinf: float | None = None,
     only_tensors(x)
     if x.dtype.kind != "f":
         return clone(x)
+    nan, posinf, neginf = (number("nan_to_num", *a) for a in (("nan", nan), ("posinf", posinf), ("neginf", neginf)))
     largest = float(np.finfo(x.dtype).max)
     x = where(x != x, 0.0 if nan is None else nan, x)
     x = where(x == float("inf"), largest if posinf is None else posinf, x)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_lite.arrays import affine, is_array, only_numbers, product
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.ops.arithmetic import _add, mul
+from tinygrad_lite.ops.arithmetic import _add, alike, mul
 from tinygrad_lite.ops.calling import old_order, operation
 from tinygrad_lite.ops.contraction import _contract
 from tinygrad_lite.ops.diagonals import diagonal
@@ -298,6 +298,7 @@ def addr(x: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: Numb
     tensor([[3., 4.],
             [6., 8.]])
     """
+    x, vec1, vec2 = alike(x if x.ndim else x.reshape((1, 1)), vec1, vec2)  # 0-d it would count less
     return _plus("addr", x, outer(vec1, vec2), beta, alpha)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import BLOCK, choose, device_of, mapped, namespace_of, only_floats, only_numbers
 from tinygrad_lite.autograd import primitive
-from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.calling import number, operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.generators import source
 from tinygrad_lite.ops.inplace import in_place, optional_inplace
@@ -90,7 +90,7 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
     >>> leaky_relu(tg.tensor([-1.0, 2.0]), 0.1)
     tensor([-0.1000,  2.0000])
     """
-    return _leaky_relu(x, negative_slope)
+    return _leaky_relu(x, number("leaky_relu", "negative_slope", negative_slope))
 
 
 @optional_inplace
@@ -102,6 +102,7 @@ def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     >>> hardtanh(tg.tensor([-3.0, 0.5, 3.0]))
     tensor([-1.0000,  0.5000,  1.0000])
     """
+    min_val, max_val = number("hardtanh", "min_val", min_val), number("hardtanh", "max_val", max_val)
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val {min_val} is larger than max_val {max_val}")
     return _hardtanh(x, min_val, max_val)
@@ -154,6 +155,7 @@ def hardshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
     tensor([-1.,  0.,  2.])
     """
     only_floats(x)
+    lambd = float(number("hardshrink", "lambd", lambd))
     return linear_in(where((x >= -lambd) & (x <= lambd), 0.0, x), x)
 
 
@@ -165,6 +167,7 @@ def softshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
     >>> softshrink(tg.tensor([-2.0, 0.3, 2.0]))
     tensor([-1.5000,  0.0000,  1.5000])
     """
+    lambd = float(number("softshrink", "lambd", lambd))
     if lambd < 0:
         raise ValueError(f"softshrink: expected lambd of 0 or more, got {lambd}")
     only_floats(x)
@@ -181,6 +184,7 @@ def threshold(x: Tensor, threshold: float, value: float) -> Tensor:
     tensor([9., 2.])
     """
     only_numbers(x)
+    threshold, value = number("threshold", "threshold", threshold), number("threshold", "value", value)
     if x.dtype.kind in "iu":
         value, limits = int(value), np.iinfo(x.dtype)
         if not limits.min <= value <= limits.max:

@@ -82,6 +82,8 @@ def repeat_interleave(x: Tensor, repeats: Any = None, dim: int | None = None, *,
         raise IndexError("repeat_interleave: a 0-d tensor has no dim to repeat along")
     dim = canonical_dim("repeat_interleave", dim, len(x.shape))
     counts = raw(repeats)
+    if is_array(counts) and counts.dtype.kind != "i":
+        raise TypeError(f"repeat_interleave: expected integers as repeats, got {counts.dtype}")
     counts = counts.reshape(-1).tolist() if is_array(counts) else [integer("repeat_interleave", "repeats", counts)]
     n = x.shape[dim]
     if len(counts) not in (1, n):

@@ -13,7 +13,7 @@ from tinygrad_lite.arrays.scatter import scatter_reduce as combine
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.arithmetic import add, div, mul
-from tinygrad_lite.ops.calling import canonical_dim, integer, operation, raw
+from tinygrad_lite.ops.calling import canonical_dim, integer, number, operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.creation import ones_like
 from tinygrad_lite.ops.diagonals import diagonal_region
@@ -209,6 +209,7 @@ def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any 
     >>> tg.index_add(tg.zeros(3), 0, tg.tensor([0, 0, 2]), tg.ones(3))
     tensor([2., 0., 1.])
     """
+    alpha = number("index_add", "alpha", alpha)
     whole, place, source = _slices("index_add", x, dim, index, source)
     return _back(_combined(whole, place, source if alpha == 1 else mul(source, number_for(x.dtype, alpha)), "sum"), x)
 

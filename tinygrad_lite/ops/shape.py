@@ -312,7 +312,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
         if not hasattr(x, "shape"):
             raise TypeError(f"broadcast_tensors: expected Tensors, got {type(x).__name__} at place {i}")
     shape = broadcast_shapes(*(tuple(x.shape) for x in tensors))
-    return tuple(_expand(x, shape) for x in tensors)
+    return tuple(x if tuple(x.shape) == shape else _expand(x, shape) for x in tensors)
 
 
 def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
