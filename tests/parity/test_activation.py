@@ -30,7 +30,11 @@ every = pytest.mark.parametrize("name, kwargs", CASES, ids=LABELS)
 ROUGH = {"hardsigmoid": 1e-6, "hardswish": 1e-6, "mish": 1e-5}
 
 
+FIRST_ORDER = ("hardsigmoid",)  # PyTorch has no second derivative
+
+
 def run(name, *args, order=2, dtype=None, **kwargs):
+    order = min(order, 1) if name in FIRST_ORDER else order
     limits = {"rtol": ROUGH[name], "atol": ROUGH[name]} if name in ROUGH and dtype != "float32" else {}
     compare(F + name, *args, order=order, dtype=dtype, **limits, **kwargs)
 
@@ -83,7 +87,7 @@ def test_in_place(name):
 
         return call
 
-    compare(library, x, rtol=1e-5, atol=1e-5)
+    compare(library, x, order=1 if name in FIRST_ORDER else 2, rtol=1e-5, atol=1e-5)
 
 
 FUNCTIONS_IN_PLACE = [

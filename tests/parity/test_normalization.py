@@ -33,7 +33,7 @@ def test_layer_norm(shape, dtype):
     compare(F + "layer_norm", normal(*shape), last, dtype=dtype, **limits)
     compare(F + "layer_norm", normal(*shape), last, normal(*last), normal(*last), dtype=dtype, **limits)
     compare(F + "layer_norm", normal(*shape), list(last), normal(*last), eps=0.1, dtype=dtype, **limits)
-    compare(F + "layer_norm", normal(*shape), last, None, normal(*last), dtype=dtype, **limits)
+    compare(F + "layer_norm", normal(*shape), last, None, normal(*last), dtype=dtype, order=1, **limits)  # PyTorch fails at 2
     compare("layer_norm", normal(*shape) + 10, shape[1:] or shape, dtype=dtype, **limits)
     compare(F + "rms_norm", normal(*shape), last, normal(*last), dtype=dtype, **limits)
     compare("rms_norm", normal(*shape), shape[1:] or shape, eps=0.1, dtype=dtype, **limits)

@@ -10,7 +10,7 @@ from tinygrad_lite.arrays import Device, as_dtype, device_of, get_default_dtype,
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.calling import named
 from tinygrad_lite.ops.conversion import LEGACY, moved
-from tinygrad_lite.ops.shape import clone, in_format, to_dtype
+from tinygrad_lite.ops.shape import channels_come_last, clone, copied_to, to_dtype
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -55,7 +55,10 @@ def to(
         result = moved(result, device)
     if copy and result is x:
         return clone(x, memory_format=memory_format)
-    return result if memory_format is None else in_format("to", result, memory_format)
+    # What is in neither format counts as contiguous, as in PyTorch.
+    if memory_format in (None, "preserve_format") or channels_come_last(result) == (memory_format != "contiguous_format"):
+        return result
+    return copied_to("to", result, memory_format)
 
 
 def _names_a_device(name: Any) -> bool:

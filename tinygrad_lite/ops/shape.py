@@ -480,7 +480,7 @@ def clone(x: Tensor, *, memory_format: Any = None) -> Tensor:
     >>> x
     tensor([1., 2.])
     """
-    return _copy(x, x.dtype, _order_of("clone", x, memory_format))
+    return copied_to("clone", x, memory_format)
 
 
 _CHANNELS_LAST = {"channels_last": 4, "channels_last_3d": 5}
@@ -496,12 +496,15 @@ def _order_of(name: str, x: Any, memory_format: Any) -> str:
     return "channels last"
 
 
-def in_format(name: str, x: Any, memory_format: Any) -> Any:
-    """`x` with its elements in memory in a format: itself where they are so already, else a copy."""
-    array, order = raw(x), _order_of(name, x, memory_format)
-    if order == "channels last":
-        array = namespace_of(array).moveaxis(array, 1, -1)
-    return x if order == "K" or array.flags.c_contiguous else _copy(x, x.dtype, order)
+def channels_come_last(x: Any) -> bool:
+    """Whether dim 1 comes last in memory, and not the last dim."""
+    array = raw(x)
+    return array.ndim in (4, 5) and not array.flags.c_contiguous and namespace_of(array).moveaxis(array, 1, -1).flags.c_contiguous
+
+
+def copied_to(name: str, x: Any, memory_format: Any) -> Any:
+    """A copy of `x` with its elements in memory in a format."""
+    return _copy(x, x.dtype, _order_of(name, x, memory_format))
 
 
 def apart(out: Any, x: Any) -> Any:
@@ -520,4 +523,7 @@ def contiguous(x: Tensor, memory_format: Any = None) -> Tensor:
     >>> x.is_contiguous(), x.contiguous().is_contiguous()
     (False, True)
     """
-    return in_format("contiguous", x, memory_format or "contiguous_format")
+    array, order = raw(x), "C" if memory_format is None else _order_of("contiguous", x, memory_format)
+    if order == "channels last":
+        array = namespace_of(array).moveaxis(array, 1, -1)
+    return x if array.flags.c_contiguous else _copy(x, x.dtype, order)
