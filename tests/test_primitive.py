@@ -347,6 +347,53 @@ class TestCalling:
             tg.ones(2) * tg.ones(3)
 
 
+class TestGradientsThatAreConstant:
+    """`constant_in` and `joint_in`: a gradient is on the tape, under create_graph, though nothing flows back through it."""
+
+    def test_what_is_constant_in_an_input_has_the_second_derivative_zero(self, define):
+        @define
+        def upward(x):
+            return np.maximum(x, 0)
+
+        upward.vjp(x=lambda g, out: g * (out > 0))
+        upward.constant_in(x="out")
+        x, w = leaf([-1.0, 2.0]), leaf([3.0, 5.0])
+        (g,) = grad([upward(x).sum()], [x], create_graph=True)
+        assert grad([g.sum()], [x])[0].tolist() == [0, 0]
+        (g,) = grad([(w * upward(x)).sum()], [x], create_graph=True)
+        assert [t.tolist() for t in grad([g.sum()], [x, w])] == [[0, 0], [0, 1]]
+
+    def test_without_create_graph_nothing_is_recorded(self, define):
+        @define
+        def upward(x):
+            return np.maximum(x, 0)
+
+        upward.vjp(x=lambda g, out: g * (out > 0))
+        upward.constant_in(x="out")
+        x = leaf([-1.0, 2.0])
+        assert not grad([upward(x).sum()], [x])[0].requires_grad
+
+    def test_joint_gradients_are_on_the_tape_together_and_give_nothing(self, define):
+        @define
+        def affine(x, w, b):
+            return x * w + b
+
+        affine.vjp(x=lambda g, w: g * w, w=lambda g, x: g * x, b=lambda g: g)
+        affine.joint_in("x", "w")
+        x, w, b = leaf([1.0]), leaf([2.0]), leaf([3.0])
+        first = grad([affine(x, w, b).sum()], [x, w, b], create_graph=True)
+        assert [g.requires_grad for g in first] == [True, True, True]
+        assert grad([first[2].sum()], [x, w, b], allow_unused=True) == (None, None, None)
+        (g,) = grad([affine(np.ones(1), np.ones(1), b).sum()], [b], create_graph=True)
+        assert not g.requires_grad
+
+    def test_a_third_derivative_through_them(self, define):
+        x = leaf([-1.0, 2.0])
+        (g,) = grad([(tg.relu(x) ** 3).sum()], [x], create_graph=True)
+        (h,) = grad([g.sum()], [x], create_graph=True)
+        assert (h.tolist(), grad([h.sum()], [x])[0].tolist()) == ([0, 12], [0, 6])
+
+
 class TestFunctionsWithoutAGradient:
     """They are called as primitives are."""
 

@@ -302,3 +302,12 @@ def test_rows_far_apart_in_half_precision():
     logits = np.array([[-7.5, -8, -9], [6, 1, 2]], dtype=np.float16)
     compare("nn.functional.cross_entropy", logits, np.array([2, 1]), order=1, rtol=1e-2, atol=1e-3)
     compare("nn.functional.cross_entropy", logits, np.array([2, 1]), ignore_index=1, order=1, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(2, 0), (0, 0), (0,), (2, 0, 3), (0, 3)])
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+def test_cross_entropy_with_probabilities_of_no_classes(shape, reduction, label_smoothing):
+    compare(
+        F + "cross_entropy", np.zeros(shape), Fixed(np.zeros(shape)), reduction=reduction, label_smoothing=label_smoothing
+    )

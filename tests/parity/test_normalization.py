@@ -182,3 +182,22 @@ def test_a_layer_far_from_zero_keeps_its_digits():
     x = (normal(64, 32) + 1000).astype("float32")
     exact = torch.nn.functional.layer_norm(torch.from_numpy(x.astype("float64")), (32,)).numpy()
     np.testing.assert_allclose(tg.layer_norm(tg.from_numpy(x), (32,)).numpy(), exact, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (0, 3, 4), (2, 3, 0), (2, 0), (2, 0, 3), (0, 0), (0, 3, 2, 2)])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("running", [True, False])
+def test_batch_norm_of_nothing(shape, training, running):
+    channels = shape[1]
+    statistics = [Fixed(np.zeros(channels)), Fixed(np.ones(channels))] if running else [None, None]
+    vectors = [np.ones(channels), np.zeros(channels)] if channels else [None, None]  # else PyTorch asks for the first element
+    compare(F + "batch_norm", np.zeros(shape), *statistics, *vectors, training)
+    compare(F + "batch_norm", np.zeros(shape), *statistics, None, None, training)
+
+
+@pytest.mark.parametrize("library", [tg, torch], ids=["here", "PyTorch"])
+def test_batch_norm_of_nothing_leaves_the_running_statistics(library):
+    norm = library.nn.BatchNorm1d(3)
+    norm(library.zeros(0, 3)).sum().backward()
+    assert (norm.running_mean.tolist(), norm.running_var.tolist()) == ([0, 0, 0], [1, 1, 1])
+    assert norm.weight.grad.tolist() == [0, 0, 0]
