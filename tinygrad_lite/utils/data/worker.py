@@ -94,9 +94,10 @@ class Workers:
         for info, *its in zip(infos, self.shared, self.doing, self.done):
             threading.Thread(target=_run, args=(owner, info, work, start, *its), daemon=True).start()
         if start is not None:
-            for worker in range(len(infos)):
-                self._order(worker, None, lent=True)
-                self.start_drew |= self._answer(worker)[2]
+            with self._streams_come_back():
+                for worker in range(len(infos)):
+                    self._order(worker, None, lent=True)
+                    self.start_drew |= self._answer(worker)[2]
 
     def begin(self, tasks: Iterator[Any]) -> None:
         """Start a pass. What is left of an earlier one is dropped."""
@@ -137,15 +138,22 @@ class Workers:
                 if number == self.passes:
                     return answer
         except queue.Empty:
-            self.shared[worker].give_back()
             raise RuntimeError(f"DataLoader: no batch from worker {worker} in {self.timeout} seconds") from None
-        except BaseException:
-            self.interrupted = True
-            _stop(self.doing)
-            shared = self.shared[worker]
-            if shared.program is not None and not shared.nested and _lending.acquire(timeout=WATCH):
-                _lending.release()  # the worker has finished its task
-            shared.give_back()
+
+    @contextlib.contextmanager
+    def _streams_come_back(self) -> Iterator[None]:
+        """After the block no worker has the program's streams, even if it is left early; an interrupt ends the pass."""
+        try:
+            yield
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                self.interrupted = True
+                _stop(self.doing)
+                lent = [shared for shared in self.shared if shared.close()]
+                if lent and not lent[0].nested and _lending.acquire(timeout=WATCH):
+                    _lending.release()  # the worker has finished its task
+            for shared in self.shared:
+                shared.give_back()
             raise
 
     def __iter__(self) -> Iterator[Any]:
@@ -154,25 +162,31 @@ class Workers:
     def __next__(self) -> Any:
         if self.interrupted:
             raise RuntimeError("DataLoader: this pass was interrupted; begin another one")
-        if self.in_turn is not False:
-            self._ask()
-        if self.given < self.asked:
-            result, error, drew = self._answer(self.given % len(self.done))
-            self.given += 1
-            if self.in_turn is None:
-                self.in_turn = drew
-            if self.in_turn is False:
-                self._ask()
-        else:
-            if not self.stay:
-                _stop(self.doing)
-            result, error, self.late = None, self.late or StopIteration(), StopIteration()
+        with self._streams_come_back():
+            result, error = self._due()
         if error is not None:
             try:
                 raise error
             finally:
                 del error  # it refers to this frame, and so to the owner of the threads
         return result
+
+    def _due(self) -> tuple[Any, BaseException | None]:
+        """The next result, or the error in its place: StopIteration at the end."""
+        if self.in_turn is not False:
+            self._ask()
+        if self.given == self.asked:
+            if not self.stay:
+                _stop(self.doing)
+            late, self.late = self.late or StopIteration(), StopIteration()
+            return None, late
+        result, error, drew = self._answer(self.given % len(self.done))
+        self.given += 1
+        if self.in_turn is None:
+            self.in_turn = drew
+        if self.in_turn is False:
+            self._ask()
+        return result, error
 
 
 def _stop(doing: list[queue.SimpleQueue[Any]]) -> None:
@@ -237,6 +251,7 @@ class _SharedStreams:
         self.state: Any = None
         self.program: Any = None  # the state of the program's streams, while the worker's stand in their place
         self.drew = False
+        self.closed = False
         self.guard = threading.Lock()
 
     @contextlib.contextmanager
@@ -246,20 +261,31 @@ class _SharedStreams:
 
         if not nested:
             _lending.acquire()
-        self.nested = nested
-        self.program = _shared_state()
-        if self.state is None:
-            np.random.mtrand.set_bit_generator(np.random.MT19937(self.seed))
-            random.seed(self.seed)
-            self.state = _shared_state()
-        else:
-            _set_shared(self.state)
+        with self.guard:
+            if self.closed:
+                if not nested:
+                    _lending.release()
+                raise RuntimeError("DataLoader: this pass was interrupted")
+            self.nested = nested
+            self.program = _shared_state()
+            if self.state is None:
+                np.random.mtrand.set_bit_generator(np.random.MT19937(self.seed))
+                random.seed(self.seed)
+                self.state = _shared_state()
+            else:
+                _set_shared(self.state)
         _here.lent = True
         try:
             yield
         finally:
             _here.lent = False
             self.give_back()
+
+    def close(self) -> bool:
+        """Lend no more, as nobody waits any more; tells whether the worker has the streams now."""
+        with self.guard:
+            self.closed = True
+            return self.program is not None
 
     def give_back(self) -> None:
         with self.guard:
