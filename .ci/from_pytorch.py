@@ -7,6 +7,7 @@ fails where it is stale.
 from __future__ import annotations
 
 import inspect
+import io
 import operator
 import re
 from pathlib import Path
@@ -78,7 +79,22 @@ DIFFERENT = [
     ),
     ("type(m.linalg.svd(m.eye(2))).__name__", "named results are tuples of Python"),
     ("hasattr(m.Tensor, 'array')", "`array` is the NumPy or CuPy array itself"),
+    ("refuses(lambda: m.save({'a': {1, 2}}, io.BytesIO()))", "files have no pickle in them: tensors, dicts, lists, numbers, strings"),
 ]
+
+WORKERS = """## Workers and files
+
+The workers of a `DataLoader` are threads, not processes: they share the dataset, and need neither a start
+method nor pinned memory. As in PyTorch, worker i draws from streams of its own, which start from the pass's
+seed + i: those of this library, NumPy's and Python's. Threads have the latter two in common. So a loader whose
+`worker_init_fn`, or first batch of a pass, draws from `np.random` or `random` (as
+`np.random.seed(torch.initial_seed() % 2**32)` does) works batch by batch while the loop waits, not ahead of it;
+draws from this library, or from the generators in `get_worker_info().rng`, keep it working ahead. Streams that
+the first batch does not draw from are not watched: a dataset whose first draw from them comes later says so by
+seeding them in `worker_init_fn`. A generator that the dataset keeps is shared: PyTorch gives each worker a copy.
+
+`save` replaces a file whole or not at all, with its old mode; symbolic links are followed; devices, pipes and
+files with several hard links are written to directly. `load` refuses a file that has been altered."""
 
 
 def names_of(module: str) -> list[str]:
@@ -119,7 +135,7 @@ def evaluated(expression: str, m: Any) -> Any:
 
     scope = {
         "m": m, "grad": grad, "grad2": lambda m, function, point: grad(m, function, point, 2), "refuses": refuses,
-        "with_no_grad": with_no_grad,
+        "with_no_grad": with_no_grad, "io": io,
     }  # fmt: skip
     return eval(expression, scope)
 
@@ -151,7 +167,7 @@ def page() -> str:
         if here == there:
             raise ValueError(f"both libraries give {here} for {expression}: it is no difference")
         lines.append(f"| `{expression}` | `{here!r}` | `{there!r}` | {why} |")
-    lines += ["", "## What is there", "", "| names of | here | of |", "|---|---|---|"]
+    lines += ["", WORKERS, "", "## What is there", "", "| names of | here | of |", "|---|---|---|"]
     missing: dict[str, list[str]] = {}
     for module in MODULES:
         names, prefix = names_of(module), f"{module}." if module else ""
