@@ -86,12 +86,12 @@ WORKERS = """## Workers and files
 
 The workers of a `DataLoader` are threads, not processes: they share the dataset, and need neither a start
 method nor pinned memory. As in PyTorch, worker i draws from streams of its own, which start from the pass's
-seed + i: those of this library, NumPy's and Python's. Threads have the latter two in common. So a loader whose
-`worker_init_fn`, or first batch of a pass, draws from `np.random` or `random` (as
-`np.random.seed(torch.initial_seed() % 2**32)` does) works batch by batch while the loop waits, not ahead of it;
-draws from this library, or from the generators in `get_worker_info().rng`, keep it working ahead. Streams that
-the first batch does not draw from are not watched: a dataset whose first draw from them comes later says so by
-seeding them in `worker_init_fn`. A generator that the dataset keeps is shared: PyTorch gives each worker a copy.
+seed + i: those of this library, NumPy's and Python's. Threads have the latter two in common, and the generators
+that a dataset keeps, of which PyTorch's workers have copies. So a loader whose `worker_init_fn`, or first batch
+of a pass, draws from one of these (as `np.random.seed(torch.initial_seed() % 2**32)` does) works batch by batch
+while the loop waits, not ahead of it; draws from this library, or from the generators in `get_worker_info().rng`,
+keep it working ahead. Streams that the first batch does not draw from are not watched: a dataset whose first
+draw from them comes later says so by seeding them in `worker_init_fn`.
 
 `save` replaces a file whole or not at all, with its old mode; symbolic links are followed; devices, pipes and
 files with several hard links are written to directly. `load` refuses a file that has been altered."""

@@ -14,6 +14,9 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 import tinygrad_lite as tg
 from tinygrad_lite.utils.data import (
@@ -471,6 +474,67 @@ def test_draws_anywhere_come_again(where):
     assert passes_of(loader()) == passes_of(loader())
 
 
+SHARED = np.random.default_rng(0)
+
+
+class Own(Dataset):
+    """Draws from a generator that all threads share."""
+
+    def __init__(self, where):
+        self.where = where
+        generator = {"numpy": np.random.default_rng, "legacy": np.random.RandomState, "python": random.Random}.get(where, np.random.default_rng)(3)
+        self.generator = seeded(3) if where == "tinygrad_lite" else generator
+        if where == "closure":
+            self.generator, self.transform = None, lambda: generator.random()
+        elif where == "inside":
+            self.generator, self.parts = None, [{"a": (Subset(generator, ()),)}]
+        elif where == "global":
+            self.generator = None
+            SHARED.bit_generator.state = np.random.default_rng(1).bit_generator.state
+
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, i):
+        time.sleep(0.0005 * (i % 3))
+        if self.where == "tinygrad_lite":
+            return tg.rand(1, generator=self.generator)
+        if self.where == "closure":
+            return self.transform()
+        if self.where == "inside":
+            return self.parts[0]["a"][0].dataset.random()
+        return SHARED.random() if self.where == "global" else self.generator.random() if self.where != "legacy" else self.generator.rand()
+
+
+@pytest.mark.parametrize("where", ["numpy", "legacy", "python", "tinygrad_lite", "closure", "inside", "global"])
+@pytest.mark.parametrize("within", [lambda dataset: dataset, lambda dataset: Subset(ConcatDataset([dataset, dataset]), range(30))])
+def test_draws_from_a_generator_that_the_dataset_keeps_come_again(where, within):
+    def numbers():
+        loader = DataLoader(within(Own(where)), 2, num_workers=4)
+        return [batch.tolist() for _ in range(2) for batch in loader]
+
+    first = numbers()
+    assert first == numbers() and len(np.unique(first)) == np.size(first)
+
+
+def test_an_error_before_the_first_draw_hides_no_draw():
+    class Late(Noise):
+        def __getitem__(self, i):
+            if i < 4:
+                raise KeyError(i)
+            return super().__getitem__(i)
+
+    def numbers():
+        np.random.seed(0)
+        tg.manual_seed(0)
+        batches = iter(DataLoader(Late(DRAWS["numpy"]), 4, num_workers=3))
+        with pytest.raises(KeyError):
+            next(batches)
+        return [([column.tolist() for column in batch], np.random.rand()) for batch in batches]
+
+    assert numbers() == numbers()
+
+
 def test_who_draws_from_no_shared_stream_works_ahead_and_in_parallel():
     class Slow(Squares):
         def __getitem__(self, i):
@@ -718,3 +782,132 @@ def test_a_dataset_s_own_batch_is_its_own_affair():
     assert next(iter(DataLoader(Subset(Several(tg.ones(4)), [3, 1]), 2)))[0].tolist() == [-3, -1]
     assert next(iter(DataLoader(Doubled(Squares(4), [3, 1]), 2))).tolist() == [18, 2]
     assert next(iter(DataLoader(StackDataset(a=Several(tg.ones(4)), b=Squares(4)), 2)))["a"][0].tolist() == [0, -1]
+
+
+class Marked(Dataset):
+    """The index and a draw; some indices are errors, and one batch may interrupt the program that waits for it."""
+
+    def __init__(self, n, draw, bad):
+        self.n, self.draw, self.bad = n, draw, bad
+        self.interrupts = []  # the seeds of the workers one of which is to interrupt the program
+
+    def __len__(self):
+        return self.n
+
+    def __getitem__(self, i):
+        if any(get_worker_info().seed in seeds for seeds in self.interrupts) and self.interrupts.pop():
+            signals.pthread_kill(threading.main_thread().ident, signals.SIGALRM)
+            time.sleep(0.05)
+        if i in self.bad:
+            raise KeyError(i)
+        return i, self.draw()
+
+
+class Loaders(RuleBasedStateMachine):
+    """Passes of several loaders, left, interrupted and failing at any time, while the program draws numbers itself."""
+
+    loaders, passes = Bundle("loaders"), Bundle("passes")
+
+    def __init__(self):
+        super().__init__()
+        self.threads = threading.active_count()
+        self.alarms = alarms()
+        self.alarms.__enter__()
+        tg.manual_seed(0)
+        np.random.seed(0)
+        random.seed(0)
+        self.numpy, self.python = np.random.RandomState(0), random.Random(0)
+        self.drawn = set()
+
+    @rule(
+        target=loaders,
+        n=st.integers(1, 12),
+        draw=st.sampled_from([*DRAWS.values()][:4]),
+        bad=st.sets(st.integers(0, 11), max_size=2),
+        num_workers=st.integers(1, 3),
+        batch_size=st.integers(1, 4),
+        shuffle=st.booleans(),
+        drop_last=st.booleans(),
+        persistent=st.booleans(),
+        init=st.sampled_from([None, numpy_seeded, lambda worker: None]),
+    )
+    def make(self, n, draw, bad, num_workers, batch_size, shuffle, drop_last, persistent, init):
+        loader = DataLoader(
+            Marked(n, draw, bad), batch_size, shuffle, num_workers=num_workers, drop_last=drop_last, persistent_workers=persistent,
+            worker_init_fn=init, prefetch_factor=1 + n % 3,
+        )  # fmt: skip
+        plain = DataLoader(range(n), batch_size, shuffle, drop_last=drop_last)
+        return {"loader": loader, "plain": plain, "pass": None}
+
+    @rule(target=passes, made=loaders)
+    def begin(self, made):
+        state = tg.get_rng_state()
+        expected = [batch.tolist() for batch in made["plain"]]
+        after = tg.get_rng_state()
+        tg.set_rng_state(state)
+        begun = {"batches": iter(made["loader"]), "expected": expected, "dataset": made["loader"].dataset, "over": False}
+        assert tg.get_rng_state().tolist() == after.tolist(), "as many draws as without workers"
+        if made["loader"].persistent_workers and made["pass"]:
+            made["pass"].update(batches=iter(()), expected=[])
+        made["pass"] = begun
+        return begun
+
+    @rule(begun=passes)
+    def step(self, begun):
+        if begun["over"]:
+            return
+        if not begun["expected"]:
+            with pytest.raises(StopIteration):
+                next(begun["batches"])
+            return
+        indices = begun["expected"].pop(0)
+        if begun["dataset"].bad.intersection(indices):
+            with pytest.raises(KeyError):
+                next(begun["batches"])
+        else:
+            batch, numbers = next(begun["batches"])
+            assert batch.tolist() == indices
+            assert not self.drawn.intersection(numbers.tolist())
+            self.drawn.update(numbers.tolist())
+
+    @rule(begun=passes)
+    def interrupt(self, begun):
+        if begun["over"] or not begun["expected"]:
+            return
+        begun["dataset"].interrupts.append({shared.seed for shared in begun["batches"].shared})
+        try:
+            for _ in range(20):  # what was prepared ahead comes first
+                with contextlib.suppress(KeyError):
+                    next(begun["batches"])
+                    time.sleep(0.001)
+        except KeyboardInterrupt:
+            begun["over"] = True
+        except StopIteration:
+            pass
+        else:
+            raise AssertionError("no end")
+        begun["dataset"].interrupts.clear()
+        begun["expected"] = []
+
+    @rule(begun=passes)
+    def leave(self, begun):
+        begun.update(batches=iter(()), expected=[])
+
+    @invariant()
+    def the_program_s_own_streams_do_not_notice(self):
+        assert np.random.randn() == self.numpy.randn()
+        assert random.random() == self.python.random()
+
+    def teardown(self):
+        self.alarms.__exit__(None, None, None)
+
+
+Loaders.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+
+
+@pytest.mark.skipif(not hasattr(signals, "pthread_kill"), reason="the system cannot signal a thread")
+def test_loaders_in_any_order():
+    before = threading.active_count()
+    Loaders.TestCase("runTest").runTest()
+    gc.collect()
+    assert ended(before)

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from tinygrad_lite.utils.data.collate import default_collate, default_convert
 from tinygrad_lite.utils.data.dataset import Dataset, IterableDataset
 from tinygrad_lite.utils.data.draws import drawn_seed
+from tinygrad_lite.utils.data.kept import kept_generators
 from tinygrad_lite.utils.data.sampler import BatchSampler, RandomSampler, SequentialSampler
 from tinygrad_lite.utils.data.worker import WorkerInfo, Workers
 
@@ -32,10 +33,10 @@ class DataLoader(Generic[T]):
     Random numbers: a pass draws one seed from `generator` or the global stream, with any number of workers.
     In worker i, the global streams of tinygrad_lite, NumPy and Python's `random` are its own, started from
     that seed + i (`get_worker_info().seed`); what it draws leaves the program's streams alone, and comes
-    again when the program is run again. Threads have NumPy's and Python's streams in common: a loader whose
-    `worker_init_fn` or first batch of a pass draws from one of them therefore works batch by batch while the
-    loop waits, not ahead of it. Draws from tinygrad_lite's, or from `get_worker_info().rng`, cost nothing.
-    A generator that the dataset itself keeps is shared by all threads, and its numbers go to whoever comes first.
+    again when the program is run again. Threads have NumPy's and Python's streams in common, and the generators
+    that a dataset keeps: a loader whose `worker_init_fn` or first batch of a pass draws from one of these
+    therefore works batch by batch while the loop waits, not ahead of it. Draws from tinygrad_lite's streams, or
+    from `get_worker_info().rng`, cost nothing.
 
     >>> from tinygrad_lite.utils.data import TensorDataset
     >>> import tinygrad_lite as tg
@@ -130,8 +131,9 @@ class DataLoader(Generic[T]):
         workers = self._workers
         if workers is None or workers.interrupted:
             infos = [WorkerInfo(i, self.num_workers, seed + i, self.dataset) for i in range(self.num_workers)]
+            kept = kept_generators(self.dataset, self.collate_fn)
             workers = Workers(
-                infos, work, self.worker_init_fn, self.prefetch_factor or 2, self.timeout, self.persistent_workers
+                infos, work, self.worker_init_fn, self.prefetch_factor or 2, self.timeout, self.persistent_workers, kept
             )
             self._workers = workers if self.persistent_workers else None
         workers.begin(tasks)

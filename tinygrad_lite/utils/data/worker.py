@@ -7,12 +7,13 @@ import functools
 import queue
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinygrad_lite.ops.generators import Generator, use_own_streams
+from tinygrad_lite.utils.data.kept import state_of
 
 WATCH = 1.0  # seconds after which an idle thread looks whether its loop is still there
 
@@ -65,8 +66,9 @@ class Workers:
     stay for the next), with an interrupt, or when this object is dropped.
 
     A thread draws from streams of tinygrad_lite of its own. NumPy's and Python's global streams are shared by
-    all threads: so `start` and the first task of a pass are run while the loop waits for them, with the
-    worker's own streams in the place of the program's. If they drew from them, so does every other task.
+    all threads, and so are the generators in `kept`: so `start` and the first task of a pass (up to one without
+    an error) are run while the loop waits, with the worker's own global streams in the place of the program's.
+    If they drew from any of these, every other task is run in that way too, one after the other.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Workers:
         ahead: int,
         timeout: float = 0,
         stay: bool = False,
+        kept: Sequence[Any] = (),
     ):
         self.ahead = ahead * len(infos)
         self.timeout = timeout or None
@@ -88,7 +91,7 @@ class Workers:
         self.doing: list[queue.SimpleQueue[Any]] = [queue.SimpleQueue() for _ in infos]
         self.done: list[queue.SimpleQueue[Any]] = [queue.SimpleQueue() for _ in infos]
         self.start_drew = False
-        self.shared = [_SharedStreams(info.seed) for info in infos]
+        self.shared = [_SharedStreams(info.seed, kept) for info in infos]
         weakref.finalize(self, _stop, self.doing)
         owner = weakref.ref(self)
         for info, *its in zip(infos, self.shared, self.doing, self.done):
@@ -182,7 +185,7 @@ class Workers:
             return None, late
         result, error, drew = self._answer(self.given % len(self.done))
         self.given += 1
-        if self.in_turn is None:
+        if self.in_turn is None and (drew or error is None):  # an error may have come before the first draw
             self.in_turn = drew
         if self.in_turn is False:
             self._ask()
@@ -244,9 +247,10 @@ def _run(
 
 
 class _SharedStreams:
-    """NumPy's and Python's global streams as a worker left them."""
+    """NumPy's and Python's global streams as a worker left them; `kept`: further generators that threads share."""
 
-    def __init__(self, seed: int):
+    def __init__(self, seed: int, kept: Sequence[Any]):
+        self.kept = kept
         self.seed = seed
         self.state: Any = None
         self.program: Any = None  # the state of the program's streams, while the worker's stand in their place
@@ -274,6 +278,7 @@ class _SharedStreams:
                 self.state = _shared_state()
             else:
                 _set_shared(self.state)
+            self.before = tuple(map(state_of, self.kept))
         _here.lent = True
         try:
             yield
@@ -291,7 +296,7 @@ class _SharedStreams:
         with self.guard:
             if self.program is not None:
                 before, self.state = self.state, _shared_state()
-                self.drew = not _same(before, self.state)
+                self.drew = not _same((before, self.before), (self.state, tuple(map(state_of, self.kept))))
                 _set_shared(self.program)
                 self.program = None
                 if not self.nested:
