@@ -217,6 +217,59 @@ def test_what_ails_a_model_is_named():
     assert any("take a larger rate" in sentence for sentence in report.words["T"])
 
 
+def deep(layers, activation, scale=1.0, width=10):
+    tg.manual_seed(0)
+    nn = tg.nn
+    net = nn.Sequential(*[m for _ in range(layers) for m in (nn.Linear(width, width), activation())], nn.Linear(width, 1))
+    with tg.no_grad():
+        for p in net.parameters():
+            p.mul_(scale)
+    return net, tg.nn.functional.mse_loss, (tg.randn(16, width), tg.randn(16, 1))
+
+
+def words_of(net, loss, batch):
+    return " ".join(optim.diagnosis.diagnose(net, loss, [batch]).words["S"])
+
+
+@pytest.mark.parametrize("layers, activation, scale, vanishes, explodes", [
+    (6, tg.nn.Sigmoid, 1.0, True, False),
+    (12, tg.nn.Sigmoid, 1.0, True, False),
+    (20, tg.nn.Tanh, 0.5, True, False),
+    (10, tg.nn.ReLU, 30.0, False, True),
+    (20, tg.nn.Identity, 3.0, False, True),
+    (1, tg.nn.Sigmoid, 1.0, False, False),
+    (2, tg.nn.Tanh, 1.0, False, False),
+    (6, tg.nn.Tanh, 2.0, False, False),
+])  # fmt: skip
+def test_gradients_that_vanish_and_explode_are_named(layers, activation, scale, vanishes, explodes):
+    words = words_of(*deep(layers, activation, scale))
+    assert ("vanish on the way down" in words) == vanishes
+    assert ("gradients explode" in words) == explodes
+
+
+def test_a_gradient_that_grows_on_the_way_down_explodes():
+    net, loss, batch = deep(3, tg.nn.Identity)
+    with tg.no_grad():
+        net[-1].weight.mul_(3e5)
+        for layer in net[:-1:2]:
+            layer.weight.div_(10)
+    words = words_of(net, loss, batch)
+    assert "explode" in words and "vanish" not in words
+
+
+def test_a_layer_that_gets_no_gradient_is_named():
+    net, loss, batch = deep(2, tg.nn.Identity)
+    net[2].forward = lambda x: tg.nn.functional.linear(x, net[2].weight * 1e-9 + tg.eye(10), net[2].bias)
+    assert "Hardly any gradient arrives at 2.weight" in words_of(net, loss, batch)
+
+
+@pytest.mark.parametrize("scale", [1e5, 1e30, float("nan")])
+def test_what_is_not_finite_is_reported_and_no_error(scale):
+    net, loss, batch = deep(8, tg.nn.ReLU, scale)
+    report = optim.diagnosis.diagnose(net, loss, [batch])
+    assert "not finite" in " ".join(report.words["S"]) and "not finite" in " ".join(report.words["L"])
+
+
 @pytest.mark.parametrize("make", [optim.Adam, optim.LBFGS, lambda params: optim.Nesterov(params, 0.1)])
 def test_a_diagnosis_changes_nothing(make):
     net, loss, batch = untrained()

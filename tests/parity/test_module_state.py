@@ -539,3 +539,34 @@ def test_extra_state_is_not_worked_out_for_loading():
     layer = Own(1, 1)
     layer.load_state_dict({"weight": tg.ones(1, 1), "bias": tg.ones(1), "_extra_state": 5})
     assert layer.extra == 5
+
+
+# -- what a backward hook returns --------------------------------------------------------------------
+
+RETURNED = {
+    "another shape": (lambda lib, shape: (lib.ones(5),), RuntimeError),
+    "a shape that would broadcast": (lambda lib, shape: (lib.ones(1, shape[1]),), RuntimeError),
+    "another dtype": (lambda lib, shape: (lib.ones(*shape, dtype=lib.float64),), RuntimeError),
+    "too many": (lambda lib, shape: (lib.ones(*shape), lib.ones(*shape)), RuntimeError),
+    "a number": (lambda lib, shape: (3.0,), TypeError),
+}
+
+
+@pytest.mark.parametrize("kind", ["register_full_backward_hook", "register_full_backward_pre_hook"])
+@pytest.mark.parametrize("what", RETURNED)
+def test_a_backward_hook_that_returns_something_else_is_refused(what, kind):
+    make, error = RETURNED[what]
+    for lib in (tg, torch):
+        layer = lib.nn.Linear(2, 3)
+        shape = (4, 2) if "pre" not in kind else (4, 3)
+        getattr(layer, kind)(lambda *given, lib=lib, shape=shape: make(lib, shape))
+        out = layer(lib.ones(4, 2, requires_grad=True)).sum()
+        with pytest.raises(error):
+            out.backward()
+
+
+def test_the_refusal_of_what_a_hook_returns_tells_both_shapes():
+    layer = nn.Linear(2, 3)
+    layer.register_full_backward_hook(lambda *given: (tg.ones(5),))
+    with pytest.raises(RuntimeError, match=r"backward hook: expected a gradient of shape \(4, 2\) .* got \(5,\)"):
+        layer(tg.ones(4, 2, requires_grad=True)).sum().backward()

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.arrays import device_of, namespace_of, to_numpy
+from tinygrad_lite.arrays import device_of, namespace_of, quietly, to_numpy
 from tinygrad_lite.autograd import enable_grad, grad
 from tinygrad_lite.autograd.node import traced
 from tinygrad_lite.ops.generators import source
@@ -192,10 +192,11 @@ class Spectrum(NamedTuple):
         return self.largest / self.smallest if self.smallest > 0 else float("inf")
 
 
+@quietly
 def spectrum(product: Product, like: Any, steps: int = 40, generator: Any = None) -> Spectrum:
     """The extreme eigenvalues of the symmetric matrix with these products, by Lanczos's iteration (1950)
     with full orthogonalization. `like`: an array of its size and dtype. The largest is found first; the smallest
-    of a badly conditioned matrix takes more steps.
+    of a badly conditioned matrix takes more steps. Both are nan where products are not finite.
 
     >>> ends = spectrum(lambda v: np.array([1.0, 2.0, 50.0]) * v, np.zeros(3))
     >>> round(ends.smallest, 6), round(ends.largest, 6), round(ends.condition, 6)
@@ -212,12 +213,17 @@ def spectrum(product: Product, like: Any, steps: int = 40, generator: Any = None
         for _ in range(2):  # once leaves a remainder
             for b in basis:
                 h = h - float(b @ h) * b
-        beta = float(xp.linalg.norm(h))
+        beta = float(xp.linalg.norm(h.astype("float64")))  # where squares of float32 do not overflow
+        if not np.isfinite([alphas[-1], beta]).all():
+            betas.append(beta)
+            break
         if beta <= 1e-10 * max(map(abs, alphas)) or len(alphas) == like.size:
             break
         betas.append(beta)
         basis.append(h / beta)
     count = len(alphas)
+    if not np.isfinite([*alphas, *betas]).all():  # of what has overflowed
+        return Spectrum(float("nan"), float("nan"), to_numpy(basis[0]))
     tridiagonal = np.diag(alphas) + np.diag(betas[: count - 1], 1) + np.diag(betas[: count - 1], -1)
     values, vectors = np.linalg.eigh(tridiagonal)
     top = sum(float(c) * b for c, b in zip(vectors[:, -1], basis))

@@ -28,6 +28,8 @@ from tinygrad_lite.optim.flat import Flat
 from tinygrad_lite.optim.optimizer import Optimizer
 
 SATURATED = 0.01  # a derivative below this counts as none
+VANISHED = 1e-3  # of the gradient at the last layer, what arrives at the first
+EXPLODED = 1e6  # the gradient against its weight
 LETTERS = {"I": "computation", "T": "iterations", "S": "saturation", "L": "local minima", "O": "overfitting"}
 
 
@@ -127,6 +129,8 @@ def _curvature(
     with enable_grad():
         value = loss(model(x), y)
     report.numbers["T"]["loss of the first batch"] = value.item()
+    if not np.isfinite(value.item()):
+        report.words["T"].append("The loss is not finite.")
     hessian = Hessian(value, [p for _, p in _trained(model)])
     return hessian, spectrum(hessian.__matmul__, hessian.gradient, steps)
 
@@ -173,6 +177,7 @@ def _updates(report: Report, model: Any, optimizer: Any, hessian: Hessian) -> No
 
 
 def _length(x: Any) -> float:
+    x = x.astype("float64")  # where squares of float32 do not overflow
     return float((x * x).sum()) ** 0.5
 
 
@@ -194,9 +199,37 @@ def _saturation(report: Report, model: Any, batches: list[tuple[Any, Any]], hess
             words.append(f"In {name} every fifth unit or more is dead: it answers to no sample, and learns nothing.")
         elif small.mean() > 0.8:
             words.append(f"{name} is saturated: little of the gradient above it arrives below.")
+    lengths, longest = {}, 0.0
     for (name, p), g in zip(_trained(model), hessian.flat.split(hessian.gradient)):
         if p.array.ndim > 1:
-            numbers[f"{name}: length of the gradient"] = _length(g)
+            lengths[name] = numbers[f"{name}: length of the gradient"] = _length(g)
+            longest = max(longest, _length(g) / max(_length(p.array), 1e-30))
+    words += _through_the_layers(lengths, longest)
+
+
+def _through_the_layers(lengths: dict[str, float], longest: float) -> list[str]:
+    """What becomes of the gradients on their way down, by their lengths at each weight (in the order of the forward
+    computation) and the largest ratio of a gradient to its weight."""
+    if not np.isfinite(list(lengths.values())).all():
+        return ["The gradients are not finite: they explode, or the loss is not defined here."]
+    if not any(lengths.values()):
+        return []
+    shortest_name = min(lengths, key=lengths.__getitem__)
+    (first, at_first), *_, (last, at_last) = [*lengths.items()] * 2
+    words = []
+    if at_first < VANISHED * at_last:
+        words.append(
+            f"The gradients vanish on the way down: {at_last:.2g} at {last}, {at_first:.2g} at {first}. Other activations, "
+            "normalization, a start that keeps the variance level or connections past layers let them through."
+        )
+    elif lengths[shortest_name] < VANISHED * max(at_first, at_last):
+        words.append(f"Hardly any gradient arrives at {shortest_name}: {lengths[shortest_name]:.2g}.")
+    if at_first * VANISHED > at_last or longest > EXPLODED:
+        words.append(
+            f"The gradients explode: {at_first:.2g} at {first}, {at_last:.2g} at {last}, up to {longest:.2g} times the weights. "
+            "A start that keeps the variance level, normalization, a smaller scale of the data or clipping holds them."
+        )
+    return words
 
 
 @contextlib.contextmanager
@@ -234,7 +267,9 @@ def _point(report: Report, ends: tuple[Hessian, Spectrum]) -> None:
     numbers, words = report.numbers["L"], report.words["L"]
     numbers["smallest curvature found"], numbers["largest curvature"] = smallest, largest
     scale = max(abs(smallest), abs(largest))
-    if scale == 0:
+    if not np.isfinite(scale):
+        words.append("The curvature is not finite: nothing can be said about this point.")
+    elif scale == 0:
         words.append("No curvature at all: a plateau, or a linear loss.")
     elif smallest < -1e-3 * scale:
         words.append("There are directions of negative curvature: no minimum yet, rather a saddle's neighbourhood.")

@@ -133,6 +133,14 @@ def _replaced(name: str, gradients: tuple[Any, ...], returned: Any) -> tuple[Any
     returned = returned if isinstance(returned, tuple) else (returned,)
     if len(returned) != len(gradients):
         raise RuntimeError(f"{name}: expected {len(gradients)} gradients (or None) to be returned, got {len(returned)}")
+    for before, after in zip(gradients, returned):
+        if after is not None and not isinstance(after, Tensor):
+            raise TypeError(f"{name}: expected a Tensor or None to be returned, got {type(after).__name__}")
+        if before is not None and after is not None and (after.shape, after.dtype) != (before.shape, before.dtype):
+            raise RuntimeError(
+                f"{name}: expected a gradient of shape {tuple(before.shape)} and dtype {before.dtype} to be returned, "
+                f"got {tuple(after.shape)} and {after.dtype}"
+            )
     return returned
 
 
