@@ -570,3 +570,36 @@ def test_the_refusal_of_what_a_hook_returns_tells_both_shapes():
     layer.register_full_backward_hook(lambda *given: (tg.ones(5),))
     with pytest.raises(RuntimeError, match=r"backward hook: expected a gradient of shape \(4, 2\) .* got \(5,\)"):
         layer(tg.ones(4, 2, requires_grad=True)).sum().backward()
+
+
+# -- names that change what they stand for -----------------------------------------------------------
+
+
+def test_a_parameter_in_the_place_of_a_buffer_that_was_kept_out_is_saved():
+    def program(lib):
+        results = []
+        for drop in (False, True):
+            for how in ("parameter", "buffer", "module"):
+                m = lib.nn.Module()
+                m.register_buffer("a", lib.ones(2), persistent=False)
+                if drop:
+                    del m.a
+                if how == "parameter":
+                    m.a = lib.nn.Parameter(lib.ones(2))
+                elif how == "buffer":
+                    m.register_buffer("a", lib.ones(3)) if drop else setattr(m, "a", lib.ones(3))
+                else:
+                    m.a = lib.nn.Linear(1, 1)
+                results.append(list(m.state_dict()))
+        return results
+
+    assert program(tg) == program(torch)
+
+
+def test_a_buffer_does_not_take_the_place_of_an_attribute():
+    for lib in (tg, torch):
+        m = lib.nn.Module()
+        m.a = 5
+        with pytest.raises(KeyError):
+            m.a = lib.nn.Buffer(lib.ones(2))
+        assert m.a == 5 and not list(m.buffers())

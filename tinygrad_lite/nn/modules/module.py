@@ -25,6 +25,7 @@ from tinygrad_lite.nn.modules.registry import (
     DOWN,
     OWN,
     UP,
+    forget,
     keep_out_of_state,
     member,
     put,
@@ -113,13 +114,14 @@ class Module:
             return
         if registered is None:
             raise AttributeError(f"cannot assign {kind} {name!r} before Module.__init__() call")
-        if known != kind and kind == "parameter" and hasattr(type(self), name):
+        taken = {"parameter": type(self), "buffer": self}.get(kind)  # a module takes the place of anything
+        if known != kind and taken is not None and hasattr(taken, name):
             raise KeyError(f"attribute {name!r} already exists")
         put(self, kind, name, value)
 
     def __delattr__(self, name: str) -> None:
         object.__delattr__(self, name)
-        self._registered_kinds.pop(name, None)
+        forget(self, name)
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Add a parameter; None declares a name that holds none."""

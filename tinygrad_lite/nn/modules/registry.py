@@ -30,7 +30,8 @@ class Registered(MutableMapping[str, Any]):
 
     def __delitem__(self, name: str) -> None:
         self[name]
-        del self._module._registered_kinds[name], self._module.__dict__[name]
+        forget(self._module, name)
+        del self._module.__dict__[name]
 
     def keys(self) -> Any:
         return [name for name, kind in self._module._registered_kinds.items() if kind == self._kind]
@@ -106,12 +107,19 @@ def put(module: Module, kind: str, name: str, value: Any) -> None:
     """Let `module` hold `value` under `name`."""
     kinds = module._registered_kinds
     if kinds.get(name) != kind:  # it takes its place behind what is there
-        kinds.pop(name, None)
+        forget(module, name)
         module.__dict__.pop(name, None)
         kinds[name] = kind
     if isinstance(value, Buffer):
         keep_out_of_state(module, name, not value.persistent)
     module.__dict__[name] = value
+
+
+def forget(module: Module, name: str) -> None:
+    """Let `name` be that of an ordinary attribute, if it is any."""
+    module._registered_kinds.pop(name, None)
+    if name in module._non_persistent_buffers_set:
+        keep_out_of_state(module, name, False)
 
 
 def keep_out_of_state(module: Module, name: str, out: bool) -> None:
