@@ -48,7 +48,7 @@ def _lstm_cell(z, c):
     # z (B, 4 H): what goes into i, f, g, o, which are kept as (4, B, H) with tanh of the new c.
     xp = namespace_of(z)
     half = halves(xp, z.dtype)
-    gates = z.reshape(len(z), 4, -1).transpose(1, 0, 2) * half
+    gates = z.reshape(len(z), 4, z.shape[1] // 4).transpose(1, 0, 2) * half
     xp.tanh(gates, out=gates)
     gates *= half
     gates += 1 - half
@@ -71,7 +71,7 @@ def _(needs, g, c, gates, squashed):
     d[:, 1] = d_c * c * (f - f * f)
     d[:, 2] = d_c * i * (1 - candidate * candidate)
     d[:, 3] = d_o * (o - o * o)
-    return d.reshape(len(c), -1), d_c * f
+    return d.reshape(len(c), 4 * c.shape[1]), d_c * f
 
 
 @_lstm_cell.composed_of

@@ -46,7 +46,7 @@ def pad(x: Tensor, pad: tuple[int, ...], mode: str = "constant", value: float | 
         raise TypeError(f"pad: expected ints, got {pad}")
     if len(pad) not in (2, 4, 6) or rank - len(pad) // 2 not in (1, 2):
         raise ValueError(f"pad: mode {mode!r} pads the last 1 to 3 dims after 1 or 2 others, got {pad} for {tuple(x.shape)}")
-    if 0 in x.shape[1:] or (rank == len(pad) // 2 + 1 and not x.shape[0]):
+    if mode != "circular" and (0 in x.shape[1:] or (rank == len(pad) // 2 + 1 and not x.shape[0])):
         raise ValueError(f"pad: expected sizes of at least 1 (a batch's aside), got {tuple(x.shape)}")
     if x.dtype.kind == "b" and mode != "circular":
         raise TypeError(f"pad: mode {mode!r} takes no bool tensor; convert it with .to(dtype)")
