@@ -12,8 +12,9 @@ import os
 
 # Before NumPy is imported: several test processes with several BLAS threads each wait for one
 # another. Three epochs of the digits took 12 s that way beside other work, 0.4 s with one thread.
+# (OMP_NUM_THREADS would do it, too, and take the threads of the library itself out of the tests.)
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")  # PyTorch's
 
 import numpy as np
 import pytest

@@ -17,18 +17,27 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-_count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+def _first_count() -> int:
+    """What the environment asks for, by the variable that the field's libraries read; else every core there is."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # a list is about parallel work within parallel work
+    if asked.isdecimal() and int(asked):
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_count = _first_count()
 _pool: ThreadPoolExecutor | None = None
 _in_pool = threading.local()
 
 
 def get_num_threads() -> int:
-    """How many threads an operation may use."""
+    """How many threads an operation may use: at first OMP_NUM_THREADS of the environment, or as many as there are cores."""
     return _count
 
 
 def set_num_threads(count: int) -> None:
-    """Use at most `count` threads in an operation."""
+    """Use at most `count` threads in an operation, whatever the environment said."""
     global _count
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise ValueError(f"set_num_threads: expected a positive integer, got {count!r}")

@@ -11,6 +11,7 @@ import numpy as np
 from tinygrad_lite.arrays import as_array, is_array, namespace_for, namespace_of, on_device, owner_of
 from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
+from tinygrad_lite.arrays.quiet import lost, remember
 from tinygrad_lite.autograd.errors import BadValue
 from tinygrad_lite.autograd.function import Function
 from tinygrad_lite.autograd.mode import enable_grad
@@ -190,11 +191,12 @@ def accumulate(tensor: Any, g: Any) -> None:
     if isinstance(g, Traced):
         tensor._grad = known + g
     else:
-        token = be_quiet()
+        token = None
         try:
+            token = be_quiet()
             known.array += g
         finally:
-            quiet_no_more(token)
+            quiet_no_more(token) if token is not None else lost()
         changed_in_place(known.array, "an accumulation into .grad")
 
 
@@ -307,14 +309,16 @@ def _roots(call: str, outputs: Any, gradients: Any, create_graph: bool) -> list[
 
 def _walk(roots: Any, keep: bool, create_graph: bool, targets: frozenset[Any] | None) -> dict[Any, Any]:
     """`walk` under the modes it needs: rules on Tensors are recorded, and arithmetic is silent."""
-    token = be_quiet()
+    remember()
+    token = None
     try:
+        token = be_quiet()
         if create_graph:
             with enable_grad():
                 return walk(roots, keep=keep, create_graph=True, targets=targets, gradients=new_gradients())
         return walk(roots, keep=keep, create_graph=False, targets=targets, gradients=new_gradients())
     finally:
-        quiet_no_more(token)
+        quiet_no_more(token) if token is not None else lost()
 
 
 new_gradients: Callable[[], dict[Any, Any]] = dict  # another kind while detect_anomaly() is in force

@@ -16,6 +16,7 @@ import numpy as np
 from tinygrad_lite.arrays import as_array
 from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
+from tinygrad_lite.arrays.quiet import lost
 from tinygrad_lite.autograd import node as _node
 from tinygrad_lite.autograd.errors import REFUSALS, explained
 from tinygrad_lite.autograd.mode import is_grad_enabled
@@ -38,13 +39,14 @@ def call_of(primitive, forward, plans):
         on_tape, is_traced, parents = {nothing}, False, []
 {separate}
         # Run.
-        token = be_quiet()
+        token = None
         try:
+            token = be_quiet()  # within the try: see arrays/quiet.py
             out = forward({values})
         except REFUSALS as error:
             raise explained(primitive, [{values}], error) from error
         finally:
-            quiet_no_more(token)
+            quiet_no_more(token) if token is not None else lost()
         {take_kept}
         if not is_traced:
             return out
@@ -92,7 +94,7 @@ _ARGUMENTS = """
 
 _NAMES = {
     "REFUSALS": REFUSALS, "Traced": Traced, "_node": _node, "as_array": as_array, "be_quiet": be_quiet, "explained": explained,
-    "is_grad_enabled": is_grad_enabled, "ndarray": np.ndarray, "new": object.__new__, "quiet_no_more": quiet_no_more,
+    "is_grad_enabled": is_grad_enabled, "lost": lost, "ndarray": np.ndarray, "new": object.__new__, "quiet_no_more": quiet_no_more,
     "record": record, "register_view": register_view, "several": several,
 }  # fmt: skip
 

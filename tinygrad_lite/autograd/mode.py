@@ -27,14 +27,20 @@ class set_grad_enabled:
 
     def __init__(self, mode: bool):
         self.mode = bool(mode)
-        self._before = [_enabled.get()]
-        _enabled.set(self.mode)
+        before = _enabled.get()
+        self._before = [before]
+        try:  # as in _Switch
+            _enabled.set(self.mode)
+        except BaseException:
+            _enabled.set(before)
+            raise
 
     def __enter__(self) -> None:
         _enabled.set(self.mode)
 
     def __exit__(self, *exception: object) -> None:
-        _enabled.set(self._before.pop())
+        _enabled.set(self._before[-1])
+        self._before.pop()
 
     def __call__(self, function: F) -> F:
         _enabled.set(self._before.pop())  # a decorator switches nothing where it stands
@@ -50,11 +56,17 @@ class _Switch:
         self._before: list[bool] = []  # a stack: one object may be entered inside itself
 
     def __enter__(self) -> None:
-        self._before.append(_enabled.get())
-        _enabled.set(self.mode)
+        before = _enabled.get()
+        self._before.append(before)
+        try:
+            _enabled.set(self.mode)
+        except BaseException:  # Ctrl-C may come after any call: then no block is entered, and none would set it back
+            _enabled.set(before)
+            raise
 
     def __exit__(self, *exception: object) -> None:
-        _enabled.set(self._before.pop())
+        _enabled.set(self._before[-1])  # first of all, for the same reason
+        self._before.pop()
 
     def __call__(self, function: F) -> F:
         return _decorated(function, type(self))
@@ -116,13 +128,22 @@ class inference_mode(_Switch):
         self._outside: list[bool] = []
 
     def __enter__(self) -> None:
-        super().__enter__()
-        self._outside.append(_inference.get())
-        _inference.set(not self.mode)
+        outside, before = _inference.get(), _enabled.get()
+        try:
+            self._outside.append(outside)
+            self._before.append(before)
+            _inference.set(not self.mode)
+            _enabled.set(self.mode)
+        except BaseException:
+            _enabled.set(before)
+            _inference.set(outside)
+            raise
 
     def __exit__(self, *exception: object) -> None:
-        _inference.set(self._outside.pop())
-        super().__exit__()
+        _enabled.set(self._before[-1])
+        _inference.set(self._outside[-1])
+        self._before.pop()
+        self._outside.pop()
 
     def __call__(self, function: F) -> F:
         return _decorated(function, lambda: inference_mode(not self.mode))
@@ -136,8 +157,12 @@ def _decorated(function: F, context: Callable[[], Any]) -> F:
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        with context():
-            return function(*args, **kwargs)
+        before = _enabled.get()
+        try:
+            with context():
+                return function(*args, **kwargs)
+        finally:  # also where Ctrl-C came as __exit__ began
+            _enabled.set(before)
 
     return wrapped  # type: ignore[return-value]
 

@@ -21,6 +21,7 @@ import numpy as np
 from tinygrad_lite.arrays import device_of, is_array, namespace_of, owner_of, quietly, start_of
 from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
+from tinygrad_lite.arrays.quiet import lost
 from tinygrad_lite.arrays.regions import Index, Region, overlaps, write
 from tinygrad_lite.autograd import is_grad_enabled, set_grad_enabled
 from tinygrad_lite.autograd.errors import BadType, BadValue, refusal
@@ -78,13 +79,14 @@ def assign(name: str, x: Any, value: Any, index: Index = _WHOLE) -> None:
         both_numpy = type(array) is np.ndarray and type(value.array) is np.ndarray
         if not both_numpy and device_of(array) != device_of(value.array):
             value = moved(value, device_of(array))
-    token = be_quiet()
+    token = None
     try:
+        token = be_quiet()
         write(array, index, value.array if isinstance(value, Traced) else value)
     except (ValueError, IndexError, TypeError, OverflowError) as error:
         raise refusal(type(error)(f"{name}: {error}")) from error
     finally:
-        quiet_no_more(token)
+        quiet_no_more(token) if token is not None else lost()
     changed_in_place(array, name)
     if is_grad_enabled():
         place_after_change(x, _entry(replaced, array, x, value, index))

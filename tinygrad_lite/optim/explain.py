@@ -57,8 +57,9 @@ def explain(optimizer: Optimizer, parameter: Any) -> Explanation:
         optimizer.apply(p, gradient.copy(), copies, optimizer.advance(copies, group))
         return p - array
 
-    token = quiet.enter()
+    token = None
     try:
+        token = quiet.enter()
         undecayed = {**now, "weight_decay": 0}
         alone = change(undecayed, {**started, **{name: as_number(state[name]) for name in optimizer.numbers}})
         with_history = change(undecayed, state)
@@ -66,7 +67,7 @@ def explain(optimizer: Optimizer, parameter: Any) -> Explanation:
         if now.get("weight_decay"):
             terms["weight decay"] = change(now, state) - with_history
     finally:
-        quiet.leave(token)
+        quiet.leave(token) if token is not None else quiet.lost()
     return Explanation(terms)
 
 
@@ -96,11 +97,12 @@ class EffectiveRates:
         self._before = {p: (p.array.copy(), p.grad.array.copy()) for p in params}
 
     def _compare(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        token = quiet.enter()
+        token = None
         try:
+            token = quiet.enter()
             self.rates = {p: abs((p.array - before) / g) for p, (before, g) in self._before.items()}
         finally:
-            quiet.leave(token)
+            quiet.leave(token) if token is not None else quiet.lost()
 
     def remove(self) -> None:
         """Stop recording."""

@@ -258,8 +258,9 @@ class Optimizer(Hooks, Saved):
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        token = quiet.enter()
+        token = None
         try:
+            token = quiet.enter()
             work = []
             for i, group in enumerate(self.param_groups):
                 params = [p for p in group["params"] if p._grad is not None]
@@ -272,7 +273,7 @@ class Optimizer(Hooks, Saved):
                     for part in parts:
                         part.update(self, numbers)
         finally:
-            quiet.leave(token)
+            quiet.leave(token) if token is not None else quiet.lost()
         return loss
 
     def _may_step(self, gradients: dict[int, Any] | None = None) -> bool:

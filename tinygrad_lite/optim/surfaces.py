@@ -209,8 +209,9 @@ def race(
 
         path, losses = [to_numpy(w.detach().clone().array)], [surface(w.detach()).item()]
         begun = time.perf_counter()
-        token = quiet.enter()
+        token = None
         try:
+            token = quiet.enter()
             for _ in range(steps):
                 optimizer.step(closure)
                 path.append(to_numpy(w.detach().clone().array))
@@ -219,6 +220,6 @@ def race(
                     break
                 losses.append(surface(w.detach()).item())
         finally:
-            quiet.leave(token)
+            quiet.leave(token) if token is not None else quiet.lost()
         runs[name] = Run(np.array(path), np.array(losses), evaluations, time.perf_counter() - begun)
     return Race(surface, runs)
