@@ -91,9 +91,9 @@ def with_packed_values():
 
 
 def where_hooks_are_refused():
-    with graph.disable_saved_tensors_hooks("none here"):
-        with pytest.raises(RuntimeError, match="none here"), graph.saved_tensors_hooks(lambda t: t, lambda t: t):
-            pass
+    hooks = graph.saved_tensors_hooks(lambda t: t, lambda t: t)
+    with graph.disable_saved_tensors_hooks("none here"), pytest.raises(RuntimeError, match="none here"), hooks:
+        pass
     return gradient(lambda f, x: f(x))
 
 
