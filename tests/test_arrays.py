@@ -165,3 +165,27 @@ def test_the_gradient_of_a_large_softmax(name):
     (g,) = tg.autograd.grad((getattr(tg, name)(x, 1) * weights).sum(), x)
     (expected,) = tg.autograd.grad((getattr(tg, name)(wide, 1) * weights).sum(), wide)
     np.testing.assert_allclose(g.numpy(), expected.numpy(), rtol=1e-4, atol=1e-5)
+
+
+THREADS = """
+import threading
+import tinygrad_lite as tg
+print(tg.get_num_threads())
+(tg.randn(1000, 1000).exp() * 2).softmax(1).sum()
+tg.nn.functional.conv2d(tg.randn(8, 8, 64, 64), tg.randn(8, 8, 3, 3))
+print(threading.active_count())
+tg.set_num_threads(3)
+print(tg.get_num_threads())
+"""
+
+
+@pytest.mark.parametrize("asked, count", [("1", 1), ("3", 3), ("2,1", 2), ("", None), ("0", None), ("-1", None), ("all", None)])
+def test_the_environment_says_how_many_threads_there_are(asked, count):
+    environment = {**os.environ, "OMP_NUM_THREADS": asked, "PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.run([sys.executable, "-c", THREADS], env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    first, active, then = map(int, run.stdout.split())
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert first == (count or cores) and then == 3
+    if count == 1:
+        assert active == 1, "the pool of threads was not made"
