@@ -234,7 +234,7 @@ class TestWithoutARule:
 
     def test_a_tensor_as_an_option_of_one_of_ours(self):
         x, slope = leaf([-3.0]), leaf(0.5)
-        with pytest.raises(RuntimeError, match="leaky_relu has no rule for the gradient of slope"):
+        with pytest.raises(RuntimeError, match="expected a number for negative_slope|has no rule for the gradient of"):
             tg.nn.functional.leaky_relu(x, slope).backward()
 
     def test_nothing_is_asked_where_no_input_requires_grad(self, define):
