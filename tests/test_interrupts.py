@@ -88,6 +88,7 @@ def state(request):
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_at_random_moments(name, state):
     program, moments = PROGRAMS[name](), random.Random(0)
+    program()  # imports on the way leave files open where they are interrupted
     arrived = 0
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     gc.disable()  # an exception in one of its callbacks, of which the runner of the tests has some, is nobody's
