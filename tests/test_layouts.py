@@ -8,6 +8,7 @@ that an element which nobody writes is seen.
 from __future__ import annotations
 
 import importlib
+import itertools
 import pkgutil
 
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 import tests.samples
 import tinygrad_lite as tg
 import tinygrad_lite.nn
+import tinygrad_lite.optim
 from tests.check_op import SAMPLES, call, record, results, wanted
 from tests.layouts import LAYOUTS, REPEATED
 from tinygrad_lite.arrays import to_device, to_numpy
@@ -231,6 +233,25 @@ def test_batch_norm_of_an_expanded_input(layout, training):
         found.append([out.detach().numpy(), x.grad.numpy(), weight.grad.numpy()])
     for a, b in zip(*found):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+
+
+OPTIMIZERS = ["SGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "Adagrad", "Adadelta", "RMSprop", "Rprop", "ASGD"]
+
+
+@pytest.mark.parametrize("size", [(4, 6), (500, 300)])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizers_change_parameters_of_any_layout(name, size):
+    found = []
+    for of_parameter, of_gradient in itertools.product([same_order, LAYOUTS["Fortran order"], LAYOUTS["stepped"]], repeat=2):
+        draw = np.random.default_rng(0)
+        parameter = tg.nn.Parameter(traced(of_parameter(draw.standard_normal(size))))
+        optimizer = getattr(tg.optim, name)([parameter], lr=0.1)
+        for _ in range(3):
+            parameter.grad = traced(of_gradient(draw.standard_normal(size)))
+            optimizer.step()
+        found.append(np.array(parameter.detach().array))
+    for other in found[1:]:
+        np.testing.assert_allclose(other, found[0], rtol=1e-9, atol=1e-12)
 
 
 class TestArraysFromNumPy:

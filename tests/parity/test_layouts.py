@@ -87,3 +87,28 @@ def test_of_operations(op):
                     return in_order([layout(array)])[0]
 
                 assert_same(outcome(function, sample, layout, layout), outcome(function, sample, values, values), name, rtol)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("op", [e for e in entries() if hasattr(torch.Tensor, getattr(e.values[0].inplace_variant, "__name__", ""))])
+def test_of_changes_in_place(op):
+    name = op.inplace_variant.__name__
+    if torch.float64 not in op.dtypes or "resize" in name or "as_strided" in name:
+        return
+    torch.manual_seed(0)
+    for sample in itertools.islice(op.sample_inputs_func(op, "cpu", torch.float64, False), 3):
+        if sample.broadcasts_input:
+            continue
+
+        def changed(layout: Any, sample: Any = sample) -> Any:
+            x, args, kwargs = moved([sample.input, list(sample.args), sample.kwargs], layout)
+            tg.manual_seed(0)
+            try:
+                assert getattr(x, name)(*args, **kwargs) is x
+            except (RuntimeError, ValueError, TypeError, IndexError) as error:
+                return type(error)
+            return [np.array(x.array)]
+
+        plain = changed(lambda a: a.copy(order="C"))
+        for layout in ("Fortran order", "first dim last", "stepped", "offset", "odd strides"):
+            assert_same(changed(LAYOUTS[layout]), plain, layout, 1e-9)

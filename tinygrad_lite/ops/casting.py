@@ -37,8 +37,8 @@ def to(
     >>> tg.tensor([1, 2]).to(tg.float64).dtype
     dtype('float64')
     """
-    switches = [argument for argument in args if isinstance(argument, builtins.bool)]  # non_blocking, copy
-    copy = copy or switches[1:] == [True]
+    if len(args) > 2:  # where, non_blocking, copy
+        copy = copy or [argument for argument in args if isinstance(argument, builtins.bool)][1:] == [True]
     for argument in args:
         if isinstance(argument, Traced):
             dtype, device = argument.dtype, argument.device
@@ -55,8 +55,9 @@ def to(
         result = moved(result, device)
     if copy and result is x:
         return clone(x, memory_format=memory_format)
-    # What is in neither format counts as contiguous, as in PyTorch.
-    if memory_format in (None, "preserve_format") or channels_come_last(result) == (memory_format != "contiguous_format"):
+    if memory_format is None or memory_format == "preserve_format":
+        return result
+    if channels_come_last(result) == (memory_format != "contiguous_format"):  # what is in neither counts as contiguous
         return result
     return copied_to("to", result, memory_format)
 

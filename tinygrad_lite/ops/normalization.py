@@ -202,12 +202,13 @@ def group_norm(
 
 def _as_matrices(x: Any, *others: Any) -> tuple[list[Any], Any]:
     """`x` and `others` of its shape (N, C, ...) as (N, C S), or where the channels of x come last in memory as
-    (N S, C); and the way back."""
+    (N S, C), the others row by row; and the way back."""
     xp, shape = namespace_of(x), x.shape
     if x.ndim > 2 and not x.flags.c_contiguous and (last := xp.moveaxis(x, 1, -1)).flags.c_contiguous:
-        matrices = [xp.moveaxis(a, 1, -1).reshape(-1, shape[1]) for a in (x, *others)]
+        matrices = [xp.ascontiguousarray(xp.moveaxis(a, 1, -1)).reshape(-1, shape[1]) for a in (x, *others)]
         return matrices, lambda y: xp.moveaxis(y.reshape(last.shape), -1, 1)
-    return [a.reshape(shape[0], math.prod(shape[1:])) for a in (x, *others)], lambda y: y.reshape(shape)
+    size = shape[0], math.prod(shape[1:])
+    return [x.reshape(size), *[xp.ascontiguousarray(a).reshape(size) for a in others]], lambda y: y.reshape(shape)
 
 
 @primitive(keeps=("mean", "rate"))
