@@ -210,6 +210,7 @@ def test_a_slow_worker_is_reported():
     {"drop_last": True, "batch_size": None},
     {"prefetch_factor": 2},
     {"persistent_workers": True},
+    {"multiprocessing_context": "fork"},
 ])
 def test_arguments_that_contradict_each_other(arguments):
     with pytest.raises(ValueError, match=r"DataLoader|BatchSampler"):
@@ -765,6 +766,30 @@ def test_a_million_million_draws_are_not_made_at_once():
         list(RandomSampler([], num_samples=3))
 
 
+def test_indices_of_every_kind_mean_rows():
+    data = TensorDataset(tg.tensor(np.arange(8).reshape(4, 2)), tg.arange(4))
+    for indices in (tg.tensor([3, 0, 2]), np.array([3, 0, 2]), [np.int64(3), 0, -2], np.array([3, 0, 2], np.uint8), [tg.tensor(3), 0, tg.tensor(2)]):
+        for loader in (DataLoader(data, 2, sampler=indices), DataLoader(Subset(data, indices), 2),
+                       DataLoader(data, batch_sampler=[indices[:2], indices[2:]])):  # fmt: skip
+            batches = [(x.tolist(), y.tolist()) for x, y in loader]
+            assert batches == [([[6, 7], [0, 1]], [3, 0]), ([[4, 5]], [2])]
+
+
+def test_what_a_loader_was_made_with_stays():
+    loader = DataLoader(Squares(4), 2)
+    for name in ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers"):
+        with pytest.raises(ValueError, match=name):
+            setattr(loader, name, getattr(loader, name))
+    loader.timeout, loader.worker_init_fn = 3, print
+
+
+def test_a_pass_has_a_length():
+    for num_workers in (0, 2):
+        assert len(iter(DataLoader(Squares(5), 2, num_workers=num_workers))) == 3
+    with pytest.raises(TypeError):
+        len(iter(DataLoader(Stream(5), 2)))
+
+
 def test_a_dataset_s_own_batch_is_its_own_affair():
     class WithBatch(Squares):
         batch = 32
@@ -874,7 +899,7 @@ class Loaders(RuleBasedStateMachine):
     def interrupt(self, begun):
         if begun["over"] or not begun["expected"]:
             return
-        begun["dataset"].interrupts.append({shared.seed for shared in begun["batches"].shared})
+        begun["dataset"].interrupts.append({shared.seed for shared in begun["batches"].batches.shared})
         try:
             for _ in range(20):  # what was prepared ahead comes first
                 with contextlib.suppress(KeyError):

@@ -13,6 +13,7 @@ from tinygrad_lite.datasets.download import cache_folder, download
 from tinygrad_lite.datasets.idx import read_idx
 from tinygrad_lite.ops import from_numpy
 from tinygrad_lite.utils.data import TensorDataset
+from tinygrad_lite.utils.data.dataset import rows
 
 
 class MNIST(TensorDataset):
@@ -85,7 +86,7 @@ class MNIST(TensorDataset):
     def _collated(self, indices: list[int]) -> list[Any] | None:
         if type(self).__getitem__ is not MNIST.__getitem__ or self.transform or self.target_transform:
             return None
-        return [tensor[indices] for tensor in self.tensors]
+        return rows(self.tensors, indices)
 
     @property
     def images(self) -> Any:

@@ -16,6 +16,7 @@ from tinygrad_lite.utils.data.worker import WorkerInfo, Workers
 
 T = TypeVar("T", covariant=True)
 _END = object()
+FIXED = {"batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers"}
 
 
 class DataLoader(Generic[T]):
@@ -73,6 +74,8 @@ class DataLoader(Generic[T]):
             raise ValueError(f"DataLoader: timeout must be 0 or more seconds, got {timeout!r}")
         if prefetch_factor is not None and (num_workers == 0 or prefetch_factor < 1):
             raise ValueError(f"DataLoader: prefetch_factor must be 1 or more and needs workers, got {prefetch_factor!r}")
+        if multiprocessing_context is not None and num_workers == 0:
+            raise ValueError("DataLoader: multiprocessing_context needs num_workers > 0")
         if persistent_workers and num_workers == 0:
             raise ValueError("DataLoader: persistent_workers needs num_workers > 0")
         iterable = isinstance(dataset, IterableDataset)
@@ -98,7 +101,6 @@ class DataLoader(Generic[T]):
         self.generator = generator
         self.persistent_workers = persistent_workers
         self.in_order = in_order
-        self._workers: Workers | None = None  # those that are persistent
         self.drop_last = drop_last
         if sampler is None:
             if iterable:
@@ -113,6 +115,7 @@ class DataLoader(Generic[T]):
         self.sampler = sampler
         self.batch_sampler = batch_sampler
         self.collate_fn = collate_fn or (default_convert if batch_sampler is None else default_collate)
+        self._workers: Workers | None = None  # those that are persistent
 
     def __iter__(self) -> Iterator[Any]:
         # A worker over an IterableDataset keeps its place in it, so that `work` is called in each.
@@ -123,9 +126,12 @@ class DataLoader(Generic[T]):
         seed = drawn_seed(self.generator)  # also without workers: their number changes no order of the samples
         tasks = iter(self.sampler if self.batch_sampler is None else self.batch_sampler)
         batches: Iterator[Any] = self._workers_for(work, seed, tasks) if self.num_workers else map(work(), tasks)
-        if not isinstance(self.dataset, IterableDataset):
-            return batches
-        return _until_all_end(batches, max(self.num_workers, 1))
+        return _Pass(self, batches)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in FIXED and "_workers" in self.__dict__:
+            raise ValueError(f"DataLoader: {name} cannot be set after __init__, as its samplers are made; make another loader")
+        super().__setattr__(name, value)
 
     def _workers_for(self, work: Callable[[], Any], seed: int, tasks: Iterator[Any]) -> Workers:
         workers = self._workers
@@ -147,6 +153,33 @@ class DataLoader(Generic[T]):
         if self.batch_size is None:
             return n
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
+
+
+class _Pass(Iterator[Any]):
+    """The batches of one pass over a loader, of several readers in turn until each has come to its end.
+
+    No generator: when one is dropped, code in it runs in which an interrupt would be lost.
+    """
+
+    def __init__(self, loader: DataLoader[Any], batches: Iterator[Any]):
+        self.loader = loader
+        self.batches = batches
+        self.readers = max(loader.num_workers, 1)
+        self.count = 0
+        self.ended: set[int] = set()
+
+    def __next__(self) -> Any:
+        while len(self.ended) < self.readers:
+            batch = next(self.batches)
+            reader = self.count % self.readers
+            self.count += 1
+            if batch is not _END:
+                return batch
+            self.ended.add(reader)
+        raise StopIteration
+
+    def __len__(self) -> int:
+        return len(self.loader)
 
 
 def _fetcher(dataset: Dataset[Any], collate: Callable[[Any], Any], batched: bool) -> Callable[[Any], Any]:
@@ -179,15 +212,3 @@ def _reader(
         return collate(batch) if batch and (len(batch) == len(task) or not drop_last) else _END
 
     return read
-
-
-def _until_all_end(batches: Iterator[Any], readers: int) -> Iterator[Any]:
-    """`batches` of several readers in turn, until each has come to its end."""
-    ended: set[int] = set()
-    for i, batch in enumerate(batches):
-        if batch is not _END:
-            yield batch
-        else:
-            ended.add(i % readers)
-            if len(ended) == readers:
-                return

@@ -8,6 +8,8 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import numpy as np
+
 from tinygrad_lite.utils.data.draws import numpy_generator
 
 T = TypeVar("T", covariant=True)
@@ -86,7 +88,15 @@ class TensorDataset(Dataset[tuple[Any, ...]]):
         """
         if type(self).__getitem__ is not TensorDataset.__getitem__ or hasattr(self, "__getitems__"):
             return None
-        return [tensor[indices] for tensor in self.tensors]
+        return rows(self.tensors, indices)
+
+
+def rows(tensors: Sequence[Any], indices: Sequence[Any]) -> list[Any] | None:
+    """The rows of these numbers; None for other indices, a list of which means something else: tensors, bools."""
+    if not all(isinstance(i, (int, np.integer)) and i is not True and i is not False for i in indices):
+        return None
+    numbers = [int(i) for i in indices]
+    return [tensor[numbers] for tensor in tensors]
 
 
 class StackDataset(Dataset[Any]):

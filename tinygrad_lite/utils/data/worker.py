@@ -15,7 +15,7 @@ import numpy as np
 from tinygrad_lite.ops.generators import Generator, use_own_streams
 from tinygrad_lite.utils.data.kept import state_of
 
-WATCH = 1.0  # seconds after which an idle thread looks whether its loop is still there
+PATIENCE = 1.0  # seconds that an interrupted program waits for a worker to finish its task
 
 _here = threading.local()
 _lending = threading.Lock()
@@ -92,10 +92,11 @@ class Workers:
         self.done: list[queue.SimpleQueue[Any]] = [queue.SimpleQueue() for _ in infos]
         self.start_drew = False
         self.shared = [_SharedStreams(info.seed, kept) for info in infos]
-        weakref.finalize(self, _stop, self.doing)
-        owner = weakref.ref(self)
-        for info, *its in zip(infos, self.shared, self.doing, self.done):
-            threading.Thread(target=_run, args=(owner, info, work, start, *its), daemon=True).start()
+        for info, shared, doing, done in zip(infos, self.shared, self.doing, self.done):
+            # When this object is dropped, its thread finds the dead reference in its queue. No code in Python
+            # runs for that, in which an interrupt would be lost.
+            owner = weakref.ref(self, doing.put)
+            threading.Thread(target=_run, args=(owner, info, work, start, shared, doing, done), daemon=True).start()
         if start is not None:
             with self._streams_come_back():
                 for worker in range(len(infos)):
@@ -153,7 +154,7 @@ class Workers:
                 self.interrupted = True
                 _stop(self.doing)
                 lent = [shared for shared in self.shared if shared.close()]
-                if lent and not lent[0].nested and _lending.acquire(timeout=WATCH):
+                if lent and not lent[0].nested and _lending.acquire(timeout=PATIENCE):
                     _lending.release()  # the worker has finished its task
             for shared in self.shared:
                 shared.give_back()
@@ -214,13 +215,8 @@ def _run(
     failure: BaseException | None = None
     passes, function = -1, None
     while True:
-        try:
-            order = doing.get(timeout=WATCH)
-        except queue.Empty:
-            if owner() is None:  # an interrupt can come before anybody was told to stop this thread
-                return
-            continue
-        if order is None:
+        order = doing.get()
+        if order is None or owner() is None:
             return
         number, task, lent, nested = order
         result, error, shared.drew = None, None, False
