@@ -93,8 +93,8 @@ while the loop waits, not ahead of it; draws from this library, or from the gene
 keep it working ahead. Streams that the first batch does not draw from are not watched: a dataset whose first
 draw from them comes later says so by seeding them in `worker_init_fn`.
 
-`save` replaces a file whole or not at all, with its old mode; symbolic links are followed; devices, pipes and
-files with several hard links are written to directly. `load` refuses a file that has been altered."""
+`save` replaces a file whole or not at all, with its old mode; symbolic links are followed, hard links kept;
+devices and pipes are written to directly. `load` refuses a file that has been altered."""
 
 
 def names_of(module: str) -> list[str]:

@@ -32,7 +32,8 @@ def save(obj: Any, f: File) -> None:
     `f` is a name or an open binary file. A name gets its file whole or not at all: it is written beside it and
     moved there at the end, keeps the mode of the file that it replaces, and an error, an interrupt, a full disk or
     a kill leaves that as it was; what a kill left, the next `save` to that name removes. A symbolic link is
-    followed. A device, a pipe and a file with several hard links are written to directly, as by `open(f, "wb")`.
+    followed. A file with several hard links keeps them: once it is written out, it is copied over what is there.
+    A device or a pipe is written to directly, as by `open(f, "wb")`.
 
     >>> import io
     >>> import tinygrad_lite as tg

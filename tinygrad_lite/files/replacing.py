@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import stat
 import zlib
 from collections.abc import Callable
@@ -22,8 +23,7 @@ def written(name: str, write: Callable[[IO[bytes]], Any]) -> None:
         found = os.stat(name)
     except FileNotFoundError:
         found = None
-    special = found is not None and (not stat.S_ISREG(found.st_mode) or found.st_nlink > 1)
-    if special or not os.path.basename(name):
+    if (found is not None and not stat.S_ISREG(found.st_mode)) or not os.path.basename(name):
         with open(name, "wb") as file:
             write(file)
         return
@@ -55,13 +55,26 @@ def _replace(name: str, target: str, found: os.stat_result | None, write: Callab
                 os.chmod(temporary, _mode(found))  # without the umask
             if fcntl is None:
                 file.close()
-            os.replace(temporary, target)  # under the lock
+            if found is not None and found.st_nlink > 1:
+                _copy(temporary, target)
+                os.remove(temporary)
+            else:
+                os.replace(temporary, target)  # under the lock
     except BaseException as error:
         if isinstance(error, OSError) and error.filename in (temporary, folder):
             error.filename, error.filename2 = name, None
         with contextlib.suppress(OSError):
             os.remove(temporary)
         raise
+
+
+def _copy(source: str, target: str) -> None:
+    """Into the file that is there, as other names of it are to see the new contents too."""
+    with open(source, "rb") as old, open(target, "r+b") as new:
+        shutil.copyfileobj(old, new)
+        new.truncate()
+        new.flush()
+        os.fsync(new.fileno())
 
 
 def _mode(found: os.stat_result | None) -> int:
