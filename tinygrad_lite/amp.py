@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import math
 import warnings
-from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -93,7 +92,12 @@ class GradScaler:
         self._growth_factor, self._backoff_factor = growth_factor, backoff_factor
         self._growth_interval, self._good_steps = growth_interval, 0
         self._found: dict[int, bool] = {}  # by optimizer, since the last update: were its gradients not finite?
-        self._stage: dict[int, str] = defaultdict(lambda: "scaled")
+        self._stage: dict[int, str] = {}  # by optimizer: "unscaled" or "stepped"
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._stage:  # known by the identity of the optimizers
+            raise AssertionError("GradScaler: it can be copied or pickled before a step's unscale_ or after its update only")
+        return {**self.__dict__, "_found": {}, "_stage": {}}
 
     def is_enabled(self) -> bool:
         return self._enabled
@@ -114,7 +118,7 @@ class GradScaler:
         """Divide the gradients of an optimizer's parameters by the scale; once before each step."""
         if not self._enabled:
             return
-        if self._stage[id(optimizer)] != "scaled":
+        if id(optimizer) in self._stage:
             done = self._stage[id(optimizer)]
             raise RuntimeError(f"unscale_: this optimizer's gradients are {done} already since the last update()")
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
@@ -129,9 +133,9 @@ class GradScaler:
             return optimizer.step(*args, **kwargs)
         if "closure" in kwargs or args:
             raise RuntimeError("step: a closure would compute gradients that are not scaled; it is not supported")
-        if self._stage[id(optimizer)] == "stepped":
+        if self._stage.get(id(optimizer)) == "stepped":
             raise RuntimeError("step: it was called already since the last update()")
-        if self._stage[id(optimizer)] == "scaled":
+        if id(optimizer) not in self._stage:
             self.unscale_(optimizer)
         self._stage[id(optimizer)] = "stepped"
         return None if self._found[id(optimizer)] else optimizer.step()

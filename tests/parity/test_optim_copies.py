@@ -297,3 +297,29 @@ def test_a_copy_of_a_whole_training_goes_on(name, how):
         rates = [np.array([g["lr"] for g in whole[1].param_groups]) for whole in (training, other)]
         results.append([*rates, *numbers(training[0], training[3], other[0], other[3])])
     assert_alike(*results)
+
+
+@pytest.mark.parametrize("how", COPIES)
+def test_a_copied_scaler_goes_on_and_refuses_to_be_copied_within_a_step(how):
+    def program(lib):
+        scaler, w = lib.amp.GradScaler("cpu", init_scale=4.0, growth_interval=2), lib.ones(2, requires_grad=True)
+        optimizer, scales = lib.optim.SGD([w], lr=0.1), []
+
+        def step(scaler):
+            optimizer.zero_grad()
+            scaler.scale((w * w).sum()).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            scales.append(scaler.get_scale())
+
+        step(scaler)
+        copied = COPIES[how](scaler)
+        for one in (copied, scaler, copied, copied):
+            step(one)
+        (w * w).sum().backward()
+        scaler.unscale_(optimizer)
+        with pytest.raises(AssertionError):
+            COPIES[how](scaler)
+        return scales, copied.state_dict(), w.tolist()
+
+    assert program(tg) == program(torch)

@@ -509,7 +509,8 @@ class Module:
         empty = []
         for _, module, way in walk(self, Module.__deepcopy__, seen=set()):
             if way == DOWN and id(module) not in memo:
-                make, args, *rest = module.__reduce_ex__(4)
+                reduced: Any = module.__reduce_ex__(4)
+                make, args, *rest = reduced
                 memo[id(module)] = made = make(*copy.deepcopy(args, memo))
                 empty.append((made, *rest, *(None,) * (3 - len(rest))))
         for made, state, items, pairs, *_ in empty:

@@ -65,7 +65,7 @@ def load_state(root: Module, given_state: Mapping[str, Any], strict: bool, assig
         raise TypeError(f"load_state_dict: expected a dict of tensors by name, got {type(given_state).__name__}")
     metadata = getattr(given_state, "_metadata", {})
     given_state = OrderedDict(given_state)
-    given_state._metadata = metadata
+    given_state._metadata = metadata  # type: ignore[attr-defined]
     loading = _Loading()
     missing: list[str] = []
     unexpected: list[str] = []
