@@ -193,8 +193,17 @@ def step_by_another(lib, net, optimizer):
     train(lib, net, lib.optim.SGD(net.parameters(), lr=0.1), [7])
 
 
+def reverse_the_parameters(lib, net, optimizer):
+    optimizer.param_groups[0]["params"].reverse()
+
+
+def exchange_two_states(lib, net, optimizer):
+    a, b = net[1].weight, net[1].bias
+    optimizer.state[a], optimizer.state[b] = optimizer.state[b], optimizer.state[a]
+
+
 CHANGES = [
-    replace, give_other_memory, zero, set_one_step_count, replace_one_step_count, raise_every_step_count, delete_one,
+    reverse_the_parameters, exchange_two_states, replace, give_other_memory, zero, set_one_step_count, replace_one_step_count, raise_every_step_count, delete_one,
     clear_one, clear_all, put_in_another, exchange_a_parameter, drop_a_parameter, step_by_another,
 ]  # fmt: skip
 COUNTED = [name for name in NAMES if name not in ("SGD", "LBFGS", "Muon")]
@@ -211,6 +220,18 @@ def test_state_changed_by_hand_counts(name, change):
         with lib.no_grad():
             change(lib, net, optimizer)
         train(lib, net, optimizer, range(3, 6))
+        results.append(numbers(net))
+    assert_alike(*results)
+
+
+def test_two_parameters_may_share_a_tensor_of_the_state():
+    results = []
+    for lib in (tg, torch):
+        net = network(lib)
+        optimizer = lib.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+        train(lib, net, optimizer, range(2))
+        optimizer.state[net[1].bias]["momentum_buffer"] = optimizer.state[net[1].weight]["momentum_buffer"]
+        train(lib, net, optimizer, range(2, 5))
         results.append(numbers(net))
     assert_alike(*results)
 

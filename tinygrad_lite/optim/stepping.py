@@ -38,8 +38,11 @@ def parts_of(optimizer: Optimizer, params: list[Any], group: Group) -> list[Alon
     alike: dict[Any, list[Any]] = {}
     for p in params:
         begin(optimizer, p, group)
+    tensors = [id(tensor) for p in params for tensor in optimizer.state[p].values()]
+    together = optimizer.elementwise and len(set(tensors)) == len(tensors)  # a program may let parameters share them
+    for p in params:
         array, state = p.array, optimizer.state[p]
-        if optimizer.elementwise and array.size <= SMALL and array.flags.c_contiguous and not group.get("differentiable"):
+        if together and array.size <= SMALL and array.flags.c_contiguous and not group.get("differentiable"):
             numbers = tuple(float(state[name].array) for name in optimizer.numbers)
             alike.setdefault((device_of(array), array.dtype, numbers, tuple(state)), []).append(p)
         else:
