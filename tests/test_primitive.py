@@ -261,6 +261,51 @@ class TestWithoutARule:
             gradcheck(sq, leaf([3.0]))
 
 
+class TestRulesThatReturnNothing:
+    def test_a_rule(self, define):
+        @define
+        def sq(x):
+            return x * x
+
+        def forgetful(g, x):
+            2 * g * x
+
+        sq.vjp(x=forgetful)
+        for create_graph in (False, True):
+            with pytest.raises(RuntimeError, match="the rule of sq for its argument 'x' returned None; return zeros"):
+                sq(leaf([3.0])).backward(create_graph=create_graph)
+        with pytest.raises(RuntimeError, match="returned None"):
+            gradcheck(sq, leaf([3.0]))
+
+    def test_a_fused_rule(self, define):
+        @define
+        def product(x, y):
+            return x * y
+
+        @product.fused_vjp("x", "y")
+        def rule(needs, g, x, y):
+            return g * y, None
+
+        x, y = leaf([2.0]), leaf([5.0])
+        assert grad(product(x, y.detach()), x)[0].item() == grad(product(x, y), x)[0].item() == 5
+        with pytest.raises(RuntimeError, match="the rule of product for its argument 'y' returned None"):
+            product(x, y).backward()
+
+    def test_a_function_may(self):
+        class Gate(tg.autograd.Function):
+            @staticmethod
+            def forward(ctx, x, y):
+                return x + y
+
+            @staticmethod
+            def backward(ctx, g):
+                return g, None
+
+        x, y = leaf([2.0]), leaf([5.0])
+        Gate.apply(x, y).backward()
+        assert x.grad.item() == 1 and y.grad is None
+
+
 class TestWrongShapes:
     """A gradient that cannot be summed to its input's shape is refused, also where it has as many elements."""
 

@@ -242,6 +242,7 @@ class _FunctionPlan:
     names = ("ctx",)
     saves_values = True
     wanted: tuple[()] = ()
+    must_return = False
 
     def __init__(self, cls: type[Function], needs: tuple[bool, ...], places: list[int | None], materializes: bool):
         self.name = cls.__name__

@@ -29,6 +29,7 @@ class Plan:
     __slots__ = ("fused", "keep", "name", "names", "primitive", "rules", "saves_values", "wanted")
 
     materializes = True  # zeros for results that no gradient reached
+    must_return = True  # None is no gradient
 
     def __init__(self, primitive: Primitive[..., Any], on_tape: Sequence[int], count: int):
         self.primitive = primitive

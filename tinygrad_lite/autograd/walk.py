@@ -86,7 +86,8 @@ def walk(
                 gradient = rule(g)
             else:
                 gradient = rule(g, *pick(saved))
-            if gradient is None:  # a fused rule has none for this input
+            if gradient is None:
+                _check_none_is_meant(node, parent, create_graph)
                 continue
             # Broadcasting undone, and the input's dtype restored, for every rule at once.
             if gradient.shape != parent.shape:
@@ -288,10 +289,24 @@ def _sum_to_input(gradient: Any, node: Node, parent: Any) -> Any:
     try:
         return sum_to_shape(gradient, parent.shape)
     except RuntimeError:
-        name = node.plan.input_name(next(i for i, other in enumerate(node.parents) if other is parent))
         raise RuntimeError(
-            f"backward: {node.name} returned a gradient of shape {gradient.shape} for {name}, which has shape {parent.shape}"
+            f"backward: {node.name} returned a gradient of shape {gradient.shape} for {_input_name(node, parent)}, "
+            f"which has shape {parent.shape}"
         ) from None
+
+
+def _check_none_is_meant(node: Node, parent: Any, create_graph: bool) -> None:
+    """A Function may have no gradient for an input, and the composition of a primitive may not depend on one. A rule
+    that returns none has forgotten something."""
+    if node.plan.must_return and (not create_graph or node.plan.primitive.composition is None):
+        raise RuntimeError(
+            f"backward: the rule of {node.name} for {_input_name(node, parent)} returned None; "
+            "return zeros where the gradient is zero"
+        )
+
+
+def _input_name(node: Node, parent: Any) -> str:
+    return node.plan.input_name(next(i for i, other in enumerate(node.parents) if other is parent))
 
 
 def _run_hooks(node: Any, g: Any, create_graph: bool) -> Any:
