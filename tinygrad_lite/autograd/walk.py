@@ -116,7 +116,13 @@ def _holds_arrays(saved: Any) -> bool:
     """Whether arrays are among saved values that are neither inputs nor results: an index may be, or hold, one."""
     if not isinstance(saved, (tuple, list)):
         return True  # packed by saved_tensors_hooks
-    return any(_holds_arrays(value) if type(value) in (tuple, list) else is_array(value) for value in saved)
+    for value in saved:
+        if type(value) in (tuple, list):
+            if _holds_arrays(value):
+                return True
+        elif value is not None and type(value) is not int and is_array(value):
+            return True
+    return False
 
 
 def operations_behind(nodes: list[Any]) -> list[Any]:

@@ -308,11 +308,10 @@ class Optimizer(Hooks, Saved):
             self._prepared.append(([], [], ()))
         ids = list(map(id, params))
         known, states, parts = self._prepared[i]
-        if (
-            ids != known
-            or not all(map(is_, map(self.state.get, params), states))
-            or not all(part.is_current(self) for part in parts)
-        ):
+        current = ids == known and all(map(is_, map(self.state.get, params), states))
+        for part in parts if current else ():
+            current = current and part.is_current(self)
+        if not current:
             parts = parts_of(self, params, self.numbers_of(group))
             self._prepared[i] = ids, list(map(self.state.get, params)), parts
         return parts
