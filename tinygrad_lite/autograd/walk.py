@@ -91,7 +91,10 @@ def walk(
                 continue
             # Broadcasting undone, and the input's dtype restored, for every rule at once.
             if gradient.shape != parent.shape:
-                gradient = _sum_to_input(gradient, node, parent)
+                try:
+                    gradient = sum_to_shape(gradient, parent.shape)
+                except RuntimeError:
+                    raise _wrong_shape(gradient, node, parent) from None
             if gradient.dtype is not parent.dtype and gradient.dtype != parent.dtype:
                 gradient = gradient.to(parent.dtype) if create_graph else gradient.astype(parent.dtype)
             # The sum of what arrives. The first sum is a new array, later ones go into it.
@@ -291,14 +294,11 @@ def sum_to_shape(g: Any, shape: tuple[int, ...]) -> Any:
     return g.reshape(shape)
 
 
-def _sum_to_input(gradient: Any, node: Node, parent: Any) -> Any:
-    try:
-        return sum_to_shape(gradient, parent.shape)
-    except RuntimeError:
-        raise RuntimeError(
-            f"backward: {node.name} returned a gradient of shape {gradient.shape} for {_input_name(node, parent)}, "
-            f"which has shape {parent.shape}"
-        ) from None
+def _wrong_shape(gradient: Any, node: Node, parent: Any) -> RuntimeError:
+    return RuntimeError(
+        f"backward: {node.name} returned a gradient of shape {gradient.shape} for {_input_name(node, parent)}, "
+        f"which has shape {parent.shape}"
+    )
 
 
 def _check_none_is_meant(node: Node, parent: Any, create_graph: bool) -> None:
