@@ -38,13 +38,20 @@ def record(plan: Plan, parents: list[Any], values: Any, shape: Any, dtype: Any) 
 # -- operations with several results --------------------------------------------------------------
 
 
-class Result:
+class _WithoutValues:
+    """What the plans of entries that no operation makes have in common: they save nothing."""
+
+    __slots__ = ()
+    fused = None
+    must_return = False
+    names: tuple[()] = ()
+
+
+class Result(_WithoutValues):
     """The plan of an entry that is one of several results of the entry before it."""
 
     __slots__ = ("name", "place")
-    fused = None
     rules: tuple[()] = ()
-    names: tuple[()] = ()
 
     def __init__(self, place: int):
         self.place = place
@@ -71,12 +78,10 @@ def several(plan: Plan | None, parents: list[Any], values: Any, out: tuple[Any, 
 # -- entries that no operation makes ---------------------------------------------------------------
 
 
-class _Through:
+class _Through(_WithoutValues):
     """The plan of an entry that passes its gradient on as it is."""
 
     name = "through"
-    fused = None
-    names: tuple[()] = ()
     rules = ((lambda g: g, None, None),)
     wanted = (0,)
 
@@ -94,11 +99,9 @@ def goes_through(node: Any) -> bool:
     return type(node) is Node and node.plan is _through
 
 
-class _Refusal:
+class _Refusal(_WithoutValues):
     """The plan of an entry that no gradient can pass."""
 
-    fused = None
-    names: tuple[()] = ()
     wanted = (0,)
 
     def __init__(self, node: Node, message: str):
@@ -115,14 +118,12 @@ def refusing(node: Node, message: str) -> Node:
     return _entry(_Refusal(node, message), (node,), node.shape, node.dtype)
 
 
-class _Formal:
+class _Formal(_WithoutValues):
     """The plan of an entry that depends on its last parents in form only: it passes its gradient on to the first, if
     there are more, and `zeros` or nothing to these."""
 
     __slots__ = ("rules", "wanted")
     name = "formal"
-    fused = None
-    names: tuple[()] = ()
 
     def __init__(self, through: int, parents: Sequence[Any], zeros: bool):
         self.rules = [*_through.rules[:through], *[((partial(_zeros, p.shape) if zeros else _none), None, None) for p in parents]]
