@@ -242,9 +242,10 @@ class Tensor(Traced):
         return traced(self.array)
 
     def detach_(self) -> Tensor:
-        """Take this tensor off the tape."""
+        """Take this tensor off the tape, as `detach()` does: what it was a view of, if anything, stays there."""
         if self.base is not None:
-            raise RuntimeError("detach_: a view cannot be detached in place; use detach()")
+            self.base.views[:] = [view for view in self.base.views if view() is not self]
+            self.base = None
         if type(self.node) is Leaf:
             return self.requires_grad_(False)
         self.node = None

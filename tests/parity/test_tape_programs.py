@@ -189,6 +189,9 @@ x.register_post_accumulate_grad_hook(lambda p: note(p.grad)); h = x * 1; del x; 
 ---
 x.register_post_accumulate_grad_hook(lambda p: note(p.grad, p.requires_grad, p.is_leaf)); handle = w.register_post_accumulate_grad_hook(lambda p: note(0)); handle.remove(); h = x * w; del x, w; h.sum().backward()
 ---
+x.register_post_accumulate_grad_hook(lambda p: note(p.grad)); h = x * 1; del x
+for i in range(3): (h * h).sum().backward(retain_graph=True)
+---
 x.register_hook(lambda g: note(g)); h = x * 1; del x; h.sum().backward()
 ---
 h = x * 1; del x; f = lambda y: (y**3).sum(); note(func.hessian(f)(h), func.jacfwd(func.grad(f))(h), func.jacrev(func.grad(f))(h), func.jacrev(func.jacfwd(f))(h), func.jacfwd(func.jacfwd(f))(h), func.grad(f)(h).requires_grad)
@@ -304,7 +307,22 @@ x.data.mul_(2); x.data[0] = 7.; x.data = x.data + 1; (x * x).sum().backward(); n
 ---
 h = x * 2; h.data.mul_(3); h.data = h.data - 1; (h * h).sum().backward(); note(h, x.grad)
 """,
+    "hooks of what is differentiated": """
+h = x**3; h.retain_grad(); h.register_hook(lambda g: note(g)); h.backward(m.ones(2), retain_graph=True, inputs=[w]); note(h.grad)
+---
+h = x**3; h.register_hook(lambda g: g * 2); note(*grad(h.sum(), h)); h.backward(m.ones(2), inputs=[h]); note(h.grad)
+---
+h = x**3; h.retain_grad(); h.sum().backward(create_graph=True); h.sum().backward(); note(h.grad, h.grad.requires_grad, x.grad, x.grad.requires_grad)
+---
+h = x**3; h.sum().backward(inputs=[h], retain_graph=True); note(h.grad); (h * 2).sum().backward(inputs=[x, h]); note(h.grad, x.grad)
+---
+refused("x.register_post_accumulate_grad_hook(lambda p: p.grad); x.sum().backward()")
+""",
     "what backward was through already": """
+h = x.sum(); h.backward(); h.backward(); note(x.grad); h = x.t().reshape(1, 2)[0].mean(0); h.backward(); h.backward(); note(x.grad)
+---
+h = x[m.tensor([0])].sum(); h.backward(); refused("h.backward()"); h = (x * 2).sum(); h.backward(); refused("h.backward()"); note(x.grad)
+---
 h = x * x; y = h * h; h.sum().backward(); note(*grad(y.sum(), h)); refused("y.sum().backward()")
 ---
 h = x * x; y = h * h; note(*grad(y.sum(), h)); refused("grad(y.sum(), h)"); h.sum().backward(); note(x.grad)

@@ -169,6 +169,7 @@ def backward(
                 if not node.after:
                     continue  # the program has dropped it
                 tensor = traced(node.array, node)
+                tensor._grad = node.grad
             elif tensor.node is not node:
                 continue  # its gradient is no longer asked for
         elif type(node) is Leaf:
@@ -183,6 +184,8 @@ def backward(
             for hook in list(node.after.values()):
                 if hook(tensor) is not None:
                     raise RuntimeError("backward: a hook of register_post_accumulate_grad_hook must return None")
+            if node.tensor() is None:
+                node.grad = tensor._grad
 
 
 def accumulate(tensor: Any, g: Any) -> None:

@@ -83,11 +83,11 @@ class Leaf(Hookable):
     """The place on the tape of a tensor that the user made: gradients end here.
 
     `array`: the tensor's, kept only where there are hooks to call after its gradient has arrived, which
-    need a tensor even if the program holds it no more. `closed`: the leaf is the input of a transform
+    need a tensor even if the program holds it no more; `grad`: what has arrived since then. `closed`: the leaf is the input of a transform
     (see func.py) that has returned, so that nobody can ask for its gradient.
     """
 
-    __slots__ = ("after", "array", "closed", "dtype", "hooks", "shape", "tensor")
+    __slots__ = ("after", "array", "closed", "dtype", "grad", "hooks", "shape", "tensor")
 
     index = 0
     parents: tuple[()] = ()
@@ -102,6 +102,7 @@ class Leaf(Hookable):
         self.hooks: Any = None
         self.after: Any = None  # functions of the tensor, called when its .grad was added to
         self.array: Any = None
+        self.grad: Any = None
         self.closed = False
 
     def __repr__(self) -> str:

@@ -91,6 +91,10 @@ class Plans(dict[Any, Plan]):
         return plan
 
 
+def no_gradient(g: Any) -> None:
+    """The rule for an input of which a result is a function in form only: nothing arrives there."""
+
+
 def _missing(primitive: Primitive[..., Any], argument: str) -> tuple[Callable[..., Any], tuple[()]]:
     """In the place of a rule that nobody gave: the refusal to go on without."""
 

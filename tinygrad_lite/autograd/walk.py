@@ -16,7 +16,7 @@ from tinygrad_lite.arrays import as_array, column_sums, is_array, namespace_of
 from tinygrad_lite.autograd.errors import freed
 from tinygrad_lite.autograd.mode import enable_grad
 from tinygrad_lite.autograd.node import Leaf, Node, Traced, change_since, last_change, traced
-from tinygrad_lite.autograd.plan import Plan
+from tinygrad_lite.autograd.plan import Plan, no_gradient
 from tinygrad_lite.autograd.recording import formally, result_of, through
 
 _by_index = attrgetter("index")
@@ -87,7 +87,7 @@ def walk(
             else:
                 gradient = rule(g, *pick(saved))
             if gradient is None:
-                _check_none_is_meant(node, parent, create_graph)
+                _check_none_is_meant(rule, node, parent, create_graph)
                 continue
             # Broadcasting undone, and the input's dtype restored, for every rule at once.
             if gradient.shape != parent.shape:
@@ -261,6 +261,7 @@ def rules_on_tape(node: Node) -> Sequence[Any]:
             parents = [entries[name] for name in of or (joint if gradient.node is None else ()) if name in entries]
             return formally(gradient, parents, zeros=bool(of)) if parents else gradient
 
+        apply.__wrapped__ = rule  # type: ignore[attr-defined]
         return apply
 
     return [(on_tape(rule, constant.get(name, ())), *rest) for name, (rule, *rest) in zip(names, plan.rules)]
@@ -301,9 +302,11 @@ def _wrong_shape(gradient: Any, node: Node, parent: Any) -> RuntimeError:
     )
 
 
-def _check_none_is_meant(node: Node, parent: Any, create_graph: bool) -> None:
-    """A Function may have no gradient for an input, and the composition of a primitive may not depend on one. A rule
-    that returns none has forgotten something."""
+def _check_none_is_meant(rule: Any, node: Node, parent: Any, create_graph: bool) -> None:
+    """A Function may have no gradient for an input, the composition of a primitive may not depend on one, and a
+    primitive may say `no_gradient`. Another rule that returns none has forgotten something."""
+    if getattr(rule, "__wrapped__", rule) is no_gradient:
+        return
     if node.plan.must_return and (not create_graph or node.plan.primitive.composition is None):
         raise RuntimeError(
             f"backward: the rule of {node.name} for {_input_name(node, parent)} returned None; "

@@ -21,6 +21,7 @@ from tinygrad_lite.arrays import (
     promoted_floats,
 )
 from tinygrad_lite.autograd import primitive
+from tinygrad_lite.autograd.plan import no_gradient
 from tinygrad_lite.ops.calling import named, number, operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.creation import zeros_like
@@ -199,7 +200,7 @@ def _linear_in(out, x):
 
 
 _linear_in.vjp(out=lambda g: g,
-               x=lambda g: None)
+               x=no_gradient)
 _linear_in.constant_in(out="x")
 
 
