@@ -35,7 +35,8 @@ def diagonal_region(name: str, shape: Any, offset: int, dim1: int, dim2: int) ->
     kept = [d for d in range(rank) if d not in (d1, d2)]
     down = tuple(int(d in (d1, d2)) for d in range(rank))
     start = unit(rank, d2, offset) if offset >= 0 else unit(rank, d1, -offset)
-    return Region((*(shape[d] for d in kept), count), (*(unit(rank, d) for d in kept), down), start if count else (0,) * rank)
+    size = *(shape[d] for d in kept), count
+    return Region(size, (*(unit(rank, d) for d in kept), down), start if all(size) else (0,) * rank)
 
 
 @operation
