@@ -6,7 +6,11 @@ A copy that is none lets a change of the result in place change the input; a vie
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import itertools
+import operator
+import re
 from typing import Any
 
 import numpy as np
@@ -162,6 +166,41 @@ def test_where_there_may_be_nothing_to_do(call):
     again = tensors(tg, results(eval(call, scope(tg))))
     for x, y in zip(tensors(tg, results(result)), again):  # nothing that is kept for the next call is handed out
         assert not np.shares_memory(x.array, y.array)
+
+
+# -- every public function, of one tensor and at most one number -----------------------------------
+
+ARRAYS = [
+    *[np.random.default_rng(1).standard_normal(shape).astype(np.float32) for shape in ((2, 3), (3,), (3, 3), (1, 2, 4), (1, 2, 4, 4), (1,))],
+    np.array([[1, 3], [2, 2]]), np.array([True, False]), np.asfortranarray(np.ones((3, 2))),
+]  # fmt: skip
+MORE: list[tuple[Any, ...]] = [(), (0,), (1,), (-1,), (0, 0), (0, 1), ((0,),), (0.0,), (1.0,), (2, 3)]
+NOT_OF_A_TENSOR = re.compile(
+    r"_|set_|new|backward|register|requires_grad|retain|numpy|cuda|pin|data_ptr|load|save|compile|manual|seed|storage|apply_|map_|get_|"
+    r"to$|empty|geometric|cauchy|log_normal|exponential|resize|adaptive_max_pool1d$|.*(rand|normal|uniform|bernoulli|dropout|rrelu|gumbel)"
+)
+
+
+def functions() -> Any:
+    for where in ("", "nn.functional", "linalg", "special", "Tensor"):
+        mine, theirs = (operator.attrgetter(where)(m) if where else m for m in (tg, torch))
+        for name in sorted({*dir(mine)} & {*dir(theirs)}):
+            function = getattr(theirs, name)
+            if callable(function) and not inspect.isclass(function) and not NOT_OF_A_TENSOR.match(name):
+                yield pytest.param(getattr(mine, name), function, id=f"{where}.{name}")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("mine, theirs", list(functions()))
+def test_of_every_public_function(mine, theirs):
+    for array, more in itertools.product(ARRAYS, MORE):
+        x, y = (library.from_numpy(array.copy(order="K")) for library in (tg, torch))
+        try:
+            expected = theirs(y, *more)
+        except Exception:  # whatever PyTorch says of arguments that no function was asked about
+            continue
+        with contextlib.suppress(*REFUSALS):
+            check(mine(x, *more), expected, [x], [y], f"of {array.shape} {array.dtype} and {more}")
 
 
 @pytest.mark.parametrize("library", [tg, torch], ids=["here", "PyTorch"])
