@@ -609,12 +609,13 @@ def test_errors_of_map_location_are_not_taken_for_damage():
 
 
 def test_thousands_of_tensors_take_no_second():
-    for value in ({f"layer{i}": tg.ones(3, i % 7) for i in range(12_000)}, {f"layer{i}": tg.ones(1, i) for i in range(12_000)}):
+    for shape in (lambda i: (3, i % 7), lambda i: (i, 0)):  # a few shapes, and as many as tensors
+        value = {f"layer{i}": tg.ones(*shape(i)) for i in range(12_000)}
         start = time.process_time()
         content = saved_bytes(value)
         saved = time.process_time()
         loaded = tg.load(io.BytesIO(content))
-        assert saved - start < 3 and time.process_time() - saved < 3
+        assert saved - start < 1 and time.process_time() - saved < 1
         assert list(loaded) == list(value) and loaded["layer11999"].shape == value["layer11999"].shape
 
 

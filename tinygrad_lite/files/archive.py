@@ -11,6 +11,7 @@ import ast
 import functools
 import io
 import math
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -22,6 +23,9 @@ SEAL = b"tinygrad_lite "  # followed by eight hexadecimal digits
 LIMIT = 0xFFFFFFFF  # sizes and offsets from here on stand in ZIP64's extra fields
 MANY = 0xFFFF  # the same for counts
 MAGIC = b"\x93NUMPY"
+PLAIN = re.compile(
+    rb"\{'descr': '([<>|][biufc][0-9]{1,2})', 'fortran_order': (True|False), 'shape': \(([0-9]{1,18},|[0-9]{1,18}(?:, [0-9]{1,18})+|)\), \} *\n"
+)
 
 
 class Damaged(ValueError):
@@ -201,6 +205,9 @@ def _fill(file: IO[bytes], content: memoryview) -> None:
 @functools.lru_cache(256)
 def _parsed(version: int, header: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Shape, order and dtype from the header of a .npy file."""
+    if plain := PLAIN.fullmatch(header):  # 4 us, where literal_eval takes 30
+        shape = tuple(int(n) for n in plain[3].split(b",") if n)
+        return shape, plain[2] == b"True", np.dtype(plain[1].decode())
     if len(header) > 100_000:  # enough for thousands of fields, and not for what makes the parser slow
         raise Damaged("the header of an array is too long")
     fields = ast.literal_eval(header.decode("utf-8" if version == 3 else "latin1"))
