@@ -23,8 +23,9 @@ SEAL = b"tinygrad_lite "  # followed by eight hexadecimal digits
 LIMIT = 0xFFFFFFFF  # sizes and offsets from here on stand in ZIP64's extra fields
 MANY = 0xFFFF  # the same for counts
 MAGIC = b"\x93NUMPY"
-PLAIN = re.compile(
-    rb"\{'descr': '([<>|][biufc][0-9]{1,2})', 'fortran_order': (True|False), 'shape': \(([0-9]{1,18},|[0-9]{1,18}(?:, [0-9]{1,18})+|)\), \} *\n"
+PLAIN = re.compile(  # headers of arrays of numbers, as NumPy and `write` write them
+    rb"\{'descr': '([<>|][biufc][0-9]{1,2})', 'fortran_order': (True|False), "
+    rb"'shape': \(([0-9]{1,18},|[0-9]{1,18}(?:, [0-9]{1,18})+|)\), \} *\n"
 )
 
 
