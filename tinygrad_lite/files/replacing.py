@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import stat
@@ -16,6 +15,8 @@ try:
 except ImportError:  # on Windows, where an open file cannot be removed or replaced: no lock is needed
     fcntl = None  # type: ignore[assignment]
 
+FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+
 
 def written(name: str, write: Callable[[IO[bytes]], Any]) -> None:
     """Call `write` with the file of that name, opened to write; see `save` for what becomes of an old one."""
@@ -27,8 +28,9 @@ def written(name: str, write: Callable[[IO[bytes]], Any]) -> None:
         with open(name, "wb") as file:
             write(file)
         return
-    if found is not None and not os.access(name, os.W_OK):  # which replacing it would not ask
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+    if found is not None:
+        with open(name, "r+b"):  # may it be written to? replacing it would not ask
+            pass
     _replace(name, os.path.realpath(name), found, write)
 
 
@@ -40,7 +42,7 @@ def _replace(name: str, target: str, found: os.stat_result | None, write: Callab
         _clear(folder, os.path.basename(prefix))
         while file is None:
             temporary = prefix + os.urandom(6).hex()
-            file = os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _mode(found)), "wb")
+            file = os.fdopen(os.open(temporary, FLAGS, _mode(found)), "wb")
             _lock(file, wait=True)
             if not os.path.exists(temporary):  # another save took it for litter before it was locked
                 file.close()
