@@ -113,3 +113,73 @@ def test_batches_in_order(arguments):
         return plain(list(loader)), len(loader), loader.batch_size
 
     assert batches(tg, ours) == batches(torch, theirs)
+
+
+def stream(data, n=5, **length):
+    class Numbers(data.IterableDataset):
+        def __iter__(self):
+            return iter(range(n))
+
+    if length:
+        Numbers.__len__ = lambda self: length["length"]
+    return Numbers()
+
+
+class Unsized:
+    def __getitem__(self, i):
+        return i
+
+
+PROGRAMS = {
+    "indices from a tensor": lambda lib, data: list(data.DataLoader(data.TensorDataset(lib.arange(8).reshape(4, 2)), 2, sampler=lib.tensor([3, 1, 0]))),
+    "indices from an array": lambda lib, data: list(data.DataLoader(data.TensorDataset(lib.arange(8).reshape(4, 2)), 2, sampler=np.array([3, 1, 0]))),
+    "a subset by a tensor": lambda lib, data: list(data.DataLoader(data.Subset(data.TensorDataset(lib.arange(5)), lib.tensor([3, 1, 4])), 2)),
+    "keys": lambda lib, data: list(data.DataLoader({"x": 1, "y": 2}, 2, sampler=["y", "x"])),
+    "a stream": lambda lib, data: list(data.DataLoader(stream(data), 2)),
+    "a stream without its rest": lambda lib, data: list(data.DataLoader(stream(data), 2, drop_last=True)),
+    "a stream one by one": lambda lib, data: list(data.DataLoader(stream(data), None)),
+    "a stream with a length": lambda lib, data: len(data.DataLoader(stream(data, length=5), 2)),
+    "a stream without a length": lambda lib, data: len(data.DataLoader(stream(data), 2)),
+    "a stream, shuffled": lambda lib, data: data.DataLoader(stream(data), 2, shuffle=True),
+    "a stream with a sampler": lambda lib, data: data.DataLoader(stream(data), 2, sampler=[1]),
+    "no length": lambda lib, data: len(data.DataLoader(Unsized(), 2)),
+    "no length, but a sampler": lambda lib, data: list(data.DataLoader(Unsized(), 2, sampler=[1, 2, 3])),
+    "two passes at once": lambda lib, data: list(zip(*[data.DataLoader([1, 2, 3], 2)] * 2)),
+    "the length of a pass": lambda lib, data: len(iter(data.DataLoader([1, 2, 3], 2))),
+    "another batch size later": lambda lib, data: setattr(data.DataLoader([1], 2), "batch_size", 3),
+    "another sampler later": lambda lib, data: setattr(data.DataLoader([1], 2), "sampler", [0]),
+    "another dataset later": lambda lib, data: setattr(data.DataLoader([1], 2), "dataset", [0]),
+    "a start method for nobody": lambda lib, data: data.DataLoader([1], multiprocessing_context="spawn"),
+    "a generator that is none": lambda lib, data: list(data.DataLoader([1, 2], shuffle=True, generator=3)),
+    "several items": lambda lib, data: list(data.DataLoader(Several(), 2)),
+    "several items of a subset": lambda lib, data: list(data.DataLoader(data.Subset(Several(), [2, 0]), 2)),
+    "a random sampler's length": lambda lib, data: (len(data.RandomSampler([1, 2], num_samples=5)), len(list(data.RandomSampler([1, 2], True, 70)))),
+    "a random sampler of nothing": lambda lib, data: list(data.RandomSampler([], num_samples=3)),
+    "replacement by nothing": lambda lib, data: data.RandomSampler([1], replacement=1),
+    "a split": lambda lib, data: [len(part) for part in data.random_split(range(11), [0.33, 0.33, 0.34])],
+    "a split of too much": lambda lib, data: data.random_split(range(11), [6, 6]),
+    "joined, from behind": lambda lib, data: data.ConcatDataset([[1, 2], [], [3]])[-1],
+}  # fmt: skip
+
+
+class Several:
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, i):
+        return i
+
+    def __getitems__(self, indices):
+        return [-i for i in indices]
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.filterwarnings("ignore")
+def test_loaders_and_samplers(name):
+    def outcome(lib, data):
+        try:
+            return plain(PROGRAMS[name](lib, data))
+        except (TypeError, ValueError, RuntimeError, ZeroDivisionError, AttributeError):
+            return "refused"
+
+    assert outcome(tg, ours) == outcome(torch, theirs)
