@@ -743,7 +743,7 @@ def test_a_slow_worker_keeps_no_stream_of_the_program():
     class Slow(Squares):
         def __getitem__(self, i):
             np.random.rand()
-            time.sleep(0.2)
+            time.sleep(0.5)
             return i
 
     np.random.seed(0)
@@ -751,7 +751,7 @@ def test_a_slow_worker_keeps_no_stream_of_the_program():
     with pytest.raises(RuntimeError, match="no batch"):
         next(batches)
     own = [np.random.rand()]
-    time.sleep(0.3)
+    time.sleep(0.7)
     own.append(np.random.rand())
     assert own == np.random.RandomState(0).rand(2).tolist()
     assert int(next(batches)) == 0
