@@ -547,16 +547,26 @@ def test_who_draws_from_no_shared_stream_works_ahead_and_in_parallel():
     assert time.perf_counter() - start < 0.6  # 0.85 one after the other, 0.15 in parallel
 
 
-def test_a_loader_within_a_loader_s_worker():
+@pytest.mark.parametrize("draw", [DRAWS["numpy"], DRAWS["tinygrad_lite"], lambda: 0])
+@pytest.mark.parametrize("workers", [(2, 2), (2, 0), (0, 2)])
+def test_a_loader_within_a_loader_s_worker(draw, workers):
     class Nested(Squares):
         def __getitem__(self, i):
-            return sum(batch[1].sum().item() for batch in DataLoader(Noise(lambda: np.random.randint(100), 6), 2, num_workers=2))
+            return [batch[1].sum().item() for batch in DataLoader(Noise(draw, 6), 2, num_workers=workers[1])]
 
-    results = []
-    for _ in range(2):
+    def numbers():
         tg.manual_seed(0)
-        results.append([x.tolist() for x in DataLoader(Nested(4), 2, num_workers=2)])
-    assert results[0] == results[1]
+        np.random.seed(0)
+        results = []
+        for batch in DataLoader(Nested(12), 2, num_workers=workers[0]):
+            results.append(([x.tolist() for x in batch], np.random.rand(100).tolist()))
+            time.sleep(0.002)
+        return results
+
+    first = numbers()
+    assert first == numbers()
+    if workers[0]:
+        assert np.ravel([own for _, own in first]).tolist() == np.random.RandomState(0).rand(600).tolist()
 
 
 def test_weights_are_the_same_run_after_run():

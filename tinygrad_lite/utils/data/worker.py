@@ -116,8 +116,9 @@ class Workers:
         self.in_turn: bool | None = self.start_drew or None  # None: not known yet
 
     def _order(self, worker: int, task: Any, lent: bool) -> None:
-        # Where a task of another loader's worker draws from this one, the streams are lent already.
+        # In a task of another loader's worker, the streams are lent already, or not to be had: its loop goes on.
         nested = getattr(_here, "lent", False)
+        lent = lent and (nested or get_worker_info() is None)
         self.doing[worker].put((self.passes, task, lent, nested))
 
     def _ask(self) -> None:
@@ -140,6 +141,7 @@ class Workers:
             while True:
                 number, answer = self.done[worker].get(timeout=self.timeout)
                 if number == self.passes:
+                    _here.drew = getattr(_here, "drew", False) or answer[2]  # for a worker that this is nested in
                     return answer
         except queue.Empty:
             raise RuntimeError(f"DataLoader: no batch from worker {worker} in {self.timeout} seconds") from None
@@ -275,12 +277,13 @@ class _SharedStreams:
             else:
                 _set_shared(self.state)
             self.before = tuple(map(state_of, self.kept))
-        _here.lent = True
+        _here.lent, _here.drew = True, False
         try:
             yield
         finally:
             _here.lent = False
             self.give_back()
+            self.drew |= _here.drew
 
     def close(self) -> bool:
         """Lend no more, as nobody waits any more; tells whether the worker has the streams now."""
