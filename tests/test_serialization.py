@@ -532,6 +532,23 @@ def test_threads_that_save_to_one_name(tmp_path):
     assert os.listdir(tmp_path) == ["w.pt"]
 
 
+def test_what_changes_while_it_is_saved_can_be_loaded():
+    weight, over = tg.zeros(300_000), threading.Event()
+
+    def train():
+        while not over.is_set():
+            weight.add_(1)
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    try:
+        for _ in range(30):
+            assert tg.load(io.BytesIO(saved_bytes({"w": weight})))["w"].shape == (300_000,)
+    finally:
+        over.set()
+        thread.join()
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no timers")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of a file that was being opened
 def test_an_interrupt_is_a_keyboard_interrupt_and_leaves_the_old_file(tmp_path):

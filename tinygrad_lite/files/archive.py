@@ -41,7 +41,8 @@ def write(arrays: dict[str, np.ndarray], write: Callable[[Any], Any]) -> None:
     directory, seal, offset = [], 0, 0
     for key, array in arrays.items():
         name = f"{key}.npy".encode()
-        parts = [_npy_header(array), _content(array)]
+        # A copy, so that a checksum is that of what is written even while another thread trains on.
+        parts = [_npy_header(array), array.tobytes("F" if _is_fortran(array) else "C")]
         size = sum(map(len, parts))
         crc = functools.reduce(lambda crc, part: zlib.crc32(part, crc), parts, 0)
         fields = (0x800, 0, 0, 33, crc)  # flags: the name is UTF-8; stored; 1 January 1980: equal contents give equal files
@@ -75,24 +76,19 @@ def _end(directory: bytes, count: int, offset: int) -> bytes:
     return directory + more + struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, count, count, size, offset, len(SEAL) + 8) + SEAL
 
 
+def _is_fortran(array: np.ndarray) -> bool:
+    return array.flags.f_contiguous and not array.flags.c_contiguous
+
+
 def _npy_header(array: np.ndarray) -> bytes:
-    fortran = array.flags.f_contiguous and not array.flags.c_contiguous
     description = np.lib.format.dtype_to_descr(array.dtype)
-    text = f"{{'descr': {description!r}, 'fortran_order': {fortran}, 'shape': {array.shape!r}, }}".encode()
+    text = f"{{'descr': {description!r}, 'fortran_order': {_is_fortran(array)}, 'shape': {array.shape!r}, }}".encode()
     # Version 1 has two bytes for the length, version 3 has four, and UTF-8: for records with many or foreign names.
     plain = text.isascii() and len(text) < 60000
     start = MAGIC + (b"\1\0" if plain else b"\3\0")
     length = struct.Struct("<H" if plain else "<I")
     padding = -(len(start) + length.size + len(text) + 1) % 64
     return start + length.pack(len(text) + padding + 1) + text + b" " * padding + b"\n"
-
-
-def _content(array: np.ndarray) -> Any:
-    """The bytes of an array, without a copy where its layout and dtype allow."""
-    if array.flags.f_contiguous and not array.flags.c_contiguous:
-        array = array.T
-    array = np.asarray(array, order="C")
-    return array.reshape(-1).view(np.uint8).data if array.nbytes else b""
 
 
 # -- reading ------------------------------------------------------------------------------------
