@@ -305,6 +305,7 @@ def test_a_state_of_pytorch_is_loaded(what, assign):
     ours, theirs = pair(mixed)
     state = PYTORCH_STATES[what](theirs)
     assert repr(ours.load_state_dict(state, assign=assign)) == "<All keys matched successfully>"
+    ours = ours.to(tg.get_default_device())
     theirs.load_state_dict({name: torch.as_tensor(t) for name, t in state.items()})
     if not assign:
         assert_same_state(ours, theirs.float())
