@@ -80,6 +80,36 @@ def pickled_hook(module, args):
     return None
 
 
+def parameter():
+    return nn.Parameter(tg.ones(1))
+
+
+CONTAINERS = {
+    "Sequential": (lambda: nn.Sequential(nn.Tanh(), nn.ReLU()), lambda m: m.append(nn.Tanh())),
+    "ModuleList": (lambda: nn.ModuleList([nn.Tanh(), nn.ReLU()]), lambda m: m.insert(0, nn.Linear(1, 1))),
+    "ModuleDict": (lambda: nn.ModuleDict({"a": nn.Tanh()}), lambda m: m.update({"b": nn.ReLU(), "a": nn.Linear(1, 1)})),
+    "ParameterList": (lambda: nn.ParameterList([parameter(), 3]), lambda m: m.append(parameter())),
+    "ParameterDict": (lambda: nn.ParameterDict({"a": parameter(), "n": 5}), lambda m: m.update({"b": parameter(), "n": 6})),
+    "ParameterDict, less": (lambda: nn.ParameterDict({"a": parameter(), "n": 5}), lambda m: m.clear()),
+}
+
+
+@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_a_copied_container_has_entries_of_its_own(name, how):
+    make, change = CONTAINERS[name]
+    for changes_the_copy in (True, False):
+        module = make()
+        copied = how(module)
+        changed, left = (copied, module) if changes_the_copy else (module, copied)
+        keys = list(left.keys()) if hasattr(left, "keys") else len(left)
+        before = description(left)
+        change(changed)
+        assert description(left) == before
+        assert (list(left.keys()) if hasattr(left, "keys") else len(left)) == keys
+        assert description(changed) != before
+
+
 def test_a_shallow_copy_holds_the_same_parameters():
     module = net()
     copied = copy.copy(module)

@@ -303,6 +303,10 @@ class ParameterDict(Module):
         if parameters is not None:
             self.update(parameters)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._names = dict(state["_names"])
+
     def _attribute(self, key: Any) -> str:
         if not isinstance(key, str):
             raise TypeError(f"ParameterDict: expected a string for the key, got {type(key).__name__}")
