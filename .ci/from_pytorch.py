@@ -6,6 +6,8 @@ fails where it is stale.
 
 from __future__ import annotations
 
+import copy
+import functools
 import inspect
 import io
 import operator
@@ -77,6 +79,10 @@ DIFFERENT = [
         "random numbers, initial weights and the order of samples among them, come from NumPy's generators: "
         "a seed gives others than PyTorch's; from equal weights and samples a training is the same",
     ),
+    (
+        "(lambda layer: copy.copy(layer).register_buffer('b', None) or 'b' in layer._buffers)(m.nn.Linear(1, 1))",
+        "what is registered with a shallow copy of a module is not registered with the module",
+    ),
     ("type(m.linalg.svd(m.eye(2))).__name__", "named results are tuples of Python"),
     ("hasattr(m.Tensor, 'array')", "`array` is the NumPy or CuPy array itself"),
     ("refuses(lambda: m.save({'a': {1, 2}}, io.BytesIO()))", "files have no pickle in them: tensors, dicts, lists, numbers, strings"),
@@ -134,8 +140,8 @@ def evaluated(expression: str, m: Any) -> Any:
         return False
 
     scope = {
-        "m": m, "grad": grad, "grad2": lambda m, function, point: grad(m, function, point, 2), "refuses": refuses,
-        "with_no_grad": with_no_grad, "io": io,
+        "m": m, "copy": copy, "grad": grad, "grad2": functools.partial(grad, order=2), "io": io, "refuses": refuses,
+        "with_no_grad": with_no_grad,
     }  # fmt: skip
     return eval(expression, scope)
 
