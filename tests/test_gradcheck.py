@@ -111,6 +111,11 @@ class TestResults:
         fails("as many outputs", lambda x: (x,) * (1 + (x.item() > 1)), leaf(1.0))
 
 
+def test_the_options_of_pytorch():
+    options = {"check_undefined_grad": False, "check_grad_dtypes": True, "fast_mode": True, "nondet_tol": 1e-9}
+    assert gradcheck(tg.sin, leaf(1.0), **options) and gradgradcheck(tg.sin, leaf(1.0), **options)
+
+
 class TestFunctionsThatAreNot:
     def test_a_random_one(self):
         generator = np.random.default_rng(0)

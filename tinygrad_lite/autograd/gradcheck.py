@@ -37,6 +37,8 @@ def gradcheck(
     rtol: float = 1e-3,
     raise_exception: bool = True,
     nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
     fast_mode: bool = False,
 ) -> bool:
     """Whether the gradients of `func(*inputs)` agree with central differences of step `eps`.
@@ -45,7 +47,8 @@ def gradcheck(
     be float64, and no two elements of one may share memory; while func runs, their values are moved in place.
     A result that does not require grad must not depend on them, unless another result does require grad.
     Backward must give the same twice, up to `nondet_tol`. With `raise_exception` a disagreement raises and
-    says where.
+    says where. `check_undefined_grad` and `check_grad_dtypes` ask for what is so of itself: a result that no
+    gradient reaches counts as one with zeros, and a gradient has its input's dtype.
 
     >>> import tinygrad_lite as tg
     >>> gradcheck(tg.sin, tg.tensor([0.1, 0.2], dtype=tg.float64, requires_grad=True))
@@ -74,6 +77,8 @@ def gradgradcheck(
     rtol: float = 1e-3,
     raise_exception: bool = True,
     nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
     fast_mode: bool = False,
 ) -> bool:
     """Whether the second derivatives of `func(*inputs)` agree with differences of its gradients.
