@@ -5,9 +5,10 @@ from __future__ import annotations
 import warnings
 
 import pytest
-import torch
 
 import tinygrad_lite as tg
+
+torch = pytest.importorskip("torch")
 
 
 def leaf(m, *values, dtype=None):
