@@ -88,6 +88,7 @@ def state(request):
 
 
 @pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals go to the main thread")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # what Python drops, see below
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_at_random_moments(name, state):
     program, moments = PROGRAMS[name](), random.Random(0)
