@@ -99,8 +99,11 @@ class ndarray:
     _memory: Memory
     base: Any
 
-    def __init__(self, *args: Any, **kwargs: Any):
-        raise TypeError("cupy.ndarray(...) with a pointer makes views that do not know whose memory they show")
+    def __new__(cls, shape: Any, dtype: Any, memptr: MemoryPointer, strides: Any) -> ndarray:
+        """A view that does not know whose memory it shows; the other forms are not asked for."""
+        self = cls._of(np.empty(0, dtype), memptr.mem, None)
+        self._show(memptr.ptr, shape, strides)
+        return self
 
     @classmethod
     def _of(cls, array: np.ndarray, memory: Memory, base: Any) -> ndarray:
@@ -109,10 +112,13 @@ class ndarray:
         return self
 
     def _set_shape_and_strides(self, shape: Any, strides: Any, update_c_contiguity: bool, update_f_contiguity: bool) -> None:
-        whole, own = self._memory.array, self._array
-        start = own.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
+        self._show(self._array.__array_interface__["data"][0], shape, strides)
+
+    def _show(self, pointer: int, shape: Any, strides: Any) -> None:
+        whole = self._memory.array
+        start = pointer - whole.__array_interface__["data"][0]
         axes = sorted(range(whole.ndim), key=lambda d: -whole.strides[d])
-        self._array = np.ndarray(shape, own.dtype, whole.transpose(axes).reshape(-1).view(np.uint8), start, strides)
+        self._array = np.ndarray(shape, self._array.dtype, whole.transpose(axes).reshape(-1).view(np.uint8), start, strides)
 
     # -- what it is ---------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from tinygrad_lite.arrays import add_up, is_array
 from tinygrad_lite.arrays.correlation import correlate, correlate_input, correlate_weight
 from tinygrad_lite.arrays.windows import Windows
 from tinygrad_lite.autograd import primitive
+from tinygrad_lite.autograd.plan import no_gradient
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.shape import contiguous
 from tinygrad_lite.ops.sliding import batched, like_given, sizes, windows
@@ -68,8 +69,8 @@ def _jointly(out, x, weight):
 
 
 _jointly.vjp(out=lambda g: g,
-             x=lambda g: None,
-             weight=lambda g: None)
+             x=no_gradient,
+             weight=no_gradient)
 _jointly.joint_in("x", "weight")
 
 
