@@ -40,6 +40,8 @@ def walk(
     if targets is not None:
         order, on_the_way = _leading_to(order, targets)
     gradients = {} if gradients is None else gradients
+    if any(node.hooks for node, _ in roots):
+        _check_passable(order)
     for node, cotangent in roots:
         if on_the_way is None or node in on_the_way:
             known = gradients.get(node)
@@ -49,12 +51,16 @@ def walk(
     owned: set[Any] = set()  # whose gradients are sums that this walk made itself, and may add into
     found: dict[Any, Any] = {}
     changed = last_change()
+    hooked = False
 
     for node in reversed(order):
         g = gradients.pop(node, None)
         if g is None:
             continue
         if node.hooks:
+            if not hooked:
+                _check_passable(order)
+                hooked = True
             g = _run_hooks(node, g, create_graph)
             changed = last_change()
         if on_the_way is not None and node in targets:  # type: ignore[operator]
@@ -113,6 +119,15 @@ def walk(
     for leaf, g in gradients.items():
         found[leaf] = _run_hooks(leaf, g, create_graph) if leaf.hooks else g
     return found
+
+
+def _check_passable(order: list[Any]) -> None:
+    """Refuse what the walk would refuse on its way, before hooks have done anything."""
+    for node in reversed(order):
+        if node.saved is None:
+            raise RuntimeError(freed(node))
+        if node.index < last_change():
+            _check_unchanged(node)
 
 
 def _holds_arrays(saved: Any) -> bool:
