@@ -1,0 +1,627 @@
+"""Random programs, run with PyTorch and here: what they compute, record and refuse must be the same.
+
+    python -m tests.parity.random_programs --seeds 0:100000 --jobs 2     a summary, and a minimal program of each kind
+    python -m tests.parity.random_programs --seed 123                    one program, and what differs
+
+A program is a list of statements of Python (random_statements.py). One that either library refuses is passed
+over there and the program goes on, so it must have changed nothing. At the end all tensors that have a name are
+compared: value, dtype, shape, requires_grad, is_leaf, .grad; and so is all that hooks and the program logged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import contextlib
+import dataclasses
+import importlib
+import multiprocessing
+import multiprocessing.connection
+import re
+import signal
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+import tinygrad_lite as tg
+from tests.parity.random_statements import DEFINITIONS, compiled, leaves_halves, random_program
+
+Program = list[str]
+
+# What a program that was written for PyTorch catches. Any other error is the library's own.
+REFUSALS = (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError)
+TOLERANCE = {"float16": 2e-2, "float32": 1e-4, "float64": 1e-8}
+
+
+class Difference(NamedTuple):
+    kind: str
+    where: str  # the statement, or the name of the tensor
+    ours: str
+    theirs: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.where}\n    here:    {self.ours}\n    PyTorch: {self.theirs}"
+
+
+class Outcome(NamedTuple):
+    """What a run left: by statement "" or its error; the facts by name; what was logged, by tag."""
+
+    errors: list[str]
+    tensors: dict[str, dict[str, Any]]
+    logs: dict[str, list[Any]]
+
+
+# -- one run --------------------------------------------------------------------------------------
+
+
+def names_of(library: Any) -> dict[str, Any]:
+    """What a program may use of a library, made once."""
+    if library not in _names:
+        name = library.__name__
+        checkpoint = importlib.import_module(f"{name}.utils.checkpoint").checkpoint
+        names = {"t": library, "nn": importlib.import_module(f"{name}.nn"), "F": importlib.import_module(f"{name}.nn.functional"), "checkpoint": checkpoint}
+        for part in ("func", "autograd.functional", "autograd.graph"):
+            importlib.import_module(f"{name}.{part}")
+        for text in DEFINITIONS.values():
+            exec(text, names)
+        _names[library] = names
+    return _names[library]
+
+
+_names: dict[Any, dict[str, Any]] = {}
+
+
+def start(library: Any, logs: dict[str, list[Any]]) -> dict[str, Any]:
+    """The names that a run starts with."""
+
+    def log(tag: str, *values: Any) -> None:
+        if values[:1] == (None,):
+            return  # PyTorch calls a hook of one of several results with None where no gradient reached that one
+        logs.setdefault(tag, []).append([snapshot(v) for v in values])
+
+    return {**names_of(library), "log": log}
+
+
+def run(program: Program, library: Any, names: dict[str, Any] | None = None, within: Callable[[str, dict[str, Any]], Any] | None = None) -> Outcome:
+    """`names` stand for others of the library's; `within(statement, names)` is the context that each statement is run in."""
+    logs: dict[str, list[Any]] = {}
+    env = {**start(library, logs), **(names or {})}
+    errors = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for text in program:
+            try:
+                with contextlib.nullcontext() if within is None else within(text, env):
+                    exec(compiled(text), env)
+                errors.append("")
+            except (TimeoutError, KeyboardInterrupt):
+                raise
+            except Exception as error:
+                crash = "" if isinstance(error, (*REFUSALS, NameError)) else "crash: "
+                errors.append(f"{crash}{type(error).__name__}: {error}".split("\n")[0] + (f" [{place(error)}]" if crash else ""))
+        tensors = {name: snapshot(value) for name, value in env.items() if isinstance(value, library.Tensor)}
+    return Outcome(errors, tensors, logs)
+
+
+def place(error: BaseException) -> str:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
+
+
+def snapshot(x: Any) -> Any:
+    """All that is compared of a tensor."""
+    if not hasattr(x, "requires_grad"):
+        return x
+    try:
+        facts = {"requires_grad": x.requires_grad, "is_leaf": x.is_leaf, "value": np.array(x.detach().numpy(force=True))}
+        if x.grad is not None:
+            facts |= {"grad": np.array(x.grad.detach().numpy(force=True)), "grad.requires_grad": x.grad.requires_grad}
+    except Exception as error:  # PyTorch: one of several views of what was changed
+        return {"unusable": f"{type(error).__name__}: {error}"}
+    return facts
+
+
+# -- two runs -------------------------------------------------------------------------------------
+
+
+def difference(program: Program) -> Difference | None:
+    """The first thing that differs and is not a known difference. A name that is not there is a NameError."""
+    theirs = run(program, torch)
+    for i, (text, error) in enumerate(zip(program, theirs.errors)):
+        if error.startswith(("NameError", "UnboundLocalError")):
+            raise NameError(error)
+        if error and leaves_halves(text):
+            return difference(program[:i]) or difference_of_refusal(program[: i + 1], error)
+    ours = run(program, tg)
+    found = first(program, ours, theirs)
+    return found and corrected(program, ours, found, theirs.errors)
+
+
+def corrected(program: Program, ours: Outcome, found: Difference, refused: list[str]) -> Difference | None:
+    """What still differs from a PyTorch without its contradictions, whichever of them are corrected."""
+    remains = None
+    those = [c for c in CORRECTIONS if c.applies(found, program)]
+    for some in ([], *[[c] for c in those], those):
+        names = {name: value for c in some for name, value in c.names.items()}
+        copies = any(c.copies for c in some)
+        text = list(program)
+        for c in some:
+            text = [c.rewrite(statement) for statement in text]
+        left = first(program, ours, run(text, torch, names, within=as_documented_with_copies if copies else as_documented))
+        if left is None or (left.kind == "refused only here" and refused[program.index(left.where)]):
+            return None
+        remains = remains or left
+    return remains
+
+
+def difference_of_refusal(program: Program, theirs: str) -> Difference | None:
+    """What differs if PyTorch refuses the last statement when it has done half of it."""
+    ours = run(program, tg)
+    mine, text = ours.errors[-1], program[-1]
+    if mine.startswith("crash") and not theirs.startswith("crash"):
+        return Difference("crash", text, mine, theirs)
+    if mine and "Dirty" not in text and "\n" not in text and "hooks should return None" not in mine:
+        found = next(compare(program, ours, run(program[:-1], tg)), None)
+        return found and Difference("refused here, but changed: " + found.kind, found.where, found.ours, found.theirs)
+    return None if mine else corrected(program, ours, Difference("accepted only here", text, "accepts it", theirs), [""] * len(program))
+
+
+def first(program: Program, ours: Outcome, theirs: Outcome) -> Difference | None:
+    """The first difference that has no reason."""
+    return next((d for d in compare(program, ours, theirs) if unknown(d, program)), None)
+
+
+def unknown(found: Difference, program: Program) -> Difference | None:
+    return None if any(explains(found, program) for _, explains in KNOWN) else found
+
+
+def compare(program: Program, ours: Outcome, theirs: Outcome) -> Iterator[Difference]:
+    for text, mine, your in zip(program, ours.errors, theirs.errors):
+        if mine.startswith("crash") and not your.startswith("crash"):
+            yield Difference("crash", text, mine, your or "accepts it")
+        if bool(mine) != bool(your):
+            yield Difference("refused only here" if mine else "accepted only here", text, mine or "accepts it", your or "accepts it")
+            return
+    coarse = any("float32" in text or ".float()" in text for text in program)
+    for tag in theirs.logs | ours.logs:
+        a, b = ours.logs.get(tag, []), theirs.logs.get(tag, [])
+        if len(a) != len(b):
+            yield Difference("calls of a hook", tag, f"{len(a)} calls", f"{len(b)} calls")
+        for x, y in zip(a, b):
+            for i, (mine, your) in enumerate(zip(x, y)):
+                yield from compare_facts(f"log of {tag} [{i}]", mine, your, coarse, "logged ")
+    for name in theirs.tensors | ours.tensors:
+        mine, your = ours.tensors.get(name), theirs.tensors.get(name)
+        yield from compare_facts(name, mine, your, coarse)
+
+
+def compare_facts(name: str, mine: Any, your: Any, coarse: bool, prefix: str = "") -> Iterator[Difference]:
+    if isinstance(your, dict) and "unusable" in your:
+        return
+    if isinstance(mine, dict) and "unusable" in mine:
+        yield Difference("crash", name, mine["unusable"], "can be read")
+        return
+    if not isinstance(mine, dict) or not isinstance(your, dict):
+        if mine != your:
+            yield Difference(prefix + "presence", name, str(mine), str(your))
+        return
+    if mine["value"].dtype != your["value"].dtype:
+        yield Difference(prefix + "dtype", name, str(mine["value"].dtype), str(your["value"].dtype))
+    elif mine["value"].shape != your["value"].shape:
+        yield Difference(prefix + "shape", name, str(mine["value"].shape), str(your["value"].shape))
+    for fact in ("requires_grad", "is_leaf", "grad.requires_grad"):
+        if fact in mine and fact in your and mine[fact] != your[fact]:
+            yield Difference(prefix + fact, name, str(mine[fact]), str(your[fact]))
+    if ("grad" in mine) != ("grad" in your):
+        yield Difference(prefix + "presence of grad", name, str(mine.get("grad")), str(your.get("grad")))
+    for fact in ("value", "grad"):
+        if fact in mine and fact in your and not close(mine[fact], your[fact], coarse):
+            yield Difference(prefix + fact, name, text_of(mine[fact]), text_of(your[fact]))
+
+
+def text_of(a: np.ndarray) -> str:
+    return f"{a.dtype} {np.array2string(a, precision=6, separator=', ')}".replace("\n", "")
+
+
+def close(a: np.ndarray, b: np.ndarray, coarse: bool = False) -> bool:
+    """`coarse`: what is float64 may have been float32 on the way."""
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    if a.tobytes() == b.tobytes():
+        return True
+    if a.dtype.kind != "f":
+        return bool((a == b).all())
+    tolerance = TOLERANCE["float32" if coarse else a.dtype.name]
+    with np.errstate(all="ignore"):
+        largest = np.abs(b[np.isfinite(b)]).max(initial=0)
+        return np.allclose(a, b, rtol=tolerance, atol=tolerance * min(max(largest, 0.1), 1), equal_nan=True)
+
+
+# -- what is known --------------------------------------------------------------------------------
+
+# PyTorch differs from what it says itself in some things. The programs that differ are compared once more with
+# a PyTorch without them.
+
+
+@dataclasses.dataclass
+class Correction:
+    reason: str
+    applies: Callable[[Difference, Program], bool]
+    rewrite: Callable[[str], str] = str
+    names: dict[str, Any] = dataclasses.field(default_factory=dict)
+    copies: bool = False  # of all that is saved
+
+
+class Wrapped:
+    """A module of PyTorch with other functions for some names."""
+
+    def __init__(self, module: Any, **others: Any):
+        self.module = module
+        self.__dict__ |= others
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.module, name)
+
+
+def copied(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        copy = (value.detach() if value.is_leaf else value).clone(memory_format=torch.contiguous_format)
+        return copy.requires_grad_() if value.is_leaf and value.requires_grad else copy
+    return type(value)(map(copied, value)) if isinstance(value, (tuple, list)) else value
+
+
+def giving_copies(function: Any) -> Any:
+    """What gradients and transforms return are tensors as any others, not views of what PyTorch has computed, expanded or under no_grad."""
+    return lambda *args, **kwargs: copied(function(*args, **kwargs))
+
+
+def transform_giving_copies(transform: Any) -> Any:
+    return lambda *args, **kwargs: giving_copies(transform(*args, **kwargs))
+
+
+def with_results_of_their_own() -> Any:
+    func = {name: transform_giving_copies(getattr(torch.func, name)) for name in ("grad", "grad_and_value", "jacrev", "jacfwd", "hessian")}
+    functional = {name: giving_copies(getattr(torch.autograd.functional, name)) for name in ("jacobian", "hessian", "vjp", "hvp")}
+    autograd = Wrapped(torch.autograd, grad=giving_copies(torch.autograd.grad), functional=Wrapped(torch.autograd.functional, **functional))
+    return Wrapped(torch, func=Wrapped(torch.func, jvp=giving_copies(torch.func.jvp), **func), autograd=autograd)
+
+
+
+
+def made_under_no_grad(view: Any) -> bool:
+    return torch._C._autograd._get_creation_meta(view) == torch._C._autograd.CreationMeta.NO_GRAD_MODE
+
+
+@contextlib.contextmanager
+def as_documented(text: str, names: dict[str, Any]) -> Iterator[None]:
+    """What is computed under no_grad does not require grad, says the documentation. But a view then does, as a leaf."""
+    try:
+        yield
+    finally:
+        for name, x in names.items():
+            if isinstance(x, torch.Tensor):
+                with contextlib.suppress(RuntimeError):
+                    if x.is_leaf and x._is_view() and (x._base.requires_grad or (made_under_no_grad(x) and not x.requires_grad)):
+                        names[name] = x.detach()
+
+
+@contextlib.contextmanager
+def as_documented_with_copies(text: str, names: dict[str, Any]) -> Iterator[None]:
+    """PyTorch refuses where a saved tensor was changed, also one that it does not need. With copies of all it need not."""
+    hooks = contextlib.nullcontext() if "func" in text else torch.autograd.graph.saved_tensors_hooks(torch.clone, lambda saved: saved)
+    with hooks, as_documented(text, names):
+        yield
+
+
+def jittered(values: Any, dtype: Any = None, requires_grad: bool = False) -> Any:
+    """`torch.tensor`, off by a few units in the last place."""
+    x = torch.tensor(values, dtype=dtype)
+    if x.is_floating_point():
+        sizes = torch.finfo(x.dtype).eps * torch.tensor([-3.0, 5.0, 2.0, -4.0, 3.0], dtype=x.dtype)
+        x *= 1 + sizes.repeat(x.numel() // 5 + 1)[: x.numel()].reshape(x.shape)
+    return x.requires_grad_() if requires_grad else x
+
+
+def ill_conditioned(found: Difference, program: Program) -> bool:
+    """Whether PyTorch's own result moves by as much when its inputs move by a few units in the last place."""
+    if found.kind not in ("value", "grad", "logged value", "logged grad"):
+        return False
+    moved = compare(program, run(program, torch, {"t": Wrapped(torch, tensor=jittered)}), run(program, torch))
+    return any(d.kind == found.kind and d.where == found.where for d in moved)
+
+
+def has(kind: str, error: str) -> Callable[[Difference, Program], bool]:
+    return lambda found, _: found.kind == kind and error in (found.theirs if kind == "accepted only here" else found.ours)
+
+
+ABOUT_GRADIENTS = ("grad", "presence of grad", "logged value", "logged grad", "logged presence of grad", "value")
+
+CORRECTIONS = [
+    Correction(
+        "a gradient, or what a transform returns, is a tensor as any other, not a view of what PyTorch worked out, expanded or under no_grad",
+        lambda found, program: any("autograd.grad(" in text or "func" in text for text in program),
+        names={"t": with_results_of_their_own()},
+    ),
+    Correction(
+        "PyTorch refuses where a saved tensor was changed, also one that the gradient does not need",
+        lambda found, program: "modified by an inplace operation" in found.theirs,
+        copies=True,
+    ),
+    Correction(
+        "a change through .data of what PyTorch saved changes its gradients; here others are saved",
+        lambda found, program: found.kind in ABOUT_GRADIENTS and any(".data" in text or ".detach()" in text for text in program),
+        copies=True,
+    ),
+    Correction(
+        "a leaf that is a view of a tensor without a gradient: PyTorch loses its gradient when views of it are changed under no_grad",
+        lambda found, program: found.kind in ABOUT_GRADIENTS,
+        rewrite=lambda text: re.sub(r"^(x\d+)\.requires_grad( = True|_\(\))$", r"\1 = \1.detach().requires_grad_()", re.sub(r"(= t\..*)\.requires_grad_\(\)$", r"\1.detach().requires_grad_()", text)),
+    ),
+    Correction(
+        "backward(inputs=...) adds only to these, says the documentation; but PyTorch adds to the retained gradient of the root, too",
+        lambda found, program: found.kind in (*ABOUT_GRADIENTS, "calls of a hook"),
+        rewrite=lambda text: re.sub(r"^(x\d+)(\.backward\(.*inputs=)", r"(\1 * 1)\2", text),
+    ),
+]
+
+def looks_at_no_index(found: Difference, program: Program) -> bool:
+    """PyTorch looks at no index where the result is empty."""
+    if found.kind != "refused only here" or "out of bounds for axis" not in found.ours:
+        return False
+    result = run(program, torch).tensors.get(found.where.split(" = ")[0].split(": ")[-1])
+    return result is not None and not result["value"].size
+
+
+def writes_data(text: str) -> bool:
+    return bool(re.search(r"\.(data|detach\(\))(\.\w+_\(|\[.*\] = | [-+*]?= )", text))
+
+
+def without(those: Callable[[str], bool]) -> Callable[[Difference, Program], bool]:
+    """Whether there are such statements, the difference is one of gradients, and without them there is none."""
+
+    def explains(found: Difference, program: Program) -> bool:
+        if found.kind not in ABOUT_GRADIENTS or not any(map(those, program)):
+            return False
+        with contextlib.suppress(NameError):
+            return difference([text for text in program if not those(text)]) is None
+        return False
+
+    return explains
+
+
+# Each with the reason why it is not a fault.
+KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
+    ("rounding, made large by the program", ill_conditioned),
+    ("there are derivatives that PyTorch lacks (docs/from-pytorch.md)", has("accepted only here", "derivative for aten::")),
+    ("on the tape, a strided view stays inside its tensor (docs/from-pytorch.md)", has("refused only here", "as_strided: the tensor is a view with gaps")),
+    ("on the tape, a strided view stays inside its tensor (docs/from-pytorch.md)", has("refused only here", "reaches beyond")),
+    ("an index that is out of range is refused also where the result is empty", looks_at_no_index),
+    ("PyTorch asks for a jvp of a Function's; here its backward is enough", has("accepted only here", "must implement the jvp function")),
+    ("PyTorch asks for a vmap of a Function's; here it is run on each", has("accepted only here", "it does not have vmap support")),
+    ("PyTorch's zeros that stand for no gradient cannot be written into", has("accepted only here", "ZeroTensors are immutable")),
+    ("PyTorch does not look at a cotangent that no input of the function's depends on", has("refused only here", "the cotangents need the shapes of the outputs")),
+    ("PyTorch's checkpoint runs the function again on an argument that it has changed itself", has("refused only here", "so that the function cannot be run on it again")),
+    ("PyTorch calls a hook of one of several results with None where no gradient reached that one", has("accepted only here", "'NoneType'")),
+    (
+        "PyTorch makes a new place on the tape for a view whose memory was changed, and forgets the hooks of the old one",
+        lambda found, program: found.kind == "calls of a hook" and int(found.ours.split()[0]) > int(found.theirs.split()[0]),
+    ),
+    (
+        "the rule here has saved a value that PyTorch's formula does not need, and it was changed",
+        has("refused only here", "has changed in place since; clone the tensor first"),
+    ),
+    ("what is mapped over sees one of the batch: a value of more dims does not fit into it", has("refused only here", "which does not fit into")),
+    ("what was written into .data after it was saved, and only that, makes the gradient another", without(writes_data)),
+    (
+        "PyTorch gives the gradient of an input before its hooks, or after them, depending on whether it goes on below it",
+        lambda found, program: any("autograd.grad(" in text or "inputs=" in text for text in program) and without(lambda text: ".register_hook(" in text)(found, program),
+    ),
+    (
+        "PyTorch's forward derivatives of a 0-d float32 and a Python number are float64",
+        lambda found, program: found.kind == "dtype" and found.ours == "float32" and any("jacfwd" in text or "jvp" in text or "hessian" in text for text in program),
+    ),
+    (
+        "a leaf that became its own view under no_grad: PyTorch's gradient has the old shape",
+        lambda found, program: found.kind == "grad" and any(re.search(r"\.(t|transpose|squeeze|unsqueeze|swapaxes)_\(", text) for text in program),
+    ),
+    (
+        "PyTorch's transforms find what they saved in new .data of a tensor",
+        lambda found, program: found.kind in ABOUT_GRADIENTS and any(".data = " in text for text in program) and any("func" in text for text in program),
+    ),
+]
+
+
+# -- fewer statements -----------------------------------------------------------------------------
+
+
+def shrunk(program: Program, found: Difference) -> tuple[Program, Difference]:
+    """The program without all statements, lines and modes that it differs without."""
+
+    def still(candidate: Program) -> Difference | None:
+        try:
+            other = difference(candidate)
+        except (SyntaxError, NameError):
+            return None
+        return other if other is not None and alike(other, found) else None
+
+    size = max(len(program) // 2, 1)
+    while size:
+        i = len(program)
+        while i > 0:
+            candidate = program[: max(i - size, 0)] + program[i:]
+            if candidate and (other := still(candidate)):
+                program, found = candidate, other
+            i -= size
+        size //= 2
+    for i in range(len(program) - 1, -1, -1):
+        for simpler in simplifications(program[i]):
+            candidate = [*program[:i], simpler, *program[i + 1 :]]
+            if other := still(candidate):
+                program, found = candidate, other
+    return program, found
+
+
+def simplifications(text: str) -> Iterator[str]:
+    lines = text.splitlines()
+    for j in range(len(lines) - 1, 0, -1):
+        yield "\n".join(lines[:j] + lines[j + 1 :])
+    if text.startswith("with "):
+        yield re.sub(r"^with [^\n]*?: (?=\w)", "", text)
+
+
+def alike(a: Difference, b: Difference) -> bool:
+    return a.kind == b.kind and (message(a) == message(b))
+
+
+def message(found: Difference) -> str:
+    """The error of a refusal, without its numbers and names."""
+    if found.kind not in ("refused only here", "accepted only here", "crash"):
+        return ""
+    text = found.theirs if found.kind == "accepted only here" else found.ours
+    text = re.sub(r"(gradient of|saved by|which|in place by|Output \d+ of) \w+", r"\1 ...", text.splitlines()[0])
+    text = re.sub(r"^(\w+: )\w+: ", r"\1", re.sub(r"^crash: ", "", text))
+    return re.sub(r"0x\w+|\[[^\]]*\]|\([^)]*\)|\b[xphmf]?\d+\b|torch\.\w+|<\w+>", "#", text)[:110]
+
+
+def verbs(program: Program) -> str:
+    """What a shrunk program does, in words by which programs of one kind can be found."""
+    words: list[str] = []
+    for text in program:
+        text = re.sub(r"t\.tensor\([^()]*\)", "", text)
+        words += re.findall(r"(?:no_grad|(?<=\.)\w+(?=\()|\bdel\b|\]\s[*+-]?=|(?<=\s)[*+/-]?\*?=(?= )(?<!\s=))", text)
+    quiet = {"tensor", "sum", "backward", "requires_grad_", "mean"}
+    return " ".join(sorted({w for w in words if w not in quiet}))
+
+
+def listing(program: Program, header: bool = True) -> str:
+    text = "\n".join(program)
+    used = [definition for name, definition in DEFINITIONS.items() if re.search(rf"\b({name}|Reshaped)\b" if name == "View" else rf"\b{name}\b", text)]
+    return "\n".join([*used, text])
+
+
+# -- many programs --------------------------------------------------------------------------------
+
+
+class Failure(NamedTuple):
+    seed: int
+    program: Program
+    found: Difference
+
+
+def program_of(seed: int) -> Program:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return random_program(seed, lambda: start(torch, {}))
+
+
+def check(seed: int, shrink: bool = True) -> Failure | None:
+    """The smallest program that differs as the one of `seed` does."""
+
+    def too_long(*_: Any) -> None:
+        raise TimeoutError
+
+    program: Program = []
+    found = None
+    try:
+        signal.signal(signal.SIGALRM, too_long)
+        signal.setitimer(signal.ITIMER_REAL, 20)
+        program = program_of(seed)
+        with contextlib.suppress(NameError):
+            found = difference(program)
+        signal.setitimer(signal.ITIMER_REAL, 60)
+        if found is not None and shrink:
+            program, found = shrunk(program, found)
+    except TimeoutError:
+        found = Difference("too long", "", "more than 20 s", "")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    return found and Failure(seed, program, found)
+
+
+def check_many(seeds: range, report: Any) -> None:
+    """Send (seed, None), then (seed, what `check` found) of each seed."""
+    torch.set_num_threads(1)
+    for seed in seeds:
+        report.send((seed, None))
+        report.send((seed, check(seed)))
+
+
+def failures(seeds: range, jobs: int) -> Iterator[tuple[int, Failure | None]]:
+    """What each seed gives. The work is done in processes of its own: a program may kill the one that it runs in."""
+    context = multiprocessing.get_context("fork")
+    parts = [seeds[i : i + 200] for i in range(0, len(seeds), 200)][::-1]
+    running: dict[Any, Any] = {}  # by connection: the process, its seeds, the seed it is at
+    while parts or running:
+        while parts and len(running) < jobs:
+            ours, theirs = context.Pipe(duplex=False)
+            process = context.Process(target=check_many, args=(parts[-1], theirs))
+            process.start()
+            theirs.close()
+            running[ours] = [process, parts.pop(), None]
+        for connection in multiprocessing.connection.wait(list(running)):
+            process, part, at = running[connection]
+            try:
+                seed, failure = connection.recv()
+            except EOFError:
+                process.join()
+                del running[connection]
+                if at is not None:
+                    yield at, died(at, context)
+                    if rest := part[part.index(at) + 1 :]:
+                        parts.append(rest)
+                continue
+            if at is None:
+                running[connection][2] = seed
+            else:
+                running[connection][2] = None
+                yield seed, failure
+
+
+def died(seed: int, context: Any) -> Failure | None:
+    """What the program of a seed did to the process: nothing to be reported if PyTorch alone does it too."""
+    alone = context.Process(target=lambda: run(program_of(seed), torch))
+    alone.start()
+    alone.join()
+    return None if alone.exitcode else Failure(seed, [f"# --seed {seed}"], Difference("died", "", "the process ended", "runs it"))
+
+
+def summary(found: list[Failure]) -> str:
+    """The failures by kind, with the shortest program of each."""
+    kinds: dict[tuple[str, str], list[Failure]] = collections.defaultdict(list)
+    for failure in found:
+        kinds[failure.found.kind, message(failure.found) or verbs(failure.program)].append(failure)
+    parts = []
+    for (kind, what), those in sorted(kinds.items(), key=lambda item: -len(item[1])):
+        best = min(those, key=lambda failure: sum(map(len, failure.program)))
+        parts.append(f"### {len(those)} x {kind}: {what}\nseeds {', '.join(str(f.seed) for f in those[:6])}\n```\n{listing(best.program)}\n```\n{best.found}\n")
+    return "\n".join(parts)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", default="0:1000", help="first:last+1")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--seed", type=int, help="show the program of one seed")
+    args = parser.parse_args()
+    if args.seed is not None:
+        print(listing(program_of(args.seed)), end="\n\n")
+        failure = check(args.seed)
+        print(f"-- shrunk\n{listing(failure.program)}\n\n{failure.found}" if failure else "no difference")
+        return
+    first, last = map(int, args.seeds.split(":"))
+    began, found = time.monotonic(), []
+    for done, (_, failure) in enumerate(failures(range(first, last), args.jobs), start=1):
+        found += [failure] if failure else []
+        if done % 1000 == 0:
+            print(f"{done} programs, {len(found)} differ, {time.monotonic() - began:.0f} s", flush=True)
+    print(f"\n{last - first} programs, {len(found)} differ\n\n{summary(found)}")
+    raise SystemExit(bool(found))
+
+
+if __name__ == "__main__":
+    main()
