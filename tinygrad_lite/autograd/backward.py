@@ -155,9 +155,9 @@ def backward(
         if any(not isinstance(t, Traced) or t.node is None for t in inputs):
             raise RuntimeError("backward: every one of inputs must be a Tensor that requires grad")
         targets = frozenset(t.node for t in inputs)
-        for t in inputs:
-            retain_grad(t)
     roots = _roots("backward", tensors, grad_tensors, create_graph)
+    for t in inputs or ():
+        retain_grad(t)
     found = _walk(roots, keep, create_graph, targets)
     # The arrays that belong to somebody already: first of all to the caller.
     taken = {} if grad_tensors is None or create_graph else {id(owner_of(g)): g for _, g in roots if is_array(g)}
