@@ -454,6 +454,26 @@ def test_a_gradient_that_is_set_fits_its_tensor():
     assert x.grad is None
 
 
+def test_a_backward_that_is_refused_calls_no_hook_and_retains_nothing():
+    """(PyTorch has called those of what it had passed.)"""
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    y = x.exp()
+    z, called = y * 1, []
+    z.retain_grad()
+    z.register_hook(called.append)
+    y.mul_(2)
+    with pytest.raises(RuntimeError, match="changed in place"):
+        z.sum().backward()
+    assert z.grad is None and not called
+    v = (x * x).sum()
+    w = v * 1
+    w.retain_grad()
+    v.backward()
+    with pytest.raises(RuntimeError, match="freed"):
+        w.backward()
+    assert w.grad is None
+
+
 def test_data_that_is_set_to_itself_leaves_the_memory_as_it_was():
     layer = tg.nn.Linear(2, 2, device="cpu")  # on a GPU another view of the same memory takes its place
     array = layer.weight.array

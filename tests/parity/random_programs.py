@@ -394,9 +394,77 @@ def without(those: Callable[[str], bool]) -> Callable[[Difference, Program], boo
     return explains
 
 
+FORWARD = re.compile(r"jvp|jacfwd|hessian")
+OWN_VIEW = re.compile(r"\.(t|transpose|swapaxes|swapdims|squeeze|unsqueeze|as_strided)_\(")
+
+
+def of_forward_derivatives(found: Difference, program: Program) -> bool:
+    """Whether the program has forward derivatives, and it is all about whether something depends on its input."""
+    if not any(map(FORWARD.search, program)):
+        return False
+    if found.kind in ("requires_grad", "is_leaf", "grad.requires_grad", "logged requires_grad"):
+        return found.ours != found.theirs and "True" in (found.theirs, found.ours)
+    if found.kind in ("presence of grad", "logged presence of grad"):
+        return found.ours == "None" and not re.search(r"[1-9]", found.theirs)
+    return found.kind == "refused only here" and bool(re.search(r"not require grad|that requires grad|requires? grad;", found.ours))
+
+
+def walked_twice(found: Difference, program: Program) -> bool:
+    return sum(len(re.findall(r"backward\(|autograd\.grad\(", text)) for text in program) > 1
+
+
 # Each with the reason why it is not a fault.
 KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
     ("rounding, made large by the program", ill_conditioned),
+    (
+        "what jvp, jacfwd and hessian give where it does not depend on the input does not require grad here; PyTorch adds zeros times it",
+        of_forward_derivatives,
+    ),
+    (
+        "what saves only numbers and shapes is not freed here, and its own set is PyTorch's; in both a second walk needs retain_graph",
+        lambda found, program: walked_twice(found, program)
+        and (
+            (found.kind == "refused only here" and "were freed by an earlier backward" in found.ours)
+            or (found.kind == "accepted only here" and "backward through the graph a second time" in found.theirs)
+        ),
+    ),
+    ("a view that was returned with others may be changed through its views (docs/from-pytorch.md)", has("accepted only here", "returns multiple views")),
+    ("a view of what a Function returned may be changed: the gradient goes through the Function", has("accepted only here", "created inside a custom Function")),
+    ("a view made under no_grad may be changed (docs/from-pytorch.md)", has("accepted only here", "A view was created in no_grad mode")),
+    (
+        "a view made under no_grad follows what it shows when that is changed in place (docs/from-pytorch.md)",
+        lambda found, program: found.kind in ("requires_grad", "is_leaf")
+        and any("no_grad" in text or "enabled(False)" in text for text in program),
+    ),
+    (
+        "a view of a leaf may become its own view: that moves no value (docs/from-pytorch.md)",
+        lambda found, program: has("accepted only here", "a view of a leaf Variable")(found, program) and bool(OWN_VIEW.search(found.where)),
+    ),
+    (
+        "a result of unbind or split may become its own view",
+        lambda found, program: found.kind == "accepted only here" and "modified inplace" in found.theirs and bool(OWN_VIEW.search(found.where)),
+    ),
+    ("a view may be detached in place, as by detach()", has("accepted only here", "Can't detach views in-place")),
+    ("PyTorch writes into memory that elements share, in an order of its own", has("refused only here", "several elements of this tensor share one place")),
+    ("a write reads all values before it writes one, also where they share memory", has("accepted only here", "refer to a single memory location")),
+    ("a bound of clamp may be a number beside a tensor", has("accepted only here", "clamp() received an invalid combination")),
+    ("the inputs of a transformed function are not changed in place; those of PyTorch's jvp may be", has("refused only here", "an input of a transformed function cannot be changed")),
+    (
+        "the inputs of a transformed function are not changed in place; those of PyTorch's jvp may be",
+        lambda found, program: has("refused only here", "a leaf that requires grad cannot be changed in place")(found, program)
+        and bool(FORWARD.search(found.where)),
+    ),
+    ("a checkpoint notices that its second run has overwritten what is needed; PyTorch's does not", has("refused only here", "inside of a checkpoint")),
+    (
+        "a module's backward pre-hook stands behind its outputs: it is not met where these are the inputs= of the backward",
+        lambda found, program: found.kind == "calls of a hook"
+        and any("full_backward_pre_hook" in text for text in program)
+        and any("inputs=" in text for text in program),
+    ),
+    (
+        "PyTorch makes a new place on the tape for a view whose memory was changed, and forgets the hooks of the old one",
+        lambda found, program: without(lambda text: ".register_hook(" in text)(found, program),
+    ),
     ("there are derivatives that PyTorch lacks (docs/from-pytorch.md)", has("accepted only here", "derivative for aten::")),
     ("on the tape, a strided view stays inside its tensor (docs/from-pytorch.md)", has("refused only here", "as_strided: the tensor is a view with gaps")),
     ("on the tape, a strided view stays inside its tensor (docs/from-pytorch.md)", has("refused only here", "reaches beyond")),

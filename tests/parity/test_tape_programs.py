@@ -318,6 +318,11 @@ h = x**3; h.sum().backward(inputs=[h], retain_graph=True); note(h.grad); (h * 2)
 ---
 refused("x.register_post_accumulate_grad_hook(lambda p: p.grad); x.sum().backward()")
 """,
+    "hooks where a backward is refused": """
+h = x[:]; h.retain_grad(); h.register_hook(lambda g: note(g)); (h * 0.5).mean().backward(); note(h.grad, x.grad)
+---
+h = x * x; y = h * 1; y.register_hook(lambda g: g * 2); h.sum().backward(); refused("y.sum().backward()"); note(x.grad)
+""",
     "what backward was through already": """
 h = x.sum(); h.backward(); h.backward(); note(x.grad); h = x.t().reshape(1, 2)[0].mean(0); h.backward(); h.backward(); note(x.grad)
 ---

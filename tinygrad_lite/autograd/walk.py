@@ -6,6 +6,7 @@ tape where the gradient is itself to be differentiated (`create_graph=True`).
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
@@ -59,7 +60,7 @@ def walk(
             continue
         if node.hooks:
             if not hooked:
-                _check_passable(order)
+                _check_passable(order[: bisect_right(order, node.index, key=_by_index)])
                 hooked = True
             g = _run_hooks(node, g, create_graph)
             changed = last_change()
