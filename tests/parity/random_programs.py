@@ -465,6 +465,36 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
         "PyTorch makes a new place on the tape for a view whose memory was changed, and forgets the hooks of the old one",
         lambda found, program: without(lambda text: ".register_hook(" in text)(found, program),
     ),
+    (
+        "a backward that is refused on its way has called the hooks before that place; where no hook has a hand in it, it is refused first",
+        lambda found, program: bool(re.match("refused here, but changed: (calls of a hook|presence of grad|grad)", found.kind))
+        and any("hook" in text or "retain_grad" in text for text in program),
+    ),
+    ("a hook of an accumulated gradient must return None; PyTorch does not always look", has("refused only here", "must return None")),
+    ("zeros, or one number, may be written into memory that elements share", has("accepted only here", "more than one element of the written-to tensor")),
+    ("a size of -1 is worked out where it can be, also beside one of 0", has("accepted only here", "unflatten got an unexpected error")),
+    ("what is mapped over may be of another size for each of the batch", has("accepted only here", "Attempted to vmap over `mask`")),
+    ("a tensor that was detached in place after it was saved is what it was then", has("accepted only here", "detached in-place")),
+    ("a single value is converted where a mask says that it is written", has("accepted only here", "Index put requires the source and destination dtypes match")),
+    ("a Function may change a view and return several tensors", has("accepted only here", "modifies inplace an input that is a view")),
+    (
+        "PyTorch refuses where a saved tensor was changed, also one that the gradient does not need",
+        has("accepted only here", "modified by an inplace operation"),
+    ),
+    (
+        "PyTorch's forward derivatives of a 0-d float32 and a Python number are float64",
+        lambda found, program: found.ours.startswith("float32") and found.theirs.startswith("float64") and any(map(FORWARD.search, program)),
+    ),
+    (
+        "a view that was made before its tensor was asked to require grad: PyTorch's does too once the tensor was changed in place",
+        lambda found, program: found.kind in ("refused only here", "requires_grad", "is_leaf")
+        and ("not require grad" in found.ours or found.ours == "False")
+        and any(re.fullmatch(r"x\d+\.requires_grad(_\(\)| = True)", text) for text in program),
+    ),
+    (
+        "the gradients of elements that share memory: PyTorch gives each a part of their sum, once one was changed in place",
+        lambda found, program: found.kind in ABOUT_GRADIENTS and any("expand" in text or "as_strided" in text for text in program) and without(lambda text: "no_grad" in text or "enabled(False)" in text)(found, program),
+    ),
     ("there are derivatives that PyTorch lacks (docs/from-pytorch.md)", has("accepted only here", "derivative for aten::")),
     ("on the tape, a strided view stays inside its tensor (docs/from-pytorch.md)", has("refused only here", "as_strided: the tensor is a view with gaps")),
     ("on the tape, a strided view stays inside its tensor (docs/from-pytorch.md)", has("refused only here", "reaches beyond")),

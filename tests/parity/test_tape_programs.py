@@ -60,8 +60,20 @@ class Identity:
             def backward(ctx, g):
                 return g[:1]
 
-        self.as_it_is, self.view, self.tripled, self.tripled_saved, self.short = (
-            f.apply for f in (AsItIs, View, Tripled, TripledSaved, Short)
+        class Signed(AsItIs):
+            @staticmethod
+            def forward(ctx, x):
+                sign = x.sign()
+                ctx.mark_non_differentiable(sign)
+                ctx.save_for_backward(sign)
+                return x.abs(), sign
+
+            @staticmethod
+            def backward(ctx, g, none):
+                return g * ctx.saved_tensors[0]
+
+        self.as_it_is, self.view, self.tripled, self.tripled_saved, self.short, self.signed = (
+            f.apply for f in (AsItIs, View, Tripled, TripledSaved, Short, Signed)
         )
 
 
@@ -270,6 +282,15 @@ with m.no_grad(): y = fn.tripled(x)
 note(y is x, y.requires_grad, y.is_leaf)
 ---
 refused("fn.short(x).sum().backward()"); note(x.grad is None)
+""",
+    "Functions with results that have no gradient": """
+y, sign = fn.signed(x - 1.5); note(sign, sign.requires_grad, sign.is_leaf); (g,) = grad(y.sum(), x, create_graph=True); note(g, g.requires_grad)
+---
+y, sign = fn.signed(x - 1.5); (y * sign).sum().backward(); note(x.grad)
+---
+h = x * 2
+with m.no_grad(): y = fn.tripled(h)
+refused("y.mul_(2)"); note(h, y.requires_grad)
 """,
     "module hooks": """
 for layer in (nn.Identity(), nn.Flatten(0), nn.Dropout(0.5).eval(), nn.ReLU()):

@@ -197,6 +197,8 @@ def _saved(tensor: Any, ctx: Context, arguments: set[int]) -> Any:
     results, for the tensor itself would close a circle; of another the tensor as it is now."""
     if tensor is None:
         return None
+    if _is_one_of(tensor, ctx._not_differentiable):
+        return traced(tensor.array)
     place = ctx._place_of.get(id(tensor))
     if place is not None and (id(tensor) not in arguments or _is_one_of(tensor, ctx._dirty)):
         return tensor.array, place
@@ -216,6 +218,8 @@ def _result(r: Any, node: Node | None, ctx: Context, arguments: set[int]) -> Any
     if not is_argument and place is None and r.node is None:
         return r
     result = traced(r.array, place)
+    if _is_one_of(r, ctx._dirty):
+        return result  # changed under no_grad(): as by detach()
     base = r if is_argument and r.base is None else r.base
     if base is not None:
         add_view(base, result)
