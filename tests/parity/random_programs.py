@@ -165,9 +165,9 @@ def difference_of_refusal(program: Program, theirs: str) -> Difference | None:
     mine, text = ours.errors[-1], program[-1]
     if mine.startswith("crash") and not theirs.startswith("crash"):
         return Difference("crash", text, mine, theirs)
-    if mine and "Dirty" not in text and "\n" not in text and "hooks should return None" not in mine:
+    if mine and "Dirty" not in text and "\n" not in text and "must return None" not in mine:
         found = next(compare(program, ours, run(program[:-1], tg)), None)
-        return found and Difference("refused here, but changed: " + found.kind, found.where, found.ours, found.theirs)
+        return found and unknown(found._replace(kind="refused here, but changed: " + found.kind), program)
     return None if mine else corrected(program, ours, Difference("accepted only here", text, "accepts it", theirs), [""] * len(program))
 
 
@@ -387,20 +387,37 @@ def without(those: Callable[[str], bool]) -> Callable[[Difference, Program], boo
     def explains(found: Difference, program: Program) -> bool:
         if found.kind not in ABOUT_GRADIENTS or not any(map(those, program)):
             return False
-        with contextlib.suppress(NameError):
-            return difference([text for text in program if not those(text)]) is None
-        return False
+        rest = [text for text in program if not those(text)]
+        while rest:
+            try:
+                return difference(rest) is None
+            except NameError as error:  # nor without what comes of them
+                name = re.search(r"name '(\w+)'|variable '(\w+)'", str(error))
+                if name is None:
+                    return False
+                rest = [text for text in rest if not re.search(rf"\b{name[1] or name[2]}\b", text)]
+        return True
 
     return explains
 
 
+def the_same_in_double(found: Difference, program: Program) -> bool:
+    """Whether nothing differs in double precision."""
+    if found.kind not in (*ABOUT_GRADIENTS, "value") or not any("float32" in text or ".float()" in text for text in program):
+        return False
+    with contextlib.suppress(NameError):
+        return difference([text.replace("float32", "float64").replace(".float()", ".double()") for text in program]) is None
+    return False
+
+
 FORWARD = re.compile(r"jvp|jacfwd|hessian")
+TRANSFORMS = re.compile(r"jvp|jacfwd|hessian|jacrev|jacobian|vjp|func\.grad")
 OWN_VIEW = re.compile(r"\.(t|transpose|swapaxes|swapdims|squeeze|unsqueeze|as_strided)_\(")
 
 
-def of_forward_derivatives(found: Difference, program: Program) -> bool:
-    """Whether the program has forward derivatives, and it is all about whether something depends on its input."""
-    if not any(map(FORWARD.search, program)):
+def of_transforms(found: Difference, program: Program) -> bool:
+    """Whether the program has transforms, and it is all about whether something depends on its input."""
+    if not any(map(TRANSFORMS.search, program)):
         return False
     if found.kind in ("requires_grad", "is_leaf", "grad.requires_grad", "logged requires_grad"):
         return found.ours != found.theirs and "True" in (found.theirs, found.ours)
@@ -416,9 +433,10 @@ def walked_twice(found: Difference, program: Program) -> bool:
 # Each with the reason why it is not a fault.
 KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
     ("rounding, made large by the program", ill_conditioned),
+    ("rounding in single precision, made large by the program", the_same_in_double),
     (
-        "what jvp, jacfwd and hessian give where it does not depend on the input does not require grad here; PyTorch adds zeros times it",
-        of_forward_derivatives,
+        "what a transform gives where it does not depend on the input does not require grad here; in PyTorch zeros times the input are added",
+        of_transforms,
     ),
     (
         "what saves only numbers and shapes is not freed here, and its own set is PyTorch's; in both a second walk needs retain_graph",
@@ -476,6 +494,28 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
     ("what is mapped over may be of another size for each of the batch", has("accepted only here", "Attempted to vmap over `mask`")),
     ("a tensor that was detached in place after it was saved is what it was then", has("accepted only here", "detached in-place")),
     ("a single value is converted where a mask says that it is written", has("accepted only here", "Index put requires the source and destination dtypes match")),
+    ("a transform refuses to write what depends on its inputs into a captured tensor; numbers it lets pass", has("accepted only here", "would mutate a captured Tensor")),
+    (
+        "a view that a Function returned under no_grad is one of its input",
+        lambda found, program: found.kind == "refused only here"
+        and bool(re.search("view of a leaf that requires grad|view of a tensor that requires grad", found.ours))
+        and any("apply(" in text and ("no_grad" in text or "enabled(False)" in text) for text in program),
+    ),
+    (
+        "a difference of no elements: PyTorch's is a new leaf",
+        lambda found, program: any(".diff(" in text for text in program) and any("0" in text and "zeros" in text for text in program),
+    ),
+    ("what is mapped over has a dim less: PyTorch does not look at it everywhere", has("refused only here", "or more dimensions, got the shape")),
+    ("kron takes tensors of any strides", has("accepted only here", "view size is not compatible")),
+    (
+        "the gradient of a filled tensor: zeros on the tape here, zeros off it in PyTorch",
+        lambda found, program: found.kind in ("grad.requires_grad", "logged requires_grad", "requires_grad", "logged is_leaf")
+        and found.ours != found.theirs
+        and any("create_graph" in text for text in program),
+    ),
+    ("equal values: which of them is the median, the smallest, the largest is open", lambda found, program: any(re.search(r"median|kthvalue|mode\(|sort|topk", text) for text in program) and found.kind in ABOUT_GRADIENTS and without(lambda text: bool(re.search(r"median|kthvalue|mode\(|sort|topk", text)))(found, program)),
+    ("vmap of what does not depend on the batch: PyTorch's result is one value, expanded", lambda found, program: any("vmap" in text for text in program) and found.kind == "value" and without(lambda text: re.match(r"x\d+\[", text) is not None)(found, program)),
+    ("the norm at 0 has the second derivative 0 (docs/from-pytorch.md)", lambda found, program: "nan" in found.theirs and any("norm" in text or "dist" in text for text in program)),
     ("a Function may change a view and return several tensors", has("accepted only here", "modifies inplace an input that is a view")),
     (
         "PyTorch refuses where a saved tensor was changed, also one that the gradient does not need",
@@ -493,7 +533,8 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
     ),
     (
         "the gradients of elements that share memory: PyTorch gives each a part of their sum, once one was changed in place",
-        lambda found, program: found.kind in ABOUT_GRADIENTS and any("expand" in text or "as_strided" in text for text in program) and without(lambda text: "no_grad" in text or "enabled(False)" in text)(found, program),
+        lambda found, program: any("expand" in text or "as_strided" in text for text in program)
+        and without(lambda text: "no_grad" in text or "enabled(False)" in text)(found, program),
     ),
     ("there are derivatives that PyTorch lacks (docs/from-pytorch.md)", has("accepted only here", "derivative for aten::")),
     ("on the tape, a strided view stays inside its tensor (docs/from-pytorch.md)", has("refused only here", "as_strided: the tensor is a view with gaps")),
