@@ -12,3 +12,10 @@ def pytorch_s_switches_can_be_set():
     """Its databases of test inputs forbid it, for the whole process, when they are imported."""
     if "torch" in sys.modules:
         sys.modules["torch"].backends.flags_frozen.__globals__["__allow_nonbracketed_mutation_flag"] = True
+
+
+@pytest.fixture(autouse=True)
+def pytorch_looks_at_the_parameters_of_distributions():
+    """Its compiler, once imported, switches that off."""
+    if "torch.distributions" in sys.modules:
+        sys.modules["torch"].distributions.Distribution.set_default_validate_args(True)
