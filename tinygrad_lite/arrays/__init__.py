@@ -46,7 +46,17 @@ from tinygrad_lite.arrays.dtypes import (
     some_tensor,
 )
 from tinygrad_lite.arrays.factors import cholesky_of, linalg, lu_of, solve_triangular_of, with_one_batch
-from tinygrad_lite.arrays.memory import address_range, keep_freed_memory, on_cache_lines, owner_of, start_of, strided
+from tinygrad_lite.arrays.memory import (
+    address_range,
+    empty_like,
+    in_order,
+    keep_freed_memory,
+    on_cache_lines,
+    order_kept,
+    owner_of,
+    start_of,
+    strided,
+)
 from tinygrad_lite.arrays.order import accumulate, order, recurrence
 from tinygrad_lite.arrays.products import column_sums, product, rows
 from tinygrad_lite.arrays.quiet import quietly
@@ -81,6 +91,7 @@ __all__ = [
     "default_float",
     "device_of",
     "elementwise",
+    "empty_like",
     "erf_of",
     "erfc_of",
     "expm1_below_0",
@@ -90,6 +101,7 @@ __all__ = [
     "get_default_device",
     "get_default_dtype",
     "get_num_threads",
+    "in_order",
     "in_threads",
     "is_array",
     "is_cupy",
@@ -111,6 +123,7 @@ __all__ = [
     "only_numbers",
     "only_tensors",
     "order",
+    "order_kept",
     "owner_of",
     "product",
     "promote",

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, namespace_of
 from tinygrad_lite.arrays.fusion import fused
+from tinygrad_lite.arrays.memory import empty_like
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads
 
 # Half a MiB of float32: a few such buffers fit into the caches, and two threads that go from block to
@@ -61,6 +62,6 @@ def _alike(arrays: tuple[Array, ...]) -> bool:
 
 def mapped(kernel: Callable[[Array, Array], Any], x: Array) -> Array:
     """A new array like `x` into which `kernel(x, out)` has written, element by element."""
-    out = np.empty_like(x)
+    out = empty_like(x)
     elementwise(kernel, x, out)
     return out

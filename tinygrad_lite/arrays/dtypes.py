@@ -8,6 +8,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lite.arrays.devices import Array, is_array, namespace_of
+from tinygrad_lite.arrays.memory import order_kept
 
 _NUMBERS = {"b": np.dtype(np.bool_), "i": np.dtype(np.int64), "u": np.dtype(np.int64), "c": np.dtype(np.complex128)}
 _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
@@ -158,7 +159,7 @@ def promote_tensors(x: Any, y: Any) -> tuple[Any, Any]:
 
 def _cast(xp: Any, value: Any, dtype: np.dtype) -> Array:
     if is_array(value):
-        return value if value.dtype == dtype else value.astype(dtype)
+        return value if value.dtype == dtype else value.astype(dtype, order_kept(value))
     if isinstance(value, np.generic):
         value = value.item()
     if dtype.kind in "iu" and isinstance(value, int):
@@ -170,7 +171,7 @@ def _cast(xp: Any, value: Any, dtype: np.dtype) -> Array:
 def as_float(x: Any) -> Any:
     """`x` in a floating-point dtype: integers and bools become the default."""
     if type(x) is ndarray or is_array(x):
-        return x if x.dtype.kind in "fc" else x.astype(_default)
+        return x if x.dtype.kind in "fc" else x.astype(_default, order_kept(x))
     if isinstance(x, np.floating):  # a 0-d result of NumPy
         return x
     if isinstance(x, (bool, int, float, np.generic)):

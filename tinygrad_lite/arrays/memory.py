@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 
-from tinygrad_lite.arrays.devices import Array, is_array, is_cupy
+from tinygrad_lite.arrays.devices import Array, is_array, is_cupy, namespace_of
 
 
 def owner_of(array: Array) -> Array:
@@ -93,6 +93,27 @@ def contiguous(array: Array) -> Array:
     for i in range(0, array.shape[-1], width):
         out[..., i : i + width] = array[..., i : i + width]
     return out
+
+
+def in_order(array: Array) -> Array:
+    """`array` itself where its elements lie in memory in the order of the dims, else a copy in which they do.
+
+    For results that PyTorch makes contiguous: NumPy gives them the order of what they were made of, and `view` is
+    refused then.
+    """
+    return array if array.flags.c_contiguous else contiguous(array)
+
+
+def order_kept(array: Array) -> str:
+    """The `order` in which a copy of `array` is laid out like it ("K"): not where elements are repeated by a stride
+    of 0, for NumPy would let these dims come last in memory."""
+    strides = array.strides
+    return "C" if 0 in strides and any(n > 1 for n, s in zip(array.shape, strides) if not s) else "K"
+
+
+def empty_like(array: Array) -> Array:
+    """Room for a result laid out like `array`."""
+    return namespace_of(array).empty_like(array, order=order_kept(array))
 
 
 def keep_freed_memory(limit: int = 256 << 20) -> None:

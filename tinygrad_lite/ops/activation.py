@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tinygrad_lite.arrays import (
     choose,
     elementwise,
+    empty_like,
     expm1_below_0,
     log1p_up_to_1,
     namespace_of,
@@ -20,6 +21,7 @@ from tinygrad_lite.ops.calling import canonical_dim, number, operation
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.elementary import erf, exp, sigmoid, tanh
 from tinygrad_lite.ops.inplace import in_place, optional_inplace
+from tinygrad_lite.ops.shape import contiguous
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -97,7 +99,7 @@ SELU_SCALE = 1.0507009873554804934193349852946
 def _softplus(x, beta, threshold):
     only_floats(x)
     xp = namespace_of(x)
-    out = xp.empty_like(x)
+    out = empty_like(x)
 
     def kernel(x, out, xp=xp):  # (max(z, 0) + log(1 + exp(-|z|))) / beta, z = beta x
         z = x * beta
@@ -135,14 +137,14 @@ def logsigmoid(x: Tensor) -> Tensor:
     >>> logsigmoid(tg.tensor([-1000.0, 0.0, 1000.0]))
     tensor([-1.0000e+03, -6.9315e-01, -0.0000e+00])
     """
-    return -_softplus(-x, 1.0, math.inf)
+    return contiguous(-_softplus(-x, 1.0, math.inf))
 
 
 @primitive(keeps=("share",))
 def _silu(x):
     only_floats(x)
     xp = namespace_of(x)
-    share, out = xp.empty_like(x), xp.empty_like(x)
+    share, out = empty_like(x), empty_like(x)
 
     def kernel(x, share, out, xp=xp):
         xp.negative(x, out=share)
@@ -158,7 +160,7 @@ def _silu(x):
 @_silu.fused_vjp("x")
 def _(needs, g, x, share):
     xp = namespace_of(x)
-    slope = xp.empty_like(x)
+    slope = empty_like(x)
 
     def kernel(g, x, share, slope, xp=xp):  # share (1 + x (1 - share))
         xp.subtract(1, share, out=slope)
@@ -230,7 +232,7 @@ def gelu(x, approximate="none"):
         raise ValueError(f"gelu: expected approximate 'none' or 'tanh', got {approximate!r}")
     only_floats(x)
     xp = namespace_of(x)
-    share, out = xp.empty_like(x), xp.empty_like(x)
+    share, out = empty_like(x), empty_like(x)
 
     def exact(x, share, out, xp=xp):
         normal_cdf(x, share, xp)
@@ -253,7 +255,7 @@ def gelu(x, approximate="none"):
 @gelu.fused_vjp("x")
 def _(needs, g, x, share, approximate):
     xp = namespace_of(x)
-    out = xp.empty_like(x)
+    out = empty_like(x)
 
     def exact(g, x, share, out, xp=xp):  # share + x density(x)
         xp.multiply(x, x, out=out)

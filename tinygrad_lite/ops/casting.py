@@ -10,7 +10,7 @@ from tinygrad_lite.arrays import Device, as_dtype, device_of, get_default_dtype,
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.calling import named
 from tinygrad_lite.ops.conversion import LEGACY, moved
-from tinygrad_lite.ops.shape import channels_come_last, clone, copied_to, to_dtype
+from tinygrad_lite.ops.shape import channels_come_last, clone, contiguous, copied_to, to_dtype
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -57,6 +57,8 @@ def to(
         return clone(x, memory_format=memory_format)
     if memory_format is None or memory_format == "preserve_format":
         return result
+    if memory_format == "contiguous_format" and result is not x:
+        return contiguous(result)
     if channels_come_last(result) == (memory_format != "contiguous_format"):  # what is in neither counts as contiguous
         return result
     return copied_to("to", result, memory_format)

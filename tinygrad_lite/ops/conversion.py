@@ -14,6 +14,7 @@ from tinygrad_lite.arrays import (
     get_default_dtype,
     is_array,
     namespace_for,
+    order_kept,
     owner_of,
     quietly,
     to_device,
@@ -49,7 +50,7 @@ def array_from(data: Any, dtype: Any = None, device: Any = None) -> Any:
         data = known
         if data.dtype.kind not in "biufc":
             raise TypeError(f"tensor: expected numbers, got an array of {data.dtype}")
-        return to_device(data.astype(data.dtype.newbyteorder("=") if dtype is None else dtype), device)
+        return to_device(data.astype(data.dtype.newbyteorder("=") if dtype is None else dtype, order_kept(data)), device)
     row: Any = [data]  # the first in which there are numbers
     while row and isinstance(row[0], (list, tuple)):
         row = row[0]

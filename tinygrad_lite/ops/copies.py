@@ -24,20 +24,22 @@ METHODS = ["narrow_copy"]
 IN_PLACE: list[str] = []
 
 
+_in_order = functools.partial(clone, memory_format="contiguous_format")
+
+
 def _copied(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` whose result (or each of several) is a copy."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         result = function(*args, **kwargs)
-        return tuple(map(clone, result)) if isinstance(result, tuple) else clone(result)
+        return tuple(map(_in_order, result)) if isinstance(result, tuple) else _in_order(result)
 
     call.__name__ = call.__qualname__ = f"{function.__name__}_copy"
     call.__doc__ = f"`{function.__name__}`, with memory of its own for the result."
     return call
 
 
-alias_copy = clone
 as_strided_copy, diagonal_copy, expand_copy = _copied(as_strided), _copied(diagonal), _copied(expand)
 narrow_copy, permute_copy, select_copy, split_copy = _copied(narrow), _copied(permute), _copied(select), _copied(split)
 split_with_sizes_copy, squeeze_copy, t_copy = _copied(split_with_sizes), _copied(squeeze), _copied(t)
@@ -46,11 +48,17 @@ unsqueeze_copy, view_copy = _copied(unsqueeze), _copied(view)
 
 
 @operation
+def alias_copy(x: Any) -> Any:
+    """The same elements, with memory of their own."""
+    return _in_order(x)
+
+
+@operation
 def slice_copy(x: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
     """`x[start:end:step]` along `dim`, with memory of its own for the result."""
-    return clone(getitem(x, (*(slice(None),) * canonical_dim("slice_copy", dim, len(x.shape)), slice(start, end, step))))
+    return _in_order(getitem(x, (*(slice(None),) * canonical_dim("slice_copy", dim, len(x.shape)), slice(start, end, step))))
 
 
 def detach_copy(x: Any) -> Any:
     """`detach`, with memory of its own for the result."""
-    return clone(x.detach() if isinstance(x, Traced) else x)
+    return _in_order(x.detach() if isinstance(x, Traced) else x)

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_array, default_float, elementwise, is_array, log1p_up_to_1, namespace_of, only_floats, promote
+from tinygrad_lite.arrays import (
+    as_array,
+    default_float,
+    elementwise,
+    empty_like,
+    is_array,
+    log1p_up_to_1,
+    namespace_of,
+    only_floats,
+    promote,
+)
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.activation import _softplus
 from tinygrad_lite.ops.arithmetic import alike, square
@@ -256,7 +266,7 @@ def _bce_with_logits(x, target):
     only_floats(x, target)
     x, target = promote(x, target)
     xp = namespace_of(x)
-    out, size = xp.empty_like(x), xp.empty_like(x)
+    out, size = empty_like(x), empty_like(x)
 
     def kernel(x, target, out, size, xp=xp):  # (1 - target) x - min(x, 0) + log(1 + exp(-|x|))
         xp.subtract(1, target, out=out)

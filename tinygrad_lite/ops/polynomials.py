@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import promoted_floats, some_tensor
+from tinygrad_lite.arrays import order_kept, promoted_floats, some_tensor
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
@@ -35,7 +35,7 @@ def _polynomial(name: str, text: str, first: Callable[[Any], Any], after: Callab
             x = to_dtype(x, point.dtype)
         else:
             x = traced(point) if isinstance(n, Traced) else point
-        degree = degree.astype(np.int64)
+        degree = degree.astype(np.int64, order_kept(degree))
         before, member = ones_like(x), first(x)
         out = where(degree == 0, before, zeros_like(x))  # which it is also where the degree is negative
         for k in range(1, int(degree.max()) + 1 if degree.size else 0):

@@ -15,6 +15,7 @@ from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.generators import source
 from tinygrad_lite.ops.inplace import in_place, optional_inplace
 from tinygrad_lite.ops.piecewise import abs, linear_in
+from tinygrad_lite.ops.shape import contiguous
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -240,11 +241,11 @@ def rrelu(x: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool 
     if not lower <= upper:
         raise ValueError(f"rrelu: lower {lower} is larger than upper {upper}")
     if not training:
-        return _leaky_relu(x, (lower + upper) / 2)
+        return contiguous(_leaky_relu(x, (lower + upper) / 2))
     only_floats(x)
     array = raw(x)
     slopes = source(device=device_of(array)).uniform(array.shape, array.dtype) * (upper - lower) + lower
-    return linear_in(where(x > 0, x, x * slopes), x)
+    return linear_in(contiguous(where(x > 0, x, x * slopes)), x)
 
 
 relu_ = in_place(relu)

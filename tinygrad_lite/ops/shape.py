@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_dtype, namespace_of, owner_of, strided
+from tinygrad_lite.arrays import as_dtype, namespace_of, order_kept, owner_of, strided
 from tinygrad_lite.arrays.memory import contiguous as contiguous_copy
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced, traced
@@ -459,7 +459,9 @@ def _copy(x, dtype, order="K"):
     if order == "channels last":
         xp = namespace_of(x)
         return xp.moveaxis(xp.moveaxis(x, 1, -1).astype(dtype, "C"), -1, 1)
-    return contiguous_copy(x) if order == "C" and x.dtype == dtype else x.astype(dtype, order)
+    if order == "K":
+        return x.astype(dtype, order_kept(x))
+    return contiguous_copy(x) if x.dtype == dtype else x.astype(dtype, order)
 
 
 _copy.vjp(x=lambda g: g)  # the engine gives a gradient its input's dtype
@@ -508,9 +510,9 @@ def copied_to(name: str, x: Any, memory_format: Any) -> Any:
 
 
 def apart(out: Any, x: Any) -> Any:
-    """`out`, or a copy where it may show the memory of `x`."""
+    """`out`, or a contiguous copy where it may show the memory of `x`."""
     a, b = raw(out), raw(x)
-    return clone(out) if a is b or owner_of(a) is owner_of(b) else out
+    return copied_to("clone", out, "contiguous_format") if a is b or owner_of(a) is owner_of(b) else out
 
 
 @operation
