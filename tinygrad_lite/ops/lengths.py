@@ -9,6 +9,7 @@ from tinygrad_lite.ops.calling import canonical_dim, operation
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.norms import matrix_norm, vector_norm
 from tinygrad_lite.ops.reduction import Dims
+from tinygrad_lite.ops.shape import contiguous
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -62,4 +63,4 @@ def renorm(x: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
         raise ValueError(f"renorm: expected a positive p and a maxnorm of 0 or more, got {p} and {maxnorm}")
     axis = canonical_dim("renorm", dim, x.ndim)
     length = vector_norm(x, p, tuple(d for d in range(x.ndim) if d != axis), True)
-    return x * where(length > maxnorm, maxnorm / (length + 1e-7), 1.0)
+    return contiguous(x * where(length > maxnorm, maxnorm / (length + 1e-7), 1.0))

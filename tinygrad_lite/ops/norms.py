@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_dtype, namespace_of
+from tinygrad_lite.arrays import as_dtype, in_order, namespace_of
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import canonical_dims, operation
 from tinygrad_lite.ops.comparison import where
@@ -39,17 +39,17 @@ def _vector_norm(x, ord, dims, keepdim):
         if len(dims) == x.ndim and not keepdim:
             flat = x.reshape(-1)
             return xp.sqrt(flat.dot(flat))
-        return xp.sqrt((x * x).sum(axis=dims, keepdims=keepdim))
+        return xp.sqrt(in_order((x * x).sum(axis=dims, keepdims=keepdim)))
     if ord == 0:
-        return (x != 0).sum(axis=dims, keepdims=keepdim, dtype=x.dtype)
+        return in_order((x != 0).sum(axis=dims, keepdims=keepdim, dtype=x.dtype))
     x = xp.abs(x)
     if ord == inf:
-        return x.max(axis=dims, keepdims=keepdim)
+        return in_order(x.max(axis=dims, keepdims=keepdim))
     if ord == -inf:
-        return x.min(axis=dims, keepdims=keepdim)
+        return in_order(x.min(axis=dims, keepdims=keepdim))
     if ord == 1:
-        return x.sum(axis=dims, keepdims=keepdim)
-    return (x**ord).sum(axis=dims, keepdims=keepdim) ** (1 / ord)
+        return in_order(x.sum(axis=dims, keepdims=keepdim))
+    return in_order((x**ord).sum(axis=dims, keepdims=keepdim)) ** (1 / ord)
 
 
 _vector_norm.vjp(x=lambda g, x, ord, dims, keepdim, out: _norm_gradient(g, x, ord, dims, keepdim, out))

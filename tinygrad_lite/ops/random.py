@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_array, as_dtype, as_float, device_of, is_array, namespace_of, quietly
+from tinygrad_lite.arrays import as_array, as_dtype, as_float, device_of, in_order, is_array, namespace_of, quietly
 from tinygrad_lite.arrays.randomness import Source
 from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import canonical_shape, operation, raw
@@ -273,7 +273,7 @@ def multinomial(x: Tensor, num_samples: int, replacement: bool = False, *, gener
         chosen = xp.stack([xp.searchsorted(end, a, side="right") for end, a in rows]).reshape(at.shape)
     else:
         keys = drawn_from.exponential(weights.shape, weights.dtype) / weights
-        chosen = xp.argsort(xp.where(weights > 0, keys, np.inf), axis=-1)[..., :num_samples]
+        chosen = in_order(xp.argsort(xp.where(weights > 0, keys, np.inf), axis=-1)[..., :num_samples])
     return traced(chosen.astype(np.int64, copy=False)) if isinstance(x, Traced) else chosen
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.arrays import add_up, as_array, as_dtype, as_float, extreme, is_array, namespace_of
+from tinygrad_lite.arrays import add_up, as_array, as_dtype, as_float, extreme, in_order, is_array, namespace_of
 from tinygrad_lite.autograd import nondifferentiable, primitive
 from tinygrad_lite.autograd.walk import sum_to_shape
 from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, canonical_shape, integer, operation, raw
@@ -79,7 +79,7 @@ def _sum(x, axes, keepdim):
     kind = x.dtype.kind
     if kind == "f":
         return add_up(x, axes, keepdim) if x.itemsize > 2 else add_up(x.astype(np.float32), axes, keepdim).astype(x.dtype)
-    return x.sum(axis=axes, keepdims=keepdim, dtype=x.dtype if kind == "c" else np.int64)
+    return in_order(x.sum(axis=axes, keepdims=keepdim, dtype=x.dtype if kind == "c" else np.int64))
 
 
 _sum.vjp(x=lambda g, x_shape, axes: restored(g, x_shape, axes))
@@ -184,7 +184,7 @@ def require_float(name: str, x: Any) -> None:
 
 @primitive
 def _prod(x, axis, keepdim):
-    return x.prod(axis=axis, keepdims=keepdim, dtype=x.dtype if x.dtype.kind in "fc" else np.int64)
+    return in_order(x.prod(axis=axis, keepdims=keepdim, dtype=x.dtype if x.dtype.kind in "fc" else np.int64))
 
 
 _prod.vjp(x=lambda g, x, axis: restored(g, x.shape, axis) * product_of_others(x, axis))
@@ -380,7 +380,7 @@ def _all(x, axes, keepdim):
 
 
 def _truth(out: Any, x: Any) -> Any:
-    return out.astype(x.dtype) if x.dtype == np.uint8 else out  # PyTorch's one exception
+    return in_order(out.astype(x.dtype) if x.dtype == np.uint8 else out)  # PyTorch's one exception
 
 
 @operation

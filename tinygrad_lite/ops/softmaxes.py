@@ -40,9 +40,9 @@ IN_PLACE: list[str] = []
 def _softmax(x, dim):
     only_floats(x)
     if not x.size:
-        return x.copy()
+        return x.copy("C")
     xp = namespace_of(x)
-    out = xp.empty_like(x)
+    out = xp.empty(x.shape, x.dtype)
     if _by_rows(x, dim):
 
         def kernel(x, out):
@@ -75,9 +75,9 @@ def _softmax_gradient(g: Any, out: Any, dim: int) -> Any:
 def _log_softmax(x, dim):
     only_floats(x)
     if not x.size:
-        return x.copy()
+        return x.copy("C")
     xp = namespace_of(x)
-    out = xp.empty_like(x)
+    out = xp.empty(x.shape, x.dtype)
     if _by_rows(x, dim):
 
         def kernel(x, out):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import accumulate, is_array, namespace_of, order
+from tinygrad_lite.arrays import accumulate, in_order, is_array, namespace_of, order
 from tinygrad_lite.autograd import nondifferentiable, primitive
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.calling import canonical_dim, integer, no_rule, operation, raw
@@ -32,7 +32,7 @@ IN_PLACE: list[str] = []
 
 @nondifferentiable
 def _order(x, axis, descending, first):
-    return order(x, axis, descending, first)
+    return in_order(order(x, axis, descending, first))
 
 
 @operation
@@ -323,7 +323,7 @@ def _distinct(x, axis, in_place):
     if axis is None:
         return rows[starts, 0], inverse.reshape(x.shape), counts
     values = xp.moveaxis(x, axis, 0)[places[starts]]
-    return xp.moveaxis(values, 0, axis), inverse, counts
+    return in_order(xp.moveaxis(values, 0, axis)), inverse, counts
 
 
 _distinct.vjp(x=no_rule("unique", "input"))

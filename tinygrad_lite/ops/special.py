@@ -11,6 +11,7 @@ from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import no_rule, operation
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.elementary import erfc, exp, log, log1p
+from tinygrad_lite.ops.shape import contiguous
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -85,7 +86,7 @@ def mvlgamma(x: Tensor, p: int) -> Tensor:
     total = p * (p - 1) / 4 * math.log(math.pi) + lgamma(x)
     for i in range(1, p):
         total = total + lgamma(x - i / 2)
-    return total
+    return contiguous(total)
 
 
 @primitive
