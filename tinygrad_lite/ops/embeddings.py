@@ -208,5 +208,5 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         num_classes = int(array.max()) + 1
     if array.size and (int(array.min()) < 0 or int(array.max()) >= num_classes):
         raise ValueError(f"one_hot: elements from {int(array.min())} to {int(array.max())} do not fit {num_classes} classes")
-    hot = (array[..., None] == namespace_of(array).arange(num_classes)).astype(np.int64)
+    hot = (array[..., None] == namespace_of(array).arange(num_classes)).astype(np.int64, "C")
     return traced(hot) if isinstance(tensor, Traced) else hot

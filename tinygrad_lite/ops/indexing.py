@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_array, device_of, is_array, namespace_of, scatter_add, to_device, to_numpy
+from tinygrad_lite.arrays import as_array, device_of, in_order, is_array, namespace_of, scatter_add, to_device, to_numpy
 from tinygrad_lite.arrays.deferred import refuse_outside
 from tinygrad_lite.arrays.regions import Index, Region, overlaps, read, write
 from tinygrad_lite.autograd import primitive
@@ -369,6 +369,7 @@ def nonzero(x: Tensor, *, as_tuple: bool = False) -> Any:
     found = array.reshape(array.shape or 1).nonzero()
     if not as_tuple:
         found = (namespace_of(array).stack(found[: array.ndim], axis=1) if array.ndim else found[0].reshape(-1, 1)[:, :0],)
+    found = tuple(map(in_order, found))
     found = tuple(map(traced, found)) if isinstance(x, Traced) else found
     return found if as_tuple else found[0]
 

@@ -7,12 +7,12 @@ import math
 import operator
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import common_dtype, is_array, namespace_of
+from tinygrad_lite.arrays import common_dtype, in_order, is_array, namespace_of
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import Traced
 from tinygrad_lite.ops.calling import canonical_dim, integer, operation, raw
 from tinygrad_lite.ops.indexing import getitem, narrow, select
-from tinygrad_lite.ops.shape import atleast_1d, atleast_2d, atleast_3d, reshape, to_dtype
+from tinygrad_lite.ops.shape import atleast_1d, atleast_2d, atleast_3d, channels_come_last, reshape, to_dtype
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -33,7 +33,8 @@ IN_PLACE: list[str] = []
 
 @primitive
 def _cat(dim, *tensors):
-    return namespace_of(tensors[0]).concatenate(tensors, axis=dim)
+    out = namespace_of(tensors[0]).concatenate(tensors, axis=dim)
+    return out if out.flags.c_contiguous or all(map(channels_come_last, tensors)) else in_order(out)
 
 
 @_cat.fused_vjp("tensors")
@@ -45,7 +46,7 @@ def _(needs, g, dim, tensors_shape):
 
 @primitive
 def _stack(dim, *tensors):
-    return namespace_of(tensors[0]).stack(tensors, axis=dim)
+    return in_order(namespace_of(tensors[0]).stack(tensors, axis=dim))
 
 
 _stack.vjp(tensors=lambda g, i, dim: select(g, dim, i))

@@ -12,7 +12,7 @@ from tinygrad_lite.autograd.errors import BadType, BadValue
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import _where
 from tinygrad_lite.ops.indexing import _getitem, replaced
-from tinygrad_lite.ops.shape import broadcast_shapes, expand, reshape, to_dtype
+from tinygrad_lite.ops.shape import broadcast_shapes, contiguous, expand, reshape, to_dtype
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -45,7 +45,7 @@ def masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
     """
     if getattr(mask, "dtype", None) != np.bool_:
         raise TypeError(f"masked_fill: expected a bool mask, got {getattr(mask, 'dtype', type(mask).__name__)}")
-    return _where(mask, as_value("masked_fill", x, value), x)
+    return contiguous(_where(mask, as_value("masked_fill", x, value), x))
 
 
 def as_value(name: str, x: Any, value: Any) -> Any:

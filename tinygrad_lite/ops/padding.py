@@ -9,7 +9,7 @@ from tinygrad_lite.ops.indexing import narrow
 from tinygrad_lite.ops.joining import cat
 from tinygrad_lite.ops.piecewise import linear_in
 from tinygrad_lite.ops.repeating import constant_pad_nd, flip
-from tinygrad_lite.ops.shape import apart, expand
+from tinygrad_lite.ops.shape import apart, contiguous, expand
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -53,6 +53,8 @@ def pad(x: Tensor, pad: tuple[int, ...], mode: str = "constant", value: float | 
     out = x
     for i in range(0, len(pad), 2):
         out = _around(out, rank - 1 - i // 2, pad[i], pad[i + 1], mode)
+    if min(pad) < 0:
+        out = contiguous(out)
     return apart(out if mode == "circular" else linear_in(out, x), x)
 
 

@@ -14,7 +14,7 @@ from tinygrad_lite.autograd.node import Traced, traced
 from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, canonical_shape, integer, operation, raw
 from tinygrad_lite.ops.indexing import _getitem, index_select, into_zeros, replaced
 from tinygrad_lite.ops.joining import cat, split_with_sizes, stack
-from tinygrad_lite.ops.shape import _expand, _reshape, clone, reshape, shares_memory, transpose
+from tinygrad_lite.ops.shape import _expand, _reshape, clone, contiguous, reshape, shares_memory, transpose
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -44,7 +44,7 @@ def repeat(x: Tensor, repeats: tuple[int, ...]) -> Tensor:
     spread = _reshape(x, tuple(m for n in shape for m in (1, n)))
     spread = _expand(spread, tuple(m for pair in zip(repeats, shape) for m in pair))
     result = _reshape(spread, tuple(r * n for r, n in zip(repeats, shape)))
-    return clone(result) if shares_memory(x, result) else result
+    return clone(result, memory_format="contiguous_format") if shares_memory(x, result) else result
 
 
 @operation
@@ -163,7 +163,7 @@ def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
         dim = canonical_dim("roll", dim, len(x.shape))
         last = shift % max(x.shape[dim], 1)
         x = cat(split_with_sizes(x, (x.shape[dim] - last, last), dim)[::-1], dim)
-    return x
+    return contiguous(x)
 
 
 @operation
@@ -182,7 +182,7 @@ def rot90(x: Tensor, k: int = 1, dims: tuple[int, int] = (0, 1)) -> Tensor:
         return transpose(_flip(x, (b,)), a, b)
     if k % 4 == 3:
         return _flip(transpose(x, a, b), (b,))
-    return _flip(x, (a, b) if k % 4 == 2 else ())
+    return _flip(x, (a, b)) if k % 4 else clone(x, memory_format="contiguous_format")
 
 
 @operation
