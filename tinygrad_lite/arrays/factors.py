@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays.devices import Array, namespace_of, scipy_of
+from tinygrad_lite.arrays.devices import Array, is_array, namespace_of, scipy_of
+from tinygrad_lite.arrays.memory import in_order
 
 
 def linalg(name: str, *args: Any, **options: Any) -> Any:
     """`numpy.linalg.<name>`, or CuPy's, which without being asked gives nonsense for a matrix that NumPy refuses."""
     xp = namespace_of(args[0])
     function = getattr(xp.linalg, name)
+    args = tuple(in_order(x) if is_array(x) and x.ndim > 3 else x for x in args)  # else the results have their batches' order
     if xp is np:
         return function(*args, **options)
     with importlib.import_module("cupyx").errstate(linalg="raise"):

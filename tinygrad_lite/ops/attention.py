@@ -45,8 +45,10 @@ def _attention(query, key, value, mask, causal, scale):
     query, key, value = _alike(xp, query, key, value)
     rows = query.shape[:-1]
     weights = xp.empty((*rows, key.shape[-2]), query.dtype)
-    # In memory as the query: where that is a transposed (N, L, heads, E), transposing back is free.
-    out = xp.empty_like(query) if query.shape[-1] == value.shape[-1] else xp.empty((*rows, value.shape[-1]), query.dtype)
+    # In memory as the query where that is a transposed (N, L, heads, E): transposing back is free.
+    steps, width = query.strides, value.shape[-1]
+    transposed = query.ndim == 4 and query.shape[-1] == width and steps[0] >= steps[2] > steps[1] >= steps[3]
+    out = xp.empty_like(query) if transposed else xp.empty((*rows, width), query.dtype)
     if not weights.size:
         out[...] = 0
         return out, weights

@@ -16,7 +16,7 @@ from tinygrad_lite.arrays import product, promote
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import canonical_dims, operation
 from tinygrad_lite.ops.diagonals import diagonal
-from tinygrad_lite.ops.shape import _permute, to_dtype
+from tinygrad_lite.ops.shape import _permute, contiguous, to_dtype
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -114,7 +114,7 @@ def einsum(*args: Any) -> Tensor:
         if x.dtype != y.dtype and not _is_product(spec):
             raise TypeError(f"einsum: operands that are summed over must have the same dtype, got {x.dtype} and {y.dtype}")
         operands[i] = _contract(x, y, spec)
-    return operands[0]
+    return contiguous(operands[0]) if len(steps) > 1 else operands[0]  # PyTorch multiplies three in another order
 
 
 def _is_product(spec: Spec) -> bool:
@@ -172,6 +172,8 @@ def _plan(equation: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[Any]
     kept = ["".join(dict.fromkeys(c for c, n in zip(t, shape) if n == sizes[c])) for t, shape in zip(terms, shapes)]
     count = Counter("".join(kept) + out)
     left = ["".join(c for c in term if count[c] > 1) for term in kept]
+    # What is summed over alone gets the order of the result, as in PyTorch.
+    left = [rest if rest == term else "".join(sorted(rest, key=(out + rest).index)) for rest, term in zip(left, kept)]
     if len(terms) == 1:
         left = [out]
     singles = [None if term == rest else (term, tuple(n == sizes[c] for c, n in zip(term, shape)), rest)
@@ -255,11 +257,10 @@ def _single(x: Any, term: str, kept: tuple[bool, ...], rest: str) -> Any:
             j = term.index(c, i + 1)
             x = diagonal(x, 0, i, j)
             term = term[:i] + term[i + 1 : j] + term[j + 1 :] + c
-    summed = tuple(i for i, c in enumerate(term) if c not in rest)
-    if summed:
-        x = x.sum(axis=summed)
-        term = "".join(c for c in term if c in rest)
-    return x if term == rest else _permute(x, tuple(term.index(c) for c in rest))
+    order = *map(term.index, rest), *(i for i, c in enumerate(term) if c not in rest)
+    if order != tuple(range(len(term))):
+        x = _permute(x, order)  # first, so that the sums are contiguous
+    return x if len(rest) == len(term) else x.sum(axis=tuple(range(len(rest), len(term))))
 
 
 @operation

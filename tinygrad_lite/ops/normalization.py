@@ -204,7 +204,7 @@ def _as_matrices(x: Any, *others: Any) -> tuple[list[Any], Any]:
     """`x` and `others` of its shape (N, C, ...) as (N, C S), or where the channels of x come last in memory as
     (N S, C), the others row by row; and the way back."""
     xp, shape = namespace_of(x), x.shape
-    if x.ndim > 2 and not x.flags.c_contiguous and (last := xp.moveaxis(x, 1, -1)).flags.c_contiguous:
+    if x.ndim > 3 and not x.flags.c_contiguous and (last := xp.moveaxis(x, 1, -1)).flags.c_contiguous:
         matrices = [xp.ascontiguousarray(xp.moveaxis(a, 1, -1)).reshape(-1, shape[1]) for a in (x, *others)]
         return matrices, lambda y: xp.moveaxis(y.reshape(last.shape), -1, 1)
     size = shape[0], math.prod(shape[1:])

@@ -18,7 +18,7 @@ from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.matrices import LinAlgError, check_matrix, failing, like
 from tinygrad_lite.ops.piecewise import abs
 from tinygrad_lite.ops.products import matmul
-from tinygrad_lite.ops.shape import _permute
+from tinygrad_lite.ops.shape import _permute, contiguous
 from tinygrad_lite.ops.spectral import _eigh, matrix_rank, svdvals, tolerance
 from tinygrad_lite.ops.triangular import _cholesky, _solve_triangular, permutation
 
@@ -283,7 +283,7 @@ def linalg_lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True,
     check_matrix("lu_solve", LU, square=True)
     _check_system("lu_solve", LU, B, left)
     if not left:
-        return linalg_lu_solve(LU, pivots, B.mT, adjoint=not adjoint).mT
+        return contiguous(linalg_lu_solve(LU, pivots, B.mT, adjoint=not adjoint).mT)
     P = permutation(raw(pivots), LU.shape[-1], LU.dtype)
     if adjoint:
         y = _solve_triangular(LU.mT, B, False, False)

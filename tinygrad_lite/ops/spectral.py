@@ -16,6 +16,7 @@ from tinygrad_lite.autograd import primitive
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.diagonals import diag_embed
 from tinygrad_lite.ops.matrices import check_matrix, failing, like, ratio, recorded
+from tinygrad_lite.ops.shape import contiguous
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -175,7 +176,7 @@ def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SVDWithV:
         U, V = (like(input, zeros((*input.shape[:-2], n, n), input.dtype)) for n in input.shape[-2:])
         return SVDWithV(U, svdvals(input), V)
     U, S, Vh = _svd(input, not some)
-    return SVDWithV(U, S, Vh.mT)
+    return SVDWithV(U, S, contiguous(Vh.mT))
 
 
 # -- rank ----------------------------------------------------------------------------------------

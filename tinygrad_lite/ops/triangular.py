@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_array, cholesky_of, linalg, lu_of, namespace_of, solve_triangular_of
+from tinygrad_lite.arrays import as_array, cholesky_of, in_order, linalg, lu_of, namespace_of, solve_triangular_of
 from tinygrad_lite.autograd import primitive
 from tinygrad_lite.autograd.node import traced
 from tinygrad_lite.ops.calling import operation, raw
@@ -282,7 +282,7 @@ def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpa
     k = min(rows, columns)
     pivots = raw(LU_pivots)
     xp = namespace_of(pivots)
-    P = permutation(pivots, rows, LU_data.dtype) if unpack_pivots else xp.zeros((0,), LU_data.dtype)
+    P = in_order(permutation(pivots, rows, LU_data.dtype)) if unpack_pivots else xp.zeros((0,), LU_data.dtype)
     if not unpack_data:
         return LU(like(LU_data, P), *(like(LU_data, xp.zeros((0,), LU_data.dtype)) for _ in range(2)))
     L = tril(LU_data[..., :k], -1) + xp.eye(rows, k, dtype=LU_data.dtype)
