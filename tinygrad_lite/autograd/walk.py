@@ -321,7 +321,9 @@ def _wrong_shape(gradient: Any, node: Node, parent: Any) -> RuntimeError:
 def _check_none_is_meant(rule: Any, node: Node, parent: Any, create_graph: bool) -> None:
     """A Function may have no gradient for an input, the composition of a primitive may not depend on one, and a
     primitive may say `no_gradient`. Another rule that returns none has forgotten something."""
-    if getattr(rule, "__wrapped__", rule) is no_gradient:
+    while hasattr(rule, "__wrapped__"):
+        rule = rule.__wrapped__
+    if rule is no_gradient:
         return
     if node.plan.must_return and (not create_graph or node.plan.primitive.composition is None):
         raise RuntimeError(
