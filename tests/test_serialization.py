@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import cProfile
 import functools
 import gzip
 import io
 import os
+import re
 import shutil
 import signal
 import stat
@@ -625,15 +627,14 @@ def test_errors_of_map_location_are_not_taken_for_damage():
         tg.load(io.BytesIO(saved_bytes(W)), map_location=fail)
 
 
-def test_thousands_of_tensors_take_no_second():
+def test_thousands_of_tensors_are_loaded_without_parsing_and_opening_one_by_one():
+    """12,000 take 0.2 s so; with a member of the archive opened and its header parsed for each they took 1.7."""
     for shape in (lambda i: (3, i % 7), lambda i: (i, 0)):  # a few shapes, and as many as tensors
-        value = {f"layer{i}": tg.ones(*shape(i)) for i in range(12_000)}
-        start = time.process_time()
-        content = saved_bytes(value)
-        saved = time.process_time()
-        loaded = tg.load(io.BytesIO(content))
-        assert saved - start < 1 and time.process_time() - saved < 1
-        assert list(loaded) == list(value) and loaded["layer11999"].shape == value["layer11999"].shape
+        value = {f"layer{i}": tg.ones(*shape(i)) for i in range(3_000)}
+        content, profile = saved_bytes(value), cProfile.Profile()
+        loaded = profile.runcall(tg.load, io.BytesIO(content))
+        assert sum(entry.callcount for entry in profile.getstats() if re.search("compile|literal_eval|open", str(entry.code))) < 300
+        assert list(loaded) == list(value) and loaded["layer2999"].shape == value["layer2999"].shape
 
 
 class Files(RuleBasedStateMachine):
