@@ -117,7 +117,9 @@ NAMES = sorted(name for name in SAMPLES if not (name in REGISTRY and record(SAMP
 def test_of_every_registered_function(name, dtype, device):
     for s in SAMPLES[name]:
         args = [a.astype(dtype) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in s.args]
-        check(call(s), args, wanted(s), device, 2, LAYOUTS, REPEATED, 1e-9 if dtype == np.float64 else 5e-4)
+        # (Rows or columns that are repeated make singular values meet, where the vectors have no derivative.)
+        repeated = {} if name == "svd" else REPEATED
+        check(call(s), args, wanted(s), device, 2, LAYOUTS, repeated, 1e-9 if dtype == np.float64 else 5e-4)
 
 
 # -- at sizes where functions take another way ------------------------------------------------------
