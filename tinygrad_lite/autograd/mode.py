@@ -44,7 +44,7 @@ class set_grad_enabled:
 
     def __call__(self, function: F) -> F:
         _enabled.set(self._before.pop())  # a decorator switches nothing where it stands
-        return _decorated(function, lambda: set_grad_enabled(self.mode))
+        return _decorated(function, lambda: set_grad_enabled(self.mode), self.mode)
 
 
 class _Switch:
@@ -69,12 +69,12 @@ class _Switch:
         self._before.pop()
 
     def __call__(self, function: F) -> F:
-        return _decorated(function, type(self))
+        return _decorated(function, type(self), self.mode)
 
     def __new__(cls, function: Any = None, *args: Any) -> Any:
         # `@no_grad` without parentheses is a common spelling.
         if callable(function):
-            return _decorated(function, cls)
+            return _decorated(function, cls, cls.mode)
         return super().__new__(cls)
 
 
@@ -149,7 +149,8 @@ class inference_mode(_Switch):
         return _decorated(function, lambda: inference_mode(not self.mode))
 
 
-def _decorated(function: F, context: Callable[[], Any]) -> F:
+def _decorated(function: F, context: Callable[[], Any], mode: bool | None = None) -> F:
+    """`function` within `context()`, which sets recording to `mode` and nothing else, if that is given."""
     if isinstance(function, type):
         raise TypeError(f"expected a function to decorate, got the class {function.__name__}; decorate its methods")
     if inspect.isgeneratorfunction(function):
@@ -159,8 +160,11 @@ def _decorated(function: F, context: Callable[[], Any]) -> F:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         before = _enabled.get()
         try:
-            with context():
-                return function(*args, **kwargs)
+            if mode is None:
+                with context():
+                    return function(*args, **kwargs)
+            _enabled.set(mode)  # 1 us less, of which an optimizer's step is aware
+            return function(*args, **kwargs)
         finally:  # also where Ctrl-C came as __exit__ began
             _enabled.set(before)
 
