@@ -23,10 +23,11 @@ class Plan:
     `names`: of what is saved. `rules`: for each parent its rule, and which saved values the rule takes
     beside g: the place of the one, or what picks the several, or neither. `fused`: a rule for all of
     the inputs, and what picks the values it takes; its results are g to the `rules`, each of which picks its own.
-    `saves_values`: whether inputs, results or what was worked out on the way are among what is saved.
+    `saves_values`: whether inputs, results or what was worked out on the way are among what is saved; `others`: the
+    places of what is neither such a value nor a shape.
     """
 
-    __slots__ = ("fused", "keep", "name", "names", "primitive", "rules", "saves_values", "wanted")
+    __slots__ = ("fused", "keep", "name", "names", "others", "primitive", "rules", "saves_values", "wanted")
 
     materializes = True  # zeros for results that no gradient reached
     must_return = True  # None is no gradient
@@ -46,6 +47,7 @@ class Plan:
             names += primitive.arguments
         self.names, self.keep = _saved(primitive, names)
         self.saves_values = not {*primitive.differentiable, "out", *primitive.keeps}.isdisjoint(self.names)
+        self.others = [i for i, name in enumerate(self.names) if not name.endswith("_shape")]
 
         self.rules: list[Any] = []
         for i, (rule, taken) in zip(self.wanted, rules):

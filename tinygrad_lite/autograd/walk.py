@@ -41,9 +41,11 @@ def walk(
     if targets is not None:
         order, on_the_way = _leading_to(order, targets)
     gradients = {} if gradients is None else gradients
-    if any(node.hooks for node, _ in roots):
-        _check_passable(order)
+    hooked = False  # whether hooks have been met, and so what is to come has been checked
     for node, cotangent in roots:
+        if node.hooks and not hooked:
+            _check_passable(order)
+            hooked = True
         if on_the_way is None or node in on_the_way:
             known = gradients.get(node)
             gradients[node] = cotangent if known is None else known + cotangent
@@ -52,7 +54,6 @@ def walk(
     owned: set[Any] = set()  # whose gradients are sums that this walk made itself, and may add into
     found: dict[Any, Any] = {}
     changed = last_change()
-    hooked = False
 
     for node in reversed(order):
         g = gradients.pop(node, None)
@@ -115,7 +116,7 @@ def walk(
                 gradients[parent] = gradients[parent] + gradient
                 if not create_graph:
                     owned.add(parent)
-        if saved and not keep and (plan.saves_values or _holds_arrays(saved)):
+        if saved and not keep and (plan.saves_values or _holds_arrays(saved, plan.others)):
             node.saved = None  # else there is nothing to free, and the entry may be gone through again
     for leaf, g in gradients.items():
         found[leaf] = _run_hooks(leaf, g, create_graph) if leaf.hooks else g
@@ -131,13 +132,14 @@ def _check_passable(order: list[Any]) -> None:
             _check_unchanged(node)
 
 
-def _holds_arrays(saved: Any) -> bool:
-    """Whether arrays are among saved values that are neither inputs nor results: an index may be, or hold, one."""
-    if not isinstance(saved, (tuple, list)):
+def _holds_arrays(saved: Any, places: Sequence[int]) -> bool:
+    """Whether arrays are among the saved values at `places`: an index may be, or hold, one."""
+    if type(saved) is not tuple and type(saved) is not list:
         return True  # packed by saved_tensors_hooks
-    for value in saved:
+    for place in places:
+        value = saved[place]
         if type(value) in (tuple, list):
-            if _holds_arrays(value):
+            if _holds_arrays(value, range(len(value))):
                 return True
         elif value is not None and type(value) is not int and is_array(value):
             return True
