@@ -11,7 +11,7 @@ from typing import Any
 
 from tinygrad_lite.arrays import as_array, namespace_of
 from tinygrad_lite.autograd.node import Node, Traced, tick, traced
-from tinygrad_lite.autograd.plan import Plan
+from tinygrad_lite.autograd.plan import Plan, no_gradient
 
 new = object.__new__
 
@@ -126,16 +126,12 @@ class _Formal(_WithoutValues):
     name = "formal"
 
     def __init__(self, through: int, parents: Sequence[Any], zeros: bool):
-        self.rules = [*_through.rules[:through], *[((partial(_zeros, p.shape) if zeros else _none), None, None) for p in parents]]
+        self.rules = [*_through.rules[:through], *[((partial(_zeros, p.shape) if zeros else no_gradient), None, None) for p in parents]]
         self.wanted = range(len(self.rules))
 
 
 def _zeros(shape: Any, g: Any) -> Any:
     return traced(_zeros(shape, g.array)) if isinstance(g, Traced) else namespace_of(g).zeros(shape, g.dtype)
-
-
-def _none(g: Any) -> None:
-    return None
 
 
 def formally(tensor: Traced, parents: Sequence[Any], zeros: bool) -> Any:
