@@ -344,3 +344,29 @@ def test_a_copied_scaler_goes_on_and_refuses_to_be_copied_within_a_step(how):
         return scales, copied.state_dict(), w.tolist()
 
     assert program(tg) == program(torch)
+
+
+def test_a_shallow_copy_shares_its_state_and_state_held_by_the_program_may_change():
+    def program(lib):
+        params = [lib.tensor([1.0, 2.0], requires_grad=True), lib.tensor([3.0], requires_grad=True)]
+        optimizer = lib.optim.Adam(params, lr=0.1)
+
+        def step(optimizer):
+            for p in params:
+                p.grad = lib.full_like(p, 2.0)
+            optimizer.step()
+            after.append([p.tolist() for p in params])
+
+        after = []
+        step(optimizer)
+        step(copy.copy(optimizer))
+        step(optimizer)
+        average = optimizer.state[params[0]]["exp_avg"]
+        step(optimizer)
+        average.mul_(0)
+        step(optimizer)
+        return np.concatenate([value for values in after for value in values]), optimizer.state_dict()["state"][0]["step"].item()
+
+    ours, theirs = program(tg), program(torch)
+    assert ours[1] == theirs[1] == 5
+    np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-6)

@@ -133,7 +133,7 @@ class Nesterov(Optimizer):
             for p in group["params"]:
                 begin(self, p, numbers)
                 moved.append((p, p.array.copy()))
-                p.array[...] += numbers["momentum"] * self.state[p]["velocity"].array
+                p.array[...] += numbers["momentum"] * self._state[p]["velocity"].array
                 changed_in_place(p.array, "Nesterov.extended")
         try:
             yield

@@ -49,7 +49,7 @@ def explain(optimizer: Optimizer, parameter: Any) -> Explanation:
         raise ValueError(f"explain_step: expected a parameter of this {type(optimizer).__name__} that has a gradient")
     now, array, gradient = optimizer.numbers_of(group), parameter.array, parameter.grad.array
     started = optimizer.start(array, now)
-    state = {name: tensor.array for name, tensor in optimizer.state.get(parameter, {}).items()} or started
+    state = {name: tensor.array for name, tensor in optimizer._state.get(parameter, {}).items()} or started
 
     def change(group: dict[str, Any], state: dict[str, Any]) -> Any:
         copies = {name: value.copy() for name, value in state.items()}

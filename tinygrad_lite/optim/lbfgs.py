@@ -79,7 +79,7 @@ class LBFGS(Optimizer):
         group = self.numbers_of(self.param_groups[0])
         params = self.param_groups[0]["params"]
         flat = Flat(params)
-        state = self.state[params[0]]  # of all, as PyTorch keeps it
+        state = self._state[params[0]]  # of all, as PyTorch keeps it
         state.setdefault("func_evals", 0)
         state.setdefault("n_iter", 0)
 

@@ -95,7 +95,8 @@ class Optimizer(Hooks, Saved):
     def _make_ready(self) -> None:
         self._name = type(self).__name__
         self.step_name = f"{self._name}.step"
-        self.state = defaultdict(dict)
+        self._state: Any = defaultdict(dict)
+        self._state_shown = False
         self.param_groups = []
         self.updates = 0  # steps made
         self.skipped = 0  # of them, for a gradient that was not finite
@@ -108,14 +109,26 @@ class Optimizer(Hooks, Saved):
         self._fixed: dict[int, Any] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        left_out = ("_prepared", "_fixed", "_in_step")
-        return {name: value for name, value in self.__dict__.items() if name not in left_out and not name.endswith("_hooks")}
+        left_out = ("_prepared", "_fixed", "_in_step", "_state", "_state_shown")
+        kept = {name: value for name, value in self.__dict__.items() if name not in left_out and not name.endswith("_hooks")}
+        return {"state": self.state, **kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         if "_state_dict_hooks" not in self.__dict__:  # a copy is made without __init__
             self._make_hooks()
-        self.__dict__.update(state)
+        for name, value in state.items():
+            setattr(self, name, value)
         self._forget()
+
+    @property
+    def state(self) -> defaultdict[Any, dict[str, Any]]:
+        """What the optimizer keeps of each parameter: a dict of Tensors by name."""
+        self._state_shown = True  # from here on another than `step` may change it
+        return self._state
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        self._state, self._state_shown = value, True
 
     def __repr__(self) -> str:
         lines = [f"{self._name} ("]
@@ -308,12 +321,12 @@ class Optimizer(Hooks, Saved):
             self._prepared.append(([], [], ()))
         ids = list(map(id, params))
         known, states, parts = self._prepared[i]
-        current = ids == known and all(map(is_, map(self.state.get, params), states))
-        for part in parts if current else ():
-            current = current and part.is_current(self)
+        current = ids == known
+        if current and self._state_shown:
+            current = all(map(is_, map(self._state.get, params), states)) and all(part.is_current(self) for part in parts)
         if not current:
             parts = parts_of(self, params, self.numbers_of(group))
-            self._prepared[i] = ids, list(map(self.state.get, params)), parts
+            self._prepared[i] = ids, list(map(self._state.get, params)), parts
         return parts
 
     def _numbers(self, i: int, group: Group) -> Group:

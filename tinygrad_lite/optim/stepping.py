@@ -39,10 +39,10 @@ def parts_of(optimizer: Optimizer, params: list[Any], group: Group) -> list[Alon
     alike: dict[Any, list[Any]] = {}
     for p in params:
         begin(optimizer, p, group)
-    tensors = [id(tensor) for p in params for tensor in optimizer.state[p].values()]
+    tensors = [id(tensor) for p in params for tensor in optimizer._state[p].values()]
     together = optimizer.elementwise and len(set(tensors)) == len(tensors)  # a program may let parameters share them
     for p in params:
-        array, state = p.array, optimizer.state[p]
+        array, state = p.array, optimizer._state[p]
         if together and array.size <= SMALL and array.flags.c_contiguous and not group.get("differentiable"):
             numbers = tuple(float(state[name].array) for name in optimizer.numbers)
             alike.setdefault((device_of(array), array.dtype, numbers, tuple(state)), []).append(p)
@@ -61,7 +61,7 @@ def parts_of(optimizer: Optimizer, params: list[Any], group: Group) -> list[Alon
 def begin(optimizer: Optimizer, p: Any, group: Group) -> None:
     """Give a parameter the state it starts from, where it has none yet. (A program may have set an entry to None,
     or a number of the state to a Python number.)"""
-    state = optimizer.state[p]
+    state = optimizer._state[p]
     for name, value in list(state.items()):
         if value is None:
             del state[name]
@@ -86,7 +86,7 @@ class Alone:
 
     def __init__(self, optimizer: Optimizer, p: Any):
         self.p = p
-        self.tensors = optimizer.state[p]
+        self.tensors = optimizer._state[p]
         self.array: Any = None
 
     def is_current(self, optimizer: Optimizer) -> bool:
@@ -135,7 +135,7 @@ class Together:
 
     def __init__(self, optimizer: Optimizer, params: list[Any]):
         self.params = params
-        self.states = [optimizer.state[p] for p in params]
+        self.states = [optimizer._state[p] for p in params]
         self.shapes = [p.array.shape for p in params]
         with on_device(device_of(params[0].array)):
             self._lay_out(optimizer.numbers)

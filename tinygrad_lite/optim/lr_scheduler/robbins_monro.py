@@ -171,7 +171,7 @@ def apart(scheduler: LRScheduler) -> LRScheduler:
         raise TypeError("ReduceLROnPlateau: its rates depend on the losses to come, they cannot be told before")
     optimizer = scheduler.optimizer
     memo: dict[int, Any] = {id(p): p for group in optimizer.param_groups for p in group["params"]}
-    memo[id(optimizer.state)] = defaultdict(dict)
+    memo[id(optimizer._state)] = defaultdict(dict)
     scheduler = copy.deepcopy(scheduler, memo)
     scheduler.optimizer.updates = max(optimizer.updates, 1)
     return scheduler
