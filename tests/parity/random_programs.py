@@ -723,8 +723,15 @@ def failures(seeds: range, jobs: int) -> Iterator[tuple[int, Failure | None]]:
 
 def died(seed: int, context: Any) -> Failure | None:
     """What the program of a seed did to the process: nothing to be reported if PyTorch alone does it too."""
-    alone = context.Process(target=lambda: run(program_of(seed), torch))
+
+    def run_theirs() -> None:
+        torch.set_num_threads(1)  # a forked process has none of the threads of the one before
+        run(program_of(seed), torch)
+
+    alone = context.Process(target=run_theirs)
     alone.start()
+    alone.join(60)
+    alone.kill()
     alone.join()
     return None if alone.exitcode else Failure(seed, [f"# --seed {seed}"], Difference("died", "", "the process ended", "runs it"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import functools
 import queue
@@ -92,11 +93,13 @@ class Workers:
         self.done: list[queue.SimpleQueue[Any]] = [queue.SimpleQueue() for _ in infos]
         self.start_drew = False
         self.shared = [_SharedStreams(info.seed, kept) for info in infos]
+        threads = []
         for info, shared, doing, done in zip(infos, self.shared, self.doing, self.done):
             # When this object is dropped, its thread finds the dead reference in its queue. No code in Python
             # runs for that, in which an interrupt would be lost.
             owner = weakref.ref(self, doing.put)
-            threading.Thread(target=_run, args=(owner, info, work, start, shared, doing, done), daemon=True).start()
+            threads.append(threading.Thread(target=_run, args=(owner, info, work, start, shared, doing, done), daemon=True))
+        _thread.start_new_thread(_launch, (threads, self.done))
         if start is not None:
             with self._streams_come_back():
                 for worker in range(len(infos)):
@@ -140,7 +143,7 @@ class Workers:
         try:
             while True:
                 number, answer = self.done[worker].get(timeout=self.timeout)
-                if number == self.passes:
+                if number is None or number == self.passes:
                     _here.drew = getattr(_here, "drew", False) or answer[2]  # for a worker that this is nested in
                     return answer
         except queue.Empty:
@@ -193,6 +196,19 @@ class Workers:
         if self.in_turn is False:
             self._ask()
         return result, error
+
+
+def _launch(threads: list[threading.Thread], done: list[queue.SimpleQueue[Any]]) -> None:
+    """Start the threads. Not in the main thread: `start` waits in code in Python, and an interrupt there may leave a
+    lock held, on which the new thread waits for ever."""
+    left = list(zip(threads, done))
+    try:
+        while left:
+            left[0][0].start()
+            del left[0]
+    except RuntimeError as error:  # there are as many as the system allows
+        for _, answers in left:
+            answers.put((None, (None, error, False)))
 
 
 def _stop(doing: list[queue.SimpleQueue[Any]]) -> None:
