@@ -36,7 +36,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import Device
 from tinygrad_lite.autograd.hooks import RemovableHandle
-from tinygrad_lite.autograd.node import Leaf, Node, Traced
+from tinygrad_lite.engine.tape import Leaf, Node, Traced
 
 class Size(tuple[int, ...]):
     def numel(self) -> int: ...

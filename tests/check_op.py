@@ -16,7 +16,7 @@ import numpy as np
 import tinygrad_lite as tg
 from tinygrad_lite.arrays import to_device, to_numpy
 from tinygrad_lite.autograd import NONDIFFERENTIABLE, REGISTRY, grad
-from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.engine.tape import Traced
 
 SAMPLES: dict[str, list[Sample]] = {}
 

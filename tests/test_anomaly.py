@@ -130,7 +130,7 @@ class TestThreads:
         assert result == [True]
 
     def test_switched_in_two_threads_at_once_it_is_off_afterwards(self):
-        from tinygrad_lite.autograd import recording
+        from tinygrad_lite.engine import recording
 
         def switch():
             for _ in range(300):

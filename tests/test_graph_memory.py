@@ -13,7 +13,7 @@ import pytest
 import tinygrad_lite as tg
 from tinygrad_lite.autograd import Function, grad
 from tinygrad_lite.autograd.function import Context
-from tinygrad_lite.autograd.node import Leaf, Node, Traced
+from tinygrad_lite.engine.tape import Leaf, Node, Traced
 
 PROGRAMS = []
 
@@ -304,7 +304,7 @@ def test_no_more_memory_after_many_steps():
             w.sub_(w.grad * 0.1)
         w.grad = None
 
-    from tinygrad_lite.autograd import node
+    from tinygrad_lite.engine import tape as node
 
     step()
     before = len(node._changes)

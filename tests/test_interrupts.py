@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tinygrad_lite.autograd import mode, recording
+from tinygrad_lite.engine import mode, recording
 
 COUNT = 200
 

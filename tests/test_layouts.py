@@ -22,7 +22,7 @@ from tests.check_op import SAMPLES, call, record, results, wanted
 from tests.layouts import LAYOUTS, REPEATED
 from tinygrad_lite.arrays import to_device, to_numpy
 from tinygrad_lite.autograd import REGISTRY, grad
-from tinygrad_lite.autograd.node import traced
+from tinygrad_lite.engine.tape import traced
 
 for module in pkgutil.iter_modules(tests.samples.__path__):
     importlib.import_module(f"tests.samples.{module.name}")

@@ -34,7 +34,8 @@ from tinygrad_lite import cuda as cuda
 from tinygrad_lite import datasets as datasets
 from tinygrad_lite.arrays.devices import Device as device
 from tinygrad_lite import distributions as distributions
-from tinygrad_lite.autograd.mode import enable_grad as enable_grad
+from tinygrad_lite.engine.mode import enable_grad as enable_grad
+from tinygrad_lite import engine as engine
 from tinygrad_lite import files as files
 from tinygrad_lite.ops.types import finfo as finfo
 from tinygrad_lite import func as func
@@ -43,14 +44,14 @@ from tinygrad_lite.arrays.dtypes import get_default_dtype as get_default_dtype
 from tinygrad_lite.settings import get_float32_matmul_precision as get_float32_matmul_precision
 from tinygrad_lite.arrays.threads import get_num_threads as get_num_threads
 from tinygrad_lite.ops.types import iinfo as iinfo
-from tinygrad_lite.autograd.mode import inference_mode as inference_mode
+from tinygrad_lite.engine.mode import inference_mode as inference_mode
 from tinygrad_lite.autograd.anomaly import is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled
 from tinygrad_lite.autograd.anomaly import is_anomaly_enabled as is_anomaly_enabled
 from tinygrad_lite import jit as jit
 from tinygrad_lite import linalg as linalg
 from tinygrad_lite.serialization import load as load
 from tinygrad_lite import nn as nn
-from tinygrad_lite.autograd.mode import no_grad as no_grad
+from tinygrad_lite.engine.mode import no_grad as no_grad
 from tinygrad_lite import ops as ops
 from tinygrad_lite import optim as optim
 from tinygrad_lite import printing as printing
@@ -62,7 +63,7 @@ from tinygrad_lite.arrays.devices import set_default_device as set_default_devic
 from tinygrad_lite.arrays.dtypes import set_default_dtype as set_default_dtype
 from tinygrad_lite.settings import set_default_tensor_type as set_default_tensor_type
 from tinygrad_lite.settings import set_float32_matmul_precision as set_float32_matmul_precision
-from tinygrad_lite.autograd.mode import set_grad_enabled as set_grad_enabled
+from tinygrad_lite.engine.mode import set_grad_enabled as set_grad_enabled
 from tinygrad_lite.arrays.threads import set_num_threads as set_num_threads
 from tinygrad_lite.printing import set_printoptions as set_printoptions
 from tinygrad_lite import settings as settings

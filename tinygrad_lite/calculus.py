@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from tinygrad_lite.autograd import enable_grad, grad
-from tinygrad_lite.autograd.node import Leaf
-from tinygrad_lite.autograd.recording import through
+from tinygrad_lite.engine.grad import grad
+from tinygrad_lite.engine.mode import enable_grad
+from tinygrad_lite.engine.recording import through
+from tinygrad_lite.engine.tape import Leaf
 from tinygrad_lite.ops import ones_like, stack, zeros, zeros_like
 from tinygrad_lite.tensor import Tensor
 

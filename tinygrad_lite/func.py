@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tinygrad_lite import calculus
-from tinygrad_lite.autograd import enable_grad, is_grad_enabled
-from tinygrad_lite.autograd.node import Leaf, tick
-from tinygrad_lite.autograd.walk import entries_behind
+from tinygrad_lite.engine.mode import enable_grad, is_grad_enabled
+from tinygrad_lite.engine.tape import Leaf, tick
+from tinygrad_lite.engine.walk import entries_behind
 from tinygrad_lite.ops import ones_like, stack, zeros, zeros_like
 from tinygrad_lite.ops.generators import draws, generators
 from tinygrad_lite.ops.inplace import watched

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import device_of, get_default_dtype, quietly, to_numpy
 from tinygrad_lite.arrays.gpu import is_default
-from tinygrad_lite.autograd.node import Node
+from tinygrad_lite.engine.tape import Node
 
 
 class Options(NamedTuple):

@@ -21,9 +21,9 @@ from tinygrad_lite.arrays import Array, Device, deferred, device_of, is_cupy, is
 from tinygrad_lite.arrays.memory import counted, uncounted
 from tinygrad_lite.autograd import hooks
 from tinygrad_lite.autograd.apart import lead_all
-from tinygrad_lite.autograd.backward import backward
-from tinygrad_lite.autograd.errors import BadType, BadValue
-from tinygrad_lite.autograd.node import Leaf, Node, Traced, results_are, traced
+from tinygrad_lite.engine.errors import BadType, BadValue
+from tinygrad_lite.engine.grad import backward
+from tinygrad_lite.engine.tape import Leaf, Node, Traced, results_are, traced
 from tinygrad_lite.ops import conversion, indexing, inplace, joining, repeating
 from tinygrad_lite.ops import shape as shaping
 from tinygrad_lite.ops.calling import canonical_dim

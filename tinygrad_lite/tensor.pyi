@@ -17,7 +17,7 @@ from tinygrad_lite.ops.choosing import ValuesIndices
 
 from tinygrad_lite.arrays import Device
 from tinygrad_lite.autograd.hooks import RemovableHandle
-from tinygrad_lite.autograd.node import Leaf, Node, Traced
+from tinygrad_lite.engine.tape import Leaf, Node, Traced
 
 class Size(tuple[int, ...]):
     def numel(self) -> int: ...

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tinygrad_lite.autograd.node import Leaf, Node
+from tinygrad_lite.engine.tape import Leaf, Node
 
 torch = pytest.importorskip("torch")
 

@@ -8,10 +8,12 @@ from tinygrad_lite.autograd.anomaly import (
     set_anomaly_enabled,
     set_detect_anomaly,
 )
-from tinygrad_lite.autograd.backward import backward, grad
 from tinygrad_lite.autograd.function import Function, once_differentiable
 from tinygrad_lite.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
-from tinygrad_lite.autograd.mode import (
+from tinygrad_lite.autograd.table import Tape, tape_lines, tape_of
+from tinygrad_lite.autograd.variable import Variable
+from tinygrad_lite.engine.grad import backward, grad
+from tinygrad_lite.engine.mode import (
     enable_grad,
     inference_mode,
     is_grad_enabled,
@@ -19,10 +21,8 @@ from tinygrad_lite.autograd.mode import (
     no_grad,
     set_grad_enabled,
 )
-from tinygrad_lite.autograd.nondifferentiable import NONDIFFERENTIABLE, nondifferentiable
-from tinygrad_lite.autograd.primitive import REGISTRY, primitive
-from tinygrad_lite.autograd.table import Tape, tape_lines, tape_of
-from tinygrad_lite.autograd.variable import Variable
+from tinygrad_lite.engine.nondifferentiable import NONDIFFERENTIABLE, nondifferentiable
+from tinygrad_lite.engine.primitive import REGISTRY, primitive
 
 __all__ = [
     "NONDIFFERENTIABLE",

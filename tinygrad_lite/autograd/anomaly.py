@@ -7,12 +7,12 @@ from contextvars import ContextVar
 from typing import Any
 
 from tinygrad_lite.arrays import is_array
-from tinygrad_lite.autograd import backward as _backward
-from tinygrad_lite.autograd import recording as _recording
-from tinygrad_lite.autograd.node import Node
-from tinygrad_lite.autograd.recording import listen, listen_no_more
 from tinygrad_lite.autograd.table import depth_of_the_program, note_line
-from tinygrad_lite.autograd.walk import operations_behind
+from tinygrad_lite.engine import grad as _backward
+from tinygrad_lite.engine import recording as _recording
+from tinygrad_lite.engine.recording import listen, listen_no_more
+from tinygrad_lite.engine.tape import Node
+from tinygrad_lite.engine.walk import operations_behind
 
 __all__ = [
     "detect_anomaly",

@@ -13,7 +13,9 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from tinygrad_lite.arrays.gpu import at_home, use_home, when_several
-from tinygrad_lite.autograd import anomaly, backward, plan
+from tinygrad_lite.autograd import anomaly
+from tinygrad_lite.engine import grad as backward
+from tinygrad_lite.engine import plan
 
 
 class _Gradients(dict[Any, Any]):

@@ -10,11 +10,11 @@ from operator import itemgetter
 from typing import Any
 
 from tinygrad_lite.arrays import as_array
-from tinygrad_lite.autograd import recording as _recording
-from tinygrad_lite.autograd.errors import freed
-from tinygrad_lite.autograd.mode import is_grad_enabled, no_grad
-from tinygrad_lite.autograd.node import Leaf, Node, Traced, add_view, change_since, changed_in_place, tick, traced
-from tinygrad_lite.autograd.recording import result_of
+from tinygrad_lite.engine import recording as _recording
+from tinygrad_lite.engine.errors import freed
+from tinygrad_lite.engine.mode import is_grad_enabled, no_grad
+from tinygrad_lite.engine.recording import result_of
+from tinygrad_lite.engine.tape import Leaf, Node, Traced, add_view, change_since, changed_in_place, tick, traced
 
 
 class Context:

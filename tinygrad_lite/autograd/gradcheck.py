@@ -10,9 +10,9 @@ import numpy as np
 
 from tinygrad_lite.arrays import device_of, to_device, to_numpy
 from tinygrad_lite.arrays.regions import overlaps
-from tinygrad_lite.autograd.backward import grad
-from tinygrad_lite.autograd.errors import MissingRule
-from tinygrad_lite.autograd.node import Traced, traced
+from tinygrad_lite.engine.errors import MissingRule
+from tinygrad_lite.engine.grad import grad
+from tinygrad_lite.engine.tape import Traced, traced
 
 
 class GradcheckError(RuntimeError):

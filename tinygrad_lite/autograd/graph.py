@@ -10,8 +10,8 @@ from typing import Any
 from tinygrad_lite.arrays import device_of, is_array
 from tinygrad_lite.autograd.function import Context
 from tinygrad_lite.autograd.groups import register_multi_grad_hook
-from tinygrad_lite.autograd.node import GradientEdge, Leaf, Node, Traced, traced
-from tinygrad_lite.autograd.recording import listen, listen_no_more
+from tinygrad_lite.engine.recording import listen, listen_no_more
+from tinygrad_lite.engine.tape import GradientEdge, Leaf, Node, Traced, traced
 
 __all__ = [
     "GradientEdge",

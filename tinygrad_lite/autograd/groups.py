@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
-from tinygrad_lite.autograd.backward import wrap_walks
-from tinygrad_lite.autograd.handles import RemovableHandle
 from tinygrad_lite.autograd.hooks import register_hook
-from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.engine.grad import wrap_walks
+from tinygrad_lite.engine.handles import RemovableHandle
+from tinygrad_lite.engine.tape import Traced
 
 # The gradients that have arrived in the walk that is going on, for each group of tensors.
 _arrived: ContextVar[dict[_Group, list[Any]]] = ContextVar("arrived")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tinygrad_lite.autograd.backward import retain_grad, retains_grad
-from tinygrad_lite.autograd.handles import RemovableHandle, hooked
-from tinygrad_lite.autograd.node import Leaf, Traced
+from tinygrad_lite.engine.grad import retain_grad, retains_grad
+from tinygrad_lite.engine.handles import RemovableHandle, hooked
+from tinygrad_lite.engine.tape import Leaf, Traced
 
 __all__ = ["register_hook", "register_post_accumulate_grad_hook", "retain_grad", "retains_grad"]
 

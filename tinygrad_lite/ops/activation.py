@@ -16,7 +16,7 @@ from tinygrad_lite.arrays import (
     only_floats,
     only_numbers,
 )
-from tinygrad_lite.autograd import primitive
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import canonical_dim, number, operation
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.elementary import erf, exp, sigmoid, tanh

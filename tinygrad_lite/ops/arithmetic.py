@@ -20,8 +20,8 @@ from tinygrad_lite.arrays import (
     promoted,
     some_tensor,
 )
-from tinygrad_lite.autograd import primitive
-from tinygrad_lite.autograd.node import Traced, traced
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import number, old_order, operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.creation import zeros_like

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import BLOCK, by_blocks, exponentials, namespace_of, only_floats, product
 from tinygrad_lite.arrays.threads import one_blas_thread
-from tinygrad_lite.autograd import primitive
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.dropouts import dropout

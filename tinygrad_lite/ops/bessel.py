@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import as_float
 from tinygrad_lite.arrays import special as _special
-from tinygrad_lite.autograd import primitive
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import named, operation
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.elementary import sinc

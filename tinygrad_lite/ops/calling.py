@@ -9,9 +9,9 @@ from typing import Any, ParamSpec, TypeVar
 from tinygrad_lite.arrays import is_array
 from tinygrad_lite.arrays.gpu import when_several
 from tinygrad_lite.autograd.apart import led
-from tinygrad_lite.autograd.errors import BadType, refusal
-from tinygrad_lite.autograd.node import Traced
-from tinygrad_lite.autograd.signature import ALIASES
+from tinygrad_lite.engine.errors import BadType, refusal
+from tinygrad_lite.engine.signature import ALIASES
+from tinygrad_lite.engine.tape import Traced
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import Device, as_dtype, device_of, get_default_dtype, to_device
-from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calling import named
 from tinygrad_lite.ops.conversion import LEGACY, moved
 from tinygrad_lite.ops.shape import channels_come_last, clone, contiguous, copied_to, to_dtype

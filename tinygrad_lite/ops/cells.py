@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_lite.arrays import Array, namespace_of
-from tinygrad_lite.autograd import primitive
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.elementary import sigmoid, tanh
 from tinygrad_lite.ops.joining import chunk
 from tinygrad_lite.ops.products import linear

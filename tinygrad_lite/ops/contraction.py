@@ -13,7 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import product, promote
-from tinygrad_lite.autograd import primitive
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import canonical_dims, operation
 from tinygrad_lite.ops.diagonals import diagonal
 from tinygrad_lite.ops.shape import _permute, contiguous, to_dtype

@@ -20,8 +20,8 @@ from tinygrad_lite.arrays import (
     to_device,
     to_numpy,
 )
-from tinygrad_lite.autograd import primitive
-from tinygrad_lite.autograd.node import Traced, traced
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import raw
 from tinygrad_lite.ops.creation import as_made, creator, dtype_of_number, empty
 from tinygrad_lite.ops.types import Size

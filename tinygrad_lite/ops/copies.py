@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calling import canonical_dim, operation
 from tinygrad_lite.ops.diagonals import diagonal
 from tinygrad_lite.ops.indexing import getitem, narrow, select

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import exponentials, is_array, namespace_of, only_floats
 from tinygrad_lite.arrays.deferred import refuse
-from tinygrad_lite.autograd import primitive
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.indexing import gather

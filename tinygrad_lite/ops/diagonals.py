@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import as_dtype, namespace_for, namespace_of, on_device
 from tinygrad_lite.arrays.regions import Region, unit
-from tinygrad_lite.autograd.node import Traced, traced
+from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import canonical_dim, integer, operation
 from tinygrad_lite.ops.creation import creator, zeros
 from tinygrad_lite.ops.indexing import _getitem, into_zeros

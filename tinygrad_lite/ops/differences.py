@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import is_array, only_numbers
-from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, integer, operation
 from tinygrad_lite.ops.cumulative import cumsum, part
 from tinygrad_lite.ops.indexing import _getitem

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinygrad_lite.arrays import in_order, namespace_of
-from tinygrad_lite.autograd import primitive
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.arithmetic import alike
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.comparison import where

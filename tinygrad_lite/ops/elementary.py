@@ -25,7 +25,7 @@ from tinygrad_lite.arrays import (
     promoted_floats,
     some_tensor,
 )
-from tinygrad_lite.autograd import primitive
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import named, operation
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.piecewise import clamp

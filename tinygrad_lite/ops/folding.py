@@ -6,7 +6,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays.windows import Windows, add_windows, gather_windows
-from tinygrad_lite.autograd import primitive
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.shape import apart, permute, reshape
 from tinygrad_lite.ops.sliding import batched, sizes, windows

@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_lite.arrays import Device, default_device
 from tinygrad_lite.arrays.gpu import in_use, with_index
 from tinygrad_lite.arrays.randomness import Source
-from tinygrad_lite.autograd.node import Traced, traced
+from tinygrad_lite.engine.tape import Traced, traced
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite.arrays import device_of, is_array, namespace_of
-from tinygrad_lite.autograd.node import Traced, traced
+from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.creation import linspace
 from tinygrad_lite.ops.shape import clone, reshape, to_dtype

@@ -12,8 +12,8 @@ import numpy as np
 from tinygrad_lite.arrays import as_array, device_of, in_order, is_array, namespace_of, scatter_add, to_device, to_numpy
 from tinygrad_lite.arrays.deferred import refuse_outside
 from tinygrad_lite.arrays.regions import Index, Region, overlaps, read, write
-from tinygrad_lite.autograd import primitive
-from tinygrad_lite.autograd.node import Traced, traced
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, integer, operation, raw
 from tinygrad_lite.ops.shape import broadcast_shapes, clone, expand, reshape, to_dtype
 

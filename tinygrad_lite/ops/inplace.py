@@ -23,11 +23,11 @@ from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.arrays.quiet import lost
 from tinygrad_lite.arrays.regions import Index, Region, overlaps, write
-from tinygrad_lite.autograd import is_grad_enabled, set_grad_enabled
-from tinygrad_lite.autograd.errors import BadType, BadValue, refusal
 from tinygrad_lite.autograd.function import FunctionNode
-from tinygrad_lite.autograd.node import Leaf, Node, Traced, changed_in_place, tick, traced
-from tinygrad_lite.autograd.recording import Result, goes_through, held_back, record, refusing
+from tinygrad_lite.engine.errors import BadType, BadValue, refusal
+from tinygrad_lite.engine.mode import is_grad_enabled, set_grad_enabled
+from tinygrad_lite.engine.recording import Result, goes_through, held_back, record, refusing
+from tinygrad_lite.engine.tape import Leaf, Node, Traced, changed_in_place, tick, traced
 from tinygrad_lite.ops.calling import named
 from tinygrad_lite.ops.conversion import moved
 from tinygrad_lite.ops.indexing import _getitem, replaced, steps

@@ -8,8 +8,8 @@ import operator
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import common_dtype, in_order, is_array, namespace_of
-from tinygrad_lite.autograd import primitive
-from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calling import canonical_dim, integer, operation, raw
 from tinygrad_lite.ops.indexing import getitem, narrow, select
 from tinygrad_lite.ops.shape import atleast_1d, atleast_2d, atleast_3d, channels_come_last, reshape, to_dtype

@@ -19,7 +19,7 @@ from tinygrad_lite.arrays import (
     only_floats,
     promote,
 )
-from tinygrad_lite.autograd import primitive
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.activation import _softplus
 from tinygrad_lite.ops.arithmetic import alike, square
 from tinygrad_lite.ops.calling import operation, raw

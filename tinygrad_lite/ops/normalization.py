@@ -15,8 +15,8 @@ from tinygrad_lite.arrays.standardize import (
     standardize_channels,
     standardize_rows,
 )
-from tinygrad_lite.autograd import primitive
-from tinygrad_lite.autograd.node import changed_in_place
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.engine.tape import changed_in_place
 from tinygrad_lite.ops.arithmetic import add, mul, square
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.elementary import rsqrt

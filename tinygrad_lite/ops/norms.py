@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import as_dtype, in_order, namespace_of
-from tinygrad_lite.autograd import primitive
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import canonical_dims, operation
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.matrices import check_float, check_matrix

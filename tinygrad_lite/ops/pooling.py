@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_lite.arrays import is_floating, kept, namespace_of
 from tinygrad_lite.arrays.pooling import into_places, largest, largest_of_parts, part_bounds
 from tinygrad_lite.arrays.windows import Windows
-from tinygrad_lite.autograd import primitive
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.arithmetic import div, pow
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.convolution import _convolution

@@ -9,8 +9,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import affine, is_array, only_numbers, product
-from tinygrad_lite.autograd import primitive
-from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.arithmetic import _add, alike, mul
 from tinygrad_lite.ops.calling import old_order, operation
 from tinygrad_lite.ops.contraction import _contract

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import as_array, as_dtype, as_float, device_of, in_order, is_array, namespace_of, quietly
 from tinygrad_lite.arrays.randomness import Source
-from tinygrad_lite.autograd.node import Traced, traced
+from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import canonical_shape, operation, raw
 from tinygrad_lite.ops.comparison import _where
 from tinygrad_lite.ops.creation import as_made, creator, dtype_or_default, size_given

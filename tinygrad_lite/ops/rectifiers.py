@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import BLOCK, choose, device_of, mapped, namespace_of, only_floats, only_numbers
-from tinygrad_lite.autograd import primitive
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import number, operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.generators import source

@@ -20,7 +20,7 @@ import numpy as np
 from tinygrad_lite.arrays import Array, get_num_threads, in_threads, namespace_of, on_cache_lines
 from tinygrad_lite.arrays.blocked import elementwise
 from tinygrad_lite.arrays.threads import one_blas_thread
-from tinygrad_lite.autograd import primitive
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.cells import gru_step, lstm_step, rnn_step
 from tinygrad_lite.ops.joining import cat
 

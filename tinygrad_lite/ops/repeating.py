@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import device_of, is_array, namespace_of, to_device
-from tinygrad_lite.autograd.node import Traced, traced
+from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, canonical_shape, integer, operation, raw
 from tinygrad_lite.ops.indexing import _getitem, index_select, into_zeros, replaced
 from tinygrad_lite.ops.joining import cat, split_with_sizes, stack

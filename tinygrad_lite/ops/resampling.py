@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad_lite.arrays.resampling import weighted_sums
-from tinygrad_lite.autograd import primitive
+from tinygrad_lite.engine.primitive import primitive
 
 __all__: list[str] = []
 

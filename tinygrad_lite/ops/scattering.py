@@ -10,8 +10,8 @@ import numpy as np
 
 from tinygrad_lite.arrays import namespace_of, number_for
 from tinygrad_lite.arrays.scatter import scatter_reduce as combine
-from tinygrad_lite.autograd import primitive
-from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.arithmetic import add, div, mul
 from tinygrad_lite.ops.calling import canonical_dim, integer, number, operation, raw
 from tinygrad_lite.ops.comparison import where

@@ -9,8 +9,8 @@ import numpy as np
 
 from tinygrad_lite.arrays import as_dtype, namespace_of, order_kept, owner_of, strided
 from tinygrad_lite.arrays.memory import contiguous as contiguous_copy
-from tinygrad_lite.autograd import primitive
-from tinygrad_lite.autograd.node import Traced, traced
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, operation, raw
 
 if TYPE_CHECKING:

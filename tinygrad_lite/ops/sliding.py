@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import constant, namespace_of
 from tinygrad_lite.arrays.windows import Sizes, Windows
-from tinygrad_lite.autograd.node import Traced, traced
+from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import raw
 from tinygrad_lite.ops.shape import reshape
 

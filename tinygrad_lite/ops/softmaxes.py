@@ -18,7 +18,7 @@ from tinygrad_lite.arrays import (
     row_sums,
     rows,
 )
-from tinygrad_lite.autograd import primitive
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.elementary import exp
 from tinygrad_lite.ops.generators import source

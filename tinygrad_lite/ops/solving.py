@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite.arrays import as_array, cholesky_of, linalg, namespace_of, with_one_batch
-from tinygrad_lite.autograd import primitive
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.matrices import LinAlgError, check_matrix, failing, like

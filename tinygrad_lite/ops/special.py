@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tinygrad_lite.arrays import as_float, namespace_of, only_floats, promote_tensors, promoted_floats, some_tensor
 from tinygrad_lite.arrays import special as _special
-from tinygrad_lite.autograd import primitive
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import no_rule, operation
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.elementary import erfc, exp, log, log1p

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite.arrays import as_array, linalg, namespace_of
-from tinygrad_lite.autograd import primitive
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.diagonals import diag_embed
 from tinygrad_lite.ops.matrices import check_matrix, failing, like, ratio, recorded

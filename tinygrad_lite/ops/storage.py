@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import as_dtype, device_of, namespace_of, start_of, to_device
-from tinygrad_lite.autograd.node import traced
+from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.ops.calling import canonical_shape, operation
 from tinygrad_lite.ops.conversion import array_from
 from tinygrad_lite.ops.creation import as_made, empty

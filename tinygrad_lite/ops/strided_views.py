@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays.regions import Region, unit
-from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, integer, operation, raw
 from tinygrad_lite.ops.indexing import _getitem
 from tinygrad_lite.ops.shape import _permute

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite.arrays import as_array, cholesky_of, in_order, linalg, lu_of, namespace_of, solve_triangular_of
-from tinygrad_lite.autograd import primitive
-from tinygrad_lite.autograd.node import traced
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.diagonals import diag_embed, diagonal, tril, triu
 from tinygrad_lite.ops.joining import cat

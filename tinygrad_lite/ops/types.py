@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import as_dtype, common_dtype, get_default_dtype
-from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calling import named, operation, raw
 
 __all__ = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops import abs, clone, maximum, sqrt
 from tinygrad_lite.optim.optimizer import Group, Optimizer, ParamsT, options
 from tinygrad_lite.optim.stepping import State

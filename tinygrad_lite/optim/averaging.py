@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tinygrad_lite.arrays.blocked import elementwise
-from tinygrad_lite.autograd.node import changed_in_place, traced
+from tinygrad_lite.engine.tape import changed_in_place, traced
 from tinygrad_lite.optim.optimizer import Optimizer
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import quiet
-from tinygrad_lite.autograd.node import traced
+from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.optim.stepping import as_number
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tinygrad_lite.arrays.gpu import when_several
 from tinygrad_lite.autograd.apart import led
-from tinygrad_lite.autograd.handles import RemovableHandle
+from tinygrad_lite.engine.handles import RemovableHandle
 
 
 class Hooks:

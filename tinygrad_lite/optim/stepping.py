@@ -19,9 +19,9 @@ import numpy as np
 from tinygrad_lite.arrays import device_of, get_default_dtype, namespace_of, on_device
 from tinygrad_lite.arrays.blocked import BLOCK, by_blocks
 from tinygrad_lite.arrays.fusion import fused
-from tinygrad_lite.autograd import enable_grad
 from tinygrad_lite.autograd.apart import lead_all
-from tinygrad_lite.autograd.node import changed_again, places_of_change, traced
+from tinygrad_lite.engine.mode import enable_grad
+from tinygrad_lite.engine.tape import changed_again, places_of_change, traced
 
 if TYPE_CHECKING:
     from tinygrad_lite.optim.optimizer import Group, Optimizer

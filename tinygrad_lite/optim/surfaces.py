@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import quiet, to_numpy
-from tinygrad_lite.autograd.node import traced
+from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.ops import cos, exp, tensor
 from tinygrad_lite.optim.curvature import Hessian
 from tinygrad_lite.optim.newton import Newton

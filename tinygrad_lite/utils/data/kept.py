@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.generators import Generator
 
 FETCHING = ("__getitem__", "__getitems__", "__iter__", "__call__", "forward")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 
 from tinygrad_lite.arrays import to_numpy
-from tinygrad_lite.autograd.node import Traced
+from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.utils.data.draws import numpy_generator, own_generator
 
 PORTION = 32  # of indices drawn with replacement, as in PyTorch

@@ -22,10 +22,10 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lite.arrays.gpu import when_several
-from tinygrad_lite.autograd import plan as _plan
-from tinygrad_lite.autograd.call import call_of
-from tinygrad_lite.autograd.plan import Plans
-from tinygrad_lite.autograd.signature import NONDIFFERENTIABLE, P, R, Signature, enter
+from tinygrad_lite.engine import plan as _plan
+from tinygrad_lite.engine.call import call_of
+from tinygrad_lite.engine.plan import Plans
+from tinygrad_lite.engine.signature import NONDIFFERENTIABLE, P, R, Signature, enter
 
 REGISTRY: dict[str, Primitive[..., Any]] = {}
 

@@ -16,9 +16,9 @@ from typing import Any
 
 from tinygrad_lite.arrays.gpu import when_several
 from tinygrad_lite.autograd.apart import led
-from tinygrad_lite.autograd.call import call_of
-from tinygrad_lite.autograd.primitive import REGISTRY
-from tinygrad_lite.autograd.signature import NONDIFFERENTIABLE, P, R, Signature, enter
+from tinygrad_lite.engine.call import call_of
+from tinygrad_lite.engine.primitive import REGISTRY
+from tinygrad_lite.engine.signature import NONDIFFERENTIABLE, P, R, Signature, enter
 
 
 class _NoPlans(dict[Any, None]):

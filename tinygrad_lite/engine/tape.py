@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinygrad_lite.arrays import address_range
 from tinygrad_lite.arrays.memory import counter_of
-from tinygrad_lite.autograd.handles import Hookable
+from tinygrad_lite.engine.handles import Hookable
 
 # The clock of the tape. Nodes take their index from it, and so do changes in place: an array was
 # changed after a node saved it just where the change's tick is the larger.

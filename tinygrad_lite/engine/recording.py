@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any
 
 from tinygrad_lite.arrays import as_array, namespace_of
-from tinygrad_lite.autograd.node import Node, Traced, tick, traced
-from tinygrad_lite.autograd.plan import Plan, no_gradient
+from tinygrad_lite.engine.plan import Plan, no_gradient
+from tinygrad_lite.engine.tape import Node, Traced, tick, traced
 
 new = object.__new__
 

@@ -10,7 +10,7 @@ from tinygrad_lite.arrays import device_of, is_array
 from tinygrad_lite.arrays.gpu import OutOfMemoryError
 
 if TYPE_CHECKING:
-    from tinygrad_lite.autograd.signature import Signature
+    from tinygrad_lite.engine.signature import Signature
 
 
 class BadValue(ValueError, RuntimeError):

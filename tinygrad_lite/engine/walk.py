@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import as_array, column_sums, is_array, namespace_of
-from tinygrad_lite.autograd.errors import freed
-from tinygrad_lite.autograd.mode import enable_grad
-from tinygrad_lite.autograd.node import Leaf, Node, Traced, change_since, last_change, traced
-from tinygrad_lite.autograd.plan import Plan, no_gradient
-from tinygrad_lite.autograd.recording import formally, result_of, through
+from tinygrad_lite.engine.errors import freed
+from tinygrad_lite.engine.mode import enable_grad
+from tinygrad_lite.engine.plan import Plan, no_gradient
+from tinygrad_lite.engine.recording import formally, result_of, through
+from tinygrad_lite.engine.tape import Leaf, Node, Traced, change_since, last_change, traced
 
 _by_index = attrgetter("index")
 

@@ -17,14 +17,14 @@ from tinygrad_lite.arrays import as_array
 from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.arrays.quiet import lost
-from tinygrad_lite.autograd import node as _node
-from tinygrad_lite.autograd.errors import REFUSALS, explained
-from tinygrad_lite.autograd.mode import is_grad_enabled
-from tinygrad_lite.autograd.node import Traced, register_view
-from tinygrad_lite.autograd.recording import record, several
+from tinygrad_lite.engine import tape as _node
+from tinygrad_lite.engine.errors import REFUSALS, explained
+from tinygrad_lite.engine.mode import is_grad_enabled
+from tinygrad_lite.engine.recording import record, several
+from tinygrad_lite.engine.tape import Traced, register_view
 
 if TYPE_CHECKING:
-    from tinygrad_lite.autograd.signature import Signature
+    from tinygrad_lite.engine.signature import Signature
 
 _CALL = """
 def call_of(primitive, forward, plans):

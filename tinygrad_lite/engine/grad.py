@@ -12,11 +12,10 @@ from tinygrad_lite.arrays import as_array, is_array, namespace_for, namespace_of
 from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.arrays.quiet import lost, remember
-from tinygrad_lite.autograd.errors import BadValue
-from tinygrad_lite.autograd.function import Function
-from tinygrad_lite.autograd.mode import enable_grad
-from tinygrad_lite.autograd.node import GradientEdge, Leaf, Node, Traced, changed_in_place, traced
-from tinygrad_lite.autograd.walk import walk
+from tinygrad_lite.engine.errors import BadValue
+from tinygrad_lite.engine.mode import enable_grad
+from tinygrad_lite.engine.tape import GradientEdge, Leaf, Node, Traced, changed_in_place, traced
+from tinygrad_lite.engine.walk import walk
 
 
 def grad(
@@ -104,21 +103,11 @@ def _cotangents(batched: Any) -> list[tuple[Any, ...]]:
     return list(zip(*batched))
 
 
-class _Stack(Function):
-    """Tensors of one shape along a new first dim."""
-
-    @staticmethod
-    def forward(ctx: Any, *tensors: Any) -> Any:
-        return traced(namespace_of(tensors[0].array).stack([t.array for t in tensors]))
-
-    @staticmethod
-    def backward(ctx: Any, g: Any) -> Any:
-        return tuple(g)
-
-
 def _stacked(tensors: Any) -> Any:
+    from tinygrad_lite.autograd.batching import Stack
+
     with enable_grad():
-        return _Stack.apply(*tensors)
+        return Stack.apply(*tensors)
 
 
 def _cloned(g: Any) -> Any:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.autograd.errors import MissingRule
+from tinygrad_lite.engine.errors import MissingRule
 
 if TYPE_CHECKING:
-    from tinygrad_lite.autograd.primitive import Primitive
+    from tinygrad_lite.engine.primitive import Primitive
 
 # Where there are several GPUs: makes a function run on that of its arguments (see apart.py).
 led: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
