@@ -171,7 +171,7 @@ def lines_of(module: ModuleType) -> list[str]:
         if name.startswith("_") or value is Tensor or value is Size or not (operation or module is tinygrad_lite):
             continue
         if isinstance(value, ModuleType):
-            imports.append(f"from {value.__name__.rpartition('.')[0]} import {name} as {name}")
+            imports.append(f"from {'{} import {}'.format(*value.__name__.rsplit('.', 1))} as {name}")
         elif isinstance(value, np.dtype):
             others.append(f"{name}: np.dtype[Any]")
         elif inspect.isbuiltin(value) or not callable(value):

@@ -38,7 +38,7 @@ from tinygrad_lite.autograd import (
     tape_of,
 )
 from tinygrad_lite.ops import *
-from tinygrad_lite.ops import generators as random
+from tinygrad_lite.ops.random import generators as random
 from tinygrad_lite.printing import set_printoptions
 from tinygrad_lite.serialization import load, save
 from tinygrad_lite.settings import *
@@ -100,4 +100,4 @@ def __dir__() -> list[str]:
 
 
 def _networks() -> _Any:
-    return _importlib.import_module("tinygrad_lite.ops.networks")
+    return _importlib.import_module("tinygrad_lite.ops.nn.exports")

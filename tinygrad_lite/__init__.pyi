@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
-from tinygrad_lite.ops.arithmetic import Frexp
-from tinygrad_lite.ops.histograms import Histogram
-from tinygrad_lite.ops.triangular import LU
-from tinygrad_lite.ops.reduction import MinMax
-from tinygrad_lite.ops.triangular import QR
-from tinygrad_lite.ops.matrix_functions import SLogDet
-from tinygrad_lite.ops.spectral import SVDWithV
-from tinygrad_lite.ops.choosing import ValuesIndices
+from tinygrad_lite.ops.math.arithmetic import Frexp
+from tinygrad_lite.ops.reduction.histograms import Histogram
+from tinygrad_lite.ops.linalg.factorizations import LU
+from tinygrad_lite.ops.reduction.sums import MinMax
+from tinygrad_lite.ops.linalg.factorizations import QR
+from tinygrad_lite.ops.linalg.matrix_functions import SLogDet
+from tinygrad_lite.ops.linalg.spectral import SVDWithV
+from tinygrad_lite.ops.reduction.values_indices import ValuesIndices
 
 from tinygrad_lite.arrays import Device
 from tinygrad_lite.tensor import Size as Size
 from tinygrad_lite.tensor import Tensor as Tensor
-from tinygrad_lite.ops.generators import Generator as Generator
+from tinygrad_lite.ops.random.generators import Generator as Generator
 from tinygrad_lite.amp import GradScaler as GradScaler
 from tinygrad_lite import accelerator as accelerator
 from tinygrad_lite import amp as amp
@@ -55,7 +55,7 @@ from tinygrad_lite.engine.mode import no_grad as no_grad
 from tinygrad_lite import ops as ops
 from tinygrad_lite import optim as optim
 from tinygrad_lite import printing as printing
-from tinygrad_lite.ops import random as random
+from tinygrad_lite.ops.random import generators as random
 from tinygrad_lite.serialization import save as save
 from tinygrad_lite import serialization as serialization
 from tinygrad_lite.autograd.anomaly import set_anomaly_enabled as set_anomaly_enabled

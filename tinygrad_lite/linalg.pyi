@@ -7,22 +7,22 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
-from tinygrad_lite.ops.solving import CholeskyEx
-from tinygrad_lite.ops.spectral import Eigh
-from tinygrad_lite.ops.solving import InvEx
-from tinygrad_lite.ops.triangular import LU
-from tinygrad_lite.ops.triangular import LUFactor
-from tinygrad_lite.ops.triangular import LUFactorEx
-from tinygrad_lite.ops.solving import Lstsq
-from tinygrad_lite.ops.triangular import QR
-from tinygrad_lite.ops.matrix_functions import SLogDet
-from tinygrad_lite.ops.spectral import SVD
-from tinygrad_lite.ops.solving import SolveEx
+from tinygrad_lite.ops.linalg.solving import CholeskyEx
+from tinygrad_lite.ops.linalg.spectral import Eigh
+from tinygrad_lite.ops.linalg.solving import InvEx
+from tinygrad_lite.ops.linalg.factorizations import LU
+from tinygrad_lite.ops.linalg.factorizations import LUFactor
+from tinygrad_lite.ops.linalg.factorizations import LUFactorEx
+from tinygrad_lite.ops.linalg.solving import Lstsq
+from tinygrad_lite.ops.linalg.factorizations import QR
+from tinygrad_lite.ops.linalg.matrix_functions import SLogDet
+from tinygrad_lite.ops.linalg.spectral import SVD
+from tinygrad_lite.ops.linalg.solving import SolveEx
 
 from tinygrad_lite.arrays import Device
 from tinygrad_lite.tensor import Size as Size
 from tinygrad_lite.tensor import Tensor as Tensor
-from tinygrad_lite.ops.matrices import LinAlgError as LinAlgError
+from tinygrad_lite.ops.linalg.checks import LinAlgError as LinAlgError
 def cholesky(A: Tensor, upper: _bool = False) -> Tensor: ...
 def cholesky_ex(A: Tensor, *, upper: _bool = False, check_errors: _bool = False) -> CholeskyEx: ...
 def cond(A: Tensor, p: Any = None) -> Tensor: ...

@@ -24,10 +24,11 @@ from tinygrad_lite.autograd.apart import lead_all
 from tinygrad_lite.engine.errors import BadType, BadValue
 from tinygrad_lite.engine.grad import backward
 from tinygrad_lite.engine.tape import Leaf, Node, Traced, results_are, traced
-from tinygrad_lite.ops import conversion, indexing, inplace, joining, repeating
-from tinygrad_lite.ops import shape as shaping
 from tinygrad_lite.ops.calling import canonical_dim
-from tinygrad_lite.ops.inplace import in_place
+from tinygrad_lite.ops.creation import conversion
+from tinygrad_lite.ops.movement import indexing, inplace, joining, repeating
+from tinygrad_lite.ops.movement import shape as shaping
+from tinygrad_lite.ops.movement.inplace import in_place
 from tinygrad_lite.ops.types import Size as Size
 from tinygrad_lite.printing import represent
 

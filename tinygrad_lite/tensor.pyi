@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
-from tinygrad_lite.ops.arithmetic import Frexp
-from tinygrad_lite.ops.histograms import Histogram
-from tinygrad_lite.ops.reduction import MinMax
-from tinygrad_lite.ops.triangular import QR
-from tinygrad_lite.ops.matrix_functions import SLogDet
-from tinygrad_lite.ops.spectral import SVDWithV
-from tinygrad_lite.ops.choosing import ValuesIndices
+from tinygrad_lite.ops.math.arithmetic import Frexp
+from tinygrad_lite.ops.reduction.histograms import Histogram
+from tinygrad_lite.ops.reduction.sums import MinMax
+from tinygrad_lite.ops.linalg.factorizations import QR
+from tinygrad_lite.ops.linalg.matrix_functions import SLogDet
+from tinygrad_lite.ops.linalg.spectral import SVDWithV
+from tinygrad_lite.ops.reduction.values_indices import ValuesIndices
 
 from tinygrad_lite.arrays import Device
 from tinygrad_lite.autograd.hooks import RemovableHandle

@@ -1,4 +1,4 @@
-"""Samples for ops/activation.py and ops/rectifiers.py."""
+"""Samples for ops/nn/smooth_activations.py and ops/nn/piecewise_activations.py."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Samples for ops/arithmetic.py."""
+"""Samples for ops/math/arithmetic.py."""
 
 import numpy as np
 

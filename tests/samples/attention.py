@@ -1,4 +1,4 @@
-"""Samples for ops/attention.py."""
+"""Samples for ops/nn/attention.py."""
 
 import numpy as np
 

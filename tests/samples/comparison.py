@@ -1,4 +1,4 @@
-"""Samples for ops/comparison.py and ops/bitwise.py."""
+"""Samples for ops/math/comparison.py and ops/math/bitwise.py."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/contraction.py."""
+"""Samples for ops/linalg/einsum.py."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/convolution.py, pooling.py, folding.py and resampling.py."""
+"""Samples for ops/nn/convolution.py, pooling.py, folding.py and resampling.py."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Samples for ops/creation.py."""
+"""Samples for ops/creation/factories.py."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/cumulative.py."""
+"""Samples for ops/reduction/cumulative.py."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/embeddings.py."""
+"""Samples for ops/nn/embedding.py."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/loss.py."""
+"""Samples for ops/nn/losses/elementwise.py."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/triangular.py, spectral.py, solving.py, matrix_functions.py and distances.py."""
+"""Samples for ops/linalg/factorizations.py, spectral.py, solving.py, matrix_functions.py and distances.py."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/normalization.py."""
+"""Samples for ops/nn/normalization.py."""
 
 import numpy as np
 

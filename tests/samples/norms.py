@@ -1,4 +1,4 @@
-"""Samples for ops/norms.py."""
+"""Samples for ops/linalg/norms.py."""
 
 import numpy as np
 

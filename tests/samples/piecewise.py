@@ -1,4 +1,4 @@
-"""Samples for ops/piecewise.py."""
+"""Samples for ops/math/rounding.py."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/products.py."""
+"""Samples for ops/linalg/products.py."""
 
 import numpy as np
 

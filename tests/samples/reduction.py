@@ -1,4 +1,4 @@
-"""Samples for ops/reduction.py."""
+"""Samples for ops/reduction/sums.py."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/shape.py and ops/joining.py."""
+"""Samples for ops/movement/shape.py and ops/movement/joining.py."""
 
 import numpy as np
 

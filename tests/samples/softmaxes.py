@@ -1,4 +1,4 @@
-"""Samples for ops/softmaxes.py."""
+"""Samples for ops/nn/softmax.py."""
 
 import numpy as np
 

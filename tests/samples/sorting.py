@@ -1,4 +1,4 @@
-"""Samples for ops/sorting.py."""
+"""Samples for ops/reduction/sorting.py."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/special.py."""
+"""Samples for ops/math/special.py."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Samples for ops/statistics.py."""
+"""Samples for ops/reduction/statistics.py."""
 
 import numpy as np
 

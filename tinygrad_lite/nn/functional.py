@@ -11,29 +11,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.autograd.apart import lead_all
-from tinygrad_lite.ops import embeddings, inplace, normalization, rectifiers, softmaxes
-from tinygrad_lite.ops.activation import (
-    celu,
-    celu_,
-    elu,
-    elu_,
-    gelu,
-    glu,
-    logsigmoid,
-    mish,
-    selu,
-    selu_,
-    silu,
-    softplus,
-    tanhshrink,
-)
-from tinygrad_lite.ops.attention import multi_head_attention_forward, scaled_dot_product_attention
 from tinygrad_lite.ops.calling import operation
-from tinygrad_lite.ops.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
-from tinygrad_lite.ops.cross_entropy import cross_entropy, linear_cross_entropy, nll_loss
-from tinygrad_lite.ops.ctc import ctc_loss
-from tinygrad_lite.ops.distances import cosine_similarity, normalize, pairwise_distance, pdist
-from tinygrad_lite.ops.dropouts import (
+from tinygrad_lite.ops.linalg.products import bilinear, linear
+from tinygrad_lite.ops.math.elementary import sigmoid, tanh
+from tinygrad_lite.ops.movement import inplace
+from tinygrad_lite.ops.nn import embedding as embeddings
+from tinygrad_lite.ops.nn import normalization
+from tinygrad_lite.ops.nn import piecewise_activations as rectifiers
+from tinygrad_lite.ops.nn import softmax as softmaxes
+from tinygrad_lite.ops.nn.attention import multi_head_attention_forward, scaled_dot_product_attention
+from tinygrad_lite.ops.nn.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
+from tinygrad_lite.ops.nn.distances import cosine_similarity, normalize, pairwise_distance, pdist
+from tinygrad_lite.ops.nn.dropout import (
     alpha_dropout,
     dropout,
     dropout1d,
@@ -41,12 +30,14 @@ from tinygrad_lite.ops.dropouts import (
     dropout3d,
     feature_alpha_dropout,
 )
-from tinygrad_lite.ops.elementary import sigmoid, tanh
-from tinygrad_lite.ops.embeddings import embedding_bag, one_hot
-from tinygrad_lite.ops.folding import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
-from tinygrad_lite.ops.fractional_pooling import fractional_max_pool2d, fractional_max_pool3d
-from tinygrad_lite.ops.interpolation import interpolate, upsample, upsample_bilinear, upsample_nearest
-from tinygrad_lite.ops.loss import (
+from tinygrad_lite.ops.nn.embedding import embedding_bag, one_hot
+from tinygrad_lite.ops.nn.folding import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
+from tinygrad_lite.ops.nn.fractional_pooling import fractional_max_pool2d, fractional_max_pool3d
+from tinygrad_lite.ops.nn.grid_sample import affine_grid, grid_sample
+from tinygrad_lite.ops.nn.interpolation import interpolate, upsample, upsample_bilinear, upsample_nearest
+from tinygrad_lite.ops.nn.losses.cross_entropy import cross_entropy, linear_cross_entropy, nll_loss
+from tinygrad_lite.ops.nn.losses.ctc import ctc_loss
+from tinygrad_lite.ops.nn.losses.elementwise import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     gaussian_nll_loss,
@@ -58,7 +49,7 @@ from tinygrad_lite.ops.loss import (
     smooth_l1_loss,
     soft_margin_loss,
 )
-from tinygrad_lite.ops.margins import (
+from tinygrad_lite.ops.nn.losses.margin import (
     cosine_embedding_loss,
     hinge_embedding_loss,
     margin_ranking_loss,
@@ -68,9 +59,27 @@ from tinygrad_lite.ops.margins import (
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
-from tinygrad_lite.ops.normalization import group_norm, layer_norm, local_response_norm, rms_norm
-from tinygrad_lite.ops.padding import pad
-from tinygrad_lite.ops.pooling import (
+from tinygrad_lite.ops.nn.normalization import group_norm, layer_norm, local_response_norm, rms_norm
+from tinygrad_lite.ops.nn.padding import pad
+from tinygrad_lite.ops.nn.piecewise_activations import (
+    hardshrink,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    hardtanh_,
+    leaky_relu,
+    leaky_relu_,
+    prelu,
+    relu6,
+    relu_,
+    rrelu,
+    rrelu_,
+    softshrink,
+    softsign,
+    threshold,
+    threshold_,
+)
+from tinygrad_lite.ops.nn.pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
     adaptive_avg_pool3d,
@@ -90,27 +99,22 @@ from tinygrad_lite.ops.pooling import (
     max_unpool2d,
     max_unpool3d,
 )
-from tinygrad_lite.ops.products import bilinear, linear
-from tinygrad_lite.ops.rectifiers import (
-    hardshrink,
-    hardsigmoid,
-    hardswish,
-    hardtanh,
-    hardtanh_,
-    leaky_relu,
-    leaky_relu_,
-    prelu,
-    relu6,
-    relu_,
-    rrelu,
-    rrelu_,
-    softshrink,
-    softsign,
-    threshold,
-    threshold_,
+from tinygrad_lite.ops.nn.smooth_activations import (
+    celu,
+    celu_,
+    elu,
+    elu_,
+    gelu,
+    glu,
+    logsigmoid,
+    mish,
+    selu,
+    selu_,
+    silu,
+    softplus,
+    tanhshrink,
 )
-from tinygrad_lite.ops.sampling import affine_grid, grid_sample
-from tinygrad_lite.ops.softmaxes import gumbel_softmax
+from tinygrad_lite.ops.nn.softmax import gumbel_softmax
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
