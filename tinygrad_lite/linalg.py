@@ -3,13 +3,14 @@
 What a matrix does not allow raises LinAlgError, which is also a RuntimeError.
 """
 
+from tinygrad_lite.ops.calculus import matmul
 from tinygrad_lite.ops.linalg.checks import LinAlgError
 from tinygrad_lite.ops.linalg.factorizations import cholesky, householder_product, lu, lu_factor, lu_factor_ex
 from tinygrad_lite.ops.linalg.factorizations import linalg_qr as qr
 from tinygrad_lite.ops.linalg.matrix_functions import det, matrix_exp, matrix_power, slogdet
 from tinygrad_lite.ops.linalg.norms import cond, matrix_norm, norm, vector_norm
 from tinygrad_lite.ops.linalg.products import linalg_diagonal as diagonal
-from tinygrad_lite.ops.linalg.products import matmul, multi_dot
+from tinygrad_lite.ops.linalg.products import multi_dot
 from tinygrad_lite.ops.linalg.solving import (
     cholesky_ex,
     inv,

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.autograd.apart import lead_all
+from tinygrad_lite.ops.calculus import tanh
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.linalg.products import bilinear, linear
-from tinygrad_lite.ops.math.elementary import sigmoid, tanh
+from tinygrad_lite.ops.math.elementary import sigmoid
 from tinygrad_lite.ops.movement import inplace
 from tinygrad_lite.ops.nn import embedding as embeddings
 from tinygrad_lite.ops.nn import normalization

@@ -3,7 +3,7 @@
 Those of networks are gathered in nn/exports.py, which is imported when it is needed.
 """
 
-from tinygrad_lite.ops import types
+from tinygrad_lite.ops import calculus, types
 from tinygrad_lite.ops.creation import conversion, factories
 from tinygrad_lite.ops.linalg import (
     einsum as _einsum, factorizations, lengths, matrix_functions, norms, products, solving, spectral, vector_products,
@@ -15,6 +15,7 @@ from tinygrad_lite.ops.movement import (
 from tinygrad_lite.ops.nn import piecewise_activations, softmax as _softmax
 from tinygrad_lite.ops.random import generators, sampling
 from tinygrad_lite.ops.reduction import cumulative, differences, histograms, sorting, statistics, sums
+from tinygrad_lite.ops.calculus import abs, cos, exp, log, matmul, maximum, minimum, mul, neg, pow, sign, sin, sqrt, tanh
 from tinygrad_lite.ops.types import (
     can_cast, finfo, iinfo, is_complex, is_conj, is_distributed, is_floating_point, is_inference, is_neg, is_nonzero, is_same_size,
     is_signed, is_tensor, numel, promote_types, result_type,
@@ -53,8 +54,8 @@ from tinygrad_lite.ops.movement.view_copies import (
     split_with_sizes_copy, squeeze_copy, t_copy, transpose_copy, unbind_copy, unfold_copy, unsqueeze_copy, view_copy,
 )
 from tinygrad_lite.ops.math.arithmetic import (
-    add, addcdiv, addcmul, div, divide, float_power, floor_divide, fmod, frexp, ldexp, lerp, mul, multiply, neg, negative, positive, pow,
-    reciprocal, remainder, rsub, square, sub, subtract, true_divide,
+    add, addcdiv, addcmul, div, divide, float_power, floor_divide, fmod, frexp, ldexp, lerp, multiply, negative, positive, reciprocal,
+    remainder, rsub, square, sub, subtract, true_divide,
 )
 from tinygrad_lite.ops.math.bessel import i0
 from tinygrad_lite.ops.math.bitwise import (
@@ -66,13 +67,12 @@ from tinygrad_lite.ops.math.comparison import (
 )
 from tinygrad_lite.ops.math.complex import angle, conj, conj_physical, real, resolve_conj, resolve_neg
 from tinygrad_lite.ops.math.elementary import (
-    acos, acosh, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, asin, asinh, atan, atan2, atanh, cos, cosh, deg2rad, erf, erfc,
-    exp, exp2, expm1, hypot, log, log10, log1p, log2, logaddexp, logaddexp2, logit, rad2deg, rsqrt, sigmoid, sin, sinc, sinh, sqrt, tan,
-    tanh, xlogy,
+    acos, acosh, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, asin, asinh, atan, atan2, atanh, cosh, deg2rad, erf, erfc,
+    exp2, expm1, hypot, log10, log1p, log2, logaddexp, logaddexp2, logit, rad2deg, rsqrt, sigmoid, sinc, sinh, tan, xlogy,
 )
 from tinygrad_lite.ops.math.rounding import (
-    abs, absolute, ceil, clamp, clamp_max, clamp_min, clip, copysign, fix, floor, fmax, fmin, frac, heaviside, maximum, minimum, nan_to_num,
-    nextafter, round, sgn, sign, trunc,
+    absolute, ceil, clamp, clamp_max, clamp_min, clip, copysign, fix, floor, fmax, fmin, frac, heaviside, nan_to_num, nextafter, round, sgn,
+    trunc,
 )
 from tinygrad_lite.ops.math.special import digamma, erfinv, igamma, igammac, lgamma, mvlgamma, polygamma
 from tinygrad_lite.ops.reduction.cumulative import cummax, cummin, cumprod, cumsum, logcumsumexp
@@ -90,7 +90,7 @@ from tinygrad_lite.ops.linalg.factorizations import cholesky, lu_unpack, orgqr, 
 from tinygrad_lite.ops.linalg.lengths import dist, norm, renorm
 from tinygrad_lite.ops.linalg.matrix_functions import det, logdet, matrix_exp, matrix_power, slogdet
 from tinygrad_lite.ops.linalg.products import (
-    addbmm, addmm, addmv, addr, baddbmm, bilinear, bmm, chain_matmul, dot, ger, inner, kron, matmul, mm, mv, outer, trace, vdot,
+    addbmm, addmm, addmv, addr, baddbmm, bilinear, bmm, chain_matmul, dot, ger, inner, kron, mm, mv, outer, trace, vdot,
 )
 from tinygrad_lite.ops.linalg.solving import cholesky_inverse, cholesky_solve, inverse, lu_solve, pinverse
 from tinygrad_lite.ops.linalg.spectral import svd
@@ -104,10 +104,10 @@ from tinygrad_lite.ops.random.sampling import (
 
 # A family says which of its functions are methods of a Tensor too, and which have an in-place form.
 FAMILIES = (
-    types, conversion, factories, casting, diagonals, dtype_methods, indexing, inplace, joining, masking, repeating, scattering, shape,
-    storage, strides, view_copies, arithmetic, bessel, bitwise, comparison, complex, elementary, rounding, special, cumulative, differences,
-    histograms, sorting, statistics, sums, _einsum, factorizations, lengths, matrix_functions, norms, products, solving, spectral,
-    vector_products, piecewise_activations, _softmax, generators, sampling,
+    calculus, types, conversion, factories, casting, diagonals, dtype_methods, indexing, inplace, joining, masking, repeating, scattering,
+    shape, storage, strides, view_copies, arithmetic, bessel, bitwise, comparison, complex, elementary, rounding, special, cumulative,
+    differences, histograms, sorting, statistics, sums, _einsum, factorizations, lengths, matrix_functions, norms, products, solving,
+    spectral, vector_products, piecewise_activations, _softmax, generators, sampling,
 )
 
 __all__ = [name for family in FAMILIES for name in family.__all__]  # and not the families' own names

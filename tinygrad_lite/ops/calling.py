@@ -95,17 +95,12 @@ def _by_own_names(operation: str, names: tuple[str, ...], given: dict[str, Any])
     return kwargs
 
 
-def named(name: str, text: str) -> Callable[[F], F]:
-    """Give one of several functions that are written once its name and its docstring: `text`, of which
-    what follows `>>>`, a call `-> ` its result, becomes an example."""
-    text, _, example = text.partition(" >>> ")
-    if example:
-        call, _, result = example.rpartition(" -> ")
-        text += f"\n\n    >>> import tinygrad_lite as tg\n    >>> {call}\n    {result}\n    "
+def named(name: str, doc: str) -> Callable[[F], F]:
+    """Give one of several functions that are written once its name and its docstring."""
 
     def name_it(function: F) -> F:
         function.__name__ = function.__qualname__ = name
-        function.__doc__ = text
+        function.__doc__ = doc
         return function
 
     return name_it

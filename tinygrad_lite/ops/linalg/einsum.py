@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import product, promote
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calculus import permute, to_dtype
 from tinygrad_lite.ops.calling import canonical_dims, operation
 from tinygrad_lite.ops.movement.diagonals import diagonal
-from tinygrad_lite.ops.movement.shape import _permute, contiguous, to_dtype
+from tinygrad_lite.ops.movement.shape import contiguous
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -259,7 +260,7 @@ def _single(x: Any, term: str, kept: tuple[bool, ...], rest: str) -> Any:
             term = term[:i] + term[i + 1 : j] + term[j + 1 :] + c
     order = *map(term.index, rest), *(i for i, c in enumerate(term) if c not in rest)
     if order != tuple(range(len(term))):
-        x = _permute(x, order)  # first, so that the sums are contiguous
+        x = permute(x, order)  # first, so that the sums are contiguous
     return x if len(rest) == len(term) else x.sum(axis=tuple(range(len(rest), len(term))))
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from tinygrad_lite.arrays import as_array, cholesky_of, in_order, linalg, lu_of, namespace_of, solve_triangular_of
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import traced
+from tinygrad_lite.ops.calculus import matmul
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.linalg.checks import LinAlgError, check_matrix, failing, like, recorded
-from tinygrad_lite.ops.linalg.products import matmul
 from tinygrad_lite.ops.movement.diagonals import diag_embed, diagonal, tril, triu
 from tinygrad_lite.ops.movement.joining import cat
 

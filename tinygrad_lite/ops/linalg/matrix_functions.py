@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinygrad_lite.arrays import linalg, namespace_of
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calculus import matmul, replaced
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.linalg.checks import check_matrix
-from tinygrad_lite.ops.linalg.products import matmul
 from tinygrad_lite.ops.linalg.solving import _inv, inv
 from tinygrad_lite.ops.linalg.spectral import _svd
 from tinygrad_lite.ops.math.comparison import where
-from tinygrad_lite.ops.movement.indexing import replaced
 from tinygrad_lite.ops.movement.joining import cat
 
 if TYPE_CHECKING:

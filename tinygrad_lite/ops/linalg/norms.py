@@ -9,13 +9,13 @@ import numpy as np
 
 from tinygrad_lite.arrays import as_dtype, in_order, namespace_of
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calculus import abs, permute, sign, to_dtype
 from tinygrad_lite.ops.calling import canonical_dims, operation
 from tinygrad_lite.ops.linalg.checks import check_float, check_matrix
 from tinygrad_lite.ops.linalg.solving import _inv
 from tinygrad_lite.ops.linalg.spectral import svdvals
 from tinygrad_lite.ops.math.comparison import where
-from tinygrad_lite.ops.math.rounding import abs, sign
-from tinygrad_lite.ops.movement.shape import _permute, to_dtype, unsqueeze_dims
+from tinygrad_lite.ops.movement.shape import unsqueeze_dims
 from tinygrad_lite.ops.reduction.sums import amax, amin, sum
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def matrix_norm(
     if ord == "fro":
         return _vector_norm(A, 2.0, (row, column), keepdim)
     if ord in ("nuc", 2, -2):
-        values = svdvals(_permute(A, (*(d for d in range(rank) if d not in (row, column)), row, column)))
+        values = svdvals(permute(A, (*(d for d in range(rank) if d not in (row, column)), row, column)))
         result = values.sum(-1) if ord == "nuc" else _extreme("matrix_norm", A, values, ord > 0, -1)
         return unsqueeze_dims(result, (row, column)) if keepdim else result
     if ord in (1, -1):

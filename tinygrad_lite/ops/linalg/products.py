@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import affine, is_array, only_numbers, product
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced
+from tinygrad_lite.ops.calculus import add, matmul, mul, times, times_over_rows
 from tinygrad_lite.ops.calling import old_order, operation
 from tinygrad_lite.ops.linalg.einsum import _contract
-from tinygrad_lite.ops.math.arithmetic import _add, alike, mul
+from tinygrad_lite.ops.math.arithmetic import alike
 from tinygrad_lite.ops.movement.diagonals import diagonal
 from tinygrad_lite.ops.movement.shape import clone, reshape, transpose
 
@@ -23,30 +23,14 @@ if TYPE_CHECKING:
 Number = int | float
 
 __all__ = [
-    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bilinear", "bmm", "chain_matmul", "dot", "ger", "inner", "kron",
-    "matmul", "mm", "mv", "outer", "trace", "vdot",
+    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bilinear", "bmm", "chain_matmul", "dot", "ger", "inner", "kron", "mm", "mv",
+    "outer", "trace", "vdot",
 ]  # fmt: skip
 
-METHODS = [name for name in __all__ if name not in ("bilinear", "chain_matmul")]
-IN_PLACE: list[str] = ["addbmm", "addmm", "addmv", "addr", "baddbmm"]
-
-
-@primitive
-def matmul(x, y):
-    """Matrix product: (..., n, k) @ (..., k, m) -> (..., n, m), the leading dims broadcast.
-
-    A 1-d operand is a row on the left and a column on the right, and its dim is dropped from the
-    result. Both operands have the same dtype.
-
-    >>> import tinygrad_lite as tg
-    >>> tg.matmul(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([1.0, 10.0]))
-    tensor([21., 43.])
-    """
-    return product(x, y)
-
-
-matmul.vjp(x=lambda g, x_shape, y: _left(g, x_shape, y),
-           y=lambda g, x, y_shape: _right(g, x, y_shape))
+METHODS = [
+    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "dot", "ger", "inner", "kron", "mm", "mv", "outer", "trace", "vdot",
+]  # fmt: skip
+IN_PLACE = ["addbmm", "addmm", "addmv", "addr", "baddbmm"]
 
 
 @primitive
@@ -68,8 +52,8 @@ def linear(x, weight, bias=None):
     return out
 
 
-linear.vjp(x=lambda g, weight: _times(g, weight) if weight.ndim == 2 else g * weight,
-           weight=lambda g, x: _over_rows(g, x) if g.ndim else g * x,
+linear.vjp(x=lambda g, weight: times(g, weight) if weight.ndim == 2 else g * weight,
+           weight=lambda g, x: times_over_rows(g, x) if g.ndim else g * x,
            bias=lambda g: g)
 
 
@@ -95,43 +79,6 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
 
 
 # -- the rules ----------------------------------------------------------------------------------
-
-
-def _times(x: Any, y: Any) -> Any:
-    """`x @ y` in a rule: arrays go straight to BLAS (1 us less than through the primitive)."""
-    if isinstance(x, Traced):
-        return matmul(x, y)
-    return x.dot(y) if x.ndim == 2 == y.ndim and x.dtype.char != "e" else product(x, y)
-
-
-def _rows(x: Any) -> Any:
-    """`x` as a matrix: all dims but the last made one."""
-    return x if x.ndim == 2 else x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))
-
-
-def _over_rows(x: Any, y: Any) -> Any:
-    """`x.T @ y` with all dims but the last made one."""
-    return _times(x.T, y) if x.ndim == 2 else _times(_rows(x).T, _rows(y))
-
-
-def _left(g: Any, x_shape: tuple[int, ...], y: Any) -> Any:
-    """The gradient of `x @ y` by x, before broadcasting is undone."""
-    if len(y.shape) == 1:
-        return g.reshape((*g.shape, 1)) * y
-    if len(x_shape) == 1:
-        return _times(y, g.reshape((*g.shape, 1))).reshape(y.shape[:-1])
-    return _times(g, y.mT)
-
-
-def _right(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
-    """The gradient of `x @ y` by y, before broadcasting is undone."""
-    if len(x.shape) == 1:
-        return x * g if len(y_shape) == 1 else x.reshape((-1, 1)) * g.reshape((*g.shape[:-1], 1, g.shape[-1]))
-    if len(y_shape) == 1:
-        return _times(_rows(x).T, g.reshape((-1,)))
-    if len(y_shape) == 2:
-        return _over_rows(x, g)
-    return _times(x.mT, g)
 
 
 # -- in one shape or another ---------------------------------------------------------------------
@@ -255,7 +202,7 @@ def _plus(name: str, x: Any, out: Any, beta: Number, alpha: Number) -> Any:
         out = mul(out, alpha)
     if beta == 0:
         return out
-    result = _add(out, x if beta == 1 else mul(x, beta))
+    result = add(out, x if beta == 1 else mul(x, beta))
     if result.shape != out.shape:
         raise ValueError(f"{name}: the input's shape {tuple(x.shape)} does not broadcast to the product's, {tuple(out.shape)}")
     return result

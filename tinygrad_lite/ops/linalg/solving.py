@@ -13,14 +13,13 @@ import numpy as np
 
 from tinygrad_lite.arrays import as_array, cholesky_of, linalg, namespace_of, with_one_batch
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calculus import abs, matmul, permute
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.linalg.checks import LinAlgError, check_matrix, failing, like
 from tinygrad_lite.ops.linalg.factorizations import _cholesky, _solve_triangular, permutation
-from tinygrad_lite.ops.linalg.products import matmul
 from tinygrad_lite.ops.linalg.spectral import _eigh, matrix_rank, svdvals, tolerance
 from tinygrad_lite.ops.math.comparison import where
-from tinygrad_lite.ops.math.rounding import abs
-from tinygrad_lite.ops.movement.shape import _permute, contiguous
+from tinygrad_lite.ops.movement.shape import contiguous
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -430,7 +429,7 @@ def tensorsolve(A: Tensor, B: Tensor, dims: tuple[int, ...] | None = None) -> Te
     """
     if dims is not None:
         moved = [d % len(A.shape) for d in dims]
-        A = _permute(A, (*(d for d in range(len(A.shape)) if d not in moved), *moved))
+        A = permute(A, (*(d for d in range(len(A.shape)) if d not in moved), *moved))
     first, last = tuple(A.shape[: len(B.shape)]), tuple(A.shape[len(B.shape) :])
     if math.prod(first) != math.prod(last) or math.prod(B.shape) != math.prod(first):
         raise ValueError(f"tensorsolve: the shapes do not fit: A {tuple(A.shape)}, B {tuple(B.shape)}")

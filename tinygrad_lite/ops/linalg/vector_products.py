@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tinygrad_lite.ops.calculus import mul, to_dtype
 from tinygrad_lite.ops.calling import canonical_dim, operation
 from tinygrad_lite.ops.creation.factories import ones_like
 from tinygrad_lite.ops.linalg.checks import check_float
-from tinygrad_lite.ops.math.arithmetic import mul
 from tinygrad_lite.ops.movement.joining import stack, unbind
-from tinygrad_lite.ops.movement.shape import reshape, to_dtype
+from tinygrad_lite.ops.movement.shape import reshape
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor

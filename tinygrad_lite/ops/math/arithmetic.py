@@ -2,64 +2,48 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from tinygrad_lite.arrays import (
     as_array,
-    check_number,
     common_dtype,
     namespace_of,
     only_floats,
     only_numbers,
     only_tensors,
-    promote,
-    promote_floats,
     promoted,
     some_tensor,
 )
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.ops.calculus import add as _add
+from tinygrad_lite.ops.calculus import div as _div
+from tinygrad_lite.ops.calculus import mul, neg, pow, to_dtype
+from tinygrad_lite.ops.calculus import sub as _sub
 from tinygrad_lite.ops.calling import number, old_order, operation, raw
 from tinygrad_lite.ops.creation.factories import zeros_like
 from tinygrad_lite.ops.math.comparison import where
-from tinygrad_lite.ops.math.elementary import log
-from tinygrad_lite.ops.movement.shape import to_dtype
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
 __all__ = [
-    "add", "addcdiv", "addcmul", "div", "divide", "float_power", "floor_divide", "fmod", "frexp", "ldexp", "lerp", "mul", "multiply",
-    "neg", "negative", "positive", "pow", "reciprocal", "remainder", "rsub", "square", "sub", "subtract", "true_divide",
+    "add", "addcdiv", "addcmul", "div", "divide", "float_power", "floor_divide", "fmod", "frexp", "ldexp", "lerp", "multiply",
+    "negative", "positive", "reciprocal", "remainder", "rsub", "square", "sub", "subtract", "true_divide",
 ]  # fmt: skip
 
-METHODS = [name for name in __all__ if name != "rsub"]
-IN_PLACE = [name for name in METHODS if name not in ("float_power", "frexp", "positive")]
+METHODS = [
+    "add", "addcdiv", "addcmul", "div", "divide", "float_power", "floor_divide", "fmod", "frexp", "ldexp", "lerp", "multiply",
+    "negative", "positive", "reciprocal", "remainder", "square", "sub", "subtract", "true_divide",
+]  # fmt: skip
+IN_PLACE = [
+    "add", "addcdiv", "addcmul", "div", "divide", "floor_divide", "fmod", "ldexp", "lerp", "multiply", "negative", "reciprocal",
+    "remainder", "square", "sub", "subtract", "true_divide",
+]  # fmt: skip
 
 Number = int | float
-
-
-@primitive
-def _add(x, y):
-    x, y = promote(x, y)
-    return x + y
-
-
-_add.vjp(x=lambda g: g, y=lambda g: g)
-
-
-@primitive
-def _sub(x, y):
-    a, b = promote(x, y)
-    if (a is not x or b is not y) and any(getattr(v, "dtype", np.dtype(type(v))).kind == "b" for v in (x, y)):
-        raise TypeError("a bool tensor cannot be subtracted; use ~ or logical_xor")
-    return a - b
-
-
-_sub.vjp(x=lambda g: g, y=lambda g: -g)
 
 
 @old_order("alpha")
@@ -114,33 +98,6 @@ def rsub(x: Tensor, y: Tensor | Number, *, alpha: Number = 1) -> Tensor:
     if not isinstance(x, Traced):
         only_tensors(x)
     return sub(y, x, alpha=alpha)
-
-
-@primitive
-def mul(x, y):
-    """`x * y`, broadcast.
-
-    >>> import tinygrad_lite as tg
-    >>> tg.mul(tg.tensor([1.0, 2.0]), tg.tensor([[10.0], [20.0]]))
-    tensor([[10., 20.],
-            [20., 40.]])
-    """
-    x, y = promote(x, y)
-    return x * y
-
-
-mul.vjp(x=lambda g, y: g * y,
-        y=lambda g, x: g * x)
-
-
-@primitive
-def _div(x, y):
-    x, y = promote_floats(x, y)
-    return x / y
-
-
-_div.vjp(x=lambda g, y: g / y,
-         y=lambda g, x, y: -g * ((x / y) / y))  # x / (y y) would overflow sooner
 
 
 @primitive
@@ -254,20 +211,6 @@ def fmod(x: Tensor, y: Tensor | Number) -> Tensor:
     return _remainder(x, y, "trunc")
 
 
-@primitive
-def neg(x):
-    """`-x`.
-
-    >>> import tinygrad_lite as tg
-    >>> tg.neg(tg.tensor([1, -2]))
-    tensor([-1,  2])
-    """
-    return -x  # NumPy refuses bools by itself
-
-
-neg.vjp(x=lambda g: -g)
-
-
 @operation
 def positive(x: Tensor) -> Tensor:
     """`x` itself.
@@ -278,56 +221,6 @@ def positive(x: Tensor) -> Tensor:
     """
     only_numbers(x)
     return x
-
-
-@primitive
-def pow(x, y):
-    """`x ** y`, broadcast.
-
-    >>> import tinygrad_lite as tg
-    >>> tg.pow(tg.tensor([1.0, 2.0, 3.0]), 2)
-    tensor([1., 4., 9.])
-    """
-    a, b = promote(x, y)
-    if a is not x and b is not y:
-        some_tensor(x, y)
-    if isinstance(y, int) and y < 0 and x.dtype.kind in "iub":
-        raise ValueError("integers have no negative powers; make them floating-point numbers first")
-    check_number("pow", y, x)
-    if type(y) is bool and x.dtype.kind == "b":  # the one power of bools that PyTorch has
-        return x | (not y)
-    if (type(b) is int or type(b) is float) and b == 3:
-        return a * a * a  # NumPy knows the square and the root, and calls the C library for the rest
-    try:
-        out = a**b
-    except ValueError:  # where NumPy refuses integers, PyTorch gives what is left of a fraction
-        return _whole_part_of_power(a, b)
-    if out.dtype.kind not in "fc":
-        only_numbers(a)
-    return out
-
-
-def _whole_part_of_power(x: Any, y: Any) -> Any:
-    """`x ** y` of integers with negative powers among them: 0, but for the powers of 1 and -1."""
-    xp = namespace_of(x)
-    return xp.where(y >= 0, x ** xp.maximum(y, 0), xp.where(abs(x) == 1, x ** (y & 1), 0)).astype(x.dtype)
-
-
-def _pow_x(g: Any, x: Any, y: Any) -> Any:
-    if isinstance(y, (int, float)):
-        return g * (2 * x) if y == 2 else g * (y * pow(x, y - 1)) if y else zeros_like(g)
-    return where(y == 0, 0.0, g * (y * pow(x, y - 1)))
-
-
-pow.vjp(x=_pow_x,
-        y=lambda g, x, y, out: g * where((x == 0) & (y >= 0), 0.0, out * _log(x)))
-
-
-def _log(x: Any) -> Any:
-    """log, of a Python number in its full precision."""
-    if not isinstance(x, (int, float)):
-        return log(x)
-    return math.log(x) if x > 0 else -math.inf if x == 0 else math.nan
 
 
 @operation

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_lite.arrays import as_float
 from tinygrad_lite.arrays import special as _special
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calculus import sign
 from tinygrad_lite.ops.calling import named, operation
 from tinygrad_lite.ops.math.comparison import where
 from tinygrad_lite.ops.math.elementary import sinc
-from tinygrad_lite.ops.math.rounding import sign
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -55,80 +55,28 @@ _SLOPES = {
 _bessel.vjp(x=lambda g, x, out, kind: g * _SLOPES[kind](x, out))
 
 
-def _function(name: str, kind: str, text: str) -> Any:
+def _function(name: str, kind: str, doc: str) -> Any:
     @operation
-    @named(name, text)
+    @named(name, doc)
     def call(x: Tensor) -> Tensor:
         return _bessel(x, kind)
 
     return call
 
 
-bessel_j0 = _function(
-    "bessel_j0", "j0",
-    "The Bessel function of the first kind of order 0."
-    " >>> tg.special.bessel_j0(tg.tensor([1.0])) -> tensor([0.7652])",
-)
-bessel_j1 = _function(
-    "bessel_j1", "j1",
-    "The Bessel function of the first kind of order 1."
-    " >>> tg.special.bessel_j1(tg.tensor([1.0])) -> tensor([0.4401])",
-)
-bessel_y0 = _function(
-    "bessel_y0", "y0",
-    "The Bessel function of the second kind of order 0."
-    " >>> tg.special.bessel_y0(tg.tensor([1.0])) -> tensor([0.0883])",
-)
-bessel_y1 = _function(
-    "bessel_y1", "y1",
-    "The Bessel function of the second kind of order 1."
-    " >>> tg.special.bessel_y1(tg.tensor([1.0])) -> tensor([-0.7812])",
-)
-i0 = _function(
-    "i0", "i0",
-    "The modified Bessel function of the first kind of order 0."
-    " >>> tg.i0(tg.tensor([1.0])) -> tensor([1.2661])",
-)
-i1 = _function(
-    "i1", "i1",
-    "The modified Bessel function of the first kind of order 1."
-    " >>> tg.special.i1(tg.tensor([1.0])) -> tensor([0.5652])",
-)
-i0e = _function(
-    "i0e", "i0e",
-    "`exp(-abs(x)) * i0(x)`."
-    " >>> tg.special.i0e(tg.tensor([1.0])) -> tensor([0.4658])",
-)
-i1e = _function(
-    "i1e", "i1e",
-    "`exp(-abs(x)) * i1(x)`."
-    " >>> tg.special.i1e(tg.tensor([1.0])) -> tensor([0.2079])",
-)
-modified_bessel_k0 = _function(
-    "modified_bessel_k0", "k0",
-    "The modified Bessel function of the second kind of order 0."
-    " >>> tg.special.modified_bessel_k0(tg.tensor([1.0])) -> tensor([0.4210])",
-)
-modified_bessel_k1 = _function(
-    "modified_bessel_k1", "k1",
-    "The modified Bessel function of the second kind of order 1."
-    " >>> tg.special.modified_bessel_k1(tg.tensor([1.0])) -> tensor([0.6019])",
-)
-scaled_modified_bessel_k0 = _function(
-    "scaled_modified_bessel_k0", "k0e",
-    "`exp(x) * modified_bessel_k0(x)`."
-    " >>> tg.special.scaled_modified_bessel_k0(tg.tensor([1.0])) -> tensor([1.1445])",
-)
-scaled_modified_bessel_k1 = _function(
-    "scaled_modified_bessel_k1", "k1e",
-    "`exp(x) * modified_bessel_k1(x)`."
-    " >>> tg.special.scaled_modified_bessel_k1(tg.tensor([1.0])) -> tensor([1.6362])",
-)
-airy_ai = _function(
-    "airy_ai", "ai",
-    "The Airy function: the solution of y'' = x y that vanishes for large x."
-    " >>> tg.special.airy_ai(tg.tensor([1.0])) -> tensor([0.1353])",
-)
+bessel_j0 = _function("bessel_j0", "j0", "The Bessel function of the first kind of order 0.")
+bessel_j1 = _function("bessel_j1", "j1", "The Bessel function of the first kind of order 1.")
+bessel_y0 = _function("bessel_y0", "y0", "The Bessel function of the second kind of order 0.")
+bessel_y1 = _function("bessel_y1", "y1", "The Bessel function of the second kind of order 1.")
+i0 = _function("i0", "i0", "The modified Bessel function of the first kind of order 0.")
+i1 = _function("i1", "i1", "The modified Bessel function of the first kind of order 1.")
+i0e = _function("i0e", "i0e", "`exp(-abs(x)) * i0(x)`.")
+i1e = _function("i1e", "i1e", "`exp(-abs(x)) * i1(x)`.")
+modified_bessel_k0 = _function("modified_bessel_k0", "k0", "The modified Bessel function of the second kind of order 0.")
+modified_bessel_k1 = _function("modified_bessel_k1", "k1", "The modified Bessel function of the second kind of order 1.")
+scaled_modified_bessel_k0 = _function("scaled_modified_bessel_k0", "k0e", "`exp(x) * modified_bessel_k0(x)`.")
+scaled_modified_bessel_k1 = _function("scaled_modified_bessel_k1", "k1e", "`exp(x) * modified_bessel_k1(x)`.")
+airy_ai = _function("airy_ai", "ai", "The Airy function: the solution of y'' = x y that vanishes for large x.")
 modified_bessel_i0, modified_bessel_i1 = i0, i1
 
 

@@ -18,9 +18,9 @@ METHODS = __all__
 IN_PLACE = __all__
 
 
-def _bitwise(name: str, combine: Callable[[Any, Any], Any], text: str) -> Any:
+def _bitwise(name: str, combine: Callable[[Any, Any], Any], doc: str) -> Any:
     @nondifferentiable
-    @named(name, text)
+    @named(name, doc)
     def forward(x, y):
         some_tensor(x, y)
         x, y = promoted(x, y)
@@ -32,31 +32,11 @@ def _bitwise(name: str, combine: Callable[[Any, Any], Any], text: str) -> Any:
     return forward
 
 
-bitwise_and = _bitwise(
-    "bitwise_and", operator.and_,
-    "`x & y`."
-    " >>> tg.bitwise_and(tg.tensor([6]), tg.tensor([3])) -> tensor([2])",
-)
-bitwise_or = _bitwise(
-    "bitwise_or", operator.or_,
-    "`x | y`."
-    " >>> tg.bitwise_or(tg.tensor([6]), tg.tensor([3])) -> tensor([7])",
-)
-bitwise_xor = _bitwise(
-    "bitwise_xor", operator.xor,
-    "`x ^ y`."
-    " >>> tg.bitwise_xor(tg.tensor([6]), tg.tensor([3])) -> tensor([5])",
-)
-bitwise_left_shift = _bitwise(
-    "bitwise_left_shift", operator.lshift,
-    "`x << y`."
-    " >>> tg.bitwise_left_shift(tg.tensor([1, 3]), tg.tensor([2, 2])) -> tensor([ 4, 12])",
-)
-bitwise_right_shift = _bitwise(
-    "bitwise_right_shift", operator.rshift,
-    "`x >> y`; a negative `x` stays negative."
-    " >>> tg.bitwise_right_shift(tg.tensor([12, -4]), tg.tensor([2, 1])) -> tensor([ 3, -2])",
-)
+bitwise_and = _bitwise("bitwise_and", operator.and_, "`x & y`.")
+bitwise_or = _bitwise("bitwise_or", operator.or_, "`x | y`.")
+bitwise_xor = _bitwise("bitwise_xor", operator.xor, "`x ^ y`.")
+bitwise_left_shift = _bitwise("bitwise_left_shift", operator.lshift, "`x << y`.")
+bitwise_right_shift = _bitwise("bitwise_right_shift", operator.rshift, "`x >> y`; a negative `x` stays negative.")
 
 
 @nondifferentiable
@@ -71,9 +51,9 @@ def bitwise_not(x):
     return ~x
 
 
-def _of_integers(name: str, text: str) -> Any:
+def _of_integers(name: str, doc: str) -> Any:
     @nondifferentiable
-    @named(name, text)
+    @named(name, doc)
     def forward(x, y):
         x, y = promote_tensors(x, y)
         only_integers(x)
@@ -83,13 +63,5 @@ def _of_integers(name: str, text: str) -> Any:
     return forward
 
 
-gcd = _of_integers(
-    "gcd",
-    "The greatest common divisor of each two integers."
-    " >>> tg.gcd(tg.tensor([12, 9]), tg.tensor([8, 6])) -> tensor([4, 3])",
-)
-lcm = _of_integers(
-    "lcm",
-    "The least common multiple of each two integers."
-    " >>> tg.lcm(tg.tensor([4, 3]), tg.tensor([6, 5])) -> tensor([12, 15])",
-)
+gcd = _of_integers("gcd", "The greatest common divisor of each two integers.")
+lcm = _of_integers("lcm", "The least common multiple of each two integers.")

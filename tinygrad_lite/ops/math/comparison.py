@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import (
     check_number,
-    choose,
-    device_of,
     is_array,
     namespace_of,
     only_numbers,
@@ -18,10 +16,9 @@ from tinygrad_lite.arrays import (
     promote_tensors,
     promoted,
     some_tensor,
-    to_device,
 )
 from tinygrad_lite.engine.nondifferentiable import nondifferentiable
-from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calculus import where as _where
 from tinygrad_lite.ops.calling import named, operation, raw
 from tinygrad_lite.ops.movement.indexing import nonzero
 
@@ -29,21 +26,25 @@ if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
 __all__ = [
-    "allclose", "eq", "equal", "ge", "greater", "greater_equal", "gt", "isclose", "isfinite", "isin", "isinf", "isnan",
-    "isneginf", "isposinf", "isreal", "le", "less", "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor",
-    "lt", "ne", "not_equal", "signbit", "where",
+    "allclose", "eq", "equal", "ge", "greater", "greater_equal", "gt", "isclose", "isfinite", "isin", "isinf", "isnan", "isneginf",
+    "isposinf", "isreal", "le", "less", "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "ne",
+    "not_equal", "signbit", "where",
 ]  # fmt: skip
 
-METHODS = [name for name in __all__ if name not in ("isin", "where")]  # x.where(condition, y) stands in the Tensor class
+METHODS = [
+    "allclose", "eq", "equal", "ge", "greater", "greater_equal", "gt", "isclose", "isfinite", "isinf", "isnan", "isneginf",
+    "isposinf", "isreal", "le", "less", "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "ne",
+    "not_equal", "signbit",
+]  # fmt: skip
 IN_PLACE = [
     "eq", "ge", "greater", "greater_equal", "gt", "le", "less", "less_equal", "logical_and", "logical_not", "logical_or",
     "logical_xor", "lt", "ne", "not_equal",
 ]  # fmt: skip
 
 
-def _comparison(compare: Callable[[Any, Any], Any], sign: str, shown: str) -> Any:
+def _comparison(compare: Callable[[Any, Any], Any], sign: str) -> Any:
     @nondifferentiable
-    @named(compare.__name__, f"Whether each `x {sign} y`, broadcast. >>> tg.tensor([1, 2, 3]) {sign} 2 -> {shown}")
+    @named(compare.__name__, f"Whether each `x {sign} y`, broadcast.")
     def forward(x, y):
         if not hasattr(x, "dtype"):
             only_tensors(x)
@@ -53,19 +54,19 @@ def _comparison(compare: Callable[[Any, Any], Any], sign: str, shown: str) -> An
     return forward
 
 
-eq = _comparison(operator.eq, "==", "tensor([False,  True, False])")
-ne = _comparison(operator.ne, "!=", "tensor([ True, False,  True])")
-lt = _comparison(operator.lt, "<", "tensor([ True, False, False])")
-le = _comparison(operator.le, "<=", "tensor([ True,  True, False])")
-gt = _comparison(operator.gt, ">", "tensor([False, False,  True])")
-ge = _comparison(operator.ge, ">=", "tensor([False,  True,  True])")
+eq = _comparison(operator.eq, "==")
+ne = _comparison(operator.ne, "!=")
+lt = _comparison(operator.lt, "<")
+le = _comparison(operator.le, "<=")
+gt = _comparison(operator.gt, ">")
+ge = _comparison(operator.ge, ">=")
 
 not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
 
 
-def _logic(name: str, text: str) -> Any:
+def _logic(name: str, doc: str) -> Any:
     @nondifferentiable
-    @named(name, text)
+    @named(name, doc)
     def forward(x, y):
         x, y = promote_tensors(x, y)
         return getattr(namespace_of(x), name)(x, y)
@@ -73,26 +74,14 @@ def _logic(name: str, text: str) -> Any:
     return forward
 
 
-logical_and = _logic(
-    "logical_and",
-    "Whether both are nonzero."
-    " >>> tg.logical_and(tg.tensor([0, 0, 2]), tg.tensor([0, 1, 3])) -> tensor([False, False,  True])",
-)
-logical_or = _logic(
-    "logical_or",
-    "Whether one or both are nonzero."
-    " >>> tg.logical_or(tg.tensor([0, 0, 2]), tg.tensor([0, 1, 3])) -> tensor([False,  True,  True])",
-)
-logical_xor = _logic(
-    "logical_xor",
-    "Whether just one is nonzero."
-    " >>> tg.logical_xor(tg.tensor([0, 0, 2]), tg.tensor([0, 1, 3])) -> tensor([False,  True, False])",
-)
+logical_and = _logic("logical_and", "Whether both are nonzero.")
+logical_or = _logic("logical_or", "Whether one or both are nonzero.")
+logical_xor = _logic("logical_xor", "Whether just one is nonzero.")
 
 
-def _test(name: str, text: str) -> Any:
+def _test(name: str, doc: str) -> Any:
     @nondifferentiable
-    @named(name, text)
+    @named(name, doc)
     def forward(x):
         if not hasattr(x, "dtype"):
             only_tensors(x)
@@ -101,31 +90,11 @@ def _test(name: str, text: str) -> Any:
     return forward
 
 
-logical_not = _test(
-    "logical_not",
-    "Whether each element is zero (or False)."
-    " >>> tg.logical_not(tg.tensor([0, 2])) -> tensor([ True, False])",
-)
-isfinite = _test(
-    "isfinite",
-    "Whether each element is neither infinite nor nan."
-    ' >>> tg.isfinite(tg.tensor([1.0, float("inf")])) -> tensor([ True, False])',
-)
-isinf = _test(
-    "isinf",
-    "Whether each element is inf or -inf."
-    ' >>> tg.isinf(tg.tensor([1.0, float("inf")])) -> tensor([False,  True])',
-)
-isnan = _test(
-    "isnan",
-    "Whether each element is nan."
-    ' >>> tg.isnan(tg.tensor([1.0, float("nan")])) -> tensor([False,  True])',
-)
-isreal = _test(
-    "isreal",
-    "Whether each element has no imaginary part."
-    " >>> tg.isreal(tg.tensor([1.0, 2.0])) -> tensor([True, True])",
-)
+logical_not = _test("logical_not", "Whether each element is zero (or False).")
+isfinite = _test("isfinite", "Whether each element is neither infinite nor nan.")
+isinf = _test("isinf", "Whether each element is inf or -inf.")
+isnan = _test("isnan", "Whether each element is nan.")
+isreal = _test("isreal", "Whether each element has no imaginary part.")
 
 
 @nondifferentiable
@@ -228,17 +197,6 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
     tensor([ True, False,  True])
     """
     return _isin(elements, test_elements, assume_unique, invert)
-
-
-@primitive
-def _where(condition, x, y):
-    if not (is_array(x) or is_array(y)):  # two numbers, for the condition's device
-        x, y = (to_device(value, device_of(condition)) for value in promote(x, y))
-    return choose(condition, *promote(x, y))
-
-
-_where.vjp(x=lambda g, condition: _where(condition, g, 0.0),
-           y=lambda g, condition: _where(condition, 0.0, g))
 
 
 @operation

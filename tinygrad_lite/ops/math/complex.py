@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import default_float
+from tinygrad_lite.ops.calculus import to_dtype
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.math.comparison import where
-from tinygrad_lite.ops.movement.shape import to_dtype
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor

@@ -6,7 +6,6 @@ Integers and bools become the default floating-point dtype.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +25,8 @@ from tinygrad_lite.arrays import (
     some_tensor,
 )
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calling import named, operation
+from tinygrad_lite.ops.calculus import binary, exp, sin, sqrt, unary
+from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.math.comparison import where
 from tinygrad_lite.ops.math.rounding import clamp
 
@@ -35,151 +35,34 @@ if TYPE_CHECKING:
 
 __all__ = [
     "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan", "atan2",
-    "atanh", "cos", "cosh", "deg2rad", "erf", "erfc", "exp", "exp2", "expm1", "hypot", "log", "log1p", "log2", "log10",
-    "logaddexp", "logaddexp2", "logit", "rad2deg", "rsqrt", "sigmoid", "sin", "sinc", "sinh", "sqrt", "tan", "tanh", "xlogy",
+    "atanh", "cosh", "deg2rad", "erf", "erfc", "exp2", "expm1", "hypot", "log1p", "log2", "log10", "logaddexp", "logaddexp2", "logit",
+    "rad2deg", "rsqrt", "sigmoid", "sinc", "sinh", "tan", "xlogy",
 ]  # fmt: skip
 
 METHODS = __all__
-IN_PLACE = [name for name in __all__ if name not in ("logaddexp", "logaddexp2")]
+IN_PLACE = [
+    "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan", "atan2",
+    "atanh", "cosh", "deg2rad", "erf", "erfc", "exp2", "expm1", "hypot", "log1p", "log2", "log10", "logit", "rad2deg", "rsqrt",
+    "sigmoid", "sinc", "sinh", "tan", "xlogy",
+]  # fmt: skip
 
 
-def _function(name: str, text: str, rule: Callable[..., Any], of: str | None = None) -> Any:
-    """The primitive of a function of one variable that NumPy and CuPy have (under the name `of`)."""
-    of = of or name
-    of_numpy = getattr(np, of)
+expm1 = unary(np.expm1, lambda g, out: g * (out + 1), "`exp(x) - 1`, exact for small x.")
+log1p = unary(np.log1p, lambda g, x: g / (1 + x), "`log(1 + x)`, exact for small x.")
+log2 = unary(np.log2, lambda g, x: g / (math.log(2) * x), "Logarithm to base 2.")
+log10 = unary(np.log10, lambda g, x: g / (math.log(10) * x), "Logarithm to base 10.")
 
-    @primitive
-    @named(name, text)
-    def forward(x):
-        if type(x) is not ndarray or x.dtype.kind != "f":
-            x = as_float(x)
-            return getattr(namespace_of(x), of)(x)
-        return of_numpy(x) if x.size < 2 * BLOCK else mapped(of_numpy, x)  # in threads
+tan = unary(np.tan, lambda g, out: g * (1 + out * out), "Tangent (of radians).")
+asin = unary(np.arcsin, lambda g, x: g / sqrt(1 - x * x), "Arc sine, in radians.", "asin")
+acos = unary(np.arccos, lambda g, x: -g / sqrt(1 - x * x), "Arc cosine, in radians.", "acos")
+atan = unary(np.arctan, lambda g, x: g / (1 + x * x), "Arc tangent, in radians.", "atan")
 
-    forward.vjp(x=rule)
-    return forward
-
-
-cos: Any  # a rule may name a function that is made further down
-cosh: Any
-
-sqrt = _function(
-    "sqrt",
-    "The square root; its derivative at 0 is inf."
-    " >>> tg.sqrt(tg.tensor([4.0, 9.0])) -> tensor([2., 3.])",
-    lambda g, out: g / (2 * out),
-)
-
-exp = _function(
-    "exp",
-    "e to the power of each element."
-    " >>> tg.exp(tg.tensor([0.0, 1.0])) -> tensor([1.0000, 2.7183])",
-    lambda g, out: g * out,
-)
-expm1 = _function(
-    "expm1",
-    "`exp(x) - 1`, exact for small x."
-    " >>> tg.expm1(tg.tensor([0.0, 1e-6])) -> tensor([0.0000e+00, 1.0000e-06])",
-    lambda g, out: g * (out + 1),
-)
-log = _function(
-    "log",
-    "Natural logarithm."
-    " >>> tg.log(tg.tensor([1.0, 10.0])) -> tensor([0.0000, 2.3026])",
-    lambda g, x: g / x,
-)
-log1p = _function(
-    "log1p",
-    "`log(1 + x)`, exact for small x."
-    " >>> tg.log1p(tg.tensor([0.0, 1e-6])) -> tensor([0.0000e+00, 1.0000e-06])",
-    lambda g, x: g / (1 + x),
-)
-log2 = _function(
-    "log2",
-    "Logarithm to base 2."
-    " >>> tg.log2(tg.tensor([1.0, 8.0])) -> tensor([0., 3.])",
-    lambda g, x: g / (math.log(2) * x),
-)
-log10 = _function(
-    "log10",
-    "Logarithm to base 10."
-    " >>> tg.log10(tg.tensor([1.0, 100.0])) -> tensor([0., 2.])",
-    lambda g, x: g / (math.log(10) * x),
-)
-
-sin = _function(
-    "sin",
-    "Sine (of radians)."
-    " >>> tg.sin(tg.tensor([0.0, 1.0])) -> tensor([0.0000, 0.8415])",
-    lambda g, x: g * cos(x),
-)
-cos = _function(
-    "cos",
-    "Cosine (of radians)."
-    " >>> tg.cos(tg.tensor([0.0, 1.0])) -> tensor([1.0000, 0.5403])",
-    lambda g, x: -g * sin(x),
-)
-tan = _function(
-    "tan",
-    "Tangent (of radians)."
-    " >>> tg.tan(tg.tensor([0.0, 1.0])) -> tensor([0.0000, 1.5574])",
-    lambda g, out: g * (1 + out * out),
-)
-asin = _function(
-    "asin",
-    "Arc sine, in radians."
-    " >>> tg.asin(tg.tensor([0.0, 1.0])) -> tensor([0.0000, 1.5708])",
-    lambda g, x: g / sqrt(1 - x * x), of="arcsin",
-)
-acos = _function(
-    "acos",
-    "Arc cosine, in radians."
-    " >>> tg.acos(tg.tensor([0.0, 1.0])) -> tensor([1.5708, 0.0000])",
-    lambda g, x: -g / sqrt(1 - x * x), of="arccos",
-)
-atan = _function(
-    "atan",
-    "Arc tangent, in radians."
-    " >>> tg.atan(tg.tensor([0.0, 1.0])) -> tensor([0.0000, 0.7854])",
-    lambda g, x: g / (1 + x * x), of="arctan",
-)
-
-sinh = _function(
-    "sinh",
-    "Hyperbolic sine."
-    " >>> tg.sinh(tg.tensor([0.0, 1.0])) -> tensor([0.0000, 1.1752])",
-    lambda g, x: g * cosh(x),
-)
-cosh = _function(
-    "cosh",
-    "Hyperbolic cosine."
-    " >>> tg.cosh(tg.tensor([0.0, 1.0])) -> tensor([1.0000, 1.5431])",
-    lambda g, x: g * sinh(x),
-)
-tanh = _function(
-    "tanh",
-    "Hyperbolic tangent."
-    " >>> tg.tanh(tg.tensor([0.0, 1.0])) -> tensor([0.0000, 0.7616])",
-    lambda g, out: g * (1 - out * out),
-)
-asinh = _function(
-    "asinh",
-    "Inverse hyperbolic sine."
-    " >>> tg.asinh(tg.tensor([0.0, 1.0])) -> tensor([0.0000, 0.8814])",
-    lambda g, x: g / sqrt(x * x + 1), of="arcsinh",
-)
-acosh = _function(
-    "acosh",
-    "Inverse hyperbolic cosine."
-    " >>> tg.acosh(tg.tensor([1.0, 2.0])) -> tensor([0.0000, 1.3170])",
-    lambda g, x: g / sqrt(x * x - 1), of="arccosh",
-)
-atanh = _function(
-    "atanh",
-    "Inverse hyperbolic tangent."
-    " >>> tg.atanh(tg.tensor([0.0, 0.5])) -> tensor([0.0000, 0.5493])",
-    lambda g, x: g / (1 - x * x), of="arctanh",
-)
+cosh: Any  # which the rule of sinh names
+sinh = unary(np.sinh, lambda g, x: g * cosh(x), "Hyperbolic sine.")
+cosh = unary(np.cosh, lambda g, x: g * sinh(x), "Hyperbolic cosine.")
+asinh = unary(np.arcsinh, lambda g, x: g / sqrt(x * x + 1), "Inverse hyperbolic sine.", "asinh")
+acosh = unary(np.arccosh, lambda g, x: g / sqrt(x * x - 1), "Inverse hyperbolic cosine.", "acosh")
+atanh = unary(np.arctanh, lambda g, x: g / (1 - x * x), "Inverse hyperbolic tangent.", "atanh")
 
 arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, acosh, atanh
 
@@ -319,51 +202,41 @@ def logit(x: Tensor, eps: float | None = None) -> Tensor:
 # -- of two variables ---------------------------------------------------------------------------
 
 
-@primitive
-def atan2(x, y):
-    """The angle of the point with ordinate `x` and abscissa `y`, in radians from -pi to pi.
-
-    >>> import tinygrad_lite as tg
-    >>> tg.atan2(tg.tensor([1.0, -1.0]), tg.tensor([1.0, -1.0]))
-    tensor([ 0.7854, -2.3562])
-    """
-    only_tensors(x, y)
-    x, y = promoted_floats(x, y)
-    return namespace_of(x).arctan2(x, y)
-
-
 def _over_square(side: Any, x: Any, y: Any) -> Any:
     square = x * x + y * y
     return where(square == 0, 0.0, side / square)
 
 
-atan2.vjp(x=lambda g, x, y: g * _over_square(y, x, y),
-          y=lambda g, x, y: -g * _over_square(x, x, y))
+def _tensors(x: Any, y: Any) -> tuple[Any, Any]:
+    only_tensors(x, y)
+    return promoted_floats(x, y)
 
-arctan2 = atan2
 
-
-@primitive
-def hypot(x, y):
-    """`sqrt(x**2 + y**2)`, without overflow on the way.
-
-    >>> import tinygrad_lite as tg
-    >>> tg.hypot(tg.tensor([3.0]), tg.tensor([4.0]))
-    tensor([5.])
-    """
+def _floats(x: Any, y: Any) -> tuple[Any, Any]:
     x, y = promote_tensors(x, y)
     only_floats(x)
-    return namespace_of(x).hypot(x, y)
+    return x, y
 
 
-hypot.vjp(x=lambda g, x, out: g * (x / out),
-          y=lambda g, y, out: g * (y / out))
+atan2 = arctan2 = binary(
+    np.arctan2,
+    lambda g, x, y: g * _over_square(y, x, y),
+    lambda g, x, y: -g * _over_square(x, x, y),
+    "The angle of the point with ordinate `x` and abscissa `y`, in radians from -pi to pi.",
+    meet=_tensors, name="atan2",
+)  # fmt: skip
+hypot = binary(
+    np.hypot,
+    lambda g, x, out: g * (x / out),
+    lambda g, y, out: g * (y / out),
+    "`sqrt(x**2 + y**2)`, without overflow on the way.",
+    meet=_floats,
+)
 
 
 @primitive
 def _logaddexp(x, y, base):
-    x, y = promote_tensors(x, y)
-    only_floats(x)
+    x, y = _floats(x, y)
     xp = namespace_of(x)
     return xp.logaddexp2(x, y) if base == 2 else xp.logaddexp(x, y)
 

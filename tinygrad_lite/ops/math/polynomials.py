@@ -10,10 +10,10 @@ import numpy as np
 
 from tinygrad_lite.arrays import order_kept, promoted_floats, some_tensor
 from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.ops.calculus import to_dtype
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.creation.factories import ones_like, zeros_like
 from tinygrad_lite.ops.math.comparison import where
-from tinygrad_lite.ops.movement.shape import to_dtype
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor

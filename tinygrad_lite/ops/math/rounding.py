@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import (
+    as_array,
     check_number,
     common_dtype,
     is_array,
@@ -20,8 +21,8 @@ from tinygrad_lite.arrays import (
     promoted,
     promoted_floats,
 )
-from tinygrad_lite.engine.plan import no_gradient
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calculus import abs, sign
 from tinygrad_lite.ops.calling import named, number, operation, raw
 from tinygrad_lite.ops.creation.factories import zeros_like
 from tinygrad_lite.ops.math.comparison import where
@@ -31,45 +32,18 @@ if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
 __all__ = [
-    "abs", "absolute", "ceil", "clamp", "clamp_max", "clamp_min", "clip", "copysign", "fix", "floor", "fmax", "fmin", "frac",
-    "heaviside", "maximum", "minimum", "nan_to_num", "nextafter", "round", "sgn", "sign", "trunc",
+    "absolute", "ceil", "clamp", "clamp_max", "clamp_min", "clip", "copysign", "fix", "floor", "fmax", "fmin", "frac", "heaviside",
+    "nan_to_num", "nextafter", "round", "sgn", "trunc",
 ]  # fmt: skip
 
 METHODS = __all__
-IN_PLACE = [name for name in __all__ if name not in ("fmax", "fmin", "maximum", "minimum")]
+IN_PLACE = [
+    "absolute", "ceil", "clamp", "clamp_max", "clamp_min", "clip", "copysign", "fix", "floor", "frac", "heaviside", "nan_to_num",
+    "nextafter", "round", "sgn", "trunc",
+]  # fmt: skip
 
 Bound = Any  # a number or a Tensor
 
-
-@primitive
-def abs(x):
-    """The absolute value of each element; its derivative at 0 is 0.
-
-    >>> import tinygrad_lite as tg
-    >>> tg.abs(tg.tensor([-2.0, 3.0]))
-    tensor([2., 3.])
-    """
-    if x.dtype.kind == "b":
-        only_numbers(x)
-    return namespace_of(x).abs(x)
-
-
-abs.vjp(x=lambda g, x: g * sign(x))
-
-
-@primitive
-def sign(x):
-    """-1, 0 or 1 as each element is negative, zero or positive; 0 for nan.
-
-    >>> import tinygrad_lite as tg
-    >>> tg.sign(tg.tensor([-2.0, 0.0, 3.0]))
-    tensor([-1.,  0.,  1.])
-    """
-    # NumPy's sign of nan is nan, and with it the gradient of abs where a nan was masked out.
-    return namespace_of(x).subtract(x > 0, x < 0, dtype=np.int8).astype(x.dtype)
-
-
-sign.vjp(x=lambda g: zeros_like(g))
 
 absolute, sgn = abs, sign
 
@@ -111,9 +85,9 @@ nextafter.vjp(x=lambda g, x, y: where(x == y, 0.0, g),
 # -- steps, whose derivative is zero --------------------------------------------------------------
 
 
-def _step(name: str, text: str) -> Any:
+def _step(name: str, doc: str) -> Any:
     @primitive
-    @named(name, text)
+    @named(name, doc)
     def forward(x):
         only_numbers(x)
         return x.copy() if x.dtype.kind in "iu" else getattr(namespace_of(x), name)(x)
@@ -122,21 +96,9 @@ def _step(name: str, text: str) -> Any:
     return forward
 
 
-floor = _step(
-    "floor",
-    "The largest integer that is not above each element."
-    " >>> tg.floor(tg.tensor([-1.5, 1.5])) -> tensor([-2.,  1.])",
-)
-ceil = _step(
-    "ceil",
-    "The smallest integer that is not below each element."
-    " >>> tg.ceil(tg.tensor([-1.5, 1.5])) -> tensor([-1.,  2.])",
-)
-trunc = _step(
-    "trunc",
-    "Each element without its fractional part."
-    " >>> tg.trunc(tg.tensor([-1.5, 1.5])) -> tensor([-1.,  1.])",
-)
+floor = _step("floor", "The largest integer that is not above each element.")
+ceil = _step("ceil", "The smallest integer that is not below each element.")
+trunc = _step("trunc", "Each element without its fractional part.")
 
 fix = trunc
 
@@ -194,56 +156,7 @@ def heaviside(x: Tensor, values: Tensor) -> Tensor:
 # -- pieces -------------------------------------------------------------------------------------
 
 
-@primitive
-def _linear_in(out, x):
-    return out
-
-
-_linear_in.vjp(out=lambda g: g,
-               x=no_gradient)
-_linear_in.constant_in(out="x")
-
-
-def linear_in(out: Any, *inputs: Any) -> Any:
-    """`out`, a composition that is linear in `inputs`, at least piece by piece. Its gradient is constant in them
-    and yet counts as a function of them, as where PyTorch has the whole gradient as one function of the input."""
-    for x in inputs:
-        if getattr(x, "node", None) is not None:
-            out = _linear_in(out, x)
-    return out
-
-
 # -- bounds -------------------------------------------------------------------------------------
-
-
-@primitive
-def maximum(x, y):
-    """The larger of each two, broadcast; nan where one is nan. Equal ones share the gradient.
-
-    >>> import tinygrad_lite as tg
-    >>> tg.maximum(tg.tensor([1.0, 5.0]), tg.tensor([3.0, 2.0]))
-    tensor([3., 5.])
-    """
-    x, y = promote_tensors(x, y)
-    return namespace_of(x).maximum(x, y)
-
-
-@primitive
-def minimum(x, y):
-    """The smaller of each two, broadcast; nan where one is nan. Equal ones share the gradient.
-
-    >>> import tinygrad_lite as tg
-    >>> tg.minimum(tg.tensor([1.0, 5.0]), tg.tensor([3.0, 2.0]))
-    tensor([1., 2.])
-    """
-    x, y = promote_tensors(x, y)
-    return namespace_of(x).minimum(x, y)
-
-
-maximum.vjp(x=lambda g, x, y: where(x == y, g / 2, where(x < y, 0.0, g)),
-            y=lambda g, x, y: where(x == y, g / 2, where(y < x, 0.0, g)))
-minimum.vjp(x=lambda g, x, y: where(x == y, g / 2, where(x > y, 0.0, g)),
-            y=lambda g, x, y: where(x == y, g / 2, where(y > x, 0.0, g)))
 
 
 @operation
@@ -367,3 +280,10 @@ def nan_to_num(x: Tensor, nan: float | None = None, posinf: float | None = None,
     x = where(x != x, 0.0 if nan is None else nan, x)
     x = where(x == float("inf"), largest if posinf is None else posinf, x)
     return where(x == -float("inf"), -largest if neginf is None else neginf, x)
+
+
+def at_least(x: Any, low: float) -> Any:
+    """`x`, raised to `low` where it is smaller, with the gradient of `x` all the same."""
+    values = raw(x)
+    short = as_array(namespace_of(values).maximum(low - values, 0))
+    return x + short

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from tinygrad_lite.arrays import as_float, namespace_of, only_floats, promote_tensors, promoted_floats, some_tensor
 from tinygrad_lite.arrays import special as _special
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calculus import exp, log
 from tinygrad_lite.ops.calling import no_rule, operation
 from tinygrad_lite.ops.math.comparison import where
-from tinygrad_lite.ops.math.elementary import erfc, exp, log, log1p
+from tinygrad_lite.ops.math.elementary import erfc, log1p
 from tinygrad_lite.ops.movement.shape import contiguous
 
 if TYPE_CHECKING:

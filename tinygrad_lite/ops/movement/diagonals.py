@@ -9,9 +9,9 @@ import numpy as np
 from tinygrad_lite.arrays import as_dtype, namespace_for, namespace_of, on_device
 from tinygrad_lite.arrays.regions import Region, unit
 from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.ops.calculus import getitem, into_zeros
 from tinygrad_lite.ops.calling import canonical_dim, integer, operation
 from tinygrad_lite.ops.creation.factories import creator, zeros
-from tinygrad_lite.ops.movement.indexing import _getitem, into_zeros
 from tinygrad_lite.ops.movement.joining import cat
 from tinygrad_lite.ops.movement.masking import masked_fill
 from tinygrad_lite.ops.movement.shape import atleast_2d, clone, reshape
@@ -49,7 +49,7 @@ def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor
     >>> tg.diagonal(tg.tensor([[1, 2], [3, 4]]))
     tensor([1, 4])
     """
-    return _getitem(x, diagonal_region("diagonal", tuple(x.shape), offset, dim1, dim2))
+    return getitem(x, diagonal_region("diagonal", tuple(x.shape), offset, dim1, dim2))
 
 
 @operation
@@ -84,7 +84,7 @@ def diag(x: Tensor, diagonal: int = 0) -> Tensor:
         raise RuntimeError(f"diag: expected a vector or a matrix, got {tuple(x.shape)}; use diagonal() or diag_embed()")
     if len(x.shape) == 1:
         return diag_embed(x, diagonal)
-    return clone(_getitem(x, diagonal_region("diag", tuple(x.shape), diagonal, 0, 1)))
+    return clone(getitem(x, diagonal_region("diag", tuple(x.shape), diagonal, 0, 1)))
 
 
 @operation

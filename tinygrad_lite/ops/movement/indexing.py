@@ -9,62 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_array, device_of, in_order, is_array, namespace_of, scatter_add, to_device, to_numpy
+from tinygrad_lite.arrays import device_of, in_order, is_array, namespace_of, to_device, to_numpy
 from tinygrad_lite.arrays.deferred import refuse_outside
-from tinygrad_lite.arrays.regions import Index, Region, overlaps, read, write
-from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.arrays.regions import Index
 from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.ops.calculus import getitem as _getitem
+from tinygrad_lite.ops.calculus import to_dtype
 from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, integer, operation, raw
-from tinygrad_lite.ops.movement.shape import broadcast_shapes, clone, expand, reshape, to_dtype
+from tinygrad_lite.ops.movement.shape import broadcast_shapes, clone, expand, reshape
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
 __all__ = [
-    "argwhere", "gather", "index_select", "narrow", "nonzero", "nonzero_static", "select", "take", "take_along_dim",
-    "unravel_index",
+    "argwhere", "gather", "index_select", "narrow", "nonzero", "nonzero_static", "select", "take", "take_along_dim", "unravel_index",
 ]  # fmt: skip
 
-METHODS = [name for name in __all__ if name != "unravel_index"]
+METHODS = ["argwhere", "gather", "index_select", "narrow", "nonzero", "nonzero_static", "select", "take", "take_along_dim"]
 IN_PLACE: list[str] = []
 
 _ALL = slice(None)
 _INDEX_DTYPES = (np.int64, np.int32, np.bool_)
-
-
-@primitive(view=True)
-def _getitem(x, index):
-    return read(x, index)
-
-
-@primitive
-def into_zeros(x, shape, index):
-    """Zeros of `shape` with `x` added at `index`: what `_getitem` does to gradients."""
-    out = namespace_of(x).zeros(shape, x.dtype)
-    if type(index) is Region:
-        if overlaps(index.size, index.strides(out)[0]):
-            places = index.of(namespace_of(x).arange(out.size).reshape(shape))
-            scatter_add(out.reshape(-1), (places,), x)
-            return out
-    elif any(is_array(i) and i.dtype.kind != "b" for i in index):
-        scatter_add(out, index, x)
-        return out
-    write(out, index, x)
-    return out
-
-
-@primitive
-def replaced(x, value, index):
-    """`x` with the elements at `index` replaced by `value`."""
-    out = as_array(x).copy("C")
-    write(out, index, value)
-    return out
-
-
-_getitem.vjp(x=lambda g, x_shape, index: into_zeros(g, x_shape, index))
-into_zeros.vjp(x=lambda g, index: _getitem(g, index))
-replaced.vjp(x=lambda g, index: replaced(g, 0, index),
-             value=lambda g, index: _getitem(g, index))
 
 
 # -- x[index] -----------------------------------------------------------------------------------

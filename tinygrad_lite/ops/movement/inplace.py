@@ -28,11 +28,12 @@ from tinygrad_lite.engine.errors import BadType, BadValue, refusal
 from tinygrad_lite.engine.mode import is_grad_enabled, set_grad_enabled
 from tinygrad_lite.engine.recording import Result, goes_through, held_back, record, refusing
 from tinygrad_lite.engine.tape import Leaf, Node, Traced, changed_in_place, tick, traced
+from tinygrad_lite.ops.calculus import getitem, replaced, reshape, to_dtype
 from tinygrad_lite.ops.calling import named
 from tinygrad_lite.ops.creation.conversion import moved
-from tinygrad_lite.ops.movement.indexing import _getitem, replaced, steps
+from tinygrad_lite.ops.movement.indexing import steps
 from tinygrad_lite.ops.movement.masking import as_value
-from tinygrad_lite.ops.movement.shape import _reshape, squeeze, swapaxes, swapdims, t, to_dtype, transpose, unsqueeze
+from tinygrad_lite.ops.movement.shape import squeeze, swapaxes, swapdims, t, transpose, unsqueeze
 from tinygrad_lite.ops.movement.strides import as_strided
 
 __all__: list[str] = []
@@ -48,7 +49,7 @@ def setitem(x: Any, index: Any, value: Any) -> None:
     """`x[index] = value`, with every index that `x[index]` takes."""
     *views, index = steps(x, index)
     for view in views:
-        x = _getitem(x, view)
+        x = getitem(x, view)
     if not isinstance(value, Traced):
         if not (is_array(value) or isinstance(value, (int, float, complex, np.generic))):
             raise TypeError(f"setitem: expected a Tensor or a number as the value, got {type(value).__name__}")
@@ -69,13 +70,13 @@ def assign(name: str, x: Any, value: Any, index: Index = _WHOLE) -> None:
     """Write `value` into x at `index`, at once, and record it."""
     array = x.array
     if _shares_places(array) and type(index) is tuple and not any(map(is_array, index)) and index != _WHOLE:
-        x, index = _getitem(x, index), _WHOLE  # the part that is written may have no such elements
+        x, index = getitem(x, index), _WHOLE  # the part that is written may have no such elements
         array = x.array
     check_writable(name, x)
     if isinstance(value, Traced):
         shape = value.array.shape
         if shape and shape[0] == 1:  # sizes of 1 in front may be more than x has dims
-            value = _reshape(value, shape[next((d for d, n in enumerate(shape) if n != 1), len(shape)) :])
+            value = reshape(value, shape[next((d for d, n in enumerate(shape) if n != 1), len(shape)) :])
         both_numpy = type(array) is np.ndarray and type(value.array) is np.ndarray
         if not both_numpy and device_of(array) != device_of(value.array):
             value = moved(value, device_of(array))
@@ -302,7 +303,7 @@ def place_after_change(x: Any, node: Any) -> None:
     elif node is not None or base.node is not None:
         _put(x, node)
         if _all_of(x.array, base.array):
-            _put(base, _entry(_reshape, base.array, x, base.array.shape))
+            _put(base, _entry(reshape, base.array, x, base.array.shape))
         else:
             _put(base, _entry(replaced, base.array, base, x, _shown(x.array, base.array)))
     for reference in list(base.views or ()):
@@ -317,9 +318,9 @@ def place_after_change(x: Any, node: Any) -> None:
             )
         elif base.node is not None and view.array.dtype.kind in "fc":
             if _all_of(view.array, base.array):
-                _put(view, _entry(_reshape, view.array, base, view.array.shape))
+                _put(view, _entry(reshape, view.array, base, view.array.shape))
             else:
-                _put(view, _entry(_getitem, view.array, base, _shown(view.array, base.array)))
+                _put(view, _entry(getitem, view.array, base, _shown(view.array, base.array)))
 
 
 def _put(x: Any, node: Any) -> None:

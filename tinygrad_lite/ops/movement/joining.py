@@ -7,12 +7,15 @@ import math
 import operator
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import common_dtype, in_order, is_array, namespace_of
+from tinygrad_lite.arrays import common_dtype, is_array
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced
+from tinygrad_lite.ops.calculus import cat as _cat
+from tinygrad_lite.ops.calculus import stack as _stack
+from tinygrad_lite.ops.calculus import to_dtype
 from tinygrad_lite.ops.calling import canonical_dim, integer, operation, raw
-from tinygrad_lite.ops.movement.indexing import getitem, narrow, select
-from tinygrad_lite.ops.movement.shape import atleast_1d, atleast_2d, atleast_3d, channels_come_last, reshape, to_dtype
+from tinygrad_lite.ops.movement.indexing import getitem
+from tinygrad_lite.ops.movement.shape import atleast_1d, atleast_2d, atleast_3d, reshape
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -22,34 +25,11 @@ __all__ = [
     "split_with_sizes", "stack", "tensor_split", "unbind", "unsafe_chunk", "unsafe_split", "vsplit", "vstack",
 ]  # fmt: skip
 
-METHODS = [
-    "chunk", "dsplit", "hsplit", "split_with_sizes", "tensor_split", "unbind", "unsafe_chunk", "unsafe_split", "vsplit",
-]  # fmt: skip
+METHODS = ["chunk", "dsplit", "hsplit", "split_with_sizes", "tensor_split", "unbind", "unsafe_chunk", "unsafe_split", "vsplit"]
 IN_PLACE: list[str] = []
 
 
 # -- joining ------------------------------------------------------------------------------------
-
-
-@primitive
-def _cat(dim, *tensors):
-    out = namespace_of(tensors[0]).concatenate(tensors, axis=dim)
-    return out if out.flags.c_contiguous or all(map(channels_come_last, tensors)) else in_order(out)
-
-
-@_cat.fused_vjp("tensors")
-def _(needs, g, dim, tensors_shape):
-    sizes = [shape[dim] for shape in tensors_shape]
-    starts = itertools.accumulate([0, *sizes])
-    return [None, *(narrow(g, dim, at, n) if need else None for at, n, need in zip(starts, sizes, needs[1:]))]
-
-
-@primitive
-def _stack(dim, *tensors):
-    return in_order(namespace_of(tensors[0]).stack(tensors, axis=dim))
-
-
-_stack.vjp(tensors=lambda g, i, dim: select(g, dim, i))
 
 
 def _listed(name: str, tensors: Any) -> list[Any]:

@@ -9,10 +9,9 @@ import numpy as np
 
 from tinygrad_lite.arrays import is_array, namespace_of, number_for
 from tinygrad_lite.engine.errors import BadType, BadValue
+from tinygrad_lite.ops.calculus import getitem, replaced, to_dtype, where
 from tinygrad_lite.ops.calling import operation, raw
-from tinygrad_lite.ops.math.comparison import _where
-from tinygrad_lite.ops.movement.indexing import _getitem, replaced
-from tinygrad_lite.ops.movement.shape import broadcast_shapes, contiguous, expand, reshape, to_dtype
+from tinygrad_lite.ops.movement.shape import broadcast_shapes, contiguous, expand, reshape
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -32,7 +31,7 @@ def masked_select(x: Tensor, mask: Tensor) -> Tensor:
     tensor([1, 3])
     """
     x, mask = _broadcast("masked_select", x, mask)
-    return _getitem(x, (mask,))
+    return getitem(x, (mask,))
 
 
 @operation
@@ -45,7 +44,7 @@ def masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
     """
     if getattr(mask, "dtype", None) != np.bool_:
         raise TypeError(f"masked_fill: expected a bool mask, got {getattr(mask, 'dtype', type(mask).__name__)}")
-    return contiguous(_where(mask, as_value("masked_fill", x, value), x))
+    return contiguous(where(mask, as_value("masked_fill", x, value), x))
 
 
 def as_value(name: str, x: Any, value: Any) -> Any:
@@ -78,7 +77,7 @@ def masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     count = int(mask.sum())
     if count > math.prod(source.shape):
         raise RuntimeError(f"masked_scatter: the mask asks for {count} elements, source has {math.prod(source.shape)}")
-    return replaced(x, _getitem(reshape(source, (-1,)), (slice(0, count),)), (mask,))
+    return replaced(x, getitem(reshape(source, (-1,)), (slice(0, count),)), (mask,))
 
 
 def _broadcast(name: str, x: Any, mask: Any) -> tuple[Any, Any]:

@@ -11,10 +11,12 @@ import numpy as np
 
 from tinygrad_lite.arrays import device_of, is_array, namespace_of, to_device
 from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.ops.calculus import expand, getitem, into_zeros, replaced
+from tinygrad_lite.ops.calculus import reshape as _reshape
 from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, canonical_shape, integer, operation, raw
-from tinygrad_lite.ops.movement.indexing import _getitem, index_select, into_zeros, replaced
+from tinygrad_lite.ops.movement.indexing import index_select
 from tinygrad_lite.ops.movement.joining import cat, split_with_sizes, stack
-from tinygrad_lite.ops.movement.shape import _expand, _reshape, clone, contiguous, reshape, shares_memory, transpose
+from tinygrad_lite.ops.movement.shape import clone, contiguous, reshape, shares_memory, transpose
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -42,7 +44,7 @@ def repeat(x: Tensor, repeats: tuple[int, ...]) -> Tensor:
         raise RuntimeError(f"repeat: expected {len(x.shape)} or more counts, none negative, got {repeats}")
     shape = (1,) * (len(repeats) - len(x.shape)) + tuple(x.shape)
     spread = _reshape(x, tuple(m for n in shape for m in (1, n)))
-    spread = _expand(spread, tuple(m for pair in zip(repeats, shape) for m in pair))
+    spread = expand(spread, tuple(m for pair in zip(repeats, shape) for m in pair))
     result = _reshape(spread, tuple(r * n for r, n in zip(repeats, shape)))
     return clone(result, memory_format="contiguous_format") if shares_memory(x, result) else result
 
@@ -94,7 +96,7 @@ def repeat_interleave(x: Tensor, repeats: Any = None, dim: int | None = None, *,
 
 
 def _flip(x: Any, dims: tuple[int, ...]) -> Any:
-    return clone(_getitem(x, (*(slice(None, None, -1 if d in dims else 1) for d in range(len(x.shape))), ...)))
+    return clone(getitem(x, (*(slice(None, None, -1 if d in dims else 1) for d in range(len(x.shape))), ...)))
 
 
 @operation
@@ -202,7 +204,7 @@ def constant_pad_nd(x: Tensor, pad: Any, value: float = 0) -> Tensor:
     if min(shape, default=0) < 0:
         raise RuntimeError(f"constant_pad_nd: {pad} takes away more than the shape {tuple(x.shape)} has")
     if any(a < 0 or b < 0 for a, b in edges):
-        x = _getitem(x, (*(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, edges)), Ellipsis))
+        x = getitem(x, (*(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, edges)), Ellipsis))
     index = tuple(slice(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(shape, edges))
     if not value:
         return into_zeros(x, shape, index)
@@ -236,7 +238,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     sizes = [math.prod(x.shape) for x in tensors]
     shape = tuple(sizes[i] for i in order)
     lines = [tuple(n if axis == i else 1 for axis, n in zip(order, shape)) for i in range(len(tensors))]
-    return tuple(_expand(_reshape(x, line), shape) for x, line in zip(tensors, lines))
+    return tuple(expand(_reshape(x, line), shape) for x, line in zip(tensors, lines))
 
 
 @operation
@@ -276,4 +278,4 @@ def combinations(x: Tensor, r: int = 2, with_replacement: bool = False) -> Tenso
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     places = np.array(list(choose(range(x.shape[0]), r)), np.int64).reshape(-1, r)
     array = x.array if isinstance(x, Traced) else x
-    return _getitem(x, (to_device(places, device_of(array)),))
+    return getitem(x, (to_device(places, device_of(array)),))

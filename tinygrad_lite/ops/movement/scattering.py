@@ -12,24 +12,13 @@ from tinygrad_lite.arrays import namespace_of, number_for
 from tinygrad_lite.arrays.scatter import scatter_reduce as combine
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced
+from tinygrad_lite.ops.calculus import add, getitem, into_zeros, linear_in, mul, replaced, to_dtype, where
 from tinygrad_lite.ops.calling import canonical_dim, integer, number, operation, raw
 from tinygrad_lite.ops.creation.factories import ones_like
-from tinygrad_lite.ops.math.arithmetic import add, div, mul
-from tinygrad_lite.ops.math.comparison import where
-from tinygrad_lite.ops.math.rounding import linear_in
 from tinygrad_lite.ops.movement.diagonals import diagonal_region
-from tinygrad_lite.ops.movement.indexing import (
-    _ALL,
-    _checked,
-    _getitem,
-    checked_index,
-    index_along,
-    into_zeros,
-    replaced,
-    steps,
-)
+from tinygrad_lite.ops.movement.indexing import _ALL, _checked, checked_index, index_along, steps
 from tinygrad_lite.ops.movement.masking import as_value, same_dtype
-from tinygrad_lite.ops.movement.shape import clone, expand, reshape, to_dtype
+from tinygrad_lite.ops.movement.shape import clone, expand, reshape
 from tinygrad_lite.ops.movement.strides import strided_region
 
 if TYPE_CHECKING:
@@ -60,7 +49,7 @@ def _scattered(name: str, x: Any, dim: int, index: Any, src: Any) -> tuple[Any, 
     if math.prod(index.shape) and (len(src.shape) != len(index.shape) or any(n > m for n, m in zip(index.shape, src.shape))):
         raise RuntimeError(f"{name}: the index of shape {tuple(index.shape)} reaches beyond src of shape {tuple(src.shape)}")
     if tuple(src.shape) != tuple(index.shape):
-        src = _getitem(src, tuple(slice(0, n) for n in index.shape))
+        src = getitem(src, tuple(slice(0, n) for n in index.shape))
     return whole, place, src
 
 
@@ -145,7 +134,7 @@ def _combined(x: Any, place: Any, src: Any, reduce: str, include_self: bool = Tr
         xp = namespace_of(array)
         count = into_zeros(xp.ones(array.shape, np.int64), tuple(x.shape), place)
         count = xp.maximum(count + include_self, 1).astype(total.dtype, copy=False)
-        return div(total, count, rounding_mode=None if x.dtype.kind == "f" else "floor")
+        return total / count if x.dtype.kind == "f" else total // count
     out = _scatter_reduce(x, src, place, reduce)
     return linear_in(out, x) if reduce == "prod" else out
 
@@ -268,11 +257,11 @@ def index_put(x: Tensor, indices: Any, values: Tensor, accumulate: bool = False)
     *views, place = steps(x, tuple(_at_least_1d(i) if hasattr(i, "shape") and i.dtype.kind != "b" else i for i in indices))
     whole = x
     for view in views:  # which add a dim for each 0-d mask
-        whole = _getitem(whole, view)
+        whole = getitem(whole, view)
     if not accumulate:
         out = replaced(whole, values, place)
     else:
-        shape = tuple(_getitem(raw(whole), place).shape)
+        shape = tuple(getitem(raw(whole), place).shape)
         out = _combined(whole, place, expand(values, shape), "sum")
     return reshape(out, tuple(x.shape)) if views else out
 
@@ -299,7 +288,7 @@ def put(x: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> T
 
 
 def _with_part(name: str, x: Any, src: Any, place: Any) -> Any:
-    part = _getitem(x.detach() if isinstance(x, Traced) else x, place)
+    part = getitem(x.detach() if isinstance(x, Traced) else x, place)
     if tuple(part.shape) != tuple(src.shape):
         raise RuntimeError(f"{name}: expected a src of shape {tuple(part.shape)}, got {tuple(src.shape)}")
     return replaced(x, src, place)

@@ -7,38 +7,31 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_dtype, namespace_of, order_kept, owner_of, strided
-from tinygrad_lite.arrays.memory import contiguous as contiguous_copy
-from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.arrays import as_dtype, namespace_of, owner_of
 from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.ops.calculus import copy
+from tinygrad_lite.ops.calculus import expand as _expand
+from tinygrad_lite.ops.calculus import permute as _permute
+from tinygrad_lite.ops.calculus import reshape as _reshape
 from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, operation, raw
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
 __all__ = [
-    "adjoint", "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_shapes", "broadcast_tensors", "broadcast_to", "clone",
-    "flatten", "moveaxis", "movedim", "permute", "ravel", "reshape", "squeeze", "swapaxes", "swapdims", "t", "transpose",
-    "unflatten", "unsqueeze",
+    "adjoint", "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_shapes", "broadcast_tensors", "broadcast_to", "clone", "flatten",
+    "moveaxis", "movedim", "permute", "ravel", "reshape", "squeeze", "swapaxes", "swapdims", "t", "transpose", "unflatten",
+    "unsqueeze",
 ]  # fmt: skip
 
 METHODS = [
-    "adjoint", "broadcast_to", "clone", "contiguous", "expand", "expand_as", "flatten", "moveaxis", "movedim", "permute",
-    "ravel", "reshape", "reshape_as", "squeeze", "swapaxes", "swapdims", "t", "transpose", "unflatten", "unsqueeze", "view",
-    "view_as",
+    "adjoint", "broadcast_to", "clone", "contiguous", "expand", "expand_as", "flatten", "moveaxis", "movedim", "permute", "ravel",
+    "reshape", "reshape_as", "squeeze", "swapaxes", "swapdims", "t", "transpose", "unflatten", "unsqueeze", "view", "view_as",
 ]  # fmt: skip
 IN_PLACE: list[str] = []
 
 
 # -- another shape ------------------------------------------------------------------------------
-
-
-@primitive(view=True)
-def _reshape(x, shape):
-    return x.reshape(shape)
-
-
-_reshape.vjp(x=lambda g, x_shape: _reshape(g, x_shape))
 
 
 @operation
@@ -243,20 +236,6 @@ def _each(tensors: tuple[Any, ...], function: Any) -> Any:
 # -- repeated along dims of size 1 --------------------------------------------------------------
 
 
-@primitive(view=True)
-def _expand(x, shape):
-    if not isinstance(x, np.ndarray):
-        return namespace_of(x).broadcast_to(x, shape)
-    new = len(shape) - x.ndim
-    if new < 0 or any(n != m and n != 1 for n, m in zip(x.shape, shape[new:])):
-        raise RuntimeError(f"expand: a tensor of shape {x.shape} cannot be repeated to the shape {shape}")
-    # np.broadcast_to takes four times as long, and its result cannot be written to.
-    return strided(x, shape, (0,) * new + tuple(s if n == m else 0 for n, m, s in zip(x.shape, shape[new:], x.strides)))
-
-
-_expand.vjp(x=lambda g: g)  # undoing the broadcast is the engine's
-
-
 @operation
 def expand(x: Tensor, size: tuple[int, ...], *, implicit: bool = False) -> Tensor:
     """A view of `x` repeated along dims of size 1; -1 keeps a size.
@@ -328,15 +307,6 @@ def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
 
 
 # -- dims in another order ----------------------------------------------------------------------
-
-
-@primitive(view=True)
-def _permute(x, dims):
-    """`x` with its dims in the order `dims`; None: reversed."""
-    return x.transpose(dims)
-
-
-_permute.vjp(x=lambda g, dims: _permute(g, dims and tuple(sorted(range(len(dims)), key=dims.__getitem__))))
 
 
 @operation
@@ -454,24 +424,6 @@ moveaxis = movedim
 # -- copies and dtypes --------------------------------------------------------------------------
 
 
-@primitive
-def _copy(x, dtype, order="K"):
-    if order == "channels last":
-        xp = namespace_of(x)
-        return xp.moveaxis(xp.moveaxis(x, 1, -1).astype(dtype, "C"), -1, 1)
-    if order == "K":
-        return x.astype(dtype, order_kept(x))
-    return contiguous_copy(x) if x.dtype == dtype else x.astype(dtype, order)
-
-
-_copy.vjp(x=lambda g: g)  # the engine gives a gradient its input's dtype
-
-
-def to_dtype(x: Any, dtype: np.dtype) -> Any:
-    """`x` in another dtype (a copy); no gradient goes through integers."""
-    return _copy(traced(x.array) if isinstance(x, Traced) and dtype.kind not in "fc" else x, dtype)
-
-
 @operation
 def clone(x: Tensor, *, memory_format: Any = None) -> Tensor:
     """A copy with memory of its own; gradients pass through it.
@@ -489,7 +441,7 @@ _CHANNELS_LAST = {"channels_last": 4, "channels_last_3d": 5}
 
 
 def _order_of(name: str, x: Any, memory_format: Any) -> str:
-    """How `_copy` calls a memory format."""
+    """How `copy` calls a memory format."""
     rank = _CHANNELS_LAST.get(memory_format)
     if rank is None:
         return "C" if memory_format == "contiguous_format" else "K"
@@ -498,15 +450,9 @@ def _order_of(name: str, x: Any, memory_format: Any) -> str:
     return "channels last"
 
 
-def channels_come_last(x: Any) -> bool:
-    """Whether dim 1 comes last in memory, and not the last dim."""
-    array = raw(x)
-    return array.ndim in (4, 5) and not array.flags.c_contiguous and namespace_of(array).moveaxis(array, 1, -1).flags.c_contiguous
-
-
 def copied_to(name: str, x: Any, memory_format: Any) -> Any:
     """A copy of `x` with its elements in memory in a format."""
-    return _copy(x, x.dtype, _order_of(name, x, memory_format))
+    return copy(x, x.dtype, _order_of(name, x, memory_format))
 
 
 def apart(out: Any, x: Any) -> Any:
@@ -528,4 +474,4 @@ def contiguous(x: Tensor, memory_format: Any = None) -> Tensor:
     array, order = raw(x), "C" if memory_format is None else _order_of("contiguous", x, memory_format)
     if order == "channels last":
         array = namespace_of(array).moveaxis(array, 1, -1)
-    return x if array.flags.c_contiguous else _copy(x, x.dtype, order)
+    return x if array.flags.c_contiguous else copy(x, x.dtype, order)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays.regions import Region, unit
 from tinygrad_lite.engine.tape import Traced
+from tinygrad_lite.ops.calculus import getitem, permute
 from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, integer, operation, raw
-from tinygrad_lite.ops.movement.indexing import _getitem
-from tinygrad_lite.ops.movement.shape import _permute
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -34,12 +33,12 @@ def as_strided(x: Tensor, size: tuple[int, ...], stride: tuple[int, ...], storag
         x, storage_offset = x.base, x.storage_offset() if storage_offset is None else storage_offset
     array = raw(x)
     dims = tuple(sorted(range(array.ndim), key=lambda d: (-array.strides[d], -array.shape[d])))
-    x = x if array.flags.c_contiguous else _permute(x, dims)  # in the order of its memory
+    x = x if array.flags.c_contiguous else permute(x, dims)  # in the order of its memory
     if not raw(x).flags.c_contiguous:
         raise RuntimeError("as_strided: the tensor is a view with gaps; clone() it first")
     if storage_offset is not None and isinstance(x, Traced):
         storage_offset -= x.storage_offset()
-    return _getitem(x, strided_region("as_strided", x, size, stride, storage_offset))
+    return getitem(x, strided_region("as_strided", x, size, stride, storage_offset))
 
 
 def strided_region(name: str, x: Any, size: Any, stride: Any, offset: int | None) -> Region:
@@ -68,7 +67,7 @@ def unfold(x: Tensor, dimension: int, size: int, step: int) -> Tensor:
     if not 0 <= size <= n or step <= 0:
         raise RuntimeError(f"unfold: expected a size of 0 to {n} and a positive step, got {size} and {step}")
     if not rank:  # one window
-        return _getitem(x, Region((size,), ((1,),), (0,)))
+        return getitem(x, Region((size,), ((1,),), (0,)))
     sizes = (*shape[:dim], (n - size) // step + 1, *shape[dim + 1 :], size)
     steps = [unit(rank, d, step if d == dim else 1) for d in range(rank)]
-    return _getitem(x, Region(sizes, (*steps, unit(rank, dim)), (0,) * rank))
+    return getitem(x, Region(sizes, (*steps, unit(rank, dim)), (0,) * rank))

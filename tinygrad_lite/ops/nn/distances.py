@@ -9,14 +9,14 @@ import numpy as np
 
 from tinygrad_lite.arrays import in_order, namespace_of
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calculus import linear_in
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.linalg.checks import check_matrix
 from tinygrad_lite.ops.linalg.norms import vector_norm
 from tinygrad_lite.ops.math.arithmetic import alike
 from tinygrad_lite.ops.math.comparison import where
-from tinygrad_lite.ops.math.rounding import clamp_min, linear_in
+from tinygrad_lite.ops.math.rounding import at_least, clamp_min
 from tinygrad_lite.ops.movement.shape import broadcast_tensors
-from tinygrad_lite.ops.nn.losses.elementwise import at_least
 from tinygrad_lite.ops.reduction.sums import sum
 
 if TYPE_CHECKING:

@@ -10,12 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.ops.calculus import getitem, linear_in, matmul, mul
 from tinygrad_lite.ops.calling import operation, raw
-from tinygrad_lite.ops.linalg.products import matmul
-from tinygrad_lite.ops.math.arithmetic import mul
 from tinygrad_lite.ops.math.comparison import where
-from tinygrad_lite.ops.math.rounding import linear_in
-from tinygrad_lite.ops.movement.indexing import _getitem
 from tinygrad_lite.ops.movement.shape import reshape, transpose
 from tinygrad_lite.ops.nn.sliding_windows import constant_like
 
@@ -91,7 +88,7 @@ def grid_sample(
     taps = []
     with np.errstate(invalid="ignore"):  # places may be inf and nan
         for d, n in enumerate(size):
-            place = reshape(_getitem(grid, (..., rank - 1 - d)), (places[0], 1, math.prod(places[1:-1])))
+            place = reshape(getitem(grid, (..., rank - 1 - d)), (places[0], 1, math.prod(places[1:-1])))
             place = (place + 1) * ((n - 1) / 2) if align_corners else ((place + 1) * n - 1) / 2
             taps.append(_taps(place, n, mode, padding_mode, bool(align_corners)))
     total: Any = None
@@ -100,12 +97,12 @@ def grid_sample(
         for (index, valid, _), n in zip(combination, size):
             flat, inside = flat * n + index, valid & inside
         weights = [weight for _, _, weight in combination if weight is not None]
-        value = where(constant_like(x, inside), _getitem(pixels, (planes + flat,)), 0.0)
+        value = where(constant_like(x, inside), getitem(pixels, (planes + flat,)), 0.0)
         term = value * functools.reduce(mul, weights) if weights else value
         total = term if total is None else total + term
     total = reshape(total, (*shape[:2], *places[1:-1]))
     if mode == "nearest":  # the gradient of the grid is zero, which is not the same as none
-        place = reshape(_getitem(grid, (..., 0)), (places[0], 1, *places[1:-1]))
+        place = reshape(getitem(grid, (..., 0)), (places[0], 1, *places[1:-1]))
         total = linear_in(where(constant_like(x, np.ones((), np.bool_)), total, place), grid)
     return linear_in(total, x)
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from tinygrad_lite.arrays import kept, namespace_of
 from tinygrad_lite.arrays.windows import Windows
+from tinygrad_lite.ops.calculus import getitem, to_dtype
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.math.rounding import clamp, floor
-from tinygrad_lite.ops.movement.indexing import _getitem
-from tinygrad_lite.ops.movement.shape import apart, reshape, to_dtype
+from tinygrad_lite.ops.movement.shape import apart, reshape
 from tinygrad_lite.ops.nn.convolution import _convolution_input
 from tinygrad_lite.ops.nn.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from tinygrad_lite.ops.nn.resampling import _weighted_sums
@@ -91,7 +91,7 @@ def _nearest(x: Any, places: list[tuple[np.ndarray, int]]) -> Any:
         ones = constant_like(x, np.ones((1, 1, *times), x.dtype))
         return reshape(_convolution_input(images, ones, w, 1), (*x.shape[:2], *count))
     for d, (p, _) in enumerate(places, 2):
-        x = _getitem(x, (*(slice(None),) * d, namespace_of(raw(x)).asarray(p)))
+        x = getitem(x, (*(slice(None),) * d, namespace_of(raw(x)).asarray(p)))
     return x
 
 

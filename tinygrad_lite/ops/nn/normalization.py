@@ -17,11 +17,11 @@ from tinygrad_lite.arrays.standardize import (
 )
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import changed_in_place
+from tinygrad_lite.ops.calculus import linear_in, mul, to_dtype
 from tinygrad_lite.ops.calling import operation, raw
-from tinygrad_lite.ops.math.arithmetic import add, mul, square
+from tinygrad_lite.ops.math.arithmetic import add, square
 from tinygrad_lite.ops.math.elementary import rsqrt
-from tinygrad_lite.ops.math.rounding import linear_in
-from tinygrad_lite.ops.movement.shape import clone, reshape, to_dtype
+from tinygrad_lite.ops.movement.shape import clone, reshape
 from tinygrad_lite.ops.nn.padding import pad
 from tinygrad_lite.ops.reduction.sums import mean, sum
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_lite.ops.calculus import linear_in
 from tinygrad_lite.ops.calling import operation
-from tinygrad_lite.ops.math.rounding import linear_in
 from tinygrad_lite.ops.movement.indexing import narrow
 from tinygrad_lite.ops.movement.joining import cat
 from tinygrad_lite.ops.movement.repeating import constant_pad_nd, flip

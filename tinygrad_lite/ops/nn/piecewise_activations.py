@@ -10,9 +10,9 @@ import numpy as np
 
 from tinygrad_lite.arrays import BLOCK, choose, device_of, mapped, namespace_of, only_floats, only_numbers
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calculus import abs, linear_in
 from tinygrad_lite.ops.calling import number, operation, raw
 from tinygrad_lite.ops.math.comparison import where
-from tinygrad_lite.ops.math.rounding import abs, linear_in
 from tinygrad_lite.ops.movement.inplace import in_place, optional_inplace
 from tinygrad_lite.ops.movement.shape import contiguous
 from tinygrad_lite.ops.random.generators import source

@@ -15,10 +15,9 @@ from tinygrad_lite.arrays import is_floating, kept, namespace_of
 from tinygrad_lite.arrays.pooling import into_places, largest, largest_of_parts, part_bounds
 from tinygrad_lite.arrays.windows import Windows
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calculus import abs, getitem, linear_in, pow, sign
 from tinygrad_lite.ops.calling import operation, raw
-from tinygrad_lite.ops.math.arithmetic import div, pow
-from tinygrad_lite.ops.math.rounding import abs, linear_in, sign
-from tinygrad_lite.ops.movement.indexing import _getitem
+from tinygrad_lite.ops.math.arithmetic import div
 from tinygrad_lite.ops.movement.scattering import scatter
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.nn.convolution import _convolution
@@ -67,7 +66,7 @@ def _at_places(x: Any, places: Any) -> Any:
     places = raw(places)
     planes = namespace_of(places).arange(x.shape[0] * x.shape[1]).reshape((*x.shape[:2], *(1,) * (places.ndim - 2)))
     flat = places + planes * math.prod(x.shape[2:])
-    return reshape(_getitem(reshape(x, (-1,)), (flat.reshape(-1),)), places.shape)
+    return reshape(getitem(reshape(x, (-1,)), (flat.reshape(-1),)), places.shape)
 
 
 def _with_indices(x: Any, places: Any) -> tuple[Any, Any]:

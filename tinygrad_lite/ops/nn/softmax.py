@@ -19,9 +19,8 @@ from tinygrad_lite.arrays import (
     rows,
 )
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calculus import exp, to_dtype
 from tinygrad_lite.ops.calling import canonical_dim, operation, raw
-from tinygrad_lite.ops.math.elementary import exp
-from tinygrad_lite.ops.movement.shape import to_dtype
 from tinygrad_lite.ops.random.generators import source
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import numpy as np
 from tinygrad_lite.arrays import as_array, as_dtype, as_float, device_of, in_order, is_array, namespace_of, quietly
 from tinygrad_lite.arrays.randomness import Source
 from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.ops.calculus import where
 from tinygrad_lite.ops.calling import canonical_shape, operation, raw
 from tinygrad_lite.ops.creation.factories import as_made, creator, dtype_or_default, size_given
-from tinygrad_lite.ops.math.comparison import _where
 from tinygrad_lite.ops.movement.inplace import assign
 from tinygrad_lite.ops.random.generators import Generator, source
 
@@ -208,7 +208,7 @@ def _drawn_by(values: Any, *parameters: Any) -> Any:
     result = traced(as_array(values))
     for parameter in parameters:
         if isinstance(parameter, Traced) and parameter.requires_grad:
-            result = _where(namespace_of(values).asarray(True), result, parameter)
+            result = where(namespace_of(values).asarray(True), result, parameter)
     return result
 
 

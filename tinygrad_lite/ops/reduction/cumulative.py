@@ -10,12 +10,12 @@ import numpy as np
 from tinygrad_lite.arrays import accumulate, as_dtype, namespace_of, recurrence
 from tinygrad_lite.engine.nondifferentiable import nondifferentiable
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calculus import exp, to_dtype
 from tinygrad_lite.ops.calling import canonical_dim, operation
 from tinygrad_lite.ops.creation.factories import zeros_like
 from tinygrad_lite.ops.math.comparison import where
-from tinygrad_lite.ops.math.elementary import exp
 from tinygrad_lite.ops.movement.joining import cat
-from tinygrad_lite.ops.movement.shape import reshape, to_dtype
+from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.reduction.values_indices import ValuesIndices, chosen
 
 if TYPE_CHECKING:

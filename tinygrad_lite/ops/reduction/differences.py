@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import is_array, only_numbers
 from tinygrad_lite.engine.tape import Traced
+from tinygrad_lite.ops.calculus import getitem
 from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, integer, operation
-from tinygrad_lite.ops.movement.indexing import _getitem
 from tinygrad_lite.ops.movement.joining import cat
 from tinygrad_lite.ops.movement.shape import clone, reshape
 from tinygrad_lite.ops.reduction.cumulative import cumsum, part
@@ -25,7 +25,7 @@ IN_PLACE: list[str] = []
 
 def _both_ends(x: Any, axis: int) -> tuple[Any, Any]:
     """All elements but the last, and all but the first."""
-    return _getitem(x, part(axis, None, -1)), _getitem(x, part(axis, 1, None))
+    return getitem(x, part(axis, None, -1)), getitem(x, part(axis, 1, None))
 
 
 @operation
@@ -156,8 +156,8 @@ def _slope(x: Any, h: Any, axis: int, edge_order: int) -> Any:
         left, right = _both_ends(steps, 0)
         share = right / (left + right)
     middle = before * share + after * (1 - share)
-    first, last = _getitem(slopes, part(axis, None, 1)), _getitem(slopes, part(axis, n - 2, None))
+    first, last = getitem(slopes, part(axis, None, 1)), getitem(slopes, part(axis, n - 2, None))
     if edge_order == 2:  # a parabola's slope is linear, and `first` is it halfway between the end and `middle`
-        first = 2 * first - _getitem(middle, part(axis, None, 1))
-        last = 2 * last - _getitem(middle, part(axis, n - 3, None))
+        first = 2 * first - getitem(middle, part(axis, None, 1))
+        last = 2 * last - getitem(middle, part(axis, n - 3, None))
     return cat([first, middle, last], axis)

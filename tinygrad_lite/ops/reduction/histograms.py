@@ -11,9 +11,10 @@ import numpy as np
 
 from tinygrad_lite.arrays import device_of, is_array, namespace_of
 from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.ops.calculus import to_dtype
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.creation.factories import linspace
-from tinygrad_lite.ops.movement.shape import clone, reshape, to_dtype
+from tinygrad_lite.ops.movement.shape import clone, reshape
 from tinygrad_lite.ops.reduction.sorting import searchsorted
 from tinygrad_lite.ops.reduction.statistics import _bincount
 

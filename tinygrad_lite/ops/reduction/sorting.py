@@ -11,9 +11,9 @@ from tinygrad_lite.arrays import accumulate, in_order, is_array, namespace_of, o
 from tinygrad_lite.engine.nondifferentiable import nondifferentiable
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced
+from tinygrad_lite.ops.calculus import amax, require_some, to_dtype
 from tinygrad_lite.ops.calling import canonical_dim, integer, no_rule, operation, raw
-from tinygrad_lite.ops.movement.shape import reshape, to_dtype
-from tinygrad_lite.ops.reduction.sums import _amax, require_some
+from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.reduction.values_indices import ValuesIndices, chosen, picked
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _middle(name: str, x: Any, dim: int | None, keepdim: bool) -> Any:
         median = _median(x, skip_nan)
         # As the largest of the elements that are equal to it, it shares its gradient evenly among them.
         equal = (x == median) | ((x != x) & (median != median))
-        return _amax(x[equal], None, False) if math.prod(x.shape) else median
+        return amax(x[equal], None, False) if math.prod(x.shape) else median
     return _picked_by(name, x, dim, keepdim, _place_of_rank, None, skip_nan)
 
 

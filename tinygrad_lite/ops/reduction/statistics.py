@@ -11,15 +11,14 @@ from tinygrad_lite.arrays import add_up, as_array, device_of, is_array, namespac
 from tinygrad_lite.engine.nondifferentiable import nondifferentiable
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced
+from tinygrad_lite.ops.calculus import count, kept, matmul, sqrt
 from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.creation.factories import linspace
-from tinygrad_lite.ops.linalg.products import matmul
 from tinygrad_lite.ops.math.comparison import where
-from tinygrad_lite.ops.math.elementary import sqrt
 from tinygrad_lite.ops.math.rounding import clamp
 from tinygrad_lite.ops.movement.diagonals import diagonal
 from tinygrad_lite.ops.movement.shape import movedim, reshape, transpose
-from tinygrad_lite.ops.reduction.sums import Dims, _mean, amax, amin, axes_of, count, kept, require_float, sum
+from tinygrad_lite.ops.reduction.sums import Dims, _mean, amax, amin, axes_of, require_float, sum
 from tinygrad_lite.ops.reduction.values_indices import chosen
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,11 +11,12 @@ from tinygrad_lite.arrays import add_up, as_array, as_dtype, as_float, extreme, 
 from tinygrad_lite.engine.nondifferentiable import nondifferentiable
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.walk import sum_to_shape
+from tinygrad_lite.ops.calculus import amax as _amax
+from tinygrad_lite.ops.calculus import amin as _amin
+from tinygrad_lite.ops.calculus import count, exp, kept, maximum, minimum, require_some, restored, to_dtype
+from tinygrad_lite.ops.calculus import sum as _sum
 from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, canonical_shape, integer, operation, raw
 from tinygrad_lite.ops.math.comparison import where
-from tinygrad_lite.ops.math.elementary import exp
-from tinygrad_lite.ops.math.rounding import maximum, minimum
-from tinygrad_lite.ops.movement.shape import _expand, reshape, to_dtype
 from tinygrad_lite.ops.reduction.cumulative import in_dtype, product_of_others
 from tinygrad_lite.ops.reduction.values_indices import ValuesIndices, picked
 
@@ -28,7 +28,10 @@ __all__ = [
     "nansum", "prod", "sum",
 ]  # fmt: skip
 
-METHODS = [*__all__, "sum_to_size"]
+METHODS = [
+    "all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "count_nonzero", "logsumexp", "max", "mean", "min", "nanmean",
+    "nansum", "prod", "sum", "sum_to_size",
+]  # fmt: skip
 IN_PLACE: list[str] = []
 
 Dims = int | tuple[int, ...] | None
@@ -51,39 +54,7 @@ def axes_of(name: str, dim: Dims, ndim: int) -> Any:
     return None if dim is None else canonical_dims(name, dim, ndim) or None
 
 
-def kept(shape: tuple[int, ...], axes: Any) -> tuple[int, ...]:
-    """`shape` with size 1 in the reduced dims."""
-    if type(axes) is int:
-        return (*shape[:axes], 1, *shape[axes + 1 :])
-    return tuple(1 if axes is None or i in axes else n for i, n in enumerate(shape))
-
-
-def count(shape: tuple[int, ...], axes: Any) -> int:
-    """How many elements a reduction over `axes` makes one of."""
-    if type(axes) is int:
-        return shape[axes]
-    return math.prod(shape if axes is None else [shape[i] for i in axes])
-
-
-def restored(g: Any, shape: tuple[int, ...], axes: Any) -> Any:
-    """A reduction's gradient (or result) repeated over the dims it was reduced over."""
-    return _expand(g if axes is None and not g.shape else reshape(g, kept(shape, axes)), shape)
-
-
 # -- sums and products --------------------------------------------------------------------------
-
-
-@primitive
-def _sum(x, axes, keepdim):
-    # Integers add up in int64, as in PyTorch; uint8 would stay unsigned in NumPy. Half precision
-    # is added up in single.
-    kind = x.dtype.kind
-    if kind == "f":
-        return add_up(x, axes, keepdim) if x.itemsize > 2 else add_up(x.astype(np.float32), axes, keepdim).astype(x.dtype)
-    return in_order(x.sum(axis=axes, keepdims=keepdim, dtype=x.dtype if kind == "c" else np.int64))
-
-
-_sum.vjp(x=lambda g, x_shape, axes: restored(g, x_shape, axes))
 
 
 @operation
@@ -208,44 +179,9 @@ def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any
 # -- extremes -----------------------------------------------------------------------------------
 
 
-def require_some(x: Any, axes: Any) -> None:
-    """A reduction that has no value for nothing refuses it."""
-    if not count(x.shape, axes):
-        raise IndexError(f"nothing to choose from: size 0 over {'all dims' if axes is None else f'dim {axes}'}")
-
-
-@primitive
-def _amax(x, axes, keepdim):
-    if not x.size:
-        require_some(x, axes)
-    return extreme("maximum", x, axes, keepdim)
-
-
-@primitive
-def _amin(x, axes, keepdim):
-    if not x.size:
-        require_some(x, axes)
-    return extreme("minimum", x, axes, keepdim)
-
-
 def _some_axes(name: str, x: Any, dim: Any) -> Any:
     axes = axes_of(name, dim, x.ndim)
     return tuple(range(x.ndim)) if axes is None else axes  # None is for max() and min()
-
-
-def shared_evenly(g: Any, x: Any, out: Any, axes: Any) -> Any:
-    """An extreme's gradient, in equal parts to the elements that attain it."""
-    shape = kept(x.shape, axes)
-    out = reshape(out, shape)
-    attained = x == out
-    if axes is None:  # max(): where the result is nan, the elements that are nan; amax(): nan to all
-        attained = attained | ((x != x) & (out != out))
-    attained = to_dtype(attained, g.dtype)
-    return (reshape(g, shape) / _sum(attained, axes, True)) * attained
-
-
-_amax.vjp(x=lambda g, x, out, axes: shared_evenly(g, x, out, axes))
-_amin.vjp(x=lambda g, x, out, axes: shared_evenly(g, x, out, axes))
 
 
 @operation

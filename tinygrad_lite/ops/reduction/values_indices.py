@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.ops.calculus import getitem
 from tinygrad_lite.ops.calling import raw
-from tinygrad_lite.ops.movement.indexing import _getitem
 from tinygrad_lite.ops.movement.shape import reshape
 
 
@@ -34,4 +34,4 @@ def picked(x: Any, indices: Any, axis: int, keepdim: bool) -> ValuesIndices:
         arange(n).reshape((-1,) + (1,) * (len(sizes) - d - 1 - (d < axis and not keepdim))) for d, n in enumerate(sizes)
     ]
     index[axis] = array
-    return ValuesIndices(_getitem(x, tuple(index)), indices)
+    return ValuesIndices(getitem(x, tuple(index)), indices)

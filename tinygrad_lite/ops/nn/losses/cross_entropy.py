@@ -10,10 +10,10 @@ import numpy as np
 from tinygrad_lite.arrays import exponentials, is_array, namespace_of, only_floats
 from tinygrad_lite.arrays.deferred import refuse
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calculus import linear_in
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.linalg.products import linear
 from tinygrad_lite.ops.math.comparison import where
-from tinygrad_lite.ops.math.rounding import linear_in
 from tinygrad_lite.ops.movement.indexing import gather
 from tinygrad_lite.ops.movement.shape import movedim
 from tinygrad_lite.ops.nn.losses.elementwise import reduced, reduction_of

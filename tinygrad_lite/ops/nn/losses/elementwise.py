@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import (
-    as_array,
     default_float,
     elementwise,
     empty_like,
@@ -20,12 +19,13 @@ from tinygrad_lite.arrays import (
     promote,
 )
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calculus import abs, exp, log, to_dtype
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.math.arithmetic import alike, square
 from tinygrad_lite.ops.math.comparison import where
-from tinygrad_lite.ops.math.elementary import exp, log, sigmoid, xlogy
-from tinygrad_lite.ops.math.rounding import abs, clamp, clamp_min
-from tinygrad_lite.ops.movement.shape import broadcast_tensors, to_dtype
+from tinygrad_lite.ops.math.elementary import sigmoid, xlogy
+from tinygrad_lite.ops.math.rounding import at_least, clamp, clamp_min
+from tinygrad_lite.ops.movement.shape import broadcast_tensors
 from tinygrad_lite.ops.nn.smooth_activations import _softplus
 from tinygrad_lite.ops.reduction.sums import mean, sum
 
@@ -57,13 +57,6 @@ def reduction_of(
 
 def reduced(loss: Any, reduction: str) -> Any:
     return mean(loss) if reduction == "mean" else sum(loss) if reduction == "sum" else loss
-
-
-def at_least(x: Any, low: float) -> Any:
-    """`x`, raised to `low` where it is smaller, with the gradient of `x` all the same."""
-    values = raw(x)
-    short = as_array(namespace_of(values).maximum(low - values, 0))
-    return x + short
 
 
 def _pair(name: str, x: Any, target: Any) -> Any:
