@@ -57,15 +57,15 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
-def old_order(*weights: str) -> Callable[[Callable[P, R]], Callable[..., R]]:
+def old_order(*weights: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Take the keywords `weights` of an operation also as PyTorch's first signatures have them: as numbers
     among the tensors, `add(x, 0.5, y)`."""
 
-    def decorate(function: Callable[P, R]) -> Callable[..., R]:
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
         count = function.__wrapped__.__code__.co_argcount  # type: ignore[attr-defined]
 
         @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> R:
+        def call(*args: Any, **kwargs: Any) -> Any:
             if len(args) > count:
                 places = [i for i, a in enumerate(args) if isinstance(a, (int, float))][: len(args) - count]
                 kwargs = {**{name: args[i] for name, i in zip(weights, places)}, **kwargs}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -34,8 +34,11 @@ __all__ = [
 METHODS = ["new_empty", "new_full", "new_ones", "new_zeros"]
 IN_PLACE: list[str] = []
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-def creator(function: Callable[..., Any]) -> Callable[..., Any]:
+
+def creator(function: Callable[P, R]) -> Callable[P, R]:
     """A function that makes tensors: all that it does is done on the device where they go. It takes PyTorch's
     `layout`, `pin_memory` and `memory_format`, of which there is one kind here."""
 
@@ -50,7 +53,7 @@ def creator(function: Callable[..., Any]) -> Callable[..., Any]:
         except (TypeError, ValueError) as error:
             raise refusal(error) from error.__cause__
 
-    return make
+    return make  # type: ignore[return-value]  # a ParamSpec cannot say that keywords were added
 
 
 def as_made(array: Any, requires_grad: bool = False) -> Any:

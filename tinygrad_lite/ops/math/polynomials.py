@@ -31,16 +31,17 @@ def _polynomial(name: str, text: str, first: Callable[[Any], Any], after: Callab
     def call(x: Tensor | float, n: Tensor | int) -> Tensor:
         some_tensor(x, n)
         point, degree = promoted_floats(raw(x), raw(n))
+        at: Any
         if isinstance(x, Traced):
-            x = to_dtype(x, point.dtype)
+            at = to_dtype(x, point.dtype)
         else:
-            x = traced(point) if isinstance(n, Traced) else point
+            at = traced(point) if isinstance(n, Traced) else point
         degree = degree.astype(np.int64, order_kept(degree))
-        before, member = ones_like(x), first(x)
-        out = where(degree == 0, before, zeros_like(x))  # which it is also where the degree is negative
+        before, member = ones_like(at), first(at)
+        out = where(degree == 0, before, zeros_like(at))  # which it is also where the degree is negative
         for k in range(1, int(degree.max()) + 1 if degree.size else 0):
             out = where(degree == k, member, out)
-            before, member = member, after(x, k, member, before)
+            before, member = member, after(at, k, member, before)
         return out
 
     call.__name__ = call.__qualname__ = name

@@ -14,7 +14,7 @@ import functools
 import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -40,6 +40,10 @@ __all__: list[str] = []
 
 METHODS = ["as_strided_", "copy_", "fill_", "squeeze_", "swapaxes_", "swapdims_", "t_", "transpose_", "unsqueeze_", "zero_"]
 IN_PLACE: list[str] = []
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
 
 _ORDER = "biufc"
 _WHOLE = (Ellipsis,)
@@ -126,7 +130,7 @@ def zero_(x: Any) -> Any:
     return x
 
 
-def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
+def in_place(function: Callable[Concatenate[T, P], Any]) -> Callable[Concatenate[T, P], T]:
     """The method that does `function` in place: same arguments, returns the tensor itself."""
     name = f"{function.__name__.strip('_')}_"
 
@@ -144,11 +148,10 @@ def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
-def optional_inplace(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give `function` a last argument `inplace=False`: whether to write the result into the first."""
-    changed = in_place(function)
-    code = getattr(function, "__wrapped__", function).__code__
-    count = code.co_argcount
+def optional_inplace(function: Callable[P, R]) -> Callable[P, R]:
+    """Make the last argument of `function`, `inplace=False`, what it says: whether to write the result into the first."""
+    changed: Callable[..., Any] = in_place(function)
+    count = function.__wrapped__.__code__.co_argcount - 1  # type: ignore[attr-defined]
 
     @functools.wraps(function)
     def call(*args: Any, inplace: bool = False, **kwargs: Any) -> Any:
@@ -160,10 +163,10 @@ def optional_inplace(function: Callable[..., Any]) -> Callable[..., Any]:
             args = (kwargs.pop("input"), *args)
         return changed(*args, **kwargs)
 
-    return call
+    return call  # type: ignore[return-value]
 
 
-def _seen_as(function: Callable[..., Any]) -> Callable[..., Any]:
+def _seen_as(function: Callable[Concatenate[T, P], Any]) -> Callable[Concatenate[T, P], T]:
     """The method that makes a tensor its own view: the memory stays as it is."""
     name = f"{function.__name__}_"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calling import canonical_dim, operation
@@ -23,16 +23,19 @@ __all__ = [
 METHODS = ["narrow_copy"]
 IN_PLACE: list[str] = []
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 
 _in_order = functools.partial(clone, memory_format="contiguous_format")
 
 
-def _copied(function: Callable[..., Any]) -> Callable[..., Any]:
+def _copied(function: Callable[P, R]) -> Callable[P, R]:
     """`function` whose result (or each of several) is a copy."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        result = function(*args, **kwargs)
+        result: Any = function(*args, **kwargs)
         return tuple(map(_in_order, result)) if isinstance(result, tuple) else _in_order(result)
 
     call.__name__ = call.__qualname__ = f"{function.__name__}_copy"

@@ -65,7 +65,7 @@ def _channels(name: str, x: Any) -> tuple[int, ...]:
 
 @optional_inplace
 @operation
-def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """In training: each element is 0 with probability `p`, and otherwise divided by `1 - p`, which
     keeps the expectation (Srivastava et al., Dropout).
 
@@ -78,7 +78,7 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
 
 @optional_inplace
 @operation
-def feature_dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+def feature_dropout(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """As dropout, but whole channels (N, C, ...) are 0 or kept together.
 
     >>> import tinygrad_lite as tg
@@ -91,7 +91,7 @@ def feature_dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
 
 @optional_inplace
 @operation
-def alpha_dropout(x: Tensor, p: float = 0.5, training: bool = False) -> Tensor:
+def alpha_dropout(x: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """Dropout for networks of selu: what is dropped gets selu's lower limit, and the result is
     scaled and moved so that mean 0 and variance 1 stay so.
 
@@ -105,7 +105,7 @@ def alpha_dropout(x: Tensor, p: float = 0.5, training: bool = False) -> Tensor:
 
 @optional_inplace
 @operation
-def feature_alpha_dropout(x: Tensor, p: float = 0.5, training: bool = False) -> Tensor:
+def feature_alpha_dropout(x: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """As alpha_dropout, but of whole channels (N, C, ...).
 
     >>> import tinygrad_lite as tg
@@ -132,7 +132,7 @@ def _dropout_nd(name: str, x: Any, p: float, training: bool, ranks: tuple[int, i
 
 @optional_inplace
 @operation
-def dropout1d(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout1d(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Whole channels of (N, C, L) or (C, L) are 0 with probability `p`.
 
     >>> import tinygrad_lite as tg
@@ -144,7 +144,7 @@ def dropout1d(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
 
 @optional_inplace
 @operation
-def dropout2d(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout2d(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Whole channels of (N, C, H, W) are 0 with probability `p`; of three dims, as in PyTorch, (N, C, L).
 
     >>> import tinygrad_lite as tg
@@ -156,7 +156,7 @@ def dropout2d(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
 
 @optional_inplace
 @operation
-def dropout3d(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout3d(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Whole channels of (N, C, D, H, W) or (C, D, H, W) are 0 with probability `p`.
 
     >>> import tinygrad_lite as tg

@@ -84,7 +84,7 @@ _hardtanh.constant_in(x="x")
 
 @optional_inplace
 @operation
-def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
+def leaky_relu(x: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """`x` where it is positive, else `negative_slope * x`.
 
     >>> import tinygrad_lite as tg
@@ -96,7 +96,7 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
 
 @optional_inplace
 @operation
-def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """`x` kept between `min_val` and `max_val`; its derivative at both is 0.
 
     >>> import tinygrad_lite as tg
@@ -111,7 +111,7 @@ def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
 
 @optional_inplace
 @operation
-def relu6(x: Tensor) -> Tensor:
+def relu6(x: Tensor, inplace: bool = False) -> Tensor:
     """`min(max(x, 0), 6)`
 
     >>> import tinygrad_lite as tg
@@ -123,7 +123,7 @@ def relu6(x: Tensor) -> Tensor:
 
 @optional_inplace
 @operation
-def hardsigmoid(x: Tensor) -> Tensor:
+def hardsigmoid(x: Tensor, inplace: bool = False) -> Tensor:
     """`relu6(x + 3) / 6`
 
     >>> import tinygrad_lite as tg
@@ -136,7 +136,7 @@ def hardsigmoid(x: Tensor) -> Tensor:
 
 @optional_inplace
 @operation
-def hardswish(x: Tensor) -> Tensor:
+def hardswish(x: Tensor, inplace: bool = False) -> Tensor:
     """`x * relu6(x + 3) / 6`
 
     >>> import tinygrad_lite as tg
@@ -177,7 +177,7 @@ def softshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
 
 @optional_inplace
 @operation
-def threshold(x: Tensor, threshold: float, value: float) -> Tensor:
+def threshold(x: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """`x` where it is above `threshold`, else `value`.
 
     >>> import tinygrad_lite as tg
@@ -230,7 +230,7 @@ def softsign(x: Tensor) -> Tensor:
 
 @optional_inplace
 @operation
-def rrelu(x: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Tensor:
+def rrelu(x: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, inplace: bool = False) -> Tensor:
     """`x` where it is positive, else `a * x`, with `a` drawn between `lower` and `upper` for each
     element in training, and their mean otherwise.
 

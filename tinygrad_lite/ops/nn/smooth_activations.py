@@ -53,7 +53,7 @@ _elu.vjp(
 
 @optional_inplace
 @operation
-def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
+def elu(x: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """`x` where it is positive, else `alpha * (exp(x) - 1)`.
 
     >>> import tinygrad_lite as tg
@@ -65,7 +65,7 @@ def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
 
 @optional_inplace
 @operation
-def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
+def celu(x: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """`x` where it is positive, else `alpha * (exp(x / alpha) - 1)`.
 
     >>> import tinygrad_lite as tg
@@ -80,7 +80,7 @@ def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
 
 @optional_inplace
 @operation
-def selu(x: Tensor) -> Tensor:
+def selu(x: Tensor, inplace: bool = False) -> Tensor:
     """`scale * elu(x, alpha)` with the constants for which activations keep mean 0 and variance 1
     (Klambauer et al., Self-Normalizing Neural Networks).
 
@@ -179,7 +179,7 @@ _silu.composed_of(lambda x: x * sigmoid(x))
 
 @optional_inplace
 @operation
-def silu(x: Tensor) -> Tensor:
+def silu(x: Tensor, inplace: bool = False) -> Tensor:
     """`x * sigmoid(x)`, also known as swish.
 
     >>> import tinygrad_lite as tg
@@ -191,7 +191,7 @@ def silu(x: Tensor) -> Tensor:
 
 @optional_inplace
 @operation
-def mish(x: Tensor) -> Tensor:
+def mish(x: Tensor, inplace: bool = False) -> Tensor:
     """`x * tanh(softplus(x))`
 
     >>> import tinygrad_lite as tg
