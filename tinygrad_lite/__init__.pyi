@@ -9,11 +9,11 @@ from typing import Any, NoReturn
 import numpy as np
 from tinygrad_lite.ops.math.arithmetic import Frexp
 from tinygrad_lite.ops.reduction.histograms import Histogram
-from tinygrad_lite.ops.linalg.factorizations import LU
-from tinygrad_lite.ops.reduction.sums import MinMax
-from tinygrad_lite.ops.linalg.factorizations import QR
+from tinygrad_lite.ops.linalg.lu import LU
+from tinygrad_lite.ops.reduction.extremes import MinMax
+from tinygrad_lite.ops.linalg.qr import QR
 from tinygrad_lite.ops.linalg.matrix_functions import SLogDet
-from tinygrad_lite.ops.linalg.spectral import SVDWithV
+from tinygrad_lite.ops.linalg.svd import SVDWithV
 from tinygrad_lite.ops.reduction.values_indices import ValuesIndices
 
 from tinygrad_lite.arrays import Device

@@ -28,15 +28,19 @@ from tinygrad_lite.ops.calling import canonical_dim
 from tinygrad_lite.ops.creation import conversion, factories
 from tinygrad_lite.ops.math import arithmetic
 from tinygrad_lite.ops.movement import (
+    broadcasting,
     casting,
+    copying,
     diagonals,
     dtype_methods,
+    flipping,
     indexing,
     inplace,
     joining,
     repeating,
     storage,
     strides,
+    transposing,
 )
 from tinygrad_lite.ops.movement import shape as shaping
 from tinygrad_lite.ops.movement.inplace import in_place
@@ -482,8 +486,8 @@ class Tensor(Traced):
 
     # -- methods whose arguments are not the function's ------------------------------------------
 
-    reshape, permute, expand = _spread(shaping.reshape), _spread(shaping.permute), _spread(shaping.expand)
-    repeat, tile, flip = _spread(repeating.repeat), _spread(repeating.tile), _spread(repeating.flip)
+    reshape, permute, expand = _spread(shaping.reshape), _spread(transposing.permute), _spread(broadcasting.expand)
+    repeat, tile, flip = _spread(repeating.repeat), _spread(repeating.tile), _spread(flipping.flip)
     squeeze = _spread(shaping.squeeze)
 
     def split(self, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
@@ -511,22 +515,22 @@ class Tensor(Traced):
     @property
     def T(self) -> Tensor:
         """All dims reversed."""
-        return shaping.t_all(self)
+        return transposing.t_all(self)
 
     @property
     def mT(self) -> Tensor:
         """The last two dims exchanged."""
-        return shaping.adjoint(self)
+        return transposing.adjoint(self)
 
     @property
     def H(self) -> Tensor:
         """A matrix transposed: real numbers are their own conjugate."""
-        return shaping.conjugate_transpose(self)
+        return transposing.conjugate_transpose(self)
 
     @property
     def mH(self) -> Tensor:
         """As mT: real tensors are their own conjugate."""
-        return shaping.adjoint(self)
+        return transposing.adjoint(self)
 
     # -- operations as methods -------------------------------------------------------------------
 
@@ -633,7 +637,7 @@ class Tensor(Traced):
     conj = ops.conj
     conj_physical = ops.conj_physical
     conj_physical_ = in_place(ops.conj_physical)
-    contiguous = shaping.contiguous
+    contiguous = copying.contiguous
     copy_ = inplace.copy_
     copysign = ops.copysign
     copysign_ = in_place(ops.copysign)
@@ -685,7 +689,7 @@ class Tensor(Traced):
     exp2 = ops.exp2
     exp2_ = in_place(ops.exp2)
     exp_ = in_place(ops.exp)
-    expand_as = shaping.expand_as
+    expand_as = broadcasting.expand_as
     expm1 = ops.expm1
     expm1_ = in_place(ops.expm1)
     exponential_ = sampling.exponential_

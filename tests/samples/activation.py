@@ -1,4 +1,4 @@
-"""Samples for ops/nn/smooth_activations.py and ops/nn/piecewise_activations.py."""
+"""Samples for activations."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Samples for ops/nn/attention.py."""
+"""Samples for attention."""
 
 import numpy as np
 

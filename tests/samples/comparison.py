@@ -1,4 +1,4 @@
-"""Samples for ops/math/comparison.py and ops/math/bitwise.py."""
+"""Samples for comparison, logic and bits."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/linalg/einsum.py."""
+"""Samples for einsum and tensordot."""
 
 import numpy as np
 

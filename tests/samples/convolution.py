@@ -1,4 +1,4 @@
-"""Samples for ops/nn/convolution.py, pooling.py, folding.py and resampling.py."""
+"""Samples for convolution, pooling, folding and interpolation."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Samples for ops/creation/factories.py."""
+"""Samples for creation."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/reduction/cumulative.py."""
+"""Samples for cumulative sums, products and extremes."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/math/elementary.py."""
+"""Samples for elementary functions."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Samples for ops/nn/embedding.py."""
+"""Samples for embeddings."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/movement/indexing.py and ops/movement/scattering.py."""
+"""Samples for indexing and scattering."""
 
 import numpy as np
 

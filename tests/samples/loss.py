@@ -1,4 +1,4 @@
-"""Samples for ops/nn/losses/elementwise.py."""
+"""Samples for losses."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/math/rounding.py."""
+"""Samples for rounding, signs and bounds."""
 
 import numpy as np
 

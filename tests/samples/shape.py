@@ -1,4 +1,4 @@
-"""Samples for ops/movement/shape.py and ops/movement/joining.py."""
+"""Samples for shape and joining."""
 
 import numpy as np
 

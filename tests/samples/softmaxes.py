@@ -1,4 +1,4 @@
-"""Samples for ops/nn/softmax.py."""
+"""Samples for softmax."""
 
 import numpy as np
 

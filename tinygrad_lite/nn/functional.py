@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from tinygrad_lite.autograd.apart import lead_all
 from tinygrad_lite.ops.calculus import tanh
 from tinygrad_lite.ops.calling import operation
-from tinygrad_lite.ops.linalg.products import bilinear, linear
 from tinygrad_lite.ops.math.elementary import sigmoid
 from tinygrad_lite.ops.nn import embedding as embeddings
 from tinygrad_lite.ops.nn import normalization
 from tinygrad_lite.ops.nn import piecewise_activations as rectifiers
 from tinygrad_lite.ops.nn import softmax as softmaxes
+from tinygrad_lite.ops.nn.adaptive_pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+)
 from tinygrad_lite.ops.nn.attention import multi_head_attention_forward, scaled_dot_product_attention
 from tinygrad_lite.ops.nn.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from tinygrad_lite.ops.nn.distances import cosine_similarity, normalize, pairwise_distance, pdist
@@ -33,6 +40,7 @@ from tinygrad_lite.ops.nn.folding import channel_shuffle, fold, pixel_shuffle, p
 from tinygrad_lite.ops.nn.fractional_pooling import fractional_max_pool2d, fractional_max_pool3d
 from tinygrad_lite.ops.nn.grid_sample import affine_grid, grid_sample
 from tinygrad_lite.ops.nn.interpolation import interpolate, upsample, upsample_bilinear, upsample_nearest
+from tinygrad_lite.ops.nn.linear import bilinear, linear
 from tinygrad_lite.ops.nn.losses.cross_entropy import cross_entropy, linear_cross_entropy, nll_loss
 from tinygrad_lite.ops.nn.losses.ctc import ctc_loss
 from tinygrad_lite.ops.nn.losses.elementwise import (
@@ -78,12 +86,6 @@ from tinygrad_lite.ops.nn.piecewise_activations import (
     threshold_,
 )
 from tinygrad_lite.ops.nn.pooling import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_avg_pool3d,
-    adaptive_max_pool1d,
-    adaptive_max_pool2d,
-    adaptive_max_pool3d,
     avg_pool1d,
     avg_pool2d,
     avg_pool3d,
@@ -93,9 +95,6 @@ from tinygrad_lite.ops.nn.pooling import (
     max_pool1d,
     max_pool2d,
     max_pool3d,
-    max_unpool1d,
-    max_unpool2d,
-    max_unpool3d,
 )
 from tinygrad_lite.ops.nn.smooth_activations import (
     celu,
@@ -113,6 +112,7 @@ from tinygrad_lite.ops.nn.smooth_activations import (
     tanhshrink,
 )
 from tinygrad_lite.ops.nn.softmax import gumbel_softmax
+from tinygrad_lite.ops.nn.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor

@@ -266,7 +266,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
         raise ValueError(f"orthogonal_: expected at least 2 dimensions, got shape {tuple(tensor.shape)}")
     if not tensor.numel():
         return tensor
-    from tinygrad_lite.ops.linalg.factorizations import qr
+    from tinygrad_lite.ops.linalg.qr import qr
 
     rows = tensor.shape[0]
     columns = tensor.numel() // rows

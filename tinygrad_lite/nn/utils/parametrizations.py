@@ -11,8 +11,8 @@ from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.utils.parametrize import register_parametrization
 from tinygrad_lite.ops.creation.conversion import as_tensor
 from tinygrad_lite.ops.creation.factories import empty
+from tinygrad_lite.ops.linalg.inverses import pinv
 from tinygrad_lite.ops.linalg.norms import vector_norm
-from tinygrad_lite.ops.linalg.solving import pinv
 from tinygrad_lite.tensor import Tensor
 
 __all__ = ["spectral_norm", "weight_norm"]

@@ -48,6 +48,7 @@ __all__ = [
     "asarray",
     "from_dlpack",
     "from_numpy",
+    "frombuffer",
     "scalar_tensor",
     "tensor",
 ]  # fmt: skip
@@ -323,3 +324,20 @@ def moved(x, device):
 
 
 moved.vjp(x=lambda g, x, device: moved(g, device_of(raw(x))))
+
+
+def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
+    """A 1-D tensor on the memory of an object with Python's buffer interface: `count` elements (-1: all) from
+    byte `offset` on. `ValueError` where the buffer holds no such part.
+
+    >>> import tinygrad_lite as tg
+    >>> frombuffer(bytearray(b"abc"), dtype=tg.uint8)
+    tensor([97, 98, 99], dtype=uint8)
+    """
+    if not count or not len(memoryview(buffer)):
+        raise ValueError("frombuffer: expected a buffer and a count that are not empty")
+    try:
+        array = np.frombuffer(buffer, as_dtype(dtype), count, offset)
+    except ValueError as error:
+        raise ValueError(f"frombuffer: {error}") from None
+    return as_made(array, requires_grad)

@@ -5,14 +5,23 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import is_array
+from tinygrad_lite.arrays import as_array, is_array, linalg, namespace_of
 from tinygrad_lite.engine.mode import is_grad_enabled
 from tinygrad_lite.engine.tape import Traced, traced
-from tinygrad_lite.ops.math.comparison import where
+from tinygrad_lite.ops.calling import raw
+from tinygrad_lite.ops.math.where import where
+
+if TYPE_CHECKING:
+    pass
+
+__all__: list[str] = []
+
+METHODS: list[str] = []
+IN_PLACE: list[str] = []
 
 
 class LinAlgError(RuntimeError, np.linalg.LinAlgError):
@@ -58,3 +67,22 @@ def recorded(x: Any) -> bool:
 def like(x: Any, array: Any) -> Any:
     """`array` as a constant of the kind that `x` is: a tensor, or an array."""
     return traced(array) if isinstance(x, Traced) else array
+
+
+def solved_or_inf(name: str, strict: bool, *matrices: Any) -> Any:
+    """`linalg(name, *matrices)`; unless `strict`, matrix by matrix where one of them is singular."""
+    try:
+        return linalg(name, *matrices)
+    except np.linalg.LinAlgError:
+        if strict:
+            raise LinAlgError(f"{name}: the matrix is singular") from None
+    out = namespace_of(matrices[0]).full(matrices[-1].shape, np.inf, matrices[0].dtype)
+    for i in np.ndindex(out.shape[:-2]):
+        with contextlib.suppress(np.linalg.LinAlgError):
+            out[i] = linalg(name, *(m[i] for m in matrices))
+    return out
+
+
+def failures(x: Any) -> Any:
+    """1 for each matrix of inf or nan, which is how failures are marked; 0 for the others."""
+    return like(x, as_array(~namespace_of(raw(x)).isfinite(raw(x)).all(axis=(-2, -1))).astype(np.int32))

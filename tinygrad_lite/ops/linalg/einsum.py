@@ -16,8 +16,8 @@ from tinygrad_lite.arrays import product, promote
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import permute, to_dtype
 from tinygrad_lite.ops.calling import canonical_dims, operation
+from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.movement.diagonals import diagonal
-from tinygrad_lite.ops.movement.shape import contiguous
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor

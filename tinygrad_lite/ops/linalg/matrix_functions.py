@@ -8,15 +8,19 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from tinygrad_lite.arrays import linalg, namespace_of
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calculus import matmul, replaced
+from tinygrad_lite.ops.calculus import matmul, mul, replaced, to_dtype
 from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.creation.factories import ones_like
 from tinygrad_lite.ops.linalg.checks import check_matrix
-from tinygrad_lite.ops.linalg.solving import _inv, inv
-from tinygrad_lite.ops.linalg.spectral import _svd
-from tinygrad_lite.ops.math.comparison import where
-from tinygrad_lite.ops.movement.joining import cat
+from tinygrad_lite.ops.linalg.inverses import _inv, inv
+from tinygrad_lite.ops.linalg.svd import _svd
+from tinygrad_lite.ops.math.where import where
+from tinygrad_lite.ops.movement.joining import cat, stack
+from tinygrad_lite.ops.movement.shape import reshape
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -180,3 +184,26 @@ def matrix_exp(A: Tensor) -> Tensor:
     """
     check_matrix("matrix_exp", A, square=True)
     return _matrix_exp(A)
+
+
+@operation
+def vander(x: Tensor, N: int | None = None) -> Tensor:
+    """The powers 0 to N - 1 of each element, in a new last dim; N is the last size unless given.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.vander(tg.tensor([1, 2, 3]))
+    tensor([[1, 1, 1],
+            [1, 2, 4],
+            [1, 3, 9]])
+    """
+    if not x.shape:
+        x = reshape(x, (1,))
+    N = x.shape[-1] if N is None else N
+    if N is None or N < 2:
+        raise ValueError(f"vander: expected N of 2 or more, got {N}")
+    if x.dtype.kind not in "fc":
+        x = to_dtype(x, np.dtype(np.int64))
+    powers = [ones_like(x), x]
+    while len(powers) < N:
+        powers.append(mul(powers[-1], x))
+    return stack(powers[:N], -1)

@@ -1,4 +1,4 @@
-"""Norms of vectors and of matrices."""
+"""Norms of vectors and of matrices, and what is measured by them."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_dtype, in_order, namespace_of
+from tinygrad_lite.arrays import as_dtype, in_order, namespace_of, only_tensors
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import abs, permute, sign, to_dtype
-from tinygrad_lite.ops.calling import canonical_dims, operation
+from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, operation
 from tinygrad_lite.ops.linalg.checks import check_float, check_matrix
-from tinygrad_lite.ops.linalg.solving import _inv
-from tinygrad_lite.ops.linalg.spectral import svdvals
-from tinygrad_lite.ops.math.comparison import where
+from tinygrad_lite.ops.linalg.inverses import _inv
+from tinygrad_lite.ops.linalg.svd import svdvals
+from tinygrad_lite.ops.math.where import where
+from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.movement.shape import unsqueeze_dims
-from tinygrad_lite.ops.reduction.sums import amax, amin, sum
+from tinygrad_lite.ops.reduction.extremes import amax, amin
+from tinygrad_lite.ops.reduction.sums import Dims, sum
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
-__all__: list[str] = []  # they are in tg.linalg
+__all__ = ["dist", "norm", "renorm"]
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
+METHODS = __all__
+IN_PLACE = ["renorm"]
 
-Dims = int | tuple[int, ...] | None
 inf = math.inf
 
 
@@ -152,7 +153,7 @@ def _extreme(name: str, A: Any, x: Any, largest: bool, dim: int, keepdim: bool =
 
 
 @operation
-def norm(A: Tensor, ord: Any = None, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def linalg_norm(A: Tensor, ord: Any = None, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """A vector's norm over one dim (or all, without `ord` and `dim`), a matrix' over two.
 
     With `ord` and no `dim`, A has one dim or two. See `vector_norm` and `matrix_norm` for `ord`.
@@ -193,3 +194,49 @@ def cond(A: Tensor, p: Any = None) -> Tensor:
         return small / large if p == -2 else large / small
     result = matrix_norm(A, p) * matrix_norm(_inv(A, False), p)
     return where(result == result, result, inf)  # 0 times inf, of a matrix of zeros
+
+
+@operation
+def norm(x: Tensor, p: float | str | None = "fro", dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """`linalg.vector_norm` of order `p` over `dim` (None: all elements); "fro" and None stand for 2;
+    "nuc" is the sum of the singular values of a matrix.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.norm(tg.tensor([3.0, -4.0]))
+    tensor(5.)
+    """
+    if p is None or p == "fro":
+        p = 2
+    if isinstance(p, str):
+        return matrix_norm(x, p, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)  # type: ignore[arg-type]
+    return vector_norm(x, p, dim, keepdim, dtype=dtype)
+
+
+@operation
+def dist(x: Tensor, y: Tensor, p: float = 2) -> Tensor:
+    """The `p`-norm of `x - y`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.dist(tg.tensor([0.0, 0.0]), tg.tensor([3.0, 4.0]))
+    tensor(5.)
+    """
+    only_tensors(x, y)
+    return vector_norm(x - y, p)
+
+
+@operation
+def renorm(x: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """`x` with each slice along `dim` whose `p`-norm exceeds `maxnorm` scaled down to it.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.renorm(tg.tensor([[3.0, 4.0], [0.3, 0.4]]), 2, 0, 1.0)
+    tensor([[0.6000, 0.8000],
+            [0.3000, 0.4000]])
+    """
+    if x.ndim < 2:
+        raise ValueError(f"renorm: expected a tensor of at least 2 dims, got the shape {tuple(x.shape)}")
+    if p <= 0 or maxnorm < 0:
+        raise ValueError(f"renorm: expected a positive p and a maxnorm of 0 or more, got {p} and {maxnorm}")
+    axis = canonical_dim("renorm", dim, x.ndim)
+    length = vector_norm(x, p, tuple(d for d in range(x.ndim) if d != axis), True)
+    return contiguous(x * where(length > maxnorm, maxnorm / (length + 1e-7), 1.0))

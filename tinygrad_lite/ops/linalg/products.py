@@ -1,21 +1,19 @@
-"""Products of matrices and vectors.
-
-`matmul` and `linear` are the primitives; the rest says in which shapes they are used.
-"""
+"""Products of matrices and vectors: the shapes in which `matmul` is used."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import affine, is_array, only_numbers, product
-from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.arrays import is_array, only_numbers
 from tinygrad_lite.engine.tape import Traced
-from tinygrad_lite.ops.calculus import add, matmul, mul, times, times_over_rows
-from tinygrad_lite.ops.calling import old_order, operation
+from tinygrad_lite.ops.calculus import add, matmul, mul
+from tinygrad_lite.ops.calling import canonical_dim, old_order, operation
+from tinygrad_lite.ops.linalg.checks import check_float
 from tinygrad_lite.ops.linalg.einsum import _contract
-from tinygrad_lite.ops.math.arithmetic import alike
+from tinygrad_lite.ops.math.arithmetic import to_common_dtype
+from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.movement.diagonals import diagonal
-from tinygrad_lite.ops.movement.shape import clone, reshape, transpose
+from tinygrad_lite.ops.movement.joining import stack, unbind
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -23,62 +21,15 @@ if TYPE_CHECKING:
 Number = int | float
 
 __all__ = [
-    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bilinear", "bmm", "chain_matmul", "dot", "ger", "inner", "kron", "mm", "mv",
-    "outer", "trace", "vdot",
+    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "chain_matmul", "cross", "dot", "ger", "inner", "kron", "mm", "mv", "outer",
+    "trace", "vdot",
 ]  # fmt: skip
 
 METHODS = [
-    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "dot", "ger", "inner", "kron", "mm", "mv", "outer", "trace", "vdot",
+    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "cross", "dot", "ger", "inner", "kron", "mm", "mv", "outer", "trace",
+    "vdot",
 ]  # fmt: skip
 IN_PLACE = ["addbmm", "addmm", "addmv", "addr", "baddbmm"]
-
-
-@primitive
-def linear(x, weight, bias=None):
-    """`x @ weight.T + bias`: x (..., in), weight (out, in), bias (out,) or None -> (..., out).
-
-    >>> import tinygrad_lite as tg
-    >>> linear(tg.tensor([[1.0, 2.0]]), tg.tensor([[3.0, 4.0]]), tg.tensor([0.5]))
-    tensor([[11.5000]])
-    """
-    # The size first: to a small layer what affine asks would cost as much as its sum.
-    if bias is not None and x.size >= 1 << 12 and (out := affine(x, weight, bias)) is not None:
-        return out
-    out = product(x, weight.T)
-    if bias is not None:
-        if bias.dtype != out.dtype:
-            raise TypeError(f"expected a bias of {out.dtype}, as the product, got {bias.dtype}")
-        out += bias
-    return out
-
-
-linear.vjp(x=lambda g, weight: times(g, weight) if weight.ndim == 2 else g * weight,
-           weight=lambda g, x: times_over_rows(g, x) if g.ndim else g * x,
-           bias=lambda g: g)
-
-
-@operation
-def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`input1 @ weight[o] @ input2` for each output o, plus bias.
-
-    input1 (..., in1), input2 (..., in2), weight (out, in1, in2), bias (out,) -> (..., out).
-
-    >>> import tinygrad_lite as tg
-    >>> tg.nn.functional.bilinear(tg.ones(5, 2), tg.ones(5, 3), tg.ones(4, 2, 3)).shape
-    (5, 4)
-    """
-    leading, size = tuple(input1.shape[:-1]), weight.shape
-    if tuple(input2.shape[:-1]) != leading or len(size) != 3 or (input1.shape[-1], input2.shape[-1]) != tuple(size[1:]):
-        shapes = ", ".join(str(tuple(t.shape)) for t in (input1, input2, weight))
-        raise ValueError(f"bilinear: expected shapes (..., in1), (..., in2) and (out, in1, in2), got {shapes}")
-    if bias is not None and tuple(bias.shape) != (size[0],):
-        raise ValueError(f"bilinear: expected a bias of shape {(size[0],)}, got {tuple(bias.shape)}")
-    left = linear(input1, reshape(transpose(weight, 1, 2), (-1, size[1])))
-    out = reshape(matmul(reshape(left, (*leading, size[0], size[2])), input2[..., None]), (*leading, size[0]))
-    return out if bias is None else out + bias
-
-
-# -- the rules ----------------------------------------------------------------------------------
 
 
 # -- in one shape or another ---------------------------------------------------------------------
@@ -245,7 +196,7 @@ def addr(x: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: Numb
     tensor([[3., 4.],
             [6., 8.]])
     """
-    x, vec1, vec2 = alike(x if x.ndim else x.reshape((1, 1)), vec1, vec2)  # 0-d it would count less
+    x, vec1, vec2 = to_common_dtype(x if x.ndim else x.reshape((1, 1)), vec1, vec2)  # 0-d it would count less
     return _plus("addr", x, outer(vec1, vec2), beta, alpha)
 
 
@@ -372,3 +323,48 @@ def linalg_diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -
     tensor([1, 4])
     """
     return diagonal(A, offset, dim1, dim2)
+
+
+@operation
+def linalg_cross(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
+    """The cross product of vectors of size 3 along `dim`; other dims of size 1 broadcast.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.cross(tg.tensor([1.0, 0.0, 0.0]), tg.tensor([0.0, 1.0, 0.0]))
+    tensor([0., 0., 1.])
+    """
+    shapes = f"{tuple(x.shape)} and {tuple(y.shape)}"
+    if len(x.shape) != len(y.shape):
+        raise ValueError(f"cross: expected as many dims of both tensors, got the shapes {shapes}")
+    dim = canonical_dim("cross", dim, len(x.shape))
+    if not x.shape or x.shape[dim] != 3 or y.shape[dim] != 3:
+        raise ValueError(f"cross: expected size 3 in dim {dim}, got the shapes {shapes}")
+    (a, b, c), (d, e, f) = unbind(x, dim), unbind(y, dim)
+    return stack((b * f - c * e, c * d - a * f, a * e - b * d), dim)
+
+
+@operation
+def cross(x: Tensor, y: Tensor, dim: int | None = None) -> Tensor:
+    """The cross product of vectors of size 3 along `dim`: the first dim of size 3 unless given.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.cross(tg.tensor([1, 0, 0]), tg.tensor([0, 1, 0]))
+    tensor([0, 0, 1])
+    """
+    if dim is None:
+        dim = next((d for d, n in enumerate(x.shape) if n == 3), -1)
+    return linalg_cross(x, y, dim=dim)
+
+
+@operation
+def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
+    """The inner products of vectors along `dim`; the other dims broadcast.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.vecdot(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.ones(2))
+    tensor([3., 7.])
+    """
+    check_float("vecdot", x)
+    if x.dtype != y.dtype:
+        raise TypeError(f"vecdot: both tensors must have the same dtype, got {x.dtype} and {y.dtype}")
+    return mul(x, y).sum(dim)

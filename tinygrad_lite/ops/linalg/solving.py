@@ -1,32 +1,29 @@
-"""Systems of equations, and inverses of every kind.
+"""Systems of equations: solve, lstsq and tensorsolve.
 
 The last two dims are a matrix, the dims before them a batch.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_array, cholesky_of, linalg, namespace_of, with_one_batch
+from tinygrad_lite.arrays import namespace_of, with_one_batch
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calculus import abs, matmul, permute
+from tinygrad_lite.ops.calculus import permute
 from tinygrad_lite.ops.calling import operation, raw
-from tinygrad_lite.ops.linalg.checks import LinAlgError, check_matrix, failing, like
-from tinygrad_lite.ops.linalg.factorizations import _cholesky, _solve_triangular, permutation
-from tinygrad_lite.ops.linalg.spectral import _eigh, matrix_rank, svdvals, tolerance
-from tinygrad_lite.ops.math.comparison import where
-from tinygrad_lite.ops.movement.shape import contiguous
+from tinygrad_lite.ops.linalg.checks import check_matrix, failures, like, solved_or_inf
+from tinygrad_lite.ops.linalg.inverses import _inv, inv, pinv
+from tinygrad_lite.ops.linalg.svd import matrix_rank, svdvals
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
-__all__ = ["cholesky_inverse", "cholesky_solve", "inverse", "lu_solve", "pinverse"]
+__all__: list[str] = []
 
-METHODS = __all__
+METHODS: list[str] = []
 IN_PLACE: list[str] = []
 
 
@@ -34,17 +31,8 @@ IN_PLACE: list[str] = []
 
 
 @primitive
-def _inv(x, strict):
-    """`strict`: refuse singular matrices; otherwise their inverse is inf everywhere."""
-    return _checked("inv", strict, x)
-
-
-_inv.vjp(x=lambda g, out: -(out.mT @ g @ out.mT))
-
-
-@primitive
 def _solve(x, y, strict):
-    return _checked("solve", strict, *with_one_batch(x, y))
+    return solved_or_inf("solve", strict, *with_one_batch(x, y))
 
 
 @_solve.fused_vjp("x", "y")
@@ -53,71 +41,9 @@ def _(needs, g, x, out, strict):
     return -(gy @ out.mT) if needs[0] else None, gy, None
 
 
-def _checked(name: str, strict: bool, *matrices: Any) -> Any:
-    """`linalg(name, *matrices)`; unless `strict`, matrix by matrix where one of them is singular."""
-    try:
-        return linalg(name, *matrices)
-    except np.linalg.LinAlgError:
-        if strict:
-            raise LinAlgError(f"{name}: the matrix is singular") from None
-    out = namespace_of(matrices[0]).full(matrices[-1].shape, np.inf, matrices[0].dtype)
-    for i in np.ndindex(out.shape[:-2]):
-        with contextlib.suppress(np.linalg.LinAlgError):
-            out[i] = linalg(name, *(m[i] for m in matrices))
-    return out
-
-
-class InvEx(NamedTuple):
-    inverse: Any
-    info: Any
-
-
 class SolveEx(NamedTuple):
     result: Any
     info: Any
-
-
-def _info(x: Any) -> Any:
-    """1 for each matrix of inf or nan, which is how failures are marked; 0 for the others."""
-    return like(x, as_array(~namespace_of(raw(x)).isfinite(raw(x)).all(axis=(-2, -1))).astype(np.int32))
-
-
-@operation
-def inv(A: Tensor) -> Tensor:
-    """The inverse of square matrices. Raises LinAlgError for a singular one.
-
-    >>> import tinygrad_lite as tg
-    >>> tg.linalg.inv(tg.tensor([[2.0, 0.0], [0.0, 4.0]]))
-    tensor([[0.5000, 0.0000],
-            [0.0000, 0.2500]])
-    """
-    check_matrix("inv", A, square=True)
-    return _inv(A, True)
-
-
-@operation
-def inv_ex(A: Tensor, *, check_errors: bool = False) -> InvEx:
-    """`inverse, info`: as `inv`, with info not 0 where a matrix is singular instead of an error.
-
-    >>> import tinygrad_lite as tg
-    >>> tg.linalg.inv_ex(tg.tensor([[2.0, 0.0], [0.0, 4.0]])).info
-    tensor(0, dtype=int32)
-    """
-    check_matrix("inv", A, square=True)
-    result = _inv(A, check_errors)
-    return InvEx(result, _info(result))
-
-
-@operation
-def inverse(x: Tensor) -> Tensor:
-    """`linalg.inv`.
-
-    >>> import tinygrad_lite as tg
-    >>> tg.inverse(tg.tensor([[2.0, 0.0], [0.0, 4.0]]))
-    tensor([[0.5000, 0.0000],
-            [0.0000, 0.2500]])
-    """
-    return inv(x)
 
 
 def _columns(name: str, A: Any, B: Any, left: bool) -> tuple[Any, bool]:
@@ -175,184 +101,10 @@ def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = Fa
     tensor([[4.]])
     """
     result = _solved(A, B, left, check_errors)
-    return SolveEx(result, like(A, _info(_inv(raw(A), False))))
-
-
-@operation
-def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Tensor:
-    """The X of A @ X = B (of X @ A = B if not `left`), reading only one triangle of A.
-
-    `upper`: which; `unitriangular`: take its diagonal for ones. A zero on the diagonal gives inf
-    or nan.
-
-    >>> import tinygrad_lite as tg
-    >>> tg.linalg.solve_triangular(tg.tensor([[2.0, 1.0], [0.0, 4.0]]), tg.tensor([[4.0], [8.0]]), upper=True)
-    tensor([[1.],
-            [2.]])
-    """
-    check_matrix("solve_triangular", A, square=True)
-    _check_system("solve_triangular", A, B, left)
-    if not left:
-        return _solve_triangular(A.mT, B.mT, not upper, unitriangular).mT
-    return _solve_triangular(A, B, bool(upper), bool(unitriangular))
-
-
-# -- by known factors ----------------------------------------------------------------------------
-
-
-class CholeskyEx(NamedTuple):
-    L: Any
-    info: Any
-
-
-@operation
-def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -> CholeskyEx:
-    """`L, info`: as `cholesky`, where info is 0, or the order of the first leading minor that is not
-    positive-definite, instead of an error; such a matrix' factor is nan.
-
-    >>> import tinygrad_lite as tg
-    >>> tg.linalg.cholesky_ex(tg.tensor([[4.0, 0.0], [0.0, 9.0]])).L
-    tensor([[2., 0.],
-            [0., 3.]])
-    """
-    check_matrix("cholesky", A, square=True)
-    values = raw(A)
-    xp = namespace_of(values)
-    try:
-        L = _cholesky(A.mT if upper else A)
-        info = xp.zeros(values.shape[:-2], np.int32)
-    except LinAlgError:
-        if check_errors:
-            raise
-        symmetric = values.mT if upper else values
-        info = xp.asarray(_failing_minors(symmetric))
-        bad = info != 0
-        eye = xp.eye(values.shape[-1], dtype=values.dtype)
-        L = where(bad[..., None, None], math.nan, _cholesky(where(bad[..., None, None], eye, A.mT if upper else A)))
-    return CholeskyEx(L.mT if upper else L, like(A, info))
-
-
-def _failing_minors(x: Any) -> Any:
-    info = np.zeros(x.shape[:-2], np.int32)
-    for i in np.ndindex(info.shape):
-        info[i] = next((k for k in range(1, x.shape[-1] + 1) if not _is_definite(x[i][:k, :k])), 0)
-    return info
-
-
-def _is_definite(x: Any) -> bool:
-    try:
-        cholesky_of(x)
-    except np.linalg.LinAlgError:
-        return False
-    return True
-
-
-@operation
-def cholesky_solve(x: Tensor, L: Tensor, upper: bool = False) -> Tensor:
-    """The X of A @ X = x, where A = L @ L.mT (L.mT @ L if `upper`).
-
-    >>> import tinygrad_lite as tg
-    >>> tg.cholesky_solve(tg.tensor([[8.0]]), tg.tensor([[2.0]]))
-    tensor([[2.]])
-    """
-    check_matrix("cholesky_solve", L, square=True)
-    _check_system("cholesky_solve", L, x, True)
-    if upper:
-        L = L.mT
-    return _solve_triangular(L.mT, _solve_triangular(L, x, False, False), True, False)
-
-
-@operation
-def cholesky_inverse(x: Tensor, upper: bool = False) -> Tensor:
-    """The inverse of A = x @ x.mT (of x.mT @ x if `upper`).
-
-    >>> import tinygrad_lite as tg
-    >>> tg.cholesky_inverse(tg.tensor([[2.0]]))
-    tensor([[0.2500]])
-    """
-    check_matrix("cholesky_inverse", x, square=True)
-    values = raw(x)
-    return cholesky_solve(like(x, namespace_of(values).eye(x.shape[-1], dtype=x.dtype)), x, upper)
-
-
-@operation
-def linalg_lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoint: bool = False) -> Tensor:
-    """The X of A @ X = B (of X @ A = B if not `left`; with A.mT for A if `adjoint`), where `LU` and
-    `pivots` are `lu_factor(A)`."""
-    check_matrix("lu_solve", LU, square=True)
-    _check_system("lu_solve", LU, B, left)
-    if not left:
-        return contiguous(linalg_lu_solve(LU, pivots, B.mT, adjoint=not adjoint).mT)
-    P = permutation(raw(pivots), LU.shape[-1], LU.dtype)
-    if adjoint:
-        y = _solve_triangular(LU.mT, B, False, False)
-        return matmul(P, _solve_triangular(LU.mT, y, True, True))
-    y = _solve_triangular(LU, matmul(P.mT, B), False, True)
-    return _solve_triangular(LU, y, True, False)
-
-
-@operation
-def lu_solve(x: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
-    """The X of A @ X = x, where `LU_data` and `LU_pivots` are `lu_factor(A)`."""
-    return linalg_lu_solve(LU_data, LU_pivots, x)
+    return SolveEx(result, like(A, failures(_inv(raw(A), False))))
 
 
 # -- more or fewer equations than unknowns -------------------------------------------------------
-
-
-@primitive
-def _pinv(x, atol, rtol):
-    xp = namespace_of(x)
-    with failing("pinv: the iteration for the singular values did not converge"):
-        u, s, vh = linalg("svd", x, full_matrices=False)
-    kept = s > tolerance(s, x.shape, atol, rtol)
-    inverted = xp.where(kept, 1 / xp.where(kept, s, 1), 0).astype(x.dtype)
-    return (vh.mT * inverted[..., None, :]) @ u.mT
-
-
-_pinv.vjp(x=lambda g, x, out: _pinv_gradient(g.mT, x, out))
-
-
-def _pinv_gradient(g: Any, x: Any, out: Any) -> Any:
-    """Where the rank stays what it is (Golub and Pereyra, 1973)."""
-    into = out.mT @ out  # the metric of the range
-    onto = out @ out.mT
-    return -(out @ g @ out).mT + (g - x @ (out @ g)) @ onto + into @ (g - (g @ out) @ x)
-
-
-@operation
-def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None) -> Tensor:
-    """The pseudo-inverse (Moore and Penrose).
-
-    Singular values up to max(atol, rtol * the largest) count as zero; `rtol` (the same as `rcond`)
-    is the dtype's epsilon times the larger size of A unless given, or 0 where atol is given.
-    `hermitian`: A is symmetric, and eigenvalues take the place of singular values.
-
-    >>> import tinygrad_lite as tg
-    >>> tg.linalg.pinv(tg.ones(3, 2)).shape
-    (2, 3)
-    """
-    check_matrix("pinv", A, square=hermitian)
-    rtol = rcond if rtol is None else rtol
-    if not hermitian:
-        return _pinv(A, raw(atol), raw(rtol))
-    w, v = _eigh(A, "L")
-    size = abs(w)
-    values = raw(size)
-    kept = values > tolerance(values, A.shape, raw(atol), raw(rtol))
-    inverted = where(kept, 1 / where(kept, w, 1.0), 0.0)
-    return (v * inverted[..., None, :]) @ v.mT
-
-
-@operation
-def pinverse(x: Tensor, rcond: float = 1e-15) -> Tensor:
-    """`linalg.pinv(x, rtol=rcond)`.
-
-    >>> import tinygrad_lite as tg
-    >>> tg.pinverse(tg.ones(3, 2)).shape
-    (2, 3)
-    """
-    return pinv(x, rtol=rcond)
 
 
 class Lstsq(NamedTuple):

@@ -24,7 +24,7 @@ from tinygrad_lite.ops.calculus import mul, neg, pow, to_dtype
 from tinygrad_lite.ops.calculus import sub as _sub
 from tinygrad_lite.ops.calling import number, old_order, operation, raw
 from tinygrad_lite.ops.creation.factories import zeros_like
-from tinygrad_lite.ops.math.comparison import where
+from tinygrad_lite.ops.math.where import where
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -284,10 +284,7 @@ def frexp(x: Tensor) -> Frexp:
     return Frexp(mantissa, traced(as_array(exponent)) if isinstance(x, Traced) else exponent)
 
 
-# -- of three -----------------------------------------------------------------------------------
-
-
-def alike(*tensors: Any) -> Any:
+def to_common_dtype(*tensors: Any) -> Any:
     """Tensors in the dtype in which all of them meet."""
     only_tensors(*tensors)
     dtype = common_dtype(*map(raw, tensors))
@@ -309,7 +306,7 @@ def addcmul(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -
     >>> tg.addcmul(tg.ones(2), tg.tensor([1.0, 2.0]), tg.tensor([10.0, 10.0]), value=0.5)
     tensor([ 6., 11.])
     """
-    x, tensor1, tensor2 = alike(x, tensor1, tensor2)
+    x, tensor1, tensor2 = to_common_dtype(x, tensor1, tensor2)
     return add(x, mul(tensor1, tensor2), alpha=_fraction_of(x, value))
 
 
@@ -324,7 +321,7 @@ def addcdiv(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -
     """
     only_tensors(x, tensor1, tensor2)
     only_floats(tensor1 if tensor1.dtype.kind in "fc" else tensor2)
-    x, tensor1, tensor2 = alike(x, tensor1, tensor2)
+    x, tensor1, tensor2 = to_common_dtype(x, tensor1, tensor2)
     return add(x, _div(tensor1, tensor2), alpha=number("addcdiv", "value", value))
 
 

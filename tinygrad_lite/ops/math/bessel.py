@@ -10,8 +10,8 @@ from tinygrad_lite.arrays import special as _special
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import sign
 from tinygrad_lite.ops.calling import named, operation
-from tinygrad_lite.ops.math.comparison import where
 from tinygrad_lite.ops.math.elementary import sinc
+from tinygrad_lite.ops.math.where import where
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor

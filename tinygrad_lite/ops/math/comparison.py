@@ -1,4 +1,4 @@
-"""Comparison, logic, tests of single values, and choice."""
+"""Comparison, logic, and tests of single values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import (
-    check_number,
     is_array,
     namespace_of,
     only_numbers,
@@ -18,9 +17,7 @@ from tinygrad_lite.arrays import (
     some_tensor,
 )
 from tinygrad_lite.engine.nondifferentiable import nondifferentiable
-from tinygrad_lite.ops.calculus import where as _where
-from tinygrad_lite.ops.calling import named, operation, raw
-from tinygrad_lite.ops.movement.indexing import nonzero
+from tinygrad_lite.ops.calling import named, operation
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -28,13 +25,13 @@ if TYPE_CHECKING:
 __all__ = [
     "allclose", "eq", "equal", "ge", "greater", "greater_equal", "gt", "isclose", "isfinite", "isin", "isinf", "isnan", "isneginf",
     "isposinf", "isreal", "le", "less", "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "ne",
-    "not_equal", "signbit", "where",
+    "not_equal",
 ]  # fmt: skip
 
 METHODS = [
     "allclose", "eq", "equal", "ge", "greater", "greater_equal", "gt", "isclose", "isfinite", "isinf", "isnan", "isneginf",
     "isposinf", "isreal", "le", "less", "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "ne",
-    "not_equal", "signbit",
+    "not_equal",
 ]  # fmt: skip
 IN_PLACE = [
     "eq", "ge", "greater", "greater_equal", "gt", "le", "less", "less_equal", "logical_and", "logical_not", "logical_or",
@@ -95,17 +92,6 @@ isfinite = _test("isfinite", "Whether each element is neither infinite nor nan."
 isinf = _test("isinf", "Whether each element is inf or -inf.")
 isnan = _test("isnan", "Whether each element is nan.")
 isreal = _test("isreal", "Whether each element has no imaginary part.")
-
-
-@nondifferentiable
-def signbit(x):
-    """Whether each element has a minus sign, as -0.0 does.
-
-    >>> import tinygrad_lite as tg
-    >>> tg.signbit(tg.tensor([-0.0, 0.0, -1.0]))
-    tensor([ True, False,  True])
-    """
-    return namespace_of(x).signbit(x) if x.dtype.kind == "f" else x < 0
 
 
 @operation
@@ -199,23 +185,3 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
     return _isin(elements, test_elements, assume_unique, invert)
 
 
-@operation
-def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
-    """`input` where `condition` is True, else `other`; all broadcast. With the condition alone, the
-    places where it is True: `nonzero(condition, as_tuple=True)`.
-
-    >>> import tinygrad_lite as tg
-    >>> x = tg.tensor([-1.0, 2.0])
-    >>> tg.where(x > 0, x, 0.0)
-    tensor([0., 2.])
-    """
-    if input is None and other is None:
-        return nonzero(condition, as_tuple=True)
-    only_tensors(condition)
-    if condition.dtype.kind != "b":
-        if condition.dtype != "uint8":
-            raise TypeError(f"where: expected a bool tensor as the condition, got {condition.dtype}")
-        condition = condition != 0
-    check_number("where", input, raw(other))
-    check_number("where", other, raw(input))
-    return _where(condition, input, other)

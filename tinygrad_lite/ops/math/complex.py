@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_lite.arrays import default_float
 from tinygrad_lite.ops.calculus import to_dtype
 from tinygrad_lite.ops.calling import operation
-from tinygrad_lite.ops.math.comparison import where
+from tinygrad_lite.ops.math.where import where
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor

@@ -27,8 +27,8 @@ from tinygrad_lite.arrays import (
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import binary, exp, sin, sqrt, unary
 from tinygrad_lite.ops.calling import operation
-from tinygrad_lite.ops.math.comparison import where
-from tinygrad_lite.ops.math.rounding import clamp
+from tinygrad_lite.ops.math.clamping import clamp
+from tinygrad_lite.ops.math.where import where
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -197,9 +197,6 @@ def logit(x: Tensor, eps: float | None = None) -> Tensor:
     tensor([0.0000, 2.1972])
     """
     return _logit(x if eps is None else clamp(x, eps, 1 - eps))
-
-
-# -- of two variables ---------------------------------------------------------------------------
 
 
 def _over_square(side: Any, x: Any, y: Any) -> Any:

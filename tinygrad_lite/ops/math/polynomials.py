@@ -13,7 +13,7 @@ from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import to_dtype
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.creation.factories import ones_like, zeros_like
-from tinygrad_lite.ops.math.comparison import where
+from tinygrad_lite.ops.math.where import where
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor

@@ -10,9 +10,9 @@ from tinygrad_lite.arrays import special as _special
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import exp, log
 from tinygrad_lite.ops.calling import no_rule, operation
-from tinygrad_lite.ops.math.comparison import where
 from tinygrad_lite.ops.math.elementary import erfc, log1p
-from tinygrad_lite.ops.movement.shape import contiguous
+from tinygrad_lite.ops.math.where import where
+from tinygrad_lite.ops.movement.copying import contiguous
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor

@@ -9,7 +9,7 @@ from tinygrad_lite.arrays import Device, as_dtype, device_of, get_default_dtype,
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calculus import channels_come_last, to_dtype
 from tinygrad_lite.ops.creation.conversion import LEGACY, moved
-from tinygrad_lite.ops.movement.shape import clone, contiguous, copied_to
+from tinygrad_lite.ops.movement.copying import clone, contiguous, copied_to
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor

@@ -12,9 +12,10 @@ from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import getitem, into_zeros
 from tinygrad_lite.ops.calling import canonical_dim, integer, operation
 from tinygrad_lite.ops.creation.factories import creator, zeros
+from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.movement.joining import cat
 from tinygrad_lite.ops.movement.masking import masked_fill
-from tinygrad_lite.ops.movement.shape import atleast_2d, clone, reshape
+from tinygrad_lite.ops.movement.shape import atleast_2d, reshape
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor

@@ -16,7 +16,9 @@ from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import getitem as _getitem
 from tinygrad_lite.ops.calculus import to_dtype
 from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, integer, operation, raw
-from tinygrad_lite.ops.movement.shape import broadcast_shapes, clone, expand, reshape
+from tinygrad_lite.ops.movement.broadcasting import broadcast_shapes, expand
+from tinygrad_lite.ops.movement.copying import clone
+from tinygrad_lite.ops.movement.shape import reshape
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor

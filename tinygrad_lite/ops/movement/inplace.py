@@ -33,8 +33,9 @@ from tinygrad_lite.ops.calling import named
 from tinygrad_lite.ops.creation.conversion import moved
 from tinygrad_lite.ops.movement.indexing import steps
 from tinygrad_lite.ops.movement.masking import as_value
-from tinygrad_lite.ops.movement.shape import squeeze, swapaxes, swapdims, t, transpose, unsqueeze
+from tinygrad_lite.ops.movement.shape import squeeze, unsqueeze
 from tinygrad_lite.ops.movement.strides import as_strided
+from tinygrad_lite.ops.movement.transposing import swapaxes, swapdims, t, transpose
 
 __all__: list[str] = []
 

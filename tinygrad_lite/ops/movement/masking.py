@@ -11,7 +11,9 @@ from tinygrad_lite.arrays import is_array, namespace_of, number_for
 from tinygrad_lite.engine.errors import BadType, BadValue
 from tinygrad_lite.ops.calculus import getitem, replaced, to_dtype, where
 from tinygrad_lite.ops.calling import operation, raw
-from tinygrad_lite.ops.movement.shape import broadcast_shapes, contiguous, expand, reshape
+from tinygrad_lite.ops.movement.broadcasting import broadcast_shapes, expand
+from tinygrad_lite.ops.movement.copying import contiguous
+from tinygrad_lite.ops.movement.shape import reshape
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor

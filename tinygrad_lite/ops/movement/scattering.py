@@ -15,10 +15,12 @@ from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calculus import add, getitem, into_zeros, linear_in, mul, replaced, to_dtype, where
 from tinygrad_lite.ops.calling import canonical_dim, integer, number, operation, raw
 from tinygrad_lite.ops.creation.factories import ones_like
+from tinygrad_lite.ops.movement.broadcasting import expand
+from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.movement.diagonals import diagonal_region
 from tinygrad_lite.ops.movement.indexing import _ALL, _checked, checked_index, index_along, steps
 from tinygrad_lite.ops.movement.masking import as_value, same_dtype
-from tinygrad_lite.ops.movement.shape import clone, expand, reshape
+from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.movement.strides import strided_region
 
 if TYPE_CHECKING:

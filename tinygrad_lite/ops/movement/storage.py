@@ -1,4 +1,4 @@
-"""A tensor's memory: made with given strides, read as another size, shared with another tensor."""
+"""A tensor's memory: made with given strides, resized, shared with another tensor."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import as_dtype, device_of, namespace_of, start_of, to_device
+from tinygrad_lite.arrays import device_of, namespace_of, start_of, to_device
 from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.ops.calling import canonical_shape, operation
 from tinygrad_lite.ops.creation.conversion import array_from
-from tinygrad_lite.ops.creation.factories import as_made, empty
+from tinygrad_lite.ops.creation.factories import empty
+from tinygrad_lite.ops.movement.broadcasting import broadcast_shapes
 from tinygrad_lite.ops.movement.inplace import assign
 from tinygrad_lite.ops.movement.masking import same_dtype
-from tinygrad_lite.ops.movement.shape import broadcast_shapes
 from tinygrad_lite.ops.movement.strides import as_strided
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
-__all__ = ["empty_permuted", "empty_strided", "frombuffer"]
+__all__ = ["empty_permuted", "empty_strided"]
 
 METHODS = ["apply_", "is_set_to", "map_", "new_empty_strided", "resize_", "resize_as_", "set_"]
 IN_PLACE: list[str] = []
@@ -62,23 +60,6 @@ def empty_permuted(size: Any, physical_layout: Any, **options: Any) -> Tensor:
         raise RuntimeError(f"empty_permuted: expected each of {len(size)} dims once as the layout, got {order}")
     stride = [math.prod(size[d] for d in order[order.index(dim) + 1 :]) for dim in range(len(size))]
     return empty_strided(size, stride, **options)
-
-
-def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
-    """A 1-D tensor on the memory of an object with Python's buffer interface: `count` elements (-1: all) from
-    byte `offset` on. `ValueError` where the buffer holds no such part.
-
-    >>> import tinygrad_lite as tg
-    >>> frombuffer(bytearray(b"abc"), dtype=tg.uint8)
-    tensor([97, 98, 99], dtype=uint8)
-    """
-    if not count or not len(memoryview(buffer)):
-        raise ValueError("frombuffer: expected a buffer and a count that are not empty")
-    try:
-        array = np.frombuffer(buffer, as_dtype(dtype), count, offset)
-    except ValueError as error:
-        raise ValueError(f"frombuffer: {error}") from None
-    return as_made(array, requires_grad)
 
 
 # -- seen otherwise -----------------------------------------------------------------------------

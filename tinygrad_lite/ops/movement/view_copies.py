@@ -8,11 +8,14 @@ from typing import Any, ParamSpec, TypeVar
 
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calling import canonical_dim, operation
+from tinygrad_lite.ops.movement.broadcasting import expand
+from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.movement.diagonals import diagonal
 from tinygrad_lite.ops.movement.indexing import getitem, narrow, select
 from tinygrad_lite.ops.movement.joining import split, split_with_sizes, unbind
-from tinygrad_lite.ops.movement.shape import clone, expand, permute, squeeze, t, transpose, unsqueeze, view
+from tinygrad_lite.ops.movement.shape import squeeze, unsqueeze, view
 from tinygrad_lite.ops.movement.strides import as_strided, unfold
+from tinygrad_lite.ops.movement.transposing import permute, t, transpose
 
 __all__ = [
     "alias_copy", "as_strided_copy", "detach_copy", "diagonal_copy", "expand_copy", "narrow_copy", "permute_copy", "select_copy",

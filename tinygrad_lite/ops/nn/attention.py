@@ -12,12 +12,14 @@ from tinygrad_lite.arrays.threads import one_blas_thread
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import matmul, to_dtype
 from tinygrad_lite.ops.calling import operation, raw
-from tinygrad_lite.ops.linalg.products import linear
-from tinygrad_lite.ops.math.comparison import where
+from tinygrad_lite.ops.math.where import where
+from tinygrad_lite.ops.movement.broadcasting import expand
 from tinygrad_lite.ops.movement.joining import cat
 from tinygrad_lite.ops.movement.repeating import repeat_interleave
-from tinygrad_lite.ops.movement.shape import expand, permute, reshape, transpose
+from tinygrad_lite.ops.movement.shape import reshape
+from tinygrad_lite.ops.movement.transposing import permute, transpose
 from tinygrad_lite.ops.nn.dropout import dropout
+from tinygrad_lite.ops.nn.linear import linear
 from tinygrad_lite.ops.nn.padding import pad
 from tinygrad_lite.ops.nn.softmax import _softmax
 from tinygrad_lite.ops.reduction.sums import mean

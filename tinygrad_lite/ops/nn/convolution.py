@@ -14,7 +14,7 @@ from tinygrad_lite.arrays.windows import Windows
 from tinygrad_lite.engine.plan import no_gradient
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import operation
-from tinygrad_lite.ops.movement.shape import contiguous
+from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.nn.sliding_windows import batched, like_given, sizes, windows
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from tinygrad_lite.ops.calculus import linear_in
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.linalg.checks import check_matrix
 from tinygrad_lite.ops.linalg.norms import vector_norm
-from tinygrad_lite.ops.math.arithmetic import alike
-from tinygrad_lite.ops.math.comparison import where
-from tinygrad_lite.ops.math.rounding import at_least, clamp_min
-from tinygrad_lite.ops.movement.shape import broadcast_tensors
+from tinygrad_lite.ops.math.arithmetic import to_common_dtype
+from tinygrad_lite.ops.math.clamping import at_least, clamp_min
+from tinygrad_lite.ops.math.where import where
+from tinygrad_lite.ops.movement.broadcasting import broadcast_tensors
 from tinygrad_lite.ops.reduction.sums import sum
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     if x1.shape != x2.shape:
         x1, x2 = broadcast_tensors(x1, x2)
     if x1.dtype != x2.dtype:
-        x1, x2 = alike(x1, x2)
+        x1, x2 = to_common_dtype(x1, x2)
     one, two = (x / at_least(vector_norm(x, 2, dim, True), eps) for x in (x1, x2))
     return sum(one * two, dim)
 

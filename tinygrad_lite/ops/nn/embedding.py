@@ -11,9 +11,9 @@ from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced, changed_in_place, traced
 from tinygrad_lite.ops.calculus import into_zeros
 from tinygrad_lite.ops.calling import operation, raw
-from tinygrad_lite.ops.math.comparison import where
+from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.indexing import checked_index
-from tinygrad_lite.ops.reduction.sums import max as _max
+from tinygrad_lite.ops.reduction.extremes import max as _max
 from tinygrad_lite.ops.reduction.sums import sum
 
 if TYPE_CHECKING:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_lite.arrays.windows import Windows, add_windows, gather_windows
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import operation
-from tinygrad_lite.ops.movement.shape import apart, permute, reshape
+from tinygrad_lite.ops.movement.copying import unshared
+from tinygrad_lite.ops.movement.shape import reshape
+from tinygrad_lite.ops.movement.transposing import permute
 from tinygrad_lite.ops.nn.sliding_windows import batched, sizes, windows
 
 if TYPE_CHECKING:
@@ -112,7 +114,7 @@ def pixel_shuffle(x: Tensor, upscale_factor: int) -> Tensor:
         raise ValueError(f"pixel_shuffle: expected channels in multiples of {r**2} (upscale_factor {r}), got {c}")
     pixels, n = reshape(x, (*lead, c // r**2, r, r, h, w)), len(lead)
     pixels = permute(pixels, (*range(n), n, n + 3, n + 1, n + 4, n + 2))
-    return apart(reshape(pixels, (*lead, c // r**2, h * r, w * r)), x)
+    return unshared(reshape(pixels, (*lead, c // r**2, h * r, w * r)), x)
 
 
 @operation
@@ -128,7 +130,7 @@ def pixel_unshuffle(x: Tensor, downscale_factor: int) -> Tensor:
         raise ValueError(f"pixel_unshuffle: expected a height and width in multiples of {r}, got ({h}, {w})")
     pixels, n = reshape(x, (*lead, c, h // r, r, w // r, r)), len(lead)
     pixels = permute(pixels, (*range(n), n, n + 2, n + 4, n + 1, n + 3))
-    return apart(reshape(pixels, (*lead, c * r**2, h // r, w // r)), x)
+    return unshared(reshape(pixels, (*lead, c * r**2, h // r, w // r)), x)
 
 
 @operation
@@ -144,4 +146,4 @@ def channel_shuffle(x: Tensor, groups: int) -> Tensor:
     if c % groups:
         raise ValueError(f"channel_shuffle: expected channels in multiples of groups {groups}, got {c}")
     dealt = reshape(x, (n, groups, c // groups, *spatial))
-    return apart(reshape(permute(dealt, (0, 2, 1, *range(3, len(dealt.shape)))), (n, c, *spatial)), x)
+    return unshared(reshape(permute(dealt, (0, 2, 1, *range(3, len(dealt.shape)))), (n, c, *spatial)), x)

@@ -12,8 +12,9 @@ import numpy as np
 from tinygrad_lite.arrays import namespace_of
 from tinygrad_lite.ops.calculus import getitem, linear_in, matmul, mul
 from tinygrad_lite.ops.calling import operation, raw
-from tinygrad_lite.ops.math.comparison import where
-from tinygrad_lite.ops.movement.shape import reshape, transpose
+from tinygrad_lite.ops.math.where import where
+from tinygrad_lite.ops.movement.shape import reshape
+from tinygrad_lite.ops.movement.transposing import transpose
 from tinygrad_lite.ops.nn.sliding_windows import constant_like
 
 if TYPE_CHECKING:

@@ -11,12 +11,13 @@ from tinygrad_lite.arrays import kept, namespace_of
 from tinygrad_lite.arrays.windows import Windows
 from tinygrad_lite.ops.calculus import getitem, to_dtype
 from tinygrad_lite.ops.calling import operation, raw
-from tinygrad_lite.ops.math.rounding import clamp, floor
-from tinygrad_lite.ops.movement.shape import apart, reshape
+from tinygrad_lite.ops.math.clamping import clamp
+from tinygrad_lite.ops.math.rounding import floor
+from tinygrad_lite.ops.movement.copying import unshared
+from tinygrad_lite.ops.movement.shape import reshape
+from tinygrad_lite.ops.nn.adaptive_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from tinygrad_lite.ops.nn.convolution import _convolution_input
-from tinygrad_lite.ops.nn.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
-from tinygrad_lite.ops.nn.resampling import _weighted_sums
-from tinygrad_lite.ops.nn.sliding_windows import constant_like
+from tinygrad_lite.ops.nn.sliding_windows import _weighted_sums, constant_like
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -158,7 +159,7 @@ def interpolate(
         matrix = _matrix(n, m, step, kind, bool(align_corners), antialias)
         if matrix is not None:
             x = _rounded(_weighted_sums(x, _fixed_point(matrix), d)) if of_bytes else _weighted_sums(x, matrix, d)
-    return to_dtype(x, np.dtype(np.uint8)) if of_bytes else apart(x, given)
+    return to_dtype(x, np.dtype(np.uint8)) if of_bytes else unshared(x, given)
 
 
 def _fixed_point(matrix: np.ndarray) -> np.ndarray:

@@ -21,7 +21,8 @@ from tinygrad_lite.ops.calculus import linear_in, mul, to_dtype
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.math.arithmetic import add, square
 from tinygrad_lite.ops.math.elementary import rsqrt
-from tinygrad_lite.ops.movement.shape import clone, reshape
+from tinygrad_lite.ops.movement.copying import clone
+from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.nn.padding import pad
 from tinygrad_lite.ops.reduction.sums import mean, sum
 

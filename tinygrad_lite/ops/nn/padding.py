@@ -1,20 +1,22 @@
-"""Padding: more elements around the last dims, constant or made of what is there."""
+"""Padding around the last dims: constant, or made of what is there."""
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.ops.calculus import linear_in
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.ops.calculus import expand, getitem, into_zeros, linear_in, replaced
+from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.movement.copying import contiguous, unshared
+from tinygrad_lite.ops.movement.flipping import flip
 from tinygrad_lite.ops.movement.indexing import narrow
 from tinygrad_lite.ops.movement.joining import cat
-from tinygrad_lite.ops.movement.repeating import constant_pad_nd, flip
-from tinygrad_lite.ops.movement.shape import apart, contiguous, expand
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
-__all__: list[str] = []
+__all__ = ["constant_pad_nd"]
 
 METHODS: list[str] = []
 IN_PLACE: list[str] = []
@@ -55,7 +57,7 @@ def pad(x: Tensor, pad: tuple[int, ...], mode: str = "constant", value: float | 
         out = _around(out, rank - 1 - i // 2, pad[i], pad[i + 1], mode)
     if min(pad) < 0:
         out = contiguous(out)
-    return apart(out if mode == "circular" else linear_in(out, x), x)
+    return unshared(out if mode == "circular" else linear_in(out, x), x)
 
 
 def _around(x: Any, dim: int, before: int, after: int, mode: str) -> Any:
@@ -95,3 +97,28 @@ def _beyond(x: Any, dim: int, count: int, mode: str, end: bool) -> Any:
         return narrow(x, dim, 0 if end else size - count, count)
     edge = narrow(x, dim, size - 1 if end else 0, 1)
     return expand(edge, (*edge.shape[:dim], count, *edge.shape[dim + 1 :]))
+
+
+@operation
+def constant_pad_nd(x: Tensor, pad: Any, value: float = 0) -> Tensor:
+    """`x` with `pad[0]` elements of `value` before and `pad[1]` after the last dim, `pad[2]` and
+    `pad[3]` around the one before it, and so on; a negative number takes elements away.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.constant_pad_nd(tg.tensor([1, 2]), (1, 2), 9)
+    tensor([9, 1, 2, 9, 9])
+    """
+    pad, rank = tuple(operator.index(n) for n in pad), len(x.shape)
+    if len(pad) % 2 or len(pad) > 2 * rank:
+        raise RuntimeError(f"constant_pad_nd: expected two numbers for each of at most {rank} dims, got {pad}")
+    edges = [(0, 0)] * (rank - len(pad) // 2) + [(pad[i], pad[i + 1]) for i in reversed(range(0, len(pad), 2))]
+    shape = tuple(n + a + b for n, (a, b) in zip(x.shape, edges))
+    if min(shape, default=0) < 0:
+        raise RuntimeError(f"constant_pad_nd: {pad} takes away more than the shape {tuple(x.shape)} has")
+    if any(a < 0 or b < 0 for a, b in edges):
+        x = getitem(x, (*(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, edges)), Ellipsis))
+    index = tuple(slice(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(shape, edges))
+    if not value:
+        return into_zeros(x, shape, index)
+    xp = namespace_of(raw(x))
+    return replaced(xp.full(shape, value, x.dtype), x, index)

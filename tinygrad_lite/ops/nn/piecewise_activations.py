@@ -12,9 +12,9 @@ from tinygrad_lite.arrays import BLOCK, choose, device_of, mapped, namespace_of,
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import abs, linear_in
 from tinygrad_lite.ops.calling import number, operation, raw
-from tinygrad_lite.ops.math.comparison import where
+from tinygrad_lite.ops.math.where import where
+from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.movement.inplace import in_place, optional_inplace
-from tinygrad_lite.ops.movement.shape import contiguous
 from tinygrad_lite.ops.random.generators import source
 
 if TYPE_CHECKING:

@@ -1,8 +1,4 @@
-"""Pooling: of each window, or of each of so many parts of the image, the maximum, mean or p-norm.
-
-Inputs are (N, C, *spatial) or (C, *spatial). Means are convolutions with ones, and their adaptive
-forms products with matrices of weights; only the maximum needs a rule of its own.
-"""
+"""Pooling: the maximum, mean or p-norm of each window."""
 
 from __future__ import annotations
 
@@ -12,24 +8,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import is_floating, kept, namespace_of
-from tinygrad_lite.arrays.pooling import into_places, largest, largest_of_parts, part_bounds
+from tinygrad_lite.arrays.pooling import into_places, largest
 from tinygrad_lite.arrays.windows import Windows
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import abs, getitem, linear_in, pow, sign
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.math.arithmetic import div
-from tinygrad_lite.ops.movement.scattering import scatter
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.nn.convolution import _convolution
 from tinygrad_lite.ops.nn.piecewise_activations import relu
-from tinygrad_lite.ops.nn.resampling import _weighted_sums
 from tinygrad_lite.ops.nn.sliding_windows import batched, constant_like, like_given, sizes, windows
-from tinygrad_lite.ops.reduction.sums import mean
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
-__all__ = ["adaptive_avg_pool1d", "adaptive_max_pool1d", "avg_pool1d", "max_pool1d", "max_pool2d", "max_pool3d"]
+__all__ = ["avg_pool1d", "max_pool1d", "max_pool2d", "max_pool3d"]
 
 METHODS: list[str] = []
 IN_PLACE: list[str] = []
@@ -246,122 +239,6 @@ def avg_pool3d(
     return _averaged("avg_pool3d", 3, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
-# -- parts of a given number ----------------------------------------------------------------------
-
-
-def _parts(name: str, output_size: Any, x: Any, rank: int) -> tuple[int, ...]:
-    """How many parts along each spatial dim: None leaves a dim as it is (except in one dimension)."""
-    given = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * rank
-    if len(given) != rank:
-        raise ValueError(f"{name}: expected an int or {rank} of them for output_size, got {output_size!r}")
-    given = tuple(n if m is None and rank > 1 else m for m, n in zip(given, x.shape[2:]))
-    if not is_floating(x.dtype):
-        raise TypeError(f"{name}: expected a floating-point tensor, got {x.dtype}")
-    return sizes(name, "output_size", given, rank)
-
-
-def _part_members(size: int, count: int) -> Any:
-    """(count, size): 1 where an element lies in a part."""
-    start, stop = part_bounds(size, count)
-    place = np.arange(size)
-    return (place >= start[:, None]) & (place < stop[:, None])
-
-
-def _adaptive_mean(name: str, rank: int, x: Any, output_size: Any) -> Any:
-    given, x = x, _pooled_input(name, x, rank)
-    count, size = _parts(name, output_size, x, rank), tuple(x.shape[2:])
-    if count == (1,) * rank:
-        return like_given(mean(x, tuple(range(2, rank + 2)), keepdim=True), given)
-    if all(m and n % m == 0 for n, m in zip(size, count)):
-        kernel = tuple(n // m for n, m in zip(size, count))
-        out = div(_window_sums(x, windows(name, size, kernel, kernel, ((0,) * rank,) * 2, (1,) * rank)), math.prod(kernel))
-    else:
-        out, counts = x, np.ones((), x.dtype)
-        for d, (n, m) in enumerate(zip(size, count), 2):
-            inside = _part_members(n, m)
-            out, counts = _weighted_sums(out, inside, d), np.multiply.outer(counts, inside.sum(axis=1, dtype=x.dtype))
-        out = div(out, constant_like(x, counts))
-    return like_given(linear_in(out, x), given)
-
-
-def _adaptive_maximum(name: str, rank: int, x: Any, output_size: Any, return_indices: bool) -> Any:
-    given, x = x, _pooled_input(name, x, rank)
-    count, size = _parts(name, output_size, x, rank), tuple(x.shape[2:])
-    if not return_indices and all(m and n % m == 0 for n, m in zip(size, count)):
-        kernel = tuple(n // m for n, m in zip(size, count))
-        return like_given(_max_pool(x, windows(name, size, kernel, kernel, ((0,) * rank,) * 2, (1,) * rank)), given)
-    values, indices = _with_indices(x, largest_of_parts(raw(x), count))
-    return (like_given(values, given), like_given(indices, given)) if return_indices else like_given(values, given)
-
-
-@operation
-def adaptive_avg_pool1d(x: Tensor, output_size: Sizes) -> Tensor:
-    """The means of `output_size` parts of x (N, C, L) or (C, L). See `adaptive_avg_pool2d`.
-
-    >>> import tinygrad_lite as tg
-    >>> adaptive_avg_pool1d(tg.tensor([[1.0, 3.0, 5.0, 9.0]]), 2)
-    tensor([[2., 7.]])
-    """
-    return _adaptive_mean("adaptive_avg_pool1d", 1, x, output_size)
-
-
-@operation
-def adaptive_avg_pool2d(x: Tensor, output_size: Any) -> Tensor:
-    """The means of parts of x (N, C, H, W) or (C, H, W), of nearly one size, which overlap where they
-    must. `output_size`: how many along each dim, None for as many as there are elements.
-
-    >>> import tinygrad_lite as tg
-    >>> tg.nn.functional.adaptive_avg_pool2d(tg.arange(15.0).reshape(1, 3, 5), (1, 2))
-    tensor([[[6., 8.]]])
-    """
-    return _adaptive_mean("adaptive_avg_pool2d", 2, x, output_size)
-
-
-@operation
-def adaptive_avg_pool3d(x: Tensor, output_size: Any) -> Tensor:
-    """The means of parts of x (N, C, D, H, W) or (C, D, H, W). See `adaptive_avg_pool2d`.
-
-    >>> import tinygrad_lite as tg
-    >>> adaptive_avg_pool3d(tg.ones(1, 2, 5, 6, 7), (1, 2, 3)).shape
-    (1, 2, 1, 2, 3)
-    """
-    return _adaptive_mean("adaptive_avg_pool3d", 3, x, output_size)
-
-
-@operation
-def adaptive_max_pool1d(x: Tensor, output_size: Sizes, return_indices: bool = False) -> Any:
-    """The maxima of `output_size` parts of x (N, C, L) or (C, L). See `adaptive_max_pool2d`.
-
-    >>> import tinygrad_lite as tg
-    >>> adaptive_max_pool1d(tg.tensor([[1.0, 3.0, 5.0, 9.0]]), 2)
-    tensor([[3., 9.]])
-    """
-    return _adaptive_maximum("adaptive_max_pool1d", 1, x, output_size, return_indices)
-
-
-@operation
-def adaptive_max_pool2d(x: Tensor, output_size: Any, return_indices: bool = False) -> Any:
-    """The maxima of parts of x (N, C, H, W) or (C, H, W), cut as `adaptive_avg_pool2d` cuts them.
-    `return_indices`: also their flat places in the plane.
-
-    >>> import tinygrad_lite as tg
-    >>> tg.nn.functional.adaptive_max_pool2d(tg.arange(15.0).reshape(1, 3, 5), (1, 2))
-    tensor([[[12., 14.]]])
-    """
-    return _adaptive_maximum("adaptive_max_pool2d", 2, x, output_size, return_indices)
-
-
-@operation
-def adaptive_max_pool3d(x: Tensor, output_size: Any, return_indices: bool = False) -> Any:
-    """The maxima of parts of x (N, C, D, H, W) or (C, D, H, W). See `adaptive_max_pool2d`.
-
-    >>> import tinygrad_lite as tg
-    >>> adaptive_max_pool3d(tg.ones(1, 2, 5, 6, 7), (1, 2, 3)).shape
-    (1, 2, 1, 2, 3)
-    """
-    return _adaptive_maximum("adaptive_max_pool3d", 3, x, output_size, return_indices)
-
-
 # -- p-norms ------------------------------------------------------------------------------------
 
 
@@ -405,74 +282,3 @@ def lp_pool3d(x: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes | N
     (1, 2, 2, 2)
     """
     return _norms("lp_pool3d", 3, x, norm_type, kernel_size, stride, ceil_mode)
-
-
-# -- maxima back to their places ------------------------------------------------------------------
-
-
-def _unpooled(
-    name: str, rank: int, x: Any, indices: Any, kernel_size: Any, stride: Any, padding: Any, output_size: Any
-) -> Any:
-    given, x = x, batched(name, x, rank)
-    kernel, stride, padding = _kernel(name, rank, kernel_size, stride, padding)
-    if tuple(indices.shape) != tuple(given.shape):
-        raise ValueError(f"{name}: expected indices of the input's shape {tuple(given.shape)}, got {tuple(indices.shape)}")
-    if indices.dtype != np.int64:
-        raise TypeError(f"{name}: expected int64 indices, got {indices.dtype}")
-    if not is_floating(x.dtype):
-        raise TypeError(f"{name}: expected a floating-point tensor, got {x.dtype}")
-    size = tuple((n - 1) * s - 2 * p + k for n, s, p, k in zip(x.shape[2:], stride, padding, kernel))
-    if output_size is not None:
-        wanted = tuple(output_size)[2 if len(output_size) == rank + 2 else 0 :]
-        if len(wanted) != rank or any(not n - s < m < n + s for m, n, s in zip(wanted, size, stride)):
-            raise ValueError(f"{name}: expected an output_size within the stride {stride} of {size}, got {tuple(output_size)}")
-        size = wanted
-    planes = (x.shape[0] * x.shape[1], math.prod(x.shape[2:]))
-    zeros = constant_like(x, np.zeros((planes[0], math.prod(size)), x.dtype))
-    out = scatter(zeros, 1, reshape(indices, planes), reshape(x, planes))
-    return like_given(reshape(out, (*x.shape[:2], *size)), given)
-
-
-@operation
-def max_unpool1d(
-    x: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Any = None
-) -> Tensor:
-    """Each maximum of x (N, C, L) or (C, L) at its place before `max_pool1d`. See `max_unpool2d`.
-
-    >>> import tinygrad_lite as tg
-    >>> y, places = max_pool1d(tg.tensor([[1.0, 4.0, 3.0, 2.0]]), 2, return_indices=True)
-    >>> max_unpool1d(y, places, 2)
-    tensor([[0., 4., 3., 0.]])
-    """
-    return _unpooled("max_unpool1d", 1, x, indices, kernel_size, stride, padding, output_size)
-
-
-@operation
-def max_unpool2d(
-    x: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Any = None
-) -> Tensor:
-    """Each maximum of x (N, C, H, W) or (C, H, W) at its place before `max_pool2d`, and zeros elsewhere.
-
-    `indices`: from `max_pool2d(..., return_indices=True)`, whose other arguments these are.
-    `output_size`: the size before it, where that is not the least possible.
-
-    >>> import tinygrad_lite as tg
-    >>> max_unpool2d(tg.tensor([[[7.0]]]), tg.tensor([[[2]]]), 2)
-    tensor([[[0., 0.],
-             [7., 0.]]])
-    """
-    return _unpooled("max_unpool2d", 2, x, indices, kernel_size, stride, padding, output_size)
-
-
-@operation
-def max_unpool3d(
-    x: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Any = None
-) -> Tensor:
-    """Each maximum of x (N, C, D, H, W) or (C, D, H, W) at its place before `max_pool3d`. See `max_unpool2d`.
-
-    >>> import tinygrad_lite as tg
-    >>> y, places = max_pool3d(tg.ones(1, 4, 4, 4), 2, return_indices=True)
-    >>> max_unpool3d(y, places, 2).sum(), places.shape
-    (tensor(8.), (1, 2, 2, 2))
-    """
-    return _unpooled("max_unpool3d", 3, x, indices, kernel_size, stride, padding, output_size)

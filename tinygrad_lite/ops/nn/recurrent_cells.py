@@ -7,9 +7,9 @@ from typing import Any
 from tinygrad_lite.arrays import Array, namespace_of
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import tanh
-from tinygrad_lite.ops.linalg.products import linear
 from tinygrad_lite.ops.math.elementary import sigmoid
 from tinygrad_lite.ops.movement.joining import chunk
+from tinygrad_lite.ops.nn.linear import linear
 from tinygrad_lite.ops.nn.piecewise_activations import relu
 
 __all__: list[str] = []

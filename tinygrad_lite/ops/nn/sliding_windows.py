@@ -1,4 +1,4 @@
-"""The arguments that convolutions, pools and folds have in common, checked."""
+"""Arguments that convolution, pooling and folding have in common, checked."""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import constant, namespace_of
+from tinygrad_lite.arrays.resampling import weighted_sums
 from tinygrad_lite.arrays.windows import Sizes, Windows
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import raw
 from tinygrad_lite.ops.movement.shape import reshape
+
+__all__: list[str] = []
+
+METHODS: list[str] = []
+IN_PLACE: list[str] = []
 
 
 def sizes(name: str, argument: str, value: Any, rank: int, least: int = 0) -> Sizes:
@@ -69,3 +76,14 @@ def constant_like(x: Any, values: Any) -> Any:
     """An array on x's device, and a tensor if x is one."""
     values = constant(values, raw(x)) if type(values) is np.ndarray else namespace_of(raw(x)).asarray(values)
     return traced(values) if isinstance(x, Traced) else values
+
+
+@primitive
+def _weighted_sums(x, matrix, dim):
+    """x (..., n, ...), matrix (m, n), a NumPy array -> (..., m, ...)"""
+    if x.dtype == np.float16:
+        return weighted_sums(x.astype(np.float32), matrix, dim).astype(x.dtype)
+    return weighted_sums(x, matrix, dim)
+
+
+_weighted_sums.vjp(x=lambda g, matrix, dim: _weighted_sums(g, matrix.T, dim))

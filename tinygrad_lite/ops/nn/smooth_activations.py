@@ -19,10 +19,10 @@ from tinygrad_lite.arrays import (
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import exp, tanh
 from tinygrad_lite.ops.calling import canonical_dim, number, operation
-from tinygrad_lite.ops.math.comparison import where
 from tinygrad_lite.ops.math.elementary import erf, sigmoid
+from tinygrad_lite.ops.math.where import where
+from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.movement.inplace import in_place, optional_inplace
-from tinygrad_lite.ops.movement.shape import contiguous
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor

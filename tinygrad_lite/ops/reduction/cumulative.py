@@ -13,10 +13,10 @@ from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import exp, to_dtype
 from tinygrad_lite.ops.calling import canonical_dim, operation
 from tinygrad_lite.ops.creation.factories import zeros_like
-from tinygrad_lite.ops.math.comparison import where
+from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.joining import cat
 from tinygrad_lite.ops.movement.shape import reshape
-from tinygrad_lite.ops.reduction.values_indices import ValuesIndices, chosen
+from tinygrad_lite.ops.reduction.values_indices import ValuesIndices, values_at
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -72,7 +72,7 @@ def _place_so_far(x, axis, name):
 
 def _extreme_so_far(name: str, x: Any, dim: int) -> ValuesIndices:
     indices = _along_dim(name, _place_so_far, x, dim, "maximum" if name == "cummax" else "minimum")
-    return ValuesIndices(chosen(x, indices, canonical_dim(name, dim, x.ndim)), indices)
+    return ValuesIndices(values_at(x, indices, canonical_dim(name, dim, x.ndim)), indices)
 
 
 @operation

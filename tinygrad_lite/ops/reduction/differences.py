@@ -9,8 +9,9 @@ from tinygrad_lite.arrays import is_array, only_numbers
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calculus import getitem
 from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, integer, operation
+from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.movement.joining import cat
-from tinygrad_lite.ops.movement.shape import clone, reshape
+from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.reduction.cumulative import cumsum, part
 from tinygrad_lite.ops.reduction.sums import sum
 

@@ -14,7 +14,8 @@ from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import to_dtype
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.creation.factories import linspace
-from tinygrad_lite.ops.movement.shape import clone, reshape
+from tinygrad_lite.ops.movement.copying import clone
+from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.reduction.sorting import searchsorted
 from tinygrad_lite.ops.reduction.statistics import _bincount
 

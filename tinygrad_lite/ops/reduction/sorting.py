@@ -14,7 +14,7 @@ from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calculus import amax, require_some, to_dtype
 from tinygrad_lite.ops.calling import canonical_dim, integer, no_rule, operation, raw
 from tinygrad_lite.ops.movement.shape import reshape
-from tinygrad_lite.ops.reduction.values_indices import ValuesIndices, chosen, picked
+from tinygrad_lite.ops.reduction.values_indices import ValuesIndices, values_and_indices, values_at
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -59,7 +59,7 @@ def sort(x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = F
     ValuesIndices(values=tensor([3., 2., 1.]), indices=tensor([0, 2, 1]))
     """
     indices = argsort(x, dim, descending)
-    return ValuesIndices(chosen(x, indices, canonical_dim("sort", dim, x.ndim)), indices)
+    return ValuesIndices(values_at(x, indices, canonical_dim("sort", dim, x.ndim)), indices)
 
 
 @operation
@@ -90,7 +90,7 @@ def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
     if not x.ndim:
         return ValuesIndices(*(reshape(t, ()) for t in topk(reshape(x, (1,)), 1, 0)))
     indices = _order(x, axis, largest, k)
-    return ValuesIndices(chosen(x, indices, axis), indices)
+    return ValuesIndices(values_at(x, indices, axis), indices)
 
 
 def require_number(name: str, x: Any) -> None:
@@ -148,7 +148,7 @@ def _picked_by(name: str, x: Any, dim: int, keepdim: bool, place: Any, *more: An
     axis = canonical_dim(name, dim, x.ndim)
     if not x.ndim:
         return ValuesIndices(*(reshape(t, ()) for t in _picked_by(name, reshape(x, (1,)), 0, True, place, *more)))
-    return picked(x, place(x, axis, keepdim, *more), axis, keepdim)
+    return values_and_indices(x, place(x, axis, keepdim, *more), axis, keepdim)
 
 
 @operation

@@ -14,12 +14,14 @@ from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calculus import count, kept, matmul, sqrt
 from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.creation.factories import linspace
-from tinygrad_lite.ops.math.comparison import where
-from tinygrad_lite.ops.math.rounding import clamp
+from tinygrad_lite.ops.math.clamping import clamp
+from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.diagonals import diagonal
-from tinygrad_lite.ops.movement.shape import movedim, reshape, transpose
-from tinygrad_lite.ops.reduction.sums import Dims, _mean, amax, amin, axes_of, require_float, sum
-from tinygrad_lite.ops.reduction.values_indices import chosen
+from tinygrad_lite.ops.movement.shape import reshape
+from tinygrad_lite.ops.movement.transposing import movedim, transpose
+from tinygrad_lite.ops.reduction.extremes import amax, amin
+from tinygrad_lite.ops.reduction.sums import Dims, _mean, axes_of, require_float, sum
+from tinygrad_lite.ops.reduction.values_indices import values_at
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -198,7 +200,7 @@ def _quantile(name: str, x: Any, q: Any, dim: int | None, keepdim: bool, interpo
     places = order(array, 0)
 
     def at(rank: Any) -> Any:
-        return chosen(x, xp.take_along_axis(places, rank.astype(np.int64), 0), 0)
+        return values_at(x, xp.take_along_axis(places, rank.astype(np.int64), 0), 0)
 
     if interpolation in ("lower", "higher", "nearest"):
         result = at({"lower": xp.floor, "higher": xp.ceil, "nearest": xp.rint}[interpolation](exact))

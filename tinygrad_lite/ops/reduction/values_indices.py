@@ -17,16 +17,16 @@ class ValuesIndices(NamedTuple):
     indices: Any
 
 
-def chosen(x: Any, indices: Any, axis: int) -> Any:
+def values_at(x: Any, indices: Any, axis: int) -> Any:
     """The elements of `x` at places along `axis`, as `gather` gives them; these are known to be in range."""
-    return picked(x, indices, axis, True).values
+    return values_and_indices(x, indices, axis, True).values
 
 
-def picked(x: Any, indices: Any, axis: int, keepdim: bool) -> ValuesIndices:
+def values_and_indices(x: Any, indices: Any, axis: int, keepdim: bool) -> ValuesIndices:
     """As `chosen`, with the indices; without `keepdim`, there is one for each row along `axis`, and that
     axis is missing in `indices` as in the result."""
     if not x.ndim:
-        return ValuesIndices(reshape(picked(reshape(x, (1,)), reshape(indices, (1,)), 0, True).values, ()), indices)
+        return ValuesIndices(reshape(values_and_indices(reshape(x, (1,)), reshape(indices, (1,)), 0, True).values, ()), indices)
     array = raw(indices)
     arange = namespace_of(array).arange
     sizes = array.shape if keepdim else (*array.shape[:axis], 1, *array.shape[axis:])

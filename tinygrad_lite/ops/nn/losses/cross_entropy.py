@@ -12,10 +12,10 @@ from tinygrad_lite.arrays.deferred import refuse
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import linear_in
 from tinygrad_lite.ops.calling import operation, raw
-from tinygrad_lite.ops.linalg.products import linear
-from tinygrad_lite.ops.math.comparison import where
+from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.indexing import gather
-from tinygrad_lite.ops.movement.shape import movedim
+from tinygrad_lite.ops.movement.transposing import movedim
+from tinygrad_lite.ops.nn.linear import linear
 from tinygrad_lite.ops.nn.losses.elementwise import reduced, reduction_of
 from tinygrad_lite.ops.nn.softmax import _log_softmax
 from tinygrad_lite.ops.reduction.sums import sum

@@ -9,8 +9,8 @@ import numpy as np
 from tinygrad_lite.arrays import device_of, is_array, namespace_of, only_floats, to_device
 from tinygrad_lite.ops.calculus import exp
 from tinygrad_lite.ops.calling import operation, raw
-from tinygrad_lite.ops.math.comparison import where
 from tinygrad_lite.ops.math.elementary import logaddexp
+from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.indexing import gather
 from tinygrad_lite.ops.nn.losses.elementwise import reduced, reduction_of
 from tinygrad_lite.ops.nn.padding import pad

@@ -21,11 +21,11 @@ from tinygrad_lite.arrays import (
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import abs, exp, log, to_dtype
 from tinygrad_lite.ops.calling import operation, raw
-from tinygrad_lite.ops.math.arithmetic import alike, square
-from tinygrad_lite.ops.math.comparison import where
+from tinygrad_lite.ops.math.arithmetic import square, to_common_dtype
+from tinygrad_lite.ops.math.clamping import at_least, clamp, clamp_min
 from tinygrad_lite.ops.math.elementary import sigmoid, xlogy
-from tinygrad_lite.ops.math.rounding import at_least, clamp, clamp_min
-from tinygrad_lite.ops.movement.shape import broadcast_tensors
+from tinygrad_lite.ops.math.where import where
+from tinygrad_lite.ops.movement.broadcasting import broadcast_tensors
 from tinygrad_lite.ops.nn.smooth_activations import _softplus
 from tinygrad_lite.ops.reduction.sums import mean, sum
 
@@ -156,7 +156,7 @@ def l1_loss(
 
 def _huber(x: Any, y: Any, delta: float) -> Any:
     if x.dtype != y.dtype:
-        x, y = alike(x, y)
+        x, y = to_common_dtype(x, y)
     only_floats(x, y)
     d = x - y
     m = clamp(d, -delta, delta)

@@ -9,8 +9,8 @@ from tinygrad_lite.arrays import namespace_of, only_floats
 from tinygrad_lite.ops.calculus import linear_in, minimum, sqrt
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.math.arithmetic import square
-from tinygrad_lite.ops.math.comparison import where
-from tinygrad_lite.ops.math.rounding import clamp_min
+from tinygrad_lite.ops.math.clamping import clamp_min
+from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.indexing import gather
 from tinygrad_lite.ops.nn.distances import pairwise_distance
 from tinygrad_lite.ops.nn.losses.elementwise import reduced, reduction_of
