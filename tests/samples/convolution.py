@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 from tests.check_op import sample
-from tinygrad_lite.arrays.windows import Windows
+from tinygrad_lite.arrays.kernels.windows import Windows
 
 draw = np.random.default_rng(15)
 

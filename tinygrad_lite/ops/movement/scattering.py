@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import namespace_of, number_for
-from tinygrad_lite.arrays.scatter import scatter_reduce as combine
+from tinygrad_lite.arrays.kernels.scatter import scatter_reduce as combine
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calculus import add, getitem, into_zeros, linear_in, mul, replaced, to_dtype, where

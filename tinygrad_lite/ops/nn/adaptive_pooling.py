@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import is_floating
-from tinygrad_lite.arrays.pooling import largest_of_parts, part_bounds
+from tinygrad_lite.arrays.kernels.pooling import largest_of_parts, part_bounds
 from tinygrad_lite.ops.calculus import linear_in
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.math.arithmetic import div

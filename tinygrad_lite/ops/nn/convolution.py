@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import add_up, is_array
-from tinygrad_lite.arrays.correlation import correlate, correlate_input, correlate_weight
-from tinygrad_lite.arrays.windows import Windows
+from tinygrad_lite.arrays.kernels.correlation import correlate, correlate_input, correlate_weight
+from tinygrad_lite.arrays.kernels.windows import Windows
 from tinygrad_lite.engine.plan import no_gradient
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import operation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays.windows import Windows, add_windows, gather_windows
+from tinygrad_lite.arrays.kernels.windows import Windows, add_windows, gather_windows
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.movement.copying import unshared

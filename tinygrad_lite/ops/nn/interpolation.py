@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import kept, namespace_of
-from tinygrad_lite.arrays.windows import Windows
+from tinygrad_lite.arrays.kernels.windows import Windows
 from tinygrad_lite.ops.calculus import getitem, to_dtype
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.math.clamping import clamp

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import namespace_of, only_floats
-from tinygrad_lite.arrays.standardize import (
+from tinygrad_lite.arrays.kernels.standardize import (
     channel_moments,
     channels_gradient,
     rows_gradient,

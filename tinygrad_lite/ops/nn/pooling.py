@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import is_floating, kept, namespace_of
-from tinygrad_lite.arrays.pooling import into_places, largest
-from tinygrad_lite.arrays.windows import Windows
+from tinygrad_lite.arrays.kernels.pooling import into_places, largest
+from tinygrad_lite.arrays.kernels.windows import Windows
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import abs, getitem, linear_in, pow, sign
 from tinygrad_lite.ops.calling import operation, raw

@@ -9,8 +9,8 @@ import numpy as np
 
 from tinygrad_lite.arrays.blocked import by_blocks
 from tinygrad_lite.arrays.devices import Array, constant, kept, namespace_of
-from tinygrad_lite.arrays.scatter import scatter_add
-from tinygrad_lite.arrays.windows import Sizes, Windows, cut
+from tinygrad_lite.arrays.kernels.scatter import scatter_add
+from tinygrad_lite.arrays.kernels.windows import Sizes, Windows, cut
 
 
 def lowest(dtype: np.dtype) -> Any:

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, namespace_of
+from tinygrad_lite.arrays.kernels.windows import Windows, copy_rows, cut, windows_in
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads, one_blas_thread
-from tinygrad_lite.arrays.windows import Windows, copy_rows, cut, windows_in
 
 BLOCK = 1 << 18  # elements of a column matrix
 GPU_BLOCK = 1 << 27

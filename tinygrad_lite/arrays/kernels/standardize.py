@@ -12,7 +12,7 @@ import numpy as np
 
 from tinygrad_lite.arrays.blocked import by_blocks
 from tinygrad_lite.arrays.devices import Array, namespace_of
-from tinygrad_lite.arrays.rowwise import row_products, row_sums
+from tinygrad_lite.arrays.kernels.rows import row_products, row_sums
 
 
 def _matrix_like(x: Array) -> Array:

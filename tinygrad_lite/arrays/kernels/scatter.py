@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, is_cupy, namespace_of
-from tinygrad_lite.arrays.order import accumulate
+from tinygrad_lite.arrays.kernels.sorting import accumulate
 
 
 def scatter_add(out: Array, index: tuple[Any, ...], values: Array) -> None:
