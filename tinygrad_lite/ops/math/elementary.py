@@ -9,14 +9,11 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy import ndarray
 
 from tinygrad_lite.arrays import (
-    BLOCK,
     as_float,
     erf_of,
     erfc_of,
-    mapped,
     namespace_of,
     only_floats,
     only_tensors,
@@ -24,6 +21,7 @@ from tinygrad_lite.arrays import (
     promoted_floats,
     some_tensor,
 )
+from tinygrad_lite.arrays.kernels.activations import sigmoid_of
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import binary, exp, sin, sqrt, unary
 from tinygrad_lite.ops.calling import operation
@@ -75,19 +73,7 @@ def sigmoid(x):
     >>> tg.sigmoid(tg.tensor([-1000.0, 0.0, 1000.0]))
     tensor([0.0000, 0.5000, 1.0000])
     """
-    x = as_float(x)
-    if type(x) is ndarray and x.size > BLOCK:
-        return mapped(_sigmoid, x)
-    t = namespace_of(x).exp(-x)
-    t += 1
-    return 1 / t
-
-
-def _sigmoid(x: Any, out: Any) -> None:
-    np.negative(x, out)
-    np.exp(out, out)
-    out += 1
-    np.reciprocal(out, out)
+    return sigmoid_of(x)
 
 
 sigmoid.vjp(x=lambda g, out: g * (1 - out) * out)

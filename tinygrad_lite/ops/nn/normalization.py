@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import namespace_of, only_floats
-from tinygrad_lite.arrays.kernels.standardize import (
-    channel_moments,
-    channels_gradient,
-    rows_gradient,
-    standardize_channels,
-    standardize_rows,
+from tinygrad_lite.arrays import only_floats
+from tinygrad_lite.arrays.kernels.normalization import (
+    batch_moments,
+    batch_norm_gradient,
+    batch_norm_of,
+    normalize,
+    normalize_gradient,
+    wide,
 )
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import changed_in_place
@@ -45,28 +46,12 @@ def _normalize(x, weight, bias, lead, groups, eps, center):
     bias are None, or of as many elements as these dims, or divide them into equal runs.
     """
     only_floats(x)
-    shape = math.prod(x.shape[:lead]), math.prod(x.shape[lead:])
-    if not x.size:
-        return x.copy(), x.reshape(shape), x.reshape(shape)
-    weight, bias = (None if vector is None else _wide(vector).reshape(-1) for vector in (weight, bias))
-    out, normal, rate = standardize_rows(_wide(x).reshape(shape), groups, weight, bias, eps, center)
-    return out.reshape(x.shape).astype(x.dtype, copy=False), normal, rate
-
-
-def _wide(x: Any) -> Any:
-    """`x` in float32 if it is float16, in which a variance soon overflows."""
-    return x.astype(np.float32) if x.dtype == np.float16 else x
+    return normalize(x, weight, bias, lead, groups, eps, center)
 
 
 @_normalize.fused_vjp("x", "weight", "bias")
 def _(needs, g, normal, rate, weight, bias, center):
-    vectors = [None if vector is None else _wide(vector).reshape(-1) for vector in (weight, bias)]
-    if g.size:
-        found = rows_gradient(_wide(g).reshape(normal.shape), normal, rate, *vectors, center, needs)
-    else:
-        found = [g, *(None if vector is None else vector * 0 for vector in vectors)]
-    shapes = g.shape, getattr(weight, "shape", None), getattr(bias, "shape", None)
-    return [None if a is None else a.reshape(shape) for a, shape in zip(found, shapes)] + [None] * 4
+    return normalize_gradient(needs, g, normal, rate, weight, bias, center)
 
 
 @_normalize.composed_of
@@ -201,33 +186,16 @@ def group_norm(
 # -- over a batch -------------------------------------------------------------------------------
 
 
-def _as_matrices(x: Any, *others: Any) -> tuple[list[Any], Any]:
-    """`x` and `others` of its shape (N, C, ...) as (N, C S), or where the channels of x come last in memory as
-    (N S, C), the others row by row; and the way back."""
-    xp, shape = namespace_of(x), x.shape
-    if x.ndim > 3 and not x.flags.c_contiguous and (last := xp.moveaxis(x, 1, -1)).flags.c_contiguous:
-        matrices = [xp.ascontiguousarray(xp.moveaxis(a, 1, -1)).reshape(-1, shape[1]) for a in (x, *others)]
-        return matrices, lambda y: xp.moveaxis(y.reshape(last.shape), -1, 1)
-    size = shape[0], math.prod(shape[1:])
-    return [x.reshape(size), *[xp.ascontiguousarray(a).reshape(size) for a in others]], lambda y: y.reshape(shape)
-
-
 @primitive(keeps=("mean", "rate"))
 def _batch_norm(x, weight, bias, eps, moments, running):
     """Each channel (dim 1) of x to mean 0 and variance 1, times weight, plus bias. `moments`: the mean
     and variance of x, if they are known; or (`running`) others, in their place."""
-    (matrix,), back = _as_matrices(_wide(x))
-    mean, var = channel_moments(matrix, x.shape[1]) if moments is None else moments
-    rate = 1 / namespace_of(x).sqrt(var + var.dtype.type(eps))
-    out = back(standardize_channels(matrix, mean, rate, weight, bias, running))
-    return out.astype(x.dtype, copy=False), mean, rate
+    return batch_norm_of(x, weight, bias, eps, moments, running)
 
 
 @_batch_norm.fused_vjp("x", "weight", "bias")
 def _(needs, g, x, weight, mean, rate, running):
-    (matrix, g), back = _as_matrices(_wide(x), _wide(g))
-    of_x, of_weight, of_bias = channels_gradient(g, matrix, mean, rate, weight, needs, running)
-    return None if of_x is None else back(of_x), of_weight, of_bias, None, None, None
+    return batch_norm_gradient(needs, g, x, weight, mean, rate, running)
 
 
 @_batch_norm.composed_of
@@ -261,7 +229,7 @@ def _by_running(x: Any, weight: Any, bias: Any, running_mean: Any, running_var: 
     if not math.prod(x.shape):
         return _of_nothing(clone(x), weight, bias)
     # Copies: the next step in training changes the running ones.
-    return _batch_norm(x, weight, bias, eps, (_wide(raw(running_mean)).copy(), _wide(raw(running_var)).copy()), True)
+    return _batch_norm(x, weight, bias, eps, (wide(raw(running_mean)).copy(), wide(raw(running_var)).copy()), True)
 
 
 def _update(name: str, running: Any, measured: Any, momentum: float) -> None:
@@ -311,9 +279,7 @@ def batch_norm(
         return _by_running(x, weight, bias, running_mean, running_var, eps)
     moments = None
     if running_mean is not None or running_var is not None:
-        (matrix,), _ = _as_matrices(_wide(raw(x)))
-        moments = channel_moments(matrix, x.shape[1])
-        count = matrix.size // x.shape[1]
+        moments, count = batch_moments(raw(x))
         _update("batch_norm", running_mean, moments[0], momentum)
         _update("batch_norm", running_var, moments[1] * (count / max(count - 1, 1)), momentum)
     return _batch_norm(x, weight, bias, eps, moments, False)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinygrad_lite.arrays import BLOCK, choose, device_of, mapped, namespace_of, only_floats, only_numbers
+from tinygrad_lite.arrays import choose, device_of, namespace_of, only_floats, only_numbers
+from tinygrad_lite.arrays.kernels.activations import relu_of
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import abs, linear_in
 from tinygrad_lite.ops.calling import number, operation, raw
@@ -36,29 +36,11 @@ def relu(x):
     tensor([0., 2.])
     """
     only_numbers(x)
-    xp = namespace_of(x)
-    if x.size < 1024 or xp is not np:
-        return xp.maximum(x, 0)
-    # Between two arrays NumPy's maximum is vectorized, against a number it is not: 17 and 60 us
-    # for 65536 floats.
-    zeros = _zeros(x.dtype)
-
-    def kernel(x, out):
-        if x.size <= zeros.size and x.flags.c_contiguous:
-            np.maximum(x.reshape(-1), zeros[: x.size], out=out.reshape(-1))
-        else:
-            np.maximum(x, 0, out=out)
-
-    return mapped(kernel, x)
+    return relu_of(x)
 
 
 relu.vjp(x=lambda g, out: where(out <= 0, 0.0, g))
 relu.constant_in(x="out")
-
-
-@functools.cache
-def _zeros(dtype: np.dtype) -> Any:
-    return np.zeros(BLOCK, dtype)
 
 
 @primitive

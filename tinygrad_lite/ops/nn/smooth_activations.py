@@ -6,16 +6,10 @@ import math
 from typing import TYPE_CHECKING
 
 from tinygrad_lite.arrays import (
-    choose,
-    elementwise,
-    empty_like,
-    expm1_below_0,
-    log1p_up_to_1,
-    namespace_of,
-    normal_cdf,
     only_floats,
     only_numbers,
 )
+from tinygrad_lite.arrays.kernels.activations import GELU_A, GELU_B, elu_of, gelu_gradient, gelu_of, silu_gradient, silu_of, softplus_of
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import exp, tanh
 from tinygrad_lite.ops.calling import canonical_dim, number, operation
@@ -40,9 +34,7 @@ IN_PLACE: list[str] = []
 @primitive
 def _elu(x, alpha, scale, rate):
     only_floats(x)
-    out = expm1_below_0(x * rate) if rate > 0 else namespace_of(x).expm1(x * rate)
-    out *= alpha * scale
-    return choose(x > 0, x * scale if scale != 1 else x, out)
+    return elu_of(x, alpha, scale, rate)
 
 
 # Where x is positive exp is kept finite: 0 * inf would be nan a derivative later.
@@ -99,21 +91,7 @@ SELU_SCALE = 1.0507009873554804934193349852946
 @primitive
 def _softplus(x, beta, threshold):
     only_floats(x)
-    xp = namespace_of(x)
-    out = empty_like(x)
-
-    def kernel(x, out, xp=xp):  # (max(z, 0) + log(1 + exp(-|z|))) / beta, z = beta x
-        z = x * beta
-        xp.abs(z, out=out)
-        xp.negative(out, out=out)
-        xp.exp(out, out=out)
-        log1p_up_to_1(out, out, xp)
-        out += xp.maximum(z, 0)
-        if beta != 1:
-            out /= beta
-
-    elementwise(kernel, x, out)
-    return out if threshold == math.inf else choose(x * beta > threshold, x, out)
+    return softplus_of(x, beta, threshold)
 
 
 _softplus.vjp(x=lambda g, x, beta, threshold: g * where(x * beta > threshold, 1.0, sigmoid(x * beta)))
@@ -144,34 +122,12 @@ def logsigmoid(x: Tensor) -> Tensor:
 @primitive(keeps=("share",))
 def _silu(x):
     only_floats(x)
-    xp = namespace_of(x)
-    share, out = empty_like(x), empty_like(x)
-
-    def kernel(x, share, out, xp=xp):
-        xp.negative(x, out=share)
-        xp.exp(share, out=share)
-        xp.add(share, 1, out=share)
-        xp.reciprocal(share, out=share)
-        xp.multiply(x, share, out=out)
-
-    elementwise(kernel, x, share, out)
-    return out, share
+    return silu_of(x)
 
 
 @_silu.fused_vjp("x")
 def _(needs, g, x, share):
-    xp = namespace_of(x)
-    slope = empty_like(x)
-
-    def kernel(g, x, share, slope, xp=xp):  # share (1 + x (1 - share))
-        xp.subtract(1, share, out=slope)
-        slope *= x
-        slope += 1
-        slope *= share
-        slope *= g
-
-    elementwise(kernel, g, x, share, slope)
-    return (slope,)
+    return silu_gradient(g, x, share)
 
 
 _silu.composed_of(lambda x: x * sigmoid(x))
@@ -215,9 +171,6 @@ def tanhshrink(x: Tensor) -> Tensor:
 
 # -- Gaussian error linear unit -----------------------------------------------------------------
 
-# Of the tanh form, tanh(x (a + b x^2)).
-_A, _B = math.sqrt(2 / math.pi), 0.044715 * math.sqrt(2 / math.pi)
-
 
 @primitive(keeps=("share",))
 def gelu(x, approximate="none"):
@@ -232,60 +185,17 @@ def gelu(x, approximate="none"):
     if approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: expected approximate 'none' or 'tanh', got {approximate!r}")
     only_floats(x)
-    xp = namespace_of(x)
-    share, out = empty_like(x), empty_like(x)
-
-    def exact(x, share, out, xp=xp):
-        normal_cdf(x, share, xp)
-        xp.multiply(x, share, out=out)
-
-    def with_tanh(x, share, out, xp=xp):
-        xp.multiply(x, x, out=share)
-        share *= _B
-        share += _A
-        share *= x
-        xp.tanh(share, out=share)
-        share += 1
-        share *= 0.5
-        xp.multiply(x, share, out=out)
-
-    elementwise(exact if approximate == "none" else with_tanh, x, share, out)
-    return out, share
+    return gelu_of(x, approximate)
 
 
 @gelu.fused_vjp("x")
 def _(needs, g, x, share, approximate):
-    xp = namespace_of(x)
-    out = empty_like(x)
-
-    def exact(g, x, share, out, xp=xp):  # share + x density(x)
-        xp.multiply(x, x, out=out)
-        out += math.log(2 * math.pi)
-        out *= -0.5
-        xp.exp(out, out=out)
-        out *= x
-        out += share
-        out *= g
-
-    def with_tanh(g, x, share, out, xp=xp):  # share + x 2 share (1 - share) (a + 3 b x^2)
-        xp.subtract(1, share, out=out)
-        out *= share  # 0 for a large x, whose square may be inf
-        out *= x
-        cubic = out * x
-        cubic *= x
-        cubic *= 6 * _B
-        out *= 2 * _A
-        out += cubic
-        out += share
-        out *= g
-
-    elementwise(exact if approximate == "none" else with_tanh, g, x, share, out)
-    return out, None
+    return gelu_gradient(g, x, share, approximate)
 
 
 @gelu.composed_of
 def _(x, approximate):
-    share = 1 + (erf(x * math.sqrt(0.5)) if approximate == "none" else tanh(x * (_A + _B * (x * x))))
+    share = 1 + (erf(x * math.sqrt(0.5)) if approximate == "none" else tanh(x * (GELU_A + GELU_B * (x * x))))
     return 0.5 * x * share
 
 
