@@ -129,7 +129,7 @@ def main() -> None:
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("workloads", nargs="*", help=f"any of {', '.join([*WORKLOADS, *OTHERS])} (default: all)")
-    parser.add_argument("--against", nargs="*", default=list(FRAMEWORKS[1:]), help="frameworks to compare with; those not installed are skipped")
+    parser.add_argument("--against", nargs="*", default=list(FRAMEWORKS[1:]), help="peers; those not installed are skipped")
     parser.add_argument("--rounds", type=int, default=7, help="turns per framework")
     parser.add_argument("--seconds", type=float, default=1.0, help="seconds per turn")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (compares with PyTorch only)")
