@@ -28,8 +28,7 @@ def download(urls: list[str], path: Path, md5: str, timeout: float = 30) -> Path
     """The file at `path`. If it is missing, fetch it from the first of `urls` that works.
 
     A partial download stays in `path`.part, and the next call continues it. `path` appears only once the checksum is
-    right. Raises OSError if no URL answers, and ValueError if the checksum is wrong.
-    """
+    right. Raises OSError if no URL answers, and ValueError if the checksum is wrong."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     problems = []

@@ -1,7 +1,6 @@
 """Toy datasets: small problems with a known shape, drawn from a generator.
 
-Each function returns points as float32 (n, dims) and classes as int64 (n,), in random order.
-"""
+Each function returns points as float32 (n, dims) and classes as int64 (n,), in random order."""
 
 from __future__ import annotations
 

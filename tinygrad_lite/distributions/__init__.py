@@ -1,8 +1,7 @@
 """Probability distributions for policies, flows and variational models.
 
 Parameters are numbers or tensors and broadcast to the batch shape. A sample has shape `sample_shape + batch_shape +
-event_shape`. `sample` draws off the tape; `rsample`, where it exists, is a differentiable function of the parameters.
-"""
+event_shape`. `sample` draws off the tape; `rsample`, where it exists, is a differentiable function of the parameters."""
 
 from tinygrad_lite.distributions.distribution import Distribution
 from tinygrad_lite.distributions.kl import kl_divergence

@@ -1,7 +1,6 @@
 """Activation checkpointing: backward recomputes activations instead of keeping them, trading time for memory.
 
-T. Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016.
-"""
+T. Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016."""
 
 from __future__ import annotations
 

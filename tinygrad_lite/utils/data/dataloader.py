@@ -156,8 +156,7 @@ class DataLoader(Generic[T]):
 class _Pass(Iterator[Any]):
     """The batches of one pass over a loader, from several readers in turn until each is exhausted.
 
-    Not a generator: dropping one runs code in which an interrupt would be lost.
-    """
+    Not a generator: dropping one runs code in which an interrupt would be lost."""
 
     def __init__(self, loader: DataLoader[Any], batches: Iterator[Any]):
         self.loader = loader

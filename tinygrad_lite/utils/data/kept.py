@@ -18,8 +18,7 @@ ENOUGH = 1000  # objects examined, and entries of one container
 
 def kept_generators(*objects: Any) -> list[Any]:
     """The generators of this library, NumPy and Python in the attributes, containers and closures of `objects`, and
-    among the globals that their sample-fetching methods name.
-    """
+    among the globals that their sample-fetching methods name."""
     import random
 
     kinds = (Generator, np.random.Generator, np.random.RandomState, random.Random)

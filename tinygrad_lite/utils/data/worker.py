@@ -32,8 +32,7 @@ class WorkerStreams(NamedTuple):
 
 class WorkerInfo:
     """The worker that runs this code: its number `id` of `num_workers`, its `seed` (new in every pass), the `dataset`,
-    and `rng`, generators that start from the seed.
-    """
+    and `rng`, generators that start from the seed."""
 
     worker_method = "thread"
 
@@ -70,8 +69,7 @@ class Workers:
     Each thread draws from its own streams of tinygrad_lite. All threads share NumPy's and Python's global streams and
     the generators in `kept`. So `start` and the first task of a pass (up to the first that raises no error) run while
     the loop waits, with the worker's global streams in place of the program's. If they drew from any shared stream,
-    all other tasks run in that way too, one at a time.
-    """
+    all other tasks run in that way too, one at a time."""
 
     def __init__(
         self,
@@ -153,8 +151,7 @@ class Workers:
     @contextlib.contextmanager
     def _streams_come_back(self) -> Iterator[None]:
         """After the block no worker holds the program's streams, even if the block is left early; an interrupt ends the
-        pass.
-        """
+        pass."""
         try:
             yield
         except BaseException as error:
@@ -203,8 +200,7 @@ class Workers:
 
 def _launch(threads: list[threading.Thread], done: list[queue.SimpleQueue[Any]]) -> None:
     """Start the threads, outside the main thread: `start` waits in Python code, where an interrupt could leave a lock
-    held that the new thread then waits for forever.
-    """
+    held that the new thread then waits for forever."""
     left = list(zip(threads, done))
     try:
         while left:
