@@ -36,7 +36,8 @@ def written(name: str, write: Callable[[IO[bytes]], Any]) -> None:
 
 def _replace(name: str, target: str, found: os.stat_result | None, write: Callable[[IO[bytes]], Any]) -> None:
     folder, base = os.path.split(target)
-    prefix = os.path.join(folder, f".save-{zlib.crc32(os.fsencode(base)):08x}-")  # of fixed length, so that the target may have the longest name allowed
+    # The length is fixed, so that the target may have the longest name allowed.
+    prefix = os.path.join(folder, f".save-{zlib.crc32(os.fsencode(base)):08x}-")
     temporary, file = "", None
     try:
         _clear(folder, os.path.basename(prefix))
