@@ -114,7 +114,7 @@ def put(module: Module, kind: str, name: str, value: Any) -> None:
 
 
 def forget(module: Module, name: str) -> None:
-    """Turn `name` into an ordinary attribute, if it exists."""
+    """Unregister `name`; an attribute of that name stays."""
     module._registered_kinds.pop(name, None)
     if name in module._non_persistent_buffers_set:
         keep_out_of_state(module, name, False)
