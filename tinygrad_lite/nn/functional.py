@@ -119,7 +119,7 @@ relu = inplace.optional_inplace(rectifiers.relu)
 
 
 def _with_indices(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, but always returning the indices of the maxima too."""
+    """`function` that returns the places of the maxima in any case."""
     return functools.wraps(function)(lambda *args, **options: function(*args, **{**options, "return_indices": True}))
 
 
@@ -129,11 +129,11 @@ adaptive_max_pool2d_with_indices = _with_indices(adaptive_max_pool2d)
 adaptive_max_pool3d_with_indices = _with_indices(adaptive_max_pool3d)
 
 
-# -- functions whose argument order differs between torch.nn.functional and torch -------------------
+# -- where torch.nn.functional takes its arguments in another order than torch -------------------
 
 
 def _along_a_dim(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function(x, dim, dtype)` with the signature of nn.functional."""
+    """`function(x, dim, dtype)` with the arguments of nn.functional."""
 
     @operation
     @functools.wraps(function)
@@ -151,7 +151,7 @@ log_softmax = _along_a_dim(softmaxes.log_softmax)
 softmin = _along_a_dim(softmaxes.softmin)
 
 for _function in (relu, softmax, log_softmax, softmin):
-    _function.__module__ = __name__  # where pickle looks it up
+    _function.__module__ = __name__  # where pickle looks for it
 
 
 @operation

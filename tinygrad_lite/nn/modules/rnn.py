@@ -28,7 +28,7 @@ _SEQUENCES: dict[str, Callable[..., Any]] = {"LSTM": _lstm, "GRU": _gru}
 
 
 def _run(mode: str, x: Tensor, states: tuple[Tensor, ...], weights: dict[str, Any], sizes: Any, reverse: bool) -> Any:
-    """One layer in one direction over rows of steps: (outputs, *final states)."""
+    """One layer in one direction over rows of steps (see ops/recurrent.py): (outputs, *final states)."""
     if x.dtype == np.float16:  # accumulates in float32, as PyTorch does
         x, states = x.float(), tuple(s.float() for s in states)
         weights = {name: weight if weight is None else weight.float() for name, weight in weights.items()}
