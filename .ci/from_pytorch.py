@@ -75,6 +75,10 @@ DIFFERENT = [
         "them under `no_grad()` too",
     ),
     (
+        "m.func.jvp(lambda x: x * with_no_grad(m, lambda: 2 * x), (m.ones(1),), (m.ones(1),))[1].tolist()",
+        "`no_grad()` switches off forward-mode derivatives (`jvp`, `jacfwd`) too: what runs under it is a constant for both",
+    ),
+    (
         "refuses(lambda: m.special.bessel_j0(m.ones(1, requires_grad=True)).backward())",
         "some functions have derivatives here that PyTorch lacks",
     ),
