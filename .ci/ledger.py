@@ -1,4 +1,4 @@
-"""The size of the library: lines a file, and how many primitives carry the operations."""
+"""Prints the size of the library: lines per file, and the number of primitives."""
 
 import io
 import tokenize

@@ -1,8 +1,8 @@
-"""Run the suite on each other Python of this machine: on the oldest one with the oldest NumPy that pyproject.toml
-allows, on the others with the newest that there is for them. The Python that runs this has had its turn with the newest.
+"""Runs the suite on every other Python of this machine: on the oldest with the oldest NumPy that pyproject.toml allows,
+on the rest with their newest NumPy. The Python that runs this script has already been tested with the newest.
 
     python .ci/versions.py        # run
-    python .ci/versions.py list   # only say with what
+    python .ci/versions.py list   # only list the combinations
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def version_of(text: str) -> Version:
 
 
 def lowest(pattern: str) -> Version:
-    """The lower bound that stands in pyproject.toml after `pattern`."""
+    """The lower bound that pyproject.toml gives after `pattern`."""
     found = re.search(rf'"?{pattern}>=([\d.]+)', PROJECT)
     assert found, f"pyproject.toml has no lower bound for {pattern}"
     return version_of(found[1])
@@ -42,13 +42,13 @@ def pythons() -> dict[Version, str]:
             continue
         answer = subprocess.run([path, "-c", ASK], capture_output=True, text=True)
         version = version_of(answer.stdout)
-        if answer.returncode == 0 and version >= lowest('requires-python = "'):  # else a shim without a Python behind it, or no venv
+        if answer.returncode == 0 and version >= lowest('requires-python = "'):  # otherwise a shim without a Python, or no venv
             found.setdefault(version[:2], str(path))
     return found
 
 
 def combinations() -> list[tuple[Version, str, bool]]:
-    """Each Python to run: its version, its path, and whether with the oldest NumPy."""
+    """Each Python to run: its version, its path, and whether to use the oldest NumPy."""
     found = pythons()
     here = sys.version_info[:2]
     found.setdefault(here, sys.executable)
@@ -61,7 +61,7 @@ def run(*command: object) -> str:
 
 
 def install_oldest_numpy(python: Path) -> None:
-    """The oldest release that pyproject.toml allows and this Python has a wheel of."""
+    """Install the oldest release that pyproject.toml allows and that has a wheel for this Python."""
     lines = run(python, "-m", "pip", "index", "versions", "numpy")
     releases = sorted(map(version_of, re.findall(r"[\d.]+\d", lines.partition("Available versions:")[2].partition("\n")[0])))
     for release in (release for release in releases if release >= lowest("numpy")):
@@ -78,7 +78,7 @@ def test(version: Version, path: str, oldest: bool) -> None:
         run(path, "-m", "venv", python.parents[1])
         if oldest:
             install_oldest_numpy(python)
-        run(python, "-m", "pip", "install", "-q", ".[test]")  # leaves a NumPy that is there
+        run(python, "-m", "pip", "install", "-q", ".[test]")  # keeps an installed NumPy
         numpy = run(python, "-c", "import numpy; print(numpy.__version__)").strip()
         print(f"-- Python {'.'.join(map(str, version))}, NumPy {numpy}", flush=True)
         for arguments in (["tests"], ["--doctest-modules", "--import-mode=append", "tinygrad_lite"]):

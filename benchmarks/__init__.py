@@ -1,1 +1,1 @@
-"""Training steps timed against peers: `python -m benchmarks --help`."""
+"""Timings of training steps, compared with other frameworks: `python -m benchmarks --help`."""

@@ -1,8 +1,8 @@
-"""Times one training step of each workload on each framework and prints medians and ratios.
+"""Times one training step of each workload in each framework and prints medians and ratios.
 
-Every framework runs in a process of its own, and they take turns (A B C A B C ...), so that a
-machine whose speed drifts is fair to all. OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE, which some
-environments set for the sake of old builds of OpenBLAS, are unset: they halve NumPy's speed.
+Each framework runs in its own process, and the processes take turns (A B C A B C ...), so that drifts in
+the machine's speed affect all of them equally. OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE, which some environments
+set for old builds of OpenBLAS, are unset: they halve NumPy's speed.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ def start(framework: str, workload: str, device: str) -> tuple[subprocess.Popen[
 def answer(process: Any) -> str:
     line = process.stdout.readline()
     if not line:
-        raise SystemExit(f"a benchmark process ended early: {' '.join(process.args)}")
+        raise SystemExit(f"a benchmark process exited early: {' '.join(process.args)}")
     return line
 
 
 def measure(workload: str, frameworks: list[str], rounds: int, seconds: float, device: str) -> dict[str, list[float]]:
-    """Step times in seconds, by framework."""
+    """Step times in seconds, per framework."""
     running = {}
     for framework in frameworks:
         process, losses = start(framework, workload, device)
@@ -77,7 +77,7 @@ def report(workload: str, times: dict[str, list[float]]) -> None:
 
 
 def import_times(rounds: int) -> None:
-    """Seconds from start to end of `python -c "import ..."`, less an empty program's."""
+    """Wall time of `python -c "import ..."`, minus that of an empty program."""
 
     def seconds(code: str) -> float:
         begin = time.perf_counter()
@@ -96,7 +96,7 @@ def import_times(rounds: int) -> None:
 
 
 def chain_times(rounds: int) -> None:
-    """Backward through a chain of 10,000 operations against one of 100,000."""
+    """Backward through a chain of 10,000 operations, and of 100,000."""
     code = """
 import sys, time, tinygrad_lite as tg
 x = tg.ones(1, requires_grad=True)
@@ -129,10 +129,10 @@ def main() -> None:
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("workloads", nargs="*", help=f"any of {', '.join([*WORKLOADS, *OTHERS])} (default: all)")
-    parser.add_argument("--against", nargs="*", default=list(FRAMEWORKS[1:]), help="peers; those not installed are left out")
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each framework")
-    parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (then PyTorch is the only peer)")
+    parser.add_argument("--against", nargs="*", default=list(FRAMEWORKS[1:]), help="peers; those not installed are skipped")
+    parser.add_argument("--rounds", type=int, default=7, help="turns per framework")
+    parser.add_argument("--seconds", type=float, default=1.0, help="seconds per turn")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (compares with PyTorch only)")
     options = parser.parse_args()
     chosen = options.workloads or [*OTHERS, *WORKLOADS]
     unknown = set(chosen) - {*OTHERS, *WORKLOADS}

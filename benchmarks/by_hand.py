@@ -1,4 +1,4 @@
-"""tiny and mlp with backprop written by hand in NumPy: what a user would otherwise write."""
+"""tiny and mlp in NumPy, with backpropagation written by hand, as a user would without a library."""
 
 from __future__ import annotations
 

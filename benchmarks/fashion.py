@@ -1,9 +1,9 @@
-"""Trains examples/fashion_mnist.py's network here and in PyTorch, from several seeds, and draws both curves.
+"""Trains the network of examples/fashion_mnist.py in this library and in PyTorch, from several seeds, and plots both.
 
     python -m benchmarks.fashion --data /usr/share/datasets/fashion-mnist --seeds 3
 
-PyTorch runs the example's own text with its imports changed. Every run is a process of its own, on one
-thread, and the two take turns. Seconds are the processor's: they hold on a machine that is shared too.
+PyTorch runs the same file with its imports changed. Each run has its own process and one thread, and the two
+libraries take turns. Times are processor time, which stays meaningful on a shared machine.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LIBRARIES = {"tinygrad_lite": "tinygrad_lite", "torch": "PyTorch"}
 
 
 def example(library: str) -> dict[str, Any]:
-    """The names of the example, with its imports changed."""
+    """The namespace of the example, run with its imports changed."""
     text = (ROOT / "examples" / "fashion_mnist.py").read_text()
     for line in ("import tinygrad_lite as", "from tinygrad_lite import nn", "from tinygrad_lite.utils.data"):
         assert line in text, line
@@ -39,7 +39,7 @@ def example(library: str) -> dict[str, Any]:
 
 
 def run(library: str, data: str, seed: int, epochs: int) -> dict[str, Any]:
-    """Train once in this process: (loss, test accuracy) of each epoch, and the processor's seconds."""
+    """Train once in this process: (loss, test accuracy) of each epoch, and the processor time in seconds."""
     tensors, names = importlib.import_module(library), example(library)
     if library == "torch":
         tensors.set_num_threads(1)
@@ -78,10 +78,10 @@ def picture(results: list[dict[str, Any]], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist", help="folder of the four files (%(default)s)")
-    parser.add_argument("--seeds", type=int, default=3, help="how many runs of each (%(default)s)")
-    parser.add_argument("--epochs", type=int, default=10, help="passes over the training pictures (%(default)s)")
+    parser.add_argument("--seeds", type=int, default=3, help="runs per library (%(default)s)")
+    parser.add_argument("--epochs", type=int, default=10, help="passes over the training images (%(default)s)")
     parser.add_argument("--picture", type=Path, default=Path("runs/fashion_mnist_beside_pytorch.png"), help="(%(default)s)")
-    parser.add_argument("--one", nargs=2, metavar=("LIBRARY", "SEED"), help="a single run, printed as JSON")
+    parser.add_argument("--one", nargs=2, metavar=("LIBRARY", "SEED"), help="do a single run and print it as JSON")
     o = parser.parse_args()
     if o.one:
         print(json.dumps(run(o.one[0], o.data, int(o.one[1]), o.epochs)))
@@ -98,7 +98,7 @@ def main() -> None:
         own = [r for r in results if r["library"] == library]
         accuracies = [100 * r["history"][-1][1] for r in own]
         shown = f"{statistics.mean(accuracies):.2f} % ({min(accuracies):.2f} to {max(accuracies):.2f})"
-        print(f"{label:14} {shown}, {statistics.median(r['seconds'] for r in own):.0f} s in the middle")
+        print(f"{label:14} {shown}, {statistics.median(r['seconds'] for r in own):.0f} s (median)")
     os.makedirs(o.picture.parent, exist_ok=True)
     picture(results, o.picture)
 

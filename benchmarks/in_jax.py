@@ -1,4 +1,4 @@
-"""tiny and mlp in JAX, the whole step under `jit`."""
+"""tiny and mlp in JAX, with the whole step under `jit`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The workloads, written once: the same program runs on tinygrad_lite and on PyTorch.
+"""The workloads, written once for both tinygrad_lite and PyTorch.
 
-Each function takes the library (`tinygrad_lite` or `torch`) and returns `step()`: forward, loss,
-backward, update, and the loss as a Python number. Those of UPDATES are the optimizer's step alone.
+Each function takes the library (`tinygrad_lite` or `torch`) and returns `step()`, which runs forward, loss, backward
+and update and returns the loss as a Python number. The workloads in UPDATES run the optimizer's step alone.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def classes(lib: Any, draw: np.random.Generator, device: str, count: int, *shape
 
 
 def update(optimizer: str, count: int, size: int, **options: Any) -> Callable[[Any, str], Step]:
-    """An optimizer's step on `count` parameters of `size` elements, whose gradients stay."""
+    """An optimizer's step on `count` parameters of `size` elements, with constant gradients."""
 
     def make(lib: Any, device: str) -> Step:
         draw = np.random.default_rng(0)
@@ -126,7 +126,7 @@ def update(optimizer: str, count: int, size: int, **options: Any) -> Callable[[A
 
         def step() -> float:
             made.step()
-            return params[0].detach()[0].item()  # falls; some microseconds
+            return params[0].detach()[0].item()  # decreases; reading it takes some microseconds
 
         return step
 

@@ -1,7 +1,6 @@
-"""One framework with one workload, in a process of its own: `python -m benchmarks.worker ours tiny cpu`.
+"""Runs one workload in one framework, in a process of its own: `python -m benchmarks.worker ours tiny cpu`.
 
-For each line it reads, a number of seconds, it runs steps for that long and answers with their
-times in seconds, as JSON.
+For each line of input, a number of seconds, it runs steps for that long and prints their times in seconds as JSON.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def main() -> None:
     if step is None:
         print("null", flush=True)
         return
-    losses = [step() for _ in range(20)]  # warm-up, and proof that it trains
+    losses = [step() for _ in range(20)]  # warm up, and show that the loss falls
     print(json.dumps(losses), flush=True)
     for line in sys.stdin:
         times = []

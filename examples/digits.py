@@ -1,12 +1,12 @@
-"""A network of three layers learns to read handwritten digits.
+"""Trains an MLP of three layers on handwritten digits.
 
-    python examples/digits.py                  # 97 of 100 right, in a few seconds
+    python examples/digits.py                  # 97 % correct, in a few seconds
     python examples/digits.py --optimizer adam --lr 0.002
     python examples/digits.py --help
 
-The data are 1,797 scans of 8 by 8 pixels that come with the library; every fifth of each digit is
-kept back for testing. Accuracies are printed along the way, and at the end a picture (loss, accuracy,
-and the digits it got wrong) and the weights are in runs/.
+The data are 1,797 scans of 8 by 8 pixels that come with the library; every fifth scan of each digit is held out
+for testing. The script prints the accuracies of each epoch. At the end it writes a picture (loss, accuracy and the
+misclassified digits) and the weights to runs/.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import matplotlib
 
-matplotlib.use("Agg")  # a file, no window
+matplotlib.use("Agg")  # draw to a file, not to a window
 import matplotlib.pyplot as plt
 from tqdm import tqdm
 
@@ -41,9 +41,9 @@ def options(arguments=None):
     parser.add_argument("--lr", type=float, default=0.05, help="learning rate (%(default)s)")
     parser.add_argument("--momentum", type=float, default=0.9, help="for sgd and nesterov (%(default)s)")
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default="sgd", help="(%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of weights and order (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the weights and of the sample order (%(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the picture and the weights (%(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder for the picture and the weights (%(default)s)")
     return parser.parse_args(arguments)
 
 
@@ -53,13 +53,13 @@ def network():
         nn.ReLU(),
         nn.Linear(256, 128),
         nn.ReLU(),
-        nn.Linear(128, 10),  # ten scores, the logits
+        nn.Linear(128, 10),  # ten logits
     )
 
 
 @tg.no_grad()
 def accuracy(model, images, labels):
-    """The share of `images` (N, 64) whose highest score is at their label."""
+    """The share of `images` (N, 64) whose largest logit is at their label."""
     model.eval()
     right = (model(images).argmax(dim=1) == labels).float().mean().item()
     model.train()
@@ -89,7 +89,7 @@ def train(model, data, held_back, o):
 
 @tg.no_grad()
 def picture(model, history, held_back, path):
-    """Loss and accuracy over the epochs, and below them the test digits that are read wrongly."""
+    """Loss and accuracy by epoch, and below them the misclassified test digits."""
     images, labels = held_back.tensors
     read = model.eval()(images).argmax(dim=1)
     wrong = (read != labels).nonzero().flatten().tolist()
@@ -106,7 +106,7 @@ def picture(model, history, held_back, path):
     right.plot(epochs, on_test, label=f"test, {on_test[-1]:.1%} at the end")
     right.set(title="accuracy", xlabel="epoch", ylim=(min(0.85, *on_test), 1.005))
     right.legend(loc="lower right")
-    below.suptitle(f"{len(wrong)} of {len(labels)} test digits are read wrongly", fontsize="medium")
+    below.suptitle(f"{len(wrong)} of {len(labels)} test digits are misclassified", fontsize="medium")
     for axis, i in zip(below.subplots(rows, columns, squeeze=False).flat, wrong + [None] * rows * columns):
         axis.axis("off")
         if i is not None:

@@ -1,13 +1,13 @@
-"""A convolutional network tells ten kinds of clothes apart.
+"""Trains a CNN on Fashion-MNIST: ten classes of clothes.
 
-    python examples/fashion_mnist.py                                   # downloads the pictures (31 MB) once
+    python examples/fashion_mnist.py                                   # downloads the images (31 MB) once
     python examples/fashion_mnist.py --data /usr/share/datasets/fashion-mnist
     python examples/fashion_mnist.py --help
 
-The data are 70,000 gray pictures of 28 by 28 pixels (Xiao, Rasul, Vollgraf 2017); 10,000 of them are
-for testing. The four files may lie anywhere (`--data`; Debian's package dataset-fashion-mnist puts
-them where the second line says). The learning rate rises and falls once over the run (OneCycleLR). At
-the end a picture (loss, accuracy, and what is taken for what) and the weights are in runs/.
+The data are 70,000 grayscale images of 28 by 28 pixels (Xiao, Rasul, Vollgraf 2017); 10,000 of them are for
+testing. `--data` names the folder of the four files; the second line above is where Debian's package
+dataset-fashion-mnist installs them. The learning rate rises and falls once during the run (OneCycleLR). At the end
+the script writes a picture (loss, accuracy, confusion matrix) and the weights to runs/.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import matplotlib
 
-matplotlib.use("Agg")  # a file, no window
+matplotlib.use("Agg")  # draw to a file, not to a window
 import matplotlib.pyplot as plt
 from tqdm import tqdm
 
@@ -30,14 +30,14 @@ from tinygrad_lite.utils.data import DataLoader, Subset
 
 def options(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="folder with the four files (default: download them to the user's cache)")
-    parser.add_argument("--epochs", type=int, default=10, help="passes over the training pictures (%(default)s)")
-    parser.add_argument("--batch-size", type=int, default=128, help="pictures per update (%(default)s)")
-    parser.add_argument("--lr", type=float, default=0.004, help="the highest learning rate of Adam (%(default)s)")
-    parser.add_argument("--limit", type=int, help="use only so many training pictures")
-    parser.add_argument("--seed", type=int, default=0, help="of weights and order (%(default)s)")
+    parser.add_argument("--data", type=Path, help="folder of the four files (default: download them to the user's cache)")
+    parser.add_argument("--epochs", type=int, default=10, help="passes over the training images (%(default)s)")
+    parser.add_argument("--batch-size", type=int, default=128, help="images per update (%(default)s)")
+    parser.add_argument("--lr", type=float, default=0.004, help="peak learning rate of Adam (%(default)s)")
+    parser.add_argument("--limit", type=int, help="use only this many training images")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the weights and of the sample order (%(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the picture and the weights (%(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder for the picture and the weights (%(default)s)")
     return parser.parse_args(arguments)
 
 
@@ -61,7 +61,7 @@ def network():
 
 @tg.no_grad()
 def read(model, images, batch=1000):
-    """The class (N,) that the model gives each of `images` (N, 1, 28, 28)."""
+    """The predicted class (N,) of each of `images` (N, 1, 28, 28)."""
     model.eval()
     found = tg.cat([model(images[i : i + batch]).argmax(dim=1) for i in range(0, len(images), batch)])
     model.train()
@@ -91,7 +91,7 @@ def train(model, data, test, o):
 
 
 def picture(model, history, test, o, path):
-    """Loss and accuracy over the epochs, and how often each class is taken for each other."""
+    """Loss and accuracy by epoch, and the confusion matrix."""
     losses, accuracies = zip(*history)
     epochs = range(1, len(history) + 1)
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained", width_ratios=[1, 1, 1.5])
@@ -102,11 +102,11 @@ def picture(model, history, test, o, path):
     classes = range(len(test.classes))
     found = read(model, test.images.to(o.device)).cpu()
     counts = tg.bincount(test.labels * len(classes) + found, minlength=len(classes) ** 2).reshape(len(classes), -1)
-    right.imshow(counts.numpy() ** 0.5, cmap="Blues")  # roots, so that the rare ones are seen
+    right.imshow(counts.numpy() ** 0.5, cmap="Blues")  # square roots, so that rare confusions are visible
     for i in classes:
         for j in classes:
             right.text(j, i, counts[i, j].item(), ha="center", va="center", fontsize=7, color="w" if i == j else "k")
-    right.set(title="what it is, and what it is taken for", xticks=classes, yticks=classes)
+    right.set(title="true class (rows) and predicted class (columns)", xticks=classes, yticks=classes)
     right.set_yticklabels(test.classes, fontsize="small")
     right.set_xticklabels(test.classes, fontsize="small", rotation=60, ha="right")
     figure.savefig(path, dpi=100)

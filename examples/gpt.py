@@ -1,14 +1,14 @@
-"""A small transformer learns to write, character by character.
+"""Trains a small character-level GPT.
 
-    python examples/gpt.py                       # on the bundled novel, a few minutes
+    python examples/gpt.py                       # on the bundled novel, in a few minutes
     python examples/gpt.py --text my.txt --steps 5000 --width 192
     python examples/gpt.py --help
 
-The model is GPT's (Radford et al. 2018, 2019): embeddings of characters and places, blocks of causal
-attention and a perceptron with residual connections around both, and scores for the next character.
-The bundled text is Jane Austen's Persuasion (see persuasion.md); its last tenth is not trained on, and
-the loss printed for it is in nats per character. In the end the model writes a page of its own; a
-picture of the losses and the weights are in runs/.
+The architecture is GPT's (Radford et al. 2018, 2019): embeddings of characters and positions, then blocks of causal
+attention and an MLP with a residual connection around each, then logits for the next character. The bundled text is
+Jane Austen's Persuasion (see persuasion.md). Its last tenth is held back from training; the script prints the loss
+on it in nats per character. At the end the model generates a page of text, and the script writes a picture of the
+losses and the weights to runs/.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import matplotlib
 
-matplotlib.use("Agg")  # a file, no window
+matplotlib.use("Agg")  # draw to a file, not to a window
 import matplotlib.pyplot as plt
 import numpy as np
 from tqdm import tqdm
@@ -34,25 +34,25 @@ NOVEL = Path(__file__).with_name("persuasion.txt")
 
 def options(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--text", type=Path, default=NOVEL, help="the file to learn from (default: the bundled novel)")
+    parser.add_argument("--text", type=Path, default=NOVEL, help="text file to train on (default: the bundled novel)")
     parser.add_argument("--steps", type=int, default=1500, help="updates (%(default)s)")
-    parser.add_argument("--batch-size", type=int, default=16, help="pieces of text per update (%(default)s)")
-    parser.add_argument("--context", type=int, default=64, help="characters that it looks back on (%(default)s)")
+    parser.add_argument("--batch-size", type=int, default=16, help="sequences per update (%(default)s)")
+    parser.add_argument("--context", type=int, default=64, help="characters that the model attends to (%(default)s)")
     parser.add_argument("--layers", type=int, default=4, help="blocks (%(default)s)")
     parser.add_argument("--heads", type=int, default=4, help="attention heads in a block (%(default)s)")
-    parser.add_argument("--width", type=int, default=128, help="numbers that stand for a character (%(default)s)")
-    parser.add_argument("--dropout", type=float, default=0.0, help="share of activations dropped in training (%(default)s)")
-    parser.add_argument("--lr", type=float, default=2e-3, help="the highest learning rate of AdamW (%(default)s)")
-    parser.add_argument("--characters", type=int, default=600, help="how much it writes in the end (%(default)s)")
-    parser.add_argument("--temperature", type=float, default=0.7, help="how boldly it writes (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of weights, pieces and writing (%(default)s)")
+    parser.add_argument("--width", type=int, default=128, help="size of a character's embedding (%(default)s)")
+    parser.add_argument("--dropout", type=float, default=0.0, help="dropout probability (%(default)s)")
+    parser.add_argument("--lr", type=float, default=2e-3, help="peak learning rate of AdamW (%(default)s)")
+    parser.add_argument("--characters", type=int, default=600, help="characters to generate at the end (%(default)s)")
+    parser.add_argument("--temperature", type=float, default=0.7, help="sampling temperature (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the weights, batches and samples (%(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the picture and the weights (%(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder for the picture and the weights (%(default)s)")
     return parser.parse_args(arguments)
 
 
 class Attention(nn.Module):
-    """Each place looks at those before it: (N, T, width) -> (N, T, width)."""
+    """Causal self-attention: (N, T, width) -> (N, T, width)."""
 
     def __init__(self, width, heads, dropout):
         super().__init__()
@@ -83,7 +83,7 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-    """Scores (N, T, characters) for what follows each of the characters (N, T)."""
+    """Characters (N, T) -> logits (N, T, characters) for the next one at each position."""
 
     def __init__(self, characters, context, layers, heads, width, dropout=0.0):
         super().__init__()
@@ -93,9 +93,9 @@ class GPT(nn.Module):
         self.blocks = nn.Sequential(*[Block(width, heads, dropout) for _ in range(layers)])
         self.norm = nn.LayerNorm(width)
         self.scores = nn.Linear(width, characters, bias=False)
-        self.scores.weight = self.character.weight  # one table, read both ways
+        self.scores.weight = self.character.weight  # one matrix embeds and unembeds
         for name, parameter in self.named_parameters():
-            if parameter.ndim == 2:  # the layers that end a residual branch are many: their sum is kept small
+            if parameter.ndim == 2:  # smaller where a residual branch ends, since these add up over the layers
                 ends_a_branch = name.endswith(("out.weight", "perceptron.2.weight"))
                 nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * layers) if ends_a_branch else 0.02)
 
@@ -104,13 +104,12 @@ class GPT(nn.Module):
         return self.scores(self.norm(self.blocks(self.character(characters) + self.place(places))))
 
     def loss(self, pieces):
-        """The mean loss of predicting each character of `pieces` (N, T + 1) from those before it."""
+        """The mean cross-entropy of each character of `pieces` (N, T + 1) given those before it."""
         return F.cross_entropy(self(pieces[:, :-1]).flatten(0, 1), pieces[:, 1:].flatten())
 
     @tg.no_grad()
     def write(self, characters, count, temperature=1.0):
-        """`characters` (1, T), and `count` more drawn one after another; the lower the temperature, the
-        more often the likeliest one."""
+        """`characters` (1, T) and `count` more, sampled one after another. A lower temperature favours likely ones."""
         self.eval()
         for _ in tqdm(range(count), desc="writing", unit="char", leave=False):
             scores = self(characters[:, -self.context :])[:, -1] / temperature
@@ -120,13 +119,13 @@ class GPT(nn.Module):
 
 
 def pieces_at(text, starts, length):
-    """The pieces of `text` (characters,) that begin at `starts` (N,): (N, length)."""
+    """The sequences (N, length) of `text` (characters,) that begin at `starts` (N,)."""
     return text[starts[:, None] + tg.arange(length, device=text.device)]
 
 
 @tg.no_grad()
 def held_back_loss(model, text, pieces=256):
-    """The loss on pieces spread evenly over a text, 64 at a time."""
+    """The mean loss on sequences spread evenly over a text, 64 at a time."""
     model.eval()
     starts = tg.linspace(0, len(text) - model.context - 1, pieces).long().to(text.device)
     losses = [model.loss(pieces_at(text, some, model.context + 1)).item() for some in starts.split(64)]
@@ -135,7 +134,7 @@ def held_back_loss(model, text, pieces=256):
 
 
 def train(model, text, held_back, o):
-    """Train, and return the loss of every step, and [(step, loss on `held_back`)] ten times on the way."""
+    """Train, and return the loss of every step and ten checks [(step, loss on `held_back`)]."""
     matrices = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim == 1]
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
@@ -179,7 +178,7 @@ def main(arguments=None):
     cut = len(text) * 9 // 10
     model = GPT(len(alphabet), o.context, o.layers, o.heads, o.width, o.dropout).to(o.device)
     count = sum(p.numel() for p in model.parameters())
-    print(f"{len(text):,} characters, {len(alphabet)} different ones; {count:,} weights")
+    print(f"{len(text):,} characters, {len(alphabet)} of them distinct; {count:,} weights")
     start = time.perf_counter()
     losses, checks = train(model, text[:cut], text[cut:], o)
     print(f"{time.perf_counter() - start:.0f} s for {o.steps} steps; {checks[-1][1]:.4f} nats per character held back\n")

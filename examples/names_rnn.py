@@ -1,13 +1,12 @@
-"""A recurrent network learns how first names are spelled, and invents some.
+"""Trains a recurrent network on first names, and samples new ones.
 
     python examples/names_rnn.py                # half a minute
     python examples/names_rnn.py --cell lstm --temperature 0.7
     python examples/names_rnn.py --help
 
-The 5,163 names are those of the bundled list (see names.md). The network reads a name letter by letter,
-each time giving scores for the next letter or the end. Names differ in length, so a batch is packed: no
-step is spent on padding. Every tenth name is kept back; the loss on those is in nats per letter. The
-weights are in runs/ in the end.
+The bundled list has 5,163 names (see names.md). The network reads a name letter by letter and predicts the next
+letter or the end. Names differ in length, so batches are packed and no step is spent on padding. Every tenth name is
+held back from training; the loss on those is in nats per letter. At the end the script writes the weights to runs/.
 """
 
 from __future__ import annotations
@@ -23,27 +22,27 @@ from tinygrad_lite import nn
 from tinygrad_lite.nn.utils.rnn import pack_sequence
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-EDGE = 0  # stands before the first letter and after the last
+EDGE = 0  # marks the start and the end of a name
 CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
 def options(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--names", type=Path, default=Path(__file__).with_name("names.txt"), help="one name a line, a to z")
+    parser.add_argument("--names", type=Path, default=Path(__file__).with_name("names.txt"), help="one name per line, letters a to z")
     parser.add_argument("--cell", choices=CELLS, default="gru", help="(%(default)s)")
-    parser.add_argument("--hidden", type=int, default=128, help="numbers in its memory (%(default)s)")
+    parser.add_argument("--hidden", type=int, default=128, help="size of the hidden state (%(default)s)")
     parser.add_argument("--epochs", type=int, default=15, help="passes over the names (%(default)s)")
     parser.add_argument("--batch-size", type=int, default=64, help="names per update (%(default)s)")
-    parser.add_argument("--lr", type=float, default=0.004, help="learning rate of Adam at the start (%(default)s)")
-    parser.add_argument("--temperature", type=float, default=0.8, help="how bold the inventions are (%(default)s)")
-    parser.add_argument("--count", type=int, default=20, help="how many names to invent (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of weights, order and inventions (%(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the weights (%(default)s)")
+    parser.add_argument("--lr", type=float, default=0.004, help="initial learning rate of Adam (%(default)s)")
+    parser.add_argument("--temperature", type=float, default=0.8, help="sampling temperature (%(default)s)")
+    parser.add_argument("--count", type=int, default=20, help="names to sample (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the weights, batches and samples (%(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder for the weights (%(default)s)")
     return parser.parse_args(arguments)
 
 
 class Speller(nn.Module):
-    """For each letter of names, scores (27,) for what follows."""
+    """Logits (27,) for what follows each letter of a name."""
 
     def __init__(self, cell, hidden):
         super().__init__()
@@ -52,8 +51,8 @@ class Speller(nn.Module):
         self.scores = nn.Linear(hidden, 27)
 
     def loss(self, names):
-        """The mean loss of predicting each letter of `names`, and the end, from those before it. A name
-        (n + 2,) stands between two edges."""
+        """The mean cross-entropy of each letter and end of `names`, given the letters before it. A name has shape (n + 2,),
+        with an edge on both sides."""
         given = pack_sequence([self.letter(name[:-1]) for name in names], enforce_sorted=False)
         wanted = pack_sequence([name[1:] for name in names], enforce_sorted=False)
         out, _ = self.memory(given)
@@ -61,7 +60,7 @@ class Speller(nn.Module):
 
     @tg.no_grad()
     def invent(self, temperature, longest=20):
-        """A name, letter by letter."""
+        """Sample a name, letter by letter."""
         name, last, state = "", EDGE, None
         while len(name) < longest:
             out, state = self.memory(self.letter(tg.tensor([last])), state)
@@ -98,7 +97,7 @@ def main(arguments=None):
         tqdm.write(f"epoch {epoch:3}   loss {total / len(learned):.4f}   held back {test:.4f}")
     print(f"{time.perf_counter() - start:.1f} s for {o.epochs} epochs; {test:.3f} nats per letter held back")
     inventions = [model.invent(o.temperature) for _ in range(o.count)]
-    print("invented:", ", ".join(name.title() + "*" * (name in known) for name in inventions), " (* is in the list)")
+    print("invented:", ", ".join(name.title() + "*" * (name in known) for name in inventions), " (* in the list)")
     o.out.mkdir(parents=True, exist_ok=True)
     tg.save(model.state_dict(), o.out / "names_rnn.npz")
     return test

@@ -1,13 +1,13 @@
-"""A residual network reads handwritten digits, or tells clothes apart.
+"""Trains a residual network on handwritten digits or on Fashion-MNIST.
 
-    python examples/resnet.py                                    # the bundled digits, a minute
+    python examples/resnet.py                                    # the bundled digits, in a minute
     python examples/resnet.py --fashion /usr/share/datasets/fashion-mnist --epochs 3
     python examples/resnet.py --summary
     python examples/resnet.py --help
 
-Each block adds to its input what two convolutions make of it (He, Zhang, Ren, Sun 2015), so that many
-can stand on each other. With `--fashion` the folder of Fashion-MNIST's four files is used instead of
-the 1,797 digits. The weights are in runs/ in the end.
+Each block adds the output of two convolutions to its input, which lets networks grow deep (He, Zhang, Ren, Sun
+2015). `--fashion` names the folder of Fashion-MNIST's four files, to be used instead of the 1,797 digits. At the end
+the script writes the weights to runs/.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from tinygrad_lite.utils.data import DataLoader, TensorDataset
 
 def options(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fashion", type=Path, help="folder of Fashion-MNIST (default: the bundled digits)")
-    parser.add_argument("--blocks", type=int, default=2, help="blocks of each of the three widths (%(default)s)")
-    parser.add_argument("--width", type=int, default=16, help="channels of the first blocks (%(default)s)")
+    parser.add_argument("--fashion", type=Path, help="folder of Fashion-MNIST (default: use the bundled digits)")
+    parser.add_argument("--blocks", type=int, default=2, help="blocks in each of the three stages (%(default)s)")
+    parser.add_argument("--width", type=int, default=16, help="channels in the first stage (%(default)s)")
     parser.add_argument("--epochs", type=int, default=10, help="passes over the training images (%(default)s)")
     parser.add_argument("--batch-size", type=int, default=64, help="images per update (%(default)s)")
-    parser.add_argument("--lr", type=float, default=0.1, help="the highest learning rate (%(default)s)")
+    parser.add_argument("--lr", type=float, default=0.1, help="peak learning rate (%(default)s)")
     parser.add_argument("--summary", action="store_true", help="print the layers and stop")
-    parser.add_argument("--seed", type=int, default=0, help="of weights and order (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the weights and of the sample order (%(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the weights (%(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder for the weights (%(default)s)")
     return parser.parse_args(arguments)
 
 
@@ -52,14 +52,14 @@ class Block(nn.Module):
         self.shortcut = nn.Sequential()
         if stride != 1 or channels != out:
             self.shortcut = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
-        nn.init.zeros_(self.convolutions[-1].weight)  # each block starts as its shortcut
+        nn.init.zeros_(self.convolutions[-1].weight)  # each block starts as its shortcut alone
 
     def forward(self, x):
         return nn.functional.relu(self.shortcut(x) + self.convolutions(x))
 
 
 def network(width, blocks, classes=10):
-    """Three stages, each twice as wide and half as large as the one before."""
+    """Three stages; each doubles the channels and halves the image."""
     layers, channels = [*convolution(1, width), nn.ReLU()], width
     for stage in range(3):
         for i in range(blocks):
@@ -70,7 +70,7 @@ def network(width, blocks, classes=10):
 
 
 def images(folder):
-    """Images (N, 1, H, W) and labels to train on, and those to test with."""
+    """Training images (N, 1, H, W) and labels, then test images and labels."""
     if folder is None:
         x, y, x_test, y_test = digits()
         return x.reshape(-1, 1, 8, 8), y, x_test.reshape(-1, 1, 8, 8), y_test

@@ -1,14 +1,14 @@
-"""A variational autoencoder lays handwritten digits out on a plane.
+"""Trains a variational autoencoder that maps handwritten digits to a plane.
 
     python examples/vae.py                      # half a minute
     python examples/vae.py --epochs 200
     python examples/vae.py --help
 
-The encoder gives for each digit (8 by 8 pixels, bundled with the library) a normal distribution on the
-plane, the decoder turns a point of the plane into the pixels' brightness; both are trained on the sum
-of what the decoder misses and of how far the distributions stray from the standard one (Kingma and
-Welling 2013). No label is used. The picture, in runs/ in the end, shows where the digits lie, with
-their labels as colours, and what the decoder makes of the points of a grid.
+The encoder maps each digit (8 by 8 pixels, bundled with the library) to a normal distribution on the plane, and the
+decoder maps a point of the plane to the brightness of the pixels. The loss is the reconstruction error plus the KL
+divergence from the standard normal distribution (Kingma and Welling 2013). Labels are not used. At the end the script
+writes a picture and the weights to runs/. The picture shows the position of each test digit, coloured by its label,
+and what the decoder draws at the points of a grid.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import matplotlib
 
-matplotlib.use("Agg")  # a file, no window
+matplotlib.use("Agg")  # draw to a file, not to a window
 import matplotlib.pyplot as plt
 import numpy as np
 from tqdm import tqdm
@@ -36,8 +36,8 @@ def options(arguments=None):
     parser.add_argument("--epochs", type=int, default=60, help="passes over the training digits (%(default)s)")
     parser.add_argument("--batch-size", type=int, default=32, help="digits per update (%(default)s)")
     parser.add_argument("--lr", type=float, default=0.002, help="learning rate of Adam (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of weights, order and draws (%(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the picture and the weights (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the weights, batches and samples (%(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder for the picture and the weights (%(default)s)")
     return parser.parse_args(arguments)
 
 
@@ -51,12 +51,12 @@ class VAE(nn.Module):
         )
 
     def encode(self, x):
-        """Mean and log-variance (N, 2) of where the images (N, 64) lie."""
+        """Mean and log-variance, each (N, 2), for images (N, 64)."""
         h = self.encoder(x)
         return self.mean(h), self.log_variance(h)
 
     def loss(self, x):
-        """The evidence bound with its sign turned, in nats per image of brightness 0 to 1."""
+        """The negative evidence lower bound, in nats per image of brightness 0 to 1."""
         mean, log_variance = self.encode(x)
         z = mean + (0.5 * log_variance).exp() * tg.randn_like(mean)
         missed = F.binary_cross_entropy_with_logits(self.decoder(z), x, reduction="sum")
@@ -66,19 +66,19 @@ class VAE(nn.Module):
 
 @tg.no_grad()
 def picture(model, images, labels, path, count=12):
-    """Where the images lie, and what the decoder makes of `count` times `count` points."""
+    """The latent positions of the images, and the decoder's output on a grid of `count` by `count` points."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5.6), layout="constrained")
     where = model.encode(images)[0].numpy()
     dots = left.scatter(*where.T, c=labels.numpy(), cmap="tab10", s=8)
     left.legend(*dots.legend_elements(), fontsize="small", loc="upper right")
-    left.set(title="where the test digits lie", aspect="equal", xlim=(-3, 3), ylim=(-3, 3))
+    left.set(title="latent means of the test digits", aspect="equal", xlim=(-3, 3), ylim=(-3, 3))
     steps = tg.linspace(-2.5, 2.5, count)
-    points = tg.stack(tg.meshgrid(steps, steps.flip(0), indexing="xy"), dim=-1)  # rows from the top
+    points = tg.stack(tg.meshgrid(steps, steps.flip(0), indexing="xy"), dim=-1)  # first row at the top
     drawn = model.decoder(points.reshape(-1, 2)).sigmoid().numpy().reshape(count, count, 8, 8)
-    drawn = np.pad(drawn, ((0, 0), (0, 0), (1, 1), (1, 1)))  # white between them
+    drawn = np.pad(drawn, ((0, 0), (0, 0), (1, 1), (1, 1)))  # a white border around each image
     sheet = np.swapaxes(drawn, 1, 2).reshape(10 * count, 10 * count)
     right.imshow(sheet, cmap="gray_r", extent=(-2.5, 2.5, -2.5, 2.5))
-    right.set(title="what the decoder makes of the plane")
+    right.set(title="decoder output over the plane")
     figure.savefig(path, dpi=90)
     plt.close(figure)
 
@@ -109,7 +109,7 @@ def main(arguments=None):
     o.out.mkdir(parents=True, exist_ok=True)
     picture(model, x_test, y_test, o.out / "vae.png")
     tg.save(model.state_dict(), o.out / "vae.npz")
-    print(f"the plane: {o.out / 'vae.png'}   weights: {o.out / 'vae.npz'}")
+    print(f"picture: {o.out / 'vae.png'}   weights: {o.out / 'vae.npz'}")
     return test
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,11 @@ DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
-def test_the_code_of_a_page_runs(page):
-    """Blocks of Python run in order in one namespace; a plain block after one that prints is its output."""
+def run_page(page):
+    """Run the Python of a page, block by block in one namespace; a plain block after one that prints is its output."""
     namespace: dict[str, object] = {"__name__": page.stem}
     printed = ""
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.M | re.S)
+    blocks = re.findall(r"^```([^\n]*)\n(.*?)^```$", page.read_text(), re.M | re.S)
     for language, text in blocks:
         if language == "python":
             out = io.StringIO()
@@ -31,6 +31,12 @@ def test_the_code_of_a_page_runs(page):
         elif not language and printed:
             assert text == printed
             printed = ""
+    return namespace
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_the_code_of_a_page_runs(page):
+    run_page(page)
 
 
 def test_the_ten_lines_of_contributing_work():
@@ -55,12 +61,54 @@ def test_the_first_program_of_the_readme_prints_what_it_says(capsys):
     assert "tensor([2., 4.])" in capsys.readouterr().out
 
 
-def test_the_items_of_the_lectures_are_where_the_table_says():
-    table = (DOCS / "optim.md").read_text().split("## The lectures' items")[1]
-    names = [name for line in re.findall(r"^\| [N\d].*\|(.*)\|$", table, re.M) for name in re.findall(r"`([\w.]+)`", line)]
-    assert len(names) > 30
+def test_the_programs_of_the_readme_run_and_the_network_learns():
+    tg.manual_seed(0)
+    namespace = run_page(DOCS.parent / "README.md")
+    assert namespace["loss"].item() < 1e-4
+
+
+def test_the_picture_in_the_readme_shows_the_real_tape():
+    script = runpy.run_path(str(DOCS / "draw_tape.py"))
+    assert script["PICTURE"].read_text() == script["picture"](), "run `python docs/draw_tape.py`"
+
+
+def targets_in(text):
+    """Where links to a Markdown page may lead: its headings, as GitHub writes them, and its anchors."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S), re.M)
+    slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return slugs | set(re.findall(r'<a id="([^"]+)">', text))
+
+
+@pytest.mark.parametrize("page", [*PAGES, *sorted(DOCS.parent.glob("*.md"))], ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        if not link.startswith("https://"):
+            path, _, place = link.partition("#")
+            target = page.parent / path if path else page
+            assert target.exists(), link
+            assert not place or place in targets_in(target.read_text()), link
+
+
+def test_the_version_is_the_same_everywhere():
+    assert f'version = "{tg.__version__}"' in (DOCS.parent / "pyproject.toml").read_text()
+
+
+ITEMS = [*map(str, range(1, 83)), *(f"N{i}" for i in range(1, 8))]
+
+
+def test_the_page_of_the_lectures_has_every_item_and_names_what_there_is():
+    rows = re.findall(r'^\| (N?\d+) <a id="item-(N?\d+)"></a> \|.*\|(.*)\|$', (DOCS / "lectures.md").read_text(), re.M)
+    assert [number for number, _, _ in rows] == [anchor for _, anchor, _ in rows] == ITEMS
+    names = [name for _, _, where in rows for name in re.findall(r"`((?:tg|optim)\.[\w.]+)`", where)]
+    assert len(names) > 100
     for name in names:
         assert eval(name, {"tg": tg, "optim": tg.optim}).__doc__, name
+
+
+def test_docstrings_name_items_that_exist():
+    for path in sorted((DOCS.parent / "tinygrad_lite").rglob("*.py")):
+        for numbers in re.findall(r"\bitems? ((?:N?\d+(?:, | and | to )?)+)", re.sub(r"\s+", " ", path.read_text())):
+            assert set(re.findall(r"N?\d+", numbers)) <= set(ITEMS), (path, numbers)
 
 
 def lines_of_behaviour():

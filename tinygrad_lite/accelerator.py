@@ -1,4 +1,4 @@
-"""The accelerator of this machine, whatever its kind: a GPU through CuPy, or none."""
+"""The accelerator of this machine: a GPU through CuPy, or none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["current_accelerator", "current_device_index", "device_count", "is_av
 
 
 def is_available() -> bool:
-    """Whether tensors can be put on an accelerator.
+    """Whether tensors can live on an accelerator.
 
     >>> is_available() == (device_count() > 0)
     True
@@ -20,26 +20,26 @@ def is_available() -> bool:
 
 
 def current_accelerator(check_available: bool = False) -> Device | None:
-    """`device("cuda")`, or None where there is none (`check_available` changes nothing: without CuPy and
-    a GPU there is no accelerator to name)."""
+    """`device("cuda")`, or None without an accelerator. (`check_available` has no effect: without CuPy and a GPU there
+    is no accelerator to name.)"""
     return Device("cuda") if cuda.is_available() else None
 
 
 def device_count() -> int:
-    """How many there are."""
+    """The number of accelerators."""
     return cuda.device_count()
 
 
 def current_device_index() -> int:
-    """The number of the one that "cuda" stands for."""
+    """The index of the accelerator that "cuda" refers to."""
     return cuda.current_device()
 
 
 def set_device_index(device: Any) -> None:
-    """Let "cuda" stand for another one."""
+    """Make "cuda" refer to another accelerator."""
     cuda.set_device(device)
 
 
 def synchronize(device: Any = None) -> None:
-    """Wait until it has done all it was given."""
+    """Wait until the accelerator has finished all its work."""
     cuda.synchronize(device)

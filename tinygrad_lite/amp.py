@@ -1,8 +1,7 @@
-"""Mixed precision: `GradScaler`, which keeps small gradients from vanishing in float16, and `autocast`.
+"""Mixed precision: `GradScaler`, which keeps small gradients from underflowing in float16, and `autocast`.
 
-Nothing is cast behind the program's back here: operations run in the dtype of what they are given, and
-`autocast` says so. A model in half precision is made by `model.half()`.
-"""
+`autocast` casts nothing here and says so: operations run in the dtypes of their inputs. `model.half()` converts a
+model to half precision."""
 
 from __future__ import annotations
 
@@ -19,10 +18,10 @@ __all__ = ["GradScaler", "autocast"]
 
 
 class autocast:
-    """A block (or a decorated function) that runs in the dtype it is given.
+    """A block (or a decorated function) in which operations run in the dtypes of their inputs.
 
-    With `enabled=False` it is PyTorch's. Enabled, it warns once for each place and runs in full precision,
-    as PyTorch does for a dtype that the device does not support.
+    With `enabled=False` it behaves as in PyTorch. Enabled, it warns once per call site and runs in full precision, as
+    PyTorch does for a dtype that the device does not support.
 
     >>> with autocast("cpu", enabled=False):
     ...     pass
@@ -53,9 +52,9 @@ class autocast:
 
 
 class GradScaler:
-    """Scales a loss up before `backward()` and the gradients down before a step, and leaves out steps whose
-    gradients are not finite: then the scale shrinks by `backoff_factor`; after `growth_interval` good steps
-    in a row it grows by `growth_factor` (Micikevicius et al., Mixed precision training, 2018).
+    """Scales the loss up before `backward()` and the gradients down before a step, and skips steps whose gradients are
+    not finite. After a skipped step the scale shrinks by `backoff_factor`; after `growth_interval` good steps in a
+    row it grows by `growth_factor` (Micikevicius et al., Mixed precision training, 2018).
 
         scaler.scale(loss).backward()
         scaler.step(optimizer)      # scaler.unscale_(optimizer) before it, to clip gradients
@@ -91,11 +90,11 @@ class GradScaler:
         self._scale, self._init_scale = float(init_scale), float(init_scale)
         self._growth_factor, self._backoff_factor = growth_factor, backoff_factor
         self._growth_interval, self._good_steps = growth_interval, 0
-        self._found: dict[int, bool] = {}  # by optimizer, since the last update: were its gradients not finite?
-        self._stage: dict[int, str] = {}  # by optimizer: "unscaled" or "stepped"
+        self._found: dict[int, bool] = {}  # per optimizer, since the last update: were its gradients not finite?
+        self._stage: dict[int, str] = {}  # per optimizer: "unscaled" or "stepped"
 
     def __getstate__(self) -> dict[str, Any]:
-        if self._stage:  # known by the identity of the optimizers
+        if self._stage:  # keyed by the identity of the optimizers
             raise AssertionError("GradScaler: it can be copied or pickled before a step's unscale_ or after its update only")
         return {**self.__dict__, "_found": {}, "_stage": {}}
 
@@ -103,7 +102,7 @@ class GradScaler:
         return self._enabled
 
     def get_scale(self) -> float:
-        """What losses are multiplied by; 1 when disabled."""
+        """The factor by which losses are multiplied; 1 when disabled."""
         return self._scale if self._enabled else 1.0
 
     def scale(self, outputs: Any) -> Any:
@@ -115,7 +114,7 @@ class GradScaler:
         return type(outputs)(self.scale(output) for output in outputs)
 
     def unscale_(self, optimizer: Any) -> None:
-        """Divide the gradients of an optimizer's parameters by the scale; once before each step."""
+        """Divide the gradients of an optimizer's parameters by the scale, once before each step."""
         if not self._enabled:
             return
         if id(optimizer) in self._stage:
@@ -128,7 +127,7 @@ class GradScaler:
         self._stage[id(optimizer)] = "unscaled"
 
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
-        """`optimizer.step(...)`, if the gradients are finite; they are unscaled first if they are not yet."""
+        """Unscale the gradients if they are not unscaled yet, and call `optimizer.step(...)` if they are finite."""
         if not self._enabled:
             return optimizer.step(*args, **kwargs)
         if "closure" in kwargs or args:
@@ -141,7 +140,7 @@ class GradScaler:
         return None if self._found[id(optimizer)] else optimizer.step()
 
     def update(self, new_scale: Any = None) -> None:
-        """Adapt the scale to what was found since the last call, or set it."""
+        """Set the scale, or adapt it to what the steps since the last call have found."""
         if not self._enabled:
             return
         if new_scale is None and not self._found:
@@ -191,7 +190,7 @@ class GradScaler:
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where another one stood."""
+        """Restore the scale and its settings."""
         if not self._enabled:
             return
         if not state_dict:

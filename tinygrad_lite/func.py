@@ -1,8 +1,7 @@
-"""Functions made of functions: the gradient of one, its Jacobian, its copy over a batch.
+"""Function transforms: gradients, Jacobians and batched versions of functions.
 
-What is returned can be transformed in turn (`grad(grad(f))`, `jacrev(grad(f))`). Arguments and results
-may be trees: tuples, lists and dicts of Tensors.
-"""
+A transformed function can be transformed again (`grad(grad(f))`, `jacrev(grad(f))`). Arguments and results may be
+trees: tuples, lists and dicts of Tensors."""
 
 from __future__ import annotations
 
@@ -47,7 +46,7 @@ def _leaves(tree: Any) -> list[Any]:
 
 
 def _rebuilt(tree: Any, leaves: Iterator[Any]) -> Any:
-    """A tree of the form of `tree` with other leaves."""
+    """A tree with the structure of `tree` and other leaves."""
     if isinstance(tree, Mapping):
         return {name: _rebuilt(part, leaves) for name, part in tree.items()}
     if isinstance(tree, (tuple, list)):
@@ -76,9 +75,9 @@ def _shapes(tensors: Sequence[Tensor]) -> list[tuple[int, ...]]:
 
 
 class _Run:
-    """A function run on inputs of its own, in a `with` block that ends when the transform returns. `on`: whether
-    what is found must stay on the tape, for the result depends on more than those inputs: on those of a transform
-    around this one, or on a captured tensor."""
+    """One run of a function on inputs of its own, in a `with` block that ends when the transform returns. `on`: whether
+    the results must stay on the tape, because they depend on more than those inputs: on the inputs of an enclosing
+    transform, or on a captured tensor."""
 
     def __init__(self, call: str, func: Callable[..., Any], argnums: Any, has_aux: bool, args: tuple[Any, ...], kwargs: Any):
         places = argnums if isinstance(argnums, tuple) else (argnums,)
@@ -133,7 +132,7 @@ class _Run:
 
 
 def _refuse_captured(call: str, changes: list[Any], started: int, out: Any) -> None:
-    """Refuse a function that wrote what depends on its inputs into a tensor of its surroundings, and undo that."""
+    """Refuse a function that wrote something that depends on its inputs into an outside tensor, and undo the write."""
 
     def captured() -> list[Any]:
         results = [t for t in _leaves(out) if isinstance(t, Tensor)]
@@ -145,12 +144,12 @@ def _refuse_captured(call: str, changes: list[Any], started: int, out: Any) -> N
         ]
 
     if captured():
-        gc.collect()  # the function's own tensors may live on in a circle
+        gc.collect()  # the function's own tensors may survive in a reference cycle
     found = captured()
     if found:
         for x, node, values in reversed(found):
             x.array[...] = values
-            x.node = None  # and so of its views
+            x.node = None  # and with it that of its views
             x._rebase(node)
         raise RuntimeError(
             f"{call}: the function changes in place a tensor of shape {tuple(found[0][0].shape)} that it did not make itself; "
@@ -186,7 +185,7 @@ def grad_and_value(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0,
 
 
 def grad(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Callable[..., Any]:
-    """The gradient of a function that returns a scalar, by the arguments at `argnums`.
+    """The gradient of a scalar function with respect to the arguments at `argnums`.
 
     `has_aux`: `func` returns (value, aux), and its gradient returns (gradient, aux).
 
@@ -206,7 +205,8 @@ def grad(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: 
 
 
 def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
-    """(func(*primals), pull), or with aux behind: `pull(cotangents)` is a tuple of J^T v, one for each primal.
+    """Return (func(*primals), pull), followed by aux if `has_aux`. `pull(cotangents)` is a tuple of J^T v, one entry per
+    primal.
 
     >>> import tinygrad_lite as tg
     >>> y, pull = vjp(lambda x: x * x, tg.tensor([1.0, 2.0]))
@@ -229,7 +229,8 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
 
 
 def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool = False, has_aux: bool = False) -> Any:
-    """(func(*primals), J v), or with aux behind: the derivative along `tangents`, by two walks back.
+    """Return (func(*primals), J v), followed by aux if `has_aux`: the derivative along `tangents`, computed by two
+    backward passes.
 
     >>> import tinygrad_lite as tg
     >>> jvp(tg.sin, (tg.tensor(0.0),), (tg.tensor(2.0),))
@@ -251,7 +252,7 @@ def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool =
 
 
 def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
-    """(func(*primals), push): `push(*tangents)` is J v at the primals, without another run of `func`.
+    """Return (func(*primals), push): `push(*tangents)` is J v at the primals, without running `func` again.
 
     >>> import tinygrad_lite as tg
     >>> y, push = linearize(lambda x: x * x, tg.tensor([1.0, 2.0]))
@@ -302,7 +303,7 @@ def jacrev(
     chunk_size: int | None = None,
     _preallocate_and_copy: bool = False,
 ) -> Callable[..., Any]:
-    """The Jacobian by the arguments at `argnums`, of shape (*output.shape, *input.shape), row by row.
+    """The Jacobian with respect to the arguments at `argnums`, of shape (*output.shape, *input.shape), row by row.
 
     >>> import tinygrad_lite as tg
     >>> jacrev(lambda x: x * x)(tg.tensor([1.0, 2.0]))
@@ -333,7 +334,7 @@ def jacfwd(
 
 
 def hessian(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
-    """The second derivatives by the arguments at `argnums`: the Jacobian of the Jacobian.
+    """The second derivatives with respect to the arguments at `argnums`: the Jacobian of the Jacobian.
 
     >>> import tinygrad_lite as tg
     >>> hessian(lambda x: (x * x * x).sum())(tg.tensor([1.0, 2.0]))
@@ -351,11 +352,12 @@ def vmap(
     *,
     chunk_size: int | None = None,
 ) -> Callable[..., Any]:
-    """`func` over a batch: along dim `in_dims` of the arguments (None: the same for all), stacked along `out_dims`.
+    """Map `func` over a batch: over dim `in_dims` of the arguments (None: not mapped), with results stacked along
+    `out_dims`.
 
-    It is a loop that calls `func` once for each entry of the batch and stacks the results: right for
-    any function, and no faster than the loop. `randomness`: whether `func` may draw random numbers
-    ("error": it may not), "different" ones for each entry or the "same".
+    This is a loop that calls `func` once per batch entry and stacks the results. It is correct for any function, and
+    no faster than the loop. `randomness`: whether `func` may draw random numbers ("error": it may not), and whether
+    the entries get "different" ones or the "same".
 
     >>> import tinygrad_lite as tg
     >>> vmap(tg.dot)(tg.ones(3, 2), tg.ones(3, 2))
@@ -384,7 +386,7 @@ def vmap(
             results.append(func(*_rebuilt(args, entry), **kwargs))
             if randomness == "error" and draws() != drawn:
                 raise RuntimeError("vmap: the function drew random numbers; say which by randomness='different' or 'same'")
-        if not results:  # of a batch of nothing: a call with zeros tells what the results look like
+        if not results:  # empty batch: a call on zeros gives the shapes of the results
             shapes = [[n for i, n in enumerate(x.shape) if d is None or i != d % x.ndim] for x, d in zip(leaves, dims)]
             like = func(*_rebuilt(args, (x.new_zeros(shape) for x, shape in zip(leaves, shapes))), **kwargs)
             out = _spread(out_dims, like, "out_dims")
@@ -398,7 +400,7 @@ def vmap(
 
 
 def _spread(dims: Any, tree: Any, what: str) -> list[Any]:
-    """A dim for each leaf of `tree`; one dim stands for all leaves below its place."""
+    """A dim for each leaf of `tree`; a single dim applies to all leaves below it."""
     if dims is None or isinstance(dims, int):
         return [dims] * len(_leaves(tree))
     parts = tuple(tree.values()) if isinstance(tree, Mapping) else tree

@@ -1,4 +1,4 @@
-"""What a tensor looks like when printed."""
+"""The printed form of tensors."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tinygrad_lite.engine.tape import Node
 
 
 class Options(NamedTuple):
-    """`precision`: digits after the point. Tensors of more than `threshold` elements show `edgeitems`
-    at both ends of each dim. `sci_mode`: scientific notation always or never; None: as it fits."""
+    """`precision`: digits after the point. Tensors with more than `threshold` elements show `edgeitems` at both ends of
+    each dim. `sci_mode`: scientific notation always or never; None: when it fits better."""
 
     precision: int = 4
     threshold: float = 1000
@@ -32,7 +32,7 @@ def set_printoptions(
     precision: int | None = None, threshold: float | None = None, edgeitems: int | None = None, linewidth: int | None = None,
     profile: str | None = None, sci_mode: bool | None = None,
 ) -> None:  # fmt: skip
-    """Change how tensors are printed; `profile`: "default", "short" or "full" to start from."""
+    """Change how tensors are printed; `profile` starts from "default", "short" or "full"."""
     global _options
     if profile is not None and profile not in _PROFILES:
         raise ValueError(f"set_printoptions: expected a profile among {', '.join(_PROFILES)}, got {profile!r}")
@@ -43,7 +43,7 @@ def set_printoptions(
 
 @quietly
 def represent(tensor: Any) -> str:
-    """`tensor([1.0000, 2.5000], requires_grad=True)`, laid out as PyTorch does."""
+    """`tensor([1.0000, 2.5000], requires_grad=True)`, formatted as in PyTorch."""
     array = to_numpy(tensor.array)
     head = "tensor("
     notes = []
@@ -76,7 +76,7 @@ def _text(array: np.ndarray, indent: int) -> str:
 
 
 def _ends(array: np.ndarray) -> np.ma.MaskedArray:
-    """The first and last elements along each dim, with a masked one in between for those left out."""
+    """The first and last elements along each dim, with a masked one in between for the omitted ones."""
     edge = _options.edgeitems
     mask = np.zeros(array.shape, bool)
     for dim, n in enumerate(array.shape):
@@ -100,7 +100,7 @@ def _nested(array: np.ma.MaskedArray, indent: int, form: Callable[[Any], str], w
 
 
 def _format(values: np.ndarray) -> tuple[Callable[[Any], str], int]:
-    """How to write each of `values`, and how wide they come out."""
+    """The format function for `values`, and their width."""
     if values.dtype.kind != "f":
         width = max(len(str(value)) for value in values.tolist())
         return lambda value: str(value).rjust(width), width

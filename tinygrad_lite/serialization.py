@@ -1,9 +1,8 @@
-"""Files: `save` and `load` state dicts and checkpoints, without pickle.
+"""Files: `save` and `load` for state dicts and checkpoints, without pickle.
 
-A name that ends in `.safetensors` gives a file in that format, through its library (the extra
-`safetensors`); any other name gives an `.npz` archive, which `numpy.load` reads too: an array for
-each tensor, named by its path (`model/0.weight`), and one text that holds the rest, as JSON.
-"""
+A name that ends in `.safetensors` selects that format, through its library (the extra `safetensors`). Any other name
+gives an `.npz` archive, which `numpy.load` can read too: an array per tensor, named by its path (`model/0.weight`),
+and a text that holds the rest as JSON."""
 
 from __future__ import annotations
 
@@ -21,19 +20,19 @@ from tinygrad_lite.files.replacing import written
 from tinygrad_lite.tensor import Tensor
 
 SKELETON = "__skeleton__"
-LONGEST = 1000  # characters of an array's name in a file
+LONGEST = 1000  # maximal length of an array's name in a file
 File = str | os.PathLike[str] | IO[bytes]
 
 
 def save(obj: Any, f: File) -> None:
-    """Write `obj` to a file: tensors and arrays in dicts, lists and tuples, with numbers, strings,
-    bools and None among them. TypeError where anything else is in it, before the file is touched.
+    """Write `obj` to a file. It may contain tensors and arrays in dicts, lists and tuples, along with numbers, strings,
+    bools and None. For anything else `save` raises TypeError before touching the file.
 
-    `f` is a name or an open binary file. A name gets its file whole or not at all: it is written beside it and
-    moved there at the end, keeps the mode of the file that it replaces, and an error, an interrupt, a full disk or
-    a kill leaves that as it was; what a kill left, the next `save` to that name removes. A symbolic link is
-    followed. A file with several hard links keeps them: once it is written out, it is copied over what is there.
-    A device or a pipe is written to directly, as by `open(f, "wb")`.
+    `f` is a name or an open binary file. A named file is written as a whole or not at all: `save` writes a temporary
+    file beside it and moves that into place at the end, with the mode of the file that it replaces. After an error,
+    an interrupt, a full disk or a kill the old file is intact; the next `save` to that name removes what a kill left
+    behind. Symbolic links are followed. A file with several hard links keeps them: the finished temporary file is
+    copied over its contents. A device or a pipe is written to directly, as by `open(f, "wb")`.
 
     >>> import io
     >>> import tinygrad_lite as tg
@@ -53,7 +52,7 @@ def save(obj: Any, f: File) -> None:
         def write(file: IO[bytes]) -> Any:
             return file.write(contents)
     else:
-        import json  # 2 ms, which importing the package need not take
+        import json  # 2 ms, which importing the package need not spend
 
         skeleton = _taken_apart(obj, "", arrays, ())
         arrays[SKELETON] = np.array(json.dumps(skeleton))
@@ -68,12 +67,12 @@ def save(obj: Any, f: File) -> None:
 
 
 def load(f: File, map_location: Any = None, *, weights_only: bool = True) -> Any:
-    """What `save` wrote to a file. Tensors go back to the device they were on, or to the one that
-    `map_location` names: a device, or a dict or a function from the old one's name to the new. There is no
-    pickle in such a file, and `weights_only=False` does not make one readable. An open file is read from
-    where it stands.
+    """Read what `save` wrote. Tensors go back to their device, or to the one that `map_location` names: a device, or a
+    dict or function from the old device's name to the new one. The file contains no pickle, and `weights_only=False`
+    does not make pickles readable. An open file is read from its current position.
 
-    A file that is cut short, altered or of another kind gives a ValueError, and nothing: checksums cover each byte.
+    A file that is truncated, altered or of another kind raises ValueError and returns nothing: checksums cover every
+    byte.
 
     >>> import io
     >>> import tinygrad_lite as tg
@@ -103,11 +102,11 @@ def _load_from(file: IO[bytes], f: File, map_location: Any) -> Any:
 
     try:
         arrays, sealed = archive.read(file)
-        if not sealed and SKELETON not in arrays:  # a plain archive of NumPy's
+        if not sealed and SKELETON not in arrays:  # a plain NumPy archive
             arrays = {key: _native(array) for key, array in arrays.items()}
             return {key: place(array) if array.dtype.kind in "biufc" else array for key, array in arrays.items()}
         skeleton = json.loads(str(arrays[SKELETON]))
-        _put_together(skeleton, arrays, _checked)  # so that what place() raises is told from damage
+        _put_together(skeleton, arrays, _checked)  # first, so that errors of place() are not taken for damage
     except (archive.Damaged, LookupError, ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"load: {_called(f)} is cut short, damaged, or not a file that save() writes: {error}") from error
     return _put_together(skeleton, arrays, place)
@@ -131,7 +130,7 @@ def _is_safetensors(f: File) -> bool:
 
 
 def _taken_apart(value: Any, path: str, arrays: dict[str, np.ndarray], above: tuple[int, ...]) -> Any:
-    """`value` with a reference in the place of every array, which goes into `arrays`."""
+    """`value` with a reference in place of every array; the arrays go into `arrays`."""
     if isinstance(value, Tensor) or is_array(value):
         array = value.array if isinstance(value, Tensor) else value
         if array.dtype.hasobject:
@@ -170,7 +169,7 @@ def _taken_apart(value: Any, path: str, arrays: dict[str, np.ndarray], above: tu
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether it can be written as UTF-8: half a surrogate pair cannot."""
+    """Whether `text` can be encoded as UTF-8; a lone surrogate cannot."""
     return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)
 
 
@@ -192,7 +191,7 @@ def _put_together(part: Any, arrays: dict[str, np.ndarray], place: Callable[...,
 
 
 def _checked(array: np.ndarray, device: str, requires_grad: bool) -> None:
-    """What a skeleton says of a tensor can be true."""
+    """Raise unless what a skeleton says about a tensor is possible."""
     Device(device)
     if array.dtype.kind not in "biufc" or (requires_grad and array.dtype.kind not in "fc"):
         raise ValueError(f"a tensor of dtype {array.dtype}" + " that requires grad" * bool(requires_grad))
@@ -217,7 +216,7 @@ def _placed(array: np.ndarray, device: str, map_location: Any) -> Any:
 
 
 def _flat(obj: Any) -> bytes:
-    """A dict of tensors in the format of .safetensors."""
+    """A dict of tensors, encoded as .safetensors."""
     if not isinstance(obj, dict) or not all(isinstance(k, str) and is_array(getattr(v, "array", v)) for k, v in obj.items()):
         raise TypeError("save: a .safetensors file holds a flat dict of tensors; use another ending for anything else")
     arrays = {name: np.asarray(to_numpy(getattr(v, "array", v)), order="C") for name, v in obj.items()}
@@ -237,7 +236,7 @@ def _unflattened(file: IO[bytes], name: str) -> dict[str, np.ndarray]:
         return library.load(contents)
     except KeyError as error:
         raise ValueError(f"load: {name} has a tensor of dtype {error}, which NumPy lacks") from error
-    except Exception as error:  # of the library's own kinds
+    except Exception as error:  # the library has its own exception types
         raise ValueError(f"load: {name} is not a whole .safetensors file: {error}") from error
 
 

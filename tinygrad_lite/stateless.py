@@ -1,4 +1,4 @@
-"""Modules called with tensors that they do not hold, and what that needs."""
+"""Calling modules with tensors that they do not hold."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def functional_call(
     tie_weights: bool = True,
     strict: bool = False,
 ) -> Any:
-    """Call `module` with other tensors, given by name, in the place of its parameters and buffers.
+    """Call `module` with other tensors, given by name, in place of its parameters and buffers.
 
-    `tie_weights`: a tensor that the module holds under several names is replaced under all of them.
-    `strict`: the names must be the module's, all of them.
+    `tie_weights`: a tensor that the module holds under several names is replaced under all of them. `strict`: the
+    names must be exactly those of the module.
 
     >>> import tinygrad_lite as tg
     >>> functional_call(tg.nn.Linear(2, 1, bias=False), {"weight": tg.ones(1, 2)}, tg.tensor([1.0, 2.0]))
@@ -65,8 +65,8 @@ def _held(module: Any) -> list[str]:
 
 
 def stack_module_state(models: Sequence[Any]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The parameters and the buffers of modules of one kind, by name, each stacked along a new dim 0: for
-    `vmap` of `functional_call` over an ensemble. The parameters are new leaves.
+    """The parameters and the buffers of modules of one class, by name, each stacked along a new dim 0: for `vmap` of
+    `functional_call` over an ensemble. The parameters are new leaves.
 
     >>> import tinygrad_lite as tg
     >>> parameters, buffers = stack_module_state([tg.nn.Linear(2, 3) for _ in range(4)])
@@ -87,8 +87,8 @@ def stack_module_state(models: Sequence[Any]) -> tuple[dict[str, Tensor], dict[s
 
 
 def replace_all_batch_norm_modules_(root: Any) -> Any:
-    """Let every batch normalization in the module `root` forget its running statistics and go by the batch's
-    own alone, so that a call changes nothing. Returns `root`."""
+    """Make every batch normalization in the module `root` drop its running statistics and use those of the batch, so
+    that a call has no side effects. Return `root`."""
     for module in root.modules():
         if hasattr(module, "num_batches_tracked"):
             module.track_running_stats = False

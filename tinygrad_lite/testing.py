@@ -13,7 +13,7 @@ from tinygrad_lite.tensor import Tensor
 
 __all__ = ["assert_close"]
 
-# (rtol, atol) by dtype; what is not a floating-point number has to be equal.
+# (rtol, atol) by dtype; other dtypes must be equal.
 TOLERANCES = {"float16": (1e-3, 1e-5), "float32": (1.3e-6, 1e-5), "float64": (1e-7, 1e-7)}
 
 
@@ -31,11 +31,11 @@ def assert_close(
     check_stride: bool = False,
     msg: str | Callable[[str], str] | None = None,
 ) -> None:
-    """Raise AssertionError unless `|actual - expected| <= atol + rtol |expected|` everywhere, with equal
-    shapes, dtypes and devices: of tensors, arrays, numbers, and sequences and mappings of them.
+    """Raise AssertionError unless `|actual - expected| <= atol + rtol |expected|` everywhere and shapes, dtypes and
+    devices are equal. Compares tensors, arrays, numbers, and sequences and mappings of them.
 
-    The default tolerances are PyTorch's, of the wider of two dtypes. `check_layout` and `check_stride`
-    compare nothing: a tensor has one layout here, and its strides are no part of its meaning.
+    The default tolerances are PyTorch's for the wider of the two dtypes. `check_layout` and `check_stride` have no
+    effect: a tensor has one layout here, and its strides are not part of its meaning.
 
     >>> import tinygrad_lite as tg
     >>> assert_close(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 2.0000001]))
@@ -59,7 +59,7 @@ def assert_close(
 
 
 def _pairs(x: Any, y: Any, where: str) -> list[tuple[str, Any, Any]]:
-    """The leaves of two equal structures, each with its place."""
+    """The leaves of two equal structures, each with its path."""
     if isinstance(x, Mapping) and isinstance(y, Mapping):
         if set(x) != set(y):
             lacks, more = sorted(set(y) - set(x), key=str), sorted(set(x) - set(y), key=str)
@@ -81,7 +81,7 @@ def _pairs(x: Any, y: Any, where: str) -> list[tuple[str, Any, Any]]:
 
 
 def _difference(x: Any, y: Any, limits: Any, equal_nan: bool, check_device: bool, check_dtype: bool) -> str:
-    """What tells two leaves apart, or nothing."""
+    """A description of how two leaves differ, or an empty one."""
     scalars = not (isinstance(x, Tensor) or is_array(x))
     if scalars:
         if check_dtype and type(x) is not type(y):

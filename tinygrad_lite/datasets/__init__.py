@@ -1,4 +1,4 @@
-"""Datasets: the bundled digits, toy sets, and readers for the classics."""
+"""Datasets: the bundled digits, toy problems, and readers for MNIST and Fashion-MNIST."""
 
 from tinygrad_lite.datasets.digits import Digits, digits
 from tinygrad_lite.datasets.idx import read_idx

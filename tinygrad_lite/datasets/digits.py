@@ -1,4 +1,4 @@
-"""The bundled dataset: real handwriting, small enough to travel with the package."""
+"""The bundled dataset: real handwriting, small enough to ship with the package."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_lite.ops import from_numpy
 from tinygrad_lite.utils.data import TensorDataset
 
-HELD_BACK = 5  # every fifth scan of each digit is for testing, so that all writers are on both sides
+HELD_BACK = 5  # every fifth scan of each digit is for testing, so that both sets have every writer
 
 
 @functools.cache
@@ -21,11 +21,11 @@ def _read() -> tuple[np.ndarray, np.ndarray]:
 
 
 class Digits(TensorDataset):
-    """1,797 handwritten digits of 8 x 8 pixels: 1,442 to train on (`train=True`), or 355, every fifth
-    of each, to test with.
+    """1,797 handwritten digits of 8 x 8 pixels: 1,442 for training (`train=True`), and every fifth of each digit, 355 in
+    all, for testing.
 
-    A sample is `(image, label)`: float32 of shape (1, 8, 8) in [0, 1], and 0 to 9 as int64. All of
-    them stand in `images` and `labels`. Source and license: datasets/digits.md.
+    A sample is `(image, label)`: float32 of shape (1, 8, 8) in [0, 1], and 0 to 9 as int64. `images` and `labels`
+    hold all of them. Source and license: datasets/digits.md.
 
     >>> image, label = Digits()[0]
     >>> image.shape, int(label)
@@ -36,7 +36,7 @@ class Digits(TensorDataset):
 
     def __init__(self, train: bool = True):
         images, labels = _read()
-        number = np.array([np.sum(labels[:i] == label) for i, label in enumerate(labels)])  # the n-th of its kind
+        number = np.array([np.sum(labels[:i] == label) for i, label in enumerate(labels)])  # its number among the scans of the same digit
         part = (number % HELD_BACK != HELD_BACK - 1) == train
         images, labels = images[part], labels[part]
         self.train = train

@@ -1,4 +1,4 @@
-"""Files from the net, kept in a cache folder."""
+"""Downloads, kept in a cache folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """Where downloaded data is kept: `$TINYGRAD_LITE_CACHE`, else the user's cache folder."""
+    """Where downloaded data is kept: `$TINYGRAD_LITE_CACHE`, or else the user's cache folder."""
     chosen = os.environ.get("TINYGRAD_LITE_CACHE")
     if chosen:
         return Path(chosen)
@@ -16,7 +16,7 @@ def cache_folder() -> Path:
 
 
 def md5_of(path: Path) -> str:
-    """The MD5 sum of a file: it tells damage, not forgery."""
+    """The MD5 sum of a file: it detects damage, not forgery."""
     with open(path, "rb") as file:
         digest = hashlib.md5(usedforsecurity=False)
         while chunk := file.read(1 << 20):
@@ -25,12 +25,10 @@ def md5_of(path: Path) -> str:
 
 
 def download(urls: list[str], path: Path, md5: str, timeout: float = 30) -> Path:
-    """The file at `path`, fetched from the first of `urls` that has it where it is not there yet.
+    """The file at `path`. If it is missing, fetch it from the first of `urls` that works.
 
-    What arrived before a broken connection stays in `path`.part and is continued by the next
-    call. `path` appears once the checksum is right. OSError where no address answers, ValueError
-    where the checksum is wrong.
-    """
+    A partial download stays in `path`.part, and the next call continues it. `path` appears only once the checksum is
+    right. Raises OSError if no URL answers, and ValueError if the checksum is wrong."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     problems = []
@@ -39,7 +37,7 @@ def download(urls: list[str], path: Path, md5: str, timeout: float = 30) -> Path
             break
         try:
             _fetch(url, part, timeout)
-        except OSError as error:  # URLError, timeouts and broken connections are among them
+        except OSError as error:  # includes URLError, timeouts and broken connections
             problems.append(f"{url}: {error}")
             continue
         found = md5_of(part)
@@ -63,7 +61,7 @@ def _fetch(url: str, part: Path, timeout: float) -> None:
     try:
         answer = urllib.request.urlopen(request, timeout=timeout)
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # nothing after what there is
+        if error.code == 416:  # the partial file is already complete
             return
         raise
     with answer, open(part, "ab" if answer.status == 206 else "wb") as file:

@@ -1,4 +1,4 @@
-"""The IDX format of MNIST: a header of sizes, then the numbers. Files may be gzipped."""
+"""The IDX format of MNIST: a header with the sizes, then the numbers. Files may be gzipped."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import BinaryIO, cast
 import numpy as np
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-LIMIT = 1 << 30  # bytes of a file's contents, where none is given
+LIMIT = 1 << 30  # default limit, in bytes of uncompressed contents
 
 
 def read_idx(path: str | os.PathLike[str], limit: int = LIMIT) -> np.ndarray:
     """The array in an IDX file, in the machine's byte order.
 
-    ValueError, which names the file, where it is not IDX, is cut short or damaged, goes on after its
-    end, or announces more than `limit` bytes. No more memory is asked for than the file really fills.
+    Raises ValueError, with the name of the file, if it is not IDX, is truncated or damaged, has trailing data, or
+    announces more than `limit` bytes. Memory use is bounded by what the file really contains.
 
     >>> import pathlib
     >>> import tempfile

@@ -17,14 +17,14 @@ from tinygrad_lite.utils.data.dataset import rows
 
 
 class MNIST(TensorDataset):
-    """70,000 handwritten digits of 28 x 28 pixels (LeCun, Cortes, Burges): 60,000 to train, 10,000 to test.
+    """70,000 handwritten digits of 28 x 28 pixels (LeCun, Cortes, Burges): 60,000 for training, 10,000 for testing.
 
-    `root`: a folder with the four IDX files, gzipped or not, or with `MNIST/raw/` in it; default is
-    the user's cache folder. `download=True`: fetch what is missing there. `transform`,
-    `target_transform`: applied to each image and label on their way out.
+    `root`: a folder that contains the four IDX files, gzipped or not, or has them in `MNIST/raw/`; by default the
+    user's cache folder. `download=True`: fetch missing files. `transform`, `target_transform`: applied to each image
+    and label when a sample is read.
 
-    A sample is `(image, label)`: float32 of shape (1, 28, 28) in [0, 1], and an int64. All of them stand
-    in `images` and `labels`.
+    A sample is `(image, label)`: float32 of shape (1, 28, 28) in [0, 1], and an int64. `images` and `labels` hold all
+    of them.
 
     >>> MNIST.classes
     ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9')
@@ -98,7 +98,7 @@ class MNIST(TensorDataset):
 
 
 class FashionMNIST(MNIST):
-    """70,000 pictures of clothes in MNIST's format (Xiao, Rasul, Vollgraf 2017); see MNIST.
+    """70,000 images of clothes in MNIST's format (Xiao, Rasul, Vollgraf 2017); see MNIST.
 
     >>> FashionMNIST.classes[9]
     'Ankle boot'

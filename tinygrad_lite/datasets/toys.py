@@ -1,7 +1,6 @@
-"""Toy sets: small problems with a known shape, drawn from a generator.
+"""Toy datasets: small problems with a known shape, drawn from a generator.
 
-Each function gives points as float32 (n, dims) and classes as int64 (n,), in random order.
-"""
+Each function returns points as float32 (n, dims) and classes as int64 (n,), in random order."""
 
 from __future__ import annotations
 
@@ -27,7 +26,7 @@ def _check(name: str, n: int, **not_negative: float) -> None:
 
 
 def moons(n: int = 200, noise: float = 0.1, generator: Any = None) -> tuple[Any, Any]:
-    """Two half circles that reach into each other; `noise`: the standard deviation added to each point.
+    """Two interleaved half circles. `noise`: standard deviation of the noise added to each point.
 
     >>> x, y = moons(100)
     >>> x.shape, y.shape
@@ -60,7 +59,7 @@ def spirals(n: int = 300, arms: int = 2, turns: float = 1.0, noise: float = 0.05
 
 
 def blobs(n: int = 200, centers: Any = 3, std: float = 0.5, dims: int = 2, generator: Any = None) -> tuple[Any, Any]:
-    """Round clouds about `centers`: an array (classes, dims), or how many to draw from [-4, 4)^dims.
+    """Gaussian clusters about `centers`: an array (classes, dims), or how many centers to draw from [-4, 4)^dims.
 
     >>> x, y = blobs(n=4, centers=[[0.0, 0.0], [8.0, 8.0]], std=0.0)
     >>> sorted(zip(x.tolist(), y.tolist()))
@@ -79,7 +78,7 @@ def blobs(n: int = 200, centers: Any = 3, std: float = 0.5, dims: int = 2, gener
 
 
 def xor(n: int = 200, noise: float = 0.1, generator: Any = None) -> tuple[Any, Any]:
-    """The corners of a square, opposite ones of the same class: no line separates the classes.
+    """The corners of a square; opposite corners share a class, so no line separates the classes.
 
     >>> x, y = xor(noise=0.0)
     >>> len(set(map(tuple, x.tolist()))), y.unique()
@@ -93,10 +92,10 @@ def xor(n: int = 200, noise: float = 0.1, generator: Any = None) -> tuple[Any, A
 
 
 def clumpy(n: int = 200, clumps: int = 10, clump_std: float = 0.05, dims: int = 2, generator: Any = None) -> tuple[Any, Any]:
-    """Tight clumps of points, each of one of two classes at random, about centers of N(0, 1).
+    """Tight clumps of points about centers from N(0, 1); each clump has one of two classes at random.
 
-    With `clump_std=0` the points of a clump are the same point: of `n` samples only `clumps` say
-    anything new. With growing `clump_std` the data become diverse (lecture items 28 to 30).
+    With `clump_std=0` all points of a clump are equal, so only `clumps` of the `n` samples carry information. The
+    data become diverse as `clump_std` grows (docs/lectures.md, lecture items 28 to 30).
 
     >>> x, y = clumpy(n=200, clumps=10, clump_std=0.0)
     >>> len(x), len(set(map(tuple, x.tolist())))
@@ -113,10 +112,10 @@ def clumpy(n: int = 200, clumps: int = 10, clump_std: float = 0.05, dims: int = 
 def two_clusters(
     n: int = 100, distance: float = 4.0, std: float = 1.0, dims: int = 2, generator: Any = None
 ) -> tuple[Any, Any]:
-    """Two round clouds `distance` apart along the first axis, sorted: all of one class, then the other.
+    """Two Gaussian clusters `distance` apart along the first axis, sorted by class.
 
-    In this order a pass drags a model from one class to the other and back (lecture item 25);
-    shuffled, it does not.
+    In this order every pass pulls a model from one class to the other and back (docs/lectures.md, lecture item 25);
+    shuffling prevents that.
 
     >>> x, y = two_clusters(n=6)
     >>> y

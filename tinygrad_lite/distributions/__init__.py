@@ -1,9 +1,7 @@
-"""Probability distributions that policies, flows and variational models draw from.
+"""Probability distributions for policies, flows and variational models.
 
-Parameters are numbers or tensors; together they broadcast to the batch shape. A sample has the shape
-`sample_shape + batch_shape + event_shape`. `sample` draws off the tape; `rsample`, where there is one, is a
-function of the parameters and carries gradients to them.
-"""
+Parameters are numbers or tensors and broadcast to the batch shape. A sample has shape `sample_shape + batch_shape +
+event_shape`. `sample` draws off the tape; `rsample`, where it exists, is a differentiable function of the parameters."""
 
 from tinygrad_lite.distributions.distribution import Distribution
 from tinygrad_lite.distributions.kl import kl_divergence

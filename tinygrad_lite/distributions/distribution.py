@@ -1,4 +1,4 @@
-"""What distributions share."""
+"""The base class of distributions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Distribution"]
 
 
 class Distribution:
-    """What they share. `validate_args=False` leaves out the checks of parameters and values.
+    """Base class of distributions. `validate_args=False` skips the checks of parameters and values.
 
     >>> import tinygrad_lite as tg
     >>> from tinygrad_lite.distributions import Normal
@@ -33,7 +33,7 @@ class Distribution:
 
     @staticmethod
     def set_default_validate_args(value: bool) -> None:
-        """Whether distributions check their parameters and values where `validate_args` is not given."""
+        """Whether distributions check parameters and values if `validate_args` is not given."""
         if value not in (True, False):
             raise ValueError(f"set_default_validate_args: expected True or False, got {value!r}")
         Distribution._validates = value
@@ -48,15 +48,15 @@ class Distribution:
             return self.rsample(sample_shape)
 
     def log_prob(self, value: Any) -> Tensor:
-        """The logarithm of the density (or probability) at `value`, which broadcasts against the batch shape."""
+        """The logarithm of the density (or probability) at `value`, which broadcasts with the batch shape."""
         raise NotImplementedError
 
     def cdf(self, value: Any) -> Tensor:
-        """The probability of at most `value`."""
+        """The probability of a value less than or equal to `value`."""
         raise NotImplementedError
 
     def icdf(self, value: Any) -> Tensor:
-        """The number below which a share `value` of the probability lies."""
+        """The inverse of `cdf`: the `value`-quantile."""
         raise NotImplementedError
 
     def entropy(self) -> Tensor:
@@ -80,7 +80,7 @@ class Distribution:
             raise ValueError(f"{type(self).__name__}: expected {name} {expected}, got {value}")
 
     def _known(self, value: Any, within: Callable[[Tensor], Tensor], expected: str) -> Tensor:
-        """`value` for log_prob or cdf, if it is one that can be drawn."""
+        """`value` for log_prob or cdf, checked against the support."""
         value = ops.as_tensor(value)
         if self.validated:
             whole, event = self.batch_shape + self.event_shape, len(self.event_shape)
@@ -104,7 +104,7 @@ class Distribution:
 
 
 def together(*parameters: Any) -> tuple[Tensor, ...]:
-    """Parameters of one shape; Python numbers take the dtype of the tensors beside them."""
+    """Parameters broadcast to one shape; Python numbers take the dtype of the tensors beside them."""
     tensors = [p for p in parameters if isinstance(p, Tensor)]
     like: dict[str, Any] = {"dtype": tensors[0].dtype, "device": tensors[0].device} if tensors else {"dtype": None}
     dtype = like.pop("dtype") or get_default_dtype()

@@ -1,4 +1,4 @@
-"""How far one distribution is from another."""
+"""Kullback-Leibler divergences."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["kl_divergence"]
 
 
 def kl_divergence(p: Distribution, q: Distribution) -> Tensor:
-    """The Kullback-Leibler divergence of q from p, two distributions of one kind, in nats: (*batch_shape).
+    """KL(p || q) of two distributions of one family, in nats: (*batch_shape).
 
     >>> kl_divergence(Normal(1.0, 1.0), Normal(0.0, 1.0))
     tensor(0.5000)

@@ -1,4 +1,4 @@
-"""Distributions of vectors, and distributions made of others."""
+"""Distributions of vectors, and distributions composed of others."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["Independent", "MixtureSameFamily", "MultivariateNormal"]
 
 
 class MultivariateNormal(Distribution):
-    """The normal distribution of vectors with mean `loc` (*batch_shape, D) and one of a covariance matrix, its
-    inverse, or its Cholesky factor `scale_tril`, each (*batch_shape, D, D).
+    """The normal distribution of vectors with mean `loc` (*batch_shape, D), and one of: a covariance matrix, its inverse
+    (the precision matrix), or its Cholesky factor `scale_tril`, each (*batch_shape, D, D).
 
     >>> import tinygrad_lite as tg
     >>> MultivariateNormal(tg.zeros(2), tg.eye(2)).log_prob(tg.zeros(2))
@@ -49,7 +49,7 @@ class MultivariateNormal(Distribution):
         elif self.validated:
             name = "covariance_matrix" if covariance_matrix is not None else "precision_matrix"
             self._require(_positive_definite(given[0]), name, given[0], "symmetric and positive definite")
-        if precision_matrix is not None:  # with its rows and columns in reverse, that they are in order in the inverse
+        if precision_matrix is not None:  # rows and columns reversed, so that the inverse has them in order
             reverse = linalg.cholesky(precision_matrix.flip(-2, -1)).flip(-2, -1).mT
             eye = ops.eye(loc.shape[-1], dtype=loc.dtype, device=loc.device)
             self._factor = linalg.solve_triangular(reverse, eye, upper=False)
@@ -81,7 +81,7 @@ class MultivariateNormal(Distribution):
 
 
 def _positive_definite(matrix: Tensor) -> Tensor:
-    """Whether each matrix is symmetric (to 1e-6, as PyTorch asks), and has a Cholesky factor."""
+    """Whether each matrix is symmetric (to 1e-6, as in PyTorch) and has a Cholesky factor."""
     matrix = matrix.detach()
     if not bool(ops.isclose(matrix, matrix.mT, atol=1e-6).all()):
         return ops.tensor(False)
@@ -89,8 +89,8 @@ def _positive_definite(matrix: Tensor) -> Tensor:
 
 
 class Independent(Distribution):
-    """A distribution whose last `reinterpreted_batch_ndims` batch dims are parts of one event: their log_prob
-    and their entropy are summed.
+    """Treats the last `reinterpreted_batch_ndims` batch dims of a distribution as event dims: log_prob and entropy are
+    summed over them.
 
     >>> import tinygrad_lite as tg
     >>> from tinygrad_lite.distributions import Normal
@@ -135,8 +135,8 @@ class Independent(Distribution):
 
 
 class MixtureSameFamily(Distribution):
-    """A mixture: a Categorical chooses which of the K distributions along the last batch dim of
-    `component_distribution` a sample comes from.
+    """A mixture: a Categorical selects which of the K distributions along the last batch dim of `component_distribution`
+    a sample comes from.
 
     >>> import tinygrad_lite as tg
     >>> from tinygrad_lite.distributions import Categorical, Normal
@@ -155,7 +155,7 @@ class MixtureSameFamily(Distribution):
         super().__init__(shape[:-1], component_distribution.event_shape, validate_args)
 
     def _weighted(self, x: Tensor) -> Tensor:
-        """The mean over components of x (*batch_shape, K, *event_shape)."""
+        """The mean of x (*batch_shape, K, *event_shape) over the components."""
         probs = self.mixture_distribution.probs
         return (probs.reshape(*probs.shape, *(1,) * len(self.event_shape)) * x).sum(-1 - len(self.event_shape))
 

@@ -1,4 +1,4 @@
-"""Distributions of single numbers: Normal, Uniform, Bernoulli, Categorical."""
+"""Univariate distributions: Normal, Uniform, Bernoulli, Categorical."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class Normal(Distribution):
         return -0.5 * distance**2 - self.scale.log() - 0.5 * math.log(2 * math.pi)
 
     def cdf(self, value: Any) -> Tensor:
-        """The probability of at most `value`."""
+        """The probability of a value less than or equal to `value`."""
         value = self._known(value, lambda v: v == v, "a number")
         return 0.5 * (1 + ops.erf((value - self.loc) / (self.scale * math.sqrt(2))))
 
     def icdf(self, value: Any) -> Tensor:
-        """The number below which a share `value` of the probability lies."""
+        """The inverse of `cdf`: the `value`-quantile."""
         return self.loc + self.scale * math.sqrt(2) * ops.erfinv(2 * ops.as_tensor(value) - 1)
 
     def entropy(self) -> Tensor:
@@ -59,7 +59,7 @@ class Normal(Distribution):
 
 
 class Uniform(Distribution):
-    """Every number from `low` to below `high` alike.
+    """The uniform distribution on [low, high).
 
     >>> u = Uniform(0.0, 4.0)
     >>> u.mean, u.log_prob(1.0).exp()
@@ -86,11 +86,11 @@ class Uniform(Distribution):
         return inside.to(self.low.dtype).log() - (self.high - self.low).log()
 
     def cdf(self, value: Any) -> Tensor:
-        """The probability of at most `value`."""
+        """The probability of a value less than or equal to `value`."""
         return ((self._inside(value) - self.low) / (self.high - self.low)).clamp(0, 1)
 
     def icdf(self, value: Any) -> Tensor:
-        """The number below which a share `value` of the probability lies."""
+        """The inverse of `cdf`: the `value`-quantile."""
         return ops.as_tensor(value) * (self.high - self.low) + self.low
 
     def _inside(self, value: Any) -> Tensor:
@@ -101,7 +101,7 @@ class Uniform(Distribution):
 
 
 class _ByProbsOrLogits(Distribution):
-    """A distribution that is given by either of two parameters; the other one is worked out when asked for."""
+    """A distribution that takes either of two parameters and computes the other when needed."""
 
     parameters = ("probs", "logits")
     probs: Tensor
@@ -125,13 +125,13 @@ class _ByProbsOrLogits(Distribution):
         raise NotImplementedError
 
     def _inner_probs(self) -> Tensor:
-        """The probabilities, none so near to 0 or 1 that its logarithm is infinite."""
+        """The probabilities, clamped so that their logarithms stay finite."""
         least = float(np.finfo(self.probs.dtype).eps)
         return self.probs.clamp(least, 1 - least)
 
 
 class Bernoulli(_ByProbsOrLogits):
-    """1 with probability `probs` (log-odds `logits`), else 0.
+    """1 with probability `probs` (or log-odds `logits`), else 0.
 
     >>> import tinygrad_lite as tg
     >>> b = Bernoulli(0.25)
@@ -175,8 +175,8 @@ def _minus_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 
 
 class Categorical(_ByProbsOrLogits):
-    """A class number from 0 to K - 1, by `probs` (*batch_shape, K), which need not sum to 1, or by `logits`,
-    the scores of a softmax.
+    """Class numbers 0 to K - 1, with probabilities proportional to `probs` (*batch_shape, K), or with `logits`, the
+    inputs of a softmax.
 
     >>> import tinygrad_lite as tg
     >>> Categorical(tg.tensor([1.0, 3.0])).log_prob(tg.tensor([0, 1])).exp()

@@ -1,1 +1,1 @@
-"""Files on disk: archives of arrays, and how a new file takes the place of an old one."""
+"""Files on disk: archives of arrays, and the replacement of files."""

@@ -1,9 +1,8 @@
-"""Archives of arrays: the format of NumPy's .npz, uncompressed, under a seal.
+"""Archives of arrays: NumPy's .npz format, uncompressed, with a seal.
 
-An archive is a ZIP file (PKWARE's APPNOTE.TXT) with one .npy file for each array. Each of these has its own
-checksum in the archive's headers; the seal, in the archive's comment, is a checksum of all the headers. So
-every altered byte is noticed, and no byte is summed up twice.
-"""
+An archive is a ZIP file (PKWARE's APPNOTE.TXT) with one .npy file per array. Each of these has its own checksum in
+the archive's headers; the seal, in the archive's comment, is a checksum of all headers. So every altered byte is
+detected, and no byte is summed twice."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ from typing import IO, Any
 import numpy as np
 
 SEAL = b"tinygrad_lite "  # followed by eight hexadecimal digits
-LIMIT = 0xFFFFFFFF  # sizes and offsets from here on stand in ZIP64's extra fields
+LIMIT = 0xFFFFFFFF  # sizes and offsets from here on go into ZIP64's extra fields
 MANY = 0xFFFF  # the same for counts
 MAGIC = b"\x93NUMPY"
 PLAIN = re.compile(  # headers of arrays of numbers, as NumPy and `write` write them
@@ -30,18 +29,18 @@ PLAIN = re.compile(  # headers of arrays of numbers, as NumPy and `write` write 
 
 
 class Damaged(ValueError):
-    """What is read is no whole archive."""
+    """The data is not an intact archive."""
 
 
 # -- writing ------------------------------------------------------------------------------------
 
 
 def write(arrays: dict[str, np.ndarray], write: Callable[[Any], Any]) -> None:
-    """Hand an archive of `arrays` to `write`, piece by piece and in order: no seeking is needed."""
+    """Pass an archive of `arrays` to `write`, piece by piece and in order, without seeking."""
     directory, seal, offset = [], 0, 0
     for key, array in arrays.items():
         name = f"{key}.npy".encode()
-        # A copy, so that a checksum is that of what is written even while another thread trains on.
+        # A copy, so that the checksum matches what is written even if another thread keeps training.
         parts = [_npy_header(array), array.tobytes("F" if _is_fortran(array) else "C")]
         size = sum(map(len, parts))
         crc = functools.reduce(lambda crc, part: zlib.crc32(part, crc), parts, 0)
@@ -60,7 +59,7 @@ def write(arrays: dict[str, np.ndarray], write: Callable[[Any], Any]) -> None:
 
 
 def _zip64(*numbers: int) -> tuple[bytes, list[int]]:
-    """The extra field with those of the numbers that need 64 bits, and what stands in their places."""
+    """The extra field with the numbers that need 64 bits, and the placeholders for them."""
     long = [n for n in numbers if n >= LIMIT]
     extra = struct.pack(f"<2H{len(long)}Q", 1, 8 * len(long), *long) if long else b""
     return extra, [n if n < LIMIT else 0xFFFFFFFF for n in numbers]
@@ -83,7 +82,7 @@ def _is_fortran(array: np.ndarray) -> bool:
 def _npy_header(array: np.ndarray) -> bytes:
     description = np.lib.format.dtype_to_descr(array.dtype)
     text = f"{{'descr': {description!r}, 'fortran_order': {_is_fortran(array)}, 'shape': {array.shape!r}, }}".encode()
-    # Version 1 has two bytes for the length, version 3 has four, and UTF-8: for records with many or foreign names.
+    # Version 1 has two bytes for the length; version 3 has four, and UTF-8, for records with many or non-ASCII names.
     plain = text.isascii() and len(text) < 60000
     start = MAGIC + (b"\1\0" if plain else b"\3\0")
     length = struct.Struct("<H" if plain else "<I")
@@ -95,11 +94,10 @@ def _npy_header(array: np.ndarray) -> bytes:
 
 
 def read(file: IO[bytes]) -> tuple[dict[str, np.ndarray], bool]:
-    """The arrays of an archive that starts where `file` stands, and whether `write` wrote it.
+    """The arrays of an archive that starts at the current position of `file`, and whether `write` wrote it.
 
-    Damaged where anything is missing or altered, compressed, or of another kind. No array is larger than the
-    file, and all of them together are not.
-    """
+    Raises Damaged if anything is missing, altered, compressed, or of another kind. The arrays together are no larger
+    than the file."""
     import zipfile  # 20 ms, a fifth of importing the package
 
     if not (hasattr(file, "seekable") and file.seekable()):
@@ -139,12 +137,12 @@ def read(file: IO[bytes]) -> tuple[dict[str, np.ndarray], bool]:
         return arrays, sealed
     except Damaged:
         raise
-    except Exception as error:  # zipfile has many kinds: BadZipFile, NotImplementedError, RuntimeError, struct.error ...
+    except Exception as error:  # zipfile raises many types: BadZipFile, NotImplementedError, RuntimeError, struct.error ...
         raise Damaged(str(error) or type(error).__name__) from error
 
 
 def _start(file: IO[bytes]) -> bytes:
-    """The first four bytes, which tell an archive from what might be endless, as /dev/zero is."""
+    """The first four bytes, which distinguish an archive from an endless file such as /dev/zero."""
     start = file.read(4)
     if start[:2] != b"PK":
         raise Damaged(f"it begins with {start!r}" if start else "there is nothing left to read where the file stands")
@@ -205,7 +203,7 @@ def _parsed(version: int, header: bytes) -> tuple[tuple[int, ...], bool, np.dtyp
     if plain := PLAIN.fullmatch(header):  # 4 us, where literal_eval takes 30
         shape = tuple(int(n) for n in plain[3].split(b",") if n)
         return shape, plain[2] == b"True", np.dtype(plain[1].decode())
-    if len(header) > 100_000:  # enough for thousands of fields, and not for what makes the parser slow
+    if len(header) > 100_000:  # enough for thousands of fields, and too little to slow the parser down
         raise Damaged("the header of an array is too long")
     fields = ast.literal_eval(header.decode("utf-8" if version == 3 else "latin1"))
     if not isinstance(fields, dict) or fields.keys() != {"descr", "fortran_order", "shape"}:

@@ -1,4 +1,4 @@
-"""A new file in the place of an old one: whole or not at all."""
+"""Replacing a file: as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import IO, Any
 
 try:
     import fcntl
-except ImportError:  # on Windows, where an open file cannot be removed or replaced: no lock is needed
+except ImportError:  # on Windows an open file cannot be removed or replaced, so no lock is needed
     fcntl = None  # type: ignore[assignment]
 
 FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 def written(name: str, write: Callable[[IO[bytes]], Any]) -> None:
-    """Call `write` with the file of that name, opened to write; see `save` for what becomes of an old one."""
+    """Call `write` with the file of that name, opened for writing; `save` describes what happens to an old file."""
     try:
         found = os.stat(name)
     except FileNotFoundError:
@@ -29,14 +29,15 @@ def written(name: str, write: Callable[[IO[bytes]], Any]) -> None:
             write(file)
         return
     if found is not None:
-        with open(name, "r+b"):  # may it be written to? replacing it would not ask
+        with open(name, "r+b"):  # is it writable? replacing it would not check
             pass
     _replace(name, os.path.realpath(name), found, write)
 
 
 def _replace(name: str, target: str, found: os.stat_result | None, write: Callable[[IO[bytes]], Any]) -> None:
     folder, base = os.path.split(target)
-    prefix = os.path.join(folder, f".save-{zlib.crc32(os.fsencode(base)):08x}-")  # as long as any name may be
+    # The length is fixed, so that the target may have the longest name allowed.
+    prefix = os.path.join(folder, f".save-{zlib.crc32(os.fsencode(base)):08x}-")
     temporary, file = "", None
     try:
         _clear(folder, os.path.basename(prefix))
@@ -44,7 +45,7 @@ def _replace(name: str, target: str, found: os.stat_result | None, write: Callab
             temporary = prefix + os.urandom(6).hex()
             file = os.fdopen(os.open(temporary, FLAGS, _mode(found)), "wb")
             _lock(file, wait=True)
-            if not os.path.exists(temporary):  # another save took it for litter before it was locked
+            if not os.path.exists(temporary):  # another save removed it as a leftover before it was locked
                 file.close()
                 file = None
         with file:
@@ -52,16 +53,16 @@ def _replace(name: str, target: str, found: os.stat_result | None, write: Callab
             file.flush()
             os.fsync(file.fileno())
             if found is not None:
-                with contextlib.suppress(OSError, AttributeError):  # where the system has owners, and we may
+                with contextlib.suppress(OSError, AttributeError):  # if the system has owners, and permits it
                     os.chown(temporary, found.st_uid, found.st_gid)
-                os.chmod(temporary, _mode(found))  # without the umask
+                os.chmod(temporary, _mode(found))  # ignoring the umask
             if fcntl is None:
                 file.close()
             if found is not None and found.st_nlink > 1:
                 _copy(temporary, target)
                 os.remove(temporary)
             else:
-                os.replace(temporary, target)  # under the lock
+                os.replace(temporary, target)  # while locked
     except BaseException as error:
         if isinstance(error, OSError) and error.filename in (temporary, folder):
             error.filename, error.filename2 = name, None
@@ -71,7 +72,7 @@ def _replace(name: str, target: str, found: os.stat_result | None, write: Callab
 
 
 def _copy(source: str, target: str) -> None:
-    """Into the file that is there, as other names of it are to see the new contents too."""
+    """Copy the contents into the existing file, because its other hard links must see them too."""
     with open(source, "rb") as old, open(target, "r+b") as new:
         shutil.copyfileobj(old, new)
         new.truncate()
@@ -84,14 +85,14 @@ def _mode(found: os.stat_result | None) -> int:
 
 
 def _clear(folder: str, prefix: str) -> None:
-    """Remove what saves to the same name left when they were killed: their locks ended with them."""
+    """Remove what killed saves to the same name left behind: their locks ended with them."""
     try:
         left = [os.path.join(folder, name) for name in os.listdir(folder) if name.startswith(prefix)]
-    except PermissionError:  # of a folder that may be written to and not listed
+    except PermissionError:  # the folder is writable but cannot be listed
         return
     for path in left:
         with contextlib.suppress(OSError):
-            if not stat.S_ISREG(os.lstat(path).st_mode):  # none of ours
+            if not stat.S_ISREG(os.lstat(path).st_mode):  # not one of ours
                 continue
             if fcntl is None:
                 os.remove(path)
@@ -102,7 +103,7 @@ def _clear(folder: str, prefix: str) -> None:
 
 
 def _lock(file: IO[bytes], wait: bool) -> bool:
-    """Whether the lock was free, or waited for; False where the file system has none."""
+    """Whether the lock was acquired, after waiting if necessary; False if the file system has no locks."""
     try:
         if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

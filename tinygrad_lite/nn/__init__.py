@@ -1,4 +1,4 @@
-"""Layers and models: `Module` and what is built on it, under PyTorch's names."""
+"""Neural networks: `Module`, layers, losses and initialization, under PyTorch's names."""
 
 from tinygrad_lite.nn import functional, init, modules, parallel, parameter, utils
 from tinygrad_lite.nn.modules.activation import *

@@ -1,4 +1,4 @@
-"""The functions that layers are made of, under PyTorch's names."""
+"""The functional forms of the layers, under PyTorch's names."""
 
 from __future__ import annotations
 
@@ -216,11 +216,11 @@ def embedding(
     scale_grad_by_freq: bool = False,
     sparse: bool = False,
 ) -> Tensor:
-    """The rows of `weight` (V, D) that `input` (...) names: a tensor (..., D).
+    """The rows of `weight` (V, D) that `input` (...) indexes: a tensor (..., D).
 
-    `padding_idx`: the row that gets no gradient. `max_norm`: rows that are looked up are first scaled
-    down to this norm, in `weight` itself. `scale_grad_by_freq`: a row's gradient is divided by how
-    often it was looked up. `sparse` changes nothing: gradients are dense.
+    `padding_idx`: the row that gets no gradient. `max_norm`: rows that are looked up are first scaled down to this
+    norm, in place in `weight`. `scale_grad_by_freq`: divide a row's gradient by the number of times it was looked up.
+    `sparse` has no effect: gradients are dense.
 
     >>> from tinygrad_lite import tensor
     >>> embedding(tensor([2, 0]), tensor([[0.0, 0.5], [1.0, 1.5], [2.0, 2.5]]))
@@ -241,8 +241,8 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Each channel of x (N, C, ...) to mean 0 and variance 1: by the batch's own statistics in training,
-    which then enter the running ones; else by the running ones. See tinygrad_lite.batch_norm.
+    """Normalize each channel of x (N, C, ...) to mean 0 and variance 1: in training by the batch's statistics, which
+    also update the running statistics; otherwise by the running statistics. See tinygrad_lite.batch_norm.
 
     >>> from tinygrad_lite import tensor
     >>> mean, var = tensor([0.0]), tensor([1.0])
@@ -267,7 +267,7 @@ def instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Each channel of each sample of x (N, C, ...) to mean 0 and variance 1. See tinygrad_lite.instance_norm.
+    """Normalize each channel of each sample of x (N, C, ...) to mean 0 and variance 1. See tinygrad_lite.instance_norm.
 
     >>> from tinygrad_lite import tensor
     >>> instance_norm(tensor([[[1.0, 3.0], [50.0, 10.0]]]))

@@ -1,4 +1,4 @@
-"""How parameters start. Every function fills the tensor it is given, in place, and returns it."""
+"""Parameter initialization. Every function fills its tensor in place and returns it."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _LINEAR = ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_tra
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """The factor on the standard deviation that a nonlinearity asks for: sqrt(2) for relu, 5/3 for
-    tanh, sqrt(2 / (1 + param^2)) for leaky_relu (slope `param`, 0.01 by default), 3/4 for selu, else 1.
+    """The factor by which a nonlinearity scales the standard deviation: sqrt(2) for relu, 5/3 for tanh, sqrt(2 / (1 +
+    param^2)) for leaky_relu (slope `param`, 0.01 by default), 3/4 for selu, otherwise 1.
 
     >>> round(calculate_gain("relu"), 4), calculate_gain("selu"), calculate_gain("sigmoid")
     (1.4142, 0.75, 1)
@@ -79,7 +79,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any 
 def trunc_normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator: Any = None
 ) -> Tensor:
-    """Normal, drawn again until it lies in [a, b] (values, not multiples of std).
+    """Normal, truncated to [a, b] (values, not multiples of std).
 
     >>> from tinygrad_lite import empty
     >>> w = trunc_normal_(empty(1000), std=1.0, a=-0.5, b=2.0)
@@ -90,7 +90,7 @@ def trunc_normal_(
     def cdf(x: float) -> float:
         return (1 + math.erf(x / math.sqrt(2))) / 2
 
-    # The inverse of the distribution function, at uniform points between those of the bounds.
+    # The inverse of the cdf at points that are uniform between the cdf's values at the bounds.
     low, high = cdf((a - mean) / std), cdf((b - mean) / std)
     tensor.uniform_(2 * low - 1, 2 * high - 1, generator=generator).erfinv_()
     return tensor.mul_(std * math.sqrt(2)).add_(mean).clamp_(a, b)
@@ -98,7 +98,7 @@ def trunc_normal_(
 
 @no_grad()
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """The same value everywhere.
+    """One value everywhere.
 
     >>> from tinygrad_lite import empty
     >>> constant_(empty(2, 2), 0.5)
@@ -133,7 +133,7 @@ def zeros_(tensor: Tensor) -> Tensor:
 
 @no_grad()
 def eye_(tensor: Tensor) -> Tensor:
-    """The identity matrix: a Linear layer passes on as many features as it can.
+    """The identity matrix: a Linear layer passes on as many features as possible.
 
     >>> from tinygrad_lite import empty
     >>> eye_(empty(2, 3))
@@ -148,8 +148,8 @@ def eye_(tensor: Tensor) -> Tensor:
 
 @no_grad()
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
-    """The identity for a convolution with a weight (out, in / groups, *kernel): each of `groups` groups passes on as
-    many channels as it can.
+    """The identity for a convolution with weight (out, in / groups, *kernel): each of `groups` groups passes on as many
+    channels as possible.
 
     >>> from tinygrad_lite import empty
     >>> dirac_(empty(2, 2, 3))
@@ -173,7 +173,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 
 
 def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
-    """How many inputs an output has, and how many outputs an input: of a weight (out, in, *kernel)."""
+    """The number of inputs per output and of outputs per input, for a weight (out, in, *kernel)."""
     if tensor.ndim < 2:
         raise ValueError(f"fan in and fan out need a tensor of at least 2 dimensions, got shape {tuple(tensor.shape)}")
     field = math.prod(tensor.shape[2:])
@@ -188,8 +188,8 @@ def _calculate_correct_fan(tensor: Tensor, mode: str) -> int:
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
-    """Uniform with variance gain^2 2 / (fan_in + fan_out), so in +-gain sqrt(6 / (fan_in + fan_out))
-    (Glorot and Bengio, 2010).
+    """Uniform with variance gain^2 2 / (fan_in + fan_out), that is, within +-gain sqrt(6 / (fan_in + fan_out)) (Glorot
+    and Bengio, 2010).
 
     >>> from tinygrad_lite import empty
     >>> bool((xavier_uniform_(empty(2, 4)).abs() <= 1).all())  # 6 / (4 + 2) = 1
@@ -212,8 +212,9 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> 
 def kaiming_uniform_(
     tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Any = None
 ) -> Tensor:
-    """Uniform with variance gain^2 / fan (He et al., 2015); `a` is the slope of a leaky_relu. The bound is
-    gain sqrt(3 / fan), and `mode` chooses fan_in, which keeps the size of outputs, or fan_out, that of gradients.
+    """Uniform with variance gain^2 / fan, that is, within +-gain sqrt(3 / fan) (He et al., 2015). `a` is the slope of a
+    leaky_relu. `mode` selects fan_in, which preserves the scale of outputs, or fan_out, which preserves that of
+    gradients.
 
     >>> from tinygrad_lite import empty
     >>> bool((kaiming_uniform_(empty(4, 6)).abs() <= 1).all())  # sqrt(2) sqrt(3 / 6) = 1
@@ -228,7 +229,7 @@ def kaiming_uniform_(
 def kaiming_normal_(
     tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Any = None
 ) -> Tensor:
-    """Normal with variance gain^2 / fan (He et al., 2015); `a` is the slope of a leaky_relu, `mode` as of
+    """Normal with variance gain^2 / fan (He et al., 2015). `a` is the slope of a leaky_relu; `mode` is as for
     kaiming_uniform_.
 
     >>> from tinygrad_lite import empty
@@ -241,7 +242,7 @@ def kaiming_normal_(
 
 
 def scaled_normal_(tensor: Tensor, sigma: float = 1.0, generator: Any = None) -> Tensor:
-    """Normal with standard deviation sigma / sqrt(fan_in), for sigma between about 1 and 3 (lecture
+    """Normal with standard deviation sigma / sqrt(fan_in), for sigma between about 1 and 3 (docs/lectures.md, lecture
     item 53): the sum over an output's inputs then has standard deviation sigma.
 
     >>> from tinygrad_lite import empty
@@ -253,9 +254,9 @@ def scaled_normal_(tensor: Tensor, sigma: float = 1.0, generator: Any = None) ->
 
 @no_grad()
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tensor:
-    """`gain` times a random matrix with orthonormal rows or columns; dims past the first are flattened.
+    """`gain` times a random matrix with orthonormal rows or columns; dims after the first are flattened.
 
-    Drawn evenly among all such matrices (Saxe et al., 2013): Q of a normal matrix, with the signs of R.
+    Uniform over all such matrices (Saxe et al., 2013): the Q factor of a normal matrix, with the signs of R.
 
     >>> from tinygrad_lite import empty, eye
     >>> w = orthogonal_(empty(3, 5))

@@ -1,4 +1,4 @@
-"""`DataParallel`: a wrapper that programs put around a model."""
+"""`DataParallel`, for programs that wrap their model in it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ def _one_device(name: str, device_ids: Sequence[Any] | None) -> None:
 
 
 class DataParallel(Module):
-    """`module` under the name `module`, called as it is. Over more than one device it refuses to work
-    (NotImplementedError).
+    """A wrapper that calls `module`. With more than one device it raises NotImplementedError.
 
     >>> from tinygrad_lite import nn
     >>> list(nn.DataParallel(nn.Linear(2, 1), device_ids=[0]).state_dict())
@@ -45,7 +44,7 @@ def data_parallel(
     dim: int = 0,
     module_kwargs: dict[str, Any] | None = None,
 ) -> Any:
-    """`module(*inputs)` on one device; with several `device_ids`, NotImplementedError.
+    """`module(*inputs)` on one device; with several `device_ids` it raises NotImplementedError.
 
     >>> from tinygrad_lite import nn, ones
     >>> data_parallel(nn.Linear(2, 1), ones(3, 2), device_ids=[0]).shape

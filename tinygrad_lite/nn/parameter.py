@@ -1,4 +1,4 @@
-"""Tensors that a Module takes notice of when they are assigned to it."""
+"""Tensors that a Module registers when they are assigned to it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["Buffer", "Parameter", "UninitializedParameter"]
 
 
 class Parameter(Tensor):
-    """A tensor to be trained: as an attribute of a Module it is one of its parameters.
+    """A tensor to be trained: assigned to an attribute of a Module, it becomes one of its parameters.
 
-    It shows the memory of `data`. Results of operations on it are plain Tensors.
+    It shares the memory of `data`. Results of operations on it are plain Tensors.
 
     >>> from tinygrad_lite import nn, ones
     >>> layer = nn.Module()
@@ -33,7 +33,7 @@ class Parameter(Tensor):
             self.requires_grad_()
 
     def __deepcopy__(self, memo: dict[Any, Any]) -> Parameter:
-        """A parameter with the same values; the gradient is left behind."""
+        """A parameter with the same values and no gradient."""
         if id(self) not in memo:
             memo[id(self)] = type(self)(traced(self.array.copy()), self.requires_grad)
         return memo[id(self)]
@@ -43,7 +43,7 @@ class Parameter(Tensor):
 
 
 class UninitializedParameter(Parameter):
-    """A parameter without a shape yet: `materialize(shape)` makes it an ordinary one, the same object.
+    """A parameter without a shape; `materialize(shape)` turns the same object into an ordinary parameter.
 
     >>> from tinygrad_lite import nn
     >>> weight = nn.UninitializedParameter()
@@ -71,7 +71,7 @@ class UninitializedParameter(Parameter):
 
 
 class Buffer(Tensor):
-    """A tensor that is part of a Module's state but not trained: assigning it registers a buffer.
+    """A tensor that is part of a Module's state but not trained; assigning it registers a buffer.
 
     `persistent=False` keeps it out of the state_dict.
 

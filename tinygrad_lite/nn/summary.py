@@ -1,4 +1,4 @@
-"""A model as a table: what each layer gives, holds and multiplies."""
+"""A model as a table: output shape, parameters and multiply-adds of each layer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Row:
 
 @dataclass
 class Summary:
-    """What `summary` found: `rows`, one for each call of a layer, and totals; printed as a table.
+    """The result of `summary`: `rows`, one per call of a layer, and totals; prints as a table.
 
     >>> from tinygrad_lite import nn
     >>> found = summary(nn.Linear(3, 5), (2, 3))
@@ -63,11 +63,11 @@ class Summary:
 
 
 def summary(model: Module, *input_shapes: Any, dtype: Any = None) -> Summary:
-    """Run `model` on zeros and tell, layer by layer, the output's shape, the number of parameters and
-    of multiply-adds.
+    """Run `model` on zeros and report the output shape, the number of parameters and the number of multiply-adds of each
+    layer.
 
-    `input_shapes`: the shape of each input, the batch included; a Tensor is taken as it is. A layer
-    that is called twice has two rows, and its parameters count in the first.
+    `input_shapes`: the shape of each input, with the batch; a Tensor is used as it is. A layer that is called twice
+    has two rows, and its parameters count in the first.
 
     >>> from tinygrad_lite import nn
     >>> summary(nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(2704, 10)), (1, 1, 28, 28))
@@ -97,7 +97,7 @@ def summary(model: Module, *input_shapes: Any, dtype: Any = None) -> Summary:
 
         handles.append(module.register_forward_hook(note, with_kwargs=True))
 
-    # Attention counts as one layer: it does not call the projection inside it.
+    # Attention counts as one layer, since it does not call the projection that it contains.
     inside = {part for m in model.modules() if isinstance(m, MultiheadAttention) for part in m.children()}
     for name, module in model.named_modules():
         if module not in inside and (not module._modules or isinstance(module, MultiheadAttention)):
@@ -127,7 +127,7 @@ def _tensors(value: Any) -> list[Tensor]:
 
 
 def _multiply_adds(module: Module, inputs: list[Tensor], outputs: list[Tensor]) -> int:
-    """How many products of the layer's weights (and, in attention, of its inputs) are summed."""
+    """The number of products of the layer's weights (and, in attention, of its inputs)."""
     if not inputs or not outputs:
         return 0
     x, out = inputs[0], outputs[0]

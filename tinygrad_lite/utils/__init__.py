@@ -1,4 +1,4 @@
-"""What programs need beside models: data loading, and checkpoints of activations."""
+"""Utilities for training programs: data loading and activation checkpointing."""
 
 from tinygrad_lite.utils import checkpoint, data
 

@@ -1,7 +1,6 @@
-"""Memory for time: activations that are worked out again in backward instead of being kept.
+"""Activation checkpointing: backward recomputes activations instead of keeping them, trading time for memory.
 
-T. Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016.
-"""
+T. Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ __all__ = ["CheckpointError", "checkpoint", "checkpoint_sequential"]
 
 
 class CheckpointError(RuntimeError):
-    """The function did something else when it was run again."""
+    """The function behaved differently when it was run again."""
 
 
 def checkpoint(
@@ -33,13 +32,13 @@ def checkpoint(
     preserve_rng_state: bool = True,
     **kwargs: Any,
 ) -> Any:
-    """`function(*args, **kwargs)`, of whose inside the tape keeps nothing: when backward gets there,
-    the function is run again.
+    """Call `function(*args, **kwargs)` without keeping its intermediate values on the tape; backward runs the function
+    again to recompute them.
 
-    `preserve_rng_state`: with the same random numbers. `context_fn` gives the contexts for the first
-    and for the second run. `determinism_check`: "none" to leave out the comparison of shapes and
-    dtypes. `early_stop`: the second run ends as soon as everything that was saved is there again. `use_reentrant`
-    and `debug` choose between variants in PyTorch; there is one here.
+    `preserve_rng_state`: use the same random numbers in the second run. `context_fn` returns the contexts for the
+    first and for the second run. `determinism_check="none"` skips the comparison of shapes and dtypes. `early_stop`:
+    the second run stops as soon as it has recomputed everything that was saved. `use_reentrant` and `debug` are
+    accepted and ignored.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
@@ -63,7 +62,7 @@ def checkpoint(
 
 
 class _Segment:
-    """One call under `checkpoint`. The tape keeps, for each array it would have saved, its number."""
+    """One call under `checkpoint`. In place of each array that the tape would have saved, it keeps a number."""
 
     def __init__(
         self, function: Any, args: Any, kwargs: Any, context: Any, preserve_rng_state: bool, check: bool, early_stop: bool
@@ -75,7 +74,7 @@ class _Segment:
         self.check = check
         self.early_stop = early_stop
         self.saved: list[Any] = []  # shape and dtype of each array
-        # The arrays and when each was saved, from the second run until the tape lets go of them.
+        # The arrays and when each was saved, from the second run until the tape drops them.
         self.again: list[tuple[Tensor, int]] | None = None
 
     def pack(self, tensor: Tensor) -> int:
@@ -133,7 +132,7 @@ class _Segment:
 
 
 class _Enough(BaseException):
-    """Everything is there again. (No Exception, which the function might catch.)"""
+    """Everything has been recomputed. (Not an Exception, which the function might catch.)"""
 
 
 def _never(packed: Any) -> Any:
@@ -141,7 +140,7 @@ def _never(packed: Any) -> Any:
 
 
 def checkpoint_sequential(functions: Any, segments: int, input: Any, use_reentrant: bool | None = None, **kwargs: Any) -> Any:
-    """Run a Sequential (or a list of functions) in `segments` pieces, each but the last under `checkpoint`.
+    """Run a Sequential (or a list of functions) in `segments` pieces, all but the last under `checkpoint`.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([1.0], requires_grad=True)

@@ -1,4 +1,4 @@
-"""Layers, a file a family."""
+"""Layers, one file per family."""
 
 from tinygrad_lite.nn.modules import (
     activation,

@@ -1,4 +1,4 @@
-"""Activations: one function of each element (a few: of a whole dim)."""
+"""Activations: elementwise functions, and a few over a whole dim."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = [
 
 
 class _Inplace(Configured):
-    """An activation whose only setting is whether it overwrites its input."""
+    """An activation whose only setting is `inplace`: whether it overwrites its input."""
 
     shown = "inplace"
 
@@ -53,8 +53,8 @@ class ReLU6(_Inplace):
 
 
 class SELU(_Inplace):
-    """Self-normalizing: scale * (max(x, 0) + min(alpha (e^x - 1), 0)), with alpha = 1.6733 and scale = 1.0507
-    (Klambauer et al., 2017)
+    """scale * (max(x, 0) + min(alpha (e^x - 1), 0)), with alpha = 1.6733 and scale = 1.0507: self-normalizing (Klambauer
+    et al., 2017)
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.SELU()(tensor([-100.0, 0.0, 1.0]))  # from -alpha scale up
@@ -138,7 +138,7 @@ class Sigmoid(Module):
 
 
 class LogSigmoid(Module):
-    """log(1 / (1 + e^-x)), without overflow
+    """log(1 / (1 + e^-x)), computed without overflow
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.LogSigmoid()(tensor([-100.0, 0.0]))
@@ -191,8 +191,8 @@ class LeakyReLU(Configured):
 
 
 class RReLU(Configured):
-    """LeakyReLU whose slope is drawn from [lower, upper] for each element in training, and is their
-    mean in evaluation (Xu et al., 2015).
+    """LeakyReLU whose slope is drawn from [lower, upper] for each element in training, and is the mean of the two in
+    evaluation (Xu et al., 2015).
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.RReLU(0.2, 0.4).eval()(tensor([-10.0, 3.0]))
@@ -209,8 +209,8 @@ class RReLU(Configured):
 
 
 class PReLU(Module):
-    """x where x > 0, `weight` x elsewhere, where the slope is learned: one, or one a channel (dim 1)
-    (He et al., 2015).
+    """x where x > 0, `weight` x elsewhere, with a learned slope: one for all, or one per channel (dim 1) (He et al.,
+    2015).
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.PReLU(init=0.25)(tensor([-4.0, 2.0])).tolist()
@@ -268,7 +268,7 @@ class CELU(Configured):
 
 
 class GELU(Configured):
-    """x times the normal distribution function (Hendrycks and Gimpel, 2016); `approximate="tanh"`: its usual
+    """x times the standard normal cdf (Hendrycks and Gimpel, 2016); `approximate="tanh"` selects the usual
     approximation.
 
     >>> from tinygrad_lite import nn, tensor
@@ -286,7 +286,7 @@ class GELU(Configured):
 
 
 class GLU(Configured):
-    """The first half along `dim` times the sigmoid of the second (Dauphin et al., 2016).
+    """The first half along `dim` times the sigmoid of the second half (Dauphin et al., 2016).
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.GLU()(tensor([3.0, 4.0, 0.0, 100.0]))  # 3 sigmoid(0), 4 sigmoid(100)
@@ -320,7 +320,7 @@ class Softplus(Configured):
 
 
 class Hardtanh(Configured):
-    """x clipped to [min_val, max_val]
+    """x clamped to [min_val, max_val]
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.Hardtanh(-1.0, 2.0)(tensor([-3.0, 0.5, 3.0]))
@@ -383,7 +383,7 @@ class Hardshrink(Configured):
 
 
 class Softshrink(Configured):
-    """x moved by lambd towards 0, and 0 where |x| <= lambd
+    """x moved by lambd towards 0; 0 where |x| <= lambd
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.Softshrink(0.5)(tensor([-2.0, 0.5, 1.0]))
@@ -401,7 +401,7 @@ class Softshrink(Configured):
 
 
 class Softmax(Configured):
-    """e^x, scaled to sum to 1 along `dim`
+    """e^x, normalized to sum to 1 along `dim`
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.Softmax(dim=0)(tensor([1.0, 3.0]).log())  # 1 / (1 + 3), 3 / (1 + 3)
@@ -418,7 +418,7 @@ class Softmax(Configured):
 
 
 class Softmin(Configured):
-    """Softmax of -x: the smallest element has the largest share.
+    """Softmax of -x: the smallest element gets the largest weight.
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.Softmin(dim=0)(tensor([1.0, 3.0]).log())
@@ -435,7 +435,7 @@ class Softmin(Configured):
 
 
 class LogSoftmax(Configured):
-    """The logarithm of Softmax, in one stable step.
+    """The logarithm of Softmax, in one numerically stable step.
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.LogSoftmax(dim=0)(tensor([0.0, 1000.0]))  # log(softmax) would give -inf, 0

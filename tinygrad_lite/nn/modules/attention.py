@@ -16,13 +16,12 @@ __all__ = ["MultiheadAttention"]
 
 
 class MultiheadAttention(Module):
-    """softmax(q k^T / sqrt(d)) v in each of `num_heads` heads, between linear projections
-    (Vaswani et al., 2017).
+    """softmax(q k^T / sqrt(d)) v in each of `num_heads` heads, between linear projections (Vaswani et al., 2017).
 
-    Query (L, N, embed_dim), key (S, N, kdim) and value (S, N, vdim), or (N, L, ...) if `batch_first`,
-    or without N -> output (L, N, embed_dim) and, if `need_weights`, the weights (N, L, S), averaged
-    over the heads unless `average_attn_weights=False`: (N, heads, L, S). Masks: True (or -inf, added)
-    where attention is not allowed; `key_padding_mask` (N, S), `attn_mask` (L, S) or (N * heads, L, S).
+    Query (L, N, embed_dim), key (S, N, kdim) and value (S, N, vdim), or (N, L, ...) if `batch_first`, or without N ->
+    output (L, N, embed_dim). With `need_weights` the attention weights are returned too: (N, L, S), averaged over the
+    heads, or (N, heads, L, S) if `average_attn_weights=False`. Masks are True (or -inf, added to the scores) where
+    attention is not allowed: `key_padding_mask` (N, S), `attn_mask` (L, S) or (N * heads, L, S).
 
     >>> from tinygrad_lite import nn, randn
     >>> query, memory = randn(5, 2, 8), randn(7, 2, 8)

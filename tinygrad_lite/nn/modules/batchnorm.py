@@ -1,4 +1,4 @@
-"""Normalization of each channel over the batch, or (InstanceNorm) over each sample's own extent."""
+"""Normalization of each channel, over the batch or (InstanceNorm) over each sample."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "InstanceNorm1d", "Insta
 
 
 class _NormBase(Module):
-    """`weight` (1) and `bias` (0) a channel if `affine`; buffers running_mean, running_var and
+    """Per channel: `weight` (initially 1) and `bias` (0) if `affine`, and the buffers running_mean, running_var and
     num_batches_tracked if `track_running_stats`."""
 
-    ranks: tuple[int, ...]  # the numbers of dimensions that an input may have
-    _version = 2  # num_batches_tracked is part of the state
+    ranks: tuple[int, ...]  # allowed numbers of input dimensions
+    _version = 2  # since version 2, num_batches_tracked is part of the state
 
     def __init__(
         self,
@@ -89,9 +89,9 @@ class _NormBase(Module):
 
 
 class _BatchNorm(_NormBase):
-    """(x - mean) / sqrt(var + eps) * weight + bias, with the batch's statistics in training and the
-    running ones in evaluation. Running <- (1 - momentum) running + momentum batch; `momentum=None`
-    averages all batches equally (Ioffe and Szegedy, 2015)."""
+    """(x - mean) / sqrt(var + eps) * weight + bias, with the statistics of the batch in training and the running
+    statistics in evaluation. Running <- (1 - momentum) running + momentum batch; `momentum=None` averages all batches
+    equally (Ioffe and Szegedy, 2015)."""
 
     def forward(self, input: Tensor) -> Tensor:
         self._check_input_dim(input)
@@ -111,8 +111,8 @@ class _BatchNorm(_NormBase):
 
 
 class BatchNorm1d(_BatchNorm):
-    """BatchNorm over (N, C) or (N, C, L): each channel to mean 0 and variance 1 over all else, then * weight + bias;
-    by the running statistics in evaluation (Ioffe and Szegedy, 2015).
+    """BatchNorm over (N, C) or (N, C, L): normalizes each channel to mean 0 and variance 1 over all other dims, then
+    applies * weight + bias. Evaluation uses the running statistics (Ioffe and Szegedy, 2015).
 
     >>> from tinygrad_lite import nn, tensor
     >>> norm = nn.BatchNorm1d(1)
@@ -124,7 +124,7 @@ class BatchNorm1d(_BatchNorm):
 
 
 class BatchNorm2d(_BatchNorm):
-    """BatchNorm over (N, C, H, W): as BatchNorm1d.
+    """BatchNorm over (N, C, H, W); see BatchNorm1d.
 
     >>> from tinygrad_lite import nn, randn
     >>> out = nn.BatchNorm2d(3)(5 + 2 * randn(8, 3, 4, 4))
@@ -136,7 +136,7 @@ class BatchNorm2d(_BatchNorm):
 
 
 class BatchNorm3d(_BatchNorm):
-    """BatchNorm over (N, C, D, H, W): as BatchNorm1d.
+    """BatchNorm over (N, C, D, H, W); see BatchNorm1d.
 
     >>> from tinygrad_lite import nn, ones
     >>> nn.BatchNorm3d(3).eval()(ones(8, 3, 2, 4, 4)).shape
@@ -147,8 +147,8 @@ class BatchNorm3d(_BatchNorm):
 
 
 class _InstanceNorm(_NormBase):
-    """(x - mean) / sqrt(var + eps), with mean and variance of each channel of each sample. With
-    `track_running_stats`, evaluation uses running ones (Ulyanov et al., 2016)."""
+    """(x - mean) / sqrt(var + eps), with the mean and variance of each channel of each sample. With
+    `track_running_stats`, evaluation uses running statistics (Ulyanov et al., 2016)."""
 
     def __init__(
         self,
@@ -187,7 +187,8 @@ class _InstanceNorm(_NormBase):
 
 
 class InstanceNorm1d(_InstanceNorm):
-    """InstanceNorm over (N, C, L) or (C, L): each channel of each sample to mean 0 and variance 1 (Ulyanov et al., 2016).
+    """InstanceNorm over (N, C, L) or (C, L): normalizes each channel of each sample to mean 0 and variance 1 (Ulyanov et
+    al., 2016).
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.InstanceNorm1d(2)(tensor([[1.0, 3.0], [50.0, 10.0]]))
@@ -199,7 +200,7 @@ class InstanceNorm1d(_InstanceNorm):
 
 
 class InstanceNorm2d(_InstanceNorm):
-    """InstanceNorm over (N, C, H, W) or (C, H, W): as InstanceNorm1d.
+    """InstanceNorm over (N, C, H, W) or (C, H, W); see InstanceNorm1d.
 
     >>> from tinygrad_lite import nn, randn
     >>> out = nn.InstanceNorm2d(3)(5 + 2 * randn(8, 3, 4, 4))
@@ -211,7 +212,7 @@ class InstanceNorm2d(_InstanceNorm):
 
 
 class InstanceNorm3d(_InstanceNorm):
-    """InstanceNorm over (N, C, D, H, W) or (C, D, H, W): as InstanceNorm1d.
+    """InstanceNorm over (N, C, D, H, W) or (C, D, H, W); see InstanceNorm1d.
 
     >>> from tinygrad_lite import nn, randn
     >>> nn.InstanceNorm3d(3, affine=True)(randn(8, 3, 2, 4, 4)).shape

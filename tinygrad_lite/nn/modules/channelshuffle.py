@@ -1,4 +1,4 @@
-"""Channels in another order."""
+"""A layer that permutes channels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["ChannelShuffle"]
 
 
 class ChannelShuffle(Configured):
-    """The channels of `groups` groups dealt out in turn, of (N, C, ...) (Zhang et al., 2017).
+    """Interleaves the channels of `groups` groups of (N, C, ...) (Zhang et al., 2017).
 
     >>> from tinygrad_lite import arange, nn
     >>> nn.ChannelShuffle(2)(arange(6).reshape(1, 6, 1, 1)).flatten()

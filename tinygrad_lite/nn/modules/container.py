@@ -1,4 +1,4 @@
-"""Modules that hold other modules, or parameters."""
+"""Modules that contain other modules or parameters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequen
 
 
 class _Numbered(Module):
-    """What Sequential and ModuleList share: submodules under "0", "1", ..., used like a list."""
+    """Base of Sequential and ModuleList: submodules named "0", "1", ..., accessed like a list."""
 
     def _all(self) -> list[Any]:
         return list(self._modules.values())
@@ -87,7 +87,7 @@ class _Numbered(Module):
 
 
 class Sequential(_Numbered):
-    """Modules applied one after another; given in order, or as an OrderedDict with names.
+    """Modules applied in order; given as arguments, or as an OrderedDict with names.
 
     >>> from tinygrad_lite import nn
     >>> nn.Sequential(nn.Linear(2, 3), nn.Tanh())
@@ -105,7 +105,7 @@ class Sequential(_Numbered):
 
     def forward(self, input: Any) -> Any:
         held = self.__dict__
-        for name, kind in self._registered_kinds.items():  # self._modules.values(), without a list of them
+        for name, kind in self._registered_kinds.items():  # self._modules.values(), without building a list
             if kind == "module":
                 input = held[name](input)
         return input
@@ -138,7 +138,7 @@ class Sequential(_Numbered):
 
 
 class ModuleList(_Numbered):
-    """A list whose modules are seen by parameters(), to() and the rest.
+    """A list of modules that parameters(), to() and the like see.
 
     >>> from tinygrad_lite import nn
     >>> layers = nn.ModuleList([nn.Linear(4, 4) for _ in range(3)])
@@ -155,7 +155,7 @@ class ModuleList(_Numbered):
         return ModuleList([*self, *other])
 
     def __repr__(self) -> str:
-        """Neighbours that look the same are written once: `(0-3): 4 x Linear(...)`."""
+        """Equal neighbours are printed once: `(0-3): 4 x Linear(...)`."""
         lines, start = [], 0
         for text, same in groupby(map(repr, self)):
             count = len(list(same))
@@ -166,7 +166,7 @@ class ModuleList(_Numbered):
 
 
 def _pairs(name: str, given: Any) -> list[tuple[str, Any]]:
-    """Names and values from a mapping or from an iterable of pairs."""
+    """Names and values from a mapping or an iterable of pairs."""
     if isinstance(given, (Mapping, ModuleDict, ParameterDict)):
         return list(given.items())
     if not isinstance(given, Iterable):
@@ -179,7 +179,7 @@ def _pairs(name: str, given: Any) -> list[tuple[str, Any]]:
 
 
 class ModuleDict(Module):
-    """A dict whose modules are seen by parameters(), to() and the rest.
+    """A dict of modules that parameters(), to() and the like see.
 
     >>> from tinygrad_lite import nn
     >>> heads = nn.ModuleDict({"age": nn.Linear(4, 1), "kind": nn.Linear(4, 3)})
@@ -235,7 +235,7 @@ def _as_parameter(value: Any) -> Any:
 
 
 class ParameterList(Module):
-    """A list of parameters (Tensors become Parameters; other values are kept as they are).
+    """A list of parameters. Tensors become Parameters; other values stay as they are.
 
     >>> from tinygrad_lite import nn, ones
     >>> scales = nn.ParameterList([ones(2), ones(3)])
@@ -289,7 +289,7 @@ class ParameterList(Module):
 
 
 class ParameterDict(Module):
-    """A dict of parameters (Tensors become Parameters; other values are kept as they are).
+    """A dict of parameters. Tensors become Parameters; other values stay as they are.
 
     >>> from tinygrad_lite import nn, ones
     >>> scales = nn.ParameterDict({"left": ones(2), "right": ones(3)})

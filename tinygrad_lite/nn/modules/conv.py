@@ -1,4 +1,4 @@
-"""Convolutions, and their transposes."""
+"""Convolutions and transposed convolutions."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
 class _ConvNd(Module):
-    """`weight` (out, in / groups, *kernel) and `bias` (out,), of a transpose (in, out / groups, *kernel),
-    start uniform in +-1 / sqrt(fan in)."""
+    """`weight` (out, in / groups, *kernel), or (in, out / groups, *kernel) if transposed, and `bias` (out,); both start
+    uniform in +-1 / sqrt(fan in)."""
 
     rank: int
     transposed = False
@@ -82,7 +82,7 @@ class _ConvNd(Module):
 
     @property
     def _reversed_padding_repeated_twice(self) -> list[int]:
-        """The padding as `F.pad` takes it: before and after, from the last dim to the first."""
+        """The padding in the order of `F.pad`: before and after, from the last dim to the first."""
         if self.padding == "valid":
             return [0] * (2 * self.rank)
         if self.padding == "same":
@@ -100,7 +100,7 @@ class _ConvNd(Module):
         return self._conv_forward(input, self.weight, self.bias)
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """The convolution of this layer with other weights (subclasses call it with theirs)."""
+        """The convolution with given weights (subclasses call it with their own)."""
         function, padding = getattr(F, f"conv{self.rank}d"), self.padding
         if self.padding_mode != "zeros":
             input, padding = F.pad(input, tuple(self._reversed_padding_repeated_twice), mode=self.padding_mode), 0
@@ -121,8 +121,8 @@ class _ConvNd(Module):
 
 
 class Conv1d(_ConvNd):
-    """Cross-correlation over (N, C, L) or (C, L), which gives out_channels in the place of C and
-    (L + 2 padding - dilation (kernel_size - 1) - 1) // stride + 1 places.
+    """Cross-correlation over (N, C, L) or (C, L). The output has out_channels channels and length (L + 2 padding -
+    dilation (kernel_size - 1) - 1) // stride + 1.
 
     >>> from tinygrad_lite import nn, ones
     >>> nn.Conv1d(2, 8, 3, stride=2)(ones(1, 2, 9)).shape
@@ -188,7 +188,7 @@ class _ConvTransposeNd(_ConvNd):
         return function(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)
 
     def _output_padding(self, input: Tensor, output_size: Any) -> tuple[int, ...]:
-        """What must be added at the ends for the result to have `output_size`."""
+        """The padding to add at the ends so that the result has `output_size`."""
         wanted = tuple(output_size)
         if len(wanted) == input.ndim:
             wanted = wanted[-self.rank :]
@@ -203,8 +203,8 @@ class _ConvTransposeNd(_ConvNd):
 
 
 class ConvTranspose1d(_ConvTransposeNd):
-    """The transpose (gradient) of Conv1d: (N, C, L) or (C, L), made longer: to
-    (L - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1 places.
+    """The transpose (gradient) of Conv1d over (N, C, L) or (C, L). The output has length (L - 1) stride - 2 padding +
+    dilation (kernel_size - 1) + output_padding + 1.
 
     >>> from tinygrad_lite import nn, ones
     >>> nn.ConvTranspose1d(8, 2, 3, stride=2)(ones(1, 8, 4)).shape
@@ -215,7 +215,7 @@ class ConvTranspose1d(_ConvTransposeNd):
 
 
 class ConvTranspose2d(_ConvTransposeNd):
-    """The transpose (gradient) of Conv2d: (N, C, H, W) or (C, H, W), made larger.
+    """The transpose (gradient) of Conv2d, over (N, C, H, W) or (C, H, W).
 
     >>> from tinygrad_lite import nn, ones
     >>> up = nn.ConvTranspose2d(8, 2, 2, stride=2)
@@ -227,7 +227,7 @@ class ConvTranspose2d(_ConvTransposeNd):
 
 
 class ConvTranspose3d(_ConvTransposeNd):
-    """The transpose (gradient) of Conv3d: (N, C, D, H, W) or (C, D, H, W), made larger.
+    """The transpose (gradient) of Conv3d, over (N, C, D, H, W) or (C, D, H, W).
 
     >>> from tinygrad_lite import nn, ones
     >>> nn.ConvTranspose3d(2, 1, 2, stride=2)(ones(1, 2, 2, 3, 4)).shape

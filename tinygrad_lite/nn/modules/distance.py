@@ -1,4 +1,4 @@
-"""How alike two tensors are, vector by vector."""
+"""Distances and similarities between vectors."""
 
 from __future__ import annotations
 

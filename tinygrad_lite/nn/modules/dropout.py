@@ -20,7 +20,7 @@ class _DropoutNd(Configured):
 
 
 class Dropout(_DropoutNd):
-    """Each element is 0 with probability `p`, and divided by 1 - p otherwise (Srivastava et al., 2014).
+    """Sets each element to 0 with probability `p` and divides the others by 1 - p (Srivastava et al., 2014).
 
     >>> from tinygrad_lite import nn, ones
     >>> dropout = nn.Dropout(0.75)
@@ -74,8 +74,8 @@ class Dropout3d(_DropoutNd):
 
 
 class AlphaDropout(_DropoutNd):
-    """Dropout that keeps mean 0 and variance 1, for use after SELU (Klambauer et al., 2017): what is dropped
-    becomes SELU's lowest value, then all is scaled and moved.
+    """Dropout that preserves mean 0 and variance 1, for use after SELU (Klambauer et al., 2017): dropped elements take
+    SELU's lowest value, then everything is scaled and shifted.
 
     >>> from tinygrad_lite import nn, randn
     >>> out = nn.AlphaDropout(0.5)(randn(100_000))

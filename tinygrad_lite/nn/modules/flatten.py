@@ -11,7 +11,7 @@ __all__ = ["Flatten", "Unflatten"]
 
 
 class Flatten(Configured):
-    """Dims start_dim to end_dim as one; by default all but the first.
+    """Merges dims start_dim to end_dim into one; by default all but the first.
 
     >>> from tinygrad_lite import nn, ones
     >>> nn.Flatten()(ones(2, 3, 4, 5)).shape, nn.Flatten(0, 1)(ones(2, 3, 4, 5)).shape
@@ -28,7 +28,7 @@ class Flatten(Configured):
 
 
 class Unflatten(Configured):
-    """Dim `dim` as several, of the sizes `unflattened_size`.
+    """Splits dim `dim` into dims of the sizes `unflattened_size`.
 
     >>> from tinygrad_lite import nn, ones
     >>> nn.Unflatten(1, (3, 4))(ones(2, 12)).shape

@@ -1,4 +1,4 @@
-"""Windows as columns, and back."""
+"""Sliding windows as columns, and back."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Unfold(Configured):
 
 
 class Fold(Configured):
-    """Columns summed into the windows they belong to: (N, C * window, windows) -> (N, C, *output_size).
+    """Adds columns up into the windows that they represent: (N, C * window, windows) -> (N, C, *output_size).
 
     >>> from tinygrad_lite import nn, ones
     >>> nn.Fold((2, 3), 2)(ones(1, 4, 2))[0, 0]  # the middle lies in both windows

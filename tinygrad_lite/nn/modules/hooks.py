@@ -1,4 +1,4 @@
-"""Functions that a module calls before and after its forward computation and its backward one."""
+"""Hooks that a module calls before and after its forward and backward computation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Hooks:
-    """The hooks of one module. A module without any has no such object, and pays nothing."""
+    """The hooks of one module. A module without hooks has no such object, and no overhead."""
 
     def __init__(self) -> None:
         self.by_kind: dict[str, dict[Any, tuple[Callable[..., Any], dict[str, bool]]]] = {}
@@ -39,7 +39,7 @@ class Hooks:
         return list(self.by_kind.get(kind, {}).values())
 
     def call(self, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """`module.forward`, with everything that is hooked to it."""
+        """`module.forward`, with all of its hooks."""
         for hook, options in self.of("forward_pre"):
             args, kwargs = _before(hook, options, module, args, kwargs)
         boundary = Boundary(module, self) if self.of("backward") or self.of("backward_pre") else None
@@ -62,13 +62,13 @@ class Hooks:
 
 
 def hooks_of(module: Module, kind: str) -> list[Callable[..., Any]]:
-    """The hooks of one kind; none for a module without any."""
+    """The hooks of one kind; none if the module has no hooks."""
     hooks = module._registered_hooks
     return [] if hooks is None else [hook for hook, _ in hooks.of(kind)]
 
 
 def add_hook(module: Module, kind: str, hook: Callable[..., Any], prepend: bool = False, **options: bool) -> RemovableHandle:
-    """Let `hook` be called where its `kind` says: "forward_pre", "forward", "backward_pre", "backward", "load", ..."""
+    """Register `hook` for an event: "forward_pre", "forward", "backward_pre", "backward", "load", ..."""
     hooks = module._registered_hooks
     if hooks is None:
         module.__dict__["_registered_hooks"] = hooks = Hooks()
@@ -92,13 +92,13 @@ def _before(
 
 
 class Boundary:
-    """Where gradients leave and enter a module in one call of it: two entries on the tape that pass
-    everything on, and on the way back call the hooks."""
+    """Where gradients enter and leave a module in one call of it: two entries on the tape that pass everything on, and
+    call the hooks during backward."""
 
     def __init__(self, module: Module, hooks: Hooks):
         self.module, self.hooks = module, hooks
         self.grad_output: tuple[Any, ...] = ()
-        self.inputs: int | None = None  # how many there are, if none of them needs a gradient
+        self.inputs: int | None = None  # their number, if none of them needs a gradient
 
     def enter(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         if not is_grad_enabled() or not any(isinstance(a, Tensor) and a.requires_grad for a in args):
@@ -146,8 +146,8 @@ def _replaced(name: str, gradients: tuple[Any, ...], returned: Any) -> tuple[Any
 
 
 def _passed(values: tuple[Any, ...], on_the_way_back: Callable[[tuple[Any, ...]], tuple[Any, ...]]) -> tuple[Any, ...]:
-    """`values` one entry further on the tape; the function there sees a gradient (or None) for each
-    of them, and returns what to go on with."""
+    """`values`, one entry further on the tape. The function there sees a gradient (or None) for each of them, and
+    returns the gradients to continue with."""
     places = [i for i, v in enumerate(values) if isinstance(v, Tensor) and v.requires_grad]
     if not places or not is_grad_enabled():
         return values

@@ -1,5 +1,4 @@
-"""Layers that take the size of their input from the first input they see, and are ordinary layers from
-then on."""
+"""Layers that infer the size of their input from the first input, and are ordinary layers from then on."""
 
 from __future__ import annotations
 
@@ -37,7 +36,7 @@ __all__ = [
 
 
 class LazyModuleMixin(Module):
-    """Stands in for `cls_to_become`, without its first argument, until the first call.
+    """Stands in for `cls_to_become` without its first argument, until the first call.
 
     >>> from tinygrad_lite import nn
     >>> nn.LazyLinear(4).has_uninitialized_params(), nn.LazyLinear.cls_to_become.__name__
@@ -61,7 +60,7 @@ class LazyModuleMixin(Module):
         return any(isinstance(parameter, UninitializedParameter) for parameter in self.parameters())
 
     def initialize_parameters(self, input: Tensor) -> None:
-        """Give parameters and buffers the sizes that `input` asks for."""
+        """Give parameters and buffers the sizes that fit `input`."""
         raise NotImplementedError
 
     def _materialize(self, shapes: dict[str, tuple[int, ...]]) -> None:
@@ -72,7 +71,7 @@ class LazyModuleMixin(Module):
 
 
 class LazyLinear(LazyModuleMixin, Linear):
-    """Linear with `in_features` from the first input's last dim.
+    """Linear that takes `in_features` from the last dim of its first input.
 
     >>> from tinygrad_lite import nn, ones
     >>> layer = nn.LazyLinear(4)
@@ -94,7 +93,7 @@ class LazyLinear(LazyModuleMixin, Linear):
 
 
 class _LazyConv(LazyModuleMixin, _ConvNd):
-    """A convolution with `in_channels` from the first input."""
+    """A convolution that takes `in_channels` from its first input."""
 
     def initialize_parameters(self, input: Tensor) -> None:
         if input.ndim not in (self.rank + 1, self.rank + 2):
@@ -112,7 +111,7 @@ class _LazyConv(LazyModuleMixin, _ConvNd):
 
 
 class LazyConv1d(_LazyConv, Conv1d):
-    """Conv1d with `in_channels` from the first input (N, C, L) or (C, L).
+    """Conv1d that takes `in_channels` from its first input (N, C, L) or (C, L).
 
     >>> from tinygrad_lite import nn, ones
     >>> layer = nn.LazyConv1d(8, 3)
@@ -124,7 +123,7 @@ class LazyConv1d(_LazyConv, Conv1d):
 
 
 class LazyConv2d(_LazyConv, Conv2d):
-    """Conv2d with `in_channels` from the first input (N, C, H, W) or (C, H, W).
+    """Conv2d that takes `in_channels` from its first input (N, C, H, W) or (C, H, W).
 
     >>> from tinygrad_lite import nn, ones
     >>> layer = nn.LazyConv2d(8, 3)
@@ -136,7 +135,7 @@ class LazyConv2d(_LazyConv, Conv2d):
 
 
 class LazyConv3d(_LazyConv, Conv3d):
-    """Conv3d with `in_channels` from the first input (N, C, D, H, W) or (C, D, H, W).
+    """Conv3d that takes `in_channels` from its first input (N, C, D, H, W) or (C, D, H, W).
 
     >>> from tinygrad_lite import nn, ones
     >>> layer = nn.LazyConv3d(4, 2)
@@ -148,7 +147,7 @@ class LazyConv3d(_LazyConv, Conv3d):
 
 
 class LazyConvTranspose1d(_LazyConv, ConvTranspose1d):
-    """ConvTranspose1d with `in_channels` from the first input (N, C, L) or (C, L).
+    """ConvTranspose1d that takes `in_channels` from its first input (N, C, L) or (C, L).
 
     >>> from tinygrad_lite import nn, ones
     >>> layer = nn.LazyConvTranspose1d(8, 3)
@@ -160,7 +159,7 @@ class LazyConvTranspose1d(_LazyConv, ConvTranspose1d):
 
 
 class LazyConvTranspose2d(_LazyConv, ConvTranspose2d):
-    """ConvTranspose2d with `in_channels` from the first input (N, C, H, W) or (C, H, W).
+    """ConvTranspose2d that takes `in_channels` from its first input (N, C, H, W) or (C, H, W).
 
     >>> from tinygrad_lite import nn, ones
     >>> layer = nn.LazyConvTranspose2d(8, 3)
@@ -172,7 +171,7 @@ class LazyConvTranspose2d(_LazyConv, ConvTranspose2d):
 
 
 class LazyConvTranspose3d(_LazyConv, ConvTranspose3d):
-    """ConvTranspose3d with `in_channels` from the first input (N, C, D, H, W) or (C, D, H, W).
+    """ConvTranspose3d that takes `in_channels` from its first input (N, C, D, H, W) or (C, D, H, W).
 
     >>> from tinygrad_lite import nn, ones
     >>> layer = nn.LazyConvTranspose3d(4, 2)
@@ -184,7 +183,7 @@ class LazyConvTranspose3d(_LazyConv, ConvTranspose3d):
 
 
 class _LazyNorm(LazyModuleMixin, _NormBase):
-    """A normalization with `num_features` from the first input."""
+    """A normalization that takes `num_features` from its first input."""
 
     def initialize_parameters(self, input: Tensor) -> None:
         self._check_input_dim(input)
@@ -202,7 +201,7 @@ class _LazyNorm(LazyModuleMixin, _NormBase):
 
 
 class LazyBatchNorm1d(_LazyNorm, BatchNorm1d):
-    """BatchNorm1d with `num_features` from the first input (N, C) or (N, C, L).
+    """BatchNorm1d that takes `num_features` from its first input (N, C) or (N, C, L).
 
     >>> from tinygrad_lite import nn, ones
     >>> layer = nn.LazyBatchNorm1d()
@@ -214,7 +213,7 @@ class LazyBatchNorm1d(_LazyNorm, BatchNorm1d):
 
 
 class LazyBatchNorm2d(_LazyNorm, BatchNorm2d):
-    """BatchNorm2d with `num_features` from the first input (N, C, H, W).
+    """BatchNorm2d that takes `num_features` from its first input (N, C, H, W).
 
     >>> from tinygrad_lite import nn, ones
     >>> layer = nn.LazyBatchNorm2d()
@@ -226,7 +225,7 @@ class LazyBatchNorm2d(_LazyNorm, BatchNorm2d):
 
 
 class LazyBatchNorm3d(_LazyNorm, BatchNorm3d):
-    """BatchNorm3d with `num_features` from the first input (N, C, D, H, W).
+    """BatchNorm3d that takes `num_features` from its first input (N, C, D, H, W).
 
     >>> from tinygrad_lite import nn, ones
     >>> layer = nn.LazyBatchNorm3d()
@@ -248,12 +247,12 @@ class _LazyInstanceNorm(_LazyNorm):
         dtype: Any = None,
         *,
         bias: bool = True,
-    ):  # not the defaults of InstanceNorm, but PyTorch's
+    ):  # PyTorch's defaults here, which differ from those of InstanceNorm
         super().__init__(eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
 
 class LazyInstanceNorm1d(_LazyInstanceNorm, InstanceNorm1d):
-    """InstanceNorm1d with `num_features` from the first input (N, C, L) or (C, L).
+    """InstanceNorm1d that takes `num_features` from its first input (N, C, L) or (C, L).
 
     >>> from tinygrad_lite import nn, ones
     >>> layer = nn.LazyInstanceNorm1d()
@@ -265,7 +264,7 @@ class LazyInstanceNorm1d(_LazyInstanceNorm, InstanceNorm1d):
 
 
 class LazyInstanceNorm2d(_LazyInstanceNorm, InstanceNorm2d):
-    """InstanceNorm2d with `num_features` from the first input (N, C, H, W) or (C, H, W).
+    """InstanceNorm2d that takes `num_features` from its first input (N, C, H, W) or (C, H, W).
 
     >>> from tinygrad_lite import nn, ones
     >>> layer = nn.LazyInstanceNorm2d()
@@ -277,7 +276,7 @@ class LazyInstanceNorm2d(_LazyInstanceNorm, InstanceNorm2d):
 
 
 class LazyInstanceNorm3d(_LazyInstanceNorm, InstanceNorm3d):
-    """InstanceNorm3d with `num_features` from the first input (N, C, D, H, W) or (C, D, H, W).
+    """InstanceNorm3d that takes `num_features` from its first input (N, C, D, H, W) or (C, D, H, W).
 
     >>> from tinygrad_lite import nn, ones
     >>> layer = nn.LazyInstanceNorm3d()

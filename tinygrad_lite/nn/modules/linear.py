@@ -17,7 +17,7 @@ __all__ = ["Bilinear", "Identity", "Linear"]
 
 
 class Identity(Module):
-    """Its input, whatever arguments it is made with: what stands where a layer is left out.
+    """Returns its input, and accepts any arguments, so it can replace any layer.
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.Identity(8, unused=True)(tensor([1.0, 2.0]))
@@ -107,7 +107,7 @@ class Bilinear(Module):
 
 
 class NonDynamicallyQuantizableLinear(Linear):
-    """Linear, under the name that PyTorch shows for the output projection of attention.
+    """Linear, under PyTorch's name for the output projection of attention.
 
     >>> from tinygrad_lite import nn
     >>> nn.MultiheadAttention(4, 2).out_proj

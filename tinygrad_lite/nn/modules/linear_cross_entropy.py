@@ -16,8 +16,7 @@ __all__ = ["LinearCrossEntropyLoss", "LinearCrossEntropyOptions"]
 
 @dataclass(frozen=True)
 class LinearCrossEntropyOptions:
-    """How PyTorch cuts the work into pieces. Here nothing is cut, and the values are the same: kept for the
-    programs that name it.
+    """PyTorch's options for splitting the work. They have no effect here and do not change the values.
 
     >>> from tinygrad_lite.nn import LinearCrossEntropyOptions
     >>> LinearCrossEntropyOptions(batch_chunk_size=64).batch_chunk_size
@@ -42,10 +41,10 @@ class LinearCrossEntropyOptions:
 
 
 class LinearCrossEntropyLoss(Module):
-    """The cross-entropy of `linear(input)`, for input (N, in_features) or (in_features,) and a target as of
+    """The cross-entropy of `linear(input)`, for input (N, in_features) or (in_features,) and a target like that of
     CrossEntropyLoss for logits (N, num_classes, *out_features).
 
-    The layer is `linear`, of num_classes times prod(out_features) rows.
+    The layer is `linear`, with num_classes times prod(out_features) rows.
 
     >>> from tinygrad_lite import nn, ones, tensor
     >>> loss = nn.LinearCrossEntropyLoss(4, 10)

@@ -1,8 +1,6 @@
-"""Losses: how far a prediction is from its target.
+"""Losses.
 
-`reduction` is "mean" (the default), "sum" or "none" everywhere; `size_average` and `reduce` are an
-older way to say the same.
-"""
+`reduction` is "mean" (the default), "sum" or "none" everywhere; `size_average` and `reduce` are its deprecated forms."""
 
 from __future__ import annotations
 
@@ -24,7 +22,7 @@ __all__ = [
 
 
 class _Arguments(Configured):
-    """Keeps the arguments of the constructor, with the old ones made into `reduction`."""
+    """Stores the constructor's arguments, with the deprecated ones converted to `reduction`."""
 
     def __init__(self, arguments: Mapping[str, Any]):
         kept = dict(arguments)
@@ -45,7 +43,7 @@ class _Loss(_Arguments):
 
 
 class _WeightedLoss(_Arguments):
-    """A loss with a weight for each class (or element), which is a buffer."""
+    """A loss with a weight per class (or element), stored as a buffer."""
 
     def __init__(
         self,
@@ -116,7 +114,7 @@ class HuberLoss(_Arguments):
 
 
 class CrossEntropyLoss(_Arguments):
-    """-log softmax(x)[target]: logits (N, C, ...) against class numbers (N, ...) or probabilities (N, C, ...).
+    """-log softmax(x)[target]: logits (N, C, ...) against class indices (N, ...) or probabilities (N, C, ...).
 
     >>> from tinygrad_lite import nn, tensor
     >>> logits = tensor([[1.0, 3.0]]).log()  # probabilities 1/4 and 3/4
@@ -142,7 +140,7 @@ class CrossEntropyLoss(_Arguments):
 
 
 class NLLLoss(_Arguments):
-    """-x[target]: log-probabilities (N, C, ...) against class numbers (N, ...).
+    """-x[target]: log-probabilities (N, C, ...) against class indices (N, ...).
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.NLLLoss()(tensor([[-0.5, -2.0], [-4.0, -1.0]]), tensor([0, 0]))  # (0.5 + 4) / 2
@@ -176,7 +174,7 @@ class BCELoss(_WeightedLoss):
 
 
 class BCEWithLogitsLoss(_Arguments):
-    """BCELoss of sigmoid(x), stable for large |x|; `pos_weight` scales the positive term.
+    """BCELoss of sigmoid(x), numerically stable for large |x|; `pos_weight` scales the positive term.
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.BCEWithLogitsLoss(reduction="none")(tensor([0.0, 100.0]), tensor([1.0, 0.0]))  # log 2, 100
@@ -200,8 +198,8 @@ class BCEWithLogitsLoss(_Arguments):
 
 
 class KLDivLoss(_Arguments):
-    """target (log target - x), for log-probabilities x; `log_target`: the target is one too. Of distributions
-    (N, C), reduction="batchmean" divides the sum by N alone.
+    """target (log target - x), for log-probabilities x; `log_target`: the target is a log-probability too. For
+    distributions (N, C), reduction="batchmean" divides the sum by N only.
 
     >>> from tinygrad_lite import nn, tensor
     >>> x, target = tensor([[0.25, 0.75]]).log(), tensor([[1.0, 0.0]])
@@ -322,8 +320,8 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
 
 
 class MultiMarginLoss(_Arguments):
-    """max(margin - x[target] + x[j], 0)^p, summed over the other classes j, over C: scores (N, C) against
-    class numbers (N,).
+    """max(margin - x[target] + x[j], 0)^p, summed over the other classes j, over C: scores (N, C) against class indices
+    (N,).
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.MultiMarginLoss()(tensor([[0.0, 2.0, 1.5, 3.0]]), tensor([1]))  # (0 + 0.5 + 2) / 4
@@ -350,7 +348,7 @@ class MultiMarginLoss(_Arguments):
 
 
 class _MarginLoss(_Arguments):
-    """A loss of pairs with a margin."""
+    """A loss on pairs, with a margin."""
 
     def __init__(
         self,
@@ -388,8 +386,8 @@ class CosineEmbeddingLoss(_MarginLoss):
 
 
 class TripletMarginLoss(_Arguments):
-    """max(|anchor - positive| - |anchor - negative| + margin, 0), in the p-norm of vectors (N, D) or (D,);
-    `swap`: the negative's distance to the positive counts where it is smaller.
+    """max(|anchor - positive| - |anchor - negative| + margin, 0), in the p-norm of vectors (N, D) or (D,). `swap`: use
+    the distance from positive to negative where it is the smaller one.
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.TripletMarginLoss()(tensor([[0.0]]), tensor([[2.0]]), tensor([[2.5]]))  # 2 - 2.5 + 1
@@ -417,7 +415,7 @@ class TripletMarginLoss(_Arguments):
 
 
 class TripletMarginWithDistanceLoss(_Arguments):
-    """TripletMarginLoss with a distance of one's own.
+    """TripletMarginLoss with a custom distance function.
 
     >>> from tinygrad_lite import nn, tensor
     >>> loss = nn.TripletMarginWithDistanceLoss(distance_function=lambda a, b: (a - b).square().sum(-1))
@@ -451,8 +449,8 @@ class TripletMarginWithDistanceLoss(_Arguments):
 
 
 class CTCLoss(_Arguments):
-    """Connectionist temporal classification: log-probabilities (T, N, C) against label sequences (N, S) or
-    (sum of lengths,) without alignment (Graves et al., 2006); "mean" also divides by each target's length.
+    """Connectionist temporal classification: log-probabilities (T, N, C) against unaligned label sequences (N, S) or
+    (sum of lengths,) (Graves et al., 2006). "mean" also divides by each target's length.
 
     >>> from tinygrad_lite import nn, tensor
     >>> steps = tensor([[[0.5, 0.5]], [[0.5, 0.5]]]).log()  # of 4 readings, 3 say "1": _1, 1_, 11

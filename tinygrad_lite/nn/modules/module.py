@@ -1,10 +1,8 @@
-"""Module: parameters, buffers and submodules under names, and a forward computation.
+"""Module: named parameters, buffers and submodules, and a forward computation.
 
-What a module holds is in one place, its `__dict__`, like the attributes of any Python object, so
-reading one costs nothing. Beside it stands `_registered_kinds`, which tells for each registered name
-whether it is a "parameter", a "buffer" or a "module", in the order of registration. `_parameters`,
-`_buffers` and `_modules` are views of the two.
-"""
+Everything a module holds is in its `__dict__`, like the attributes of any Python object, so reading an attribute has
+no overhead. Beside it, `_registered_kinds` records for each registered name whether it is a "parameter", a "buffer"
+or a "module", in the order of registration. `_parameters`, `_buffers` and `_modules` are views of the two."""
 
 from __future__ import annotations
 
@@ -62,9 +60,9 @@ class Module:
 
     training: bool
     _registered_kinds: dict[str, str]
-    _registered_hooks: Hooks | None = None  # in the instance once there is a hook
+    _registered_hooks: Hooks | None = None  # set on the instance once there is a hook
     _non_persistent_buffers_set: frozenset[str] = frozenset()
-    _version: int | None = None  # of the form of its state, which state_dict() notes and _load_from_state_dict sees
+    _version: int | None = None  # version of the state's format, which state_dict() records and _load_from_state_dict receives
 
     def __init__(self) -> None:
         self.__dict__["training"] = True
@@ -84,7 +82,7 @@ class Module:
             raise TooDeep(self) from error
 
     def __getattr__(self, name: str) -> Any:
-        # Asked only for names that are not there; programs call it from an override of their own.
+        # Called only for missing names; programs call it from their own overrides.
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # -- what is registered ----------------------------------------------------------------------
@@ -114,7 +112,7 @@ class Module:
             return
         if registered is None:
             raise AttributeError(f"cannot assign {kind} {name!r} before Module.__init__() call")
-        taken = {"parameter": type(self), "buffer": self}.get(kind)  # a module takes the place of anything
+        taken = {"parameter": type(self), "buffer": self}.get(kind)  # a module replaces anything
         if known != kind and taken is not None and hasattr(taken, name):
             raise KeyError(f"attribute {name!r} already exists")
         put(self, kind, name, value)
@@ -124,7 +122,7 @@ class Module:
         forget(self, name)
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """Add a parameter; None declares a name that holds none."""
+        """Add a parameter; None declares the name without a parameter."""
         if isinstance(param, Parameter) and param.grad_fn is not None:
             raise ValueError(f"register_parameter: {name!r} is the result of an operation; a parameter must be a leaf")
         register(self, "parameter", name, param, Parameter)
@@ -147,12 +145,12 @@ class Module:
 
     add_module = register_module
 
-    # -- walking over it -------------------------------------------------------------------------
+    # -- iteration -------------------------------------------------------------------------
 
     def named_modules(
         self, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Module]]:
-        """This module and all below it, each with its path ("" for this one, "block.0.norm").
+        """This module and all modules below it, each with its path ("" for this one, "block.0.norm").
 
         >>> from tinygrad_lite import nn
         >>> model = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Tanh()))
@@ -165,7 +163,7 @@ class Module:
                 yield path, module
 
     def modules(self) -> Iterator[Module]:
-        """This module and all below it, each once."""
+        """This module and all modules below it, each once."""
         for _, module in self.named_modules():
             yield module
 
@@ -196,11 +194,11 @@ class Module:
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
-        """Parameters with their paths; one that stands under several names appears once."""
+        """Parameters with their paths; a parameter with several names appears once."""
         return self._named_members("parameter", prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """What an optimizer is given: every parameter of this module and of those below it."""
+        """Every parameter of this module and of the modules below it: what an optimizer takes."""
         for _, parameter in self.named_parameters(recurse=recurse):
             yield parameter
 
@@ -231,7 +229,7 @@ class Module:
         return module
 
     def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
-        """Put `module` at a path; `strict`: only where one stands already."""
+        """Put `module` at a path; `strict`: only where a module exists already."""
         if not target:
             raise ValueError("set_submodule: the path is empty")
         if not isinstance(module, Module):
@@ -249,7 +247,7 @@ class Module:
     def get_buffer(self, target: str) -> Tensor:
         return member(self, "buffer", target)
 
-    # -- changing all of it ----------------------------------------------------------------------
+    # -- conversion ----------------------------------------------------------------------
 
     def apply(self: M, fn: Callable[[Module], None]) -> M:
         """Call `fn` on every submodule, then on this module.
@@ -268,7 +266,7 @@ class Module:
         return self
 
     def train(self: M, mode: bool = True) -> M:
-        """Training mode on (or off): dropout drops, batch norm uses the batch.
+        """Switch training mode on or off: dropout drops, batch norm uses the batch.
 
         >>> from tinygrad_lite import nn
         >>> model = nn.Sequential(nn.Dropout())
@@ -288,11 +286,11 @@ class Module:
         return self.train(False)
 
     def share_memory(self: M) -> M:
-        """This module: see `Tensor.share_memory_`."""
+        """Returns this module; see `Tensor.share_memory_`."""
         return self
 
     def requires_grad_(self: M, requires_grad: bool = True) -> M:
-        """Train the parameters, or freeze them."""
+        """Make the parameters trainable, or freeze them."""
         for parameter in self.parameters():
             parameter.requires_grad_(requires_grad)
         return self
@@ -306,8 +304,8 @@ class Module:
                     parameter.grad.detach_().zero_()
 
     def _apply(self: M, fn: Callable[[Tensor], Tensor]) -> M:
-        """Put `fn(tensor)` in the place of every parameter, gradient and buffer. Parameters stay the
-        same objects, so that optimizers and tied layers follow."""
+        """Replace every parameter, gradient and buffer by `fn(tensor)`. Parameters remain the same objects, so
+        optimizers and tied layers follow."""
         for _, module, way in walk(self, Module._apply, twins=False):
             if way == OWN:
                 module._apply(fn)
@@ -321,8 +319,8 @@ class Module:
         return self
 
     def to(self: M, *args: Any, **kwargs: Any) -> M:
-        """Floating-point parameters and buffers in another dtype, all of them on another device; as
-        `Tensor.to`, but in place.
+        """Convert floating-point parameters and buffers to another dtype, and move all of them to another device:
+        `Tensor.to`, in place.
 
         >>> from tinygrad_lite import float64, nn
         >>> nn.Linear(2, 3).to(float64).weight.dtype
@@ -345,7 +343,7 @@ class Module:
         return self._apply(lambda t: t.to(dtype) if is_floating(t.dtype) else t)
 
     def type(self: M, dst_type: Any) -> M:
-        """Every parameter and buffer in `dst_type`."""
+        """Convert every parameter and buffer to `dst_type`."""
         return self._apply(lambda t: t.to(dst_type))
 
     def float(self: M) -> M:
@@ -363,11 +361,11 @@ class Module:
     def cuda(self: M, device: Any = None) -> M:
         return self._apply(lambda t: t.cuda(device))
 
-    # -- its state -------------------------------------------------------------------------------
+    # -- state -------------------------------------------------------------------------------
 
     def state_dict(self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
-        """Parameters and persistent buffers by path. The tensors show this module's memory;
-        `keep_vars` gives the parameters themselves.
+        """Parameters and persistent buffers by path. The tensors share this module's memory; with `keep_vars` they are
+        the parameters themselves.
 
         >>> from tinygrad_lite import nn
         >>> {name: tensor.shape for name, tensor in nn.Sequential(nn.Linear(2, 3)).state_dict().items()}
@@ -397,7 +395,7 @@ class Module:
             destination[prefix + name] = value if keep_vars or not isinstance(value, Tensor) else value.detach()
 
     def get_extra_state(self) -> Any:
-        """State beyond parameters and buffers; a subclass that defines it also defines set_extra_state."""
+        """State beyond parameters and buffers. A subclass that defines it also defines set_extra_state."""
         raise RuntimeError(f"{self._get_name()} has no extra state")
 
     def set_extra_state(self, state: Any) -> None:
@@ -406,9 +404,9 @@ class Module:
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> IncompatibleKeys:
         """Copy values (Tensors, NumPy arrays, or tensors of another library) by path into parameters and buffers.
 
-        `strict`: refuse where a key is missing or unexpected. Wrong shapes are always refused. All
-        that is wrong is told at once, and nothing is changed then (unless a post-hook is to see the values before
-        that is known). `assign`: take over the given tensors instead of copying their values.
+        `strict`: refuse missing and unexpected keys. Wrong shapes are always refused. One error reports everything
+        that is wrong, and nothing has changed then (unless a post-hook needs to see the values first). `assign`: use
+        the given tensors themselves instead of copying their values.
 
         >>> from tinygrad_lite import nn
         >>> model, other = nn.Linear(2, 3), nn.Linear(2, 3)
@@ -429,8 +427,8 @@ class Module:
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        """Find the state of this module alone in `state_dict`, under `prefix`; a subclass may first bring the keys of
-        an older version (`local_metadata.get("version")`, None where unknown) into their present form."""
+        """Find the state of this module alone in `state_dict`, under `prefix`. A subclass may first convert the keys of
+        an older version (`local_metadata.get("version")`, None if unknown)."""
         for hook in hooks_of(self, "load_pre"):
             hook(self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
         load_own_state(self, state_dict, prefix, local_metadata, strict, missing_keys, error_msgs)
@@ -440,15 +438,15 @@ class Module:
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> RemovableHandle:
-        """Call `hook(module, args)` before forward; what it returns takes the place of the args.
-        `with_kwargs`: `hook(module, args, kwargs)`, which returns both."""
+        """Call `hook(module, args)` before forward; its return value replaces the args. `with_kwargs`: `hook(module,
+        args, kwargs)`, which returns both."""
         return add_hook(self, "forward_pre", hook, prepend, with_kwargs=with_kwargs)
 
     def register_forward_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
     ) -> RemovableHandle:
-        """Call `hook(module, args, output)` after forward; what it returns takes the output's place.
-        `with_kwargs`: `hook(module, args, kwargs, output)`.
+        """Call `hook(module, args, output)` after forward; its return value replaces the output. `with_kwargs`:
+        `hook(module, args, kwargs, output)`.
 
         >>> from tinygrad_lite import nn, ones
         >>> layer = nn.Linear(2, 3)
@@ -460,21 +458,20 @@ class Module:
         return add_hook(self, "forward", hook, prepend, with_kwargs=with_kwargs, always_call=always_call)
 
     def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-        """Call `hook(module, grad_output)` when the gradients of the outputs are known; what it
-        returns takes their place."""
+        """Call `hook(module, grad_output)` when the gradients of the outputs are known; its return value replaces them."""
         return add_hook(self, "backward_pre", hook, prepend)
 
     def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-        """Call `hook(module, grad_input, grad_output)` when the gradients of the inputs are known;
-        what it returns takes the place of grad_input."""
+        """Call `hook(module, grad_input, grad_output)` when the gradients of the inputs are known; its return value
+        replaces grad_input."""
         return add_hook(self, "backward", hook, prepend)
 
     def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call `hook(module, prefix, keep_vars)` before state_dict collects."""
+        """Call `hook(module, prefix, keep_vars)` before state_dict collects the state."""
         return add_hook(self, "state_dict_pre", hook)
 
     def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call `hook(module, state_dict, prefix, metadata)` after state_dict has collected; it may change it."""
+        """Call `hook(module, state_dict, prefix, metadata)` after state_dict has collected the state; it may change it."""
         return add_hook(self, "state_dict", hook)
 
     def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
@@ -489,7 +486,8 @@ class Module:
         return self.register_full_backward_hook(hook)
 
     def _register_load_state_dict_pre_hook(self, hook: Callable[..., Any], with_module: bool = False) -> RemovableHandle:
-        """The older form of `register_load_state_dict_pre_hook`: without `with_module`, `hook(state_dict, prefix, ...)`."""
+        """The deprecated form of `register_load_state_dict_pre_hook`: without `with_module`, `hook(state_dict, prefix,
+        ...)`."""
         return add_hook(self, "load_pre", hook if with_module else functools.partial(_without_module, hook))
 
     def _register_state_dict_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
@@ -498,7 +496,7 @@ class Module:
     # -- copies ----------------------------------------------------------------------------------
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """What a copy, or an unpickled module, is filled with: its table of names and its hooks are its own."""
+        """Fill a copied or unpickled module; its table of names and its hooks are its own."""
         self.__dict__.update(state)
         self.__dict__["_registered_kinds"] = dict(state["_registered_kinds"])
         if "_registered_hooks" in state:
@@ -516,19 +514,19 @@ class Module:
         for made, state, items, pairs, *_ in empty:
             if state is not None:
                 made.__setstate__(copy.deepcopy(state, memo))
-            for item in items or ():  # of a module that is a list or a dict as well
+            for item in items or ():  # for a module that is also a list or a dict
                 made.append(copy.deepcopy(item, memo))
             for key, value in pairs or ():
                 made[copy.deepcopy(key, memo)] = copy.deepcopy(value, memo)
         return memo[id(self)]
 
-    # -- what it looks like ----------------------------------------------------------------------
+    # -- repr ----------------------------------------------------------------------
 
     def _get_name(self) -> str:
         return type(self).__name__
 
     def extra_repr(self) -> str:
-        """What stands between the parentheses of the repr."""
+        """The text between the parentheses of the repr."""
         return ""
 
     def __repr__(self) -> str:
@@ -550,7 +548,7 @@ def _without_module(hook: Callable[..., Any], module: Module, *args: Any) -> Any
 
 
 class TooDeep(RecursionError):
-    """What a module raises, or passes on, where Python's stack ends."""
+    """Raised, or passed on, by a module at the end of Python's stack."""
 
     def __init__(self, module: Module):
         super().__init__(
@@ -560,7 +558,7 @@ class TooDeep(RecursionError):
 
 
 def framed(module: Module, extra: str, children: list[str]) -> str:
-    """The name of a module with its settings and its children in parentheses, a line each."""
+    """The name of a module with its settings and its children in parentheses, one per line."""
     lines = [*(extra.split("\n") if extra else ()), *(child.replace("\n", "\n  ") for child in children)]
     body = extra if not children and len(lines) < 2 else "\n  " + "\n  ".join(lines) + "\n"
     return f"{module._get_name()}({body})"

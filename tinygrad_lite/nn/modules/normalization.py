@@ -1,4 +1,4 @@
-"""Normalization of each sample by itself."""
+"""Normalization within each sample."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _shape(normalized_shape: Any) -> tuple[int, ...]:
 
 
 class _Affine(Module):
-    """A normalization with a `weight` (1) and a `bias` (0), where it has them."""
+    """A normalization with an optional `weight` (initially 1) and `bias` (0)."""
 
     def _affine(self, shape: tuple[int, ...], weight: bool, bias: bool, device: Any, dtype: Any) -> None:
         for name, wanted in (("weight", weight), ("bias", bias)):
@@ -35,8 +35,8 @@ class _Affine(Module):
 
 
 class LayerNorm(_Affine):
-    """Mean 0 and variance 1 over the last dims, of the sizes `normalized_shape`; then * weight + bias
-    (Ba et al., 2016).
+    """Normalizes to mean 0 and variance 1 over the last dims, of sizes `normalized_shape`; then * weight + bias (Ba et
+    al., 2016).
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.LayerNorm(2)(tensor([[1.0, 3.0], [50.0, 10.0]])).detach()
@@ -68,8 +68,8 @@ class LayerNorm(_Affine):
 
 
 class RMSNorm(_Affine):
-    """Mean square 1 over the last dims, of the sizes `normalized_shape`; then * weight
-    (Zhang and Sennrich, 2019). `eps=None`: the dtype's smallest step.
+    """Normalizes to mean square 1 over the last dims, of sizes `normalized_shape`; then * weight (Zhang and Sennrich,
+    2019). `eps=None`: the machine epsilon of the dtype.
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.RMSNorm(2)(tensor([[1.0, 7.0]])).detach()  # over sqrt((1 + 49) / 2)
@@ -100,8 +100,8 @@ class RMSNorm(_Affine):
 
 
 class GroupNorm(_Affine):
-    """Mean 0 and variance 1 over each of `num_groups` groups of the channels of (N, C, ...); then
-    * weight + bias a channel (Wu and He, 2018).
+    """Normalizes each of `num_groups` groups of the channels of (N, C, ...) to mean 0 and variance 1; then * weight +
+    bias per channel (Wu and He, 2018).
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.GroupNorm(2, 4)(tensor([[1.0, 3.0, 500.0, 100.0]])).detach()

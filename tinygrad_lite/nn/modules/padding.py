@@ -105,7 +105,7 @@ class ZeroPad1d(_ZeroPadNd):
 
 
 class ZeroPad2d(_ZeroPadNd):
-    """Zeros around the last two dims of (N, C, H, W) or (C, H, W): left, right, top, bottom; negative: cut off.
+    """Zeros around the last two dims of (N, C, H, W) or (C, H, W): left, right, top, bottom; negative sizes crop.
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.ZeroPad2d((1, -1, 0, 1))(tensor([[[1.0, 2.0]]]))
@@ -128,13 +128,13 @@ class ZeroPad3d(_ZeroPadNd):
 
 
 class _ReflectionPadNd(_Pad):
-    """The input mirrored at its edges, which are not repeated."""
+    """Reflects the input at its edges, without repeating the edge."""
 
     mode = "reflect"
 
 
 class ReflectionPad1d(_ReflectionPadNd):
-    """The input mirrored at its edges, which are not repeated: (N, C, L) or (C, L).
+    """Reflects the input at its edges, without repeating the edge: (N, C, L) or (C, L).
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.ReflectionPad1d(2)(tensor([[1.0, 2.0, 3.0]]))
@@ -145,7 +145,7 @@ class ReflectionPad1d(_ReflectionPadNd):
 
 
 class ReflectionPad2d(_ReflectionPadNd):
-    """The input mirrored at its edges, which are not repeated: (N, C, H, W) or (C, H, W).
+    """Reflects the input at its edges, without repeating the edge: (N, C, H, W) or (C, H, W).
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.ReflectionPad2d((1, 0, 1, 0))(tensor([[[1.0, 2.0], [3.0, 4.0]]]))
@@ -158,7 +158,7 @@ class ReflectionPad2d(_ReflectionPadNd):
 
 
 class ReflectionPad3d(_ReflectionPadNd):
-    """The input mirrored at its edges, which are not repeated: (N, C, D, H, W) or (C, D, H, W).
+    """Reflects the input at its edges, without repeating the edge: (N, C, D, H, W) or (C, D, H, W).
 
     >>> from tinygrad_lite import arange, nn
     >>> nn.ReflectionPad3d((0, 0, 0, 0, 1, 0))(arange(4.0).reshape(1, 2, 1, 2)).flatten()
@@ -169,13 +169,13 @@ class ReflectionPad3d(_ReflectionPadNd):
 
 
 class _ReplicationPadNd(_Pad):
-    """The input's edges repeated."""
+    """Repeats the edges of the input."""
 
     mode = "replicate"
 
 
 class ReplicationPad1d(_ReplicationPadNd):
-    """The input's edges repeated: (N, C, L) or (C, L).
+    """Repeats the edges of the input: (N, C, L) or (C, L).
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.ReplicationPad1d(2)(tensor([[1.0, 2.0, 3.0]]))
@@ -186,7 +186,7 @@ class ReplicationPad1d(_ReplicationPadNd):
 
 
 class ReplicationPad2d(_ReplicationPadNd):
-    """The input's edges repeated: (N, C, H, W) or (C, H, W).
+    """Repeats the edges of the input: (N, C, H, W) or (C, H, W).
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.ReplicationPad2d((1, 0, 1, 0))(tensor([[[1.0, 2.0], [3.0, 4.0]]]))
@@ -199,7 +199,7 @@ class ReplicationPad2d(_ReplicationPadNd):
 
 
 class ReplicationPad3d(_ReplicationPadNd):
-    """The input's edges repeated: (N, C, D, H, W) or (C, D, H, W).
+    """Repeats the edges of the input: (N, C, D, H, W) or (C, D, H, W).
 
     >>> from tinygrad_lite import arange, nn
     >>> nn.ReplicationPad3d((0, 0, 0, 0, 1, 0))(arange(4.0).reshape(1, 2, 1, 2)).flatten()
@@ -210,13 +210,13 @@ class ReplicationPad3d(_ReplicationPadNd):
 
 
 class _CircularPadNd(_Pad):
-    """The input's other end on each side."""
+    """Wraps around: pads each side with the opposite end of the input."""
 
     mode = "circular"
 
 
 class CircularPad1d(_CircularPadNd):
-    """The input's other end on each side: (N, C, L) or (C, L).
+    """Wraps around: pads each side with the opposite end of the input: (N, C, L) or (C, L).
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.CircularPad1d(1)(tensor([[1.0, 2.0, 3.0]]))
@@ -227,7 +227,7 @@ class CircularPad1d(_CircularPadNd):
 
 
 class CircularPad2d(_CircularPadNd):
-    """The input's other end on each side: (N, C, H, W) or (C, H, W).
+    """Wraps around: pads each side with the opposite end of the input: (N, C, H, W) or (C, H, W).
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.CircularPad2d((1, 0, 1, 0))(tensor([[[1.0, 2.0], [3.0, 4.0]]]))
@@ -240,7 +240,7 @@ class CircularPad2d(_CircularPadNd):
 
 
 class CircularPad3d(_CircularPadNd):
-    """The input's other end on each side: (N, C, D, H, W) or (C, D, H, W).
+    """Wraps around: pads each side with the opposite end of the input: (N, C, D, H, W) or (C, D, H, W).
 
     >>> from tinygrad_lite import arange, nn
     >>> nn.CircularPad3d((0, 0, 0, 0, 1, 0))(arange(4.0).reshape(1, 2, 1, 2)).flatten()

@@ -1,4 +1,4 @@
-"""Layers that trade channels for pixels."""
+"""Layers that exchange channels for pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pooling: a window's maximum, mean or p-norm. Inputs are (N, C, ...) or (C, ...)."""
+"""Pooling: the maximum, mean or p-norm of windows. Inputs are (N, C, ...) or (C, ...)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Sizes = int | tuple[int, ...]
 
 
 class _Pool(Configured):
-    """`_function` of the input and of the settings that `_takes` names, in its order."""
+    """`_function` of the input and of the settings named in `_takes`, in that order."""
 
     _function: Callable[..., Any]
     _takes: tuple[str, ...]
@@ -31,7 +31,7 @@ class _Pool(Configured):
 
 
 class _MaxPoolNd(_Pool):
-    """The maximum of each window; `return_indices`: also its flat place in the input's plane."""
+    """The maximum of each window; `return_indices`: also return its flat index within its channel."""
 
     shown = "kernel_size stride padding dilation ceil_mode"
     _takes = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
@@ -50,7 +50,8 @@ class _MaxPoolNd(_Pool):
 
 
 class MaxPool1d(_MaxPoolNd):
-    """The maximum of each window of (N, C, L) or (C, L); `return_indices`: also its flat place in its channel.
+    """The maximum of each window of (N, C, L) or (C, L); `return_indices`: also return its flat index within its
+    channel.
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.MaxPool1d(2)(tensor([[1.0, 5.0, 2.0, 3.0]]))
@@ -61,7 +62,8 @@ class MaxPool1d(_MaxPoolNd):
 
 
 class MaxPool2d(_MaxPoolNd):
-    """The maximum of each window of (N, C, H, W) or (C, H, W); `return_indices`: also its flat place in its channel.
+    """The maximum of each window of (N, C, H, W) or (C, H, W); `return_indices`: also return its flat index within its
+    channel.
 
     >>> from tinygrad_lite import arange, nn
     >>> nn.MaxPool2d(2)(arange(16.0).reshape(1, 4, 4))
@@ -73,7 +75,8 @@ class MaxPool2d(_MaxPoolNd):
 
 
 class MaxPool3d(_MaxPoolNd):
-    """The maximum of each window of (N, C, D, H, W) or (C, D, H, W); `return_indices`: also its flat place in its channel.
+    """The maximum of each window of (N, C, D, H, W) or (C, D, H, W); `return_indices`: also return its flat index within
+    its channel.
 
     >>> from tinygrad_lite import arange, nn
     >>> nn.MaxPool3d(2)(arange(16.0).reshape(1, 2, 2, 4))
@@ -84,7 +87,7 @@ class MaxPool3d(_MaxPoolNd):
 
 
 class _MaxUnpoolNd(Configured):
-    """Each maximum at the place it came from, 0 elsewhere: partial inverse of max pooling."""
+    """Each maximum at its original position, 0 elsewhere: the partial inverse of max pooling."""
 
     shown = "kernel_size stride padding"
     _function: Callable[..., Any]
@@ -100,7 +103,7 @@ class _MaxUnpoolNd(Configured):
 
 
 class MaxUnpool1d(_MaxUnpoolNd):
-    """Each maximum of MaxPool1d back at its place, 0 elsewhere.
+    """Puts each maximum of MaxPool1d back at its position, with 0 elsewhere.
 
     >>> from tinygrad_lite import nn, tensor
     >>> values, indices = nn.MaxPool1d(2, return_indices=True)(tensor([[1.0, 5.0, 2.0, 3.0]]))
@@ -112,7 +115,7 @@ class MaxUnpool1d(_MaxUnpoolNd):
 
 
 class MaxUnpool2d(_MaxUnpoolNd):
-    """Each maximum of MaxPool2d back at its place, 0 elsewhere.
+    """Puts each maximum of MaxPool2d back at its position, with 0 elsewhere.
 
     >>> from tinygrad_lite import nn, tensor
     >>> values, indices = nn.MaxPool2d(2, return_indices=True)(tensor([[[1.0, 5.0], [2.0, 3.0]]]))
@@ -125,7 +128,7 @@ class MaxUnpool2d(_MaxUnpoolNd):
 
 
 class MaxUnpool3d(_MaxUnpoolNd):
-    """Each maximum of MaxPool3d back at its place, 0 elsewhere.
+    """Puts each maximum of MaxPool3d back at its position, with 0 elsewhere.
 
     >>> from tinygrad_lite import arange, nn
     >>> values, indices = nn.MaxPool3d(2, return_indices=True)(arange(8.0).reshape(1, 2, 2, 2))
@@ -246,7 +249,7 @@ class LPPool3d(_LPPoolNd):
 
 
 class _AdaptiveAvgPoolNd(_Pool):
-    """Means over windows chosen so that the result has `output_size` (None: as the input)."""
+    """Means of windows chosen so that the result has `output_size` (None: same as the input)."""
 
     shown = "output_size"
     _takes = ("output_size",)
@@ -256,7 +259,7 @@ class _AdaptiveAvgPoolNd(_Pool):
 
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPoolNd):
-    """Means over windows chosen so that the result has `output_size`: (N, C, L) or (C, L).
+    """Means of windows chosen so that the result has `output_size`: (N, C, L) or (C, L).
 
     >>> from tinygrad_lite import arange, nn
     >>> nn.AdaptiveAvgPool1d(2)(arange(6.0).reshape(1, 6))
@@ -267,8 +270,7 @@ class AdaptiveAvgPool1d(_AdaptiveAvgPoolNd):
 
 
 class AdaptiveAvgPool2d(_AdaptiveAvgPoolNd):
-    """Means over windows chosen so that the result has `output_size` (None: as the input): (N, C, H, W) or
-    (C, H, W).
+    """Means of windows chosen so that the result has `output_size` (None: same as the input): (N, C, H, W) or (C, H, W).
 
     >>> from tinygrad_lite import nn, ones
     >>> nn.AdaptiveAvgPool2d(1)(ones(2, 8, 7, 5)).shape, nn.AdaptiveAvgPool2d((None, 2))(ones(2, 8, 7, 5)).shape
@@ -279,8 +281,8 @@ class AdaptiveAvgPool2d(_AdaptiveAvgPoolNd):
 
 
 class AdaptiveAvgPool3d(_AdaptiveAvgPoolNd):
-    """Means over windows chosen so that the result has `output_size` (None: as the input): (N, C, D, H, W) or
-    (C, D, H, W).
+    """Means of windows chosen so that the result has `output_size` (None: same as the input): (N, C, D, H, W) or (C, D,
+    H, W).
 
     >>> from tinygrad_lite import nn, ones
     >>> nn.AdaptiveAvgPool3d((1, 2, None))(ones(1, 8, 4, 7, 5)).shape
@@ -291,7 +293,7 @@ class AdaptiveAvgPool3d(_AdaptiveAvgPoolNd):
 
 
 class _AdaptiveMaxPoolNd(_Pool):
-    """Maxima over windows chosen so that the result has `output_size` (None: as the input)."""
+    """Maxima of windows chosen so that the result has `output_size` (None: same as the input)."""
 
     shown = "output_size"
     _takes = ("output_size", "return_indices")
@@ -301,7 +303,7 @@ class _AdaptiveMaxPoolNd(_Pool):
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPoolNd):
-    """Maxima over windows chosen so that the result has `output_size`: (N, C, L) or (C, L).
+    """Maxima of windows chosen so that the result has `output_size`: (N, C, L) or (C, L).
 
     >>> from tinygrad_lite import arange, nn
     >>> nn.AdaptiveMaxPool1d(2)(arange(6.0).reshape(1, 6))
@@ -312,8 +314,8 @@ class AdaptiveMaxPool1d(_AdaptiveMaxPoolNd):
 
 
 class AdaptiveMaxPool2d(_AdaptiveMaxPoolNd):
-    """Maxima over windows chosen so that the result has `output_size` (None: as the input): (N, C, H, W) or
-    (C, H, W).
+    """Maxima of windows chosen so that the result has `output_size` (None: same as the input): (N, C, H, W) or (C, H,
+    W).
 
     >>> from tinygrad_lite import arange, nn
     >>> nn.AdaptiveMaxPool2d(2)(arange(16.0).reshape(1, 4, 4))
@@ -325,8 +327,8 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPoolNd):
 
 
 class AdaptiveMaxPool3d(_AdaptiveMaxPoolNd):
-    """Maxima over windows chosen so that the result has `output_size` (None: as the input): (N, C, D, H, W) or
-    (C, D, H, W).
+    """Maxima of windows chosen so that the result has `output_size` (None: same as the input): (N, C, D, H, W) or (C, D,
+    H, W).
 
     >>> from tinygrad_lite import nn, ones
     >>> nn.AdaptiveMaxPool3d((1, 2, None))(ones(1, 8, 4, 7, 5)).shape
@@ -337,9 +339,9 @@ class AdaptiveMaxPool3d(_AdaptiveMaxPoolNd):
 
 
 class _FractionalMaxPoolNd(_Pool):
-    """The maximum of windows that lie at random steps: as many as `output_size` says, or `output_ratio`
-    times the input's size (Graham, 2014). `_random_samples` fixes the steps: a number from 0 to 1 for each
-    sample, channel and dim."""
+    """The maxima of windows at random positions; their number is given by `output_size`, or by `output_ratio` times the
+    input's size (Graham, 2014). `_random_samples` fixes the positions: a number from 0 to 1 for each sample, channel
+    and dim."""
 
     _rank: int
     _takes = ("kernel_size", "output_size", "output_ratio", "return_indices", "_random_samples")
@@ -368,9 +370,9 @@ class _FractionalMaxPoolNd(_Pool):
 
 
 class FractionalMaxPool2d(_FractionalMaxPoolNd):
-    """The maximum of windows at random steps (Graham, 2014): (N, C, H, W) or (C, H, W).
+    """The maxima of windows at random positions (Graham, 2014): (N, C, H, W) or (C, H, W).
 
-    Give `output_size`, or `output_ratio`, the result's part of the input's size.
+    Give either `output_size` or `output_ratio`, the size of the result as a fraction of the input's.
 
     >>> from tinygrad_lite import nn, ones
     >>> nn.FractionalMaxPool2d(2, output_ratio=0.7)(ones(1, 3, 10, 10)).shape
@@ -381,9 +383,9 @@ class FractionalMaxPool2d(_FractionalMaxPoolNd):
 
 
 class FractionalMaxPool3d(_FractionalMaxPoolNd):
-    """The maximum of windows at random steps (Graham, 2014): (N, C, D, H, W) or (C, D, H, W).
+    """The maxima of windows at random positions (Graham, 2014): (N, C, D, H, W) or (C, D, H, W).
 
-    Give `output_size`, or `output_ratio`, the result's part of the input's size.
+    Give either `output_size` or `output_ratio`, the size of the result as a fraction of the input's.
 
     >>> from tinygrad_lite import nn, ones
     >>> nn.FractionalMaxPool3d(2, output_size=(2, 5, 7))(ones(1, 3, 4, 10, 10)).shape

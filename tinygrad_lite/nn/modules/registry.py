@@ -1,7 +1,6 @@
-"""What a module holds under which name: parameters, buffers and submodules.
+"""What a module holds by name: parameters, buffers and submodules.
 
-Functions of a module and not its methods, so that a subclass is free to use their names.
-"""
+These are functions on modules, not methods, so that subclasses are free to use their names."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Registered(MutableMapping[str, Any]):
-    """The parameters (or buffers, or modules) of a module by name, to be read and written."""
+    """A mutable mapping of a module's parameters (or buffers, or modules) by name."""
 
     def __init__(self, module: Module, kind: str):
         self._module, self._kind = module, kind
@@ -57,7 +56,7 @@ class Registered(MutableMapping[str, Any]):
 
 
 def view_of(kind: str, doc: str) -> Any:
-    """The property of a module that shows what is registered as one kind; what is assigned to it takes its place."""
+    """The property of a module for one kind of registered objects; assigning to it replaces them."""
 
     def put_all(module: Module, values: Mapping[str, Any]) -> None:
         values, registered = dict(values), Registered(module, kind)
@@ -73,12 +72,11 @@ DOWN, UP, OWN = "down", "up", "own"
 def walk(
     root: Module, method: Callable[..., Any] | None = None, prefix: str = "", seen: set[Any] | None = None, twins: bool = True
 ) -> Iterator[tuple[str, Module, str]]:
-    """`root` and all modules below it with their paths: each as DOWN before what it holds, and as UP after that.
+    """`root` and all modules below it with their paths: each as DOWN before its contents and as UP after them.
 
-    It does not recurse, as modules may nest deeper than Python's stack. `method`: one of Module's; a submodule that
-    overrides it is given once, as OWN, to be called, and what it holds is left to it. `seen`: modules to leave out,
-    to which those met are added. `twins`: whether one that its parent holds under two names comes twice.
-    """
+    It does not recurse, since modules may nest deeper than Python's stack. `method`: the name of a Module method; a
+    submodule that overrides it appears once, as OWN, to be called, and handles its own contents. `seen`: modules to
+    skip; those met are added. `twins`: whether a module that its parent holds under two names appears twice."""
     name = method.__name__ if method else ""
     above: list[tuple[str, Module]] = []
     levels: list[Iterator[tuple[str, Module]]] = [iter([(prefix, root)])]
@@ -104,9 +102,9 @@ def walk(
 
 
 def put(module: Module, kind: str, name: str, value: Any) -> None:
-    """Let `module` hold `value` under `name`."""
+    """Store `value` under `name` in `module`."""
     kinds = module._registered_kinds
-    if kinds.get(name) != kind:  # it takes its place behind what is there
+    if kinds.get(name) != kind:  # it goes to the end
         forget(module, name)
         module.__dict__.pop(name, None)
         kinds[name] = kind
@@ -116,27 +114,27 @@ def put(module: Module, kind: str, name: str, value: Any) -> None:
 
 
 def forget(module: Module, name: str) -> None:
-    """Let `name` be that of an ordinary attribute, if it is any."""
+    """Unregister `name`; an attribute of that name stays."""
     module._registered_kinds.pop(name, None)
     if name in module._non_persistent_buffers_set:
         keep_out_of_state(module, name, False)
 
 
 def keep_out_of_state(module: Module, name: str, out: bool) -> None:
-    """Keep a buffer out of the state_dict, or (`out=False`) let it be part of it."""
+    """Keep a buffer out of the state_dict, or (`out=False`) include it again."""
     others = module._non_persistent_buffers_set - {name}
     module._non_persistent_buffers_set = others | {name} if out else others
 
 
 def refuse_unless(allowed: bool, kind: str, name: str, value: Any) -> None:
-    """Say what can be assigned to a name that is registered already."""
+    """Raise unless the value may be assigned to a registered name."""
     if not allowed:
         expected = {"parameter": "Parameter or None", "child module": "Module or None", "buffer": "Buffer, Tensor or None"}
         raise TypeError(f"cannot assign {type(value).__name__} as {kind} {name!r} ({expected[kind]} expected)")
 
 
 def register(module: Module, kind: str, name: Any, value: Any, accepted: type) -> None:
-    """Check a new name and its value (None, or one of the type `accepted`), and let `module` hold it."""
+    """Check a new name and its value (None, or of type `accepted`), and store it in `module`."""
     if "_registered_kinds" not in module.__dict__:
         raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
     if not isinstance(name, str):
@@ -151,7 +149,7 @@ def register(module: Module, kind: str, name: Any, value: Any, accepted: type) -
 
 
 def member(module: Module, kind: str, target: str) -> Any:
-    """What is held at a path such as "layers.0.weight"."""
+    """The object at a path such as "layers.0.weight"."""
     path, _, name = target.rpartition(".")
     holder = module.get_submodule(path)
     if holder._registered_kinds.get(name) != kind:

@@ -1,4 +1,4 @@
-"""Recurrent layers over sequences, and the cells that make one step."""
+"""Recurrent layers over sequences, and cells for single steps."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ def _run(mode: str, x: Tensor, states: tuple[Tensor, ...], weights: dict[str, An
         given += (w("weight_hr"),)
     elif mode != "GRU":
         given += ("tanh" if mode == "RNN_TANH" else "relu",)
-    if len(sizes) == 1:  # without what only pays over many steps
+    if len(sizes) == 1:  # without preparations that pay only over many steps
         new = _STEPS.get(mode, rnn_step)(*given)
         return new[0], *new
     return _SEQUENCES.get(mode, _rnn)(*given, sizes, reverse)
 
 
 class RNNBase(Module):
-    """What RNN, LSTM and GRU share. Parameters of layer k: `weight_ih_lk` (gates * hidden, input),
-    `weight_hh_lk` (gates * hidden, hidden), `bias_ih_lk` and `bias_hh_lk` (gates * hidden,), with the
-    suffix `_reverse` for the second direction; all start uniform in +-1 / sqrt(hidden_size).
+    """Base of RNN, LSTM and GRU. Parameters of layer k: `weight_ih_lk` (gates * hidden, input), `weight_hh_lk` (gates *
+    hidden, hidden), `bias_ih_lk` and `bias_hh_lk` (gates * hidden,), with the suffix `_reverse` for the second
+    direction. All start uniform in +-1 / sqrt(hidden_size).
 
     >>> from tinygrad_lite import nn
     >>> {name: p.shape for name, p in nn.GRU(3, 5, bias=False).named_parameters()}
@@ -128,7 +128,7 @@ class RNNBase(Module):
         return [list(self._weights(s).values()) for layer in range(self.num_layers) for s in self._suffixes(layer)]
 
     def flatten_parameters(self) -> None:
-        """Nothing to do: here for programs that call it."""
+        """Does nothing; exists for programs that call it."""
 
     def reset_parameters(self) -> None:
         bound = 1 / math.sqrt(self.hidden_size)
@@ -170,7 +170,7 @@ class RNNBase(Module):
             raise ValueError(f"{name}: the input's dtype {input.dtype} does not match the weights', {dtype}")
 
     def _initial(self, like: Tensor, batch: int, hx: Any, rank: int, order: Tensor | None) -> list[Tensor]:
-        """The initial states, (layers * directions, batch, size) each, in the order of the sequences."""
+        """The initial states, each (layers * directions, batch, size), in the order of the sequences."""
         widths = [self.proj_size or self.hidden_size, self.hidden_size][: 1 + (self.mode == "LSTM")]
         shapes = [(self.num_layers * self._directions, batch, width) for width in widths]
         if hx is None:
@@ -216,10 +216,10 @@ class RNNBase(Module):
 
 
 class RNN(RNNBase):
-    """h <- tanh(W_ih x + b_ih + W_hh h + b_hh), or relu; input (length, batch, input_size), or
-    (batch, length, ...) if `batch_first`, -> (outputs, h_n) (Elman, 1990).
+    """h <- tanh(W_ih x + b_ih + W_hh h + b_hh), or relu; input (length, batch, input_size), or (batch, length, ...) if
+    `batch_first`, -> (outputs, h_n) (Elman, 1990).
 
-    `h_n` (layers * directions, batch, hidden_size) are the last states.
+    `h_n` (layers * directions, batch, hidden_size) holds the final states.
 
     >>> from tinygrad_lite import nn, ones
     >>> out, h = nn.RNN(3, 5, batch_first=True)(ones(4, 7, 3))
@@ -251,7 +251,7 @@ class RNN(RNNBase):
 
 
 class _Gated(RNNBase):
-    """What LSTM and GRU share: the arguments."""
+    """Base of LSTM and GRU: their arguments."""
 
     gates: str
 
@@ -289,8 +289,8 @@ class LSTM(_Gated):
 
 
 class GRU(_Gated):
-    """Gated recurrent units: r, z = sigmoid(W x + b + U h + b'), n = tanh(W x + b + r (U h + b')),
-    h <- (1 - z) n + z h (Cho et al., 2014; there r scales h itself). Arguments and results as of RNN.
+    """Gated recurrent units: r, z = sigmoid(W x + b + U h + b'), n = tanh(W x + b + r (U h + b')), h <- (1 - z) n + z h
+    (Cho et al., 2014; there r scales h itself). Arguments and results are those of RNN.
 
     >>> from tinygrad_lite import nn, ones
     >>> out, h = nn.GRU(3, 5, num_layers=2)(ones(7, 4, 3))
@@ -302,8 +302,7 @@ class GRU(_Gated):
 
 
 class RNNCellBase(Module):
-    """One step of a recurrent layer: (batch, input_size) or (input_size,), with the states of before
-    (None: zeros).
+    """One step of a recurrent layer: (batch, input_size) or (input_size,), with the previous states (None: zeros).
 
     >>> from tinygrad_lite import nn
     >>> isinstance(nn.LSTMCell(3, 5), nn.RNNCellBase), nn.LSTMCell(3, 5).weight_ih.shape

@@ -1,4 +1,4 @@
-"""What the many small modules share: they are their settings and a function."""
+"""Base of the many small modules that consist of settings and a function."""
 
 from __future__ import annotations
 

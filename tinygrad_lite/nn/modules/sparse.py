@@ -1,4 +1,4 @@
-"""Tables of vectors, looked up by number."""
+"""Lookup tables of vectors."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class _Table(Module):
 class Embedding(_Table):
     """Row `input[i]` of the table, for integers of any shape (...) -> (..., embedding_dim).
 
-    The row at `padding_idx` gets no gradient. `max_norm`: rows that are looked up are first scaled
-    down to this norm, in place.
+    The row at `padding_idx` gets no gradient. `max_norm`: rows that are looked up are first scaled down to this norm,
+    in place.
 
     >>> from tinygrad_lite import nn, tensor
     >>> table = nn.Embedding.from_pretrained(tensor([[0.0, 0.0], [1.0, 2.0], [3.0, 4.0]]))
@@ -102,7 +102,7 @@ class Embedding(_Table):
         scale_grad_by_freq: bool = False,
         sparse: bool = False,
     ) -> Embedding:
-        """A layer around a given table (rows, dim); not trained unless `freeze=False`.
+        """A layer with a given table (rows, dim); frozen unless `freeze=False`.
 
         >>> from tinygrad_lite import nn, tensor
         >>> nn.Embedding.from_pretrained(tensor([[1.0, 2.0]])).weight.requires_grad
@@ -115,8 +115,8 @@ class Embedding(_Table):
 
 
 class EmbeddingBag(_Table):
-    """The sum, mean or maximum of several rows: input (B, n), or flat with `offsets` (B,) where each
-    bag starts, -> (B, embedding_dim).
+    """The sum, mean or maximum of several rows: input (B, n), or flat with `offsets` (B,), the start of each bag, -> (B,
+    embedding_dim).
 
     >>> from tinygrad_lite import nn, tensor
     >>> bag = nn.EmbeddingBag.from_pretrained(tensor([[0.0, 0.0], [1.0, 2.0], [3.0, 4.0]]), mode="sum")
@@ -183,7 +183,7 @@ class EmbeddingBag(_Table):
         include_last_offset: bool = False,
         padding_idx: int | None = None,
     ) -> EmbeddingBag:
-        """A layer around a given table (rows, dim); not trained unless `freeze=False`.
+        """A layer with a given table (rows, dim); frozen unless `freeze=False`.
 
         >>> from tinygrad_lite import nn, tensor
         >>> nn.EmbeddingBag.from_pretrained(tensor([[1.0, 2.0]]), freeze=False).weight.requires_grad

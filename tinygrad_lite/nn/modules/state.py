@@ -1,4 +1,4 @@
-"""The state of a module: what it consists of, and how another is loaded."""
+"""The state of a module: its contents, and how a state is loaded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
-    """What `load_state_dict` found missing in the state it was given, and what it did not expect.
+    """The keys that `load_state_dict` found missing or unexpected.
 
     >>> from tinygrad_lite import nn, ones
     >>> nn.Linear(2, 1).load_state_dict({"weight": ones(1, 2), "scale": ones(1)}, strict=False)
@@ -37,8 +37,7 @@ EXTRA = "_extra_state"
 
 
 def own_state(module: Module, loading: bool = False) -> dict[str, Any]:
-    """What the state of a module alone has, under the names of its attributes (`loading`: without working out the
-    extra state).
+    """The state of one module alone, by attribute name (`loading`: without computing the extra state).
 
     >>> from tinygrad_lite import nn
     >>> list(own_state(nn.BatchNorm1d(2)))
@@ -48,13 +47,13 @@ def own_state(module: Module, loading: bool = False) -> dict[str, Any]:
     passing = module._non_persistent_buffers_set
     state = {name: value for name, value in values.items() if value is not None and name not in passing}
     method = type(module).set_extra_state if loading else type(module).get_extra_state
-    if not method.__qualname__.startswith("Module."):  # a subclass has its own
+    if not method.__qualname__.startswith("Module."):  # a subclass overrides it
         state[EXTRA] = None if loading else module.get_extra_state()
     return state
 
 
 def load_state(root: Module, given_state: Mapping[str, Any], strict: bool, assign: bool) -> IncompatibleKeys:
-    """`Module.load_state_dict`: first everything is compared, then everything is copied.
+    """`Module.load_state_dict`: first compare everything, then copy everything.
 
     >>> from tinygrad_lite import nn, ones
     >>> layer = nn.Linear(2, 1, bias=False)
@@ -92,12 +91,12 @@ def load_state(root: Module, given_state: Mapping[str, Any], strict: bool, assig
 
 
 class _Loading:
-    """What one call of `load_state` has met so far."""
+    """The findings of one call of `load_state`."""
 
     def __init__(self) -> None:
-        self.looked_at: set[str] = set()  # the paths of the modules whose state was looked for
-        self.known: set[str] = set()  # the keys of that state
-        self.found: list[Callable[[], None]] = []  # each puts one value into its place
+        self.looked_at: set[str] = set()  # paths of the modules whose state was looked up
+        self.known: set[str] = set()  # keys of that state
+        self.found: list[Callable[[], None]] = []  # each stores one value
 
 
 def load_own_state(
@@ -109,8 +108,8 @@ def load_own_state(
     missing: list[str],
     wrong: list[str],
 ) -> None:
-    """`Module._load_from_state_dict`: compare a module's own state with what is given. It is put into its place once
-    the states of all modules are compared, or at once outside of load_state_dict."""
+    """`Module._load_from_state_dict`: compare a module's own state with the given one. Values are stored once the states
+    of all modules are compared, or at once outside of load_state_dict."""
     loading = metadata.get("loading") or _Loading()
     loading.looked_at.add(prefix[:-1])
     for name, own in own_state(module, loading=True).items():
@@ -143,7 +142,7 @@ def load_own_state(
 
 
 def _owner(key: str, paths: set[str]) -> str:
-    """The path of the innermost module that a key is below."""
+    """The path of the innermost module above a key."""
     path = key
     while path:
         path = path.rpartition(".")[0]
@@ -153,7 +152,7 @@ def _owner(key: str, paths: set[str]) -> str:
 
 
 def _refuse(root: Module, wrong: list[str], missing: list[str], unexpected: list[str], strict: bool) -> None:
-    """Raise what is wrong, if anything is."""
+    """Raise an error that lists everything that is wrong, if anything is."""
     kinds = [("Unexpected", unexpected), ("Missing", missing)] if strict else []
     keys = [f"{kind} key(s) in state_dict: " + ", ".join(f'"{key}"' for key in found) for kind, found in kinds if found]
     if keys or wrong:
@@ -170,7 +169,7 @@ def copy_into(own: Tensor, array: Any) -> None:
 
 
 def take_over(module: Module, name: str, own: Tensor, given: Tensor) -> None:
-    """Let `module` hold `given` itself in the place of `own`."""
+    """Make `module` hold `given` itself in place of `own`."""
     if isinstance(own, Parameter):
         given = given if isinstance(given, Parameter) else Parameter(given)
         given.requires_grad_(own.requires_grad)

@@ -1,5 +1,4 @@
-"""Transformers: layers of attention and feed-forward networks, stacks of them, and the whole
-(Vaswani et al., 2017)."""
+"""Transformers (Vaswani et al., 2017): encoder and decoder layers, stacks of them, and the full model."""
 
 from __future__ import annotations
 
@@ -35,8 +34,8 @@ def _get_activation_fn(activation: Activation) -> Callable[[Tensor], Tensor]:
 
 
 class _Layer(Module):
-    """What the two kinds of layers are made of: the attentions of these names, then a feed-forward network;
-    for each of them a norm and a dropout."""
+    """Base of the encoder and decoder layers: attentions with the given names, then a feed-forward network, each with a
+    norm and a dropout."""
 
     attentions: tuple[str, ...]
 
@@ -74,8 +73,8 @@ class _Layer(Module):
 
 
 class TransformerEncoderLayer(_Layer):
-    """Self-attention and a feed-forward network, each added to its input, with LayerNorm after (or,
-    if `norm_first`, before). (L, N, d_model), or (N, L, d_model) if `batch_first`.
+    """Self-attention and a feed-forward network, each with a residual connection and LayerNorm after it (before it if
+    `norm_first`). (L, N, d_model), or (N, L, d_model) if `batch_first`.
 
     >>> from tinygrad_lite import nn, ones
     >>> nn.TransformerEncoderLayer(8, nhead=2, dim_feedforward=16, batch_first=True)(ones(4, 7, 8)).shape
@@ -99,8 +98,8 @@ class TransformerEncoderLayer(_Layer):
 
 
 class TransformerDecoderLayer(_Layer):
-    """Self-attention, attention to `memory`, and a feed-forward network, as in TransformerEncoderLayer:
-    tgt (T, N, d_model), memory (S, N, d_model) -> (T, N, d_model).
+    """Self-attention, attention to `memory`, and a feed-forward network, as in TransformerEncoderLayer: tgt (T, N,
+    d_model), memory (S, N, d_model) -> (T, N, d_model).
 
     >>> from tinygrad_lite import nn, ones
     >>> nn.TransformerDecoderLayer(8, nhead=2, dim_feedforward=16)(ones(5, 4, 8), ones(7, 4, 8)).shape
@@ -145,7 +144,7 @@ def _get_clones(layer: Module, count: int) -> ModuleList:
 
 
 class TransformerEncoder(Module):
-    """`num_layers` copies of a layer, one after another, and `norm`: shapes as of the layer.
+    """`num_layers` copies of a layer in sequence, then `norm`; shapes are those of the layer.
 
     >>> from tinygrad_lite import nn, ones
     >>> encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, nhead=2, dim_feedforward=16), num_layers=3)
@@ -181,7 +180,7 @@ class TransformerEncoder(Module):
 
 
 class TransformerDecoder(Module):
-    """`num_layers` copies of a layer, one after another, and `norm`: shapes as of the layer.
+    """`num_layers` copies of a layer in sequence, then `norm`; shapes are those of the layer.
 
     >>> from tinygrad_lite import nn, ones
     >>> decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(8, nhead=2, dim_feedforward=16), num_layers=3)
@@ -222,8 +221,8 @@ class TransformerDecoder(Module):
 
 
 class Transformer(Module):
-    """An encoder of `src` (S, N, d_model) and a decoder of `tgt` (T, N, d_model) that attends to it:
-    (T, N, d_model).
+    """An encoder of `src` (S, N, d_model), and a decoder of `tgt` (T, N, d_model) that attends to its output: (T, N,
+    d_model).
 
     >>> from tinygrad_lite import nn, ones
     >>> model = nn.Transformer(8, nhead=2, num_encoder_layers=1, num_decoder_layers=1, dim_feedforward=16)
@@ -301,7 +300,7 @@ class Transformer(Module):
 
     @staticmethod
     def generate_square_subsequent_mask(sz: int, device: Any = None, dtype: Any = None) -> Tensor:
-        """-inf above the diagonal, 0 elsewhere: no position sees a later one.
+        """-inf above the diagonal, 0 elsewhere: no position attends to a later one.
 
         >>> from tinygrad_lite import nn
         >>> nn.Transformer.generate_square_subsequent_mask(3)

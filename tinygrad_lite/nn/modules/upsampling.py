@@ -1,4 +1,4 @@
-"""Layers that make images larger or smaller by interpolation."""
+"""Layers that resize images by interpolation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"]
 
 
 class Upsample(Configured):
-    """The input at `size`, or `scale_factor` times as large; modes as in `functional.interpolate`.
+    """Resizes the input to `size`, or by `scale_factor`; the modes are those of `functional.interpolate`.
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.Upsample(scale_factor=2, mode="linear")(tensor([[[0.0, 4.0]]]))
@@ -44,7 +44,7 @@ class Upsample(Configured):
 
 
 class UpsamplingNearest2d(Upsample):
-    """Each pixel of (N, C, H, W) repeated.
+    """Nearest-neighbour upsampling of (N, C, H, W).
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.UpsamplingNearest2d(scale_factor=2)(tensor([[[[1.0, 2.0]]]]))
@@ -57,7 +57,7 @@ class UpsamplingNearest2d(Upsample):
 
 
 class UpsamplingBilinear2d(Upsample):
-    """Bilinear interpolation of (N, C, H, W) with the corners' centres aligned.
+    """Bilinear upsampling of (N, C, H, W) with aligned corners.
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.UpsamplingBilinear2d(size=(1, 3))(tensor([[[[0.0, 4.0]]]]))

@@ -1,4 +1,4 @@
-"""Sizes given once for all dims, or one for each."""
+"""Sizes given once for all dims, or one per dim."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__: list[str] = []
 
 
 def _ntuple(n: int) -> Callable[[Any], tuple[Any, ...]]:
-    """A function that repeats a number n times, and leaves several as they are."""
+    """A function that repeats a number n times and returns a sequence unchanged."""
 
     def repeat(x: Any) -> tuple[Any, ...]:
         return tuple(x) if isinstance(x, Iterable) else (x,) * n

@@ -1,4 +1,4 @@
-"""Help around training: gradients clipped, sequences packed, weights reparametrized, layers fused."""
+"""Tools for training: gradient clipping, packed sequences, parametrizations, layer fusion."""
 
 from tinygrad_lite.nn.utils import parametrizations, parametrize, rnn, stateless
 from tinygrad_lite.nn.utils.clip_grad import (

@@ -1,4 +1,4 @@
-"""Gradients made smaller where they are too large."""
+"""Gradient clipping."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _all(parameters: Parameters) -> list[Tensor]:
 def get_total_norm(
     tensors: Parameters, norm_type: float = 2.0, error_if_nonfinite: bool = False, foreach: bool | None = None
 ) -> Tensor:
-    """The norm of all tensors taken together as one vector.
+    """The norm of all tensors, taken as one vector.
 
     >>> from tinygrad_lite import tensor
     >>> get_total_norm([tensor([3.0]), tensor([[4.0]])])
@@ -45,7 +45,7 @@ def get_total_norm(
 
 @no_grad()
 def clip_grads_with_norm_(parameters: Parameters, max_norm: float, total_norm: Tensor, foreach: bool | None = None) -> None:
-    """Scale the gradients by max_norm / (total_norm + 1e-6) where that makes them smaller.
+    """Scale the gradients by max_norm / (total_norm + 1e-6) if that makes them smaller.
 
     >>> from tinygrad_lite import tensor
     >>> w = tensor([0.0, 0.0], requires_grad=True)
@@ -67,8 +67,8 @@ def clip_grad_norm_(
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
 ) -> Tensor:
-    """Scale the gradients in place so that their norm, as one vector, is at most `max_norm`; returns
-    the norm that they had.
+    """Scale the gradients in place so that their norm, taken as one vector, is at most `max_norm`. Return their former
+    norm.
 
     >>> from tinygrad_lite import nn, tensor
     >>> w = nn.Parameter(tensor([0.0, 0.0]))
@@ -83,7 +83,7 @@ def clip_grad_norm_(
 
 
 def clip_grad_norm(*args: Any, **kwargs: Any) -> Tensor:
-    """`clip_grad_norm_` under the name it had in old programs."""
+    """`clip_grad_norm_` under its deprecated name."""
     return clip_grad_norm_(*args, **kwargs)
 
 

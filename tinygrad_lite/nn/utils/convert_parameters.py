@@ -11,7 +11,7 @@ __all__ = ["parameters_to_vector", "vector_to_parameters"]
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
-    """The elements of all parameters one after another.
+    """The elements of all parameters in sequence.
 
     >>> from tinygrad_lite import ones, zeros
     >>> parameters_to_vector([zeros(2, 1), ones(3)])
@@ -21,7 +21,7 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Give the parameters the elements of a vector, in the order of `parameters_to_vector`.
+    """Copy the elements of a vector into the parameters, in the order of `parameters_to_vector`.
 
     >>> from tinygrad_lite import arange, ones, zeros
     >>> w, b = zeros(2, 1), ones(3)

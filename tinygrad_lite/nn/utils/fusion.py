@@ -1,4 +1,4 @@
-"""A convolution (or linear layer) and the batch norm behind it as one layer, for evaluation."""
+"""Fuses a convolution or linear layer with the batch norm that follows it, for evaluation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def fuse_conv_bn_weights(
     bn_b: Tensor | None,
     transpose: bool = False,
 ) -> tuple[Parameter, Parameter]:
-    """The weight and bias of a convolution that does what convolution and batch norm do together:
+    """The weight and bias of a convolution that replaces a convolution and its batch norm:
 
         w bn_w / sqrt(bn_rv + bn_eps),  (b - bn_rm) bn_w / sqrt(bn_rv + bn_eps) + bn_b
 
@@ -60,7 +60,7 @@ def _fused(layer: M, bn: Any, transpose: bool) -> M:
 
 
 def fuse_conv_bn_eval(conv: M, bn: Any, transpose: bool = False) -> M:
-    """A copy of a convolution with the batch norm behind it worked into weight and bias.
+    """A copy of a convolution with the following batch norm folded into its weight and bias.
 
     >>> from tinygrad_lite import nn, ones, randn
     >>> conv, norm, x = nn.Conv2d(3, 4, 3).eval(), nn.BatchNorm2d(4).eval(), randn(2, 3, 8, 8)
@@ -80,8 +80,7 @@ def fuse_linear_bn_weights(
     bn_w: Tensor | None,
     bn_b: Tensor | None,
 ) -> tuple[Parameter, Parameter]:
-    """The weight and bias of a linear layer that does what it and the batch norm do together: as of
-    fuse_conv_bn_weights.
+    """The weight and bias of a linear layer that replaces a linear layer and its batch norm; see fuse_conv_bn_weights.
 
     >>> from tinygrad_lite import tensor
     >>> w, b = fuse_linear_bn_weights(tensor([[6.0]]), tensor([1.0]), tensor([3.0]), tensor([4.0]), 0.0, None, None)
@@ -92,7 +91,7 @@ def fuse_linear_bn_weights(
 
 
 def fuse_linear_bn_eval(linear: M, bn: Any) -> M:
-    """A copy of a linear layer with the batch norm behind it worked into weight and bias.
+    """A copy of a linear layer with the following batch norm folded into its weight and bias.
 
     >>> from tinygrad_lite import nn, ones, randn
     >>> linear, norm, x = nn.Linear(3, 4).eval(), nn.BatchNorm1d(4).eval(), randn(2, 3)

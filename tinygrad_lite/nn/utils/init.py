@@ -1,4 +1,4 @@
-"""Modules made without initial values."""
+"""Modules without initialization."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ M = TypeVar("M", bound=Module)
 
 
 def skip_init(module_cls: type[M], *args: Any, **kwargs: Any) -> M:
-    """`module_cls(*args, **kwargs)`, whose parameters are to be filled by the caller: no random numbers are taken
-    from the program's for them.
+    """`module_cls(*args, **kwargs)` with uninitialized parameters, for the caller to fill. Draws no random numbers.
 
     >>> import tinygrad_lite as tg
     >>> skip_init(tg.nn.Linear, 5, 1).weight.shape

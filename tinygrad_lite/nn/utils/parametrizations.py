@@ -1,4 +1,4 @@
-"""Weights with a separate length, and weights of spectral norm 1."""
+"""Weight normalization and spectral normalization."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["spectral_norm", "weight_norm"]
 
 
 def norm_except(v: Tensor, dim: int | None) -> Tensor:
-    """The length of each slice along `dim` (None or -1: of the whole)."""
+    """The norm of each slice along `dim` (None or -1: of the whole tensor)."""
     if dim is None or dim == -1:
         return vector_norm(v)
     return vector_norm(v, dim=tuple(d for d in range(v.ndim) if d != dim), keepdim=True)
@@ -39,15 +39,15 @@ class _WeightNorm(Module):
         return norm_except(weight, self.dim), weight.clone()
 
     def from_older(self, state: dict[str, Any], name: str) -> dict[str, Any]:
-        """Take the length and the direction out of a state that has them as `weight_g` and `weight_v`."""
+        """Convert a state that stores magnitude and direction as `weight_g` and `weight_v`."""
         if f"{name}_g" not in state or f"{name}_v" not in state:
             return {}
         return {"original0": state.pop(f"{name}_g"), "original1": state.pop(f"{name}_v")}
 
 
 def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Module:
-    """Train the length (`original0`, one for each slice along `dim`) and the direction (`original1`) of
-    a weight instead of the weight.
+    """Train the magnitude (`original0`, one per slice along `dim`) and the direction (`original1`) of a weight instead
+    of the weight.
 
     >>> from tinygrad_lite import nn, tensor
     >>> layer = nn.Linear(2, 1, bias=False)
@@ -61,21 +61,21 @@ def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Mo
 
 
 def as_matrix(weight: Tensor, dim: int) -> Tensor:
-    """`weight` with `dim` in front and all other dims as one."""
+    """`weight` as a matrix: `dim` first, all other dims flattened."""
     return weight.movedim(dim, 0).flatten(1)
 
 
 @no_grad()
 def power_iterations(matrix: Tensor, u: Tensor, v: Tensor, count: int, eps: float) -> None:
-    """Turn u and v towards the first singular vectors, in place."""
+    """Move u and v towards the first singular vectors, in place."""
     for _ in range(count):
         u.copy_(F.normalize(matrix @ v, dim=0, eps=eps))
         v.copy_(F.normalize(matrix.mT @ u, dim=0, eps=eps))
 
 
 class _SpectralNorm(Module):
-    """The weight over its largest singular value, which `n_power_iterations` at each reading in
-    training approximate (Miyato et al., 2018)."""
+    """The weight divided by its largest singular value, which `n_power_iterations` at each access approximate in
+    training (Miyato et al., 2018)."""
 
     def __init__(self, weight: Tensor, n_power_iterations: int = 1, dim: int = 0, eps: float = 1e-12):
         super().__init__()
@@ -103,7 +103,7 @@ class _SpectralNorm(Module):
         return value
 
     def from_older(self, state: dict[str, Any], name: str) -> dict[str, Any]:
-        """Take the weight and the vectors out of a state that has them as `weight_orig`, `weight_u` and `weight_v`."""
+        """Convert a state that stores the weight and the vectors as `weight_orig`, `weight_u` and `weight_v`."""
         add_right_vector(state, name, self.dim)
         if any(f"{name}_{part}" not in state for part in ("orig", "u", "v")):
             return {}
@@ -112,8 +112,8 @@ class _SpectralNorm(Module):
 
 @no_grad()
 def add_right_vector(state: dict[str, Any], name: str, dim: int) -> None:
-    """Bring the oldest states of a spectral norm, which have `weight` beside `weight_orig` and `weight_u`, into the
-    present form, with `weight_v`: u = W v / |W v| and u W v = |weight_orig| / |weight|."""
+    """Convert the oldest states of a spectral norm, which have `weight` beside `weight_orig` and `weight_u`, to the
+    current form with `weight_v`: u = W v / |W v| and u W v = |weight_orig| / |weight|."""
     if any(key not in state for key in (name, f"{name}_orig", f"{name}_u")):
         return
     weight, orig, u = (as_tensor(state[key]) for key in (name, f"{name}_orig", f"{name}_u"))
@@ -124,14 +124,14 @@ def add_right_vector(state: dict[str, Any], name: str, dim: int) -> None:
 
 
 def default_dim(module: Module) -> int:
-    """The dim of a layer's outputs in its weight."""
+    """The output dim of a layer's weight."""
     return 1 if isinstance(module, _ConvTransposeNd) else 0
 
 
 def spectral_norm(
     module: Module, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None
 ) -> Module:
-    """Divide a weight by its largest singular value each time it is read.
+    """Divide a weight by its largest singular value each time it is accessed.
 
     >>> from tinygrad_lite import diag, nn, tensor
     >>> layer = nn.Linear(2, 2)

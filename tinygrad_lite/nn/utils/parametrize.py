@@ -1,4 +1,4 @@
-"""Tensors of a module that are worked out from other parameters each time they are read."""
+"""Parametrizations: tensors of a module that are computed from other parameters at each access."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ __all__ = [
     "remove_parametrizations",
 ]
 
-_cache: dict[tuple[int, str], Tensor] | None = None  # in force inside `cached()`
+_cache: dict[tuple[int, str], Tensor] | None = None  # set inside `cached()`
 
 
 @contextlib.contextmanager
 def cached() -> Iterator[None]:
-    """Inside this block each parametrized tensor is worked out once, when it is first read.
+    """Inside this block each parametrized tensor is computed once, at its first access.
 
     >>> from tinygrad_lite import nn
     >>> layer = nn.utils.parametrizations.weight_norm(nn.Linear(2, 1))
@@ -44,8 +44,8 @@ def cached() -> Iterator[None]:
 
 
 class ParametrizationList(ModuleList):
-    """The parametrizations of one tensor, applied one after another to `original` (or, where the
-    first takes several, to `original0`, `original1`, ...).
+    """The parametrizations of one tensor, applied in sequence to `original` (or to `original0`, `original1`, ... if the
+    first takes several).
 
     >>> from tinygrad_lite import nn
     >>> layer = nn.utils.parametrizations.weight_norm(nn.Linear(2, 1))
@@ -79,7 +79,7 @@ class ParametrizationList(ModuleList):
                 )
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *others: Any) -> None:
-        """Take the keys that weight_norm and spectral_norm had in their older form, too."""
+        """Accept the keys of the deprecated weight_norm and spectral_norm too."""
         above, known, name = prefix[:-1].rpartition("parametrizations.")
         for i, module in enumerate(self):
             if known and hasattr(module, "from_older"):
@@ -91,7 +91,7 @@ class ParametrizationList(ModuleList):
         return ["original"] if self.is_tensor else [f"original{i}" for i in range(self.ntensors)]
 
     def right_inverse(self, value: Tensor) -> None:
-        """Change the originals so that the parametrized tensor becomes `value`, as far as it can."""
+        """Change the originals so that the parametrized tensor becomes `value`, as closely as possible."""
         with no_grad():
             new: Any = value
             for module in reversed(list(self)):
@@ -125,8 +125,8 @@ def _property(name: str) -> property:
 
 
 def register_parametrization(module: Module, tensor_name: str, parametrization: Module, *, unsafe: bool = False) -> Module:
-    """Make `module.<tensor_name>` the result of `parametrization(original)`; a second one is applied
-    to what the first gave. The originals stand in `module.parametrizations.<tensor_name>`.
+    """Make `module.<tensor_name>` the result of `parametrization(original)`; a second one is applied to the result of
+    the first. `module.parametrizations.<tensor_name>` holds the originals.
 
     >>> from tinygrad_lite import nn
     >>> class Symmetric(nn.Module):
@@ -161,7 +161,7 @@ def register_parametrization(module: Module, tensor_name: str, parametrization: 
 
 
 def _with_properties(base: type[Module], names: tuple[str, ...]) -> type[Module]:
-    """The class of a module some of whose tensors are parametrized. Copies share it, so that it never changes."""
+    """The class of a module with parametrized tensors. Copies of the module share it, so it never changes."""
     members = {name: _property(name) for name in names}
     return type(f"Parametrized{base.__name__}", (base,), {**members, "__reduce_ex__": _reduced, "__module__": base.__module__})
 
@@ -175,7 +175,7 @@ def _without_init(base: type[Module], names: tuple[str, ...]) -> Any:
 
 
 def is_parametrized(module: Module, tensor_name: str | None = None) -> bool:
-    """Whether a tensor of the module (or any) is parametrized.
+    """Whether the given tensor of the module (by default: any) is parametrized.
 
     >>> from tinygrad_lite import nn
     >>> layer = nn.utils.parametrizations.spectral_norm(nn.Linear(2, 1))
@@ -189,8 +189,8 @@ def is_parametrized(module: Module, tensor_name: str | None = None) -> bool:
 
 
 def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized: bool = True) -> Module:
-    """Make the tensor an ordinary parameter again: with its present value, or (`leave_parametrized=False`)
-    with the original's.
+    """Make the tensor an ordinary parameter again: with its current value, or (`leave_parametrized=False`) with that of
+    the original.
 
     >>> from tinygrad_lite import nn
     >>> layer = nn.utils.parametrizations.weight_norm(nn.Linear(2, 1))

@@ -1,8 +1,7 @@
-"""weight_norm and spectral_norm in their older form: a hook renews the weight before each call.
+"""The deprecated forms of weight_norm and spectral_norm: a hook recomputes the weight before each call.
 
-New programs use `nn.utils.parametrizations`; these keep the older state_dict keys (`weight_g` and
-`weight_v`; `weight_orig`, `weight_u` and `weight_v`).
-"""
+New programs use `nn.utils.parametrizations`; these keep the older state_dict keys (`weight_g` and `weight_v`;
+`weight_orig`, `weight_u` and `weight_v`)."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ __all__ = ["remove_spectral_norm", "remove_weight_norm", "spectral_norm", "weigh
 
 
 class _Renewal:
-    """A forward pre-hook that sets `module.<name>` to what `compute` gives."""
+    """A forward pre-hook that sets `module.<name>` to the result of `compute`."""
 
     def __init__(self, module: Module, name: str):
         for hook in _renewals(module):
@@ -80,8 +79,8 @@ class WeightNorm(_Renewal):
 
 
 def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Module:
-    """Train the length `weight_g` and the direction `weight_v` of a weight instead of the weight
-    (Salimans and Kingma, 2016).
+    """Train the magnitude `weight_g` and the direction `weight_v` of a weight instead of the weight (Salimans and
+    Kingma, 2016).
 
     >>> from tinygrad_lite import nn
     >>> {name: value.shape for name, value in weight_norm(nn.Linear(2, 3)).named_parameters()}
@@ -130,7 +129,7 @@ class SpectralNorm(_Renewal):
         weight, u, v = (getattr(module, f"{self.name}_{part}") for part in ("orig", "u", "v"))
         matrix = as_matrix(weight, self.dim)
         if module.training:
-            # v first, as PyTorch's older form does.
+            # v first, as in PyTorch's deprecated form.
             with no_grad():
                 for _ in range(self.n_power_iterations):
                     v.copy_(F.normalize(matrix.mT @ u, dim=0, eps=self.eps))
@@ -141,8 +140,8 @@ class SpectralNorm(_Renewal):
 def spectral_norm(
     module: Module, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None
 ) -> Module:
-    """Divide a weight by its largest singular value, which `n_power_iterations` before each call in training
-    approximate (Miyato et al., 2018).
+    """Divide a weight by its largest singular value, which `n_power_iterations` before each call approximate in training
+    (Miyato et al., 2018).
 
     >>> from tinygrad_lite import diag, nn, ones, tensor
     >>> layer = nn.Linear(2, 2, bias=False)

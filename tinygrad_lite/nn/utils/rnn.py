@@ -1,4 +1,4 @@
-"""Batches of sequences of unequal lengths: padded, or packed one step after another."""
+"""Batches of sequences of different lengths, padded or packed."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class _Packed(NamedTuple):
 
 
 class PackedSequence(_Packed):
-    """All elements of a batch of sequences, step by step: of step t the first `batch_sizes[t]`
-    sequences, which are ordered by falling length. `sorted_indices` is that order of the batch that
-    was given, `unsorted_indices` the way back; both None where it was sorted.
+    """All elements of a batch of sequences, step by step: step t has the elements of the first `batch_sizes[t]`
+    sequences, which are sorted by decreasing length. `sorted_indices` sorts the original batch and `unsorted_indices`
+    restores it; both are None if it was sorted already.
 
     >>> from tinygrad_lite import tensor
     >>> packed = pack_sequence([tensor([4, 5]), tensor([1, 2, 3])], enforce_sorted=False)
@@ -58,7 +58,7 @@ class PackedSequence(_Packed):
         return super().__new__(cls, data, batch_sizes, sorted_indices, unsorted_indices)
 
     def to(self, *args: Any, **kwargs: Any) -> PackedSequence:
-        """The elements in another dtype or on another device."""
+        """Convert the elements to another dtype or move them to another device."""
         data = self.data.to(*args, **kwargs)
         if data is self.data:
             return self
@@ -89,7 +89,7 @@ class PackedSequence(_Packed):
 
 
 def invert_permutation(permutation: Tensor | None) -> Tensor | None:
-    """The order that undoes an order.
+    """The inverse of a permutation.
 
     >>> from tinygrad_lite import tensor
     >>> invert_permutation(tensor([2, 0, 1]))
@@ -105,7 +105,7 @@ def _lengths(lengths: Any) -> np.ndarray:
 def pack_padded_sequence(input: Tensor, lengths: Any, batch_first: bool = False, enforce_sorted: bool = True) -> PackedSequence:
     """Pack a padded batch (T, B, ...), or (B, T, ...) if `batch_first`, of sequences of `lengths`.
 
-    `enforce_sorted`: the sequences must stand in the order of falling length; else they are sorted.
+    `enforce_sorted`: the sequences must be sorted by decreasing length; otherwise they are sorted here.
 
     >>> from tinygrad_lite import tensor
     >>> pack_padded_sequence(tensor([[1, 2, 3], [4, 5, 0]]), [3, 2], batch_first=True).data
@@ -137,7 +137,7 @@ def pack_padded_sequence(input: Tensor, lengths: Any, batch_first: bool = False,
 def pad_packed_sequence(
     sequence: PackedSequence, batch_first: bool = False, padding_value: float = 0.0, total_length: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The padded batch (T, B, ...), or (B, T, ...) if `batch_first`, in its first order, and the lengths.
+    """The padded batch (T, B, ...), or (B, T, ...) if `batch_first`, in its original order, and the lengths.
 
     >>> from tinygrad_lite import tensor
     >>> pad_packed_sequence(pack_sequence([tensor([1, 2, 3]), tensor([4, 5])]), batch_first=True)
@@ -151,7 +151,7 @@ def pad_packed_sequence(
     length = len(sizes) if total_length is None else total_length
     if length < len(sizes):
         raise ValueError(f"pad_packed_sequence: total_length {length} is less than the longest sequence, {len(sizes)}")
-    # Where each element of the padded batch stands among the packed ones; behind them is the padding.
+    # The index of each element of the padded batch among the packed ones, which the padding follows.
     places = np.full((length, sizes[0]), len(data))
     starts = np.cumsum(sizes) - sizes
     for t, (start, n) in enumerate(zip(starts, sizes)):
@@ -169,7 +169,7 @@ def pad_packed_sequence(
 def pad_sequence(
     sequences: Sequence[Tensor], batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right"
 ) -> Tensor:
-    """Sequences (length, ...) of unequal lengths as one batch (T, B, ...), or (B, T, ...) if `batch_first`.
+    """Pad sequences (length, ...) of different lengths to one batch (T, B, ...), or (B, T, ...) if `batch_first`.
 
     >>> from tinygrad_lite import tensor
     >>> pad_sequence([tensor([1, 2, 3]), tensor([4])], batch_first=True)
@@ -193,7 +193,7 @@ def pad_sequence(
 
 
 def unpad_sequence(padded_sequences: Tensor, lengths: Any, batch_first: bool = False) -> list[Tensor]:
-    """The sequences of a padded batch, each of its length.
+    """The sequences of a padded batch, each with its own length.
 
     >>> from tinygrad_lite import tensor
     >>> unpad_sequence(tensor([[1, 2, 3], [4, 5, 0]]), tensor([3, 2]), batch_first=True)
@@ -205,7 +205,7 @@ def unpad_sequence(padded_sequences: Tensor, lengths: Any, batch_first: bool = F
 
 
 def pack_sequence(sequences: Sequence[Tensor], enforce_sorted: bool = True) -> PackedSequence:
-    """Pack sequences (length, ...) of unequal lengths, given by falling length unless `enforce_sorted=False`.
+    """Pack sequences (length, ...) of different lengths, sorted by decreasing length unless `enforce_sorted=False`.
 
     >>> from tinygrad_lite import tensor
     >>> packed = pack_sequence([tensor([1, 2, 3]), tensor([4, 5])])
@@ -217,7 +217,7 @@ def pack_sequence(sequences: Sequence[Tensor], enforce_sorted: bool = True) -> P
 
 
 def unpack_sequence(packed_sequences: PackedSequence) -> list[Tensor]:
-    """The sequences that were packed, in their first order.
+    """The packed sequences, in their original order.
 
     >>> from tinygrad_lite import tensor
     >>> unpack_sequence(pack_sequence([tensor([1]), tensor([2, 3])], enforce_sorted=False))

@@ -1,4 +1,4 @@
-"""`func.functional_call`, under an older name."""
+"""`func.functional_call`, under its deprecated name."""
 
 from tinygrad_lite.func import functional_call
 

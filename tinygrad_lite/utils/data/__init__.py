@@ -1,4 +1,4 @@
-"""Datasets, samplers and the loader that makes batches of them."""
+"""Datasets, samplers, and the loader that makes batches of them."""
 
 from tinygrad_lite.utils.data.collate import default_collate, default_convert
 from tinygrad_lite.utils.data.dataloader import DataLoader

@@ -1,4 +1,4 @@
-"""From a list of samples to one batch."""
+"""Collating a list of samples into a batch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tinygrad_lite.ops import as_tensor, stack, tensor
 
 
 def default_convert(data: Any) -> Any:
-    """A sample with its NumPy arrays (also inside dicts and sequences) as tensors.
+    """A sample with its NumPy arrays (also inside dicts and sequences) converted to tensors.
 
     >>> import numpy as np
     >>> default_convert({"x": np.ones(2), "y": "name"})
@@ -36,9 +36,10 @@ def default_convert(data: Any) -> Any:
 
 
 def default_collate(batch: Sequence[Any]) -> Any:
-    """A list of samples as one: tensors and arrays stacked along a new first dim, on the tape where a
-    sample is, numbers as a tensor (Python floats as float64), strings as they are, dicts and sequences
-    entry by entry. RuntimeError where shapes or lengths differ, TypeError for anything else.
+    """Combine a list of samples into a batch. Tensors and arrays are stacked along a new first dim, on the tape if a
+    sample is on it. Numbers become a tensor (Python floats as float64), strings stay as they are, and dicts and
+    sequences are collated entry by entry. Raises RuntimeError if shapes or lengths differ, and TypeError for any
+    other type.
 
     >>> default_collate([(1, "a"), (2, "b")])
     [tensor([1, 2]), ('a', 'b')]
@@ -72,7 +73,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
 
 
 def _like(container: Any, values: Any) -> Any:
-    """`values`, a dict or list, in a container of the same type where that can be made; a list for a tuple."""
+    """`values`, a dict or list, in a container of the same type if one can be made; otherwise a list for a tuple."""
     if isinstance(container, tuple):
         return values
     try:
@@ -82,7 +83,7 @@ def _like(container: Any, values: Any) -> Any:
         for key, value in values.items() if isinstance(container, Mapping) else enumerate(values):
             result[key] = value
         return result
-    except TypeError:  # of a copy, an assignment or a constructor that takes something else
+    except TypeError:  # from a copy, an assignment, or a constructor with a different signature
         return values
 
 
@@ -91,7 +92,7 @@ def _stacked(tensors: Sequence[Any]) -> Any:
         if not isinstance(value, Traced):
             raise TypeError(f"default_collate: expected a tensor in every sample, as in the first, got {type(value).__name__}")
     kinds = {(t.array.dtype, t.array.shape, t.requires_grad) for t in tensors}
-    if len(kinds) == 1 and not tensors[0].requires_grad:  # without an entry on the tape: half the time
+    if len(kinds) == 1 and not tensors[0].requires_grad:  # off the tape, which halves the time
         return traced(namespace_of(tensors[0].array).stack([t.array for t in tensors]))
     if len(shapes := {shape for _, shape, _ in kinds}) > 1:
         raise RuntimeError(f"default_collate: the tensors of a batch must have one shape, got {sorted(shapes)}")

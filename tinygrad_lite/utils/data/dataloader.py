@@ -1,4 +1,4 @@
-"""DataLoader: the batches of a dataset, in the order of a sampler."""
+"""DataLoader: batches of a dataset, in the order of a sampler."""
 
 from __future__ import annotations
 
@@ -20,24 +20,22 @@ FIXED = {"batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "pers
 
 
 class DataLoader(Generic[T]):
-    """Batches of `batch_size` samples, anew with every `for batch in loader`.
+    """Batches of `batch_size` samples; each `for batch in loader` starts a new pass.
 
-    `shuffle`: a new random order in every pass, from `generator` or the global one. `sampler`: the
-    order of the indices; `batch_sampler`: lists of them. `batch_size=None`: the samples one by one.
-    `drop_last`: leave out a smaller last batch. `collate_fn`: from a list of samples to a batch.
-    `num_workers`: that many threads prepare `prefetch_factor` batches each ahead of the loop, whose
-    order they do not change; an error in one is raised in the loop. `worker_init_fn(id)` is called
-    at the start of each, `timeout` is in seconds. With `persistent_workers` the threads stay from pass
-    to pass, and a new pass ends the one before. Threads need no pinned memory and no start method: those
-    arguments are accepted and change nothing.
+    `shuffle`: a new random order in every pass, from `generator` or the global one. `sampler`: an iterable of
+    indices; `batch_sampler`: an iterable of lists of indices. `batch_size=None`: samples one by one. `drop_last`:
+    omit a smaller last batch. `collate_fn`: makes a batch from a list of samples. `num_workers`: number of threads
+    that each prepare `prefetch_factor` batches ahead of the loop. Workers do not change the order of batches, and an
+    error in a worker is raised in the loop. `worker_init_fn(id)` runs at the start of each worker; `timeout` is in
+    seconds. With `persistent_workers` the threads stay alive from pass to pass, and a new pass ends the one before.
+    `pin_memory` and `multiprocessing_context` are accepted and have no effect, since threads need neither.
 
-    Random numbers: a pass draws one seed from `generator` or the global stream, with any number of workers.
-    In worker i, the global streams of tinygrad_lite, NumPy and Python's `random` are its own, started from
-    that seed + i (`get_worker_info().seed`); what it draws leaves the program's streams alone, and comes
-    again when the program is run again. Threads have NumPy's and Python's streams in common, and the generators
-    that a dataset keeps: a loader whose `worker_init_fn` or first batch of a pass draws from one of these
-    therefore works batch by batch while the loop waits, not ahead of it. Draws from tinygrad_lite's streams, or
-    from `get_worker_info().rng`, cost nothing.
+    Random numbers: a pass draws one seed from `generator` or the global stream, whatever the number of workers.
+    Worker i has its own global streams of tinygrad_lite, NumPy and Python's `random`, seeded with seed + i
+    (`get_worker_info().seed`). Its draws do not affect the program's streams, and are the same when the program runs
+    again. Threads share NumPy's and Python's streams and any generator that the dataset holds. Therefore a loader
+    whose `worker_init_fn` or first batch of a pass draws from one of these prepares each batch while the loop waits,
+    instead of ahead of it. Draws from tinygrad_lite's streams, or from `get_worker_info().rng`, have no such cost.
 
     >>> from tinygrad_lite.utils.data import TensorDataset
     >>> import tinygrad_lite as tg
@@ -115,15 +113,15 @@ class DataLoader(Generic[T]):
         self.sampler = sampler
         self.batch_sampler = batch_sampler
         self.collate_fn = collate_fn or (default_convert if batch_sampler is None else default_collate)
-        self._workers: Workers | None = None  # those that are persistent
+        self._workers: Workers | None = None  # persistent ones
 
     def __iter__(self) -> Iterator[Any]:
-        # A worker over an IterableDataset keeps its place in it, so that `work` is called in each.
+        # A worker over an IterableDataset keeps its own position, so `work` is called in each.
         if isinstance(self.dataset, IterableDataset):
             work = functools.partial(_reader, self.dataset, self.collate_fn, self.batch_sampler is not None, self.drop_last)
         else:
             work = functools.partial(_fetcher, self.dataset, self.collate_fn, self.batch_sampler is not None)
-        seed = drawn_seed(self.generator)  # also without workers: their number changes no order of the samples
+        seed = drawn_seed(self.generator)  # without workers too: their number must not change the order of samples
         tasks = iter(self.sampler if self.batch_sampler is None else self.batch_sampler)
         batches: Iterator[Any] = self._workers_for(work, seed, tasks) if self.num_workers else map(work(), tasks)
         return _Pass(self, batches)
@@ -146,7 +144,7 @@ class DataLoader(Generic[T]):
         return workers
 
     def __len__(self) -> int:
-        """How many batches a pass has."""
+        """The number of batches in a pass."""
         if not isinstance(self.dataset, IterableDataset):
             return len(self.sampler if self.batch_sampler is None else self.batch_sampler)  # type: ignore[arg-type]
         n = len(self.dataset)
@@ -156,10 +154,9 @@ class DataLoader(Generic[T]):
 
 
 class _Pass(Iterator[Any]):
-    """The batches of one pass over a loader, of several readers in turn until each has come to its end.
+    """The batches of one pass over a loader, from several readers in turn until each is exhausted.
 
-    No generator: when one is dropped, code in it runs in which an interrupt would be lost.
-    """
+    Not a generator: dropping one runs code in which an interrupt would be lost."""
 
     def __init__(self, loader: DataLoader[Any], batches: Iterator[Any]):
         self.loader = loader
@@ -183,7 +180,7 @@ class _Pass(Iterator[Any]):
 
 
 def _fetcher(dataset: Dataset[Any], collate: Callable[[Any], Any], batched: bool) -> Callable[[Any], Any]:
-    """The function from an index, or from a list of them, to what the loop gets."""
+    """The function from an index, or from a list of indices, to what the loop receives."""
     if not batched:
         return lambda index: collate(dataset[index])
     whole = getattr(dataset, "_collated", None) if collate is default_collate else None
@@ -200,7 +197,7 @@ def _fetcher(dataset: Dataset[Any], collate: Callable[[Any], Any], batched: bool
 def _reader(
     dataset: IterableDataset[Any], collate: Callable[[Any], Any], batched: bool, drop_last: bool
 ) -> Callable[[Any], Any]:
-    """The function that gives the next batch of an iterable dataset, whatever the task; then _END."""
+    """The function that returns the next batch of an iterable dataset whatever the task, and _END after the last."""
     samples = iter(dataset)
 
     def read(task: list[None] | None) -> Any:

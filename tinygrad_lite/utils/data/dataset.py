@@ -1,4 +1,4 @@
-"""Datasets: what has a length and samples by index, or what can only be iterated over."""
+"""Datasets: map-style, with samples by index, and iterable."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T", covariant=True)
 
 
 class Dataset(Generic[T]):
-    """Samples by index: a subclass defines `__getitem__`, and `__len__` for most samplers.
+    """Map-style dataset: a subclass defines `__getitem__`, and `__len__` for most samplers.
 
     >>> class Squares(Dataset):
     ...     def __len__(self):
@@ -42,10 +42,9 @@ class Dataset(Generic[T]):
 
 
 class IterableDataset(Dataset[T], Iterable[T]):
-    """Samples one after the other: a subclass defines `__iter__`.
+    """Iterable dataset: a subclass defines `__iter__`.
 
-    With several workers each of them iterates over the dataset; `get_worker_info()` tells
-    `__iter__` which share is wanted.
+    With several workers, each iterates over the dataset; `get_worker_info()` tells `__iter__` which part to yield.
 
     >>> class Countdown(IterableDataset):
     ...     def __iter__(self):
@@ -60,7 +59,7 @@ class IterableDataset(Dataset[T], Iterable[T]):
 
 
 class TensorDataset(Dataset[tuple[Any, ...]]):
-    """Tensors of the same first size; sample i is the tuple of their i-th rows.
+    """Tensors with the same first size; sample i is the tuple of their i-th rows.
 
     >>> from tinygrad_lite import tensor
     >>> TensorDataset(tensor([[1.0, 2.0], [3.0, 4.0]]), tensor([0, 1]))[1]
@@ -81,11 +80,10 @@ class TensorDataset(Dataset[tuple[Any, ...]]):
         return self.tensors[0].shape[0]
 
     def _collated(self, indices: list[int]) -> list[Any] | None:
-        """The samples at `indices` as `default_collate` would stack them, with one indexing operation
-        a tensor; None where that is not the same.
+        """The samples at `indices` as `default_collate` would stack them, by one indexing operation per tensor; None
+        where the result would differ.
 
-        32 samples of 64 numbers: 27 us, where 32 times __getitem__ and a stack take 690 us.
-        """
+        For 32 samples of 64 numbers this takes 27 us; 32 calls of __getitem__ and a stack take 690 us."""
         if type(self).__getitem__ is not TensorDataset.__getitem__ or hasattr(self, "__getitems__"):
             return None
         return rows(self.tensors, indices)
@@ -100,7 +98,7 @@ def rows(tensors: Sequence[Any], indices: Sequence[Any]) -> list[Any] | None:
 
 
 class StackDataset(Dataset[Any]):
-    """Datasets side by side: a sample is the tuple of theirs, or the dict where names are given.
+    """Several datasets in parallel: a sample is a tuple of theirs, or a dict if names are given.
 
     >>> StackDataset(x=[1, 2], y=["a", "b"])[1]
     {'x': 2, 'y': 'b'}
@@ -121,7 +119,7 @@ class StackDataset(Dataset[Any]):
         return tuple(dataset[index] for dataset in self.datasets)
 
     def __getitems__(self, indices: list[int]) -> list[Any]:
-        """The samples at several indices, from the members' `__getitems__` where they have one."""
+        """The samples at several indices, from the members' `__getitems__` where they define one."""
         if type(self).__getitem__ is not StackDataset.__getitem__:
             return [self[i] for i in indices]
         if isinstance(self.datasets, dict):
@@ -134,7 +132,7 @@ class StackDataset(Dataset[Any]):
 
 
 class ConcatDataset(Dataset[T]):
-    """Datasets one after the other.
+    """Several datasets in a row.
 
     >>> both = ConcatDataset([[1, 2], [3]])
     >>> len(both), both[2]
@@ -161,7 +159,7 @@ class ConcatDataset(Dataset[T]):
 
 
 class ChainDataset(IterableDataset[Any]):
-    """Iterable datasets one after the other.
+    """Several iterable datasets in a row.
 
     >>> from tinygrad_lite.utils.data import IterableDataset
     >>> class Count(IterableDataset):
@@ -204,13 +202,13 @@ class Subset(Dataset[T]):
         return len(self.indices)
 
     def __getitems__(self, indices: list[int]) -> list[Any]:
-        """The samples at several indices, from the `__getitems__` of the dataset below where it has one."""
-        if type(self).__getitem__ is not Subset.__getitem__:  # of a subclass, which is to be respected
+        """The samples at several indices, from the `__getitems__` of the underlying dataset if it defines one."""
+        if type(self).__getitem__ is not Subset.__getitem__:  # a subclass has overridden it
             return [self[i] for i in indices]
         return _several(self.dataset, [self.indices[i] for i in indices])
 
     def _collated(self, indices: list[int]) -> list[Any] | None:
-        """As `TensorDataset._collated`, where the dataset below can."""
+        """Like `TensorDataset._collated`, if the underlying dataset has it."""
         own = type(self).__getitem__ is Subset.__getitem__ and type(self).__getitems__ is Subset.__getitems__
         if not own or not hasattr(self.dataset, "_collated"):
             return None
@@ -223,7 +221,7 @@ def _several(dataset: Any, indices: list[int]) -> list[Any]:
 
 
 def random_split(dataset: Dataset[T], lengths: Sequence[int | float], generator: Any = None) -> list[Subset[T]]:
-    """Split a dataset at random into parts of the given lengths, or fractions that sum to 1.
+    """Split a dataset at random into parts of the given lengths, or of fractions that sum to 1.
 
     >>> [len(part) for part in random_split(range(10), [0.75, 0.25])]
     [8, 2]
@@ -233,7 +231,7 @@ def random_split(dataset: Dataset[T], lengths: Sequence[int | float], generator:
         if any(not 0 <= fraction <= 1 for fraction in lengths):
             raise ValueError(f"random_split: fractions must lie in [0, 1], got {list(lengths)}")
         sizes = [math.floor(n * fraction) for fraction in lengths]
-        for i in range(n - sum(sizes)):  # what rounding left over goes to the first parts
+        for i in range(n - sum(sizes)):  # the remainder of the rounding goes to the first parts
             sizes[i % len(sizes)] += 1
     else:
         sizes = [int(length) for length in lengths]

@@ -1,4 +1,4 @@
-"""Where the random draws of samplers, splits and toy sets come from."""
+"""The random numbers of samplers, splits and toy datasets."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from tinygrad_lite.ops.random.generators import source
 
 
 def numpy_generator(generator: Any = None) -> np.random.Generator:
-    """The NumPy generator behind a `Generator` on the CPU, or behind the library's own where it is None."""
+    """The NumPy generator behind a `Generator` on the CPU, or the library's own for None."""
     return source(generator, "cpu").stream
 
 
 def drawn_seed(generator: Any = None) -> int:
-    """A seed, drawn from a generator or from the library's own."""
+    """A seed drawn from `generator`, or from the library's own for None."""
     return int(numpy_generator(generator).integers(2**63, dtype=np.uint64))
 
 
 def own_generator() -> np.random.Generator:
-    """A new NumPy generator, started by the library's own."""
+    """A new NumPy generator, seeded from the library's own."""
     return Source("cpu", drawn_seed()).stream

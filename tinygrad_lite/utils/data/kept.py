@@ -1,4 +1,4 @@
-"""The random generators that a dataset keeps for itself."""
+"""Finds the random generators that a dataset holds."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.random.generators import Generator
 
 FETCHING = ("__getitem__", "__getitems__", "__iter__", "__call__", "forward")
-ENOUGH = 1000  # objects to look at, and of a container
+ENOUGH = 1000  # objects examined, and entries of one container
 
 
 def kept_generators(*objects: Any) -> list[Any]:
-    """Generators of this library, NumPy's and Python's, in the attributes, containers and closures of `objects`,
-    and among the globals that their methods for fetching samples name."""
+    """The generators of this library, NumPy and Python in the attributes, containers and closures of `objects`, and
+    among the globals that their sample-fetching methods name."""
     import random
 
     kinds = (Generator, np.random.Generator, np.random.RandomState, random.Random)
@@ -54,12 +54,12 @@ def _inside(value: Any) -> Iterable[Any]:
         return ()
     try:
         return (*vars(value).values(), *(getattr(type(value), name, None) for name in FETCHING))
-    except Exception:  # there are no attributes, or a proxy that cannot be looked into here
+    except Exception:  # no attributes, or a proxy that cannot be examined here
         return ()
 
 
 def _globals(value: Any) -> Iterable[Any]:
-    """What a function calls by its global name."""
+    """The globals that a function refers to."""
     if not isinstance(value, types.FunctionType):
         return ()
     return (value.__globals__.get(name) for name in value.__code__.co_names)

@@ -1,4 +1,4 @@
-"""In which order, in which portions and how often samples are presented."""
+"""Orders of presentation, batch size schedules and streams."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ ORDERS = ("fixed", "shuffle-once", "reshuffle", "with-replacement", "sorted")
 
 
 class PresentationOrder(Sampler[int]):
-    """A named order of presentation (lecture items 25 and 26), the same number of samples in every pass.
+    """A named order of presentation, with the same number of samples in every pass (docs/lectures.md, lecture items 25
+    and 26).
 
-    "fixed": as they stand; "shuffle-once": a random order, the same in every pass; "reshuffle": a new one in
-    every pass; "with-replacement": each drawn from all; "sorted": by `key(index)`.
+    "fixed": the order of the dataset; "shuffle-once": one random order for all passes; "reshuffle": a new random
+    order in every pass; "with-replacement": every index drawn from all; "sorted": by `key(index)`.
 
     >>> list(PresentationOrder(range(3), "sorted", key=lambda i: -i))
     [2, 1, 0]
@@ -53,10 +54,11 @@ class PresentationOrder(Sampler[int]):
 
 
 class GrowingBatch(Sampler[list[int]]):
-    """Batches whose size is a schedule (lecture item 73): `size(k)` in pass k = 0, 1, ..., at most all samples.
+    """Batches whose size follows a schedule: `size(k)` in pass k = 0, 1, ..., at most the whole dataset
+    (docs/lectures.md, lecture item 73).
 
-    A larger batch quiets the gradient's noise as a smaller rate would. `grow(factor)`: make all further
-    batches so much larger, say when the noise says so. For DataLoader's `batch_sampler`.
+    A larger batch reduces gradient noise, as a smaller rate would. `grow(factor)` multiplies the size of all further
+    batches, for example in response to measured noise. Use it as the `batch_sampler` of a DataLoader.
 
     >>> batches = GrowingBatch(range(5), geometric(1, 2))
     >>> [[len(batch) for batch in batches] for _ in range(4)]
@@ -77,7 +79,7 @@ class GrowingBatch(Sampler[list[int]]):
 
     @property
     def batch_size(self) -> int:
-        """The size in the next pass."""
+        """The batch size of the next pass."""
         size = int(self.size(self.passes) * self.factor)
         if size < 1:
             raise ValueError(f"GrowingBatch: the size in pass {self.passes} is {size}, it must be 1 or more")
@@ -94,7 +96,7 @@ class GrowingBatch(Sampler[list[int]]):
 
 
 def geometric(first: int, factor: float, every: int = 1) -> Callable[[int], int]:
-    """The size first, then `factor` times as much after `every` passes, and so on.
+    """A geometric schedule: the initial size, multiplied by `factor` every `every` passes.
 
     >>> size = geometric(16, 2, every=2)
     >>> [size(k) for k in range(5)]
@@ -104,7 +106,7 @@ def geometric(first: int, factor: float, every: int = 1) -> Callable[[int], int]
 
 
 def milestones(first: int, sizes: dict[int, int]) -> Callable[[int], int]:
-    """The size first, then sizes[k] from pass k on.
+    """A step schedule: the initial size, then sizes[k] from pass k on.
 
     >>> size = milestones(16, {2: 64})
     >>> [size(k) for k in range(4)]
@@ -114,8 +116,8 @@ def milestones(first: int, sizes: dict[int, int]) -> Callable[[int], int]:
 
 
 class StreamLoader:
-    """On-line learning (lecture item 75): batches of samples as they come from `source`, each used once
-    and then forgotten. Iterating again goes on with the stream.
+    """Online learning: batches of samples in the order in which `source` yields them, each used once (docs/lectures.md,
+    lecture item 75). Iterating again continues the stream.
 
     >>> loader = StreamLoader(iter(range(5)), batch_size=2)
     >>> next(iter(loader)), next(iter(loader))

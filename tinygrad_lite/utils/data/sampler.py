@@ -1,4 +1,4 @@
-"""In which order the samples of a dataset are presented."""
+"""Samplers: the order in which the samples of a dataset are presented."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tinygrad_lite.arrays import to_numpy
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.utils.data.draws import numpy_generator, own_generator
 
-PORTION = 32  # of indices drawn with replacement, as in PyTorch
+PORTION = 32  # indices drawn at a time with replacement, as in PyTorch
 
 T = TypeVar("T", covariant=True)
 
 
 class Sampler(Generic[T]):
-    """What yields the indices of one pass over a dataset (or lists of them, for batches).
+    """Yields the indices of one pass over a dataset, or lists of indices for batches.
 
     >>> class Backwards(Sampler):
     ...     def __init__(self, data):
@@ -31,7 +31,7 @@ class Sampler(Generic[T]):
     """
 
     def __init__(self, data_source: Sized | None = None):
-        """Takes a dataset for the sake of subclasses that pass one on."""
+        """Accepts a dataset, for subclasses that pass one on."""
 
     def __iter__(self) -> Iterator[T]:
         raise NotImplementedError(f"{type(self).__name__}: a sampler defines __iter__")
@@ -63,10 +63,10 @@ class SequentialSampler(Sampler[int]):
 class RandomSampler(Sampler[int]):
     """A new random order in every pass.
 
-    `replacement`: draw each index anew from all, instead of a permutation. `num_samples`: how many
-    to draw (default: the size of the dataset); without replacement, more than the dataset holds
-    are drawn permutation after permutation. The order follows from the seed of `generator`, or of
-    the global stream, at the time of `iter()`; indices are drawn as they are asked for.
+    `replacement`: draw every index from all, instead of permuting them. `num_samples`: how many to draw (default: the
+    size of the dataset); without replacement, a number larger than the dataset takes one permutation after another.
+    The order depends on the state of `generator`, or of the global stream, at the time of `iter()`; indices are drawn
+    as they are requested.
 
     >>> sorted(RandomSampler("abc")), len(list(RandomSampler("abc", replacement=True, num_samples=5)))
     ([0, 1, 2], 5)
@@ -87,7 +87,7 @@ class RandomSampler(Sampler[int]):
         return len(self.data_source) if self._num_samples is None else self._num_samples
 
     def __iter__(self) -> Iterator[int]:
-        # A stream of its own unless a generator is given: what the program draws meanwhile changes no order.
+        # A stream of its own unless a generator is given, so that other draws of the program do not change the order.
         return self._indices(own_generator() if self.generator is None else numpy_generator(self.generator))
 
     def _indices(self, draw: np.random.Generator) -> Iterator[int]:
@@ -95,7 +95,7 @@ class RandomSampler(Sampler[int]):
         if count and not n:
             raise ValueError("RandomSampler: there is nothing to draw from an empty dataset")
         while count > 0:
-            if self.replacement:  # in portions, as count may be 10**10
+            if self.replacement:  # in portions, because count may be 10**10
                 drawn = draw.integers(0, n, min(count, PORTION))
             else:
                 drawn = draw.permutation(n)[:count]
@@ -126,7 +126,7 @@ class SubsetRandomSampler(Sampler[int]):
 
 
 class WeightedRandomSampler(Sampler[int]):
-    """`num_samples` indices, index i drawn with a probability in proportion to `weights[i]`.
+    """`num_samples` indices; index i has probability proportional to `weights[i]`.
 
     >>> list(WeightedRandomSampler([0.0, 1.0], 3))
     [1, 1, 1]
@@ -162,14 +162,14 @@ class WeightedRandomSampler(Sampler[int]):
 
 
 def portions(indices: Iterator[int], size: int, drop_last: bool) -> Iterator[list[int]]:
-    """Lists of `size` of the indices; `drop_last` leaves out a smaller last one."""
+    """Lists of `size` indices; `drop_last` omits a smaller last one."""
     while batch := list(itertools.islice(indices, size)):
         if len(batch) == size or not drop_last:
             yield batch
 
 
 class BatchSampler(Sampler[list[int]]):
-    """Lists of `batch_size` indices of another sampler; `drop_last` leaves out a smaller last one.
+    """Lists of `batch_size` indices of another sampler; `drop_last` omits a smaller last one.
 
     >>> list(BatchSampler(range(5), 2, False))
     [[0, 1], [2, 3], [4]]
@@ -188,5 +188,5 @@ class BatchSampler(Sampler[list[int]]):
         return portions(iter(self.sampler), self.batch_size, self.drop_last)
 
     def __len__(self) -> int:
-        n = len(self.sampler)  # type: ignore[arg-type]  # where it has a length
+        n = len(self.sampler)  # type: ignore[arg-type]  # if it has a length
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)

@@ -16,14 +16,14 @@ import numpy as np
 from tinygrad_lite.ops.random.generators import Generator, use_own_streams
 from tinygrad_lite.utils.data.kept import state_of
 
-PATIENCE = 1.0  # seconds that an interrupted program waits for a worker to finish its task
+PATIENCE = 1.0  # seconds that an interrupted program waits for a worker's current task
 
 _here = threading.local()
 _lending = threading.Lock()
 
 
 class WorkerStreams(NamedTuple):
-    """Generators of a worker's own, for code that passes a generator on."""
+    """Generators of a worker's own, for code that takes a generator."""
 
     random_generator: Any
     torch_generator: Generator
@@ -31,8 +31,8 @@ class WorkerStreams(NamedTuple):
 
 
 class WorkerInfo:
-    """Which worker runs this code: its number `id` of `num_workers`, a `seed` of its own (new in every pass),
-    the `dataset`, and `rng`, generators that start from the seed."""
+    """The worker that runs this code: its number `id` of `num_workers`, its `seed` (new in every pass), the `dataset`,
+    and `rng`, generators that start from the seed."""
 
     worker_method = "thread"
 
@@ -59,18 +59,17 @@ def get_worker_info() -> WorkerInfo | None:
 
 
 class Workers:
-    """The results of tasks in order, worked out ahead by threads: task i by worker i % count.
+    """The results of tasks, in order, computed ahead by threads: worker i % count computes task i.
 
-    `work()` is called once a pass in each thread and returns the function from task to result; `start(id)`
-    once, before. `ahead` tasks a worker are under way at any time. An error in a task, or in what yields the
-    tasks, is raised where its result is due. The threads end with the last task of a pass (unless they are to
-    stay for the next), with an interrupt, or when this object is dropped.
+    Each thread calls `start(id)` once, and `work()` once per pass; `work()` returns the function from a task to its
+    result. Each worker has up to `ahead` tasks in progress. An error in a task, or in the iterator of tasks, is
+    raised when its result is due. The threads end with the last task of a pass (unless they are persistent), with an
+    interrupt, or when this object is dropped.
 
-    A thread draws from streams of tinygrad_lite of its own. NumPy's and Python's global streams are shared by
-    all threads, and so are the generators in `kept`: so `start` and the first task of a pass (up to one without
-    an error) are run while the loop waits, with the worker's own global streams in the place of the program's.
-    If they drew from any of these, every other task is run in that way too, one after the other.
-    """
+    Each thread draws from its own streams of tinygrad_lite. All threads share NumPy's and Python's global streams and
+    the generators in `kept`. So `start` and the first task of a pass (up to the first that raises no error) run while
+    the loop waits, with the worker's global streams in place of the program's. If they drew from any shared stream,
+    all other tasks run in that way too, one at a time."""
 
     def __init__(
         self,
@@ -88,15 +87,15 @@ class Workers:
         self.interrupted = False
         self.passes = self.asked = self.given = 0
         self.tasks: Iterator[Any] = iter(())
-        self.late: Exception | None = None  # an error of the tasks' iterator, which is due after the last of them
+        self.late: Exception | None = None  # an error of the iterator of tasks, due after the last task
         self.doing: list[queue.SimpleQueue[Any]] = [queue.SimpleQueue() for _ in infos]
         self.done: list[queue.SimpleQueue[Any]] = [queue.SimpleQueue() for _ in infos]
         self.start_drew = False
         self.shared = [_SharedStreams(info.seed, kept) for info in infos]
         threads = []
         for info, shared, doing, done in zip(infos, self.shared, self.doing, self.done):
-            # When this object is dropped, its thread finds the dead reference in its queue. No code in Python
-            # runs for that, in which an interrupt would be lost.
+            # When this object is dropped, its thread finds the dead reference in its queue. No Python code runs
+            # for that, in which an interrupt would be lost.
             owner = weakref.ref(self, doing.put)
             threads.append(threading.Thread(target=_run, args=(owner, info, work, start, shared, doing, done), daemon=True))
         _thread.start_new_thread(_launch, (threads, self.done))
@@ -107,7 +106,7 @@ class Workers:
                     self.start_drew |= self._answer(worker)[2]
 
     def begin(self, tasks: Iterator[Any]) -> None:
-        """Start a pass. What is left of an earlier one is dropped."""
+        """Start a pass. Whatever is left of an earlier one is dropped."""
         self.passes += 1
         for tasks_left in self.doing:
             with contextlib.suppress(queue.Empty):
@@ -119,13 +118,13 @@ class Workers:
         self.in_turn: bool | None = self.start_drew or None  # None: not known yet
 
     def _order(self, worker: int, task: Any, lent: bool) -> None:
-        # In a task of another loader's worker, the streams are lent already, or not to be had: its loop goes on.
+        # Inside a task of another loader's worker the streams are already lent, or unavailable: its loop goes on.
         nested = getattr(_here, "lent", False)
         lent = lent and (nested or get_worker_info() is None)
         self.doing[worker].put((self.passes, task, lent, nested))
 
     def _ask(self) -> None:
-        """Hand out tasks: as many as may be ahead, or one where they are run in turn."""
+        """Hand out tasks: up to `ahead` per worker, or one at a time if they run in turn."""
         limit = self.ahead if self.in_turn is False else 1
         while self.asked - self.given < limit and self.late is None:
             try:
@@ -139,19 +138,20 @@ class Workers:
             self.asked += 1
 
     def _answer(self, worker: int) -> tuple[Any, BaseException | None, bool]:
-        """What the worker has to say next: a result, an error, whether it drew from the shared streams."""
+        """The worker's next message: a result, an error, whether it drew from the shared streams."""
         try:
             while True:
                 number, answer = self.done[worker].get(timeout=self.timeout)
                 if number is None or number == self.passes:
-                    _here.drew = getattr(_here, "drew", False) or answer[2]  # for a worker that this is nested in
+                    _here.drew = getattr(_here, "drew", False) or answer[2]  # for an enclosing worker
                     return answer
         except queue.Empty:
             raise RuntimeError(f"DataLoader: no batch from worker {worker} in {self.timeout} seconds") from None
 
     @contextlib.contextmanager
     def _streams_come_back(self) -> Iterator[None]:
-        """After the block no worker has the program's streams, even if it is left early; an interrupt ends the pass."""
+        """After the block no worker holds the program's streams, even if the block is left early; an interrupt ends the
+        pass."""
         try:
             yield
         except BaseException as error:
@@ -177,7 +177,7 @@ class Workers:
             try:
                 raise error
             finally:
-                del error  # it refers to this frame, and so to the owner of the threads
+                del error  # it references this frame, and so the owner of the threads
         return result
 
     def _due(self) -> tuple[Any, BaseException | None]:
@@ -199,14 +199,14 @@ class Workers:
 
 
 def _launch(threads: list[threading.Thread], done: list[queue.SimpleQueue[Any]]) -> None:
-    """Start the threads. Not in the main thread: `start` waits in code in Python, and an interrupt there may leave a
-    lock held, on which the new thread waits for ever."""
+    """Start the threads, outside the main thread: `start` waits in Python code, where an interrupt could leave a lock
+    held that the new thread then waits for forever."""
     left = list(zip(threads, done))
     try:
         while left:
             left[0][0].start()
             del left[0]
-    except RuntimeError as error:  # there are as many as the system allows
+    except RuntimeError as error:  # the system allows no more threads
         for _, answers in left:
             answers.put((None, (None, error, False)))
 
@@ -267,14 +267,14 @@ class _SharedStreams:
         self.kept = kept
         self.seed = seed
         self.state: Any = None
-        self.program: Any = None  # the state of the program's streams, while the worker's stand in their place
+        self.program: Any = None  # the state of the program's streams while the worker's replace them
         self.drew = False
         self.closed = False
         self.guard = threading.Lock()
 
     @contextlib.contextmanager
     def lent(self, nested: bool) -> Iterator[None]:
-        """They stand in the place of the program's for the block, unless these are asked back before."""
+        """They replace the program's streams for the block, unless the program takes its own back earlier."""
         import random
 
         if not nested:
@@ -302,7 +302,7 @@ class _SharedStreams:
             self.drew |= _here.drew
 
     def close(self) -> bool:
-        """Lend no more, as nobody waits any more; tells whether the worker has the streams now."""
+        """Stop lending, since nobody waits any more; return whether the worker has the streams now."""
         with self.guard:
             self.closed = True
             return self.program is not None
@@ -329,7 +329,7 @@ def _set_shared(state: tuple[Any, Any, Any]) -> None:
 
     random.setstate(state[0])
     np.random.mtrand.set_bit_generator(state[1])
-    np.random.set_state(state[2])  # also the half of a pair of normal numbers that is kept for the next call
+    np.random.set_state(state[2])  # includes the second of a pair of normal numbers, cached for the next call
 
 
 def _same(a: Any, b: Any) -> bool:
