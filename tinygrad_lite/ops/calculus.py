@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
@@ -20,7 +20,6 @@ from tinygrad_lite.arrays import (
     add_up,
     as_array,
     as_float,
-    check_number,
     choose,
     device_of,
     extreme,
@@ -30,25 +29,20 @@ from tinygrad_lite.arrays import (
     namespace_of,
     on_device,
     only_numbers,
-    order_kept,
     product,
     promote,
     promote_floats,
     promote_tensors,
-    scatter_add,
-    some_tensor,
-    strided,
     to_device,
 )
-from tinygrad_lite.arrays.memory import contiguous as contiguous_copy
-from tinygrad_lite.arrays.regions import Region, overlaps, read, write
+from tinygrad_lite.arrays.kernels.layout import channels_come_last, copied, expanded
+from tinygrad_lite.arrays.kernels.power import power
+from tinygrad_lite.arrays.kernels.scatter import zeros_with
+from tinygrad_lite.arrays.regions import read, write
 from tinygrad_lite.engine.plan import no_gradient
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import named, raw
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["abs", "cos", "exp", "log", "matmul", "maximum", "minimum", "mul", "neg", "pow", "sign", "sin", "sqrt", "tanh"]
 
@@ -169,29 +163,7 @@ def pow(x, y):
     >>> tg.pow(tg.tensor([1.0, 2.0, 3.0]), 2)
     tensor([1., 4., 9.])
     """
-    a, b = promote(x, y)
-    if a is not x and b is not y:
-        some_tensor(x, y)
-    if isinstance(y, int) and y < 0 and x.dtype.kind in "iub":
-        raise ValueError("integers have no negative powers; make them floating-point numbers first")
-    check_number("pow", y, x)
-    if type(y) is bool and x.dtype.kind == "b":  # the one power of bools that PyTorch has
-        return x | (not y)
-    if (type(b) is int or type(b) is float) and b == 3:
-        return a * a * a  # NumPy knows the square and the root, and calls the C library for the rest
-    try:
-        out = a**b
-    except ValueError:  # where NumPy refuses integers, PyTorch gives what is left of a fraction
-        return _whole_part_of_power(a, b)
-    if out.dtype.kind not in "fc":
-        only_numbers(a)
-    return out
-
-
-def _whole_part_of_power(x: Any, y: Any) -> Any:
-    """`x ** y` of integers with negative powers among them: 0, but for the powers of 1 and -1."""
-    xp = namespace_of(x)
-    return xp.where(y >= 0, x ** xp.maximum(y, 0), xp.where(xp.abs(x) == 1, x ** (y & 1), 0)).astype(x.dtype)
+    return power(x, y)
 
 
 def _pow_x(g: Any, x: Any, y: Any) -> Any:
@@ -446,13 +418,7 @@ permute.vjp(x=lambda g, dims: permute(g, dims and tuple(sorted(range(len(dims)),
 
 @primitive(view=True)
 def expand(x, shape):
-    if not isinstance(x, ndarray):
-        return namespace_of(x).broadcast_to(x, shape)
-    new = len(shape) - x.ndim
-    if new < 0 or any(n != m and n != 1 for n, m in zip(x.shape, shape[new:])):
-        raise RuntimeError(f"expand: a tensor of shape {x.shape} cannot be repeated to the shape {shape}")
-    # np.broadcast_to takes four times as long, and its result cannot be written to.
-    return strided(x, shape, (0,) * new + tuple(s if n == m else 0 for n, m, s in zip(x.shape, shape[new:], x.strides)))
+    return expanded(x, shape)
 
 
 expand.vjp(x=lambda g: g)  # undoing the broadcast is the engine's
@@ -460,21 +426,10 @@ expand.vjp(x=lambda g: g)  # undoing the broadcast is the engine's
 
 @primitive
 def copy(x, dtype, order="K"):
-    if order == "channels last":
-        xp = namespace_of(x)
-        return xp.moveaxis(xp.moveaxis(x, 1, -1).astype(dtype, "C"), -1, 1)
-    if order == "K":
-        return x.astype(dtype, order_kept(x))
-    return contiguous_copy(x) if x.dtype == dtype else x.astype(dtype, order)
+    return copied(x, dtype, order)
 
 
 copy.vjp(x=lambda g: g)  # the engine gives a gradient its input's dtype
-
-
-def channels_come_last(x: Any) -> bool:
-    """Whether dim 1 comes last in memory, and not the last dim."""
-    array = raw(x)
-    return array.ndim in (4, 5) and not array.flags.c_contiguous and namespace_of(array).moveaxis(array, 1, -1).flags.c_contiguous
 
 
 def to_dtype(x: Any, dtype: np.dtype) -> Any:
@@ -493,17 +448,7 @@ def getitem(x, index):
 @primitive
 def into_zeros(x, shape, index):
     """Zeros of `shape` with `x` added at `index`: what `getitem` does to gradients."""
-    out = namespace_of(x).zeros(shape, x.dtype)
-    if type(index) is Region:
-        if overlaps(index.size, index.strides(out)[0]):
-            places = index.of(namespace_of(x).arange(out.size).reshape(shape))
-            scatter_add(out.reshape(-1), (places,), x)
-            return out
-    elif any(is_array(i) and i.dtype.kind != "b" for i in index):
-        scatter_add(out, index, x)
-        return out
-    write(out, index, x)
-    return out
+    return zeros_with(x, shape, index)
 
 
 @primitive

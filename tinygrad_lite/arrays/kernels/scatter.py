@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays.devices import Array, is_cupy, namespace_of
+from tinygrad_lite.arrays.devices import Array, is_array, is_cupy, namespace_of
 from tinygrad_lite.arrays.kernels.sorting import accumulate
+from tinygrad_lite.arrays.regions import Region, overlaps, write
 
 
 def scatter_add(out: Array, index: tuple[Any, ...], values: Array) -> None:
@@ -96,3 +97,18 @@ def flat_places(shape: tuple[int, ...], index: tuple[Any, ...]) -> Array:
         places = places + term
         step *= shape[d]
     return places
+
+
+def zeros_with(x: Array, shape: tuple[int, ...], index: Any) -> Array:
+    """Zeros of `shape` with `x` added at `index`."""
+    out = namespace_of(x).zeros(shape, x.dtype)
+    if type(index) is Region:
+        if overlaps(index.size, index.strides(out)[0]):
+            places = index.of(namespace_of(x).arange(out.size).reshape(shape))
+            scatter_add(out.reshape(-1), (places,), x)
+            return out
+    elif any(is_array(i) and i.dtype.kind != "b" for i in index):
+        scatter_add(out, index, x)
+        return out
+    write(out, index, x)
+    return out

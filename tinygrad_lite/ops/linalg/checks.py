@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +14,6 @@ from tinygrad_lite.engine.mode import is_grad_enabled
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import raw
 from tinygrad_lite.ops.math.where import where
-
-if TYPE_CHECKING:
-    pass
 
 __all__: list[str] = []
 

@@ -6,8 +6,10 @@ import builtins
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import Device, as_dtype, device_of, get_default_dtype, to_device
+from tinygrad_lite.arrays.kernels.layout import channels_come_last
 from tinygrad_lite.engine.tape import Traced
-from tinygrad_lite.ops.calculus import channels_come_last, to_dtype
+from tinygrad_lite.ops.calculus import to_dtype
+from tinygrad_lite.ops.calling import raw
 from tinygrad_lite.ops.creation.conversion import LEGACY, moved
 from tinygrad_lite.ops.movement.copying import clone, contiguous, copied_to
 
@@ -53,7 +55,7 @@ def to(
         return result
     if memory_format == "contiguous_format" and result is not x:
         return contiguous(result)
-    if channels_come_last(result) == (memory_format != "contiguous_format"):  # what is in neither counts as contiguous
+    if channels_come_last(raw(result)) == (memory_format != "contiguous_format"):  # what is in neither counts as contiguous
         return result
     return copied_to("to", result, memory_format)
 
