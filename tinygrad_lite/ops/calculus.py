@@ -69,7 +69,7 @@ def binary(
 
     def apply(x, y):
         x, y = meet(x, y)
-        return getattr(namespace_of(x), forward.__name__)(x, y)
+        return forward(x, y) if type(x) is ndarray else getattr(namespace_of(x), forward.__name__)(x, y)
 
     return _defined(apply, name or forward.__name__, doc, x=x_rule, y=y_rule)
 

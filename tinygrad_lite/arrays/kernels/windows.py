@@ -9,11 +9,11 @@ from __future__ import annotations
 import functools
 from itertools import product
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.arrays.devices import Array, namespace_of
+from tinygrad_lite.arrays.devices import Array, kept, namespace_of
 from tinygrad_lite.arrays.memory import strided
 
 Sizes = tuple[int, ...]
@@ -106,3 +106,14 @@ def add_windows(x: Array, w: Windows) -> Array:
     for i, places in enumerate(w.taps()):
         out[(..., *places)] += flat[:, :, i]
     return cut(out, w.before, w.size)
+
+
+@kept
+def window_counts(w: Windows, with_padding: bool) -> np.ndarray:
+    """How many elements each window has; one number if all have as many."""
+    counts: Any = np.ones((), np.int64)
+    for n, k, s, _, before, count in zip(*w):
+        start = np.arange(count) * s - before
+        low, high = (-before, n + before) if with_padding else (0, n)
+        counts = counts[..., None] * (np.minimum(start + k, high) - np.maximum(start, low))
+    return counts.flat[0] if (counts == counts.flat[0]).all() else counts

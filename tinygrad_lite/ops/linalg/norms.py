@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import as_dtype, in_order, namespace_of, only_tensors
+from tinygrad_lite.arrays import as_dtype, only_tensors
+from tinygrad_lite.arrays.kernels.norms import vector_norm_of
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import abs, permute, sign, to_dtype
 from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, operation
@@ -33,24 +32,7 @@ inf = math.inf
 
 @primitive
 def _vector_norm(x, ord, dims, keepdim):
-    xp = namespace_of(x)
-    if x.dtype == np.float16:  # 300 squared is beyond it
-        return _vector_norm(x.astype(np.float32), ord, dims, keepdim).astype(np.float16)
-    if ord == 2:
-        if len(dims) == x.ndim and not keepdim:
-            flat = x.reshape(-1)
-            return xp.sqrt(flat.dot(flat))
-        return xp.sqrt(in_order((x * x).sum(axis=dims, keepdims=keepdim)))
-    if ord == 0:
-        return in_order((x != 0).sum(axis=dims, keepdims=keepdim, dtype=x.dtype))
-    x = xp.abs(x)
-    if ord == inf:
-        return in_order(x.max(axis=dims, keepdims=keepdim))
-    if ord == -inf:
-        return in_order(x.min(axis=dims, keepdims=keepdim))
-    if ord == 1:
-        return in_order(x.sum(axis=dims, keepdims=keepdim))
-    return in_order((x**ord).sum(axis=dims, keepdims=keepdim)) ** (1 / ord)
+    return vector_norm_of(x, ord, dims, keepdim)
 
 
 _vector_norm.vjp(x=lambda g, x, ord, dims, keepdim, out: _norm_gradient(g, x, ord, dims, keepdim, out))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import is_floating, kept, namespace_of
+from tinygrad_lite.arrays import is_floating, namespace_of
 from tinygrad_lite.arrays.kernels.pooling import into_places, largest
-from tinygrad_lite.arrays.kernels.windows import Windows
+from tinygrad_lite.arrays.kernels.windows import Windows, window_counts
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import abs, getitem, linear_in, pow, sign
 from tinygrad_lite.ops.calling import operation, raw
@@ -177,19 +177,8 @@ def _averaged(
 
 def _window_sizes(w: Windows, with_padding: bool, x: Any) -> Any:
     """How many elements each window has inside the image (and its padding): a number if all have as many."""
-    counts = _counts(w, with_padding)
+    counts = window_counts(w, with_padding)
     return counts.item() if counts.size == 1 else constant_like(x, counts.astype(x.dtype))
-
-
-@kept
-def _counts(w: Windows, with_padding: bool) -> np.ndarray:
-    """How many elements each window has; one number if all have as many."""
-    counts: Any = np.ones((), np.int64)
-    for n, k, s, _, before, count in zip(*w):
-        start = np.arange(count) * s - before
-        low, high = (-before, n + before) if with_padding else (0, n)
-        counts = counts[..., None] * (np.minimum(start + k, high) - np.maximum(start, low))
-    return counts.flat[0] if (counts == counts.flat[0]).all() else counts
 
 
 @operation

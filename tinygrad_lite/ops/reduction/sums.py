@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import add_up, as_array, as_dtype, as_float, extreme, in_order, namespace_of
+from tinygrad_lite.arrays import add_up, as_dtype, in_order
+from tinygrad_lite.arrays.kernels.logsumexp import logsumexp_of
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.walk import sum_to_shape
 from tinygrad_lite.ops.calculus import count, exp, kept, restored, to_dtype
@@ -164,15 +165,7 @@ def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any
 
 @primitive
 def _logsumexp(x, axes, keepdim):
-    xp = namespace_of(x)
-    x = as_float(x)
-    if not x.size:
-        return xp.log(x.sum(axis=axes, keepdims=keepdim))
-    top = extreme("maximum", x, axes, True)
-    top = xp.where(xp.isfinite(top), top, top.dtype.type(0))
-    out = as_array(x - top)
-    out = xp.log(add_up(xp.exp(out, out=out), axes, True)) + top
-    return out if keepdim else out.squeeze(axis=axes)
+    return logsumexp_of(x, axes, keepdim)
 
 
 _logsumexp.vjp(x=lambda g, x, out, axes: restored(g, x.shape, axes) * exp(x - out.reshape(kept(x.shape, axes))))

@@ -1,0 +1,80 @@
+"""The weights that each element has in the results of an interpolation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinygrad_lite.arrays import kept
+
+
+def _cubic(t: np.ndarray, a: float) -> np.ndarray:
+    """Keys' cubic convolution kernel (1981): 1 at 0, 0 at 1 and from 2 on."""
+    t = np.abs(t)
+    return np.where(t < 1, ((a + 2) * t - (a + 3)) * t * t + 1, np.where(t < 2, a * (((t - 5) * t + 8) * t - 4), 0))
+
+
+# For each kind of weights, how far they reach, and what they are at a distance.
+FILTERS = {
+    "linear": (1, lambda t: np.maximum(1 - np.abs(t), 0)),
+    "cubic": (2, lambda t: _cubic(t, -0.5)),
+    "lanczos": (3, lambda t: np.where(np.abs(t) < 3, np.sinc(t) * np.sinc(t / 3), 0)),
+}
+
+
+@kept
+def weights_of(n: int, m: int, step: float, kind: str, align_corners: bool, antialias: bool) -> np.ndarray | None:
+    """(m, n): the weights of n elements in each of m results, `step` elements apart; None if those are these."""
+    matrix = _smoothing_matrix(n, m, step, kind) if antialias else _interpolation_matrix(n, m, step, kind, align_corners)
+    return None if n == m and (matrix == np.eye(n)).all() else matrix
+
+
+def _interpolation_matrix(n: int, m: int, step: float, kind: str, align_corners: bool) -> np.ndarray:
+    """Weights of the nearest elements."""
+    i = np.arange(m)
+    source = i * step if align_corners else (i + 0.5) * step - 0.5
+    if kind == "linear":
+        source = np.clip(source, 0, n - 1)
+    low = np.floor(source)
+    taps = np.arange(2) if kind == "linear" else np.arange(-1, 3)
+    distance = source[:, None] - low[:, None] - taps
+    weights = FILTERS["linear"][1](distance) if kind == "linear" else _cubic(distance, -0.75)
+    matrix = np.zeros((m, n))
+    np.add.at(matrix, (i[:, None], np.clip(low[:, None] + taps, 0, n - 1).astype(int)), weights)
+    return matrix
+
+
+def _smoothing_matrix(n: int, m: int, step: float, kind: str) -> np.ndarray:
+    """Weights that reach over as many elements as there are to one result."""
+    reach, weight = FILTERS[kind]
+    scale = max(step, 1.0)
+    center = (np.arange(m)[:, None] + 0.5) * step
+    first = np.maximum((center - reach * scale + 0.5).astype(int), 0)
+    last = np.minimum((center + reach * scale + 0.5).astype(int), n)
+    j = np.arange(n)
+    weights = np.where((j >= first) & (j < last), weight((j - center + 0.5) / scale), 0)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def fixed_point(matrix: np.ndarray) -> np.ndarray:
+    """Weights of bytes in 16 bits, as PyTorch takes them (after Pillow); so results are the same to the last bit."""
+    bits = next((p for p in range(22) if 0.5 + matrix.max() * 2 ** (p + 1) >= 2**15), 22)
+    return np.trunc(matrix * 2**bits + np.copysign(0.5, matrix)) / 2**bits
+
+
+@kept
+def nearest_places(mode: str, rank: int, n: int, m: int, factor: float | None) -> tuple[np.ndarray, int]:
+    """Which of n elements is nearest to each of m, and how often each of the n, if all equally often (else 0)."""
+    places = _nearest_to(mode, rank, n, m, factor)
+    return places, m // n if np.array_equal(places, np.arange(n).repeat(m // n)) else 0
+
+
+def _nearest_to(mode: str, rank: int, n: int, m: int, factor: float | None) -> np.ndarray:
+    """Which of n elements is nearest to each of m; in float32, as elsewhere, since rounding decides."""
+    i, step = np.arange(m), np.float32(1 / factor) if factor else np.float32(n) / np.float32(m)
+    if mode == "nearest":
+        if rank == 2 and m in (n, 2 * n):  # of images, whatever the factor was
+            return i * n // m
+        source = i.astype(np.float32) * step
+    else:
+        source = (i.astype(np.float32) + np.float32(0.5)) * step
+    return np.minimum(np.floor(source).astype(np.int64), n - 1)
