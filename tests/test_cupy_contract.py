@@ -220,7 +220,8 @@ CHAINS = {
 
 @pytest.mark.parametrize("name", CHAINS)
 def test_cupy_writes_the_kernel_of_a_chain_of_elementwise_work(cupy, name, monkeypatch):
-    from tinygrad_lite.ops import activation, loss
+    from tinygrad_lite.ops.nn import smooth_activations as activation
+    from tinygrad_lite.ops.nn.losses import elementwise as loss
 
     kernels = []
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import tinygrad_lite as tg
 from tinygrad_lite.arrays import accumulate, add_up, extreme, order, recurrence
-from tinygrad_lite.arrays.order import _doubling
+from tinygrad_lite.arrays.kernels.sorting import _doubling
 
 SHAPES = [(20000,), (1 << 15,), (100000, 1), (2000, 11), (5000, 1, 8), (128, 512), (3, 7001), (9000, 2), (64, 8, 10, 10)]
 SHAPES += [(30, 1, 700), (700, 3000), (20001, 3)]

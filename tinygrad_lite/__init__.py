@@ -38,7 +38,7 @@ from tinygrad_lite.autograd import (
     tape_of,
 )
 from tinygrad_lite.ops import *
-from tinygrad_lite.ops import generators as random
+from tinygrad_lite.ops.random import generators as random
 from tinygrad_lite.printing import set_printoptions
 from tinygrad_lite.serialization import load, save
 from tinygrad_lite.settings import *
@@ -61,14 +61,67 @@ bool = _np.dtype(_np.bool_)
 autograd.functional = _sys.modules["tinygrad_lite.autograd.functional"] = _calculus  # type: ignore[attr-defined]
 _sys.modules["tinygrad_lite.random"] = random
 
-# In-place operations that PyTorch has as functions too.
-for _name in (  # noqa: SIM905
-    "abs acos acosh arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil clamp clamp_max clamp_min "
-    "clip cos cosh deg2rad detach erf erfc exp exp2 expm1 fill fix floor frac gcd i0 index_put lcm ldexp log log10 "
-    "log1p log2 logit nan_to_num neg negative rad2deg reciprocal resize_as round rsqrt sigmoid sin sinc sinh sqrt square tan "
-    "tanh trunc xlogy zero "
-).split():
-    globals()[f"{_name}_"] = getattr(Tensor, f"{_name}_")
+# Methods that PyTorch has as functions too.
+abs_ = Tensor.abs_
+acos_ = Tensor.acos_
+acosh_ = Tensor.acosh_
+arccos_ = Tensor.arccos_
+arccosh_ = Tensor.arccosh_
+arcsin_ = Tensor.arcsin_
+arcsinh_ = Tensor.arcsinh_
+arctan_ = Tensor.arctan_
+arctanh_ = Tensor.arctanh_
+asin_ = Tensor.asin_
+asinh_ = Tensor.asinh_
+atan_ = Tensor.atan_
+atanh_ = Tensor.atanh_
+ceil_ = Tensor.ceil_
+clamp_ = Tensor.clamp_
+clamp_max_ = Tensor.clamp_max_
+clamp_min_ = Tensor.clamp_min_
+clip_ = Tensor.clip_
+cos_ = Tensor.cos_
+cosh_ = Tensor.cosh_
+deg2rad_ = Tensor.deg2rad_
+detach_ = Tensor.detach_
+erf_ = Tensor.erf_
+erfc_ = Tensor.erfc_
+exp_ = Tensor.exp_
+exp2_ = Tensor.exp2_
+expm1_ = Tensor.expm1_
+fill_ = Tensor.fill_
+fix_ = Tensor.fix_
+floor_ = Tensor.floor_
+frac_ = Tensor.frac_
+gcd_ = Tensor.gcd_
+i0_ = Tensor.i0_
+index_put_ = Tensor.index_put_
+lcm_ = Tensor.lcm_
+ldexp_ = Tensor.ldexp_
+log_ = Tensor.log_
+log10_ = Tensor.log10_
+log1p_ = Tensor.log1p_
+log2_ = Tensor.log2_
+logit_ = Tensor.logit_
+nan_to_num_ = Tensor.nan_to_num_
+neg_ = Tensor.neg_
+negative_ = Tensor.negative_
+rad2deg_ = Tensor.rad2deg_
+reciprocal_ = Tensor.reciprocal_
+resize_as_ = Tensor.resize_as_
+round_ = Tensor.round_
+rsqrt_ = Tensor.rsqrt_
+sigmoid_ = Tensor.sigmoid_
+sin_ = Tensor.sin_
+sinc_ = Tensor.sinc_
+sinh_ = Tensor.sinh_
+sqrt_ = Tensor.sqrt_
+square_ = Tensor.square_
+tan_ = Tensor.tan_
+tanh_ = Tensor.tanh_
+trunc_ = Tensor.trunc_
+xlogy_ = Tensor.xlogy_
+zero_ = Tensor.zero_
 detach = Tensor.detach
 
 __version__ = "0.1.0"
@@ -100,4 +153,4 @@ def __dir__() -> list[str]:
 
 
 def _networks() -> _Any:
-    return _importlib.import_module("tinygrad_lite.ops.networks")
+    return _importlib.import_module("tinygrad_lite.ops.nn.exports")

@@ -15,8 +15,8 @@ from tinygrad_lite.engine.mode import enable_grad, is_grad_enabled
 from tinygrad_lite.engine.tape import Leaf, tick
 from tinygrad_lite.engine.walk import entries_behind
 from tinygrad_lite.ops import ones_like, stack, zeros, zeros_like
-from tinygrad_lite.ops.generators import draws, generators
-from tinygrad_lite.ops.inplace import watched
+from tinygrad_lite.ops.movement.inplace import watched
+from tinygrad_lite.ops.random.generators import draws, generators
 from tinygrad_lite.stateless import functional_call, replace_all_batch_norm_modules_, stack_module_state
 from tinygrad_lite.tensor import Tensor
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_lite.arrays import set_default_dtype
-from tinygrad_lite.ops import conversion
+from tinygrad_lite.ops.creation import conversion
 
 __all__ = [
     "are_deterministic_algorithms_enabled",

@@ -1,6 +1,6 @@
 """Special functions under the names of torch.special."""
 
-from tinygrad_lite.ops.bessel import (
+from tinygrad_lite.ops.math.bessel import (
     airy_ai,
     bessel_j0,
     bessel_j1,
@@ -18,10 +18,9 @@ from tinygrad_lite.ops.bessel import (
     scaled_modified_bessel_k1,
     spherical_bessel_j0,
 )
-from tinygrad_lite.ops.elementary import erf, erfc, exp2, expm1, log1p, logit, sinc, xlogy
-from tinygrad_lite.ops.elementary import sigmoid as expit
-from tinygrad_lite.ops.piecewise import round
-from tinygrad_lite.ops.polynomials import (
+from tinygrad_lite.ops.math.elementary import erf, erfc, exp2, expm1, log1p, logit, sinc, xlogy
+from tinygrad_lite.ops.math.elementary import sigmoid as expit
+from tinygrad_lite.ops.math.polynomials import (
     chebyshev_polynomial_t,
     chebyshev_polynomial_u,
     chebyshev_polynomial_v,
@@ -35,9 +34,8 @@ from tinygrad_lite.ops.polynomials import (
     shifted_chebyshev_polynomial_v,
     shifted_chebyshev_polynomial_w,
 )
-from tinygrad_lite.ops.reduction import logsumexp
-from tinygrad_lite.ops.softmaxes import log_softmax, softmax
-from tinygrad_lite.ops.special import (
+from tinygrad_lite.ops.math.rounding import round
+from tinygrad_lite.ops.math.special import (
     digamma,
     entr,
     erfcx,
@@ -49,11 +47,13 @@ from tinygrad_lite.ops.special import (
     xlog1py,
     zeta,
 )
-from tinygrad_lite.ops.special import digamma as psi
-from tinygrad_lite.ops.special import igamma as gammainc
-from tinygrad_lite.ops.special import igammac as gammaincc
-from tinygrad_lite.ops.special import lgamma as gammaln
-from tinygrad_lite.ops.special import mvlgamma as multigammaln
+from tinygrad_lite.ops.math.special import digamma as psi
+from tinygrad_lite.ops.math.special import igamma as gammainc
+from tinygrad_lite.ops.math.special import igammac as gammaincc
+from tinygrad_lite.ops.math.special import lgamma as gammaln
+from tinygrad_lite.ops.math.special import mvlgamma as multigammaln
+from tinygrad_lite.ops.nn.softmax import log_softmax, softmax
+from tinygrad_lite.ops.reduction.sums import logsumexp
 
 __all__ = [
     "airy_ai", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "chebyshev_polynomial_t", "chebyshev_polynomial_u",

@@ -1,9 +1,8 @@
 """Tensor: an array and its place on the tape.
 
-What a Tensor is stands here; what can be done with one stands in ops/, family by family. Each
-family lists which of its functions are also methods (METHODS) and which have an in-place form
-(IN_PLACE); the loop at the end of this file binds them. With `results_are(Tensor)` beside it,
-that is the one place where operations and Tensor meet.
+The class holds what a Tensor is, its operators and its methods. Most methods are the functions of
+ops/ themselves, one line each at the end of the class; an operation that is to be a method gets a
+line there, and one that changes its tensor in place a second line with `in_place`.
 """
 
 from __future__ import annotations
@@ -24,15 +23,34 @@ from tinygrad_lite.autograd.apart import lead_all
 from tinygrad_lite.engine.errors import BadType, BadValue
 from tinygrad_lite.engine.grad import backward
 from tinygrad_lite.engine.tape import Leaf, Node, Traced, results_are, traced
-from tinygrad_lite.ops import conversion, indexing, inplace, joining, repeating
-from tinygrad_lite.ops import shape as shaping
+from tinygrad_lite.ops import types
 from tinygrad_lite.ops.calling import canonical_dim
-from tinygrad_lite.ops.inplace import in_place
+from tinygrad_lite.ops.creation import conversion, factories
+from tinygrad_lite.ops.math import arithmetic
+from tinygrad_lite.ops.movement import (
+    broadcasting,
+    casting,
+    copying,
+    diagonals,
+    dtype_methods,
+    flipping,
+    indexing,
+    inplace,
+    joining,
+    repeating,
+    storage,
+    strides,
+    transposing,
+)
+from tinygrad_lite.ops.movement import shape as shaping
+from tinygrad_lite.ops.movement.inplace import in_place
+from tinygrad_lite.ops.random import sampling
+from tinygrad_lite.ops.reduction import sums
 from tinygrad_lite.ops.types import Size as Size
 from tinygrad_lite.printing import represent
 
 
-def _spread(function: Callable[..., Any]) -> Callable[..., Any]:
+def _spread(function: Callable[..., Any]) -> Callable[..., Tensor]:
     """The method whose one argument may be given as several: x.reshape(2, 3) as well as x.reshape((2, 3))."""
     function = function.__wrapped__  # type: ignore[attr-defined]
 
@@ -42,8 +60,25 @@ def _spread(function: Callable[..., Any]) -> Callable[..., Any]:
             given = (given,)
         return function(self, *given, **kwargs)
 
-    method.spread = True  # type: ignore[attr-defined]
     return method
+
+
+# What an operator takes beside tensors; for anything else Python asks the other operand.
+_OPERANDS = (Traced, float, int, complex, np.number, np.bool_, np.ndarray)
+_MATRICES = (Traced, np.ndarray)
+
+
+# `type(y) is Tensor` alone would not do, but is asked first: the rest takes another 0.03 us.
+def _operator(function: Callable[..., Any], takes: tuple[type, ...] = _OPERANDS) -> Callable[[Tensor, Any], Tensor]:
+    """The operator that does `function(x, y)`."""
+    return functools.wraps(function)(
+        lambda x, y: function(x, y) if type(y) is Tensor or isinstance(y, takes) or is_cupy(y) else NotImplemented
+    )
+
+
+def _reflected(function: Callable[..., Any], takes: tuple[type, ...] = _OPERANDS) -> Callable[[Tensor, Any], Tensor]:
+    """The operator that does `function(y, x)` where y, on the left, is no Tensor."""
+    return functools.wraps(function)(lambda x, y: function(y, x) if isinstance(y, takes) or is_cupy(y) else NotImplemented)
 
 
 class Tensor(Traced):
@@ -198,7 +233,7 @@ class Tensor(Traced):
                 self.node = self._leaf()
         elif type(self.node) is Node:
             raise RuntimeError("requires_grad_: only a leaf can stop requiring grad; use detach() for a tensor that does not")
-        elif self.node is not None:
+        elif type(self.node) is Leaf:
             self.former, self.node = self.node, None
         return self
 
@@ -271,7 +306,12 @@ class Tensor(Traced):
         """
         backward(self, gradient, retain_graph, create_graph, inputs)
 
-    retain_grad, retains_grad = hooks.retain_grad, property(hooks.retains_grad)
+    @property
+    def retains_grad(self) -> bool:
+        """Whether `retain_grad()` was called on this tensor, the result of an operation."""
+        return hooks.retains_grad(self)
+
+    retain_grad = hooks.retain_grad
     register_hook = hooks.register_hook
     register_post_accumulate_grad_hook = hooks.register_post_accumulate_grad_hook
 
@@ -391,13 +431,63 @@ class Tensor(Traced):
 
     __hash__ = object.__hash__
     __getitem__ = indexing.getitem
-    _rebase = inplace.place_after_change  # for the engine, after a Function's change in place
     __setitem__ = inplace.setitem
+    _rebase = inplace.place_after_change  # for the engine, after a Function's change in place
+
+    __pos__ = ops.positive
+    __neg__ = ops.neg
+    __abs__ = ops.abs
+    __invert__ = ops.bitwise_not
+
+    __add__ = _operator(arithmetic._add)
+    __radd__ = _reflected(arithmetic._add)
+    __iadd__ = _operator(in_place(arithmetic._add))
+    __sub__ = _operator(arithmetic._sub)
+    __rsub__ = _reflected(arithmetic._sub)
+    __isub__ = _operator(in_place(arithmetic._sub))
+    __mul__ = _operator(ops.mul)
+    __rmul__ = _reflected(ops.mul)
+    __imul__ = _operator(in_place(ops.mul))
+    __truediv__ = _operator(arithmetic._div)
+    __rtruediv__ = _reflected(arithmetic._div)
+    __itruediv__ = _operator(in_place(arithmetic._div))
+    __floordiv__ = _operator(ops.floor_divide)
+    __rfloordiv__ = _reflected(ops.floor_divide)
+    __ifloordiv__ = _operator(in_place(ops.floor_divide))
+    __mod__ = _operator(ops.remainder)
+    __rmod__ = _reflected(ops.remainder)
+    __imod__ = _operator(in_place(ops.remainder))
+    __pow__ = _operator(ops.pow)
+    __rpow__ = _reflected(ops.pow)
+    __ipow__ = _operator(in_place(ops.pow))
+    __matmul__ = _operator(ops.matmul, _MATRICES)
+    __rmatmul__ = _reflected(ops.matmul, _MATRICES)
+    __and__ = _operator(ops.bitwise_and)
+    __rand__ = _reflected(ops.bitwise_and)
+    __iand__ = _operator(in_place(ops.bitwise_and))
+    __or__ = _operator(ops.bitwise_or)
+    __ror__ = _reflected(ops.bitwise_or)
+    __ior__ = _operator(in_place(ops.bitwise_or))
+    __xor__ = _operator(ops.bitwise_xor)
+    __rxor__ = _reflected(ops.bitwise_xor)
+    __ixor__ = _operator(in_place(ops.bitwise_xor))
+    __lshift__ = _operator(ops.bitwise_left_shift)
+    __rlshift__ = _reflected(ops.bitwise_left_shift)
+    __ilshift__ = _operator(in_place(ops.bitwise_left_shift))
+    __rshift__ = _operator(ops.bitwise_right_shift)
+    __rrshift__ = _reflected(ops.bitwise_right_shift)
+    __irshift__ = _operator(in_place(ops.bitwise_right_shift))
+    __eq__ = _operator(ops.eq)  # type: ignore[assignment]
+    __ne__ = _operator(ops.ne)  # type: ignore[assignment]
+    __lt__ = _operator(ops.lt)
+    __le__ = _operator(ops.le)
+    __gt__ = _operator(ops.gt)
+    __ge__ = _operator(ops.ge)
 
     # -- methods whose arguments are not the function's ------------------------------------------
 
-    reshape, permute, expand = _spread(shaping.reshape), _spread(shaping.permute), _spread(shaping.expand)
-    repeat, tile, flip = _spread(repeating.repeat), _spread(repeating.tile), _spread(repeating.flip)
+    reshape, permute, expand = _spread(shaping.reshape), _spread(transposing.permute), _spread(broadcasting.expand)
+    repeat, tile, flip = _spread(repeating.repeat), _spread(repeating.tile), _spread(flipping.flip)
     squeeze = _spread(shaping.squeeze)
 
     def split(self, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
@@ -417,11 +507,500 @@ class Tensor(Traced):
             raise BadType(f"float_power_: the result is float64, which cannot be put into a tensor of {self.array.dtype}")
         return self.pow_(exponent)
 
-    real = property(lambda self: ops.real(self), doc="The real part: of real numbers, itself.")
-    T = property(lambda self: shaping.t_all(self), doc="All dims reversed.")
-    mT = property(lambda self: shaping.adjoint(self), doc="The last two dims exchanged.")
-    H = property(lambda self: shaping.conjugate_transpose(self), doc="A matrix transposed: real numbers are their own conjugate.")
-    mH = property(lambda self: shaping.adjoint(self), doc="As mT: real tensors are their own conjugate.")
+    @property
+    def real(self) -> Tensor:
+        """The real part: of real numbers, itself."""
+        return ops.real(self)
+
+    @property
+    def T(self) -> Tensor:
+        """All dims reversed."""
+        return transposing.t_all(self)
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two dims exchanged."""
+        return transposing.adjoint(self)
+
+    @property
+    def H(self) -> Tensor:
+        """A matrix transposed: real numbers are their own conjugate."""
+        return transposing.conjugate_transpose(self)
+
+    @property
+    def mH(self) -> Tensor:
+        """As mT: real tensors are their own conjugate."""
+        return transposing.adjoint(self)
+
+    # -- operations as methods -------------------------------------------------------------------
+
+    abs = ops.abs
+    abs_ = in_place(ops.abs)
+    absolute = ops.absolute
+    absolute_ = in_place(ops.absolute)
+    acos = ops.acos
+    acos_ = in_place(ops.acos)
+    acosh = ops.acosh
+    acosh_ = in_place(ops.acosh)
+    add = ops.add
+    add_ = in_place(ops.add)
+    addbmm = ops.addbmm
+    addbmm_ = in_place(ops.addbmm)
+    addcdiv = ops.addcdiv
+    addcdiv_ = in_place(ops.addcdiv)
+    addcmul = ops.addcmul
+    addcmul_ = in_place(ops.addcmul)
+    addmm = ops.addmm
+    addmm_ = in_place(ops.addmm)
+    addmv = ops.addmv
+    addmv_ = in_place(ops.addmv)
+    addr = ops.addr
+    addr_ = in_place(ops.addr)
+    adjoint = ops.adjoint
+    all = ops.all
+    allclose = ops.allclose
+    amax = ops.amax
+    amin = ops.amin
+    aminmax = ops.aminmax
+    angle = ops.angle
+    any = ops.any
+    apply_ = storage.apply_
+    arccos = ops.arccos
+    arccos_ = in_place(ops.arccos)
+    arccosh = ops.arccosh
+    arccosh_ = in_place(ops.arccosh)
+    arcsin = ops.arcsin
+    arcsin_ = in_place(ops.arcsin)
+    arcsinh = ops.arcsinh
+    arcsinh_ = in_place(ops.arcsinh)
+    arctan = ops.arctan
+    arctan2 = ops.arctan2
+    arctan2_ = in_place(ops.arctan2)
+    arctan_ = in_place(ops.arctan)
+    arctanh = ops.arctanh
+    arctanh_ = in_place(ops.arctanh)
+    argmax = ops.argmax
+    argmin = ops.argmin
+    argsort = ops.argsort
+    argwhere = ops.argwhere
+    as_strided = ops.as_strided
+    as_strided_ = inplace.as_strided_
+    as_strided_scatter = ops.as_strided_scatter
+    asin = ops.asin
+    asin_ = in_place(ops.asin)
+    asinh = ops.asinh
+    asinh_ = in_place(ops.asinh)
+    atan = ops.atan
+    atan2 = ops.atan2
+    atan2_ = in_place(ops.atan2)
+    atan_ = in_place(ops.atan)
+    atanh = ops.atanh
+    atanh_ = in_place(ops.atanh)
+    baddbmm = ops.baddbmm
+    baddbmm_ = in_place(ops.baddbmm)
+    bernoulli = ops.bernoulli
+    bernoulli_ = sampling.bernoulli_
+    bincount = ops.bincount
+    bitwise_and = ops.bitwise_and
+    bitwise_and_ = in_place(ops.bitwise_and)
+    bitwise_left_shift = ops.bitwise_left_shift
+    bitwise_left_shift_ = in_place(ops.bitwise_left_shift)
+    bitwise_not = ops.bitwise_not
+    bitwise_not_ = in_place(ops.bitwise_not)
+    bitwise_or = ops.bitwise_or
+    bitwise_or_ = in_place(ops.bitwise_or)
+    bitwise_right_shift = ops.bitwise_right_shift
+    bitwise_right_shift_ = in_place(ops.bitwise_right_shift)
+    bitwise_xor = ops.bitwise_xor
+    bitwise_xor_ = in_place(ops.bitwise_xor)
+    bmm = ops.bmm
+    bool = dtype_methods.bool
+    broadcast_to = ops.broadcast_to
+    byte = dtype_methods.byte
+    cauchy_ = sampling.cauchy_
+    ceil = ops.ceil
+    ceil_ = in_place(ops.ceil)
+    char = dtype_methods.char
+    cholesky = ops.cholesky
+    cholesky_inverse = ops.cholesky_inverse
+    cholesky_solve = ops.cholesky_solve
+    chunk = ops.chunk
+    clamp = ops.clamp
+    clamp_ = in_place(ops.clamp)
+    clamp_max = ops.clamp_max
+    clamp_max_ = in_place(ops.clamp_max)
+    clamp_min = ops.clamp_min
+    clamp_min_ = in_place(ops.clamp_min)
+    clip = ops.clip
+    clip_ = in_place(ops.clip)
+    clone = ops.clone
+    conj = ops.conj
+    conj_physical = ops.conj_physical
+    conj_physical_ = in_place(ops.conj_physical)
+    contiguous = copying.contiguous
+    copy_ = inplace.copy_
+    copysign = ops.copysign
+    copysign_ = in_place(ops.copysign)
+    corrcoef = ops.corrcoef
+    cos = ops.cos
+    cos_ = in_place(ops.cos)
+    cosh = ops.cosh
+    cosh_ = in_place(ops.cosh)
+    count_nonzero = ops.count_nonzero
+    cov = ops.cov
+    cpu = casting.cpu
+    cross = ops.cross
+    cuda = casting.cuda
+    cummax = ops.cummax
+    cummin = ops.cummin
+    cumprod = ops.cumprod
+    cumprod_ = in_place(ops.cumprod)
+    cumsum = ops.cumsum
+    cumsum_ = in_place(ops.cumsum)
+    deg2rad = ops.deg2rad
+    deg2rad_ = in_place(ops.deg2rad)
+    det = ops.det
+    diag = ops.diag
+    diag_embed = ops.diag_embed
+    diagflat = ops.diagflat
+    diagonal = ops.diagonal
+    diagonal_scatter = ops.diagonal_scatter
+    diff = ops.diff
+    digamma = ops.digamma
+    digamma_ = in_place(ops.digamma)
+    dist = ops.dist
+    div = ops.div
+    div_ = in_place(ops.div)
+    divide = ops.divide
+    divide_ = in_place(ops.divide)
+    dot = ops.dot
+    double = dtype_methods.double
+    dsplit = ops.dsplit
+    eq = ops.eq
+    eq_ = in_place(ops.eq)
+    equal = ops.equal
+    erf = ops.erf
+    erf_ = in_place(ops.erf)
+    erfc = ops.erfc
+    erfc_ = in_place(ops.erfc)
+    erfinv = ops.erfinv
+    erfinv_ = in_place(ops.erfinv)
+    exp = ops.exp
+    exp2 = ops.exp2
+    exp2_ = in_place(ops.exp2)
+    exp_ = in_place(ops.exp)
+    expand_as = broadcasting.expand_as
+    expm1 = ops.expm1
+    expm1_ = in_place(ops.expm1)
+    exponential_ = sampling.exponential_
+    fill_ = inplace.fill_
+    fill_diagonal_ = diagonals.fill_diagonal_
+    fix = ops.fix
+    fix_ = in_place(ops.fix)
+    flatten = ops.flatten
+    fliplr = ops.fliplr
+    flipud = ops.flipud
+    float = dtype_methods.float
+    float_power = ops.float_power
+    floor = ops.floor
+    floor_ = in_place(ops.floor)
+    floor_divide = ops.floor_divide
+    floor_divide_ = in_place(ops.floor_divide)
+    fmax = ops.fmax
+    fmin = ops.fmin
+    fmod = ops.fmod
+    fmod_ = in_place(ops.fmod)
+    frac = ops.frac
+    frac_ = in_place(ops.frac)
+    frexp = ops.frexp
+    gather = ops.gather
+    gcd = ops.gcd
+    gcd_ = in_place(ops.gcd)
+    ge = ops.ge
+    ge_ = in_place(ops.ge)
+    geometric_ = sampling.geometric_
+    ger = ops.ger
+    get_device = casting.get_device
+    greater = ops.greater
+    greater_ = in_place(ops.greater)
+    greater_equal = ops.greater_equal
+    greater_equal_ = in_place(ops.greater_equal)
+    gt = ops.gt
+    gt_ = in_place(ops.gt)
+    half = dtype_methods.half
+    hardshrink = ops.hardshrink
+    heaviside = ops.heaviside
+    heaviside_ = in_place(ops.heaviside)
+    histc = ops.histc
+    histogram = ops.histogram
+    hsplit = ops.hsplit
+    hypot = ops.hypot
+    hypot_ = in_place(ops.hypot)
+    i0 = ops.i0
+    i0_ = in_place(ops.i0)
+    igamma = ops.igamma
+    igamma_ = in_place(ops.igamma)
+    igammac = ops.igammac
+    igammac_ = in_place(ops.igammac)
+    index_add = ops.index_add
+    index_add_ = in_place(ops.index_add)
+    index_copy = ops.index_copy
+    index_copy_ = in_place(ops.index_copy)
+    index_fill = ops.index_fill
+    index_fill_ = in_place(ops.index_fill)
+    index_put = ops.index_put
+    index_put_ = in_place(ops.index_put)
+    index_reduce = ops.index_reduce
+    index_reduce_ = in_place(ops.index_reduce)
+    index_select = ops.index_select
+    inner = ops.inner
+    int = dtype_methods.int
+    inverse = ops.inverse
+    is_complex = ops.is_complex
+    is_conj = ops.is_conj
+    is_distributed = ops.is_distributed
+    is_floating_point = ops.is_floating_point
+    is_inference = ops.is_inference
+    is_neg = ops.is_neg
+    is_nonzero = ops.is_nonzero
+    is_pinned = types.is_pinned
+    is_same_size = ops.is_same_size
+    is_set_to = storage.is_set_to
+    is_shared = types.is_shared
+    is_signed = ops.is_signed
+    isclose = ops.isclose
+    isfinite = ops.isfinite
+    isinf = ops.isinf
+    isnan = ops.isnan
+    isneginf = ops.isneginf
+    isposinf = ops.isposinf
+    isreal = ops.isreal
+    kron = ops.kron
+    kthvalue = ops.kthvalue
+    lcm = ops.lcm
+    lcm_ = in_place(ops.lcm)
+    ldexp = ops.ldexp
+    ldexp_ = in_place(ops.ldexp)
+    le = ops.le
+    le_ = in_place(ops.le)
+    lerp = ops.lerp
+    lerp_ = in_place(ops.lerp)
+    less = ops.less
+    less_ = in_place(ops.less)
+    less_equal = ops.less_equal
+    less_equal_ = in_place(ops.less_equal)
+    lgamma = ops.lgamma
+    lgamma_ = in_place(ops.lgamma)
+    log = ops.log
+    log10 = ops.log10
+    log10_ = in_place(ops.log10)
+    log1p = ops.log1p
+    log1p_ = in_place(ops.log1p)
+    log2 = ops.log2
+    log2_ = in_place(ops.log2)
+    log_ = in_place(ops.log)
+    log_normal_ = sampling.log_normal_
+    log_softmax = ops.log_softmax
+    logaddexp = ops.logaddexp
+    logaddexp2 = ops.logaddexp2
+    logcumsumexp = ops.logcumsumexp
+    logdet = ops.logdet
+    logical_and = ops.logical_and
+    logical_and_ = in_place(ops.logical_and)
+    logical_not = ops.logical_not
+    logical_not_ = in_place(ops.logical_not)
+    logical_or = ops.logical_or
+    logical_or_ = in_place(ops.logical_or)
+    logical_xor = ops.logical_xor
+    logical_xor_ = in_place(ops.logical_xor)
+    logit = ops.logit
+    logit_ = in_place(ops.logit)
+    logsumexp = ops.logsumexp
+    long = dtype_methods.long
+    lt = ops.lt
+    lt_ = in_place(ops.lt)
+    lu_solve = ops.lu_solve
+    map_ = storage.map_
+    masked_fill = ops.masked_fill
+    masked_fill_ = in_place(ops.masked_fill)
+    masked_scatter = ops.masked_scatter
+    masked_scatter_ = in_place(ops.masked_scatter)
+    masked_select = ops.masked_select
+    matmul = ops.matmul
+    matrix_exp = ops.matrix_exp
+    matrix_power = ops.matrix_power
+    max = ops.max
+    maximum = ops.maximum
+    mean = ops.mean
+    median = ops.median
+    min = ops.min
+    minimum = ops.minimum
+    mm = ops.mm
+    mode = ops.mode
+    moveaxis = ops.moveaxis
+    movedim = ops.movedim
+    msort = ops.msort
+    mul = ops.mul
+    mul_ = in_place(ops.mul)
+    multinomial = ops.multinomial
+    multiply = ops.multiply
+    multiply_ = in_place(ops.multiply)
+    mv = ops.mv
+    mvlgamma = ops.mvlgamma
+    mvlgamma_ = in_place(ops.mvlgamma)
+    nan_to_num = ops.nan_to_num
+    nan_to_num_ = in_place(ops.nan_to_num)
+    nanmean = ops.nanmean
+    nanmedian = ops.nanmedian
+    nanquantile = ops.nanquantile
+    nansum = ops.nansum
+    narrow = ops.narrow
+    narrow_copy = ops.narrow_copy
+    ne = ops.ne
+    ne_ = in_place(ops.ne)
+    neg = ops.neg
+    neg_ = in_place(ops.neg)
+    negative = ops.negative
+    negative_ = in_place(ops.negative)
+    new = conversion.new
+    new_empty = factories.new_empty
+    new_empty_strided = storage.new_empty_strided
+    new_full = factories.new_full
+    new_ones = factories.new_ones
+    new_tensor = conversion.new_tensor
+    new_zeros = factories.new_zeros
+    nextafter = ops.nextafter
+    nextafter_ = in_place(ops.nextafter)
+    nonzero = ops.nonzero
+    nonzero_static = ops.nonzero_static
+    norm = ops.norm
+    normal_ = sampling.normal_
+    not_equal = ops.not_equal
+    not_equal_ = in_place(ops.not_equal)
+    orgqr = ops.orgqr
+    outer = ops.outer
+    pin_memory = casting.pin_memory
+    pinverse = ops.pinverse
+    positive = ops.positive
+    pow = ops.pow
+    pow_ = in_place(ops.pow)
+    prelu = ops.prelu
+    prod = ops.prod
+    put = ops.put
+    put_ = in_place(ops.put)
+    qr = ops.qr
+    quantile = ops.quantile
+    rad2deg = ops.rad2deg
+    rad2deg_ = in_place(ops.rad2deg)
+    random_ = sampling.random_
+    ravel = ops.ravel
+    reciprocal = ops.reciprocal
+    reciprocal_ = in_place(ops.reciprocal)
+    relu = ops.relu
+    relu_ = in_place(ops.relu)
+    remainder = ops.remainder
+    remainder_ = in_place(ops.remainder)
+    renorm = ops.renorm
+    renorm_ = in_place(ops.renorm)
+    repeat_interleave = ops.repeat_interleave
+    reshape_as = shaping.reshape_as
+    resize_ = storage.resize_
+    resize_as_ = storage.resize_as_
+    resolve_conj = ops.resolve_conj
+    resolve_neg = ops.resolve_neg
+    roll = ops.roll
+    rot90 = ops.rot90
+    round = ops.round
+    round_ = in_place(ops.round)
+    rsqrt = ops.rsqrt
+    rsqrt_ = in_place(ops.rsqrt)
+    scatter = ops.scatter
+    scatter_ = in_place(ops.scatter)
+    scatter_add = ops.scatter_add
+    scatter_add_ = in_place(ops.scatter_add)
+    scatter_reduce = ops.scatter_reduce
+    scatter_reduce_ = in_place(ops.scatter_reduce)
+    select = ops.select
+    select_scatter = ops.select_scatter
+    set_ = storage.set_
+    sgn = ops.sgn
+    sgn_ = in_place(ops.sgn)
+    short = dtype_methods.short
+    sigmoid = ops.sigmoid
+    sigmoid_ = in_place(ops.sigmoid)
+    sign = ops.sign
+    sign_ = in_place(ops.sign)
+    signbit = ops.signbit
+    sin = ops.sin
+    sin_ = in_place(ops.sin)
+    sinc = ops.sinc
+    sinc_ = in_place(ops.sinc)
+    sinh = ops.sinh
+    sinh_ = in_place(ops.sinh)
+    slice_scatter = ops.slice_scatter
+    slogdet = ops.slogdet
+    softmax = ops.softmax
+    sort = ops.sort
+    split_with_sizes = ops.split_with_sizes
+    sqrt = ops.sqrt
+    sqrt_ = in_place(ops.sqrt)
+    square = ops.square
+    square_ = in_place(ops.square)
+    squeeze_ = inplace.squeeze_
+    std = ops.std
+    sub = ops.sub
+    sub_ = in_place(ops.sub)
+    subtract = ops.subtract
+    subtract_ = in_place(ops.subtract)
+    sum = ops.sum
+    sum_to_size = sums.sum_to_size
+    svd = ops.svd
+    swapaxes = ops.swapaxes
+    swapaxes_ = inplace.swapaxes_
+    swapdims = ops.swapdims
+    swapdims_ = inplace.swapdims_
+    t = ops.t
+    t_ = inplace.t_
+    take = ops.take
+    take_along_dim = ops.take_along_dim
+    tan = ops.tan
+    tan_ = in_place(ops.tan)
+    tanh = ops.tanh
+    tanh_ = in_place(ops.tanh)
+    tensor_split = ops.tensor_split
+    to = casting.to
+    topk = ops.topk
+    trace = ops.trace
+    transpose = ops.transpose
+    transpose_ = inplace.transpose_
+    tril = ops.tril
+    tril_ = in_place(ops.tril)
+    triu = ops.triu
+    triu_ = in_place(ops.triu)
+    true_divide = ops.true_divide
+    true_divide_ = in_place(ops.true_divide)
+    trunc = ops.trunc
+    trunc_ = in_place(ops.trunc)
+    type = casting.type
+    type_as = casting.type_as
+    unbind = ops.unbind
+    unflatten = ops.unflatten
+    unfold = strides.unfold
+    uniform_ = sampling.uniform_
+    unique = ops.unique
+    unique_consecutive = ops.unique_consecutive
+    unsafe_chunk = ops.unsafe_chunk
+    unsafe_split = ops.unsafe_split
+    unsqueeze = ops.unsqueeze
+    unsqueeze_ = inplace.unsqueeze_
+    var = ops.var
+    vdot = ops.vdot
+    view = shaping.view
+    view_as = shaping.view_as
+    vsplit = ops.vsplit
+    xlogy = ops.xlogy
+    xlogy_ = in_place(ops.xlogy)
+    zero_ = inplace.zero_
 
 
 def _unpickled(cls: type[Tensor], array: Array, device: str, requires_grad: bool, attributes: dict[str, Any]) -> Tensor:
@@ -431,50 +1010,5 @@ def _unpickled(cls: type[Tensor], array: Array, device: str, requires_grad: bool
     return tensor.requires_grad_(requires_grad)
 
 
-# For each operator its operation and its spellings: r (reflected: `1 - x`), i (in place: `x -= 1`).
-OPERATORS = {
-    "add": ("_add", "ri"), "sub": ("_sub", "ri"), "mul": ("mul", "ri"), "truediv": ("_div", "ri"),
-    "floordiv": ("floor_divide", "ri"), "mod": ("remainder", "ri"), "pow": ("pow", "ri"), "matmul": ("matmul", "r"),
-    "and": ("bitwise_and", "ri"), "or": ("bitwise_or", "ri"), "xor": ("bitwise_xor", "ri"),
-    "lshift": ("bitwise_left_shift", "ri"), "rshift": ("bitwise_right_shift", "ri"),
-    "eq": ("eq", ""), "ne": ("ne", ""), "lt": ("lt", ""), "le": ("le", ""), "gt": ("gt", ""), "ge": ("ge", ""),
-    "pos": ("positive", ""), "neg": ("neg", ""), "abs": ("abs", ""), "invert": ("bitwise_not", ""),
-}  # fmt: skip
-UNARY = ("pos", "neg", "abs", "invert")
-
-
-# What an operator takes beside tensors; to anything else Python lets the other operand answer, if it can.
-NUMBERS = (float, int, complex, np.number, np.bool_)
-
-
-def _bind() -> None:
-    for family in ops.FAMILIES:
-        for name in family.METHODS:
-            if name not in Tensor.__dict__:  # some stand in the class, for their arguments
-                setattr(Tensor, name, getattr(family, name))
-        for name in family.IN_PLACE:
-            setattr(Tensor, f"{name}_", in_place(getattr(family, name)))
-    for operator, (name, forms) in OPERATORS.items():
-        function = next((vars(family)[name] for family in ops.FAMILIES if name in vars(family)), None)
-        if function is None:
-            continue
-        takes = (Traced, np.ndarray) if operator == "matmul" else (Traced, *NUMBERS, np.ndarray)
-        setattr(Tensor, f"__{operator}__", function if operator in UNARY else _operator(function, takes))
-        if "r" in forms:
-            setattr(Tensor, f"__r{operator}__", _reflected(function, takes))
-        if "i" in forms:
-            setattr(Tensor, f"__i{operator}__", _operator(in_place(function), takes))
-
-
-# `type(y) is Tensor` alone would not do, but is asked first: the rest takes another 0.03 us.
-def _operator(function: Callable[..., Any], takes: tuple[type, ...]) -> Callable[[Any, Any], Any]:
-    return lambda x, y: function(x, y) if type(y) is Tensor or isinstance(y, takes) or is_cupy(y) else NotImplemented
-
-
-def _reflected(function: Callable[..., Any], takes: tuple[type, ...]) -> Callable[[Any, Any], Any]:
-    return lambda x, y: function(y, x) if isinstance(y, takes) or is_cupy(y) else NotImplemented
-
-
-_bind()
 results_are(Tensor)
 lead_all(Tensor)

@@ -1,4 +1,4 @@
-"""Samples for ops/activation.py and ops/rectifiers.py."""
+"""Samples for activations."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Samples for ops/arithmetic.py."""
+"""Samples for arithmetic."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/attention.py."""
+"""Samples for attention."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/comparison.py and ops/bitwise.py."""
+"""Samples for comparison, logic and bits."""
 
 import numpy as np
 

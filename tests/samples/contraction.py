@@ -1,4 +1,4 @@
-"""Samples for ops/contraction.py."""
+"""Samples for einsum and tensordot."""
 
 import numpy as np
 

@@ -1,11 +1,11 @@
-"""Samples for ops/convolution.py, pooling.py, folding.py and resampling.py."""
+"""Samples for convolution, pooling, folding and interpolation."""
 
 import itertools
 
 import numpy as np
 
 from tests.check_op import sample
-from tinygrad_lite.arrays.windows import Windows
+from tinygrad_lite.arrays.kernels.windows import Windows
 
 draw = np.random.default_rng(15)
 

@@ -1,4 +1,4 @@
-"""Samples for ops/creation.py."""
+"""Samples for creation."""
 
 import numpy as np
 

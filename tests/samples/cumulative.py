@@ -1,4 +1,4 @@
-"""Samples for ops/cumulative.py."""
+"""Samples for cumulative sums, products and extremes."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/elementary.py."""
+"""Samples for elementary functions."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Samples for ops/embeddings.py."""
+"""Samples for embeddings."""
 
 import numpy as np
 

@@ -1,9 +1,9 @@
-"""Samples for ops/indexing.py and ops/scattering.py."""
+"""Samples for indexing and scattering."""
 
 import numpy as np
 
 from tests.check_op import sample
-from tinygrad_lite.ops.indexing import Region
+from tinygrad_lite.arrays.regions import Region
 
 draw = np.random.default_rng(13)
 ALL = slice(None)

@@ -1,4 +1,4 @@
-"""Samples for ops/loss.py."""
+"""Samples for losses."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/triangular.py, spectral.py, solving.py, matrix_functions.py and distances.py."""
+"""Samples for factorizations, systems of equations, matrix functions and distances."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/normalization.py."""
+"""Samples for normalization."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/norms.py."""
+"""Samples for norms."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/piecewise.py."""
+"""Samples for rounding, signs and bounds."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/products.py."""
+"""Samples for products of matrices."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/recurrent.py: uniform and ragged sequences, both directions, with and without biases."""
+"""Samples for recurrent layers: uniform and ragged sequences, both directions, with and without biases."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/reduction.py."""
+"""Samples for reductions."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/shape.py and ops/joining.py."""
+"""Samples for shape and joining."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples for ops/softmaxes.py."""
+"""Samples for softmax."""
 
 import numpy as np
 

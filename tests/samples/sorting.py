@@ -1,4 +1,4 @@
-"""Samples for ops/sorting.py."""
+"""Samples for sorting."""
 
 import numpy as np
 

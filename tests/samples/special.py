@@ -1,4 +1,4 @@
-"""Samples for ops/special.py."""
+"""Samples for special functions."""
 
 import numpy as np
 import pytest

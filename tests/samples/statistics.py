@@ -1,4 +1,4 @@
-"""Samples for ops/statistics.py."""
+"""Samples for statistics."""
 
 import numpy as np
 

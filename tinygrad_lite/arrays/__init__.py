@@ -2,7 +2,6 @@
 
 from tinygrad_lite.arrays.blas import affine, axpby, let_threads_rest
 from tinygrad_lite.arrays.blocked import BLOCK, by_blocks, elementwise, mapped
-from tinygrad_lite.arrays.choice import choose
 from tinygrad_lite.arrays.devices import (
     Array,
     Device,
@@ -45,7 +44,14 @@ from tinygrad_lite.arrays.dtypes import (
     set_default_dtype,
     some_tensor,
 )
-from tinygrad_lite.arrays.factors import cholesky_of, linalg, lu_of, solve_triangular_of, with_one_batch
+from tinygrad_lite.arrays.kernels.factorizations import cholesky_of, linalg, lu_of, solve_triangular_of, with_one_batch
+from tinygrad_lite.arrays.kernels.products import column_sums, product, rows
+from tinygrad_lite.arrays.kernels.reductions import add_up, extreme
+from tinygrad_lite.arrays.kernels.rows import exponentials, row_products, row_sums
+from tinygrad_lite.arrays.kernels.scatter import flat_places, scatter_add
+from tinygrad_lite.arrays.kernels.select import choose
+from tinygrad_lite.arrays.kernels.sorting import accumulate, order, recurrence
+from tinygrad_lite.arrays.kernels.special import erf_of, erfc_of, expm1_below_0, log1p_up_to_1, normal_cdf, special
 from tinygrad_lite.arrays.memory import (
     address_range,
     empty_like,
@@ -57,13 +63,7 @@ from tinygrad_lite.arrays.memory import (
     start_of,
     strided,
 )
-from tinygrad_lite.arrays.order import accumulate, order, recurrence
-from tinygrad_lite.arrays.products import column_sums, product, rows
 from tinygrad_lite.arrays.quiet import quietly
-from tinygrad_lite.arrays.reductions import add_up, extreme
-from tinygrad_lite.arrays.rowwise import exponentials, row_products, row_sums
-from tinygrad_lite.arrays.scatter import flat_places, scatter_add
-from tinygrad_lite.arrays.special import erf_of, erfc_of, expm1_below_0, log1p_up_to_1, normal_cdf, special
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads, set_num_threads
 
 __all__ = [

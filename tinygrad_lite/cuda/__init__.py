@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_lite.arrays import Device, gpu
 from tinygrad_lite.arrays.deferred import settle
 from tinygrad_lite.arrays.gpu import OutOfMemoryError
-from tinygrad_lite.ops import generators
+from tinygrad_lite.ops.random import generators
 
 __all__ = [
     "OutOfMemoryError",

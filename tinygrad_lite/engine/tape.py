@@ -139,7 +139,7 @@ def traced(array: Any, node: Node | Leaf | None = None) -> Any:
 
 def register_view(view: Traced, source: Traced) -> None:
     """Remember that `view` shows `source`'s memory, if it does: a change in place of one is a
-    change of the other (see ops/inplace.py)."""
+    change of the other (see ops/movement/inplace.py)."""
     memory, other = view.array.base, source.array
     owner = other.base
     if memory is None or (memory is not other and memory is not owner):

@@ -1,39 +1,33 @@
 """The functional forms of the layers, under PyTorch's names."""
 
-# ruff: noqa: F401
-
 from __future__ import annotations
 
 import functools
 import sys
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from tinygrad_lite.autograd.apart import lead_all
-from tinygrad_lite.ops import embeddings, inplace, normalization, rectifiers, softmaxes
-from tinygrad_lite.ops.activation import (
-    celu,
-    celu_,
-    elu,
-    elu_,
-    gelu,
-    glu,
-    logsigmoid,
-    mish,
-    selu,
-    selu_,
-    silu,
-    softplus,
-    tanhshrink,
-)
-from tinygrad_lite.ops.attention import multi_head_attention_forward, scaled_dot_product_attention
+from tinygrad_lite.ops.calculus import tanh
 from tinygrad_lite.ops.calling import operation
-from tinygrad_lite.ops.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
-from tinygrad_lite.ops.cross_entropy import cross_entropy, linear_cross_entropy, nll_loss
-from tinygrad_lite.ops.ctc import ctc_loss
-from tinygrad_lite.ops.distances import cosine_similarity, normalize, pairwise_distance, pdist
-from tinygrad_lite.ops.dropouts import (
+from tinygrad_lite.ops.math.elementary import sigmoid
+from tinygrad_lite.ops.nn import embedding as embeddings
+from tinygrad_lite.ops.nn import normalization
+from tinygrad_lite.ops.nn import piecewise_activations as rectifiers
+from tinygrad_lite.ops.nn import softmax as softmaxes
+from tinygrad_lite.ops.nn.adaptive_pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+)
+from tinygrad_lite.ops.nn.attention import multi_head_attention_forward, scaled_dot_product_attention
+from tinygrad_lite.ops.nn.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
+from tinygrad_lite.ops.nn.distances import cosine_similarity, normalize, pairwise_distance, pdist
+from tinygrad_lite.ops.nn.dropout import (
     alpha_dropout,
     dropout,
     dropout1d,
@@ -41,12 +35,15 @@ from tinygrad_lite.ops.dropouts import (
     dropout3d,
     feature_alpha_dropout,
 )
-from tinygrad_lite.ops.elementary import sigmoid, tanh
-from tinygrad_lite.ops.embeddings import embedding_bag, one_hot
-from tinygrad_lite.ops.folding import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
-from tinygrad_lite.ops.fractional_pooling import fractional_max_pool2d, fractional_max_pool3d
-from tinygrad_lite.ops.interpolation import interpolate, upsample, upsample_bilinear, upsample_nearest
-from tinygrad_lite.ops.loss import (
+from tinygrad_lite.ops.nn.embedding import embedding_bag, one_hot
+from tinygrad_lite.ops.nn.folding import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
+from tinygrad_lite.ops.nn.fractional_pooling import fractional_max_pool2d, fractional_max_pool3d
+from tinygrad_lite.ops.nn.grid_sample import affine_grid, grid_sample
+from tinygrad_lite.ops.nn.interpolation import interpolate, upsample, upsample_bilinear, upsample_nearest
+from tinygrad_lite.ops.nn.linear import bilinear, linear
+from tinygrad_lite.ops.nn.losses.cross_entropy import cross_entropy, linear_cross_entropy, nll_loss
+from tinygrad_lite.ops.nn.losses.ctc import ctc_loss
+from tinygrad_lite.ops.nn.losses.elementwise import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     gaussian_nll_loss,
@@ -58,7 +55,7 @@ from tinygrad_lite.ops.loss import (
     smooth_l1_loss,
     soft_margin_loss,
 )
-from tinygrad_lite.ops.margins import (
+from tinygrad_lite.ops.nn.losses.margin import (
     cosine_embedding_loss,
     hinge_embedding_loss,
     margin_ranking_loss,
@@ -68,30 +65,9 @@ from tinygrad_lite.ops.margins import (
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
-from tinygrad_lite.ops.normalization import group_norm, layer_norm, local_response_norm, rms_norm
-from tinygrad_lite.ops.padding import pad
-from tinygrad_lite.ops.pooling import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_avg_pool3d,
-    adaptive_max_pool1d,
-    adaptive_max_pool2d,
-    adaptive_max_pool3d,
-    avg_pool1d,
-    avg_pool2d,
-    avg_pool3d,
-    lp_pool1d,
-    lp_pool2d,
-    lp_pool3d,
-    max_pool1d,
-    max_pool2d,
-    max_pool3d,
-    max_unpool1d,
-    max_unpool2d,
-    max_unpool3d,
-)
-from tinygrad_lite.ops.products import bilinear, linear
-from tinygrad_lite.ops.rectifiers import (
+from tinygrad_lite.ops.nn.normalization import group_norm, layer_norm, local_response_norm, rms_norm
+from tinygrad_lite.ops.nn.padding import pad
+from tinygrad_lite.ops.nn.piecewise_activations import (
     hardshrink,
     hardsigmoid,
     hardswish,
@@ -109,16 +85,74 @@ from tinygrad_lite.ops.rectifiers import (
     threshold,
     threshold_,
 )
-from tinygrad_lite.ops.sampling import affine_grid, grid_sample
-from tinygrad_lite.ops.softmaxes import gumbel_softmax
+from tinygrad_lite.ops.nn.pooling import (
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    lp_pool1d,
+    lp_pool2d,
+    lp_pool3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+)
+from tinygrad_lite.ops.nn.smooth_activations import (
+    celu,
+    celu_,
+    elu,
+    elu_,
+    gelu,
+    glu,
+    logsigmoid,
+    mish,
+    selu,
+    selu_,
+    silu,
+    softplus,
+    tanhshrink,
+)
+from tinygrad_lite.ops.nn.softmax import gumbel_softmax
+from tinygrad_lite.ops.nn.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
-relu = inplace.optional_inplace(rectifiers.relu)
+__all__ = [
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool1d_with_indices",
+    "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices", "adaptive_max_pool3d", "adaptive_max_pool3d_with_indices",
+    "affine_grid", "alpha_dropout", "avg_pool1d", "avg_pool2d", "avg_pool3d", "batch_norm", "bilinear", "binary_cross_entropy",
+    "binary_cross_entropy_with_logits", "celu", "celu_", "channel_shuffle", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
+    "conv_transpose2d", "conv_transpose3d", "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "ctc_loss", "dropout",
+    "dropout1d", "dropout2d", "dropout3d", "elu", "elu_", "embedding", "embedding_bag", "feature_alpha_dropout", "fold",
+    "fractional_max_pool2d", "fractional_max_pool3d", "gaussian_nll_loss", "gelu", "glu", "grid_sample", "group_norm",
+    "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "hardtanh_", "hinge_embedding_loss", "huber_loss",
+    "instance_norm", "interpolate", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "leaky_relu_", "linear", "linear_cross_entropy",
+    "local_response_norm", "log_softmax", "logsigmoid", "lp_pool1d", "lp_pool2d", "lp_pool3d", "margin_ranking_loss", "max_pool1d",
+    "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices", "max_pool3d", "max_pool3d_with_indices", "max_unpool1d",
+    "max_unpool2d", "max_unpool3d", "mish", "mse_loss", "multi_head_attention_forward", "multi_margin_loss", "multilabel_margin_loss",
+    "multilabel_soft_margin_loss", "nll_loss", "normalize", "one_hot", "pad", "pairwise_distance", "pdist", "pixel_shuffle",
+    "pixel_unshuffle", "poisson_nll_loss", "prelu", "relu", "relu6", "relu_", "rms_norm", "rrelu", "rrelu_",
+    "scaled_dot_product_attention", "selu", "selu_", "sigmoid", "silu", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin",
+    "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold", "threshold_", "triplet_margin_loss",
+    "triplet_margin_with_distance_loss", "unfold", "upsample", "upsample_bilinear", "upsample_nearest",
+]  # fmt: skip
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-def _with_indices(function: Callable[..., Any]) -> Callable[..., Any]:
+@operation
+def relu(x: Tensor, inplace: bool = False) -> Tensor:
+    """`max(x, 0)`; its derivative at 0 is 0.
+
+    >>> from tinygrad_lite import tensor
+    >>> relu(tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+    return relu_(x) if inplace else rectifiers.relu(x)
+
+
+def _with_indices(function: Callable[P, R]) -> Callable[P, R]:
     """`function` that returns the places of the maxima in any case."""
     return functools.wraps(function)(lambda *args, **options: function(*args, **{**options, "return_indices": True}))
 
@@ -132,26 +166,44 @@ adaptive_max_pool3d_with_indices = _with_indices(adaptive_max_pool3d)
 # -- where torch.nn.functional takes its arguments in another order than torch -------------------
 
 
-def _along_a_dim(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function(x, dim, dtype)` with the arguments of nn.functional."""
+@operation
+def softmax(x: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """`exp(x) / exp(x).sum(dim)`: positive, and of sum 1 along `dim`.
 
-    @operation
-    @functools.wraps(function)
-    def call(x: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
-        if dim is None:
-            dim = 0 if x.ndim in (0, 1, 3) else 1
-            warnings.warn(f"{function.__name__}: give dim; without it, it is {dim} here", stacklevel=_stacklevel)
-        return function(x, dim, dtype)
-
-    return call
+    >>> from tinygrad_lite import tensor
+    >>> softmax(tensor([0.0, 0.0]), dim=0)
+    tensor([0.5000, 0.5000])
+    """
+    return softmaxes.softmax(x, _dim_of("softmax", x, _stacklevel) if dim is None else dim, dtype)
 
 
-softmax = _along_a_dim(softmaxes.softmax)
-log_softmax = _along_a_dim(softmaxes.log_softmax)
-softmin = _along_a_dim(softmaxes.softmin)
+@operation
+def log_softmax(x: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """The logarithm of `softmax(x, dim)`, computed without overflow.
 
-for _function in (relu, softmax, log_softmax, softmin):
-    _function.__module__ = __name__  # where pickle looks for it
+    >>> from tinygrad_lite import tensor
+    >>> log_softmax(tensor([0.0, 0.0]), dim=0)
+    tensor([-0.6931, -0.6931])
+    """
+    return softmaxes.log_softmax(x, _dim_of("log_softmax", x, _stacklevel) if dim is None else dim, dtype)
+
+
+@operation
+def softmin(x: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """`softmax(-x, dim)`
+
+    >>> from tinygrad_lite import tensor
+    >>> softmin(tensor([0.0, 1000.0]), dim=0)
+    tensor([1., 0.])
+    """
+    return softmaxes.softmin(x, _dim_of("softmin", x, _stacklevel) if dim is None else dim, dtype)
+
+
+def _dim_of(name: str, x: Tensor, stacklevel: int) -> int:
+    """The dim that PyTorch takes where none is given."""
+    dim = 0 if x.ndim in (0, 1, 3) else 1
+    warnings.warn(f"{name}: give dim; without it, it is {dim} here", stacklevel=stacklevel + 1)
+    return dim
 
 
 @operation

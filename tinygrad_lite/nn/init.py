@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lite.engine.mode import no_grad
-from tinygrad_lite.ops.creation import empty
+from tinygrad_lite.ops.creation.factories import empty
 from tinygrad_lite.tensor import Tensor
 
 __all__ = [
@@ -267,7 +267,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
         raise ValueError(f"orthogonal_: expected at least 2 dimensions, got shape {tuple(tensor.shape)}")
     if not tensor.numel():
         return tensor
-    from tinygrad_lite.ops.triangular import qr
+    from tinygrad_lite.ops.linalg.qr import qr
 
     rows = tensor.shape[0]
     columns = tensor.numel() // rows

@@ -6,7 +6,7 @@ from typing import Any
 
 from tinygrad_lite.arrays import Array
 from tinygrad_lite.engine.tape import Traced, traced
-from tinygrad_lite.ops.creation import empty
+from tinygrad_lite.ops.creation.factories import empty
 from tinygrad_lite.tensor import Tensor
 
 __all__ = ["Buffer", "Parameter", "UninitializedParameter"]

@@ -12,7 +12,7 @@ from tinygrad_lite.nn.modules.conv import _ConvNd
 from tinygrad_lite.nn.modules.linear import Bilinear, Linear
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.modules.rnn import RNNBase, RNNCellBase
-from tinygrad_lite.ops.creation import zeros
+from tinygrad_lite.ops.creation.factories import zeros
 from tinygrad_lite.tensor import Tensor
 
 __all__ = ["Summary", "summary"]

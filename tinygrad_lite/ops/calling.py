@@ -57,15 +57,15 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
-def old_order(*weights: str) -> Callable[[Callable[P, R]], Callable[..., R]]:
+def old_order(*weights: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Take the keywords `weights` of an operation also as PyTorch's first signatures have them: as numbers
     among the tensors, `add(x, 0.5, y)`."""
 
-    def decorate(function: Callable[P, R]) -> Callable[..., R]:
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
         count = function.__wrapped__.__code__.co_argcount  # type: ignore[attr-defined]
 
         @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> R:
+        def call(*args: Any, **kwargs: Any) -> Any:
             if len(args) > count:
                 places = [i for i, a in enumerate(args) if isinstance(a, (int, float))][: len(args) - count]
                 kwargs = {**{name: args[i] for name, i in zip(weights, places)}, **kwargs}
@@ -95,17 +95,12 @@ def _by_own_names(operation: str, names: tuple[str, ...], given: dict[str, Any])
     return kwargs
 
 
-def named(name: str, text: str) -> Callable[[F], F]:
-    """Give one of several functions that are written once its name and its docstring: `text`, of which
-    what follows `>>>`, a call `-> ` its result, becomes an example."""
-    text, _, example = text.partition(" >>> ")
-    if example:
-        call, _, result = example.rpartition(" -> ")
-        text += f"\n\n    >>> import tinygrad_lite as tg\n    >>> {call}\n    {result}\n    "
+def named(name: str, doc: str) -> Callable[[F], F]:
+    """Give one of several functions that are written once its name and its docstring."""
 
     def name_it(function: F) -> F:
         function.__name__ = function.__qualname__ = name
-        function.__doc__ = text
+        function.__doc__ = doc
         return function
 
     return name_it

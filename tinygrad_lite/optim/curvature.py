@@ -14,7 +14,7 @@ from tinygrad_lite.arrays import device_of, namespace_of, quietly, to_numpy
 from tinygrad_lite.engine.grad import grad
 from tinygrad_lite.engine.mode import enable_grad
 from tinygrad_lite.engine.tape import traced
-from tinygrad_lite.ops.generators import source
+from tinygrad_lite.ops.random.generators import source
 from tinygrad_lite.optim.flat import Flat
 
 Product = Callable[[Any], Any]  # of the curvature matrix with a vector

@@ -23,7 +23,7 @@ import numpy as np
 from tinygrad_lite.engine.grad import grad
 from tinygrad_lite.engine.mode import enable_grad, no_grad
 from tinygrad_lite.engine.tape import traced
-from tinygrad_lite.ops.generators import fork_rng
+from tinygrad_lite.ops.random.generators import fork_rng
 from tinygrad_lite.optim.curvature import Hessian, Spectrum, spectrum
 from tinygrad_lite.optim.flat import Flat
 from tinygrad_lite.optim.optimizer import Optimizer

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import device_of, is_floating, on_device, to_device, to_numpy
 from tinygrad_lite.engine.tape import Traced, traced
-from tinygrad_lite.ops.conversion import array_of
+from tinygrad_lite.ops.creation.conversion import array_of
 
 Group = dict[str, Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_lite.ops.generators import fork_rng
+from tinygrad_lite.ops.random.generators import fork_rng
 from tinygrad_lite.optim.curvature import Hessian, spectrum
 from tinygrad_lite.optim.flat import Flat
 

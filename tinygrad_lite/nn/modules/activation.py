@@ -9,7 +9,7 @@ from tinygrad_lite.nn.modules.attention import MultiheadAttention as MultiheadAt
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.modules.settings import Configured
 from tinygrad_lite.nn.parameter import Parameter
-from tinygrad_lite.ops.creation import full
+from tinygrad_lite.ops.creation.factories import full
 from tinygrad_lite.tensor import Tensor
 
 __all__ = [

@@ -25,7 +25,7 @@ from tinygrad_lite.nn.modules.conv import (
 from tinygrad_lite.nn.modules.linear import Linear
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.parameter import UninitializedParameter
-from tinygrad_lite.ops.creation import empty
+from tinygrad_lite.ops.creation.factories import empty
 from tinygrad_lite.tensor import Tensor
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import Any
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn.modules.distance import PairwiseDistance
 from tinygrad_lite.nn.modules.settings import Configured
-from tinygrad_lite.ops.loss import reduction_of
+from tinygrad_lite.ops.nn.losses.elementwise import reduction_of
 from tinygrad_lite.tensor import Tensor
 
 __all__ = [

@@ -14,10 +14,10 @@ from tinygrad_lite.nn import init
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.parameter import Parameter
 from tinygrad_lite.nn.utils.rnn import PackedSequence
-from tinygrad_lite.ops.cells import gru_step, lstm_step, rnn_step
-from tinygrad_lite.ops.creation import empty, zeros
-from tinygrad_lite.ops.joining import cat, stack
-from tinygrad_lite.ops.recurrent import _gru, _lstm, _rnn
+from tinygrad_lite.ops.creation.factories import empty, zeros
+from tinygrad_lite.ops.movement.joining import cat, stack
+from tinygrad_lite.ops.nn.recurrent import _gru, _lstm, _rnn
+from tinygrad_lite.ops.nn.recurrent_cells import gru_step, lstm_step, rnn_step
 from tinygrad_lite.tensor import Tensor
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "RNNCellBase"]
@@ -28,7 +28,7 @@ _SEQUENCES: dict[str, Callable[..., Any]] = {"LSTM": _lstm, "GRU": _gru}
 
 
 def _run(mode: str, x: Tensor, states: tuple[Tensor, ...], weights: dict[str, Any], sizes: Any, reverse: bool) -> Any:
-    """One layer in one direction over rows of steps (see ops/recurrent.py): (outputs, *final states)."""
+    """One layer in one direction over rows of steps (see ops/nn/recurrent.py): (outputs, *final states)."""
     if x.dtype == np.float16:  # accumulates in float32, as PyTorch does
         x, states = x.float(), tuple(s.float() for s in states)
         weights = {name: weight if weight is None else weight.float() for name, weight in weights.items()}

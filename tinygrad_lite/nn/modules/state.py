@@ -12,7 +12,7 @@ from tinygrad_lite.engine.tape import changed_in_place, traced
 from tinygrad_lite.nn.modules.hooks import hooks_of
 from tinygrad_lite.nn.modules.registry import DOWN, walk
 from tinygrad_lite.nn.parameter import Parameter, UninitializedParameter
-from tinygrad_lite.ops.conversion import array_of
+from tinygrad_lite.ops.creation.conversion import array_of
 from tinygrad_lite.tensor import Tensor
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from tinygrad_lite.nn.modules.dropout import Dropout
 from tinygrad_lite.nn.modules.linear import Linear
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.modules.normalization import LayerNorm
-from tinygrad_lite.ops.creation import full
-from tinygrad_lite.ops.diagonals import triu
+from tinygrad_lite.ops.creation.factories import full
+from tinygrad_lite.ops.movement.diagonals import triu
 from tinygrad_lite.tensor import Tensor
 
 __all__ = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tinygrad_lite.ops.joining import cat
+from tinygrad_lite.ops.movement.joining import cat
 from tinygrad_lite.tensor import Tensor
 
 __all__ = ["parameters_to_vector", "vector_to_parameters"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from tinygrad_lite.nn.modules.module import Module
-from tinygrad_lite.ops.generators import fork_rng
+from tinygrad_lite.ops.random.generators import fork_rng
 
 __all__ = ["skip_init"]
 

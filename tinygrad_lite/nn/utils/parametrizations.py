@@ -9,10 +9,10 @@ from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn.modules.conv import _ConvTransposeNd
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.utils.parametrize import register_parametrization
-from tinygrad_lite.ops.conversion import as_tensor
-from tinygrad_lite.ops.creation import empty
-from tinygrad_lite.ops.norms import vector_norm
-from tinygrad_lite.ops.solving import pinv
+from tinygrad_lite.ops.creation.conversion import as_tensor
+from tinygrad_lite.ops.creation.factories import empty
+from tinygrad_lite.ops.linalg.inverses import pinv
+from tinygrad_lite.ops.linalg.norms import vector_norm
 from tinygrad_lite.tensor import Tensor
 
 __all__ = ["spectral_norm", "weight_norm"]

@@ -13,7 +13,7 @@ from tinygrad_lite.nn.modules.hooks import hooks_of
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.parameter import Parameter
 from tinygrad_lite.nn.utils.parametrizations import add_right_vector, as_matrix, default_dim, norm_except
-from tinygrad_lite.ops.creation import empty
+from tinygrad_lite.ops.creation.factories import empty
 from tinygrad_lite.tensor import Tensor
 
 __all__ = ["remove_spectral_norm", "remove_weight_norm", "spectral_norm", "weight_norm"]

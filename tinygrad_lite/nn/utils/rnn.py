@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.ops.conversion import from_numpy
-from tinygrad_lite.ops.creation import full
-from tinygrad_lite.ops.joining import cat
+from tinygrad_lite.ops.creation.conversion import from_numpy
+from tinygrad_lite.ops.creation.factories import full
+from tinygrad_lite.ops.movement.joining import cat
 from tinygrad_lite.tensor import Tensor
 
 __all__ = [

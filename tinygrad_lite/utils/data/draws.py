@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays.randomness import Source
-from tinygrad_lite.ops.generators import source
+from tinygrad_lite.ops.random.generators import source
 
 
 def numpy_generator(generator: Any = None) -> np.random.Generator:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.tape import Traced
-from tinygrad_lite.ops.generators import Generator
+from tinygrad_lite.ops.random.generators import Generator
 
 FETCHING = ("__getitem__", "__getitems__", "__iter__", "__call__", "forward")
 ENOUGH = 1000  # objects examined, and entries of one container

@@ -1,0 +1,73 @@
+"""An example of each function that differs from its neighbours in the formula only, and has no docstring of its own."""
+
+import pytest
+
+import tinygrad_lite as tg
+
+EXAMPLES = [
+    ("tg.sqrt(tg.tensor([4.0, 9.0]))", "tensor([2., 3.])"),
+    ("tg.exp(tg.tensor([0.0, 1.0]))", "tensor([1.0000, 2.7183])"),
+    ("tg.expm1(tg.tensor([0.0, 1e-6]))", "tensor([0.0000e+00, 1.0000e-06])"),
+    ("tg.log(tg.tensor([1.0, 10.0]))", "tensor([0.0000, 2.3026])"),
+    ("tg.log1p(tg.tensor([0.0, 1e-6]))", "tensor([0.0000e+00, 1.0000e-06])"),
+    ("tg.log2(tg.tensor([1.0, 8.0]))", "tensor([0., 3.])"),
+    ("tg.log10(tg.tensor([1.0, 100.0]))", "tensor([0., 2.])"),
+    ("tg.sin(tg.tensor([0.0, 1.0]))", "tensor([0.0000, 0.8415])"),
+    ("tg.cos(tg.tensor([0.0, 1.0]))", "tensor([1.0000, 0.5403])"),
+    ("tg.tan(tg.tensor([0.0, 1.0]))", "tensor([0.0000, 1.5574])"),
+    ("tg.asin(tg.tensor([0.0, 1.0]))", "tensor([0.0000, 1.5708])"),
+    ("tg.acos(tg.tensor([0.0, 1.0]))", "tensor([1.5708, 0.0000])"),
+    ("tg.atan(tg.tensor([0.0, 1.0]))", "tensor([0.0000, 0.7854])"),
+    ("tg.sinh(tg.tensor([0.0, 1.0]))", "tensor([0.0000, 1.1752])"),
+    ("tg.cosh(tg.tensor([0.0, 1.0]))", "tensor([1.0000, 1.5431])"),
+    ("tg.tanh(tg.tensor([0.0, 1.0]))", "tensor([0.0000, 0.7616])"),
+    ("tg.asinh(tg.tensor([0.0, 1.0]))", "tensor([0.0000, 0.8814])"),
+    ("tg.acosh(tg.tensor([1.0, 2.0]))", "tensor([0.0000, 1.3170])"),
+    ("tg.atanh(tg.tensor([0.0, 0.5]))", "tensor([0.0000, 0.5493])"),
+    ("tg.floor(tg.tensor([-1.5, 1.5]))", "tensor([-2.,  1.])"),
+    ("tg.ceil(tg.tensor([-1.5, 1.5]))", "tensor([-1.,  2.])"),
+    ("tg.trunc(tg.tensor([-1.5, 1.5]))", "tensor([-1.,  1.])"),
+    ("tg.logical_and(tg.tensor([0, 0, 2]), tg.tensor([0, 1, 3]))", "tensor([False, False,  True])"),
+    ("tg.logical_or(tg.tensor([0, 0, 2]), tg.tensor([0, 1, 3]))", "tensor([False,  True,  True])"),
+    ("tg.logical_xor(tg.tensor([0, 0, 2]), tg.tensor([0, 1, 3]))", "tensor([False,  True, False])"),
+    ("tg.logical_not(tg.tensor([0, 2]))", "tensor([ True, False])"),
+    ('tg.isfinite(tg.tensor([1.0, float("inf")]))', 'tensor([ True, False])'),
+    ('tg.isinf(tg.tensor([1.0, float("inf")]))', 'tensor([False,  True])'),
+    ('tg.isnan(tg.tensor([1.0, float("nan")]))', 'tensor([False,  True])'),
+    ("tg.isreal(tg.tensor([1.0, 2.0]))", "tensor([True, True])"),
+    ("tg.tensor([1, 2, 3]) == 2", "tensor([False,  True, False])"),
+    ("tg.tensor([1, 2, 3]) != 2", "tensor([ True, False,  True])"),
+    ("tg.tensor([1, 2, 3]) < 2", "tensor([ True, False, False])"),
+    ("tg.tensor([1, 2, 3]) <= 2", "tensor([ True,  True, False])"),
+    ("tg.tensor([1, 2, 3]) > 2", "tensor([False, False,  True])"),
+    ("tg.tensor([1, 2, 3]) >= 2", "tensor([False,  True,  True])"),
+    ("tg.bitwise_and(tg.tensor([6]), tg.tensor([3]))", "tensor([2])"),
+    ("tg.bitwise_or(tg.tensor([6]), tg.tensor([3]))", "tensor([7])"),
+    ("tg.bitwise_xor(tg.tensor([6]), tg.tensor([3]))", "tensor([5])"),
+    ("tg.bitwise_left_shift(tg.tensor([1, 3]), tg.tensor([2, 2]))", "tensor([ 4, 12])"),
+    ("tg.bitwise_right_shift(tg.tensor([12, -4]), tg.tensor([2, 1]))", "tensor([ 3, -2])"),
+    ("tg.gcd(tg.tensor([12, 9]), tg.tensor([8, 6]))", "tensor([4, 3])"),
+    ("tg.lcm(tg.tensor([4, 3]), tg.tensor([6, 5]))", "tensor([12, 15])"),
+    ("tg.special.bessel_j0(tg.tensor([1.0]))", "tensor([0.7652])"),
+    ("tg.special.bessel_j1(tg.tensor([1.0]))", "tensor([0.4401])"),
+    ("tg.special.bessel_y0(tg.tensor([1.0]))", "tensor([0.0883])"),
+    ("tg.special.bessel_y1(tg.tensor([1.0]))", "tensor([-0.7812])"),
+    ("tg.i0(tg.tensor([1.0]))", "tensor([1.2661])"),
+    ("tg.special.i1(tg.tensor([1.0]))", "tensor([0.5652])"),
+    ("tg.special.i0e(tg.tensor([1.0]))", "tensor([0.4658])"),
+    ("tg.special.i1e(tg.tensor([1.0]))", "tensor([0.2079])"),
+    ("tg.special.modified_bessel_k0(tg.tensor([1.0]))", "tensor([0.4210])"),
+    ("tg.special.modified_bessel_k1(tg.tensor([1.0]))", "tensor([0.6019])"),
+    ("tg.special.scaled_modified_bessel_k0(tg.tensor([1.0]))", "tensor([1.1445])"),
+    ("tg.special.scaled_modified_bessel_k1(tg.tensor([1.0]))", "tensor([1.6362])"),
+    ("tg.special.airy_ai(tg.tensor([1.0]))", "tensor([0.1353])"),
+    ("tg.maximum(tg.tensor([1.0, 5.0]), tg.tensor([3.0, 2.0]))", "tensor([3., 5.])"),
+    ("tg.minimum(tg.tensor([1.0, 5.0]), tg.tensor([3.0, 2.0]))", "tensor([1., 2.])"),
+    ("tg.atan2(tg.tensor([1.0, -1.0]), tg.tensor([1.0, -1.0]))", "tensor([ 0.7854, -2.3562])"),
+    ("tg.hypot(tg.tensor([3.0]), tg.tensor([4.0]))", "tensor([5.])"),
+]
+
+
+@pytest.mark.parametrize(("call", "result"), EXAMPLES)
+def test_example(call, result):
+    assert repr(eval(call, {"tg": tg})) == result

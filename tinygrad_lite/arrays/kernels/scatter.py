@@ -1,0 +1,114 @@
+"""Adding to places that may repeat: the adjoint of indexing."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.arrays.devices import Array, is_array, is_cupy, namespace_of
+from tinygrad_lite.arrays.kernels.sorting import accumulate
+from tinygrad_lite.arrays.regions import Region, overlaps, write
+
+
+def scatter_add(out: Array, index: tuple[Any, ...], values: Array) -> None:
+    """`out[index] += values`, where a place that the index names twice gets both.
+
+    `out` is contiguous; `index` holds slices, integer arrays and boolean masks, none out of range.
+    """
+    if is_cupy(out):
+        _atomically("add", out, index, values)
+        return
+    if len(index) == 1 and index[0].dtype.kind != "b" and out[:1].size >= 512:
+        # Long rows: 2048 of 1024 floats 4.9 ms one by one, 11.1 ms as below.
+        for place, row in zip(index[0].reshape(-1).tolist(), values.reshape(-1, *out.shape[1:])):
+            out[place] += row
+        return
+    # np.add.at is quick for a flat index only: rows of 128 by 1024 indices 0.6 ms, against 3.2 ms
+    # by a row index, 1.7 ms by np.bincount, and 0.6 to 1.4 ms by sorting and np.add.reduceat.
+    places = flat_places(out.shape, index)
+    values = np.broadcast_to(values, places.shape)
+    np.add.at(out.reshape(-1), places.reshape(-1), np.ascontiguousarray(values, out.dtype).reshape(-1))
+
+
+def scatter_reduce(ufunc: str, out: Array, index: tuple[Any, ...], values: Array) -> None:
+    """`out[index] = ufunc(out[index], values)`, in turn for a place that the index names twice.
+
+    `ufunc`: "multiply", "maximum" or "minimum".
+    """
+    xp = namespace_of(out)
+    if xp is np:
+        getattr(xp, ufunc).at(out, index, values)
+        return
+    if ufunc != "multiply":
+        _atomically(ufunc, out, index, values)
+        return
+    # CuPy has no multiply.at: the first value of each place, then the second ones, and so on.
+    places = flat_places(out.shape, index)
+    values = xp.broadcast_to(values, places.shape).reshape(-1)
+    order = xp.argsort(places.reshape(-1), kind="stable")
+    places, values, count = places.reshape(-1)[order], values[order], xp.arange(order.size)
+    new = xp.concatenate((count[:1] == 0, places[1:] != places[:-1]))
+    first = accumulate("maximum", xp.where(new, count, 0), 0)
+    for turn in range(int((count - first).max()) + 1 if order.size else 0):
+        now = count - first == turn
+        out.reshape(-1)[places[now]] *= values[now]
+
+
+def _atomically(ufunc: str, out: Array, index: tuple[Any, ...], values: Array) -> None:
+    """`ufunc.at` of CuPy, which knows no bools and no integers of fewer than 32 bits."""
+    narrow = out.dtype.kind in "iub" and out.dtype.itemsize < 4
+    wide = out.astype(np.int32) if narrow else out
+    getattr(sys.modules["cupy"], ufunc).at(wide, index, values)
+    if narrow:
+        out[...] = wide.astype(out.dtype)
+
+
+def flat_places(shape: tuple[int, ...], index: tuple[Any, ...]) -> Array:
+    """The flat place in a contiguous array of `shape` of each element of `array[index]`."""
+    items: list[Any] = []
+    for item in index:
+        items += item.nonzero() if getattr(item, "dtype", None) == np.bool_ and item.ndim else [item]
+    if Ellipsis in (item for item in items if not hasattr(item, "dtype")):
+        at = next(i for i, item in enumerate(items) if item is Ellipsis)
+        items[at : at + 1] = [slice(None)] * (len(shape) - len(items) + 1)
+    items += [slice(None)] * (len(shape) - len(items))
+    arrays = [d for d, item in enumerate(items) if not isinstance(item, slice)]
+    xp = namespace_of(items[arrays[0]]) if arrays else np
+    rank = max((items[d].ndim for d in arrays), default=0)
+    # Where the dims of the index arrays stand: in the place of the first, if they are neighbours.
+    together = bool(arrays) and arrays[-1] - arrays[0] == len(arrays) - 1
+    before = arrays[0] if together else 0
+    kept = [d for d in range(len(shape)) if d not in arrays]
+    total = len(kept) + rank
+    places: Any = 0
+    step = 1
+    for d in reversed(range(len(shape))):
+        item = items[d]
+        if isinstance(item, slice):
+            at = kept.index(d)
+            at += rank if at >= before else 0
+            term = xp.arange(*item.indices(shape[d])) * step
+            term = term.reshape((-1,) + (1,) * (total - at - 1))
+        else:
+            term = (item % shape[d] if item.size and item.min() < 0 else item) * step
+            term = term.reshape(term.shape + (1,) * (total - before - rank))
+        places = places + term
+        step *= shape[d]
+    return places
+
+
+def zeros_with(x: Array, shape: tuple[int, ...], index: Any) -> Array:
+    """Zeros of `shape` with `x` added at `index`."""
+    out = namespace_of(x).zeros(shape, x.dtype)
+    if type(index) is Region:
+        if overlaps(index.size, index.strides(out)[0]):
+            places = index.of(namespace_of(x).arange(out.size).reshape(shape))
+            scatter_add(out.reshape(-1), (places,), x)
+            return out
+    elif any(is_array(i) and i.dtype.kind != "b" for i in index):
+        scatter_add(out, index, x)
+        return out
+    write(out, index, x)
+    return out

@@ -1,0 +1,1 @@
+"""New tensors: filled, counted, and made of what is there already."""

@@ -1,0 +1,343 @@
+"""Tensors from what there is already: numbers, lists, arrays, other tensors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import (
+    as_dtype,
+    common_dtype,
+    default_device,
+    device_of,
+    get_default_dtype,
+    is_array,
+    namespace_for,
+    order_kept,
+    owner_of,
+    quietly,
+    to_device,
+    to_numpy,
+)
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.ops.calling import raw
+from tinygrad_lite.ops.creation.factories import as_made, creator, dtype_of_number, empty
+from tinygrad_lite.ops.types import Size
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+LEGACY = {
+    "HalfTensor": "float16", "FloatTensor": "float32", "DoubleTensor": "float64", "CharTensor": "int8", "ShortTensor": "int16",
+    "IntTensor": "int32", "LongTensor": "int64", "ByteTensor": "uint8", "BoolTensor": "bool",
+}  # fmt: skip
+
+__all__ = [
+    "BoolTensor",
+    "ByteTensor",
+    "CharTensor",
+    "DoubleTensor",
+    "FloatTensor",
+    "HalfTensor",
+    "IntTensor",
+    "LongTensor",
+    "ShortTensor",
+    "as_tensor",
+    "asarray",
+    "from_dlpack",
+    "from_numpy",
+    "frombuffer",
+    "scalar_tensor",
+    "tensor",
+]  # fmt: skip
+
+METHODS = ["new", "new_tensor"]
+IN_PLACE: list[str] = []
+
+
+@quietly
+def array_from(data: Any, dtype: Any = None, device: Any = None) -> Any:
+    """A fresh array with the values of `data`: numbers, nested lists, arrays or tensors."""
+    dtype = None if dtype is None else as_dtype(dtype)
+    device = default_device() if device is None else device
+    known = array_of(data)
+    if known is not None:
+        data = known
+        if data.dtype.kind not in "biufc":
+            raise TypeError(f"tensor: expected numbers, got an array of {data.dtype}")
+        return to_device(data.astype(data.dtype.newbyteorder("=") if dtype is None else dtype, order_kept(data)), device)
+    row: Any = [data]  # the first in which there are numbers
+    while row and isinstance(row[0], (list, tuple)):
+        row = row[0]
+    typed = not {*map(type, row)} <= _PYTHON
+    data = _plain(data) if typed else data
+    try:
+        array = np.array(data)
+    except ValueError as error:
+        raise ValueError(f"tensor: the lists are not all of one length: {error}") from None
+    if array.dtype.kind not in "biufc" or array.dtype == np.uint64:
+        raise TypeError(f"tensor: expected numbers, or nested lists of them, got {_odd(data)}")
+    if dtype is None:
+        # Python's floats get the default dtype; NumPy's, and tensors, keep theirs.
+        dtype = _met(data) if typed else dtype_of_number(array)
+    elif dtype.kind in "iu" and array.size:
+        low, high, limits = array.min(), array.max(), np.iinfo(dtype)
+        lowest = limits.min or (0 if array.dtype.kind == "f" else -limits.max)  # negative integers wrap around
+        if not lowest <= low <= high <= limits.max:  # nan is neither
+            raise RuntimeError(f"tensor: the values, {low} to {high}, do not fit into {dtype}")
+    return to_device(array.astype(dtype, copy=False), device)
+
+
+_PYTHON = {bool, int, float, complex}
+
+
+def _plain(data: Any) -> Any:
+    """Nested lists with the arrays in the place of tensors; one of a single element counts as a number."""
+    if isinstance(data, (list, tuple)):
+        return [_plain(item) for item in data]
+    if isinstance(data, Traced) or _is_another(data):
+        array = to_numpy(array_of(data))
+        return array.reshape(()) if array.size == 1 else array
+    return data
+
+
+def array_of(value: Any) -> Any:
+    """The array of a tensor; of a tensor of another library (PyTorch, JAX, ...) one on its memory, where NumPy can
+    share that; an array itself. None for what is nothing of the kind."""
+    if isinstance(value, Traced):
+        return value.array
+    if is_array(value):
+        return value
+    if isinstance(value, np.generic):
+        return np.asarray(value)
+    if not _is_another(value):
+        return None
+    for method in ("detach", "cpu", "resolve_conj", "resolve_neg"):  # PyTorch's refuse __array__ otherwise
+        value = getattr(value, method, lambda value=value: value)()
+    if "float8" in str(value.dtype) or "bfloat16" in str(value.dtype):  # which NumPy has not
+        value = value.float() if hasattr(value, "float") else np.asarray(value).astype(np.float32)
+    array = np.asarray(value)
+    return array if array.flags.writeable else array.copy()
+
+
+def _is_another(value: Any) -> bool:
+    """Whether `value` is a tensor of another library."""
+    return hasattr(value, "__array__") and hasattr(value, "__dlpack__") and not isinstance(value, (np.ndarray, np.generic))
+
+
+def _met(data: Any) -> np.dtype:
+    """The dtype in which the numbers, arrays and tensors in nested lists meet."""
+    dtypes, stack = set(), [data]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, (list, tuple)):
+            stack.extend(item)
+        elif isinstance(item, (Traced, np.ndarray, np.generic)):
+            dtypes.add(item.dtype)
+        else:
+            dtypes.add(dtype_of_number(item))
+    return common_dtype(*(np.empty(1, dtype) for dtype in dtypes)) if dtypes else get_default_dtype()
+
+
+def _odd(data: Any) -> str:
+    """What in `data` is not a number."""
+    while isinstance(data, (list, tuple)):
+        data = next((item for item in data if isinstance(item, (list, tuple)) or not isinstance(item, (int, float))), 0)
+    return "an integer too large for int64" if isinstance(data, (int, float)) else type(data).__name__
+
+
+@creator
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A new tensor with a copy of `data`: numbers, nested lists, arrays or tensors (also another library's).
+
+    Python floats get the default dtype, ints int64, bools bool; arrays keep theirs.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tensor([[1.0, 2.0], [3.0, 4.0]]).dtype
+    dtype('float32')
+    """
+    return as_made(array_from(data, dtype, device), requires_grad)
+
+
+@creator
+def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A number as a 0-d tensor, in the default dtype unless another is given.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.scalar_tensor(3)
+    tensor(3.)
+    """
+    return as_made(array_from(s, get_default_dtype() if dtype is None else dtype, device), requires_grad)
+
+
+def legacy_array(
+    name: str, dtype: Any, given: tuple[Any, ...], device: Any = None, size: Any = None, data: Any = None
+) -> Any:  # fmt: skip
+    """What PyTorch's first constructors make: `Tensor(2, 3)` of sizes, uninitialized, as `Tensor(x.shape)`;
+    `Tensor([2, 3])`, and of any other sequence, of values. `dtype`: None for the default, and that of any tensor given."""
+    if size is not None:
+        given = Size(size)
+    elif data is not None:
+        given = (data,)
+    elif len(given) == 1 and isinstance(given[0], Size):
+        (given,) = given
+    elif any(isinstance(part, (bool, list, tuple)) for part in given[len(given) == 1 and not isinstance(given[0], bool) :]):
+        raise TypeError(f"{name}: expected sizes, or one sequence of values, got {given}")
+    if isinstance(given, Size) or len(given) != 1 or isinstance(given[0], (int, np.integer)):
+        sizes = given if given or isinstance(given, Size) else (0,)
+        return empty(sizes, dtype=get_default_dtype() if dtype is None else dtype, device=device).array
+    (values,) = given
+    if isinstance(values, Traced):
+        if dtype is not None and values.array.dtype != dtype:
+            raise TypeError(f"{name}: expected a tensor of {dtype}, got one of {values.array.dtype}; use its to(dtype)")
+        return values.array
+    if not isinstance(values, (list, tuple, range)) and array_of(values) is None:
+        raise TypeError(f"{name}: expected sizes, or a sequence of values, got {type(values).__name__}")
+    return array_from(values, get_default_dtype() if dtype is None else dtype, device)
+
+
+class _Legacy(type):
+    """An old name for tensors of one dtype on the CPU; its `dtype` lets x.type(LongTensor) read it as one."""
+
+    dtype: Any
+
+    def __call__(cls, *given: Any, **named: Any) -> Any:
+        return traced(legacy_array(cls.__name__, cls.dtype, given, **named))
+
+    def __instancecheck__(cls, x: Any) -> bool:
+        return isinstance(x, Traced) and x.array.dtype == cls.dtype and device_of(x.array).type == "cpu"
+
+
+def _legacy(name: str, dtype: str) -> _Legacy:
+    doc = f"An old name: `{name}(2, 3)` is uninitialized, `{name}([2, 3])` holds the values, as {dtype}."
+    return _Legacy(name, (), {"dtype": np.dtype(dtype), "__doc__": doc, "__module__": __name__})
+
+
+HalfTensor = _legacy("HalfTensor", "float16")
+FloatTensor = _legacy("FloatTensor", "float32")
+DoubleTensor = _legacy("DoubleTensor", "float64")
+CharTensor = _legacy("CharTensor", "int8")
+ShortTensor = _legacy("ShortTensor", "int16")
+IntTensor = _legacy("IntTensor", "int32")
+LongTensor = _legacy("LongTensor", "int64")
+ByteTensor = _legacy("ByteTensor", "uint8")
+BoolTensor = _legacy("BoolTensor", "bool")
+
+
+def new(x: Tensor, *given: Any, device: Any = None, size: Any = None, data: Any = None) -> Tensor:
+    """The old `Tensor(...)` in the dtype and on the device of this tensor.
+
+    >>> import tinygrad_lite as tg
+    >>> x = tg.ones(2, 3)
+    >>> x.new(x.shape).shape, x.new([2, 3])
+    ((2, 3), tensor([2., 3.]))
+    """
+    return traced(legacy_array("new", x.array.dtype, given, device_of(x.array) if device is None else device, size, data))
+
+
+@creator
+def new_tensor(x: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """`tensor(data)` in the dtype and on the device of this tensor.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tensor([1.0], dtype=tg.float64).new_tensor([1, 2])
+    tensor([1., 2.], dtype=float64)
+    """
+    array = array_from(data, x.array.dtype if dtype is None else dtype, device_of(x.array) if device is None else device)
+    return as_made(array, requires_grad)
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """`data` as a tensor: itself, or on its memory, where dtype and device allow it.
+
+    >>> import tinygrad_lite as tg
+    >>> x = tg.tensor([1.0])
+    >>> tg.as_tensor(x) is x
+    True
+    """
+    device = default_device() if device is None else device
+    if isinstance(data, Traced):
+        return data.to(device=device, dtype=dtype)
+    if is_array(data) or _is_another(data):
+        array = array_of(data)
+        return (from_numpy(array) if isinstance(array, np.ndarray) else traced(array)).to(device=device, dtype=dtype)
+    return tensor(data, dtype=dtype, device=device)
+
+
+def asarray(
+    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
+) -> Tensor:  # fmt: skip
+    """`obj` as a tensor; `copy`: None where one is needed, True always, False never (an error).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.asarray([1, 2], dtype=tg.float32)
+    tensor([1., 2.])
+    """
+    obj = array_of(obj) if _is_another(obj) else obj
+    result = as_tensor(obj, dtype, device)
+    array = result.array
+    shared = (result is obj) if isinstance(obj, Traced) else is_array(obj) and owner_of(array) is owner_of(obj)
+    if copy is False and not shared:
+        raise ValueError("asarray: this takes a copy, which copy=False forbids")
+    if copy and shared:
+        result = result.clone()
+    if not requires_grad:
+        return result if result.node is None else result.detach()
+    return result.detach().requires_grad_()
+
+
+def from_numpy(ndarray: np.ndarray) -> Tensor:
+    """A tensor on the memory of a NumPy array.
+
+    >>> import tinygrad_lite as tg
+    >>> a = np.zeros(2)
+    >>> x = tg.from_numpy(a)
+    >>> a[0] = 1
+    >>> x
+    tensor([1., 0.], dtype=float64)
+    """
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"from_numpy: expected a numpy.ndarray, got {type(ndarray).__name__}")
+    if ndarray.dtype.kind not in "biufc":
+        raise TypeError(f"from_numpy: expected an array of numbers, got {ndarray.dtype}")
+    if not ndarray.dtype.isnative or ndarray.dtype.itemsize > (16 if ndarray.dtype.kind == "c" else 8):
+        raise TypeError(f"from_numpy: {ndarray.dtype.str} is no dtype of this machine's tensors; convert it with .astype()")
+    if any(stride % ndarray.itemsize for stride in ndarray.strides):
+        raise ValueError("from_numpy: an array with strides of parts of elements cannot be shared; copy() it first")
+    if min(ndarray.strides, default=0) < 0:
+        raise ValueError("from_numpy: an array with negative strides cannot be shared; copy() it first")
+    return traced(ndarray if type(ndarray) is np.ndarray else ndarray.view(np.ndarray))
+
+
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A tensor on the memory of any object with `__dlpack__`."""
+    kind, _ = ext_tensor.__dlpack_device__()
+    return traced(namespace_for("cpu" if kind == 1 else "cuda").from_dlpack(ext_tensor))
+
+
+@primitive
+def moved(x, device):
+    """`x` on another device."""
+    return to_device(x, device)
+
+
+moved.vjp(x=lambda g, x, device: moved(g, device_of(raw(x))))
+
+
+def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
+    """A 1-D tensor on the memory of an object with Python's buffer interface: `count` elements (-1: all) from
+    byte `offset` on. `ValueError` where the buffer holds no such part.
+
+    >>> import tinygrad_lite as tg
+    >>> frombuffer(bytearray(b"abc"), dtype=tg.uint8)
+    tensor([97, 98, 99], dtype=uint8)
+    """
+    if not count or not len(memoryview(buffer)):
+        raise ValueError("frombuffer: expected a buffer and a count that are not empty")
+    try:
+        array = np.frombuffer(buffer, as_dtype(dtype), count, offset)
+    except ValueError as error:
+        raise ValueError(f"frombuffer: {error}") from None
+    return as_made(array, requires_grad)

@@ -1,0 +1,381 @@
+"""New tensors: filled with one value, or with a sequence."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import numpy as np
+
+from tinygrad_lite.arrays import (
+    as_dtype,
+    default_device,
+    device_of,
+    get_default_dtype,
+    namespace_for,
+    number_for,
+    on_device,
+    quietly,
+)
+from tinygrad_lite.engine.errors import refusal
+from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.ops.calling import canonical_shape, integer, operation, raw
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = [
+    "arange", "empty", "empty_like", "eye", "full", "full_like", "linspace", "logspace", "ones", "ones_like", "range", "zeros",
+    "zeros_like",
+]  # fmt: skip
+
+METHODS = ["new_empty", "new_full", "new_ones", "new_zeros"]
+IN_PLACE: list[str] = []
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def creator(function: Callable[P, R]) -> Callable[P, R]:
+    """A function that makes tensors: all that it does is done on the device where they go. It takes PyTorch's
+    `layout`, `pin_memory` and `memory_format`, of which there is one kind here."""
+
+    @functools.wraps(function)
+    def make(*args: Any, layout: Any = None, pin_memory: bool = False, memory_format: Any = None, **options: Any) -> Any:
+        device = options.get("device")
+        try:
+            if device is None and (device := default_device()) is None:
+                return function(*args, **options)
+            with on_device(device):
+                return function(*args, **options)
+        except (TypeError, ValueError) as error:
+            raise refusal(error) from error.__cause__
+
+    return make  # type: ignore[return-value]  # a ParamSpec cannot say that keywords were added
+
+
+def as_made(array: Any, requires_grad: bool = False) -> Any:
+    """A tensor around a new array."""
+    result = traced(array)
+    return result.requires_grad_() if requires_grad else result
+
+
+def dtype_or_default(dtype: Any) -> np.dtype:
+    """`dtype`, or the default where it is None."""
+    return get_default_dtype() if dtype is None else as_dtype(dtype)
+
+
+def dtype_of_number(value: Any) -> np.dtype:
+    """The dtype of a Python number (or an array of them): floats get the default."""
+    found = np.asarray(value).dtype
+    if found.kind == "c":
+        return np.result_type(get_default_dtype(), np.complex64)
+    return found if found.kind in "bi" else get_default_dtype()
+
+
+# -- filled -------------------------------------------------------------------------------------
+
+
+def size_given(name: str, size: tuple[Any, ...], whole: Any = None) -> tuple[int, ...]:
+    """A shape given as `zeros(2, 3)`, `zeros((2, 3))` or `zeros(size=(2, 3))`."""
+    if not size and whole is None:
+        raise TypeError(f"{name}: expected a size")
+    shape = canonical_shape(name, size if whole is None else (whole,))
+    if min(shape, default=0) < 0:
+        raise RuntimeError(f"{name}: expected sizes of 0 or more, got {shape}")
+    return shape
+
+
+def _made(make: str, device: Any, *args: Any) -> Any:
+    """The array that NumPy, or CuPy on a GPU, makes."""
+    if device is None and (device := default_device()) is None:
+        return getattr(np, make)(*args)
+    with on_device(device):
+        return getattr(namespace_for(device), make)(*args)
+
+
+@creator
+def zeros(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros of a shape, given as ints or as one tuple.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.zeros(2, 3)
+    tensor([[0., 0., 0.],
+            [0., 0., 0.]])
+    """
+    return as_made(_made("zeros", device, size_given("zeros", shape, size), dtype_or_default(dtype)), requires_grad)
+
+
+@creator
+def ones(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones of a shape, given as ints or as one tuple.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.ones(2, 3)
+    tensor([[1., 1., 1.],
+            [1., 1., 1.]])
+    """
+    return as_made(_made("ones", device, size_given("ones", shape, size), dtype_or_default(dtype)), requires_grad)
+
+
+@creator
+def empty(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor whose values are whatever the memory held.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.empty(2, 3).shape
+    (2, 3)
+    """
+    return as_made(_made("empty", device, size_given("empty", shape, size), dtype_or_default(dtype)), requires_grad)
+
+
+def _number(name: str, value: Any) -> Any:
+    """A number, also given as a tensor of one element."""
+    value = value.item() if isinstance(value, Traced) else value
+    if not isinstance(value, (bool, int, float, complex, np.generic)):
+        raise TypeError(f"{name}: expected a number as fill_value, got {type(value).__name__}")
+    return value
+
+
+def _fitting(name: str, dtype: np.dtype, value: Any) -> Any:
+    try:
+        return number_for(dtype, value)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from None
+
+
+@creator
+@quietly
+def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A shape filled with one value, which decides the dtype: bool, int64 or the default.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.full((2, 2), 7)
+    tensor([[7, 7],
+            [7, 7]])
+    """
+    if not isinstance(size, (tuple, list)):
+        raise TypeError(f"full: expected a tuple as the size, got {type(size).__name__}")
+    fill_value = _number("full", fill_value)
+    dtype = dtype_of_number(fill_value) if dtype is None else as_dtype(dtype)
+    return as_made(_made("full", device, size_given("full", (), size), _fitting("full", dtype, fill_value), dtype), requires_grad)
+
+
+@creator
+def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """The identity matrix of `n` rows (and `m` columns).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.eye(2, 3)
+    tensor([[1., 0., 0.],
+            [0., 1., 0.]])
+    """
+    n, m = size_given("eye", (n, n if m is None else m))
+    return as_made(_made("eye", device, n, m, 0, dtype_or_default(dtype)), requires_grad)
+
+
+# -- like another -------------------------------------------------------------------------------
+
+
+def _like(make: str, x: Any, rest: tuple[Any, ...], dtype: Any, device: Any, requires_grad: bool) -> Any:
+    array = raw(x)
+    if not hasattr(array, "dtype"):
+        raise TypeError(f"{make}_like: expected a Tensor, got {type(x).__name__}")
+    dtype, device = array.dtype if dtype is None else as_dtype(dtype), device_of(array) if device is None else device
+    out = _made(make, device, array.shape, *rest, dtype)
+    return as_made(out, requires_grad) if isinstance(x, Traced) else out
+
+
+@creator
+@operation
+def zeros_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros in the shape of `x`, and in its dtype on its device unless others are given.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.zeros_like(tg.tensor([1, 2]))
+    tensor([0, 0])
+    """
+    return _like("zeros", x, (), dtype, device, requires_grad)
+
+
+@creator
+@operation
+def ones_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones in the shape of `x`, and in its dtype on its device unless others are given.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.ones_like(tg.tensor([[5, 6]]))
+    tensor([[1, 1]])
+    """
+    return _like("ones", x, (), dtype, device, requires_grad)
+
+
+@creator
+@operation
+def empty_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor like `x` whose values are whatever the memory held.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.empty_like(tg.ones(2, 3)).shape
+    (2, 3)
+    """
+    return _like("empty", x, (), dtype, device, requires_grad)
+
+
+@creator
+@quietly
+@operation
+def full_like(x: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """One value in the shape of `x`, and in its dtype on its device unless others are given.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.full_like(tg.tensor([1.0, 2.0]), 7)
+    tensor([7., 7.])
+    """
+    fill_value = _number("full_like", fill_value)
+    dtype = x.dtype if dtype is None else as_dtype(dtype)
+    return _like("full", x, (_fitting("full_like", dtype, fill_value),), dtype, device, requires_grad)
+
+
+def _as(x: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """The options, with the dtype and the device of `x` where none are given."""
+    return {"dtype": x.array.dtype, "device": device_of(x.array), **{name: v for name, v in options.items() if v is not None}}
+
+
+def new_zeros(x: Tensor, *size: Any, **options: Any) -> Tensor:
+    """Zeros of a shape, in the dtype and on the device of this tensor.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tensor([1, 2]).new_zeros(3)
+    tensor([0, 0, 0])
+    """
+    return zeros(*size, **_as(x, options))
+
+
+def new_ones(x: Tensor, *size: Any, **options: Any) -> Tensor:
+    """Ones of a shape, in the dtype and on the device of this tensor.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tensor([1, 2]).new_ones(3)
+    tensor([1, 1, 1])
+    """
+    return ones(*size, **_as(x, options))
+
+
+def new_empty(x: Tensor, *size: Any, **options: Any) -> Tensor:
+    """Uninitialized memory of a shape, in the dtype and on the device of this tensor.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tensor([1, 2]).new_empty(3).dtype
+    dtype('int64')
+    """
+    return empty(*size, **_as(x, options))
+
+
+def new_full(x: Tensor, size: Any, fill_value: Any, **options: Any) -> Tensor:
+    """One value in a shape, in the dtype and on the device of this tensor.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tensor([1, 2]).new_full((3,), 7)
+    tensor([7, 7, 7])
+    """
+    return full(size, fill_value, **_as(x, options))
+
+
+# -- sequences ----------------------------------------------------------------------------------
+
+
+@creator
+def arange(
+    start: Any = None, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:  # fmt: skip
+    """start, start + step, ... below `end`; `arange(end)` starts at 0. Of ints it is int64.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.arange(1, 2.5, 0.5)
+    tensor([1.0000, 1.5000, 2.0000])
+    """
+    if end is None:
+        start, end = 0, start
+    if end is None:
+        raise TypeError("arange: expected an end")
+    start, end, step = (v.item() if isinstance(v, Traced) else v for v in (start or 0, end, step))
+    dtype = dtype_of_number(start + end + step) if dtype is None else as_dtype(dtype)
+    if dtype.kind == "b":
+        raise TypeError("arange: expected a dtype of numbers, got bool")
+    if dtype == np.int64 and all(map(math.isfinite, (start, end, step))):
+        start, end, step = int(start), int(end), int(step)  # before they are counted; other integers after
+    _check_steps("arange", start, end, step)
+    return _steps(start, step, math.ceil((end - start) / step), dtype, device, requires_grad)
+
+
+def _check_steps(name: str, start: Any, end: Any, step: Any) -> None:
+    if step == 0:
+        raise RuntimeError(f"{name}: the step must not be zero")
+    if not all(map(math.isfinite, (start, end, step))) or (end - start) * step < 0:
+        raise RuntimeError(f"{name}: no steps of {step} lead from {start} to {end}")
+
+
+@quietly
+def _steps(start: Any, step: Any, count: int, dtype: np.dtype, device: Any, requires_grad: bool) -> Any:
+    with on_device(device):
+        xp = namespace_for(device)
+        if dtype.kind in "iu":
+            values = xp.arange(count) * int(step) + int(start)
+        else:
+            values = xp.arange(count, dtype=np.float64)
+            values *= step
+            values += start
+        return as_made(values.astype(dtype, copy=False), requires_grad)
+
+
+@creator
+def range(
+    start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:  # fmt: skip
+    """As `arange`, with `end` included and the default dtype."""
+    if end is None:
+        start, end = 0, start
+    _check_steps("range", start, end, step)
+    return _steps(start, step, math.floor((end - start) / step) + 1, dtype_or_default(dtype), device, requires_grad)
+
+
+@creator
+@quietly
+def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """`steps` values from `start` to `end`, both included, the same distance apart.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linspace(0, 1, 5)
+    tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
+    """
+    dtype = dtype_or_default(dtype)
+    return as_made(_evenly("linspace", start, end, steps, dtype, device).astype(dtype, copy=False), requires_grad)
+
+
+def _evenly(name: str, start: Any, end: Any, steps: int, dtype: np.dtype, device: Any) -> Any:
+    """`steps` numbers from `start` to `end`, which are made integers first if `dtype` is one."""
+    start, end = (_fitting(name, dtype, v.item() if isinstance(v, Traced) else v) for v in (start, end))
+    steps = integer(name, "steps", steps)
+    if steps < 0:
+        raise ValueError(f"{name}: expected 0 or more steps, got {steps}")
+    with on_device(device):
+        return namespace_for(device).linspace(start, end, steps)
+
+
+@creator
+@quietly
+def logspace(
+    start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:  # fmt: skip
+    """`steps` values from `base ** start` to `base ** end`, each the same multiple of the one before.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.logspace(0, 2, 3)
+    tensor([  1.,  10., 100.])
+    """
+    dtype = dtype_or_default(dtype)
+    values = base ** _evenly("logspace", start, end, steps, dtype, device)
+    return as_made(values.astype(dtype, copy=False), requires_grad)

@@ -1,0 +1,85 @@
+"""What the functions of matrices share: checks, errors, and what is on the tape."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import as_array, is_array, linalg, namespace_of
+from tinygrad_lite.engine.mode import is_grad_enabled
+from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.ops.calling import raw
+from tinygrad_lite.ops.math.where import where
+
+__all__: list[str] = []
+
+METHODS: list[str] = []
+IN_PLACE: list[str] = []
+
+
+class LinAlgError(RuntimeError, np.linalg.LinAlgError):
+    """A matrix does not allow what was asked for: it is singular, or not positive-definite."""
+
+
+@contextlib.contextmanager
+def failing(message: str) -> Iterator[None]:
+    """NumPy's LinAlgError inside becomes ours, with `message`."""
+    try:
+        yield
+    except np.linalg.LinAlgError:
+        raise LinAlgError(message) from None
+
+
+def check_float(name: str, x: Any) -> None:
+    if not (isinstance(x, Traced) or is_array(x)):
+        raise TypeError(f"{name}: expected a Tensor, got {type(x).__name__}")
+    if x.dtype.kind not in "fc":
+        raise TypeError(f"{name}: expected a floating-point tensor, got {x.dtype}")
+
+
+def check_matrix(name: str, x: Any, square: bool = False) -> None:
+    """`x` must be floating-point matrices (square ones, if so asked)."""
+    if not (isinstance(x, Traced) or is_array(x)):
+        raise TypeError(f"{name}: expected a Tensor, got {type(x).__name__}")
+    if len(x.shape) < 2 or (square and x.shape[-1] != x.shape[-2]):
+        raise ValueError(f"{name}: expected {'square ' * square}matrices, got the shape {tuple(x.shape)}")
+    if x.dtype.kind not in "fc" or x.dtype.itemsize < 4:
+        raise TypeError(f"{name}: expected float32 or float64, got {x.dtype}")
+
+
+def ratio(x: Any, y: Any) -> Any:
+    """`x / y`, with 0 / 0 = 0."""
+    return x / where((y == 0) & (x == 0), math.inf, y)
+
+
+def recorded(x: Any) -> bool:
+    """Whether what is made of `x` goes on the tape."""
+    return isinstance(x, Traced) and x.node is not None and is_grad_enabled()
+
+
+def like(x: Any, array: Any) -> Any:
+    """`array` as a constant of the kind that `x` is: a tensor, or an array."""
+    return traced(array) if isinstance(x, Traced) else array
+
+
+def solved_or_inf(name: str, strict: bool, *matrices: Any) -> Any:
+    """`linalg(name, *matrices)`; unless `strict`, matrix by matrix where one of them is singular."""
+    try:
+        return linalg(name, *matrices)
+    except np.linalg.LinAlgError:
+        if strict:
+            raise LinAlgError(f"{name}: the matrix is singular") from None
+    out = namespace_of(matrices[0]).full(matrices[-1].shape, np.inf, matrices[0].dtype)
+    for i in np.ndindex(out.shape[:-2]):
+        with contextlib.suppress(np.linalg.LinAlgError):
+            out[i] = linalg(name, *(m[i] for m in matrices))
+    return out
+
+
+def failures(x: Any) -> Any:
+    """1 for each matrix of inf or nan, which is how failures are marked; 0 for the others."""
+    return like(x, as_array(~namespace_of(raw(x)).isfinite(raw(x)).all(axis=(-2, -1))).astype(np.int32))

@@ -1,0 +1,131 @@
+"""The Cholesky factorization, and systems solved with its factor."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_lite.arrays import cholesky_of, namespace_of
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.linalg.checks import LinAlgError, check_matrix, failing, like
+from tinygrad_lite.ops.linalg.solving import _check_system
+from tinygrad_lite.ops.linalg.triangular import _solve_triangular
+from tinygrad_lite.ops.math.where import where
+from tinygrad_lite.ops.movement.diagonals import diag_embed, diagonal, tril
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["cholesky", "cholesky_inverse", "cholesky_solve"]
+
+METHODS = __all__
+IN_PLACE: list[str] = []
+
+
+@primitive
+def _cholesky(x):
+    with failing("cholesky: the matrix is not positive-definite"):
+        return cholesky_of(x)
+
+
+_cholesky.vjp(x=lambda g, out: _cholesky_gradient(g, out))
+
+
+def _cholesky_gradient(g: Any, out: Any) -> Any:
+    inner = tril(out.mT @ g)
+    inner = inner - diag_embed(diagonal(inner, 0, -2, -1)) / 2
+    inner = _solve_triangular(out.mT, inner, True, False)  # out^-T inner out^-1
+    inner = _solve_triangular(out.mT, inner.mT, True, False)
+    return (inner + inner.mT) / 2
+
+
+@operation
+def cholesky(A: Tensor, upper: bool = False) -> Tensor:
+    """The lower triangular L with L @ L.mT = A, for symmetric positive-definite A; only the lower
+    triangle of A is read. `upper`: the upper triangular factor, from the upper triangle.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.cholesky(tg.tensor([[4.0, 2.0], [2.0, 5.0]]))
+    tensor([[2., 0.],
+            [1., 2.]])
+    """
+    check_matrix("cholesky", A, square=True)
+    return _cholesky(A.mT).mT if upper else _cholesky(A)
+
+
+class CholeskyEx(NamedTuple):
+    L: Any
+    info: Any
+
+
+@operation
+def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -> CholeskyEx:
+    """`L, info`: as `cholesky`, where info is 0, or the order of the first leading minor that is not
+    positive-definite, instead of an error; such a matrix' factor is nan.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.cholesky_ex(tg.tensor([[4.0, 0.0], [0.0, 9.0]])).L
+    tensor([[2., 0.],
+            [0., 3.]])
+    """
+    check_matrix("cholesky", A, square=True)
+    values = raw(A)
+    xp = namespace_of(values)
+    try:
+        L = _cholesky(A.mT if upper else A)
+        info = xp.zeros(values.shape[:-2], np.int32)
+    except LinAlgError:
+        if check_errors:
+            raise
+        symmetric = values.mT if upper else values
+        info = xp.asarray(_failing_minors(symmetric))
+        bad = info != 0
+        eye = xp.eye(values.shape[-1], dtype=values.dtype)
+        L = where(bad[..., None, None], math.nan, _cholesky(where(bad[..., None, None], eye, A.mT if upper else A)))
+    return CholeskyEx(L.mT if upper else L, like(A, info))
+
+
+def _failing_minors(x: Any) -> Any:
+    info = np.zeros(x.shape[:-2], np.int32)
+    for i in np.ndindex(info.shape):
+        info[i] = next((k for k in range(1, x.shape[-1] + 1) if not _is_definite(x[i][:k, :k])), 0)
+    return info
+
+
+def _is_definite(x: Any) -> bool:
+    try:
+        cholesky_of(x)
+    except np.linalg.LinAlgError:
+        return False
+    return True
+
+
+@operation
+def cholesky_solve(x: Tensor, L: Tensor, upper: bool = False) -> Tensor:
+    """The X of A @ X = x, where A = L @ L.mT (L.mT @ L if `upper`).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.cholesky_solve(tg.tensor([[8.0]]), tg.tensor([[2.0]]))
+    tensor([[2.]])
+    """
+    check_matrix("cholesky_solve", L, square=True)
+    _check_system("cholesky_solve", L, x, True)
+    if upper:
+        L = L.mT
+    return _solve_triangular(L.mT, _solve_triangular(L, x, False, False), True, False)
+
+
+@operation
+def cholesky_inverse(x: Tensor, upper: bool = False) -> Tensor:
+    """The inverse of A = x @ x.mT (of x.mT @ x if `upper`).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.cholesky_inverse(tg.tensor([[2.0]]))
+    tensor([[0.2500]])
+    """
+    check_matrix("cholesky_inverse", x, square=True)
+    values = raw(x)
+    return cholesky_solve(like(x, namespace_of(values).eye(x.shape[-1], dtype=x.dtype)), x, upper)

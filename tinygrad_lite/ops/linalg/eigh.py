@@ -1,0 +1,78 @@
+"""Eigenvalues and eigenvectors of symmetric matrices.
+
+The last two dims are a matrix, the dims before them a batch. The derivatives of eigenvectors divide by the gaps
+between the values; a gradient that does not ask for the vectors is free of that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tinygrad_lite.arrays import linalg
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.linalg.checks import check_matrix, failing, like, ratio, recorded
+from tinygrad_lite.ops.movement.diagonals import diag_embed
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__: list[str] = []
+
+METHODS: list[str] = []
+IN_PLACE: list[str] = []
+
+
+class Eigh(NamedTuple):
+    eigenvalues: Any
+    eigenvectors: Any
+
+
+@primitive
+def _eigh(x, UPLO):
+    with failing("eigh: the iteration for the eigenvalues did not converge"):
+        return tuple(linalg("eigh", x, UPLO))
+
+
+_eigh.vjp(x=lambda g, out: _eigh_gradient(g, out))
+
+
+def _eigh_gradient(g: Any, out: Any) -> Any:
+    (gw, gv), (w, v) = g, out
+    turn = v.mT @ gv
+    turned = ratio((turn - turn.mT) / 2, w[..., None, :] - w[..., :, None])
+    return v @ (turned + diag_embed(gw)) @ v.mT
+
+
+def _check_eigh(name: str, A: Any, UPLO: str) -> str:
+    check_matrix(name, A, square=True)
+    if not isinstance(UPLO, str) or UPLO.upper() not in ("L", "U"):
+        raise ValueError(f"{name}: expected UPLO 'L' or 'U', got {UPLO!r}")
+    return UPLO.upper()
+
+
+@operation
+def eigh(A: Tensor, UPLO: str = "L") -> Eigh:
+    """`eigenvalues, eigenvectors` of symmetric matrices: the values in ascending order, the vectors
+    as columns. Only the triangle that `UPLO` names ("L" or "U") is read.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.eigh(tg.tensor([[2.0, 1.0], [1.0, 2.0]])).eigenvalues
+    tensor([1., 3.])
+    """
+    return Eigh(*_eigh(A, _check_eigh("eigh", A, UPLO)))
+
+
+@operation
+def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
+    """The eigenvalues of symmetric matrices, in ascending order.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.eigvalsh(tg.tensor([[2.0, 0.0], [0.0, 1.0]]))
+    tensor([1., 2.])
+    """
+    UPLO = _check_eigh("eigvalsh", A, UPLO)
+    if recorded(A):  # the gradient takes the vectors
+        return _eigh(A, UPLO)[0]
+    values = raw(A)
+    return like(A, linalg("eigvalsh", values, UPLO))

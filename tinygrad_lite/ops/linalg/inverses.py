@@ -1,0 +1,132 @@
+"""Inverses and pseudo-inverses.
+
+The last two dims are a matrix, the dims before them a batch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tinygrad_lite.arrays import linalg, namespace_of
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calculus import abs
+from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.linalg.checks import check_matrix, failing, failures, solved_or_inf
+from tinygrad_lite.ops.linalg.eigh import _eigh
+from tinygrad_lite.ops.linalg.svd import tolerance
+from tinygrad_lite.ops.math.where import where
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["inverse", "pinverse"]
+
+METHODS = __all__
+IN_PLACE: list[str] = []
+
+
+@primitive
+def _inv(x, strict):
+    """`strict`: refuse singular matrices; otherwise their inverse is inf everywhere."""
+    return solved_or_inf("inv", strict, x)
+
+
+_inv.vjp(x=lambda g, out: -(out.mT @ g @ out.mT))
+
+
+class InvEx(NamedTuple):
+    inverse: Any
+    info: Any
+
+
+@operation
+def inv(A: Tensor) -> Tensor:
+    """The inverse of square matrices. Raises LinAlgError for a singular one.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.inv(tg.tensor([[2.0, 0.0], [0.0, 4.0]]))
+    tensor([[0.5000, 0.0000],
+            [0.0000, 0.2500]])
+    """
+    check_matrix("inv", A, square=True)
+    return _inv(A, True)
+
+
+@operation
+def inv_ex(A: Tensor, *, check_errors: bool = False) -> InvEx:
+    """`inverse, info`: as `inv`, with info not 0 where a matrix is singular instead of an error.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.inv_ex(tg.tensor([[2.0, 0.0], [0.0, 4.0]])).info
+    tensor(0, dtype=int32)
+    """
+    check_matrix("inv", A, square=True)
+    result = _inv(A, check_errors)
+    return InvEx(result, failures(result))
+
+
+@operation
+def inverse(x: Tensor) -> Tensor:
+    """`linalg.inv`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.inverse(tg.tensor([[2.0, 0.0], [0.0, 4.0]]))
+    tensor([[0.5000, 0.0000],
+            [0.0000, 0.2500]])
+    """
+    return inv(x)
+
+
+@primitive
+def _pinv(x, atol, rtol):
+    xp = namespace_of(x)
+    with failing("pinv: the iteration for the singular values did not converge"):
+        u, s, vh = linalg("svd", x, full_matrices=False)
+    kept = s > tolerance(s, x.shape, atol, rtol)
+    inverted = xp.where(kept, 1 / xp.where(kept, s, 1), 0).astype(x.dtype)
+    return (vh.mT * inverted[..., None, :]) @ u.mT
+
+
+_pinv.vjp(x=lambda g, x, out: _pinv_gradient(g.mT, x, out))
+
+
+def _pinv_gradient(g: Any, x: Any, out: Any) -> Any:
+    """Where the rank stays what it is (Golub and Pereyra, 1973)."""
+    into = out.mT @ out  # the metric of the range
+    onto = out @ out.mT
+    return -(out @ g @ out).mT + (g - x @ (out @ g)) @ onto + into @ (g - (g @ out) @ x)
+
+
+@operation
+def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None) -> Tensor:
+    """The pseudo-inverse (Moore and Penrose).
+
+    Singular values up to max(atol, rtol * the largest) count as zero; `rtol` (the same as `rcond`)
+    is the dtype's epsilon times the larger size of A unless given, or 0 where atol is given.
+    `hermitian`: A is symmetric, and eigenvalues take the place of singular values.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.pinv(tg.ones(3, 2)).shape
+    (2, 3)
+    """
+    check_matrix("pinv", A, square=hermitian)
+    rtol = rcond if rtol is None else rtol
+    if not hermitian:
+        return _pinv(A, raw(atol), raw(rtol))
+    w, v = _eigh(A, "L")
+    size = abs(w)
+    values = raw(size)
+    kept = values > tolerance(values, A.shape, raw(atol), raw(rtol))
+    inverted = where(kept, 1 / where(kept, w, 1.0), 0.0)
+    return (v * inverted[..., None, :]) @ v.mT
+
+
+@operation
+def pinverse(x: Tensor, rcond: float = 1e-15) -> Tensor:
+    """`linalg.pinv(x, rtol=rcond)`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.pinverse(tg.ones(3, 2)).shape
+    (2, 3)
+    """
+    return pinv(x, rtol=rcond)

@@ -1,0 +1,171 @@
+"""The LU factorization, and systems solved with its factors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_lite.arrays import as_array, in_order, lu_of, namespace_of
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.engine.tape import traced
+from tinygrad_lite.ops.calculus import matmul
+from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.linalg.checks import LinAlgError, check_matrix, like, recorded
+from tinygrad_lite.ops.linalg.solving import _check_system
+from tinygrad_lite.ops.linalg.triangular import _solve_triangular
+from tinygrad_lite.ops.movement.copying import contiguous
+from tinygrad_lite.ops.movement.diagonals import tril, triu
+from tinygrad_lite.ops.movement.joining import cat
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["lu_solve", "lu_unpack"]
+
+METHODS = ["lu_solve"]
+IN_PLACE: list[str] = []
+
+
+class LUFactor(NamedTuple):
+    LU: Any
+    pivots: Any
+
+
+class LU(NamedTuple):
+    P: Any
+    L: Any
+    U: Any
+
+
+@primitive
+def _lu_factor(x):
+    return lu_of(x)
+
+
+def permutation(pivots: Any, rows: int, dtype: Any) -> Any:
+    """The matrix P of A = P @ L @ U, an array."""
+    xp = namespace_of(pivots)
+    eye = xp.eye(rows, dtype=dtype)
+    if not pivots.size:
+        return xp.broadcast_to(eye, (*pivots.shape[:-1], rows, rows)).copy()
+    orders = []
+    for exchanged in pivots.reshape((-1, pivots.shape[-1])).tolist():
+        order = list(range(rows))
+        for i, row in enumerate(exchanged):
+            order[i], order[row - 1] = order[row - 1], order[i]
+        orders.append(order)
+    return eye[xp.asarray(orders)].reshape((*pivots.shape[:-1], rows, rows)).mT
+
+
+_lu_factor.vjp(x=lambda g, out: _lu_gradient(g[0], *out))
+
+
+def _lu_gradient(g: Any, lu: Any, pivots: Any) -> Any:
+    """For square matrices."""
+    lower = tril(g, -1)
+    inner = tril(tril(lu, -1).mT @ lower + lower, -1) + triu(triu(g) @ triu(lu).mT)
+    inner = _solve_triangular(lu.mT, inner, True, True)
+    inner = _solve_triangular(lu, inner.mT, True, False).mT
+    return matmul(permutation(raw(pivots), lu.shape[-1], lu.dtype), inner)
+
+
+def _lu(A: Any) -> tuple[Any, Any]:
+    rows, columns = A.shape[-2:]
+    if rows == columns or not recorded(A):
+        return _lu_factor(A)
+    # The square part has the same pivots, once the rows are in order.
+    pivots = _lu_factor(A.array)[1]
+    A = matmul(permutation(pivots, rows, A.dtype).mT, A)
+    k = min(rows, columns)
+    square = _lu_factor(A[..., :k, :k])[0]
+    if rows < columns:
+        return cat([square, _solve_triangular(square, A[..., k:], False, True)], -1), traced(pivots)
+    return cat([square, _solve_triangular(square.mT, A[..., k:, :].mT, False, False).mT], -2), traced(pivots)
+
+
+@operation
+def lu_factor(A: Tensor, *, pivot: bool = True) -> LUFactor:
+    """`LU, pivots` with A = P @ L @ U: U in the upper triangle of LU, L below its diagonal (its own
+    is ones), and pivots the rows that were exchanged at each step, counted from 1.
+
+    Raises LinAlgError where U has a zero on its diagonal.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.lu_factor(tg.tensor([[0.0, 1.0], [2.0, 0.0]])).pivots.tolist()
+    [2, 2]
+    """
+    result = lu_factor_ex(A, pivot=pivot)
+    if bool(result.info.any()):
+        raise LinAlgError("lu_factor: the matrix is singular: U has a zero on its diagonal; linalg.lu would give the factors")
+    return LUFactor(result.LU, result.pivots)
+
+
+class LUFactorEx(NamedTuple):
+    LU: Any
+    pivots: Any
+    info: Any
+
+
+@operation
+def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -> LUFactorEx:
+    """As `lu_factor`, with `info`: 0, or the first place (from 1) of a zero on U's diagonal."""
+    check_matrix("lu_factor", A)
+    if not pivot:
+        raise ValueError("lu_factor: expected pivot=True: there is no factorization without exchanges on a CPU")
+    factors, pivots = _lu(A)
+    values = raw(factors)
+    zero = namespace_of(values).diagonal(values, 0, -2, -1) == 0
+    info = like(A, as_array(((zero.cumsum(-1) == 0).sum(-1, dtype=np.int32) + 1) * zero.any(-1)))
+    if check_errors and bool(info.any()):
+        raise LinAlgError("lu_factor: the matrix is singular: U has a zero on its diagonal")
+    return LUFactorEx(factors, pivots, info)
+
+
+@operation
+def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpack_pivots: bool = True) -> LU:
+    """The factors `P, L, U` of what `lu_factor` returns."""
+    rows, columns = LU_data.shape[-2:]
+    k = min(rows, columns)
+    pivots = raw(LU_pivots)
+    xp = namespace_of(pivots)
+    P = in_order(permutation(pivots, rows, LU_data.dtype)) if unpack_pivots else xp.zeros((0,), LU_data.dtype)
+    if not unpack_data:
+        return LU(like(LU_data, P), *(like(LU_data, xp.zeros((0,), LU_data.dtype)) for _ in range(2)))
+    L = tril(LU_data[..., :k], -1) + xp.eye(rows, k, dtype=LU_data.dtype)
+    return LU(like(LU_data, P), L, triu(LU_data[..., :k, :]))
+
+
+@operation
+def lu(A: Tensor, *, pivot: bool = True) -> LU:
+    """`P, L, U` with P @ L @ U = A: a permutation, a lower triangle with a diagonal of ones, and an
+    upper triangle.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.lu(tg.tensor([[1.0, 2.0], [4.0, 4.0]])).U
+    tensor([[4., 4.],
+            [0., 1.]])
+    """
+    return lu_unpack(*lu_factor_ex(A, pivot=pivot)[:2])
+
+
+@operation
+def linalg_lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoint: bool = False) -> Tensor:
+    """The X of A @ X = B (of X @ A = B if not `left`; with A.mT for A if `adjoint`), where `LU` and
+    `pivots` are `lu_factor(A)`."""
+    check_matrix("lu_solve", LU, square=True)
+    _check_system("lu_solve", LU, B, left)
+    if not left:
+        return contiguous(linalg_lu_solve(LU, pivots, B.mT, adjoint=not adjoint).mT)
+    P = permutation(raw(pivots), LU.shape[-1], LU.dtype)
+    if adjoint:
+        y = _solve_triangular(LU.mT, B, False, False)
+        return matmul(P, _solve_triangular(LU.mT, y, True, True))
+    y = _solve_triangular(LU, matmul(P.mT, B), False, True)
+    return _solve_triangular(LU, y, True, False)
+
+
+@operation
+def lu_solve(x: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
+    """The X of A @ X = x, where `LU_data` and `LU_pivots` are `lu_factor(A)`."""
+    return linalg_lu_solve(LU_data, LU_pivots, x)

@@ -1,0 +1,209 @@
+"""Functions of square matrices: determinant, powers, exponential.
+
+The last two dims are a matrix, the dims before them a batch.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_lite.arrays import linalg, namespace_of
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calculus import matmul, mul, replaced, to_dtype
+from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.creation.factories import ones_like
+from tinygrad_lite.ops.linalg.checks import check_matrix
+from tinygrad_lite.ops.linalg.inverses import _inv, inv
+from tinygrad_lite.ops.linalg.svd import _svd
+from tinygrad_lite.ops.math.where import where
+from tinygrad_lite.ops.movement.joining import cat, stack
+from tinygrad_lite.ops.movement.shape import reshape
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["det", "logdet", "matrix_exp", "matrix_power", "slogdet"]
+
+METHODS = __all__
+IN_PLACE: list[str] = []
+
+
+# -- determinant ---------------------------------------------------------------------------------
+
+
+@primitive
+def _det(x):
+    return namespace_of(x).linalg.det(x)
+
+
+_det.vjp(x=lambda g, x, out: g[..., None, None] * _cofactors(x, out))
+
+
+def _cofactors(x: Any, det: Any) -> Any:
+    """The derivative of the determinant: det times inv(x).mT, and it exists where inv(x) does not."""
+    values, size = raw(x), raw(det)
+    # By Hadamard, |det| is at most the product of the rows' norms.
+    bound = (values * values).sum(-1).prod(-1) ** 0.5
+    if bool((abs(size) > 1e-4 * bound).all()):
+        return det[..., None, None] * _inv(x, True).mT
+    u, s, vh = _svd(x, False)
+    n = s.shape[-1]
+    # The product of the other singular values, for each; det(u vh) is 1 or -1.
+    others = where(namespace_of(values).eye(n, dtype=bool), 1.0, s[..., None, :]).prod(-1)
+    return (_det(u) * _det(vh))[..., None, None] * ((u * others[..., None, :]) @ vh)
+
+
+@operation
+def det(A: Tensor) -> Tensor:
+    """The determinant.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.det(tg.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor(-2.)
+    """
+    check_matrix("det", A, square=True)
+    return _det(A)
+
+
+class SLogDet(NamedTuple):
+    sign: Any
+    logabsdet: Any
+
+
+@primitive
+def _slogdet(x):
+    return tuple(namespace_of(x).linalg.slogdet(x))
+
+
+_slogdet.vjp(x=lambda g, x: g[1][..., None, None] * _inv(x, False).mT)
+
+
+@operation
+def slogdet(A: Tensor) -> SLogDet:
+    """`sign, logabsdet`: the determinant's sign (-1, 0 or 1), and the logarithm of its absolute value.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.slogdet(tg.tensor([[0.0, 1.0], [1.0, 0.0]]))
+    SLogDet(sign=tensor(-1.), logabsdet=tensor(0.))
+    """
+    check_matrix("slogdet", A, square=True)
+    return SLogDet(*_slogdet(A))
+
+
+@operation
+def logdet(A: Tensor) -> Tensor:
+    """The logarithm of the determinant: nan where it is negative, -inf where it is zero.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.logdet(tg.eye(3))
+    tensor(0.)
+    """
+    sign, logabsdet = slogdet(A)
+    return where(sign < 0, math.nan, logabsdet)
+
+
+# -- powers --------------------------------------------------------------------------------------
+
+
+@operation
+def matrix_power(A: Tensor, n: int) -> Tensor:
+    """The product of n copies of A; of the inverse for negative n.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.matrix_power(tg.tensor([[1.0, 1.0], [0.0, 1.0]]), 5)
+    tensor([[1., 5.],
+            [0., 1.]])
+    """
+    if A.ndim < 2 or A.shape[-1] != A.shape[-2]:
+        raise ValueError(f"matrix_power: expected square matrices, got the shape {tuple(A.shape)}")
+    if isinstance(n, bool) or not isinstance(n, int):
+        raise TypeError(f"matrix_power: expected an int for n, got {n!r}")
+    if n < 0:
+        return matrix_power(inv(A), -n)
+    if n == 0:
+        return replaced(A, namespace_of(raw(A)).eye(A.shape[-1], dtype=A.dtype), (...,))
+    result: Any = None
+    while True:  # by the binary digits of n
+        if n & 1:
+            result = A if result is None else matmul(result, A)
+        n >>= 1
+        if not n:
+            return result if result is not A else A * 1
+        A = matmul(A, A)
+
+
+# -- exponential ---------------------------------------------------------------------------------
+
+# The diagonal Pade approximant of exp of order 13, good to 1e-16 up to a norm of 5.4 (Higham, 2005).
+_PADE = [math.comb(13, k) * math.factorial(26 - k) / math.factorial(26) for k in range(14)]
+
+
+@primitive
+def _matrix_exp(x):
+    xp = namespace_of(x)
+    eye = xp.eye(x.shape[-1], dtype=x.dtype)
+    size = float(xp.abs(x).sum(-2).max()) if x.size else 0.0
+    if not math.isfinite(size):
+        return xp.full_like(x, math.nan)
+    halvings = max(0, math.ceil(math.log2(size / 5.4))) if size else 0
+    x = x * 0.5**halvings
+    even, odd, power = _PADE[0] * eye, _PADE[1] * eye, None
+    square = x @ x
+    for k in range(2, 14, 2):
+        power = square if power is None else power @ square
+        even = even + _PADE[k] * power
+        odd = odd + _PADE[k + 1] * power
+    odd = x @ odd
+    result = linalg("solve", even - odd, even + odd)
+    for _ in range(halvings):
+        result = result @ result
+    return result
+
+
+_matrix_exp.vjp(x=lambda g, x: _exp_gradient(g, x.mT))
+
+
+def _exp_gradient(g: Any, x: Any) -> Any:
+    """The derivative of exp at x in the direction g: a block of the exponential of [[x, g], [0, x]]."""
+    n = x.shape[-1]
+    blocks = cat([cat([x, g], -1), cat([x * 0, x], -1)], -2)
+    return _matrix_exp(blocks)[..., :n, n:]
+
+
+@operation
+def matrix_exp(A: Tensor) -> Tensor:
+    """The exponential of square matrices, `sum of x^k / k!`, by scaling and squaring.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.matrix_exp(tg.tensor([[0.0, 1.0], [0.0, 0.0]]))
+    tensor([[1., 1.],
+            [0., 1.]])
+    """
+    check_matrix("matrix_exp", A, square=True)
+    return _matrix_exp(A)
+
+
+@operation
+def vander(x: Tensor, N: int | None = None) -> Tensor:
+    """The powers 0 to N - 1 of each element, in a new last dim; N is the last size unless given.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.vander(tg.tensor([1, 2, 3]))
+    tensor([[1, 1, 1],
+            [1, 2, 4],
+            [1, 3, 9]])
+    """
+    if not x.shape:
+        x = reshape(x, (1,))
+    N = x.shape[-1] if N is None else N
+    if N is None or N < 2:
+        raise ValueError(f"vander: expected N of 2 or more, got {N}")
+    if x.dtype.kind not in "fc":
+        x = to_dtype(x, np.dtype(np.int64))
+    powers = [ones_like(x), x]
+    while len(powers) < N:
+        powers.append(mul(powers[-1], x))
+    return stack(powers[:N], -1)

@@ -1,0 +1,370 @@
+"""Products of matrices and vectors: the shapes in which `matmul` is used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_lite.arrays import is_array, only_numbers
+from tinygrad_lite.engine.tape import Traced
+from tinygrad_lite.ops.calculus import add, matmul, mul
+from tinygrad_lite.ops.calling import canonical_dim, old_order, operation
+from tinygrad_lite.ops.linalg.checks import check_float
+from tinygrad_lite.ops.linalg.einsum import _contract
+from tinygrad_lite.ops.math.arithmetic import to_common_dtype
+from tinygrad_lite.ops.movement.copying import clone
+from tinygrad_lite.ops.movement.diagonals import diagonal
+from tinygrad_lite.ops.movement.joining import stack, unbind
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+Number = int | float
+
+__all__ = [
+    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "chain_matmul", "cross", "dot", "ger", "inner", "kron", "mm", "mv", "outer",
+    "trace", "vdot",
+]  # fmt: skip
+
+METHODS = [
+    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "cross", "dot", "ger", "inner", "kron", "mm", "mv", "outer", "trace",
+    "vdot",
+]  # fmt: skip
+IN_PLACE = ["addbmm", "addmm", "addmv", "addr", "baddbmm"]
+
+
+# -- in one shape or another ---------------------------------------------------------------------
+
+
+def _check_ranks(name: str, *operands: tuple[str, Any, int]) -> None:
+    for argument, value, rank in operands:
+        if getattr(value, "ndim", None) != rank:
+            if not (is_array(value) or isinstance(value, Traced)):
+                raise TypeError(f"{name}: expected a Tensor for {argument}, got {type(value).__name__}")
+            raise ValueError(f"{name}: expected {argument} of {rank} dims, got shape {tuple(value.shape)}")
+
+
+@operation
+def mm(x: Tensor, mat2: Tensor) -> Tensor:
+    """The product of two matrices: (n, k) @ (k, m).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.mm(tg.tensor([[1.0, 2.0]]), tg.tensor([[3.0], [4.0]]))
+    tensor([[11.]])
+    """
+    _check_ranks("mm", ("input", x, 2), ("mat2", mat2, 2))
+    return matmul(x, mat2)
+
+
+@operation
+def bmm(x: Tensor, mat2: Tensor) -> Tensor:
+    """The products of two batches of matrices: (b, n, k) @ (b, k, m), not broadcast.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.bmm(tg.ones(5, 2, 3), tg.ones(5, 3, 4)).shape
+    (5, 2, 4)
+    """
+    _check_ranks("bmm", ("input", x, 3), ("mat2", mat2, 3))
+    if x.shape[0] != mat2.shape[0]:
+        raise ValueError(f"bmm: batch sizes differ: {tuple(x.shape)} and {tuple(mat2.shape)}")
+    return matmul(x, mat2)
+
+
+@operation
+def mv(x: Tensor, vec: Tensor) -> Tensor:
+    """The product of a matrix and a vector: (n, k) @ (k,).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.mv(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([1.0, 1.0]))
+    tensor([3., 7.])
+    """
+    _check_ranks("mv", ("input", x, 2), ("vec", vec, 1))
+    return matmul(x, vec)
+
+
+@operation
+def dot(x: Tensor, tensor: Tensor) -> Tensor:
+    """The inner product of two vectors of one size.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.dot(tg.tensor([1, 2]), tg.tensor([3, 4]))
+    tensor(11)
+    """
+    _check_ranks("dot", ("input", x, 1), ("tensor", tensor, 1))
+    return matmul(x, tensor)
+
+
+@operation
+def vdot(x: Tensor, y: Tensor) -> Tensor:
+    """The inner product of two vectors, as `dot`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.vdot(tg.tensor([1.0, 2.0]), tg.tensor([3.0, 4.0]))
+    tensor(11.)
+    """
+    _check_ranks("vdot", ("input", x, 1), ("other", y, 1))
+    return matmul(x, y)
+
+
+@operation
+def inner(x: Tensor, y: Tensor) -> Tensor:
+    """Sums of products over the last dims: (..., k), (...', k) -> (..., ...'); a 0-d operand scales.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.inner(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([1.0, 1.0]))
+    tensor([3., 7.])
+    """
+    if not (x.shape and y.shape):
+        return mul(x, y)
+    if x.shape[-1] != y.shape[-1]:
+        raise ValueError(f"inner: the last sizes differ: {tuple(x.shape)} and {tuple(y.shape)}")
+    if x.dtype != y.dtype:
+        raise TypeError(f"inner: both operands must have the same dtype, got {x.dtype} and {y.dtype}")
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    of_x, of_y = letters[: x.ndim - 1], letters[x.ndim - 1 : x.ndim + y.ndim - 2]
+    return _contract(x, y, (of_x + "z", of_y + "z", of_x + of_y))
+
+
+@operation
+def outer(x: Tensor, vec2: Tensor) -> Tensor:
+    """All products of an element of one vector and one of another: (n,), (m,) -> (n, m).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.outer(tg.tensor([1, 2]), tg.tensor([3, 4]))
+    tensor([[3, 4],
+            [6, 8]])
+    """
+    _check_ranks("outer", ("input", x, 1), ("vec2", vec2, 1))
+    return _contract(x, vec2, ("a", "b", "ab"))
+
+
+ger = outer
+
+
+def _plus(name: str, x: Any, out: Any, beta: Number, alpha: Number) -> Any:
+    """`beta * x + alpha * out`, of out's shape; with beta 0, x may hold anything."""
+    if x.dtype != out.dtype:
+        raise TypeError(f"{name}: expected an input of {out.dtype}, as the product, got {x.dtype}")
+    if out.dtype.kind not in "fc":  # addr refuses fractions there, PyTorch's other products cut them off
+        if name == "addr" and (isinstance(alpha, float) or isinstance(beta, float)):
+            raise TypeError(f"addr: alpha and beta must be integers where the tensors are: got alpha {alpha}, beta {beta}")
+        whole = bool if out.dtype.kind == "b" else int
+        alpha, beta = whole(alpha), whole(beta)
+    if alpha != 1:
+        out = mul(out, alpha)
+    if beta == 0:
+        return out
+    result = add(out, x if beta == 1 else mul(x, beta))
+    if result.shape != out.shape:
+        raise ValueError(f"{name}: the input's shape {tuple(x.shape)} does not broadcast to the product's, {tuple(out.shape)}")
+    return result
+
+
+@old_order("beta", "alpha")
+@operation
+def addmm(x: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+    """`beta * input + alpha * mat1 @ mat2`, the input broadcast; with beta 0 it is ignored.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.addmm(tg.tensor([1.0, 2.0]), tg.tensor([[1.0], [10.0]]), tg.tensor([[3.0, 4.0]]))
+    tensor([[ 4.,  6.],
+            [31., 42.]])
+    """
+    _check_ranks("addmm", ("mat1", mat1, 2), ("mat2", mat2, 2))
+    return _plus("addmm", x, matmul(mat1, mat2), beta, alpha)
+
+
+@old_order("beta", "alpha")
+@operation
+def addmv(x: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+    """`beta * input + alpha * mat @ vec`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.addmv(tg.tensor([10.0, 20.0]), tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([1.0, 1.0]))
+    tensor([13., 27.])
+    """
+    _check_ranks("addmv", ("mat", mat, 2), ("vec", vec, 1))
+    return _plus("addmv", x, matmul(mat, vec), beta, alpha)
+
+
+@old_order("beta", "alpha")
+@operation
+def addr(x: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+    """`beta * input + alpha * outer(vec1, vec2)`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.addr(tg.zeros(2, 2), tg.tensor([1.0, 2.0]), tg.tensor([3.0, 4.0]))
+    tensor([[3., 4.],
+            [6., 8.]])
+    """
+    x, vec1, vec2 = to_common_dtype(x if x.ndim else x.reshape((1, 1)), vec1, vec2)  # 0-d it would count less
+    return _plus("addr", x, outer(vec1, vec2), beta, alpha)
+
+
+@old_order("beta", "alpha")
+@operation
+def addbmm(x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+    """`beta * input + alpha * bmm(batch1, batch2).sum(0)`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.addbmm(tg.zeros(2, 2), tg.ones(5, 2, 3), tg.ones(5, 3, 2))
+    tensor([[15., 15.],
+            [15., 15.]])
+    """
+    return _plus("addbmm", x, bmm(batch1, batch2).sum(0, dtype=batch1.dtype), beta, alpha)
+
+
+@old_order("beta", "alpha")
+@operation
+def baddbmm(x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+    """`beta * input + alpha * bmm(batch1, batch2)`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.baddbmm(tg.zeros(2, 2), tg.ones(1, 2, 3), tg.ones(1, 3, 2))
+    tensor([[[3., 3.],
+             [3., 3.]]])
+    """
+    return _plus("baddbmm", x, bmm(batch1, batch2), beta, alpha)
+
+
+# -- chains, vectors, tensors ---------------------------------------------------------------------
+
+
+@operation
+def multi_dot(tensors: Any) -> Tensor:
+    """The product of two or more matrices, in the order that takes the fewest multiplications. The
+    first may be a row and the last a column, given with one dim.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.multi_dot([tg.tensor([1.0, 2.0]), tg.tensor([[1.0], [3.0]]), tg.tensor([[2.0, 4.0]])])
+    tensor([14., 28.])
+    """
+    tensors = list(tensors)
+    if len(tensors) < 2:
+        raise ValueError(f"multi_dot: expected two tensors or more, got {len(tensors)}")
+    for i, x in enumerate(tensors):
+        if len(x.shape) != 2 and not (len(x.shape) == 1 and i in (0, len(tensors) - 1)):
+            raise ValueError(f"multi_dot: expected matrices (or vectors at its ends); tensor {i} has shape {tuple(x.shape)}")
+    shapes = [tuple(x.shape) for x in tensors]
+    row, column = len(shapes[0]) == 1, len(shapes[-1]) == 1
+    sizes = [1 if row else shapes[0][0], *(shape[0] for shape in shapes[1:]), 1 if column else shapes[-1][1]]
+    for i, shape in enumerate(shapes[:-1]):
+        if shape[-1] != sizes[i + 1]:
+            raise ValueError(f"multi_dot: tensors {i} and {i + 1} of shapes {shape} and {shapes[i + 1]} cannot be multiplied")
+    split = _cheapest_splits(sizes)
+
+    def chain(i: int, j: int) -> Any:
+        return tensors[i] if i == j else matmul(chain(i, split[i, j]), chain(split[i, j] + 1, j))
+
+    return chain(0, len(tensors) - 1)
+
+
+def _cheapest_splits(sizes: list[int]) -> dict[tuple[int, int], int]:
+    """After which matrix to split the product of the matrices i to j, of `sizes[i]` by `sizes[i + 1]`."""
+    count = len(sizes) - 1
+    cost = {(i, i): 0 for i in range(count)}
+    split = {}
+    for length in range(1, count):
+        for i in range(count - length):
+            j = i + length
+            cost[i, j], split[i, j] = min(
+                (cost[i, k] + cost[k + 1, j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)
+            )
+    return split
+
+
+@operation
+def chain_matmul(*matrices: Any) -> Tensor:
+    """The product of matrices, in the order that takes the fewest multiplications.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.chain_matmul(tg.ones(2, 9), tg.ones(9, 3), tg.ones(3, 1))
+    tensor([[27.],
+            [27.]])
+    """
+    given = matrices[0] if len(matrices) == 1 and isinstance(matrices[0], (list, tuple)) else matrices
+    _check_ranks("chain_matmul", *((f"matrix {i}", x, 2) for i, x in enumerate(given)))
+    return clone(given[0]) if len(given) == 1 else multi_dot(given)
+
+
+@operation
+def kron(x: Tensor, y: Tensor) -> Tensor:
+    """The Kronecker product: every element of x times all of y; a block for each in the result.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.kron(tg.tensor([[1, 2]]), tg.tensor([[1, 1], [0, 1]]))
+    tensor([[1, 1, 2, 2],
+            [0, 1, 0, 2]])
+    """
+    rank = max(len(x.shape), len(y.shape))
+    of_x, of_y = ((1,) * (rank - len(t.shape)) + tuple(t.shape) for t in (x, y))
+    out = mul(x.reshape([s for n in of_x for s in (n, 1)]), y.reshape([s for n in of_y for s in (1, n)]))
+    return out.reshape(tuple(n * m for n, m in zip(of_x, of_y)))
+
+
+@operation
+def trace(x: Tensor) -> Tensor:
+    """The sum of a matrix' diagonal.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.trace(tg.tensor([[1, 2], [3, 4]]))
+    tensor(5)
+    """
+    _check_ranks("trace", ("input", x, 2))
+    only_numbers(x)
+    return diagonal(x).sum()
+
+
+@operation
+def linalg_diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """The diagonal of each matrix of the last two dims: a view.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.diagonal(tg.tensor([[1, 2], [3, 4]]))
+    tensor([1, 4])
+    """
+    return diagonal(A, offset, dim1, dim2)
+
+
+@operation
+def linalg_cross(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
+    """The cross product of vectors of size 3 along `dim`; other dims of size 1 broadcast.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.cross(tg.tensor([1.0, 0.0, 0.0]), tg.tensor([0.0, 1.0, 0.0]))
+    tensor([0., 0., 1.])
+    """
+    shapes = f"{tuple(x.shape)} and {tuple(y.shape)}"
+    if len(x.shape) != len(y.shape):
+        raise ValueError(f"cross: expected as many dims of both tensors, got the shapes {shapes}")
+    dim = canonical_dim("cross", dim, len(x.shape))
+    if not x.shape or x.shape[dim] != 3 or y.shape[dim] != 3:
+        raise ValueError(f"cross: expected size 3 in dim {dim}, got the shapes {shapes}")
+    (a, b, c), (d, e, f) = unbind(x, dim), unbind(y, dim)
+    return stack((b * f - c * e, c * d - a * f, a * e - b * d), dim)
+
+
+@operation
+def cross(x: Tensor, y: Tensor, dim: int | None = None) -> Tensor:
+    """The cross product of vectors of size 3 along `dim`: the first dim of size 3 unless given.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.cross(tg.tensor([1, 0, 0]), tg.tensor([0, 1, 0]))
+    tensor([0, 0, 1])
+    """
+    if dim is None:
+        dim = next((d for d, n in enumerate(x.shape) if n == 3), -1)
+    return linalg_cross(x, y, dim=dim)
+
+
+@operation
+def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
+    """The inner products of vectors along `dim`; the other dims broadcast.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.vecdot(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.ones(2))
+    tensor([3., 7.])
+    """
+    check_float("vecdot", x)
+    if x.dtype != y.dtype:
+        raise TypeError(f"vecdot: both tensors must have the same dtype, got {x.dtype} and {y.dtype}")
+    return mul(x, y).sum(dim)

@@ -1,0 +1,117 @@
+"""The QR factorization: an orthogonal and an upper triangular factor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tinygrad_lite.arrays import linalg, namespace_of
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.linalg.checks import check_matrix, like, recorded
+from tinygrad_lite.ops.linalg.triangular import _solve_triangular
+from tinygrad_lite.ops.movement.diagonals import tril
+from tinygrad_lite.ops.movement.joining import cat
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["orgqr", "qr"]
+
+METHODS = __all__
+IN_PLACE: list[str] = []
+
+
+class QR(NamedTuple):
+    Q: Any
+    R: Any
+
+
+@primitive
+def _qr(x, mode):
+    return tuple(linalg("qr", x, mode))
+
+
+_qr.vjp(x=lambda g, out, mode: _qr_gradient(g, out, mode))
+
+
+def _qr_gradient(g: Any, out: Any, mode: str) -> Any:
+    """For matrices with at least as many rows as columns (Walter and Lehmann, 2012)."""
+    (gq, gr), (q, r) = g, out
+    if q.shape[-1] != r.shape[-1]:
+        raise RuntimeError(f"backward: qr in mode {mode!r} has no gradient where there are more rows than columns")
+    inner = r @ gr.mT - gq.mT @ q
+    inner = tril(inner) + tril(inner, -1).mT
+    return _solve_triangular(r, (gq + q @ inner).mT, True, False).mT
+
+
+@operation
+def linalg_qr(A: Tensor, mode: str = "reduced") -> QR:
+    """`Q, R` with Q @ R = A, Q's columns orthonormal and R upper triangular.
+
+    `mode`: "reduced" (Q as tall as A and as wide as R is high), "complete" (Q square) or "r" (Q is
+    left empty, and no gradient is recorded).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.qr(tg.tensor([[3.0, 1.0], [4.0, 2.0]])).R
+    tensor([[-5.0000, -2.2000],
+            [ 0.0000,  0.4000]])
+    """
+    check_matrix("qr", A)
+    rows, columns = A.shape[-2:]
+    if mode == "r":
+        values = raw(A)
+        if recorded(A):
+            raise RuntimeError('qr: mode "r" has no gradient, for it takes Q; use mode "reduced"')
+        R = linalg("qr", values, "r")
+        Q = namespace_of(values).zeros((0,), values.dtype)
+        return QR(like(A, Q), like(A, R))
+    if mode not in ("reduced", "complete"):
+        raise ValueError(f"qr: expected mode 'reduced', 'complete' or 'r', got {mode!r}")
+    if rows >= columns:
+        return QR(*_qr(A, mode))
+    Q, R = _qr(A[..., :rows], "reduced")
+    return QR(Q, cat([R, Q.mT @ A[..., rows:]], -1))
+
+
+@operation
+def qr(input: Tensor, some: bool = True) -> QR:
+    """`linalg.qr(input)`, in the mode "reduced" if `some`, else "complete".
+
+    >>> import tinygrad_lite as tg
+    >>> Q, R = tg.qr(tg.ones(3, 2))
+    >>> Q.shape, R.shape
+    ((3, 2), (2, 2))
+    """
+    return linalg_qr(input, "reduced" if some else "complete")
+
+
+@operation
+def householder_product(A: Tensor, tau: Tensor) -> Tensor:
+    """The first columns, as many as A has, of a product of reflections `I - tau[i] v v.mT`, where v is column i of A
+    below its diagonal, with a 1 on it and zeros above: what LAPACK's QR leaves.
+
+    A: (..., m, n) with m >= n; tau: (..., k) with n >= k. `ValueError` for other shapes.
+    """
+    check_matrix("householder_product", A)
+    if not tau.shape:
+        raise IndexError("householder_product: expected a tau of one dim or more, got a 0-d one")
+    (rows, columns), count = A.shape[-2:], tau.shape[-1]
+    if rows < columns or columns < count or tuple(tau.shape[:-1]) != tuple(A.shape[:-2]):
+        raise ValueError(
+            f"householder_product: expected (..., m, n) and (..., k) with m >= n >= k, got {tuple(A.shape)} and {tuple(tau.shape)}"
+        )
+    if tau.dtype != A.dtype:
+        raise TypeError(f"householder_product: expected tensors of one dtype, got {A.dtype} and {tau.dtype}")
+    xp = namespace_of(raw(A))
+    identity = xp.eye(rows, columns, dtype=A.dtype)
+    vectors = tril(A, -1) + identity
+    if not count:
+        return 0 * A + identity  # on the tape, as ever
+    out = like(A, xp.broadcast_to(identity, A.shape).copy())
+    for i in reversed(range(count)):
+        v = vectors[..., i : i + 1]
+        out = out - tau[..., i, None, None] * (v @ (v.mT @ out))
+    return out
+
+
+orgqr = householder_product

@@ -1,0 +1,188 @@
+"""Systems of equations: solve, lstsq and tensorsolve.
+
+The last two dims are a matrix, the dims before them a batch.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_lite.arrays import namespace_of, with_one_batch
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calculus import permute
+from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.linalg.checks import check_matrix, failures, like, solved_or_inf
+from tinygrad_lite.ops.linalg.inverses import _inv, inv, pinv
+from tinygrad_lite.ops.linalg.svd import matrix_rank, svdvals
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__: list[str] = []
+
+METHODS: list[str] = []
+IN_PLACE: list[str] = []
+
+
+# -- inverse and solve ---------------------------------------------------------------------------
+
+
+@primitive
+def _solve(x, y, strict):
+    return solved_or_inf("solve", strict, *with_one_batch(x, y))
+
+
+@_solve.fused_vjp("x", "y")
+def _(needs, g, x, out, strict):
+    gy = _solve(x.mT, g, strict)
+    return -(gy @ out.mT) if needs[0] else None, gy, None
+
+
+class SolveEx(NamedTuple):
+    result: Any
+    info: Any
+
+
+def _columns(name: str, A: Any, B: Any, left: bool) -> tuple[Any, bool]:
+    """B as matrices, and whether it was vectors: it is if it has A's shape but for the last dim."""
+    check_matrix(name, A, square=True)
+    is_vector = len(B.shape) == 1 or (len(A.shape) - 1 == len(B.shape) and tuple(B.shape) == tuple(A.shape[:-1]))
+    if is_vector:
+        if not left:
+            raise ValueError(f"{name}: with left=False, B must be matrices; got shapes {tuple(A.shape)} and {tuple(B.shape)}")
+        B = B.reshape((*B.shape, 1))
+    _check_system(name, A, B, left)
+    return B, is_vector
+
+
+def _check_system(name: str, A: Any, B: Any, left: bool) -> None:
+    check_matrix(name, B)
+    if A.dtype != B.dtype:
+        raise TypeError(f"{name}: both tensors must have the same dtype, got {A.dtype} and {B.dtype}")
+    if A.shape[-1] != B.shape[-2 if left else -1]:
+        wanted = "AX = B" if left else "XA = B"
+        raise ValueError(f"{name}: the shapes do not fit for {wanted}: A {tuple(A.shape)}, B {tuple(B.shape)}")
+    try:
+        np.broadcast_shapes(A.shape[:-2], B.shape[:-2])
+    except ValueError:
+        raise ValueError(f"{name}: the batch dims do not broadcast: A {tuple(A.shape)}, B {tuple(B.shape)}") from None
+
+
+@operation
+def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
+    """The X of A @ X = B (of X @ A = B if not `left`), for square A and vectors or matrices B.
+
+    Raises LinAlgError where A is singular.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.solve(tg.tensor([[2.0, 0.0], [1.0, 1.0]]), tg.tensor([4.0, 5.0]))
+    tensor([2., 3.])
+    """
+    return _solved(A, B, left, True)
+
+
+def _solved(A: Any, B: Any, left: bool, strict: bool) -> Any:
+    B, is_vector = _columns("solve", A, B, left)
+    if not left:
+        return _solve(A.mT, B.mT, strict).mT
+    result = _solve(A, B, strict)
+    return result.reshape(result.shape[:-1]) if is_vector else result
+
+
+@operation
+def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False) -> SolveEx:
+    """`result, info`: as `solve`, with info not 0 where A is singular instead of an error.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.solve_ex(tg.tensor([[2.0]]), tg.tensor([[8.0]])).result
+    tensor([[4.]])
+    """
+    result = _solved(A, B, left, check_errors)
+    return SolveEx(result, like(A, failures(_inv(raw(A), False))))
+
+
+# -- more or fewer equations than unknowns -------------------------------------------------------
+
+
+class Lstsq(NamedTuple):
+    solution: Any
+    residuals: Any
+    rank: Any
+    singular_values: Any
+
+
+@operation
+def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None) -> Lstsq:
+    """`solution, residuals, rank, singular_values` of the least squares problem min |A @ X - B|.
+
+    The solution of smallest norm, by the pseudo-inverse. `driver` says which of the other results
+    are worked out, as LAPACK's do: rank by "gelsy" (the default), "gelsd" and "gelss", singular
+    values by the last two; residuals (squared) by all but gelsy, where A has more rows than columns
+    and full rank.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.lstsq(tg.tensor([[1.0], [1.0]]), tg.tensor([[1.0], [3.0]])).solution.round(decimals=3)
+    tensor([[2.]])
+    """
+    check_matrix("lstsq", A)
+    driver = "gelsy" if driver is None else driver
+    if driver not in ("gels", "gelsy", "gelsd", "gelss"):
+        raise ValueError(f"lstsq: expected driver 'gels', 'gelsy', 'gelsd' or 'gelss', got {driver!r}")
+    if A.dtype != B.dtype:
+        raise TypeError(f"lstsq: both tensors must have the same dtype, got {A.dtype} and {B.dtype}")
+    is_vector = len(A.shape) - 1 == len(B.shape) and tuple(B.shape) == tuple(A.shape[:-1])
+    if not is_vector and (len(B.shape) < 2 or B.shape[-2] != A.shape[-2]):
+        raise ValueError(f"lstsq: the shapes do not fit for AX = B: A {tuple(A.shape)}, B {tuple(B.shape)}")
+    if is_vector:
+        B = B.reshape((*B.shape, 1))
+    solution = pinv(A, rtol=rcond) @ B
+    values = raw(A)
+    xp = namespace_of(values)
+    residuals = solution.reshape((-1,))[:0]  # none
+    rank = matrix_rank(like(A, values), rtol=rcond)
+    if driver != "gelsy" and A.shape[-2] > A.shape[-1] and bool((raw(rank) == A.shape[-1]).all()):
+        residuals = ((A @ solution - B) ** 2).sum(-2)
+    if driver == "gels":
+        rank = like(A, xp.zeros((0,), np.int64))
+    found = svdvals(like(A, values)) if driver in ("gelsd", "gelss") else like(A, xp.zeros((0,), A.dtype))
+    return Lstsq(solution.reshape(solution.shape[:-1]) if is_vector else solution, residuals, rank, found)
+
+
+# -- of more than two dims -----------------------------------------------------------------------
+
+
+@operation
+def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
+    """The inverse of A as a map from the dims from `ind` on to the dims before:
+    tensordot(tensorinv(A, ind), x, ind) is its inverse image of x.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.tensorinv(tg.eye(6).reshape(6, 2, 3), ind=1).shape
+    (2, 3, 6)
+    """
+    if ind <= 0:
+        raise ValueError(f"tensorinv: expected ind of 1 or more, got {ind}")
+    first, last = tuple(A.shape[:ind]), tuple(A.shape[ind:])
+    if math.prod(first) != math.prod(last):
+        raise ValueError(f"tensorinv: the sizes up to dim {ind} and from there must have one product, got {first} and {last}")
+    return inv(A.reshape((math.prod(first), math.prod(last)))).reshape((*last, *first))
+
+
+@operation
+def tensorsolve(A: Tensor, B: Tensor, dims: tuple[int, ...] | None = None) -> Tensor:
+    """The X with tensordot(A, X, X.ndim) = B; `dims` of A are moved to its end first.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.tensorsolve(tg.eye(6).reshape(2, 3, 6), tg.ones(2, 3))
+    tensor([1., 1., 1., 1., 1., 1.])
+    """
+    if dims is not None:
+        moved = [d % len(A.shape) for d in dims]
+        A = permute(A, (*(d for d in range(len(A.shape)) if d not in moved), *moved))
+    first, last = tuple(A.shape[: len(B.shape)]), tuple(A.shape[len(B.shape) :])
+    if math.prod(first) != math.prod(last) or math.prod(B.shape) != math.prod(first):
+        raise ValueError(f"tensorsolve: the shapes do not fit: A {tuple(A.shape)}, B {tuple(B.shape)}")
+    return solve(A.reshape((math.prod(first), math.prod(last))), B.reshape((-1,))).reshape(last)

@@ -1,0 +1,147 @@
+"""Singular values, and the rank of a matrix.
+
+The last two dims are a matrix, the dims before them a batch. The derivatives of singular vectors divide by the gaps
+between the values; a gradient that does not ask for the vectors is free of that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_lite.arrays import as_array, linalg, namespace_of
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.linalg.checks import check_matrix, failing, like, ratio, recorded
+from tinygrad_lite.ops.linalg.eigh import eigvalsh
+from tinygrad_lite.ops.movement.copying import contiguous
+from tinygrad_lite.ops.movement.diagonals import diag_embed
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["svd"]
+
+METHODS = __all__
+IN_PLACE: list[str] = []
+
+
+class SVD(NamedTuple):
+    U: Any
+    S: Any
+    Vh: Any
+
+
+class SVDWithV(NamedTuple):
+    U: Any
+    S: Any
+    V: Any
+
+
+@primitive
+def _svd(x, full_matrices):
+    with failing("svd: the iteration for the singular values did not converge"):
+        return tuple(linalg("svd", x, full_matrices))
+
+
+_svd.vjp(x=lambda g, out: _svd_gradient(g, out))
+
+
+def _svd_gradient(g: Any, out: Any) -> Any:
+    """The vectors beyond the number of values have no gradient."""
+    (gu, gs, gvh), (u, s, vh) = g, out
+    k = s.shape[-1]
+    if u.shape[-1] > k:
+        u, gu = u[..., :k], gu[..., :k]
+    if vh.shape[-2] > k:
+        vh, gvh = vh[..., :k, :], gvh[..., :k, :]
+    row, column = s[..., None, :], s[..., :, None]
+    gaps = (row - column) * (row + column)
+    of_u, of_v = u.mT @ gu, vh @ gvh.mT
+    inner = ratio(of_u - of_u.mT, gaps) * row + column * ratio(of_v - of_v.mT, gaps) + diag_embed(gs)
+    left = u @ inner
+    if u.shape[-2] > k:
+        left = left + ratio(gu - u @ of_u, row)
+    result = left @ vh
+    if vh.shape[-1] > k:
+        result = result + u @ ratio(gvh - of_v.mT @ vh, column)
+    return result
+
+
+@operation
+def linalg_svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None) -> SVD:
+    """`U, S, Vh` with U @ diag(S) @ Vh = A; the singular values S in descending order.
+
+    `full_matrices`: U and Vh square; otherwise as many columns of U and rows of Vh as values.
+    `driver` is for one GPU library and changes nothing here.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.svd(tg.tensor([[3.0, 0.0], [0.0, -2.0]])).S
+    tensor([3., 2.])
+    """
+    check_matrix("svd", A)
+    return SVD(*_svd(A, bool(full_matrices)))
+
+
+@operation
+def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
+    """The singular values of a matrix, in descending order.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.svdvals(tg.tensor([[3.0, 0.0], [0.0, 4.0]]))
+    tensor([4., 3.])
+    """
+    check_matrix("svdvals", A)
+    if recorded(A):  # the gradient takes the vectors
+        return _svd(A, False)[1]
+    values = raw(A)
+    with failing("svdvals: the iteration for the singular values did not converge"):
+        return like(A, linalg("svd", values, compute_uv=False))
+
+
+@operation
+def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SVDWithV:
+    """`U, S, V` with U @ diag(S) @ V.mT = input; `linalg.svd` is its successor.
+
+    >>> import tinygrad_lite as tg
+    >>> U, S, V = tg.svd(tg.ones(3, 2))
+    >>> U.shape, S.shape, V.shape
+    ((3, 2), (2,), (2, 2))
+    """
+    check_matrix("svd", input)
+    if not compute_uv:
+        zeros = namespace_of(raw(input)).zeros
+        U, V = (like(input, zeros((*input.shape[:-2], n, n), input.dtype)) for n in input.shape[-2:])
+        return SVDWithV(U, svdvals(input), V)
+    U, S, Vh = _svd(input, not some)
+    return SVDWithV(U, S, contiguous(Vh.mT))
+
+
+def tolerance(values: Any, shape: Any, atol: Any, rtol: Any) -> Any:
+    """Up to where singular values (descending or not) count as zero."""
+    xp = namespace_of(values)
+    if rtol is None:
+        rtol = 0.0 if atol is not None else max(shape[-2:]) * float(np.finfo(values.dtype).eps)
+    largest = values.max(axis=-1) if values.shape[-1] else xp.zeros(values.shape[:-1], values.dtype)
+    return xp.maximum(xp.asarray(0.0 if atol is None else atol), xp.asarray(rtol) * largest)[..., None]
+
+
+@operation
+def matrix_rank(
+    A: Tensor, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None
+) -> Tensor:
+    """How many singular values are larger than max(atol, rtol * the largest), as integers.
+
+    `rtol` is the dtype's epsilon times the larger size of A unless given, or 0 where atol (the same
+    as `tol`) is given. `hermitian`: A is symmetric, and eigenvalues are looked at.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.linalg.matrix_rank(tg.tensor([[1.0, 2.0], [2.0, 4.0]]))
+    tensor(1)
+    """
+    check_matrix("matrix_rank", A, square=hermitian)
+    values = eigvalsh(raw(A)) if hermitian else svdvals(raw(A))
+    values = namespace_of(values).abs(values)
+    limit = tolerance(values, A.shape, raw(tol if atol is None else atol), raw(rtol))
+    return like(A, as_array((values > limit).sum(-1)))

@@ -1,0 +1,62 @@
+"""What PyTorch has for complex numbers, of real ones: programs that take both call it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_lite.arrays import default_float
+from tinygrad_lite.ops.calculus import to_dtype
+from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.math.where import where
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["angle", "conj", "conj_physical", "real", "resolve_conj", "resolve_neg"]
+
+METHODS = [name for name in __all__ if name != "real"]  # x.real is an attribute
+IN_PLACE = ["conj_physical"]
+
+
+def _of_real(name: str, x: Any) -> Any:
+    if x.dtype.kind == "c":
+        raise TypeError(f"{name}: expected real numbers, got {x.dtype}; x.array has them as NumPy takes them")
+    return x
+
+
+@operation
+def angle(x: Tensor) -> Tensor:
+    """The angle from the positive half of the real line: pi where x is negative, 0 elsewhere, nan for nan.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.angle(tg.tensor([-1.0, 1.0]))
+    tensor([3.1416, 0.0000])
+    """
+    x = to_dtype(_of_real("angle", x), default_float(x.dtype))
+    return where(x < 0, math.pi, where(x == x, 0.0, x))
+
+
+@operation
+def conj(x: Tensor) -> Tensor:
+    """The complex conjugate: of real numbers, `x` itself.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.conj(tg.tensor([1.0, 2.0]))
+    tensor([1., 2.])
+    """
+    return _of_real("conj", x)
+
+
+@operation
+def real(x: Tensor) -> Tensor:
+    """The real part: of real numbers, `x` itself.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.real(tg.tensor([1.0, 2.0]))
+    tensor([1., 2.])
+    """
+    return _of_real("real", x)
+
+
+conj_physical = resolve_conj = resolve_neg = conj

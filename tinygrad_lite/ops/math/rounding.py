@@ -1,0 +1,76 @@
+"""Rounding: floor, ceil, trunc, round and frac."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_lite.arrays import (
+    namespace_of,
+    only_floats,
+    only_numbers,
+)
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calling import named, operation
+from tinygrad_lite.ops.creation.factories import zeros_like
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["ceil", "fix", "floor", "frac", "round", "trunc"]
+
+METHODS = __all__
+IN_PLACE = __all__
+
+
+def _step(name: str, doc: str) -> Any:
+    @primitive
+    @named(name, doc)
+    def forward(x):
+        only_numbers(x)
+        return x.copy() if x.dtype.kind in "iu" else getattr(namespace_of(x), name)(x)
+
+    forward.vjp(x=lambda g: zeros_like(g))
+    return forward
+
+
+floor = _step("floor", "The largest integer that is not above each element.")
+ceil = _step("ceil", "The smallest integer that is not below each element.")
+trunc = _step("trunc", "Each element without its fractional part.")
+
+fix = trunc
+
+
+@primitive
+def _round(x, decimals):
+    only_numbers(x)
+    if x.dtype.kind in "iu":
+        if decimals:
+            raise TypeError(f"expected floating-point numbers to round to decimals, got {x.dtype}")
+        return x.copy()
+    return namespace_of(x).round(x, decimals)
+
+
+_round.vjp(x=lambda g: zeros_like(g))
+
+
+@operation
+def round(x: Tensor, *, decimals: int = 0) -> Tensor:
+    """The nearest number with so many `decimals` (-1: a multiple of ten); of two, the even one.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.round(tg.tensor([0.5, 1.5, 2.6]))
+    tensor([0., 2., 3.])
+    """
+    return _round(x, decimals)
+
+
+@operation
+def frac(x: Tensor) -> Tensor:
+    """The fractional part of each element, with its sign.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.frac(tg.tensor([1.5, -2.25]))
+    tensor([ 0.5000, -0.2500])
+    """
+    only_floats(x)
+    return x - trunc(x)

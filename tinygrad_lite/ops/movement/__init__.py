@@ -1,0 +1,1 @@
+"""Shape, order, dtype and place of elements: views, indexing, joining, scattering, changes in place."""

@@ -1,0 +1,88 @@
+"""Dims of size 1 repeated without a copy: expand and broadcast."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_lite.ops.calculus import expand as _expand
+from tinygrad_lite.ops.calling import canonical_shape, operation
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["broadcast_shapes", "broadcast_tensors", "broadcast_to"]
+
+METHODS = ["broadcast_to", "expand", "expand_as"]
+IN_PLACE: list[str] = []
+
+
+@operation
+def expand(x: Tensor, size: tuple[int, ...], *, implicit: bool = False) -> Tensor:
+    """A view of `x` repeated along dims of size 1; -1 keeps a size.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tensor([[1], [2]]).expand(2, 3)
+    tensor([[1, 1, 1],
+            [2, 2, 2]])
+    """
+    size = canonical_shape("expand", (size,))
+    new = len(size) - len(x.shape)
+    if new < 0 or any(n < 0 and (n != -1 or i < new) for i, n in enumerate(size)):
+        raise RuntimeError(f"expand: a tensor of shape {tuple(x.shape)} cannot be repeated to the shape {size}")
+    return _expand(x, tuple(x.shape[i - new] if n == -1 else n for i, n in enumerate(size)))
+
+
+@operation
+def expand_as(x: Tensor, y: Tensor) -> Tensor:
+    """`x.expand(y.shape)`
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tensor([1, 2]).expand_as(tg.ones(2, 2))
+    tensor([[1, 2],
+            [1, 2]])
+    """
+    return expand(x, tuple(y.shape))
+
+
+@operation
+def broadcast_to(x: Tensor, size: tuple[int, ...]) -> Tensor:
+    """`x` seen in the shape `size`, as broadcasting would.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.broadcast_to(tg.tensor([1, 2]), (2, 2))
+    tensor([[1, 2],
+            [1, 2]])
+    """
+    return expand(x, size)
+
+
+@operation
+def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
+    """The tensors as views of the one shape that they broadcast to.
+
+    >>> import tinygrad_lite as tg
+    >>> a, b = tg.broadcast_tensors(tg.ones(3, 1), tg.ones(2))
+    >>> a.shape, b.shape
+    ((3, 2), (3, 2))
+    """
+    if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
+        (tensors,) = tensors
+    for i, x in enumerate(tensors):
+        if not hasattr(x, "shape"):
+            raise TypeError(f"broadcast_tensors: expected Tensors, got {type(x).__name__} at place {i}")
+    shape = broadcast_shapes(*(tuple(x.shape) for x in tensors))
+    return tuple(x if tuple(x.shape) == shape else _expand(x, shape) for x in tensors)
+
+
+def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
+    """The shape that tensors of `shapes` broadcast to.
+
+    >>> broadcast_shapes((2, 1), (3,))
+    (2, 3)
+    """
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError as error:
+        raise RuntimeError(f"broadcast_shapes: {', '.join(map(str, shapes))} do not fit together") from error

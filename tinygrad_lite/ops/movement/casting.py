@@ -1,0 +1,116 @@
+"""The same values in another dtype, or on another device: the methods that say where and in what."""
+
+from __future__ import annotations
+
+import builtins
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_lite.arrays import Device, as_dtype, device_of, get_default_dtype, to_device
+from tinygrad_lite.arrays.kernels.layout import channels_come_last
+from tinygrad_lite.engine.tape import Traced
+from tinygrad_lite.ops.calculus import to_dtype
+from tinygrad_lite.ops.calling import raw
+from tinygrad_lite.ops.creation.conversion import LEGACY, moved
+from tinygrad_lite.ops.movement.copying import clone, contiguous, copied_to
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__: list[str] = []
+
+METHODS = ["cpu", "cuda", "get_device", "pin_memory", "to", "type", "type_as"]
+IN_PLACE: list[str] = []
+
+
+def to(
+    x: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False,
+    memory_format: Any = None,
+) -> Tensor:  # fmt: skip
+    """This tensor in another dtype, on another device, or like another tensor; itself where
+    nothing changes (unless `copy`). `non_blocking` changes nothing.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tensor([1, 2]).to(tg.float64).dtype
+    dtype('float64')
+    """
+    if len(args) > 2:  # where, non_blocking, copy
+        copy = copy or [argument for argument in args if isinstance(argument, builtins.bool)][1:] == [True]
+    for argument in args:
+        if isinstance(argument, Traced):
+            dtype, device = argument.dtype, argument.device
+        elif isinstance(argument, builtins.bool):
+            continue
+        elif isinstance(argument, (builtins.int, Device)) or _names_a_device(argument):
+            device = argument
+        elif argument is not None:
+            dtype = argument
+    result = x
+    if dtype is not None and (dtype := as_dtype(dtype)) != x.dtype:
+        result = to_dtype(result, dtype)
+    if device is not None and to_device(result.array, device) is not result.array:
+        result = moved(result, device)
+    if copy and result is x:
+        return clone(x, memory_format=memory_format)
+    if memory_format is None or memory_format == "preserve_format":
+        return result
+    if memory_format == "contiguous_format" and result is not x:
+        return contiguous(result)
+    if channels_come_last(raw(result)) == (memory_format != "contiguous_format"):  # what is in neither counts as contiguous
+        return result
+    return copied_to("to", result, memory_format)
+
+
+def _names_a_device(name: Any) -> bool:
+    return isinstance(name, str) and name.partition(":")[0] in ("cpu", "cuda")
+
+
+def type(x: Tensor, dtype: Any = None) -> Any:
+    """This tensor in another dtype; without one, the name of its own.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.ones(2).type()
+    'tinygrad_lite.float32'
+    """
+    if isinstance(dtype, builtins.type) and issubclass(dtype, Traced):  # Tensor itself
+        dtype = get_default_dtype()
+    elif isinstance(dtype, str):  # also "torch.cuda.FloatTensor", which a program may have written down
+        *place, name = dtype.split(".")
+        dtype = LEGACY.get(name, name)
+        x = cuda(x) if "cuda" in place else x
+    return f"tinygrad_lite.{x.dtype}" if dtype is None else to(x, dtype)
+
+
+def type_as(x: Tensor, other: Tensor) -> Tensor:
+    """This tensor in the dtype of `other`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tensor([1.7]).type_as(tg.tensor([1]))
+    tensor([1])
+    """
+    return to(x, other.dtype)
+
+
+def cpu(x: Tensor, memory_format: Any = None) -> Tensor:
+    """This tensor in the memory of the CPU.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.ones(2).cpu().device
+    device(type='cpu')
+    """
+    return to(x, device="cpu", memory_format=memory_format)
+
+
+def cuda(x: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:
+    """This tensor on a GPU: the current one, or the one of that number or name."""
+    return to(x, device="cuda" if device is None else device)
+
+
+def get_device(x: Tensor) -> int:
+    """The number of the GPU that holds this tensor; -1 on a CPU."""
+    device = device_of(x.array)
+    return -1 if device.type == "cpu" else device.index or 0
+
+
+def pin_memory(x: Tensor) -> Tensor:
+    """This tensor itself: NumPy's memory is pageable."""
+    return x

@@ -1,0 +1,70 @@
+"""Copies, and the order of elements in memory: clone and contiguous."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_lite.arrays import namespace_of, owner_of
+from tinygrad_lite.ops.calculus import copy
+from tinygrad_lite.ops.calling import operation, raw
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["clone"]
+
+METHODS = ["clone", "contiguous"]
+IN_PLACE: list[str] = []
+
+
+@operation
+def clone(x: Tensor, *, memory_format: Any = None) -> Tensor:
+    """A copy with memory of its own; gradients pass through it.
+
+    >>> import tinygrad_lite as tg
+    >>> x = tg.tensor([1.0, 2.0])
+    >>> y = x.clone().zero_()
+    >>> x
+    tensor([1., 2.])
+    """
+    return copied_to("clone", x, memory_format)
+
+
+_CHANNELS_LAST = {"channels_last": 4, "channels_last_3d": 5}
+
+
+def _order_of(name: str, x: Any, memory_format: Any) -> str:
+    """How `copy` calls a memory format."""
+    rank = _CHANNELS_LAST.get(memory_format)
+    if rank is None:
+        return "C" if memory_format == "contiguous_format" else "K"
+    if len(x.shape) != rank:
+        raise RuntimeError(f"{name}: the memory format {memory_format} is for tensors of {rank} dims, got {tuple(x.shape)}")
+    return "channels last"
+
+
+def copied_to(name: str, x: Any, memory_format: Any) -> Any:
+    """A copy of `x` with its elements in memory in a format."""
+    return copy(x, x.dtype, _order_of(name, x, memory_format))
+
+
+def unshared(out: Any, x: Any) -> Any:
+    """`out`, or a contiguous copy where it may show the memory of `x`."""
+    a, b = raw(out), raw(x)
+    return copied_to("clone", out, "contiguous_format") if a is b or owner_of(a) is owner_of(b) else out
+
+
+@operation
+def contiguous(x: Tensor, memory_format: Any = None) -> Tensor:
+    """`x` with its elements in memory in the order of its dims ("channels_last": with dim 1 last): itself where
+    it is so already.
+
+    >>> import tinygrad_lite as tg
+    >>> x = tg.ones(2, 3).t()
+    >>> x.is_contiguous(), x.contiguous().is_contiguous()
+    (False, True)
+    """
+    array, order = raw(x), "C" if memory_format is None else _order_of("contiguous", x, memory_format)
+    if order == "channels last":
+        array = namespace_of(array).moveaxis(array, 1, -1)
+    return x if array.flags.c_contiguous else copy(x, x.dtype, order)

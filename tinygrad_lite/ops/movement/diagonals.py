@@ -1,0 +1,207 @@
+"""Diagonals and triangles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import as_dtype, namespace_for, namespace_of, on_device
+from tinygrad_lite.arrays.regions import Region, unit
+from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.ops.calculus import getitem, into_zeros
+from tinygrad_lite.ops.calling import canonical_dim, integer, operation
+from tinygrad_lite.ops.creation.factories import creator, zeros
+from tinygrad_lite.ops.movement.copying import clone
+from tinygrad_lite.ops.movement.joining import cat
+from tinygrad_lite.ops.movement.masking import masked_fill
+from tinygrad_lite.ops.movement.shape import atleast_2d, reshape
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["block_diag", "diag", "diag_embed", "diagflat", "diagonal", "tril", "tril_indices", "triu", "triu_indices"]
+
+METHODS = ["diag", "diag_embed", "diagflat", "diagonal", "fill_diagonal_", "tril", "triu"]
+IN_PLACE: list[str] = ["tril", "triu"]
+
+
+def diagonal_region(name: str, shape: Any, offset: int, dim1: int, dim2: int) -> Region:
+    """The diagonals of a tensor of `shape`: they are its last dim."""
+    rank, offset = len(shape), integer(name, "offset", offset)
+    d1, d2 = canonical_dim(name, dim1, rank), canonical_dim(name, dim2, rank)
+    if d1 == d2:
+        raise RuntimeError(f"{name}: dim1 and dim2 are both {d1}")
+    count = max(min(shape[d1], shape[d2] - offset) if offset >= 0 else min(shape[d1] + offset, shape[d2]), 0)
+    kept = [d for d in range(rank) if d not in (d1, d2)]
+    down = tuple(int(d in (d1, d2)) for d in range(rank))
+    start = unit(rank, d2, offset) if offset >= 0 else unit(rank, d1, -offset)
+    size = *(shape[d] for d in kept), count
+    return Region(size, (*(unit(rank, d) for d in kept), down), start if all(size) else (0,) * rank)
+
+
+@operation
+def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """The diagonal of each matrix of the dims `dim1` and `dim2`, as the last dim: a view.
+
+    `offset`: how far above (below, if negative) the main diagonal.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.diagonal(tg.tensor([[1, 2], [3, 4]]))
+    tensor([1, 4])
+    """
+    return getitem(x, diagonal_region("diagonal", tuple(x.shape), offset, dim1, dim2))
+
+
+@operation
+def diag_embed(x: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """Zero matrices, in the dims `dim1` and `dim2` of the result, with the last dim of `x` on their diagonal.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.diag_embed(tg.tensor([1, 2]))
+    tensor([[1, 0],
+            [0, 2]])
+    """
+    rank, offset = len(x.shape) + 1, integer("diag_embed", "offset", offset)
+    if not x.shape:
+        raise IndexError("diag_embed: expected one dim or more, got a 0-d tensor")
+    d1, d2 = canonical_dim("diag_embed", dim1, rank), canonical_dim("diag_embed", dim2, rank)
+    shape = list(x.shape[:-1])
+    for d in sorted((d1, d2)):
+        shape.insert(d, x.shape[-1] + abs(offset))
+    return into_zeros(x, tuple(shape), diagonal_region("diag_embed", shape, offset, d1, d2))
+
+
+@operation
+def diag(x: Tensor, diagonal: int = 0) -> Tensor:
+    """The diagonal of a matrix, or the matrix with a given diagonal.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.diag(tg.tensor([1, 2]))
+    tensor([[1, 0],
+            [0, 2]])
+    """
+    if len(x.shape) not in (1, 2):
+        raise RuntimeError(f"diag: expected a vector or a matrix, got {tuple(x.shape)}; use diagonal() or diag_embed()")
+    if len(x.shape) == 1:
+        return diag_embed(x, diagonal)
+    return clone(getitem(x, diagonal_region("diag", tuple(x.shape), diagonal, 0, 1)))
+
+
+@operation
+def diagflat(x: Tensor, offset: int = 0) -> Tensor:
+    """The matrix with all elements of `x` on its diagonal.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.diagflat(tg.tensor([1, 2]))
+    tensor([[1, 0],
+            [0, 2]])
+    """
+    return diag_embed(reshape(x, (-1,)), offset)
+
+
+@operation
+def tril(x: Tensor, diagonal: int = 0) -> Tensor:
+    """The lower triangle of each matrix, zeros elsewhere; `diagonal`: the last diagonal to keep.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tril(tg.ones(2, 3))
+    tensor([[1., 0., 0.],
+            [1., 1., 0.]])
+    """
+    return _triangle("tril", x, diagonal, lambda i, j: j > i)
+
+
+@operation
+def triu(x: Tensor, diagonal: int = 0) -> Tensor:
+    """The upper triangle of each matrix, zeros elsewhere; `diagonal`: the first diagonal to keep.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.triu(tg.ones(3, 3))
+    tensor([[1., 1., 1.],
+            [0., 1., 1.],
+            [0., 0., 1.]])
+    """
+    return _triangle("triu", x, diagonal, lambda i, j: j < i)
+
+
+def _triangle(name: str, x: Any, diagonal: int, outside: Any) -> Any:
+    first = integer(name, "diagonal", diagonal)
+    if len(x.shape) < 2:
+        raise RuntimeError(f"{name}: expected 2 or more dimensions, got the shape {tuple(x.shape)}")
+    xp = namespace_of(x.array if isinstance(x, Traced) else x)
+    return masked_fill(x, outside(xp.arange(first, first + x.shape[-2])[:, None], xp.arange(x.shape[-1])), 0)
+
+
+@creator
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None) -> Tensor:
+    """The indices of the lower triangle of a (row, col) matrix, as the two rows of a tensor.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.tril_indices(2, 2)
+    tensor([[0, 1, 1],
+            [0, 0, 1]])
+    """
+    return _indices("tril_indices", row, col, offset, dtype, device, lambda i, j: j <= i)
+
+
+@creator
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None) -> Tensor:
+    """The indices of the upper triangle of a (row, col) matrix, as the two rows of a tensor.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.triu_indices(2, 2)
+    tensor([[0, 0, 1],
+            [0, 1, 1]])
+    """
+    return _indices("triu_indices", row, col, offset, dtype, device, lambda i, j: j >= i)
+
+
+def _indices(name: str, row: int, col: int, offset: int, dtype: Any, device: Any, inside: Any) -> Any:
+    row, col, offset = integer(name, "row", row), integer(name, "col", col), integer(name, "offset", offset)
+    if row < 0 or col < 0:
+        raise RuntimeError(f"{name}: expected sizes of 0 or more, got {row} and {col}")
+    if as_dtype(dtype).kind != "i":
+        raise RuntimeError(f"{name}: expected an integer dtype, got {dtype}")
+    with on_device(device):
+        xp = namespace_for(device)
+        return traced(xp.stack(inside(xp.arange(offset, offset + row)[:, None], xp.arange(col)).nonzero()).astype(as_dtype(dtype)))
+
+
+@operation
+def block_diag(*tensors: Any) -> Tensor:
+    """The matrix with the given matrices along its diagonal, zeros elsewhere.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.block_diag(tg.tensor([1, 2]), tg.tensor([[3]]))
+    tensor([[1, 2, 0],
+            [0, 0, 3]])
+    """
+    blocks = [atleast_2d(x) for x in tensors]
+    if any(len(x.shape) > 2 for x in blocks):
+        raise RuntimeError("block_diag: expected tensors of at most 2 dimensions")
+    if not blocks:
+        return zeros(1, 0)
+    columns = sum(x.shape[1] for x in blocks)
+    rows, start = [], 0
+    for x in blocks:
+        rows.append(into_zeros(x, (x.shape[0], columns), (slice(None), slice(start, start + x.shape[1]))))
+        start += x.shape[1]
+    return cat(rows, 0)
+
+
+def fill_diagonal_(x: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
+    """Write `fill_value` where all indices are equal; `wrap`: in a tall matrix, again after each square and a row.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.zeros(2, 2).fill_diagonal_(5)
+    tensor([[5., 0.],
+            [0., 5.]])
+    """
+    if x.ndim < 2 or (x.ndim > 2 and len(set(x.shape)) > 1):
+        raise RuntimeError(f"fill_diagonal_: expected a matrix, or more dims of one size, got shape {tuple(x.shape)}")
+    down = np.arange(x.shape[0] if wrap and x.ndim == 2 else min(x.shape))
+    across = down % (x.shape[1] + 1) if x.ndim == 2 else down
+    inside = across < x.shape[-1]
+    x[(*(down[inside],) * (x.ndim - 1), across[inside])] = fill_value
+    return x

@@ -1,0 +1,113 @@
+"""Elements reversed, shifted or rotated."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_lite.ops.calculus import getitem
+from tinygrad_lite.ops.calculus import reshape as _reshape
+from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, integer, operation
+from tinygrad_lite.ops.movement.copying import clone, contiguous
+from tinygrad_lite.ops.movement.joining import cat, split_with_sizes
+from tinygrad_lite.ops.movement.transposing import transpose
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["flip", "fliplr", "flipud", "roll", "rot90"]
+
+METHODS = __all__
+IN_PLACE: list[str] = []
+
+
+def _flip(x: Any, dims: tuple[int, ...]) -> Any:
+    return clone(getitem(x, (*(slice(None, None, -1 if d in dims else 1) for d in range(len(x.shape))), ...)))
+
+
+@operation
+def flip(x: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """A copy with the order of the elements along `dims` reversed.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.flip(tg.tensor([[1, 2], [3, 4]]), (0,))
+    tensor([[3, 4],
+            [1, 2]])
+    """
+    dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
+    return _flip(x, canonical_dims("flip", dims, len(x.shape)) if dims else ())
+
+
+@operation
+def fliplr(x: Tensor) -> Tensor:
+    """`flip` along dim 1.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.fliplr(tg.tensor([[1, 2], [3, 4]]))
+    tensor([[2, 1],
+            [4, 3]])
+    """
+    if len(x.shape) < 2:
+        raise RuntimeError(f"fliplr: expected 2 or more dimensions, got the shape {tuple(x.shape)}")
+    return _flip(x, (1,))
+
+
+@operation
+def flipud(x: Tensor) -> Tensor:
+    """`flip` along dim 0.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.flipud(tg.tensor([[1, 2], [3, 4]]))
+    tensor([[3, 4],
+            [1, 2]])
+    """
+    if not x.shape:
+        raise RuntimeError("flipud: expected 1 or more dimensions, got a 0-d tensor")
+    return _flip(x, (0,))
+
+
+@operation
+def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
+    """The elements shifted along `dims`, those pushed out coming in at the other end; without `dims`
+    the flattened tensor is rolled.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.roll(tg.tensor([1, 2, 3]), 1)
+    tensor([3, 1, 2])
+    """
+    shifts = tuple(integer("roll", "shifts", n) for n in (shifts if isinstance(shifts, (tuple, list)) else (shifts,)))
+    if dims is None or dims == ():
+        if len(shifts) != 1:
+            raise RuntimeError(f"roll: {len(shifts)} shifts need as many dims")
+        return _reshape(roll(_reshape(x, (math.prod(x.shape),)), shifts, 0), tuple(x.shape))
+    dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
+    if len(shifts) != len(dims):
+        raise RuntimeError(f"roll: {len(shifts)} shifts for {len(dims)} dims")
+    if not math.prod(x.shape):
+        return clone(x)
+    if not x.shape:
+        raise IndexError("roll: a 0-d tensor has no dim to roll along")
+    for shift, dim in zip(shifts, dims):
+        dim = canonical_dim("roll", dim, len(x.shape))
+        last = shift % max(x.shape[dim], 1)
+        x = cat(split_with_sizes(x, (x.shape[dim] - last, last), dim)[::-1], dim)
+    return contiguous(x)
+
+
+@operation
+def rot90(x: Tensor, k: int = 1, dims: tuple[int, int] = (0, 1)) -> Tensor:
+    """Rotated by k quarter turns, from the first of `dims` towards the second.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.rot90(tg.tensor([[1, 2], [3, 4]]))
+    tensor([[2, 4],
+            [1, 3]])
+    """
+    if len(dims) != 2 or len(x.shape) < 2:
+        raise RuntimeError(f"rot90: expected two dims of a tensor with 2 or more, got {dims} and the shape {tuple(x.shape)}")
+    k, (a, b) = integer("rot90", "k", k), canonical_dims("rot90", tuple(dims), len(x.shape))
+    if k % 4 == 1:
+        return transpose(_flip(x, (b,)), a, b)
+    if k % 4 == 3:
+        return _flip(transpose(x, a, b), (b,))
+    return _flip(x, (a, b)) if k % 4 else clone(x, memory_format="contiguous_format")

@@ -1,0 +1,94 @@
+"""Grids, Cartesian products and combinations of 1-D tensors."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import device_of, to_device
+from tinygrad_lite.engine.tape import Traced
+from tinygrad_lite.ops.calculus import expand, getitem
+from tinygrad_lite.ops.calculus import reshape as _reshape
+from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.movement.joining import stack
+from tinygrad_lite.ops.movement.shape import reshape
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["cartesian_prod", "combinations", "meshgrid"]
+
+METHODS: list[str] = []
+IN_PLACE: list[str] = []
+
+
+@operation
+def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
+    """Each 1-D tensor over the grid of all of them, as views: the first varies along dim 0.
+
+    `indexing="xy"`: the first varies along dim 1, the second along dim 0.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.meshgrid(tg.tensor([1, 2]), tg.tensor([5, 6]), indexing="ij")
+    (tensor([[1, 1],
+            [2, 2]]), tensor([[5, 6],
+            [5, 6]]))
+    """
+    if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
+        (tensors,) = tensors
+    if indexing not in ("ij", "xy"):
+        raise RuntimeError(f"meshgrid: expected indexing 'ij' or 'xy', got {indexing!r}")
+    if any(len(x.shape) > 1 for x in tensors):
+        raise RuntimeError("meshgrid: expected tensors of at most 1 dimension")
+    if not tensors:
+        raise ValueError("meshgrid: expected one or more tensors, got none")
+    order = list(range(len(tensors)))
+    if indexing == "xy" and len(tensors) > 1:
+        order[:2] = 1, 0
+    sizes = [math.prod(x.shape) for x in tensors]
+    shape = tuple(sizes[i] for i in order)
+    lines = [tuple(n if axis == i else 1 for axis, n in zip(order, shape)) for i in range(len(tensors))]
+    return tuple(expand(_reshape(x, line), shape) for x, line in zip(tensors, lines))
+
+
+@operation
+def cartesian_prod(*tensors: Any) -> Tensor:
+    """All ways to take one element of each 1-D tensor, one a row.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.cartesian_prod(tg.tensor([1, 2]), tg.tensor([5, 6]))
+    tensor([[1, 5],
+            [1, 6],
+            [2, 5],
+            [2, 6]])
+    """
+    if any(len(x.shape) != 1 for x in tensors):
+        raise RuntimeError("cartesian_prod: expected 1-D tensors")
+    if len(tensors) == 1:
+        return tensors[0]
+    return stack([reshape(x, (-1,)) for x in meshgrid(*tensors)], 1)
+
+
+@operation
+def combinations(x: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
+    """All ways to take `r` elements of a 1-D tensor, in its order, one a row.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.combinations(tg.tensor([1, 2, 3]))
+    tensor([[1, 2],
+            [1, 3],
+            [2, 3]])
+    """
+    if len(x.shape) != 1:
+        raise RuntimeError(f"combinations: expected a 1-D tensor, got the shape {tuple(x.shape)}")
+    if r < 0:
+        raise RuntimeError(f"combinations: expected r of 0 or more, got {r}")
+    if not r:
+        return reshape(x[:0], (0,))
+    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    places = np.array(list(choose(range(x.shape[0]), r)), np.int64).reshape(-1, r)
+    array = x.array if isinstance(x, Traced) else x
+    return getitem(x, (to_device(places, device_of(array)),))

@@ -1,0 +1,390 @@
+"""Reading parts of a tensor, and the adjoint of it."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import device_of, in_order, is_array, namespace_of, to_device, to_numpy
+from tinygrad_lite.arrays.deferred import refuse_outside
+from tinygrad_lite.arrays.regions import Index
+from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.ops.calculus import getitem as _getitem
+from tinygrad_lite.ops.calculus import to_dtype
+from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, integer, operation, raw
+from tinygrad_lite.ops.movement.broadcasting import broadcast_shapes, expand
+from tinygrad_lite.ops.movement.copying import clone
+from tinygrad_lite.ops.movement.shape import reshape
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = [
+    "argwhere", "gather", "index_select", "narrow", "nonzero", "nonzero_static", "select", "take", "take_along_dim", "unravel_index",
+]  # fmt: skip
+
+METHODS = ["argwhere", "gather", "index_select", "narrow", "nonzero", "nonzero_static", "select", "take", "take_along_dim"]
+IN_PLACE: list[str] = []
+
+_ALL = slice(None)
+_INDEX_DTYPES = (np.int64, np.int32, np.bool_)
+
+
+# -- x[index] -----------------------------------------------------------------------------------
+
+_BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
+
+
+def getitem(x: Any, index: Any) -> Any:
+    """`x[index]`: ints, slices, None, Ellipsis, integer tensors, boolean masks, lists, mixed."""
+    for step in steps(x, index):
+        x = _getitem(x, step)
+    return x
+
+
+def steps(x: Any, index: Any) -> tuple[Index, ...]:
+    """`index` as one index, or as two to be taken one after the other: PyTorch takes the ints of a
+    mixed index first, and leaves the dims in another order than NumPy then."""
+    if type(index) is not tuple:
+        if isinstance(index, Traced) and index.array.ndim and index.array.dtype.kind == "i":
+            array = x.array if isinstance(x, Traced) else x
+            return (_within(array.shape, (_item(index, array),)),)
+        index = _several(index)
+    stepped = False
+    for item in index:
+        if type(item) not in _BASIC:
+            return _mixed(x, index)
+        if type(item) is slice and item.step is not None:
+            stepped = True
+    if stepped:
+        index = tuple(_checked(i) if type(i) is slice else i for i in index)
+    ellipses = index.count(Ellipsis)
+    if ellipses > 1:  # NumPy takes one only
+        return _mixed(x, index)
+    # With the Ellipsis NumPy makes a view also where every dim has its int.
+    return (index if ellipses else (*index, Ellipsis),)
+
+
+def _several(index: Any) -> tuple[Any, ...]:
+    """What is not a tuple: one item, unless it is a list of items that are no numbers."""
+    parts = (type(None), type(...), list, tuple, slice, Traced, np.ndarray)
+    if isinstance(index, list) and any(isinstance(i, parts) for i in index):
+        return tuple(index)
+    return tuple(index) if isinstance(index, tuple) else (index,)
+
+
+def _checked(item: slice) -> slice:
+    start, stop, step = (i if i is None else operator.index(i) for i in (item.start, item.stop, item.step))
+    if step is not None and step <= 0:
+        raise ValueError(f"getitem: the step of a slice must be greater than zero, got {step}; use flip()")
+    return slice(start, stop, step)
+
+
+def _mixed(x: Any, index: tuple[Any, ...]) -> tuple[Index, ...]:
+    array = x.array if isinstance(x, Traced) else x
+    items = [i if type(i) in _BASIC and type(i) is not slice else _item(i, array) for i in index]
+    rank = sum(i is not None and i is not ... if type(i) in _BASIC else i.ndim if i.dtype.kind == "b" else 1 for i in items)
+    if rank > array.ndim:
+        raise IndexError(f"getitem: {rank} indices for a tensor of {array.ndim} dimensions")
+    if type(array) is not np.ndarray or 0 in [i.size for i in items if type(i) is np.ndarray]:
+        _within(array.shape, items, rank)
+    places = [i for i, item in enumerate(items) if item is ...]
+    for place in reversed(places):
+        items[place : place + 1] = [_ALL] * (array.ndim - rank if place == places[0] else 0)
+    basic: list[Any] = []
+    advanced: list[Any] = []
+    for item in items:
+        if type(item) in _BASIC:
+            basic.append(item)
+            if type(item) is not int:
+                advanced.append(_ALL)
+        elif item.dtype.kind != "b":
+            basic.append(_ALL)
+            advanced.append(item)
+        elif item.ndim:
+            basic += [_ALL] * item.ndim
+            advanced.append(item)
+        else:  # True and False: a new dim of size 1 or 0
+            basic.append(None)
+            advanced.append(item.reshape(1))
+    if all(type(i) is slice for i in advanced):
+        return ((*basic, ...),)
+    if all(type(i) is slice for i in basic):
+        return (tuple(items),)
+    return (*basic, ...), tuple(advanced)
+
+
+def _within(shape: tuple[int, ...], items: Sequence[Any], rank: int = 1) -> Any:
+    """`items`, whose masks have the sizes of their dims (NumPy misses that of an empty one), and whose integer
+    arrays on a GPU, where any number is taken as an index, are in range."""
+    dim = 0
+    for item in items:
+        if item is ...:
+            dim += len(shape) - rank
+        elif item is not None:
+            integers = is_array(item) and item.dtype.kind == "i"
+            if integers and type(item) is not np.ndarray:
+                n = shape[dim]
+                refuse_outside(item, -n, n, f"getitem: {{}} is out of range for dim {dim} of size {n}")
+            mask = () if integers or not is_array(item) else item.shape
+            if mask != shape[dim : dim + len(mask)]:
+                raise IndexError(f"getitem: a mask of shape {mask} does not fit the dims {dim} and on of a tensor of shape {shape}")
+            dim += len(mask) if is_array(item) and not integers else 1
+    return items
+
+
+def _item(item: Any, array: Any) -> Any:
+    """One item as an int, a slice, or an array of integers or bools on array's device."""
+    if type(item) is slice:
+        return item if item.step is None else _checked(item)
+    if isinstance(item, Traced):
+        item = item.array
+    elif isinstance(item, (list, tuple, range)):
+        item = np.array([to_numpy(i.array) if isinstance(i, Traced) else i for i in item]) if len(item) else np.zeros(0, np.int64)
+    elif not is_array(item):
+        if not isinstance(item, (bool, np.bool_)):
+            if hasattr(item, "__index__"):
+                return operator.index(item)
+            kind = TypeError if isinstance(item, str) else IndexError  # PyTorch takes a text for a sequence
+            raise kind(f"getitem: expected ints, slices, None, integer or bool tensors, got {type(item).__name__}")
+        item = np.asarray(item)
+    if item.dtype == np.uint8:
+        item = item.astype(np.bool_)
+    if item.ndim == 0 and item.dtype.kind in "iu":
+        return int(item)
+    if item.dtype not in _INDEX_DTYPES:
+        raise IndexError(f"getitem: tensors used as indices must be int64, int32 or bool, not {item.dtype}")
+    return item if type(item) is type(array) else to_device(item, device_of(array))
+
+
+# -- named forms --------------------------------------------------------------------------------
+
+
+@operation
+def select(x: Tensor, dim: int, index: int) -> Tensor:
+    """`x[..., index, ...]` at dim `dim`: a view without that dim.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.select(tg.tensor([[1, 2], [3, 4]]), 1, 0)
+    tensor([1, 3])
+    """
+    dim = _dim("select", dim, x)
+    index = index.__index__() if isinstance(index, Traced) else integer("select", "index", index)
+    if not -x.shape[dim] <= index < x.shape[dim]:
+        raise IndexError(f"select: index {index} is out of range for dim {dim} of size {x.shape[dim]}")
+    return _getitem(x, (*[_ALL] * dim, int(index), Ellipsis))
+
+
+@operation
+def narrow(x: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
+    """`x[..., start : start + length, ...]` at dim `dim`: a view.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.narrow(tg.arange(5), 0, 1, 3)
+    tensor([1, 2, 3])
+    """
+    if isinstance(start, bool) or (isinstance(start, Traced) and (start.ndim or start.dtype.kind not in "iu")):
+        raise TypeError(f"narrow: expected an int, or a 0-d tensor of one, as start, got {start!r}")
+    dim, length = _dim("narrow", dim, x), integer("narrow", "length", length)
+    start = operator.index(start) if isinstance(start, Traced) else integer("narrow", "start", start)
+    n = x.shape[dim]
+    if not -n <= start <= n:
+        raise IndexError(f"narrow: start {start} is out of range for dim {dim} of size {n}")
+    start += n if start < 0 else 0
+    if length < 0 or start + length > n:
+        raise RuntimeError(f"narrow: {length} elements from {start} on do not lie inside dim {dim} of size {n}")
+    return _getitem(x, (*[_ALL] * dim, slice(start, start + length), Ellipsis))
+
+
+def _dim(name: str, dim: int, x: Any) -> int:
+    if not x.shape:
+        raise IndexError(f"{name}: a 0-d tensor has no dim to take from")
+    return canonical_dim(name, dim, len(x.shape))
+
+
+_LONG = ("index_copy", "index_fill", "put", "take")  # these take no int32 in PyTorch
+
+
+def checked_index(name: str, index: Any, size: int, negative: bool = False) -> Any:
+    """The array of an index tensor, whose elements lie in 0 to size - 1 (from -size on if `negative`)."""
+    array = index.array if isinstance(index, Traced) else index
+    if is_array(array) and not array.size and name in ("gather", "scatter", "scatter_reduce"):
+        return array.astype(np.int64)  # no indices are of any dtype
+    if not is_array(array) or array.dtype not in ((np.int64,) if name in _LONG else (np.int64, np.int32)):
+        kind, got = (IndexError, array.dtype) if is_array(array) else (TypeError, type(array).__name__)
+        raise kind(f"{name}: expected an integer tensor (int64) as index, got {got}")
+    if type(array) is not np.ndarray:
+        refuse_outside(array, -size if negative else 0, size, f"{name}: {{}} is out of range for {size} elements")
+        return array
+    # Seen as unsigned, a negative index is the largest: one pass over them instead of two.
+    if array.size and (negative or int(array.view(f"u{array.itemsize}").max()) >= size):
+        low, high = int(array.min()), int(array.max())
+        if low < (-size if negative else 0) or high >= size:
+            raise IndexError(f"{name}: index {low if low < 0 else high} is out of range for {size} elements")
+    return array
+
+
+@operation
+def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The slices number `index` (1-D, integers) of `x` along `dim`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.index_select(tg.tensor([[1, 2, 3], [4, 5, 6]]), 1, tg.tensor([2, 0]))
+    tensor([[3, 1],
+            [6, 4]])
+    """
+    dim = canonical_dim("index_select", dim, len(x.shape))
+    index = checked_index("index_select", index, x.shape[dim] if x.shape else 1)
+    if index.ndim > 1:
+        raise IndexError(f"index_select: expected a 1-D index, got the shape {index.shape}")
+    if not x.shape:
+        if index.size != 1:
+            raise IndexError(f"index_select: a 0-d tensor takes one index, got {index.size}")
+        return clone(x)
+    return _getitem(x, (*[_ALL] * dim, index.reshape(-1)))
+
+
+def along(dim: int, index: Any) -> Index:
+    """The index that names, at dim `dim`, the elements `index`, and itself at each other dim."""
+    xp, rank = namespace_of(index), index.ndim
+    return tuple(
+        index if d == dim else xp.arange(n).reshape((-1,) + (1,) * (rank - d - 1)) for d, n in enumerate(index.shape)
+    )
+
+
+def index_along(name: str, shape: tuple[int, ...], dim: int, index: Any) -> Index:
+    """`along` for a tensor of `shape`, after the checks that gather and scatter share."""
+    dim = canonical_dim(name, dim, len(shape))
+    index = checked_index(name, index, shape[dim])
+    if not index.size:
+        return (index,)
+    if index.ndim != len(shape):
+        raise RuntimeError(f"{name}: expected an index of {len(shape)} dimensions, got the shape {index.shape}")
+    for d, (n, most) in enumerate(zip(index.shape, shape)):
+        if n > most and d != dim:
+            raise RuntimeError(f"{name}: the index of shape {index.shape} reaches beyond {shape} outside of dim {dim}")
+    return along(dim, index)
+
+
+@operation
+def gather(x: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
+    """`out[i, j, k] = x[i, index[i, j, k], k]` (for dim 1): one element for each of `index`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.gather(tg.tensor([[1, 2], [3, 4]]), 1, tg.tensor([[0, 0], [1, 0]]))
+    tensor([[1, 1],
+            [4, 3]])
+    """
+    shape, found = tuple(x.shape), tuple(index.shape)
+    if not shape:
+        x, shape = reshape(x, (1,)), (1,)
+    place = index_along("gather", shape, dim, index if found else reshape(index, (1,)))
+    result = _getitem(reshape(x, (-1,)) if len(place) != len(shape) else x, place)
+    return result if found else reshape(result, ())
+
+
+@operation
+def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
+    """`gather` whose tensors broadcast; without `dim`, from the flattened tensor.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.take_along_dim(tg.tensor([[1, 2], [3, 4]]), tg.tensor([[1], [0]]), dim=1)
+    tensor([[2],
+            [3]])
+    """
+    if dim is None:
+        return gather(reshape(x, (-1,)), 0, reshape(indices, (-1,)))
+    dim = _dim("take_along_dim", dim, x)
+    if len(x.shape) != len(indices.shape):
+        raise RuntimeError(f"take_along_dim: expected as many dimensions, got {tuple(x.shape)} and {tuple(indices.shape)}")
+    def without(shape: Any) -> tuple[int, ...]:
+        return tuple(1 if d == dim else n for d, n in enumerate(shape))
+
+    shape = list(broadcast_shapes(without(x.shape), without(indices.shape)))
+    shapes = [tuple(n if d != dim else t.shape[dim] for d, n in enumerate(shape)) for t in (x, indices)]
+    if indices.dtype != np.int64:
+        raise TypeError(f"take_along_dim: expected int64 indices, got {indices.dtype}")
+    return gather(expand(x, shapes[0]), dim, expand(indices, shapes[1]) % max(x.shape[dim], 1))  # PyTorch wraps them
+
+
+@operation
+def take(x: Tensor, index: Tensor) -> Tensor:
+    """The elements of the flattened tensor number `index`, in the shape of `index`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.take(tg.tensor([[1, 2], [3, 4]]), tg.tensor([0, 3]))
+    tensor([1, 4])
+    """
+    places = checked_index("take", index, math.prod(x.shape), negative=True)
+    return reshape(_getitem(reshape(x, (-1,)), (places.reshape(-1),)), places.shape)
+
+
+@operation
+def nonzero(x: Tensor, *, as_tuple: bool = False) -> Any:
+    """The indices of the elements that are not zero, one a row; `as_tuple`: a tensor for each dim.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.nonzero(tg.tensor([[1, 0], [0, 2]]))
+    tensor([[0, 0],
+            [1, 1]])
+    """
+    array = x.array if isinstance(x, Traced) else x
+    found = array.reshape(array.shape or 1).nonzero()
+    if not as_tuple:
+        found = (namespace_of(array).stack(found[: array.ndim], axis=1) if array.ndim else found[0].reshape(-1, 1)[:, :0],)
+    found = tuple(map(in_order, found))
+    found = tuple(map(traced, found)) if isinstance(x, Traced) else found
+    return found if as_tuple else found[0]
+
+
+@operation
+def nonzero_static(x: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
+    """`nonzero` of just `size` rows: the first ones, or with rows of `fill_value` after them.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.nonzero_static(tg.tensor([0, 1, 2]), size=3)
+    tensor([[ 1],
+            [ 2],
+            [-1]])
+    """
+    if size < 0:
+        raise RuntimeError(f"nonzero_static: expected a size of 0 or more, got {size}")
+    found = raw(nonzero(x))[:size]
+    out = namespace_of(found).full((size, found.shape[1]), fill_value, np.int64)
+    out[: len(found)] = found
+    return traced(out) if isinstance(x, Traced) else out
+
+
+@operation
+def argwhere(x: Tensor) -> Tensor:
+    """`nonzero`: the indices of the elements that are not zero, one a row.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.argwhere(tg.tensor([[0, 1], [2, 0]]))
+    tensor([[0, 1],
+            [1, 0]])
+    """
+    return nonzero(x)
+
+
+@operation
+def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
+    """The indices along each dim of a tensor of `shape` of its elements number `indices`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.unravel_index(tg.tensor([1, 5]), (2, 3))
+    (tensor([0, 1]), tensor([1, 2]))
+    """
+    shape = canonical_shape("unravel_index", (shape,))
+    array = indices.array if isinstance(indices, Traced) else indices
+    if not is_array(array) or array.dtype.kind not in "iu":
+        raise TypeError(f"unravel_index: expected a tensor of integers, got {getattr(array, 'dtype', type(array).__name__)}")
+    if min(shape, default=0) < 0:
+        raise ValueError(f"unravel_index: expected sizes of 0 or more, got {shape}")
+    if array.dtype != np.int64:
+        indices = to_dtype(indices, np.dtype(np.int64))
+    return tuple(indices // math.prod(shape[d + 1 :]) % max(n, 1) for d, n in enumerate(shape))

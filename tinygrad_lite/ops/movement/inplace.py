@@ -1,0 +1,378 @@
+"""Changes in place, recorded.
+
+`in_place(add)` is `add_`: it works out `add(x, ...)` as ever, writes the values into x's memory and
+moves x to the result's place on the tape. `x[index] = value` writes at once. What else shows that
+memory must follow: where x is a view, the tensor that it is a view of becomes the result of an
+assignment to the region that x shows, and every other view of it a reading of the region it shows.
+Gradients of operations that saved the overwritten values are refused when they are asked for
+(autograd/node.py keeps the times).
+"""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import numpy as np
+
+from tinygrad_lite.arrays import device_of, is_array, namespace_of, owner_of, quietly, start_of
+from tinygrad_lite.arrays.quiet import enter as be_quiet
+from tinygrad_lite.arrays.quiet import leave as quiet_no_more
+from tinygrad_lite.arrays.quiet import lost
+from tinygrad_lite.arrays.regions import Index, Region, overlaps, write
+from tinygrad_lite.autograd.function import FunctionNode
+from tinygrad_lite.engine.errors import BadType, BadValue, refusal
+from tinygrad_lite.engine.mode import is_grad_enabled, set_grad_enabled
+from tinygrad_lite.engine.recording import Result, goes_through, held_back, record, refusing
+from tinygrad_lite.engine.tape import Leaf, Node, Traced, changed_in_place, tick, traced
+from tinygrad_lite.ops.calculus import getitem, replaced, reshape, to_dtype
+from tinygrad_lite.ops.calling import named
+from tinygrad_lite.ops.creation.conversion import moved
+from tinygrad_lite.ops.movement.indexing import steps
+from tinygrad_lite.ops.movement.masking import as_value
+from tinygrad_lite.ops.movement.shape import squeeze, unsqueeze
+from tinygrad_lite.ops.movement.strides import as_strided
+from tinygrad_lite.ops.movement.transposing import swapaxes, swapdims, t, transpose
+
+__all__: list[str] = []
+
+METHODS = ["as_strided_", "copy_", "fill_", "squeeze_", "swapaxes_", "swapdims_", "t_", "transpose_", "unsqueeze_", "zero_"]
+IN_PLACE: list[str] = []
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+_ORDER = "biufc"
+_WHOLE = (Ellipsis,)
+
+
+def setitem(x: Any, index: Any, value: Any) -> None:
+    """`x[index] = value`, with every index that `x[index]` takes."""
+    *views, index = steps(x, index)
+    for view in views:
+        x = getitem(x, view)
+    if not isinstance(value, Traced):
+        if not (is_array(value) or isinstance(value, (int, float, complex, np.generic))):
+            raise TypeError(f"setitem: expected a Tensor or a number as the value, got {type(value).__name__}")
+        if (type(value) is int or type(value) is float) and not 0 <= value <= 127:  # which every dtype holds
+            value = as_value("setitem", x, value)
+    elif value.array.dtype != x.array.dtype and not _converts(index, value.array):
+        raise BadType(f"setitem: the value is {value.array.dtype}, the tensor {x.array.dtype}; convert one with to()")
+    assign("setitem", x, value, index)
+
+
+def _converts(index: Index, value: Any) -> bool:
+    """Whether PyTorch converts a value of another dtype: not for integer tensors, nor many elements for a mask."""
+    arrays = [i for i in index if is_array(i)]
+    return not arrays or (len(arrays) == 1 and arrays[0].dtype.kind == "b" and value.size == 1)
+
+
+def assign(name: str, x: Any, value: Any, index: Index = _WHOLE) -> None:
+    """Write `value` into x at `index`, at once, and record it."""
+    array = x.array
+    if _shares_places(array) and type(index) is tuple and not any(map(is_array, index)) and index != _WHOLE:
+        x, index = getitem(x, index), _WHOLE  # the part that is written may have no such elements
+        array = x.array
+    check_writable(name, x)
+    if isinstance(value, Traced):
+        shape = value.array.shape
+        if shape and shape[0] == 1:  # sizes of 1 in front may be more than x has dims
+            value = reshape(value, shape[next((d for d, n in enumerate(shape) if n != 1), len(shape)) :])
+        both_numpy = type(array) is np.ndarray and type(value.array) is np.ndarray
+        if not both_numpy and device_of(array) != device_of(value.array):
+            value = moved(value, device_of(array))
+    token = None
+    try:
+        token = be_quiet()
+        write(array, index, value.array if isinstance(value, Traced) else value)
+    except (ValueError, IndexError, TypeError, OverflowError) as error:
+        raise refusal(type(error)(f"{name}: {error}")) from error
+    finally:
+        quiet_no_more(token) if token is not None else lost()
+    changed_in_place(array, name)
+    if is_grad_enabled():
+        place_after_change(x, _entry(replaced, array, x, value, index))
+
+
+def copy_(x: Any, src: Any, non_blocking: bool = False) -> Any:
+    """Write the values of `src`, broadcast and converted, into this tensor.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.zeros(2).copy_(tg.tensor([1, 2]))
+    tensor([1., 2.])
+    """
+    assign("copy_", x, src if isinstance(src, Traced) else traced(np.asarray(src)))
+    return x
+
+
+def fill_(x: Any, value: Any) -> Any:
+    """Write one value (a number or a 0-d tensor) into every element.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.zeros(2).fill_(7)
+    tensor([7., 7.])
+    """
+    assign("fill_", x, as_value("fill_", x, value))
+    return x
+
+
+def zero_(x: Any) -> Any:
+    """Write zeros into every element.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.ones(2).zero_()
+    tensor([0., 0.])
+    """
+    assign("zero_", x, 0)
+    return x
+
+
+def in_place(function: Callable[Concatenate[T, P], Any]) -> Callable[Concatenate[T, P], T]:
+    """The method that does `function` in place: same arguments, returns the tensor itself."""
+    name = f"{function.__name__.strip('_')}_"
+
+    @named(name, f"`{name.rstrip('_')}` in place: writes the result into this tensor and returns it.")
+    @functools.wraps(function)
+    def method(x: Any, *args: Any, **kwargs: Any) -> Any:
+        check_writable(name, x)
+        if is_grad_enabled() and any(isinstance(y, Traced) and y.node is not None for y in (x, *args, *kwargs.values())):
+            with held_back() as entries:
+                overwrite(name, x, function(x, *args, **kwargs), entries)
+        else:
+            overwrite(name, x, function(x, *args, **kwargs), [])
+        return x
+
+    return method
+
+
+def optional_inplace(function: Callable[P, R]) -> Callable[P, R]:
+    """Make the last argument of `function`, `inplace=False`, what it says: whether to write the result into the first."""
+    changed: Callable[..., Any] = in_place(function)
+    count = function.__wrapped__.__code__.co_argcount - 1  # type: ignore[attr-defined]
+
+    @functools.wraps(function)
+    def call(*args: Any, inplace: bool = False, **kwargs: Any) -> Any:
+        if len(args) > count:
+            *args, inplace = args  # type: ignore[assignment]
+        if not inplace:
+            return function(*args, **kwargs)
+        if "input" in kwargs:
+            args = (kwargs.pop("input"), *args)
+        return changed(*args, **kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+def _seen_as(function: Callable[Concatenate[T, P], Any]) -> Callable[Concatenate[T, P], T]:
+    """The method that makes a tensor its own view: the memory stays as it is."""
+    name = f"{function.__name__}_"
+
+    @named(name, f"`{name.rstrip('_')}` in place: this tensor becomes its own view, and is returned.")
+    @functools.wraps(function)
+    def method(x: Any, *args: Any, **kwargs: Any) -> Any:
+        leaf = x.node if type(x.node) is Leaf else None
+        if leaf is not None and is_grad_enabled():
+            raise RuntimeError(f"{name}: a leaf that requires grad cannot be changed in place; do it under no_grad()")
+        with set_grad_enabled(x.node is not None):  # also under no_grad(): the elements are the same, elsewhere
+            result = function(x, *args, **kwargs)
+        x.array = result.array
+        if leaf is not None:
+            leaf.shape = x.array.shape
+        else:
+            _put(x, result.node)
+        return x
+
+    return method
+
+
+as_strided_ = _seen_as(as_strided)
+t_, squeeze_, unsqueeze_ = _seen_as(t), _seen_as(squeeze), _seen_as(unsqueeze)
+transpose_, swapaxes_, swapdims_ = _seen_as(transpose), _seen_as(swapaxes), _seen_as(swapdims)
+
+
+# What is to be changed in place, while a transform (func.py) runs a function: weak references to the tensors, their
+# places on the tape and values before. (A transform refuses a function that changes what it captured.)
+watched: ContextVar[list[tuple[Any, Any, Any]] | None] = ContextVar("watched", default=None)
+
+
+def check_writable(name: str, x: Any) -> None:
+    """Refuse a change that no gradient could follow."""
+    changes = watched.get()
+    if changes is not None:
+        whole = x if x.base is None else x.base
+        changes.append((weakref.ref(whole), whole.node, whole.array.copy()))
+    if is_grad_enabled():
+        node, base = x.node, x.base
+        if type(node) is Leaf:
+            raise RuntimeError(
+                f"{name}: a leaf that requires grad cannot be changed in place, its gradient would be lost; "
+                "do it under no_grad(), or on a clone()"
+            )
+        if goes_through(node if base is None else base.node):
+            raise RuntimeError(f"{name}: an input of a transformed function cannot be changed in place; clone() it first")
+        if base is not None and (node is not None or base.node is not None):
+            if type(base.node) is not Node:
+                raise RuntimeError(
+                    f"{name}: this is a view of a leaf that requires grad, which cannot be changed in place; "
+                    "do it under no_grad(), or on a clone()"
+                )
+            if node is None:
+                raise RuntimeError(
+                    f"{name}: this view of a tensor that requires grad was made under no_grad(); change it there too"
+                )
+            if type(node.plan) is Result:
+                made = "a Function" if _made_by_function(node) else "an operation with several results"
+                raise RuntimeError(
+                    f"{name}: this view was returned by {made} and cannot be changed in place; "
+                    "clone() it first, or take it by an index or narrow()"
+                )
+    array = x.array
+    if type(array) is np.ndarray and not array.flags.writeable:
+        raise BadValue(f"{name}: this tensor's memory is read-only; clone() it first")
+    if _shares_places(array) and name not in ("fill_", "zero_"):
+        raise RuntimeError(f"{name}: several elements of this tensor share one place in memory; clone() it first")
+
+
+def _shares_places(array: Any) -> bool:
+    """Whether several elements may lie in one place in memory."""
+    return not array.flags.forc and overlaps(array.shape, array.strides)
+
+
+def overwrite(name: str, x: Any, result: Any, entries: list[Node]) -> None:
+    """Write `result` into x's memory, and x into its place on the tape. `entries`: what was recorded on the way to it."""
+    values, array = result.array if isinstance(result, Traced) else result, x.array
+    if values.shape != array.shape:
+        raise BadValue(f"{name}: the result has shape {values.shape}, which does not fit into {array.shape}")
+    if values.dtype != array.dtype:
+        if not fits(values.dtype, array.dtype):
+            raise BadType(f"{name}: the result is {values.dtype}, which cannot be put into a tensor of {array.dtype}")
+        values = quietly(values.astype)(array.dtype)
+    recording = is_grad_enabled()
+    node = result.node if recording and isinstance(result, Traced) else None
+    if node is not None:
+        _keep_what_is_saved(entries, array)
+    array[...] = values
+    changed_in_place(array, name)
+    if not recording:
+        return  # under no_grad the tensor keeps its place: it is the same variable with new values
+    if node is None:
+        node = _entry(replaced, array, x, values, _WHOLE)
+    elif node.dtype != array.dtype:
+        node = to_dtype(result, array.dtype).node
+    elif any(node is entry for entry in entries):
+        # The rules that name the result find it in x's memory; `values` need not be kept.
+        node.saved = tuple(array if value is values else value for value in node.saved)
+        node.index = tick()
+    place_after_change(x, node)
+
+
+def fits(dtype: np.dtype, into: np.dtype) -> bool:
+    """Whether a result of `dtype` may be written into a tensor of dtype `into`: not from float to int."""
+    return _ORDER.index(dtype.kind) <= max(_ORDER.index(into.kind), 2 * (into.kind in "iu"))
+
+
+def _keep_what_is_saved(entries: list[Node], array: Any) -> None:
+    """Copy `array` for those `entries` that saved it: it is about to change."""
+    memory = owner_of(array)
+    copies: dict[int, Any] = {}
+    for node in entries:
+        node.saved = _safe(node.saved, memory, copies)
+
+
+def _safe(value: Any, memory: Any, copies: dict[int, Any]) -> Any:
+    """`value` with copies in the place of arrays that show `memory`."""
+    if type(value) in (tuple, list):
+        return tuple([_safe(part, memory, copies) for part in value])
+    if not is_array(value) or owner_of(value) is not memory:
+        return value
+    if id(value) not in copies:
+        copies[id(value)] = value.copy()
+    return copies[id(value)]
+
+
+def place_after_change(x: Any, node: Any) -> None:
+    """Give x the place `node` on the tape, and a new one to every tensor that shows its memory."""
+    if x.array.dtype.kind not in "fc":
+        return  # no gradient goes through integers
+    base = x.base
+    if base is None:
+        if node is None and x.node is None:
+            return  # then no view of it has a place either, but for those that are leaves
+        base = x
+        _put(base, node)
+    elif node is not None or base.node is not None:
+        _put(x, node)
+        if _all_of(x.array, base.array):
+            _put(base, _entry(reshape, base.array, x, base.array.shape))
+        else:
+            _put(base, _entry(replaced, base.array, base, x, _shown(x.array, base.array)))
+    for reference in list(base.views or ()):
+        view = reference()
+        if view is None:
+            continue
+        if view is not x and _made_by_function(view.node):
+            view.node = refusing(
+                view.node,
+                f"this tensor of shape {view.array.shape} is a view that {view.node.parents[0].name} returned, "
+                "and the tensor that it shows was changed in place since; clone() one of them first",
+            )
+        elif base.node is not None and view.array.dtype.kind in "fc":
+            if _all_of(view.array, base.array):
+                _put(view, _entry(reshape, view.array, base, view.array.shape))
+            else:
+                _put(view, _entry(getitem, view.array, base, _shown(view.array, base.array)))
+
+
+def _put(x: Any, node: Any) -> None:
+    """Give x the place `node` on the tape. What retains its gradient goes with it."""
+    before, x.node = x.node, node
+    if type(before) is Node and before.hooks and node is not before:
+        retain = before.hooks.get("retain")
+        if retain is not None and retain.tensor() is x:
+            del before.hooks["retain"]
+            if node is not None:
+                node.hooks = {**(node.hooks or {}), "retain": retain}
+
+
+def _made_by_function(node: Any) -> bool:
+    return type(node) is Node and type(node.plan) is Result and type(node.parents[0]) is FunctionNode
+
+
+def _all_of(view: Any, base: Any) -> bool:
+    """Whether `view` shows all of `base` in order: then a change needs no index, only another shape."""
+    return view.size == base.size and view.flags.c_contiguous and base.flags.c_contiguous
+
+
+def _entry(operation: Any, out: Any, x: Any, *rest: Any) -> Any:
+    """The place on the tape of `out`, which `operation(x, *rest)` would give: recorded, not run."""
+    y = rest[0]  # no other argument may be a tensor
+    nodes = [x.node, y.node if isinstance(y, Traced) else None]
+    mask = (nodes[0] is not None) + 2 * (nodes[1] is not None)
+    if not mask:
+        return None
+    values = [x.array, y.array if isinstance(y, Traced) else y, *rest[1:], out]
+    plan = operation.primitive.plans[mask]
+    return record(plan, [node for node in nodes if node is not None], values, out.shape, out.dtype)
+
+
+def _shown(view: Any, base: Any) -> Index:
+    """The index of the elements of `base` that `view` shows."""
+    if not base.size or not view.size:
+        return Region(view.shape, ((0,),) * view.ndim, (0,))
+    first, item = start_of(view) - start_of(base), base.itemsize
+    if base.flags.c_contiguous:
+        return Region(view.shape, tuple((s // item,) for s in view.strides), (first // item,))
+    # Their distance in memory, split up by base's strides from the longest to the shortest.
+    xp = namespace_of(base)
+    distance = xp.full(view.shape, first, np.int64)
+    for dim, (size, stride) in enumerate(zip(view.shape, view.strides)):
+        distance += (xp.arange(size) * stride).reshape((-1,) + (1,) * (view.ndim - dim - 1))
+    index = [distance * 0] * base.ndim
+    for dim in sorted(range(base.ndim), key=lambda d: -base.strides[d]):
+        if base.shape[dim] > 1:
+            index[dim], distance = distance // base.strides[dim], distance % base.strides[dim]
+    return tuple(index)

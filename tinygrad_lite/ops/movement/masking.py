@@ -1,0 +1,105 @@
+"""Parts of a tensor named by a mask of bools."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import is_array, namespace_of, number_for
+from tinygrad_lite.engine.errors import BadType, BadValue
+from tinygrad_lite.ops.calculus import getitem, replaced, to_dtype, where
+from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.movement.broadcasting import broadcast_shapes, expand
+from tinygrad_lite.ops.movement.copying import contiguous
+from tinygrad_lite.ops.movement.shape import reshape
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["fill", "masked_fill", "masked_scatter", "masked_select"]
+
+METHODS = ["masked_fill", "masked_scatter", "masked_select"]
+IN_PLACE: list[str] = ["masked_fill", "masked_scatter"]
+
+
+@operation
+def masked_select(x: Tensor, mask: Tensor) -> Tensor:
+    """The elements of `x` where `mask` holds, as a 1-D tensor; the two broadcast.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.masked_select(tg.tensor([1, 2, 3]), tg.tensor([True, False, True]))
+    tensor([1, 3])
+    """
+    x, mask = _broadcast("masked_select", x, mask)
+    return getitem(x, (mask,))
+
+
+@operation
+def masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """`x` with `value` (a number or a 0-d tensor) where `mask` holds.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.masked_fill(tg.tensor([1.0, 2.0]), tg.tensor([True, False]), -1)
+    tensor([-1.,  2.])
+    """
+    if getattr(mask, "dtype", None) != np.bool_:
+        raise TypeError(f"masked_fill: expected a bool mask, got {getattr(mask, 'dtype', type(mask).__name__)}")
+    return contiguous(where(mask, as_value("masked_fill", x, value), x))
+
+
+def as_value(name: str, x: Any, value: Any) -> Any:
+    """`value`, one number or a 0-d tensor, as one of x's dtype."""
+    if not hasattr(value, "dtype"):
+        if not isinstance(value, (int, float)):
+            raise TypeError(f"{name}: expected a number or a 0-d tensor as the value, got {type(value).__name__}")
+        try:
+            value = number_for(x.dtype, value)
+        except ValueError as error:
+            raise BadValue(f"{name}: {error}") from None
+        return value if x.dtype.kind == "f" else namespace_of(raw(x)).asarray(value, dtype=x.dtype)
+    if len(value.shape):
+        raise ValueError(f"{name}: expected a number or a 0-d tensor as the value, got the shape {tuple(value.shape)}")
+    if value.dtype.kind == "c" != x.dtype.kind:
+        raise TypeError(f"{name}: a complex value does not fit into {x.dtype}")
+    return value if value.dtype == x.dtype else to_dtype(value, x.dtype)
+
+
+@operation
+def masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    """`x` with the first elements of `source`, in order, where `mask` holds.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.masked_scatter(tg.zeros(3), tg.tensor([True, False, True]), tg.tensor([1.0, 2.0]))
+    tensor([1., 0., 2.])
+    """
+    same_dtype("masked_scatter", x, source)
+    x, mask = _broadcast("masked_scatter", x, mask)
+    count = int(mask.sum())
+    if count > math.prod(source.shape):
+        raise RuntimeError(f"masked_scatter: the mask asks for {count} elements, source has {math.prod(source.shape)}")
+    return replaced(x, getitem(reshape(source, (-1,)), (slice(0, count),)), (mask,))
+
+
+def _broadcast(name: str, x: Any, mask: Any) -> tuple[Any, Any]:
+    """`x`, and the array of `mask`, in the shape they share."""
+    mask = raw(mask)
+    if not is_array(mask) or mask.dtype != np.bool_:
+        raise TypeError(f"{name}: expected a bool mask, got {getattr(mask, 'dtype', type(mask).__name__)}")
+    shape = broadcast_shapes(tuple(x.shape), mask.shape)
+    return expand(x, shape), namespace_of(mask).broadcast_to(mask, shape)
+
+
+def same_dtype(name: str, x: Any, source: Any) -> None:
+    """Refuse two tensors of different dtypes."""
+    if not hasattr(source, "dtype"):
+        raise TypeError(f"{name}: expected a Tensor, got {type(source).__name__}")
+    if x.dtype != source.dtype:
+        raise BadType(f"{name}: expected tensors of one dtype, got {x.dtype} and {source.dtype}")
+
+
+@operation
+def fill(x: Tensor, value: Any) -> Tensor:
+    """A tensor like `x` with `value` (a number or a 0-d tensor) in every element."""
+    return replaced(x, as_value("fill", x, value), (...,))

@@ -1,0 +1,343 @@
+"""Writing to parts of a tensor: the result is a new tensor, `x` stays as it is."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import namespace_of, number_for
+from tinygrad_lite.arrays.kernels.scatter import scatter_reduce as combine
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.engine.tape import Traced
+from tinygrad_lite.ops.calculus import add, getitem, into_zeros, linear_in, mul, replaced, to_dtype, where
+from tinygrad_lite.ops.calling import canonical_dim, integer, number, operation, raw
+from tinygrad_lite.ops.creation.factories import ones_like
+from tinygrad_lite.ops.movement.broadcasting import expand
+from tinygrad_lite.ops.movement.copying import clone
+from tinygrad_lite.ops.movement.diagonals import diagonal_region
+from tinygrad_lite.ops.movement.indexing import _ALL, _checked, checked_index, index_along, steps
+from tinygrad_lite.ops.movement.masking import as_value, same_dtype
+from tinygrad_lite.ops.movement.shape import reshape
+from tinygrad_lite.ops.movement.strides import strided_region
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = [
+    "as_strided_scatter", "diagonal_scatter", "index_add", "index_copy", "index_fill", "index_put", "index_reduce", "put",
+    "scatter", "scatter_add", "scatter_reduce", "select_scatter", "slice_scatter",
+]  # fmt: skip
+
+METHODS = __all__
+IN_PLACE: list[str] = [
+    "index_add", "index_copy", "index_fill", "index_put", "index_reduce", "put", "scatter", "scatter_add", "scatter_reduce",
+]  # fmt: skip
+
+
+# -- by an index for each element ---------------------------------------------------------------
+
+
+def _scattered(name: str, x: Any, dim: int, index: Any, src: Any) -> tuple[Any, Any, Any]:
+    """`x` in one dim or more, where in it to put something, and what."""
+    whole, index = _at_least_1d(x), _at_least_1d(index)
+    place = index_along(name, tuple(whole.shape), dim, index)
+    if not hasattr(src, "shape"):
+        return whole, place, as_value(name, x, src)
+    same_dtype(name, x, src)
+    src = _at_least_1d(src)
+    if math.prod(index.shape) and (len(src.shape) != len(index.shape) or any(n > m for n, m in zip(index.shape, src.shape))):
+        raise RuntimeError(f"{name}: the index of shape {tuple(index.shape)} reaches beyond src of shape {tuple(src.shape)}")
+    if tuple(src.shape) != tuple(index.shape):
+        src = getitem(src, tuple(slice(0, n) for n in index.shape))
+    return whole, place, src
+
+
+def _at_least_1d(x: Any) -> Any:
+    return x if len(x.shape) else reshape(x, (1,))
+
+
+def _back(out: Any, x: Any) -> Any:
+    return out if len(x.shape) else reshape(out, ())
+
+
+@operation
+def scatter(x: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Tensor:
+    """`x` after `out[index[i, j, k], j, k] = src[i, j, k]` (for dim 0); `src` may be one number.
+
+    `reduce`: "add" or "multiply" to combine instead of replacing.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.scatter(tg.zeros(2, 3), 1, tg.tensor([[2], [0]]), 1.0)
+    tensor([[0., 0., 1.],
+            [1., 0., 0.]])
+    """
+    if reduce not in (None, "add", "multiply"):
+        raise RuntimeError(f"scatter: expected reduce None, 'add' or 'multiply', got {reduce!r}")
+    whole, place, src = _scattered("scatter", x, dim, index, value if src is None else src)
+    if not math.prod(index.shape):
+        return clone(x)
+    if reduce is None:
+        return _back(replaced(whole, src, place), x)
+    if not hasattr(src, "shape"):
+        array = raw(x)
+        src = namespace_of(array).full(tuple(index.shape), src, array.dtype)
+    return _back(_combined(whole, place, src, "sum" if reduce == "add" else "prod"), x)
+
+
+@operation
+def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """`x` after `out[index[i, j, k], j, k] += src[i, j, k]` (for dim 0).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.scatter_add(tg.zeros(3), 0, tg.tensor([0, 0, 2]), tg.ones(3))
+    tensor([2., 0., 1.])
+    """
+    return scatter_reduce(x, dim, index, src, "sum")
+
+
+@operation
+def scatter_reduce(x: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
+    """`scatter` that combines the elements meant for one place: `reduce` is "sum", "prod", "mean",
+    "amax" or "amin"; with that of `x` in the place if `include_self`.
+
+    Where several are the largest (smallest), they share the gradient.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.scatter_reduce(tg.zeros(2), 0, tg.tensor([0, 0, 1]), tg.tensor([1.0, 3.0, 2.0]), "amax")
+    tensor([3., 2.])
+    """
+    same_dtype("scatter_reduce", x, src)
+    whole, place, src = _scattered("scatter_reduce", x, dim, index, src)
+    if not math.prod(index.shape):
+        return clone(x)
+    return _back(_combined(whole, place, src, reduce, include_self), x)
+
+
+def _combined(x: Any, place: Any, src: Any, reduce: str, include_self: bool = True) -> Any:
+    """`x` with `src` combined into it at `place`."""
+    if reduce not in _NEUTRAL:
+        raise RuntimeError(f"expected reduce among {', '.join(map(repr, _NEUTRAL))}, got {reduce!r}")
+    if not include_self:
+        neutral = _NEUTRAL[reduce]
+        if x.dtype.kind == "b":
+            neutral = neutral > 0
+        elif x.dtype.kind in "iu" and abs(neutral) == math.inf:
+            limits = np.iinfo(x.dtype)
+            neutral = limits.max if neutral > 0 else limits.min
+        x = replaced(x, neutral, place)
+    if reduce in ("sum", "mean"):
+        total = add(x, into_zeros(src, tuple(x.shape), place))
+        if reduce == "sum":
+            return total
+        array = raw(src)
+        xp = namespace_of(array)
+        count = into_zeros(xp.ones(array.shape, np.int64), tuple(x.shape), place)
+        count = xp.maximum(count + include_self, 1).astype(total.dtype, copy=False)
+        return total / count if x.dtype.kind == "f" else total // count
+    out = _scatter_reduce(x, src, place, reduce)
+    return linear_in(out, x) if reduce == "prod" else out
+
+
+_NEUTRAL = {"sum": 0, "prod": 1, "mean": 0, "amax": -math.inf, "amin": math.inf}
+_UFUNC = {"prod": "multiply", "amax": "maximum", "amin": "minimum"}
+
+
+@primitive
+def _scatter_reduce(x, src, index, reduce):
+    out = x.copy("C")
+    combine(_UFUNC[reduce], out, index, src)
+    return out
+
+
+@_scatter_reduce.fused_vjp("x", "src")
+def _(needs, g, out, x, src, index, reduce):
+    if reduce == "prod":
+        others = _scatter_reduce(ones_like(x), src, index, reduce)  # all but x
+        zeros = into_zeros(to_dtype(src == 0, g.dtype), tuple(x.shape), index)
+        if isinstance(g, Traced) and bool((zeros > 1).any()):
+            raise RuntimeError("the second gradient of a product with two zeros of src in one place is not worked out")
+        # All but src: of the whole divided by it, or, where it is the only zero, the product of what is not.
+        divisor = where(src == 0, 1.0, src)
+        without = _scatter_reduce(x, divisor, index, reduce)[index] * (zeros[index] == 1)
+        rest = where(src == 0, without, out[index] / divisor)
+        return [g * others, g[index] * rest, None, None]
+    gx, gs = to_dtype(x == out, g.dtype), to_dtype(src == out[index], g.dtype)
+    share = g / (gx + into_zeros(gs, tuple(x.shape), index))
+    return [share * gx, share[index] * gs, None, None]
+
+
+# -- by an index for each slice -----------------------------------------------------------------
+
+
+def _slices(name: str, x: Any, dim: int, index: Any, source: Any) -> tuple[Any, Any, Any]:
+    """`x` in one dim or more, the index of its slices, and `source` in the shape of these."""
+    same_dtype(name, x, source)
+    whole = _at_least_1d(x)
+    dim = canonical_dim(name, dim, len(whole.shape))
+    index = _checked_line(name, index, whole.shape[dim])
+    shape = (*whole.shape[:dim], index.size, *whole.shape[dim + 1 :])
+    if (tuple(source.shape) or (1,)) != shape or (len(source.shape) != len(x.shape) and name != "index_copy"):
+        raise IndexError(f"{name}: expected a source of shape {shape if x.shape else ()}, got {tuple(source.shape)}")
+    return whole, (*[_ALL] * dim, index), reshape(source, shape)
+
+
+def _checked_line(name: str, index: Any, size: int, negative: bool = False) -> Any:
+    """The array of an index of slices, which has one dim."""
+    index = checked_index(name, index, size, negative)
+    if index.ndim > 1:
+        raise IndexError(f"{name}: expected an index of at most 1 dim, got the shape {index.shape}")
+    return index.reshape(-1)
+
+
+@operation
+def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
+    """`x` with `alpha * source[i]` added to its slice number `index[i]` along `dim`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.index_add(tg.zeros(3), 0, tg.tensor([0, 0, 2]), tg.ones(3))
+    tensor([2., 0., 1.])
+    """
+    alpha = number("index_add", "alpha", alpha)
+    whole, place, source = _slices("index_add", x, dim, index, source)
+    return _back(_combined(whole, place, source if alpha == 1 else mul(source, number_for(x.dtype, alpha)), "sum"), x)
+
+
+@operation
+def index_reduce(x: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
+    """`scatter_reduce` of whole slices: `reduce` is "prod", "mean", "amax" or "amin".
+
+    >>> import tinygrad_lite as tg
+    >>> tg.index_reduce(tg.ones(2), 0, tg.tensor([0, 0]), tg.tensor([2.0, 3.0]), "prod")
+    tensor([6., 1.])
+    """
+    if reduce == "sum":
+        raise RuntimeError("index_reduce: expected reduce 'prod', 'mean', 'amax' or 'amin'; for the sum there is index_add()")
+    whole, place, source = _slices("index_reduce", x, dim, index, source)
+    return _back(_combined(whole, place, source, reduce, include_self), x)
+
+
+@operation
+def index_copy(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """`x` with its slice number `index[i]` along `dim` replaced by `source[i]`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.index_copy(tg.zeros(3), 0, tg.tensor([2, 0]), tg.tensor([5.0, 6.0]))
+    tensor([6., 0., 5.])
+    """
+    whole, place, source = _slices("index_copy", x, dim, index, source)
+    return _back(replaced(whole, source, place), x)
+
+
+@operation
+def index_fill(x: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
+    """`x` with its slices number `index` along `dim` filled with `value`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.index_fill(tg.tensor([[1, 2], [3, 4]]), 1, tg.tensor([0]), 9)
+    tensor([[9, 2],
+            [9, 4]])
+    """
+    whole = _at_least_1d(x)
+    dim = canonical_dim("index_fill", dim, len(whole.shape))
+    index = _checked_line("index_fill", index, whole.shape[dim], negative=True)
+    place = (*[_ALL] * dim, namespace_of(index).unique(index % whole.shape[dim]))  # each counts once in value's gradient
+    return _back(replaced(whole, as_value("index_fill", x, value), place), x)
+
+
+@operation
+def index_put(x: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
+    """`x` after `x[indices] = values`, or `+=` with repeated places adding up if `accumulate`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.index_put(tg.zeros(3), (tg.tensor([2, 0]),), tg.tensor([5.0, 6.0]))
+    tensor([6., 0., 5.])
+    """
+    same_dtype("index_put", x, values)
+    *views, place = steps(x, tuple(_at_least_1d(i) if hasattr(i, "shape") and i.dtype.kind != "b" else i for i in indices))
+    whole = x
+    for view in views:  # which add a dim for each 0-d mask
+        whole = getitem(whole, view)
+    if not accumulate:
+        out = replaced(whole, values, place)
+    else:
+        shape = tuple(getitem(raw(whole), place).shape)
+        out = _combined(whole, place, expand(values, shape), "sum")
+    return reshape(out, tuple(x.shape)) if views else out
+
+
+@operation
+def put(x: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+    """`x` with the elements number `index` of the flattened tensor replaced by those of `source`
+    (or with these added).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.zeros(2, 2).put(tg.tensor([3]), tg.tensor([5.0]))
+    tensor([[0., 0.],
+            [0., 5.]])
+    """
+    same_dtype("put", x, source)
+    places = checked_index("put", index, math.prod(x.shape), negative=True)
+    if places.size != math.prod(source.shape):
+        raise IndexError(f"put: {places.size} indices for {math.prod(source.shape)} elements")
+    values, flat = reshape(source, (-1,)), reshape(x, (-1,))
+    return reshape(index_put(flat, (places.reshape(-1),), values, accumulate), tuple(x.shape))
+
+
+# -- the part that a view would show ------------------------------------------------------------
+
+
+def _with_part(name: str, x: Any, src: Any, place: Any) -> Any:
+    part = getitem(x.detach() if isinstance(x, Traced) else x, place)
+    if tuple(part.shape) != tuple(src.shape):
+        raise RuntimeError(f"{name}: expected a src of shape {tuple(part.shape)}, got {tuple(src.shape)}")
+    return replaced(x, src, place)
+
+
+@operation
+def select_scatter(x: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
+    """`x` with `x.select(dim, index)` replaced by `src`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.select_scatter(tg.zeros(2, 2), tg.ones(2), 0, 1)
+    tensor([[0., 0.],
+            [1., 1.]])
+    """
+    dim = canonical_dim("select_scatter", dim, len(x.shape))
+    return _with_part("select_scatter", x, src, (*[_ALL] * dim, operator.index(index), Ellipsis))
+
+
+@operation
+def slice_scatter(
+    x: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Tensor:  # fmt: skip
+    """`x` with `start : end : step` of dim `dim` replaced by `src`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.slice_scatter(tg.zeros(4), tg.ones(2), start=1, end=3)
+    tensor([0., 1., 1., 0.])
+    """
+    dim = canonical_dim("slice_scatter", dim, len(x.shape))
+    start, end = (at if at is None else integer("slice_scatter", name, at) for name, at in (("start", start), ("end", end)))
+    step = integer("slice_scatter", "step", step)
+    return _with_part("slice_scatter", x, src, (*[_ALL] * dim, _checked(slice(start, end, step)), Ellipsis))
+
+
+@operation
+def diagonal_scatter(x: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """`x` with `x.diagonal(offset, dim1, dim2)` replaced by `src`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.diagonal_scatter(tg.zeros(2, 2), tg.tensor([1.0, 2.0]))
+    tensor([[1., 0.],
+            [0., 2.]])
+    """
+    return _with_part("diagonal_scatter", x, src, diagonal_region("diagonal_scatter", tuple(x.shape), offset, dim1, dim2))
+
+
+@operation
+def as_strided_scatter(x: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
+    """`x` with `x.as_strided(size, stride, storage_offset)` replaced by `src`."""
+    return _with_part("as_strided_scatter", x, src, strided_region("as_strided_scatter", x, size, stride, storage_offset))

@@ -1,0 +1,221 @@
+"""The same elements in another shape: views wherever the memory allows it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import as_dtype, owner_of
+from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.ops.calculus import reshape as _reshape
+from tinygrad_lite.ops.calling import canonical_dim, operation, raw
+from tinygrad_lite.ops.movement.copying import contiguous
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["atleast_1d", "atleast_2d", "atleast_3d", "flatten", "ravel", "reshape", "squeeze", "unflatten", "unsqueeze"]
+
+METHODS = ["flatten", "ravel", "reshape", "reshape_as", "squeeze", "unflatten", "unsqueeze", "view", "view_as"]
+IN_PLACE: list[str] = []
+
+
+@operation
+def reshape(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The same elements in `shape`, where one size may be -1; a view where the memory allows it.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.reshape(tg.arange(6), (2, -1))
+    tensor([[0, 1, 2],
+            [3, 4, 5]])
+    """
+    if isinstance(shape, tuple) and min(shape, default=0) < -1:  # which NumPy takes for -1
+        raise RuntimeError(f"reshape: expected sizes of 0 or more, and at most one -1, got {shape}")
+    return _reshape(x, shape)
+
+
+def view(x: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tensor:
+    """The same memory in another shape, given as ints or as one tuple, or read as another dtype; an
+    error where that takes a copy.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.arange(6).view(2, -1)
+    tensor([[0, 1, 2],
+            [3, 4, 5]])
+    """
+    if len(shape) == 1:
+        (shape,) = shape
+    if dtype is not None or isinstance(shape, (np.dtype, type)):
+        return _view_dtype(x, as_dtype(shape if dtype is None else dtype))
+    result = reshape(x, shape if size is None else size)
+    if math.prod(x.shape) and not shares_memory(x, result):
+        raise RuntimeError(f"view: {tuple(x.shape)} cannot be seen as {tuple(result.shape)} without a copy; use reshape()")
+    return result
+
+
+def shares_memory(x: Any, y: Any) -> bool:
+    """Whether two tensors, one made of the other, lie in the same memory."""
+    a, b = (raw(v) for v in (x, y))
+    return owner_of(a) is owner_of(b)
+
+
+def _view_dtype(x: Any, dtype: np.dtype) -> Any:
+    array = raw(x)
+    if array.dtype.itemsize != dtype.itemsize and (not array.ndim or array.strides[-1] != array.dtype.itemsize):
+        raise RuntimeError(f"view: reading {array.dtype} as {dtype} needs a last dim whose elements are neighbours in memory")
+    if array.ndim and array.shape[-1] * array.dtype.itemsize % dtype.itemsize:
+        raise RuntimeError(f"view: a last dim of {array.shape[-1]} {array.dtype} cannot be read as {dtype}")
+    return traced(array.view(dtype)) if isinstance(x, Traced) else array.view(dtype)
+
+
+@operation
+def view_as(x: Tensor, y: Tensor) -> Tensor:
+    """`x.view(y.shape)`
+
+    >>> import tinygrad_lite as tg
+    >>> tg.arange(4).view_as(tg.ones(2, 2))
+    tensor([[0, 1],
+            [2, 3]])
+    """
+    return view(x, tuple(y.shape))
+
+
+@operation
+def reshape_as(x: Tensor, y: Tensor) -> Tensor:
+    """`x.reshape(y.shape)`
+
+    >>> import tinygrad_lite as tg
+    >>> tg.arange(4).reshape_as(tg.ones(2, 2))
+    tensor([[0, 1],
+            [2, 3]])
+    """
+    return reshape(x, tuple(y.shape))
+
+
+@operation
+def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Dims `start_dim` to `end_dim` as one; a 0-d tensor becomes one of shape (1,).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.flatten(tg.zeros(2, 3, 4), 1).shape
+    (2, 12)
+    """
+    shape = tuple(x.shape)
+    first, last = canonical_dim("flatten", start_dim, len(shape)), canonical_dim("flatten", end_dim, len(shape))
+    if first > last:
+        raise RuntimeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
+    if first == last and shape:
+        return x
+    return _reshape(x, (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
+
+
+@operation
+def unflatten(x: Tensor, dim: int, sizes: tuple[int, ...]) -> Tensor:
+    """Dim `dim` split up into `sizes`, where one may be -1.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.unflatten(tg.arange(6), 0, (2, 3))
+    tensor([[0, 1, 2],
+            [3, 4, 5]])
+    """
+    dim, shape = canonical_dim("unflatten", dim, len(x.shape)), tuple(x.shape)
+    if not shape:
+        raise RuntimeError("unflatten: a 0-d tensor has no dim to split up")
+    if not isinstance(sizes, (tuple, list)) or not sizes:
+        raise RuntimeError(f"unflatten: expected one or more sizes, got {sizes}")
+    known = math.prod(n for n in sizes if n != -1)
+    whole = tuple(shape[dim] // (known or 1) if n == -1 else n for n in sizes)
+    if math.prod(whole) != shape[dim] or sizes.count(-1) > 1 or min(whole) < 0:
+        raise RuntimeError(f"unflatten: {sizes} do not make up the {shape[dim]} of dim {dim}")
+    return _reshape(x, (*shape[:dim], *whole, *shape[dim + 1 :]))
+
+
+@operation
+def ravel(x: Tensor) -> Tensor:
+    """All elements in one dim; a view where they lie in memory in the order of the dims.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.ravel(tg.tensor([[1, 2], [3, 4]]))
+    tensor([1, 2, 3, 4])
+    """
+    return _reshape(contiguous(x), (math.prod(x.shape),))
+
+
+@operation
+def squeeze(x: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
+    """Without the dims of size 1: all of them, or those of `dim` that have size 1.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.squeeze(tg.zeros(1, 3, 1), 0).shape
+    (3, 1)
+    """
+    shape = tuple(x.shape)
+    if dim is None:
+        return _reshape(x, tuple(n for n in shape if n != 1))
+    dims = [canonical_dim("squeeze", d, len(shape)) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
+    if len(set(dims)) != len(dims):
+        raise RuntimeError(f"squeeze: a dim appears twice in {dim}")
+    return _reshape(x, tuple(n for d, n in enumerate(shape) if n != 1 or d not in dims))
+
+
+@operation
+def unsqueeze(x: Tensor, dim: int) -> Tensor:
+    """With a dim of size 1 inserted at place `dim` of the result.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.unsqueeze(tg.tensor([1, 2]), 1).shape
+    (2, 1)
+    """
+    shape = tuple(x.shape)
+    dim = canonical_dim("unsqueeze", dim, len(shape) + 1)
+    return _reshape(x, (*shape[:dim], 1, *shape[dim:]))
+
+
+def unsqueeze_dims(x: Any, dims: tuple[int, ...]) -> Any:
+    """`x` with dims of size 1 at the places `dims` of the result."""
+    sizes = iter(x.shape)
+    rank = len(x.shape) + len(dims)
+    return _reshape(x, tuple(1 if d in dims else next(sizes) for d in range(rank)))
+
+
+def atleast_1d(*tensors: Any) -> Any:
+    """Each tensor with one dim or more.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.atleast_1d(tg.tensor(5))
+    tensor([5])
+    """
+    return _each(tensors, lambda x: reshape(x, (1,)) if len(x.shape) < 1 else x)
+
+
+def atleast_2d(*tensors: Any) -> Any:
+    """Each tensor with two dims or more; the new ones come first.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.atleast_2d(tg.tensor([1, 2]))
+    tensor([[1, 2]])
+    """
+    return _each(tensors, lambda x: reshape(x, (1, -1 if x.shape else 1)) if len(x.shape) < 2 and x.shape != (0,) else
+                 reshape(x, (1, 0)) if len(x.shape) < 2 else x)  # fmt: skip
+
+
+def atleast_3d(*tensors: Any) -> Any:
+    """Each tensor with three dims or more: (n,) becomes (1, n, 1), and (n, m) becomes (n, m, 1).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.atleast_3d(tg.tensor([1, 2])).shape
+    (1, 2, 1)
+    """
+    def raised(x: Any) -> Any:
+        shape = tuple(x.shape)
+        return x if len(shape) > 2 else _reshape(x, (*shape, 1) if len(shape) == 2 else (1, *(shape or (1,)), 1))
+
+    return _each(tensors, raised)
+
+
+def _each(tensors: tuple[Any, ...], function: Any) -> Any:
+    if len(tensors) == 1 and not isinstance(tensors[0], (tuple, list)):
+        return function(tensors[0])
+    return tuple(function(x) for x in (tensors[0] if len(tensors) == 1 else tensors))

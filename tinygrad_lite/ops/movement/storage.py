@@ -1,0 +1,133 @@
+"""A tensor's memory: made with given strides, resized, shared with another tensor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_lite.arrays import device_of, namespace_of, start_of, to_device
+from tinygrad_lite.engine.tape import traced
+from tinygrad_lite.ops.calling import canonical_shape, operation
+from tinygrad_lite.ops.creation.conversion import array_from
+from tinygrad_lite.ops.creation.factories import empty
+from tinygrad_lite.ops.movement.broadcasting import broadcast_shapes
+from tinygrad_lite.ops.movement.inplace import assign
+from tinygrad_lite.ops.movement.masking import same_dtype
+from tinygrad_lite.ops.movement.strides import as_strided
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["empty_permuted", "empty_strided"]
+
+METHODS = ["apply_", "is_set_to", "map_", "new_empty_strided", "resize_", "resize_as_", "set_"]
+IN_PLACE: list[str] = []
+
+
+# -- made with strides --------------------------------------------------------------------------
+
+
+@operation
+def empty_strided(
+    size: Any, stride: Any, *, dtype: Any = None, device: Any = None, layout: Any = None, pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """An uninitialized tensor whose neighbours along each dim lie `stride` elements apart.
+
+    >>> empty_strided((2, 3), (1, 2)).stride()
+    (1, 2)
+    """
+    size, stride = canonical_shape("empty_strided", (size,)), canonical_shape("empty_strided", (stride,))
+    if len(size) != len(stride) or min((*size, *stride), default=0) < 0:
+        raise RuntimeError(f"empty_strided: expected as many sizes as strides, none negative, got {size} and {stride}")
+    count = 0 if 0 in size else 1 + sum((n - 1) * s for n, s in zip(size, stride))
+    result = as_strided(empty(count, dtype=dtype, device=device), size, stride).detach()
+    return result.requires_grad_() if requires_grad else result
+
+
+def new_empty_strided(x: Tensor, size: Any, stride: Any, *, dtype: Any = None, device: Any = None, **options: Any) -> Tensor:
+    """`empty_strided` in the dtype and on the device of this tensor."""
+    dtype, device = x.array.dtype if dtype is None else dtype, device_of(x.array) if device is None else device
+    return empty_strided(size, stride, dtype=dtype, device=device, **options)
+
+
+@operation
+def empty_permuted(size: Any, physical_layout: Any, **options: Any) -> Tensor:
+    """An uninitialized tensor whose dims lie in memory in the order `physical_layout`, the one with the longest strides first."""
+    size, order = canonical_shape("empty_permuted", (size,)), canonical_shape("empty_permuted", (physical_layout,))
+    if sorted(order) != list(range(len(size))):
+        raise RuntimeError(f"empty_permuted: expected each of {len(size)} dims once as the layout, got {order}")
+    stride = [math.prod(size[d] for d in order[order.index(dim) + 1 :]) for dim in range(len(size))]
+    return empty_strided(size, stride, **options)
+
+
+# -- seen otherwise -----------------------------------------------------------------------------
+
+
+def _off_the_tape(name: str, x: Any) -> None:
+    if x.node is not None:
+        raise RuntimeError(f"{name}: this tensor requires grad, which cannot follow; detach() it first")
+
+
+def resize_(x: Tensor, *sizes: Any) -> Tensor:
+    """Give this tensor another size: its memory read in order, and what it lacks uninitialized. What was a view
+    cannot grow."""
+    shape, array = canonical_shape("resize_", sizes), x.array
+    _off_the_tape("resize_", x)
+    if min(shape, default=0) < 0:
+        raise RuntimeError(f"resize_: expected sizes of 0 or more, got {shape}")
+    in_order = array.transpose(sorted(range(array.ndim), key=lambda d: (-array.strides[d], -array.shape[d])))
+    count = math.prod(shape)
+    if not in_order.flags.c_contiguous or (count > array.size and x.base is not None):
+        raise RuntimeError("resize_: this tensor is a view that has gaps, or would have to grow; clone() it first")
+    memory = in_order.reshape(-1)
+    if count > memory.size:
+        grown = namespace_of(array).empty(count, array.dtype)
+        grown[: memory.size] = memory
+        memory = grown
+    x.array = memory[:count].reshape(shape)
+    return x
+
+
+def resize_as_(x: Tensor, the_template: Tensor, memory_format: Any = None) -> Tensor:
+    """`resize_` to the shape of another tensor."""
+    return resize_(x, tuple(the_template.shape))
+
+
+def set_(x: Tensor, source: Tensor) -> Tensor:
+    """Make this tensor another name of the memory of `source`, which has its dtype."""
+    _off_the_tape("set_", x)
+    same_dtype("set_", x, source)
+    x.array = source.array
+    return x
+
+
+def is_set_to(x: Tensor, tensor: Tensor) -> bool:
+    """Whether both show the same memory in the same way."""
+    a, b = x.array, tensor.array
+    return start_of(a) == start_of(b) and a.shape == b.shape and a.strides == b.strides
+
+
+# -- by functions of Python ---------------------------------------------------------------------
+
+
+def _by_python(name: str, x: Any, function: Callable[..., Any], *others: Any) -> Any:
+    _off_the_tape(name, x)
+    values = [function(*row) for row in zip(*(y.reshape(-1).tolist() for y in (x.array, *others)))]
+    assign(name, x, traced(to_device(array_from(values, x.array.dtype).reshape(x.array.shape), device_of(x.array))))
+    return x
+
+
+def apply_(x: Tensor, callable: Callable[[Any], Any]) -> Tensor:
+    """Write `callable(element)` into each element: slow, for it is a call of Python for each."""
+    return _by_python("apply_", x, callable)
+
+
+def map_(x: Tensor, tensor: Tensor, callable: Callable[[Any, Any], Any]) -> Tensor:
+    """Write `callable(element, other)` into each element, `other` from the same place of `tensor`, broadcast."""
+    same_dtype("map_", x, tensor)
+    other = namespace_of(x.array).broadcast_to(tensor.array, broadcast_shapes(x.array.shape, tensor.array.shape))
+    if other.shape != x.array.shape:
+        raise RuntimeError(f"map_: a tensor of shape {tuple(tensor.shape)} cannot be broadcast to {tuple(x.shape)}")
+    return _by_python("map_", x, callable, other)

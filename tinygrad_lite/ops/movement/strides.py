@@ -1,0 +1,73 @@
+"""Views by strides: the elements at regular distances in a tensor's memory."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_lite.arrays.regions import Region, unit
+from tinygrad_lite.engine.tape import Traced
+from tinygrad_lite.ops.calculus import getitem, permute
+from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, integer, operation, raw
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["as_strided"]
+
+METHODS = ["as_strided", "unfold"]
+IN_PLACE: list[str] = []
+
+
+@operation
+def as_strided(x: Tensor, size: tuple[int, ...], stride: tuple[int, ...], storage_offset: int | None = None) -> Tensor:
+    """The elements of x's memory at `storage_offset` plus multiples of `stride`: a view. Where x is on the tape, all of
+    them must be x's own.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.as_strided(tg.arange(4), (2, 2), (2, 1))
+    tensor([[0, 1],
+            [2, 3]])
+    """
+    if isinstance(x, Traced) and x.base is not None and x.node is None and x.base.node is None:
+        x, storage_offset = x.base, x.storage_offset() if storage_offset is None else storage_offset
+    array = raw(x)
+    dims = tuple(sorted(range(array.ndim), key=lambda d: (-array.strides[d], -array.shape[d])))
+    x = x if array.flags.c_contiguous else permute(x, dims)  # in the order of its memory
+    if not raw(x).flags.c_contiguous:
+        raise RuntimeError("as_strided: the tensor is a view with gaps; clone() it first")
+    if storage_offset is not None and isinstance(x, Traced):
+        storage_offset -= x.storage_offset()
+    return getitem(x, strided_region("as_strided", x, size, stride, storage_offset))
+
+
+def strided_region(name: str, x: Any, size: Any, stride: Any, offset: int | None) -> Region:
+    """A Region of the flattened `x`, checked to lie inside it."""
+    size, stride, offset = canonical_shape(name, (size,)), canonical_shape(name, (stride,)), offset or 0
+    if len(size) != len(stride) or min((*size, *stride), default=0) < 0:
+        raise RuntimeError(f"{name}: expected as many sizes as strides, none negative, got {size}, {stride}")
+    if 0 not in size and not 0 <= offset < math.prod(x.shape) - sum((n - 1) * s for n, s in zip(size, stride)):
+        raise RuntimeError(f"{name}: {size} by {stride} from {offset} on reaches beyond {math.prod(x.shape)} elements")
+    return Region(size, tuple((s,) for s in stride), (offset,))
+
+
+@operation
+def unfold(x: Tensor, dimension: int, size: int, step: int) -> Tensor:
+    """A view of all windows of `size` along a dim, `step` apart; the window is the new last dim.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.arange(5).unfold(0, 3, 2)
+    tensor([[0, 1, 2],
+            [2, 3, 4]])
+    """
+    rank, shape = len(x.shape), tuple(x.shape)
+    dim = canonical_dim("unfold", dimension, rank)
+    n = shape[dim] if rank else 1
+    size, step = integer("unfold", "size", size), integer("unfold", "step", step)
+    if not 0 <= size <= n or step <= 0:
+        raise RuntimeError(f"unfold: expected a size of 0 to {n} and a positive step, got {size} and {step}")
+    if not rank:  # one window
+        return getitem(x, Region((size,), ((1,),), (0,)))
+    sizes = (*shape[:dim], (n - size) // step + 1, *shape[dim + 1 :], size)
+    steps = [unit(rank, d, step if d == dim else 1) for d in range(rank)]
+    return getitem(x, Region(sizes, (*steps, unit(rank, dim)), (0,) * rank))

@@ -1,0 +1,128 @@
+"""Dims in another order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tinygrad_lite.ops.calculus import permute as _permute
+from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, operation
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["adjoint", "moveaxis", "movedim", "permute", "swapaxes", "swapdims", "t", "transpose"]
+
+METHODS = __all__
+IN_PLACE: list[str] = []
+
+
+@operation
+def permute(x: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """A view with the dims in the order `dims`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.permute(tg.zeros(2, 3, 4), (2, 0, 1)).shape
+    (4, 2, 3)
+    """
+    dims = tuple(canonical_dim("permute", d, len(x.shape)) for d in canonical_shape("permute", (dims,)))
+    if sorted(dims) != list(range(len(x.shape))):
+        raise RuntimeError(f"permute: expected each of the {len(x.shape)} dims once, got {dims}")
+    return _permute(x, dims)
+
+
+@operation
+def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
+    """A view with two dims exchanged.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.transpose(tg.tensor([[1, 2], [3, 4]]), 0, 1)
+    tensor([[1, 3],
+            [2, 4]])
+    """
+    dims = list(range(len(x.shape)))
+    a, b = canonical_dim("transpose", dim0, len(dims)), canonical_dim("transpose", dim1, len(dims))
+    if dims:
+        dims[a], dims[b] = b, a
+    return _permute(x, tuple(dims))
+
+
+@operation
+def swapaxes(x: Tensor, axis0: int, axis1: int) -> Tensor:
+    """`transpose` under NumPy's name.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.swapaxes(tg.ones(2, 3, 4), 0, 2).shape
+    (4, 3, 2)
+    """
+    return transpose(x, axis0, axis1)
+
+
+@operation
+def swapdims(x: Tensor, dim0: int, dim1: int) -> Tensor:
+    """`transpose` under one more name.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.swapdims(tg.ones(2, 3, 4), 0, 2).shape
+    (4, 3, 2)
+    """
+    return transpose(x, dim0, dim1)
+
+
+@operation
+def t(x: Tensor) -> Tensor:
+    """A matrix transposed; tensors of fewer dims as they are.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.t(tg.tensor([[1, 2], [3, 4]]))
+    tensor([[1, 3],
+            [2, 4]])
+    """
+    if len(x.shape) > 2:
+        raise RuntimeError(f"t: expected at most 2 dimensions, got the shape {tuple(x.shape)}; use .mT or transpose()")
+    return t_all(x)
+
+
+def t_all(x: Tensor) -> Tensor:
+    """All dims reversed."""
+    return _permute(x, None)
+
+
+def conjugate_transpose(x: Tensor) -> Tensor:
+    """A matrix transposed; a 0-d tensor as it is."""
+    if len(x.shape) not in (0, 2):
+        raise RuntimeError(f"H: expected a matrix, got the shape {tuple(x.shape)}; use mH for batches of them")
+    return t_all(x)
+
+
+@operation
+def adjoint(x: Tensor) -> Tensor:
+    """The last two dims exchanged; a 0-d tensor as it is.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.adjoint(tg.ones(5, 2, 3)).shape
+    (5, 3, 2)
+    """
+    return transpose(x, -2, -1) if x.shape else x
+
+
+@operation
+def movedim(x: Tensor, source: int | tuple[int, ...], destination: int | tuple[int, ...]) -> Tensor:
+    """A view with the dims `source` moved to the places `destination`, the others in their order.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.movedim(tg.zeros(2, 3, 4), 0, -1).shape
+    (3, 4, 2)
+    """
+    froms, tos = (
+        [canonical_dim("movedim", d, len(x.shape)) for d in (dims if isinstance(dims, (tuple, list)) else (dims,))]
+        for dims in (source, destination)
+    )
+    if len(froms) != len(tos) or len(set(froms)) != len(froms) or len(set(tos)) != len(tos):
+        raise TypeError(f"movedim: expected as many different dims on both sides, got {source} and {destination}")
+    if not x.shape:
+        return _permute(x, ())
+    rest = iter(d for d in range(len(x.shape)) if d not in froms)
+    return _permute(x, tuple(froms[tos.index(d)] if d in tos else next(rest) for d in range(len(x.shape))))
+
+
+moveaxis = movedim

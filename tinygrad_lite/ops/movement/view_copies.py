@@ -1,0 +1,70 @@
+"""Operations that make views, with memory of their own for the result: `transpose_copy` and its like."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from tinygrad_lite.engine.tape import Traced
+from tinygrad_lite.ops.calling import canonical_dim, operation
+from tinygrad_lite.ops.movement.broadcasting import expand
+from tinygrad_lite.ops.movement.copying import clone
+from tinygrad_lite.ops.movement.diagonals import diagonal
+from tinygrad_lite.ops.movement.indexing import getitem, narrow, select
+from tinygrad_lite.ops.movement.joining import split, split_with_sizes, unbind
+from tinygrad_lite.ops.movement.shape import squeeze, unsqueeze, view
+from tinygrad_lite.ops.movement.strides import as_strided, unfold
+from tinygrad_lite.ops.movement.transposing import permute, t, transpose
+
+__all__ = [
+    "alias_copy", "as_strided_copy", "detach_copy", "diagonal_copy", "expand_copy", "narrow_copy", "permute_copy", "select_copy",
+    "slice_copy", "split_copy", "split_with_sizes_copy", "squeeze_copy", "t_copy", "transpose_copy", "unbind_copy", "unfold_copy",
+    "unsqueeze_copy", "view_copy",
+]  # fmt: skip
+
+METHODS = ["narrow_copy"]
+IN_PLACE: list[str] = []
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+_in_order = functools.partial(clone, memory_format="contiguous_format")
+
+
+def _copied(function: Callable[P, R]) -> Callable[P, R]:
+    """`function` whose result (or each of several) is a copy."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        result: Any = function(*args, **kwargs)
+        return tuple(map(_in_order, result)) if isinstance(result, tuple) else _in_order(result)
+
+    call.__name__ = call.__qualname__ = f"{function.__name__}_copy"
+    call.__doc__ = f"`{function.__name__}`, with memory of its own for the result."
+    return call
+
+
+as_strided_copy, diagonal_copy, expand_copy = _copied(as_strided), _copied(diagonal), _copied(expand)
+narrow_copy, permute_copy, select_copy, split_copy = _copied(narrow), _copied(permute), _copied(select), _copied(split)
+split_with_sizes_copy, squeeze_copy, t_copy = _copied(split_with_sizes), _copied(squeeze), _copied(t)
+transpose_copy, unbind_copy, unfold_copy = _copied(transpose), _copied(unbind), _copied(unfold)
+unsqueeze_copy, view_copy = _copied(unsqueeze), _copied(view)
+
+
+@operation
+def alias_copy(x: Any) -> Any:
+    """The same elements, with memory of their own."""
+    return _in_order(x)
+
+
+@operation
+def slice_copy(x: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
+    """`x[start:end:step]` along `dim`, with memory of its own for the result."""
+    return _in_order(getitem(x, (*(slice(None),) * canonical_dim("slice_copy", dim, len(x.shape)), slice(start, end, step))))
+
+
+def detach_copy(x: Any) -> Any:
+    """`detach`, with memory of its own for the result."""
+    return _in_order(x.detach() if isinstance(x, Traced) else x)

@@ -1,0 +1,131 @@
+"""How far vectors are apart, and how alike."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tinygrad_lite.arrays.kernels.distances import euclidean_distances
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calculus import linear_in
+from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.linalg.checks import check_matrix
+from tinygrad_lite.ops.linalg.norms import vector_norm
+from tinygrad_lite.ops.math.arithmetic import to_common_dtype
+from tinygrad_lite.ops.math.clamping import at_least, clamp_min
+from tinygrad_lite.ops.math.where import where
+from tinygrad_lite.ops.movement.broadcasting import broadcast_tensors
+from tinygrad_lite.ops.reduction.sums import sum
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["cdist", "cosine_similarity", "pairwise_distance", "pdist"]
+
+METHODS: list[str] = []
+IN_PLACE: list[str] = []
+
+
+@operation
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """The cosine of the angle between vectors along `dim`; a norm below `eps` counts as `eps`.
+
+    >>> import tinygrad_lite as tg
+    >>> cosine_similarity(tg.tensor([3.0, 0.0]), tg.tensor([1.0, 1.0]), dim=0)
+    tensor(0.7071)
+    """
+    if x1.shape != x2.shape:
+        x1, x2 = broadcast_tensors(x1, x2)
+    if x1.dtype != x2.dtype:
+        x1, x2 = to_common_dtype(x1, x2)
+    one, two = (x / at_least(vector_norm(x, 2, dim, True), eps) for x in (x1, x2))
+    return sum(one * two, dim)
+
+
+@operation
+def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
+    """The p-norm of `x1 - x2 + eps` along the last dim.
+
+    >>> import tinygrad_lite as tg
+    >>> pairwise_distance(tg.tensor([[3.0, 0.0]]), tg.tensor([[0.0, 4.0]]))
+    tensor([5.])
+    """
+    return vector_norm(x1 - x2 + eps, p, -1, keepdim)
+
+
+@operation
+def pdist(x: Tensor, p: float = 2.0) -> Tensor:
+    """The p-norms between all pairs of rows of a matrix (N, D): (0, 1), (0, 2), ..., (N - 2, N - 1).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.pdist(tg.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]]))
+    tensor([5.0000, 1.0000, 4.2426])
+    """
+    if x.ndim != 2:
+        raise ValueError(f"pdist: expected a matrix, got shape {tuple(x.shape)}")
+    if p < 0:
+        raise ValueError(f"pdist: expected p of 0 or more, got {p}")
+    i, j = np.triu_indices(x.shape[0], 1)
+    out = vector_norm(x[i] - x[j], p, -1)
+    return out if p else linear_in(out, x)
+
+
+@operation
+def normalize(x: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
+    """`x` divided by its p-norm along `dim`, or by `eps` where the norm is smaller.
+
+    >>> import tinygrad_lite as tg
+    >>> normalize(tg.tensor([[3.0, 4.0]]))
+    tensor([[0.6000, 0.8000]])
+    """
+    return x / clamp_min(vector_norm(x, p, dim, True), eps)
+
+
+@primitive
+def _euclidean(x, y, by_product):
+    return euclidean_distances(x, y, by_product)
+
+
+@_euclidean.fused_vjp("x", "y")
+def _(needs, g, x, y, out):
+    g = g / where(out == 0, math.inf, out)
+    gx = g.sum(axis=-1, keepdims=True) * x - g @ y if needs[0] else None
+    gy = g.mT.sum(axis=-1, keepdims=True) * y - g.mT @ x if needs[1] else None
+    return gx, gy, None
+
+
+@operation
+def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary") -> Tensor:
+    """The p-norms of the differences between each row of x1 and each of x2:
+    (..., n, m), (..., k, m) -> (..., n, k). The gradient at a distance of zero is zero.
+
+    `compute_mode`: "use_mm_for_euclid_dist" works out |x|^2 + |y|^2 - 2 x y (quicker, but close
+    rows lose digits), "donot_use_mm_for_euclid_dist" does not, and the default does where there
+    are more than 25 rows.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.cdist(tg.tensor([[0.0, 0.0], [3.0, 0.0]]), tg.tensor([[3.0, 4.0]]))
+    tensor([[5.],
+            [4.]])
+    """
+    check_matrix("cdist", x1)
+    check_matrix("cdist", x2)
+    if x1.dtype != x2.dtype:
+        raise TypeError(f"cdist: both tensors must have the same dtype, got {x1.dtype} and {x2.dtype}")
+    if x1.shape[-1] != x2.shape[-1]:
+        raise ValueError(f"cdist: the last sizes differ: {tuple(x1.shape)} and {tuple(x2.shape)}")
+    if not p >= 0:
+        raise ValueError(f"cdist: expected p of 0 or more, got {p}")
+    modes = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
+    if compute_mode not in modes:
+        raise ValueError(f"cdist: expected compute_mode to be one of {', '.join(map(repr, modes))}, got {compute_mode!r}")
+    if p == 2:
+        many = compute_mode == modes[0] and max(x1.shape[-2], x2.shape[-2]) > 25
+        return _euclidean(x1, x2, many or compute_mode == modes[1])
+    differences = x1[..., :, None, :] - x2[..., None, :, :]
+    if not x1.shape[-1]:
+        return differences.sum(-1)
+    out = vector_norm(differences, p, -1)
+    return out if p else linear_in(out, x1, x2)

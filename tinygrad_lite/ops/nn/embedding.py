@@ -1,0 +1,213 @@
+"""Rows of a table by number: embedding, bags of them, one-hot vectors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import is_array, namespace_of
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.engine.tape import Traced, changed_in_place, traced
+from tinygrad_lite.ops.calculus import into_zeros
+from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.math.where import where
+from tinygrad_lite.ops.movement.indexing import checked_index
+from tinygrad_lite.ops.reduction.extremes import max as _max
+from tinygrad_lite.ops.reduction.sums import sum
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["embedding"]
+
+METHODS: list[str] = []
+IN_PLACE: list[str] = []
+
+
+@primitive
+def _rows(weight, index, factor):
+    """`weight[index]`, whose gradient is multiplied by `factor` (None: 1) for each row."""
+    return weight.take(index, axis=0)
+
+
+_rows.vjp(weight=lambda g, weight_shape, index, factor: _row_sums(g if factor is None else g * factor, weight_shape, index))
+
+
+def _row_sums(g: Any, shape: tuple[int, ...], index: Any) -> Any:
+    return into_zeros(g, shape, (raw(index),))
+
+
+def looked_up(
+    name: str,
+    index: Any,
+    weight: Any,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2,
+    by_freq: bool = False,
+) -> tuple[Any, Any]:
+    """The rows, and where the index names the padding (None: nowhere can it)."""
+    if not is_array(raw(weight)) or weight.ndim != 2:
+        raise ValueError(f"{name}: expected the weight as a matrix, got shape {tuple(getattr(weight, 'shape', ()))}")
+    count = weight.shape[0]
+    index = checked_index(name, index, count)
+    if padding_idx is not None:
+        if not -count <= padding_idx < count:
+            raise ValueError(f"{name}: padding_idx {padding_idx} is out of range for {count} rows")
+        padding_idx %= count
+    if max_norm is not None:
+        _renormalize(name, weight, index, max_norm, norm_type)
+    factor = None
+    padding = None
+    if by_freq:
+        xp = namespace_of(index)
+        factor = (1 / xp.bincount(index.reshape(-1), minlength=count)[index]).astype(weight.dtype)[..., None]
+    if padding_idx is not None:
+        padding = index == padding_idx
+        real = (~padding)[..., None].astype(weight.dtype)
+        factor = real if factor is None else factor * real
+    return _rows(weight, index, factor), padding
+
+
+def _renormalize(name: str, weight: Any, index: Any, max_norm: float, norm_type: float) -> None:
+    """Scale the rows that `index` names down to a norm of `max_norm`, in place and off the tape."""
+    table = raw(weight)
+    xp = namespace_of(table)
+    rows = xp.unique(index)
+    values = table[rows]
+    norms = (xp.abs(values) ** norm_type).sum(axis=1, keepdims=True) ** (1 / norm_type)
+    table[rows] = xp.where(norms > max_norm, values * (max_norm / (norms + 1e-7)).astype(table.dtype), values)
+    changed_in_place(table, name)
+
+
+@operation
+def embedding(
+    weight: Tensor, indices: Tensor, padding_idx: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False
+) -> Tensor:
+    """The rows of `weight` (V, D) that `indices` (...) name: a tensor (..., D).
+
+    `padding_idx`: the row that gets no gradient. `scale_grad_by_freq`: a row's gradient is divided by
+    how often it was looked up. `sparse` changes nothing: gradients are dense.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.embedding(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([1, 0, 1]))
+    tensor([[3., 4.],
+            [1., 2.],
+            [3., 4.]])
+    """
+    return looked_up("embedding", indices, weight, None if padding_idx < 0 else padding_idx, by_freq=scale_grad_by_freq)[0]
+
+
+@operation
+def embedding_bag(
+    input: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Tensor:
+    """The sum, mean or maximum over each bag of rows of `weight` (V, D): (bags, D).
+
+    `input`: numbers of rows (bags, length), or (n,) with `offsets` that say where each bag starts (the
+    last also where the last bag ends, if `include_last_offset`). Empty bags give 0; rows of
+    `padding_idx` do not count. `per_sample_weights` (of input's shape; only for sums): a factor for
+    each row. `max_norm`, `scale_grad_by_freq`, `sparse`: as in embedding.
+
+    >>> import tinygrad_lite as tg
+    >>> weight = tg.tensor([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]])
+    >>> embedding_bag(tg.tensor([0, 1, 2]), weight, offsets=tg.tensor([0, 2]), mode="sum")  # bags (0, 1) and (2,)
+    tensor([[ 3., 30.],
+            [ 3., 30.]])
+    """
+    name = "embedding_bag"
+    shape = tuple(input.shape)
+    if mode not in ("sum", "mean", "max"):
+        raise ValueError(f"{name}: expected mode 'sum', 'mean' or 'max', got {mode!r}")
+    if per_sample_weights is not None:
+        if mode != "sum":
+            raise ValueError(f"{name}: per_sample_weights are for mode 'sum', not {mode!r}")
+        if tuple(per_sample_weights.shape) != shape:
+            raise ValueError(f"{name}: expected per_sample_weights of shape {shape}, got {tuple(per_sample_weights.shape)}")
+    if scale_grad_by_freq and mode == "max":
+        raise ValueError(f"{name}: scale_grad_by_freq is for modes 'sum' and 'mean', not 'max'")
+    if len(shape) not in (1, 2) or (len(shape) == 2) != (offsets is None):
+        raise ValueError(f"{name}: expected an input (bags, length), or (n,) with offsets; its shape is {shape}")
+    if offsets is not None:
+        places, counted = _bags(name, raw(offsets), shape[0], include_last_offset)
+    rows, padding = looked_up(name, input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)
+    if offsets is None:
+        counted = None if padding is None else ~padding
+    else:
+        rows = rows[places]
+        if padding is not None:
+            counted = counted & ~padding[places]
+        if per_sample_weights is not None:
+            per_sample_weights = per_sample_weights[places]
+    if per_sample_weights is not None:
+        rows = rows * per_sample_weights[..., None]
+    return _pooled(rows, counted, mode)
+
+
+def _bags(name: str, offsets: Any, count: int, include_last: bool) -> tuple[Any, Any]:
+    """For each bag the places of its rows, side by side up to the longest bag's, and which of them are its own."""
+    if offsets.ndim != 1 or (include_last and not len(offsets)):
+        raise ValueError(f"{name}: expected offsets of one dimension, got shape {offsets.shape}")
+    xp = namespace_of(offsets)
+    starts = offsets[:-1] if include_last else offsets
+    ends = offsets[1:] if include_last else xp.append(offsets[1:], count)
+    lengths = ends - starts
+    if len(offsets) and (int(offsets[0]) != 0 or int(offsets[-1]) > count or bool((lengths < 0).any())):
+        raise ValueError(f"{name}: expected offsets that rise from 0 to at most {count}, got {offsets.tolist()}")
+    within = xp.arange(int(lengths.max()) if len(lengths) else 0)
+    own = within < lengths[:, None]
+    return xp.where(own, starts[:, None] + within, 0), own
+
+
+def _pooled(rows: Any, counted: Any, mode: str) -> Any:
+    """Rows (bags, length, D) reduced over each bag, where `counted` (None: everywhere)."""
+    if counted is not None:
+        counted = counted[..., None]
+    if mode == "max":
+        if counted is None:
+            return _max(rows, 1)[0]
+        if not rows.shape[1]:
+            return sum(rows, 1)
+        largest = _max(where(counted, rows, -np.inf), 1)[0]
+        return where(counted.any(axis=1), largest, 0.0)
+    if counted is None:
+        return sum(rows, 1) / (max(rows.shape[1], 1) if mode == "mean" else 1)
+    total = sum(where(counted, rows, 0.0), 1)
+    if mode == "sum":
+        return total
+    return total / namespace_of(counted).maximum(counted.sum(axis=1), 1).astype(rows.dtype)
+
+
+@operation
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """1 at the place that each element names, 0 elsewhere: (..., num_classes), int64.
+
+    `num_classes` is by default one more than the largest element.
+
+    >>> import tinygrad_lite as tg
+    >>> one_hot(tg.tensor([0, 2]), 3)
+    tensor([[1, 0, 0],
+            [0, 0, 1]])
+    """
+    array = raw(tensor)
+    if getattr(array, "dtype", None) != np.int64:
+        raise TypeError(f"one_hot: expected a tensor of int64, got {getattr(array, 'dtype', type(array).__name__)}")
+    if num_classes == -1:
+        if not array.size:
+            raise ValueError("one_hot: an empty tensor does not tell the number of classes; give num_classes")
+        num_classes = int(array.max()) + 1
+    if array.size and (int(array.min()) < 0 or int(array.max()) >= num_classes):
+        raise ValueError(f"one_hot: elements from {int(array.min())} to {int(array.max())} do not fit {num_classes} classes")
+    hot = (array[..., None] == namespace_of(array).arange(num_classes)).astype(np.int64, "C")
+    return traced(hot) if isinstance(tensor, Traced) else hot

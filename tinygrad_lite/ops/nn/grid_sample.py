@@ -1,0 +1,158 @@
+"""Images read at any places, as spatial transformers do (Jaderberg et al. 2015)."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.ops.calculus import getitem, linear_in, matmul, mul
+from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.math.where import where
+from tinygrad_lite.ops.movement.shape import reshape
+from tinygrad_lite.ops.movement.transposing import transpose
+from tinygrad_lite.ops.nn.sliding_windows import constant_like
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__: list[str] = []
+
+METHODS: list[str] = []
+IN_PLACE: list[str] = []
+
+
+@operation
+def affine_grid(theta: Tensor, size: tuple[int, ...], align_corners: bool | None = None) -> Tensor:
+    """The places (N, H, W, 2) or (N, D, H, W, 3) for `grid_sample` to which the maps theta (N, 2, 3) or
+    (N, 3, 4) bring those of an image of `size` (N, C, H, W) or (N, C, D, H, W).
+
+    -1 and 1 are its edges, or the centres of its first and last elements if `align_corners`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.nn.functional.affine_grid(tg.eye(2, 3)[None], (1, 1, 4, 5), align_corners=False).shape
+    (1, 4, 5, 2)
+    """
+    size, rank = tuple(size), len(size) - 2
+    if rank not in (2, 3):
+        raise ValueError(f"affine_grid: expected a size (N, C, H, W) or (N, C, D, H, W), got {size}")
+    if theta.dtype.kind != "f":
+        raise ValueError(f"affine_grid: expected a floating-point theta, got {theta.dtype}")
+    if tuple(theta.shape) != (size[0], rank, rank + 1):
+        wanted = (size[0], rank, rank + 1)
+        raise ValueError(f"affine_grid: expected a theta of shape {wanted} for {size}, got {tuple(theta.shape)}")
+    if min(size) < 1:
+        raise ValueError(f"affine_grid: expected sizes of at least 1, got {size}")
+    axes = [np.linspace(-1, 1, n) * (1 if align_corners else (n - 1) / n) if n > 1 else np.zeros(1) for n in size[2:]]
+    places = np.stack([*reversed(np.meshgrid(*axes, indexing="ij")), np.ones(size[2:])], axis=-1)
+    base = constant_like(theta, places.reshape(1, -1, rank + 1).astype(theta.dtype))
+    return reshape(matmul(base, transpose(theta, 1, 2)), (size[0], *size[2:], rank))
+
+
+@operation
+def grid_sample(
+    x: Tensor, grid: Tensor, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool | None = None
+) -> Tensor:
+    """x (N, C, H, W) read at the places grid (N, H', W', 2), which are pairs of x and y -> (N, C, H', W').
+    Or x (N, C, D, H, W) at (N, D', H', W', 3).
+
+    -1 and 1 are the edges of x, or the centres of its first and last elements if `align_corners`.
+    `mode`: "bilinear" (in volumes too), "nearest" or "bicubic" (not in volumes). `padding_mode`: outside of x
+    there are "zeros", its "border", or its "reflection".
+
+    >>> import tinygrad_lite as tg
+    >>> tg.nn.functional.grid_sample(tg.ones(1, 1, 4, 4), tg.zeros(1, 2, 2, 2), align_corners=False).shape
+    (1, 1, 2, 2)
+    """
+    shape, places = tuple(x.shape), tuple(grid.shape)
+    rank = len(shape) - 2
+    if mode not in ("bilinear", "nearest", "bicubic"):
+        raise ValueError(f"grid_sample: expected the mode 'bilinear', 'nearest' or 'bicubic', got {mode!r}")
+    if padding_mode not in ("zeros", "border", "reflection"):
+        raise ValueError(f"grid_sample: expected the padding_mode 'zeros', 'border' or 'reflection', got {padding_mode!r}")
+    if rank not in (2, 3) or (rank == 3 and mode == "bicubic"):
+        raise ValueError(f"grid_sample: mode {mode!r} takes an input of 4 dims (or 5, not 'bicubic'), got {shape}")
+    if len(places) != rank + 2 or places[-1] != rank or places[0] != shape[0]:
+        wanted = f"({shape[0]}, {'..., ' * rank}{rank})"
+        raise ValueError(f"grid_sample: expected a grid {wanted} for the input {shape}, got {places}")
+    if 0 in shape[2:]:
+        raise ValueError(f"grid_sample: expected spatial sizes of at least 1, got {shape}")
+    if x.dtype.kind != "f" or grid.dtype != x.dtype:
+        raise TypeError(f"grid_sample: expected an input and a grid of one floating dtype, got {x.dtype} and {grid.dtype}")
+    xp, size = namespace_of(raw(x)), shape[2:]
+    pixels = reshape(x, (math.prod(shape),))
+    planes = xp.arange(shape[0] * shape[1]).reshape((*shape[:2], 1)) * math.prod(size)
+    taps = []
+    with np.errstate(invalid="ignore"):  # places may be inf and nan
+        for d, n in enumerate(size):
+            place = reshape(getitem(grid, (..., rank - 1 - d)), (places[0], 1, math.prod(places[1:-1])))
+            place = (place + 1) * ((n - 1) / 2) if align_corners else ((place + 1) * n - 1) / 2
+            taps.append(_taps(place, n, mode, padding_mode, bool(align_corners)))
+    total: Any = None
+    for combination in itertools.product(*taps):
+        flat, inside = 0, True
+        for (index, valid, _), n in zip(combination, size):
+            flat, inside = flat * n + index, valid & inside
+        weights = [weight for _, _, weight in combination if weight is not None]
+        value = where(constant_like(x, inside), getitem(pixels, (planes + flat,)), 0.0)
+        term = value * functools.reduce(mul, weights) if weights else value
+        total = term if total is None else total + term
+    total = reshape(total, (*shape[:2], *places[1:-1]))
+    if mode == "nearest":  # the gradient of the grid is zero, which is not the same as none
+        place = reshape(getitem(grid, (..., 0)), (places[0], 1, *places[1:-1]))
+        total = linear_in(where(constant_like(x, np.ones((), np.bool_)), total, place), grid)
+    return linear_in(total, x)
+
+
+def _taps(place: Any, n: int, mode: str, padding: str, align_corners: bool) -> list[tuple[Any, Any, Any]]:
+    """Which of n elements there are at a place, whether they exist, and their weights."""
+    xp = namespace_of(raw(place))
+    if mode == "bicubic":
+        low = xp.floor(raw(place))
+        t = place - constant_like(place, low)
+        weights = [_outer(t + 1), _inner(t), _inner(1 - t), _outer(2 - t)]
+        found = [raw(_padded(low + i, n, padding, align_corners)) for i in (-1, 0, 1, 2)]
+    else:
+        place = _padded(place, n, padding, align_corners)
+        if mode == "nearest":
+            found, weights = [xp.rint(raw(place))], [None]
+        else:
+            low = xp.floor(raw(place))
+            t = place - constant_like(place, low)
+            found, weights = [low, low + 1], [1 - t, t]
+    valid = [(index >= 0) & (index < n) for index in found]
+    return [(xp.where(v, index, 0).astype(np.int64), v, weight) for index, v, weight in zip(found, valid, weights)]
+
+
+def _inner(t: Any) -> Any:
+    """Keys' cubic convolution kernel with a = -0.75 for distances 0 to 1, and for 1 to 2."""
+    return (1.25 * t - 2.25) * t * t + 1
+
+
+def _outer(t: Any) -> Any:
+    return ((-0.75 * t + 3.75) * t - 6) * t + 3
+
+
+def _padded(place: Any, n: int, padding: str, align_corners: bool) -> Any:
+    """Where a place is found that lies outside of 0 to n - 1."""
+    if padding == "zeros":
+        return place
+    array = raw(place)
+    xp = namespace_of(array)
+    there, slope = array, 1.0
+    if padding == "reflection":
+        start, span = (0.0, n - 1.0) if align_corners else (-0.5, float(n))
+        if span:
+            turns = xp.floor(xp.abs(array - start) / span)
+            rest = xp.abs(array - start) - turns * span
+            there = xp.where(turns % 2 == 0, rest, span - rest) + start
+            slope = xp.where((turns % 2 == 0) == (array >= start), 1.0, -1.0).astype(array.dtype)
+    inside = (there > 0) & (there < n - 1)
+    there = xp.fmin(xp.fmax(there, 0), n - 1).astype(array.dtype)
+    moved = place if isinstance(slope, float) else constant_like(place, slope) * place
+    moved = moved + constant_like(place, xp.where(inside, there - slope * array, 0).astype(array.dtype))
+    return where(constant_like(place, inside), moved, constant_like(place, there))

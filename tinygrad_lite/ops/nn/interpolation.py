@@ -1,0 +1,229 @@
+"""Images made larger or smaller by interpolation, one dim after the other."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import kept, namespace_of
+from tinygrad_lite.arrays.kernels.windows import Windows
+from tinygrad_lite.ops.calculus import getitem, to_dtype
+from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.math.clamping import clamp
+from tinygrad_lite.ops.math.rounding import floor
+from tinygrad_lite.ops.movement.copying import unshared
+from tinygrad_lite.ops.movement.shape import reshape
+from tinygrad_lite.ops.nn.adaptive_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
+from tinygrad_lite.ops.nn.convolution import _convolution_input
+from tinygrad_lite.ops.nn.sliding_windows import _weighted_sums, constant_like
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__: list[str] = []
+
+METHODS: list[str] = []
+IN_PLACE: list[str] = []
+
+# For each mode, how many spatial dims it takes.
+NEAREST = {"nearest": (1, 2, 3), "nearest-exact": (1, 2, 3)}
+SMOOTH = {"linear": (1,), "bilinear": (2,), "trilinear": (3,), "bicubic": (2,), "lanczos": (2,)}
+MODES = {**NEAREST, "area": (1, 2, 3), **SMOOTH}
+
+
+def _cubic(t: np.ndarray, a: float) -> np.ndarray:
+    """Keys' cubic convolution kernel (1981): 1 at 0, 0 at 1 and from 2 on."""
+    t = np.abs(t)
+    return np.where(t < 1, ((a + 2) * t - (a + 3)) * t * t + 1, np.where(t < 2, a * (((t - 5) * t + 8) * t - 4), 0))
+
+
+# For each kind of weights, how far they reach, and what they are at a distance.
+FILTERS = {
+    "linear": (1, lambda t: np.maximum(1 - np.abs(t), 0)),
+    "cubic": (2, lambda t: _cubic(t, -0.5)),
+    "lanczos": (3, lambda t: np.where(np.abs(t) < 3, np.sinc(t) * np.sinc(t / 3), 0)),
+}
+
+
+@kept
+def _matrix(n: int, m: int, step: float, kind: str, align_corners: bool, antialias: bool) -> np.ndarray | None:
+    """(m, n): the weights of n elements in each of m results, `step` elements apart; None if those are these."""
+    matrix = _smoothing_matrix(n, m, step, kind) if antialias else _interpolation_matrix(n, m, step, kind, align_corners)
+    return None if n == m and (matrix == np.eye(n)).all() else matrix
+
+
+def _interpolation_matrix(n: int, m: int, step: float, kind: str, align_corners: bool) -> np.ndarray:
+    """Weights of the nearest elements."""
+    i = np.arange(m)
+    source = i * step if align_corners else (i + 0.5) * step - 0.5
+    if kind == "linear":
+        source = np.clip(source, 0, n - 1)
+    low = np.floor(source)
+    taps = np.arange(2) if kind == "linear" else np.arange(-1, 3)
+    distance = source[:, None] - low[:, None] - taps
+    weights = FILTERS["linear"][1](distance) if kind == "linear" else _cubic(distance, -0.75)
+    matrix = np.zeros((m, n))
+    np.add.at(matrix, (i[:, None], np.clip(low[:, None] + taps, 0, n - 1).astype(int)), weights)
+    return matrix
+
+
+def _smoothing_matrix(n: int, m: int, step: float, kind: str) -> np.ndarray:
+    """Weights that reach over as many elements as there are to one result."""
+    reach, weight = FILTERS[kind]
+    scale = max(step, 1.0)
+    center = (np.arange(m)[:, None] + 0.5) * step
+    first = np.maximum((center - reach * scale + 0.5).astype(int), 0)
+    last = np.minimum((center + reach * scale + 0.5).astype(int), n)
+    j = np.arange(n)
+    weights = np.where((j >= first) & (j < last), weight((j - center + 0.5) / scale), 0)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def _nearest(x: Any, places: list[tuple[np.ndarray, int]]) -> Any:
+    """The elements of x (N, C, *size) at places of each spatial dim."""
+    size, times = tuple(x.shape[2:]), tuple(k for _, k in places)
+    if all(times):
+        # Windows of ones, side by side: the gradient adds them up in a tenth of the time of an `expand`.
+        count = tuple(n * k for n, k in zip(size, times))
+        w = Windows(count, times, times, (1,) * len(size), (0,) * len(size), size)
+        images = reshape(x, (x.shape[0] * x.shape[1], 1, *size))
+        ones = constant_like(x, np.ones((1, 1, *times), x.dtype))
+        return reshape(_convolution_input(images, ones, w, 1), (*x.shape[:2], *count))
+    for d, (p, _) in enumerate(places, 2):
+        x = getitem(x, (*(slice(None),) * d, namespace_of(raw(x)).asarray(p)))
+    return x
+
+
+def _sizes(x: Any, size: Any, scale_factor: Any, recompute: bool | None) -> tuple[list[int], list[float | None]]:
+    """The spatial size of the result, and how much larger each dim was asked to be, if that was said."""
+    rank, spatial = len(x.shape) - 2, x.shape[2:]
+    if (size is None) == (scale_factor is None):
+        raise ValueError(f"interpolate: expected either size or scale_factor, got {size} and {scale_factor}")
+    given = size if scale_factor is None else scale_factor
+    values = list(given) if isinstance(given, (tuple, list)) else [given] * rank
+    if len(values) != rank:
+        raise ValueError(f"interpolate: expected one number or {rank} of them for an input {tuple(x.shape)}, got {given}")
+    if scale_factor is None:
+        if recompute:
+            raise ValueError("interpolate: recompute_scale_factor has no meaning with a size")
+        if any(isinstance(n, bool) or not hasattr(n, "__index__") for n in values):
+            raise TypeError(f"interpolate: expected ints for size, got {size}")
+        return [n.__index__() for n in values], [None] * rank
+    if any(not isinstance(f, (int, float)) for f in values):
+        raise TypeError(f"interpolate: expected numbers for scale_factor, got {scale_factor}")
+    return [math.floor(n * f) for n, f in zip(spatial, values)], [None if recompute else float(f) for f in values]
+
+
+@operation
+def interpolate(
+    x: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None, antialias: bool = False,
+) -> Tensor:  # fmt: skip
+    """x (N, C, L), (N, C, H, W) or (N, C, D, H, W) at another `size`, or `scale_factor` times as large.
+
+    `mode`: "nearest" (of the elements' corners), "nearest-exact" (of their centres), "area" (means),
+    "linear", "bilinear", "trilinear", "bicubic" or, with `antialias`, "lanczos". `align_corners`:
+    the centres, not the edges, of the first and last elements stay where they are.
+    `recompute_scale_factor`: use the factor that the rounded size amounts to. `antialias`: when
+    making smaller, let each result take in all elements around it.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.nn.functional.interpolate(tg.tensor([[[0.0, 4.0]]]), size=4, mode="linear")
+    tensor([[[0., 1., 3., 4.]]])
+    """
+    shape = tuple(x.shape)
+    rank = len(shape) - 2
+    if mode not in MODES or rank not in MODES[mode]:
+        raise ValueError(f"interpolate: expected an input of 3 to 5 dims and a mode for it, got {shape} and {mode!r}")
+    count, factors = _sizes(x, size, scale_factor, recompute_scale_factor)
+    if (align_corners is not None and mode not in SMOOTH) or (align_corners and mode == "lanczos"):
+        raise ValueError(f"interpolate: mode {mode!r} takes no align_corners")
+    if (antialias and mode not in ("bilinear", "bicubic", "lanczos")) or (mode == "lanczos" and not antialias):
+        raise ValueError(f"interpolate: antialias goes with the modes 'bilinear', 'bicubic' and 'lanczos' only, got {mode!r}")
+    if 0 in shape[1:] or min(count) < 1:
+        raise ValueError(f"interpolate: sizes must be at least 1, got an input {shape} and the size {tuple(count)}")
+    of_bytes = x.dtype == np.uint8 and rank == 2 and mode != "area"
+    if x.dtype.kind != "f" and not (of_bytes or (x.dtype == np.uint8 and mode in NEAREST)):
+        raise TypeError(f"interpolate: expected a floating-point tensor (or an image of uint8), got {x.dtype}")
+    if mode == "area":
+        return (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[rank - 1](x, tuple(count))
+    if mode in NEAREST:
+        return _nearest(x, [_nearest_places(mode, rank, n, m, f) for n, m, f in zip(shape[2:], count, factors)])
+    kind = {"bicubic": "cubic", "lanczos": "lanczos"}.get(mode, "linear")
+    dims = list(enumerate(zip(shape[2:], count, factors), 2))
+    given, x = x, to_dtype(x, np.dtype(np.float64)) if of_bytes else x
+    for d, (n, m, factor) in reversed(dims) if of_bytes else dims:
+        step = (n - 1) / max(m - 1, 1) if align_corners else 1 / factor if factor else n / m
+        matrix = _matrix(n, m, step, kind, bool(align_corners), antialias)
+        if matrix is not None:
+            x = _rounded(_weighted_sums(x, _fixed_point(matrix), d)) if of_bytes else _weighted_sums(x, matrix, d)
+    return to_dtype(x, np.dtype(np.uint8)) if of_bytes else unshared(x, given)
+
+
+def _fixed_point(matrix: np.ndarray) -> np.ndarray:
+    """Weights of bytes in 16 bits, as PyTorch takes them (after Pillow); so results are the same to the last bit."""
+    bits = next((p for p in range(22) if 0.5 + matrix.max() * 2 ** (p + 1) >= 2**15), 22)
+    return np.trunc(matrix * 2**bits + np.copysign(0.5, matrix)) / 2**bits
+
+
+def _rounded(x: Any) -> Any:
+    """Numbers as bytes: each dim's sums are, half of one up."""
+    return clamp(floor(x + 0.5), 0, 255)
+
+
+@kept
+def _nearest_places(mode: str, rank: int, n: int, m: int, factor: float | None) -> tuple[np.ndarray, int]:
+    """Which of n elements is nearest to each of m, and how often each of the n, if all equally often (else 0)."""
+    places = _nearest_to(mode, rank, n, m, factor)
+    return places, m // n if np.array_equal(places, np.arange(n).repeat(m // n)) else 0
+
+
+def _nearest_to(mode: str, rank: int, n: int, m: int, factor: float | None) -> np.ndarray:
+    """Which of n elements is nearest to each of m; in float32, as elsewhere, since rounding decides."""
+    i, step = np.arange(m), np.float32(1 / factor) if factor else np.float32(n) / np.float32(m)
+    if mode == "nearest":
+        if rank == 2 and m in (n, 2 * n):  # of images, whatever the factor was
+            return i * n // m
+        source = i.astype(np.float32) * step
+    else:
+        source = (i.astype(np.float32) + np.float32(0.5)) * step
+    return np.minimum(np.floor(source).astype(np.int64), n - 1)
+
+
+@operation
+def upsample(
+    x: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None
+) -> Tensor:
+    """`interpolate` by its older name.
+
+    >>> import tinygrad_lite as tg
+    >>> upsample(tg.tensor([[[1.0, 2.0]]]), scale_factor=2)
+    tensor([[[1., 1., 2., 2.]]])
+    """
+    return interpolate(x, size, scale_factor, mode, align_corners)
+
+
+@operation
+def upsample_nearest(x: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
+    """`interpolate` to the nearest element.
+
+    >>> import tinygrad_lite as tg
+    >>> upsample_nearest(tg.tensor([[[1.0, 2.0]]]), size=6)
+    tensor([[[1., 1., 1., 2., 2., 2.]]])
+    """
+    return interpolate(x, size, scale_factor)
+
+
+@operation
+def upsample_bilinear(x: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
+    """Bilinear `interpolate` with the corners aligned.
+
+    >>> import tinygrad_lite as tg
+    >>> upsample_bilinear(tg.tensor([[[[0.0, 2.0], [4.0, 6.0]]]]), size=(3, 3))
+    tensor([[[[0., 1., 2.],
+              [2., 3., 4.],
+              [4., 5., 6.]]]])
+    """
+    return interpolate(x, size, scale_factor, "bilinear", True)

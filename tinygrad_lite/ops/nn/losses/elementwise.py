@@ -1,0 +1,404 @@
+"""Losses that compare a prediction with its target element by element."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import (
+    default_float,
+    elementwise,
+    empty_like,
+    is_array,
+    log1p_up_to_1,
+    namespace_of,
+    only_floats,
+    promote,
+)
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calculus import abs, exp, log, to_dtype
+from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.math.arithmetic import square, to_common_dtype
+from tinygrad_lite.ops.math.clamping import at_least, clamp, clamp_min
+from tinygrad_lite.ops.math.elementary import sigmoid, xlogy
+from tinygrad_lite.ops.math.where import where
+from tinygrad_lite.ops.movement.broadcasting import broadcast_tensors
+from tinygrad_lite.ops.nn.smooth_activations import _softplus
+from tinygrad_lite.ops.reduction.sums import mean, sum
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss"]
+
+METHODS: list[str] = []
+IN_PLACE: list[str] = []
+
+
+# -- what all losses share ----------------------------------------------------------------------
+
+
+def reduction_of(
+    name: str, reduction: str, size_average: bool | None = None, reduce: bool | None = None, more: tuple[str, ...] = ()
+) -> str:
+    """The reduction asked for. `size_average` and `reduce` are an older way to say it; a number is
+    what PyTorch's own functions use inside."""
+    if size_average is not None or reduce is not None:
+        return "none" if reduce is False else "sum" if size_average is False else "mean"
+    if isinstance(reduction, int) and reduction in (0, 1, 2):
+        return ("none", "mean", "sum")[reduction]
+    if reduction not in ("none", "mean", "sum", *more):
+        raise ValueError(f"{name}: expected reduction 'none', 'mean' or 'sum', got {reduction!r}")
+    return reduction
+
+
+def reduced(loss: Any, reduction: str) -> Any:
+    return mean(loss) if reduction == "mean" else sum(loss) if reduction == "sum" else loss
+
+
+def _pair(name: str, x: Any, target: Any) -> Any:
+    """Both in the shape that they broadcast to."""
+    a, b = raw(x), raw(target)
+    if not is_array(a) or not is_array(b):
+        raise TypeError(f"{name}: expected Tensors, got {type(x).__name__} and {type(target).__name__}")
+    if a.shape != b.shape:
+        warnings.warn(
+            f"{name}: the target's shape {b.shape} is not the input's, {a.shape}; they are broadcast, "
+            "which is hardly ever what was meant",
+            stacklevel=4,
+        )
+        return broadcast_tensors(x, target)
+    return x, target
+
+
+def _same_size(name: str, x: Any, target: Any) -> None:
+    if x.shape != target.shape:
+        raise ValueError(f"{name}: expected a target of the input's shape {tuple(x.shape)}, got {tuple(target.shape)}")
+
+
+# -- distances ----------------------------------------------------------------------------------
+
+
+@primitive
+def _mse(x, y):
+    # One entry where sub, square and mean would make three, and one new array where they make two.
+    x, y = promote(x, y)
+    only_floats(x)
+    d = (x - y).reshape(-1)
+    if d.dtype == np.float16:  # the sum of squares would overflow
+        return ((d := d.astype(np.float32)).dot(d) / d.size).astype(np.float16)
+    return d.dot(d) / d.size
+
+
+_mse.vjp(x=lambda g, x, y: _mse_slope(g, x, y),
+         y=lambda g, x, y: _mse_slope(g, y, x))  # fmt: skip
+
+
+def _mse_slope(g: Any, x: Any, y: Any) -> Any:
+    d = x - y
+    return d * (g * (2 / max(math.prod(d.shape), 1)))
+
+
+@operation
+def mse_loss(
+    x: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
+    """`(x - target)^2`, with `weight` a factor for each element.
+
+    >>> import tinygrad_lite as tg
+    >>> mse_loss(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0]))
+    tensor(2.)
+    """
+    reduction = reduction_of("mse_loss", reduction, size_average, reduce)
+    x, target = _pair("mse_loss", x, target)
+    if weight is None and reduction == "mean":
+        return _mse(x, target)
+    return _weighted("mse_loss", square(x - target), x, weight, reduction)
+
+
+def _weighted(name: str, loss: Any, x: Any, weight: Any, reduction: str) -> Any:
+    """The reduction of `loss * weight`; the mean is over weights (in huber_loss, as in PyTorch, over elements)."""
+    if weight is None:
+        return reduced(loss, reduction)
+    if weight.shape != x.shape:
+        raise ValueError(f"{name}: expected a weight of the input's shape {tuple(x.shape)}, got {tuple(weight.shape)}")
+    loss = loss * weight
+    return sum(loss) / sum(weight) if reduction == "mean" and name != "huber_loss" else reduced(loss, reduction)
+
+
+@operation
+def l1_loss(
+    x: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
+    """`|x - target|`, with `weight` a factor for each element.
+
+    >>> import tinygrad_lite as tg
+    >>> l1_loss(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0]))
+    tensor(1.)
+    """
+    reduction = reduction_of("l1_loss", reduction, size_average, reduce)
+    x, target = _pair("l1_loss", x, target)
+    return _weighted("l1_loss", abs(x - target), x, weight, reduction)
+
+
+def _huber(x: Any, y: Any, delta: float) -> Any:
+    if x.dtype != y.dtype:
+        x, y = to_common_dtype(x, y)
+    only_floats(x, y)
+    d = x - y
+    m = clamp(d, -delta, delta)
+    return m * (d - m / 2)
+
+
+@operation
+def smooth_l1_loss(
+    x: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
+) -> Tensor:
+    """`d^2 / (2 beta)` where `d = |x - target|` is less than `beta`, else `d - beta / 2`.
+
+    >>> import tinygrad_lite as tg
+    >>> smooth_l1_loss(tg.tensor([0.5, 3.0]), tg.zeros(2), reduction="none", beta=2.0)
+    tensor([0.0625, 2.0000])
+    """
+    reduction = reduction_of("smooth_l1_loss", reduction, size_average, reduce)
+    x, target = _pair("smooth_l1_loss", x, target)
+    if beta < 0:
+        raise ValueError(f"smooth_l1_loss: expected beta of 0 or more, got {beta}")
+    return reduced(_huber(x, target, beta) * (1 / beta) if beta else abs(x - target), reduction)
+
+
+@operation
+def huber_loss(
+    x: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
+) -> Tensor:
+    """`d^2 / 2` where `d = |x - target|` is less than `delta`, else `delta (d - delta / 2)`.
+
+    >>> import tinygrad_lite as tg
+    >>> huber_loss(tg.tensor([0.5, 3.0]), tg.zeros(2), reduction="none")
+    tensor([0.1250, 2.5000])
+    """
+    reduction = reduction_of("huber_loss", reduction)
+    x, target = _pair("huber_loss", x, target)
+    if delta <= 0:
+        raise ValueError(f"huber_loss: expected a positive delta, got {delta}")
+    loss = _huber(x, target, delta)
+    if loss.dtype != x.dtype:
+        loss = to_dtype(loss, x.dtype)
+    return _weighted("huber_loss", loss, x, weight, reduction)
+
+
+# -- probabilities ------------------------------------------------------------------------------
+
+
+@primitive
+def _bce(x, target):
+    only_floats(x, target)
+    xp = namespace_of(x)
+    if target.dtype != x.dtype:
+        raise TypeError(f"expected a target of {x.dtype}, as the input, got {target.dtype}")
+    for what, values in (("input", x), ("target", target)):
+        if not bool(((values >= 0) & (values <= 1)).all()):
+            raise ValueError(f"expected every element of the {what} between 0 and 1")
+    return -(target * xp.maximum(xp.log(x), -100) + (1 - target) * xp.maximum(xp.log1p(-x), -100))
+
+
+_bce.vjp(x=lambda g, x, target: g * (x - target) / clamp_min((1 - x) * x, 1e-12),
+         target=lambda g, x: g * (log(1 - x) - log(x)))  # fmt: skip
+
+
+@operation
+def binary_cross_entropy(
+    x: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """`-(target log(x) + (1 - target) log(1 - x))` of probabilities x; no logarithm is below -100.
+
+    >>> import tinygrad_lite as tg
+    >>> binary_cross_entropy(tg.tensor([0.5, 0.25]), tg.tensor([1.0, 0.0]), reduction="none")
+    tensor([0.6931, 0.2877])
+    """
+    reduction = reduction_of("binary_cross_entropy", reduction, size_average, reduce)
+    _same_size("binary_cross_entropy", x, target)
+    return reduced(_times("binary_cross_entropy", _bce(x, target), weight), reduction)
+
+
+def _times(name: str, loss: Any, weight: Any) -> Any:
+    """`loss * weight`, where `weight` must broadcast to the loss's shape."""
+    if weight is None:
+        return loss
+    loss_shape = tuple(loss.shape)
+    if np.broadcast_shapes(loss_shape, tuple(weight.shape)) != loss_shape:
+        raise ValueError(f"{name}: a weight of shape {tuple(weight.shape)} does not broadcast to {loss_shape}")
+    return loss * weight
+
+
+@primitive
+def _bce_with_logits(x, target):
+    only_floats(x, target)
+    x, target = promote(x, target)
+    xp = namespace_of(x)
+    out, size = empty_like(x), empty_like(x)
+
+    def kernel(x, target, out, size, xp=xp):  # (1 - target) x - min(x, 0) + log(1 + exp(-|x|))
+        xp.subtract(1, target, out=out)
+        out *= x
+        out -= xp.minimum(x, 0)
+        xp.abs(x, out=size)
+        xp.negative(size, out=size)
+        xp.exp(size, out=size)
+        log1p_up_to_1(size, size, xp)
+        out += size
+
+    elementwise(kernel, x, target, out, size)
+    return out
+
+
+_bce_with_logits.vjp(x=lambda g, x, target: g * (sigmoid(x) - target),
+                     target=lambda g, x: -g * x)  # fmt: skip
+
+
+@operation
+def binary_cross_entropy_with_logits(
+    x: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """`binary_cross_entropy(sigmoid(x), target)`, exact for any x; `pos_weight` is a factor for the
+    term of targets 1.
+
+    >>> import tinygrad_lite as tg
+    >>> binary_cross_entropy_with_logits(tg.tensor([0.0, 100.0]), tg.tensor([1.0, 0.0]), reduction="none")
+    tensor([  0.6931, 100.0000])
+    """
+    name = "binary_cross_entropy_with_logits"
+    reduction = reduction_of(name, reduction, size_average, reduce)
+    _same_size(name, x, target)
+    if pos_weight is None:
+        loss = _bce_with_logits(x, target)
+    else:
+        loss = (1 - target) * x + (1 + (pos_weight - 1) * target) * _softplus(-x, 1.0, math.inf)
+    if loss.dtype != target.dtype and target.dtype.kind == "f":  # the target's, as in PyTorch
+        loss = to_dtype(loss, target.dtype)
+    return reduced(_times(name, loss, weight), reduction)
+
+
+@operation
+def kl_div(
+    x: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Tensor:
+    """`target (log(target) - x)` of log-probabilities x and probabilities (or, with `log_target`, their
+    logarithms). `reduction="batchmean"` divides the sum by the first size: the divergence per sample.
+
+    >>> import tinygrad_lite as tg
+    >>> kl_div(tg.log(tg.tensor([0.5, 0.5])), tg.tensor([1.0, 0.0]), reduction="sum")
+    tensor(0.6931)
+    """
+    reduction = reduction_of("kl_div", reduction, size_average, reduce, ("batchmean",))
+    only_floats(x, target)
+    loss = exp(target) * (target - x) if log_target else xlogy(target, target) - target * x
+    if reduction == "batchmean":
+        return sum(loss) / x.shape[0] if x.ndim else sum(loss)
+    return reduced(loss, reduction)
+
+
+@operation
+def poisson_nll_loss(
+    x: Tensor,
+    target: Tensor,
+    log_input: bool = True,
+    full: bool = False,
+    size_average: bool | None = None,
+    eps: float = 1e-8,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Minus the log-likelihood of counts `target` at rate `exp(x)` (or `x`, where `log_input` is False).
+
+    `full` adds Stirling's approximation of `log(target!)` for targets above 1.
+
+    >>> import tinygrad_lite as tg
+    >>> poisson_nll_loss(tg.tensor([0.0]), tg.tensor([5.0]))  # exp(0) - 5 * 0
+    tensor(1.)
+    """
+    reduction = reduction_of("poisson_nll_loss", reduction, size_average, reduce)
+    loss = exp(x) - target * x if log_input else x - target * log(x + eps)
+    if full:
+        many = where(target > 1, target, 1.0)
+        stirling = many * log(many) - many + 0.5 * log(2 * math.pi * many)
+        loss = loss + where(target > 1, stirling, 0.0)
+    return reduced(loss, reduction)
+
+
+@operation
+def gaussian_nll_loss(
+    x: Tensor, target: Tensor, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
+) -> Tensor:
+    """`(log(var) + (x - target)^2 / var) / 2`, minus the log-likelihood of a normal distribution of
+    mean `x`. `var`: of x's shape, or without its last dim, or with one dim of size 1; it counts as
+    `eps` where it is smaller. `full` adds `log(2 pi) / 2`.
+
+    >>> import tinygrad_lite as tg
+    >>> gaussian_nll_loss(tg.tensor([1.0]), tg.tensor([3.0]), tg.tensor([1.0]))  # (log(1) + 2^2 / 1) / 2
+    tensor(2.)
+    """
+    reduction = reduction_of("gaussian_nll_loss", reduction)
+    if isinstance(var, (int, float)):
+        var = namespace_of(raw(x)).full(tuple(x.shape), var, default_float(x.dtype))
+    shape, given = tuple(x.shape), tuple(var.shape)
+    if given != shape:
+        if shape[:-1] == given:
+            var = var.reshape((*given, 1))
+        elif len(shape) != len(given) or [v for n, v in zip(shape, given) if n != v] != [1]:
+            raise ValueError(f"gaussian_nll_loss: a var of shape {given} does not fit an input of {shape}")
+    if bool((raw(var) < 0).any()):
+        raise ValueError("gaussian_nll_loss: var has negative elements")
+    var = at_least(var, eps)
+    loss = 0.5 * (log(var) + square(x - target) / var)
+    return reduced(loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction)
+
+
+@operation
+def soft_margin_loss(
+    x: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
+) -> Tensor:
+    """`log(1 + exp(-target x))` of targets 1 and -1.
+
+    >>> import tinygrad_lite as tg
+    >>> soft_margin_loss(tg.tensor([0.0, 0.0]), tg.tensor([1.0, -1.0]))  # log(2)
+    tensor(0.6931)
+    """
+    reduction = reduction_of("soft_margin_loss", reduction, size_average, reduce)
+    if target.dtype != x.dtype:
+        target = to_dtype(target, x.dtype)
+    return reduced(_softplus(-target * x, 1.0, math.inf), reduction)

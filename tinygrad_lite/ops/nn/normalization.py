@@ -1,0 +1,346 @@
+"""Normalization: to mean 0 and variance 1 over a layer, a group, an instance or a batch."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import only_floats
+from tinygrad_lite.arrays.kernels.normalization import (
+    batch_moments,
+    batch_norm_gradient,
+    batch_norm_of,
+    normalize,
+    normalize_gradient,
+    wide,
+)
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.engine.tape import changed_in_place
+from tinygrad_lite.ops.calculus import linear_in, mul, to_dtype
+from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.math.arithmetic import add, square
+from tinygrad_lite.ops.math.elementary import rsqrt
+from tinygrad_lite.ops.movement.copying import clone
+from tinygrad_lite.ops.movement.shape import reshape
+from tinygrad_lite.ops.nn.padding import pad
+from tinygrad_lite.ops.reduction.sums import mean, sum
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"]
+
+METHODS: list[str] = []
+IN_PLACE: list[str] = []
+
+# -- along the last dims ------------------------------------------------------------------------
+
+
+@primitive(keeps=("normal", "rate"))
+def _normalize(x, weight, bias, lead, groups, eps, center):
+    """`(x - mean) / sqrt(var + eps) * weight + bias`; not centered, with the mean square for var.
+
+    What follows the first `lead` dims falls into `groups` pieces, normalized one by one. weight and
+    bias are None, or of as many elements as these dims, or divide them into equal runs.
+    """
+    only_floats(x)
+    return normalize(x, weight, bias, lead, groups, eps, center)
+
+
+@_normalize.fused_vjp("x", "weight", "bias")
+def _(needs, g, normal, rate, weight, bias, center):
+    return normalize_gradient(needs, g, normal, rate, weight, bias, center)
+
+
+@_normalize.composed_of
+def _(x, weight, bias, lead, groups, eps, center):
+    shape = x.shape
+    if not math.prod(shape):
+        return linear_in(_of_nothing(x, weight, bias), x)
+    samples = math.prod(shape[:lead])
+    x = reshape(x, (samples, groups, -1))
+    if center:
+        x = x - mean(x, -1, True)
+    out = x * rsqrt(mean(square(x), -1, True) + eps)
+    for vector, combine in ((weight, mul), (bias, add)):
+        if vector is not None:
+            out = combine(reshape(out, (samples, math.prod(vector.shape), -1)), reshape(vector, (-1, 1)))
+    return reshape(out, shape)
+
+
+_normalize.joint_in("x", "weight")
+
+
+def _of_nothing(x: Any, weight: Any, bias: Any) -> Any:
+    """`x`, which has no elements, with a weight and a bias, whose gradients are zero."""
+    out = x if weight is None else x * sum(weight)
+    return out if bias is None else out + sum(bias)
+
+
+# -- over a layer -------------------------------------------------------------------------------
+
+
+def _layer(name: str, x: Any, normalized_shape: Any, *parameters: Any) -> int:
+    """How many dims come before a layer of `normalized_shape`."""
+    shape = tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else None
+    if not shape:
+        raise TypeError(f"{name}: expected normalized_shape as a tuple of sizes, got {normalized_shape!r}")
+    x = raw(x)
+    if x.shape[-len(shape) :] != shape:
+        raise ValueError(f"{name}: normalized_shape {shape} is not how an input of shape {x.shape} ends")
+    for what, parameter in zip(("weight", "bias"), parameters):
+        if parameter is not None:
+            parameter = raw(parameter)
+            if parameter.shape != shape:
+                raise ValueError(f"{name}: expected a {what} of normalized_shape {shape}, got {parameter.shape}")
+            _check_dtype(name, x, what, parameter)
+    return x.ndim - len(shape)
+
+
+def _check_dtype(name: str, x: Any, what: str, parameter: Any) -> None:
+    """Whether a parameter is of x's dtype, or of float32 beside an x of half the precision."""
+    if parameter.dtype not in (x.dtype, np.float32 if x.dtype == np.float16 else x.dtype):
+        raise TypeError(f"{name}: expected a {what} of {x.dtype}, as the input, got {parameter.dtype}")
+
+
+@operation
+def layer_norm(
+    x: Tensor,
+    normalized_shape: tuple[int, ...],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    cudnn_enable: bool = True,
+) -> Tensor:
+    """Each layer (the last dims, of `normalized_shape`) to mean 0 and variance 1, times weight, plus bias
+    (Ba et al., Layer normalization).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.layer_norm(tg.tensor([[1.0, 3.0], [2.0, 6.0]]), (2,))
+    tensor([[-1.0000,  1.0000],
+            [-1.0000,  1.0000]])
+    """
+    lead = _layer("layer_norm", x, normalized_shape, weight, bias)
+    return _normalize(x, weight, bias, lead, 1, eps, True)
+
+
+@operation
+def rms_norm(x: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | None = None, eps: float | None = None) -> Tensor:
+    """Each layer divided by the root of the mean of its squares (plus `eps`, by default the dtype's
+    machine epsilon), times weight (Zhang and Sennrich, Root mean square layer normalization).
+
+    >>> import tinygrad_lite as tg
+    >>> rms_norm(tg.tensor([[1.0, 7.0]]), (2,))  # the root of (1 + 49) / 2 is 5
+    tensor([[0.2000, 1.4000]])
+    """
+    only_floats(x)
+    weight = None if weight is None else to_dtype(weight, x.dtype)
+    lead = _layer("rms_norm", x, normalized_shape, weight)
+    return _normalize(x, weight, None, lead, 1, float(np.finfo(x.dtype).eps) if eps is None else eps, False)
+
+
+# -- over groups of channels --------------------------------------------------------------------
+
+
+def _check_vectors(name: str, x: Any, **vectors: Any) -> None:
+    """Whether `vectors` (or None) have one element a channel (dim 1 of x)."""
+    only_floats(x)
+    channels = raw(x).shape[1]
+    for what, vector in vectors.items():
+        if vector is not None:
+            if raw(vector).shape != (channels,):
+                got = tuple(vector.shape)
+                raise ValueError(f"{name}: expected {what} of {channels} elements, one a channel, got shape {got}")
+            _check_dtype(name, x, what, vector)
+
+
+@operation
+def group_norm(
+    x: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    cudnn_enabled: bool = True,
+) -> Tensor:
+    """The channels of x (N, C, ...) in `num_groups` groups, each to mean 0 and variance 1 within a
+    sample; weight and bias (C,) (Wu and He, Group normalization).
+
+    >>> import tinygrad_lite as tg
+    >>> group_norm(tg.tensor([[1.0, 3.0, 10.0, 30.0]]), 2)
+    tensor([[-1.0000,  1.0000, -1.0000,  1.0000]])
+    """
+    if x.ndim < 2:
+        raise ValueError(f"group_norm: expected an input of shape (N, C, ...), got {tuple(x.shape)}")
+    n, channels = x.shape[:2]
+    if num_groups < 1 or channels % num_groups:
+        raise ValueError(f"group_norm: {channels} channels do not fall into {num_groups} equal groups")
+    if n * math.prod(x.shape[2:]) * (channels // num_groups) == 1:
+        raise ValueError(f"group_norm: a group has only one value, input shape {tuple(x.shape)}")
+    _check_vectors("group_norm", x, weight=weight, bias=bias)
+    return _normalize(x, weight, bias, 1, num_groups, eps, True)
+
+
+# -- over a batch -------------------------------------------------------------------------------
+
+
+@primitive(keeps=("mean", "rate"))
+def _batch_norm(x, weight, bias, eps, moments, running):
+    """Each channel (dim 1) of x to mean 0 and variance 1, times weight, plus bias. `moments`: the mean
+    and variance of x, if they are known; or (`running`) others, in their place."""
+    return batch_norm_of(x, weight, bias, eps, moments, running)
+
+
+@_batch_norm.fused_vjp("x", "weight", "bias")
+def _(needs, g, x, weight, mean, rate, running):
+    return batch_norm_gradient(needs, g, x, weight, mean, rate, running)
+
+
+@_batch_norm.composed_of
+def _(x, weight, bias, eps, moments, running):
+    if running:
+        return _affine(x, weight, bias, *moments, eps)
+    axes = (0, *range(2, x.ndim))
+    x = x - mean(x, axes, True)
+    out = x * rsqrt(mean(square(x), axes, True) + eps)
+    shape = (-1,) + (1,) * (x.ndim - 2)
+    if weight is not None:
+        out = out * reshape(weight, shape)
+    return out if bias is None else out + reshape(bias, shape)
+
+
+_batch_norm.joint_in("x", "weight")
+
+
+def _affine(x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, eps: float) -> Any:
+    scale = rsqrt(running_var + eps)
+    if weight is not None:
+        scale = scale * weight
+    shift = -running_mean * scale
+    if bias is not None:
+        shift = shift + bias
+    shape = (-1,) + (1,) * (x.ndim - 2)
+    return to_dtype(x * reshape(scale, shape) + reshape(shift, shape), x.dtype)
+
+
+def _by_running(x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, eps: float) -> Any:
+    if not math.prod(x.shape):
+        return _of_nothing(clone(x), weight, bias)
+    # Copies: the next step in training changes the running ones.
+    return _batch_norm(x, weight, bias, eps, (wide(raw(running_mean)).copy(), wide(raw(running_var)).copy()), True)
+
+
+def _update(name: str, running: Any, measured: Any, momentum: float) -> None:
+    """`running = (1 - momentum) running + momentum measured`, in place and off the tape."""
+    if running is not None:
+        array = raw(running)
+        array += (momentum * (measured - array)).astype(array.dtype, copy=False)
+        changed_in_place(array, name)
+
+
+@operation
+def batch_norm(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool = True,
+) -> Tensor:
+    """Each channel of x (N, C, ...) to mean 0 and variance 1, times weight, plus bias (Ioffe and Szegedy,
+    Batch normalization).
+
+    In training by the batch's own statistics; the running ones become `(1 - momentum) * running +
+    momentum * measured` (the variance measured without bias). Otherwise by the running ones.
+
+    >>> import tinygrad_lite as tg
+    >>> batch_norm(tg.tensor([[1.0], [3.0]]), None, None, None, None, True, 0.1, 1e-5, True)
+    tensor([[-1.0000],
+            [ 1.0000]])
+    """
+    if tuple(x.shape) == (0,):
+        return clone(x)
+    if x.ndim < 2:
+        raise IndexError(f"batch_norm: expected an input of shape (N, C, ...), got {tuple(x.shape)}")
+    if training:
+        if math.prod(x.shape) == x.shape[1] and x.shape[1]:
+            raise ValueError(f"batch_norm: expected more than 1 value per channel in training, got shape {tuple(x.shape)}")
+    elif math.prod(x.shape) and (running_mean is None or running_var is None):
+        raise ValueError("batch_norm: running_mean and running_var are needed when not in training")
+    _check_vectors("batch_norm", x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
+    if not math.prod(x.shape):  # nothing is measured
+        return _of_nothing(clone(x), weight, bias)
+    if not training:
+        return _by_running(x, weight, bias, running_mean, running_var, eps)
+    moments = None
+    if running_mean is not None or running_var is not None:
+        moments, count = batch_moments(raw(x))
+        _update("batch_norm", running_mean, moments[0], momentum)
+        _update("batch_norm", running_var, moments[1] * (count / max(count - 1, 1)), momentum)
+    return _batch_norm(x, weight, bias, eps, moments, False)
+
+
+@operation
+def instance_norm(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    use_input_stats: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool = True,
+) -> Tensor:
+    """Each channel of each sample of x (N, C, ...) to mean 0 and variance 1, times weight, plus bias
+    (Ulyanov et al., Instance normalization). Running statistics as in batch_norm, averaged over samples.
+
+    >>> import tinygrad_lite as tg
+    >>> instance_norm(tg.tensor([[[1.0, 3.0], [10.0, 30.0]]]), None, None, None, None, True, 0.1, 1e-5, True)
+    tensor([[[-1.0000,  1.0000],
+             [-1.0000,  1.0000]]])
+    """
+    if x.ndim < 2:
+        raise ValueError(f"instance_norm: expected an input of shape (N, C, ...), got {tuple(x.shape)}")
+    if use_input_stats:
+        if math.prod(x.shape[2:]) == 1:
+            raise ValueError(f"instance_norm: expected more than 1 value per channel and sample, got shape {tuple(x.shape)}")
+    elif running_mean is None or running_var is None:
+        raise ValueError("instance_norm: running_mean and running_var are needed without use_input_stats")
+    vectors = {"weight": weight, "bias": bias, "running_mean": running_mean, "running_var": running_var}
+    _check_vectors("instance_norm", x, **vectors)
+    if not use_input_stats:
+        return _by_running(x, weight, bias, running_mean, running_var, eps)
+    if math.prod(x.shape) and (running_mean is not None or running_var is not None):
+        array = raw(x).reshape(*x.shape[:2], -1)
+        _update("instance_norm", running_mean, array.mean(axis=(0, 2)), momentum)
+        _update("instance_norm", running_var, array.var(axis=2, ddof=1).mean(axis=0), momentum)
+    return _normalize(x, weight, bias, 1, x.shape[1], eps, True)
+
+
+@operation
+def local_response_norm(x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
+    """`x / (k + alpha m)^beta`, where m is the mean square of `size` neighbouring channels of x (N, C, ...)
+    (Krizhevsky et al., ImageNet classification).
+
+    >>> import tinygrad_lite as tg
+    >>> local_response_norm(tg.tensor([[[3.0]]]), 1, alpha=1.0, beta=1.0)  # 3 / (1 + 3^2)
+    tensor([[[0.3000]]])
+    """
+    if x.ndim < 3:
+        raise ValueError(f"local_response_norm: expected an input of 3 or more dimensions, got shape {tuple(x.shape)}")
+    if size < 1:
+        raise ValueError(f"local_response_norm: expected a size of at least 1, got {size}")
+    if 0 in x.shape:
+        return x
+    channels = x.shape[1]
+    around = pad(square(x), (0, 0) * (x.ndim - 2) + (size // 2, (size - 1) // 2))
+    total = around[:, :channels]
+    for i in range(1, size):
+        total = total + around[:, i : i + channels]
+    return x / (total * (alpha / size) + k) ** beta

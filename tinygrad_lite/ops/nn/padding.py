@@ -1,0 +1,124 @@
+"""Padding around the last dims: constant, or made of what is there."""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.ops.calculus import expand, getitem, into_zeros, linear_in, replaced
+from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.movement.copying import contiguous, unshared
+from tinygrad_lite.ops.movement.flipping import flip
+from tinygrad_lite.ops.movement.indexing import narrow
+from tinygrad_lite.ops.movement.joining import cat
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["constant_pad_nd"]
+
+METHODS: list[str] = []
+IN_PLACE: list[str] = []
+
+MODES = ("constant", "reflect", "replicate", "circular")
+
+
+@operation
+def pad(x: Tensor, pad: tuple[int, ...], mode: str = "constant", value: float | None = None) -> Tensor:
+    """`x` with `pad[0]` elements before and `pad[1]` after those of the last dim, `pad[2]` and `pad[3]`
+    around those of the one before it, and so on; a negative number takes elements away.
+
+    `mode`: "constant" (`value`, by default 0), "reflect" (mirrored, the last element not repeated),
+    "replicate" (the last element) or "circular" (from the other end). All but the first take a
+    number for each of the last one, two or three dims, in front of which one or two others stand.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.nn.functional.pad(tg.tensor([[1, 2, 3]]), (2, 1), mode="reflect")
+    tensor([[3, 2, 1, 2, 3, 2]])
+    """
+    if mode == "constant":
+        return constant_pad_nd(x, pad, 0 if value is None else value)
+    if mode not in MODES:
+        raise ValueError(f"pad: expected a mode among {', '.join(MODES)}, got {mode!r}")
+    if value:
+        raise ValueError(f"pad: mode {mode!r} takes no value, got {value}")
+    rank, pad = len(x.shape), tuple(pad)
+    if any(isinstance(n, bool) or not hasattr(n, "__index__") for n in pad):
+        raise TypeError(f"pad: expected ints, got {pad}")
+    if len(pad) not in (2, 4, 6) or rank - len(pad) // 2 not in (1, 2):
+        raise ValueError(f"pad: mode {mode!r} pads the last 1 to 3 dims after 1 or 2 others, got {pad} for {tuple(x.shape)}")
+    if mode != "circular" and (0 in x.shape[1:] or (rank == len(pad) // 2 + 1 and not x.shape[0])):
+        raise ValueError(f"pad: expected sizes of at least 1 (a batch's aside), got {tuple(x.shape)}")
+    if x.dtype.kind == "b" and mode != "circular":
+        raise TypeError(f"pad: mode {mode!r} takes no bool tensor; convert it with .to(dtype)")
+    out = x
+    for i in range(0, len(pad), 2):
+        out = _around(out, rank - 1 - i // 2, pad[i], pad[i + 1], mode)
+    if min(pad) < 0:
+        out = contiguous(out)
+    return unshared(out if mode == "circular" else linear_in(out, x), x)
+
+
+def _around(x: Any, dim: int, before: int, after: int, mode: str) -> Any:
+    """`x` padded in one dim."""
+    if mode == "circular":  # what is taken away does not come round
+        x, before, after = _without(x, dim, before, after), max(before, 0), max(after, 0)
+    size = x.shape[dim]
+    most = {"reflect": size - 1, "circular": size}.get(mode)
+    if most is not None and max(before, after) > most:
+        raise ValueError(f"pad: mode {mode!r} adds at most {most} to dim {dim} of size {size}, got ({before}, {after})")
+    if mode != "circular" and size + before + after < 1:
+        raise ValueError(f"pad: ({before}, {after}) takes away all of dim {dim} of size {size}")
+    if before > 0 or after > 0:
+        parts = [_beyond(x, dim, before, mode, False), x, _beyond(x, dim, after, mode, True)]
+        x = cat([part for part in parts if part is not None], dim)
+    return _without(x, dim, before, after)
+
+
+def _without(x: Any, dim: int, before: int, after: int) -> Any:
+    """`x` without as many elements at the beginning and the end of a dim as are negative."""
+    if before >= 0 and after >= 0:
+        return x
+    size = x.shape[dim] + min(before, 0) + min(after, 0)
+    if size < 0:
+        raise ValueError(f"pad: ({before}, {after}) takes away more than dim {dim} of size {x.shape[dim]} has")
+    return narrow(x, dim, max(-before, 0), size)
+
+
+def _beyond(x: Any, dim: int, count: int, mode: str, end: bool) -> Any:
+    """What follows the end, or precedes the beginning, of a dim."""
+    size = x.shape[dim]
+    if count <= 0:
+        return None
+    if mode == "reflect":
+        return flip(narrow(x, dim, size - 1 - count if end else 1, count), (dim,))
+    if mode == "circular":
+        return narrow(x, dim, 0 if end else size - count, count)
+    edge = narrow(x, dim, size - 1 if end else 0, 1)
+    return expand(edge, (*edge.shape[:dim], count, *edge.shape[dim + 1 :]))
+
+
+@operation
+def constant_pad_nd(x: Tensor, pad: Any, value: float = 0) -> Tensor:
+    """`x` with `pad[0]` elements of `value` before and `pad[1]` after the last dim, `pad[2]` and
+    `pad[3]` around the one before it, and so on; a negative number takes elements away.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.constant_pad_nd(tg.tensor([1, 2]), (1, 2), 9)
+    tensor([9, 1, 2, 9, 9])
+    """
+    pad, rank = tuple(operator.index(n) for n in pad), len(x.shape)
+    if len(pad) % 2 or len(pad) > 2 * rank:
+        raise RuntimeError(f"constant_pad_nd: expected two numbers for each of at most {rank} dims, got {pad}")
+    edges = [(0, 0)] * (rank - len(pad) // 2) + [(pad[i], pad[i + 1]) for i in reversed(range(0, len(pad), 2))]
+    shape = tuple(n + a + b for n, (a, b) in zip(x.shape, edges))
+    if min(shape, default=0) < 0:
+        raise RuntimeError(f"constant_pad_nd: {pad} takes away more than the shape {tuple(x.shape)} has")
+    if any(a < 0 or b < 0 for a, b in edges):
+        x = getitem(x, (*(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, edges)), Ellipsis))
+    index = tuple(slice(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(shape, edges))
+    if not value:
+        return into_zeros(x, shape, index)
+    xp = namespace_of(raw(x))
+    return replaced(xp.full(shape, value, x.dtype), x, index)

@@ -1,0 +1,89 @@
+"""Arguments that convolution, pooling and folding have in common, checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import constant, namespace_of
+from tinygrad_lite.arrays.kernels.weighted_sums import weighted_sums
+from tinygrad_lite.arrays.kernels.windows import Sizes, Windows
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.ops.calling import raw
+from tinygrad_lite.ops.movement.shape import reshape
+
+__all__: list[str] = []
+
+METHODS: list[str] = []
+IN_PLACE: list[str] = []
+
+
+def sizes(name: str, argument: str, value: Any, rank: int, least: int = 0) -> Sizes:
+    """`value` (an int, or one for each of `rank` spatial dims) as a tuple of ints of at least `least`."""
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    if any(isinstance(v, bool) or not hasattr(v, "__index__") for v in values):
+        raise TypeError(f"{name}: expected an int or {rank} of them for {argument}, got {value!r}")
+    if len(values) != rank:
+        if len(values) != 1:
+            raise ValueError(f"{name}: expected an int or {rank} of them for {argument}, got {value!r}")
+        values *= rank
+    values = tuple(v.__index__() for v in values)
+    if min(values) < least:
+        raise ValueError(f"{name}: expected {argument} of at least {least}, got {value!r}")
+    return values
+
+
+def batched(name: str, x: Any, rank: int, error: type[Exception] = ValueError) -> Any:
+    """`x` (channels, *spatial) or (images, channels, *spatial) as the latter."""
+    shape = getattr(x, "shape", None)
+    if shape is None:
+        raise TypeError(f"{name}: expected a Tensor for input, got {type(x).__name__}")
+    if len(shape) == rank + 2:
+        return x
+    if len(shape) != rank + 1:
+        raise error(f"{name}: expected an input of {rank + 2} dims (or {rank + 1}, without a batch), got {tuple(shape)}")
+    return reshape(x, (1, *shape))
+
+
+def like_given(out: Any, x: Any) -> Any:
+    """`out` (images, channels, *spatial) without its first dim if the input `x` had no batch."""
+    return out if len(out.shape) == len(x.shape) else reshape(out, out.shape[1:])
+
+
+def windows(
+    name: str, size: Sizes, kernel: Sizes, stride: Sizes, padding: tuple[Sizes, Sizes], dilation: Sizes, ceil_mode: bool = False
+) -> Windows:
+    """As many windows as fit into the input with its padding (before, after). With `ceil_mode` one
+    more that is only begun, if it begins within the input or the padding before it."""
+    before, after = padding
+    counts = []
+    for n, k, s, a, b, d in zip(size, kernel, stride, before, after, dilation):
+        room = n + a + b - (k - 1) * d - 1
+        count = (-(-room // s) if ceil_mode else room // s) + 1
+        if ceil_mode and (count - 1) * s >= n + a:
+            count -= 1
+        counts.append(count)
+    if min(counts) < 1:
+        padded = tuple(a + n + b for n, a, b in zip(size, before, after))
+        reach = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation))
+        raise ValueError(f"{name}: the result would be empty: the padded input {padded} is smaller than the kernel {reach}")
+    return Windows(size, kernel, stride, dilation, before, tuple(counts))
+
+
+def constant_like(x: Any, values: Any) -> Any:
+    """An array on x's device, and a tensor if x is one."""
+    values = constant(values, raw(x)) if type(values) is np.ndarray else namespace_of(raw(x)).asarray(values)
+    return traced(values) if isinstance(x, Traced) else values
+
+
+@primitive
+def _weighted_sums(x, matrix, dim):
+    """x (..., n, ...), matrix (m, n), a NumPy array -> (..., m, ...)"""
+    if x.dtype == np.float16:
+        return weighted_sums(x.astype(np.float32), matrix, dim).astype(x.dtype)
+    return weighted_sums(x, matrix, dim)
+
+
+_weighted_sums.vjp(x=lambda g, matrix, dim: _weighted_sums(g, matrix.T, dim))

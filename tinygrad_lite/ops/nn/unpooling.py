@@ -1,0 +1,91 @@
+"""Max-unpooling: maxima back at the places they came from."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import is_floating
+from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.movement.scattering import scatter
+from tinygrad_lite.ops.movement.shape import reshape
+from tinygrad_lite.ops.nn.pooling import Sizes, _kernel
+from tinygrad_lite.ops.nn.sliding_windows import batched, constant_like, like_given
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__: list[str] = []
+
+METHODS: list[str] = []
+IN_PLACE: list[str] = []
+
+
+def _unpooled(
+    name: str, rank: int, x: Any, indices: Any, kernel_size: Any, stride: Any, padding: Any, output_size: Any
+) -> Any:
+    given, x = x, batched(name, x, rank)
+    kernel, stride, padding = _kernel(name, rank, kernel_size, stride, padding)
+    if tuple(indices.shape) != tuple(given.shape):
+        raise ValueError(f"{name}: expected indices of the input's shape {tuple(given.shape)}, got {tuple(indices.shape)}")
+    if indices.dtype != np.int64:
+        raise TypeError(f"{name}: expected int64 indices, got {indices.dtype}")
+    if not is_floating(x.dtype):
+        raise TypeError(f"{name}: expected a floating-point tensor, got {x.dtype}")
+    size = tuple((n - 1) * s - 2 * p + k for n, s, p, k in zip(x.shape[2:], stride, padding, kernel))
+    if output_size is not None:
+        wanted = tuple(output_size)[2 if len(output_size) == rank + 2 else 0 :]
+        if len(wanted) != rank or any(not n - s < m < n + s for m, n, s in zip(wanted, size, stride)):
+            raise ValueError(f"{name}: expected an output_size within the stride {stride} of {size}, got {tuple(output_size)}")
+        size = wanted
+    planes = (x.shape[0] * x.shape[1], math.prod(x.shape[2:]))
+    zeros = constant_like(x, np.zeros((planes[0], math.prod(size)), x.dtype))
+    out = scatter(zeros, 1, reshape(indices, planes), reshape(x, planes))
+    return like_given(reshape(out, (*x.shape[:2], *size)), given)
+
+
+@operation
+def max_unpool1d(
+    x: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Any = None
+) -> Tensor:
+    """Each maximum of x (N, C, L) or (C, L) at its place before `max_pool1d`. See `max_unpool2d`.
+
+    >>> import tinygrad_lite as tg
+    >>> y, places = tg.nn.functional.max_pool1d(tg.tensor([[1.0, 4.0, 3.0, 2.0]]), 2, return_indices=True)
+    >>> max_unpool1d(y, places, 2)
+    tensor([[0., 4., 3., 0.]])
+    """
+    return _unpooled("max_unpool1d", 1, x, indices, kernel_size, stride, padding, output_size)
+
+
+@operation
+def max_unpool2d(
+    x: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Any = None
+) -> Tensor:
+    """Each maximum of x (N, C, H, W) or (C, H, W) at its place before `max_pool2d`, and zeros elsewhere.
+
+    `indices`: from `max_pool2d(..., return_indices=True)`, whose other arguments these are.
+    `output_size`: the size before it, where that is not the least possible.
+
+    >>> import tinygrad_lite as tg
+    >>> max_unpool2d(tg.tensor([[[7.0]]]), tg.tensor([[[2]]]), 2)
+    tensor([[[0., 0.],
+             [7., 0.]]])
+    """
+    return _unpooled("max_unpool2d", 2, x, indices, kernel_size, stride, padding, output_size)
+
+
+@operation
+def max_unpool3d(
+    x: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Any = None
+) -> Tensor:
+    """Each maximum of x (N, C, D, H, W) or (C, D, H, W) at its place before `max_pool3d`. See `max_unpool2d`.
+
+    >>> import tinygrad_lite as tg
+    >>> y, places = tg.nn.functional.max_pool3d(tg.ones(1, 4, 4, 4), 2, return_indices=True)
+    >>> max_unpool3d(y, places, 2).sum(), places.shape
+    (tensor(8.), (1, 2, 2, 2))
+    """
+    return _unpooled("max_unpool3d", 3, x, indices, kernel_size, stride, padding, output_size)

@@ -1,0 +1,415 @@
+"""Random tensors. Every function takes the `generator` to draw from; without one, the device's own."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import as_array, as_dtype, as_float, device_of, in_order, is_array, namespace_of, quietly
+from tinygrad_lite.arrays.randomness import Source
+from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.ops.calculus import where
+from tinygrad_lite.ops.calling import canonical_shape, operation, raw
+from tinygrad_lite.ops.creation.factories import as_made, creator, dtype_or_default, size_given
+from tinygrad_lite.ops.movement.inplace import assign
+from tinygrad_lite.ops.random.generators import Generator, source
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = [
+    "bernoulli", "multinomial", "normal", "poisson", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like",
+    "randperm",
+]  # fmt: skip
+
+METHODS = [
+    "bernoulli", "bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_", "multinomial", "normal_", "random_",
+    "uniform_",
+]  # fmt: skip
+IN_PLACE: list[str] = []
+
+
+# -- new tensors --------------------------------------------------------------------------------
+
+
+def _floating(name: str, dtype: Any) -> np.dtype:
+    dtype = dtype_or_default(dtype)
+    if dtype.kind != "f":
+        raise RuntimeError(f"{name}: expected a floating-point dtype, got {dtype}")
+    return dtype
+
+
+@creator
+def rand(
+    *shape: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """Uniform in [0, 1).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.rand(2, 3).shape
+    (2, 3)
+    """
+    return as_made(source(generator, device).uniform(size_given("rand", shape, size), _floating("rand", dtype)), requires_grad)
+
+
+@creator
+def randn(
+    *shape: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """Normal, of mean 0 and variance 1.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.randn(2, 3).shape
+    (2, 3)
+    """
+    return as_made(source(generator, device).normal(size_given("randn", shape, size), _floating("randn", dtype)), requires_grad)
+
+
+@creator
+def randint(
+    low: Any = 0, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
+    device: Any = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """Integers from `low` to `high - 1`; `randint(high, size)` starts at 0.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.randint(5, (100,)).max() < 5
+    tensor(True)
+    """
+    if size is None and not hasattr(high, "__index__"):
+        low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
+    dtype = np.dtype(np.int64) if dtype is None else as_dtype(dtype)
+    values = _integers("randint", low, high, size_given("randint", (), size), source(generator, device), dtype)
+    return as_made(values.astype(dtype, copy=False), requires_grad)
+
+
+def _integers(name: str, low: Any, high: Any, shape: tuple[int, ...], drawn_from: Source, dtype: np.dtype) -> Any:
+    low, high = operator.index(low), operator.index(high)
+    if low >= high:
+        raise RuntimeError(f"{name}: expected low < high, got {low} and {high}")
+    first, last = (0, 1) if dtype.kind == "b" else _limits(dtype)
+    if low < first or high - 1 > last:
+        raise RuntimeError(f"{name}: {dtype} does not hold all of {low} to {high - 1}")
+    return drawn_from.integers(low, high, shape)
+
+
+def _limits(dtype: np.dtype) -> tuple[float, float]:
+    if dtype.kind != "f":
+        return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    return float(np.finfo(dtype).min), float(np.finfo(dtype).max)
+
+
+@creator
+def randperm(
+    n: int, *, generator: Generator | None = None, dtype: Any = np.int64, device: Any = None, requires_grad: bool = False
+) -> Tensor:  # fmt: skip
+    """0 to n - 1 in random order.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.randperm(4).sort().values
+    tensor([0, 1, 2, 3])
+    """
+    if n < 0:
+        raise RuntimeError(f"randperm: expected n of 0 or more, got {n}")
+    dtype = as_dtype(dtype)
+    if dtype.kind == "b" or n - 1 > _limits(dtype)[1]:
+        raise RuntimeError(f"randperm: {dtype} does not hold all of 0 to {n - 1}")
+    return as_made(source(generator, device).permutation(operator.index(n)).astype(dtype, copy=False), requires_grad)
+
+
+def _like(x: Any, dtype: Any, device: Any) -> tuple[Any, Any]:
+    return x.dtype if dtype is None else dtype, device_of(raw(x)) if device is None else device
+
+
+@creator
+@operation
+def rand_like(
+    x: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:  # fmt: skip
+    """`rand` in the shape (and dtype, on the device) of `x`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.rand_like(tg.ones(2, 3)).shape
+    (2, 3)
+    """
+    dtype, device = _like(x, dtype, device)
+    return rand(tuple(x.shape), generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+@creator
+@operation
+def randn_like(
+    x: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:  # fmt: skip
+    """`randn` in the shape (and dtype, on the device) of `x`.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.randn_like(tg.ones(2, 3)).shape
+    (2, 3)
+    """
+    dtype, device = _like(x, dtype, device)
+    return randn(tuple(x.shape), generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+@creator
+@operation
+def randint_like(
+    x: Tensor, low: int, high: int | None = None, *, generator: Generator | None = None, dtype: Any = None,
+    device: Any = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """`randint` in the shape (and dtype, on the device) of `x`.
+
+    >>> import tinygrad_lite as tg
+    >>> (tg.randint_like(tg.ones(100), 3, 6) >= 3).all()
+    tensor(True)
+    """
+    dtype, device = _like(x, dtype, device)
+    low, high = (0, low) if high is None else (low, high)
+    return randint(low, high, tuple(x.shape), generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+@creator
+def normal(
+    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
+    device: Any = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """Normal, of the given means and standard deviations: tensors (of one shape), or two numbers and a size.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.normal(tg.tensor([0.0, 100.0]), tg.tensor([0.0, 0.0]))
+    tensor([  0., 100.])
+    """
+    given = mean, std
+    mean, std = map(raw, given)
+    if size is not None:
+        shape = canonical_shape("normal", (size,))
+    elif is_array(mean) or is_array(std):
+        like = mean if is_array(mean) else std
+        shape = np.broadcast_shapes(getattr(mean, "shape", ()), getattr(std, "shape", ()))
+        dtype, device = like.dtype, device_of(like)
+    else:
+        raise TypeError("normal: two numbers need a size")
+    if bool((std.min() if std.size else 0) < 0) if is_array(std) else std < 0:
+        raise RuntimeError(f"normal: expected a standard deviation of 0 or more, got {std}")
+    values = source(generator, device).normal(shape, _floating("normal", dtype))
+    result = _drawn_by(values * std + mean, *given)
+    return result.requires_grad_() if requires_grad else result
+
+
+def _drawn_by(values: Any, *parameters: Any) -> Any:
+    """A tensor of random values. The parameters of their distribution get the gradient zero."""
+    result = traced(as_array(values))
+    for parameter in parameters:
+        if isinstance(parameter, Traced) and parameter.requires_grad:
+            result = where(namespace_of(values).asarray(True), result, parameter)
+    return result
+
+
+def _probability(name: str, p: Any) -> Any:
+    if is_array(p):
+        if p.size and not bool((p.min() >= 0) & (p.max() <= 1)):
+            raise RuntimeError(f"{name}: expected probabilities of 0 to 1, got {p.min()} to {p.max()}")
+        return p
+    if not 0 <= p <= 1:
+        raise RuntimeError(f"{name}: expected a probability of 0 to 1, got {p}")
+    return p
+
+
+def _coins(p: Any, like: Any, generator: Generator | None) -> Any:
+    wide = np.dtype(np.float64 if getattr(p, "dtype", None) == np.float64 else np.float32)
+    return (source(generator, device_of(like)).uniform(like.shape, wide) < p).astype(like.dtype)
+
+
+@operation
+def bernoulli(x: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
+    """1 with the probability that each element of `x` gives (or with probability `p`), else 0.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.bernoulli(tg.tensor([0.0, 1.0]))
+    tensor([0., 1.])
+    """
+    like = raw(x)
+    if p is None and like.dtype.kind != "f":
+        raise RuntimeError(f"bernoulli: expected floating-point probabilities, got {like.dtype}")
+    values = _coins(_probability("bernoulli", like if p is None else raw(p)), like, generator)
+    return _drawn_by(values, x, p) if isinstance(x, Traced) else values
+
+
+@quietly
+@operation
+def multinomial(x: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None) -> Tensor:
+    """Numbers of categories drawn with probabilities proportional to the weights in the last dim
+    of `x` (one or two dims): `num_samples` of them for each row.
+
+    Without replacement the categories with the smallest exponential variate / weight are taken
+    (Efraimidis and Spirakis 2006).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.multinomial(tg.tensor([0.0, 3.0, 0.0]), 1)
+    tensor([1])
+    """
+    weights = raw(x)
+    if weights.ndim not in (1, 2) or weights.dtype.kind != "f":
+        raise RuntimeError(f"multinomial: expected real weights in 1 or 2 dims, got {weights.dtype} of shape {weights.shape}")
+    if num_samples <= 0 or (not replacement and num_samples > weights.shape[-1]):
+        raise RuntimeError(f"multinomial: {num_samples} samples cannot be drawn from {weights.shape[-1]} categories")
+    xp = namespace_of(weights)
+    if not bool((xp.isfinite(weights) & (weights >= 0)).all()):
+        raise RuntimeError("multinomial: expected weights that are finite and not negative")
+    if bool(((weights > 0).sum(axis=-1) < (1 if replacement else num_samples)).any()):
+        raise RuntimeError("multinomial: too few weights are positive")
+    drawn_from = source(generator, device_of(weights))
+    if replacement:
+        ends = xp.cumsum(weights.astype(np.float64), axis=-1)
+        at = drawn_from.uniform((*weights.shape[:-1], num_samples), np.dtype(np.float64)) * ends[..., -1:]
+        rows = zip(ends.reshape(-1, ends.shape[-1]), at.reshape(-1, num_samples))
+        chosen = xp.stack([xp.searchsorted(end, a, side="right") for end, a in rows]).reshape(at.shape)
+    else:
+        keys = drawn_from.exponential(weights.shape, weights.dtype) / weights
+        chosen = in_order(xp.argsort(xp.where(weights > 0, keys, np.inf), axis=-1)[..., :num_samples])
+    return traced(chosen.astype(np.int64, copy=False)) if isinstance(x, Traced) else chosen
+
+
+@operation
+def poisson(x: Tensor, generator: Generator | None = None) -> Tensor:
+    """Counts with the means that `x` gives.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.poisson(tg.tensor([0.0, 0.0]))
+    tensor([0., 0.])
+    """
+    rate = raw(x)
+    if rate.size and bool(rate.min() < 0):
+        raise RuntimeError(f"poisson: expected rates of 0 or more, got {rate.min()}")
+    values = source(generator, device_of(rate)).poisson(rate).astype(as_float(rate[:0] if rate.ndim else rate).dtype)
+    return traced(values) if isinstance(x, Traced) else values
+
+
+# -- in place -----------------------------------------------------------------------------------
+
+
+def _draw(name: str, x: Any, values: Any) -> Any:
+    assign(name, x, values)
+    return x
+
+
+def _real(name: str, x: Any) -> np.dtype:
+    if x.array.dtype.kind != "f":
+        raise TypeError(f"{name}: expected a floating-point tensor, got {x.array.dtype}")
+    return x.array.dtype
+
+
+def normal_(x: Tensor, mean: float = 0, std: float = 1, *, generator: Generator | None = None) -> Tensor:
+    """Fill with normal numbers.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.zeros(3).normal_(mean=5.0, std=0.0)
+    tensor([5., 5., 5.])
+    """
+    if std < 0:
+        raise RuntimeError(f"normal_: expected a standard deviation of 0 or more, got {std}")
+    values = source(generator, device_of(x.array)).normal(x.array.shape, _real("normal_", x))
+    return _draw("normal_", x, values * std + mean)
+
+
+@operation
+def uniform_(x: Tensor, from_: float = 0, to: float = 1, *, generator: Generator | None = None) -> Tensor:
+    """Fill with numbers uniform in [from_, to).
+
+    >>> import tinygrad_lite as tg
+    >>> (tg.zeros(100).uniform_(2, 3) >= 2).all()
+    tensor(True)
+    """
+    if from_ > to:
+        raise RuntimeError(f"uniform_: expected from_ <= to, got {from_} and {to}")
+    first, last = _limits(_real("uniform_", x))
+    if from_ < first or to > last:
+        raise RuntimeError(f"uniform_: {x.array.dtype} does not reach from {from_} to {to}")
+    values = source(generator, device_of(x.array)).uniform(x.array.shape, x.array.dtype)
+    return _draw("uniform_", x, values * (to - from_) + from_)
+
+
+@operation
+def random_(x: Tensor, from_: int | None = None, to: int | None = None, *, generator: Generator | None = None) -> Tensor:
+    """Fill with integers from `from_` to `to - 1`; `random_(to)` starts at 0; without bounds, with
+    all that the dtype holds exactly.
+
+    >>> import tinygrad_lite as tg
+    >>> (tg.zeros(100).random_(2, 5) < 5).all()
+    tensor(True)
+    """
+    low, high = (0, from_) if to is None else (from_, to)
+    if high is None:
+        kind = x.array.dtype
+        high = 2 if kind.kind == "b" else 2 ** (np.finfo(kind).nmant + 1) + 1 if kind.kind == "f" else int(np.iinfo(kind).max)
+    drawn_from = source(generator, device_of(x.array))
+    return _draw("random_", x, _integers("random_", low or 0, high, x.array.shape, drawn_from, x.array.dtype))
+
+
+def bernoulli_(x: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
+    """Fill with 1 with probability `p` (a number or a tensor), else 0.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.zeros(3).bernoulli_(1.0)
+    tensor([1., 1., 1.])
+    """
+    return _draw("bernoulli_", x, _coins(_probability("bernoulli_", raw(p)), x.array, generator))
+
+
+def exponential_(x: Tensor, lambd: float = 1, *, generator: Generator | None = None) -> Tensor:
+    """Fill with numbers of density lambd exp(-lambd x).
+
+    >>> import tinygrad_lite as tg
+    >>> (tg.zeros(100).exponential_() > 0).all()
+    tensor(True)
+    """
+    if lambd <= 0:
+        raise RuntimeError(f"exponential_: expected a positive lambd, got {lambd}")
+    values = source(generator, device_of(x.array)).exponential(x.array.shape, _real("exponential_", x))
+    return _draw("exponential_", x, values / lambd)
+
+
+def log_normal_(x: Tensor, mean: float = 1, std: float = 2, *, generator: Generator | None = None) -> Tensor:
+    """Fill with numbers whose logarithms are normal.
+
+    >>> import tinygrad_lite as tg
+    >>> (tg.zeros(100).log_normal_() > 0).all()
+    tensor(True)
+    """
+    if std <= 0:
+        raise RuntimeError(f"log_normal_: expected a positive standard deviation, got {std}")
+    values = source(generator, device_of(x.array)).normal(x.array.shape, _real("log_normal_", x)) * std + mean
+    return _draw("log_normal_", x, namespace_of(values).exp(values))
+
+
+def cauchy_(x: Tensor, median: float = 0, sigma: float = 1, *, generator: Generator | None = None) -> Tensor:
+    """Fill with numbers of density sigma / (pi (sigma^2 + (x - median)^2)).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.zeros(2, 3).cauchy_().shape
+    (2, 3)
+    """
+    if sigma <= 0:
+        raise RuntimeError(f"cauchy_: expected a positive sigma, got {sigma}")
+    values = source(generator, device_of(x.array)).uniform(x.array.shape, _real("cauchy_", x)) - 0.5
+    return _draw("cauchy_", x, namespace_of(values).tan(math.pi * values) * sigma + median)
+
+
+def geometric_(x: Tensor, p: float, *, generator: Generator | None = None) -> Tensor:
+    """Fill with how many trials of success probability `p` it takes to succeed: 1, 2, ...
+
+    >>> import tinygrad_lite as tg
+    >>> (tg.zeros(100).geometric_(0.5) >= 1).all()
+    tensor(True)
+    """
+    if not 0 < p < 1:
+        raise RuntimeError(f"geometric_: expected a probability between 0 and 1, got {p}")
+    values = source(generator, device_of(x.array)).exponential(x.array.shape, np.dtype(np.float64)) / -math.log1p(-p)
+    return _draw("geometric_", x, namespace_of(values).ceil(values))

@@ -1,0 +1,203 @@
+"""Running sums, products and extremes along a dim."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import accumulate, as_dtype, namespace_of, recurrence
+from tinygrad_lite.engine.nondifferentiable import nondifferentiable
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.calculus import exp, to_dtype
+from tinygrad_lite.ops.calling import canonical_dim, operation
+from tinygrad_lite.ops.creation.factories import zeros_like
+from tinygrad_lite.ops.math.where import where
+from tinygrad_lite.ops.movement.joining import cat
+from tinygrad_lite.ops.movement.shape import reshape
+from tinygrad_lite.ops.reduction.values_indices import ValuesIndices, values_at
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["cummax", "cummin", "cumprod", "cumsum", "logcumsumexp"]
+
+METHODS = __all__
+IN_PLACE: list[str] = ["cumprod", "cumsum"]
+
+
+# -- what all others are made of ----------------------------------------------------------------
+
+
+def part(axis: int, start: int | None, stop: int | None) -> tuple[Any, ...]:
+    """The index of a part of one axis."""
+    return (*(slice(None),) * axis, slice(start, stop), Ellipsis)
+
+
+@primitive
+def _recurrence(a, b, axis, reverse):
+    return recurrence(a, b, axis, reverse)
+
+
+def _carried_back(g: Any, a: Any, axis: int, reverse: bool) -> Any:
+    """The gradient with respect to b: the recurrence the other way, with each factor one place on."""
+    return _recurrence(_previous(a, axis, not reverse), g, axis, not reverse)
+
+
+def _previous(x: Any, axis: int, reverse: bool, first: float = 0) -> Any:
+    """At each place the element before it, in the order of running; `first` enters."""
+    entering = zeros_like(x[part(axis, None, 1)]) + first
+    if reverse:
+        return cat((x[part(axis, 1, None)], entering), axis)
+    return cat((entering, x[part(axis, None, -1)]), axis)
+
+
+_recurrence.vjp(a=lambda g, a, out, axis, reverse: _carried_back(g, a, axis, reverse) * _previous(out, axis, reverse),
+                b=lambda g, a, axis, reverse: _carried_back(g, a, axis, reverse))  # fmt: skip
+
+
+# -- extremes -----------------------------------------------------------------------------------
+
+
+@nondifferentiable
+def _place_so_far(x, axis, name):
+    """Where the largest (name="maximum") or smallest element so far stands, the last of equal ones; nan
+    is both."""
+    xp = namespace_of(x)
+    places = xp.arange(x.shape[axis]).reshape((-1,) + (1,) * (x.ndim - axis - 1))
+    here = (x == accumulate(name, x, axis)) | (x != x)
+    return accumulate("maximum", places * here, axis)
+
+
+def _extreme_so_far(name: str, x: Any, dim: int) -> ValuesIndices:
+    indices = _along_dim(name, _place_so_far, x, dim, "maximum" if name == "cummax" else "minimum")
+    return ValuesIndices(values_at(x, indices, canonical_dim(name, dim, x.ndim)), indices)
+
+
+@operation
+def cummax(x: Tensor, dim: int) -> ValuesIndices:
+    """The largest element up to each one along `dim`, and its place (of equal ones the last).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.cummax(tg.tensor([1.0, 3.0, 2.0]), dim=0)
+    ValuesIndices(values=tensor([1., 3., 3.]), indices=tensor([0, 1, 1]))
+    """
+    return _extreme_so_far("cummax", x, dim)
+
+
+@operation
+def cummin(x: Tensor, dim: int) -> ValuesIndices:
+    """The smallest element up to each one along `dim`, and its place (of equal ones the last).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.cummin(tg.tensor([3, 1, 2]), dim=0)
+    ValuesIndices(values=tensor([3, 1, 1]), indices=tensor([0, 1, 1]))
+    """
+    return _extreme_so_far("cummin", x, dim)
+
+
+# -- sums and products --------------------------------------------------------------------------
+
+
+def _accumulated(x: Any, name: str, axis: int, reverse: bool) -> Any:
+    """Integers run in int64, half precision in single."""
+    result = x.dtype if x.dtype.kind in "fc" else np.dtype(np.int64)
+    back = (*(slice(None),) * axis, slice(None, None, -1))
+    x = (x[back] if reverse else x).astype(np.float32 if result == np.float16 else result, copy=False)
+    out = accumulate(name, x, axis).astype(result, copy=False)
+    return out[back] if reverse else out
+
+
+@primitive
+def _cumsum(x, axis, reverse):
+    return _accumulated(x, "add", axis, reverse)
+
+
+_cumsum.vjp(x=lambda g, axis, reverse: _cumsum(g, axis, not reverse))
+
+
+@primitive
+def _cumprod(x, axis, reverse):
+    return _accumulated(x, "multiply", axis, reverse)
+
+
+# out[t] = x[t] out[t-1]: no division, so zeros do no harm.
+_cumprod.vjp(x=lambda g, x, out, axis, reverse: _carried_back(g, x, axis, reverse) * _previous(out, axis, reverse, 1))
+
+
+@operation
+def cumsum(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """The sum of all elements up to each one along `dim`. Integers and bools add up in int64.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.cumsum(tg.tensor([1.0, 2.0, 3.0]), dim=0)
+    tensor([1., 3., 6.])
+    """
+    return _along_dim("cumsum", _cumsum, x, dim, False, dtype=dtype)
+
+
+@operation
+def cumprod(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """The product of all elements up to each one along `dim`. Integers and bools multiply in int64.
+    The gradient is right where factors are zero, also the second one.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.cumprod(tg.tensor([1.0, 2.0, 3.0]), dim=0)
+    tensor([1., 2., 6.])
+    """
+    return _along_dim("cumprod", _cumprod, x, dim, False, dtype=dtype)
+
+
+def _along_dim(name: str, function: Any, x: Any, dim: int, *more: Any, dtype: Any = None) -> Any:
+    axis = canonical_dim(name, dim, x.ndim)
+    if dtype is not None and as_dtype(dtype).kind == "b":
+        raise TypeError(f"{name}: expected a dtype of numbers, got bool")
+    if x.ndim:
+        return in_dtype(dtype, function, x, axis, *more)
+    return reshape(in_dtype(dtype, function, reshape(x, (1,)), 0, *more), ())
+
+
+def in_dtype(dtype: Any, function: Any, x: Any, *args: Any) -> Any:
+    """`function(x, ...)` worked out in `dtype`, and the result too; in what it likes, where that is None."""
+    if dtype is None:
+        return function(x, *args)
+    dtype = as_dtype(dtype)
+    out = function(to_dtype(x, dtype), *args)
+    return out if out.dtype == dtype else to_dtype(out, dtype)
+
+
+def product_of_others(x: Any, axis: int | None) -> Any:
+    """For each element the product of all others along `axis` (None: of the whole tensor), made
+    of the products from both ends."""
+    if axis is None:
+        return reshape(product_of_others(reshape(x, (-1,)), 0), x.shape)
+    return _previous(_cumprod(x, axis, False), axis, False, 1) * _previous(_cumprod(x, axis, True), axis, True, 1)
+
+
+@primitive
+def _logcumsumexp(x, axis):
+    return accumulate("logaddexp", x, axis)
+
+
+def _logcumsumexp_rule(g: Any, x: Any, out: Any, axis: int) -> Any:
+    """x[i] has the share exp(x[i] - out[j]) in each later out[j]. The sum of g[j] exp(out[i] - out[j])
+    over j >= i is a recurrence from behind, whose factors exp(out[i] - out[i + 1]) are at most 1."""
+    factors = where(out == -math.inf, 0.0, exp(out - _previous(out, axis, True, math.inf)))
+    return _recurrence(factors, g, axis, True) * exp(x - out)
+
+
+_logcumsumexp.vjp(x=_logcumsumexp_rule)
+
+
+@operation
+def logcumsumexp(x: Tensor, dim: int) -> Tensor:
+    """`log(cumsum(exp(x)))` along `dim`, without overflow.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.logcumsumexp(tg.tensor([0.0, 0.0, 1000.0]), dim=0)
+    tensor([0.0000e+00, 6.9315e-01, 1.0000e+03])
+    """
+    if x.dtype.kind != "f":
+        raise TypeError(f"logcumsumexp: expected a floating-point tensor, got {x.dtype}")
+    return _along_dim("logcumsumexp", _logcumsumexp, x, dim)

@@ -1,0 +1,191 @@
+"""The largest and the smallest element over some or all dims; of bools, any and all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_lite.arrays import in_order, is_array
+from tinygrad_lite.engine.nondifferentiable import nondifferentiable
+from tinygrad_lite.ops.calculus import amax as _amax
+from tinygrad_lite.ops.calculus import amin as _amin
+from tinygrad_lite.ops.calculus import maximum, minimum, require_some
+from tinygrad_lite.ops.calling import canonical_dim, integer, operation, raw
+from tinygrad_lite.ops.reduction.sums import Dims, axes_of
+from tinygrad_lite.ops.reduction.values_indices import ValuesIndices, values_and_indices
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = ["all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "max", "min"]
+
+METHODS = __all__
+IN_PLACE: list[str] = []
+
+
+class MinMax(NamedTuple):
+    """The smallest and the largest."""
+
+    min: Any
+    max: Any
+
+
+def _some_axes(name: str, x: Any, dim: Any) -> Any:
+    axes = axes_of(name, dim, x.ndim)
+    return tuple(range(x.ndim)) if axes is None else axes  # None is for max() and min()
+
+
+@operation
+def amax(x: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) -> Tensor:
+    """The largest element over `dim` (an int, several, or () for all). Ties share the gradient evenly.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.amax(tg.tensor([[1.0, 2.0], [3.0, 0.0]]), dim=1)
+    tensor([2., 3.])
+    """
+    return _amax(x, _some_axes("amax", x, dim), keepdim)
+
+
+@operation
+def amin(x: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) -> Tensor:
+    """The smallest element over `dim` (an int, several, or () for all). Ties share the gradient evenly.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.amin(tg.tensor([[1.0, 2.0], [3.0, 0.0]]), dim=1)
+    tensor([1., 0.])
+    """
+    return _amin(x, _some_axes("amin", x, dim), keepdim)
+
+
+@operation
+def aminmax(x: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
+    """The smallest and the largest element over `dim` (None for all), as `(min, max)`.
+
+    >>> import tinygrad_lite as tg
+    >>> aminmax(tg.tensor([1, 5, 3]))
+    MinMax(min=tensor(1), max=tensor(5))
+    """
+    over = () if dim is None else integer("aminmax", "dim", dim)
+    return MinMax(amin(x, over, keepdim), amax(x, over, keepdim))
+
+
+@nondifferentiable
+def _argmax(x, axis, keepdim):
+    if not x.size:
+        require_some(x, axis)
+    return x.argmax(axis=axis, keepdims=keepdim)
+
+
+@nondifferentiable
+def _argmin(x, axis, keepdim):
+    if not x.size:
+        require_some(x, axis)
+    return x.argmin(axis=axis, keepdims=keepdim)
+
+
+def _arg_checked(name: str, function: Any, x: Any, dim: Any, keepdim: bool) -> Any:
+    if x.dtype.kind == "b":
+        raise TypeError(f"{name}: expected numbers, got a bool tensor")
+    axis = None if dim is None else canonical_dim(name, dim, x.ndim)
+    return function(x, axis if x.ndim else None, keepdim)
+
+
+@operation
+def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Where the largest element stands along `dim` (None: in the flattened tensor); the first of several.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.argmax(tg.tensor([[1.0, 5.0, 5.0], [2.0, 0.0, 1.0]]), dim=1)
+    tensor([1, 0])
+    """
+    return _arg_checked("argmax", _argmax, x, dim, keepdim)
+
+
+@operation
+def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Where the smallest element stands along `dim` (None: in the flattened tensor); the first of several.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.argmin(tg.tensor([[3.0, 1.0, 1.0], [2.0, 0.0, 1.0]]), dim=1)
+    tensor([1, 1])
+    """
+    return _arg_checked("argmin", _argmin, x, dim, keepdim)
+
+
+def _extreme(name: str, x: Any, dim: Any, keepdim: bool, other: Any) -> Any:
+    """The forms of max and min but the first."""
+    if other is not None or is_array(raw(dim)):
+        return (maximum if name == "max" else minimum)(x, dim if other is None else other)
+    if dim is None:
+        raise TypeError(f"{name}: keepdim asks for a dim")
+    axis = canonical_dim(name, dim, x.ndim)
+    place = _argmax if name == "max" else _argmin
+    if not x.ndim:
+        return ValuesIndices(_amax(x, (), False), place(x, None, False))
+    return values_and_indices(x, place(x, axis, keepdim), axis, keepdim)
+
+
+@operation
+def max(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
+    """Three forms: the largest element of all; along `dim`, a pair `(values, indices)`, of ties the
+    first; or, of two tensors, the larger of each pair (`maximum`).
+
+    Of all, ties share the gradient evenly; along a dim it goes to the element at the index returned.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.max(tg.tensor([[1.0, 5.0, 5.0], [2.0, 0.0, 1.0]]), dim=1)
+    ValuesIndices(values=tensor([5., 2.]), indices=tensor([1, 0]))
+    """
+    if dim is None and other is None and not keepdim:
+        return _amax(x, None, False)
+    return _extreme("max", x, dim, keepdim, other)
+
+
+@operation
+def min(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
+    """As `max`, for the smallest.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.min(tg.tensor([[3.0, 1.0], [2.0, 5.0]]), dim=1)
+    ValuesIndices(values=tensor([1., 2.]), indices=tensor([1, 0]))
+    """
+    if dim is None and other is None and not keepdim:
+        return _amin(x, None, False)
+    return _extreme("min", x, dim, keepdim, other)
+
+
+@nondifferentiable
+def _any(x, axes, keepdim):
+    return _truth(x.any(axis=axes, keepdims=keepdim), x)
+
+
+@nondifferentiable
+def _all(x, axes, keepdim):
+    return _truth(x.all(axis=axes, keepdims=keepdim), x)
+
+
+def _truth(out: Any, x: Any) -> Any:
+    return in_order(out.astype(x.dtype) if x.dtype == np.uint8 else out)  # PyTorch's one exception
+
+
+@operation
+def any(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Whether any element over `dim` (an int, several, or None for all) is not zero.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.any(tg.tensor([[0, 1], [0, 0]]), dim=1)
+    tensor([ True, False])
+    """
+    return _any(x, () if dim == () else axes_of("any", dim, x.ndim), keepdim)
+
+
+@operation
+def all(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Whether no element over `dim` (an int, several, or None for all) is zero.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.all(tg.tensor([[1, 1], [0, 1]]), dim=1)
+    tensor([ True, False])
+    """
+    return _all(x, () if dim == () else axes_of("all", dim, x.ndim), keepdim)

@@ -1,0 +1,369 @@
+"""Sorting, ranking, searching, and telling different values apart."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import accumulate, in_order, is_array, namespace_of, order
+from tinygrad_lite.engine.nondifferentiable import nondifferentiable
+from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.engine.tape import Traced
+from tinygrad_lite.ops.calculus import amax, require_some, to_dtype
+from tinygrad_lite.ops.calling import canonical_dim, integer, no_rule, operation, raw
+from tinygrad_lite.ops.movement.shape import reshape
+from tinygrad_lite.ops.reduction.values_indices import ValuesIndices, values_and_indices, values_at
+
+if TYPE_CHECKING:
+    from tinygrad_lite.tensor import Tensor
+
+__all__ = [
+    "argsort", "bucketize", "kthvalue", "median", "mode", "msort", "nanmedian", "searchsorted", "sort", "topk", "unique",
+    "unique_consecutive",
+]  # fmt: skip
+
+METHODS = [name for name in __all__ if name not in ("bucketize", "searchsorted")]
+IN_PLACE: list[str] = []
+
+
+# -- sorting ------------------------------------------------------------------------------------
+
+
+@nondifferentiable
+def _order(x, axis, descending, first):
+    return in_order(order(x, axis, descending, first))
+
+
+@operation
+def argsort(x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Tensor:
+    """The places that put `x` in order along `dim`; equal elements keep their order, nan is the largest.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.argsort(tg.tensor([3.0, 1.0, 2.0]))
+    tensor([1, 2, 0])
+    """
+    axis = canonical_dim("argsort", dim, x.ndim)
+    return _order(x, axis, descending, None) if x.ndim else reshape(_order(reshape(x, (1,)), 0, descending, None), ())
+
+
+@operation
+def sort(x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> ValuesIndices:
+    """The elements of `x` in order along `dim`, and the places where they stood.
+
+    Equal elements keep their order, whether `stable` is asked for or not; nan is the largest.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.sort(tg.tensor([3.0, 1.0, 2.0]), descending=True)
+    ValuesIndices(values=tensor([3., 2., 1.]), indices=tensor([0, 2, 1]))
+    """
+    indices = argsort(x, dim, descending)
+    return ValuesIndices(values_at(x, indices, canonical_dim("sort", dim, x.ndim)), indices)
+
+
+@operation
+def msort(x: Tensor) -> Tensor:
+    """The elements of `x` in order along its first dim.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.msort(tg.tensor([[3, 1], [2, 4]]))
+    tensor([[2, 1],
+            [3, 4]])
+    """
+    return sort(x, 0).values
+
+
+@operation
+def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> ValuesIndices:
+    """The `k` largest (or smallest) elements along `dim` in order, and their places.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.topk(tg.tensor([3.0, 1.0, 2.0]), 2)
+    ValuesIndices(values=tensor([3., 2.]), indices=tensor([0, 2]))
+    """
+    axis = canonical_dim("topk", dim, x.ndim)
+    require_number("topk", x)
+    k = integer("topk", "k", k)
+    if not 0 <= k <= (x.shape[axis] if x.ndim else 1):
+        raise ValueError(f"topk: cannot take {k} elements along dim {dim} of a tensor of shape {tuple(x.shape)}")
+    if not x.ndim:
+        return ValuesIndices(*(reshape(t, ()) for t in topk(reshape(x, (1,)), 1, 0)))
+    indices = _order(x, axis, largest, k)
+    return ValuesIndices(values_at(x, indices, axis), indices)
+
+
+def require_number(name: str, x: Any) -> None:
+    if x.dtype.kind == "b":
+        raise TypeError(f"{name}: expected numbers, got a bool tensor")
+
+
+# -- ranks --------------------------------------------------------------------------------------
+
+
+@nondifferentiable
+def _place_of_rank(x, axis, keepdim, rank, skip_nan):
+    """Where the element of `rank` (None: the median) stands along `axis`."""
+    require_some(x, axis)
+    xp = namespace_of(x)
+    in_order = xp.sort(x, axis=axis)
+    n = x.shape[axis]
+    at = xp.full((1,) * x.ndim, (n - 1) // 2 if rank is None else rank)
+    if rank is None and x.dtype.kind == "f":
+        numbers = (x == x).sum(axis=axis, keepdims=True)  # after which nan stand
+        at = xp.maximum(numbers - 1, 0) // 2 if skip_nan else xp.where(numbers < n, numbers, at)
+    value = xp.take_along_axis(in_order, at, axis)
+    return ((x == value) | ((x != x) & (value != value))).argmax(axis=axis, keepdims=keepdim)
+
+
+@nondifferentiable
+def _median(x, skip_nan):
+    """The median of all elements."""
+    in_order = namespace_of(x).sort(x.reshape(-1))
+    n = numbers = in_order.size
+    if x.dtype.kind != "f":
+        require_some(x, None)
+    else:
+        numbers = int((in_order == in_order).sum())
+        if not numbers or (numbers < n and not skip_nan):
+            return namespace_of(x).full((), np.nan, x.dtype)
+    return in_order[(numbers - 1) // 2]
+
+
+def _middle(name: str, x: Any, dim: int | None, keepdim: bool) -> Any:
+    require_number(name, x)
+    skip_nan = name == "nanmedian"
+    if dim is None:
+        if keepdim:
+            raise TypeError(f"{name}: keepdim asks for a dim")
+        median = _median(x, skip_nan)
+        # As the largest of the elements that are equal to it, it shares its gradient evenly among them.
+        equal = (x == median) | ((x != x) & (median != median))
+        return amax(x[equal], None, False) if math.prod(x.shape) else median
+    return _picked_by(name, x, dim, keepdim, _place_of_rank, None, skip_nan)
+
+
+def _picked_by(name: str, x: Any, dim: int, keepdim: bool, place: Any, *more: Any) -> ValuesIndices:
+    """One element along `dim`: the one at `place(x, axis, keepdim, ...)`."""
+    axis = canonical_dim(name, dim, x.ndim)
+    if not x.ndim:
+        return ValuesIndices(*(reshape(t, ()) for t in _picked_by(name, reshape(x, (1,)), 0, True, place, *more)))
+    return values_and_indices(x, place(x, axis, keepdim, *more), axis, keepdim)
+
+
+@operation
+def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The median of all elements; along `dim`, a pair `(values, indices)`. Of an even number, the
+    lower one of the two in the middle. Where there is a nan, it is nan.
+
+    Of all, ties share the gradient evenly; along a dim it goes to the element at the index returned.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.median(tg.tensor([4.0, 1.0, 3.0, 2.0]))
+    tensor(2.)
+    """
+    return _middle("median", x, dim, keepdim)
+
+
+@operation
+def nanmedian(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """As `median`, of the elements that are not nan.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.nanmedian(tg.tensor([1.0, float("nan"), 3.0, 5.0]))
+    tensor(3.)
+    """
+    return _middle("nanmedian", x, dim, keepdim)
+
+
+@operation
+def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
+    """The `k`-th smallest element along `dim` (counted from 1), and its place.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.kthvalue(tg.tensor([3.0, 1.0, 2.0]), 2)
+    ValuesIndices(values=tensor(2.), indices=tensor(2))
+    """
+    require_number("kthvalue", x)
+    k = integer("kthvalue", "k", k)
+    axis = canonical_dim("kthvalue", dim, x.ndim)
+    if not 1 <= k <= (x.shape[axis] if x.ndim else 1):
+        raise ValueError(f"kthvalue: there is no element number {k} along dim {dim} of a tensor of shape {tuple(x.shape)}")
+    return _picked_by("kthvalue", x, dim, keepdim, _place_of_rank, k - 1, False)
+
+
+@nondifferentiable
+def _place_of_mode(x, axis, keepdim):
+    """Where along `axis` the most frequent element stands."""
+    require_some(x, axis)
+    xp = namespace_of(x)
+    places = order(x, axis)
+    in_order = xp.moveaxis(xp.take_along_axis(x, places, axis), axis, -1)
+    steps = xp.broadcast_to(xp.arange(x.shape[axis]), in_order.shape)
+    starts = steps.copy()
+    starts[..., 1:] *= in_order[..., 1:] != in_order[..., :-1]
+    # How often the value has been there so far: largest at the end of the longest run, and first for the smallest value.
+    so_far = steps - accumulate("maximum", starts, x.ndim - 1)
+    out = xp.take_along_axis(places, xp.moveaxis(so_far, -1, axis).argmax(axis=axis, keepdims=True), axis)
+    return out if keepdim else out.squeeze(axis)
+
+
+@operation
+def mode(x: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
+    """The most frequent element along `dim` (of several, the smallest), and the last of its places.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.mode(tg.tensor([1, 2, 2, 3]))
+    ValuesIndices(values=tensor(2), indices=tensor(2))
+    """
+    return _picked_by("mode", x, dim, keepdim, _place_of_mode)
+
+
+# -- searching ----------------------------------------------------------------------------------
+
+
+@nondifferentiable
+def _searchsorted(boundaries, x, side, sorter):
+    xp = namespace_of(boundaries)
+    if boundaries.ndim == 1:
+        return xp.searchsorted(boundaries, x, side, sorter=sorter)
+    if sorter is not None:
+        boundaries = xp.take_along_axis(boundaries, sorter, -1)
+    if not x.size:
+        return xp.zeros(x.shape, np.int64)
+    rows = zip(boundaries.reshape(-1, boundaries.shape[-1]), x.reshape(-1, x.shape[-1]))
+    return xp.stack([xp.searchsorted(row, values, side) for row, values in rows]).reshape(x.shape)
+
+
+@operation
+def searchsorted(
+    sorted_sequence: Tensor,
+    x: Any,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: Tensor | None = None,
+) -> Tensor:
+    """Before which elements of a sorted tensor those of `x` would have to be put in.
+
+    `sorted_sequence`: 1-D; or with the leading dims of `x`, row for row. `right` (or side="right"):
+    after elements that are equal. `sorter`: the places that sort `sorted_sequence`, if it is not sorted.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.searchsorted(tg.tensor([1, 3, 5]), tg.tensor([0, 3, 9]))
+    tensor([0, 1, 3])
+    """
+    ndim = sorted_sequence.ndim
+    if side not in (None, "left", "right"):
+        raise ValueError(f"searchsorted: expected side 'left' or 'right', got {side!r}")
+    if side == "left" and right:
+        raise ValueError("searchsorted: side='left' contradicts right=True")
+    if not ndim:
+        raise ValueError("searchsorted: expected sorted_sequence with at least one dim, got a 0-d tensor")
+    if not (isinstance(x, Traced) or is_array(x)):
+        if ndim > 1:
+            raise ValueError(f"searchsorted: a number can be searched in a 1-D tensor only, got {tuple(sorted_sequence.shape)}")
+        x = namespace_of(raw(sorted_sequence)).asarray(x)
+    elif ndim > 1 and (len(x.shape) != ndim or tuple(x.shape[:-1]) != tuple(sorted_sequence.shape[:-1])):
+        raise ValueError(
+            "searchsorted: expected a 1-D sorted_sequence, or one whose leading dims are those of input, "
+            f"got {tuple(sorted_sequence.shape)} and {tuple(x.shape)}"
+        )
+    if sorter is not None:
+        _check_sorter(sorter, sorted_sequence)
+    found = _searchsorted(sorted_sequence, x, "right" if right or side == "right" else "left", sorter)
+    return to_dtype(found, np.dtype(np.int32)) if out_int32 else found
+
+
+def _check_sorter(sorter: Any, boundaries: Any) -> None:
+    array = raw(sorter)
+    if array.dtype != np.int64:
+        raise TypeError(f"searchsorted: expected an int64 tensor as sorter, got {array.dtype}")
+    if array.shape != tuple(boundaries.shape):
+        raise ValueError(f"searchsorted: expected a sorter of shape {tuple(boundaries.shape)}, got {array.shape}")
+    if array.size and not 0 <= int(array.min()) <= int(array.max()) < array.shape[-1]:
+        raise IndexError("searchsorted: sorter has places outside of sorted_sequence")
+
+
+@operation
+def bucketize(x: Tensor | float, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
+    """For each element of `x` the bucket between sorted 1-D `boundaries` that it falls into; one that
+    equals a boundary falls below it (above, if `right`).
+
+    >>> import tinygrad_lite as tg
+    >>> tg.bucketize(tg.tensor([0.5, 2.0, 9.0]), tg.tensor([1.0, 2.0, 3.0]))
+    tensor([0, 1, 3])
+    """
+    if boundaries.ndim != 1:
+        raise ValueError(f"bucketize: expected 1-D boundaries, got the shape {tuple(boundaries.shape)}")
+    return searchsorted(boundaries, x, out_int32=out_int32, right=right)
+
+
+# -- telling apart ------------------------------------------------------------------------------
+
+
+@primitive
+def _distinct(x, axis, in_place):
+    """The different elements (or slices along `axis`), which of them each one is, and how often each
+    occurs. `in_place`: only neighbours are compared."""
+    xp = namespace_of(x)
+    n = x.size if axis is None else x.shape[axis]
+    rows = x.reshape(n, 1) if axis is None else xp.moveaxis(x, axis, 0).reshape(n, x.size // n if n else 0)
+    if in_place or not rows.size:
+        places = xp.arange(n)
+    else:
+        places = order(rows[:, 0], 0) if rows.shape[1] == 1 else xp.lexsort(rows.T[::-1])
+    rows = rows[places]
+    new = xp.ones(n, np.bool_)
+    new[1:] = (rows[1:] != rows[:-1]).any(axis=1)
+    starts = xp.nonzero(new)[0]
+    inverse = xp.empty(n, np.int64)
+    inverse[places] = xp.cumsum(new) - 1
+    counts = xp.diff(starts, append=xp.full(1, n))
+    if axis is None:
+        return rows[starts, 0], inverse.reshape(x.shape), counts
+    values = xp.moveaxis(x, axis, 0)[places[starts]]
+    return in_order(xp.moveaxis(values, 0, axis)), inverse, counts
+
+
+_distinct.vjp(x=no_rule("unique", "input"))
+
+
+def _unique(name: str, x: Any, inverse: bool, counts: bool, dim: int | None, in_place: bool) -> Any:
+    axis = None
+    if dim is not None:
+        axis = canonical_dim(name, dim, x.ndim)
+        if 0 in [n for d, n in enumerate(x.shape) if d != axis]:
+            raise ValueError(f"{name}: a tensor of shape {tuple(x.shape)} has nothing to compare along dim {dim}")
+        x = x if x.ndim else reshape(x, (1,))
+    values, which, often = _distinct(x, axis, in_place)
+    results = (values, *[which] * inverse, *[often] * counts)
+    return results if len(results) > 1 else values
+
+
+@operation
+def unique(
+    x: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
+    """The different elements of `x` in order; with `dim`, the different slices along it.
+
+    Returns them alone, or a tuple with, as asked for, which of them each element is (`return_inverse`)
+    and how often each occurs (`return_counts`). No two nan are equal. A gradient is refused.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.unique(tg.tensor([3, 1, 3]), return_counts=True)
+    (tensor([1, 3]), tensor([1, 2]))
+    """
+    return _unique("unique", x, return_inverse, return_counts, dim, False)
+
+
+@operation
+def unique_consecutive(x: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
+    """As `unique`, for elements that differ from the one before them, in the order they come.
+
+    >>> import tinygrad_lite as tg
+    >>> tg.unique_consecutive(tg.tensor([1, 1, 2, 1]))
+    tensor([1, 2, 1])
+    """
+    return _unique("unique_consecutive", x, return_inverse, return_counts, dim, True)
