@@ -321,7 +321,7 @@ class Optimizer(Hooks, Saved):
             self._prepared.append(([], [], ()))
         ids = list(map(id, params))
         known, states, parts = self._prepared[i]
-        current = ids == known
+        current = ids == known and all(part.may_stay() for part in parts)
         if current and self._state_shown:
             current = all(map(is_, map(self._state.get, params), states)) and all(part.is_current(self) for part in parts)
         if not current:

@@ -4,6 +4,10 @@ An optimizer states its equation once, on arrays (`Optimizer.update`). Here it i
 parameter, block by block where that is large, so that what an equation reads and writes several
 times stays in the cache; or on one flat array for many small parameters at once. Both ways give
 the same bits, since an elementwise equation treats each element alone.
+
+Who owns an array: a parameter's is never replaced, it is read and written where it lies, for a program may share its
+memory (`detach`, `numpy`, `from_numpy`, views) and the tape may have saved it. The state's arrays are the optimizer's,
+which puts others in their place; the tensors in `optimizer.state` stay.
 """
 
 from __future__ import annotations
@@ -11,17 +15,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import chain
 from operator import attrgetter, is_
-from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import device_of, get_default_dtype, namespace_of, on_device
+from tinygrad_lite.arrays import address_range, device_of, get_default_dtype, namespace_of, on_device
 from tinygrad_lite.arrays.blocked import BLOCK, by_blocks
 from tinygrad_lite.arrays.fusion import fused
 from tinygrad_lite.autograd.apart import lead_all
 from tinygrad_lite.engine.mode import enable_grad
 from tinygrad_lite.engine.tape import changed_again, places_of_change, traced
+from tinygrad_lite.optim.flat import Parts
 
 if TYPE_CHECKING:
     from tinygrad_lite.optim.optimizer import Group, Optimizer
@@ -41,14 +45,15 @@ def parts_of(optimizer: Optimizer, params: list[Any], group: Group) -> list[Alon
         begin(optimizer, p, group)
     tensors = [id(tensor) for p in params for tensor in optimizer._state[p].values()]
     together = optimizer.elementwise and len(set(tensors)) == len(tensors)  # a program may let parameters share them
-    for p in params:
+    shared = _overlapping([p.array for p in params])
+    for i, p in enumerate(params):
         array, state = p.array, optimizer._state[p]
-        if together and array.size <= SMALL and array.flags.c_contiguous and not group.get("differentiable"):
+        small = array.size <= SMALL and array.flags.c_contiguous and i not in shared
+        if together and small and not group.get("differentiable"):
             numbers = tuple(float(state[name].array) for name in optimizer.numbers)
             alike.setdefault((device_of(array), array.dtype, numbers, tuple(state)), []).append(p)
         else:
             parts.append(Alone(optimizer, p))
-        del array  # Together counts who holds it
     for several in alike.values():
         ends = np.cumsum([p.array.size for p in several])
         for i in range(int(ends[-1]) // BLOCK + 1):  # a flat array should fit into the cache
@@ -56,6 +61,17 @@ def parts_of(optimizer: Optimizer, params: list[Any], group: Group) -> list[Alon
             if taken:
                 parts.append(Alone(optimizer, taken[0]) if len(taken) == 1 else Together(optimizer, taken))
     return parts
+
+
+def _overlapping(arrays: list[Any]) -> set[int]:
+    """The numbers of those that share memory with another: each must see what was written by those before it."""
+    found, last, owner = set(), 0, 0
+    for start, end, i in sorted((*address_range(array), i) for i, array in enumerate(arrays)):
+        if start < last:
+            found |= {owner, i}
+        if end > last:
+            last, owner = end, i
+    return found
 
 
 def begin(optimizer: Optimizer, p: Any, group: Group) -> None:
@@ -78,7 +94,7 @@ def as_number(value: float) -> Any:
     return np.asarray(value, get_default_dtype())
 
 
-_array, _gradient_shape = attrgetter("array"), attrgetter("_grad.array.shape")
+_array = attrgetter("array")
 
 
 class Alone:
@@ -92,6 +108,9 @@ class Alone:
     def is_current(self, optimizer: Optimizer) -> bool:
         """Whether the state is still one that can be gone on from."""
         return bool(self.tensors) or not optimizer.numbers
+
+    def may_stay(self) -> bool:
+        return True
 
     def check(self, optimizer: Optimizer) -> None:
         if self.p._grad.array.shape != self.p.array.shape:
@@ -129,75 +148,69 @@ class Alone:
 class Together:
     """Small parameters of one dtype and one history, updated as one flat array.
 
-    Their state lives in flat arrays, which the tensors in `optimizer.state` are views of. So does a
-    parameter whose array nobody else holds; the others are copied in and out.
+    Their values and gradients are gathered there and the new values scattered to where the old ones were. Their state
+    lives in flat arrays, which the tensors in `optimizer.state` are views of.
     """
 
     def __init__(self, optimizer: Optimizer, params: list[Any]):
         self.params = params
         self.states = [optimizer._state[p] for p in params]
         self.shapes = [p.array.shape for p in params]
+        self.arrays: list[Any] = []  # the parameters', in the last step
+        self.may_stay()
         with on_device(device_of(params[0].array)):
             self._lay_out(optimizer.numbers)
-        self._move_in()
 
     def _lay_out(self, numbers: tuple[str, ...]) -> None:
-        first, params = self.params[0].array, self.params
+        first, size = self.params[0].array, sum(p.array.size for p in self.params)
         xp = namespace_of(first)
-        self.p, self.g = xp.empty((2, sum(p.array.size for p in params)), first.dtype)
-        self.p_views, self.g_views = self._views(self.p), self._views(self.g)
+        p, g = xp.empty((2, size), first.dtype)
+        self.p, self.g = Parts(p, self.shapes), Parts(g, self.shapes)
         self.state: State = {}
         self.numbers: State = {}  # those of the state as each parameter has them
         for name in self.states[0]:
             tensors = [state[name] for state in self.states]
             if name in numbers:
                 self.state[name] = tensors[0].array.copy()
-                self.numbers[name] = np.full(len(params), self.state[name])
-                views = [self.numbers[name][i : i + 1].reshape(()) for i in range(len(params))]
+                self.numbers[name] = np.full(len(tensors), self.state[name])
+                views = [self.numbers[name][i : i + 1].reshape(()) for i in range(len(tensors))]
             else:
-                self.state[name] = xp.empty_like(self.p)
-                views = self._views(self.state[name])
-                for view, tensor in zip(views, tensors):
-                    view[...] = tensor.array
+                parts = Parts(xp.empty_like(p), self.shapes)
+                parts.gather([tensor.array for tensor in tensors])
+                self.state[name], views = parts.flat, parts.views
             for tensor, view in zip(tensors, views):
                 tensor.array = view
-        self.arrays: list[Any] = []
         self._note()
 
     def _note(self) -> None:
         """What the parameters' state is after this, for `is_current`."""
-        self.parts = self._parts()
+        self.entries = self._entries()
         self.counted = [values.tobytes() for values in self.numbers.values()]
 
     def is_current(self, optimizer: Optimizer) -> bool:
         """Whether the state is as the last step left it, or changed in place: another tensor or other memory in the
         place of an entry, or another step count, would not be seen. (Without a loop of Python: 0.1 us a parameter.)"""
         try:
-            parts = self._parts()
+            entries = self._entries()
         except AttributeError:  # of no Tensor
             return False
-        if len(parts) != len(self.parts) or not all(map(is_, parts, self.parts)):
+        if len(entries) != len(self.entries) or not all(map(is_, entries, self.entries)):
             return False
         return not self.numbers or [values.tobytes() for values in self.numbers.values()] == self.counted
 
-    def _parts(self) -> list[Any]:
+    def _entries(self) -> list[Any]:
         return list(map(_array, chain.from_iterable(map(dict.values, self.states))))
 
-    def _move_in(self) -> None:
-        """Put each array that only its parameter holds (and this call's argument) into the flat one."""
-        for p, view in zip(self.params, self.p_views):
-            if type(p.array) is np.ndarray and p.array.base is None and getrefcount(p.array) <= 2:
-                view[...] = p.array
-                p.array = view
-
-    def _views(self, flat: Any) -> list[Any]:
-        ends = np.cumsum([p.array.size for p in self.params]).tolist()
-        return [flat[end - p.array.size : end].reshape(p.array.shape) for p, end in zip(self.params, ends)]
+    def may_stay(self) -> bool:
+        """Whether the parameters' arrays are those of the last step, or at least share no memory."""
+        self.now = [p.array for p in self.params]
+        self.same = len(self.arrays) > 0 and all(map(is_, self.now, self.arrays))
+        return self.same or not _overlapping(self.now)
 
     def check(self, optimizer: Optimizer) -> None:
-        self.now = list(map(_array, self.params))
-        self.same = len(self.arrays) > 0 and all(map(is_, self.now, self.arrays))  # as in the last step, and so their shapes
-        if list(map(_gradient_shape, self.params)) == self.shapes and (self.same or [a.shape for a in self.now] == self.shapes):
+        """Refuse shapes that do not fit, after `may_stay`."""
+        self.gradients = [p._grad.array for p in self.params]
+        if [g.shape for g in self.gradients] == self.shapes and (self.same or [a.shape for a in self.now] == self.shapes):
             return
         for p, shape in zip(self.params, self.shapes):
             if p.grad.array.shape != p.array.shape:
@@ -208,23 +221,19 @@ class Together:
     def update(self, optimizer: Optimizer, group: Group) -> None:
         """The step, after `check`."""
         if not self.same:
-            arrays = self.arrays = self.now
-            self.outside = [(view, array) for view, array in zip(self.p_views, arrays) if array is not view]
-            self.places = places_of_change([self.p, *(array for _, array in self.outside)])
-        # Assigning to kept views: 0.1 us an array; np.concatenate takes twice that.
-        for view, array in self.outside:
-            view[...] = array
-        for view, p in zip(self.g_views, self.params):
-            view[...] = p._grad.array
+            self.arrays, self.places = self.now, places_of_change(self.now)
+            self.gather, self.scatter = self.p.exchange_with(self.now)
+        self.gather()
+        self.g.gather(self.gradients)
         group = optimizer.advance(self.state, group)
-        _apply(optimizer, self.p, self.g, self.state, group)
-        for view, array in self.outside:
-            array[...] = view
+        _apply(optimizer, self.p.flat, self.g.flat, self.state, group)
+        self.scatter()
+        self.gradients = []
         for name, values in self.numbers.items():
             values[...] = self.state[name]
         if len(self.state) > len(self.states[0]):
             for name in self.state.keys() - self.states[0].keys():
-                for state, view in zip(self.states, self._views(self.state[name])):
+                for state, view in zip(self.states, Parts(self.state[name], self.shapes).views):
                     state[name] = traced(view)
             self._note()
         elif self.numbers:
