@@ -372,24 +372,27 @@ def test_an_array_that_somebody_else_holds_follows_every_step():
     assert part.tolist() == [-1, -1]
 
 
-# Every way in which a program may share the memory of a parameter of shape (3, 4).
+# The ways in which a program may share the memory of a parameter of shape (3, 4).
 WAYS_OF_SHARING = {
     "detach": lambda p: p.detach(),
     "data": lambda p: p.data,
     "the array": lambda p: p.array,
-    "numpy": lambda p: p.detach().numpy(),
-    "np.asarray": lambda p: np.asarray(p.detach()),
-    "np.from_dlpack": lambda p: np.from_dlpack(p.detach()),
-    "from_dlpack": lambda p: tg.from_dlpack(p.detach()),
-    "a buffer": lambda p: memoryview(p.detach().numpy()),
     "rows": lambda p: p.detach()[1:],
     "a column": lambda p: p.data[:, 1],
     "another shape": lambda p: p.detach().view(-1),
     "transposed": lambda p: p.detach().T,
-    "a view of NumPy's": lambda p: p.detach().numpy()[::2, 1:],
     "another parameter": lambda p: tg.nn.Parameter(p.data),
     "a state dict": lambda p: state_dict_with(p),
 }
+WAYS_OF_NUMPY = {
+    "numpy": lambda p: p.detach().numpy(),
+    "a part of it": lambda p: p.detach().numpy()[::2, 1:],
+    "asarray": lambda p: np.asarray(p.detach()),
+    "from_dlpack": lambda p: np.from_dlpack(p.detach()),
+    "a tensor from it": lambda p: tg.from_numpy(p.detach().numpy()),
+    "a buffer": lambda p: memoryview(p.detach().numpy()),
+}
+WHEN = ["before the optimizer", "before a step", "between steps"]
 
 
 def state_dict_with(p):
@@ -399,20 +402,30 @@ def state_dict_with(p):
 
 
 def as_array(held):
-    return held.detach().numpy() if isinstance(held, tg.Tensor) else np.asarray(held)
+    return np.asarray(held) if isinstance(held, memoryview) else getattr(held, "array", held)
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "Muon", "Rprop"])
-@pytest.mark.parametrize("when", ["before the optimizer", "before a step", "between steps"])
+@pytest.mark.parametrize("when", WHEN)
 @pytest.mark.parametrize("way", WAYS_OF_SHARING)
 def test_whoever_shares_a_parameter_s_memory_goes_on_sharing_it(way, when, name):
-    share = WAYS_OF_SHARING[way]
+    goes_on_sharing(WAYS_OF_SHARING[way], when, name)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "Muon", "Rprop"])
+@pytest.mark.parametrize("when", WHEN)
+@pytest.mark.parametrize("way", WAYS_OF_NUMPY)
+def test_numpy_goes_on_sharing_a_parameter_s_memory(way, when, name):
+    goes_on_sharing(WAYS_OF_NUMPY[way], when, name)
+
+
+def goes_on_sharing(share, when, name):
     params = [tg.nn.Parameter(tg.ones(3, 4)) for _ in range(3)]
     address = params[1].data_ptr()
-    held = share(params[1]) if when == "before the optimizer" else None
+    held = share(params[1]) if when == WHEN[0] else None
     optimizer = getattr(optim, name)(params, **OPTIMIZERS[name])
     for step in range(4):
-        if (when, step) in (("before a step", 0), ("between steps", 1)):
+        if (when, step) in ((WHEN[1], 0), (WHEN[2], 1)):
             held = share(params[1])
         before = params[1].tolist()
         give_gradients(params, step)
@@ -441,8 +454,7 @@ def test_new_arrays_in_the_place_of_those_of_the_last_step():
     """Contiguous or not: the step goes on with what is there, and with the state it has."""
     params = [tg.nn.Parameter(tg.zeros(2, 2)) for _ in range(3)]
     optimizer = optim.SGD(params, lr=1.0, momentum=0.5)
-    base = np.zeros((4, 4), np.float32)
-    replaced = [base[::2, ::2], np.zeros((2, 2), np.float32), base[1::2, 1::2]]
+    base, other = tg.zeros(4, 4), tg.zeros(2, 2)
     shift = 0.0
     for step in range(4):
         for p in params:
@@ -451,12 +463,11 @@ def test_new_arrays_in_the_place_of_those_of_the_last_step():
         shift -= 2 - 0.5**step
         assert [p.tolist() for p in params] == [[[shift] * 2] * 2] * 3
         if step == 1:
-            for p, array in zip(params, replaced):
-                array[...] = shift
-                p.data = tg.from_numpy(array)
+            for p, values in zip(params, (base[::2, ::2], other, base[1::2, 1::2])):
+                p.data = values.fill_(shift)
         if step == 2:
-            assert base.tolist() == [[shift, 0] * 2, [0, shift] * 2] * 2
-            params[1].data = params[0].data.contiguous()
+            assert base.tolist() == [[shift, 0] * 2, [0, shift] * 2] * 2 and other.tolist() == [[shift] * 2] * 2
+            params[0].data = params[0].data.contiguous()
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
