@@ -23,7 +23,9 @@ from tinygrad_lite.arrays import (
     set_default_device,
     set_default_dtype,
     set_num_threads,
+    tune,
 )
+from tinygrad_lite.arrays import tune_by_default as _tune_by_default
 from tinygrad_lite.autograd import (
     enable_grad,
     inference_mode,
@@ -72,6 +74,8 @@ for _name in (  # noqa: SIM905
 detach = Tensor.detach
 
 __version__ = "0.1.0"
+
+_tune_by_default()
 
 if _TYPE_CHECKING:
     from tinygrad_lite import accelerator, amp, backends, datasets, distributions, func, jit, nn, optim, testing, utils

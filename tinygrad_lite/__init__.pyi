@@ -71,6 +71,7 @@ from tinygrad_lite import special as special
 from tinygrad_lite.autograd.table import tape_lines as tape_lines
 from tinygrad_lite.autograd.table import tape_of as tape_of
 from tinygrad_lite import testing as testing
+from tinygrad_lite.arrays.tuning import tune as tune
 from tinygrad_lite.settings import use_deterministic_algorithms as use_deterministic_algorithms
 from tinygrad_lite import utils as utils
 from tinygrad_lite.func import vmap as vmap

@@ -1,0 +1,63 @@
+"""What importing the package changes in the process, and that it can be told not to."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+# Prints whether the C library takes 16 MiB from the system rather than from freed memory, how many threads
+# there are, BLAS's among them, and what has changed in the environment.
+PROGRAM = """
+import ctypes, json, os
+import numpy
+x = numpy.ones((500, 500))
+x @ x
+libc, environment = ctypes.CDLL(None), dict(os.environ)
+
+class Counts(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd a b c d e".split()]
+
+libc.mallinfo2.restype, libc.malloc.restype = Counts, ctypes.c_void_p
+{statement}
+before = libc.mallinfo2().hblks
+libc.malloc(16 << 20)
+from_system = libc.mallinfo2().hblks > before
+print(json.dumps([from_system, len(os.listdir("/proc/self/task")), dict(os.environ) == environment]))
+"""
+
+
+def state_after(statement, **environment):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENBLAS", "MALLOC", "TINYGRAD_LITE"))}
+    command = [sys.executable, "-c", PROGRAM.format(statement=statement)]
+    run = subprocess.run(command, env={**kept, **environment}, capture_output=True, text=True, check=False)
+    if "mallinfo2" in run.stderr:
+        pytest.skip("this C library does not tell how it allocates")
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="the process is looked at through /proc")
+
+
+@needs_linux
+def test_tinygrad_lite_tune_0_leaves_allocator_and_threads_alone():
+    untouched = state_after("")
+    assert untouched[0], "the test sees no difference"
+    assert state_after("import tinygrad_lite, tinygrad_lite.nn, tinygrad_lite.optim", TINYGRAD_LITE_TUNE="0") == untouched
+
+
+@needs_linux
+def test_tuning_happens_at_import_or_when_it_is_asked_for():
+    by_default = state_after("import tinygrad_lite")
+    assert by_default == [False, 1, True], "freed memory is kept, and BLAS's threads start anew"
+    assert state_after("import tinygrad_lite as tg; tg.tune()", TINYGRAD_LITE_TUNE="0") == by_default
+
+
+@needs_linux
+def test_tuning_twice_is_tuning_once():
+    count = state_after("import tinygrad_lite as tg; x @ x")[1]
+    assert state_after("import tinygrad_lite as tg; x @ x; tg.tune(); tg.tune()")[1] == count
