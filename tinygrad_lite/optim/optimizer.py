@@ -14,7 +14,7 @@ from tinygrad_lite.engine.mode import enable_grad
 from tinygrad_lite.engine.tape import Node, Traced
 from tinygrad_lite.optim.explain import Explanation, explain
 from tinygrad_lite.optim.hooks import Hooks
-from tinygrad_lite.optim.saved import Group, Saved
+from tinygrad_lite.optim.state_dicts import Group, Saved
 from tinygrad_lite.optim.stepping import State, as_number, parts_of
 from tinygrad_lite.tensor import Tensor
 
