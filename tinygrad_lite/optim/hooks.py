@@ -1,4 +1,4 @@
-"""Functions that are called around an optimizer's steps, and around the saving of its state."""
+"""Hooks: functions that are called around an optimizer's steps, and around saving and loading its state."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""How an optimizer's equation is brought to its parameters.
+"""How an optimizer's equation is applied to its parameters.
 
-An optimizer states its equation once, on arrays (`Optimizer.update`). Here it is called: on one
-parameter, block by block where that is large, so that what an equation reads and writes several
-times stays in the cache; or on one flat array for many small parameters at once. Both ways give
-the same bits, since an elementwise equation treats each element alone.
+An optimizer states its equation once, on arrays (`Optimizer.update`). Here it is called: on one parameter, block by
+block where that is large, so that what the equation reads and writes several times stays in the cache; or on one flat
+array that holds many small parameters. Both ways give the same bits, because an elementwise equation treats each
+element alone.
 
-Who owns an array: a parameter's is never replaced, it is read and written where it lies, for a program may share its
-memory (`detach`, `numpy`, `from_numpy`, views) and the tape may have saved it. The state's arrays are the optimizer's,
-which puts others in their place; the tensors in `optimizer.state` stay.
+Ownership: an optimizer never replaces a parameter's array. It reads and writes the array where it lies, because a
+program may share its memory (`detach`, `numpy`, `from_numpy`, views) and the tape may have saved it. The arrays of the
+state belong to the optimizer, which may replace them; the Tensors in `optimizer.state` stay the same objects.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import chain
 from operator import attrgetter, is_
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -26,20 +26,35 @@ from tinygrad_lite.autograd.apart import lead_all
 from tinygrad_lite.engine.mode import enable_grad
 from tinygrad_lite.engine.tape import changed_again, places_of_change, traced
 from tinygrad_lite.optim.flat import Parts
-
-if TYPE_CHECKING:
-    from tinygrad_lite.optim.optimizer import Group, Optimizer
+from tinygrad_lite.optim.state_dicts import Group
 
 State = dict[str, Any]
+
+
+class Method(Protocol):
+    """What is asked of an `Optimizer` here; see there."""
+
+    elementwise: ClassVar[bool]
+    block: ClassVar[int]
+    threads: ClassVar[bool]
+    numbers: ClassVar[tuple[str, ...]]
+    step_name: str
+    _state: Any
+
+    def start(self, p: Any, group: Group) -> State: ...
+    def advance(self, state: State, group: Group) -> Group: ...
+    def apply(self, p: Any, g: Any, state: State, group: Group) -> None: ...
+    def wrong_gradient(self, p: Any) -> None: ...
+
 
 # Up to this size a copy to the flat array and back costs less than calls of its own (an equation of
 # a dozen operations: 15 us a parameter, the copies 1 us and 0.5 us for each 1000 elements).
 SMALL = 1 << 13
 
 
-def parts_of(optimizer: Optimizer, params: list[Any], group: Group) -> list[Alone | Together]:
+def parts_of(optimizer: Method, params: list[Any], group: Group) -> list[SingleTensor | MultiTensor]:
     """The parts in which the parameters of a group are updated."""
-    parts: list[Alone | Together] = []
+    parts: list[SingleTensor | MultiTensor] = []
     alike: dict[Any, list[Any]] = {}
     for p in params:
         begin(optimizer, p, group)
@@ -53,18 +68,18 @@ def parts_of(optimizer: Optimizer, params: list[Any], group: Group) -> list[Alon
             numbers = tuple(float(state[name].array) for name in optimizer.numbers)
             alike.setdefault((device_of(array), array.dtype, numbers, tuple(state)), []).append(p)
         else:
-            parts.append(Alone(optimizer, p))
+            parts.append(SingleTensor(optimizer, p))
     for several in alike.values():
         ends = np.cumsum([p.array.size for p in several])
         for i in range(int(ends[-1]) // BLOCK + 1):  # a flat array should fit into the cache
             taken = [p for p, end in zip(several, ends) if end // BLOCK == i]
             if taken:
-                parts.append(Alone(optimizer, taken[0]) if len(taken) == 1 else Together(optimizer, taken))
+                parts.append(SingleTensor(optimizer, taken[0]) if len(taken) == 1 else MultiTensor(optimizer, taken))
     return parts
 
 
 def _overlapping(arrays: list[Any]) -> set[int]:
-    """The numbers of those that share memory with another: each must see what was written by those before it."""
+    """The indices of arrays that share memory with another: an update must see what those before it wrote."""
     found, last, owner = set(), 0, 0
     for start, end, i in sorted((*address_range(array), i) for i, array in enumerate(arrays)):
         if start < last:
@@ -74,7 +89,7 @@ def _overlapping(arrays: list[Any]) -> set[int]:
     return found
 
 
-def begin(optimizer: Optimizer, p: Any, group: Group) -> None:
+def begin(optimizer: Method, p: Any, group: Group) -> None:
     """Give a parameter the state it starts from, where it has none yet. (A program may have set an entry to None,
     or a number of the state to a Python number.)"""
     state = optimizer._state[p]
@@ -97,26 +112,26 @@ def as_number(value: float) -> Any:
 _array = attrgetter("array")
 
 
-class Alone:
-    """A parameter on its own."""
+class SingleTensor:
+    """A parameter that is updated on its own."""
 
-    def __init__(self, optimizer: Optimizer, p: Any):
+    def __init__(self, optimizer: Method, p: Any):
         self.p = p
         self.tensors = optimizer._state[p]
         self.array: Any = None
 
-    def is_current(self, optimizer: Optimizer) -> bool:
+    def is_current(self, optimizer: Method) -> bool:
         """Whether the state is still one that can be gone on from."""
         return bool(self.tensors) or not optimizer.numbers
 
     def may_stay(self) -> bool:
         return True
 
-    def check(self, optimizer: Optimizer) -> None:
+    def check(self, optimizer: Method) -> None:
         if self.p._grad.array.shape != self.p.array.shape:
             optimizer.wrong_gradient(self.p)
 
-    def update(self, optimizer: Optimizer, group: Group) -> None:
+    def update(self, optimizer: Method, group: Group) -> None:
         p = self.p.array
         g = self.p._grad.array
         if group.get("differentiable"):
@@ -135,7 +150,7 @@ class Alone:
             self.array, self.places = p, places_of_change([p])
         changed_again(self.places, optimizer.step_name)
 
-    def _recorded(self, optimizer: Optimizer, group: Group) -> None:
+    def _recorded(self, optimizer: Method, group: Group) -> None:
         """The equation on Tensors, so that it is on the tape. The state is cloned first: earlier
         steps' gradients need the values it had then."""
         numbers = optimizer.numbers
@@ -145,14 +160,14 @@ class Alone:
         self.tensors.update({name: value for name, value in state.items() if name not in numbers})
 
 
-class Together:
+class MultiTensor:
     """Small parameters of one dtype and one history, updated as one flat array.
 
-    Their values and gradients are gathered there and the new values scattered to where the old ones were. Their state
-    lives in flat arrays, which the tensors in `optimizer.state` are views of.
+    A step gathers values and gradients into flat arrays and scatters the new values to where the old ones were. The
+    state lives in flat arrays; the Tensors in `optimizer.state` are views of them.
     """
 
-    def __init__(self, optimizer: Optimizer, params: list[Any]):
+    def __init__(self, optimizer: Method, params: list[Any]):
         self.params = params
         self.states = [optimizer._state[p] for p in params]
         self.shapes = [p.array.shape for p in params]
@@ -187,7 +202,7 @@ class Together:
         self.entries = self._entries()
         self.counted = [values.tobytes() for values in self.numbers.values()]
 
-    def is_current(self, optimizer: Optimizer) -> bool:
+    def is_current(self, optimizer: Method) -> bool:
         """Whether the state is as the last step left it, or changed in place: another tensor or other memory in the
         place of an entry, or another step count, would not be seen. (Without a loop of Python: 0.1 us a parameter.)"""
         try:
@@ -207,7 +222,7 @@ class Together:
         self.same = len(self.arrays) > 0 and all(map(is_, self.now, self.arrays))
         return self.same or not _overlapping(self.now)
 
-    def check(self, optimizer: Optimizer) -> None:
+    def check(self, optimizer: Method) -> None:
         """Refuse shapes that do not fit, after `may_stay`."""
         self.gradients = [p._grad.array for p in self.params]
         if [g.shape for g in self.gradients] == self.shapes and (self.same or [a.shape for a in self.now] == self.shapes):
@@ -218,7 +233,7 @@ class Together:
             if p.array.shape != shape:
                 raise ValueError(f"{optimizer.step_name}: the state is of a parameter of {shape}, which is {p.array.shape} by now")
 
-    def update(self, optimizer: Optimizer, group: Group) -> None:
+    def update(self, optimizer: Method, group: Group) -> None:
         """The step, after `check`."""
         if not self.same:
             self.arrays, self.places = self.now, places_of_change(self.now)
@@ -241,7 +256,7 @@ class Together:
         changed_again(self.places, optimizer.step_name)
 
 
-def _apply(optimizer: Optimizer, p: Any, g: Any, state: State, group: Group) -> None:
+def _apply(optimizer: Method, p: Any, g: Any, state: State, group: Group) -> None:
     """The equation, on a GPU as one kernel."""
     if type(p) is np.ndarray or not optimizer.elementwise:
         optimizer.apply(p, g, state, group)
@@ -250,7 +265,7 @@ def _apply(optimizer: Optimizer, p: Any, g: Any, state: State, group: Group) -> 
     state.update(fused(equation, [p, g, *arrays]) or {})
 
 
-def _in_blocks(optimizer: Optimizer, p: Any, g: Any, state: State, group: Group) -> None:
+def _in_blocks(optimizer: Method, p: Any, g: Any, state: State, group: Group) -> None:
     """The equation on a large parameter, block by block."""
     equation, arrays = _equation(optimizer, state, group)
     flat = [a.reshape(-1) for a in (p, g, *arrays)]
@@ -259,7 +274,7 @@ def _in_blocks(optimizer: Optimizer, p: Any, g: Any, state: State, group: Group)
         state[name] = np.concatenate([part[name] for part in begun]).reshape(p.shape)
 
 
-def _equation(optimizer: Optimizer, state: State, group: Group) -> tuple[Callable[..., State], list[Any]]:
+def _equation(optimizer: Method, state: State, group: Group) -> tuple[Callable[..., State], list[Any]]:
     """The equation as a function of `p`, `g` and arrays (all or a part of the state's, which are given too);
     it returns those that it began in this step."""
     names = [name for name in state if name not in optimizer.numbers]
@@ -273,5 +288,5 @@ def _equation(optimizer: Optimizer, state: State, group: Group) -> tuple[Callabl
     return equation, [state[name] for name in names]
 
 
-lead_all(Alone, lambda part: part.p)
-lead_all(Together, lambda part: part.params)
+lead_all(SingleTensor, lambda part: part.p)
+lead_all(MultiTensor, lambda part: part.params)
