@@ -39,11 +39,11 @@ from tinygrad_lite.autograd import (
     tape_lines,
     tape_of,
 )
+from tinygrad_lite.compat.switches import *
 from tinygrad_lite.ops import *
 from tinygrad_lite.ops import generators as random
 from tinygrad_lite.printing import set_printoptions
 from tinygrad_lite.serialization import load, save
-from tinygrad_lite.settings import *
 
 bfloat16 = _AbsentDtype("bfloat16")
 float16 = half = _np.dtype(_np.float16)
