@@ -61,3 +61,31 @@ def test_tuning_happens_at_import_or_when_it_is_asked_for():
 def test_tuning_twice_is_tuning_once():
     count = state_after("import tinygrad_lite as tg; x @ x")[1]
     assert state_after("import tinygrad_lite as tg; x @ x; tg.tune(); tg.tune()")[1] == count
+
+
+SETTINGS = """
+import faulthandler, gc, locale, os, random, signal, sys, threading, warnings
+import numpy as np
+
+def settings():
+    return {
+        "environment": dict(os.environ), "NumPy's errors": np.geterr(), "NumPy's printing": np.get_printoptions(),
+        "warnings": list(warnings.filters), "signals": [signal.getsignal(s) for s in signal.valid_signals()],
+        "collector": (gc.isenabled(), gc.get_threshold(), gc.callbacks[:]), "recursion": sys.getrecursionlimit(),
+        "switching": sys.getswitchinterval(), "hooks": (sys.excepthook, sys.displayhook, threading.excepthook),
+        "tracing": (sys.gettrace(), sys.getprofile()), "faults": faulthandler.is_enabled(), "locale": locale.setlocale(locale.LC_ALL),
+        "random numbers": (random.getstate(), str(np.random.get_state())), "path": sys.path[:], "threads": threading.active_count(),
+    }
+
+before = settings()
+import tinygrad_lite as tg
+for name in dir(tg):
+    getattr(tg, name)
+after = settings()
+print([name for name in before if before[name] != after[name]])
+"""
+
+
+def test_importing_the_package_changes_no_other_setting_of_the_process():
+    run = subprocess.run([sys.executable, "-c", SETTINGS], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (0, "[]\n"), run.stderr
