@@ -14,8 +14,11 @@ from tinygrad_lite.engine.handles import RemovableHandle
 
 
 class Hooks:
-    """What an Optimizer knows of hooks. The `step` of every subclass is wrapped: it runs the hooks,
-    and counts the steps made in `updates`."""
+    """The part of Optimizer that runs hooks and counts the steps made in `updates`.
+
+    The `step` of every subclass is wrapped when the class is defined, because a subclass may override `step` without
+    calling the one above it, and its hooks must run all the same, as in PyTorch.
+    """
 
     # For optimizers that wrap another without calling __init__.
     updates = 0

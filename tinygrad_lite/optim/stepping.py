@@ -47,8 +47,8 @@ class Method(Protocol):
     def wrong_gradient(self, p: Any) -> None: ...
 
 
-# Up to this size a copy to the flat array and back costs less than calls of its own (an equation of
-# a dozen operations: 15 us a parameter, the copies 1 us and 0.5 us for each 1000 elements).
+# Up to about this size a copy to the flat array and back costs less than calls of the equation for each parameter. 20
+# matrices of 64 x 64: SGD 124 us instead of 152, Adam 279 instead of 449; of 90 x 90: 229 instead of 186, 720 instead of 911.
 SMALL = 1 << 13
 
 
