@@ -321,7 +321,9 @@ class Optimizer(Hooks, StateDicts):
             self._prepared.append(([], [], ()))
         ids = list(map(id, params))
         known, states, parts = self._prepared[i]
-        current = ids == known and all(part.may_stay() for part in parts)
+        current = ids == known
+        for part in parts:
+            current = part.may_stay() and current
         if current and self._state_shown:
             current = all(map(is_, map(self._state.get, params), states)) and all(part.is_current(self) for part in parts)
         if not current:
