@@ -20,7 +20,7 @@ def tune() -> None:
     - OpenBLAS's threads sleep 0.1 ms after a product instead of waiting awake for the next one, which holds the cores
       that this library's own threads need. Where OPENBLAS_THREAD_TIMEOUT is set in the environment, it stands.
 
-    Values are unchanged; without it a step of the benchmarks cnn and gpt takes 1.5 to 2 times as long.
+    Values are unchanged; without it a step of the benchmarks cnn and gpt takes 1.4 to 2 times as long.
     `import tinygrad_lite` calls it, unless TINYGRAD_LITE_TUNE=0 is in the environment; a program that sets this can
     still call it, before its threads start. Only the first call does anything.
 
