@@ -27,13 +27,14 @@ from tinygrad_lite.ops.types import Size as Size
 from tinygrad_lite.tensor import Tensor as Tensor
 from tinygrad_lite import accelerator as accelerator
 from tinygrad_lite import amp as amp
-from tinygrad_lite.settings import are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled
+from tinygrad_lite.compat.switches import are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled
 from tinygrad_lite import arrays as arrays
 from tinygrad_lite.amp import autocast as autocast
 from tinygrad_lite import autograd as autograd
 from tinygrad_lite import backends as backends
 from tinygrad_lite import calculus as calculus
-from tinygrad_lite.settings import compile as compile
+from tinygrad_lite import compat as compat
+from tinygrad_lite.compat.switches import compile as compile
 from tinygrad_lite import cuda as cuda
 from tinygrad_lite import datasets as datasets
 from tinygrad_lite.arrays.devices import Device as device
@@ -45,7 +46,7 @@ from tinygrad_lite.ops.types import finfo as finfo
 from tinygrad_lite import func as func
 from tinygrad_lite.arrays.devices import get_default_device as get_default_device
 from tinygrad_lite.arrays.dtypes import get_default_dtype as get_default_dtype
-from tinygrad_lite.settings import get_float32_matmul_precision as get_float32_matmul_precision
+from tinygrad_lite.compat.switches import get_float32_matmul_precision as get_float32_matmul_precision
 from tinygrad_lite.arrays.threads import get_num_threads as get_num_threads
 from tinygrad_lite.ops.types import iinfo as iinfo
 from tinygrad_lite.engine.mode import inference_mode as inference_mode
@@ -65,17 +66,17 @@ from tinygrad_lite import serialization as serialization
 from tinygrad_lite.autograd.anomaly import set_anomaly_enabled as set_anomaly_enabled
 from tinygrad_lite.arrays.devices import set_default_device as set_default_device
 from tinygrad_lite.arrays.dtypes import set_default_dtype as set_default_dtype
-from tinygrad_lite.settings import set_default_tensor_type as set_default_tensor_type
-from tinygrad_lite.settings import set_float32_matmul_precision as set_float32_matmul_precision
+from tinygrad_lite.compat.switches import set_default_tensor_type as set_default_tensor_type
+from tinygrad_lite.compat.switches import set_float32_matmul_precision as set_float32_matmul_precision
 from tinygrad_lite.engine.mode import set_grad_enabled as set_grad_enabled
 from tinygrad_lite.arrays.threads import set_num_threads as set_num_threads
 from tinygrad_lite.printing import set_printoptions as set_printoptions
-from tinygrad_lite import settings as settings
 from tinygrad_lite import special as special
 from tinygrad_lite.autograd.table import tape_lines as tape_lines
 from tinygrad_lite.autograd.table import tape_of as tape_of
 from tinygrad_lite import testing as testing
-from tinygrad_lite.settings import use_deterministic_algorithms as use_deterministic_algorithms
+from tinygrad_lite.arrays.tuning import tune as tune
+from tinygrad_lite.compat.switches import use_deterministic_algorithms as use_deterministic_algorithms
 from tinygrad_lite import utils as utils
 from tinygrad_lite.func import vmap as vmap
 class BoolTensor(Tensor): ...
