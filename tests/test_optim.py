@@ -372,10 +372,130 @@ def test_an_array_that_somebody_else_holds_follows_every_step():
     assert part.tolist() == [-1, -1]
 
 
-def test_arrays_that_nobody_else_holds_move_into_one():
-    model = tg.nn.Linear(3, 2)
-    optimizer = tg.optim.SGD(model.parameters(), lr=1.0)
-    model(tg.ones(1, 3)).sum().backward()
-    optimizer.step()
-    weight, bias = (p.array.base for p in model.parameters())
-    assert weight is not None and weight is bias
+# The ways in which a program may share the memory of a parameter of shape (3, 4).
+WAYS_OF_SHARING = {
+    "detach": lambda p: p.detach(),
+    "data": lambda p: p.data,
+    "the array": lambda p: p.array,
+    "rows": lambda p: p.detach()[1:],
+    "a column": lambda p: p.data[:, 1],
+    "another shape": lambda p: p.detach().view(-1),
+    "transposed": lambda p: p.detach().T,
+    "another parameter": lambda p: tg.nn.Parameter(p.data),
+    "a state dict": lambda p: state_dict_with(p),
+}
+WAYS_OF_NUMPY = {
+    "numpy": lambda p: p.detach().numpy(),
+    "a part of it": lambda p: p.detach().numpy()[::2, 1:],
+    "asarray": lambda p: np.asarray(p.detach()),
+    "from_dlpack": lambda p: np.from_dlpack(p.detach()),
+    "a tensor from it": lambda p: tg.from_numpy(p.detach().numpy()),
+    "a buffer": lambda p: memoryview(p.detach().numpy()),
+}
+WHEN = ["before the optimizer", "before a step", "between steps"]
+
+
+def state_dict_with(p):
+    module = tg.nn.Module()
+    module.weight = p
+    return module.state_dict()["weight"]
+
+
+def as_array(held):
+    return np.asarray(held) if isinstance(held, memoryview) else getattr(held, "array", held)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "Muon", "Rprop"])
+@pytest.mark.parametrize("when", WHEN)
+@pytest.mark.parametrize("way", WAYS_OF_SHARING)
+def test_whoever_shares_a_parameter_s_memory_goes_on_sharing_it(way, when, name):
+    goes_on_sharing(WAYS_OF_SHARING[way], when, name)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "Muon", "Rprop"])
+@pytest.mark.parametrize("when", WHEN)
+@pytest.mark.parametrize("way", WAYS_OF_NUMPY)
+def test_numpy_goes_on_sharing_a_parameter_s_memory(way, when, name):
+    goes_on_sharing(WAYS_OF_NUMPY[way], when, name)
+
+
+def goes_on_sharing(share, when, name):
+    params = [tg.nn.Parameter(tg.ones(3, 4)) for _ in range(3)]
+    address = params[1].data_ptr()
+    held = share(params[1]) if when == WHEN[0] else None
+    optimizer = getattr(optim, name)(params, **OPTIMIZERS[name])
+    for step in range(4):
+        if (when, step) in ((WHEN[1], 0), (WHEN[2], 1)):
+            held = share(params[1])
+        before = params[1].tolist()
+        give_gradients(params, step)
+        optimizer.step()
+        assert params[1].tolist() != before and params[1].data_ptr() == address
+        if held is not None:
+            assert (as_array(held) == as_array(share(params[1]))).all()
+            as_array(held)[...] += 1  # and the next step begins there
+            assert (as_array(held) == as_array(share(params[1]))).all()
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_arrays_that_parameters_were_made_of_take_part(name):
+    x, buffer = np.ones((3, 4), np.float32), bytearray(48)
+    params = [tg.from_numpy(x), tg.frombuffer(buffer, dtype=tg.float32).view(3, 4), tg.from_numpy(x.copy().T).T]
+    params = [p.requires_grad_() for p in params]
+    optimizer = getattr(optim, name)(params, **OPTIMIZERS[name])
+    for step in range(3):
+        give_gradients(params, step)
+        optimizer.step()
+        assert (x == as_array(params[0])).all() and not (x == 1).all()
+        assert np.frombuffer(buffer, np.float32).tolist() == as_array(params[1]).ravel().tolist()
+
+
+def test_new_arrays_in_the_place_of_those_of_the_last_step():
+    """Contiguous or not: the step goes on with what is there, and with the state it has."""
+    params = [tg.nn.Parameter(tg.zeros(2, 2)) for _ in range(3)]
+    optimizer = optim.SGD(params, lr=1.0, momentum=0.5)
+    base, other = tg.zeros(4, 4), tg.zeros(2, 2)
+    shift = 0.0
+    for step in range(4):
+        for p in params:
+            p.grad = tg.ones(2, 2)
+        optimizer.step()
+        shift -= 2 - 0.5**step
+        assert [p.tolist() for p in params] == [[[shift] * 2] * 2] * 3
+        if step == 1:
+            for p, values in zip(params, (base[::2, ::2], other, base[1::2, 1::2])):
+                p.data = values.fill_(shift)
+        if step == 2:
+            assert base.tolist() == [[shift, 0] * 2, [0, shift] * 2] * 2 and other.tolist() == [[shift] * 2] * 2
+            params[0].data = params[0].data.contiguous()
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_parameters_of_the_same_memory_are_updated_one_after_the_other(name):
+    """As if each had an optimizer of its own."""
+
+    def run(together):
+        x = tg.ones(6)
+        params = [tg.nn.Parameter(p) for p in (x.view(2, 3), x.view(3, 2), tg.ones(2, 2), x.view(2, 3)[1:])]
+        options = OPTIMIZERS[name]
+        make = getattr(optim, name)
+        optimizers = [make(params, **options)] if together else [make([p], **options) for p in params]
+        for step in range(3):
+            give_gradients(params, step)
+            for optimizer in optimizers:
+                optimizer.step()
+        return values(params)
+
+    assert run(together=True) == run(together=False)
+
+
+def test_so_are_those_that_share_memory_from_some_step_on():
+    params = [tg.nn.Parameter(tg.zeros(2, 2)) for _ in range(3)]
+    optimizer = optim.SGD(params, lr=1.0)
+    for step in range(3):
+        for p in params:
+            p.grad = tg.ones(2, 2)
+        optimizer.step()
+        if step == 0:
+            params[2].data = params[0].data
+    assert [p.tolist()[0][0] for p in params] == [-5, -3, -5]

@@ -9,6 +9,7 @@ import tinygrad_lite as tg
 from tests.test_optim import OPTIMIZERS, give_gradients, matrices, parameters
 from tinygrad_lite import optim
 from tinygrad_lite.optim import averaging
+from tinygrad_lite.optim.methods.momentum import CONVENTIONS
 from tinygrad_lite.utils.data import PresentationOrder
 
 
@@ -112,8 +113,8 @@ def test_nesterov_puts_parameters_back_after_an_error():
     np.testing.assert_array_equal(p.array, before)
 
 
-@pytest.mark.parametrize("source", optim.classical.CONVENTIONS)
-@pytest.mark.parametrize("target", optim.classical.CONVENTIONS)
+@pytest.mark.parametrize("source", CONVENTIONS)
+@pytest.mark.parametrize("target", CONVENTIONS)
 def test_conventions_of_momentum(source, target):
     class Averaged(optim.Optimizer):
         """m <- b m + (1 - b) g;  p <- p - lr m."""

@@ -1,4 +1,4 @@
-"""What editors know of Tensor is what there is."""
+"""The names that a type checker finds in the package are those that are there."""
 
 from __future__ import annotations
 

@@ -23,7 +23,9 @@ from tinygrad_lite.arrays import (
     set_default_device,
     set_default_dtype,
     set_num_threads,
+    tune,
 )
+from tinygrad_lite.arrays import tune_by_default as _tune_by_default
 from tinygrad_lite.autograd import (
     enable_grad,
     inference_mode,
@@ -37,11 +39,11 @@ from tinygrad_lite.autograd import (
     tape_lines,
     tape_of,
 )
+from tinygrad_lite.compat.switches import *
 from tinygrad_lite.ops import *
 from tinygrad_lite.ops.random import generators as random
 from tinygrad_lite.printing import set_printoptions
 from tinygrad_lite.serialization import load, save
-from tinygrad_lite.settings import *
 
 bfloat16 = _AbsentDtype("bfloat16")
 float16 = half = _np.dtype(_np.float16)
@@ -125,6 +127,8 @@ zero_ = Tensor.zero_
 detach = Tensor.detach
 
 __version__ = "0.1.0"
+
+_tune_by_default()
 
 if _TYPE_CHECKING:
     from tinygrad_lite import accelerator, amp, backends, datasets, distributions, func, jit, nn, optim, testing, utils

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tinygrad_lite.settings import compile as _compiled
+from tinygrad_lite.compat.switches import compile as _compiled
 
 __all__ = ["Final", "export", "ignore", "is_scripting", "is_tracing", "script", "unused"]
 

@@ -11,7 +11,7 @@ import copy
 import functools
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -63,20 +63,22 @@ def _spread(function: Callable[..., Any]) -> Callable[..., Tensor]:
     return method
 
 
+_Operator = Callable[["Tensor", Any], "Tensor"]
+
 # What an operator takes beside tensors; for anything else Python asks the other operand.
 _OPERANDS = (Traced, float, int, complex, np.number, np.bool_, np.ndarray)
 _MATRICES = (Traced, np.ndarray)
 
 
 # `type(y) is Tensor` alone would not do, but is asked first: the rest takes another 0.03 us.
-def _operator(function: Callable[..., Any], takes: tuple[type, ...] = _OPERANDS) -> Callable[[Tensor, Any], Tensor]:
+def _operator(function: Callable[..., Any], takes: tuple[type, ...] = _OPERANDS) -> _Operator:
     """The operator that does `function(x, y)`."""
     return functools.wraps(function)(
         lambda x, y: function(x, y) if type(y) is Tensor or isinstance(y, takes) or is_cupy(y) else NotImplemented
     )
 
 
-def _reflected(function: Callable[..., Any], takes: tuple[type, ...] = _OPERANDS) -> Callable[[Tensor, Any], Tensor]:
+def _reflected(function: Callable[..., Any], takes: tuple[type, ...] = _OPERANDS) -> _Operator:
     """The operator that does `function(y, x)` where y, on the left, is no Tensor."""
     return functools.wraps(function)(lambda x, y: function(y, x) if isinstance(y, takes) or is_cupy(y) else NotImplemented)
 
@@ -434,55 +436,55 @@ class Tensor(Traced):
     __setitem__ = inplace.setitem
     _rebase = inplace.place_after_change  # for the engine, after a Function's change in place
 
-    __pos__ = ops.positive
-    __neg__ = ops.neg
-    __abs__ = ops.abs
-    __invert__ = ops.bitwise_not
+    __pos__: ClassVar[Callable[[Tensor], Tensor]] = ops.positive
+    __neg__: ClassVar[Callable[[Tensor], Tensor]] = ops.neg
+    __abs__: ClassVar[Callable[[Tensor], Tensor]] = ops.abs
+    __invert__: ClassVar[Callable[[Tensor], Tensor]] = ops.bitwise_not
 
-    __add__ = _operator(arithmetic._add)
-    __radd__ = _reflected(arithmetic._add)
-    __iadd__ = _operator(in_place(arithmetic._add))
-    __sub__ = _operator(arithmetic._sub)
-    __rsub__ = _reflected(arithmetic._sub)
-    __isub__ = _operator(in_place(arithmetic._sub))
-    __mul__ = _operator(ops.mul)
-    __rmul__ = _reflected(ops.mul)
-    __imul__ = _operator(in_place(ops.mul))
-    __truediv__ = _operator(arithmetic._div)
-    __rtruediv__ = _reflected(arithmetic._div)
-    __itruediv__ = _operator(in_place(arithmetic._div))
-    __floordiv__ = _operator(ops.floor_divide)
-    __rfloordiv__ = _reflected(ops.floor_divide)
-    __ifloordiv__ = _operator(in_place(ops.floor_divide))
-    __mod__ = _operator(ops.remainder)
-    __rmod__ = _reflected(ops.remainder)
-    __imod__ = _operator(in_place(ops.remainder))
-    __pow__ = _operator(ops.pow)
-    __rpow__ = _reflected(ops.pow)
-    __ipow__ = _operator(in_place(ops.pow))
-    __matmul__ = _operator(ops.matmul, _MATRICES)
-    __rmatmul__ = _reflected(ops.matmul, _MATRICES)
-    __and__ = _operator(ops.bitwise_and)
-    __rand__ = _reflected(ops.bitwise_and)
-    __iand__ = _operator(in_place(ops.bitwise_and))
-    __or__ = _operator(ops.bitwise_or)
-    __ror__ = _reflected(ops.bitwise_or)
-    __ior__ = _operator(in_place(ops.bitwise_or))
-    __xor__ = _operator(ops.bitwise_xor)
-    __rxor__ = _reflected(ops.bitwise_xor)
-    __ixor__ = _operator(in_place(ops.bitwise_xor))
-    __lshift__ = _operator(ops.bitwise_left_shift)
-    __rlshift__ = _reflected(ops.bitwise_left_shift)
-    __ilshift__ = _operator(in_place(ops.bitwise_left_shift))
-    __rshift__ = _operator(ops.bitwise_right_shift)
-    __rrshift__ = _reflected(ops.bitwise_right_shift)
-    __irshift__ = _operator(in_place(ops.bitwise_right_shift))
-    __eq__ = _operator(ops.eq)  # type: ignore[assignment]
-    __ne__ = _operator(ops.ne)  # type: ignore[assignment]
-    __lt__ = _operator(ops.lt)
-    __le__ = _operator(ops.le)
-    __gt__ = _operator(ops.gt)
-    __ge__ = _operator(ops.ge)
+    __add__: ClassVar[_Operator] = _operator(arithmetic._add)
+    __radd__: ClassVar[_Operator] = _reflected(arithmetic._add)
+    __iadd__: ClassVar[_Operator] = _operator(in_place(arithmetic._add))
+    __sub__: ClassVar[_Operator] = _operator(arithmetic._sub)
+    __rsub__: ClassVar[_Operator] = _reflected(arithmetic._sub)
+    __isub__: ClassVar[_Operator] = _operator(in_place(arithmetic._sub))
+    __mul__: ClassVar[_Operator] = _operator(ops.mul)
+    __rmul__: ClassVar[_Operator] = _reflected(ops.mul)
+    __imul__: ClassVar[_Operator] = _operator(in_place(ops.mul))
+    __truediv__: ClassVar[_Operator] = _operator(arithmetic._div)
+    __rtruediv__: ClassVar[_Operator] = _reflected(arithmetic._div)
+    __itruediv__: ClassVar[_Operator] = _operator(in_place(arithmetic._div))
+    __floordiv__: ClassVar[_Operator] = _operator(ops.floor_divide)
+    __rfloordiv__: ClassVar[_Operator] = _reflected(ops.floor_divide)
+    __ifloordiv__: ClassVar[_Operator] = _operator(in_place(ops.floor_divide))
+    __mod__: ClassVar[_Operator] = _operator(ops.remainder)
+    __rmod__: ClassVar[_Operator] = _reflected(ops.remainder)
+    __imod__: ClassVar[_Operator] = _operator(in_place(ops.remainder))
+    __pow__: ClassVar[_Operator] = _operator(ops.pow)
+    __rpow__: ClassVar[_Operator] = _reflected(ops.pow)
+    __ipow__: ClassVar[_Operator] = _operator(in_place(ops.pow))
+    __matmul__: ClassVar[_Operator] = _operator(ops.matmul, _MATRICES)
+    __rmatmul__: ClassVar[_Operator] = _reflected(ops.matmul, _MATRICES)
+    __and__: ClassVar[_Operator] = _operator(ops.bitwise_and)
+    __rand__: ClassVar[_Operator] = _reflected(ops.bitwise_and)
+    __iand__: ClassVar[_Operator] = _operator(in_place(ops.bitwise_and))
+    __or__: ClassVar[_Operator] = _operator(ops.bitwise_or)
+    __ror__: ClassVar[_Operator] = _reflected(ops.bitwise_or)
+    __ior__: ClassVar[_Operator] = _operator(in_place(ops.bitwise_or))
+    __xor__: ClassVar[_Operator] = _operator(ops.bitwise_xor)
+    __rxor__: ClassVar[_Operator] = _reflected(ops.bitwise_xor)
+    __ixor__: ClassVar[_Operator] = _operator(in_place(ops.bitwise_xor))
+    __lshift__: ClassVar[_Operator] = _operator(ops.bitwise_left_shift)
+    __rlshift__: ClassVar[_Operator] = _reflected(ops.bitwise_left_shift)
+    __ilshift__: ClassVar[_Operator] = _operator(in_place(ops.bitwise_left_shift))
+    __rshift__: ClassVar[_Operator] = _operator(ops.bitwise_right_shift)
+    __rrshift__: ClassVar[_Operator] = _reflected(ops.bitwise_right_shift)
+    __irshift__: ClassVar[_Operator] = _operator(in_place(ops.bitwise_right_shift))
+    __eq__: ClassVar[_Operator] = _operator(ops.eq)  # type: ignore[assignment]
+    __ne__: ClassVar[_Operator] = _operator(ops.ne)  # type: ignore[assignment]
+    __lt__: ClassVar[_Operator] = _operator(ops.lt)
+    __le__: ClassVar[_Operator] = _operator(ops.le)
+    __gt__: ClassVar[_Operator] = _operator(ops.gt)
+    __ge__: ClassVar[_Operator] = _operator(ops.ge)
 
     # -- methods whose arguments are not the function's ------------------------------------------
 

@@ -397,8 +397,8 @@ CORRECTIONS = [
 ]
 
 def of_nothing(found: Difference, program: Program) -> bool:
-    """PyTorch looks at no index, and at no dtype of a cumulative sum, where the result is empty."""
-    if found.kind != "refused only here" or not re.search("out of bounds for axis|the result is int64, which cannot be put", found.ours):
+    """PyTorch looks at no index, no divisor, and no dtype of a cumulative sum, where the result is empty."""
+    if found.kind != "refused only here" or not re.search("out of bounds for axis|the result is int64, which cannot be put|integers cannot be divided by zero", found.ours):
         return False
     result = run(program, torch).tensors.get(found.where.split(" = ")[0].split(": ")[-1])
     return result is not None and not result["value"].size
@@ -557,7 +557,7 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
     ("kron takes tensors of any strides", has("accepted only here", "view size is not compatible")),
     (
         "the gradient of a filled tensor: zeros on the tape here, zeros off it in PyTorch",
-        lambda found, program: found.kind in ("grad.requires_grad", "logged requires_grad", "requires_grad", "logged is_leaf", "is_leaf")
+        lambda found, program: found.kind.removeprefix("logged ") in ("grad.requires_grad", "requires_grad", "is_leaf")
         and found.ours != found.theirs
         and any("create_graph" in text for text in program),
     ),
@@ -601,8 +601,31 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
         and any(re.match(r"del x|(x\d+)(, .*)? = ", text) for text in program),
     ),
     (
-        "a tangent is handed out as a tensor of its own",
-        lambda found, program: found.kind == "presence of grad" and any("jvp(" in text for text in program),
+        "a transform hands out tensors of its own, also where that is its input or its tangent",
+        lambda found, program: found.kind in ("presence of grad", "is_leaf") and any(re.search(r"jvp\(|vmap\(", text) for text in program),
+    ),
+    ("an error of PyTorch's own", has("accepted only here", "INTERNAL ASSERT")),
+    (
+        "a checkpoint runs its function again on an argument that was detached since",
+        lambda found, program: "were saved in the first run" in found.ours and any("detach_()" in text for text in program),
+    ),
+    (
+        "a transform refuses to change a captured tensor, whatever is written there; PyTorch's lets pass what does not depend on the input",
+        has("refused only here", "that it did not make itself"),
+    ),
+    (
+        "PyTorch calls the hooks of all results of an operation, also of those that lead to none of inputs=",
+        lambda found, program: found.kind in ("calls of a hook", "presence of grad")
+        and any(re.search(r"inputs=|autograd\.grad\(", text) for text in program)
+        and any(re.search(r"split|chunk|unbind|\.(sort|topk|max|min|median|mode|kthvalue)\(", text) for text in program),
+    ),
+    (
+        "a sort gives its results in order in memory, PyTorch's in that of its input",
+        lambda found, program: has("refused only here", "cannot be seen as")(found, program) and any(re.search("sort|topk", text) for text in program),
+    ),
+    (
+        "elements that share memory are elements of their own for a transform",
+        lambda found, program: found.kind in ABOUT_GRADIENTS and any(re.search("expand|as_strided", text) for text in program) and any(map(TRANSFORMS.search, program)),
     ),
     (
         "a view stays where it is on the tape when it becomes its own view",

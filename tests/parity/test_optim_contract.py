@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -222,3 +224,12 @@ def test_adamw_stays_decoupled():
         optimizer.load_state_dict(lib.optim.Adam([p], lr=0.1, weight_decay=0.5).state_dict())
         optimizer.step()
         assert p.item() == pytest.approx(0.95)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_signatures(name):
+    """PyTorch's, and one more option of Rprop."""
+    theirs, ours = (
+        [(p.name, p.kind, p.default) for p in inspect.signature(getattr(lib.optim, name)).parameters.values()] for lib in (torch, tg)
+    )
+    assert ours == theirs + [("variant", inspect.Parameter.KEYWORD_ONLY, "irprop-")] * (name == "Rprop")

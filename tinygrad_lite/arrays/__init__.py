@@ -1,6 +1,6 @@
 """The only code that tells NumPy from CuPy."""
 
-from tinygrad_lite.arrays.blas import affine, axpby, let_threads_rest
+from tinygrad_lite.arrays.blas import affine, axpby
 from tinygrad_lite.arrays.blocked import BLOCK, by_blocks, elementwise, mapped
 from tinygrad_lite.arrays.devices import (
     Array,
@@ -56,7 +56,6 @@ from tinygrad_lite.arrays.memory import (
     address_range,
     empty_like,
     in_order,
-    keep_freed_memory,
     on_cache_lines,
     order_kept,
     owner_of,
@@ -65,6 +64,7 @@ from tinygrad_lite.arrays.memory import (
 )
 from tinygrad_lite.arrays.quiet import quietly
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads, set_num_threads
+from tinygrad_lite.arrays.tuning import tune, tune_by_default
 
 __all__ = [
     "BLOCK",
@@ -106,7 +106,6 @@ __all__ = [
     "is_array",
     "is_cupy",
     "is_floating",
-    "keep_freed_memory",
     "kept",
     "linalg",
     "log1p_up_to_1",
@@ -148,8 +147,7 @@ __all__ = [
     "strided",
     "to_device",
     "to_numpy",
+    "tune",
+    "tune_by_default",
     "with_one_batch",
 ]
-
-keep_freed_memory()  # a step of a small convolutional network: 40 ms instead of 52 (one thread)
-let_threads_rest()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import os
 from types import SimpleNamespace
 from typing import Any
 
@@ -91,19 +90,3 @@ def library() -> Any:
         return ctypes.CDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
     except (OSError, AttributeError):
         return None
-
-
-def let_threads_rest() -> None:
-    """Have OpenBLAS's threads sleep soon after a product: after 2^18 cycles, 0.1 ms, instead of 2^26.
-
-    As long as they wait awake for the next product they hold the cores that the threads of
-    arrays/threads.py need; a step of a small convolutional network takes 20 ms then, and 14 so. Where the
-    user has set OPENBLAS_THREAD_TIMEOUT, the variable that says so, it stands. OpenBLAS reads it when its
-    threads start, which they do anew after they were shut down (as around every fork).
-    """
-    name, blas = "OPENBLAS_THREAD_TIMEOUT", library()
-    if name not in os.environ and hasattr(blas, "openblas_read_env") and hasattr(blas, "blas_thread_shutdown_"):
-        os.environ[name] = "18"
-        blas.openblas_read_env()
-        blas.blas_thread_shutdown_()
-        del os.environ[name]

@@ -1,9 +1,6 @@
-"""Which memory an array occupies, and how freed memory is kept for reuse."""
+"""Which memory an array occupies."""
 
 from __future__ import annotations
-
-import ctypes
-import sys
 
 import numpy as np
 
@@ -114,23 +111,6 @@ def order_kept(array: Array) -> str:
 def empty_like(array: Array) -> Array:
     """Room for a result laid out like `array`."""
     return namespace_of(array).empty_like(array, order=order_kept(array))
-
-
-def keep_freed_memory(limit: int = 256 << 20) -> None:
-    """Ask the C library to keep up to `limit` bytes of freed memory instead of returning it.
-
-    A training step frees and asks for the same large arrays again and again; each return to
-    the system costs a page fault per 4 KiB when it comes back. Only glibc is asked.
-    """
-    if sys.platform != "linux":
-        return
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return
-    M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-    mallopt(M_MMAP_THRESHOLD, 32 << 20)  # glibc allows no more
-    mallopt(M_TRIM_THRESHOLD, limit)
 
 
 def strided(array: Array, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0) -> Array:

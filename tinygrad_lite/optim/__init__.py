@@ -4,20 +4,20 @@ import importlib
 from typing import Any
 
 from tinygrad_lite.optim import averaging, curvature, lr_scheduler, noise, progress, stopping, swa_utils
-from tinygrad_lite.optim.adafactor import Adafactor
-from tinygrad_lite.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
-from tinygrad_lite.optim.adaptive import Adadelta, Adagrad, RMSprop
-from tinygrad_lite.optim.asgd import ASGD
-from tinygrad_lite.optim.classical import HeavyBall, Momentum, Nesterov, convert_momentum
 from tinygrad_lite.optim.curvature import GaussNewton, Hessian, hvp
-from tinygrad_lite.optim.explain import EffectiveRates
 from tinygrad_lite.optim.hooks import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
-from tinygrad_lite.optim.lbfgs import LBFGS
-from tinygrad_lite.optim.muon import Muon
-from tinygrad_lite.optim.newton import CGNewton, Newton
+from tinygrad_lite.optim.methods.adafactor import Adafactor
+from tinygrad_lite.optim.methods.adam import Adam, Adamax, AdamW, NAdam, RAdam
+from tinygrad_lite.optim.methods.adaptive import Adadelta, Adagrad, RMSprop
+from tinygrad_lite.optim.methods.asgd import ASGD
+from tinygrad_lite.optim.methods.lbfgs import LBFGS
+from tinygrad_lite.optim.methods.momentum import HeavyBall, Momentum, Nesterov, convert_momentum
+from tinygrad_lite.optim.methods.muon import Muon
+from tinygrad_lite.optim.methods.newton import CGNewton, Newton
+from tinygrad_lite.optim.methods.rprop import QuickProp, Rprop
+from tinygrad_lite.optim.methods.sgd import SGD
 from tinygrad_lite.optim.optimizer import Optimizer
-from tinygrad_lite.optim.rprop import QuickProp, Rprop
-from tinygrad_lite.optim.sgd import SGD
+from tinygrad_lite.optim.study.effective_rates import EffectiveRates
 
 __all__ = [
     "ASGD",

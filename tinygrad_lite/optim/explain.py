@@ -1,15 +1,12 @@
-"""Which terms move a parameter, and by how much."""
+"""Which terms an optimizer's step is the sum of."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_lite.arrays import quiet
 from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.optim.stepping import as_number
-
-if TYPE_CHECKING:
-    from tinygrad_lite.optim.optimizer import Optimizer
 
 
 class Explanation:
@@ -30,7 +27,7 @@ class Explanation:
         return "\n".join([*lines, f"{'the step':<14}{square**0.5:>12.4g}{1:>9.1%}"])
 
 
-def explain(optimizer: Optimizer, parameter: Any) -> Explanation:
+def explain(optimizer: Any, parameter: Any) -> Explanation:
     """The next step of `parameter`, in terms that sum to it exactly. Nothing is changed.
 
     gradient: the step by this gradient alone, as if no step had been made before (but at the present
@@ -69,42 +66,3 @@ def explain(optimizer: Optimizer, parameter: Any) -> Explanation:
     finally:
         quiet.leave(token) if token is not None else quiet.lost()
     return Explanation(terms)
-
-
-class EffectiveRates:
-    """The effective step size of every coordinate, |change| / |gradient|, after each step of an optimizer
-    (lecture item 13). `rates[p]` is an array in the shape of p, nan where the gradient is 0.
-
-    >>> import tinygrad_lite as tg
-    >>> w = tg.tensor([1.0, 1.0], requires_grad=True)
-    >>> recorder = EffectiveRates(optimizer := tg.optim.SGD([w], lr=0.5))
-    >>> w.grad = tg.tensor([0.25, 2.0])
-    >>> optimizer.step()
-    >>> recorder.rates[w]
-    array([0.5, 0.5], dtype=float32)
-    """
-
-    def __init__(self, optimizer: Optimizer):
-        self.rates: dict[Any, Any] = {}
-        self._before: dict[Any, tuple[Any, Any]] = {}
-        self.handles = (
-            optimizer.register_step_pre_hook(self._remember),
-            optimizer.register_step_post_hook(self._compare),
-        )
-
-    def _remember(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        params = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        self._before = {p: (p.array.copy(), p.grad.array.copy()) for p in params}
-
-    def _compare(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        token = None
-        try:
-            token = quiet.enter()
-            self.rates = {p: abs((p.array - before) / g) for p, (before, g) in self._before.items()}
-        finally:
-            quiet.leave(token) if token is not None else quiet.lost()
-
-    def remove(self) -> None:
-        """Stop recording."""
-        for handle in self.handles:
-            handle.remove()

@@ -1,4 +1,4 @@
-"""Functions that are called around an optimizer's steps, and around the saving of its state."""
+"""Hooks: functions that are called around an optimizer's steps, and around saving and loading its state."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from tinygrad_lite.engine.handles import RemovableHandle
 
 
 class Hooks:
-    """What an Optimizer knows of hooks. The `step` of every subclass is wrapped: it runs the hooks,
-    and counts the steps made in `updates`."""
+    """The part of Optimizer that runs hooks and counts the steps made in `updates`.
+
+    The `step` of every subclass is wrapped when the class is defined, because a subclass may override `step` without
+    calling the one above it, and its hooks must run all the same, as in PyTorch.
+    """
 
     # For optimizers that wrap another without calling __init__.
     updates = 0

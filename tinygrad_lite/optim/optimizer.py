@@ -1,4 +1,4 @@
-"""Optimizer: parameter groups, state, and the step that calls an equation on every parameter."""
+"""Optimizer: parameter groups, state, and the step that applies an equation to every parameter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tinygrad_lite.engine.mode import enable_grad
 from tinygrad_lite.engine.tape import Node, Traced
 from tinygrad_lite.optim.explain import Explanation, explain
 from tinygrad_lite.optim.hooks import Hooks
-from tinygrad_lite.optim.saved import Group, Saved
+from tinygrad_lite.optim.state_dicts import Group, StateDicts
 from tinygrad_lite.optim.stepping import State, as_number, parts_of
 from tinygrad_lite.tensor import Tensor
 
@@ -44,7 +44,7 @@ class _Required:
 required: Any = _Required()  # in the place of a default: each group must give the option
 
 
-class Optimizer(Hooks, Saved):
+class Optimizer(Hooks, StateDicts):
     """What changes parameters by their gradients.
 
     `params`: tensors, pairs of name and tensor, or dicts `{"params": ..., option: value}` that each
@@ -322,6 +322,8 @@ class Optimizer(Hooks, Saved):
         ids = list(map(id, params))
         known, states, parts = self._prepared[i]
         current = ids == known
+        for part in parts:
+            current = part.may_stay() and current
         if current and self._state_shown:
             current = all(map(is_, map(self._state.get, params), states)) and all(part.is_current(self) for part in parts)
         if not current:
@@ -356,5 +358,9 @@ def _is_fixed(option: Any) -> bool:
 
 
 def options(arguments: Group) -> Group:
-    """Of the arguments of a constructor (its `locals()`) those that are options: its optimizer's defaults."""
+    """The options among a constructor's arguments (its `locals()`): what becomes the optimizer's defaults.
+
+    Constructors spell every argument out, because PyTorch's differ in which options they have, in what order, and which
+    of them may be given by position.
+    """
     return {name: value for name, value in arguments.items() if name not in ("self", "params", "__class__")}

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.optim.lr_scheduler.base import LRScheduler
-from tinygrad_lite.optim.lr_scheduler.combined import ReduceLROnPlateau
-from tinygrad_lite.optim.lr_scheduler.formulas import LambdaLR
+from tinygrad_lite.optim.schedules.base import LRScheduler
+from tinygrad_lite.optim.schedules.formulas import LambdaLR
+from tinygrad_lite.optim.schedules.plateau import ReduceLROnPlateau
 
 Schedule = LRScheduler | Callable[[int], float] | float
 
@@ -153,7 +153,7 @@ def _rates_of_lambda(scheduler: LambdaLR) -> Callable[[int], float]:
 
 def _rates_of(scheduler: LRScheduler) -> Callable[[int], float]:
     """A scheduler as a function of the step, which may only be asked in rising order."""
-    scheduler, steps = apart(scheduler), 0
+    scheduler, steps = copied(scheduler), 0
 
     def rate(k: int) -> float:
         nonlocal steps
@@ -165,7 +165,7 @@ def _rates_of(scheduler: LRScheduler) -> Callable[[int], float]:
     return rate
 
 
-def apart(scheduler: LRScheduler) -> LRScheduler:
+def copied(scheduler: LRScheduler) -> LRScheduler:
     """A copy of a scheduler over a copy of its optimizer that has no parameters to speak of."""
     if isinstance(scheduler, ReduceLROnPlateau):
         raise TypeError("ReduceLROnPlateau: its rates depend on the losses to come, they cannot be told before")
@@ -185,7 +185,7 @@ def preview(schedule: Schedule, steps: int) -> list[float]:
     """
     if not isinstance(schedule, LRScheduler):
         return [schedule(k) if callable(schedule) else schedule for k in range(steps)]
-    scheduler, rates = apart(schedule), []
+    scheduler, rates = copied(schedule), []
     for _ in range(steps):
         rates.append(float(scheduler.get_last_lr()[0]))
         scheduler.step()

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from tinygrad_lite.optim.lr_scheduler.base import LRScheduler, check_optimizer, for_each_group, set_option
 from tinygrad_lite.optim.optimizer import Optimizer
+from tinygrad_lite.optim.schedules.base import LRScheduler, check_optimizer, for_each_group, set_option
 
 
 def _cosine(start: float, end: float, part: float) -> float:

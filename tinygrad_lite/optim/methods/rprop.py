@@ -33,18 +33,10 @@ class Rprop(Optimizer):
     """
 
     def __init__(
-        self,
-        params: ParamsT,
-        lr: Any = 1e-2,
-        etas: Any = (0.5, 1.2),
-        step_sizes: Any = (1e-6, 50),
-        *,
-        capturable: bool = False,
-        foreach: bool | None = None,
-        maximize: bool = False,
-        differentiable: bool = False,
+        self, params: ParamsT, lr: Any = 1e-2, etas: Any = (0.5, 1.2), step_sizes: Any = (1e-6, 50),
+        *, capturable: bool = False, foreach: bool | None = None, maximize: bool = False, differentiable: bool = False,
         variant: str = "irprop-",
-    ):
+    ):  # fmt: skip
         if variant not in _VARIANTS:
             raise ValueError(f"Rprop: variant must be one of {', '.join(_VARIANTS)}, got {variant!r}")
         defaults = options(locals())

@@ -6,7 +6,7 @@ from typing import Any
 
 from tinygrad_lite.arrays import axpby
 from tinygrad_lite.ops import clone
-from tinygrad_lite.optim.optimizer import Group, Optimizer, ParamsT
+from tinygrad_lite.optim.optimizer import Group, Optimizer, ParamsT, options
 from tinygrad_lite.optim.stepping import State
 
 
@@ -32,24 +32,10 @@ class SGD(Optimizer):
     later = ("momentum_buffer",)
 
     def __init__(
-        self,
-        params: ParamsT,
-        lr: Any = 1e-3,
-        momentum: Any = 0,
-        dampening: Any = 0,
-        weight_decay: Any = 0,
-        nesterov: bool = False,
-        *,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        differentiable: bool = False,
-        fused: bool | None = None,
-    ):
-        defaults = {
-            "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov,
-            "maximize": maximize, "foreach": foreach, "differentiable": differentiable, "fused": fused,
-        }  # fmt: skip
-        super().__init__(params, defaults)
+        self, params: ParamsT, lr: Any = 1e-3, momentum: Any = 0, dampening: Any = 0, weight_decay: Any = 0, nesterov: bool = False,
+        *, maximize: bool = False, foreach: bool | None = None, differentiable: bool = False, fused: bool | None = None,
+    ):  # fmt: skip
+        super().__init__(params, options(locals()))
 
     def check(self, group: Group) -> None:
         super().check(group)

@@ -1,4 +1,4 @@
-"""How the state and the options of an optimizer are saved, and taken over from what was saved."""
+"""The state dict of an optimizer: how its state and options are saved and loaded."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tinygrad_lite.ops.creation.conversion import array_of
 Group = dict[str, Any]
 
 
-class Saved:
-    """What an Optimizer knows of state dicts."""
+class StateDicts:
+    """The part of Optimizer that saves and loads its state."""
 
     numbers: ClassVar[tuple[str, ...]] = ("step",)  # the entries of the state that are one number
     later: ClassVar[tuple[str, ...]] = ()  # entries that come to be in a step

@@ -29,18 +29,9 @@ class ASGD(Optimizer):
     numbers = ("step", "eta", "mu")
 
     def __init__(
-        self,
-        params: ParamsT,
-        lr: Any = 1e-2,
-        lambd: float = 1e-4,
-        alpha: Any = 0.75,
-        t0: float = 1e6,
-        weight_decay: Any = 0,
-        foreach: bool | None = None,
-        maximize: bool = False,
-        differentiable: bool = False,
-        capturable: bool = False,
-    ):
+        self, params: ParamsT, lr: Any = 1e-2, lambd: float = 1e-4, alpha: Any = 0.75, t0: float = 1e6, weight_decay: Any = 0,
+        foreach: bool | None = None, maximize: bool = False, differentiable: bool = False, capturable: bool = False,
+    ):  # fmt: skip
         super().__init__(params, options(locals()))
 
     def begin(self, group: Group) -> dict[str, float]:

@@ -26,19 +26,10 @@ class Adagrad(Optimizer):
     """
 
     def __init__(
-        self,
-        params: ParamsT,
-        lr: Any = 1e-2,
-        lr_decay: Any = 0,
-        weight_decay: Any = 0,
-        initial_accumulator_value: float = 0,
+        self, params: ParamsT, lr: Any = 1e-2, lr_decay: Any = 0, weight_decay: Any = 0, initial_accumulator_value: float = 0,
         eps: float = 1e-10,
-        foreach: bool | None = None,
-        *,
-        maximize: bool = False,
-        differentiable: bool = False,
-        fused: bool | None = None,
-    ):
+        foreach: bool | None = None, *, maximize: bool = False, differentiable: bool = False, fused: bool | None = None,
+    ):  # fmt: skip
         super().__init__(params, options(locals()))
         for group in self.param_groups:  # as in PyTorch, the state is there before the first step
             for p in group["params"]:
@@ -71,19 +62,10 @@ class RMSprop(Optimizer):
     """
 
     def __init__(
-        self,
-        params: ParamsT,
-        lr: Any = 1e-2,
-        alpha: Any = 0.99,
-        eps: float = 1e-8,
-        weight_decay: Any = 0,
-        momentum: Any = 0,
+        self, params: ParamsT, lr: Any = 1e-2, alpha: Any = 0.99, eps: float = 1e-8, weight_decay: Any = 0, momentum: Any = 0,
         centered: bool = False,
-        capturable: bool = False,
-        foreach: bool | None = None,
-        maximize: bool = False,
-        differentiable: bool = False,
-    ):
+        capturable: bool = False, foreach: bool | None = None, maximize: bool = False, differentiable: bool = False,
+    ):  # fmt: skip
         super().__init__(params, options(locals()))
 
     def begin(self, group: Group) -> dict[str, float]:
@@ -127,18 +109,9 @@ class Adadelta(Optimizer):
     """
 
     def __init__(
-        self,
-        params: ParamsT,
-        lr: Any = 1.0,
-        rho: Any = 0.9,
-        eps: float = 1e-6,
-        weight_decay: Any = 0,
-        foreach: bool | None = None,
-        *,
-        capturable: bool = False,
-        maximize: bool = False,
-        differentiable: bool = False,
-    ):
+        self, params: ParamsT, lr: Any = 1.0, rho: Any = 0.9, eps: float = 1e-6, weight_decay: Any = 0,
+        foreach: bool | None = None, *, capturable: bool = False, maximize: bool = False, differentiable: bool = False,
+    ):  # fmt: skip
         super().__init__(params, options(locals()))
 
     def begin(self, group: Group) -> dict[str, float]:

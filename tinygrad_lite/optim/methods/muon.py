@@ -37,17 +37,10 @@ class Muon(Optimizer):
     numbers = ()
 
     def __init__(
-        self,
-        params: ParamsT,
-        lr: Any = 1e-3,
-        weight_decay: Any = 0.1,
-        momentum: Any = 0.95,
-        nesterov: bool = True,
-        ns_coefficients: tuple[float, float, float] = (3.4445, -4.775, 2.0315),
-        eps: float = 1e-7,
-        ns_steps: int = 5,
+        self, params: ParamsT, lr: Any = 1e-3, weight_decay: Any = 0.1, momentum: Any = 0.95, nesterov: bool = True,
+        ns_coefficients: tuple[float, float, float] = (3.4445, -4.775, 2.0315), eps: float = 1e-7, ns_steps: int = 5,
         adjust_lr_fn: str | None = None,
-    ):
+    ):  # fmt: skip
         super().__init__(params, options(locals()))
 
     def check(self, group: Group) -> None:

@@ -7,8 +7,8 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Any
 
-from tinygrad_lite.optim.lr_scheduler.base import Formula, Recipe, number
 from tinygrad_lite.optim.optimizer import Optimizer
+from tinygrad_lite.optim.schedules.base import Formula, Recipe, number
 
 
 class LambdaLR(Recipe):

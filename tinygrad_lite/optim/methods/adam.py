@@ -42,21 +42,10 @@ class Adam(Optimizer):
     """
 
     def __init__(
-        self,
-        params: ParamsT,
-        lr: Any = 1e-3,
-        betas: Any = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: Any = 0,
-        amsgrad: bool = False,
-        *,
-        foreach: bool | None = None,
-        maximize: bool = False,
-        capturable: bool = False,
-        differentiable: bool = False,
-        fused: bool | None = None,
-        decoupled_weight_decay: bool = False,
-    ):
+        self, params: ParamsT, lr: Any = 1e-3, betas: Any = (0.9, 0.999), eps: float = 1e-8, weight_decay: Any = 0, amsgrad: bool = False,
+        *, foreach: bool | None = None, maximize: bool = False, capturable: bool = False, differentiable: bool = False,
+        fused: bool | None = None, decoupled_weight_decay: bool = False,
+    ):  # fmt: skip
         super().__init__(params, options(locals()))
 
     def check(self, group: Group) -> None:
@@ -98,20 +87,11 @@ class AdamW(Adam):
     decoupled = True  # also with the options of an Adam that were loaded
 
     def __init__(
-        self,
-        params: ParamsT,
-        lr: Any = 1e-3,
-        betas: Any = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: Any = 1e-2,
+        self, params: ParamsT, lr: Any = 1e-3, betas: Any = (0.9, 0.999), eps: float = 1e-8, weight_decay: Any = 1e-2,
         amsgrad: bool = False,
-        *,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        capturable: bool = False,
-        differentiable: bool = False,
+        *, maximize: bool = False, foreach: bool | None = None, capturable: bool = False, differentiable: bool = False,
         fused: bool | None = None,
-    ):
+    ):  # fmt: skip
         super().__init__(
             params, lr, betas, eps, weight_decay, amsgrad, foreach=foreach, maximize=maximize,
             capturable=capturable, differentiable=differentiable, fused=fused, decoupled_weight_decay=True,
@@ -137,20 +117,10 @@ class NAdam(Optimizer):
     numbers = ("step", "mu_product")
 
     def __init__(
-        self,
-        params: ParamsT,
-        lr: Any = 2e-3,
-        betas: Any = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: Any = 0,
-        momentum_decay: float = 4e-3,
-        decoupled_weight_decay: bool = False,
-        *,
-        foreach: bool | None = None,
-        maximize: bool = False,
-        capturable: bool = False,
-        differentiable: bool = False,
-    ):
+        self, params: ParamsT, lr: Any = 2e-3, betas: Any = (0.9, 0.999), eps: float = 1e-8, weight_decay: Any = 0,
+        momentum_decay: float = 4e-3, decoupled_weight_decay: bool = False,
+        *, foreach: bool | None = None, maximize: bool = False, capturable: bool = False, differentiable: bool = False,
+    ):  # fmt: skip
         super().__init__(params, options(locals()))
 
     def begin(self, group: Group) -> dict[str, float]:
@@ -189,19 +159,10 @@ class RAdam(Optimizer):
     """
 
     def __init__(
-        self,
-        params: ParamsT,
-        lr: Any = 1e-3,
-        betas: Any = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: Any = 0,
+        self, params: ParamsT, lr: Any = 1e-3, betas: Any = (0.9, 0.999), eps: float = 1e-8, weight_decay: Any = 0,
         decoupled_weight_decay: bool = False,
-        *,
-        foreach: bool | None = None,
-        maximize: bool = False,
-        capturable: bool = False,
-        differentiable: bool = False,
-    ):
+        *, foreach: bool | None = None, maximize: bool = False, capturable: bool = False, differentiable: bool = False,
+    ):  # fmt: skip
         super().__init__(params, options(locals()))
 
     def begin(self, group: Group) -> dict[str, float]:
@@ -236,18 +197,9 @@ class Adamax(Optimizer):
     """
 
     def __init__(
-        self,
-        params: ParamsT,
-        lr: Any = 2e-3,
-        betas: Any = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: Any = 0,
-        foreach: bool | None = None,
-        *,
-        maximize: bool = False,
-        differentiable: bool = False,
-        capturable: bool = False,
-    ):
+        self, params: ParamsT, lr: Any = 2e-3, betas: Any = (0.9, 0.999), eps: float = 1e-8, weight_decay: Any = 0,
+        foreach: bool | None = None, *, maximize: bool = False, differentiable: bool = False, capturable: bool = False,
+    ):  # fmt: skip
         super().__init__(params, options(locals()))
 
     def begin(self, group: Group) -> dict[str, float]:

@@ -34,17 +34,10 @@ class Adafactor(Optimizer):
     elementwise = False
 
     def __init__(
-        self,
-        params: ParamsT,
-        lr: Any = 1e-2,
-        beta2_decay: Any = -0.8,
-        eps: tuple[float | None, float] = (None, 1e-3),
-        d: float = 1.0,
+        self, params: ParamsT, lr: Any = 1e-2, beta2_decay: Any = -0.8, eps: tuple[float | None, float] = (None, 1e-3), d: float = 1.0,
         weight_decay: Any = 0.0,
-        *,
-        foreach: bool | None = None,
-        maximize: bool = False,
-    ):
+        *, foreach: bool | None = None, maximize: bool = False,
+    ):  # fmt: skip
         super().__init__(params, options(locals()))
 
     def check(self, group: Group) -> None:

@@ -93,14 +93,9 @@ class CGNewton(Newton):
     """
 
     def __init__(
-        self,
-        params: ParamsT,
-        lr: Any = 1.0,
-        damping: Any = 0.0,
-        tolerance: float = 1e-10,
-        max_iter: int | None = None,
+        self, params: ParamsT, lr: Any = 1.0, damping: Any = 0.0, tolerance: float = 1e-10, max_iter: int | None = None,
         curvature: str = "hessian",
-    ):
+    ):  # fmt: skip
         if curvature not in ("hessian", "gauss-newton"):
             raise ValueError(f"CGNewton: curvature must be 'hessian' or 'gauss-newton', got {curvature!r}")
         self.products = 0

@@ -1,9 +1,9 @@
-"""Learning rates as functions of time."""
+"""Learning rates as functions of time: the public path of schedules/."""
 
-from tinygrad_lite.optim.lr_scheduler.base import LRScheduler
-from tinygrad_lite.optim.lr_scheduler.combined import ChainedScheduler, ReduceLROnPlateau, SequentialLR
-from tinygrad_lite.optim.lr_scheduler.cycles import CosineAnnealingWarmRestarts, CyclicLR, OneCycleLR
-from tinygrad_lite.optim.lr_scheduler.formulas import (
+from tinygrad_lite.optim.schedules.base import LRScheduler
+from tinygrad_lite.optim.schedules.combined import ChainedScheduler, SequentialLR
+from tinygrad_lite.optim.schedules.cycles import CosineAnnealingWarmRestarts, CyclicLR, OneCycleLR
+from tinygrad_lite.optim.schedules.formulas import (
     ConstantLR,
     CosineAnnealingLR,
     ExponentialLR,
@@ -15,7 +15,8 @@ from tinygrad_lite.optim.lr_scheduler.formulas import (
     PolynomialLR,
     StepLR,
 )
-from tinygrad_lite.optim.lr_scheduler.robbins_monro import Verdict, picture, preview, robbins_monro
+from tinygrad_lite.optim.schedules.plateau import ReduceLROnPlateau
+from tinygrad_lite.optim.schedules.robbins_monro import Verdict, picture, preview, robbins_monro
 
 _LRScheduler = LRScheduler  # its former name, which programs still use
 

@@ -1,4 +1,4 @@
-"""Names with which programs speak to PyTorch's own machinery, so that they run here as they stand."""
+"""Switches of PyTorch's own machinery, so that programs that set them run unchanged."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class HeavyBall(Optimizer):
         p += step
 
 
-class Nesterov(Optimizer):
+class Nesterov(Momentum):
     """Nesterov's accelerated gradient (1983; lecture item 15), with the gradient at the extended point:
 
         e = p + momentum d
@@ -118,12 +118,6 @@ class Nesterov(Optimizer):
     1.0
     """
 
-    def __init__(self, params: ParamsT, lr: Any = 1e-3, momentum: Any = 0.9, *, weight_decay: Any = 0, maximize: bool = False):
-        super().__init__(params, options(locals()))
-
-    def begin(self, group: Group) -> dict[str, float]:
-        return {"step": 0, "velocity": 0}
-
     @contextlib.contextmanager
     def extended(self) -> Iterator[None]:
         """In this block the parameters are at the extended point, gradients are allowed to follow."""
@@ -149,12 +143,6 @@ class Nesterov(Optimizer):
                 loss = closure()
         super().step()
         return loss
-
-    def update(self, p: Any, g: Any, state: State, group: Group) -> None:
-        d = state["velocity"]
-        d *= group["momentum"]
-        d -= group["lr"] * g
-        p += d
 
 
 CONVENTIONS = ("pytorch", "classical", "gamma", "average")

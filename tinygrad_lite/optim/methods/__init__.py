@@ -1,0 +1,1 @@
+"""The optimizers: each file states the equations of one family."""
