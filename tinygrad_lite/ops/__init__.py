@@ -108,7 +108,7 @@ from tinygrad_lite.ops.random.sampling import (
     bernoulli, multinomial, normal, poisson, rand, rand_like, randint, randint_like, randn, randn_like, randperm,
 )
 
-# A family says which of its functions are methods of a Tensor too, and which have an in-place form.
+# The families, for their names.
 FAMILIES = (
     calculus, types, conversion, factories, broadcasting, casting, copying, diagonals, dtype_methods, flipping, grids, indexing, inplace,
     joining, masking, repeating, scattering, shape, storage, strides, transposing, view_copies, arithmetic, bessel, bitwise, clamping,

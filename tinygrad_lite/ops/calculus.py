@@ -46,9 +46,6 @@ from tinygrad_lite.ops.calling import named, raw
 
 __all__ = ["abs", "cos", "exp", "log", "matmul", "maximum", "minimum", "mul", "neg", "pow", "sign", "sin", "sqrt", "tanh"]
 
-METHODS = __all__
-IN_PLACE = ["abs", "cos", "exp", "log", "mul", "neg", "pow", "sign", "sin", "sqrt", "tanh"]
-
 
 def unary(forward: np.ufunc, rule: Callable[..., Any], doc: str, name: str = "") -> Any:
     """The primitive of a function of each element that NumPy has (and CuPy, under the same name)."""

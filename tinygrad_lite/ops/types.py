@@ -49,13 +49,6 @@ class Size(tuple[int, ...]):
     __rmul__ = __mul__
 
 
-METHODS = [
-    "is_complex", "is_conj", "is_distributed", "is_floating_point", "is_inference", "is_neg", "is_nonzero", "is_pinned",
-    "is_same_size", "is_shared", "is_signed",
-]  # fmt: skip
-IN_PLACE: list[str] = []
-
-
 def is_tensor(obj: Any) -> bool:
     """Whether `obj` is a Tensor.
 

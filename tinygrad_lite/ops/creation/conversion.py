@@ -53,9 +53,6 @@ __all__ = [
     "tensor",
 ]  # fmt: skip
 
-METHODS = ["new", "new_tensor"]
-IN_PLACE: list[str] = []
-
 
 @quietly
 def array_from(data: Any, dtype: Any = None, device: Any = None) -> Any:

@@ -31,9 +31,6 @@ __all__ = [
     "zeros_like",
 ]  # fmt: skip
 
-METHODS = ["new_empty", "new_full", "new_ones", "new_zeros"]
-IN_PLACE: list[str] = []
-
 P = ParamSpec("P")
 R = TypeVar("R")
 

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window"]
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 
 def _window(name: str, length: int, periodic: bool, options: dict[str, Any], weight: Callable[[Any], Any]) -> Any:
     """`weight(t)` at `length` places t from 0 to 1, worked out on the CPU: a window is made once."""

@@ -17,9 +17,6 @@ from tinygrad_lite.ops.math.where import where
 
 __all__: list[str] = []
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 
 class LinAlgError(RuntimeError, np.linalg.LinAlgError):
     """A matrix does not allow what was asked for: it is singular, or not positive-definite."""

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["cholesky", "cholesky_inverse", "cholesky_solve"]
 
-METHODS = __all__
-IN_PLACE: list[str] = []
-
 
 @primitive
 def _cholesky(x):

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 
 class Eigh(NamedTuple):
     eigenvalues: Any

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["einsum", "tensordot"]
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 Spec = tuple[str, str, str]
 
 

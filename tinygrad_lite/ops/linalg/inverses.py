@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["inverse", "pinverse"]
 
-METHODS = __all__
-IN_PLACE: list[str] = []
-
 
 @primitive
 def _inv(x, strict):

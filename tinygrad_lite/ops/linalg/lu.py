@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["lu_solve", "lu_unpack"]
 
-METHODS = ["lu_solve"]
-IN_PLACE: list[str] = []
-
 
 class LUFactor(NamedTuple):
     LU: Any

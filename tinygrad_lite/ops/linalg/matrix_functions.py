@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["det", "logdet", "matrix_exp", "matrix_power", "slogdet"]
 
-METHODS = __all__
-IN_PLACE: list[str] = []
-
 
 # -- determinant ---------------------------------------------------------------------------------
 

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["dist", "norm", "renorm"]
 
-METHODS = __all__
-IN_PLACE = ["renorm"]
-
 inf = math.inf
 
 

@@ -25,12 +25,6 @@ __all__ = [
     "trace", "vdot",
 ]  # fmt: skip
 
-METHODS = [
-    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "cross", "dot", "ger", "inner", "kron", "mm", "mv", "outer", "trace",
-    "vdot",
-]  # fmt: skip
-IN_PLACE = ["addbmm", "addmm", "addmv", "addr", "baddbmm"]
-
 
 # -- in one shape or another ---------------------------------------------------------------------
 

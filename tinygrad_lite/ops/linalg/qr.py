@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["orgqr", "qr"]
 
-METHODS = __all__
-IN_PLACE: list[str] = []
-
 
 class QR(NamedTuple):
     Q: Any

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 
 # -- inverse and solve ---------------------------------------------------------------------------
 

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["svd"]
 
-METHODS = __all__
-IN_PLACE: list[str] = []
-
 
 class SVD(NamedTuple):
     U: Any

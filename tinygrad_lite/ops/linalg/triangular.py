@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 
 @primitive
 def _solve_triangular(x, y, upper, unit):

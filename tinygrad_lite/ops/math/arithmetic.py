@@ -34,15 +34,6 @@ __all__ = [
     "negative", "positive", "reciprocal", "remainder", "rsub", "square", "sub", "subtract", "true_divide",
 ]  # fmt: skip
 
-METHODS = [
-    "add", "addcdiv", "addcmul", "div", "divide", "float_power", "floor_divide", "fmod", "frexp", "ldexp", "lerp", "multiply",
-    "negative", "positive", "reciprocal", "remainder", "square", "sub", "subtract", "true_divide",
-]  # fmt: skip
-IN_PLACE = [
-    "add", "addcdiv", "addcmul", "div", "divide", "floor_divide", "fmod", "ldexp", "lerp", "multiply", "negative", "reciprocal",
-    "remainder", "square", "sub", "subtract", "true_divide",
-]  # fmt: skip
-
 Number = int | float
 
 

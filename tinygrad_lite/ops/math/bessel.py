@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["i0"]
 
-METHODS = __all__
-IN_PLACE = __all__
-
 
 @primitive
 def _bessel(x, kind):

@@ -14,9 +14,6 @@ __all__ = [
     "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "gcd", "lcm",
 ]  # fmt: skip
 
-METHODS = __all__
-IN_PLACE = __all__
-
 
 def _bitwise(name: str, combine: Callable[[Any, Any], Any], doc: str) -> Any:
     @nondifferentiable

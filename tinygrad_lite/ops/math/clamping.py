@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["clamp", "clamp_max", "clamp_min", "clip", "fmax", "fmin", "nan_to_num"]
 
-METHODS = __all__
-IN_PLACE = ["clamp", "clamp_max", "clamp_min", "clip", "nan_to_num"]
-
 
 Bound = Any  # a number or a Tensor
 

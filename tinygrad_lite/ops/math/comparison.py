@@ -28,16 +28,6 @@ __all__ = [
     "not_equal",
 ]  # fmt: skip
 
-METHODS = [
-    "allclose", "eq", "equal", "ge", "greater", "greater_equal", "gt", "isclose", "isfinite", "isinf", "isnan", "isneginf",
-    "isposinf", "isreal", "le", "less", "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "ne",
-    "not_equal",
-]  # fmt: skip
-IN_PLACE = [
-    "eq", "ge", "greater", "greater_equal", "gt", "le", "less", "less_equal", "logical_and", "logical_not", "logical_or",
-    "logical_xor", "lt", "ne", "not_equal",
-]  # fmt: skip
-
 
 def _comparison(compare: Callable[[Any, Any], Any], sign: str) -> Any:
     @nondifferentiable

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["angle", "conj", "conj_physical", "real", "resolve_conj", "resolve_neg"]
 
-METHODS = [name for name in __all__ if name != "real"]  # x.real is an attribute
-IN_PLACE = ["conj_physical"]
-
 
 def _of_real(name: str, x: Any) -> Any:
     if x.dtype.kind == "c":

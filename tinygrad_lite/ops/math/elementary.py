@@ -37,13 +37,6 @@ __all__ = [
     "rad2deg", "rsqrt", "sigmoid", "sinc", "sinh", "tan", "xlogy",
 ]  # fmt: skip
 
-METHODS = __all__
-IN_PLACE = [
-    "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan", "atan2",
-    "atanh", "cosh", "deg2rad", "erf", "erfc", "exp2", "expm1", "hypot", "log1p", "log2", "log10", "logit", "rad2deg", "rsqrt",
-    "sigmoid", "sinc", "sinh", "tan", "xlogy",
-]  # fmt: skip
-
 
 expm1 = unary(np.expm1, lambda g, out: g * (out + 1), "`exp(x) - 1`, exact for small x.")
 log1p = unary(np.log1p, lambda g, x: g / (1 + x), "`log(1 + x)`, exact for small x.")

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 
 def _polynomial(name: str, text: str, first: Callable[[Any], Any], after: Callable[[Any, int, Any, Any], Any]) -> Any:
     """A family: its member of degree 1 is `first(x)`, and that of degree k + 1 is `after(x, k, p, q)`, where p and q

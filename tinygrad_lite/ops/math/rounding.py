@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ceil", "fix", "floor", "frac", "round", "trunc"]
 
-METHODS = __all__
-IN_PLACE = __all__
-
 
 def _step(name: str, doc: str) -> Any:
     @primitive

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["absolute", "copysign", "heaviside", "nextafter", "sgn", "signbit"]
 
-METHODS = __all__
-IN_PLACE = ["absolute", "copysign", "heaviside", "nextafter", "sgn"]
-
 
 absolute, sgn = abs, sign
 

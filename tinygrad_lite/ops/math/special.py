@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["digamma", "erfinv", "igamma", "igammac", "lgamma", "mvlgamma", "polygamma"]
 
-METHODS = [name for name in __all__ if name != "polygamma"]  # x.polygamma(n) stands in the Tensor class
-IN_PLACE = METHODS
-
 
 # -- gamma --------------------------------------------------------------------------------------
 

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["where"]
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 
 @operation
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["broadcast_shapes", "broadcast_tensors", "broadcast_to"]
 
-METHODS = ["broadcast_to", "expand", "expand_as"]
-IN_PLACE: list[str] = []
-
 
 @operation
 def expand(x: Tensor, size: tuple[int, ...], *, implicit: bool = False) -> Tensor:

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
-METHODS = ["cpu", "cuda", "get_device", "pin_memory", "to", "type", "type_as"]
-IN_PLACE: list[str] = []
-
 
 def to(
     x: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False,

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 
 __all__ = ["clone"]
 
-METHODS = ["clone", "contiguous"]
-IN_PLACE: list[str] = []
-
 
 @operation
 def clone(x: Tensor, *, memory_format: Any = None) -> Tensor:

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["block_diag", "diag", "diag_embed", "diagflat", "diagonal", "tril", "tril_indices", "triu", "triu_indices"]
 
-METHODS = ["diag", "diag_embed", "diagflat", "diagonal", "fill_diagonal_", "tril", "triu"]
-IN_PLACE: list[str] = ["tril", "triu"]
-
 
 def diagonal_region(name: str, shape: Any, offset: int, dim1: int, dim2: int) -> Region:
     """The diagonals of a tensor of `shape`: they are its last dim."""

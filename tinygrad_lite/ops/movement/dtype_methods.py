@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
-METHODS = ["bool", "byte", "char", "double", "float", "half", "int", "long", "short"]
-IN_PLACE: list[str] = []
-
 
 def _cast(name: str, dtype: str) -> Callable[..., Tensor]:
     def method(x: Tensor, memory_format: Any = None) -> Tensor:

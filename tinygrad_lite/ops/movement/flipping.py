@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["flip", "fliplr", "flipud", "roll", "rot90"]
 
-METHODS = __all__
-IN_PLACE: list[str] = []
-
 
 def _flip(x: Any, dims: tuple[int, ...]) -> Any:
     return clone(getitem(x, (*(slice(None, None, -1 if d in dims else 1) for d in range(len(x.shape))), ...)))

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["cartesian_prod", "combinations", "meshgrid"]
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 
 @operation
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:

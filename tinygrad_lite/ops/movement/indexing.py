@@ -27,9 +27,6 @@ __all__ = [
     "argwhere", "gather", "index_select", "narrow", "nonzero", "nonzero_static", "select", "take", "take_along_dim", "unravel_index",
 ]  # fmt: skip
 
-METHODS = ["argwhere", "gather", "index_select", "narrow", "nonzero", "nonzero_static", "select", "take", "take_along_dim"]
-IN_PLACE: list[str] = []
-
 _ALL = slice(None)
 _INDEX_DTYPES = (np.int64, np.int32, np.bool_)
 

@@ -39,9 +39,6 @@ from tinygrad_lite.ops.movement.transposing import swapaxes, swapdims, t, transp
 
 __all__: list[str] = []
 
-METHODS = ["as_strided_", "copy_", "fill_", "squeeze_", "swapaxes_", "swapdims_", "t_", "transpose_", "unsqueeze_", "zero_"]
-IN_PLACE: list[str] = []
-
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")

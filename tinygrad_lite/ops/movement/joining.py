@@ -25,9 +25,6 @@ __all__ = [
     "split_with_sizes", "stack", "tensor_split", "unbind", "unsafe_chunk", "unsafe_split", "vsplit", "vstack",
 ]  # fmt: skip
 
-METHODS = ["chunk", "dsplit", "hsplit", "split_with_sizes", "tensor_split", "unbind", "unsafe_chunk", "unsafe_split", "vsplit"]
-IN_PLACE: list[str] = []
-
 
 # -- joining ------------------------------------------------------------------------------------
 

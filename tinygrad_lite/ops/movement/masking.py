@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["fill", "masked_fill", "masked_scatter", "masked_select"]
 
-METHODS = ["masked_fill", "masked_scatter", "masked_select"]
-IN_PLACE: list[str] = ["masked_fill", "masked_scatter"]
-
 
 @operation
 def masked_select(x: Tensor, mask: Tensor) -> Tensor:

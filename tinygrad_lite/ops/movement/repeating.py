@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["repeat_interleave", "tile"]
 
-METHODS = ["repeat", "repeat_interleave", "tile"]
-IN_PLACE: list[str] = []
-
 
 @operation
 def repeat(x: Tensor, repeats: tuple[int, ...]) -> Tensor:

@@ -31,11 +31,6 @@ __all__ = [
     "scatter", "scatter_add", "scatter_reduce", "select_scatter", "slice_scatter",
 ]  # fmt: skip
 
-METHODS = __all__
-IN_PLACE: list[str] = [
-    "index_add", "index_copy", "index_fill", "index_put", "index_reduce", "put", "scatter", "scatter_add", "scatter_reduce",
-]  # fmt: skip
-
 
 # -- by an index for each element ---------------------------------------------------------------
 

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["atleast_1d", "atleast_2d", "atleast_3d", "flatten", "ravel", "reshape", "squeeze", "unflatten", "unsqueeze"]
 
-METHODS = ["flatten", "ravel", "reshape", "reshape_as", "squeeze", "unflatten", "unsqueeze", "view", "view_as"]
-IN_PLACE: list[str] = []
-
 
 @operation
 def reshape(x: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["empty_permuted", "empty_strided"]
 
-METHODS = ["apply_", "is_set_to", "map_", "new_empty_strided", "resize_", "resize_as_", "set_"]
-IN_PLACE: list[str] = []
-
 
 # -- made with strides --------------------------------------------------------------------------
 

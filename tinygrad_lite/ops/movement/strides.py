@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["as_strided"]
 
-METHODS = ["as_strided", "unfold"]
-IN_PLACE: list[str] = []
-
 
 @operation
 def as_strided(x: Tensor, size: tuple[int, ...], stride: tuple[int, ...], storage_offset: int | None = None) -> Tensor:

@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 
 __all__ = ["adjoint", "moveaxis", "movedim", "permute", "swapaxes", "swapdims", "t", "transpose"]
 
-METHODS = __all__
-IN_PLACE: list[str] = []
-
 
 @operation
 def permute(x: Tensor, dims: tuple[int, ...]) -> Tensor:

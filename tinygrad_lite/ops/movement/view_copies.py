@@ -23,9 +23,6 @@ __all__ = [
     "unsqueeze_copy", "view_copy",
 ]  # fmt: skip
 
-METHODS = ["narrow_copy"]
-IN_PLACE: list[str] = []
-
 P = ParamSpec("P")
 R = TypeVar("R")
 

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["adaptive_avg_pool1d", "adaptive_max_pool1d"]
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 
 def _parts(name: str, output_size: Any, x: Any, rank: int) -> tuple[int, ...]:
     """How many parts along each spatial dim: None leaves a dim as it is (except in one dimension)."""

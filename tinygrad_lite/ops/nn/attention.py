@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 
 # -- the primitive ------------------------------------------------------------------------------
 

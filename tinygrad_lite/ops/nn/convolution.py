@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 Sizes = int | tuple[int, ...]
 
 

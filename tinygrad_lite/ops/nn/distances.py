@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["cdist", "cosine_similarity", "pairwise_distance", "pdist"]
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 
 @operation
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:

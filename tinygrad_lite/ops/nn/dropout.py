@@ -21,9 +21,6 @@ __all__ = [
     "feature_dropout", "feature_dropout_",
 ]  # fmt: skip
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 
 def _dropped(name: str, x: Any, p: float, training: bool, shape: Any = None) -> Any:
     """`x / (1 - p)` where an element (of an array of `shape`, by default x's) is kept, else 0."""

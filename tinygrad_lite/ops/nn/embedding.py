@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["embedding"]
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 
 @primitive
 def _rows(weight, index, factor):

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["channel_shuffle", "pixel_shuffle", "pixel_unshuffle"]
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 Sizes = int | tuple[int, ...]
 
 

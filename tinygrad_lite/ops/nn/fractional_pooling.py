@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 Sizes = int | tuple[int, ...]
 
 

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 # For each mode, how many spatial dims it takes.
 NEAREST = {"nearest": (1, 2, 3), "nearest-exact": (1, 2, 3)}
 SMOOTH = {"linear": (1,), "bilinear": (2,), "trilinear": (3,), "bicubic": (2,), "lanczos": (2,)}

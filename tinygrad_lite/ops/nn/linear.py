@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["bilinear"]
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 
 @primitive
 def linear(x, weight, bias=None):

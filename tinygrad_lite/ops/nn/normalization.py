@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"]
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 # -- along the last dims ------------------------------------------------------------------------
 
 

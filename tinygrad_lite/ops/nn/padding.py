@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["constant_pad_nd"]
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 MODES = ("constant", "reflect", "replicate", "circular")
 
 

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 # torch.<name> exists for these; the others stand in nn.functional only.
 __all__ = ["hardshrink", "prelu", "relu", "relu_", "rrelu", "rrelu_", "threshold", "threshold_"]
 
-METHODS = ["hardshrink", "prelu", "relu"]
-IN_PLACE = ["relu"]
-
 
 @primitive
 def relu(x):

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["avg_pool1d", "max_pool1d", "max_pool2d", "max_pool3d"]
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 Sizes = int | tuple[int, ...]
 
 # -- the maximum --------------------------------------------------------------------------------

@@ -16,9 +16,6 @@ from tinygrad_lite.ops.nn.recurrent_cells import gru_step, lstm_step, rnn_step
 
 __all__: list[str] = []
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 
 # -- LSTM (Hochreiter and Schmidhuber, 1997; Gers et al., 2000) ----------------------------------
 

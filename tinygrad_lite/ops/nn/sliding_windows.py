@@ -16,9 +16,6 @@ from tinygrad_lite.ops.movement.shape import reshape
 
 __all__: list[str] = []
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 
 def sizes(name: str, argument: str, value: Any, rank: int, least: int = 0) -> Sizes:
     """`value` (an int, or one for each of `rank` spatial dims) as a tuple of ints of at least `least`."""

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 # torch.<name> exists for these; the others stand in nn.functional only.
 __all__ = ["celu", "celu_", "selu", "selu_"]
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 
 # -- exponentials -------------------------------------------------------------------------------
 

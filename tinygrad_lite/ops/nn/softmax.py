@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["log_softmax", "softmax"]
 
-METHODS = __all__
-IN_PLACE: list[str] = []
-
 
 @primitive
 def _softmax(x, dim):

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Generator", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state"]
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 
 class Generator:
     """A stream of random numbers of its own: `rand(3, generator=Generator().manual_seed(0))`."""

@@ -25,12 +25,6 @@ __all__ = [
     "randperm",
 ]  # fmt: skip
 
-METHODS = [
-    "bernoulli", "bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_", "multinomial", "normal_", "random_",
-    "uniform_",
-]  # fmt: skip
-IN_PLACE: list[str] = []
-
 
 # -- new tensors --------------------------------------------------------------------------------
 

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["cummax", "cummin", "cumprod", "cumsum", "logcumsumexp"]
 
-METHODS = __all__
-IN_PLACE: list[str] = ["cumprod", "cumsum"]
-
 
 # -- what all others are made of ----------------------------------------------------------------
 

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["cumulative_trapezoid", "diff", "gradient", "trapezoid", "trapz"]
 
-METHODS = ["diff"]
-IN_PLACE: list[str] = []
-
 
 def _both_ends(x: Any, axis: int) -> tuple[Any, Any]:
     """All elements but the last, and all but the first."""

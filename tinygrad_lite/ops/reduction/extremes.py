@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "max", "min"]
 
-METHODS = __all__
-IN_PLACE: list[str] = []
-
 
 class MinMax(NamedTuple):
     """The smallest and the largest."""

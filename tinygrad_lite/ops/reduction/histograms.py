@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["histogram", "histogramdd"]
 
-METHODS = ["histogram"]
-IN_PLACE: list[str] = []
-
 Bins = Any  # a number of bins, or a 1-D tensor of their edges
 
 

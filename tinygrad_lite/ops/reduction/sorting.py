@@ -25,9 +25,6 @@ __all__ = [
     "unique_consecutive",
 ]  # fmt: skip
 
-METHODS = [name for name in __all__ if name not in ("bucketize", "searchsorted")]
-IN_PLACE: list[str] = []
-
 
 # -- sorting ------------------------------------------------------------------------------------
 

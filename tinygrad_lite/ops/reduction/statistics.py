@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["bincount", "corrcoef", "cov", "histc", "nanquantile", "quantile", "std", "std_mean", "var", "var_mean"]
 
-METHODS = [name for name in __all__ if name not in ("std_mean", "var_mean")]
-IN_PLACE: list[str] = []
-
 
 # -- variance -----------------------------------------------------------------------------------
 

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["count_nonzero", "logsumexp", "mean", "nanmean", "nansum", "prod", "sum"]
 
-METHODS = ["count_nonzero", "logsumexp", "mean", "nanmean", "nansum", "prod", "sum", "sum_to_size"]
-IN_PLACE: list[str] = []
-
 Dims = int | tuple[int, ...] | None
 
 

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 
 # -- classes given by number --------------------------------------------------------------------
 

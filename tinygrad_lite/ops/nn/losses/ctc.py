@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ctc_loss"]
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 _NEVER = -1e30  # the logarithm of 0, but with differences that are numbers
 
 

@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss"]
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 
 # -- what all losses share ----------------------------------------------------------------------
 

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "triplet_margin_loss"]
 
-METHODS: list[str] = []
-IN_PLACE: list[str] = []
-
 
 # -- pairs --------------------------------------------------------------------------------------
 
