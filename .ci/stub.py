@@ -35,7 +35,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tinygrad_lite.arrays import Device
-from tinygrad_lite.autograd.hooks import RemovableHandle
+from tinygrad_lite.engine.tape import RemovableHandle
 from tinygrad_lite.engine.tape import Leaf, Node, Traced
 
 class Size(tuple[int, ...]):

@@ -16,12 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite import ops
+from tinygrad_lite import hooks, ops
 from tinygrad_lite.arrays import Array, Device, deferred, device_of, is_cupy, is_floating, to_device, to_numpy
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.memory import counted, uncounted
-from tinygrad_lite.autograd import hooks
-from tinygrad_lite.autograd.apart import lead_all
-from tinygrad_lite.engine.errors import BadType, BadValue
 from tinygrad_lite.engine.grad import backward
 from tinygrad_lite.engine.tape import Leaf, Node, Traced, results_are, traced
 from tinygrad_lite.ops import conversion, indexing, inplace, joining, repeating
@@ -477,4 +475,3 @@ def _reflected(function: Callable[..., Any], takes: tuple[type, ...]) -> Callabl
 
 _bind()
 results_are(Tensor)
-lead_all(Tensor)

@@ -16,7 +16,7 @@ from tinygrad_lite.ops.spectral import SVDWithV
 from tinygrad_lite.ops.choosing import ValuesIndices
 
 from tinygrad_lite.arrays import Device
-from tinygrad_lite.autograd.hooks import RemovableHandle
+from tinygrad_lite.engine.tape import RemovableHandle
 from tinygrad_lite.engine.tape import Leaf, Node, Traced
 
 class Size(tuple[int, ...]):

@@ -60,7 +60,7 @@ from tinygrad_lite.arrays.memory import (
 from tinygrad_lite.arrays.order import accumulate, order, recurrence
 from tinygrad_lite.arrays.products import column_sums, product, rows
 from tinygrad_lite.arrays.quiet import quietly
-from tinygrad_lite.arrays.reductions import add_up, extreme
+from tinygrad_lite.arrays.reductions import add_up, extreme, sum_to_shape
 from tinygrad_lite.arrays.rowwise import exponentials, row_products, row_sums
 from tinygrad_lite.arrays.scatter import flat_places, scatter_add
 from tinygrad_lite.arrays.special import erf_of, erfc_of, expm1_below_0, log1p_up_to_1, normal_cdf, special
@@ -146,6 +146,7 @@ __all__ = [
     "special",
     "start_of",
     "strided",
+    "sum_to_shape",
     "to_device",
     "to_numpy",
     "with_one_batch",

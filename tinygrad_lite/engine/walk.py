@@ -8,142 +8,161 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import as_array, column_sums, is_array, namespace_of
-from tinygrad_lite.engine.errors import freed
-from tinygrad_lite.engine.mode import enable_grad
-from tinygrad_lite.engine.plan import Plan, no_gradient
-from tinygrad_lite.engine.recording import formally, result_of, through
-from tinygrad_lite.engine.tape import Leaf, Node, Traced, change_since, last_change, traced
+from tinygrad_lite.arrays import as_array, gpu, is_array, namespace_of, sum_to_shape
+from tinygrad_lite.arrays.changes import change_since, last_change
+from tinygrad_lite.arrays.gpu import use_home
+from tinygrad_lite.engine.primitive import Plan, no_gradient
+from tinygrad_lite.engine.tape import Leaf, Node, Observer, Synthetic, Traced, entry, recording, result_of, traced
 
 _by_index = attrgetter("index")
 
 
-def walk(
-    roots: Sequence[tuple[Any, Any]],
-    *,
-    keep: bool,
-    create_graph: bool,
-    targets: frozenset[Any] | None = None,
-    gradients: dict[Any, Any] | None = None,
-) -> dict[Any, Any]:
+def walk(roots: Any, keep: bool, create_graph: bool, targets: Any = None, observers: tuple[Observer, ...] = ()) -> dict[Any, Any]:
     """Carry cotangents from `roots` (pairs of node and cotangent) down the tape.
 
     Returns the gradients of `targets`, or of every leaf where `targets` is None. `keep`: leave the
-    saved values in place for another walk. `gradients`: the dict to work in.
+    saved values in place for another walk. `observers` are told of each gradient that arrives.
     """
-    order = operations_behind([node for node, _ in roots])
-    on_the_way: set[Any] | None = None
-    if targets is not None:
-        order, on_the_way = _leading_to(order, targets)
-    gradients = {} if gradients is None else gradients
-    hooked = False  # whether hooks have been met, and so what is to come has been checked
-    for node, cotangent in roots:
-        if node.hooks and not hooked:
-            _check_passable(order)
-            hooked = True
-        if on_the_way is None or node in on_the_way:
-            known = gradients.get(node)
-            gradients[node] = cotangent if known is None else known + cotangent
-        elif node.hooks:  # what is differentiated passes its gradient even where nothing behind it is asked for
-            _run_hooks(node, cotangent, create_graph)
-    owned: set[Any] = set()  # whose gradients are sums that this walk made itself, and may add into
-    found: dict[Any, Any] = {}
-    changed = last_change()
-
+    order, on_the_way = _entries(roots, targets)
+    hooks = _Hooks(order, create_graph)
+    gradients, found = _started(roots, on_the_way, hooks), {}
+    owned: set[Any] = set()  # the entries whose gradients are sums made here, which may be added into
+    changed, several_gpus = last_change(), gpu.several
     for node in reversed(order):
         g = gradients.pop(node, None)
         if g is None:
             continue
+        if several_gpus:
+            use_home(g)
         if node.hooks:
-            if not hooked:
-                _check_passable(order[: bisect_right(order, node.index, key=_by_index)])
-                hooked = True
-            g = _run_hooks(node, g, create_graph)
-            changed = last_change()
-        if on_the_way is not None and node in targets:  # type: ignore[operator]
+            g, changed = hooks.run(node, g), last_change()
+        if targets is not None and node in targets:
             found[node] = g
             if not any(parent in on_the_way for parent in node.parents):
                 continue  # nothing below it is asked for, and may have been freed
-        plan = node.plan
-        saved = node.saved
-        if saved is None:
-            raise RuntimeError(freed(node))
-        if node.index < changed:
-            _check_unchanged(node)
-        if not plan.rules:
-            _arrive_in_part(gradients, node, g)  # one of several results
-            continue
-        rules = plan.rules
-        if create_graph:
-            saved, rules = rebuilt(node), rules_on_tape(node)
-        if type(g) is list:
-            g = _completed(node, g, create_graph)
-        if plan.fused is not None:
-            g = _fused(node, g, saved, create_graph)
+        plan, saved, rules = node.plan, node.saved, node.plan.rules
+        if saved is None or node.index < changed:
+            _check_saved(node)
+        if create_graph or plan.fused is not None or type(g) is list or not rules:
+            g, saved, rules = _prepared(node, g, gradients, create_graph)
         for parent, (rule, place, pick) in zip(node.parents, rules):
             if on_the_way is not None and parent not in on_the_way:
                 continue
-            if place is not None:
-                gradient = rule(g, saved[place])
-            elif pick is None:
-                gradient = rule(g)
-            else:
-                gradient = rule(g, *pick(saved))
+            gradient = rule(g, saved[place]) if place is not None else rule(g) if pick is None else rule(g, *pick(saved))
             if gradient is None:
                 _check_none_is_meant(rule, node, parent, create_graph)
                 continue
-            # Broadcasting undone, and the input's dtype restored, for every rule at once.
-            if gradient.shape != parent.shape:
-                try:
-                    gradient = sum_to_shape(gradient, parent.shape)
-                except RuntimeError:
-                    raise _wrong_shape(gradient, node, parent) from None
-            if gradient.dtype is not parent.dtype and gradient.dtype != parent.dtype:
-                gradient = gradient.to(parent.dtype) if create_graph else gradient.astype(parent.dtype)
-            # The sum of what arrives. The first sum is a new array, later ones go into it.
-            if parent not in gradients:
-                gradients[parent] = gradient
-            elif parent in owned:
-                known = gradients[parent]
-                known += gradient
-                gradients[parent] = known  # a NumPy scalar is not changed by +=
-            else:
-                gradients[parent] = gradients[parent] + gradient
-                if not create_graph:
-                    owned.add(parent)
-        if saved and not keep and (plan.saves_values or _holds_arrays(saved, plan.others)):
+            if several_gpus:
+                use_home(gradient)  # which need not be that of g
+            if gradient.shape != parent.shape or (gradient.dtype is not parent.dtype and gradient.dtype != parent.dtype):
+                gradient = _fitted(gradient, parent, node, create_graph)
+            if parent in gradients:
+                gradient = _sum(gradients[parent], gradient, parent, None if create_graph else owned)
+            gradients[parent] = gradient
+            if observers:
+                for observer in observers:
+                    observer.arrived(parent, gradient, node)
+        if node.saved and not keep and (plan.saves_values or _holds_arrays(node.saved, plan.others)):
             node.saved = None  # else there is nothing to free, and the entry may be gone through again
     for leaf, g in gradients.items():
-        found[leaf] = _run_hooks(leaf, g, create_graph) if leaf.hooks else g
+        found[leaf] = hooks.run(leaf, g) if leaf.hooks else g
     return found
 
 
-def _check_passable(order: list[Any]) -> None:
-    """Refuse what the walk would refuse on its way, before hooks have done anything."""
-    for node in reversed(order):
-        if node.saved is None:
-            raise RuntimeError(freed(node))
-        if node.index < last_change():
-            _check_unchanged(node)
+def _started(roots: Any, on_the_way: Any, hooks: _Hooks) -> dict[Any, Any]:
+    """The gradients to begin with."""
+    gradients: dict[Any, Any] = {}
+    for node, cotangent in roots:
+        if on_the_way is None or node in on_the_way:
+            gradients[node] = gradients[node] + cotangent if node in gradients else cotangent
+        elif node.hooks:  # what is differentiated passes its gradient even where nothing behind it is asked for
+            hooks.run(node, cotangent)
+    return gradients
 
 
-def _holds_arrays(saved: Any, places: Sequence[int]) -> bool:
-    """Whether arrays are among the saved values at `places`: an index may be, or hold, one."""
-    if type(saved) is not tuple and type(saved) is not list:
-        return True  # packed by saved_tensors_hooks
-    for place in places:
-        value = saved[place]
-        if type(value) in (tuple, list):
-            if _holds_arrays(value, range(len(value))):
-                return True
-        elif value is not None and type(value) is not int and is_array(value):
-            return True
-    return False
+def _fitted(gradient: Any, node: Any, sender: Node, create_graph: bool) -> Any:
+    """Broadcasting undone, and the input's dtype restored, for every rule at once."""
+    if gradient.shape != node.shape:
+        try:
+            gradient = sum_to_shape(gradient, node.shape)
+        except RuntimeError:
+            raise RuntimeError(
+                f"backward: {sender.name} returned a gradient of shape {gradient.shape} for {_input_name(sender, node)}, "
+                f"which has shape {node.shape}"
+            ) from None
+    if gradient.dtype == node.dtype:
+        return gradient
+    return gradient.to(node.dtype) if create_graph else gradient.astype(node.dtype)
+
+
+def _sum(known: Any, gradient: Any, node: Any, owned: set[Any] | None) -> Any:
+    """The sum of what has arrived at `node`. The first sum is a new array, later ones go into it."""
+    if owned is None:
+        return known + gradient
+    if node in owned:
+        known += gradient
+        return known
+    owned.add(node)
+    return known + gradient
+
+
+class _Hooks:
+    """How the hooks of a walk's entries are run."""
+
+    def __init__(self, order: list[Any], create_graph: bool):
+        self.order, self.create_graph = order, create_graph
+        self.checked = False
+
+    def run(self, node: Any, g: Any) -> Any:
+        """What an entry's hooks make of its gradient. What the walk would refuse on its way it refuses before they
+        have done anything."""
+        if not self.checked:
+            self.checked = True
+            for later in reversed(self.order[: bisect_right(self.order, node.index, key=_by_index)]):
+                if later.saved is None or later.index < last_change():
+                    _check_saved(later)
+        for hook in list(node.hooks.values()):
+            returned = hook(g if self.create_graph else traced(as_array(g)))
+            if returned is not None:
+                if not isinstance(returned, Traced) or returned.array.shape != node.shape:
+                    got = tuple(returned.array.shape) if isinstance(returned, Traced) else type(returned).__name__
+                    raise ValueError(f"hook: expected a gradient of shape {node.shape} (or None) to be returned, got {got}")
+                g = returned if self.create_graph else returned.array
+        return g
+
+
+def _prepared(node: Node, g: Any, gradients: dict[Any, Any], create_graph: bool) -> tuple[Any, Any, Any]:
+    """The gradient, saved values and rules of an entry that is more than a primitive with a rule for each input."""
+    plan, saved, rules = node.plan, node.saved, node.plan.rules
+    if not rules:
+        _arrive_in_part(gradients, node, g)  # one of several results
+        return g, saved, rules
+    if create_graph:
+        saved, rules = _rebuilt(node), _rules_on_tape(node)
+    if type(g) is list:
+        g = _completed(node, g, create_graph)
+    if plan.fused is not None:
+        if create_graph and plan.primitive.composition is not None:
+            g = _replayed(node, g, saved)
+        else:
+            rule, pick = plan.fused
+            g = rule(g, *pick(saved))
+    return g, saved, rules
+
+
+def _arrive_in_part(gradients: dict[Any, Any], result: Node, g: Any) -> None:
+    """Put the gradient of one of several results in its place among the others'."""
+    (node,) = result.parents
+    place = result.plan.place
+    parts = gradients.setdefault(node, [None] * len(node.shape))
+    parts[place] = g if parts[place] is None else parts[place] + g
+
+
+# -- which entries ---------------------------------------------------------------------------------
 
 
 def operations_behind(nodes: list[Any]) -> list[Any]:
@@ -166,6 +185,12 @@ def entries_behind(nodes: list[Any]) -> list[Any]:
     return [*dict.fromkeys(node for node in met if type(node) is Leaf), *operations]
 
 
+def _entries(roots: Any, targets: Any) -> tuple[list[Any], Any]:
+    """The operations to walk through, oldest first; and which entries lead to `targets`, or None for all."""
+    order = operations_behind([node for node, _ in roots])
+    return (order, None) if targets is None else _leading_to(order, targets)
+
+
 def _leading_to(order: list[Any], targets: frozenset[Any]) -> tuple[list[Any], set[Any]]:
     """The operations of `order` (oldest first) through which a gradient reaches one of `targets`; and these
     with the targets themselves."""
@@ -178,12 +203,46 @@ def _leading_to(order: list[Any], targets: frozenset[Any]) -> tuple[list[Any], s
     return leading, on_the_way
 
 
-def _arrive_in_part(gradients: dict[Any, Any], result: Node, g: Any) -> None:
-    """Put the gradient of one of several results in its place among the others'."""
-    (node,) = result.parents
-    place = result.plan.place
-    parts = gradients.setdefault(node, [None] * len(node.shape))
-    parts[place] = g if parts[place] is None else parts[place] + g
+# -- saved values ----------------------------------------------------------------------------------
+
+
+def freed(node: Any) -> str:
+    """The refusal to read what backward has freed."""
+    return (
+        f"backward: the values saved by {node.name} (entry {node.index}) were freed by an earlier backward; "
+        "pass retain_graph=True to that one to go through the graph twice"
+    )
+
+
+def _check_saved(node: Node) -> None:
+    """Refuse to go on with a saved array that was freed, or changed in place since."""
+    if node.saved is None:
+        raise RuntimeError(freed(node))
+    if not isinstance(node.saved, (tuple, list)):
+        return  # packed by saved_tensors_hooks
+    for name, value in zip(node.plan.names, node.saved):
+        for array in value if type(value) is tuple else (value,):
+            operation = change_since(array, node.index) if is_array(array) else None
+            if operation is not None:
+                what = "its result" if name == "out" else f"its argument {name!r}"
+                raise RuntimeError(
+                    f"backward: the gradient of {node.name} needs {what} of shape {array.shape}, which {operation} "
+                    "has changed in place since; clone the tensor first, or use the form that is not in place"
+                )
+
+
+def _holds_arrays(saved: Any, places: Sequence[int]) -> bool:
+    """Whether arrays are among the saved values at `places`: an index may be, or hold, one."""
+    if type(saved) is not tuple and type(saved) is not list:
+        return True  # packed by saved_tensors_hooks
+    for place in places:
+        value = saved[place]
+        if type(value) in (tuple, list):
+            if _holds_arrays(value, range(len(value))):
+                return True
+        elif value is not None and type(value) is not int and is_array(value):
+            return True
+    return False
 
 
 def _completed(node: Node, parts: list[Any], create_graph: bool) -> tuple[Any, ...]:
@@ -201,12 +260,25 @@ def _completed(node: Node, parts: list[Any], create_graph: bool) -> tuple[Any, .
     return tuple(filled)
 
 
-def _fused(node: Node, g: Any, saved: Any, create_graph: bool) -> Sequence[Any]:
-    plan = node.plan
-    if create_graph and plan.primitive.composition is not None:
-        return _replayed(node, g, saved)
-    rule, pick = plan.fused
-    return rule(g, *pick(saved))
+def _check_none_is_meant(rule: Any, node: Node, parent: Any, create_graph: bool) -> None:
+    """A Function may have no gradient for an input, the composition of a primitive may not depend on one, and a
+    primitive may say `no_gradient`. Another rule that returns none has forgotten something."""
+    while hasattr(rule, "__wrapped__"):
+        rule = rule.__wrapped__
+    if rule is no_gradient:
+        return
+    if node.plan.must_return and (not create_graph or node.plan.primitive.composition is None):
+        raise RuntimeError(
+            f"backward: the rule of {node.name} for {_input_name(node, parent)} returned None; "
+            "return zeros where the gradient is zero"
+        )
+
+
+def _input_name(node: Node, parent: Any) -> str:
+    return node.plan.input_name(next(i for i, other in enumerate(node.parents) if other is parent))
+
+
+# -- second derivatives ----------------------------------------------------------------------------
 
 
 def _replayed(node: Node, g: Any, saved: Any) -> list[Any]:
@@ -224,19 +296,19 @@ def _replayed(node: Node, g: Any, saved: Any) -> list[Any]:
     inputs = {i: through(arguments[i]) for i in plan.wanted}
     for i, tensor in inputs.items():
         arguments[i] = tensor
-    with enable_grad():
+    with recording():
         out = plan.primitive.composition(*arguments)
     outputs = out if isinstance(out, tuple) else (out,)
     roots = [(o.node, part) for o, part in zip(outputs, g if isinstance(g, tuple) else (g,)) if o.node is not None]
     targets = frozenset(tensor.node for tensor in inputs.values())
-    found = walk(roots, keep=True, create_graph=True, targets=targets)
+    found = walk(roots, True, True, targets)
     result: list[Any] = [None] * len(arguments)
     for i, tensor in inputs.items():
         result[i] = found.get(tensor.node)
     return result
 
 
-def rebuilt(node: Node) -> list[Any]:
+def _rebuilt(node: Node) -> list[Any]:
     """A node's saved values as Tensors with their places on the tape."""
     plan = node.plan
     if not plan.names:
@@ -245,7 +317,7 @@ def rebuilt(node: Node) -> list[Any]:
     inputs = dict(zip(plan.wanted, node.parents))
 
     def tensor(name: str, value: Any) -> Any:
-        if name == "ctx":  # of a Function
+        if hasattr(value, "on_tape"):  # what Python code of the user's own has saved (autograd.Function)
             return value.on_tape(node)
         if name == "out":
             if type(value) is tuple:
@@ -260,7 +332,7 @@ def rebuilt(node: Node) -> list[Any]:
     return [tensor(name, value) for name, value in zip(plan.names, node.saved)]
 
 
-def rules_on_tape(node: Node) -> Sequence[Any]:
+def _rules_on_tape(node: Node) -> Sequence[Any]:
     """A node's rules, where the gradient is itself to be differentiated: what they give is a function, in form, of the
     inputs that the primitive names by `constant_in` and `joint_in` (PyTorch's gradient of relu is on the tape, with
     the derivative zero)."""
@@ -285,68 +357,47 @@ def rules_on_tape(node: Node) -> Sequence[Any]:
     return [(on_tape(rule, constant.get(name, ())), *rest) for name, (rule, *rest) in zip(names, plan.rules)]
 
 
-def _check_unchanged(node: Node) -> None:
-    """Refuse to go on with a saved array that was changed in place since."""
-    if not isinstance(node.saved, (tuple, list)):
-        return  # packed by saved_tensors_hooks
-    for name, value in zip(node.plan.names, node.saved):
-        for array in value if type(value) is tuple else (value,):
-            operation = change_since(array, node.index) if is_array(array) else None
-            if operation is not None:
-                what = "its result" if name == "out" else f"its argument {name!r}"
-                raise RuntimeError(
-                    f"backward: the gradient of {node.name} needs {what} of shape {array.shape}, which {operation} "
-                    "has changed in place since; clone the tensor first, or use the form that is not in place"
-                )
+class _Through(Synthetic):
+    """The plan of an entry that passes its gradient on as it is."""
+
+    name = "through"
+    rules = ((lambda g: g, None, None),)
+    wanted = (0,)
 
 
-def sum_to_shape(g: Any, shape: tuple[int, ...]) -> Any:
-    """`g` summed to `shape`: what broadcasting `shape` to g's own shape asks for."""
-    if len(shape) == 1 and type(g) is np.ndarray and g.ndim > 1 and g.shape[-1] == shape[0]:
-        return column_sums(g)  # of a bias
-    extra = len(g.shape) - len(shape)
-    if extra < 0 or any(m != 1 and n != m for n, m in zip(g.shape[extra:], shape)):
-        raise RuntimeError(f"expected a gradient that sums to shape {shape}, got shape {g.shape}")
-    axes = (*range(extra), *(i for i, n in enumerate(shape, extra) if n == 1 and g.shape[i] != 1))
-    if axes:
-        g = g.sum(axis=axes, keepdims=True)
-    return g.reshape(shape)
+_through = _Through()
 
 
-def _wrong_shape(gradient: Any, node: Node, parent: Any) -> RuntimeError:
-    return RuntimeError(
-        f"backward: {node.name} returned a gradient of shape {gradient.shape} for {_input_name(node, parent)}, "
-        f"which has shape {parent.shape}"
-    )
+def through(tensor: Traced) -> Any:
+    """The same array one entry further on the tape: for derivatives by a tensor that is no leaf."""
+    return traced(tensor.array, entry(_through, (tensor.node,), (), tensor.array.shape, tensor.array.dtype))
 
 
-def _check_none_is_meant(rule: Any, node: Node, parent: Any, create_graph: bool) -> None:
-    """A Function may have no gradient for an input, the composition of a primitive may not depend on one, and a
-    primitive may say `no_gradient`. Another rule that returns none has forgotten something."""
-    while hasattr(rule, "__wrapped__"):
-        rule = rule.__wrapped__
-    if rule is no_gradient:
-        return
-    if node.plan.must_return and (not create_graph or node.plan.primitive.composition is None):
-        raise RuntimeError(
-            f"backward: the rule of {node.name} for {_input_name(node, parent)} returned None; "
-            "return zeros where the gradient is zero"
-        )
+def goes_through(node: Any) -> bool:
+    """Whether a tensor's place is what `through` gave it."""
+    return type(node) is Node and node.plan is _through
 
 
-def _input_name(node: Node, parent: Any) -> str:
-    return node.plan.input_name(next(i for i, other in enumerate(node.parents) if other is parent))
+class _Formal(Synthetic):
+    """The plan of an entry that depends on its last parents in form only: it passes its gradient on to the first, if
+    there are more, and `zeros` or nothing to these."""
+
+    __slots__ = ("rules", "wanted")
+    name = "formal"
+
+    def __init__(self, through: int, parents: Sequence[Any], zeros: bool):
+        self.rules = [*_through.rules[:through], *[((partial(_zeros, p.shape) if zeros else no_gradient), None, None) for p in parents]]
+        self.wanted = range(len(self.rules))
 
 
-def _run_hooks(node: Any, g: Any, create_graph: bool) -> Any:
-    for hook in list(node.hooks.values()):
-        given = g if create_graph else traced(as_array(g))
-        returned = hook(given)
-        if returned is not None:
-            if not isinstance(returned, Traced) or returned.array.shape != node.shape:
-                got = tuple(returned.array.shape) if isinstance(returned, Traced) else type(returned).__name__
-                raise ValueError(f"hook: expected a gradient of shape {node.shape} (or None) to be returned, got {got}")
-            g = returned if create_graph else returned.array
-    return g
+def _zeros(shape: Any, g: Any) -> Any:
+    return traced(_zeros(shape, g.array)) if isinstance(g, Traced) else namespace_of(g).zeros(shape, g.dtype)
+
+
+def formally(tensor: Traced, parents: Sequence[Any], zeros: bool) -> Any:
+    """The same array as a function of the entries `parents` too, whose gradient is `zeros` or none."""
+    first = () if tensor.node is None else (tensor.node,)
+    plan = _Formal(len(first), parents, zeros)
+    return traced(tensor.array, entry(plan, (*first, *parents), (), tensor.array.shape, tensor.array.dtype))
 
 

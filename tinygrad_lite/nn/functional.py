@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.autograd.apart import lead_all
 from tinygrad_lite.ops import embeddings, inplace, normalization, rectifiers, softmaxes
 from tinygrad_lite.ops.activation import (
     celu,
@@ -223,6 +222,3 @@ def instance_norm(
              [ 1.0000, -1.0000]]])
     """
     return normalization.instance_norm(x, weight, bias, running_mean, running_var, use_input_stats, momentum, eps)
-
-
-lead_all(sys.modules[__name__])

@@ -20,8 +20,7 @@ from tinygrad_lite.arrays import (
     some_tensor,
     to_device,
 )
-from tinygrad_lite.engine.nondifferentiable import nondifferentiable
-from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.engine.primitive import nondifferentiable, primitive
 from tinygrad_lite.ops.calling import named, operation, raw
 from tinygrad_lite.ops.indexing import nonzero
 

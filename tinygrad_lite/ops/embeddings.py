@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import is_array, namespace_of
+from tinygrad_lite.arrays.changes import changed_in_place
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.engine.tape import Traced, changed_in_place, traced
+from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.indexing import checked_index, into_zeros

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import namespace_of, only_floats
+from tinygrad_lite.arrays.changes import changed_in_place
 from tinygrad_lite.arrays.standardize import (
     channel_moments,
     channels_gradient,
@@ -16,7 +17,6 @@ from tinygrad_lite.arrays.standardize import (
     standardize_rows,
 )
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.engine.tape import changed_in_place
 from tinygrad_lite.ops.arithmetic import add, mul, square
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.elementary import rsqrt

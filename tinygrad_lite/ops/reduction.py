@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.arrays import add_up, as_array, as_dtype, as_float, extreme, in_order, is_array, namespace_of
-from tinygrad_lite.engine.nondifferentiable import nondifferentiable
-from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.engine.walk import sum_to_shape
+from tinygrad_lite.arrays import add_up, as_array, as_dtype, as_float, extreme, in_order, is_array, namespace_of, sum_to_shape
+from tinygrad_lite.engine.primitive import nondifferentiable, primitive
 from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, canonical_shape, integer, operation, raw
 from tinygrad_lite.ops.choosing import ValuesIndices, picked
 from tinygrad_lite.ops.comparison import where

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_lite.arrays import namespace_of
-from tinygrad_lite.engine.tape import changed_in_place
+from tinygrad_lite.arrays.changes import changed_in_place
 
 
 class Flat:

@@ -18,10 +18,11 @@ import numpy as np
 
 from tinygrad_lite.arrays import device_of, get_default_dtype, namespace_of, on_device
 from tinygrad_lite.arrays.blocked import BLOCK, by_blocks
+from tinygrad_lite.arrays.changes import changed_again, places_of_change
 from tinygrad_lite.arrays.fusion import fused
-from tinygrad_lite.autograd.apart import lead_all
-from tinygrad_lite.engine.mode import enable_grad
-from tinygrad_lite.engine.tape import changed_again, places_of_change, traced
+from tinygrad_lite.arrays.gpu import on_gpu_of
+from tinygrad_lite.autograd.grad_mode import enable_grad
+from tinygrad_lite.engine.tape import traced
 
 if TYPE_CHECKING:
     from tinygrad_lite.optim.optimizer import Group, Optimizer
@@ -97,6 +98,7 @@ class Alone:
         if self.p._grad.array.shape != self.p.array.shape:
             optimizer.wrong_gradient(self.p)
 
+    @on_gpu_of(attrgetter("p"))
     def update(self, optimizer: Optimizer, group: Group) -> None:
         p = self.p.array
         g = self.p._grad.array
@@ -205,6 +207,7 @@ class Together:
             if p.array.shape != shape:
                 raise ValueError(f"{optimizer.step_name}: the state is of a parameter of {shape}, which is {p.array.shape} by now")
 
+    @on_gpu_of(attrgetter("params"))
     def update(self, optimizer: Optimizer, group: Group) -> None:
         """The step, after `check`."""
         if not self.same:
@@ -262,7 +265,3 @@ def _equation(optimizer: Optimizer, state: State, group: Group) -> tuple[Callabl
         return {name: mine[name] for name in mine if name not in state}
 
     return equation, [state[name] for name in names]
-
-
-lead_all(Alone, lambda part: part.p)
-lead_all(Together, lambda part: part.params)
