@@ -173,14 +173,15 @@ def _call_of(self: Primitive[..., Any]) -> Callable[..., Any]:
         # Separate the arrays from their places on the tape.
         values: list[Any] = []
         parents: list[Any] = []
-        on_tape, bit, is_traced, kept = 0, 1, False, ()
+        on_tape, bit, is_traced = 0, 1, False
         for x in args:
             if isinstance(x, Traced):
                 is_traced = True
-                if x.node is not None:
-                    on_tape += bit
-                    parents.append(x.node)
+                node = x.node
                 x = x.array
+                if node is not None:
+                    on_tape += bit
+                    parents.append(node)
             values.append(x)
             bit += bit
         # Run.
@@ -206,7 +207,7 @@ def _call_of(self: Primitive[..., Any]) -> Callable[..., Any]:
             values[star:] = [tuple(values[star:])]
         if type(out) is not _ndarray:
             if type(out) is tuple:
-                return record_several(plan, parents, values, out, kept, args[0] if view else None)
+                return record_several(plan, parents, values, out, kept if keeps else (), args[0] if view else None)
             out = as_array(out)
         tensor = new(tape.result_class)  # as `traced` does: a call costs 5 % of what is spent here
         tensor.array = out
@@ -215,7 +216,8 @@ def _call_of(self: Primitive[..., Any]) -> Callable[..., Any]:
             tensor.node = None
         else:
             values.append(out)
-            values += kept
+            if keeps:
+                values += kept
             tensor.node = record(plan, parents, values, out.shape, out.dtype)
         if view and isinstance(args[0], Traced):
             register_view(tensor, args[0])

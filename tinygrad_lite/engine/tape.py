@@ -257,9 +257,10 @@ def record(plan: Any, parents: Any, values: Any, shape: Any, dtype: Any) -> Node
     node.shape = shape
     node.dtype = dtype
     node.hooks = None
-    for observer in observers.get():
+    if watching := observers.get():
         count = len(plan.primitive.arguments)
-        observer.recorded(node, values[:count], values[count])
+        for observer in watching:
+            observer.recorded(node, values[:count], values[count])
     return node
 
 

@@ -27,10 +27,16 @@ def walk(roots: Any, keep: bool, create_graph: bool, targets: Any = None, observ
     Returns the gradients of `targets`, or of every leaf where `targets` is None. `keep`: leave the
     saved values in place for another walk. `observers` are told of each gradient that arrives.
     """
-    order, on_the_way = _entries(roots, targets)
-    hooks = _Hooks(order, create_graph)
-    gradients, found = _started(roots, on_the_way, hooks), {}
+    order, on_the_way = operations_behind([node for node, _ in roots]), None
+    if targets is not None:
+        order, on_the_way = _leading_to(order, targets)
+    gradients, found, checked = {}, {}, set()
     owned: set[Any] = set()  # the entries whose gradients are sums made here, which may be added into
+    for node, cotangent in roots:
+        if on_the_way is None or node in on_the_way:
+            gradients[node] = gradients[node] + cotangent if node in gradients else cotangent
+        elif node.hooks:  # what is differentiated passes its gradient even where nothing behind it is asked for
+            _run_hooks(node, cotangent, order, checked, create_graph)
     changed, several_gpus = last_change(), gpu.several
     for node in reversed(order):
         g = gradients.pop(node, None)
@@ -39,7 +45,7 @@ def walk(roots: Any, keep: bool, create_graph: bool, targets: Any = None, observ
         if several_gpus:
             use_home(g)
         if node.hooks:
-            g, changed = hooks.run(node, g), last_change()
+            g, changed = _run_hooks(node, g, order, checked, create_graph), last_change()
         if targets is not None and node in targets:
             found[node] = g
             if not any(parent in on_the_way for parent in node.parents):
@@ -69,19 +75,8 @@ def walk(roots: Any, keep: bool, create_graph: bool, targets: Any = None, observ
         if node.saved and not keep and (plan.saves_values or _holds_arrays(node.saved, plan.others)):
             node.saved = None  # else there is nothing to free, and the entry may be gone through again
     for leaf, g in gradients.items():
-        found[leaf] = hooks.run(leaf, g) if leaf.hooks else g
+        found[leaf] = _run_hooks(leaf, g, order, checked, create_graph) if leaf.hooks else g
     return found
-
-
-def _started(roots: Any, on_the_way: Any, hooks: _Hooks) -> dict[Any, Any]:
-    """The gradients to begin with."""
-    gradients: dict[Any, Any] = {}
-    for node, cotangent in roots:
-        if on_the_way is None or node in on_the_way:
-            gradients[node] = gradients[node] + cotangent if node in gradients else cotangent
-        elif node.hooks:  # what is differentiated passes its gradient even where nothing behind it is asked for
-            hooks.run(node, cotangent)
-    return gradients
 
 
 def _fitted(gradient: Any, node: Any, sender: Node, create_graph: bool) -> Any:
@@ -110,29 +105,22 @@ def _sum(known: Any, gradient: Any, node: Any, owned: set[Any] | None) -> Any:
     return known + gradient
 
 
-class _Hooks:
-    """How the hooks of a walk's entries are run."""
-
-    def __init__(self, order: list[Any], create_graph: bool):
-        self.order, self.create_graph = order, create_graph
-        self.checked = False
-
-    def run(self, node: Any, g: Any) -> Any:
-        """What an entry's hooks make of its gradient. What the walk would refuse on its way it refuses before they
-        have done anything."""
-        if not self.checked:
-            self.checked = True
-            for later in reversed(self.order[: bisect_right(self.order, node.index, key=_by_index)]):
-                if later.saved is None or later.index < last_change():
-                    _check_saved(later)
-        for hook in list(node.hooks.values()):
-            returned = hook(g if self.create_graph else traced(as_array(g)))
-            if returned is not None:
-                if not isinstance(returned, Traced) or returned.array.shape != node.shape:
-                    got = tuple(returned.array.shape) if isinstance(returned, Traced) else type(returned).__name__
-                    raise ValueError(f"hook: expected a gradient of shape {node.shape} (or None) to be returned, got {got}")
-                g = returned if self.create_graph else returned.array
-        return g
+def _run_hooks(node: Any, g: Any, order: list[Any], checked: set[bool], create_graph: bool) -> Any:
+    """What an entry's hooks make of its gradient. What the walk would refuse on its way it refuses before the first
+    of them has done anything."""
+    if not checked:
+        checked.add(True)
+        for later in reversed(order[: bisect_right(order, node.index, key=_by_index)]):
+            if later.saved is None or later.index < last_change():
+                _check_saved(later)
+    for hook in list(node.hooks.values()):
+        returned = hook(g if create_graph else traced(as_array(g)))
+        if returned is not None:
+            if not isinstance(returned, Traced) or returned.array.shape != node.shape:
+                got = tuple(returned.array.shape) if isinstance(returned, Traced) else type(returned).__name__
+                raise ValueError(f"hook: expected a gradient of shape {node.shape} (or None) to be returned, got {got}")
+            g = returned if create_graph else returned.array
+    return g
 
 
 def _prepared(node: Node, g: Any, gradients: dict[Any, Any], create_graph: bool) -> tuple[Any, Any, Any]:
@@ -183,12 +171,6 @@ def entries_behind(nodes: list[Any]) -> list[Any]:
     operations = operations_behind(nodes)
     met = [*nodes, *(parent for node in reversed(operations) for parent in node.parents)]
     return [*dict.fromkeys(node for node in met if type(node) is Leaf), *operations]
-
-
-def _entries(roots: Any, targets: Any) -> tuple[list[Any], Any]:
-    """The operations to walk through, oldest first; and which entries lead to `targets`, or None for all."""
-    order = operations_behind([node for node, _ in roots])
-    return (order, None) if targets is None else _leading_to(order, targets)
 
 
 def _leading_to(order: list[Any], targets: frozenset[Any]) -> tuple[list[Any], set[Any]]:

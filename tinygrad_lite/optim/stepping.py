@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import device_of, get_default_dtype, namespace_of, on_device
+from tinygrad_lite.arrays import device_of, get_default_dtype, gpu, namespace_of, on_device
 from tinygrad_lite.arrays.blocked import BLOCK, by_blocks
 from tinygrad_lite.arrays.changes import changed_again, places_of_change
 from tinygrad_lite.arrays.fusion import fused
-from tinygrad_lite.arrays.gpu import on_gpu_of
 from tinygrad_lite.autograd.grad_mode import enable_grad
 from tinygrad_lite.engine.tape import traced
 
@@ -98,8 +97,10 @@ class Alone:
         if self.p._grad.array.shape != self.p.array.shape:
             optimizer.wrong_gradient(self.p)
 
-    @on_gpu_of(attrgetter("p"))
     def update(self, optimizer: Optimizer, group: Group) -> None:
+        """The step, after `check`."""
+        if gpu.several:
+            gpu.use_home(self.p)  # until the next part's, or the end of `step`
         p = self.p.array
         g = self.p._grad.array
         if group.get("differentiable"):
@@ -207,9 +208,10 @@ class Together:
             if p.array.shape != shape:
                 raise ValueError(f"{optimizer.step_name}: the state is of a parameter of {shape}, which is {p.array.shape} by now")
 
-    @on_gpu_of(attrgetter("params"))
     def update(self, optimizer: Optimizer, group: Group) -> None:
         """The step, after `check`."""
+        if gpu.several:
+            gpu.use_home(self.p)
         if not self.same:
             arrays = self.arrays = self.now
             self.outside = [(view, array) for view, array in zip(self.p_views, arrays) if array is not view]
