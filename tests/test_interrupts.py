@@ -13,7 +13,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite.autograd import grad_mode
-from tinygrad_lite.engine import tape
+from tinygrad_lite.engine import context
 
 COUNT = 200
 
@@ -72,7 +72,7 @@ if sys.version_info < (3, 11):
 
 
 def switches():
-    return np.geterr(), tg.is_grad_enabled(), tg.is_inference_mode_enabled(), tape.observers.get()
+    return np.geterr(), tg.is_grad_enabled(), tg.is_inference_mode_enabled(), context.observers.get()
 
 
 @pytest.fixture(params=["as NumPy has it", "as the program has set it"])
@@ -84,7 +84,7 @@ def state(request):
         yield switches()
     finally:
         np.seterr(**before)
-        tape.grad_enabled.set(True)
+        context.grad_enabled.set(True)
         grad_mode._inference.set(False)
 
 

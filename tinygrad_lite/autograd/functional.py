@@ -12,8 +12,8 @@ from typing import Any
 
 from tinygrad_lite.autograd.grad_mode import enable_grad
 from tinygrad_lite.engine.grad import grad
+from tinygrad_lite.engine.second import through
 from tinygrad_lite.engine.tape import Leaf, Traced
-from tinygrad_lite.engine.walk import through
 from tinygrad_lite.ops import ones_like, stack, zeros, zeros_like
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from tinygrad_lite.engine.tape import grad_enabled, is_grad_enabled
+from tinygrad_lite.engine.context import grad_enabled, is_grad_enabled
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -8,7 +8,8 @@ from tinygrad_lite.arrays import namespace_of
 from tinygrad_lite.arrays.gpu import at_home
 from tinygrad_lite.autograd.function import Function
 from tinygrad_lite.engine import grad as engine
-from tinygrad_lite.engine.tape import Traced, recording, traced
+from tinygrad_lite.engine.context import recording
+from tinygrad_lite.engine.tape import Traced, traced
 
 __all__ = ["backward", "grad"]
 

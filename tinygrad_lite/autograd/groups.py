@@ -6,7 +6,8 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tinygrad_lite.engine.tape import Observer, RemovableHandle, Traced, observe, observe_no_more, observers
+from tinygrad_lite.engine.context import Observer, observe, observe_no_more, observers
+from tinygrad_lite.engine.tape import RemovableHandle, Traced
 from tinygrad_lite.hooks import register_hook
 
 

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from tinygrad_lite.arrays import is_array
 from tinygrad_lite.autograd.function import Context
 from tinygrad_lite.autograd.graph import _Handle, _Packed
-from tinygrad_lite.engine.tape import Leaf, Node, Observer, Traced, observe, observe_no_more
+from tinygrad_lite.engine.context import Observer, observe, observe_no_more
+from tinygrad_lite.engine.tape import Leaf, Node, Traced
 from tinygrad_lite.engine.walk import entries_behind
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -15,7 +15,8 @@ from tinygrad_lite.arrays.memory import owner_of, unshared
 from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.arrays.quiet import lost, remember
-from tinygrad_lite.engine.tape import Leaf, Node, Traced, is_grad_enabled, observers, recording, traced
+from tinygrad_lite.engine.context import is_grad_enabled, observers, recording
+from tinygrad_lite.engine.tape import Leaf, Node, Traced, traced
 from tinygrad_lite.engine.walk import walk
 
 

@@ -18,26 +18,26 @@ differentiated.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from operator import itemgetter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.arrays import as_array, gpu
-from tinygrad_lite.arrays.errors import REFUSALS, MissingRule, explained
+from tinygrad_lite.arrays.errors import REFUSALS, explained
 from tinygrad_lite.arrays.gpu import at_home
 from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.arrays.quiet import lost
 from tinygrad_lite.arrays.signature import P, R, Signature
 from tinygrad_lite.engine import tape
-from tinygrad_lite.engine.tape import Traced, is_grad_enabled, record, record_several, register_view
+from tinygrad_lite.engine.context import is_grad_enabled
+from tinygrad_lite.engine.plan import Plans, Rule, record, record_several
+from tinygrad_lite.engine.tape import Traced, register_view
 
 REGISTRY: dict[str, Primitive[..., Any]] = {}
 NONDIFFERENTIABLE: dict[str, Primitive[..., Any]] = {}
 
-Rule = Callable[..., Any]
 _ndarray, new = np.ndarray, object.__new__
 
 
@@ -224,119 +224,3 @@ def _call_of(self: Primitive[..., Any]) -> Callable[..., Any]:
         return tensor
 
     return call
-
-
-# -- what is saved --------------------------------------------------------------------------------
-
-
-class Plan:
-    """What to save of an operation, and which rules to call with it, for one subset of inputs that need a gradient.
-
-    `wanted`: the places of these inputs, in the order of the node's parents. `names`: of what is saved.
-    `rules`: for each parent its rule, and which saved values the rule takes beside g: the place of the one,
-    or what picks the several, or neither. `fused`: a rule for all of the inputs, and what picks the values
-    it takes; its results are g to the `rules`, each of which picks its own. `saves_values`: whether inputs,
-    results or what was worked out on the way are among what is saved; `others`: the places of what is
-    neither such a value nor a shape.
-    """
-
-    __slots__ = ("fused", "keep", "name", "names", "others", "primitive", "rules", "saves_values", "wanted")
-
-    materializes = True  # zeros for results that no gradient reached
-    must_return = True  # None is no gradient
-
-    def __init__(self, primitive: Primitive[..., Any], wanted: Sequence[int], count: int):
-        self.primitive, self.name, self.wanted = primitive, primitive.name, wanted
-        star, names = primitive.star, primitive.arguments
-        argument_of = [names[i if star is None else min(i, star)] for i in range(count)]
-        missing = {name: _missing(primitive, name) for name in names if name not in primitive.differentiable}
-        rule_of = missing | primitive.rules
-        rules = [rule_of[argument_of[i]] for i in wanted] if primitive.fused is None else []
-        taken = [*primitive.fused_names, *(name for _, names in rules for name in names)]
-        if primitive.composition is not None:  # it is replayed for second derivatives, and takes every argument
-            taken += primitive.arguments
-        self.names, self.keep = _saved(primitive, taken)
-        self.saves_values = not {*primitive.differentiable, "out", *primitive.keeps}.isdisjoint(self.names)
-        self.others = [i for i, name in enumerate(self.names) if not name.endswith("_shape")]
-        self.fused: Any = None
-        self.rules: list[Any] = []
-        if primitive.fused is not None:
-            needed = {i for i in wanted if argument_of[i] not in missing}
-            fused = functools.partial(primitive.fused, tuple(i in needed for i in range(count)))
-            self.fused = fused, _picker(self._places(primitive.fused_names))
-            self.rules = [(itemgetter(i) if i in needed else missing[argument_of[i]][0], None, None) for i in wanted]
-        for i, (rule, named) in zip(wanted, rules):
-            if argument_of[i] == primitive.star_name:
-                rule = functools.partial(_star_rule, rule, i - (star or 0))
-            places = self._places(named)
-            self.rules.append((rule, places[0], None) if len(places) == 1 else (rule, None, _picker(places) if places else None))
-
-    def input_name(self, place: int) -> str:
-        """The argument that the node's parent at `place` stands for, in words."""
-        i, star = self.wanted[place], self.primitive.star
-        if star is not None and i >= star:
-            return f"{self.primitive.star_name}[{i - star}]"
-        return f"its argument {self.primitive.arguments[i]!r}"
-
-    def _places(self, names: Sequence[str]) -> list[int]:
-        return [self.names.index(name) for name in names]
-
-
-class Plans(dict[Any, Any]):
-    """The plans of a primitive by the inputs that have a node, as a mask of bits; with a star argument by that and
-    the number of inputs."""
-
-    def __init__(self, primitive: Primitive[..., Any]):
-        self.primitive = primitive
-
-    def __missing__(self, key: Any) -> Plan | None:
-        on_tape, count = key if type(key) is tuple else (key, len(self.primitive.arguments))
-        wanted = [i for i in range(count) if on_tape >> i & 1]
-        plan = Plan(self.primitive, wanted, count) if self.primitive.recorded else None
-        if count <= 64:  # a plan for thousands of inputs is not worth keeping
-            self[key] = plan
-        return plan
-
-
-def no_gradient(g: Any) -> None:
-    """The rule for an input of which a result is a function in form only: nothing arrives there."""
-
-
-def _missing(primitive: Primitive[..., Any], argument: str) -> tuple[Rule, tuple[()]]:
-    """In the place of a rule that nobody gave: the refusal to go on without."""
-
-    def rule(g: Any, *i: Any) -> Any:
-        raise MissingRule(primitive.name, argument)
-
-    return rule, ()
-
-
-def _saved(primitive: Primitive[..., Any], names: list[str]) -> tuple[list[str], Callable[[Any], Any]]:
-    """Each of `names` once, and what takes the values of that name out of an operation's arguments and results."""
-    is_shape = {name: name.endswith("_shape") and name not in primitive.value_names for name in names}
-    values, shapes = ([name for name in is_shape if is_shape[name] is kind] for kind in (False, True))
-    place = primitive.value_names.index
-    pick = _picker([place(name) for name in values])
-    if not shapes:
-        return values, pick
-    shaped = [place(name.removesuffix("_shape")) for name in shapes]
-    return values + shapes, lambda given: (*pick(given), *[_shape(given[i]) for i in shaped])
-
-
-def _picker(places: list[int]) -> Callable[[Any], Any]:
-    """What takes the values at `places` out of a sequence, as a sequence, in C."""
-    if len(places) == 1:
-        return itemgetter(slice(places[0], places[0] + 1))
-    return itemgetter(*places) if places else _nothing
-
-
-def _nothing(values: Any) -> tuple[()]:
-    return ()
-
-
-def _shape(value: Any) -> Any:
-    return tuple(v.shape for v in value) if type(value) is tuple else getattr(value, "shape", ())
-
-
-def _star_rule(rule: Rule, i: int, g: Any, *saved: Any) -> Any:
-    return rule(g, i, *saved)

@@ -1,4 +1,4 @@
-"""The tape: its entries, a tensor's place on it, whether operations are recorded, and who watches.
+"""The tape: its entries, and a tensor's place on it.
 
 A `Node` is one recorded operation, a `Leaf` one tensor whose gradient is wanted. Edges (a node's
 `parents`) point at nodes, never at tensors; a tensor points at its node. So nothing points back,
@@ -9,38 +9,9 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import as_array
 from tinygrad_lite.arrays.changes import tick
-
-# -- whether operations are recorded --------------------------------------------------------------
-
-# For each thread and each asyncio task. Every operation asks once: ContextVar.get takes 54 ns, threading.local 181.
-grad_enabled = ContextVar("grad_enabled", default=True)
-is_grad_enabled = grad_enabled.get
-
-
-class recording:
-    """Record operations inside this block, or (`recording(False)`) do not."""
-
-    __slots__ = ("before", "mode")
-
-    def __init__(self, mode: bool = True):
-        self.mode = mode
-
-    def __enter__(self) -> None:
-        self.before = grad_enabled.get()
-        try:
-            grad_enabled.set(self.mode)
-        except BaseException:  # Ctrl-C may come after any call: then no block is entered, and none would set it back
-            grad_enabled.set(self.before)
-            raise
-
-    def __exit__(self, *exception: object) -> None:
-        grad_enabled.set(self.before)
-
 
 # -- a tensor's place -----------------------------------------------------------------------------
 
@@ -245,101 +216,3 @@ def entry(plan: Any, parents: Any, saved: Any, shape: Any, dtype: Any) -> Node:
     node.plan, node.parents, node.saved = plan, parents, saved
     node.index, node.shape, node.dtype, node.hooks = tick(), shape, dtype, None
     return node
-
-
-def record(plan: Any, parents: Any, values: Any, shape: Any, dtype: Any) -> Node:
-    """The entry of an operation. `values`: the arguments, the result, and what the forward function kept."""
-    node = new(Node)
-    node.plan = plan
-    node.parents = parents
-    node.saved = plan.keep(values)
-    node.index = tick()
-    node.shape = shape
-    node.dtype = dtype
-    node.hooks = None
-    if watching := observers.get():
-        count = len(plan.primitive.arguments)
-        for observer in watching:
-            observer.recorded(node, values[:count], values[count])
-    return node
-
-
-class Synthetic:
-    """What the plans of entries that no operation makes have in common: they save nothing."""
-
-    __slots__ = ()
-    fused = None
-    must_return = False
-    names: Any = ()
-    rules: Any = ()
-
-
-class Result(Synthetic):
-    """The plan of an entry that is one of several results of the entry before it."""
-
-    __slots__ = ("name", "place")
-
-    def __init__(self, place: int):
-        self.place = place
-        self.name = f"result {place}"
-
-
-def result_of(node: Node, place: int) -> Node | None:
-    """The entry of result number `place` of a node; None where it cannot have a gradient."""
-    if node.dtype[place].kind not in "fc":
-        return None
-    return entry(Result(place), (node,), (), node.shape[place], node.dtype[place])
-
-
-def record_several(plan: Any, parents: Any, values: Any, out: tuple[Any, ...], kept: Any, source: Any) -> tuple[Any, ...]:
-    """Tensors for several results, views of `source` if it is a Tensor: one entry for the operation, and one for each."""
-    arrays = tuple(map(as_array, out))
-    results = tuple(map(traced, arrays))
-    if plan is not None:
-        shapes, dtypes = tuple(array.shape for array in arrays), tuple(array.dtype for array in arrays)
-        node = record(plan, parents, [*values, arrays, *kept], shapes, dtypes)
-        for place, result in enumerate(results):
-            result.node = result_of(node, place)
-    if isinstance(source, Traced):
-        for result in results:
-            register_view(result, source)
-    return results
-
-
-# -- observers ------------------------------------------------------------------------------------
-
-
-class Observer:
-    """Someone who watches what this thread records and differentiates; a subclass says what it looks at.
-
-    `packs`: it replaces what an entry saves, and so is told of the entry once that is final.
-    """
-
-    packs = False
-
-    def recorded(self, node: Node, arguments: Any, result: Any) -> None:
-        """An operation was recorded."""
-
-    def started(self, roots: Any) -> None:
-        """A walk begins at `roots`, pairs of entry and cotangent."""
-
-    def arrived(self, node: Entry, gradient: Any, sender: Node) -> None:
-        """A rule of `sender` has added to the gradient of `node`, which is `gradient` now."""
-
-    def finished(self, found: dict[Any, Any] | None) -> None:
-        """That walk has ended, with these gradients; or (None) by an error."""
-
-
-observers: ContextVar[tuple[Observer, ...]] = ContextVar("observers", default=())
-
-
-def observe(observer: Observer) -> None:
-    """From here on tell `observer`, before those who watch already."""
-    observers.set((observer, *observers.get()))
-
-
-def observe_no_more(observer: Observer) -> None:
-    """Undo one `observe(observer)`."""
-    watching = list(observers.get())
-    watching.remove(observer)
-    observers.set(tuple(watching))

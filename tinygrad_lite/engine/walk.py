@@ -1,22 +1,23 @@
 """The walk along the tape, newest entry first.
 
 A rule is handed plain arrays where only a value is wanted, and Tensors with their place on the
-tape where the gradient is itself to be differentiated (`create_graph=True`).
+tape where the gradient is itself to be differentiated (`create_graph=True`; see second.py).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import partial
 from operator import attrgetter
 from typing import Any
 
 from tinygrad_lite.arrays import as_array, gpu, is_array, namespace_of, sum_to_shape
 from tinygrad_lite.arrays.changes import change_since, last_change
 from tinygrad_lite.arrays.gpu import use_home
-from tinygrad_lite.engine.primitive import Plan, no_gradient
-from tinygrad_lite.engine.tape import Leaf, Node, Observer, Synthetic, Traced, entry, recording, result_of, traced
+from tinygrad_lite.engine.context import Observer
+from tinygrad_lite.engine.plan import no_gradient
+from tinygrad_lite.engine.second import rebuilt, replayed, rules_on_tape
+from tinygrad_lite.engine.tape import Leaf, Node, Traced, traced
 
 _by_index = attrgetter("index")
 
@@ -27,11 +28,11 @@ def walk(roots: Any, keep: bool, create_graph: bool, targets: Any = None, observ
     Returns the gradients of `targets`, or of every leaf where `targets` is None. `keep`: leave the
     saved values in place for another walk. `observers` are told of each gradient that arrives.
     """
-    order, on_the_way = operations_behind([node for node, _ in roots]), None
-    if targets is not None:
-        order, on_the_way = _leading_to(order, targets)
-    gradients, found, checked = {}, {}, set()
+    order, on_the_way = _entries(roots, targets)
+    gradients: dict[Any, Any] = {}
+    found: dict[Any, Any] = {}
     owned: set[Any] = set()  # the entries whose gradients are sums made here, which may be added into
+    checked: set[bool] = set()
     for node, cotangent in roots:
         if on_the_way is None or node in on_the_way:
             gradients[node] = gradients[node] + cotangent if node in gradients else cotangent
@@ -130,12 +131,12 @@ def _prepared(node: Node, g: Any, gradients: dict[Any, Any], create_graph: bool)
         _arrive_in_part(gradients, node, g)  # one of several results
         return g, saved, rules
     if create_graph:
-        saved, rules = _rebuilt(node), _rules_on_tape(node)
+        saved, rules = rebuilt(node), rules_on_tape(node)
     if type(g) is list:
         g = _completed(node, g, create_graph)
     if plan.fused is not None:
         if create_graph and plan.primitive.composition is not None:
-            g = _replayed(node, g, saved)
+            g = replayed(node, g, saved, walk)
         else:
             rule, pick = plan.fused
             g = rule(g, *pick(saved))
@@ -144,8 +145,7 @@ def _prepared(node: Node, g: Any, gradients: dict[Any, Any], create_graph: bool)
 
 def _arrive_in_part(gradients: dict[Any, Any], result: Node, g: Any) -> None:
     """Put the gradient of one of several results in its place among the others'."""
-    (node,) = result.parents
-    place = result.plan.place
+    (node,), place = result.parents, result.plan.place
     parts = gradients.setdefault(node, [None] * len(node.shape))
     parts[place] = g if parts[place] is None else parts[place] + g
 
@@ -173,11 +173,12 @@ def entries_behind(nodes: list[Any]) -> list[Any]:
     return [*dict.fromkeys(node for node in met if type(node) is Leaf), *operations]
 
 
-def _leading_to(order: list[Any], targets: frozenset[Any]) -> tuple[list[Any], set[Any]]:
-    """The operations of `order` (oldest first) through which a gradient reaches one of `targets`; and these
-    with the targets themselves."""
-    on_the_way: set[Any] = set(targets)
-    leading = []
+def _entries(roots: Any, targets: Any) -> tuple[list[Any], Any]:
+    """The operations to walk through, oldest first; and which entries lead to `targets` (None: all may), these included."""
+    order = operations_behind([node for node, _ in roots])
+    if targets is None:
+        return order, None
+    on_the_way, leading = set(targets), []
     for node in order:
         if node in on_the_way or any(parent in on_the_way for parent in node.parents):
             on_the_way.add(node)
@@ -233,13 +234,8 @@ def _completed(node: Node, parts: list[Any], create_graph: bool) -> tuple[Any, .
         return tuple(parts)
     like = next(part for part in parts if part is not None)
     xp = namespace_of(like.array if create_graph else like)
-    filled = []
-    for part, shape, dtype in zip(parts, node.shape, node.dtype):
-        if part is None:
-            part = xp.zeros(shape, dtype)
-            part = traced(part) if create_graph else part
-        filled.append(part)
-    return tuple(filled)
+    zeros = (lambda *of: traced(xp.zeros(*of))) if create_graph else xp.zeros
+    return tuple(zeros(shape, dtype) if part is None else part for part, shape, dtype in zip(parts, node.shape, node.dtype))
 
 
 def _check_none_is_meant(rule: Any, node: Node, parent: Any, create_graph: bool) -> None:
@@ -258,128 +254,3 @@ def _check_none_is_meant(rule: Any, node: Node, parent: Any, create_graph: bool)
 
 def _input_name(node: Node, parent: Any) -> str:
     return node.plan.input_name(next(i for i, other in enumerate(node.parents) if other is parent))
-
-
-# -- second derivatives ----------------------------------------------------------------------------
-
-
-def _replayed(node: Node, g: Any, saved: Any) -> list[Any]:
-    """The gradients of a fused primitive's inputs through the composition it stands for."""
-    plan = node.plan
-    named = dict(zip(plan.names, saved))
-    arguments: list[Any] = []
-    for name in plan.primitive.arguments:
-        if name == plan.primitive.star_name:
-            arguments.extend(named[name])
-        else:
-            arguments.append(named[name])
-    # The walk below must end at this node's inputs, and its results must still depend on them:
-    # each needed input goes through an entry of its own.
-    inputs = {i: through(arguments[i]) for i in plan.wanted}
-    for i, tensor in inputs.items():
-        arguments[i] = tensor
-    with recording():
-        out = plan.primitive.composition(*arguments)
-    outputs = out if isinstance(out, tuple) else (out,)
-    roots = [(o.node, part) for o, part in zip(outputs, g if isinstance(g, tuple) else (g,)) if o.node is not None]
-    targets = frozenset(tensor.node for tensor in inputs.values())
-    found = walk(roots, True, True, targets)
-    result: list[Any] = [None] * len(arguments)
-    for i, tensor in inputs.items():
-        result[i] = found.get(tensor.node)
-    return result
-
-
-def _rebuilt(node: Node) -> list[Any]:
-    """A node's saved values as Tensors with their places on the tape."""
-    plan = node.plan
-    if not plan.names:
-        return []
-    primitive = plan.primitive
-    inputs = dict(zip(plan.wanted, node.parents))
-
-    def tensor(name: str, value: Any) -> Any:
-        if hasattr(value, "on_tape"):  # what Python code of the user's own has saved (autograd.Function)
-            return value.on_tape(node)
-        if name == "out":
-            if type(value) is tuple:
-                return tuple(traced(array, result_of(node, i)) for i, array in enumerate(value))
-            return traced(value, node)
-        if name == primitive.star_name:
-            return tuple(traced(v, inputs.get((primitive.star or 0) + i)) if is_array(v) else v for i, v in enumerate(value))
-        if name in primitive.arguments and is_array(value):
-            return traced(value, inputs.get(primitive.arguments.index(name)))
-        return traced(value) if is_array(value) else value
-
-    return [tensor(name, value) for name, value in zip(plan.names, node.saved)]
-
-
-def _rules_on_tape(node: Node) -> Sequence[Any]:
-    """A node's rules, where the gradient is itself to be differentiated: what they give is a function, in form, of the
-    inputs that the primitive names by `constant_in` and `joint_in` (PyTorch's gradient of relu is on the tape, with
-    the derivative zero)."""
-    plan = node.plan
-    if type(plan) is not Plan or not (plan.primitive.constant or plan.primitive.joint):
-        return plan.rules
-    constant, joint = plan.primitive.constant, plan.primitive.joint
-    names = [plan.primitive.arguments[i] for i in plan.wanted]
-    entries = {**dict(zip(names, node.parents)), "out": node}
-
-    def on_tape(rule: Any, of: tuple[str, ...]) -> Any:
-        def apply(*args: Any) -> Any:
-            gradient = rule(*args)
-            if gradient is None:
-                return None
-            parents = [entries[name] for name in of or (joint if gradient.node is None else ()) if name in entries]
-            return formally(gradient, parents, zeros=bool(of)) if parents else gradient
-
-        apply.__wrapped__ = rule  # type: ignore[attr-defined]
-        return apply
-
-    return [(on_tape(rule, constant.get(name, ())), *rest) for name, (rule, *rest) in zip(names, plan.rules)]
-
-
-class _Through(Synthetic):
-    """The plan of an entry that passes its gradient on as it is."""
-
-    name = "through"
-    rules = ((lambda g: g, None, None),)
-    wanted = (0,)
-
-
-_through = _Through()
-
-
-def through(tensor: Traced) -> Any:
-    """The same array one entry further on the tape: for derivatives by a tensor that is no leaf."""
-    return traced(tensor.array, entry(_through, (tensor.node,), (), tensor.array.shape, tensor.array.dtype))
-
-
-def goes_through(node: Any) -> bool:
-    """Whether a tensor's place is what `through` gave it."""
-    return type(node) is Node and node.plan is _through
-
-
-class _Formal(Synthetic):
-    """The plan of an entry that depends on its last parents in form only: it passes its gradient on to the first, if
-    there are more, and `zeros` or nothing to these."""
-
-    __slots__ = ("rules", "wanted")
-    name = "formal"
-
-    def __init__(self, through: int, parents: Sequence[Any], zeros: bool):
-        self.rules = [*_through.rules[:through], *[((partial(_zeros, p.shape) if zeros else no_gradient), None, None) for p in parents]]
-        self.wanted = range(len(self.rules))
-
-
-def _zeros(shape: Any, g: Any) -> Any:
-    return traced(_zeros(shape, g.array)) if isinstance(g, Traced) else namespace_of(g).zeros(shape, g.dtype)
-
-
-def formally(tensor: Traced, parents: Sequence[Any], zeros: bool) -> Any:
-    """The same array as a function of the entries `parents` too, whose gradient is `zeros` or none."""
-    first = () if tensor.node is None else (tensor.node,)
-    plan = _Formal(len(first), parents, zeros)
-    return traced(tensor.array, entry(plan, (*first, *parents), (), tensor.array.shape, tensor.array.dtype))
-
-

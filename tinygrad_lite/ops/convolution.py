@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_lite.arrays import add_up, is_array
 from tinygrad_lite.arrays.correlation import correlate, correlate_input, correlate_weight
 from tinygrad_lite.arrays.windows import Windows
-from tinygrad_lite.engine.primitive import no_gradient, primitive
+from tinygrad_lite.engine.plan import no_gradient
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.shape import contiguous
 from tinygrad_lite.ops.sliding import batched, like_given, sizes, windows

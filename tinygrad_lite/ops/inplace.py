@@ -26,22 +26,10 @@ from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.arrays.quiet import lost
 from tinygrad_lite.arrays.regions import Index, Region, overlaps, write
-from tinygrad_lite.engine.primitive import Plan
-from tinygrad_lite.engine.tape import (
-    Leaf,
-    Node,
-    Observer,
-    Result,
-    Synthetic,
-    Traced,
-    entry,
-    is_grad_enabled,
-    observers,
-    record,
-    recording,
-    traced,
-)
-from tinygrad_lite.engine.walk import goes_through
+from tinygrad_lite.engine.context import Observer, is_grad_enabled, observers, recording
+from tinygrad_lite.engine.plan import Plan, Result, Synthetic, record
+from tinygrad_lite.engine.second import goes_through
+from tinygrad_lite.engine.tape import Leaf, Node, Traced, entry, traced
 from tinygrad_lite.ops.calling import named
 from tinygrad_lite.ops.conversion import moved
 from tinygrad_lite.ops.indexing import _getitem, replaced, steps

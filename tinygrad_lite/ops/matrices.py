@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import is_array
-from tinygrad_lite.engine.tape import Traced, is_grad_enabled, traced
+from tinygrad_lite.engine.context import is_grad_enabled
+from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.comparison import where
 
 

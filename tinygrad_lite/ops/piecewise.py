@@ -20,7 +20,8 @@ from tinygrad_lite.arrays import (
     promoted,
     promoted_floats,
 )
-from tinygrad_lite.engine.primitive import no_gradient, primitive
+from tinygrad_lite.engine.plan import no_gradient
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import named, number, operation, raw
 from tinygrad_lite.ops.comparison import where
 from tinygrad_lite.ops.creation import zeros_like
