@@ -8,6 +8,7 @@ from tinygrad_lite.autograd.anomaly import (
     set_anomaly_enabled,
     set_detect_anomaly,
 )
+from tinygrad_lite.autograd.finite_differences import GradcheckError, gradcheck, gradgradcheck
 from tinygrad_lite.autograd.function import Function, once_differentiable
 from tinygrad_lite.autograd.grad_mode import (
     enable_grad,
@@ -17,7 +18,6 @@ from tinygrad_lite.autograd.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
-from tinygrad_lite.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from tinygrad_lite.autograd.gradients import backward, grad
 from tinygrad_lite.autograd.table import Tape, tape_lines, tape_of
 from tinygrad_lite.autograd.variable import Variable

@@ -13,9 +13,8 @@ from tinygrad_lite.arrays import as_array
 from tinygrad_lite.arrays.changes import change_since, changed_in_place, tick
 from tinygrad_lite.autograd.grad_mode import is_grad_enabled, no_grad
 from tinygrad_lite.engine.context import observers
-from tinygrad_lite.engine.plan import result_of
+from tinygrad_lite.engine.plan import freed, result_of
 from tinygrad_lite.engine.tape import Leaf, Node, Traced, add_view, traced
-from tinygrad_lite.engine.walk import freed
 
 
 class Context:

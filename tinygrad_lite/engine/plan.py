@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
-from tinygrad_lite.arrays import as_array
-from tinygrad_lite.arrays.changes import tick
+from tinygrad_lite.arrays import as_array, is_array
+from tinygrad_lite.arrays.changes import change_since, tick
 from tinygrad_lite.arrays.errors import MissingRule
 from tinygrad_lite.engine.context import observers
 from tinygrad_lite.engine.tape import Node, Traced, entry, new, register_view, traced
@@ -190,3 +190,45 @@ def record_several(plan: Any, parents: Any, values: Any, out: tuple[Any, ...], k
         for result in results:
             register_view(result, source)
     return results
+
+
+# -- reading what was saved -----------------------------------------------------------------------
+
+
+def freed(node: Any) -> str:
+    """The refusal to read what backward has freed."""
+    return (
+        f"backward: the values saved by {node.name} (entry {node.index}) were freed by an earlier backward; "
+        "pass retain_graph=True to that one to go through the graph twice"
+    )
+
+
+def check_saved(node: Node) -> None:
+    """Refuse to go on with a saved array that was freed, or changed in place since."""
+    if node.saved is None:
+        raise RuntimeError(freed(node))
+    if not isinstance(node.saved, (tuple, list)):
+        return  # packed by saved_tensors_hooks
+    for name, value in zip(node.plan.names, node.saved):
+        for array in value if type(value) is tuple else (value,):
+            operation = change_since(array, node.index) if is_array(array) else None
+            if operation is not None:
+                what = "its result" if name == "out" else f"its argument {name!r}"
+                raise RuntimeError(
+                    f"backward: the gradient of {node.name} needs {what} of shape {array.shape}, which {operation} "
+                    "has changed in place since; clone the tensor first, or use the form that is not in place"
+                )
+
+
+def holds_arrays(saved: Any, places: Sequence[int]) -> bool:
+    """Whether arrays are among the saved values at `places`: an index may be, or hold, one."""
+    if type(saved) is not tuple and type(saved) is not list:
+        return True  # packed by saved_tensors_hooks
+    for place in places:
+        value = saved[place]
+        if type(value) in (tuple, list):
+            if holds_arrays(value, range(len(value))):
+                return True
+        elif value is not None and type(value) is not int and is_array(value):
+            return True
+    return False

@@ -7,15 +7,14 @@ tape where the gradient is itself to be differentiated (`create_graph=True`; see
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
-from tinygrad_lite.arrays import as_array, gpu, is_array, namespace_of, sum_to_shape
-from tinygrad_lite.arrays.changes import change_since, last_change
+from tinygrad_lite.arrays import as_array, gpu, namespace_of, sum_to_shape
+from tinygrad_lite.arrays.changes import last_change
 from tinygrad_lite.arrays.gpu import use_home
 from tinygrad_lite.engine.context import Observer
-from tinygrad_lite.engine.plan import no_gradient
+from tinygrad_lite.engine.plan import check_saved, holds_arrays, no_gradient
 from tinygrad_lite.engine.second import rebuilt, replayed, rules_on_tape
 from tinygrad_lite.engine.tape import Leaf, Node, Traced, traced
 
@@ -29,15 +28,9 @@ def walk(roots: Any, keep: bool, create_graph: bool, targets: Any = None, observ
     saved values in place for another walk. `observers` are told of each gradient that arrives.
     """
     order, on_the_way = _entries(roots, targets)
-    gradients: dict[Any, Any] = {}
-    found: dict[Any, Any] = {}
+    checked: set[bool] = set()  # not empty once hooks have been met, and so what is to come has been looked at
+    gradients, found = _started(roots, on_the_way, order, checked, create_graph), {}
     owned: set[Any] = set()  # the entries whose gradients are sums made here, which may be added into
-    checked: set[bool] = set()
-    for node, cotangent in roots:
-        if on_the_way is None or node in on_the_way:
-            gradients[node] = gradients[node] + cotangent if node in gradients else cotangent
-        elif node.hooks:  # what is differentiated passes its gradient even where nothing behind it is asked for
-            _run_hooks(node, cotangent, order, checked, create_graph)
     changed, several_gpus = last_change(), gpu.several
     for node in reversed(order):
         g = gradients.pop(node, None)
@@ -53,7 +46,7 @@ def walk(roots: Any, keep: bool, create_graph: bool, targets: Any = None, observ
                 continue  # nothing below it is asked for, and may have been freed
         plan, saved, rules = node.plan, node.saved, node.plan.rules
         if saved is None or node.index < changed:
-            _check_saved(node)
+            check_saved(node)
         if create_graph or plan.fused is not None or type(g) is list or not rules:
             g, saved, rules = _prepared(node, g, gradients, create_graph)
         for parent, (rule, place, pick) in zip(node.parents, rules):
@@ -73,11 +66,22 @@ def walk(roots: Any, keep: bool, create_graph: bool, targets: Any = None, observ
             if observers:
                 for observer in observers:
                     observer.arrived(parent, gradient, node)
-        if node.saved and not keep and (plan.saves_values or _holds_arrays(node.saved, plan.others)):
+        if node.saved and not keep and (plan.saves_values or holds_arrays(node.saved, plan.others)):
             node.saved = None  # else there is nothing to free, and the entry may be gone through again
     for leaf, g in gradients.items():
         found[leaf] = _run_hooks(leaf, g, order, checked, create_graph) if leaf.hooks else g
     return found
+
+
+def _started(roots: Any, on_the_way: Any, order: list[Any], checked: set[bool], create_graph: bool) -> dict[Any, Any]:
+    """The gradients to begin with."""
+    gradients: dict[Any, Any] = {}
+    for node, cotangent in roots:
+        if on_the_way is None or node in on_the_way:
+            gradients[node] = gradients[node] + cotangent if node in gradients else cotangent
+        elif node.hooks:  # what is differentiated passes its gradient even where nothing behind it is asked for
+            _run_hooks(node, cotangent, order, checked, create_graph)
+    return gradients
 
 
 def _fitted(gradient: Any, node: Any, sender: Node, create_graph: bool) -> Any:
@@ -113,7 +117,7 @@ def _run_hooks(node: Any, g: Any, order: list[Any], checked: set[bool], create_g
         checked.add(True)
         for later in reversed(order[: bisect_right(order, node.index, key=_by_index)]):
             if later.saved is None or later.index < last_change():
-                _check_saved(later)
+                check_saved(later)
     for hook in list(node.hooks.values()):
         returned = hook(g if create_graph else traced(as_array(g)))
         if returned is not None:
@@ -186,46 +190,7 @@ def _entries(roots: Any, targets: Any) -> tuple[list[Any], Any]:
     return leading, on_the_way
 
 
-# -- saved values ----------------------------------------------------------------------------------
-
-
-def freed(node: Any) -> str:
-    """The refusal to read what backward has freed."""
-    return (
-        f"backward: the values saved by {node.name} (entry {node.index}) were freed by an earlier backward; "
-        "pass retain_graph=True to that one to go through the graph twice"
-    )
-
-
-def _check_saved(node: Node) -> None:
-    """Refuse to go on with a saved array that was freed, or changed in place since."""
-    if node.saved is None:
-        raise RuntimeError(freed(node))
-    if not isinstance(node.saved, (tuple, list)):
-        return  # packed by saved_tensors_hooks
-    for name, value in zip(node.plan.names, node.saved):
-        for array in value if type(value) is tuple else (value,):
-            operation = change_since(array, node.index) if is_array(array) else None
-            if operation is not None:
-                what = "its result" if name == "out" else f"its argument {name!r}"
-                raise RuntimeError(
-                    f"backward: the gradient of {node.name} needs {what} of shape {array.shape}, which {operation} "
-                    "has changed in place since; clone the tensor first, or use the form that is not in place"
-                )
-
-
-def _holds_arrays(saved: Any, places: Sequence[int]) -> bool:
-    """Whether arrays are among the saved values at `places`: an index may be, or hold, one."""
-    if type(saved) is not tuple and type(saved) is not list:
-        return True  # packed by saved_tensors_hooks
-    for place in places:
-        value = saved[place]
-        if type(value) in (tuple, list):
-            if _holds_arrays(value, range(len(value))):
-                return True
-        elif value is not None and type(value) is not int and is_array(value):
-            return True
-    return False
+# -- what a rule is given and returns --------------------------------------------------------------
 
 
 def _completed(node: Node, parts: list[Any], create_graph: bool) -> tuple[Any, ...]:
