@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tinygrad_lite.autograd.grad_mode import enable_grad
-from tinygrad_lite.engine.grad import grad
+from tinygrad_lite.autograd.gradients import grad
 from tinygrad_lite.engine.second import through
 from tinygrad_lite.engine.tape import Leaf, Traced
 from tinygrad_lite.ops import ones_like, stack, zeros, zeros_like

@@ -39,16 +39,30 @@ def grad(
     >>> dx.item(), grad(dx, x)[0].item()  # 3 x^2 and 6 x
     (27.0, 18.0)
     """
-    if not is_grads_batched:
-        return engine.grad(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads)
+    if allow_unused is None:
+        allow_unused = materialize_grads
+    elif materialize_grads and not allow_unused:
+        raise ValueError("grad: materialize_grads=True gives zeros for inputs that are not used; allow_unused=False refuses them")
     inputs = engine.tensors(inputs)
     keep = create_graph if retain_graph is None else retain_graph
-    allow = engine.check_inputs(inputs, allow_unused, materialize_grads)
-    rows = _cotangents(grad_outputs)
-    last = len(rows) - 1
-    results = [engine.grad(outputs, inputs, row, keep or i < last, create_graph, allow) for i, row in enumerate(rows)]
-    columns = [None if column[0] is None else _stacked(column) for column in zip(*results)]
-    return tuple(t.new_zeros(t.shape) if g is None and materialize_grads else g for t, g in zip(inputs, columns))
+    rows = _cotangents(grad_outputs) if is_grads_batched else [grad_outputs]
+    walks = []
+    for i, row in enumerate(rows):
+        found = engine.grad(outputs, inputs, row, keep or i < len(rows) - 1, create_graph)
+        unused = [i for i, g in enumerate(found) if g is None]
+        if unused and not allow_unused:
+            raise RuntimeError(
+                f"grad: no output depends on input {', '.join(map(str, unused))}; pass allow_unused=True to get None there"
+            )
+        walks.append(found)
+    gradients = [None if column[0] is None else _stacked(column) for column in zip(*walks)] if is_grads_batched else walks[0]
+    return tuple(_zeros(x, create_graph and not is_grads_batched) if g is None and materialize_grads else g for x, g in zip(inputs, gradients))
+
+
+def _zeros(x: Any, create_graph: bool) -> Any:
+    with at_home(x):
+        zeros = traced(namespace_of(x.array).zeros_like(x.array, order="C"))
+    return zeros.requires_grad_() if create_graph else zeros
 
 
 def backward(

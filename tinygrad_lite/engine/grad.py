@@ -21,39 +21,14 @@ from tinygrad_lite.engine.walk import walk
 
 
 def grad(
-    outputs: Any,
-    inputs: Any,
-    grad_outputs: Any = None,
-    retain_graph: bool | None = None,
-    create_graph: bool = False,
-    allow_unused: bool | None = None,
-    materialize_grads: bool = False,
+    outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False
 ) -> tuple[Any, ...]:
-    """The gradients of `outputs` (summed) with respect to `inputs`, as a tuple. Nothing is changed.
+    """The gradients of `outputs` (summed) by `inputs`, None where no output depends on one. Nothing is changed.
 
-    `grad_outputs`: a cotangent for each output; not needed for a scalar. `create_graph`: record
-    the computation of the gradients, so that they can be differentiated in turn. `allow_unused`:
-    give None for an input that no output depends on, instead of raising; `materialize_grads`:
-    give zeros.
+    `grad_outputs`: a cotangent for each output; not needed for a scalar. `create_graph`: record the computation
+    of the gradients, so that they can be differentiated in turn. `retain_graph`: keep what is saved for another walk.
     """
     inputs = tensors(inputs)
-    allow_unused = check_inputs(inputs, allow_unused, materialize_grads)
-    roots = _roots("grad", outputs, grad_outputs, create_graph)
-    found = _walk(roots, retain_graph, create_graph, frozenset(t.node for t in inputs))
-    unused = [i for i, tensor in enumerate(inputs) if tensor.node not in found]
-    if unused and not allow_unused:
-        raise RuntimeError(
-            f"grad: no output depends on input {', '.join(map(str, unused))}; pass allow_unused=True to get None there"
-        )
-    taken: dict[int, Any] = {}
-    for cotangent in grad_outputs if isinstance(grad_outputs, (tuple, list)) else (grad_outputs,):
-        if cotangent is not None:
-            taken[id(owner_of(cotangent.array))] = cotangent.array
-    return tuple(_result(tensor, found.get(tensor.node), taken, create_graph, materialize_grads) for tensor in inputs)
-
-
-def check_inputs(inputs: tuple[Any, ...], allow_unused: bool | None, materialize_grads: bool) -> bool:
-    """Refuse what there are no gradients by; whether None may be the gradient of an input."""
     if not inputs:
         raise ValueError("grad: expected at least one input")
     for i, tensor in enumerate(inputs):
@@ -61,23 +36,19 @@ def check_inputs(inputs: tuple[Any, ...], allow_unused: bool | None, materialize
             raise TypeError(f"grad: expected Tensors as inputs, got {type(tensor).__name__} at place {i}")
         if tensor.node is None:
             raise RuntimeError(f"grad: input {i} does not require grad; call requires_grad_() before it is used")
-    if allow_unused is None:
-        return materialize_grads
-    if materialize_grads and not allow_unused:
-        raise ValueError("grad: materialize_grads=True gives zeros for inputs that are not used; allow_unused=False refuses them")
-    return allow_unused
+    roots = _roots("grad", outputs, grad_outputs, create_graph)
+    found = _walk(roots, retain_graph, create_graph, frozenset(t.node for t in inputs))
+    taken: dict[int, Any] = {}
+    for cotangent in grad_outputs if isinstance(grad_outputs, (tuple, list)) else (grad_outputs,):
+        if cotangent is not None:
+            taken[id(owner_of(cotangent.array))] = cotangent.array
+    return tuple(_result(found.get(tensor.node), taken, create_graph) for tensor in inputs)
 
 
-def _result(tensor: Traced, g: Any, taken: dict[int, Any], create_graph: bool, materialize: bool) -> Any:
-    """What `grad` returns for an input with the gradient `g`."""
-    if g is None:
-        if not materialize:
-            return None
-        with at_home(tensor.array):
-            zeros = traced(namespace_of(tensor.array).zeros_like(tensor.array, order="C"))
-        return zeros.requires_grad_() if create_graph else zeros
-    if not create_graph:
-        return traced(unshared(g, taken))
+def _result(g: Any, taken: dict[int, Any], create_graph: bool) -> Any:
+    """What `grad` returns for a gradient: an array that nobody else holds, with its elements in order."""
+    if g is None or not create_graph:
+        return None if g is None else traced(unshared(g, taken))
     owner = owner_of(g.array)
     if not g.array.flags.c_contiguous or id(owner) in taken:
         return _cloned(g)
