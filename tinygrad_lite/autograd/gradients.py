@@ -56,7 +56,10 @@ def grad(
             )
         walks.append(found)
     gradients = [None if column[0] is None else _stacked(column) for column in zip(*walks)] if is_grads_batched else walks[0]
-    return tuple(_zeros(x, create_graph and not is_grads_batched) if g is None and materialize_grads else g for x, g in zip(inputs, gradients))
+    if not materialize_grads:
+        return tuple(gradients)
+    recorded = create_graph and not is_grads_batched
+    return tuple(_zeros(x, recorded) if g is None else g for x, g in zip(inputs, gradients))
 
 
 def _zeros(x: Any, create_graph: bool) -> Any:
