@@ -304,13 +304,13 @@ def test_no_more_memory_after_many_steps():
             w.sub_(w.grad * 0.1)
         w.grad = None
 
-    from tinygrad_lite.engine import tape as node
+    from tinygrad_lite.arrays import changes
 
     step()
-    before = len(node._changes)
+    before = len(changes._changes)
     for _ in range(50):
         step()
-    assert len(node._changes) <= before
+    assert len(changes._changes) <= before
 
 
 @pytest.mark.parametrize("length", [200_000])

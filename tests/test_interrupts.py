@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tinygrad_lite.engine import mode, recording
+from tinygrad_lite.autograd import grad_mode
+from tinygrad_lite.engine import context
 
 COUNT = 200
 
@@ -71,7 +72,7 @@ if sys.version_info < (3, 11):
 
 
 def switches():
-    return np.geterr(), tg.is_grad_enabled(), tg.is_inference_mode_enabled(), recording.on_record
+    return np.geterr(), tg.is_grad_enabled(), tg.is_inference_mode_enabled(), context.observers.get()
 
 
 @pytest.fixture(params=["as NumPy has it", "as the program has set it"])
@@ -83,8 +84,8 @@ def state(request):
         yield switches()
     finally:
         np.seterr(**before)
-        mode._enabled.set(True)
-        mode._inference.set(False)
+        context.grad_enabled.set(True)
+        grad_mode._inference.set(False)
 
 
 @pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals go to the main thread")

@@ -13,7 +13,6 @@ from numpy import e, inf, nan, newaxis, pi
 from tinygrad_lite.tensor import Size, Tensor  # isort: skip
 
 from tinygrad_lite import autograd, cuda, linalg, ops, special
-from tinygrad_lite import calculus as _calculus
 from tinygrad_lite.arrays import AbsentDtype as _AbsentDtype
 from tinygrad_lite.arrays import Device as device
 from tinygrad_lite.arrays import (
@@ -59,8 +58,6 @@ int32 = int = _np.dtype(_np.int32)
 int64 = long = _np.dtype(_np.int64)
 bool = _np.dtype(_np.bool_)
 
-# It works on Tensors, which autograd does not know; so it stands above them, and gets PyTorch's name here.
-autograd.functional = _sys.modules["tinygrad_lite.autograd.functional"] = _calculus  # type: ignore[attr-defined]
 _sys.modules["tinygrad_lite.random"] = random
 
 # Methods that PyTorch has as functions too.

@@ -10,9 +10,10 @@ import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tinygrad_lite import calculus
-from tinygrad_lite.engine.mode import enable_grad, is_grad_enabled
-from tinygrad_lite.engine.tape import Leaf, tick
+from tinygrad_lite.arrays.changes import tick
+from tinygrad_lite.autograd import functional
+from tinygrad_lite.autograd.grad_mode import enable_grad, is_grad_enabled
+from tinygrad_lite.engine.tape import Leaf
 from tinygrad_lite.engine.walk import entries_behind
 from tinygrad_lite.ops import ones_like, stack, zeros, zeros_like
 from tinygrad_lite.ops.movement.inplace import watched
@@ -92,7 +93,7 @@ class _Run:
             raise ValueError(f"{call}: argnums names an argument twice: {argnums!r}")
         outside = is_grad_enabled()
         given = tuple(args[place] for place in places)
-        self.inputs = [calculus.placed(x, outside) for x in _tensors(call, "the arguments to differentiate by", given)]
+        self.inputs = [functional.placed(x, outside) for x in _tensors(call, "the arguments to differentiate by", given)]
         self.tree = given if isinstance(argnums, tuple) else given[0]
         arguments = list(args)
         for place, value in zip(places, _rebuilt(given, iter(self.inputs))):
@@ -122,7 +123,7 @@ class _Run:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        calculus.close(self.inputs)
+        functional.close(self.inputs)
 
     def filled(self, found: Sequence[Tensor | None], like: Sequence[Tensor]) -> list[Tensor]:
         return [zeros_like(x.detach()) if g is None else self.kept(g) for g, x in zip(found, like)]
@@ -176,7 +177,7 @@ def grad_and_value(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0,
                 got = f"shape {tuple(run.out.shape)}" if isinstance(run.out, Tensor) else type(run.out).__name__
                 raise RuntimeError(f"grad: the function must return a scalar (0-d) Tensor, got {got}; others: vjp, jacrev")
             with enable_grad():
-                found = calculus.gradients([run.out], run.inputs, [ones_like(run.out.detach())], run.on)
+                found = functional.gradients([run.out], run.inputs, [ones_like(run.out.detach())], run.on)
             gradient = _rebuilt(run.tree, iter(run.filled(found, run.inputs)))
             value = run.kept(run.out)
             return gradient, ((value, _map(run.kept, run.aux)) if has_aux else value)
@@ -221,7 +222,7 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
                 raise RuntimeError(f"vjp: the cotangents need the shapes of the outputs, {_shapes(run.outputs)}, got {_shapes(vs)}")
             on = (run.on or any(v.node is not None for v in vs)) and is_grad_enabled()
             with enable_grad():
-                found = calculus.gradients(run.outputs, run.inputs, vs, on)
+                found = functional.gradients(run.outputs, run.inputs, vs, on)
             return _rebuilt(primals, iter([zeros_like(x.detach()) if g is None else g for g, x in zip(found, run.inputs)]))
 
         value = _map(run.kept, run.out)
@@ -244,7 +245,7 @@ def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool =
             raise RuntimeError(f"jvp: the tangents need the shapes of the primals, {_shapes(run.inputs)}, got {_shapes(vs)}")
         run.on = run.on or (is_grad_enabled() and any(v.node is not None for v in vs))
         with enable_grad():
-            found = calculus.pushed(run.outputs, run.inputs, vs, run.on)
+            found = functional.pushed(run.outputs, run.inputs, vs, run.on)
         if strict and any(g is None for g in found):
             raise RuntimeError("jvp: an output does not depend on the primals, which strict=True refuses")
         value, tangent = _map(run.kept, run.out), _rebuilt(run.out, iter(run.filled(found, run.outputs)))
@@ -260,7 +261,7 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
     tensor([2., 4.])
     """
     with _Run("linearize", func, tuple(range(len(primals))), False, primals, {}) as run:
-        us, pulled = calculus.pulled(run.outputs, run.inputs)
+        us, pulled = functional.pulled(run.outputs, run.inputs)
 
         def push(*tangents: Any) -> Any:
             vs = _tensors("linearize", "the tangents", tangents)
@@ -268,7 +269,7 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
                 raise ValueError(f"linearize: the tangents need the shapes of the primals, {_shapes(run.inputs)}, got {_shapes(vs)}")
             pairs = [(g, v) for g, v in zip(pulled, vs) if g is not None]
             with enable_grad():
-                found = calculus.gradients([g for g, _ in pairs], us, [v for _, v in pairs], run.on)
+                found = functional.gradients([g for g, _ in pairs], us, [v for _, v in pairs], run.on)
             return _rebuilt(run.out, iter(run.filled(found, run.outputs)))
 
         return _map(run.kept, run.out), push
@@ -311,7 +312,7 @@ def jacrev(
             [0., 4.]])
     """
     _check_chunks("jacrev", chunk_size)
-    return _jacobian("jacrev", func, argnums, has_aux, calculus.by_rows)
+    return _jacobian("jacrev", func, argnums, has_aux, functional.by_rows)
 
 
 def _check_chunks(call: str, chunk_size: int | None) -> None:
@@ -330,7 +331,7 @@ def jacfwd(
             [1., 1.],
             [1., 0.]])
     """
-    return _jacobian("jacfwd", func, argnums, has_aux, calculus.by_columns)
+    return _jacobian("jacfwd", func, argnums, has_aux, functional.by_columns)
 
 
 def hessian(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:

@@ -15,12 +15,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_lite import ops
+from tinygrad_lite import hooks, ops
 from tinygrad_lite.arrays import Array, Device, deferred, device_of, is_cupy, is_floating, to_device, to_numpy
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.memory import counted, uncounted
-from tinygrad_lite.autograd import hooks
-from tinygrad_lite.autograd.apart import lead_all
-from tinygrad_lite.engine.errors import BadType, BadValue
 from tinygrad_lite.engine.grad import backward
 from tinygrad_lite.engine.tape import Leaf, Node, Traced, results_are, traced
 from tinygrad_lite.ops import types
@@ -1013,4 +1011,3 @@ def _unpickled(cls: type[Tensor], array: Array, device: str, requires_grad: bool
 
 
 results_are(Tensor)
-lead_all(Tensor)

@@ -46,7 +46,7 @@ from tinygrad_lite.arrays.dtypes import (
 )
 from tinygrad_lite.arrays.kernels.factorizations import cholesky_of, linalg, lu_of, solve_triangular_of, with_one_batch
 from tinygrad_lite.arrays.kernels.products import column_sums, product, rows
-from tinygrad_lite.arrays.kernels.reductions import add_up, extreme
+from tinygrad_lite.arrays.kernels.reductions import add_up, extreme, sum_to_shape
 from tinygrad_lite.arrays.kernels.rows import exponentials, row_products, row_sums
 from tinygrad_lite.arrays.kernels.scatter import flat_places, scatter_add
 from tinygrad_lite.arrays.kernels.select import choose
@@ -145,6 +145,7 @@ __all__ = [
     "special",
     "start_of",
     "strided",
+    "sum_to_shape",
     "to_device",
     "to_numpy",
     "tune",

@@ -6,10 +6,12 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterable
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from tinygrad_lite.arrays import devices
 from tinygrad_lite.arrays.devices import Device, cupy_or_explain, usable
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class OutOfMemoryError(RuntimeError):
@@ -18,28 +20,17 @@ class OutOfMemoryError(RuntimeError):
 
 # -- when CuPy is first imported ----------------------------------------------------------------
 
-_several = False
-_waiting: list[Callable[[], None]] = []
-
-
-def when_several(function: Callable[[], None]) -> None:
-    """Call `function` once it is known that there are several GPUs."""
-    _waiting.append(function)
-    if _several:
-        function()
+several = False  # known once somebody has asked for a GPU
 
 
 def prepare(cupy: ModuleType) -> None:
-    """Let CuPy's want of memory be told in bytes, and arrays of several GPUs be kept apart."""
+    """Let CuPy's want of memory be told in bytes, and note whether there are several GPUs."""
     cupy.cuda.set_allocator(_telling(cupy, cupy.cuda.get_allocator()))
-    global _several
+    global several
     try:
-        _several = cupy.cuda.runtime.getDeviceCount() > 1
+        several = cupy.cuda.runtime.getDeviceCount() > 1
     except Exception:  # no driver; `known_count` says so where a GPU is needed
         return
-    if _several:
-        for function in _waiting:
-            function()
 
 
 def _telling(cupy: ModuleType, allocator: Callable[[int], Any]) -> Callable[[int], Any]:
@@ -90,14 +81,37 @@ def _home(values: Iterable[Any]) -> Any:
 
 
 def at_home(*values: Any) -> contextlib.AbstractContextManager[Any]:
-    """A context in which CuPy works on the GPU of the first of its arrays among `values`."""
-    home = _home(values)
-    return contextlib.nullcontext() if home is None else home
+    """A context in which CuPy works on the GPU of the first of its arrays among `values`.
+
+    CuPy works on its current GPU, whichever holds the arrays. Where there is one or none, there is nothing to do.
+    """
+    home = _home(values) if several else None
+    return _NOWHERE if home is None else home
 
 
-def use_home(*values: Any) -> None:
+_NOWHERE = contextlib.nullcontext()
+
+
+def on_gpu_of(where: Callable[[Any], Any] | None = None) -> Callable[[F], F]:
+    """Let a function that works on arrays itself work on their GPU: the first one's among its arguments, or of
+    `where(its first argument)`."""
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if not several:
+                return function(*args, **kwargs)
+            with at_home(*args, *kwargs.values()) if where is None else at_home(where(args[0])):
+                return function(*args, **kwargs)
+
+        return call  # type: ignore[return-value]
+
+    return decorate
+
+
+def use_home(value: Any) -> None:
     """Let CuPy work on that GPU from here on."""
-    home = _home(values)
+    home = _home([value])
     if home is not None:
         home.use()
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from tinygrad_lite.arrays.devices import Array, is_array, is_cupy, namespace_of
+from tinygrad_lite.arrays.devices import Array, as_array, is_array, is_cupy, namespace_of
+from tinygrad_lite.arrays.gpu import at_home
 
 
 def owner_of(array: Array) -> Array:
@@ -16,6 +19,25 @@ def owner_of(array: Array) -> Array:
                 break
         array = base
     return array
+
+
+def unshared(array: Array, taken: dict[int, Any]) -> Array:
+    """`array`, or a copy of it, with its elements in order, that nobody else holds (`taken`: what is held, by its id)."""
+    if type(array) is np.ndarray and array.base is None:  # as most are
+        if array.flags.carray and id(array) not in taken:  # contiguous and writable
+            taken[id(array)] = array
+            return array
+        return array.copy()
+    array = as_array(array)
+    owner = owner_of(array)
+    on_cpu = type(array) is np.ndarray
+    if array.flags.c_contiguous and not (on_cpu and not array.flags.writeable) and owner.size == array.size and id(owner) not in taken:
+        taken[id(owner)] = owner
+        return array
+    if on_cpu:
+        return array.copy()
+    with at_home(array):
+        return array.copy()
 
 
 def counter_of(array: Array) -> Array:

@@ -1,6 +1,6 @@
-"""The engine: primitives, the tape, and the walk back along it. It knows no operation."""
+"""PyTorch's names for what is done with the tape, and tools that look at it: on top of the engine, which knows none of them."""
 
-from tinygrad_lite.autograd import apart, graph
+from tinygrad_lite.autograd import functional, graph
 from tinygrad_lite.autograd.anomaly import (
     detect_anomaly,
     is_anomaly_check_nan_enabled,
@@ -8,12 +8,9 @@ from tinygrad_lite.autograd.anomaly import (
     set_anomaly_enabled,
     set_detect_anomaly,
 )
+from tinygrad_lite.autograd.finite_differences import GradcheckError, gradcheck, gradgradcheck
 from tinygrad_lite.autograd.function import Function, once_differentiable
-from tinygrad_lite.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
-from tinygrad_lite.autograd.table import Tape, tape_lines, tape_of
-from tinygrad_lite.autograd.variable import Variable
-from tinygrad_lite.engine.grad import backward, grad
-from tinygrad_lite.engine.mode import (
+from tinygrad_lite.autograd.grad_mode import (
     enable_grad,
     inference_mode,
     is_grad_enabled,
@@ -21,8 +18,10 @@ from tinygrad_lite.engine.mode import (
     no_grad,
     set_grad_enabled,
 )
-from tinygrad_lite.engine.nondifferentiable import NONDIFFERENTIABLE, nondifferentiable
-from tinygrad_lite.engine.primitive import REGISTRY, primitive
+from tinygrad_lite.autograd.gradients import backward, grad
+from tinygrad_lite.autograd.table import Tape, tape_lines, tape_of
+from tinygrad_lite.autograd.variable import Variable
+from tinygrad_lite.engine.primitive import NONDIFFERENTIABLE, REGISTRY, nondifferentiable, primitive
 
 __all__ = [
     "NONDIFFERENTIABLE",
@@ -34,6 +33,7 @@ __all__ = [
     "backward",
     "detect_anomaly",
     "enable_grad",
+    "functional",
     "grad",
     "gradcheck",
     "gradgradcheck",

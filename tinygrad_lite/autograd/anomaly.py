@@ -7,10 +7,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from tinygrad_lite.arrays import is_array
-from tinygrad_lite.autograd.table import depth_of_the_program, note_line
-from tinygrad_lite.engine import grad as _backward
-from tinygrad_lite.engine import recording as _recording
-from tinygrad_lite.engine.recording import listen, listen_no_more
+from tinygrad_lite.autograd.table import Lines, depth_of_the_program
+from tinygrad_lite.engine.context import observe, observe_no_more
 from tinygrad_lite.engine.tape import Node
 from tinygrad_lite.engine.walk import operations_behind
 
@@ -23,55 +21,47 @@ __all__ = [
 ]
 
 
-class Checked(dict[Any, Any]):
-    """The gradients of a walk, each looked at as it arrives. The walk takes an entry's gradient out
-    just before it asks for those of the entry's inputs: so the last one out has sent what arrives."""
+class _Search(Lines):
+    """Looks at every result, and at every gradient as it arrives."""
 
-    sender: Any = None
+    def recorded(self, node: Node, arguments: Any, result: Any) -> None:
+        super().recorded(node, arguments, result)
+        if _has_nan(result):
+            node.nan = "was the first to take it from its arguments" if any(map(_has_nan, arguments)) else "made the first"
 
-    def __init__(self) -> None:
-        self.roots: list[Any] = []
+    def started(self, roots: Any) -> None:
+        _walks.set((*_walks.get(), [node for node, _ in roots]))
 
-    def pop(self, node: Any, *default: Any) -> Any:
-        self.sender = node
-        return super().pop(node, *default)
-
-    def __setitem__(self, node: Any, gradient: Any) -> None:
-        sender = self.sender
-        if sender is None:
-            self.roots.append(node)
-        elif bool((gradient != gradient).any()):
+    def arrived(self, node: Any, gradient: Any, sender: Node) -> None:
+        if bool((gradient != gradient).any()):
             raise RuntimeError(
                 f"backward: {sender.name} ({_where(sender)}) returned nan values in the gradient of its input of shape "
-                f"{node.shape}{self._origin('; the forward had nan already: ')}"
+                f"{node.shape}{_origin(_walks.get()[-1], '; the forward had nan already: ')}"
             )
-        super().__setitem__(node, gradient)
 
-    def items(self) -> Any:
-        """What has arrived, which the walk asks for at its end. Where the tensor that was differentiated has nan though its
-        gradients have not, this says which operation made it."""
-        root = next((node for node in self.roots if getattr(node, "nan", "")), None)
-        if root is not None:
-            text = self._origin(f"backward: the tensor of shape {root.shape} that was differentiated has nan: ")
+    def finished(self, found: Any) -> None:
+        """Where the tensor that was differentiated has nan though its gradients have not, say which operation made it."""
+        *outer, roots = _walks.get()
+        _walks.set(tuple(outer))
+        root = next((node for node in roots if getattr(node, "nan", "")), None)
+        if found is not None and root is not None:
+            text = _origin(roots, f"backward: the tensor of shape {root.shape} that was differentiated has nan: ")
             warnings.warn(text, stacklevel=depth_of_the_program())
-        return super().items()
 
-    def _origin(self, before: str) -> str:
-        """The first operation whose result had nan, in words after `before`; or nothing."""
-        first = next((node for node in operations_behind(self.roots) if getattr(node, "nan", "")), None)
-        return "" if first is None else f"{before}{first.name} ({_where(first)}) {first.nan}"
+
+# The roots of this thread's walks, the innermost last.
+_walks: ContextVar[tuple[list[Any], ...]] = ContextVar("walks", default=())
+
+
+def _origin(roots: list[Any], before: str) -> str:
+    """The first operation whose result had nan, in words after `before`; or nothing."""
+    first = next((node for node in operations_behind(roots) if getattr(node, "nan", "")), None)
+    return "" if first is None else f"{before}{first.name} ({_where(first)}) {first.nan}"
 
 
 def _where(node: Any) -> str:
     line = getattr(node, "line", "")
     return f"recorded at {line}" if line else "recorded outside of detect_anomaly()"
-
-
-def _look(node: Node, given: Any, out: Any) -> None:
-    """Note on an entry that is being recorded whether its result has nan."""
-    mode, check_nan = _state.get()
-    if mode and check_nan and _has_nan(out):
-        node.nan = "was the first to take it from its arguments" if any(map(_has_nan, given)) else "made the first"
 
 
 def _has_nan(value: Any) -> bool:
@@ -131,27 +121,21 @@ class detect_anomaly:
         self._before = None
 
 
-kinds: list[Any] = [dict, Checked]  # of gradients: as they come, and looked at
+_observers = Lines(), _Search()
 
 # Of this thread: what set_anomaly_enabled was given.
 _state: ContextVar[tuple[bool, bool]] = ContextVar("anomaly", default=(False, True))
 
 
-def new_gradients() -> Any:
-    mode, check_nan = _state.get()
-    return kinds[mode and check_nan]()
-
-
 def set_anomaly_enabled(mode: bool, check_nan: bool = True) -> None:
     """Note the lines of operations that this thread records from here on (`mode`), and look at their
     results and gradients (`check_nan`)."""
-    before = _state.get()[0]
+    before, checked = _state.get()
     mode, check_nan = bool(mode), bool(check_nan)
-    if mode is not before:
-        (listen if mode else listen_no_more)(note_line)
-    # From the first time on: a program that never asks for it is not to pay for it.
-    _recording.on_result = _look
-    _backward.new_gradients = new_gradients
+    if before:
+        observe_no_more(_observers[checked])
+    if mode:
+        observe(_observers[check_nan])
     _state.set((mode, check_nan))
 
 

@@ -10,11 +10,11 @@ from operator import itemgetter
 from typing import Any
 
 from tinygrad_lite.arrays import as_array
-from tinygrad_lite.engine import recording as _recording
-from tinygrad_lite.engine.errors import freed
-from tinygrad_lite.engine.mode import is_grad_enabled, no_grad
-from tinygrad_lite.engine.recording import result_of
-from tinygrad_lite.engine.tape import Leaf, Node, Traced, add_view, change_since, changed_in_place, tick, traced
+from tinygrad_lite.arrays.changes import change_since, changed_in_place, tick
+from tinygrad_lite.autograd.grad_mode import is_grad_enabled, no_grad
+from tinygrad_lite.engine.context import observers
+from tinygrad_lite.engine.plan import freed, result_of
+from tinygrad_lite.engine.tape import Leaf, Node, Traced, add_view, traced
 
 
 class Context:
@@ -172,11 +172,8 @@ def _recorded(cls: type[Function], ctx: Context, args: tuple[Any, ...], argument
     ctx._saved = [_saved(t, ctx, arguments) for t in ctx._to_save]
     ctx._saved_at = tick()
     ctx._to_save = ()
-    told = _recording.on_record
-    if told is not None:
-        told(node)
-        if _recording.on_result is not None:
-            _recording.on_result(node, [a.array for a in args if isinstance(a, Traced)], [t.array for t in tensors])
+    for observer in observers.get():
+        observer.recorded(node, [a.array for a in args if isinstance(a, Traced)], [t.array for t in tensors])
     return node
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
-from tinygrad_lite.arrays import device_of, is_array
+from tinygrad_lite.arrays import device_of, is_array, namespace_for, on_device
 from tinygrad_lite.autograd.function import Context
 from tinygrad_lite.autograd.groups import register_multi_grad_hook
-from tinygrad_lite.engine.recording import listen, listen_no_more
-from tinygrad_lite.engine.tape import GradientEdge, Leaf, Node, Traced, traced
+from tinygrad_lite.engine.context import Observer, observe, observe_no_more
+from tinygrad_lite.engine.tape import Leaf, Node, Traced, traced
 
 __all__ = [
     "GradientEdge",
@@ -22,6 +22,24 @@ __all__ = [
     "save_on_cpu",
     "saved_tensors_hooks",
 ]
+
+
+class GradientEdge(NamedTuple):
+    """A place on the tape, as PyTorch spells it."""
+
+    node: Node | Leaf
+    output_nr: int = 0
+    device: Any = None  # where its gradient goes
+
+    def as_traced(self) -> Any:
+        """The tensor that stands at this place, or one in its stead."""
+        node = self.node
+        tensor = node.tensor() if type(node) is Leaf else None
+        if tensor is not None:
+            return tensor
+        xp = namespace_for(self.device)
+        with on_device(self.device):
+            return traced(xp.broadcast_to(xp.zeros((), node.dtype), node.shape), node)  # an element's memory, whatever the shape
 
 
 def get_gradient_edge(tensor: Traced) -> GradientEdge:
@@ -37,7 +55,7 @@ def get_gradient_edge(tensor: Traced) -> GradientEdge:
     return GradientEdge(tensor.node, device=device_of(tensor.array))
 
 
-class saved_tensors_hooks:
+class saved_tensors_hooks(Observer):
     """Inside this block keep `pack_hook(tensor)` in the place of each array that is saved for
     backward, which then asks `unpack_hook(packed)` for the tensor. Of blocks inside one another the
     inner one's hooks are called. A packed tensor is not watched for changes in place.
@@ -51,6 +69,8 @@ class saved_tensors_hooks:
     tensor([2.7188, 7.3906])
     """
 
+    packs = True
+
     def __init__(self, pack_hook: Callable[[Any], Any], unpack_hook: Callable[[Any], Any]):
         self.pack_hook, self.unpack_hook = pack_hook, unpack_hook
 
@@ -59,13 +79,13 @@ class saved_tensors_hooks:
         if refusals:
             raise RuntimeError(refusals[-1])
         _in_force.set(_in_force.get() + 1)
-        listen(self._pack)
+        observe(self)
 
     def __exit__(self, *exception: object) -> None:
-        listen_no_more(self._pack)
+        observe_no_more(self)
         _in_force.set(_in_force.get() - 1)
 
-    def _pack(self, node: Node) -> None:
+    def recorded(self, node: Node, arguments: Any, result: Any) -> None:
         if type(node.saved) is not _Packed:  # by the hooks of an inner block
             node.saved = _Packed(node.saved, self.pack_hook, self.unpack_hook)
 

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from typing import Any
 
-from tinygrad_lite.autograd.hooks import register_hook
-from tinygrad_lite.engine.grad import wrap_walks
-from tinygrad_lite.engine.handles import RemovableHandle
-from tinygrad_lite.engine.tape import Traced
-
-# The gradients that have arrived in the walk that is going on, for each group of tensors.
-_arrived: ContextVar[dict[_Group, list[Any]]] = ContextVar("arrived")
+from tinygrad_lite.engine.context import Observer, observe, observe_no_more, observers
+from tinygrad_lite.engine.tape import RemovableHandle, Traced
+from tinygrad_lite.hooks import register_hook
 
 
 class _Group:
@@ -23,10 +18,32 @@ class _Group:
         self.count, self.hook, self.all_at_once = count, hook, all_at_once
 
     def arrives(self, place: int, g: Any) -> None:
-        arrived = _arrived.get()
-        if not self.all_at_once and self not in arrived:
-            self.hook(g)
-        arrived.setdefault(self, [None] * self.count)[place] = g
+        arrivals = next((o for o in observers.get() if type(o) is _Arrivals and o.group is self and not o.inner), None)
+        if arrivals is None:
+            observe(arrivals := _Arrivals(self))
+            if not self.all_at_once:
+                self.hook(g)
+        arrivals.gradients[place] = g
+
+
+class _Arrivals(Observer):
+    """The gradients of a group that have arrived in one walk, from the first of them to the walk's end."""
+
+    def __init__(self, group: _Group):
+        self.group = group
+        self.gradients: list[Any] = [None] * group.count
+        self.inner = 0  # walks that began since, and so end before
+
+    def started(self, roots: Any) -> None:
+        self.inner += 1
+
+    def finished(self, found: Any) -> None:
+        if self.inner:
+            self.inner -= 1
+            return
+        observe_no_more(self)
+        if found is not None and self.group.all_at_once:
+            self.group.hook(self.gradients)
 
 
 class _Handles(RemovableHandle):
@@ -54,27 +71,5 @@ def register_multi_grad_hook(tensors: Sequence[Traced], fn: Callable[[Any], None
         raise ValueError(f"register_multi_grad_hook: expected mode 'all' or 'any', got {mode!r}")
     if any(not isinstance(t, Traced) or t.node is None for t in tensors):
         raise RuntimeError("register_multi_grad_hook: expected Tensors that require grad")
-    _watch_walks()
     group = _Group(len(tensors), fn, mode == "all")
     return _Handles([register_hook(t, functools.partial(group.arrives, i)) for i, t in enumerate(tensors)])
-
-
-@functools.cache
-def _watch_walks() -> None:
-    """From here on, tell groups when a walk is over. Programs without any are not to pay for it."""
-    wrap_walks(_watched)
-
-
-def _watched(walk: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*args: Any) -> Any:
-        token = _arrived.set({})
-        try:
-            found = walk(*args)
-            for group, gradients in _arrived.get().items():
-                if group.all_at_once:
-                    group.hook(gradients)
-            return found
-        finally:
-            _arrived.reset(token)
-
-    return call

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from tinygrad_lite.arrays import is_array
 from tinygrad_lite.autograd.function import Context
 from tinygrad_lite.autograd.graph import _Handle, _Packed
-from tinygrad_lite.engine.recording import listen, listen_no_more
+from tinygrad_lite.engine.context import Observer, observe, observe_no_more
 from tinygrad_lite.engine.tape import Leaf, Node, Traced
 from tinygrad_lite.engine.walk import entries_behind
 
@@ -149,18 +149,21 @@ def tape_lines() -> Iterator[None]:
     >>> bool(tg.autograd.tape_of(y)[-1].line)
     True
     """
-    listen(note_line)
+    lines = Lines()
+    observe(lines)
     try:
         yield
     finally:
-        listen_no_more(note_line)
+        observe_no_more(lines)
 
 
-def note_line(node: Node) -> None:
-    """Note the line of the program that is asking for the operation being recorded."""
-    frame, _ = _program()
-    if frame is not None:
-        node.line = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+class Lines(Observer):
+    """Notes on each entry the line of the program that is asking for the operation being recorded."""
+
+    def recorded(self, node: Node, arguments: Any, result: Any) -> None:
+        frame, _ = _program()
+        if frame is not None:
+            node.line = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 
 def depth_of_the_program() -> int:

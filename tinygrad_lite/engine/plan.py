@@ -1,30 +1,31 @@
-"""What an operation does for the tape, worked out once for each subset of its inputs that need a gradient."""
+"""What an operation does for the tape: its plan, worked out once for each subset of its inputs that need a gradient, and
+the entries that it writes."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tinygrad_lite.engine.errors import MissingRule
+from tinygrad_lite.arrays import as_array, is_array
+from tinygrad_lite.arrays.changes import change_since, tick
+from tinygrad_lite.arrays.errors import MissingRule
+from tinygrad_lite.engine.context import observers
+from tinygrad_lite.engine.tape import Node, Traced, entry, new, register_view, traced
 
-if TYPE_CHECKING:
-    from tinygrad_lite.engine.primitive import Primitive
-
-# Where there are several GPUs: makes a function run on that of its arguments (see apart.py).
-led: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
+Rule = Callable[..., Any]
 
 
 class Plan:
-    """What to save of an operation, and which rules to call with it.
+    """What to save of an operation, and which rules to call with it, for one subset of inputs that need a gradient.
 
-    `wanted`: the places of the arguments that need a gradient, in the order of the node's parents.
-    `names`: of what is saved. `rules`: for each parent its rule, and which saved values the rule takes
-    beside g: the place of the one, or what picks the several, or neither. `fused`: a rule for all of
-    the inputs, and what picks the values it takes; its results are g to the `rules`, each of which picks its own.
-    `saves_values`: whether inputs, results or what was worked out on the way are among what is saved; `others`: the
-    places of what is neither such a value nor a shape.
+    `wanted`: the places of these inputs, in the order of the node's parents. `names`: of what is saved.
+    `rules`: for each parent its rule, and which saved values the rule takes beside g: the place of the one,
+    or what picks the several, or neither. `fused`: a rule for all of the inputs, and what picks the values
+    it takes; its results are g to the `rules`, each of which picks its own. `saves_values`: whether inputs,
+    results or what was worked out on the way are among what is saved; `others`: the places of what is
+    neither such a value nor a shape.
     """
 
     __slots__ = ("fused", "keep", "name", "names", "others", "primitive", "rules", "saves_values", "wanted")
@@ -32,36 +33,31 @@ class Plan:
     materializes = True  # zeros for results that no gradient reached
     must_return = True  # None is no gradient
 
-    def __init__(self, primitive: Primitive[..., Any], on_tape: Sequence[int], count: int):
-        self.primitive = primitive
-        self.name = primitive.name
-        star = primitive.star
-        argument_of = [primitive.arguments[i if star is None else min(i, star)] for i in range(count)]
-        self.wanted = list(on_tape)
-        missing = {name: _missing(primitive, name) for name in primitive.arguments if name not in primitive.differentiable}
-
+    def __init__(self, primitive: Any, wanted: Sequence[int], count: int):
+        self.primitive, self.name, self.wanted = primitive, primitive.name, wanted
+        star, names = primitive.star, primitive.arguments
+        argument_of = [names[i if star is None else min(i, star)] for i in range(count)]
+        missing = {name: _missing(primitive, name) for name in names if name not in primitive.differentiable}
         rule_of = missing | primitive.rules
-        rules = [rule_of[argument_of[i]] for i in self.wanted] if primitive.fused is None else []
-        names = [*primitive.fused_names, *(name for _, taken in rules for name in taken)]
+        rules = [rule_of[argument_of[i]] for i in wanted] if primitive.fused is None else []
+        taken = [*primitive.fused_names, *(name for _, names in rules for name in names)]
         if primitive.composition is not None:  # it is replayed for second derivatives, and takes every argument
-            names += primitive.arguments
-        self.names, self.keep = _saved(primitive, names)
+            taken += primitive.arguments
+        self.names, self.keep = _saved(primitive, taken)
         self.saves_values = not {*primitive.differentiable, "out", *primitive.keeps}.isdisjoint(self.names)
         self.others = [i for i, name in enumerate(self.names) if not name.endswith("_shape")]
-
+        self.fused: Any = None
         self.rules: list[Any] = []
-        for i, (rule, taken) in zip(self.wanted, rules):
-            rule = rule if led is None else led(rule)
+        if primitive.fused is not None:
+            needed = {i for i in wanted if argument_of[i] not in missing}
+            fused = functools.partial(primitive.fused, tuple(i in needed for i in range(count)))
+            self.fused = fused, _picker(self._places(primitive.fused_names))
+            self.rules = [(itemgetter(i) if i in needed else missing[argument_of[i]][0], None, None) for i in wanted]
+        for i, (rule, named) in zip(wanted, rules):
             if argument_of[i] == primitive.star_name:
                 rule = functools.partial(_star_rule, rule, i - (star or 0))
-            places = self._places(taken)
+            places = self._places(named)
             self.rules.append((rule, places[0], None) if len(places) == 1 else (rule, None, _picker(places) if places else None))
-        self.fused: Any = None
-        if primitive.fused is not None:
-            wanted = {i for i in self.wanted if argument_of[i] not in missing}
-            fused = functools.partial(primitive.fused, tuple(i in wanted for i in range(count)))
-            self.fused = fused if led is None else led(fused), _picker(self._places(primitive.fused_names))
-            self.rules = [(itemgetter(i) if i in wanted else missing[argument_of[i]][0], None, None) for i in self.wanted]
 
     def input_name(self, place: int) -> str:
         """The argument that the node's parent at `place` stands for, in words."""
@@ -70,24 +66,21 @@ class Plan:
             return f"{self.primitive.star_name}[{i - star}]"
         return f"its argument {self.primitive.arguments[i]!r}"
 
-    def _places(self, names: tuple[str, ...]) -> list[int]:
+    def _places(self, names: Sequence[str]) -> list[int]:
         return [self.names.index(name) for name in names]
 
 
-class Plans(dict[Any, Plan]):
-    """The plans of a primitive by the inputs that have a node: a mask of bits; with a star argument a tuple of
-    their places, and the number of inputs."""
+class Plans(dict[Any, Any]):
+    """The plans of a primitive by the inputs that have a node, as a mask of bits; with a star argument by that and
+    the number of inputs."""
 
-    def __init__(self, primitive: Primitive[..., Any]):
+    def __init__(self, primitive: Any):
         self.primitive = primitive
 
-    def __missing__(self, key: Any) -> Plan:
-        if type(key) is int:
-            count = len(self.primitive.arguments)
-            on_tape: Sequence[int] = [i for i in range(count) if key >> i & 1]
-        else:
-            on_tape, count = key
-        plan = Plan(self.primitive, on_tape, count)
+    def __missing__(self, key: Any) -> Plan | None:
+        on_tape, count = key if type(key) is tuple else (key, len(self.primitive.arguments))
+        wanted = [i for i in range(count) if on_tape >> i & 1]
+        plan = Plan(self.primitive, wanted, count) if self.primitive.recorded else None
         if count <= 64:  # a plan for thousands of inputs is not worth keeping
             self[key] = plan
         return plan
@@ -97,7 +90,7 @@ def no_gradient(g: Any) -> None:
     """The rule for an input of which a result is a function in form only: nothing arrives there."""
 
 
-def _missing(primitive: Primitive[..., Any], argument: str) -> tuple[Callable[..., Any], tuple[()]]:
+def _missing(primitive: Any, argument: str) -> tuple[Rule, tuple[()]]:
     """In the place of a rule that nobody gave: the refusal to go on without."""
 
     def rule(g: Any, *i: Any) -> Any:
@@ -106,7 +99,7 @@ def _missing(primitive: Primitive[..., Any], argument: str) -> tuple[Callable[..
     return rule, ()
 
 
-def _saved(primitive: Primitive[..., Any], names: list[str]) -> tuple[list[str], Callable[[Any], Any]]:
+def _saved(primitive: Any, names: list[str]) -> tuple[list[str], Callable[[Any], Any]]:
     """Each of `names` once, and what takes the values of that name out of an operation's arguments and results."""
     is_shape = {name: name.endswith("_shape") and name not in primitive.value_names for name in names}
     values, shapes = ([name for name in is_shape if is_shape[name] is kind] for kind in (False, True))
@@ -133,5 +126,109 @@ def _shape(value: Any) -> Any:
     return tuple(v.shape for v in value) if type(value) is tuple else getattr(value, "shape", ())
 
 
-def _star_rule(rule: Callable[..., Any], i: int, g: Any, *saved: Any) -> Any:
+def _star_rule(rule: Rule, i: int, g: Any, *saved: Any) -> Any:
     return rule(g, i, *saved)
+
+
+# -- writing on the tape --------------------------------------------------------------------------
+
+
+def record(plan: Any, parents: Any, values: Any, shape: Any, dtype: Any) -> Node:
+    """The entry of an operation. `values`: the arguments, the result, and what the forward function kept."""
+    node = new(Node)
+    node.plan = plan
+    node.parents = parents
+    node.saved = plan.keep(values)
+    node.index = tick()
+    node.shape = shape
+    node.dtype = dtype
+    node.hooks = None
+    if watching := observers.get():
+        count = len(plan.primitive.arguments)
+        for observer in watching:
+            observer.recorded(node, values[:count], values[count])
+    return node
+
+
+class Synthetic:
+    """What the plans of entries that no operation makes have in common: they save nothing."""
+
+    __slots__ = ()
+    fused = None
+    must_return = False
+    names: Any = ()
+    rules: Any = ()
+
+
+class Result(Synthetic):
+    """The plan of an entry that is one of several results of the entry before it."""
+
+    __slots__ = ("name", "place")
+
+    def __init__(self, place: int):
+        self.place = place
+        self.name = f"result {place}"
+
+
+def result_of(node: Node, place: int) -> Node | None:
+    """The entry of result number `place` of a node; None where it cannot have a gradient."""
+    if node.dtype[place].kind not in "fc":
+        return None
+    return entry(Result(place), (node,), (), node.shape[place], node.dtype[place])
+
+
+def record_several(plan: Any, parents: Any, values: Any, out: tuple[Any, ...], kept: Any, source: Any) -> tuple[Any, ...]:
+    """Tensors for several results, views of `source` if it is a Tensor: one entry for the operation, and one for each."""
+    arrays = tuple(map(as_array, out))
+    results = tuple(map(traced, arrays))
+    if plan is not None:
+        shapes, dtypes = tuple(array.shape for array in arrays), tuple(array.dtype for array in arrays)
+        node = record(plan, parents, [*values, arrays, *kept], shapes, dtypes)
+        for place, result in enumerate(results):
+            result.node = result_of(node, place)
+    if isinstance(source, Traced):
+        for result in results:
+            register_view(result, source)
+    return results
+
+
+# -- reading what was saved -----------------------------------------------------------------------
+
+
+def freed(node: Any) -> str:
+    """The refusal to read what backward has freed."""
+    return (
+        f"backward: the values saved by {node.name} (entry {node.index}) were freed by an earlier backward; "
+        "pass retain_graph=True to that one to go through the graph twice"
+    )
+
+
+def check_saved(node: Node) -> None:
+    """Refuse to go on with a saved array that was freed, or changed in place since."""
+    if node.saved is None:
+        raise RuntimeError(freed(node))
+    if not isinstance(node.saved, (tuple, list)):
+        return  # packed by saved_tensors_hooks
+    for name, value in zip(node.plan.names, node.saved):
+        for array in value if type(value) is tuple else (value,):
+            operation = change_since(array, node.index) if is_array(array) else None
+            if operation is not None:
+                what = "its result" if name == "out" else f"its argument {name!r}"
+                raise RuntimeError(
+                    f"backward: the gradient of {node.name} needs {what} of shape {array.shape}, which {operation} "
+                    "has changed in place since; clone the tensor first, or use the form that is not in place"
+                )
+
+
+def holds_arrays(saved: Any, places: Sequence[int]) -> bool:
+    """Whether arrays are among the saved values at `places`: an index may be, or hold, one."""
+    if type(saved) is not tuple and type(saved) is not list:
+        return True  # packed by saved_tensors_hooks
+    for place in places:
+        value = saved[place]
+        if type(value) in (tuple, list):
+            if holds_arrays(value, range(len(value))):
+                return True
+        elif value is not None and type(value) is not int and is_array(value):
+            return True
+    return False

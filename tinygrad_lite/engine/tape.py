@@ -1,4 +1,4 @@
-"""The entries of the tape, and what the engine needs to know of a Tensor.
+"""The tape: its entries, and a tensor's place on it.
 
 A `Node` is one recorded operation, a `Leaf` one tensor whose gradient is wanted. Edges (a node's
 `parents`) point at nodes, never at tensors; a tensor points at its node. So nothing points back,
@@ -7,22 +7,17 @@ and dropping the last tensor of a graph frees all of it at once.
 
 from __future__ import annotations
 
-import itertools
-import sys
 import weakref
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import address_range
-from tinygrad_lite.arrays.memory import counter_of
-from tinygrad_lite.engine.handles import Hookable
+from tinygrad_lite.arrays.changes import tick
 
-# The clock of the tape. Nodes take their index from it, and so do changes in place: an array was
-# changed after a node saved it just where the change's tick is the larger.
-tick = itertools.count(1).__next__
+# -- a tensor's place -----------------------------------------------------------------------------
 
 
 class Traced:
-    """An array and its place on the tape.
+    """An array and its place on the tape: what the engine knows of a Tensor.
 
     `array`: a NumPy or CuPy array. `node`: the operation that made it, a Leaf, or None where no
     gradient is needed. `grad`. `base`: the tensor whose memory this one is a view of. `views`: weak
@@ -50,75 +45,6 @@ class Traced:
         return self
 
 
-class Node(Hookable):
-    """One operation on the tape."""
-
-    __slots__ = ("dtype", "hooks", "index", "line", "nan", "parents", "plan", "saved", "shape")
-
-    plan: Any  # which rules to call, and which saved values each is given (see plan.py)
-    parents: Any  # the nodes of the inputs that need a gradient, in the order of the plan's rules
-    saved: Any  # the values that the rules name; None once freed
-    index: int
-    shape: Any
-    dtype: Any
-    hooks: Any  # functions of the gradient, or None
-    line: str  # where in the program; set only under `tape_lines()`
-    nan: str  # whether the result has one, and where from; set only under `detect_anomaly()`
-    after = None  # a Leaf has functions there
-
-    @property
-    def name(self) -> str:
-        return self.plan.name
-
-    def __repr__(self) -> str:
-        return f"<{self.name}>"
-
-    @property
-    def next_functions(self) -> tuple[tuple[Node | Leaf, int], ...]:
-        """The entries that this one's gradient flows to, as PyTorch spells them."""
-        return tuple((parent, 0) for parent in self.parents)
-
-
-class Leaf(Hookable):
-    """The place on the tape of a tensor that the user made: gradients end here.
-
-    `array`: the tensor's, kept only where there are hooks to call after its gradient has arrived, which
-    need a tensor even if the program holds it no more; `grad`: what has arrived since then. `closed`: the leaf is the input of a transform
-    (see func.py) that has returned, so that nobody can ask for its gradient.
-    """
-
-    __slots__ = ("after", "array", "closed", "dtype", "grad", "hooks", "shape", "tensor")
-
-    index = 0
-    parents: tuple[()] = ()
-    saved: tuple[()] = ()
-    next_functions: tuple[()] = ()
-    name = "leaf"
-
-    def __init__(self, tensor: Traced):
-        self.tensor = weakref.ref(tensor)
-        self.shape = tensor.array.shape
-        self.dtype = tensor.array.dtype
-        self.hooks: Any = None
-        self.after: Any = None  # functions of the tensor, called when its .grad was added to
-        self.array: Any = None
-        self.grad: Any = None
-        self.closed = False
-
-    def __repr__(self) -> str:
-        return "<leaf>"
-
-
-class GradientEdge(NamedTuple):
-    """A place on the tape, as PyTorch spells it."""
-
-    node: Node | Leaf
-    output_nr: int = 0
-    device: Any = None  # where its gradient goes
-
-
-# -- results ------------------------------------------------------------------------------------
-
 result_class: type[Traced] = Traced
 
 
@@ -138,8 +64,7 @@ def traced(array: Any, node: Node | Leaf | None = None) -> Any:
 
 
 def register_view(view: Traced, source: Traced) -> None:
-    """Remember that `view` shows `source`'s memory, if it does: a change in place of one is a
-    change of the other (see ops/movement/inplace.py)."""
+    """Remember that `view` shows `source`'s memory, if it does: a change in place of one is a change of the other."""
     memory, other = view.array.base, source.array
     owner = other.base
     if memory is None or (memory is not other and memory is not owner):
@@ -160,102 +85,134 @@ def add_view(base: Any, view: Traced) -> None:
         views[:] = [reference for reference in views if reference() is not None]
 
 
-# -- changes in place ---------------------------------------------------------------------------
-
-# The changes of each piece of memory that was ever changed in place. Entries go when the memory
-# does. Ordinary operations neither read nor write this.
-_changes: dict[int, _Changes] = {}
-_last_change = 0
-
-Span = tuple[int, int]
-_WHOLE = (0, sys.maxsize)  # the span of all of an array's memory
+# -- entries --------------------------------------------------------------------------------------
 
 
-class _Changes:
-    """When each span of one piece of memory was last changed, and by which operation."""
+class RemovableHandle:
+    """Takes a hook out again: `handle.remove()`, or leaving a `with` block.
 
-    __slots__ = ("limit", "memory", "spans")
+    >>> import tinygrad_lite as tg
+    >>> x = tg.tensor([3.0], requires_grad=True)
+    >>> with x.register_hook(lambda g: g * 10):
+    ...     (x * 1).backward()
+    >>> x.grad
+    tensor([10.])
+    """
 
-    def __init__(self, memory: Any):
-        key = id(memory)
-        self.memory = weakref.ref(memory, lambda _: _changes.pop(key, None))
-        self.spans: dict[Span, tuple[int, str]] = {}
-        self.limit = 64  # of spans
+    def __init__(self, hooks: dict[Any, Any]):
+        self._hooks = hooks
+        self.id = object()  # the hook's key: the handle itself as one would close a circle
 
-    def join(self) -> None:
-        """Make one of spans that touch; where that leaves too many, one of all."""
-        joined: dict[Span, tuple[int, str]] = {}
-        first, last, latest = -1, -1, (0, "")
-        for (start, end), change in sorted(self.spans.items()):
-            if joined and start <= last:
-                del joined[first, last]
-                last, latest = max(last, end), max(latest, change)
-            else:
-                first, last, latest = start, end, change
-            joined[first, last] = latest
-        if len(joined) > self.limit // 2:
-            joined = {_WHOLE: max(joined.values())}
-        self.spans.clear()
-        self.spans.update(joined)
+    def remove(self) -> None:
+        self._hooks.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.remove()
 
 
-def _changes_of(array: Any) -> _Changes:
-    memory = array if array.base is None else counter_of(array)
-    changes = _changes.get(id(memory))
-    if changes is None:
-        _changes[id(memory)] = changes = _Changes(memory)
-    return changes
+class Entry:
+    """An entry of the tape: what nodes and leaves have in common."""
+
+    __slots__ = ()
+
+    name: Any
+    parents: Any  # the nodes of the inputs that need a gradient, in the order of the plan's rules
+    saved: Any  # the values that the rules name; None once freed
+    index: int  # when it was recorded; a leaf's is 0
+    shape: Any  # of the result, or of each of several
+    dtype: Any
+    hooks: Any  # functions of the gradient, or None
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+    @property
+    def next_functions(self) -> tuple[tuple[Entry, int], ...]:
+        """The entries that this one's gradient flows to, as PyTorch spells them."""
+        return tuple((parent, 0) for parent in self.parents)
+
+    def add_hook(self, hook: Callable[[Any], Any]) -> RemovableHandle:
+        """Call `hook(gradient)` when the gradient of this entry is known."""
+        hooks = self.hooks = {} if self.hooks is None else self.hooks
+        handle = RemovableHandle(hooks)
+        retain = hooks.pop("retain", None)
+        hooks[handle.id] = hook
+        if retain is not None:  # what is retained is what the hooks made of it
+            hooks["retain"] = retain
+        return handle
+
+    def register_prehook(self, fn: Callable[[tuple[Any, ...]], Any]) -> RemovableHandle:
+        """Call `fn((gradient,))` before this operation's rules are; the tuple that it returns, if any, replaces it.
+
+        >>> import tinygrad_lite as tg
+        >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
+        >>> y = x * x
+        >>> handle = y.grad_fn.register_prehook(lambda gradients: (10 * gradients[0],))
+        >>> y.sum().backward()
+        >>> x.grad
+        tensor([20., 40.])
+        """
+
+        def alone(g: Any) -> Any:
+            returned = fn((g,))
+            return returned[0] if isinstance(returned, tuple) else returned
+
+        return self.add_hook(alone)
 
 
-def _span(array: Any) -> Span:
-    """The addresses that `array` touches; an array that owns its memory needs no arithmetic."""
-    return _WHOLE if array.base is None else address_range(array)
+class Node(Entry):
+    """One operation on the tape. `plan`: which rules to call, and which saved values each is given.
+
+    `line`, `nan`: where in the program it was recorded, and what of a nan; set by observers only.
+    """
+
+    __slots__ = ("dtype", "hooks", "index", "line", "nan", "parents", "plan", "saved", "shape")
+
+    plan: Any
+    line: str
+    nan: str
+    after = None  # a Leaf has functions there
+
+    @property
+    def name(self) -> str:
+        return self.plan.name
 
 
-def changed_in_place(array: Any, operation: str) -> None:
-    """Put on record that the memory of `array` has just been overwritten."""
-    global _last_change
-    changes, span = _changes_of(array), _span(array)
-    spans = changes.spans
-    if len(spans) >= changes.limit and span not in spans:
-        changes.join()
-    _last_change = tick()
-    spans[span] = _last_change, operation
+class Leaf(Entry):
+    """The place on the tape of a tensor that the user made: gradients end here.
+
+    `after`: functions of the tensor, called when its `.grad` was added to. `array`: the tensor's, kept only where
+    there are such, which need a tensor even if the program holds it no more; `grad`: what has arrived since then.
+    `closed`: the leaf is the input of a transform that has returned, so that nobody can ask for its gradient.
+    """
+
+    __slots__ = ("after", "array", "closed", "dtype", "grad", "hooks", "shape", "tensor")
+
+    index = 0
+    parents: tuple[()] = ()
+    saved: tuple[()] = ()
+    name = "leaf"
+    after: Any
+    array: Any
+    grad: Any
+
+    def __init__(self, tensor: Traced):
+        self.tensor = weakref.ref(tensor)
+        self.shape = tensor.array.shape
+        self.dtype = tensor.array.dtype
+        self.hooks = self.after = self.array = self.grad = None
+        self.closed = False
 
 
-def places_of_change(arrays: list[Any]) -> list[tuple[dict[Span, tuple[int, str]], Span]]:
-    """Where changes of `arrays` are put on record, for `changed_again`; valid while they live. However
-    many they are, they are told apart."""
-    places = []
-    for array in arrays:
-        changes, span = _changes_of(array), _span(array)
-        changes.limit += span not in changes.spans
-        changed_in_place(array, "")
-        places.append((changes.spans, span))
-    return places
+new = object.__new__
 
 
-def changed_again(places: list[tuple[dict[Span, tuple[int, str]], Span]], operation: str) -> None:
-    """`changed_in_place` for arrays whose places are known: 0.1 us an array instead of 3 us, which
-    an optimizer's step with hundreds of parameters would notice."""
-    global _last_change
-    _last_change = tick()
-    change = _last_change, operation
-    for entries, span in places:
-        entries[span] = change
-
-
-def last_change() -> int:
-    """The tick of the latest change in place of any array."""
-    return _last_change
-
-
-def change_since(array: Any, index: int) -> str | None:
-    """The operation that changed the memory of `array` after tick `index`, if one did."""
-    changes = _changes.get(id(counter_of(array)))
-    if changes is not None:
-        start, end = _span(array)
-        for (first, last), (when, operation) in changes.spans.items():
-            if when > index and first < end and start < last:
-                return operation
-    return None
+def entry(plan: Any, parents: Any, saved: Any, shape: Any, dtype: Any) -> Node:
+    """A new entry, the newest on the tape."""
+    node = new(Node)
+    node.plan, node.parents, node.saved = plan, parents, saved
+    node.index, node.shape, node.dtype, node.hooks = tick(), shape, dtype, None
+    return node

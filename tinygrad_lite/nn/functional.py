@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
-import sys
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from tinygrad_lite.autograd.apart import lead_all
 from tinygrad_lite.ops.calculus import tanh
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.math.elementary import sigmoid
@@ -275,6 +273,3 @@ def instance_norm(
              [ 1.0000, -1.0000]]])
     """
     return normalization.instance_norm(x, weight, bias, running_mean, running_var, use_input_stats, momentum, eps)
-
-
-lead_all(sys.modules[__name__])

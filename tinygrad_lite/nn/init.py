@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from tinygrad_lite.engine.mode import no_grad
+from tinygrad_lite.autograd.grad_mode import no_grad
 from tinygrad_lite.ops.creation.factories import empty
 from tinygrad_lite.tensor import Tensor
 

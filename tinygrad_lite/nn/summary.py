@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinygrad_lite.engine.mode import no_grad
+from tinygrad_lite.autograd.grad_mode import no_grad
 from tinygrad_lite.nn.modules.attention import MultiheadAttention
 from tinygrad_lite.nn.modules.conv import _ConvNd
 from tinygrad_lite.nn.modules.linear import Bilinear, Linear

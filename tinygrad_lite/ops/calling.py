@@ -6,11 +6,9 @@ import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from tinygrad_lite.arrays import is_array
-from tinygrad_lite.arrays.gpu import when_several
-from tinygrad_lite.autograd.apart import led
-from tinygrad_lite.engine.errors import BadType, refusal
-from tinygrad_lite.engine.signature import ALIASES
+from tinygrad_lite.arrays import gpu, is_array
+from tinygrad_lite.arrays.errors import BadType, refusal
+from tinygrad_lite.arrays.signature import ALIASES
 from tinygrad_lite.engine.tape import Traced
 
 P = ParamSpec("P")
@@ -35,6 +33,9 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
         if kwargs and not _RENAMED.isdisjoint(kwargs):
             kwargs = _by_own_names(function.__name__, names, kwargs)
         try:
+            if gpu.several:  # a composition may look at arrays between its primitives
+                with gpu.at_home(*args, *kwargs.values()):
+                    return function(*args, **kwargs)
             return function(*args, **kwargs)
         except AttributeError as error:
             if isinstance(error.obj, Traced) or is_array(error.obj):
@@ -49,11 +50,6 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
                 raise BadType(f"{function.__name__}: {error}") from None
             raise refusal(error) from error.__cause__
 
-    def lead() -> None:
-        nonlocal function
-        function = led(function)
-
-    when_several(lead)
     return call
 
 

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from tinygrad_lite.arrays.blocked import elementwise
-from tinygrad_lite.engine.tape import changed_in_place, traced
+from tinygrad_lite.arrays.changes import changed_in_place
+from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.optim.optimizer import Optimizer
 
 

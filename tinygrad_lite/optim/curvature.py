@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite.arrays import device_of, namespace_of, quietly, to_numpy
-from tinygrad_lite.engine.grad import grad
-from tinygrad_lite.engine.mode import enable_grad
+from tinygrad_lite.autograd.grad_mode import enable_grad
+from tinygrad_lite.autograd.gradients import grad
 from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.ops.random.generators import source
 from tinygrad_lite.optim.flat import Flat

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import namespace_of
-from tinygrad_lite.engine.tape import changed_in_place
+from tinygrad_lite.arrays.changes import changed_in_place
 
 
 class Flat:

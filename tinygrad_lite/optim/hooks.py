@@ -8,9 +8,8 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
-from tinygrad_lite.arrays.gpu import when_several
-from tinygrad_lite.autograd.apart import led
-from tinygrad_lite.engine.handles import RemovableHandle
+from tinygrad_lite.arrays import gpu
+from tinygrad_lite.engine.tape import RemovableHandle
 
 
 class Hooks:
@@ -22,6 +21,7 @@ class Hooks:
 
     # For optimizers that wrap another without calling __init__.
     updates = 0
+    param_groups: Any
     _in_step = False
     _step_pre_hooks: Any = MappingProxyType({})
     _step_post_hooks: Any = MappingProxyType({})
@@ -109,7 +109,11 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
             args, kwargs = _after_pre_hooks(self, args, kwargs)
         self._in_step = True
         try:
-            result = step(self, *args, **kwargs)
+            if gpu.several:
+                with gpu.at_home(self.param_groups[0]["params"]):
+                    result = step(self, *args, **kwargs)
+            else:
+                result = step(self, *args, **kwargs)
         finally:
             self._in_step = False
         self.updates += 1
@@ -118,11 +122,6 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
                 hook(self, args, kwargs)
         return result
 
-    def lead() -> None:
-        nonlocal step
-        step = led(step, lambda self: self.param_groups[0]["params"])
-
-    when_several(lead)
     return hooked
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from tinygrad_lite.arrays import BLOCK, device_of, namespace_of, on_device, quiet
-from tinygrad_lite.engine.mode import enable_grad
+from tinygrad_lite.autograd.grad_mode import enable_grad
 from tinygrad_lite.engine.tape import Node, Traced
 from tinygrad_lite.optim.explain import Explanation, explain
 from tinygrad_lite.optim.hooks import Hooks

@@ -19,12 +19,12 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from tinygrad_lite.arrays import address_range, device_of, get_default_dtype, namespace_of, on_device
+from tinygrad_lite.arrays import address_range, device_of, get_default_dtype, gpu, namespace_of, on_device
 from tinygrad_lite.arrays.blocked import BLOCK, by_blocks
+from tinygrad_lite.arrays.changes import changed_again, places_of_change
 from tinygrad_lite.arrays.fusion import fused
-from tinygrad_lite.autograd.apart import lead_all
-from tinygrad_lite.engine.mode import enable_grad
-from tinygrad_lite.engine.tape import changed_again, places_of_change, traced
+from tinygrad_lite.autograd.grad_mode import enable_grad
+from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.optim.flat import Parts
 from tinygrad_lite.optim.state_dicts import Group
 
@@ -132,6 +132,9 @@ class SingleTensor:
             optimizer.wrong_gradient(self.p)
 
     def update(self, optimizer: Method, group: Group) -> None:
+        """The step, after `check`."""
+        if gpu.several:
+            gpu.use_home(self.p)  # until the next part's, or the end of `step`
         p = self.p.array
         g = self.p._grad.array
         if group.get("differentiable"):
@@ -235,6 +238,8 @@ class MultiTensor:
 
     def update(self, optimizer: Method, group: Group) -> None:
         """The step, after `check`."""
+        if gpu.several:
+            gpu.use_home(self.p)
         if not self.same:
             self.arrays, self.places = self.now, places_of_change(self.now)
             self.gather, self.scatter = self.p.exchange_with(self.now)
@@ -286,7 +291,3 @@ def _equation(optimizer: Method, state: State, group: Group) -> tuple[Callable[.
         return {name: mine[name] for name in mine if name not in state}
 
     return equation, [state[name] for name in names]
-
-
-lead_all(SingleTensor, lambda part: part.p)
-lead_all(MultiTensor, lambda part: part.params)

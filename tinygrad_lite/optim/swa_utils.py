@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tinygrad_lite.arrays import is_floating, to_device
-from tinygrad_lite.engine.mode import no_grad
-from tinygrad_lite.engine.tape import changed_in_place, traced
+from tinygrad_lite.arrays.changes import changed_in_place
+from tinygrad_lite.autograd.grad_mode import no_grad
+from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.ops import tensor
 from tinygrad_lite.optim.schedules.base import LRScheduler  # PyTorch's module has it too
 from tinygrad_lite.optim.schedules.swa import SWALR

@@ -8,9 +8,9 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
+from tinygrad_lite.arrays.changes import change_since, tick
+from tinygrad_lite.autograd.grad_mode import enable_grad, is_grad_enabled
 from tinygrad_lite.autograd.graph import saved_tensors_hooks
-from tinygrad_lite.engine.mode import enable_grad, is_grad_enabled
-from tinygrad_lite.engine.tape import change_since, tick
 from tinygrad_lite.ops.random.generators import generators
 from tinygrad_lite.tensor import Tensor
 

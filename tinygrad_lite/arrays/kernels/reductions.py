@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays.devices import Array
+from tinygrad_lite.arrays.kernels.products import column_sums
 from tinygrad_lite.arrays.memory import in_order
 
 _SMALL = 16384  # below this many elements the detour costs more than it gains
@@ -85,3 +86,16 @@ def extreme(name: str, x: Array, axes: Any, keepdim: bool) -> Any:
         out = reduce(np.ascontiguousarray(x.reshape(-1, x.shape[axes]).T), axis=0)
         return out.reshape((*x.shape[:-1], 1) if keepdim else x.shape[:-1])
     return in_order(reduce(x, axis=axes, keepdims=keepdim))  # type: ignore[call-overload]
+
+
+def sum_to_shape(g: Array, shape: tuple[int, ...]) -> Array:
+    """`g` summed to `shape`: what broadcasting `shape` to g's own shape asks for."""
+    if len(shape) == 1 and type(g) is np.ndarray and g.ndim > 1 and g.shape[-1] == shape[0]:
+        return column_sums(g)  # of a bias
+    extra = len(g.shape) - len(shape)
+    if extra < 0 or any(m != 1 and n != m for n, m in zip(g.shape[extra:], shape)):
+        raise RuntimeError(f"expected a gradient that sums to shape {shape}, got shape {g.shape}")
+    axes = (*range(extra), *(i for i, n in enumerate(shape, extra) if n == 1 and g.shape[i] != 1))
+    if axes:
+        g = g.sum(axis=axes, keepdims=True)
+    return g.reshape(shape)

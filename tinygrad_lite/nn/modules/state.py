@@ -8,7 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import on_device, to_device
-from tinygrad_lite.engine.tape import changed_in_place, traced
+from tinygrad_lite.arrays.changes import changed_in_place
+from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.nn.modules.hooks import hooks_of
 from tinygrad_lite.nn.modules.registry import DOWN, walk
 from tinygrad_lite.nn.parameter import Parameter, UninitializedParameter

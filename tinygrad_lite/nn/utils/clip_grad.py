@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from tinygrad_lite.engine.mode import no_grad
+from tinygrad_lite.autograd.grad_mode import no_grad
 from tinygrad_lite.ops.creation.conversion import tensor
 from tinygrad_lite.ops.linalg.norms import vector_norm
 from tinygrad_lite.ops.movement.joining import stack

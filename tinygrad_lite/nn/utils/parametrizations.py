@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_lite.engine.mode import no_grad
+from tinygrad_lite.autograd.grad_mode import no_grad
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn.modules.conv import _ConvTransposeNd
 from tinygrad_lite.nn.modules.module import Module

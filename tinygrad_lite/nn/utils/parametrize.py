@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from tinygrad_lite.engine.mode import no_grad
+from tinygrad_lite.autograd.grad_mode import no_grad
 from tinygrad_lite.nn.modules.container import ModuleDict, ModuleList
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.parameter import Parameter

@@ -19,7 +19,7 @@ from tinygrad_lite.arrays import (
     on_device,
     quietly,
 )
-from tinygrad_lite.engine.errors import refusal
+from tinygrad_lite.arrays.errors import refusal
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import canonical_shape, integer, operation, raw
 

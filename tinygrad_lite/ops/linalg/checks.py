@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import as_array, is_array, linalg, namespace_of
-from tinygrad_lite.engine.mode import is_grad_enabled
+from tinygrad_lite.engine.context import is_grad_enabled
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import raw
 from tinygrad_lite.ops.math.where import where

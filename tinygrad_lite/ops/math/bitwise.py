@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lite.arrays import namespace_of, only_integers, only_numbers, promote_tensors, promoted, some_tensor
-from tinygrad_lite.engine.nondifferentiable import nondifferentiable
+from tinygrad_lite.engine.primitive import nondifferentiable
 from tinygrad_lite.ops.calling import named
 
 __all__ = [

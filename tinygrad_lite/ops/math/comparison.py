@@ -16,7 +16,7 @@ from tinygrad_lite.arrays import (
     promoted,
     some_tensor,
 )
-from tinygrad_lite.engine.nondifferentiable import nondifferentiable
+from tinygrad_lite.engine.primitive import nondifferentiable
 from tinygrad_lite.ops.calling import named, operation
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from tinygrad_lite.arrays import (
     promote_tensors,
     promoted_floats,
 )
-from tinygrad_lite.engine.nondifferentiable import nondifferentiable
-from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.engine.primitive import nondifferentiable, primitive
 from tinygrad_lite.ops.calculus import abs, sign
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.creation.factories import zeros_like

@@ -5,7 +5,7 @@ moves x to the result's place on the tape. `x[index] = value` writes at once. Wh
 memory must follow: where x is a view, the tensor that it is a view of becomes the result of an
 assignment to the region that x shows, and every other view of it a reading of the region it shows.
 Gradients of operations that saved the overwritten values are refused when they are asked for
-(autograd/node.py keeps the times).
+(arrays/changes.py keeps the times).
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import numpy as np
 
 from tinygrad_lite.arrays import device_of, is_array, namespace_of, owner_of, quietly, start_of
+from tinygrad_lite.arrays.changes import changed_in_place, tick
+from tinygrad_lite.arrays.errors import BadType, BadValue, refusal
+from tinygrad_lite.arrays.gpu import on_gpu_of
 from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.arrays.quiet import lost
 from tinygrad_lite.arrays.regions import Index, Region, overlaps, write
-from tinygrad_lite.autograd.function import FunctionNode
-from tinygrad_lite.engine.errors import BadType, BadValue, refusal
-from tinygrad_lite.engine.mode import is_grad_enabled, set_grad_enabled
-from tinygrad_lite.engine.recording import Result, goes_through, held_back, record, refusing
-from tinygrad_lite.engine.tape import Leaf, Node, Traced, changed_in_place, tick, traced
+from tinygrad_lite.engine.context import Observer, is_grad_enabled, observers, recording
+from tinygrad_lite.engine.plan import Plan, Result, Synthetic, record
+from tinygrad_lite.engine.second import goes_through
+from tinygrad_lite.engine.tape import Leaf, Node, Traced, entry, traced
 from tinygrad_lite.ops.calculus import getitem, replaced, reshape, to_dtype
 from tinygrad_lite.ops.calling import named
 from tinygrad_lite.ops.creation.conversion import moved
@@ -68,6 +70,7 @@ def _converts(index: Index, value: Any) -> bool:
     return not arrays or (len(arrays) == 1 and arrays[0].dtype.kind == "b" and value.size == 1)
 
 
+@on_gpu_of()
 def assign(name: str, x: Any, value: Any, index: Index = _WHOLE) -> None:
     """Write `value` into x at `index`, at once, and record it."""
     array = x.array
@@ -137,13 +140,37 @@ def in_place(function: Callable[Concatenate[T, P], Any]) -> Callable[Concatenate
     def method(x: Any, *args: Any, **kwargs: Any) -> Any:
         check_writable(name, x)
         if is_grad_enabled() and any(isinstance(y, Traced) and y.node is not None for y in (x, *args, *kwargs.values())):
-            with held_back() as entries:
+            with _HeldBack() as entries:
                 overwrite(name, x, function(x, *args, **kwargs), entries)
         else:
             overwrite(name, x, function(x, *args, **kwargs), [])
         return x
 
     return method
+
+
+class _HeldBack(Observer):
+    """The operations recorded in a block. Whoever packs what they save is told of them at its end: until then it
+    may still be put in order."""
+
+    def __enter__(self) -> list[Node]:
+        self.nodes: list[Node] = []
+        self.outside = observers.get()
+        observers.set((self,))
+        return self.nodes
+
+    def recorded(self, node: Node, arguments: Any, result: Any) -> None:
+        self.nodes.append(node)
+        for observer in self.outside:
+            if not observer.packs:
+                observer.recorded(node, arguments, result)
+
+    def __exit__(self, kind: Any, *exception: object) -> None:
+        observers.set(self.outside)
+        if kind is None:
+            for observer in self.outside:
+                for node in self.nodes if observer.packs else ():
+                    observer.recorded(node, (), None)
 
 
 def optional_inplace(function: Callable[P, R]) -> Callable[P, R]:
@@ -174,7 +201,7 @@ def _seen_as(function: Callable[Concatenate[T, P], Any]) -> Callable[Concatenate
         leaf = x.node if type(x.node) is Leaf else None
         if leaf is not None and is_grad_enabled():
             raise RuntimeError(f"{name}: a leaf that requires grad cannot be changed in place; do it under no_grad()")
-        with set_grad_enabled(x.node is not None):  # also under no_grad(): the elements are the same, elsewhere
+        with recording(x.node is not None):  # also under no_grad(): the elements are the same, elsewhere
             result = function(x, *args, **kwargs)
         x.array = result.array
         if leaf is not None:
@@ -239,6 +266,7 @@ def _shares_places(array: Any) -> bool:
     return not array.flags.forc and overlaps(array.shape, array.strides)
 
 
+@on_gpu_of()
 def overwrite(name: str, x: Any, result: Any, entries: list[Node]) -> None:
     """Write `result` into x's memory, and x into its place on the tape. `entries`: what was recorded on the way to it."""
     values, array = result.array if isinstance(result, Traced) else result, x.array
@@ -336,7 +364,27 @@ def _put(x: Any, node: Any) -> None:
 
 
 def _made_by_function(node: Any) -> bool:
-    return type(node) is Node and type(node.plan) is Result and type(node.parents[0]) is FunctionNode
+    """Whether an operation with several results that is no primitive made this one."""
+    return type(node) is Node and type(node.plan) is Result and type(node.parents[0].plan) is not Plan
+
+
+class _Refusal(Synthetic):
+    """The plan of an entry that no gradient can pass."""
+
+    wanted = (0,)
+
+    def __init__(self, node: Node, message: str):
+        self.name = node.name
+        self.message = message
+        self.rules = ((self.refuse, None, None),)
+
+    def refuse(self, g: Any) -> Any:
+        raise RuntimeError(f"backward: {self.message}")
+
+
+def refusing(node: Node, message: str) -> Node:
+    """An entry after `node` which lets no gradient pass to it."""
+    return entry(_Refusal(node, message), (node,), (), node.shape, node.dtype)
 
 
 def _all_of(view: Any, base: Any) -> bool:
@@ -348,11 +396,11 @@ def _entry(operation: Any, out: Any, x: Any, *rest: Any) -> Any:
     """The place on the tape of `out`, which `operation(x, *rest)` would give: recorded, not run."""
     y = rest[0]  # no other argument may be a tensor
     nodes = [x.node, y.node if isinstance(y, Traced) else None]
-    mask = (nodes[0] is not None) + 2 * (nodes[1] is not None)
-    if not mask:
+    on_tape = (nodes[0] is not None) + 2 * (nodes[1] is not None)
+    if not on_tape:
         return None
     values = [x.array, y.array if isinstance(y, Traced) else y, *rest[1:], out]
-    plan = operation.primitive.plans[mask]
+    plan = operation.primitive.plans[on_tape]
     return record(plan, [node for node in nodes if node is not None], values, out.shape, out.dtype)
 
 

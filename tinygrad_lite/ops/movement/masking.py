@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import is_array, namespace_of, number_for
-from tinygrad_lite.engine.errors import BadType, BadValue
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.ops.calculus import getitem, replaced, to_dtype, where
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.movement.broadcasting import broadcast_shapes, expand

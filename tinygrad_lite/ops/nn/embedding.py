@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import is_array, namespace_of
+from tinygrad_lite.arrays.changes import changed_in_place
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.engine.tape import Traced, changed_in_place, traced
+from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import into_zeros
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.math.where import where

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import only_floats
+from tinygrad_lite.arrays.changes import changed_in_place
 from tinygrad_lite.arrays.kernels.normalization import (
     batch_moments,
     batch_norm_gradient,
@@ -17,7 +18,6 @@ from tinygrad_lite.arrays.kernels.normalization import (
     wide,
 )
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.engine.tape import changed_in_place
 from tinygrad_lite.ops.calculus import linear_in, mul, to_dtype
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.math.arithmetic import add, square

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import as_array, as_dtype, as_float, device_of, in_order, is_array, namespace_of, quietly
+from tinygrad_lite.arrays.gpu import on_gpu_of
 from tinygrad_lite.arrays.randomness import Source
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import where
@@ -300,6 +301,7 @@ def _real(name: str, x: Any) -> np.dtype:
     return x.array.dtype
 
 
+@on_gpu_of()
 def normal_(x: Tensor, mean: float = 0, std: float = 1, *, generator: Generator | None = None) -> Tensor:
     """Fill with normal numbers.
 
@@ -347,6 +349,7 @@ def random_(x: Tensor, from_: int | None = None, to: int | None = None, *, gener
     return _draw("random_", x, _integers("random_", low or 0, high, x.array.shape, drawn_from, x.array.dtype))
 
 
+@on_gpu_of()
 def bernoulli_(x: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
     """Fill with 1 with probability `p` (a number or a tensor), else 0.
 
@@ -357,6 +360,7 @@ def bernoulli_(x: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -
     return _draw("bernoulli_", x, _coins(_probability("bernoulli_", raw(p)), x.array, generator))
 
 
+@on_gpu_of()
 def exponential_(x: Tensor, lambd: float = 1, *, generator: Generator | None = None) -> Tensor:
     """Fill with numbers of density lambd exp(-lambd x).
 
@@ -370,6 +374,7 @@ def exponential_(x: Tensor, lambd: float = 1, *, generator: Generator | None = N
     return _draw("exponential_", x, values / lambd)
 
 
+@on_gpu_of()
 def log_normal_(x: Tensor, mean: float = 1, std: float = 2, *, generator: Generator | None = None) -> Tensor:
     """Fill with numbers whose logarithms are normal.
 
@@ -383,6 +388,7 @@ def log_normal_(x: Tensor, mean: float = 1, std: float = 2, *, generator: Genera
     return _draw("log_normal_", x, namespace_of(values).exp(values))
 
 
+@on_gpu_of()
 def cauchy_(x: Tensor, median: float = 0, sigma: float = 1, *, generator: Generator | None = None) -> Tensor:
     """Fill with numbers of density sigma / (pi (sigma^2 + (x - median)^2)).
 
@@ -396,6 +402,7 @@ def cauchy_(x: Tensor, median: float = 0, sigma: float = 1, *, generator: Genera
     return _draw("cauchy_", x, namespace_of(values).tan(math.pi * values) * sigma + median)
 
 
+@on_gpu_of()
 def geometric_(x: Tensor, p: float, *, generator: Generator | None = None) -> Tensor:
     """Fill with how many trials of success probability `p` it takes to succeed: 1, 2, ...
 

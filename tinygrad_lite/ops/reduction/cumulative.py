@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import accumulate, as_dtype, namespace_of, recurrence
-from tinygrad_lite.engine.nondifferentiable import nondifferentiable
-from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.engine.primitive import nondifferentiable, primitive
 from tinygrad_lite.ops.calculus import exp, to_dtype
 from tinygrad_lite.ops.calling import canonical_dim, operation
 from tinygrad_lite.ops.creation.factories import zeros_like

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite.arrays import in_order, is_array
-from tinygrad_lite.engine.nondifferentiable import nondifferentiable
+from tinygrad_lite.engine.primitive import nondifferentiable
 from tinygrad_lite.ops.calculus import amax as _amax
 from tinygrad_lite.ops.calculus import amin as _amin
 from tinygrad_lite.ops.calculus import maximum, minimum, require_some

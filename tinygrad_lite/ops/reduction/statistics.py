@@ -9,8 +9,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import add_up, as_array, device_of, is_array, namespace_of, order
 from tinygrad_lite.arrays.kernels.histograms import bincount_of, histogram_of
-from tinygrad_lite.engine.nondifferentiable import nondifferentiable
-from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.engine.primitive import nondifferentiable, primitive
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calculus import count, kept, matmul, sqrt
 from tinygrad_lite.ops.calling import canonical_dim, operation, raw

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import add_up, as_dtype, in_order
+from tinygrad_lite.arrays import add_up, as_dtype, in_order, sum_to_shape
 from tinygrad_lite.arrays.kernels.logsumexp import logsumexp_of
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.engine.walk import sum_to_shape
 from tinygrad_lite.ops.calculus import count, exp, kept, restored, to_dtype
 from tinygrad_lite.ops.calculus import sum as _sum
 from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, canonical_shape, operation

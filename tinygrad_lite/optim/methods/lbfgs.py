@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lite.arrays import namespace_of
-from tinygrad_lite.engine.mode import enable_grad
+from tinygrad_lite.autograd.grad_mode import enable_grad
 from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.optim.flat import Flat
 from tinygrad_lite.optim.optimizer import Group, Optimizer, ParamsT, options

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tinygrad_lite.engine.mode import enable_grad
-from tinygrad_lite.engine.tape import changed_in_place
+from tinygrad_lite.arrays.changes import changed_in_place
+from tinygrad_lite.autograd.grad_mode import enable_grad
 from tinygrad_lite.ops import clone
 from tinygrad_lite.optim.optimizer import Group, Optimizer, ParamsT, options
 from tinygrad_lite.optim.stepping import State, begin

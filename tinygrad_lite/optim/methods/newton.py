@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lite.arrays import namespace_of
-from tinygrad_lite.engine.mode import enable_grad
+from tinygrad_lite.autograd.grad_mode import enable_grad
 from tinygrad_lite.optim.curvature import GaussNewton, Hessian, conjugate_gradients
 from tinygrad_lite.optim.optimizer import Group, Optimizer, ParamsT, options
 

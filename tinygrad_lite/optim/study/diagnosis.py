@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.grad import grad
-from tinygrad_lite.engine.mode import enable_grad, no_grad
+from tinygrad_lite.autograd.grad_mode import enable_grad, no_grad
+from tinygrad_lite.autograd.gradients import grad
 from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.ops.random.generators import fork_rng
 from tinygrad_lite.optim.curvature import Hessian, Spectrum, spectrum

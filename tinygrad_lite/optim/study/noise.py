@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from tinygrad_lite.arrays import namespace_of
-from tinygrad_lite.engine.grad import grad
-from tinygrad_lite.engine.mode import enable_grad
+from tinygrad_lite.autograd.grad_mode import enable_grad
+from tinygrad_lite.autograd.gradients import grad
 from tinygrad_lite.optim.flat import Flat
 
 

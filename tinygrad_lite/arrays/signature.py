@@ -1,4 +1,4 @@
-"""How a function on arrays is called: what primitives and functions without a gradient have in common."""
+"""How a function on arrays is called: the names and defaults of its arguments."""
 
 from __future__ import annotations
 
@@ -12,26 +12,6 @@ R = TypeVar("R")
 ALIASES = {
     "input": "x", "self": "x", "other": "y", "exponent": "y", "a": "x", "x1": "x", "x2": "y", "axis": "dim", "keepdims": "keepdim",
 }  # fmt: skip
-
-
-NONDIFFERENTIABLE: dict[str, Signature[..., Any]] = {}
-
-
-def enter(self: Signature[..., Any], registry: dict[str, Any], other: dict[str, Any]) -> None:
-    """Put a function's record into its registry. One that is defined again (a cell of a notebook is run once more) takes
-    the place of the old one, a different one of the same name is refused."""
-    for known in (registry.get(self.name), other.get(self.name)):
-        if known is not None and _place(known.forward) != _place(self.forward):
-            raise ValueError(
-                f"primitive {self.name!r} is defined twice: as {_place(known.forward)} and as {_place(self.forward)}; "
-                "give one of them another name"
-            )
-    other.pop(self.name, None)
-    registry[self.name] = self
-
-
-def _place(forward: Callable[..., Any]) -> str:
-    return f"{forward.__module__}.{forward.__qualname__}"
 
 
 class Signature(Generic[P, R]):

@@ -1,4 +1,4 @@
-"""Whether operations are recorded: a switch for each thread (and each asyncio task)."""
+"""`no_grad` and its relatives: whether operations are recorded, a switch for each thread (and each asyncio task)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from tinygrad_lite.engine.context import grad_enabled, is_grad_enabled
+
 F = TypeVar("F", bound=Callable[..., Any])
 
-_enabled = ContextVar("grad_enabled", default=True)
-
-# The hot path asks this once per operation. ContextVar.get: 54 ns; threading.local: 181 ns.
-is_grad_enabled = _enabled.get
+__all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "set_grad_enabled"]
 
 
 class set_grad_enabled:
@@ -27,23 +26,23 @@ class set_grad_enabled:
 
     def __init__(self, mode: bool):
         self.mode = bool(mode)
-        before = _enabled.get()
+        before = grad_enabled.get()
         self._before = [before]
         try:  # as in _Switch
-            _enabled.set(self.mode)
+            grad_enabled.set(self.mode)
         except BaseException:
-            _enabled.set(before)
+            grad_enabled.set(before)
             raise
 
     def __enter__(self) -> None:
-        _enabled.set(self.mode)
+        grad_enabled.set(self.mode)
 
     def __exit__(self, *exception: object) -> None:
-        _enabled.set(self._before[-1])
+        grad_enabled.set(self._before[-1])
         self._before.pop()
 
     def __call__(self, function: F) -> F:
-        _enabled.set(self._before.pop())  # a decorator switches nothing where it stands
+        grad_enabled.set(self._before.pop())  # a decorator switches nothing where it stands
         return _decorated(function, lambda: set_grad_enabled(self.mode), self.mode)
 
 
@@ -56,16 +55,16 @@ class _Switch:
         self._before: list[bool] = []  # a stack: one object may be entered inside itself
 
     def __enter__(self) -> None:
-        before = _enabled.get()
+        before = grad_enabled.get()
         self._before.append(before)
         try:
-            _enabled.set(self.mode)
+            grad_enabled.set(self.mode)
         except BaseException:  # Ctrl-C may come after any call: then no block is entered, and none would set it back
-            _enabled.set(before)
+            grad_enabled.set(before)
             raise
 
     def __exit__(self, *exception: object) -> None:
-        _enabled.set(self._before[-1])  # first of all, for the same reason
+        grad_enabled.set(self._before[-1])  # first of all, for the same reason
         self._before.pop()
 
     def __call__(self, function: F) -> F:
@@ -128,19 +127,19 @@ class inference_mode(_Switch):
         self._outside: list[bool] = []
 
     def __enter__(self) -> None:
-        outside, before = _inference.get(), _enabled.get()
+        outside, before = _inference.get(), grad_enabled.get()
         try:
             self._outside.append(outside)
             self._before.append(before)
             _inference.set(not self.mode)
-            _enabled.set(self.mode)
+            grad_enabled.set(self.mode)
         except BaseException:
-            _enabled.set(before)
+            grad_enabled.set(before)
             _inference.set(outside)
             raise
 
     def __exit__(self, *exception: object) -> None:
-        _enabled.set(self._before[-1])
+        grad_enabled.set(self._before[-1])
         _inference.set(self._outside[-1])
         self._before.pop()
         self._outside.pop()
@@ -158,15 +157,15 @@ def _decorated(function: F, context: Callable[[], Any], mode: bool | None = None
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        before = _enabled.get()
+        before = grad_enabled.get()
         try:
             if mode is None:
                 with context():
                     return function(*args, **kwargs)
-            _enabled.set(mode)  # 1 us less, of which an optimizer's step is aware
+            grad_enabled.set(mode)  # 1 us less, of which an optimizer's step is aware
             return function(*args, **kwargs)
         finally:  # also where Ctrl-C came as __exit__ began
-            _enabled.set(before)
+            grad_enabled.set(before)
 
     return wrapped  # type: ignore[return-value]
 

@@ -1,4 +1,4 @@
-"""The errors of forward functions, told in terms of the call, and that of a graph that was freed."""
+"""The errors of functions on arrays, told in terms of the call."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import device_of, is_array
+from tinygrad_lite.arrays.devices import device_of, is_array
 from tinygrad_lite.arrays.gpu import OutOfMemoryError
 
 if TYPE_CHECKING:
-    from tinygrad_lite.engine.signature import Signature
+    from tinygrad_lite.arrays.signature import Signature
 
 
 class BadValue(ValueError, RuntimeError):
@@ -76,11 +76,3 @@ class MissingRule(RuntimeError):
             f"backward: {primitive} has no rule for the gradient of {argument}; give one by {primitive}.vjp({argument}=...), "
             f"or write @nondifferentiable over {primitive} if it has none (detach() the tensor if only this use of it has none)"
         )
-
-
-def freed(node: Any) -> str:
-    """The refusal to read what backward has freed."""
-    return (
-        f"backward: the values saved by {node.name} (entry {node.index}) were freed by an earlier backward; "
-        "pass retain_graph=True to that one to go through the graph twice"
-    )

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tinygrad_lite.engine.grad import retain_grad, retains_grad
-from tinygrad_lite.engine.handles import RemovableHandle, hooked
-from tinygrad_lite.engine.tape import Leaf, Traced
+from tinygrad_lite.engine.tape import Leaf, RemovableHandle, Traced
 
 __all__ = ["register_hook", "register_post_accumulate_grad_hook", "retain_grad", "retains_grad"]
 
@@ -23,7 +22,7 @@ def register_hook(x: Traced, hook: Callable[[Traced], Traced | None]) -> Removab
     """
     if x.node is None:
         raise RuntimeError("register_hook: this tensor does not require grad")
-    return hooked(x.node, hook)
+    return x.node.add_hook(hook)
 
 
 def register_post_accumulate_grad_hook(x: Traced, hook: Callable[[Traced], None]) -> RemovableHandle:

@@ -10,23 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from tinygrad_lite.engine.grad import grad
-from tinygrad_lite.engine.mode import enable_grad
-from tinygrad_lite.engine.recording import through
-from tinygrad_lite.engine.tape import Leaf
+from tinygrad_lite.autograd.grad_mode import enable_grad
+from tinygrad_lite.autograd.gradients import grad
+from tinygrad_lite.engine.second import through
+from tinygrad_lite.engine.tape import Leaf, Traced
 from tinygrad_lite.ops import ones_like, stack, zeros, zeros_like
-from tinygrad_lite.tensor import Tensor
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 
-Tensors = Sequence[Tensor]
-Gradients = Sequence[Tensor | None]
+Tensors = Sequence[Any]
+Gradients = Sequence[Any]
 
 
 # -- what they are made of (also what func.py is) -------------------------------------------------
 
 
-def placed(x: Tensor, create_graph: bool = True) -> Tensor:
+def placed(x: Any, create_graph: bool = True) -> Any:
     """`x` as an input of its own: still on the tape behind x if the results are to be."""
     return through(x) if create_graph and x.node is not None else x.detach().requires_grad_()
 
@@ -50,7 +49,7 @@ def pushed(outputs: Tensors, inputs: Tensors, tangents: Tensors, create_graph: b
     return gradients([g for g, _ in pairs], us, [v for _, v in pairs], create_graph)
 
 
-def pulled(outputs: Tensors, inputs: Tensors) -> tuple[list[Tensor], Gradients]:
+def pulled(outputs: Tensors, inputs: Tensors) -> tuple[list[Any], Gradients]:
     """Cotangents u of the outputs, and J^T u: linear in u, so that its gradients by u are J v."""
     us = [zeros_like(y.detach()).requires_grad_() for y in outputs]
     close(us)
@@ -64,7 +63,7 @@ def close(inputs: Tensors) -> None:
             x.node.closed = True
 
 
-def basis(x: Tensor) -> Iterator[Tensor]:
+def basis(x: Any) -> Iterator[Any]:
     """For each element of `x` the tensor of x's shape that is 1 there and 0 elsewhere."""
     for i in range(x.numel()):
         one = zeros_like(x.detach()).reshape(-1)
@@ -72,7 +71,7 @@ def basis(x: Tensor) -> Iterator[Tensor]:
         yield one.reshape(x.shape)
 
 
-def by_rows(outputs: Tensors, inputs: Tensors, create_graph: bool) -> list[list[Tensor | None]]:
+def by_rows(outputs: Tensors, inputs: Tensors, create_graph: bool) -> list[list[Any]]:
     """For each output, for each input the Jacobian: a walk for each element of the outputs."""
     result = []
     for y in outputs:
@@ -81,7 +80,7 @@ def by_rows(outputs: Tensors, inputs: Tensors, create_graph: bool) -> list[list[
     return result
 
 
-def by_columns(outputs: Tensors, inputs: Tensors, create_graph: bool) -> list[list[Tensor | None]]:
+def by_columns(outputs: Tensors, inputs: Tensors, create_graph: bool) -> list[list[Any]]:
     """As `by_rows`, by a walk for each element of the inputs."""
     us, found = pulled(outputs, inputs)
     columns = [[gradients([g], us, [e], create_graph) for e in basis(g)] if g is not None else [] for g in found]
@@ -90,7 +89,7 @@ def by_columns(outputs: Tensors, inputs: Tensors, create_graph: bool) -> list[li
     ]
 
 
-def _block(parts: list[Tensor | None], dim: int, output: Tensor, x: Tensor) -> Tensor | None:
+def _block(parts: list[Any], dim: int, output: Any, x: Any) -> Any:
     """The Jacobian of one output by one input from its rows (or columns)."""
     like = next((part for part in parts if part is not None), None)
     if like is None:
@@ -183,13 +182,13 @@ def hessian(
             [ 0., 12.]])
     """
 
-    def gradient(*xs: Tensor) -> Any:
+    def gradient(*xs: Any) -> Any:
         ys, alone = _several("hessian", "the output of the function", func(*xs))
         if not alone:
             raise TypeError("hessian: the function must return a single Tensor, got a tuple")
         y = _scalar("hessian", ys)
         found = _filled("hessian", gradients([y], xs, [ones_like(y.detach())], True), xs, False, strict)
-        return found[0] if isinstance(inputs, Tensor) else tuple(found)
+        return found[0] if isinstance(inputs, Traced) else tuple(found)
 
     _several("hessian", "inputs", inputs)
     return jacobian(gradient, inputs, create_graph, strict, vectorize, outer_jacobian_strategy)
@@ -225,11 +224,11 @@ def _second(call: str, func: Callable[..., Any], inputs: Any, v: Any, create_gra
     return _result(ys, alone_out, create_graph), _result(found, alone, create_graph)
 
 
-def _several(call: str, what: str, value: Any) -> tuple[tuple[Tensor, ...], bool]:
+def _several(call: str, what: str, value: Any) -> tuple[tuple[Any, ...], bool]:
     """A Tensor or a tuple of them as a tuple, and whether it was one alone."""
     tensors = value if isinstance(value, tuple) else (value,)
     for tensor in tensors:
-        if not isinstance(tensor, Tensor):
+        if not isinstance(tensor, Traced):
             raise TypeError(f"{call}: expected {what} to be a Tensor or a tuple of Tensors, got {type(tensor).__name__}")
     return tensors, tensors is not value
 
@@ -256,13 +255,13 @@ def _directions(call: str, v: Any, like: Tensors, what: str, alone: bool) -> Ten
     return [u.to(x.dtype) for u, x in zip(vs, like)]
 
 
-def _scalar(call: str, ys: Tensors) -> Tensor:
+def _scalar(call: str, ys: Tensors) -> Any:
     if len(ys) != 1 or ys[0].numel() != 1:
         raise RuntimeError(f"{call}: the function must return one element, got {', '.join(str(tuple(y.shape)) for y in ys)}")
     return ys[0]
 
 
-def _filled(call: str, found: Gradients, like: Tensors, create_graph: bool, strict: bool) -> list[Tensor]:
+def _filled(call: str, found: Gradients, like: Tensors, create_graph: bool, strict: bool) -> list[Any]:
     """Zeros for what is None; under `strict` an error, also for what should go on and does not."""
     for i, g in enumerate(found):
         if strict and (g is None or (create_graph and g.node is None)):
