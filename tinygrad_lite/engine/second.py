@@ -88,15 +88,33 @@ def rules_on_tape(node: Node) -> Sequence[Any]:
     return [(on_tape(rule, constant.get(name, ())), *rest) for name, (rule, *rest) in zip(names, plan.rules)]
 
 
-class _Through(Synthetic):
-    """The plan of an entry that passes its gradient on as it is."""
+class _Formal(Synthetic):
+    """The plan of an entry that depends on its last parents in form only: it passes its gradient on to the first, if
+    there are more, and `zeros` or nothing to these."""
 
-    name = "through"
-    rules = ((lambda g: g, None, None),)
-    wanted = (0,)
+    def __init__(self, name: str, through: int, parents: Sequence[Any] = (), zeros: bool = False):
+        self.name = name
+        rules = [_identity] * through + [partial(_zeros, parent.shape) if zeros else no_gradient for parent in parents]
+        self.rules = [(rule, None, None) for rule in rules]
+        self.wanted = range(len(rules))
 
 
-_through = _Through()
+def _identity(g: Any) -> Any:
+    return g
+
+
+def _zeros(shape: Any, g: Any) -> Any:
+    return traced(_zeros(shape, g.array)) if isinstance(g, Traced) else namespace_of(g).zeros(shape, g.dtype)
+
+
+def formally(tensor: Traced, parents: Sequence[Any], zeros: bool) -> Any:
+    """The same array as a function of the entries `parents` too, whose gradient is `zeros` or none."""
+    first = () if tensor.node is None else (tensor.node,)
+    plan = _Formal("formal", len(first), parents, zeros)
+    return traced(tensor.array, entry(plan, (*first, *parents), (), tensor.array.shape, tensor.array.dtype))
+
+
+_through = _Formal("through", 1)
 
 
 def through(tensor: Traced) -> Any:
@@ -107,26 +125,3 @@ def through(tensor: Traced) -> Any:
 def goes_through(node: Any) -> bool:
     """Whether a tensor's place is what `through` gave it."""
     return type(node) is Node and node.plan is _through
-
-
-class _Formal(Synthetic):
-    """The plan of an entry that depends on its last parents in form only: it passes its gradient on to the first, if
-    there are more, and `zeros` or nothing to these."""
-
-    __slots__ = ("rules", "wanted")
-    name = "formal"
-
-    def __init__(self, through: int, parents: Sequence[Any], zeros: bool):
-        self.rules = [*_through.rules[:through], *[((partial(_zeros, p.shape) if zeros else no_gradient), None, None) for p in parents]]
-        self.wanted = range(len(self.rules))
-
-
-def _zeros(shape: Any, g: Any) -> Any:
-    return traced(_zeros(shape, g.array)) if isinstance(g, Traced) else namespace_of(g).zeros(shape, g.dtype)
-
-
-def formally(tensor: Traced, parents: Sequence[Any], zeros: bool) -> Any:
-    """The same array as a function of the entries `parents` too, whose gradient is `zeros` or none."""
-    first = () if tensor.node is None else (tensor.node,)
-    plan = _Formal(len(first), parents, zeros)
-    return traced(tensor.array, entry(plan, (*first, *parents), (), tensor.array.shape, tensor.array.dtype))
