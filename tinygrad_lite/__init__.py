@@ -1,7 +1,6 @@
 """tinygrad_lite: reverse-mode automatic differentiation on NumPy and CuPy arrays."""
 
 import importlib as _importlib
-import sys as _sys
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
@@ -12,7 +11,7 @@ from numpy import e, inf, nan, newaxis, pi
 # First, for its name: the function `tensor` below takes the module's place in this namespace.
 from tinygrad_lite.tensor import Size, Tensor  # isort: skip
 
-from tinygrad_lite import autograd, cuda, linalg, ops, special
+from tinygrad_lite import autograd, cuda, linalg, ops, random, special
 from tinygrad_lite.arrays import AbsentDtype as _AbsentDtype
 from tinygrad_lite.arrays import Device as device
 from tinygrad_lite.arrays import (
@@ -40,7 +39,6 @@ from tinygrad_lite.autograd import (
 )
 from tinygrad_lite.compat.switches import *
 from tinygrad_lite.ops import *
-from tinygrad_lite.ops.random import generators as random
 from tinygrad_lite.printing import set_printoptions
 from tinygrad_lite.serialization import load, save
 
@@ -57,8 +55,6 @@ int16 = short = _np.dtype(_np.int16)
 int32 = int = _np.dtype(_np.int32)
 int64 = long = _np.dtype(_np.int64)
 bool = _np.dtype(_np.bool_)
-
-_sys.modules["tinygrad_lite.random"] = random
 
 # Methods that PyTorch has as functions too.
 abs_ = Tensor.abs_
