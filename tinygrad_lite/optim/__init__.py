@@ -1,4 +1,4 @@
-"""Optimizers. They see parameters and their gradients, nothing else."""
+"""Optimizers. They see parameters and their gradients, nothing else. docs/lectures.md lists the lecture items that docstrings name."""
 
 import importlib
 from typing import Any
