@@ -71,15 +71,18 @@ class Plan:
 
 
 class Plans(dict[Any, Any]):
-    """The plans of a primitive by the inputs that have a node, as a mask of bits; with a star argument by that and
-    the number of inputs."""
+    """The plans of a primitive by the inputs that have a node: a mask of bits; with a star argument a tuple of their
+    places, and the number of inputs."""
 
     def __init__(self, primitive: Any):
         self.primitive = primitive
 
     def __missing__(self, key: Any) -> Plan | None:
-        on_tape, count = key if type(key) is tuple else (key, len(self.primitive.arguments))
-        wanted = [i for i in range(count) if on_tape >> i & 1]
+        if type(key) is tuple:
+            wanted, count = key
+        else:
+            count = len(self.primitive.arguments)
+            wanted = [i for i in range(count) if key >> i & 1]
         plan = Plan(self.primitive, wanted, count) if self.primitive.recorded else None
         if count <= 64:  # a plan for thousands of inputs is not worth keeping
             self[key] = plan

@@ -165,6 +165,7 @@ def _call_of(self: Primitive[..., Any]) -> Callable[..., Any]:
     """The public function: the forward function on the arrays of Tensors, and an entry on the tape."""
     forward, bind, plans, view, keeps, star = self.forward, self.bind, self.plans, self.view, self.keeps, self.star
     count = None if star is not None else len(self.arguments)
+    first_bit = 0 if star is not None else 1  # a mask of thousands of bits would take a time that is quadratic
 
     @functools.wraps(forward)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -173,7 +174,7 @@ def _call_of(self: Primitive[..., Any]) -> Callable[..., Any]:
         # Separate the arrays from their places on the tape.
         values: list[Any] = []
         parents: list[Any] = []
-        on_tape, bit, is_traced = 0, 1, False
+        on_tape, bit, is_traced = 0, first_bit, False
         for x in args:
             if isinstance(x, Traced):
                 is_traced = True
@@ -202,7 +203,7 @@ def _call_of(self: Primitive[..., Any]) -> Callable[..., Any]:
         if not is_traced:
             return out
         # Record.
-        plan = plans[on_tape if count is not None else (on_tape, len(args))] if on_tape and is_grad_enabled() else None
+        plan = plans[on_tape if count is not None else _places(args)] if parents and is_grad_enabled() else None
         if star is not None:
             values[star:] = [tuple(values[star:])]
         if type(out) is not _ndarray:
@@ -224,3 +225,8 @@ def _call_of(self: Primitive[..., Any]) -> Callable[..., Any]:
         return tensor
 
     return call
+
+
+def _places(args: Any) -> tuple[tuple[int, ...], int]:
+    """Which of `args` have a place on the tape, and how many there are."""
+    return tuple(i for i, x in enumerate(args) if isinstance(x, Traced) and x.node is not None), len(args)
