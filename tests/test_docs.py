@@ -39,6 +39,13 @@ def test_the_code_of_a_page_runs(page):
     run_page(page)
 
 
+def test_the_page_on_the_engine_quotes_it_as_it_stands():
+    quotes = re.findall(r"^```python (\S+\.py)\n(.*?)^```$", (DOCS / "engine.md").read_text(), re.M | re.S)
+    assert len(quotes) >= 8
+    for path, text in quotes:
+        assert text in (Path(tg.__file__).parent / path).read_text(), f"{path} has changed: {text}"
+
+
 def test_the_ten_lines_of_contributing_work():
     from tests import check_op
     from tests.check_op import SAMPLES
