@@ -551,7 +551,7 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
     ),
     (
         "a difference of no elements: PyTorch's is a new leaf",
-        lambda found, program: any(".diff(" in text for text in program) and any("0" in text and "zeros" in text for text in program),
+        lambda found, program: any(".diff(" in text for text in program) and ("[]" in found.theirs + found.ours or any("zeros" in text for text in program)),
     ),
     ("what is mapped over has a dim less: PyTorch does not look at it everywhere", has("refused only here", "or more dimensions, got the shape")),
     ("kron takes tensors of any strides", has("accepted only here", "view size is not compatible")),
@@ -576,7 +576,7 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
     (
         "a view that was made before its tensor was asked to require grad: PyTorch's does too once the tensor was changed in place",
         lambda found, program: found.kind in ("refused only here", "requires_grad", "is_leaf")
-        and ("not require grad" in found.ours or found.ours == "False")
+        and ("not require grad" in found.ours or found.ours in ("False", "True"))
         and any(re.fullmatch(r"x\d+\.requires_grad(_\(\)| = True)", text) for text in program),
     ),
     (
@@ -605,6 +605,23 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
         lambda found, program: found.kind in ("presence of grad", "is_leaf") and any(re.search(r"jvp\(|vmap\(", text) for text in program),
     ),
     ("an error of PyTorch's own", has("accepted only here", "INTERNAL ASSERT")),
+    (
+        "PyTorch takes the old shape for the gradient of what became its own view under no_grad (docs/from-pytorch.md)",
+        lambda found, program: has("accepted only here", "returned an invalid gradient")(found, program) and any(map(OWN_VIEW.search, program)),
+    ),
+    (
+        "what a Function gives no gradient gets none; PyTorch goes on with zeros",
+        lambda found, program: found.kind == "presence of grad" and found.ours == "None" and not re.search("[1-9]", found.theirs) and any("Several" in text for text in program),
+    ),
+    (
+        "PyTorch forgets the retained gradient of what a Function changes in place",
+        lambda found, program: found.kind == "presence of grad" and found.theirs == "None" and any("Dirty" in text for text in program),
+    ),
+    ("a Function that changes what it has saved itself", has("refused only here", "saved by a Function was changed in place by Dirty")),
+    (
+        "a quotient by zero that is broadcast to no elements: here it is worked out before, and gives nan",
+        lambda found, program: found.kind in ABOUT_GRADIENTS and "nan" in found.ours and any("addcdiv" in text for text in program),
+    ),
     (
         "a checkpoint runs its function again on an argument that was detached since",
         lambda found, program: "were saved in the first run" in found.ours and any("detach_()" in text for text in program),
@@ -650,6 +667,10 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
     ),
     ("what is mapped over sees one of the batch: a value of more dims does not fit into it", has("refused only here", "which does not fit into")),
     ("what was written into .data after it was saved, and only that, makes the gradient another", without(writes_data)),
+    (
+        "what was written into .data after it was saved, and only that, makes the gradient another",
+        lambda found, program: any(re.search(r"= x\d+\.(data|detach\(\))$", text) for text in program) and without_changes(found, program),
+    ),
     (
         "PyTorch gives the gradient of an input before its hooks, or after them, depending on whether it goes on below it",
         lambda found, program: any("autograd.grad(" in text or "inputs=" in text for text in program) and without(lambda text: ".register_hook(" in text)(found, program),

@@ -156,6 +156,41 @@ def scope(library: Any) -> dict[str, Any]:
     return {**values, "m": library, "F": library.nn.functional, "nn": library.nn}
 
 
+# Whose results PyTorch says are no views of the input they share memory with.
+UNSAFE = ("unsafe_chunk", "unsafe_split")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("op", entries())
+def test_a_result_is_a_view_of_nothing_hidden(op):
+    """A view of it that is changed in place leads through the result, whatever the operation is composed of."""
+    function = ours(op.op, op.name)
+    if torch.float64 not in op.dtypes or op.name in UNSAFE:
+        return
+    torch.manual_seed(0)
+    for sample in itertools.islice(op.sample_inputs_func(op, "cpu", torch.float64, False), 12):
+        x, args, kwargs = converted([sample.input, list(sample.args), sample.kwargs])
+        try:
+            mine = function(x, *args, **kwargs)
+        except REFUSALS:
+            continue
+        given = tensors(tg, [x, args, list(kwargs.values())])
+        for tensor in tensors(tg, mine):
+            assert tensor.base is None or any(tensor.base is t or tensor.base is t.base for t in given)
+
+
+@pytest.mark.parametrize("library", [tg, torch], ids=["here", "PyTorch"])
+def test_a_view_of_a_result_leads_through_it(library):
+    x = library.ones(2, requires_grad=True)
+    y = library.kron(x * 1, library.ones(2))
+    y.retain_grad()
+    view = y[1:]
+    view.mul_(3)
+    (view * view).sum().backward()
+    assert y.grad.tolist() == [0, 6, 6, 6]
+    assert x.grad.tolist() == [18, 36]
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("call", CASES)
 def test_where_there_may_be_nothing_to_do(call):

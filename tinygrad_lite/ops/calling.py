@@ -35,8 +35,9 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
         try:
             if gpu.several:  # a composition may look at arrays between its primitives
                 with gpu.at_home(*args, *kwargs.values()):
-                    return function(*args, **kwargs)
-            return function(*args, **kwargs)
+                    result = function(*args, **kwargs)
+            else:
+                result = function(*args, **kwargs)
         except AttributeError as error:
             if isinstance(error.obj, Traced) or is_array(error.obj):
                 raise
@@ -49,8 +50,20 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
             if isinstance(error, TypeError) and str(error).startswith("expected "):  # checks of dtypes do not know who calls
                 raise BadType(f"{function.__name__}: {error}") from None
             raise refusal(error) from error.__cause__
+        if (result.base is not None) if isinstance(result, Traced) else isinstance(result, tuple):
+            _forget_hidden_bases(result, (*args, *kwargs.values()))
+        return result
 
     return call
+
+
+def _forget_hidden_bases(result: Any, given: tuple[Any, ...]) -> None:
+    """Make a result that is a view of what the operation worked out on its way a tensor of its own. (Else a change in
+    place of a view of it would be one of the hidden tensor, and not lead through the result.)"""
+    known = [x for value in given for x in (value if isinstance(value, (tuple, list)) else (value,)) if isinstance(x, Traced)]
+    for tensor in result if isinstance(result, tuple) else (result,):
+        if isinstance(tensor, Traced) and tensor.base is not None and not any(tensor.base is x or tensor.base is x.base for x in known):
+            tensor.base = None
 
 
 def old_order(*weights: str) -> Callable[[Callable[P, R]], Callable[P, R]]:

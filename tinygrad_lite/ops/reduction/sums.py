@@ -48,6 +48,7 @@ def sum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
     return in_dtype(dtype, _sum, x, axes_of("sum", dim, x.ndim), keepdim)
 
 
+@operation
 def sum_to_size(x: Tensor, *size: Any) -> Tensor:
     """Summed over the dims that broadcasting a tensor of shape `size` to this one's would repeat.
 
