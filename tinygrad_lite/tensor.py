@@ -18,7 +18,7 @@ import numpy as np
 from tinygrad_lite import hooks, ops
 from tinygrad_lite.arrays import Array, Device, deferred, device_of, is_cupy, is_floating, to_device, to_numpy
 from tinygrad_lite.arrays.errors import BadType, BadValue
-from tinygrad_lite.arrays.memory import counted, uncounted
+from tinygrad_lite.arrays.memory import counted, owner_of, uncounted
 from tinygrad_lite.engine.grad import backward
 from tinygrad_lite.engine.tape import Leaf, Node, Traced, results_are, traced
 from tinygrad_lite.ops import types
@@ -266,7 +266,9 @@ class Tensor(Traced):
     def data(self, value: Tensor) -> None:
         if not isinstance(value, Tensor):
             raise TypeError(f"data: expected a Tensor, got {type(value).__name__}")
-        self.array = counted(value.array)
+        before, self.array = self.array, counted(value.array)
+        if owner_of(self.array) is not owner_of(before):
+            self._leave_views()
         if type(self.node) is Leaf:
             self.node.shape, self.node.dtype = self.array.shape, self.array.dtype
             if self.node.array is not None:
@@ -278,13 +280,24 @@ class Tensor(Traced):
 
     def detach_(self) -> Tensor:
         """Take this tensor off the tape, as `detach()` does: what it was a view of, if anything, stays there."""
-        if self.base is not None:
-            self.base.views[:] = [view for view in self.base.views if view() is not self]
-            self.base = None
+        self._leave_base()
         if type(self.node) is Leaf:
             return self.requires_grad_(False)
         self.node = None
         return self
+
+    def _leave_base(self) -> None:
+        if self.base is not None:
+            self.base.views[:] = [view for view in self.base.views if view() is not self]
+            self.base = None
+
+    def _leave_views(self) -> None:
+        """Be no view any more, and what its views are views of no more: it shows other memory than they do."""
+        self._leave_base()
+        for reference in self.views or ():
+            if (view := reference()) is not None:
+                view.base = None
+        self.views = None
 
     def backward(
         self,

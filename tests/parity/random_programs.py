@@ -448,8 +448,8 @@ def of_transforms(found: Difference, program: Program) -> bool:
         return False
     if found.kind in ("requires_grad", "is_leaf", "grad.requires_grad", "logged requires_grad"):
         return found.ours != found.theirs and "True" in (found.theirs, found.ours)
-    if found.kind in ("presence of grad", "logged presence of grad"):
-        return found.ours == "None" and not re.search(r"[1-9]", found.theirs)
+    if found.kind.removeprefix("logged ") in ("presence", "presence of grad"):
+        return found.ours == "None" and not re.search(r"[1-9]", re.sub(r"dtype=\w+|float\d+", "", found.theirs))
     if found.kind == "calls of a hook":
         calls = run(program, torch).logs.get(found.where, [])
         return any(all(isinstance(x, dict) and not np.nan_to_num(x["value"]).any() for x in call) for call in calls)
@@ -588,7 +588,11 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
     ("there are derivatives that PyTorch lacks (docs/from-pytorch.md)", has("accepted only here", "forward AD with aten::")),
     (
         "a leaf that was detached, or stopped to require grad, has no gradient any more, and its hooks are not called",
-        lambda found, program: (found.kind == "calls of a hook" or "moved into the graph interior" in found.theirs)
+        lambda found, program: (
+            found.kind == "calls of a hook"
+            or "moved into the graph interior" in found.theirs
+            or (found.kind == "grad" and any("post_accumulate" in text for text in program))
+        )
         and any(re.search(r"detach_\(|requires_grad(_\(| = )False", text) for text in program),
     ),
     (
@@ -605,6 +609,11 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
         lambda found, program: found.kind in ("presence of grad", "is_leaf") and any(re.search(r"jvp\(|vmap\(", text) for text in program),
     ),
     ("an error of PyTorch's own", has("accepted only here", "INTERNAL ASSERT")),
+    ("the gradient of huber_loss is of the dtype of its input; PyTorch refuses mixed ones", has("accepted only here", "Found dtype")),
+    (
+        "second gradients are finite where the limit is (docs/from-pytorch.md)",
+        lambda found, program: found.kind in ABOUT_GRADIENTS and "nan" in found.theirs and "nan" not in found.ours and any("copysign" in text for text in program),
+    ),
     (
         "PyTorch takes the old shape for the gradient of what became its own view under no_grad (docs/from-pytorch.md)",
         lambda found, program: has("accepted only here", "returned an invalid gradient")(found, program) and any(map(OWN_VIEW.search, program)),
@@ -632,7 +641,7 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
     ),
     (
         "PyTorch calls the hooks of all results of an operation, also of those that lead to none of inputs=",
-        lambda found, program: found.kind in ("calls of a hook", "presence of grad")
+        lambda found, program: found.kind in ("calls of a hook", "presence of grad", "grad")
         and any(re.search(r"inputs=|autograd\.grad\(", text) for text in program)
         and any(re.search(r"split|chunk|unbind|\.(sort|topk|max|min|median|mode|kthvalue)\(", text) for text in program),
     ),

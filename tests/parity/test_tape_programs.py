@@ -376,6 +376,48 @@ with m.no_grad(): A.t_(); A.unsqueeze_(0)
 ---
 h = A * 2; h.t_(); v = h.view(-1) if h.is_contiguous() else h.t().view(-1); v.unsqueeze_(0); v.mul_(m.tensor([[1., 2., 3., 4.]])); h.squeeze_(); (h * h).sum().backward(); note(A.grad)
 """,
+    "new data": """
+h = A * 2; v = h[0]; w = h[1]
+v.data = m.tensor([5., 6.])
+w.mul_(3); (v * v).sum().backward(); note(A.grad, h, v)
+---
+h = A * 2; v = h[0]
+v.data = m.tensor([5., 6.])
+v.mul_(3); (v * v).sum().backward(); note(A.grad, h, v)
+---
+h = A * 2; v = h[0]
+h.data = m.tensor([[5., 6.], [7., 8.]])
+h[1] = 0; (h * h).sum().backward(); note(A.grad, h, v)
+---
+h = m.zeros(4); v = h[1:]
+h.data = m.zeros(2, 2); v += 1; h += 2; note(h, v)
+---
+h = m.zeros(4); v = h[1:]
+h.data = h.data.view(2, 2); v += 1; h *= 2; note(h, v)
+""",
+    "single elements": """
+note(str(m.lerp(m.tensor(1.), m.tensor(2.), m.tensor(0.5, dtype=m.float64)).dtype)[-7:])
+---
+note(str(m.lerp(m.tensor([1.]), m.tensor(2.), m.tensor(0.5, dtype=m.float64)).dtype)[-7:])
+---
+try: m.tensor(1.)[m.zeros(1, dtype=m.int64)]; note("taken")
+except IndexError: note("refused")
+""",
+    "functions in a checkpoint": """
+class Kept(m.autograd.Function):
+    @staticmethod
+    def forward(ctx, v):
+        ctx.save_for_backward(v)
+        return v * v
+    @staticmethod
+    def backward(ctx, g):
+        return 2 * g * ctx.saved_tensors[0]
+def f(v):
+    w = v + 1
+    w[0] = 3.
+    return Kept.apply(w)
+import importlib; importlib.import_module(m.__name__ + ".utils.checkpoint").checkpoint(f, x, use_reentrant=False).sum().backward(); note(x.grad)
+""",
 }
 
 CASES = [

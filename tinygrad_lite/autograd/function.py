@@ -61,7 +61,7 @@ class Context:
             if isinstance(item, tuple):  # a result: keeping the Tensor would close a circle
                 array, place = item
                 item = traced(array, self._node and result_of(self._node, place))
-            if item is not None:
+            if item is not None and type(self._saved) is list:  # else packed by saved_tensors_hooks
                 operation = change_since(item.array, self._saved_at)
                 if operation is not None:
                     raise RuntimeError(

@@ -49,6 +49,8 @@ def steps(x: Any, index: Any) -> tuple[Index, ...]:
     if type(index) is not tuple:
         if isinstance(index, Traced) and index.array.ndim and index.array.dtype.kind == "i":
             array = x.array if isinstance(x, Traced) else x
+            if not array.ndim:
+                raise IndexError("getitem: too many indices for a tensor of 0 dimensions")
             return (_within(array.shape, (_item(index, array),)),)
         index = _several(index)
     stepped = False
