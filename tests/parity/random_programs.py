@@ -609,6 +609,10 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
         lambda found, program: found.kind in ("presence of grad", "is_leaf") and any(re.search(r"jvp\(|vmap\(", text) for text in program),
     ),
     ("an error of PyTorch's own", has("accepted only here", "INTERNAL ASSERT")),
+    (
+        "the sign of a zero is open",
+        lambda found, program: found.kind in ABOUT_GRADIENTS and without(lambda text: bool(re.search("atan2|arctan2|copysign|signbit", text)))(found, program),
+    ),
     ("the gradient of huber_loss is of the dtype of its input; PyTorch refuses mixed ones", has("accepted only here", "Found dtype")),
     (
         "second gradients are finite where the limit is (docs/from-pytorch.md)",
