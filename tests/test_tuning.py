@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from tinygrad_lite.arrays.blas import library
+
 # Prints whether the C library takes 16 MiB from the system rather than from freed memory, how many threads
 # there are, BLAS's among them, and what has changed in the environment.
 PROGRAM = """
@@ -56,7 +58,9 @@ def test_tinygrad_lite_tune_0_leaves_allocator_and_threads_alone():
 @needs_linux
 def test_tuning_happens_at_import_or_when_it_is_asked_for():
     by_default = state_after("import tinygrad_lite")
-    assert by_default == [False, 1, True], "freed memory is kept, and BLAS's threads start anew"
+    restarts = hasattr(library(), "blas_thread_shutdown_")  # the OpenBLAS of NumPy 2.5 does not export it
+    threads = 1 if restarts else state_after("")[1]
+    assert by_default == [False, threads, True], "freed memory is kept, and BLAS's threads start anew"
     assert state_after("import tinygrad_lite as tg; tg.tune()", TINYGRAD_LITE_TUNE="0") == by_default
 
 

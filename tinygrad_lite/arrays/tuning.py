@@ -18,7 +18,8 @@ def tune() -> None:
       step frees the same large arrays that the next one asks for; each return to the system costs a page fault per
       4 KiB when the memory comes back.
     - OpenBLAS's threads sleep 0.1 ms after a product instead of waiting awake for the next one, which holds the cores
-      that this library's own threads need. Where OPENBLAS_THREAD_TIMEOUT is set in the environment, it stands.
+      that this library's own threads need. Where OPENBLAS_THREAD_TIMEOUT is set in the environment, it stands. (The
+      OpenBLAS of NumPy 2.5 cannot be told any more; set the variable to 18 before Python starts.)
 
     Values are unchanged; without it a step of the benchmarks cnn and gpt takes 1.4 to 2 times as long.
     `import tinygrad_lite` calls it, unless TINYGRAD_LITE_TUNE=0 is in the environment; a program that sets this can
