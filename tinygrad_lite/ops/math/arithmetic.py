@@ -330,7 +330,7 @@ def lerp(x: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
     if not isinstance(weight, (int, float)) and weight.dtype != x.dtype:
         if weight.shape:
             raise TypeError(f"lerp: expected a weight of {x.dtype}, as the tensors, got {weight.dtype}")
-        if x.shape or end.shape or weight.dtype.itemsize < x.dtype.itemsize:
+        if x.shape or end.shape or weight.dtype.kind != "f" or weight.dtype.itemsize < x.dtype.itemsize:
             weight = to_dtype(weight, x.dtype)
         else:  # of single elements all round, the wider dtype counts
             x, end = to_dtype(x, weight.dtype), to_dtype(end, weight.dtype)
