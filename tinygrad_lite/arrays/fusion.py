@@ -63,6 +63,7 @@ class Recorded(Symbol):
     def __init__(self, program: Program, like: Any, dtype: np.dtype):
         self.program, self.namespace, self.dtype = program, _Namespace(program), dtype
         self.shape, self.ndim, self.size, self.device = like.shape, like.ndim, like.size, like.device
+        self.strides, self.flags, self.base = like.strides, like.flags, None  # what is elementwise keeps the layout
         self.place = program.count
         program.count += 1
 
