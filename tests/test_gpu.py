@@ -244,6 +244,18 @@ def test_a_model_on_the_gpu_that_is_not_the_current_one(two, optimizer):
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["SGD", "Adam"])
+def test_one_optimizer_updates_small_parameters_on_both_gpus(two, name):
+    params = [tg.ones(3, device=device, requires_grad=True) for device in two for _ in range(2)]
+    optimizer = getattr(tg.optim, name)(params, lr=0.5)
+    for _ in range(2):
+        for p in params:
+            p.grad = tg.ones_like(p)
+        optimizer.step()
+    assert [str(p.device) for p in params] == [str(p.grad.device) for p in params]
+    assert len({tuple(p.tolist()) for p in params}) == 1
+
+
 def test_both_gpus_have_memory_and_streams_of_their_own(two, standin):
     gc.collect()
     before = [tg.cuda.memory_allocated(i) for i in (0, 1)]

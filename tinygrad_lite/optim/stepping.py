@@ -239,7 +239,7 @@ class MultiTensor:
     def update(self, optimizer: Method, group: Group) -> None:
         """The step, after `check`."""
         if gpu.several:
-            gpu.use_home(self.p)
+            gpu.use_home(self.now)
         if not self.same:
             self.arrays, self.places = self.now, places_of_change(self.now)
             self.gather, self.scatter = self.p.exchange_with(self.now)
