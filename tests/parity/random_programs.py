@@ -467,11 +467,10 @@ def of_an_integer(found: Difference, program: Program) -> bool:
     return "value" in facts and facts["value"].dtype.kind != "f" and not facts["requires_grad"]
 
 
-def without_changes(found: Difference, program: Program, of: str = "") -> bool:
-    """Whether nothing differs without the changes in place (in statements with `of`)."""
+def without_changes(found: Difference, program: Program) -> bool:
+    """Whether nothing differs without the changes in place."""
     kind = found.kind.removeprefix("logged ")
-    those = lambda text: bool(CHANGE.search(text)) and bool(re.search(of, text))
-    return without(those)(found._replace(kind="value" if kind == "presence" else kind), program)
+    return without(lambda text: bool(CHANGE.search(text)))(found._replace(kind="value" if kind == "presence" else kind), program)
 
 
 def walked_twice(found: Difference, program: Program) -> bool:
@@ -585,7 +584,6 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
         and without(lambda text: "no_grad" in text or "enabled(False)" in text)(found, program),
     ),
     ("there are derivatives that PyTorch lacks (docs/from-pytorch.md)", has("accepted only here", "derivative for aten::")),
-    ("there are derivatives that PyTorch lacks (docs/from-pytorch.md)", has("accepted only here", "forward AD with aten::")),
     (
         "a leaf that was detached, or stopped to require grad, has no gradient any more, and its hooks are not called",
         lambda found, program: (

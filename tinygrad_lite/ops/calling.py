@@ -60,9 +60,10 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
 def _forget_hidden_bases(result: Any, given: tuple[Any, ...]) -> None:
     """Make a result that is a view of what the operation worked out on its way a tensor of its own. (Else a change in
     place of a view of it would be one of the hidden tensor, and not lead through the result.)"""
-    known = [x for value in given for x in (value if isinstance(value, (tuple, list)) else (value,)) if isinstance(x, Traced)]
+    inputs = [x for value in given for x in (value if isinstance(value, (tuple, list)) else (value,)) if isinstance(x, Traced)]
+    known = {id(tensor) for x in inputs for tensor in (x, x.base)}
     for tensor in result if isinstance(result, tuple) else (result,):
-        if isinstance(tensor, Traced) and tensor.base is not None and not any(tensor.base is x or tensor.base is x.base for x in known):
+        if isinstance(tensor, Traced) and id(tensor.base) not in known:
             tensor.base = None
 
 

@@ -23,7 +23,7 @@ def values_at(x: Any, indices: Any, axis: int) -> Any:
 
 
 def values_and_indices(x: Any, indices: Any, axis: int, keepdim: bool) -> ValuesIndices:
-    """As `chosen`, with the indices; without `keepdim`, there is one for each row along `axis`, and that
+    """As `values_at`, with the indices; without `keepdim`, there is one for each row along `axis`, and that
     axis is missing in `indices` as in the result."""
     if not x.ndim:
         return ValuesIndices(reshape(values_and_indices(reshape(x, (1,)), reshape(indices, (1,)), 0, True).values, ()), indices)
