@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 import zlib
 from collections.abc import Callable
@@ -73,6 +72,8 @@ def _replace(name: str, target: str, found: os.stat_result | None, write: Callab
 
 def _copy(source: str, target: str) -> None:
     """Copy the contents into the existing file, because its other hard links must see them too."""
+    import shutil  # only here, since it loads bz2 and lzma, for which `import tinygrad_lite` need not wait
+
     with open(source, "rb") as old, open(target, "r+b") as new:
         shutil.copyfileobj(old, new)
         new.truncate()
