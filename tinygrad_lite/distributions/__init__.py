@@ -5,8 +5,8 @@ event_shape`. `sample` draws off the tape; `rsample`, where it exists, is a diff
 
 from tinygrad_lite.distributions.distribution import Distribution
 from tinygrad_lite.distributions.kl import kl_divergence
-from tinygrad_lite.distributions.several import Independent, MixtureSameFamily, MultivariateNormal
-from tinygrad_lite.distributions.single import Bernoulli, Categorical, Normal, Uniform
+from tinygrad_lite.distributions.multivariate import Independent, MixtureSameFamily, MultivariateNormal
+from tinygrad_lite.distributions.univariate import Bernoulli, Categorical, Normal, Uniform
 
 __all__ = [
     "Bernoulli",

@@ -6,8 +6,8 @@ import math
 
 from tinygrad_lite import ops
 from tinygrad_lite.distributions.distribution import Distribution
-from tinygrad_lite.distributions.several import Independent
-from tinygrad_lite.distributions.single import Bernoulli, Categorical, Normal, Uniform
+from tinygrad_lite.distributions.multivariate import Independent
+from tinygrad_lite.distributions.univariate import Bernoulli, Categorical, Normal, Uniform
 from tinygrad_lite.tensor import Tensor
 
 __all__ = ["kl_divergence"]
