@@ -16,7 +16,7 @@ from tinygrad_lite.nn.utils.fusion import (
     fuse_linear_bn_weights,
 )
 from tinygrad_lite.nn.utils.init import skip_init
-from tinygrad_lite.nn.utils.renewal import remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm
+from tinygrad_lite.nn.utils.norm_hooks import remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm
 
 __all__ = [
     "clip_grad_norm",
