@@ -41,7 +41,7 @@ from tinygrad_lite.utils.data import (
     milestones,
     random_split,
 )
-from tinygrad_lite.utils.data.draws import numpy_generator
+from tinygrad_lite.utils.data.generators import numpy_generator
 
 
 def seeded(seed=0):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.ops import from_numpy
-from tinygrad_lite.utils.data.draws import numpy_generator
+from tinygrad_lite.utils.data.generators import numpy_generator
 
 
 def _shuffled(draw: np.random.Generator, x: np.ndarray, y: np.ndarray) -> tuple[Any, Any]:

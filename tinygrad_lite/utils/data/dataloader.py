@@ -9,8 +9,8 @@ from typing import Any, Generic, TypeVar
 
 from tinygrad_lite.utils.data.collate import default_collate, default_convert
 from tinygrad_lite.utils.data.dataset import Dataset, IterableDataset
-from tinygrad_lite.utils.data.draws import drawn_seed
-from tinygrad_lite.utils.data.kept import kept_generators
+from tinygrad_lite.utils.data.generator_search import kept_generators
+from tinygrad_lite.utils.data.generators import drawn_seed
 from tinygrad_lite.utils.data.sampler import BatchSampler, RandomSampler, SequentialSampler
 from tinygrad_lite.utils.data.worker import WorkerInfo, Workers
 

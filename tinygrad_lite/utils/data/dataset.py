@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
-from tinygrad_lite.utils.data.draws import numpy_generator
+from tinygrad_lite.utils.data.generators import numpy_generator
 
 T = TypeVar("T", covariant=True)
 

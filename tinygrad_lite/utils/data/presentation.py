@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any
 
 from tinygrad_lite.utils.data.collate import default_collate
-from tinygrad_lite.utils.data.draws import numpy_generator
+from tinygrad_lite.utils.data.generators import numpy_generator
 from tinygrad_lite.utils.data.sampler import Sampler, portions
 
 ORDERS = ("fixed", "shuffle-once", "reshuffle", "with-replacement", "sorted")

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import to_numpy
 from tinygrad_lite.engine.tape import Traced
-from tinygrad_lite.utils.data.draws import numpy_generator, own_generator
+from tinygrad_lite.utils.data.generators import numpy_generator, own_generator
 
 PORTION = 32  # indices drawn at a time with replacement, as in PyTorch
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite.ops.random.generators import Generator, use_own_streams
-from tinygrad_lite.utils.data.kept import state_of
+from tinygrad_lite.utils.data.generator_search import state_of
 
 PATIENCE = 1.0  # seconds that an interrupted program waits for a worker's current task
 
