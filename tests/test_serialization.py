@@ -464,7 +464,7 @@ def test_open_files_of_every_kind(tmp_path):
 KILLED = """
 import os, sys, time
 import tinygrad_lite as tg
-from tinygrad_lite.files import replacing
+from tinygrad_lite.files import atomic_write
 def forever(descriptor):
     print("written", flush=True)
     time.sleep(60)

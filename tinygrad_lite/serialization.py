@@ -16,7 +16,7 @@ import numpy as np
 from tinygrad_lite.arrays import Device, device_of, is_array, to_device, to_numpy
 from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.files import archive
-from tinygrad_lite.files.replacing import written
+from tinygrad_lite.files.atomic_write import written
 from tinygrad_lite.tensor import Tensor
 
 SKELETON = "__skeleton__"
