@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_lite import hooks, ops
-from tinygrad_lite.arrays import Array, Device, deferred, device_of, is_cupy, is_floating, to_device, to_numpy
+from tinygrad_lite.arrays import Array, Device, deferred_checks, device_of, is_cupy, is_floating, to_device, to_numpy
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.memory import counted, owner_of, uncounted
 from tinygrad_lite.engine.grad import backward
@@ -337,13 +337,13 @@ class Tensor(Traced):
     def _number(self, wanted: str) -> Any:
         if self.array.size != 1:
             raise BadValue(f"{wanted}: only a tensor of one element can be converted, this one has shape {self.array.shape}")
-        if deferred.flags:
-            deferred.settle()
+        if deferred_checks.flags:
+            deferred_checks.settle()
         return self.array.item()
 
     def tolist(self) -> Any:
-        if deferred.flags:
-            deferred.settle()
+        if deferred_checks.flags:
+            deferred_checks.settle()
         return self.array.tolist()
 
     def numpy(self, *, force: bool = False) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.check_op import sample
-from tinygrad_lite.arrays.regions import Region
+from tinygrad_lite.arrays.indexing import Region
 
 draw = np.random.default_rng(13)
 ALL = slice(None)

@@ -49,9 +49,9 @@ from tinygrad_lite.arrays.kernels.products import column_sums, product, rows
 from tinygrad_lite.arrays.kernels.reductions import add_up, extreme, sum_to_shape
 from tinygrad_lite.arrays.kernels.rows import exponentials, row_products, row_sums
 from tinygrad_lite.arrays.kernels.scatter import flat_places, scatter_add
-from tinygrad_lite.arrays.kernels.select import choose
 from tinygrad_lite.arrays.kernels.sorting import accumulate, order, recurrence
 from tinygrad_lite.arrays.kernels.special import erf_of, erfc_of, expm1_below_0, log1p_up_to_1, normal_cdf, special
+from tinygrad_lite.arrays.kernels.where import choose
 from tinygrad_lite.arrays.memory import (
     address_range,
     empty_like,

@@ -209,7 +209,7 @@ def to_device(array: Array, device: Device | str | int | None) -> Array:
     if device.type == here.type and device.index in (None, here.index):
         return array
     if device.type == "cpu":
-        from tinygrad_lite.arrays.deferred import settle
+        from tinygrad_lite.arrays.deferred_checks import settle
 
         settle()
         return sys.modules["cupy"].asnumpy(array)

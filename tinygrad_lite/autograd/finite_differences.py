@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import device_of, to_device, to_numpy
 from tinygrad_lite.arrays.errors import MissingRule
-from tinygrad_lite.arrays.regions import overlaps
+from tinygrad_lite.arrays.indexing import overlaps
 from tinygrad_lite.autograd.gradients import grad
 from tinygrad_lite.engine.tape import Traced, traced
 

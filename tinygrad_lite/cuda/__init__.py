@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import Device, gpu
-from tinygrad_lite.arrays.deferred import settle
+from tinygrad_lite.arrays.deferred_checks import settle
 from tinygrad_lite.arrays.gpu import OutOfMemoryError
 from tinygrad_lite.ops.random import generators
 

@@ -35,10 +35,10 @@ from tinygrad_lite.arrays import (
     promote_tensors,
     to_device,
 )
+from tinygrad_lite.arrays.indexing import read, write
 from tinygrad_lite.arrays.kernels.layout import channels_come_last, copied, expanded
 from tinygrad_lite.arrays.kernels.power import power
 from tinygrad_lite.arrays.kernels.scatter import zeros_with
-from tinygrad_lite.arrays.regions import read, write
 from tinygrad_lite.engine.plan import no_gradient
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced, traced

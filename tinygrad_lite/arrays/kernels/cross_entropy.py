@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import exponentials, namespace_of
-from tinygrad_lite.arrays.deferred import refuse
+from tinygrad_lite.arrays.deferred_checks import refuse
 
 
 def cross_entropy_of(x: Any, target: Any, weight: Any, ignore_index: Any, reduction: Any) -> Any:

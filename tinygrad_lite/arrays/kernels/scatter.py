@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, is_array, is_cupy, namespace_of
+from tinygrad_lite.arrays.indexing import Region, overlaps, write
 from tinygrad_lite.arrays.kernels.sorting import accumulate
-from tinygrad_lite.arrays.regions import Region, overlaps, write
 
 
 def scatter_add(out: Array, index: tuple[Any, ...], values: Array) -> None:

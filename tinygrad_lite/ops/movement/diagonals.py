@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import as_dtype, namespace_for, namespace_of, on_device
-from tinygrad_lite.arrays.regions import Region, unit
+from tinygrad_lite.arrays.indexing import Region, unit
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import getitem, into_zeros
 from tinygrad_lite.ops.calling import canonical_dim, integer, operation

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import device_of, in_order, is_array, namespace_of, to_device, to_numpy
-from tinygrad_lite.arrays.deferred import refuse_outside
-from tinygrad_lite.arrays.regions import Index
+from tinygrad_lite.arrays.deferred_checks import refuse_outside
+from tinygrad_lite.arrays.indexing import Index
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import getitem as _getitem
 from tinygrad_lite.ops.calculus import to_dtype

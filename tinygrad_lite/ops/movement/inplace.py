@@ -22,10 +22,10 @@ from tinygrad_lite.arrays import device_of, is_array, namespace_of, owner_of, qu
 from tinygrad_lite.arrays.changes import changed_in_place, tick
 from tinygrad_lite.arrays.errors import BadType, BadValue, refusal
 from tinygrad_lite.arrays.gpu import on_gpu_of
+from tinygrad_lite.arrays.indexing import Index, Region, overlaps, write
 from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.arrays.quiet import lost
-from tinygrad_lite.arrays.regions import Index, Region, overlaps, write
 from tinygrad_lite.engine.context import Observer, is_grad_enabled, observers, recording
 from tinygrad_lite.engine.plan import Plan, Result, Synthetic, record
 from tinygrad_lite.engine.second import goes_through

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays.regions import Region, unit
+from tinygrad_lite.arrays.indexing import Region, unit
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calculus import getitem, permute
 from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, integer, operation, raw

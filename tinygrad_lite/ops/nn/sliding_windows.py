@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import constant, namespace_of
-from tinygrad_lite.arrays.kernels.weighted_sums import weighted_sums
+from tinygrad_lite.arrays.kernels.banded_products import weighted_sums
 from tinygrad_lite.arrays.kernels.windows import Sizes, Windows
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced, traced

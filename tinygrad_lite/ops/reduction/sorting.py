@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import in_order, is_array, namespace_of, order
-from tinygrad_lite.arrays.kernels.ranks import distinct, place_of_mode, place_of_rank, search
+from tinygrad_lite.arrays.kernels.order_statistics import distinct, place_of_mode, place_of_rank, search
 from tinygrad_lite.engine.primitive import nondifferentiable, primitive
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calculus import amax, require_some, to_dtype
