@@ -113,9 +113,15 @@ def test_the_page_of_the_lectures_has_every_item_and_names_what_there_is():
 
 
 def test_docstrings_name_items_that_exist():
+    cited = 0
     for path in sorted((DOCS.parent / "tinygrad_lite").rglob("*.py")):
+        anchors = re.findall(r"#item-(\w+)", path.read_text())
+        assert set(anchors) <= set(ITEMS), path
+        assert "lecture item " not in path.read_text(), f"{path}: cite docs/lectures.md#item-1 instead"
+        cited += len(anchors)
         for numbers in re.findall(r"\bitems? ((?:N?\d+(?:, | and | to )?)+)", re.sub(r"\s+", " ", path.read_text())):
             assert set(re.findall(r"N?\d+", numbers)) <= set(ITEMS), (path, numbers)
+    assert cited > 60
 
 
 def lines_of_behaviour():

@@ -95,7 +95,7 @@ def clumpy(n: int = 200, clumps: int = 10, clump_std: float = 0.05, dims: int = 
     """Tight clumps of points about centers from N(0, 1); each clump has one of two classes at random.
 
     With `clump_std=0` all points of a clump are equal, so only `clumps` of the `n` samples carry information. The
-    data become diverse as `clump_std` grows (docs/lectures.md, lecture items 28 to 30).
+    data become diverse as `clump_std` grows (docs/lectures.md#item-28 to #item-30).
 
     >>> x, y = clumpy(n=200, clumps=10, clump_std=0.0)
     >>> len(x), len(set(map(tuple, x.tolist())))
@@ -114,7 +114,7 @@ def two_clusters(
 ) -> tuple[Any, Any]:
     """Two Gaussian clusters `distance` apart along the first axis, sorted by class.
 
-    In this order every pass pulls a model from one class to the other and back (docs/lectures.md, lecture item 25);
+    In this order every pass pulls a model from one class to the other and back (docs/lectures.md#item-25);
     shuffling prevents that.
 
     >>> x, y = two_clusters(n=6)

@@ -151,7 +151,7 @@ def relu(x: Tensor, inplace: bool = False) -> Tensor:
 
 
 def _with_indices(function: Callable[P, R]) -> Callable[P, R]:
-    """`function` that returns the places of the maxima in any case."""
+    """`function` that always returns the indices of the maxima."""
     return functools.wraps(function)(lambda *args, **options: function(*args, **{**options, "return_indices": True}))
 
 
@@ -161,7 +161,7 @@ adaptive_max_pool2d_with_indices = _with_indices(adaptive_max_pool2d)
 adaptive_max_pool3d_with_indices = _with_indices(adaptive_max_pool3d)
 
 
-# -- where torch.nn.functional takes its arguments in another order than torch -------------------
+# -- functions whose argument order in torch.nn.functional differs from torch --------------------
 
 
 @operation
@@ -198,7 +198,7 @@ def softmin(x: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any 
 
 
 def _dim_of(name: str, x: Tensor, stacklevel: int) -> int:
-    """The dim that PyTorch takes where none is given."""
+    """The dim that PyTorch uses if none is given."""
     dim = 0 if x.ndim in (0, 1, 3) else 1
     warnings.warn(f"{name}: give dim; without it, it is {dim} here", stacklevel=stacklevel + 1)
     return dim

@@ -242,8 +242,8 @@ def kaiming_normal_(
 
 
 def scaled_normal_(tensor: Tensor, sigma: float = 1.0, generator: Any = None) -> Tensor:
-    """Normal with standard deviation sigma / sqrt(fan_in), for sigma between about 1 and 3 (docs/lectures.md, lecture
-    item 53): the sum over an output's inputs then has standard deviation sigma.
+    """Normal with standard deviation sigma / sqrt(fan_in), for sigma between about 1 and 3 (docs/lectures.md#item-53): the
+    sum over an output's inputs then has standard deviation sigma.
 
     >>> from tinygrad_lite import empty
     >>> round(scaled_normal_(empty(1000, 100), sigma=2.0).std().item(), 1)  # 2 / sqrt(100)

@@ -1,4 +1,4 @@
-"""Optimizers. They see parameters and their gradients, nothing else. docs/lectures.md lists the lecture items that docstrings name."""
+"""Optimizers, which see only parameters and their gradients. docs/lectures.md has the lecture items that docstrings cite."""
 
 import importlib
 from typing import Any
@@ -58,7 +58,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:  # modules that few programs need
+def __getattr__(name: str) -> Any:  # modules that few programs use
     if name in ("diagnosis", "surfaces"):
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,11 +1,11 @@
-"""Averages of the iterates, around any optimizer.
+"""Averages of the iterates of any optimizer.
 
     average = Equal(optimizer)          # or PolynomialDecay(optimizer), ...
-    ... train as ever ...
-    with average.in_place():            # the parameters are the average here
+    ... train as usual ...
+    with average.in_place():            # the parameters hold the average here
         evaluate(model)
 
-Every one is a running average: after iterate p_t, average <- average + w_t (p_t - average), with w_1 = 1.
+Each is a running average: after iterate p_t, average <- average + w_t (p_t - average), with w_1 = 1.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from tinygrad_lite.optim.optimizer import Optimizer
 
 
 class Average:
-    """The average of `params`, taken in with every `update()`; of an optimizer, with each of its steps.
+    """A running average of `params`, updated by `update()`; given an optimizer, updated after each of its steps.
 
-    `averages`: a tensor for each parameter. `count`: how many iterates were seen. A subclass says how
-    much the t-th counts against the average of those before: `weight(t)`.
+    `averages`: a tensor for each parameter. `count`: how many iterates have been averaged. A subclass defines `weight(t)`,
+    the weight of iterate t against the average of those before it.
 
     >>> import tinygrad_lite as tg
     >>> w = tg.tensor([1.0])
@@ -48,11 +48,11 @@ class Average:
         self.count = 0
 
     def weight(self, t: int) -> float:
-        """The weight of iterate t = 1, 2, ... against all before it."""
+        """The weight of iterate t = 1, 2, ... against the average of those before it."""
         raise NotImplementedError
 
     def weights(self, count: int) -> list[float]:
-        """What iterates 1 to `count` weigh in the average after them. They sum to one.
+        """The weights of iterates 1 to `count` in their average. They sum to one.
 
         >>> import tinygrad_lite as tg
         >>> Equal([tg.tensor(0.0)]).weights(4)
@@ -66,7 +66,7 @@ class Average:
         return result[::-1]
 
     def update(self) -> None:
-        """Take in the present parameters."""
+        """Include the current parameters in the average."""
         self.count += 1
         w = 1.0 if self.count == 1 else self.weight(self.count)
         if not w:
@@ -78,14 +78,14 @@ class Average:
                 elementwise(lambda a, p: a.__iadd__(w * (p - a)), average.array, p.array)
 
     def copy_to(self, params: Any = None) -> None:
-        """Write the averages into `params`, by default the parameters themselves."""
+        """Copy the averages to `params`, by default to the parameters themselves."""
         for average, p in zip(self.averages, self.params if params is None else params):
             p.array[...] = average.array
             changed_in_place(p.array, "copy_to")
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
-        """In this block the parameters have the average's values."""
+        """Inside this block the parameters hold the averages."""
         values = [p.array.copy() for p in self.params]
         self.copy_to()
         try:
@@ -108,7 +108,7 @@ class Average:
 
 
 class Equal(Average):
-    """The mean of all iterates (Polyak and Juditsky 1992; Ruppert 1988; lecture item 48): w_t = 1 / t.
+    """The mean of all iterates: w_t = 1 / t (Polyak and Juditsky 1992; Ruppert 1988; docs/lectures.md#item-48).
 
     >>> import tinygrad_lite as tg
     >>> p = tg.tensor([0.0])
@@ -125,7 +125,7 @@ class Equal(Average):
 
 
 class Suffix(Average):
-    """The mean of the iterates from number `start` on (Rakhlin, Shamir, Sridharan 2012); before, the last one.
+    """The mean of the iterates from number `start` on, and before that the latest one (Rakhlin, Shamir, Sridharan 2012).
 
     >>> import tinygrad_lite as tg
     >>> w = tg.tensor([1.0])
@@ -146,7 +146,7 @@ class Suffix(Average):
 
 
 class Exponential(Average):
-    """w_t = 1 - decay: an iterate counts `decay` times as much as the one after it.
+    """An exponential moving average, w_t = 1 - decay: each iterate counts `decay` times as much as the next.
 
     >>> import tinygrad_lite as tg
     >>> w = tg.tensor([1.0])
@@ -169,9 +169,9 @@ class Exponential(Average):
 
 
 class PolynomialDecay(Average):
-    """w_t = (gamma + 1) / (t + gamma), with small gamma such as 3 (Shamir and Zhang 2013; lecture item 50).
+    """Polynomial-decay averaging, w_t = (gamma + 1) / (t + gamma) (Shamir and Zhang 2013; docs/lectures.md#item-50).
 
-    Late iterates weigh like a power of their number; gamma = 0 is the mean of all.
+    Weights grow like a power of t. gamma = 0 gives the mean of all iterates; small values such as 3 are common.
 
     >>> import tinygrad_lite as tg
     >>> w = tg.tensor([1.0])
@@ -194,8 +194,8 @@ class PolynomialDecay(Average):
 
 
 class Stochastic(Average):
-    """The mean of every `every`-th iterate from number `start` on: stochastic weight averaging
-    (Izmailov et al. 2018), where the rate is cyclic with that period, or constant.
+    """Stochastic weight averaging: the mean of every `every`-th iterate from number `start` on (Izmailov et al. 2018). Use
+    a constant rate, or a cyclic one of that period.
 
     >>> import tinygrad_lite as tg
     >>> w = tg.tensor([1.0])

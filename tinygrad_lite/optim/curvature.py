@@ -1,6 +1,6 @@
-"""Second derivatives in O(p) memory: products with a curvature matrix, and what can be had from them.
+"""Second-order information in O(p) memory: matrix-vector products with a curvature matrix, and solvers built on them.
 
-A vector here is an array of all parameters' entries, one after the other (see flat.py).
+A vector here is a 1-d array of the entries of all parameters, concatenated (see flat.py).
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.ops.random.generators import source
 from tinygrad_lite.optim.flat import Flat
 
-Product = Callable[[Any], Any]  # of the curvature matrix with a vector
+Product = Callable[[Any], Any]  # v -> H v
 
 
 class Hessian:
-    """The Hessian of `loss` (a scalar Tensor) by `params`, known by its products: `hessian @ vector`.
+    """The Hessian of `loss` (a scalar Tensor) with respect to `params`, as the operator `hessian @ vector`.
 
-    A product costs about two backward passes (Pearlmutter 1994). `gradient` is the gradient.
+    A product costs about two backward passes (Pearlmutter 1994). `gradient`: the gradient of the loss.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
@@ -46,14 +46,14 @@ class Hessian:
         return self.flat.join([p.array for p in products])
 
     def matrix(self) -> Any:
-        """All of it, from as many products as there are entries."""
+        """The full matrix, from one product per column."""
         return matrix_of(self.__matmul__, self.gradient)
 
 
 class GaussNewton:
-    """The Gauss-Newton matrix J^T H J, known by its products: J the Jacobian of `outputs` by `params`,
-    H the Hessian of `loss(outputs)` by the outputs. It is positive semidefinite where the loss is
-    convex in the outputs, whatever the model.
+    """The Gauss-Newton matrix J^T H J as the operator `matrix @ vector`, where J is the Jacobian of `outputs` with respect
+    to `params` and H the Hessian of `loss(outputs)` with respect to the outputs. If the loss is convex in the outputs, the
+    matrix is positive semidefinite for any model.
 
     >>> import tinygrad_lite as tg
     >>> w = tg.tensor([1.0, 2.0], requires_grad=True)
@@ -73,7 +73,7 @@ class GaussNewton:
 
     def __matmul__(self, vector: Any) -> Any:
         params, outputs = self.flat.params, self.outputs
-        # J v as the gradient by u of (J^T u) v, which is linear in u
+        # J v is the gradient of (J^T u) v with respect to u
         u = traced(namespace_of(vector).zeros_like(outputs.array)).requires_grad_()
         back = grad(outputs, params, u, create_graph=True, materialize_grads=True)
         pairs = [(b, traced(v)) for b, v in zip(back, self.flat.split(vector)) if b.node is not None]
@@ -86,12 +86,12 @@ class GaussNewton:
         return self.flat.join([p.array for p in products])
 
     def matrix(self) -> Any:
-        """All of it, from as many products as there are entries."""
+        """The full matrix, from one product per column."""
         return matrix_of(self.__matmul__, self.gradient)
 
 
 def matrix_of(product: Product, like: Any) -> Any:
-    """The matrix with these products, column by column.
+    """The matrix of the linear map `product`, column by column.
 
     >>> import tinygrad_lite as tg
     >>> h = tg.tensor([[2.0, 1.0], [1.0, 3.0]]).numpy()
@@ -104,7 +104,7 @@ def matrix_of(product: Product, like: Any) -> Any:
 
 
 def hvp(loss: Any, params: Sequence[Any], vectors: Sequence[Any]) -> list[Any]:
-    """The Hessian of `loss` times a tensor for each of `params`, as a tensor for each.
+    """The product of the Hessian of `loss` with `vectors`; both hold one tensor per parameter.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
@@ -116,8 +116,8 @@ def hvp(loss: Any, params: Sequence[Any], vectors: Sequence[Any]) -> list[Any]:
 
 
 def diagonal(product: Product, like: Any, samples: int = 100, generator: Any = None) -> Any:
-    """An estimate of the diagonal of the matrix with these products: the mean of z * (H z) over random
-    signs z (Hutchinson 1990; Bekas, Kokiopoulou, Saad 2007). `like`: an array of its size and dtype.
+    """An estimate of the diagonal of the matrix behind `product`: the mean of z * (H z) over random sign vectors z
+    (Hutchinson 1990; Bekas, Kokiopoulou, Saad 2007). `like`: an array of the vectors' size and dtype.
 
     >>> diagonal(lambda v: np.array([2.0, 3.0]) * v, np.zeros(2), samples=5)  # exact where there is nothing else
     array([2., 3.])
@@ -134,7 +134,7 @@ def _signs(like: Any, xp: Any, generator: Any) -> Any:
 
 
 class Solution(NamedTuple):
-    """What `conjugate_gradients` found: x, the steps it took, and whether the curvature was positive throughout.
+    """The result of `conjugate_gradients`: the solution x, the number of steps, and whether all curvature met was positive.
 
     >>> import numpy as np
     >>> solution = conjugate_gradients(lambda v: 4.0 * v, np.array([8.0, 4.0]))
@@ -148,10 +148,10 @@ class Solution(NamedTuple):
 
 
 def conjugate_gradients(product: Product, b: Any, tolerance: float = 1e-10, most: int | None = None) -> Solution:
-    """x with H x = b, by products with H alone (Hestenes and Stiefel 1952).
+    """Solve H x = b using only products with H (Hestenes and Stiefel 1952).
 
-    It stops at |H x - b| <= tolerance |b|, after `most` steps (default: twice the size), or in a
-    direction of no positive curvature, with the x so far, or b itself at the very first.
+    Stops when |H x - b| <= tolerance |b|, after `most` steps (default: twice the size), or at a direction of nonpositive
+    curvature. Returns the current x then, or b if this is the first direction.
 
     >>> conjugate_gradients(lambda v: np.array([2.0, 4.0]) * v, np.array([2.0, 8.0])).x.round(6)
     array([1., 2.])
@@ -175,7 +175,7 @@ def conjugate_gradients(product: Product, b: Any, tolerance: float = 1e-10, most
 
 
 class Spectrum(NamedTuple):
-    """The ends of a spectrum: `smallest` and `largest` eigenvalue and the largest's `vector`.
+    """The extreme eigenvalues, `smallest` and `largest`, and the eigenvector `vector` of the largest.
 
     >>> import numpy as np
     >>> ends = spectrum(lambda v: np.array([1.0, 4.0]) * v, np.ones(2))
@@ -189,15 +189,15 @@ class Spectrum(NamedTuple):
 
     @property
     def condition(self) -> float:
-        """Largest over smallest eigenvalue; infinite where that is not positive."""
+        """The condition number, largest / smallest; infinite unless the smallest is positive."""
         return self.largest / self.smallest if self.smallest > 0 else float("inf")
 
 
 @quietly
 def spectrum(product: Product, like: Any, steps: int = 40, generator: Any = None) -> Spectrum:
-    """The extreme eigenvalues of the symmetric matrix with these products, by Lanczos's iteration (1950)
-    with full orthogonalization. `like`: an array of its size and dtype. The largest is found first; the smallest
-    of a badly conditioned matrix takes more steps. Both are nan where products are not finite.
+    """The extreme eigenvalues of the symmetric matrix behind `product`, by the Lanczos iteration (1950) with full
+    orthogonalization. `like`: an array of the vectors' size and dtype. The largest converges first; the smallest of an
+    ill-conditioned matrix takes more steps. Both are nan if a product is not finite.
 
     >>> ends = spectrum(lambda v: np.array([1.0, 2.0, 50.0]) * v, np.zeros(3))
     >>> round(ends.smallest, 6), round(ends.largest, 6), round(ends.condition, 6)
@@ -211,10 +211,10 @@ def spectrum(product: Product, like: Any, steps: int = 40, generator: Any = None
     for _ in range(min(steps, like.size)):
         h = product(basis[-1])
         alphas.append(float(basis[-1] @ h))
-        for _ in range(2):  # once leaves a remainder
+        for _ in range(2):  # one pass is not accurate enough
             for b in basis:
                 h = h - float(b @ h) * b
-        beta = float(xp.linalg.norm(h.astype("float64")))  # where squares of float32 do not overflow
+        beta = float(xp.linalg.norm(h.astype("float64")))  # squares overflow in float32
         if not np.isfinite([alphas[-1], beta]).all():
             betas.append(beta)
             break
@@ -223,7 +223,7 @@ def spectrum(product: Product, like: Any, steps: int = 40, generator: Any = None
         betas.append(beta)
         basis.append(h / beta)
     count = len(alphas)
-    if not np.isfinite([*alphas, *betas]).all():  # of what has overflowed
+    if not np.isfinite([*alphas, *betas]).all():  # a product overflowed
         return Spectrum(float("nan"), float("nan"), to_numpy(basis[0]))
     tridiagonal = np.diag(alphas) + np.diag(betas[: count - 1], 1) + np.diag(betas[: count - 1], -1)
     values, vectors = np.linalg.eigh(tridiagonal)

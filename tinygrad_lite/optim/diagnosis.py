@@ -1,4 +1,4 @@
-"""The public path of study/diagnosis.py."""
+"""The public module of study/diagnosis.py."""
 
 from tinygrad_lite.optim.study.diagnosis import EXPLODED, LETTERS, SATURATED, VANISHED, Report, diagnose
 

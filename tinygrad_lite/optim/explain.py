@@ -1,4 +1,4 @@
-"""Which terms an optimizer's step is the sum of."""
+"""Splits an optimizer's step into the terms it is the sum of."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tinygrad_lite.optim.stepping import as_number
 
 
 class Explanation:
-    """The change that a step makes, as a sum: `terms` maps "gradient", "history" and "weight decay" to
-    tensors, `total` is their sum. Printing it gives a table."""
+    """A step as a sum: `terms` maps "gradient", "history" and "weight decay" to tensors, `total` is their sum. Printing it
+    shows a table."""
 
     def __init__(self, terms: dict[str, Any]):
         self.terms = {name: traced(value) for name, value in terms.items()}
@@ -28,10 +28,10 @@ class Explanation:
 
 
 def explain(optimizer: Any, parameter: Any) -> Explanation:
-    """The next step of `parameter`, in terms that sum to it exactly. Nothing is changed.
+    """The terms that sum exactly to the next step of `parameter`. Changes nothing.
 
-    gradient: the step by this gradient alone, as if no step had been made before (but at the present
-    count). history: what momentum and running averages add to it. weight decay: what that adds.
+    gradient: the step this gradient alone would cause at the current step count, without any history. history: the
+    contribution of momentum and running averages. weight decay: the contribution of weight decay.
 
     >>> import tinygrad_lite as tg
     >>> w = tg.tensor([8.0], requires_grad=True)

@@ -1,4 +1,4 @@
-"""Hooks: functions that are called around an optimizer's steps, and around saving and loading its state."""
+"""Hooks that run around an optimizer's steps, and around saving and loading its state."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tinygrad_lite.engine.tape import RemovableHandle
 
 
 class Hooks:
-    """The part of Optimizer that runs hooks and counts the steps made in `updates`.
+    """The part of Optimizer that runs hooks and counts steps in `updates`.
 
-    The `step` of every subclass is wrapped when the class is defined, because a subclass may override `step` without
-    calling the one above it, and its hooks must run all the same, as in PyTorch.
+    Defining a subclass wraps its `step`, because hooks must run even if an overriding `step` never calls super(), as in
+    PyTorch.
     """
 
     # For optimizers that wrap another without calling __init__.
@@ -38,7 +38,7 @@ class Hooks:
         self._state_dict_hooks: Any = {name: OrderedDict() for name in ("pre", "post", "load_pre", "load_post")}
 
     def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call `hook(optimizer, args, kwargs)` before each step; it may return other `(args, kwargs)`."""
+        """Call `hook(optimizer, args, kwargs)` before each step; it may return new `(args, kwargs)`."""
         return _hooked(self._step_pre_hooks, hook)
 
     def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
@@ -50,11 +50,11 @@ class Hooks:
         return _hooked(self._state_dict_hooks["pre"], hook, prepend)
 
     def register_state_dict_post_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-        """Call `hook(optimizer, state_dict)` after `state_dict`; what it returns takes its place."""
+        """Call `hook(optimizer, state_dict)` after `state_dict`; a returned value replaces the state dict."""
         return _hooked(self._state_dict_hooks["post"], hook, prepend)
 
     def register_load_state_dict_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-        """Call `hook(optimizer, state_dict)` before `load_state_dict`; what it returns takes its place."""
+        """Call `hook(optimizer, state_dict)` before `load_state_dict`; a returned value replaces the state dict."""
         return _hooked(self._state_dict_hooks["load_pre"], hook, prepend)
 
     def register_load_state_dict_post_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
@@ -99,11 +99,11 @@ def register_optimizer_step_post_hook(hook: Callable[..., Any]) -> RemovableHand
 
 
 def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
-    """A `step` with the hooks around it."""
+    """Wrap a `step` so that it runs the hooks."""
 
     @functools.wraps(step)
     def hooked(self: Hooks, *args: Any, **kwargs: Any) -> Any:
-        if self._in_step:  # super().step()
+        if self._in_step:  # called through super()
             return step(self, *args, **kwargs)
         if _global_pre_hooks or self._step_pre_hooks:
             args, kwargs = _after_pre_hooks(self, args, kwargs)
@@ -126,7 +126,7 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _after_pre_hooks(self: Hooks, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
-    """The arguments of `step` as its pre-hooks leave them."""
+    """The arguments of `step` after its pre-hooks have run."""
     for hook in (*_global_pre_hooks.values(), *self._step_pre_hooks.values()):
         changed = hook(self, args, kwargs)
         if changed is not None:

@@ -1,4 +1,4 @@
-"""Learning rates as functions of time: the public path of schedules/."""
+"""Learning rate schedules: the public module of schedules/."""
 
 from tinygrad_lite.optim.schedules.base import LRScheduler
 from tinygrad_lite.optim.schedules.combined import ChainedScheduler, SequentialLR
@@ -18,7 +18,7 @@ from tinygrad_lite.optim.schedules.formulas import (
 from tinygrad_lite.optim.schedules.plateau import ReduceLROnPlateau
 from tinygrad_lite.optim.schedules.robbins_monro import Verdict, picture, preview, robbins_monro
 
-_LRScheduler = LRScheduler  # its former name, which programs still use
+_LRScheduler = LRScheduler  # its old name, which programs still use
 
 __all__ = [
     "ChainedScheduler",

@@ -1,4 +1,4 @@
-"""The public path of study/noise.py."""
+"""The public module of study/noise.py."""
 
 from tinygrad_lite.optim.study.noise import Noise, gradient_noise, per_sample_gradients
 

@@ -1,4 +1,4 @@
-"""Optimizer: parameter groups, state, and the step that applies an equation to every parameter."""
+"""Optimizer: parameter groups, state, and a step that applies an equation to every parameter."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tinygrad_lite.tensor import Tensor
 
 ParamsT: TypeAlias = Iterable[Tensor] | Iterable[Group] | Iterable[tuple[str, Tensor]]
 
-# What each option must hold, wherever an optimizer has one of that name.
+# The values each option accepts, in every optimizer that has it.
 _LIMITS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "lr": ("0 or more", lambda x: x >= 0),
     "momentum": ("0 or more", lambda x: x >= 0),
@@ -41,24 +41,22 @@ class _Required:
         return "<required parameter>"
 
 
-required: Any = _Required()  # in the place of a default: each group must give the option
+required: Any = _Required()  # a default that says: each group must give this option
 
 
 class Optimizer(Hooks, StateDicts):
-    """What changes parameters by their gradients.
+    """Base class of optimizers.
 
-    `params`: tensors, pairs of name and tensor, or dicts `{"params": ..., option: value}` that each
-    make a group with options of its own; `defaults`: the options of groups that do not give them.
-    Any number among the options may be a schedule instead: a function of how many updates were made
-    before.
+    `params`: tensors, (name, tensor) pairs, or dicts `{"params": ..., option: value}`, each a group with its own options.
+    `defaults`: the options of groups that do not give them. Any numeric option may instead be a schedule, a function of the
+    number of updates made before.
 
-    A subclass either overrides `step`, or states its equation: `update(p, g, state, group)` changes
-    the arrays `p` and those in `state` in place by the gradient `g` (which it leaves alone), and
-    `begin(group)` names the arrays of the state with the number that fills each at first. It then
-    need not care for groups, weight decay, sizes, threads or devices.
+    A subclass either overrides `step` or states its equation: `update(p, g, state, group)` changes the arrays `p` and those
+    in `state` in place, given the gradient `g` (which it must not change), and `begin(group)` maps the name of each state
+    array to its initial value. The base class handles groups, weight decay, block sizes, threads and devices.
 
-    `nonfinite`: what `step` does about a gradient with nan or infinity in it: None: nothing, "raise": an
-    error that names the parameter, "skip": leave everything as it is and count in `skipped`.
+    `nonfinite`: what `step` does if a gradient contains nan or infinity. None: nothing. "raise": an error that names the
+    parameter. "skip": change nothing and count it in `skipped`.
 
     >>> import tinygrad_lite as tg
     >>> w = tg.tensor([4.0], requires_grad=True)
@@ -71,10 +69,10 @@ class Optimizer(Hooks, StateDicts):
     tensor([1.5000], requires_grad=True)
     """
 
-    elementwise: ClassVar[bool] = True  # the equation treats each element alone
-    block: ClassVar[int] = BLOCK  # how many elements of a large parameter it is given at once
-    threads: ClassVar[bool] = True  # and whether by several threads
-    decoupled: ClassVar[bool] = False  # weight decay shrinks the parameter, instead of adding to the gradient
+    elementwise: ClassVar[bool] = True  # the equation acts on each element alone
+    block: ClassVar[int] = BLOCK  # elements of a large parameter per call of the equation
+    threads: ClassVar[bool] = True  # whether several threads share the blocks
+    decoupled: ClassVar[bool] = False  # weight decay shrinks the parameter instead of adding to the gradient
     nonfinite: str | None = None
 
     def __init__(self, params: ParamsT, defaults: Group):
@@ -99,12 +97,12 @@ class Optimizer(Hooks, StateDicts):
         self._state_shown = False
         self.param_groups = []
         self.updates = 0  # steps made
-        self.skipped = 0  # of them, for a gradient that was not finite
+        self.skipped = 0  # steps skipped for a gradient that was not finite
         self._forget()
         self._make_hooks()
 
     def _forget(self) -> None:
-        """Drop what was prepared for the parameters met so far."""
+        """Drop what was prepared for the parameters seen so far."""
         self._prepared: list[Any] = []
         self._fixed: dict[int, Any] = {}
 
@@ -114,7 +112,7 @@ class Optimizer(Hooks, StateDicts):
         return {"state": self.state, **kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        if "_state_dict_hooks" not in self.__dict__:  # a copy is made without __init__
+        if "_state_dict_hooks" not in self.__dict__:  # copying does not call __init__
             self._make_hooks()
         for name, value in state.items():
             setattr(self, name, value)
@@ -122,8 +120,8 @@ class Optimizer(Hooks, StateDicts):
 
     @property
     def state(self) -> defaultdict[Any, dict[str, Any]]:
-        """What the optimizer keeps of each parameter: a dict of Tensors by name."""
-        self._state_shown = True  # from here on another than `step` may change it
+        """The state of each parameter: a dict from names to Tensors."""
+        self._state_shown = True  # from here on the program may change it
         return self._state
 
     @state.setter
@@ -140,7 +138,7 @@ class Optimizer(Hooks, StateDicts):
     # -- groups ----------------------------------------------------------------------------------
 
     def add_param_group(self, param_group: Group) -> None:
-        """Add parameters with options of their own: `{"params": [...], "lr": 0.1}`."""
+        """Add parameters with their own options: `{"params": [...], "lr": 0.1}`."""
         if not isinstance(param_group, dict):
             raise TypeError(f"{self._name}: a parameter group must be a dict, got {type(param_group).__name__}")
         group = dict(param_group)
@@ -177,13 +175,13 @@ class Optimizer(Hooks, StateDicts):
         self._forget()
 
     def check(self, group: Group) -> None:
-        """Refuse options that make no sense. Subclasses add their own."""
+        """Refuse invalid options. Subclasses add their own checks."""
         for name in self.defaults:
             if name in _LIMITS:
                 expected, holds = _LIMITS[name]
                 try:
                     fault: type[Exception] | None = None if holds(group[name]) else ValueError
-                except TypeError:  # of no number
+                except TypeError:  # not a number
                     fault = TypeError
                 if fault:
                     raise fault(f"{self._name}: {name} must be {expected}, got {group[name]!r}")
@@ -191,10 +189,10 @@ class Optimizer(Hooks, StateDicts):
             raise RuntimeError(f"{self._name}: fused excludes foreach and differentiable")
 
     def check_parameter(self, p: Any) -> None:
-        """Refuse a parameter that the equation is not for."""
+        """Refuse a parameter that the equation does not support."""
 
     def numbers_of(self, group: Group) -> Group:
-        """A copy of a group with the present value of every schedule in it."""
+        """A copy of a group with the current value of every schedule in it."""
         number = self._number
         return {
             name: value if type(value) in _PLAIN else number(value) for name, value in group.items() if name != "params"
@@ -208,11 +206,11 @@ class Optimizer(Hooks, StateDicts):
             return tuple(map(self._number, value))
         if isinstance(value, Traced):
             if self.defaults.get("differentiable") and value.node is not None:
-                return value  # its gradient may be wanted too
+                return value  # keep it on the tape
             if value.array.size != 1:
                 raise ValueError(f"{self._name}: a Tensor among the options must have one element, got {value.array.shape}")
             number = value.array.item()
-            # so that 1 - lr weight_decay is rounded as PyTorch rounds it; wider scalars would widen what they meet
+            # float32, to round 1 - lr weight_decay as PyTorch does; a wider scalar would promote the arrays
             return np.float32(number) if value.array.dtype == np.float32 else number
         if isinstance(value, np.generic):
             return value.item()
@@ -221,11 +219,11 @@ class Optimizer(Hooks, StateDicts):
     # -- the step --------------------------------------------------------------------------------
 
     def begin(self, group: Group) -> dict[str, float]:
-        """The names of the state's entries, with the number each begins with."""
+        """The names of the state's arrays, with the initial value of each."""
         return {}
 
     def start(self, p: Any, group: Group) -> State:
-        """The state that a parameter's array begins with."""
+        """The initial state for a parameter's array."""
         filled = namespace_of(p).full_like
         return {
             name: as_number(float(value)) if name in self.numbers else filled(p, float(value))
@@ -233,21 +231,21 @@ class Optimizer(Hooks, StateDicts):
         }
 
     def _expected(self, p: Any, group: Group) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        if type(self).update is Optimizer.update:  # a `step` of one's own may keep what it likes
+        if type(self).update is Optimizer.update:  # an overriding `step` manages its own state
             return None
         with on_device(device_of(p.array)):
             begun = self.start(p.array, self.numbers_of(group))
         return {name: value.shape for name, value in begun.items()}, dict.fromkeys(self.later, p.array.shape)
 
     def advance(self, state: State, group: Group) -> Group:
-        """Move the numbers of the state on, once a step; what it returns is `update`'s group."""
+        """Advance the step count and other numbers of the state, once per step; returns the group that `update` receives."""
         if self.numbers:
             step = state["step"]
             step[()] = step.item() + 1  # 0.2 us, where `+= 1` on a 0-d array takes 2.6 us
         return group
 
     def apply(self, p: Any, g: Any, state: State, group: Group) -> None:
-        """What most optimizers share, then the equation."""
+        """Weight decay and `maximize`, then the equation."""
         if group.get("maximize"):
             g = -g
         decay = group.get("weight_decay")
@@ -265,7 +263,7 @@ class Optimizer(Hooks, StateDicts):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient.
 
-        `closure`: evaluates the model anew, calls backward and returns the loss, which is returned.
+        `closure`: recomputes the loss, calls backward and returns the loss, which `step` returns.
         """
         loss = None
         if closure is not None:
@@ -290,8 +288,8 @@ class Optimizer(Hooks, StateDicts):
         return loss
 
     def _may_step(self, gradients: dict[int, Any] | None = None) -> bool:
-        """Whether `nonfinite` allows a step by the gradients (given by the id of their parameter, else those of
-        backward); if not, raise, or count the step as skipped."""
+        """Whether `nonfinite` allows a step with these gradients (by id of the parameter; default: those of backward). If
+        not, raise or count the step as skipped."""
         if self.nonfinite is None:
             return True
         if self.nonfinite not in ("raise", "skip"):
@@ -309,14 +307,14 @@ class Optimizer(Hooks, StateDicts):
         return not bad
 
     def explain_step(self, parameter: Any) -> Explanation:
-        """Which terms the next step of `parameter` is the sum of; see explain.py."""
+        """The terms that sum to the next step of `parameter`; see explain.py."""
         return explain(self, parameter)
 
     def wrong_gradient(self, p: Any) -> None:
         raise ValueError(f"{self.step_name}: a gradient of shape {p.grad.array.shape} for a parameter of {p.array.shape}")
 
     def _parts(self, i: int, params: list[Any], group: Group) -> Any:
-        """The parts in which group i is updated: those of the last step, if it is the same parameters."""
+        """The parts in which group i is updated; those of the last step if the parameters are the same."""
         while len(self._prepared) <= i:
             self._prepared.append(([], [], ()))
         ids = list(map(id, params))
@@ -332,7 +330,7 @@ class Optimizer(Hooks, StateDicts):
         return parts
 
     def _numbers(self, i: int, group: Group) -> Group:
-        """`numbers_of` group i: those of the last step, if it has the same options and no schedule among them."""
+        """`numbers_of` group i; the last step's if the options are the same and none is a schedule."""
         given = [*group, *group.values()]
         known, numbers = self._fixed.get(i, ((), None))
         if len(given) != len(known) or not all(map(is_, given, known)):
@@ -342,7 +340,7 @@ class Optimizer(Hooks, StateDicts):
         return numbers
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients, or (`set_to_none=False`) fill them with zeros."""
+        """Set the gradients to None, or to zeros with `set_to_none=False`."""
         for group in self.param_groups:
             for p in group["params"]:
                 if set_to_none:
@@ -353,14 +351,14 @@ class Optimizer(Hooks, StateDicts):
 
 
 def _is_fixed(option: Any) -> bool:
-    """Whether an option is the same number in each step, as long as it is the same object."""
+    """Whether an option has the same value in every step, as long as it is the same object."""
     return type(option) in _PLAIN or (type(option) is tuple and all(type(part) in _PLAIN for part in option))
 
 
 def options(arguments: Group) -> Group:
-    """The options among a constructor's arguments (its `locals()`): what becomes the optimizer's defaults.
+    """The options among a constructor's arguments (its `locals()`), which become the optimizer's defaults.
 
-    Constructors spell every argument out, because PyTorch's differ in which options they have, in what order, and which
-    of them may be given by position.
+    Constructors spell out every argument, because PyTorch's optimizers differ in which options they have, their order, and
+    which may be positional.
     """
     return {name: value for name, value in arguments.items() if name not in ("self", "params", "__class__")}

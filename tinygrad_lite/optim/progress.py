@@ -1,4 +1,4 @@
-"""The public path of study/progress.py."""
+"""The public module of study/progress.py."""
 
 from tinygrad_lite.optim.study.progress import Progress, iterations_to
 

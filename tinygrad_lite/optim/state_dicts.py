@@ -1,4 +1,4 @@
-"""The state dict of an optimizer: how its state and options are saved and loaded."""
+"""Saving and loading an optimizer's state and options."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Group = dict[str, Any]
 class StateDicts:
     """The part of Optimizer that saves and loads its state."""
 
-    numbers: ClassVar[tuple[str, ...]] = ("step",)  # the entries of the state that are one number
-    later: ClassVar[tuple[str, ...]] = ()  # entries that come to be in a step
+    numbers: ClassVar[tuple[str, ...]] = ("step",)  # entries of the state that are numbers
+    later: ClassVar[tuple[str, ...]] = ()  # entries that first appear during a step
     state: defaultdict[Any, dict[str, Any]]
     param_groups: list[Group]
     defaults: Group
@@ -33,11 +33,10 @@ class StateDicts:
     __setstate__: Any
 
     def state_dict(self) -> dict[str, Any]:
-        """The state and the options, parameters by number in order of their groups.
+        """The state and the options; parameters are numbered in the order of their groups.
 
-        `{"state": {number: {name: tensor}}, "param_groups": [{option: value, "params": [numbers]}]}`.
-        The tensors are the optimizer's own, not copies. Of options that are schedules only the
-        number of updates made is kept.
+        `{"state": {number: {name: tensor}}, "param_groups": [{option: value, "params": [numbers]}]}`. The tensors are the
+        optimizer's own, not copies. For schedules among the options only the number of updates is saved.
         """
         for hook in self._state_dict_hooks["pre"].values():
             hook(self)
@@ -58,7 +57,7 @@ class StateDicts:
         return result
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over a copy of the state and the options that `state_dict()` gave."""
+        """Load a copy of the state and options that `state_dict()` returned."""
         state_dict = dict(state_dict)
         for hook in self._state_dict_hooks["load_pre"].values():
             changed = hook(self, state_dict)
@@ -85,7 +84,7 @@ class StateDicts:
             if "param_names" in group:
                 saved.setdefault("param_names", group["param_names"])
             groups.append({**self.defaults, **saved, **kept, "params": group["params"]})
-            self.check({**self.numbers_of(groups[-1]), "lr": 0.0})  # of the rates a scheduler may have left any
+            self.check({**self.numbers_of(groups[-1]), "lr": 0.0})  # a scheduler may have left any rate
         state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         for number, entries in state_dict["state"].items():
             p = by_number.get(number)
@@ -96,12 +95,12 @@ class StateDicts:
             hook(self)
 
     def _expected(self, p: Any, group: Group) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """The shapes of what the state of `p` has from its beginning, and of what may come to it (None: any shape).
-        None: nothing is known about it."""
+        """The shapes of the entries the state of `p` starts with, and of those that may appear later (None: any shape).
+        None if unknown."""
         return None
 
     def _check_loaded(self, state: dict[Any, Any], groups: list[Group], by_number: dict[Any, Any]) -> None:
-        """Refuse the state of another optimizer, or of other parameters."""
+        """Refuse the state of a different optimizer, or of different parameters."""
         for mine, saved in zip(self.param_groups, groups):
             for number in saved["params"]:
                 entries = state.get(number)
@@ -129,7 +128,7 @@ class StateDicts:
                     )
 
     def _for(self, p: Any, entries: Any) -> Any:
-        """A copy of loaded state in the dtype and on the device of its parameter."""
+        """A copy of the loaded state in the dtype and on the device of its parameter."""
         if isinstance(entries, dict):
             return {
                 name: self._loaded_number(value) if name in self.numbers else self._for(p, value)
@@ -151,7 +150,7 @@ class StateDicts:
 
 
 def _ours(value: Any) -> Any:
-    """An option; a tensor of another library as one of this."""
+    """An option, with a tensor of another library converted."""
     if isinstance(value, (Traced, np.ndarray, np.generic)) or array_of(value) is None:
         return value
     return traced(array_of(value))

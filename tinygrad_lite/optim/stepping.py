@@ -1,13 +1,12 @@
-"""How an optimizer's equation is applied to its parameters.
+"""Applies an optimizer's equation to its parameters.
 
-An optimizer states its equation once, on arrays (`Optimizer.update`). Here it is called: on one parameter, block by
-block where that is large, so that what the equation reads and writes several times stays in the cache; or on one flat
-array that holds many small parameters. Both ways give the same bits, because an elementwise equation treats each
-element alone.
+An optimizer states its equation once, on arrays (`Optimizer.update`). This module calls it on one parameter, block by block
+if the parameter is large, so that values used several times stay in the cache; or on one flat array that holds many small
+parameters. Both give the same bits, because an elementwise equation treats each element alone.
 
-Ownership: an optimizer never replaces a parameter's array. It reads and writes the array where it lies, because a
-program may share its memory (`detach`, `numpy`, `from_numpy`, views) and the tape may have saved it. The arrays of the
-state belong to the optimizer, which may replace them; the Tensors in `optimizer.state` stay the same objects.
+Ownership: an optimizer never replaces a parameter's array. It updates the array in place, because a program may share its
+memory (`detach`, `numpy`, `from_numpy`, views) and the tape may have saved it. The arrays of the state belong to the
+optimizer, which may replace them; the Tensors in `optimizer.state` stay the same objects.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ State = dict[str, Any]
 
 
 class Method(Protocol):
-    """What is asked of an `Optimizer` here; see there."""
+    """What this module needs of an `Optimizer`; see there."""
 
     elementwise: ClassVar[bool]
     block: ClassVar[int]
@@ -47,19 +46,19 @@ class Method(Protocol):
     def wrong_gradient(self, p: Any) -> None: ...
 
 
-# Up to about this size a copy to the flat array and back costs less than calls of the equation for each parameter. 20
+# Up to about this size, copying to a flat array and back costs less than an equation call per parameter. 20
 # matrices of 64 x 64: SGD 124 us instead of 152, Adam 279 instead of 449; of 90 x 90: 229 instead of 186, 720 instead of 911.
 SMALL = 1 << 13
 
 
 def parts_of(optimizer: Method, params: list[Any], group: Group) -> list[SingleTensor | MultiTensor]:
-    """The parts in which the parameters of a group are updated."""
+    """The parts in which a group's parameters are updated."""
     parts: list[SingleTensor | MultiTensor] = []
     alike: dict[Any, list[Any]] = {}
     for p in params:
         begin(optimizer, p, group)
     tensors = [id(tensor) for p in params for tensor in optimizer._state[p].values()]
-    together = optimizer.elementwise and len(set(tensors)) == len(tensors)  # a program may let parameters share them
+    together = optimizer.elementwise and len(set(tensors)) == len(tensors)  # parameters may share gradients
     shared = _overlapping([p.array for p in params])
     for i, p in enumerate(params):
         array, state = p.array, optimizer._state[p]
@@ -79,7 +78,7 @@ def parts_of(optimizer: Method, params: list[Any], group: Group) -> list[SingleT
 
 
 def _overlapping(arrays: list[Any]) -> set[int]:
-    """The indices of arrays that share memory with another: an update must see what those before it wrote."""
+    """The indices of arrays that share memory with another: each update must see the earlier ones."""
     found, last, owner = set(), 0, 0
     for start, end, i in sorted((*address_range(array), i) for i, array in enumerate(arrays)):
         if start < last:
@@ -90,8 +89,8 @@ def _overlapping(arrays: list[Any]) -> set[int]:
 
 
 def begin(optimizer: Method, p: Any, group: Group) -> None:
-    """Give a parameter the state it starts from, where it has none yet. (A program may have set an entry to None,
-    or a number of the state to a Python number.)"""
+    """Initialize a parameter's state if it has none. (A program may have set an entry to None, or a number of the state to
+    a Python number.)"""
     state = optimizer._state[p]
     for name, value in list(state.items()):
         if value is None:
@@ -105,7 +104,7 @@ def begin(optimizer: Method, p: Any, group: Group) -> None:
 
 
 def as_number(value: float) -> Any:
-    """A number of the state: 0-d, of the default dtype, on the CPU, as PyTorch keeps its step counts."""
+    """A number of the state as PyTorch stores step counts: 0-d, of the default dtype, on the CPU."""
     return np.asarray(value, get_default_dtype())
 
 
@@ -113,7 +112,7 @@ _array = attrgetter("array")
 
 
 class SingleTensor:
-    """A parameter that is updated on its own."""
+    """A parameter updated on its own."""
 
     def __init__(self, optimizer: Method, p: Any):
         self.p = p
@@ -121,7 +120,7 @@ class SingleTensor:
         self.array: Any = None
 
     def is_current(self, optimizer: Method) -> bool:
-        """Whether the state is still one that can be gone on from."""
+        """Whether the next step can continue from this state."""
         return bool(self.tensors) or not optimizer.numbers
 
     def may_stay(self) -> bool:
@@ -132,16 +131,16 @@ class SingleTensor:
             optimizer.wrong_gradient(self.p)
 
     def update(self, optimizer: Method, group: Group) -> None:
-        """The step, after `check`."""
+        """Make the step, after `check`."""
         if gpu.several:
-            gpu.use_home(self.p)  # until the next part's, or the end of `step`
+            gpu.use_home(self.p)  # until the next part, or the end of `step`
         p = self.p.array
         g = self.p._grad.array
         if group.get("differentiable"):
             return self._recorded(optimizer, group)
         state = {name: tensor.array for name, tensor in self.tensors.items()}
         group = optimizer.advance(state, group)
-        # 0-d arrays too, whose arithmetic would give NumPy scalars
+        # 0-d arrays too: their arithmetic would return NumPy scalars
         if optimizer.elementwise and (p.size > optimizer.block or not p.ndim) and p.flags.c_contiguous and type(p) is np.ndarray:
             _in_blocks(optimizer, p, g, state, group)
         else:
@@ -154,8 +153,8 @@ class SingleTensor:
         changed_again(self.places, optimizer.step_name)
 
     def _recorded(self, optimizer: Method, group: Group) -> None:
-        """The equation on Tensors, so that it is on the tape. The state is cloned first: earlier
-        steps' gradients need the values it had then."""
+        """Apply the equation to Tensors, so that the step is on the tape. The state is cloned first, because the gradients
+        of earlier steps need its old values."""
         numbers = optimizer.numbers
         with enable_grad():
             state = {name: t.array if name in numbers else t.clone() for name, t in self.tensors.items()}
@@ -166,15 +165,15 @@ class SingleTensor:
 class MultiTensor:
     """Small parameters of one dtype and one history, updated as one flat array.
 
-    A step gathers values and gradients into flat arrays and scatters the new values to where the old ones were. The
-    state lives in flat arrays; the Tensors in `optimizer.state` are views of them.
+    A step gathers values and gradients into flat arrays and scatters the new values back. The state lives in flat arrays;
+    the Tensors in `optimizer.state` are views of them.
     """
 
     def __init__(self, optimizer: Method, params: list[Any]):
         self.params = params
         self.states = [optimizer._state[p] for p in params]
         self.shapes = [p.array.shape for p in params]
-        self.arrays: list[Any] = []  # the parameters', in the last step
+        self.arrays: list[Any] = []  # the parameters' arrays in the last step
         self.may_stay()
         with on_device(device_of(params[0].array)):
             self._lay_out(optimizer.numbers)
@@ -185,7 +184,7 @@ class MultiTensor:
         p, g = xp.empty((2, size), first.dtype)
         self.p, self.g = Parts(p, self.shapes), Parts(g, self.shapes)
         self.state: State = {}
-        self.numbers: State = {}  # those of the state as each parameter has them
+        self.numbers: State = {}  # the state's numbers, one entry per parameter
         for name in self.states[0]:
             tensors = [state[name] for state in self.states]
             if name in numbers:
@@ -201,16 +200,16 @@ class MultiTensor:
         self._note()
 
     def _note(self) -> None:
-        """What the parameters' state is after this, for `is_current`."""
+        """Record the parameters' state for `is_current`."""
         self.entries = self._entries()
         self.counted = [values.tobytes() for values in self.numbers.values()]
 
     def is_current(self, optimizer: Method) -> bool:
-        """Whether the state is as the last step left it, or changed in place: another tensor or other memory in the
-        place of an entry, or another step count, would not be seen. (Without a loop of Python: 0.1 us a parameter.)"""
+        """Whether the flat arrays still hold the state: no entry was replaced by another tensor or other memory, and no
+        step count was changed. (Without a Python loop: 0.1 us per parameter.)"""
         try:
             entries = self._entries()
-        except AttributeError:  # of no Tensor
+        except AttributeError:  # not a Tensor
             return False
         if len(entries) != len(self.entries) or not all(map(is_, entries, self.entries)):
             return False
@@ -226,7 +225,7 @@ class MultiTensor:
         return self.same or not _overlapping(self.now)
 
     def check(self, optimizer: Method) -> None:
-        """Refuse shapes that do not fit, after `may_stay`."""
+        """Refuse shapes that do not match; call `may_stay` first."""
         self.gradients = [p._grad.array for p in self.params]
         if [g.shape for g in self.gradients] == self.shapes and (self.same or [a.shape for a in self.now] == self.shapes):
             return
@@ -237,7 +236,7 @@ class MultiTensor:
                 raise ValueError(f"{optimizer.step_name}: the state is of a parameter of {shape}, which is {p.array.shape} by now")
 
     def update(self, optimizer: Method, group: Group) -> None:
-        """The step, after `check`."""
+        """Make the step, after `check`."""
         if gpu.several:
             gpu.use_home(self.now)
         if not self.same:
@@ -262,7 +261,7 @@ class MultiTensor:
 
 
 def _apply(optimizer: Method, p: Any, g: Any, state: State, group: Group) -> None:
-    """The equation, on a GPU as one kernel."""
+    """Apply the equation; on a GPU, as one kernel."""
     if type(p) is np.ndarray or not optimizer.elementwise:
         optimizer.apply(p, g, state, group)
         return
@@ -271,7 +270,7 @@ def _apply(optimizer: Method, p: Any, g: Any, state: State, group: Group) -> Non
 
 
 def _in_blocks(optimizer: Method, p: Any, g: Any, state: State, group: Group) -> None:
-    """The equation on a large parameter, block by block."""
+    """Apply the equation to a large parameter block by block."""
     equation, arrays = _equation(optimizer, state, group)
     flat = [a.reshape(-1) for a in (p, g, *arrays)]
     begun = by_blocks(equation, *flat, block=optimizer.block, threads=optimizer.threads)
@@ -280,8 +279,8 @@ def _in_blocks(optimizer: Method, p: Any, g: Any, state: State, group: Group) ->
 
 
 def _equation(optimizer: Method, state: State, group: Group) -> tuple[Callable[..., State], list[Any]]:
-    """The equation as a function of `p`, `g` and arrays (all or a part of the state's, which are given too);
-    it returns those that it began in this step."""
+    """The equation as a function of `p`, `g` and the state's arrays (or blocks of them), and those arrays. The function
+    returns the state entries that the step created."""
     names = [name for name in state if name not in optimizer.numbers]
     numbers = {name: state[name] for name in optimizer.numbers}
 

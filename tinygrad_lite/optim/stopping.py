@@ -1,4 +1,4 @@
-"""The public path of study/stopping.py."""
+"""The public module of study/stopping.py."""
 
 from tinygrad_lite.optim.study.stopping import EarlyStopping, EpochGradient, WeightChange, kind_of_point
 

@@ -1,4 +1,4 @@
-"""The public path of study/surfaces.py."""
+"""The public module of study/surfaces.py."""
 
 from tinygrad_lite.optim.study.surfaces import (
     GALLERY,

@@ -1,4 +1,4 @@
-"""A model beside the one in training that holds averages of its weights."""
+"""Averaged copies of a model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _check_decay(decay: float) -> None:
 
 
 def get_ema_avg_fn(decay: float = 0.999) -> Callable[..., Any]:
-    """The exponential average of one parameter: decay average + (1 - decay) p.
+    """The exponential moving average of one parameter: decay average + (1 - decay) p.
 
     >>> import tinygrad_lite as tg
     >>> get_ema_avg_fn(0.75)(tg.tensor(8.0), tg.tensor(4.0), 1)
@@ -44,7 +44,7 @@ def get_ema_avg_fn(decay: float = 0.999) -> Callable[..., Any]:
 
 
 def get_swa_avg_fn() -> Callable[..., Any]:
-    """The equal average of one parameter: average + (p - average) / (count + 1).
+    """The equal-weight average of one parameter: average + (p - average) / (count + 1).
 
     >>> import tinygrad_lite as tg
     >>> get_swa_avg_fn()(tg.tensor(8.0), tg.tensor(2.0), tg.tensor(2))  # the mean of two and a third
@@ -86,14 +86,13 @@ def get_swa_multi_avg_fn() -> Callable[..., None]:
 
 
 class AveragedModel:
-    """A copy of a model with the average of its parameters: equal weights (stochastic weight averaging,
-    Izmailov et al. 2018), or what `avg_fn(average, p, count)` or `multi_avg_fn(averages, params, count)` says.
+    """A copy of a model that averages its parameters, with equal weights (stochastic weight averaging, Izmailov et al.
+    2018) or by `avg_fn(average, p, count)` or `multi_avg_fn(averages, params, count)`.
 
-    `update_parameters(model)` takes in the model's present parameters; the first call copies them.
-    `use_buffers`: average its buffers too, instead of copying them.
+    `update_parameters(model)` includes the model's current parameters; the first call copies them. `use_buffers`: average
+    the buffers too, instead of copying them.
 
-    It is a Module, of the model's own kind: optimizers do not know modules, so the base class is
-    taken from the model.
+    The base class is taken from the model, because optim does not import modules.
 
     >>> from tinygrad_lite import nn, ones
     >>> model = nn.Linear(1, 1, bias=False)
@@ -136,7 +135,7 @@ class AveragedModel:
         self.use_buffers = use_buffers
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        # Its class has no name to be found by, its two bases have.
+        # The class itself cannot be found by name; its two bases can.
         return _without_init, type(self).__bases__, self.__dict__
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -144,7 +143,7 @@ class AveragedModel:
 
     @no_grad()
     def update_parameters(self, model: Any) -> None:
-        """Take in the parameters of `model`."""
+        """Include the parameters of `model` in the average."""
         averages, params = list(self.module.parameters()), list(model.parameters())
         buffers = list(zip(self.module.buffers(), model.buffers()))
         if self.use_buffers:
@@ -156,7 +155,7 @@ class AveragedModel:
             for a, p in pairs:
                 a.array[...] = p.array
         elif multi is not None:
-            for floating in (True, False):  # an average of integers is rounded when it is written
+            for floating in (True, False):  # averages of integers are rounded when written
                 alike = [pair for pair in pairs if is_floating(pair[0].array.dtype) == floating]
                 if alike:
                     multi(*map(list, zip(*alike)), self.n_averaged)
@@ -182,10 +181,10 @@ def _without_init(cls: type, module: type) -> Any:
 
 @no_grad()
 def update_bn(loader: Iterable[Any], model: Any, device: Any = None) -> None:
-    """Let the batch norms of `model` find their running statistics anew, in one pass over `loader`.
+    """Recompute the running statistics of the batch norms of `model`, in one pass over `loader`.
 
-    A batch is a tensor, or a list or tuple that begins with one. Averaged weights need this, as the
-    statistics are those of other weights.
+    A batch is a tensor, or a list or tuple that starts with one. Averaged weights need this, because the old statistics
+    belong to other weights.
 
     >>> from tinygrad_lite import nn, tensor
     >>> model = nn.BatchNorm1d(1)
@@ -200,7 +199,7 @@ def update_bn(loader: Iterable[Any], model: Any, device: Any = None) -> None:
     training = model.training
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # an average with equal weights
+        norm.momentum = None  # use an equal-weight average
     model.train()
     for batch in loader:
         x = batch[0] if isinstance(batch, (list, tuple)) else batch

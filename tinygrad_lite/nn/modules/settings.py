@@ -1,4 +1,4 @@
-"""Base of the many small modules that consist of settings and a function."""
+"""Base class of the many small modules that consist of settings and a function."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Configured(Module):
             def __init__(self, negative_slope: float = 0.01, inplace: bool = False):
                 super().__init__(locals())
 
-    `shown` names those that stand in the repr (`inplace` only where it is True).
+    `shown` names those that appear in the repr (`inplace` only if True).
 
     >>> from tinygrad_lite import nn
     >>> nn.LeakyReLU(0.2), nn.LeakyReLU(0.2).negative_slope

@@ -19,11 +19,11 @@ from tinygrad_lite.tensor import Tensor
 __all__ = ["remove_spectral_norm", "remove_weight_norm", "spectral_norm", "weight_norm"]
 
 
-class _Renewal:
+class _RecomputeHook:
     """A forward pre-hook that sets `module.<name>` to the result of `compute`."""
 
     def __init__(self, module: Module, name: str):
-        for hook in _renewals(module):
+        for hook in _recompute_hooks(module):
             if hook.name == name and type(hook) is type(self):
                 raise RuntimeError(f"Cannot register two {type(self).__name__} hooks on the same parameter {name}")
         self.name = name
@@ -51,18 +51,18 @@ class _Renewal:
         return module
 
 
-def _renewals(module: Module) -> list[Any]:
-    return [hook for hook in hooks_of(module, "forward_pre") if isinstance(hook, _Renewal)]
+def _recompute_hooks(module: Module) -> list[Any]:
+    return [hook for hook in hooks_of(module, "forward_pre") if isinstance(hook, _RecomputeHook)]
 
 
-def _found(module: Module, kind: type[_Renewal], name: str) -> Any:
-    for hook in _renewals(module):
+def _found(module: Module, kind: type[_RecomputeHook], name: str) -> Any:
+    for hook in _recompute_hooks(module):
         if isinstance(hook, kind) and hook.name == name:
             return hook
     raise ValueError(f"{name!r} of {module._get_name()} has no {kind.__name__}")
 
 
-class WeightNorm(_Renewal):
+class WeightNorm(_RecomputeHook):
     """The hook of `weight_norm`: weight <- weight_g weight_v / |weight_v|."""
 
     def __init__(self, module: Module, name: str, dim: int | None):
@@ -99,7 +99,7 @@ def remove_weight_norm(module: Module, name: str = "weight") -> Module:
     return _found(module, WeightNorm, name).stop(module, "g", "v")
 
 
-class SpectralNorm(_Renewal):
+class SpectralNorm(_RecomputeHook):
     """The hook of `spectral_norm`: weight <- weight_orig / (u W v), with u and v near the first singular vectors."""
 
     def __init__(self, module: Module, name: str, n_power_iterations: int, eps: float, dim: int):
@@ -118,11 +118,11 @@ class SpectralNorm(_Renewal):
         setattr(module, self.name, getattr(module, f"{self.name}_orig").detach())
         self.handles = [
             module.register_forward_pre_hook(self),
-            module._register_load_state_dict_pre_hook(self._renew_keys),
+            module._register_load_state_dict_pre_hook(self._convert_keys),
         ]
         return module
 
-    def _renew_keys(self, state_dict: Any, prefix: str, *others: Any) -> None:
+    def _convert_keys(self, state_dict: Any, prefix: str, *others: Any) -> None:
         add_right_vector(state_dict, prefix + self.name, self.dim)
 
     def compute(self, module: Module) -> Tensor:

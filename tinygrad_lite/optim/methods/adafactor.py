@@ -1,4 +1,4 @@
-"""Adafactor: second moments kept as a row and a column."""
+"""Adafactor: Adam with factored second moments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tinygrad_lite.optim.stepping import State, as_number
 
 
 class Adafactor(Optimizer):
-    """Adam's scaling in sublinear memory (Shazeer and Stern 2018; a variation, lecture item 81).
+    """Adam's scaling in sublinear memory (Shazeer and Stern 2018; a variation, docs/lectures.md#item-81).
 
         r <- r + t^beta2_decay (mean over columns of g^2 - r),  c likewise over rows
         v = r c / mean(r)                               (a vector keeps v itself)
@@ -20,7 +20,7 @@ class Adafactor(Optimizer):
         p <- (1 - lr weight_decay) p
         p <- p - max(eps2, rms(p)) min(lr, 1 / sqrt(t)) u / max(1, rms(u) / d)
 
-    `eps` = (eps1, eps2), eps1=None: the dtype's. Dims before the last two are a batch of matrices.
+    `eps` = (eps1, eps2); eps1=None uses the machine epsilon of the dtype. Dims before the last two are batch dims.
 
     >>> import tinygrad_lite as tg
     >>> w = tg.ones(100, 50, requires_grad=True)
@@ -60,10 +60,10 @@ class Adafactor(Optimizer):
 
     def apply(self, p: Any, g: Any, state: State, group: Group) -> None:
         if not p.size:
-            return  # means of nothing
+            return  # the mean of an empty array is nan
         if group["maximize"]:
             g = -g
-        size = _rms(p)  # of the parameter before its decay
+        size = _rms(p)  # before weight decay
         p *= 1 - group["lr"] * group["weight_decay"]
         self.update(p, g, state, {**group, "size": size})
 
@@ -85,5 +85,5 @@ class Adafactor(Optimizer):
 
 
 def _rms(x: Any) -> Any:
-    """The root of the mean square, as a 0-d array, which a GPU need not hand out."""
+    """The root mean square, as a 0-d array, so that a GPU need not synchronize."""
     return ((x * x).sum() / max(x.size, 1)) ** 0.5

@@ -1,4 +1,4 @@
-"""Adam and its family: steps scaled by running moments of the gradient."""
+"""Adam and its variants: steps scaled by running moments of the gradient."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tinygrad_lite.optim.stepping import State
 
 
 def _moments(g: Any, state: State, betas: tuple[float, float]) -> tuple[Any, Any]:
-    """Running means of g and its square:
+    """Update the running means of g and g^2:
 
         m <- beta1 m + (1 - beta1) g
         v <- beta2 v + (1 - beta2) g^2
@@ -24,14 +24,14 @@ def _moments(g: Any, state: State, betas: tuple[float, float]) -> tuple[Any, Any
 
 
 class Adam(Optimizer):
-    """Adaptive moments (Kingma and Ba 2015; lecture item N2).
+    """Adaptive moments (Kingma and Ba 2015; docs/lectures.md#item-N2).
 
         m <- beta1 m + (1 - beta1) g
         v <- beta2 v + (1 - beta2) g^2
         p <- p - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
 
-    `amsgrad`: the largest v so far in its place (Reddi et al. 2018). `weight_decay` adds its multiple
-    of p to g, or, `decoupled_weight_decay`, p <- (1 - lr weight_decay) p first.
+    `amsgrad` uses the largest v so far instead of v (Reddi et al. 2018). `weight_decay` adds weight_decay p to g; with
+    `decoupled_weight_decay`, p <- (1 - lr weight_decay) p comes first instead.
 
     >>> import tinygrad_lite as tg
     >>> w = tg.tensor([8.0, 8.0], requires_grad=True)
@@ -65,14 +65,14 @@ class Adam(Optimizer):
         m, v = _moments(g, state, group["betas"])
         if group["amsgrad"]:
             largest = state["max_exp_avg_sq"]
-            largest[...] = v = maximum(clone(largest), v)  # cloned for the sake of differentiable=True
-        # m / (sqrt(v) / root + eps) = root m / (sqrt(v) + root eps): one pass fewer
+            largest[...] = v = maximum(clone(largest), v)  # differentiable=True needs the copy
+        # m / (sqrt(v) / root + eps) = root m / (sqrt(v) + root eps) saves a pass
         root = (1 - beta2**t) ** 0.5
         p -= group["lr"] * root / (1 - beta1**t) * m / (sqrt(v) + root * group["eps"])
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov and Hutter 2019; lecture item N5).
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019; docs/lectures.md#item-N5).
 
         p <- p - lr weight_decay p, then Adam's step
 
@@ -84,7 +84,7 @@ class AdamW(Adam):
     tensor([5.5000], requires_grad=True)
     """
 
-    decoupled = True  # also with the options of an Adam that were loaded
+    decoupled = True  # even if an Adam's options are loaded
 
     def __init__(
         self, params: ParamsT, lr: Any = 1e-3, betas: Any = (0.9, 0.999), eps: float = 1e-8, weight_decay: Any = 1e-2,
@@ -99,7 +99,7 @@ class AdamW(Adam):
 
 
 class NAdam(Optimizer):
-    """Adam with Nesterov's momentum (Dozat 2016; lecture items 15 and N2).
+    """Adam with Nesterov momentum (Dozat 2016; docs/lectures.md#item-15, #item-N2).
 
         mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2)
         m <- beta1 m + (1 - beta1) g
@@ -141,7 +141,8 @@ class NAdam(Optimizer):
 
 
 class RAdam(Optimizer):
-    """Adam whose scaling waits until it is reliable (Liu et al. 2020; a variation, lecture item 81).
+    """Rectified Adam: scaling starts once its variance is small enough (Liu et al. 2020; a variation,
+    docs/lectures.md#item-81).
 
         m <- beta1 m + (1 - beta1) g
         v <- beta2 v + (1 - beta2) g^2
@@ -182,7 +183,7 @@ class RAdam(Optimizer):
 
 
 class Adamax(Optimizer):
-    """Adam with the largest gradient in the place of the second moment (Kingma and Ba 2015; lecture item N2).
+    """Adam with an infinity-norm second moment (Kingma and Ba 2015; docs/lectures.md#item-N2).
 
         m <- beta1 m + (1 - beta1) g
         u <- max(beta2 u, |g| + eps)

@@ -10,12 +10,12 @@ from tinygrad_lite.optim.stepping import State, begin
 
 
 class Adagrad(Optimizer):
-    """Steps that shrink with all gradients so far (Duchi, Hazan, Singer 2011; lecture item N2).
+    """Steps scaled by the sum of all past squared gradients (Duchi, Hazan, Singer 2011; docs/lectures.md#item-N2).
 
         s <- s + g^2
         p <- p - lr / (1 + (t - 1) lr_decay) g / (sqrt(s) + eps)
 
-    s begins with `initial_accumulator_value`.
+    s starts at `initial_accumulator_value`.
 
     >>> import tinygrad_lite as tg
     >>> w = tg.tensor([8.0], requires_grad=True)
@@ -31,7 +31,7 @@ class Adagrad(Optimizer):
         foreach: bool | None = None, *, maximize: bool = False, differentiable: bool = False, fused: bool | None = None,
     ):  # fmt: skip
         super().__init__(params, options(locals()))
-        for group in self.param_groups:  # as in PyTorch, the state is there before the first step
+        for group in self.param_groups:  # as in PyTorch, the state exists before the first step
             for p in group["params"]:
                 begin(self, p, self.numbers_of(group))
 
@@ -45,13 +45,13 @@ class Adagrad(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """Steps scaled by a running mean of squares (Tieleman and Hinton 2012; lecture item N2).
+    """Steps scaled by a running mean of squared gradients (Tieleman and Hinton 2012; docs/lectures.md#item-N2).
 
         v <- alpha v + (1 - alpha) g^2
         p <- p - lr g / (sqrt(v) + eps)
 
-    `centered`: v - a^2 for v in the root, with a <- alpha a + (1 - alpha) g (Graves 2013). `momentum`:
-    b <- momentum b + g / (sqrt(v) + eps), p <- p - lr b.
+    `centered` replaces v in the root by v - a^2, where a <- alpha a + (1 - alpha) g (Graves 2013). With `momentum`, b <-
+    momentum b + g / (sqrt(v) + eps) and p <- p - lr b.
 
     >>> import tinygrad_lite as tg
     >>> w = tg.tensor([8.0], requires_grad=True)
@@ -92,8 +92,8 @@ class RMSprop(Optimizer):
 
 
 class Adadelta(Optimizer):
-    """Steps in the unit of the parameter, from running means of squares of g and of past steps (Zeiler 2012;
-    lecture item N2).
+    """Steps in the parameter's own unit, from running means of squared gradients and squared steps (Zeiler 2012;
+    docs/lectures.md#item-N2).
 
         v <- rho v + (1 - rho) g^2
         d = sqrt(u + eps) / sqrt(v + eps) g

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent that averages its iterates."""
+"""Stochastic gradient descent with averaged iterates."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tinygrad_lite.optim.stepping import State
 
 
 class ASGD(Optimizer):
-    """Averaged stochastic gradient descent (Polyak and Juditsky 1992; lecture item 48).
+    """Averaged stochastic gradient descent (Polyak and Juditsky 1992; docs/lectures.md#item-48).
 
         p <- p - lambd eta_t p - eta_t g,       eta_1 = lr, eta_t+1 = lr / (1 + lambd lr t)^alpha
         a <- a + mu_t (p - a),                  mu_1 = 1, mu_t+1 = 1 / max(1, t - t0)
 
-    The average a stands in the state as "ax".
+    The state holds the average a as "ax".
 
     >>> import tinygrad_lite as tg
     >>> w = tg.tensor([8.0], requires_grad=True)

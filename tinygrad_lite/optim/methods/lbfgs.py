@@ -1,4 +1,4 @@
-"""L-BFGS: Newton's step from the last few gradients, without a Hessian."""
+"""L-BFGS: quasi-Newton steps from the last few gradients, without a Hessian."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.optim.flat import Flat
 from tinygrad_lite.optim.optimizer import Group, Optimizer, ParamsT, options
 
-Evaluate = Callable[[float], tuple[float, Any]]  # a step along the direction -> the loss and the gradient there
+Evaluate = Callable[[float], tuple[float, Any]]  # step length -> loss and gradient
 
 
 class LBFGS(Optimizer):
-    """Limited-memory BFGS (Liu and Nocedal 1989; lecture item 58), on all parameters as one vector.
+    """Limited-memory BFGS (Liu and Nocedal 1989; docs/lectures.md#item-58), on all parameters as one vector.
 
-        d = -H g,  H from the last `history_size` pairs of steps s and changes y of the gradient
+        d = -H g,  H from the last `history_size` pairs of steps s and gradient changes y
         p <- p + t d
 
-    `step(closure)` makes up to `max_iter` such iterations with up to `max_eval` evaluations (default:
-    1.25 max_iter); the closure clears the gradients, evaluates, calls backward and returns the loss.
-    t = `lr` (in the very first iteration min(1, 1 / |g|_1) lr), or, with
-    `line_search_fn="strong_wolfe"`, the result of a search that begins there. It stops where
-    |g|_max <= tolerance_grad, or where the step or the change of the loss is below tolerance_change.
+    `step(closure)` makes up to `max_iter` such iterations with up to `max_eval` evaluations (default: 1.25 max_iter); the
+    closure clears the gradients, computes the loss, calls backward and returns the loss. t is `lr` (in the very first
+    iteration min(1, 1 / |g|_1) lr) or, with `line_search_fn="strong_wolfe"`, the result of a line search that starts there.
+    A step ends when |g|_max <= tolerance_grad, or when the step or the change of the loss is below tolerance_change.
 
     >>> import tinygrad_lite as tg
     >>> w = tg.tensor([8.0, -8.0], requires_grad=True)
@@ -68,11 +67,11 @@ class LBFGS(Optimizer):
         return {}, {**vectors, **dict.fromkeys(("func_evals", "n_iter", "t", "ro", "al", "H_diag", "prev_loss"))}
 
     def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]
-        """Some iterations; returns the loss at their beginning."""
+        """Run up to `max_iter` iterations; returns the loss before the first."""
         group = self.numbers_of(self.param_groups[0])
         params = self.param_groups[0]["params"]
         flat = Flat(params)
-        state = self._state[params[0]]  # of all, as PyTorch keeps it
+        state = self._state[params[0]]  # PyTorch keeps the whole state at the first parameter
         state.setdefault("func_evals", 0)
         state.setdefault("n_iter", 0)
 
@@ -126,7 +125,7 @@ class LBFGS(Optimizer):
 
 
 class _Memory:
-    """The last steps and changes of the gradient, kept in PyTorch's state under its names."""
+    """The last steps and gradient changes, stored in the state under PyTorch's names."""
 
     def __init__(self, state: dict[str, Any], size: int):
         self.size = size
@@ -135,19 +134,19 @@ class _Memory:
         self.scale = float(state.get("H_diag", 1.0))
         self.g: Any = state["prev_flat_grad"].array if "prev_flat_grad" in state else None
         self.d: Any = state["d"].array if "d" in state else None
-        self.t = float(state.get("t", 0))  # PyTorch keeps a rate that is a tensor here as it is
+        self.t = float(state.get("t", 0))  # a Tensor if lr was one, as in PyTorch
         self.loss: Any = state.get("prev_loss")
         self.projections: list[float] = []
 
     def add(self, y: Any, s: Any) -> None:
-        """Remember a change of the gradient and its step, if the curvature between them is positive."""
+        """Store a gradient change and its step, if the curvature along the step is positive."""
         curvature = float(y @ s)
         if curvature > 1e-10:
             self.ys, self.steps = [*self.ys, y][-self.size :], [*self.steps, s][-self.size :]
             self.scale = curvature / float(y @ y)
 
     def direction(self, g: Any) -> Any:
-        """-H g by the two loops over the memory (Nocedal and Wright 2006, algorithm 7.4)."""
+        """-H g by the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4)."""
         q, seen = -g, []
         for y, s in zip(reversed(self.ys), reversed(self.steps)):
             a = float(s @ q) / float(y @ s)
@@ -174,8 +173,7 @@ class _Memory:
 
 
 def cubic_minimum(x: float, f: float, slope: float, y: float, h: float, slope_y: float, low: float, high: float) -> float:
-    """The minimum of the cubic through (x, f) and (y, h) with those slopes, within [low, high]; the
-    middle where the cubic has none."""
+    """The minimum in [low, high] of the cubic with these values and slopes at x and y; the midpoint if it has none."""
     if x > y:
         x, f, slope, y, h, slope_y = y, h, slope_y, x, f, slope
     a = slope + slope_y - 3 * (f - h) / (x - y) if x != y else math.nan
@@ -192,13 +190,13 @@ def strong_wolfe(
     along: Evaluate, t: float, loss: float, g: Any, slope: float, d: Any, *,
     decrease: float = 1e-4, flatten: float = 0.9, tolerance: float = 1e-9, most: int = 25,
 ) -> tuple[float, Any, float]:  # fmt: skip
-    """A step t along d, from `loss`, gradient `g` and slope g @ d, at which Wolfe's strong conditions hold:
+    """Find a step t along d that satisfies the strong Wolfe conditions, given `loss`, gradient `g` and slope g @ d at t =
+    0:
 
         loss(t) <= loss + decrease t slope,    |slope(t)| <= flatten |slope|
 
-    First a bracket around such a step is sought, then it is narrowed (Nocedal and Wright 2006,
-    algorithms 3.5 and 3.6). Returns the loss and the gradient there, and t; the best of the bracket
-    after `most` trials.
+    First finds a bracket around such a step, then narrows it (Nocedal and Wright 2006, algorithms 3.5 and 3.6). Returns the
+    loss and gradient at t, and t; after `most` trials, the best end of the bracket.
     """
     # A point: (t, loss, gradient, slope).
     before = (0.0, loss, g, slope)

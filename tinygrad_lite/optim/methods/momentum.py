@@ -1,4 +1,4 @@
-"""Momentum as the lectures write it."""
+"""Momentum methods in the lectures' conventions."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from tinygrad_lite.optim.stepping import State, begin
 
 
 class Momentum(Optimizer):
-    """Classical momentum (Rumelhart, Hinton, Williams 1986; lecture item 14), whose velocity is in units of the parameter:
+    """Classical momentum (Rumelhart, Hinton, Williams 1986; docs/lectures.md#item-14), with the velocity in the parameter's
+    unit:
 
         d <- momentum d - lr g
         p <- p + d
 
-    While lr is constant it makes the steps of SGD(lr, momentum).
+    While lr is constant, its steps equal those of SGD(lr, momentum).
 
     >>> import tinygrad_lite as tg
     >>> w = tg.tensor([8.0], requires_grad=True)
@@ -45,11 +46,11 @@ class Momentum(Optimizer):
 
 
 class HeavyBall(Optimizer):
-    """The heavy ball (Polyak 1964; lecture item 79, equation 27): a ball that keeps rolling.
+    """The heavy-ball method (Polyak 1964; docs/lectures.md#item-79, equation 27).
 
         p <- p - gamma lr g + (1 - gamma) (p - p_before)
 
-    Unrolled, the step is -gamma lr sum over k of (1 - gamma)^k g_(t-k) (item 80), so it makes the steps of
+    Unrolled, the step is -gamma lr sum over k of (1 - gamma)^k g_(t-k) (docs/lectures.md#item-80), the same as with
     SGD(lr=gamma lr, momentum=1 - gamma).
 
     >>> import tinygrad_lite as tg
@@ -89,19 +90,19 @@ class HeavyBall(Optimizer):
 
 
 class Nesterov(Momentum):
-    """Nesterov's accelerated gradient (1983; lecture item 15), with the gradient at the extended point:
+    """Nesterov's accelerated gradient (1983; docs/lectures.md#item-15), with the gradient at the extended point:
 
         e = p + momentum d
         d <- momentum d - lr g(e)
         p <- p + d
 
-    `step(closure)` evaluates the closure at e. Without one, do it yourself:
+    `step(closure)` evaluates the closure at e. Without a closure, evaluate there yourself:
 
         with optimizer.extended():
             loss(model).backward()
         optimizer.step()
 
-    While lr is constant, e makes the steps that the parameter of SGD(nesterov=True) makes.
+    While lr is constant, e follows the same path as the parameter of SGD(nesterov=True).
 
     >>> import tinygrad_lite as tg
     >>> w = tg.tensor([8.0], requires_grad=True)
@@ -120,7 +121,7 @@ class Nesterov(Momentum):
 
     @contextlib.contextmanager
     def extended(self) -> Iterator[None]:
-        """In this block the parameters are at the extended point, gradients are allowed to follow."""
+        """Inside this block the parameters are at the extended point; compute gradients there."""
         moved = []
         for group in self.param_groups:
             numbers = self.numbers_of(group)
@@ -149,7 +150,7 @@ CONVENTIONS = ("pytorch", "classical", "gamma", "average")
 
 
 def convert_momentum(lr: float, momentum: float, source: str, target: str = "pytorch") -> tuple[float, float]:
-    """The two numbers of a momentum method in another convention, so that it makes the same steps.
+    """The two numbers of a momentum method in another convention, with the same steps.
 
     | convention  | step                                                     | numbers       | as PyTorch's               |
     |-------------|----------------------------------------------------------|---------------|----------------------------|
@@ -158,9 +159,8 @@ def convert_momentum(lr: float, momentum: float, source: str, target: str = "pyt
     | "gamma"     | p <- p - gamma lr g + (1 - gamma) (p - p_before)         | lr, gamma     | gamma lr, 1 - gamma        |
     | "average"   | m <- momentum m + (1 - momentum) g;  p <- p - lr m       | lr, momentum  | (1 - momentum) lr, momentum |
 
-    With an lr that changes, "pytorch" and "average" apply the new one to all of the past, the other
-    two to new gradients only. SGD(dampening=momentum) is "average" but for its first step, which
-    PyTorch does not dampen.
+    When lr changes, "pytorch" and "average" apply the new rate to all past gradients, the other two only to new ones.
+    SGD(dampening=momentum) is "average" except for its first step, which PyTorch does not dampen.
 
     >>> convert_momentum(1.0, 0.25, "gamma")
     (0.25, 0.75)

@@ -1,4 +1,4 @@
-"""Muon: steps with all singular values near one."""
+"""Muon: steps whose singular values are all near one."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from tinygrad_lite.optim.stepping import State
 
 
 class Muon(Optimizer):
-    """Momentum, orthogonalized (Jordan 2024; a variation, lecture item 81). For matrices alone.
+    """Orthogonalized momentum, for matrices only (Jordan 2024; a variation, docs/lectures.md#item-81).
 
         b <- momentum b + (1 - momentum) g
         u = b, or with `nesterov` momentum b + (1 - momentum) g
         p <- (1 - lr weight_decay) p
         p <- p - lr s orthogonalized(u)
 
-    where u = U S V^T is orthogonalized to about U V^T by `ns_steps` of Newton and Schulz's iteration
-    with `ns_coefficients`. s = sqrt(max(1, rows / columns)), or 0.2 sqrt(max(rows, columns)) for
-    `adjust_lr_fn="match_rms_adamw"`.
+    `ns_steps` Newton-Schulz iterations with `ns_coefficients` orthogonalize u = U S V^T to about U V^T. s = sqrt(max(1,
+    rows / columns)), or 0.2 sqrt(max(rows, columns)) with `adjust_lr_fn="match_rms_adamw"`.
 
     >>> import tinygrad_lite as tg
     >>> w = tg.zeros(2, 2, requires_grad=True)
@@ -68,11 +67,11 @@ class Muon(Optimizer):
 
 
 def orthogonalized(u: Any, coefficients: tuple[float, float, float], steps: int, eps: float) -> Any:
-    """A matrix with the singular vectors of `u` and singular values near one, found without them:
+    """A matrix with the singular vectors of `u` and singular values near one, without computing an SVD:
 
         x <- a x + (b x x^T + c (x x^T)^2) x,   from x = u / |u|
 
-    in numbers of 8 bits, as PyTorch computes it (in bfloat16).
+    in 8-bit precision, as in PyTorch (bfloat16).
     """
     a, b, c = coefficients
     x = _to_8_bits(u.astype(np.float32))
@@ -87,6 +86,6 @@ def orthogonalized(u: Any, coefficients: tuple[float, float, float], steps: int,
 
 
 def _to_8_bits(x: Any) -> Any:
-    """float32 rounded to the 8 leading bits, ties to even."""
+    """float32 rounded to 8 significant bits, ties to even."""
     bits = namespace_of(x).ascontiguousarray(x).view(np.uint32)
     return ((bits + (0x7FFF + ((bits >> 16) & 1))) & np.uint32(0xFFFF0000)).view(np.float32)

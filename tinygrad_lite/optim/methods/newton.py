@@ -1,4 +1,4 @@
-"""Newton's method: steps by the curvature."""
+"""Newton's method, with the full Hessian and with conjugate gradients."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tinygrad_lite.optim.optimizer import Group, Optimizer, ParamsT, options
 
 
 class Newton(Optimizer):
-    """Newton's method (Nocedal and Wright 2006, section 3.3; lecture item 18), with the whole Hessian H:
+    """Newton's method with the full Hessian H (Nocedal and Wright 2006, section 3.3; docs/lectures.md#item-18):
 
         p <- p - lr (H + damping I)^-1 g
 
-    `step(closure)`: the closure returns the loss, without a backward. On a quadratic the first step
-    arrives, whatever its condition. Without damping it goes to saddles and maxima just as well.
-    Costs n Hessian-vector products and n^3 operations a step for n numbers in all: for small n.
+    `step(closure)`: the closure returns the loss and does not call backward. On a quadratic, the first step reaches the
+    minimum whatever the condition number. Without damping it also converges to saddle points and maxima. A step costs n
+    Hessian-vector products and O(n^3) operations for n numbers in all, so n must be small.
 
     >>> import tinygrad_lite as tg
     >>> w = tg.tensor([3.0, 4.0], requires_grad=True)
@@ -72,17 +72,17 @@ class Newton(Optimizer):
 
 
 class CGNewton(Newton):
-    """Newton's method without a Hessian (Nash 1984; Martens 2010; lecture item 78):
+    """Hessian-free Newton (Nash 1984; Martens 2010; docs/lectures.md#item-78):
 
         (H + damping I) d = -g
         p <- p + lr d
 
-    solved for d by conjugate gradients, to |residual| <= tolerance |g| or in `max_iter` products (default: twice the
-    number of entries), in O(p) memory.
+    solved by conjugate gradients in O(p) memory, until |residual| <= tolerance |g| or for `max_iter` products (default:
+    twice the number of entries).
 
-    Where the curvature is not positive, it goes on with what it has, -g at first. `curvature`:
-    "hessian", or "gauss-newton", which is never negative for a convex loss; the closure then
-    returns `(outputs, loss_function)`. `products`: how many were made so far.
+    At nonpositive curvature it steps along the solution so far, initially -g. `curvature`: "hessian", or "gauss-newton",
+    which is positive semidefinite for a convex loss; the closure then returns `(outputs, loss_function)`. `products`: how
+    many products have been computed.
 
     >>> import tinygrad_lite as tg
     >>> w = tg.tensor([8.0, -8.0], requires_grad=True)

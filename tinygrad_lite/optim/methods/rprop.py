@@ -1,4 +1,4 @@
-"""A step size for each coordinate: Rprop by signs, QuickProp by secants."""
+"""Step sizes per coordinate: Rprop uses signs, QuickProp secants."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ _VARIANTS = ("irprop-", "rprop-", "rprop+", "irprop+")
 
 
 class Rprop(Optimizer):
-    """Resilient propagation (Riedmiller and Braun 1993), lecture item 20: only signs of g are used.
+    """Resilient propagation, which uses only the signs of g (Riedmiller and Braun 1993; docs/lectures.md#item-20).
 
-        d <- clamp(d eta+) where g has kept its sign, clamp(d eta-) where it has changed it
+        d <- clamp(d eta+) where g has kept its sign, clamp(d eta-) where it has changed
         p <- p - sign(g) d
 
-    `etas` = (eta-, eta+), `step_sizes` the bounds of d, which begins with `lr`. `variant` (Igel and Huesken
-    2003) is about coordinates whose g has changed its sign, that have jumped over a minimum:
-    "irprop-" (PyTorch's): they rest for one step, and then count as if g were new. "rprop-": they
-    move on. "rprop+": they take back their last step, and then count as new. "irprop+": as
-    "rprop+", but only if the loss has risen; `step` then needs a closure.
+    `etas` = (eta-, eta+). `step_sizes`: the bounds of d, which starts at `lr`. `variant` (Igel and Huesken 2003) decides
+    about coordinates whose g has changed sign, that is, which jumped over a minimum. "irprop-" (PyTorch's): they pause for
+    one step, and the next g counts as the first. "rprop-": they move on. "rprop+": they undo their last step, and the next
+    g counts as the first. "irprop+": as "rprop+", but only if the loss has risen; `step` then needs a closure.
 
     >>> import tinygrad_lite as tg
     >>> w = tg.tensor([8.0, 8.0], requires_grad=True)
@@ -40,7 +39,7 @@ class Rprop(Optimizer):
         if variant not in _VARIANTS:
             raise ValueError(f"Rprop: variant must be one of {', '.join(_VARIANTS)}, got {variant!r}")
         defaults = options(locals())
-        if variant == "irprop-":  # left out, so that the state is PyTorch's
+        if variant == "irprop-":  # no entry, so that the state is PyTorch's
             del defaults["variant"]
         super().__init__(params, defaults)
 
@@ -87,14 +86,14 @@ class Rprop(Optimizer):
 
 
 class QuickProp(Optimizer):
-    """The minimum of the parabola through two slopes, for each coordinate alone (Fahlman 1988; lecture item 20).
+    """The minimum of the parabola through two slopes, for each coordinate (Fahlman 1988; docs/lectures.md#item-20).
 
-        s = g / (g_before - g), at most `max_growth`; that, too, where the slope keeps its sign and has
-            not fallen (the parabola opens downwards)
+        s = g / (g_before - g), at most `max_growth`; also `max_growth` where the slope has kept its sign
+            and not fallen (the parabola opens downwards)
         d <- s d,  or -lr g where d is 0, as at first
         p <- p + d
 
-    On a quadratic with a diagonal Hessian a step that is not held back by `max_growth` arrives.
+    On a quadratic with a diagonal Hessian, a step not limited by `max_growth` reaches the minimum.
 
     >>> import tinygrad_lite as tg
     >>> w = tg.tensor([8.0], requires_grad=True)

@@ -1,4 +1,4 @@
-"""Gradient descent and its momentum."""
+"""Gradient descent with momentum."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from tinygrad_lite.optim.stepping import State
 
 
 class SGD(Optimizer):
-    """Gradient descent (lecture items 3, 24, 65), with momentum (Polyak 1964; item 14).
+    """Gradient descent (docs/lectures.md#item-3, #item-24, #item-65), with momentum (Polyak 1964;
+    docs/lectures.md#item-14).
 
         v <- momentum v + (1 - dampening) g        (v = g at first)
         p <- p - lr v
 
-    `nesterov`: p <- p - lr (g + momentum v), which carries the extended point of Nesterov (1983; item 15)
-    as its parameter. `weight_decay` adds its multiple of p to g; `maximize` follows g upwards.
+    `nesterov`: p <- p - lr (g + momentum v), where p is Nesterov's extended point (1983; docs/lectures.md#item-15).
+    `weight_decay` adds weight_decay p to g; `maximize` ascends.
 
     >>> import tinygrad_lite as tg
     >>> w = tg.tensor([8.0], requires_grad=True)
@@ -27,7 +28,7 @@ class SGD(Optimizer):
     6.0
     """
 
-    block, threads = 1 << 20, False  # axpby goes through memory once, with threads of its own
+    block, threads = 1 << 20, False  # axpby makes one pass and has its own threads
     numbers = ()
     later = ("momentum_buffer",)
 

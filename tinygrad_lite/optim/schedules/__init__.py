@@ -1,1 +1,1 @@
-"""Learning rates as functions of time. Programs find them in `optim.lr_scheduler` and `optim.swa_utils`."""
+"""Learning rate schedules. Programs import them from `optim.lr_scheduler` and `optim.swa_utils`."""

@@ -1,4 +1,4 @@
-"""What all schedulers share: they move the rate of each parameter group of an optimizer."""
+"""The base class of schedulers, which set the learning rate of each parameter group of an optimizer."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from tinygrad_lite.optim.optimizer import Optimizer
 
 
 class LRScheduler:
-    """Sets `group["lr"]` of every parameter group with every `step()`, which comes after the optimizer's.
+    """Sets `group["lr"]` of every parameter group at every `step()`; call it after the optimizer's step.
 
-    Whether a step is an update or an epoch is up to the caller. `last_epoch`: the number of the step
-    to go on from; -1 begins anew, from the groups' present rates. A subclass defines `get_lr()`: the
-    rates for step number `self.last_epoch`.
+    A step may be an update or an epoch. `last_epoch`: the step number to resume from; -1 starts anew, from the current
+    rates. A subclass defines `get_lr()`, the rates for step number `self.last_epoch`.
 
     >>> import tinygrad_lite as tg
     >>> optimizer = tg.optim.SGD([tg.zeros(2, requires_grad=True)], lr=1.0)
@@ -32,10 +31,10 @@ class LRScheduler:
     [0.5]
     """
 
-    # PyTorch's names, which schedulers of one's own refer to
-    _is_initial = False  # within the first step, which the constructor makes
+    # PyTorch's names, for user-defined schedulers
+    _is_initial = False  # during the first step, which the constructor makes
     _get_lr_called_within_step = False
-    _get_closed_form_lr: Callable[[], list[Any]]  # where defined: the rates of step `last_epoch`, whatever they were before
+    _get_closed_form_lr: Callable[[], list[Any]]  # if defined: the rates of step `last_epoch`, from any rates before
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1):
         check_optimizer(optimizer)
@@ -63,7 +62,7 @@ class LRScheduler:
             self._is_initial = False
 
     def step(self, epoch: int | None = None) -> None:
-        """Move on to the next step, or (deprecated, as in PyTorch) to number `epoch`."""
+        """Advance to the next step, or (deprecated, as in PyTorch) to number `epoch`."""
         if self._step_count == 1 and not self.optimizer.updates:
             warnings.warn(
                 "lr_scheduler.step() was called before optimizer.step(): the first value of the schedule goes unused",
@@ -96,24 +95,24 @@ class LRScheduler:
         self._last_lr = rates_of(self.optimizer)
 
     def get_lr(self) -> list[Any]:
-        """The rates of step `last_epoch`."""
+        """The rates for step `last_epoch`."""
         raise NotImplementedError(f"{type(self).__name__}: a scheduler defines get_lr")
 
     def get_last_lr(self) -> list[Any]:
-        """The rates that were last set."""
+        """The current rates, as last set."""
         return self._last_lr
 
     def tail(self) -> float | None:
-        """The p of a rate that falls like k^-p in the long run: 0 if it does not vanish, infinity if it
-        falls faster than any power; None if that cannot be told from the form."""
+        """The p for rates that eventually fall like k^-p: 0 if they do not vanish, infinity if they fall faster than any
+        power; None if the formula does not tell."""
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the optimizer; of functions, what they carry if they are objects."""
+        """All attributes except the optimizer; functions are saved only if they are objects with attributes."""
         return {name: _without_functions(value) for name, value in self.__dict__.items() if name != "optimizer"}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from what `state_dict()` gave."""
+        """Resume from a `state_dict()`."""
         for name, value in state_dict.items():
             mine = self.__dict__.get(name)
             if callable(mine) and not isinstance(mine, type):
@@ -145,12 +144,12 @@ def number(value: Any) -> Any:
 
 
 def rates_of(optimizer: Optimizer) -> list[Any]:
-    """The present rate of each group; of one that is a Tensor a copy."""
+    """The current rate of each group; a copy if it is a Tensor."""
     return [group["lr"].clone() if isinstance(group["lr"], Traced) else group["lr"] for group in optimizer.param_groups]
 
 
 def set_option(group: dict[str, Any], name: str, value: Any) -> None:
-    """Set an option of a group; a Tensor that is one is filled."""
+    """Set an option of a group; a Tensor option is filled in place."""
     if isinstance(group[name], Traced):
         group[name].array[...] = number(value)
     else:
@@ -158,7 +157,7 @@ def set_option(group: dict[str, Any], name: str, value: Any) -> None:
 
 
 def for_each_group(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
-    """`value` as a list with an entry for each parameter group."""
+    """`value` as a list with one entry per parameter group."""
     count = len(optimizer.param_groups)
     if not isinstance(value, (list, tuple)):
         return [value] * count
@@ -168,14 +167,14 @@ def for_each_group(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
 
 
 class Formula(LRScheduler):
-    """A schedule by its formula: the rate of step k is floor + (lr - floor) multiplier(k).
+    """A schedule given by a formula: the rate of step k is floor + (lr - floor) multiplier(k).
 
-    From step to step the present rate is multiplied by multiplier(k) / multiplier(k - 1), so that formulas
-    that act on the same optimizer multiply, and a rate changed by hand stays changed.
+    Each step multiplies the current rate by multiplier(k) / multiplier(k - 1), so several formulas on one optimizer
+    multiply, and a rate changed by hand stays changed.
     """
 
     floor = 0.0
-    steps_on_resuming = False  # whether the step that `last_epoch` >= 0 begins with changes the rate
+    steps_on_resuming = False  # whether resuming (`last_epoch` >= 0) changes the rate at once
 
     def multiplier(self, k: int) -> float:
         raise NotImplementedError
@@ -196,7 +195,7 @@ class Formula(LRScheduler):
 
 
 class Recipe(LRScheduler):
-    """A schedule by functions that the user gives, one for each parameter group."""
+    """A schedule given by user functions, one per parameter group."""
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Any, last_epoch: int = -1):
         check_optimizer(optimizer)

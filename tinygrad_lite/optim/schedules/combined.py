@@ -1,4 +1,4 @@
-"""Schedules made of others."""
+"""Schedules composed of other schedules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tinygrad_lite.optim.schedules.plateau import ReduceLROnPlateau
 
 
 class _Combined(LRScheduler):
-    """A scheduler over others."""
+    """A scheduler that drives other schedulers."""
 
     _schedulers: Sequence[LRScheduler]
 
@@ -45,8 +45,7 @@ class _Combined(LRScheduler):
 
 
 class SequentialLR(_Combined):
-    """Schedulers one after the other: number i takes over, from its own beginning, at milestones[i - 1]
-    (lecture item 38: a heuristic).
+    """Schedulers in sequence: number i starts at step milestones[i - 1], from its own step 0 (docs/lectures.md#item-38).
 
     >>> import tinygrad_lite as tg
     >>> from tinygrad_lite.optim.lr_scheduler import ConstantLR, ExponentialLR, preview
@@ -64,7 +63,7 @@ class SequentialLR(_Combined):
             )
         self._milestones = list(milestones)
         self.last_epoch = last_epoch + 1
-        # Each scheduler has made its first step already. Only the one that begins should have.
+        # Every scheduler has made its first step, but only the first one should have.
         for group in optimizer.param_groups:
             set_option(group, "lr", group["initial_lr"])
         _undo(self)
@@ -81,7 +80,7 @@ class SequentialLR(_Combined):
         self._note()
 
     def _update_lr(self, epoch: int | None = None) -> None:
-        """Begin anew, as part of another sequence."""
+        """Restart, as part of an outer sequence."""
         self.last_epoch = -1 if epoch == 0 else self.last_epoch
         self.step()
 
@@ -100,8 +99,7 @@ def _undo(scheduler: LRScheduler) -> None:
 
 
 class ChainedScheduler(_Combined):
-    """Schedulers that all act at every step, each on the rate that the one before left: their
-    factors multiply (lecture item 38: a heuristic).
+    """Schedulers that all act at every step, so that their factors multiply (docs/lectures.md#item-38).
 
     >>> import tinygrad_lite as tg
     >>> from tinygrad_lite.optim.lr_scheduler import ConstantLR, ExponentialLR, preview

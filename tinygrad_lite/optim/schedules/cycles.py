@@ -1,4 +1,4 @@
-"""Schedules in cycles, some of which move the momentum against the rate."""
+"""Cyclic schedules; some move the momentum opposite to the rate."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _line(start: float, end: float, part: float) -> float:
 
 
 class _MomentumCycle(LRScheduler):
-    """What CyclicLR and OneCycleLR share: momentum, or the first of `betas`, that moves with the rate."""
+    """The base of CyclicLR and OneCycleLR: moves the momentum, or the first of `betas`, with the rate."""
 
     cycle_momentum: bool
 
@@ -44,13 +44,12 @@ def _set_momentum(group: dict[str, Any], value: float) -> None:
 
 
 class CyclicLR(_MomentumCycle):
-    """Up from base_lr to max_lr in step_size_up steps and down in step_size_down, again and again (Smith 2017;
-    lecture item 38).
+    """Repeatedly up from base_lr to max_lr in step_size_up steps and down again in step_size_down (Smith 2017;
+    docs/lectures.md#item-38).
 
-    `mode`: "triangular"; "triangular2", of half the height in each cycle; "exp_range", of height gamma^k.
-    `scale_fn` replaces it: the height as a function of the number of the cycle (from 1), or of the
-    step for `scale_mode="iterations"`. `cycle_momentum`: momentum goes from max_momentum down to
-    base_momentum while the rate goes up.
+    `mode`: "triangular"; "triangular2", which halves the height in each cycle; "exp_range", of height gamma^k. `scale_fn`
+    replaces it: the height as a function of the cycle number (from 1), or of the step with `scale_mode="iterations"`.
+    `cycle_momentum`: the momentum falls from max_momentum to base_momentum while the rate rises.
 
     >>> import tinygrad_lite as tg
     >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)
@@ -118,12 +117,12 @@ class CyclicLR(_MomentumCycle):
 
 
 class OneCycleLR(_MomentumCycle):
-    """One rise and one fall over all of training (Smith and Topin 2018; lecture item 38).
+    """One rise and one fall over the whole training (Smith and Topin 2018; docs/lectures.md#item-38).
 
-    From max_lr / div_factor up to max_lr in the first `pct_start` of `total_steps` (or epochs times
-    steps_per_epoch), then down to a `final_div_factor`-th of the first rate; `three_phase`: first
-    down as far and as fast as it went up. Along cosines, or lines for `anneal_strategy="linear"`.
-    Momentum goes the other way between max_momentum and base_momentum.
+    The rate rises from max_lr / div_factor to max_lr in the first `pct_start` of `total_steps` (or epochs times
+    steps_per_epoch), then falls to the initial rate / `final_div_factor`. With `three_phase` it first falls symmetrically
+    to the initial rate. It follows cosines, or lines with `anneal_strategy="linear"`. Momentum moves the opposite way
+    between max_momentum and base_momentum.
 
     >>> import tinygrad_lite as tg
     >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0, momentum=0.9)
@@ -163,7 +162,7 @@ class OneCycleLR(_MomentumCycle):
             raise ValueError(f"OneCycleLR: anneal_strategy must be 'cos' or 'linear', got {anneal_strategy!r}")
         self.total_steps = total_steps
         self.anneal_strategy = anneal_strategy
-        # (last step, rate and momentum at its beginning, at its end)
+        # (last step, rate and momentum at the start, and at the end)
         up, rise, fall = pct_start * total_steps - 1, ("initial_lr", "max_momentum"), ("max_lr", "base_momentum")
         last = ("min_lr", "max_momentum")
         self._phases = [(up, rise, fall), (total_steps - 1, fall, last)]
@@ -197,7 +196,7 @@ class OneCycleLR(_MomentumCycle):
         return [between(group[first[0]], group[last[0]], part) for group in self.optimizer.param_groups]
 
     def tail(self) -> float:
-        return math.inf  # it ends
+        return math.inf  # the schedule ends
 
 
 def _check_positive(name: str, value: Any) -> None:
@@ -206,11 +205,11 @@ def _check_positive(name: str, value: Any) -> None:
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
-    """Cosines from lr down to eta_min, the first of T_0 steps, each T_mult times as long as the one before.
+    """Cosines from lr down to eta_min; the first takes T_0 steps, each later one T_mult times as many as the one before.
 
         eta_min + (lr - eta_min) (1 + cos(pi T_cur / T_i)) / 2
 
-    (Loshchilov and Hutter 2017; lecture item 38.) `step(epoch)` may be called with fractions of an epoch.
+    `step(epoch)` accepts fractions of an epoch (Loshchilov and Hutter 2017; docs/lectures.md#item-38).
 
     >>> import tinygrad_lite as tg
     >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)

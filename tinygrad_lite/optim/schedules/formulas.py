@@ -1,4 +1,4 @@
-"""Schedules that are a formula of the step number k (lecture item 19: rates that decay)."""
+"""Schedules given by a formula in the step number k (docs/lectures.md#item-19)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tinygrad_lite.optim.schedules.base import Formula, Recipe, number
 
 
 class LambdaLR(Recipe):
-    """lr lr_lambda(k), by one function, or one for each group (lecture item 33: any rate of the update's number).
+    """lr lr_lambda(k), with one function, or one per group (docs/lectures.md#item-33).
 
     >>> import tinygrad_lite as tg
     >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)
@@ -25,7 +25,8 @@ class LambdaLR(Recipe):
 
 
 class MultiplicativeLR(Recipe):
-    """lr lr_lambda(1) ... lr_lambda(k): from k = 1 on the present rate times lr_lambda(k) (lecture item 33).
+    """lr lr_lambda(1) ... lr_lambda(k): each step k >= 1 multiplies the current rate by lr_lambda(k)
+    (docs/lectures.md#item-33).
 
     >>> import tinygrad_lite as tg
     >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)
@@ -41,7 +42,7 @@ class MultiplicativeLR(Recipe):
 
 
 class StepLR(Formula):
-    """lr gamma^floor(k / step_size) (lecture item 19). It travels a finite distance only (item 74).
+    """lr gamma^floor(k / step_size) (docs/lectures.md#item-19). The sum of all rates is finite (docs/lectures.md#item-74).
 
     >>> import tinygrad_lite as tg
     >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)
@@ -64,7 +65,7 @@ class StepLR(Formula):
 
 
 class MultiStepLR(Formula):
-    """lr gamma^(number of milestones reached); a milestone given twice counts twice (lecture item 19).
+    """lr gamma^(number of milestones reached); a repeated milestone counts each time (docs/lectures.md#item-19).
 
     >>> import tinygrad_lite as tg
     >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)
@@ -87,7 +88,7 @@ class MultiStepLR(Formula):
 
 
 class ConstantLR(Formula):
-    """lr factor before step total_iters, lr from then on: a warm-up (lecture item 38: a heuristic).
+    """lr factor before step total_iters, lr from then on: a warm-up (docs/lectures.md#item-38).
 
     >>> import tinygrad_lite as tg
     >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)
@@ -112,8 +113,8 @@ class ConstantLR(Formula):
 
 
 class LinearLR(Formula):
-    """lr (start_factor + (end_factor - start_factor) min(k / total_iters, 1)), a warm-up or a decay (lecture item 38:
-    a heuristic).
+    """lr (start_factor + (end_factor - start_factor) min(k / total_iters, 1)), a warm-up or decay
+    (docs/lectures.md#item-38).
 
     >>> import tinygrad_lite as tg
     >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)
@@ -146,7 +147,7 @@ class LinearLR(Formula):
 
 
 class ExponentialLR(Formula):
-    """lr gamma^k. For gamma < 1 it travels a finite distance only: the sum of all rates is lr / (1 - gamma) (lecture item 74).
+    """lr gamma^k. For gamma < 1 the sum of all rates is finite, lr / (1 - gamma) (docs/lectures.md#item-74).
 
     >>> import tinygrad_lite as tg
     >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)
@@ -166,7 +167,7 @@ class ExponentialLR(Formula):
 
 
 class PolynomialLR(Formula):
-    """lr (1 - k / total_iters)^power, and 0 from total_iters on (lecture item 19).
+    """lr (1 - k / total_iters)^power, and 0 from total_iters on (docs/lectures.md#item-19).
 
     >>> import tinygrad_lite as tg
     >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)
@@ -187,12 +188,12 @@ class PolynomialLR(Formula):
 
 
 class InverseTimeLR(Formula):
-    """lr / (1 + k / delay)^power: with delay = 1 and power = 1 the rates lr / 1, lr / 2, lr / 3, ...
+    """lr / (1 + k / delay)^power; with delay = 1 and power = 1 the rates are lr / 1, lr / 2, lr / 3, ...
 
-    The sum of 1/k is infinite and that of its squares finite, so it satisfies Robbins and Monro's
-    conditions (1951), as every power in (1/2, 1] does (lecture items 35, 36, 42). `strong_convexity`: the lambda of
-    a lambda-strongly convex loss, which makes the rates 1 / (lambda (k + 1)) (items 36 and 46),
-    whatever the optimizer's was.
+    The sum of 1/k is infinite and the sum of its squares finite, so this satisfies the Robbins-Monro conditions (1951), as
+    does every power in (1/2, 1] (docs/lectures.md#item-35, #item-36, #item-42). `strong_convexity`: the lambda of a
+    lambda-strongly convex loss; the rates are then 1 / (lambda (k + 1)) (docs/lectures.md#item-36, #item-46), whatever the
+    optimizer's lr.
 
     >>> import tinygrad_lite as tg
     >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=12.0)
@@ -228,7 +229,7 @@ class InverseTimeLR(Formula):
 
 
 class CosineAnnealingLR(Formula):
-    """eta_min + (lr - eta_min) (1 + cos(pi k / T_max)) / 2 (Loshchilov and Hutter 2017; lecture item 38).
+    """eta_min + (lr - eta_min) (1 + cos(pi k / T_max)) / 2 (Loshchilov and Hutter 2017; docs/lectures.md#item-38).
 
     >>> import tinygrad_lite as tg
     >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)
@@ -247,7 +248,7 @@ class CosineAnnealingLR(Formula):
 
     def multiplier(self, k: int) -> float:
         if (k - self.T_max) % (2 * self.T_max) == 0:
-            return 0.0  # where the cosine, rounded, would give 1e-17
+            return 0.0  # the rounded cosine would give 1e-17
         return (1 + math.cos(math.pi * k / self.T_max)) / 2
 
     def tail(self) -> float:

@@ -1,4 +1,4 @@
-"""The schedule that listens to the loss."""
+"""A schedule driven by a metric."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tinygrad_lite.optim.schedules.base import LRScheduler, check_optimizer, for
 
 class ReduceLROnPlateau(LRScheduler):
     """Multiplies the rate by `factor` when a metric has not improved for more than `patience` steps
-    (lecture item 38: a heuristic).
+    (docs/lectures.md#item-38).
 
-    `mode`: "min" or "max". Improved: by more than `threshold` of the best so far
-    (`threshold_mode="rel"`), or than `threshold` ("abs"). After a reduction `cooldown` steps are not
-    counted. Rates stay above `min_lr`; changes below `eps` are not made.
+    `mode`: "min" or "max". An improvement exceeds `threshold` times the best value so far (`threshold_mode="rel"`), or
+    `threshold` ("abs"). After a reduction, `cooldown` steps are not counted. Rates stay at or above `min_lr`; changes below
+    `eps` are not made.
 
     >>> import tinygrad_lite as tg
     >>> optimizer = tg.optim.SGD([tg.zeros(1)], lr=8.0)
@@ -76,7 +76,7 @@ class ReduceLROnPlateau(LRScheduler):
         return sign * value > sign * (self.best * (1 + sign * self.threshold))
 
     def step(self, metrics: Any, epoch: int | None = None) -> None:  # type: ignore[override]
-        """Look at the metric of an epoch, and reduce the rates if it is time."""
+        """Record the metric of an epoch, and reduce the rates if it has stopped improving."""
         value = float(metrics)
         if epoch is not None:
             warnings.warn("ReduceLROnPlateau: the epoch argument is deprecated", UserWarning, stacklevel=2)
@@ -96,7 +96,7 @@ class ReduceLROnPlateau(LRScheduler):
         self._last_lr = rates_of(self.optimizer)
 
     def _reduce(self) -> None:
-        if len(self.min_lrs) != len(self.optimizer.param_groups):  # a group was added since
+        if len(self.min_lrs) != len(self.optimizer.param_groups):  # a group has been added
             self.min_lrs = for_each_group("min_lr", self.optimizer, self.min_lr)
         for group, lowest in zip(self.optimizer.param_groups, self.min_lrs):
             rate = number(group["lr"])

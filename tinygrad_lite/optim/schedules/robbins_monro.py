@@ -1,4 +1,4 @@
-"""What a schedule does in the long run, and how it looks: before any training."""
+"""The long-run behaviour of a schedule, and a picture of it, before any training."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Schedule = LRScheduler | Callable[[int], float] | float
 
 
 class Verdict(NamedTuple):
-    """Which of Robbins and Monro's two conditions a schedule satisfies.
+    """Which of the two Robbins-Monro conditions a schedule satisfies.
 
-    `travels`: the sum of the rates is infinite, so that any distance can be covered. `settles`: the
-    sum of their squares is finite, so that the noise dies out. Either is None where it is undecided. `power`: the p of
-    rates that fall like k^-p (0: they do not vanish; infinity: faster than any power). `how`: "analytic" or "numerical".
+    `travels`: the sum of the rates is infinite, so any distance can be covered. `settles`: the sum of their squares is
+    finite, so the noise dies out. Each is None if undecided. `power`: the p of rates that fall like k^-p (0: they do not
+    vanish; infinity: faster than any power). `how`: "analytic" or "numerical".
 
     >>> from tinygrad_lite.optim.lr_scheduler import robbins_monro
     >>> verdict = robbins_monro(0.1)
@@ -52,15 +52,15 @@ class Verdict(NamedTuple):
 
 
 def robbins_monro(schedule: Schedule) -> Verdict:
-    """Whether the sum of a schedule's rates is infinite and that of their squares finite, under which
-    stochastic gradient descent converges almost surely (Robbins and Monro 1951; lecture items 35 and 74).
+    """Whether the sum of a schedule's rates is infinite and the sum of their squares finite, the conditions for almost sure
+    convergence of stochastic gradient descent (Robbins and Monro 1951; docs/lectures.md#item-35, #item-74).
 
-    A schedule is a scheduler, a function of the step k = 0, 1, ..., or a constant. Of a scheduler that
-    knows its form the answer is exact. Else it is numerical: k^-p (log k)^-q is fitted to the means of the rates, and of
-    their squares, over the steps in [2^j, 2^(j+1)) for j up to 50 (up to 18 where each rate must be reached step by
-    step, or takes long to work out). The sum is infinite for p < 1 and finite for p > 1. At p = 1 it is called infinite
-    if there is no such logarithm, and undecided otherwise: no number of terms tells 1 / (k log k), whose sum is infinite,
-    from 1 / (k log(k) log(log k)^2), whose sum is not.
+    A schedule is a scheduler, a function of the step k = 0, 1, ..., or a constant. For a scheduler with a known formula the
+    answer is exact. Otherwise it is numerical: k^-p (log k)^-q is fitted to the means of the rates, and of their squares,
+    over the steps in [2^j, 2^(j+1)) for j up to 50 (up to 18 if the rates must be computed step by step, or are slow to
+    compute). The sum is infinite for p < 1 and finite for p > 1. At p = 1 it is infinite if q = 0, and undecided otherwise:
+    no number of terms separates 1 / (k log k), whose sum is infinite, from 1 / (k log(k) log(log k)^2), whose sum is
+    finite.
 
     >>> print(robbins_monro(lambda k: 0.1 / (1 + k)))
     ok (the rates fall like k^-1; numerical)
@@ -76,7 +76,7 @@ def robbins_monro(schedule: Schedule) -> Verdict:
         rate = _rates_of_lambda(schedule)
     elif isinstance(schedule, LRScheduler):
         power, reach, rate = schedule.tail(), 18, _rates_of(schedule)
-        if not schedule.optimizer.param_groups[0].get("initial_lr"):  # zero times any form
+        if not schedule.optimizer.param_groups[0].get("initial_lr"):  # zero times any formula
             power = None
     elif callable(schedule):
         rate = schedule
@@ -91,15 +91,15 @@ def robbins_monro(schedule: Schedule) -> Verdict:
 
 
 def _means(rate: Callable[[int], float], reach: int) -> dict[int, tuple[float, float]]:
-    """For each j the mean of the rates over the steps in [2^j, 2^(j+1)), and of their squares."""
-    # A rate may take as many operations as there are steps before. (The best of five: the machine may be busy.)
+    """The means of the rates, and of their squares, over the steps in [2^j, 2^(j+1)) for each j."""
+    # A rate may cost as many operations as steps precede it. (The best of five: the machine may be busy.)
     slow = reach > 18 and min(_seconds(rate, 2**15) for _ in range(5)) > 1e-3
     near = {j: _mean(rate, j, 2**6 if slow else 2**11) for j in range(8, 16 if slow else 19)}
     if reach == 18 or slow:
         return near
     try:
         return {j: _mean(rate, j) for j in range(26, reach + 1, 2)}
-    except (LookupError, ValueError, ZeroDivisionError):  # not a function of any step
+    except (LookupError, ValueError, ZeroDivisionError):  # not defined for every step
         return near
 
 
@@ -110,7 +110,7 @@ def _seconds(rate: Callable[[int], float], k: int) -> float:
 
 
 def _mean(rate: Callable[[int], float], j: int, most: int = 2**11) -> tuple[float, float]:
-    """By up to `most` steps at irregular distances, so that no period is missed."""
+    """The mean of up to `most` steps at irregular distances, to miss no period."""
     count = min(2**j, most)
     rates = [_rate_at(rate, 2**j + int((i + i * 0.6180339887 % 1) * 2**j / count)) for i in range(count)]
     return sum(rates) / count, sum(r * r for r in rates) / count
@@ -119,13 +119,13 @@ def _mean(rate: Callable[[int], float], j: int, most: int = 2**11) -> tuple[floa
 def _rate_at(rate: Callable[[int], float], k: int) -> float:
     try:
         return float(rate(k))
-    except OverflowError:  # of 1.1**k, or of 1 / 1.1**k
+    except OverflowError:  # in 1.1**k, or in 1 / 1.1**k
         return math.inf if float(rate(100)) > float(rate(1)) else 0.0
 
 
 def _exponent(js: list[int], means: Sequence[float]) -> tuple[float, float, bool | None]:
-    """The p and q of terms that fall like k^-p (log k)^-q, by their means over [2^j, 2^(j+1)), and whether their sum
-    is infinite (None: undecided)."""
+    """The p and q of terms that fall like k^-p (log k)^-q, from their means over [2^j, 2^(j+1)), and whether their sum is
+    infinite (None: undecided)."""
     if means[-1] <= 0 or means[-1] < 1e-250:
         return math.inf, 0.0, False
     if not math.isfinite(means[-1]):
@@ -136,7 +136,7 @@ def _exponent(js: list[int], means: Sequence[float]) -> tuple[float, float, bool
     middle = len(js) // 2
     early, late = ((values[a] - values[b]) / (steps[b] - steps[a]) for a, b in ((0, middle), (middle, -1)))
     margin = 0.01 if js[-1] > 18 else 0.03
-    if abs(early - late) > 0.1:  # of no such form, or not yet
+    if abs(early - late) > 0.1:  # not of this form, or not yet
         infinite = True if late < min(1 - margin, early) else False if late > max(1 + margin, early) else None
         return float(late), 0.0, infinite
     if abs(q) < 0.1:
@@ -152,7 +152,7 @@ def _rates_of_lambda(scheduler: LambdaLR) -> Callable[[int], float]:
 
 
 def _rates_of(scheduler: LRScheduler) -> Callable[[int], float]:
-    """A scheduler as a function of the step, which may only be asked in rising order."""
+    """A scheduler as a function of the step, for increasing steps only."""
     scheduler, steps = copied(scheduler), 0
 
     def rate(k: int) -> float:
@@ -166,7 +166,7 @@ def _rates_of(scheduler: LRScheduler) -> Callable[[int], float]:
 
 
 def copied(scheduler: LRScheduler) -> LRScheduler:
-    """A copy of a scheduler over a copy of its optimizer that has no parameters to speak of."""
+    """A copy of a scheduler on a copy of its optimizer with only dummy parameters."""
     if isinstance(scheduler, ReduceLROnPlateau):
         raise TypeError("ReduceLROnPlateau: its rates depend on the losses to come, they cannot be told before")
     optimizer = scheduler.optimizer
@@ -178,7 +178,7 @@ def copied(scheduler: LRScheduler) -> LRScheduler:
 
 
 def preview(schedule: Schedule, steps: int) -> list[float]:
-    """The rates of the next `steps` steps (of the first parameter group); nothing is changed.
+    """The next `steps` rates of the first parameter group. Changes nothing.
 
     >>> preview(lambda k: 1 / (k + 1), 3)
     [1.0, 0.5, 0.3333333333333333]
@@ -193,7 +193,7 @@ def preview(schedule: Schedule, steps: int) -> list[float]:
 
 
 def picture(schedule: Schedule, steps: int, width: int = 64, height: int = 10) -> str:
-    """The next `steps` rates as a chart of characters.
+    """The next `steps` rates as a text chart.
 
     >>> print(picture(lambda k: 1 - k / 64, 64, width=16, height=3))
          1 |****

@@ -10,9 +10,9 @@ from tinygrad_lite.optim.schedules.base import LRScheduler, for_each_group, numb
 
 
 class SWALR(LRScheduler):
-    """From the rate that another schedule left to `swa_lr` in `anneal_epochs` steps, and on at that.
+    """Anneals the rate from its current value to `swa_lr` in `anneal_epochs` steps, then keeps it constant.
 
-    Along a cosine, or a line for `anneal_strategy="linear"` (Izmailov et al. 2018; lecture item 50).
+    Follows a cosine, or a line with `anneal_strategy="linear"` (Izmailov et al. 2018; docs/lectures.md#item-50).
 
     >>> import tinygrad_lite as tg
     >>> optimizer = tg.optim.SGD([tg.ones(1)], lr=1.0)
@@ -35,7 +35,7 @@ class SWALR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def _part(self, step: int) -> float:
-        """How much of the way is behind us."""
+        """The fraction of the annealing completed."""
         part = max(0.0, min(1.0, step / max(1, self.anneal_epochs)))
         return part if self.anneal_strategy == "linear" else (1 - math.cos(math.pi * part)) / 2
 

@@ -1,1 +1,1 @@
-"""What shows how a training goes: its progress, its noise, what ails it, and surfaces to try methods on."""
+"""Tools to study training: progress, gradient noise, diagnosis, and test surfaces."""

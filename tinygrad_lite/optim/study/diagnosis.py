@@ -1,14 +1,14 @@
-"""What ails a training: a report under the five letters of the lecture (item 56).
+"""Diagnosis of a training: a report under the lecture's five letters (docs/lectures.md#item-56).
 
     I  computation: what a step costs, against samples times parameters
-    T  iterations: progress, and the curvature that sets how large a step may be
-    S  saturation: layers whose derivatives, and with them the gradients below, have died
+    T  iterations: progress, and the curvature, which limits the step
+    S  saturation: layers whose derivatives have vanished, and with them the gradients below
     L  local minima: what kind of point this is
     O  overfitting: training against validation
 
     print(diagnose(model, loss_function, batches, validation))
 
-It works before training as well as after, and changes nothing.
+It works before and after training, and changes nothing.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from tinygrad_lite.optim.curvature import Hessian, Spectrum, spectrum
 from tinygrad_lite.optim.flat import Flat
 from tinygrad_lite.optim.optimizer import Optimizer
 
-SATURATED = 0.01  # a derivative below this counts as none
-VANISHED = 1e-3  # of the gradient at the last layer, what arrives at the first
+SATURATED = 0.01  # a derivative below this counts as zero
+VANISHED = 1e-3  # the first layer's gradient against the last layer's
 EXPLODED = 1e6  # the gradient against its weight
 LETTERS = {"I": "computation", "T": "iterations", "S": "saturation", "L": "local minima", "O": "overfitting"}
 
 
 class Report:
-    """`numbers[letter]` maps names to measured numbers, `words[letter]` is a list of sentences."""
+    """`numbers[letter]` maps names to measurements, `words[letter]` is a list of sentences."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, dict[str, float]] = {letter: {} for letter in LETTERS}
@@ -60,10 +60,10 @@ def diagnose(
     start: Iterable[Any] | None = None,
     lanczos_steps: int = 20,
 ) -> Report:
-    """Look at a Module, a loss(model(x), y) and a few batches (x, y).
+    """Examine a Module, given a loss(model(x), y) and a few batches (x, y).
 
-    `validation`: batches that were not trained on. `optimizer`: to compare its rate with the largest stable
-    one and its steps with the weights. `start`: the parameters' values before training.
+    `validation`: batches not trained on. `optimizer`: compares its rate with the largest stable one and its steps with the
+    weights. `start`: the parameters' values before training.
 
     >>> from tinygrad_lite import nn, randn
     >>> batches = [(randn(8, 3), randn(8, 1)) for _ in range(2)]
@@ -79,7 +79,7 @@ def diagnose(
     buffers = [(buffer, buffer.array.copy()) for buffer in model.buffers()]
     try:
         for p in model.parameters():
-            p.grad = None  # so that no backward adds to those
+            p.grad = None  # so that backward does not add to it
         with fork_rng():
             _cost(report, model, loss, *batches[0])
             ends = _curvature(report, model, loss, *batches[0], lanczos_steps)
@@ -120,7 +120,7 @@ def _cost(report: Report, model: Any, loss: Callable[..., Any], x: Any, y: Any) 
 
 
 def _trained(model: Any) -> list[tuple[str, Any]]:
-    """The parameters that are not frozen, with their names."""
+    """The parameters that are not frozen, by name."""
     return [(name, p) for name, p in model.named_parameters() if p.requires_grad]
 
 
@@ -159,16 +159,16 @@ def _progress(
 
 
 def _updates(report: Report, model: Any, optimizer: Any, hessian: Hessian) -> None:
-    """How long the optimizer's next step is against what it moves."""
-    if type(optimizer).update is Optimizer.update:  # a method of all parameters at once
+    """Compare the length of the optimizer's next step with the weights."""
+    if type(optimizer).update is Optimizer.update:  # updates all parameters together
         return
     ratios, given = {}, {id(p) for group in optimizer.param_groups for p in group["params"]}
     for (name, p), g in zip(_trained(model), hessian.flat.split(hessian.gradient)):
         if id(p) in given:
-            p.grad = traced(g)  # put back by diagnose
+            p.grad = traced(g)  # diagnose restores it
             length = _length(optimizer.explain_step(p).total.array)
             ratio = report.numbers["T"][f"|update| / |weight| of {name}"] = length / max(_length(p.array), 1e-30)
-            if p.array.ndim > 1:  # a bias may well begin at 0
+            if p.array.ndim > 1:  # a bias may start at 0
                 ratios[name] = ratio
     if ratios and max(ratios.values()) > 0.1:
         worst = max(ratios, key=ratios.__getitem__)
@@ -178,7 +178,7 @@ def _updates(report: Report, model: Any, optimizer: Any, hessian: Hessian) -> No
 
 
 def _length(x: Any) -> float:
-    x = x.astype("float64")  # where squares of float32 do not overflow
+    x = x.astype("float64")  # squares overflow in float32
     return float((x * x).sum()) ** 0.5
 
 
@@ -209,8 +209,8 @@ def _saturation(report: Report, model: Any, batches: list[tuple[Any, Any]], hess
 
 
 def _through_the_layers(lengths: dict[str, float], longest: float) -> list[str]:
-    """What becomes of the gradients on their way down, by their lengths at each weight (in the order of the forward
-    computation) and the largest ratio of a gradient to its weight."""
+    """How gradients change on their way down, from their lengths at each weight (in forward order) and the largest ratio of
+    a gradient to its weight."""
     if not np.isfinite(list(lengths.values())).all():
         return ["The gradients are not finite: they explode, or the loss is not defined here."]
     if not any(lengths.values()):
@@ -235,7 +235,7 @@ def _through_the_layers(lengths: dict[str, float], longest: float) -> list[str]:
 
 @contextlib.contextmanager
 def _watched(model: Any, seen: dict[str, list[tuple[Any, Any]]]) -> Iterator[None]:
-    """In this block, note what goes into each module that holds nothing itself."""
+    """Inside this block, record the input of each module without submodules."""
     handles = []
     for name, module in model.named_modules():
         if not list(module.children()) and not list(module.parameters()) and not list(module.buffers()):
@@ -254,7 +254,7 @@ def _watched(model: Any, seen: dict[str, list[tuple[Any, Any]]]) -> Iterator[Non
 
 
 def _slope(module: Any, z: Any) -> Any:
-    """The derivative of an elementwise function at z; None for what does not act on each element alone."""
+    """The derivative of an elementwise module at z; None for a module that is not elementwise."""
     if type(module).__name__.startswith(("Dropout", "Softmax", "LogSoftmax", "Identity", "Flatten", "AlphaDropout")):
         return None
     z = z.requires_grad_()

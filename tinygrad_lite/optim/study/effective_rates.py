@@ -1,4 +1,4 @@
-"""How far each coordinate moves for its gradient."""
+"""The effective step size of each coordinate."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tinygrad_lite.optim.optimizer import Optimizer
 
 
 class EffectiveRates:
-    """The effective step size of every coordinate, |change| / |gradient|, after each step of an optimizer
-    (lecture item 13). `rates[p]` is an array in the shape of p, nan where the gradient is 0.
+    """Records |change| / |gradient| of every coordinate after each step of an optimizer (docs/lectures.md#item-13).
+    `rates[p]` is an array of p's shape, nan where the gradient is 0.
 
     >>> import tinygrad_lite as tg
     >>> w = tg.tensor([1.0, 1.0], requires_grad=True)

@@ -1,4 +1,4 @@
-"""The noise of mini-batch gradients: how single samples pull in different directions."""
+"""The noise of mini-batch gradients."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tinygrad_lite.optim.flat import Flat
 
 
 def per_sample_gradients(loss: Callable[[int], Any], params: Sequence[Any], count: int) -> Any:
-    """The gradient of loss(i) by all parameters for i = 0 ... count - 1, as rows of a matrix (count, p).
+    """The gradient of loss(i) with respect to all parameters for i = 0 ... count - 1, as rows of a matrix (count, p).
 
-    Their mean is the gradient of the mean loss (lecture item 2).
+    Their mean is the gradient of the mean loss (docs/lectures.md#item-2).
 
     >>> import tinygrad_lite as tg
     >>> w = tg.tensor([1.0, 1.0], requires_grad=True)
@@ -34,8 +34,8 @@ def per_sample_gradients(loss: Callable[[int], Any], params: Sequence[Any], coun
 class Noise(NamedTuple):
     """The distribution of the gradients of single samples.
 
-    `mean` (p,): the gradient of the whole. `std` (p,): the standard deviation of each entry. `samples`: of
-    how many. `variance`: the trace of their covariance, the mean squared distance from the mean.
+    `mean` (p,): the gradient of the mean loss. `std` (p,): the standard deviation of each entry. `samples`: the number of
+    samples. `variance`: the trace of the covariance, the mean squared distance from the mean.
     """
 
     mean: Any
@@ -51,16 +51,16 @@ class Noise(NamedTuple):
 
     @property
     def critical_batch_size(self) -> float:
-        """The batch whose gradient is as much signal as noise: variance / |mean|^2. Larger ones mostly
-        repeat themselves (McCandlish et al. 2018, "simple noise scale")."""
+        """The batch size at which signal equals noise, variance / |mean|^2. Larger batches are mostly redundant (McCandlish
+        et al. 2018, "simple noise scale")."""
         return 1 / self.signal_to_noise if self.signal_to_noise else float("inf")
 
     def batch_std(self, size: int, replacement: bool = False) -> float:
-        """The expected distance (root of the mean square) of a batch's gradient from the mean:
+        """The root mean square distance of a batch's gradient from the mean:
 
             sqrt(variance / size), and without replacement times sqrt((n - size) / (n - 1))
 
-        (lecture item 67, where the factor is missing).
+        (docs/lectures.md#item-67 omits the factor).
         """
         n = self.samples
         if not size >= 1 or (not replacement and size > n):
@@ -70,7 +70,7 @@ class Noise(NamedTuple):
 
 
 def gradient_noise(gradients: Any) -> Noise:
-    """The noise in `gradients`, a row for each sample (see `per_sample_gradients`).
+    """The noise in `gradients`, a matrix with a row per sample (see `per_sample_gradients`).
 
     >>> import numpy as np
     >>> noise = gradient_noise(np.array([[1.0], [5.0]]))

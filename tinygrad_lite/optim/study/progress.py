@@ -1,4 +1,4 @@
-"""How far training has come, in the units in which methods can be compared."""
+"""The progress of training, in units that make methods comparable."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from tinygrad_lite.optim.optimizer import Optimizer
 
 
 class Progress:
-    """Counts updates, gradient evaluations and epochs (lecture items 34, 45 and 70).
+    """Counts updates, gradient evaluations and epochs (docs/lectures.md#item-34, #item-45, #item-70).
 
-    `seen(n)`: a gradient over n samples was evaluated. `samples`: how many there are; an epoch is as
-    many evaluations. Updates are counted by themselves.
+    Call `seen(n)` when a gradient over n samples was computed. An epoch is `samples` evaluations. Updates are counted
+    automatically.
 
         progress = Progress(optimizer, len(dataset))
         for x, y in loader:
@@ -52,8 +52,8 @@ class Progress:
 
 
 def iterations_to(losses: Sequence[float], optimum: float, eps: float) -> int | None:
-    """The first iteration k from which on losses[k] - optimum < eps holds; None if it never does so
-    (lecture item 39; the losses are of the full data).
+    """The first k with losses[j] - optimum < eps for all j >= k, or None; the losses are of the full data
+    (docs/lectures.md#item-39).
 
     >>> iterations_to([4.0, 1.0, 3.0, 0.5, 0.2], 0.0, 1.5)
     3

@@ -1,4 +1,4 @@
-"""When to stop: rules that are asked after every update, and what kind of point has been reached."""
+"""Stopping rules, checked after every update, and the kind of a stationary point."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tinygrad_lite.optim.flat import Flat
 
 
 class WeightChange:
-    """Stop when the weights change by less than a part `tol` of their length in a whole period:
+    """Stop when the weights' relative change over a whole period is below `tol` (docs/lectures.md#item-71):
 
         |w_t - w_(t - period)| / |w_t| < tol
 
-    (lecture item 71). `update()` is called after each step and says whether to stop; `period`: steps
-    in an epoch. The last measured change stands in `change`.
+    Call `update()` after each step; it returns whether to stop. `period`: steps per epoch. `change`: the last measured
+    change.
 
     >>> import tinygrad_lite as tg
     >>> w = tg.tensor([1.0])
@@ -49,8 +49,8 @@ class WeightChange:
 
 class EpochGradient:
     """Stop when the mean of the last `period` gradients is shorter than `tol`, from step `start` on
-    (lecture item 72): single gradients stay long, as they are noise. `update()` is called where
-    the gradients are there, after backward or after the step. `mean`: the last mean gradient.
+    (docs/lectures.md#item-72). Single gradients stay long because they are noisy. Call `update()` while the gradients
+    exist, after backward or after the step. `mean`: the last mean gradient.
 
     >>> import tinygrad_lite as tg
     >>> w = tg.tensor([1.0], requires_grad=True)
@@ -87,7 +87,7 @@ def _check(name: str, tol: float, period: int) -> None:
 class EarlyStopping:
     """Stop when a metric has not improved by `min_delta` for more than `patience` calls of `update(metric)`.
 
-    With `params` the best values so far are kept; `restore()` puts them back.
+    With `params`, the best values so far are kept; `restore()` puts them back.
 
     >>> rule = EarlyStopping(patience=1)
     >>> [rule.update(loss) for loss in (3.0, 2.0, 2.5, 2.1)]
@@ -111,21 +111,21 @@ class EarlyStopping:
         if gain > self.min_delta:
             self.best, self.bad = value, 0
             self._values = None if self.flat is None else self.flat.values()
-        else:  # a nan is no improvement
+        else:  # nan is not an improvement
             self.bad += 1
         return self.bad > self.patience
 
     def restore(self) -> None:
-        """Give the parameters the values they had at the best metric."""
+        """Restore the parameters to their values at the best metric."""
         if self.flat is None or self._values is None:
             raise RuntimeError("EarlyStopping: nothing to restore; pass params and call update first")
         self.flat.write(self._values, "EarlyStopping.restore")
 
 
 def kind_of_point(loss: Any, params: Sequence[Any], tol: float = 1e-3, steps: int = 40) -> str:
-    """What `loss` looks like around the present parameters: "slope" where the gradient is longer than
-    `tol`; else by the extreme eigenvalues of the Hessian "minimum", "saddle", "maximum", or "plateau" where none
-    is larger than `tol`. A small gradient alone is no reason to stop (lecture item 61).
+    """The kind of point `loss` is at: "slope" if the gradient is longer than `tol`; otherwise, by the extreme eigenvalues
+    of the Hessian, "minimum", "saddle", "maximum", or "plateau" if none is larger than `tol`. A small gradient alone is no
+    reason to stop (docs/lectures.md#item-61).
 
     >>> import tinygrad_lite as tg
     >>> w = tg.tensor([0.0, 0.0], requires_grad=True)

@@ -1,4 +1,4 @@
-"""A gallery of surfaces with known minima, and races of optimizers over them.
+"""Test surfaces with known minima, and races of optimizers over them.
 
     print(race(beale, {"momentum": lambda p: SGD(p, 1e-3, 0.9), "Adam": lambda p: Adam(p, 0.05)}))
 """
@@ -22,10 +22,10 @@ from tinygrad_lite.optim.methods.newton import Newton
 
 @dataclass(frozen=True)
 class Surface:
-    """A function of two coordinates: `surface(w)` for a tensor w of shape (..., 2), of which it may have many.
+    """A function of two coordinates: `surface(w)` for a tensor w of shape (..., 2).
 
-    `minima`: where it is smallest, of equal depth `lowest` (none: it falls forever). `start`: where
-    races begin. `box`: ((left, right), (bottom, top)) for pictures.
+    `minima`: the minimizers, all of value `lowest` (none: unbounded below). `start`: where races start. `box`: ((left,
+    right), (bottom, top)) for pictures.
 
     >>> import tinygrad_lite as tg
     >>> surface = tg.optim.surfaces.quadratic(10.0)
@@ -44,18 +44,18 @@ class Surface:
         return self.function(w[..., 0], w[..., 1])
 
     def curvature(self, point: tuple[float, float]) -> tuple[float, float]:
-        """The two eigenvalues of the Hessian at a point, the smaller first."""
+        """The two eigenvalues of the Hessian at a point, in increasing order."""
         w = tensor(np.array(point, np.float64), requires_grad=True)
         smaller, larger = np.linalg.eigvalsh(to_numpy(Hessian(self(w), [w]).matrix()))
         return float(smaller), float(larger)
 
     def distance(self, point: Any) -> float:
-        """How far the nearest minimum is."""
+        """The distance to the nearest minimum."""
         return min((math.dist(point, m) for m in self.minima), default=math.inf)
 
 
 def quadratic(condition: float = 10.0, angle: float = 0.0) -> Surface:
-    """(u^2 + condition v^2) / 2, with (u, v) the coordinates turned by `angle` radians: eigenvalues 1 and `condition`.
+    """(u^2 + condition v^2) / 2, with eigenvalues 1 and `condition`; (u, v) are the coordinates rotated by `angle` radians.
 
     >>> import tinygrad_lite as tg
     >>> quadratic(condition=10.0)(tg.tensor([2.0, 1.0]))  # (2^2 + 10) / 2
@@ -71,7 +71,7 @@ def quadratic(condition: float = 10.0, angle: float = 0.0) -> Surface:
 
 
 def valley(length: float = 1000.0) -> Surface:
-    """A long valley: `length` times as steep across as along.
+    """A long valley, `length` times as steep across as along.
 
     >>> import tinygrad_lite as tg
     >>> surface = valley(100.0)
@@ -96,7 +96,7 @@ beale = Surface(
     start=(1.0, 1.5),
     minima=((3.0, 0.5),),
 )
-saddle = Surface(  # falls forever along y; started beside the ridge
+saddle = Surface(  # unbounded below along y; starts beside the ridge
     "saddle", lambda x, y: x**2 - y**2, start=(2.0, 1e-3), lowest=-math.inf
 )
 bounded_saddle = Surface(
@@ -124,7 +124,7 @@ GALLERY = (quadratic(), valley(), rosenbrock, beale, saddle, bounded_saddle, pla
 
 @dataclass
 class Run:
-    """What one optimizer did: points (steps + 1, 2), the loss at each, evaluations of it, and seconds."""
+    """One optimizer's run: points (steps + 1, 2), the loss at each, the number of evaluations, and seconds."""
 
     path: np.ndarray
     losses: np.ndarray
@@ -133,7 +133,7 @@ class Run:
 
 
 class Race:
-    """The runs of several optimizers over one surface; printing it gives a table."""
+    """The runs of several optimizers on one surface; printing it shows a table."""
 
     def __init__(self, surface: Surface, runs: dict[str, Run]):
         self.surface = surface
@@ -153,7 +153,7 @@ class Race:
         return "\n".join(lines)
 
     def plot(self, axes: Any = None) -> Any:
-        """The paths over the surface's contours, and the losses (with matplotlib); returns the figure."""
+        """Plot the paths over the surface's contours, and the losses, with matplotlib; returns the figure."""
         import matplotlib.pyplot as plt
 
         figure, axes = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained") if axes is None else (axes[0].figure, axes)
@@ -171,7 +171,7 @@ class Race:
             curves.plot(run.losses - lowest, label=name)
         paths.set(xlim=(left, right), ylim=(bottom, top), title=self.surface.name)
         curves.set(xlabel="steps", ylabel="loss above the minimum" if bounded else "loss")
-        if bounded:  # what leaves the box for good should not set the scale
+        if bounded:  # diverging runs should not set the scale
             curves.set(yscale="log", ylim=(None, 10 * (z.max() - lowest)))
         else:
             curves.set(ylim=(z.min(), z.max()))
@@ -185,8 +185,8 @@ def race(
     steps: int = 100,
     start: tuple[float, float] | None = None,
 ) -> Race:
-    """Let optimizers run over a surface, all from one point. `optimizers`: for each name a function from a list
-    of parameters to an optimizer. One that diverges stops where it is no longer finite.
+    """Run optimizers on a surface from one starting point. `optimizers` maps names to functions from a list of parameters
+    to an optimizer. A run that diverges stops at the first value that is not finite.
 
     >>> result = race(quadratic(4.0), {"Newton": lambda w: Newton(w)}, steps=1)
     >>> result.runs["Newton"].losses
@@ -203,7 +203,7 @@ def race(
             evaluations += 1
             optimizer.zero_grad()
             loss = surface(w)
-            if not isinstance(optimizer, Newton):  # which takes the gradients itself
+            if not isinstance(optimizer, Newton):  # Newton computes its own gradients
                 loss.backward()
             return loss
 

@@ -1,4 +1,4 @@
-"""Orders of presentation, batch size schedules and streams."""
+"""Presentation orders, batch size schedules, and streams."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ ORDERS = ("fixed", "shuffle-once", "reshuffle", "with-replacement", "sorted")
 
 
 class PresentationOrder(Sampler[int]):
-    """A named order of presentation, with the same number of samples in every pass (docs/lectures.md, lecture items 25
-    and 26).
+    """A named order of presentation, with the same number of samples in every pass (docs/lectures.md#item-25, #item-26).
 
-    "fixed": the order of the dataset; "shuffle-once": one random order for all passes; "reshuffle": a new random
-    order in every pass; "with-replacement": every index drawn from all; "sorted": by `key(index)`.
+    "fixed": the order of the dataset; "shuffle-once": one random order for all passes; "reshuffle": a new random order in
+    every pass; "with-replacement": every index drawn from all; "sorted": by `key(index)`.
 
     >>> list(PresentationOrder(range(3), "sorted", key=lambda i: -i))
     [2, 1, 0]
@@ -55,7 +54,7 @@ class PresentationOrder(Sampler[int]):
 
 class GrowingBatch(Sampler[list[int]]):
     """Batches whose size follows a schedule: `size(k)` in pass k = 0, 1, ..., at most the whole dataset
-    (docs/lectures.md, lecture item 73).
+    (docs/lectures.md#item-73).
 
     A larger batch reduces gradient noise, as a smaller rate would. `grow(factor)` multiplies the size of all further
     batches, for example in response to measured noise. Use it as the `batch_sampler` of a DataLoader.
@@ -116,8 +115,8 @@ def milestones(first: int, sizes: dict[int, int]) -> Callable[[int], int]:
 
 
 class StreamLoader:
-    """Online learning: batches of samples in the order in which `source` yields them, each used once (docs/lectures.md,
-    lecture item 75). Iterating again continues the stream.
+    """Online learning: batches of samples in the order in which `source` yields them, each used once
+    (docs/lectures.md#item-75). Iterating again continues the stream.
 
     >>> loader = StreamLoader(iter(range(5)), batch_size=2)
     >>> next(iter(loader)), next(iter(loader))
