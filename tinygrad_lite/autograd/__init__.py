@@ -1,4 +1,4 @@
-"""PyTorch's names for what is done with the tape, and tools that look at it: on top of the engine, which knows none of them."""
+"""torch.autograd's names, and tools that inspect the tape. They build on the engine, which knows none of them."""
 
 from tinygrad_lite.autograd import functional, graph
 from tinygrad_lite.autograd.anomaly import (

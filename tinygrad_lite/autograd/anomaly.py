@@ -1,4 +1,4 @@
-"""Finding the operation whose gradient, or result, is not a number."""
+"""Anomaly detection: finds the operation whose gradient or result contains nan."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 
 
 class _Search(Lines):
-    """Looks at every result, and at every gradient as it arrives."""
+    """Checks every result, and every gradient as it arrives."""
 
     def recorded(self, node: Node, arguments: Any, result: Any) -> None:
         super().recorded(node, arguments, result)
@@ -40,7 +40,7 @@ class _Search(Lines):
             )
 
     def finished(self, found: Any) -> None:
-        """Where the tensor that was differentiated has nan though its gradients have not, say which operation made it."""
+        """If the differentiated tensor has nan but its gradients do not, warn with the operation that produced it."""
         *outer, roots = _walks.get()
         _walks.set(tuple(outer))
         root = next((node for node in roots if getattr(node, "nan", "")), None)
@@ -49,12 +49,12 @@ class _Search(Lines):
             warnings.warn(text, stacklevel=depth_of_the_program())
 
 
-# The roots of this thread's walks, the innermost last.
+# The roots of this thread's backward passes, innermost last.
 _walks: ContextVar[tuple[list[Any], ...]] = ContextVar("walks", default=())
 
 
 def _origin(roots: list[Any], before: str) -> str:
-    """The first operation whose result had nan, in words after `before`; or nothing."""
+    """`before` and the first operation whose result had nan, or "" if none did."""
     first = next((node for node in operations_behind(roots) if getattr(node, "nan", "")), None)
     return "" if first is None else f"{before}{first.name} ({_where(first)}) {first.nan}"
 
@@ -71,7 +71,7 @@ def _has_nan(value: Any) -> bool:
 
 
 def set_detect_anomaly(mode: bool, check_nan: bool = True) -> detect_anomaly:
-    """Switch the search of `detect_anomaly` on or off: from here on, or for a `with` block.
+    """Switch `detect_anomaly` on or off, from here on or for a `with` block.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([0.0], requires_grad=True)
@@ -89,13 +89,12 @@ def set_detect_anomaly(mode: bool, check_nan: bool = True) -> detect_anomaly:
 
 
 class detect_anomaly:
-    """Inside this block a backward raises at the first gradient with a nan in it, and names the
-    operation and the line of the program that recorded it (if that was inside the block too). Where the
-    forward had nan already, it also names the operation that made the first one, and where only the
-    forward had (the gradients of a nan may be numbers), it warns and names it.
+    """Inside this block, backward raises at the first gradient that contains nan, and names the operation and the line of
+    the program that recorded it (if recorded inside the block). If the forward pass already had nan, it also names the
+    operation that produced it first; if only the forward pass had nan, it warns and names that operation.
 
-    It looks at every result and gradient of this thread, so it is for finding a mistake. `check_nan=False`:
-    only note the lines.
+    It checks every result and gradient of this thread, so use it only for debugging. `check_nan=False`: only record the
+    lines.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([0.0, 1.0], requires_grad=True)
@@ -112,7 +111,7 @@ class detect_anomaly:
         self._before: Any = None
 
     def __enter__(self) -> None:
-        if self._before is None:  # else set_detect_anomaly() has entered already
+        if self._before is None:  # otherwise set_detect_anomaly() has already entered
             self._before = _state.get()
             set_anomaly_enabled(self.mode, self.check_nan)
 
@@ -123,13 +122,13 @@ class detect_anomaly:
 
 _observers = Lines(), _Search()
 
-# Of this thread: what set_anomaly_enabled was given.
+# The arguments of set_anomaly_enabled, per thread.
 _state: ContextVar[tuple[bool, bool]] = ContextVar("anomaly", default=(False, True))
 
 
 def set_anomaly_enabled(mode: bool, check_nan: bool = True) -> None:
-    """Note the lines of operations that this thread records from here on (`mode`), and look at their
-    results and gradients (`check_nan`)."""
+    """From here on, record the lines of this thread's operations (`mode`), and check their results and gradients
+    (`check_nan`)."""
     before, checked = _state.get()
     mode, check_nan = bool(mode), bool(check_nan)
     if before:
@@ -140,10 +139,10 @@ def set_anomaly_enabled(mode: bool, check_nan: bool = True) -> None:
 
 
 def is_anomaly_enabled() -> bool:
-    """Whether `detect_anomaly` is in force in this thread."""
+    """Whether `detect_anomaly` is active in this thread."""
     return _state.get()[0]
 
 
 def is_anomaly_check_nan_enabled() -> bool:
-    """Whether `detect_anomaly`, where it is in force, looks at gradients."""
+    """Whether an active `detect_anomaly` checks gradients."""
     return _state.get()[1]

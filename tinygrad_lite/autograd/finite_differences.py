@@ -1,4 +1,4 @@
-"""Gradients held against finite differences."""
+"""Checks of gradients against finite differences."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tinygrad_lite.engine.tape import Traced, traced
 
 
 class GradcheckError(RuntimeError):
-    """A gradient that finite differences do not confirm.
+    """A gradient that disagrees with finite differences.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([1.0], dtype=tg.float64, requires_grad=True)
@@ -43,12 +43,12 @@ def gradcheck(
 ) -> bool:
     """Whether the gradients of `func(*inputs)` agree with central differences of step `eps`.
 
-    Every input that requires grad is checked, element by element (also in PyTorch's `fast_mode`). They should
-    be float64, and no two elements of one may share memory; while func runs, their values are moved in place.
-    A result that does not require grad must not depend on them, unless another result does require grad.
-    Backward must give the same twice, up to `nondet_tol`. With `raise_exception` a disagreement raises and
-    says where. `check_undefined_grad` and `check_grad_dtypes` ask for what is so of itself: a result that no
-    gradient reaches counts as one with zeros, and a gradient has its input's dtype.
+    Checks every element of every input that requires grad (also with PyTorch's `fast_mode`). These inputs should be
+    float64, and none may have elements that share memory; their values are perturbed in place while func runs. A result
+    that does not require grad must not depend on them, unless another result does require grad. Backward must give the same
+    result twice, up to `nondet_tol`. With `raise_exception`, a disagreement raises and says where it is.
+    `check_undefined_grad` and `check_grad_dtypes` have no effect, because both always hold: a missing gradient counts as
+    zeros, and a gradient has its input's dtype.
 
     >>> import tinygrad_lite as tg
     >>> gradcheck(tg.sin, tg.tensor([0.1, 0.2], dtype=tg.float64, requires_grad=True))
@@ -83,7 +83,7 @@ def gradgradcheck(
 ) -> bool:
     """Whether the second derivatives of `func(*inputs)` agree with differences of its gradients.
 
-    `grad_outputs`: the cotangents to start from; drawn at random where not given. See `gradcheck` for the rest.
+    `grad_outputs`: the cotangents to start from (default: random). See `gradcheck` for the rest.
 
     >>> import tinygrad_lite as tg
     >>> gradgradcheck(tg.sin, tg.tensor([0.5, 1.0], dtype=tg.float64, requires_grad=True))
@@ -92,7 +92,7 @@ def gradgradcheck(
     inputs = _inputs(inputs)
     _checked("gradgradcheck", inputs)
     outputs = [o for o in _outputs(func, inputs) if o.node is not None]
-    if not outputs:  # constants, or cut off
+    if not outputs:  # constant or detached
         return gradcheck(func, inputs, eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception)
     if grad_outputs is None:
         draw = np.random.default_rng(0)
@@ -115,7 +115,7 @@ def gradgradcheck(
 
     arguments = (*inputs, *cotangents)
     try:
-        # A gradient that does not require grad is a constant, or its rule has lost what it depends on.
+        # A gradient that does not require grad is constant, or its rule lost its dependencies.
         _compare(gradients, arguments, _places(arguments), eps, atol, rtol, nondet_tol, every_result=True)
     except (GradcheckError, MissingRule) as error:
         if not raise_exception:
@@ -131,12 +131,12 @@ def _inputs(inputs: Any) -> tuple[Any, ...]:
 
 
 def _places(inputs: Sequence[Any]) -> list[int]:
-    """Those of the inputs that require grad."""
+    """The positions of the inputs that require grad."""
     return [i for i, x in enumerate(inputs) if isinstance(x, Traced) and x.node is not None]
 
 
 def _checked(name: str, inputs: Sequence[Any]) -> list[int]:
-    """The same, after a check that finite differences can be taken there."""
+    """The same positions, after checking that finite differences are possible there."""
     places = _places(inputs)
     if not places:
         raise ValueError(f"{name}: expected at least one input that requires grad, none does")
@@ -192,7 +192,7 @@ def _compare(
 
 
 def _reason(func: Callable[..., Any], inputs: Sequence[Any], i: int, output: Any, place: int) -> str:
-    """What may be behind a disagreement."""
+    """The likely reason for a disagreement."""
     if output.node is None:
         return "; the output does not require grad: it was detached, or computed on arrays or under no_grad()"
     again = _outputs(func, inputs)[place]
@@ -211,12 +211,12 @@ def _outputs(func: Callable[..., Any], inputs: Sequence[Any]) -> list[Any]:
 
 
 def _like(tensor: Traced, values: np.ndarray) -> Any:
-    """A leaf tensor of `values` with the dtype and the device of `tensor`."""
+    """A leaf tensor of `values` with the dtype and device of `tensor`."""
     return traced(to_device(values.astype(tensor.array.dtype), device_of(tensor.array)))
 
 
 def _analytic(place: int, output: Any, inputs: list[Any], nondet_tol: float) -> list[np.ndarray]:
-    """Jacobians of `output`, number `place`: a row for each of its elements."""
+    """The Jacobians of `output`, number `place`, with a row per element."""
     count = output.array.size
     if output.node is None:
         return [np.zeros((count, x.array.size)) for x in inputs]
@@ -241,7 +241,7 @@ def _analytic(place: int, output: Any, inputs: list[Any], nondet_tol: float) -> 
 
 
 def _numeric(func: Callable[..., Any], inputs: Sequence[Any], i: int, count: int, eps: float) -> list[np.ndarray]:
-    """The Jacobians of the `count` outputs by central differences, a column for each element of input number i."""
+    """The Jacobians of the `count` outputs by central differences, with a column per element of input i."""
     array = inputs[i].array
     columns: list[list[np.ndarray]] = [[] for _ in range(count)]
     for place in np.ndindex(array.shape):

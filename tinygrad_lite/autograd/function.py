@@ -1,4 +1,4 @@
-"""`Function`: an operation of the user's own, with a backward written by hand."""
+"""`Function`: a user-defined operation with a hand-written backward."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tinygrad_lite.engine.tape import Leaf, Node, Traced, add_view, traced
 
 
 class Context:
-    """What `forward` leaves for `backward`: `ctx` in both."""
+    """Passes data from `forward` to `backward`: their argument `ctx`."""
 
     def __init__(self) -> None:
         self.needs_input_grad: tuple[bool, ...] = ()
@@ -27,41 +27,41 @@ class Context:
         self._to_save: tuple[Any, ...] = ()
         self._not_differentiable: tuple[Any, ...] = ()
         self._dirty: tuple[Any, ...] = ()
-        self._place_of: dict[int, int] = {}  # of each result, by its id; until apply returns
+        self._place_of: dict[int, int] = {}  # each result's position, by id, until apply returns
         self._materialize = True
         self._node: Node | None = None
-        self._freed = ""  # the refusal of what was freed
+        self._freed = ""  # the error message once freed
 
     def save_for_backward(self, *tensors: Any) -> None:
-        """Keep tensors (inputs, results, others, or None) for `backward`, as `ctx.saved_tensors`."""
+        """Save tensors (inputs, results, others, or None) for `backward`, as `ctx.saved_tensors`."""
         for tensor in tensors:
             if tensor is not None and not isinstance(tensor, Traced):
                 raise TypeError(f"save_for_backward: expected Tensors, got {type(tensor).__name__}; set it on ctx instead")
         self._to_save = tensors
 
     def mark_non_differentiable(self, *tensors: Any) -> None:
-        """Name results that have no gradient."""
+        """Mark results as having no gradient."""
         self._not_differentiable = tensors
 
     def mark_dirty(self, *tensors: Any) -> None:
-        """Name inputs that `forward` changed in place and returned."""
+        """Mark inputs that `forward` changed in place and returned."""
         self._dirty = tensors
 
     def set_materialize_grads(self, value: bool) -> None:
-        """Whether `backward` gets zeros (the default) or None for results that no gradient reached."""
+        """Whether `backward` receives zeros (the default) or None for results that no gradient reaches."""
         self._materialize = bool(value)
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
-        """The saved tensors, with their places on the tape."""
+        """The saved tensors, with their tape entries."""
         if self._freed:
             raise RuntimeError(self._freed)
         result = []
         for item in self._saved:
-            if isinstance(item, tuple):  # a result: keeping the Tensor would close a circle
+            if isinstance(item, tuple):  # a result: keeping the Tensor would be a reference cycle
                 array, place = item
                 item = traced(array, self._node and result_of(self._node, place))
-            if item is not None and type(self._saved) is list:  # else packed by saved_tensors_hooks
+            if item is not None and type(self._saved) is list:  # otherwise packed by saved_tensors_hooks
                 operation = change_since(item.array, self._saved_at)
                 if operation is not None:
                     raise RuntimeError(
@@ -71,14 +71,14 @@ class Context:
         return tuple(result)
 
     def on_tape(self, node: Node) -> Context:
-        """This context for a differentiable backward, in which saved results are on the tape."""
+        """This context for a differentiable backward, with saved results on the tape."""
         context = object.__new__(type(self))
         context.__dict__.update(self.__dict__, _node=node)
         return context
 
 
 class FunctionNode(Node):
-    """The entry of a Function. To free it is to empty its context, which the program may hold too."""
+    """The tape entry of a Function. Freeing it empties its context, which the program may also hold."""
 
     __slots__ = ("context",)
 
@@ -95,10 +95,10 @@ class FunctionNode(Node):
 
 
 class Function:
-    """Base class of operations whose backward is written by hand.
+    """Base class of operations with a hand-written backward.
 
-    `forward(ctx, *args)` works out the result (under `no_grad`); `backward(ctx, *grads)` returns a
-    gradient, or None, for each argument of forward.
+    `forward(ctx, *args)` computes the result (under `no_grad`); `backward(ctx, *grads)` returns a gradient, or None, for
+    each argument of forward.
 
     >>> import tinygrad_lite as tg
     >>> class Cube(Function):
@@ -126,8 +126,8 @@ class Function:
 
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
-        """Run the operation on `args` and record it; keyword arguments are taken in the order of `forward`."""
-        own_context = not hasattr(cls, "setup_context")  # else PyTorch's other form: forward without ctx
+        """Run the operation on `args` and record it; keyword arguments follow the order of `forward`."""
+        own_context = not hasattr(cls, "setup_context")  # otherwise PyTorch's other form: forward without ctx
         if kwargs:
             args = inspect.signature(cls.forward).bind(*[None] * own_context, *args, **kwargs).args[own_context:]
         ctx = Context()
@@ -153,7 +153,7 @@ class Function:
 
 
 def _recorded(cls: type[Function], ctx: Context, args: tuple[Any, ...], arguments: set[int], results: list[Any]) -> Node:
-    """The entry of one call of a Function."""
+    """The tape entry of one call of a Function."""
     tensors = [r for r in results if isinstance(r, Traced)]
     _check_dirty(cls.__name__, ctx._dirty, tensors)
     for tensor in ctx._dirty:
@@ -178,7 +178,7 @@ def _recorded(cls: type[Function], ctx: Context, args: tuple[Any, ...], argument
 
 
 def _check_dirty(name: str, dirty: tuple[Any, ...], results: list[Any]) -> None:
-    """Refuse a change in place by a Function that no gradient could follow."""
+    """Refuse an in-place change by a Function that gradients cannot follow."""
     for tensor in dirty:
         base = tensor.base
         if not _is_one_of(tensor, results):
@@ -190,8 +190,8 @@ def _check_dirty(name: str, dirty: tuple[Any, ...], results: list[Any]) -> None:
 
 
 def _saved(tensor: Any, ctx: Context, arguments: set[int]) -> Any:
-    """What is kept of a tensor given to save_for_backward: of a result its array and its place among the
-    results, for the tensor itself would close a circle; of another the tensor as it is now."""
+    """What to save for a tensor given to save_for_backward: a result's array and position, because saving the tensor would
+    be a reference cycle; any other tensor as it is now."""
     if tensor is None:
         return None
     if _is_one_of(tensor, ctx._not_differentiable):
@@ -203,7 +203,7 @@ def _saved(tensor: Any, ctx: Context, arguments: set[int]) -> Any:
 
 
 def _result(r: Any, node: Node | None, ctx: Context, arguments: set[int]) -> Any:
-    """What a Function returns for the tensor `r` that its forward returned."""
+    """The tensor a Function returns for the tensor `r` that its forward returned."""
     place = None
     if node is not None and not _is_one_of(r, ctx._not_differentiable):
         place = result_of(node, ctx._place_of[id(r)])
@@ -216,7 +216,7 @@ def _result(r: Any, node: Node | None, ctx: Context, arguments: set[int]) -> Any
         return r
     result = traced(r.array, place)
     if _is_one_of(r, ctx._dirty):
-        return result  # changed under no_grad(): as by detach()
+        return result  # changed under no_grad(), so like detach()
     base = r if is_argument and r.base is None else r.base
     if base is not None:
         add_view(base, result)
@@ -234,9 +234,9 @@ class _NoArguments:
 
 
 class _FunctionPlan:
-    """The plan of a Function's node: its own `backward` in the place of rules.
+    """The plan of a Function's node, with its `backward` in place of rules.
 
-    `places`: of each result of forward that is a Tensor its place among those, of others None.
+    `places`: for each result of forward, its position among those that are Tensors, or None.
     """
 
     primitive = _NoArguments
@@ -255,7 +255,7 @@ class _FunctionPlan:
         self.needs = needs
 
     def input_name(self, place: int) -> str:
-        """The argument that the node's parent at `place` stands for, in words."""
+        """The name of the argument behind the node's parent at `place`."""
         return f"argument {[i for i, needed in enumerate(self.needs) if needed][place]} of forward"
 
     def gradients(self, g: Any, ctx: Context) -> list[Any]:
@@ -281,7 +281,7 @@ class _FunctionPlan:
 
 
 def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
-    """Mark a Function's `backward` as one that cannot itself be differentiated: trying raises.
+    """Make a Function's `backward` raise if it is differentiated itself.
 
     >>> import tinygrad_lite as tg
     >>> class Double(tg.autograd.Function):
@@ -305,7 +305,7 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
         if ctx._node is None:
             return returned
         gradients = returned if isinstance(returned, tuple) else (returned,)
-        # Whatever would differentiate these gradients, by the inputs or by g, must pass _Once.
+        # Differentiating these gradients, by the inputs or by g, must go through _Once.
         on_the_way = [traced(None, parent) for parent in ctx._node.parents] + list(grads)
         return tuple(None if t is None else _Once.apply(t, *on_the_way) for t in gradients)
 

@@ -1,8 +1,8 @@
 """Derivatives of functions of tensors: `tinygrad_lite.autograd.functional`.
 
-Each takes a function and the inputs to differentiate it at: a Tensor, or a tuple of them. The function
-returns a Tensor or a tuple of them. With `create_graph=True` the results can be differentiated in turn;
-`strict=True` raises where an output does not depend on an input, instead of giving zeros.
+Each takes a function and the inputs to differentiate it at: a Tensor, or a tuple of Tensors, as the function returns. With
+`create_graph=True` the results can themselves be differentiated; `strict=True` raises if an output does not depend on an
+input, instead of returning zeros.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ Tensors = Sequence[Any]
 Gradients = Sequence[Any]
 
 
-# -- what they are made of (also what func.py is) -------------------------------------------------
+# -- building blocks, shared with func.py ---------------------------------------------------------
 
 
 def placed(x: Any, create_graph: bool = True) -> Any:
-    """`x` as an input of its own: still on the tape behind x if the results are to be."""
+    """`x` as a separate input; it stays connected to x on the tape if the results are to be differentiable."""
     return through(x) if create_graph and x.node is not None else x.detach().requires_grad_()
 
 
 def gradients(outputs: Tensors, inputs: Tensors, cotangents: Tensors, create_graph: bool) -> Gradients:
-    """J^T v: a gradient for each input; None where no output depends on it."""
+    """J^T v: a gradient for each input, or None if no output depends on it."""
     pairs = [(y, v) for y, v in zip(outputs, cotangents) if y.node is not None]
     if not pairs:
         return [None] * len(inputs)
@@ -40,7 +40,7 @@ def gradients(outputs: Tensors, inputs: Tensors, cotangents: Tensors, create_gra
 
 
 def pushed(outputs: Tensors, inputs: Tensors, tangents: Tensors, create_graph: bool) -> Gradients:
-    """J v by two walks back: J^T u is linear in u, and the transpose of that is J.
+    """J v by two backward passes: J^T u is linear in u, and the transpose of that map is J.
 
     (J. Townsend, "A new trick for calculating Jacobian vector products", 2017.)
     """
@@ -50,21 +50,21 @@ def pushed(outputs: Tensors, inputs: Tensors, tangents: Tensors, create_graph: b
 
 
 def pulled(outputs: Tensors, inputs: Tensors) -> tuple[list[Any], Gradients]:
-    """Cotangents u of the outputs, and J^T u: linear in u, so that its gradients by u are J v."""
+    """Cotangents u of the outputs, and J^T u, whose gradient with respect to u gives J v."""
     us = [zeros_like(y.detach()).requires_grad_() for y in outputs]
     close(us)
     return us, gradients(outputs, inputs, us, create_graph=True)
 
 
 def close(inputs: Tensors) -> None:
-    """Put on record that nobody else will ask for gradients by `inputs`, as far as they are leaves."""
+    """Record that no further gradients with respect to the leaves among `inputs` will be requested."""
     for x in inputs:
         if type(x.node) is Leaf:
             x.node.closed = True
 
 
 def basis(x: Any) -> Iterator[Any]:
-    """For each element of `x` the tensor of x's shape that is 1 there and 0 elsewhere."""
+    """The unit tensors of x's shape: for each element, 1 there and 0 elsewhere."""
     for i in range(x.numel()):
         one = zeros_like(x.detach()).reshape(-1)
         one.array[i] = 1
@@ -72,7 +72,7 @@ def basis(x: Any) -> Iterator[Any]:
 
 
 def by_rows(outputs: Tensors, inputs: Tensors, create_graph: bool) -> list[list[Any]]:
-    """For each output, for each input the Jacobian: a walk for each element of the outputs."""
+    """The Jacobian of each output with respect to each input, with one backward pass per output element."""
     result = []
     for y in outputs:
         rows = [gradients([y], inputs, [e], create_graph) for e in basis(y)]
@@ -81,7 +81,7 @@ def by_rows(outputs: Tensors, inputs: Tensors, create_graph: bool) -> list[list[
 
 
 def by_columns(outputs: Tensors, inputs: Tensors, create_graph: bool) -> list[list[Any]]:
-    """As `by_rows`, by a walk for each element of the inputs."""
+    """Like `by_rows`, with one pass per input element."""
     us, found = pulled(outputs, inputs)
     columns = [[gradients([g], us, [e], create_graph) for e in basis(g)] if g is not None else [] for g in found]
     return [
@@ -90,7 +90,7 @@ def by_columns(outputs: Tensors, inputs: Tensors, create_graph: bool) -> list[li
 
 
 def _block(parts: list[Any], dim: int, output: Any, x: Any) -> Any:
-    """The Jacobian of one output by one input from its rows (or columns)."""
+    """The Jacobian of one output with respect to one input, from its rows (or columns)."""
     like = next((part for part in parts if part is not None), None)
     if like is None:
         return None
@@ -98,13 +98,13 @@ def _block(parts: list[Any], dim: int, output: Any, x: Any) -> Any:
     return whole.reshape((*output.shape, *x.shape))
 
 
-# -- the public calls -----------------------------------------------------------------------------
+# -- public functions -----------------------------------------------------------------------------
 
 
 def vjp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> Any:
-    """(func(inputs), J^T v): the products of `v` (one for each output) with the Jacobian.
+    """(func(inputs), J^T v): the vector-Jacobian product with `v` (one tensor per output).
 
-    `v` may be left out where the output is one element.
+    `v` may be omitted for an output with one element.
 
     >>> import tinygrad_lite as tg
     >>> vjp(lambda x: x * x, tg.tensor([1.0, 2.0]), tg.tensor([1.0, 10.0]))
@@ -118,7 +118,7 @@ def vjp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
 
 
 def jvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> Any:
-    """(func(inputs), J v): the derivative of `func` along `v` (one for each input).
+    """(func(inputs), J v): the derivative of `func` along `v` (one tensor per input).
 
     >>> import tinygrad_lite as tg
     >>> jvp(lambda x: x * x, tg.tensor([1.0, 2.0]), tg.tensor([1.0, 0.0]))
@@ -141,8 +141,8 @@ def jacobian(
 ) -> Any:
     """The Jacobian, of shape (*output.shape, *input.shape); for tuples, result[output][input].
 
-    `strategy`: "reverse-mode" goes by rows, "forward-mode" (with `vectorize`) by columns, which is
-    less work where the inputs have fewer elements than the outputs. `vectorize` changes nothing else.
+    `strategy`: "reverse-mode" computes rows, "forward-mode" (with `vectorize`) columns, which is cheaper if the inputs have
+    fewer elements than the outputs. `vectorize` has no other effect.
 
     >>> import tinygrad_lite as tg
     >>> jacobian(lambda x: x * x, tg.tensor([1.0, 2.0]))
@@ -173,8 +173,8 @@ def hessian(
     vectorize: bool = False,
     outer_jacobian_strategy: str = "reverse-mode",
 ) -> Any:
-    """The second derivatives of a function of one element, of shape (*input.shape, *input.shape);
-    for a tuple of inputs, result[i][j].
+    """The second derivatives of a function with one output element, of shape (*input.shape, *input.shape); for a tuple of
+    inputs, result[i][j].
 
     >>> import tinygrad_lite as tg
     >>> hessian(lambda x: (x * x * x).sum(), tg.tensor([1.0, 2.0]))
@@ -195,7 +195,7 @@ def hessian(
 
 
 def vhp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> Any:
-    """(func(inputs), v^T H) for a function of one element with the Hessian H.
+    """(func(inputs), v^T H) for a function with one output element, where H is its Hessian.
 
     >>> import tinygrad_lite as tg
     >>> vhp(lambda x: (x * x * x).sum(), tg.tensor([1.0, 2.0]), tg.tensor([1.0, 1.0]))
@@ -205,7 +205,7 @@ def vhp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
 
 
 def hvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> Any:
-    """(func(inputs), H v): as `vhp`, for the Hessian is symmetric.
+    """(func(inputs), H v): the same as `vhp`, since the Hessian is symmetric.
 
     >>> import tinygrad_lite as tg
     >>> hvp(lambda x: (x**3).sum(), tg.tensor([1.0, 2.0]), tg.tensor([1.0, 10.0]))  # 6 x v
@@ -225,7 +225,7 @@ def _second(call: str, func: Callable[..., Any], inputs: Any, v: Any, create_gra
 
 
 def _several(call: str, what: str, value: Any) -> tuple[tuple[Any, ...], bool]:
-    """A Tensor or a tuple of them as a tuple, and whether it was one alone."""
+    """A Tensor or tuple of Tensors as a tuple, and whether it was a single Tensor."""
     tensors = value if isinstance(value, tuple) else (value,)
     for tensor in tensors:
         if not isinstance(tensor, Traced):
@@ -262,7 +262,7 @@ def _scalar(call: str, ys: Tensors) -> Any:
 
 
 def _filled(call: str, found: Gradients, like: Tensors, create_graph: bool, strict: bool) -> list[Any]:
-    """Zeros for what is None; under `strict` an error, also for what should go on and does not."""
+    """Replace None by zeros. With `strict`, raise instead, also for results that should be differentiable and are not."""
     for i, g in enumerate(found):
         if strict and (g is None or (create_graph and g.node is None)):
             raise RuntimeError(f"{call}: the derivative at place {i} is independent of the inputs, which strict=True refuses")

@@ -1,4 +1,4 @@
-"""`no_grad` and its relatives: whether operations are recorded, a switch for each thread (and each asyncio task)."""
+"""`no_grad` and related switches of recording, one state per thread (and per asyncio task)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "is_inference_mod
 
 
 class set_grad_enabled:
-    """Switch recording on or off: at once as a call, for a block as a context manager, or for
-    every call of a function as a decorator.
+    """Switch recording on or off: as a call, from here on; as a context manager, for a block; as a decorator, for each
+    call.
 
     >>> with set_grad_enabled(False):
     ...     is_grad_enabled()
@@ -42,7 +42,7 @@ class set_grad_enabled:
         self._before.pop()
 
     def __call__(self, function: F) -> F:
-        grad_enabled.set(self._before.pop())  # a decorator switches nothing where it stands
+        grad_enabled.set(self._before.pop())  # using it as a decorator must not switch anything here
         return _decorated(function, lambda: set_grad_enabled(self.mode), self.mode)
 
 
@@ -52,19 +52,19 @@ class _Switch:
     mode: bool
 
     def __init__(self) -> None:
-        self._before: list[bool] = []  # a stack: one object may be entered inside itself
+        self._before: list[bool] = []  # a stack, because an object may be entered again inside itself
 
     def __enter__(self) -> None:
         before = grad_enabled.get()
         self._before.append(before)
         try:
             grad_enabled.set(self.mode)
-        except BaseException:  # Ctrl-C may come after any call: then no block is entered, and none would set it back
+        except BaseException:  # Ctrl-C may come after any call, and then no block would restore it
             grad_enabled.set(before)
             raise
 
     def __exit__(self, *exception: object) -> None:
-        grad_enabled.set(self._before[-1])  # first of all, for the same reason
+        grad_enabled.set(self._before[-1])  # first, for the same reason
         self._before.pop()
 
     def __call__(self, function: F) -> F:
@@ -78,7 +78,7 @@ class _Switch:
 
 
 class no_grad(_Switch):
-    """Record nothing: results of operations need no gradient.
+    """Record nothing: results do not require grad.
 
     >>> with no_grad():
     ...     is_grad_enabled()
@@ -109,7 +109,7 @@ is_inference_mode_enabled = _inference.get
 
 
 class inference_mode(_Switch):
-    """`no_grad` under the name that PyTorch programs use for prediction; `mode=False` is `enable_grad`.
+    """`no_grad` under the name that PyTorch programs use for inference; `mode=False` is `enable_grad`.
 
     >>> with inference_mode():
     ...     is_inference_mode_enabled(), is_grad_enabled()
@@ -149,7 +149,7 @@ class inference_mode(_Switch):
 
 
 def _decorated(function: F, context: Callable[[], Any], mode: bool | None = None) -> F:
-    """`function` within `context()`, which sets recording to `mode` and nothing else, if that is given."""
+    """`function` wrapped in `context()`; `mode`, if given, is all that the context sets."""
     if isinstance(function, type):
         raise TypeError(f"expected a function to decorate, got the class {function.__name__}; decorate its methods")
     if inspect.isgeneratorfunction(function):
@@ -162,16 +162,16 @@ def _decorated(function: F, context: Callable[[], Any], mode: bool | None = None
             if mode is None:
                 with context():
                     return function(*args, **kwargs)
-            grad_enabled.set(mode)  # 1 us less, of which an optimizer's step is aware
+            grad_enabled.set(mode)  # saves 1 us, which counts in an optimizer's step
             return function(*args, **kwargs)
-        finally:  # also where Ctrl-C came as __exit__ began
+        finally:  # also if Ctrl-C comes as __exit__ starts
             grad_enabled.set(before)
 
     return wrapped  # type: ignore[return-value]
 
 
 def _decorated_generator(function: Callable[..., Any], context: Callable[[], Any]) -> Callable[..., Any]:
-    # The switch holds while the generator's own code runs, not while its consumer's does.
+    # The mode applies while the generator's code runs, not while its consumer's does.
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         generator = function(*args, **kwargs)

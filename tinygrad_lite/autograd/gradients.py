@@ -1,4 +1,4 @@
-"""`grad` and `backward` as PyTorch has them: the engine's, and what they take besides."""
+"""`grad` and `backward` with PyTorch's arguments, on top of the engine's."""
 
 from __future__ import annotations
 
@@ -25,13 +25,12 @@ def grad(
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Any, ...]:
-    """The gradients of `outputs` (summed) with respect to `inputs`, as a tuple. Nothing is changed.
+    """The gradients of `outputs` (summed) with respect to `inputs`, as a tuple. Changes nothing.
 
-    `grad_outputs`: a cotangent for each output; not needed for a scalar. `create_graph`: record
-    the computation of the gradients, so that they can be differentiated in turn. `allow_unused`:
-    give None for an input that no output depends on, instead of raising; `materialize_grads`:
-    give zeros. `is_grads_batched`: each of `grad_outputs` holds several cotangents along a first
-    dim, and so do the results; for each of them the tape is walked once.
+    `grad_outputs`: a cotangent for each output; not needed for a scalar. `create_graph`: record the computation of the
+    gradients, so that they can themselves be differentiated. `allow_unused`: return None for an input that no output
+    depends on, instead of raising; `materialize_grads`: return zeros. `is_grads_batched`: `grad_outputs` hold several
+    cotangents along a first dim, as do the results; each takes one backward pass.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor(3.0, requires_grad=True)
@@ -77,8 +76,8 @@ def backward(
 ) -> None:
     """Add the gradients of `tensors` (summed) to the `.grad` of the leaves they depend on.
 
-    `inputs`: only these tensors' `.grad`; those that are no leaves retain it from here on, as by `retain_grad()`.
-    See `grad` for the other arguments.
+    `inputs`: only fill these tensors' `.grad`; non-leaves retain theirs from here on, as with `retain_grad()`. See `grad`
+    for the other arguments.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
@@ -90,7 +89,7 @@ def backward(
 
 
 def _cotangents(batched: Any) -> list[tuple[Any, ...]]:
-    """What `is_grads_batched` holds, one after another."""
+    """The cotangents in `is_grads_batched` arguments, one by one."""
     batched = (batched,) if isinstance(batched, Traced) else tuple(batched or ())
     sizes = {g.array.shape[:1] if isinstance(g, Traced) else () for g in batched}
     if len(sizes) != 1 or sizes <= {(), (0,)}:

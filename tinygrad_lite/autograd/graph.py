@@ -1,4 +1,4 @@
-"""What is done with the arrays that the tape keeps between an operation and its backward, and places on the tape."""
+"""Hooks on saved tensors, and positions on the tape."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ __all__ = [
 
 
 class GradientEdge(NamedTuple):
-    """A place on the tape, as PyTorch spells it."""
+    """A position on the tape, in PyTorch's form."""
 
     node: Node | Leaf
     output_nr: int = 0
-    device: Any = None  # where its gradient goes
+    device: Any = None  # the device of its gradient
 
     def as_traced(self) -> Any:
-        """The tensor that stands at this place, or one in its stead."""
+        """The tensor at this position, or a stand-in."""
         node = self.node
         tensor = node.tensor() if type(node) is Leaf else None
         if tensor is not None:
             return tensor
         xp = namespace_for(self.device)
         with on_device(self.device):
-            return traced(xp.broadcast_to(xp.zeros((), node.dtype), node.shape), node)  # an element's memory, whatever the shape
+            return traced(xp.broadcast_to(xp.zeros((), node.dtype), node.shape), node)  # the memory of one element, whatever the shape
 
 
 def get_gradient_edge(tensor: Traced) -> GradientEdge:
-    """Where a tensor stands on the tape, without its array; `grad` and `backward` take it in the tensor's place.
+    """A tensor's position on the tape, without its array; `grad` and `backward` accept it in place of the tensor.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
@@ -56,9 +56,9 @@ def get_gradient_edge(tensor: Traced) -> GradientEdge:
 
 
 class saved_tensors_hooks(Observer):
-    """Inside this block keep `pack_hook(tensor)` in the place of each array that is saved for
-    backward, which then asks `unpack_hook(packed)` for the tensor. Of blocks inside one another the
-    inner one's hooks are called. A packed tensor is not watched for changes in place.
+    """Inside this block, save `pack_hook(tensor)` instead of each array that backward needs, and call `unpack_hook(packed)`
+    to get the tensor back. In nested blocks, the innermost hooks apply. Packed tensors are not checked for in-place
+    changes.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
@@ -86,12 +86,12 @@ class saved_tensors_hooks(Observer):
         _in_force.set(_in_force.get() - 1)
 
     def recorded(self, node: Node, arguments: Any, result: Any) -> None:
-        if type(node.saved) is not _Packed:  # by the hooks of an inner block
+        if type(node.saved) is not _Packed:  # already packed by an inner block
             node.saved = _Packed(node.saved, self.pack_hook, self.unpack_hook)
 
 
 class save_on_cpu(saved_tensors_hooks):
-    """Inside this block what is saved for backward waits in the CPU's memory.
+    """Inside this block, tensors saved for backward are kept in CPU memory.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([3.0], requires_grad=True)
@@ -106,7 +106,7 @@ class save_on_cpu(saved_tensors_hooks):
         super().__init__(lambda t: (t.device, t.cpu()), lambda packed: packed[1].to(packed[0]))
 
 
-# Of this thread: how many blocks of hooks are in force, and why none may be.
+# Per thread: how many hook blocks are active, and why they are disabled.
 _in_force: ContextVar[int] = ContextVar("saved_tensors_hooks", default=0)
 _refusals: ContextVar[tuple[str, ...]] = ContextVar("disable_saved_tensors_hooks", default=())
 
@@ -125,8 +125,7 @@ def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
 
 
 class _Packed:
-    """Saved values that are packed, and unpacked as they are read: for the walk a sequence like any
-    other, so that it need not know of packing."""
+    """Packed saved values, unpacked as they are read. Backward sees an ordinary sequence and need not know about packing."""
 
     def __init__(self, saved: Any, pack: Callable[[Any], Any], unpack: Callable[[Any], Any]):
         self.pack, self.unpack = pack, unpack
@@ -142,7 +141,7 @@ class _Packed:
     def _packed(self, value: Any) -> Any:
         if is_array(value):
             return _Handle(self.pack(traced(value)))
-        if isinstance(value, Traced):  # of a Function
+        if isinstance(value, Traced):  # saved by a Function
             return _Handle(self.pack(traced(value.array)), value.node, True)
         if type(value) is tuple:
             return tuple(map(self._packed, value))

@@ -1,4 +1,4 @@
-"""Hooks of several tensors together."""
+"""Hooks on several tensors together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tinygrad_lite.hooks import register_hook
 
 
 class _Group:
-    """Some tensors' hook."""
+    """The hook of several tensors."""
 
     def __init__(self, count: int, hook: Callable[[Any], None], all_at_once: bool):
         self.count, self.hook, self.all_at_once = count, hook, all_at_once
@@ -27,12 +27,12 @@ class _Group:
 
 
 class _Arrivals(Observer):
-    """The gradients of a group that have arrived in one walk, from the first of them to the walk's end."""
+    """The gradients of a group that have arrived in one backward pass, from the first arrival to the end of the pass."""
 
     def __init__(self, group: _Group):
         self.group = group
         self.gradients: list[Any] = [None] * group.count
-        self.inner = 0  # walks that began since, and so end before
+        self.inner = 0  # passes started since, which end before this one
 
     def started(self, roots: Any) -> None:
         self.inner += 1
@@ -47,7 +47,7 @@ class _Arrivals(Observer):
 
 
 class _Handles(RemovableHandle):
-    """Takes a group's hook out of all its tensors."""
+    """Removes a group's hook from all its tensors."""
 
     def __init__(self, handles: list[RemovableHandle]):
         self.handles = handles
@@ -58,8 +58,8 @@ class _Handles(RemovableHandle):
 
 
 def register_multi_grad_hook(tensors: Sequence[Traced], fn: Callable[[Any], None], *, mode: str = "all") -> RemovableHandle:
-    """Call `fn` in each backward that reaches one of `tensors`: with the list of their gradients, None where none
-    arrived (`mode="all"`), or with the gradient that is known first (`mode="any"`).
+    """Call `fn` in each backward that reaches one of `tensors`: with the list of their gradients (None for those not
+    reached) if `mode="all"`, or with the first gradient to arrive if `mode="any"`.
 
     >>> import tinygrad_lite as tg
     >>> x, y, z = (tg.ones((), requires_grad=True) for _ in range(3))

@@ -1,4 +1,4 @@
-"""The tape as a table: a Wengert list of the operations behind a tensor."""
+"""The tape as a table (a Wengert list) of the operations behind a tensor."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class Entry(NamedTuple):
-    """One line of the table. `inputs`: the numbers of the entries it was computed from. `name`: of a parameter."""
+    """One row. `inputs`: the numbers of the entries it was computed from. `name`: the name of a parameter."""
 
     number: int
     operation: str
@@ -32,7 +32,7 @@ class Entry(NamedTuple):
 
 
 class Tape(tuple[Entry, ...]):
-    """The entries behind a tensor, oldest first. `print` it for a table.
+    """The entries behind a tensor, oldest first. `print` shows a table.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([3.0], requires_grad=True)
@@ -62,12 +62,11 @@ def _size(count: int) -> str:
 
 
 def tape_of(*tensors: Any) -> Tape:
-    """The tape behind `tensors`: every operation and leaf their gradients would pass through.
+    """The tape behind `tensors`: every operation and leaf that their gradients pass through.
 
-    `bytes_kept` counts the arrays that an entry's rules, or the `ctx` of a Function, hold on to (where
-    hooks have packed them, those in what the hooks made of them); an array that several entries hold is
-    counted at the first. Lines of the program are there for what ran under `tape_lines()`. Beside tensors a
-    module, or a dict of tensors by name, may be given: its parameters' names are shown.
+    `bytes_kept` counts the arrays saved for an entry's rules, or in the `ctx` of a Function (after packing by hooks); an
+    array saved by several entries counts at the first. Lines of the program are shown for operations recorded under
+    `tape_lines()`. A module, or a dict of tensors by name, adds the names of parameters.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
@@ -122,7 +121,7 @@ def _bytes_kept(node: Node | Leaf, counted: set[int]) -> int:
 
 
 def _arrays(value: Any) -> Iterator[Any]:
-    """The arrays in what an entry has saved."""
+    """The arrays among an entry's saved values."""
     if is_array(value):
         yield value
     elif isinstance(value, Traced):
@@ -140,7 +139,7 @@ def _arrays(value: Any) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def tape_lines() -> Iterator[None]:
-    """Note for each operation recorded inside the line of the program that asked for it.
+    """Inside this block, record the line of the program behind each operation.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([3.0], requires_grad=True)
@@ -158,7 +157,7 @@ def tape_lines() -> Iterator[None]:
 
 
 class Lines(Observer):
-    """Notes on each entry the line of the program that is asking for the operation being recorded."""
+    """Records on each new tape entry the line of the program that called the operation."""
 
     def recorded(self, node: Node, arguments: Any, result: Any) -> None:
         frame, _ = _program()
@@ -167,12 +166,12 @@ class Lines(Observer):
 
 
 def depth_of_the_program() -> int:
-    """The `stacklevel` with which the caller's warning shows the line of the program that called the package."""
+    """The `stacklevel` that makes the caller's warning show the line of the program that called the package."""
     return _program()[1] - 1
 
 
 def _program() -> tuple[Any, int]:
-    """The frame of the program that called the package, and how many calls it is away from here."""
+    """The frame of the program that called the package, and its distance from here in calls."""
     frame: Any = sys._getframe(1)
     depth = 1
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):

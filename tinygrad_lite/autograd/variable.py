@@ -1,4 +1,4 @@
-"""`Variable`, the name under which old programs ask for a tensor on the tape."""
+"""`Variable`, the old PyTorch name for a tensor on the tape."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def Variable(data: Any, requires_grad: bool = False) -> Any:
-    """A tensor on the memory of the tensor `data`: a new leaf.
+    """A new leaf that shares memory with the tensor `data`.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.ones(2)
