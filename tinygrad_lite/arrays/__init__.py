@@ -1,4 +1,4 @@
-"""The only code that tells NumPy from CuPy."""
+"""Arrays: the only code that distinguishes NumPy from CuPy."""
 
 from tinygrad_lite.arrays.blas import affine, axpby
 from tinygrad_lite.arrays.blocked import BLOCK, by_blocks, elementwise, mapped

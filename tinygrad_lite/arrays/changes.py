@@ -1,6 +1,6 @@
-"""When memory was last changed in place, and by which operation.
+"""Records when memory was last changed in place, and by which operation.
 
-A rule may need an array that was changed since it was saved; whoever reads it asks here, and refuses.
+A rule may need an array that was changed after it was saved; the engine checks for that here, and raises.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from typing import Any
 
 from tinygrad_lite.arrays.memory import address_range, counter_of
 
-# One clock: changes in place take their time from it, and so does whatever saves arrays (the entries of
-# the tape). An array was changed after it was saved just where the change's tick is the larger.
+# One clock for in-place changes and for whatever saves arrays (tape entries): an array was changed after
+# it was saved exactly if the change's tick is larger.
 tick = itertools.count(1).__next__
 
-# The changes of each piece of memory that was ever changed in place. Entries go when the memory
-# does. Ordinary operations neither read nor write this.
+# The changes of all memory that was ever changed in place. An entry is removed when its memory is freed.
+# Ordinary operations neither read nor write this.
 _changes: dict[int, _Changes] = {}
 _last_change = 0
 
 Span = tuple[int, int]
-_WHOLE = (0, sys.maxsize)  # the span of all of an array's memory
+_WHOLE = (0, sys.maxsize)  # an array's whole memory
 
 
 class _Changes:
-    """When each span of one piece of memory was last changed, and by which operation."""
+    """When each span of one block of memory was last changed, and by which operation."""
 
     __slots__ = ("limit", "memory", "spans")
 
@@ -34,10 +34,10 @@ class _Changes:
         key = id(memory)
         self.memory = weakref.ref(memory, lambda _: _changes.pop(key, None))
         self.spans: dict[Span, tuple[int, str]] = {}
-        self.limit = 64  # of spans
+        self.limit = 64  # maximum number of spans
 
     def join(self) -> None:
-        """Make one of spans that touch; where that leaves too many, one of all."""
+        """Merge overlapping spans; if too many remain, merge all into one."""
         joined: dict[Span, tuple[int, str]] = {}
         first, last, latest = -1, -1, (0, "")
         for (start, end), change in sorted(self.spans.items()):
@@ -62,12 +62,12 @@ def _changes_of(array: Any) -> _Changes:
 
 
 def _span(array: Any) -> Span:
-    """The addresses that `array` touches; an array that owns its memory needs no arithmetic."""
+    """The address range of `array`; an array that owns its memory needs no arithmetic."""
     return _WHOLE if array.base is None else address_range(array)
 
 
 def changed_in_place(array: Any, operation: str) -> None:
-    """Put on record that the memory of `array` has just been overwritten."""
+    """Record that the memory of `array` has just been overwritten."""
     global _last_change
     changes, span = _changes_of(array), _span(array)
     spans = changes.spans
@@ -78,8 +78,8 @@ def changed_in_place(array: Any, operation: str) -> None:
 
 
 def places_of_change(arrays: list[Any]) -> list[tuple[dict[Span, tuple[int, str]], Span]]:
-    """Where changes of `arrays` are put on record, for `changed_again`; valid while they live. However
-    many they are, they are told apart."""
+    """The records of `arrays` for `changed_again`, valid as long as the arrays live. Each array keeps its own record,
+    however many there are."""
     places = []
     for array in arrays:
         changes, span = _changes_of(array), _span(array)
@@ -90,8 +90,8 @@ def places_of_change(arrays: list[Any]) -> list[tuple[dict[Span, tuple[int, str]
 
 
 def changed_again(places: list[tuple[dict[Span, tuple[int, str]], Span]], operation: str) -> None:
-    """`changed_in_place` for arrays whose places are known: 0.1 us an array instead of 3 us, which
-    an optimizer's step with hundreds of parameters would notice."""
+    """`changed_in_place` for arrays whose records are known: 0.1 us per array instead of 3 us, which matters in an
+    optimizer's step with hundreds of parameters."""
     global _last_change
     _last_change = tick()
     change = _last_change, operation
@@ -100,12 +100,12 @@ def changed_again(places: list[tuple[dict[Span, tuple[int, str]], Span]], operat
 
 
 def last_change() -> int:
-    """The tick of the latest change in place of any array."""
+    """The tick of the latest in-place change of any array."""
     return _last_change
 
 
 def change_since(array: Any, index: int) -> str | None:
-    """The operation that changed the memory of `array` after tick `index`, if one did."""
+    """The operation that changed the memory of `array` after tick `index`, or None."""
     changes = _changes.get(id(counter_of(array)))
     if changes is not None:
         start, end = _span(array)

@@ -1,8 +1,8 @@
-"""Checks of values on a GPU, without waiting for it.
+"""Checks of values on a GPU that do not wait for it.
 
-A GPU works on while Python goes ahead; to look at a value is to wait for all of it. So a check of values
-there (is an index in range?) only leaves a flag on the GPU, and whoever next reads a value from it looks at
-the flags first. With CUDA_LAUNCH_BLOCKING=1 in the environment, as for PyTorch, every check waits at once.
+A GPU works asynchronously, and reading a value waits for all pending work. A check of values (is an index in range?)
+therefore only sets a flag on the GPU, and the next read of any value tests the flags first. With CUDA_LAUNCH_BLOCKING=1 in
+the environment, as in PyTorch, every check waits at once.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import threading
 
 from tinygrad_lite.arrays.devices import Array
 
-# For each kind of failure on each GPU: a 0-d bool there, whether it happened.
+# For each kind of failure on each GPU: a 0-d bool on that GPU, True if it happened.
 flags: dict[tuple[int, type[Exception], str], Array] = {}
 _lock = threading.Lock()
 
 
 def refuse(bad: Array, kind: type[Exception], message: str, what: str = "", values: Array = None) -> None:
-    """Let the next reading of a value from the GPU raise `kind(message)` if any of `bad` (CuPy, bool) is True.
+    """Make the next read from the GPU raise `kind(message)` if any of `bad` (CuPy, bool) is True.
 
-    "{}" in the message stands for `what` the values are, with the first bad one of `values` where it is known.
+    "{}" in the message stands for `what` the values are, followed by the first bad one of `values` if known.
     """
     found = bad.any()
     if os.environ.get("CUDA_LAUNCH_BLOCKING") == "1":
@@ -34,13 +34,13 @@ def refuse(bad: Array, kind: type[Exception], message: str, what: str = "", valu
 
 
 def refuse_outside(index: Array, low: int, high: int, message: str) -> None:
-    """`refuse` with an IndexError where an index does not lie in `low` to `high - 1`."""
+    """Like `refuse`: IndexError if an index is not in `low` to `high - 1`."""
     with index.device:
         refuse((index < low) | (index >= high), IndexError, message, "index", index)
 
 
 def settle() -> None:
-    """Raise for what was found meanwhile."""
+    """Raise the error of any check that has failed so far."""
     with _lock:
         taken = dict(flags)
         flags.clear()

@@ -1,4 +1,4 @@
-"""Where an array lives, and how it gets there."""
+"""Devices: where an array lives, and moving it to another device."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Array = Any  # numpy.ndarray or cupy.ndarray
 
 
 class Device:
-    """A place for arrays: `device("cpu")`, `device("cuda")`, `device("cuda:1")`, `device("cuda", 1)`.
+    """A device: `device("cpu")`, `device("cuda")`, `device("cuda:1")`, `device("cuda", 1)`.
 
-    `type` is "cpu" or "cuda"; `index` is the GPU's number, or None where none was given: then the
-    GPU in use is meant. As a block (`with device("cuda"):`) it is where new tensors go.
+    `type` is "cpu" or "cuda"; `index` is the GPU's number, or None for the current GPU. As a context manager
+    (`with device("cuda"):`) it is the default for new tensors.
 
     >>> Device("cuda:1").type, Device("cuda:1").index
     ('cuda', 1)
@@ -73,17 +73,17 @@ class Device:
 
 CPU = Device("cpu")
 
-_default: Device | None = None  # None: the CPU, without a question
+_default: Device | None = None  # None: the CPU
 _before = threading.local()
 
 
 def default_device() -> Device | None:
-    """Where new tensors go that are given no device; None for the CPU."""
+    """The default device of new tensors; None for the CPU."""
     return _default
 
 
 def get_default_device() -> Device:
-    """Where new tensors go that are given no device.
+    """The default device of new tensors.
 
     >>> get_default_device()
     device(type='cpu')
@@ -92,7 +92,7 @@ def get_default_device() -> Device:
 
 
 def set_default_device(device: Device | str | int | None) -> None:
-    """Let new tensors go to `device` where none is given (None: the CPU). Tensors on NumPy's memory stay there."""
+    """Set the default device of new tensors (None: the CPU). Tensors made from NumPy's memory stay on the CPU."""
     global _default
     where = CPU if device is None else Device(device)
     if where.type == "cuda":
@@ -101,27 +101,28 @@ def set_default_device(device: Device | str | int | None) -> None:
 
 
 def namespace_of(array: Array) -> ModuleType:
-    """numpy or cupy, by the value's own type; numbers belong to numpy."""
+    """numpy or cupy, by the value's type; numbers belong to numpy."""
     if type(array) is np.ndarray or not is_cupy(array):
         return np
     return array.namespace if isinstance(array, Symbol) else sys.modules["cupy"]
 
 
 class Symbol:
-    """What stands for an array of CuPy while its operations are only written down (see fusion.py)."""
+    """A stand-in for a CuPy array while its operations are being traced (see fusion.py)."""
 
-    namespace: Any  # in the place of the module cupy
+    namespace: Any  # used instead of the module cupy
 
 
 def is_cupy(value: Any) -> bool:
-    """Whether `value` is an array of CuPy."""
-    # An array of CuPy can only exist once somebody has imported it.
+    """Whether `value` is a CuPy array."""
+    # There are no CuPy arrays unless CuPy has been imported.
     cupy = sys.modules.get("cupy")
     return cupy is not None and isinstance(value, (cupy.ndarray, Symbol))
 
 
 def scipy_of(array: Array, part: str, wanted: str) -> ModuleType:
-    """`scipy.linalg`, say, for `part` "linalg", or `cupyx.scipy.linalg`; imported when first `wanted`."""
+    """For `part` "linalg", say, `scipy.linalg` or `cupyx.scipy.linalg`, imported at the first use; `wanted` names the user
+    for the error message."""
     package = ("scipy" if namespace_of(array) is np else "cupyx.scipy") + f".{part}"
     try:
         return importlib.import_module(package)
@@ -130,17 +131,17 @@ def scipy_of(array: Array, part: str, wanted: str) -> ModuleType:
 
 
 def is_array(value: Any) -> bool:
-    """Whether `value` is an array of one of the two libraries (a NumPy scalar is not)."""
+    """Whether `value` is a NumPy or CuPy array (a NumPy scalar is not)."""
     return isinstance(value, np.ndarray) or is_cupy(value)
 
 
 def as_array(value: Any) -> Array:
-    """`value` itself if it is an array, a 0-d array if it is a scalar (NumPy reduces to scalars)."""
+    """`value` itself if it is an array, or a 0-d array if it is a scalar (NumPy's reductions return scalars)."""
     return value if is_array(value) else np.asarray(value)
 
 
 def cupy_or_explain() -> ModuleType:
-    """The cupy module, imported when a GPU is first asked for."""
+    """The cupy module, imported at the first use of a GPU."""
     global _cupy
     if _cupy is None:
         try:
@@ -162,12 +163,12 @@ _cupy: ModuleType | None = None
 
 
 def loaded() -> bool:
-    """Whether a GPU was asked for already."""
+    """Whether a GPU has been used."""
     return _cupy is not None
 
 
 def usable(device: Device) -> Any:
-    """CuPy's object for a GPU (None where no number was given: the one in use); raises where there is none."""
+    """CuPy's object for a GPU (None if no number was given); raises if it does not exist."""
     from tinygrad_lite.arrays import gpu
 
     count = gpu.known_count()
@@ -180,18 +181,18 @@ def usable(device: Device) -> Any:
 
 
 def device_of(array: Array) -> Device:
-    """The device an array lives on."""
+    """The device of an array."""
     return Device("cuda", int(array.device.id)) if is_cupy(array) else CPU
 
 
 def namespace_for(device: Device | str | int | None) -> ModuleType:
-    """The library that makes arrays on `device` (None: the default device)."""
+    """The library for arrays on `device` (None: the default device)."""
     where = _default if device is None else Device(device)
     return np if where is None or where.type == "cpu" else cupy_or_explain()
 
 
 def on_device(device: Device | str | int | None) -> contextlib.AbstractContextManager[Any]:
-    """A context in which new arrays of `namespace_for(device)` land on `device`."""
+    """A context in which `namespace_for(device)` creates arrays on `device`."""
     where = _default if device is None else Device(device)
     if where is None or where.type == "cpu":
         return contextlib.nullcontext()
@@ -199,7 +200,7 @@ def on_device(device: Device | str | int | None) -> contextlib.AbstractContextMa
 
 
 def to_device(array: Array, device: Device | str | int | None) -> Array:
-    """`array` on `device`; the same object where it is there already."""
+    """`array` on `device`; the same object if it is there already."""
     if device is None:
         return array
     device = Device(device)
@@ -218,8 +219,8 @@ def to_device(array: Array, device: Device | str | int | None) -> Array:
 
 
 def constant(array: np.ndarray, like: Array) -> Array:
-    """`array` where `like` is. A GPU keeps it for the next time, as a training step asks for the same ones each
-    time; nobody may write into it."""
+    """`array` on the device of `like`, to be read only. GPU copies are cached, because every training step needs the same
+    ones."""
     if namespace_of(like) is np:
         return array
     with like.device:
@@ -227,10 +228,10 @@ def constant(array: np.ndarray, like: Array) -> Array:
 
 
 def kept(function: F) -> F:
-    """Keep what a function of sizes gives, a NumPy array or a tuple with some in it: a training step asks for the
-    same ones each time. They can only be read."""
+    """Cache a function of sizes that returns a NumPy array or a tuple with arrays, because every training step needs the
+    same ones. The arrays are read-only."""
 
-    @functools.lru_cache(maxsize=16)  # as many layers as most networks have of one kind
+    @functools.lru_cache(maxsize=16)  # enough for the layers of one kind in most networks
     @functools.wraps(function)
     def keeping(*args: Any) -> Any:
         result = function(*args)

@@ -1,4 +1,4 @@
-"""Data types: which one a result has. The rules are PyTorch's, not NumPy's."""
+"""Dtypes and type promotion, by PyTorch's rules instead of NumPy's."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _default = np.dtype(np.float32)
 
 
 def get_default_dtype() -> np.dtype:
-    """The dtype of Python floats, and of integers that go through a function with real results."""
+    """The dtype of Python floats, and of integers passed to functions with real results."""
     return _default
 
 
 def set_default_dtype(dtype: Any) -> None:
-    """Make `dtype` (a floating-point dtype) the default of new tensors."""
+    """Set the default floating-point dtype of new tensors."""
     global _default
     dtype = np.dtype(dtype)
     if dtype.kind != "f":
@@ -30,7 +30,7 @@ def set_default_dtype(dtype: Any) -> None:
 
 
 class AbsentDtype:
-    """The name of a dtype that NumPy lacks: it can be compared with the others, but no tensor can have it."""
+    """The name of a dtype that NumPy lacks: it can be compared with others, but no tensor can have it."""
 
     def __init__(self, name: str):
         self.name = name
@@ -39,12 +39,12 @@ class AbsentDtype:
         return self.name
 
     @property
-    def dtype(self) -> Any:  # NumPy asks for it, wherever a dtype is expected
+    def dtype(self) -> Any:  # NumPy looks this up wherever it expects a dtype
         raise TypeError(f"there is no {self.name} in NumPy; use float16 or float32")
 
 
 def as_dtype(dtype: Any) -> np.dtype:
-    """A NumPy dtype from one of ours, NumPy's, or Python's `bool`, `int` and `float` (float64, as in PyTorch)."""
+    """The NumPy dtype for one of ours, NumPy's, or Python's `bool`, `int` and `float` (float64, as in PyTorch)."""
     found = np.dtype(dtype)
     if found.hasobject:
         raise TypeError(f"expected a dtype, got {dtype!r}")
@@ -52,28 +52,28 @@ def as_dtype(dtype: Any) -> np.dtype:
 
 
 def is_floating(dtype: np.dtype) -> bool:
-    """Whether numbers of `dtype` can have a gradient: floating-point ones, also complex."""
+    """Whether values of `dtype` can have a gradient: floating-point or complex."""
     return dtype.kind in "fc"
 
 
 def default_float(dtype: np.dtype) -> np.dtype:
-    """`dtype` if it is a floating-point one, else the default."""
+    """`dtype` if it is floating-point, otherwise the default dtype."""
     return dtype if dtype.kind in "fc" else _default
 
 
 def common_dtype(*values: Any) -> np.dtype:
-    """The dtype in which `values` (arrays and Python numbers) meet, by PyTorch's promotion.
+    """The dtype of a result of `values` (arrays and Python numbers), by PyTorch's promotion.
 
-    Three ranks: arrays with dimensions, 0-d arrays, Python numbers. A lower rank matters only
-    where its category (bool < integer < float < complex) is higher.
+    There are three ranks: arrays with dimensions, 0-d arrays, and Python numbers. A lower rank counts only if its category
+    (bool < integer < float < complex) is higher.
 
     >>> common_dtype(np.zeros(3, np.int32), 1.5)
     dtype('float32')
     >>> common_dtype(np.zeros(3, np.float32), np.zeros((), np.float64))
     dtype('float32')
     """
-    # NumPy makes scalars of 0-d results. Beside an array they count as Python numbers, as
-    # PyTorch counts them; by themselves they keep their dtype.
+    # NumPy returns 0-d results as scalars. Next to an array they count as Python numbers, as in PyTorch;
+    # alone they keep their dtype.
     alone = not any(map(is_array, values))
     ranks: list[np.dtype | None] = [None, None, None]
     for value in values:
@@ -99,7 +99,7 @@ def common_dtype(*values: Any) -> np.dtype:
 def _meet(a: np.dtype, b: np.dtype) -> np.dtype:
     if a == b:
         return a
-    if a.kind == "f" and b.kind in "biu":  # NumPy would widen float32 with int64 to float64
+    if a.kind == "f" and b.kind in "biu":  # NumPy would promote float32 and int64 to float64
         return a
     if b.kind == "f" and a.kind in "biu":
         return b
@@ -110,9 +110,9 @@ def _meet(a: np.dtype, b: np.dtype) -> np.dtype:
 
 
 def promote(x: Any, y: Any) -> tuple[Any, Any]:
-    """Both operands ready for a NumPy operation whose result has PyTorch's dtype. A Python number
-    that NumPy treats as PyTorch does is left as it is."""
-    # The first lines answer for nearly every call of a training step; `promoted` costs about 4 us.
+    """Convert both operands so that a NumPy operation has a result of PyTorch's dtype. A Python number that NumPy and
+    PyTorch treat alike stays as it is."""
+    # The first lines handle nearly every call in training; `promoted` costs about 4 us.
     if type(x) is ndarray:
         if type(y) is ndarray:
             if x.dtype is y.dtype:
@@ -127,7 +127,7 @@ def promote(x: Any, y: Any) -> tuple[Any, Any]:
 
 
 def promote_floats(x: Any, y: Any) -> tuple[Any, Any]:
-    """`promote`, but integers become floating-point numbers."""
+    """`promote`, with integers converted to floating point."""
     a, b = promote(x, y)
     if (b if type(a) is float or type(a) is int else a).dtype.kind not in "fc":
         return promoted_floats(x, y)
@@ -135,12 +135,12 @@ def promote_floats(x: Any, y: Any) -> tuple[Any, Any]:
 
 
 def promoted(*values: Any) -> tuple[Any, ...]:
-    """All of `values` as arrays of the dtype they meet in."""
+    """All of `values` as arrays of their common dtype."""
     return _in_dtype(common_dtype(*values), values)
 
 
 def promoted_floats(*values: Any) -> tuple[Any, ...]:
-    """All of `values` as arrays of the floating-point dtype they meet in."""
+    """All of `values` as arrays of their common floating-point dtype."""
     return _in_dtype(default_float(common_dtype(*values)), values)
 
 
@@ -150,7 +150,7 @@ def _in_dtype(dtype: np.dtype, values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def promote_tensors(x: Any, y: Any) -> tuple[Any, Any]:
-    """`promote` for operations that take no Python numbers."""
+    """`promote` for operations that accept no Python numbers."""
     if type(x) is ndarray and type(y) is ndarray and x.dtype is y.dtype:
         return x, y
     only_tensors(x, y)
@@ -163,16 +163,16 @@ def _cast(xp: Any, value: Any, dtype: np.dtype) -> Array:
     if isinstance(value, np.generic):
         value = value.item()
     if dtype.kind in "iu" and isinstance(value, int):
-        value = np.asarray(value).astype(dtype)  # wraps around as PyTorch does
-    # CuPy would make an array of a number on the host, and copy it; filling one is done on the GPU.
+        value = np.asarray(value).astype(dtype)  # wraps around, as in PyTorch
+    # CuPy would copy an array of the number from the host; `full` runs on the GPU.
     return np.asarray(value, dtype=dtype) if xp is np else xp.full((), np.asarray(value).item(), dtype)
 
 
 def as_float(x: Any) -> Any:
-    """`x` in a floating-point dtype: integers and bools become the default."""
+    """`x` in a floating-point dtype: integers and bools become the default dtype."""
     if type(x) is ndarray or is_array(x):
         return x if x.dtype.kind in "fc" else x.astype(_default, order_kept(x))
-    if isinstance(x, np.floating):  # a 0-d result of NumPy
+    if isinstance(x, np.floating):  # NumPy's form of a 0-d result
         return x
     if isinstance(x, (bool, int, float, np.generic)):
         return np.asarray(x, dtype=_default)
@@ -180,8 +180,8 @@ def as_float(x: Any) -> Any:
 
 
 def number_for(dtype: np.dtype, value: Any) -> Any:
-    """A Python number as it goes into a tensor of `dtype`: fractions cut off for integers, and negative
-    integers wrapped around for unsigned. Refused if it is too large.
+    """A Python number as stored in a tensor of `dtype`: truncated for integers, and wrapped around if negative and
+    unsigned. A number that is too large raises.
 
     >>> number_for(np.dtype(np.int64), -2.7)
     -2
@@ -204,7 +204,7 @@ _LARGEST = {np.dtype(t).char: float(np.finfo(t).max) for t in (np.float16, np.fl
 
 
 def check_number(name: str, value: Any, other: Any) -> None:
-    """Refuse a Python number that is too large for the dtype in which it meets `other`."""
+    """Refuse a Python number that is too large for its common dtype with `other`."""
     if type(value) in (int, float) and not -128 <= value <= 127:
         try:
             number_for(common_dtype(other, value), value)
@@ -219,22 +219,22 @@ def some_tensor(x: Any, y: Any) -> None:
 
 
 def only_tensors(*values: Any) -> None:
-    """Refuse Python numbers, and what is no number at all."""
+    """Refuse Python numbers and non-numbers."""
     _only("biufc", "numbers or bools", values)
 
 
 def only_floats(*values: Any) -> None:
-    """Refuse integers and bools where PyTorch has no such function of them."""
+    """Refuse integers and bools where PyTorch does."""
     _only("fc", "floating-point numbers", values)
 
 
 def only_numbers(*values: Any) -> None:
-    """Refuse bools where PyTorch has no such function of them."""
+    """Refuse bools where PyTorch does."""
     _only("uifc", "numbers", values)
 
 
 def only_integers(*values: Any) -> None:
-    """Refuse floating-point numbers: they have no bits to work on."""
+    """Refuse floating-point numbers, for bitwise operations."""
     _only("uib", "integers or bools", values)
 
 

@@ -1,9 +1,8 @@
-"""Elementwise work on a GPU as one kernel: written down as it is done, and given to `cupy.fuse`.
+"""Elementwise functions on a GPU as one kernel, by tracing them for `cupy.fuse`.
 
-`fused(function, arrays)` runs `function` on stand-ins of the arrays that only note what is asked of them.
-Numbers are worked out by Python meanwhile, and handed to the kernel as its arguments: between two of them
-CuPy would calculate with 16 bits. So one kernel is built for each sequence of operations, not for each rate
-or step, and a function may branch on numbers as it likes.
+`fused(function, arrays)` runs `function` on stand-ins that record operations. Python computes with the numbers while
+tracing and passes them to the kernel as arguments; CuPy itself would compute with two of them in 16 bits. So there is one
+kernel per sequence of operations, not one per learning rate or step, and a function may branch on numbers.
 """
 
 from __future__ import annotations
@@ -17,24 +16,24 @@ import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, Symbol, cupy_or_explain
 
-# An operation: CuPy's name of it, where its operands are found (arrays and earlier results counted from 0,
-# numbers counted down from -1), and the array that it writes into, or None for a new one.
+# An operation: its name in CuPy, the indices of its operands (arrays and earlier results from 0 up,
+# numbers from -1 down), and the index of the array it writes to, or None for a new one.
 Step = tuple[str, tuple[int, ...], int | None]
 
 
 class Program:
-    """What a function has done so far: its steps, and the numbers among their operands."""
+    """The steps a function has made so far, and the numbers among their operands."""
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self.numbers: list[float] = []
-        self.count = 0  # of arrays and results
+        self.count = 0  # number of arrays and results
 
     def place(self, value: Any) -> int:
-        """Where an operand is found; a number is put among the numbers."""
+        """The index of an operand; numbers are stored in `numbers`."""
         if isinstance(value, Recorded):
             return value.place
-        if isinstance(value, np.generic):  # it would widen the kernel's arithmetic
+        if isinstance(value, np.generic):  # it would promote the kernel's arithmetic
             value = value.item()
         if not isinstance(value, (bool, int, float)):
             raise TypeError(f"cannot be fused: {type(value).__name__}")
@@ -42,7 +41,7 @@ class Program:
         return -len(self.numbers)
 
     def add(self, name: str, operands: Sequence[Any], out: Recorded | None = None) -> Recorded:
-        """Note one step; returns its result."""
+        """Record one step; returns its result."""
         like = next(value for value in reversed(operands) if isinstance(value, Recorded))
         self.steps.append((name, tuple(map(self.place, operands)), None if out is None else out.place))
         return Recorded(self, like, np.dtype(bool) if name in COMPARISONS.values() else like.dtype) if out is None else out
@@ -58,12 +57,12 @@ COMPARISONS = {
 
 
 class Recorded(Symbol):
-    """What a function is given in the place of an array."""
+    """Stands in for an array while a function is traced."""
 
     def __init__(self, program: Program, like: Any, dtype: np.dtype):
         self.program, self.namespace, self.dtype = program, _Namespace(program), dtype
         self.shape, self.ndim, self.size, self.device = like.shape, like.ndim, like.size, like.device
-        self.strides, self.flags, self.base = like.strides, like.flags, None  # what is elementwise keeps the layout
+        self.strides, self.flags, self.base = like.strides, like.flags, None  # elementwise results keep the layout
         self.place = program.count
         program.count += 1
 
@@ -91,7 +90,7 @@ class Recorded(Symbol):
 
 
 class _Namespace:
-    """CuPy's elementwise functions, noted instead of run."""
+    """CuPy's elementwise functions, recorded instead of run."""
 
     def __init__(self, program: Program):
         self.program = program
@@ -112,18 +111,18 @@ for _name, _function in (OPERATORS | COMPARISONS).items():
 
 
 def fused(function: Callable[..., dict[str, Any] | None], arrays: Sequence[Array]) -> dict[str, Array] | None:
-    """`function(*arrays)`, which changes them in place element by element and may return new ones by name, as one
-    kernel. What cannot be written down is run as it is."""
+    """Run `function(*arrays)`, which changes arrays in place elementwise and may return new ones by name, as one kernel. A
+    function that cannot be traced runs unfused."""
     try:
         kernel, numbers, begun = written_down(function, arrays)
-    except Exception:  # whatever a function does with what is no array
+    except Exception:  # any error that tracing with stand-ins may cause
         return function(*arrays)
     values = kernel(*arrays, *numbers)
     return dict(zip(begun, values if len(begun) > 1 else (values,)))
 
 
 def written_down(function: Callable[..., dict[str, Any] | None], arrays: Sequence[Array]) -> tuple[Any, list[float], list[str]]:
-    """The kernel that `function` is, the numbers that it takes after the arrays, and the names of its results."""
+    """The kernel for `function`, the numbers it takes after the arrays, and the names of its results."""
     program = Program()
     given = [Recorded(program, array, array.dtype) for array in arrays]
     takes_xp = "xp" in function.__code__.co_varnames[: function.__code__.co_argcount]

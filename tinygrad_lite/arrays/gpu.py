@@ -1,4 +1,4 @@
-"""The GPUs themselves: how many, which one is in use, their memory. Asking never fails for want of one."""
+"""GPUs: their number, the current one, their memory. Queries never fail on machines without a GPU."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ class OutOfMemoryError(RuntimeError):
 
 # -- when CuPy is first imported ----------------------------------------------------------------
 
-several = False  # known once somebody has asked for a GPU
+several = False  # set at the first use of a GPU
 
 
 def prepare(cupy: ModuleType) -> None:
-    """Let CuPy's want of memory be told in bytes, and note whether there are several GPUs."""
+    """Make CuPy's out-of-memory errors report sizes, and record whether there are several GPUs."""
     cupy.cuda.set_allocator(_telling(cupy, cupy.cuda.get_allocator()))
     global several
     try:
         several = cupy.cuda.runtime.getDeviceCount() > 1
-    except Exception:  # no driver; `known_count` says so where a GPU is needed
+    except Exception:  # no driver; `known_count` raises when a GPU is needed
         return
 
 
 def _telling(cupy: ModuleType, allocator: Callable[[int], Any]) -> Callable[[int], Any]:
-    """`allocator`, whose failure says how much was asked for and how much is held."""
+    """`allocator` with an error message that reports the requested size and the memory in use."""
 
     def allocate(size: int) -> Any:
         try:
@@ -53,7 +53,7 @@ def _telling(cupy: ModuleType, allocator: Callable[[int], Any]) -> Callable[[int
 
 
 def in_words(size: int) -> str:
-    """A number of bytes.
+    """A number of bytes in readable units.
 
     >>> in_words(3 << 30)
     '3.0 GiB'
@@ -66,7 +66,7 @@ def in_words(size: int) -> str:
     return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
 
 
-# -- at work where the arrays are ----------------------------------------------------------------
+# -- working on the arrays' GPU --------------------------------------------------------------------
 
 
 def _home(values: Iterable[Any]) -> Any:
@@ -81,9 +81,9 @@ def _home(values: Iterable[Any]) -> Any:
 
 
 def at_home(*values: Any) -> contextlib.AbstractContextManager[Any]:
-    """A context in which CuPy works on the GPU of the first of its arrays among `values`.
+    """A context in which CuPy uses the GPU of the first CuPy array among `values`.
 
-    CuPy works on its current GPU, whichever holds the arrays. Where there is one or none, there is nothing to do.
+    CuPy uses its current GPU wherever the arrays are. With one GPU or none, there is nothing to do.
     """
     home = _home(values) if several else None
     return _NOWHERE if home is None else home
@@ -93,7 +93,7 @@ _NOWHERE = contextlib.nullcontext()
 
 
 def on_gpu_of(where: Callable[[Any], Any] | None = None) -> Callable[[F], F]:
-    """Let a function that works on arrays itself work on their GPU: the first one's among its arguments, or of
+    """Run a function that works on arrays on the GPU of the first array among its arguments, or of
     `where(its first argument)`."""
 
     def decorate(function: F) -> F:
@@ -110,18 +110,18 @@ def on_gpu_of(where: Callable[[Any], Any] | None = None) -> Callable[[F], F]:
 
 
 def use_home(value: Any) -> None:
-    """Let CuPy work on that GPU from here on."""
+    """Make the GPU of `value` CuPy's current GPU from here on."""
     home = _home([value])
     if home is not None:
         home.use()
 
 
-# -- questions ----------------------------------------------------------------------------------
+# -- queries ------------------------------------------------------------------------------------
 
 
 @functools.cache
 def known_count() -> int:
-    """How many GPUs there are; raises, and says why, where none can be used."""
+    """The number of GPUs; raises, with the reason, if none can be used."""
     cupy = cupy_or_explain()
     try:
         found = int(cupy.cuda.runtime.getDeviceCount())
@@ -133,7 +133,7 @@ def known_count() -> int:
 
 
 def count() -> int:
-    """How many GPUs can be used: none without CuPy, or without a driver."""
+    """The number of usable GPUs: 0 without CuPy or a driver."""
     try:
         return known_count()
     except (ImportError, RuntimeError):
@@ -141,12 +141,12 @@ def count() -> int:
 
 
 def in_use() -> int:
-    """How many GPUs there are, or 0 as long as nobody has asked for one."""
+    """The number of GPUs, or 0 if none has been used yet."""
     return count() if devices.loaded() else 0
 
 
 def index_of(device: Any) -> int | None:
-    """The number of a GPU: given as one, as "cuda:1" or as a Device; None for the one in use."""
+    """The number of a GPU given as a number, as "cuda:1" or as a Device; the current one for None."""
     if device is None or (isinstance(device, int) and device < 0):
         return None
     device = Device(device)
@@ -162,28 +162,28 @@ def handle(device: Any = None) -> Any:
 
 
 def with_index(device: Device) -> Device:
-    """A GPU with its number: the one in use where none was given."""
+    """A GPU device with its number: the current one if none was given."""
     return device if device.index is not None else Device("cuda", int(handle().id))
 
 
 def is_default(device: Device) -> bool:
-    """Whether new tensors that are given no device go to `device` (which has a number, if it is a GPU)."""
+    """Whether `device` (with a number, if it is a GPU) is the default device of new tensors."""
     default = devices.get_default_device()
     return default.type == device.type and (device.type == "cpu" or with_index(default) == device)
 
 
 def properties(device: Any = None) -> dict[str, Any]:
-    """What the driver says of a GPU."""
+    """The driver's properties of a GPU."""
     return cupy_or_explain().cuda.runtime.getDeviceProperties(handle(device).id)
 
 
 def memory(device: Any = None) -> tuple[int, int]:
-    """The bytes that arrays use on a GPU, and the bytes that CuPy's memory pool holds for them."""
+    """The bytes used by arrays on a GPU, and the bytes that CuPy's memory pool holds for them."""
     with handle(device):
         pool = cupy_or_explain().get_default_memory_pool()
         return int(pool.used_bytes()), int(pool.total_bytes())
 
 
 def free_unused() -> None:
-    """Give the memory that no array uses back to the GPU."""
+    """Return unused memory to the GPU."""
     cupy_or_explain().get_default_memory_pool().free_all_blocks()

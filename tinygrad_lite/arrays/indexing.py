@@ -1,4 +1,4 @@
-"""Parts of arrays: strided regions, and reading and writing at an index."""
+"""Strided regions of arrays, and reading and writing at an index."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ ALL = slice(None)
 
 
 class Region(NamedTuple):
-    """The index of a strided part of a tensor.
+    """The index of a strided region of a tensor.
 
-    `size`: the part's shape. `steps`: for each dim of the part, how far one step along it leads
-    along each dim of the tensor. `start`: the place of its first element. Steps and start of one
-    number count in the flattened tensor.
+    `size`: the region's shape. `steps`: for each dim of the region, its step along each dim of the tensor. `start`: the
+    position of its first element. Steps and start with a single number refer to the flattened tensor.
     """
 
     size: tuple[int, ...]
@@ -26,12 +25,12 @@ class Region(NamedTuple):
     start: tuple[int, ...]
 
     def strides(self, array: Any) -> tuple[tuple[int, ...], int]:
-        """The part's strides in the memory of `array`, and how far in it begins, in bytes."""
+        """The region's strides in the memory of `array`, and its offset, in bytes."""
         own = array.strides if len(self.start) == array.ndim else (array.itemsize,)
         return tuple(sum(map(operator.mul, step, own)) for step in self.steps), sum(map(operator.mul, self.start, own))
 
     def of(self, array: Any) -> Any:
-        """The part of `array`: a view, unless it counts in a tensor that is not contiguous."""
+        """The region of `array`: a view, unless it refers to the flattened form of a noncontiguous tensor."""
         if len(self.start) != array.ndim and not array.flags.c_contiguous:
             array = array.copy("C")
         strides, start = self.strides(array)
@@ -39,12 +38,12 @@ class Region(NamedTuple):
 
 
 def unit(rank: int, dim: int, step: int = 1) -> tuple[int, ...]:
-    """The step along one dim only."""
+    """A step along one dim only."""
     return (*[0] * dim, step, *[0] * (rank - dim - 1))
 
 
 def overlaps(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
-    """Whether two elements may share one place in memory."""
+    """Whether two elements may share memory."""
     reach = 0
     for stride, size in sorted((s, n) for n, s in zip(shape, strides) if n > 1):
         if stride <= reach:
@@ -53,24 +52,24 @@ def overlaps(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
     return False
 
 
-Index = Any  # a Region, or a tuple: of basic items, or of slices, integer arrays and masks
+Index = Any  # a Region, or a tuple of basic items, or of slices, integer arrays and masks
 
 
 def read(x: Any, index: Index) -> Any:
-    """The elements of `x` at `index`: a view where the index is basic, else in order."""
+    """The elements of `x` at `index`: a view for a basic index, otherwise contiguous."""
     if type(index) is Region:
         return index.of(as_array(x))
     *before, last = index
     if type(last) is np.ndarray and last.dtype.kind == "i" and all(type(i) is slice and i == ALL for i in before):
-        return x.take(last, axis=len(before))  # rows of 128 by 1024 indices: 23 us against 46 by x[index]
+        return x.take(last, axis=len(before))  # 1024 rows of 128: 23 us, x[index] 46 us
     out = x[index]
-    if out.base is not x and not out.flags.c_contiguous and type(x) in map(type, index):  # a copy, in some other order
+    if out.base is not x and not out.flags.c_contiguous and type(x) in map(type, index):  # a copy in another memory order
         return contiguous(out)
     return out
 
 
 def write(x: Any, index: Index, value: Any) -> None:
-    """Put `value` into `x` at `index`."""
+    """Write `value` into `x` at `index`."""
     if type(index) is Region:
         index.of(x)[...] = value
     else:

@@ -1,4 +1,4 @@
-"""Which memory an array occupies."""
+"""Memory of arrays: ownership, address ranges, layout, and strided views."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tinygrad_lite.arrays.gpu import at_home
 
 
 def owner_of(array: Array) -> Array:
-    """The array at the end of the chain of views: two arrays share memory only if they share it."""
+    """The array at the end of the chain of views: arrays with different owners share no memory."""
     while (base := array.base) is not None:
         if not is_array(base):
             base = getattr(base, "owner", None)
@@ -22,8 +22,9 @@ def owner_of(array: Array) -> Array:
 
 
 def unshared(array: Array, taken: dict[int, Any]) -> Array:
-    """`array`, or a copy of it, with its elements in order, that nobody else holds (`taken`: what is held, by its id)."""
-    if type(array) is np.ndarray and array.base is None:  # as most are
+    """A contiguous writable array with the values of `array`: itself if no one else holds its memory (`taken`: the ids of
+    held arrays), otherwise a copy."""
+    if type(array) is np.ndarray and array.base is None:  # the common case
         if array.flags.carray and id(array) not in taken:  # contiguous and writable
             taken[id(array)] = array
             return array
@@ -41,8 +42,8 @@ def unshared(array: Array, taken: dict[int, Any]) -> Array:
 
 
 def counter_of(array: Array) -> Array:
-    """The array on which changes of `array` in place are counted: `owner_of(array)`, or on the way there
-    what `uncounted` returned."""
+    """The array whose record counts in-place changes of `array`: `owner_of(array)`, or the result of `uncounted` on the way
+    there."""
     while (base := array.base) is not None:
         if not is_array(base):
             base = base.owner if type(base) is _Part else None
@@ -60,7 +61,7 @@ def uncounted(array: Array) -> Array:
 
 
 def counted(array: Array) -> Array:
-    """The array of which `array` is the view that `uncounted` made; or `array` itself."""
+    """The array behind a view made by `uncounted`, or `array` itself."""
     return array.base.owner if type(array.base) is _Uncounted else array
 
 
@@ -70,7 +71,7 @@ def start_of(array: Array) -> int:
 
 
 def address_range(array: Array) -> tuple[int, int]:
-    """The first byte an array may touch, and the one past its last."""
+    """The first byte an array may touch, and the end of its last."""
     if not array.size:
         return 0, 0
     start = start_of(array)
@@ -84,10 +85,10 @@ def address_range(array: Array) -> tuple[int, int]:
 
 
 def on_cache_lines(array: Array) -> Array:
-    """A contiguous copy that starts at a multiple of 64 bytes (NumPy's arrays start at one of 16).
+    """A contiguous copy aligned to 64 bytes (NumPy aligns to 16).
 
-    For a matrix that many small products have on their right side: BLAS reads it as it lies, and
-    loads that straddle two cache lines cost (32, 128) @ (4, 128, 128) 54 us instead of 39.
+    For the right-hand matrix of many small products: BLAS reads it in place, and loads that straddle two cache lines cost
+    (32, 128) @ (4, 128, 128) 54 us instead of 39.
     """
     if is_cupy(array):
         return array.copy(order="C")
@@ -99,11 +100,10 @@ def on_cache_lines(array: Array) -> Array:
 
 
 def contiguous(array: Array) -> Array:
-    """A copy with the elements in memory in the order of the dims.
+    """A C-contiguous copy.
 
-    Strips of the last dim, where neighbours lie apart in `array`, keep to the lines that are in the
-    cache: a transposed (1000, 1000) takes 0.46 ms, by NumPy's own copy 0.78. Where rows begin at
-    multiples of 2 KiB few lines stay there at a time: (1024, 1024) takes 1.6 ms, NumPy 5.4.
+    Copies strips of the last dim whose source lines fit in the cache: a transposed (1000, 1000) takes 0.46 ms, with NumPy's
+    own copy 0.78. If rows start at multiples of 2 KiB, few lines fit at a time: (1024, 1024) takes 1.6 ms, NumPy 5.4.
     """
     if type(array) is not np.ndarray or array.size < 1 << 17 or array.shape[-1] <= 64 or array.strides[-1] == array.itemsize:
         return array.copy(order="C")
@@ -115,32 +115,32 @@ def contiguous(array: Array) -> Array:
 
 
 def in_order(array: Array) -> Array:
-    """`array` itself where its elements lie in memory in the order of the dims, else a copy in which they do.
+    """`array` itself if it is C-contiguous, otherwise a C-contiguous copy.
 
-    For results that PyTorch makes contiguous: NumPy gives them the order of what they were made of, and `view` is
-    refused then.
+    For results that are contiguous in PyTorch: NumPy gives them the layout of their inputs, and then `view` would be
+    refused.
     """
     return array if array.flags.c_contiguous else contiguous(array)
 
 
 def order_kept(array: Array) -> str:
-    """The `order` in which a copy of `array` is laid out like it ("K"): not where elements are repeated by a stride
-    of 0, for NumPy would let these dims come last in memory."""
+    """The `order` argument that copies `array` in its own layout ("K"), except for dims of stride 0, which NumPy would move
+    to the end."""
     strides = array.strides
     return "C" if 0 in strides and any(n > 1 for n, s in zip(array.shape, strides) if not s) else "K"
 
 
 def empty_like(array: Array) -> Array:
-    """Room for a result laid out like `array`."""
+    """An uninitialized array with the layout of `array`."""
     return namespace_of(array).empty_like(array, order=order_kept(array))
 
 
 def strided(array: Array, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0) -> Array:
-    """A view of `array`'s memory, writable where `array` is. Strides and the offset are in bytes, the
-    offset from array's first element. The caller sees to it that all of it lies inside the memory."""
+    """A view of `array`'s memory, writable if `array` is. Strides and the offset from array's first element are in bytes.
+    The caller ensures that the view lies inside the memory."""
     if is_cupy(array):
         return _strided_on_gpu(array, shape, strides, offset)
-    # np.lib.stride_tricks.as_strided takes six times as long, and hides whose memory it is.
+    # np.lib.stride_tricks.as_strided takes six times as long, and hides the owner of the memory.
     buffer = array
     if not array.flags.forc:
         buffer = owner_of(array)
@@ -154,8 +154,8 @@ def strided(array: Array, shape: tuple[int, ...], strides: tuple[int, ...], offs
 
 
 class _Part:
-    """A part of memory that came from elsewhere with gaps in it, which NumPy takes for no buffer:
-    another library's array, say, of which every second element was handed over."""
+    """Memory with gaps from another library, which NumPy does not accept as a buffer, for example every second element of
+    another library's array."""
 
     __slots__ = ("__array_interface__", "owner")
 
@@ -166,7 +166,7 @@ class _Part:
 
 
 class _Uncounted(_Part):
-    """The memory of another array, whose changes are counted on their own."""
+    """The memory of another array, with changes counted separately."""
 
     __slots__ = ()
 
@@ -180,6 +180,6 @@ def _strided_on_gpu(array: Array, shape: tuple[int, ...], strides: tuple[int, ..
             raise ValueError("this array's memory has gaps and cannot be viewed with other strides; clone it first")
         array = flat[offset // array.itemsize :]
     view = array.view()
-    # CuPy's as_strided makes arrays that do not know whose memory they show (their base is None).
+    # CuPy's as_strided returns arrays that do not reference the owner (their base is None).
     view._set_shape_and_strides(shape, strides, True, True)
     return view

@@ -1,4 +1,4 @@
-"""Random numbers on a device."""
+"""Random streams on a device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tinygrad_lite.arrays.devices import Array, Device, as_array, cupy_or_explai
 
 
 class Source:
-    """A stream of random numbers: NumPy's generator on the CPU, CuPy's on a GPU."""
+    """A random stream: NumPy's generator on the CPU, CuPy's on a GPU."""
 
     def __init__(self, device: Any, seed: int):
         self.device = Device(device)
@@ -28,7 +28,7 @@ class Source:
 
     @functools.cached_property
     def stream(self) -> Any:
-        """The library's generator; made when first drawn from, as importing NumPy's takes 40 ms."""
+        """The library's generator, created at the first draw because importing NumPy's takes 40 ms."""
         if self.device.type == "cpu":
             # A million float32 in [0, 1): SFC64 5.3 ms, PCG64 7.6 ms, Philox 8.8 ms.
             return np.random.Generator(np.random.SFC64(self._from))
@@ -38,7 +38,7 @@ class Source:
     def uniform(self, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Numbers in [0, 1)."""
         with on_device(self.device):
-            if dtype == np.float16:  # rounding to 11 bits would give 1.0 now and then
+            if dtype == np.float16:  # rounding to 11 bits would sometimes give 1.0
                 return (self.stream.integers(0, 2048, shape) / 2048).astype(dtype)
             return self.stream.random(shape, dtype)
 
@@ -47,7 +47,7 @@ class Source:
         with on_device(self.device):
             if self.device.type != "cpu":
                 return self.stream.random(shape, np.float32) < p
-            # Two from each draw of 64 bits: 1.3 ms for 524288, from uniform numbers 2.5 ms.
+            # Two from each 64-bit draw: 1.3 ms for 524288, from uniform numbers 2.5 ms.
             count = math.prod(shape)
             bits = self.stream.integers(0, 2**64, -(-count // 2), np.uint64).view(np.uint32)[:count]
             return (bits < round(p * 2**32)).reshape(shape)
@@ -83,10 +83,10 @@ class Source:
             return as_array(self.stream.poisson(rate))
 
     def state(self) -> np.ndarray:
-        """All there is to know of the stream, as bytes.
+        """The complete state of the stream, as bytes.
 
-        CuPy tells nothing of where its streams are; so on a GPU the stream goes on from a seed of its
-        own, made of the last one, and that is the state.
+        CuPy does not reveal the state of its streams. So on a GPU the stream restarts from a seed derived from the last
+        one, and that seed is the state.
         """
         numbers = [self.seed % 2**64]
         if self.device.type == "cuda":
@@ -99,7 +99,7 @@ class Source:
         return np.array(numbers, np.uint64).view(np.uint8)
 
     def restore(self, state: np.ndarray) -> None:
-        """Go on where the stream was when `state` was taken."""
+        """Resume from `state`."""
         seed, *numbers = np.ascontiguousarray(state).view(np.uint64).tolist()
         self.reseed(seed)
         if self.device.type == "cuda":

@@ -1,4 +1,4 @@
-"""Work shared among threads: NumPy lets go of the interpreter inside its loops and products."""
+"""Work shared among threads: NumPy releases the interpreter lock inside its loops and products."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ R = TypeVar("R")
 
 
 def _first_count() -> int:
-    """What the environment asks for, by the variable that the field's libraries read; else every core there is."""
-    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # a list is about parallel work within parallel work
+    """The number given by OMP_NUM_THREADS, which numerical libraries read; otherwise the number of cores."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # a list gives numbers for nested levels
     if asked.isdecimal() and int(asked):
         return int(asked)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -32,12 +32,12 @@ _in_pool = threading.local()
 
 
 def get_num_threads() -> int:
-    """How many threads an operation may use: at first OMP_NUM_THREADS of the environment, or as many as there are cores."""
+    """The maximum number of threads per operation: initially OMP_NUM_THREADS or the number of cores."""
     return _count
 
 
 def set_num_threads(count: int) -> None:
-    """Use at most `count` threads in an operation, whatever the environment said."""
+    """Use at most `count` threads per operation, overriding the environment."""
     global _count
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise ValueError(f"set_num_threads: expected a positive integer, got {count!r}")
@@ -53,22 +53,22 @@ def _forget() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)  # a child process has none of its parent's threads
+    os.register_at_fork(after_in_child=_forget)  # a child process does not have its parent's threads
 
 
 def in_threads(tasks: Sequence[Callable[[], R]]) -> list[R]:
-    """The results of `tasks`, run at once: the first by the caller, the others by the pool.
+    """The results of `tasks`, run concurrently: the first by the caller, the others by the pool.
 
-    Handing a task over costs about 40 us.
+    Submitting a task costs about 40 us.
     """
     global _pool
-    if len(tasks) < 2 or hasattr(_in_pool, "yes"):  # threads of the pool that wait for others could wait for ever
+    if len(tasks) < 2 or hasattr(_in_pool, "yes"):  # pool threads that wait for one another could deadlock
         return [task() for task in tasks]
     if _pool is None:
         from concurrent.futures import ThreadPoolExecutor  # 40 ms, a third of importing the package
 
         _pool = ThreadPoolExecutor(max(_count - 1, 1), "tinygrad_lite", lambda: setattr(_in_pool, "yes", True))
-    # NumPy's silence about overflow is a context variable, which a thread does not inherit.
+    # NumPy's error state is a context variable, which a thread does not inherit.
     others = [_pool.submit(contextvars.copy_context().run, task) for task in tasks[1:]]
     return [tasks[0](), *(other.result() for other in others)]
 
@@ -76,15 +76,14 @@ def in_threads(tasks: Sequence[Callable[[], R]]) -> list[R]:
 # -- products within threads ----------------------------------------------------------------------
 
 _blas_lock = threading.Lock()
-_blas_held = 0  # how many `one_blas_thread` blocks there are just now
-_blas_count = 1  # what BLAS had before the first of them
+_blas_held = 0  # the number of active `one_blas_thread` blocks
+_blas_count = 1  # BLAS's number of threads before the first of them
 
 
 @contextlib.contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Keeps BLAS, where it can be told so, from using threads of its own, for tasks that multiply
-    matrices: two of its calls that each want all threads wait for one another, and two halves of a
-    convolution at once took as long as one after the other."""
+    """Inside this block BLAS uses one thread, if that can be set, for tasks that multiply matrices. Two concurrent calls
+    that each want all threads wait for each other: two halves of a convolution took as long as one after the other."""
     global _blas_held, _blas_count
     if (blas := _blas()) is None:
         yield

@@ -1,1 +1,1 @@
-"""The hot loops, a file a kernel: what makes an operation fast, called by name from its rules."""
+"""Kernels: the hot loops that make operations fast, one file each; rules call them by name."""

@@ -24,7 +24,7 @@ from tinygrad_lite.arrays import (
 
 
 def elu_of(x: Any, alpha: Any, scale: Any, rate: Any) -> Any:
-    """`scale x` where x is positive, else `alpha scale (exp(rate x) - 1)`."""
+    """`scale x` where x is positive, otherwise `alpha scale (exp(rate x) - 1)`."""
     out = expm1_below_0(x * rate) if rate > 0 else namespace_of(x).expm1(x * rate)
     out *= alpha * scale
     return choose(x > 0, x * scale if scale != 1 else x, out)
@@ -50,7 +50,7 @@ def softplus_of(x: Any, beta: Any, threshold: Any) -> Any:
 
 
 def silu_of(x: Any) -> Any:
-    """`x sigmoid(x)`, and the sigmoid."""
+    """`x sigmoid(x)`, and sigmoid(x)."""
     xp = namespace_of(x)
     share, out = empty_like(x), empty_like(x)
 
@@ -66,7 +66,7 @@ def silu_of(x: Any) -> Any:
 
 
 def silu_gradient(g: Any, x: Any, share: Any) -> Any:
-    """The gradient of x."""
+    """The gradient of x; `share` is sigmoid(x)."""
     xp = namespace_of(x)
     slope = empty_like(x)
 
@@ -81,12 +81,12 @@ def silu_gradient(g: Any, x: Any, share: Any) -> Any:
     return (slope,)
 
 
-# Of the tanh form, tanh(x (a + b x^2)).
+# The constants of the tanh form, tanh(x (a + b x^2)).
 GELU_A, GELU_B = math.sqrt(2 / math.pi), 0.044715 * math.sqrt(2 / math.pi)
 
 
 def gelu_of(x: Any, approximate: Any) -> Any:
-    """`x` times the share below it, and the share."""
+    """`x cdf(x)` for the standard normal cdf, and cdf(x)."""
     xp = namespace_of(x)
     share, out = empty_like(x), empty_like(x)
 
@@ -109,7 +109,7 @@ def gelu_of(x: Any, approximate: Any) -> Any:
 
 
 def gelu_gradient(g: Any, x: Any, share: Any, approximate: Any) -> Any:
-    """The gradient of x."""
+    """The gradient of x; `share` is cdf(x)."""
     xp = namespace_of(x)
     out = empty_like(x)
 
@@ -124,7 +124,7 @@ def gelu_gradient(g: Any, x: Any, share: Any, approximate: Any) -> Any:
 
     def with_tanh(g, x, share, out, xp=xp):  # share + x 2 share (1 - share) (a + 3 b x^2)
         xp.subtract(1, share, out=out)
-        out *= share  # 0 for a large x, whose square may be inf
+        out *= share  # 0 for large x, where x^2 may be inf
         out *= x
         cubic = out * x
         cubic *= x
@@ -143,8 +143,8 @@ def relu_of(x: Any) -> Any:
     xp = namespace_of(x)
     if x.size < 1024 or xp is not np:
         return xp.maximum(x, 0)
-    # Between two arrays NumPy's maximum is vectorized, against a number it is not: 17 and 60 us
-    # for 65536 floats.
+    # NumPy's maximum is vectorized for two arrays (17 us for 65536 floats), but not for an array and
+    # a number (60 us).
     zeros = _zeros(x.dtype)
 
     def kernel(x, out):

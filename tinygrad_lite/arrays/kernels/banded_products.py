@@ -1,4 +1,4 @@
-"""Sums along one dim, weighted by the rows of a matrix."""
+"""Products with banded matrices along one dim."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ BAND = 64
 
 
 def weighted_sums(x: Array, matrix: np.ndarray, dim: int) -> Array:
-    """x (..., n, ...) and a matrix (m, n) -> (..., m, ...): each sum over `dim` with the weights of a row.
+    """x (..., n, ...) and a matrix (m, n) -> (..., m, ...): the sums over `dim` weighted by each row.
 
-    The matrices here are bands around a diagonal. A few rows at a time need only a few columns: from
-    512 to 1024 elements that is an eighth of the whole product.
+    The matrices here are banded. A few rows at a time need only a few columns: from 512 to 1024 elements, that is an eighth
+    of the full product.
     """
     xp, (m, n) = namespace_of(x), matrix.shape
     rows, columns = prod(x.shape[:dim]), prod(x.shape[dim + 1 :])

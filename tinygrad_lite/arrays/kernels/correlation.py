@@ -1,10 +1,10 @@
-"""Correlation of a batch of images with kernels, and its transposes, as products of matrices.
+"""Cross-correlation of a batch of images with kernels, and its transposes, as matrix products.
 
     out[n, o, p] = sum over c, t of  weight[o, c, t] * x[n, c, p * stride + t * dilation - before]
 
-What the windows meet is copied into the columns of a matrix, which the weights multiply: a block of
-windows at a time, as a matrix that leaves the second-level cache costs more to write and to read
-than to multiply. On a GPU blocks only bound the memory.
+The windows' elements are copied into the columns of a matrix, which the weights multiply: a block of windows at a time,
+because a matrix larger than the second-level cache costs more to write and read than to multiply. On a GPU, blocks only
+limit the memory.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def correlate(x: Array, weight: Array, bias: Array | None, w: Windows, groups: i
     slices = _slices(w, inputs, least=len(weight) // groups)
     apart = weight.reshape(groups, len(weight) // groups, inputs, slices, prod(w.kernel) // slices).transpose(3, 0, 1, 2, 4)
     matrices = [part.reshape(*part.shape[:2], -1) for part in apart]
-    if bias is not None:  # the columns get a row of ones
+    if bias is not None:  # a row of ones is added to the columns
         matrices[0] = xp.concatenate([matrices[0], bias.reshape(groups, -1, 1)], axis=2)
 
     def part(x: Array, out: Array) -> None:
@@ -68,8 +68,8 @@ def correlate_input(g: Array, weight: Array, w: Windows, groups: int) -> Array:
     channels = groups * weight.shape[1]
     matrix = weight.reshape(groups, len(weight) // groups, -1)
     if all(s == 1 for s in w.stride) and weight.size <= g.size:
-        # A correlation with the mirrored kernels, which only reads overlapping windows where the
-        # general way adds them up. To mirror kernels larger than the images would cost more.
+        # A correlation with mirrored kernels only reads overlapping windows, where the general way
+        # adds them up. For kernels larger than the images, mirroring would cost more.
         mirrored = matrix.reshape(*matrix.shape[:2], weight.shape[1], -1)[..., ::-1].swapaxes(1, 2)
         return correlate(g, mirrored.reshape(channels, -1, *w.kernel), None, w.reversed(), groups)
     out, joined = xp.zeros((len(g), channels, *w.extent), g.dtype), _few(w)
@@ -106,7 +106,7 @@ def correlate_weight(g: Array, x: Array, w: Windows, groups: int) -> Array:
             for images, rows, columns in _columns(x, w, groups, joined, slices):
                 total += _matrices(g[images, :, rows], groups, joined) @ columns[0].swapaxes(1, 2)
             return total
-        # For (32, 196) @ (196, 144) BLAS takes half as long again as for the transpose of it.
+        # For (32, 196) @ (196, 144) BLAS takes 1.5 times as long as for the transposed product.
         total = xp.zeros((slices, groups, height // slices, outputs), g.dtype)
         for images, rows, columns in _columns(x, w, groups, joined, slices):
             rest = _matrices(g[images, :, rows], groups).swapaxes(2, 3)
@@ -120,8 +120,8 @@ def correlate_weight(g: Array, x: Array, w: Windows, groups: int) -> Array:
 
 
 def _few(w: Windows) -> bool:
-    """Whether images have so few windows that several are to be joined in one product: at 8x8 windows
-    and 256 channels that takes half the time of a product for each."""
+    """Whether images have so few windows that several images should share one product: with 8x8 windows and 256 channels
+    that takes half the time of a product for each."""
     return prod(w.count) < 128
 
 
@@ -133,8 +133,8 @@ def _matrices(y: Array, groups: int, joined: bool = False) -> Array:
 
 
 def _slices(w: Windows, channels: int, least: int) -> int:
-    """In how many products the taps of the first dim are taken, each with another slice of one matrix of
-    the other dims' taps, where there are enough of these: for 3x3 that is a third of the copies."""
+    """The number of products into which the taps of the first dim are split, each with another slice of one matrix of the
+    other dims' taps, if there are enough of these: for 3x3 that is a third of the copies."""
     apart = w.stride[0] == 1 and not _few(w) and channels * prod(w.kernel[1:]) >= max(least, 32)
     return w.kernel[0] if apart else 1
 
@@ -142,10 +142,9 @@ def _slices(w: Windows, channels: int, least: int) -> int:
 def _columns(
     x: Array, w: Windows, groups: int, joined: bool, slices: int, ones: bool = False
 ) -> Iterator[tuple[slice, slice, list[Array]]]:
-    """The blocks of x (N, C, *size), each with its matrix (n, groups, C / groups * kernel, count), or
-    `joined` (groups, C / groups * kernel, n * count): what a window meets, as a column. As many
-    matrices as there are `slices`. `ones`: the first has a last row of them. The next block's
-    matrices overwrite them."""
+    """The blocks of x (N, C, *size), each with its column matrix (n, groups, C / groups * kernel, count), or `joined`
+    (groups, C / groups * kernel, n * count), whose columns are the windows. There are as many matrices as `slices`. `ones`:
+    the first has a last row of ones. The next block overwrites the matrices."""
     more, dilation = 0, w.dilation[0]
     x = cut(x, w.start, w.extent)
     if slices > 1:
@@ -175,8 +174,7 @@ def _columns(
 
 
 def _blocks(x: Array, channels: int, w: Windows, more: int = 0) -> Iterator[tuple[slice, slice]]:
-    """The images of x and the first dim of their windows, but for the last `more`, in pieces for one
-    column matrix."""
+    """Slices of the images of x and of the first dim of their windows, except the last `more`, each for one column matrix."""
     limit = BLOCK if type(x) is np.ndarray else GPU_BLOCK
     row = max(channels * prod(w.kernel) * prod(w.count[1:]), 1)
     images, rows = max(limit // (row * w.count[0]), 1), max(limit // row - more, 1)
@@ -186,7 +184,7 @@ def _blocks(x: Array, channels: int, w: Windows, more: int = 0) -> Iterator[tupl
 
 
 def _in_parts(part: Callable[[Array, Array], Any], x: Array, y: Array, products: int) -> list[Any]:
-    """`part(x, y)` on all images of both, shared among threads where there is enough to multiply."""
+    """Call `part(x, y)` on all images of both, split among threads if there is enough to multiply."""
     count = min(get_num_threads(), len(x))
     if type(x) is not np.ndarray or count < 2 or products < 1 << 20:
         return [part(x, y)]

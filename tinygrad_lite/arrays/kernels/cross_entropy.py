@@ -1,4 +1,4 @@
-"""Softmax and the loss of a class number in one pass."""
+"""Softmax and cross-entropy with class indices, in one pass."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from tinygrad_lite.arrays.deferred_checks import refuse
 
 
 def cross_entropy_of(x: Any, target: Any, weight: Any, ignore_index: Any, reduction: Any) -> Any:
-    """The loss, and what its gradient wants: the exponentials, their sums, each sample's factor and the places of the classes."""
-    # The exponentials are kept, so that the gradient needs none: 1024 x 96, with the gradient, in 0.5 ms
-    # instead of 1.6 by log_softmax and nll_loss.
+    """The loss, and what its gradient needs: the exponentials, their sums, the factor of each sample and the positions of
+    the classes."""
+    # The exponentials are saved for the gradient: 1024 x 96 takes 0.5 ms with the gradient, log_softmax
+    # and nll_loss 1.6 ms.
     xp = namespace_of(x)
     n, c = x.shape
     scale, classes = sample_weights(x.dtype, target, c, weight, ignore_index)
@@ -34,7 +35,7 @@ def cross_entropy_of(x: Any, target: Any, weight: Any, ignore_index: Any, reduct
         loss = loss.sum()
     if reduction == "mean":
         loss = loss / count
-        # Where all are ignored the mean is nan, and they get no gradient all the same.
+        # If all samples are ignored the mean is nan, but their gradients are still 0.
         scale = scale / count if scale.ndim == 0 else xp.where(target == ignore_index, x.dtype.type(0), scale / count)
     return loss, e, total, scale, places
 
@@ -48,15 +49,15 @@ def cross_entropy_gradient(g: Any, exponentials: Any, total: Any, scale: Any, pl
 
 
 def sample_weights(dtype: Any, target: Any, count: int, weight: Any, ignore_index: int) -> tuple[Any, Any]:
-    """Each sample's factor (None where all are 1), and its class (0 where it is ignored)."""
+    """The factor of each sample (None if all are 1), and its class (0 if it is ignored)."""
     target = target.astype(np.int64, copy=False)
     scale = None
-    if type(target) is not np.ndarray:  # on a GPU nobody looks
+    if type(target) is not np.ndarray:  # on a GPU this would wait
         kept = target != ignore_index
         outside = ((target < 0) | (target >= count)) & kept
         refuse(outside, IndexError, f"{{}} is out of range: {count} classes go from 0 to {count - 1}", "class", target)
         scale, target = kept.astype(dtype), target * kept
-    # Seen as unsigned, a negative number is a large one: one look at all of them instead of four.
+    # As unsigned, a negative number is a large one: one pass instead of four.
     elif target.size and (0 <= ignore_index < count or int(target.view(np.uint64).max()) >= count):
         kept = target != ignore_index
         outside = ((target < 0) | (target >= count)) & kept

@@ -1,4 +1,4 @@
-"""Distances between all rows of two matrices."""
+"""Distances between all pairs of rows of two matrices."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def euclidean_distances(x: Any, y: Any, by_product: Any) -> Any:
     xp = namespace_of(x)
     if not by_product:
         return xp.sqrt(in_order(xp.square(x[..., :, None, :] - y[..., None, :, :]).sum(-1)))
-    # (512, 64) and (512, 64): a tenth of the time, and no array of all differences.
+    # For (512, 64) and (512, 64): a tenth of the time, and no array of all differences.
     squares = (x * x).sum(-1)[..., :, None] + (y * y).sum(-1)[..., None, :]
     squares -= 2 * (x @ y.mT)
     return xp.sqrt(in_order(xp.maximum(squares, 0)))

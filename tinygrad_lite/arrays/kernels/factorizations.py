@@ -1,4 +1,4 @@
-"""Triangular matrices, of which NumPy knows little: SciPy (on a GPU cupyx.scipy) knows more."""
+"""Factorizations and triangular solvers, from SciPy (cupyx.scipy on a GPU) where NumPy has none."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tinygrad_lite.arrays.memory import in_order
 
 
 def linalg(name: str, *args: Any, **options: Any) -> Any:
-    """`numpy.linalg.<name>`, or CuPy's, which without being asked gives nonsense for a matrix that NumPy refuses."""
+    """`numpy.linalg.<name>`, or CuPy's with the check that NumPy makes and CuPy does not by default."""
     xp = namespace_of(args[0])
     function = getattr(xp.linalg, name)
-    args = tuple(in_order(x) if is_array(x) and x.ndim > 3 else x for x in args)  # else the results have their batches' order
+    args = tuple(in_order(x) if is_array(x) and x.ndim > 3 else x for x in args)  # otherwise results take the order of the batch dims
     if xp is np:
         return function(*args, **options)
     with importlib.import_module("cupyx").errstate(linalg="raise"):
@@ -25,9 +25,9 @@ def linalg(name: str, *args: Any, **options: Any) -> Any:
 
 
 def cholesky_of(x: Array) -> Array:
-    """The lower triangular factor of each matrix; NumPy's LinAlgError where one is not positive-definite."""
+    """The lower triangular factor of each matrix; raises NumPy's LinAlgError if one is not positive-definite."""
     out = linalg("cholesky", x)
-    # OpenBLAS takes nan for a positive pivot; wherever it was, it reaches the last.
+    # OpenBLAS accepts a nan pivot; from anywhere it reaches the last one.
     last = out[..., -1:, -1:]
     if bool((last != last).any()):
         raise np.linalg.LinAlgError("nan")
@@ -35,7 +35,7 @@ def cholesky_of(x: Array) -> Array:
 
 
 def lu_of(x: Array) -> tuple[Array, Array]:
-    """The factors L and U of each matrix in one array, and the rows exchanged, counted from 1."""
+    """The factors L and U of each matrix in one array, and the row exchanges, counted from 1."""
     xp = namespace_of(x)
     k = min(x.shape[-2:])
     if not x.size:
@@ -58,13 +58,13 @@ def with_one_batch(*matrices: Array) -> tuple[Array, ...]:
 
 
 def solve_triangular_of(x: Array, y: Array, upper: bool, unit: bool) -> Array:
-    """The z of x @ z = y, where only one triangle of x is read, and not its diagonal if `unit`."""
+    """The z of x @ z = y, reading only one triangle of x, and not its diagonal if `unit`."""
     xp = namespace_of(x)
     x, y = with_one_batch(x, y)
     lapack = _lapack() if xp is np else None
     if lapack is None or not y.size:
         return _by_halves(xp, x, y, upper, unit)
-    # LAPACK's own solver, matrix by matrix: (64, 64) in a quarter of the time.
+    # LAPACK's own solver, matrix by matrix, takes a quarter of the time for (64, 64).
     solve = lapack.strtrs if x.dtype == np.float32 else lapack.dtrtrs
     out = np.empty(y.shape, y.dtype)
     for i in np.ndindex(y.shape[:-2]):
@@ -88,7 +88,7 @@ def _lapack() -> ModuleType | None:
 
 
 def _by_halves(xp: Any, x: Array, y: Array, upper: bool, unit: bool) -> Array:
-    """With a general solver only: products do nearly all the work."""
+    """Recursive halving with a general solver; products do nearly all the work."""
     n = x.shape[-1]
     if n <= 64:
         x = xp.triu(x) if upper else xp.tril(x)
@@ -106,7 +106,7 @@ def _by_halves(xp: Any, x: Array, y: Array, upper: bool, unit: bool) -> Array:
 
 
 def _by_substitution(x: Array, y: Array, upper: bool) -> Array:
-    """Row by row, for a zero on the diagonal: it gives inf and nan, as in PyTorch."""
+    """Row by row, for a zero on the diagonal, which gives inf and nan as in PyTorch."""
     y = y.copy()
     n = x.shape[-1]
     for i in range(n - 1, -1, -1) if upper else range(n):

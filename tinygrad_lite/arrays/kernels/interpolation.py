@@ -1,4 +1,4 @@
-"""The weights that each element has in the results of an interpolation."""
+"""Interpolation weights of each input element for each result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def _cubic(t: np.ndarray, a: float) -> np.ndarray:
     return np.where(t < 1, ((a + 2) * t - (a + 3)) * t * t + 1, np.where(t < 2, a * (((t - 5) * t + 8) * t - 4), 0))
 
 
-# For each kind of weights, how far they reach, and what they are at a distance.
+# For each kind of weights, their radius, and their value at a distance.
 FILTERS = {
     "linear": (1, lambda t: np.maximum(1 - np.abs(t), 0)),
     "cubic": (2, lambda t: _cubic(t, -0.5)),
@@ -23,13 +23,14 @@ FILTERS = {
 
 @kept
 def weights_of(n: int, m: int, step: float, kind: str, align_corners: bool, antialias: bool) -> np.ndarray | None:
-    """(m, n): the weights of n elements in each of m results, `step` elements apart; None if those are these."""
+    """(m, n): the weights of n elements in each of m results, `step` elements apart; None if the results equal the
+    elements."""
     matrix = _smoothing_matrix(n, m, step, kind) if antialias else _interpolation_matrix(n, m, step, kind, align_corners)
     return None if n == m and (matrix == np.eye(n)).all() else matrix
 
 
 def _interpolation_matrix(n: int, m: int, step: float, kind: str, align_corners: bool) -> np.ndarray:
-    """Weights of the nearest elements."""
+    """The weights of the nearest 2 (linear) or 4 (cubic) elements."""
     i = np.arange(m)
     source = i * step if align_corners else (i + 0.5) * step - 0.5
     if kind == "linear":
@@ -44,7 +45,7 @@ def _interpolation_matrix(n: int, m: int, step: float, kind: str, align_corners:
 
 
 def _smoothing_matrix(n: int, m: int, step: float, kind: str) -> np.ndarray:
-    """Weights that reach over as many elements as there are to one result."""
+    """Weights for antialiasing: filters that cover as many elements as there are per result."""
     reach, weight = FILTERS[kind]
     scale = max(step, 1.0)
     center = (np.arange(m)[:, None] + 0.5) * step
@@ -56,23 +57,25 @@ def _smoothing_matrix(n: int, m: int, step: float, kind: str) -> np.ndarray:
 
 
 def fixed_point(matrix: np.ndarray) -> np.ndarray:
-    """Weights of bytes in 16 bits, as PyTorch takes them (after Pillow); so results are the same to the last bit."""
+    """The weights for 8-bit images in 16-bit fixed point, as in PyTorch (after Pillow), so that results match to the last
+    bit."""
     bits = next((p for p in range(22) if 0.5 + matrix.max() * 2 ** (p + 1) >= 2**15), 22)
     return np.trunc(matrix * 2**bits + np.copysign(0.5, matrix)) / 2**bits
 
 
 @kept
 def nearest_places(mode: str, rank: int, n: int, m: int, factor: float | None) -> tuple[np.ndarray, int]:
-    """Which of n elements is nearest to each of m, and how often each of the n, if all equally often (else 0)."""
+    """The index of the element (of n) nearest to each of m results, and how often each occurs, if all occur equally often
+    (otherwise 0)."""
     places = _nearest_to(mode, rank, n, m, factor)
     return places, m // n if np.array_equal(places, np.arange(n).repeat(m // n)) else 0
 
 
 def _nearest_to(mode: str, rank: int, n: int, m: int, factor: float | None) -> np.ndarray:
-    """Which of n elements is nearest to each of m; in float32, as elsewhere, since rounding decides."""
+    """The index of the element (of n) nearest to each of m results; in float32, as in PyTorch, because rounding decides."""
     i, step = np.arange(m), np.float32(1 / factor) if factor else np.float32(n) / np.float32(m)
     if mode == "nearest":
-        if rank == 2 and m in (n, 2 * n):  # of images, whatever the factor was
+        if rank == 2 and m in (n, 2 * n):  # for images, whatever the factor
             return i * n // m
         source = i.astype(np.float32) * step
     else:

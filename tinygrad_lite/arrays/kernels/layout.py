@@ -1,4 +1,4 @@
-"""The order of elements in memory: copies in another order or dtype, and dims repeated without a copy."""
+"""Memory layout: copies in another order or dtype, and expansion without a copy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tinygrad_lite.arrays.memory import contiguous, order_kept, strided
 
 
 def expanded(x: Array, shape: tuple[int, ...]) -> Array:
-    """A view of `x` in `shape`, repeated along dims of size 1."""
+    """A view of `x` with `shape`, repeated along dims of size 1."""
     if not isinstance(x, np.ndarray):
         return namespace_of(x).broadcast_to(x, shape)
     new = len(shape) - x.ndim
@@ -20,7 +20,7 @@ def expanded(x: Array, shape: tuple[int, ...]) -> Array:
 
 
 def copied(x: Array, dtype: np.dtype, order: str) -> Array:
-    """A copy of `x` in `dtype`; `order`: "K" as it is, "C" in the order of the dims, or "channels last"."""
+    """A copy of `x` in `dtype`; `order`: "K" as it is, "C" for C-contiguous, or "channels last"."""
     if order == "channels last":
         xp = namespace_of(x)
         return xp.moveaxis(xp.moveaxis(x, 1, -1).astype(dtype, "C"), -1, 1)
@@ -30,5 +30,5 @@ def copied(x: Array, dtype: np.dtype, order: str) -> Array:
 
 
 def channels_come_last(x: Array) -> bool:
-    """Whether dim 1 comes last in memory, and not the last dim."""
+    """Whether `x` is in channels-last order: dim 1 is last in memory."""
     return x.ndim in (4, 5) and not x.flags.c_contiguous and namespace_of(x).moveaxis(x, 1, -1).flags.c_contiguous

@@ -18,7 +18,7 @@ from tinygrad_lite.arrays.kernels.standardize import (
 
 
 def normalize(x: Any, weight: Any, bias: Any, lead: Any, groups: Any, eps: Any, center: Any) -> Any:
-    """The result, and what the gradient wants: the normalized rows and 1 / their deviation."""
+    """The result, and what the gradient needs: the normalized rows and the reciprocals of their standard deviations."""
     shape = math.prod(x.shape[:lead]), math.prod(x.shape[lead:])
     if not x.size:
         return x.copy(), x.reshape(shape), x.reshape(shape)
@@ -39,7 +39,7 @@ def normalize_gradient(needs: Any, g: Any, normal: Any, rate: Any, weight: Any, 
 
 
 def batch_norm_of(x: Any, weight: Any, bias: Any, eps: Any, moments: Any, running: Any) -> Any:
-    """The result, the mean and 1 / the deviation of each channel."""
+    """The result, and for each channel the mean and the reciprocal of the standard deviation."""
     (matrix,), back = _as_matrices(wide(x))
     mean, var = channel_moments(matrix, x.shape[1]) if moments is None else moments
     rate = 1 / namespace_of(x).sqrt(var + var.dtype.type(eps))
@@ -60,8 +60,8 @@ def wide(x: Any) -> Any:
 
 
 def _as_matrices(x: Any, *others: Any) -> tuple[list[Any], Any]:
-    """`x` and `others` of its shape (N, C, ...) as (N, C S), or where the channels of x come last in memory as
-    (N S, C), the others row by row; and the way back."""
+    """`x` and `others` of its shape (N, C, ...) as (N, C S) or, if x is in channels-last order, as (N S, C), the others
+    C-contiguous; and a function that converts back."""
     xp, shape = namespace_of(x), x.shape
     if x.ndim > 3 and not x.flags.c_contiguous and (last := xp.moveaxis(x, 1, -1)).flags.c_contiguous:
         matrices = [xp.ascontiguousarray(xp.moveaxis(a, 1, -1)).reshape(-1, shape[1]) for a in (x, *others)]
@@ -71,6 +71,6 @@ def _as_matrices(x: Any, *others: Any) -> tuple[list[Any], Any]:
 
 
 def batch_moments(x: Any) -> tuple[Any, int]:
-    """The mean and variance of each channel of x (N, C, ...), and how many elements they are of."""
+    """The mean and variance of each channel of x (N, C, ...), and the number of elements per channel."""
     (matrix,), _ = _as_matrices(wide(x))
     return channel_moments(matrix, x.shape[1]), matrix.size // x.shape[1]

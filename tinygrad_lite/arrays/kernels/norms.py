@@ -13,7 +13,7 @@ from tinygrad_lite.arrays import in_order, namespace_of
 def vector_norm_of(x: Any, ord: Any, dims: Any, keepdim: Any) -> Any:
     """The norm of order `ord` over `dims`."""
     xp = namespace_of(x)
-    if x.dtype == np.float16:  # 300 squared is beyond it
+    if x.dtype == np.float16:  # 300 squared overflows
         return vector_norm_of(x.astype(np.float32), ord, dims, keepdim).astype(np.float16)
     if ord == 2:
         if len(dims) == x.ndim and not keepdim:

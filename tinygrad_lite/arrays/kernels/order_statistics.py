@@ -1,4 +1,4 @@
-"""Ranks, modes, places in sorted arrays, and different elements."""
+"""Order statistics: ranks, modes, searches in sorted arrays, and unique elements."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from tinygrad_lite.arrays import accumulate, in_order, namespace_of, order
 
 
 def place_of_rank(x: Any, axis: Any, keepdim: Any, rank: Any, skip_nan: Any) -> Any:
-    """Where the element of `rank` (None: the median) stands along `axis`."""
+    """The index along `axis` of the element of `rank` (None: the median)."""
     xp = namespace_of(x)
     in_order = xp.sort(x, axis=axis)
     n = x.shape[axis]
     at = xp.full((1,) * x.ndim, (n - 1) // 2 if rank is None else rank)
     if rank is None and x.dtype.kind == "f":
-        numbers = (x == x).sum(axis=axis, keepdims=True)  # after which nan stand
+        numbers = (x == x).sum(axis=axis, keepdims=True)  # nan come after these
         at = xp.maximum(numbers - 1, 0) // 2 if skip_nan else xp.where(numbers < n, numbers, at)
     value = xp.take_along_axis(in_order, at, axis)
     return ((x == value) | ((x != x) & (value != value))).argmax(axis=axis, keepdims=keepdim)
 
 
 def place_of_mode(x: Any, axis: Any, keepdim: Any) -> Any:
-    """Where along `axis` the most frequent element stands."""
+    """The index along `axis` of the most frequent element."""
     xp = namespace_of(x)
     places = order(x, axis)
     in_order = xp.moveaxis(xp.take_along_axis(x, places, axis), axis, -1)
     steps = xp.broadcast_to(xp.arange(x.shape[axis]), in_order.shape)
     starts = steps.copy()
     starts[..., 1:] *= in_order[..., 1:] != in_order[..., :-1]
-    # How often the value has been there so far: largest at the end of the longest run, and first for the smallest value.
+    # The length of the run so far: largest at the end of the longest run, first for the smallest value.
     so_far = steps - accumulate("maximum", starts, x.ndim - 1)
     out = xp.take_along_axis(places, xp.moveaxis(so_far, -1, axis).argmax(axis=axis, keepdims=True), axis)
     return out if keepdim else out.squeeze(axis)
 
 
 def search(boundaries: Any, x: Any, side: Any, sorter: Any) -> Any:
-    """Before which of `boundaries`, row by row, each of x belongs."""
+    """The index in `boundaries`, row by row, at which each element of x would be inserted."""
     xp = namespace_of(boundaries)
     if boundaries.ndim == 1:
         return xp.searchsorted(boundaries, x, side, sorter=sorter)
@@ -50,7 +50,7 @@ def search(boundaries: Any, x: Any, side: Any, sorter: Any) -> Any:
 
 
 def distinct(x: Any, axis: Any, in_place: Any) -> Any:
-    """The different elements (or slices along `axis`), which of them each is, and how often each occurs."""
+    """The unique elements (or slices along `axis`), the index of each input element among them, and the counts."""
     xp = namespace_of(x)
     n = x.size if axis is None else x.shape[axis]
     rows = x.reshape(n, 1) if axis is None else xp.moveaxis(x, axis, 0).reshape(n, x.size // n if n else 0)

@@ -1,4 +1,4 @@
-"""The maximum of each window, and where it stands in its plane."""
+"""Maxima of windows, and their positions."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from tinygrad_lite.arrays.kernels.windows import Sizes, Windows, cut
 
 
 def lowest(dtype: np.dtype) -> Any:
-    """The number that no element of `dtype` is below."""
+    """The smallest value of `dtype`."""
     return -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
 
 
 def largest(x: Array, w: Windows) -> tuple[Array, Array]:
-    """The maxima of the windows of x (N, C, *size), (N, C, *count), and their flat places in their
-    planes: of equal ones the first, of NaNs the last."""
+    """The maxima (N, C, *count) of the windows of x (N, C, *size), and their flat indices within their planes: for ties the
+    first, for NaNs the last."""
     xp = namespace_of(x)
     planes = x.reshape(-1, 1, *w.size)
     out = xp.empty((len(planes), 1, *w.count), x.dtype)
     places = xp.empty(out.shape, np.int32 if prod(w.size) < 1 << 31 else np.int64)
     corner, first, offsets = _places(w, places.dtype)
     corner, first = constant(corner, x), constant(first, x)
-    # While taps are compared their places are counted from the window's own, in the smallest dtype.
+    # While comparing taps, count their places from the window's own, in the smallest dtype.
     near = first.dtype
     start, extent, taps = w.start, w.extent, w.taps()
 
@@ -38,11 +38,11 @@ def largest(x: Array, w: Windows) -> tuple[Array, Array]:
         def search(nans: bool) -> None:
             out[...], place[...] = x[(..., *taps[0])], first
             for elements, offset in zip(taps[1:], offsets[1:]):
-                tap = xp.ascontiguousarray(x[(..., *elements)])  # it is read twice, and then 3 times as quickly
+                tap = xp.ascontiguousarray(x[(..., *elements)])  # it is read twice, 3 times faster than before
                 better = tap > out
                 if nans:
                     better |= tap != tap
-                change = offset - place  # may wrap around, and back again
+                change = offset - place  # may wrap around and back
                 change *= better
                 xp.add(place, change, out=place)
                 xp.maximum(out, tap, out=out)
@@ -60,7 +60,7 @@ def largest(x: Array, w: Windows) -> tuple[Array, Array]:
 
 
 def into_places(y: Array, places: Array, shape: Sizes, repeated: bool) -> Array:
-    """Zeros of `shape` (N, C, *size) with y (N, C, *count) added at flat places in its planes."""
+    """Zeros of `shape` (N, C, *size) with y (N, C, *count) added at flat indices within its planes."""
     xp = namespace_of(y)
     out = xp.empty(shape, y.dtype)
 
@@ -81,8 +81,8 @@ def into_places(y: Array, places: Array, shape: Sizes, repeated: bool) -> Array:
 
 @kept
 def _places(w: Windows, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, tuple[Any, ...]]:
-    """The flat place of each window's tap 0 in the plane (of `dtype`); how far from there its first tap is that is
-    no padding; and how far each tap is (both of the smallest dtype)."""
+    """The flat index of each window's tap 0 in the plane (in `dtype`), the offset from there to its first tap that is not
+    padding, and the offset of each tap (both in the smallest dtype)."""
     corner, first, offsets = np.zeros(w.count, np.int64), np.zeros(w.count, np.int64), np.zeros(w.kernel, np.int64)
     for d, (_, k, s, dilation, before, count) in enumerate(zip(*w)):
         along, step = (-1,) + (1,) * (len(w.size) - d - 1), prod(w.size[d + 1 :])
@@ -95,9 +95,9 @@ def _places(w: Windows, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, tuple[
 
 
 def largest_of_parts(x: Array, count: Sizes) -> Array:
-    """The flat places in their planes of the maxima of the parts that `part_bounds` cuts x (N, C, *size) into."""
+    """The flat indices within their planes of the maxima of the parts into which `part_bounds` divides x (N, C, *size)."""
     xp = namespace_of(x)
-    table = np.zeros((1, 1), np.int64)  # a row for each part: the places of its elements, some twice
+    table = np.zeros((1, 1), np.int64)  # a row for each part: the indices of its elements, some repeated
     for n, m in zip(x.shape[2:], count):
         start, stop = part_bounds(n, m)
         along = np.minimum(start[:, None] + np.arange((stop - start).max(initial=1)), stop[:, None] - 1)
@@ -109,6 +109,6 @@ def largest_of_parts(x: Array, count: Sizes) -> Array:
 
 
 def part_bounds(size: int, count: int) -> tuple[Array, Array]:
-    """Where each of `count` parts of nearly one size, which may overlap, starts and stops."""
+    """The start and stop of each of `count` parts of nearly equal size, which may overlap."""
     i = np.arange(count)
     return i * size // max(count, 1), -(-(i + 1) * size // max(count, 1))

@@ -1,4 +1,4 @@
-"""Powers, whose rules for integers and bools are PyTorch's."""
+"""Powers, with PyTorch's rules for integers and bools."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def power(x: Any, y: Any) -> Array:
     if isinstance(y, int) and y < 0 and x.dtype.kind in "iub":
         raise ValueError("integers have no negative powers; make them floating-point numbers first")
     check_number("pow", y, x)
-    if type(y) is bool and x.dtype.kind == "b":  # the one power of bools that PyTorch has
+    if type(y) is bool and x.dtype.kind == "b":  # the only power of bools in PyTorch
         return x | (not y)
     if (type(b) is int or type(b) is float) and b == 3:
-        return a * a * a  # NumPy knows the square and the root, and calls the C library for the rest
+        return a * a * a  # NumPy has fast squares and roots, and calls the C library for the rest
     try:
         out = a**b
-    except ValueError:  # where NumPy refuses integers, PyTorch gives what is left of a fraction
+    except ValueError:  # where NumPy refuses integers, PyTorch truncates the fraction
         return _whole_part(a, b)
     if out.dtype.kind not in "fc":
         only_numbers(a)
@@ -30,6 +30,6 @@ def power(x: Any, y: Any) -> Array:
 
 
 def _whole_part(x: Array, y: Array) -> Array:
-    """`x ** y` of integers with negative powers among them: 0, but for the powers of 1 and -1."""
+    """`x ** y` of integers with negative powers among them: 0, except for powers of 1 and -1."""
     xp = namespace_of(x)
     return xp.where(y >= 0, x ** xp.maximum(y, 0), xp.where(abs(x) == 1, x ** (y & 1), 0)).astype(x.dtype)

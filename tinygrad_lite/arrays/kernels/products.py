@@ -1,4 +1,4 @@
-"""Matrix products of plain arrays by the quickest route that BLAS offers."""
+"""Matrix products of plain arrays by the fastest BLAS route."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tinygrad_lite.arrays.memory import in_order
 
 
 def product(x: Array, y: Array) -> Array:
-    """`x @ y` for arrays of one dtype, of any ranks above 0.
+    """`x @ y` for arrays of one dtype with any number of dims above 0.
 
-    On (32, 16) @ (16, 16), `x.dot(y)` takes two thirds of the time of `x @ y`.
+    For (32, 16) @ (16, 16), `x.dot(y)` takes two thirds of the time of `x @ y`.
     """
     try:
         if x.ndim == 2 and y.ndim == 2 and x.dtype is y.dtype and x.dtype.char in "fd":
@@ -28,7 +28,7 @@ def _general(x: Array, y: Array) -> Array:
         raise ValueError
     if x.dtype == np.float16:  # (64, 64) @ (64, 64): 95 us through float32, 1100 us in NumPy's own loop
         return product(x.astype(np.float32), y.astype(np.float32)).astype(np.float16)
-    if y.ndim <= 2 and x.ndim > 2:  # one product of all rows, where `@` would call BLAS for each entry of the batch
+    if y.ndim <= 2 and x.ndim > 2:  # one product of all rows, where `@` would call BLAS for each batch entry
         return rows(x).dot(y).reshape(x.shape[:-1] + y.shape[1:])
     if _is_transposed(y) and y.shape[-1] * y.shape[-2] <= 4096:
         # Batches of small products x @ y.mT: (64, 32) @ (32, 64) in 467 us with the copy, 609 us without.
@@ -37,7 +37,7 @@ def _general(x: Array, y: Array) -> Array:
 
 
 def _is_transposed(y: Array) -> bool:
-    """Whether a batch of matrices lies in memory column by column."""
+    """Whether each matrix of a batch is column-major in memory."""
     return type(y) is np.ndarray and y.ndim > 2 and y.strides[-2] == y.itemsize != y.strides[-1] and 0 not in y.strides
 
 
@@ -57,7 +57,7 @@ def _reason(x: Array, y: Array) -> Exception:
 
 
 def rows(x: Array) -> Array:
-    """`x` as a matrix: all dims but the last made one."""
+    """`x` as a matrix: all dims but the last flattened."""
     return x.reshape((x.size // x.shape[-1] if x.size else math.prod(x.shape[:-1]), x.shape[-1])) if x.ndim != 2 else x
 
 

@@ -1,12 +1,12 @@
 """Recurrent layers over a whole sequence: LSTM, GRU and the plain cell.
 
-The steps of a sequence stand one after another as rows: x (N, I), of which the first `sizes[0]` rows
-are the first step's, and so on; sizes do not grow (sequences are sorted by length), so that step t
-has the first `sizes[t]` sequences of the batch. `reverse` goes from the last step to the first.
+The steps of a sequence follow one another as rows: x (N, I), where the first `sizes[0]` rows belong to the first step, and
+so on; sizes do not increase (sequences are sorted by length), so step t has the first `sizes[t]` sequences of the batch.
+`reverse` goes from the last step to the first.
 
-A step is one product, of the rows (h | x | 1) with all weights, and elementwise work on preallocated
-arrays; one product over all steps gives the gradients of all weights. Gates come first, (gates, N, H):
-on rows cut into gates, (N, gates H), NumPy's elementwise work takes two to three times as long.
+A step is one product of the rows (h | x | 1) with all weights, and elementwise work on preallocated arrays; one product
+over all steps gives the gradients of all weights. Gates come first, (gates, N, H): on rows split into gates, (N, gates H),
+NumPy's elementwise work takes two to three times as long.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tinygrad_lite.arrays.threads import one_blas_thread
 
 
 def steps(sizes: tuple[int, ...], reverse: bool) -> list[tuple[int, int]]:
-    """The first row of each step and the one past its last, in the order of processing."""
+    """The first row and the end of each step, in the order of processing."""
     rows, start = [], 0
     for size in sizes:
         rows.append((start, start + size))
@@ -32,17 +32,17 @@ def steps(sizes: tuple[int, ...], reverse: bool) -> list[tuple[int, int]]:
 
 
 def _shares(sizes: tuple[int, ...], reverse: bool, first: int, last: int) -> list[tuple[int, int]]:
-    """The rows of each step that belong to the sequences `first` to `last`, where it has any."""
+    """The rows of each step that belong to the sequences `first` to `last`, if it has any."""
     rows = [(start + first, min(start + last, stop)) for start, stop in steps(sizes, reverse)]
     return [(start, stop) for start, stop in rows if start < stop]
 
 
-_WORTH_THREADS = 1 << 14  # elements of all gates; 32 steps of 32 x 512 take 3.4 ms, in one thread 4.0
+_WORTH_THREADS = 1 << 14  # elements of all gates; 32 steps of 32 x 512 take 3.4 ms, in one thread 4.0 ms
 
 
 def _on_halves(run: Callable[[int, int], None], state: Array, width: int) -> None:
-    """`run(first, last)` for the sequences of a batch, in two threads where a step, of `width` columns
-    for each sequence, is worth it."""
+    """Call `run(first, last)` for the sequences of a batch, in two threads if a step of `width` columns per sequence is
+    large enough."""
     batch = len(state)
     if type(state) is not np.ndarray or get_num_threads() < 2 or batch < 2 or batch * width < _WORTH_THREADS:
         run(0, batch)
@@ -52,8 +52,8 @@ def _on_halves(run: Callable[[int, int], None], state: Array, width: int) -> Non
 
 
 def _beside(width: int, x: Array, biased: bool) -> Array:
-    """Rows (state | x | 1): `width` columns for a state to be written into, then x, then, for the biases,
-    a column of ones. One product of such rows does for a state, the inputs and the biases."""
+    """Rows (state | x | 1): `width` columns for the state, written later, then x, then a column of ones for the biases. One
+    product of such rows covers state, inputs and biases."""
     xp = namespace_of(x)
     rows = xp.empty((len(x), width + x.shape[1] + biased), x.dtype)
     rows[:, width : width + x.shape[1]] = x
@@ -63,10 +63,10 @@ def _beside(width: int, x: Array, biased: bool) -> Array:
 
 
 def _by_gate(gates: int, *weights: Array | None) -> Array:
-    """Weights (gates H, ...) beside one another as (gates, columns, H), ready for `rows @ weight`.
+    """Weights (gates H, ...) side by side as (gates, columns, H), ready for `rows @ weight`.
 
-    (32, 128) @ (128, 512) takes 93 us, with the right side transposed 138; gate by gate 59; with the
-    right side on cache lines 39.
+    (32, 128) @ (128, 512) takes 93 us, with a transposed right side 138 us; gate by gate 59 us; with an aligned right side
+    39 us.
     """
     columns = [w if w.ndim == 2 else w[:, None] for w in weights if w is not None]
     xp = namespace_of(columns[0])
@@ -83,7 +83,7 @@ def _input_gradient(d: Array, weight: Array) -> Array:
 
 
 def _weight_gradients(d: Array, rows: Array, *widths: int) -> list[Array]:
-    """The gradients of the weights that multiplied columns of `rows`, the last of the biases (or None)."""
+    """The gradients of the weights, each of which multiplied columns of `rows`, and of the biases (or None)."""
     xp = namespace_of(d)
     whole = xp.matmul(d.transpose(0, 2, 1), rows).reshape(-1, rows.shape[1])
     ends = [sum(widths[: i + 1]) for i in range(len(widths))]
@@ -92,8 +92,9 @@ def _weight_gradients(d: Array, rows: Array, *widths: int) -> list[Array]:
 
 
 def lstm(x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, w_hr: Any, sizes: Any, reverse: Any) -> Any:
-    """(out, h, c), and what the gradient wants: gates i, f, o, g of each step; the state before it; tanh of the one after it; the rows."""
-    # gates: i, f, o, g of each step; cells: the state before it; squashed: tanh of the one after it.
+    """(out, h, c), and what the gradient needs: gates i, f, o, g of each step; the cell state before it; tanh of the one
+    after it; the rows."""
+    # gates: i, f, o, g of each step; cells: the cell state before it; squashed: tanh of the one after it.
     xp = namespace_of(x)
     count, hidden = len(x), c.shape[1]
     rows = _beside(h.shape[1], x, b_ih is not None)
@@ -109,7 +110,7 @@ def lstm(x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, w_h
         y, part = xp.empty((4, last - first, hidden), x.dtype), xp.empty((last - first, hidden), x.dtype)
         for start, stop in _shares(sizes, reverse, first, last):
             n = stop - start
-            if n != len(part):  # contiguous again: the elementwise work below is the faster for it
+            if n != len(part):  # contiguous again: faster for the elementwise work below
                 y, part = xp.empty((4, n, hidden), x.dtype), xp.empty((n, hidden), x.dtype)
             h_n, c_n, tanh_c = h[first : first + n], c[first : first + n], squashed[start:stop]
             i, f, o, candidate = gates[:, start:stop]
@@ -141,7 +142,7 @@ def lstm_gradient(
     g_out, g_h, g_c = g
     xp = namespace_of(gates)
 
-    # What the gates' gradients have as factors apart from dc and dh, for all steps at once:
+    # The factors of the gates' gradients other than dc and dh, for all steps at once:
     # c <- f c + i g, h = o tanh(c); sigmoid' = y (1 - y), tanh' = 1 - y y.
     def factors(i, f, o, candidate, c, tanh_c, d_i, d_f, d_o, d_candidate, d_c, xp=xp):
         for s, t, d_s, d_t in ((i, candidate, d_i, d_candidate), (o, tanh_c, d_o, d_c)):
@@ -158,7 +159,7 @@ def lstm_gradient(
     elementwise(factors, *gates, cells, squashed, *d, slope)
     dh, dc = g_h.copy(), g_c.copy()
     hidden = dc.shape[1]
-    dz = xp.empty((len(cells), 4, hidden), dc.dtype)  # of what goes into the gates i, f, g, o
+    dz = xp.empty((len(cells), 4, hidden), dc.dtype)  # gradients of the inputs of the gates i, f, g, o
     dms = g_out if w_hr is None else xp.empty_like(g_out)
     part = xp.empty_like(dc)
     for start, stop in reversed(steps(sizes, reverse)):
@@ -184,7 +185,8 @@ def lstm_gradient(
 
 
 def gru(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, sizes: Any, reverse: Any) -> Any:
-    """(out, h), and what the gradient wants: gates r, z, n of each step, W_hn h + b_hn, (x | 1), and (h | 1) with h before the step."""
+    """(out, h), and what the gradient needs: gates r, z, n of each step, W_hn h + b_hn, (x | 1), and (h | 1) with h before
+    the step."""
     # gates: r, z, n of each step; candidates: W_hn h + b_hn, which r multiplies.
     # inputs: (x | 1); rows: (h | 1), with h before the step.
     xp = namespace_of(x)
@@ -239,8 +241,8 @@ def gru_gradient(
         d_z *= d_n
         d_n *= 1 - new * new
 
-    d = xp.empty_like(gates)  # of the gates' inputs
-    d_hidden = xp.empty_like(gates)  # the same for what comes from h: r stands between for n
+    d = xp.empty_like(gates)  # gradients of the gates' inputs
+    d_hidden = xp.empty_like(gates)  # the same for the part from h, which r scales for n
     elementwise(factors, *gates, candidates, rows[:, :hidden], *d)
     dh = g_h.copy()
     u = on_cache_lines(w_hh.reshape(3, hidden, hidden))

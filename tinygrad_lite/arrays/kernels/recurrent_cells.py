@@ -1,4 +1,4 @@
-"""One step of an LSTM or a GRU: what is done to each element, in one piece."""
+"""The elementwise part of one LSTM or GRU step."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from tinygrad_lite.arrays import Array, namespace_of
 
 
 def halves(xp: Any, dtype: Any) -> Array:
-    """(1/2, 1/2, 1, 1/2): sigmoid(z) = 1/2 + tanh(z / 2) / 2, so that one tanh serves the gates i, f and
-    o and the candidate g. NumPy's tanh of 16384 float32 takes 14 us, its exp
-    alone 19 us (without AVX-512 42 and 21)."""
+    """(1/2, 1/2, 1, 1/2): sigmoid(z) = 1/2 + tanh(z / 2) / 2, so that one tanh serves the gates i, f, o and the candidate
+    g. NumPy's tanh of 16384 float32 takes 14 us, its exp alone 19 us (without AVX-512 42 and 21 us)."""
     half = xp.full((4, 1, 1), 0.5, dtype)
     half[2] = 1
     return half
@@ -18,7 +17,7 @@ def halves(xp: Any, dtype: Any) -> Array:
 
 def lstm_cell(z: Any, c: Any) -> Any:
     """(h, c), the gates and tanh of the new c."""
-    # z (B, 4 H): what goes into i, f, g, o, which are kept as (4, B, H) with tanh of the new c.
+    # z (B, 4 H): the inputs of i, f, g, o, which are saved as (4, B, H) with tanh of the new c.
     xp = namespace_of(z)
     half = halves(xp, z.dtype)
     gates = z.reshape(len(z), 4, z.shape[1] // 4).transpose(1, 0, 2) * half
@@ -49,7 +48,7 @@ def lstm_cell_gradient(g: Any, c: Any, gates: Any, squashed: Any) -> Any:
 
 def gru_cell(z: Any, v: Any, h: Any) -> Any:
     """h, the gates and the candidate."""
-    # z (B, 3 H) from the input and v from h: r, z and n, where r multiplies the last part of v.
+    # z (B, 3 H) from the input and v from h, for r, z and n; r multiplies the last part of v.
     xp = namespace_of(z)
     hidden = h.shape[1]
     gates = (z[:, : 2 * hidden] + v[:, : 2 * hidden]) * 0.5

@@ -1,10 +1,9 @@
 """Sums and extremes of large arrays.
 
-NumPy adds up a million floats in 500 us, and 100,000 rows of ten in 3600 us: along a contiguous
-axis its pairwise loop is not vectorized, and short rows cost a call each. `einsum` is vectorized:
-250 us for the million (PyTorch 210; a product with a vector of ones takes 110 if two cores are
-free for BLAS, and 4000 if they are not). Down the columns short rows are first laid side by side,
-many to one long row: 250 us for the 100,000 of ten (PyTorch 540).
+NumPy adds up a million floats in 500 us, and 100,000 rows of ten in 3600 us: along a contiguous axis its pairwise loop is
+not vectorized, and short rows cost a call each. `einsum` is vectorized: 250 us for the million (PyTorch 210; a product with
+a vector of ones takes 110 if two cores are free for BLAS, and 4000 if not). For sums over columns, short rows are first
+joined into long ones: 250 us for the 100,000 of ten (PyTorch 540).
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from tinygrad_lite.arrays.devices import Array
 from tinygrad_lite.arrays.kernels.products import column_sums
 from tinygrad_lite.arrays.memory import in_order
 
-_SMALL = 16384  # below this many elements the detour costs more than it gains
+_SMALL = 16384  # with fewer elements the detour costs more than it saves
 _ROW = 1024
 
 
 def add_up(x: Array, axes: Any = None, keepdim: bool = False) -> Any:
-    """`x.sum(axis=axes, keepdims=keepdim)` of a floating-point array, in order; `axes` not negative."""
+    """`x.sum(axis=axes, keepdims=keepdim)` of a floating-point array, C-contiguous; `axes` are not negative."""
     if type(x) is not np.ndarray:
         return in_order(x.sum(axis=axes, keepdims=keepdim))
     if not x.flags.c_contiguous:
@@ -32,10 +31,10 @@ def add_up(x: Array, axes: Any = None, keepdim: bool = False) -> Any:
         return np.add.reduce(x, axis=axes, keepdims=keepdim)  # type: ignore[call-overload]
     ndim = x.ndim
     reduced = range(ndim) if axes is None else (axes,) if type(axes) is int else axes
-    first = ndim  # the dims from `first` on are all reduced
+    first = ndim  # all dims from `first` on are reduced
     while first - 1 in reduced:
         first -= 1
-    last = 0  # and so are those before `last`
+    last = 0  # and all before `last`
     while last < first and last in reduced:
         last += 1
     out: Any = x
@@ -51,7 +50,7 @@ def add_up(x: Array, axes: Any = None, keepdim: bool = False) -> Any:
 
 
 def _along_rows(x: np.ndarray) -> np.ndarray:
-    """The sum of each row, by pieces of `_ROW` where that is easy, so that no running sum is long."""
+    """The sum of each row, in pieces of `_ROW` where possible, so that no running sum is long."""
     rows, n = x.shape
     whole = n - n % _ROW
     if n <= _ROW or (rows > 1 and whole < n):
@@ -62,7 +61,7 @@ def _along_rows(x: np.ndarray) -> np.ndarray:
 
 
 def _down_columns(x: np.ndarray) -> np.ndarray:
-    """The sum of each column: short rows side by side, and at most 128 of these in one running sum."""
+    """The sum of each column: short rows are joined, and at most 128 of these enter one running sum."""
     rows, n = x.shape
     m = max(2 * _ROW // n, 1) if n else 1
     if rows < max(4 * m, 256):
@@ -75,9 +74,9 @@ def _down_columns(x: np.ndarray) -> np.ndarray:
 
 
 def extreme(name: str, x: Array, axes: Any, keepdim: bool) -> Any:
-    """`x.max(axis=axes, keepdims=keepdim)` for name="maximum", `x.min` for "minimum", in order.
+    """`x.max(axis=axes, keepdims=keepdim)` for name="maximum", `x.min` for "minimum", C-contiguous.
 
-    In short rows NumPy compares one by one: (1024, 10) take 98 us, 19 us after a transposition.
+    In short rows NumPy compares element by element: (1024, 10) takes 98 us, after a transposition 19 us.
     """
     if type(x) is not np.ndarray:
         return in_order((x.max if name == "maximum" else x.min)(axis=axes, keepdims=keepdim))
@@ -89,9 +88,9 @@ def extreme(name: str, x: Array, axes: Any, keepdim: bool) -> Any:
 
 
 def sum_to_shape(g: Array, shape: tuple[int, ...]) -> Array:
-    """`g` summed to `shape`: what broadcasting `shape` to g's own shape asks for."""
+    """`g` summed to `shape`, the transpose of broadcasting from `shape`."""
     if len(shape) == 1 and type(g) is np.ndarray and g.ndim > 1 and g.shape[-1] == shape[0]:
-        return column_sums(g)  # of a bias
+        return column_sums(g)  # the gradient of a bias
     extra = len(g.shape) - len(shape)
     if extra < 0 or any(m != 1 and n != m for n, m in zip(g.shape[extra:], shape)):
         raise RuntimeError(f"expected a gradient that sums to shape {shape}, got shape {g.shape}")

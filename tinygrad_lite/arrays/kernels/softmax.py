@@ -1,6 +1,6 @@
-"""Softmax and its logarithm, blocks of rows at a time.
+"""Softmax and log-softmax, a block of rows at a time.
 
-A matrix of 4096 x 64, along its rows: 0.5 ms instead of 1.2 by whole rows, with gradient 1.0 instead of 2.2.
+4096 x 64, along rows: 0.5 ms instead of 1.2 on whole arrays, with the gradient 1.0 instead of 2.2.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def softmax_of(x: Any, dim: Any) -> Any:
 
 
 def log_softmax_of(x: Any, dim: Any) -> Any:
-    """Its logarithm."""
+    """The logarithm of `softmax_of`."""
     if not x.size:
         return x.copy("C")
     xp = namespace_of(x)
@@ -60,7 +60,7 @@ def log_softmax_of(x: Any, dim: Any) -> Any:
 
 
 def softmax_gradient(g: Any, out: Any, dim: int) -> Any:
-    """The gradient of x, from that of `out`."""
+    """The gradient of x from that of `out`."""
     if not (_by_rows(g, dim) and _by_rows(out, dim)):
         return out * (g - _inner(g, out, dim))
 
@@ -72,7 +72,7 @@ def softmax_gradient(g: Any, out: Any, dim: int) -> Any:
 
 
 def log_softmax_gradient(g: Any, out: Any, dim: int) -> Any:
-    """The gradient of x, from that of `out`."""
+    """The gradient of x from that of `out`."""
     if not (_by_rows(g, dim) and _by_rows(out, dim)):
         return g - namespace_of(out).exp(out) * g.sum(axis=dim, keepdims=True)
 
@@ -85,7 +85,7 @@ def log_softmax_gradient(g: Any, out: Any, dim: int) -> Any:
 
 
 def _rowwise(kernel: Any, g: Any, out: Any) -> Any:
-    """What `kernel(g, out, result)` writes, blocks of rows at a time: (1024, 1024) in half the time."""
+    """The result of `kernel(g, out, result)`, a block of rows at a time: (1024, 1024) in half the time."""
     of_x = np.empty_like(out)
     if out.size:
         by_blocks(kernel, rows(g), rows(out), rows(of_x))
@@ -97,7 +97,7 @@ def _by_rows(x: Any, dim: int) -> bool:
 
 
 def _inner(x: Any, y: Any, dim: int) -> Any:
-    """`(x * y).sum(dim)`, with the dim kept."""
+    """`(x * y).sum(dim)`, keeping the dim."""
     if dim == x.ndim - 1 >= 0:
         return row_products(rows(x), rows(y)).reshape((*x.shape[:-1], 1))
     return (x * y).sum(axis=dim, keepdims=True)

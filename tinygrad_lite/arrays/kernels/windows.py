@@ -1,7 +1,7 @@
-"""Windows that slide over the spatial dims of a batch (images, channels, *spatial).
+"""Sliding windows over the spatial dims of a batch (images, channels, *spatial).
 
-Window `o` meets with its tap `t`, in each dim, element `o * stride + t * dilation - before`; what
-lies outside is padding. Convolutions multiply windows by weights, pools reduce them.
+In each dim, tap `t` of window `o` is element `o * stride + t * dilation - before`; elements outside are padding.
+Convolutions multiply windows by weights, pools reduce them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Sizes = tuple[int, ...]
 
 
 class Windows(NamedTuple):
-    """Where windows lie. For each spatial dim: its size, the window's number of taps, the steps from
-    window to window and from tap to tap, the padding before, and how many windows there are."""
+    """The geometry of windows. For each spatial dim: its size, the taps per window, the step between windows and between
+    taps, the padding before, and the number of windows."""
 
     size: Sizes
     kernel: Sizes
@@ -37,7 +37,7 @@ class Windows(NamedTuple):
 
     @property
     def extent(self) -> Sizes:
-        """From the first tap of the first window to the last tap of the last."""
+        """The distance from the first tap of the first window to the end of the last tap of the last."""
         return tuple(
             (n - 1) * s + (k - 1) * d + 1 for k, s, d, n in zip(self.kernel, self.stride, self.dilation, self.count)
         )
@@ -48,14 +48,14 @@ class Windows(NamedTuple):
         return self._replace(before=(before, *self.before[1:]), count=(stop - start, *self.count[1:]))
 
     def reversed(self) -> Windows:
-        """Windows of stride 1 over these windows: number `i` meets with tap `t` the window that
-        meets element `i` with tap `kernel - 1 - t`."""
+        """The windows of stride 1 over these windows that transpose them: tap `t` of window `i` is the window whose tap
+        `kernel - 1 - t` is element `i`."""
         before = tuple((k - 1) * d - b for k, d, b in zip(self.kernel, self.dilation, self.before))
         return self._replace(size=self.count, count=self.size, before=before)
 
     @functools.lru_cache(maxsize=256)  # noqa: B019 -- windows are numbers, which may stay; the taps of 2x2 take 8 us
     def taps(self) -> tuple[tuple[slice, ...], ...]:
-        """For each tap, the elements that the windows meet with it, counted from `start`."""
+        """For each tap, the elements of all windows at it, counted from `start`."""
         firsts = product(*(range(0, k * d, d) for k, d in zip(self.kernel, self.dilation)))
         return tuple(
             tuple(slice(i, i + (n - 1) * s + 1, s) for i, s, n in zip(first, self.stride, self.count)) for first in firsts
@@ -63,8 +63,7 @@ class Windows(NamedTuple):
 
 
 def cut(x: Array, start: Sizes, size: Sizes, fill: float = 0) -> Array:
-    """`size` elements of `x` from `start` on in each spatial dim, with `fill` for what lies outside;
-    a view where nothing does."""
+    """`size` elements of `x` from `start` on in each spatial dim, with `fill` outside; a view if nothing is outside."""
     inside = tuple(slice(max(a, 0), max(min(a + n, m), 0)) for a, n, m in zip(start, size, x.shape[2:]))
     part = x[(..., *inside)]
     if part.shape[2:] == size:
@@ -89,8 +88,8 @@ def gather_windows(x: Array, w: Windows) -> Array:
 
 
 def copy_rows(target: Array, source: Array) -> None:
-    """`target[...] = source`, quickly also where the last dim is short: NumPy copies 14 floats at a
-    time in half the time if told that they are one element."""
+    """`target[...] = source`, fast also if the last dim is short: NumPy copies 14 floats at a time in half the time if they
+    are viewed as one element."""
     short = type(source) is np.ndarray and 1 < source.shape[-1] <= 128 and source.size
     if short and source.strides[-1] == target.strides[-1] == source.itemsize:
         row = np.dtype((np.void, source.shape[-1] * source.itemsize))
@@ -99,8 +98,8 @@ def copy_rows(target: Array, source: Array) -> None:
 
 
 def add_windows(x: Array, w: Windows) -> Array:
-    """(images, channels, *kernel, *count) -> (images, channels, *spatial): for each element the sum
-    of what the windows hold for it."""
+    """(images, channels, *kernel, *count) -> (images, channels, *spatial): for each element the sum of its values in all
+    windows."""
     out = namespace_of(x).zeros((*x.shape[:2], *w.extent), x.dtype)
     flat = x.reshape(*x.shape[:2], prod(w.kernel), *w.count)
     for i, places in enumerate(w.taps()):
@@ -110,7 +109,7 @@ def add_windows(x: Array, w: Windows) -> Array:
 
 @kept
 def window_counts(w: Windows, with_padding: bool) -> np.ndarray:
-    """How many elements each window has; one number if all have as many."""
+    """The number of elements in each window; one number if all are equal."""
     counts: Any = np.ones((), np.int64)
     for n, k, s, _, before, count in zip(*w):
         start = np.arange(count) * s - before
