@@ -56,7 +56,7 @@ int32 = int = _np.dtype(_np.int32)
 int64 = long = _np.dtype(_np.int64)
 bool = _np.dtype(_np.bool_)
 
-# Methods that PyTorch has as functions too.
+# Methods that PyTorch also has as functions.
 abs_ = Tensor.abs_
 acos_ = Tensor.acos_
 acosh_ = Tensor.acosh_
@@ -126,12 +126,11 @@ _tune_by_default()
 if _TYPE_CHECKING:
     from tinygrad_lite import accelerator, amp, backends, datasets, distributions, func, jit, nn, optim, testing, utils
 
-# Imported when they are first asked for: with them, `import tinygrad_lite` takes 50 ms more, half of
-# what `import numpy` takes.
+# Imported at first use: they would add 50 ms to `import tinygrad_lite`, half the time of `import numpy`.
 _LATER = (
     "accelerator", "amp", "backends", "datasets", "distributions", "func", "jit", "nn", "optim", "testing", "utils",
 )  # fmt: skip
-_ELSEWHERE = {"GradScaler": "amp", "autocast": "amp", "vmap": "func"}  # names from there that stand here too
+_ELSEWHERE = {"GradScaler": "amp", "autocast": "amp", "vmap": "func"}  # names from these modules, also available here
 
 
 def __getattr__(name: str) -> _Any:
@@ -140,7 +139,7 @@ def __getattr__(name: str) -> _Any:
     if name in _ELSEWHERE:
         return getattr(__getattr__(_ELSEWHERE[name]), name)
     if not name.startswith("_") and hasattr(networks := _networks(), name):
-        globals()[name] = value = getattr(networks, name)  # the next time nobody asks here
+        globals()[name] = value = getattr(networks, name)  # next time, __getattr__ is not called
         return value
     raise AttributeError(f"module 'tinygrad_lite' has no attribute {name!r}")
 

@@ -20,8 +20,8 @@ def is_available() -> bool:
 
 
 def current_accelerator(check_available: bool = False) -> Device | None:
-    """`device("cuda")`, or None without an accelerator. (`check_available` has no effect: without CuPy and a GPU there
-    is no accelerator to name.)"""
+    """`device("cuda")`, or None without an accelerator. (`check_available` has no effect: without CuPy and a GPU there is
+    no accelerator to name.)"""
     return Device("cuda") if cuda.is_available() else None
 
 

@@ -1,4 +1,4 @@
-"""Functions that backward calls with a gradient as it passes, or when it has arrived."""
+"""Hooks that backward calls with a gradient as it passes, or once it has arrived."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["register_hook", "register_post_accumulate_grad_hook", "retain_grad",
 
 
 def register_hook(x: Traced, hook: Callable[[Traced], Traced | None]) -> RemovableHandle:
-    """Call `hook(gradient)` when this tensor's gradient is known; what it returns replaces it.
+    """Call `hook(gradient)` when this tensor's gradient is known; a returned value replaces it.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
@@ -26,12 +26,12 @@ def register_hook(x: Traced, hook: Callable[[Traced], Traced | None]) -> Removab
 
 
 def register_post_accumulate_grad_hook(x: Traced, hook: Callable[[Traced], None]) -> RemovableHandle:
-    """Call `hook(tensor)` after a backward has added to this leaf's `.grad`."""
+    """Call `hook(tensor)` after backward has added to this leaf's `.grad`."""
     if type(x.node) is not Leaf:
         raise RuntimeError("register_post_accumulate_grad_hook: expected a leaf that requires grad")
     if x.node.after is None:
         x.node.after = {}
-    x.node.array = x.array  # there is a tensor to call it with even if the program drops x
+    x.node.array = x.array  # so that there is a tensor to pass even if the program drops x
     handle = RemovableHandle(x.node.after)
     x.node.after[handle.id] = hook
     return handle

@@ -1,4 +1,4 @@
-"""The decorators of TorchScript: what they mark runs as the Python that it is."""
+"""TorchScript's decorators: functions run as ordinary Python."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Final", "export", "ignore", "is_scripting", "is_tracing", "script", 
 
 
 def script(obj: Any, *args: Any, **kwargs: Any) -> Any:
-    """`obj` (a module, a function or a class) itself: there is no compiler, and the results are the same."""
+    """`obj` (a module, function or class) itself: there is no compiler, and results are the same."""
     return _compiled(obj)
 
 
@@ -20,12 +20,12 @@ def export(fn: Any) -> Any:
 
 
 def unused(fn: Any) -> Any:
-    """`fn` itself: in Python it may be called."""
+    """`fn` itself: it may be called in Python."""
     return fn
 
 
 def ignore(drop: Any = False, **kwargs: Any) -> Any:
-    """The function itself; with and without arguments, as a decorator."""
+    """The function itself; usable as a decorator with and without arguments."""
     return drop if callable(drop) else export
 
 

@@ -1,6 +1,6 @@
 """Linear algebra: the last two dims of a tensor are a matrix, the dims before them a batch.
 
-What a matrix does not allow raises LinAlgError, which is also a RuntimeError.
+A matrix that does not allow the operation raises LinAlgError, which is also a RuntimeError.
 """
 
 from tinygrad_lite.ops.calculus import matmul

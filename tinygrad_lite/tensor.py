@@ -1,8 +1,7 @@
-"""Tensor: an array and its place on the tape.
+"""Tensor: an array and its position on the tape.
 
-The class holds what a Tensor is, its operators and its methods. Most methods are the functions of
-ops/ themselves, one line each at the end of the class; an operation that is to be a method gets a
-line there, and one that changes its tensor in place a second line with `in_place`.
+The class holds what a Tensor is, its operators and its methods. Most methods are functions of ops/, one line each at the
+end of the class; a new method gets a line there, and one that changes its tensor in place a second line with `in_place`.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ from tinygrad_lite.printing import represent
 
 
 def _spread(function: Callable[..., Any]) -> Callable[..., Tensor]:
-    """The method whose one argument may be given as several: x.reshape(2, 3) as well as x.reshape((2, 3))."""
+    """A method whose one argument may also be given as several: x.reshape(2, 3) as well as x.reshape((2, 3))."""
     function = function.__wrapped__  # type: ignore[attr-defined]
 
     @functools.wraps(function)
@@ -63,38 +62,38 @@ def _spread(function: Callable[..., Any]) -> Callable[..., Tensor]:
 
 _Operator = Callable[["Tensor", Any], "Tensor"]
 
-# What an operator takes beside tensors; for anything else Python asks the other operand.
+# What operators accept besides tensors; for anything else Python tries the other operand.
 _OPERANDS = (Traced, float, int, complex, np.number, np.bool_, np.ndarray)
 _MATRICES = (Traced, np.ndarray)
 
 
-# `type(y) is Tensor` alone would not do, but is asked first: the rest takes another 0.03 us.
+# `type(y) is Tensor` is tested first because the rest takes another 0.03 us.
 def _operator(function: Callable[..., Any], takes: tuple[type, ...] = _OPERANDS) -> _Operator:
-    """The operator that does `function(x, y)`."""
+    """The operator that computes `function(x, y)`."""
     return functools.wraps(function)(
         lambda x, y: function(x, y) if type(y) is Tensor or isinstance(y, takes) or is_cupy(y) else NotImplemented
     )
 
 
 def _reflected(function: Callable[..., Any], takes: tuple[type, ...] = _OPERANDS) -> _Operator:
-    """The operator that does `function(y, x)` where y, on the left, is no Tensor."""
+    """The operator that computes `function(y, x)` if y, on the left, is not a Tensor."""
     return functools.wraps(function)(lambda x, y: function(y, x) if isinstance(y, takes) or is_cupy(y) else NotImplemented)
 
 
 class Tensor(Traced):
-    """An array with a place on the tape. Made by `tensor(...)`, `zeros(...)` and the operations.
+    """An array with a position on the tape. Created by `tensor(...)`, `zeros(...)` and operations.
 
     `array` is the NumPy or CuPy array itself; `data` is a detached Tensor on the same memory.
     """
 
     __slots__ = ("__dict__",)
-    __array_ufunc__ = None  # NumPy leaves `array + tensor` to Tensor.__radd__
+    __array_ufunc__ = None  # makes NumPy leave `array + tensor` to Tensor.__radd__
 
     def __init__(self, *given: Any, device: Any = None, size: Any = None, data: Any = None):
-        """`Tensor(2, 3)` is uninitialized, `Tensor([2, 3])` holds the values; `tensor()` is the plainer call."""
+        """`Tensor(2, 3)` is uninitialized, `Tensor([2, 3])` holds the values; prefer `tensor()`."""
         self.array = conversion.legacy_array("Tensor", None, given, device, size, data)
 
-    # -- what it is ------------------------------------------------------------------------------
+    # -- properties ------------------------------------------------------------------------------
 
     @property
     def shape(self) -> Size:
@@ -122,10 +121,10 @@ class Tensor(Traced):
 
     @property
     def is_sparse(self) -> bool:
-        """False: no tensor is."""
+        """Always False."""
         return False
 
-    is_sparse_csr = is_nested = is_quantized = is_meta = is_mkldnn = is_sparse  # as little as of PyTorch's other devices:
+    is_sparse_csr = is_nested = is_quantized = is_meta = is_mkldnn = is_sparse  # nor are they on PyTorch's other devices:
     is_ipu = is_maia = is_mps = is_mtia = is_vulkan = is_xla = is_xpu = is_sparse
 
     @property
@@ -153,7 +152,7 @@ class Tensor(Traced):
         return self.array.itemsize
 
     def stride(self, dim: int | None = None) -> Any:
-        """How many elements lie between neighbours along each dim (or along `dim`)."""
+        """The distance in elements between neighbours along each dim (or along `dim`)."""
         strides = tuple(s // self.array.itemsize for s in self.array.strides)
         return strides if dim is None else strides[dim]
 
@@ -165,7 +164,7 @@ class Tensor(Traced):
         return ops.inplace.start_of(self.array)
 
     def is_contiguous(self, memory_format: str = "contiguous_format") -> bool:
-        """Whether the elements lie in memory in the order of the dims ("channels_last": with dim 1 last)."""
+        """Whether the elements are in memory in the order of the dims ("channels_last": with dim 1 last)."""
         array = self.array
         if memory_format in ("channels_last", "channels_last_3d"):
             if array.ndim != (4 if memory_format == "channels_last" else 5):
@@ -175,18 +174,18 @@ class Tensor(Traced):
 
     @property
     def layout(self) -> str:
-        """Every tensor is "strided" here."""
+        """Always "strided"."""
         return "strided"
 
     def share_memory_(self) -> Tensor:
-        """This tensor: threads share all memory, and nothing here starts processes."""
+        """This tensor: threads share all memory, and the library starts no processes."""
         return self
 
-    # -- its place on the tape -------------------------------------------------------------------
+    # -- position on the tape --------------------------------------------------------------------
 
     @property
     def grad(self) -> Tensor | None:
-        """The gradient that backward has added up, or None. One that is set has the tensor's shape, dtype and device."""
+        """The accumulated gradient, or None. A gradient assigned to it must have the tensor's shape, dtype and device."""
         if self._grad is None and type(self.node) is Node and not hooks.retains_grad(self):
             warnings.warn(
                 f"The .grad of a tensor that is not a leaf (the result of {self.node.name}) is being read: backward() does not "
@@ -223,7 +222,7 @@ class Tensor(Traced):
         self.requires_grad_(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Ask for (or give up) the gradient of this tensor, which must be a leaf to give it up."""
+        """Start (or stop) recording for this tensor; only a leaf can stop."""
         if requires_grad:
             if not is_floating(self.array.dtype):
                 raise RuntimeError(
@@ -238,8 +237,8 @@ class Tensor(Traced):
         return self
 
     def _leaf(self) -> Leaf:
-        """The place on the tape of a new leaf: the one it had, where `requires_grad` was only switched off, for
-        what was recorded before leads there."""
+        """The tape entry for a leaf: its previous one if `requires_grad` was only switched off, because earlier operations
+        refer to that."""
         leaf = getattr(self, "former", None)
         if leaf is None:
             return Leaf(self)
@@ -248,18 +247,18 @@ class Tensor(Traced):
 
     @property
     def is_leaf(self) -> bool:
-        """Whether the user made it: no recorded operation did."""
+        """Whether the user created it, and not a recorded operation."""
         return type(self.node) is not Node
 
     @property
     def grad_fn(self) -> Node | None:
-        """The operation on the tape that made this tensor."""
+        """The operation on the tape that created this tensor."""
         return self.node if type(self.node) is Node else None
 
     @property
     def data(self) -> Tensor:
-        """The same memory with no place on the tape. Changes of it are not noticed: a backward that needs what was
-        here before goes wrong silently. `detach()` is the safe one."""
+        """The same memory, off the tape. Changes of it are not tracked: a backward that needs the old values is silently
+        wrong. `detach()` is safe."""
         return traced(uncounted(self.array))
 
     @data.setter
@@ -275,11 +274,11 @@ class Tensor(Traced):
                 self.node.array = self.array
 
     def detach(self) -> Tensor:
-        """The same memory with no place on the tape."""
+        """The same memory, off the tape."""
         return traced(self.array)
 
     def detach_(self) -> Tensor:
-        """Take this tensor off the tape, as `detach()` does: what it was a view of, if anything, stays there."""
+        """Take this tensor off the tape, like `detach()`; if it is a view, its base stays there."""
         self._leave_base()
         if type(self.node) is Leaf:
             return self.requires_grad_(False)
@@ -292,7 +291,7 @@ class Tensor(Traced):
             self.base = None
 
     def _leave_views(self) -> None:
-        """Be no view any more, and what its views are views of no more: it shows other memory than they do."""
+        """Stop being a view or the base of views, because this tensor now has other memory."""
         self._leave_base()
         for reference in self.views or ():
             if (view := reference()) is not None:
@@ -308,8 +307,8 @@ class Tensor(Traced):
     ) -> None:
         """Add the gradient of this tensor to the `.grad` of every leaf it depends on.
 
-        `gradient`: the cotangent; not needed for a scalar. `retain_graph`: keep the graph for
-        another backward. `create_graph`: record the gradients' own computation.
+        `gradient`: the cotangent; not needed for a scalar. `retain_graph`: keep the graph for another backward.
+        `create_graph`: record the computation of the gradients.
 
         >>> import tinygrad_lite as tg
         >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
@@ -328,10 +327,10 @@ class Tensor(Traced):
     register_hook = hooks.register_hook
     register_post_accumulate_grad_hook = hooks.register_post_accumulate_grad_hook
 
-    # -- out of it -------------------------------------------------------------------------------
+    # -- conversion -------------------------------------------------------------------------------
 
     def item(self) -> Any:
-        """The value of a tensor of one element, as a Python number."""
+        """The value of a tensor with one element, as a Python number."""
         return self._number("item")
 
     def _number(self, wanted: str) -> Any:
@@ -349,7 +348,7 @@ class Tensor(Traced):
     def numpy(self, *, force: bool = False) -> np.ndarray:
         """The values as a NumPy array on the same memory.
 
-        A tensor that requires grad, or on a GPU, refuses unless `force` (detach and copy).
+        Raises for a tensor that requires grad or is on a GPU, unless `force` (which detaches and copies).
         """
         if not force:
             if self.node is not None:
@@ -410,13 +409,13 @@ class Tensor(Traced):
         return represent(self)
 
     def __format__(self, spec: str) -> str:
-        """A 0-d tensor takes the formats of numbers: f"{loss:.3f}"."""
+        """A 0-d tensor accepts number formats: f"{loss:.3f}"."""
         return object.__format__(self, spec) if self.array.ndim else format(self.item(), spec)
 
     # -- copies and pickles ----------------------------------------------------------------------
 
     def __copy__(self) -> Tensor:
-        """A leaf on the same memory, with the same attributes, without the gradient."""
+        """A leaf on the same memory, with the same attributes, but no gradient."""
         result = type(self).__new__(type(self))
         result.array = self.array
         result.__dict__.update(self.__dict__)
@@ -437,7 +436,7 @@ class Tensor(Traced):
         return result.requires_grad_(self.requires_grad)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """What comes out of a pickle is a leaf, whatever went in."""
+        """Unpickling always returns a leaf."""
         return _unpickled, (type(self), to_numpy(self.array), str(self.device), self.requires_grad, self.__dict__)
 
     # -- operators -------------------------------------------------------------------------------
@@ -497,7 +496,7 @@ class Tensor(Traced):
     __gt__: ClassVar[_Operator] = _operator(ops.gt)
     __ge__: ClassVar[_Operator] = _operator(ops.ge)
 
-    # -- methods whose arguments are not the function's ------------------------------------------
+    # -- methods whose arguments differ from the function's ---------------------------------------
 
     reshape, permute, expand = _spread(shaping.reshape), _spread(transposing.permute), _spread(broadcasting.expand)
     repeat, tile, flip = _spread(repeating.repeat), _spread(repeating.tile), _spread(flipping.flip)
@@ -515,34 +514,34 @@ class Tensor(Traced):
     polygamma_ = in_place(polygamma)
 
     def float_power_(self, exponent: Any) -> Tensor:
-        """`float_power` in place, of a tensor in double precision."""
+        """`float_power` in place, for a float64 tensor."""
         if self.array.dtype != np.float64:
             raise BadType(f"float_power_: the result is float64, which cannot be put into a tensor of {self.array.dtype}")
         return self.pow_(exponent)
 
     @property
     def real(self) -> Tensor:
-        """The real part: of real numbers, itself."""
+        """The real part; a real tensor itself."""
         return ops.real(self)
 
     @property
     def T(self) -> Tensor:
-        """All dims reversed."""
+        """All dims in reverse order."""
         return transposing.t_all(self)
 
     @property
     def mT(self) -> Tensor:
-        """The last two dims exchanged."""
+        """The last two dims swapped."""
         return transposing.adjoint(self)
 
     @property
     def H(self) -> Tensor:
-        """A matrix transposed: real numbers are their own conjugate."""
+        """The conjugate transpose of a matrix; a real tensor is its own conjugate."""
         return transposing.conjugate_transpose(self)
 
     @property
     def mH(self) -> Tensor:
-        """As mT: real tensors are their own conjugate."""
+        """As mT: a real tensor is its own conjugate."""
         return transposing.adjoint(self)
 
     # -- operations as methods -------------------------------------------------------------------

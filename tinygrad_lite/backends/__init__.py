@@ -1,4 +1,4 @@
-"""The switches of PyTorch's backends: programs may set them; nothing here depends on them."""
+"""Switches of PyTorch's backends: programs may set them, but nothing here depends on them."""
 
 from tinygrad_lite.backends import cuda, cudnn, mps
 

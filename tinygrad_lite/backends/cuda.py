@@ -1,4 +1,4 @@
-"""Products on a GPU: their precision is CuPy's to choose."""
+"""Products on a GPU; CuPy chooses their precision."""
 
 from types import SimpleNamespace
 

@@ -12,4 +12,4 @@ def is_available() -> bool:
 
 
 def version() -> None:
-    """None, as where PyTorch is built without cuDNN."""
+    """None, as in PyTorch built without cuDNN."""

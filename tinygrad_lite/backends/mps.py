@@ -2,7 +2,7 @@
 
 
 def is_available() -> bool:
-    """False: arrays are NumPy's or, on NVIDIA's GPUs, CuPy's."""
+    """False: arrays are NumPy's or, on NVIDIA GPUs, CuPy's."""
     return False
 
 

@@ -1,4 +1,4 @@
-"""Old names and switches of PyTorch that programs mention.
+"""PyTorch's old names and switches that programs use.
 
-`jit`, `backends`, `cuda.amp` and `nn.parallel` belong here too, but stand where programs import them from.
+`jit`, `backends`, `cuda.amp` and `nn.parallel` also belong here, but live where programs import them from.
 """

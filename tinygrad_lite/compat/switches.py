@@ -1,4 +1,4 @@
-"""Switches of PyTorch's own machinery, so that programs that set them run unchanged."""
+"""Switches of PyTorch's internals, so that programs that set them run unchanged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
     "use_deterministic_algorithms",
 ]
 
-# Layouts in memory: operations take the one that suits them, whatever they are told.
+# Memory formats: operations choose their own, whatever is passed.
 contiguous_format, preserve_format = "contiguous_format", "preserve_format"
 channels_last, channels_last_3d, strided = "channels_last", "channels_last_3d", "strided"
 
@@ -29,7 +29,7 @@ _precision, _deterministic = "highest", False
 
 
 def compile(model: Any = None, **options: Any) -> Any:
-    """`model` (a module or a function) itself: there is no compiler. Also a decorator, with options or without."""
+    """`model` (a module or a function) itself: there is no compiler. Also usable as a decorator, with or without options."""
     if model is None:
         return lambda function: function
     if not callable(model):
@@ -38,7 +38,7 @@ def compile(model: Any = None, **options: Any) -> Any:
 
 
 def set_default_tensor_type(t: Any) -> None:
-    """Make the dtype of an old type's name (`DoubleTensor`, or "torch.DoubleTensor") that of new tensors."""
+    """Set the default dtype by the name of an old tensor type (`DoubleTensor`, or "torch.DoubleTensor")."""
     name = t.__name__ if isinstance(t, type) else str(t)
     kind: Any = vars(conversion).get(name.rpartition(".")[2])
     if "cuda" in name or not hasattr(kind, "dtype"):
@@ -47,7 +47,7 @@ def set_default_tensor_type(t: Any) -> None:
 
 
 def set_float32_matmul_precision(precision: str) -> None:
-    """Remember "highest", "high" or "medium": products of float32 are always of full precision."""
+    """Store "highest", "high" or "medium"; float32 products always have full precision."""
     global _precision
     if precision not in ("highest", "high", "medium"):
         raise ValueError(f"set_float32_matmul_precision: expected 'highest', 'high' or 'medium', got {precision!r}")
@@ -55,18 +55,17 @@ def set_float32_matmul_precision(precision: str) -> None:
 
 
 def get_float32_matmul_precision() -> str:
-    """What `set_float32_matmul_precision` was told."""
+    """The last argument of `set_float32_matmul_precision`."""
     return _precision
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
-    """Remember `mode`. On a CPU every operation gives the same bits each time; on a GPU sums into
-    repeated places (the gradient of an embedding) are atomic, in an order that is not fixed.
-    """
+    """Store `mode`. On a CPU every operation gives the same bits each time; on a GPU, sums with repeated indices (the
+    gradient of an embedding) are atomic, in no fixed order."""
     global _deterministic
     _deterministic = bool(mode)
 
 
 def are_deterministic_algorithms_enabled() -> bool:
-    """What `use_deterministic_algorithms` was told."""
+    """The last argument of `use_deterministic_algorithms`."""
     return _deterministic

@@ -1,6 +1,6 @@
-"""The GPUs, as PyTorch programs ask for them: `tg.device("cuda" if tg.cuda.is_available() else "cpu")`.
+"""GPUs, under the names of torch.cuda: `tg.device("cuda" if tg.cuda.is_available() else "cpu")`.
 
-Questions have an answer without a GPU too; what needs one raises and says so.
+Queries work without a GPU too; functions that need one raise an error that says so.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "amp":  # imported when asked for
+    if name == "amp":  # imported at first use
         return importlib.import_module("tinygrad_lite.cuda.amp")
     raise AttributeError(f"module 'tinygrad_lite.cuda' has no attribute {name!r}")
 
 
 def is_available() -> bool:
-    """Whether tensors can be put on "cuda": there is CuPy, a driver and a GPU.
+    """Whether "cuda" can be used: CuPy, a driver and a GPU are present.
 
     >>> is_available() == (device_count() > 0)
     True
@@ -56,7 +56,7 @@ def is_available() -> bool:
 
 
 def device_count() -> int:
-    """How many GPUs there are.
+    """The number of GPUs.
 
     >>> device_count() > 0 or not is_available()
     True
@@ -65,12 +65,12 @@ def device_count() -> int:
 
 
 def current_device() -> int:
-    """The number of the GPU that "cuda" stands for."""
+    """The number of the GPU that "cuda" refers to."""
     return int(gpu.handle().id)
 
 
 def set_device(device: Any) -> None:
-    """Let "cuda" stand for another GPU; a negative number changes nothing.
+    """Make "cuda" refer to another GPU; a negative number changes nothing.
 
     >>> set_device(-1)
     """
@@ -79,7 +79,7 @@ def set_device(device: Any) -> None:
 
 
 class device:
-    """A block in which "cuda" stands for another GPU; None or a negative number changes nothing.
+    """A block in which "cuda" refers to another GPU; None or a negative number changes nothing.
 
     >>> import tinygrad_lite as tg
     >>> with device(None):  # device(1): on the second GPU
@@ -103,7 +103,7 @@ class device:
 
 
 def synchronize(device: Any = None) -> None:
-    """Wait until the GPU has done what it was told to.
+    """Wait until the GPU has finished all its work.
 
     >>> if is_available():
     ...     synchronize()
@@ -131,7 +131,7 @@ def get_device_capability(device: Any = None) -> tuple[int, int]:
 
 
 def is_bf16_supported(including_emulation: bool = True) -> bool:
-    """False: there is no bfloat16 in NumPy and CuPy.
+    """False: NumPy and CuPy have no bfloat16.
 
     >>> is_bf16_supported()
     False
@@ -140,7 +140,7 @@ def is_bf16_supported(including_emulation: bool = True) -> bool:
 
 
 def memory_allocated(device: Any = None) -> int:
-    """The bytes that arrays use on the GPU.
+    """The number of bytes that arrays use on the GPU.
 
     >>> 0 <= memory_allocated() <= memory_reserved()
     True
@@ -149,13 +149,13 @@ def memory_allocated(device: Any = None) -> int:
 
 
 def memory_reserved(device: Any = None) -> int:
-    """The bytes that are held for arrays on the GPU, in use or not."""
+    """The number of bytes held for arrays on the GPU, in use or not."""
     return gpu.memory(device)[1] if is_available() else 0
 
 
 def max_memory_allocated(device: Any = None) -> int:
-    """The most bytes that arrays used since `empty_cache()`, at most: CuPy tells what is held for
-    them, which grows with the need and shrinks with `empty_cache()` alone.
+    """An upper bound of the most bytes that arrays have used since `empty_cache()`: the memory CuPy holds for them, which
+    shrinks only in `empty_cache()`.
 
     >>> max_memory_allocated() >= memory_allocated()
     True
@@ -164,12 +164,12 @@ def max_memory_allocated(device: Any = None) -> int:
 
 
 def reset_peak_memory_stats(device: Any = None) -> None:
-    """Let `max_memory_allocated` start anew."""
+    """Restart `max_memory_allocated`."""
     empty_cache()
 
 
 def empty_cache() -> None:
-    """Give the memory that no array uses back to the GPU.
+    """Return unused memory to the GPU.
 
     >>> empty_cache()
     >>> memory_reserved() >= memory_allocated()
@@ -180,7 +180,7 @@ def empty_cache() -> None:
 
 
 def manual_seed(seed: int) -> None:
-    """Start the stream of random numbers of the GPU in use anew, from `seed`; nothing without one.
+    """Restart the random stream of the current GPU from `seed`; does nothing without a GPU.
 
     >>> manual_seed(0)  # also without a GPU
     """
@@ -189,7 +189,7 @@ def manual_seed(seed: int) -> None:
 
 
 def get_rng_state(device: Any = "cuda") -> Any:
-    """The state of a GPU's stream of random numbers, as a tensor of bytes on the CPU.
+    """The state of a GPU's random stream, as a byte tensor on the CPU.
 
     >>> if is_available():
     ...     state = get_rng_state()
@@ -199,7 +199,7 @@ def get_rng_state(device: Any = "cuda") -> Any:
 
 
 def set_rng_state(new_state: Any, device: Any = "cuda") -> None:
-    """Go on where a GPU's stream was when `new_state` was taken.
+    """Restore a GPU's random stream to `new_state`.
 
     >>> import tinygrad_lite as tg
     >>> if is_available():
@@ -212,7 +212,7 @@ def set_rng_state(new_state: Any, device: Any = "cuda") -> None:
 
 
 def initial_seed() -> int:
-    """The seed that the stream of the GPU in use started from."""
+    """The seed from which the current GPU's stream started."""
     return _generator("cuda").initial_seed()
 
 

@@ -1,4 +1,4 @@
-"""`tinygrad_lite.amp` for "cuda", under the older names."""
+"""`tinygrad_lite.amp` for "cuda", under its older names."""
 
 from functools import partial
 

@@ -74,8 +74,8 @@ def power_iterations(matrix: Tensor, u: Tensor, v: Tensor, count: int, eps: floa
 
 
 class _SpectralNorm(Module):
-    """The weight divided by its largest singular value, which `n_power_iterations` at each access approximate in
-    training (Miyato et al., 2018)."""
+    """The weight divided by its largest singular value, approximated in training by `n_power_iterations` at each access
+    (Miyato et al., 2018)."""
 
     def __init__(self, weight: Tensor, n_power_iterations: int = 1, dim: int = 0, eps: float = 1e-12):
         super().__init__()
