@@ -68,7 +68,7 @@ def test_a_docstring_is_the_equation_with_its_source(name):
     text = inspect.getdoc(getattr(optim, name))  # from Python 3.13 on the compiler takes the indentation out itself
     assert re.search(r"^    p <- p ", text, re.M), "the step of the parameter"
     assert re.search(r"\b(19|20)\d\d\b", text), "the paper's year"
-    assert re.search(r"\bitems? N?\d", text), "the lecture's item"
+    assert re.search(r"docs/lectures\.md#item-N?\d", text), "the lecture's item"
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

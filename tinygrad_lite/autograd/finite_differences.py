@@ -144,12 +144,12 @@ def _checked(name: str, inputs: Sequence[Any]) -> list[int]:
         array = inputs[i].array
         if overlaps(array.shape, tuple(map(abs, array.strides))):
             raise RuntimeError(
-                f"{name}: several elements of input {i} share one place in memory (it is expanded?), so they cannot be moved "
+                f"{name}: several elements of input {i} share one place in memory (is it expanded?), so they cannot be perturbed "
                 "one by one; call contiguous() on it first"
             )
         if array.dtype != np.float64:
             warnings.warn(
-                f"{name}: input {i} is {array.dtype}, in which differences over a step as short as eps are mostly rounding; "
+                f"{name}: input {i} is {array.dtype}, where differences over a step of eps are mostly rounding error; "
                 "use float64, or the check is likely to fail",
                 stacklevel=3,
             )
@@ -236,7 +236,7 @@ def _analytic(place: int, output: Any, inputs: list[Any], nondet_tol: float) -> 
             f"gradcheck: backward of output {place} gives other gradients each time it runs, by more than nondet_tol={nondet_tol}"
         )
     if any(g.any() and np.isfinite(g).all() for g in gradients(np.zeros(count))):
-        raise GradcheckError(f"gradcheck: a rule behind output {place} is not multiplied by g: of a g of zeros it makes other numbers")
+        raise GradcheckError(f"gradcheck: a rule behind output {place} is not multiplied by g: it makes other numbers of zeros")
     return first
 
 

@@ -116,7 +116,7 @@ def _cost(report: Report, model: Any, loss: Callable[..., Any], x: Any, y: Any) 
     numbers["backward / forward"] = backward / forward
     numbers["a whole batch / half a batch"] = (forward + backward) / half
     if (forward + backward) / half < 1.4:
-        report.words["I"].append("Twice the samples cost hardly more: fixed costs rule, larger batches are cheap.")
+        report.words["I"].append("Twice the samples cost hardly more: fixed costs dominate, so larger batches are cheap.")
 
 
 def _trained(model: Any) -> list[tuple[str, Any]]:
@@ -197,9 +197,9 @@ def _saturation(report: Report, model: Any, batches: list[tuple[Any, Any]], hess
         numbers[f"{name}: saturated"] = float(small.mean())
         numbers[f"{name}: dead units"] = float(small.all(axis=0).mean())
         if small.all(axis=0).mean() > 0.2:
-            words.append(f"In {name} every fifth unit or more is dead: it answers to no sample, and learns nothing.")
+            words.append(f"In {name} at least every fifth unit is dead: it responds to no sample and learns nothing.")
         elif small.mean() > 0.8:
-            words.append(f"{name} is saturated: little of the gradient above it arrives below.")
+            words.append(f"{name} is saturated: it passes on little of the gradient.")
     lengths, longest = {}, 0.0
     for (name, p), g in zip(_trained(model), hessian.flat.split(hessian.gradient)):
         if p.array.ndim > 1:
@@ -212,7 +212,7 @@ def _through_the_layers(lengths: dict[str, float], longest: float) -> list[str]:
     """How gradients change on their way down, from their lengths at each weight (in forward order) and the largest ratio of
     a gradient to its weight."""
     if not np.isfinite(list(lengths.values())).all():
-        return ["The gradients are not finite: they explode, or the loss is not defined here."]
+        return ["The gradients are not finite: they explode, or the loss is undefined here."]
     if not any(lengths.values()):
         return []
     shortest_name = min(lengths, key=lengths.__getitem__)
@@ -221,14 +221,14 @@ def _through_the_layers(lengths: dict[str, float], longest: float) -> list[str]:
     if at_first < VANISHED * at_last:
         words.append(
             f"The gradients vanish on the way down: {at_last:.2g} at {last}, {at_first:.2g} at {first}. Other activations, "
-            "normalization, a start that keeps the variance level or connections past layers let them through."
+            "normalization, a variance-preserving initialization or skip connections help."
         )
     elif lengths[shortest_name] < VANISHED * max(at_first, at_last):
         words.append(f"Hardly any gradient arrives at {shortest_name}: {lengths[shortest_name]:.2g}.")
     if at_first * VANISHED > at_last or longest > EXPLODED:
         words.append(
             f"The gradients explode: {at_first:.2g} at {first}, {at_last:.2g} at {last}, up to {longest:.2g} times the weights. "
-            "A start that keeps the variance level, normalization, a smaller scale of the data or clipping holds them."
+            "A variance-preserving initialization, normalization, inputs of a smaller scale or clipping help."
         )
     return words
 
@@ -273,9 +273,9 @@ def _point(report: Report, ends: tuple[Hessian, Spectrum]) -> None:
     elif scale == 0:
         words.append("No curvature at all: a plateau, or a linear loss.")
     elif smallest < -1e-3 * scale:
-        words.append("There are directions of negative curvature: no minimum yet, rather a saddle's neighbourhood.")
+        words.append("There are directions of negative curvature: this is not a minimum, but near a saddle point.")
     else:
-        words.append("No direction of negative curvature was found: the loss is bowl-shaped around here.")
+        words.append("No direction of negative curvature was found: the loss is bowl-shaped here.")
 
 
 def _overfitting(
@@ -295,4 +295,4 @@ def _overfitting(
         model.train(training)
     numbers["validation / training"] = other / train if train else float("inf")
     if other > 1.5 * train:
-        words.append("Much worse on what it has not seen: it overfits (weight decay, dropout, early stopping, more data).")
+        words.append("Much worse on the validation data: the model overfits (try weight decay, dropout, early stopping, more data).")
