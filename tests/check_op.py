@@ -1,8 +1,7 @@
-"""One harness for every function on arrays: primitives, and those without a gradient.
+"""One harness for every function on arrays: primitives, and functions without a gradient.
 
-A family's samples stand in tests/samples/<family>.py; `sample(...)` puts one into SAMPLES. The
-test over the registries (test_primitives.py) runs `check_op` on each and fails for a function that
-has none.
+The samples of a family are in tests/samples/<family>.py; `sample(...)` adds one to SAMPLES. The test over the registries
+(test_primitives.py) runs `check_op` on each and fails for a function without a sample.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ SAMPLES: dict[str, list[Sample]] = {}
 
 @dataclass(frozen=True)
 class Sample:
-    """A call of such a function: `call(*args)`, where `args` are the forward function's, in order.
+    """A call `call(*args)` of such a function, where `args` are the forward function's, in order.
 
-    Arrays among `args` are given as float64 where they are floating. `reference`: the same in
-    NumPy, on the same arguments. `order`: how many derivatives exist and are compared with finite
-    differences (0: none). `elementwise`: try broadcast, 0-d and empty shapes as well.
+    Floating-point arrays in `args` are float64. `reference`: the same function in NumPy, with the same arguments. `order`:
+    how many derivatives exist and are compared with finite differences (0: none). `elementwise`: also try broadcast, 0-d
+    and empty shapes.
     """
 
     name: str
@@ -49,7 +48,7 @@ def is_float(value: Any) -> bool:
 
 
 def check_op(s: Sample, device: str | None = None) -> None:
-    """Everything a function on arrays has to hold, on one sample."""
+    """Everything a function on arrays must satisfy, for one sample."""
     device = str(tg.get_default_device()) if device is None else device
     check_value(s, device)
     check_float32(s, device)
@@ -92,7 +91,7 @@ def results(out: Any) -> list[Any]:
 
 
 def wanted(s: Sample) -> list[int]:
-    """The arguments to differentiate by."""
+    """The arguments to differentiate with respect to."""
     if s.differentiable is not None:
         return list(s.differentiable)
     p = record(s)
@@ -125,7 +124,7 @@ def check_float32(s: Sample, device: str) -> None:
 
 
 def check_strides(s: Sample, device: str) -> None:
-    """Arrays that are not contiguous give the same values and gradients."""
+    """Noncontiguous arrays give the same values and gradients."""
     if s.reference is None:
         return
 
@@ -153,8 +152,7 @@ def check_strides(s: Sample, device: str) -> None:
 
 
 def check_nothing_written(s: Sample, device: str) -> None:
-    """Neither inputs, nor results, nor the incoming gradients are written into; no gradient shares
-    memory with what was saved."""
+    """Inputs, results and incoming gradients are not written to; no gradient shares memory with saved arrays."""
     if device != "cpu" or record(s).writes:
         return
     inputs = tensors(s.args, device, wanted(s))
@@ -179,7 +177,7 @@ def check_nothing_written(s: Sample, device: str) -> None:
 
 
 def check_saved(s: Sample, device: str) -> None:
-    """The tape keeps what the rules name, and nothing else."""
+    """The tape saves what the rules name, and nothing else."""
     p = record(s)
     for i in wanted(s):
         inputs = tensors(s.args, device, [i])
@@ -217,7 +215,7 @@ def check_derivatives(s: Sample, device: str) -> None:
 
 
 def gradient_function(function: Callable[..., list[Any]], draw: Any, device: str) -> Callable[..., list[Any]]:
-    """The function that gives the gradients of a fixed weighted sum of `function`'s results."""
+    """The function that returns the gradients of a fixed weighted sum of `function`'s results."""
     weights: list[np.ndarray] = []
 
     def gradients(*xs: Any) -> list[Any]:
@@ -266,12 +264,12 @@ def compare_with_differences(
 
 
 def directions(shape: tuple[int, ...], draw: Any) -> list[np.ndarray]:
-    """A few random directions: together they would miss a wrong rule with probability zero."""
+    """A few random directions; the probability that they all miss a wrong rule is zero."""
     return [draw.standard_normal(shape) for _ in range(2)] if np.prod(shape, dtype=int) else []
 
 
 def reshaped(s: Sample) -> list[tuple[Any, ...]]:
-    """The sample's arguments in other shapes: 0-d, empty, broadcast against one another."""
+    """The sample's arguments in other shapes: 0-d, empty, broadcast against each other."""
     arrays = [i for i, a in enumerate(s.args) if isinstance(a, np.ndarray)]
 
     def with_shapes(*shapes: tuple[int, ...]) -> tuple[Any, ...]:

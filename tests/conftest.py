@@ -1,8 +1,8 @@
 """Options and fixtures of the whole suite.
 
-`--device=cuda` (or `-m gpu`) runs it on a GPU, `--device=standin` on a stand-in for one that any machine
-has (tests/standin/): new tensors go there of themselves, and the helpers below bring results back, so that
-a test needs no line of its own for it. `standin:1` is its second GPU, which nobody made the current one.
+`--device=cuda` (or `-m gpu`) runs it on a GPU, `--device=standin` on a stand-in for one that works on any machine
+(tests/standin/): new tensors are created there, and the helpers below bring results back, so that tests need no extra
+lines. `standin:1` is the second GPU, which is not the current one.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import functools
 import os
 
-# Before NumPy is imported: several test processes with several BLAS threads each wait for one
-# another. Three epochs of the digits took 12 s that way beside other work, 0.4 s with one thread.
-# (OMP_NUM_THREADS would do it, too, and take the threads of the library itself out of the tests.)
+# Before NumPy is imported: test processes with several BLAS threads each wait for one another.
+# Three epochs of the digits took 12 s that way beside other work, 0.4 s with one thread.
+# (OMP_NUM_THREADS would also set the threads of the library itself, which the tests need.)
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")  # PyTorch's
 
@@ -41,10 +41,10 @@ def pytest_configure(config):
 
 
 def on_gpu(device):
-    """Let every test make its tensors on `device` and read them as if they were on the CPU."""
+    """Make every test create its tensors on `device` and read them as if they were on the CPU."""
     import tinygrad_lite as tg
 
-    os.environ["CUDA_LAUNCH_BLOCKING"] = "1"  # what is refused is refused by the call that the test makes
+    os.environ["CUDA_LAUNCH_BLOCKING"] = "1"  # the call itself raises, not a later one
     tg.set_default_device(device)
     from_numpy, numpy = tg.from_numpy, tg.Tensor.numpy
     tg.from_numpy = lambda array: from_numpy(array).to(device)
@@ -54,7 +54,7 @@ def on_gpu(device):
 
 
 def on_host(compare):
-    """`compare`, which takes arrays of the GPU too."""
+    """`compare` for arrays on the GPU too."""
     from tinygrad_lite.arrays import is_array, to_numpy
 
     @functools.wraps(compare)
@@ -82,7 +82,7 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(autouse=True)
 def made_on_the_gpu(request):
-    """New tensors go there in every test, whatever the default was set to in the one before."""
+    """Create new tensors there in every test, whatever default the previous test set."""
     name = request.config.getoption("--device")
     if name != "cpu":
         import tinygrad_lite as tg

@@ -1,4 +1,4 @@
-"""Tests that do not run with `--device`: a part of their names, and why."""
+"""Tests that do not run with `--device`: parts of their names, and the reasons."""
 
 REASONS = {
     "test_a_long_chain_goes_backward_without_recursion": "it counts the engine's calls, which takes minutes on the stand-in",

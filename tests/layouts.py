@@ -1,4 +1,4 @@
-"""The same values in other memory: every layout that an array can have, for the sweeps that compare results."""
+"""The same values in other memory layouts, for tests that compare results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def in_order(array: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
-    """`array` with `dims` as the order of its dims in memory, the one with the longest strides first."""
+    """`array` with its dims in memory in the order `dims`, longest stride first."""
     return array.transpose(dims).copy(order="C").transpose(np.argsort(dims)) if array.ndim else array.copy()
 
 
@@ -22,7 +22,7 @@ def stepped(array: np.ndarray) -> np.ndarray:
 
 
 def offset(array: np.ndarray) -> np.ndarray:
-    """In order, but not at the start of its memory."""
+    """Contiguous, but not at the start of its memory."""
     memory = np.zeros(array.size + 5, array.dtype)
     part = memory[3 : 3 + array.size].reshape(array.shape)
     part[...] = array
@@ -42,7 +42,7 @@ def read_only(array: np.ndarray) -> np.ndarray:
 
 
 def odd_strides(array: np.ndarray) -> np.ndarray:
-    """Dims of one element with strides that nobody steps along."""
+    """Dims of size 1 with arbitrary strides."""
     array = array.copy(order="C")
     strides = [0 if n == 1 else s for n, s in zip(array.shape, array.strides)]
     return np.lib.stride_tricks.as_strided(array, array.shape, strides)
@@ -73,14 +73,14 @@ def expanded(dim: int | None) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def overlapping(array: np.ndarray) -> np.ndarray:
-    """Windows of one piece of memory, each an element further: other values."""
+    """Overlapping windows of one piece of memory, one element apart: other values."""
     if not array.size or array.ndim < 2:
         return array
     memory = np.resize(array, sum(array.shape))
     return np.lib.stride_tricks.as_strided(memory, array.shape, [array.itemsize] * array.ndim)
 
 
-# These give other values than the array had: compare with a contiguous copy of them.
+# These change the values: compare with a contiguous copy of the result.
 REPEATED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "expanded first dim": expanded(0),
     "expanded last dim": expanded(-1),

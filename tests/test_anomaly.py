@@ -1,4 +1,4 @@
-"""Finding where a nan comes from, in the backward and in the forward."""
+"""Anomaly detection: where a nan comes from, in backward and in forward."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class TestOfTheForward:
                 assert [str(w.message).startswith("backward: the tensor of shape () that was differentiated has nan: ") for w in found] == [True]
 
     def test_one_that_is_masked_away_is_nobodys_concern(self):
-        """As in attention, where the scores of what is left out may be anything."""
+        """As in attention, where masked scores may hold anything."""
         x, out = leaf(1.0, 2.0), tg.tensor([False, True])
         with detect_anomaly():
             scores = (x + tg.tensor([0.0, float("nan")])).masked_fill(out, float("-inf"))
@@ -104,7 +104,7 @@ class Faulty(tg.autograd.Function):
 
 
 class TestThreads:
-    """Whoever looks for anomalies does so in his own thread."""
+    """Anomaly detection applies to its own thread only."""
 
     def test_the_mode_is_that_of_a_thread(self):
         seen = []

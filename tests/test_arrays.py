@@ -1,4 +1,4 @@
-"""Kernels of arrays/ that stand behind several operations."""
+"""Kernels in arrays/ that several operations share."""
 
 import math
 import os
@@ -65,7 +65,7 @@ def test_products_are_the_same_after_blas_was_told_to_let_its_threads_rest(setti
     assert (run.returncode, run.stdout.strip()) == (0, str(setting)), run.stderr
 
 
-# -- large arrays take another way than the small ones that every primitive is tested with ------------------------
+# -- large arrays take other code paths than the small ones every primitive is tested with ------------------------
 
 
 def standard_normal(*shape, dtype=np.float32):

@@ -1,4 +1,4 @@
-"""Bad input is refused in words, before anything has changed."""
+"""Bad input raises a clear error before anything has changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Convolutions and pools: sums over windows as they are defined, threads, aliasing."""
+"""Convolution and pooling: sums over windows by their definition, threads, aliasing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tinygrad_lite.nn import functional as F
 
 @st.composite
 def convolutions(draw):
-    """Sizes of a two-dimensional convolution that has a result."""
+    """Sizes of a two-dimensional convolution with a nonempty result."""
     small = st.integers(1, 3)
     kernel = draw(st.tuples(small, small))
     stride, dilation = draw(st.tuples(small, small)), draw(st.tuples(small, small))

@@ -1,7 +1,7 @@
-"""What the suite proves on the stand-in holds for the real CuPy: this compares the two, without a GPU.
+"""Compares the stand-in with the real CuPy, without a GPU, so that what the suite shows on one holds for the other.
 
-CuPy imports on any machine. Its arrays can be had there too, on memory of the host: enough to ask them
-whose view they are, and for CuPy to write the kernels of fused functions, though not to run any.
+CuPy imports on any machine. Its arrays can be created on host memory: enough to check whether they are views, and to let
+CuPy generate the kernels of fused functions, though not to run them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def cupy(request):
     if request.config.getoption("--device").startswith("standin"):
         pytest.skip("the stand-in has CuPy's place in this run")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what it does not find
+        warnings.simplefilter("ignore")  # about what it does not find
         return pytest.importorskip("cupy")
 
 
@@ -54,7 +54,7 @@ def parameters(signature):
 
 
 def of_source(module, function):
-    """The signature of a function that stands in the source of a module which cannot be imported here."""
+    """The signature of a function in the source of a module that cannot be imported here."""
     for path in Path(module.__path__[0]).glob("*.py"):
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.FunctionDef) and node.name == function:
@@ -63,7 +63,7 @@ def of_source(module, function):
 
 
 def of_docstring(function):
-    """The signature that stands in the first line of a compiled method's docstring."""
+    """The signature in the first line of a compiled method's docstring."""
     line = function.__doc__.splitlines()[0]
     inside = re.fullmatch(r"[\w.]+\((.*)\)(?: -> .*)?", line)[1]
     return "(" + re.sub(r"(^|, )(?:_ndarray_base|int|bint|Py_ssize_t|bool) (?=\w)", r"\1", inside) + ")"
@@ -111,7 +111,7 @@ def test_random_numbers(cupy, name, signature):
 
 
 def test_the_rest_of_what_the_standin_offers(cupy):
-    """Names of classes and modules that are not made from surface.py."""
+    """Names of classes and modules that are not built from surface.py."""
     import cupyx
 
     for ours, real in (
@@ -135,8 +135,8 @@ def test_the_rest_of_what_the_standin_offers(cupy):
 
 
 def test_an_allocator_of_ours_is_called_and_may_raise(cupy):
-    """On a machine without a GPU nothing is allocated; that CuPy asks the function it was given, and lets its
-    error through, can be seen all the same."""
+    """Without a GPU nothing is allocated, but the test can see that CuPy calls the given allocator and lets its error
+    through."""
     before = cupy.cuda.get_allocator()
 
     def refuse(size):
@@ -150,11 +150,11 @@ def test_an_allocator_of_ours_is_called_and_may_raise(cupy):
         cupy.cuda.set_allocator(before)
 
 
-# -- arrays of CuPy on memory of the host ----------------------------------------------------------
+# -- CuPy arrays on host memory -------------------------------------------------------------------
 
 
 def array_of(cupy, shape, dtype="float32"):
-    """An array of CuPy whose memory is the host's: no kernel may touch it."""
+    """A CuPy array on host memory, which no kernel may access."""
     values = np.zeros(shape, dtype)
     there = cupy.cuda.UnownedMemory(values.ctypes.data, max(values.nbytes, 1), values, 0)
     return cupy.ndarray(shape, dtype, cupy.cuda.MemoryPointer(there, 0))
@@ -175,7 +175,7 @@ def test_views_know_whose_memory_they_show(cupy):
 
 
 def test_the_standin_s_views_are_cupy_s(cupy):
-    """Shapes, strides, contiguity and the base, of the real array and of the stand-in's."""
+    """Shapes, strides, contiguity and base of the real array and the stand-in's."""
     real, ours = array_of(cupy, (4, 6)), modules.wrap(np.zeros((4, 6), np.float32))
     calls = [
         lambda x: x[1:, ::2], lambda x: x.T, lambda x: x.transpose(1, 0)[2:], lambda x: x.reshape(3, 8), lambda x: x[..., None], lambda x: x[1, 2],
@@ -193,7 +193,7 @@ FUSED = [name for name in OPTIMIZERS if getattr(optim, name).elementwise and nam
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
 @pytest.mark.parametrize("name", FUSED)
 def test_cupy_writes_the_kernel_of_an_update(cupy, name, dtype):
-    """From what an optimizer does to its arrays CuPy makes one kernel, which calculates in their dtype alone."""
+    """CuPy compiles an optimizer's update into one kernel that computes in the arrays' dtype only."""
     optimizer = getattr(optim, name)([tg.zeros(5, requires_grad=True)], **OPTIMIZERS[name])
     group = optimizer.numbers_of(optimizer.param_groups[0])
     start = optimizer.start(np.zeros(5, np.dtype(dtype)), group)
@@ -238,7 +238,7 @@ def test_cupy_writes_the_kernel_of_a_chain_of_elementwise_work(cupy, name, monke
 
 
 def dtypes_of_the_kernel(function, given):
-    """The dtypes in which the kernel calculates that CuPy writes for an elementwise function of arrays."""
+    """The dtypes used in the kernel that CuPy generates for an elementwise function."""
     from cupy._core import _fusion_thread_local
     from cupy._core import fusion as tracing
 

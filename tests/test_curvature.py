@@ -1,4 +1,4 @@
-"""Curvature by Hessian-vector products, and the steps made of it."""
+"""Curvature by Hessian-vector products, and optimizers that use it."""
 
 from __future__ import annotations
 

@@ -269,7 +269,7 @@ def test_numpy_generator_is_one_stream():
 
 
 def test_orders_of_presentation():
-    """Lecture items 25 and 26."""
+    """Items 25 and 26."""
     orders = {
         order: PresentationOrder(range(20), order, key=(lambda i: -i) if order == "sorted" else None, generator=seeded())
         for order in ("fixed", "shuffle-once", "reshuffle", "with-replacement", "sorted")
@@ -305,11 +305,11 @@ def test_growing_batches():
 
 
 def test_a_batch_that_grows_when_the_noise_says_so():
-    """Item 73: while the gradient is mostly noise, a larger batch pays."""
+    """Item 73: while gradient noise dominates, a larger batch pays off."""
     draw = np.random.default_rng(0)
     batches = GrowingBatch(SequentialSampler(range(512)), lambda k: 2)
     sizes = []
-    for signal in (3.0, 0.25):  # of noise of variance 1: batches of 1/9 and of 16 are as much signal as noise
+    for signal in (3.0, 0.25):  # with noise of variance 1, signal equals noise for batches of 1/9 and 16
         critical = tg.optim.noise.gradient_noise(signal + draw.normal(size=(512, 4))).critical_batch_size
         if critical > batches.batch_size:
             batches.grow(critical / batches.batch_size)
@@ -343,7 +343,7 @@ def rng():
 
 
 class Noise(Dataset):
-    """A number drawn for each index; what is slow now and then shuffles which thread comes first."""
+    """Draws a number for each index; slow items now and then change which thread finishes first."""
 
     def __init__(self, draw, n=24, slow=True):
         self.draw, self.n, self.slow = draw, n, slow
@@ -364,7 +364,7 @@ def numpy_seeded(worker):
 
 
 def passes_of(loader, count=2, seed=1):
-    """What `count` passes give, and what the program itself draws meanwhile and after."""
+    """The batches of `count` passes, and the numbers that the program itself draws during and after them."""
     tg.manual_seed(seed)
     np.random.seed(seed)
     random.seed(seed)
@@ -537,7 +537,7 @@ def test_an_error_before_the_first_draw_hides_no_draw():
 
 
 def test_who_draws_from_no_shared_stream_works_ahead_and_in_parallel():
-    together = threading.Barrier(8)  # which no worker passes alone
+    together = threading.Barrier(8)  # no worker passes it alone
 
     class Slow(Squares):
         def __getitem__(self, i):
@@ -683,7 +683,7 @@ def test_a_thread_that_cannot_be_started_is_an_error_in_the_loop(monkeypatch):
 
 
 def threads():
-    """How many there are. (Where an interrupt came before Python had started one, Python lists it for ever.)"""
+    """The number of threads. (If an interrupt comes before Python has started one, Python lists it forever.)"""
     return sum(thread.ident is not None for thread in threading.enumerate())
 
 
@@ -761,9 +761,9 @@ def test_an_interrupted_pass_is_over_even_if_the_interrupt_is_kept(draw):
 
 @contextlib.contextmanager
 def alarms():
-    """A function that lets a KeyboardInterrupt come after some seconds, and every 5 seconds from then on: Python
-    drops one that comes in the callback of a weak reference or of the collector, of which the runner of the tests
-    has some. None comes any more after it was called with 0."""
+    """A function that raises KeyboardInterrupt after some seconds, and every 5 seconds from then on, because Python drops
+    one that comes in a callback of a weak reference or of the garbage collector, of which the test runner has some. Calling
+    it with 0 stops it."""
 
     def interrupt(*_):
         raise KeyboardInterrupt
@@ -847,7 +847,7 @@ def test_a_dataset_s_own_batch_is_its_own_affair():
 
 
 class Marked(Dataset):
-    """The index and a draw; some indices are errors, and one batch may interrupt the program that waits for it."""
+    """The index and a draw; some indices are errors, and one batch may interrupt the waiting program."""
 
     def __init__(self, n, draw, bad):
         self.n, self.draw, self.bad = n, draw, bad
@@ -866,7 +866,7 @@ class Marked(Dataset):
 
 
 class Loaders(RuleBasedStateMachine):
-    """Passes of several loaders, left, interrupted and failing at any time, while the program draws numbers itself."""
+    """Passes of several loaders, abandoned or interrupted at any time, while the program itself draws numbers."""
 
     loaders, passes = Bundle("loaders"), Bundle("passes")
 

@@ -1,4 +1,4 @@
-"""The bundled digits, toy sets, and the readers of files that may be damaged."""
+"""The bundled digits, toy datasets, and readers of files that may be damaged."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ MD5 = hashlib.md5(CONTENT).hexdigest()
 
 
 class Server(http.server.BaseHTTPRequestHandler):
-    """Sends CONTENT; breaks off the first answers after `breaks` bytes; knows ranges or not."""
+    """Sends CONTENT; breaks off the first answers after `breaks` bytes; with or without support for ranges."""
 
     breaks: list[int] = []  # noqa: RUF012
     ranges = True

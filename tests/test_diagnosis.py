@@ -1,4 +1,4 @@
-"""When to stop, how far and how noisy training is, what ails it; and races over surfaces with known minima."""
+"""Stopping rules, progress, gradient noise, diagnosis, and races on surfaces with known minima."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_weight_change():
 
 
 def test_the_mean_gradient_of_an_epoch():
-    """Item 72: single gradients stay long where their mean vanishes."""
+    """Item 72: single gradients stay long although their mean vanishes."""
     p = tg.tensor([1.0], dtype=tg.float64, requires_grad=True)
     rule = stopping.EpochGradient([p], tol=0.1, period=4, start=8)
     answers = []
@@ -96,7 +96,7 @@ def test_the_gradient_of_the_whole_is_the_mean_of_the_samples():
 
 
 def test_the_gradient_of_a_batch_is_unbiased():
-    """Item 66: the mean over random batches is the gradient of the whole, to within what chance allows."""
+    """Item 66: the mean over random batches is the full gradient, up to chance."""
     weights, x, y = network()
     rows = noise.per_sample_gradients(lambda i: ((model(weights, x[i : i + 1]) - y[i]) ** 2).sum(), weights, 7)
     measured, draw, count = noise.gradient_noise(rows), np.random.default_rng(0), 4000
@@ -178,7 +178,7 @@ def test_the_picture_of_a_race():
 
 
 def untrained():
-    """A net of 4 - 8 ReLU - 8 tanh - 3, its loss, and a batch."""
+    """A network of 4 - 8 ReLU - 8 tanh - 3, its loss, and a batch."""
     tg.manual_seed(0)
     nn = tg.nn
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3))
@@ -274,7 +274,7 @@ def test_what_is_not_finite_is_reported_and_no_error(scale):
 def test_a_diagnosis_changes_nothing(make):
     net, loss, batch = untrained()
     net.append(tg.nn.Dropout(0.5))
-    net[0].weight.requires_grad_(False)  # a frozen parameter has no part in it
+    net[0].weight.requires_grad_(False)  # a frozen parameter does not count
     net[4].bias.grad = tg.ones(3)
     optimizer, before, drawn = make(net.parameters()), [p.array.copy() for p in net.parameters()], tg.get_rng_state().tolist()
     report = optim.diagnosis.diagnose(net, loss, [batch], optimizer=optimizer, start=before)

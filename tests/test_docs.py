@@ -1,4 +1,4 @@
-"""The pages of docs/ say what is true: their code runs, and prints what they show."""
+"""The pages in docs/ are correct: their code runs and prints what they show."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAGES = sorted(DOCS.glob("*.md"))
 
 
 def run_page(page):
-    """Run the Python of a page, block by block in one namespace; a plain block after one that prints is its output."""
+    """Run a page's Python blocks in one namespace; a plain block after one that prints must equal its output."""
     namespace: dict[str, object] = {"__name__": page.stem}
     printed = ""
     blocks = re.findall(r"^```([^\n]*)\n(.*?)^```$", page.read_text(), re.M | re.S)
@@ -80,7 +80,7 @@ def test_the_picture_in_the_readme_shows_the_real_tape():
 
 
 def targets_in(text):
-    """Where links to a Markdown page may lead: its headings, as GitHub writes them, and its anchors."""
+    """The link targets in a Markdown page: its headings, as GitHub writes them, and its anchors."""
     headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S), re.M)
     slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
     return slugs | set(re.findall(r'<a id="([^"]+)">', text))

@@ -1,4 +1,4 @@
-"""Dropout: what is random about it, and what is not."""
+"""Dropout: what is random, and what is not."""
 
 from __future__ import annotations
 

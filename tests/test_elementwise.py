@@ -1,4 +1,4 @@
-"""What the samples and the comparison with PyTorch do not show of the elementwise functions."""
+"""Properties of elementwise functions that the samples and the comparison with PyTorch do not show."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FLOATS = arrays(np.float64, array_shapes(max_dims=3), elements=st.floats(-1e6, 1
 
 
 def ulps(x, exact):
-    """The distance between float arrays, in units of the last place of `exact`."""
+    """The distance of float arrays, in units in the last place of `exact`."""
     return np.max(np.abs(x.astype(np.float64) - exact) / np.spacing(np.abs(exact).astype(x.dtype)))
 
 

@@ -1,4 +1,4 @@
-"""The engine stays small, knows nothing above it, and plays no tricks."""
+"""The engine stays small, imports nothing above it, and uses no dynamic tricks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operations of the user's own."""
+"""User-defined operations."""
 
 from __future__ import annotations
 
@@ -272,7 +272,7 @@ def test_a_second_backward_is_refused_once_freed():
         y.backward()
 
 
-contexts = []  # that of the latest Held
+contexts = []  # the context of the latest Held
 
 
 class Held(Function):

@@ -1,4 +1,4 @@
-"""What is peculiar to GPUs. Runs with `--device=standin` (or cuda); see conftest.py."""
+"""Behaviour specific to GPUs. Runs with `--device=standin` (or cuda); see conftest.py."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def gpu(device):
 
 @pytest.fixture
 def standin(request, monkeypatch):
-    """The stand-in, on which checks wait for nobody."""
+    """The stand-in with asynchronous checks."""
     if not request.config.getoption("--device").startswith("standin"):
         pytest.skip("needs --device=standin")
     monkeypatch.delenv("CUDA_LAUNCH_BLOCKING")
@@ -38,7 +38,7 @@ def two():
     return "cuda:0", "cuda:1"
 
 
-# -- a step of training asks for no value ---------------------------------------------------------
+# -- a training step does not wait for values ------------------------------------------------------
 
 
 class Recurrent(nn.Module):
@@ -97,7 +97,7 @@ def test_a_training_step_transfers_nothing(standin, name):
     model, x, y = MODELS[name]()
     for kind in OPTIMIZERS:
         optimizer = getattr(tg.optim, kind)(model.parameters(), lr=0.01)
-        step(model, optimizer, x, y)  # tables of the layers' geometry are brought to the GPU once
+        step(model, optimizer, x, y)  # tables of the layers' geometry are copied to the GPU once
         del transfers[:]
         loss = step(model, optimizer, x, y)
         assert transfers == [], f"{kind}: {transfers}"
@@ -118,7 +118,7 @@ def test_the_count_of_transfers_counts(standin):
         assert transfers
 
 
-# -- what cannot be seen without waiting is refused when a value is read ---------------------------
+# -- errors that cannot be seen without waiting are raised at the next read -------------------------
 
 
 LATE = {
@@ -269,7 +269,7 @@ def test_both_gpus_have_memory_and_streams_of_their_own(two, standin):
     assert [tg.rand(3, device=where).tolist() for where in reversed(two)] == a[::-1]
 
 
-# -- what follows a tensor to its GPU --------------------------------------------------------------
+# -- data that follow a tensor to its GPU ----------------------------------------------------------
 
 
 def test_modules_optimizers_and_batches_follow(device):

@@ -1,4 +1,4 @@
-"""Without CuPy, or without a GPU, what asks for one is refused; nothing falls back to the CPU."""
+"""Without CuPy or a GPU, requests for a GPU raise; nothing falls back to the CPU."""
 
 from __future__ import annotations
 

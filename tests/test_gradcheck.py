@@ -1,4 +1,4 @@
-"""What the checkers of gradients accept, and what they refuse."""
+"""What gradcheck and gradgradcheck accept and refuse."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class TestInputs:
         assert gradcheck(tg.mul, (x, x)) and gradgradcheck(tg.mul, (x, x))
 
     def test_a_function_of_what_it_holds(self):
-        """The inputs are moved where they are, so a module's parameters may be given for it to use."""
+        """Inputs are perturbed in place, so a module's own parameters may be passed."""
         layer = tg.nn.Linear(2, 3, dtype=tg.float64)
         x = leaf(1.0, 2.0)
         assert gradcheck(lambda *parameters: layer(x), tuple(layer.parameters()))

@@ -25,7 +25,7 @@ def program(function):
 
 
 def alive():
-    """How many entries, tensors and contexts there are, and how many bytes of arrays."""
+    """The number of tape entries, tensors and contexts, and the bytes of arrays."""
     kinds = (Node, Leaf, Traced, Context)
     objects = sum(issubclass(type(o), kinds) for o in gc.get_objects())  # `isinstance` asks foreign objects
     arrays = tracemalloc.take_snapshot().filter_traces([tracemalloc.DomainFilter(True, np.lib.tracemalloc_domain)])
@@ -63,7 +63,7 @@ def after_third_derivatives():
 def after_backward_with_create_graph_once_grad_is_dropped():
     loss, w = network(tg.ones(2, 3, dtype=tg.float64))
     loss.backward(create_graph=True)
-    w.grad = None  # it is on the tape behind w: the one circle the user can close
+    w.grad = None  # it is on the tape behind w: the one reference cycle a user can create
     del loss, w
 
 
@@ -242,7 +242,7 @@ def after_an_error_in_backward():
 def test_nothing_is_left_behind(function):
     tracemalloc.start()
     try:
-        function()  # what is worked out once (plans, kernels) is there now
+        function()  # so that whatever is created once (plans, kernels) exists
         gc.collect()
         gc.disable()
         before = alive()

@@ -1,4 +1,4 @@
-"""Ctrl-C may come after any call. Whatever was being done, nothing that the library switches stays switched."""
+"""Ctrl-C may come after any call, and must not leave any of the library's switches changed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def training():
 
 
 def on(make, function):
-    """A program that calls `function` of one and the same tensor."""
+    """A program that calls `function` on one and the same tensor."""
 
     def program():
         x = make()
@@ -77,9 +77,9 @@ def switches():
 
 @pytest.fixture(params=["as NumPy has it", "as the program has set it"])
 def state(request):
-    """The state that must be there afterwards."""
+    """The state that must hold afterwards."""
     before = np.seterr(**({} if request.param == "as NumPy has it" else {"over": "raise", "invalid": "print"}))
-    tg.tensor(1.0)  # by which the library sees it
+    tg.tensor(1.0)  # makes the library notice it
     try:
         yield switches()
     finally:

@@ -1,4 +1,4 @@
-"""A layer that is given the wrong input says so in its own name."""
+"""A layer that receives wrong input raises an error that names the layer."""
 
 from __future__ import annotations
 

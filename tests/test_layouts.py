@@ -1,8 +1,7 @@
-"""The layout of an array in memory never changes a result: strides, order, offset, gaps, repeated elements.
+"""An array's memory layout never changes a result: strides, order, offset, gaps, repeated elements.
 
-Every registered function on its samples, and public functions at sizes where they take another way (by blocks, by
-rows, in parts), are called on the same values in other memory. What they make room for is filled with nan first, so
-that an element which nobody writes is seen.
+Every registered function on its samples, and public functions at sizes that take other code paths (blocks, rows, parts),
+run on the same values in other layouts. New memory is filled with nan first, so that elements that are never written show.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ F = tg.nn.functional
 
 @pytest.fixture(autouse=True)
 def empty_memory_is_full_of_nan(monkeypatch):
-    """Freed memory that comes back holds the right values of the call before, and hides what was not written."""
+    """Otherwise reused memory holds the right values of the previous call and hides unwritten elements."""
 
     def filled(make):
         def call(*args, **kwargs):
@@ -52,7 +51,7 @@ def same_order(array):
 
 
 def outcome(function, args, differentiable, layout, device, order):
-    """Results, gradients and (`order` 2) gradients of these, or the error; each cotangent in `layout` as well."""
+    """Results, gradients and (`order` 2) second gradients, or the error; each cotangent in `layout` too."""
 
     def cotangents(outs, wave):
         arrays = [layout(wave(np.arange(o.array.size)).reshape(o.array.shape).astype(o.array.dtype)) for o in outs]
@@ -117,12 +116,12 @@ NAMES = sorted(name for name in SAMPLES if not (name in REGISTRY and record(SAMP
 def test_of_every_registered_function(name, dtype, device):
     for s in SAMPLES[name]:
         args = [a.astype(dtype) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in s.args]
-        # (Rows or columns that are repeated make singular values meet, where the vectors have no derivative.)
+        # (Repeated rows or columns make singular values equal, where the vectors are not differentiable.)
         repeated = {} if name == "svd" else REPEATED
         check(call(s), args, wanted(s), device, 2, LAYOUTS, repeated, 1e-9 if dtype == np.float64 else 5e-4)
 
 
-# -- at sizes where functions take another way ------------------------------------------------------
+# -- sizes at which functions take other code paths --------------------------------------------------
 
 draw = np.random.default_rng(3)
 
@@ -135,7 +134,7 @@ def below(n, *shape):
     return draw.integers(0, n, shape)
 
 
-EPS = 0.1  # of a variance: where elements are repeated it may be zero
+EPS = 0.1  # added to a variance, which may be zero where elements repeat
 MATRIX, IMAGES = normal(500, 300), normal(4, 8, 70, 70)  # an array is cut into blocks of 131072 elements
 
 LARGE = {
@@ -216,7 +215,7 @@ def test_of_large_arrays(name, dtype, device):
     assert_same(outcome(function, args, floats, LAYOUTS["first dim last"], device, 1), plain, "the gradient", rtol)
 
 
-# -- of whole tensors --------------------------------------------------------------------------------
+# -- whole tensors -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -257,7 +256,7 @@ def test_optimizers_change_parameters_of_any_layout(name, size):
 
 
 class TestArraysFromNumPy:
-    """What no tensor can be a view of is refused, as in PyTorch, and not misread."""
+    """Arrays that no tensor can be a view of are refused, as in PyTorch, and not misread."""
 
     def test_another_byte_order(self):
         array = np.array([1.0, 2.0], ">f8")

@@ -1,4 +1,4 @@
-"""Linear algebra beyond what the harness and the comparison with PyTorch see."""
+"""Linear algebra beyond the harness and the comparison with PyTorch."""
 
 import math
 

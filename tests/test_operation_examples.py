@@ -1,4 +1,4 @@
-"""An example of each function that differs from its neighbours in the formula only, and has no docstring of its own."""
+"""An example of each function that differs from its neighbours only in the formula and has no docstring of its own."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What all optimizers hold: the ways to the parameters, options, hooks."""
+"""Properties of all optimizers: parameter access, options, hooks."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ NUMBERS = [
 
 @pytest.mark.parametrize(("name", "option"), NUMBERS)
 def test_every_number_may_be_a_schedule(name, option):
-    """A schedule is what setting the option before each step is, also over a saved state."""
+    """A schedule equals setting the option before each step, also across a saved state."""
     fixed = {"betas": (0.8, 0.9), "lambd": 0.1, "lr_decay": 0.1, "alpha": 0.7, "rho": 0.8}.get(option, 0.3)
 
     def at(k):
@@ -226,7 +226,7 @@ def test_a_number_may_be_a_tensor_or_from_numpy(name):
             optimizer.step()
         return values(params)
 
-    # in float32 numbers made from it, such as 1 - lr weight_decay, are rounded to float32, as in PyTorch
+    # numbers computed from it in float32, such as 1 - lr weight_decay, are rounded to float32, as in PyTorch
     half = tg.tensor(0.5, dtype=tg.float64)
     assert run(0.5) == run(half) == run(np.float64(0.5)) == run(lambda k: half)
 
@@ -359,7 +359,7 @@ def test_repr():
 
 
 def test_an_array_that_somebody_else_holds_follows_every_step():
-    """Small parameters move into one flat array, but not out from under a name that is in use."""
+    """Small parameters move into one flat array, but arrays that the program holds still follow."""
     alone, held, viewed = (tg.ones(3, requires_grad=True) for _ in range(3))
     data, part = held.detach(), viewed.detach()[1:]
     optimizer = tg.optim.SGD([alone, held, viewed], lr=1.0)
@@ -434,7 +434,7 @@ def goes_on_sharing(share, when, name):
         if held is not None:
             assert (as_array(held) == as_array(share(params[1]))).all()
             if getattr(as_array(held).flags, "writeable", True):  # `from_dlpack` of NumPy before 2.1 gives what is not
-                as_array(held)[...] += 1  # and the next step begins there
+                as_array(held)[...] += 1  # and the next step starts there
             assert (as_array(held) == as_array(share(params[1]))).all()
 
 
@@ -452,7 +452,7 @@ def test_arrays_that_parameters_were_made_of_take_part(name):
 
 
 def test_new_arrays_in_the_place_of_those_of_the_last_step():
-    """Contiguous or not: the step goes on with what is there, and with the state it has."""
+    """Contiguous or not: the step continues from the new arrays and the existing state."""
     params = [tg.nn.Parameter(tg.zeros(2, 2)) for _ in range(3)]
     optimizer = optim.SGD(params, lr=1.0, momentum=0.5)
     base, other = tg.zeros(4, 4), tg.zeros(2, 2)
@@ -473,7 +473,7 @@ def test_new_arrays_in_the_place_of_those_of_the_last_step():
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_parameters_of_the_same_memory_are_updated_one_after_the_other(name):
-    """As if each had an optimizer of its own."""
+    """As if each had its own optimizer."""
 
     def run(together):
         x = tg.ones(6)

@@ -1,4 +1,4 @@
-"""Momentum, step sizes of one coordinate, steps explained, averages: the lectures' own methods, held to what the lectures say of them."""
+"""The lectures' own methods: momentum, step sizes per coordinate, explained steps, averages."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def descend(make, steps=12, loss=None, seed=0):
 
 
 def test_the_heavy_ball_is_classical_momentum_with_other_numbers():
-    """Lecture item 79."""
+    """Item 79."""
     lr, gamma = 0.1, 0.3
     ball = descend(lambda p: optim.HeavyBall(p, lr, gamma))
     np.testing.assert_allclose(ball, descend(lambda p: optim.SGD(p, gamma * lr, 1 - gamma)), atol=1e-14)
@@ -151,11 +151,11 @@ def test_numbers_of_no_momentum_are_refused(wrong):
 
 
 def test_the_variants_of_rprop_differ_after_a_change_of_sign():
-    """One coordinate whose gradient turns from +1 to -1 and stays."""
+    """One coordinate whose gradient changes from +1 to -1 and stays there."""
     expected = {
-        "irprop-": [-0.1, -0.22, -0.22, -0.16],  # rests for a step, then goes half as far
+        "irprop-": [-0.1, -0.22, -0.22, -0.16],  # pauses for a step, then goes half as far
         "rprop-": [-0.1, -0.22, -0.16, -0.088],
-        "rprop+": [-0.1, -0.22, -0.1, -0.04],  # takes the last step back
+        "rprop+": [-0.1, -0.22, -0.1, -0.04],  # undoes the last step
     }
     for variant, path in expected.items():
         p = tg.tensor([0.0], dtype=tg.float64, requires_grad=True)
@@ -305,7 +305,7 @@ def test_averaging_quiets_the_noise_of_a_constant_rate():
 
 
 def test_a_forward_pass_keeps_its_variance_from_a_scaled_start():
-    """Item 53: W_ij ~ N(0, sigma^2 / m), m the fan-in. Layers of any width then pass on the variance they are given."""
+    """Item 53: W_ij ~ N(0, sigma^2 / m) with fan-in m. Layers of any width then preserve the variance of their input."""
     tg.manual_seed(0)
     z = tg.randn(500, 400)
     for fan_in, fan_out in ((400, 100), (100, 900), (900, 300)):
@@ -318,7 +318,7 @@ def test_a_forward_pass_keeps_its_variance_from_a_scaled_start():
 
 @pytest.mark.parametrize(("order", "cycles"), [("fixed", True), ("shuffle-once", True), ("reshuffle", False)])
 def test_the_same_order_in_every_pass_ends_in_a_cycle(order, cycles):
-    """Items 25, 26 and 31: at a constant rate SGD never rests, and in one order it goes in a circle, a pass long."""
+    """Items 25, 26 and 31: at a constant rate SGD never settles, and in a fixed order it cycles once per pass."""
     data = np.random.default_rng(0).normal(size=8)
     p = tg.tensor(0.0, dtype=tg.float64, requires_grad=True)
     optimizer = optim.SGD([p], lr=0.2)

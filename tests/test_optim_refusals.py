@@ -1,4 +1,4 @@
-"""What optimizers refuse, before anything has changed."""
+"""What optimizers refuse, before anything changes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_parameters(name, what):
         getattr(optim, name)(make())
 
 
-# Options in which something is wrong, for all optimizers that have them.
+# Invalid options, for all optimizers that have them.
 OPTIONS = [
     {"lr": -0.1}, {"lr": float("nan")}, {"lr": tg.tensor([0.1, 0.2])}, {"weight_decay": -1}, {"momentum": -0.5}, {"eps": -1e-8},
     {"betas": (1.0, 0.9)}, {"betas": (0.9, -0.1)}, {"betas": (0.9,)}, {"alpha": -1}, {"rho": 1.5}, {"rho": -0.5},

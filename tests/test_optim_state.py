@@ -1,4 +1,4 @@
-"""The state of optimizers: saved, restored, copied, changed by hand; and the state of others, refused."""
+"""The state of optimizers: saved, restored, copied, changed by hand; the state of other optimizers is refused."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_deepcopy_goes_its_own_way(name):
 
 
 def trained():
-    """Parameters, and SGD with momentum over them that has made some steps."""
+    """Parameters, and an SGD with momentum that has made some steps."""
     params = parameters()
     optimizer = optim.SGD(params, lr=1.0, momentum=0.5)
     for step in range(3):
@@ -127,7 +127,7 @@ def test_a_foreign_state_is_refused_and_nothing_changed(how):
 
 @pytest.mark.parametrize("source", [*OPTIMIZERS, *WITH_CLOSURE])
 def test_the_state_of_another_optimizer_is_refused_or_works(source):
-    """Adam's state serves RAdam, whose entries are the same; NAdam needs more, and Newton keeps nothing."""
+    """RAdam accepts Adam's state, which has the same entries; NAdam needs more, and Newton has none."""
 
     def made(name):
         params = parameters([(2, 2), (3, 1)])

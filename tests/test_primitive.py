@@ -1,4 +1,4 @@
-"""Defining primitives: what the tape keeps, fused rules, and what a definition may not do."""
+"""Defining primitives: what the tape saves, fused rules, and invalid definitions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tinygrad_lite.autograd import NONDIFFERENTIABLE, REGISTRY, GradcheckError, 
 
 @pytest.fixture
 def define():
-    """`@primitive` for the time of one test."""
+    """`@primitive` for the duration of one test."""
     before = [dict(registry) for registry in (REGISTRY, NONDIFFERENTIABLE)]
     yield primitive
     for registry, known in zip((REGISTRY, NONDIFFERENTIABLE), before):
@@ -26,7 +26,7 @@ def leaf(values):
 
 
 class TestTheCheckers:
-    """A checker that cannot fail checks nothing: wrong rules are planted, and caught."""
+    """A checker that cannot fail checks nothing: planted wrong rules must be caught."""
 
     def test_a_wrong_first_derivative_is_caught(self, define):
         @define
@@ -45,7 +45,7 @@ class TestTheCheckers:
         def cube(x):
             return x**3
 
-        # The value is right; what it depends on is hidden from the second derivative.
+        # The value is right, but its dependency is hidden from the second derivative.
         cube.vjp(x=lambda g, x: g * 3 * detached(x) * x)
         sample = Sample("cube", (np.array([0.3, 0.7]),), lambda x: x**3)
         with pytest.raises(AssertionError, match="cube: derivative 2"):
@@ -139,7 +139,7 @@ class TestDefinitions:
 
 
     def test_defined_again_it_takes_the_place_of_the_old_one(self, define):
-        """As where a cell of a notebook is run once more."""
+        """As when a notebook cell is run again."""
 
         def cell(kind, factor):
             def scaled(x):
@@ -169,7 +169,7 @@ class TestDefinitions:
 
 
 class TestWithoutARule:
-    """No gradient is lost in silence: it is asked for, and refused."""
+    """No gradient is lost silently: a missing rule raises."""
 
     def test_backward_names_the_primitive_the_argument_and_the_remedy(self, define):
         @define
@@ -307,7 +307,7 @@ class TestRulesThatReturnNothing:
 
 
 class TestWrongShapes:
-    """A gradient that cannot be summed to its input's shape is refused, also where it has as many elements."""
+    """A gradient that cannot be summed to its input's shape is refused, even if it has as many elements."""
 
     @pytest.mark.parametrize("shape", [(), (1,), (3,), (2, 6), (12,), (4, 3), (3, 4, 1), (3, 1), (1, 4)])
     @pytest.mark.parametrize("create_graph", [False, True])
@@ -393,7 +393,7 @@ class TestCalling:
 
 
 class TestGradientsThatAreConstant:
-    """`constant_in` and `joint_in`: a gradient is on the tape, under create_graph, though nothing flows back through it."""
+    """`constant_in` and `joint_in`: under create_graph a gradient is on the tape, although nothing flows back through it."""
 
     def test_what_is_constant_in_an_input_has_the_second_derivative_zero(self, define):
         @define
@@ -440,7 +440,7 @@ class TestGradientsThatAreConstant:
 
 
 class TestFunctionsWithoutAGradient:
-    """They are called as primitives are."""
+    """They are called like primitives."""
 
     def test_pytorchs_names_of_the_operands(self):
         assert tg.eq(input=tg.tensor([6.0]), other=6.0).item() is True

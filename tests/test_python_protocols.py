@@ -1,4 +1,4 @@
-"""Tensors among Python's own protocols: operators, conversions, copies, pickles."""
+"""Tensors in Python's protocols: operators, conversions, copies, pickling."""
 
 from __future__ import annotations
 

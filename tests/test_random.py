@@ -1,4 +1,4 @@
-"""Random numbers: their distributions, their streams, and what is refused."""
+"""Random numbers: distributions, streams, and invalid arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schedules of this library's own, what is known about any before training, and the conditions of Robbins and Monro."""
+"""The library's own schedules, their long-run properties, and the Robbins-Monro conditions."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_every_scheduler_is_in_this_table():
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_a_docstring_names_the_source(name):
-    """The formula stands in its first line, or in words that the arguments make a formula of."""
+    """The formula is in its first line, or follows from the description of the arguments."""
     assert re.search(r"docs/lectures\.md#item-\d", CLASSES[name].__doc__)
 
 

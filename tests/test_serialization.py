@@ -109,7 +109,7 @@ def test_what_cannot_be_written_is_refused_before_the_old_file_is_touched(tmp_pa
 
 @contextlib.contextmanager
 def no_file_over(size):
-    """A full disk, as far as this process can tell."""
+    """Simulates a full disk for this process."""
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
@@ -140,7 +140,7 @@ def saved_bytes(obj):
 
 
 def outcome(content, load=tg.load):
-    """What loading gives, as text; None where it is refused as damage is. Any other error is raised."""
+    """The result of loading, as text; None if it is refused as damaged. Any other error is raised."""
     try:
         return repr(load(io.BytesIO(content)))
     except ValueError as error:
@@ -177,7 +177,7 @@ SKELETON = (
 
 @pytest.mark.parametrize("arrays", [
     {"w": np.ones(2, np.float32), "names": np.array(["a", "b"]), "last": np.zeros((0, 3))},
-    {"w": np.ones(2, np.float32), "a": np.arange(3), "__skeleton__": np.array(SKELETON)},  # a file of before the seal
+    {"w": np.ones(2, np.float32), "a": np.arange(3), "__skeleton__": np.array(SKELETON)},  # a file from before the seal
 ], ids=["plain", "no seal"])  # fmt: skip
 def test_an_altered_bit_of_an_archive_without_a_seal_is_noticed_or_harmless(arrays):
     content = bytearray(by_numpy(**arrays))
@@ -216,7 +216,7 @@ def archive(**members):
 def by_zipfile(*members, compression=zipfile.ZIP_STORED):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", compression) as z, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of two members of one name
+        warnings.simplefilter("ignore")  # about two members of one name
         for name, content in members:
             z.writestr(name, content)
     file.seek(0)
@@ -425,7 +425,7 @@ def test_any_name_that_the_system_takes(tmp_path, name):
 
 
 class Plain:
-    """A file of the least there can be."""
+    """A minimal file object."""
 
     def __init__(self, content=b""):
         self.content = content
@@ -552,7 +552,7 @@ def test_what_changes_while_it_is_saved_can_be_loaded():
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no timers")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of a file that was being opened
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # about a file that was being opened
 def test_an_interrupt_is_a_keyboard_interrupt_and_leaves_the_old_file(tmp_path):
     def interrupt(*_):
         raise KeyboardInterrupt
@@ -628,7 +628,7 @@ def test_errors_of_map_location_are_not_taken_for_damage():
 
 
 def test_thousands_of_tensors_are_loaded_without_parsing_and_opening_one_by_one():
-    """12,000 take 0.2 s so; with a member of the archive opened and its header parsed for each they took 1.7."""
+    """12,000 take 0.2 s; opening a member and parsing its header for each took 1.7 s."""
     for shape in (lambda i: (3, i % 7), lambda i: (i, 0)):  # a few shapes, and as many as tensors
         value = {f"layer{i}": tg.ones(*shape(i)) for i in range(3_000)}
         content, profile = saved_bytes(value), cProfile.Profile()
@@ -638,7 +638,7 @@ def test_thousands_of_tensors_are_loaded_without_parsing_and_opening_one_by_one(
 
 
 class Files(RuleBasedStateMachine):
-    """Saves to every kind of target, with failures between them: each name holds what was last saved to it whole."""
+    """Saves to every kind of target, with failures in between: each name holds what was last saved to it completely."""
 
     def __init__(self):
         super().__init__()
@@ -701,7 +701,7 @@ class Files(RuleBasedStateMachine):
 
     @rule(name=names)
     def killed(self, name):
-        """As if a process had been killed while it saved to this name; then the next save."""
+        """As if a process had been killed while saving to this name; then the next save."""
         target = os.path.realpath(self.path(name))
         left = self.path(f".save-{zlib.crc32(os.path.basename(target).encode()):08x}-0123")
         Path(left).write_bytes(b"half")

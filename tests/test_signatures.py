@@ -1,4 +1,4 @@
-"""What an editor shows of an operation: the function that runs, and the names of its arguments."""
+"""What an editor shows for an operation: the function that runs, and its argument names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stand-in for CuPy is as strict as its page says (tests/standin/)."""
+"""The stand-in for CuPy is as strict as tests/standin/ says."""
 
 from __future__ import annotations
 

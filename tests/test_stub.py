@@ -1,4 +1,4 @@
-"""The names that a type checker finds in the package are those that are there."""
+"""The stub names exactly what the package contains."""
 
 from __future__ import annotations
 

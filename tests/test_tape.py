@@ -1,4 +1,4 @@
-"""The tape as a table: what it shows of operations, Functions, hooks and parameters."""
+"""The tape as a table: operations, Functions, hooks and parameters."""
 
 from __future__ import annotations
 

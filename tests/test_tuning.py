@@ -1,4 +1,4 @@
-"""What importing the package changes in the process, and that it can be told not to."""
+"""What importing the package changes in the process, and how to prevent it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 from tinygrad_lite.arrays.blas import library
 
-# Prints whether the C library takes 16 MiB from the system rather than from freed memory, how many threads
-# there are, BLAS's among them, and what has changed in the environment.
+# Prints whether the C library takes 16 MiB from the system instead of freed memory, the number of threads
+# (including BLAS's), and what has changed in the environment.
 PROGRAM = """
 import ctypes, json, os, time
 import numpy

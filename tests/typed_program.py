@@ -21,7 +21,7 @@ b: tg.Tensor = (1 - a).clamp(min=0).sum(dim=1, keepdim=True) * 2
 c: bool = bool((a > 0).all())
 print(training(nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)), a, b), c)
 
-# Functions have their signatures too: of the package, of nn.functional, linalg and special; each refusal is the checker's.
+# Functions have signatures too, in the package, nn.functional, linalg and special; the type checker refuses these calls.
 F = nn.functional
 d: tg.Tensor = tg.matmul(tg.exp(tg.tensor([[1.0, 2.0]])), tg.ones(2, 3, dtype=tg.float32))
 e: tg.Tensor = F.relu(F.conv2d(tg.zeros(1, 1, 4, 4), tg.ones(1, 1, 2, 2), stride=2), inplace=True)

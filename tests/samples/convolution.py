@@ -15,7 +15,7 @@ def normal(*shape):
 
 
 def meetings(w):
-    """Each window, each tap, and the element inside the image that they meet at."""
+    """Each window and tap, and the element inside the image under it."""
     for window in itertools.product(*map(range, w.count)):
         for tap in itertools.product(*map(range, w.kernel)):
             place = tuple(o * s + t * d - b for o, t, s, d, b in zip(window, tap, w.stride, w.dilation, w.before))

@@ -1,4 +1,4 @@
-"""Samples for factorizations, systems of equations, matrix functions and distances."""
+"""Samples for factorizations, linear systems, matrix functions and distances."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ def normal(*shape):
 
 
 def regular(*shape):
-    """Matrices far from singular ones."""
+    """Well-conditioned matrices."""
     return normal(*shape) + 3 * np.eye(shape[-2], shape[-1])
 
 
@@ -26,8 +26,8 @@ def definite(*shape):
     return x @ x.swapaxes(-1, -2)
 
 
-# What reads one triangle only of a symmetric matrix has no derivative in all directions:
-# tests/test_linalg.py differentiates these.
+# Functions that read only one triangle of a symmetric matrix are not differentiable in all directions;
+# tests/test_linalg.py tests their derivatives.
 sample("cholesky", definite(2, 3, 3), reference=np.linalg.cholesky, order=0, differentiable=())
 sample("eigh", symmetric(2, 3, 3), "U", reference=np.linalg.eigh, order=0, differentiable=())
 

@@ -1,4 +1,4 @@
-"""The stand-in's modules: `cupy`, `cupyx` and what lies below them, made from the lines of surface.py."""
+"""The stand-in's modules, `cupy`, `cupyx` and their submodules, built from the lines of surface.py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.standin import runtime, surface
 from tests.standin.ndarray import NUMBERS, MemoryPointer, ndarray, through, unwrap, wrap
 from tests.standin.runtime import transferred
 
-used: set[tuple[str, tuple[str, ...]]] = set()  # each function that was called, with its keywords
+used: set[tuple[str, tuple[str, ...]]] = set()  # each function called, with its keywords
 
 
 def noted(name: str, kwargs: Any) -> None:
@@ -30,14 +30,14 @@ def noted(name: str, kwargs: Any) -> None:
 
 
 def with_signature(name: str, signature: str, body: Any) -> Any:
-    """A function `name(signature)` that hands all its arguments to `body`; where a default is left, nothing."""
+    """A function `name(signature)` that passes its arguments to `body`, except those left at their defaults."""
     namespace: dict[str, Any] = {}
     exec(f"def f{signature}: pass", {"float": float, "int": int, "np": np}, namespace)
     parsed = inspect.signature(namespace["f"])
     short = name.rpartition(".")[2]
 
     def function(*args: Any, **kwargs: Any) -> Any:
-        parsed.bind(*args, **kwargs)  # a TypeError for what CuPy does not take
+        parsed.bind(*args, **kwargs)  # raises TypeError for arguments that CuPy does not accept
         noted(name, kwargs)
         return body(*args, **kwargs)
 
@@ -47,7 +47,7 @@ def with_signature(name: str, signature: str, body: Any) -> Any:
 
 
 class ufunc:
-    """An elementwise function. Of the methods CuPy has `at` for a few, `reduce` and `accumulate` for add and multiply."""
+    """An elementwise function. As in CuPy, a few have `at`, and add and multiply have `reduce` and `accumulate`."""
 
     def __init__(self, name: str):
         self.name, self._ufunc = name, getattr(np, name)
@@ -93,13 +93,13 @@ class ufunc:
 
 
 def _on_host(name: str) -> Any:
-    """NumPy's function of the same name on what is behind the arguments. It is looked up by the call: some
-    releases of NumPy lack a few that CuPy has."""
+    """NumPy's function of the same name on the arrays behind the arguments. It is looked up at the call, because some
+    releases of NumPy lack functions that CuPy has."""
     return lambda *args, **kwargs: through(functools.reduce(getattr, name.split("."), np), args, kwargs)
 
 
 def waiting(name: str) -> Any:
-    """The same for a function whose result has a size that the host must know first."""
+    """The same for a function whose result has a size that the host must wait for."""
     function = _on_host(name)
 
     def wait(*args: Any, **kwargs: Any) -> Any:
@@ -165,11 +165,11 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
 
 
 def fuse(*args: Any, **kwargs: Any) -> Any:
-    """Runs the function as it is: one kernel for each of its operations instead of one for all."""
+    """Runs the function unfused: one kernel per operation."""
     return args[0] if args and callable(args[0]) else lambda function: function
 
 
-# -- linear algebra: what is singular gives nan unless somebody asked to be told ------------------
+# -- linear algebra: singular matrices give nan unless errors are requested ------------------------
 
 _raising = threading.local()
 
@@ -220,7 +220,7 @@ def lu_factor(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> A
         raise ValueError("array must be two-dimensional")
     def function(a: Any) -> Any:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a zero on the diagonal is no news to a GPU
+            warnings.simplefilter("ignore")  # a GPU does not warn of a zero on the diagonal
             return scipy.linalg.lu_factor(a, check_finite=False)
 
     return through(function, (a,), {})
@@ -268,7 +268,7 @@ def parsed(lines: str) -> list[tuple[str, str]]:
 
 
 def _method(name: str) -> Any:
-    """An array's method: the function of its name where that does something of its own, else NumPy's method."""
+    """An array's method: the function of its name if that does something special, otherwise NumPy's method."""
     if name in OWN and name not in ("repeat",):
         return OWN[name]
 
@@ -315,7 +315,7 @@ def _device_properties(device: int) -> dict[str, Any]:
 
 
 def install() -> None:
-    """Put the stand-in into sys.modules as `cupy` and `cupyx`."""
+    """Install the stand-in in sys.modules as `cupy` and `cupyx`."""
     sys.modules.update(built())
 
 

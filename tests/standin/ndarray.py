@@ -1,4 +1,4 @@
-"""The stand-in's array: NumPy underneath, CuPy's manners above, and no way from one to the other by accident."""
+"""The stand-in's array: a NumPy array that behaves like CuPy's, without implicit conversion between the two."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NUMBERS = (bool, int, float, complex, np.generic)
 
 
 class Memory:
-    """A piece of device memory, held as long as an array is on it."""
+    """A block of device memory, held as long as an array uses it."""
 
     def __init__(self, array: np.ndarray, device: int):
         self.block = alloc(array.nbytes)
@@ -32,7 +32,7 @@ class Flags:
 
 
 def unwrap(value: Any) -> Any:
-    """The NumPy array behind an argument; refuses NumPy's own, and arrays of another device than the current one."""
+    """The NumPy array behind an argument; refuses NumPy's own arrays, and arrays of a device other than the current one."""
     if type(value) is ndarray:
         if value._memory.device_id != current():
             raise ValueError(
@@ -48,7 +48,7 @@ def unwrap(value: Any) -> Any:
 
 
 def wrap(result: Any, sources: tuple[Any, ...] = ()) -> Any:
-    """The stand-in's form of a result of NumPy; a view where it shares memory with one of `sources`."""
+    """The stand-in's form of a NumPy result; a view if it shares memory with one of `sources`."""
     if isinstance(result, (tuple, list)):
         return type(result)(wrap(r, sources) for r in result) if type(result) in (tuple, list) else tuple(wrap(r, sources) for r in result)
     if not isinstance(result, (np.ndarray, np.generic)):
@@ -83,7 +83,7 @@ def arrays_in(values: Any) -> list[Any]:
 
 
 def through(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """`function` of NumPy on what is behind the arguments; GPUs give no warnings."""
+    """NumPy's `function` on the arrays behind the arguments; like a GPU, it gives no warnings."""
     sources = tuple(arrays_in((*args, *kwargs.values())))
     args, kwargs = unwrap(args), {name: unwrap(value) for name, value in kwargs.items()}
     with np.errstate(all="ignore"):
@@ -100,7 +100,7 @@ class ndarray:
     base: Any
 
     def __new__(cls, shape: Any, dtype: Any, memptr: MemoryPointer, strides: Any) -> ndarray:
-        """A view that does not know whose memory it shows; the other forms are not asked for."""
+        """A view without a reference to the owner of its memory; other forms are not needed."""
         self = cls._of(np.empty(0, dtype), memptr.mem, None)
         self._show(memptr.ptr, shape, strides)
         return self
@@ -249,7 +249,7 @@ class ndarray:
 
 
 def _open(index: tuple[Any, ...]) -> tuple[Any, ...]:
-    """`index` with an ellipsis: CuPy gives a view also where NumPy would make a scalar."""
+    """`index` with an ellipsis: CuPy returns a view even where NumPy would return a scalar."""
     return index if any(i is Ellipsis for i in index) else (*index, ...)
 
 
@@ -257,7 +257,7 @@ _WRONG = {"f": np.nan, "c": np.nan, "i": 77, "u": 77, "b": True}
 
 
 def _index(array: ndarray, index: Any, reading: bool = True) -> tuple[Any, ...]:
-    """`index` as NumPy takes it: integers out of range wrapped, what CuPy would copy from the host refused."""
+    """`index` for NumPy: integers out of range are wrapped, and host arrays that CuPy would copy are refused."""
     items = list(index) if isinstance(index, tuple) else [index]
     used = 0
     for item in items:
@@ -296,7 +296,7 @@ def _index(array: ndarray, index: Any, reading: bool = True) -> tuple[Any, ...]:
 
 
 def _named_twice(array: np.ndarray, index: tuple[Any, ...], value: Any) -> np.ndarray:
-    """The flat places that get several different values, of which a GPU keeps any."""
+    """The flat positions assigned several different values, of which a GPU keeps an arbitrary one."""
     none = np.zeros(0, np.int64)
     if not any(isinstance(i, np.ndarray) and i.dtype.kind != "b" for i in index) or not np.ndim(value):
         return none

@@ -1,4 +1,4 @@
-"""The stand-in's devices: two, with memory of their own; and a list of what crossed between host and device."""
+"""The stand-in's devices: two, with separate memory, and a list of transfers between host and device."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 DEVICES = 2
-HELD = 24 << 30  # bytes of memory that each device says it has
+HELD = 24 << 30  # the memory that each device reports, in bytes
 
 _thread = threading.local()
 _lock = threading.RLock()
@@ -75,7 +75,7 @@ class Device:
 
 
 class Block:
-    """Memory taken from the pool; given back when nobody holds it any more."""
+    """Memory from the pool, returned when no one holds it."""
 
     def __init__(self, size: int, device: int):
         self.size, self.device = size, device

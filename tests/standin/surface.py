@@ -1,4 +1,4 @@
-"""The part of CuPy that the stand-in offers, with the signatures that CuPy gives.
+"""The part of CuPy that the stand-in provides, with CuPy's signatures.
 
 tests/test_cupy_contract.py compares each line with the real package.
 """
