@@ -1,4 +1,4 @@
-"""The same call here and in PyTorch: values, dtypes, shapes, first and second gradients, refusals."""
+"""Run the same call here and in PyTorch: values, dtypes, shapes, first and second gradients, refusals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REFUSALS = (TypeError, ValueError, IndexError, RuntimeError)
 
 
 def caught_as(error: Exception) -> Any:
-    """What a program written for PyTorch that meets this error of its would catch."""
+    """The exception type by which a program written for PyTorch would catch this error of PyTorch's."""
     if isinstance(error, NotImplementedError):
         return REFUSALS
     return next(kind for kind in (TypeError, ValueError, IndexError, RuntimeError) if isinstance(error, kind))
@@ -30,7 +30,7 @@ Call = Callable[..., Any] | str
 
 
 class Fixed:
-    """An array that is not to be differentiated by."""
+    """An array that is not differentiated."""
 
     def __init__(self, array: Any):
         self.array = np.asarray(array)
@@ -38,7 +38,7 @@ class Fixed:
 
 
 def both(call: Call) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """The function in both libraries: its dotted name, or `lambda m: ...` of the library `m`."""
+    """The function in both libraries: its dotted name, or `lambda m: ...` applied to the library `m`."""
     return tuple(operator.attrgetter(call)(m) if isinstance(call, str) else call(m) for m in (tg, torch))
 
 
@@ -51,10 +51,10 @@ def compare(
     atol: float | None = None,
     **kwargs: Any,
 ) -> Any:
-    """Run `call` on `args` in both libraries and compare all there is. Returns our result.
+    """Run `call` on `args` in both libraries and compare everything. Returns our result.
 
-    Arrays among the arguments (also in lists) become tensors; floating ones get `dtype` and are
-    differentiated by, `order` times.
+    Arrays among the arguments (also in lists) become tensors; floating-point ones get `dtype` and are differentiated
+    `order` times.
     """
     ours, theirs = both(call)
     my_args, your_args = ((given(m, args, dtype), given(m, kwargs, dtype)) for m in (tg, torch))
@@ -85,7 +85,7 @@ def refused(call: Call, *args: Any, dtype: Any = None, **kwargs: Any) -> None:
 
 
 def accepted_or_refused(call: Call, *args: Any, **kwargs: Any) -> None:
-    """Compare the call if PyTorch accepts it; else see that we refuse it too."""
+    """Compare the call if PyTorch accepts it; otherwise check that we refuse it too."""
     with contextlib.suppress(RuntimeError, ValueError, IndexError, TypeError, NotImplementedError):
         both(call)[1](*given(torch, args, None), **given(torch, kwargs, None))
         compare(call, *args, **kwargs)
@@ -94,7 +94,7 @@ def accepted_or_refused(call: Call, *args: Any, **kwargs: Any) -> None:
 
 
 def given(library: Any, value: Any, dtype: Any) -> Any:
-    """`value` for a call of `library`."""
+    """`value` as an argument for `library`."""
     if isinstance(value, Fixed):
         return given(library, value.array, dtype).requires_grad_(False)
     if isinstance(value, np.ndarray):
@@ -134,7 +134,7 @@ def same(x: Any, y: Any, what: str, limits: tuple[float | None, float | None]) -
 
 
 def same_gradients(a: list[Any], b: list[Any], xs: list[Any], ys: list[Any], order: int, what: str, limits: Any) -> None:
-    """Gradients of a weighted sum of the results, then of a weighted sum of those, and so on."""
+    """Compare gradients of a weighted sum of the results, then of a weighted sum of those, and so on."""
     draw = np.random.default_rng(5)
     for n in range(1, order + 1):
         pairs = [(x, y) for x, y in zip(a, b) if isinstance(y, torch.Tensor)]

@@ -1,4 +1,4 @@
-"""What all comparisons with PyTorch need."""
+"""Fixtures for all comparisons with PyTorch."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def pytorch_s_switches_can_be_set():
-    """Its databases of test inputs forbid it, for the whole process, when they are imported."""
+    """PyTorch's databases of test inputs forbid it for the whole process when they are imported."""
     if "torch" in sys.modules:
         sys.modules["torch"].backends.flags_frozen.__globals__["__allow_nonbracketed_mutation_flag"] = True
 
 
 @pytest.fixture(autouse=True)
 def pytorch_looks_at_the_parameters_of_distributions():
-    """Its compiler, once imported, switches that off."""
+    """PyTorch's compiler switches that off once it is imported."""
     if "torch.distributions" in sys.modules:
         sys.modules["torch"].distributions.Distribution.set_default_validate_args(True)

@@ -1,4 +1,4 @@
-"""The same module here and in PyTorch, from the same state: outputs, gradients, buffers, keys, repr."""
+"""Run the same module here and in PyTorch, from the same state: outputs, gradients, buffers, keys, repr."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LIMITS = {"float32": {"rtol": 3e-5, "atol": 3e-5}, "float64": {"rtol": 5e-8, "at
 
 
 def built(library: Any, text: str) -> Any:
-    """The module that `text` spells, such as "Linear(3, 5)"."""
+    """The module described by `text`, such as "Linear(3, 5)"."""
     return eval(text, {**vars(library.nn), "nn": library.nn, "m": library, "np": np})
 
 
@@ -46,9 +46,9 @@ def pair(text: str, dtype: str = "float64") -> tuple[Any, Any]:
 def compare_module(
     text: str, *inputs: Any, modes: Any = (True, False), dtype: str = "float64", steps: int = 1, **kwargs: Any
 ) -> None:
-    """Call the module in training and in evaluation and compare all there is.
+    """Call the module in training and in evaluation and compare everything.
 
-    `inputs`: shapes (drawn) or arrays; floating ones are differentiated by.
+    `inputs`: shapes (filled randomly) or arrays; floating-point ones are differentiated.
     """
     arrays = drawn(inputs)
     ours, theirs = pair(text, dtype)
@@ -70,14 +70,14 @@ def compare_module(
 
 
 def drawn(inputs: Any) -> list[Any]:
-    """Normal numbers where a shape stands."""
+    """Replace shapes by normal random arrays."""
     draw = np.random.default_rng(3)
     shapes = [isinstance(x, tuple) and all(isinstance(n, int) for n in x) for x in inputs]
     return [draw.standard_normal(x) if is_shape else x for x, is_shape in zip(inputs, shapes)]
 
 
 def outcome(library: Any, module: Any, arrays: Any, kwargs: Any, dtype: str) -> list[tuple[str, Any]]:
-    """Everything that a call of the module and its backward give."""
+    """All results of a call of the module and its backward."""
     inputs = [given(library, a, dtype) for a in arrays]
     options = {key: given(library, value, dtype) for key, value in kwargs.items()}
     module.zero_grad()
@@ -85,7 +85,7 @@ def outcome(library: Any, module: Any, arrays: Any, kwargs: Any, dtype: str) -> 
 
 
 def called(library: Any, module: Any, inputs: Any, options: Any) -> list[tuple[str, Any]]:
-    """The same, of tensors."""
+    """The same, for tensors."""
     leaves = list({id(t): t for t in flat(library, inputs) if t is not None and t.requires_grad}.values())
     results = flat(library, module(*inputs, **options))
     named = [(f"result {i}", r) for i, r in enumerate(results)]

@@ -1,4 +1,4 @@
-"""Runs one program on both libraries from the same weights: what it returns has to be equal."""
+"""Runs one program in both libraries from the same weights: the results must be equal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytest.importorskip("torch").set_num_threads(1)
 
 
 class Start:
-    """The weights that every run starts from, and the random numbers it draws: those of the first run."""
+    """The initial weights and random numbers of every run: those of the first run."""
 
     def __init__(self):
         self.states = []

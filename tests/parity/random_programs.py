@@ -1,11 +1,11 @@
-"""Random programs, run with PyTorch and here: what they compute, record and refuse must be the same.
+"""Random programs, run with PyTorch and here: they must compute, record and refuse the same.
 
     python -m tests.parity.random_programs --seeds 0:100000 --jobs 2     a summary, and a minimal program of each kind
     python -m tests.parity.random_programs --seed 123                    one program, and what differs
 
-A program is a list of statements of Python (random_statements.py). One that either library refuses is passed
-over there and the program goes on, so it must have changed nothing. At the end all tensors that have a name are
-compared: value, dtype, shape, requires_grad, is_leaf, .grad; and so is all that hooks and the program logged.
+A program is a list of Python statements (random_statements.py). A statement that either library refuses is skipped there
+and the program continues, so it must not have changed anything. At the end all named tensors are compared (value, dtype,
+shape, requires_grad, is_leaf, .grad), and so is everything that hooks and the program logged.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tests.parity.random_statements import DEFINITIONS, compiled, leaves_halves,
 
 Program = list[str]
 
-# What a program that was written for PyTorch catches. Any other error is the library's own.
+# What a program written for PyTorch catches. Any other error is a fault of the library.
 REFUSALS = (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError)
 TOLERANCE = {"float16": 2e-2, "float32": 1e-4, "float64": 1e-8}
 
@@ -50,7 +50,7 @@ class Difference(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a run left: by statement "" or its error; the facts by name; what was logged, by tag."""
+    """The outcome of a run: for each statement "" or its error; the facts by name; what was logged, by tag."""
 
     errors: list[str]
     tensors: dict[str, dict[str, Any]]
@@ -61,7 +61,7 @@ class Outcome(NamedTuple):
 
 
 def names_of(library: Any) -> dict[str, Any]:
-    """What a program may use of a library, made once."""
+    """The names of a library that a program may use, created once."""
     if library not in _names:
         name = library.__name__
         checkpoint = importlib.import_module(f"{name}.utils.checkpoint").checkpoint
@@ -82,14 +82,14 @@ def start(library: Any, logs: dict[str, list[Any]]) -> dict[str, Any]:
 
     def log(tag: str, *values: Any) -> None:
         if values[:1] == (None,):
-            return  # PyTorch calls a hook of one of several results with None where no gradient reached that one
+            return  # PyTorch calls a hook on one of several results with None if no gradient reached it
         logs.setdefault(tag, []).append([snapshot(v) for v in values])
 
     return {**names_of(library), "log": log}
 
 
 def run(program: Program, library: Any, names: dict[str, Any] | None = None, within: Callable[[str, dict[str, Any]], Any] | None = None) -> Outcome:
-    """`names` stand for others of the library's; `within(statement, names)` is the context that each statement is run in."""
+    """`names` replace names of the library; `within(statement, names)` is the context in which each statement runs."""
     logs: dict[str, list[Any]] = {}
     env = {**start(library, logs), **(names or {})}
     errors = []
@@ -115,14 +115,14 @@ def place(error: BaseException) -> str:
 
 
 def snapshot(x: Any) -> Any:
-    """All that is compared of a tensor."""
+    """Everything compared about a tensor."""
     if not hasattr(x, "requires_grad"):
         return x
     try:
         facts = {"requires_grad": x.requires_grad, "is_leaf": x.is_leaf, "value": np.array(x.detach().numpy(force=True))}
         if x.grad is not None:
             facts |= {"grad": np.array(x.grad.detach().numpy(force=True)), "grad.requires_grad": x.grad.requires_grad}
-    except Exception as error:  # PyTorch: one of several views of what was changed
+    except Exception as error:  # PyTorch: one of several views of a changed tensor
         return {"unusable": f"{type(error).__name__}: {error}"}
     return facts
 
@@ -131,7 +131,7 @@ def snapshot(x: Any) -> Any:
 
 
 def difference(program: Program) -> Difference | None:
-    """The first thing that differs and is not a known difference. A name that is not there is a NameError."""
+    """The first difference that is not a known one. A missing name is a NameError."""
     global _asked
     outermost = _asked is None
     asked = _asked = {} if _asked is None else _asked
@@ -145,7 +145,7 @@ def difference(program: Program) -> Difference | None:
             _asked = None
 
 
-# What has been asked of parts of a program, for its known differences are told by what differs without some statements.
+# Cached differences of parts of a program: known differences are recognized by what differs without some statements.
 _asked: dict[tuple[str, ...], Difference | None] | None = None
 
 
@@ -162,7 +162,7 @@ def _difference(program: Program) -> Difference | None:
 
 
 def corrected(program: Program, ours: Outcome, found: Difference, refused: list[str]) -> Difference | None:
-    """What still differs from a PyTorch without its contradictions, whichever of them are corrected."""
+    """What still differs from PyTorch without its contradictions, with any of them corrected."""
     remains = None
     those = [c for c in CORRECTIONS if c.applies(found, program)]
     for some in ([], *[[c] for c in those], those):
@@ -179,7 +179,7 @@ def corrected(program: Program, ours: Outcome, found: Difference, refused: list[
 
 
 def difference_of_refusal(program: Program, theirs: str) -> Difference | None:
-    """What differs if PyTorch refuses the last statement when it has done half of it."""
+    """The difference if PyTorch refuses the last statement after executing half of it."""
     ours = run(program, tg)
     mine, text = ours.errors[-1], program[-1]
     if mine.startswith("crash") and not theirs.startswith("crash"):
@@ -191,7 +191,7 @@ def difference_of_refusal(program: Program, theirs: str) -> Difference | None:
 
 
 def first(program: Program, ours: Outcome, theirs: Outcome) -> Difference | None:
-    """The first difference that has no reason."""
+    """The first unexplained difference."""
     return next((d for d in compare(program, ours, theirs) if unknown(d, program)), None)
 
 
@@ -248,7 +248,7 @@ def text_of(a: np.ndarray) -> str:
 
 
 def close(a: np.ndarray, b: np.ndarray, coarse: bool = False) -> bool:
-    """`coarse`: what is float64 may have been float32 on the way."""
+    """`coarse`: float64 results may have gone through float32."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
     if a.tobytes() == b.tobytes():
@@ -261,10 +261,10 @@ def close(a: np.ndarray, b: np.ndarray, coarse: bool = False) -> bool:
         return np.allclose(a, b, rtol=tolerance, atol=tolerance * min(max(largest, 0.1), 1), equal_nan=True)
 
 
-# -- what is known --------------------------------------------------------------------------------
+# -- known differences ----------------------------------------------------------------------------
 
-# PyTorch differs from what it says itself in some things. The programs that differ are compared once more with
-# a PyTorch without them.
+# PyTorch contradicts itself in some respects. Programs that differ are compared again with a PyTorch without these
+# contradictions.
 
 
 @dataclasses.dataclass
@@ -273,11 +273,11 @@ class Correction:
     applies: Callable[[Difference, Program], bool]
     rewrite: Callable[[str], str] = str
     names: dict[str, Any] = dataclasses.field(default_factory=dict)
-    copies: bool = False  # of all that is saved
+    copies: bool = False  # save copies of everything
 
 
 class Wrapped:
-    """A module of PyTorch with other functions for some names."""
+    """A PyTorch module with some functions replaced."""
 
     def __init__(self, module: Any, **others: Any):
         self.module = module
@@ -289,14 +289,15 @@ class Wrapped:
 
 def copied(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
-        leaf = value.is_leaf and not torch._C._functorch.is_functorch_wrapped_tensor(value)  # which may carry a tangent
+        leaf = value.is_leaf and not torch._C._functorch.is_functorch_wrapped_tensor(value)  # it may carry a tangent
         copy = (value.detach() if leaf else value).clone(memory_format=torch.contiguous_format)
         return copy.requires_grad_() if leaf and value.requires_grad else copy
     return type(value)(map(copied, value)) if isinstance(value, (tuple, list)) else value
 
 
 def giving_copies(function: Any) -> Any:
-    """What gradients and transforms return are tensors as any others, not views of what PyTorch has computed, expanded or under no_grad."""
+    """Makes gradients and transforms return ordinary tensors, not views of what PyTorch computed, expanded or under
+    no_grad."""
     return lambda *args, **kwargs: copied(function(*args, **kwargs))
 
 
@@ -319,7 +320,7 @@ def made_under_no_grad(view: Any) -> bool:
 
 @contextlib.contextmanager
 def as_documented(text: str, names: dict[str, Any]) -> Iterator[None]:
-    """What is computed under no_grad does not require grad, says the documentation. But a view then does, as a leaf."""
+    """According to the documentation, tensors computed under no_grad do not require grad. But a view then does, as a leaf."""
     try:
         yield
     finally:
@@ -332,7 +333,7 @@ def as_documented(text: str, names: dict[str, Any]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def as_documented_with_copies(text: str, names: dict[str, Any]) -> Iterator[None]:
-    """PyTorch refuses where a saved tensor was changed, also one that it does not need. With copies of all it need not."""
+    """PyTorch refuses if a saved tensor was changed, even one it does not need. With copies of everything it need not."""
     hooks = contextlib.nullcontext() if "func" in text else torch.autograd.graph.saved_tensors_hooks(torch.clone, lambda saved: saved)
     with hooks, as_documented(text, names):
         yield
@@ -342,7 +343,7 @@ JITTERS = ([-3.0, 5.0, 2.0, -4.0, 3.0], [2.0, -1.0, -4.0, 1.0, -2.0], [1.0, 1.0,
 
 
 def jittered(sizes: list[float], values: Any, dtype: Any = None, requires_grad: bool = False) -> Any:
-    """`torch.tensor`, off by `sizes` units in the last place."""
+    """`torch.tensor`, perturbed by `sizes` units in the last place."""
     x = torch.tensor(values, dtype=dtype)
     if x.is_floating_point():
         sizes = torch.finfo(x.dtype).eps * torch.tensor(sizes, dtype=x.dtype)
@@ -351,7 +352,7 @@ def jittered(sizes: list[float], values: Any, dtype: Any = None, requires_grad: 
 
 
 def ill_conditioned(found: Difference, program: Program) -> bool:
-    """Whether PyTorch's own result moves by as much when its inputs move by a few units in the last place."""
+    """Whether PyTorch's own result moves as much when its inputs move by a few units in the last place."""
     if found.kind not in ("value", "grad", "logged value", "logged grad"):
         return False
     plain = run(program, torch)
@@ -397,7 +398,7 @@ CORRECTIONS = [
 ]
 
 def of_nothing(found: Difference, program: Program) -> bool:
-    """PyTorch looks at no index, no divisor, and no dtype of a cumulative sum, where the result is empty."""
+    """PyTorch checks no index, divisor, or dtype of a cumulative sum if the result is empty."""
     if found.kind != "refused only here" or not re.search("out of bounds for axis|the result is int64, which cannot be put|integers cannot be divided by zero", found.ours):
         return False
     result = run(program, torch).tensors.get(found.where.split(" = ")[0].split(": ")[-1])
@@ -409,7 +410,7 @@ def writes_data(text: str) -> bool:
 
 
 def without(those: Callable[[str], bool]) -> Callable[[Difference, Program], bool]:
-    """Whether there are such statements, the difference is one of gradients, and without them there is none."""
+    """Whether there are such statements, the difference is in gradients, and disappears without them."""
 
     def explains(found: Difference, program: Program) -> bool:
         if found.kind not in ABOUT_GRADIENTS or not any(map(those, program)):
@@ -418,7 +419,7 @@ def without(those: Callable[[str], bool]) -> Callable[[Difference, Program], boo
         while rest:
             try:
                 return difference(rest) is None
-            except NameError as error:  # nor without what comes of them
+            except NameError as error:  # nor without their results
                 name = re.search(r"name '(\w+)'|variable '(\w+)'", str(error))
                 if name is None:
                     return False
@@ -443,7 +444,7 @@ OWN_VIEW = re.compile(r"\.(t|transpose|swapaxes|swapdims|squeeze|unsqueeze|as_st
 
 
 def of_transforms(found: Difference, program: Program) -> bool:
-    """Whether the program has transforms, and it is all about whether something depends on its input."""
+    """Whether the program has transforms, and the difference is whether something depends on its input."""
     if not any(map(TRANSFORMS.search, program)):
         return False
     if found.kind in ("requires_grad", "is_leaf", "grad.requires_grad", "logged requires_grad"):
@@ -460,7 +461,7 @@ CHANGE = re.compile(r"\w_\(|\] [-+*/]?=|\w [-+*/]\*?= |inplace=True")
 
 
 def of_an_integer(found: Difference, program: Program) -> bool:
-    """Whether it is about the gradient of an integer tensor, into which something with a gradient was written."""
+    """Whether the difference is the gradient of an integer tensor into which a tensor with a gradient was written."""
     if found.kind not in ("requires_grad", "is_leaf"):
         return False
     facts = run(program, tg).tensors.get(found.where, {})
@@ -468,7 +469,7 @@ def of_an_integer(found: Difference, program: Program) -> bool:
 
 
 def without_changes(found: Difference, program: Program) -> bool:
-    """Whether nothing differs without the changes in place."""
+    """Whether nothing differs without the in-place changes."""
     kind = found.kind.removeprefix("logged ")
     return without(lambda text: bool(CHANGE.search(text)))(found._replace(kind="value" if kind == "presence" else kind), program)
 
@@ -477,7 +478,7 @@ def walked_twice(found: Difference, program: Program) -> bool:
     return sum(len(re.findall(r"backward\(|autograd\.grad\(", text)) for text in program) > 1
 
 
-# Each with the reason why it is not a fault.
+# Each with the reason why it is not a bug.
 KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
     ("rounding, made large by the program", ill_conditioned),
     ("an integer tensor has no gradient, whatever is written into it; PyTorch's says that it requires grad", of_an_integer),
@@ -743,7 +744,7 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
 
 
 def shrunk(program: Program, found: Difference) -> tuple[Program, Difference]:
-    """The program without all statements, lines and modes that it differs without."""
+    """The program without all statements, lines and modes that the difference does not need."""
 
     def still(candidate: Program) -> Difference | None:
         try:
@@ -782,7 +783,7 @@ def alike(a: Difference, b: Difference) -> bool:
 
 
 def message(found: Difference) -> str:
-    """The error of a refusal, without its numbers and names."""
+    """The error message of a refusal, without numbers and names."""
     if found.kind not in ("refused only here", "accepted only here", "crash"):
         return ""
     text = found.theirs if found.kind == "accepted only here" else found.ours
@@ -792,7 +793,7 @@ def message(found: Difference) -> str:
 
 
 def verbs(program: Program) -> str:
-    """What a shrunk program does, in words by which programs of one kind can be found."""
+    """Words for what a shrunk program does, by which programs of one kind can be found."""
     words: list[str] = []
     for text in program:
         text = re.sub(r"t\.tensor\([^()]*\)", "", text)
@@ -823,7 +824,7 @@ def program_of(seed: int) -> Program:
 
 
 def check(seed: int, shrink: bool = True) -> Failure | None:
-    """The smallest program that differs as the one of `seed` does."""
+    """The smallest program that differs in the same way as that of `seed`."""
 
     def too_long(*_: Any) -> None:
         raise TimeoutError
@@ -847,7 +848,7 @@ def check(seed: int, shrink: bool = True) -> Failure | None:
 
 
 def check_many(seeds: range, report: Any) -> None:
-    """Send (seed, None), then (seed, what `check` found) of each seed."""
+    """Send (seed, None), then (seed, the result of `check`) for each seed."""
     torch.set_num_threads(1)
     for seed in seeds:
         report.send((seed, None))
@@ -855,7 +856,7 @@ def check_many(seeds: range, report: Any) -> None:
 
 
 def failures(seeds: range, jobs: int) -> Iterator[tuple[int, Failure | None]]:
-    """What each seed gives. The work is done in processes of its own: a program may kill the one that it runs in."""
+    """The result for each seed. The work runs in separate processes, because a program may kill its process."""
     context = multiprocessing.get_context("fork")
     parts = [seeds[i : i + 200] for i in range(0, len(seeds), 200)][::-1]
     running: dict[Any, Any] = {}  # by connection: the process, its seeds, the seed it is at
@@ -886,10 +887,10 @@ def failures(seeds: range, jobs: int) -> Iterator[tuple[int, Failure | None]]:
 
 
 def died(seed: int, context: Any) -> Failure | None:
-    """What the program of a seed did to the process: nothing to be reported if PyTorch alone does it too."""
+    """What the program of a seed did to the process: nothing to report if PyTorch alone does it too."""
 
     def run_theirs() -> None:
-        torch.set_num_threads(1)  # a forked process has none of the threads of the one before
+        torch.set_num_threads(1)  # a forked process does not have its parent's threads
         run(program_of(seed), torch)
 
     alone = context.Process(target=run_theirs)

@@ -1,4 +1,4 @@
-"""Writes random programs: statements that PyTorch mostly accepts, for it runs them while they are written."""
+"""Writes random programs, mostly of statements that PyTorch accepts: it runs them as they are written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 SHAPES = [(), (), (1,), (2,), (3,), (3,), (4,), (2, 3), (2, 3), (3, 2), (3, 3), (1, 3), (2, 1), (2, 2, 3), (2, 3, 2), (0,), (0, 3), (2, 0)]
 
-# What a program may use by name, beside the library itself; only what it does use is shown.
+# What a program may use by name besides the library itself; only what it uses is shown.
 DEFINITIONS = {
     "Product": """class Product(t.autograd.Function):
     @staticmethod
@@ -122,7 +122,7 @@ class Nothing(Exception):
 
 
 STATEMENTS: list[tuple[float, str, Callable[[Writer], Any]]] = []
-PURE: list[tuple[float, str, Callable[[Writer], Any]]] = []  # those that may stand in a function's body
+PURE: list[tuple[float, str, Callable[[Writer], Any]]] = []  # statements that may be in a function's body
 
 
 def statement(weight: float, pure: bool = False) -> Callable[[Any], Any]:
@@ -138,7 +138,7 @@ def statement(weight: float, pure: bool = False) -> Callable[[Any], Any]:
 
 
 class Writer:
-    """Writes statements and runs them in PyTorch, so that the next ones fit."""
+    """Writes statements and runs them in PyTorch, so that later ones fit."""
 
     def __init__(self, seed: int, start: Callable[[], dict[str, Any]]):
         self.r = random.Random(seed)
@@ -153,7 +153,7 @@ class Writer:
         self.mode = ""
         self.mode_left = 0
         self.frozen: set[str] = set()  # names that a checkpoint looks up again in backward
-        self.transformed = False  # whether this is the body of what a transform is given
+        self.transformed = False  # whether this is the body of a function for a transform
 
     # -- choosing ---------------------------------------------------------------------------------
 
@@ -167,7 +167,7 @@ class Writer:
         return self.r.choices(table, [weight for weight, _, _ in table])[0][2]
 
     def new(self) -> str:
-        """A name for a result: mostly one that is free."""
+        """A name for a result, usually a new one."""
         if self.flip(0.1) and (mine := [n for n in self.names if n[0] == self.prefix and n not in self.frozen]):
             return self.r.choice(mine)
         self.count += 1
@@ -177,7 +177,7 @@ class Writer:
         return self.env[name]
 
     def tensor(self, *tests: Callable[[Any], bool], new: float = 0.5) -> str:
-        """The name of a tensor that passes the tests; young ones more often."""
+        """The name of a tensor that passes the tests; recent ones are more likely."""
         found = [n for n in self.names if usable(self.env[n]) and all(test(self.env[n]) for test in tests)]
         if not found:
             raise Nothing
@@ -213,7 +213,7 @@ class Writer:
         return self.dtype if self.flip(0.9) else self.one("float64", "float32", "float32")
 
     def like(self, x: Any, grad: float = 0.5) -> str:
-        """The text of something that broadcasts into the shape of `x`: a number, a tensor of its own, or one that there is."""
+        """The text of something that broadcasts to the shape of `x`: a number, a new tensor, or an existing one."""
         shape = tuple(x.shape)
         if self.flip(0.6):
             with contextlib.suppress(Nothing):
@@ -225,7 +225,8 @@ class Writer:
         return self.constant(keep, str(x.dtype)[6:] if is_floating(x) or self.flip() else None)
 
     def source(self, x: Any) -> str:
-        """What can be written into `x`: `like` it, but in other memory, or PyTorch refuses it, or reads what it has just written."""
+        """Something that can be written into `x`: `like` it, but in other memory, because otherwise PyTorch refuses it or
+        reads what it has just written."""
         text = self.like(x)
         return text + ".clone()" if text in self.names and shares_memory(x, self.get(text)) else text
 
@@ -234,7 +235,7 @@ class Writer:
         return self.r.randint(-n, n - 1)
 
     def index(self, shape: tuple[int, ...], write: bool = False, advanced: float = 0.4) -> str:
-        """The text of an index of any kind that fits `shape`; for writing none that repeats a place."""
+        """The text of any kind of index that fits `shape`; for writing, without repeated positions."""
         items: list[str] = []
         dims = list(shape)
         ellipsis, arrays = False, 0
@@ -277,7 +278,7 @@ class Writer:
         return ":".join(ends) + (f":{self.one(1, 2, 2, 3)}" if self.flip(0.3) else "")
 
     def expression(self, v: str, x: Any, depth: int = 2) -> str:
-        """The text of a function of `v`, which looks like `x`, of its shape or one that that broadcasts into."""
+        """The text of a function of `v`, which resembles `x`, with its shape or one that broadcasts to it."""
         if not depth or self.flip(0.15):
             return v
         inner = self.expression(v, x, depth - 1)
@@ -313,7 +314,7 @@ class Writer:
         return ""
 
     def sane(self, text: str) -> bool:
-        """Whether no tensor has become too large, in shape or value, to be compared."""
+        """Whether no tensor has become too large, in shape or value, to compare."""
         for n in set(NAME.findall(text)):
             x = self.env.get(n)
             if isinstance(x, torch.Tensor) and usable(x):
@@ -322,13 +323,13 @@ class Writer:
                 if is_floating(x) and x.numel():
                     largest = x.detach().abs().max().item()
                     if "std" in text and x.detach().min() < 1e-3:
-                        return False  # whether it is zero is a matter of rounding
+                        return False  # rounding decides whether it is zero
                     if not largest < 1e4 and not self.flip(0.05):
                         return False
         return True
 
     def add(self, text: str) -> None:
-        """Take a statement into the program, mostly only if PyTorch accepts it."""
+        """Add a statement to the program, usually only if PyTorch accepts it."""
         if self.mode and not text.startswith(("with", "def", "class", "@")) and "\n" not in text:
             text = f"{self.mode}: {text}"
         before = {n: self.env.get(n) for n in self.names}
@@ -340,7 +341,7 @@ class Writer:
                 if halves:
                     raise StopIteration
             return
-        if not self.sane(text) and not re.search(r"_\(|\]\s=|\w=\s", text):  # a result that can be dropped again
+        if not self.sane(text) and not re.search(r"_\(|\]\s=|\w=\s", text):  # a result that can be dropped
             for n in NAME.findall(text):
                 if n in before:
                     self.env[n] = before[n]
@@ -358,7 +359,7 @@ class Writer:
                 return
 
     def body(self, v: str, x: Any, size: int, last: Callable[[Writer, str, Any], str], transformed: bool = False) -> str:
-        """The lines of a function of `v`, which will be given something like `x`."""
+        """The lines of a function of `v`, which will receive something like `x`."""
         inner = Writer(self.r.getrandbits(32), dict)
         inner.dtype = self.dtype
         inner.transformed = transformed
@@ -382,7 +383,7 @@ class Writer:
 
 
 def random_program(seed: int, start: Callable[[], dict[str, Any]]) -> list[str]:
-    """The program of a seed: a list of statements. `start` gives the names it starts with, for PyTorch."""
+    """The program of a seed: a list of statements. `start` gives the initial names, for PyTorch."""
     w = Writer(seed, start)
     length = w.r.randint(5, 25)
     with contextlib.suppress(StopIteration):
@@ -406,7 +407,8 @@ def random_program(seed: int, start: Callable[[], dict[str, Any]]) -> list[str]:
 
 
 def leaves_halves(text: str) -> bool:
-    """Whether PyTorch, if it refuses this statement, has done some of it: the walk up to the fault, a Function's forward."""
+    """Whether PyTorch, if it refuses this statement, has executed part of it: the backward up to the fault, a Function's
+    forward."""
     return "backward(" in text or "autograd.grad(" in text or "Dirty" in text or "\n" in text
 
 
@@ -426,7 +428,7 @@ def is_floating(x: Any) -> bool:
 
 
 def usable(x: Any) -> bool:
-    """Whether PyTorch lets one look at a tensor: not at one of several views whose base was changed."""
+    """Whether PyTorch allows looking at a tensor: not at one of several views whose base was changed."""
     try:
         return x.is_leaf is not None
     except RuntimeError:
@@ -436,7 +438,7 @@ def usable(x: Any) -> bool:
 def shares_memory(x: Any, y: Any) -> bool:
     try:
         return bool(x.untyped_storage().data_ptr() == y.untyped_storage().data_ptr())
-    except RuntimeError:  # what a transform's function has kept of its own tensors
+    except RuntimeError:  # tensors kept from a transform's function
         return True
 
 
@@ -693,7 +695,7 @@ def read(w: Writer) -> str:
 
 
 def target(w: Writer) -> str:
-    """What may be changed: mostly no leaf that requires grad."""
+    """A tensor that may be changed: usually not a leaf that requires grad."""
     if w.flip(0.85):
         with contextlib.suppress(Nothing):
             return w.tensor(is_floating, lambda x: not (x.is_leaf and x.requires_grad) or not torch.is_grad_enabled())

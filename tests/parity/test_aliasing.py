@@ -1,7 +1,7 @@
-"""Which memory a result shares: that of an input where PyTorch returns the input or a view of it, and its own where
-PyTorch returns a copy, also where there is nothing to do (a size that is the tensor's own, a dropout in evaluation).
+"""Which memory a result shares: an input's if PyTorch returns the input or a view of it, and its own if PyTorch returns a
+copy, even if there is nothing to do (the tensor's own size, dropout in evaluation).
 
-A copy that is none lets a change of the result in place change the input; a view that is none loses the change.
+If a copy is missing, an in-place change of the result changes the input; if a view is missing, the change is lost.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def test_of_operations(op):
                 check(mine, theirs, *inputs, f"{name_of(op)}: {[getattr(v, 'shape', v) for v in (x, *args)]} {kwargs}")
 
 
-# Calls that may have nothing to do, of: x (2, 3), v (3,), s (), k (2, 3) of int64, q (3, 3), one (1,), and
+# Calls that may have nothing to do, with x (2, 3), v (3,), s (), k (2, 3) of int64, q (3, 3), one (1,), and
 # signals (1, 2, 4), images (1, 2, 4, 4), volumes (1, 1, 2, 2, 2).
 CALLS = """
 F.dropout(x, 0.5, False)  F.dropout(x, 0.0)  F.dropout2d(images, 0.5, False)  F.dropout2d(images, 0.0)
@@ -156,14 +156,14 @@ def scope(library: Any) -> dict[str, Any]:
     return {**values, "m": library, "F": library.nn.functional, "nn": library.nn}
 
 
-# Whose results PyTorch says are no views of the input they share memory with.
+# Functions whose results, according to PyTorch, are not views of the input although they share its memory.
 UNSAFE = ("unsafe_chunk", "unsafe_split")
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("op", entries())
 def test_a_result_is_a_view_of_nothing_hidden(op):
-    """A view of it that is changed in place leads through the result, whatever the operation is composed of."""
+    """An in-place change of a view of the result reaches the result, whatever the operation is composed of."""
     function = ours(op.op, op.name)
     if torch.float64 not in op.dtypes or op.name in UNSAFE:
         return
@@ -199,7 +199,7 @@ def test_where_there_may_be_nothing_to_do(call):
     result = eval(call, mine)
     check(result, eval(call, theirs), [mine[n] for n in names], [theirs[n] for n in names], call)
     again = tensors(tg, results(eval(call, scope(tg))))
-    for x, y in zip(tensors(tg, results(result)), again):  # nothing that is kept for the next call is handed out
+    for x, y in zip(tensors(tg, results(result)), again):  # nothing cached for the next call is returned
         assert not np.shares_memory(x.array, y.array)
 
 
@@ -232,7 +232,7 @@ def test_of_every_public_function(mine, theirs):
         x, y = (library.from_numpy(array.copy(order="K")) for library in (tg, torch))
         try:
             expected = theirs(y, *more)
-        except Exception:  # whatever PyTorch says of arguments that no function was asked about
+        except Exception:  # whatever PyTorch raises for arbitrary arguments
             continue
         with contextlib.suppress(*REFUSALS):
             check(mine(x, *more), expected, [x], [y], f"of {array.shape} {array.dtype} and {more}")

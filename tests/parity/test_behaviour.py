@@ -1,4 +1,4 @@
-"""The table of behaviour is PyTorch's too: each line of docs/behaviour.md, evaluated in it."""
+"""Each line of docs/behaviour.md, evaluated in PyTorch."""
 
 from __future__ import annotations
 

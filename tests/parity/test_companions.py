@@ -1,4 +1,4 @@
-"""What stands beside tensors and models in PyTorch's programs: distributions, mixed precision, assert_close."""
+"""What PyTorch programs use beside tensors and models: distributions, mixed precision, assert_close."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch")
 REAL, POSITIVE = np.array([[-1.0, 0.3, 2.0]]), np.array([[0.5], [1.5]])
 SHARES = np.array([[0.2, 0.5, 0.3], [1.0, 2.0, 1.0]])
 ODDS = np.array([[-2.0, 0.4, 30.0], [0.0, 1.0, -40.0]])
-BOTH = [  # how each distribution is made, of which parameters, and values it can have
+BOTH = [  # the constructor of each distribution, its parameters, and possible values
     ("Normal(p, q)", (REAL, POSITIVE), np.array([0.1, -4.0, 2.0])),
     ("Normal(0.5, p)", (POSITIVE,), np.array([[0.1], [-4.0]])),
     ("Uniform(p, q)", (REAL, np.array([[3.0], [2.5]])), np.array([1.0, 0.5, 2.0])),
@@ -67,7 +67,7 @@ class TestDistributions:
 
 
 VECTORS, COVARIANCE = np.array([[-1.0, 0.3], [0.5, 2.0]]), np.array([[2.0, 0.3], [0.3, 0.5]])
-OF_SEVERAL = [  # the same of distributions of vectors, and of distributions made of others
+OF_SEVERAL = [  # the same for distributions of vectors, and distributions composed of others
     ("MultivariateNormal(p, q)", (VECTORS, COVARIANCE), VECTORS[:1] + 1),
     ("MultivariateNormal(p, precision_matrix=q)", (VECTORS[0], COVARIANCE), np.stack([VECTORS, -VECTORS])),
     ("MultivariateNormal(p, scale_tril=q.tril())", (VECTORS, np.stack([COVARIANCE, COVARIANCE * 2])), VECTORS[0]),

@@ -1,7 +1,7 @@
-"""Results are contiguous where PyTorch's are: a program that calls `view` on one there can do so here.
+"""Results are contiguous where PyTorch's are, so that a program that calls `view` on one works here too.
 
-NumPy lays a result out in the order of what it was made of, PyTorch in many cases in the order of the dims. Where
-PyTorch keeps the order of the input, ours may be either.
+NumPy gives a result the layout of its inputs, PyTorch in many cases the order of the dims. Where PyTorch keeps the order of
+the input, ours may be either.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def test_too_short_an_input():
 
 
 def test_through_log_softmax_twice():
-    """The second derivative, which PyTorch has not, against differences."""
+    """The second derivative, which PyTorch lacks, against finite differences."""
     x = tg.tensor(draw.standard_normal((5, 2, 3)), requires_grad=True)
 
     def loss(x):

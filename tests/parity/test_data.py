@@ -1,4 +1,4 @@
-"""Collating as PyTorch does."""
+"""Collating, as in PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which parameters and values a distribution refuses, with and without `validate_args`: as PyTorch's."""
+"""Which parameters and values a distribution refuses, with and without `validate_args`, as in PyTorch."""
 
 from __future__ import annotations
 

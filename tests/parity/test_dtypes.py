@@ -1,7 +1,7 @@
-"""The dtype in which two and three operands meet: tensors with dims, 0-d ones and Python numbers, of every dtype.
+"""The result dtype of two and three operands: tensors with dims, 0-d tensors and Python numbers, of every dtype.
 
-A 0-d tensor counts less than one with dims, a number less than both: each matters only where its category is higher.
-What PyTorch refuses may be accepted here; what it accepts is, with its dtype and its values.
+A 0-d tensor ranks below one with dims, a number below both: each matters only if its category is higher. What PyTorch
+refuses may be accepted here; what it accepts is accepted, with its dtype and values.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def outcome(library: Any, call: str, operands: tuple[Operand, ...]) -> Any:
 
 
 def differs(call: str, operands: tuple[Operand, ...]) -> bool:
-    """What is not the same here."""
+    """What differs here."""
     kinds, dtypes = zip(*operands)
     integers = all(dtype[0] in "iub" for dtype in dtypes[:2])
     return (

@@ -1,4 +1,4 @@
-"""Elementwise functions and PyTorch's: values, dtypes, gradients of two orders, edges, refusals."""
+"""Elementwise functions against PyTorch: values, dtypes, gradients of two orders, edge cases, refusals."""
 
 from __future__ import annotations
 

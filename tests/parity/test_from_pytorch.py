@@ -1,4 +1,4 @@
-"""docs/from-pytorch.md says what is so."""
+"""docs/from-pytorch.md is up to date."""
 
 from __future__ import annotations
 

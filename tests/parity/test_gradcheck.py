@@ -1,4 +1,4 @@
-"""What gradcheck and gradgradcheck accept and refuse, beside PyTorch's."""
+"""What gradcheck and gradgradcheck accept and refuse, compared with PyTorch."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Under `create_graph=True` a gradient requires grad here where it does in PyTorch, and what goes backward from it
-reaches the same tensors: for each entry of PyTorch's databases of operations and of modules.
+"""Under `create_graph=True` a gradient requires grad here where it does in PyTorch, and its backward reaches the same
+tensors: for each entry of PyTorch's databases of operations and modules.
 
-A gradient that is constant piece by piece (relu's, or that of a pooling) requires grad and has the derivative zero.
-One of an operation that is linear does not require grad.
+A piecewise constant gradient (relu's, or that of pooling) requires grad and has derivative zero. The gradient of a linear
+operation does not require grad.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def gradients(library: Any, outs: list[Any], inputs: list[Any], **options: Any) 
 
 
 def on_the_tape(library: Any, outs: list[Any], inputs: list[Any]) -> tuple[list[bool | None], list[bool]]:
-    """Which first gradients require grad (None: there is none), and which inputs have a second one."""
+    """Which first gradients require grad (None: there is none), and which inputs have a second gradient."""
     first = gradients(library, outs, inputs, create_graph=True)
     second = gradients(library, [g for g in first if g is not None], inputs)
     return [None if g is None else g.requires_grad for g in first], [g is not None for g in second]
@@ -135,7 +135,7 @@ def test_of_modules(info):
 
 
 class TestWithDerivativeZero:
-    """The gradient is on the tape, and its own gradient is one of zeros."""
+    """The gradient is on the tape, and its own gradient is zero."""
 
     @pytest.mark.parametrize("library", [tg, torch], ids=["here", "PyTorch"])
     @pytest.mark.parametrize(

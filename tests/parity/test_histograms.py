@@ -1,4 +1,4 @@
-"""Histograms and PyTorch's."""
+"""Histograms against PyTorch."""
 
 from __future__ import annotations
 

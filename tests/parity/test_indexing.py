@@ -1,4 +1,4 @@
-"""Reading and writing by index: the same as PyTorch."""
+"""Reading and writing by index, as in PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes in place: values and gradients as in PyTorch, or refused; never wrong."""
+"""In-place changes: values and gradients as in PyTorch, or refused; never wrong."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_refused_at_once(lines):
     "z = y.sigmoid(); z[0, 0] = 0; y = z", "z = y.relu(); z.mul_(-1); y = z", "z = y.softmax(0); z.mul_(2); y = z", "z = y.log(); y.add_(9); y = z", f"z = y * w{NO_GRAD}w.mul_(2)\ny = z", "y.sigmoid_(); y.mul_(w)", "y[0, 0] = y[1, 1] * w[0, 0]", "z = y.sin(); y.mul_(2); y = z + y", "z = y / w; y.zero_(); y = z * 1; y = y.sqrt(); y.neg_()",
 ])  # fmt: skip
 def test_refused_at_backward(lines):
-    """What a rule saved was overwritten."""
+    """A value saved for a rule was overwritten."""
     for m in (tg, torch):
         x, w = m.tensor(given(2, 3), requires_grad=True), m.tensor(given(2, 3) + 0.7, requires_grad=True)
         y = program(lines)(m)(x, w)
@@ -162,7 +162,7 @@ def drawn(seed):
 
 
 def run(m, lines, first, shape):
-    """The tensors after as many of the lines as are not refused, and their number."""
+    """The tensors after those lines that are not refused, and their number."""
     x, w = m.tensor(given(*shape), requires_grad=True), m.tensor(given(2), requires_grad=True)
     names = {"x": x, "w": w}
     exec(f"v0 = {first}", names)

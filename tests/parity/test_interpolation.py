@@ -63,7 +63,7 @@ def test_other_names_and_dtypes():
 
 
 def places(*shape):
-    """Some inside, some outside, none halfway between two elements or on an edge."""
+    """Points inside and outside, none halfway between two elements or on an edge."""
     return draw.uniform(-1.7, 1.7, shape)
 
 

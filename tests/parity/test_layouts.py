@@ -1,7 +1,7 @@
-"""The layout of an array in memory never changes a result: for the inputs of PyTorch's database of operations.
+"""An array's memory layout never changes a result, for the inputs of PyTorch's database of operations.
 
-The same call on the same values in other strides, orders, offsets, and with repeated elements, gives the same results,
-gradients and second gradients as on arrays in order, here; and is refused where that is.
+The same call on the same values with other strides, orders, offsets and repeated elements gives the same results, gradients
+and second gradients here as on contiguous arrays, and is refused if that is.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The old constructors (`FloatTensor`, `x.new`, ...), what they take for a size and what for values, and `type()`."""
+"""The old constructors (`FloatTensor`, `x.new`, ...), what they treat as a size and what as values, and `type()`."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""tg.linalg against torch.linalg: values, gradients, refusals. Eigenvectors, singular vectors and the
-like are compared through functions that do not depend on their signs."""
+"""tg.linalg against torch.linalg: values, gradients, refusals. Eigenvectors, singular vectors and the like are compared
+through functions that do not depend on their signs."""
 
 import math
 
@@ -20,12 +20,12 @@ def normal(*shape):
 
 
 def regular(*shape):
-    """Matrices far from singular ones."""
+    """Well-conditioned matrices."""
     return normal(*shape) + 3 * np.eye(shape[-2], shape[-1])
 
 
 def in_both(call, *arrays, **options):
-    """Values and first gradients in float32, second ones as well in float64."""
+    """Values and first gradients in float32, and in float64 also second ones."""
     compare(call, *arrays, dtype=np.float64, rtol=1e-7, atol=1e-8, **options)
     compare(call, *arrays, dtype=np.float32, order=1, rtol=2e-3, atol=2e-4, **options)
 

@@ -1,4 +1,4 @@
-"""Every schedule rate for rate with PyTorch's: alone, chained, in sequence, resumed, restored."""
+"""Every schedule, step by step, against PyTorch: alone, chained, in sequence, resumed, restored."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_a_rate_that_is_a_tensor_is_filled(schedule):
 
 
 def test_a_scheduler_of_one_s_own():
-    """It may refer to PyTorch's private names, as published ones do."""
+    """It may use PyTorch's private names, as published ones do."""
 
     def seen(lib):
         class Warmup(lib.optim.lr_scheduler._LRScheduler):

@@ -1,4 +1,4 @@
-"""Every module in PyTorch's own test database: built, called and refused here as there."""
+"""Every module in PyTorch's own test database: constructed, called and refused as there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every layer on no samples, on one, on none of a channel or of an extent, in training and in evaluation."""
+"""Every layer on no samples, on one, and with empty channels or spatial sizes, in training and in evaluation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every optimizer step for step with PyTorch's, in float64. For groups, state and flags see test_optim_db.py."""
+"""Every optimizer, step by step, against PyTorch in float64. For groups, state and flags see test_optim_db.py."""
 
 from __future__ import annotations
 

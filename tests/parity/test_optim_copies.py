@@ -1,4 +1,4 @@
-"""Copies of optimizers, schedules and averages in the middle of a training, and state changed by hand, go on as PyTorch's."""
+"""Copies of optimizers, schedules and averages during training, and state changed by hand, continue as in PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every optimizer with every set of options of the database by which PyTorch tests its own."""
+"""Every optimizer with every set of options in PyTorch's own test database."""
 
 from __future__ import annotations
 

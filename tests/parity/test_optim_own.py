@@ -1,4 +1,4 @@
-"""Optimizers of one's own, written for PyTorch in the ways that published ones are, run in both libraries."""
+"""User-defined optimizers, written for PyTorch in the style of published ones, run in both libraries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 
 
 def lars(lib, params):
-    """A rate for each layer by the ratio of the weight's length to the gradient's (You, Gitman, Ginsburg 2017)."""
+    """A rate for each layer from the ratio of the weight's length to the gradient's (You, Gitman, Ginsburg 2017)."""
     module = importlib.import_module(f"{lib.__name__}.optim.optimizer")
     required = module.required
 
@@ -59,7 +59,7 @@ def lars(lib, params):
 
 
 def sharpness_aware(lib, params):
-    """The gradient of another point is what the inner optimizer steps by (Foret et al. 2021)."""
+    """The inner optimizer steps by the gradient at another point (Foret et al. 2021)."""
 
     class Sharpness(lib.optim.Optimizer):
         def __init__(self, params, inner, rho=0.05, **options):
@@ -91,7 +91,7 @@ def sharpness_aware(lib, params):
 
 
 def lookahead(lib, params):
-    """Every few steps halfway back to slow weights (Zhang et al. 2019). It never calls Optimizer.__init__."""
+    """Every few steps, move halfway back to slow weights (Zhang et al. 2019). It never calls Optimizer.__init__."""
 
     class Lookahead(lib.optim.Optimizer):
         def __init__(self, inner, every=3, alpha=0.5):

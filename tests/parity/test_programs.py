@@ -1,4 +1,4 @@
-"""Whole programs, written as for PyTorch and run by both libraries from the same weights: their losses are equal step for step."""
+"""Whole programs written for PyTorch, run by both libraries from the same weights: the losses are equal step by step."""
 
 # ruff: noqa: B007, C408, RUF005, RUF059, UP008, UP032 (the programs are written as public ones are)
 

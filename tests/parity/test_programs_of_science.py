@@ -1,4 +1,4 @@
-"""Programs that differentiate their own gradients, or model densities: their losses are equal step for step."""
+"""Programs that differentiate their own gradients, or model densities: the losses are equal step by step."""
 
 # ruff: noqa: RUF005 (the programs are written as public ones are)
 

@@ -1,4 +1,4 @@
-"""Further programs in the manner of PyTorch's public examples: what they train is trained alike here."""
+"""Further programs in the style of PyTorch's public examples, which train the same way here."""
 
 # ruff: noqa: RUF005, UP008 (the programs are written as public ones are)
 

@@ -1,4 +1,4 @@
-"""Broadcasting, indexing and reshaping of any shapes: the same as PyTorch."""
+"""Broadcasting, indexing and reshaping of arbitrary shapes, as in PyTorch."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def call(index, then):
 
 
 def agree_about(index, then, x, *rest):
-    """PyTorch looks at no index where the result is empty; here one that is out of range may be refused also then."""
+    """PyTorch checks no index if the result is empty; here one out of range may be refused even then."""
     try:
         empty = not call(index, lambda m, x, index: x[index])(torch)(torch.from_numpy(x)).numel()
     except IndexError:

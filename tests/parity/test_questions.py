@@ -1,4 +1,4 @@
-"""What a tensor answers to questions about itself: whatever `is_...` PyTorch's tensors have."""
+"""Queries of a tensor: every `is_...` that PyTorch's tensors have."""
 
 from __future__ import annotations
 

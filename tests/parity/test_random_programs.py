@@ -1,4 +1,4 @@
-"""Random programs give what they give in PyTorch; and the tool that compares them finds, and shrinks, what differs."""
+"""Random programs give the same results as in PyTorch; and the tool that compares them finds and shrinks differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reductions and statistics as in PyTorch."""
+"""Reductions and statistics, as in PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What PyTorch refuses is refused: numbers in the place of tensors, what is no int, values that no dtype holds."""
+"""What PyTorch refuses is refused: numbers instead of tensors, non-integers, values that do not fit the dtype."""
 
 from __future__ import annotations
 

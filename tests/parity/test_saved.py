@@ -1,4 +1,4 @@
-"""What may be changed in place between a function and its gradient: the same as in PyTorch."""
+"""What may be changed in place between a function and its gradient, as in PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shapes, joining, splitting, repeating, diagonals: the same as PyTorch."""
+"""Shapes, joining, splitting, repeating and diagonals, as in PyTorch."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def test_dtype_argument(name):
 
 @both
 def test_rows_far_apart(name):
-    """Rows are worked out together as far as that loses no digit, and one by one beyond."""
+    """Rows share one maximum as long as no digit is lost, and otherwise use their own."""
     for spread in (5.0, 12.0, 20.0, 100.0, 1e4):
         x = normal(64, 6) * 3
         x[::3] -= spread

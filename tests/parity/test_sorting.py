@@ -1,4 +1,4 @@
-"""Sorting, ranks, searching, and what runs along a dim, as in PyTorch."""
+"""Sorting, ranks, searching, and cumulative operations, as in PyTorch."""
 
 from __future__ import annotations
 

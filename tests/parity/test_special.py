@@ -1,4 +1,4 @@
-"""Special functions and PyTorch's."""
+"""Special functions against PyTorch."""
 
 from __future__ import annotations
 

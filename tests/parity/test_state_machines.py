@@ -1,4 +1,4 @@
-"""Any sequence of what programs do to optimizers and to modules leaves both libraries in the same state."""
+"""Any sequence of operations on optimizers and modules leaves both libraries in the same state."""
 
 from __future__ import annotations
 

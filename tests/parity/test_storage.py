@@ -1,4 +1,4 @@
-"""Strides, sizes and memory of a tensor, as in PyTorch."""
+"""Strides, sizes and memory of tensors, as in PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Short programs about what moves on the tape: both libraries note the same in `log`."""
+"""Short programs about the tape: both libraries record the same in `log`."""
 
 from __future__ import annotations
 

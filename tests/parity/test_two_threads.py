@@ -1,4 +1,4 @@
-"""One thread trains, another works in a mode of its own all the while: each gets what it gets alone."""
+"""One thread trains while another works in its own mode: each gets the same results as alone."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ MODES = [
 
 @contextlib.contextmanager
 def beside(modes):
-    """A thread that goes through `modes` again and again; at the end it must have met nothing unexpected."""
+    """A thread that cycles through `modes`; at the end nothing unexpected must have happened."""
     expected = {mode: mode() for mode in modes}
     stop, errors, rounds = threading.Event(), [], 0
 
