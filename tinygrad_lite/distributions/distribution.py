@@ -40,7 +40,7 @@ class Distribution:
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """A sample that carries gradients to the parameters."""
-        raise NotImplementedError(f"{type(self).__name__}: its samples are no differentiable function of its parameters")
+        raise NotImplementedError(f"{type(self).__name__}: its samples are not a differentiable function of its parameters")
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """A sample (*sample_shape, *batch_shape, *event_shape), off the tape."""

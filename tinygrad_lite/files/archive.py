@@ -114,7 +114,7 @@ def read(file: IO[bytes]) -> tuple[dict[str, np.ndarray], bool]:
             end = file.read()
             count = int.from_bytes(end[10:12], "little")  # without it, an altered length hides what follows
             if comment or end[:4] != b"PK\5\6" or end[-2:] != b"\0\0" or count != min(len(infos), MANY):
-                raise Damaged("its end is not that of an archive, or tells of another number of arrays")
+                raise Damaged("its end is not that of an archive, or gives another number of arrays")
         length = file.seek(0, io.SEEK_END)
         if sum(info.file_size for info in infos) > length:
             raise Damaged("its arrays would be larger than the file")
@@ -133,7 +133,7 @@ def read(file: IO[bytes]) -> tuple[dict[str, np.ndarray], bool]:
             file.seek(offset)
             rest = file.read()
             if rest[-8:] != b"%08x" % zlib.crc32(rest[:-8], seal):
-                raise Damaged("the checksum of its headers is another")
+                raise Damaged("the checksum of its headers is wrong")
         return arrays, sealed
     except Damaged:
         raise
@@ -159,9 +159,9 @@ def _local_header(file: IO[bytes], info: Any) -> tuple[bytes, str]:
     if "data.pkl" in info.filename:
         raise Damaged("it is a pickle of PyTorch's; save the state dict there as .safetensors")
     if info.compress_type or method or flags & 1 or info.file_size != info.compress_size:
-        raise Damaged(f"{info.filename} is compressed or encrypted, or has not the length it claims")
+        raise Damaged(f"{info.filename} is compressed or encrypted, or its length is not what it claims")
     if not info.orig_filename.endswith(".npy"):
-        raise Damaged(f"{info.filename} is no array")
+        raise Damaged(f"{info.filename} is not an array")
     return header + name + extra, info.orig_filename[: -len(".npy")]
 
 
@@ -169,7 +169,7 @@ def _array(file: IO[bytes], info: Any) -> np.ndarray:
     start = file.read(min(12, info.file_size))
     size = 2 if start[6:7] == b"\1" else 4
     if start[:6] != MAGIC or len(start) < 8 + size or start[6:8] not in (b"\1\0", b"\2\0", b"\3\0"):
-        raise Damaged(f"{info.filename} is no array")
+        raise Damaged(f"{info.filename} is not an array")
     length = int.from_bytes(start[8 : 8 + size], "little")
     left = info.file_size - 8 - size - length
     if left < 0:
@@ -177,12 +177,12 @@ def _array(file: IO[bytes], info: Any) -> np.ndarray:
     start += file.read(8 + size + length - len(start))
     shape, fortran, dtype = _parsed(start[6], start[8 + size :])
     if math.prod(shape) * dtype.itemsize != left:
-        raise Damaged(f"{info.filename} has not the contents its header claims")
+        raise Damaged(f"{info.filename} does not have the contents its header claims")
     array = np.empty(shape[::-1] if fortran else shape, dtype)
     content = array.reshape(-1).view(np.uint8).data if left else memoryview(bytearray())
     _fill(file, content)
     if zlib.crc32(content, zlib.crc32(start)) != info.CRC:
-        raise Damaged(f"the checksum of {info.filename} is another")
+        raise Damaged(f"the checksum of {info.filename} is wrong")
     return array.T if fortran else array
 
 

@@ -84,7 +84,7 @@ class Module:
         # Called only for missing names; programs call it from their own overrides.
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    # -- what is registered ----------------------------------------------------------------------
+    # -- registration ---------------------------------------------------------------------------
 
     _parameters = view_of("parameter", "Parameters by name; None where declared absent.")
     _buffers = view_of("buffer", "Buffers by name.")

@@ -46,7 +46,7 @@ class LRScheduler:
                 group.setdefault("initial_lr", number(group["lr"]))
             elif "initial_lr" not in group:
                 raise KeyError(
-                    f"{type(self).__name__}: last_epoch={last_epoch} goes on from earlier steps, but parameter group {i} "
+                    f"{type(self).__name__}: last_epoch={last_epoch} resumes from earlier steps, but parameter group {i} "
                     "has no 'initial_lr': load the optimizer's state first, or leave last_epoch at -1"
                 )
         self.base_lrs = [number(group["initial_lr"]) for group in optimizer.param_groups]

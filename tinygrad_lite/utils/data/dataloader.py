@@ -84,7 +84,7 @@ class DataLoader(Generic[T]):
         if batch_sampler is not None and (batch_size != 1 or shuffle or sampler is not None or drop_last):
             raise ValueError("DataLoader: batch_sampler excludes batch_size, shuffle, sampler and drop_last")
         if batch_size is None and drop_last:
-            raise ValueError("DataLoader: batch_size=None gives single samples, of which drop_last cannot drop any")
+            raise ValueError("DataLoader: batch_size=None gives single samples, so drop_last has nothing to drop")
         if batch_size is not None and (not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size <= 0):
             raise ValueError(f"DataLoader: batch_size must be a positive integer, got {batch_size!r}")
 
