@@ -63,7 +63,7 @@ def inv_ex(A: Tensor, *, check_errors: bool = False) -> InvEx:
 
 
 @operation
-def inverse(x: Tensor) -> Tensor:
+def inverse(input: Tensor) -> Tensor:
     """`linalg.inv`.
 
     >>> import tinygrad_lite as tg
@@ -71,7 +71,7 @@ def inverse(x: Tensor) -> Tensor:
     tensor([[0.5000, 0.0000],
             [0.0000, 0.2500]])
     """
-    return inv(x)
+    return inv(input)
 
 
 @primitive
@@ -119,11 +119,11 @@ def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = N
 
 
 @operation
-def pinverse(x: Tensor, rcond: float = 1e-15) -> Tensor:
+def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
     """`linalg.pinv(x, rtol=rcond)`.
 
     >>> import tinygrad_lite as tg
     >>> tg.pinverse(tg.ones(3, 2)).shape
     (2, 3)
     """
-    return pinv(x, rtol=rcond)
+    return pinv(input, rtol=rcond)

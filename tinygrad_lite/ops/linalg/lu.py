@@ -163,6 +163,6 @@ def linalg_lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True,
 
 
 @operation
-def lu_solve(x: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
+def lu_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
     """The X of A @ X = x, where `LU_data` and `LU_pivots` are `lu_factor(A)`."""
-    return linalg_lu_solve(LU_data, LU_pivots, x)
+    return linalg_lu_solve(LU_data, LU_pivots, input)

@@ -50,7 +50,7 @@ _log_softmax.vjp(x=_log_softmax_x)
 
 
 @operation
-def softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
+def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """`exp(x) / exp(x).sum(dim)`: positive, and of sum 1 along `dim`.
 
     >>> import tinygrad_lite as tg
@@ -58,12 +58,12 @@ def softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
     tensor([0.5000, 0.5000])
     """
     if dtype is not None:
-        x = to_dtype(x, as_dtype(dtype))
-    return _softmax(x, canonical_dim("softmax", dim, len(x.shape)))
+        input = to_dtype(input, as_dtype(dtype))
+    return _softmax(input, canonical_dim("softmax", dim, len(input.shape)))
 
 
 @operation
-def log_softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
+def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """The logarithm of `softmax(x, dim)`, worked out without overflow.
 
     >>> import tinygrad_lite as tg
@@ -71,8 +71,8 @@ def log_softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
     tensor([-0.6931, -0.6931])
     """
     if dtype is not None:
-        x = to_dtype(x, as_dtype(dtype))
-    return _log_softmax(x, canonical_dim("log_softmax", dim, len(x.shape)))
+        input = to_dtype(input, as_dtype(dtype))
+    return _log_softmax(input, canonical_dim("log_softmax", dim, len(input.shape)))
 
 
 @operation

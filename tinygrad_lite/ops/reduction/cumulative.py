@@ -72,25 +72,25 @@ def _extreme_so_far(name: str, x: Any, dim: int) -> ValuesIndices:
 
 
 @operation
-def cummax(x: Tensor, dim: int) -> ValuesIndices:
+def cummax(input: Tensor, dim: int) -> ValuesIndices:
     """The largest element up to each one along `dim`, and its place (of equal ones the last).
 
     >>> import tinygrad_lite as tg
     >>> tg.cummax(tg.tensor([1.0, 3.0, 2.0]), dim=0)
     ValuesIndices(values=tensor([1., 3., 3.]), indices=tensor([0, 1, 1]))
     """
-    return _extreme_so_far("cummax", x, dim)
+    return _extreme_so_far("cummax", input, dim)
 
 
 @operation
-def cummin(x: Tensor, dim: int) -> ValuesIndices:
+def cummin(input: Tensor, dim: int) -> ValuesIndices:
     """The smallest element up to each one along `dim`, and its place (of equal ones the last).
 
     >>> import tinygrad_lite as tg
     >>> tg.cummin(tg.tensor([3, 1, 2]), dim=0)
     ValuesIndices(values=tensor([3, 1, 1]), indices=tensor([0, 1, 1]))
     """
-    return _extreme_so_far("cummin", x, dim)
+    return _extreme_so_far("cummin", input, dim)
 
 
 # -- sums and products --------------------------------------------------------------------------
@@ -123,18 +123,18 @@ _cumprod.vjp(x=lambda g, x, out, axis, reverse: _carried_back(g, x, axis, revers
 
 
 @operation
-def cumsum(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """The sum of all elements up to each one along `dim`. Integers and bools add up in int64.
 
     >>> import tinygrad_lite as tg
     >>> tg.cumsum(tg.tensor([1.0, 2.0, 3.0]), dim=0)
     tensor([1., 3., 6.])
     """
-    return _along_dim("cumsum", _cumsum, x, dim, False, dtype=dtype)
+    return _along_dim("cumsum", _cumsum, input, dim, False, dtype=dtype)
 
 
 @operation
-def cumprod(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """The product of all elements up to each one along `dim`. Integers and bools multiply in int64.
     The gradient is right where factors are zero, also the second one.
 
@@ -142,7 +142,7 @@ def cumprod(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     >>> tg.cumprod(tg.tensor([1.0, 2.0, 3.0]), dim=0)
     tensor([1., 2., 6.])
     """
-    return _along_dim("cumprod", _cumprod, x, dim, False, dtype=dtype)
+    return _along_dim("cumprod", _cumprod, input, dim, False, dtype=dtype)
 
 
 def _along_dim(name: str, function: Any, x: Any, dim: int, *more: Any, dtype: Any = None) -> Any:
@@ -187,13 +187,13 @@ _logcumsumexp.vjp(x=_logcumsumexp_rule)
 
 
 @operation
-def logcumsumexp(x: Tensor, dim: int) -> Tensor:
+def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     """`log(cumsum(exp(x)))` along `dim`, without overflow.
 
     >>> import tinygrad_lite as tg
     >>> tg.logcumsumexp(tg.tensor([0.0, 0.0, 1000.0]), dim=0)
     tensor([0.0000e+00, 6.9315e-01, 1.0000e+03])
     """
-    if x.dtype.kind != "f":
-        raise TypeError(f"logcumsumexp: expected a floating-point tensor, got {x.dtype}")
-    return _along_dim("logcumsumexp", _logcumsumexp, x, dim)
+    if input.dtype.kind != "f":
+        raise TypeError(f"logcumsumexp: expected a floating-point tensor, got {input.dtype}")
+    return _along_dim("logcumsumexp", _logcumsumexp, input, dim)
