@@ -1,7 +1,7 @@
 """The primitives that every other operation is composed of, each with its derivative.
 
 A rule's parameter names say what the tape keeps for it: `g` is the gradient of the result, `out` the result, any
-other name an argument (`x_shape`: only the shape of `x`). Rules need not undo broadcasting; the engine does. Where
+other name an argument (`input_shape`: only the shape of `input`). Rules need not undo broadcasting; the engine does. Where
 the public operation takes more arguments than the primitive (`add` with its `alpha`, say), it stands with its theme.
 """
 
@@ -60,15 +60,16 @@ def unary(forward: np.ufunc, rule: Callable[..., Any], doc: str, name: str = "")
 
 
 def binary(
-    forward: np.ufunc, x_rule: Callable[..., Any], y_rule: Callable[..., Any], doc: str, *, meet: Any = promote_tensors, name: str = ""
+    forward: np.ufunc, input_rule: Callable[..., Any], other_rule: Callable[..., Any], doc: str,
+    *, meet: Any = promote_tensors, name: str = "",
 ) -> Any:  # fmt: skip
-    """The same for a function of two tensors; `meet(x, y)` checks them and gives them one dtype."""
+    """The same for a function of two tensors; `meet(input, other)` checks them and gives them one dtype."""
 
     def apply(input, other):
         input, other = meet(input, other)
         return forward(input, other) if type(input) is ndarray else getattr(namespace_of(input), forward.__name__)(input, other)
 
-    return _defined(apply, name or forward.__name__, doc, input=x_rule, other=y_rule)
+    return _defined(apply, name or forward.__name__, doc, input=input_rule, other=other_rule)
 
 
 def _defined(apply: Any, name: str, doc: str, **rules: Callable[..., Any]) -> Any:
@@ -163,7 +164,7 @@ def pow(input, exponent):
     return power(input, exponent)
 
 
-def _pow_x(g: Any, input: Any, exponent: Any) -> Any:
+def _pow_input(g: Any, input: Any, exponent: Any) -> Any:
     if isinstance(exponent, (int, float)):
         return g * (2 * input) if exponent == 2 else g * (exponent * pow(input, exponent - 1)) if exponent else zeros(g)
     return where(exponent == 0, 0.0, g * (exponent * pow(input, exponent - 1)))
@@ -176,7 +177,7 @@ def _log(x: Any) -> Any:
     return math.log(x) if x > 0 else -math.inf if x == 0 else math.nan
 
 
-pow.vjp(input=_pow_x,
+pow.vjp(input=_pow_input,
         exponent=lambda g, input, exponent, out: g * where((input == 0) & (exponent >= 0), 0.0, out * _log(input)))
 
 
@@ -224,14 +225,14 @@ sign.vjp(input=zeros)
 
 
 @primitive
-def where(condition, x, y):
-    if not (is_array(x) or is_array(y)):  # two numbers, for the condition's device
-        x, y = (to_device(value, device_of(condition)) for value in promote(x, y))
-    return choose(condition, *promote(x, y))
+def where(condition, input, other):
+    if not (is_array(input) or is_array(other)):  # two numbers, for the condition's device
+        input, other = (to_device(value, device_of(condition)) for value in promote(input, other))
+    return choose(condition, *promote(input, other))
 
 
-where.vjp(x=lambda g, condition: where(condition, g, 0.0),
-          y=lambda g, condition: where(condition, 0.0, g))
+where.vjp(input=lambda g, condition: where(condition, g, 0.0),
+          other=lambda g, condition: where(condition, 0.0, g))
 
 maximum = binary(
     np.maximum,
@@ -248,13 +249,13 @@ minimum = binary(
 
 
 @primitive
-def _linear_in(out, x):
+def _linear_in(out, input):
     return out
 
 
 _linear_in.vjp(out=lambda g: g,
-               x=no_gradient)
-_linear_in.constant_in(out="x")
+               input=no_gradient)
+_linear_in.constant_in(out="input")
 
 
 def linear_in(out: Any, *inputs: Any) -> Any:
@@ -290,16 +291,16 @@ def restored(g: Any, shape: tuple[int, ...], axes: Any) -> Any:
 
 
 @primitive
-def sum(x, axes, keepdim):
+def sum(input, axes, keepdim):
     # Integers add up in int64, as in PyTorch; uint8 would stay unsigned in NumPy. Half precision
     # is added up in single.
-    kind = x.dtype.kind
+    kind = input.dtype.kind
     if kind == "f":
-        return add_up(x, axes, keepdim) if x.itemsize > 2 else add_up(x.astype(np.float32), axes, keepdim).astype(x.dtype)
-    return in_order(x.sum(axis=axes, keepdims=keepdim, dtype=x.dtype if kind == "c" else np.int64))
+        return add_up(input, axes, keepdim) if input.itemsize > 2 else add_up(input.astype(np.float32), axes, keepdim).astype(input.dtype)
+    return in_order(input.sum(axis=axes, keepdims=keepdim, dtype=input.dtype if kind == "c" else np.int64))
 
 
-sum.vjp(x=lambda g, x_shape, axes: restored(g, x_shape, axes))
+sum.vjp(input=lambda g, input_shape, axes: restored(g, input_shape, axes))
 
 
 def require_some(x: Any, axes: Any) -> None:
@@ -309,32 +310,32 @@ def require_some(x: Any, axes: Any) -> None:
 
 
 @primitive
-def amax(x, axes, keepdim):
-    if not x.size:
-        require_some(x, axes)
-    return extreme("maximum", x, axes, keepdim)
+def amax(input, axes, keepdim):
+    if not input.size:
+        require_some(input, axes)
+    return extreme("maximum", input, axes, keepdim)
 
 
 @primitive
-def amin(x, axes, keepdim):
-    if not x.size:
-        require_some(x, axes)
-    return extreme("minimum", x, axes, keepdim)
+def amin(input, axes, keepdim):
+    if not input.size:
+        require_some(input, axes)
+    return extreme("minimum", input, axes, keepdim)
 
 
-def shared_evenly(g: Any, x: Any, out: Any, axes: Any) -> Any:
+def shared_evenly(g: Any, input: Any, out: Any, axes: Any) -> Any:
     """An extreme's gradient, in equal parts to the elements that attain it."""
-    shape = kept(x.shape, axes)
+    shape = kept(input.shape, axes)
     out = reshape(out, shape)
-    attained = x == out
+    attained = input == out
     if axes is None:  # max(): where the result is nan, the elements that are nan; amax(): nan to all
-        attained = attained | ((x != x) & (out != out))
+        attained = attained | ((input != input) & (out != out))
     attained = to_dtype(attained, g.dtype)
     return (reshape(g, shape) / sum(attained, axes, True)) * attained
 
 
-amax.vjp(x=shared_evenly)
-amin.vjp(x=shared_evenly)
+amax.vjp(input=shared_evenly)
+amin.vjp(input=shared_evenly)
 
 
 # -- products of matrices -----------------------------------------------------------------------
@@ -371,7 +372,7 @@ def times_over_rows(x: Any, y: Any) -> Any:
     return times(x.T, y) if x.ndim == 2 else times(_rows(x).T, _rows(y))
 
 
-def _matmul_x(g: Any, input_shape: tuple[int, ...], other: Any) -> Any:
+def _matmul_input(g: Any, input_shape: tuple[int, ...], other: Any) -> Any:
     if len(other.shape) == 1:
         return g.reshape((*g.shape, 1)) * other
     if len(input_shape) == 1:
@@ -379,7 +380,7 @@ def _matmul_x(g: Any, input_shape: tuple[int, ...], other: Any) -> Any:
     return times(g, other.mT)
 
 
-def _matmul_y(g: Any, input: Any, other_shape: tuple[int, ...]) -> Any:
+def _matmul_other(g: Any, input: Any, other_shape: tuple[int, ...]) -> Any:
     if len(input.shape) == 1:
         return input * g if len(other_shape) == 1 else input.reshape((-1, 1)) * g.reshape((*g.shape[:-1], 1, g.shape[-1]))
     if len(other_shape) == 1:
@@ -389,44 +390,44 @@ def _matmul_y(g: Any, input: Any, other_shape: tuple[int, ...]) -> Any:
     return times(input.mT, g)
 
 
-matmul.vjp(input=_matmul_x,
-           other=_matmul_y)
+matmul.vjp(input=_matmul_input,
+           other=_matmul_other)
 
 
 # -- shape and order ----------------------------------------------------------------------------
 
 
 @primitive(view=True)
-def reshape(x, shape):
-    return x.reshape(shape)
+def reshape(input, shape):
+    return input.reshape(shape)
 
 
-reshape.vjp(x=lambda g, x_shape: reshape(g, x_shape))
+reshape.vjp(input=lambda g, input_shape: reshape(g, input_shape))
 
 
 @primitive(view=True)
-def permute(x, dims):
+def permute(input, dims):
     """`x` with its dims in the order `dims`; None: reversed."""
-    return x.transpose(dims)
+    return input.transpose(dims)
 
 
-permute.vjp(x=lambda g, dims: permute(g, dims and tuple(sorted(range(len(dims)), key=dims.__getitem__))))
+permute.vjp(input=lambda g, dims: permute(g, dims and tuple(sorted(range(len(dims)), key=dims.__getitem__))))
 
 
 @primitive(view=True)
-def expand(x, shape):
-    return expanded(x, shape)
+def expand(input, shape):
+    return expanded(input, shape)
 
 
-expand.vjp(x=lambda g: g)  # undoing the broadcast is the engine's
+expand.vjp(input=lambda g: g)  # undoing the broadcast is the engine's
 
 
 @primitive
-def copy(x, dtype, order="K"):
-    return copied(x, dtype, order)
+def copy(input, dtype, order="K"):
+    return copied(input, dtype, order)
 
 
-copy.vjp(x=lambda g: g)  # the engine gives a gradient its input's dtype
+copy.vjp(input=lambda g: g)  # the engine gives a gradient its input's dtype
 
 
 def to_dtype(x: Any, dtype: np.dtype) -> Any:
@@ -438,27 +439,27 @@ def to_dtype(x: Any, dtype: np.dtype) -> Any:
 
 
 @primitive(view=True)
-def getitem(x, index):
-    return read(x, index)
+def getitem(input, index):
+    return read(input, index)
 
 
 @primitive
-def into_zeros(x, shape, index):
+def into_zeros(input, shape, index):
     """Zeros of `shape` with `x` added at `index`: what `getitem` does to gradients."""
-    return zeros_with(x, shape, index)
+    return zeros_with(input, shape, index)
 
 
 @primitive
-def replaced(x, value, index):
+def replaced(input, value, index):
     """`x` with the elements at `index` replaced by `value`."""
-    out = as_array(x).copy("C")
+    out = as_array(input).copy("C")
     write(out, index, value)
     return out
 
 
-getitem.vjp(x=lambda g, x_shape, index: into_zeros(g, x_shape, index))
-into_zeros.vjp(x=lambda g, index: getitem(g, index))
-replaced.vjp(x=lambda g, index: replaced(g, 0, index),
+getitem.vjp(input=lambda g, input_shape, index: into_zeros(g, input_shape, index))
+into_zeros.vjp(input=lambda g, index: getitem(g, index))
+replaced.vjp(input=lambda g, index: replaced(g, 0, index),
              value=lambda g, index: getitem(g, index))
 
 

@@ -315,12 +315,12 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
 
 
 @primitive
-def moved(x, device):
+def moved(input, device):
     """`x` on another device."""
-    return to_device(x, device)
+    return to_device(input, device)
 
 
-moved.vjp(x=lambda g, x, device: moved(g, device_of(raw(x))))
+moved.vjp(input=lambda g, input, device: moved(g, device_of(raw(input))))
 
 
 def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:

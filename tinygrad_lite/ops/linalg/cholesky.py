@@ -23,12 +23,12 @@ __all__ = ["cholesky", "cholesky_inverse", "cholesky_solve"]
 
 
 @primitive
-def _cholesky(x):
+def _cholesky(A):
     with failing("cholesky: the matrix is not positive-definite"):
-        return cholesky_of(x)
+        return cholesky_of(A)
 
 
-_cholesky.vjp(x=lambda g, out: _cholesky_gradient(g, out))
+_cholesky.vjp(A=lambda g, out: _cholesky_gradient(g, out))
 
 
 def _cholesky_gradient(g: Any, out: Any) -> Any:

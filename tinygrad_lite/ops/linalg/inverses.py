@@ -23,12 +23,12 @@ __all__ = ["inverse", "pinverse"]
 
 
 @primitive
-def _inv(x, strict):
+def _inv(A, strict):
     """`strict`: refuse singular matrices; otherwise their inverse is inf everywhere."""
-    return solved_or_inf("inv", strict, x)
+    return solved_or_inf("inv", strict, A)
 
 
-_inv.vjp(x=lambda g, out: -(out.mT @ g @ out.mT))
+_inv.vjp(A=lambda g, out: -(out.mT @ g @ out.mT))
 
 
 class InvEx(NamedTuple):
@@ -75,16 +75,16 @@ def inverse(input: Tensor) -> Tensor:
 
 
 @primitive
-def _pinv(x, atol, rtol):
-    xp = namespace_of(x)
+def _pinv(A, atol, rtol):
+    xp = namespace_of(A)
     with failing("pinv: the iteration for the singular values did not converge"):
-        u, s, vh = linalg("svd", x, full_matrices=False)
-    kept = s > tolerance(s, x.shape, atol, rtol)
-    inverted = xp.where(kept, 1 / xp.where(kept, s, 1), 0).astype(x.dtype)
+        u, s, vh = linalg("svd", A, full_matrices=False)
+    kept = s > tolerance(s, A.shape, atol, rtol)
+    inverted = xp.where(kept, 1 / xp.where(kept, s, 1), 0).astype(A.dtype)
     return (vh.mT * inverted[..., None, :]) @ u.mT
 
 
-_pinv.vjp(x=lambda g, x, out: _pinv_gradient(g.mT, x, out))
+_pinv.vjp(A=lambda g, A, out: _pinv_gradient(g.mT, A, out))
 
 
 def _pinv_gradient(g: Any, x: Any, out: Any) -> Any:

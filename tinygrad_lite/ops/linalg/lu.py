@@ -36,8 +36,8 @@ class LU(NamedTuple):
 
 
 @primitive
-def _lu_factor(x):
-    return lu_of(x)
+def _lu_factor(A):
+    return lu_of(A)
 
 
 def permutation(pivots: Any, rows: int, dtype: Any) -> Any:
@@ -55,7 +55,7 @@ def permutation(pivots: Any, rows: int, dtype: Any) -> Any:
     return eye[xp.asarray(orders)].reshape((*pivots.shape[:-1], rows, rows)).mT
 
 
-_lu_factor.vjp(x=lambda g, out: _lu_gradient(g[0], *out))
+_lu_factor.vjp(A=lambda g, out: _lu_gradient(g[0], *out))
 
 
 def _lu_gradient(g: Any, lu: Any, pivots: Any) -> Any:

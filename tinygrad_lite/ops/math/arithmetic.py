@@ -92,15 +92,15 @@ def rsub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
 
 
 @primitive
-def _div_rounded(x, y, rounding_mode):
+def _div_rounded(input, other, rounding_mode):
     """`x / y` rounded "trunc" (towards zero) or "floor"; of integers an integer."""
-    x, y = _divisible("div_rounded", x, y)
-    xp = namespace_of(x)
-    if x.dtype.kind == "f":
-        return xp.floor_divide(x, y) if rounding_mode == "floor" else xp.trunc(x / y)
-    quotient = x // y
-    if rounding_mode == "trunc" and x.dtype.kind == "i":
-        quotient += ((x < 0) != (y < 0)) & (quotient * y != x)
+    input, other = _divisible("div_rounded", input, other)
+    xp = namespace_of(input)
+    if input.dtype.kind == "f":
+        return xp.floor_divide(input, other) if rounding_mode == "floor" else xp.trunc(input / other)
+    quotient = input // other
+    if rounding_mode == "trunc" and input.dtype.kind == "i":
+        quotient += ((input < 0) != (other < 0)) & (quotient * other != input)
     return quotient
 
 
@@ -113,8 +113,8 @@ def _divisible(name: str, x: Any, y: Any) -> tuple[Any, Any]:
     return x, y
 
 
-_div_rounded.vjp(x=lambda g: zeros_like(g),
-                 y=lambda g: zeros_like(g))
+_div_rounded.vjp(input=lambda g: zeros_like(g),
+                 other=lambda g: zeros_like(g))
 
 
 @operation
@@ -169,14 +169,14 @@ def reciprocal(input: Tensor) -> Tensor:
 
 
 @primitive
-def _remainder(x, y, rounding_mode):
+def _remainder(input, other, rounding_mode):
     """What `_div_rounded` leaves over."""
-    x, y = _divisible("remainder", x, y)
-    return x % y if rounding_mode == "floor" else namespace_of(x).fmod(x, y)
+    input, other = _divisible("remainder", input, other)
+    return input % other if rounding_mode == "floor" else namespace_of(input).fmod(input, other)
 
 
-_remainder.vjp(x=lambda g: g,
-               y=lambda g, x, y, rounding_mode: -g * _div_rounded(x, y, rounding_mode))
+_remainder.vjp(input=lambda g: g,
+               other=lambda g, input, other, rounding_mode: -g * _div_rounded(input, other, rounding_mode))
 
 
 @operation

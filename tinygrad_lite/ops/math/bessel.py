@@ -20,10 +20,10 @@ __all__ = ["i0"]
 
 
 @primitive
-def _bessel(x, kind):
+def _bessel(input, kind):
     """`kind`: SciPy's name, which ends in e where the function is scaled. "ai" and "aip": the Airy function and its slope."""
-    x = as_float(x)
-    return _special("airy", x)[("ai", "aip").index(kind)] if kind in ("ai", "aip") else _special(kind, x)
+    input = as_float(input)
+    return _special("airy", input)[("ai", "aip").index(kind)] if kind in ("ai", "aip") else _special(kind, input)
 
 
 def _over(out: Any, x: Any) -> Any:
@@ -49,7 +49,7 @@ _SLOPES = {
     "aip": lambda x, out: x * _bessel(x, "ai"),
 }
 
-_bessel.vjp(x=lambda g, x, out, kind: g * _SLOPES[kind](x, out))
+_bessel.vjp(input=lambda g, input, out, kind: g * _SLOPES[kind](input, out))
 
 
 def _function(name: str, kind: str, doc: str) -> Any:

@@ -57,16 +57,16 @@ def fmin(input: Tensor, other: Tensor) -> Tensor:
 
 
 @primitive
-def _clamp(x, min, max):
-    if x.size > 1024 and x.dtype.kind == "f" and not (is_array(min) or is_array(max)):
+def _clamp(input, min, max):
+    if input.size > 1024 and input.dtype.kind == "f" and not (is_array(min) or is_array(max)):
         # 35 us for 65536 floats; NumPy's maximum of an array and a number alone takes 65.
-        return x.clip(-math.inf if min is None else min, math.inf if max is None else max)
+        return input.clip(-math.inf if min is None else min, math.inf if max is None else max)
     if is_array(min) and is_array(max):  # all three at once: a 0-d one counts less than the others
-        x, min, max = promoted(x, min, max)
-    xp = namespace_of(x)
+        input, min, max = promoted(input, min, max)
+    xp = namespace_of(input)
     if min is not None:
-        x = xp.maximum(*promote(x, min))
-    return x if max is None else xp.minimum(*promote(x, max))
+        input = xp.maximum(*promote(input, min))
+    return input if max is None else xp.minimum(*promote(input, max))
 
 
 def _within(x: Any, min: Any, max: Any) -> Any:
@@ -83,9 +83,9 @@ def _above(x: Any, min: Any, max: Any) -> Any:
     return x > max if min is None else (x > max) | (max < min)
 
 
-_clamp.vjp(x=lambda g, x, min, max: where(_within(x, min, max), g, 0.0),
-           min=lambda g, x, min, max: where(_below(x, min, max), g, 0.0),
-           max=lambda g, x, min, max: where(_above(x, min, max), g, 0.0))
+_clamp.vjp(input=lambda g, input, min, max: where(_within(input, min, max), g, 0.0),
+           min=lambda g, input, min, max: where(_below(input, min, max), g, 0.0),
+           max=lambda g, input, min, max: where(_above(input, min, max), g, 0.0))
 
 
 def _clamped(x: Any, min: Bound, max: Bound) -> Any:

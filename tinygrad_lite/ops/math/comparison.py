@@ -155,11 +155,11 @@ def equal(input: Tensor, other: Tensor) -> bool:
 
 
 @nondifferentiable
-def _isin(x, y, assume_unique, invert):
-    some_tensor(x, y)
-    only_numbers(*(v for v in (x, y) if is_array(v)))
-    x, y = promoted(x, y)
-    return namespace_of(x).isin(x, y, assume_unique=assume_unique, invert=invert)
+def _isin(elements, test_elements, assume_unique, invert):
+    some_tensor(elements, test_elements)
+    only_numbers(*(v for v in (elements, test_elements) if is_array(v)))
+    elements, test_elements = promoted(elements, test_elements)
+    return namespace_of(elements).isin(elements, test_elements, assume_unique=assume_unique, invert=invert)
 
 
 @operation

@@ -159,12 +159,12 @@ def sinc(input: Tensor) -> Tensor:
 
 
 @primitive
-def _logit(x):
-    x = as_float(x)
-    return namespace_of(x).log(x / (1 - x))
+def _logit(input):
+    input = as_float(input)
+    return namespace_of(input).log(input / (1 - input))
 
 
-_logit.vjp(x=lambda g, x: g / where((x < 0) | (x > 1), math.nan, x * (1 - x)))
+_logit.vjp(input=lambda g, input: g / where((input < 0) | (input > 1), math.nan, input * (1 - input)))
 
 
 @operation
@@ -211,14 +211,14 @@ hypot = binary(
 
 
 @primitive
-def _logaddexp(x, y, base):
-    x, y = _floats(x, y)
-    xp = namespace_of(x)
-    return xp.logaddexp2(x, y) if base == 2 else xp.logaddexp(x, y)
+def _logaddexp(input, other, base):
+    input, other = _floats(input, other)
+    xp = namespace_of(input)
+    return xp.logaddexp2(input, other) if base == 2 else xp.logaddexp(input, other)
 
 
-_logaddexp.vjp(x=lambda g, x, y, base: g * sigmoid(math.log(base) * (x - y)),
-               y=lambda g, x, y, base: g * sigmoid(math.log(base) * (y - x)))
+_logaddexp.vjp(input=lambda g, input, other, base: g * sigmoid(math.log(base) * (input - other)),
+               other=lambda g, input, other, base: g * sigmoid(math.log(base) * (other - input)))
 
 
 @operation

@@ -38,16 +38,16 @@ fix = trunc
 
 
 @primitive
-def _round(x, decimals):
-    only_numbers(x)
-    if x.dtype.kind in "iu":
+def _round(input, decimals):
+    only_numbers(input)
+    if input.dtype.kind in "iu":
         if decimals:
-            raise TypeError(f"expected floating-point numbers to round to decimals, got {x.dtype}")
-        return x.copy()
-    return namespace_of(x).round(x, decimals)
+            raise TypeError(f"expected floating-point numbers to round to decimals, got {input.dtype}")
+        return input.copy()
+    return namespace_of(input).round(input, decimals)
 
 
-_round.vjp(x=lambda g: zeros_like(g))
+_round.vjp(input=lambda g: zeros_like(g))
 
 
 @operation

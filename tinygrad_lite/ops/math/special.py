@@ -39,12 +39,12 @@ lgamma.vjp(input=lambda g, input: g * _polygamma(input, 0))
 
 
 @primitive
-def _polygamma(x, n):
-    x = as_float(x)
-    return _special("polygamma", n, x) if n else _special("digamma", x)
+def _polygamma(input, n):
+    input = as_float(input)
+    return _special("polygamma", n, input) if n else _special("digamma", input)
 
 
-_polygamma.vjp(x=lambda g, x, n: g * _polygamma(x, n + 1))
+_polygamma.vjp(input=lambda g, input, n: g * _polygamma(input, n + 1))
 
 
 @operation
@@ -88,14 +88,14 @@ def mvlgamma(input: Tensor, p: int) -> Tensor:
 
 
 @primitive
-def _igamma(x, y, upper):
-    x, y = promote_tensors(x, y)
-    only_floats(x)
-    return _special("gammaincc" if upper else "gammainc", x, y)
+def _igamma(input, other, upper):
+    input, other = promote_tensors(input, other)
+    only_floats(input)
+    return _special("gammaincc" if upper else "gammainc", input, other)
 
 
-_igamma.vjp(x=no_rule("igamma", "the order"),
-            y=lambda g, x, y, upper: (-g if upper else g) * exp((x - 1) * log(y) - y - lgamma(x)))
+_igamma.vjp(input=no_rule("igamma", "the order"),
+            other=lambda g, input, other, upper: (-g if upper else g) * exp((input - 1) * log(other) - other - lgamma(input)))
 
 
 @operation

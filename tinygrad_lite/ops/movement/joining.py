@@ -154,15 +154,15 @@ def column_stack(tensors: Any) -> Tensor:
 
 
 @primitive(view=True)
-def _split(x, sizes, dim):
+def _split(input, sizes, dim):
     """Parts of these sizes; of size 1 and without the dim, where `sizes` is None."""
     before = (slice(None),) * dim
     if sizes is None:
-        return tuple(x[(*before, i, ...)] for i in range(x.shape[dim]))
-    return tuple(x[(*before, slice(end - size, end))] for size, end in zip(sizes, itertools.accumulate(sizes)))
+        return tuple(input[(*before, i, ...)] for i in range(input.shape[dim]))
+    return tuple(input[(*before, slice(end - size, end))] for size, end in zip(sizes, itertools.accumulate(sizes)))
 
 
-_split.vjp(x=lambda g, sizes, dim: _stack(dim, *g) if sizes is None else _cat(dim, *g))
+_split.vjp(input=lambda g, sizes, dim: _stack(dim, *g) if sizes is None else _cat(dim, *g))
 
 
 @operation

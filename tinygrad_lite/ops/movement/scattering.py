@@ -141,26 +141,26 @@ _UFUNC = {"prod": "multiply", "amax": "maximum", "amin": "minimum"}
 
 
 @primitive
-def _scatter_reduce(x, src, index, reduce):
-    out = x.copy("C")
+def _scatter_reduce(input, src, index, reduce):
+    out = input.copy("C")
     combine(_UFUNC[reduce], out, index, src)
     return out
 
 
-@_scatter_reduce.fused_vjp("x", "src")
-def _(needs, g, out, x, src, index, reduce):
+@_scatter_reduce.fused_vjp("input", "src")
+def _(needs, g, out, input, src, index, reduce):
     if reduce == "prod":
-        others = _scatter_reduce(ones_like(x), src, index, reduce)  # all but x
-        zeros = into_zeros(to_dtype(src == 0, g.dtype), tuple(x.shape), index)
+        others = _scatter_reduce(ones_like(input), src, index, reduce)  # all but input
+        zeros = into_zeros(to_dtype(src == 0, g.dtype), tuple(input.shape), index)
         if isinstance(g, Traced) and bool((zeros > 1).any()):
             raise RuntimeError("the second gradient of a product with two zeros of src in one place is not worked out")
         # All but src: of the whole divided by it, or, where it is the only zero, the product of what is not.
         divisor = where(src == 0, 1.0, src)
-        without = _scatter_reduce(x, divisor, index, reduce)[index] * (zeros[index] == 1)
+        without = _scatter_reduce(input, divisor, index, reduce)[index] * (zeros[index] == 1)
         rest = where(src == 0, without, out[index] / divisor)
         return [g * others, g[index] * rest, None, None]
-    gx, gs = to_dtype(x == out, g.dtype), to_dtype(src == out[index], g.dtype)
-    share = g / (gx + into_zeros(gs, tuple(x.shape), index))
+    gx, gs = to_dtype(input == out, g.dtype), to_dtype(src == out[index], g.dtype)
+    share = g / (gx + into_zeros(gs, tuple(input.shape), index))
     return [share * gx, share[index] * gs, None, None]
 
 

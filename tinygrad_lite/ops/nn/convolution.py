@@ -26,9 +26,9 @@ Sizes = int | tuple[int, ...]
 
 
 @primitive
-def _convolution(x, weight, bias, windows, groups):
+def _convolution(input, weight, bias, windows, groups):
     """x (N, C, *size), weight (O, C / groups, *kernel), bias (O,) or None -> (N, O, *count)"""
-    return correlate(x, weight, bias, windows, groups)
+    return correlate(input, weight, bias, windows, groups)
 
 
 @primitive
@@ -38,9 +38,9 @@ def _convolution_input(y, weight, windows, groups):
 
 
 @primitive
-def _convolution_weight(y, x, windows, groups):
+def _convolution_weight(y, input, windows, groups):
     """What `_convolution` multiplies its weight by, transposed: y (N, O, *count) -> (O, C / groups, *kernel)"""
-    return correlate_weight(y, x, windows, groups)
+    return correlate_weight(y, input, windows, groups)
 
 
 def _channel_sums(g: Any) -> Any:
@@ -49,26 +49,26 @@ def _channel_sums(g: Any) -> Any:
     return add_up(g, axes) if is_array(g) else g.sum(axis=axes)
 
 
-_convolution.vjp(x=lambda g, weight, windows, groups: _convolution_input(g, weight, windows, groups),
-                 weight=lambda g, x, windows, groups: _convolution_weight(g, x, windows, groups),
+_convolution.vjp(input=lambda g, weight, windows, groups: _convolution_input(g, weight, windows, groups),
+                 weight=lambda g, input, windows, groups: _convolution_weight(g, input, windows, groups),
                  bias=lambda g: _channel_sums(g))
-_convolution.joint_in("x", "weight")
+_convolution.joint_in("input", "weight")
 _convolution_input.vjp(y=lambda g, weight, windows, groups: _convolution(g, weight, None, windows, groups),
                        weight=lambda g, y, windows, groups: _convolution_weight(y, g, windows, groups))
-_convolution_weight.vjp(y=lambda g, x, windows, groups: _convolution(x, g, None, windows, groups),
-                        x=lambda g, y, windows, groups: _convolution_input(y, g, windows, groups))
+_convolution_weight.vjp(y=lambda g, input, windows, groups: _convolution(input, g, None, windows, groups),
+                        input=lambda g, y, windows, groups: _convolution_input(y, g, windows, groups))
 
 
 @primitive
-def _jointly(out, x, weight):
+def _jointly(out, input, weight):
     """`out`, the transposed convolution of x and weight."""
     return out
 
 
 _jointly.vjp(out=lambda g: g,
-             x=no_gradient,
+             input=no_gradient,
              weight=no_gradient)
-_jointly.joint_in("x", "weight")
+_jointly.joint_in("input", "weight")
 
 
 def _convolved(

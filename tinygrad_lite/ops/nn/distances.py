@@ -81,15 +81,15 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
 
 
 @primitive
-def _euclidean(x, y, by_product):
-    return euclidean_distances(x, y, by_product)
+def _euclidean(x1, x2, by_product):
+    return euclidean_distances(x1, x2, by_product)
 
 
-@_euclidean.fused_vjp("x", "y")
-def _(needs, g, x, y, out):
+@_euclidean.fused_vjp("x1", "x2")
+def _(needs, g, x1, x2, out):
     g = g / where(out == 0, math.inf, out)
-    gx = g.sum(axis=-1, keepdims=True) * x - g @ y if needs[0] else None
-    gy = g.mT.sum(axis=-1, keepdims=True) * y - g.mT @ x if needs[1] else None
+    gx = g.sum(axis=-1, keepdims=True) * x1 - g @ x2 if needs[0] else None
+    gy = g.mT.sum(axis=-1, keepdims=True) * x2 - g.mT @ x1 if needs[1] else None
     return gx, gy, None
 
 

@@ -22,9 +22,9 @@ Sizes = int | tuple[int, ...]
 
 
 @primitive
-def _windows_of(x, windows):
+def _windows_of(input, windows):
     """(N, C, *size) -> (N, C, *kernel, *count)"""
-    return gather_windows(x, windows)
+    return gather_windows(input, windows)
 
 
 @primitive
@@ -33,7 +33,7 @@ def _sum_of_windows(y, windows):
     return add_windows(y, windows)
 
 
-_windows_of.vjp(x=lambda g, windows: _sum_of_windows(g, windows))
+_windows_of.vjp(input=lambda g, windows: _sum_of_windows(g, windows))
 _sum_of_windows.vjp(y=lambda g, windows: _windows_of(g, windows))
 
 

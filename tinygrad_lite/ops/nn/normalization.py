@@ -36,17 +36,17 @@ __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"
 
 
 @primitive(keeps=("normal", "rate"))
-def _normalize(x, weight, bias, lead, groups, eps, center):
+def _normalize(input, weight, bias, lead, groups, eps, center):
     """`(x - mean) / sqrt(var + eps) * weight + bias`; not centered, with the mean square for var.
 
     What follows the first `lead` dims falls into `groups` pieces, normalized one by one. weight and
     bias are None, or of as many elements as these dims, or divide them into equal runs.
     """
-    only_floats(x)
-    return normalize(x, weight, bias, lead, groups, eps, center)
+    only_floats(input)
+    return normalize(input, weight, bias, lead, groups, eps, center)
 
 
-@_normalize.fused_vjp("x", "weight", "bias")
+@_normalize.fused_vjp("input", "weight", "bias")
 def _(needs, g, normal, rate, weight, bias, center):
     return normalize_gradient(needs, g, normal, rate, weight, bias, center)
 
@@ -67,7 +67,7 @@ def _(x, weight, bias, lead, groups, eps, center):
     return reshape(out, shape)
 
 
-_normalize.joint_in("x", "weight")
+_normalize.joint_in("input", "weight")
 
 
 def _of_nothing(x: Any, weight: Any, bias: Any) -> Any:
@@ -184,15 +184,15 @@ def group_norm(
 
 
 @primitive(keeps=("mean", "rate"))
-def _batch_norm(x, weight, bias, eps, moments, running):
+def _batch_norm(input, weight, bias, eps, moments, running):
     """Each channel (dim 1) of x to mean 0 and variance 1, times weight, plus bias. `moments`: the mean
     and variance of x, if they are known; or (`running`) others, in their place."""
-    return batch_norm_of(x, weight, bias, eps, moments, running)
+    return batch_norm_of(input, weight, bias, eps, moments, running)
 
 
-@_batch_norm.fused_vjp("x", "weight", "bias")
-def _(needs, g, x, weight, mean, rate, running):
-    return batch_norm_gradient(needs, g, x, weight, mean, rate, running)
+@_batch_norm.fused_vjp("input", "weight", "bias")
+def _(needs, g, input, weight, mean, rate, running):
+    return batch_norm_gradient(needs, g, input, weight, mean, rate, running)
 
 
 @_batch_norm.composed_of
@@ -208,7 +208,7 @@ def _(x, weight, bias, eps, moments, running):
     return out if bias is None else out + reshape(bias, shape)
 
 
-_batch_norm.joint_in("x", "weight")
+_batch_norm.joint_in("input", "weight")
 
 
 def _affine(x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, eps: float) -> Any:

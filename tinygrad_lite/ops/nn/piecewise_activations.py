@@ -41,24 +41,24 @@ relu.constant_in(input="out")
 
 
 @primitive
-def _leaky_relu(x, slope):
-    only_floats(x)
-    return namespace_of(x).maximum(x, x * slope) if 0 < slope <= 1 else choose(x > 0, x, x * slope)
+def _leaky_relu(input, slope):
+    only_floats(input)
+    return namespace_of(input).maximum(input, input * slope) if 0 < slope <= 1 else choose(input > 0, input, input * slope)
 
 
-_leaky_relu.vjp(x=lambda g, x, slope: where(x > 0, g, g * slope))
-_leaky_relu.constant_in(x="x")
+_leaky_relu.vjp(input=lambda g, input, slope: where(input > 0, g, g * slope))
+_leaky_relu.constant_in(input="input")
 
 
 @primitive
-def _hardtanh(x, low, high):
-    only_numbers(x)
-    number = x.dtype.type
-    return namespace_of(x).clip(x, number(low), number(high))
+def _hardtanh(input, low, high):
+    only_numbers(input)
+    number = input.dtype.type
+    return namespace_of(input).clip(input, number(low), number(high))
 
 
-_hardtanh.vjp(x=lambda g, x, low, high: where((x <= low) | (x >= high), 0.0, g))
-_hardtanh.constant_in(x="x")
+_hardtanh.vjp(input=lambda g, input, low, high: where((input <= low) | (input >= high), 0.0, g))
+_hardtanh.constant_in(input="input")
 
 
 @optional_inplace

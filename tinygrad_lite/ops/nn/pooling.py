@@ -30,9 +30,9 @@ Sizes = int | tuple[int, ...]
 
 
 @primitive(keeps=("places",))
-def _max_pool(x, windows):
+def _max_pool(input, windows):
     """The maximum of each window of x (N, C, *size). Its gradient goes to the first place that has it."""
-    return largest(x, windows)
+    return largest(input, windows)
 
 
 @primitive
@@ -42,8 +42,8 @@ def _unpool(y, places, shape, repeated):
     return into_places(y, places, shape, repeated)
 
 
-_max_pool.vjp(x=lambda g, x_shape, places, windows: _unpool(g, places, x_shape, _overlap(windows)))
-_max_pool.constant_in(x="x")
+_max_pool.vjp(input=lambda g, input_shape, places, windows: _unpool(g, places, input_shape, _overlap(windows)))
+_max_pool.constant_in(input="input")
 _unpool.vjp(y=lambda g, places: _at_places(g, places))
 
 

@@ -29,14 +29,16 @@ __all__ = ["celu", "celu_", "selu", "selu_"]
 
 
 @primitive
-def _elu(x, alpha, scale, rate):
-    only_floats(x)
-    return elu_of(x, alpha, scale, rate)
+def _elu(input, alpha, scale, rate):
+    only_floats(input)
+    return elu_of(input, alpha, scale, rate)
 
 
 # Where x is positive exp is kept finite: 0 * inf would be nan a derivative later.
 _elu.vjp(
-    x=lambda g, x, alpha, scale, rate: g * where(x > 0, scale, (alpha * scale * rate) * exp(where(x < 0, x, 0.0) * rate))
+    input=lambda g, input, alpha, scale, rate: (
+        g * where(input > 0, scale, (alpha * scale * rate) * exp(where(input < 0, input, 0.0) * rate))
+    )
 )
 
 
@@ -86,12 +88,12 @@ SELU_SCALE = 1.0507009873554804934193349852946
 
 
 @primitive
-def _softplus(x, beta, threshold):
-    only_floats(x)
-    return softplus_of(x, beta, threshold)
+def _softplus(input, beta, threshold):
+    only_floats(input)
+    return softplus_of(input, beta, threshold)
 
 
-_softplus.vjp(x=lambda g, x, beta, threshold: g * where(x * beta > threshold, 1.0, sigmoid(x * beta)))
+_softplus.vjp(input=lambda g, input, beta, threshold: g * where(input * beta > threshold, 1.0, sigmoid(input * beta)))
 
 
 @operation
@@ -117,14 +119,14 @@ def logsigmoid(input: Tensor) -> Tensor:
 
 
 @primitive(keeps=("share",))
-def _silu(x):
-    only_floats(x)
-    return silu_of(x)
+def _silu(input):
+    only_floats(input)
+    return silu_of(input)
 
 
-@_silu.fused_vjp("x")
-def _(needs, g, x, share):
-    return silu_gradient(g, x, share)
+@_silu.fused_vjp("input")
+def _(needs, g, input, share):
+    return silu_gradient(g, input, share)
 
 
 _silu.composed_of(lambda x: x * sigmoid(x))

@@ -24,29 +24,29 @@ __all__ = ["log_softmax", "softmax"]
 
 
 @primitive
-def _softmax(x, dim):
-    only_floats(x)
-    return softmax_of(x, dim)
+def _softmax(input, dim):
+    only_floats(input)
+    return softmax_of(input, dim)
 
 
-def _softmax_x(g: Any, out: Any, dim: int) -> Any:
+def _softmax_rule(g: Any, out: Any, dim: int) -> Any:
     return softmax_gradient(g, out, dim) if is_array(g) else out * (g - (g * out).sum(axis=dim, keepdims=True))
 
 
-_softmax.vjp(x=_softmax_x)
+_softmax.vjp(input=_softmax_rule)
 
 
 @primitive
-def _log_softmax(x, dim):
-    only_floats(x)
-    return log_softmax_of(x, dim)
+def _log_softmax(input, dim):
+    only_floats(input)
+    return log_softmax_of(input, dim)
 
 
-def _log_softmax_x(g: Any, out: Any, dim: int) -> Any:
+def _log_softmax_rule(g: Any, out: Any, dim: int) -> Any:
     return log_softmax_gradient(g, out, dim) if is_array(g) else g - exp(out) * g.sum(axis=dim, keepdims=True)
 
 
-_log_softmax.vjp(x=_log_softmax_x)
+_log_softmax.vjp(input=_log_softmax_rule)
 
 
 @operation

@@ -57,12 +57,12 @@ _recurrence.vjp(a=lambda g, a, out, axis, reverse: _carried_back(g, a, axis, rev
 
 
 @nondifferentiable
-def _place_so_far(x, axis, name):
+def _place_so_far(input, axis, name):
     """Where the largest (name="maximum") or smallest element so far stands, the last of equal ones; nan
     is both."""
-    xp = namespace_of(x)
-    places = xp.arange(x.shape[axis]).reshape((-1,) + (1,) * (x.ndim - axis - 1))
-    here = (x == accumulate(name, x, axis)) | (x != x)
+    xp = namespace_of(input)
+    places = xp.arange(input.shape[axis]).reshape((-1,) + (1,) * (input.ndim - axis - 1))
+    here = (input == accumulate(name, input, axis)) | (input != input)
     return accumulate("maximum", places * here, axis)
 
 
@@ -106,20 +106,20 @@ def _accumulated(x: Any, name: str, axis: int, reverse: bool) -> Any:
 
 
 @primitive
-def _cumsum(x, axis, reverse):
-    return _accumulated(x, "add", axis, reverse)
+def _cumsum(input, axis, reverse):
+    return _accumulated(input, "add", axis, reverse)
 
 
-_cumsum.vjp(x=lambda g, axis, reverse: _cumsum(g, axis, not reverse))
+_cumsum.vjp(input=lambda g, axis, reverse: _cumsum(g, axis, not reverse))
 
 
 @primitive
-def _cumprod(x, axis, reverse):
-    return _accumulated(x, "multiply", axis, reverse)
+def _cumprod(input, axis, reverse):
+    return _accumulated(input, "multiply", axis, reverse)
 
 
 # out[t] = x[t] out[t-1]: no division, so zeros do no harm.
-_cumprod.vjp(x=lambda g, x, out, axis, reverse: _carried_back(g, x, axis, reverse) * _previous(out, axis, reverse, 1))
+_cumprod.vjp(input=lambda g, input, out, axis, reverse: _carried_back(g, input, axis, reverse) * _previous(out, axis, reverse, 1))
 
 
 @operation
@@ -172,18 +172,18 @@ def product_of_others(x: Any, axis: int | None) -> Any:
 
 
 @primitive
-def _logcumsumexp(x, axis):
-    return accumulate("logaddexp", x, axis)
+def _logcumsumexp(input, axis):
+    return accumulate("logaddexp", input, axis)
 
 
-def _logcumsumexp_rule(g: Any, x: Any, out: Any, axis: int) -> Any:
+def _logcumsumexp_rule(g: Any, input: Any, out: Any, axis: int) -> Any:
     """x[i] has the share exp(x[i] - out[j]) in each later out[j]. The sum of g[j] exp(out[i] - out[j])
     over j >= i is a recurrence from behind, whose factors exp(out[i] - out[i + 1]) are at most 1."""
     factors = where(out == -math.inf, 0.0, exp(out - _previous(out, axis, True, math.inf)))
-    return _recurrence(factors, g, axis, True) * exp(x - out)
+    return _recurrence(factors, g, axis, True) * exp(input - out)
 
 
-_logcumsumexp.vjp(x=_logcumsumexp_rule)
+_logcumsumexp.vjp(input=_logcumsumexp_rule)
 
 
 @operation

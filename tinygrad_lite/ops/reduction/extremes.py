@@ -68,17 +68,17 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
 
 
 @nondifferentiable
-def _argmax(x, axis, keepdim):
-    if not x.size:
-        require_some(x, axis)
-    return x.argmax(axis=axis, keepdims=keepdim)
+def _argmax(input, axis, keepdim):
+    if not input.size:
+        require_some(input, axis)
+    return input.argmax(axis=axis, keepdims=keepdim)
 
 
 @nondifferentiable
-def _argmin(x, axis, keepdim):
-    if not x.size:
-        require_some(x, axis)
-    return x.argmin(axis=axis, keepdims=keepdim)
+def _argmin(input, axis, keepdim):
+    if not input.size:
+        require_some(input, axis)
+    return input.argmin(axis=axis, keepdims=keepdim)
 
 
 def _arg_checked(name: str, function: Any, x: Any, dim: Any, keepdim: bool) -> Any:
@@ -153,13 +153,13 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = N
 
 
 @nondifferentiable
-def _any(x, axes, keepdim):
-    return _truth(x.any(axis=axes, keepdims=keepdim), x)
+def _any(input, axes, keepdim):
+    return _truth(input.any(axis=axes, keepdims=keepdim), input)
 
 
 @nondifferentiable
-def _all(x, axes, keepdim):
-    return _truth(x.all(axis=axes, keepdims=keepdim), x)
+def _all(input, axes, keepdim):
+    return _truth(input.all(axis=axes, keepdims=keepdim), input)
 
 
 def _truth(out: Any, x: Any) -> Any:

@@ -29,8 +29,8 @@ __all__ = [
 
 
 @nondifferentiable
-def _order(x, axis, descending, first):
-    return in_order(order(x, axis, descending, first))
+def _order(input, axis, descending, first):
+    return in_order(order(input, axis, descending, first))
 
 
 @operation
@@ -99,23 +99,23 @@ def require_number(name: str, x: Any) -> None:
 
 
 @nondifferentiable
-def _place_of_rank(x, axis, keepdim, rank, skip_nan):
+def _place_of_rank(input, axis, keepdim, rank, skip_nan):
     """Where the element of `rank` (None: the median) stands along `axis`."""
-    require_some(x, axis)
-    return place_of_rank(x, axis, keepdim, rank, skip_nan)
+    require_some(input, axis)
+    return place_of_rank(input, axis, keepdim, rank, skip_nan)
 
 
 @nondifferentiable
-def _median(x, skip_nan):
+def _median(input, skip_nan):
     """The median of all elements."""
-    in_order = namespace_of(x).sort(x.reshape(-1))
+    in_order = namespace_of(input).sort(input.reshape(-1))
     n = numbers = in_order.size
-    if x.dtype.kind != "f":
-        require_some(x, None)
+    if input.dtype.kind != "f":
+        require_some(input, None)
     else:
         numbers = int((in_order == in_order).sum())
         if not numbers or (numbers < n and not skip_nan):
-            return namespace_of(x).full((), np.nan, x.dtype)
+            return namespace_of(input).full((), np.nan, input.dtype)
     return in_order[(numbers - 1) // 2]
 
 
@@ -182,10 +182,10 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Val
 
 
 @nondifferentiable
-def _place_of_mode(x, axis, keepdim):
+def _place_of_mode(input, axis, keepdim):
     """Where along `axis` the most frequent element stands."""
-    require_some(x, axis)
-    return place_of_mode(x, axis, keepdim)
+    require_some(input, axis)
+    return place_of_mode(input, axis, keepdim)
 
 
 @operation
@@ -203,8 +203,8 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
 
 
 @nondifferentiable
-def _searchsorted(boundaries, x, side, sorter):
-    return search(boundaries, x, side, sorter)
+def _searchsorted(boundaries, input, side, sorter):
+    return search(boundaries, input, side, sorter)
 
 
 @operation
@@ -276,13 +276,13 @@ def bucketize(input: Tensor | float, boundaries: Tensor, *, out_int32: bool = Fa
 
 
 @primitive
-def _distinct(x, axis, in_place):
+def _distinct(input, axis, in_place):
     """The different elements (or slices along `axis`), which of them each one is, and how often each
     occurs. `in_place`: only neighbours are compared."""
-    return distinct(x, axis, in_place)
+    return distinct(input, axis, in_place)
 
 
-_distinct.vjp(x=no_rule("unique", "input"))
+_distinct.vjp(input=no_rule("unique", "input"))
 
 
 def _unique(name: str, x: Any, inverse: bool, counts: bool, dim: int | None, in_place: bool) -> Any:

@@ -33,37 +33,37 @@ __all__ = ["bincount", "corrcoef", "cov", "histc", "nanquantile", "quantile", "s
 
 
 @primitive
-def _var(x, axes, correction, keepdim):
-    wide = x if x.itemsize > 2 else x.astype(np.float32)
-    out = as_array(wide - add_up(wide, axes, True) / count(x.shape, axes))
+def _var(input, axes, correction, keepdim):
+    wide = input if input.itemsize > 2 else input.astype(np.float32)
+    out = as_array(wide - add_up(wide, axes, True) / count(input.shape, axes))
     out *= out
-    return (add_up(out, axes, keepdim) / _freedom(x.shape, axes, correction)).astype(x.dtype, copy=False)
+    return (add_up(out, axes, keepdim) / _freedom(input.shape, axes, correction)).astype(input.dtype, copy=False)
 
 
 def _freedom(shape: tuple[int, ...], axes: Any, correction: float) -> float:
     return max(count(shape, axes) - correction, 0)
 
 
-def _var_rule(g: Any, x: Any, axes: Any, correction: float) -> Any:
-    centred = x - _mean(x, axes, True)
-    freedom = count(x.shape, axes) - correction
-    g = reshape(g, kept(x.shape, axes))
+def _var_rule(g: Any, input: Any, axes: Any, correction: float) -> Any:
+    centred = input - _mean(input, axes, True)
+    freedom = count(input.shape, axes) - correction
+    g = reshape(g, kept(input.shape, axes))
     if axes is None and freedom <= 0:  # PyTorch's conventions, here and where `freedom` is negative
         return g * where(centred == 0, math.nan, math.inf)
     return g * (2 / freedom if freedom else math.inf) * centred
 
 
 # A primitive: as a composition it took five entries and three more arrays of x's size.
-_var.vjp(x=_var_rule)
+_var.vjp(input=_var_rule)
 
 
 @primitive
-def root(x):
+def root(input):
     """The square root, with gradient 0 at 0: so have std and norms in PyTorch."""
-    return namespace_of(x).sqrt(x)
+    return namespace_of(input).sqrt(input)
 
 
-root.vjp(x=lambda g, out: g * (out != 0) / (2 * (out + (out == 0))))
+root.vjp(input=lambda g, out: g * (out != 0) / (2 * (out + (out == 0))))
 
 
 def _spread(name: str, x: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any) -> tuple[Any, float, bool]:
@@ -280,11 +280,11 @@ def corrcoef(input: Tensor) -> Tensor:
 
 
 @primitive
-def _bincount(x, weights, minlength):
-    return bincount_of(x, weights, minlength)
+def _bincount(input, weights, minlength):
+    return bincount_of(input, weights, minlength)
 
 
-_bincount.vjp(weights=lambda g, x: g[x])
+_bincount.vjp(weights=lambda g, input: g[input])
 
 
 @operation
@@ -307,8 +307,8 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
 
 
 @nondifferentiable
-def _histc(x, edges):
-    return histogram_of(x, edges)
+def _histc(input, edges):
+    return histogram_of(input, edges)
 
 
 @operation

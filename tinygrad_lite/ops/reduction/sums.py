@@ -88,15 +88,15 @@ def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
 
 
 @primitive
-def _mean(x, axes, keepdim):
-    n = count(x.shape, axes)
-    if x.itemsize > 2:
-        return add_up(x, axes, keepdim) / n
-    return (add_up(x.astype(np.float32), axes, keepdim) / n).astype(x.dtype)
+def _mean(input, axes, keepdim):
+    n = count(input.shape, axes)
+    if input.itemsize > 2:
+        return add_up(input, axes, keepdim) / n
+    return (add_up(input.astype(np.float32), axes, keepdim) / n).astype(input.dtype)
 
 
 # A primitive, for the mean is most programs' last step: as sum and division it cost half as much again.
-_mean.vjp(x=lambda g, x_shape, axes: restored(g * (1 / (count(x_shape, axes) or 1)), x_shape, axes))
+_mean.vjp(input=lambda g, input_shape, axes: restored(g * (1 / (count(input_shape, axes) or 1)), input_shape, axes))
 
 
 @operation
@@ -136,11 +136,11 @@ def require_float(name: str, x: Any) -> None:
 
 
 @primitive
-def _prod(x, axis, keepdim):
-    return in_order(x.prod(axis=axis, keepdims=keepdim, dtype=x.dtype if x.dtype.kind in "fc" else np.int64))
+def _prod(input, axis, keepdim):
+    return in_order(input.prod(axis=axis, keepdims=keepdim, dtype=input.dtype if input.dtype.kind in "fc" else np.int64))
 
 
-_prod.vjp(x=lambda g, x, axis: restored(g, x.shape, axis) * product_of_others(x, axis))
+_prod.vjp(input=lambda g, input, axis: restored(g, input.shape, axis) * product_of_others(input, axis))
 
 
 @operation
@@ -161,11 +161,11 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype:
 
 
 @primitive
-def _logsumexp(x, axes, keepdim):
-    return logsumexp_of(x, axes, keepdim)
+def _logsumexp(input, axes, keepdim):
+    return logsumexp_of(input, axes, keepdim)
 
 
-_logsumexp.vjp(x=lambda g, x, out, axes: restored(g, x.shape, axes) * exp(x - out.reshape(kept(x.shape, axes))))
+_logsumexp.vjp(input=lambda g, input, out, axes: restored(g, input.shape, axes) * exp(input - out.reshape(kept(input.shape, axes))))
 
 
 @operation

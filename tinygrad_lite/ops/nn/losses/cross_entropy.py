@@ -100,12 +100,12 @@ def _nll(name: str, x: Any, target: Any, weight: Any, ignore_index: int, reducti
 
 
 @primitive(keeps=("exponentials", "total", "scale", "places"))
-def _cross_entropy(x, target, weight, ignore_index, reduction):
+def _cross_entropy(input, target, weight, ignore_index, reduction):
     """x (N, C), target (N,): `nll_loss(log_softmax(x, 1), ...)` in one pass."""
-    return cross_entropy_of(x, target, weight, ignore_index, reduction)
+    return cross_entropy_of(input, target, weight, ignore_index, reduction)
 
 
-@_cross_entropy.fused_vjp("x")
+@_cross_entropy.fused_vjp("input")
 def _(needs, g, exponentials, total, scale, places):
     return cross_entropy_gradient(g, exponentials, total, scale, places)
 

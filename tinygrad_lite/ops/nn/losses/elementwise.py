@@ -80,18 +80,18 @@ def _same_size(name: str, x: Any, target: Any) -> None:
 
 
 @primitive
-def _mse(x, y):
+def _mse(input, target):
     # One entry where sub, square and mean would make three, and one new array where they make two.
-    x, y = promote(x, y)
-    only_floats(x)
-    d = (x - y).reshape(-1)
+    input, target = promote(input, target)
+    only_floats(input)
+    d = (input - target).reshape(-1)
     if d.dtype == np.float16:  # the sum of squares would overflow
         return ((d := d.astype(np.float32)).dot(d) / d.size).astype(np.float16)
     return d.dot(d) / d.size
 
 
-_mse.vjp(x=lambda g, x, y: _mse_slope(g, x, y),
-         y=lambda g, x, y: _mse_slope(g, y, x))  # fmt: skip
+_mse.vjp(input=lambda g, input, target: _mse_slope(g, input, target),
+         target=lambda g, input, target: _mse_slope(g, target, input))  # fmt: skip
 
 
 def _mse_slope(g: Any, x: Any, y: Any) -> Any:
@@ -206,19 +206,19 @@ def huber_loss(
 
 
 @primitive
-def _bce(x, target):
-    only_floats(x, target)
-    xp = namespace_of(x)
-    if target.dtype != x.dtype:
-        raise TypeError(f"expected a target of {x.dtype}, as the input, got {target.dtype}")
-    for what, values in (("input", x), ("target", target)):
+def _bce(input, target):
+    only_floats(input, target)
+    xp = namespace_of(input)
+    if target.dtype != input.dtype:
+        raise TypeError(f"expected a target of {input.dtype}, as the input, got {target.dtype}")
+    for what, values in (("input", input), ("target", target)):
         if not bool(((values >= 0) & (values <= 1)).all()):
             raise ValueError(f"expected every element of the {what} between 0 and 1")
-    return -(target * xp.maximum(xp.log(x), -100) + (1 - target) * xp.maximum(xp.log1p(-x), -100))
+    return -(target * xp.maximum(xp.log(input), -100) + (1 - target) * xp.maximum(xp.log1p(-input), -100))
 
 
-_bce.vjp(x=lambda g, x, target: g * (x - target) / clamp_min((1 - x) * x, 1e-12),
-         target=lambda g, x: g * (log(1 - x) - log(x)))  # fmt: skip
+_bce.vjp(input=lambda g, input, target: g * (input - target) / clamp_min((1 - input) * input, 1e-12),
+         target=lambda g, input: g * (log(1 - input) - log(input)))  # fmt: skip
 
 
 @operation
@@ -252,11 +252,11 @@ def _times(name: str, loss: Any, weight: Any) -> Any:
 
 
 @primitive
-def _bce_with_logits(x, target):
-    only_floats(x, target)
-    x, target = promote(x, target)
-    xp = namespace_of(x)
-    out, size = empty_like(x), empty_like(x)
+def _bce_with_logits(input, target):
+    only_floats(input, target)
+    input, target = promote(input, target)
+    xp = namespace_of(input)
+    out, size = empty_like(input), empty_like(input)
 
     def kernel(x, target, out, size, xp=xp):  # (1 - target) x - min(x, 0) + log(1 + exp(-|x|))
         xp.subtract(1, target, out=out)
@@ -268,12 +268,12 @@ def _bce_with_logits(x, target):
         log1p_up_to_1(size, size, xp)
         out += size
 
-    elementwise(kernel, x, target, out, size)
+    elementwise(kernel, input, target, out, size)
     return out
 
 
-_bce_with_logits.vjp(x=lambda g, x, target: g * (sigmoid(x) - target),
-                     target=lambda g, x: -g * x)  # fmt: skip
+_bce_with_logits.vjp(input=lambda g, input, target: g * (sigmoid(input) - target),
+                     target=lambda g, input: -g * input)  # fmt: skip
 
 
 @operation
