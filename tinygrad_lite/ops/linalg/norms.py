@@ -132,10 +132,10 @@ def _extreme(name: str, A: Any, x: Any, largest: bool, dim: int, keepdim: bool =
 
 
 @operation
-def linalg_norm(A: Tensor, ord: Any = None, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """A vector's norm over one dim (or all, without `ord` and `dim`), a matrix' over two.
+def linalg_norm(input: Tensor, ord: Any = None, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """input vector's norm over one dim (or all, without `ord` and `dim`), a matrix' over two.
 
-    With `ord` and no `dim`, A has one dim or two. See `vector_norm` and `matrix_norm` for `ord`.
+    With `ord` and no `dim`, `input` has one dim or two. See `vector_norm` and `matrix_norm` for `ord`.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.norm(tg.tensor([3.0, 4.0]))
@@ -143,16 +143,16 @@ def linalg_norm(A: Tensor, ord: Any = None, dim: Dims = None, keepdim: bool = Fa
     """
     if dim is None:
         if ord is None:
-            return vector_norm(A, 2, None, keepdim, dtype=dtype)
-        if len(A.shape) not in (1, 2):
-            raise ValueError(f"norm: expected 1 or 2 dims where ord is given and dim is not, got the shape {tuple(A.shape)}")
-        dim = tuple(range(len(A.shape)))
+            return vector_norm(input, 2, None, keepdim, dtype=dtype)
+        if len(input.shape) not in (1, 2):
+            raise ValueError(f"norm: expected 1 or 2 dims where ord is given and dim is not, got the shape {tuple(input.shape)}")
+        dim = tuple(range(len(input.shape)))
     dims = dim if isinstance(dim, (tuple, list)) else (dim,)
     if len(dims) not in (1, 2):
         raise ValueError(f"norm: expected one or two dims, got {dim}")
     if ord is None or (len(dims) == 1 and not isinstance(ord, str)):
-        return vector_norm(A, 2 if ord is None else ord, tuple(dims), keepdim, dtype=dtype)
-    return matrix_norm(A, ord, tuple(dims), keepdim, dtype=dtype)  # type: ignore[arg-type]
+        return vector_norm(input, 2 if ord is None else ord, tuple(dims), keepdim, dtype=dtype)
+    return matrix_norm(input, ord, tuple(dims), keepdim, dtype=dtype)  # type: ignore[arg-type]
 
 
 @operation
