@@ -36,11 +36,11 @@ _INDEX_DTYPES = (np.int64, np.int32, np.bool_)
 _BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
 
 
-def getitem(x: Any, index: Any) -> Any:
+def getitem(input: Any, index: Any) -> Any:
     """`x[index]`: ints, slices, None, Ellipsis, integer tensors, boolean masks, lists, mixed."""
-    for step in steps(x, index):
-        x = _getitem(x, step)
-    return x
+    for step in steps(input, index):
+        input = _getitem(input, step)
+    return input
 
 
 def steps(x: Any, index: Any) -> tuple[Index, ...]:

@@ -49,19 +49,19 @@ _ORDER = "biufc"
 _WHOLE = (Ellipsis,)
 
 
-def setitem(x: Any, index: Any, value: Any) -> None:
+def setitem(input: Any, index: Any, value: Any) -> None:
     """`x[index] = value`, with every index that `x[index]` takes."""
-    *views, index = steps(x, index)
+    *views, index = steps(input, index)
     for view in views:
-        x = getitem(x, view)
+        input = getitem(input, view)
     if not isinstance(value, Traced):
         if not (is_array(value) or isinstance(value, (int, float, complex, np.generic))):
             raise TypeError(f"setitem: expected a Tensor or a number as the value, got {type(value).__name__}")
         if (type(value) is int or type(value) is float) and not 0 <= value <= 127:  # which every dtype holds
-            value = as_value("setitem", x, value)
-    elif value.array.dtype != x.array.dtype and not _converts(index, value.array):
-        raise BadType(f"setitem: the value is {value.array.dtype}, the tensor {x.array.dtype}; convert one with to()")
-    assign("setitem", x, value, index)
+            value = as_value("setitem", input, value)
+    elif value.array.dtype != input.array.dtype and not _converts(index, value.array):
+        raise BadType(f"setitem: the value is {value.array.dtype}, the tensor {input.array.dtype}; convert one with to()")
+    assign("setitem", input, value, index)
 
 
 def _converts(index: Index, value: Any) -> bool:
