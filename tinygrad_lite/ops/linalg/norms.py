@@ -193,7 +193,7 @@ def norm(input: Tensor, p: float | str | None = "fro", dim: Dims = None, keepdim
 
 @operation
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
-    """The `p`-norm of `x - y`.
+    """The `p`-norm of `input - other`.
 
     >>> import tinygrad_lite as tg
     >>> tg.dist(tg.tensor([0.0, 0.0]), tg.tensor([3.0, 4.0]))
@@ -205,7 +205,7 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
 
 @operation
 def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
-    """`x` with each slice along `dim` whose `p`-norm exceeds `maxnorm` scaled down to it.
+    """`input` with each slice along `dim` whose `p`-norm exceeds `maxnorm` scaled down to it.
 
     >>> import tinygrad_lite as tg
     >>> tg.renorm(tg.tensor([[3.0, 4.0], [0.3, 0.4]]), 2, 0, 1.0)

@@ -50,7 +50,7 @@ _WHOLE = (Ellipsis,)
 
 
 def setitem(input: Any, index: Any, value: Any) -> None:
-    """`x[index] = value`, with every index that `x[index]` takes."""
+    """`input[index] = value`, with every index that `input[index]` takes."""
     *views, index = steps(input, index)
     for view in views:
         input = getitem(input, view)
@@ -80,7 +80,7 @@ def assign(name: str, x: Any, value: Any, index: Index = _WHOLE) -> None:
     check_writable(name, x)
     if isinstance(value, Traced):
         shape = value.array.shape
-        if shape and shape[0] == 1:  # sizes of 1 in front may be more than x has dims
+        if shape and shape[0] == 1:  # sizes of 1 in front may be more than input has dims
             value = reshape(value, shape[next((d for d, n in enumerate(shape) if n != 1), len(shape)) :])
         both_numpy = type(array) is np.ndarray and type(value.array) is np.ndarray
         if not both_numpy and device_of(array) != device_of(value.array):
