@@ -1,1 +1,1 @@
-"""New tensors: filled, counted, and made of what is there already."""
+"""New tensors: filled, from sequences, and from existing data."""

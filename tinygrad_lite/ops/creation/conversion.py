@@ -1,4 +1,4 @@
-"""Tensors from what there is already: numbers, lists, arrays, other tensors."""
+"""Tensors from existing data: numbers, lists, arrays, other tensors."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ __all__ = [
 
 @quietly
 def array_from(data: Any, dtype: Any = None, device: Any = None) -> Any:
-    """A fresh array with the values of `data`: numbers, nested lists, arrays or tensors."""
+    """A new array with the values of `data`: numbers, nested lists, arrays or tensors."""
     dtype = None if dtype is None else as_dtype(dtype)
     device = default_device() if device is None else device
     known = array_of(data)
@@ -65,7 +65,7 @@ def array_from(data: Any, dtype: Any = None, device: Any = None) -> Any:
         if data.dtype.kind not in "biufc":
             raise TypeError(f"tensor: expected numbers, got an array of {data.dtype}")
         return to_device(data.astype(data.dtype.newbyteorder("=") if dtype is None else dtype, order_kept(data)), device)
-    row: Any = [data]  # the first in which there are numbers
+    row: Any = [data]  # descends to the first row of numbers
     while row and isinstance(row[0], (list, tuple)):
         row = row[0]
     typed = not {*map(type, row)} <= _PYTHON
@@ -77,12 +77,12 @@ def array_from(data: Any, dtype: Any = None, device: Any = None) -> Any:
     if array.dtype.kind not in "biufc" or array.dtype == np.uint64:
         raise TypeError(f"tensor: expected numbers, or nested lists of them, got {_odd(data)}")
     if dtype is None:
-        # Python's floats get the default dtype; NumPy's, and tensors, keep theirs.
+        # Python floats get the default dtype; NumPy numbers and tensors keep theirs.
         dtype = _met(data) if typed else dtype_of_number(array)
     elif dtype.kind in "iu" and array.size:
         low, high, limits = array.min(), array.max(), np.iinfo(dtype)
         lowest = limits.min or (0 if array.dtype.kind == "f" else -limits.max)  # negative integers wrap around
-        if not lowest <= low <= high <= limits.max:  # nan is neither
+        if not lowest <= low <= high <= limits.max:  # also true for nan
             raise RuntimeError(f"tensor: the values, {low} to {high}, do not fit into {dtype}")
     return to_device(array.astype(dtype, copy=False), device)
 
@@ -91,7 +91,7 @@ _PYTHON = {bool, int, float, complex}
 
 
 def _plain(data: Any) -> Any:
-    """Nested lists with the arrays in the place of tensors; one of a single element counts as a number."""
+    """Nested lists with tensors replaced by arrays; a tensor with one element counts as a number."""
     if isinstance(data, (list, tuple)):
         return [_plain(item) for item in data]
     if isinstance(data, Traced) or _is_another(data):
@@ -101,8 +101,8 @@ def _plain(data: Any) -> Any:
 
 
 def array_of(value: Any) -> Any:
-    """The array of a tensor; of a tensor of another library (PyTorch, JAX, ...) one on its memory, where NumPy can
-    share that; an array itself. None for what is nothing of the kind."""
+    """The array of a tensor; for a tensor of another library (PyTorch, JAX, ...) an array on its memory, if NumPy can share
+    it; an array itself. None for anything else."""
     if isinstance(value, Traced):
         return value.array
     if is_array(value):
@@ -111,9 +111,9 @@ def array_of(value: Any) -> Any:
         return np.asarray(value)
     if not _is_another(value):
         return None
-    for method in ("detach", "cpu", "resolve_conj", "resolve_neg"):  # PyTorch's refuse __array__ otherwise
+    for method in ("detach", "cpu", "resolve_conj", "resolve_neg"):  # PyTorch's tensors refuse __array__ otherwise
         value = getattr(value, method, lambda value=value: value)()
-    if "float8" in str(value.dtype) or "bfloat16" in str(value.dtype):  # which NumPy has not
+    if "float8" in str(value.dtype) or "bfloat16" in str(value.dtype):  # which NumPy lacks
         value = value.float() if hasattr(value, "float") else np.asarray(value).astype(np.float32)
     array = np.asarray(value)
     return array if array.flags.writeable else array.copy()
@@ -125,7 +125,7 @@ def _is_another(value: Any) -> bool:
 
 
 def _met(data: Any) -> np.dtype:
-    """The dtype in which the numbers, arrays and tensors in nested lists meet."""
+    """The common dtype of the numbers, arrays and tensors in nested lists."""
     dtypes, stack = set(), [data]
     while stack:
         item = stack.pop()
@@ -139,7 +139,7 @@ def _met(data: Any) -> np.dtype:
 
 
 def _odd(data: Any) -> str:
-    """What in `data` is not a number."""
+    """The first item in `data` that is not a number."""
     while isinstance(data, (list, tuple)):
         data = next((item for item in data if isinstance(item, (list, tuple)) or not isinstance(item, (int, float))), 0)
     return "an integer too large for int64" if isinstance(data, (int, float)) else type(data).__name__
@@ -147,7 +147,7 @@ def _odd(data: Any) -> str:
 
 @creator
 def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A new tensor with a copy of `data`: numbers, nested lists, arrays or tensors (also another library's).
+    """A new tensor with a copy of `data`: numbers, nested lists, arrays or tensors (of other libraries too).
 
     Python floats get the default dtype, ints int64, bools bool; arrays keep theirs.
 
@@ -172,8 +172,8 @@ def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_gra
 def legacy_array(
     name: str, dtype: Any, given: tuple[Any, ...], device: Any = None, size: Any = None, data: Any = None
 ) -> Any:  # fmt: skip
-    """What PyTorch's first constructors make: `Tensor(2, 3)` of sizes, uninitialized, as `Tensor(x.shape)`;
-    `Tensor([2, 3])`, and of any other sequence, of values. `dtype`: None for the default, and that of any tensor given."""
+    """PyTorch's first constructors: `Tensor(2, 3)` takes sizes and is uninitialized, as is `Tensor(x.shape)`;
+    `Tensor([2, 3])` or any other sequence holds its values. `dtype`: None for the default, or that of any tensor given."""
     if size is not None:
         given = Size(size)
     elif data is not None:
@@ -196,7 +196,7 @@ def legacy_array(
 
 
 class _Legacy(type):
-    """An old name for tensors of one dtype on the CPU; its `dtype` lets x.type(LongTensor) read it as one."""
+    """An old name for CPU tensors of one dtype; `dtype` makes it usable in x.type(LongTensor)."""
 
     dtype: Any
 
@@ -247,7 +247,7 @@ def new_tensor(input: Tensor, data: Any, *, dtype: Any = None, device: Any = Non
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
-    """`data` as a tensor: itself, or on its memory, where dtype and device allow it.
+    """`data` as a tensor: itself or sharing its memory, if dtype and device allow it.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([1.0])
@@ -266,7 +266,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 def asarray(
     obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
 ) -> Tensor:  # fmt: skip
-    """`obj` as a tensor; `copy`: None where one is needed, True always, False never (an error).
+    """`obj` as a tensor; `copy`: None to copy if needed, True always, False never (raises if needed).
 
     >>> import tinygrad_lite as tg
     >>> tg.asarray([1, 2], dtype=tg.float32)
@@ -286,7 +286,7 @@ def asarray(
 
 
 def from_numpy(ndarray: np.ndarray) -> Tensor:
-    """A tensor on the memory of a NumPy array.
+    """A tensor that shares the memory of a NumPy array.
 
     >>> import tinygrad_lite as tg
     >>> a = np.zeros(2)
@@ -300,7 +300,7 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
     if ndarray.dtype.kind not in "biufc":
         raise TypeError(f"from_numpy: expected an array of numbers, got {ndarray.dtype}")
     if not ndarray.dtype.isnative or ndarray.dtype.itemsize > (16 if ndarray.dtype.kind == "c" else 8):
-        raise TypeError(f"from_numpy: {ndarray.dtype.str} is no dtype of this machine's tensors; convert it with .astype()")
+        raise TypeError(f"from_numpy: tensors cannot have the dtype {ndarray.dtype.str}; convert it with .astype()")
     if any(stride % ndarray.itemsize for stride in ndarray.strides):
         raise ValueError("from_numpy: an array with strides of parts of elements cannot be shared; copy() it first")
     if min(ndarray.strides, default=0) < 0:
@@ -309,7 +309,7 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
 
 
 def from_dlpack(ext_tensor: Any) -> Tensor:
-    """A tensor on the memory of any object with `__dlpack__`."""
+    """A tensor that shares the memory of any object with `__dlpack__`."""
     kind, _ = ext_tensor.__dlpack_device__()
     return traced(namespace_for("cpu" if kind == 1 else "cuda").from_dlpack(ext_tensor))
 
@@ -324,8 +324,8 @@ moved.vjp(input=lambda g, input, device: moved(g, device_of(raw(input))))
 
 
 def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
-    """A 1-D tensor on the memory of an object with Python's buffer interface: `count` elements (-1: all) from
-    byte `offset` on. `ValueError` where the buffer holds no such part.
+    """A 1-d tensor that shares the memory of an object with Python's buffer interface: `count` elements (-1: all) from byte
+    `offset` on. Raises `ValueError` if the buffer is too small.
 
     >>> import tinygrad_lite as tg
     >>> frombuffer(bytearray(b"abc"), dtype=tg.uint8)

@@ -36,8 +36,8 @@ R = TypeVar("R")
 
 
 def creator(function: Callable[P, R]) -> Callable[P, R]:
-    """A function that makes tensors: all that it does is done on the device where they go. It takes PyTorch's
-    `layout`, `pin_memory` and `memory_format`, of which there is one kind here."""
+    """A function that creates tensors: it runs on the device of the result, and accepts PyTorch's `layout`, `pin_memory`
+    and `memory_format`, of which there is one kind here."""
 
     @functools.wraps(function)
     def make(*args: Any, layout: Any = None, pin_memory: bool = False, memory_format: Any = None, **options: Any) -> Any:
@@ -54,18 +54,18 @@ def creator(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def as_made(array: Any, requires_grad: bool = False) -> Any:
-    """A tensor around a new array."""
+    """A tensor on a new array."""
     result = traced(array)
     return result.requires_grad_() if requires_grad else result
 
 
 def dtype_or_default(dtype: Any) -> np.dtype:
-    """`dtype`, or the default where it is None."""
+    """`dtype`, or the default dtype if None."""
     return get_default_dtype() if dtype is None else as_dtype(dtype)
 
 
 def dtype_of_number(value: Any) -> np.dtype:
-    """The dtype of a Python number (or an array of them): floats get the default."""
+    """The dtype of a Python number (or an array of them): the default for floats."""
     found = np.asarray(value).dtype
     if found.kind == "c":
         return np.result_type(get_default_dtype(), np.complex64)
@@ -86,7 +86,7 @@ def size_given(name: str, size: tuple[Any, ...], whole: Any = None) -> tuple[int
 
 
 def _made(make: str, device: Any, *args: Any) -> Any:
-    """The array that NumPy, or CuPy on a GPU, makes."""
+    """An array created by NumPy, or by CuPy on a GPU."""
     if device is None and (device := default_device()) is None:
         return getattr(np, make)(*args)
     with on_device(device):
@@ -95,7 +95,7 @@ def _made(make: str, device: Any, *args: Any) -> Any:
 
 @creator
 def zeros(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Zeros of a shape, given as ints or as one tuple.
+    """Zeros; the shape is given as ints or as one tuple.
 
     >>> import tinygrad_lite as tg
     >>> tg.zeros(2, 3)
@@ -107,7 +107,7 @@ def zeros(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, 
 
 @creator
 def ones(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones of a shape, given as ints or as one tuple.
+    """Ones; the shape is given as ints or as one tuple.
 
     >>> import tinygrad_lite as tg
     >>> tg.ones(2, 3)
@@ -119,7 +119,7 @@ def ones(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, r
 
 @creator
 def empty(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor whose values are whatever the memory held.
+    """An uninitialized tensor.
 
     >>> import tinygrad_lite as tg
     >>> tg.empty(2, 3).shape
@@ -129,7 +129,7 @@ def empty(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, 
 
 
 def _number(name: str, value: Any) -> Any:
-    """A number, also given as a tensor of one element."""
+    """A number, which may be given as a tensor with one element."""
     value = value.item() if isinstance(value, Traced) else value
     if not isinstance(value, (bool, int, float, complex, np.generic)):
         raise TypeError(f"{name}: expected a number as fill_value, got {type(value).__name__}")
@@ -146,7 +146,7 @@ def _fitting(name: str, dtype: np.dtype, value: Any) -> Any:
 @creator
 @quietly
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A shape filled with one value, which decides the dtype: bool, int64 or the default.
+    """A tensor filled with one value, which determines the dtype: bool, int64 or the default.
 
     >>> import tinygrad_lite as tg
     >>> tg.full((2, 2), 7)
@@ -173,7 +173,7 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, 
     return as_made(_made("eye", device, n, m, 0, dtype_or_default(dtype)), requires_grad)
 
 
-# -- like another -------------------------------------------------------------------------------
+# -- like a tensor ------------------------------------------------------------------------------
 
 
 def _like(make: str, x: Any, rest: tuple[Any, ...], dtype: Any, device: Any, requires_grad: bool) -> Any:
@@ -188,7 +188,7 @@ def _like(make: str, x: Any, rest: tuple[Any, ...], dtype: Any, device: Any, req
 @creator
 @operation
 def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Zeros in the shape of `input`, and in its dtype on its device unless others are given.
+    """Zeros with the shape, and by default the dtype and device, of `input`.
 
     >>> import tinygrad_lite as tg
     >>> tg.zeros_like(tg.tensor([1, 2]))
@@ -200,7 +200,7 @@ def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires
 @creator
 @operation
 def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones in the shape of `input`, and in its dtype on its device unless others are given.
+    """Ones with the shape, and by default the dtype and device, of `input`.
 
     >>> import tinygrad_lite as tg
     >>> tg.ones_like(tg.tensor([[5, 6]]))
@@ -212,7 +212,7 @@ def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_
 @creator
 @operation
 def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor like `input` whose values are whatever the memory held.
+    """An uninitialized tensor with the shape, and by default the dtype and device, of `input`.
 
     >>> import tinygrad_lite as tg
     >>> tg.empty_like(tg.ones(2, 3)).shape
@@ -225,7 +225,7 @@ def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires
 @quietly
 @operation
 def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """One value in the shape of `input`, and in its dtype on its device unless others are given.
+    """One value in the shape, and by default the dtype and device, of `input`.
 
     >>> import tinygrad_lite as tg
     >>> tg.full_like(tg.tensor([1.0, 2.0]), 7)
@@ -237,12 +237,12 @@ def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any 
 
 
 def _as(x: Any, options: dict[str, Any]) -> dict[str, Any]:
-    """The options, with the dtype and the device of `x` where none are given."""
+    """The options, with the dtype and device of `x` as defaults."""
     return {"dtype": x.array.dtype, "device": device_of(x.array), **{name: v for name, v in options.items() if v is not None}}
 
 
 def new_zeros(input: Tensor, *size: Any, **options: Any) -> Tensor:
-    """Zeros of a shape, in the dtype and on the device of this tensor.
+    """Zeros with the dtype and device of this tensor.
 
     >>> import tinygrad_lite as tg
     >>> tg.tensor([1, 2]).new_zeros(3)
@@ -252,7 +252,7 @@ def new_zeros(input: Tensor, *size: Any, **options: Any) -> Tensor:
 
 
 def new_ones(input: Tensor, *size: Any, **options: Any) -> Tensor:
-    """Ones of a shape, in the dtype and on the device of this tensor.
+    """Ones with the dtype and device of this tensor.
 
     >>> import tinygrad_lite as tg
     >>> tg.tensor([1, 2]).new_ones(3)
@@ -262,7 +262,7 @@ def new_ones(input: Tensor, *size: Any, **options: Any) -> Tensor:
 
 
 def new_empty(input: Tensor, *size: Any, **options: Any) -> Tensor:
-    """Uninitialized memory of a shape, in the dtype and on the device of this tensor.
+    """An uninitialized tensor with the dtype and device of this tensor.
 
     >>> import tinygrad_lite as tg
     >>> tg.tensor([1, 2]).new_empty(3).dtype
@@ -272,7 +272,7 @@ def new_empty(input: Tensor, *size: Any, **options: Any) -> Tensor:
 
 
 def new_full(input: Tensor, size: Any, fill_value: Any, **options: Any) -> Tensor:
-    """One value in a shape, in the dtype and on the device of this tensor.
+    """A tensor filled with one value, with the dtype and device of this tensor.
 
     >>> import tinygrad_lite as tg
     >>> tg.tensor([1, 2]).new_full((3,), 7)
@@ -288,7 +288,7 @@ def new_full(input: Tensor, size: Any, fill_value: Any, **options: Any) -> Tenso
 def arange(
     start: Any = None, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:  # fmt: skip
-    """start, start + step, ... below `end`; `arange(end)` starts at 0. Of ints it is int64.
+    """start, start + step, ... below `end`; `arange(end)` starts at 0. int64 if all are ints.
 
     >>> import tinygrad_lite as tg
     >>> tg.arange(1, 2.5, 0.5)
@@ -303,7 +303,7 @@ def arange(
     if dtype.kind == "b":
         raise TypeError("arange: expected a dtype of numbers, got bool")
     if dtype == np.int64 and all(map(math.isfinite, (start, end, step))):
-        start, end, step = int(start), int(end), int(step)  # before they are counted; other integers after
+        start, end, step = int(start), int(end), int(step)  # before counting; for other integer dtypes, after
     _check_steps("arange", start, end, step)
     return _steps(start, step, math.ceil((end - start) / step), dtype, device, requires_grad)
 
@@ -332,7 +332,7 @@ def _steps(start: Any, step: Any, count: int, dtype: np.dtype, device: Any, requ
 def range(
     start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:  # fmt: skip
-    """As `arange`, with `end` included and the default dtype."""
+    """Like `arange`, but including `end` and in the default dtype."""
     if end is None:
         start, end = 0, start
     _check_steps("range", start, end, step)
@@ -342,7 +342,7 @@ def range(
 @creator
 @quietly
 def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """`steps` values from `start` to `end`, both included, the same distance apart.
+    """`steps` evenly spaced values from `start` to `end`, both included.
 
     >>> import tinygrad_lite as tg
     >>> tg.linspace(0, 1, 5)
@@ -353,7 +353,7 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any
 
 
 def _evenly(name: str, start: Any, end: Any, steps: int, dtype: np.dtype, device: Any) -> Any:
-    """`steps` numbers from `start` to `end`, which are made integers first if `dtype` is one."""
+    """`steps` numbers from `start` to `end`, which are first truncated if `dtype` is an integer dtype."""
     start, end = (_fitting(name, dtype, v.item() if isinstance(v, Traced) else v) for v in (start, end))
     steps = integer(name, "steps", steps)
     if steps < 0:
@@ -367,7 +367,7 @@ def _evenly(name: str, start: Any, end: Any, steps: int, dtype: np.dtype, device
 def logspace(
     start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:  # fmt: skip
-    """`steps` values from `base ** start` to `base ** end`, each the same multiple of the one before.
+    """`steps` values evenly spaced on a log scale, from `base ** start` to `base ** end`.
 
     >>> import tinygrad_lite as tg
     >>> tg.logspace(0, 2, 3)

@@ -1,6 +1,6 @@
-"""Windows: weights that fall off towards both ends of a signal.
+"""Window functions: weights that fall off towards both ends of a signal.
 
-`periodic` windows are for spectra: as of a window one element longer, without its last.
+`periodic` windows are for spectral analysis: a window with one more element, without its last.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["bartlett_window", "blackman_window", "hamming_window", "hann_window"
 
 
 def _window(name: str, length: int, periodic: bool, options: dict[str, Any], weight: Callable[[Any], Any]) -> Any:
-    """`weight(t)` at `length` places t from 0 to 1, worked out on the CPU: a window is made once."""
+    """`weight(t)` at `length` points t from 0 to 1, computed on the CPU because a window is created once."""
     length, dtype = integer(name, "window_length", length), dtype_or_default(options.get("dtype"))
     if length < 0 or dtype.kind != "f":
         raise RuntimeError(f"{name}: expected a length of 0 or more and a floating-point dtype, got {length} and {dtype}")
