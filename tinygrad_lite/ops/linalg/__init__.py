@@ -1,1 +1,1 @@
-"""Linear algebra: products, norms, factorizations, systems of equations."""
+"""Linear algebra: products, norms, factorizations, linear systems."""

@@ -1,4 +1,4 @@
-"""What the functions of matrices share: checks, errors, and what is on the tape."""
+"""Checks and errors shared by matrix functions."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__: list[str] = []
 
 
 class LinAlgError(RuntimeError, np.linalg.LinAlgError):
-    """A matrix does not allow what was asked for: it is singular, or not positive-definite."""
+    """A matrix does not allow the operation: it is singular, or not positive-definite."""
 
 
 @contextlib.contextmanager
 def failing(message: str) -> Iterator[None]:
-    """NumPy's LinAlgError inside becomes ours, with `message`."""
+    """Convert NumPy's LinAlgError to ours, with `message`."""
     try:
         yield
     except np.linalg.LinAlgError:
@@ -39,7 +39,7 @@ def check_float(name: str, x: Any) -> None:
 
 
 def check_matrix(name: str, x: Any, square: bool = False) -> None:
-    """`x` must be floating-point matrices (square ones, if so asked)."""
+    """Refuse `x` unless it holds floating-point matrices (square ones with `square`)."""
     if not (isinstance(x, Traced) or is_array(x)):
         raise TypeError(f"{name}: expected a Tensor, got {type(x).__name__}")
     if len(x.shape) < 2 or (square and x.shape[-1] != x.shape[-2]):
@@ -54,17 +54,17 @@ def ratio(x: Any, y: Any) -> Any:
 
 
 def recorded(x: Any) -> bool:
-    """Whether what is made of `x` goes on the tape."""
+    """Whether operations on `x` are recorded."""
     return isinstance(x, Traced) and x.node is not None and is_grad_enabled()
 
 
 def like(x: Any, array: Any) -> Any:
-    """`array` as a constant of the kind that `x` is: a tensor, or an array."""
+    """`array` as a constant of x's kind: a tensor, or an array."""
     return traced(array) if isinstance(x, Traced) else array
 
 
 def solved_or_inf(name: str, strict: bool, *matrices: Any) -> Any:
-    """`linalg(name, *matrices)`; unless `strict`, matrix by matrix where one of them is singular."""
+    """`linalg(name, *matrices)`; unless `strict`, matrix by matrix if one of them is singular."""
     try:
         return linalg(name, *matrices)
     except np.linalg.LinAlgError:
@@ -78,5 +78,5 @@ def solved_or_inf(name: str, strict: bool, *matrices: Any) -> Any:
 
 
 def failures(x: Any) -> Any:
-    """1 for each matrix of inf or nan, which is how failures are marked; 0 for the others."""
+    """1 for each matrix of inf or nan, which marks failures; 0 for the others."""
     return like(x, as_array(~namespace_of(raw(x)).isfinite(raw(x)).all(axis=(-2, -1))).astype(np.int32))

@@ -1,4 +1,4 @@
-"""The Cholesky factorization, and systems solved with its factor."""
+"""The Cholesky factorization, and solving systems with its factor."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def _cholesky_gradient(g: Any, out: Any) -> Any:
 
 @operation
 def cholesky(A: Tensor, upper: bool = False) -> Tensor:
-    """The lower triangular L with L @ L.mT = A, for symmetric positive-definite A; only the lower
-    triangle of A is read. `upper`: the upper triangular factor, from the upper triangle.
+    """The lower triangular L with L @ L.mT = A, for symmetric positive-definite A; only the lower triangle of A is read.
+    `upper`: the upper triangular factor, from the upper triangle.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.cholesky(tg.tensor([[4.0, 2.0], [2.0, 5.0]]))
@@ -60,8 +60,8 @@ class CholeskyEx(NamedTuple):
 
 @operation
 def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -> CholeskyEx:
-    """`L, info`: as `cholesky`, where info is 0, or the order of the first leading minor that is not
-    positive-definite, instead of an error; such a matrix' factor is nan.
+    """`L, info`: like `cholesky`, but instead of raising, info is the order of the first leading minor that is not
+    positive-definite (0 on success), and the factor of such a matrix is nan.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.cholesky_ex(tg.tensor([[4.0, 0.0], [0.0, 9.0]])).L

@@ -1,7 +1,7 @@
 """Eigenvalues and eigenvectors of symmetric matrices.
 
-The last two dims are a matrix, the dims before them a batch. The derivatives of eigenvectors divide by the gaps
-between the values; a gradient that does not ask for the vectors is free of that.
+The last two dims are a matrix, the dims before them a batch. The derivatives of eigenvectors divide by the gaps between
+eigenvalues; a gradient that does not involve the vectors does not.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def _check_eigh(name: str, A: Any, UPLO: str) -> str:
 
 @operation
 def eigh(A: Tensor, UPLO: str = "L") -> Eigh:
-    """`eigenvalues, eigenvectors` of symmetric matrices: the values in ascending order, the vectors
-    as columns. Only the triangle that `UPLO` names ("L" or "U") is read.
+    """`eigenvalues, eigenvectors` of symmetric matrices: the values in ascending order, the vectors as columns. Only the
+    triangle `UPLO` ("L" or "U") is read.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.eigh(tg.tensor([[2.0, 1.0], [1.0, 2.0]])).eigenvalues
@@ -69,7 +69,7 @@ def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     tensor([1., 2.])
     """
     UPLO = _check_eigh("eigvalsh", A, UPLO)
-    if recorded(A):  # the gradient takes the vectors
+    if recorded(A):  # the gradient needs the vectors
         return _eigh(A, UPLO)[0]
     values = raw(A)
     return like(A, linalg("eigvalsh", values, UPLO))

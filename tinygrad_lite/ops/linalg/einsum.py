@@ -1,8 +1,7 @@
-"""Einstein's sums: `einsum` and `tensordot`, which permute, multiply and sum over any dims.
+"""Einstein summation: `einsum` and `tensordot`, which permute, multiply and sum over any dims.
 
-A spec is three strings of letters, one letter a dim: those of x, of y and of the result. The
-derivative of such a product is one again, with the letters of the result and of an operand
-exchanged, so that a single primitive is all it takes.
+A spec is three strings of letters, one letter per dim: those of x, of y and of the result. The derivative of such a product
+is another one, with the letters of the result and of an operand swapped, so a single primitive suffices.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ Spec = tuple[str, str, str]
 
 @primitive
 def _contract(input, other, spec):
-    # Every letter stands in two or three of the strings, and in none of them twice.
+    # Every letter appears in two or three of the strings, at most once in each.
     swapped, x_order, y_order, inner, free, order = _recipe(spec)
     input, other = promote(input, other)
     if not inner:
@@ -57,10 +56,10 @@ _contract.vjp(input=lambda g, other, spec: _contract(g, other, (spec[2], spec[1]
 
 @functools.lru_cache(maxsize=1024)
 def _recipe(spec: Spec) -> tuple[Any, ...]:
-    """How to make a batched matrix product of a spec: are x and y to change places; the orders of
-    their dims; how many are summed over; how many of each are its own; the order of the result's.
+    """How to compute a spec as a batched matrix product: whether to swap x and y; the orders of their dims; how many dims
+    are summed over; how many are free in each; the order of the result's dims.
 
-    Where nothing is summed over, `free` says for each dim of the result whether x (and y) has it.
+    If nothing is summed over, `free` says for each dim of the result whether x (and y) has it.
     """
     x, y, out = spec
     inner = [c for c in x if c in y and c not in out]
@@ -69,7 +68,7 @@ def _recipe(spec: Spec) -> tuple[Any, ...]:
         return False, *orders, 0, tuple(tuple(c in s for c in out) for s in (x, y)), None
     batch = [c for c in out if c in x and c in y]
     own = [c for c in out if c not in batch]
-    # The operand whose own dims come first in the result stands left: the result is contiguous.
+    # The operand whose free dims come first in the result goes left, so that the result is contiguous.
     swapped = bool(own) and own[0] in y
     if swapped:
         x, y = y, x
@@ -87,19 +86,19 @@ def _recipe(spec: Spec) -> tuple[Any, ...]:
 
 
 def _at(shape: tuple[int, ...], order: tuple[int, ...], has: tuple[bool, ...]) -> tuple[int, ...]:
-    """The sizes of an operand among the result's dims, 1 where it has none."""
+    """The sizes of an operand in the order of the result's dims, 1 where it has none."""
     sizes = iter([shape[i] for i in order])
     return tuple(next(sizes) if present else 1 for present in has)
 
 
 @operation
 def einsum(*args: Any) -> Tensor:
-    """The sum of products that `equation` spells: `einsum("ij,jk->ik", x, y)` is `x @ y`.
+    """The sum of products given by `equation`: `einsum("ij,jk->ik", x, y)` is `x @ y`.
 
-    Each operand's dims are named by letters; operands are multiplied where letters meet, and
-    letters missing after `->` are summed over. A letter twice in one operand is its diagonal,
-    `...` stands for any further dims, broadcast. Without `->` the result has `...` and then the
-    letters that stand once, in alphabetical order. Also `einsum(x, [0, 1], y, [1, 2], [0, 2])`.
+    Letters name each operand's dims; equal letters are multiplied together, and letters missing after `->` are summed over.
+    A letter repeated in one operand takes its diagonal; `...` stands for any further dims, which broadcast. Without `->`
+    the result has `...` and then the letters that appear once, in alphabetical order. Also
+    `einsum(x, [0, 1], y, [1, 2], [0, 2])`.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([[1.0, 2.0], [3.0, 4.0]])
@@ -114,7 +113,7 @@ def einsum(*args: Any) -> Tensor:
         if x.dtype != y.dtype and not _is_product(spec):
             raise TypeError(f"einsum: operands that are summed over must have the same dtype, got {x.dtype} and {y.dtype}")
         operands[i] = _contract(x, y, spec)
-    return contiguous(operands[0]) if len(steps) > 1 else operands[0]  # PyTorch multiplies three in another order
+    return contiguous(operands[0]) if len(steps) > 1 else operands[0]  # for three operands, PyTorch's order of products differs
 
 
 def _is_product(spec: Spec) -> bool:
@@ -123,7 +122,7 @@ def _is_product(spec: Spec) -> bool:
 
 
 def _equation(args: tuple[Any, ...]) -> tuple[str, list[Any]]:
-    """The equation and the operands, from either way to call einsum."""
+    """The equation and the operands, from either form of call."""
     if not args:
         raise TypeError("einsum: expected an equation and operands")
     if isinstance(args[0], str):
@@ -156,23 +155,23 @@ def _letters(sublist: Any) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def _plan(equation: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[Any], list[tuple[int, int, Spec]]]:
-    """What to do to each operand alone, and which pairs to contract then."""
+    """What to do with each single operand, and which pairs to contract then."""
     terms, out = _parse(equation, shapes)
     sizes: dict[str, int] = {}
     for i, (term, shape) in enumerate(zip(terms, shapes)):
         for c, n in zip(term, shape):
             if n != shape[term.index(c)]:
-                raise ValueError(f"einsum: {_spoken(c)} stands twice for operand {i}, of shape {shape}, with two sizes")
+                raise ValueError(f"einsum: {_spoken(c)} appears twice in operand {i}, of shape {shape}, with two sizes")
             if sizes.setdefault(c, n) == 1:
                 sizes[c] = n
             elif n not in (1, sizes[c]):
                 listed = ", ".join(map(str, shapes))
                 raise ValueError(f"einsum: {_spoken(c)} has the sizes {sizes[c]} and {n} in {equation!r} of shapes {listed}")
-    # A dim of size 1 that others broadcast is dropped; so each letter has one size from here on.
+    # Dims of size 1 that broadcast are dropped, so each letter has one size from here on.
     kept = ["".join(dict.fromkeys(c for c, n in zip(t, shape) if n == sizes[c])) for t, shape in zip(terms, shapes)]
     count = Counter("".join(kept) + out)
     left = ["".join(c for c in term if count[c] > 1) for term in kept]
-    # What is summed over alone gets the order of the result, as in PyTorch.
+    # A single operand that is summed gets the order of the result, as in PyTorch.
     left = [rest if rest == term else "".join(sorted(rest, key=(out + rest).index)) for rest, term in zip(left, kept)]
     if len(terms) == 1:
         left = [out]
@@ -188,7 +187,7 @@ def _plan(equation: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[Any]
 
 
 def _pairs(terms: list[str], out: str) -> Any:
-    """Every pair of terms, with the letters of its product: those that are needed further on."""
+    """Every pair of terms, with the letters of its product that are still needed."""
     if len(terms) == 2:
         yield 0, 1, out
         return
@@ -199,14 +198,14 @@ def _pairs(terms: list[str], out: str) -> Any:
 
 
 def _growth(x: str, y: str, out: str, sizes: dict[str, int]) -> int:
-    """How many more elements there are after contracting x and y to out."""
+    """The increase in the number of elements by contracting x and y to out."""
     of_x, of_y, of_out = (math.prod(sizes[c] for c in term) for term in (x, y, out))
     return of_out - of_x - of_y
 
 
 def _parse(equation: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[str], str]:
-    """The letters of each operand and of the result; the dims of an ellipsis get digits, counted
-    from the last, so that they broadcast."""
+    """The letters of each operand and of the result; the dims of an ellipsis get digits, counted from the last, so that
+    they broadcast."""
     left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(shapes):
@@ -231,9 +230,9 @@ def _parse(equation: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[str
     known = set("".join(spelled))
     for c in out:
         if c not in known:
-            raise ValueError(f"einsum: {c!r} of the result stands in no operand: {equation!r}")
+            raise ValueError(f"einsum: {c!r} of the result appears in no operand: {equation!r}")
         if out.count(c) > 1:
-            raise ValueError(f"einsum: {c!r} stands twice in the result: {equation!r}")
+            raise ValueError(f"einsum: {c!r} appears twice in the result: {equation!r}")
     return spelled, out
 
 
@@ -246,8 +245,8 @@ def _spoken(c: str) -> str:
 
 
 def _single(x: Any, term: str, kept: tuple[bool, ...], rest: str) -> Any:
-    """An operand alone: broadcast dims of size 1 dropped, diagonals taken, sums over what is not
-    in `rest`, and its dims in that order."""
+    """A single operand: size-1 dims that broadcast dropped, diagonals taken, letters not in `rest` summed over, and the
+    dims in that order."""
     if not all(kept):
         x = x.reshape(tuple(n for n, keep in zip(x.shape, kept) if keep))
         term = "".join(c for c, keep in zip(term, kept) if keep)
@@ -259,14 +258,13 @@ def _single(x: Any, term: str, kept: tuple[bool, ...], rest: str) -> Any:
             term = term[:i] + term[i + 1 : j] + term[j + 1 :] + c
     order = *map(term.index, rest), *(i for i, c in enumerate(term) if c not in rest)
     if order != tuple(range(len(term))):
-        x = permute(x, order)  # first, so that the sums are contiguous
+        x = permute(x, order)  # before summing, so that the sums are contiguous
     return x if len(rest) == len(term) else x.sum(axis=tuple(range(len(rest), len(term))))
 
 
 @operation
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
-    """The sum of products over the last `dims` dims of a and the first of b, or over pairs of dims
-    given as two lists.
+    """The sum of products over the last `dims` dims of a and the first of b, or over pairs of dims given as two lists.
 
     >>> import tinygrad_lite as tg
     >>> x, y = tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([[1.0, 0.0], [0.0, 10.0]])
@@ -294,4 +292,4 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
         y[j] = x[i]
     out = [c for i, c in enumerate(x) if i not in over_a] + [c for j, c in enumerate(y) if j not in over_b]
     result = einsum(f"{''.join(x)},{''.join(y)}->{''.join(out)}", a, b)
-    return result if result.dtype == a.dtype else to_dtype(result, a.dtype)  # sums of integers are wider
+    return result if result.dtype == a.dtype else to_dtype(result, a.dtype)  # integer sums are wider

@@ -1,4 +1,4 @@
-"""Inverses and pseudo-inverses.
+"""Inverses and pseudoinverses.
 
 The last two dims are a matrix, the dims before them a batch.
 """
@@ -38,7 +38,7 @@ class InvEx(NamedTuple):
 
 @operation
 def inv(A: Tensor) -> Tensor:
-    """The inverse of square matrices. Raises LinAlgError for a singular one.
+    """The inverse of square matrices. Raises LinAlgError if one is singular.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.inv(tg.tensor([[2.0, 0.0], [0.0, 4.0]]))
@@ -51,7 +51,7 @@ def inv(A: Tensor) -> Tensor:
 
 @operation
 def inv_ex(A: Tensor, *, check_errors: bool = False) -> InvEx:
-    """`inverse, info`: as `inv`, with info not 0 where a matrix is singular instead of an error.
+    """`inverse, info`: like `inv`, but for a singular matrix info is nonzero instead of an error.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.inv_ex(tg.tensor([[2.0, 0.0], [0.0, 4.0]])).info
@@ -64,7 +64,7 @@ def inv_ex(A: Tensor, *, check_errors: bool = False) -> InvEx:
 
 @operation
 def inverse(input: Tensor) -> Tensor:
-    """`linalg.inv`.
+    """Same as `linalg.inv`.
 
     >>> import tinygrad_lite as tg
     >>> tg.inverse(tg.tensor([[2.0, 0.0], [0.0, 4.0]]))
@@ -88,7 +88,7 @@ _pinv.vjp(A=lambda g, A, out: _pinv_gradient(g.mT, A, out))
 
 
 def _pinv_gradient(g: Any, x: Any, out: Any) -> Any:
-    """Where the rank stays what it is (Golub and Pereyra, 1973)."""
+    """The gradient where the rank is locally constant (Golub and Pereyra, 1973)."""
     into = out.mT @ out  # the metric of the range
     onto = out @ out.mT
     return -(out @ g @ out).mT + (g - x @ (out @ g)) @ onto + into @ (g - (g @ out) @ x)
@@ -96,11 +96,11 @@ def _pinv_gradient(g: Any, x: Any, out: Any) -> Any:
 
 @operation
 def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None) -> Tensor:
-    """The pseudo-inverse (Moore and Penrose).
+    """The Moore-Penrose pseudoinverse.
 
-    Singular values up to max(atol, rtol * the largest) count as zero; `rtol` (the same as `rcond`)
-    is the dtype's epsilon times the larger size of A unless given, or 0 where atol is given.
-    `hermitian`: A is symmetric, and eigenvalues take the place of singular values.
+    Singular values up to max(atol, rtol * the largest) count as zero; `rtol` (the same as `rcond`) defaults to the dtype's
+    epsilon times the larger size of A, or to 0 if atol is given. `hermitian`: A is symmetric, and eigenvalues are used
+    instead of singular values.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.pinv(tg.ones(3, 2)).shape
@@ -120,7 +120,7 @@ def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = N
 
 @operation
 def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
-    """`linalg.pinv(input, rtol=rcond)`.
+    """Same as `linalg.pinv(input, rtol=rcond)`.
 
     >>> import tinygrad_lite as tg
     >>> tg.pinverse(tg.ones(3, 2)).shape

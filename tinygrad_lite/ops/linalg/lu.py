@@ -1,4 +1,4 @@
-"""The LU factorization, and systems solved with its factors."""
+"""The LU factorization, and solving systems with its factors."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _lu_factor(A):
 
 
 def permutation(pivots: Any, rows: int, dtype: Any) -> Any:
-    """The matrix P of A = P @ L @ U, an array."""
+    """The matrix P of A = P @ L @ U, as an array."""
     xp = namespace_of(pivots)
     eye = xp.eye(rows, dtype=dtype)
     if not pivots.size:
@@ -59,7 +59,7 @@ _lu_factor.vjp(A=lambda g, out: _lu_gradient(g[0], *out))
 
 
 def _lu_gradient(g: Any, lu: Any, pivots: Any) -> Any:
-    """For square matrices."""
+    """The gradient for square matrices."""
     lower = tril(g, -1)
     inner = tril(tril(lu, -1).mT @ lower + lower, -1) + triu(triu(g) @ triu(lu).mT)
     inner = _solve_triangular(lu.mT, inner, True, True)
@@ -71,7 +71,7 @@ def _lu(A: Any) -> tuple[Any, Any]:
     rows, columns = A.shape[-2:]
     if rows == columns or not recorded(A):
         return _lu_factor(A)
-    # The square part has the same pivots, once the rows are in order.
+    # With the rows in order, the square part has the same pivots.
     pivots = _lu_factor(A.array)[1]
     A = matmul(permutation(pivots, rows, A.dtype).mT, A)
     k = min(rows, columns)
@@ -83,10 +83,10 @@ def _lu(A: Any) -> tuple[Any, Any]:
 
 @operation
 def lu_factor(A: Tensor, *, pivot: bool = True) -> LUFactor:
-    """`LU, pivots` with A = P @ L @ U: U in the upper triangle of LU, L below its diagonal (its own
-    is ones), and pivots the rows that were exchanged at each step, counted from 1.
+    """`LU, pivots` with A = P @ L @ U: U in the upper triangle of LU, L below its diagonal (its own is ones), and pivots
+    the row exchanged at each step, counted from 1.
 
-    Raises LinAlgError where U has a zero on its diagonal.
+    Raises LinAlgError if U has a zero on its diagonal.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.lu_factor(tg.tensor([[0.0, 1.0], [2.0, 0.0]])).pivots.tolist()
@@ -106,7 +106,7 @@ class LUFactorEx(NamedTuple):
 
 @operation
 def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -> LUFactorEx:
-    """As `lu_factor`, with `info`: 0, or the first place (from 1) of a zero on U's diagonal."""
+    """Like `lu_factor`, with `info`: 0, or the position (from 1) of the first zero on U's diagonal."""
     check_matrix("lu_factor", A)
     if not pivot:
         raise ValueError("lu_factor: expected pivot=True: there is no factorization without exchanges on a CPU")
@@ -121,7 +121,7 @@ def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -
 
 @operation
 def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpack_pivots: bool = True) -> LU:
-    """The factors `P, L, U` of what `lu_factor` returns."""
+    """The factors `P, L, U` from the result of `lu_factor`."""
     rows, columns = LU_data.shape[-2:]
     k = min(rows, columns)
     pivots = raw(LU_pivots)
@@ -135,8 +135,7 @@ def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpa
 
 @operation
 def lu(A: Tensor, *, pivot: bool = True) -> LU:
-    """`P, L, U` with P @ L @ U = A: a permutation, a lower triangle with a diagonal of ones, and an
-    upper triangle.
+    """`P, L, U` with P @ L @ U = A: a permutation matrix, a unit lower triangular and an upper triangular matrix.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.lu(tg.tensor([[1.0, 2.0], [4.0, 4.0]])).U
@@ -148,8 +147,8 @@ def lu(A: Tensor, *, pivot: bool = True) -> LU:
 
 @operation
 def linalg_lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoint: bool = False) -> Tensor:
-    """The X of A @ X = B (of X @ A = B if not `left`; with A.mT for A if `adjoint`), where `LU` and
-    `pivots` are `lu_factor(A)`."""
+    """The X of A @ X = B (of X @ A = B if not `left`; with A.mT instead of A if `adjoint`), given `LU` and `pivots` from
+    `lu_factor(A)`."""
     check_matrix("lu_solve", LU, square=True)
     _check_system("lu_solve", LU, B, left)
     if not left:
@@ -164,5 +163,5 @@ def linalg_lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True,
 
 @operation
 def lu_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
-    """The X of A @ X = input, where `LU_data` and `LU_pivots` are `lu_factor(A)`."""
+    """The X of A @ X = input, given `LU_data` and `LU_pivots` from `lu_factor(A)`."""
     return linalg_lu_solve(LU_data, LU_pivots, input)

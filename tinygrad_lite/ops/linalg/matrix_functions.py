@@ -40,15 +40,15 @@ _det.vjp(A=lambda g, A, out: g[..., None, None] * _cofactors(A, out))
 
 
 def _cofactors(x: Any, det: Any) -> Any:
-    """The derivative of the determinant: det times inv(x).mT, and it exists where inv(x) does not."""
+    """The derivative of the determinant, det times inv(x).mT, which exists even where inv(x) does not."""
     values, size = raw(x), raw(det)
-    # By Hadamard, |det| is at most the product of the rows' norms.
+    # Hadamard's inequality: |det| is at most the product of the rows' norms.
     bound = (values * values).sum(-1).prod(-1) ** 0.5
     if bool((abs(size) > 1e-4 * bound).all()):
         return det[..., None, None] * _inv(x, True).mT
     u, s, vh = _svd(x, False)
     n = s.shape[-1]
-    # The product of the other singular values, for each; det(u vh) is 1 or -1.
+    # For each singular value, the product of the others; det(u vh) is 1 or -1.
     others = where(namespace_of(values).eye(n, dtype=bool), 1.0, s[..., None, :]).prod(-1)
     return (_det(u) * _det(vh))[..., None, None] * ((u * others[..., None, :]) @ vh)
 
@@ -80,7 +80,7 @@ _slogdet.vjp(A=lambda g, A: g[1][..., None, None] * _inv(A, False).mT)
 
 @operation
 def slogdet(A: Tensor) -> SLogDet:
-    """`sign, logabsdet`: the determinant's sign (-1, 0 or 1), and the logarithm of its absolute value.
+    """`sign, logabsdet`: the determinant's sign (-1, 0 or 1) and the logarithm of its absolute value.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.slogdet(tg.tensor([[0.0, 1.0], [1.0, 0.0]]))
@@ -92,7 +92,7 @@ def slogdet(A: Tensor) -> SLogDet:
 
 @operation
 def logdet(input: Tensor) -> Tensor:
-    """The logarithm of the determinant: nan where it is negative, -inf where it is zero.
+    """The logarithm of the determinant: nan if it is negative, -inf if it is zero.
 
     >>> import tinygrad_lite as tg
     >>> tg.logdet(tg.eye(3))
@@ -107,7 +107,7 @@ def logdet(input: Tensor) -> Tensor:
 
 @operation
 def matrix_power(A: Tensor, n: int) -> Tensor:
-    """The product of n copies of A; of the inverse for negative n.
+    """The n-th power of A; for negative n, of its inverse.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.matrix_power(tg.tensor([[1.0, 1.0], [0.0, 1.0]]), 5)
@@ -123,7 +123,7 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
     if n == 0:
         return replaced(A, namespace_of(raw(A)).eye(A.shape[-1], dtype=A.dtype), (...,))
     result: Any = None
-    while True:  # by the binary digits of n
+    while True:  # repeated squaring
         if n & 1:
             result = A if result is None else matmul(result, A)
         n >>= 1
@@ -134,7 +134,7 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
 
 # -- exponential ---------------------------------------------------------------------------------
 
-# The diagonal Pade approximant of exp of order 13, good to 1e-16 up to a norm of 5.4 (Higham, 2005).
+# The diagonal Pade approximant of exp of order 13, accurate to 1e-16 up to a norm of 5.4 (Higham, 2005).
 _PADE = [math.comb(13, k) * math.factorial(26 - k) / math.factorial(26) for k in range(14)]
 
 
@@ -164,7 +164,7 @@ _matrix_exp.vjp(A=lambda g, A: _exp_gradient(g, A.mT))
 
 
 def _exp_gradient(g: Any, x: Any) -> Any:
-    """The derivative of exp at x in the direction g: a block of the exponential of [[x, g], [0, x]]."""
+    """The derivative of exp at x in the direction g, a block of the exponential of [[x, g], [0, x]]."""
     n = x.shape[-1]
     blocks = cat([cat([x, g], -1), cat([x * 0, x], -1)], -2)
     return _matrix_exp(blocks)[..., :n, n:]
@@ -185,7 +185,7 @@ def matrix_exp(A: Tensor) -> Tensor:
 
 @operation
 def vander(x: Tensor, N: int | None = None) -> Tensor:
-    """The powers 0 to N - 1 of each element, in a new last dim; N is the last size unless given.
+    """The powers 0 to N - 1 of each element, in a new last dim; N defaults to the last size.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.vander(tg.tensor([1, 2, 3]))

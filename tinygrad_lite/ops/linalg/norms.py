@@ -1,4 +1,4 @@
-"""Norms of vectors and of matrices, and what is measured by them."""
+"""Norms of vectors and matrices, and functions based on them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _vector_norm.vjp(x=lambda g, x, ord, dims, keepdim, out: _norm_gradient(g, x, or
 
 
 def _norm_gradient(g: Any, x: Any, ord: float, dims: tuple[int, ...], keepdim: bool, out: Any) -> Any:
-    """A norm of zero gets the subgradient 0; largest elements that tie share theirs."""
+    """A norm of zero gets the subgradient 0; ties for the largest element share the gradient."""
     if ord == 1:
         return (g if keepdim else unsqueeze_dims(g, dims)) * sign(x)
     if not keepdim:
@@ -49,7 +49,7 @@ def _norm_gradient(g: Any, x: Any, ord: float, dims: tuple[int, ...], keepdim: b
     norm = where(out == 0, inf, out)
     if ord == 2:
         return g / norm * x
-    if ord < 1:  # the power's derivative is infinite at 0
+    if ord < 1:  # the derivative of the power is infinite at 0
         return where(x == 0, 0.0, g * sign(x) * (abs(where(x == 0, 1.0, x)) / norm) ** (ord - 1))
     return g * sign(x) * (abs(x) / norm) ** (ord - 1)
 
@@ -58,8 +58,8 @@ def _norm_gradient(g: Any, x: Any, ord: float, dims: tuple[int, ...], keepdim: b
 def vector_norm(x: Tensor, ord: float = 2, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The norm `sum(abs(x) ** ord) ** (1 / ord)` over `dim` (None: all elements).
 
-    `ord`: any number; inf and -inf are the largest and the smallest absolute value, 0 counts what
-    is not zero. The gradient at a norm of zero is zero.
+    `ord`: any number; inf and -inf give the largest and smallest absolute value, 0 the number of nonzero elements. The
+    gradient at a norm of zero is zero.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.vector_norm(tg.tensor([[3.0, -4.0], [6.0, 8.0]]), dim=1)
@@ -89,11 +89,10 @@ def widened(name: str, x: Any, dtype: Any) -> Any:
 def matrix_norm(
     A: Tensor, ord: Any = "fro", dim: tuple[int, int] = (-2, -1), keepdim: bool = False, *, dtype: Any = None
 ) -> Tensor:
-    """The norm of matrices, whose rows and columns are the two dims of `dim`.
+    """The norm of matrices, whose rows and columns are the two dims in `dim`.
 
-    `ord`: "fro" (Frobenius), "nuc" (the sum of the singular values), 2 and -2 (the largest and the
-    smallest of them), 1 and -1 (the largest and the smallest sum of a column's absolute values),
-    inf and -inf (of a row's).
+    `ord`: "fro" (Frobenius), "nuc" (the sum of the singular values), 2 and -2 (the largest and smallest singular value), 1
+    and -1 (the largest and smallest column sum of absolute values), inf and -inf (the same for rows).
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([[3.0, 0.0], [0.0, -4.0]])
@@ -133,9 +132,9 @@ def _extreme(name: str, A: Any, x: Any, largest: bool, dim: int, keepdim: bool =
 
 @operation
 def linalg_norm(input: Tensor, ord: Any = None, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """input vector's norm over one dim (or all, without `ord` and `dim`), a matrix' over two.
+    """The vector norm over one dim (or over all, without `ord` and `dim`), or the matrix norm over two.
 
-    With `ord` and no `dim`, `input` has one dim or two. See `vector_norm` and `matrix_norm` for `ord`.
+    With `ord` but no `dim`, `input` must have one or two dims. See `vector_norm` and `matrix_norm` for `ord`.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.norm(tg.tensor([3.0, 4.0]))
@@ -157,8 +156,8 @@ def linalg_norm(input: Tensor, ord: Any = None, dim: Dims = None, keepdim: bool 
 
 @operation
 def cond(A: Tensor, p: Any = None) -> Tensor:
-    """The condition number: the ratio of the largest to the smallest singular value (its inverse for
-    p = -2), or norm(A, p) * norm(inv(A), p) for the other norms; inf for a singular matrix.
+    """The condition number: the ratio of the largest to the smallest singular value (its inverse for p = -2), or norm(A, p)
+    * norm(inv(A), p) for the other norms; inf for a singular matrix.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.cond(tg.tensor([[8.0, 0.0], [0.0, 2.0]]))
@@ -172,13 +171,13 @@ def cond(A: Tensor, p: Any = None) -> Tensor:
         large, small = values[..., 0], values[..., -1]
         return small / large if p == -2 else large / small
     result = matrix_norm(A, p) * matrix_norm(_inv(A, False), p)
-    return where(result == result, result, inf)  # 0 times inf, of a matrix of zeros
+    return where(result == result, result, inf)  # 0 times inf, for a zero matrix
 
 
 @operation
 def norm(input: Tensor, p: float | str | None = "fro", dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """`linalg.vector_norm` of order `p` over `dim` (None: all elements); "fro" and None stand for 2;
-    "nuc" is the sum of the singular values of a matrix.
+    """`linalg.vector_norm` of order `p` over `dim` (None: all elements); "fro" and None mean 2; "nuc" is the sum of the
+    singular values of a matrix.
 
     >>> import tinygrad_lite as tg
     >>> tg.norm(tg.tensor([3.0, -4.0]))

@@ -1,4 +1,4 @@
-"""Products of matrices and vectors: the shapes in which `matmul` is used."""
+"""Products of matrices and vectors, for the shapes in which `matmul` is used."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-# -- in one shape or another ---------------------------------------------------------------------
+# -- fixed shapes --------------------------------------------------------------------------------
 
 
 def _check_ranks(name: str, *operands: tuple[str, Any, int]) -> None:
@@ -89,7 +89,7 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
 
 @operation
 def vdot(input: Tensor, other: Tensor) -> Tensor:
-    """The inner product of two vectors, as `dot`.
+    """The inner product of two vectors, like `dot`.
 
     >>> import tinygrad_lite as tg
     >>> tg.vdot(tg.tensor([1.0, 2.0]), tg.tensor([3.0, 4.0]))
@@ -120,7 +120,7 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
 
 @operation
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
-    """All products of an element of one vector and one of another: (n,), (m,) -> (n, m).
+    """The outer product of two vectors: (n,), (m,) -> (n, m).
 
     >>> import tinygrad_lite as tg
     >>> tg.outer(tg.tensor([1, 2]), tg.tensor([3, 4]))
@@ -135,10 +135,10 @@ ger = outer
 
 
 def _plus(name: str, x: Any, out: Any, beta: Number, alpha: Number) -> Any:
-    """`beta * x + alpha * out`, of out's shape; with beta 0, x may hold anything."""
+    """`beta * x + alpha * out`, with out's shape; if beta is 0, x is ignored."""
     if x.dtype != out.dtype:
         raise TypeError(f"{name}: expected an input of {out.dtype}, as the product, got {x.dtype}")
-    if out.dtype.kind not in "fc":  # addr refuses fractions there, PyTorch's other products cut them off
+    if out.dtype.kind not in "fc":  # addr refuses fractions, PyTorch's other products truncate them
         if name == "addr" and (isinstance(alpha, float) or isinstance(beta, float)):
             raise TypeError(f"addr: alpha and beta must be integers where the tensors are: got alpha {alpha}, beta {beta}")
         whole = bool if out.dtype.kind == "b" else int
@@ -156,7 +156,7 @@ def _plus(name: str, x: Any, out: Any, beta: Number, alpha: Number) -> Any:
 @old_order("beta", "alpha")
 @operation
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
-    """`beta * input + alpha * mat1 @ mat2`, the input broadcast; with beta 0 it is ignored.
+    """`beta * input + alpha * mat1 @ mat2`, with `input` broadcast; if beta is 0, `input` is ignored.
 
     >>> import tinygrad_lite as tg
     >>> tg.addmm(tg.tensor([1.0, 2.0]), tg.tensor([[1.0], [10.0]]), tg.tensor([[3.0, 4.0]]))
@@ -190,7 +190,7 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: 
     tensor([[3., 4.],
             [6., 8.]])
     """
-    input, vec1, vec2 = to_common_dtype(input if input.ndim else input.reshape((1, 1)), vec1, vec2)  # 0-d it would count less
+    input, vec1, vec2 = to_common_dtype(input if input.ndim else input.reshape((1, 1)), vec1, vec2)  # 0-d would not count
     return _plus("addr", input, outer(vec1, vec2), beta, alpha)
 
 
@@ -225,8 +225,7 @@ def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, 
 
 @operation
 def multi_dot(tensors: Any) -> Tensor:
-    """The product of two or more matrices, in the order that takes the fewest multiplications. The
-    first may be a row and the last a column, given with one dim.
+    """The product of two or more matrices, in the order with the fewest multiplications. The first and last may be vectors.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.multi_dot([tg.tensor([1.0, 2.0]), tg.tensor([[1.0], [3.0]]), tg.tensor([[2.0, 4.0]])])
@@ -253,7 +252,7 @@ def multi_dot(tensors: Any) -> Tensor:
 
 
 def _cheapest_splits(sizes: list[int]) -> dict[tuple[int, int], int]:
-    """After which matrix to split the product of the matrices i to j, of `sizes[i]` by `sizes[i + 1]`."""
+    """For the product of matrices i to j, of sizes `sizes[i]` by `sizes[i + 1]`: after which matrix to split it."""
     count = len(sizes) - 1
     cost = {(i, i): 0 for i in range(count)}
     split = {}
@@ -268,7 +267,7 @@ def _cheapest_splits(sizes: list[int]) -> dict[tuple[int, int], int]:
 
 @operation
 def chain_matmul(*matrices: Any) -> Tensor:
-    """The product of matrices, in the order that takes the fewest multiplications.
+    """The product of matrices, in the order with the fewest multiplications.
 
     >>> import tinygrad_lite as tg
     >>> tg.chain_matmul(tg.ones(2, 9), tg.ones(9, 3), tg.ones(3, 1))
@@ -282,7 +281,7 @@ def chain_matmul(*matrices: Any) -> Tensor:
 
 @operation
 def kron(input: Tensor, other: Tensor) -> Tensor:
-    """The Kronecker product: every element of `input` times all of `other`; a block for each in the result.
+    """The Kronecker product: a block for each element of `input`, that element times `other`.
 
     >>> import tinygrad_lite as tg
     >>> tg.kron(tg.tensor([[1, 2]]), tg.tensor([[1, 1], [0, 1]]))
@@ -297,7 +296,7 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
 
 @operation
 def trace(input: Tensor) -> Tensor:
-    """The sum of a matrix' diagonal.
+    """The sum of a matrix's diagonal.
 
     >>> import tinygrad_lite as tg
     >>> tg.trace(tg.tensor([[1, 2], [3, 4]]))
@@ -310,7 +309,7 @@ def trace(input: Tensor) -> Tensor:
 
 @operation
 def linalg_diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
-    """The diagonal of each matrix of the last two dims: a view.
+    """The diagonal of each matrix in the last two dims: a view.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.diagonal(tg.tensor([[1, 2], [3, 4]]))
@@ -339,7 +338,7 @@ def linalg_cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
 
 @operation
 def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
-    """The cross product of vectors of size 3 along `dim`: the first dim of size 3 unless given.
+    """The cross product of vectors of size 3 along `dim`, by default the first dim of size 3.
 
     >>> import tinygrad_lite as tg
     >>> tg.cross(tg.tensor([1, 0, 0]), tg.tensor([0, 1, 0]))

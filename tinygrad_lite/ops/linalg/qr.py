@@ -43,10 +43,10 @@ def _qr_gradient(g: Any, out: Any, mode: str) -> Any:
 
 @operation
 def linalg_qr(A: Tensor, mode: str = "reduced") -> QR:
-    """`Q, R` with Q @ R = A, Q's columns orthonormal and R upper triangular.
+    """`Q, R` with Q @ R = A, where Q has orthonormal columns and R is upper triangular.
 
-    `mode`: "reduced" (Q as tall as A and as wide as R is high), "complete" (Q square) or "r" (Q is
-    left empty, and no gradient is recorded).
+    `mode`: "reduced" (Q is (m, k), R (k, n), with k = min(m, n)), "complete" (Q is square) or "r" (Q is empty, and no
+    gradient is recorded).
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.qr(tg.tensor([[3.0, 1.0], [4.0, 2.0]])).R
@@ -72,7 +72,7 @@ def linalg_qr(A: Tensor, mode: str = "reduced") -> QR:
 
 @operation
 def qr(input: Tensor, some: bool = True) -> QR:
-    """`linalg.qr(input)`, in the mode "reduced" if `some`, else "complete".
+    """`linalg.qr(input)`, with mode "reduced" if `some`, otherwise "complete".
 
     >>> import tinygrad_lite as tg
     >>> Q, R = tg.qr(tg.ones(3, 2))
@@ -84,10 +84,10 @@ def qr(input: Tensor, some: bool = True) -> QR:
 
 @operation
 def householder_product(A: Tensor, tau: Tensor) -> Tensor:
-    """The first columns, as many as A has, of a product of reflections `I - tau[i] v v.mT`, where v is column i of A
-    below its diagonal, with a 1 on it and zeros above: what LAPACK's QR leaves.
+    """The first n columns of a product of reflections `I - tau[i] v v.mT`, where v is column i of A below its diagonal,
+    with 1 on the diagonal and zeros above, as stored by LAPACK's QR.
 
-    A: (..., m, n) with m >= n; tau: (..., k) with n >= k. `ValueError` for other shapes.
+    A: (..., m, n) with m >= n; tau: (..., k) with n >= k. Raises `ValueError` for other shapes.
     """
     check_matrix("householder_product", A)
     if not tau.shape:
@@ -103,7 +103,7 @@ def householder_product(A: Tensor, tau: Tensor) -> Tensor:
     identity = xp.eye(rows, columns, dtype=A.dtype)
     vectors = tril(A, -1) + identity
     if not count:
-        return 0 * A + identity  # on the tape, as ever
+        return 0 * A + identity  # on the tape
     out = like(A, xp.broadcast_to(identity, A.shape).copy())
     for i in reversed(range(count)):
         v = vectors[..., i : i + 1]

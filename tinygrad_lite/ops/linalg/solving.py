@@ -1,4 +1,4 @@
-"""Systems of equations: solve, lstsq and tensorsolve.
+"""Linear systems: solve, lstsq and tensorsolve.
 
 The last two dims are a matrix, the dims before them a batch.
 """
@@ -44,7 +44,7 @@ class SolveEx(NamedTuple):
 
 
 def _columns(name: str, A: Any, B: Any, left: bool) -> tuple[Any, bool]:
-    """B as matrices, and whether it was vectors: it is if it has A's shape but for the last dim."""
+    """B as matrices, and whether it held vectors: it does if its shape is A's without the last dim."""
     check_matrix(name, A, square=True)
     is_vector = len(B.shape) == 1 or (len(A.shape) - 1 == len(B.shape) and tuple(B.shape) == tuple(A.shape[:-1]))
     if is_vector:
@@ -72,7 +72,7 @@ def _check_system(name: str, A: Any, B: Any, left: bool) -> None:
 def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """The X of A @ X = B (of X @ A = B if not `left`), for square A and vectors or matrices B.
 
-    Raises LinAlgError where A is singular.
+    Raises LinAlgError if A is singular.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.solve(tg.tensor([[2.0, 0.0], [1.0, 1.0]]), tg.tensor([4.0, 5.0]))
@@ -91,7 +91,7 @@ def _solved(A: Any, B: Any, left: bool, strict: bool) -> Any:
 
 @operation
 def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False) -> SolveEx:
-    """`result, info`: as `solve`, with info not 0 where A is singular instead of an error.
+    """`result, info`: like `solve`, but for a singular A info is nonzero instead of an error.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.solve_ex(tg.tensor([[2.0]]), tg.tensor([[8.0]])).result
@@ -101,7 +101,7 @@ def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = Fa
     return SolveEx(result, like(A, failures(_inv(raw(A), False))))
 
 
-# -- more or fewer equations than unknowns -------------------------------------------------------
+# -- least squares -------------------------------------------------------------------------------
 
 
 class Lstsq(NamedTuple):
@@ -115,10 +115,9 @@ class Lstsq(NamedTuple):
 def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None) -> Lstsq:
     """`solution, residuals, rank, singular_values` of the least squares problem min |A @ X - B|.
 
-    The solution of smallest norm, by the pseudo-inverse. `driver` says which of the other results
-    are worked out, as LAPACK's do: rank by "gelsy" (the default), "gelsd" and "gelss", singular
-    values by the last two; residuals (squared) by all but gelsy, where A has more rows than columns
-    and full rank.
+    The solution of smallest norm, by the pseudoinverse. `driver` determines which other results are computed, as in LAPACK:
+    rank by "gelsy" (the default), "gelsd" and "gelss"; singular values by the last two; (squared) residuals by all but
+    gelsy, if A has more rows than columns and full rank.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.lstsq(tg.tensor([[1.0], [1.0]]), tg.tensor([[1.0], [3.0]])).solution.round(decimals=3)
@@ -148,13 +147,13 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     return Lstsq(solution.reshape(solution.shape[:-1]) if is_vector else solution, residuals, rank, found)
 
 
-# -- of more than two dims -----------------------------------------------------------------------
+# -- more than two dims --------------------------------------------------------------------------
 
 
 @operation
 def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
-    """The inverse of A as a map from the dims from `ind` on to the dims before:
-    tensordot(tensorinv(A, ind), x, ind) is its inverse image of x.
+    """The inverse of A as a linear map from the dims from `ind` on to the dims before: tensordot(tensorinv(A, ind), x, ind)
+    solves for the preimage of x.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.tensorinv(tg.eye(6).reshape(6, 2, 3), ind=1).shape
@@ -170,7 +169,7 @@ def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
 
 @operation
 def tensorsolve(A: Tensor, B: Tensor, dims: tuple[int, ...] | None = None) -> Tensor:
-    """The X with tensordot(A, X, X.ndim) = B; `dims` of A are moved to its end first.
+    """The X with tensordot(A, X, X.ndim) = B; the `dims` of A are moved to the end first.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.tensorsolve(tg.eye(6).reshape(2, 3, 6), tg.ones(2, 3))

@@ -1,7 +1,7 @@
 """Singular values, and the rank of a matrix.
 
-The last two dims are a matrix, the dims before them a batch. The derivatives of singular vectors divide by the gaps
-between the values; a gradient that does not ask for the vectors is free of that.
+The last two dims are a matrix, the dims before them a batch. The derivatives of singular vectors divide by the gaps between
+singular values; a gradient that does not involve the vectors does not.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _svd.vjp(A=lambda g, out: _svd_gradient(g, out))
 
 
 def _svd_gradient(g: Any, out: Any) -> Any:
-    """The vectors beyond the number of values have no gradient."""
+    """Vectors beyond the number of singular values have no gradient."""
     (gu, gs, gvh), (u, s, vh) = g, out
     k = s.shape[-1]
     if u.shape[-1] > k:
@@ -68,10 +68,10 @@ def _svd_gradient(g: Any, out: Any) -> Any:
 
 @operation
 def linalg_svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None) -> SVD:
-    """`U, S, Vh` with U @ diag(S) @ Vh = A; the singular values S in descending order.
+    """`U, S, Vh` with U @ diag(S) @ Vh = A; the singular values S are in descending order.
 
-    `full_matrices`: U and Vh square; otherwise as many columns of U and rows of Vh as values.
-    `driver` is for one GPU library and changes nothing here.
+    `full_matrices`: U and Vh are square; otherwise U has as many columns and Vh as many rows as there are values. `driver`
+    selects a GPU routine in PyTorch and has no effect here.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.svd(tg.tensor([[3.0, 0.0], [0.0, -2.0]])).S
@@ -90,7 +90,7 @@ def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
     tensor([4., 3.])
     """
     check_matrix("svdvals", A)
-    if recorded(A):  # the gradient takes the vectors
+    if recorded(A):  # the gradient needs the vectors
         return _svd(A, False)[1]
     values = raw(A)
     with failing("svdvals: the iteration for the singular values did not converge"):
@@ -99,7 +99,7 @@ def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
 
 @operation
 def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SVDWithV:
-    """`U, S, V` with U @ diag(S) @ V.mT = input; `linalg.svd` is its successor.
+    """`U, S, V` with U @ diag(S) @ V.mT = input; superseded by `linalg.svd`.
 
     >>> import tinygrad_lite as tg
     >>> U, S, V = tg.svd(tg.ones(3, 2))
@@ -116,7 +116,7 @@ def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SVDWithV:
 
 
 def tolerance(values: Any, shape: Any, atol: Any, rtol: Any) -> Any:
-    """Up to where singular values (descending or not) count as zero."""
+    """The value up to which singular values (in any order) count as zero."""
     xp = namespace_of(values)
     if rtol is None:
         rtol = 0.0 if atol is not None else max(shape[-2:]) * float(np.finfo(values.dtype).eps)
@@ -128,10 +128,10 @@ def tolerance(values: Any, shape: Any, atol: Any, rtol: Any) -> Any:
 def matrix_rank(
     A: Tensor, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None
 ) -> Tensor:
-    """How many singular values are larger than max(atol, rtol * the largest), as integers.
+    """The number of singular values larger than max(atol, rtol * the largest), as integers.
 
-    `rtol` is the dtype's epsilon times the larger size of A unless given, or 0 where atol (the same
-    as `tol`) is given. `hermitian`: A is symmetric, and eigenvalues are looked at.
+    `rtol` defaults to the dtype's epsilon times the larger size of A, or to 0 if atol (the same as `tol`) is given.
+    `hermitian`: A is symmetric, and eigenvalues are used.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.matrix_rank(tg.tensor([[1.0, 2.0], [2.0, 4.0]]))

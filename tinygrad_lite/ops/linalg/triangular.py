@@ -35,8 +35,7 @@ def _(needs, g, A, out, upper, unit):
 def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Tensor:
     """The X of A @ X = B (of X @ A = B if not `left`), reading only one triangle of A.
 
-    `upper`: which; `unitriangular`: take its diagonal for ones. A zero on the diagonal gives inf
-    or nan.
+    `upper`: which triangle; `unitriangular`: treat the diagonal as ones. A zero on the diagonal gives inf or nan.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.solve_triangular(tg.tensor([[2.0, 1.0], [0.0, 4.0]]), tg.tensor([[4.0], [8.0]]), upper=True)
