@@ -1,4 +1,4 @@
-"""Arithmetic: + - * / // % ** and what is made of them."""
+"""Arithmetic: + - * / // % ** and functions composed of them."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def sub(input: Tensor | Number, other: Tensor | Number, *, alpha: Number = 1) ->
 
 
 def _scaled(name: str, x: Any, y: Any, alpha: Number) -> Any:
-    """`alpha * y`, worked out in the dtype that x and y meet in."""
+    """`alpha * y`, computed in the common dtype of x and y."""
     dtype = common_dtype(getattr(x, "array", x), getattr(y, "array", y))
     alpha = number(name, "alpha", alpha)
     if isinstance(alpha, float) and dtype.kind in "iub":
@@ -93,7 +93,7 @@ def rsub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
 
 @primitive
 def _div_rounded(input, other, rounding_mode):
-    """`input / other` rounded "trunc" (towards zero) or "floor"; of integers an integer."""
+    """`input / other` rounded "trunc" (towards zero) or "floor"; integers stay integers."""
     input, other = _divisible("div_rounded", input, other)
     xp = namespace_of(input)
     if input.dtype.kind == "f":
@@ -119,10 +119,10 @@ _div_rounded.vjp(input=lambda g: zeros_like(g),
 
 @operation
 def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = None) -> Tensor:
-    """`input / other`, broadcast; of integers, in the default floating-point dtype.
+    """`input / other`, broadcast; integers give the default floating-point dtype.
 
-    `rounding_mode`: None, "trunc" (towards zero) or "floor"; these keep integers integers, and
-    their gradient is zero.
+    `rounding_mode`: None, "trunc" (towards zero) or "floor"; with rounding, integers stay integers and the gradient is
+    zero.
 
     >>> import tinygrad_lite as tg
     >>> tg.div(tg.tensor([-7, 7]), 2, rounding_mode="trunc")
@@ -170,7 +170,7 @@ def reciprocal(input: Tensor) -> Tensor:
 
 @primitive
 def _remainder(input, other, rounding_mode):
-    """What `_div_rounded` leaves over."""
+    """The remainder of `_div_rounded`."""
     input, other = _divisible("remainder", input, other)
     return input % other if rounding_mode == "floor" else namespace_of(input).fmod(input, other)
 
@@ -181,7 +181,7 @@ _remainder.vjp(input=lambda g: g,
 
 @operation
 def remainder(input: Tensor | Number, other: Tensor | Number) -> Tensor:
-    """What `floor_divide` leaves over: `input - input // other * other`, with the sign of `other`.
+    """The remainder of `floor_divide`, `input - input // other * other`, with the sign of `other`.
 
     >>> import tinygrad_lite as tg
     >>> tg.remainder(tg.tensor([-3.0, 3.0]), 2)
@@ -192,7 +192,7 @@ def remainder(input: Tensor | Number, other: Tensor | Number) -> Tensor:
 
 @operation
 def fmod(input: Tensor, other: Tensor | Number) -> Tensor:
-    """What a division rounded towards zero leaves over, with the sign of `input`.
+    """The remainder of a division rounded towards zero, with the sign of `input`.
 
     >>> import tinygrad_lite as tg
     >>> tg.fmod(tg.tensor([-5.0, 5.0]), 3)
@@ -260,7 +260,7 @@ class Frexp(NamedTuple):
 
 @operation
 def frexp(input: Tensor) -> Frexp:
-    """`mantissa, exponent` with `input = mantissa * 2**exponent` and the mantissa's size in [0.5, 1).
+    """`mantissa, exponent` with `input = mantissa * 2**exponent` and |mantissa| in [0.5, 1).
 
     >>> import tinygrad_lite as tg
     >>> tg.frexp(tg.tensor([1.0, 6.0]))
@@ -270,20 +270,20 @@ def frexp(input: Tensor) -> Frexp:
     values = raw(input)
     xp = namespace_of(values)
     exponent = xp.frexp(values)[1]
-    half = exponent // 2  # 2**-exponent may be too large for the dtype
+    half = exponent // 2  # 2**-exponent may overflow
     mantissa = input * xp.exp2((-half).astype(values.dtype)) * xp.exp2((half - exponent).astype(values.dtype))
     return Frexp(mantissa, traced(as_array(exponent)) if isinstance(input, Traced) else exponent)
 
 
 def to_common_dtype(*tensors: Any) -> Any:
-    """Tensors in the dtype in which all of them meet."""
+    """Tensors converted to their common dtype."""
     only_tensors(*tensors)
     dtype = common_dtype(*map(raw, tensors))
     return [x if x.dtype == dtype else to_dtype(x, dtype) for x in tensors]
 
 
 def _fraction_of(x: Any, value: Number) -> Number:
-    """A factor as PyTorch takes it for integers: without its fraction."""
+    """A factor as PyTorch uses it with integers: truncated."""
     value = number("addcmul", "value", value)
     return int(value) if x.dtype.kind in "iub" else value
 
@@ -304,7 +304,7 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
 @old_order("value")
 @operation
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
-    """`input + value * tensor1 / tensor2`, of floating-point tensors.
+    """`input + value * tensor1 / tensor2`, for floating-point tensors.
 
     >>> import tinygrad_lite as tg
     >>> tg.addcdiv(tg.tensor([1.0]), tg.tensor([6.0]), tg.tensor([3.0]), value=10)
@@ -332,10 +332,10 @@ def lerp(input: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
             raise TypeError(f"lerp: expected a weight of {input.dtype}, as the tensors, got {weight.dtype}")
         if input.shape or end.shape or weight.dtype.kind != "f" or weight.dtype.itemsize < input.dtype.itemsize:
             weight = to_dtype(weight, input.dtype)
-        else:  # of single elements all round, the wider dtype counts
+        else:  # if all have one element, the wider dtype counts
             input, end = to_dtype(input, weight.dtype), to_dtype(end, weight.dtype)
     step = end - input
-    if isinstance(weight, (int, float)):  # each end is met exactly
+    if isinstance(weight, (int, float)):  # both ends are exact
         return input + weight * step if abs(weight) < 0.5 else end - (1 - weight) * step
     return where(abs(weight) < 0.5, input + weight * step, end - (1 - weight) * step)
 

@@ -1,4 +1,4 @@
-"""Bessel functions of the orders 0 and 1, and their relative the Airy function, through SciPy: the extra `scipy`."""
+"""Bessel functions of orders 0 and 1, and the Airy function, through SciPy (the extra `scipy`)."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = ["i0"]
 
 @primitive
 def _bessel(input, kind):
-    """`kind`: SciPy's name, which ends in e where the function is scaled. "ai" and "aip": the Airy function and its slope."""
+    """`kind`: SciPy's name, which ends in e for scaled functions. "ai" and "aip": the Airy function and its derivative."""
     input = as_float(input)
     return _special("airy", input)[("ai", "aip").index(kind)] if kind in ("ai", "aip") else _special(kind, input)
 
 
 def _over(out: Any, x: Any) -> Any:
-    """`out / x` of a function that is x / 2 near 0."""
+    """`out / x` for a function that is x / 2 near 0."""
     return where(x == 0, 0.5, out / where(x == 0, 1.0, x))
 
 

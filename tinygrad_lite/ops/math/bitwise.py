@@ -1,4 +1,4 @@
-"""Integers (and bools) as strings of bits, and what divides them."""
+"""Bitwise operations, and integer functions of divisors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ bitwise_right_shift = _bitwise("bitwise_right_shift", operator.rshift, "`input >
 
 @nondifferentiable
 def bitwise_not(input):
-    """`~input`: every bit flipped; of bools, not.
+    """`~input`: all bits flipped; for bools, logical not.
 
     >>> import tinygrad_lite as tg
     >>> tg.bitwise_not(tg.tensor([0, 5]))
@@ -60,5 +60,5 @@ def _of_integers(name: str, doc: str) -> Any:
     return forward
 
 
-gcd = _of_integers("gcd", "The greatest common divisor of each two integers.")
-lcm = _of_integers("lcm", "The least common multiple of each two integers.")
+gcd = _of_integers("gcd", "The elementwise greatest common divisor of integers.")
+lcm = _of_integers("lcm", "The elementwise least common multiple of integers.")

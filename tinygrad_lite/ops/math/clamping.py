@@ -1,4 +1,4 @@
-"""Bounds: clamp, fmax and fmin, and numbers in the place of nan and infinities."""
+"""Clamping: clamp, fmax and fmin, and replacements for nan and infinities."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Bound = Any  # a number or a Tensor
 
 @operation
 def fmax(input: Tensor, other: Tensor) -> Tensor:
-    """The larger of each two, broadcast; the other one where one is nan.
+    """The elementwise maximum, broadcast; if one is nan, the other.
 
     >>> import tinygrad_lite as tg
     >>> tg.fmax(tg.tensor([1.0, float("nan")]), tg.tensor([3.0, 2.0]))
@@ -46,7 +46,7 @@ def fmax(input: Tensor, other: Tensor) -> Tensor:
 
 @operation
 def fmin(input: Tensor, other: Tensor) -> Tensor:
-    """The smaller of each two, broadcast; the other one where one is nan.
+    """The elementwise minimum, broadcast; if one is nan, the other.
 
     >>> import tinygrad_lite as tg
     >>> tg.fmin(tg.tensor([1.0, float("nan")]), tg.tensor([3.0, 2.0]))
@@ -59,9 +59,9 @@ def fmin(input: Tensor, other: Tensor) -> Tensor:
 @primitive
 def _clamp(input, min, max):
     if input.size > 1024 and input.dtype.kind == "f" and not (is_array(min) or is_array(max)):
-        # 35 us for 65536 floats; NumPy's maximum of an array and a number alone takes 65.
+        # 35 us for 65536 floats; NumPy's maximum of an array and a number takes 65 us.
         return input.clip(-math.inf if min is None else min, math.inf if max is None else max)
-    if is_array(min) and is_array(max):  # all three at once: a 0-d one counts less than the others
+    if is_array(min) and is_array(max):  # all three at once, because 0-d arrays do not count in promotion
         input, min, max = promoted(input, min, max)
     xp = namespace_of(input)
     if min is not None:
@@ -89,7 +89,7 @@ _clamp.vjp(input=lambda g, input, min, max: where(_within(input, min, max), g, 0
 
 
 def _clamped(x: Any, min: Bound, max: Bound) -> Any:
-    if isinstance(min, int | float) or isinstance(max, int | float):  # then a tensor beside it counts as a number too
+    if isinstance(min, int | float) or isinstance(max, int | float):  # then a tensor bound counts as a number too
         min, max = number("clamp", "min", min), number("clamp", "max", max)
     if type(min) is bool or type(max) is bool:
         only_numbers(np.empty(1, common_dtype(*(raw(v) for v in (x, min, max) if v is not None))))
@@ -100,7 +100,7 @@ def _clamped(x: Any, min: Bound, max: Bound) -> Any:
 
 @operation
 def clamp(input: Tensor, min: Bound = None, max: Bound = None) -> Tensor:
-    """`input` moved into [min, max] where it is outside; either bound may be None or a tensor.
+    """`input` limited to [min, max]; either bound may be None or a tensor.
 
     >>> import tinygrad_lite as tg
     >>> tg.clamp(tg.tensor([-2.0, 0.5, 2.0]), -1, 1)
@@ -113,7 +113,7 @@ def clamp(input: Tensor, min: Bound = None, max: Bound = None) -> Tensor:
 
 @operation
 def clamp_min(input: Tensor, min: Bound) -> Tensor:
-    """`input`, or `min` where that is larger.
+    """`input`, but at least `min`.
 
     >>> import tinygrad_lite as tg
     >>> tg.clamp_min(tg.tensor([-1.0, 2.0]), 0)
@@ -124,7 +124,7 @@ def clamp_min(input: Tensor, min: Bound) -> Tensor:
 
 @operation
 def clamp_max(input: Tensor, max: Bound) -> Tensor:
-    """`input`, or `max` where that is smaller.
+    """`input`, but at most `max`.
 
     >>> import tinygrad_lite as tg
     >>> tg.clamp_max(tg.tensor([-1.0, 2.0]), 0)
@@ -138,8 +138,8 @@ clip = clamp
 
 @operation
 def nan_to_num(input: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Tensor:
-    """`input` with `nan` (0) for nan, and `posinf` and `neginf` (the largest and the smallest number of
-    the dtype) for the infinities.
+    """`input` with nan replaced by `nan` (0), and the infinities by `posinf` and `neginf` (the largest and smallest numbers
+    of the dtype).
 
     >>> import tinygrad_lite as tg
     >>> tg.nan_to_num(tg.tensor([float("nan"), 1.0]), nan=0.5)
@@ -156,7 +156,7 @@ def nan_to_num(input: Tensor, nan: float | None = None, posinf: float | None = N
 
 
 def at_least(x: Any, low: float) -> Any:
-    """`x`, raised to `low` where it is smaller, with the gradient of `x` all the same."""
+    """`x` raised to `low` where it is smaller, with the gradient of `x` unchanged."""
     values = raw(x)
     short = as_array(namespace_of(values).maximum(low - values, 0))
     return x + short

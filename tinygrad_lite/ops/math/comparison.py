@@ -1,4 +1,4 @@
-"""Comparison, logic, and tests of single values."""
+"""Comparisons, logic, and tests of values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 
 def _comparison(compare: Callable[[Any, Any], Any], sign: str) -> Any:
     @nondifferentiable
-    @named(compare.__name__, f"Whether each `input {sign} other`, broadcast.")
+    @named(compare.__name__, f"`input {sign} other`, elementwise and broadcast.")
     def forward(input, other):
         if not hasattr(input, "dtype"):
             only_tensors(input)
@@ -63,7 +63,7 @@ def _logic(name: str, doc: str) -> Any:
 
 logical_and = _logic("logical_and", "Whether both are nonzero.")
 logical_or = _logic("logical_or", "Whether one or both are nonzero.")
-logical_xor = _logic("logical_xor", "Whether just one is nonzero.")
+logical_xor = _logic("logical_xor", "Whether exactly one is nonzero.")
 
 
 def _test(name: str, doc: str) -> Any:
@@ -108,7 +108,7 @@ def isneginf(input: Tensor) -> Tensor:
 
 @nondifferentiable
 def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
-    """Whether each `|input - other| <= atol + rtol * |other|`, or `input` is `other` (infinities; with `equal_nan`, nans).
+    """Whether `|input - other| <= atol + rtol * |other|`, or both are the same infinity (or, with `equal_nan`, nan).
 
     >>> import tinygrad_lite as tg
     >>> tg.isclose(tg.tensor([1.0, 2.0]), tg.tensor([1.000001, 2.1]))
@@ -164,9 +164,9 @@ def _isin(elements, test_elements, assume_unique, invert):
 
 @operation
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Any:
-    """Whether each of `elements` is among `test_elements`, one of which may be a number.
+    """Whether each of `elements` is among `test_elements`; either may be a number.
 
-    `assume_unique`: neither has repeated elements, which may save time. `invert`: whether it is not.
+    `assume_unique`: neither has repeated elements, which may save time. `invert`: whether it is not among them.
 
     >>> import tinygrad_lite as tg
     >>> tg.isin(tg.tensor([1, 2, 3]), tg.tensor([3, 1]))

@@ -1,4 +1,4 @@
-"""What PyTorch has for complex numbers, of real ones: programs that take both call it."""
+"""PyTorch's functions of complex numbers, for real tensors, so that programs for both kinds run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _of_real(name: str, x: Any) -> Any:
 
 @operation
 def angle(input: Tensor) -> Tensor:
-    """The angle from the positive half of the real line: pi where `input` is negative, 0 elsewhere, nan for nan.
+    """The angle from the positive real axis: pi where `input` is negative, otherwise 0; nan for nan.
 
     >>> import tinygrad_lite as tg
     >>> tg.angle(tg.tensor([-1.0, 1.0]))
@@ -36,7 +36,7 @@ def angle(input: Tensor) -> Tensor:
 
 @operation
 def conj(input: Tensor) -> Tensor:
-    """The complex conjugate: of real numbers, `input` itself.
+    """The complex conjugate; a real tensor is its own.
 
     >>> import tinygrad_lite as tg
     >>> tg.conj(tg.tensor([1.0, 2.0]))
@@ -47,7 +47,7 @@ def conj(input: Tensor) -> Tensor:
 
 @operation
 def real(input: Tensor) -> Tensor:
-    """The real part: of real numbers, `input` itself.
+    """The real part; a real tensor itself.
 
     >>> import tinygrad_lite as tg
     >>> tg.real(tg.tensor([1.0, 2.0]))

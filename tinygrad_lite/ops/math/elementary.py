@@ -1,4 +1,4 @@
-"""Elementary functions of each element: roots, exponentials, logarithms, trigonometric, hyperbolic.
+"""Elementary functions: roots, exponentials, logarithms, trigonometric, hyperbolic.
 
 Integers and bools become the default floating-point dtype.
 """
@@ -38,8 +38,8 @@ __all__ = [
 ]  # fmt: skip
 
 
-expm1 = unary(np.expm1, lambda g, out: g * (out + 1), "`exp(input) - 1`, exact for a small `input`.")
-log1p = unary(np.log1p, lambda g, input: g / (1 + input), "`log(1 + input)`, exact for a small `input`.")
+expm1 = unary(np.expm1, lambda g, out: g * (out + 1), "`exp(input) - 1`, accurate for small `input`.")
+log1p = unary(np.log1p, lambda g, input: g / (1 + input), "`log(1 + input)`, accurate for small `input`.")
 log2 = unary(np.log2, lambda g, input: g / (math.log(2) * input), "Logarithm to base 2.")
 log10 = unary(np.log10, lambda g, input: g / (math.log(10) * input), "Logarithm to base 10.")
 
@@ -85,7 +85,7 @@ def erf(input):
 
 @primitive
 def erfc(input):
-    """`1 - erf(input)`, exact where that is small.
+    """`1 - erf(input)`, accurate where that is small.
 
     >>> import tinygrad_lite as tg
     >>> tg.erfc(tg.tensor([0.0, 1.0]))
@@ -153,7 +153,7 @@ def sinc(input: Tensor) -> Tensor:
     tensor([1.0000, 0.6366])
     """
     z = math.pi * input
-    near = z * z < 1e-4  # there the series is exact, and so are its derivatives
+    near = z * z < 1e-4  # here the series and its derivatives are exact
     s = where(near, z * z, 0.0)
     return where(near, 1 - s / 6 * (1 - s / 20), sin(z) / where(near, 1.0, z))
 
@@ -198,14 +198,14 @@ atan2 = arctan2 = binary(
     np.arctan2,
     lambda g, input, other: g * _over_square(other, input, other),
     lambda g, input, other: -g * _over_square(input, input, other),
-    "The angle of the point with ordinate `input` and abscissa `other`, in radians from -pi to pi.",
+    "The angle of the point (`other`, `input`), in radians from -pi to pi.",
     meet=_tensors, name="atan2",
 )  # fmt: skip
 hypot = binary(
     np.hypot,
     lambda g, input, out: g * (input / out),
     lambda g, other, out: g * (other / out),
-    "`sqrt(input**2 + other**2)`, without overflow on the way.",
+    "`sqrt(input**2 + other**2)`, computed without overflow.",
     meet=_floats,
 )
 
@@ -223,7 +223,7 @@ _logaddexp.vjp(input=lambda g, input, other, base: g * sigmoid(math.log(base) * 
 
 @operation
 def logaddexp(input: Tensor, other: Tensor) -> Tensor:
-    """`log(exp(input) + exp(other))`, without overflow on the way.
+    """`log(exp(input) + exp(other))`, computed without overflow.
 
     >>> import tinygrad_lite as tg
     >>> tg.logaddexp(tg.tensor([1000.0]), tg.tensor([0.0]))
@@ -234,7 +234,7 @@ def logaddexp(input: Tensor, other: Tensor) -> Tensor:
 
 @operation
 def logaddexp2(input: Tensor, other: Tensor) -> Tensor:
-    """`log2(2**input + 2**other)`, without overflow on the way.
+    """`log2(2**input + 2**other)`, computed without overflow.
 
     >>> import tinygrad_lite as tg
     >>> tg.logaddexp2(tg.tensor([3.0]), tg.tensor([3.0]))
@@ -245,7 +245,7 @@ def logaddexp2(input: Tensor, other: Tensor) -> Tensor:
 
 @primitive
 def xlogy(input, other):
-    """`input * log(other)`, which is 0 where `input` is 0 (but nan where `other` is).
+    """`input * log(other)`, and 0 where `input` is 0 (but nan where `other` is nan).
 
     >>> import tinygrad_lite as tg
     >>> tg.xlogy(tg.tensor([0.0, 2.0]), tg.tensor([0.0, 1.0]))

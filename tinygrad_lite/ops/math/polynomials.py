@@ -1,5 +1,5 @@
-"""Families of orthogonal polynomials, by the recurrences that make each one of the two before it
-(Abramowitz and Stegun, 22.7). The degree is an integer, or a tensor of one for each element."""
+"""Orthogonal polynomials, by three-term recurrences (Abramowitz and Stegun, 22.7). The degree is an integer, or a tensor
+with one for each element."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ __all__: list[str] = []
 
 
 def _polynomial(name: str, text: str, first: Callable[[Any], Any], after: Callable[[Any, int, Any, Any], Any]) -> Any:
-    """A family: its member of degree 1 is `first(x)`, and that of degree k + 1 is `after(x, k, p, q)`, where p and q
-    are those of the degrees k and k - 1."""
+    """A family of polynomials: degree 1 is `first(x)`, and degree k + 1 is `after(x, k, p, q)`, where p and q have degrees
+    k and k - 1."""
 
     def call(input: Tensor | float, n: Tensor | int) -> Tensor:
         some_tensor(input, n)
@@ -35,26 +35,26 @@ def _polynomial(name: str, text: str, first: Callable[[Any], Any], after: Callab
             at = traced(point) if isinstance(n, Traced) else point
         degree = degree.astype(np.int64, order_kept(degree))
         before, member = ones_like(at), first(at)
-        out = where(degree == 0, before, zeros_like(at))  # which it is also where the degree is negative
+        out = where(degree == 0, before, zeros_like(at))  # also for negative degrees
         for k in range(1, int(degree.max()) + 1 if degree.size else 0):
             out = where(degree == k, member, out)
             before, member = member, after(at, k, member, before)
         return out
 
     call.__name__ = call.__qualname__ = name
-    call.__doc__ = f"{text} of degree `n` (an int, or a tensor of them) at `input`; 0 where the degree is negative."
+    call.__doc__ = f"{text} of degree `n` (an int or an integer tensor) at `input`; 0 for negative degrees."
     return operation(call)
 
 
 def _chebyshev(kind: str, which: str, first: Callable[[Any], Any]) -> tuple[Any, Any]:
-    """The family and that of `2 x - 1`. The four kinds differ in their first members."""
+    """A family and its shifted form, in `2 x - 1`. The four kinds differ in their degree 1."""
     def after(x: Any, k: int, p: Any, q: Any) -> Any:
         return 2 * x * p - q
 
     return (
         _polynomial(f"chebyshev_polynomial_{kind}", f"The Chebyshev polynomial of the {which} kind", first, after),
         _polynomial(
-            f"shifted_chebyshev_polynomial_{kind}", f"The Chebyshev polynomial of the {which} kind, of 2 * input - 1,",
+            f"shifted_chebyshev_polynomial_{kind}", f"The Chebyshev polynomial of the {which} kind, shifted to 2 * input - 1,",
             lambda x: first(2 * x - 1), lambda x, k, p, q: after(2 * x - 1, k, p, q),
         ),
     )  # fmt: skip
@@ -65,10 +65,10 @@ chebyshev_polynomial_u, shifted_chebyshev_polynomial_u = _chebyshev("u", "second
 chebyshev_polynomial_v, shifted_chebyshev_polynomial_v = _chebyshev("v", "third", lambda x: 2 * x - 1)
 chebyshev_polynomial_w, shifted_chebyshev_polynomial_w = _chebyshev("w", "fourth", lambda x: 2 * x + 1)
 hermite_polynomial_h = _polynomial(
-    "hermite_polynomial_h", "The Hermite polynomial of physics", lambda x: 2 * x, lambda x, k, p, q: 2 * x * p - 2 * k * q
+    "hermite_polynomial_h", "The physicists' Hermite polynomial", lambda x: 2 * x, lambda x, k, p, q: 2 * x * p - 2 * k * q
 )
 hermite_polynomial_he = _polynomial(
-    "hermite_polynomial_he", "The Hermite polynomial of probability", lambda x: x, lambda x, k, p, q: x * p - k * q
+    "hermite_polynomial_he", "The probabilists' Hermite polynomial", lambda x: x, lambda x, k, p, q: x * p - k * q
 )
 laguerre_polynomial_l = _polynomial(
     "laguerre_polynomial_l", "The Laguerre polynomial", lambda x: 1 - x,

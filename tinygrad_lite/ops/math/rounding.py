@@ -30,9 +30,9 @@ def _step(name: str, doc: str) -> Any:
     return forward
 
 
-floor = _step("floor", "The largest integer that is not above each element.")
-ceil = _step("ceil", "The smallest integer that is not below each element.")
-trunc = _step("trunc", "Each element without its fractional part.")
+floor = _step("floor", "Each element rounded down to an integer.")
+ceil = _step("ceil", "Each element rounded up to an integer.")
+trunc = _step("trunc", "Each element rounded towards zero to an integer.")
 
 fix = trunc
 
@@ -52,7 +52,7 @@ _round.vjp(input=lambda g: zeros_like(g))
 
 @operation
 def round(input: Tensor, *, decimals: int = 0) -> Tensor:
-    """The nearest number with so many `decimals` (-1: a multiple of ten); of two, the even one.
+    """Rounded to `decimals` digits (-1: to tens), half to even.
 
     >>> import tinygrad_lite as tg
     >>> tg.round(tg.tensor([0.5, 1.5, 2.6]))

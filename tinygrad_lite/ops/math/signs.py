@@ -1,4 +1,4 @@
-"""Signs and neighbours of numbers."""
+"""Signs and adjacent floating-point numbers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ copysign.vjp(input=lambda g, input, out: g * (sign(input) * sign(out)),
 
 @primitive
 def nextafter(input, other):
-    """The next number after `input` on the way to `other`.
+    """The next floating-point number after `input` towards `other`.
 
     >>> import tinygrad_lite as tg
     >>> (tg.nextafter(tg.tensor([1.0]), tg.tensor([2.0])) - 1) * 2**23
@@ -76,7 +76,7 @@ def heaviside(input: Tensor, values: Tensor) -> Tensor:
 
 @nondifferentiable
 def signbit(input):
-    """Whether each element has a minus sign, as -0.0 does.
+    """Whether each element has a minus sign, including -0.0.
 
     >>> import tinygrad_lite as tg
     >>> tg.signbit(tg.tensor([-0.0, 0.0, -1.0]))

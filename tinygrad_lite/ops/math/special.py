@@ -1,4 +1,4 @@
-"""Special functions, through SciPy: the extra `scipy`."""
+"""Special functions, through SciPy (the extra `scipy`)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def lgamma(input):
     tensor([0.0000, 0.6931])
     """
     input = as_float(input)
-    return namespace_of(input).where(input == -math.inf, input.dtype.type(math.inf), _special("gammaln", input))  # SciPy has -inf there
+    return namespace_of(input).where(input == -math.inf, input.dtype.type(math.inf), _special("gammaln", input))  # SciPy gives -inf
 
 
 lgamma.vjp(input=lambda g, input: g * _polygamma(input, 0))
@@ -100,7 +100,7 @@ _igamma.vjp(input=no_rule("igamma", "the order"),
 
 @operation
 def igamma(input: Tensor, other: Tensor) -> Tensor:
-    """The regularized lower incomplete gamma function of order `input` at `other`, differentiable by `other`.
+    """The regularized lower incomplete gamma function of order `input` at `other`, differentiable in `other`.
 
     >>> import tinygrad_lite as tg
     >>> tg.special.gammainc(tg.tensor([1.0]), tg.tensor([1.0]))
@@ -111,7 +111,7 @@ def igamma(input: Tensor, other: Tensor) -> Tensor:
 
 @operation
 def igammac(input: Tensor, other: Tensor) -> Tensor:
-    """`1 - igamma(input, other)`, exact where that is small.
+    """`1 - igamma(input, other)`, accurate where that is small.
 
     >>> import tinygrad_lite as tg
     >>> tg.special.gammaincc(tg.tensor([1.0]), tg.tensor([1.0]))
@@ -122,7 +122,7 @@ def igammac(input: Tensor, other: Tensor) -> Tensor:
 
 @primitive
 def zeta(input, other):
-    """The Hurwitz zeta function: the sum of `(k + other)**-input` over k = 0, 1, ...; differentiable by `other`.
+    """The Hurwitz zeta function, the sum of `(k + other)**-input` over k = 0, 1, ...; differentiable in `other`.
 
     >>> import tinygrad_lite as tg
     >>> tg.special.zeta(tg.tensor([2.0]), tg.tensor([1.0]))
@@ -180,7 +180,7 @@ def ndtr(input: Tensor) -> Tensor:
 
 @operation
 def log_ndtr(input: Tensor) -> Tensor:
-    """`log(ndtr(input))`, without underflow on the way.
+    """`log(ndtr(input))`, computed without underflow.
 
     >>> import tinygrad_lite as tg
     >>> tg.special.log_ndtr(tg.tensor([0.0]))
@@ -188,7 +188,7 @@ def log_ndtr(input: Tensor) -> Tensor:
     """
     z = input * math.sqrt(0.5)
     low = input < -1
-    tail = where(low, z, -1.0)  # each branch sees only what it can take
+    tail = where(low, z, -1.0)  # each branch gets only valid values
     return where(low, log(erfcx(-tail) / 2) - tail * tail, log1p(-erfc(where(low, 0.0, z)) / 2))
 
 
@@ -211,7 +211,7 @@ ndtri.vjp(input=lambda g, out: g * (math.sqrt(2 * math.pi) * exp(out * out / 2))
 
 @primitive
 def entr(input):
-    """`-input * log(input)`, which is 0 at 0, and -inf below.
+    """`-input * log(input)`; 0 at 0, and -inf below.
 
     >>> import tinygrad_lite as tg
     >>> tg.special.entr(tg.tensor([0.0, 0.5]))
@@ -225,7 +225,7 @@ entr.vjp(input=lambda g, input: g * (-1 - log(input)))
 
 @primitive
 def xlog1py(input, other):
-    """`input * log1p(other)`, which is 0 where `input` is 0 (but nan where `other` is).
+    """`input * log1p(other)`, and 0 where `input` is 0 (but nan where `other` is nan).
 
     >>> import tinygrad_lite as tg
     >>> tg.special.xlog1py(tg.tensor([0.0, 2.0]), tg.tensor([-1.0, 0.0]))

@@ -1,4 +1,4 @@
-"""`where`: elements of one or another tensor."""
+"""`where`: selection between two tensors."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ __all__ = ["where"]
 
 @operation
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
-    """`input` where `condition` is True, else `other`; all broadcast. With the condition alone, the
-    places where it is True: `nonzero(condition, as_tuple=True)`.
+    """`input` where `condition` is True, otherwise `other`; all broadcast. With the condition alone:
+    `nonzero(condition, as_tuple=True)`.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([-1.0, 2.0])
