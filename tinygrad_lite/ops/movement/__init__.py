@@ -1,1 +1,1 @@
-"""Shape, order, dtype and place of elements: views, indexing, joining, scattering, changes in place."""
+"""Shape, order, dtype and position of elements: views, indexing, joining, scattering, in-place changes."""

@@ -1,4 +1,4 @@
-"""Dims of size 1 repeated without a copy: expand and broadcast."""
+"""Broadcasting: dims of size 1 repeated without a copy."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def expand_as(input: Tensor, other: Tensor) -> Tensor:
 
 @operation
 def broadcast_to(input: Tensor, size: tuple[int, ...]) -> Tensor:
-    """`input` seen in the shape `size`, as broadcasting would.
+    """A view of `input` broadcast to the shape `size`.
 
     >>> import tinygrad_lite as tg
     >>> tg.broadcast_to(tg.tensor([1, 2]), (2, 2))
@@ -57,7 +57,7 @@ def broadcast_to(input: Tensor, size: tuple[int, ...]) -> Tensor:
 
 @operation
 def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
-    """The tensors as views of the one shape that they broadcast to.
+    """Views of the tensors, broadcast to one shape.
 
     >>> import tinygrad_lite as tg
     >>> a, b = tg.broadcast_tensors(tg.ones(3, 1), tg.ones(2))

@@ -1,4 +1,4 @@
-"""The same values in another dtype, or on another device: the methods that say where and in what."""
+"""Conversion to another dtype or device."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def to(
     input: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False,
     memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
-    """This tensor in another dtype, on another device, or like another tensor; itself where
-    nothing changes (unless `copy`). `non_blocking` changes nothing.
+    """This tensor in another dtype, on another device, or both as in another tensor; itself if nothing changes (unless
+    `copy`). `non_blocking` has no effect.
 
     >>> import tinygrad_lite as tg
     >>> tg.tensor([1, 2]).to(tg.float64).dtype
     dtype('float64')
     """
-    if len(args) > 2:  # where, non_blocking, copy
+    if len(args) > 2:  # device or dtype, non_blocking, copy
         copy = copy or [argument for argument in args if isinstance(argument, builtins.bool)][1:] == [True]
     for argument in args:
         if isinstance(argument, Traced):
@@ -52,7 +52,7 @@ def to(
         return result
     if memory_format == "contiguous_format" and result is not input:
         return contiguous(result)
-    if channels_come_last(raw(result)) == (memory_format != "contiguous_format"):  # what is in neither counts as contiguous
+    if channels_come_last(raw(result)) == (memory_format != "contiguous_format"):  # any other order counts as contiguous
         return result
     return copied_to("to", result, memory_format)
 
@@ -62,7 +62,7 @@ def _names_a_device(name: Any) -> bool:
 
 
 def type(input: Tensor, dtype: Any = None) -> Any:
-    """This tensor in another dtype; without one, the name of its own.
+    """This tensor in another dtype; without one, the name of its dtype.
 
     >>> import tinygrad_lite as tg
     >>> tg.ones(2).type()
@@ -70,7 +70,7 @@ def type(input: Tensor, dtype: Any = None) -> Any:
     """
     if isinstance(dtype, builtins.type) and issubclass(dtype, Traced):  # Tensor itself
         dtype = get_default_dtype()
-    elif isinstance(dtype, str):  # also "torch.cuda.FloatTensor", which a program may have written down
+    elif isinstance(dtype, str):  # also "torch.cuda.FloatTensor", which a program may have stored
         *place, name = dtype.split(".")
         dtype = LEGACY.get(name, name)
         input = cuda(input) if "cuda" in place else input
@@ -88,7 +88,7 @@ def type_as(input: Tensor, other: Tensor) -> Tensor:
 
 
 def cpu(input: Tensor, memory_format: Any = None) -> Tensor:
-    """This tensor in the memory of the CPU.
+    """This tensor on the CPU.
 
     >>> import tinygrad_lite as tg
     >>> tg.ones(2).cpu().device
@@ -98,12 +98,12 @@ def cpu(input: Tensor, memory_format: Any = None) -> Tensor:
 
 
 def cuda(input: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:
-    """This tensor on a GPU: the current one, or the one of that number or name."""
+    """This tensor on a GPU: the current one, or the one with the given number or name."""
     return to(input, device="cuda" if device is None else device)
 
 
 def get_device(input: Tensor) -> int:
-    """The number of the GPU that holds this tensor; -1 on a CPU."""
+    """The number of this tensor's GPU; -1 for the CPU."""
     device = device_of(input.array)
     return -1 if device.type == "cpu" else device.index or 0
 

@@ -1,4 +1,4 @@
-"""Copies, and the order of elements in memory: clone and contiguous."""
+"""Copies and memory order: clone and contiguous."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["clone"]
 
 @operation
 def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
-    """A copy with memory of its own; gradients pass through it.
+    """A copy with its own memory; gradients pass through it.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([1.0, 2.0])
@@ -31,7 +31,7 @@ _CHANNELS_LAST = {"channels_last": 4, "channels_last_3d": 5}
 
 
 def _order_of(name: str, x: Any, memory_format: Any) -> str:
-    """How `copy` calls a memory format."""
+    """The `order` argument of `copy` for a memory format."""
     rank = _CHANNELS_LAST.get(memory_format)
     if rank is None:
         return "C" if memory_format == "contiguous_format" else "K"
@@ -41,20 +41,20 @@ def _order_of(name: str, x: Any, memory_format: Any) -> str:
 
 
 def copied_to(name: str, x: Any, memory_format: Any) -> Any:
-    """A copy of `x` with its elements in memory in a format."""
+    """A copy of `x` in a memory format."""
     return copy(x, x.dtype, _order_of(name, x, memory_format))
 
 
 def unshared(out: Any, x: Any) -> Any:
-    """`out`, or a contiguous copy where it may show the memory of `x`."""
+    """`out`, or a contiguous copy if it may share memory with `x`."""
     a, b = raw(out), raw(x)
     return copied_to("clone", out, "contiguous_format") if a is b or owner_of(a) is owner_of(b) else out
 
 
 @operation
 def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
-    """`input` with its elements in memory in the order of its dims ("channels_last": with dim 1 last): itself where
-    it is so already.
+    """`input` with its elements in memory in the order of its dims ("channels_last": with dim 1 last); itself if they
+    already are.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.ones(2, 3).t()

@@ -24,7 +24,7 @@ __all__ = ["block_diag", "diag", "diag_embed", "diagflat", "diagonal", "tril", "
 
 
 def diagonal_region(name: str, shape: Any, offset: int, dim1: int, dim2: int) -> Region:
-    """The diagonals of a tensor of `shape`: they are its last dim."""
+    """The region of a tensor of `shape` whose last dim is the diagonals."""
     rank, offset = len(shape), integer(name, "offset", offset)
     d1, d2 = canonical_dim(name, dim1, rank), canonical_dim(name, dim2, rank)
     if d1 == d2:
@@ -39,7 +39,7 @@ def diagonal_region(name: str, shape: Any, offset: int, dim1: int, dim2: int) ->
 
 @operation
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """The diagonal of each matrix of the dims `dim1` and `dim2`, as the last dim: a view.
+    """The diagonal of each matrix in the dims `dim1` and `dim2`, as the last dim: a view.
 
     `offset`: how far above (below, if negative) the main diagonal.
 
@@ -52,7 +52,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
 
 @operation
 def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
-    """Zero matrices, in the dims `dim1` and `dim2` of the result, with the last dim of `input` on their diagonal.
+    """Zero matrices, in the dims `dim1` and `dim2` of the result, with the last dim of `input` on their diagonals.
 
     >>> import tinygrad_lite as tg
     >>> tg.diag_embed(tg.tensor([1, 2]))
@@ -188,7 +188,8 @@ def block_diag(*tensors: Any) -> Tensor:
 
 
 def fill_diagonal_(input: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
-    """Write `fill_value` where all indices are equal; `wrap`: in a tall matrix, again after each square and a row.
+    """Write `fill_value` where all indices are equal; `wrap`: repeat the diagonal in a tall matrix, after each square and
+    one row.
 
     >>> import tinygrad_lite as tg
     >>> tg.zeros(2, 2).fill_diagonal_(5)

@@ -1,4 +1,4 @@
-"""The methods named for a dtype: `x.float()` and its like."""
+"""Methods named after a dtype, such as `x.float()`."""
 
 from __future__ import annotations
 

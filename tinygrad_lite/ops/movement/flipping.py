@@ -1,4 +1,4 @@
-"""Elements reversed, shifted or rotated."""
+"""Reversal, shifts and rotations."""
 
 from __future__ import annotations
 
@@ -65,8 +65,7 @@ def flipud(input: Tensor) -> Tensor:
 
 @operation
 def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
-    """The elements shifted along `dims`, those pushed out coming in at the other end; without `dims`
-    the flattened tensor is rolled.
+    """The elements shifted cyclically along `dims`; without `dims`, in the flattened tensor.
 
     >>> import tinygrad_lite as tg
     >>> tg.roll(tg.tensor([1, 2, 3]), 1)
@@ -93,7 +92,7 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
 
 @operation
 def rot90(input: Tensor, k: int = 1, dims: tuple[int, int] = (0, 1)) -> Tensor:
-    """Rotated by k quarter turns, from the first of `dims` towards the second.
+    """Rotate by k quarter turns, from the first of `dims` towards the second.
 
     >>> import tinygrad_lite as tg
     >>> tg.rot90(tg.tensor([[1, 2], [3, 4]]))

@@ -1,4 +1,4 @@
-"""Grids, Cartesian products and combinations of 1-D tensors."""
+"""Grids, Cartesian products and combinations of 1-d tensors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["cartesian_prod", "combinations", "meshgrid"]
 
 @operation
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
-    """Each 1-D tensor over the grid of all of them, as views: the first varies along dim 0.
+    """The coordinates of the grid of 1-d tensors, as views: the first tensor varies along dim 0.
 
     `indexing="xy"`: the first varies along dim 1, the second along dim 0.
 
@@ -53,7 +53,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
 
 @operation
 def cartesian_prod(*tensors: Any) -> Tensor:
-    """All ways to take one element of each 1-D tensor, one a row.
+    """All tuples of one element from each 1-d tensor, as rows.
 
     >>> import tinygrad_lite as tg
     >>> tg.cartesian_prod(tg.tensor([1, 2]), tg.tensor([5, 6]))
@@ -71,7 +71,7 @@ def cartesian_prod(*tensors: Any) -> Tensor:
 
 @operation
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
-    """All ways to take `r` elements of a 1-D tensor, in its order, one a row.
+    """All combinations of `r` elements of a 1-d tensor, as rows.
 
     >>> import tinygrad_lite as tg
     >>> tg.combinations(tg.tensor([1, 2, 3]))

@@ -1,4 +1,4 @@
-"""Reading parts of a tensor, and the adjoint of it."""
+"""Indexing, and its adjoint."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def getitem(input: Any, index: Any) -> Any:
 
 
 def steps(x: Any, index: Any) -> tuple[Index, ...]:
-    """`index` as one index, or as two to be taken one after the other: PyTorch takes the ints of a
-    mixed index first, and leaves the dims in another order than NumPy then."""
+    """`index` as one index, or as two to apply in sequence: PyTorch applies the ints of a mixed index first, which orders
+    the dims differently from NumPy."""
     if type(index) is not tuple:
         if isinstance(index, Traced) and index.array.ndim and index.array.dtype.kind == "i":
             array = x.array if isinstance(x, Traced) else x
@@ -62,14 +62,14 @@ def steps(x: Any, index: Any) -> tuple[Index, ...]:
     if stepped:
         index = tuple(_checked(i) if type(i) is slice else i for i in index)
     ellipses = index.count(Ellipsis)
-    if ellipses > 1:  # NumPy takes one only
+    if ellipses > 1:  # NumPy allows only one
         return _mixed(x, index)
-    # With the Ellipsis NumPy makes a view also where every dim has its int.
+    # With the Ellipsis NumPy returns a view even if every dim has an int.
     return (index if ellipses else (*index, Ellipsis),)
 
 
 def _several(index: Any) -> tuple[Any, ...]:
-    """What is not a tuple: one item, unless it is a list of items that are no numbers."""
+    """An index that is not a tuple: one item, unless it is a list of items other than numbers."""
     parts = (type(None), type(...), list, tuple, slice, Traced, np.ndarray)
     if isinstance(index, list) and any(isinstance(i, parts) for i in index):
         return tuple(index)
@@ -107,7 +107,7 @@ def _mixed(x: Any, index: tuple[Any, ...]) -> tuple[Index, ...]:
         elif item.ndim:
             basic += [_ALL] * item.ndim
             advanced.append(item)
-        else:  # True and False: a new dim of size 1 or 0
+        else:  # True or False: a new dim of size 1 or 0
             basic.append(None)
             advanced.append(item.reshape(1))
     if all(type(i) is slice for i in advanced):
@@ -118,8 +118,8 @@ def _mixed(x: Any, index: tuple[Any, ...]) -> tuple[Index, ...]:
 
 
 def _within(shape: tuple[int, ...], items: Sequence[Any], rank: int = 1) -> Any:
-    """`items`, whose masks have the sizes of their dims (NumPy misses that of an empty one), and whose integer
-    arrays on a GPU, where any number is taken as an index, are in range."""
+    """`items`, after checking that masks have the sizes of their dims (NumPy does not for empty masks), and that integer
+    arrays on a GPU, where any number would be accepted, are in range."""
     dim = 0
     for item in items:
         if item is ...:
@@ -148,7 +148,7 @@ def _item(item: Any, array: Any) -> Any:
         if not isinstance(item, (bool, np.bool_)):
             if hasattr(item, "__index__"):
                 return operator.index(item)
-            kind = TypeError if isinstance(item, str) else IndexError  # PyTorch takes a text for a sequence
+            kind = TypeError if isinstance(item, str) else IndexError  # PyTorch treats a str as a sequence
             raise kind(f"getitem: expected ints, slices, None, integer or bool tensors, got {type(item).__name__}")
         item = np.asarray(item)
     if item.dtype == np.uint8:
@@ -205,21 +205,21 @@ def _dim(name: str, dim: int, x: Any) -> int:
     return canonical_dim(name, dim, len(x.shape))
 
 
-_LONG = ("index_copy", "index_fill", "put", "take")  # these take no int32 in PyTorch
+_LONG = ("index_copy", "index_fill", "put", "take")  # these refuse int32 in PyTorch
 
 
 def checked_index(name: str, index: Any, size: int, negative: bool = False) -> Any:
-    """The array of an index tensor, whose elements lie in 0 to size - 1 (from -size on if `negative`)."""
+    """The array of an index tensor, checked to lie in 0 to size - 1 (from -size on if `negative`)."""
     array = index.array if isinstance(index, Traced) else index
     if is_array(array) and not array.size and name in ("gather", "scatter", "scatter_reduce"):
-        return array.astype(np.int64)  # no indices are of any dtype
+        return array.astype(np.int64)  # an empty index may have any dtype
     if not is_array(array) or array.dtype not in ((np.int64,) if name in _LONG else (np.int64, np.int32)):
         kind, got = (IndexError, array.dtype) if is_array(array) else (TypeError, type(array).__name__)
         raise kind(f"{name}: expected an integer tensor (int64) as index, got {got}")
     if type(array) is not np.ndarray:
         refuse_outside(array, -size if negative else 0, size, f"{name}: {{}} is out of range for {size} elements")
         return array
-    # Seen as unsigned, a negative index is the largest: one pass over them instead of two.
+    # As unsigned, a negative index is very large: one pass instead of two.
     if array.size and (negative or int(array.view(f"u{array.itemsize}").max()) >= size):
         low, high = int(array.min()), int(array.max())
         if low < (-size if negative else 0) or high >= size:
@@ -229,7 +229,7 @@ def checked_index(name: str, index: Any, size: int, negative: bool = False) -> A
 
 @operation
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """The slices number `index` (1-D, integers) of `input` along `dim`.
+    """The slices of `input` along `dim` at `index` (1-d, integers).
 
     >>> import tinygrad_lite as tg
     >>> tg.index_select(tg.tensor([[1, 2, 3], [4, 5, 6]]), 1, tg.tensor([2, 0]))
@@ -248,7 +248,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
 
 def along(dim: int, index: Any) -> Index:
-    """The index that names, at dim `dim`, the elements `index`, and itself at each other dim."""
+    """The index that selects `index` along `dim` and the same position in every other dim."""
     xp, rank = namespace_of(index), index.ndim
     return tuple(
         index if d == dim else xp.arange(n).reshape((-1,) + (1,) * (rank - d - 1)) for d, n in enumerate(index.shape)
@@ -271,7 +271,7 @@ def index_along(name: str, shape: tuple[int, ...], dim: int, index: Any) -> Inde
 
 @operation
 def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
-    """`out[i, j, k] = input[i, index[i, j, k], k]` (for dim 1): one element for each of `index`.
+    """`out[i, j, k] = input[i, index[i, j, k], k]` (for dim 1): one element per element of `index`.
 
     >>> import tinygrad_lite as tg
     >>> tg.gather(tg.tensor([[1, 2], [3, 4]]), 1, tg.tensor([[0, 0], [1, 0]]))
@@ -288,7 +288,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
 
 @operation
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
-    """`gather` whose tensors broadcast; without `dim`, from the flattened tensor.
+    """`gather` with broadcasting; without `dim`, from the flattened tensor.
 
     >>> import tinygrad_lite as tg
     >>> tg.take_along_dim(tg.tensor([[1, 2], [3, 4]]), tg.tensor([[1], [0]]), dim=1)
@@ -307,12 +307,12 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     shapes = [tuple(n if d != dim else t.shape[dim] for d, n in enumerate(shape)) for t in (input, indices)]
     if indices.dtype != np.int64:
         raise TypeError(f"take_along_dim: expected int64 indices, got {indices.dtype}")
-    return gather(expand(input, shapes[0]), dim, expand(indices, shapes[1]) % max(input.shape[dim], 1))  # PyTorch wraps them
+    return gather(expand(input, shapes[0]), dim, expand(indices, shapes[1]) % max(input.shape[dim], 1))  # PyTorch wraps indices around
 
 
 @operation
 def take(input: Tensor, index: Tensor) -> Tensor:
-    """The elements of the flattened tensor number `index`, in the shape of `index`.
+    """The elements of the flattened tensor at `index`, in the shape of `index`.
 
     >>> import tinygrad_lite as tg
     >>> tg.take(tg.tensor([[1, 2], [3, 4]]), tg.tensor([0, 3]))
@@ -324,7 +324,7 @@ def take(input: Tensor, index: Tensor) -> Tensor:
 
 @operation
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
-    """The indices of the elements that are not zero, one a row; `as_tuple`: a tensor for each dim.
+    """The indices of the nonzero elements, as rows; `as_tuple`: one tensor per dim.
 
     >>> import tinygrad_lite as tg
     >>> tg.nonzero(tg.tensor([[1, 0], [0, 2]]))
@@ -342,7 +342,7 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
 
 @operation
 def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
-    """`nonzero` of just `size` rows: the first ones, or with rows of `fill_value` after them.
+    """The first `size` rows of `nonzero`, padded with rows of `fill_value`.
 
     >>> import tinygrad_lite as tg
     >>> tg.nonzero_static(tg.tensor([0, 1, 2]), size=3)
@@ -360,7 +360,7 @@ def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
 
 @operation
 def argwhere(input: Tensor) -> Tensor:
-    """`nonzero`: the indices of the elements that are not zero, one a row.
+    """The indices of the nonzero elements, as rows, like `nonzero`.
 
     >>> import tinygrad_lite as tg
     >>> tg.argwhere(tg.tensor([[0, 1], [2, 0]]))
@@ -372,7 +372,7 @@ def argwhere(input: Tensor) -> Tensor:
 
 @operation
 def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
-    """The indices along each dim of a tensor of `shape` of its elements number `indices`.
+    """Convert flat `indices` into a tensor of `shape` to an index along each dim.
 
     >>> import tinygrad_lite as tg
     >>> tg.unravel_index(tg.tensor([1, 5]), (2, 3))

@@ -1,11 +1,10 @@
-"""Changes in place, recorded.
+"""Recorded in-place changes.
 
-`in_place(add)` is `add_`: it works out `add(x, ...)` as ever, writes the values into x's memory and
-moves x to the result's place on the tape. `x[index] = value` writes at once. What else shows that
-memory must follow: where x is a view, the tensor that it is a view of becomes the result of an
-assignment to the region that x shows, and every other view of it a reading of the region it shows.
-Gradients of operations that saved the overwritten values are refused when they are asked for
-(arrays/changes.py keeps the times).
+`in_place(add)` is `add_`: it computes `add(x, ...)` as usual, writes the values into x's memory and moves x to the result's
+position on the tape. `x[index] = value` writes directly. Other tensors on the same memory must follow: if x is a view, its
+base becomes the result of an assignment to the region that x shows, and every other view of the base becomes a read of the
+region it shows. Gradients of operations that saved the overwritten values raise when requested (arrays/changes.py records
+the times).
 """
 
 from __future__ import annotations
@@ -50,14 +49,14 @@ _WHOLE = (Ellipsis,)
 
 
 def setitem(input: Any, index: Any, value: Any) -> None:
-    """`input[index] = value`, with every index that `input[index]` takes."""
+    """`input[index] = value`, for every index that `input[index]` accepts."""
     *views, index = steps(input, index)
     for view in views:
         input = getitem(input, view)
     if not isinstance(value, Traced):
         if not (is_array(value) or isinstance(value, (int, float, complex, np.generic))):
             raise TypeError(f"setitem: expected a Tensor or a number as the value, got {type(value).__name__}")
-        if (type(value) is int or type(value) is float) and not 0 <= value <= 127:  # which every dtype holds
+        if (type(value) is int or type(value) is float) and not 0 <= value <= 127:  # which fits in every dtype
             value = as_value("setitem", input, value)
     elif value.array.dtype != input.array.dtype and not _converts(index, value.array):
         raise BadType(f"setitem: the value is {value.array.dtype}, the tensor {input.array.dtype}; convert one with to()")
@@ -65,22 +64,22 @@ def setitem(input: Any, index: Any, value: Any) -> None:
 
 
 def _converts(index: Index, value: Any) -> bool:
-    """Whether PyTorch converts a value of another dtype: not for integer tensors, nor many elements for a mask."""
+    """Whether PyTorch converts a value of another dtype: not for integer index tensors, nor several elements for a mask."""
     arrays = [i for i in index if is_array(i)]
     return not arrays or (len(arrays) == 1 and arrays[0].dtype.kind == "b" and value.size == 1)
 
 
 @on_gpu_of()
 def assign(name: str, x: Any, value: Any, index: Index = _WHOLE) -> None:
-    """Write `value` into x at `index`, at once, and record it."""
+    """Write `value` directly into x at `index`, and record it."""
     array = x.array
     if _shares_places(array) and type(index) is tuple and not any(map(is_array, index)) and index != _WHOLE:
-        x, index = getitem(x, index), _WHOLE  # the part that is written may have no such elements
+        x, index = getitem(x, index), _WHOLE  # the written region may have no such elements
         array = x.array
     check_writable(name, x)
     if isinstance(value, Traced):
         shape = value.array.shape
-        if shape and shape[0] == 1:  # sizes of 1 in front may be more than input has dims
+        if shape and shape[0] == 1:  # leading sizes of 1 may exceed input's dims
             value = reshape(value, shape[next((d for d, n in enumerate(shape) if n != 1), len(shape)) :])
         both_numpy = type(array) is np.ndarray and type(value.array) is np.ndarray
         if not both_numpy and device_of(array) != device_of(value.array):
@@ -99,7 +98,7 @@ def assign(name: str, x: Any, value: Any, index: Index = _WHOLE) -> None:
 
 
 def copy_(input: Any, src: Any, non_blocking: bool = False) -> Any:
-    """Write the values of `src`, broadcast and converted, into this tensor.
+    """Copy the values of `src`, broadcast and converted, into this tensor.
 
     >>> import tinygrad_lite as tg
     >>> tg.zeros(2).copy_(tg.tensor([1, 2]))
@@ -110,7 +109,7 @@ def copy_(input: Any, src: Any, non_blocking: bool = False) -> Any:
 
 
 def fill_(input: Any, value: Any) -> Any:
-    """Write one value (a number or a 0-d tensor) into every element.
+    """Write one value (a number or a 0-d tensor) to every element.
 
     >>> import tinygrad_lite as tg
     >>> tg.zeros(2).fill_(7)
@@ -121,7 +120,7 @@ def fill_(input: Any, value: Any) -> Any:
 
 
 def zero_(input: Any) -> Any:
-    """Write zeros into every element.
+    """Write zeros to every element.
 
     >>> import tinygrad_lite as tg
     >>> tg.ones(2).zero_()
@@ -132,7 +131,7 @@ def zero_(input: Any) -> Any:
 
 
 def in_place(function: Callable[Concatenate[T, P], Any]) -> Callable[Concatenate[T, P], T]:
-    """The method that does `function` in place: same arguments, returns the tensor itself."""
+    """The method that applies `function` in place: it takes the same arguments and returns the tensor itself."""
     name = f"{function.__name__.strip('_')}_"
 
     @named(name, f"`{name.rstrip('_')}` in place: writes the result into this tensor and returns it.")
@@ -150,8 +149,8 @@ def in_place(function: Callable[Concatenate[T, P], Any]) -> Callable[Concatenate
 
 
 class _HeldBack(Observer):
-    """The operations recorded in a block. Whoever packs what they save is told of them at its end: until then it
-    may still be put in order."""
+    """The operations recorded in a block. Hooks that pack saved values are called at its end, because until then the values
+    may still be corrected."""
 
     def __enter__(self) -> list[Node]:
         self.nodes: list[Node] = []
@@ -174,7 +173,7 @@ class _HeldBack(Observer):
 
 
 def optional_inplace(function: Callable[P, R]) -> Callable[P, R]:
-    """Make the last argument of `function`, `inplace=False`, what it says: whether to write the result into the first."""
+    """Implement the last argument of `function`, `inplace=False`: whether to write the result into the first argument."""
     changed: Callable[..., Any] = in_place(function)
     count = function.__wrapped__.__code__.co_argcount - 1  # type: ignore[attr-defined]
 
@@ -192,16 +191,16 @@ def optional_inplace(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _seen_as(function: Callable[Concatenate[T, P], Any]) -> Callable[Concatenate[T, P], T]:
-    """The method that makes a tensor its own view: the memory stays as it is."""
+    """The method that turns a tensor into a view of itself; the memory does not change."""
     name = f"{function.__name__}_"
 
-    @named(name, f"`{name.rstrip('_')}` in place: this tensor becomes its own view, and is returned.")
+    @named(name, f"`{name.rstrip('_')}` in place: turns this tensor into a view of itself and returns it.")
     @functools.wraps(function)
     def method(x: Any, *args: Any, **kwargs: Any) -> Any:
         leaf = x.node if type(x.node) is Leaf else None
         if leaf is not None and is_grad_enabled():
             raise RuntimeError(f"{name}: a leaf that requires grad cannot be changed in place; do it under no_grad()")
-        with recording(x.node is not None):  # also under no_grad(): the elements are the same, elsewhere
+        with recording(x.node is not None):  # even under no_grad(): only positions change
             result = function(x, *args, **kwargs)
         x.array = result.array
         if leaf is not None:
@@ -218,13 +217,13 @@ t_, squeeze_, unsqueeze_ = _seen_as(t), _seen_as(squeeze), _seen_as(unsqueeze)
 transpose_, swapaxes_, swapdims_ = _seen_as(transpose), _seen_as(swapaxes), _seen_as(swapdims)
 
 
-# What is to be changed in place, while a transform (func.py) runs a function: weak references to the tensors, their
-# places on the tape and values before. (A transform refuses a function that changes what it captured.)
+# In-place changes while a transform (func.py) runs a function: weak references to the tensors, their previous tape
+# entries and values. (A transform refuses a function that changes what it captured.)
 watched: ContextVar[list[tuple[Any, Any, Any]] | None] = ContextVar("watched", default=None)
 
 
 def check_writable(name: str, x: Any) -> None:
-    """Refuse a change that no gradient could follow."""
+    """Refuse a change that gradients could not follow."""
     changes = watched.get()
     if changes is not None:
         whole = x if x.base is None else x.base
@@ -262,13 +261,13 @@ def check_writable(name: str, x: Any) -> None:
 
 
 def _shares_places(array: Any) -> bool:
-    """Whether several elements may lie in one place in memory."""
+    """Whether several elements may share memory."""
     return not array.flags.forc and overlaps(array.shape, array.strides)
 
 
 @on_gpu_of()
 def overwrite(name: str, x: Any, result: Any, entries: list[Node]) -> None:
-    """Write `result` into x's memory, and x into its place on the tape. `entries`: what was recorded on the way to it."""
+    """Write `result` into x's memory, and move x to its position on the tape. `entries`: what was recorded to compute it."""
     values, array = result.array if isinstance(result, Traced) else result, x.array
     if values.shape != array.shape:
         raise BadValue(f"{name}: the result has shape {values.shape}, which does not fit into {array.shape}")
@@ -283,13 +282,13 @@ def overwrite(name: str, x: Any, result: Any, entries: list[Node]) -> None:
     array[...] = values
     changed_in_place(array, name)
     if not recording:
-        return  # under no_grad the tensor keeps its place: it is the same variable with new values
+        return  # under no_grad the tensor keeps its tape entry: it is the same variable with new values
     if node is None:
         node = _entry(replaced, array, x, values, _WHOLE)
     elif node.dtype != array.dtype:
         node = to_dtype(result, array.dtype).node
     elif any(node is entry for entry in entries):
-        # The rules that name the result find it in x's memory; `values` need not be kept.
+        # Rules that need the result find it in x's memory, so `values` need not be kept.
         node.saved = tuple(array if value is values else value for value in node.saved)
         node.index = tick()
     place_after_change(x, node)
@@ -301,7 +300,7 @@ def fits(dtype: np.dtype, into: np.dtype) -> bool:
 
 
 def _keep_what_is_saved(entries: list[Node], array: Any) -> None:
-    """Copy `array` for those `entries` that saved it: it is about to change."""
+    """Copy `array`, which is about to change, for those `entries` that saved it."""
     memory = owner_of(array)
     copies: dict[int, Any] = {}
     for node in entries:
@@ -309,7 +308,7 @@ def _keep_what_is_saved(entries: list[Node], array: Any) -> None:
 
 
 def _safe(value: Any, memory: Any, copies: dict[int, Any]) -> Any:
-    """`value` with copies in the place of arrays that show `memory`."""
+    """`value` with arrays that share `memory` replaced by copies."""
     if type(value) in (tuple, list):
         return tuple([_safe(part, memory, copies) for part in value])
     if not is_array(value) or owner_of(value) is not memory:
@@ -320,13 +319,13 @@ def _safe(value: Any, memory: Any, copies: dict[int, Any]) -> Any:
 
 
 def place_after_change(x: Any, node: Any) -> None:
-    """Give x the place `node` on the tape, and a new one to every tensor that shows its memory."""
+    """Move x to `node` on the tape, and every tensor that shares its memory to a new entry."""
     if x.array.dtype.kind not in "fc":
-        return  # no gradient goes through integers
+        return  # no gradient flows through integers
     base = x.base
     if base is None:
         if node is None and x.node is None:
-            return  # then no view of it has a place either, but for those that are leaves
+            return  # then only views that are leaves are on the tape
         base = x
         _put(base, node)
     elif node is not None or base.node is not None:
@@ -353,7 +352,7 @@ def place_after_change(x: Any, node: Any) -> None:
 
 
 def _put(x: Any, node: Any) -> None:
-    """Give x the place `node` on the tape. What retains its gradient goes with it."""
+    """Move x to `node` on the tape, together with its retained gradient."""
     before, x.node = x.node, node
     if type(before) is Node and before.hooks and node is not before:
         retain = before.hooks.get("retain")
@@ -364,12 +363,12 @@ def _put(x: Any, node: Any) -> None:
 
 
 def _made_by_function(node: Any) -> bool:
-    """Whether an operation with several results that is no primitive made this one."""
+    """Whether `node` is one of several results of an operation that is not a primitive."""
     return type(node) is Node and type(node.plan) is Result and type(node.parents[0].plan) is not Plan
 
 
 class _Refusal(Synthetic):
-    """The plan of an entry that no gradient can pass."""
+    """The plan of an entry through which no gradient can pass."""
 
     wanted = (0,)
 
@@ -383,17 +382,17 @@ class _Refusal(Synthetic):
 
 
 def refusing(node: Node, message: str) -> Node:
-    """An entry after `node` which lets no gradient pass to it."""
+    """An entry after `node` that refuses to pass a gradient to it."""
     return entry(_Refusal(node, message), (node,), (), node.shape, node.dtype)
 
 
 def _all_of(view: Any, base: Any) -> bool:
-    """Whether `view` shows all of `base` in order: then a change needs no index, only another shape."""
+    """Whether `view` shows all of `base` in order, so that a change needs no index, only another shape."""
     return view.size == base.size and view.flags.c_contiguous and base.flags.c_contiguous
 
 
 def _entry(operation: Any, out: Any, x: Any, *rest: Any) -> Any:
-    """The place on the tape of `out`, which `operation(x, *rest)` would give: recorded, not run."""
+    """The tape entry of `out` as the result of `operation(x, *rest)`: recorded, not run."""
     y = rest[0]  # no other argument may be a tensor
     nodes = [x.node, y.node if isinstance(y, Traced) else None]
     on_tape = (nodes[0] is not None) + 2 * (nodes[1] is not None)
@@ -411,7 +410,7 @@ def _shown(view: Any, base: Any) -> Index:
     first, item = start_of(view) - start_of(base), base.itemsize
     if base.flags.c_contiguous:
         return Region(view.shape, tuple((s // item,) for s in view.strides), (first // item,))
-    # Their distance in memory, split up by base's strides from the longest to the shortest.
+    # Split the distance in memory by base's strides, from the longest to the shortest.
     xp = namespace_of(base)
     distance = xp.full(view.shape, first, np.int64)
     for dim, (size, stride) in enumerate(zip(view.shape, view.strides)):

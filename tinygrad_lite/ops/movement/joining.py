@@ -1,4 +1,4 @@
-"""Several tensors to one, and one to several."""
+"""Joining and splitting tensors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 
 
 def _listed(name: str, tensors: Any) -> list[Any]:
-    """The tensors to be joined: one or more."""
+    """The tensors to join, at least one."""
     if isinstance(tensors, Traced) and tensors.array.ndim:
         return list(tensors)
     if not isinstance(tensors, (tuple, list)):
@@ -44,7 +44,7 @@ def _listed(name: str, tensors: Any) -> list[Any]:
 
 
 def _sequence(name: str, tensors: Any) -> list[Any]:
-    """The tensors to be joined, in the dtype that they meet in."""
+    """The tensors to join, in their common dtype."""
     tensors = _listed(name, tensors)
     if len({x.dtype for x in tensors}) > 1:
         dtype = common_dtype(*(raw(x) for x in tensors))
@@ -54,7 +54,7 @@ def _sequence(name: str, tensors: Any) -> list[Any]:
 
 @operation
 def cat(tensors: Any, dim: int = 0) -> Tensor:
-    """The tensors one after the other along `dim`; their other sizes agree.
+    """Concatenate the tensors along `dim`; their other sizes must agree.
 
     >>> import tinygrad_lite as tg
     >>> tg.cat([tg.zeros(2), tg.ones(1)])
@@ -66,7 +66,7 @@ def cat(tensors: Any, dim: int = 0) -> Tensor:
         raise TypeError("cat: a 0-d tensor cannot be joined; use stack()")
     rank = max(map(len, shapes))
     dim = canonical_dim("cat", dim, rank)
-    if rank > 1 and (0,) in shapes:  # an empty 1-D tensor goes with every shape, as in PyTorch
+    if rank > 1 and (0,) in shapes:  # an empty 1-d tensor fits every shape, as in PyTorch
         other = next((shape for shape in shapes if shape != (0,)), (0,))
         nothing = (*other[:dim], 0, *other[dim + 1 :])
         tensors = [reshape(x, nothing) if shape == (0,) else x for x, shape in zip(tensors, shapes)]
@@ -83,7 +83,7 @@ concat = concatenate = cat
 
 @operation
 def stack(tensors: Any, dim: int = 0) -> Tensor:
-    """Tensors of one shape along a new dim `dim`.
+    """Stack tensors of one shape along a new dim `dim`.
 
     >>> import tinygrad_lite as tg
     >>> tg.stack([tg.zeros(2), tg.ones(2)], dim=1)
@@ -100,7 +100,7 @@ def stack(tensors: Any, dim: int = 0) -> Tensor:
 
 @operation
 def hstack(tensors: Any) -> Tensor:
-    """Joined along dim 1; 1-D tensors along dim 0.
+    """Join along dim 1; 1-d tensors along dim 0.
 
     >>> import tinygrad_lite as tg
     >>> tg.hstack([tg.tensor([1, 2]), tg.tensor([3])])
@@ -112,7 +112,7 @@ def hstack(tensors: Any) -> Tensor:
 
 @operation
 def vstack(tensors: Any) -> Tensor:
-    """Joined along dim 0, with 1-D tensors as rows.
+    """Join along dim 0, with 1-d tensors as rows.
 
     >>> import tinygrad_lite as tg
     >>> tg.vstack([tg.tensor([1, 2]), tg.tensor([3, 4])])
@@ -127,7 +127,7 @@ row_stack = vstack
 
 @operation
 def dstack(tensors: Any) -> Tensor:
-    """Joined along dim 2.
+    """Join along dim 2.
 
     >>> import tinygrad_lite as tg
     >>> tg.dstack([tg.tensor([1, 2]), tg.tensor([3, 4])])
@@ -139,7 +139,7 @@ def dstack(tensors: Any) -> Tensor:
 
 @operation
 def column_stack(tensors: Any) -> Tensor:
-    """Joined along dim 1, with 1-D tensors as columns.
+    """Join along dim 1, with 1-d tensors as columns.
 
     >>> import tinygrad_lite as tg
     >>> tg.column_stack([tg.tensor([1, 2]), tg.tensor([3, 4])])
@@ -155,7 +155,7 @@ def column_stack(tensors: Any) -> Tensor:
 
 @primitive(view=True)
 def _split(input, sizes, dim):
-    """Parts of these sizes; of size 1 and without the dim, where `sizes` is None."""
+    """Parts of the given sizes; if `sizes` is None, single slices without the dim."""
     before = (slice(None),) * dim
     if sizes is None:
         return tuple(input[(*before, i, ...)] for i in range(input.shape[dim]))
@@ -180,7 +180,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 
 @operation
 def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Parts of the given sizes along `dim`, as views; the sizes add up to `input`'s.
+    """Parts of the given sizes along `dim`, as views; the sizes must add up to the whole.
 
     >>> import tinygrad_lite as tg
     >>> tg.split_with_sizes(tg.arange(5), [2, 3])
@@ -201,7 +201,7 @@ def _split_dim(name: str, x: Any, dim: int) -> int:
 
 @operation
 def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Parts of one size (the last may be smaller), or of a list of sizes, along `dim`: views.
+    """Parts along `dim` of one size (the last may be smaller), or of a list of sizes: views.
 
     >>> import tinygrad_lite as tg
     >>> tg.split(tg.arange(5), 2)
@@ -218,7 +218,7 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
 
 @operation
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """At most `chunks` parts of one size, the last of which may be smaller: views.
+    """At most `chunks` parts of equal size, of which the last may be smaller: views.
 
     >>> import tinygrad_lite as tg
     >>> tg.chunk(tg.arange(5), 2)
@@ -239,7 +239,7 @@ def tensor_split(
     input: Tensor, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: int | None = None,
     tensor_indices_or_sections: Any = None,
 ) -> tuple[Tensor, ...]:  # fmt: skip
-    """As many parts as an int says, as equal as can be; or parts that end at the given indices: views.
+    """Split into a number of nearly equal parts, or at the given indices: views.
 
     >>> import tinygrad_lite as tg
     >>> tg.tensor_split(tg.arange(5), 3)
@@ -260,7 +260,7 @@ def tensor_split(
         ends = list(itertools.accumulate(n // count + (i < n % count) for i in range(count)))
         starts = [0, *ends[:-1]]
     before = (slice(None),) * dim
-    # Views of their own, which may be changed in place: those of split() may not.
+    # Separate views, which may be changed in place, unlike those of split().
     return tuple(getitem(input, (*before, slice(a, max(a, b)))) for a, b in zip(starts, ends))
 
 
@@ -277,7 +277,7 @@ def _split_evenly(name: str, x: Any, indices_or_sections: Any, dim: int, rank: i
 
 @operation
 def hsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
-    """`tensor_split` along dim 1 (0 for a 1-D tensor), into equal parts where a number is given.
+    """`tensor_split` along dim 1 (0 for a 1-d tensor); a number requires equal parts.
 
     >>> import tinygrad_lite as tg
     >>> tg.hsplit(tg.arange(4), 2)
@@ -288,7 +288,7 @@ def hsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
 
 @operation
 def vsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
-    """`tensor_split` along dim 0, into equal parts where a number is given.
+    """`tensor_split` along dim 0; a number requires equal parts.
 
     >>> import tinygrad_lite as tg
     >>> [part.shape for part in tg.vsplit(tg.ones(4, 3), [1])]
@@ -299,7 +299,7 @@ def vsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
 
 @operation
 def dsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
-    """`tensor_split` along dim 2, into equal parts where a number is given.
+    """`tensor_split` along dim 2; a number requires equal parts.
 
     >>> import tinygrad_lite as tg
     >>> [part.shape for part in tg.dsplit(tg.ones(2, 3, 4), 2)]

@@ -1,4 +1,4 @@
-"""Parts of a tensor named by a mask of bools."""
+"""Selection and replacement by boolean masks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["fill", "masked_fill", "masked_scatter", "masked_select"]
 
 @operation
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
-    """The elements of `input` where `mask` holds, as a 1-D tensor; the two broadcast.
+    """The elements of `input` where `mask` is True, as a 1-d tensor; the two broadcast.
 
     >>> import tinygrad_lite as tg
     >>> tg.masked_select(tg.tensor([1, 2, 3]), tg.tensor([True, False, True]))
@@ -35,7 +35,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
 
 @operation
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
-    """`input` with `value` (a number or a 0-d tensor) where `mask` holds.
+    """`input` with `value` (a number or a 0-d tensor) where `mask` is True.
 
     >>> import tinygrad_lite as tg
     >>> tg.masked_fill(tg.tensor([1.0, 2.0]), tg.tensor([True, False]), -1)
@@ -47,7 +47,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
 
 
 def as_value(name: str, x: Any, value: Any) -> Any:
-    """`value`, one number or a 0-d tensor, as one of x's dtype."""
+    """`value`, a number or a 0-d tensor, in x's dtype."""
     if not hasattr(value, "dtype"):
         if not isinstance(value, (int, float)):
             raise TypeError(f"{name}: expected a number or a 0-d tensor as the value, got {type(value).__name__}")
@@ -65,7 +65,7 @@ def as_value(name: str, x: Any, value: Any) -> Any:
 
 @operation
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
-    """`input` with the first elements of `source`, in order, where `mask` holds.
+    """`input` with the first elements of `source`, in order, where `mask` is True.
 
     >>> import tinygrad_lite as tg
     >>> tg.masked_scatter(tg.zeros(3), tg.tensor([True, False, True]), tg.tensor([1.0, 2.0]))
@@ -80,7 +80,7 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
 
 
 def _broadcast(name: str, x: Any, mask: Any) -> tuple[Any, Any]:
-    """`x`, and the array of `mask`, in the shape they share."""
+    """`x`, and the array of `mask`, broadcast to one shape."""
     mask = raw(mask)
     if not is_array(mask) or mask.dtype != np.bool_:
         raise TypeError(f"{name}: expected a bool mask, got {getattr(mask, 'dtype', type(mask).__name__)}")

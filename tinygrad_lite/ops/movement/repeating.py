@@ -1,4 +1,4 @@
-"""Elements repeated."""
+"""Repetition of elements."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["repeat_interleave", "tile"]
 
 @operation
 def repeat(input: Tensor, repeats: tuple[int, ...]) -> Tensor:
-    """Copies of `input` side by side: `repeats[d]` of them along dim d, counted from the last dim.
+    """`input` tiled: `repeats[d]` copies along dim d, aligned to the last dim.
 
     >>> import tinygrad_lite as tg
     >>> tg.tensor([1, 2]).repeat(2, 2)
@@ -40,7 +40,7 @@ def repeat(input: Tensor, repeats: tuple[int, ...]) -> Tensor:
 
 @operation
 def tile(input: Tensor, dims: tuple[int, ...]) -> Tensor:
-    """`repeat` that takes missing counts as 1.
+    """Like `repeat`, with missing counts taken as 1.
 
     >>> import tinygrad_lite as tg
     >>> tg.tile(tg.tensor([1, 2]), (2, 2))
@@ -53,8 +53,8 @@ def tile(input: Tensor, dims: tuple[int, ...]) -> Tensor:
 
 @operation
 def repeat_interleave(input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None) -> Tensor:
-    """Each slice along `dim` (without it, each element) repeated: as often as an int says, or each
-    its own number of times. With one argument: each number i, as often as element i says.
+    """Repeat each slice along `dim` (without it, each element), `repeats` times or by its own count. With one argument,
+    repeat each index i as often as element i says.
 
     >>> import tinygrad_lite as tg
     >>> tg.repeat_interleave(tg.tensor([1, 2]), tg.tensor([3, 1]))

@@ -1,4 +1,4 @@
-"""Writing to parts of a tensor: the result is a new tensor, `input` stays as it is."""
+"""Writing to parts of a tensor, out of place: the result is new, and `input` does not change."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ __all__ = [
 ]  # fmt: skip
 
 
-# -- by an index for each element ---------------------------------------------------------------
+# -- an index for each element ------------------------------------------------------------------
 
 
 def _scattered(name: str, x: Any, dim: int, index: Any, src: Any) -> tuple[Any, Any, Any]:
-    """`x` in one dim or more, where in it to put something, and what."""
+    """`x` with at least one dim, the index to write at, and the values."""
     whole, index = _at_least_1d(x), _at_least_1d(index)
     place = index_along(name, tuple(whole.shape), dim, index)
     if not hasattr(src, "shape"):
@@ -60,9 +60,9 @@ def _back(out: Any, x: Any) -> Any:
 
 @operation
 def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Tensor:
-    """`input` after `out[index[i, j, k], j, k] = src[i, j, k]` (for dim 0); `src` may be one number.
+    """`input` after `out[index[i, j, k], j, k] = src[i, j, k]` (for dim 0); `src` may be a number.
 
-    `reduce`: "add" or "multiply" to combine instead of replacing.
+    `reduce`: "add" or "multiply" combines values instead of replacing.
 
     >>> import tinygrad_lite as tg
     >>> tg.scatter(tg.zeros(2, 3), 1, tg.tensor([[2], [0]]), 1.0)
@@ -95,10 +95,10 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 
 @operation
 def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
-    """`scatter` that combines the elements meant for one place: `reduce` is "sum", "prod", "mean",
-    "amax" or "amin"; with that of `input` in the place if `include_self`.
+    """`scatter` that combines the values for one position: `reduce` is "sum", "prod", "mean", "amax" or "amin";
+    `include_self` includes the value of `input`.
 
-    Where several are the largest (smallest), they share the gradient.
+    Ties for the largest (smallest) share the gradient.
 
     >>> import tinygrad_lite as tg
     >>> tg.scatter_reduce(tg.zeros(2), 0, tg.tensor([0, 0, 1]), tg.tensor([1.0, 3.0, 2.0]), "amax")
@@ -150,11 +150,11 @@ def _scatter_reduce(input, src, index, reduce):
 @_scatter_reduce.fused_vjp("input", "src")
 def _(needs, g, out, input, src, index, reduce):
     if reduce == "prod":
-        others = _scatter_reduce(ones_like(input), src, index, reduce)  # all but input
+        others = _scatter_reduce(ones_like(input), src, index, reduce)  # the product without input
         zeros = into_zeros(to_dtype(src == 0, g.dtype), tuple(input.shape), index)
         if isinstance(g, Traced) and bool((zeros > 1).any()):
-            raise RuntimeError("the second gradient of a product with two zeros of src in one place is not worked out")
-        # All but src: of the whole divided by it, or, where it is the only zero, the product of what is not.
+            raise RuntimeError("the second gradient of a product with two zeros of src in one place is not implemented")
+        # The product without src: the whole divided by it or, if it is the only zero, the product of the others.
         divisor = where(src == 0, 1.0, src)
         without = _scatter_reduce(input, divisor, index, reduce)[index] * (zeros[index] == 1)
         rest = where(src == 0, without, out[index] / divisor)
@@ -164,11 +164,11 @@ def _(needs, g, out, input, src, index, reduce):
     return [share * gx, share[index] * gs, None, None]
 
 
-# -- by an index for each slice -----------------------------------------------------------------
+# -- an index for each slice --------------------------------------------------------------------
 
 
 def _slices(name: str, x: Any, dim: int, index: Any, source: Any) -> tuple[Any, Any, Any]:
-    """`x` in one dim or more, the index of its slices, and `source` in the shape of these."""
+    """`x` with at least one dim, the index of its slices, and `source` in their shape."""
     same_dtype(name, x, source)
     whole = _at_least_1d(x)
     dim = canonical_dim(name, dim, len(whole.shape))
@@ -180,7 +180,7 @@ def _slices(name: str, x: Any, dim: int, index: Any, source: Any) -> tuple[Any, 
 
 
 def _checked_line(name: str, index: Any, size: int, negative: bool = False) -> Any:
-    """The array of an index of slices, which has one dim."""
+    """The array of a slice index, which must have one dim."""
     index = checked_index(name, index, size, negative)
     if index.ndim > 1:
         raise IndexError(f"{name}: expected an index of at most 1 dim, got the shape {index.shape}")
@@ -189,7 +189,7 @@ def _checked_line(name: str, index: Any, size: int, negative: bool = False) -> A
 
 @operation
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
-    """`input` with `alpha * source[i]` added to its slice number `index[i]` along `dim`.
+    """`input` with `alpha * source[i]` added to its slice `index[i]` along `dim`.
 
     >>> import tinygrad_lite as tg
     >>> tg.index_add(tg.zeros(3), 0, tg.tensor([0, 0, 2]), tg.ones(3))
@@ -202,7 +202,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
 
 @operation
 def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
-    """`scatter_reduce` of whole slices: `reduce` is "prod", "mean", "amax" or "amin".
+    """`scatter_reduce` for whole slices: `reduce` is "prod", "mean", "amax" or "amin".
 
     >>> import tinygrad_lite as tg
     >>> tg.index_reduce(tg.ones(2), 0, tg.tensor([0, 0]), tg.tensor([2.0, 3.0]), "prod")
@@ -216,7 +216,7 @@ def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce:
 
 @operation
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
-    """`input` with its slice number `index[i]` along `dim` replaced by `source[i]`.
+    """`input` with its slice `index[i]` along `dim` replaced by `source[i]`.
 
     >>> import tinygrad_lite as tg
     >>> tg.index_copy(tg.zeros(3), 0, tg.tensor([2, 0]), tg.tensor([5.0, 6.0]))
@@ -228,7 +228,7 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
 
 @operation
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
-    """`input` with its slices number `index` along `dim` filled with `value`.
+    """`input` with its slices `index` along `dim` filled with `value`.
 
     >>> import tinygrad_lite as tg
     >>> tg.index_fill(tg.tensor([[1, 2], [3, 4]]), 1, tg.tensor([0]), 9)
@@ -238,13 +238,13 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     whole = _at_least_1d(input)
     dim = canonical_dim("index_fill", dim, len(whole.shape))
     index = _checked_line("index_fill", index, whole.shape[dim], negative=True)
-    place = (*[_ALL] * dim, namespace_of(index).unique(index % whole.shape[dim]))  # each counts once in value's gradient
+    place = (*[_ALL] * dim, namespace_of(index).unique(index % whole.shape[dim]))  # each slice counts once in value's gradient
     return _back(replaced(whole, as_value("index_fill", input, value), place), input)
 
 
 @operation
 def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
-    """`input` after `input[indices] = values`, or `+=` with repeated places adding up if `accumulate`.
+    """`input` after `input[indices] = values`, or `+=` if `accumulate`, where repeated positions add up.
 
     >>> import tinygrad_lite as tg
     >>> tg.index_put(tg.zeros(3), (tg.tensor([2, 0]),), tg.tensor([5.0, 6.0]))
@@ -253,7 +253,7 @@ def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
     same_dtype("index_put", input, values)
     *views, place = steps(input, tuple(_at_least_1d(i) if hasattr(i, "shape") and i.dtype.kind != "b" else i for i in indices))
     whole = input
-    for view in views:  # which add a dim for each 0-d mask
+    for view in views:  # each 0-d mask adds a dim
         whole = getitem(whole, view)
     if not accumulate:
         out = replaced(whole, values, place)
@@ -265,8 +265,7 @@ def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
 
 @operation
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
-    """`input` with the elements number `index` of the flattened tensor replaced by those of `source`
-    (or with these added).
+    """`input` with the elements at flat `index` replaced by those of `source` (or these added, if `accumulate`).
 
     >>> import tinygrad_lite as tg
     >>> tg.zeros(2, 2).put(tg.tensor([3]), tg.tensor([5.0]))
@@ -281,7 +280,7 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
     return reshape(index_put(flat, (places.reshape(-1),), values, accumulate), tuple(input.shape))
 
 
-# -- the part that a view would show ------------------------------------------------------------
+# -- the region of a view -----------------------------------------------------------------------
 
 
 def _with_part(name: str, x: Any, src: Any, place: Any) -> Any:
@@ -308,7 +307,7 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
 def slice_scatter(
     input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
 ) -> Tensor:  # fmt: skip
-    """`input` with `start : end : step` of dim `dim` replaced by `src`.
+    """`input` with `start:end:step` along `dim` replaced by `src`.
 
     >>> import tinygrad_lite as tg
     >>> tg.slice_scatter(tg.zeros(4), tg.ones(2), start=1, end=3)

@@ -1,4 +1,4 @@
-"""The same elements in another shape: views wherever the memory allows it."""
+"""The same elements in another shape, as a view if possible."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ __all__ = ["atleast_1d", "atleast_2d", "atleast_3d", "flatten", "ravel", "reshap
 
 @operation
 def reshape(input: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The same elements in `shape`, where one size may be -1; a view where the memory allows it.
+    """The same elements in `shape`, where one size may be -1; a view if possible.
 
     >>> import tinygrad_lite as tg
     >>> tg.reshape(tg.arange(6), (2, -1))
     tensor([[0, 1, 2],
             [3, 4, 5]])
     """
-    if isinstance(shape, tuple) and min(shape, default=0) < -1:  # which NumPy takes for -1
+    if isinstance(shape, tuple) and min(shape, default=0) < -1:  # NumPy would treat it as -1
         raise RuntimeError(f"reshape: expected sizes of 0 or more, and at most one -1, got {shape}")
     return _reshape(input, shape)
 
 
 def view(input: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tensor:
-    """The same memory in another shape, given as ints or as one tuple, or read as another dtype; an
-    error where that takes a copy.
+    """The same memory in another shape, given as ints or as one tuple, or reinterpreted as another dtype; raises if that
+    needs a copy.
 
     >>> import tinygrad_lite as tg
     >>> tg.arange(6).view(2, -1)
@@ -53,7 +53,7 @@ def view(input: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Ten
 
 
 def shares_memory(x: Any, y: Any) -> bool:
-    """Whether two tensors, one made of the other, lie in the same memory."""
+    """Whether two tensors, one derived from the other, share memory."""
     a, b = (raw(v) for v in (x, y))
     return owner_of(a) is owner_of(b)
 
@@ -93,7 +93,7 @@ def reshape_as(input: Tensor, other: Tensor) -> Tensor:
 
 @operation
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """Dims `start_dim` to `end_dim` as one; a 0-d tensor becomes one of shape (1,).
+    """Flatten dims `start_dim` to `end_dim` into one; a 0-d tensor gets shape (1,).
 
     >>> import tinygrad_lite as tg
     >>> tg.flatten(tg.zeros(2, 3, 4), 1).shape
@@ -110,7 +110,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 @operation
 def unflatten(input: Tensor, dim: int, sizes: tuple[int, ...]) -> Tensor:
-    """Dim `dim` split up into `sizes`, where one may be -1.
+    """Split dim `dim` into `sizes`, one of which may be -1.
 
     >>> import tinygrad_lite as tg
     >>> tg.unflatten(tg.arange(6), 0, (2, 3))
@@ -131,7 +131,7 @@ def unflatten(input: Tensor, dim: int, sizes: tuple[int, ...]) -> Tensor:
 
 @operation
 def ravel(input: Tensor) -> Tensor:
-    """All elements in one dim; a view where they lie in memory in the order of the dims.
+    """Flatten all dims; a view if the tensor is contiguous.
 
     >>> import tinygrad_lite as tg
     >>> tg.ravel(tg.tensor([[1, 2], [3, 4]]))
@@ -142,7 +142,7 @@ def ravel(input: Tensor) -> Tensor:
 
 @operation
 def squeeze(input: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
-    """Without the dims of size 1: all of them, or those of `dim` that have size 1.
+    """Remove all dims of size 1, or those among `dim`.
 
     >>> import tinygrad_lite as tg
     >>> tg.squeeze(tg.zeros(1, 3, 1), 0).shape
@@ -159,7 +159,7 @@ def squeeze(input: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
 
 @operation
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
-    """With a dim of size 1 inserted at place `dim` of the result.
+    """Insert a dim of size 1 at position `dim` of the result.
 
     >>> import tinygrad_lite as tg
     >>> tg.unsqueeze(tg.tensor([1, 2]), 1).shape
@@ -171,14 +171,14 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 
 
 def unsqueeze_dims(x: Any, dims: tuple[int, ...]) -> Any:
-    """`x` with dims of size 1 at the places `dims` of the result."""
+    """`x` with dims of size 1 at positions `dims` of the result."""
     sizes = iter(x.shape)
     rank = len(x.shape) + len(dims)
     return _reshape(x, tuple(1 if d in dims else next(sizes) for d in range(rank)))
 
 
 def atleast_1d(*tensors: Any) -> Any:
-    """Each tensor with one dim or more.
+    """Each tensor with at least one dim.
 
     >>> import tinygrad_lite as tg
     >>> tg.atleast_1d(tg.tensor(5))
@@ -188,7 +188,7 @@ def atleast_1d(*tensors: Any) -> Any:
 
 
 def atleast_2d(*tensors: Any) -> Any:
-    """Each tensor with two dims or more; the new ones come first.
+    """Each tensor with at least two dims; new ones come first.
 
     >>> import tinygrad_lite as tg
     >>> tg.atleast_2d(tg.tensor([1, 2]))
@@ -199,7 +199,7 @@ def atleast_2d(*tensors: Any) -> Any:
 
 
 def atleast_3d(*tensors: Any) -> Any:
-    """Each tensor with three dims or more: (n,) becomes (1, n, 1), and (n, m) becomes (n, m, 1).
+    """Each tensor with at least three dims: (n,) becomes (1, n, 1), and (n, m) becomes (n, m, 1).
 
     >>> import tinygrad_lite as tg
     >>> tg.atleast_3d(tg.tensor([1, 2])).shape

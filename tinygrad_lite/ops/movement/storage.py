@@ -1,4 +1,4 @@
-"""A tensor's memory: made with given strides, resized, shared with another tensor."""
+"""A tensor's memory: allocated with given strides, resized, shared."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["empty_permuted", "empty_strided"]
 
 
-# -- made with strides --------------------------------------------------------------------------
+# -- given strides ------------------------------------------------------------------------------
 
 
 @operation
@@ -30,7 +30,7 @@ def empty_strided(
     size: Any, stride: Any, *, dtype: Any = None, device: Any = None, layout: Any = None, pin_memory: bool = False,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """An uninitialized tensor whose neighbours along each dim lie `stride` elements apart.
+    """An uninitialized tensor with the given strides, in elements.
 
     >>> empty_strided((2, 3), (1, 2)).stride()
     (1, 2)
@@ -44,14 +44,14 @@ def empty_strided(
 
 
 def new_empty_strided(input: Tensor, size: Any, stride: Any, *, dtype: Any = None, device: Any = None, **options: Any) -> Tensor:
-    """`empty_strided` in the dtype and on the device of this tensor."""
+    """`empty_strided` with the dtype and device of this tensor."""
     dtype, device = input.array.dtype if dtype is None else dtype, device_of(input.array) if device is None else device
     return empty_strided(size, stride, dtype=dtype, device=device, **options)
 
 
 @operation
 def empty_permuted(size: Any, physical_layout: Any, **options: Any) -> Tensor:
-    """An uninitialized tensor whose dims lie in memory in the order `physical_layout`, the one with the longest strides first."""
+    """An uninitialized tensor whose dims are in memory in the order `physical_layout`, longest stride first."""
     size, order = canonical_shape("empty_permuted", (size,)), canonical_shape("empty_permuted", (physical_layout,))
     if sorted(order) != list(range(len(size))):
         raise RuntimeError(f"empty_permuted: expected each of {len(size)} dims once as the layout, got {order}")
@@ -59,7 +59,7 @@ def empty_permuted(size: Any, physical_layout: Any, **options: Any) -> Tensor:
     return empty_strided(size, stride, **options)
 
 
-# -- seen otherwise -----------------------------------------------------------------------------
+# -- other memory -------------------------------------------------------------------------------
 
 
 def _off_the_tape(name: str, x: Any) -> None:
@@ -68,8 +68,7 @@ def _off_the_tape(name: str, x: Any) -> None:
 
 
 def resize_(input: Tensor, *sizes: Any) -> Tensor:
-    """Give this tensor another size: its memory read in order, and what it lacks uninitialized. What was a view
-    cannot grow."""
+    """Give this tensor another size: its memory read in order, with missing elements uninitialized. A view cannot grow."""
     shape, array = canonical_shape("resize_", sizes), input.array
     _off_the_tape("resize_", input)
     if min(shape, default=0) < 0:
@@ -93,7 +92,7 @@ def resize_as_(input: Tensor, the_template: Tensor, memory_format: Any = None) -
 
 
 def set_(input: Tensor, source: Tensor) -> Tensor:
-    """Make this tensor another name of the memory of `source`, which has its dtype."""
+    """Make this tensor share the memory of `source`, which must have its dtype."""
     _off_the_tape("set_", input)
     same_dtype("set_", input, source)
     input.array = source.array
@@ -101,12 +100,12 @@ def set_(input: Tensor, source: Tensor) -> Tensor:
 
 
 def is_set_to(input: Tensor, tensor: Tensor) -> bool:
-    """Whether both show the same memory in the same way."""
+    """Whether both refer to the same memory in the same way."""
     a, b = input.array, tensor.array
     return start_of(a) == start_of(b) and a.shape == b.shape and a.strides == b.strides
 
 
-# -- by functions of Python ---------------------------------------------------------------------
+# -- Python functions --------------------------------------------------------------------------
 
 
 def _by_python(name: str, x: Any, function: Callable[..., Any], *others: Any) -> Any:
@@ -117,12 +116,12 @@ def _by_python(name: str, x: Any, function: Callable[..., Any], *others: Any) ->
 
 
 def apply_(input: Tensor, callable: Callable[[Any], Any]) -> Tensor:
-    """Write `callable(element)` into each element: slow, for it is a call of Python for each."""
+    """Write `callable(element)` to each element; slow, because it calls Python for each."""
     return _by_python("apply_", input, callable)
 
 
 def map_(input: Tensor, tensor: Tensor, callable: Callable[[Any, Any], Any]) -> Tensor:
-    """Write `callable(element, other)` into each element, `other` from the same place of `tensor`, broadcast."""
+    """Write `callable(element, other)` to each element, with `other` from the same position of `tensor`, broadcast."""
     same_dtype("map_", input, tensor)
     other = namespace_of(input.array).broadcast_to(tensor.array, broadcast_shapes(input.array.shape, tensor.array.shape))
     if other.shape != input.array.shape:

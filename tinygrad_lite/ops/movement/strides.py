@@ -1,4 +1,4 @@
-"""Views by strides: the elements at regular distances in a tensor's memory."""
+"""Views with given strides."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ __all__ = ["as_strided"]
 
 @operation
 def as_strided(input: Tensor, size: tuple[int, ...], stride: tuple[int, ...], storage_offset: int | None = None) -> Tensor:
-    """The elements of `input`'s memory at `storage_offset` plus multiples of `stride`: a view. Where `input` is on the tape, all of
-    them must be `input`'s own.
+    """A view of the elements of `input`'s memory at `storage_offset` plus multiples of `stride`. If `input` is on the tape,
+    they must all be its own.
 
     >>> import tinygrad_lite as tg
     >>> tg.as_strided(tg.arange(4), (2, 2), (2, 1))
@@ -30,7 +30,7 @@ def as_strided(input: Tensor, size: tuple[int, ...], stride: tuple[int, ...], st
         input, storage_offset = input.base, input.storage_offset() if storage_offset is None else storage_offset
     array = raw(input)
     dims = tuple(sorted(range(array.ndim), key=lambda d: (-array.strides[d], -array.shape[d])))
-    input = input if array.flags.c_contiguous else permute(input, dims)  # in the order of its memory
+    input = input if array.flags.c_contiguous else permute(input, dims)  # in memory order
     if not raw(input).flags.c_contiguous:
         raise RuntimeError("as_strided: the tensor is a view with gaps; clone() it first")
     if storage_offset is not None and isinstance(input, Traced):
@@ -50,7 +50,7 @@ def strided_region(name: str, x: Any, size: Any, stride: Any, offset: int | None
 
 @operation
 def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
-    """A view of all windows of `size` along a dim, `step` apart; the window is the new last dim.
+    """A view of all windows of `size` along a dim, `step` apart; the last dim is within the window.
 
     >>> import tinygrad_lite as tg
     >>> tg.arange(5).unfold(0, 3, 2)

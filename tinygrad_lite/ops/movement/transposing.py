@@ -1,4 +1,4 @@
-"""Dims in another order."""
+"""Permutations of dims."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def permute(input: Tensor, dims: tuple[int, ...]) -> Tensor:
 
 @operation
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
-    """A view with two dims exchanged.
+    """A view with two dims swapped.
 
     >>> import tinygrad_lite as tg
     >>> tg.transpose(tg.tensor([[1, 2], [3, 4]]), 0, 1)
@@ -56,7 +56,7 @@ def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
 
 @operation
 def swapdims(input: Tensor, dim0: int, dim1: int) -> Tensor:
-    """`transpose` under one more name.
+    """`transpose` under another name.
 
     >>> import tinygrad_lite as tg
     >>> tg.swapdims(tg.ones(2, 3, 4), 0, 2).shape
@@ -67,7 +67,7 @@ def swapdims(input: Tensor, dim0: int, dim1: int) -> Tensor:
 
 @operation
 def t(input: Tensor) -> Tensor:
-    """A matrix transposed; tensors of fewer dims as they are.
+    """The transpose of a matrix; tensors of fewer dims unchanged.
 
     >>> import tinygrad_lite as tg
     >>> tg.t(tg.tensor([[1, 2], [3, 4]]))
@@ -85,7 +85,7 @@ def t_all(x: Tensor) -> Tensor:
 
 
 def conjugate_transpose(x: Tensor) -> Tensor:
-    """A matrix transposed; a 0-d tensor as it is."""
+    """The transpose of a matrix; a 0-d tensor unchanged."""
     if len(x.shape) not in (0, 2):
         raise RuntimeError(f"H: expected a matrix, got the shape {tuple(x.shape)}; use mH for batches of them")
     return t_all(x)
@@ -93,7 +93,7 @@ def conjugate_transpose(x: Tensor) -> Tensor:
 
 @operation
 def adjoint(input: Tensor) -> Tensor:
-    """The last two dims exchanged; a 0-d tensor as it is.
+    """The last two dims swapped; a 0-d tensor unchanged.
 
     >>> import tinygrad_lite as tg
     >>> tg.adjoint(tg.ones(5, 2, 3)).shape
@@ -104,7 +104,7 @@ def adjoint(input: Tensor) -> Tensor:
 
 @operation
 def movedim(input: Tensor, source: int | tuple[int, ...], destination: int | tuple[int, ...]) -> Tensor:
-    """A view with the dims `source` moved to the places `destination`, the others in their order.
+    """A view with the dims `source` moved to positions `destination`; the others keep their order.
 
     >>> import tinygrad_lite as tg
     >>> tg.movedim(tg.zeros(2, 3, 4), 0, -1).shape

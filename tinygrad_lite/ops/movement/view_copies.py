@@ -1,4 +1,4 @@
-"""Operations that make views, with memory of their own for the result: `transpose_copy` and its like."""
+"""View operations whose result has its own memory, such as `transpose_copy`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _in_order = functools.partial(clone, memory_format="contiguous_format")
 
 
 def _copied(function: Callable[P, R]) -> Callable[P, R]:
-    """`function` whose result (or each of several) is a copy."""
+    """`function` with its result (or results) copied."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -39,7 +39,7 @@ def _copied(function: Callable[P, R]) -> Callable[P, R]:
         return tuple(map(_in_order, result)) if isinstance(result, tuple) else _in_order(result)
 
     call.__name__ = call.__qualname__ = f"{function.__name__}_copy"
-    call.__doc__ = f"`{function.__name__}`, with memory of its own for the result."
+    call.__doc__ = f"`{function.__name__}`, with its own memory for the result."
     return call
 
 
@@ -52,16 +52,16 @@ unsqueeze_copy, view_copy = _copied(unsqueeze), _copied(view)
 
 @operation
 def alias_copy(input: Any) -> Any:
-    """The same elements, with memory of their own."""
+    """A copy of `input`."""
     return _in_order(input)
 
 
 @operation
 def slice_copy(input: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
-    """`input[start:end:step]` along `dim`, with memory of its own for the result."""
+    """A copy of `input[start:end:step]` along `dim`."""
     return _in_order(getitem(input, (*(slice(None),) * canonical_dim("slice_copy", dim, len(input.shape)), slice(start, end, step))))
 
 
 def detach_copy(input: Any) -> Any:
-    """`detach`, with memory of its own for the result."""
+    """A detached copy."""
     return _in_order(input.detach() if isinstance(input, Traced) else input)
