@@ -1,1 +1,1 @@
-"""The operations of networks."""
+"""Operations of neural networks."""

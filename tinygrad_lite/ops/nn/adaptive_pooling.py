@@ -23,7 +23,7 @@ __all__ = ["adaptive_avg_pool1d", "adaptive_max_pool1d"]
 
 
 def _parts(name: str, output_size: Any, x: Any, rank: int) -> tuple[int, ...]:
-    """How many parts along each spatial dim: None leaves a dim as it is (except in one dimension)."""
+    """The number of parts along each spatial dim; None keeps a dim as it is (except in one dimension)."""
     given = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * rank
     if len(given) != rank:
         raise ValueError(f"{name}: expected an int or {rank} of them for output_size, got {output_size!r}")
@@ -34,7 +34,7 @@ def _parts(name: str, output_size: Any, x: Any, rank: int) -> tuple[int, ...]:
 
 
 def _part_members(size: int, count: int) -> Any:
-    """(count, size): 1 where an element lies in a part."""
+    """(count, size): 1 where an element belongs to a part."""
     start, stop = part_bounds(size, count)
     place = np.arange(size)
     return (place >= start[:, None]) & (place < stop[:, None])
@@ -80,8 +80,8 @@ def adaptive_avg_pool1d(input: Tensor, output_size: Sizes) -> Tensor:
 
 @operation
 def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
-    """The means of parts of `input` (N, C, H, W) or (C, H, W), of nearly one size, which overlap where they
-    must. `output_size`: how many along each dim, None for as many as there are elements.
+    """The means of nearly equal parts of `input` (N, C, H, W) or (C, H, W), which overlap if necessary. `output_size`: the
+    number along each dim, None for the number of elements.
 
     >>> import tinygrad_lite as tg
     >>> tg.nn.functional.adaptive_avg_pool2d(tg.arange(15.0).reshape(1, 3, 5), (1, 2))
@@ -114,8 +114,8 @@ def adaptive_max_pool1d(input: Tensor, output_size: Sizes, return_indices: bool 
 
 @operation
 def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
-    """The maxima of parts of `input` (N, C, H, W) or (C, H, W), cut as `adaptive_avg_pool2d` cuts them.
-    `return_indices`: also their flat places in the plane.
+    """The maxima of parts of `input` (N, C, H, W) or (C, H, W), divided as in `adaptive_avg_pool2d`. `return_indices`: also
+    their flat indices in the plane.
 
     >>> import tinygrad_lite as tg
     >>> tg.nn.functional.adaptive_max_pool2d(tg.arange(15.0).reshape(1, 3, 5), (1, 2))

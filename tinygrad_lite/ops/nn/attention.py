@@ -35,9 +35,9 @@ __all__: list[str] = []
 
 @primitive(keeps=("weights",))
 def _attention(query, key, value, mask, causal, scale):
-    """`softmax(query @ key.mT * scale + mask) @ value`; a row with nothing to attend to gives 0.
+    """`softmax(query @ key.mT * scale + mask) @ value`, and 0 for a query with nothing to attend to.
 
-    mask: None, or numbers that broadcast to (..., L, S). `causal`: a query sees no later keys.
+    mask: None, or numbers that broadcast to (..., L, S). `causal`: a query does not attend to later keys.
     """
     return attention(query, key, value, mask, causal, scale)
 
@@ -80,11 +80,10 @@ def scaled_dot_product_attention(
 ) -> Tensor:
     """`softmax(query @ key.mT * scale) @ value` (Vaswani et al., Attention is all you need).
 
-    query (..., L, E), key (..., S, E), value (..., S, Ev) -> (..., L, Ev). `attn_mask` broadcasts to
-    (..., L, S): True where a query may attend, or numbers to add to the scores. `is_causal`: query
-    number i attends to keys up to number i. `scale`: by default `1 / sqrt(E)`. `dropout_p`: so much
-    dropout of the weights. `enable_gqa`: key and value may have fewer heads (dim -3), each for
-    equally many of the query's. A query with nothing to attend to gets 0.
+    query (..., L, E), key (..., S, E), value (..., S, Ev) -> (..., L, Ev). `attn_mask` broadcasts to (..., L, S): True
+    where a query may attend, or numbers to add to the scores. `is_causal`: query i attends to keys up to i. `scale`
+    defaults to `1 / sqrt(E)`. `dropout_p`: the dropout probability of the weights. `enable_gqa`: key and value may have
+    fewer heads (dim -3), each shared by equally many query heads. A query with nothing to attend to gets 0.
 
     >>> import tinygrad_lite as tg
     >>> x = tg.tensor([[1.0, 0.0], [0.0, 1.0]])
@@ -100,7 +99,7 @@ def scaled_dot_product_attention(
         raise ValueError(f"{name}: give either attn_mask or is_causal, not both")
     mask = _as_numbers(name, attn_mask, query.dtype, True)
     if mask is not None and 0 in (*query.shape[:-1], *key.shape[:-1]):
-        mask = None  # there are no scores
+        mask = None  # there are no scores to mask
     scale = 1 / math.sqrt(query.shape[-1] or 1) if scale is None else float(scale)
     if not 0 <= dropout_p <= 1:
         raise ValueError(f"{name}: expected dropout_p between 0 and 1, got {dropout_p}")
@@ -121,7 +120,7 @@ def _check(name: str, query: Any, key: Any, value: Any) -> None:
 
 
 def _for_heads(name: str, query: Any, tensor: Any) -> Any:
-    """Key or value with each head repeated for the heads of the query that share it."""
+    """Key or value, with each head repeated for the query heads that share it."""
     if query.ndim < 3 or tensor.ndim < 3 or query.shape[-3] % (tensor.shape[-3] or 1):
         shapes = f"{tuple(tensor.shape)} do not divide those of {tuple(query.shape)}"
         raise ValueError(f"{name}: the heads (dim -3) of shape {shapes}")
@@ -130,7 +129,7 @@ def _for_heads(name: str, query: Any, tensor: Any) -> Any:
 
 
 def _as_numbers(name: str, mask: Any, dtype: Any, allowed: bool) -> Any:
-    """A mask as numbers to add to the scores. Of a bool mask, `allowed` says what True stands for."""
+    """A mask as numbers to add to the scores. `allowed`: whether True in a bool mask allows or forbids attention."""
     if mask is None or mask.dtype == dtype:
         return mask
     if mask.dtype == np.float32:
@@ -170,12 +169,11 @@ def multi_head_attention_forward(
     average_attn_weights: bool = True,
     is_causal: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
-    """Attention by `num_heads` heads at once, between projections; what nn.MultiheadAttention does.
+    """Attention with `num_heads` heads between projections, as in nn.MultiheadAttention.
 
-    query (L, N, E), key and value (S, N, ...), or without N. In masks True, as in nn.MultiheadAttention,
-    says where not to attend: attn_mask (L, S) or (N * num_heads, L, S), key_padding_mask (N, S).
-    Returns the output (L, N, E) and, if `need_weights`, the weights (N, L, S), averaged over heads
-    (else (N, num_heads, L, S)).
+    query (L, N, E), key and value (S, N, ...), or without N. As in nn.MultiheadAttention, True in a mask forbids attention:
+    attn_mask (L, S) or (N * num_heads, L, S), key_padding_mask (N, S). Returns the output (L, N, E) and, if `need_weights`,
+    the weights (N, L, S), averaged over heads (otherwise (N, num_heads, L, S)).
 
     >>> import tinygrad_lite as tg
     >>> x, w = tg.ones(5, 2, 4), tg.eye(4)

@@ -1,7 +1,7 @@
-"""Convolutions (as everywhere in this field: correlations) of one, two and three dims.
+"""Convolutions (cross-correlations, as usual in this field) in one, two and three dims.
 
-A convolution is linear in its input and in its weight. Its derivatives by them are its transposes,
-which are linear in theirs: of the three operations each is the derivative of the other two.
+A convolution is linear in its input and in its weight. Its derivatives are its transposes, which are linear in theirs: each
+of the three operations is the derivative of the other two.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ def _convolution(input, weight, bias, windows, groups):
 
 @primitive
 def _convolution_input(y, weight, windows, groups):
-    """What `_convolution` multiplies input by, transposed: y (N, O, *count) -> (N, C, *size)"""
+    """The transpose of `_convolution` in its input: y (N, O, *count) -> (N, C, *size)"""
     return correlate_input(y, weight, windows, groups)
 
 
 @primitive
 def _convolution_weight(y, input, windows, groups):
-    """What `_convolution` multiplies its weight by, transposed: y (N, O, *count) -> (O, C / groups, *kernel)"""
+    """The transpose of `_convolution` in its weight: y (N, O, *count) -> (O, C / groups, *kernel)"""
     return correlate_weight(y, input, windows, groups)
 
 
 def _channel_sums(g: Any) -> Any:
-    """The sum of each channel. In a rule: add_up takes 0.07 ms for (64, 16, 28, 28), NumPy's sum 0.2."""
+    """The sum of each channel. In a rule, add_up takes 0.07 ms for (64, 16, 28, 28), NumPy's sum 0.2 ms."""
     axes = 0, *range(2, len(g.shape))
     return add_up(g, axes) if is_array(g) else g.sum(axis=axes)
 
@@ -117,8 +117,7 @@ def _transposed(
 
 
 def _check(name: str, rank: int, x: Any, weight: Any, bias: Any, groups: int, weight_in: int) -> None:
-    """Refuse shapes and dtypes that do not go together. `weight_in`: the weight's dim of input
-    channels, 1 where it is divided by `groups`."""
+    """Refuse mismatched shapes and dtypes. `weight_in`: the weight's dim of input channels, 1 if it is divided by `groups`."""
     for argument, value in (("weight", weight), ("bias", bias)):
         if not hasattr(value, "shape") and not (value is None and argument == "bias"):
             raise TypeError(f"{name}: expected a Tensor for {argument}, got {type(value).__name__}")
@@ -167,9 +166,8 @@ def conv2d(
 ) -> Tensor:  # fmt: skip
     """`input` (N, C, H, W) or (C, H, W), weight (O, C / groups, K, L), bias (O,) -> (N, O, H', W') or (O, H', W').
 
-    `stride`: from window to window; `dilation`: from tap to tap; `padding`: zeros on each side, or
-    "valid" (none) or "same" (as many as keep the size). `groups`: the channels fall into as many
-    groups, each convolved on its own.
+    `stride`: the step between windows; `dilation`: between taps; `padding`: zeros on each side, or "valid" (none) or "same"
+    (to keep the size). `groups`: the channels are divided into groups, each convolved separately.
 
     >>> import tinygrad_lite as tg
     >>> tg.conv2d(tg.ones(1, 1, 3, 3), tg.ones(1, 1, 3, 3), padding=1)
@@ -219,9 +217,8 @@ def conv_transpose2d(
 ) -> Tensor:  # fmt: skip
     """`input` (N, C, H, W) or (C, H, W), weight (C, O / groups, K, L), bias (O,) -> (N, O, H', W') or (O, H', W').
 
-    The transpose of `conv2d` with the same weight, stride, padding, dilation and groups: what its
-    gradient does, which makes the image larger. `output_padding`: how much larger at the end, where
-    several sizes would have been convolved to `input`'s.
+    The transpose of `conv2d` with the same weight, stride, padding, dilation and groups, that is, its gradient, which
+    enlarges the image. `output_padding`: added to the size at the end, where `conv2d` would map several sizes to `input`'s.
 
     >>> import tinygrad_lite as tg
     >>> tg.conv_transpose2d(tg.ones(1, 1, 2), tg.ones(1, 1, 1, 2), stride=2, output_padding=(0, 1))

@@ -1,4 +1,4 @@
-"""How far vectors are apart, and how alike."""
+"""Distances and similarities of vectors."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
 
 @operation
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:
-    """The p-norms between all pairs of rows of a matrix (N, D): (0, 1), (0, 2), ..., (N - 2, N - 1).
+    """The p-norms of the differences between all pairs of rows of a matrix (N, D): (0, 1), (0, 2), ..., (N - 2, N - 1).
 
     >>> import tinygrad_lite as tg
     >>> tg.pdist(tg.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]]))
@@ -71,7 +71,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
 
 @operation
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
-    """`input` divided by its p-norm along `dim`, or by `eps` where the norm is smaller.
+    """`input` divided by its p-norm along `dim`, or by `eps` if the norm is smaller.
 
     >>> import tinygrad_lite as tg
     >>> normalize(tg.tensor([[3.0, 4.0]]))
@@ -95,12 +95,11 @@ def _(needs, g, x1, x2, out):
 
 @operation
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary") -> Tensor:
-    """The p-norms of the differences between each row of x1 and each of x2:
-    (..., n, m), (..., k, m) -> (..., n, k). The gradient at a distance of zero is zero.
+    """The p-norms of the differences between each row of x1 and each of x2: (..., n, m), (..., k, m) -> (..., n, k). The
+    gradient at a distance of zero is zero.
 
-    `compute_mode`: "use_mm_for_euclid_dist" works out |x1|^2 + |x2|^2 - 2 x1 x2 (quicker, but close
-    rows lose digits), "donot_use_mm_for_euclid_dist" does not, and the default does where there
-    are more than 25 rows.
+    `compute_mode`: "use_mm_for_euclid_dist" computes |x1|^2 + |x2|^2 - 2 x1 x2 (faster, but close rows lose digits),
+    "donot_use_mm_for_euclid_dist" does not, and the default does for more than 25 rows.
 
     >>> import tinygrad_lite as tg
     >>> tg.cdist(tg.tensor([[0.0, 0.0], [3.0, 0.0]]), tg.tensor([[3.0, 4.0]]))

@@ -1,4 +1,4 @@
-"""Dropout: elements, or whole channels, set to zero at random."""
+"""Dropout: random elements, or whole channels, set to zero."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 
 
 def _dropped(name: str, x: Any, p: float, training: bool, shape: Any = None) -> Any:
-    """`x / (1 - p)` where an element (of an array of `shape`, by default x's) is kept, else 0."""
+    """`x / (1 - p)` where an element (of an array of `shape`, by default x's) is kept, otherwise 0."""
     if _does_nothing(name, x, p, training):
         return x
     return where(_kept(x, p, shape), x * (1 / (1 - p) if p < 1 else 0.0), 0.0)
@@ -35,7 +35,7 @@ def _alpha_dropped(name: str, x: Any, p: float, training: bool, shape: Any = Non
     if p == 1:
         return x * 0.0
     low = -SELU_ALPHA * SELU_SCALE
-    scale = 1 / math.sqrt((1 - p) * (1 + p * low * low))  # mean 0 and variance 1 stay so
+    scale = 1 / math.sqrt((1 - p) * (1 + p * low * low))  # preserves mean 0 and variance 1
     return where(_kept(x, p, shape), x, low) * scale - scale * p * low
 
 
@@ -54,7 +54,7 @@ def _kept(x: Any, p: float, shape: Any) -> Any:
 
 
 def _channels(name: str, x: Any) -> tuple[int, ...]:
-    """The shape of one element for each channel (dim 1) of each sample."""
+    """The shape with one element per channel (dim 1) and sample."""
     if x.ndim < 2:
         raise ValueError(f"{name}: expected a tensor of 2 or more dimensions, got shape {tuple(x.shape)}")
     return (*x.shape[:2], *(1,) * (x.ndim - 2))
@@ -63,8 +63,8 @@ def _channels(name: str, x: Any) -> tuple[int, ...]:
 @optional_inplace
 @operation
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """In training: each element is 0 with probability `p`, and otherwise divided by `1 - p`, which
-    keeps the expectation (Srivastava et al., Dropout).
+    """In training, set each element to 0 with probability `p`, and divide the others by `1 - p`, which preserves the
+    expectation (Srivastava et al., Dropout).
 
     >>> import tinygrad_lite as tg
     >>> dropout(tg.ones(3), training=False), dropout(tg.ones(1000), 0.5).unique()
@@ -76,7 +76,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
 @optional_inplace
 @operation
 def feature_dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """As dropout, but whole channels (N, C, ...) are 0 or kept together.
+    """Like dropout, but whole channels (N, C, ...) are dropped or kept.
 
     >>> import tinygrad_lite as tg
     >>> y = feature_dropout(tg.ones(50, 4, 9))
@@ -89,8 +89,8 @@ def feature_dropout(input: Tensor, p: float = 0.5, training: bool = True, inplac
 @optional_inplace
 @operation
 def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
-    """Dropout for networks of selu: what is dropped gets selu's lower limit, and the result is
-    scaled and moved so that mean 0 and variance 1 stay so.
+    """Dropout for selu networks: dropped elements take selu's lower limit, then the result is scaled and shifted to
+    preserve mean 0 and variance 1.
 
     >>> import tinygrad_lite as tg
     >>> y = alpha_dropout(tg.randn(100_000), 0.2, training=True)
@@ -103,7 +103,7 @@ def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace
 @optional_inplace
 @operation
 def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
-    """As alpha_dropout, but of whole channels (N, C, ...).
+    """Like alpha_dropout, but for whole channels (N, C, ...).
 
     >>> import tinygrad_lite as tg
     >>> y = feature_alpha_dropout(tg.ones(50, 4, 9), training=True)
@@ -115,7 +115,7 @@ def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False,
 
 
 def _dropout_nd(name: str, x: Any, p: float, training: bool, ranks: tuple[int, int], batched: bool) -> Any:
-    """Channels dropped of an `x` of `ranks` dimensions; the first of them has no dim for the batch."""
+    """Drop channels of an `x` of `ranks` dimensions; the first rank has no batch dim."""
     if x.ndim not in ranks:
         message = f"{name}: expected a tensor of {ranks[0]} or {ranks[1]} dimensions, got shape {tuple(x.shape)}"
         if name == "dropout1d":
@@ -130,7 +130,7 @@ def _dropout_nd(name: str, x: Any, p: float, training: bool, ranks: tuple[int, i
 @optional_inplace
 @operation
 def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Whole channels of (N, C, L) or (C, L) are 0 with probability `p`.
+    """Drop whole channels of (N, C, L) or (C, L) with probability `p`.
 
     >>> import tinygrad_lite as tg
     >>> dropout1d(tg.ones(100, 4, 9)).sum(-1).unique()  # all 9 of a channel, doubled, or none
@@ -142,7 +142,7 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 @optional_inplace
 @operation
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Whole channels of (N, C, H, W) are 0 with probability `p`; of three dims, as in PyTorch, (N, C, L).
+    """Drop whole channels of (N, C, H, W) with probability `p`; as in PyTorch, three dims are (N, C, L).
 
     >>> import tinygrad_lite as tg
     >>> dropout2d(tg.ones(100, 4, 3, 3)).sum((-2, -1)).unique()
@@ -154,7 +154,7 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 @optional_inplace
 @operation
 def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Whole channels of (N, C, D, H, W) or (C, D, H, W) are 0 with probability `p`.
+    """Drop whole channels of (N, C, D, H, W) or (C, D, H, W) with probability `p`.
 
     >>> import tinygrad_lite as tg
     >>> dropout3d(tg.ones(100, 4, 2, 2, 2)).sum((-3, -2, -1)).unique()

@@ -1,4 +1,4 @@
-"""Rows of a table by number: embedding, bags of them, one-hot vectors."""
+"""Rows of a table by index: embedding, embedding bags, one-hot vectors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["embedding"]
 
 @primitive
 def _rows(weight, index, factor):
-    """`weight[index]`, whose gradient is multiplied by `factor` (None: 1) for each row."""
+    """`weight[index]`; the gradient of each row is multiplied by `factor` (None: 1)."""
     return weight.take(index, axis=0)
 
 
@@ -45,7 +45,7 @@ def looked_up(
     norm_type: float = 2,
     by_freq: bool = False,
 ) -> tuple[Any, Any]:
-    """The rows, and where the index names the padding (None: nowhere can it)."""
+    """The rows, and where the index is the padding (None: it cannot be)."""
     if not is_array(raw(weight)) or weight.ndim != 2:
         raise ValueError(f"{name}: expected the weight as a matrix, got shape {tuple(getattr(weight, 'shape', ()))}")
     count = weight.shape[0]
@@ -69,7 +69,7 @@ def looked_up(
 
 
 def _renormalize(name: str, weight: Any, index: Any, max_norm: float, norm_type: float) -> None:
-    """Scale the rows that `index` names down to a norm of `max_norm`, in place and off the tape."""
+    """Scale the rows at `index` down to a norm of `max_norm`, in place and off the tape."""
     table = raw(weight)
     xp = namespace_of(table)
     rows = xp.unique(index)
@@ -83,10 +83,10 @@ def _renormalize(name: str, weight: Any, index: Any, max_norm: float, norm_type:
 def embedding(
     weight: Tensor, indices: Tensor, padding_idx: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False
 ) -> Tensor:
-    """The rows of `weight` (V, D) that `indices` (...) name: a tensor (..., D).
+    """The rows of `weight` (V, D) at `indices` (...): a tensor (..., D).
 
-    `padding_idx`: the row that gets no gradient. `scale_grad_by_freq`: a row's gradient is divided by
-    how often it was looked up. `sparse` changes nothing: gradients are dense.
+    `padding_idx`: the row that gets no gradient. `scale_grad_by_freq`: divide a row's gradient by how often it was looked
+    up. `sparse` has no effect: gradients are dense.
 
     >>> import tinygrad_lite as tg
     >>> tg.embedding(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([1, 0, 1]))
@@ -111,12 +111,11 @@ def embedding_bag(
     include_last_offset: bool = False,
     padding_idx: int | None = None,
 ) -> Tensor:
-    """The sum, mean or maximum over each bag of rows of `weight` (V, D): (bags, D).
+    """The sum, mean or maximum of rows of `weight` (V, D) over each bag: (bags, D).
 
-    `input`: numbers of rows (bags, length), or (n,) with `offsets` that say where each bag starts (the
-    last also where the last bag ends, if `include_last_offset`). Empty bags give 0; rows of
-    `padding_idx` do not count. `per_sample_weights` (of input's shape; only for sums): a factor for
-    each row. `max_norm`, `scale_grad_by_freq`, `sparse`: as in embedding.
+    `input`: row indices (bags, length), or (n,) with `offsets`, the start of each bag (and the end of the last one, if
+    `include_last_offset`). Empty bags give 0; rows at `padding_idx` do not count. `per_sample_weights` (input's shape; only
+    for sums): a factor for each row. `max_norm`, `scale_grad_by_freq`, `sparse`: as in embedding.
 
     >>> import tinygrad_lite as tg
     >>> weight = tg.tensor([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]])
@@ -154,7 +153,7 @@ def embedding_bag(
 
 
 def _bags(name: str, offsets: Any, count: int, include_last: bool) -> tuple[Any, Any]:
-    """For each bag the places of its rows, side by side up to the longest bag's, and which of them are its own."""
+    """For each bag the positions of its rows, padded to the longest bag, and which of them belong to it."""
     if offsets.ndim != 1 or (include_last and not len(offsets)):
         raise ValueError(f"{name}: expected offsets of one dimension, got shape {offsets.shape}")
     xp = namespace_of(offsets)
@@ -169,7 +168,7 @@ def _bags(name: str, offsets: Any, count: int, include_last: bool) -> tuple[Any,
 
 
 def _pooled(rows: Any, counted: Any, mode: str) -> Any:
-    """Rows (bags, length, D) reduced over each bag, where `counted` (None: everywhere)."""
+    """Rows (bags, length, D) reduced over each bag, where `counted` is True (None: everywhere)."""
     if counted is not None:
         counted = counted[..., None]
     if mode == "max":
@@ -189,9 +188,9 @@ def _pooled(rows: Any, counted: Any, mode: str) -> Any:
 
 @operation
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
-    """1 at the place that each element names, 0 elsewhere: (..., num_classes), int64.
+    """1 at the index given by each element, 0 elsewhere: (..., num_classes), int64.
 
-    `num_classes` is by default one more than the largest element.
+    `num_classes` defaults to the largest element plus 1.
 
     >>> import tinygrad_lite as tg
     >>> one_hot(tg.tensor([0, 2]), 3)

@@ -1,7 +1,7 @@
-"""The operations of networks, of which some stand at the top too, as `conv2d` does.
+"""Network operations, some of which are also available at the top level, such as `conv2d`.
 
-They are imported when nn or one of their names is first asked for: `import tinygrad_lite` takes 15 % less so
-(of what it takes besides `import numpy`).
+They are imported when nn or one of these names is first used, which saves 15 % of `import tinygrad_lite` (without
+`import numpy`).
 """
 
 from tinygrad_lite.ops.creation.windows import bartlett_window, blackman_window, hamming_window, hann_window, kaiser_window

@@ -1,4 +1,4 @@
-"""Windows as columns of a matrix, and back; pixels as channels, and back."""
+"""Windows as columns of a matrix, pixels as channels, and their inverses."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def unfold(input: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Size
 def fold(
     input: Tensor, output_size: Sizes, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1
 ) -> Tensor:
-    """`input` (N, C * K * L, windows) or (C * K * L, windows) -> (N, C, *output_size): each column is a window of
-    K x L elements; where windows overlap they are added.
+    """`input` (N, C * K * L, windows) or (C * K * L, windows) -> (N, C, *output_size): each column is a window of K x L
+    elements; overlapping windows are summed.
 
     >>> import tinygrad_lite as tg
     >>> fold(tg.ones(1, 4, 2), (2, 3), 2)  # the middle lies in both windows
@@ -86,7 +86,7 @@ def fold(
 
 
 def _image(name: str, x: Any, least: int, argument: str, factor: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The leading and the last three sizes."""
+    """The leading sizes and the last three."""
     shape = tuple(x.shape)
     if len(shape) < least:
         raise ValueError(f"{name}: expected an input of at least {least} dims, got {shape}")
@@ -132,7 +132,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
 
 @operation
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
-    """`input` (N, C, *spatial) with the first channel of each of `groups` groups first, then the second ones, ...
+    """`input` (N, C, *spatial) with the first channel of each of `groups` groups first, then the second ones, and so on.
 
     >>> import tinygrad_lite as tg
     >>> tg.channel_shuffle(tg.arange(4).reshape(1, 4, 1), 2).flatten()

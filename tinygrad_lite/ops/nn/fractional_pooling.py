@@ -1,4 +1,4 @@
-"""Fractional max pooling: the maximum of windows whose steps are drawn at random (Graham, 2014)."""
+"""Fractional max pooling: maxima of windows with random steps (Graham, 2014)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Sizes = int | tuple[int, ...]
 
 
 def _starts(size: int, kernel: int, count: int, sample: Any) -> Any:
-    """Where the windows of one dim begin, (N, C, count), for a number from 0 to 1 for each plane, (N, C)."""
+    """The starts of the windows in one dim, (N, C, count), for a number from 0 to 1 per plane, (N, C)."""
     xp = namespace_of(sample)
     if count == 1:
         return xp.full((*sample.shape, 1), size - kernel)
@@ -52,10 +52,10 @@ def _fractional(
     if samples.shape[0] < planes[0] or samples.shape[1:] != (planes[1], rank):
         raise ValueError(f"{name}: expected random samples of shape {(*planes, rank)}, got {samples.shape}")
     xp, array = namespace_of(samples), raw(x)
-    # The flat place in its plane of every element of every window: (N, C, *counts, *kernel).
+    # The flat index in its plane of every element of every window: (N, C, *counts, *kernel).
     places: Any = xp.zeros((1,) * (2 + 2 * rank), np.int64)
     for dim, (size, k, count) in enumerate(zip(space, kernel, counts)):
-        # The samples stand in the order of the dims in three of them, and in the reverse order in two.
+        # The samples are in the order of the dims for three dims, and in reverse order for two.
         starts = _starts(size, k, count, samples[: planes[0], :, dim if rank == 3 else rank - 1 - dim])
         along = starts[..., None] + xp.arange(k)
         shape = [*planes, *(1,) * (2 * rank)]
@@ -63,7 +63,7 @@ def _fractional(
         places = places * size + along.reshape(shape)
     places = places.reshape(*planes, *counts, -1)
     flat = xp.take_along_axis(array.reshape(*planes, -1), places.reshape(*planes, -1), axis=2).reshape(places.shape)
-    best = xp.argmax(flat, axis=-1)  # argmax counts a nan as the largest, as the pooling does
+    best = xp.argmax(flat, axis=-1)  # argmax treats nan as the largest, as the pooling does
     values, indices = _with_indices(x, xp.take_along_axis(places, best[..., None], axis=-1)[..., 0])
     return (like_given(values, given), like_given(indices, given)) if return_indices else like_given(values, given)
 
@@ -73,9 +73,8 @@ def fractional_max_pool2d(
     input: Tensor, kernel_size: Sizes, output_size: Sizes | None = None, output_ratio: Any = None, return_indices: bool = False,
     _random_samples: Tensor | None = None,
 ) -> Any:  # fmt: skip
-    """The maximum of windows of `input` (N, C, H, W) or (C, H, W) that lie at random steps: as many of them as
-    `output_size` says, or `output_ratio` times the image's size. `return_indices`: also each maximum's flat
-    place in its plane.
+    """The maxima of windows of `input` (N, C, H, W) or (C, H, W) with random steps: `output_size` of them, or
+    `output_ratio` times the image's size. `return_indices`: also their flat indices in the plane.
 
     >>> import tinygrad_lite as tg
     >>> fractional_max_pool2d(tg.ones(1, 1, 7, 7), 2, output_size=(4, 5)).shape
@@ -91,7 +90,7 @@ def fractional_max_pool3d(
     input: Tensor, kernel_size: Sizes, output_size: Sizes | None = None, output_ratio: Any = None, return_indices: bool = False,
     _random_samples: Tensor | None = None,
 ) -> Any:  # fmt: skip
-    """The same of `input` (N, C, D, H, W) or (C, D, H, W).
+    """Like `fractional_max_pool2d`, for `input` (N, C, D, H, W) or (C, D, H, W).
 
     >>> import tinygrad_lite as tg
     >>> fractional_max_pool3d(tg.ones(1, 1, 8, 8, 8), 2, output_ratio=0.5).shape

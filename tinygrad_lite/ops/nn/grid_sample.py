@@ -1,4 +1,4 @@
-"""Images read at any places, as spatial transformers do (Jaderberg et al. 2015)."""
+"""Sampling images at given points, as in spatial transformers (Jaderberg et al. 2015)."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ __all__: list[str] = []
 
 @operation
 def affine_grid(theta: Tensor, size: tuple[int, ...], align_corners: bool | None = None) -> Tensor:
-    """The places (N, H, W, 2) or (N, D, H, W, 3) for `grid_sample` to which the maps theta (N, 2, 3) or
-    (N, 3, 4) bring those of an image of `size` (N, C, H, W) or (N, C, D, H, W).
+    """The sampling points (N, H, W, 2) or (N, D, H, W, 3) for `grid_sample`: the points of an image of `size` (N, C, H, W)
+    or (N, C, D, H, W), mapped by theta (N, 2, 3) or (N, 3, 4).
 
-    -1 and 1 are its edges, or the centres of its first and last elements if `align_corners`.
+    -1 and 1 are the image's edges, or the centres of its first and last elements if `align_corners`.
 
     >>> import tinygrad_lite as tg
     >>> tg.nn.functional.affine_grid(tg.eye(2, 3)[None], (1, 1, 4, 5), align_corners=False).shape
@@ -54,12 +54,12 @@ def affine_grid(theta: Tensor, size: tuple[int, ...], align_corners: bool | None
 def grid_sample(
     input: Tensor, grid: Tensor, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool | None = None
 ) -> Tensor:
-    """`input` (N, C, H, W) read at the places grid (N, H', W', 2), which are pairs of x and y -> (N, C, H', W').
-    Or `input` (N, C, D, H, W) at (N, D', H', W', 3).
+    """`input` (N, C, H, W) sampled at the points grid (N, H', W', 2), pairs of x and y -> (N, C, H', W'). Or `input` (N, C,
+    D, H, W) at (N, D', H', W', 3).
 
-    -1 and 1 are the edges of `input`, or the centres of its first and last elements if `align_corners`.
-    `mode`: "bilinear" (in volumes too), "nearest" or "bicubic" (not in volumes). `padding_mode`: outside of `input`
-    there are "zeros", its "border", or its "reflection".
+    -1 and 1 are the edges of `input`, or the centres of its first and last elements if `align_corners`. `mode`: "bilinear"
+    (for volumes too), "nearest" or "bicubic" (not for volumes). `padding_mode`: outside of `input` there are "zeros", its
+    "border", or its "reflection".
 
     >>> import tinygrad_lite as tg
     >>> tg.nn.functional.grid_sample(tg.ones(1, 1, 4, 4), tg.zeros(1, 2, 2, 2), align_corners=False).shape
@@ -84,7 +84,7 @@ def grid_sample(
     pixels = reshape(input, (math.prod(shape),))
     planes = xp.arange(shape[0] * shape[1]).reshape((*shape[:2], 1)) * math.prod(size)
     taps = []
-    with np.errstate(invalid="ignore"):  # places may be inf and nan
+    with np.errstate(invalid="ignore"):  # points may be inf or nan
         for d, n in enumerate(size):
             place = reshape(getitem(grid, (..., rank - 1 - d)), (places[0], 1, math.prod(places[1:-1])))
             place = (place + 1) * ((n - 1) / 2) if align_corners else ((place + 1) * n - 1) / 2
@@ -99,14 +99,14 @@ def grid_sample(
         term = value * functools.reduce(mul, weights) if weights else value
         total = term if total is None else total + term
     total = reshape(total, (*shape[:2], *places[1:-1]))
-    if mode == "nearest":  # the gradient of the grid is zero, which is not the same as none
+    if mode == "nearest":  # the gradient of the grid is zero, not None
         place = reshape(getitem(grid, (..., 0)), (places[0], 1, *places[1:-1]))
         total = linear_in(where(constant_like(input, np.ones((), np.bool_)), total, place), grid)
     return linear_in(total, input)
 
 
 def _taps(place: Any, n: int, mode: str, padding: str, align_corners: bool) -> list[tuple[Any, Any, Any]]:
-    """Which of n elements there are at a place, whether they exist, and their weights."""
+    """The indices of the elements (of n) around a point, whether they exist, and their weights."""
     xp = namespace_of(raw(place))
     if mode == "bicubic":
         low = xp.floor(raw(place))
@@ -126,7 +126,7 @@ def _taps(place: Any, n: int, mode: str, padding: str, align_corners: bool) -> l
 
 
 def _inner(t: Any) -> Any:
-    """Keys' cubic convolution kernel with a = -0.75 for distances 0 to 1, and for 1 to 2."""
+    """Keys' cubic convolution kernel with a = -0.75, for distances 0 to 1 and 1 to 2."""
     return (1.25 * t - 2.25) * t * t + 1
 
 
@@ -135,7 +135,7 @@ def _outer(t: Any) -> Any:
 
 
 def _padded(place: Any, n: int, padding: str, align_corners: bool) -> Any:
-    """Where a place is found that lies outside of 0 to n - 1."""
+    """The position inside 0 to n - 1 for a point outside of it."""
     if padding == "zeros":
         return place
     array = raw(place)

@@ -1,4 +1,4 @@
-"""Images made larger or smaller by interpolation, one dim after the other."""
+"""Image resizing by interpolation, one dim after another."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
-# For each mode, how many spatial dims it takes.
+# For each mode, the numbers of spatial dims it supports.
 NEAREST = {"nearest": (1, 2, 3), "nearest-exact": (1, 2, 3)}
 SMOOTH = {"linear": (1,), "bilinear": (2,), "trilinear": (3,), "bicubic": (2,), "lanczos": (2,)}
 MODES = {**NEAREST, "area": (1, 2, 3), **SMOOTH}
 
 
 def _nearest(x: Any, places: list[tuple[np.ndarray, int]]) -> Any:
-    """The elements of x (N, C, *size) at places of each spatial dim."""
+    """The elements of x (N, C, *size) at the given positions in each spatial dim."""
     size, times = tuple(x.shape[2:]), tuple(k for _, k in places)
     if all(times):
-        # Windows of ones, side by side: the gradient adds them up in a tenth of the time of an `expand`.
+        # Adjacent windows: their gradient takes a tenth of the time of that of `expand`.
         count = tuple(n * k for n, k in zip(size, times))
         w = Windows(count, times, times, (1,) * len(size), (0,) * len(size), size)
         images = reshape(x, (x.shape[0] * x.shape[1], 1, *size))
@@ -47,7 +47,7 @@ def _nearest(x: Any, places: list[tuple[np.ndarray, int]]) -> Any:
 
 
 def _sizes(x: Any, size: Any, scale_factor: Any, recompute: bool | None) -> tuple[list[int], list[float | None]]:
-    """The spatial size of the result, and how much larger each dim was asked to be, if that was said."""
+    """The spatial size of the result, and the requested scale factors, if given."""
     rank, spatial = len(x.shape) - 2, x.shape[2:]
     if (size is None) == (scale_factor is None):
         raise ValueError(f"interpolate: expected either size or scale_factor, got {size} and {scale_factor}")
@@ -71,13 +71,12 @@ def interpolate(
     input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None, antialias: bool = False,
 ) -> Tensor:  # fmt: skip
-    """`input` (N, C, L), (N, C, H, W) or (N, C, D, H, W) at another `size`, or `scale_factor` times as large.
+    """`input` (N, C, L), (N, C, H, W) or (N, C, D, H, W) resized to `size`, or by `scale_factor`.
 
-    `mode`: "nearest" (of the elements' corners), "nearest-exact" (of their centres), "area" (means),
-    "linear", "bilinear", "trilinear", "bicubic" or, with `antialias`, "lanczos". `align_corners`:
-    the centres, not the edges, of the first and last elements stay where they are.
-    `recompute_scale_factor`: use the factor that the rounded size amounts to. `antialias`: when
-    making smaller, let each result take in all elements around it.
+    `mode`: "nearest" (by the elements' corners), "nearest-exact" (by their centres), "area" (means), "linear", "bilinear",
+    "trilinear", "bicubic" or, with `antialias`, "lanczos". `align_corners`: align the centres, not the edges, of the first
+    and last elements. `recompute_scale_factor`: use the factor given by the rounded size. `antialias`: when shrinking,
+    average over all elements around each result.
 
     >>> import tinygrad_lite as tg
     >>> tg.nn.functional.interpolate(tg.tensor([[[0.0, 4.0]]]), size=4, mode="linear")
@@ -113,7 +112,7 @@ def interpolate(
 
 
 def _rounded(x: Any) -> Any:
-    """Numbers as bytes: each dim's sums are, half of one up."""
+    """Sums converted to bytes, rounding half up."""
     return clamp(floor(x + 0.5), 0, 255)
 
 
@@ -121,7 +120,7 @@ def _rounded(x: Any) -> Any:
 def upsample(
     input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None
 ) -> Tensor:
-    """`interpolate` by its older name.
+    """`interpolate` under its older name.
 
     >>> import tinygrad_lite as tg
     >>> upsample(tg.tensor([[[1.0, 2.0]]]), scale_factor=2)
@@ -132,7 +131,7 @@ def upsample(
 
 @operation
 def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
-    """`interpolate` to the nearest element.
+    """`interpolate` with the nearest element.
 
     >>> import tinygrad_lite as tg
     >>> upsample_nearest(tg.tensor([[[1.0, 2.0]]]), size=6)
@@ -143,7 +142,7 @@ def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) 
 
 @operation
 def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
-    """Bilinear `interpolate` with the corners aligned.
+    """Bilinear `interpolate` with aligned corners.
 
     >>> import tinygrad_lite as tg
     >>> upsample_bilinear(tg.tensor([[[[0.0, 2.0], [4.0, 6.0]]]]), size=(3, 3))

@@ -25,7 +25,7 @@ def linear(input, weight, bias=None):
     >>> linear(tg.tensor([[1.0, 2.0]]), tg.tensor([[3.0, 4.0]]), tg.tensor([0.5]))
     tensor([[11.5000]])
     """
-    # The size first: to a small layer what affine asks would cost as much as its sum.
+    # Test the size first: for a small layer, affine's checks would cost as much as it saves.
     if bias is not None and input.size >= 1 << 12 and (out := affine(input, weight, bias)) is not None:
         return out
     out = product(input, weight.T)

@@ -1,4 +1,4 @@
-"""Normalization: to mean 0 and variance 1 over a layer, a group, an instance or a batch."""
+"""Normalization to mean 0 and variance 1 over a layer, a group, an instance or a batch."""
 
 from __future__ import annotations
 
@@ -37,10 +37,11 @@ __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"
 
 @primitive(keeps=("normal", "rate"))
 def _normalize(input, weight, bias, lead, groups, eps, center):
-    """`(input - mean) / sqrt(var + eps) * weight + bias`; not centered, with the mean square for var.
+    """`(input - mean) / sqrt(var + eps) * weight + bias`; without `center`, no mean is subtracted and var is the mean
+    square.
 
-    What follows the first `lead` dims falls into `groups` pieces, normalized one by one. weight and
-    bias are None, or of as many elements as these dims, or divide them into equal runs.
+    The dims after the first `lead` form `groups` pieces, normalized separately. weight and bias are None, or have as many
+    elements as these dims or a divisor of them.
     """
     only_floats(input)
     return normalize(input, weight, bias, lead, groups, eps, center)
@@ -80,7 +81,7 @@ def _of_nothing(x: Any, weight: Any, bias: Any) -> Any:
 
 
 def _layer(name: str, x: Any, normalized_shape: Any, *parameters: Any) -> int:
-    """How many dims come before a layer of `normalized_shape`."""
+    """The number of dims before a layer of `normalized_shape`."""
     shape = tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else None
     if not shape:
         raise TypeError(f"{name}: expected normalized_shape as a tuple of sizes, got {normalized_shape!r}")
@@ -97,7 +98,7 @@ def _layer(name: str, x: Any, normalized_shape: Any, *parameters: Any) -> int:
 
 
 def _check_dtype(name: str, x: Any, what: str, parameter: Any) -> None:
-    """Whether a parameter is of x's dtype, or of float32 beside an x of half the precision."""
+    """Whether a parameter has x's dtype, or float32 for an x of half precision."""
     if parameter.dtype not in (x.dtype, np.float32 if x.dtype == np.float16 else x.dtype):
         raise TypeError(f"{name}: expected a {what} of {x.dtype}, as the input, got {parameter.dtype}")
 
@@ -111,8 +112,8 @@ def layer_norm(
     eps: float = 1e-5,
     cudnn_enable: bool = True,
 ) -> Tensor:
-    """Each layer (the last dims, of `normalized_shape`) to mean 0 and variance 1, times weight, plus bias
-    (Ba et al., Layer normalization).
+    """Normalize each layer (the last dims, of `normalized_shape`) to mean 0 and variance 1, times weight, plus bias (Ba et
+    al., Layer normalization).
 
     >>> import tinygrad_lite as tg
     >>> tg.layer_norm(tg.tensor([[1.0, 3.0], [2.0, 6.0]]), (2,))
@@ -125,8 +126,8 @@ def layer_norm(
 
 @operation
 def rms_norm(input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | None = None, eps: float | None = None) -> Tensor:
-    """Each layer divided by the root of the mean of its squares (plus `eps`, by default the dtype's
-    machine epsilon), times weight (Zhang and Sennrich, Root mean square layer normalization).
+    """Divide each layer by its root mean square (with `eps` added to the mean square, by default the dtype's machine
+    epsilon), times weight (Zhang and Sennrich, Root mean square layer normalization).
 
     >>> import tinygrad_lite as tg
     >>> rms_norm(tg.tensor([[1.0, 7.0]]), (2,))  # the root of (1 + 49) / 2 is 5
@@ -142,7 +143,7 @@ def rms_norm(input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | 
 
 
 def _check_vectors(name: str, x: Any, **vectors: Any) -> None:
-    """Whether `vectors` (or None) have one element a channel (dim 1 of x)."""
+    """Refuse `vectors` that are not None and do not have one element per channel (dim 1 of x)."""
     only_floats(x)
     channels = raw(x).shape[1]
     for what, vector in vectors.items():
@@ -162,8 +163,8 @@ def group_norm(
     eps: float = 1e-5,
     cudnn_enabled: bool = True,
 ) -> Tensor:
-    """The channels of `input` (N, C, ...) in `num_groups` groups, each to mean 0 and variance 1 within a
-    sample; weight and bias (C,) (Wu and He, Group normalization).
+    """Normalize the channels of `input` (N, C, ...) in `num_groups` groups to mean 0 and variance 1 per sample; weight and
+    bias (C,) (Wu and He, Group normalization).
 
     >>> import tinygrad_lite as tg
     >>> group_norm(tg.tensor([[1.0, 3.0, 10.0, 30.0]]), 2)
@@ -185,8 +186,8 @@ def group_norm(
 
 @primitive(keeps=("mean", "rate"))
 def _batch_norm(input, weight, bias, eps, moments, running):
-    """Each channel (dim 1) of `input` to mean 0 and variance 1, times weight, plus bias. `moments`: the mean
-    and variance of `input`, if they are known; or (`running`) others, in their place."""
+    """Normalize each channel (dim 1) of `input` to mean 0 and variance 1, times weight, plus bias. `moments`: the mean and
+    variance of `input`, if known; or, if `running`, others to use instead."""
     return batch_norm_of(input, weight, bias, eps, moments, running)
 
 
@@ -225,7 +226,7 @@ def _affine(x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any,
 def _by_running(x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, eps: float) -> Any:
     if not math.prod(x.shape):
         return _of_nothing(clone(x), weight, bias)
-    # Copies: the next step in training changes the running ones.
+    # Copies, because the next training step changes the running statistics.
     return _batch_norm(x, weight, bias, eps, (wide(raw(running_mean)).copy(), wide(raw(running_var)).copy()), True)
 
 
@@ -249,11 +250,11 @@ def batch_norm(
     eps: float,
     cudnn_enabled: bool = True,
 ) -> Tensor:
-    """Each channel of `input` (N, C, ...) to mean 0 and variance 1, times weight, plus bias (Ioffe and Szegedy,
+    """Normalize each channel of `input` (N, C, ...) to mean 0 and variance 1, times weight, plus bias (Ioffe and Szegedy,
     Batch normalization).
 
-    In training by the batch's own statistics; the running ones become `(1 - momentum) * running +
-    momentum * measured` (the variance measured without bias). Otherwise by the running ones.
+    In training, use the batch's statistics; the running ones become `(1 - momentum) * running + momentum * measured` (with
+    the unbiased variance). Otherwise use the running statistics.
 
     >>> import tinygrad_lite as tg
     >>> batch_norm(tg.tensor([[1.0], [3.0]]), None, None, None, None, True, 0.1, 1e-5, True)
@@ -270,7 +271,7 @@ def batch_norm(
     elif math.prod(input.shape) and (running_mean is None or running_var is None):
         raise ValueError("batch_norm: running_mean and running_var are needed when not in training")
     _check_vectors("batch_norm", input, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
-    if not math.prod(input.shape):  # nothing is measured
+    if not math.prod(input.shape):  # there is nothing to measure
         return _of_nothing(clone(input), weight, bias)
     if not training:
         return _by_running(input, weight, bias, running_mean, running_var, eps)
@@ -294,7 +295,7 @@ def instance_norm(
     eps: float,
     cudnn_enabled: bool = True,
 ) -> Tensor:
-    """Each channel of each sample of `input` (N, C, ...) to mean 0 and variance 1, times weight, plus bias
+    """Normalize each channel of each sample of `input` (N, C, ...) to mean 0 and variance 1, times weight, plus bias
     (Ulyanov et al., Instance normalization). Running statistics as in batch_norm, averaged over samples.
 
     >>> import tinygrad_lite as tg

@@ -1,4 +1,4 @@
-"""Padding around the last dims: constant, or made of what is there."""
+"""Padding of the last dims: constant, or from existing elements."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ MODES = ("constant", "reflect", "replicate", "circular")
 
 @operation
 def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: float | None = None) -> Tensor:
-    """`input` with `pad[0]` elements before and `pad[1]` after those of the last dim, `pad[2]` and `pad[3]`
-    around those of the one before it, and so on; a negative number takes elements away.
+    """`input` with `pad[0]` elements before and `pad[1]` after the last dim, `pad[2]` and `pad[3]` around the dim before
+    it, and so on; a negative number removes elements.
 
-    `mode`: "constant" (`value`, by default 0), "reflect" (mirrored, the last element not repeated),
-    "replicate" (the last element) or "circular" (from the other end). All but the first take a
-    number for each of the last one, two or three dims, in front of which one or two others stand.
+    `mode`: "constant" (`value`, by default 0), "reflect" (mirrored, without repeating the last element), "replicate" (the
+    last element) or "circular" (from the other end). All but "constant" pad the last one, two or three dims, after one or
+    two other dims.
 
     >>> import tinygrad_lite as tg
     >>> tg.nn.functional.pad(tg.tensor([[1, 2, 3]]), (2, 1), mode="reflect")
@@ -59,7 +59,7 @@ def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: floa
 
 def _around(x: Any, dim: int, before: int, after: int, mode: str) -> Any:
     """`x` padded in one dim."""
-    if mode == "circular":  # what is taken away does not come round
+    if mode == "circular":  # removed elements do not wrap around
         x, before, after = _without(x, dim, before, after), max(before, 0), max(after, 0)
     size = x.shape[dim]
     most = {"reflect": size - 1, "circular": size}.get(mode)
@@ -74,7 +74,7 @@ def _around(x: Any, dim: int, before: int, after: int, mode: str) -> Any:
 
 
 def _without(x: Any, dim: int, before: int, after: int) -> Any:
-    """`x` without as many elements at the beginning and the end of a dim as are negative."""
+    """`x` with elements removed at the start and end of a dim, for negative counts."""
     if before >= 0 and after >= 0:
         return x
     size = x.shape[dim] + min(before, 0) + min(after, 0)
@@ -84,7 +84,7 @@ def _without(x: Any, dim: int, before: int, after: int) -> Any:
 
 
 def _beyond(x: Any, dim: int, count: int, mode: str, end: bool) -> Any:
-    """What follows the end, or precedes the beginning, of a dim."""
+    """The padding after the end, or before the start, of a dim."""
     size = x.shape[dim]
     if count <= 0:
         return None
@@ -98,8 +98,8 @@ def _beyond(x: Any, dim: int, count: int, mode: str, end: bool) -> Any:
 
 @operation
 def constant_pad_nd(input: Tensor, pad: Any, value: float = 0) -> Tensor:
-    """`input` with `pad[0]` elements of `value` before and `pad[1]` after the last dim, `pad[2]` and
-    `pad[3]` around the one before it, and so on; a negative number takes elements away.
+    """`input` with `pad[0]` elements of `value` before and `pad[1]` after the last dim, `pad[2]` and `pad[3]` around the
+    dim before it, and so on; a negative number removes elements.
 
     >>> import tinygrad_lite as tg
     >>> tg.constant_pad_nd(tg.tensor([1, 2]), (1, 2), 9)

@@ -1,4 +1,4 @@
-"""Activations of straight pieces: rectifiers, and what is cut off at bounds."""
+"""Piecewise linear activations: rectifiers, clamps and thresholds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tinygrad_lite.ops.random.generators import source
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
-# torch.<name> exists for these; the others stand in nn.functional only.
+# PyTorch has these as torch.<name>; the others only in nn.functional.
 __all__ = ["hardshrink", "prelu", "relu", "relu_", "rrelu", "rrelu_", "threshold", "threshold_"]
 
 
@@ -64,7 +64,7 @@ _hardtanh.constant_in(input="input")
 @optional_inplace
 @operation
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
-    """`input` where it is positive, else `negative_slope * input`.
+    """`input` where it is positive, otherwise `negative_slope * input`.
 
     >>> import tinygrad_lite as tg
     >>> leaky_relu(tg.tensor([-1.0, 2.0]), 0.1)
@@ -76,7 +76,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
 @optional_inplace
 @operation
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
-    """`input` kept between `min_val` and `max_val`; its derivative at both is 0.
+    """`input` clamped to [min_val, max_val]; its derivative at both bounds is 0.
 
     >>> import tinygrad_lite as tg
     >>> hardtanh(tg.tensor([-3.0, 0.5, 3.0]))
@@ -128,7 +128,7 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 
 @operation
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """`input` where it is outside of [-lambd, lambd], else 0.
+    """`input` outside of [-lambd, lambd], otherwise 0.
 
     >>> import tinygrad_lite as tg
     >>> tg.hardshrink(tg.tensor([-1.0, 0.3, 2.0]))
@@ -141,7 +141,7 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
 
 @operation
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """`input` moved towards 0 by `lambd`; 0 for what is nearer than that.
+    """`input` moved towards 0 by `lambd`; 0 where |input| <= lambd.
 
     >>> import tinygrad_lite as tg
     >>> softshrink(tg.tensor([-2.0, 0.3, 2.0]))
@@ -157,7 +157,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
 @optional_inplace
 @operation
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
-    """`input` where it is above `threshold`, else `value`.
+    """`input` where it is above `threshold`, otherwise `value`.
 
     >>> import tinygrad_lite as tg
     >>> tg.threshold(tg.tensor([-1.0, 2.0]), 0.5, 9.0)
@@ -174,7 +174,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
 
 @operation
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
-    """`input` where it is positive, else `weight * input`; weight: one number, or one for each channel (dim 1).
+    """`input` where it is positive, otherwise `weight * input`; weight: one number, or one per channel (dim 1).
 
     >>> import tinygrad_lite as tg
     >>> tg.prelu(tg.tensor([[-1.0, -2.0]]), tg.tensor([0.5, 0.25]))
@@ -210,8 +210,8 @@ def softsign(input: Tensor) -> Tensor:
 @optional_inplace
 @operation
 def rrelu(input: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, inplace: bool = False) -> Tensor:
-    """`input` where it is positive, else `a * input`, with `a` drawn between `lower` and `upper` for each
-    element in training, and their mean otherwise.
+    """`input` where it is positive, otherwise `a * input`; in training, `a` is drawn from [lower, upper] for each element,
+    otherwise it is their mean.
 
     >>> import tinygrad_lite as tg
     >>> rrelu(tg.tensor([-4.0, 4.0]), lower=0.25, upper=0.75)  # -4 times the mean, 0.5

@@ -31,14 +31,14 @@ Sizes = int | tuple[int, ...]
 
 @primitive(keeps=("places",))
 def _max_pool(input, windows):
-    """The maximum of each window of `input` (N, C, *size). Its gradient goes to the first place that has it."""
+    """The maximum of each window of `input` (N, C, *size). The gradient goes to its first occurrence."""
     return largest(input, windows)
 
 
 @primitive
 def _unpool(y, places, shape, repeated):
-    """Zeros of `shape` (N, C, *size) with `y` (N, C, *count) added at flat `places` in its planes.
-    `repeated`: whether a place may be named twice."""
+    """Zeros of `shape` (N, C, *size) with `y` (N, C, *count) added at flat `places` in each plane. `repeated`: whether
+    places may repeat."""
     return into_places(y, places, shape, repeated)
 
 
@@ -52,7 +52,7 @@ def _overlap(w: Windows) -> bool:
 
 
 def _at_places(x: Any, places: Any) -> Any:
-    """The elements of x (N, C, *size) at flat places in their planes, (N, C, *count)."""
+    """The elements of x (N, C, *size) at flat indices in each plane, (N, C, *count)."""
     places = raw(places)
     planes = namespace_of(places).arange(x.shape[0] * x.shape[1]).reshape((*x.shape[:2], *(1,) * (places.ndim - 2)))
     flat = places + planes * math.prod(x.shape[2:])
@@ -60,7 +60,7 @@ def _at_places(x: Any, places: Any) -> Any:
 
 
 def _with_indices(x: Any, places: Any) -> tuple[Any, Any]:
-    """The elements of x (N, C, *size) at flat places in their planes, and the places."""
+    """The elements of x (N, C, *size) at flat indices in each plane, and the indices."""
     places = places.astype(np.int64)
     return linear_in(_at_places(x, places), x), constant_like(x, places)
 
@@ -121,9 +121,9 @@ def max_pool2d(
 ) -> Any:  # fmt: skip
     """The maximum of each window of `input` (N, C, H, W) or (C, H, W).
 
-    `stride`: from window to window (None: `kernel_size`); `padding`: on each side, of -inf;
-    `dilation`: from tap to tap; `ceil_mode`: also windows that reach over the end. The gradient goes
-    to the first maximum of a window. `return_indices`: also its flat place in the plane.
+    `stride`: the step between windows (None: `kernel_size`); `padding`: on each side, with -inf; `dilation`: the step
+    between taps; `ceil_mode`: include windows that reach past the end. The gradient goes to the first maximum of a window.
+    `return_indices`: also its flat index in the plane.
 
     >>> import tinygrad_lite as tg
     >>> tg.max_pool2d(tg.arange(16.0).reshape(1, 4, 4), 2)
@@ -173,7 +173,7 @@ def _averaged(
 
 
 def _window_sizes(w: Windows, with_padding: bool, x: Any) -> Any:
-    """How many elements each window has inside the image (and its padding): a number if all have as many."""
+    """The number of elements of each window inside the image (and its padding): one number if all are equal."""
     counts = window_counts(w, with_padding)
     return counts.item() if counts.size == 1 else constant_like(x, counts.astype(x.dtype))
 
@@ -199,9 +199,9 @@ def avg_pool2d(
 ) -> Tensor:  # fmt: skip
     """The mean of each window of `input` (N, C, H, W) or (C, H, W).
 
-    `stride`: from window to window (None: `kernel_size`); `padding`: zeros on each side;
-    `ceil_mode`: also windows that reach over the end; `count_include_pad`: whether the padding counts
-    in the mean; `divisor_override`: divide the sums by this instead.
+    `stride`: the step between windows (None: `kernel_size`); `padding`: zeros on each side; `ceil_mode`: include windows
+    that reach past the end; `count_include_pad`: whether padding counts in the mean; `divisor_override`: divide the sums by
+    this instead.
 
     >>> import tinygrad_lite as tg
     >>> tg.nn.functional.avg_pool2d(tg.arange(16.0).reshape(1, 4, 4), 2)

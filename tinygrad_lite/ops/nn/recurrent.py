@@ -1,8 +1,8 @@
-"""Recurrent layers over a whole sequence: LSTM, GRU and the plain cell, one entry on the tape each.
+"""Recurrent layers over a whole sequence: LSTM, GRU and the plain cell, each one entry on the tape.
 
-The steps of a sequence stand one after another as rows: x (N, I), of which the first `sizes[0]` rows
-are the first step's, and so on; sizes do not grow (sequences are sorted by length), so that step t
-has the first `sizes[t]` sequences of the batch. `reverse` goes from the last step to the first.
+The steps of a sequence follow one another as rows: x (N, I), where the first `sizes[0]` rows belong to the first step, and
+so on; sizes do not increase (sequences are sorted by length), so step t has the first `sizes[t]` sequences of the batch.
+`reverse` goes from the last step to the first.
 """
 
 from __future__ import annotations

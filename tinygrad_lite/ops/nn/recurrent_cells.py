@@ -1,4 +1,4 @@
-"""One step of recurrent layers: products with the weights, and what is done to each element in one piece."""
+"""One step of recurrent layers: products with the weights, then all elementwise work in one primitive."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def rnn_step(x, h, w_ih, w_hh, b_ih, b_hh, squash):
     return ((tanh if squash == "tanh" else relu)(linear(x, w_ih, b_ih) + linear(h, w_hh, b_hh)),)
 
 
-# A step of 32 x 128 in operations of its own (chunk, sigmoid, ...) takes 14 entries on the tape.
+# As separate operations (chunk, sigmoid, ...), a step of 32 x 128 takes 14 tape entries.
 @primitive(keeps=("gates", "squashed"))
 def _lstm_cell(z, c):
     return lstm_cell(z, c)

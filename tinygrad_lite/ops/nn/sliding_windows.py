@@ -1,4 +1,4 @@
-"""Arguments that convolution, pooling and folding have in common, checked."""
+"""Checks of arguments that convolution, pooling and folding share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__: list[str] = []
 
 
 def sizes(name: str, argument: str, value: Any, rank: int, least: int = 0) -> Sizes:
-    """`value` (an int, or one for each of `rank` spatial dims) as a tuple of ints of at least `least`."""
+    """`value` (an int, or one per each of `rank` spatial dims) as a tuple of ints of at least `least`."""
     values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     if any(isinstance(v, bool) or not hasattr(v, "__index__") for v in values):
         raise TypeError(f"{name}: expected an int or {rank} of them for {argument}, got {value!r}")
@@ -33,7 +33,7 @@ def sizes(name: str, argument: str, value: Any, rank: int, least: int = 0) -> Si
 
 
 def batched(name: str, x: Any, rank: int, error: type[Exception] = ValueError) -> Any:
-    """`x` (channels, *spatial) or (images, channels, *spatial) as the latter."""
+    """`x` (channels, *spatial) or (images, channels, *spatial) in the latter form."""
     shape = getattr(x, "shape", None)
     if shape is None:
         raise TypeError(f"{name}: expected a Tensor for input, got {type(x).__name__}")
@@ -45,15 +45,15 @@ def batched(name: str, x: Any, rank: int, error: type[Exception] = ValueError) -
 
 
 def like_given(out: Any, x: Any) -> Any:
-    """`out` (images, channels, *spatial) without its first dim if the input `x` had no batch."""
+    """`out` (images, channels, *spatial), without its first dim if the input `x` had no batch."""
     return out if len(out.shape) == len(x.shape) else reshape(out, out.shape[1:])
 
 
 def windows(
     name: str, size: Sizes, kernel: Sizes, stride: Sizes, padding: tuple[Sizes, Sizes], dilation: Sizes, ceil_mode: bool = False
 ) -> Windows:
-    """As many windows as fit into the input with its padding (before, after). With `ceil_mode` one
-    more that is only begun, if it begins within the input or the padding before it."""
+    """As many windows as fit into the input with its padding (before, after). With `ceil_mode`, one more partial window if
+    it starts within the input or the padding before it."""
     before, after = padding
     counts = []
     for n, k, s, a, b, d in zip(size, kernel, stride, before, after, dilation):
@@ -70,7 +70,7 @@ def windows(
 
 
 def constant_like(x: Any, values: Any) -> Any:
-    """An array on x's device, and a tensor if x is one."""
+    """An array on x's device, as a tensor if x is one."""
     values = constant(values, raw(x)) if type(values) is np.ndarray else namespace_of(raw(x)).asarray(values)
     return traced(values) if isinstance(x, Traced) else values
 

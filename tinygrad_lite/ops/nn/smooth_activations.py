@@ -1,4 +1,4 @@
-"""Smooth activations, functions of each element, and the gated linear unit."""
+"""Smooth elementwise activations, and the gated linear unit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tinygrad_lite.ops.movement.inplace import in_place, optional_inplace
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
-# torch.<name> exists for these; the others stand in nn.functional only.
+# PyTorch has these as torch.<name>; the others only in nn.functional.
 __all__ = ["celu", "celu_", "selu", "selu_"]
 
 
@@ -34,7 +34,7 @@ def _elu(input, alpha, scale, rate):
     return elu_of(input, alpha, scale, rate)
 
 
-# Where input is positive exp is kept finite: 0 * inf would be nan a derivative later.
+# Keep exp finite where input is positive: 0 * inf would be nan in the next derivative.
 _elu.vjp(
     input=lambda g, input, alpha, scale, rate: (
         g * where(input > 0, scale, (alpha * scale * rate) * exp(where(input < 0, input, 0.0) * rate))
@@ -45,7 +45,7 @@ _elu.vjp(
 @optional_inplace
 @operation
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """`input` where it is positive, else `alpha * (exp(input) - 1)`.
+    """`input` where it is positive, otherwise `alpha * (exp(input) - 1)`.
 
     >>> import tinygrad_lite as tg
     >>> elu(tg.tensor([-1.0, 2.0]))
@@ -57,7 +57,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 @optional_inplace
 @operation
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """`input` where it is positive, else `alpha * (exp(input / alpha) - 1)`.
+    """`input` where it is positive, otherwise `alpha * (exp(input / alpha) - 1)`.
 
     >>> import tinygrad_lite as tg
     >>> celu(tg.tensor([-100.0, 0.0, 3.0]), alpha=2.0)  # at least -alpha
@@ -72,8 +72,8 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 @optional_inplace
 @operation
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
-    """`scale * elu(input, alpha)` with the constants for which activations keep mean 0 and variance 1
-    (Klambauer et al., Self-Normalizing Neural Networks).
+    """`scale * elu(input, alpha)` with constants that preserve mean 0 and variance 1 (Klambauer et al., Self-Normalizing
+    Neural Networks).
 
     >>> import tinygrad_lite as tg
     >>> y = selu(tg.randn(100_000))
@@ -109,7 +109,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 
 @operation
 def logsigmoid(input: Tensor) -> Tensor:
-    """`log(sigmoid(input))`, for any `input`.
+    """`log(sigmoid(input))`, numerically stable.
 
     >>> import tinygrad_lite as tg
     >>> logsigmoid(tg.tensor([-1000.0, 0.0, 1000.0]))
@@ -173,9 +173,9 @@ def tanhshrink(input: Tensor) -> Tensor:
 
 @primitive(keeps=("share",))
 def gelu(input, approximate="none"):
-    """`input` times the share of the normal distribution below it (Hendrycks and Gimpel).
+    """`input` times the standard normal cdf of `input` (Hendrycks and Gimpel).
 
-    `approximate="tanh"`: with a tanh in place of that share.
+    `approximate="tanh"`: use a tanh approximation of the cdf.
 
     >>> import tinygrad_lite as tg
     >>> gelu(tg.tensor([-1.0, 0.0, 1.0]))  # 1 times the share below 1, 84.13 %

@@ -51,7 +51,7 @@ _log_softmax.vjp(input=_log_softmax_rule)
 
 @operation
 def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
-    """`exp(input) / exp(input).sum(dim)`: positive, and of sum 1 along `dim`.
+    """`exp(input) / exp(input).sum(dim)`: positive, and summing to 1 along `dim`.
 
     >>> import tinygrad_lite as tg
     >>> tg.softmax(tg.tensor([0.0, 0.0]), dim=0)
@@ -64,7 +64,7 @@ def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
 
 @operation
 def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
-    """The logarithm of `softmax(input, dim)`, worked out without overflow.
+    """The logarithm of `softmax(input, dim)`, computed without overflow.
 
     >>> import tinygrad_lite as tg
     >>> tg.log_softmax(tg.tensor([0.0, 0.0]), dim=0)
@@ -88,10 +88,10 @@ def softmin(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
 
 @operation
 def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
-    """A random sample of the softmax of `logits` that gradients pass through: the softmax of logits plus
-    Gumbel noise, at temperature `tau` (Jang et al., Categorical reparameterization with Gumbel-softmax).
+    """A differentiable random sample: the softmax of logits plus Gumbel noise at temperature `tau` (Jang et al.,
+    Categorical reparameterization with Gumbel-softmax).
 
-    `hard`: the value is one-hot, the gradient still that of the soft sample. `eps` changes nothing.
+    `hard`: the value is one-hot, but the gradient is that of the soft sample. `eps` has no effect.
 
     >>> import tinygrad_lite as tg
     >>> tg.nn.functional.gumbel_softmax(tg.tensor([[0.0, 100.0]]), hard=True).argmax(1)

@@ -1,4 +1,4 @@
-"""The loss of classification: minus the log-probability of the right class."""
+"""Cross-entropy: the negative log-probability of the target class."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 
-# -- classes given by number --------------------------------------------------------------------
+# -- class indices -----------------------------------------------------------------------------
 
 
 def _checked(name: str, x: Any, target: Any, weight: Any) -> tuple[Any, Any]:
-    """The arrays of `target` and `weight`, if they fit an `x` of shape (N, C, ...)."""
+    """The arrays of `target` and `weight`, checked to fit an `x` of shape (N, C, ...)."""
     only_floats(x)
     x, target, weight = raw(x), raw(target), raw(weight)
     dtype = getattr(target, "dtype", None)
@@ -60,9 +60,9 @@ def nll_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """Minus the log-probability of the target class: `input` (N, C, ...) or (C,), target (N, ...) or ().
+    """The negative log-probability of the target class: `input` (N, C, ...) or (C,), target (N, ...) or ().
 
-    The mean is over `weight[target]`; targets equal to `ignore_index` count nothing.
+    The mean is weighted by `weight[target]`; targets equal to `ignore_index` do not count.
 
     >>> import tinygrad_lite as tg
     >>> log_p = tg.log(tg.tensor([[0.25, 0.75], [0.5, 0.5]]))
@@ -74,7 +74,7 @@ def nll_loss(
 
 
 def _single(name: str, loss: Any, x: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> Any:
-    """`loss` of a batch, or of one sample without the dim for the batch."""
+    """`loss` for a batch, or for a single sample without a batch dim."""
     if x.ndim > 1:
         return loss(name, x, target, weight, ignore_index, reduction)
     if not x.ndim:
@@ -89,7 +89,7 @@ def _nll(name: str, x: Any, target: Any, weight: Any, ignore_index: int, reducti
     if not target.size:
         return reduced(linear_in(sum(x, 1) * 0, x), reduction)
     if x.ndim == 2:
-        loss = -x[namespace_of(classes).arange(len(classes)), classes]  # 10 us less than gather takes
+        loss = -x[namespace_of(classes).arange(len(classes)), classes]  # 10 us faster than gather
     else:
         loss = -gather(x, 1, classes[:, None])[:, 0]
     loss = linear_in(loss, x)
@@ -129,12 +129,11 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Minus the log-probability of the target under `softmax(input)`.
+    """The negative log-probability of the target under `softmax(input)`.
 
-    `input`: logits of shape (N, C, ...), or (C,) for one sample. target: class numbers of shape (N, ...), or
-    probabilities of `input`'s shape. The mean is over `weight[target]` (of probabilities: over N); class
-    numbers equal to `ignore_index` count nothing. `label_smoothing`: this much of each target is
-    spread evenly over all classes.
+    `input`: logits of shape (N, C, ...), or (C,) for one sample. target: class indices of shape (N, ...), or probabilities
+    of `input`'s shape. The mean is weighted by `weight[target]` (for probabilities: over N); class indices equal to
+    `ignore_index` do not count. `label_smoothing`: the fraction of each target spread evenly over all classes.
 
     >>> import tinygrad_lite as tg
     >>> cross_entropy(tg.tensor([[0.0, 0.0], [100.0, 0.0]]), tg.tensor([1, 0]), reduction="none")
@@ -162,7 +161,7 @@ def _of_classes(name: str, x: Any, target: Any, weight: Any, ignore_index: int, 
 
 
 def _of_even_target(name: str, x: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> Any:
-    """The loss for a target that is spread evenly over all classes."""
+    """The loss for a uniform target."""
     target, weight = raw(target), raw(weight)
     logs = _log_softmax(x, 1)
     if weight is not None:
@@ -194,7 +193,7 @@ def _of_probabilities(x: Any, target: Any, weight: Any, ignore_index: int, reduc
         return sum(loss, dim)
     if reduction == "sum":
         return sum(loss)
-    return sum(loss) / (math.prod(x.shape) / classes if classes else math.nan)  # of no classes there is no mean
+    return sum(loss) / (math.prod(x.shape) / classes if classes else math.nan)  # without classes there is no mean
 
 
 @operation
@@ -210,11 +209,10 @@ def linear_cross_entropy(
     label_smoothing: float = 0.0,
     options: Any = None,
 ) -> Tensor:
-    """`cross_entropy(linear(input, linear_weight, linear_bias), target, ...)`: `input` (N, in) or (in,), linear_weight
-    (C, *more, in), linear_bias (C, *more), so that the logits are (N, C, *more).
+    """`cross_entropy(linear(input, linear_weight, linear_bias), target, ...)`: `input` (N, in) or (in,), linear_weight (C,
+    *more, in), linear_bias (C, *more), so that the logits are (N, C, *more).
 
-    `options` tells PyTorch how to cut the work into pieces; here the logits are formed whole, with the same
-    values.
+    `options` tells PyTorch how to split the work; here the logits are computed whole, with the same values.
 
     >>> import tinygrad_lite as tg
     >>> linear_cross_entropy(tg.ones(5, 3), tg.zeros(4, 3), tg.tensor([0, 1, 2, 3, 0]))  # log(4)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ctc_loss"]
 
-_NEVER = -1e30  # the logarithm of 0, but with differences that are numbers
+_NEVER = -1e30  # stands for log 0, but differences of it stay finite
 
 
 @operation
@@ -34,12 +34,12 @@ def ctc_loss(
     reduction: str = "mean",
     zero_infinity: bool = False,
 ) -> Tensor:
-    """Minus the log-probability that a path through `log_probs` reads `targets`, when repeated labels
-    are merged and then blanks removed.
+    """The negative log-probability that a path through `log_probs` reads `targets` after merging repeated labels and then
+    removing blanks.
 
-    log_probs (T, N, C) or (T, C); targets (N, S), or the samples' labels one after another. The mean is
-    over samples, each loss divided by its number of labels. `zero_infinity`: a loss that is inf, for want
-    of time steps, counts as 0. The gradient is, as PyTorch's, the one for the logits behind log_probs.
+    log_probs (T, N, C) or (T, C); targets (N, S), or all samples' labels concatenated. The mean is over samples, with each
+    loss divided by its number of labels. `zero_infinity`: a loss that is inf because there are too few time steps counts as
+    0. As in PyTorch, the gradient is that of the logits behind log_probs.
 
     >>> import tinygrad_lite as tg
     >>> log_probs = tg.full((2, 1, 2), 0.5).log()  # of four paths three read "a": aa, a_, _a
@@ -66,7 +66,7 @@ def ctc_loss(
             raise ValueError(f"{name}: {what} must lie between 0 and {limit}, got {given.tolist()}")
     labels = _labels(name, targets, counts, classes)
 
-    # The labels with blanks between and around; where a path may go on without a blank.
+    # The labels with blanks between and around, and where a path may skip a blank.
     xp = namespace_of(labels)
     states = xp.full((batch, 2 * labels.shape[1] + 1), blank, np.int64)
     states[:, 1::2] = labels
@@ -74,7 +74,7 @@ def ctc_loss(
     skips[:, 2:] = (states[:, 2:] != blank) & (states[:, 2:] != states[:, :-2])
     emitted = gather(log_probs, 2, xp.broadcast_to(states, (steps, *states.shape)))
 
-    # alpha: the log-probability of all beginnings that end in a state.
+    # alpha: the log-probability of all prefixes that end in a state.
     alpha = where(xp.arange(states.shape[1]) < 2, emitted[0], _NEVER)
     for t in range(1, steps):
         earlier = pad(alpha, (2, 0), value=_NEVER)
@@ -90,7 +90,7 @@ def ctc_loss(
 
 
 def _of_the_logits(log_probs: Any, lengths: Any) -> Any:
-    """0, with the gradient of the logarithms of the sums of probabilities, which are 1."""
+    """0, with the gradient of the log-sums of probabilities (which are 1)."""
     probabilities = exp(log_probs)
     steps = namespace_of(lengths).arange(log_probs.shape[0])
     return sum(where((steps[:, None] < lengths)[:, :, None], probabilities - raw(probabilities), 0.0), (0, 2))
@@ -105,7 +105,7 @@ def _lengths(name: str, lengths: Any) -> Any:
 
 
 def _labels(name: str, targets: Any, counts: Any, classes: int) -> Any:
-    """The labels as a matrix (N, longest), filled up with class 0."""
+    """The labels as a matrix (N, longest), padded with class 0."""
     targets = raw(targets).astype(np.int64)
     xp = namespace_of(targets)
     longest = int(counts.max()) if counts.size else 0

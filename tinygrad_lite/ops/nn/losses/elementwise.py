@@ -1,4 +1,4 @@
-"""Losses that compare a prediction with its target element by element."""
+"""Losses that compare predictions and targets element by element."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ __all__ = ["binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss"]
 def reduction_of(
     name: str, reduction: str, size_average: bool | None = None, reduce: bool | None = None, more: tuple[str, ...] = ()
 ) -> str:
-    """The reduction asked for. `size_average` and `reduce` are an older way to say it; a number is
-    what PyTorch's own functions use inside."""
+    """The requested reduction. `size_average` and `reduce` are its older form; a number is used by PyTorch's internal
+    functions."""
     if size_average is not None or reduce is not None:
         return "none" if reduce is False else "sum" if size_average is False else "mean"
     if isinstance(reduction, int) and reduction in (0, 1, 2):
@@ -57,14 +57,14 @@ def reduced(loss: Any, reduction: str) -> Any:
 
 
 def _pair(name: str, x: Any, target: Any) -> Any:
-    """Both in the shape that they broadcast to."""
+    """Both broadcast to one shape."""
     a, b = raw(x), raw(target)
     if not is_array(a) or not is_array(b):
         raise TypeError(f"{name}: expected Tensors, got {type(x).__name__} and {type(target).__name__}")
     if a.shape != b.shape:
         warnings.warn(
             f"{name}: the target's shape {b.shape} is not the input's, {a.shape}; they are broadcast, "
-            "which is hardly ever what was meant",
+            "which is rarely intended",
             stacklevel=4,
         )
         return broadcast_tensors(x, target)
@@ -81,7 +81,7 @@ def _same_size(name: str, x: Any, target: Any) -> None:
 
 @primitive
 def _mse(input, target):
-    # One entry where sub, square and mean would make three, and one new array where they make two.
+    # One tape entry where sub, square and mean make three, and one new array where they make two.
     input, target = promote(input, target)
     only_floats(input)
     d = (input - target).reshape(-1)
@@ -108,7 +108,7 @@ def mse_loss(
     reduction: str = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
-    """`(input - target)^2`, with `weight` a factor for each element.
+    """`(input - target)^2`; `weight`: a factor for each element.
 
     >>> import tinygrad_lite as tg
     >>> mse_loss(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0]))
@@ -122,7 +122,7 @@ def mse_loss(
 
 
 def _weighted(name: str, loss: Any, x: Any, weight: Any, reduction: str) -> Any:
-    """The reduction of `loss * weight`; the mean is over weights (in huber_loss, as in PyTorch, over elements)."""
+    """The reduction of `loss * weight`; the mean is weighted (in huber_loss, as in PyTorch, over elements)."""
     if weight is None:
         return reduced(loss, reduction)
     if weight.shape != x.shape:
@@ -140,7 +140,7 @@ def l1_loss(
     reduction: str = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
-    """`|input - target|`, with `weight` a factor for each element.
+    """`|input - target|`; `weight`: a factor for each element.
 
     >>> import tinygrad_lite as tg
     >>> l1_loss(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0]))
@@ -169,7 +169,7 @@ def smooth_l1_loss(
     reduction: str = "mean",
     beta: float = 1.0,
 ) -> Tensor:
-    """`d^2 / (2 beta)` where `d = |input - target|` is less than `beta`, else `d - beta / 2`.
+    """`d^2 / (2 beta)` where `d = |input - target|` is less than `beta`, otherwise `d - beta / 2`.
 
     >>> import tinygrad_lite as tg
     >>> smooth_l1_loss(tg.tensor([0.5, 3.0]), tg.zeros(2), reduction="none", beta=2.0)
@@ -186,7 +186,7 @@ def smooth_l1_loss(
 def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
 ) -> Tensor:
-    """`d^2 / 2` where `d = |input - target|` is less than `delta`, else `delta (d - delta / 2)`.
+    """`d^2 / 2` where `d = |input - target|` is less than `delta`, otherwise `delta (d - delta / 2)`.
 
     >>> import tinygrad_lite as tg
     >>> huber_loss(tg.tensor([0.5, 3.0]), tg.zeros(2), reduction="none")
@@ -230,7 +230,7 @@ def binary_cross_entropy(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """`-(target log(input) + (1 - target) log(1 - input))` of probabilities `input`; no logarithm is below -100.
+    """`-(target log(input) + (1 - target) log(1 - input))` for probabilities `input`, with logarithms clamped at -100.
 
     >>> import tinygrad_lite as tg
     >>> binary_cross_entropy(tg.tensor([0.5, 0.25]), tg.tensor([1.0, 0.0]), reduction="none")
@@ -286,8 +286,8 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """`binary_cross_entropy(sigmoid(input), target)`, exact for any `input`; `pos_weight` is a factor for the
-    term of targets 1.
+    """`binary_cross_entropy(sigmoid(input), target)`, accurate for any `input`; `pos_weight`: a factor for the term of
+    targets 1.
 
     >>> import tinygrad_lite as tg
     >>> binary_cross_entropy_with_logits(tg.tensor([0.0, 100.0]), tg.tensor([1.0, 0.0]), reduction="none")
@@ -300,7 +300,7 @@ def binary_cross_entropy_with_logits(
         loss = _bce_with_logits(input, target)
     else:
         loss = (1 - target) * input + (1 + (pos_weight - 1) * target) * _softplus(-input, 1.0, math.inf)
-    if loss.dtype != target.dtype and target.dtype.kind == "f":  # the target's, as in PyTorch
+    if loss.dtype != target.dtype and target.dtype.kind == "f":  # the target's dtype, as in PyTorch
         loss = to_dtype(loss, target.dtype)
     return reduced(_times(name, loss, weight), reduction)
 
@@ -314,8 +314,8 @@ def kl_div(
     reduction: str = "mean",
     log_target: bool = False,
 ) -> Tensor:
-    """`target (log(target) - input)` of log-probabilities `input` and probabilities (or, with `log_target`, their
-    logarithms). `reduction="batchmean"` divides the sum by the first size: the divergence per sample.
+    """`target (log(target) - input)` for log-probabilities `input` and probabilities `target` (with `log_target`,
+    log-probabilities too). `reduction="batchmean"` divides the sum by the first size: the divergence per sample.
 
     >>> import tinygrad_lite as tg
     >>> kl_div(tg.log(tg.tensor([0.5, 0.5])), tg.tensor([1.0, 0.0]), reduction="sum")
@@ -340,7 +340,7 @@ def poisson_nll_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """Minus the log-likelihood of counts `target` at rate `exp(input)` (or `input`, where `log_input` is False).
+    """The negative log-likelihood of counts `target` at rate `exp(input)` (or `input`, if `log_input` is False).
 
     `full` adds Stirling's approximation of `log(target!)` for targets above 1.
 
@@ -361,9 +361,9 @@ def poisson_nll_loss(
 def gaussian_nll_loss(
     input: Tensor, target: Tensor, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
 ) -> Tensor:
-    """`(log(var) + (input - target)^2 / var) / 2`, minus the log-likelihood of a normal distribution of
-    mean `input`. `var`: of `input`'s shape, or without its last dim, or with one dim of size 1; it counts as
-    `eps` where it is smaller. `full` adds `log(2 pi) / 2`.
+    """`(log(var) + (input - target)^2 / var) / 2`, the negative log-likelihood of a normal distribution with mean `input`.
+    `var`: of `input`'s shape, without its last dim, or with one dim of size 1; it is clamped below by `eps`. `full` adds
+    `log(2 pi) / 2`.
 
     >>> import tinygrad_lite as tg
     >>> gaussian_nll_loss(tg.tensor([1.0]), tg.tensor([3.0]), tg.tensor([1.0]))  # (log(1) + 2^2 / 1) / 2
@@ -389,7 +389,7 @@ def gaussian_nll_loss(
 def soft_margin_loss(
     input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
 ) -> Tensor:
-    """`log(1 + exp(-target * input))` of targets 1 and -1.
+    """`log(1 + exp(-target * input))`, for targets 1 and -1.
 
     >>> import tinygrad_lite as tg
     >>> soft_margin_loss(tg.tensor([0.0, 0.0]), tg.tensor([1.0, -1.0]))  # log(2)

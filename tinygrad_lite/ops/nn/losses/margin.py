@@ -1,4 +1,4 @@
-"""Losses that ask for a margin: between classes, between pairs, among triplets."""
+"""Margin losses: for classes, pairs and triplets."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def margin_ranking_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """`max(0, margin - target (input1 - input2))`: target 1 where input1 should be larger, -1 where input2.
+    """`max(0, margin - target (input1 - input2))`: target 1 if input1 should be larger, -1 if input2 should.
 
     >>> import tinygrad_lite as tg
     >>> margin_ranking_loss(tg.tensor([1.0]), tg.tensor([3.0]), tg.tensor([1.0]))
@@ -119,7 +119,7 @@ def triplet_margin_loss(
 ) -> Tensor:
     """`max(0, margin + d(anchor, positive) - d(anchor, negative))` with the p-norm as distance.
 
-    `swap`: the negative's distance to the positive counts where it is the smaller one.
+    `swap`: use d(positive, negative) instead of d(anchor, negative) if it is smaller.
 
     >>> import tinygrad_lite as tg
     >>> triplet_margin_loss(tg.zeros(1, 2), tg.tensor([[1.0, 0.0]]), tg.tensor([[3.0, 0.0]]), margin=3.0)
@@ -145,7 +145,7 @@ def triplet_margin_with_distance_loss(
     swap: bool = False,
     reduction: str = "mean",
 ) -> Tensor:
-    """`triplet_margin_loss` with a distance of one's own (None: pairwise_distance).
+    """`triplet_margin_loss` with a custom distance (None: pairwise_distance).
 
     >>> import tinygrad_lite as tg
     >>> a, p, n = tg.tensor([[0.0]]), tg.tensor([[2.0]]), tg.tensor([[-2.5]])
@@ -182,7 +182,7 @@ def multi_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """The mean over all classes but the target of `max(0, margin - input[target] + input[class])^p`, divided by C.
+    """The sum over the other classes of `max(0, margin - input[target] + input[class])^p`, divided by C.
 
     `input` (N, C) and target (N,) of classes, or (C,) and (). `weight`: a factor for each target class.
 
@@ -213,7 +213,7 @@ def multi_margin_loss(
 
 
 def _matrix(name: str, x: Any) -> Any:
-    """`x` as (N, C); one number is one class."""
+    """`x` as (N, C); a number is one class."""
     if x.ndim > 2 or 0 in x.shape[-1:]:
         raise ValueError(f"{name}: expected an input of shape (N, C) or (C,), got {tuple(x.shape)}")
     return x if x.ndim == 2 else x.reshape((1, -1))
