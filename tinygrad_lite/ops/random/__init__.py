@@ -1,1 +1,1 @@
-"""Random numbers: generators, and tensors drawn from them."""
+"""Random numbers: generators and sampling."""

@@ -1,4 +1,4 @@
-"""Where random numbers come from: generators, seeds, and the streams of the devices."""
+"""Generators, seeds, and the default random streams of devices."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Generator", "default_generator", "get_rng_state", "initial_seed", "m
 
 
 class Generator:
-    """A stream of random numbers of its own: `rand(3, generator=Generator().manual_seed(0))`."""
+    """A separate random stream: `rand(3, generator=Generator().manual_seed(0))`."""
 
     def __init__(self, device: Any = "cpu"):
         self._source = Source(device, 67280421310721)
@@ -33,31 +33,31 @@ class Generator:
         return self._source.device
 
     def manual_seed(self, seed: int) -> Generator:
-        """Start the stream that belongs to `seed`."""
+        """Restart the stream from `seed`."""
         self._source.reseed(operator.index(seed) % 2**64)
         return self
 
     def seed(self) -> int:
-        """Start the stream of a seed from the system's randomness, and return that."""
+        """Restart the stream from a seed drawn from the system's randomness, and return it."""
         return self.manual_seed(int.from_bytes(os.urandom(8), "little") >> 1).initial_seed()
 
     def initial_seed(self) -> int:
-        """The seed that the stream started from."""
+        """The seed from which the stream started."""
         return self._source.seed
 
     def get_state(self) -> Tensor:
-        """The state of the stream, as a tensor of bytes."""
+        """The state of the stream, as a byte tensor."""
         return traced(self._source.state())
 
     def set_state(self, new_state: Tensor) -> Generator:
-        """Go on where the stream was when `new_state` was taken."""
+        """Resume from `new_state`."""
         if not isinstance(new_state, Traced) or new_state.array.dtype != np.uint8:
             raise TypeError("set_state: expected a uint8 Tensor, as get_state() gives")
         self._source.restore(new_state.array)
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A copy, also one from a pickle, goes on from the same place, by itself."""
+        """A copy, pickled or not, continues from the same state independently."""
         return _generator_from, (str(self.device), self._source.state())
 
 
@@ -68,11 +68,11 @@ def _generator_from(device: str, state: np.ndarray) -> Generator:
 
 
 class _Streams(threading.local):
-    """The default streams that the running thread draws from: the program's, or a loader's worker's own."""
+    """The default streams of the running thread: the program's, or those of a loader's worker."""
 
     cpu = Source("cpu", int.from_bytes(os.urandom(8), "little") >> 1)
     on_gpu: dict[Device, Generator] = {}  # noqa: RUF012  # of the program; a worker has a dict of its own
-    asked = 0  # how often this thread has asked for a stream to draw from
+    asked = 0  # how often this thread has requested a stream
 
 
 _streams = _Streams()
@@ -93,13 +93,13 @@ default_generator: Generator = _DefaultGenerator()
 
 
 def use_own_streams(seed: int) -> None:
-    """From here on the running thread draws from streams of its own, which start from `seed`."""
+    """Give the running thread its own streams from here on, seeded from `seed`."""
     _streams.cpu = Source("cpu", seed % 2**64)
     _streams.on_gpu = {}
 
 
 def manual_seed(seed: int) -> Generator:
-    """Start the streams of all devices anew, from `seed`.
+    """Restart the streams of all devices from `seed`.
 
     >>> import tinygrad_lite as tg
     >>> a = (tg.manual_seed(1), tg.rand(2))[1]
@@ -112,33 +112,33 @@ def manual_seed(seed: int) -> Generator:
 
 
 def seed() -> int:
-    """Start the streams anew from a seed of the system's randomness, and return that."""
+    """Restart all streams from a seed drawn from the system's randomness, and return it."""
     _streams.on_gpu.clear()
     return default_generator.seed()
 
 
 def initial_seed() -> int:
-    """The seed that the CPU's stream started from."""
+    """The seed from which the CPU's stream started."""
     return default_generator.initial_seed()
 
 
 def get_rng_state() -> Tensor:
-    """The state of the CPU's stream, as a tensor of bytes."""
+    """The state of the CPU's stream, as a byte tensor."""
     return default_generator.get_state()
 
 
 def set_rng_state(new_state: Tensor) -> None:
-    """Go on where the CPU's stream was when `new_state` was taken."""
+    """Restore the CPU's stream to `new_state`."""
     default_generator.set_state(new_state)
 
 
 def draws() -> int:
-    """How often the running thread has drawn random numbers: whether it did in between, where this has grown."""
+    """How often the running thread has drawn random numbers; if this grows, it has drawn in between."""
     return _streams.asked
 
 
 def generators() -> list[Generator]:
-    """The default generators of all devices (of no GPU, before one was asked for)."""
+    """The default generators of all devices (no GPU's before its first use)."""
     return [default_generator, *(on_gpu(Device("cuda", i)) for i in range(in_use()))]
 
 
@@ -152,7 +152,7 @@ def on_gpu(device: Device) -> Generator:
 
 @contextlib.contextmanager
 def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
-    """After the block the streams of all devices go on as if nothing had been drawn in it.
+    """Restore the streams of all devices after the block.
 
     >>> with fork_rng():
     ...     _ = manual_seed(1)
@@ -166,7 +166,7 @@ def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
 
 
 def source(generator: Generator | None = None, device: Any = None) -> Source:
-    """Where to draw numbers for `device` from."""
+    """The generator to draw numbers for `device` from."""
     _streams.asked += 1
     if generator is not None:
         if not isinstance(generator, Generator):

@@ -1,4 +1,4 @@
-"""Random tensors. Every function takes the `generator` to draw from; without one, the device's own."""
+"""Random tensors. Every function accepts a `generator`; by default it uses the device's own."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def randn(
     *shape: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Normal, of mean 0 and variance 1.
+    """Normal with mean 0 and variance 1.
 
     >>> import tinygrad_lite as tg
     >>> tg.randn(2, 3).shape
@@ -128,7 +128,7 @@ def _like(x: Any, dtype: Any, device: Any) -> tuple[Any, Any]:
 def rand_like(
     input: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:  # fmt: skip
-    """`rand` in the shape (and dtype, on the device) of `input`.
+    """`rand` with the shape, and by default the dtype and device, of `input`.
 
     >>> import tinygrad_lite as tg
     >>> tg.rand_like(tg.ones(2, 3)).shape
@@ -143,7 +143,7 @@ def rand_like(
 def randn_like(
     input: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:  # fmt: skip
-    """`randn` in the shape (and dtype, on the device) of `input`.
+    """`randn` with the shape, and by default the dtype and device, of `input`.
 
     >>> import tinygrad_lite as tg
     >>> tg.randn_like(tg.ones(2, 3)).shape
@@ -159,7 +159,7 @@ def randint_like(
     input: Tensor, low: int, high: int | None = None, *, generator: Generator | None = None, dtype: Any = None,
     device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """`randint` in the shape (and dtype, on the device) of `input`.
+    """`randint` with the shape, and by default the dtype and device, of `input`.
 
     >>> import tinygrad_lite as tg
     >>> (tg.randint_like(tg.ones(100), 3, 6) >= 3).all()
@@ -175,7 +175,7 @@ def normal(
     mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
     device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Normal, of the given means and standard deviations: tensors (of one shape), or two numbers and a size.
+    """Normal with the given means and standard deviations: tensors (of one shape), or two numbers and a size.
 
     >>> import tinygrad_lite as tg
     >>> tg.normal(tg.tensor([0.0, 100.0]), tg.tensor([0.0, 0.0]))
@@ -199,7 +199,7 @@ def normal(
 
 
 def _drawn_by(values: Any, *parameters: Any) -> Any:
-    """A tensor of random values. The parameters of their distribution get the gradient zero."""
+    """A tensor of random values; the gradients of the distribution's parameters are zero."""
     result = traced(as_array(values))
     for parameter in parameters:
         if isinstance(parameter, Traced) and parameter.requires_grad:
@@ -224,7 +224,7 @@ def _coins(p: Any, like: Any, generator: Generator | None) -> Any:
 
 @operation
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
-    """1 with the probability that each element of `input` gives (or with probability `p`), else 0.
+    """1 with probability given by each element of `input` (or by `p`), otherwise 0.
 
     >>> import tinygrad_lite as tg
     >>> tg.bernoulli(tg.tensor([0.0, 1.0]))
@@ -240,11 +240,11 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
 @quietly
 @operation
 def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None) -> Tensor:
-    """Numbers of categories drawn with probabilities proportional to the weights in the last dim
-    of `input` (one or two dims): `num_samples` of them for each row.
+    """Category indices, drawn with probabilities proportional to the weights in the last dim of `input` (one or two dims):
+    `num_samples` per row.
 
-    Without replacement the categories with the smallest exponential variate / weight are taken
-    (Efraimidis and Spirakis 2006).
+    Without replacement, selects the categories with the smallest exponential variate / weight (Efraimidis and Spirakis
+    2006).
 
     >>> import tinygrad_lite as tg
     >>> tg.multinomial(tg.tensor([0.0, 3.0, 0.0]), 1)
@@ -274,7 +274,7 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
 
 @operation
 def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
-    """Counts with the means that `input` gives.
+    """Counts with the means given by `input`.
 
     >>> import tinygrad_lite as tg
     >>> tg.poisson(tg.tensor([0.0, 0.0]))
@@ -334,8 +334,8 @@ def uniform_(input: Tensor, from_: float = 0, to: float = 1, *, generator: Gener
 
 @operation
 def random_(input: Tensor, from_: int | None = None, to: int | None = None, *, generator: Generator | None = None) -> Tensor:
-    """Fill with integers from `from_` to `to - 1`; `random_(to)` starts at 0; without bounds, with
-    all that the dtype holds exactly.
+    """Fill with integers from `from_` to `to - 1`; `random_(to)` starts at 0; without bounds, from all integers that the
+    dtype holds exactly.
 
     >>> import tinygrad_lite as tg
     >>> (tg.zeros(100).random_(2, 5) < 5).all()
@@ -351,7 +351,7 @@ def random_(input: Tensor, from_: int | None = None, to: int | None = None, *, g
 
 @on_gpu_of()
 def bernoulli_(input: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
-    """Fill with 1 with probability `p` (a number or a tensor), else 0.
+    """Fill with 1 with probability `p` (a number or a tensor), otherwise 0.
 
     >>> import tinygrad_lite as tg
     >>> tg.zeros(3).bernoulli_(1.0)
@@ -362,7 +362,7 @@ def bernoulli_(input: Tensor, p: Any = 0.5, *, generator: Generator | None = Non
 
 @on_gpu_of()
 def exponential_(input: Tensor, lambd: float = 1, *, generator: Generator | None = None) -> Tensor:
-    """Fill with numbers of density lambd exp(-lambd x).
+    """Fill with exponential numbers, of density lambd exp(-lambd x).
 
     >>> import tinygrad_lite as tg
     >>> (tg.zeros(100).exponential_() > 0).all()
@@ -390,7 +390,7 @@ def log_normal_(input: Tensor, mean: float = 1, std: float = 2, *, generator: Ge
 
 @on_gpu_of()
 def cauchy_(input: Tensor, median: float = 0, sigma: float = 1, *, generator: Generator | None = None) -> Tensor:
-    """Fill with numbers of density sigma / (pi (sigma^2 + (x - median)^2)).
+    """Fill with Cauchy numbers, of density sigma / (pi (sigma^2 + (x - median)^2)).
 
     >>> import tinygrad_lite as tg
     >>> tg.zeros(2, 3).cauchy_().shape
@@ -404,7 +404,7 @@ def cauchy_(input: Tensor, median: float = 0, sigma: float = 1, *, generator: Ge
 
 @on_gpu_of()
 def geometric_(input: Tensor, p: float, *, generator: Generator | None = None) -> Tensor:
-    """Fill with how many trials of success probability `p` it takes to succeed: 1, 2, ...
+    """Fill with the number of trials of success probability `p` up to the first success: 1, 2, ...
 
     >>> import tinygrad_lite as tg
     >>> (tg.zeros(100).geometric_(0.5) >= 1).all()
