@@ -1,1 +1,1 @@
-"""Functions of all elements along a dim: sums, extremes, order, statistics."""
+"""Reductions and operations along a dim: sums, extremes, sorting, statistics."""

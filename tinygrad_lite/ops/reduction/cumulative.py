@@ -1,4 +1,4 @@
-"""Running sums, products and extremes along a dim."""
+"""Cumulative sums, products and extremes along a dim."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["cummax", "cummin", "cumprod", "cumsum", "logcumsumexp"]
 
 
-# -- what all others are made of ----------------------------------------------------------------
+# -- building blocks ---------------------------------------------------------------------------
 
 
 def part(axis: int, start: int | None, stop: int | None) -> tuple[Any, ...]:
-    """The index of a part of one axis."""
+    """The index of a slice of one axis."""
     return (*(slice(None),) * axis, slice(start, stop), Ellipsis)
 
 
@@ -37,12 +37,12 @@ def _recurrence(a, b, axis, reverse):
 
 
 def _carried_back(g: Any, a: Any, axis: int, reverse: bool) -> Any:
-    """The gradient with respect to b: the recurrence the other way, with each factor one place on."""
+    """The gradient with respect to b: the recurrence in reverse, with the factors shifted by one."""
     return _recurrence(_previous(a, axis, not reverse), g, axis, not reverse)
 
 
 def _previous(x: Any, axis: int, reverse: bool, first: float = 0) -> Any:
-    """At each place the element before it, in the order of running; `first` enters."""
+    """The previous element at each position, in the order of the recurrence; `first` is the first one."""
     entering = zeros_like(x[part(axis, None, 1)]) + first
     if reverse:
         return cat((x[part(axis, 1, None)], entering), axis)
@@ -58,8 +58,7 @@ _recurrence.vjp(a=lambda g, a, out, axis, reverse: _carried_back(g, a, axis, rev
 
 @nondifferentiable
 def _place_so_far(input, axis, name):
-    """Where the largest (name="maximum") or smallest element so far stands, the last of equal ones; nan
-    is both."""
+    """The index of the largest (name="maximum") or smallest element so far, the last of ties; nan is both."""
     xp = namespace_of(input)
     places = xp.arange(input.shape[axis]).reshape((-1,) + (1,) * (input.ndim - axis - 1))
     here = (input == accumulate(name, input, axis)) | (input != input)
@@ -73,7 +72,7 @@ def _extreme_so_far(name: str, x: Any, dim: int) -> ValuesIndices:
 
 @operation
 def cummax(input: Tensor, dim: int) -> ValuesIndices:
-    """The largest element up to each one along `dim`, and its place (of equal ones the last).
+    """The largest element so far along `dim`, and its index (the last of ties).
 
     >>> import tinygrad_lite as tg
     >>> tg.cummax(tg.tensor([1.0, 3.0, 2.0]), dim=0)
@@ -84,7 +83,7 @@ def cummax(input: Tensor, dim: int) -> ValuesIndices:
 
 @operation
 def cummin(input: Tensor, dim: int) -> ValuesIndices:
-    """The smallest element up to each one along `dim`, and its place (of equal ones the last).
+    """The smallest element so far along `dim`, and its index (the last of ties).
 
     >>> import tinygrad_lite as tg
     >>> tg.cummin(tg.tensor([3, 1, 2]), dim=0)
@@ -97,7 +96,7 @@ def cummin(input: Tensor, dim: int) -> ValuesIndices:
 
 
 def _accumulated(x: Any, name: str, axis: int, reverse: bool) -> Any:
-    """Integers run in int64, half precision in single."""
+    """Integers accumulate in int64, float16 in float32."""
     result = x.dtype if x.dtype.kind in "fc" else np.dtype(np.int64)
     back = (*(slice(None),) * axis, slice(None, None, -1))
     x = (x[back] if reverse else x).astype(np.float32 if result == np.float16 else result, copy=False)
@@ -124,7 +123,7 @@ _cumprod.vjp(input=lambda g, input, out, axis, reverse: _carried_back(g, input, 
 
 @operation
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """The sum of all elements up to each one along `dim`. Integers and bools add up in int64.
+    """The cumulative sum along `dim`. Integers and bools are summed in int64.
 
     >>> import tinygrad_lite as tg
     >>> tg.cumsum(tg.tensor([1.0, 2.0, 3.0]), dim=0)
@@ -135,8 +134,8 @@ def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
 
 @operation
 def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """The product of all elements up to each one along `dim`. Integers and bools multiply in int64.
-    The gradient is right where factors are zero, also the second one.
+    """The cumulative product along `dim`. Integers and bools are multiplied in int64. Gradients, including second ones, are
+    correct where factors are zero.
 
     >>> import tinygrad_lite as tg
     >>> tg.cumprod(tg.tensor([1.0, 2.0, 3.0]), dim=0)
@@ -155,7 +154,7 @@ def _along_dim(name: str, function: Any, x: Any, dim: int, *more: Any, dtype: An
 
 
 def in_dtype(dtype: Any, function: Any, x: Any, *args: Any) -> Any:
-    """`function(x, ...)` worked out in `dtype`, and the result too; in what it likes, where that is None."""
+    """`function(x, ...)` computed in `dtype`, or in its default if that is None."""
     if dtype is None:
         return function(x, *args)
     dtype = as_dtype(dtype)
@@ -164,8 +163,8 @@ def in_dtype(dtype: Any, function: Any, x: Any, *args: Any) -> Any:
 
 
 def product_of_others(x: Any, axis: int | None) -> Any:
-    """For each element the product of all others along `axis` (None: of the whole tensor), made
-    of the products from both ends."""
+    """For each element the product of all others along `axis` (None: of the whole tensor), from cumulative products in both
+    directions."""
     if axis is None:
         return reshape(product_of_others(reshape(x, (-1,)), 0), x.shape)
     return _previous(_cumprod(x, axis, False), axis, False, 1) * _previous(_cumprod(x, axis, True), axis, True, 1)
@@ -177,8 +176,8 @@ def _logcumsumexp(input, axis):
 
 
 def _logcumsumexp_rule(g: Any, input: Any, out: Any, axis: int) -> Any:
-    """input[i] has the share exp(input[i] - out[j]) in each later out[j]. The sum of g[j] exp(out[i] - out[j])
-    over j >= i is a recurrence from behind, whose factors exp(out[i] - out[i + 1]) are at most 1."""
+    """input[i] has the share exp(input[i] - out[j]) in each later out[j]. The sum of g[j] exp(out[i] - out[j]) over j >= i
+    is a recurrence in reverse, with factors exp(out[i] - out[i + 1]) of at most 1."""
     factors = where(out == -math.inf, 0.0, exp(out - _previous(out, axis, True, math.inf)))
     return _recurrence(factors, g, axis, True) * exp(input - out)
 

@@ -1,4 +1,4 @@
-"""Differences between neighbours, and integrals and derivatives made of them."""
+"""Differences of neighbours, and integrals and derivatives from them."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ def _both_ends(x: Any, axis: int) -> tuple[Any, Any]:
 
 @operation
 def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None) -> Tensor:
-    """The differences between neighbours along `dim`, taken `n` times; `prepend` and `append` are
-    joined to `input` before.
+    """The differences of neighbours along `dim`, taken `n` times; `prepend` and `append` are joined to `input` first.
 
     >>> import tinygrad_lite as tg
     >>> tg.diff(tg.tensor([1, 2, 4, 7]))
@@ -58,7 +57,7 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None
 
 
 def _areas(name: str, y: Any, x: Any, dx: Any, dim: int) -> tuple[Any, int]:
-    """Twice the area of each trapezoid, and the axis they stand along."""
+    """Twice the area of each trapezoid, and their axis."""
     if not y.ndim:
         raise IndexError(f"{name}: expected a tensor of at least one dim, got a 0-d one")
     if x is not None and dx is not None:
@@ -90,7 +89,7 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float | None = None, di
 
 
 def trapz(y: Tensor, x: Tensor | None = None, *, dx: float | None = None, dim: int = -1) -> Tensor:
-    """As `trapezoid`.
+    """Same as `trapezoid`.
 
     >>> import tinygrad_lite as tg
     >>> tg.trapz(tg.tensor([1.0, 2.0, 3.0]))
@@ -101,7 +100,7 @@ def trapz(y: Tensor, x: Tensor | None = None, *, dx: float | None = None, dim: i
 
 @operation
 def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float | None = None, dim: int = -1) -> Tensor:
-    """The integral of `y` from the first point along `dim` to each other one, as by `trapezoid`.
+    """The integral of `y` from the first point along `dim` to each other point, as by `trapezoid`.
 
     >>> import tinygrad_lite as tg
     >>> tg.cumulative_trapezoid(tg.tensor([0.0, 1.0, 4.0]))
@@ -117,10 +116,10 @@ def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float | None
 
 @operation
 def gradient(input: Tensor, *, spacing: Any = None, dim: int | Sequence[int] | None = None, edge_order: int = 1) -> tuple[Tensor, ...]:
-    """The derivative of sampled values along each of `dim` (None: all), as a tuple: central differences,
-    exact for parabolas, and at the ends one-sided ones of order `edge_order` (1 or 2).
+    """The derivative of sampled values along each of `dim` (None: all), as a tuple: central differences, exact for
+    parabolas, and one-sided differences of order `edge_order` (1 or 2) at the ends.
 
-    `spacing`: the distance between samples (1 where not given), or one for each dim, or a tuple of 1-D tensors of coordinates.
+    `spacing`: the distance between samples (default 1), or one per dim, or a tuple of 1-d coordinate tensors.
 
     >>> import tinygrad_lite as tg
     >>> tg.gradient(tg.tensor([1.0, 4.0, 9.0, 16.0]))
@@ -150,12 +149,12 @@ def _slope(x: Any, h: Any, axis: int, edge_order: int) -> Any:
         steps = reshape(diff(h), (-1,) + (1,) * (x.ndim - axis - 1))
     slopes = (high - low) / steps  # between neighbours
     before, after = _both_ends(slopes, axis)
-    if steps is not h:  # each slope counts by the distance on the other side
+    if steps is not h:  # weight each slope by the distance on the other side
         left, right = _both_ends(steps, 0)
         share = right / (left + right)
     middle = before * share + after * (1 - share)
     first, last = getitem(slopes, part(axis, None, 1)), getitem(slopes, part(axis, n - 2, None))
-    if edge_order == 2:  # a parabola's slope is linear, and `first` is it halfway between the end and `middle`
+    if edge_order == 2:  # a parabola's slope is linear, and `first` is its value halfway between the end and `middle`
         first = 2 * first - getitem(middle, part(axis, None, 1))
         last = 2 * last - getitem(middle, part(axis, n - 3, None))
     return cat([first, middle, last], axis)

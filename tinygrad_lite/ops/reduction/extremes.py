@@ -1,4 +1,4 @@
-"""The largest and the smallest element over some or all dims; of bools, any and all."""
+"""Maxima and minima over some or all dims; any and all."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "max", "
 
 
 class MinMax(NamedTuple):
-    """The smallest and the largest."""
+    """The minimum and the maximum."""
 
     min: Any
     max: Any
@@ -35,7 +35,7 @@ def _some_axes(name: str, x: Any, dim: Any) -> Any:
 
 @operation
 def amax(input: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) -> Tensor:
-    """The largest element over `dim` (an int, several, or () for all). Ties share the gradient evenly.
+    """The maximum over `dim` (an int, several, or () for all). Ties share the gradient evenly.
 
     >>> import tinygrad_lite as tg
     >>> tg.amax(tg.tensor([[1.0, 2.0], [3.0, 0.0]]), dim=1)
@@ -46,7 +46,7 @@ def amax(input: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) 
 
 @operation
 def amin(input: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) -> Tensor:
-    """The smallest element over `dim` (an int, several, or () for all). Ties share the gradient evenly.
+    """The minimum over `dim` (an int, several, or () for all). Ties share the gradient evenly.
 
     >>> import tinygrad_lite as tg
     >>> tg.amin(tg.tensor([[1.0, 2.0], [3.0, 0.0]]), dim=1)
@@ -57,7 +57,7 @@ def amin(input: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) 
 
 @operation
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
-    """The smallest and the largest element over `dim` (None for all), as `(min, max)`.
+    """The minimum and the maximum over `dim` (None for all), as `(min, max)`.
 
     >>> import tinygrad_lite as tg
     >>> aminmax(tg.tensor([1, 5, 3]))
@@ -90,7 +90,7 @@ def _arg_checked(name: str, function: Any, x: Any, dim: Any, keepdim: bool) -> A
 
 @operation
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """Where the largest element stands along `dim` (None: in the flattened tensor); the first of several.
+    """The index of the largest element along `dim` (None: in the flattened tensor); the first of ties.
 
     >>> import tinygrad_lite as tg
     >>> tg.argmax(tg.tensor([[1.0, 5.0, 5.0], [2.0, 0.0, 1.0]]), dim=1)
@@ -101,7 +101,7 @@ def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
 
 @operation
 def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """Where the smallest element stands along `dim` (None: in the flattened tensor); the first of several.
+    """The index of the smallest element along `dim` (None: in the flattened tensor); the first of ties.
 
     >>> import tinygrad_lite as tg
     >>> tg.argmin(tg.tensor([[3.0, 1.0, 1.0], [2.0, 0.0, 1.0]]), dim=1)
@@ -111,7 +111,7 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
 
 
 def _extreme(name: str, x: Any, dim: Any, keepdim: bool, other: Any) -> Any:
-    """The forms of max and min but the first."""
+    """All forms of max and min except that over all elements."""
     if other is not None or is_array(raw(dim)):
         return (maximum if name == "max" else minimum)(x, dim if other is None else other)
     if dim is None:
@@ -125,10 +125,10 @@ def _extreme(name: str, x: Any, dim: Any, keepdim: bool, other: Any) -> Any:
 
 @operation
 def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
-    """Three forms: the largest element of all; along `dim`, a pair `(values, indices)`, of ties the
-    first; or, of two tensors, the larger of each pair (`maximum`).
+    """Three forms: the largest element of all; along `dim`, a pair `(values, indices)`, with the first of ties; or the
+    elementwise maximum of two tensors (`maximum`).
 
-    Of all, ties share the gradient evenly; along a dim it goes to the element at the index returned.
+    Over all, ties share the gradient evenly; along a dim it goes to the element at the returned index.
 
     >>> import tinygrad_lite as tg
     >>> tg.max(tg.tensor([[1.0, 5.0, 5.0], [2.0, 0.0, 1.0]]), dim=1)
@@ -141,7 +141,7 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = N
 
 @operation
 def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
-    """As `max`, for the smallest.
+    """Like `max`, for the smallest element.
 
     >>> import tinygrad_lite as tg
     >>> tg.min(tg.tensor([[3.0, 1.0], [2.0, 5.0]]), dim=1)
@@ -163,12 +163,12 @@ def _all(input, axes, keepdim):
 
 
 def _truth(out: Any, x: Any) -> Any:
-    return in_order(out.astype(x.dtype) if x.dtype == np.uint8 else out)  # PyTorch's one exception
+    return in_order(out.astype(x.dtype) if x.dtype == np.uint8 else out)  # PyTorch's only exception
 
 
 @operation
 def any(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """Whether any element over `dim` (an int, several, or None for all) is not zero.
+    """Whether any element over `dim` (an int, several, or None for all) is nonzero.
 
     >>> import tinygrad_lite as tg
     >>> tg.any(tg.tensor([[0, 1], [0, 0]]), dim=1)
@@ -179,7 +179,7 @@ def any(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
 
 @operation
 def all(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """Whether no element over `dim` (an int, several, or None for all) is zero.
+    """Whether all elements over `dim` (an int, several, or None for all) are nonzero.
 
     >>> import tinygrad_lite as tg
     >>> tg.all(tg.tensor([[1, 1], [0, 1]]), dim=1)

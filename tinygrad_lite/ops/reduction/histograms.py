@@ -1,4 +1,4 @@
-"""Histograms in one dimension or more."""
+"""Histograms in one or more dimensions."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ Bins = Any  # a number of bins, or a 1-D tensor of their edges
 
 
 class Histogram(NamedTuple):
-    """What fell into each bin, and the edges of the bins (of several dims: a tuple of them)."""
+    """The count (or weight) in each bin, and the bin edges (a tuple for several dims)."""
 
     hist: Any
     bin_edges: Any
 
 
 def _edges(name: str, x: Any, bins: Bins, limits: Sequence[float] | None) -> Any:
-    """The edges of `bins` along one dim, whose coordinates are the array `x`."""
+    """The edges of `bins` in one dim, for the coordinates `x` (an array)."""
     if isinstance(bins, Traced) or is_array(bins):
         if bins.ndim != 1 or bins.dtype != x.dtype:
             raise RuntimeError(f"{name}: expected 1-D edges of {x.dtype}, got {bins.dtype} of shape {tuple(bins.shape)}")
@@ -59,7 +59,7 @@ def _counted(name: str, x: Any, edges: list[Any], weight: Any, density: bool) ->
     place, inside = xp.zeros(len(x), np.int64), xp.ones(len(x), np.bool_)
     for column, edge, size in zip(x.T, edges, sizes):
         inside &= (column >= edge[0]) & (column <= edge[-1])
-        bin = xp.minimum(searchsorted(edge, xp.ascontiguousarray(column), right=True) - 1, size - 1)  # the last has both its ends
+        bin = xp.minimum(searchsorted(edge, xp.ascontiguousarray(column), right=True) - 1, size - 1)  # the last bin includes both ends
         place = place * size + xp.maximum(bin, 0)
     weight = xp.ones(len(x), dtype) if weight is None else reshape(weight, (-1,))
     hist = to_dtype(reshape(_bincount(place, weight * inside, math.prod(sizes)), tuple(sizes)), dtype)
@@ -71,7 +71,7 @@ def _counted(name: str, x: Any, edges: list[Any], weight: Any, density: bool) ->
 
 
 def _results(x: Any, hist: Any, edges: list[Any]) -> tuple[Any, list[Any]]:
-    """As tensors, where `x` is one."""
+    """The results as tensors, if `x` is one."""
     if not isinstance(x, Traced):
         return hist, edges
     return hist if isinstance(hist, Traced) else traced(hist), [traced(edge) for edge in edges]
@@ -86,9 +86,9 @@ def _check(name: str, x: Any) -> None:
 def histogram(
     input: Tensor, bins: Bins, *, range: tuple[float, float] | None = None, weight: Tensor | None = None, density: bool = False
 ) -> Histogram:  # fmt: skip
-    """How many elements (or how much of their `weight`) lie in each of `bins`: a number of equal ones over `range`
-    (from the smallest element to the largest), or a sorted 1-D tensor of their edges. A bin has its lower edge, the
-    last one both. `density`: divided by the total and by the widths.
+    """The number of elements (or the sum of their `weight`) in each of `bins`: a number of equal bins over `range`
+    (default: from the smallest to the largest element), or a sorted 1-d tensor of edges. A bin includes its lower edge, the
+    last one both. `density`: divide by the total and by the widths.
 
     >>> import tinygrad_lite as tg
     >>> tg.histogram(tg.tensor([1.0, 2.0, 2.5]), 2, range=(0.0, 4.0)).hist
@@ -105,8 +105,8 @@ def histogram(
 def histogramdd(
     input: Tensor, bins: Any, *, range: Sequence[float] | None = None, weight: Tensor | None = None, density: bool = False
 ) -> Histogram:  # fmt: skip
-    """The histogram of points, whose coordinates are the last dim of `input`. `bins`: as in `histogram`, one for each
-    coordinate, or one number for all; `range`: the ends of each, one after the other."""
+    """The histogram of points, whose coordinates are the last dim of `input`. `bins`: as in `histogram`, one per
+    coordinate, or one number for all; `range`: the ends of each coordinate, in sequence."""
     _check("histogramdd", input)
     n = input.shape[-1] if input.ndim > 1 else 0
     bins = [bins] * n if isinstance(bins, int) else list(bins)

@@ -1,4 +1,4 @@
-"""Sorting, ranking, searching, and telling different values apart."""
+"""Sorting, ranking, searching, and unique elements."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _order(input, axis, descending, first):
 
 @operation
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Tensor:
-    """The places that put `input` in order along `dim`; equal elements keep their order, nan is the largest.
+    """The indices that sort `input` along `dim`; the sort is stable, and nan is the largest.
 
     >>> import tinygrad_lite as tg
     >>> tg.argsort(tg.tensor([3.0, 1.0, 2.0]))
@@ -47,9 +47,9 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: b
 
 @operation
 def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> ValuesIndices:
-    """The elements of `input` in order along `dim`, and the places where they stood.
+    """The sorted elements of `input` along `dim`, and their original indices.
 
-    Equal elements keep their order, whether `stable` is asked for or not; nan is the largest.
+    The sort is stable even without `stable`; nan is the largest.
 
     >>> import tinygrad_lite as tg
     >>> tg.sort(tg.tensor([3.0, 1.0, 2.0]), descending=True)
@@ -61,7 +61,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool
 
 @operation
 def msort(input: Tensor) -> Tensor:
-    """The elements of `input` in order along its first dim.
+    """The elements of `input` sorted along its first dim.
 
     >>> import tinygrad_lite as tg
     >>> tg.msort(tg.tensor([[3, 1], [2, 4]]))
@@ -73,7 +73,7 @@ def msort(input: Tensor) -> Tensor:
 
 @operation
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> ValuesIndices:
-    """The `k` largest (or smallest) elements along `dim` in order, and their places.
+    """The `k` largest (or smallest) elements along `dim` in order, and their indices.
 
     >>> import tinygrad_lite as tg
     >>> tg.topk(tg.tensor([3.0, 1.0, 2.0]), 2)
@@ -100,7 +100,7 @@ def require_number(name: str, x: Any) -> None:
 
 @nondifferentiable
 def _place_of_rank(input, axis, keepdim, rank, skip_nan):
-    """Where the element of `rank` (None: the median) stands along `axis`."""
+    """The index of the element of `rank` (None: the median) along `axis`."""
     require_some(input, axis)
     return place_of_rank(input, axis, keepdim, rank, skip_nan)
 
@@ -126,14 +126,14 @@ def _middle(name: str, x: Any, dim: int | None, keepdim: bool) -> Any:
         if keepdim:
             raise TypeError(f"{name}: keepdim asks for a dim")
         median = _median(x, skip_nan)
-        # As the largest of the elements that are equal to it, it shares its gradient evenly among them.
+        # As the maximum of the elements equal to it, it shares its gradient evenly among them.
         equal = (x == median) | ((x != x) & (median != median))
         return amax(x[equal], None, False) if math.prod(x.shape) else median
     return _picked_by(name, x, dim, keepdim, _place_of_rank, None, skip_nan)
 
 
 def _picked_by(name: str, x: Any, dim: int, keepdim: bool, place: Any, *more: Any) -> ValuesIndices:
-    """One element along `dim`: the one at `place(x, axis, keepdim, ...)`."""
+    """The element along `dim` at `place(x, axis, keepdim, ...)`."""
     axis = canonical_dim(name, dim, x.ndim)
     if not x.ndim:
         return ValuesIndices(*(reshape(t, ()) for t in _picked_by(name, reshape(x, (1,)), 0, True, place, *more)))
@@ -142,10 +142,10 @@ def _picked_by(name: str, x: Any, dim: int, keepdim: bool, place: Any, *more: An
 
 @operation
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The median of all elements; along `dim`, a pair `(values, indices)`. Of an even number, the
-    lower one of the two in the middle. Where there is a nan, it is nan.
+    """The median of all elements; along `dim`, a pair `(values, indices)`. For an even number, the lower of the two middle
+    elements. nan if any element is nan.
 
-    Of all, ties share the gradient evenly; along a dim it goes to the element at the index returned.
+    Over all, ties share the gradient evenly; along a dim it goes to the element at the returned index.
 
     >>> import tinygrad_lite as tg
     >>> tg.median(tg.tensor([4.0, 1.0, 3.0, 2.0]))
@@ -156,7 +156,7 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
 
 @operation
 def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-    """As `median`, of the elements that are not nan.
+    """Like `median`, ignoring nan.
 
     >>> import tinygrad_lite as tg
     >>> tg.nanmedian(tg.tensor([1.0, float("nan"), 3.0, 5.0]))
@@ -167,7 +167,7 @@ def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> A
 
 @operation
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
-    """The `k`-th smallest element along `dim` (counted from 1), and its place.
+    """The `k`-th smallest element along `dim` (counted from 1), and its index.
 
     >>> import tinygrad_lite as tg
     >>> tg.kthvalue(tg.tensor([3.0, 1.0, 2.0]), 2)
@@ -183,14 +183,14 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Val
 
 @nondifferentiable
 def _place_of_mode(input, axis, keepdim):
-    """Where along `axis` the most frequent element stands."""
+    """The index of the most frequent element along `axis`."""
     require_some(input, axis)
     return place_of_mode(input, axis, keepdim)
 
 
 @operation
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
-    """The most frequent element along `dim` (of several, the smallest), and the last of its places.
+    """The most frequent element along `dim` (the smallest of ties), and its last index.
 
     >>> import tinygrad_lite as tg
     >>> tg.mode(tg.tensor([1, 2, 2, 3]))
@@ -217,10 +217,10 @@ def searchsorted(
     side: str | None = None,
     sorter: Tensor | None = None,
 ) -> Tensor:
-    """Before which elements of a sorted tensor those of `input` would have to be put in.
+    """The indices at which to insert `input` into a sorted tensor to keep it sorted.
 
-    `sorted_sequence`: 1-D; or with the leading dims of `input`, row for row. `right` (or side="right"):
-    after elements that are equal. `sorter`: the places that sort `sorted_sequence`, if it is not sorted.
+    `sorted_sequence`: 1-d, or with the leading dims of `input`, searched row by row. `right` (or side="right"): insert
+    after equal elements. `sorter`: the indices that sort `sorted_sequence`, if it is not sorted.
 
     >>> import tinygrad_lite as tg
     >>> tg.searchsorted(tg.tensor([1, 3, 5]), tg.tensor([0, 3, 9]))
@@ -260,8 +260,8 @@ def _check_sorter(sorter: Any, boundaries: Any) -> None:
 
 @operation
 def bucketize(input: Tensor | float, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
-    """For each element of `input` the bucket between sorted 1-D `boundaries` that it falls into; one that
-    equals a boundary falls below it (above, if `right`).
+    """The index of the bucket between sorted 1-d `boundaries` for each element of `input`; an element equal to a boundary
+    falls below it (above, if `right`).
 
     >>> import tinygrad_lite as tg
     >>> tg.bucketize(tg.tensor([0.5, 2.0, 9.0]), tg.tensor([1.0, 2.0, 3.0]))
@@ -272,13 +272,13 @@ def bucketize(input: Tensor | float, boundaries: Tensor, *, out_int32: bool = Fa
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
 
-# -- telling apart ------------------------------------------------------------------------------
+# -- unique -------------------------------------------------------------------------------------
 
 
 @primitive
 def _distinct(input, axis, in_place):
-    """The different elements (or slices along `axis`), which of them each one is, and how often each
-    occurs. `in_place`: only neighbours are compared."""
+    """The unique elements (or slices along `axis`), the index of each input element among them, and the counts. `in_place`:
+    compare only neighbours."""
     return distinct(input, axis, in_place)
 
 
@@ -301,10 +301,10 @@ def _unique(name: str, x: Any, inverse: bool, counts: bool, dim: int | None, in_
 def unique(
     input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
-    """The different elements of `input` in order; with `dim`, the different slices along it.
+    """The unique elements of `input` in sorted order; with `dim`, the unique slices along it.
 
-    Returns them alone, or a tuple with, as asked for, which of them each element is (`return_inverse`)
-    and how often each occurs (`return_counts`). No two nan are equal. A gradient is refused.
+    Returns them alone, or a tuple with the index of each element among them (`return_inverse`) and the counts
+    (`return_counts`). No two nan are equal. Not differentiable.
 
     >>> import tinygrad_lite as tg
     >>> tg.unique(tg.tensor([3, 1, 3]), return_counts=True)
@@ -315,7 +315,7 @@ def unique(
 
 @operation
 def unique_consecutive(input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
-    """As `unique`, for elements that differ from the one before them, in the order they come.
+    """Like `unique`, but collapses only consecutive equal elements, and does not sort.
 
     >>> import tinygrad_lite as tg
     >>> tg.unique_consecutive(tg.tensor([1, 1, 2, 1]))

@@ -1,4 +1,4 @@
-"""Mean and spread, quantiles, counts, correlation."""
+"""Mean and variance, quantiles, covariance, counts."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ def _var_rule(g: Any, input: Any, axes: Any, correction: float) -> Any:
     centred = input - _mean(input, axes, True)
     freedom = count(input.shape, axes) - correction
     g = reshape(g, kept(input.shape, axes))
-    if axes is None and freedom <= 0:  # PyTorch's conventions, here and where `freedom` is negative
+    if axes is None and freedom <= 0:  # PyTorch's conventions, also for a negative `freedom`
         return g * where(centred == 0, math.nan, math.inf)
     return g * (2 / freedom if freedom else math.inf) * centred
 
 
-# A primitive: as a composition it took five entries and three more arrays of x's size.
+# A primitive, because a composition takes five tape entries and three more arrays of x's size.
 _var.vjp(input=_var_rule)
 
 
 @primitive
 def root(input):
-    """The square root, with gradient 0 at 0: so have std and norms in PyTorch."""
+    """The square root, with gradient 0 at 0, as std and norms in PyTorch."""
     return namespace_of(input).sqrt(input)
 
 
@@ -67,8 +67,8 @@ root.vjp(input=lambda g, out: g * (out != 0) / (2 * (out + (out == 0))))
 
 
 def _spread(name: str, x: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any) -> tuple[Any, float, bool]:
-    """What var and its three relatives have in common: their checks, axes and correction."""
-    if isinstance(dim, bool):  # var(x, False), var(x, unbiased=False): an older form of the call
+    """The checks, axes and correction that var, std, var_mean and std_mean share."""
+    if isinstance(dim, bool):  # var(x, False), var(x, unbiased=False): the older form
         dim, unbiased = None, dim
     if unbiased is not None and correction is not None:
         raise TypeError(f"{name}: give unbiased or correction, not both")
@@ -82,8 +82,8 @@ def _spread(name: str, x: Any, dim: Any, unbiased: Any, keepdim: bool, correctio
 def var(
     input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> Tensor:
-    """The variance over `dim` (an int, several, or None for all): squared distances from the mean,
-    summed and divided by `n - correction` (1 where not given; `unbiased=False` means 0).
+    """The variance over `dim` (an int, several, or None for all): the sum of squared distances from the mean, divided by
+    `n - correction` (default 1; `unbiased=False` means 0).
 
     >>> import tinygrad_lite as tg
     >>> tg.var(tg.tensor([1.0, 2.0, 3.0, 4.0]), correction=0)
@@ -96,7 +96,7 @@ def var(
 def std(
     input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> Tensor:
-    """The square root of `var`. Where it is 0, so is its gradient.
+    """The square root of `var`. Where it is 0, the gradient is 0.
 
     >>> import tinygrad_lite as tg
     >>> tg.std(tg.tensor([1.0, 2.0, 3.0]))
@@ -140,11 +140,10 @@ def std_mean(
 def quantile(
     input: Tensor, q: float | Tensor, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
-    """The elements that a share `q` of all (None) or of those along `dim` lies below.
+    """The `q`-quantiles of all elements (dim=None) or along `dim`.
 
-    `q`: a number from 0 to 1, or a 1-D tensor of them, along the first dim of the result.
-    `interpolation`: "linear" between the two neighbours, or "lower", "higher", "nearest", "midpoint".
-    Where there is a nan, the result is nan.
+    `q`: a number from 0 to 1, or a 1-d tensor of them, which becomes the first dim of the result. `interpolation`: "linear"
+    between the two neighbours, or "lower", "higher", "nearest", "midpoint". nan if any element is nan.
 
     >>> import tinygrad_lite as tg
     >>> tg.quantile(tg.tensor([1.0, 2.0, 3.0, 5.0]), 0.5)
@@ -157,7 +156,7 @@ def quantile(
 def nanquantile(
     input: Tensor, q: float | Tensor, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
-    """As `quantile`, of the elements that are not nan.
+    """Like `quantile`, ignoring nan.
 
     >>> import tinygrad_lite as tg
     >>> tg.nanquantile(tg.tensor([1.0, float("nan"), 3.0]), 0.5)
@@ -183,7 +182,7 @@ def _quantile(name: str, x: Any, q: Any, dim: int | None, keepdim: bool, interpo
         raise TypeError(f"{name}: expected a number or a Tensor as q, got {type(q).__name__}")
     if not ((raw(q) >= 0) & (raw(q) <= 1)).all():
         raise ValueError(f"{name}: expected q from 0 to 1, got {raw(q)}")
-    # The n elements along the first axis, so that there the q of them can stand.
+    # The n elements go along the first axis, where the quantiles will be.
     axis = None if dim is None else canonical_dim(name, dim, x.ndim)
     shape = kept(x.shape, axis if x.ndim else ()) if keepdim else () if axis is None else (*x.shape[:axis], *x.shape[axis + 1 :])
     x = reshape(x, (-1,)) if axis is None or not x.ndim else movedim(x, axis, 0)
@@ -193,7 +192,7 @@ def _quantile(name: str, x: Any, q: Any, dim: int | None, keepdim: bool, interpo
     ranks = reshape(q, (-1,) + (1,) * (x.ndim - 1)) * last.astype(x.dtype)
     exact = raw(ranks)
     if name == "quantile":
-        exact = xp.where(numbers < n, x.dtype.type(n - 1), exact)  # the last is nan
+        exact = xp.where(numbers < n, x.dtype.type(n - 1), exact)  # the last element is nan
     places = order(array, 0)
 
     def at(rank: Any) -> Any:
@@ -216,11 +215,9 @@ _INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 @operation
 def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None) -> Tensor:
-    """The covariance matrix of variables (rows) by their observations (columns); of one variable
-    (1-D), its variance.
+    """The covariance matrix of variables (rows) over observations (columns); for one variable (1-d), its variance.
 
-    `correction`: as in `var`. `fweights`: how often each observation was made, integers.
-    `aweights`: how much each counts.
+    `correction`: as in `var`. `fweights`: integer counts of each observation. `aweights`: the weight of each observation.
 
     >>> import tinygrad_lite as tg
     >>> tg.cov(tg.tensor([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]]))
@@ -262,7 +259,7 @@ def _squared(x: Any, y: Any, freedom: Any, single: bool) -> Any:
 
 @operation
 def corrcoef(input: Tensor) -> Tensor:
-    """The correlation coefficients of variables (rows) by their observations (columns).
+    """The correlation coefficients of variables (rows) over observations (columns).
 
     >>> import tinygrad_lite as tg
     >>> tg.corrcoef(tg.tensor([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]]))
@@ -289,7 +286,7 @@ _bincount.vjp(weights=lambda g, input: g[input])
 
 @operation
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
-    """How often each of 0, 1, 2, ... occurs in the 1-D integer tensor `input` (or the sum of its `weights`).
+    """The count of each of 0, 1, 2, ... in the 1-d integer tensor `input` (or the sum of its `weights`).
 
     >>> import tinygrad_lite as tg
     >>> tg.bincount(tg.tensor([0, 1, 1, 3]))
@@ -313,8 +310,8 @@ def _histc(input, edges):
 
 @operation
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
-    """How many elements fall into each of `bins` equal bins from `min` to `max` (where these are equal:
-    from the smallest to the largest element). Elements outside count nowhere.
+    """The number of elements in each of `bins` equal bins from `min` to `max` (if these are equal, from the smallest to the
+    largest element). Elements outside are not counted.
 
     >>> import tinygrad_lite as tg
     >>> tg.histc(tg.tensor([1.0, 2.0, 2.5]), bins=2, min=0, max=3)

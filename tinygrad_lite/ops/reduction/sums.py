@@ -28,7 +28,7 @@ Dims = int | tuple[int, ...] | None
 
 
 def axes_of(name: str, dim: Dims, ndim: int) -> Any:
-    """`dim` as the arrays take it: None for all (also for a 0-d tensor), an int, or a tuple."""
+    """`dim` in NumPy's form: None for all (also for a 0-d tensor), an int, or a tuple."""
     if type(dim) is int and -ndim <= dim < ndim:
         return dim if dim >= 0 else dim + ndim
     return None if dim is None else canonical_dims(name, dim, ndim) or None
@@ -39,7 +39,7 @@ def axes_of(name: str, dim: Dims, ndim: int) -> Any:
 
 @operation
 def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """The sum over `dim` (an int, several, or None for all). Integers and bools add up in int64.
+    """The sum over `dim` (an int, several, or None for all). Integers and bools are summed in int64.
 
     >>> import tinygrad_lite as tg
     >>> tg.sum(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=0)
@@ -50,7 +50,7 @@ def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = 
 
 @operation
 def sum_to_size(input: Tensor, *size: Any) -> Tensor:
-    """Summed over the dims that broadcasting a tensor of shape `size` to this one's would repeat.
+    """The sum over the dims that broadcasting from `size` to this tensor's shape would repeat.
 
     >>> import tinygrad_lite as tg
     >>> tg.ones(3, 2).sum_to_size(1, 2)
@@ -67,7 +67,7 @@ def sum_to_size(input: Tensor, *size: Any) -> Tensor:
 
 @operation
 def nansum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """The sum over `dim` (an int, several, or None for all), with nan taken for 0.
+    """The sum over `dim` (an int, several, or None for all), with nan as 0.
 
     >>> import tinygrad_lite as tg
     >>> tg.nansum(tg.tensor([1.0, float("nan")]))
@@ -78,7 +78,7 @@ def nansum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any
 
 @operation
 def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
-    """How many elements over `dim` (an int, several, or None for all) are not zero.
+    """The number of nonzero elements over `dim` (an int, several, or None for all).
 
     >>> import tinygrad_lite as tg
     >>> tg.count_nonzero(tg.tensor([[0, 1], [2, 3]]), dim=0)
@@ -95,14 +95,14 @@ def _mean(input, axes, keepdim):
     return (add_up(input.astype(np.float32), axes, keepdim) / n).astype(input.dtype)
 
 
-# A primitive, for the mean is most programs' last step: as sum and division it cost half as much again.
+# A primitive, because most losses end in a mean: sum and division cost 1.5 times as much.
 _mean.vjp(input=lambda g, input_shape, axes: restored(g * (1 / (count(input_shape, axes) or 1)), input_shape, axes))
 
 
 @operation
 def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """The mean over `dim` (an int, several, or None for all) of a floating-point tensor; of
-    integers only with a floating-point `dtype`.
+    """The mean over `dim` (an int, several, or None for all) of a floating-point tensor; integers need a floating-point
+    `dtype`.
 
     >>> import tinygrad_lite as tg
     >>> tg.mean(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=1, keepdim=True)
@@ -117,7 +117,7 @@ def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any =
 
 @operation
 def nanmean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """The mean over `dim` (an int, several, or None for all) of the elements that are not nan.
+    """The mean over `dim` (an int, several, or None for all), ignoring nan.
 
     >>> import tinygrad_lite as tg
     >>> tg.nanmean(tg.tensor([1.0, float("nan"), 3.0]))
@@ -145,9 +145,9 @@ _prod.vjp(input=lambda g, input, axis: restored(g, input.shape, axis) * product_
 
 @operation
 def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """The product over `dim` (None for all). Integers and bools multiply in int64.
+    """The product over `dim` (None for all). Integers and bools are multiplied in int64.
 
-    The gradient is right where factors are zero, also the second one.
+    Gradients, including second ones, are correct where factors are zero.
 
     >>> import tinygrad_lite as tg
     >>> tg.prod(tg.tensor([2, 3, 4]))

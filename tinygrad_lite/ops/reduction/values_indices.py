@@ -1,4 +1,4 @@
-"""Elements chosen by their places along a dim: what max, sort, median and their like return."""
+"""Elements selected by their index along a dim, as returned by max, sort, median and others."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from tinygrad_lite.ops.movement.shape import reshape
 
 
 class ValuesIndices(NamedTuple):
-    """Chosen elements, and where along the dim they stood."""
+    """The selected elements, and their indices along the dim."""
 
     values: Any
     indices: Any
 
 
 def values_at(x: Any, indices: Any, axis: int) -> Any:
-    """The elements of `x` at places along `axis`, as `gather` gives them; these are known to be in range."""
+    """The elements of `x` at indices along `axis`, like `gather`, without checking the range."""
     return values_and_indices(x, indices, axis, True).values
 
 
 def values_and_indices(x: Any, indices: Any, axis: int, keepdim: bool) -> ValuesIndices:
-    """As `values_at`, with the indices; without `keepdim`, there is one for each row along `axis`, and that
-    axis is missing in `indices` as in the result."""
+    """Like `values_at`, with the indices; without `keepdim`, there is one index per slice along `axis`, and `indices` and
+    the result lack that axis."""
     if not x.ndim:
         return ValuesIndices(reshape(values_and_indices(reshape(x, (1,)), reshape(indices, (1,)), 0, True).values, ()), indices)
     array = raw(indices)
