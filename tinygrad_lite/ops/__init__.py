@@ -1,6 +1,6 @@
-"""The operations, a folder a theme, a file a family. A name's rule stands beside its forward function.
+"""Operations: a folder per theme, a file per family, each rule beside its forward function.
 
-Those of networks are gathered in nn/exports.py, which is imported when it is needed.
+The operations of neural networks are gathered in nn/exports.py, which is imported at first use.
 """
 
 from tinygrad_lite.ops import calculus, types
@@ -108,7 +108,7 @@ from tinygrad_lite.ops.random.sampling import (
     bernoulli, multinomial, normal, poisson, rand, rand_like, randint, randint_like, randn, randn_like, randperm,
 )
 
-# The families, for their names.
+# The families, whose names are exported here.
 FAMILIES = (
     calculus, types, conversion, factories, broadcasting, casting, copying, diagonals, dtype_methods, flipping, grids, indexing, inplace,
     joining, masking, repeating, scattering, shape, storage, strides, transposing, view_copies, arithmetic, bessel, bitwise, clamping,
@@ -117,4 +117,4 @@ FAMILIES = (
     padding, piecewise_activations, _softmax, generators, sampling,
 )
 
-__all__ = [name for family in FAMILIES for name in family.__all__]  # and not the families' own names
+__all__ = [name for family in FAMILIES for name in family.__all__]  # without the names of the modules

@@ -1,8 +1,8 @@
-"""The primitives that every other operation is composed of, each with its derivative.
+"""The primitives from which every other operation is composed, each with its derivative.
 
-A rule's parameter names say what the tape keeps for it: `g` is the gradient of the result, `out` the result, any
-other name an argument (`input_shape`: only the shape of `input`). Rules need not undo broadcasting; the engine does. Where
-the public operation takes more arguments than the primitive (`add` with its `alpha`, say), it stands with its theme.
+A rule's parameter names say what the tape saves for it: `g` is the gradient of the result, `out` the result, any other name
+an argument (`input_shape`: only the shape of `input`). Rules need not undo broadcasting; the engine does. If the public
+operation takes more arguments than the primitive (such as `add` with its `alpha`), it is in the folder of its theme.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ __all__ = ["abs", "cos", "exp", "log", "matmul", "maximum", "minimum", "mul", "n
 
 
 def unary(forward: np.ufunc, rule: Callable[..., Any], doc: str, name: str = "") -> Any:
-    """The primitive of a function of each element that NumPy has (and CuPy, under the same name)."""
+    """The primitive of an elementwise function of NumPy (and of CuPy, under the same name)."""
 
     def apply(input):
         if type(input) is not ndarray or input.dtype.kind != "f":
             input = as_float(input)
             return getattr(namespace_of(input), forward.__name__)(input)
-        return forward(input) if input.size < 2 * BLOCK else mapped(forward, input)  # in threads
+        return forward(input) if input.size < 2 * BLOCK else mapped(forward, input)  # with threads
 
     return _defined(apply, name or forward.__name__, doc, input=rule)
 
@@ -63,7 +63,8 @@ def binary(
     forward: np.ufunc, input_rule: Callable[..., Any], other_rule: Callable[..., Any], doc: str,
     *, meet: Any = promote_tensors, name: str = "",
 ) -> Any:  # fmt: skip
-    """The same for a function of two tensors; `meet(input, other)` checks them and gives them one dtype."""
+    """The primitive of an elementwise function of two tensors; `meet(input, other)` checks them and casts them to one
+    dtype."""
 
     def apply(input, other):
         input, other = meet(input, other)
@@ -73,14 +74,14 @@ def binary(
 
 
 def _defined(apply: Any, name: str, doc: str, **rules: Callable[..., Any]) -> Any:
-    apply.__module__ = next(iter(rules.values())).__module__  # the file that defines it, where pickle looks for it
+    apply.__module__ = next(iter(rules.values())).__module__  # the module that defines it, for pickle
     result = primitive(named(name, doc)(apply))
     result.vjp(**rules)
     return result
 
 
 def zeros(g: Any) -> Any:
-    """Zeros like a gradient: the rule of what is constant piece by piece."""
+    """Zeros like a gradient: the rule of piecewise constant functions."""
     array = raw(g)
     with on_device(device_of(array)):
         out = namespace_of(array).zeros(array.shape, array.dtype)
@@ -136,7 +137,7 @@ def div(input, other):
 
 
 div.vjp(input=lambda g, other: g / other,
-        other=lambda g, input, other: -g * ((input / other) / other))  # input / other**2 would overflow sooner
+        other=lambda g, input, other: -g * ((input / other) / other))  # input / other**2 would overflow earlier
 
 
 @primitive
@@ -147,7 +148,7 @@ def neg(input):
     >>> tg.neg(tg.tensor([1, -2]))
     tensor([-1,  2])
     """
-    return -input  # NumPy refuses bools by itself
+    return -input  # NumPy refuses bools
 
 
 neg.vjp(input=lambda g: -g)
@@ -171,7 +172,7 @@ def _pow_input(g: Any, input: Any, exponent: Any) -> Any:
 
 
 def _log(x: Any) -> Any:
-    """log, of a Python number in its full precision."""
+    """The logarithm; of a Python number in full precision."""
     if not isinstance(x, (int, float)):
         return log(x)
     return math.log(x) if x > 0 else -math.inf if x == 0 else math.nan
@@ -181,7 +182,7 @@ pow.vjp(input=_pow_input,
         exponent=lambda g, input, exponent, out: g * where((input == 0) & (exponent >= 0), 0.0, out * _log(input)))
 
 
-# -- functions of each element ------------------------------------------------------------------
+# -- elementwise functions -----------------------------------------------------------------------
 
 exp = unary(np.exp, lambda g, out: g * out, "e to the power of each element.")
 log = unary(np.log, lambda g, input: g / input, "Natural logarithm.")
@@ -213,7 +214,7 @@ def sign(input):
     >>> tg.sign(tg.tensor([-2.0, 0.0, 3.0]))
     tensor([-1.,  0.,  1.])
     """
-    # NumPy's sign of nan is nan, and with it the gradient of abs where a nan was masked out.
+    # NumPy's sign of nan is nan, which would make the gradient of abs nan where a nan was masked out.
     return namespace_of(input).subtract(input > 0, input < 0, dtype=np.int8).astype(input.dtype)
 
 
@@ -221,12 +222,12 @@ abs.vjp(input=lambda g, input: g * sign(input))
 sign.vjp(input=zeros)
 
 
-# -- choice -------------------------------------------------------------------------------------
+# -- selection ----------------------------------------------------------------------------------
 
 
 @primitive
 def where(condition, input, other):
-    if not (is_array(input) or is_array(other)):  # two numbers, for the condition's device
+    if not (is_array(input) or is_array(other)):  # two numbers go to the condition's device
         input, other = (to_device(value, device_of(condition)) for value in promote(input, other))
     return choose(condition, *promote(input, other))
 
@@ -238,13 +239,13 @@ maximum = binary(
     np.maximum,
     lambda g, input, other: where(input == other, g / 2, where(input < other, 0.0, g)),
     lambda g, input, other: where(input == other, g / 2, where(other < input, 0.0, g)),
-    "The larger of each two, broadcast; nan where one is nan. Equal ones share the gradient.",
+    "The elementwise maximum, broadcast; nan if either is nan. Ties share the gradient.",
 )
 minimum = binary(
     np.minimum,
     lambda g, input, other: where(input == other, g / 2, where(input > other, 0.0, g)),
     lambda g, input, other: where(input == other, g / 2, where(other > input, 0.0, g)),
-    "The smaller of each two, broadcast; nan where one is nan. Equal ones share the gradient.",
+    "The elementwise minimum, broadcast; nan if either is nan. Ties share the gradient.",
 )
 
 
@@ -259,16 +260,16 @@ _linear_in.constant_in(out="input")
 
 
 def linear_in(out: Any, *inputs: Any) -> Any:
-    """`out`, a composition that is linear in `inputs`, at least piece by piece. Its gradient is constant in them
-    and yet counts as a function of them, as where PyTorch has the whole gradient as one function of the input."""
+    """Mark `out` as a composition that is linear in `inputs`, at least piecewise. Its gradient is constant in them but
+    still counts as a function of them, as in PyTorch operations whose gradient is a single function of the input."""
     for x in inputs:
         if getattr(x, "node", None) is not None:
             out = _linear_in(out, x)
     return out
 
 
-# -- over dims ----------------------------------------------------------------------------------
-# `axes` as the arrays take them: None for all dims, an int, or a tuple.
+# -- reductions ---------------------------------------------------------------------------------
+# `axes` as in NumPy: None for all dims, an int, or a tuple.
 
 
 def kept(shape: tuple[int, ...], axes: Any) -> tuple[int, ...]:
@@ -279,21 +280,21 @@ def kept(shape: tuple[int, ...], axes: Any) -> tuple[int, ...]:
 
 
 def count(shape: tuple[int, ...], axes: Any) -> int:
-    """How many elements a reduction over `axes` makes one of."""
+    """The number of elements per result of a reduction over `axes`."""
     if type(axes) is int:
         return shape[axes]
     return math.prod(shape if axes is None else [shape[i] for i in axes])
 
 
 def restored(g: Any, shape: tuple[int, ...], axes: Any) -> Any:
-    """A reduction's gradient (or result) repeated over the dims it was reduced over."""
+    """A reduction's gradient (or result) repeated over the reduced dims."""
     return expand(g if axes is None and not g.shape else reshape(g, kept(shape, axes)), shape)
 
 
 @primitive
 def sum(input, axes, keepdim):
-    # Integers add up in int64, as in PyTorch; uint8 would stay unsigned in NumPy. Half precision
-    # is added up in single.
+    # Integers are summed in int64, as in PyTorch (NumPy would keep uint8 unsigned), and float16 in
+    # float32.
     kind = input.dtype.kind
     if kind == "f":
         return add_up(input, axes, keepdim) if input.itemsize > 2 else add_up(input.astype(np.float32), axes, keepdim).astype(input.dtype)
@@ -304,7 +305,7 @@ sum.vjp(input=lambda g, input_shape, axes: restored(g, input_shape, axes))
 
 
 def require_some(x: Any, axes: Any) -> None:
-    """A reduction that has no value for nothing refuses it."""
+    """Refuse a reduction over no elements that has no value."""
     if not count(x.shape, axes):
         raise IndexError(f"nothing to choose from: size 0 over {'all dims' if axes is None else f'dim {axes}'}")
 
@@ -324,11 +325,11 @@ def amin(input, axes, keepdim):
 
 
 def shared_evenly(g: Any, input: Any, out: Any, axes: Any) -> Any:
-    """An extreme's gradient, in equal parts to the elements that attain it."""
+    """The gradient of an extreme, shared evenly among the elements that attain it."""
     shape = kept(input.shape, axes)
     out = reshape(out, shape)
     attained = input == out
-    if axes is None:  # max(): where the result is nan, the elements that are nan; amax(): nan to all
+    if axes is None:  # max(): if the result is nan, to the nan elements; amax(): nan to all
         attained = attained | ((input != input) & (out != out))
     attained = to_dtype(attained, g.dtype)
     return (reshape(g, shape) / sum(attained, axes, True)) * attained
@@ -338,15 +339,15 @@ amax.vjp(input=shared_evenly)
 amin.vjp(input=shared_evenly)
 
 
-# -- products of matrices -----------------------------------------------------------------------
+# -- matrix products ----------------------------------------------------------------------------
 
 
 @primitive
 def matmul(input, other):
-    """Matrix product: (..., n, k) @ (..., k, m) -> (..., n, m), the leading dims broadcast.
+    """Matrix product: (..., n, k) @ (..., k, m) -> (..., n, m), with the leading dims broadcast.
 
-    A 1-d operand is a row on the left and a column on the right, and its dim is dropped from the
-    result. Both operands have the same dtype.
+    A 1-d operand is a row on the left or a column on the right, and its dim is dropped from the result. Both operands must
+    have the same dtype.
 
     >>> import tinygrad_lite as tg
     >>> tg.matmul(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([1.0, 10.0]))
@@ -356,19 +357,19 @@ def matmul(input, other):
 
 
 def times(x: Any, y: Any) -> Any:
-    """`x @ y` in a rule: arrays go straight to BLAS (1 us less than through the primitive)."""
+    """`x @ y` in a rule: arrays go directly to BLAS, which saves 1 us."""
     if isinstance(x, Traced):
         return matmul(x, y)
     return x.dot(y) if x.ndim == 2 == y.ndim and x.dtype.char != "e" else product(x, y)
 
 
 def _rows(x: Any) -> Any:
-    """`x` as a matrix: all dims but the last made one."""
+    """`x` as a matrix, all dims but the last flattened."""
     return x if x.ndim == 2 else x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 def times_over_rows(x: Any, y: Any) -> Any:
-    """`x.T @ y` with all dims but the last made one."""
+    """`x.T @ y` with all dims but the last flattened."""
     return times(x.T, y) if x.ndim == 2 else times(_rows(x).T, _rows(y))
 
 
@@ -419,7 +420,7 @@ def expand(input, shape):
     return expanded(input, shape)
 
 
-expand.vjp(input=lambda g: g)  # undoing the broadcast is the engine's
+expand.vjp(input=lambda g: g)  # the engine undoes the broadcast
 
 
 @primitive
@@ -427,15 +428,15 @@ def copy(input, dtype, order="K"):
     return copied(input, dtype, order)
 
 
-copy.vjp(input=lambda g: g)  # the engine gives a gradient its input's dtype
+copy.vjp(input=lambda g: g)  # the engine casts a gradient to its input's dtype
 
 
 def to_dtype(x: Any, dtype: np.dtype) -> Any:
-    """`x` in another dtype (a copy); no gradient goes through integers."""
+    """A copy of `x` in another dtype; no gradient flows through integers."""
     return copy(traced(x.array) if isinstance(x, Traced) and dtype.kind not in "fc" else x, dtype)
 
 
-# -- parts --------------------------------------------------------------------------------------
+# -- indexing -----------------------------------------------------------------------------------
 
 
 @primitive(view=True)
@@ -445,7 +446,7 @@ def getitem(input, index):
 
 @primitive
 def into_zeros(input, shape, index):
-    """Zeros of `shape` with `input` added at `index`: what `getitem` does to gradients."""
+    """Zeros of `shape` with `input` added at `index`: the transpose of `getitem`."""
     return zeros_with(input, shape, index)
 
 
@@ -463,7 +464,7 @@ replaced.vjp(input=lambda g, index: replaced(g, 0, index),
              value=lambda g, index: getitem(g, index))
 
 
-# -- several to one -----------------------------------------------------------------------------
+# -- joining -----------------------------------------------------------------------------------
 
 
 @primitive

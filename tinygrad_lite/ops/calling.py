@@ -1,4 +1,4 @@
-"""How the public functions take their arguments."""
+"""How public functions receive and check their arguments."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _RENAMED = frozenset(keyword for others in OTHER_NAMES.values() for keyword in o
 
 
 def operation(function: Callable[P, R]) -> Callable[P, R]:
-    """Make a public operation of a composition: its arguments may also be given under the names in `OTHER_NAMES`.
-    Primitives do the same by themselves."""
+    """Make a public operation from a composition: its arguments may also be given under the names in `OTHER_NAMES`, as
+    those of primitives."""
     code = function.__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     types = function.__annotations__
@@ -31,7 +31,7 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
         if kwargs and not _RENAMED.isdisjoint(kwargs):
             kwargs = _by_own_names(function.__name__, names, kwargs)
         try:
-            if gpu.several:  # a composition may look at arrays between its primitives
+            if gpu.several:  # a composition may use arrays between its primitives
                 with gpu.at_home(*args, *kwargs.values()):
                     result = function(*args, **kwargs)
             else:
@@ -56,8 +56,8 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _forget_hidden_bases(result: Any, given: tuple[Any, ...]) -> None:
-    """Make a result that is a view of what the operation worked out on its way a tensor of its own. (Else a change in
-    place of a view of it would be one of the hidden tensor, and not lead through the result.)"""
+    """Detach a result that is a view of a tensor internal to the operation from that base. Otherwise an in-place change of
+    a view of the result would change the hidden tensor and bypass the result."""
     inputs = [x for value in given for x in (value if isinstance(value, (tuple, list)) else (value,)) if isinstance(x, Traced)]
     known = {id(tensor) for x in inputs for tensor in (x, x.base)}
     for tensor in result if isinstance(result, tuple) else (result,):
@@ -66,8 +66,7 @@ def _forget_hidden_bases(result: Any, given: tuple[Any, ...]) -> None:
 
 
 def old_order(*weights: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Take the keywords `weights` of an operation also as PyTorch's first signatures have them: as numbers
-    among the tensors, `add(x, 0.5, y)`."""
+    """Also accept the keywords `weights` as in PyTorch's first signatures, as numbers among the tensors: `add(x, 0.5, y)`."""
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         count = function.__wrapped__.__code__.co_argcount  # type: ignore[attr-defined]
@@ -86,7 +85,7 @@ def old_order(*weights: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def no_rule(operation: str, argument: str) -> Callable[[Any], Any]:
-    """The rule for an input that nobody has differentiated the operation by: better refused than lost."""
+    """The rule for an input without an implemented derivative: an error is better than a lost gradient."""
 
     def rule(g: Any) -> Any:
         raise NotImplementedError(f"{operation}: there is no gradient with respect to {argument}; detach() it")
@@ -95,7 +94,7 @@ def no_rule(operation: str, argument: str) -> Callable[[Any], Any]:
 
 
 def _by_own_names(operation: str, names: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
-    """Keywords under the names that a function's own arguments have."""
+    """Keywords converted to the names of the function's own arguments."""
     kwargs = {own_name(keyword, names): value for keyword, value in given.items()}
     if len(kwargs) != len(given):
         raise TypeError(f"{operation}: one argument was given under two names: {', '.join(given)}")
@@ -103,7 +102,7 @@ def _by_own_names(operation: str, names: tuple[str, ...], given: dict[str, Any])
 
 
 def named(name: str, doc: str) -> Callable[[F], F]:
-    """Give one of several functions that are written once its name and its docstring."""
+    """Set the name and docstring of one of several functions defined by the same code."""
 
     def name_it(function: F) -> F:
         function.__name__ = function.__qualname__ = name
@@ -114,19 +113,19 @@ def named(name: str, doc: str) -> Callable[[F], F]:
 
 
 def raw(x: Any) -> Any:
-    """The array of a tensor: its values, off the tape. An array (or number) is its own."""
+    """The array of a tensor, off the tape; an array or number itself."""
     return x.array if isinstance(x, Traced) else x
 
 
 def integer(name: str, argument: str, value: Any) -> int:
-    """`value`, which is an int: PyTorch takes neither a bool nor a float for one."""
+    """`value` if it is an int; like PyTorch, refuses bools and floats."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{name}: expected an int for {argument}, got {type(value).__name__}")
     return value.__index__()
 
 
 def number(name: str, argument: str, value: Any) -> Any:
-    """`value`, which is a number: as in PyTorch a 0-d tensor counts as its element, which has no dtype to promote to."""
+    """`value` if it is a number; as in PyTorch, a 0-d tensor counts as its element, without a dtype to promote to."""
     if type(value) is float or not hasattr(value, "dtype"):
         return value
     if value.shape or getattr(value, "node", None) is not None:

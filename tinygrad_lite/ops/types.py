@@ -1,4 +1,4 @@
-"""Questions about tensors and dtypes."""
+"""Properties of tensors and dtypes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _item = tuple.__getitem__
 
 
 class Size(tuple[int, ...]):
-    """A shape: a tuple that also knows how many elements it stands for. Parts and sums of shapes are shapes.
+    """A shape: a tuple that also gives its number of elements. Slices and sums of shapes are shapes.
 
     >>> import tinygrad_lite as tg
     >>> tg.ones(2, 3).shape.numel(), tg.Tensor(tg.ones(2, 3).shape[:1] + (4,)).shape
@@ -72,7 +72,7 @@ def numel(input: Any) -> int:
 
 @operation
 def is_floating_point(input: Any) -> bool:
-    """Whether the dtype is a floating-point one.
+    """Whether the dtype is floating-point.
 
     >>> import tinygrad_lite as tg
     >>> tg.is_floating_point(tg.ones(2))
@@ -83,7 +83,7 @@ def is_floating_point(input: Any) -> bool:
 
 @operation
 def is_complex(input: Any) -> bool:
-    """Whether the dtype is a complex one.
+    """Whether the dtype is complex.
 
     >>> import tinygrad_lite as tg
     >>> tg.is_complex(tg.tensor([1.0]))
@@ -111,12 +111,12 @@ def _never(name: str, why: str) -> Callable[[Any], bool]:
     return answer
 
 
-is_conj = _never("is_conj", "conjugates are worked out at once")
-is_neg = _never("is_neg", "negatives are worked out at once")
-is_distributed = _never("is_distributed", "no tensor is on several machines")
-is_inference = _never("is_inference", "tensors made in inference_mode are ordinary ones")
+is_conj = _never("is_conj", "conjugates are computed at once")
+is_neg = _never("is_neg", "negatives are computed at once")
+is_distributed = _never("is_distributed", "tensors are not distributed over machines")
+is_inference = _never("is_inference", "tensors created in inference_mode are ordinary tensors")
 is_pinned = _never("is_pinned", "no memory is page-locked")
-is_shared = _never("is_shared", "memory is that of one process")
+is_shared = _never("is_shared", "memory belongs to a single process")
 
 
 @operation
@@ -132,7 +132,7 @@ def is_same_size(input: Any, other: Any) -> bool:
 
 @operation
 def is_nonzero(input: Any) -> bool:
-    """Whether the one element of `input` is not zero.
+    """Whether the single element of `input` is nonzero.
 
     >>> import tinygrad_lite as tg
     >>> tg.is_nonzero(tg.tensor([2.0]))
@@ -154,7 +154,7 @@ def result_type(tensor1: Any, tensor2: Any) -> np.dtype:
 
 
 def promote_types(type1: Any, type2: Any) -> np.dtype:
-    """The smallest dtype that both can go to without loss of category.
+    """The smallest dtype to which both can be converted without losing their category.
 
     >>> promote_types(np.int64, np.float32)
     dtype('float32')
@@ -163,7 +163,7 @@ def promote_types(type1: Any, type2: Any) -> np.dtype:
 
 
 def can_cast(from_: Any, to: Any) -> bool:
-    """Whether results of dtype `from_` may be written in place into a tensor of dtype `to`.
+    """Whether a result of dtype `from_` may be written in place into a tensor of dtype `to`.
 
     >>> can_cast(np.float32, np.int64)
     False
@@ -174,7 +174,7 @@ def can_cast(from_: Any, to: Any) -> bool:
 
 
 class finfo:
-    """The limits of a floating-point dtype (the default one, if none is given).
+    """The limits of a floating-point dtype (by default, of the default dtype).
 
     >>> finfo(np.float32).eps
     1.1920928955078125e-07
