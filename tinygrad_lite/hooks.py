@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 
-from tinygrad_lite.engine.grad import retain_grad, retains_grad
-from tinygrad_lite.engine.tape import Leaf, RemovableHandle, Traced
-
-__all__ = ["register_hook", "register_post_accumulate_grad_hook", "retain_grad", "retains_grad"]
+from tinygrad_lite.arrays.hooks import RemovableHandle
+from tinygrad_lite.engine.context import recording
+from tinygrad_lite.engine.grad import cloned
+from tinygrad_lite.engine.tape import Leaf, Node, Traced
 
 
 def register_hook(x: Traced, hook: Callable[[Traced], Traced | None]) -> RemovableHandle:
@@ -35,3 +36,33 @@ def register_post_accumulate_grad_hook(x: Traced, hook: Callable[[Traced], None]
     handle = RemovableHandle(x.node.after)
     x.node.after[handle.id] = hook
     return handle
+
+
+def retain_grad(x: Traced) -> None:
+    """Keep `.grad` of this tensor too, though it is not a leaf."""
+    if x.node is None:
+        raise RuntimeError("retain_grad: this tensor does not require grad")
+    if type(x.node) is Leaf or retains_grad(x):
+        return
+    x.node.hooks = {**(x.node.hooks or {}), "retain": _Retained(x)}
+
+
+def retains_grad(x: Traced) -> bool:
+    """Whether `retain_grad` was called on this tensor, which is not a leaf."""
+    return type(x.node) is Node and "retain" in (x.node.hooks or {})
+
+
+class _Retained:
+    """The hook of a tensor that keeps its gradient, wherever on the tape its changes in place move it."""
+
+    __slots__ = ("tensor",)
+
+    def __init__(self, x: Traced):
+        self.tensor = weakref.ref(x)  # to hold the tensor would close a cycle with its node
+
+    def __call__(self, g: Traced) -> None:
+        tensor = self.tensor()
+        if tensor is not None:
+            known = tensor._grad
+            with recording(g.node is not None):
+                tensor._grad = cloned(g) if known is None else g + known

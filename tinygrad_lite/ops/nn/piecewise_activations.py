@@ -12,6 +12,7 @@ from tinygrad_lite.arrays.kernels.activations import relu_of
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import abs, linear_in
 from tinygrad_lite.ops.calling import number, operation, raw
+from tinygrad_lite.ops.dependence import constant_in
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.movement.inplace import in_place, optional_inplace
@@ -37,7 +38,7 @@ def relu(x):
 
 
 relu.vjp(x=lambda g, out: where(out <= 0, 0.0, g))
-relu.constant_in(x="out")
+constant_in(relu, x="out")
 
 
 @primitive
@@ -47,7 +48,7 @@ def _leaky_relu(x, slope):
 
 
 _leaky_relu.vjp(x=lambda g, x, slope: where(x > 0, g, g * slope))
-_leaky_relu.constant_in(x="x")
+constant_in(_leaky_relu, x="x")
 
 
 @primitive
@@ -58,7 +59,7 @@ def _hardtanh(x, low, high):
 
 
 _hardtanh.vjp(x=lambda g, x, low, high: where((x <= low) | (x >= high), 0.0, g))
-_hardtanh.constant_in(x="x")
+constant_in(_hardtanh, x="x")
 
 
 @optional_inplace
