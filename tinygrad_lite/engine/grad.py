@@ -78,7 +78,7 @@ def _walk(roots: Roots, targets: frozenset[Any] | None, retain_graph: bool | Non
 
 def _held(roots: Roots) -> dict[int, Any]:
     """The arrays that belong to somebody already, by id: to begin with, the cotangents to the caller."""
-    arrays = [g.array if isinstance(g, Traced) else g for _, g in roots]
+    arrays = (getattr(g, "array", g) for _, g in roots)
     return {id(owner_of(array)): array for array in arrays if is_array(array)}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_lite.arrays import as_array
-from tinygrad_lite.arrays.changes import refuse_changed
+from tinygrad_lite.arrays.changes import refuse_changed, tick
 from tinygrad_lite.arrays.errors import freed
 from tinygrad_lite.arrays.views import register_view
 from tinygrad_lite.engine.context import observers
@@ -14,7 +14,10 @@ from tinygrad_lite.engine.tape import Node, Traced, entry, traced
 
 def record(plan: Any, parents: Any, values: Any, shape: Any, dtype: Any) -> Node:
     """The node of an operation. `values`: the arguments, the result, and what the forward function kept."""
-    node = entry(plan, parents, plan.keep(values), shape, dtype)
+    node = object.__new__(Node)  # as `entry` does: a call costs 5 % of what is spent here
+    node.plan, node.parents, node.saved = plan, parents, plan.keep(values)
+    node.index, node.shape, node.dtype = tick(), shape, dtype
+    node.hooks = None
     if watching := observers.get():
         count = len(plan.primitive.arguments)
         for observer in watching:
