@@ -39,7 +39,7 @@ def register_post_accumulate_grad_hook(input: Traced, hook: Callable[[Traced], N
 
 
 def retain_grad(input: Traced) -> None:
-    """Keep `.grad` of this tensor too, though it is not a leaf."""
+    """Keep the `.grad` of this non-leaf tensor too."""
     if input.node is None:
         raise RuntimeError("retain_grad: this tensor does not require grad")
     if type(input.node) is Leaf or retains_grad(input):
@@ -48,17 +48,17 @@ def retain_grad(input: Traced) -> None:
 
 
 def retains_grad(input: Traced) -> bool:
-    """Whether `retain_grad` was called on this tensor, which is not a leaf."""
+    """Whether `retain_grad` was called on this non-leaf tensor."""
     return type(input.node) is Node and "retain" in (input.node.hooks or {})
 
 
 class _Retained:
-    """The hook of a tensor that keeps its gradient, wherever on the tape its changes in place move it."""
+    """The hook of a tensor that keeps its gradient, wherever in-place changes move it on the tape."""
 
     __slots__ = ("tensor",)
 
     def __init__(self, x: Traced):
-        self.tensor = weakref.ref(x)  # to hold the tensor would close a cycle with its node
+        self.tensor = weakref.ref(x)  # holding the tensor would be a reference cycle with its node
 
     def __call__(self, g: Traced) -> None:
         tensor = self.tensor()

@@ -1,4 +1,4 @@
-"""What a program gives to `grad` and `backward`: the tensors to differentiate, and their cotangents."""
+"""The arguments of `grad` and `backward`: the tensors to differentiate, and their cotangents."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tinygrad_lite.hooks import retain_grad
 def grad(
     outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False
 ) -> tuple[Any, ...]:
-    """The gradients of `outputs` by `inputs`, None where no output depends on one."""
+    """The gradients of `outputs` with respect to `inputs`, None where no output depends on one."""
     inputs = tensors(inputs)
     if not inputs:
         raise ValueError("grad: expected at least one input")
@@ -46,7 +46,7 @@ def backward(
 
 
 def tensors(given: Any) -> tuple[Any, ...]:
-    """One or several tensors as a tuple; what stands for one (`as_traced()`: a GradientEdge) is replaced by it."""
+    """One or several tensors as a tuple; stand-ins (GradientEdges, by `as_traced()`) are replaced by tensors."""
     if isinstance(given, Traced):
         return (given,)
     given = (given,) if hasattr(given, "as_traced") else tuple(given)
@@ -64,7 +64,7 @@ def roots_of(call: str, outputs: Any, gradients: Any, create_graph: bool) -> eng
 
 
 def _root(call: str, output: Any, gradient: Any, create_graph: bool) -> tuple[Any, Any]:
-    """The node of `output`, with the gradient given, or with one for a scalar."""
+    """The node of `output`, with the given cotangent, or 1 for a scalar."""
     if not isinstance(output, Traced):
         raise TypeError(f"{call}: expected a Tensor to differentiate, got {type(output).__name__}")
     array = output.array
@@ -80,7 +80,7 @@ def _root(call: str, output: Any, gradient: Any, create_graph: bool) -> tuple[An
                 "sum() it, or pass the gradient"
             )
         if type(array) is np.ndarray and not array.ndim and not create_graph:
-            return output.node, array.dtype.type(1)  # 0.2 us; np.ones_like takes 2
+            return output.node, array.dtype.type(1)  # 0.2 us; np.ones_like takes 2 us
         with at_home(array):
             ones = namespace_of(array).ones_like(array)
         return output.node, traced(ones) if create_graph else ones

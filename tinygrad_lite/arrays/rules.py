@@ -1,5 +1,5 @@
-"""What is declared of a primitive: its rules. And, for each subset of its inputs that need a gradient, its plan: which
-values of a call to save, and which rules to call with them. All of it is a matter of names; nothing is computed here."""
+"""A primitive's rules and, for each subset of its inputs that need a gradient, its plan: which values of a call to save,
+and which rules to call with them. This module handles only names; it computes nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Primitive(Signature[P, R]):
         self.fused_inputs: tuple[str, ...] = ()
         self.fused_names: tuple[str, ...] = ()
         self.composition: Rule | None = None
-        self.rules_on_tape: Callable[[Any], Any] | None = None  # of a node: its rules on Tensors, if not the same
+        self.rules_on_tape: Callable[[Any], Any] | None = None  # the rules of a node on Tensors, if they differ
         self.plans = Plans(self)
 
     @property
@@ -36,14 +36,14 @@ class Primitive(Signature[P, R]):
         return self.fused_inputs if self.fused is not None else tuple(self.rules)
 
     def vjp(self, **rules: Rule) -> None:
-        """Give rules by argument name. The rule of a star argument also takes `i`, its place."""
+        """Set rules by argument name. The rule of a star argument also takes its index `i`."""
         for name, rule in rules.items():
             self.rules[name] = rule, self.names_in(rule, (name,), 2 if name == self.star_name else 1)
-        self.plans.clear()  # of calls before
+        self.plans.clear()  # plans of earlier calls
 
     def fused_vjp(self, *inputs: str) -> Callable[[Rule], Rule]:
-        """Give one rule for `inputs` together: it takes `needs` (a bool for each forward argument)
-        and `g`, then saved names, and returns a gradient (or None) for each forward argument."""
+        """Set one rule for `inputs` together: it takes `needs` (a bool for each forward argument) and `g`, then saved
+        names, and returns a gradient (or None) for each forward argument."""
 
         def define(rule: Rule) -> Rule:
             self.fused_names = self.names_in(rule, inputs, 2)
@@ -54,7 +54,7 @@ class Primitive(Signature[P, R]):
         return define
 
     def composed_of(self, function: Rule) -> Rule:
-        """Give the composition that the primitive stands for: second derivatives go through it."""
+        """Set the composition that the primitive replaces; second derivatives go through it."""
         self.composition = function
         self.plans.clear()
         return function
@@ -65,14 +65,14 @@ class Plan:
 
     __slots__ = ("fused", "keep", "name", "names", "primitive", "rules", "saves_values", "wanted")
 
-    wanted: Iterable[int]  # the places of the inputs that need a gradient: of the node's parents
-    names: list[str]  # of what is saved
+    wanted: Iterable[int]  # the positions of the inputs that need a gradient, in the order of the node's parents
+    names: list[str]  # the names of the saved values
     keep: Callable[[Any], Any]  # takes these values from a call's arguments and results
-    # For each parent its rule, and what the rule takes besides g: the place of one saved value, or a picker of several.
+    # For each parent its rule, and what the rule takes besides g: the position of one saved value, or a picker of several.
     rules: list[tuple[Rule, int | None, Any]]
-    fused: Any  # one rule for all inputs and the picker of what it takes; `rules` then take its results for g
+    fused: Any  # one rule for all inputs and the picker of its values; `rules` then take its results as g
     saves_values: bool  # whether inputs, results or intermediate values are saved
-    materializes = True  # zeros stand for the results that no gradient has reached
+    materializes = True  # pass zeros for results that no gradient has reached
     must_return = True  # a rule may not return None
 
     def __init__(self, primitive: Any, wanted: Iterable[int], count: int):
@@ -80,7 +80,7 @@ class Plan:
         ruled = {i for i in wanted if primitive.argument_at(i) in primitive.differentiable}
         rules = {i: primitive.rules[primitive.argument_at(i)] for i in ruled} if primitive.fused is None else {}
         taken = [*primitive.fused_names, *(name for i in sorted(rules) for name in rules[i][1])]
-        if primitive.composition is not None:  # second derivatives go through it, and it takes every argument
+        if primitive.composition is not None:  # second derivatives go through it, and it needs every argument
             taken += primitive.arguments
         self.names, self.keep = primitive.selection(taken)
         self.saves_values = not {*primitive.differentiable, "out", *primitive.keeps}.isdisjoint(self.names)
@@ -104,7 +104,7 @@ class Plan:
         return [self.names.index(name) for name in names]
 
     def input_name(self, place: int) -> str:
-        """The argument that the node's parent at `place` stands for, in words."""
+        """The argument behind the node's parent at `place`, in words."""
         i, star = list(self.wanted)[place], self.primitive.star
         if star is not None and i >= star:
             return f"{self.primitive.star_name}[{i - star}]"
@@ -120,12 +120,12 @@ def _refuse(operation: str, argument: str, g: Any) -> Any:
 
 
 def no_gradient(g: Any) -> None:
-    """The rule for an input that a result depends on in form only: no gradient arrives there."""
+    """The rule for an input on which a result depends only formally: it has no gradient."""
 
 
 class Plans(dict[Any, Any]):
-    """A primitive's plans by the inputs that have a node: a mask of bits, or with a star argument a tuple of their
-    places and the number of inputs."""
+    """A primitive's plans, by the inputs that have a node: a bit mask or, with a star argument, a tuple of their positions
+    and the number of inputs."""
 
     def __init__(self, primitive: Any):
         self.primitive = primitive
@@ -137,6 +137,6 @@ class Plans(dict[Any, Any]):
             count = len(self.primitive.arguments)
             wanted = [i for i in range(count) if key >> i & 1]
         plan = Plan(self.primitive, wanted, count) if self.primitive.recorded else None
-        if count <= 64:  # a plan for thousands of inputs is not worth keeping
+        if count <= 64:  # a plan for thousands of inputs is not worth caching
             self[key] = plan
         return plan

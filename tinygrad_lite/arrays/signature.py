@@ -26,7 +26,7 @@ class Signature(Generic[P, R]):
     """The record of a function on arrays: its name, and the names and defaults of its arguments."""
 
     apply: Callable[..., Any]  # the public function
-    # What primitives alone may be: see there.
+    # Only primitives may set these; see there.
     view = writes = False
     keeps: tuple[str, ...] = ()
 

@@ -1,4 +1,4 @@
-"""Beginning and ending to watch what this thread records and differentiates (engine/context.py says what is told)."""
+"""Starting and stopping observers of what this thread records and differentiates (see engine/context.py)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tinygrad_lite.engine.context import Observer, observers
 
 
 def observe(observer: Observer) -> None:
-    """Tell `observer` from now on, before those who already watch."""
+    """From here on, call `observer` before the existing ones."""
     observers.set((observer, *observers.get()))
 
 

@@ -1,8 +1,8 @@
-"""Gradients that depend on an input in form only.
+"""Gradients that depend on an input only formally.
 
-Under `create_graph` PyTorch's gradient of relu is a function of its input, with the derivative zero, and that of a bias
-is on the tape as soon as the layer's input needs a gradient. A rule alone does not show this: `where(out <= 0, 0, g)`
-says nothing of `out` that could be differentiated. So a primitive may declare it.
+Under `create_graph` PyTorch's gradient of relu is a function of its input, with derivative zero, and that of a bias is on
+the tape as soon as the layer's input needs a gradient. A rule alone does not express this: `where(out <= 0, 0, g)` is not
+differentiable in `out`. So a primitive may declare it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from tinygrad_lite.engine.tape import Node, Traced, entry, traced
 
 
 def constant_in(operation: Any, **inputs: str) -> None:
-    """Name, for the gradient of an input, the inputs (or `out`) in which it is piecewise constant: its derivative
-    with respect to them is zero."""
+    """For the gradient of an input, name the inputs (or `out`) in which it is piecewise constant: its derivative with
+    respect to them is zero."""
     constant = {name: tuple(names.split()) for name, names in inputs.items()}
     operation.primitive.rules_on_tape = functools.partial(_rules_on_tape, constant, ())
 
 
 def joint_in(operation: Any, *inputs: str) -> None:
-    """Name the inputs whose gradients PyTorch computes by one function: even a gradient that depends on nothing is on
-    the tape if one of these needs a gradient, though it passes none on."""
+    """Name the inputs whose gradients PyTorch computes as one function: even a gradient that depends on nothing is on the
+    tape if one of these needs a gradient, but it passes none on."""
     operation.primitive.rules_on_tape = functools.partial(_rules_on_tape, {}, inputs)
 
 
@@ -51,8 +51,8 @@ def _rules_on_tape(constant: dict[str, tuple[str, ...]], joint: tuple[str, ...],
 
 
 class _Dependence(Synthetic):
-    """The plan of a node that passes its gradient to its first parent, if the array has a place on the tape, and zeros,
-    or nothing, to the others."""
+    """The plan of a node that passes its gradient to its first parent, if the array is on the tape, and zeros or nothing to
+    the others."""
 
     name = "depending"
 
@@ -70,7 +70,7 @@ def _zeros(shape: Any, g: Any) -> Any:
 
 
 def _depending(tensor: Traced, others: Sequence[Any], zeros: bool) -> Any:
-    """The same array as a function of the nodes `others` too, to which it passes zeros or nothing."""
+    """The same array, also as a function of the nodes `others`, to which it passes zeros or nothing."""
     own = () if tensor.node is None else (tensor.node,)
     plan = _Dependence(len(own), others, zeros)
     return traced(tensor.array, entry(plan, (*own, *others), (), tensor.array.shape, tensor.array.dtype))
