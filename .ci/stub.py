@@ -122,7 +122,7 @@ def lines() -> list[str]:
             others.append(f"{name}: {'Callable[[], Any]' if callable(value) else annotation(type(value), value, 'Any')}")
         elif isinstance(value, type) and type(value) is not type:
             others.append(f"class {name}(Tensor): ...")  # an old name for tensors of one dtype
-        elif isinstance(value, type) or not home.startswith(("tinygrad_lite.ops", "tinygrad_lite.tensor")):
+        elif isinstance(value, type) or not home.startswith(("tinygrad_lite.ops", "tinygrad_lite._tensor")):
             imports.append(f"from {home} import {value.__name__} as {name}")
         else:
             others.append(signature(value, name))

@@ -8,10 +8,8 @@ import numpy as _np
 from numpy import dtype as dtype
 from numpy import e, inf, nan, newaxis, pi
 
-# First, for its name: the function `tensor` below takes the module's place in this namespace.
-from tinygrad_lite.tensor import Size, Tensor  # isort: skip
-
 from tinygrad_lite import autograd, cuda, linalg, ops, random, special
+from tinygrad_lite._tensor import Size, Tensor
 from tinygrad_lite.arrays import AbsentDtype as _AbsentDtype
 from tinygrad_lite.arrays import Device as device
 from tinygrad_lite.arrays import (

@@ -1,6 +1,7 @@
 """Neural networks: `Module`, layers, losses and initialization, under PyTorch's names."""
 
 from tinygrad_lite.nn import functional, init, modules, parallel, parameter, utils
+from tinygrad_lite.nn._summary import summary
 from tinygrad_lite.nn.modules.activation import *
 from tinygrad_lite.nn.modules.attention import *
 from tinygrad_lite.nn.modules.batchnorm import *
@@ -26,4 +27,3 @@ from tinygrad_lite.nn.modules.transformer import *
 from tinygrad_lite.nn.modules.upsampling import *
 from tinygrad_lite.nn.parallel import DataParallel
 from tinygrad_lite.nn.parameter import Buffer, Parameter, UninitializedParameter
-from tinygrad_lite.nn.summary import summary

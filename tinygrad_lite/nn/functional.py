@@ -113,7 +113,7 @@ from tinygrad_lite.ops.nn.softmax import gumbel_softmax
 from tinygrad_lite.ops.nn.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool1d_with_indices",

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.autograd.grad_mode import no_grad
 from tinygrad_lite.ops.creation.factories import empty
-from tinygrad_lite.tensor import Tensor
 
 __all__ = [
     "calculate_gain",

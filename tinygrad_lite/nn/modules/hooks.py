@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.autograd import Function
 from tinygrad_lite.autograd.grad_mode import is_grad_enabled
 from tinygrad_lite.engine.tape import RemovableHandle
-from tinygrad_lite.tensor import Tensor
 
 if TYPE_CHECKING:
     from tinygrad_lite.nn.modules.module import Module

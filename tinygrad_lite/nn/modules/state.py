@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.arrays import on_device, to_device
 from tinygrad_lite.arrays.changes import changed_in_place
 from tinygrad_lite.engine.tape import traced
@@ -14,7 +15,6 @@ from tinygrad_lite.nn.modules.hooks import hooks_of
 from tinygrad_lite.nn.modules.registry import DOWN, walk
 from tinygrad_lite.nn.parameter import Parameter, UninitializedParameter
 from tinygrad_lite.ops.creation.conversion import array_of
-from tinygrad_lite.tensor import Tensor
 
 if TYPE_CHECKING:
     from tinygrad_lite.nn.modules.module import Module

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.ops.creation.conversion import from_numpy
 from tinygrad_lite.ops.creation.factories import full
 from tinygrad_lite.ops.movement.joining import cat
-from tinygrad_lite.tensor import Tensor
 
 __all__ = [
     "PackedSequence",

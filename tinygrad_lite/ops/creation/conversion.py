@@ -27,7 +27,7 @@ from tinygrad_lite.ops.creation.factories import as_made, creator, dtype_of_numb
 from tinygrad_lite.ops.types import Size
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 LEGACY = {
     "HalfTensor": "float16", "FloatTensor": "float32", "DoubleTensor": "float64", "CharTensor": "int8", "ShortTensor": "int16",

@@ -24,7 +24,7 @@ from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import canonical_shape, integer, operation, raw
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = [
     "arange", "empty", "empty_like", "eye", "full", "full_like", "linspace", "logspace", "ones", "ones_like", "range", "zeros",

@@ -16,7 +16,7 @@ from tinygrad_lite.ops.calling import integer
 from tinygrad_lite.ops.creation.factories import as_made, creator, dtype_or_default
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window"]
 

@@ -17,7 +17,7 @@ from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.diagonals import diag_embed, diagonal, tril
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["cholesky", "cholesky_inverse", "cholesky_solve"]
 

@@ -15,7 +15,7 @@ from tinygrad_lite.ops.linalg.checks import check_matrix, failing, like, ratio, 
 from tinygrad_lite.ops.movement.diagonals import diag_embed
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__: list[str] = []
 

@@ -20,7 +20,7 @@ from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.movement.diagonals import diagonal
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["einsum", "tensordot"]
 

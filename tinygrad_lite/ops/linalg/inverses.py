@@ -17,7 +17,7 @@ from tinygrad_lite.ops.linalg.svd import tolerance
 from tinygrad_lite.ops.math.where import where
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["inverse", "pinverse"]
 

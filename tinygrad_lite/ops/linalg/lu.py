@@ -19,7 +19,7 @@ from tinygrad_lite.ops.movement.diagonals import tril, triu
 from tinygrad_lite.ops.movement.joining import cat
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["lu_solve", "lu_unpack"]
 

@@ -23,7 +23,7 @@ from tinygrad_lite.ops.movement.joining import cat, stack
 from tinygrad_lite.ops.movement.shape import reshape
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["det", "logdet", "matrix_exp", "matrix_power", "slogdet"]
 

@@ -20,7 +20,7 @@ from tinygrad_lite.ops.reduction.extremes import amax, amin
 from tinygrad_lite.ops.reduction.sums import Dims, sum
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["dist", "norm", "renorm"]
 

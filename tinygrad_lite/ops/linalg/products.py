@@ -16,7 +16,7 @@ from tinygrad_lite.ops.movement.diagonals import diagonal
 from tinygrad_lite.ops.movement.joining import stack, unbind
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 Number = int | float
 

@@ -19,7 +19,7 @@ from tinygrad_lite.ops.linalg.inverses import _inv, inv, pinv
 from tinygrad_lite.ops.linalg.svd import matrix_rank, svdvals
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__: list[str] = []
 

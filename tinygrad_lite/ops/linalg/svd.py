@@ -19,7 +19,7 @@ from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.movement.diagonals import diag_embed
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["svd"]
 

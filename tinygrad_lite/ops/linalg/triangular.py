@@ -12,7 +12,7 @@ from tinygrad_lite.ops.linalg.solving import _check_system
 from tinygrad_lite.ops.movement.diagonals import tril, triu
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__: list[str] = []
 

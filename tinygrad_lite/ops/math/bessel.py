@@ -14,7 +14,7 @@ from tinygrad_lite.ops.math.elementary import sinc
 from tinygrad_lite.ops.math.where import where
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["i0"]
 

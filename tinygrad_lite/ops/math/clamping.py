@@ -24,7 +24,7 @@ from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.copying import clone
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["clamp", "clamp_max", "clamp_min", "clip", "fmax", "fmin", "nan_to_num"]
 

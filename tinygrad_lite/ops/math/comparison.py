@@ -20,7 +20,7 @@ from tinygrad_lite.engine.primitive import nondifferentiable
 from tinygrad_lite.ops.calling import named, operation
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = [
     "allclose", "eq", "equal", "ge", "greater", "greater_equal", "gt", "isclose", "isfinite", "isin", "isinf", "isnan", "isneginf",

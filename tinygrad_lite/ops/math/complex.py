@@ -11,7 +11,7 @@ from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.math.where import where
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["angle", "conj", "conj_physical", "real", "resolve_conj", "resolve_neg"]
 

@@ -16,7 +16,7 @@ from tinygrad_lite.ops.creation.factories import ones_like, zeros_like
 from tinygrad_lite.ops.math.where import where
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__: list[str] = []
 

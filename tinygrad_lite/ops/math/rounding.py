@@ -14,7 +14,7 @@ from tinygrad_lite.ops.calling import named, operation
 from tinygrad_lite.ops.creation.factories import zeros_like
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["ceil", "fix", "floor", "frac", "round", "trunc"]
 

@@ -18,7 +18,7 @@ from tinygrad_lite.ops.creation.factories import zeros_like
 from tinygrad_lite.ops.math.where import where
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["absolute", "copysign", "heaviside", "nextafter", "sgn", "signbit"]
 

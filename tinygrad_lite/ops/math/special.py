@@ -15,7 +15,7 @@ from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.copying import contiguous
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["digamma", "erfinv", "igamma", "igammac", "lgamma", "mvlgamma", "polygamma"]
 

@@ -13,7 +13,7 @@ from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.movement.indexing import nonzero
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["where"]
 

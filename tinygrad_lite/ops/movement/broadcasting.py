@@ -10,7 +10,7 @@ from tinygrad_lite.ops.calculus import expand as _expand
 from tinygrad_lite.ops.calling import canonical_shape, operation
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["broadcast_shapes", "broadcast_tensors", "broadcast_to"]
 

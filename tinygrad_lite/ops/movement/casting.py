@@ -14,7 +14,7 @@ from tinygrad_lite.ops.creation.conversion import LEGACY, moved
 from tinygrad_lite.ops.movement.copying import clone, contiguous, copied_to
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__: list[str] = []
 

@@ -9,7 +9,7 @@ from tinygrad_lite.ops.calculus import copy
 from tinygrad_lite.ops.calling import operation, raw
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["clone"]
 

@@ -18,7 +18,7 @@ from tinygrad_lite.ops.movement.masking import masked_fill
 from tinygrad_lite.ops.movement.shape import atleast_2d, reshape
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["block_diag", "diag", "diag_embed", "diagflat", "diagonal", "tril", "tril_indices", "triu", "triu_indices"]
 

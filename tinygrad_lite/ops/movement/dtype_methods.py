@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_lite.ops.movement.casting import to
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__: list[str] = []
 

@@ -13,7 +13,7 @@ from tinygrad_lite.ops.movement.joining import cat, split_with_sizes
 from tinygrad_lite.ops.movement.transposing import transpose
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["flip", "fliplr", "flipud", "roll", "rot90"]
 

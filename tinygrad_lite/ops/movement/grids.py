@@ -17,7 +17,7 @@ from tinygrad_lite.ops.movement.joining import stack
 from tinygrad_lite.ops.movement.shape import reshape
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["cartesian_prod", "combinations", "meshgrid"]
 

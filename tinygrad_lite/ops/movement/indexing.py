@@ -21,7 +21,7 @@ from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.movement.shape import reshape
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = [
     "argwhere", "gather", "index_select", "narrow", "nonzero", "nonzero_static", "select", "take", "take_along_dim", "unravel_index",

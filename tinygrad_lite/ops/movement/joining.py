@@ -18,7 +18,7 @@ from tinygrad_lite.ops.movement.indexing import getitem
 from tinygrad_lite.ops.movement.shape import atleast_1d, atleast_2d, atleast_3d, reshape
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = [
     "cat", "chunk", "column_stack", "concat", "concatenate", "dsplit", "dstack", "hsplit", "hstack", "row_stack", "split",

@@ -16,7 +16,7 @@ from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.movement.shape import reshape
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["fill", "masked_fill", "masked_scatter", "masked_select"]
 

@@ -14,7 +14,7 @@ from tinygrad_lite.ops.movement.indexing import index_select
 from tinygrad_lite.ops.movement.shape import reshape, shares_memory
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["repeat_interleave", "tile"]
 

@@ -24,7 +24,7 @@ from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.movement.strides import strided_region
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = [
     "as_strided_scatter", "diagonal_scatter", "index_add", "index_copy", "index_fill", "index_put", "index_reduce", "put",

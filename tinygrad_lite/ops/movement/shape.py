@@ -14,7 +14,7 @@ from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.movement.copying import contiguous
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["atleast_1d", "atleast_2d", "atleast_3d", "flatten", "ravel", "reshape", "squeeze", "unflatten", "unsqueeze"]
 

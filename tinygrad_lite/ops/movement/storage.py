@@ -17,7 +17,7 @@ from tinygrad_lite.ops.movement.masking import same_dtype
 from tinygrad_lite.ops.movement.strides import as_strided
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["empty_permuted", "empty_strided"]
 

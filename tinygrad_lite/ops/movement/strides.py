@@ -11,7 +11,7 @@ from tinygrad_lite.ops.calculus import getitem, permute
 from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, integer, operation, raw
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["as_strided"]
 

@@ -17,7 +17,7 @@ from tinygrad_lite.ops.nn.sliding_windows import _weighted_sums, constant_like, 
 from tinygrad_lite.ops.reduction.sums import mean
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["adaptive_avg_pool1d", "adaptive_max_pool1d"]
 

@@ -25,7 +25,7 @@ from tinygrad_lite.ops.nn.softmax import _softmax
 from tinygrad_lite.ops.reduction.sums import mean
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__: list[str] = []
 

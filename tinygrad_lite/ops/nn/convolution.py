@@ -18,7 +18,7 @@ from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.nn.sliding_windows import batched, like_given, sizes, windows
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 

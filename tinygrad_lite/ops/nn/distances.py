@@ -20,7 +20,7 @@ from tinygrad_lite.ops.movement.broadcasting import broadcast_tensors
 from tinygrad_lite.ops.reduction.sums import sum
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["cdist", "cosine_similarity", "pairwise_distance", "pdist"]
 

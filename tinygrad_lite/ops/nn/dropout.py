@@ -14,7 +14,7 @@ from tinygrad_lite.ops.nn.smooth_activations import SELU_ALPHA, SELU_SCALE
 from tinygrad_lite.ops.random.generators import source
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = [
     "alpha_dropout", "alpha_dropout_", "dropout", "dropout_", "feature_alpha_dropout", "feature_alpha_dropout_",

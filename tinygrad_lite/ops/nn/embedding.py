@@ -18,7 +18,7 @@ from tinygrad_lite.ops.reduction.extremes import max as _max
 from tinygrad_lite.ops.reduction.sums import sum
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["embedding"]
 

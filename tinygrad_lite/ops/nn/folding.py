@@ -14,7 +14,7 @@ from tinygrad_lite.ops.movement.transposing import permute
 from tinygrad_lite.ops.nn.sliding_windows import batched, sizes, windows
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["channel_shuffle", "pixel_shuffle", "pixel_unshuffle"]
 

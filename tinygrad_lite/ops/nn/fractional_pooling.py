@@ -13,7 +13,7 @@ from tinygrad_lite.ops.nn.sliding_windows import like_given, sizes
 from tinygrad_lite.ops.random.sampling import rand
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__: list[str] = []
 

@@ -18,7 +18,7 @@ from tinygrad_lite.ops.movement.transposing import transpose
 from tinygrad_lite.ops.nn.sliding_windows import constant_like
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__: list[str] = []
 

@@ -21,7 +21,7 @@ from tinygrad_lite.ops.nn.convolution import _convolution_input
 from tinygrad_lite.ops.nn.sliding_windows import _weighted_sums, constant_like
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__: list[str] = []
 

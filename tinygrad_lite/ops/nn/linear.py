@@ -12,7 +12,7 @@ from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.movement.transposing import transpose
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["bilinear"]
 

@@ -28,7 +28,7 @@ from tinygrad_lite.ops.nn.padding import pad
 from tinygrad_lite.ops.reduction.sums import mean, sum
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"]
 

@@ -14,7 +14,7 @@ from tinygrad_lite.ops.movement.indexing import narrow
 from tinygrad_lite.ops.movement.joining import cat
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["constant_pad_nd"]
 

@@ -18,7 +18,7 @@ from tinygrad_lite.ops.movement.inplace import in_place, optional_inplace
 from tinygrad_lite.ops.random.generators import source
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 # torch.<name> exists for these; the others stand in nn.functional only.
 __all__ = ["hardshrink", "prelu", "relu", "relu_", "rrelu", "rrelu_", "threshold", "threshold_"]

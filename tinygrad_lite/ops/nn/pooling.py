@@ -20,7 +20,7 @@ from tinygrad_lite.ops.nn.piecewise_activations import relu
 from tinygrad_lite.ops.nn.sliding_windows import batched, constant_like, like_given, sizes, windows
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["avg_pool1d", "max_pool1d", "max_pool2d", "max_pool3d"]
 

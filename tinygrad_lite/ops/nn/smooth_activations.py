@@ -19,7 +19,7 @@ from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.movement.inplace import in_place, optional_inplace
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 # torch.<name> exists for these; the others stand in nn.functional only.
 __all__ = ["celu", "celu_", "selu", "selu_"]

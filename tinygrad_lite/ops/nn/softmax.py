@@ -18,7 +18,7 @@ from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.random.generators import source
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["log_softmax", "softmax"]
 

@@ -15,7 +15,7 @@ from tinygrad_lite.ops.nn.pooling import Sizes, _kernel
 from tinygrad_lite.ops.nn.sliding_windows import batched, constant_like, like_given
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__: list[str] = []
 

@@ -17,7 +17,7 @@ from tinygrad_lite.arrays.randomness import Source
 from tinygrad_lite.engine.tape import Traced, traced
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["Generator", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state"]
 

@@ -19,7 +19,7 @@ from tinygrad_lite.ops.movement.inplace import assign
 from tinygrad_lite.ops.random.generators import Generator, source
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = [
     "bernoulli", "multinomial", "normal", "poisson", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like",

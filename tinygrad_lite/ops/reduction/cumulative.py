@@ -18,7 +18,7 @@ from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.reduction.values_indices import ValuesIndices, values_at
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["cummax", "cummin", "cumprod", "cumsum", "logcumsumexp"]
 

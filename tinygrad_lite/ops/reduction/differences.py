@@ -16,7 +16,7 @@ from tinygrad_lite.ops.reduction.cumulative import cumsum, part
 from tinygrad_lite.ops.reduction.sums import sum
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["cumulative_trapezoid", "diff", "gradient", "trapezoid", "trapz"]
 

@@ -16,7 +16,7 @@ from tinygrad_lite.ops.reduction.sums import Dims, axes_of
 from tinygrad_lite.ops.reduction.values_indices import ValuesIndices, values_and_indices
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "max", "min"]
 

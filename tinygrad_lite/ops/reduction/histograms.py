@@ -20,7 +20,7 @@ from tinygrad_lite.ops.reduction.sorting import searchsorted
 from tinygrad_lite.ops.reduction.statistics import _bincount
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["histogram", "histogramdd"]
 

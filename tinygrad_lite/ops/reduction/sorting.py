@@ -17,7 +17,7 @@ from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.reduction.values_indices import ValuesIndices, values_and_indices, values_at
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = [
     "argsort", "bucketize", "kthvalue", "median", "mode", "msort", "nanmedian", "searchsorted", "sort", "topk", "unique",

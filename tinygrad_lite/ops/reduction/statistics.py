@@ -24,7 +24,7 @@ from tinygrad_lite.ops.reduction.sums import Dims, _mean, axes_of, require_float
 from tinygrad_lite.ops.reduction.values_indices import values_at
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["bincount", "corrcoef", "cov", "histc", "nanquantile", "quantile", "std", "std_mean", "var", "var_mean"]
 

@@ -17,7 +17,7 @@ from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.reduction.cumulative import in_dtype, product_of_others
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["count_nonzero", "logsumexp", "mean", "nanmean", "nansum", "prod", "sum"]
 

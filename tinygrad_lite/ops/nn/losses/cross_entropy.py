@@ -21,7 +21,7 @@ from tinygrad_lite.ops.nn.softmax import _log_softmax
 from tinygrad_lite.ops.reduction.sums import sum
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__: list[str] = []
 

@@ -17,7 +17,7 @@ from tinygrad_lite.ops.nn.padding import pad
 from tinygrad_lite.ops.reduction.sums import sum
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["ctc_loss"]
 

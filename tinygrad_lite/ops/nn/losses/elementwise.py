@@ -30,7 +30,7 @@ from tinygrad_lite.ops.nn.smooth_activations import _softplus
 from tinygrad_lite.ops.reduction.sums import mean, sum
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss"]
 

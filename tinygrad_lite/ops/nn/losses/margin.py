@@ -19,7 +19,7 @@ from tinygrad_lite.ops.nn.smooth_activations import logsigmoid
 from tinygrad_lite.ops.reduction.sums import sum
 
 if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+    from tinygrad_lite._tensor import Tensor
 
 __all__ = ["cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "triplet_margin_loss"]
 
