@@ -62,7 +62,7 @@ def annotation(value: Any, function: Any, default: str) -> str:
     if value is inspect.Parameter.empty:
         return default
     text = value if isinstance(value, str) else inspect.formatannotation(value)
-    text = re.sub(r"\bTraced\b", "Tensor", text)  # as the engine calls it
+    text = re.sub(r"\b(Traced|AnyTensor)\b", "Tensor", text)  # as the engine and the operations call it
     space = getattr(inspect.unwrap(function), "__globals__", {})
 
     def written_out(match: re.Match[str]) -> str:
