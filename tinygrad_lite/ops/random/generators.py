@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import Device, default_device
-from tinygrad_lite.arrays.gpu import in_use, with_index
+from tinygrad_lite.arrays.devices import with_index
+from tinygrad_lite.arrays.gpu import in_use
 from tinygrad_lite.arrays.randomness import Source
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.typing import AnyTensor, Tensor
