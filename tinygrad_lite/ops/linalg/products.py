@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_lite.arrays import is_array, only_numbers
 from tinygrad_lite.engine.tape import Traced
@@ -14,9 +14,7 @@ from tinygrad_lite.ops.math.arithmetic import to_common_dtype
 from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.movement.diagonals import diagonal
 from tinygrad_lite.ops.movement.joining import stack, unbind
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import AnyTensor, Tensor
 
 Number = int | float
 
@@ -224,7 +222,7 @@ def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, 
 
 
 @operation
-def multi_dot(tensors: Any) -> Tensor:
+def multi_dot(tensors: Any) -> AnyTensor:
     """The product of two or more matrices, in the order with the fewest multiplications. The first and last may be vectors.
 
     >>> import tinygrad_lite as tg
@@ -266,7 +264,7 @@ def _cheapest_splits(sizes: list[int]) -> dict[tuple[int, int], int]:
 
 
 @operation
-def chain_matmul(*matrices: Any) -> Tensor:
+def chain_matmul(*matrices: Any) -> AnyTensor:
     """The product of matrices, in the order with the fewest multiplications.
 
     >>> import tinygrad_lite as tg

@@ -13,7 +13,7 @@ import functools
 import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -43,7 +43,7 @@ __all__: list[str] = []
 
 P = ParamSpec("P")
 R = TypeVar("R")
-T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 _ORDER = "biufc"
 _WHOLE = (Ellipsis,)
@@ -131,7 +131,7 @@ def zero_(input: Any) -> Any:
     return input
 
 
-def in_place(function: Callable[Concatenate[T, P], Any]) -> Callable[Concatenate[T, P], T]:
+def in_place(function: F) -> F:
     """The method that applies `function` in place: it takes the same arguments and returns the tensor itself."""
     name = f"{function.__name__.strip('_')}_"
 
@@ -146,7 +146,7 @@ def in_place(function: Callable[Concatenate[T, P], Any]) -> Callable[Concatenate
             overwrite(name, x, function(x, *args, **kwargs), [])
         return x
 
-    return method
+    return method  # type: ignore[return-value]
 
 
 class _HeldBack(Observer):
@@ -191,7 +191,7 @@ def optional_inplace(function: Callable[P, R]) -> Callable[P, R]:
     return call  # type: ignore[return-value]
 
 
-def _seen_as(function: Callable[Concatenate[T, P], Any]) -> Callable[Concatenate[T, P], T]:
+def _seen_as(function: F) -> F:
     """The method that turns a tensor into a view of itself; the memory does not change."""
     name = f"{function.__name__}_"
 
@@ -210,7 +210,7 @@ def _seen_as(function: Callable[Concatenate[T, P], Any]) -> Callable[Concatenate
             _put(x, result.node)
         return x
 
-    return method
+    return method  # type: ignore[return-value]
 
 
 as_strided_ = _seen_as(as_strided)

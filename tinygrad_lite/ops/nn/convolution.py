@@ -6,7 +6,7 @@ of the three operations is the derivative of the other two.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_lite.arrays import add_up, is_array
 from tinygrad_lite.arrays.kernels.correlation import correlate, correlate_input, correlate_weight
@@ -17,9 +17,7 @@ from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.dependence import joint_in
 from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.nn.sliding_windows import batched, like_given, sizes, windows
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 

@@ -1,0 +1,3 @@
+"""Independent under the module path that PyTorch programs import it from."""
+
+from tinygrad_lite.distributions.multivariate import Independent as Independent
