@@ -142,7 +142,7 @@ def usable(device: Device) -> Any:
 
 
 def index_of(device: Any) -> int | None:
-    """The number of a GPU: given as one, as "cuda:1" or as a Device; None for the one in use."""
+    """The number of a GPU given as a number, as "cuda:1" or as a Device; the current one for None."""
     if device is None or (isinstance(device, int) and device < 0):
         return None
     device = Device(device)
@@ -158,12 +158,12 @@ def handle(device: Any = None) -> Any:
 
 
 def with_index(device: Device) -> Device:
-    """A GPU with its number: the one in use where none was given."""
+    """A GPU device with its number: the current one if none was given."""
     return device if device.index is not None else Device("cuda", int(handle().id))
 
 
 def is_default(device: Device) -> bool:
-    """Whether new tensors that are given no device go to `device` (which has a number, if it is a GPU)."""
+    """Whether `device` (with a number, if it is a GPU) is the default device of new tensors."""
     default = get_default_device()
     return default.type == device.type and (device.type == "cpu" or with_index(default) == device)
 

@@ -24,7 +24,7 @@ _cupy: ModuleType | None = None
 
 
 def cupy_or_explain() -> ModuleType:
-    """The cupy module, imported when a GPU is first asked for."""
+    """The cupy module, imported at the first use of a GPU."""
     global _cupy
     if _cupy is None:
         try:
@@ -41,7 +41,7 @@ def cupy_or_explain() -> ModuleType:
 
 
 def _prepare(cupy: ModuleType) -> None:
-    """Let CuPy's want of memory be told in bytes, and note whether there are several GPUs."""
+    """Make CuPy's out-of-memory errors report sizes, and record whether there are several GPUs."""
     cupy.cuda.set_allocator(_telling(cupy, cupy.cuda.get_allocator()))
     global several
     try:
@@ -84,14 +84,14 @@ def in_words(size: int) -> str:
 
 
 class Symbol:
-    """What stands for an array of CuPy while its operations are only written down (see fusion.py)."""
+    """A stand-in for a CuPy array while its operations are being traced (see fusion.py)."""
 
-    namespace: Any  # in the place of the module cupy
+    namespace: Any  # used instead of the module cupy
 
 
 def is_cupy(value: Any) -> bool:
-    """Whether `value` is an array of CuPy."""
-    # An array of CuPy can only exist once somebody has imported it.
+    """Whether `value` is a CuPy array."""
+    # There are no CuPy arrays unless CuPy has been imported.
     cupy = sys.modules.get("cupy")
     return cupy is not None and isinstance(value, (cupy.ndarray, Symbol))
 

@@ -1,7 +1,7 @@
-"""The names in the annotations of the operations, for type checkers and readers.
+"""Names for the annotations of operations, for type checkers and readers.
 
-The class Tensor stands above the operations, which are its methods. So to a type checker `Tensor` is a variable here: an
-operation on tensors of a class gives tensors of that class.
+The class Tensor is above the operations, which are its methods. So for type checkers `Tensor` is a type variable here: an
+operation on tensors of a class returns tensors of that class.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 
 class Arraylike(Protocol):
-    """What operations ask of a Tensor: its array, Python's operators, and methods that nobody lists twice."""
+    """What operations use of a Tensor: its array, Python's operators, and its methods."""
 
     array: Any
 
@@ -44,4 +44,4 @@ class Arraylike(Protocol):
 Tensor = TypeVar("Tensor", bound=Arraylike)
 
 AnyTensor = Any
-"""A Tensor whose class no argument tells."""
+"""A Tensor whose class does not follow from the arguments."""
