@@ -51,9 +51,9 @@ KNOWN = {
     "RemovableHandle",
     "np",
 }
-NAMED_RESULTS: dict[str, str] = {}  # where each of them stands
+NAMED_RESULTS: dict[str, str] = {}  # the module of each
 KNOWN |= {"bool", "float", "int", "str", "tuple", "list", "dict", "bytes", "object", "ndarray", "dtype"}
-# Dtypes of these names stand in the package, and would be taken for the types.
+# The package has dtypes of these names, which would shadow the types.
 SHADOWED = ("bool", "float", "int")
 
 
@@ -107,7 +107,7 @@ def signature(function: Callable[..., Any], name: str) -> str:
 
 
 def lines() -> list[str]:
-    """The names of the package: from where they stand, or for operations with their signatures written out."""
+    """The names of the package, imported from their modules or, for operations, with their signatures written out."""
     imports, others = [], []
     for name in sorted(dir(tinygrad_lite)):
         value = getattr(tinygrad_lite, name)

@@ -190,8 +190,8 @@ def strong_wolfe(
     along: Evaluate, t: float, loss: float, g: Any, slope: float, d: Any, *,
     decrease: float = 1e-4, flatten: float = 0.9, tolerance: float = 1e-9, most: int = 25,
 ) -> tuple[float, Any, float]:  # fmt: skip
-    """Find a step t along d that satisfies the strong Wolfe conditions, given `loss`, gradient `g` and slope g @ d at t =
-    0:
+    """Find a step t along d that satisfies the strong Wolfe conditions, given the `loss`, gradient `g` and slope g @ d at
+    the start:
 
         loss(t) <= loss + decrease t slope,    |slope(t)| <= flatten |slope|
 

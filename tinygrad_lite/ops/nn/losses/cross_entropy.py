@@ -207,10 +207,10 @@ def linear_cross_entropy(
     label_smoothing: float = 0.0,
     options: Any = None,
 ) -> Tensor:
-    """`cross_entropy(linear(input, linear_weight, linear_bias), target, ...)`: `input` (N, in) or (in,), linear_weight (C,
-    *more, in), linear_bias (C, *more), so that the logits are (N, C, *more).
+    """`cross_entropy(linear(input, linear_weight, linear_bias), target, ...)`.
 
-    `options` tells PyTorch how to split the work; here the logits are computed whole, with the same values.
+    `input` (N, in) or (in,), linear_weight (C, *more, in) and linear_bias (C, *more) give logits (N, C, *more). `options`
+    tells PyTorch how to split the work; here the logits are computed whole, with the same values.
 
     >>> import tinygrad_lite as tg
     >>> linear_cross_entropy(tg.ones(5, 3), tg.zeros(4, 3), tg.tensor([0, 1, 2, 3, 0]))  # log(4)
