@@ -8,6 +8,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lite.arrays.devices import Array, is_array, namespace_of
+from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
 from tinygrad_lite.arrays.memory import order_kept
 
 _NUMBERS = {"b": np.dtype(np.bool_), "i": np.dtype(np.int64), "u": np.dtype(np.int64), "c": np.dtype(np.complex128)}
@@ -47,7 +48,7 @@ def as_dtype(dtype: Any) -> np.dtype:
     """A NumPy dtype from one of ours, NumPy's, or Python's `bool`, `int` and `float` (float64, as in PyTorch)."""
     found = np.dtype(dtype)
     if found.hasobject:
-        raise TypeError(f"expected a dtype, got {dtype!r}")
+        raise BadType(expected="a dtype", got=repr(dtype))
     return found
 
 
@@ -85,7 +86,7 @@ def common_dtype(*values: Any) -> np.dtype:
             kind = np.asarray(value).dtype.kind
             rank, dtype = 2, _NUMBERS.get(kind, _default)
         else:
-            raise TypeError(f"expected a Tensor, an array or a number, got {type(value).__name__}")
+            raise BadType(expected="a Tensor, an array or a number", got=type(value).__name__)
         known = ranks[rank]
         ranks[rank] = dtype if known is None else _meet(known, dtype)
     result: np.dtype | None = None
@@ -105,7 +106,7 @@ def _meet(a: np.dtype, b: np.dtype) -> np.dtype:
         return b
     for dtype in (a, b):
         if dtype.kind == "u" and dtype.itemsize > 1:
-            raise TypeError(f"{a} and {b} do not promote to one dtype; convert one of them with .to()")
+            raise BadType(f"{a} and {b} do not promote to one dtype", got=(a, b), hint="convert one of them with .to()")
     return np.promote_types(a, b)
 
 
@@ -176,7 +177,7 @@ def as_float(x: Any) -> Any:
         return x
     if isinstance(x, (bool, int, float, np.generic)):
         return np.asarray(x, dtype=_default)
-    raise TypeError(f"expected a Tensor, an array or a number, got {type(x).__name__}")
+    raise BadType(expected="a Tensor, an array or a number", got=type(x).__name__)
 
 
 def number_for(dtype: np.dtype, value: Any) -> Any:
@@ -189,14 +190,14 @@ def number_for(dtype: np.dtype, value: Any) -> Any:
     kind = dtype.kind
     if kind == "f":
         if abs(value) > _LARGEST[dtype.char] and value - value == 0:
-            raise ValueError(f"the value {value} does not fit into {dtype}")
+            raise BadValue(f"the value {value} does not fit into {dtype}", got=value)
         return float(value)
     if kind not in "iu":
         return bool(value) if kind == "b" else value
     limits = np.iinfo(dtype)
     lowest = limits.min if limits.min or isinstance(value, float) else -limits.max
     if not lowest <= value <= limits.max:
-        raise ValueError(f"the value {value} does not fit into {dtype}")
+        raise BadValue(f"the value {value} does not fit into {dtype}", got=value)
     return int(value) % (limits.max + 1) if kind == "u" else int(value)
 
 
@@ -208,14 +209,15 @@ def check_number(name: str, value: Any, other: Any) -> None:
     if type(value) in (int, float) and not -128 <= value <= 127:
         try:
             number_for(common_dtype(other, value), value)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
+        except Refusal as error:
+            error.called(name)
+            raise
 
 
 def some_tensor(x: Any, y: Any) -> None:
     """Refuse two Python numbers."""
     if not (hasattr(x, "dtype") or hasattr(y, "dtype")):
-        raise TypeError(f"expected a tensor among the operands, got {type(x).__name__} and {type(y).__name__}")
+        raise BadType(expected="a tensor among the operands", got=f"{type(x).__name__} and {type(y).__name__}")
 
 
 def only_tensors(*values: Any) -> None:
@@ -242,4 +244,4 @@ def _only(kinds: str, what: str, values: tuple[Any, ...]) -> None:
     for value in values:
         dtype = getattr(value, "dtype", None)
         if dtype is None or dtype.kind not in kinds:
-            raise TypeError(f"expected a tensor of {what}, got {type(value).__name__ if dtype is None else dtype}")
+            raise BadType(expected=f"a tensor of {what}", got=type(value).__name__ if dtype is None else dtype)

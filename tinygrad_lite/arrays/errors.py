@@ -1,7 +1,15 @@
-"""The errors of functions on arrays, told in terms of the call."""
+"""Errors as values: what is refused of a call, and the one place that puts it into a sentence.
+
+    raise BadValue(argument="p", expected="0 or more", got=p)
+
+says neither who was called nor how the sentence goes. The function that the user called adds its name
+as the error leaves it (`explained` for primitives, `in_call_of` for compositions), so that a check may
+be shared by many functions. Nothing else reads an error, and nobody reads its text.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,59 +21,119 @@ if TYPE_CHECKING:
     from tinygrad_lite.arrays.signature import Signature
 
 
-class BadValue(ValueError, RuntimeError):
+class Refusal(RuntimeError):
+    """What an operation refuses.
+
+    `function` is the public function that was called, `argument` what it calls the argument, `expected` what
+    it accepts (which may name the argument: "p of 0 or more"), `got` what came, `hint` what to do instead.
+    Where expected and got do not make the sentence, `problem` is it.
+
+    >>> str(BadType(function="sum", argument="dim", expected="an int", got="str"))
+    'sum: expected an int for dim, got str'
+    """
+
+    def __init__(
+        self, problem: str = "", *, function: str = "", argument: str = "", expected: str = "", got: Any = None, hint: str = ""
+    ):
+        self.problem, self.function, self.argument = problem, function, argument
+        self.expected, self.got, self.hint = expected, got, hint
+        self.given = ""  # the arguments of the call, where `got` does not say what came
+        super().__init__(self._sentence())
+
+    def _sentence(self) -> str:
+        sentence = self.problem
+        if not sentence:
+            of = f" for {self.argument}" if self.argument and self.argument not in self.expected.split() else ""
+            sentence = f"expected {self.expected}{of}" + (f", got {self.got}" if self.got is not None else "")
+        function = f"{self.function}: " if self.function else ""
+        return function + sentence + (f"; {self.hint}" if self.hint else "") + (f" ({self.given})" if self.given else "")
+
+    def called(self, function: str, given: str | None = None) -> None:
+        """Say that it was `function` that the user called, and with what."""
+        self.function = function
+        if given is not None and self.got is None:
+            self.given = given
+        self.args = (self._sentence(),)
+
+
+class BadValue(Refusal, ValueError):
     """A value or shape that an operation refuses: what Python calls a ValueError, and PyTorch in most
     places a RuntimeError. Programs may catch either."""
 
 
-class BadType(TypeError, RuntimeError):
+class BadType(Refusal, TypeError):
     """A type or dtype that an operation refuses; PyTorch calls the latter a RuntimeError."""
 
 
-class BadIndex(IndexError, RuntimeError):
+class BadIndex(Refusal, IndexError):
     """An index or dim out of range; PyTorch calls some a RuntimeError."""
 
 
-_ALSO_RUNTIME: dict[type, type] = {ValueError: BadValue, TypeError: BadType, IndexError: BadIndex}
+_ALSO_RUNTIME: dict[type, type[Refusal]] = {ValueError: BadValue, TypeError: BadType, IndexError: BadIndex}
 
 
 def refusal(error: Exception) -> Exception:
     """A ValueError, TypeError or IndexError as one that can be caught as a RuntimeError too."""
     kind = _ALSO_RUNTIME.get(type(error))
-    return error if kind is None else kind(*error.args).with_traceback(error.__traceback__)
+    return error if kind is None else kind(str(error)).with_traceback(error.__traceback__)
 
 
 REFUSALS = (TypeError, ValueError, IndexError, RuntimeError, OverflowError, AttributeError)
 
 
+def in_call_of(function: str, names: Sequence[str], args: Sequence[Any], kwargs: dict[str, Any], error: Refusal) -> None:
+    """Tell a refusal that leaves a public function in terms of its call, and end the traceback there.
+
+    The outermost function has the last word: the user did not write what it is composed of. Only a refusal of an
+    argument that it does not have keeps the name of the function that has it.
+    """
+    if error.argument and error.function and error.argument not in names:
+        return
+    tensors = {name: value for name, value in (*zip(names, args), *kwargs.items()) if hasattr(value, "dtype")}
+    error.called(function, _listed(tensors.items()) if error.given else None)
+    frame = error.__traceback__ and error.__traceback__.tb_next
+    if frame is not None:
+        frame.tb_next = None
+
+
 def explained(called: Signature[..., Any], values: list[Any], error: Exception) -> Exception:
-    """The error of a forward function, told in terms of the call."""
-    return refusal(_explained(called, values, error))
+    """The error of a forward function, told in terms of the call, with the traceback from there on."""
+    frame = error.__traceback__ and error.__traceback__.tb_next  # the call raises it again
+    if isinstance(error, Refusal) and frame is not None:
+        frame.tb_next = None
+    return _explained(called, values, error).with_traceback(frame)
 
 
 def _explained(called: Signature[..., Any], values: list[Any], error: Exception) -> Exception:
+    function = called.name
     names = [*called.arguments[: called.star], *([called.star_name] * len(values) if called.star is not None else [])]
     devices = {f"{name} on {device_of(v)}": device_of(v) for name, v in zip(names, values) if is_array(v) and v.ndim}
     if len(set(devices.values())) > 1:
-        return ValueError(f"{called.name}: all tensors must be on the same device: {', '.join(devices)}")
-    message = str(error)
+        return BadValue(f"all tensors must be on the same device: {', '.join(devices)}", function=function)
     if isinstance(error, OutOfMemoryError):
-        return OutOfMemoryError(f"{called.name}: {message}")
-    if message.startswith(f"{called.name}: "):
+        return OutOfMemoryError(f"{function}: {error}")
+    if isinstance(error, Refusal) and error.function:
         return error
     # A number will do for most arguments; not where the function asked it for its dtype or shape.
     absent = isinstance(error, AttributeError)
     for name, value in zip(names, values):
         number = isinstance(value, np.generic) or (isinstance(value, (bool, int, float, complex)) and not absent)
         if (name in called.differentiable or absent) and not (is_array(value) or number or value is None):
-            return TypeError(f"{called.name}: expected a Tensor for {name}, got {type(value).__name__}")
-    what = ", ".join(f"{name}: {_described(value)}" for name, value in zip(names, values))
-    kind = type(error) if type(error) in (TypeError, IndexError, AttributeError) else ValueError
-    return kind(f"{called.name}: {message} ({what})")
+            return BadType(function=function, argument=name, expected="a Tensor", got=type(value).__name__)
+    given = _listed(zip(names, values))
+    if absent:
+        return AttributeError(f"{function}: {error} ({given})")
+    told = error if isinstance(error, Refusal) else _ALSO_RUNTIME.get(type(error), BadValue)(str(error).strip())
+    told.called(function, given)
+    return told
+
+
+def _listed(arguments: Iterable[tuple[str | None, Any]]) -> str:
+    return ", ".join(f"{name}: {_described(value)}" for name, value in arguments)
 
 
 def _described(value: Any) -> str:
-    return f"{value.shape} {value.dtype}" if is_array(value) else repr(value)
+    return f"{tuple(value.shape)} {value.dtype}" if is_array(value) or hasattr(value, "requires_grad") else repr(value)
 
 
 class MissingRule(RuntimeError):

@@ -195,7 +195,7 @@ def _call_of(self: Primitive[..., Any]) -> Callable[..., Any]:
             else:
                 out = forward(*values)
         except REFUSALS as error:
-            raise explained(self, values, error) from error
+            raise explained(self, values, error) from None
         finally:
             quiet_no_more(token) if token is not None else lost()
         if keeps:

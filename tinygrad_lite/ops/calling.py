@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from tinygrad_lite.arrays import gpu, is_array
-from tinygrad_lite.arrays.errors import BadType, refusal
+from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue, Refusal, in_call_of, refusal
 from tinygrad_lite.arrays.signature import ALIASES
 from tinygrad_lite.engine.tape import Traced
 
@@ -45,10 +45,12 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
             asked = [n for n, value in given.items() if value is error.obj and (n == "x" or "Tensor" in types.get(n, ""))]
             if not asked:
                 raise
-            raise BadType(f"{function.__name__}: expected a Tensor for {asked[0]}, got {type(error.obj).__name__}") from None
+            came = type(error.obj).__name__
+            raise BadType(function=function.__name__, argument=asked[0], expected="a Tensor", got=came) from None
+        except Refusal as error:
+            in_call_of(function.__name__, names, args, kwargs, error)
+            raise
         except (TypeError, ValueError, IndexError) as error:
-            if isinstance(error, TypeError) and str(error).startswith("expected "):  # checks of dtypes do not know who calls
-                raise BadType(f"{function.__name__}: {error}") from None
             raise refusal(error) from error.__cause__
         if (result.base is not None) if isinstance(result, Traced) else isinstance(result, tuple):
             _forget_hidden_bases(result, (*args, *kwargs.values()))
@@ -124,7 +126,7 @@ def raw(x: Any) -> Any:
 def integer(name: str, argument: str, value: Any) -> int:
     """`value`, which is an int: PyTorch takes neither a bool nor a float for one."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name}: expected an int for {argument}, got {type(value).__name__}")
+        raise BadType(function=name, argument=argument, expected="an int", got=type(value).__name__)
     return value.__index__()
 
 
@@ -134,7 +136,7 @@ def number(name: str, argument: str, value: Any) -> Any:
         return value
     if value.shape or getattr(value, "node", None) is not None:
         what = f"shape {tuple(value.shape)}" if value.shape else "a gradient"
-        raise TypeError(f"{name}: expected a number for {argument}, got a Tensor of {what}")
+        raise BadType(function=name, argument=argument, expected="a number", got=f"a Tensor of {what}")
     return value.item()
 
 
@@ -142,7 +144,8 @@ def canonical_dim(name: str, dim: int, ndim: int) -> int:
     """`dim` counted from the front; a 0-d tensor has the dims 0 and -1, as in PyTorch."""
     dim, reach = integer(name, "dim", dim), max(ndim, 1)
     if not -reach <= dim < reach:
-        raise IndexError(f"{name}: dim {dim} is out of range; a tensor of {ndim} dimensions takes {-reach} to {reach - 1}")
+        takes = f"a tensor of {ndim} dimensions takes {-reach} to {reach - 1}"
+        raise BadIndex(f"dim {dim} is out of range", function=name, argument="dim", got=dim, hint=takes)
     return dim % reach
 
 
@@ -152,7 +155,7 @@ def canonical_dims(name: str, dim: Any, ndim: int) -> tuple[int, ...]:
         return tuple(range(ndim))
     dims = tuple(canonical_dim(name, d, ndim) for d in (dim if isinstance(dim, (tuple, list)) else (dim,)))
     if len(set(dims)) != len(dims):
-        raise ValueError(f"{name}: a dim appears twice in {dim}")
+        raise BadValue(f"a dim appears twice in {dim}", function=name, argument="dim", got=dim)
     if not ndim:
         return ()
     return dims or tuple(range(ndim))
@@ -163,5 +166,5 @@ def canonical_shape(name: str, shape: Any) -> tuple[int, ...]:
     if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
         shape = shape[0]
     if any(isinstance(n, bool) or not hasattr(n, "__index__") for n in shape):
-        raise TypeError(f"{name}: expected integers for the shape, got {shape}")
+        raise BadType(function=name, expected="integers for the shape", got=shape)
     return tuple(int(n.__index__()) for n in shape)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, namespace_of
+from tinygrad_lite.arrays.errors import Refusal
 from tinygrad_lite.arrays.memory import contiguous, order_kept, strided
 
 
@@ -14,7 +15,7 @@ def expanded(x: Array, shape: tuple[int, ...]) -> Array:
         return namespace_of(x).broadcast_to(x, shape)
     new = len(shape) - x.ndim
     if new < 0 or any(n != m and n != 1 for n, m in zip(x.shape, shape[new:])):
-        raise RuntimeError(f"expand: a tensor of shape {x.shape} cannot be repeated to the shape {shape}")
+        raise Refusal(f"a tensor of shape {x.shape} cannot be repeated to the shape {shape}", got=x.shape)
     # np.broadcast_to takes four times as long, and its result cannot be written to.
     return strided(x, shape, (0,) * new + tuple(s if n == m else 0 for n, m, s in zip(x.shape, shape[new:], x.strides)))
 

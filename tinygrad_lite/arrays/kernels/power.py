@@ -6,6 +6,7 @@ from typing import Any
 
 from tinygrad_lite.arrays.devices import Array, namespace_of
 from tinygrad_lite.arrays.dtypes import check_number, only_numbers, promote, some_tensor
+from tinygrad_lite.arrays.errors import BadValue
 
 
 def power(x: Any, y: Any) -> Array:
@@ -14,7 +15,7 @@ def power(x: Any, y: Any) -> Array:
     if a is not x and b is not y:
         some_tensor(x, y)
     if isinstance(y, int) and y < 0 and x.dtype.kind in "iub":
-        raise ValueError("integers have no negative powers; make them floating-point numbers first")
+        raise BadValue("integers have no negative powers", hint="make them floating-point numbers first")
     check_number("pow", y, x)
     if type(y) is bool and x.dtype.kind == "b":  # the one power of bools that PyTorch has
         return x | (not y)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays.devices import Array
+from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.arrays.kernels.products import column_sums
 from tinygrad_lite.arrays.memory import in_order
 
@@ -94,7 +95,7 @@ def sum_to_shape(g: Array, shape: tuple[int, ...]) -> Array:
         return column_sums(g)  # of a bias
     extra = len(g.shape) - len(shape)
     if extra < 0 or any(m != 1 and n != m for n, m in zip(g.shape[extra:], shape)):
-        raise RuntimeError(f"expected a gradient that sums to shape {shape}, got shape {g.shape}")
+        raise BadValue(expected=f"a gradient that sums to shape {shape}", got=f"shape {g.shape}")
     axes = (*range(extra), *(i for i, n in enumerate(shape, extra) if n == 1 and g.shape[i] != 1))
     if axes:
         g = g.sum(axis=axes, keepdims=True)

@@ -19,7 +19,7 @@ from tinygrad_lite.arrays import (
     on_device,
     quietly,
 )
-from tinygrad_lite.arrays.errors import refusal
+from tinygrad_lite.arrays.errors import Refusal, in_call_of, refusal
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import canonical_shape, integer, operation, raw
 
@@ -47,6 +47,9 @@ def creator(function: Callable[P, R]) -> Callable[P, R]:
                 return function(*args, **options)
             with on_device(device):
                 return function(*args, **options)
+        except Refusal as error:
+            in_call_of(function.__name__, (), args, options, error)
+            raise
         except (TypeError, ValueError) as error:
             raise refusal(error) from error.__cause__
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import as_array, is_array, linalg, namespace_of
+from tinygrad_lite.arrays.errors import Refusal
 from tinygrad_lite.engine.context import is_grad_enabled
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import raw
@@ -18,7 +19,7 @@ from tinygrad_lite.ops.math.where import where
 __all__: list[str] = []
 
 
-class LinAlgError(RuntimeError, np.linalg.LinAlgError):
+class LinAlgError(Refusal, np.linalg.LinAlgError):
     """A matrix does not allow what was asked for: it is singular, or not positive-definite."""
 
 
@@ -69,7 +70,7 @@ def solved_or_inf(name: str, strict: bool, *matrices: Any) -> Any:
         return linalg(name, *matrices)
     except np.linalg.LinAlgError:
         if strict:
-            raise LinAlgError(f"{name}: the matrix is singular") from None
+            raise LinAlgError("the matrix is singular", function=name) from None
     out = namespace_of(matrices[0]).full(matrices[-1].shape, np.inf, matrices[0].dtype)
     for i in np.ndindex(out.shape[:-2]):
         with contextlib.suppress(np.linalg.LinAlgError):

@@ -24,7 +24,7 @@ __all__ = ["cholesky", "cholesky_inverse", "cholesky_solve"]
 
 @primitive
 def _cholesky(x):
-    with failing("cholesky: the matrix is not positive-definite"):
+    with failing("the matrix is not positive-definite"):
         return cholesky_of(x)
 
 

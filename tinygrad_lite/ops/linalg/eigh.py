@@ -27,7 +27,7 @@ class Eigh(NamedTuple):
 
 @primitive
 def _eigh(x, UPLO):
-    with failing("eigh: the iteration for the eigenvalues did not converge"):
+    with failing("the iteration for the eigenvalues did not converge"):
         return tuple(linalg("eigh", x, UPLO))
 
 

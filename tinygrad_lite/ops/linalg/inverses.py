@@ -77,7 +77,7 @@ def inverse(x: Tensor) -> Tensor:
 @primitive
 def _pinv(x, atol, rtol):
     xp = namespace_of(x)
-    with failing("pinv: the iteration for the singular values did not converge"):
+    with failing("the iteration for the singular values did not converge"):
         u, s, vh = linalg("svd", x, full_matrices=False)
     kept = s > tolerance(s, x.shape, atol, rtol)
     inverted = xp.where(kept, 1 / xp.where(kept, s, 1), 0).astype(x.dtype)

@@ -38,7 +38,7 @@ class SVDWithV(NamedTuple):
 
 @primitive
 def _svd(x, full_matrices):
-    with failing("svd: the iteration for the singular values did not converge"):
+    with failing("the iteration for the singular values did not converge"):
         return tuple(linalg("svd", x, full_matrices))
 
 
@@ -93,7 +93,7 @@ def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
     if recorded(A):  # the gradient takes the vectors
         return _svd(A, False)[1]
     values = raw(A)
-    with failing("svdvals: the iteration for the singular values did not converge"):
+    with failing("the iteration for the singular values did not converge"):
         return like(A, linalg("svd", values, compute_uv=False))
 
 
