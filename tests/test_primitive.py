@@ -375,12 +375,12 @@ class TestCalling:
     @pytest.mark.parametrize(
         "call, message",
         [
-            (lambda x: tg.mul(x), "mul: missing argument 'y'"),
+            (lambda x: tg.mul(x), "mul: missing argument 'other'"),
             (lambda x: tg.mul(x, x, x), "mul: expected at most 2 arguments"),
             (lambda x: tg.mul(x, z=x), "mul: unexpected argument 'z'"),
-            (lambda x: tg.mul(x, x, other=x), "mul: argument 'y' was given twice"),
+            (lambda x: tg.mul(x, x, other=x), "mul: argument 'other' was given twice"),
             (lambda x: tg.mul(x, "a"), "mul: .*got str|mul: expected a Tensor for y, got str"),
-            (lambda x: tg.mul([1.0], x), "mul: expected a Tensor for x, got list"),
+            (lambda x: tg.mul([1.0], x), "mul: expected a Tensor for input, got list"),
         ],
     )
     def test_wrong_calls_are_named(self, call, message):
@@ -453,7 +453,7 @@ class TestFunctionsWithoutAGradient:
     @pytest.mark.parametrize(
         "call, message",
         [
-            (lambda x: tg.eq(x), "eq: missing argument 'y'"),
+            (lambda x: tg.eq(x), "eq: missing argument 'other'"),
             (lambda x: tg.eq(x, x, x), "eq: expected at most 2 arguments"),
             (lambda x: tg.eq(x, z=x), "eq: unexpected argument 'z'"),
             (lambda x: tg.isnan(3.0), "isnan: .*got float"),

@@ -10,7 +10,7 @@ from tinygrad_lite.engine.tape import Leaf, RemovableHandle, Traced
 __all__ = ["register_hook", "register_post_accumulate_grad_hook", "retain_grad", "retains_grad"]
 
 
-def register_hook(x: Traced, hook: Callable[[Traced], Traced | None]) -> RemovableHandle:
+def register_hook(input: Traced, hook: Callable[[Traced], Traced | None]) -> RemovableHandle:
     """Call `hook(gradient)` when this tensor's gradient is known; what it returns replaces it.
 
     >>> import tinygrad_lite as tg
@@ -20,18 +20,18 @@ def register_hook(x: Traced, hook: Callable[[Traced], Traced | None]) -> Removab
     >>> x.grad
     tensor([10., 10.])
     """
-    if x.node is None:
+    if input.node is None:
         raise RuntimeError("register_hook: this tensor does not require grad")
-    return x.node.add_hook(hook)
+    return input.node.add_hook(hook)
 
 
-def register_post_accumulate_grad_hook(x: Traced, hook: Callable[[Traced], None]) -> RemovableHandle:
+def register_post_accumulate_grad_hook(input: Traced, hook: Callable[[Traced], None]) -> RemovableHandle:
     """Call `hook(tensor)` after a backward has added to this leaf's `.grad`."""
-    if type(x.node) is not Leaf:
+    if type(input.node) is not Leaf:
         raise RuntimeError("register_post_accumulate_grad_hook: expected a leaf that requires grad")
-    if x.node.after is None:
-        x.node.after = {}
-    x.node.array = x.array  # there is a tensor to call it with even if the program drops x
-    handle = RemovableHandle(x.node.after)
-    x.node.after[handle.id] = hook
+    if input.node.after is None:
+        input.node.after = {}
+    input.node.array = input.array  # there is a tensor to call it with even if the program drops x
+    handle = RemovableHandle(input.node.after)
+    input.node.after[handle.id] = hook
     return handle

@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch")
 SPACES = ["", "Tensor", "nn.functional", "linalg", "special"]
 
 # Parameters whose PyTorch name is accepted as a keyword, but is not the one in the signature.
-BY_ANOTHER_NAME = {"x": {"input", "self"}, "y": {"other", "exponent"}, "A": {"input"}}
+BY_ANOTHER_NAME = {"input": {"self"}, "A": {"input"}, "self": {"input"}}
 
 # Functions with other parameters than PyTorch's, or with some that it does not show.
 OWN = {

@@ -8,9 +8,12 @@ from typing import Any, Generic, ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# PyTorch's names of the first two operands, and NumPy's of them and of `dim`: accepted as keywords everywhere.
+# Other names of an argument, each with the name in the source: accepted as keywords everywhere. They are NumPy's, PyTorch's
+# where it says `input` here and `x` there, and those of mathematics.
 ALIASES = {
-    "input": "x", "self": "x", "other": "y", "exponent": "y", "a": "x", "x1": "x", "x2": "y", "axis": "dim", "keepdims": "keepdim",
+    "input": ("x", "A"), "self": ("input", "x"), "a": ("input", "x"), "x1": ("input", "x"), "x": ("input", "A"),
+    "other": ("exponent", "y", "B"), "exponent": ("other", "y"), "x2": ("other", "exponent", "y"), "y": ("other", "exponent"),
+    "axis": ("dim",), "keepdims": ("keepdim",), "from": ("from_",),
 }  # fmt: skip
 
 
@@ -46,7 +49,7 @@ class Signature(Generic[P, R]):
                 return args
         values = dict(zip(names, args))
         for name, value in kwargs.items():
-            name = name if name in names else ALIASES.get(name, name)
+            name = name if name in names else next((n for n in ALIASES.get(name, ()) if n in names), name)
             if name not in names:
                 raise TypeError(f"{self.name}: unexpected argument {name!r}; it takes {', '.join(names)}")
             if name in values:

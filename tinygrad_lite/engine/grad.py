@@ -128,13 +128,13 @@ def accumulate(tensor: Any, g: Any) -> None:
     changed_in_place(known.array, "an accumulation into .grad")
 
 
-def retain_grad(x: Traced) -> None:
+def retain_grad(input: Traced) -> None:
     """Keep `.grad` of this tensor too, though it is not a leaf."""
-    if x.node is None:
+    if input.node is None:
         raise RuntimeError("retain_grad: this tensor does not require grad")
-    if type(x.node) is Leaf or retains_grad(x):
+    if type(input.node) is Leaf or retains_grad(input):
         return
-    x.node.hooks = {**(x.node.hooks or {}), "retain": Retained(x)}
+    input.node.hooks = {**(input.node.hooks or {}), "retain": Retained(input)}
 
 
 def retains_grad(x: Traced) -> bool:

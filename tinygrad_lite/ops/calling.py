@@ -16,7 +16,7 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-_ALIASES = (*ALIASES.items(), ("x", "A"), ("input", "A"), ("other", "B"), ("from", "from_"))
+_ALIASES = tuple((alias, name) for alias, names in ALIASES.items() for name in names)
 _RENAMED = frozenset(alias for alias, _ in _ALIASES)
 
 
@@ -42,7 +42,7 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
             if isinstance(error.obj, Traced) or is_array(error.obj):
                 raise
             given = {**dict(zip(names, args)), **kwargs}
-            asked = [n for n, value in given.items() if value is error.obj and (n == "x" or "Tensor" in types.get(n, ""))]
+            asked = [n for n, value in given.items() if value is error.obj and (n in ("x", "input") or "Tensor" in types.get(n, ""))]
             if not asked:
                 raise
             came = type(error.obj).__name__

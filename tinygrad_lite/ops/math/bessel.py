@@ -20,10 +20,10 @@ __all__ = ["i0"]
 
 
 @primitive
-def _bessel(x, kind):
+def _bessel(input, kind):
     """`kind`: SciPy's name, which ends in e where the function is scaled. "ai" and "aip": the Airy function and its slope."""
-    x = as_float(x)
-    return _special("airy", x)[("ai", "aip").index(kind)] if kind in ("ai", "aip") else _special(kind, x)
+    input = as_float(input)
+    return _special("airy", input)[("ai", "aip").index(kind)] if kind in ("ai", "aip") else _special(kind, input)
 
 
 def _over(out: Any, x: Any) -> Any:
@@ -49,14 +49,14 @@ _SLOPES = {
     "aip": lambda x, out: x * _bessel(x, "ai"),
 }
 
-_bessel.vjp(x=lambda g, x, out, kind: g * _SLOPES[kind](x, out))
+_bessel.vjp(input=lambda g, input, out, kind: g * _SLOPES[kind](input, out))
 
 
 def _function(name: str, kind: str, doc: str) -> Any:
     @operation
     @named(name, doc)
-    def call(x: Tensor) -> Tensor:
-        return _bessel(x, kind)
+    def call(input: Tensor) -> Tensor:
+        return _bessel(input, kind)
 
     return call
 
@@ -78,11 +78,11 @@ modified_bessel_i0, modified_bessel_i1 = i0, i1
 
 
 @operation
-def spherical_bessel_j0(x: Tensor) -> Tensor:
+def spherical_bessel_j0(input: Tensor) -> Tensor:
     """`sin(x) / x`, which is 1 at 0: the spherical Bessel function of the first kind of order 0.
 
     >>> import tinygrad_lite as tg
     >>> tg.special.spherical_bessel_j0(tg.tensor([0.0]))
     tensor([1.])
     """
-    return sinc(x / math.pi)
+    return sinc(input / math.pi)

@@ -25,12 +25,12 @@ def _polynomial(name: str, text: str, first: Callable[[Any], Any], after: Callab
     """A family: its member of degree 1 is `first(x)`, and that of degree k + 1 is `after(x, k, p, q)`, where p and q
     are those of the degrees k and k - 1."""
 
-    def call(x: Tensor | float, n: Tensor | int) -> Tensor:
-        some_tensor(x, n)
-        point, degree = promoted_floats(raw(x), raw(n))
+    def call(input: Tensor | float, n: Tensor | int) -> Tensor:
+        some_tensor(input, n)
+        point, degree = promoted_floats(raw(input), raw(n))
         at: Any
-        if isinstance(x, Traced):
-            at = to_dtype(x, point.dtype)
+        if isinstance(input, Traced):
+            at = to_dtype(input, point.dtype)
         else:
             at = traced(point) if isinstance(n, Traced) else point
         degree = degree.astype(np.int64, order_kept(degree))

@@ -14,8 +14,8 @@ __all__: list[str] = []
 
 
 def _cast(name: str, dtype: str) -> Callable[..., Tensor]:
-    def method(x: Tensor, memory_format: Any = None) -> Tensor:
-        return to(x, dtype=dtype, memory_format=memory_format)
+    def method(input: Tensor, memory_format: Any = None) -> Tensor:
+        return to(input, dtype=dtype, memory_format=memory_format)
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"This tensor in {dtype}."

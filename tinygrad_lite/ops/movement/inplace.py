@@ -98,37 +98,37 @@ def assign(name: str, x: Any, value: Any, index: Index = _WHOLE) -> None:
         place_after_change(x, _entry(replaced, array, x, value, index))
 
 
-def copy_(x: Any, src: Any, non_blocking: bool = False) -> Any:
+def copy_(input: Any, src: Any, non_blocking: bool = False) -> Any:
     """Write the values of `src`, broadcast and converted, into this tensor.
 
     >>> import tinygrad_lite as tg
     >>> tg.zeros(2).copy_(tg.tensor([1, 2]))
     tensor([1., 2.])
     """
-    assign("copy_", x, src if isinstance(src, Traced) else traced(np.asarray(src)))
-    return x
+    assign("copy_", input, src if isinstance(src, Traced) else traced(np.asarray(src)))
+    return input
 
 
-def fill_(x: Any, value: Any) -> Any:
+def fill_(input: Any, value: Any) -> Any:
     """Write one value (a number or a 0-d tensor) into every element.
 
     >>> import tinygrad_lite as tg
     >>> tg.zeros(2).fill_(7)
     tensor([7., 7.])
     """
-    assign("fill_", x, as_value("fill_", x, value))
-    return x
+    assign("fill_", input, as_value("fill_", input, value))
+    return input
 
 
-def zero_(x: Any) -> Any:
+def zero_(input: Any) -> Any:
     """Write zeros into every element.
 
     >>> import tinygrad_lite as tg
     >>> tg.ones(2).zero_()
     tensor([0., 0.])
     """
-    assign("zero_", x, 0)
-    return x
+    assign("zero_", input, 0)
+    return input
 
 
 def in_place(function: Callable[Concatenate[T, P], Any]) -> Callable[Concatenate[T, P], T]:

@@ -45,7 +45,7 @@ def _unpooled(
 
 @operation
 def max_unpool1d(
-    x: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Any = None
+    input: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Any = None
 ) -> Tensor:
     """Each maximum of x (N, C, L) or (C, L) at its place before `max_pool1d`. See `max_unpool2d`.
 
@@ -54,12 +54,12 @@ def max_unpool1d(
     >>> max_unpool1d(y, places, 2)
     tensor([[0., 4., 3., 0.]])
     """
-    return _unpooled("max_unpool1d", 1, x, indices, kernel_size, stride, padding, output_size)
+    return _unpooled("max_unpool1d", 1, input, indices, kernel_size, stride, padding, output_size)
 
 
 @operation
 def max_unpool2d(
-    x: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Any = None
+    input: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Any = None
 ) -> Tensor:
     """Each maximum of x (N, C, H, W) or (C, H, W) at its place before `max_pool2d`, and zeros elsewhere.
 
@@ -71,12 +71,12 @@ def max_unpool2d(
     tensor([[[0., 0.],
              [7., 0.]]])
     """
-    return _unpooled("max_unpool2d", 2, x, indices, kernel_size, stride, padding, output_size)
+    return _unpooled("max_unpool2d", 2, input, indices, kernel_size, stride, padding, output_size)
 
 
 @operation
 def max_unpool3d(
-    x: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Any = None
+    input: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Any = None
 ) -> Tensor:
     """Each maximum of x (N, C, D, H, W) or (C, D, H, W) at its place before `max_pool3d`. See `max_unpool2d`.
 
@@ -85,4 +85,4 @@ def max_unpool3d(
     >>> max_unpool3d(y, places, 2).sum(), places.shape
     (tensor(8.), (1, 2, 2, 2))
     """
-    return _unpooled("max_unpool3d", 3, x, indices, kernel_size, stride, padding, output_size)
+    return _unpooled("max_unpool3d", 3, input, indices, kernel_size, stride, padding, output_size)
