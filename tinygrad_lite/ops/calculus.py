@@ -35,6 +35,7 @@ from tinygrad_lite.arrays import (
     promote_tensors,
     to_device,
 )
+from tinygrad_lite.arrays.errors import BadIndex, BadType
 from tinygrad_lite.arrays.kernels.layout import channels_come_last, copied, expanded
 from tinygrad_lite.arrays.kernels.power import power
 from tinygrad_lite.arrays.kernels.scatter import zeros_with
@@ -104,7 +105,7 @@ add.vjp(input=lambda g: g,
 def sub(input, other):
     a, b = promote(input, other)
     if (a is not input or b is not other) and any(getattr(v, "dtype", np.dtype(type(v))).kind == "b" for v in (input, other)):
-        raise TypeError("a bool tensor cannot be subtracted; use ~ or logical_xor")
+        raise BadType("a bool tensor cannot be subtracted", hint="use ~ or logical_xor")
     return a - b
 
 
@@ -306,7 +307,7 @@ sum.vjp(input=lambda g, input_shape, axes: restored(g, input_shape, axes))
 def require_some(x: Any, axes: Any) -> None:
     """A reduction that has no value for nothing refuses it."""
     if not count(x.shape, axes):
-        raise IndexError(f"nothing to choose from: size 0 over {'all dims' if axes is None else f'dim {axes}'}")
+        raise BadIndex(f"nothing to choose from: size 0 over {'all dims' if axes is None else f'dim {axes}'}")
 
 
 @primitive

@@ -103,7 +103,7 @@ def _by_own_names(operation: str, names: tuple[str, ...], given: dict[str, Any])
     renamed = {alias: name for alias, name in _ALIASES if name in names and alias not in names}
     kwargs = {renamed.get(name, name): value for name, value in given.items()}
     if len(kwargs) != len(given):
-        raise TypeError(f"{operation}: one argument was given under two names: {', '.join(given)}")
+        raise BadType(f"one argument was given under two names: {', '.join(given)}", function=operation)
     return kwargs
 
 

@@ -20,6 +20,7 @@ from tinygrad_lite.arrays import (
     to_device,
     to_numpy,
 )
+from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import raw
@@ -63,7 +64,7 @@ def array_from(data: Any, dtype: Any = None, device: Any = None) -> Any:
     if known is not None:
         data = known
         if data.dtype.kind not in "biufc":
-            raise TypeError(f"tensor: expected numbers, got an array of {data.dtype}")
+            raise BadType(function="tensor", expected="numbers", got=f"an array of {data.dtype}")
         return to_device(data.astype(data.dtype.newbyteorder("=") if dtype is None else dtype, order_kept(data)), device)
     row: Any = [data]  # the first in which there are numbers
     while row and isinstance(row[0], (list, tuple)):
@@ -75,7 +76,7 @@ def array_from(data: Any, dtype: Any = None, device: Any = None) -> Any:
     except ValueError as error:
         raise ValueError(f"tensor: the lists are not all of one length: {error}") from None
     if array.dtype.kind not in "biufc" or array.dtype == np.uint64:
-        raise TypeError(f"tensor: expected numbers, or nested lists of them, got {_odd(data)}")
+        raise BadType(function="tensor", expected="numbers, or nested lists of them", got=_odd(data))
     if dtype is None:
         # Python's floats get the default dtype; NumPy's, and tensors, keep theirs.
         dtype = _met(data) if typed else dtype_of_number(array)
@@ -83,7 +84,7 @@ def array_from(data: Any, dtype: Any = None, device: Any = None) -> Any:
         low, high, limits = array.min(), array.max(), np.iinfo(dtype)
         lowest = limits.min or (0 if array.dtype.kind == "f" else -limits.max)  # negative integers wrap around
         if not lowest <= low <= high <= limits.max:  # nan is neither
-            raise RuntimeError(f"tensor: the values, {low} to {high}, do not fit into {dtype}")
+            raise Refusal(f"the values, {low} to {high}, do not fit into {dtype}", function="tensor")
     return to_device(array.astype(dtype, copy=False), device)
 
 
@@ -181,17 +182,17 @@ def legacy_array(
     elif len(given) == 1 and isinstance(given[0], Size):
         (given,) = given
     elif any(isinstance(part, (bool, list, tuple)) for part in given[len(given) == 1 and not isinstance(given[0], bool) :]):
-        raise TypeError(f"{name}: expected sizes, or one sequence of values, got {given}")
+        raise BadType(function=name, expected="sizes, or one sequence of values", got=given)
     if isinstance(given, Size) or len(given) != 1 or isinstance(given[0], (int, np.integer)):
         sizes = given if given or isinstance(given, Size) else (0,)
         return empty(sizes, dtype=get_default_dtype() if dtype is None else dtype, device=device).array
     (values,) = given
     if isinstance(values, Traced):
         if dtype is not None and values.array.dtype != dtype:
-            raise TypeError(f"{name}: expected a tensor of {dtype}, got one of {values.array.dtype}; use its to(dtype)")
+            raise BadType(function=name, expected=f"a tensor of {dtype}", got=f"one of {values.array.dtype}", hint="use its to(dtype)")
         return values.array
     if not isinstance(values, (list, tuple, range)) and array_of(values) is None:
-        raise TypeError(f"{name}: expected sizes, or a sequence of values, got {type(values).__name__}")
+        raise BadType(function=name, expected="sizes, or a sequence of values", got=type(values).__name__)
     return array_from(values, get_default_dtype() if dtype is None else dtype, device)
 
 
@@ -277,7 +278,7 @@ def asarray(
     array = result.array
     shared = (result is obj) if isinstance(obj, Traced) else is_array(obj) and owner_of(array) is owner_of(obj)
     if copy is False and not shared:
-        raise ValueError("asarray: this takes a copy, which copy=False forbids")
+        raise BadValue("this takes a copy, which copy=False forbids", function="asarray")
     if copy and shared:
         result = result.clone()
     if not requires_grad:
@@ -296,15 +297,15 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
     tensor([1., 0.], dtype=float64)
     """
     if not isinstance(ndarray, np.ndarray):
-        raise TypeError(f"from_numpy: expected a numpy.ndarray, got {type(ndarray).__name__}")
+        raise BadType(function="from_numpy", expected="a numpy.ndarray", got=type(ndarray).__name__)
     if ndarray.dtype.kind not in "biufc":
-        raise TypeError(f"from_numpy: expected an array of numbers, got {ndarray.dtype}")
+        raise BadType(function="from_numpy", expected="an array of numbers", got=ndarray.dtype)
     if not ndarray.dtype.isnative or ndarray.dtype.itemsize > (16 if ndarray.dtype.kind == "c" else 8):
-        raise TypeError(f"from_numpy: {ndarray.dtype.str} is no dtype of this machine's tensors; convert it with .astype()")
+        raise BadType(f"{ndarray.dtype.str} is no dtype of this machine's tensors", function="from_numpy", hint="convert it with .astype()")
     if any(stride % ndarray.itemsize for stride in ndarray.strides):
-        raise ValueError("from_numpy: an array with strides of parts of elements cannot be shared; copy() it first")
+        raise BadValue("an array with strides of parts of elements cannot be shared", function="from_numpy", hint="copy() it first")
     if min(ndarray.strides, default=0) < 0:
-        raise ValueError("from_numpy: an array with negative strides cannot be shared; copy() it first")
+        raise BadValue("an array with negative strides cannot be shared", function="from_numpy", hint="copy() it first")
     return traced(ndarray if type(ndarray) is np.ndarray else ndarray.view(np.ndarray))
 
 
@@ -332,7 +333,7 @@ def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, req
     tensor([97, 98, 99], dtype=uint8)
     """
     if not count or not len(memoryview(buffer)):
-        raise ValueError("frombuffer: expected a buffer and a count that are not empty")
+        raise BadValue(function="frombuffer", argument="buffer", expected="a buffer and a count that are not empty")
     try:
         array = np.frombuffer(buffer, as_dtype(dtype), count, offset)
     except ValueError as error:

@@ -19,7 +19,7 @@ from tinygrad_lite.arrays import (
     on_device,
     quietly,
 )
-from tinygrad_lite.arrays.errors import Refusal, in_call_of, refusal
+from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal, in_call_of, refusal
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import canonical_shape, integer, operation, raw
 
@@ -81,10 +81,10 @@ def dtype_of_number(value: Any) -> np.dtype:
 def size_given(name: str, size: tuple[Any, ...], whole: Any = None) -> tuple[int, ...]:
     """A shape given as `zeros(2, 3)`, `zeros((2, 3))` or `zeros(size=(2, 3))`."""
     if not size and whole is None:
-        raise TypeError(f"{name}: expected a size")
+        raise BadType(function=name, expected="a size")
     shape = canonical_shape(name, size if whole is None else (whole,))
     if min(shape, default=0) < 0:
-        raise RuntimeError(f"{name}: expected sizes of 0 or more, got {shape}")
+        raise Refusal(function=name, expected="sizes of 0 or more", got=shape)
     return shape
 
 
@@ -135,7 +135,7 @@ def _number(name: str, value: Any) -> Any:
     """A number, also given as a tensor of one element."""
     value = value.item() if isinstance(value, Traced) else value
     if not isinstance(value, (bool, int, float, complex, np.generic)):
-        raise TypeError(f"{name}: expected a number as fill_value, got {type(value).__name__}")
+        raise BadType(function=name, expected="a number as fill_value", got=type(value).__name__)
     return value
 
 
@@ -157,7 +157,7 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
             [7, 7]])
     """
     if not isinstance(size, (tuple, list)):
-        raise TypeError(f"full: expected a tuple as the size, got {type(size).__name__}")
+        raise BadType(function="full", expected="a tuple as the size", got=type(size).__name__)
     fill_value = _number("full", fill_value)
     dtype = dtype_of_number(fill_value) if dtype is None else as_dtype(dtype)
     return as_made(_made("full", device, size_given("full", (), size), _fitting("full", dtype, fill_value), dtype), requires_grad)
@@ -182,7 +182,7 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, 
 def _like(make: str, x: Any, rest: tuple[Any, ...], dtype: Any, device: Any, requires_grad: bool) -> Any:
     array = raw(x)
     if not hasattr(array, "dtype"):
-        raise TypeError(f"{make}_like: expected a Tensor, got {type(x).__name__}")
+        raise BadType(f"{make}_like: expected a Tensor, got {type(x).__name__}", got=type(x).__name__)
     dtype, device = array.dtype if dtype is None else as_dtype(dtype), device_of(array) if device is None else device
     out = _made(make, device, array.shape, *rest, dtype)
     return as_made(out, requires_grad) if isinstance(x, Traced) else out
@@ -300,11 +300,11 @@ def arange(
     if end is None:
         start, end = 0, start
     if end is None:
-        raise TypeError("arange: expected an end")
+        raise BadType(function="arange", argument="end", expected="an end")
     start, end, step = (v.item() if isinstance(v, Traced) else v for v in (start or 0, end, step))
     dtype = dtype_of_number(start + end + step) if dtype is None else as_dtype(dtype)
     if dtype.kind == "b":
-        raise TypeError("arange: expected a dtype of numbers, got bool")
+        raise BadType(function="arange", argument="dtype", expected="a dtype of numbers", got="bool")
     if dtype == np.int64 and all(map(math.isfinite, (start, end, step))):
         start, end, step = int(start), int(end), int(step)  # before they are counted; other integers after
     _check_steps("arange", start, end, step)
@@ -313,9 +313,9 @@ def arange(
 
 def _check_steps(name: str, start: Any, end: Any, step: Any) -> None:
     if step == 0:
-        raise RuntimeError(f"{name}: the step must not be zero")
+        raise Refusal("the step must not be zero", function=name)
     if not all(map(math.isfinite, (start, end, step))) or (end - start) * step < 0:
-        raise RuntimeError(f"{name}: no steps of {step} lead from {start} to {end}")
+        raise Refusal(f"no steps of {step} lead from {start} to {end}", function=name)
 
 
 @quietly
@@ -360,7 +360,7 @@ def _evenly(name: str, start: Any, end: Any, steps: int, dtype: np.dtype, device
     start, end = (_fitting(name, dtype, v.item() if isinstance(v, Traced) else v) for v in (start, end))
     steps = integer(name, "steps", steps)
     if steps < 0:
-        raise ValueError(f"{name}: expected 0 or more steps, got {steps}")
+        raise BadValue(function=name, argument="steps", expected="0 or more steps", got=steps)
     with on_device(device):
         return namespace_for(device).linspace(start, end, steps)
 

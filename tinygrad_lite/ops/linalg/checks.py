@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import as_array, is_array, linalg, namespace_of
-from tinygrad_lite.arrays.errors import Refusal
+from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
 from tinygrad_lite.engine.context import is_grad_enabled
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import raw
@@ -34,19 +34,19 @@ def failing(message: str) -> Iterator[None]:
 
 def check_float(name: str, x: Any) -> None:
     if not (isinstance(x, Traced) or is_array(x)):
-        raise TypeError(f"{name}: expected a Tensor, got {type(x).__name__}")
+        raise BadType(function=name, expected="a Tensor", got=type(x).__name__)
     if x.dtype.kind not in "fc":
-        raise TypeError(f"{name}: expected a floating-point tensor, got {x.dtype}")
+        raise BadType(function=name, expected="a floating-point tensor", got=x.dtype)
 
 
 def check_matrix(name: str, x: Any, square: bool = False) -> None:
     """`x` must be floating-point matrices (square ones, if so asked)."""
     if not (isinstance(x, Traced) or is_array(x)):
-        raise TypeError(f"{name}: expected a Tensor, got {type(x).__name__}")
+        raise BadType(function=name, expected="a Tensor", got=type(x).__name__)
     if len(x.shape) < 2 or (square and x.shape[-1] != x.shape[-2]):
-        raise ValueError(f"{name}: expected {'square ' * square}matrices, got the shape {tuple(x.shape)}")
+        raise BadValue(function=name, expected=f"{'square ' * square}matrices", got=f"the shape {tuple(x.shape)}")
     if x.dtype.kind not in "fc" or x.dtype.itemsize < 4:
-        raise TypeError(f"{name}: expected float32 or float64, got {x.dtype}")
+        raise BadType(function=name, expected="float32 or float64", got=x.dtype)
 
 
 def ratio(x: Any, y: Any) -> Any:

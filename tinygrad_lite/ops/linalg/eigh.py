@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinygrad_lite.arrays import linalg
+from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.linalg.checks import check_matrix, failing, like, ratio, recorded
@@ -44,7 +45,7 @@ def _eigh_gradient(g: Any, out: Any) -> Any:
 def _check_eigh(name: str, A: Any, UPLO: str) -> str:
     check_matrix(name, A, square=True)
     if not isinstance(UPLO, str) or UPLO.upper() not in ("L", "U"):
-        raise ValueError(f"{name}: expected UPLO 'L' or 'U', got {UPLO!r}")
+        raise BadValue(function=name, argument="UPLO", expected="UPLO 'L' or 'U'", got=repr(UPLO))
     return UPLO.upper()
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite.arrays import as_array, in_order, lu_of, namespace_of
+from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.ops.calculus import matmul
@@ -94,7 +95,7 @@ def lu_factor(A: Tensor, *, pivot: bool = True) -> LUFactor:
     """
     result = lu_factor_ex(A, pivot=pivot)
     if bool(result.info.any()):
-        raise LinAlgError("lu_factor: the matrix is singular: U has a zero on its diagonal; linalg.lu would give the factors")
+        raise LinAlgError("the matrix is singular: U has a zero on its diagonal", hint="linalg.lu would give the factors")
     return LUFactor(result.LU, result.pivots)
 
 
@@ -109,13 +110,13 @@ def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -
     """As `lu_factor`, with `info`: 0, or the first place (from 1) of a zero on U's diagonal."""
     check_matrix("lu_factor", A)
     if not pivot:
-        raise ValueError("lu_factor: expected pivot=True: there is no factorization without exchanges on a CPU")
+        raise BadValue(function="lu_factor", expected="pivot=True: there is no factorization without exchanges on a CPU")
     factors, pivots = _lu(A)
     values = raw(factors)
     zero = namespace_of(values).diagonal(values, 0, -2, -1) == 0
     info = like(A, as_array(((zero.cumsum(-1) == 0).sum(-1, dtype=np.int32) + 1) * zero.any(-1)))
     if check_errors and bool(info.any()):
-        raise LinAlgError("lu_factor: the matrix is singular: U has a zero on its diagonal")
+        raise LinAlgError("the matrix is singular: U has a zero on its diagonal", function="lu_factor")
     return LUFactorEx(factors, pivots, info)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite.arrays import linalg, namespace_of
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import matmul, mul, replaced, to_dtype
 from tinygrad_lite.ops.calling import operation, raw
@@ -115,9 +116,9 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
             [0., 1.]])
     """
     if A.ndim < 2 or A.shape[-1] != A.shape[-2]:
-        raise ValueError(f"matrix_power: expected square matrices, got the shape {tuple(A.shape)}")
+        raise BadValue(expected="square matrices", got=f"the shape {tuple(A.shape)}")
     if isinstance(n, bool) or not isinstance(n, int):
-        raise TypeError(f"matrix_power: expected an int for n, got {n!r}")
+        raise BadType(argument="n", expected="an int", got=repr(n))
     if n < 0:
         return matrix_power(inv(A), -n)
     if n == 0:
@@ -197,7 +198,7 @@ def vander(x: Tensor, N: int | None = None) -> Tensor:
         x = reshape(x, (1,))
     N = x.shape[-1] if N is None else N
     if N is None or N < 2:
-        raise ValueError(f"vander: expected N of 2 or more, got {N}")
+        raise BadValue(argument="N", expected="N of 2 or more", got=N)
     if x.dtype.kind not in "fc":
         x = to_dtype(x, np.dtype(np.int64))
     powers = [ones_like(x), x]

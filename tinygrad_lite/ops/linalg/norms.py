@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import as_dtype, only_tensors
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.norms import vector_norm_of
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import abs, permute, sign, to_dtype
@@ -67,13 +68,13 @@ def vector_norm(x: Tensor, ord: float = 2, dim: Dims = None, keepdim: bool = Fal
     """
     check_float("vector_norm", x)
     if isinstance(ord, str) or not hasattr(ord, "__float__"):
-        raise TypeError(f"vector_norm: expected a number for ord, got {ord!r}")
+        raise BadType(argument="ord", expected="a number", got=repr(ord))
     if dtype is not None:
         x = widened("vector_norm", x, dtype)
     ord = float(ord)
     dims = canonical_dims("vector_norm", dim, len(x.shape))
     if (ord < 0 or ord == inf) and 0 in [x.shape[d] for d in dims]:
-        raise ValueError(f"vector_norm: a norm of order {ord} of no elements is not defined: shape {tuple(x.shape)}, dim {dim}")
+        raise BadValue(f"a norm of order {ord} of no elements is not defined: shape {tuple(x.shape)}, dim {dim}")
     return _vector_norm(x, ord, dims, keepdim)
 
 
@@ -81,7 +82,7 @@ def widened(name: str, x: Any, dtype: Any) -> Any:
     """`x` in a `dtype` that holds all its values."""
     dtype = as_dtype(dtype)
     if dtype.kind not in "fc" or dtype.itemsize < x.dtype.itemsize:
-        raise TypeError(f"{name}: expected a floating-point dtype no narrower than {x.dtype}, got {dtype}")
+        raise BadType(function=name, argument="dtype", expected=f"a floating-point dtype no narrower than {x.dtype}", got=dtype)
     return x if x.dtype == dtype else to_dtype(x, dtype)
 
 
@@ -102,11 +103,11 @@ def matrix_norm(
     """
     check_float("matrix_norm", A)
     if not isinstance(dim, (tuple, list)) or len(dim) != 2:
-        raise TypeError(f"matrix_norm: expected two dims, got {dim!r}")
+        raise BadType(expected="two dims", got=repr(dim))
     if len(A.shape) < 2:
-        raise ValueError(f"matrix_norm: expected matrices, got the shape {tuple(A.shape)}")
+        raise BadValue(expected="matrices", got=f"the shape {tuple(A.shape)}")
     if ord not in ("fro", "nuc", 1, -1, 2, -2, inf, -inf):
-        raise ValueError(f"matrix_norm: expected ord 'fro', 'nuc', 1, -1, 2, -2, inf or -inf, got {ord!r}")
+        raise BadValue(argument="ord", expected="ord 'fro', 'nuc', 1, -1, 2, -2, inf or -inf", got=repr(ord))
     if dtype is not None:
         A = widened("matrix_norm", A, dtype)
     rank = len(A.shape)
@@ -127,7 +128,7 @@ def _extreme(name: str, A: Any, x: Any, largest: bool, dim: int, keepdim: bool =
     if x.shape[dim] == 0:
         if largest:
             return sum(x, dim, keepdim)
-        raise ValueError(f"{name}: this norm of no elements is not defined: shape {tuple(A.shape)}")
+        raise BadValue(f"this norm of no elements is not defined: shape {tuple(A.shape)}", function=name)
     return (amax if largest else amin)(x, dim, keepdim)
 
 
@@ -145,11 +146,13 @@ def linalg_norm(A: Tensor, ord: Any = None, dim: Dims = None, keepdim: bool = Fa
         if ord is None:
             return vector_norm(A, 2, None, keepdim, dtype=dtype)
         if len(A.shape) not in (1, 2):
-            raise ValueError(f"norm: expected 1 or 2 dims where ord is given and dim is not, got the shape {tuple(A.shape)}")
+            raise BadValue(
+                function="norm", argument="ord", expected="1 or 2 dims where ord is given and dim is not", got=f"the shape {tuple(A.shape)}"
+            )
         dim = tuple(range(len(A.shape)))
     dims = dim if isinstance(dim, (tuple, list)) else (dim,)
     if len(dims) not in (1, 2):
-        raise ValueError(f"norm: expected one or two dims, got {dim}")
+        raise BadValue(function="norm", expected="one or two dims", got=dim)
     if ord is None or (len(dims) == 1 and not isinstance(ord, str)):
         return vector_norm(A, 2 if ord is None else ord, tuple(dims), keepdim, dtype=dtype)
     return matrix_norm(A, ord, tuple(dims), keepdim, dtype=dtype)  # type: ignore[arg-type]
@@ -213,9 +216,9 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
             [0.3000, 0.4000]])
     """
     if input.ndim < 2:
-        raise ValueError(f"renorm: expected a tensor of at least 2 dims, got the shape {tuple(input.shape)}")
+        raise BadValue(expected="a tensor of at least 2 dims", got=f"the shape {tuple(input.shape)}")
     if p <= 0 or maxnorm < 0:
-        raise ValueError(f"renorm: expected a positive p and a maxnorm of 0 or more, got {p} and {maxnorm}")
+        raise BadValue(argument="p", expected="a positive p and a maxnorm of 0 or more", got=f"{p} and {maxnorm}")
     axis = canonical_dim("renorm", dim, input.ndim)
     length = vector_norm(input, p, tuple(d for d in range(input.ndim) if d != axis), True)
     return contiguous(input * where(length > maxnorm, maxnorm / (length + 1e-7), 1.0))

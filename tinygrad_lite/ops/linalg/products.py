@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import is_array, only_numbers
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calculus import add, matmul, mul
 from tinygrad_lite.ops.calling import canonical_dim, old_order, operation
@@ -33,8 +34,8 @@ def _check_ranks(name: str, *operands: tuple[str, Any, int]) -> None:
     for argument, value, rank in operands:
         if getattr(value, "ndim", None) != rank:
             if not (is_array(value) or isinstance(value, Traced)):
-                raise TypeError(f"{name}: expected a Tensor for {argument}, got {type(value).__name__}")
-            raise ValueError(f"{name}: expected {argument} of {rank} dims, got shape {tuple(value.shape)}")
+                raise BadType(function=name, argument=argument, expected="a Tensor", got=type(value).__name__)
+            raise BadValue(function=name, expected=f"{argument} of {rank} dims", got=f"shape {tuple(value.shape)}")
 
 
 @operation
@@ -59,7 +60,7 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """
     _check_ranks("bmm", ("input", input, 3), ("mat2", mat2, 3))
     if input.shape[0] != mat2.shape[0]:
-        raise ValueError(f"bmm: batch sizes differ: {tuple(input.shape)} and {tuple(mat2.shape)}")
+        raise BadValue(f"batch sizes differ: {tuple(input.shape)} and {tuple(mat2.shape)}")
     return matmul(input, mat2)
 
 
@@ -110,9 +111,9 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
     if not (input.shape and other.shape):
         return mul(input, other)
     if input.shape[-1] != other.shape[-1]:
-        raise ValueError(f"inner: the last sizes differ: {tuple(input.shape)} and {tuple(other.shape)}")
+        raise BadValue(f"the last sizes differ: {tuple(input.shape)} and {tuple(other.shape)}")
     if input.dtype != other.dtype:
-        raise TypeError(f"inner: both operands must have the same dtype, got {input.dtype} and {other.dtype}")
+        raise BadType(f"both operands must have the same dtype, got {input.dtype} and {other.dtype}")
     letters = "abcdefghijklmnopqrstuvwxyz"
     of_x, of_y = letters[: input.ndim - 1], letters[input.ndim - 1 : input.ndim + other.ndim - 2]
     return _contract(input, other, (of_x + "z", of_y + "z", of_x + of_y))
@@ -137,10 +138,10 @@ ger = outer
 def _plus(name: str, x: Any, out: Any, beta: Number, alpha: Number) -> Any:
     """`beta * x + alpha * out`, of out's shape; with beta 0, x may hold anything."""
     if x.dtype != out.dtype:
-        raise TypeError(f"{name}: expected an input of {out.dtype}, as the product, got {x.dtype}")
+        raise BadType(function=name, argument="input", expected=f"an input of {out.dtype}, as the product", got=x.dtype)
     if out.dtype.kind not in "fc":  # addr refuses fractions there, PyTorch's other products cut them off
         if name == "addr" and (isinstance(alpha, float) or isinstance(beta, float)):
-            raise TypeError(f"addr: alpha and beta must be integers where the tensors are: got alpha {alpha}, beta {beta}")
+            raise BadType(f"alpha and beta must be integers where the tensors are: got alpha {alpha}, beta {beta}", function="addr")
         whole = bool if out.dtype.kind == "b" else int
         alpha, beta = whole(alpha), whole(beta)
     if alpha != 1:
@@ -149,7 +150,7 @@ def _plus(name: str, x: Any, out: Any, beta: Number, alpha: Number) -> Any:
         return out
     result = add(out, x if beta == 1 else mul(x, beta))
     if result.shape != out.shape:
-        raise ValueError(f"{name}: the input's shape {tuple(x.shape)} does not broadcast to the product's, {tuple(out.shape)}")
+        raise BadValue(f"the input's shape {tuple(x.shape)} does not broadcast to the product's, {tuple(out.shape)}", function=name)
     return result
 
 
@@ -234,16 +235,16 @@ def multi_dot(tensors: Any) -> Tensor:
     """
     tensors = list(tensors)
     if len(tensors) < 2:
-        raise ValueError(f"multi_dot: expected two tensors or more, got {len(tensors)}")
+        raise BadValue(argument="tensors", expected="two tensors or more", got=len(tensors))
     for i, x in enumerate(tensors):
         if len(x.shape) != 2 and not (len(x.shape) == 1 and i in (0, len(tensors) - 1)):
-            raise ValueError(f"multi_dot: expected matrices (or vectors at its ends); tensor {i} has shape {tuple(x.shape)}")
+            raise BadValue(expected=f"matrices (or vectors at its ends); tensor {i} has shape {tuple(x.shape)}")
     shapes = [tuple(x.shape) for x in tensors]
     row, column = len(shapes[0]) == 1, len(shapes[-1]) == 1
     sizes = [1 if row else shapes[0][0], *(shape[0] for shape in shapes[1:]), 1 if column else shapes[-1][1]]
     for i, shape in enumerate(shapes[:-1]):
         if shape[-1] != sizes[i + 1]:
-            raise ValueError(f"multi_dot: tensors {i} and {i + 1} of shapes {shape} and {shapes[i + 1]} cannot be multiplied")
+            raise BadValue(f"tensors {i} and {i + 1} of shapes {shape} and {shapes[i + 1]} cannot be multiplied")
     split = _cheapest_splits(sizes)
 
     def chain(i: int, j: int) -> Any:
@@ -329,10 +330,10 @@ def linalg_cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     """
     shapes = f"{tuple(input.shape)} and {tuple(other.shape)}"
     if len(input.shape) != len(other.shape):
-        raise ValueError(f"cross: expected as many dims of both tensors, got the shapes {shapes}")
+        raise BadValue(function="cross", expected="as many dims of both tensors", got=f"the shapes {shapes}")
     dim = canonical_dim("cross", dim, len(input.shape))
     if not input.shape or input.shape[dim] != 3 or other.shape[dim] != 3:
-        raise ValueError(f"cross: expected size 3 in dim {dim}, got the shapes {shapes}")
+        raise BadValue(function="cross", expected=f"size 3 in dim {dim}", got=f"the shapes {shapes}")
     (a, b, c), (d, e, f) = unbind(input, dim), unbind(other, dim)
     return stack((b * f - c * e, c * d - a * f, a * e - b * d), dim)
 
@@ -360,5 +361,5 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     """
     check_float("vecdot", x)
     if x.dtype != y.dtype:
-        raise TypeError(f"vecdot: both tensors must have the same dtype, got {x.dtype} and {y.dtype}")
+        raise BadType(f"both tensors must have the same dtype, got {x.dtype} and {y.dtype}")
     return mul(x, y).sum(dim)

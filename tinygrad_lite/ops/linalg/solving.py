@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite.arrays import namespace_of, with_one_batch
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import permute
 from tinygrad_lite.ops.calling import operation, raw
@@ -49,7 +50,7 @@ def _columns(name: str, A: Any, B: Any, left: bool) -> tuple[Any, bool]:
     is_vector = len(B.shape) == 1 or (len(A.shape) - 1 == len(B.shape) and tuple(B.shape) == tuple(A.shape[:-1]))
     if is_vector:
         if not left:
-            raise ValueError(f"{name}: with left=False, B must be matrices; got shapes {tuple(A.shape)} and {tuple(B.shape)}")
+            raise BadValue(f"with left=False, B must be matrices; got shapes {tuple(A.shape)} and {tuple(B.shape)}", function=name)
         B = B.reshape((*B.shape, 1))
     _check_system(name, A, B, left)
     return B, is_vector
@@ -58,14 +59,14 @@ def _columns(name: str, A: Any, B: Any, left: bool) -> tuple[Any, bool]:
 def _check_system(name: str, A: Any, B: Any, left: bool) -> None:
     check_matrix(name, B)
     if A.dtype != B.dtype:
-        raise TypeError(f"{name}: both tensors must have the same dtype, got {A.dtype} and {B.dtype}")
+        raise BadType(f"both tensors must have the same dtype, got {A.dtype} and {B.dtype}", function=name)
     if A.shape[-1] != B.shape[-2 if left else -1]:
         wanted = "AX = B" if left else "XA = B"
-        raise ValueError(f"{name}: the shapes do not fit for {wanted}: A {tuple(A.shape)}, B {tuple(B.shape)}")
+        raise BadValue(f"the shapes do not fit for {wanted}: A {tuple(A.shape)}, B {tuple(B.shape)}", function=name)
     try:
         np.broadcast_shapes(A.shape[:-2], B.shape[:-2])
     except ValueError:
-        raise ValueError(f"{name}: the batch dims do not broadcast: A {tuple(A.shape)}, B {tuple(B.shape)}") from None
+        raise BadValue(f"the batch dims do not broadcast: A {tuple(A.shape)}, B {tuple(B.shape)}", function=name) from None
 
 
 @operation
@@ -127,12 +128,12 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     check_matrix("lstsq", A)
     driver = "gelsy" if driver is None else driver
     if driver not in ("gels", "gelsy", "gelsd", "gelss"):
-        raise ValueError(f"lstsq: expected driver 'gels', 'gelsy', 'gelsd' or 'gelss', got {driver!r}")
+        raise BadValue(argument="driver", expected="driver 'gels', 'gelsy', 'gelsd' or 'gelss'", got=repr(driver))
     if A.dtype != B.dtype:
-        raise TypeError(f"lstsq: both tensors must have the same dtype, got {A.dtype} and {B.dtype}")
+        raise BadType(f"both tensors must have the same dtype, got {A.dtype} and {B.dtype}")
     is_vector = len(A.shape) - 1 == len(B.shape) and tuple(B.shape) == tuple(A.shape[:-1])
     if not is_vector and (len(B.shape) < 2 or B.shape[-2] != A.shape[-2]):
-        raise ValueError(f"lstsq: the shapes do not fit for AX = B: A {tuple(A.shape)}, B {tuple(B.shape)}")
+        raise BadValue(f"the shapes do not fit for AX = B: A {tuple(A.shape)}, B {tuple(B.shape)}")
     if is_vector:
         B = B.reshape((*B.shape, 1))
     solution = pinv(A, rtol=rcond) @ B
@@ -161,10 +162,10 @@ def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
     (2, 3, 6)
     """
     if ind <= 0:
-        raise ValueError(f"tensorinv: expected ind of 1 or more, got {ind}")
+        raise BadValue(argument="ind", expected="ind of 1 or more", got=ind)
     first, last = tuple(A.shape[:ind]), tuple(A.shape[ind:])
     if math.prod(first) != math.prod(last):
-        raise ValueError(f"tensorinv: the sizes up to dim {ind} and from there must have one product, got {first} and {last}")
+        raise BadValue(f"the sizes up to dim {ind} and from there must have one product, got {first} and {last}")
     return inv(A.reshape((math.prod(first), math.prod(last)))).reshape((*last, *first))
 
 
@@ -181,5 +182,5 @@ def tensorsolve(A: Tensor, B: Tensor, dims: tuple[int, ...] | None = None) -> Te
         A = permute(A, (*(d for d in range(len(A.shape)) if d not in moved), *moved))
     first, last = tuple(A.shape[: len(B.shape)]), tuple(A.shape[len(B.shape) :])
     if math.prod(first) != math.prod(last) or math.prod(B.shape) != math.prod(first):
-        raise ValueError(f"tensorsolve: the shapes do not fit: A {tuple(A.shape)}, B {tuple(B.shape)}")
+        raise BadValue(f"the shapes do not fit: A {tuple(A.shape)}, B {tuple(B.shape)}")
     return solve(A.reshape((math.prod(first), math.prod(last))), B.reshape((-1,))).reshape(last)

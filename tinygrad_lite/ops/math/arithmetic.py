@@ -16,6 +16,7 @@ from tinygrad_lite.arrays import (
     promoted,
     some_tensor,
 )
+from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import add as _add
@@ -63,7 +64,7 @@ def sub(input: Tensor | Number, other: Tensor | Number, *, alpha: Number = 1) ->
         return _sub(input, other)
     for operand in (input, other):
         if getattr(operand, "dtype", None) == np.bool_:
-            raise TypeError("sub: a bool tensor cannot be subtracted; use ~ or logical_xor")
+            raise BadType("a bool tensor cannot be subtracted", hint="use ~ or logical_xor")
     return _sub(input, _scaled("sub", input, other, alpha))
 
 
@@ -72,7 +73,7 @@ def _scaled(name: str, x: Any, y: Any, alpha: Number) -> Any:
     dtype = common_dtype(getattr(x, "array", x), getattr(y, "array", y))
     alpha = number(name, "alpha", alpha)
     if isinstance(alpha, float) and dtype.kind in "iub":
-        raise TypeError(f"{name}: expected an integer alpha for integer tensors, got {alpha}")
+        raise BadType(function=name, argument="alpha", expected="an integer alpha for integer tensors", got=alpha)
     if isinstance(y, (int, float)):
         return y * alpha
     return mul(y if y.dtype == dtype else to_dtype(y, dtype), np.asarray(alpha).astype(dtype).item())
@@ -109,7 +110,7 @@ def _divisible(name: str, x: Any, y: Any) -> tuple[Any, Any]:
     x, y = promoted(x, y)
     only_numbers(x)
     if y.dtype.kind in "iu" and not y.all():
-        raise RuntimeError(f"{name}: ZeroDivisionError: integers cannot be divided by zero")
+        raise Refusal("ZeroDivisionError: integers cannot be divided by zero", function=name)
     return x, y
 
 
@@ -131,7 +132,7 @@ def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = No
     if rounding_mode is None:
         return _div(input, other)
     if rounding_mode not in ("trunc", "floor"):
-        raise ValueError(f"div: expected rounding_mode None, 'trunc' or 'floor', got {rounding_mode!r}")
+        raise BadValue(argument="rounding_mode", expected="rounding_mode None, 'trunc' or 'floor'", got=repr(rounding_mode))
     return _div_rounded(input, other, rounding_mode)
 
 
@@ -326,10 +327,10 @@ def lerp(input: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
     """
     only_floats(input, end)
     if input.dtype != end.dtype:
-        raise TypeError(f"lerp: expected tensors of one dtype, got {input.dtype} and {end.dtype}")
+        raise BadType(expected="tensors of one dtype", got=f"{input.dtype} and {end.dtype}")
     if not isinstance(weight, (int, float)) and weight.dtype != input.dtype:
         if weight.shape:
-            raise TypeError(f"lerp: expected a weight of {input.dtype}, as the tensors, got {weight.dtype}")
+            raise BadType(argument="weight", expected=f"a weight of {input.dtype}, as the tensors", got=weight.dtype)
         if input.shape or end.shape or weight.dtype.kind != "f" or weight.dtype.itemsize < input.dtype.itemsize:
             weight = to_dtype(weight, input.dtype)
         else:  # of single elements all round, the wider dtype counts

@@ -18,6 +18,7 @@ from tinygrad_lite.arrays import (
     promote,
     promoted,
 )
+from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import number, operation, raw
 from tinygrad_lite.ops.math.where import where
@@ -107,7 +108,7 @@ def clamp(input: Tensor, min: Bound = None, max: Bound = None) -> Tensor:
     tensor([-1.0000,  0.5000,  1.0000])
     """
     if min is None and max is None:
-        raise ValueError("clamp: expected min, max or both")
+        raise BadValue(expected="min, max or both")
     return _clamped(input, min, max)
 
 

@@ -16,6 +16,7 @@ from tinygrad_lite.arrays import (
     promoted,
     some_tensor,
 )
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.engine.primitive import nondifferentiable
 from tinygrad_lite.ops.calling import named, operation
 
@@ -116,9 +117,9 @@ def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     """
     only_tensors(input, other)
     if input.dtype != other.dtype:
-        raise TypeError(f"expected two tensors of one dtype, got {input.dtype} and {other.dtype}")
+        raise BadType(expected="two tensors of one dtype", got=f"{input.dtype} and {other.dtype}")
     if rtol < 0 or atol < 0:
-        raise ValueError(f"expected rtol and atol of 0 or more, got {rtol} and {atol}")
+        raise BadValue(argument="rtol", expected="rtol and atol of 0 or more", got=f"{rtol} and {atol}")
     result = input == other
     if equal_nan:
         result = result | ((input != input) & (other != other))

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import default_float
+from tinygrad_lite.arrays.errors import BadType
 from tinygrad_lite.ops.calculus import to_dtype
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.math.where import where
@@ -18,7 +19,7 @@ __all__ = ["angle", "conj", "conj_physical", "real", "resolve_conj", "resolve_ne
 
 def _of_real(name: str, x: Any) -> Any:
     if x.dtype.kind == "c":
-        raise TypeError(f"{name}: expected real numbers, got {x.dtype}; x.array has them as NumPy takes them")
+        raise BadType(function=name, expected="real numbers", got=x.dtype, hint="x.array has them as NumPy takes them")
     return x
 
 

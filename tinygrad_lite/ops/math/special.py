@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tinygrad_lite.arrays import as_float, namespace_of, only_floats, promote_tensors, promoted_floats, some_tensor
 from tinygrad_lite.arrays import special as _special
+from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import exp, log
 from tinygrad_lite.ops.calling import no_rule, operation
@@ -67,7 +68,7 @@ def polygamma(n: int, input: Tensor) -> Tensor:
     tensor([1.6449])
     """
     if n < 0:
-        raise ValueError(f"polygamma: expected n of 0 or more, got {n}")
+        raise BadValue(expected="n of 0 or more", got=n)
     return _polygamma(input, n)
 
 
@@ -80,7 +81,7 @@ def mvlgamma(input: Tensor, p: int) -> Tensor:
     tensor([0.])
     """
     if p < 1:
-        raise ValueError(f"mvlgamma: expected p of 1 or more, got {p}")
+        raise BadValue(argument="p", expected="p of 1 or more", got=p)
     total = p * (p - 1) / 4 * math.log(math.pi) + lgamma(input)
     for i in range(1, p):
         total = total + lgamma(input - i / 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import namespace_of, owner_of
+from tinygrad_lite.arrays.errors import Refusal
 from tinygrad_lite.ops.calculus import copy
 from tinygrad_lite.ops.calling import operation, raw
 
@@ -36,7 +37,9 @@ def _order_of(name: str, x: Any, memory_format: Any) -> str:
     if rank is None:
         return "C" if memory_format == "contiguous_format" else "K"
     if len(x.shape) != rank:
-        raise RuntimeError(f"{name}: the memory format {memory_format} is for tensors of {rank} dims, got {tuple(x.shape)}")
+        raise Refusal(
+            f"the memory format {memory_format} is for tensors of {rank} dims, got {tuple(x.shape)}", function=name, got=tuple(x.shape)
+        )
     return "channels last"
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import as_dtype, namespace_for, namespace_of, on_device
+from tinygrad_lite.arrays.errors import BadIndex, Refusal
 from tinygrad_lite.arrays.regions import Region, unit
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import getitem, into_zeros
@@ -28,7 +29,7 @@ def diagonal_region(name: str, shape: Any, offset: int, dim1: int, dim2: int) ->
     rank, offset = len(shape), integer(name, "offset", offset)
     d1, d2 = canonical_dim(name, dim1, rank), canonical_dim(name, dim2, rank)
     if d1 == d2:
-        raise RuntimeError(f"{name}: dim1 and dim2 are both {d1}")
+        raise Refusal(f"dim1 and dim2 are both {d1}", function=name)
     count = max(min(shape[d1], shape[d2] - offset) if offset >= 0 else min(shape[d1] + offset, shape[d2]), 0)
     kept = [d for d in range(rank) if d not in (d1, d2)]
     down = tuple(int(d in (d1, d2)) for d in range(rank))
@@ -61,7 +62,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     """
     rank, offset = len(input.shape) + 1, integer("diag_embed", "offset", offset)
     if not input.shape:
-        raise IndexError("diag_embed: expected one dim or more, got a 0-d tensor")
+        raise BadIndex(expected="one dim or more", got="a 0-d tensor")
     d1, d2 = canonical_dim("diag_embed", dim1, rank), canonical_dim("diag_embed", dim2, rank)
     shape = list(input.shape[:-1])
     for d in sorted((d1, d2)):
@@ -79,7 +80,7 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
             [0, 2]])
     """
     if len(input.shape) not in (1, 2):
-        raise RuntimeError(f"diag: expected a vector or a matrix, got {tuple(input.shape)}; use diagonal() or diag_embed()")
+        raise Refusal(expected="a vector or a matrix", got=tuple(input.shape), hint="use diagonal() or diag_embed()")
     if len(input.shape) == 1:
         return diag_embed(input, diagonal)
     return clone(getitem(input, diagonal_region("diag", tuple(input.shape), diagonal, 0, 1)))
@@ -125,7 +126,7 @@ def triu(input: Tensor, diagonal: int = 0) -> Tensor:
 def _triangle(name: str, x: Any, diagonal: int, outside: Any) -> Any:
     first = integer(name, "diagonal", diagonal)
     if len(x.shape) < 2:
-        raise RuntimeError(f"{name}: expected 2 or more dimensions, got the shape {tuple(x.shape)}")
+        raise Refusal(function=name, expected="2 or more dimensions", got=f"the shape {tuple(x.shape)}")
     xp = namespace_of(x.array if isinstance(x, Traced) else x)
     return masked_fill(x, outside(xp.arange(first, first + x.shape[-2])[:, None], xp.arange(x.shape[-1])), 0)
 
@@ -157,9 +158,9 @@ def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, 
 def _indices(name: str, row: int, col: int, offset: int, dtype: Any, device: Any, inside: Any) -> Any:
     row, col, offset = integer(name, "row", row), integer(name, "col", col), integer(name, "offset", offset)
     if row < 0 or col < 0:
-        raise RuntimeError(f"{name}: expected sizes of 0 or more, got {row} and {col}")
+        raise Refusal(function=name, expected="sizes of 0 or more", got=f"{row} and {col}")
     if as_dtype(dtype).kind != "i":
-        raise RuntimeError(f"{name}: expected an integer dtype, got {dtype}")
+        raise Refusal(function=name, argument="dtype", expected="an integer dtype", got=dtype)
     with on_device(device):
         xp = namespace_for(device)
         return traced(xp.stack(inside(xp.arange(offset, offset + row)[:, None], xp.arange(col)).nonzero()).astype(as_dtype(dtype)))
@@ -176,7 +177,7 @@ def block_diag(*tensors: Any) -> Tensor:
     """
     blocks = [atleast_2d(x) for x in tensors]
     if any(len(x.shape) > 2 for x in blocks):
-        raise RuntimeError("block_diag: expected tensors of at most 2 dimensions")
+        raise Refusal(argument="tensors", expected="tensors of at most 2 dimensions")
     if not blocks:
         return zeros(1, 0)
     columns = sum(x.shape[1] for x in blocks)
@@ -196,7 +197,7 @@ def fill_diagonal_(input: Tensor, fill_value: float, wrap: bool = False) -> Tens
             [0., 5.]])
     """
     if input.ndim < 2 or (input.ndim > 2 and len(set(input.shape)) > 1):
-        raise RuntimeError(f"fill_diagonal_: expected a matrix, or more dims of one size, got shape {tuple(input.shape)}")
+        raise Refusal(function="fill_diagonal_", expected="a matrix, or more dims of one size", got=f"shape {tuple(input.shape)}")
     down = np.arange(input.shape[0] if wrap and input.ndim == 2 else min(input.shape))
     across = down % (input.shape[1] + 1) if input.ndim == 2 else down
     inside = across < input.shape[-1]

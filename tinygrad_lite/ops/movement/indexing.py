@@ -11,6 +11,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import device_of, in_order, is_array, namespace_of, to_device, to_numpy
 from tinygrad_lite.arrays.deferred import refuse_outside
+from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue, Refusal
 from tinygrad_lite.arrays.regions import Index
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import getitem as _getitem
@@ -50,7 +51,7 @@ def steps(x: Any, index: Any) -> tuple[Index, ...]:
         if isinstance(index, Traced) and index.array.ndim and index.array.dtype.kind == "i":
             array = x.array if isinstance(x, Traced) else x
             if not array.ndim:
-                raise IndexError("getitem: too many indices for a tensor of 0 dimensions")
+                raise BadIndex("too many indices for a tensor of 0 dimensions", function="getitem")
             return (_within(array.shape, (_item(index, array),)),)
         index = _several(index)
     stepped = False
@@ -79,7 +80,7 @@ def _several(index: Any) -> tuple[Any, ...]:
 def _checked(item: slice) -> slice:
     start, stop, step = (i if i is None else operator.index(i) for i in (item.start, item.stop, item.step))
     if step is not None and step <= 0:
-        raise ValueError(f"getitem: the step of a slice must be greater than zero, got {step}; use flip()")
+        raise BadValue(f"the step of a slice must be greater than zero, got {step}", function="getitem", got=step, hint="use flip()")
     return slice(start, stop, step)
 
 
@@ -88,7 +89,7 @@ def _mixed(x: Any, index: tuple[Any, ...]) -> tuple[Index, ...]:
     items = [i if type(i) in _BASIC and type(i) is not slice else _item(i, array) for i in index]
     rank = sum(i is not None and i is not ... if type(i) in _BASIC else i.ndim if i.dtype.kind == "b" else 1 for i in items)
     if rank > array.ndim:
-        raise IndexError(f"getitem: {rank} indices for a tensor of {array.ndim} dimensions")
+        raise BadIndex(f"{rank} indices for a tensor of {array.ndim} dimensions", function="getitem")
     if type(array) is not np.ndarray or 0 in [i.size for i in items if type(i) is np.ndarray]:
         _within(array.shape, items, rank)
     places = [i for i, item in enumerate(items) if item is ...]
@@ -131,7 +132,9 @@ def _within(shape: tuple[int, ...], items: Sequence[Any], rank: int = 1) -> Any:
                 refuse_outside(item, -n, n, f"getitem: {{}} is out of range for dim {dim} of size {n}")
             mask = () if integers or not is_array(item) else item.shape
             if mask != shape[dim : dim + len(mask)]:
-                raise IndexError(f"getitem: a mask of shape {mask} does not fit the dims {dim} and on of a tensor of shape {shape}")
+                raise BadIndex(
+                    f"a mask of shape {mask} does not fit the dims {dim} and on of a tensor of shape {shape}", function="getitem"
+                )
             dim += len(mask) if is_array(item) and not integers else 1
     return items
 
@@ -156,7 +159,7 @@ def _item(item: Any, array: Any) -> Any:
     if item.ndim == 0 and item.dtype.kind in "iu":
         return int(item)
     if item.dtype not in _INDEX_DTYPES:
-        raise IndexError(f"getitem: tensors used as indices must be int64, int32 or bool, not {item.dtype}")
+        raise BadIndex(f"tensors used as indices must be int64, int32 or bool, not {item.dtype}", function="getitem")
     return item if type(item) is type(array) else to_device(item, device_of(array))
 
 
@@ -174,7 +177,7 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
     dim = _dim("select", dim, input)
     index = index.__index__() if isinstance(index, Traced) else integer("select", "index", index)
     if not -input.shape[dim] <= index < input.shape[dim]:
-        raise IndexError(f"select: index {index} is out of range for dim {dim} of size {input.shape[dim]}")
+        raise BadIndex(f"index {index} is out of range for dim {dim} of size {input.shape[dim]}")
     return _getitem(input, (*[_ALL] * dim, int(index), Ellipsis))
 
 
@@ -187,21 +190,21 @@ def narrow(input: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
     tensor([1, 2, 3])
     """
     if isinstance(start, bool) or (isinstance(start, Traced) and (start.ndim or start.dtype.kind not in "iu")):
-        raise TypeError(f"narrow: expected an int, or a 0-d tensor of one, as start, got {start!r}")
+        raise BadType(argument="start", expected="an int, or a 0-d tensor of one, as start", got=repr(start))
     dim, length = _dim("narrow", dim, input), integer("narrow", "length", length)
     start = operator.index(start) if isinstance(start, Traced) else integer("narrow", "start", start)
     n = input.shape[dim]
     if not -n <= start <= n:
-        raise IndexError(f"narrow: start {start} is out of range for dim {dim} of size {n}")
+        raise BadIndex(f"start {start} is out of range for dim {dim} of size {n}")
     start += n if start < 0 else 0
     if length < 0 or start + length > n:
-        raise RuntimeError(f"narrow: {length} elements from {start} on do not lie inside dim {dim} of size {n}")
+        raise Refusal(f"{length} elements from {start} on do not lie inside dim {dim} of size {n}")
     return _getitem(input, (*[_ALL] * dim, slice(start, start + length), Ellipsis))
 
 
 def _dim(name: str, dim: int, x: Any) -> int:
     if not x.shape:
-        raise IndexError(f"{name}: a 0-d tensor has no dim to take from")
+        raise BadIndex("a 0-d tensor has no dim to take from", function=name)
     return canonical_dim(name, dim, len(x.shape))
 
 
@@ -223,7 +226,7 @@ def checked_index(name: str, index: Any, size: int, negative: bool = False) -> A
     if array.size and (negative or int(array.view(f"u{array.itemsize}").max()) >= size):
         low, high = int(array.min()), int(array.max())
         if low < (-size if negative else 0) or high >= size:
-            raise IndexError(f"{name}: index {low if low < 0 else high} is out of range for {size} elements")
+            raise BadIndex(f"index {low if low < 0 else high} is out of range for {size} elements", function=name)
     return array
 
 
@@ -239,10 +242,10 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     dim = canonical_dim("index_select", dim, len(input.shape))
     index = checked_index("index_select", index, input.shape[dim] if input.shape else 1)
     if index.ndim > 1:
-        raise IndexError(f"index_select: expected a 1-D index, got the shape {index.shape}")
+        raise BadIndex(argument="index", expected="a 1-D index", got=f"the shape {index.shape}")
     if not input.shape:
         if index.size != 1:
-            raise IndexError(f"index_select: a 0-d tensor takes one index, got {index.size}")
+            raise BadIndex(f"a 0-d tensor takes one index, got {index.size}", got=index.size)
         return clone(input)
     return _getitem(input, (*[_ALL] * dim, index.reshape(-1)))
 
@@ -262,10 +265,10 @@ def index_along(name: str, shape: tuple[int, ...], dim: int, index: Any) -> Inde
     if not index.size:
         return (index,)
     if index.ndim != len(shape):
-        raise RuntimeError(f"{name}: expected an index of {len(shape)} dimensions, got the shape {index.shape}")
+        raise Refusal(function=name, argument="index", expected=f"an index of {len(shape)} dimensions", got=f"the shape {index.shape}")
     for d, (n, most) in enumerate(zip(index.shape, shape)):
         if n > most and d != dim:
-            raise RuntimeError(f"{name}: the index of shape {index.shape} reaches beyond {shape} outside of dim {dim}")
+            raise Refusal(f"the index of shape {index.shape} reaches beyond {shape} outside of dim {dim}", function=name)
     return along(dim, index)
 
 
@@ -299,14 +302,14 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
         return gather(reshape(input, (-1,)), 0, reshape(indices, (-1,)))
     dim = _dim("take_along_dim", dim, input)
     if len(input.shape) != len(indices.shape):
-        raise RuntimeError(f"take_along_dim: expected as many dimensions, got {tuple(input.shape)} and {tuple(indices.shape)}")
+        raise Refusal(expected="as many dimensions", got=f"{tuple(input.shape)} and {tuple(indices.shape)}")
     def without(shape: Any) -> tuple[int, ...]:
         return tuple(1 if d == dim else n for d, n in enumerate(shape))
 
     shape = list(broadcast_shapes(without(input.shape), without(indices.shape)))
     shapes = [tuple(n if d != dim else t.shape[dim] for d, n in enumerate(shape)) for t in (input, indices)]
     if indices.dtype != np.int64:
-        raise TypeError(f"take_along_dim: expected int64 indices, got {indices.dtype}")
+        raise BadType(argument="indices", expected="int64 indices", got=indices.dtype)
     return gather(expand(input, shapes[0]), dim, expand(indices, shapes[1]) % max(input.shape[dim], 1))  # PyTorch wraps them
 
 
@@ -351,7 +354,7 @@ def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
             [-1]])
     """
     if size < 0:
-        raise RuntimeError(f"nonzero_static: expected a size of 0 or more, got {size}")
+        raise Refusal(expected="a size of 0 or more", got=size)
     found = raw(nonzero(input))[:size]
     out = namespace_of(found).full((size, found.shape[1]), fill_value, np.int64)
     out[: len(found)] = found
@@ -381,9 +384,9 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     shape = canonical_shape("unravel_index", (shape,))
     array = indices.array if isinstance(indices, Traced) else indices
     if not is_array(array) or array.dtype.kind not in "iu":
-        raise TypeError(f"unravel_index: expected a tensor of integers, got {getattr(array, 'dtype', type(array).__name__)}")
+        raise BadType(expected="a tensor of integers", got=getattr(array, 'dtype', type(array).__name__))
     if min(shape, default=0) < 0:
-        raise ValueError(f"unravel_index: expected sizes of 0 or more, got {shape}")
+        raise BadValue(expected="sizes of 0 or more", got=shape)
     if array.dtype != np.int64:
         indices = to_dtype(indices, np.dtype(np.int64))
     return tuple(indices // math.prod(shape[d + 1 :]) % max(n, 1) for d, n in enumerate(shape))

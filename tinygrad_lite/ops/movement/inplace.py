@@ -20,7 +20,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import device_of, is_array, namespace_of, owner_of, quietly, start_of
 from tinygrad_lite.arrays.changes import changed_in_place, tick
-from tinygrad_lite.arrays.errors import BadType, BadValue, refusal
+from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal, refusal
 from tinygrad_lite.arrays.gpu import on_gpu_of
 from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
@@ -56,11 +56,11 @@ def setitem(x: Any, index: Any, value: Any) -> None:
         x = getitem(x, view)
     if not isinstance(value, Traced):
         if not (is_array(value) or isinstance(value, (int, float, complex, np.generic))):
-            raise TypeError(f"setitem: expected a Tensor or a number as the value, got {type(value).__name__}")
+            raise BadType(function="setitem", argument="value", expected="a Tensor or a number as the value", got=type(value).__name__)
         if (type(value) is int or type(value) is float) and not 0 <= value <= 127:  # which every dtype holds
             value = as_value("setitem", x, value)
     elif value.array.dtype != x.array.dtype and not _converts(index, value.array):
-        raise BadType(f"setitem: the value is {value.array.dtype}, the tensor {x.array.dtype}; convert one with to()")
+        raise BadType(f"the value is {value.array.dtype}, the tensor {x.array.dtype}", function="setitem", hint="convert one with to()")
     assign("setitem", x, value, index)
 
 
@@ -200,7 +200,7 @@ def _seen_as(function: Callable[Concatenate[T, P], Any]) -> Callable[Concatenate
     def method(x: Any, *args: Any, **kwargs: Any) -> Any:
         leaf = x.node if type(x.node) is Leaf else None
         if leaf is not None and is_grad_enabled():
-            raise RuntimeError(f"{name}: a leaf that requires grad cannot be changed in place; do it under no_grad()")
+            raise Refusal("a leaf that requires grad cannot be changed in place", function=name, hint="do it under no_grad()")
         with recording(x.node is not None):  # also under no_grad(): the elements are the same, elsewhere
             result = function(x, *args, **kwargs)
         x.array = result.array
@@ -232,33 +232,36 @@ def check_writable(name: str, x: Any) -> None:
     if is_grad_enabled():
         node, base = x.node, x.base
         if type(node) is Leaf:
-            raise RuntimeError(
-                f"{name}: a leaf that requires grad cannot be changed in place, its gradient would be lost; "
-                "do it under no_grad(), or on a clone()"
+            raise Refusal(
+                "a leaf that requires grad cannot be changed in place, its gradient would be lost",
+                function=name,
+                hint="do it under no_grad(), or on a clone()",
             )
         if goes_through(node if base is None else base.node):
-            raise RuntimeError(f"{name}: an input of a transformed function cannot be changed in place; clone() it first")
+            raise Refusal("an input of a transformed function cannot be changed in place", function=name, hint="clone() it first")
         if base is not None and (node is not None or base.node is not None):
             if type(base.node) is not Node:
-                raise RuntimeError(
-                    f"{name}: this is a view of a leaf that requires grad, which cannot be changed in place; "
-                    "do it under no_grad(), or on a clone()"
+                raise Refusal(
+                    "this is a view of a leaf that requires grad, which cannot be changed in place",
+                    function=name,
+                    hint="do it under no_grad(), or on a clone()",
                 )
             if node is None:
-                raise RuntimeError(
-                    f"{name}: this view of a tensor that requires grad was made under no_grad(); change it there too"
+                raise Refusal(
+                    "this view of a tensor that requires grad was made under no_grad()", function=name, hint="change it there too"
                 )
             if type(node.plan) is Result:
                 made = "a Function" if _made_by_function(node) else "an operation with several results"
-                raise RuntimeError(
-                    f"{name}: this view was returned by {made} and cannot be changed in place; "
-                    "clone() it first, or take it by an index or narrow()"
+                raise Refusal(
+                    f"this view was returned by {made} and cannot be changed in place",
+                    function=name,
+                    hint="clone() it first, or take it by an index or narrow()",
                 )
     array = x.array
     if type(array) is np.ndarray and not array.flags.writeable:
-        raise BadValue(f"{name}: this tensor's memory is read-only; clone() it first")
+        raise BadValue("this tensor's memory is read-only", function=name, hint="clone() it first")
     if _shares_places(array) and name not in ("fill_", "zero_"):
-        raise RuntimeError(f"{name}: several elements of this tensor share one place in memory; clone() it first")
+        raise Refusal("several elements of this tensor share one place in memory", function=name, hint="clone() it first")
 
 
 def _shares_places(array: Any) -> bool:
@@ -271,10 +274,10 @@ def overwrite(name: str, x: Any, result: Any, entries: list[Node]) -> None:
     """Write `result` into x's memory, and x into its place on the tape. `entries`: what was recorded on the way to it."""
     values, array = result.array if isinstance(result, Traced) else result, x.array
     if values.shape != array.shape:
-        raise BadValue(f"{name}: the result has shape {values.shape}, which does not fit into {array.shape}")
+        raise BadValue(f"the result has shape {values.shape}, which does not fit into {array.shape}", function=name)
     if values.dtype != array.dtype:
         if not fits(values.dtype, array.dtype):
-            raise BadType(f"{name}: the result is {values.dtype}, which cannot be put into a tensor of {array.dtype}")
+            raise BadType(f"the result is {values.dtype}, which cannot be put into a tensor of {array.dtype}", function=name)
         values = quietly(values.astype)(array.dtype)
     recording = is_grad_enabled()
     node = result.node if recording and isinstance(result, Traced) else None
@@ -379,7 +382,7 @@ class _Refusal(Synthetic):
         self.rules = ((self.refuse, None, None),)
 
     def refuse(self, g: Any) -> Any:
-        raise RuntimeError(f"backward: {self.message}")
+        raise Refusal(f"{self.message}", function="backward")
 
 
 def refusing(node: Node, message: str) -> Node:

@@ -8,6 +8,7 @@ import operator
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import common_dtype, is_array
+from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue, Refusal
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calculus import cat as _cat
@@ -34,12 +35,12 @@ def _listed(name: str, tensors: Any) -> list[Any]:
     if isinstance(tensors, Traced) and tensors.array.ndim:
         return list(tensors)
     if not isinstance(tensors, (tuple, list)):
-        raise TypeError(f"{name}: expected a sequence of Tensors, got {type(tensors).__name__}")
+        raise BadType(function=name, expected="a sequence of Tensors", got=type(tensors).__name__)
     if not tensors:
-        raise ValueError(f"{name}: expected one or more Tensors, got none")
+        raise BadValue(function=name, expected="one or more Tensors", got="none")
     for i, x in enumerate(tensors):
         if not (isinstance(x, Traced) or is_array(x)):
-            raise TypeError(f"{name}: expected Tensors, got {type(x).__name__} at place {i}")
+            raise BadType(function=name, expected="Tensors", got=f"{type(x).__name__} at place {i}")
     return list(tensors)
 
 
@@ -63,7 +64,7 @@ def cat(tensors: Any, dim: int = 0) -> Tensor:
     tensors = _sequence("cat", tensors)
     shapes = [tuple(x.shape) for x in tensors]
     if () in shapes:
-        raise TypeError("cat: a 0-d tensor cannot be joined; use stack()")
+        raise BadType("a 0-d tensor cannot be joined", hint="use stack()")
     rank = max(map(len, shapes))
     dim = canonical_dim("cat", dim, rank)
     if rank > 1 and (0,) in shapes:  # an empty 1-D tensor goes with every shape, as in PyTorch
@@ -74,7 +75,7 @@ def cat(tensors: Any, dim: int = 0) -> Tensor:
     first = shapes[0]
     for i, shape in enumerate(shapes):
         if shape != first and (len(shape) != rank or shape[:dim] + shape[dim + 1 :] != first[:dim] + first[dim + 1 :]):
-            raise RuntimeError(f"cat: sizes must agree except at dim {dim}: tensor 0 has {first}, tensor {i} has {shape}")
+            raise Refusal(f"sizes must agree except at dim {dim}: tensor 0 has {first}, tensor {i} has {shape}")
     return _cat(dim, *tensors)
 
 
@@ -94,7 +95,7 @@ def stack(tensors: Any, dim: int = 0) -> Tensor:
     first = tuple(tensors[0].shape)
     for i, x in enumerate(tensors):
         if tuple(x.shape) != first:
-            raise RuntimeError(f"stack: expected tensors of one shape: tensor 0 has {first}, tensor {i} has {tuple(x.shape)}")
+            raise Refusal(argument="tensors", expected=f"tensors of one shape: tensor 0 has {first}, tensor {i} has {tuple(x.shape)}")
     return _stack(canonical_dim("stack", dim, len(first) + 1), *tensors)
 
 
@@ -174,7 +175,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     (tensor([1, 3]), tensor([2, 4]))
     """
     if not input.shape:
-        raise IndexError("unbind: a 0-d tensor has no dim to take apart")
+        raise BadIndex("a 0-d tensor has no dim to take apart")
     return _split(input, None, canonical_dim("unbind", dim, len(input.shape)))
 
 
@@ -189,13 +190,13 @@ def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Ten
     dim = _split_dim("split_with_sizes", input, dim)
     sizes = tuple(operator.index(n) for n in split_sizes)
     if sum(sizes) != input.shape[dim] or min(sizes, default=0) < 0:
-        raise RuntimeError(f"split_with_sizes: the sizes {sizes} do not add up to the {input.shape[dim]} of dim {dim}")
+        raise Refusal(f"the sizes {sizes} do not add up to the {input.shape[dim]} of dim {dim}")
     return _split(input, sizes, dim)
 
 
 def _split_dim(name: str, x: Any, dim: int) -> int:
     if not x.shape:
-        raise RuntimeError(f"{name}: a 0-d tensor has no dim to split")
+        raise Refusal("a 0-d tensor has no dim to split", function=name)
     return canonical_dim(name, dim, len(x.shape))
 
 
@@ -212,7 +213,7 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
     dim = _split_dim("split", tensor, dim)
     size, n = integer("split", "split_size_or_sections", split_size_or_sections), tensor.shape[dim]
     if size < 0 or (size == 0 and n):
-        raise RuntimeError(f"split: expected a positive size, got {size}")
+        raise Refusal(expected="a positive size", got=size)
     return _split(tensor, (size,) * (n // size) + ((n % size,) if n % size else ()) if n else (0,), dim)
 
 
@@ -226,7 +227,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """
     dim, chunks = _split_dim("chunk", input, dim), integer("chunk", "chunks", chunks)
     if chunks <= 0:
-        raise RuntimeError(f"chunk: expected 1 or more chunks, got {chunks}")
+        raise Refusal(argument="chunks", expected="1 or more chunks", got=chunks)
     n = input.shape[dim]
     return split(input, -(-n // chunks), dim) if n else _split(input, (0,) * chunks, dim)
 
@@ -256,7 +257,7 @@ def tensor_split(
     else:
         count = integer("tensor_split", "indices_or_sections", given)
         if count <= 0:
-            raise RuntimeError(f"tensor_split: expected 1 or more sections, got {count}")
+            raise Refusal(argument="sections", expected="1 or more sections", got=count)
         ends = list(itertools.accumulate(n // count + (i < n % count) for i in range(count)))
         starts = [0, *ends[:-1]]
     before = (slice(None),) * dim
@@ -266,12 +267,12 @@ def tensor_split(
 
 def _split_evenly(name: str, x: Any, indices_or_sections: Any, dim: int, rank: int) -> tuple[Tensor, ...]:
     if len(x.shape) < rank:
-        raise RuntimeError(f"{name}: expected {rank} or more dimensions, got the shape {tuple(x.shape)}")
+        raise Refusal(function=name, expected=f"{rank} or more dimensions", got=f"the shape {tuple(x.shape)}")
     if isinstance(indices_or_sections, (tuple, list)):
         return tensor_split(x, indices_or_sections, dim)
     sections = integer(name, "indices_or_sections", indices_or_sections)
     if sections <= 0 or x.shape[dim] % sections:
-        raise RuntimeError(f"{name}: {x.shape[dim]} slices do not make {indices_or_sections} equal parts; use tensor_split()")
+        raise Refusal(f"{x.shape[dim]} slices do not make {indices_or_sections} equal parts", function=name, hint="use tensor_split()")
     return tensor_split(x, indices_or_sections, dim)
 
 

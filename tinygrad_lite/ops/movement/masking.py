@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import is_array, namespace_of, number_for
-from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
 from tinygrad_lite.ops.calculus import getitem, replaced, to_dtype, where
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.movement.broadcasting import broadcast_shapes, expand
@@ -42,7 +42,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     tensor([-1.,  2.])
     """
     if getattr(mask, "dtype", None) != np.bool_:
-        raise TypeError(f"masked_fill: expected a bool mask, got {getattr(mask, 'dtype', type(mask).__name__)}")
+        raise BadType(argument="mask", expected="a bool mask", got=getattr(mask, 'dtype', type(mask).__name__))
     return contiguous(where(mask, as_value("masked_fill", input, value), input))
 
 
@@ -50,16 +50,18 @@ def as_value(name: str, x: Any, value: Any) -> Any:
     """`value`, one number or a 0-d tensor, as one of x's dtype."""
     if not hasattr(value, "dtype"):
         if not isinstance(value, (int, float)):
-            raise TypeError(f"{name}: expected a number or a 0-d tensor as the value, got {type(value).__name__}")
+            raise BadType(function=name, argument="value", expected="a number or a 0-d tensor as the value", got=type(value).__name__)
         try:
             value = number_for(x.dtype, value)
         except ValueError as error:
             raise BadValue(f"{name}: {error}") from None
         return value if x.dtype.kind == "f" else namespace_of(raw(x)).asarray(value, dtype=x.dtype)
     if len(value.shape):
-        raise ValueError(f"{name}: expected a number or a 0-d tensor as the value, got the shape {tuple(value.shape)}")
+        raise BadValue(
+            function=name, argument="value", expected="a number or a 0-d tensor as the value", got=f"the shape {tuple(value.shape)}"
+        )
     if value.dtype.kind == "c" != x.dtype.kind:
-        raise TypeError(f"{name}: a complex value does not fit into {x.dtype}")
+        raise BadType(f"a complex value does not fit into {x.dtype}", function=name)
     return value if value.dtype == x.dtype else to_dtype(value, x.dtype)
 
 
@@ -75,7 +77,7 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     input, mask = _broadcast("masked_scatter", input, mask)
     count = int(mask.sum())
     if count > math.prod(source.shape):
-        raise RuntimeError(f"masked_scatter: the mask asks for {count} elements, source has {math.prod(source.shape)}")
+        raise Refusal(f"the mask asks for {count} elements, source has {math.prod(source.shape)}")
     return replaced(input, getitem(reshape(source, (-1,)), (slice(0, count),)), (mask,))
 
 
@@ -83,7 +85,7 @@ def _broadcast(name: str, x: Any, mask: Any) -> tuple[Any, Any]:
     """`x`, and the array of `mask`, in the shape they share."""
     mask = raw(mask)
     if not is_array(mask) or mask.dtype != np.bool_:
-        raise TypeError(f"{name}: expected a bool mask, got {getattr(mask, 'dtype', type(mask).__name__)}")
+        raise BadType(function=name, argument="mask", expected="a bool mask", got=getattr(mask, 'dtype', type(mask).__name__))
     shape = broadcast_shapes(tuple(x.shape), mask.shape)
     return expand(x, shape), namespace_of(mask).broadcast_to(mask, shape)
 
@@ -91,9 +93,9 @@ def _broadcast(name: str, x: Any, mask: Any) -> tuple[Any, Any]:
 def same_dtype(name: str, x: Any, source: Any) -> None:
     """Refuse two tensors of different dtypes."""
     if not hasattr(source, "dtype"):
-        raise TypeError(f"{name}: expected a Tensor, got {type(source).__name__}")
+        raise BadType(function=name, expected="a Tensor", got=type(source).__name__)
     if x.dtype != source.dtype:
-        raise BadType(f"{name}: expected tensors of one dtype, got {x.dtype} and {source.dtype}")
+        raise BadType(function=name, expected="tensors of one dtype", got=f"{x.dtype} and {source.dtype}")
 
 
 @operation

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import namespace_of, number_for
+from tinygrad_lite.arrays.errors import BadIndex, Refusal
 from tinygrad_lite.arrays.kernels.scatter import scatter_reduce as combine
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced
@@ -44,7 +45,7 @@ def _scattered(name: str, x: Any, dim: int, index: Any, src: Any) -> tuple[Any, 
     same_dtype(name, x, src)
     src = _at_least_1d(src)
     if math.prod(index.shape) and (len(src.shape) != len(index.shape) or any(n > m for n, m in zip(index.shape, src.shape))):
-        raise RuntimeError(f"{name}: the index of shape {tuple(index.shape)} reaches beyond src of shape {tuple(src.shape)}")
+        raise Refusal(f"the index of shape {tuple(index.shape)} reaches beyond src of shape {tuple(src.shape)}", function=name)
     if tuple(src.shape) != tuple(index.shape):
         src = getitem(src, tuple(slice(0, n) for n in index.shape))
     return whole, place, src
@@ -70,7 +71,7 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: A
             [1., 0., 0.]])
     """
     if reduce not in (None, "add", "multiply"):
-        raise RuntimeError(f"scatter: expected reduce None, 'add' or 'multiply', got {reduce!r}")
+        raise Refusal(argument="reduce", expected="reduce None, 'add' or 'multiply'", got=repr(reduce))
     whole, place, src = _scattered("scatter", input, dim, index, value if src is None else src)
     if not math.prod(index.shape):
         return clone(input)
@@ -114,7 +115,7 @@ def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: 
 def _combined(x: Any, place: Any, src: Any, reduce: str, include_self: bool = True) -> Any:
     """`x` with `src` combined into it at `place`."""
     if reduce not in _NEUTRAL:
-        raise RuntimeError(f"expected reduce among {', '.join(map(repr, _NEUTRAL))}, got {reduce!r}")
+        raise Refusal(argument="reduce", expected=f"reduce among {', '.join(map(repr, _NEUTRAL))}", got=repr(reduce))
     if not include_self:
         neutral = _NEUTRAL[reduce]
         if x.dtype.kind == "b":
@@ -153,7 +154,7 @@ def _(needs, g, out, input, src, index, reduce):
         others = _scatter_reduce(ones_like(input), src, index, reduce)  # all but input
         zeros = into_zeros(to_dtype(src == 0, g.dtype), tuple(input.shape), index)
         if isinstance(g, Traced) and bool((zeros > 1).any()):
-            raise RuntimeError("the second gradient of a product with two zeros of src in one place is not worked out")
+            raise Refusal("the second gradient of a product with two zeros of src in one place is not worked out")
         # All but src: of the whole divided by it, or, where it is the only zero, the product of what is not.
         divisor = where(src == 0, 1.0, src)
         without = _scatter_reduce(input, divisor, index, reduce)[index] * (zeros[index] == 1)
@@ -175,7 +176,7 @@ def _slices(name: str, x: Any, dim: int, index: Any, source: Any) -> tuple[Any, 
     index = _checked_line(name, index, whole.shape[dim])
     shape = (*whole.shape[:dim], index.size, *whole.shape[dim + 1 :])
     if (tuple(source.shape) or (1,)) != shape or (len(source.shape) != len(x.shape) and name != "index_copy"):
-        raise IndexError(f"{name}: expected a source of shape {shape if x.shape else ()}, got {tuple(source.shape)}")
+        raise BadIndex(function=name, argument="source", expected=f"a source of shape {shape if x.shape else ()}", got=tuple(source.shape))
     return whole, (*[_ALL] * dim, index), reshape(source, shape)
 
 
@@ -183,7 +184,7 @@ def _checked_line(name: str, index: Any, size: int, negative: bool = False) -> A
     """The array of an index of slices, which has one dim."""
     index = checked_index(name, index, size, negative)
     if index.ndim > 1:
-        raise IndexError(f"{name}: expected an index of at most 1 dim, got the shape {index.shape}")
+        raise BadIndex(function=name, argument="index", expected="an index of at most 1 dim", got=f"the shape {index.shape}")
     return index.reshape(-1)
 
 
@@ -209,7 +210,7 @@ def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce:
     tensor([6., 1.])
     """
     if reduce == "sum":
-        raise RuntimeError("index_reduce: expected reduce 'prod', 'mean', 'amax' or 'amin'; for the sum there is index_add()")
+        raise Refusal(argument="reduce", expected="reduce 'prod', 'mean', 'amax' or 'amin'", hint="for the sum there is index_add()")
     whole, place, source = _slices("index_reduce", input, dim, index, source)
     return _back(_combined(whole, place, source, reduce, include_self), input)
 
@@ -276,7 +277,7 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
     same_dtype("put", input, source)
     places = checked_index("put", index, math.prod(input.shape), negative=True)
     if places.size != math.prod(source.shape):
-        raise IndexError(f"put: {places.size} indices for {math.prod(source.shape)} elements")
+        raise BadIndex(f"{places.size} indices for {math.prod(source.shape)} elements")
     values, flat = reshape(source, (-1,)), reshape(input, (-1,))
     return reshape(index_put(flat, (places.reshape(-1),), values, accumulate), tuple(input.shape))
 
@@ -287,7 +288,7 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
 def _with_part(name: str, x: Any, src: Any, place: Any) -> Any:
     part = getitem(x.detach() if isinstance(x, Traced) else x, place)
     if tuple(part.shape) != tuple(src.shape):
-        raise RuntimeError(f"{name}: expected a src of shape {tuple(part.shape)}, got {tuple(src.shape)}")
+        raise Refusal(function=name, argument="src", expected=f"a src of shape {tuple(part.shape)}", got=tuple(src.shape))
     return replaced(x, src, place)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import as_dtype, owner_of
+from tinygrad_lite.arrays.errors import Refusal
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import reshape as _reshape
 from tinygrad_lite.ops.calling import canonical_dim, operation, raw
@@ -29,7 +30,7 @@ def reshape(input: Tensor, shape: tuple[int, ...]) -> Tensor:
             [3, 4, 5]])
     """
     if isinstance(shape, tuple) and min(shape, default=0) < -1:  # which NumPy takes for -1
-        raise RuntimeError(f"reshape: expected sizes of 0 or more, and at most one -1, got {shape}")
+        raise Refusal(expected="sizes of 0 or more, and at most one -1", got=shape)
     return _reshape(input, shape)
 
 
@@ -48,7 +49,7 @@ def view(input: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Ten
         return _view_dtype(input, as_dtype(shape if dtype is None else dtype))
     result = reshape(input, shape if size is None else size)
     if math.prod(input.shape) and not shares_memory(input, result):
-        raise RuntimeError(f"view: {tuple(input.shape)} cannot be seen as {tuple(result.shape)} without a copy; use reshape()")
+        raise Refusal(f"{tuple(input.shape)} cannot be seen as {tuple(result.shape)} without a copy", function="view", hint="use reshape()")
     return result
 
 
@@ -61,9 +62,9 @@ def shares_memory(x: Any, y: Any) -> bool:
 def _view_dtype(x: Any, dtype: np.dtype) -> Any:
     array = raw(x)
     if array.dtype.itemsize != dtype.itemsize and (not array.ndim or array.strides[-1] != array.dtype.itemsize):
-        raise RuntimeError(f"view: reading {array.dtype} as {dtype} needs a last dim whose elements are neighbours in memory")
+        raise Refusal(f"reading {array.dtype} as {dtype} needs a last dim whose elements are neighbours in memory", function="view")
     if array.ndim and array.shape[-1] * array.dtype.itemsize % dtype.itemsize:
-        raise RuntimeError(f"view: a last dim of {array.shape[-1]} {array.dtype} cannot be read as {dtype}")
+        raise Refusal(f"a last dim of {array.shape[-1]} {array.dtype} cannot be read as {dtype}", function="view")
     return traced(array.view(dtype)) if isinstance(x, Traced) else array.view(dtype)
 
 
@@ -102,7 +103,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     shape = tuple(input.shape)
     first, last = canonical_dim("flatten", start_dim, len(shape)), canonical_dim("flatten", end_dim, len(shape))
     if first > last:
-        raise RuntimeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
+        raise Refusal(f"start_dim {start_dim} comes after end_dim {end_dim}")
     if first == last and shape:
         return input
     return _reshape(input, (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
@@ -119,13 +120,13 @@ def unflatten(input: Tensor, dim: int, sizes: tuple[int, ...]) -> Tensor:
     """
     dim, shape = canonical_dim("unflatten", dim, len(input.shape)), tuple(input.shape)
     if not shape:
-        raise RuntimeError("unflatten: a 0-d tensor has no dim to split up")
+        raise Refusal("a 0-d tensor has no dim to split up")
     if not isinstance(sizes, (tuple, list)) or not sizes:
-        raise RuntimeError(f"unflatten: expected one or more sizes, got {sizes}")
+        raise Refusal(argument="sizes", expected="one or more sizes", got=sizes)
     known = math.prod(n for n in sizes if n != -1)
     whole = tuple(shape[dim] // (known or 1) if n == -1 else n for n in sizes)
     if math.prod(whole) != shape[dim] or sizes.count(-1) > 1 or min(whole) < 0:
-        raise RuntimeError(f"unflatten: {sizes} do not make up the {shape[dim]} of dim {dim}")
+        raise Refusal(f"{sizes} do not make up the {shape[dim]} of dim {dim}")
     return _reshape(input, (*shape[:dim], *whole, *shape[dim + 1 :]))
 
 
@@ -153,7 +154,7 @@ def squeeze(input: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
         return _reshape(input, tuple(n for n in shape if n != 1))
     dims = [canonical_dim("squeeze", d, len(shape)) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
     if len(set(dims)) != len(dims):
-        raise RuntimeError(f"squeeze: a dim appears twice in {dim}")
+        raise Refusal(f"a dim appears twice in {dim}")
     return _reshape(input, tuple(n for d, n in enumerate(shape) if n != 1 or d not in dims))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_lite.arrays.errors import Refusal
 from tinygrad_lite.arrays.regions import Region, unit
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calculus import getitem, permute
@@ -32,7 +33,7 @@ def as_strided(input: Tensor, size: tuple[int, ...], stride: tuple[int, ...], st
     dims = tuple(sorted(range(array.ndim), key=lambda d: (-array.strides[d], -array.shape[d])))
     input = input if array.flags.c_contiguous else permute(input, dims)  # in the order of its memory
     if not raw(input).flags.c_contiguous:
-        raise RuntimeError("as_strided: the tensor is a view with gaps; clone() it first")
+        raise Refusal("the tensor is a view with gaps", hint="clone() it first")
     if storage_offset is not None and isinstance(input, Traced):
         storage_offset -= input.storage_offset()
     return getitem(input, strided_region("as_strided", input, size, stride, storage_offset))
@@ -42,9 +43,9 @@ def strided_region(name: str, x: Any, size: Any, stride: Any, offset: int | None
     """A Region of the flattened `x`, checked to lie inside it."""
     size, stride, offset = canonical_shape(name, (size,)), canonical_shape(name, (stride,)), offset or 0
     if len(size) != len(stride) or min((*size, *stride), default=0) < 0:
-        raise RuntimeError(f"{name}: expected as many sizes as strides, none negative, got {size}, {stride}")
+        raise Refusal(function=name, expected="as many sizes as strides, none negative", got=f"{size}, {stride}")
     if 0 not in size and not 0 <= offset < math.prod(x.shape) - sum((n - 1) * s for n, s in zip(size, stride)):
-        raise RuntimeError(f"{name}: {size} by {stride} from {offset} on reaches beyond {math.prod(x.shape)} elements")
+        raise Refusal(f"{size} by {stride} from {offset} on reaches beyond {math.prod(x.shape)} elements", function=name)
     return Region(size, tuple((s,) for s in stride), (offset,))
 
 
@@ -62,7 +63,7 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     n = shape[dim] if rank else 1
     size, step = integer("unfold", "size", size), integer("unfold", "step", step)
     if not 0 <= size <= n or step <= 0:
-        raise RuntimeError(f"unfold: expected a size of 0 to {n} and a positive step, got {size} and {step}")
+        raise Refusal(argument="step", expected=f"a size of 0 to {n} and a positive step", got=f"{size} and {step}")
     if not rank:  # one window
         return getitem(input, Region((size,), ((1,),), (0,)))
     sizes = (*shape[:dim], (n - size) // step + 1, *shape[dim + 1 :], size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tinygrad_lite.arrays.errors import BadType, Refusal
 from tinygrad_lite.ops.calculus import permute as _permute
 from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, operation
 
@@ -23,7 +24,7 @@ def permute(input: Tensor, dims: tuple[int, ...]) -> Tensor:
     """
     dims = tuple(canonical_dim("permute", d, len(input.shape)) for d in canonical_shape("permute", (dims,)))
     if sorted(dims) != list(range(len(input.shape))):
-        raise RuntimeError(f"permute: expected each of the {len(input.shape)} dims once, got {dims}")
+        raise Refusal(expected=f"each of the {len(input.shape)} dims once", got=dims)
     return _permute(input, dims)
 
 
@@ -75,7 +76,7 @@ def t(input: Tensor) -> Tensor:
             [2, 4]])
     """
     if len(input.shape) > 2:
-        raise RuntimeError(f"t: expected at most 2 dimensions, got the shape {tuple(input.shape)}; use .mT or transpose()")
+        raise Refusal(expected="at most 2 dimensions", got=f"the shape {tuple(input.shape)}", hint="use .mT or transpose()")
     return t_all(input)
 
 
@@ -87,7 +88,7 @@ def t_all(x: Tensor) -> Tensor:
 def conjugate_transpose(x: Tensor) -> Tensor:
     """A matrix transposed; a 0-d tensor as it is."""
     if len(x.shape) not in (0, 2):
-        raise RuntimeError(f"H: expected a matrix, got the shape {tuple(x.shape)}; use mH for batches of them")
+        raise Refusal(function="H", expected="a matrix", got=f"the shape {tuple(x.shape)}", hint="use mH for batches of them")
     return t_all(x)
 
 
@@ -115,7 +116,7 @@ def movedim(input: Tensor, source: int | tuple[int, ...], destination: int | tup
         for dims in (source, destination)
     )
     if len(froms) != len(tos) or len(set(froms)) != len(froms) or len(set(tos)) != len(tos):
-        raise TypeError(f"movedim: expected as many different dims on both sides, got {source} and {destination}")
+        raise BadType(expected="as many different dims on both sides", got=f"{source} and {destination}")
     if not input.shape:
         return _permute(input, ())
     rest = iter(d for d in range(len(input.shape)) if d not in froms)

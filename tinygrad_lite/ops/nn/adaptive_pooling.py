@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import is_floating
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.pooling import largest_of_parts, part_bounds
 from tinygrad_lite.ops.calculus import linear_in
 from tinygrad_lite.ops.calling import operation, raw
@@ -26,10 +27,10 @@ def _parts(name: str, output_size: Any, x: Any, rank: int) -> tuple[int, ...]:
     """How many parts along each spatial dim: None leaves a dim as it is (except in one dimension)."""
     given = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * rank
     if len(given) != rank:
-        raise ValueError(f"{name}: expected an int or {rank} of them for output_size, got {output_size!r}")
+        raise BadValue(function=name, argument="output_size", expected=f"an int or {rank} of them", got=repr(output_size))
     given = tuple(n if m is None and rank > 1 else m for m, n in zip(given, x.shape[2:]))
     if not is_floating(x.dtype):
-        raise TypeError(f"{name}: expected a floating-point tensor, got {x.dtype}")
+        raise BadType(function=name, expected="a floating-point tensor", got=x.dtype)
     return sizes(name, "output_size", given, rank)
 
 

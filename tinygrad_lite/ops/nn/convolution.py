@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import add_up, is_array
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.correlation import correlate, correlate_input, correlate_weight
 from tinygrad_lite.arrays.kernels.windows import Windows
 from tinygrad_lite.engine.plan import no_gradient
@@ -80,12 +81,12 @@ def _convolved(
     stride, dilation = sizes(name, "stride", stride, rank, 1), sizes(name, "dilation", dilation, rank, 1)
     if padding == "same":
         if max(stride) > 1:
-            raise ValueError(f"{name}: padding='same' takes stride 1, got {stride}")
+            raise BadValue(f"padding='same' takes stride 1, got {stride}", function=name, got=stride)
         total = tuple((k - 1) * d for k, d in zip(kernel, dilation))
         before = tuple(t // 2 for t in total)
         after = tuple(t - b for t, b in zip(total, before))
     elif isinstance(padding, str) and padding != "valid":
-        raise ValueError(f"{name}: expected padding 'same', 'valid', an int or {rank} of them, got {padding!r}")
+        raise BadValue(function=name, argument="padding", expected=f"padding 'same', 'valid', an int or {rank} of them", got=repr(padding))
     else:
         before = after = sizes(name, "padding", 0 if padding == "valid" else padding, rank)
     w = windows(name, tuple(x.shape[2:]), kernel, stride, (before, after), dilation)
@@ -102,14 +103,17 @@ def _transposed(
     stride, dilation = sizes(name, "stride", stride, rank, 1), sizes(name, "dilation", dilation, rank, 1)
     padding, extra = sizes(name, "padding", padding, rank), sizes(name, "output_padding", output_padding, rank)
     if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation)):
-        raise ValueError(
-            f"{name}: expected an output_padding smaller than the stride {stride} or the dilation {dilation}, got {extra}"
+        raise BadValue(
+            function=name,
+            argument="output_padding",
+            expected=f"an output_padding smaller than the stride {stride} or the dilation {dilation}",
+            got=extra,
         )
     size = tuple(
         (n - 1) * s - 2 * p + (k - 1) * d + e + 1 for n, s, p, k, d, e in zip(count, stride, padding, kernel, dilation, extra)
     )
     if min(size) < 1:
-        raise ValueError(f"{name}: the result would be empty: an input {count} and a padding {padding} make a size of {size}")
+        raise BadValue(f"the result would be empty: an input {count} and a padding {padding} make a size of {size}", function=name)
     out = _convolution_input(x, weight, Windows(size, kernel, stride, dilation, padding, count), groups)
     if bias is not None:
         out = out + bias.reshape((-1, *(1,) * rank))
@@ -121,27 +125,34 @@ def _check(name: str, rank: int, x: Any, weight: Any, bias: Any, groups: int, we
     channels, 1 where it is divided by `groups`."""
     for argument, value in (("weight", weight), ("bias", bias)):
         if not hasattr(value, "shape") and not (value is None and argument == "bias"):
-            raise TypeError(f"{name}: expected a Tensor for {argument}, got {type(value).__name__}")
+            raise BadType(function=name, argument=argument, expected="a Tensor", got=type(value).__name__)
     if isinstance(groups, bool) or not isinstance(groups, int):
-        raise TypeError(f"{name}: expected an int for groups, got {groups!r}")
+        raise BadType(function=name, argument="groups", expected="an int", got=repr(groups))
     shape, kernels = tuple(x.shape), tuple(weight.shape)
     if len(kernels) != rank + 2:
-        raise ValueError(f"{name}: expected a weight of {rank + 2} dims, got {kernels}")
+        raise BadValue(function=name, argument="weight", expected=f"a weight of {rank + 2} dims", got=kernels)
     if groups < 1 or kernels[0] % groups or not kernels[0]:
-        raise ValueError(f"{name}: expected groups that divide the weight's first size, got groups={groups}, weight {kernels}")
+        raise BadValue(
+            function=name,
+            argument="groups",
+            expected="groups that divide the weight's first size",
+            got=f"groups={groups}, weight {kernels}",
+        )
     wanted = kernels[1] * groups if weight_in else kernels[0]
     if shape[1] != wanted:
-        raise ValueError(f"{name}: expected {wanted} input channels, got {shape[1]} (input {shape}, weight {kernels})")
+        raise BadValue(function=name, expected=f"{wanted} input channels", got=f"{shape[1]} (input {shape}, weight {kernels})")
     if min(kernels[2:]) < 1 or min(shape[2:]) < 1:
-        raise ValueError(f"{name}: expected spatial sizes of at least 1, got input {shape}, weight {kernels}")
+        raise BadValue(function=name, expected="spatial sizes of at least 1", got=f"input {shape}, weight {kernels}")
     out = kernels[0] if weight_in else kernels[1] * groups
     if bias is not None and tuple(bias.shape) != (out,):
-        raise ValueError(f"{name}: expected a bias of shape ({out},), got {tuple(bias.shape)} (weight {kernels})")
+        raise BadValue(function=name, argument="bias", expected=f"a bias of shape ({out},)", got=f"{tuple(bias.shape)} (weight {kernels})")
     dtypes = [x.dtype, weight.dtype, *([] if bias is None else [bias.dtype])]
     if any(d != x.dtype for d in dtypes):
-        raise TypeError(f"{name}: input, weight and bias must have one dtype, got {', '.join(map(str, dtypes))}")
+        raise BadType(
+            f"input, weight and bias must have one dtype, got {', '.join(map(str, dtypes))}", function=name, got=', '.join(map(str, dtypes))
+        )
     if x.dtype.kind == "b":
-        raise TypeError(f"{name}: bool tensors have no convolution; convert them with .to(dtype)")
+        raise BadType("bool tensors have no convolution", function=name, hint="convert them with .to(dtype)")
 
 
 @operation

@@ -7,6 +7,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import device_of, only_floats
+from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.inplace import in_place, optional_inplace
@@ -41,7 +42,7 @@ def _alpha_dropped(name: str, x: Any, p: float, training: bool, shape: Any = Non
 
 def _does_nothing(name: str, x: Any, p: float, training: bool) -> bool:
     if not 0 <= p <= 1:
-        raise ValueError(f"{name}: expected a probability p between 0 and 1, got {p}")
+        raise BadValue(function=name, argument="p", expected="a probability p between 0 and 1", got=p)
     if not training or p == 0:
         return True
     only_floats(x)
@@ -56,7 +57,7 @@ def _kept(x: Any, p: float, shape: Any) -> Any:
 def _channels(name: str, x: Any) -> tuple[int, ...]:
     """The shape of one element for each channel (dim 1) of each sample."""
     if x.ndim < 2:
-        raise ValueError(f"{name}: expected a tensor of 2 or more dimensions, got shape {tuple(x.shape)}")
+        raise BadValue(function=name, expected="a tensor of 2 or more dimensions", got=f"shape {tuple(x.shape)}")
     return (*x.shape[:2], *(1,) * (x.ndim - 2))
 
 

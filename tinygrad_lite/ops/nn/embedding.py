@@ -8,6 +8,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import is_array, namespace_of
 from tinygrad_lite.arrays.changes import changed_in_place
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import into_zeros
@@ -47,12 +48,14 @@ def looked_up(
 ) -> tuple[Any, Any]:
     """The rows, and where the index names the padding (None: nowhere can it)."""
     if not is_array(raw(weight)) or weight.ndim != 2:
-        raise ValueError(f"{name}: expected the weight as a matrix, got shape {tuple(getattr(weight, 'shape', ()))}")
+        raise BadValue(
+            function=name, argument="weight", expected="the weight as a matrix", got=f"shape {tuple(getattr(weight, 'shape', ()))}"
+        )
     count = weight.shape[0]
     index = checked_index(name, index, count)
     if padding_idx is not None:
         if not -count <= padding_idx < count:
-            raise ValueError(f"{name}: padding_idx {padding_idx} is out of range for {count} rows")
+            raise BadValue(f"padding_idx {padding_idx} is out of range for {count} rows", function=name)
         padding_idx %= count
     if max_norm is not None:
         _renormalize(name, weight, index, max_norm, norm_type)
@@ -127,16 +130,21 @@ def embedding_bag(
     name = "embedding_bag"
     shape = tuple(input.shape)
     if mode not in ("sum", "mean", "max"):
-        raise ValueError(f"{name}: expected mode 'sum', 'mean' or 'max', got {mode!r}")
+        raise BadValue(function=name, argument="mode", expected="mode 'sum', 'mean' or 'max'", got=repr(mode))
     if per_sample_weights is not None:
         if mode != "sum":
-            raise ValueError(f"{name}: per_sample_weights are for mode 'sum', not {mode!r}")
+            raise BadValue(f"per_sample_weights are for mode 'sum', not {mode!r}", function=name)
         if tuple(per_sample_weights.shape) != shape:
-            raise ValueError(f"{name}: expected per_sample_weights of shape {shape}, got {tuple(per_sample_weights.shape)}")
+            raise BadValue(
+                function=name,
+                argument="per_sample_weights",
+                expected=f"per_sample_weights of shape {shape}",
+                got=tuple(per_sample_weights.shape),
+            )
     if scale_grad_by_freq and mode == "max":
-        raise ValueError(f"{name}: scale_grad_by_freq is for modes 'sum' and 'mean', not 'max'")
+        raise BadValue("scale_grad_by_freq is for modes 'sum' and 'mean', not 'max'", function=name)
     if len(shape) not in (1, 2) or (len(shape) == 2) != (offsets is None):
-        raise ValueError(f"{name}: expected an input (bags, length), or (n,) with offsets; its shape is {shape}")
+        raise BadValue(function=name, argument="input", expected=f"an input (bags, length), or (n,) with offsets; its shape is {shape}")
     if offsets is not None:
         places, counted = _bags(name, raw(offsets), shape[0], include_last_offset)
     rows, padding = looked_up(name, input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)
@@ -156,13 +164,13 @@ def embedding_bag(
 def _bags(name: str, offsets: Any, count: int, include_last: bool) -> tuple[Any, Any]:
     """For each bag the places of its rows, side by side up to the longest bag's, and which of them are its own."""
     if offsets.ndim != 1 or (include_last and not len(offsets)):
-        raise ValueError(f"{name}: expected offsets of one dimension, got shape {offsets.shape}")
+        raise BadValue(function=name, argument="offsets", expected="offsets of one dimension", got=f"shape {offsets.shape}")
     xp = namespace_of(offsets)
     starts = offsets[:-1] if include_last else offsets
     ends = offsets[1:] if include_last else xp.append(offsets[1:], count)
     lengths = ends - starts
     if len(offsets) and (int(offsets[0]) != 0 or int(offsets[-1]) > count or bool((lengths < 0).any())):
-        raise ValueError(f"{name}: expected offsets that rise from 0 to at most {count}, got {offsets.tolist()}")
+        raise BadValue(function=name, argument="offsets", expected=f"offsets that rise from 0 to at most {count}", got=offsets.tolist())
     within = xp.arange(int(lengths.max()) if len(lengths) else 0)
     own = within < lengths[:, None]
     return xp.where(own, starts[:, None] + within, 0), own
@@ -200,12 +208,12 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """
     array = raw(tensor)
     if getattr(array, "dtype", None) != np.int64:
-        raise TypeError(f"one_hot: expected a tensor of int64, got {getattr(array, 'dtype', type(array).__name__)}")
+        raise BadType(argument="tensor", expected="a tensor of int64", got=getattr(array, 'dtype', type(array).__name__))
     if num_classes == -1:
         if not array.size:
-            raise ValueError("one_hot: an empty tensor does not tell the number of classes; give num_classes")
+            raise BadValue("an empty tensor does not tell the number of classes", hint="give num_classes")
         num_classes = int(array.max()) + 1
     if array.size and (int(array.min()) < 0 or int(array.max()) >= num_classes):
-        raise ValueError(f"one_hot: elements from {int(array.min())} to {int(array.max())} do not fit {num_classes} classes")
+        raise BadValue(f"elements from {int(array.min())} to {int(array.max())} do not fit {num_classes} classes")
     hot = (array[..., None] == namespace_of(array).arange(num_classes)).astype(np.int64, "C")
     return traced(hot) if isinstance(tensor, Traced) else hot

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.nn.pooling import _pooled_input, _with_indices
 from tinygrad_lite.ops.nn.sliding_windows import like_given, sizes
@@ -37,20 +38,20 @@ def _fractional(
 ) -> Any:
     given, x = x, _pooled_input(name, x, rank)
     if (output_size is None) == (output_ratio is None):
-        raise ValueError(f"{name}: expected either output_size or output_ratio")
+        raise BadValue(function=name, argument="output_size", expected="either output_size or output_ratio")
     kernel, space = sizes(name, "kernel_size", kernel_size, rank, 1), tuple(x.shape[2:])
     if output_size is None:
         ratios = output_ratio if isinstance(output_ratio, (tuple, list)) else (output_ratio,) * rank
         if len(ratios) != rank:
-            raise ValueError(f"{name}: expected {rank} numbers for output_ratio, got {output_ratio}")
+            raise BadValue(function=name, argument="output_ratio", expected=f"{rank} numbers", got=output_ratio)
         output_size = tuple(int(size * ratio) for size, ratio in zip(space, ratios))
     counts = sizes(name, "output_size", output_size, rank, 1)
     if any(n + k - 1 > size for n, k, size in zip(counts, kernel, space)):
-        raise ValueError(f"{name}: {counts} windows of {kernel} do not fit into {space}")
+        raise BadValue(f"{counts} windows of {kernel} do not fit into {space}", function=name)
     planes = tuple(x.shape[:2])
     samples = raw(rand((*planes, rank), dtype=x.dtype, device=x.device) if samples is None else samples)
     if samples.shape[0] < planes[0] or samples.shape[1:] != (planes[1], rank):
-        raise ValueError(f"{name}: expected random samples of shape {(*planes, rank)}, got {samples.shape}")
+        raise BadValue(function=name, argument="samples", expected=f"random samples of shape {(*planes, rank)}", got=samples.shape)
     xp, array = namespace_of(samples), raw(x)
     # The flat place in its plane of every element of every window: (N, C, *counts, *kernel).
     places: Any = xp.zeros((1,) * (2 + 2 * rank), np.int64)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.ops.calculus import getitem, linear_in, matmul, mul
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.math.where import where
@@ -36,14 +37,14 @@ def affine_grid(theta: Tensor, size: tuple[int, ...], align_corners: bool | None
     """
     size, rank = tuple(size), len(size) - 2
     if rank not in (2, 3):
-        raise ValueError(f"affine_grid: expected a size (N, C, H, W) or (N, C, D, H, W), got {size}")
+        raise BadValue(expected="a size (N, C, H, W) or (N, C, D, H, W)", got=size)
     if theta.dtype.kind != "f":
-        raise ValueError(f"affine_grid: expected a floating-point theta, got {theta.dtype}")
+        raise BadValue(argument="theta", expected="a floating-point theta", got=theta.dtype)
     if tuple(theta.shape) != (size[0], rank, rank + 1):
         wanted = (size[0], rank, rank + 1)
-        raise ValueError(f"affine_grid: expected a theta of shape {wanted} for {size}, got {tuple(theta.shape)}")
+        raise BadValue(argument="theta", expected=f"a theta of shape {wanted} for {size}", got=tuple(theta.shape))
     if min(size) < 1:
-        raise ValueError(f"affine_grid: expected sizes of at least 1, got {size}")
+        raise BadValue(expected="sizes of at least 1", got=size)
     axes = [np.linspace(-1, 1, n) * (1 if align_corners else (n - 1) / n) if n > 1 else np.zeros(1) for n in size[2:]]
     places = np.stack([*reversed(np.meshgrid(*axes, indexing="ij")), np.ones(size[2:])], axis=-1)
     base = constant_like(theta, places.reshape(1, -1, rank + 1).astype(theta.dtype))
@@ -68,18 +69,18 @@ def grid_sample(
     shape, places = tuple(input.shape), tuple(grid.shape)
     rank = len(shape) - 2
     if mode not in ("bilinear", "nearest", "bicubic"):
-        raise ValueError(f"grid_sample: expected the mode 'bilinear', 'nearest' or 'bicubic', got {mode!r}")
+        raise BadValue(argument="mode", expected="the mode 'bilinear', 'nearest' or 'bicubic'", got=repr(mode))
     if padding_mode not in ("zeros", "border", "reflection"):
-        raise ValueError(f"grid_sample: expected the padding_mode 'zeros', 'border' or 'reflection', got {padding_mode!r}")
+        raise BadValue(argument="padding_mode", expected="the padding_mode 'zeros', 'border' or 'reflection'", got=repr(padding_mode))
     if rank not in (2, 3) or (rank == 3 and mode == "bicubic"):
-        raise ValueError(f"grid_sample: mode {mode!r} takes an input of 4 dims (or 5, not 'bicubic'), got {shape}")
+        raise BadValue(f"mode {mode!r} takes an input of 4 dims (or 5, not 'bicubic'), got {shape}", got=shape)
     if len(places) != rank + 2 or places[-1] != rank or places[0] != shape[0]:
         wanted = f"({shape[0]}, {'..., ' * rank}{rank})"
-        raise ValueError(f"grid_sample: expected a grid {wanted} for the input {shape}, got {places}")
+        raise BadValue(argument="grid", expected=f"a grid {wanted} for the input {shape}", got=places)
     if 0 in shape[2:]:
-        raise ValueError(f"grid_sample: expected spatial sizes of at least 1, got {shape}")
+        raise BadValue(expected="spatial sizes of at least 1", got=shape)
     if input.dtype.kind != "f" or grid.dtype != input.dtype:
-        raise TypeError(f"grid_sample: expected an input and a grid of one floating dtype, got {input.dtype} and {grid.dtype}")
+        raise BadType(argument="input", expected="an input and a grid of one floating dtype", got=f"{input.dtype} and {grid.dtype}")
     xp, size = namespace_of(raw(input)), shape[2:]
     pixels = reshape(input, (math.prod(shape),))
     planes = xp.arange(shape[0] * shape[1]).reshape((*shape[:2], 1)) * math.prod(size)

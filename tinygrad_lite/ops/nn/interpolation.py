@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.interpolation import fixed_point, nearest_places, weights_of
 from tinygrad_lite.arrays.kernels.windows import Windows
 from tinygrad_lite.ops.calculus import getitem, to_dtype
@@ -50,19 +51,23 @@ def _sizes(x: Any, size: Any, scale_factor: Any, recompute: bool | None) -> tupl
     """The spatial size of the result, and how much larger each dim was asked to be, if that was said."""
     rank, spatial = len(x.shape) - 2, x.shape[2:]
     if (size is None) == (scale_factor is None):
-        raise ValueError(f"interpolate: expected either size or scale_factor, got {size} and {scale_factor}")
+        raise BadValue(
+            function="interpolate", argument="scale_factor", expected="either size or scale_factor", got=f"{size} and {scale_factor}"
+        )
     given = size if scale_factor is None else scale_factor
     values = list(given) if isinstance(given, (tuple, list)) else [given] * rank
     if len(values) != rank:
-        raise ValueError(f"interpolate: expected one number or {rank} of them for an input {tuple(x.shape)}, got {given}")
+        raise BadValue(
+            function="interpolate", argument="input", expected=f"one number or {rank} of them for an input {tuple(x.shape)}", got=given
+        )
     if scale_factor is None:
         if recompute:
-            raise ValueError("interpolate: recompute_scale_factor has no meaning with a size")
+            raise BadValue("recompute_scale_factor has no meaning with a size", function="interpolate")
         if any(isinstance(n, bool) or not hasattr(n, "__index__") for n in values):
-            raise TypeError(f"interpolate: expected ints for size, got {size}")
+            raise BadType(function="interpolate", argument="size", expected="ints", got=size)
         return [n.__index__() for n in values], [None] * rank
     if any(not isinstance(f, (int, float)) for f in values):
-        raise TypeError(f"interpolate: expected numbers for scale_factor, got {scale_factor}")
+        raise BadType(function="interpolate", argument="scale_factor", expected="numbers", got=scale_factor)
     return [math.floor(n * f) for n, f in zip(spatial, values)], [None if recompute else float(f) for f in values]
 
 
@@ -86,17 +91,17 @@ def interpolate(
     shape = tuple(input.shape)
     rank = len(shape) - 2
     if mode not in MODES or rank not in MODES[mode]:
-        raise ValueError(f"interpolate: expected an input of 3 to 5 dims and a mode for it, got {shape} and {mode!r}")
+        raise BadValue(argument="input", expected="an input of 3 to 5 dims and a mode for it", got=f"{shape} and {mode!r}")
     count, factors = _sizes(input, size, scale_factor, recompute_scale_factor)
     if (align_corners is not None and mode not in SMOOTH) or (align_corners and mode == "lanczos"):
-        raise ValueError(f"interpolate: mode {mode!r} takes no align_corners")
+        raise BadValue(f"mode {mode!r} takes no align_corners")
     if (antialias and mode not in ("bilinear", "bicubic", "lanczos")) or (mode == "lanczos" and not antialias):
-        raise ValueError(f"interpolate: antialias goes with the modes 'bilinear', 'bicubic' and 'lanczos' only, got {mode!r}")
+        raise BadValue(f"antialias goes with the modes 'bilinear', 'bicubic' and 'lanczos' only, got {mode!r}", got=repr(mode))
     if 0 in shape[1:] or min(count) < 1:
-        raise ValueError(f"interpolate: sizes must be at least 1, got an input {shape} and the size {tuple(count)}")
+        raise BadValue(f"sizes must be at least 1, got an input {shape} and the size {tuple(count)}")
     of_bytes = input.dtype == np.uint8 and rank == 2 and mode != "area"
     if input.dtype.kind != "f" and not (of_bytes or (input.dtype == np.uint8 and mode in NEAREST)):
-        raise TypeError(f"interpolate: expected a floating-point tensor (or an image of uint8), got {input.dtype}")
+        raise BadType(expected="a floating-point tensor (or an image of uint8)", got=input.dtype)
     if mode == "area":
         return (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[rank - 1](input, tuple(count))
     if mode in NEAREST:

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import only_floats
 from tinygrad_lite.arrays.changes import changed_in_place
+from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue
 from tinygrad_lite.arrays.kernels.normalization import (
     batch_moments,
     batch_norm_gradient,
@@ -83,15 +84,19 @@ def _layer(name: str, x: Any, normalized_shape: Any, *parameters: Any) -> int:
     """How many dims come before a layer of `normalized_shape`."""
     shape = tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else None
     if not shape:
-        raise TypeError(f"{name}: expected normalized_shape as a tuple of sizes, got {normalized_shape!r}")
+        raise BadType(
+            function=name, argument="normalized_shape", expected="normalized_shape as a tuple of sizes", got=repr(normalized_shape)
+        )
     x = raw(x)
     if x.shape[-len(shape) :] != shape:
-        raise ValueError(f"{name}: normalized_shape {shape} is not how an input of shape {x.shape} ends")
+        raise BadValue(f"normalized_shape {shape} is not how an input of shape {x.shape} ends", function=name)
     for what, parameter in zip(("weight", "bias"), parameters):
         if parameter is not None:
             parameter = raw(parameter)
             if parameter.shape != shape:
-                raise ValueError(f"{name}: expected a {what} of normalized_shape {shape}, got {parameter.shape}")
+                raise BadValue(
+                    function=name, argument="normalized_shape", expected=f"a {what} of normalized_shape {shape}", got=parameter.shape
+                )
             _check_dtype(name, x, what, parameter)
     return x.ndim - len(shape)
 
@@ -99,7 +104,7 @@ def _layer(name: str, x: Any, normalized_shape: Any, *parameters: Any) -> int:
 def _check_dtype(name: str, x: Any, what: str, parameter: Any) -> None:
     """Whether a parameter is of x's dtype, or of float32 beside an x of half the precision."""
     if parameter.dtype not in (x.dtype, np.float32 if x.dtype == np.float16 else x.dtype):
-        raise TypeError(f"{name}: expected a {what} of {x.dtype}, as the input, got {parameter.dtype}")
+        raise BadType(function=name, argument="input", expected=f"a {what} of {x.dtype}, as the input", got=parameter.dtype)
 
 
 @operation
@@ -149,7 +154,7 @@ def _check_vectors(name: str, x: Any, **vectors: Any) -> None:
         if vector is not None:
             if raw(vector).shape != (channels,):
                 got = tuple(vector.shape)
-                raise ValueError(f"{name}: expected {what} of {channels} elements, one a channel, got shape {got}")
+                raise BadValue(function=name, expected=f"{what} of {channels} elements, one a channel", got=f"shape {got}")
             _check_dtype(name, x, what, vector)
 
 
@@ -170,12 +175,12 @@ def group_norm(
     tensor([[-1.0000,  1.0000, -1.0000,  1.0000]])
     """
     if input.ndim < 2:
-        raise ValueError(f"group_norm: expected an input of shape (N, C, ...), got {tuple(input.shape)}")
+        raise BadValue(argument="input", expected="an input of shape (N, C, ...)", got=tuple(input.shape))
     n, channels = input.shape[:2]
     if num_groups < 1 or channels % num_groups:
-        raise ValueError(f"group_norm: {channels} channels do not fall into {num_groups} equal groups")
+        raise BadValue(f"{channels} channels do not fall into {num_groups} equal groups")
     if n * math.prod(input.shape[2:]) * (channels // num_groups) == 1:
-        raise ValueError(f"group_norm: a group has only one value, input shape {tuple(input.shape)}")
+        raise BadValue(f"a group has only one value, input shape {tuple(input.shape)}")
     _check_vectors("group_norm", input, weight=weight, bias=bias)
     return _normalize(input, weight, bias, 1, num_groups, eps, True)
 
@@ -263,12 +268,12 @@ def batch_norm(
     if tuple(input.shape) == (0,):
         return clone(input)
     if input.ndim < 2:
-        raise IndexError(f"batch_norm: expected an input of shape (N, C, ...), got {tuple(input.shape)}")
+        raise BadIndex(argument="input", expected="an input of shape (N, C, ...)", got=tuple(input.shape))
     if training:
         if math.prod(input.shape) == input.shape[1] and input.shape[1]:
-            raise ValueError(f"batch_norm: expected more than 1 value per channel in training, got shape {tuple(input.shape)}")
+            raise BadValue(argument="training", expected="more than 1 value per channel in training", got=f"shape {tuple(input.shape)}")
     elif math.prod(input.shape) and (running_mean is None or running_var is None):
-        raise ValueError("batch_norm: running_mean and running_var are needed when not in training")
+        raise BadValue("running_mean and running_var are needed when not in training")
     _check_vectors("batch_norm", input, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
     if not math.prod(input.shape):  # nothing is measured
         return _of_nothing(clone(input), weight, bias)
@@ -303,12 +308,12 @@ def instance_norm(
              [-1.0000,  1.0000]]])
     """
     if input.ndim < 2:
-        raise ValueError(f"instance_norm: expected an input of shape (N, C, ...), got {tuple(input.shape)}")
+        raise BadValue(argument="input", expected="an input of shape (N, C, ...)", got=tuple(input.shape))
     if use_input_stats:
         if math.prod(input.shape[2:]) == 1:
-            raise ValueError(f"instance_norm: expected more than 1 value per channel and sample, got shape {tuple(input.shape)}")
+            raise BadValue(expected="more than 1 value per channel and sample", got=f"shape {tuple(input.shape)}")
     elif running_mean is None or running_var is None:
-        raise ValueError("instance_norm: running_mean and running_var are needed without use_input_stats")
+        raise BadValue("running_mean and running_var are needed without use_input_stats")
     vectors = {"weight": weight, "bias": bias, "running_mean": running_mean, "running_var": running_var}
     _check_vectors("instance_norm", input, **vectors)
     if not use_input_stats:
@@ -330,9 +335,9 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
     tensor([[[0.3000]]])
     """
     if input.ndim < 3:
-        raise ValueError(f"local_response_norm: expected an input of 3 or more dimensions, got shape {tuple(input.shape)}")
+        raise BadValue(argument="input", expected="an input of 3 or more dimensions", got=f"shape {tuple(input.shape)}")
     if size < 1:
-        raise ValueError(f"local_response_norm: expected a size of at least 1, got {size}")
+        raise BadValue(expected="a size of at least 1", got=size)
     if 0 in input.shape:
         return input
     channels = input.shape[1]

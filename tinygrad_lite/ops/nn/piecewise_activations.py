@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinygrad_lite.arrays import choose, device_of, namespace_of, only_floats, only_numbers
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.activations import relu_of
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import abs, linear_in
@@ -84,7 +85,7 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     """
     min_val, max_val = number("hardtanh", "min_val", min_val), number("hardtanh", "max_val", max_val)
     if min_val > max_val:
-        raise ValueError(f"hardtanh: min_val {min_val} is larger than max_val {max_val}")
+        raise BadValue(f"min_val {min_val} is larger than max_val {max_val}")
     return _hardtanh(input, min_val, max_val)
 
 
@@ -149,7 +150,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """
     lambd = float(number("softshrink", "lambd", lambd))
     if lambd < 0:
-        raise ValueError(f"softshrink: expected lambd of 0 or more, got {lambd}")
+        raise BadValue(argument="lambd", expected="lambd of 0 or more", got=lambd)
     only_floats(input)
     return linear_in(where((input >= -lambd) & (input <= lambd), 0.0, where(input > 0, input - lambd, input + lambd)), input)
 
@@ -168,7 +169,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     if input.dtype.kind in "iu":
         value, limits = int(value), np.iinfo(input.dtype)
         if not limits.min <= value <= limits.max:
-            raise ValueError(f"threshold: the value {value} does not fit into {input.dtype}")
+            raise BadValue(f"the value {value} does not fit into {input.dtype}")
     return linear_in(where(input <= threshold, value, input), input)
 
 
@@ -182,16 +183,16 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """
     only_floats(input)
     if weight.ndim > 1:
-        raise ValueError(f"prelu: expected a weight of 0 or 1 dimensions, got shape {tuple(weight.shape)}")
+        raise BadValue(argument="weight", expected="a weight of 0 or 1 dimensions", got=f"shape {tuple(weight.shape)}")
     if math.prod(weight.shape) != 1:
         channels = input.shape[1] if input.ndim > 1 else 1
         if weight.shape[0] != channels:
-            raise ValueError(f"prelu: expected 1 or {channels} weights for shape {tuple(input.shape)}, got {weight.shape[0]}")
+            raise BadValue(expected=f"1 or {channels} weights for shape {tuple(input.shape)}", got=weight.shape[0])
         weight = weight.reshape((-1,) + (1,) * (input.ndim - 2))
     elif weight.ndim:
         weight = weight.reshape(())
     if weight.dtype != input.dtype:
-        raise TypeError(f"prelu: expected a weight of {input.dtype}, as x, got {weight.dtype}")
+        raise BadType(argument="weight", expected=f"a weight of {input.dtype}, as x", got=weight.dtype)
     return linear_in(where(input > 0, input, weight * input), input, weight)
 
 
@@ -218,7 +219,7 @@ def rrelu(input: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: b
     tensor([-2.,  4.])
     """
     if not lower <= upper:
-        raise ValueError(f"rrelu: lower {lower} is larger than upper {upper}")
+        raise BadValue(f"lower {lower} is larger than upper {upper}")
     if not training:
         return contiguous(_leaky_relu(input, (lower + upper) / 2))
     only_floats(input)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import is_floating, namespace_of
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.pooling import into_places, largest
 from tinygrad_lite.arrays.kernels.windows import Windows, window_counts
 from tinygrad_lite.engine.primitive import primitive
@@ -83,9 +84,9 @@ def _max_pooled(
 def _pooled_input(name: str, x: Any, rank: int) -> Any:
     x = batched(name, x, rank)
     if 0 in x.shape[1:]:
-        raise ValueError(f"{name}: expected an input of sizes of at least 1 (the batch's aside), got {tuple(x.shape)}")
+        raise BadValue(function=name, argument="input", expected="an input of sizes of at least 1 (the batch's aside)", got=tuple(x.shape))
     if x.dtype.kind == "b":
-        raise TypeError(f"{name}: bool tensors have no pooling; convert them with .to(dtype)")
+        raise BadType("bool tensors have no pooling", function=name, hint="convert them with .to(dtype)")
     return x
 
 
@@ -97,7 +98,7 @@ def _kernel(name: str, rank: int, kernel_size: Any, stride: Any, padding: Any) -
 
 def _check_padding(name: str, kernel: Any, padding: Any) -> None:
     if any(p > k // 2 for k, p in zip(kernel, padding)):
-        raise ValueError(f"{name}: expected padding of at most half the kernel {kernel}, got {padding}")
+        raise BadValue(function=name, argument="padding", expected=f"padding of at most half the kernel {kernel}", got=padding)
 
 
 @operation
@@ -165,7 +166,7 @@ def _averaged(
     kernel, stride, padding = _kernel(name, rank, kernel_size, stride, padding)
     _check_padding(name, kernel, padding)
     if divisor_override == 0:
-        raise ValueError(f"{name}: divisor_override must not be zero")
+        raise BadValue("divisor_override must not be zero", function=name)
     w = windows(name, tuple(x.shape[2:]), kernel, stride, (padding, padding), (1,) * rank, ceil_mode)
     divisor = divisor_override or _window_sizes(w, count_include_pad, x)
     out = div(_window_sums(x, w), divisor, rounding_mode=None if is_floating(x.dtype) else "trunc")
@@ -232,7 +233,7 @@ def _norms(
     name: str, rank: int, x: Any, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool
 ) -> Any:
     if not norm_type:
-        raise ValueError(f"{name}: expected a norm_type other than 0")
+        raise BadValue(function=name, argument="norm_type", expected="a norm_type other than 0")
     means = _averaged(name, rank, pow(x, norm_type), kernel_size, stride, 0, ceil_mode, True, None)
     return pow(sign(means) * relu(abs(means)) * math.prod(sizes(name, "kernel_size", kernel_size, rank, 1)), 1 / norm_type)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import constant, namespace_of
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.weighted_sums import weighted_sums
 from tinygrad_lite.arrays.kernels.windows import Sizes, Windows
 from tinygrad_lite.engine.primitive import primitive
@@ -21,14 +22,14 @@ def sizes(name: str, argument: str, value: Any, rank: int, least: int = 0) -> Si
     """`value` (an int, or one for each of `rank` spatial dims) as a tuple of ints of at least `least`."""
     values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     if any(isinstance(v, bool) or not hasattr(v, "__index__") for v in values):
-        raise TypeError(f"{name}: expected an int or {rank} of them for {argument}, got {value!r}")
+        raise BadType(function=name, argument=argument, expected=f"an int or {rank} of them", got=repr(value))
     if len(values) != rank:
         if len(values) != 1:
-            raise ValueError(f"{name}: expected an int or {rank} of them for {argument}, got {value!r}")
+            raise BadValue(function=name, argument=argument, expected=f"an int or {rank} of them", got=repr(value))
         values *= rank
     values = tuple(v.__index__() for v in values)
     if min(values) < least:
-        raise ValueError(f"{name}: expected {argument} of at least {least}, got {value!r}")
+        raise BadValue(function=name, expected=f"{argument} of at least {least}", got=repr(value))
     return values
 
 
@@ -36,7 +37,7 @@ def batched(name: str, x: Any, rank: int, error: type[Exception] = ValueError) -
     """`x` (channels, *spatial) or (images, channels, *spatial) as the latter."""
     shape = getattr(x, "shape", None)
     if shape is None:
-        raise TypeError(f"{name}: expected a Tensor for input, got {type(x).__name__}")
+        raise BadType(function=name, argument="input", expected="a Tensor", got=type(x).__name__)
     if len(shape) == rank + 2:
         return x
     if len(shape) != rank + 1:
@@ -65,7 +66,7 @@ def windows(
     if min(counts) < 1:
         padded = tuple(a + n + b for n, a, b in zip(size, before, after))
         reach = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation))
-        raise ValueError(f"{name}: the result would be empty: the padded input {padded} is smaller than the kernel {reach}")
+        raise BadValue(f"the result would be empty: the padded input {padded} is smaller than the kernel {reach}", function=name)
     return Windows(size, kernel, stride, dilation, before, tuple(counts))
 
 

@@ -9,6 +9,7 @@ from tinygrad_lite.arrays import (
     only_floats,
     only_numbers,
 )
+from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.arrays.kernels.activations import GELU_A, GELU_B, elu_of, gelu_gradient, gelu_of, silu_gradient, silu_of, softplus_of
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import exp, tanh
@@ -65,7 +66,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """
     alpha = number("celu", "alpha", alpha)
     if alpha == 0:
-        raise ValueError("celu: expected alpha other than 0")
+        raise BadValue(argument="alpha", expected="alpha other than 0")
     return _elu(input, alpha, 1.0, 1.0 / alpha)
 
 
@@ -182,7 +183,7 @@ def gelu(input, approximate="none"):
     tensor([-0.1587,  0.0000,  0.8413])
     """
     if approximate not in ("none", "tanh"):
-        raise ValueError(f"gelu: expected approximate 'none' or 'tanh', got {approximate!r}")
+        raise BadValue(argument="approximate", expected="approximate 'none' or 'tanh'", got=repr(approximate))
     only_floats(input)
     return gelu_of(input, approximate)
 
@@ -210,10 +211,10 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     tensor([1.5000, 2.5000])
     """
     if not input.ndim:
-        raise ValueError("glu: expected a tensor of 1 or more dimensions, got a 0-d one")
+        raise BadValue(expected="a tensor of 1 or more dimensions", got="a 0-d one")
     dim = canonical_dim("glu", dim, input.ndim)
     if input.shape[dim] % 2:
-        raise ValueError(f"glu: expected an even size along dim {dim}, got shape {tuple(input.shape)}")
+        raise BadValue(expected=f"an even size along dim {dim}", got=f"shape {tuple(input.shape)}")
     half = input.shape[dim] // 2
     index = (slice(None),) * dim
     only_floats(input)

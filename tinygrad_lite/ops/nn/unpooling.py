@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import is_floating
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.movement.scattering import scatter
 from tinygrad_lite.ops.movement.shape import reshape
@@ -26,16 +27,23 @@ def _unpooled(
     given, x = x, batched(name, x, rank)
     kernel, stride, padding = _kernel(name, rank, kernel_size, stride, padding)
     if tuple(indices.shape) != tuple(given.shape):
-        raise ValueError(f"{name}: expected indices of the input's shape {tuple(given.shape)}, got {tuple(indices.shape)}")
+        raise BadValue(
+            function=name, argument="indices", expected=f"indices of the input's shape {tuple(given.shape)}", got=tuple(indices.shape)
+        )
     if indices.dtype != np.int64:
-        raise TypeError(f"{name}: expected int64 indices, got {indices.dtype}")
+        raise BadType(function=name, argument="indices", expected="int64 indices", got=indices.dtype)
     if not is_floating(x.dtype):
-        raise TypeError(f"{name}: expected a floating-point tensor, got {x.dtype}")
+        raise BadType(function=name, expected="a floating-point tensor", got=x.dtype)
     size = tuple((n - 1) * s - 2 * p + k for n, s, p, k in zip(x.shape[2:], stride, padding, kernel))
     if output_size is not None:
         wanted = tuple(output_size)[2 if len(output_size) == rank + 2 else 0 :]
         if len(wanted) != rank or any(not n - s < m < n + s for m, n, s in zip(wanted, size, stride)):
-            raise ValueError(f"{name}: expected an output_size within the stride {stride} of {size}, got {tuple(output_size)}")
+            raise BadValue(
+                function=name,
+                argument="output_size",
+                expected=f"an output_size within the stride {stride} of {size}",
+                got=tuple(output_size),
+            )
         size = wanted
     planes = (x.shape[0] * x.shape[1], math.prod(x.shape[2:]))
     zeros = constant_like(x, np.zeros((planes[0], math.prod(size)), x.dtype))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import as_array, as_dtype, as_float, device_of, in_order, is_array, namespace_of, quietly
+from tinygrad_lite.arrays.errors import BadType, Refusal
 from tinygrad_lite.arrays.gpu import on_gpu_of
 from tinygrad_lite.arrays.randomness import Source
 from tinygrad_lite.engine.tape import Traced, traced
@@ -33,7 +34,7 @@ __all__ = [
 def _floating(name: str, dtype: Any) -> np.dtype:
     dtype = dtype_or_default(dtype)
     if dtype.kind != "f":
-        raise RuntimeError(f"{name}: expected a floating-point dtype, got {dtype}")
+        raise Refusal(function=name, argument="dtype", expected="a floating-point dtype", got=dtype)
     return dtype
 
 
@@ -88,10 +89,10 @@ def randint(
 def _integers(name: str, low: Any, high: Any, shape: tuple[int, ...], drawn_from: Source, dtype: np.dtype) -> Any:
     low, high = operator.index(low), operator.index(high)
     if low >= high:
-        raise RuntimeError(f"{name}: expected low < high, got {low} and {high}")
+        raise Refusal(function=name, argument="low", expected="low < high", got=f"{low} and {high}")
     first, last = (0, 1) if dtype.kind == "b" else _limits(dtype)
     if low < first or high - 1 > last:
-        raise RuntimeError(f"{name}: {dtype} does not hold all of {low} to {high - 1}")
+        raise Refusal(f"{dtype} does not hold all of {low} to {high - 1}", function=name)
     return drawn_from.integers(low, high, shape)
 
 
@@ -112,10 +113,10 @@ def randperm(
     tensor([0, 1, 2, 3])
     """
     if n < 0:
-        raise RuntimeError(f"randperm: expected n of 0 or more, got {n}")
+        raise Refusal(function="randperm", expected="n of 0 or more", got=n)
     dtype = as_dtype(dtype)
     if dtype.kind == "b" or n - 1 > _limits(dtype)[1]:
-        raise RuntimeError(f"randperm: {dtype} does not hold all of 0 to {n - 1}")
+        raise Refusal(f"{dtype} does not hold all of 0 to {n - 1}", function="randperm")
     return as_made(source(generator, device).permutation(operator.index(n)).astype(dtype, copy=False), requires_grad)
 
 
@@ -190,9 +191,9 @@ def normal(
         shape = np.broadcast_shapes(getattr(mean, "shape", ()), getattr(std, "shape", ()))
         dtype, device = like.dtype, device_of(like)
     else:
-        raise TypeError("normal: two numbers need a size")
+        raise BadType("two numbers need a size", function="normal")
     if bool((std.min() if std.size else 0) < 0) if is_array(std) else std < 0:
-        raise RuntimeError(f"normal: expected a standard deviation of 0 or more, got {std}")
+        raise Refusal(function="normal", expected="a standard deviation of 0 or more", got=std)
     values = source(generator, device).normal(shape, _floating("normal", dtype))
     result = _drawn_by(values * std + mean, *given)
     return result.requires_grad_() if requires_grad else result
@@ -210,10 +211,10 @@ def _drawn_by(values: Any, *parameters: Any) -> Any:
 def _probability(name: str, p: Any) -> Any:
     if is_array(p):
         if p.size and not bool((p.min() >= 0) & (p.max() <= 1)):
-            raise RuntimeError(f"{name}: expected probabilities of 0 to 1, got {p.min()} to {p.max()}")
+            raise Refusal(function=name, expected="probabilities of 0 to 1", got=f"{p.min()} to {p.max()}")
         return p
     if not 0 <= p <= 1:
-        raise RuntimeError(f"{name}: expected a probability of 0 to 1, got {p}")
+        raise Refusal(function=name, expected="a probability of 0 to 1", got=p)
     return p
 
 
@@ -232,7 +233,7 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
     """
     like = raw(input)
     if p is None and like.dtype.kind != "f":
-        raise RuntimeError(f"bernoulli: expected floating-point probabilities, got {like.dtype}")
+        raise Refusal(expected="floating-point probabilities", got=like.dtype)
     values = _coins(_probability("bernoulli", like if p is None else raw(p)), like, generator)
     return _drawn_by(values, input, p) if isinstance(input, Traced) else values
 
@@ -252,14 +253,14 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
     """
     weights = raw(input)
     if weights.ndim not in (1, 2) or weights.dtype.kind != "f":
-        raise RuntimeError(f"multinomial: expected real weights in 1 or 2 dims, got {weights.dtype} of shape {weights.shape}")
+        raise Refusal(expected="real weights in 1 or 2 dims", got=f"{weights.dtype} of shape {weights.shape}")
     if num_samples <= 0 or (not replacement and num_samples > weights.shape[-1]):
-        raise RuntimeError(f"multinomial: {num_samples} samples cannot be drawn from {weights.shape[-1]} categories")
+        raise Refusal(f"{num_samples} samples cannot be drawn from {weights.shape[-1]} categories")
     xp = namespace_of(weights)
     if not bool((xp.isfinite(weights) & (weights >= 0)).all()):
-        raise RuntimeError("multinomial: expected weights that are finite and not negative")
+        raise Refusal(expected="weights that are finite and not negative")
     if bool(((weights > 0).sum(axis=-1) < (1 if replacement else num_samples)).any()):
-        raise RuntimeError("multinomial: too few weights are positive")
+        raise Refusal("too few weights are positive")
     drawn_from = source(generator, device_of(weights))
     if replacement:
         ends = xp.cumsum(weights.astype(np.float64), axis=-1)
@@ -282,7 +283,7 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     """
     rate = raw(input)
     if rate.size and bool(rate.min() < 0):
-        raise RuntimeError(f"poisson: expected rates of 0 or more, got {rate.min()}")
+        raise Refusal(expected="rates of 0 or more", got=rate.min())
     values = source(generator, device_of(rate)).poisson(rate).astype(as_float(rate[:0] if rate.ndim else rate).dtype)
     return traced(values) if isinstance(input, Traced) else values
 
@@ -297,7 +298,7 @@ def _draw(name: str, x: Any, values: Any) -> Any:
 
 def _real(name: str, x: Any) -> np.dtype:
     if x.array.dtype.kind != "f":
-        raise TypeError(f"{name}: expected a floating-point tensor, got {x.array.dtype}")
+        raise BadType(function=name, expected="a floating-point tensor", got=x.array.dtype)
     return x.array.dtype
 
 
@@ -310,7 +311,7 @@ def normal_(input: Tensor, mean: float = 0, std: float = 1, *, generator: Genera
     tensor([5., 5., 5.])
     """
     if std < 0:
-        raise RuntimeError(f"normal_: expected a standard deviation of 0 or more, got {std}")
+        raise Refusal(function="normal_", expected="a standard deviation of 0 or more", got=std)
     values = source(generator, device_of(input.array)).normal(input.array.shape, _real("normal_", input))
     return _draw("normal_", input, values * std + mean)
 
@@ -324,10 +325,10 @@ def uniform_(input: Tensor, from_: float = 0, to: float = 1, *, generator: Gener
     tensor(True)
     """
     if from_ > to:
-        raise RuntimeError(f"uniform_: expected from_ <= to, got {from_} and {to}")
+        raise Refusal(argument="from_", expected="from_ <= to", got=f"{from_} and {to}")
     first, last = _limits(_real("uniform_", input))
     if from_ < first or to > last:
-        raise RuntimeError(f"uniform_: {input.array.dtype} does not reach from {from_} to {to}")
+        raise Refusal(f"{input.array.dtype} does not reach from {from_} to {to}")
     values = source(generator, device_of(input.array)).uniform(input.array.shape, input.array.dtype)
     return _draw("uniform_", input, values * (to - from_) + from_)
 
@@ -369,7 +370,7 @@ def exponential_(input: Tensor, lambd: float = 1, *, generator: Generator | None
     tensor(True)
     """
     if lambd <= 0:
-        raise RuntimeError(f"exponential_: expected a positive lambd, got {lambd}")
+        raise Refusal(function="exponential_", argument="lambd", expected="a positive lambd", got=lambd)
     values = source(generator, device_of(input.array)).exponential(input.array.shape, _real("exponential_", input))
     return _draw("exponential_", input, values / lambd)
 
@@ -383,7 +384,7 @@ def log_normal_(input: Tensor, mean: float = 1, std: float = 2, *, generator: Ge
     tensor(True)
     """
     if std <= 0:
-        raise RuntimeError(f"log_normal_: expected a positive standard deviation, got {std}")
+        raise Refusal(function="log_normal_", expected="a positive standard deviation", got=std)
     values = source(generator, device_of(input.array)).normal(input.array.shape, _real("log_normal_", input)) * std + mean
     return _draw("log_normal_", input, namespace_of(values).exp(values))
 
@@ -397,7 +398,7 @@ def cauchy_(input: Tensor, median: float = 0, sigma: float = 1, *, generator: Ge
     (2, 3)
     """
     if sigma <= 0:
-        raise RuntimeError(f"cauchy_: expected a positive sigma, got {sigma}")
+        raise Refusal(function="cauchy_", argument="sigma", expected="a positive sigma", got=sigma)
     values = source(generator, device_of(input.array)).uniform(input.array.shape, _real("cauchy_", input)) - 0.5
     return _draw("cauchy_", input, namespace_of(values).tan(math.pi * values) * sigma + median)
 
@@ -411,6 +412,6 @@ def geometric_(input: Tensor, p: float, *, generator: Generator | None = None) -
     tensor(True)
     """
     if not 0 < p < 1:
-        raise RuntimeError(f"geometric_: expected a probability between 0 and 1, got {p}")
+        raise Refusal(function="geometric_", expected="a probability between 0 and 1", got=p)
     values = source(generator, device_of(input.array)).exponential(input.array.shape, np.dtype(np.float64)) / -math.log1p(-p)
     return _draw("geometric_", input, namespace_of(values).ceil(values))

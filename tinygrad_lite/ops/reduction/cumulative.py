@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import accumulate, as_dtype, namespace_of, recurrence
+from tinygrad_lite.arrays.errors import BadType
 from tinygrad_lite.engine.primitive import nondifferentiable, primitive
 from tinygrad_lite.ops.calculus import exp, to_dtype
 from tinygrad_lite.ops.calling import canonical_dim, operation
@@ -148,7 +149,7 @@ def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
 def _along_dim(name: str, function: Any, x: Any, dim: int, *more: Any, dtype: Any = None) -> Any:
     axis = canonical_dim(name, dim, x.ndim)
     if dtype is not None and as_dtype(dtype).kind == "b":
-        raise TypeError(f"{name}: expected a dtype of numbers, got bool")
+        raise BadType(function=name, argument="dtype", expected="a dtype of numbers", got="bool")
     if x.ndim:
         return in_dtype(dtype, function, x, axis, *more)
     return reshape(in_dtype(dtype, function, reshape(x, (1,)), 0, *more), ())
@@ -195,5 +196,5 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     tensor([0.0000e+00, 6.9315e-01, 1.0000e+03])
     """
     if input.dtype.kind != "f":
-        raise TypeError(f"logcumsumexp: expected a floating-point tensor, got {input.dtype}")
+        raise BadType(expected="a floating-point tensor", got=input.dtype)
     return _along_dim("logcumsumexp", _logcumsumexp, input, dim)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite.arrays import in_order, is_array
+from tinygrad_lite.arrays.errors import BadType
 from tinygrad_lite.engine.primitive import nondifferentiable
 from tinygrad_lite.ops.calculus import amax as _amax
 from tinygrad_lite.ops.calculus import amin as _amin
@@ -83,7 +84,7 @@ def _argmin(input, axis, keepdim):
 
 def _arg_checked(name: str, function: Any, x: Any, dim: Any, keepdim: bool) -> Any:
     if x.dtype.kind == "b":
-        raise TypeError(f"{name}: expected numbers, got a bool tensor")
+        raise BadType(function=name, expected="numbers", got="a bool tensor")
     axis = None if dim is None else canonical_dim(name, dim, x.ndim)
     return function(x, axis if x.ndim else None, keepdim)
 
@@ -115,7 +116,7 @@ def _extreme(name: str, x: Any, dim: Any, keepdim: bool, other: Any) -> Any:
     if other is not None or is_array(raw(dim)):
         return (maximum if name == "max" else minimum)(x, dim if other is None else other)
     if dim is None:
-        raise TypeError(f"{name}: keepdim asks for a dim")
+        raise BadType("keepdim asks for a dim", function=name)
     axis = canonical_dim(name, dim, x.ndim)
     place = _argmax if name == "max" else _argmin
     if not x.ndim:

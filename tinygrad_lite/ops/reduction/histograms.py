@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite.arrays import device_of, is_array, namespace_of
+from tinygrad_lite.arrays.errors import BadType, Refusal
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import to_dtype
 from tinygrad_lite.ops.calling import operation, raw
@@ -38,13 +39,13 @@ def _edges(name: str, x: Any, bins: Bins, limits: Sequence[float] | None) -> Any
     """The edges of `bins` along one dim, whose coordinates are the array `x`."""
     if isinstance(bins, Traced) or is_array(bins):
         if bins.ndim != 1 or bins.dtype != x.dtype:
-            raise RuntimeError(f"{name}: expected 1-D edges of {x.dtype}, got {bins.dtype} of shape {tuple(bins.shape)}")
+            raise Refusal(function=name, expected=f"1-D edges of {x.dtype}", got=f"{bins.dtype} of shape {tuple(bins.shape)}")
         return raw(bins)
     if bins < 1:
-        raise RuntimeError(f"{name}: expected one bin or more, got {bins}")
+        raise Refusal(function=name, expected="one bin or more", got=bins)
     low, high = limits if limits is not None else (float(x.min()), float(x.max())) if x.size else (0.0, 1.0)
     if not math.isfinite(low) or not math.isfinite(high) or low > high:
-        raise RuntimeError(f"{name}: expected a finite range with its smaller end first, got {low} to {high}")
+        raise Refusal(function=name, expected="a finite range with its smaller end first", got=f"{low} to {high}")
     if low == high:
         low, high = low - 0.5, high + 0.5
     return raw(linspace(low, high, bins + 1, dtype=x.dtype, device=device_of(x)))
@@ -54,7 +55,7 @@ def _counted(name: str, x: Any, edges: list[Any], weight: Any, density: bool) ->
     """The histogram of the points (rows) of the array `x`."""
     xp, dtype = namespace_of(x), x.dtype
     if weight is not None and (math.prod(weight.shape) != len(x) or weight.dtype != dtype):
-        raise RuntimeError(f"{name}: expected {len(x)} weights of {dtype}, got {weight.dtype} of shape {tuple(weight.shape)}")
+        raise Refusal(function=name, expected=f"{len(x)} weights of {dtype}", got=f"{weight.dtype} of shape {tuple(weight.shape)}")
     sizes = [edge.size - 1 for edge in edges]
     place, inside = xp.zeros(len(x), np.int64), xp.ones(len(x), np.bool_)
     for column, edge, size in zip(x.T, edges, sizes):
@@ -79,7 +80,7 @@ def _results(x: Any, hist: Any, edges: list[Any]) -> tuple[Any, list[Any]]:
 
 def _check(name: str, x: Any) -> None:
     if x.dtype not in (np.float32, np.float64):
-        raise TypeError(f"{name}: expected a float32 or float64 tensor, got {x.dtype}")
+        raise BadType(function=name, expected="a float32 or float64 tensor", got=x.dtype)
 
 
 @operation
@@ -111,7 +112,7 @@ def histogramdd(
     n = input.shape[-1] if input.ndim > 1 else 0
     bins = [bins] * n if isinstance(bins, int) else list(bins)
     if input.ndim < 2 or len(bins) != n or (range is not None and len(range) != 2 * n):
-        raise RuntimeError(f"histogramdd: expected bins (and two ends) for each coordinate of points, got x of shape {tuple(input.shape)}")
+        raise Refusal(argument="bins", expected="bins (and two ends) for each coordinate of points", got=f"x of shape {tuple(input.shape)}")
     points = raw(input).reshape(-1, n)
     ends = [None if range is None else range[2 * i : 2 * i + 2] for i in builtins.range(n)]
     edges = [_edges("histogramdd", points[:, i], bins[i], ends[i]) for i in builtins.range(n)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import in_order, is_array, namespace_of, order
+from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue
 from tinygrad_lite.arrays.kernels.ranks import distinct, place_of_mode, place_of_rank, search
 from tinygrad_lite.engine.primitive import nondifferentiable, primitive
 from tinygrad_lite.engine.tape import Traced
@@ -83,7 +84,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     require_number("topk", input)
     k = integer("topk", "k", k)
     if not 0 <= k <= (input.shape[axis] if input.ndim else 1):
-        raise ValueError(f"topk: cannot take {k} elements along dim {dim} of a tensor of shape {tuple(input.shape)}")
+        raise BadValue(f"cannot take {k} elements along dim {dim} of a tensor of shape {tuple(input.shape)}")
     if not input.ndim:
         return ValuesIndices(*(reshape(t, ()) for t in topk(reshape(input, (1,)), 1, 0)))
     indices = _order(input, axis, largest, k)
@@ -92,7 +93,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
 
 def require_number(name: str, x: Any) -> None:
     if x.dtype.kind == "b":
-        raise TypeError(f"{name}: expected numbers, got a bool tensor")
+        raise BadType(function=name, expected="numbers", got="a bool tensor")
 
 
 # -- ranks --------------------------------------------------------------------------------------
@@ -124,7 +125,7 @@ def _middle(name: str, x: Any, dim: int | None, keepdim: bool) -> Any:
     skip_nan = name == "nanmedian"
     if dim is None:
         if keepdim:
-            raise TypeError(f"{name}: keepdim asks for a dim")
+            raise BadType("keepdim asks for a dim", function=name)
         median = _median(x, skip_nan)
         # As the largest of the elements that are equal to it, it shares its gradient evenly among them.
         equal = (x == median) | ((x != x) & (median != median))
@@ -177,7 +178,7 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Val
     k = integer("kthvalue", "k", k)
     axis = canonical_dim("kthvalue", dim, input.ndim)
     if not 1 <= k <= (input.shape[axis] if input.ndim else 1):
-        raise ValueError(f"kthvalue: there is no element number {k} along dim {dim} of a tensor of shape {tuple(input.shape)}")
+        raise BadValue(f"there is no element number {k} along dim {dim} of a tensor of shape {tuple(input.shape)}")
     return _picked_by("kthvalue", input, dim, keepdim, _place_of_rank, k - 1, False)
 
 
@@ -228,19 +229,21 @@ def searchsorted(
     """
     ndim = sorted_sequence.ndim
     if side not in (None, "left", "right"):
-        raise ValueError(f"searchsorted: expected side 'left' or 'right', got {side!r}")
+        raise BadValue(argument="side", expected="side 'left' or 'right'", got=repr(side))
     if side == "left" and right:
-        raise ValueError("searchsorted: side='left' contradicts right=True")
+        raise BadValue("side='left' contradicts right=True")
     if not ndim:
-        raise ValueError("searchsorted: expected sorted_sequence with at least one dim, got a 0-d tensor")
+        raise BadValue(argument="sorted_sequence", expected="sorted_sequence with at least one dim", got="a 0-d tensor")
     if not (isinstance(input, Traced) or is_array(input)):
         if ndim > 1:
-            raise ValueError(f"searchsorted: a number can be searched in a 1-D tensor only, got {tuple(sorted_sequence.shape)}")
+            raise BadValue(
+                f"a number can be searched in a 1-D tensor only, got {tuple(sorted_sequence.shape)}", got=tuple(sorted_sequence.shape)
+            )
         input = namespace_of(raw(sorted_sequence)).asarray(input)
     elif ndim > 1 and (len(input.shape) != ndim or tuple(input.shape[:-1]) != tuple(sorted_sequence.shape[:-1])):
-        raise ValueError(
-            "searchsorted: expected a 1-D sorted_sequence, or one whose leading dims are those of input, "
-            f"got {tuple(sorted_sequence.shape)} and {tuple(input.shape)}"
+        raise BadValue(
+            expected="a 1-D sorted_sequence, or one whose leading dims are those of input",
+            got=f"{tuple(sorted_sequence.shape)} and {tuple(input.shape)}",
         )
     if sorter is not None:
         _check_sorter(sorter, sorted_sequence)
@@ -251,11 +254,11 @@ def searchsorted(
 def _check_sorter(sorter: Any, boundaries: Any) -> None:
     array = raw(sorter)
     if array.dtype != np.int64:
-        raise TypeError(f"searchsorted: expected an int64 tensor as sorter, got {array.dtype}")
+        raise BadType(function="searchsorted", argument="sorter", expected="an int64 tensor as sorter", got=array.dtype)
     if array.shape != tuple(boundaries.shape):
-        raise ValueError(f"searchsorted: expected a sorter of shape {tuple(boundaries.shape)}, got {array.shape}")
+        raise BadValue(function="searchsorted", argument="sorter", expected=f"a sorter of shape {tuple(boundaries.shape)}", got=array.shape)
     if array.size and not 0 <= int(array.min()) <= int(array.max()) < array.shape[-1]:
-        raise IndexError("searchsorted: sorter has places outside of sorted_sequence")
+        raise BadIndex("sorter has places outside of sorted_sequence", function="searchsorted")
 
 
 @operation
@@ -268,7 +271,7 @@ def bucketize(input: Tensor | float, boundaries: Tensor, *, out_int32: bool = Fa
     tensor([0, 1, 3])
     """
     if boundaries.ndim != 1:
-        raise ValueError(f"bucketize: expected 1-D boundaries, got the shape {tuple(boundaries.shape)}")
+        raise BadValue(argument="boundaries", expected="1-D boundaries", got=f"the shape {tuple(boundaries.shape)}")
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
 
@@ -290,7 +293,7 @@ def _unique(name: str, x: Any, inverse: bool, counts: bool, dim: int | None, in_
     if dim is not None:
         axis = canonical_dim(name, dim, x.ndim)
         if 0 in [n for d, n in enumerate(x.shape) if d != axis]:
-            raise ValueError(f"{name}: a tensor of shape {tuple(x.shape)} has nothing to compare along dim {dim}")
+            raise BadValue(f"a tensor of shape {tuple(x.shape)} has nothing to compare along dim {dim}", function=name)
         x = x if x.ndim else reshape(x, (1,))
     values, which, often = _distinct(x, axis, in_place)
     results = (values, *[which] * inverse, *[often] * counts)

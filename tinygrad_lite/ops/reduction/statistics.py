@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import add_up, as_array, device_of, is_array, namespace_of, order
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.histograms import bincount_of, histogram_of
 from tinygrad_lite.engine.primitive import nondifferentiable, primitive
 from tinygrad_lite.engine.tape import Traced
@@ -71,7 +72,7 @@ def _spread(name: str, x: Any, dim: Any, unbiased: Any, keepdim: bool, correctio
     if isinstance(dim, bool):  # var(x, False), var(x, unbiased=False): an older form of the call
         dim, unbiased = None, dim
     if unbiased is not None and correction is not None:
-        raise TypeError(f"{name}: give unbiased or correction, not both")
+        raise BadType("give unbiased or correction, not both", function=name)
     require_float(name, x)
     if correction is None:
         correction = 1 if unbiased is None else int(unbiased)
@@ -168,21 +169,28 @@ def nanquantile(
 
 def _quantile(name: str, x: Any, q: Any, dim: int | None, keepdim: bool, interpolation: str) -> Any:
     if x.dtype not in (np.float32, np.float64):
-        raise TypeError(f"{name}: expected a float32 or float64 tensor, got {x.dtype}")
+        raise BadType(function=name, expected="a float32 or float64 tensor", got=x.dtype)
     if not math.prod(x.shape):
-        raise ValueError(f"{name}: the tensor of shape {tuple(x.shape)} has no elements")
+        raise BadValue(f"the tensor of shape {tuple(x.shape)} has no elements", function=name)
     if interpolation not in _INTERPOLATIONS:
-        raise ValueError(f"{name}: expected interpolation {', '.join(map(repr, _INTERPOLATIONS))}, got {interpolation!r}")
+        raise BadValue(
+            function=name,
+            argument="interpolation",
+            expected=f"interpolation {', '.join(map(repr, _INTERPOLATIONS))}",
+            got=repr(interpolation),
+        )
     xp = namespace_of(raw(x))
     if isinstance(q, Traced) or is_array(q):
         if q.dtype != x.dtype or q.ndim > 1:
-            raise ValueError(f"{name}: expected q of {x.dtype} and at most 1 dim, got {q.dtype} of shape {tuple(q.shape)}")
+            raise BadValue(
+                function=name, argument="q", expected=f"q of {x.dtype} and at most 1 dim", got=f"{q.dtype} of shape {tuple(q.shape)}"
+            )
     elif isinstance(q, (int, float)):
         q = xp.asarray(q, dtype=x.dtype)
     else:
-        raise TypeError(f"{name}: expected a number or a Tensor as q, got {type(q).__name__}")
+        raise BadType(function=name, argument="q", expected="a number or a Tensor as q", got=type(q).__name__)
     if not ((raw(q) >= 0) & (raw(q) <= 1)).all():
-        raise ValueError(f"{name}: expected q from 0 to 1, got {raw(q)}")
+        raise BadValue(function=name, argument="q", expected="q from 0 to 1", got=raw(q))
     # The n elements along the first axis, so that there the q of them can stand.
     axis = None if dim is None else canonical_dim(name, dim, x.ndim)
     shape = kept(x.shape, axis if x.ndim else ()) if keepdim else () if axis is None else (*x.shape[:axis], *x.shape[axis + 1 :])
@@ -228,9 +236,9 @@ def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, a
             [-1.,  1.]])
     """
     if input.ndim > 2:
-        raise ValueError(f"cov: expected at most 2 dims, got the shape {tuple(input.shape)}")
+        raise BadValue(expected="at most 2 dims", got=f"the shape {tuple(input.shape)}")
     if input.dtype.kind == "b":
-        raise TypeError("cov: expected numbers, got a bool tensor")
+        raise BadType(expected="numbers", got="a bool tensor")
     input = reshape(input, (1, -1)) if input.ndim < 2 else input
     single, n = input.shape[0] == 1, input.shape[1]
     weights = None
@@ -239,9 +247,9 @@ def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, a
             continue
         if w.ndim > 1 or math.prod(w.shape) != n or w.dtype.kind not in kinds:
             what = "integers" if kinds == "iu" else "floating-point numbers"
-            raise ValueError(f"cov: expected {n} {what} as {which}, got {w.dtype} of shape {tuple(w.shape)}")
+            raise BadValue(expected=f"{n} {what} as {which}", got=f"{w.dtype} of shape {tuple(w.shape)}")
         if (w < 0).any():
-            raise ValueError(f"cov: {which} must not be negative")
+            raise BadValue(f"{which} must not be negative")
         weights = w if weights is None else weights * w
     if weights is None:
         freedom: Any = max(n - correction, 0)
@@ -249,7 +257,7 @@ def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, a
         return _squared(centred, centred, freedom, single)
     total = sum(weights)
     if total == 0:
-        raise ValueError("cov: the weights sum to zero")
+        raise BadValue("the weights sum to zero")
     centred = input - sum(input * weights, 1, True) / total
     freedom = total - (correction if aweights is None else correction * sum(weights * aweights) / total)
     return _squared(centred, centred * weights, clamp(freedom, 0), single)
@@ -296,13 +304,13 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     tensor([1, 2, 0, 1])
     """
     if input.dtype.kind not in "iu":
-        raise TypeError(f"bincount: expected integers, got {input.dtype}")
+        raise BadType(expected="integers", got=input.dtype)
     if input.ndim != 1:
-        raise ValueError(f"bincount: expected a 1-D tensor, got the shape {tuple(input.shape)}")
+        raise BadValue(expected="a 1-D tensor", got=f"the shape {tuple(input.shape)}")
     if minlength < 0:
-        raise ValueError(f"bincount: expected a minlength of 0 or more, got {minlength}")
+        raise BadValue(argument="minlength", expected="a minlength of 0 or more", got=minlength)
     if weights is not None and tuple(weights.shape) != tuple(input.shape):
-        raise ValueError(f"bincount: expected weights of shape {tuple(input.shape)}, got {tuple(weights.shape)}")
+        raise BadValue(argument="weights", expected=f"weights of shape {tuple(input.shape)}", got=tuple(weights.shape))
     return _bincount(input, weights, minlength)
 
 
@@ -322,13 +330,13 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     """
     require_float("histc", input)
     if bins < 1:
-        raise ValueError(f"histc: expected one bin or more, got {bins}")
+        raise BadValue(expected="one bin or more", got=bins)
     if min > max:
-        raise ValueError(f"histc: min {min} is larger than max {max}")
+        raise BadValue(f"min {min} is larger than max {max}")
     if min == max and 0 not in input.shape:
         min, max = float(amin(input)), float(amax(input))
     if not math.isfinite(min) or not math.isfinite(max):
-        raise ValueError(f"histc: the range from {min} to {max} is not finite")
+        raise BadValue(f"the range from {min} to {max} is not finite")
     if min == max:
         min, max = min - 1, max + 1
     return _histc(input, linspace(min, max, bins + 1, dtype=input.dtype, device=device_of(raw(input))))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import add_up, as_dtype, in_order, sum_to_shape
+from tinygrad_lite.arrays.errors import BadType, Refusal
 from tinygrad_lite.arrays.kernels.logsumexp import logsumexp_of
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import count, exp, kept, restored, to_dtype
@@ -59,7 +60,7 @@ def sum_to_size(input: Tensor, *size: Any) -> Tensor:
     size = canonical_shape("sum_to_size", size)
     shape = input.shape[builtins.max(input.ndim - len(size), 0) :]
     if len(size) > input.ndim or builtins.any(n not in (1, m) for n, m in zip(size, shape)):
-        raise RuntimeError(f"sum_to_size: {size} cannot be broadcast to this tensor's shape {tuple(input.shape)}")
+        raise Refusal(f"{size} cannot be broadcast to this tensor's shape {tuple(input.shape)}")
     if not size:
         return sum(input)
     return input if size == tuple(input.shape) else sum_to_shape(input, size)
@@ -125,14 +126,14 @@ def nanmean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: An
     """
     require_float("nanmean", input)
     if dtype is not None and as_dtype(dtype).kind != "f":
-        raise TypeError(f"nanmean: expected a floating-point dtype, got {as_dtype(dtype)}")
+        raise BadType(argument="dtype", expected="a floating-point dtype", got=as_dtype(dtype))
     numbers = sum(input == input, dim, keepdim)
     return nansum(input, dim, keepdim, dtype=dtype) / numbers
 
 
 def require_float(name: str, x: Any) -> None:
     if x.dtype.kind not in "fc":
-        raise TypeError(f"{name}: expected a floating-point tensor, got {x.dtype}")
+        raise BadType(function=name, expected="a floating-point tensor", got=x.dtype)
 
 
 @primitive
@@ -177,5 +178,5 @@ def logsumexp(input: Tensor, dim: int | tuple[int, ...], keepdim: bool = False) 
     tensor(1000.)
     """
     if dim is None:
-        raise TypeError("logsumexp: expected an int or a tuple of ints for dim, got None")
+        raise BadType(argument="dim", expected="an int or a tuple of ints", got="None")
     return _logsumexp(input, axes_of("logsumexp", dim, input.ndim), keepdim)

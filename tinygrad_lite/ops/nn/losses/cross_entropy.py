@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import is_array, namespace_of, only_floats
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.cross_entropy import cross_entropy_gradient, cross_entropy_of, sample_weights
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import linear_in
@@ -35,18 +36,24 @@ def _checked(name: str, x: Any, target: Any, weight: Any) -> tuple[Any, Any]:
     x, target, weight = raw(x), raw(target), raw(weight)
     dtype = getattr(target, "dtype", None)
     if dtype != np.int64 and dtype != np.uint8:
-        raise TypeError(f"{name}: expected a target of int64, the classes' numbers, got {dtype or type(target).__name__}")
+        raise BadType(
+            function=name, argument="target", expected="a target of int64, the classes' numbers", got=dtype or type(target).__name__
+        )
     n, classes, *others = x.shape
     if target.shape != (n, *others):
         expected = (n, *others)
-        raise ValueError(f"{name}: expected a target of shape {expected} for an input of shape {x.shape}, got {target.shape}")
+        raise BadValue(
+            function=name, argument="target", expected=f"a target of shape {expected} for an input of shape {x.shape}", got=target.shape
+        )
     if weight is not None:
         if not is_array(weight):
-            raise TypeError(f"{name}: expected a Tensor for weight, got {type(weight).__name__}")
+            raise BadType(function=name, argument="weight", expected="a Tensor", got=type(weight).__name__)
         if weight.shape != (classes,):
-            raise ValueError(f"{name}: expected a weight for each of {classes} classes, got shape {weight.shape}")
+            raise BadValue(
+                function=name, argument="weight", expected=f"a weight for each of {classes} classes", got=f"shape {weight.shape}"
+            )
         if weight.dtype != x.dtype:
-            raise TypeError(f"{name}: expected a weight of {x.dtype}, as the input, got {weight.dtype}")
+            raise BadType(function=name, argument="weight", expected=f"a weight of {x.dtype}, as the input", got=weight.dtype)
     return target, weight
 
 
@@ -78,7 +85,7 @@ def _single(name: str, loss: Any, x: Any, target: Any, weight: Any, ignore_index
     if x.ndim > 1:
         return loss(name, x, target, weight, ignore_index, reduction)
     if not x.ndim:
-        raise ValueError(f"{name}: expected an input of shape (N, C, ...) or (C,), got a 0-d one")
+        raise BadValue(function=name, argument="input", expected="an input of shape (N, C, ...) or (C,)", got="a 0-d one")
     out = loss(name, x[None], target.reshape(-1), weight, ignore_index, reduction)
     return out.reshape(()) if reduction == "none" else out
 
@@ -143,7 +150,7 @@ def cross_entropy(
     name = "cross_entropy"
     reduction = reduction_of(name, reduction, size_average, reduce)
     if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"{name}: expected label_smoothing between 0 and 1, got {label_smoothing}")
+        raise BadValue(function=name, argument="label_smoothing", expected="label_smoothing between 0 and 1", got=label_smoothing)
     if raw(input).shape == raw(target).shape:
         return _of_probabilities(input, target, weight, ignore_index, reduction, label_smoothing)
     hard = _single(name, _of_classes, input, target, weight, ignore_index, reduction)
@@ -177,9 +184,11 @@ def _of_even_target(name: str, x: Any, target: Any, weight: Any, ignore_index: i
 def _of_probabilities(x: Any, target: Any, weight: Any, ignore_index: int, reduction: str, smoothing: float) -> Any:
     name = "cross_entropy"
     if not x.ndim or target.dtype.kind != "f":
-        raise TypeError(f"{name}: expected probabilities as a target of the input's shape {tuple(x.shape)}, got {target.dtype}")
+        raise BadType(
+            function=name, argument="target", expected=f"probabilities as a target of the input's shape {tuple(x.shape)}", got=target.dtype
+        )
     if ignore_index >= 0:
-        raise ValueError(f"{name}: ignore_index={ignore_index} is for targets that are class numbers")
+        raise BadValue(f"ignore_index={ignore_index} is for targets that are class numbers", function=name)
     dim = 1 if x.ndim > 1 else 0
     classes = x.shape[dim]
     if smoothing:
@@ -188,7 +197,9 @@ def _of_probabilities(x: Any, target: Any, weight: Any, ignore_index: int, reduc
     loss = -_log_softmax(x, dim) * target
     if weight is not None:
         if tuple(weight.shape) != (classes,):
-            raise ValueError(f"{name}: expected a weight for each of {classes} classes, got shape {tuple(weight.shape)}")
+            raise BadValue(
+                function=name, argument="weight", expected=f"a weight for each of {classes} classes", got=f"shape {tuple(weight.shape)}"
+            )
         loss = loss * weight.reshape((-1,) + (1,) * (x.ndim - 1 - dim))
     if reduction == "none":
         return sum(loss, dim)
@@ -222,21 +233,23 @@ def linear_cross_entropy(
     """
     name = "linear_cross_entropy"
     if input.ndim not in (1, 2) or linear_weight.ndim < 2:
-        raise ValueError(
-            f"{name}: expected x (N, in) or (in,) and linear_weight (C, ..., in), "
-            f"got {tuple(input.shape)} and {tuple(linear_weight.shape)}"
+        raise BadValue(
+            function=name,
+            argument="linear_weight",
+            expected="x (N, in) or (in,) and linear_weight (C, ..., in)",
+            got=f"{tuple(input.shape)} and {tuple(linear_weight.shape)}",
         )
     *outer, inner = linear_weight.shape
     if input.shape[-1] != inner:
-        raise ValueError(f"{name}: x has {input.shape[-1]} features, linear_weight {inner}")
+        raise BadValue(f"x has {input.shape[-1]} features, linear_weight {inner}", function=name)
     if linear_bias is not None and tuple(linear_bias.shape) != tuple(outer):
-        raise ValueError(f"{name}: expected linear_bias of shape {tuple(outer)}, got {tuple(linear_bias.shape)}")
+        raise BadValue(function=name, argument="linear_bias", expected=f"linear_bias of shape {tuple(outer)}", got=tuple(linear_bias.shape))
     if len(outer) > 1 and input.ndim == 1:
-        raise ValueError(f"{name}: a linear_weight of {linear_weight.ndim} dims needs a batch, x (N, {inner})")
+        raise BadValue(f"a linear_weight of {linear_weight.ndim} dims needs a batch, x (N, {inner})", function=name)
     rows = linear_weight.reshape((-1, inner))
     logits = linear(input, rows, None if linear_bias is None else linear_bias.reshape((-1,)))
     logits = logits.reshape((*input.shape[:-1], *outer))
     if ignore_index is not None and tuple(target.shape) == tuple(logits.shape):
-        raise ValueError(f"{name}: ignore_index={ignore_index} is for targets that are class numbers")
+        raise BadValue(f"ignore_index={ignore_index} is for targets that are class numbers", function=name)
     ignored = -100 if ignore_index is None else ignore_index
     return cross_entropy(logits, target, weight, None, ignored, None, reduction, label_smoothing)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import device_of, is_array, namespace_of, only_floats, to_device
+from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue
 from tinygrad_lite.ops.calculus import exp
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.math.elementary import logaddexp
@@ -54,16 +55,16 @@ def ctc_loss(
         loss = ctc_loss(log_probs[:, None], targets.reshape((-1,)), *one, blank, reduction, zero_infinity)  # type: ignore[call-arg]
         return loss.reshape(()) if reduction == "none" else loss
     if log_probs.ndim != 3:
-        raise ValueError(f"{name}: expected log_probs of shape (T, N, C) or (T, C), got {tuple(log_probs.shape)}")
+        raise BadValue(function=name, argument="log_probs", expected="log_probs of shape (T, N, C) or (T, C)", got=tuple(log_probs.shape))
     steps, batch, classes = log_probs.shape
     if not 0 <= blank < classes:
-        raise ValueError(f"{name}: blank {blank} is not among {classes} classes")
+        raise BadValue(f"blank {blank} is not among {classes} classes", function=name)
     lengths, counts = (to_device(_lengths(name, n), device_of(raw(log_probs))) for n in (input_lengths, target_lengths))
     for what, given, limit in (("input_lengths", lengths, steps), ("target_lengths", counts, None)):
         if given.shape != (batch,):
-            raise ValueError(f"{name}: expected {what} for {batch} samples, got shape {given.shape}")
+            raise BadValue(function=name, expected=f"{what} for {batch} samples", got=f"shape {given.shape}")
         if given.size and (int(given.min()) < 0 or (limit is not None and int(given.max()) > limit)):
-            raise ValueError(f"{name}: {what} must lie between 0 and {limit}, got {given.tolist()}")
+            raise BadValue(f"{what} must lie between 0 and {limit}, got {given.tolist()}", function=name, got=given.tolist())
     labels = _labels(name, targets, counts, classes)
 
     # The labels with blanks between and around; where a path may go on without a blank.
@@ -100,7 +101,7 @@ def _lengths(name: str, lengths: Any) -> Any:
     array = raw(lengths)
     array = array if is_array(array) else np.array(array)
     if array.dtype.kind != "i" and array.size:
-        raise TypeError(f"{name}: expected lengths as integers, got {array.dtype}")
+        raise BadType(function=name, argument="lengths", expected="lengths as integers", got=array.dtype)
     return array.astype(np.int64)
 
 
@@ -112,13 +113,13 @@ def _labels(name: str, targets: Any, counts: Any, classes: int) -> Any:
     own = xp.arange(longest) < counts[:, None]
     if targets.ndim == 1:
         if int(counts.sum()) != targets.shape[0]:
-            raise ValueError(f"{name}: target_lengths add up to {int(counts.sum())}, but there are {targets.shape[0]} labels")
+            raise BadValue(f"target_lengths add up to {int(counts.sum())}, but there are {targets.shape[0]} labels", function=name)
         labels = xp.zeros(own.shape, np.int64)
         labels[own] = targets
     elif targets.ndim == 2 and targets.shape[0] == len(counts) and longest <= targets.shape[1]:
         labels = xp.where(own, targets[:, :longest], 0)
     else:
-        raise ValueError(f"{name}: targets of shape {targets.shape} do not hold {len(counts)} times up to {longest} labels")
+        raise BadValue(f"targets of shape {targets.shape} do not hold {len(counts)} times up to {longest} labels", function=name)
     if labels.size and (int(labels.min()) < 0 or int(labels.max()) >= classes):
-        raise IndexError(f"{name}: a label is out of range: {classes} classes go from 0 to {classes - 1}")
+        raise BadIndex(f"a label is out of range: {classes} classes go from 0 to {classes - 1}", function=name)
     return labels

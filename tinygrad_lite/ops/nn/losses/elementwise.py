@@ -18,6 +18,7 @@ from tinygrad_lite.arrays import (
     only_floats,
     promote,
 )
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import abs, exp, log, to_dtype
 from tinygrad_lite.ops.calling import operation, raw
@@ -48,7 +49,7 @@ def reduction_of(
     if isinstance(reduction, int) and reduction in (0, 1, 2):
         return ("none", "mean", "sum")[reduction]
     if reduction not in ("none", "mean", "sum", *more):
-        raise ValueError(f"{name}: expected reduction 'none', 'mean' or 'sum', got {reduction!r}")
+        raise BadValue(function=name, argument="reduction", expected="reduction 'none', 'mean' or 'sum'", got=repr(reduction))
     return reduction
 
 
@@ -60,7 +61,7 @@ def _pair(name: str, x: Any, target: Any) -> Any:
     """Both in the shape that they broadcast to."""
     a, b = raw(x), raw(target)
     if not is_array(a) or not is_array(b):
-        raise TypeError(f"{name}: expected Tensors, got {type(x).__name__} and {type(target).__name__}")
+        raise BadType(function=name, expected="Tensors", got=f"{type(x).__name__} and {type(target).__name__}")
     if a.shape != b.shape:
         warnings.warn(
             f"{name}: the target's shape {b.shape} is not the input's, {a.shape}; they are broadcast, "
@@ -73,7 +74,9 @@ def _pair(name: str, x: Any, target: Any) -> Any:
 
 def _same_size(name: str, x: Any, target: Any) -> None:
     if x.shape != target.shape:
-        raise ValueError(f"{name}: expected a target of the input's shape {tuple(x.shape)}, got {tuple(target.shape)}")
+        raise BadValue(
+            function=name, argument="target", expected=f"a target of the input's shape {tuple(x.shape)}", got=tuple(target.shape)
+        )
 
 
 # -- distances ----------------------------------------------------------------------------------
@@ -126,7 +129,9 @@ def _weighted(name: str, loss: Any, x: Any, weight: Any, reduction: str) -> Any:
     if weight is None:
         return reduced(loss, reduction)
     if weight.shape != x.shape:
-        raise ValueError(f"{name}: expected a weight of the input's shape {tuple(x.shape)}, got {tuple(weight.shape)}")
+        raise BadValue(
+            function=name, argument="weight", expected=f"a weight of the input's shape {tuple(x.shape)}", got=tuple(weight.shape)
+        )
     loss = loss * weight
     return sum(loss) / sum(weight) if reduction == "mean" and name != "huber_loss" else reduced(loss, reduction)
 
@@ -178,7 +183,7 @@ def smooth_l1_loss(
     reduction = reduction_of("smooth_l1_loss", reduction, size_average, reduce)
     input, target = _pair("smooth_l1_loss", input, target)
     if beta < 0:
-        raise ValueError(f"smooth_l1_loss: expected beta of 0 or more, got {beta}")
+        raise BadValue(argument="beta", expected="beta of 0 or more", got=beta)
     return reduced(_huber(input, target, beta) * (1 / beta) if beta else abs(input - target), reduction)
 
 
@@ -195,7 +200,7 @@ def huber_loss(
     reduction = reduction_of("huber_loss", reduction)
     input, target = _pair("huber_loss", input, target)
     if delta <= 0:
-        raise ValueError(f"huber_loss: expected a positive delta, got {delta}")
+        raise BadValue(argument="delta", expected="a positive delta", got=delta)
     loss = _huber(input, target, delta)
     if loss.dtype != input.dtype:
         loss = to_dtype(loss, input.dtype)
@@ -210,10 +215,10 @@ def _bce(input, target):
     only_floats(input, target)
     xp = namespace_of(input)
     if target.dtype != input.dtype:
-        raise TypeError(f"expected a target of {input.dtype}, as the input, got {target.dtype}")
+        raise BadType(argument="target", expected=f"a target of {input.dtype}, as the input", got=target.dtype)
     for what, values in (("input", input), ("target", target)):
         if not bool(((values >= 0) & (values <= 1)).all()):
-            raise ValueError(f"expected every element of the {what} between 0 and 1")
+            raise BadValue(expected=f"every element of the {what} between 0 and 1")
     return -(target * xp.maximum(xp.log(input), -100) + (1 - target) * xp.maximum(xp.log1p(-input), -100))
 
 
@@ -247,7 +252,7 @@ def _times(name: str, loss: Any, weight: Any) -> Any:
         return loss
     loss_shape = tuple(loss.shape)
     if np.broadcast_shapes(loss_shape, tuple(weight.shape)) != loss_shape:
-        raise ValueError(f"{name}: a weight of shape {tuple(weight.shape)} does not broadcast to {loss_shape}")
+        raise BadValue(f"a weight of shape {tuple(weight.shape)} does not broadcast to {loss_shape}", function=name)
     return loss * weight
 
 
@@ -377,9 +382,9 @@ def gaussian_nll_loss(
         if shape[:-1] == given:
             var = var.reshape((*given, 1))
         elif len(shape) != len(given) or [v for n, v in zip(shape, given) if n != v] != [1]:
-            raise ValueError(f"gaussian_nll_loss: a var of shape {given} does not fit an input of {shape}")
+            raise BadValue(f"a var of shape {given} does not fit an input of {shape}")
     if bool((raw(var) < 0).any()):
-        raise ValueError("gaussian_nll_loss: var has negative elements")
+        raise BadValue("var has negative elements")
     var = at_least(var, eps)
     loss = 0.5 * (log(var) + square(input - target) / var)
     return reduced(loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction)
