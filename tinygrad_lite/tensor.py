@@ -17,7 +17,7 @@ import numpy as np
 
 from tinygrad_lite import hooks, ops
 from tinygrad_lite.arrays import Array, Device, deferred, device_of, is_cupy, is_floating, to_device, to_numpy
-from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal, in_call_of
 from tinygrad_lite.arrays.memory import counted, owner_of, uncounted
 from tinygrad_lite.engine.grad import backward
 from tinygrad_lite.engine.tape import Leaf, Node, Traced, results_are, traced
@@ -51,12 +51,17 @@ from tinygrad_lite.printing import represent
 def _spread(function: Callable[..., Any]) -> Callable[..., Tensor]:
     """The method whose one argument may be given as several: x.reshape(2, 3) as well as x.reshape((2, 3))."""
     function = function.__wrapped__  # type: ignore[attr-defined]
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
 
     @functools.wraps(function)
     def method(self: Tensor, *given: Any, **kwargs: Any) -> Any:
         if len(given) > 1:
             given = (given,)
-        return function(self, *given, **kwargs)
+        try:
+            return function(self, *given, **kwargs)
+        except Refusal as error:
+            in_call_of(function.__name__, names, (self, *given), kwargs, error)
+            raise
 
     return method
 
@@ -198,12 +203,12 @@ class Tensor(Traced):
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
         if value is not None and not isinstance(value, Tensor):
-            raise TypeError(f"grad: expected a Tensor or None, got {type(value).__name__}")
+            raise BadType(function="grad", expected="a Tensor or None", got=type(value).__name__)
         if value is self:
-            raise RuntimeError("grad: a tensor cannot be its own gradient")
+            raise Refusal("a tensor cannot be its own gradient", function="grad")
         for what in ("shape", "dtype", "device") if value is not None else ():
             if getattr(self, what) != getattr(value, what):
-                raise RuntimeError(f"grad: expected the tensor's {what}, {getattr(self, what)}, got {getattr(value, what)}")
+                raise Refusal(function="grad", expected=f"the tensor's {what}, {getattr(self, what)}", got=getattr(value, what))
         self._grad = value
 
     @grad.deleter
@@ -217,22 +222,24 @@ class Tensor(Traced):
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
         if not isinstance(value, bool):
-            raise TypeError(f"requires_grad: expected True or False, got {value!r}")
+            raise BadType(function="requires_grad", expected="True or False", got=repr(value))
         if type(self.node) is Node:
-            raise RuntimeError("requires_grad: only that of a leaf can be set; use detach() for a tensor that does not require grad")
+            raise Refusal(
+                "only that of a leaf can be set", function="requires_grad", hint="use detach() for a tensor that does not require grad"
+            )
         self.requires_grad_(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for (or give up) the gradient of this tensor, which must be a leaf to give it up."""
         if requires_grad:
             if not is_floating(self.array.dtype):
-                raise RuntimeError(
-                    f"requires_grad_: only floating-point tensors can require gradients, this one is {self.array.dtype}"
+                raise Refusal(
+                    f"only floating-point tensors can require gradients, this one is {self.array.dtype}", function="requires_grad_"
                 )
             if self.node is None:
                 self.node = self._leaf()
         elif type(self.node) is Node:
-            raise RuntimeError("requires_grad_: only a leaf can stop requiring grad; use detach() for a tensor that does not")
+            raise Refusal("only a leaf can stop requiring grad", function="requires_grad_", hint="use detach() for a tensor that does not")
         elif type(self.node) is Leaf:
             self.former, self.node = self.node, None
         return self
@@ -265,7 +272,7 @@ class Tensor(Traced):
     @data.setter
     def data(self, value: Tensor) -> None:
         if not isinstance(value, Tensor):
-            raise TypeError(f"data: expected a Tensor, got {type(value).__name__}")
+            raise BadType(function="data", expected="a Tensor", got=type(value).__name__)
         before, self.array = self.array, counted(value.array)
         if owner_of(self.array) is not owner_of(before):
             self._leave_views()
@@ -336,7 +343,7 @@ class Tensor(Traced):
 
     def _number(self, wanted: str) -> Any:
         if self.array.size != 1:
-            raise BadValue(f"{wanted}: only a tensor of one element can be converted, this one has shape {self.array.shape}")
+            raise BadValue(f"only a tensor of one element can be converted, this one has shape {self.array.shape}", function=wanted)
         if deferred.flags:
             deferred.settle()
         return self.array.item()
@@ -353,9 +360,9 @@ class Tensor(Traced):
         """
         if not force:
             if self.node is not None:
-                raise RuntimeError("numpy: this tensor requires grad; use detach().numpy(), or numpy(force=True)")
+                raise Refusal("this tensor requires grad", function="numpy", hint="use detach().numpy(), or numpy(force=True)")
             if self.is_cuda:
-                raise TypeError(f"numpy: this tensor is on {self.device}; use cpu().numpy(), or numpy(force=True)")
+                raise BadType(f"this tensor is on {self.device}", function="numpy", hint="use cpu().numpy(), or numpy(force=True)")
         return to_numpy(self.array)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -372,7 +379,7 @@ class Tensor(Traced):
 
     def __bool__(self) -> bool:
         if self.array.size != 1:
-            raise BadValue(f"bool: a tensor of shape {self.array.shape} has no one truth value; use any() or all()")
+            raise BadValue(f"a tensor of shape {self.array.shape} has no one truth value", function="bool", hint="use any() or all()")
         return bool(self.item())
 
     def __int__(self) -> int:
@@ -386,24 +393,24 @@ class Tensor(Traced):
 
     def __index__(self) -> int:
         if self.array.size != 1 or self.array.dtype.kind not in "iub":
-            raise TypeError(
+            raise BadType(
                 f"only integer tensors of one element can be an index, this one is {self.array.dtype} of shape {self.array.shape}"
             )
         return int(self.array.item())
 
     def __len__(self) -> int:
         if not self.array.ndim:
-            raise TypeError("len: a 0-d tensor has no length")
+            raise BadType("a 0-d tensor has no length", function="len")
         return len(self.array)
 
     def __iter__(self) -> Iterator[Tensor]:
         if not self.array.ndim:
-            raise TypeError("iteration: a 0-d tensor has nothing to iterate over")
+            raise BadType("a 0-d tensor has nothing to iterate over", function="iteration")
         return iter(joining.unbind(self, 0))
 
     def __contains__(self, value: Any) -> bool:
         if not isinstance(value, (Traced, np.generic, int, float)):
-            raise BadType(f"in: expected a Tensor or a number, got {type(value).__name__}")
+            raise BadType(function="in", expected="a Tensor or a number", got=type(value).__name__)
         return bool((self == value).any())
 
     def __repr__(self) -> str:
@@ -424,9 +431,11 @@ class Tensor(Traced):
 
     def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
         if type(self.node) is Node:
-            raise RuntimeError(
-                "deepcopy: Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol, "
-                f"and this one is the result of {self.node.name}; copy what detach() gives, or clone() it"
+            raise Refusal(
+                f"Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol, "
+                f"and this one is the result of {self.node.name}",
+                function="deepcopy",
+                hint="copy what detach() gives, or clone() it",
             )
         result = type(self).__new__(type(self))
         memo[id(self)] = result
@@ -517,7 +526,7 @@ class Tensor(Traced):
     def float_power_(self, exponent: Any) -> Tensor:
         """`float_power` in place, of a tensor in double precision."""
         if self.array.dtype != np.float64:
-            raise BadType(f"float_power_: the result is float64, which cannot be put into a tensor of {self.array.dtype}")
+            raise BadType(f"the result is float64, which cannot be put into a tensor of {self.array.dtype}", function="float_power_")
         return self.pow_(exponent)
 
     @property

@@ -10,6 +10,7 @@ be shared by many functions. Nothing else reads an error, and nobody reads its t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,10 +73,12 @@ class BadIndex(Refusal, IndexError):
 _ALSO_RUNTIME: dict[type, type[Refusal]] = {ValueError: BadValue, TypeError: BadType, IndexError: BadIndex}
 
 
-def refusal(error: Exception) -> Exception:
-    """A ValueError, TypeError or IndexError as one that can be caught as a RuntimeError too."""
+def refusal(error: Exception, function: str = "") -> Exception:
+    """A ValueError, TypeError or IndexError (NumPy's, say) as one that can also be caught as a RuntimeError."""
     kind = _ALSO_RUNTIME.get(type(error))
-    return error if kind is None else kind(str(error)).with_traceback(error.__traceback__)
+    if kind is None:
+        return type(error)(f"{function}: {error}") if function else error
+    return kind(str(error), function=function).with_traceback(_below(error))
 
 
 REFUSALS = (TypeError, ValueError, IndexError, RuntimeError, OverflowError, AttributeError)
@@ -91,17 +94,22 @@ def in_call_of(function: str, names: Sequence[str], args: Sequence[Any], kwargs:
         return
     tensors = {name: value for name, value in (*zip(names, args), *kwargs.items()) if hasattr(value, "dtype")}
     error.called(function, _listed(tensors.items()) if error.given else None)
-    frame = error.__traceback__ and error.__traceback__.tb_next
+    frame = _below(error)
     if frame is not None:
         frame.tb_next = None
 
 
 def explained(called: Signature[..., Any], values: list[Any], error: Exception) -> Exception:
     """The error of a forward function, told in terms of the call, with the traceback from there on."""
-    frame = error.__traceback__ and error.__traceback__.tb_next  # the call raises it again
+    frame = _below(error)
     if isinstance(error, Refusal) and frame is not None:
         frame.tb_next = None
     return _explained(called, values, error).with_traceback(frame)
+
+
+def _below(error: Exception) -> TracebackType | None:
+    """The traceback below the frame that caught the error, and is about to raise it again."""
+    return error.__traceback__.tb_next if error.__traceback__ is not None else None
 
 
 def _explained(called: Signature[..., Any], values: list[Any], error: Exception) -> Exception:
@@ -119,7 +127,7 @@ def _explained(called: Signature[..., Any], values: list[Any], error: Exception)
     for name, value in zip(names, values):
         number = isinstance(value, np.generic) or (isinstance(value, (bool, int, float, complex)) and not absent)
         if (name in called.differentiable or absent) and not (is_array(value) or number or value is None):
-            return BadType(function=function, argument=name, expected="a Tensor", got=type(value).__name__)
+            return BadType(function=function, argument=name or "", expected="a Tensor", got=type(value).__name__)
     given = _listed(zip(names, values))
     if absent:
         return AttributeError(f"{function}: {error} ({given})")

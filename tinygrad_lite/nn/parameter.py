@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_lite.arrays import Array
+from tinygrad_lite.arrays.errors import BadType
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.creation.factories import empty
 from tinygrad_lite.tensor import Tensor
@@ -93,5 +94,5 @@ def _array_of(name: str, data: Tensor | None) -> Array:
     if data is None:
         return Tensor().array
     if not isinstance(data, Traced):
-        raise TypeError(f"{name}: expected a Tensor, got {type(data).__name__}")
+        raise BadType(function=name, expected="a Tensor", got=type(data).__name__)
     return data.array

@@ -27,6 +27,7 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
     code = function.__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     types = function.__annotations__
+    public = function.__name__.removeprefix("linalg_")
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -46,9 +47,9 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
             if not asked:
                 raise
             came = type(error.obj).__name__
-            raise BadType(function=function.__name__, argument=asked[0], expected="a Tensor", got=came) from None
+            raise BadType(function=public, argument=asked[0], expected="a Tensor", got=came) from None
         except Refusal as error:
-            in_call_of(function.__name__, names, args, kwargs, error)
+            in_call_of(public, names, args, kwargs, error)
             raise
         except (TypeError, ValueError, IndexError) as error:
             raise refusal(error) from error.__cause__

@@ -20,7 +20,7 @@ from tinygrad_lite.arrays import (
     to_device,
     to_numpy,
 )
-from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
+from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal, refusal
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import raw
@@ -74,7 +74,7 @@ def array_from(data: Any, dtype: Any = None, device: Any = None) -> Any:
     try:
         array = np.array(data)
     except ValueError as error:
-        raise ValueError(f"tensor: the lists are not all of one length: {error}") from None
+        raise BadValue(f"the lists are not all of one length: {error}", function="tensor") from None
     if array.dtype.kind not in "biufc" or array.dtype == np.uint64:
         raise BadType(function="tensor", expected="numbers, or nested lists of them", got=_odd(data))
     if dtype is None:
@@ -337,5 +337,5 @@ def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, req
     try:
         array = np.frombuffer(buffer, as_dtype(dtype), count, offset)
     except ValueError as error:
-        raise ValueError(f"frombuffer: {error}") from None
+        raise refusal(error, "frombuffer") from None
     return as_made(array, requires_grad)

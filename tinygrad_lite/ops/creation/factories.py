@@ -142,8 +142,11 @@ def _number(name: str, value: Any) -> Any:
 def _fitting(name: str, dtype: np.dtype, value: Any) -> Any:
     try:
         return number_for(dtype, value)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {error}") from None
+    except Refusal as error:
+        error.called(name)
+        raise
+    except TypeError as error:
+        raise refusal(error, name) from None
 
 
 @creator

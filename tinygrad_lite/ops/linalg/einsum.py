@@ -288,7 +288,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     else:
         over_a, over_b = ((canonical_dims("tensordot", d, rank) if d else ()) for d, rank in zip(dims, ranks))
     if len(over_a) != len(over_b):
-        raise BadValue(argument="b", expected="as many dims of a as of b", got=dims)
+        raise BadValue(argument="dims", expected="as many dims of a as of b", got=dims)
     letters = [chr(97 + i) for i in range(sum(ranks))]
     x, y = letters[: ranks[0]], letters[ranks[0] :]
     for i, j in zip(over_a, over_b):

@@ -147,7 +147,7 @@ def linalg_norm(A: Tensor, ord: Any = None, dim: Dims = None, keepdim: bool = Fa
             return vector_norm(A, 2, None, keepdim, dtype=dtype)
         if len(A.shape) not in (1, 2):
             raise BadValue(
-                function="norm", argument="ord", expected="1 or 2 dims where ord is given and dim is not", got=f"the shape {tuple(A.shape)}"
+                function="norm", expected="1 or 2 dims where ord is given and dim is not", got=f"the shape {tuple(A.shape)}"
             )
         dim = tuple(range(len(A.shape)))
     dims = dim if isinstance(dim, (tuple, list)) else (dim,)

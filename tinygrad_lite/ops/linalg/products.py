@@ -35,7 +35,7 @@ def _check_ranks(name: str, *operands: tuple[str, Any, int]) -> None:
         if getattr(value, "ndim", None) != rank:
             if not (is_array(value) or isinstance(value, Traced)):
                 raise BadType(function=name, argument=argument, expected="a Tensor", got=type(value).__name__)
-            raise BadValue(function=name, expected=f"{argument} of {rank} dims", got=f"shape {tuple(value.shape)}")
+            raise BadValue(function=name, argument=argument, expected=f"{argument} of {rank} dims", got=f"shape {tuple(value.shape)}")
 
 
 @operation

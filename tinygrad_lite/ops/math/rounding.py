@@ -43,7 +43,7 @@ def _round(input, decimals):
     only_numbers(input)
     if input.dtype.kind in "iu":
         if decimals:
-            raise BadType(argument="decimals", expected="floating-point numbers to round to decimals", got=input.dtype)
+            raise BadType(expected="floating-point numbers to round to decimals", got=input.dtype)
         return input.copy()
     return namespace_of(input).round(input, decimals)
 

@@ -82,5 +82,6 @@ def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
     """
     try:
         return np.broadcast_shapes(*shapes)
-    except ValueError as error:
-        raise Refusal(f"{', '.join(map(str, shapes))} do not fit together", function="broadcast_shapes") from error
+    except ValueError:
+        given = " and ".join(map(str, shapes))
+        raise Refusal(f"the shapes {given} do not broadcast", function="broadcast_shapes", got=shapes) from None

@@ -151,8 +151,9 @@ def _item(item: Any, array: Any) -> Any:
         if not isinstance(item, (bool, np.bool_)):
             if hasattr(item, "__index__"):
                 return operator.index(item)
-            kind = TypeError if isinstance(item, str) else IndexError  # PyTorch takes a text for a sequence
-            raise kind(f"getitem: expected ints, slices, None, integer or bool tensors, got {type(item).__name__}")
+            kind = BadType if isinstance(item, str) else BadIndex  # PyTorch takes a text for a sequence
+            accepted = "ints, slices, None, integer or bool tensors"
+            raise kind(function="getitem", expected=accepted, got=type(item).__name__)
         item = np.asarray(item)
     if item.dtype == np.uint8:
         item = item.astype(np.bool_)
@@ -217,8 +218,8 @@ def checked_index(name: str, index: Any, size: int, negative: bool = False) -> A
     if is_array(array) and not array.size and name in ("gather", "scatter", "scatter_reduce"):
         return array.astype(np.int64)  # no indices are of any dtype
     if not is_array(array) or array.dtype not in ((np.int64,) if name in _LONG else (np.int64, np.int32)):
-        kind, got = (IndexError, array.dtype) if is_array(array) else (TypeError, type(array).__name__)
-        raise kind(f"{name}: expected an integer tensor (int64) as index, got {got}")
+        kind, got = (BadIndex, array.dtype) if is_array(array) else (BadType, type(array).__name__)
+        raise kind(function=name, expected="an integer tensor (int64) as index", got=got)
     if type(array) is not np.ndarray:
         refuse_outside(array, -size if negative else 0, size, f"{name}: {{}} is out of range for {size} elements")
         return array

@@ -90,7 +90,7 @@ def assign(name: str, x: Any, value: Any, index: Index = _WHOLE) -> None:
         token = be_quiet()
         write(array, index, value.array if isinstance(value, Traced) else value)
     except (ValueError, IndexError, TypeError, OverflowError) as error:
-        raise refusal(type(error)(f"{name}: {error}")) from error
+        raise refusal(error, name) from None
     finally:
         quiet_no_more(token) if token is not None else lost()
     changed_in_place(array, name)
@@ -139,11 +139,15 @@ def in_place(function: Callable[Concatenate[T, P], Any]) -> Callable[Concatenate
     @functools.wraps(function)
     def method(x: Any, *args: Any, **kwargs: Any) -> Any:
         check_writable(name, x)
-        if is_grad_enabled() and any(isinstance(y, Traced) and y.node is not None for y in (x, *args, *kwargs.values())):
-            with _HeldBack() as entries:
-                overwrite(name, x, function(x, *args, **kwargs), entries)
-        else:
-            overwrite(name, x, function(x, *args, **kwargs), [])
+        try:
+            if is_grad_enabled() and any(isinstance(y, Traced) and y.node is not None for y in (x, *args, *kwargs.values())):
+                with _HeldBack() as entries:
+                    overwrite(name, x, function(x, *args, **kwargs), entries)
+            else:
+                overwrite(name, x, function(x, *args, **kwargs), [])
+        except Refusal as error:
+            error.called(name)
+            raise
         return x
 
     return method

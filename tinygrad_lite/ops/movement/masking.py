@@ -53,8 +53,9 @@ def as_value(name: str, x: Any, value: Any) -> Any:
             raise BadType(function=name, argument="value", expected="a number or a 0-d tensor as the value", got=type(value).__name__)
         try:
             value = number_for(x.dtype, value)
-        except ValueError as error:
-            raise BadValue(f"{name}: {error}") from None
+        except Refusal as error:
+            error.called(name)
+            raise
         return value if x.dtype.kind == "f" else namespace_of(raw(x)).asarray(value, dtype=x.dtype)
     if len(value.shape):
         raise BadValue(

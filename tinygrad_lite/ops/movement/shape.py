@@ -47,7 +47,11 @@ def view(input: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Ten
         (shape,) = shape
     if dtype is not None or isinstance(shape, (np.dtype, type)):
         return _view_dtype(input, as_dtype(shape if dtype is None else dtype))
-    result = reshape(input, shape if size is None else size)
+    try:
+        result = reshape(input, shape if size is None else size)
+    except Refusal as error:
+        error.called("view")
+        raise
     if math.prod(input.shape) and not shares_memory(input, result):
         raise Refusal(f"{tuple(input.shape)} cannot be seen as {tuple(result.shape)} without a copy", function="view", hint="use reshape()")
     return result

@@ -100,6 +100,10 @@ def scaled_dot_product_attention(
     if attn_mask is not None and is_causal:
         raise BadValue("give either attn_mask or is_causal, not both", function=name)
     mask = _as_numbers(name, attn_mask, query.dtype, True)
+    scores = query.shape[-2], key.shape[-2]
+    if mask is not None and any(m not in (1, n) for m, n in zip(mask.shape[:-3:-1], scores[::-1])):
+        wanted = f"attn_mask of shape (..., {scores[0]}, {scores[1]})"
+        raise BadValue(argument="attn_mask", expected=wanted, got=tuple(mask.shape))
     if mask is not None and 0 in (*query.shape[:-1], *key.shape[:-1]):
         mask = None  # there are no scores
     scale = 1 / math.sqrt(query.shape[-1] or 1) if scale is None else float(scale)
@@ -204,6 +208,9 @@ def multi_head_attention_forward(
         )
     if key.shape[:2] != value.shape[:2] or (not use_separate_proj_weight and key.shape != value.shape):
         raise BadValue(f"key of shape {tuple(key.shape)} and value of {tuple(value.shape)} do not go together", function=name)
+    wanted = key.shape[0], batch if static_k is None else key.shape[1], key.shape[2] if use_separate_proj_weight else size
+    if tuple(key.shape) != wanted:
+        raise BadValue(argument="key", expected=f"a key of shape {wanted}", got=tuple(key.shape))
     if is_causal and attn_mask is None:
         raise BadValue("is_causal is a hint on what attn_mask holds, which is missing", function=name)
     if (bias_k is None) != (bias_v is None):

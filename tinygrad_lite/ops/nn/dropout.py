@@ -118,10 +118,10 @@ def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False,
 def _dropout_nd(name: str, x: Any, p: float, training: bool, ranks: tuple[int, int], batched: bool) -> Any:
     """Channels dropped of an `x` of `ranks` dimensions; the first of them has no dim for the batch."""
     if x.ndim not in ranks:
-        message = f"{name}: expected a tensor of {ranks[0]} or {ranks[1]} dimensions, got shape {tuple(x.shape)}"
+        expected, got = f"a tensor of {ranks[0]} or {ranks[1]} dimensions", f"shape {tuple(x.shape)}"
         if name == "dropout1d":
-            raise ValueError(message)
-        warnings.warn(message, stacklevel=4)
+            raise BadValue(function=name, expected=expected, got=got)
+        warnings.warn(f"{name}: expected {expected}, got {got}", stacklevel=4)
     shape = _channels(name, x)
     if not batched and x.ndim != ranks[1]:
         shape = (x.shape[0], *(1,) * (x.ndim - 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue
 from tinygrad_lite.arrays.kernels.windows import Windows, add_windows, gather_windows
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import operation
@@ -55,7 +55,7 @@ def unfold(input: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Size
              [3., 4.],
              [4., 5.]]])
     """
-    given, input = input, batched("unfold", input, 2, IndexError)
+    given, input = input, batched("unfold", input, 2, BadIndex)
     if 0 in input.shape[1:]:
         raise BadValue(expected="sizes of at least 1 (the batch's aside)", got=tuple(input.shape))
     w = _settings("unfold", input.shape[2:], kernel_size, dilation, padding, stride)
@@ -94,7 +94,7 @@ def _image(name: str, x: Any, least: int, argument: str, factor: int) -> tuple[t
     if isinstance(factor, bool) or not isinstance(factor, int):
         raise BadType(function=name, argument=argument, expected="an int", got=repr(factor))
     if factor < 1:
-        raise BadValue(function=name, expected=f"{argument} of at least 1", got=factor)
+        raise BadValue(function=name, argument=argument, expected=f"{argument} of at least 1", got=factor)
     return shape[:-3], shape[-3:]
 
 
@@ -142,6 +142,6 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     _image("channel_shuffle", input, 3, "groups", groups)
     n, c, *spatial = input.shape
     if c % groups:
-        raise BadValue(argument="groups", expected=f"channels in multiples of groups {groups}", got=c)
+        raise BadValue(expected=f"channels in multiples of groups {groups}", got=c)
     dealt = reshape(input, (n, groups, c // groups, *spatial))
     return unshared(reshape(permute(dealt, (0, 2, 1, *range(3, len(dealt.shape)))), (n, c, *spatial)), input)

@@ -57,9 +57,8 @@ def _sizes(x: Any, size: Any, scale_factor: Any, recompute: bool | None) -> tupl
     given = size if scale_factor is None else scale_factor
     values = list(given) if isinstance(given, (tuple, list)) else [given] * rank
     if len(values) != rank:
-        raise BadValue(
-            function="interpolate", argument="input", expected=f"one number or {rank} of them for an input {tuple(x.shape)}", got=given
-        )
+        expected = f"one number or {rank} of them for an input {tuple(x.shape)}"
+        raise BadValue(function="interpolate", expected=expected, got=given)
     if scale_factor is None:
         if recompute:
             raise BadValue("recompute_scale_factor has no meaning with a size", function="interpolate")

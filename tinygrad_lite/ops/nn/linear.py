@@ -29,11 +29,19 @@ def linear(input, weight, bias=None):
     # The size first: to a small layer what affine asks would cost as much as its sum.
     if bias is not None and input.size >= 1 << 12 and (out := affine(input, weight, bias)) is not None:
         return out
-    out = product(input, weight.T)
+    try:
+        out = product(input, weight.T)
+    except BadValue:
+        if weight.ndim != 2 or input.shape[-1:] == weight.shape[-1:]:
+            raise
+        raise BadValue(argument="input", expected=f"input of shape (*, {weight.shape[1]})", got=input.shape) from None
     if bias is not None:
         if bias.dtype != out.dtype:
             raise BadType(argument="bias", expected=f"a bias of {out.dtype}, as the product", got=bias.dtype)
-        out += bias
+        try:
+            out += bias
+        except ValueError:
+            raise BadValue(argument="bias", expected=f"a bias of shape {out.shape[-1:]}", got=bias.shape) from None
     return out
 
 

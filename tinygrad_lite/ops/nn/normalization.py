@@ -95,7 +95,7 @@ def _layer(name: str, x: Any, normalized_shape: Any, *parameters: Any) -> int:
             parameter = raw(parameter)
             if parameter.shape != shape:
                 raise BadValue(
-                    function=name, argument="normalized_shape", expected=f"a {what} of normalized_shape {shape}", got=parameter.shape
+                    function=name, argument=what, expected=f"a {what} of normalized_shape {shape}", got=parameter.shape
                 )
             _check_dtype(name, x, what, parameter)
     return x.ndim - len(shape)
@@ -104,7 +104,7 @@ def _layer(name: str, x: Any, normalized_shape: Any, *parameters: Any) -> int:
 def _check_dtype(name: str, x: Any, what: str, parameter: Any) -> None:
     """Whether a parameter is of x's dtype, or of float32 beside an x of half the precision."""
     if parameter.dtype not in (x.dtype, np.float32 if x.dtype == np.float16 else x.dtype):
-        raise BadType(function=name, argument="input", expected=f"a {what} of {x.dtype}, as the input", got=parameter.dtype)
+        raise BadType(function=name, argument=what, expected=f"a {what} of {x.dtype}, as the input", got=parameter.dtype)
 
 
 @operation
@@ -271,7 +271,7 @@ def batch_norm(
         raise BadIndex(argument="input", expected="an input of shape (N, C, ...)", got=tuple(input.shape))
     if training:
         if math.prod(input.shape) == input.shape[1] and input.shape[1]:
-            raise BadValue(argument="training", expected="more than 1 value per channel in training", got=f"shape {tuple(input.shape)}")
+            raise BadValue(expected="more than 1 value per channel in training", got=f"shape {tuple(input.shape)}")
     elif math.prod(input.shape) and (running_mean is None or running_var is None):
         raise BadValue("running_mean and running_var are needed when not in training")
     _check_vectors("batch_norm", input, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)

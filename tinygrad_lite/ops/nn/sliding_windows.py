@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import constant, namespace_of
-from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
 from tinygrad_lite.arrays.kernels.weighted_sums import weighted_sums
 from tinygrad_lite.arrays.kernels.windows import Sizes, Windows
 from tinygrad_lite.engine.primitive import primitive
@@ -29,11 +29,11 @@ def sizes(name: str, argument: str, value: Any, rank: int, least: int = 0) -> Si
         values *= rank
     values = tuple(v.__index__() for v in values)
     if min(values) < least:
-        raise BadValue(function=name, expected=f"{argument} of at least {least}", got=repr(value))
+        raise BadValue(function=name, argument=argument, expected=f"{argument} of at least {least}", got=repr(value))
     return values
 
 
-def batched(name: str, x: Any, rank: int, error: type[Exception] = ValueError) -> Any:
+def batched(name: str, x: Any, rank: int, kind: type[Refusal] = BadValue) -> Any:
     """`x` (channels, *spatial) or (images, channels, *spatial) as the latter."""
     shape = getattr(x, "shape", None)
     if shape is None:
@@ -41,7 +41,8 @@ def batched(name: str, x: Any, rank: int, error: type[Exception] = ValueError) -
     if len(shape) == rank + 2:
         return x
     if len(shape) != rank + 1:
-        raise error(f"{name}: expected an input of {rank + 2} dims (or {rank + 1}, without a batch), got {tuple(shape)}")
+        expected = f"an input of {rank + 2} dims (or {rank + 1}, without a batch)"
+        raise kind(function=name, argument="input", expected=expected, got=tuple(shape))
     return reshape(x, (1, *shape))
 
 
