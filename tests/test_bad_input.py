@@ -110,7 +110,7 @@ def test_subpackages_are_imported_when_they_are_first_asked_for():
     (lambda: tg.trace(tg.eye(2).bool()), "trace: expected a tensor of numbers, got bool"),
     (lambda: tg.full((2,), 300, dtype=tg.uint8), "full: the value 300 does not fit into uint8"),
     (lambda: tg.full((2,), "a"), "full: expected a number as fill_value, got str"),
-    (lambda: x.clamp_(1e40), "clamp: the value 1e.40 does not fit into float32"),
+    (lambda: x.clamp_(1e40), "clamp_: the value 1e.40 does not fit into float32"),
     (lambda: tg.gather(x, 0, 1), "gather: expected a Tensor for index, got int"),
     (lambda: tg.tril(x, 1.0), "tril: expected an int for diagonal, got float"),
     (lambda: x.chunk(True), "chunk: expected an int for chunks, got bool"),

@@ -43,7 +43,7 @@ class Refusal(RuntimeError):
 
     def _sentence(self) -> str:
         sentence = self.problem
-        if not sentence:
+        if self.expected and not sentence:
             of = f" for {self.argument}" if self.argument and self.argument not in self.expected.split() else ""
             sentence = f"expected {self.expected}{of}" + (f", got {self.got}" if self.got is not None else "")
         function = f"{self.function}: " if self.function else ""
@@ -90,7 +90,7 @@ def in_call_of(function: str, names: Sequence[str], args: Sequence[Any], kwargs:
     The outermost function has the last word: the user did not write what it is composed of. Only a refusal of an
     argument that it does not have keeps the name of the function that has it.
     """
-    if error.argument and error.function and error.argument not in names:
+    if error.function not in ("", function) and error.argument and error.argument not in names:
         return
     tensors = {name: value for name, value in (*zip(names, args), *kwargs.items()) if hasattr(value, "dtype")}
     error.called(function, _listed(tensors.items()) if error.given else None)
