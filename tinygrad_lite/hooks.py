@@ -31,7 +31,7 @@ def register_post_accumulate_grad_hook(input: Traced, hook: Callable[[Traced], N
         raise RuntimeError("register_post_accumulate_grad_hook: expected a leaf that requires grad")
     if input.node.after is None:
         input.node.after = {}
-    input.node.array = input.array  # there is a tensor to call it with even if the program drops x
+    input.node.array = input.array  # there is a tensor to call it with even if the program drops it
     handle = RemovableHandle(input.node.after)
     input.node.after[handle.id] = hook
     return handle

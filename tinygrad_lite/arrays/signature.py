@@ -8,13 +8,17 @@ from typing import Any, Generic, ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Other names of an argument, each with the name in the source: accepted as keywords everywhere. They are NumPy's, PyTorch's
-# where it says `input` here and `x` there, and those of mathematics.
-ALIASES = {
-    "input": ("x", "A"), "self": ("input", "x"), "a": ("input", "x"), "x1": ("input", "x"), "x": ("input", "A"),
-    "other": ("exponent", "y", "B"), "exponent": ("other", "y"), "x2": ("other", "exponent", "y"), "y": ("other", "exponent"),
-    "axis": ("dim",), "keepdims": ("keepdim",), "from": ("from_",),
+# The keywords that an argument takes besides its name: NumPy's, as in PyTorch; `input` and `other`, which PyTorch's parser
+# takes for several arguments that its documentation calls A, B or x; and `self`, its name for a number as the input.
+OTHER_NAMES = {
+    "input": ("self", "x", "a", "x1"), "A": ("input", "x", "a", "x1"), "x": ("input", "a", "x1"), "other": ("x2",),
+    "B": ("other",), "dim": ("axis",), "keepdim": ("keepdims",), "from_": ("from",),
 }  # fmt: skip
+
+
+def own_name(keyword: str, names: tuple[str, ...]) -> str:
+    """The name, among a function's `names`, of the argument that a keyword gives."""
+    return keyword if keyword in names else next((name for name in names if keyword in OTHER_NAMES.get(name, ())), keyword)
 
 
 class Signature(Generic[P, R]):
@@ -49,7 +53,7 @@ class Signature(Generic[P, R]):
                 return args
         values = dict(zip(names, args))
         for name, value in kwargs.items():
-            name = name if name in names else next((n for n in ALIASES.get(name, ()) if n in names), name)
+            name = own_name(name, names)
             if name not in names:
                 raise TypeError(f"{self.name}: unexpected argument {name!r}; it takes {', '.join(names)}")
             if name in values:

@@ -142,7 +142,7 @@ R = TypeVar("R")
 
 @operation
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
-    """`max(x, 0)`; its derivative at 0 is 0.
+    """`max(input, 0)`; its derivative at 0 is 0.
 
     >>> from tinygrad_lite import tensor
     >>> relu(tensor([-1.0, 2.0]))
@@ -167,7 +167,7 @@ adaptive_max_pool3d_with_indices = _with_indices(adaptive_max_pool3d)
 
 @operation
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
-    """`exp(x) / exp(x).sum(dim)`: positive, and of sum 1 along `dim`.
+    """`exp(input) / exp(input).sum(dim)`: positive, and of sum 1 along `dim`.
 
     >>> from tinygrad_lite import tensor
     >>> softmax(tensor([0.0, 0.0]), dim=0)
@@ -178,7 +178,7 @@ def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
 
 @operation
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
-    """The logarithm of `softmax(x, dim)`, computed without overflow.
+    """The logarithm of `softmax(input, dim)`, computed without overflow.
 
     >>> from tinygrad_lite import tensor
     >>> log_softmax(tensor([0.0, 0.0]), dim=0)
@@ -189,7 +189,7 @@ def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dty
 
 @operation
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
-    """`softmax(-x, dim)`
+    """`softmax(-input, dim)`
 
     >>> from tinygrad_lite import tensor
     >>> softmin(tensor([0.0, 1000.0]), dim=0)
@@ -240,7 +240,7 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalize each channel of x (N, C, ...) to mean 0 and variance 1: in training by the batch's statistics, which
+    """Normalize each channel of `input` (N, C, ...) to mean 0 and variance 1: in training by the batch's statistics, which
     also update the running statistics; otherwise by the running statistics. See tinygrad_lite.batch_norm.
 
     >>> from tinygrad_lite import tensor
@@ -266,7 +266,7 @@ def instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalize each channel of each sample of x (N, C, ...) to mean 0 and variance 1. See tinygrad_lite.instance_norm.
+    """Normalize each channel of each sample of `input` (N, C, ...) to mean 0 and variance 1. See tinygrad_lite.instance_norm.
 
     >>> from tinygrad_lite import tensor
     >>> instance_norm(tensor([[[1.0, 3.0], [50.0, 10.0]]]))

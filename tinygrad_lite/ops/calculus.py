@@ -115,7 +115,7 @@ sub.vjp(input=lambda g: g,
 
 @primitive
 def mul(input, other):
-    """`x * y`, broadcast.
+    """`input * other`, broadcast.
 
     >>> import tinygrad_lite as tg
     >>> tg.mul(tg.tensor([1.0, 2.0]), tg.tensor([[10.0], [20.0]]))
@@ -137,12 +137,12 @@ def div(input, other):
 
 
 div.vjp(input=lambda g, other: g / other,
-        other=lambda g, input, other: -g * ((input / other) / other))  # x / (y y) would overflow sooner
+        other=lambda g, input, other: -g * ((input / other) / other))  # input / other**2 would overflow sooner
 
 
 @primitive
 def neg(input):
-    """`-x`.
+    """`-input`.
 
     >>> import tinygrad_lite as tg
     >>> tg.neg(tg.tensor([1, -2]))
@@ -156,7 +156,7 @@ neg.vjp(input=lambda g: -g)
 
 @primitive
 def pow(input, exponent):
-    """`x ** y`, broadcast.
+    """`input ** exponent`, broadcast.
 
     >>> import tinygrad_lite as tg
     >>> tg.pow(tg.tensor([1.0, 2.0, 3.0]), 2)
@@ -408,7 +408,7 @@ reshape.vjp(input=lambda g, input_shape: reshape(g, input_shape))
 
 @primitive(view=True)
 def permute(input, dims):
-    """`x` with its dims in the order `dims`; None: reversed."""
+    """`input` with its dims in the order `dims`; None: reversed."""
     return input.transpose(dims)
 
 
@@ -446,13 +446,13 @@ def getitem(input, index):
 
 @primitive
 def into_zeros(input, shape, index):
-    """Zeros of `shape` with `x` added at `index`: what `getitem` does to gradients."""
+    """Zeros of `shape` with `input` added at `index`: what `getitem` does to gradients."""
     return zeros_with(input, shape, index)
 
 
 @primitive
 def replaced(input, value, index):
-    """`x` with the elements at `index` replaced by `value`."""
+    """`input` with the elements at `index` replaced by `value`."""
     out = as_array(input).copy("C")
     write(out, index, value)
     return out

@@ -133,7 +133,7 @@ def is_same_size(input: Any, other: Any) -> bool:
 
 @operation
 def is_nonzero(input: Any) -> bool:
-    """Whether the one element of `x` is not zero.
+    """Whether the one element of `input` is not zero.
 
     >>> import tinygrad_lite as tg
     >>> tg.is_nonzero(tg.tensor([2.0]))

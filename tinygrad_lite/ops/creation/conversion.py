@@ -317,7 +317,7 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
 
 @primitive
 def moved(input, device):
-    """`x` on another device."""
+    """`input` on another device."""
     return to_device(input, device)
 
 

@@ -194,7 +194,7 @@ def _like(make: str, x: Any, rest: tuple[Any, ...], dtype: Any, device: Any, req
 @creator
 @operation
 def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Zeros in the shape of `x`, and in its dtype on its device unless others are given.
+    """Zeros in the shape of `input`, and in its dtype on its device unless others are given.
 
     >>> import tinygrad_lite as tg
     >>> tg.zeros_like(tg.tensor([1, 2]))
@@ -206,7 +206,7 @@ def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires
 @creator
 @operation
 def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones in the shape of `x`, and in its dtype on its device unless others are given.
+    """Ones in the shape of `input`, and in its dtype on its device unless others are given.
 
     >>> import tinygrad_lite as tg
     >>> tg.ones_like(tg.tensor([[5, 6]]))
@@ -218,7 +218,7 @@ def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_
 @creator
 @operation
 def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor like `x` whose values are whatever the memory held.
+    """A tensor like `input` whose values are whatever the memory held.
 
     >>> import tinygrad_lite as tg
     >>> tg.empty_like(tg.ones(2, 3)).shape
@@ -231,7 +231,7 @@ def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires
 @quietly
 @operation
 def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """One value in the shape of `x`, and in its dtype on its device unless others are given.
+    """One value in the shape of `input`, and in its dtype on its device unless others are given.
 
     >>> import tinygrad_lite as tg
     >>> tg.full_like(tg.tensor([1.0, 2.0]), 7)

@@ -102,7 +102,7 @@ def _is_definite(x: Any) -> bool:
 
 @operation
 def cholesky_solve(input: Tensor, L: Tensor, upper: bool = False) -> Tensor:
-    """The X of A @ X = x, where A = L @ L.mT (L.mT @ L if `upper`).
+    """The X of A @ X = input, where A = L @ L.mT (L.mT @ L if `upper`).
 
     >>> import tinygrad_lite as tg
     >>> tg.cholesky_solve(tg.tensor([[8.0]]), tg.tensor([[2.0]]))
@@ -117,7 +117,7 @@ def cholesky_solve(input: Tensor, L: Tensor, upper: bool = False) -> Tensor:
 
 @operation
 def cholesky_inverse(input: Tensor, upper: bool = False) -> Tensor:
-    """The inverse of A = x @ x.mT (of x.mT @ x if `upper`).
+    """The inverse of A = input @ input.mT (of input.mT @ input if `upper`).
 
     >>> import tinygrad_lite as tg
     >>> tg.cholesky_inverse(tg.tensor([[2.0]]))

@@ -120,7 +120,7 @@ def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = N
 
 @operation
 def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
-    """`linalg.pinv(x, rtol=rcond)`.
+    """`linalg.pinv(input, rtol=rcond)`.
 
     >>> import tinygrad_lite as tg
     >>> tg.pinverse(tg.ones(3, 2)).shape

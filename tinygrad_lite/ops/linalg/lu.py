@@ -165,5 +165,5 @@ def linalg_lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True,
 
 @operation
 def lu_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
-    """The X of A @ X = x, where `LU_data` and `LU_pivots` are `lu_factor(A)`."""
+    """The X of A @ X = input, where `LU_data` and `LU_pivots` are `lu_factor(A)`."""
     return linalg_lu_solve(LU_data, LU_pivots, input)

@@ -92,14 +92,14 @@ def slogdet(A: Tensor) -> SLogDet:
 
 
 @operation
-def logdet(A: Tensor) -> Tensor:
+def logdet(input: Tensor) -> Tensor:
     """The logarithm of the determinant: nan where it is negative, -inf where it is zero.
 
     >>> import tinygrad_lite as tg
     >>> tg.logdet(tg.eye(3))
     tensor(0.)
     """
-    sign, logabsdet = slogdet(A)
+    sign, logabsdet = slogdet(input)
     return where(sign < 0, math.nan, logabsdet)
 
 

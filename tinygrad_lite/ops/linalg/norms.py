@@ -133,10 +133,10 @@ def _extreme(name: str, A: Any, x: Any, largest: bool, dim: int, keepdim: bool =
 
 
 @operation
-def linalg_norm(A: Tensor, ord: Any = None, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """A vector's norm over one dim (or all, without `ord` and `dim`), a matrix' over two.
+def linalg_norm(input: Tensor, ord: Any = None, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """input vector's norm over one dim (or all, without `ord` and `dim`), a matrix' over two.
 
-    With `ord` and no `dim`, A has one dim or two. See `vector_norm` and `matrix_norm` for `ord`.
+    With `ord` and no `dim`, `input` has one dim or two. See `vector_norm` and `matrix_norm` for `ord`.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.norm(tg.tensor([3.0, 4.0]))
@@ -144,18 +144,17 @@ def linalg_norm(A: Tensor, ord: Any = None, dim: Dims = None, keepdim: bool = Fa
     """
     if dim is None:
         if ord is None:
-            return vector_norm(A, 2, None, keepdim, dtype=dtype)
-        if len(A.shape) not in (1, 2):
-            raise BadValue(
-                function="norm", expected="1 or 2 dims where ord is given and dim is not", got=f"the shape {tuple(A.shape)}"
-            )
-        dim = tuple(range(len(A.shape)))
+            return vector_norm(input, 2, None, keepdim, dtype=dtype)
+        if len(input.shape) not in (1, 2):
+            expected = "1 or 2 dims where ord is given and dim is not"
+            raise BadValue(function="norm", expected=expected, got=f"the shape {tuple(input.shape)}")
+        dim = tuple(range(len(input.shape)))
     dims = dim if isinstance(dim, (tuple, list)) else (dim,)
     if len(dims) not in (1, 2):
         raise BadValue(function="norm", expected="one or two dims", got=dim)
     if ord is None or (len(dims) == 1 and not isinstance(ord, str)):
-        return vector_norm(A, 2 if ord is None else ord, tuple(dims), keepdim, dtype=dtype)
-    return matrix_norm(A, ord, tuple(dims), keepdim, dtype=dtype)  # type: ignore[arg-type]
+        return vector_norm(input, 2 if ord is None else ord, tuple(dims), keepdim, dtype=dtype)
+    return matrix_norm(input, ord, tuple(dims), keepdim, dtype=dtype)  # type: ignore[arg-type]
 
 
 @operation
@@ -196,7 +195,7 @@ def norm(input: Tensor, p: float | str | None = "fro", dim: Dims = None, keepdim
 
 @operation
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
-    """The `p`-norm of `x - y`.
+    """The `p`-norm of `input - other`.
 
     >>> import tinygrad_lite as tg
     >>> tg.dist(tg.tensor([0.0, 0.0]), tg.tensor([3.0, 4.0]))
@@ -208,7 +207,7 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
 
 @operation
 def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
-    """`x` with each slice along `dim` whose `p`-norm exceeds `maxnorm` scaled down to it.
+    """`input` with each slice along `dim` whose `p`-norm exceeds `maxnorm` scaled down to it.
 
     >>> import tinygrad_lite as tg
     >>> tg.renorm(tg.tensor([[3.0, 4.0], [0.3, 0.4]]), 2, 0, 1.0)

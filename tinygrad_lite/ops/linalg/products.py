@@ -283,7 +283,7 @@ def chain_matmul(*matrices: Any) -> Tensor:
 
 @operation
 def kron(input: Tensor, other: Tensor) -> Tensor:
-    """The Kronecker product: every element of x times all of y; a block for each in the result.
+    """The Kronecker product: every element of `input` times all of `other`; a block for each in the result.
 
     >>> import tinygrad_lite as tg
     >>> tg.kron(tg.tensor([[1, 2]]), tg.tensor([[1, 1], [0, 1]]))

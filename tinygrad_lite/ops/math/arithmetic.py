@@ -41,7 +41,7 @@ Number = int | float
 @old_order("alpha")
 @operation
 def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
-    """`x + alpha * y`, broadcast.
+    """`input + alpha * other`, broadcast.
 
     >>> import tinygrad_lite as tg
     >>> tg.add(tg.tensor([1.0, 2.0]), tg.tensor([[10.0], [20.0]]), alpha=0.5)
@@ -54,7 +54,7 @@ def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
 @old_order("alpha")
 @operation
 def sub(input: Tensor | Number, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
-    """`x - alpha * y`, broadcast.
+    """`input - alpha * other`, broadcast.
 
     >>> import tinygrad_lite as tg
     >>> tg.sub(tg.tensor([5.0, 5.0]), tg.tensor([1.0, 2.0]), alpha=2)
@@ -81,7 +81,7 @@ def _scaled(name: str, x: Any, y: Any, alpha: Number) -> Any:
 
 @operation
 def rsub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
-    """`y - alpha * x`.
+    """`other - alpha * input`.
 
     >>> import tinygrad_lite as tg
     >>> tg.rsub(tg.tensor([1.0, 2.0]), 10)
@@ -94,7 +94,7 @@ def rsub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
 
 @primitive
 def _div_rounded(input, other, rounding_mode):
-    """`x / y` rounded "trunc" (towards zero) or "floor"; of integers an integer."""
+    """`input / other` rounded "trunc" (towards zero) or "floor"; of integers an integer."""
     input, other = _divisible("div_rounded", input, other)
     xp = namespace_of(input)
     if input.dtype.kind == "f":
@@ -120,7 +120,7 @@ _div_rounded.vjp(input=lambda g: zeros_like(g),
 
 @operation
 def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = None) -> Tensor:
-    """`x / y`, broadcast; of integers, in the default floating-point dtype.
+    """`input / other`, broadcast; of integers, in the default floating-point dtype.
 
     `rounding_mode`: None, "trunc" (towards zero) or "floor"; these keep integers integers, and
     their gradient is zero.
@@ -138,7 +138,7 @@ def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = No
 
 @operation
 def true_divide(input: Tensor, other: Tensor | Number) -> Tensor:
-    """`x / y`: `div` without rounding.
+    """`input / other`: `div` without rounding.
 
     >>> import tinygrad_lite as tg
     >>> tg.true_divide(tg.tensor([7, 8]), 2)
@@ -149,7 +149,7 @@ def true_divide(input: Tensor, other: Tensor | Number) -> Tensor:
 
 @operation
 def floor_divide(input: Tensor, other: Tensor | Number) -> Tensor:
-    """`x // y`: the quotient rounded down.
+    """`input // other`: the quotient rounded down.
 
     >>> import tinygrad_lite as tg
     >>> tg.floor_divide(tg.tensor([7.0, -7.0]), 2)
@@ -160,7 +160,7 @@ def floor_divide(input: Tensor, other: Tensor | Number) -> Tensor:
 
 @operation
 def reciprocal(input: Tensor) -> Tensor:
-    """`1 / x`.
+    """`1 / input`.
 
     >>> import tinygrad_lite as tg
     >>> tg.reciprocal(tg.tensor([2.0, 4.0]))
@@ -182,7 +182,7 @@ _remainder.vjp(input=lambda g: g,
 
 @operation
 def remainder(input: Tensor | Number, other: Tensor | Number) -> Tensor:
-    """What `floor_divide` leaves over: `x - x // y * y`, with the sign of `y`.
+    """What `floor_divide` leaves over: `input - input // other * other`, with the sign of `other`.
 
     >>> import tinygrad_lite as tg
     >>> tg.remainder(tg.tensor([-3.0, 3.0]), 2)
@@ -193,7 +193,7 @@ def remainder(input: Tensor | Number, other: Tensor | Number) -> Tensor:
 
 @operation
 def fmod(input: Tensor, other: Tensor | Number) -> Tensor:
-    """What a division rounded towards zero leaves over, with the sign of `x`.
+    """What a division rounded towards zero leaves over, with the sign of `input`.
 
     >>> import tinygrad_lite as tg
     >>> tg.fmod(tg.tensor([-5.0, 5.0]), 3)
@@ -205,7 +205,7 @@ def fmod(input: Tensor, other: Tensor | Number) -> Tensor:
 
 @operation
 def positive(input: Tensor) -> Tensor:
-    """`x` itself.
+    """`input` itself.
 
     >>> import tinygrad_lite as tg
     >>> tg.positive(tg.tensor([1, -2]))
@@ -217,7 +217,7 @@ def positive(input: Tensor) -> Tensor:
 
 @operation
 def square(input: Tensor) -> Tensor:
-    """`x * x`.
+    """`input * input`.
 
     >>> import tinygrad_lite as tg
     >>> tg.square(tg.tensor([-3, 4]))
@@ -228,7 +228,7 @@ def square(input: Tensor) -> Tensor:
 
 @operation
 def float_power(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
-    """`x ** y` in double precision.
+    """`input ** exponent` in double precision.
 
     >>> import tinygrad_lite as tg
     >>> tg.float_power(tg.tensor([1, 4]), 0.5)
@@ -244,7 +244,7 @@ def _double(x: Any) -> Any:
 
 @operation
 def ldexp(input: Tensor, other: Tensor) -> Tensor:
-    """`x * 2**y`.
+    """`input * 2**other`.
 
     >>> import tinygrad_lite as tg
     >>> tg.ldexp(tg.tensor([1.0, 3.0]), tg.tensor([3, 1]))
@@ -261,7 +261,7 @@ class Frexp(NamedTuple):
 
 @operation
 def frexp(input: Tensor) -> Frexp:
-    """`mantissa, exponent` with x = mantissa * 2**exponent and the mantissa's size in [0.5, 1).
+    """`mantissa, exponent` with `input = mantissa * 2**exponent` and the mantissa's size in [0.5, 1).
 
     >>> import tinygrad_lite as tg
     >>> tg.frexp(tg.tensor([1.0, 6.0]))
@@ -292,7 +292,7 @@ def _fraction_of(x: Any, value: Number) -> Number:
 @old_order("value")
 @operation
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
-    """`x + value * tensor1 * tensor2`.
+    """`input + value * tensor1 * tensor2`.
 
     >>> import tinygrad_lite as tg
     >>> tg.addcmul(tg.ones(2), tg.tensor([1.0, 2.0]), tg.tensor([10.0, 10.0]), value=0.5)
@@ -305,7 +305,7 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
 @old_order("value")
 @operation
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
-    """`x + value * tensor1 / tensor2`, of floating-point tensors.
+    """`input + value * tensor1 / tensor2`, of floating-point tensors.
 
     >>> import tinygrad_lite as tg
     >>> tg.addcdiv(tg.tensor([1.0]), tg.tensor([6.0]), tg.tensor([3.0]), value=10)
@@ -319,7 +319,7 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
 
 @operation
 def lerp(input: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
-    """`x + weight * (end - x)`: `x` where `weight` is 0, `end` where it is 1.
+    """`input + weight * (end - input)`: `input` where `weight` is 0, `end` where it is 1.
 
     >>> import tinygrad_lite as tg
     >>> tg.lerp(tg.tensor([0.0, 10.0]), tg.tensor([1.0, 20.0]), 0.25)

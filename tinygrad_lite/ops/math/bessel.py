@@ -67,19 +67,19 @@ bessel_y0 = _function("bessel_y0", "y0", "The Bessel function of the second kind
 bessel_y1 = _function("bessel_y1", "y1", "The Bessel function of the second kind of order 1.")
 i0 = _function("i0", "i0", "The modified Bessel function of the first kind of order 0.")
 i1 = _function("i1", "i1", "The modified Bessel function of the first kind of order 1.")
-i0e = _function("i0e", "i0e", "`exp(-abs(x)) * i0(x)`.")
-i1e = _function("i1e", "i1e", "`exp(-abs(x)) * i1(x)`.")
+i0e = _function("i0e", "i0e", "`exp(-abs(input)) * i0(input)`.")
+i1e = _function("i1e", "i1e", "`exp(-abs(input)) * i1(input)`.")
 modified_bessel_k0 = _function("modified_bessel_k0", "k0", "The modified Bessel function of the second kind of order 0.")
 modified_bessel_k1 = _function("modified_bessel_k1", "k1", "The modified Bessel function of the second kind of order 1.")
-scaled_modified_bessel_k0 = _function("scaled_modified_bessel_k0", "k0e", "`exp(x) * modified_bessel_k0(x)`.")
-scaled_modified_bessel_k1 = _function("scaled_modified_bessel_k1", "k1e", "`exp(x) * modified_bessel_k1(x)`.")
+scaled_modified_bessel_k0 = _function("scaled_modified_bessel_k0", "k0e", "`exp(input) * modified_bessel_k0(input)`.")
+scaled_modified_bessel_k1 = _function("scaled_modified_bessel_k1", "k1e", "`exp(input) * modified_bessel_k1(input)`.")
 airy_ai = _function("airy_ai", "ai", "The Airy function: the solution of y'' = x y that vanishes for large x.")
 modified_bessel_i0, modified_bessel_i1 = i0, i1
 
 
 @operation
 def spherical_bessel_j0(input: Tensor) -> Tensor:
-    """`sin(x) / x`, which is 1 at 0: the spherical Bessel function of the first kind of order 0.
+    """`sin(input) / input`, which is 1 at 0: the spherical Bessel function of the first kind of order 0.
 
     >>> import tinygrad_lite as tg
     >>> tg.special.spherical_bessel_j0(tg.tensor([0.0]))

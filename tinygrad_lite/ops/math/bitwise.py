@@ -29,16 +29,16 @@ def _bitwise(name: str, combine: Callable[[Any, Any], Any], doc: str) -> Any:
     return forward
 
 
-bitwise_and = _bitwise("bitwise_and", operator.and_, "`x & y`.")
-bitwise_or = _bitwise("bitwise_or", operator.or_, "`x | y`.")
-bitwise_xor = _bitwise("bitwise_xor", operator.xor, "`x ^ y`.")
-bitwise_left_shift = _bitwise("bitwise_left_shift", operator.lshift, "`x << y`.")
-bitwise_right_shift = _bitwise("bitwise_right_shift", operator.rshift, "`x >> y`; a negative `x` stays negative.")
+bitwise_and = _bitwise("bitwise_and", operator.and_, "`input & other`.")
+bitwise_or = _bitwise("bitwise_or", operator.or_, "`input | other`.")
+bitwise_xor = _bitwise("bitwise_xor", operator.xor, "`input ^ other`.")
+bitwise_left_shift = _bitwise("bitwise_left_shift", operator.lshift, "`input << other`.")
+bitwise_right_shift = _bitwise("bitwise_right_shift", operator.rshift, "`input >> other`; a negative `input` stays negative.")
 
 
 @nondifferentiable
 def bitwise_not(input):
-    """`~x`: every bit flipped; of bools, not.
+    """`~input`: every bit flipped; of bools, not.
 
     >>> import tinygrad_lite as tg
     >>> tg.bitwise_not(tg.tensor([0, 5]))

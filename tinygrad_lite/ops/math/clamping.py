@@ -101,7 +101,7 @@ def _clamped(x: Any, min: Bound, max: Bound) -> Any:
 
 @operation
 def clamp(input: Tensor, min: Bound = None, max: Bound = None) -> Tensor:
-    """`x` moved into [min, max] where it is outside; either bound may be None or a tensor.
+    """`input` moved into [min, max] where it is outside; either bound may be None or a tensor.
 
     >>> import tinygrad_lite as tg
     >>> tg.clamp(tg.tensor([-2.0, 0.5, 2.0]), -1, 1)
@@ -114,7 +114,7 @@ def clamp(input: Tensor, min: Bound = None, max: Bound = None) -> Tensor:
 
 @operation
 def clamp_min(input: Tensor, min: Bound) -> Tensor:
-    """`x`, or `min` where that is larger.
+    """`input`, or `min` where that is larger.
 
     >>> import tinygrad_lite as tg
     >>> tg.clamp_min(tg.tensor([-1.0, 2.0]), 0)
@@ -125,7 +125,7 @@ def clamp_min(input: Tensor, min: Bound) -> Tensor:
 
 @operation
 def clamp_max(input: Tensor, max: Bound) -> Tensor:
-    """`x`, or `max` where that is smaller.
+    """`input`, or `max` where that is smaller.
 
     >>> import tinygrad_lite as tg
     >>> tg.clamp_max(tg.tensor([-1.0, 2.0]), 0)
@@ -139,7 +139,7 @@ clip = clamp
 
 @operation
 def nan_to_num(input: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Tensor:
-    """`x` with `nan` (0) for nan, and `posinf` and `neginf` (the largest and the smallest number of
+    """`input` with `nan` (0) for nan, and `posinf` and `neginf` (the largest and the smallest number of
     the dtype) for the infinities.
 
     >>> import tinygrad_lite as tg

@@ -32,7 +32,7 @@ __all__ = [
 
 def _comparison(compare: Callable[[Any, Any], Any], sign: str) -> Any:
     @nondifferentiable
-    @named(compare.__name__, f"Whether each `x {sign} y`, broadcast.")
+    @named(compare.__name__, f"Whether each `input {sign} other`, broadcast.")
     def forward(input, other):
         if not hasattr(input, "dtype"):
             only_tensors(input)
@@ -109,7 +109,7 @@ def isneginf(input: Tensor) -> Tensor:
 
 @nondifferentiable
 def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
-    """Whether each `|x - y| <= atol + rtol * |y|`, or x is y (infinities; with `equal_nan`, nans).
+    """Whether each `|input - other| <= atol + rtol * |other|`, or `input` is `other` (infinities; with `equal_nan`, nans).
 
     >>> import tinygrad_lite as tg
     >>> tg.isclose(tg.tensor([1.0, 2.0]), tg.tensor([1.000001, 2.1]))

@@ -25,7 +25,7 @@ def _of_real(name: str, x: Any) -> Any:
 
 @operation
 def angle(input: Tensor) -> Tensor:
-    """The angle from the positive half of the real line: pi where x is negative, 0 elsewhere, nan for nan.
+    """The angle from the positive half of the real line: pi where `input` is negative, 0 elsewhere, nan for nan.
 
     >>> import tinygrad_lite as tg
     >>> tg.angle(tg.tensor([-1.0, 1.0]))
@@ -37,7 +37,7 @@ def angle(input: Tensor) -> Tensor:
 
 @operation
 def conj(input: Tensor) -> Tensor:
-    """The complex conjugate: of real numbers, `x` itself.
+    """The complex conjugate: of real numbers, `input` itself.
 
     >>> import tinygrad_lite as tg
     >>> tg.conj(tg.tensor([1.0, 2.0]))
@@ -48,7 +48,7 @@ def conj(input: Tensor) -> Tensor:
 
 @operation
 def real(input: Tensor) -> Tensor:
-    """The real part: of real numbers, `x` itself.
+    """The real part: of real numbers, `input` itself.
 
     >>> import tinygrad_lite as tg
     >>> tg.real(tg.tensor([1.0, 2.0]))

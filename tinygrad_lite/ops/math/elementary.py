@@ -38,8 +38,8 @@ __all__ = [
 ]  # fmt: skip
 
 
-expm1 = unary(np.expm1, lambda g, out: g * (out + 1), "`exp(x) - 1`, exact for small x.")
-log1p = unary(np.log1p, lambda g, input: g / (1 + input), "`log(1 + x)`, exact for small x.")
+expm1 = unary(np.expm1, lambda g, out: g * (out + 1), "`exp(input) - 1`, exact for a small `input`.")
+log1p = unary(np.log1p, lambda g, input: g / (1 + input), "`log(1 + input)`, exact for a small `input`.")
 log2 = unary(np.log2, lambda g, input: g / (math.log(2) * input), "Logarithm to base 2.")
 log10 = unary(np.log10, lambda g, input: g / (math.log(10) * input), "Logarithm to base 10.")
 
@@ -60,7 +60,7 @@ arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, aco
 
 @primitive
 def sigmoid(input):
-    """`1 / (1 + exp(-x))`.
+    """`1 / (1 + exp(-input))`.
 
     >>> import tinygrad_lite as tg
     >>> tg.sigmoid(tg.tensor([-1000.0, 0.0, 1000.0]))
@@ -74,7 +74,7 @@ sigmoid.vjp(input=lambda g, out: g * (1 - out) * out)
 
 @primitive
 def erf(input):
-    """The error function: the probability that a normal variable of variance 1/2 is within ±x of 0.
+    """The error function: the probability that a normal variable of variance 1/2 is within `input` of 0.
 
     >>> import tinygrad_lite as tg
     >>> tg.erf(tg.tensor([0.0, 1.0]))
@@ -85,7 +85,7 @@ def erf(input):
 
 @primitive
 def erfc(input):
-    """`1 - erf(x)`, exact where that is small.
+    """`1 - erf(input)`, exact where that is small.
 
     >>> import tinygrad_lite as tg
     >>> tg.erfc(tg.tensor([0.0, 1.0]))
@@ -102,7 +102,7 @@ erfc.vjp(input=lambda g, input: -g * (_BELL * exp(-input * input)))
 
 @operation
 def rsqrt(input: Tensor) -> Tensor:
-    """`1 / sqrt(x)`.
+    """`1 / sqrt(input)`.
 
     >>> import tinygrad_lite as tg
     >>> tg.rsqrt(tg.tensor([4.0, 16.0]))
@@ -146,7 +146,7 @@ def rad2deg(input: Tensor) -> Tensor:
 
 @operation
 def sinc(input: Tensor) -> Tensor:
-    """`sin(pi x) / (pi x)`, which is 1 at 0.
+    """`sin(pi * input) / (pi * input)`, which is 1 at 0.
 
     >>> import tinygrad_lite as tg
     >>> tg.sinc(tg.tensor([0.0, 0.5]))
@@ -169,7 +169,7 @@ _logit.vjp(input=lambda g, input: g / where((input < 0) | (input > 1), math.nan,
 
 @operation
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
-    """`log(x / (1 - x))`, the inverse of sigmoid; `eps`: x is first clamped to [eps, 1 - eps].
+    """`log(input / (1 - input))`, the inverse of sigmoid; `eps`: `input` is first clamped to [eps, 1 - eps].
 
     >>> import tinygrad_lite as tg
     >>> tg.logit(tg.tensor([0.5, 0.9]))
@@ -198,14 +198,14 @@ atan2 = arctan2 = binary(
     np.arctan2,
     lambda g, input, other: g * _over_square(other, input, other),
     lambda g, input, other: -g * _over_square(input, input, other),
-    "The angle of the point with ordinate `x` and abscissa `y`, in radians from -pi to pi.",
+    "The angle of the point with ordinate `input` and abscissa `other`, in radians from -pi to pi.",
     meet=_tensors, name="atan2",
 )  # fmt: skip
 hypot = binary(
     np.hypot,
     lambda g, input, out: g * (input / out),
     lambda g, other, out: g * (other / out),
-    "`sqrt(x**2 + y**2)`, without overflow on the way.",
+    "`sqrt(input**2 + other**2)`, without overflow on the way.",
     meet=_floats,
 )
 
@@ -223,7 +223,7 @@ _logaddexp.vjp(input=lambda g, input, other, base: g * sigmoid(math.log(base) * 
 
 @operation
 def logaddexp(input: Tensor, other: Tensor) -> Tensor:
-    """`log(exp(x) + exp(y))`, without overflow on the way.
+    """`log(exp(input) + exp(other))`, without overflow on the way.
 
     >>> import tinygrad_lite as tg
     >>> tg.logaddexp(tg.tensor([1000.0]), tg.tensor([0.0]))
@@ -234,7 +234,7 @@ def logaddexp(input: Tensor, other: Tensor) -> Tensor:
 
 @operation
 def logaddexp2(input: Tensor, other: Tensor) -> Tensor:
-    """`log2(2**x + 2**y)`, without overflow on the way.
+    """`log2(2**input + 2**other)`, without overflow on the way.
 
     >>> import tinygrad_lite as tg
     >>> tg.logaddexp2(tg.tensor([3.0]), tg.tensor([3.0]))
@@ -245,7 +245,7 @@ def logaddexp2(input: Tensor, other: Tensor) -> Tensor:
 
 @primitive
 def xlogy(input, other):
-    """`x * log(y)`, which is 0 where x is 0 (but nan where y is).
+    """`input * log(other)`, which is 0 where `input` is 0 (but nan where `other` is).
 
     >>> import tinygrad_lite as tg
     >>> tg.xlogy(tg.tensor([0.0, 2.0]), tg.tensor([0.0, 1.0]))

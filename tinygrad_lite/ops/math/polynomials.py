@@ -42,7 +42,7 @@ def _polynomial(name: str, text: str, first: Callable[[Any], Any], after: Callab
         return out
 
     call.__name__ = call.__qualname__ = name
-    call.__doc__ = f"{text} of degree `n` (an int, or a tensor of them) at `x`; 0 where the degree is negative."
+    call.__doc__ = f"{text} of degree `n` (an int, or a tensor of them) at `input`; 0 where the degree is negative."
     return operation(call)
 
 
@@ -54,7 +54,7 @@ def _chebyshev(kind: str, which: str, first: Callable[[Any], Any]) -> tuple[Any,
     return (
         _polynomial(f"chebyshev_polynomial_{kind}", f"The Chebyshev polynomial of the {which} kind", first, after),
         _polynomial(
-            f"shifted_chebyshev_polynomial_{kind}", f"The Chebyshev polynomial of the {which} kind, of 2 x - 1,",
+            f"shifted_chebyshev_polynomial_{kind}", f"The Chebyshev polynomial of the {which} kind, of 2 * input - 1,",
             lambda x: first(2 * x - 1), lambda x, k, p, q: after(2 * x - 1, k, p, q),
         ),
     )  # fmt: skip

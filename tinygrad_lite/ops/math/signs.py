@@ -29,7 +29,7 @@ absolute, sgn = abs, sign
 
 @primitive
 def copysign(input, other):
-    """`abs(x)` with the sign of `y`, where -0.0 counts as negative.
+    """`abs(input)` with the sign of `other`, where -0.0 counts as negative.
 
     >>> import tinygrad_lite as tg
     >>> tg.copysign(tg.tensor([1.0, 2.0]), tg.tensor([-0.0, 3.0]))
@@ -46,7 +46,7 @@ copysign.vjp(input=lambda g, input, out: g * (sign(input) * sign(out)),
 
 @primitive
 def nextafter(input, other):
-    """The next number after `x` on the way to `y`.
+    """The next number after `input` on the way to `other`.
 
     >>> import tinygrad_lite as tg
     >>> (tg.nextafter(tg.tensor([1.0]), tg.tensor([2.0])) - 1) * 2**23
@@ -63,7 +63,7 @@ nextafter.vjp(input=lambda g, input, other: where(input == other, 0.0, g),
 
 @operation
 def heaviside(input: Tensor, values: Tensor) -> Tensor:
-    """0 where `x` is negative, 1 where it is positive, and `values` where it is zero.
+    """0 where `input` is negative, 1 where it is positive, and `values` where it is zero.
 
     >>> import tinygrad_lite as tg
     >>> tg.heaviside(tg.tensor([-1.0, 0.0, 2.0]), tg.tensor([0.5]))

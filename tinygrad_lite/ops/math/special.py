@@ -101,7 +101,7 @@ _igamma.vjp(input=no_rule("igamma", "the order"),
 
 @operation
 def igamma(input: Tensor, other: Tensor) -> Tensor:
-    """The regularized lower incomplete gamma function of order `x` at `y`, differentiable by `y`.
+    """The regularized lower incomplete gamma function of order `input` at `other`, differentiable by `other`.
 
     >>> import tinygrad_lite as tg
     >>> tg.special.gammainc(tg.tensor([1.0]), tg.tensor([1.0]))
@@ -112,7 +112,7 @@ def igamma(input: Tensor, other: Tensor) -> Tensor:
 
 @operation
 def igammac(input: Tensor, other: Tensor) -> Tensor:
-    """`1 - igamma(x, y)`, exact where that is small.
+    """`1 - igamma(input, other)`, exact where that is small.
 
     >>> import tinygrad_lite as tg
     >>> tg.special.gammaincc(tg.tensor([1.0]), tg.tensor([1.0]))
@@ -123,7 +123,7 @@ def igammac(input: Tensor, other: Tensor) -> Tensor:
 
 @primitive
 def zeta(input, other):
-    """The Hurwitz zeta function: the sum of `(k + y)**-x` over k = 0, 1, ...; differentiable by `y`.
+    """The Hurwitz zeta function: the sum of `(k + other)**-input` over k = 0, 1, ...; differentiable by `other`.
 
     >>> import tinygrad_lite as tg
     >>> tg.special.zeta(tg.tensor([2.0]), tg.tensor([1.0]))
@@ -156,7 +156,7 @@ erfinv.vjp(input=lambda g, out: g * (math.sqrt(math.pi) / 2 * exp(out * out)))
 
 @primitive
 def erfcx(input):
-    """`exp(x * x) * erfc(x)`.
+    """`exp(input * input) * erfc(input)`.
 
     >>> import tinygrad_lite as tg
     >>> tg.special.erfcx(tg.tensor([0.0, 1.0]))
@@ -170,7 +170,7 @@ erfcx.vjp(input=lambda g, input, out: g * (2 * input * out - 2 / math.sqrt(math.
 
 @operation
 def ndtr(input: Tensor) -> Tensor:
-    """The probability that a standard normal variable is below `x`.
+    """The probability that a standard normal variable is below `input`.
 
     >>> import tinygrad_lite as tg
     >>> tg.special.ndtr(tg.tensor([0.0, 1.96]))
@@ -181,7 +181,7 @@ def ndtr(input: Tensor) -> Tensor:
 
 @operation
 def log_ndtr(input: Tensor) -> Tensor:
-    """`log(ndtr(x))`, without underflow on the way.
+    """`log(ndtr(input))`, without underflow on the way.
 
     >>> import tinygrad_lite as tg
     >>> tg.special.log_ndtr(tg.tensor([0.0]))
@@ -212,7 +212,7 @@ ndtri.vjp(input=lambda g, out: g * (math.sqrt(2 * math.pi) * exp(out * out / 2))
 
 @primitive
 def entr(input):
-    """`-x * log(x)`, which is 0 at 0, and -inf below.
+    """`-input * log(input)`, which is 0 at 0, and -inf below.
 
     >>> import tinygrad_lite as tg
     >>> tg.special.entr(tg.tensor([0.0, 0.5]))
@@ -226,7 +226,7 @@ entr.vjp(input=lambda g, input: g * (-1 - log(input)))
 
 @primitive
 def xlog1py(input, other):
-    """`x * log1p(y)`, which is 0 where x is 0 (but nan where y is).
+    """`input * log1p(other)`, which is 0 where `input` is 0 (but nan where `other` is).
 
     >>> import tinygrad_lite as tg
     >>> tg.special.xlog1py(tg.tensor([0.0, 2.0]), tg.tensor([-1.0, 0.0]))

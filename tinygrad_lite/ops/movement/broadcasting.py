@@ -18,7 +18,7 @@ __all__ = ["broadcast_shapes", "broadcast_tensors", "broadcast_to"]
 
 @operation
 def expand(input: Tensor, size: tuple[int, ...], *, implicit: bool = False) -> Tensor:
-    """A view of `x` repeated along dims of size 1; -1 keeps a size.
+    """A view of `input` repeated along dims of size 1; -1 keeps a size.
 
     >>> import tinygrad_lite as tg
     >>> tg.tensor([[1], [2]]).expand(2, 3)
@@ -34,7 +34,7 @@ def expand(input: Tensor, size: tuple[int, ...], *, implicit: bool = False) -> T
 
 @operation
 def expand_as(input: Tensor, other: Tensor) -> Tensor:
-    """`x.expand(y.shape)`
+    """`input.expand(other.shape)`
 
     >>> import tinygrad_lite as tg
     >>> tg.tensor([1, 2]).expand_as(tg.ones(2, 2))
@@ -46,7 +46,7 @@ def expand_as(input: Tensor, other: Tensor) -> Tensor:
 
 @operation
 def broadcast_to(input: Tensor, size: tuple[int, ...]) -> Tensor:
-    """`x` seen in the shape `size`, as broadcasting would.
+    """`input` seen in the shape `size`, as broadcasting would.
 
     >>> import tinygrad_lite as tg
     >>> tg.broadcast_to(tg.tensor([1, 2]), (2, 2))

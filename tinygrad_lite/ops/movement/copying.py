@@ -56,7 +56,7 @@ def unshared(out: Any, x: Any) -> Any:
 
 @operation
 def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
-    """`x` with its elements in memory in the order of its dims ("channels_last": with dim 1 last): itself where
+    """`input` with its elements in memory in the order of its dims ("channels_last": with dim 1 last): itself where
     it is so already.
 
     >>> import tinygrad_lite as tg

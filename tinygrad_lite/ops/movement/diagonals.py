@@ -53,7 +53,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
 
 @operation
 def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
-    """Zero matrices, in the dims `dim1` and `dim2` of the result, with the last dim of `x` on their diagonal.
+    """Zero matrices, in the dims `dim1` and `dim2` of the result, with the last dim of `input` on their diagonal.
 
     >>> import tinygrad_lite as tg
     >>> tg.diag_embed(tg.tensor([1, 2]))
@@ -88,7 +88,7 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
 
 @operation
 def diagflat(input: Tensor, offset: int = 0) -> Tensor:
-    """The matrix with all elements of `x` on its diagonal.
+    """The matrix with all elements of `input` on its diagonal.
 
     >>> import tinygrad_lite as tg
     >>> tg.diagflat(tg.tensor([1, 2]))

@@ -32,16 +32,16 @@ _ALL = slice(None)
 _INDEX_DTYPES = (np.int64, np.int32, np.bool_)
 
 
-# -- x[index] -----------------------------------------------------------------------------------
+# -- input[index] -------------------------------------------------------------------------------
 
 _BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
 
 
-def getitem(x: Any, index: Any) -> Any:
-    """`x[index]`: ints, slices, None, Ellipsis, integer tensors, boolean masks, lists, mixed."""
-    for step in steps(x, index):
-        x = _getitem(x, step)
-    return x
+def getitem(input: Any, index: Any) -> Any:
+    """`input[index]`: ints, slices, None, Ellipsis, integer tensors, boolean masks, lists, mixed."""
+    for step in steps(input, index):
+        input = _getitem(input, step)
+    return input
 
 
 def steps(x: Any, index: Any) -> tuple[Index, ...]:
@@ -169,7 +169,7 @@ def _item(item: Any, array: Any) -> Any:
 
 @operation
 def select(input: Tensor, dim: int, index: int) -> Tensor:
-    """`x[..., index, ...]` at dim `dim`: a view without that dim.
+    """`input[..., index, ...]` at dim `dim`: a view without that dim.
 
     >>> import tinygrad_lite as tg
     >>> tg.select(tg.tensor([[1, 2], [3, 4]]), 1, 0)
@@ -184,7 +184,7 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
 
 @operation
 def narrow(input: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
-    """`x[..., start : start + length, ...]` at dim `dim`: a view.
+    """`input[..., start : start + length, ...]` at dim `dim`: a view.
 
     >>> import tinygrad_lite as tg
     >>> tg.narrow(tg.arange(5), 0, 1, 3)
@@ -233,7 +233,7 @@ def checked_index(name: str, index: Any, size: int, negative: bool = False) -> A
 
 @operation
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """The slices number `index` (1-D, integers) of `x` along `dim`.
+    """The slices number `index` (1-D, integers) of `input` along `dim`.
 
     >>> import tinygrad_lite as tg
     >>> tg.index_select(tg.tensor([[1, 2, 3], [4, 5, 6]]), 1, tg.tensor([2, 0]))
@@ -275,7 +275,7 @@ def index_along(name: str, shape: tuple[int, ...], dim: int, index: Any) -> Inde
 
 @operation
 def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
-    """`out[i, j, k] = x[i, index[i, j, k], k]` (for dim 1): one element for each of `index`.
+    """`out[i, j, k] = input[i, index[i, j, k], k]` (for dim 1): one element for each of `index`.
 
     >>> import tinygrad_lite as tg
     >>> tg.gather(tg.tensor([[1, 2], [3, 4]]), 1, tg.tensor([[0, 0], [1, 0]]))

@@ -49,19 +49,19 @@ _ORDER = "biufc"
 _WHOLE = (Ellipsis,)
 
 
-def setitem(x: Any, index: Any, value: Any) -> None:
-    """`x[index] = value`, with every index that `x[index]` takes."""
-    *views, index = steps(x, index)
+def setitem(input: Any, index: Any, value: Any) -> None:
+    """`input[index] = value`, with every index that `input[index]` takes."""
+    *views, index = steps(input, index)
     for view in views:
-        x = getitem(x, view)
+        input = getitem(input, view)
     if not isinstance(value, Traced):
         if not (is_array(value) or isinstance(value, (int, float, complex, np.generic))):
             raise BadType(function="setitem", argument="value", expected="a Tensor or a number as the value", got=type(value).__name__)
         if (type(value) is int or type(value) is float) and not 0 <= value <= 127:  # which every dtype holds
-            value = as_value("setitem", x, value)
-    elif value.array.dtype != x.array.dtype and not _converts(index, value.array):
-        raise BadType(f"the value is {value.array.dtype}, the tensor {x.array.dtype}", function="setitem", hint="convert one with to()")
-    assign("setitem", x, value, index)
+            value = as_value("setitem", input, value)
+    elif value.array.dtype != input.array.dtype and not _converts(index, value.array):
+        raise BadType(f"the value is {value.array.dtype}, the tensor {input.array.dtype}", function="setitem", hint="convert one with to()")
+    assign("setitem", input, value, index)
 
 
 def _converts(index: Index, value: Any) -> bool:
@@ -80,7 +80,7 @@ def assign(name: str, x: Any, value: Any, index: Index = _WHOLE) -> None:
     check_writable(name, x)
     if isinstance(value, Traced):
         shape = value.array.shape
-        if shape and shape[0] == 1:  # sizes of 1 in front may be more than x has dims
+        if shape and shape[0] == 1:  # sizes of 1 in front may be more than input has dims
             value = reshape(value, shape[next((d for d, n in enumerate(shape) if n != 1), len(shape)) :])
         both_numpy = type(array) is np.ndarray and type(value.array) is np.ndarray
         if not both_numpy and device_of(array) != device_of(value.array):

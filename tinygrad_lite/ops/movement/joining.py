@@ -181,7 +181,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 
 @operation
 def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Parts of the given sizes along `dim`, as views; the sizes add up to x's.
+    """Parts of the given sizes along `dim`, as views; the sizes add up to `input`'s.
 
     >>> import tinygrad_lite as tg
     >>> tg.split_with_sizes(tg.arange(5), [2, 3])

@@ -23,7 +23,7 @@ __all__ = ["fill", "masked_fill", "masked_scatter", "masked_select"]
 
 @operation
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
-    """The elements of `x` where `mask` holds, as a 1-D tensor; the two broadcast.
+    """The elements of `input` where `mask` holds, as a 1-D tensor; the two broadcast.
 
     >>> import tinygrad_lite as tg
     >>> tg.masked_select(tg.tensor([1, 2, 3]), tg.tensor([True, False, True]))
@@ -35,7 +35,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
 
 @operation
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
-    """`x` with `value` (a number or a 0-d tensor) where `mask` holds.
+    """`input` with `value` (a number or a 0-d tensor) where `mask` holds.
 
     >>> import tinygrad_lite as tg
     >>> tg.masked_fill(tg.tensor([1.0, 2.0]), tg.tensor([True, False]), -1)
@@ -68,7 +68,7 @@ def as_value(name: str, x: Any, value: Any) -> Any:
 
 @operation
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
-    """`x` with the first elements of `source`, in order, where `mask` holds.
+    """`input` with the first elements of `source`, in order, where `mask` holds.
 
     >>> import tinygrad_lite as tg
     >>> tg.masked_scatter(tg.zeros(3), tg.tensor([True, False, True]), tg.tensor([1.0, 2.0]))
@@ -101,5 +101,5 @@ def same_dtype(name: str, x: Any, source: Any) -> None:
 
 @operation
 def fill(input: Tensor, value: Any) -> Tensor:
-    """A tensor like `x` with `value` (a number or a 0-d tensor) in every element."""
+    """A tensor like `input` with `value` (a number or a 0-d tensor) in every element."""
     return replaced(input, as_value("fill", input, value), (...,))

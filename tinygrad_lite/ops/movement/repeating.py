@@ -22,7 +22,7 @@ __all__ = ["repeat_interleave", "tile"]
 
 @operation
 def repeat(input: Tensor, repeats: tuple[int, ...]) -> Tensor:
-    """Copies of `x` side by side: `repeats[d]` of them along dim d, counted from the last dim.
+    """Copies of `input` side by side: `repeats[d]` of them along dim d, counted from the last dim.
 
     >>> import tinygrad_lite as tg
     >>> tg.tensor([1, 2]).repeat(2, 2)

@@ -1,4 +1,4 @@
-"""Writing to parts of a tensor: the result is a new tensor, `x` stays as it is."""
+"""Writing to parts of a tensor: the result is a new tensor, `input` stays as it is."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _back(out: Any, x: Any) -> Any:
 
 @operation
 def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Tensor:
-    """`x` after `out[index[i, j, k], j, k] = src[i, j, k]` (for dim 0); `src` may be one number.
+    """`input` after `out[index[i, j, k], j, k] = src[i, j, k]` (for dim 0); `src` may be one number.
 
     `reduce`: "add" or "multiply" to combine instead of replacing.
 
@@ -85,7 +85,7 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: A
 
 @operation
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """`x` after `out[index[i, j, k], j, k] += src[i, j, k]` (for dim 0).
+    """`input` after `out[index[i, j, k], j, k] += src[i, j, k]` (for dim 0).
 
     >>> import tinygrad_lite as tg
     >>> tg.scatter_add(tg.zeros(3), 0, tg.tensor([0, 0, 2]), tg.ones(3))
@@ -97,7 +97,7 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 @operation
 def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
     """`scatter` that combines the elements meant for one place: `reduce` is "sum", "prod", "mean",
-    "amax" or "amin"; with that of `x` in the place if `include_self`.
+    "amax" or "amin"; with that of `input` in the place if `include_self`.
 
     Where several are the largest (smallest), they share the gradient.
 
@@ -190,7 +190,7 @@ def _checked_line(name: str, index: Any, size: int, negative: bool = False) -> A
 
 @operation
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
-    """`x` with `alpha * source[i]` added to its slice number `index[i]` along `dim`.
+    """`input` with `alpha * source[i]` added to its slice number `index[i]` along `dim`.
 
     >>> import tinygrad_lite as tg
     >>> tg.index_add(tg.zeros(3), 0, tg.tensor([0, 0, 2]), tg.ones(3))
@@ -217,7 +217,7 @@ def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce:
 
 @operation
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
-    """`x` with its slice number `index[i]` along `dim` replaced by `source[i]`.
+    """`input` with its slice number `index[i]` along `dim` replaced by `source[i]`.
 
     >>> import tinygrad_lite as tg
     >>> tg.index_copy(tg.zeros(3), 0, tg.tensor([2, 0]), tg.tensor([5.0, 6.0]))
@@ -229,7 +229,7 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
 
 @operation
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
-    """`x` with its slices number `index` along `dim` filled with `value`.
+    """`input` with its slices number `index` along `dim` filled with `value`.
 
     >>> import tinygrad_lite as tg
     >>> tg.index_fill(tg.tensor([[1, 2], [3, 4]]), 1, tg.tensor([0]), 9)
@@ -245,7 +245,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
 
 @operation
 def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
-    """`x` after `x[indices] = values`, or `+=` with repeated places adding up if `accumulate`.
+    """`input` after `input[indices] = values`, or `+=` with repeated places adding up if `accumulate`.
 
     >>> import tinygrad_lite as tg
     >>> tg.index_put(tg.zeros(3), (tg.tensor([2, 0]),), tg.tensor([5.0, 6.0]))
@@ -266,7 +266,7 @@ def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
 
 @operation
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
-    """`x` with the elements number `index` of the flattened tensor replaced by those of `source`
+    """`input` with the elements number `index` of the flattened tensor replaced by those of `source`
     (or with these added).
 
     >>> import tinygrad_lite as tg
@@ -294,7 +294,7 @@ def _with_part(name: str, x: Any, src: Any, place: Any) -> Any:
 
 @operation
 def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
-    """`x` with `x.select(dim, index)` replaced by `src`.
+    """`input` with `input.select(dim, index)` replaced by `src`.
 
     >>> import tinygrad_lite as tg
     >>> tg.select_scatter(tg.zeros(2, 2), tg.ones(2), 0, 1)
@@ -309,7 +309,7 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
 def slice_scatter(
     input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
 ) -> Tensor:  # fmt: skip
-    """`x` with `start : end : step` of dim `dim` replaced by `src`.
+    """`input` with `start : end : step` of dim `dim` replaced by `src`.
 
     >>> import tinygrad_lite as tg
     >>> tg.slice_scatter(tg.zeros(4), tg.ones(2), start=1, end=3)
@@ -323,7 +323,7 @@ def slice_scatter(
 
 @operation
 def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """`x` with `x.diagonal(offset, dim1, dim2)` replaced by `src`.
+    """`input` with `input.diagonal(offset, dim1, dim2)` replaced by `src`.
 
     >>> import tinygrad_lite as tg
     >>> tg.diagonal_scatter(tg.zeros(2, 2), tg.tensor([1.0, 2.0]))
@@ -335,5 +335,5 @@ def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0,
 
 @operation
 def as_strided_scatter(input: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
-    """`x` with `x.as_strided(size, stride, storage_offset)` replaced by `src`."""
+    """`input` with `input.as_strided(size, stride, storage_offset)` replaced by `src`."""
     return _with_part("as_strided_scatter", input, src, strided_region("as_strided_scatter", input, size, stride, storage_offset))

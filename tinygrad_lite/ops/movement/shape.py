@@ -74,7 +74,7 @@ def _view_dtype(x: Any, dtype: np.dtype) -> Any:
 
 @operation
 def view_as(input: Tensor, other: Tensor) -> Tensor:
-    """`x.view(y.shape)`
+    """`input.view(other.shape)`
 
     >>> import tinygrad_lite as tg
     >>> tg.arange(4).view_as(tg.ones(2, 2))
@@ -86,7 +86,7 @@ def view_as(input: Tensor, other: Tensor) -> Tensor:
 
 @operation
 def reshape_as(input: Tensor, other: Tensor) -> Tensor:
-    """`x.reshape(y.shape)`
+    """`input.reshape(other.shape)`
 
     >>> import tinygrad_lite as tg
     >>> tg.arange(4).reshape_as(tg.ones(2, 2))

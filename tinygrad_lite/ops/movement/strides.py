@@ -19,8 +19,8 @@ __all__ = ["as_strided"]
 
 @operation
 def as_strided(input: Tensor, size: tuple[int, ...], stride: tuple[int, ...], storage_offset: int | None = None) -> Tensor:
-    """The elements of x's memory at `storage_offset` plus multiples of `stride`: a view. Where x is on the tape, all of
-    them must be x's own.
+    """The elements of `input`'s memory at `storage_offset` plus multiples of `stride`: a view. Where `input` is on the tape, all of
+    them must be `input`'s own.
 
     >>> import tinygrad_lite as tg
     >>> tg.as_strided(tg.arange(4), (2, 2), (2, 1))

@@ -70,7 +70,7 @@ def _adaptive_maximum(name: str, rank: int, x: Any, output_size: Any, return_ind
 
 @operation
 def adaptive_avg_pool1d(input: Tensor, output_size: Sizes) -> Tensor:
-    """The means of `output_size` parts of x (N, C, L) or (C, L). See `adaptive_avg_pool2d`.
+    """The means of `output_size` parts of `input` (N, C, L) or (C, L). See `adaptive_avg_pool2d`.
 
     >>> import tinygrad_lite as tg
     >>> adaptive_avg_pool1d(tg.tensor([[1.0, 3.0, 5.0, 9.0]]), 2)
@@ -81,7 +81,7 @@ def adaptive_avg_pool1d(input: Tensor, output_size: Sizes) -> Tensor:
 
 @operation
 def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
-    """The means of parts of x (N, C, H, W) or (C, H, W), of nearly one size, which overlap where they
+    """The means of parts of `input` (N, C, H, W) or (C, H, W), of nearly one size, which overlap where they
     must. `output_size`: how many along each dim, None for as many as there are elements.
 
     >>> import tinygrad_lite as tg
@@ -93,7 +93,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
 
 @operation
 def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
-    """The means of parts of x (N, C, D, H, W) or (C, D, H, W). See `adaptive_avg_pool2d`.
+    """The means of parts of `input` (N, C, D, H, W) or (C, D, H, W). See `adaptive_avg_pool2d`.
 
     >>> import tinygrad_lite as tg
     >>> adaptive_avg_pool3d(tg.ones(1, 2, 5, 6, 7), (1, 2, 3)).shape
@@ -104,7 +104,7 @@ def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
 
 @operation
 def adaptive_max_pool1d(input: Tensor, output_size: Sizes, return_indices: bool = False) -> Any:
-    """The maxima of `output_size` parts of x (N, C, L) or (C, L). See `adaptive_max_pool2d`.
+    """The maxima of `output_size` parts of `input` (N, C, L) or (C, L). See `adaptive_max_pool2d`.
 
     >>> import tinygrad_lite as tg
     >>> adaptive_max_pool1d(tg.tensor([[1.0, 3.0, 5.0, 9.0]]), 2)
@@ -115,7 +115,7 @@ def adaptive_max_pool1d(input: Tensor, output_size: Sizes, return_indices: bool 
 
 @operation
 def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
-    """The maxima of parts of x (N, C, H, W) or (C, H, W), cut as `adaptive_avg_pool2d` cuts them.
+    """The maxima of parts of `input` (N, C, H, W) or (C, H, W), cut as `adaptive_avg_pool2d` cuts them.
     `return_indices`: also their flat places in the plane.
 
     >>> import tinygrad_lite as tg
@@ -127,7 +127,7 @@ def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = 
 
 @operation
 def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
-    """The maxima of parts of x (N, C, D, H, W) or (C, D, H, W). See `adaptive_max_pool2d`.
+    """The maxima of parts of `input` (N, C, D, H, W) or (C, D, H, W). See `adaptive_max_pool2d`.
 
     >>> import tinygrad_lite as tg
     >>> adaptive_max_pool3d(tg.ones(1, 2, 5, 6, 7), (1, 2, 3)).shape

@@ -28,13 +28,13 @@ Sizes = int | tuple[int, ...]
 
 @primitive
 def _convolution(input, weight, bias, windows, groups):
-    """x (N, C, *size), weight (O, C / groups, *kernel), bias (O,) or None -> (N, O, *count)"""
+    """`input` (N, C, *size), weight (O, C / groups, *kernel), bias (O,) or None -> (N, O, *count)"""
     return correlate(input, weight, bias, windows, groups)
 
 
 @primitive
 def _convolution_input(y, weight, windows, groups):
-    """What `_convolution` multiplies x by, transposed: y (N, O, *count) -> (N, C, *size)"""
+    """What `_convolution` multiplies input by, transposed: y (N, O, *count) -> (N, C, *size)"""
     return correlate_input(y, weight, windows, groups)
 
 
@@ -62,7 +62,7 @@ _convolution_weight.vjp(y=lambda g, input, windows, groups: _convolution(input, 
 
 @primitive
 def _jointly(out, input, weight):
-    """`out`, the transposed convolution of x and weight."""
+    """`out`, the transposed convolution of `input` and weight."""
     return out
 
 
@@ -160,7 +160,7 @@ def conv1d(
     input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1, padding: Sizes | str = 0, dilation: Sizes = 1,
     groups: int = 1,
 ) -> Tensor:  # fmt: skip
-    """x (N, C, L) or (C, L), weight (O, C / groups, K), bias (O,) -> (N, O, L') or (O, L').
+    """`input` (N, C, L) or (C, L), weight (O, C / groups, K), bias (O,) -> (N, O, L') or (O, L').
 
     See `conv2d`.
 
@@ -176,7 +176,7 @@ def conv2d(
     input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1, padding: Sizes | str = 0, dilation: Sizes = 1,
     groups: int = 1,
 ) -> Tensor:  # fmt: skip
-    """x (N, C, H, W) or (C, H, W), weight (O, C / groups, K, L), bias (O,) -> (N, O, H', W') or (O, H', W').
+    """`input` (N, C, H, W) or (C, H, W), weight (O, C / groups, K, L), bias (O,) -> (N, O, H', W') or (O, H', W').
 
     `stride`: from window to window; `dilation`: from tap to tap; `padding`: zeros on each side, or
     "valid" (none) or "same" (as many as keep the size). `groups`: the channels fall into as many
@@ -196,7 +196,7 @@ def conv3d(
     input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1, padding: Sizes | str = 0, dilation: Sizes = 1,
     groups: int = 1,
 ) -> Tensor:  # fmt: skip
-    """x (N, C, D, H, W) or (C, D, H, W), weight (O, C / groups, *kernel), bias (O,) -> (N, O, D', H', W').
+    """`input` (N, C, D, H, W) or (C, D, H, W), weight (O, C / groups, *kernel), bias (O,) -> (N, O, D', H', W').
 
     See `conv2d`.
 
@@ -212,7 +212,7 @@ def conv_transpose1d(
     input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1, padding: Sizes = 0, output_padding: Sizes = 0,
     groups: int = 1, dilation: Sizes = 1,
 ) -> Tensor:  # fmt: skip
-    """x (N, C, L) or (C, L), weight (C, O / groups, K), bias (O,) -> (N, O, L') or (O, L').
+    """`input` (N, C, L) or (C, L), weight (C, O / groups, K), bias (O,) -> (N, O, L') or (O, L').
 
     See `conv_transpose2d`.
 
@@ -228,11 +228,11 @@ def conv_transpose2d(
     input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1, padding: Sizes = 0, output_padding: Sizes = 0,
     groups: int = 1, dilation: Sizes = 1,
 ) -> Tensor:  # fmt: skip
-    """x (N, C, H, W) or (C, H, W), weight (C, O / groups, K, L), bias (O,) -> (N, O, H', W') or (O, H', W').
+    """`input` (N, C, H, W) or (C, H, W), weight (C, O / groups, K, L), bias (O,) -> (N, O, H', W') or (O, H', W').
 
     The transpose of `conv2d` with the same weight, stride, padding, dilation and groups: what its
     gradient does, which makes the image larger. `output_padding`: how much larger at the end, where
-    several sizes would have been convolved to x's.
+    several sizes would have been convolved to `input`'s.
 
     >>> import tinygrad_lite as tg
     >>> tg.conv_transpose2d(tg.ones(1, 1, 2), tg.ones(1, 1, 1, 2), stride=2, output_padding=(0, 1))
@@ -246,7 +246,7 @@ def conv_transpose3d(
     input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1, padding: Sizes = 0, output_padding: Sizes = 0,
     groups: int = 1, dilation: Sizes = 1,
 ) -> Tensor:  # fmt: skip
-    """x (N, C, D, H, W) or (C, D, H, W), weight (C, O / groups, *kernel), bias (O,) -> (N, O, D', H', W').
+    """`input` (N, C, D, H, W) or (C, D, H, W), weight (C, O / groups, *kernel), bias (O,) -> (N, O, D', H', W').
 
     See `conv_transpose2d`.
 

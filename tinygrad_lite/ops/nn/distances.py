@@ -72,7 +72,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
 
 @operation
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
-    """`x` divided by its p-norm along `dim`, or by `eps` where the norm is smaller.
+    """`input` divided by its p-norm along `dim`, or by `eps` where the norm is smaller.
 
     >>> import tinygrad_lite as tg
     >>> normalize(tg.tensor([[3.0, 4.0]]))
@@ -99,7 +99,7 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_fo
     """The p-norms of the differences between each row of x1 and each of x2:
     (..., n, m), (..., k, m) -> (..., n, k). The gradient at a distance of zero is zero.
 
-    `compute_mode`: "use_mm_for_euclid_dist" works out |x|^2 + |y|^2 - 2 x y (quicker, but close
+    `compute_mode`: "use_mm_for_euclid_dist" works out |x1|^2 + |x2|^2 - 2 x1 x2 (quicker, but close
     rows lose digits), "donot_use_mm_for_euclid_dist" does not, and the default does where there
     are more than 25 rows.
 

@@ -46,7 +46,7 @@ def _settings(name: str, size: Any, kernel_size: Sizes, dilation: Sizes, padding
 
 @operation
 def unfold(input: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1) -> Tensor:
-    """x (N, C, H, W) or (C, H, W) -> (N, C * K * L, windows): each window of K x L elements as a column.
+    """`input` (N, C, H, W) or (C, H, W) -> (N, C * K * L, windows): each window of K x L elements as a column.
 
     >>> import tinygrad_lite as tg
     >>> unfold(tg.arange(6.0).reshape(1, 1, 2, 3), 2)  # two windows
@@ -67,7 +67,7 @@ def unfold(input: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Size
 def fold(
     input: Tensor, output_size: Sizes, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1
 ) -> Tensor:
-    """x (N, C * K * L, windows) or (C * K * L, windows) -> (N, C, *output_size): each column is a window of
+    """`input` (N, C * K * L, windows) or (C * K * L, windows) -> (N, C, *output_size): each column is a window of
     K x L elements; where windows overlap they are added.
 
     >>> import tinygrad_lite as tg
@@ -100,7 +100,7 @@ def _image(name: str, x: Any, least: int, argument: str, factor: int) -> tuple[t
 
 @operation
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
-    """x (*, C * r^2, H, W) -> (*, C, H * r, W * r): r^2 channels become r x r pixels.
+    """`input` (*, C * r^2, H, W) -> (*, C, H * r, W * r): r^2 channels become r x r pixels.
 
     >>> import tinygrad_lite as tg
     >>> pixel_shuffle(tg.arange(4).reshape(1, 4, 1, 1), 2)
@@ -117,7 +117,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
 
 @operation
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
-    """x (*, C, H * r, W * r) -> (*, C * r^2, H, W): r x r pixels become r^2 channels.
+    """`input` (*, C, H * r, W * r) -> (*, C * r^2, H, W): r x r pixels become r^2 channels.
 
     >>> import tinygrad_lite as tg
     >>> pixel_unshuffle(tg.tensor([[[1.0, 2.0], [3.0, 4.0]]]), 2).flatten()
@@ -133,7 +133,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
 
 @operation
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
-    """x (N, C, *spatial) with the first channel of each of `groups` groups first, then the second ones, ...
+    """`input` (N, C, *spatial) with the first channel of each of `groups` groups first, then the second ones, ...
 
     >>> import tinygrad_lite as tg
     >>> tg.channel_shuffle(tg.arange(4).reshape(1, 4, 1), 2).flatten()

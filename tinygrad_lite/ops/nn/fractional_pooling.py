@@ -74,7 +74,7 @@ def fractional_max_pool2d(
     input: Tensor, kernel_size: Sizes, output_size: Sizes | None = None, output_ratio: Any = None, return_indices: bool = False,
     _random_samples: Tensor | None = None,
 ) -> Any:  # fmt: skip
-    """The maximum of windows of x (N, C, H, W) or (C, H, W) that lie at random steps: as many of them as
+    """The maximum of windows of `input` (N, C, H, W) or (C, H, W) that lie at random steps: as many of them as
     `output_size` says, or `output_ratio` times the image's size. `return_indices`: also each maximum's flat
     place in its plane.
 
@@ -92,7 +92,7 @@ def fractional_max_pool3d(
     input: Tensor, kernel_size: Sizes, output_size: Sizes | None = None, output_ratio: Any = None, return_indices: bool = False,
     _random_samples: Tensor | None = None,
 ) -> Any:  # fmt: skip
-    """The same of x (N, C, D, H, W) or (C, D, H, W).
+    """The same of `input` (N, C, D, H, W) or (C, D, H, W).
 
     >>> import tinygrad_lite as tg
     >>> fractional_max_pool3d(tg.ones(1, 1, 8, 8, 8), 2, output_ratio=0.5).shape

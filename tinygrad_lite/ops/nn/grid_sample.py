@@ -55,11 +55,11 @@ def affine_grid(theta: Tensor, size: tuple[int, ...], align_corners: bool | None
 def grid_sample(
     input: Tensor, grid: Tensor, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool | None = None
 ) -> Tensor:
-    """x (N, C, H, W) read at the places grid (N, H', W', 2), which are pairs of x and y -> (N, C, H', W').
-    Or x (N, C, D, H, W) at (N, D', H', W', 3).
+    """`input` (N, C, H, W) read at the places grid (N, H', W', 2), which are pairs of x and y -> (N, C, H', W').
+    Or `input` (N, C, D, H, W) at (N, D', H', W', 3).
 
-    -1 and 1 are the edges of x, or the centres of its first and last elements if `align_corners`.
-    `mode`: "bilinear" (in volumes too), "nearest" or "bicubic" (not in volumes). `padding_mode`: outside of x
+    -1 and 1 are the edges of `input`, or the centres of its first and last elements if `align_corners`.
+    `mode`: "bilinear" (in volumes too), "nearest" or "bicubic" (not in volumes). `padding_mode`: outside of `input`
     there are "zeros", its "border", or its "reflection".
 
     >>> import tinygrad_lite as tg

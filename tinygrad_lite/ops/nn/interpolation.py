@@ -75,7 +75,7 @@ def interpolate(
     input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None, antialias: bool = False,
 ) -> Tensor:  # fmt: skip
-    """x (N, C, L), (N, C, H, W) or (N, C, D, H, W) at another `size`, or `scale_factor` times as large.
+    """`input` (N, C, L), (N, C, H, W) or (N, C, D, H, W) at another `size`, or `scale_factor` times as large.
 
     `mode`: "nearest" (of the elements' corners), "nearest-exact" (of their centres), "area" (means),
     "linear", "bilinear", "trilinear", "bicubic" or, with `antialias`, "lanczos". `align_corners`:

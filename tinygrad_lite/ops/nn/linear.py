@@ -20,7 +20,7 @@ __all__ = ["bilinear"]
 
 @primitive
 def linear(input, weight, bias=None):
-    """`x @ weight.T + bias`: x (..., in), weight (out, in), bias (out,) or None -> (..., out).
+    """`input @ weight.T + bias`: `input` (..., in), weight (out, in), bias (out,) or None -> (..., out).
 
     >>> import tinygrad_lite as tg
     >>> linear(tg.tensor([[1.0, 2.0]]), tg.tensor([[3.0, 4.0]]), tg.tensor([0.5]))

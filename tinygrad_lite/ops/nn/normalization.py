@@ -38,7 +38,7 @@ __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"
 
 @primitive(keeps=("normal", "rate"))
 def _normalize(input, weight, bias, lead, groups, eps, center):
-    """`(x - mean) / sqrt(var + eps) * weight + bias`; not centered, with the mean square for var.
+    """`(input - mean) / sqrt(var + eps) * weight + bias`; not centered, with the mean square for var.
 
     What follows the first `lead` dims falls into `groups` pieces, normalized one by one. weight and
     bias are None, or of as many elements as these dims, or divide them into equal runs.
@@ -167,7 +167,7 @@ def group_norm(
     eps: float = 1e-5,
     cudnn_enabled: bool = True,
 ) -> Tensor:
-    """The channels of x (N, C, ...) in `num_groups` groups, each to mean 0 and variance 1 within a
+    """The channels of `input` (N, C, ...) in `num_groups` groups, each to mean 0 and variance 1 within a
     sample; weight and bias (C,) (Wu and He, Group normalization).
 
     >>> import tinygrad_lite as tg
@@ -190,8 +190,8 @@ def group_norm(
 
 @primitive(keeps=("mean", "rate"))
 def _batch_norm(input, weight, bias, eps, moments, running):
-    """Each channel (dim 1) of x to mean 0 and variance 1, times weight, plus bias. `moments`: the mean
-    and variance of x, if they are known; or (`running`) others, in their place."""
+    """Each channel (dim 1) of `input` to mean 0 and variance 1, times weight, plus bias. `moments`: the mean
+    and variance of `input`, if they are known; or (`running`) others, in their place."""
     return batch_norm_of(input, weight, bias, eps, moments, running)
 
 
@@ -254,7 +254,7 @@ def batch_norm(
     eps: float,
     cudnn_enabled: bool = True,
 ) -> Tensor:
-    """Each channel of x (N, C, ...) to mean 0 and variance 1, times weight, plus bias (Ioffe and Szegedy,
+    """Each channel of `input` (N, C, ...) to mean 0 and variance 1, times weight, plus bias (Ioffe and Szegedy,
     Batch normalization).
 
     In training by the batch's own statistics; the running ones become `(1 - momentum) * running +
@@ -299,7 +299,7 @@ def instance_norm(
     eps: float,
     cudnn_enabled: bool = True,
 ) -> Tensor:
-    """Each channel of each sample of x (N, C, ...) to mean 0 and variance 1, times weight, plus bias
+    """Each channel of each sample of `input` (N, C, ...) to mean 0 and variance 1, times weight, plus bias
     (Ulyanov et al., Instance normalization). Running statistics as in batch_norm, averaged over samples.
 
     >>> import tinygrad_lite as tg
@@ -327,7 +327,7 @@ def instance_norm(
 
 @operation
 def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
-    """`x / (k + alpha m)^beta`, where m is the mean square of `size` neighbouring channels of x (N, C, ...)
+    """`input / (k + alpha m)^beta`, where m is the mean square of `size` neighbouring channels of `input` (N, C, ...)
     (Krizhevsky et al., ImageNet classification).
 
     >>> import tinygrad_lite as tg

@@ -24,7 +24,7 @@ MODES = ("constant", "reflect", "replicate", "circular")
 
 @operation
 def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: float | None = None) -> Tensor:
-    """`x` with `pad[0]` elements before and `pad[1]` after those of the last dim, `pad[2]` and `pad[3]`
+    """`input` with `pad[0]` elements before and `pad[1]` after those of the last dim, `pad[2]` and `pad[3]`
     around those of the one before it, and so on; a negative number takes elements away.
 
     `mode`: "constant" (`value`, by default 0), "reflect" (mirrored, the last element not repeated),
@@ -99,7 +99,7 @@ def _beyond(x: Any, dim: int, count: int, mode: str, end: bool) -> Any:
 
 @operation
 def constant_pad_nd(input: Tensor, pad: Any, value: float = 0) -> Tensor:
-    """`x` with `pad[0]` elements of `value` before and `pad[1]` after the last dim, `pad[2]` and
+    """`input` with `pad[0]` elements of `value` before and `pad[1]` after the last dim, `pad[2]` and
     `pad[3]` around the one before it, and so on; a negative number takes elements away.
 
     >>> import tinygrad_lite as tg

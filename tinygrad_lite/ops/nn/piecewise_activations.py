@@ -27,7 +27,7 @@ __all__ = ["hardshrink", "prelu", "relu", "relu_", "rrelu", "rrelu_", "threshold
 
 @primitive
 def relu(input):
-    """`max(x, 0)`; its derivative at 0 is 0.
+    """`max(input, 0)`; its derivative at 0 is 0.
 
     >>> import tinygrad_lite as tg
     >>> tg.relu(tg.tensor([-1.0, 2.0]))
@@ -65,7 +65,7 @@ _hardtanh.constant_in(input="input")
 @optional_inplace
 @operation
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
-    """`x` where it is positive, else `negative_slope * x`.
+    """`input` where it is positive, else `negative_slope * input`.
 
     >>> import tinygrad_lite as tg
     >>> leaky_relu(tg.tensor([-1.0, 2.0]), 0.1)
@@ -77,7 +77,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
 @optional_inplace
 @operation
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
-    """`x` kept between `min_val` and `max_val`; its derivative at both is 0.
+    """`input` kept between `min_val` and `max_val`; its derivative at both is 0.
 
     >>> import tinygrad_lite as tg
     >>> hardtanh(tg.tensor([-3.0, 0.5, 3.0]))
@@ -92,7 +92,7 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
 @optional_inplace
 @operation
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
-    """`min(max(x, 0), 6)`
+    """`min(max(input, 0), 6)`
 
     >>> import tinygrad_lite as tg
     >>> relu6(tg.tensor([-3.0, 3.0, 9.0]))
@@ -104,7 +104,7 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 @optional_inplace
 @operation
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
-    """`relu6(x + 3) / 6`
+    """`relu6(input + 3) / 6`
 
     >>> import tinygrad_lite as tg
     >>> hardsigmoid(tg.tensor([-9.0, 0.0, 1.5, 9.0]))
@@ -117,7 +117,7 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
 @optional_inplace
 @operation
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
-    """`x * relu6(x + 3) / 6`
+    """`input * relu6(input + 3) / 6`
 
     >>> import tinygrad_lite as tg
     >>> hardswish(tg.tensor([-9.0, 0.0, 1.5, 9.0]))
@@ -129,7 +129,7 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 
 @operation
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """`x` where it is outside of [-lambd, lambd], else 0.
+    """`input` where it is outside of [-lambd, lambd], else 0.
 
     >>> import tinygrad_lite as tg
     >>> tg.hardshrink(tg.tensor([-1.0, 0.3, 2.0]))
@@ -142,7 +142,7 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
 
 @operation
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """`x` moved towards 0 by `lambd`; 0 for what is nearer than that.
+    """`input` moved towards 0 by `lambd`; 0 for what is nearer than that.
 
     >>> import tinygrad_lite as tg
     >>> softshrink(tg.tensor([-2.0, 0.3, 2.0]))
@@ -158,7 +158,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
 @optional_inplace
 @operation
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
-    """`x` where it is above `threshold`, else `value`.
+    """`input` where it is above `threshold`, else `value`.
 
     >>> import tinygrad_lite as tg
     >>> tg.threshold(tg.tensor([-1.0, 2.0]), 0.5, 9.0)
@@ -175,7 +175,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
 
 @operation
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
-    """`x` where it is positive, else `weight * x`; weight: one number, or one for each channel (dim 1).
+    """`input` where it is positive, else `weight * input`; weight: one number, or one for each channel (dim 1).
 
     >>> import tinygrad_lite as tg
     >>> tg.prelu(tg.tensor([[-1.0, -2.0]]), tg.tensor([0.5, 0.25]))
@@ -192,13 +192,13 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     elif weight.ndim:
         weight = weight.reshape(())
     if weight.dtype != input.dtype:
-        raise BadType(argument="weight", expected=f"a weight of {input.dtype}, as x", got=weight.dtype)
+        raise BadType(argument="weight", expected=f"a weight of {input.dtype}, as the input", got=weight.dtype)
     return linear_in(where(input > 0, input, weight * input), input, weight)
 
 
 @operation
 def softsign(input: Tensor) -> Tensor:
-    """`x / (1 + |x|)`
+    """`input / (1 + |input|)`
 
     >>> import tinygrad_lite as tg
     >>> softsign(tg.tensor([-1.0, 0.0, 3.0]))
@@ -211,7 +211,7 @@ def softsign(input: Tensor) -> Tensor:
 @optional_inplace
 @operation
 def rrelu(input: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, inplace: bool = False) -> Tensor:
-    """`x` where it is positive, else `a * x`, with `a` drawn between `lower` and `upper` for each
+    """`input` where it is positive, else `a * input`, with `a` drawn between `lower` and `upper` for each
     element in training, and their mean otherwise.
 
     >>> import tinygrad_lite as tg

@@ -32,7 +32,7 @@ Sizes = int | tuple[int, ...]
 
 @primitive(keeps=("places",))
 def _max_pool(input, windows):
-    """The maximum of each window of x (N, C, *size). Its gradient goes to the first place that has it."""
+    """The maximum of each window of `input` (N, C, *size). Its gradient goes to the first place that has it."""
     return largest(input, windows)
 
 
@@ -106,7 +106,7 @@ def max_pool1d(
     input: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
-    """The maximum of each window of x (N, C, L) or (C, L). See `max_pool2d`.
+    """The maximum of each window of `input` (N, C, L) or (C, L). See `max_pool2d`.
 
     >>> import tinygrad_lite as tg
     >>> max_pool1d(tg.tensor([[1.0, 4.0, 2.0, 3.0]]), 2)
@@ -120,7 +120,7 @@ def max_pool2d(
     input: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
-    """The maximum of each window of x (N, C, H, W) or (C, H, W).
+    """The maximum of each window of `input` (N, C, H, W) or (C, H, W).
 
     `stride`: from window to window (None: `kernel_size`); `padding`: on each side, of -inf;
     `dilation`: from tap to tap; `ceil_mode`: also windows that reach over the end. The gradient goes
@@ -139,7 +139,7 @@ def max_pool3d(
     input: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
-    """The maximum of each window of x (N, C, D, H, W) or (C, D, H, W). See `max_pool2d`.
+    """The maximum of each window of `input` (N, C, D, H, W) or (C, D, H, W). See `max_pool2d`.
 
     >>> import tinygrad_lite as tg
     >>> max_pool3d(tg.arange(64.0).reshape(1, 1, 4, 4, 4), 2).shape
@@ -184,7 +184,7 @@ def avg_pool1d(
     input: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Tensor:  # fmt: skip
-    """The mean of each window of x (N, C, L) or (C, L). See `avg_pool2d`.
+    """The mean of each window of `input` (N, C, L) or (C, L). See `avg_pool2d`.
 
     >>> import tinygrad_lite as tg
     >>> avg_pool1d(tg.tensor([[1.0, 4.0, 2.0, 3.0]]), 2)
@@ -198,7 +198,7 @@ def avg_pool2d(
     input: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: int | None = None,
 ) -> Tensor:  # fmt: skip
-    """The mean of each window of x (N, C, H, W) or (C, H, W).
+    """The mean of each window of `input` (N, C, H, W) or (C, H, W).
 
     `stride`: from window to window (None: `kernel_size`); `padding`: zeros on each side;
     `ceil_mode`: also windows that reach over the end; `count_include_pad`: whether the padding counts
@@ -217,7 +217,7 @@ def avg_pool3d(
     input: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: int | None = None,
 ) -> Tensor:  # fmt: skip
-    """The mean of each window of x (N, C, D, H, W) or (C, D, H, W). See `avg_pool2d`.
+    """The mean of each window of `input` (N, C, D, H, W) or (C, D, H, W). See `avg_pool2d`.
 
     >>> import tinygrad_lite as tg
     >>> avg_pool3d(tg.arange(8.0).reshape(1, 1, 2, 2, 2), 2).item()  # the mean of 0, ..., 7
@@ -240,7 +240,7 @@ def _norms(
 
 @operation
 def lp_pool1d(input: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False) -> Tensor:
-    """The `norm_type`-norm of each window of x (N, C, L) or (C, L): (sum x^p)^(1/p).
+    """The `norm_type`-norm of each window of `input` (N, C, L) or (C, L): (sum x^p)^(1/p).
 
     >>> import tinygrad_lite as tg
     >>> lp_pool1d(tg.tensor([[3.0, 4.0, 6.0, 8.0]]), 2, 2)
@@ -251,7 +251,7 @@ def lp_pool1d(input: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes
 
 @operation
 def lp_pool2d(input: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False) -> Tensor:
-    """The `norm_type`-norm of each window of x (N, C, H, W) or (C, H, W): (sum x^p)^(1/p).
+    """The `norm_type`-norm of each window of `input` (N, C, H, W) or (C, H, W): (sum x^p)^(1/p).
 
     >>> import tinygrad_lite as tg
     >>> lp_pool2d(tg.tensor([[[1.0, 1.0], [1.0, 1.0]]]), 2, 2)
@@ -262,7 +262,7 @@ def lp_pool2d(input: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes
 
 @operation
 def lp_pool3d(input: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False) -> Tensor:
-    """The `norm_type`-norm of each window of x (N, C, D, H, W) or (C, D, H, W): (sum x^p)^(1/p).
+    """The `norm_type`-norm of each window of `input` (N, C, D, H, W) or (C, D, H, W): (sum x^p)^(1/p).
 
     >>> import tinygrad_lite as tg
     >>> lp_pool3d(tg.ones(1, 4, 4, 4), 1, 2).shape

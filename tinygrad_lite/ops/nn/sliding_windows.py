@@ -79,7 +79,7 @@ def constant_like(x: Any, values: Any) -> Any:
 
 @primitive
 def _weighted_sums(input, matrix, dim):
-    """x (..., n, ...), matrix (m, n), a NumPy array -> (..., m, ...)"""
+    """`input` (..., n, ...), matrix (m, n), a NumPy array -> (..., m, ...)"""
     if input.dtype == np.float16:
         return weighted_sums(input.astype(np.float32), matrix, dim).astype(input.dtype)
     return weighted_sums(input, matrix, dim)

@@ -35,7 +35,7 @@ def _elu(input, alpha, scale, rate):
     return elu_of(input, alpha, scale, rate)
 
 
-# Where x is positive exp is kept finite: 0 * inf would be nan a derivative later.
+# Where input is positive exp is kept finite: 0 * inf would be nan a derivative later.
 _elu.vjp(
     input=lambda g, input, alpha, scale, rate: (
         g * where(input > 0, scale, (alpha * scale * rate) * exp(where(input < 0, input, 0.0) * rate))
@@ -46,7 +46,7 @@ _elu.vjp(
 @optional_inplace
 @operation
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """`x` where it is positive, else `alpha * (exp(x) - 1)`.
+    """`input` where it is positive, else `alpha * (exp(input) - 1)`.
 
     >>> import tinygrad_lite as tg
     >>> elu(tg.tensor([-1.0, 2.0]))
@@ -58,7 +58,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 @optional_inplace
 @operation
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """`x` where it is positive, else `alpha * (exp(x / alpha) - 1)`.
+    """`input` where it is positive, else `alpha * (exp(input / alpha) - 1)`.
 
     >>> import tinygrad_lite as tg
     >>> celu(tg.tensor([-100.0, 0.0, 3.0]), alpha=2.0)  # at least -alpha
@@ -73,7 +73,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 @optional_inplace
 @operation
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
-    """`scale * elu(x, alpha)` with the constants for which activations keep mean 0 and variance 1
+    """`scale * elu(input, alpha)` with the constants for which activations keep mean 0 and variance 1
     (Klambauer et al., Self-Normalizing Neural Networks).
 
     >>> import tinygrad_lite as tg
@@ -99,7 +99,7 @@ _softplus.vjp(input=lambda g, input, beta, threshold: g * where(input * beta > t
 
 @operation
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """`log(1 + exp(beta x)) / beta`, and `x` itself where `beta x > threshold`.
+    """`log(1 + exp(beta * input)) / beta`, and `input` itself where `beta * input > threshold`.
 
     >>> import tinygrad_lite as tg
     >>> softplus(tg.tensor([-1000.0, 0.0, 1000.0]))
@@ -110,7 +110,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 
 @operation
 def logsigmoid(input: Tensor) -> Tensor:
-    """`log(sigmoid(x))`, for any x.
+    """`log(sigmoid(input))`, for any `input`.
 
     >>> import tinygrad_lite as tg
     >>> logsigmoid(tg.tensor([-1000.0, 0.0, 1000.0]))
@@ -136,7 +136,7 @@ _silu.composed_of(lambda x: x * sigmoid(x))
 @optional_inplace
 @operation
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
-    """`x * sigmoid(x)`, also known as swish.
+    """`input * sigmoid(input)`, also known as swish.
 
     >>> import tinygrad_lite as tg
     >>> silu(tg.tensor([-20.0, 0.0, 20.0]))
@@ -148,7 +148,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
 @optional_inplace
 @operation
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
-    """`x * tanh(softplus(x))`
+    """`input * tanh(softplus(input))`
 
     >>> import tinygrad_lite as tg
     >>> mish(tg.tensor([-1.0, 0.0, 20.0]))
@@ -159,7 +159,7 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
 
 @operation
 def tanhshrink(input: Tensor) -> Tensor:
-    """`x - tanh(x)`
+    """`input - tanh(input)`
 
     >>> import tinygrad_lite as tg
     >>> tanhshrink(tg.tensor([-20.0, 0.0, 20.0]))
@@ -174,7 +174,7 @@ def tanhshrink(input: Tensor) -> Tensor:
 
 @primitive(keeps=("share",))
 def gelu(input, approximate="none"):
-    """`x` times the share of the normal distribution below it (Hendrycks and Gimpel).
+    """`input` times the share of the normal distribution below it (Hendrycks and Gimpel).
 
     `approximate="tanh"`: with a tanh in place of that share.
 
@@ -204,7 +204,7 @@ def _(x, approximate):
 
 @operation
 def glu(input: Tensor, dim: int = -1) -> Tensor:
-    """The first half of `x` along `dim` times the sigmoid of the second half.
+    """The first half of `input` along `dim` times the sigmoid of the second half.
 
     >>> import tinygrad_lite as tg
     >>> glu(tg.tensor([3.0, 5.0, 0.0, 0.0]))

@@ -51,7 +51,7 @@ _log_softmax.vjp(input=_log_softmax_rule)
 
 @operation
 def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
-    """`exp(x) / exp(x).sum(dim)`: positive, and of sum 1 along `dim`.
+    """`exp(input) / exp(input).sum(dim)`: positive, and of sum 1 along `dim`.
 
     >>> import tinygrad_lite as tg
     >>> tg.softmax(tg.tensor([0.0, 0.0]), dim=0)
@@ -64,7 +64,7 @@ def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
 
 @operation
 def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
-    """The logarithm of `softmax(x, dim)`, worked out without overflow.
+    """The logarithm of `softmax(input, dim)`, worked out without overflow.
 
     >>> import tinygrad_lite as tg
     >>> tg.log_softmax(tg.tensor([0.0, 0.0]), dim=0)

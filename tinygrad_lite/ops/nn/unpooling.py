@@ -55,7 +55,7 @@ def _unpooled(
 def max_unpool1d(
     input: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Any = None
 ) -> Tensor:
-    """Each maximum of x (N, C, L) or (C, L) at its place before `max_pool1d`. See `max_unpool2d`.
+    """Each maximum of `input` (N, C, L) or (C, L) at its place before `max_pool1d`. See `max_unpool2d`.
 
     >>> import tinygrad_lite as tg
     >>> y, places = tg.nn.functional.max_pool1d(tg.tensor([[1.0, 4.0, 3.0, 2.0]]), 2, return_indices=True)
@@ -69,7 +69,7 @@ def max_unpool1d(
 def max_unpool2d(
     input: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Any = None
 ) -> Tensor:
-    """Each maximum of x (N, C, H, W) or (C, H, W) at its place before `max_pool2d`, and zeros elsewhere.
+    """Each maximum of `input` (N, C, H, W) or (C, H, W) at its place before `max_pool2d`, and zeros elsewhere.
 
     `indices`: from `max_pool2d(..., return_indices=True)`, whose other arguments these are.
     `output_size`: the size before it, where that is not the least possible.
@@ -86,7 +86,7 @@ def max_unpool2d(
 def max_unpool3d(
     input: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Any = None
 ) -> Tensor:
-    """Each maximum of x (N, C, D, H, W) or (C, D, H, W) at its place before `max_pool3d`. See `max_unpool2d`.
+    """Each maximum of `input` (N, C, D, H, W) or (C, D, H, W) at its place before `max_pool3d`. See `max_unpool2d`.
 
     >>> import tinygrad_lite as tg
     >>> y, places = tg.nn.functional.max_pool3d(tg.ones(1, 4, 4, 4), 2, return_indices=True)

@@ -129,7 +129,7 @@ def _like(x: Any, dtype: Any, device: Any) -> tuple[Any, Any]:
 def rand_like(
     input: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:  # fmt: skip
-    """`rand` in the shape (and dtype, on the device) of `x`.
+    """`rand` in the shape (and dtype, on the device) of `input`.
 
     >>> import tinygrad_lite as tg
     >>> tg.rand_like(tg.ones(2, 3)).shape
@@ -144,7 +144,7 @@ def rand_like(
 def randn_like(
     input: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:  # fmt: skip
-    """`randn` in the shape (and dtype, on the device) of `x`.
+    """`randn` in the shape (and dtype, on the device) of `input`.
 
     >>> import tinygrad_lite as tg
     >>> tg.randn_like(tg.ones(2, 3)).shape
@@ -160,7 +160,7 @@ def randint_like(
     input: Tensor, low: int, high: int | None = None, *, generator: Generator | None = None, dtype: Any = None,
     device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """`randint` in the shape (and dtype, on the device) of `x`.
+    """`randint` in the shape (and dtype, on the device) of `input`.
 
     >>> import tinygrad_lite as tg
     >>> (tg.randint_like(tg.ones(100), 3, 6) >= 3).all()
@@ -225,7 +225,7 @@ def _coins(p: Any, like: Any, generator: Generator | None) -> Any:
 
 @operation
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
-    """1 with the probability that each element of `x` gives (or with probability `p`), else 0.
+    """1 with the probability that each element of `input` gives (or with probability `p`), else 0.
 
     >>> import tinygrad_lite as tg
     >>> tg.bernoulli(tg.tensor([0.0, 1.0]))
@@ -242,7 +242,7 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
 @operation
 def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None) -> Tensor:
     """Numbers of categories drawn with probabilities proportional to the weights in the last dim
-    of `x` (one or two dims): `num_samples` of them for each row.
+    of `input` (one or two dims): `num_samples` of them for each row.
 
     Without replacement the categories with the smallest exponential variate / weight are taken
     (Efraimidis and Spirakis 2006).
@@ -275,7 +275,7 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
 
 @operation
 def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
-    """Counts with the means that `x` gives.
+    """Counts with the means that `input` gives.
 
     >>> import tinygrad_lite as tg
     >>> tg.poisson(tg.tensor([0.0, 0.0]))

@@ -178,7 +178,7 @@ def _logcumsumexp(input, axis):
 
 
 def _logcumsumexp_rule(g: Any, input: Any, out: Any, axis: int) -> Any:
-    """x[i] has the share exp(x[i] - out[j]) in each later out[j]. The sum of g[j] exp(out[i] - out[j])
+    """input[i] has the share exp(input[i] - out[j]) in each later out[j]. The sum of g[j] exp(out[i] - out[j])
     over j >= i is a recurrence from behind, whose factors exp(out[i] - out[i + 1]) are at most 1."""
     factors = where(out == -math.inf, 0.0, exp(out - _previous(out, axis, True, math.inf)))
     return _recurrence(factors, g, axis, True) * exp(input - out)
@@ -189,7 +189,7 @@ _logcumsumexp.vjp(input=_logcumsumexp_rule)
 
 @operation
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:
-    """`log(cumsum(exp(x)))` along `dim`, without overflow.
+    """`log(cumsum(exp(input)))` along `dim`, without overflow.
 
     >>> import tinygrad_lite as tg
     >>> tg.logcumsumexp(tg.tensor([0.0, 0.0, 1000.0]), dim=0)

@@ -30,7 +30,7 @@ def _both_ends(x: Any, axis: int) -> tuple[Any, Any]:
 @operation
 def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None) -> Tensor:
     """The differences between neighbours along `dim`, taken `n` times; `prepend` and `append` are
-    joined to `x` before.
+    joined to `input` before.
 
     >>> import tinygrad_lite as tg
     >>> tg.diff(tg.tensor([1, 2, 4, 7]))

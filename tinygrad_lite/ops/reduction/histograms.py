@@ -106,13 +106,13 @@ def histogram(
 def histogramdd(
     input: Tensor, bins: Any, *, range: Sequence[float] | None = None, weight: Tensor | None = None, density: bool = False
 ) -> Histogram:  # fmt: skip
-    """The histogram of points, whose coordinates are the last dim of `x`. `bins`: as in `histogram`, one for each
+    """The histogram of points, whose coordinates are the last dim of `input`. `bins`: as in `histogram`, one for each
     coordinate, or one number for all; `range`: the ends of each, one after the other."""
     _check("histogramdd", input)
     n = input.shape[-1] if input.ndim > 1 else 0
     bins = [bins] * n if isinstance(bins, int) else list(bins)
     if input.ndim < 2 or len(bins) != n or (range is not None and len(range) != 2 * n):
-        raise Refusal(argument="bins", expected="bins (and two ends) for each coordinate of points", got=f"x of shape {tuple(input.shape)}")
+        raise Refusal(argument="bins", expected="bins (and two ends) for each coordinate of points", got=f"the shape {tuple(input.shape)}")
     points = raw(input).reshape(-1, n)
     ends = [None if range is None else range[2 * i : 2 * i + 2] for i in builtins.range(n)]
     edges = [_edges("histogramdd", points[:, i], bins[i], ends[i]) for i in builtins.range(n)]

@@ -36,7 +36,7 @@ def _order(input, axis, descending, first):
 
 @operation
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Tensor:
-    """The places that put `x` in order along `dim`; equal elements keep their order, nan is the largest.
+    """The places that put `input` in order along `dim`; equal elements keep their order, nan is the largest.
 
     >>> import tinygrad_lite as tg
     >>> tg.argsort(tg.tensor([3.0, 1.0, 2.0]))
@@ -48,7 +48,7 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: b
 
 @operation
 def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> ValuesIndices:
-    """The elements of `x` in order along `dim`, and the places where they stood.
+    """The elements of `input` in order along `dim`, and the places where they stood.
 
     Equal elements keep their order, whether `stable` is asked for or not; nan is the largest.
 
@@ -62,7 +62,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool
 
 @operation
 def msort(input: Tensor) -> Tensor:
-    """The elements of `x` in order along its first dim.
+    """The elements of `input` in order along its first dim.
 
     >>> import tinygrad_lite as tg
     >>> tg.msort(tg.tensor([[3, 1], [2, 4]]))
@@ -218,9 +218,9 @@ def searchsorted(
     side: str | None = None,
     sorter: Tensor | None = None,
 ) -> Tensor:
-    """Before which elements of a sorted tensor those of `x` would have to be put in.
+    """Before which elements of a sorted tensor those of `input` would have to be put in.
 
-    `sorted_sequence`: 1-D; or with the leading dims of `x`, row for row. `right` (or side="right"):
+    `sorted_sequence`: 1-D; or with the leading dims of `input`, row for row. `right` (or side="right"):
     after elements that are equal. `sorter`: the places that sort `sorted_sequence`, if it is not sorted.
 
     >>> import tinygrad_lite as tg
@@ -263,7 +263,7 @@ def _check_sorter(sorter: Any, boundaries: Any) -> None:
 
 @operation
 def bucketize(input: Tensor | float, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
-    """For each element of `x` the bucket between sorted 1-D `boundaries` that it falls into; one that
+    """For each element of `input` the bucket between sorted 1-D `boundaries` that it falls into; one that
     equals a boundary falls below it (above, if `right`).
 
     >>> import tinygrad_lite as tg
@@ -304,7 +304,7 @@ def _unique(name: str, x: Any, inverse: bool, counts: bool, dim: int | None, in_
 def unique(
     input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
-    """The different elements of `x` in order; with `dim`, the different slices along it.
+    """The different elements of `input` in order; with `dim`, the different slices along it.
 
     Returns them alone, or a tuple with, as asked for, which of them each element is (`return_inverse`)
     and how often each occurs (`return_counts`). No two nan are equal. A gradient is refused.

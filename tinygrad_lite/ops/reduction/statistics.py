@@ -297,7 +297,7 @@ _bincount.vjp(weights=lambda g, input: g[input])
 
 @operation
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
-    """How often each of 0, 1, 2, ... occurs in the 1-D integer tensor `x` (or the sum of its `weights`).
+    """How often each of 0, 1, 2, ... occurs in the 1-D integer tensor `input` (or the sum of its `weights`).
 
     >>> import tinygrad_lite as tg
     >>> tg.bincount(tg.tensor([0, 1, 1, 3]))

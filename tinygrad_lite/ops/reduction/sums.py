@@ -171,7 +171,7 @@ _logsumexp.vjp(input=lambda g, input, out, axes: restored(g, input.shape, axes) 
 
 @operation
 def logsumexp(input: Tensor, dim: int | tuple[int, ...], keepdim: bool = False) -> Tensor:
-    """`log(sum(exp(x)))` over `dim` (an int or several), without overflow.
+    """`log(sum(exp(input)))` over `dim` (an int or several), without overflow.
 
     >>> import tinygrad_lite as tg
     >>> tg.logsumexp(tg.tensor([1000.0, 0.0]), dim=0)

@@ -67,7 +67,7 @@ def nll_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """Minus the log-probability of the target class: x (N, C, ...) or (C,), target (N, ...) or ().
+    """Minus the log-probability of the target class: `input` (N, C, ...) or (C,), target (N, ...) or ().
 
     The mean is over `weight[target]`; targets equal to `ignore_index` count nothing.
 
@@ -108,7 +108,7 @@ def _nll(name: str, x: Any, target: Any, weight: Any, ignore_index: int, reducti
 
 @primitive(keeps=("exponentials", "total", "scale", "places"))
 def _cross_entropy(input, target, weight, ignore_index, reduction):
-    """x (N, C), target (N,): `nll_loss(log_softmax(x, 1), ...)` in one pass."""
+    """`input` (N, C), target (N,): `nll_loss(log_softmax(input, 1), ...)` in one pass."""
     return cross_entropy_of(input, target, weight, ignore_index, reduction)
 
 
@@ -136,10 +136,10 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Minus the log-probability of the target under `softmax(x)`.
+    """Minus the log-probability of the target under `softmax(input)`.
 
-    x: logits of shape (N, C, ...), or (C,) for one sample. target: class numbers of shape (N, ...), or
-    probabilities of x's shape. The mean is over `weight[target]` (of probabilities: over N); class
+    `input`: logits of shape (N, C, ...), or (C,) for one sample. target: class numbers of shape (N, ...), or
+    probabilities of `input`'s shape. The mean is over `weight[target]` (of probabilities: over N); class
     numbers equal to `ignore_index` count nothing. `label_smoothing`: this much of each target is
     spread evenly over all classes.
 
@@ -221,7 +221,7 @@ def linear_cross_entropy(
     label_smoothing: float = 0.0,
     options: Any = None,
 ) -> Tensor:
-    """`cross_entropy(linear(x, linear_weight, linear_bias), target, ...)`: x (N, in) or (in,), linear_weight
+    """`cross_entropy(linear(input, linear_weight, linear_bias), target, ...)`: `input` (N, in) or (in,), linear_weight
     (C, *more, in), linear_bias (C, *more), so that the logits are (N, C, *more).
 
     `options` tells PyTorch how to cut the work into pieces; here the logits are formed whole, with the same
@@ -235,17 +235,17 @@ def linear_cross_entropy(
     if input.ndim not in (1, 2) or linear_weight.ndim < 2:
         raise BadValue(
             function=name,
-            argument="linear_weight",
-            expected="x (N, in) or (in,) and linear_weight (C, ..., in)",
+            argument="input",
+            expected="input (N, in) or (in,) and linear_weight (C, ..., in)",
             got=f"{tuple(input.shape)} and {tuple(linear_weight.shape)}",
         )
     *outer, inner = linear_weight.shape
     if input.shape[-1] != inner:
-        raise BadValue(f"x has {input.shape[-1]} features, linear_weight {inner}", function=name)
+        raise BadValue(f"input has {input.shape[-1]} features, linear_weight {inner}", function=name)
     if linear_bias is not None and tuple(linear_bias.shape) != tuple(outer):
         raise BadValue(function=name, argument="linear_bias", expected=f"linear_bias of shape {tuple(outer)}", got=tuple(linear_bias.shape))
     if len(outer) > 1 and input.ndim == 1:
-        raise BadValue(f"a linear_weight of {linear_weight.ndim} dims needs a batch, x (N, {inner})", function=name)
+        raise BadValue(f"a linear_weight of {linear_weight.ndim} dims needs a batch, input (N, {inner})", function=name)
     rows = linear_weight.reshape((-1, inner))
     logits = linear(input, rows, None if linear_bias is None else linear_bias.reshape((-1,)))
     logits = logits.reshape((*input.shape[:-1], *outer))

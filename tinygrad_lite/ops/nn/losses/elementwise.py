@@ -111,7 +111,7 @@ def mse_loss(
     reduction: str = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
-    """`(x - target)^2`, with `weight` a factor for each element.
+    """`(input - target)^2`, with `weight` a factor for each element.
 
     >>> import tinygrad_lite as tg
     >>> mse_loss(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0]))
@@ -145,7 +145,7 @@ def l1_loss(
     reduction: str = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
-    """`|x - target|`, with `weight` a factor for each element.
+    """`|input - target|`, with `weight` a factor for each element.
 
     >>> import tinygrad_lite as tg
     >>> l1_loss(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0]))
@@ -174,7 +174,7 @@ def smooth_l1_loss(
     reduction: str = "mean",
     beta: float = 1.0,
 ) -> Tensor:
-    """`d^2 / (2 beta)` where `d = |x - target|` is less than `beta`, else `d - beta / 2`.
+    """`d^2 / (2 beta)` where `d = |input - target|` is less than `beta`, else `d - beta / 2`.
 
     >>> import tinygrad_lite as tg
     >>> smooth_l1_loss(tg.tensor([0.5, 3.0]), tg.zeros(2), reduction="none", beta=2.0)
@@ -191,7 +191,7 @@ def smooth_l1_loss(
 def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
 ) -> Tensor:
-    """`d^2 / 2` where `d = |x - target|` is less than `delta`, else `delta (d - delta / 2)`.
+    """`d^2 / 2` where `d = |input - target|` is less than `delta`, else `delta (d - delta / 2)`.
 
     >>> import tinygrad_lite as tg
     >>> huber_loss(tg.tensor([0.5, 3.0]), tg.zeros(2), reduction="none")
@@ -235,7 +235,7 @@ def binary_cross_entropy(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """`-(target log(x) + (1 - target) log(1 - x))` of probabilities x; no logarithm is below -100.
+    """`-(target log(input) + (1 - target) log(1 - input))` of probabilities `input`; no logarithm is below -100.
 
     >>> import tinygrad_lite as tg
     >>> binary_cross_entropy(tg.tensor([0.5, 0.25]), tg.tensor([1.0, 0.0]), reduction="none")
@@ -291,7 +291,7 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """`binary_cross_entropy(sigmoid(x), target)`, exact for any x; `pos_weight` is a factor for the
+    """`binary_cross_entropy(sigmoid(input), target)`, exact for any `input`; `pos_weight` is a factor for the
     term of targets 1.
 
     >>> import tinygrad_lite as tg
@@ -319,7 +319,7 @@ def kl_div(
     reduction: str = "mean",
     log_target: bool = False,
 ) -> Tensor:
-    """`target (log(target) - x)` of log-probabilities x and probabilities (or, with `log_target`, their
+    """`target (log(target) - input)` of log-probabilities `input` and probabilities (or, with `log_target`, their
     logarithms). `reduction="batchmean"` divides the sum by the first size: the divergence per sample.
 
     >>> import tinygrad_lite as tg
@@ -345,7 +345,7 @@ def poisson_nll_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """Minus the log-likelihood of counts `target` at rate `exp(x)` (or `x`, where `log_input` is False).
+    """Minus the log-likelihood of counts `target` at rate `exp(input)` (or `input`, where `log_input` is False).
 
     `full` adds Stirling's approximation of `log(target!)` for targets above 1.
 
@@ -366,8 +366,8 @@ def poisson_nll_loss(
 def gaussian_nll_loss(
     input: Tensor, target: Tensor, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
 ) -> Tensor:
-    """`(log(var) + (x - target)^2 / var) / 2`, minus the log-likelihood of a normal distribution of
-    mean `x`. `var`: of x's shape, or without its last dim, or with one dim of size 1; it counts as
+    """`(log(var) + (input - target)^2 / var) / 2`, minus the log-likelihood of a normal distribution of
+    mean `input`. `var`: of `input`'s shape, or without its last dim, or with one dim of size 1; it counts as
     `eps` where it is smaller. `full` adds `log(2 pi) / 2`.
 
     >>> import tinygrad_lite as tg
@@ -394,7 +394,7 @@ def gaussian_nll_loss(
 def soft_margin_loss(
     input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
 ) -> Tensor:
-    """`log(1 + exp(-target x))` of targets 1 and -1.
+    """`log(1 + exp(-target * input))` of targets 1 and -1.
 
     >>> import tinygrad_lite as tg
     >>> soft_margin_loss(tg.tensor([0.0, 0.0]), tg.tensor([1.0, -1.0]))  # log(2)

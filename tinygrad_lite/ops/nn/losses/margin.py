@@ -37,7 +37,7 @@ def hinge_embedding_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """`x` where the target is 1, `max(0, margin - x)` where it is -1.
+    """`input` where the target is 1, `max(0, margin - input)` where it is -1.
 
     >>> import tinygrad_lite as tg
     >>> hinge_embedding_loss(tg.tensor([0.5, 0.25]), tg.tensor([1, -1]), reduction="none")
@@ -183,9 +183,9 @@ def multi_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """The mean over all classes but the target of `max(0, margin - x[target] + x[class])^p`, divided by C.
+    """The mean over all classes but the target of `max(0, margin - input[target] + input[class])^p`, divided by C.
 
-    x (N, C) and target (N,) of classes, or (C,) and (). `weight`: a factor for each target class.
+    `input` (N, C) and target (N,) of classes, or (C,) and (). `weight`: a factor for each target class.
 
     >>> import tinygrad_lite as tg
     >>> multi_margin_loss(tg.tensor([0.5, 1.0, 0.0, -3.0]), tg.tensor(1))  # (1 - 1 + 0.5) / 4
@@ -230,9 +230,9 @@ def _in_range(name: str, classes: Any, first: int, count: int) -> None:
 def multilabel_margin_loss(
     input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
 ) -> Tensor:
-    """The sum over a sample's target classes and all others of `max(0, 1 - (x[target] - x[other]))`, divided by C.
+    """The sum over a sample's target classes and all others of `max(0, 1 - (input[target] - input[other]))`, divided by C.
 
-    x and target (N, C) or (C,): a row of target lists classes, up to the first -1.
+    `input` and target (N, C) or (C,): a row of target lists classes, up to the first -1.
 
     >>> import tinygrad_lite as tg
     >>> multilabel_margin_loss(tg.tensor([2.0, 1.5, 0.0, -3.0]), tg.tensor([0, -1, -1, -1]))  # (1 - 0.5) / 4
@@ -266,7 +266,7 @@ def multilabel_soft_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """The mean over classes (the last dim) of `-(target log(sigmoid(x)) + (1 - target) log(sigmoid(-x)))`.
+    """The mean over classes (the last dim) of `-(target log(sigmoid(input)) + (1 - target) log(sigmoid(-input)))`.
 
     >>> import tinygrad_lite as tg
     >>> multilabel_soft_margin_loss(tg.zeros(1, 3), tg.tensor([[1.0, 0.0, 1.0]]))  # log(2)
