@@ -26,7 +26,7 @@ def set_default_dtype(dtype: Any) -> None:
     global _default
     dtype = np.dtype(dtype)
     if dtype.kind != "f":
-        raise TypeError(f"set_default_dtype: expected a floating-point dtype, got {dtype}")
+        raise BadType(function="set_default_dtype", argument="dtype", expected="a floating-point dtype", got=dtype)
     _default = dtype
 
 
@@ -41,7 +41,7 @@ class AbsentDtype:
 
     @property
     def dtype(self) -> Any:  # NumPy asks for it, wherever a dtype is expected
-        raise TypeError(f"there is no {self.name} in NumPy; use float16 or float32")
+        raise BadType(f"there is no {self.name} in NumPy", hint="use float16 or float32")
 
 
 def as_dtype(dtype: Any) -> np.dtype:
