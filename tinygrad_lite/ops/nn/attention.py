@@ -100,12 +100,12 @@ def scaled_dot_product_attention(
     if attn_mask is not None and is_causal:
         raise BadValue("give either attn_mask or is_causal, not both", function=name)
     mask = _as_numbers(name, attn_mask, query.dtype, True)
+    if mask is not None and 0 in (*query.shape[:-1], *key.shape[:-1]):
+        mask = None  # there are no scores
     scores = query.shape[-2], key.shape[-2]
     if mask is not None and any(m not in (1, n) for m, n in zip(mask.shape[:-3:-1], scores[::-1])):
         wanted = f"attn_mask of shape (..., {scores[0]}, {scores[1]})"
         raise BadValue(argument="attn_mask", expected=wanted, got=tuple(mask.shape))
-    if mask is not None and 0 in (*query.shape[:-1], *key.shape[:-1]):
-        mask = None  # there are no scores
     scale = 1 / math.sqrt(query.shape[-1] or 1) if scale is None else float(scale)
     if not 0 <= dropout_p <= 1:
         raise BadValue(function=name, argument="dropout_p", expected="dropout_p between 0 and 1", got=dropout_p)
