@@ -92,8 +92,8 @@ def in_call_of(function: str, names: Sequence[str], args: Sequence[Any], kwargs:
     """
     if error.function not in ("", function) and error.argument and error.argument not in names:
         return
-    tensors = {name: value for name, value in (*zip(names, args), *kwargs.items()) if hasattr(value, "dtype")}
-    error.called(function, _listed(tensors.items()) if error.given else None)
+    given = [(name, value) for name, value in (*zip(names, args), *kwargs.items()) if _is_short(value)]
+    error.called(function, _listed(given) if error.given else None)
     frame = _below(error)
     if frame is not None:
         frame.tb_next = None
@@ -138,6 +138,12 @@ def _explained(called: Signature[..., Any], values: list[Any], error: Exception)
 
 def _listed(arguments: Iterable[tuple[str | None, Any]]) -> str:
     return ", ".join(f"{name}: {_described(value)}" for name, value in arguments)
+
+
+def _is_short(value: Any) -> bool:
+    """Whether a value says something in a few words: a tensor its shape, a number or a shape itself."""
+    numbers = value if type(value) is tuple else (value,)
+    return hasattr(value, "dtype") or all(type(number) in (int, float) for number in numbers)
 
 
 def _described(value: Any) -> str:

@@ -128,13 +128,13 @@ def integer(name: str, argument: str, value: Any) -> int:
     return value.__index__()
 
 
-def number(name: str, argument: str, value: Any) -> Any:
+def number(argument: str, value: Any) -> Any:
     """`value`, which is a number: as in PyTorch a 0-d tensor counts as its element, which has no dtype to promote to."""
     if type(value) is float or not hasattr(value, "dtype"):
         return value
     if value.shape or getattr(value, "node", None) is not None:
         what = f"shape {tuple(value.shape)}" if value.shape else "a gradient"
-        raise BadType(function=name, argument=argument, expected="a number", got=f"a Tensor of {what}")
+        raise BadType(argument=argument, expected="a number", got=f"a Tensor of {what}")
     return value.item()
 
 
@@ -153,7 +153,7 @@ def canonical_dims(name: str, dim: Any, ndim: int) -> tuple[int, ...]:
         return tuple(range(ndim))
     dims = tuple(canonical_dim(name, d, ndim) for d in (dim if isinstance(dim, (tuple, list)) else (dim,)))
     if len(set(dims)) != len(dims):
-        raise BadValue(f"a dim appears twice in {dim}", function=name, argument="dim", got=dim)
+        raise BadValue(f"a dim appears twice in {dim}", argument="dim", got=dim)
     if not ndim:
         return ()
     return dims or tuple(range(ndim))

@@ -32,21 +32,21 @@ def failing(message: str) -> Iterator[None]:
         raise LinAlgError(message) from None
 
 
-def check_float(name: str, x: Any) -> None:
+def check_float(x: Any) -> None:
     if not (isinstance(x, Traced) or is_array(x)):
-        raise BadType(function=name, expected="a Tensor", got=type(x).__name__)
+        raise BadType(expected="a Tensor", got=type(x).__name__)
     if x.dtype.kind not in "fc":
-        raise BadType(function=name, expected="a floating-point tensor", got=x.dtype)
+        raise BadType(expected="a floating-point tensor", got=x.dtype)
 
 
-def check_matrix(name: str, x: Any, square: bool = False) -> None:
+def check_matrix(x: Any, square: bool = False) -> None:
     """`x` must be floating-point matrices (square ones, if so asked)."""
     if not (isinstance(x, Traced) or is_array(x)):
-        raise BadType(function=name, expected="a Tensor", got=type(x).__name__)
+        raise BadType(expected="a Tensor", got=type(x).__name__)
     if len(x.shape) < 2 or (square and x.shape[-1] != x.shape[-2]):
-        raise BadValue(function=name, expected=f"{'square ' * square}matrices", got=f"the shape {tuple(x.shape)}")
+        raise BadValue(expected=f"{'square ' * square}matrices", got=f"the shape {tuple(x.shape)}")
     if x.dtype.kind not in "fc" or x.dtype.itemsize < 4:
-        raise BadType(function=name, expected="float32 or float64", got=x.dtype)
+        raise BadType(expected="float32 or float64", got=x.dtype)
 
 
 def ratio(x: Any, y: Any) -> Any:
@@ -70,7 +70,7 @@ def solved_or_inf(name: str, strict: bool, *matrices: Any) -> Any:
         return linalg(name, *matrices)
     except np.linalg.LinAlgError:
         if strict:
-            raise LinAlgError("the matrix is singular", function=name) from None
+            raise LinAlgError("the matrix is singular") from None
     out = namespace_of(matrices[0]).full(matrices[-1].shape, np.inf, matrices[0].dtype)
     for i in np.ndindex(out.shape[:-2]):
         with contextlib.suppress(np.linalg.LinAlgError):

@@ -49,7 +49,7 @@ def cholesky(A: Tensor, upper: bool = False) -> Tensor:
     tensor([[2., 0.],
             [1., 2.]])
     """
-    check_matrix("cholesky", A, square=True)
+    check_matrix(A, square=True)
     return _cholesky(A.mT).mT if upper else _cholesky(A)
 
 
@@ -68,7 +68,7 @@ def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -
     tensor([[2., 0.],
             [0., 3.]])
     """
-    check_matrix("cholesky", A, square=True)
+    check_matrix(A, square=True)
     values = raw(A)
     xp = namespace_of(values)
     try:
@@ -108,8 +108,8 @@ def cholesky_solve(input: Tensor, L: Tensor, upper: bool = False) -> Tensor:
     >>> tg.cholesky_solve(tg.tensor([[8.0]]), tg.tensor([[2.0]]))
     tensor([[2.]])
     """
-    check_matrix("cholesky_solve", L, square=True)
-    _check_system("cholesky_solve", L, input, True)
+    check_matrix(L, square=True)
+    _check_system(L, input, True)
     if upper:
         L = L.mT
     return _solve_triangular(L.mT, _solve_triangular(L, input, False, False), True, False)
@@ -123,6 +123,6 @@ def cholesky_inverse(input: Tensor, upper: bool = False) -> Tensor:
     >>> tg.cholesky_inverse(tg.tensor([[2.0]]))
     tensor([[0.2500]])
     """
-    check_matrix("cholesky_inverse", input, square=True)
+    check_matrix(input, square=True)
     values = raw(input)
     return cholesky_solve(like(input, namespace_of(values).eye(input.shape[-1], dtype=input.dtype)), input, upper)

@@ -42,10 +42,10 @@ def _eigh_gradient(g: Any, out: Any) -> Any:
     return v @ (turned + diag_embed(gw)) @ v.mT
 
 
-def _check_eigh(name: str, A: Any, UPLO: str) -> str:
-    check_matrix(name, A, square=True)
+def _check_eigh(A: Any, UPLO: str) -> str:
+    check_matrix(A, square=True)
     if not isinstance(UPLO, str) or UPLO.upper() not in ("L", "U"):
-        raise BadValue(function=name, argument="UPLO", expected="UPLO 'L' or 'U'", got=repr(UPLO))
+        raise BadValue(argument="UPLO", expected="UPLO 'L' or 'U'", got=repr(UPLO))
     return UPLO.upper()
 
 
@@ -58,7 +58,7 @@ def eigh(A: Tensor, UPLO: str = "L") -> Eigh:
     >>> tg.linalg.eigh(tg.tensor([[2.0, 1.0], [1.0, 2.0]])).eigenvalues
     tensor([1., 3.])
     """
-    return Eigh(*_eigh(A, _check_eigh("eigh", A, UPLO)))
+    return Eigh(*_eigh(A, _check_eigh(A, UPLO)))
 
 
 @operation
@@ -69,7 +69,7 @@ def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     >>> tg.linalg.eigvalsh(tg.tensor([[2.0, 0.0], [0.0, 1.0]]))
     tensor([1., 2.])
     """
-    UPLO = _check_eigh("eigvalsh", A, UPLO)
+    UPLO = _check_eigh(A, UPLO)
     if recorded(A):  # the gradient takes the vectors
         return _eigh(A, UPLO)[0]
     values = raw(A)

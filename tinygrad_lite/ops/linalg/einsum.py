@@ -126,7 +126,7 @@ def _is_product(spec: Spec) -> bool:
 def _equation(args: tuple[Any, ...]) -> tuple[str, list[Any]]:
     """The equation and the operands, from either way to call einsum."""
     if not args:
-        raise BadType(function="einsum", expected="an equation and operands")
+        raise BadType(expected="an equation and operands")
     if isinstance(args[0], str):
         operands = args[1] if len(args) == 2 and isinstance(args[1], (list, tuple)) else args[1:]
         equation = args[0]
@@ -136,10 +136,10 @@ def _equation(args: tuple[Any, ...]) -> tuple[str, list[Any]]:
         if len(args) % 2:
             equation += "->" + _letters(args[-1])
     if not operands:
-        raise BadValue(function="einsum", expected="at least one operand")
+        raise BadValue(expected="at least one operand")
     for x in operands:
         if not hasattr(x, "shape"):
-            raise BadType(function="einsum", expected="a Tensor as an operand", got=type(x).__name__)
+            raise BadType(expected="a Tensor as an operand", got=type(x).__name__)
     return equation, list(operands)
 
 
@@ -165,12 +165,12 @@ def _plan(equation: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[Any]
     for i, (term, shape) in enumerate(zip(terms, shapes)):
         for c, n in zip(term, shape):
             if n != shape[term.index(c)]:
-                raise BadValue(f"{_spoken(c)} stands twice for operand {i}, of shape {shape}, with two sizes", function="einsum")
+                raise BadValue(f"{_spoken(c)} stands twice for operand {i}, of shape {shape}, with two sizes")
             if sizes.setdefault(c, n) == 1:
                 sizes[c] = n
             elif n not in (1, sizes[c]):
                 listed = ", ".join(map(str, shapes))
-                raise BadValue(f"{_spoken(c)} has the sizes {sizes[c]} and {n} in {equation!r} of shapes {listed}", function="einsum")
+                raise BadValue(f"{_spoken(c)} has the sizes {sizes[c]} and {n} in {equation!r} of shapes {listed}")
     # A dim of size 1 that others broadcast is dropped; so each letter has one size from here on.
     kept = ["".join(dict.fromkeys(c for c, n in zip(t, shape) if n == sizes[c])) for t, shape in zip(terms, shapes)]
     count = Counter("".join(kept) + out)
@@ -213,17 +213,17 @@ def _parse(equation: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[str
     left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(shapes):
-        raise BadValue(f"{equation!r} is for {len(terms)} operands, got {len(shapes)}", function="einsum", got=len(shapes))
+        raise BadValue(f"{equation!r} is for {len(terms)} operands, got {len(shapes)}", got=len(shapes))
     for part in (*terms, right):
         rest = part.replace("...", "", 1)
         if not (rest.isascii() and (rest.isalpha() or not rest)):
-            raise BadValue(function="einsum", expected="letters and at most one '...' for each operand", got=f"{part!r} in {equation!r}")
+            raise BadValue(expected="letters and at most one '...' for each operand", got=f"{part!r} in {equation!r}")
     spelled = []
     widest = 0
     for i, (term, shape) in enumerate(zip(terms, shapes)):
         named = len(term.replace("...", ""))
         if len(shape) < named or (len(shape) > named and "..." not in term):
-            raise BadValue(f"operand {i} of shape {shape} does not have the dims {term!r} in {equation!r}", function="einsum")
+            raise BadValue(f"operand {i} of shape {shape} does not have the dims {term!r} in {equation!r}")
         widest = max(widest, len(shape) - named)
         spelled.append(term.replace("...", _digits(len(shape) - named)))
     if arrow:
@@ -234,9 +234,9 @@ def _parse(equation: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[str
     known = set("".join(spelled))
     for c in out:
         if c not in known:
-            raise BadValue(f"{c!r} of the result stands in no operand: {equation!r}", function="einsum")
+            raise BadValue(f"{c!r} of the result stands in no operand: {equation!r}")
         if out.count(c) > 1:
-            raise BadValue(f"{c!r} stands twice in the result: {equation!r}", function="einsum")
+            raise BadValue(f"{c!r} stands twice in the result: {equation!r}")
     return spelled, out
 
 

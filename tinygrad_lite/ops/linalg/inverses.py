@@ -45,7 +45,7 @@ def inv(A: Tensor) -> Tensor:
     tensor([[0.5000, 0.0000],
             [0.0000, 0.2500]])
     """
-    check_matrix("inv", A, square=True)
+    check_matrix(A, square=True)
     return _inv(A, True)
 
 
@@ -57,7 +57,7 @@ def inv_ex(A: Tensor, *, check_errors: bool = False) -> InvEx:
     >>> tg.linalg.inv_ex(tg.tensor([[2.0, 0.0], [0.0, 4.0]])).info
     tensor(0, dtype=int32)
     """
-    check_matrix("inv", A, square=True)
+    check_matrix(A, square=True)
     result = _inv(A, check_errors)
     return InvEx(result, failures(result))
 
@@ -106,7 +106,7 @@ def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = N
     >>> tg.linalg.pinv(tg.ones(3, 2)).shape
     (2, 3)
     """
-    check_matrix("pinv", A, square=hermitian)
+    check_matrix(A, square=hermitian)
     rtol = rcond if rtol is None else rtol
     if not hermitian:
         return _pinv(A, raw(atol), raw(rtol))

@@ -108,15 +108,15 @@ class LUFactorEx(NamedTuple):
 @operation
 def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -> LUFactorEx:
     """As `lu_factor`, with `info`: 0, or the first place (from 1) of a zero on U's diagonal."""
-    check_matrix("lu_factor", A)
+    check_matrix(A)
     if not pivot:
-        raise BadValue(function="lu_factor", expected="pivot=True: there is no factorization without exchanges on a CPU")
+        raise BadValue(expected="pivot=True: there is no factorization without exchanges on a CPU")
     factors, pivots = _lu(A)
     values = raw(factors)
     zero = namespace_of(values).diagonal(values, 0, -2, -1) == 0
     info = like(A, as_array(((zero.cumsum(-1) == 0).sum(-1, dtype=np.int32) + 1) * zero.any(-1)))
     if check_errors and bool(info.any()):
-        raise LinAlgError("the matrix is singular: U has a zero on its diagonal", function="lu_factor")
+        raise LinAlgError("the matrix is singular: U has a zero on its diagonal")
     return LUFactorEx(factors, pivots, info)
 
 
@@ -151,8 +151,8 @@ def lu(A: Tensor, *, pivot: bool = True) -> LU:
 def linalg_lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoint: bool = False) -> Tensor:
     """The X of A @ X = B (of X @ A = B if not `left`; with A.mT for A if `adjoint`), where `LU` and
     `pivots` are `lu_factor(A)`."""
-    check_matrix("lu_solve", LU, square=True)
-    _check_system("lu_solve", LU, B, left)
+    check_matrix(LU, square=True)
+    _check_system(LU, B, left)
     if not left:
         return contiguous(linalg_lu_solve(LU, pivots, B.mT, adjoint=not adjoint).mT)
     P = permutation(raw(pivots), LU.shape[-1], LU.dtype)

@@ -62,7 +62,7 @@ def det(A: Tensor) -> Tensor:
     >>> tg.det(tg.tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor(-2.)
     """
-    check_matrix("det", A, square=True)
+    check_matrix(A, square=True)
     return _det(A)
 
 
@@ -87,7 +87,7 @@ def slogdet(A: Tensor) -> SLogDet:
     >>> tg.linalg.slogdet(tg.tensor([[0.0, 1.0], [1.0, 0.0]]))
     SLogDet(sign=tensor(-1.), logabsdet=tensor(0.))
     """
-    check_matrix("slogdet", A, square=True)
+    check_matrix(A, square=True)
     return SLogDet(*_slogdet(A))
 
 
@@ -180,7 +180,7 @@ def matrix_exp(A: Tensor) -> Tensor:
     tensor([[1., 1.],
             [0., 1.]])
     """
-    check_matrix("matrix_exp", A, square=True)
+    check_matrix(A, square=True)
     return _matrix_exp(A)
 
 

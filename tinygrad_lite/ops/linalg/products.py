@@ -30,12 +30,12 @@ __all__ = [
 # -- in one shape or another ---------------------------------------------------------------------
 
 
-def _check_ranks(name: str, *operands: tuple[str, Any, int]) -> None:
+def _check_ranks(*operands: tuple[str, Any, int]) -> None:
     for argument, value, rank in operands:
         if getattr(value, "ndim", None) != rank:
             if not (is_array(value) or isinstance(value, Traced)):
-                raise BadType(function=name, argument=argument, expected="a Tensor", got=type(value).__name__)
-            raise BadValue(function=name, argument=argument, expected=f"{argument} of {rank} dims", got=f"shape {tuple(value.shape)}")
+                raise BadType(argument=argument, expected="a Tensor", got=type(value).__name__)
+            raise BadValue(argument=argument, expected=f"{argument} of {rank} dims", got=f"shape {tuple(value.shape)}")
 
 
 @operation
@@ -46,7 +46,7 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
     >>> tg.mm(tg.tensor([[1.0, 2.0]]), tg.tensor([[3.0], [4.0]]))
     tensor([[11.]])
     """
-    _check_ranks("mm", ("input", input, 2), ("mat2", mat2, 2))
+    _check_ranks(("input", input, 2), ("mat2", mat2, 2))
     return matmul(input, mat2)
 
 
@@ -58,7 +58,7 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     >>> tg.bmm(tg.ones(5, 2, 3), tg.ones(5, 3, 4)).shape
     (5, 2, 4)
     """
-    _check_ranks("bmm", ("input", input, 3), ("mat2", mat2, 3))
+    _check_ranks(("input", input, 3), ("mat2", mat2, 3))
     if input.shape[0] != mat2.shape[0]:
         raise BadValue(f"batch sizes differ: {tuple(input.shape)} and {tuple(mat2.shape)}")
     return matmul(input, mat2)
@@ -72,7 +72,7 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
     >>> tg.mv(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([1.0, 1.0]))
     tensor([3., 7.])
     """
-    _check_ranks("mv", ("input", input, 2), ("vec", vec, 1))
+    _check_ranks(("input", input, 2), ("vec", vec, 1))
     return matmul(input, vec)
 
 
@@ -84,7 +84,7 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
     >>> tg.dot(tg.tensor([1, 2]), tg.tensor([3, 4]))
     tensor(11)
     """
-    _check_ranks("dot", ("input", input, 1), ("tensor", tensor, 1))
+    _check_ranks(("input", input, 1), ("tensor", tensor, 1))
     return matmul(input, tensor)
 
 
@@ -96,7 +96,7 @@ def vdot(input: Tensor, other: Tensor) -> Tensor:
     >>> tg.vdot(tg.tensor([1.0, 2.0]), tg.tensor([3.0, 4.0]))
     tensor(11.)
     """
-    _check_ranks("vdot", ("input", input, 1), ("other", other, 1))
+    _check_ranks(("input", input, 1), ("other", other, 1))
     return matmul(input, other)
 
 
@@ -128,7 +128,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
     tensor([[3, 4],
             [6, 8]])
     """
-    _check_ranks("outer", ("input", input, 1), ("vec2", vec2, 1))
+    _check_ranks(("input", input, 1), ("vec2", vec2, 1))
     return _contract(input, vec2, ("a", "b", "ab"))
 
 
@@ -138,10 +138,10 @@ ger = outer
 def _plus(name: str, x: Any, out: Any, beta: Number, alpha: Number) -> Any:
     """`beta * x + alpha * out`, of out's shape; with beta 0, x may hold anything."""
     if x.dtype != out.dtype:
-        raise BadType(function=name, argument="input", expected=f"an input of {out.dtype}, as the product", got=x.dtype)
+        raise BadType(argument="input", expected=f"an input of {out.dtype}, as the product", got=x.dtype)
     if out.dtype.kind not in "fc":  # addr refuses fractions there, PyTorch's other products cut them off
         if name == "addr" and (isinstance(alpha, float) or isinstance(beta, float)):
-            raise BadType(f"alpha and beta must be integers where the tensors are: got alpha {alpha}, beta {beta}", function="addr")
+            raise BadType(f"alpha and beta must be integers where the tensors are: got alpha {alpha}, beta {beta}")
         whole = bool if out.dtype.kind == "b" else int
         alpha, beta = whole(alpha), whole(beta)
     if alpha != 1:
@@ -150,7 +150,7 @@ def _plus(name: str, x: Any, out: Any, beta: Number, alpha: Number) -> Any:
         return out
     result = add(out, x if beta == 1 else mul(x, beta))
     if result.shape != out.shape:
-        raise BadValue(f"the input's shape {tuple(x.shape)} does not broadcast to the product's, {tuple(out.shape)}", function=name)
+        raise BadValue(f"the input's shape {tuple(x.shape)} does not broadcast to the product's, {tuple(out.shape)}")
     return result
 
 
@@ -164,7 +164,7 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha:
     tensor([[ 4.,  6.],
             [31., 42.]])
     """
-    _check_ranks("addmm", ("mat1", mat1, 2), ("mat2", mat2, 2))
+    _check_ranks(("mat1", mat1, 2), ("mat2", mat2, 2))
     return _plus("addmm", input, matmul(mat1, mat2), beta, alpha)
 
 
@@ -177,7 +177,7 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: N
     >>> tg.addmv(tg.tensor([10.0, 20.0]), tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([1.0, 1.0]))
     tensor([13., 27.])
     """
-    _check_ranks("addmv", ("mat", mat, 2), ("vec", vec, 1))
+    _check_ranks(("mat", mat, 2), ("vec", vec, 1))
     return _plus("addmv", input, matmul(mat, vec), beta, alpha)
 
 
@@ -277,7 +277,7 @@ def chain_matmul(*matrices: Any) -> Tensor:
             [27.]])
     """
     given = matrices[0] if len(matrices) == 1 and isinstance(matrices[0], (list, tuple)) else matrices
-    _check_ranks("chain_matmul", *((f"matrix {i}", x, 2) for i, x in enumerate(given)))
+    _check_ranks(*((f"matrix {i}", x, 2) for i, x in enumerate(given)))
     return clone(given[0]) if len(given) == 1 else multi_dot(given)
 
 
@@ -304,7 +304,7 @@ def trace(input: Tensor) -> Tensor:
     >>> tg.trace(tg.tensor([[1, 2], [3, 4]]))
     tensor(5)
     """
-    _check_ranks("trace", ("input", input, 2))
+    _check_ranks(("input", input, 2))
     only_numbers(input)
     return diagonal(input).sum()
 
@@ -330,10 +330,10 @@ def linalg_cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     """
     shapes = f"{tuple(input.shape)} and {tuple(other.shape)}"
     if len(input.shape) != len(other.shape):
-        raise BadValue(function="cross", expected="as many dims of both tensors", got=f"the shapes {shapes}")
+        raise BadValue(expected="as many dims of both tensors", got=f"the shapes {shapes}")
     dim = canonical_dim("cross", dim, len(input.shape))
     if not input.shape or input.shape[dim] != 3 or other.shape[dim] != 3:
-        raise BadValue(function="cross", expected=f"size 3 in dim {dim}", got=f"the shapes {shapes}")
+        raise BadValue(expected=f"size 3 in dim {dim}", got=f"the shapes {shapes}")
     (a, b, c), (d, e, f) = unbind(input, dim), unbind(other, dim)
     return stack((b * f - c * e, c * d - a * f, a * e - b * d), dim)
 
@@ -359,7 +359,7 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     >>> tg.linalg.vecdot(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.ones(2))
     tensor([3., 7.])
     """
-    check_float("vecdot", x)
+    check_float(x)
     if x.dtype != y.dtype:
         raise BadType(f"both tensors must have the same dtype, got {x.dtype} and {y.dtype}")
     return mul(x, y).sum(dim)

@@ -54,17 +54,17 @@ def linalg_qr(A: Tensor, mode: str = "reduced") -> QR:
     tensor([[-5.0000, -2.2000],
             [ 0.0000,  0.4000]])
     """
-    check_matrix("qr", A)
+    check_matrix(A)
     rows, columns = A.shape[-2:]
     if mode == "r":
         values = raw(A)
         if recorded(A):
-            raise Refusal('mode "r" has no gradient, for it takes Q', function="qr", hint='use mode "reduced"')
+            raise Refusal('mode "r" has no gradient, for it takes Q', hint='use mode "reduced"')
         R = linalg("qr", values, "r")
         Q = namespace_of(values).zeros((0,), values.dtype)
         return QR(like(A, Q), like(A, R))
     if mode not in ("reduced", "complete"):
-        raise BadValue(function="qr", argument="mode", expected="mode 'reduced', 'complete' or 'r'", got=repr(mode))
+        raise BadValue(argument="mode", expected="mode 'reduced', 'complete' or 'r'", got=repr(mode))
     if rows >= columns:
         return QR(*_qr(A, mode))
     Q, R = _qr(A[..., :rows], "reduced")
@@ -90,7 +90,7 @@ def householder_product(A: Tensor, tau: Tensor) -> Tensor:
 
     A: (..., m, n) with m >= n; tau: (..., k) with n >= k. `ValueError` for other shapes.
     """
-    check_matrix("householder_product", A)
+    check_matrix(A)
     if not tau.shape:
         raise BadIndex(argument="tau", expected="a tau of one dim or more", got="a 0-d one")
     (rows, columns), count = A.shape[-2:], tau.shape[-1]

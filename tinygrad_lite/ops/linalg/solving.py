@@ -44,29 +44,29 @@ class SolveEx(NamedTuple):
     info: Any
 
 
-def _columns(name: str, A: Any, B: Any, left: bool) -> tuple[Any, bool]:
+def _columns(A: Any, B: Any, left: bool) -> tuple[Any, bool]:
     """B as matrices, and whether it was vectors: it is if it has A's shape but for the last dim."""
-    check_matrix(name, A, square=True)
+    check_matrix(A, square=True)
     is_vector = len(B.shape) == 1 or (len(A.shape) - 1 == len(B.shape) and tuple(B.shape) == tuple(A.shape[:-1]))
     if is_vector:
         if not left:
-            raise BadValue(f"with left=False, B must be matrices; got shapes {tuple(A.shape)} and {tuple(B.shape)}", function=name)
+            raise BadValue(f"with left=False, B must be matrices; got shapes {tuple(A.shape)} and {tuple(B.shape)}")
         B = B.reshape((*B.shape, 1))
-    _check_system(name, A, B, left)
+    _check_system(A, B, left)
     return B, is_vector
 
 
-def _check_system(name: str, A: Any, B: Any, left: bool) -> None:
-    check_matrix(name, B)
+def _check_system(A: Any, B: Any, left: bool) -> None:
+    check_matrix(B)
     if A.dtype != B.dtype:
-        raise BadType(f"both tensors must have the same dtype, got {A.dtype} and {B.dtype}", function=name)
+        raise BadType(f"both tensors must have the same dtype, got {A.dtype} and {B.dtype}")
     if A.shape[-1] != B.shape[-2 if left else -1]:
         wanted = "AX = B" if left else "XA = B"
-        raise BadValue(f"the shapes do not fit for {wanted}: A {tuple(A.shape)}, B {tuple(B.shape)}", function=name)
+        raise BadValue(f"the shapes do not fit for {wanted}: A {tuple(A.shape)}, B {tuple(B.shape)}")
     try:
         np.broadcast_shapes(A.shape[:-2], B.shape[:-2])
     except ValueError:
-        raise BadValue(f"the batch dims do not broadcast: A {tuple(A.shape)}, B {tuple(B.shape)}", function=name) from None
+        raise BadValue(f"the batch dims do not broadcast: A {tuple(A.shape)}, B {tuple(B.shape)}") from None
 
 
 @operation
@@ -83,7 +83,7 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
 
 
 def _solved(A: Any, B: Any, left: bool, strict: bool) -> Any:
-    B, is_vector = _columns("solve", A, B, left)
+    B, is_vector = _columns(A, B, left)
     if not left:
         return _solve(A.mT, B.mT, strict).mT
     result = _solve(A, B, strict)
@@ -125,7 +125,7 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     >>> tg.linalg.lstsq(tg.tensor([[1.0], [1.0]]), tg.tensor([[1.0], [3.0]])).solution.round(decimals=3)
     tensor([[2.]])
     """
-    check_matrix("lstsq", A)
+    check_matrix(A)
     driver = "gelsy" if driver is None else driver
     if driver not in ("gels", "gelsy", "gelsd", "gelss"):
         raise BadValue(argument="driver", expected="driver 'gels', 'gelsy', 'gelsd' or 'gelss'", got=repr(driver))

@@ -48,7 +48,7 @@ def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
     tensor([[ 6.,  7.],
             [11., 12.]])
     """
-    return _add(input, other if alpha == 1 else _scaled("add", input, other, alpha))
+    return _add(input, other if alpha == 1 else _scaled(input, other, alpha))
 
 
 @old_order("alpha")
@@ -65,15 +65,15 @@ def sub(input: Tensor | Number, other: Tensor | Number, *, alpha: Number = 1) ->
     for operand in (input, other):
         if getattr(operand, "dtype", None) == np.bool_:
             raise BadType("a bool tensor cannot be subtracted", hint="use ~ or logical_xor")
-    return _sub(input, _scaled("sub", input, other, alpha))
+    return _sub(input, _scaled(input, other, alpha))
 
 
-def _scaled(name: str, x: Any, y: Any, alpha: Number) -> Any:
+def _scaled(x: Any, y: Any, alpha: Number) -> Any:
     """`alpha * y`, worked out in the dtype that x and y meet in."""
     dtype = common_dtype(getattr(x, "array", x), getattr(y, "array", y))
-    alpha = number(name, "alpha", alpha)
+    alpha = number("alpha", alpha)
     if isinstance(alpha, float) and dtype.kind in "iub":
-        raise BadType(function=name, argument="alpha", expected="an integer alpha for integer tensors", got=alpha)
+        raise BadType(argument="alpha", expected="an integer alpha for integer tensors", got=alpha)
     if isinstance(y, (int, float)):
         return y * alpha
     return mul(y if y.dtype == dtype else to_dtype(y, dtype), np.asarray(alpha).astype(dtype).item())
@@ -95,7 +95,7 @@ def rsub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
 @primitive
 def _div_rounded(input, other, rounding_mode):
     """`input / other` rounded "trunc" (towards zero) or "floor"; of integers an integer."""
-    input, other = _divisible("div_rounded", input, other)
+    input, other = _divisible(input, other)
     xp = namespace_of(input)
     if input.dtype.kind == "f":
         return xp.floor_divide(input, other) if rounding_mode == "floor" else xp.trunc(input / other)
@@ -105,12 +105,12 @@ def _div_rounded(input, other, rounding_mode):
     return quotient
 
 
-def _divisible(name: str, x: Any, y: Any) -> tuple[Any, Any]:
+def _divisible(x: Any, y: Any) -> tuple[Any, Any]:
     some_tensor(x, y)
     x, y = promoted(x, y)
     only_numbers(x)
     if y.dtype.kind in "iu" and not y.all():
-        raise Refusal("ZeroDivisionError: integers cannot be divided by zero", function=name)
+        raise Refusal("ZeroDivisionError: integers cannot be divided by zero")
     return x, y
 
 
@@ -172,7 +172,7 @@ def reciprocal(input: Tensor) -> Tensor:
 @primitive
 def _remainder(input, other, rounding_mode):
     """What `_div_rounded` leaves over."""
-    input, other = _divisible("remainder", input, other)
+    input, other = _divisible(input, other)
     return input % other if rounding_mode == "floor" else namespace_of(input).fmod(input, other)
 
 
@@ -285,7 +285,7 @@ def to_common_dtype(*tensors: Any) -> Any:
 
 def _fraction_of(x: Any, value: Number) -> Number:
     """A factor as PyTorch takes it for integers: without its fraction."""
-    value = number("addcmul", "value", value)
+    value = number("value", value)
     return int(value) if x.dtype.kind in "iub" else value
 
 
@@ -314,7 +314,7 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     only_tensors(input, tensor1, tensor2)
     only_floats(tensor1 if tensor1.dtype.kind in "fc" else tensor2)
     input, tensor1, tensor2 = to_common_dtype(input, tensor1, tensor2)
-    return add(input, _div(tensor1, tensor2), alpha=number("addcdiv", "value", value))
+    return add(input, _div(tensor1, tensor2), alpha=number("value", value))
 
 
 @operation

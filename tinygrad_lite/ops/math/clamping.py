@@ -91,7 +91,7 @@ _clamp.vjp(input=lambda g, input, min, max: where(_within(input, min, max), g, 0
 
 def _clamped(x: Any, min: Bound, max: Bound) -> Any:
     if isinstance(min, int | float) or isinstance(max, int | float):  # then a tensor beside it counts as a number too
-        min, max = number("clamp", "min", min), number("clamp", "max", max)
+        min, max = number("min", min), number("max", max)
     if type(min) is bool or type(max) is bool:
         only_numbers(np.empty(1, common_dtype(*(raw(v) for v in (x, min, max) if v is not None))))
     check_number("clamp", min, raw(x))
@@ -149,7 +149,7 @@ def nan_to_num(input: Tensor, nan: float | None = None, posinf: float | None = N
     only_tensors(input)
     if input.dtype.kind != "f":
         return clone(input)
-    nan, posinf, neginf = (number("nan_to_num", *a) for a in (("nan", nan), ("posinf", posinf), ("neginf", neginf)))
+    nan, posinf, neginf = (number(*a) for a in (("nan", nan), ("posinf", posinf), ("neginf", neginf)))
     largest = float(np.finfo(input.dtype).max)
     input = where(input != input, 0.0 if nan is None else nan, input)
     input = where(input == float("inf"), largest if posinf is None else posinf, input)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["angle", "conj", "conj_physical", "real", "resolve_conj", "resolve_neg"]
 
 
-def _of_real(name: str, x: Any) -> Any:
+def _of_real(x: Any) -> Any:
     if x.dtype.kind == "c":
-        raise BadType(function=name, expected="real numbers", got=x.dtype, hint="x.array has them as NumPy takes them")
+        raise BadType(expected="real numbers", got=x.dtype, hint="x.array has them as NumPy takes them")
     return x
 
 
@@ -31,7 +31,7 @@ def angle(input: Tensor) -> Tensor:
     >>> tg.angle(tg.tensor([-1.0, 1.0]))
     tensor([3.1416, 0.0000])
     """
-    input = to_dtype(_of_real("angle", input), default_float(input.dtype))
+    input = to_dtype(_of_real(input), default_float(input.dtype))
     return where(input < 0, math.pi, where(input == input, 0.0, input))
 
 
@@ -43,7 +43,7 @@ def conj(input: Tensor) -> Tensor:
     >>> tg.conj(tg.tensor([1.0, 2.0]))
     tensor([1., 2.])
     """
-    return _of_real("conj", input)
+    return _of_real(input)
 
 
 @operation
@@ -54,7 +54,7 @@ def real(input: Tensor) -> Tensor:
     >>> tg.real(tg.tensor([1.0, 2.0]))
     tensor([1., 2.])
     """
-    return _of_real("real", input)
+    return _of_real(input)
 
 
 conj_physical = resolve_conj = resolve_neg = conj

@@ -29,7 +29,7 @@ def diagonal_region(name: str, shape: Any, offset: int, dim1: int, dim2: int) ->
     rank, offset = len(shape), integer(name, "offset", offset)
     d1, d2 = canonical_dim(name, dim1, rank), canonical_dim(name, dim2, rank)
     if d1 == d2:
-        raise Refusal(f"dim1 and dim2 are both {d1}", function=name)
+        raise Refusal(f"dim1 and dim2 are both {d1}")
     count = max(min(shape[d1], shape[d2] - offset) if offset >= 0 else min(shape[d1] + offset, shape[d2]), 0)
     kept = [d for d in range(rank) if d not in (d1, d2)]
     down = tuple(int(d in (d1, d2)) for d in range(rank))
@@ -126,7 +126,7 @@ def triu(input: Tensor, diagonal: int = 0) -> Tensor:
 def _triangle(name: str, x: Any, diagonal: int, outside: Any) -> Any:
     first = integer(name, "diagonal", diagonal)
     if len(x.shape) < 2:
-        raise Refusal(function=name, expected="2 or more dimensions", got=f"the shape {tuple(x.shape)}")
+        raise Refusal(expected="2 or more dimensions", got=f"the shape {tuple(x.shape)}")
     xp = namespace_of(x.array if isinstance(x, Traced) else x)
     return masked_fill(x, outside(xp.arange(first, first + x.shape[-2])[:, None], xp.arange(x.shape[-1])), 0)
 

@@ -205,7 +205,7 @@ def narrow(input: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
 
 def _dim(name: str, dim: int, x: Any) -> int:
     if not x.shape:
-        raise BadIndex("a 0-d tensor has no dim to take from", function=name)
+        raise BadIndex("a 0-d tensor has no dim to take from")
     return canonical_dim(name, dim, len(x.shape))
 
 
@@ -219,7 +219,7 @@ def checked_index(name: str, index: Any, size: int, negative: bool = False) -> A
         return array.astype(np.int64)  # no indices are of any dtype
     if not is_array(array) or array.dtype not in ((np.int64,) if name in _LONG else (np.int64, np.int32)):
         kind, got = (BadIndex, array.dtype) if is_array(array) else (BadType, type(array).__name__)
-        raise kind(function=name, expected="an integer tensor (int64) as index", got=got)
+        raise kind(expected="an integer tensor (int64) as index", got=got)
     if type(array) is not np.ndarray:
         refuse_outside(array, -size if negative else 0, size, f"{name}: {{}} is out of range for {size} elements")
         return array
@@ -227,7 +227,7 @@ def checked_index(name: str, index: Any, size: int, negative: bool = False) -> A
     if array.size and (negative or int(array.view(f"u{array.itemsize}").max()) >= size):
         low, high = int(array.min()), int(array.max())
         if low < (-size if negative else 0) or high >= size:
-            raise BadIndex(f"index {low if low < 0 else high} is out of range for {size} elements", function=name)
+            raise BadIndex(f"index {low if low < 0 else high} is out of range for {size} elements")
     return array
 
 
@@ -266,10 +266,10 @@ def index_along(name: str, shape: tuple[int, ...], dim: int, index: Any) -> Inde
     if not index.size:
         return (index,)
     if index.ndim != len(shape):
-        raise Refusal(function=name, argument="index", expected=f"an index of {len(shape)} dimensions", got=f"the shape {index.shape}")
+        raise Refusal(argument="index", expected=f"an index of {len(shape)} dimensions", got=f"the shape {index.shape}")
     for d, (n, most) in enumerate(zip(index.shape, shape)):
         if n > most and d != dim:
-            raise Refusal(f"the index of shape {index.shape} reaches beyond {shape} outside of dim {dim}", function=name)
+            raise Refusal(f"the index of shape {index.shape} reaches beyond {shape} outside of dim {dim}")
     return along(dim, index)
 
 

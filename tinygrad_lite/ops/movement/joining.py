@@ -30,23 +30,23 @@ __all__ = [
 # -- joining ------------------------------------------------------------------------------------
 
 
-def _listed(name: str, tensors: Any) -> list[Any]:
+def _listed(tensors: Any) -> list[Any]:
     """The tensors to be joined: one or more."""
     if isinstance(tensors, Traced) and tensors.array.ndim:
         return list(tensors)
     if not isinstance(tensors, (tuple, list)):
-        raise BadType(function=name, expected="a sequence of Tensors", got=type(tensors).__name__)
+        raise BadType(expected="a sequence of Tensors", got=type(tensors).__name__)
     if not tensors:
-        raise BadValue(function=name, expected="one or more Tensors", got="none")
+        raise BadValue(expected="one or more Tensors", got="none")
     for i, x in enumerate(tensors):
         if not (isinstance(x, Traced) or is_array(x)):
-            raise BadType(function=name, expected="Tensors", got=f"{type(x).__name__} at place {i}")
+            raise BadType(expected="Tensors", got=f"{type(x).__name__} at place {i}")
     return list(tensors)
 
 
-def _sequence(name: str, tensors: Any) -> list[Any]:
+def _sequence(tensors: Any) -> list[Any]:
     """The tensors to be joined, in the dtype that they meet in."""
-    tensors = _listed(name, tensors)
+    tensors = _listed(tensors)
     if len({x.dtype for x in tensors}) > 1:
         dtype = common_dtype(*(raw(x) for x in tensors))
         return [x if x.dtype == dtype else to_dtype(x, dtype) for x in tensors]
@@ -61,7 +61,7 @@ def cat(tensors: Any, dim: int = 0) -> Tensor:
     >>> tg.cat([tg.zeros(2), tg.ones(1)])
     tensor([0., 0., 1.])
     """
-    tensors = _sequence("cat", tensors)
+    tensors = _sequence(tensors)
     shapes = [tuple(x.shape) for x in tensors]
     if () in shapes:
         raise BadType("a 0-d tensor cannot be joined", hint="use stack()")
@@ -91,7 +91,7 @@ def stack(tensors: Any, dim: int = 0) -> Tensor:
     tensor([[0., 1.],
             [0., 1.]])
     """
-    tensors = _sequence("stack", tensors)
+    tensors = _sequence(tensors)
     first = tuple(tensors[0].shape)
     for i, x in enumerate(tensors):
         if tuple(x.shape) != first:
@@ -107,7 +107,7 @@ def hstack(tensors: Any) -> Tensor:
     >>> tg.hstack([tg.tensor([1, 2]), tg.tensor([3])])
     tensor([1, 2, 3])
     """
-    tensors = [atleast_1d(x) for x in _listed("hstack", tensors)]
+    tensors = [atleast_1d(x) for x in _listed(tensors)]
     return cat(tensors, 0 if len(tensors[0].shape) == 1 else 1)
 
 
@@ -120,7 +120,7 @@ def vstack(tensors: Any) -> Tensor:
     tensor([[1, 2],
             [3, 4]])
     """
-    return cat([atleast_2d(x) for x in _listed("vstack", tensors)], 0)
+    return cat([atleast_2d(x) for x in _listed(tensors)], 0)
 
 
 row_stack = vstack
@@ -135,7 +135,7 @@ def dstack(tensors: Any) -> Tensor:
     tensor([[[1, 3],
              [2, 4]]])
     """
-    return cat([atleast_3d(x) for x in _listed("dstack", tensors)], 2)
+    return cat([atleast_3d(x) for x in _listed(tensors)], 2)
 
 
 @operation
@@ -147,7 +147,7 @@ def column_stack(tensors: Any) -> Tensor:
     tensor([[1, 3],
             [2, 4]])
     """
-    columns = [x if len(x.shape) > 1 else reshape(x, (math.prod(x.shape), 1)) for x in _listed("column_stack", tensors)]
+    columns = [x if len(x.shape) > 1 else reshape(x, (math.prod(x.shape), 1)) for x in _listed(tensors)]
     return cat(columns, 1)
 
 
@@ -196,7 +196,7 @@ def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Ten
 
 def _split_dim(name: str, x: Any, dim: int) -> int:
     if not x.shape:
-        raise Refusal("a 0-d tensor has no dim to split", function=name)
+        raise Refusal("a 0-d tensor has no dim to split")
     return canonical_dim(name, dim, len(x.shape))
 
 
@@ -267,12 +267,12 @@ def tensor_split(
 
 def _split_evenly(name: str, x: Any, indices_or_sections: Any, dim: int, rank: int) -> tuple[Tensor, ...]:
     if len(x.shape) < rank:
-        raise Refusal(function=name, expected=f"{rank} or more dimensions", got=f"the shape {tuple(x.shape)}")
+        raise Refusal(expected=f"{rank} or more dimensions", got=f"the shape {tuple(x.shape)}")
     if isinstance(indices_or_sections, (tuple, list)):
         return tensor_split(x, indices_or_sections, dim)
     sections = integer(name, "indices_or_sections", indices_or_sections)
     if sections <= 0 or x.shape[dim] % sections:
-        raise Refusal(f"{x.shape[dim]} slices do not make {indices_or_sections} equal parts", function=name, hint="use tensor_split()")
+        raise Refusal(f"{x.shape[dim]} slices do not make {indices_or_sections} equal parts", hint="use tensor_split()")
     return tensor_split(x, indices_or_sections, dim)
 
 

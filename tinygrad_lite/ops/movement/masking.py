@@ -29,7 +29,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     >>> tg.masked_select(tg.tensor([1, 2, 3]), tg.tensor([True, False, True]))
     tensor([1, 3])
     """
-    input, mask = _broadcast("masked_select", input, mask)
+    input, mask = _broadcast(input, mask)
     return getitem(input, (mask,))
 
 
@@ -75,18 +75,18 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     tensor([1., 0., 2.])
     """
     same_dtype("masked_scatter", input, source)
-    input, mask = _broadcast("masked_scatter", input, mask)
+    input, mask = _broadcast(input, mask)
     count = int(mask.sum())
     if count > math.prod(source.shape):
         raise Refusal(f"the mask asks for {count} elements, source has {math.prod(source.shape)}")
     return replaced(input, getitem(reshape(source, (-1,)), (slice(0, count),)), (mask,))
 
 
-def _broadcast(name: str, x: Any, mask: Any) -> tuple[Any, Any]:
+def _broadcast(x: Any, mask: Any) -> tuple[Any, Any]:
     """`x`, and the array of `mask`, in the shape they share."""
     mask = raw(mask)
     if not is_array(mask) or mask.dtype != np.bool_:
-        raise BadType(function=name, argument="mask", expected="a bool mask", got=getattr(mask, 'dtype', type(mask).__name__))
+        raise BadType(argument="mask", expected="a bool mask", got=getattr(mask, 'dtype', type(mask).__name__))
     shape = broadcast_shapes(tuple(x.shape), mask.shape)
     return expand(x, shape), namespace_of(mask).broadcast_to(mask, shape)
 

@@ -45,7 +45,7 @@ def _scattered(name: str, x: Any, dim: int, index: Any, src: Any) -> tuple[Any, 
     same_dtype(name, x, src)
     src = _at_least_1d(src)
     if math.prod(index.shape) and (len(src.shape) != len(index.shape) or any(n > m for n, m in zip(index.shape, src.shape))):
-        raise Refusal(f"the index of shape {tuple(index.shape)} reaches beyond src of shape {tuple(src.shape)}", function=name)
+        raise Refusal(f"the index of shape {tuple(index.shape)} reaches beyond src of shape {tuple(src.shape)}")
     if tuple(src.shape) != tuple(index.shape):
         src = getitem(src, tuple(slice(0, n) for n in index.shape))
     return whole, place, src
@@ -176,7 +176,7 @@ def _slices(name: str, x: Any, dim: int, index: Any, source: Any) -> tuple[Any, 
     index = _checked_line(name, index, whole.shape[dim])
     shape = (*whole.shape[:dim], index.size, *whole.shape[dim + 1 :])
     if (tuple(source.shape) or (1,)) != shape or (len(source.shape) != len(x.shape) and name != "index_copy"):
-        raise BadIndex(function=name, argument="source", expected=f"a source of shape {shape if x.shape else ()}", got=tuple(source.shape))
+        raise BadIndex(argument="source", expected=f"a source of shape {shape if x.shape else ()}", got=tuple(source.shape))
     return whole, (*[_ALL] * dim, index), reshape(source, shape)
 
 
@@ -184,7 +184,7 @@ def _checked_line(name: str, index: Any, size: int, negative: bool = False) -> A
     """The array of an index of slices, which has one dim."""
     index = checked_index(name, index, size, negative)
     if index.ndim > 1:
-        raise BadIndex(function=name, argument="index", expected="an index of at most 1 dim", got=f"the shape {index.shape}")
+        raise BadIndex(argument="index", expected="an index of at most 1 dim", got=f"the shape {index.shape}")
     return index.reshape(-1)
 
 
@@ -196,7 +196,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     >>> tg.index_add(tg.zeros(3), 0, tg.tensor([0, 0, 2]), tg.ones(3))
     tensor([2., 0., 1.])
     """
-    alpha = number("index_add", "alpha", alpha)
+    alpha = number("alpha", alpha)
     whole, place, source = _slices("index_add", input, dim, index, source)
     return _back(_combined(whole, place, source if alpha == 1 else mul(source, number_for(input.dtype, alpha)), "sum"), input)
 
@@ -285,10 +285,10 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
 # -- the part that a view would show ------------------------------------------------------------
 
 
-def _with_part(name: str, x: Any, src: Any, place: Any) -> Any:
+def _with_part(x: Any, src: Any, place: Any) -> Any:
     part = getitem(x.detach() if isinstance(x, Traced) else x, place)
     if tuple(part.shape) != tuple(src.shape):
-        raise Refusal(function=name, argument="src", expected=f"a src of shape {tuple(part.shape)}", got=tuple(src.shape))
+        raise Refusal(argument="src", expected=f"a src of shape {tuple(part.shape)}", got=tuple(src.shape))
     return replaced(x, src, place)
 
 
@@ -302,7 +302,7 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
             [1., 1.]])
     """
     dim = canonical_dim("select_scatter", dim, len(input.shape))
-    return _with_part("select_scatter", input, src, (*[_ALL] * dim, operator.index(index), Ellipsis))
+    return _with_part(input, src, (*[_ALL] * dim, operator.index(index), Ellipsis))
 
 
 @operation
@@ -318,7 +318,7 @@ def slice_scatter(
     dim = canonical_dim("slice_scatter", dim, len(input.shape))
     start, end = (at if at is None else integer("slice_scatter", name, at) for name, at in (("start", start), ("end", end)))
     step = integer("slice_scatter", "step", step)
-    return _with_part("slice_scatter", input, src, (*[_ALL] * dim, _checked(slice(start, end, step)), Ellipsis))
+    return _with_part(input, src, (*[_ALL] * dim, _checked(slice(start, end, step)), Ellipsis))
 
 
 @operation
@@ -330,10 +330,10 @@ def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0,
     tensor([[1., 0.],
             [0., 2.]])
     """
-    return _with_part("diagonal_scatter", input, src, diagonal_region("diagonal_scatter", tuple(input.shape), offset, dim1, dim2))
+    return _with_part(input, src, diagonal_region("diagonal_scatter", tuple(input.shape), offset, dim1, dim2))
 
 
 @operation
 def as_strided_scatter(input: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
     """`input` with `input.as_strided(size, stride, storage_offset)` replaced by `src`."""
-    return _with_part("as_strided_scatter", input, src, strided_region("as_strided_scatter", input, size, stride, storage_offset))
+    return _with_part(input, src, strided_region("as_strided_scatter", input, size, stride, storage_offset))

@@ -43,9 +43,9 @@ def strided_region(name: str, x: Any, size: Any, stride: Any, offset: int | None
     """A Region of the flattened `x`, checked to lie inside it."""
     size, stride, offset = canonical_shape(name, (size,)), canonical_shape(name, (stride,)), offset or 0
     if len(size) != len(stride) or min((*size, *stride), default=0) < 0:
-        raise Refusal(function=name, expected="as many sizes as strides, none negative", got=f"{size}, {stride}")
+        raise Refusal(expected="as many sizes as strides, none negative", got=f"{size}, {stride}")
     if 0 not in size and not 0 <= offset < math.prod(x.shape) - sum((n - 1) * s for n, s in zip(size, stride)):
-        raise Refusal(f"{size} by {stride} from {offset} on reaches beyond {math.prod(x.shape)} elements", function=name)
+        raise Refusal(f"{size} by {stride} from {offset} on reaches beyond {math.prod(x.shape)} elements")
     return Region(size, tuple((s,) for s in stride), (offset,))
 
 

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 __all__ = ["adaptive_avg_pool1d", "adaptive_max_pool1d"]
 
 
-def _parts(name: str, output_size: Any, x: Any, rank: int) -> tuple[int, ...]:
+def _parts(output_size: Any, x: Any, rank: int) -> tuple[int, ...]:
     """How many parts along each spatial dim: None leaves a dim as it is (except in one dimension)."""
     given = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * rank
     if len(given) != rank:
-        raise BadValue(function=name, argument="output_size", expected=f"an int or {rank} of them", got=repr(output_size))
+        raise BadValue(argument="output_size", expected=f"an int or {rank} of them", got=repr(output_size))
     given = tuple(n if m is None and rank > 1 else m for m, n in zip(given, x.shape[2:]))
     if not is_floating(x.dtype):
-        raise BadType(function=name, expected="a floating-point tensor", got=x.dtype)
-    return sizes(name, "output_size", given, rank)
+        raise BadType(expected="a floating-point tensor", got=x.dtype)
+    return sizes("output_size", given, rank)
 
 
 def _part_members(size: int, count: int) -> Any:
@@ -42,8 +42,8 @@ def _part_members(size: int, count: int) -> Any:
 
 
 def _adaptive_mean(name: str, rank: int, x: Any, output_size: Any) -> Any:
-    given, x = x, _pooled_input(name, x, rank)
-    count, size = _parts(name, output_size, x, rank), tuple(x.shape[2:])
+    given, x = x, _pooled_input(x, rank)
+    count, size = _parts(output_size, x, rank), tuple(x.shape[2:])
     if count == (1,) * rank:
         return like_given(mean(x, tuple(range(2, rank + 2)), keepdim=True), given)
     if all(m and n % m == 0 for n, m in zip(size, count)):
@@ -59,8 +59,8 @@ def _adaptive_mean(name: str, rank: int, x: Any, output_size: Any) -> Any:
 
 
 def _adaptive_maximum(name: str, rank: int, x: Any, output_size: Any, return_indices: bool) -> Any:
-    given, x = x, _pooled_input(name, x, rank)
-    count, size = _parts(name, output_size, x, rank), tuple(x.shape[2:])
+    given, x = x, _pooled_input(x, rank)
+    count, size = _parts(output_size, x, rank), tuple(x.shape[2:])
     if not return_indices and all(m and n % m == 0 for n, m in zip(size, count)):
         kernel = tuple(n // m for n, m in zip(size, count))
         return like_given(_max_pool(x, windows(name, size, kernel, kernel, ((0,) * rank,) * 2, (1,) * rank)), given)

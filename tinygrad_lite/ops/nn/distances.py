@@ -108,8 +108,8 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_fo
     tensor([[5.],
             [4.]])
     """
-    check_matrix("cdist", x1)
-    check_matrix("cdist", x2)
+    check_matrix(x1)
+    check_matrix(x2)
     if x1.dtype != x2.dtype:
         raise BadType(f"both tensors must have the same dtype, got {x1.dtype} and {x2.dtype}")
     if x1.shape[-1] != x2.shape[-1]:

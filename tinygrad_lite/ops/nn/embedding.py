@@ -48,14 +48,12 @@ def looked_up(
 ) -> tuple[Any, Any]:
     """The rows, and where the index names the padding (None: nowhere can it)."""
     if not is_array(raw(weight)) or weight.ndim != 2:
-        raise BadValue(
-            function=name, argument="weight", expected="the weight as a matrix", got=f"shape {tuple(getattr(weight, 'shape', ()))}"
-        )
+        raise BadValue(argument="weight", expected="the weight as a matrix", got=f"shape {tuple(getattr(weight, 'shape', ()))}")
     count = weight.shape[0]
     index = checked_index(name, index, count)
     if padding_idx is not None:
         if not -count <= padding_idx < count:
-            raise BadValue(f"padding_idx {padding_idx} is out of range for {count} rows", function=name)
+            raise BadValue(f"padding_idx {padding_idx} is out of range for {count} rows")
         padding_idx %= count
     if max_norm is not None:
         _renormalize(name, weight, index, max_norm, norm_type)
@@ -130,23 +128,20 @@ def embedding_bag(
     name = "embedding_bag"
     shape = tuple(input.shape)
     if mode not in ("sum", "mean", "max"):
-        raise BadValue(function=name, argument="mode", expected="mode 'sum', 'mean' or 'max'", got=repr(mode))
+        raise BadValue(argument="mode", expected="mode 'sum', 'mean' or 'max'", got=repr(mode))
     if per_sample_weights is not None:
         if mode != "sum":
-            raise BadValue(f"per_sample_weights are for mode 'sum', not {mode!r}", function=name)
+            raise BadValue(f"per_sample_weights are for mode 'sum', not {mode!r}")
         if tuple(per_sample_weights.shape) != shape:
             raise BadValue(
-                function=name,
-                argument="per_sample_weights",
-                expected=f"per_sample_weights of shape {shape}",
-                got=tuple(per_sample_weights.shape),
+                argument="per_sample_weights", expected=f"per_sample_weights of shape {shape}", got=tuple(per_sample_weights.shape)
             )
     if scale_grad_by_freq and mode == "max":
-        raise BadValue("scale_grad_by_freq is for modes 'sum' and 'mean', not 'max'", function=name)
+        raise BadValue("scale_grad_by_freq is for modes 'sum' and 'mean', not 'max'")
     if len(shape) not in (1, 2) or (len(shape) == 2) != (offsets is None):
-        raise BadValue(function=name, argument="input", expected=f"an input (bags, length), or (n,) with offsets; its shape is {shape}")
+        raise BadValue(argument="input", expected=f"an input (bags, length), or (n,) with offsets; its shape is {shape}")
     if offsets is not None:
-        places, counted = _bags(name, raw(offsets), shape[0], include_last_offset)
+        places, counted = _bags(raw(offsets), shape[0], include_last_offset)
     rows, padding = looked_up(name, input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)
     if offsets is None:
         counted = None if padding is None else ~padding
@@ -161,16 +156,16 @@ def embedding_bag(
     return _pooled(rows, counted, mode)
 
 
-def _bags(name: str, offsets: Any, count: int, include_last: bool) -> tuple[Any, Any]:
+def _bags(offsets: Any, count: int, include_last: bool) -> tuple[Any, Any]:
     """For each bag the places of its rows, side by side up to the longest bag's, and which of them are its own."""
     if offsets.ndim != 1 or (include_last and not len(offsets)):
-        raise BadValue(function=name, argument="offsets", expected="offsets of one dimension", got=f"shape {offsets.shape}")
+        raise BadValue(argument="offsets", expected="offsets of one dimension", got=f"shape {offsets.shape}")
     xp = namespace_of(offsets)
     starts = offsets[:-1] if include_last else offsets
     ends = offsets[1:] if include_last else xp.append(offsets[1:], count)
     lengths = ends - starts
     if len(offsets) and (int(offsets[0]) != 0 or int(offsets[-1]) > count or bool((lengths < 0).any())):
-        raise BadValue(function=name, argument="offsets", expected=f"offsets that rise from 0 to at most {count}", got=offsets.tolist())
+        raise BadValue(argument="offsets", expected=f"offsets that rise from 0 to at most {count}", got=offsets.tolist())
     within = xp.arange(int(lengths.max()) if len(lengths) else 0)
     own = within < lengths[:, None]
     return xp.where(own, starts[:, None] + within, 0), own

@@ -39,8 +39,8 @@ _sum_of_windows.vjp(y=lambda g, windows: _windows_of(g, windows))
 
 
 def _settings(name: str, size: Any, kernel_size: Sizes, dilation: Sizes, padding: Sizes, stride: Sizes) -> Windows:
-    kernel, stride = sizes(name, "kernel_size", kernel_size, 2, 1), sizes(name, "stride", stride, 2, 1)
-    dilation, padding = sizes(name, "dilation", dilation, 2, 1), sizes(name, "padding", padding, 2)
+    kernel, stride = sizes("kernel_size", kernel_size, 2, 1), sizes("stride", stride, 2, 1)
+    dilation, padding = sizes("dilation", dilation, 2, 1), sizes("padding", padding, 2)
     return windows(name, tuple(size), kernel, stride, (padding, padding), dilation)
 
 
@@ -55,7 +55,7 @@ def unfold(input: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Size
              [3., 4.],
              [4., 5.]]])
     """
-    given, input = input, batched("unfold", input, 2, BadIndex)
+    given, input = input, batched(input, 2, BadIndex)
     if 0 in input.shape[1:]:
         raise BadValue(expected="sizes of at least 1 (the batch's aside)", got=tuple(input.shape))
     w = _settings("unfold", input.shape[2:], kernel_size, dilation, padding, stride)
@@ -75,8 +75,8 @@ def fold(
     tensor([[[[1., 2., 1.],
               [1., 2., 1.]]]])
     """
-    given, input = input, batched("fold", input, 1)
-    w = _settings("fold", sizes("fold", "output_size", output_size, 2, 1), kernel_size, dilation, padding, stride)
+    given, input = input, batched(input, 1)
+    w = _settings("fold", sizes("output_size", output_size, 2, 1), kernel_size, dilation, padding, stride)
     channels, rest = divmod(input.shape[1], prod(w.kernel))
     if rest or not channels:
         raise BadValue(expected=f"{prod(w.kernel)} rows a channel", got=f"the input {tuple(given.shape)}")
@@ -86,15 +86,15 @@ def fold(
     return out if given is input else reshape(out, out.shape[1:])
 
 
-def _image(name: str, x: Any, least: int, argument: str, factor: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _image(x: Any, least: int, argument: str, factor: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The leading and the last three sizes."""
     shape = tuple(x.shape)
     if len(shape) < least:
-        raise BadValue(function=name, argument="input", expected=f"an input of at least {least} dims", got=shape)
+        raise BadValue(argument="input", expected=f"an input of at least {least} dims", got=shape)
     if isinstance(factor, bool) or not isinstance(factor, int):
-        raise BadType(function=name, argument=argument, expected="an int", got=repr(factor))
+        raise BadType(argument=argument, expected="an int", got=repr(factor))
     if factor < 1:
-        raise BadValue(function=name, argument=argument, expected=f"{argument} of at least 1", got=factor)
+        raise BadValue(argument=argument, expected=f"{argument} of at least 1", got=factor)
     return shape[:-3], shape[-3:]
 
 
@@ -107,7 +107,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     tensor([[[[0, 1],
               [2, 3]]]])
     """
-    lead, (c, h, w) = _image("pixel_shuffle", input, 3, "upscale_factor", r := upscale_factor)
+    lead, (c, h, w) = _image(input, 3, "upscale_factor", r := upscale_factor)
     if c % r**2:
         raise BadValue(expected=f"channels in multiples of {r**2} (upscale_factor {r})", got=c)
     pixels, n = reshape(input, (*lead, c // r**2, r, r, h, w)), len(lead)
@@ -123,7 +123,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     >>> pixel_unshuffle(tg.tensor([[[1.0, 2.0], [3.0, 4.0]]]), 2).flatten()
     tensor([1., 2., 3., 4.])
     """
-    lead, (c, h, w) = _image("pixel_unshuffle", input, 3, "downscale_factor", r := downscale_factor)
+    lead, (c, h, w) = _image(input, 3, "downscale_factor", r := downscale_factor)
     if h % r or w % r:
         raise BadValue(expected=f"a height and width in multiples of {r}", got=f"({h}, {w})")
     pixels, n = reshape(input, (*lead, c, h // r, r, w // r, r)), len(lead)
@@ -139,7 +139,7 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     >>> tg.channel_shuffle(tg.arange(4).reshape(1, 4, 1), 2).flatten()
     tensor([0, 2, 1, 3])
     """
-    _image("channel_shuffle", input, 3, "groups", groups)
+    _image(input, 3, "groups", groups)
     n, c, *spatial = input.shape
     if c % groups:
         raise BadValue(expected=f"channels in multiples of groups {groups}", got=c)

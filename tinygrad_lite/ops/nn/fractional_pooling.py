@@ -34,24 +34,24 @@ def _starts(size: int, kernel: int, count: int, sample: Any) -> Any:
 
 
 def _fractional(
-    name: str, rank: int, x: Any, kernel_size: Sizes, output_size: Any, output_ratio: Any, return_indices: bool, samples: Any
+    rank: int, x: Any, kernel_size: Sizes, output_size: Any, output_ratio: Any, return_indices: bool, samples: Any
 ) -> Any:
-    given, x = x, _pooled_input(name, x, rank)
+    given, x = x, _pooled_input(x, rank)
     if (output_size is None) == (output_ratio is None):
-        raise BadValue(function=name, argument="output_size", expected="either output_size or output_ratio")
-    kernel, space = sizes(name, "kernel_size", kernel_size, rank, 1), tuple(x.shape[2:])
+        raise BadValue(argument="output_size", expected="either output_size or output_ratio")
+    kernel, space = sizes("kernel_size", kernel_size, rank, 1), tuple(x.shape[2:])
     if output_size is None:
         ratios = output_ratio if isinstance(output_ratio, (tuple, list)) else (output_ratio,) * rank
         if len(ratios) != rank:
-            raise BadValue(function=name, argument="output_ratio", expected=f"{rank} numbers", got=output_ratio)
+            raise BadValue(argument="output_ratio", expected=f"{rank} numbers", got=output_ratio)
         output_size = tuple(int(size * ratio) for size, ratio in zip(space, ratios))
-    counts = sizes(name, "output_size", output_size, rank, 1)
+    counts = sizes("output_size", output_size, rank, 1)
     if any(n + k - 1 > size for n, k, size in zip(counts, kernel, space)):
-        raise BadValue(f"{counts} windows of {kernel} do not fit into {space}", function=name)
+        raise BadValue(f"{counts} windows of {kernel} do not fit into {space}")
     planes = tuple(x.shape[:2])
     samples = raw(rand((*planes, rank), dtype=x.dtype, device=x.device) if samples is None else samples)
     if samples.shape[0] < planes[0] or samples.shape[1:] != (planes[1], rank):
-        raise BadValue(function=name, argument="samples", expected=f"random samples of shape {(*planes, rank)}", got=samples.shape)
+        raise BadValue(argument="samples", expected=f"random samples of shape {(*planes, rank)}", got=samples.shape)
     xp, array = namespace_of(samples), raw(x)
     # The flat place in its plane of every element of every window: (N, C, *counts, *kernel).
     places: Any = xp.zeros((1,) * (2 + 2 * rank), np.int64)
@@ -83,7 +83,7 @@ def fractional_max_pool2d(
     (1, 1, 4, 5)
     """
     return _fractional(
-        "fractional_max_pool2d", 2, input, kernel_size, output_size, output_ratio, return_indices, _random_samples
+        2, input, kernel_size, output_size, output_ratio, return_indices, _random_samples
     )  # fmt: skip
 
 
@@ -99,5 +99,5 @@ def fractional_max_pool3d(
     (1, 1, 4, 4, 4)
     """
     return _fractional(
-        "fractional_max_pool3d", 3, input, kernel_size, output_size, output_ratio, return_indices, _random_samples
+        3, input, kernel_size, output_size, output_ratio, return_indices, _random_samples
     )  # fmt: skip

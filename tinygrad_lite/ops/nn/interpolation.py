@@ -51,22 +51,20 @@ def _sizes(x: Any, size: Any, scale_factor: Any, recompute: bool | None) -> tupl
     """The spatial size of the result, and how much larger each dim was asked to be, if that was said."""
     rank, spatial = len(x.shape) - 2, x.shape[2:]
     if (size is None) == (scale_factor is None):
-        raise BadValue(
-            function="interpolate", argument="scale_factor", expected="either size or scale_factor", got=f"{size} and {scale_factor}"
-        )
+        raise BadValue(argument="scale_factor", expected="either size or scale_factor", got=f"{size} and {scale_factor}")
     given = size if scale_factor is None else scale_factor
     values = list(given) if isinstance(given, (tuple, list)) else [given] * rank
     if len(values) != rank:
         expected = f"one number or {rank} of them for an input {tuple(x.shape)}"
-        raise BadValue(function="interpolate", expected=expected, got=given)
+        raise BadValue(expected=expected, got=given)
     if scale_factor is None:
         if recompute:
-            raise BadValue("recompute_scale_factor has no meaning with a size", function="interpolate")
+            raise BadValue("recompute_scale_factor has no meaning with a size")
         if any(isinstance(n, bool) or not hasattr(n, "__index__") for n in values):
-            raise BadType(function="interpolate", argument="size", expected="ints", got=size)
+            raise BadType(argument="size", expected="ints", got=size)
         return [n.__index__() for n in values], [None] * rank
     if any(not isinstance(f, (int, float)) for f in values):
-        raise BadType(function="interpolate", argument="scale_factor", expected="numbers", got=scale_factor)
+        raise BadType(argument="scale_factor", expected="numbers", got=scale_factor)
     return [math.floor(n * f) for n, f in zip(spatial, values)], [None if recompute else float(f) for f in values]
 
 

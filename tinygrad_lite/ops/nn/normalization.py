@@ -80,31 +80,27 @@ def _of_nothing(x: Any, weight: Any, bias: Any) -> Any:
 # -- over a layer -------------------------------------------------------------------------------
 
 
-def _layer(name: str, x: Any, normalized_shape: Any, *parameters: Any) -> int:
+def _layer(x: Any, normalized_shape: Any, *parameters: Any) -> int:
     """How many dims come before a layer of `normalized_shape`."""
     shape = tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else None
     if not shape:
-        raise BadType(
-            function=name, argument="normalized_shape", expected="normalized_shape as a tuple of sizes", got=repr(normalized_shape)
-        )
+        raise BadType(argument="normalized_shape", expected="normalized_shape as a tuple of sizes", got=repr(normalized_shape))
     x = raw(x)
     if x.shape[-len(shape) :] != shape:
-        raise BadValue(f"normalized_shape {shape} is not how an input of shape {x.shape} ends", function=name)
+        raise BadValue(f"normalized_shape {shape} is not how an input of shape {x.shape} ends")
     for what, parameter in zip(("weight", "bias"), parameters):
         if parameter is not None:
             parameter = raw(parameter)
             if parameter.shape != shape:
-                raise BadValue(
-                    function=name, argument=what, expected=f"a {what} of normalized_shape {shape}", got=parameter.shape
-                )
-            _check_dtype(name, x, what, parameter)
+                raise BadValue(argument=what, expected=f"a {what} of normalized_shape {shape}", got=parameter.shape)
+            _check_dtype(x, what, parameter)
     return x.ndim - len(shape)
 
 
-def _check_dtype(name: str, x: Any, what: str, parameter: Any) -> None:
+def _check_dtype(x: Any, what: str, parameter: Any) -> None:
     """Whether a parameter is of x's dtype, or of float32 beside an x of half the precision."""
     if parameter.dtype not in (x.dtype, np.float32 if x.dtype == np.float16 else x.dtype):
-        raise BadType(function=name, argument=what, expected=f"a {what} of {x.dtype}, as the input", got=parameter.dtype)
+        raise BadType(argument=what, expected=f"a {what} of {x.dtype}, as the input", got=parameter.dtype)
 
 
 @operation
@@ -124,7 +120,7 @@ def layer_norm(
     tensor([[-1.0000,  1.0000],
             [-1.0000,  1.0000]])
     """
-    lead = _layer("layer_norm", input, normalized_shape, weight, bias)
+    lead = _layer(input, normalized_shape, weight, bias)
     return _normalize(input, weight, bias, lead, 1, eps, True)
 
 
@@ -139,14 +135,14 @@ def rms_norm(input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | 
     """
     only_floats(input)
     weight = None if weight is None else to_dtype(weight, input.dtype)
-    lead = _layer("rms_norm", input, normalized_shape, weight)
+    lead = _layer(input, normalized_shape, weight)
     return _normalize(input, weight, None, lead, 1, float(np.finfo(input.dtype).eps) if eps is None else eps, False)
 
 
 # -- over groups of channels --------------------------------------------------------------------
 
 
-def _check_vectors(name: str, x: Any, **vectors: Any) -> None:
+def _check_vectors(x: Any, **vectors: Any) -> None:
     """Whether `vectors` (or None) have one element a channel (dim 1 of x)."""
     only_floats(x)
     channels = raw(x).shape[1]
@@ -154,8 +150,8 @@ def _check_vectors(name: str, x: Any, **vectors: Any) -> None:
         if vector is not None:
             if raw(vector).shape != (channels,):
                 got = tuple(vector.shape)
-                raise BadValue(function=name, expected=f"{what} of {channels} elements, one a channel", got=f"shape {got}")
-            _check_dtype(name, x, what, vector)
+                raise BadValue(expected=f"{what} of {channels} elements, one a channel", got=f"shape {got}")
+            _check_dtype(x, what, vector)
 
 
 @operation
@@ -181,7 +177,7 @@ def group_norm(
         raise BadValue(f"{channels} channels do not fall into {num_groups} equal groups")
     if n * math.prod(input.shape[2:]) * (channels // num_groups) == 1:
         raise BadValue(f"a group has only one value, input shape {tuple(input.shape)}")
-    _check_vectors("group_norm", input, weight=weight, bias=bias)
+    _check_vectors(input, weight=weight, bias=bias)
     return _normalize(input, weight, bias, 1, num_groups, eps, True)
 
 
@@ -274,7 +270,7 @@ def batch_norm(
             raise BadValue(expected="more than 1 value per channel in training", got=f"shape {tuple(input.shape)}")
     elif math.prod(input.shape) and (running_mean is None or running_var is None):
         raise BadValue("running_mean and running_var are needed when not in training")
-    _check_vectors("batch_norm", input, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
+    _check_vectors(input, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
     if not math.prod(input.shape):  # nothing is measured
         return _of_nothing(clone(input), weight, bias)
     if not training:
@@ -315,7 +311,7 @@ def instance_norm(
     elif running_mean is None or running_var is None:
         raise BadValue("running_mean and running_var are needed without use_input_stats")
     vectors = {"weight": weight, "bias": bias, "running_mean": running_mean, "running_var": running_var}
-    _check_vectors("instance_norm", input, **vectors)
+    _check_vectors(input, **vectors)
     if not use_input_stats:
         return _by_running(input, weight, bias, running_mean, running_var, eps)
     if math.prod(input.shape) and (running_mean is not None or running_var is not None):

@@ -65,9 +65,9 @@ def _around(x: Any, dim: int, before: int, after: int, mode: str) -> Any:
     size = x.shape[dim]
     most = {"reflect": size - 1, "circular": size}.get(mode)
     if most is not None and max(before, after) > most:
-        raise BadValue(f"mode {mode!r} adds at most {most} to dim {dim} of size {size}, got ({before}, {after})", function="pad")
+        raise BadValue(f"mode {mode!r} adds at most {most} to dim {dim} of size {size}, got ({before}, {after})")
     if mode != "circular" and size + before + after < 1:
-        raise BadValue(f"({before}, {after}) takes away all of dim {dim} of size {size}", function="pad")
+        raise BadValue(f"({before}, {after}) takes away all of dim {dim} of size {size}")
     if before > 0 or after > 0:
         parts = [_beyond(x, dim, before, mode, False), x, _beyond(x, dim, after, mode, True)]
         x = cat([part for part in parts if part is not None], dim)
@@ -80,7 +80,7 @@ def _without(x: Any, dim: int, before: int, after: int) -> Any:
         return x
     size = x.shape[dim] + min(before, 0) + min(after, 0)
     if size < 0:
-        raise BadValue(f"({before}, {after}) takes away more than dim {dim} of size {x.shape[dim]} has", function="pad")
+        raise BadValue(f"({before}, {after}) takes away more than dim {dim} of size {x.shape[dim]} has")
     return narrow(x, dim, max(-before, 0), size)
 
 

@@ -55,7 +55,7 @@ _leaky_relu.constant_in(input="input")
 def _hardtanh(input, low, high):
     only_numbers(input)
     number = input.dtype.type
-    return namespace_of(input).clip(input, number(low), number(high))
+    return namespace_of(input).clip(input, number(), number())
 
 
 _hardtanh.vjp(input=lambda g, input, low, high: where((input <= low) | (input >= high), 0.0, g))
@@ -71,7 +71,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     >>> leaky_relu(tg.tensor([-1.0, 2.0]), 0.1)
     tensor([-0.1000,  2.0000])
     """
-    return _leaky_relu(input, number("leaky_relu", "negative_slope", negative_slope))
+    return _leaky_relu(input, number("negative_slope", negative_slope))
 
 
 @optional_inplace
@@ -83,7 +83,7 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     >>> hardtanh(tg.tensor([-3.0, 0.5, 3.0]))
     tensor([-1.0000,  0.5000,  1.0000])
     """
-    min_val, max_val = number("hardtanh", "min_val", min_val), number("hardtanh", "max_val", max_val)
+    min_val, max_val = number("min_val", min_val), number("max_val", max_val)
     if min_val > max_val:
         raise BadValue(f"min_val {min_val} is larger than max_val {max_val}")
     return _hardtanh(input, min_val, max_val)
@@ -136,7 +136,7 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     tensor([-1.,  0.,  2.])
     """
     only_floats(input)
-    lambd = float(number("hardshrink", "lambd", lambd))
+    lambd = float(number("lambd", lambd))
     return linear_in(where((input >= -lambd) & (input <= lambd), 0.0, input), input)
 
 
@@ -148,7 +148,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     >>> softshrink(tg.tensor([-2.0, 0.3, 2.0]))
     tensor([-1.5000,  0.0000,  1.5000])
     """
-    lambd = float(number("softshrink", "lambd", lambd))
+    lambd = float(number("lambd", lambd))
     if lambd < 0:
         raise BadValue(argument="lambd", expected="lambd of 0 or more", got=lambd)
     only_floats(input)
@@ -165,7 +165,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     tensor([9., 2.])
     """
     only_numbers(input)
-    threshold, value = number("threshold", "threshold", threshold), number("threshold", "value", value)
+    threshold, value = number("threshold", threshold), number("value", value)
     if input.dtype.kind in "iu":
         value, limits = int(value), np.iinfo(input.dtype)
         if not limits.min <= value <= limits.max:

@@ -70,10 +70,10 @@ def _max_pooled(
     name: str, rank: int, x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
     return_indices: bool,
 ) -> Any:  # fmt: skip
-    given, x = x, _pooled_input(name, x, rank)
-    kernel, stride, padding = _kernel(name, rank, kernel_size, stride, padding)
-    dilation = sizes(name, "dilation", dilation, rank, 1)
-    _check_padding(name, kernel, padding)
+    given, x = x, _pooled_input(x, rank)
+    kernel, stride, padding = _kernel(rank, kernel_size, stride, padding)
+    dilation = sizes("dilation", dilation, rank, 1)
+    _check_padding(kernel, padding)
     w = windows(name, tuple(x.shape[2:]), kernel, stride, (padding, padding), dilation, ceil_mode)
     if not return_indices:
         return like_given(_max_pool(x, w), given)
@@ -81,24 +81,24 @@ def _max_pooled(
     return like_given(values, given), like_given(indices, given)
 
 
-def _pooled_input(name: str, x: Any, rank: int) -> Any:
-    x = batched(name, x, rank)
+def _pooled_input(x: Any, rank: int) -> Any:
+    x = batched(x, rank)
     if 0 in x.shape[1:]:
-        raise BadValue(function=name, argument="input", expected="an input of sizes of at least 1 (the batch's aside)", got=tuple(x.shape))
+        raise BadValue(argument="input", expected="an input of sizes of at least 1 (the batch's aside)", got=tuple(x.shape))
     if x.dtype.kind == "b":
-        raise BadType("bool tensors have no pooling", function=name, hint="convert them with .to(dtype)")
+        raise BadType("bool tensors have no pooling", hint="convert them with .to(dtype)")
     return x
 
 
-def _kernel(name: str, rank: int, kernel_size: Any, stride: Any, padding: Any) -> tuple[Any, Any, Any]:
-    kernel = sizes(name, "kernel_size", kernel_size, rank, 1)
+def _kernel(rank: int, kernel_size: Any, stride: Any, padding: Any) -> tuple[Any, Any, Any]:
+    kernel = sizes("kernel_size", kernel_size, rank, 1)
     no_stride = stride is None or (isinstance(stride, (tuple, list)) and not stride)
-    return kernel, kernel if no_stride else sizes(name, "stride", stride, rank, 1), sizes(name, "padding", padding, rank)
+    return kernel, kernel if no_stride else sizes("stride", stride, rank, 1), sizes("padding", padding, rank)
 
 
-def _check_padding(name: str, kernel: Any, padding: Any) -> None:
+def _check_padding(kernel: Any, padding: Any) -> None:
     if any(p > k // 2 for k, p in zip(kernel, padding)):
-        raise BadValue(function=name, argument="padding", expected=f"padding of at most half the kernel {kernel}", got=padding)
+        raise BadValue(argument="padding", expected=f"padding of at most half the kernel {kernel}", got=padding)
 
 
 @operation
@@ -162,11 +162,11 @@ def _averaged(
     name: str, rank: int, x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool,
     count_include_pad: bool, divisor_override: int | None,
 ) -> Any:  # fmt: skip
-    given, x = x, _pooled_input(name, x, rank)
-    kernel, stride, padding = _kernel(name, rank, kernel_size, stride, padding)
-    _check_padding(name, kernel, padding)
+    given, x = x, _pooled_input(x, rank)
+    kernel, stride, padding = _kernel(rank, kernel_size, stride, padding)
+    _check_padding(kernel, padding)
     if divisor_override == 0:
-        raise BadValue("divisor_override must not be zero", function=name)
+        raise BadValue("divisor_override must not be zero")
     w = windows(name, tuple(x.shape[2:]), kernel, stride, (padding, padding), (1,) * rank, ceil_mode)
     divisor = divisor_override or _window_sizes(w, count_include_pad, x)
     out = div(_window_sums(x, w), divisor, rounding_mode=None if is_floating(x.dtype) else "trunc")
@@ -233,9 +233,9 @@ def _norms(
     name: str, rank: int, x: Any, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool
 ) -> Any:
     if not norm_type:
-        raise BadValue(function=name, argument="norm_type", expected="a norm_type other than 0")
+        raise BadValue(argument="norm_type", expected="a norm_type other than 0")
     means = _averaged(name, rank, pow(x, norm_type), kernel_size, stride, 0, ceil_mode, True, None)
-    return pow(sign(means) * relu(abs(means)) * math.prod(sizes(name, "kernel_size", kernel_size, rank, 1)), 1 / norm_type)
+    return pow(sign(means) * relu(abs(means)) * math.prod(sizes("kernel_size", kernel_size, rank, 1)), 1 / norm_type)
 
 
 @operation

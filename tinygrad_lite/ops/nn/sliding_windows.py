@@ -18,31 +18,31 @@ from tinygrad_lite.ops.movement.shape import reshape
 __all__: list[str] = []
 
 
-def sizes(name: str, argument: str, value: Any, rank: int, least: int = 0) -> Sizes:
+def sizes(argument: str, value: Any, rank: int, least: int = 0) -> Sizes:
     """`value` (an int, or one for each of `rank` spatial dims) as a tuple of ints of at least `least`."""
     values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     if any(isinstance(v, bool) or not hasattr(v, "__index__") for v in values):
-        raise BadType(function=name, argument=argument, expected=f"an int or {rank} of them", got=repr(value))
+        raise BadType(argument=argument, expected=f"an int or {rank} of them", got=repr(value))
     if len(values) != rank:
         if len(values) != 1:
-            raise BadValue(function=name, argument=argument, expected=f"an int or {rank} of them", got=repr(value))
+            raise BadValue(argument=argument, expected=f"an int or {rank} of them", got=repr(value))
         values *= rank
     values = tuple(v.__index__() for v in values)
     if min(values) < least:
-        raise BadValue(function=name, argument=argument, expected=f"{argument} of at least {least}", got=repr(value))
+        raise BadValue(argument=argument, expected=f"{argument} of at least {least}", got=repr(value))
     return values
 
 
-def batched(name: str, x: Any, rank: int, kind: type[Refusal] = BadValue) -> Any:
+def batched(x: Any, rank: int, kind: type[Refusal] = BadValue) -> Any:
     """`x` (channels, *spatial) or (images, channels, *spatial) as the latter."""
     shape = getattr(x, "shape", None)
     if shape is None:
-        raise BadType(function=name, argument="input", expected="a Tensor", got=type(x).__name__)
+        raise BadType(argument="input", expected="a Tensor", got=type(x).__name__)
     if len(shape) == rank + 2:
         return x
     if len(shape) != rank + 1:
         expected = f"an input of {rank + 2} dims (or {rank + 1}, without a batch)"
-        raise kind(function=name, argument="input", expected=expected, got=tuple(shape))
+        raise kind(argument="input", expected=expected, got=tuple(shape))
     return reshape(x, (1, *shape))
 
 

@@ -52,7 +52,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     >>> elu(tg.tensor([-1.0, 2.0]))
     tensor([-0.6321,  2.0000])
     """
-    return _elu(input, number("elu", "alpha", alpha), 1.0, 1.0)
+    return _elu(input, number("alpha", alpha), 1.0, 1.0)
 
 
 @optional_inplace
@@ -64,7 +64,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     >>> celu(tg.tensor([-100.0, 0.0, 3.0]), alpha=2.0)  # at least -alpha
     tensor([-2.,  0.,  3.])
     """
-    alpha = number("celu", "alpha", alpha)
+    alpha = number("alpha", alpha)
     if alpha == 0:
         raise BadValue(argument="alpha", expected="alpha other than 0")
     return _elu(input, alpha, 1.0, 1.0 / alpha)
@@ -105,7 +105,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     >>> softplus(tg.tensor([-1000.0, 0.0, 1000.0]))
     tensor([0.0000e+00, 6.9315e-01, 1.0000e+03])
     """
-    return _softplus(input, number("softplus", "beta", beta), number("softplus", "threshold", threshold))
+    return _softplus(input, number("beta", beta), number("threshold", threshold))
 
 
 @operation

@@ -22,28 +22,21 @@ __all__: list[str] = []
 
 
 def _unpooled(
-    name: str, rank: int, x: Any, indices: Any, kernel_size: Any, stride: Any, padding: Any, output_size: Any
+    rank: int, x: Any, indices: Any, kernel_size: Any, stride: Any, padding: Any, output_size: Any
 ) -> Any:
-    given, x = x, batched(name, x, rank)
-    kernel, stride, padding = _kernel(name, rank, kernel_size, stride, padding)
+    given, x = x, batched(x, rank)
+    kernel, stride, padding = _kernel(rank, kernel_size, stride, padding)
     if tuple(indices.shape) != tuple(given.shape):
-        raise BadValue(
-            function=name, argument="indices", expected=f"indices of the input's shape {tuple(given.shape)}", got=tuple(indices.shape)
-        )
+        raise BadValue(argument="indices", expected=f"indices of the input's shape {tuple(given.shape)}", got=tuple(indices.shape))
     if indices.dtype != np.int64:
-        raise BadType(function=name, argument="indices", expected="int64 indices", got=indices.dtype)
+        raise BadType(argument="indices", expected="int64 indices", got=indices.dtype)
     if not is_floating(x.dtype):
-        raise BadType(function=name, expected="a floating-point tensor", got=x.dtype)
+        raise BadType(expected="a floating-point tensor", got=x.dtype)
     size = tuple((n - 1) * s - 2 * p + k for n, s, p, k in zip(x.shape[2:], stride, padding, kernel))
     if output_size is not None:
         wanted = tuple(output_size)[2 if len(output_size) == rank + 2 else 0 :]
         if len(wanted) != rank or any(not n - s < m < n + s for m, n, s in zip(wanted, size, stride)):
-            raise BadValue(
-                function=name,
-                argument="output_size",
-                expected=f"an output_size within the stride {stride} of {size}",
-                got=tuple(output_size),
-            )
+            raise BadValue(argument="output_size", expected=f"an output_size within the stride {stride} of {size}", got=tuple(output_size))
         size = wanted
     planes = (x.shape[0] * x.shape[1], math.prod(x.shape[2:]))
     zeros = constant_like(x, np.zeros((planes[0], math.prod(size)), x.dtype))
@@ -62,7 +55,7 @@ def max_unpool1d(
     >>> max_unpool1d(y, places, 2)
     tensor([[0., 4., 3., 0.]])
     """
-    return _unpooled("max_unpool1d", 1, input, indices, kernel_size, stride, padding, output_size)
+    return _unpooled(1, input, indices, kernel_size, stride, padding, output_size)
 
 
 @operation
@@ -79,7 +72,7 @@ def max_unpool2d(
     tensor([[[0., 0.],
              [7., 0.]]])
     """
-    return _unpooled("max_unpool2d", 2, input, indices, kernel_size, stride, padding, output_size)
+    return _unpooled(2, input, indices, kernel_size, stride, padding, output_size)
 
 
 @operation
@@ -93,4 +86,4 @@ def max_unpool3d(
     >>> max_unpool3d(y, places, 2).sum(), places.shape
     (tensor(8.), (1, 2, 2, 2))
     """
-    return _unpooled("max_unpool3d", 3, input, indices, kernel_size, stride, padding, output_size)
+    return _unpooled(3, input, indices, kernel_size, stride, padding, output_size)

@@ -82,17 +82,17 @@ def randint(
     elif high is None:
         low, high = 0, low
     dtype = np.dtype(np.int64) if dtype is None else as_dtype(dtype)
-    values = _integers("randint", low, high, size_given("randint", (), size), source(generator, device), dtype)
+    values = _integers(low, high, size_given("randint", (), size), source(generator, device), dtype)
     return as_made(values.astype(dtype, copy=False), requires_grad)
 
 
-def _integers(name: str, low: Any, high: Any, shape: tuple[int, ...], drawn_from: Source, dtype: np.dtype) -> Any:
+def _integers(low: Any, high: Any, shape: tuple[int, ...], drawn_from: Source, dtype: np.dtype) -> Any:
     low, high = operator.index(low), operator.index(high)
     if low >= high:
-        raise Refusal(function=name, argument="low", expected="low < high", got=f"{low} and {high}")
+        raise Refusal(argument="low", expected="low < high", got=f"{low} and {high}")
     first, last = (0, 1) if dtype.kind == "b" else _limits(dtype)
     if low < first or high - 1 > last:
-        raise Refusal(f"{dtype} does not hold all of {low} to {high - 1}", function=name)
+        raise Refusal(f"{dtype} does not hold all of {low} to {high - 1}")
     return drawn_from.integers(low, high, shape)
 
 
@@ -347,7 +347,7 @@ def random_(input: Tensor, from_: int | None = None, to: int | None = None, *, g
         kind = input.array.dtype
         high = 2 if kind.kind == "b" else 2 ** (np.finfo(kind).nmant + 1) + 1 if kind.kind == "f" else int(np.iinfo(kind).max)
     drawn_from = source(generator, device_of(input.array))
-    return _draw("random_", input, _integers("random_", low or 0, high, input.array.shape, drawn_from, input.array.dtype))
+    return _draw("random_", input, _integers(low or 0, high, input.array.shape, drawn_from, input.array.dtype))
 
 
 @on_gpu_of()

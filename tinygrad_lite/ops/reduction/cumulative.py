@@ -149,7 +149,7 @@ def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
 def _along_dim(name: str, function: Any, x: Any, dim: int, *more: Any, dtype: Any = None) -> Any:
     axis = canonical_dim(name, dim, x.ndim)
     if dtype is not None and as_dtype(dtype).kind == "b":
-        raise BadType(function=name, argument="dtype", expected="a dtype of numbers", got="bool")
+        raise BadType(argument="dtype", expected="a dtype of numbers", got="bool")
     if x.ndim:
         return in_dtype(dtype, function, x, axis, *more)
     return reshape(in_dtype(dtype, function, reshape(x, (1,)), 0, *more), ())

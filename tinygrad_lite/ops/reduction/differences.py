@@ -61,18 +61,18 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None
 def _areas(name: str, y: Any, x: Any, dx: Any, dim: int) -> tuple[Any, int]:
     """Twice the area of each trapezoid, and the axis they stand along."""
     if not y.ndim:
-        raise BadIndex(function=name, expected="a tensor of at least one dim", got="a 0-d one")
+        raise BadIndex(expected="a tensor of at least one dim", got="a 0-d one")
     if x is not None and dx is not None:
-        raise BadType("give x or dx, not both", function=name)
+        raise BadType("give x or dx, not both")
     axis = canonical_dim(name, dim, y.ndim)
     low, high = _both_ends(y, axis)
     if x is None:
         return (low + high) * (1 if dx is None else dx), axis
     if not (isinstance(x, Traced) or is_array(x)):
-        raise BadType(function=name, expected="a Tensor as x", got=type(x).__name__, hint="a number is given as dx=")
+        raise BadType(expected="a Tensor as x", got=type(x).__name__, hint="a number is given as dx=")
     if x.ndim == 1:
         if x.shape[0] != y.shape[axis]:
-            raise BadValue(function=name, expected=f"an x for each of the {y.shape[axis]} points along dim {dim}", got=x.shape[0])
+            raise BadValue(expected=f"an x for each of the {y.shape[axis]} points along dim {dim}", got=x.shape[0])
         x = reshape(x, (-1,) + (1,) * (y.ndim - axis - 1))
     x = reshape(x, (1,) * (y.ndim - x.ndim) + tuple(x.shape))
     return (low + high) * diff(x, 1, axis - y.ndim), axis
@@ -149,7 +149,7 @@ def _slope(x: Any, h: Any, axis: int, edge_order: int) -> Any:
     steps, share = h, 0.5
     if isinstance(h, Traced) or is_array(h):
         if h.shape != (n,):
-            raise BadValue(function="gradient", expected=f"{n} coordinates for dim {axis}", got=f"the shape {tuple(h.shape)}")
+            raise BadValue(expected=f"{n} coordinates for dim {axis}", got=f"the shape {tuple(h.shape)}")
         steps = reshape(diff(h), (-1,) + (1,) * (x.ndim - axis - 1))
     slopes = (high - low) / steps  # between neighbours
     before, after = _both_ends(slopes, axis)

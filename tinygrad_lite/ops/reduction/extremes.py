@@ -84,7 +84,7 @@ def _argmin(input, axis, keepdim):
 
 def _arg_checked(name: str, function: Any, x: Any, dim: Any, keepdim: bool) -> Any:
     if x.dtype.kind == "b":
-        raise BadType(function=name, expected="numbers", got="a bool tensor")
+        raise BadType(expected="numbers", got="a bool tensor")
     axis = None if dim is None else canonical_dim(name, dim, x.ndim)
     return function(x, axis if x.ndim else None, keepdim)
 
@@ -116,7 +116,7 @@ def _extreme(name: str, x: Any, dim: Any, keepdim: bool, other: Any) -> Any:
     if other is not None or is_array(raw(dim)):
         return (maximum if name == "max" else minimum)(x, dim if other is None else other)
     if dim is None:
-        raise BadType("keepdim asks for a dim", function=name)
+        raise BadType("keepdim asks for a dim")
     axis = canonical_dim(name, dim, x.ndim)
     place = _argmax if name == "max" else _argmin
     if not x.ndim:

@@ -35,27 +35,27 @@ class Histogram(NamedTuple):
     bin_edges: Any
 
 
-def _edges(name: str, x: Any, bins: Bins, limits: Sequence[float] | None) -> Any:
+def _edges(x: Any, bins: Bins, limits: Sequence[float] | None) -> Any:
     """The edges of `bins` along one dim, whose coordinates are the array `x`."""
     if isinstance(bins, Traced) or is_array(bins):
         if bins.ndim != 1 or bins.dtype != x.dtype:
-            raise Refusal(function=name, expected=f"1-D edges of {x.dtype}", got=f"{bins.dtype} of shape {tuple(bins.shape)}")
+            raise Refusal(expected=f"1-D edges of {x.dtype}", got=f"{bins.dtype} of shape {tuple(bins.shape)}")
         return raw(bins)
     if bins < 1:
-        raise Refusal(function=name, expected="one bin or more", got=bins)
+        raise Refusal(expected="one bin or more", got=bins)
     low, high = limits if limits is not None else (float(x.min()), float(x.max())) if x.size else (0.0, 1.0)
     if not math.isfinite(low) or not math.isfinite(high) or low > high:
-        raise Refusal(function=name, expected="a finite range with its smaller end first", got=f"{low} to {high}")
+        raise Refusal(expected="a finite range with its smaller end first", got=f"{low} to {high}")
     if low == high:
         low, high = low - 0.5, high + 0.5
     return raw(linspace(low, high, bins + 1, dtype=x.dtype, device=device_of(x)))
 
 
-def _counted(name: str, x: Any, edges: list[Any], weight: Any, density: bool) -> Any:
+def _counted(x: Any, edges: list[Any], weight: Any, density: bool) -> Any:
     """The histogram of the points (rows) of the array `x`."""
     xp, dtype = namespace_of(x), x.dtype
     if weight is not None and (math.prod(weight.shape) != len(x) or weight.dtype != dtype):
-        raise Refusal(function=name, expected=f"{len(x)} weights of {dtype}", got=f"{weight.dtype} of shape {tuple(weight.shape)}")
+        raise Refusal(expected=f"{len(x)} weights of {dtype}", got=f"{weight.dtype} of shape {tuple(weight.shape)}")
     sizes = [edge.size - 1 for edge in edges]
     place, inside = xp.zeros(len(x), np.int64), xp.ones(len(x), np.bool_)
     for column, edge, size in zip(x.T, edges, sizes):
@@ -78,9 +78,9 @@ def _results(x: Any, hist: Any, edges: list[Any]) -> tuple[Any, list[Any]]:
     return hist if isinstance(hist, Traced) else traced(hist), [traced(edge) for edge in edges]
 
 
-def _check(name: str, x: Any) -> None:
+def _check(x: Any) -> None:
     if x.dtype not in (np.float32, np.float64):
-        raise BadType(function=name, expected="a float32 or float64 tensor", got=x.dtype)
+        raise BadType(expected="a float32 or float64 tensor", got=x.dtype)
 
 
 @operation
@@ -95,10 +95,10 @@ def histogram(
     >>> tg.histogram(tg.tensor([1.0, 2.0, 2.5]), 2, range=(0.0, 4.0)).hist
     tensor([1., 2.])
     """
-    _check("histogram", input)
+    _check(input)
     points = raw(input).reshape(-1, 1)
-    edges = [_edges("histogram", points, bins if isinstance(bins, int) else clone(bins), range)]
-    hist, (edge,) = _results(input, _counted("histogram", points, edges, weight, density), edges)
+    edges = [_edges(points, bins if isinstance(bins, int) else clone(bins), range)]
+    hist, (edge,) = _results(input, _counted(points, edges, weight, density), edges)
     return Histogram(hist, edge)
 
 
@@ -108,13 +108,13 @@ def histogramdd(
 ) -> Histogram:  # fmt: skip
     """The histogram of points, whose coordinates are the last dim of `input`. `bins`: as in `histogram`, one for each
     coordinate, or one number for all; `range`: the ends of each, one after the other."""
-    _check("histogramdd", input)
+    _check(input)
     n = input.shape[-1] if input.ndim > 1 else 0
     bins = [bins] * n if isinstance(bins, int) else list(bins)
     if input.ndim < 2 or len(bins) != n or (range is not None and len(range) != 2 * n):
         raise Refusal(argument="bins", expected="bins (and two ends) for each coordinate of points", got=f"the shape {tuple(input.shape)}")
     points = raw(input).reshape(-1, n)
     ends = [None if range is None else range[2 * i : 2 * i + 2] for i in builtins.range(n)]
-    edges = [_edges("histogramdd", points[:, i], bins[i], ends[i]) for i in builtins.range(n)]
-    hist, found = _results(input, _counted("histogramdd", points, edges, weight, density), edges)
+    edges = [_edges(points[:, i], bins[i], ends[i]) for i in builtins.range(n)]
+    hist, found = _results(input, _counted(points, edges, weight, density), edges)
     return Histogram(hist, tuple(found))

@@ -81,7 +81,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     ValuesIndices(values=tensor([3., 2.]), indices=tensor([0, 2]))
     """
     axis = canonical_dim("topk", dim, input.ndim)
-    require_number("topk", input)
+    require_number(input)
     k = integer("topk", "k", k)
     if not 0 <= k <= (input.shape[axis] if input.ndim else 1):
         raise BadValue(f"cannot take {k} elements along dim {dim} of a tensor of shape {tuple(input.shape)}")
@@ -91,9 +91,9 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     return ValuesIndices(values_at(input, indices, axis), indices)
 
 
-def require_number(name: str, x: Any) -> None:
+def require_number(x: Any) -> None:
     if x.dtype.kind == "b":
-        raise BadType(function=name, expected="numbers", got="a bool tensor")
+        raise BadType(expected="numbers", got="a bool tensor")
 
 
 # -- ranks --------------------------------------------------------------------------------------
@@ -121,11 +121,11 @@ def _median(input, skip_nan):
 
 
 def _middle(name: str, x: Any, dim: int | None, keepdim: bool) -> Any:
-    require_number(name, x)
+    require_number(x)
     skip_nan = name == "nanmedian"
     if dim is None:
         if keepdim:
-            raise BadType("keepdim asks for a dim", function=name)
+            raise BadType("keepdim asks for a dim")
         median = _median(x, skip_nan)
         # As the largest of the elements that are equal to it, it shares its gradient evenly among them.
         equal = (x == median) | ((x != x) & (median != median))
@@ -174,7 +174,7 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Val
     >>> tg.kthvalue(tg.tensor([3.0, 1.0, 2.0]), 2)
     ValuesIndices(values=tensor(2.), indices=tensor(2))
     """
-    require_number("kthvalue", input)
+    require_number(input)
     k = integer("kthvalue", "k", k)
     axis = canonical_dim("kthvalue", dim, input.ndim)
     if not 1 <= k <= (input.shape[axis] if input.ndim else 1):
@@ -254,11 +254,11 @@ def searchsorted(
 def _check_sorter(sorter: Any, boundaries: Any) -> None:
     array = raw(sorter)
     if array.dtype != np.int64:
-        raise BadType(function="searchsorted", argument="sorter", expected="an int64 tensor as sorter", got=array.dtype)
+        raise BadType(argument="sorter", expected="an int64 tensor as sorter", got=array.dtype)
     if array.shape != tuple(boundaries.shape):
-        raise BadValue(function="searchsorted", argument="sorter", expected=f"a sorter of shape {tuple(boundaries.shape)}", got=array.shape)
+        raise BadValue(argument="sorter", expected=f"a sorter of shape {tuple(boundaries.shape)}", got=array.shape)
     if array.size and not 0 <= int(array.min()) <= int(array.max()) < array.shape[-1]:
-        raise BadIndex("sorter has places outside of sorted_sequence", function="searchsorted")
+        raise BadIndex("sorter has places outside of sorted_sequence")
 
 
 @operation
@@ -293,7 +293,7 @@ def _unique(name: str, x: Any, inverse: bool, counts: bool, dim: int | None, in_
     if dim is not None:
         axis = canonical_dim(name, dim, x.ndim)
         if 0 in [n for d, n in enumerate(x.shape) if d != axis]:
-            raise BadValue(f"a tensor of shape {tuple(x.shape)} has nothing to compare along dim {dim}", function=name)
+            raise BadValue(f"a tensor of shape {tuple(x.shape)} has nothing to compare along dim {dim}")
         x = x if x.ndim else reshape(x, (1,))
     values, which, often = _distinct(x, axis, in_place)
     results = (values, *[which] * inverse, *[often] * counts)

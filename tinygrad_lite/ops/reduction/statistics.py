@@ -72,8 +72,8 @@ def _spread(name: str, x: Any, dim: Any, unbiased: Any, keepdim: bool, correctio
     if isinstance(dim, bool):  # var(x, False), var(x, unbiased=False): an older form of the call
         dim, unbiased = None, dim
     if unbiased is not None and correction is not None:
-        raise BadType("give unbiased or correction, not both", function=name)
-    require_float(name, x)
+        raise BadType("give unbiased or correction, not both")
+    require_float(x)
     if correction is None:
         correction = 1 if unbiased is None else int(unbiased)
     return axes_of(name, dim, x.ndim), correction, keepdim
@@ -169,28 +169,21 @@ def nanquantile(
 
 def _quantile(name: str, x: Any, q: Any, dim: int | None, keepdim: bool, interpolation: str) -> Any:
     if x.dtype not in (np.float32, np.float64):
-        raise BadType(function=name, expected="a float32 or float64 tensor", got=x.dtype)
+        raise BadType(expected="a float32 or float64 tensor", got=x.dtype)
     if not math.prod(x.shape):
-        raise BadValue(f"the tensor of shape {tuple(x.shape)} has no elements", function=name)
+        raise BadValue(f"the tensor of shape {tuple(x.shape)} has no elements")
     if interpolation not in _INTERPOLATIONS:
-        raise BadValue(
-            function=name,
-            argument="interpolation",
-            expected=f"interpolation {', '.join(map(repr, _INTERPOLATIONS))}",
-            got=repr(interpolation),
-        )
+        raise BadValue(argument="interpolation", expected=f"interpolation {', '.join(map(repr, _INTERPOLATIONS))}", got=repr(interpolation))
     xp = namespace_of(raw(x))
     if isinstance(q, Traced) or is_array(q):
         if q.dtype != x.dtype or q.ndim > 1:
-            raise BadValue(
-                function=name, argument="q", expected=f"q of {x.dtype} and at most 1 dim", got=f"{q.dtype} of shape {tuple(q.shape)}"
-            )
+            raise BadValue(argument="q", expected=f"q of {x.dtype} and at most 1 dim", got=f"{q.dtype} of shape {tuple(q.shape)}")
     elif isinstance(q, (int, float)):
         q = xp.asarray(q, dtype=x.dtype)
     else:
-        raise BadType(function=name, argument="q", expected="a number or a Tensor as q", got=type(q).__name__)
+        raise BadType(argument="q", expected="a number or a Tensor as q", got=type(q).__name__)
     if not ((raw(q) >= 0) & (raw(q) <= 1)).all():
-        raise BadValue(function=name, argument="q", expected="q from 0 to 1", got=raw(q))
+        raise BadValue(argument="q", expected="q from 0 to 1", got=raw(q))
     # The n elements along the first axis, so that there the q of them can stand.
     axis = None if dim is None else canonical_dim(name, dim, x.ndim)
     shape = kept(x.shape, axis if x.ndim else ()) if keepdim else () if axis is None else (*x.shape[:axis], *x.shape[axis + 1 :])
@@ -328,7 +321,7 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     >>> tg.histc(tg.tensor([1.0, 2.0, 2.5]), bins=2, min=0, max=3)
     tensor([1., 2.])
     """
-    require_float("histc", input)
+    require_float(input)
     if bins < 1:
         raise BadValue(expected="one bin or more", got=bins)
     if min > max:

@@ -112,7 +112,7 @@ def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any =
     """
     if dtype is not None:
         input = to_dtype(input, as_dtype(dtype))
-    require_float("mean", input)
+    require_float(input)
     return _mean(input, axes_of("mean", dim, input.ndim), keepdim)
 
 
@@ -124,16 +124,16 @@ def nanmean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: An
     >>> tg.nanmean(tg.tensor([1.0, float("nan"), 3.0]))
     tensor(2.)
     """
-    require_float("nanmean", input)
+    require_float(input)
     if dtype is not None and as_dtype(dtype).kind != "f":
         raise BadType(argument="dtype", expected="a floating-point dtype", got=as_dtype(dtype))
     numbers = sum(input == input, dim, keepdim)
     return nansum(input, dim, keepdim, dtype=dtype) / numbers
 
 
-def require_float(name: str, x: Any) -> None:
+def require_float(x: Any) -> None:
     if x.dtype.kind not in "fc":
-        raise BadType(function=name, expected="a floating-point tensor", got=x.dtype)
+        raise BadType(expected="a floating-point tensor", got=x.dtype)
 
 
 @primitive

@@ -85,7 +85,7 @@ def _single(name: str, loss: Any, x: Any, target: Any, weight: Any, ignore_index
     if x.ndim > 1:
         return loss(name, x, target, weight, ignore_index, reduction)
     if not x.ndim:
-        raise BadValue(function=name, argument="input", expected="an input of shape (N, C, ...) or (C,)", got="a 0-d one")
+        raise BadValue(argument="input", expected="an input of shape (N, C, ...) or (C,)", got="a 0-d one")
     out = loss(name, x[None], target.reshape(-1), weight, ignore_index, reduction)
     return out.reshape(()) if reduction == "none" else out
 
@@ -150,7 +150,7 @@ def cross_entropy(
     name = "cross_entropy"
     reduction = reduction_of(name, reduction, size_average, reduce)
     if not 0 <= label_smoothing <= 1:
-        raise BadValue(function=name, argument="label_smoothing", expected="label_smoothing between 0 and 1", got=label_smoothing)
+        raise BadValue(argument="label_smoothing", expected="label_smoothing between 0 and 1", got=label_smoothing)
     if raw(input).shape == raw(target).shape:
         return _of_probabilities(input, target, weight, ignore_index, reduction, label_smoothing)
     hard = _single(name, _of_classes, input, target, weight, ignore_index, reduction)
@@ -182,13 +182,10 @@ def _of_even_target(name: str, x: Any, target: Any, weight: Any, ignore_index: i
 
 
 def _of_probabilities(x: Any, target: Any, weight: Any, ignore_index: int, reduction: str, smoothing: float) -> Any:
-    name = "cross_entropy"
     if not x.ndim or target.dtype.kind != "f":
-        raise BadType(
-            function=name, argument="target", expected=f"probabilities as a target of the input's shape {tuple(x.shape)}", got=target.dtype
-        )
+        raise BadType(argument="target", expected=f"probabilities as a target of the input's shape {tuple(x.shape)}", got=target.dtype)
     if ignore_index >= 0:
-        raise BadValue(f"ignore_index={ignore_index} is for targets that are class numbers", function=name)
+        raise BadValue(f"ignore_index={ignore_index} is for targets that are class numbers")
     dim = 1 if x.ndim > 1 else 0
     classes = x.shape[dim]
     if smoothing:
@@ -197,9 +194,7 @@ def _of_probabilities(x: Any, target: Any, weight: Any, ignore_index: int, reduc
     loss = -_log_softmax(x, dim) * target
     if weight is not None:
         if tuple(weight.shape) != (classes,):
-            raise BadValue(
-                function=name, argument="weight", expected=f"a weight for each of {classes} classes", got=f"shape {tuple(weight.shape)}"
-            )
+            raise BadValue(argument="weight", expected=f"a weight for each of {classes} classes", got=f"shape {tuple(weight.shape)}")
         loss = loss * weight.reshape((-1,) + (1,) * (x.ndim - 1 - dim))
     if reduction == "none":
         return sum(loss, dim)
@@ -231,25 +226,23 @@ def linear_cross_entropy(
     >>> linear_cross_entropy(tg.ones(5, 3), tg.zeros(4, 3), tg.tensor([0, 1, 2, 3, 0]))  # log(4)
     tensor(1.3863)
     """
-    name = "linear_cross_entropy"
     if input.ndim not in (1, 2) or linear_weight.ndim < 2:
         raise BadValue(
-            function=name,
             argument="input",
             expected="input (N, in) or (in,) and linear_weight (C, ..., in)",
             got=f"{tuple(input.shape)} and {tuple(linear_weight.shape)}",
         )
     *outer, inner = linear_weight.shape
     if input.shape[-1] != inner:
-        raise BadValue(f"input has {input.shape[-1]} features, linear_weight {inner}", function=name)
+        raise BadValue(f"input has {input.shape[-1]} features, linear_weight {inner}")
     if linear_bias is not None and tuple(linear_bias.shape) != tuple(outer):
-        raise BadValue(function=name, argument="linear_bias", expected=f"linear_bias of shape {tuple(outer)}", got=tuple(linear_bias.shape))
+        raise BadValue(argument="linear_bias", expected=f"linear_bias of shape {tuple(outer)}", got=tuple(linear_bias.shape))
     if len(outer) > 1 and input.ndim == 1:
-        raise BadValue(f"a linear_weight of {linear_weight.ndim} dims needs a batch, input (N, {inner})", function=name)
+        raise BadValue(f"a linear_weight of {linear_weight.ndim} dims needs a batch, input (N, {inner})")
     rows = linear_weight.reshape((-1, inner))
     logits = linear(input, rows, None if linear_bias is None else linear_bias.reshape((-1,)))
     logits = logits.reshape((*input.shape[:-1], *outer))
     if ignore_index is not None and tuple(target.shape) == tuple(logits.shape):
-        raise BadValue(f"ignore_index={ignore_index} is for targets that are class numbers", function=name)
+        raise BadValue(f"ignore_index={ignore_index} is for targets that are class numbers")
     ignored = -100 if ignore_index is None else ignore_index
     return cross_entropy(logits, target, weight, None, ignored, None, reduction, label_smoothing)

@@ -51,21 +51,21 @@ def ctc_loss(
     reduction = reduction_of(name, reduction)
     only_floats(log_probs)
     if log_probs.ndim == 2:
-        one = [x if raw(x).ndim else x.reshape(1) for x in (_lengths(name, input_lengths), _lengths(name, target_lengths))]
+        one = [x if raw(x).ndim else x.reshape(1) for x in (_lengths(input_lengths), _lengths(target_lengths))]
         loss = ctc_loss(log_probs[:, None], targets.reshape((-1,)), *one, blank, reduction, zero_infinity)  # type: ignore[call-arg]
         return loss.reshape(()) if reduction == "none" else loss
     if log_probs.ndim != 3:
-        raise BadValue(function=name, argument="log_probs", expected="log_probs of shape (T, N, C) or (T, C)", got=tuple(log_probs.shape))
+        raise BadValue(argument="log_probs", expected="log_probs of shape (T, N, C) or (T, C)", got=tuple(log_probs.shape))
     steps, batch, classes = log_probs.shape
     if not 0 <= blank < classes:
-        raise BadValue(f"blank {blank} is not among {classes} classes", function=name)
-    lengths, counts = (to_device(_lengths(name, n), device_of(raw(log_probs))) for n in (input_lengths, target_lengths))
+        raise BadValue(f"blank {blank} is not among {classes} classes")
+    lengths, counts = (to_device(_lengths(n), device_of(raw(log_probs))) for n in (input_lengths, target_lengths))
     for what, given, limit in (("input_lengths", lengths, steps), ("target_lengths", counts, None)):
         if given.shape != (batch,):
-            raise BadValue(function=name, expected=f"{what} for {batch} samples", got=f"shape {given.shape}")
+            raise BadValue(expected=f"{what} for {batch} samples", got=f"shape {given.shape}")
         if given.size and (int(given.min()) < 0 or (limit is not None and int(given.max()) > limit)):
-            raise BadValue(f"{what} must lie between 0 and {limit}, got {given.tolist()}", function=name, got=given.tolist())
-    labels = _labels(name, targets, counts, classes)
+            raise BadValue(f"{what} must lie between 0 and {limit}, got {given.tolist()}", got=given.tolist())
+    labels = _labels(targets, counts, classes)
 
     # The labels with blanks between and around; where a path may go on without a blank.
     xp = namespace_of(labels)
@@ -97,15 +97,15 @@ def _of_the_logits(log_probs: Any, lengths: Any) -> Any:
     return sum(where((steps[:, None] < lengths)[:, :, None], probabilities - raw(probabilities), 0.0), (0, 2))
 
 
-def _lengths(name: str, lengths: Any) -> Any:
+def _lengths(lengths: Any) -> Any:
     array = raw(lengths)
     array = array if is_array(array) else np.array(array)
     if array.dtype.kind != "i" and array.size:
-        raise BadType(function=name, argument="lengths", expected="lengths as integers", got=array.dtype)
+        raise BadType(argument="lengths", expected="lengths as integers", got=array.dtype)
     return array.astype(np.int64)
 
 
-def _labels(name: str, targets: Any, counts: Any, classes: int) -> Any:
+def _labels(targets: Any, counts: Any, classes: int) -> Any:
     """The labels as a matrix (N, longest), filled up with class 0."""
     targets = raw(targets).astype(np.int64)
     xp = namespace_of(targets)
@@ -113,13 +113,13 @@ def _labels(name: str, targets: Any, counts: Any, classes: int) -> Any:
     own = xp.arange(longest) < counts[:, None]
     if targets.ndim == 1:
         if int(counts.sum()) != targets.shape[0]:
-            raise BadValue(f"target_lengths add up to {int(counts.sum())}, but there are {targets.shape[0]} labels", function=name)
+            raise BadValue(f"target_lengths add up to {int(counts.sum())}, but there are {targets.shape[0]} labels")
         labels = xp.zeros(own.shape, np.int64)
         labels[own] = targets
     elif targets.ndim == 2 and targets.shape[0] == len(counts) and longest <= targets.shape[1]:
         labels = xp.where(own, targets[:, :longest], 0)
     else:
-        raise BadValue(f"targets of shape {targets.shape} do not hold {len(counts)} times up to {longest} labels", function=name)
+        raise BadValue(f"targets of shape {targets.shape} do not hold {len(counts)} times up to {longest} labels")
     if labels.size and (int(labels.min()) < 0 or int(labels.max()) >= classes):
-        raise BadIndex(f"a label is out of range: {classes} classes go from 0 to {classes - 1}", function=name)
+        raise BadIndex(f"a label is out of range: {classes} classes go from 0 to {classes - 1}")
     return labels

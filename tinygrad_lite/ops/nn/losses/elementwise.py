@@ -61,7 +61,7 @@ def _pair(name: str, x: Any, target: Any) -> Any:
     """Both in the shape that they broadcast to."""
     a, b = raw(x), raw(target)
     if not is_array(a) or not is_array(b):
-        raise BadType(function=name, expected="Tensors", got=f"{type(x).__name__} and {type(target).__name__}")
+        raise BadType(expected="Tensors", got=f"{type(x).__name__} and {type(target).__name__}")
     if a.shape != b.shape:
         warnings.warn(
             f"{name}: the target's shape {b.shape} is not the input's, {a.shape}; they are broadcast, "
@@ -72,11 +72,9 @@ def _pair(name: str, x: Any, target: Any) -> Any:
     return x, target
 
 
-def _same_size(name: str, x: Any, target: Any) -> None:
+def _same_size(x: Any, target: Any) -> None:
     if x.shape != target.shape:
-        raise BadValue(
-            function=name, argument="target", expected=f"a target of the input's shape {tuple(x.shape)}", got=tuple(target.shape)
-        )
+        raise BadValue(argument="target", expected=f"a target of the input's shape {tuple(x.shape)}", got=tuple(target.shape))
 
 
 # -- distances ----------------------------------------------------------------------------------
@@ -129,9 +127,7 @@ def _weighted(name: str, loss: Any, x: Any, weight: Any, reduction: str) -> Any:
     if weight is None:
         return reduced(loss, reduction)
     if weight.shape != x.shape:
-        raise BadValue(
-            function=name, argument="weight", expected=f"a weight of the input's shape {tuple(x.shape)}", got=tuple(weight.shape)
-        )
+        raise BadValue(argument="weight", expected=f"a weight of the input's shape {tuple(x.shape)}", got=tuple(weight.shape))
     loss = loss * weight
     return sum(loss) / sum(weight) if reduction == "mean" and name != "huber_loss" else reduced(loss, reduction)
 
@@ -242,17 +238,17 @@ def binary_cross_entropy(
     tensor([0.6931, 0.2877])
     """
     reduction = reduction_of("binary_cross_entropy", reduction, size_average, reduce)
-    _same_size("binary_cross_entropy", input, target)
-    return reduced(_times("binary_cross_entropy", _bce(input, target), weight), reduction)
+    _same_size(input, target)
+    return reduced(_times(_bce(input, target), weight), reduction)
 
 
-def _times(name: str, loss: Any, weight: Any) -> Any:
+def _times(loss: Any, weight: Any) -> Any:
     """`loss * weight`, where `weight` must broadcast to the loss's shape."""
     if weight is None:
         return loss
     loss_shape = tuple(loss.shape)
     if np.broadcast_shapes(loss_shape, tuple(weight.shape)) != loss_shape:
-        raise BadValue(f"a weight of shape {tuple(weight.shape)} does not broadcast to {loss_shape}", function=name)
+        raise BadValue(f"a weight of shape {tuple(weight.shape)} does not broadcast to {loss_shape}")
     return loss * weight
 
 
@@ -300,14 +296,14 @@ def binary_cross_entropy_with_logits(
     """
     name = "binary_cross_entropy_with_logits"
     reduction = reduction_of(name, reduction, size_average, reduce)
-    _same_size(name, input, target)
+    _same_size(input, target)
     if pos_weight is None:
         loss = _bce_with_logits(input, target)
     else:
         loss = (1 - target) * input + (1 + (pos_weight - 1) * target) * _softplus(-input, 1.0, math.inf)
     if loss.dtype != target.dtype and target.dtype.kind == "f":  # the target's, as in PyTorch
         loss = to_dtype(loss, target.dtype)
-    return reduced(_times(name, loss, weight), reduction)
+    return reduced(_times(loss, weight), reduction)
 
 
 @operation

@@ -131,7 +131,7 @@ def triplet_margin_loss(
         shapes = [tuple(t.shape) for t in (anchor, positive, negative)]
         raise BadValue(expected="tensors of equally many dimensions", got=f"shapes {shapes}")
     return _triplet(
-        "triplet_margin_loss", anchor, positive, negative, lambda x, y: pairwise_distance(x, y, p, eps), margin, swap, reduction
+        anchor, positive, negative, lambda x, y: pairwise_distance(x, y, p, eps), margin, swap, reduction
     )
 
 
@@ -155,14 +155,14 @@ def triplet_margin_with_distance_loss(
     """
     name = "triplet_margin_with_distance_loss"
     distance = pairwise_distance if distance_function is None else distance_function
-    return _triplet(name, anchor, positive, negative, distance, margin, swap, reduction_of(name, reduction))
+    return _triplet(anchor, positive, negative, distance, margin, swap, reduction_of(name, reduction))
 
 
 def _triplet(
-    name: str, anchor: Any, positive: Any, negative: Any, distance: Any, margin: float, swap: bool, reduction: str
+    anchor: Any, positive: Any, negative: Any, distance: Any, margin: float, swap: bool, reduction: str
 ) -> Any:
     if margin <= 0:
-        raise BadValue(function=name, argument="positive", expected="a positive margin", got=margin)
+        raise BadValue(argument="positive", expected="a positive margin", got=margin)
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
         far = minimum(far, distance(positive, negative))
@@ -195,14 +195,14 @@ def multi_margin_loss(
     if p not in (1, 2):
         raise BadValue(argument="p", expected="p of 1 or 2", got=p)
     only_floats(input)
-    rows, classes = _matrix("multi_margin_loss", input), raw(target).reshape(-1)
+    rows, classes = _matrix(input), raw(target).reshape(-1)
     count = rows.shape[1]
     if classes.dtype.name != "int64" or len(classes) != len(rows):
         got = f"{classes.dtype} of shape {tuple(target.shape)}"
         raise BadValue(argument="target", expected=f"a target of {len(rows)} class numbers (int64)", got=got)
     if weight is not None and tuple(weight.shape) != (count,):
         raise BadValue(argument="weight", expected=f"a weight for each of {count} classes", got=f"shape {tuple(weight.shape)}")
-    _in_range("multi_margin_loss", classes, 0, count)
+    _in_range(classes, 0, count)
     excess = relu(margin - gather(rows, 1, classes[:, None]) + rows)
     if p == 2:
         excess = square(excess)
@@ -213,17 +213,17 @@ def multi_margin_loss(
     return reduced(loss.reshape(tuple(target.shape)) if reduction == "none" else loss, reduction)
 
 
-def _matrix(name: str, x: Any) -> Any:
+def _matrix(x: Any) -> Any:
     """`x` as (N, C); one number is one class."""
     if x.ndim > 2 or 0 in x.shape[-1:]:
-        raise BadValue(function=name, argument="input", expected="an input of shape (N, C) or (C,)", got=tuple(x.shape))
+        raise BadValue(argument="input", expected="an input of shape (N, C) or (C,)", got=tuple(x.shape))
     return x if x.ndim == 2 else x.reshape((1, -1))
 
 
-def _in_range(name: str, classes: Any, first: int, count: int) -> None:
+def _in_range(classes: Any, first: int, count: int) -> None:
     outside = (classes < first) | (classes >= count)
     if bool(outside.any()):
-        raise BadIndex(f"class {int(classes[outside][0])} is out of range: {count} classes go from 0 to {count - 1}", function=name)
+        raise BadIndex(f"class {int(classes[outside][0])} is out of range: {count} classes go from 0 to {count - 1}")
 
 
 @operation
@@ -241,11 +241,11 @@ def multilabel_margin_loss(
     name = "multilabel_margin_loss"
     reduction = reduction_of(name, reduction, size_average, reduce)
     only_floats(input)
-    rows, classes = _matrix(name, input), raw(target)
+    rows, classes = _matrix(input), raw(target)
     if tuple(target.shape) != tuple(input.shape) or classes.dtype.name != "int64":
         got = f"{classes.dtype} of shape {tuple(target.shape)}"
-        raise BadValue(function=name, argument="target", expected=f"a target of int64 of shape {tuple(input.shape)}", got=got)
-    _in_range(name, classes, -1, rows.shape[1])
+        raise BadValue(argument="target", expected=f"a target of int64 of shape {tuple(input.shape)}", got=got)
+    _in_range(classes, -1, rows.shape[1])
     xp = namespace_of(classes)
     classes = classes.reshape(tuple(rows.shape))
     count = rows.shape[1]
