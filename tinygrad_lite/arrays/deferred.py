@@ -11,13 +11,14 @@ import os
 import threading
 
 from tinygrad_lite.arrays.devices import Array
+from tinygrad_lite.arrays.errors import BadIndex, Refusal
 
 # For each kind of failure on each GPU: a 0-d bool there, whether it happened.
-flags: dict[tuple[int, type[Exception], str], Array] = {}
+flags: dict[tuple[int, type[Refusal], str, str, str], Array] = {}
 _lock = threading.Lock()
 
 
-def refuse(bad: Array, kind: type[Exception], message: str, what: str = "", values: Array = None) -> None:
+def refuse(bad: Array, kind: type[Refusal], message: str, what: str = "", values: Array = None, function: str = "") -> None:
     """Let the next reading of a value from the GPU raise `kind(message)` if any of `bad` (CuPy, bool) is True.
 
     "{}" in the message stands for `what` the values are, with the first bad one of `values` where it is known.
@@ -25,18 +26,19 @@ def refuse(bad: Array, kind: type[Exception], message: str, what: str = "", valu
     found = bad.any()
     if os.environ.get("CUDA_LAUNCH_BLOCKING") == "1":
         if bool(found):
-            raise kind(message.format(f"{what} {values[bad][0].item()}" if values is not None else what))
+            first = None if values is None else values[bad][0].item()
+            raise kind(message.format(what if first is None else f"{what} {first}"), function=function, got=first)
         return
-    key = (found.device.id, kind, message.format(f"a certain {what}"))
+    key = (found.device.id, kind, function, what, message.format(f"a certain {what}"))
     with _lock:
         known = flags.get(key)
         flags[key] = found if known is None else known | found
 
 
-def refuse_outside(index: Array, low: int, high: int, message: str) -> None:
+def refuse_outside(index: Array, low: int, high: int, message: str, function: str) -> None:
     """`refuse` with an IndexError where an index does not lie in `low` to `high - 1`."""
     with index.device:
-        refuse((index < low) | (index >= high), IndexError, message, "index", index)
+        refuse((index < low) | (index >= high), BadIndex, message, "index", index, function)
 
 
 def settle() -> None:
@@ -44,9 +46,11 @@ def settle() -> None:
     with _lock:
         taken = dict(flags)
         flags.clear()
-    for (device, kind, message), flag in taken.items():
+    for (device, kind, function, what, message), flag in taken.items():
         if bool(flag.get()):
             raise kind(
                 f"{message} (found on cuda:{device}, which ran ahead of the program: the call is one since the last value "
-                "that was read; CUDA_LAUNCH_BLOCKING=1 makes it raise at once)"
+                "that was read; CUDA_LAUNCH_BLOCKING=1 makes it raise at once)",
+                function=function,
+                argument=what,  # of the function that was called then, whoever reads a value now
             )

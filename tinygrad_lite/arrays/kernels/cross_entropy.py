@@ -55,7 +55,7 @@ def sample_weights(dtype: Any, target: Any, count: int, weight: Any, ignore_inde
     if type(target) is not np.ndarray:  # on a GPU nobody looks
         kept = target != ignore_index
         outside = ((target < 0) | (target >= count)) & kept
-        refuse(outside, IndexError, f"{{}} is out of range: {count} classes go from 0 to {count - 1}", "class", target)
+        refuse(outside, BadIndex, f"{{}} is out of range: {count} classes go from 0 to {count - 1}", "class", target)
         scale, target = kept.astype(dtype), target * kept
     # Seen as unsigned, a negative number is a large one: one look at all of them instead of four.
     elif target.size and (0 <= ignore_index < count or int(target.view(np.uint64).max()) >= count):

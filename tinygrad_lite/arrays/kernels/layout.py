@@ -11,11 +11,11 @@ from tinygrad_lite.arrays.memory import contiguous, order_kept, strided
 
 def expanded(x: Array, shape: tuple[int, ...]) -> Array:
     """A view of `x` in `shape`, repeated along dims of size 1."""
-    if not isinstance(x, np.ndarray):
-        return namespace_of(x).broadcast_to(x, shape)
     new = len(shape) - x.ndim
     if new < 0 or any(n != m and n != 1 for n, m in zip(x.shape, shape[new:])):
         raise Refusal(f"a tensor of shape {x.shape} cannot be repeated to the shape {shape}", got=x.shape)
+    if not isinstance(x, np.ndarray):
+        return namespace_of(x).broadcast_to(x, shape)
     # np.broadcast_to takes four times as long, and its result cannot be written to.
     return strided(x, shape, (0,) * new + tuple(s if n == m else 0 for n, m, s in zip(x.shape, shape[new:], x.strides)))
 
