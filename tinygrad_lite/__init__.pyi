@@ -61,6 +61,7 @@ from tinygrad_lite import ops as ops
 from tinygrad_lite import optim as optim
 from tinygrad_lite import printing as printing
 from tinygrad_lite import random as random
+from tinygrad_lite import roots as roots
 from tinygrad_lite.serialization import save as save
 from tinygrad_lite import serialization as serialization
 from tinygrad_lite.autograd.anomaly import set_anomaly_enabled as set_anomaly_enabled

@@ -40,10 +40,11 @@ from tinygrad_lite.arrays.kernels.layout import channels_come_last, copied, expa
 from tinygrad_lite.arrays.kernels.power import power
 from tinygrad_lite.arrays.kernels.scatter import zeros_with
 from tinygrad_lite.arrays.regions import read, write
-from tinygrad_lite.engine.plan import no_gradient
+from tinygrad_lite.arrays.rules import no_gradient
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import named, raw
+from tinygrad_lite.ops.dependence import constant_in
 
 __all__ = ["abs", "cos", "exp", "log", "matmul", "maximum", "minimum", "mul", "neg", "pow", "sign", "sin", "sqrt", "tanh"]
 
@@ -256,7 +257,7 @@ def _linear_in(out, input):
 
 _linear_in.vjp(out=lambda g: g,
                input=no_gradient)
-_linear_in.constant_in(out="input")
+constant_in(_linear_in, out="input")
 
 
 def linear_in(out: Any, *inputs: Any) -> Any:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays.errors import BadType, Refusal
+from tinygrad_lite.arrays.hooks import RemovableHandle
 from tinygrad_lite.autograd import Function
 from tinygrad_lite.autograd.grad_mode import is_grad_enabled
-from tinygrad_lite.engine.tape import RemovableHandle
 from tinygrad_lite.tensor import Tensor
 
 if TYPE_CHECKING:

@@ -26,9 +26,10 @@ from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.arrays.quiet import lost
 from tinygrad_lite.arrays.regions import Index, Region, overlaps, write
+from tinygrad_lite.arrays.rules import Plan
 from tinygrad_lite.engine.context import Observer, is_grad_enabled, observers, recording
-from tinygrad_lite.engine.plan import Plan, Result, Synthetic, record
-from tinygrad_lite.engine.second import goes_through
+from tinygrad_lite.engine.record import Result, Synthetic, record
+from tinygrad_lite.engine.second import Through
 from tinygrad_lite.engine.tape import Leaf, Node, Traced, entry, traced
 from tinygrad_lite.ops.calculus import getitem, replaced, reshape, to_dtype
 from tinygrad_lite.ops.calling import named
@@ -241,7 +242,7 @@ def check_writable(name: str, x: Any) -> None:
                 function=name,
                 hint="do it under no_grad(), or on a clone()",
             )
-        if goes_through(node if base is None else base.node):
+        if isinstance(getattr(node if base is None else base.node, "plan", None), Through):
             raise Refusal("an input of a transformed function cannot be changed in place", function=name, hint="clone() it first")
         if base is not None and (node is not None or base.node is not None):
             if type(base.node) is not Node:

@@ -12,9 +12,10 @@ from tinygrad_lite.arrays import add_up, is_array
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.correlation import correlate, correlate_input, correlate_weight
 from tinygrad_lite.arrays.kernels.windows import Windows
-from tinygrad_lite.engine.plan import no_gradient
+from tinygrad_lite.arrays.rules import no_gradient
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.dependence import joint_in
 from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.nn.sliding_windows import batched, like_given, sizes, windows
 
@@ -53,7 +54,7 @@ def _channel_sums(g: Any) -> Any:
 _convolution.vjp(input=lambda g, weight, windows, groups: _convolution_input(g, weight, windows, groups),
                  weight=lambda g, input, windows, groups: _convolution_weight(g, input, windows, groups),
                  bias=lambda g: _channel_sums(g))
-_convolution.joint_in("input", "weight")
+joint_in(_convolution, "input", "weight")
 _convolution_input.vjp(y=lambda g, weight, windows, groups: _convolution(g, weight, None, windows, groups),
                        weight=lambda g, y, windows, groups: _convolution_weight(y, g, windows, groups))
 _convolution_weight.vjp(y=lambda g, input, windows, groups: _convolution(input, g, None, windows, groups),
@@ -69,7 +70,7 @@ def _jointly(out, input, weight):
 _jointly.vjp(out=lambda g: g,
              input=no_gradient,
              weight=no_gradient)
-_jointly.joint_in("input", "weight")
+joint_in(_jointly, "input", "weight")
 
 
 def _convolved(

@@ -21,6 +21,7 @@ from tinygrad_lite.arrays.kernels.normalization import (
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import linear_in, mul, to_dtype
 from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.dependence import joint_in
 from tinygrad_lite.ops.math.arithmetic import add, square
 from tinygrad_lite.ops.math.elementary import rsqrt
 from tinygrad_lite.ops.movement.copying import clone
@@ -68,7 +69,7 @@ def _(x, weight, bias, lead, groups, eps, center):
     return reshape(out, shape)
 
 
-_normalize.joint_in("input", "weight")
+joint_in(_normalize, "input", "weight")
 
 
 def _of_nothing(x: Any, weight: Any, bias: Any) -> Any:
@@ -209,7 +210,7 @@ def _(x, weight, bias, eps, moments, running):
     return out if bias is None else out + reshape(bias, shape)
 
 
-_batch_norm.joint_in("input", "weight")
+joint_in(_batch_norm, "input", "weight")
 
 
 def _affine(x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, eps: float) -> Any:

@@ -13,6 +13,7 @@ from tinygrad_lite.arrays.kernels.activations import relu_of
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import abs, linear_in
 from tinygrad_lite.ops.calling import number, operation, raw
+from tinygrad_lite.ops.dependence import constant_in
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.movement.inplace import in_place, optional_inplace
@@ -38,7 +39,7 @@ def relu(input):
 
 
 relu.vjp(input=lambda g, out: where(out <= 0, 0.0, g))
-relu.constant_in(input="out")
+constant_in(relu, input="out")
 
 
 @primitive
@@ -48,7 +49,7 @@ def _leaky_relu(input, slope):
 
 
 _leaky_relu.vjp(input=lambda g, input, slope: where(input > 0, g, g * slope))
-_leaky_relu.constant_in(input="input")
+constant_in(_leaky_relu, input="input")
 
 
 @primitive
@@ -59,7 +60,7 @@ def _hardtanh(input, low, high):
 
 
 _hardtanh.vjp(input=lambda g, input, low, high: where((input <= low) | (input >= high), 0.0, g))
-_hardtanh.constant_in(input="input")
+constant_in(_hardtanh, input="input")
 
 
 @optional_inplace

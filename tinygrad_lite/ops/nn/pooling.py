@@ -14,6 +14,7 @@ from tinygrad_lite.arrays.kernels.windows import Windows, window_counts
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import abs, getitem, linear_in, pow, sign
 from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.dependence import constant_in
 from tinygrad_lite.ops.math.arithmetic import div
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.nn.convolution import _convolution
@@ -44,7 +45,7 @@ def _unpool(y, places, shape, repeated):
 
 
 _max_pool.vjp(input=lambda g, input_shape, places, windows: _unpool(g, places, input_shape, _overlap(windows)))
-_max_pool.constant_in(input="input")
+constant_in(_max_pool, input="input")
 _unpool.vjp(y=lambda g, places: _at_places(g, places))
 
 
