@@ -56,7 +56,7 @@ constant_in(_leaky_relu, input="input")
 def _hardtanh(input, low, high):
     only_numbers(input)
     number = input.dtype.type
-    return namespace_of(input).clip(input, number(), number())
+    return namespace_of(input).clip(input, number(low), number(high))
 
 
 _hardtanh.vjp(input=lambda g, input, low, high: where((input <= low) | (input >= high), 0.0, g))
