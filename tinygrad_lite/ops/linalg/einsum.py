@@ -148,12 +148,10 @@ _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 def _letters(sublist: Any) -> str:
     if not isinstance(sublist, (list, tuple)):
-        raise BadType(function="einsum", expected="a list of dims after each operand", got=type(sublist).__name__)
+        raise BadType(expected="a list of dims after each operand", got=type(sublist).__name__)
     for i in sublist:
         if i is not Ellipsis and not (isinstance(i, int) and 0 <= i < len(_ALPHABET)):
-            raise BadValue(
-                f"dims are named by integers from 0 to {len(_ALPHABET) - 1} or by ..., got {i!r}", function="einsum", got=repr(i)
-            )
+            raise BadValue(f"dims are named by integers from 0 to {len(_ALPHABET) - 1} or by ..., got {i!r}", got=repr(i))
     return "".join("..." if i is Ellipsis else _ALPHABET[i] for i in sublist)
 
 
