@@ -1,10 +1,10 @@
-"""Errors as values: what is refused of a call, and the one place that puts it into a sentence.
+"""Errors as values, and the one place that turns them into a sentence.
 
     raise BadValue(argument="p", expected="0 or more", got=p)
 
-says neither who was called nor how the sentence goes. The function that the user called adds its name
-as the error leaves it (`explained` for primitives, `in_call_of` for compositions), so that a check may
-be shared by many functions. Nothing else reads an error, and nobody reads its text.
+A check does not say which function was called. The public function adds its name when the error passes through it
+(`explained` for primitives, `in_call_of` for compositions), so that functions can share a check. Nothing reads an
+error's text.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 class Refusal(RuntimeError):
-    """What an operation refuses.
+    """A call that an operation refuses.
 
-    `function` is the public function that was called, `argument` what it calls the argument, `expected` what
-    it accepts (which may name the argument: "p of 0 or more"), `got` what came, `hint` what to do instead.
-    Where expected and got do not make the sentence, `problem` is it.
+    `function` is the public function that was called, `argument` the name of the argument, `expected` what the function
+    accepts (which may name the argument: "p of 0 or more"), `got` what was passed, `hint` what to do instead. `problem`
+    is the sentence if "expected ..., got ..." does not express it.
 
     >>> str(BadType(function="sum", argument="dim", expected="an int", got="str"))
     'sum: expected an int for dim, got str'
@@ -38,7 +38,7 @@ class Refusal(RuntimeError):
     ):
         self.problem, self.function, self.argument = problem, function, argument
         self.expected, self.got, self.hint = expected, got, hint
-        self.given = ""  # the arguments of the call, where `got` does not say what came
+        self.given = ""  # the arguments of the call, listed if there is no `got`
         super().__init__(self._sentence())
 
     def _sentence(self) -> str:
@@ -50,7 +50,7 @@ class Refusal(RuntimeError):
         return function + sentence + (f"; {self.hint}" if self.hint else "") + (f" ({self.given})" if self.given else "")
 
     def called(self, function: str, given: str | None = None) -> None:
-        """Say that it was `function` that the user called, and with what."""
+        """Name the function that the user called, and the arguments it was given."""
         self.function = function
         if given is not None and self.got is None:
             self.given = given
@@ -85,10 +85,10 @@ REFUSALS = (TypeError, ValueError, IndexError, RuntimeError, OverflowError, Attr
 
 
 def in_call_of(function: str, names: Sequence[str], args: Sequence[Any], kwargs: dict[str, Any], error: Refusal) -> None:
-    """Tell a refusal that leaves a public function in terms of its call, and end the traceback there.
+    """Describe a refusal that passes through a public function in terms of its call, and end the traceback there.
 
-    The outermost function has the last word: the user did not write what it is composed of. Only a refusal of an
-    argument that it does not have keeps the name of the function that has it.
+    The outermost function wins, because the user did not write what it is composed of. A refusal of an argument that it
+    does not have keeps the name of the inner function.
     """
     if error.function not in ("", function) and error.argument and error.argument not in names:
         return
@@ -100,7 +100,8 @@ def in_call_of(function: str, names: Sequence[str], args: Sequence[Any], kwargs:
 
 
 def explained(called: Signature[..., Any], values: list[Any], error: Exception) -> Exception:
-    """The error of a forward function, told in terms of the call, with the traceback from there on."""
+    """The error of a forward function, described in terms of the call. A refusal's traceback ends at that function; the
+    traceback of any other error is kept, for it may come from a primitive of the user's own."""
     frame = _below(error)
     if isinstance(error, Refusal) and frame is not None:
         frame.tb_next = None
@@ -108,7 +109,7 @@ def explained(called: Signature[..., Any], values: list[Any], error: Exception) 
 
 
 def _below(error: Exception) -> TracebackType | None:
-    """The traceback below the frame that caught the error, and is about to raise it again."""
+    """The traceback below the frame that caught the error and is about to raise it again."""
     return error.__traceback__.tb_next if error.__traceback__ is not None else None
 
 
@@ -141,7 +142,7 @@ def _listed(arguments: Iterable[tuple[str | None, Any]]) -> str:
 
 
 def _is_short(value: Any) -> bool:
-    """Whether a value says something in a few words: a tensor its shape, a number or a shape itself."""
+    """Whether a value is described in a few words: a tensor, a number or a shape."""
     numbers = value if type(value) is tuple else (value,)
     return hasattr(value, "dtype") or all(type(number) in (int, float) for number in numbers)
 

@@ -25,7 +25,7 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
     code = function.__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     types = function.__annotations__
-    public = function.__name__.removeprefix("linalg_")
+    public = function.__name__.removeprefix("linalg_")  # tg.norm and tg.linalg.norm are two functions
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
