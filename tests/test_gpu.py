@@ -213,7 +213,7 @@ def test_two_gpus_keep_apart(two):
     with tg.cuda.device(0):
         x = tg.ones(2, 3, device=first, requires_grad=True)
         w = tg.full((3, 2), 2.0, device=second, requires_grad=True)
-        with pytest.raises(ValueError, match=r"matmul: .*same device: x on cuda:0, y on cuda:1"):
+        with pytest.raises(ValueError, match=r"matmul: .*same device: input on cuda:0, other on cuda:1"):
             x @ w
         with pytest.raises(ValueError, match=r"add: .*cuda:0.*cuda:1"):
             x.sum(0) + w.sum(1)
@@ -364,5 +364,5 @@ def test_out_of_memory_says_how_much_was_asked_and_held(standin):
 
 def test_numpy_is_refused(device):
     x = tg.ones(2, device=device)
-    with pytest.raises(ValueError, match=r"add: all tensors must be on the same device: x on cuda:\d, y on cpu"):
+    with pytest.raises(ValueError, match=r"add: all tensors must be on the same device: input on cuda:\d, other on cpu"):
         x + tg.ones(2, device="cpu")

@@ -1,6 +1,7 @@
 """tinygrad_lite: reverse-mode automatic differentiation on NumPy and CuPy arrays."""
 
 import importlib as _importlib
+from functools import cache as _cache
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
@@ -8,10 +9,8 @@ import numpy as _np
 from numpy import dtype as dtype
 from numpy import e, inf, nan, newaxis, pi
 
-# First, for its name: the function `tensor` below takes the module's place in this namespace.
-from tinygrad_lite.tensor import Size, Tensor  # isort: skip
-
 from tinygrad_lite import autograd, cuda, linalg, ops, random, special
+from tinygrad_lite._tensor import Size, Tensor
 from tinygrad_lite.arrays import AbsentDtype as _AbsentDtype
 from tinygrad_lite.arrays import Device as device
 from tinygrad_lite.arrays import (
@@ -37,7 +36,19 @@ from tinygrad_lite.autograd import (
     tape_lines,
     tape_of,
 )
-from tinygrad_lite.compat.switches import *
+from tinygrad_lite.compat.switches import (
+    are_deterministic_algorithms_enabled,
+    channels_last,
+    channels_last_3d,
+    compile,
+    contiguous_format,
+    get_float32_matmul_precision,
+    preserve_format,
+    set_default_tensor_type,
+    set_float32_matmul_precision,
+    strided,
+    use_deterministic_algorithms,
+)
 from tinygrad_lite.ops import *
 from tinygrad_lite.printing import set_printoptions
 from tinygrad_lite.serialization import load, save
@@ -139,15 +150,15 @@ def __getattr__(name: str) -> _Any:
         return _importlib.import_module(f"tinygrad_lite.{name}")
     if name in _ELSEWHERE:
         return getattr(__getattr__(_ELSEWHERE[name]), name)
-    if not name.startswith("_") and hasattr(networks := _networks(), name):
-        globals()[name] = value = getattr(networks, name)  # the next time nobody asks here
-        return value
-    raise AttributeError(f"module 'tinygrad_lite' has no attribute {name!r}")
+    if name.startswith("_") or (value := getattr(_networks(), name, None)) is None:
+        raise AttributeError(f"module 'tinygrad_lite' has no attribute {name!r}")
+    return value
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_LATER, *_ELSEWHERE, *(name for name in dir(_networks()) if not name.startswith("_"))})
 
 
+@_cache
 def _networks() -> _Any:
     return _importlib.import_module("tinygrad_lite.ops.nn.exports")

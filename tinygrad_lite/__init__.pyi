@@ -22,14 +22,14 @@ from tinygrad_lite.ops.reduction.values_indices import ValuesIndices
 
 from tinygrad_lite.arrays import Device
 from tinygrad_lite.ops.random.generators import Generator as Generator
-from tinygrad_lite.amp import GradScaler as GradScaler
+from tinygrad_lite.amp.grad_scaler import GradScaler as GradScaler
 from tinygrad_lite.ops.types import Size as Size
-from tinygrad_lite.tensor import Tensor as Tensor
+from tinygrad_lite._tensor import Tensor as Tensor
 from tinygrad_lite import accelerator as accelerator
 from tinygrad_lite import amp as amp
 from tinygrad_lite.compat.switches import are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled
 from tinygrad_lite import arrays as arrays
-from tinygrad_lite.amp import autocast as autocast
+from tinygrad_lite.amp.autocast_mode import autocast as autocast
 from tinygrad_lite import autograd as autograd
 from tinygrad_lite import backends as backends
 from tinygrad_lite import compat as compat

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import os
 import threading
+from typing import Any
 
-from tinygrad_lite.arrays.devices import Array
-from tinygrad_lite.arrays.errors import BadIndex, Refusal
+Array = Any  # of CuPy
 
 # For each kind of failure on each GPU: a 0-d bool there, whether it happened.
-flags: dict[tuple[int, type[Refusal], str, str, str], Array] = {}
+flags: dict[tuple[int, type[Any], str, str, str], Array] = {}
 _lock = threading.Lock()
 
 
-def refuse(bad: Array, kind: type[Refusal], message: str, what: str = "", values: Array = None, function: str = "") -> None:
+def refuse(bad: Array, kind: type[Any], message: str, what: str = "", values: Array = None, function: str = "") -> None:
     """Let the next reading of a value from the GPU raise `kind(message)` if any of `bad` (CuPy, bool) is True.
 
     "{}" in the message stands for `what` the values are, with the first bad one of `values` where it is known.
@@ -35,10 +35,10 @@ def refuse(bad: Array, kind: type[Refusal], message: str, what: str = "", values
         flags[key] = found if known is None else known | found
 
 
-def refuse_outside(index: Array, low: int, high: int, message: str, function: str) -> None:
+def refuse_outside(index: Array, low: int, high: int, kind: type[Any], message: str, function: str) -> None:
     """`refuse` with an IndexError where an index does not lie in `low` to `high - 1`."""
     with index.device:
-        refuse((index < low) | (index >= high), BadIndex, message, "index", index, function)
+        refuse((index < low) | (index >= high), kind, message, "index", index, function)
 
 
 def settle() -> None:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.arrays import as_dtype, is_floating, to_device
 from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
 from tinygrad_lite.arrays.hooks import RemovableHandle
@@ -35,7 +36,6 @@ from tinygrad_lite.nn.modules.registry import (
 )
 from tinygrad_lite.nn.modules.state import IncompatibleKeys, load_own_state, load_state, own_state
 from tinygrad_lite.nn.parameter import Buffer, Parameter
-from tinygrad_lite.tensor import Tensor
 
 __all__ = ["Module"]
 

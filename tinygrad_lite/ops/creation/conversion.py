@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -26,9 +26,7 @@ from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import raw
 from tinygrad_lite.ops.creation.factories import as_made, creator, dtype_of_number, empty
 from tinygrad_lite.ops.types import Size
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import AnyTensor, Tensor
 
 LEGACY = {
     "HalfTensor": "float16", "FloatTensor": "float32", "DoubleTensor": "float64", "CharTensor": "int8", "ShortTensor": "int16",
@@ -147,7 +145,7 @@ def _odd(data: Any) -> str:
 
 
 @creator
-def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> AnyTensor:
     """A new tensor with a copy of `data`: numbers, nested lists, arrays or tensors (also another library's).
 
     Python floats get the default dtype, ints int64, bools bool; arrays keep theirs.
@@ -160,7 +158,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
 
 
 @creator
-def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> AnyTensor:
     """A number as a 0-d tensor, in the default dtype unless another is given.
 
     >>> import tinygrad_lite as tg
@@ -247,7 +245,7 @@ def new_tensor(input: Tensor, data: Any, *, dtype: Any = None, device: Any = Non
     return as_made(array, requires_grad)
 
 
-def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> AnyTensor:
     """`data` as a tensor: itself, or on its memory, where dtype and device allow it.
 
     >>> import tinygrad_lite as tg
@@ -266,7 +264,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 
 def asarray(
     obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
-) -> Tensor:  # fmt: skip
+) -> AnyTensor:  # fmt: skip
     """`obj` as a tensor; `copy`: None where one is needed, True always, False never (an error).
 
     >>> import tinygrad_lite as tg
@@ -286,7 +284,7 @@ def asarray(
     return result.detach().requires_grad_()
 
 
-def from_numpy(ndarray: np.ndarray) -> Tensor:
+def from_numpy(ndarray: np.ndarray) -> AnyTensor:
     """A tensor on the memory of a NumPy array.
 
     >>> import tinygrad_lite as tg
@@ -309,7 +307,7 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
     return traced(ndarray if type(ndarray) is np.ndarray else ndarray.view(np.ndarray))
 
 
-def from_dlpack(ext_tensor: Any) -> Tensor:
+def from_dlpack(ext_tensor: Any) -> AnyTensor:
     """A tensor on the memory of any object with `__dlpack__`."""
     kind, _ = ext_tensor.__dlpack_device__()
     return traced(namespace_for("cpu" if kind == 1 else "cuda").from_dlpack(ext_tensor))
@@ -324,7 +322,7 @@ def moved(input, device):
 moved.vjp(input=lambda g, input, device: moved(g, device_of(raw(input))))
 
 
-def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
+def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> AnyTensor:
     """A 1-D tensor on the memory of an object with Python's buffer interface: `count` elements (-1: all) from
     byte `offset` on. `ValueError` where the buffer holds no such part.
 

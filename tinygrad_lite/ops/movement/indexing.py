@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +20,7 @@ from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, integer, o
 from tinygrad_lite.ops.movement.broadcasting import broadcast_shapes, expand
 from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.movement.shape import reshape
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = [
     "argwhere", "gather", "index_select", "narrow", "nonzero", "nonzero_static", "select", "take", "take_along_dim", "unravel_index",
@@ -129,7 +127,7 @@ def _within(shape: tuple[int, ...], items: Sequence[Any], rank: int = 1) -> Any:
             integers = is_array(item) and item.dtype.kind == "i"
             if integers and type(item) is not np.ndarray:
                 n = shape[dim]
-                refuse_outside(item, -n, n, f"{{}} is out of range for dim {dim} of size {n}", "getitem")
+                refuse_outside(item, -n, n, BadIndex, f"{{}} is out of range for dim {dim} of size {n}", "getitem")
             mask = () if integers or not is_array(item) else item.shape
             if mask != shape[dim : dim + len(mask)]:
                 raise BadIndex(
@@ -221,7 +219,7 @@ def checked_index(name: str, index: Any, size: int, negative: bool = False) -> A
         kind, got = (BadIndex, array.dtype) if is_array(array) else (BadType, type(array).__name__)
         raise kind(expected="an integer tensor (int64) as index", got=got)
     if type(array) is not np.ndarray:
-        refuse_outside(array, -size if negative else 0, size, f"{{}} is out of range for {size} elements", name)
+        refuse_outside(array, -size if negative else 0, size, BadIndex, f"{{}} is out of range for {size} elements", name)
         return array
     # Seen as unsigned, a negative index is the largest: one pass over them instead of two.
     if array.size and (negative or int(array.view(f"u{array.itemsize}").max()) >= size):

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from tinygrad_lite.arrays.errors import BadType, Refusal
 from tinygrad_lite.ops.calculus import permute as _permute
 from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, operation
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["adjoint", "moveaxis", "movedim", "permute", "swapaxes", "swapdims", "t", "transpose"]
 
