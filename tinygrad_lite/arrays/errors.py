@@ -11,15 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.arrays.devices import device_of, is_array
 from tinygrad_lite.arrays.gpu import OutOfMemoryError
-
-if TYPE_CHECKING:
-    from tinygrad_lite.arrays.signature import Signature
+from tinygrad_lite.arrays.signature import Signature
 
 
 class Refusal(RuntimeError):
