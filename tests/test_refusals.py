@@ -137,12 +137,12 @@ REFUSED = [
     (lambda: F.interpolate(x, 3), BadValue, "interpolate: expected an input of 3 to 5 dims and a mode for it, got (4, 3) and 'nearest'"),
     (lambda: nn.PReLU(5)(x), BadValue, "prelu: expected 1 or 3 weights for shape (4, 3), got 5"),
     (lambda: F.glu(x), BadValue, "glu: expected an even size along dim 1, got shape (4, 3)"),
-    (lambda: nn.Linear(2, 2).load_state_dict([1]), BadType, "load_state_dict: expected a dict of tensors by name, got list", "load_state"),
+    (lambda: nn.Linear(2, 2).load_state_dict([1]), TypeError, "load_state_dict: expected a dict of tensors by name, got list", "load_state"),
     (lambda: tg.ones(3, requires_grad=True).exp().backward(tg.ones(4)), BadValue, "backward: the gradient's shape (4,) is not the output's, (3,)", "roots_of"),
     (lambda: tg.autograd.grad(tg.ones((), requires_grad=True) * 2, tg.ones((), requires_grad=True)), RuntimeError, "grad: no output depends on input 0; pass allow_unused=True to get None there"),
     (lambda: x.item(), BadValue, "item: only a tensor of one element can be converted, this one has shape (4, 3)"),
     (lambda: bool(x), BadValue, "bool: a tensor of shape (4, 3) has no one truth value; use any() or all()", "__bool__"),
-    (lambda: tg.ones(3, requires_grad=True).numpy(), Refusal, "numpy: this tensor requires grad; use detach().numpy(), or numpy(force=True)"),
+    (lambda: tg.ones(3, requires_grad=True).numpy(), RuntimeError, "numpy: this tensor requires grad; use detach().numpy(), or numpy(force=True)"),
     (lambda: tg.exp("a"), BadType, "exp: expected a Tensor for input, got str", "apply"),
     (lambda: F.relu([1.0]), BadType, "relu: expected a Tensor for input, got list"),
     (lambda: tg.tensor("a"), BadType, "tensor: expected numbers, or nested lists of them, got str"),
@@ -161,8 +161,8 @@ REFUSED = [
     (lambda: tg.linalg.inv(tg.zeros(2, 2)), LinAlgError, "inv: the matrix is singular (A: (2, 2) float32)"),
     (lambda: tg.linalg.cholesky(-tg.eye(2)), LinAlgError, "cholesky: the matrix is not positive-definite (A: (2, 2) float32)"),
     (lambda: x.clone().copy_(tg.ones(5)), BadValue, "copy_: could not broadcast input array from shape (5,) into shape (4,3)", "write"),
-    (lambda: tg.ones(3, requires_grad=True).add_(1), Refusal, "add_: a leaf that requires grad cannot be changed in place, its gradient would be lost; do it under no_grad(), or on a clone()", "check_writable"),
-    (lambda: tg.ones(3, dtype=tg.int64, requires_grad=True), Refusal, "ones: only floating-point tensors can require gradients, this one is int64"),
+    (lambda: tg.ones(3, requires_grad=True).add_(1), RuntimeError, "add_: a leaf that requires grad cannot be changed in place, its gradient would be lost; do it under no_grad(), or on a clone()", "check_writable"),
+    (lambda: tg.ones(3, dtype=tg.int64, requires_grad=True), RuntimeError, "requires_grad_: only floating-point tensors can require gradients, this one is int64"),
     (lambda: x.flatten(1, 0), Refusal, "flatten: start_dim 1 comes after end_dim 0"),
     (lambda: tg.tril(tg.ones(3)), Refusal, "tril: expected 2 or more dimensions, got the shape (3,)"),
 ]  # fmt: skip
@@ -171,7 +171,7 @@ REFUSED = [
 @pytest.mark.filterwarnings("ignore:.*broadcast")
 @pytest.mark.parametrize("call, kind, sentence, end", [row if len(row) == 4 else (*row, None) for row in REFUSED], ids=[row[2][:50] for row in REFUSED])
 def test_a_mistake_is_told_in_one_sentence_and_one_traceback(call, kind, sentence, end):
-    with pytest.raises(RuntimeError) as caught:
+    with pytest.raises(kind) as caught:
         call()
     error = caught.value
     assert type(error) is kind

@@ -204,12 +204,12 @@ class Tensor(Traced):
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
         if value is not None and not isinstance(value, Tensor):
-            raise BadType(function="grad", expected="a Tensor or None", got=type(value).__name__)
+            raise TypeError(f"grad: expected a Tensor or None, got {type(value).__name__}")
         if value is self:
-            raise Refusal("a tensor cannot be its own gradient", function="grad")
+            raise RuntimeError("grad: a tensor cannot be its own gradient")
         for what in ("shape", "dtype", "device") if value is not None else ():
             if getattr(self, what) != getattr(value, what):
-                raise Refusal(function="grad", expected=f"the tensor's {what}, {getattr(self, what)}", got=getattr(value, what))
+                raise RuntimeError(f"grad: expected the tensor's {what}, {getattr(self, what)}, got {getattr(value, what)}")
         self._grad = value
 
     @grad.deleter
@@ -223,24 +223,22 @@ class Tensor(Traced):
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
         if not isinstance(value, bool):
-            raise BadType(function="requires_grad", expected="True or False", got=repr(value))
+            raise TypeError(f"requires_grad: expected True or False, got {value!r}")
         if type(self.node) is Node:
-            raise Refusal(
-                "only that of a leaf can be set", function="requires_grad", hint="use detach() for a tensor that does not require grad"
-            )
+            raise RuntimeError("requires_grad: only that of a leaf can be set; use detach() for a tensor that does not require grad")
         self.requires_grad_(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for (or give up) the gradient of this tensor, which must be a leaf to give it up."""
         if requires_grad:
             if not is_floating(self.array.dtype):
-                raise Refusal(
-                    f"only floating-point tensors can require gradients, this one is {self.array.dtype}", function="requires_grad_"
+                raise RuntimeError(
+                    f"requires_grad_: only floating-point tensors can require gradients, this one is {self.array.dtype}"
                 )
             if self.node is None:
                 self.node = self._leaf()
         elif type(self.node) is Node:
-            raise Refusal("only a leaf can stop requiring grad", function="requires_grad_", hint="use detach() for a tensor that does not")
+            raise RuntimeError("requires_grad_: only a leaf can stop requiring grad; use detach() for a tensor that does not")
         elif type(self.node) is Leaf:
             self.former, self.node = self.node, None
         return self
@@ -273,7 +271,7 @@ class Tensor(Traced):
     @data.setter
     def data(self, value: Tensor) -> None:
         if not isinstance(value, Tensor):
-            raise BadType(function="data", expected="a Tensor", got=type(value).__name__)
+            raise TypeError(f"data: expected a Tensor, got {type(value).__name__}")
         before, self.array = self.array, counted(value.array)
         if owner_of(self.array) is not owner_of(before):
             self._leave_views()
@@ -361,9 +359,9 @@ class Tensor(Traced):
         """
         if not force:
             if self.node is not None:
-                raise Refusal("this tensor requires grad", function="numpy", hint="use detach().numpy(), or numpy(force=True)")
+                raise RuntimeError("numpy: this tensor requires grad; use detach().numpy(), or numpy(force=True)")
             if self.is_cuda:
-                raise BadType(f"this tensor is on {self.device}", function="numpy", hint="use cpu().numpy(), or numpy(force=True)")
+                raise TypeError(f"numpy: this tensor is on {self.device}; use cpu().numpy(), or numpy(force=True)")
         return to_numpy(self.array)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -394,19 +392,19 @@ class Tensor(Traced):
 
     def __index__(self) -> int:
         if self.array.size != 1 or self.array.dtype.kind not in "iub":
-            raise BadType(
+            raise TypeError(
                 f"only integer tensors of one element can be an index, this one is {self.array.dtype} of shape {self.array.shape}"
             )
         return int(self.array.item())
 
     def __len__(self) -> int:
         if not self.array.ndim:
-            raise BadType("a 0-d tensor has no length", function="len")
+            raise TypeError("len: a 0-d tensor has no length")
         return len(self.array)
 
     def __iter__(self) -> Iterator[Tensor]:
         if not self.array.ndim:
-            raise BadType("a 0-d tensor has nothing to iterate over", function="iteration")
+            raise TypeError("iteration: a 0-d tensor has nothing to iterate over")
         return iter(joining.unbind(self, 0))
 
     def __contains__(self, value: Any) -> bool:
@@ -432,11 +430,9 @@ class Tensor(Traced):
 
     def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
         if type(self.node) is Node:
-            raise Refusal(
-                f"Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol, "
-                f"and this one is the result of {self.node.name}",
-                function="deepcopy",
-                hint="copy what detach() gives, or clone() it",
+            raise RuntimeError(
+                "deepcopy: Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol, "
+                f"and this one is the result of {self.node.name}; copy what detach() gives, or clone() it"
             )
         result = type(self).__new__(type(self))
         memo[id(self)] = result

@@ -6,7 +6,6 @@ from typing import Any
 
 from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.arrays import Array
-from tinygrad_lite.arrays.errors import BadType
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.creation.factories import empty
 
@@ -94,5 +93,5 @@ def _array_of(name: str, data: Tensor | None) -> Array:
     if data is None:
         return Tensor().array
     if not isinstance(data, Traced):
-        raise BadType(function=name, expected="a Tensor", got=type(data).__name__)
+        raise TypeError(f"{name}: expected a Tensor, got {type(data).__name__}")
     return data.array

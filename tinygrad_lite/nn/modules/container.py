@@ -8,7 +8,6 @@ from itertools import groupby
 from typing import Any
 
 from tinygrad_lite._tensor import Tensor
-from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue
 from tinygrad_lite.nn.modules.module import Module, framed
 from tinygrad_lite.nn.parameter import Parameter
 
@@ -32,7 +31,7 @@ class _Numbered(Module):
         names = list(self._modules)
         idx = idx.__index__()
         if not -len(names) <= idx < len(names):
-            raise BadIndex(f"index {idx} is out of range, there are {len(names)} modules", function=self._get_name())
+            raise IndexError(f"{self._get_name()}: index {idx} is out of range, there are {len(names)} modules")
         return names[idx]
 
     def __getitem__(self, idx: Any) -> Any:
@@ -63,19 +62,17 @@ class _Numbered(Module):
 
     def insert(self, index: int, module: Module) -> Any:
         if not isinstance(module, Module):
-            raise BadType(function="insert", expected="a Module", got=type(module).__name__)
+            raise TypeError(f"insert: expected a Module, got {type(module).__name__}")
         modules = self._all()
         if not -len(modules) <= index <= len(modules):
-            raise BadIndex(f"index {index} is out of range, there are {len(modules)} modules", function=f"{self._get_name()}.insert")
+            raise IndexError(f"{self._get_name()}.insert: index {index} is out of range, there are {len(modules)} modules")
         modules.insert(index, module)
         self._replace_all(modules)
         return self
 
     def extend(self, modules: Iterable[Module]) -> Any:
         if not isinstance(modules, Iterable):
-            raise BadType(
-                function=f"{self._get_name()}.extend", argument="modules", expected="an iterable of modules", got=type(modules).__name__
-            )
+            raise TypeError(f"{self._get_name()}.extend: expected an iterable of modules, got {type(modules).__name__}")
         for module in list(modules):
             self.append(module)
         return self
@@ -123,14 +120,14 @@ class Sequential(_Numbered):
 
     def __add__(self, other: Sequential) -> Sequential:
         if not isinstance(other, Sequential):
-            raise BadValue(function="Sequential", expected="a Sequential to be added", got=type(other).__name__)
+            raise ValueError(f"Sequential: expected a Sequential to be added, got {type(other).__name__}")
         return Sequential(*self, *other)
 
     def __mul__(self, other: int) -> Sequential:
         if not isinstance(other, int):
-            raise BadType(function="Sequential", expected="an int to be multiplied with", got=type(other).__name__)
+            raise TypeError(f"Sequential: expected an int to be multiplied with, got {type(other).__name__}")
         if other <= 0:
-            raise BadValue(function="Sequential", expected="a positive number of repetitions", got=other)
+            raise ValueError(f"Sequential: expected a positive number of repetitions, got {other}")
         return Sequential(*(self._all() * other))
 
     __rmul__ = __mul__
@@ -173,11 +170,11 @@ def _pairs(name: str, given: Any) -> list[tuple[str, Any]]:
     if isinstance(given, (Mapping, ModuleDict, ParameterDict)):
         return list(given.items())
     if not isinstance(given, Iterable):
-        raise BadType(function=name, expected="a mapping or an iterable of pairs", got=type(given).__name__)
+        raise TypeError(f"{name}: expected a mapping or an iterable of pairs, got {type(given).__name__}")
     pairs = [tuple(pair) if isinstance(pair, Iterable) else (pair,) for pair in given]
     for i, pair in enumerate(pairs):
         if len(pair) != 2:
-            raise BadValue(function=name, expected=f"pairs of a name and a value, element {i} has length {len(pair)}")
+            raise ValueError(f"{name}: expected pairs of a name and a value, element {i} has length {len(pair)}")
     return pairs
 
 
@@ -255,7 +252,7 @@ class ParameterList(Module):
     def _at(self, idx: Any) -> str:
         idx = idx.__index__()
         if not -self._size <= idx < self._size:
-            raise BadIndex(f"index {idx} is out of range, there are {self._size} values", function="ParameterList")
+            raise IndexError(f"ParameterList: index {idx} is out of range, there are {self._size} values")
         return str(idx % self._size)
 
     def __getitem__(self, idx: Any) -> Any:
@@ -279,7 +276,7 @@ class ParameterList(Module):
 
     def extend(self, values: Iterable[Any]) -> ParameterList:
         if not isinstance(values, Iterable) or isinstance(values, Tensor):
-            raise BadType(function="ParameterList.extend", expected="an iterable of parameters", got=type(values).__name__)
+            raise TypeError(f"ParameterList.extend: expected an iterable of parameters, got {type(values).__name__}")
         for value in list(values):
             self.append(value)
         return self
@@ -312,7 +309,7 @@ class ParameterDict(Module):
 
     def _attribute(self, key: Any) -> str:
         if not isinstance(key, str):
-            raise BadType(function="ParameterDict", argument="key", expected="a string for the key", got=type(key).__name__)
+            raise TypeError(f"ParameterDict: expected a string for the key, got {type(key).__name__}")
         if key not in self._names and hasattr(type(self), key):
             raise KeyError(f"attribute {key!r} already exists")
         return key

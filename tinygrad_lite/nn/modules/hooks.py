@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lite._tensor import Tensor
-from tinygrad_lite.arrays.errors import BadType, Refusal
 from tinygrad_lite.arrays.hooks import RemovableHandle
 from tinygrad_lite.autograd import Function
 from tinygrad_lite.autograd.grad_mode import is_grad_enabled
@@ -86,7 +85,7 @@ def _before(
     if returned is None:
         return args, kwargs
     if not (isinstance(returned, tuple) and len(returned) == 2):
-        raise Refusal(f"forward pre-hook: expected None or a tuple (args, kwargs) to be returned, got {returned!r}", got=repr(returned))
+        raise RuntimeError(f"forward pre-hook: expected None or a tuple (args, kwargs) to be returned, got {returned!r}")
     return returned
 
 
@@ -117,7 +116,7 @@ class Boundary:
         if self.inputs is not None:
             for hook, _ in self.hooks.of("backward"):
                 if hook(self.module, (None,) * self.inputs, gradients) is not None:
-                    raise Refusal("backward hook: no input of the module needs a gradient, so none can be replaced")
+                    raise RuntimeError("backward hook: no input of the module needs a gradient, so none can be replaced")
         return gradients
 
     def _at_input(self, gradients: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -132,15 +131,14 @@ def _replaced(name: str, gradients: tuple[Any, ...], returned: Any) -> tuple[Any
         return gradients
     returned = returned if isinstance(returned, tuple) else (returned,)
     if len(returned) != len(gradients):
-        raise Refusal(function=name, expected=f"{len(gradients)} gradients (or None) to be returned", got=len(returned))
+        raise RuntimeError(f"{name}: expected {len(gradients)} gradients (or None) to be returned, got {len(returned)}")
     for before, after in zip(gradients, returned):
         if after is not None and not isinstance(after, Tensor):
-            raise BadType(function=name, expected="a Tensor or None to be returned", got=type(after).__name__)
+            raise TypeError(f"{name}: expected a Tensor or None to be returned, got {type(after).__name__}")
         if before is not None and after is not None and (after.shape, after.dtype) != (before.shape, before.dtype):
-            raise Refusal(
-                function=name,
-                expected=f"a gradient of shape {tuple(before.shape)} and dtype {before.dtype} to be returned",
-                got=f"{tuple(after.shape)} and {after.dtype}",
+            raise RuntimeError(
+                f"{name}: expected a gradient of shape {tuple(before.shape)} and dtype {before.dtype} to be returned, "
+                f"got {tuple(after.shape)} and {after.dtype}"
             )
     return returned
 

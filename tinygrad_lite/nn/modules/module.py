@@ -17,7 +17,6 @@ import numpy as np
 
 from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.arrays import as_dtype, is_floating, to_device
-from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
 from tinygrad_lite.arrays.hooks import RemovableHandle
 from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.nn.modules.hooks import Hooks, add_hook, hooks_of
@@ -125,7 +124,7 @@ class Module:
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Add a parameter; None declares the name without a parameter."""
         if isinstance(param, Parameter) and param.grad_fn is not None:
-            raise BadValue(f"{name!r} is the result of an operation", function="register_parameter", hint="a parameter must be a leaf")
+            raise ValueError(f"register_parameter: {name!r} is the result of an operation; a parameter must be a leaf")
         register(self, "parameter", name, param, Parameter)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
@@ -232,9 +231,9 @@ class Module:
     def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
         """Put `module` at a path; `strict`: only where a module exists already."""
         if not target:
-            raise BadValue("the path is empty", function="set_submodule")
+            raise ValueError("set_submodule: the path is empty")
         if not isinstance(module, Module):
-            raise BadValue(function="set_submodule", expected="a Module", got=type(module).__name__)
+            raise ValueError(f"set_submodule: expected a Module, got {type(module).__name__}")
         path, _, name = target.rpartition(".")
         parent = self.get_submodule(path)
         if strict and not isinstance(getattr(parent, name, None), Module):
@@ -275,7 +274,7 @@ class Module:
         False
         """
         if not isinstance(mode, bool):
-            raise BadValue(function="train", expected="True or False", got=repr(mode))
+            raise ValueError(f"train: expected True or False, got {mode!r}")
         for _, module, way in walk(self, Module.train, twins=False):
             if way == OWN:
                 module.train(mode)
@@ -330,7 +329,7 @@ class Module:
         for argument in (*args, *kwargs.values()):
             dtype = argument.dtype if isinstance(argument, Tensor) else argument
             if isinstance(dtype, (np.dtype, type)) and not is_floating(as_dtype(dtype)):
-                raise BadType(function=f"{self._get_name()}.to", expected="a floating-point dtype", got=as_dtype(dtype))
+                raise TypeError(f"{self._get_name()}.to: expected a floating-point dtype, got {as_dtype(dtype)}")
 
         def convert(tensor: Tensor) -> Tensor:
             moved = tensor.to(*args, **kwargs)
@@ -397,10 +396,10 @@ class Module:
 
     def get_extra_state(self) -> Any:
         """State beyond parameters and buffers. A subclass that defines it also defines set_extra_state."""
-        raise Refusal(f"{self._get_name()} has no extra state")
+        raise RuntimeError(f"{self._get_name()} has no extra state")
 
     def set_extra_state(self, state: Any) -> None:
-        raise Refusal(f"{self._get_name()} takes no extra state")
+        raise RuntimeError(f"{self._get_name()} takes no extra state")
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> IncompatibleKeys:
         """Copy values (Tensors, NumPy arrays, or tensors of another library) by path into parameters and buffers.

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any, Protocol, TypeVar
 
-from tinygrad_lite.arrays.errors import BadType
 from tinygrad_lite.nn.parameter import Buffer
 
 
@@ -142,7 +141,7 @@ def refuse_unless(allowed: bool, kind: str, name: str, value: Any) -> None:
     """Raise unless the value may be assigned to a registered name."""
     if not allowed:
         expected = {"parameter": "Parameter or None", "child module": "Module or None", "buffer": "Buffer, Tensor or None"}
-        raise BadType(f"cannot assign {type(value).__name__} as {kind} {name!r} ({expected[kind]} expected)")
+        raise TypeError(f"cannot assign {type(value).__name__} as {kind} {name!r} ({expected[kind]} expected)")
 
 
 def register(module: Holder, kind: str, name: Any, value: Any, accepted: type) -> None:
@@ -150,13 +149,13 @@ def register(module: Holder, kind: str, name: Any, value: Any, accepted: type) -
     if "_registered_kinds" not in module.__dict__:
         raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
     if not isinstance(name, str):
-        raise BadType(f"register_{kind}: expected a string for the name, got {type(name).__name__}", got=type(name).__name__)
+        raise TypeError(f"register_{kind}: expected a string for the name, got {type(name).__name__}")
     if "." in name or not name:
         raise KeyError(f'{kind} name can\'t contain ".", nor be empty: {name!r}')
     if hasattr(module, name) and module._registered_kinds.get(name) != kind:
         raise KeyError(f"attribute {name!r} already exists")
     if value is not None and not isinstance(value, accepted):
-        raise BadType(f"cannot assign {type(value).__name__} as {kind} {name!r} ({accepted.__name__} or None expected)")
+        raise TypeError(f"cannot assign {type(value).__name__} as {kind} {name!r} ({accepted.__name__} or None expected)")
     put(module, kind, name, value)
 
 

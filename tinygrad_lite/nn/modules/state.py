@@ -10,7 +10,6 @@ from typing import Any
 from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.arrays import on_device, to_device
 from tinygrad_lite.arrays.changes import changed_in_place
-from tinygrad_lite.arrays.errors import BadType
 from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.nn.modules.hooks import hooks_of
 from tinygrad_lite.nn.modules.registry import DOWN, Holder, walk
@@ -60,7 +59,7 @@ def load_state(root: Holder, given_state: Mapping[str, Any], strict: bool, assig
     (<All keys matched successfully>, [[1.0, 1.0]])
     """
     if not isinstance(given_state, Mapping):
-        raise BadType(function="load_state_dict", expected="a dict of tensors by name", got=type(given_state).__name__)
+        raise TypeError(f"load_state_dict: expected a dict of tensors by name, got {type(given_state).__name__}")
     metadata = getattr(given_state, "_metadata", {})
     given_state = OrderedDict(given_state)
     given_state._metadata = metadata  # type: ignore[attr-defined]

@@ -205,7 +205,7 @@ def _seen_as(function: F) -> F:
     def method(x: Any, *args: Any, **kwargs: Any) -> Any:
         leaf = x.node if type(x.node) is Leaf else None
         if leaf is not None and is_grad_enabled():
-            raise Refusal("a leaf that requires grad cannot be changed in place", function=name, hint="do it under no_grad()")
+            raise RuntimeError(f"{name}: a leaf that requires grad cannot be changed in place; do it under no_grad()")
         with recording(x.node is not None):  # also under no_grad(): the elements are the same, elsewhere
             result = function(x, *args, **kwargs)
         x.array = result.array
@@ -237,36 +237,33 @@ def check_writable(name: str, x: Any) -> None:
     if is_grad_enabled():
         node, base = x.node, x.base
         if type(node) is Leaf:
-            raise Refusal(
-                "a leaf that requires grad cannot be changed in place, its gradient would be lost",
-                function=name,
-                hint="do it under no_grad(), or on a clone()",
+            raise RuntimeError(
+                f"{name}: a leaf that requires grad cannot be changed in place, its gradient would be lost; "
+                "do it under no_grad(), or on a clone()"
             )
         if isinstance(getattr(node if base is None else base.node, "plan", None), Through):
-            raise Refusal("an input of a transformed function cannot be changed in place", function=name, hint="clone() it first")
+            raise RuntimeError(f"{name}: an input of a transformed function cannot be changed in place; clone() it first")
         if base is not None and (node is not None or base.node is not None):
             if type(base.node) is not Node:
-                raise Refusal(
-                    "this is a view of a leaf that requires grad, which cannot be changed in place",
-                    function=name,
-                    hint="do it under no_grad(), or on a clone()",
+                raise RuntimeError(
+                    f"{name}: this is a view of a leaf that requires grad, which cannot be changed in place; "
+                    "do it under no_grad(), or on a clone()"
                 )
             if node is None:
-                raise Refusal(
-                    "this view of a tensor that requires grad was made under no_grad()", function=name, hint="change it there too"
+                raise RuntimeError(
+                    f"{name}: this view of a tensor that requires grad was made under no_grad(); change it there too"
                 )
             if type(node.plan) is Result:
                 made = "a Function" if _made_by_function(node) else "an operation with several results"
-                raise Refusal(
-                    f"this view was returned by {made} and cannot be changed in place",
-                    function=name,
-                    hint="clone() it first, or take it by an index or narrow()",
+                raise RuntimeError(
+                    f"{name}: this view was returned by {made} and cannot be changed in place; "
+                    "clone() it first, or take it by an index or narrow()"
                 )
     array = x.array
     if type(array) is np.ndarray and not array.flags.writeable:
         raise BadValue("this tensor's memory is read-only", function=name, hint="clone() it first")
     if _shares_places(array) and name not in ("fill_", "zero_"):
-        raise Refusal("several elements of this tensor share one place in memory", function=name, hint="clone() it first")
+        raise RuntimeError(f"{name}: several elements of this tensor share one place in memory; clone() it first")
 
 
 def _shares_places(array: Any) -> bool:
@@ -387,7 +384,7 @@ class _Refusal(Synthetic):
         self.rules = ((self.refuse, None, None),)
 
     def refuse(self, g: Any) -> Any:
-        raise Refusal(f"{self.message}", function="backward")
+        raise RuntimeError(f"backward: {self.message}")
 
 
 def refusing(node: Node, message: str) -> Node:
