@@ -12,7 +12,6 @@ from typing import Any
 
 from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.arrays.changes import tick
-from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
 from tinygrad_lite.autograd import functional
 from tinygrad_lite.autograd.grad_mode import enable_grad, is_grad_enabled
 from tinygrad_lite.autograd.table import entries_behind
@@ -65,7 +64,7 @@ def _tensors(call: str, what: str, tree: Any) -> list[Tensor]:
     leaves = _leaves(tree)
     for leaf in leaves:
         if not isinstance(leaf, Tensor):
-            raise BadType(function=call, expected=f"{what} to be Tensors or tuples, lists, dicts of them", got=type(leaf).__name__)
+            raise TypeError(f"{call}: expected {what} to be Tensors or tuples, lists, dicts of them, got {type(leaf).__name__}")
     return leaves
 
 
@@ -84,14 +83,14 @@ class _Run:
     def __init__(self, call: str, func: Callable[..., Any], argnums: Any, has_aux: bool, args: tuple[Any, ...], kwargs: Any):
         places = argnums if isinstance(argnums, tuple) else (argnums,)
         if not places and call not in ("vjp", "jvp"):
-            raise BadValue("argnums must name at least one argument", function=call)
+            raise ValueError(f"{call}: argnums must name at least one argument")
         for place in places:
             if not isinstance(place, int):
-                raise BadType(f"argnums must be an int or a tuple of them, got {argnums!r}", function=call, got=repr(argnums))
+                raise TypeError(f"{call}: argnums must be an int or a tuple of them, got {argnums!r}")
             if not -len(args) <= place < len(args):
-                raise BadValue(f"argnums names argument {place}, but there are {len(args)} positional arguments", function=call)
+                raise ValueError(f"{call}: argnums names argument {place}, but there are {len(args)} positional arguments")
         if len({place % len(args) for place in places}) < len(places):
-            raise BadValue(f"argnums names an argument twice: {argnums!r}", function=call)
+            raise ValueError(f"{call}: argnums names an argument twice: {argnums!r}")
         outside = is_grad_enabled()
         given = tuple(args[place] for place in places)
         self.inputs = [functional.placed(x, outside) for x in _tensors(call, "the arguments to differentiate by", given)]
@@ -109,7 +108,7 @@ class _Run:
             watched.reset(token)
         _refuse_captured(call, changes, started, out)
         if has_aux and not (isinstance(out, tuple) and len(out) == 2):
-            raise BadValue("with has_aux=True the function must return (output, aux)", function=call)
+            raise ValueError(f"{call}: with has_aux=True the function must return (output, aux)")
         self.out: Any
         self.aux: Any
         self.out, self.aux = out if has_aux else (out, None)
@@ -153,10 +152,9 @@ def _refuse_captured(call: str, changes: list[Any], started: int, out: Any) -> N
             x.array[...] = values
             x.node = None  # and with it that of its views
             x._rebase(node)
-        raise Refusal(
-            f"the function changes in place a tensor of shape {tuple(found[0][0].shape)} that it did not make itself",
-            function=call,
-            hint="return what it should hold instead (has_aux=True), or change a clone",
+        raise RuntimeError(
+            f"{call}: the function changes in place a tensor of shape {tuple(found[0][0].shape)} that it did not make itself; "
+            "return what it should hold instead (has_aux=True), or change a clone"
         )
 
 
@@ -177,9 +175,7 @@ def grad_and_value(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0,
         with _Run("grad", func, argnums, has_aux, args, kwargs) as run:
             if not isinstance(run.out, Tensor) or run.out.ndim:
                 got = f"shape {tuple(run.out.shape)}" if isinstance(run.out, Tensor) else type(run.out).__name__
-                raise Refusal(
-                    f"the function must return a scalar (0-d) Tensor, got {got}", function="grad", got=got, hint="others: vjp, jacrev"
-                )
+                raise RuntimeError(f"grad: the function must return a scalar (0-d) Tensor, got {got}; others: vjp, jacrev")
             with enable_grad():
                 found = functional.gradients([run.out], run.inputs, [ones_like(run.out.detach())], run.on)
             gradient = _rebuilt(run.tree, iter(run.filled(found, run.inputs)))
@@ -223,11 +219,7 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
         def pull(cotangents: Any, retain_graph: bool = True, create_graph: bool | None = None) -> Any:
             vs = _tensors("vjp", "the cotangents", cotangents)
             if [v.shape for v in vs] != [y.shape for y in run.outputs]:
-                raise Refusal(
-                    f"the cotangents need the shapes of the outputs, {_shapes(run.outputs)}, got {_shapes(vs)}",
-                    function="vjp",
-                    got=_shapes(vs),
-                )
+                raise RuntimeError(f"vjp: the cotangents need the shapes of the outputs, {_shapes(run.outputs)}, got {_shapes(vs)}")
             on = (run.on or any(v.node is not None for v in vs)) and is_grad_enabled()
             with enable_grad():
                 found = functional.gradients(run.outputs, run.inputs, vs, on)
@@ -246,18 +238,16 @@ def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool =
     (tensor(0.), tensor(2.))
     """
     if not isinstance(primals, tuple) or not isinstance(tangents, tuple):
-        raise BadType(function="jvp", argument="primals", expected="primals and tangents to be tuples: func is called as func(*primals)")
+        raise TypeError("jvp: expected primals and tangents to be tuples: func is called as func(*primals)")
     with _Run("jvp", func, tuple(range(len(primals))), has_aux, primals, {}) as run:
         vs = _tensors("jvp", "the tangents", tangents)
         if [v.shape for v in vs] != [x.shape for x in run.inputs]:
-            raise Refusal(
-                f"the tangents need the shapes of the primals, {_shapes(run.inputs)}, got {_shapes(vs)}", function="jvp", got=_shapes(vs)
-            )
+            raise RuntimeError(f"jvp: the tangents need the shapes of the primals, {_shapes(run.inputs)}, got {_shapes(vs)}")
         run.on = run.on or (is_grad_enabled() and any(v.node is not None for v in vs))
         with enable_grad():
             found = functional.pushed(run.outputs, run.inputs, vs, run.on)
         if strict and any(g is None for g in found):
-            raise Refusal("an output does not depend on the primals, which strict=True refuses", function="jvp")
+            raise RuntimeError("jvp: an output does not depend on the primals, which strict=True refuses")
         value, tangent = _map(run.kept, run.out), _rebuilt(run.out, iter(run.filled(found, run.outputs)))
         return (value, tangent, _map(run.kept, run.aux)) if has_aux else (value, tangent)
 
@@ -276,11 +266,7 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
         def push(*tangents: Any) -> Any:
             vs = _tensors("linearize", "the tangents", tangents)
             if _shapes(vs) != _shapes(run.inputs):
-                raise BadValue(
-                    f"the tangents need the shapes of the primals, {_shapes(run.inputs)}, got {_shapes(vs)}",
-                    function="linearize",
-                    got=_shapes(vs),
-                )
+                raise ValueError(f"linearize: the tangents need the shapes of the primals, {_shapes(run.inputs)}, got {_shapes(vs)}")
             pairs = [(g, v) for g, v in zip(pulled, vs) if g is not None]
             with enable_grad():
                 found = functional.gradients([g for g, _ in pairs], us, [v for _, v in pairs], run.on)
@@ -331,7 +317,7 @@ def jacrev(
 
 def _check_chunks(call: str, chunk_size: int | None) -> None:
     if chunk_size is not None and chunk_size < 1:
-        raise BadValue(function=call, argument="chunk_size", expected="chunk_size of at least 1", got=chunk_size)
+        raise ValueError(f"{call}: expected chunk_size of at least 1, got {chunk_size}")
 
 
 def jacfwd(
@@ -380,7 +366,7 @@ def vmap(
     """
 
     if randomness not in ("error", "different", "same"):
-        raise BadValue(function="vmap", argument="randomness", expected="randomness 'error', 'different' or 'same'", got=repr(randomness))
+        raise ValueError(f"vmap: expected randomness 'error', 'different' or 'same', got {randomness!r}")
     _check_chunks("vmap", chunk_size)
 
     @functools.wraps(func)
@@ -389,7 +375,7 @@ def vmap(
         dims = _spread(in_dims if isinstance(in_dims, (tuple, list)) else (in_dims,) * len(args), args, "in_dims")
         sizes = {x.shape[d] for x, d in zip(leaves, dims) if d is not None}
         if len(sizes) != 1:
-            raise BadValue(function="vmap", expected="one size along the mapped dims", got=sorted(sizes) or 'no dim to map')
+            raise ValueError(f"vmap: expected one size along the mapped dims, got {sorted(sizes) or 'no dim to map'}")
         (size,) = sizes
         results = []
         before = [(g, g.get_state()) for g in generators()] if randomness == "same" else []
@@ -400,7 +386,7 @@ def vmap(
             entry = iter([x if d is None else x.select(d, i) for x, d in zip(leaves, dims)])
             results.append(func(*_rebuilt(args, entry), **kwargs))
             if randomness == "error" and draws() != drawn:
-                raise Refusal("the function drew random numbers", function="vmap", hint="say which by randomness='different' or 'same'")
+                raise RuntimeError("vmap: the function drew random numbers; say which by randomness='different' or 'same'")
         if not results:  # empty batch: a call on zeros gives the shapes of the results
             shapes = [[n for i, n in enumerate(x.shape) if d is None or i != d % x.ndim] for x, d in zip(leaves, dims)]
             like = func(*_rebuilt(args, (x.new_zeros(shape) for x, shape in zip(leaves, shapes))), **kwargs)
@@ -421,5 +407,5 @@ def _spread(dims: Any, tree: Any, what: str) -> list[Any]:
     parts = tuple(tree.values()) if isinstance(tree, Mapping) else tree
     dims = tuple(dims.values()) if isinstance(dims, Mapping) else dims
     if not isinstance(parts, (tuple, list)) or not isinstance(dims, (tuple, list)) or len(dims) != len(parts):
-        raise BadValue(f"{what} does not match the structure it is for: {dims!r}", function="vmap")
+        raise ValueError(f"vmap: {what} does not match the structure it is for: {dims!r}")
     return [d for dim, part in zip(dims, parts) for d in _spread(dim, part, what)]

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tinygrad_lite._tensor import Tensor
-from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
 from tinygrad_lite.ops import stack
 
 __all__ = ["functional_call", "replace_all_batch_norm_modules_", "stack_module_state"]
@@ -33,10 +32,10 @@ def functional_call(
     dicts = parameter_and_buffer_dicts
     dicts = dicts if isinstance(dicts, (tuple, list)) else (dicts,)
     if not all(isinstance(d, Mapping) for d in dicts):
-        raise BadType(function="functional_call", expected="a dict of tensors by name, or a sequence of such dicts")
+        raise TypeError("functional_call: expected a dict of tensors by name, or a sequence of such dicts")
     given = {name: tensor for d in dicts for name, tensor in d.items()}
     if len(given) != sum(map(len, dicts)):
-        raise BadValue("a name appears in several of the dicts, so that it is ambiguous", function="functional_call")
+        raise ValueError("functional_call: a name appears in several of the dicts, so that it is ambiguous")
     held = {f"{path}.{name}".lstrip("."): (part, name) for path, part in module.named_modules() for name in _held(part)}
     unexpected, missing = given.keys() - held.keys(), held.keys() - given.keys()
     if tie_weights:
@@ -47,7 +46,7 @@ def functional_call(
                 given[name] = value_of[id(getattr(part, own))]
         missing = held.keys() - given.keys()
     if strict and (unexpected or missing):
-        raise Refusal(f"unexpected names {sorted(unexpected)}, missing names {sorted(missing)}", function="functional_call")
+        raise RuntimeError(f"functional_call: unexpected names {sorted(unexpected)}, missing names {sorted(missing)}")
     before = []
     try:
         for name, tensor in given.items():
@@ -75,9 +74,9 @@ def stack_module_state(models: Sequence[Any]) -> tuple[dict[str, Tensor], dict[s
     {'weight': (4, 3, 2), 'bias': (4, 3)}
     """
     if not models:
-        raise BadValue(function="stack_module_state", expected="at least one module", got="none")
+        raise ValueError("stack_module_state: expected at least one module, got none")
     if len({(type(m), m.training) for m in models}) > 1:
-        raise BadValue(function="stack_module_state", expected="modules of one class, all in training or all in evaluation")
+        raise ValueError("stack_module_state: expected modules of one class, all in training or all in evaluation")
     parameters = [dict(m.named_parameters()) for m in models]
     buffers = [dict(m.named_buffers()) for m in models]
     leaves = {
