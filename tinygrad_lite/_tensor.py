@@ -143,7 +143,11 @@ class Tensor(Traced):
         return device_of(self.array).type == "cpu"
 
     def size(self, dim: int | None = None) -> Any:
-        return self.shape if dim is None else self.array.shape[canonical_dim("size", dim, self.ndim)]
+        try:
+            return self.shape if dim is None else self.array.shape[canonical_dim(dim, self.ndim)]
+        except Refusal as error:
+            error.called("size")
+            raise
 
     def dim(self) -> int:
         return self.array.ndim

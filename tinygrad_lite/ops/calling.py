@@ -121,10 +121,10 @@ def raw(x: Any) -> Any:
     return x.array if isinstance(x, Traced) else x
 
 
-def integer(name: str, argument: str, value: Any) -> int:
+def integer(argument: str, value: Any) -> int:
     """`value`, which is an int: PyTorch takes neither a bool nor a float for one."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise BadType(function=name, argument=argument, expected="an int", got=type(value).__name__)
+        raise BadType(argument=argument, expected="an int", got=type(value).__name__)
     return value.__index__()
 
 
@@ -138,20 +138,20 @@ def number(argument: str, value: Any) -> Any:
     return value.item()
 
 
-def canonical_dim(name: str, dim: int, ndim: int) -> int:
+def canonical_dim(dim: int, ndim: int) -> int:
     """`dim` counted from the front; a 0-d tensor has the dims 0 and -1, as in PyTorch."""
-    dim, reach = integer(name, "dim", dim), max(ndim, 1)
+    dim, reach = integer("dim", dim), max(ndim, 1)
     if not -reach <= dim < reach:
         takes = f"a tensor of {ndim} dimensions takes {-reach} to {reach - 1}"
-        raise BadIndex(f"dim {dim} is out of range", function=name, argument="dim", got=dim, hint=takes)
+        raise BadIndex(f"dim {dim} is out of range", argument="dim", got=dim, hint=takes)
     return dim % reach
 
 
-def canonical_dims(name: str, dim: Any, ndim: int) -> tuple[int, ...]:
+def canonical_dims(dim: Any, ndim: int) -> tuple[int, ...]:
     """`dim` (an int, several, or None or () for all) as a tuple counted from the front."""
     if dim is None:
         return tuple(range(ndim))
-    dims = tuple(canonical_dim(name, d, ndim) for d in (dim if isinstance(dim, (tuple, list)) else (dim,)))
+    dims = tuple(canonical_dim(d, ndim) for d in (dim if isinstance(dim, (tuple, list)) else (dim,)))
     if len(set(dims)) != len(dims):
         raise BadValue(f"a dim appears twice in {dim}", argument="dim", got=dim)
     if not ndim:
@@ -159,10 +159,10 @@ def canonical_dims(name: str, dim: Any, ndim: int) -> tuple[int, ...]:
     return dims or tuple(range(ndim))
 
 
-def canonical_shape(name: str, shape: Any) -> tuple[int, ...]:
+def canonical_shape(shape: Any) -> tuple[int, ...]:
     """A shape given as ints, as one tuple, or as a tuple of them."""
     if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
         shape = shape[0]
     if any(isinstance(n, bool) or not hasattr(n, "__index__") for n in shape):
-        raise BadType(function=name, expected="integers for the shape", got=shape)
+        raise BadType(expected="integers for the shape", got=shape)
     return tuple(int(n.__index__()) for n in shape)

@@ -76,13 +76,13 @@ def dtype_of_number(value: Any) -> np.dtype:
 # -- filled -------------------------------------------------------------------------------------
 
 
-def size_given(name: str, size: tuple[Any, ...], whole: Any = None) -> tuple[int, ...]:
+def size_given(size: tuple[Any, ...], whole: Any = None) -> tuple[int, ...]:
     """A shape given as `zeros(2, 3)`, `zeros((2, 3))` or `zeros(size=(2, 3))`."""
     if not size and whole is None:
-        raise BadType(function=name, expected="a size")
-    shape = canonical_shape(name, size if whole is None else (whole,))
+        raise BadType(expected="a size")
+    shape = canonical_shape(size if whole is None else (whole,))
     if min(shape, default=0) < 0:
-        raise Refusal(function=name, expected="sizes of 0 or more", got=shape)
+        raise Refusal(expected="sizes of 0 or more", got=shape)
     return shape
 
 
@@ -103,7 +103,7 @@ def zeros(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, 
     tensor([[0., 0., 0.],
             [0., 0., 0.]])
     """
-    return as_made(_made("zeros", device, size_given("zeros", shape, size), dtype_or_default(dtype)), requires_grad)
+    return as_made(_made("zeros", device, size_given(shape, size), dtype_or_default(dtype)), requires_grad)
 
 
 @creator
@@ -115,7 +115,7 @@ def ones(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, r
     tensor([[1., 1., 1.],
             [1., 1., 1.]])
     """
-    return as_made(_made("ones", device, size_given("ones", shape, size), dtype_or_default(dtype)), requires_grad)
+    return as_made(_made("ones", device, size_given(shape, size), dtype_or_default(dtype)), requires_grad)
 
 
 @creator
@@ -126,14 +126,14 @@ def empty(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, 
     >>> tg.empty(2, 3).shape
     (2, 3)
     """
-    return as_made(_made("empty", device, size_given("empty", shape, size), dtype_or_default(dtype)), requires_grad)
+    return as_made(_made("empty", device, size_given(shape, size), dtype_or_default(dtype)), requires_grad)
 
 
-def _number(name: str, value: Any) -> Any:
+def _number(value: Any) -> Any:
     """A number, also given as a tensor of one element."""
     value = value.item() if isinstance(value, Traced) else value
     if not isinstance(value, (bool, int, float, complex, np.generic)):
-        raise BadType(function=name, expected="a number as fill_value", got=type(value).__name__)
+        raise BadType(expected="a number as fill_value", got=type(value).__name__)
     return value
 
 
@@ -158,10 +158,10 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
             [7, 7]])
     """
     if not isinstance(size, (tuple, list)):
-        raise BadType(function="full", expected="a tuple as the size", got=type(size).__name__)
-    fill_value = _number("full", fill_value)
+        raise BadType(expected="a tuple as the size", got=type(size).__name__)
+    fill_value = _number(fill_value)
     dtype = dtype_of_number(fill_value) if dtype is None else as_dtype(dtype)
-    return as_made(_made("full", device, size_given("full", (), size), _fitting("full", dtype, fill_value), dtype), requires_grad)
+    return as_made(_made("full", device, size_given((), size), _fitting("full", dtype, fill_value), dtype), requires_grad)
 
 
 @creator
@@ -173,7 +173,7 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, 
     tensor([[1., 0., 0.],
             [0., 1., 0.]])
     """
-    n, m = size_given("eye", (n, n if m is None else m))
+    n, m = size_given((n, n if m is None else m))
     return as_made(_made("eye", device, n, m, 0, dtype_or_default(dtype)), requires_grad)
 
 
@@ -235,7 +235,7 @@ def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any 
     >>> tg.full_like(tg.tensor([1.0, 2.0]), 7)
     tensor([7., 7.])
     """
-    fill_value = _number("full_like", fill_value)
+    fill_value = _number(fill_value)
     dtype = input.dtype if dtype is None else as_dtype(dtype)
     return _like("full", input, (_fitting("full_like", dtype, fill_value),), dtype, device, requires_grad)
 
@@ -301,22 +301,22 @@ def arange(
     if end is None:
         start, end = 0, start
     if end is None:
-        raise BadType(function="arange", argument="end", expected="an end")
+        raise BadType(argument="end", expected="an end")
     start, end, step = (v.item() if isinstance(v, Traced) else v for v in (start or 0, end, step))
     dtype = dtype_of_number(start + end + step) if dtype is None else as_dtype(dtype)
     if dtype.kind == "b":
-        raise BadType(function="arange", argument="dtype", expected="a dtype of numbers", got="bool")
+        raise BadType(argument="dtype", expected="a dtype of numbers", got="bool")
     if dtype == np.int64 and all(map(math.isfinite, (start, end, step))):
         start, end, step = int(start), int(end), int(step)  # before they are counted; other integers after
-    _check_steps("arange", start, end, step)
+    _check_steps(start, end, step)
     return _steps(start, step, math.ceil((end - start) / step), dtype, device, requires_grad)
 
 
-def _check_steps(name: str, start: Any, end: Any, step: Any) -> None:
+def _check_steps(start: Any, end: Any, step: Any) -> None:
     if step == 0:
-        raise Refusal("the step must not be zero", function=name)
+        raise Refusal("the step must not be zero")
     if not all(map(math.isfinite, (start, end, step))) or (end - start) * step < 0:
-        raise Refusal(f"no steps of {step} lead from {start} to {end}", function=name)
+        raise Refusal(f"no steps of {step} lead from {start} to {end}")
 
 
 @quietly
@@ -339,7 +339,7 @@ def range(
     """As `arange`, with `end` included and the default dtype."""
     if end is None:
         start, end = 0, start
-    _check_steps("range", start, end, step)
+    _check_steps(start, end, step)
     return _steps(start, step, math.floor((end - start) / step) + 1, dtype_or_default(dtype), device, requires_grad)
 
 
@@ -359,9 +359,9 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any
 def _evenly(name: str, start: Any, end: Any, steps: int, dtype: np.dtype, device: Any) -> Any:
     """`steps` numbers from `start` to `end`, which are made integers first if `dtype` is one."""
     start, end = (_fitting(name, dtype, v.item() if isinstance(v, Traced) else v) for v in (start, end))
-    steps = integer(name, "steps", steps)
+    steps = integer("steps", steps)
     if steps < 0:
-        raise BadValue(function=name, argument="steps", expected="0 or more steps", got=steps)
+        raise BadValue(argument="steps", expected="0 or more steps", got=steps)
     with on_device(device):
         return namespace_for(device).linspace(start, end, steps)
 

@@ -282,7 +282,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
             raise BadValue(expected=f"dims from 0 to {min(ranks)}, the smaller number of dims", got=count)
         over_a, over_b = tuple(range(ranks[0] - count, ranks[0])), tuple(range(count))
     else:
-        over_a, over_b = ((canonical_dims("tensordot", d, rank) if d else ()) for d, rank in zip(dims, ranks))
+        over_a, over_b = ((canonical_dims(d, rank) if d else ()) for d, rank in zip(dims, ranks))
     if len(over_a) != len(over_b):
         raise BadValue(argument="dims", expected="as many dims of a as of b", got=dims)
     letters = [chr(97 + i) for i in range(sum(ranks))]

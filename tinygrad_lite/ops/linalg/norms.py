@@ -70,7 +70,7 @@ def vector_norm(x: Tensor, ord: float = 2, dim: Dims = None, keepdim: bool = Fal
     if dtype is not None:
         x = widened(x, dtype)
     ord = float(ord)
-    dims = canonical_dims("vector_norm", dim, len(x.shape))
+    dims = canonical_dims(dim, len(x.shape))
     if (ord < 0 or ord == inf) and 0 in [x.shape[d] for d in dims]:
         raise BadValue(f"a norm of order {ord} of no elements is not defined: shape {tuple(x.shape)}, dim {dim}")
     return _vector_norm(x, ord, dims, keepdim)
@@ -109,7 +109,7 @@ def matrix_norm(
     if dtype is not None:
         A = widened(A, dtype)
     rank = len(A.shape)
-    row, column = canonical_dims("matrix_norm", dim, rank)
+    row, column = canonical_dims(dim, rank)
     if ord == "fro":
         return _vector_norm(A, 2.0, (row, column), keepdim)
     if ord in ("nuc", 2, -2):
@@ -216,6 +216,6 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
         raise BadValue(expected="a tensor of at least 2 dims", got=f"the shape {tuple(input.shape)}")
     if p <= 0 or maxnorm < 0:
         raise BadValue(argument="p", expected="a positive p and a maxnorm of 0 or more", got=f"{p} and {maxnorm}")
-    axis = canonical_dim("renorm", dim, input.ndim)
+    axis = canonical_dim(dim, input.ndim)
     length = vector_norm(input, p, tuple(d for d in range(input.ndim) if d != axis), True)
     return contiguous(input * where(length > maxnorm, maxnorm / (length + 1e-7), 1.0))

@@ -329,7 +329,7 @@ def linalg_cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     shapes = f"{tuple(input.shape)} and {tuple(other.shape)}"
     if len(input.shape) != len(other.shape):
         raise BadValue(expected="as many dims of both tensors", got=f"the shapes {shapes}")
-    dim = canonical_dim("cross", dim, len(input.shape))
+    dim = canonical_dim(dim, len(input.shape))
     if not input.shape or input.shape[dim] != 3 or other.shape[dim] != 3:
         raise BadValue(expected=f"size 3 in dim {dim}", got=f"the shapes {shapes}")
     (a, b, c), (d, e, f) = unbind(input, dim), unbind(other, dim)

@@ -23,7 +23,7 @@ def expand(input: Tensor, size: tuple[int, ...], *, implicit: bool = False) -> T
     tensor([[1, 1, 1],
             [2, 2, 2]])
     """
-    size = canonical_shape("expand", (size,))
+    size = canonical_shape((size,))
     new = len(size) - len(input.shape)
     if new < 0 or any(n < 0 and (n != -1 or i < new) for i, n in enumerate(size)):
         raise Refusal(f"a tensor of shape {tuple(input.shape)} cannot be repeated to the shape {size}")

@@ -22,10 +22,10 @@ from tinygrad_lite.ops.typing import AnyTensor, Tensor
 __all__ = ["block_diag", "diag", "diag_embed", "diagflat", "diagonal", "tril", "tril_indices", "triu", "triu_indices"]
 
 
-def diagonal_region(name: str, shape: Any, offset: int, dim1: int, dim2: int) -> Region:
+def diagonal_region(shape: Any, offset: int, dim1: int, dim2: int) -> Region:
     """The diagonals of a tensor of `shape`: they are its last dim."""
-    rank, offset = len(shape), integer(name, "offset", offset)
-    d1, d2 = canonical_dim(name, dim1, rank), canonical_dim(name, dim2, rank)
+    rank, offset = len(shape), integer("offset", offset)
+    d1, d2 = canonical_dim(dim1, rank), canonical_dim(dim2, rank)
     if d1 == d2:
         raise Refusal(f"dim1 and dim2 are both {d1}")
     count = max(min(shape[d1], shape[d2] - offset) if offset >= 0 else min(shape[d1] + offset, shape[d2]), 0)
@@ -46,7 +46,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     >>> tg.diagonal(tg.tensor([[1, 2], [3, 4]]))
     tensor([1, 4])
     """
-    return getitem(input, diagonal_region("diagonal", tuple(input.shape), offset, dim1, dim2))
+    return getitem(input, diagonal_region(tuple(input.shape), offset, dim1, dim2))
 
 
 @operation
@@ -58,14 +58,14 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     tensor([[1, 0],
             [0, 2]])
     """
-    rank, offset = len(input.shape) + 1, integer("diag_embed", "offset", offset)
+    rank, offset = len(input.shape) + 1, integer("offset", offset)
     if not input.shape:
         raise BadIndex(expected="one dim or more", got="a 0-d tensor")
-    d1, d2 = canonical_dim("diag_embed", dim1, rank), canonical_dim("diag_embed", dim2, rank)
+    d1, d2 = canonical_dim(dim1, rank), canonical_dim(dim2, rank)
     shape = list(input.shape[:-1])
     for d in sorted((d1, d2)):
         shape.insert(d, input.shape[-1] + abs(offset))
-    return into_zeros(input, tuple(shape), diagonal_region("diag_embed", shape, offset, d1, d2))
+    return into_zeros(input, tuple(shape), diagonal_region(shape, offset, d1, d2))
 
 
 @operation
@@ -81,7 +81,7 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
         raise Refusal(expected="a vector or a matrix", got=tuple(input.shape), hint="use diagonal() or diag_embed()")
     if len(input.shape) == 1:
         return diag_embed(input, diagonal)
-    return clone(getitem(input, diagonal_region("diag", tuple(input.shape), diagonal, 0, 1)))
+    return clone(getitem(input, diagonal_region(tuple(input.shape), diagonal, 0, 1)))
 
 
 @operation
@@ -105,7 +105,7 @@ def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     tensor([[1., 0., 0.],
             [1., 1., 0.]])
     """
-    return _triangle("tril", input, diagonal, lambda i, j: j > i)
+    return _triangle(input, diagonal, lambda i, j: j > i)
 
 
 @operation
@@ -118,11 +118,11 @@ def triu(input: Tensor, diagonal: int = 0) -> Tensor:
             [0., 1., 1.],
             [0., 0., 1.]])
     """
-    return _triangle("triu", input, diagonal, lambda i, j: j < i)
+    return _triangle(input, diagonal, lambda i, j: j < i)
 
 
-def _triangle(name: str, x: Any, diagonal: int, outside: Any) -> Any:
-    first = integer(name, "diagonal", diagonal)
+def _triangle(x: Any, diagonal: int, outside: Any) -> Any:
+    first = integer("diagonal", diagonal)
     if len(x.shape) < 2:
         raise Refusal(expected="2 or more dimensions", got=f"the shape {tuple(x.shape)}")
     xp = namespace_of(x.array if isinstance(x, Traced) else x)
@@ -138,7 +138,7 @@ def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, 
     tensor([[0, 1, 1],
             [0, 0, 1]])
     """
-    return _indices("tril_indices", row, col, offset, dtype, device, lambda i, j: j <= i)
+    return _indices(row, col, offset, dtype, device, lambda i, j: j <= i)
 
 
 @creator
@@ -150,15 +150,15 @@ def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, 
     tensor([[0, 0, 1],
             [0, 1, 1]])
     """
-    return _indices("triu_indices", row, col, offset, dtype, device, lambda i, j: j >= i)
+    return _indices(row, col, offset, dtype, device, lambda i, j: j >= i)
 
 
-def _indices(name: str, row: int, col: int, offset: int, dtype: Any, device: Any, inside: Any) -> Any:
-    row, col, offset = integer(name, "row", row), integer(name, "col", col), integer(name, "offset", offset)
+def _indices(row: int, col: int, offset: int, dtype: Any, device: Any, inside: Any) -> Any:
+    row, col, offset = integer("row", row), integer("col", col), integer("offset", offset)
     if row < 0 or col < 0:
-        raise Refusal(function=name, expected="sizes of 0 or more", got=f"{row} and {col}")
+        raise Refusal(expected="sizes of 0 or more", got=f"{row} and {col}")
     if as_dtype(dtype).kind != "i":
-        raise Refusal(function=name, argument="dtype", expected="an integer dtype", got=dtype)
+        raise Refusal(argument="dtype", expected="an integer dtype", got=dtype)
     with on_device(device):
         xp = namespace_for(device)
         return traced(xp.stack(inside(xp.arange(offset, offset + row)[:, None], xp.arange(col)).nonzero()).astype(as_dtype(dtype)))

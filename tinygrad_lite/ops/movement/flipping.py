@@ -31,7 +31,7 @@ def flip(input: Tensor, dims: tuple[int, ...]) -> Tensor:
             [1, 2]])
     """
     dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
-    return _flip(input, canonical_dims("flip", dims, len(input.shape)) if dims else ())
+    return _flip(input, canonical_dims(dims, len(input.shape)) if dims else ())
 
 
 @operation
@@ -71,7 +71,7 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     >>> tg.roll(tg.tensor([1, 2, 3]), 1)
     tensor([3, 1, 2])
     """
-    shifts = tuple(integer("roll", "shifts", n) for n in (shifts if isinstance(shifts, (tuple, list)) else (shifts,)))
+    shifts = tuple(integer("shifts", n) for n in (shifts if isinstance(shifts, (tuple, list)) else (shifts,)))
     if dims is None or dims == ():
         if len(shifts) != 1:
             raise Refusal(f"{len(shifts)} shifts need as many dims")
@@ -84,7 +84,7 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     if not input.shape:
         raise BadIndex("a 0-d tensor has no dim to roll along")
     for shift, dim in zip(shifts, dims):
-        dim = canonical_dim("roll", dim, len(input.shape))
+        dim = canonical_dim(dim, len(input.shape))
         last = shift % max(input.shape[dim], 1)
         input = cat(split_with_sizes(input, (input.shape[dim] - last, last), dim)[::-1], dim)
     return contiguous(input)
@@ -101,7 +101,7 @@ def rot90(input: Tensor, k: int = 1, dims: tuple[int, int] = (0, 1)) -> Tensor:
     """
     if len(dims) != 2 or len(input.shape) < 2:
         raise Refusal(expected="two dims of a tensor with 2 or more", got=f"{dims} and the shape {tuple(input.shape)}")
-    k, (a, b) = integer("rot90", "k", k), canonical_dims("rot90", tuple(dims), len(input.shape))
+    k, (a, b) = integer("k", k), canonical_dims(tuple(dims), len(input.shape))
     if k % 4 == 1:
         return transpose(_flip(input, (b,)), a, b)
     if k % 4 == 3:

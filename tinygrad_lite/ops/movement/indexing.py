@@ -173,8 +173,8 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
     >>> tg.select(tg.tensor([[1, 2], [3, 4]]), 1, 0)
     tensor([1, 3])
     """
-    dim = _dim("select", dim, input)
-    index = index.__index__() if isinstance(index, Traced) else integer("select", "index", index)
+    dim = _dim(dim, input)
+    index = index.__index__() if isinstance(index, Traced) else integer("index", index)
     if not -input.shape[dim] <= index < input.shape[dim]:
         raise BadIndex(f"index {index} is out of range for dim {dim} of size {input.shape[dim]}")
     return _getitem(input, (*[_ALL] * dim, int(index), Ellipsis))
@@ -190,8 +190,8 @@ def narrow(input: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
     """
     if isinstance(start, bool) or (isinstance(start, Traced) and (start.ndim or start.dtype.kind not in "iu")):
         raise BadType(argument="start", expected="an int, or a 0-d tensor of one, as start", got=repr(start))
-    dim, length = _dim("narrow", dim, input), integer("narrow", "length", length)
-    start = operator.index(start) if isinstance(start, Traced) else integer("narrow", "start", start)
+    dim, length = _dim(dim, input), integer("length", length)
+    start = operator.index(start) if isinstance(start, Traced) else integer("start", start)
     n = input.shape[dim]
     if not -n <= start <= n:
         raise BadIndex(f"start {start} is out of range for dim {dim} of size {n}")
@@ -201,10 +201,10 @@ def narrow(input: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
     return _getitem(input, (*[_ALL] * dim, slice(start, start + length), Ellipsis))
 
 
-def _dim(name: str, dim: int, x: Any) -> int:
+def _dim(dim: int, x: Any) -> int:
     if not x.shape:
         raise BadIndex("a 0-d tensor has no dim to take from")
-    return canonical_dim(name, dim, len(x.shape))
+    return canonical_dim(dim, len(x.shape))
 
 
 _LONG = ("index_copy", "index_fill", "put", "take")  # these take no int32 in PyTorch
@@ -238,7 +238,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     tensor([[3, 1],
             [6, 4]])
     """
-    dim = canonical_dim("index_select", dim, len(input.shape))
+    dim = canonical_dim(dim, len(input.shape))
     index = checked_index("index_select", index, input.shape[dim] if input.shape else 1)
     if index.ndim > 1:
         raise BadIndex(argument="index", expected="a 1-D index", got=f"the shape {index.shape}")
@@ -259,7 +259,7 @@ def along(dim: int, index: Any) -> Index:
 
 def index_along(name: str, shape: tuple[int, ...], dim: int, index: Any) -> Index:
     """`along` for a tensor of `shape`, after the checks that gather and scatter share."""
-    dim = canonical_dim(name, dim, len(shape))
+    dim = canonical_dim(dim, len(shape))
     index = checked_index(name, index, shape[dim])
     if not index.size:
         return (index,)
@@ -299,7 +299,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     """
     if dim is None:
         return gather(reshape(input, (-1,)), 0, reshape(indices, (-1,)))
-    dim = _dim("take_along_dim", dim, input)
+    dim = _dim(dim, input)
     if len(input.shape) != len(indices.shape):
         raise Refusal(expected="as many dimensions", got=f"{tuple(input.shape)} and {tuple(indices.shape)}")
     def without(shape: Any) -> tuple[int, ...]:
@@ -380,7 +380,7 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     >>> tg.unravel_index(tg.tensor([1, 5]), (2, 3))
     (tensor([0, 1]), tensor([1, 2]))
     """
-    shape = canonical_shape("unravel_index", (shape,))
+    shape = canonical_shape((shape,))
     array = indices.array if isinstance(indices, Traced) else indices
     if not is_array(array) or array.dtype.kind not in "iu":
         raise BadType(expected="a tensor of integers", got=getattr(array, 'dtype', type(array).__name__))

@@ -64,7 +64,7 @@ def cat(tensors: Any, dim: int = 0) -> AnyTensor:
     if () in shapes:
         raise BadType("a 0-d tensor cannot be joined", hint="use stack()")
     rank = max(map(len, shapes))
-    dim = canonical_dim("cat", dim, rank)
+    dim = canonical_dim(dim, rank)
     if rank > 1 and (0,) in shapes:  # an empty 1-D tensor goes with every shape, as in PyTorch
         other = next((shape for shape in shapes if shape != (0,)), (0,))
         nothing = (*other[:dim], 0, *other[dim + 1 :])
@@ -94,7 +94,7 @@ def stack(tensors: Any, dim: int = 0) -> AnyTensor:
     for i, x in enumerate(tensors):
         if tuple(x.shape) != first:
             raise Refusal(argument="tensors", expected=f"tensors of one shape: tensor 0 has {first}, tensor {i} has {tuple(x.shape)}")
-    return _stack(canonical_dim("stack", dim, len(first) + 1), *tensors)
+    return _stack(canonical_dim(dim, len(first) + 1), *tensors)
 
 
 @operation
@@ -174,7 +174,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """
     if not input.shape:
         raise BadIndex("a 0-d tensor has no dim to take apart")
-    return _split(input, None, canonical_dim("unbind", dim, len(input.shape)))
+    return _split(input, None, canonical_dim(dim, len(input.shape)))
 
 
 @operation
@@ -185,17 +185,17 @@ def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Ten
     >>> tg.split_with_sizes(tg.arange(5), [2, 3])
     (tensor([0, 1]), tensor([2, 3, 4]))
     """
-    dim = _split_dim("split_with_sizes", input, dim)
+    dim = _split_dim(input, dim)
     sizes = tuple(operator.index(n) for n in split_sizes)
     if sum(sizes) != input.shape[dim] or min(sizes, default=0) < 0:
         raise Refusal(f"the sizes {sizes} do not add up to the {input.shape[dim]} of dim {dim}")
     return _split(input, sizes, dim)
 
 
-def _split_dim(name: str, x: Any, dim: int) -> int:
+def _split_dim(x: Any, dim: int) -> int:
     if not x.shape:
         raise Refusal("a 0-d tensor has no dim to split")
-    return canonical_dim(name, dim, len(x.shape))
+    return canonical_dim(dim, len(x.shape))
 
 
 @operation
@@ -208,8 +208,8 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
     """
     if isinstance(split_size_or_sections, (tuple, list)):
         return split_with_sizes(tensor, split_size_or_sections, dim)
-    dim = _split_dim("split", tensor, dim)
-    size, n = integer("split", "split_size_or_sections", split_size_or_sections), tensor.shape[dim]
+    dim = _split_dim(tensor, dim)
+    size, n = integer("split_size_or_sections", split_size_or_sections), tensor.shape[dim]
     if size < 0 or (size == 0 and n):
         raise Refusal(expected="a positive size", got=size)
     return _split(tensor, (size,) * (n // size) + ((n % size,) if n % size else ()) if n else (0,), dim)
@@ -223,7 +223,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     >>> tg.chunk(tg.arange(5), 2)
     (tensor([0, 1, 2]), tensor([3, 4]))
     """
-    dim, chunks = _split_dim("chunk", input, dim), integer("chunk", "chunks", chunks)
+    dim, chunks = _split_dim(input, dim), integer("chunks", chunks)
     if chunks <= 0:
         raise Refusal(argument="chunks", expected="1 or more chunks", got=chunks)
     n = input.shape[dim]
@@ -245,7 +245,7 @@ def tensor_split(
     (tensor([0, 1]), tensor([2, 3]), tensor([4]))
     """
     given = next((a for a in (indices_or_sections, indices, sections, tensor_indices_or_sections) if a is not None), None)
-    dim = _split_dim("tensor_split", input, dim)
+    dim = _split_dim(input, dim)
     n = input.shape[dim]
     if isinstance(given, Traced):
         given = given.array.tolist()
@@ -253,7 +253,7 @@ def tensor_split(
         points = [min(max(i + n if i < 0 else i, 0), n) for i in map(operator.index, given)]
         starts, ends = [0, *points], [*points, n]
     else:
-        count = integer("tensor_split", "indices_or_sections", given)
+        count = integer("indices_or_sections", given)
         if count <= 0:
             raise Refusal(argument="sections", expected="1 or more sections", got=count)
         ends = list(itertools.accumulate(n // count + (i < n % count) for i in range(count)))
@@ -263,12 +263,12 @@ def tensor_split(
     return tuple(getitem(input, (*before, slice(a, max(a, b)))) for a, b in zip(starts, ends))
 
 
-def _split_evenly(name: str, x: Tensor, indices_or_sections: Any, dim: int, rank: int) -> tuple[Tensor, ...]:
+def _split_evenly(x: Tensor, indices_or_sections: Any, dim: int, rank: int) -> tuple[Tensor, ...]:
     if len(x.shape) < rank:
         raise Refusal(expected=f"{rank} or more dimensions", got=f"the shape {tuple(x.shape)}")
     if isinstance(indices_or_sections, (tuple, list)):
         return tensor_split(x, indices_or_sections, dim)
-    sections = integer(name, "indices_or_sections", indices_or_sections)
+    sections = integer("indices_or_sections", indices_or_sections)
     if sections <= 0 or x.shape[dim] % sections:
         raise Refusal(f"{x.shape[dim]} slices do not make {indices_or_sections} equal parts", hint="use tensor_split()")
     return tensor_split(x, indices_or_sections, dim)
@@ -282,7 +282,7 @@ def hsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
     >>> tg.hsplit(tg.arange(4), 2)
     (tensor([0, 1]), tensor([2, 3]))
     """
-    return _split_evenly("hsplit", input, indices_or_sections, 0 if len(input.shape) == 1 else 1, 1)
+    return _split_evenly(input, indices_or_sections, 0 if len(input.shape) == 1 else 1, 1)
 
 
 @operation
@@ -293,7 +293,7 @@ def vsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
     >>> [part.shape for part in tg.vsplit(tg.ones(4, 3), [1])]
     [(1, 3), (3, 3)]
     """
-    return _split_evenly("vsplit", input, indices_or_sections, 0, 2)
+    return _split_evenly(input, indices_or_sections, 0, 2)
 
 
 @operation
@@ -304,4 +304,4 @@ def dsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
     >>> [part.shape for part in tg.dsplit(tg.ones(2, 3, 4), 2)]
     [(2, 3, 2), (2, 3, 2)]
     """
-    return _split_evenly("dsplit", input, indices_or_sections, 2, 3)
+    return _split_evenly(input, indices_or_sections, 2, 3)

@@ -27,7 +27,7 @@ def repeat(input: Tensor, repeats: tuple[int, ...]) -> Tensor:
     tensor([[1, 2, 1, 2],
             [1, 2, 1, 2]])
     """
-    repeats = canonical_shape("repeat", (repeats,))
+    repeats = canonical_shape((repeats,))
     if len(repeats) < len(input.shape) or min(repeats, default=0) < 0:
         raise Refusal(expected=f"{len(input.shape)} or more counts, none negative", got=repeats)
     shape = (1,) * (len(repeats) - len(input.shape)) + tuple(input.shape)
@@ -46,7 +46,7 @@ def tile(input: Tensor, dims: tuple[int, ...]) -> Tensor:
     tensor([[1, 2, 1, 2],
             [1, 2, 1, 2]])
     """
-    dims = canonical_shape("tile", (dims,))
+    dims = canonical_shape((dims,))
     return repeat(input, (1,) * (len(input.shape) - len(dims)) + dims)
 
 
@@ -70,11 +70,11 @@ def repeat_interleave(input: Tensor, repeats: Any = None, dim: int | None = None
         input, dim = reshape(input, (-1,)), 0
     elif not input.shape:
         raise BadIndex("a 0-d tensor has no dim to repeat along")
-    dim = canonical_dim("repeat_interleave", dim, len(input.shape))
+    dim = canonical_dim(dim, len(input.shape))
     counts = raw(repeats)
     if is_array(counts) and counts.dtype.kind != "i":
         raise BadType(argument="repeats", expected="integers as repeats", got=counts.dtype)
-    counts = counts.reshape(-1).tolist() if is_array(counts) else [integer("repeat_interleave", "repeats", counts)]
+    counts = counts.reshape(-1).tolist() if is_array(counts) else [integer("repeats", counts)]
     n = input.shape[dim]
     if len(counts) not in (1, n):
         raise Refusal(expected=f"1 or {n} counts", got=len(counts))

@@ -170,7 +170,7 @@ def _slices(name: str, x: Any, dim: int, index: Any, source: Any) -> tuple[Any, 
     """`x` in one dim or more, the index of its slices, and `source` in the shape of these."""
     same_dtype(name, x, source)
     whole = _at_least_1d(x)
-    dim = canonical_dim(name, dim, len(whole.shape))
+    dim = canonical_dim(dim, len(whole.shape))
     index = _checked_line(name, index, whole.shape[dim])
     shape = (*whole.shape[:dim], index.size, *whole.shape[dim + 1 :])
     if (tuple(source.shape) or (1,)) != shape or (len(source.shape) != len(x.shape) and name != "index_copy"):
@@ -235,7 +235,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
             [9, 4]])
     """
     whole = _at_least_1d(input)
-    dim = canonical_dim("index_fill", dim, len(whole.shape))
+    dim = canonical_dim(dim, len(whole.shape))
     index = _checked_line("index_fill", index, whole.shape[dim], negative=True)
     place = (*[_ALL] * dim, namespace_of(index).unique(index % whole.shape[dim]))  # each counts once in value's gradient
     return _back(replaced(whole, as_value("index_fill", input, value), place), input)
@@ -299,7 +299,7 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     tensor([[0., 0.],
             [1., 1.]])
     """
-    dim = canonical_dim("select_scatter", dim, len(input.shape))
+    dim = canonical_dim(dim, len(input.shape))
     return _with_part(input, src, (*[_ALL] * dim, operator.index(index), Ellipsis))
 
 
@@ -313,9 +313,9 @@ def slice_scatter(
     >>> tg.slice_scatter(tg.zeros(4), tg.ones(2), start=1, end=3)
     tensor([0., 1., 1., 0.])
     """
-    dim = canonical_dim("slice_scatter", dim, len(input.shape))
-    start, end = (at if at is None else integer("slice_scatter", name, at) for name, at in (("start", start), ("end", end)))
-    step = integer("slice_scatter", "step", step)
+    dim = canonical_dim(dim, len(input.shape))
+    start, end = (at if at is None else integer(name, at) for name, at in (("start", start), ("end", end)))
+    step = integer("step", step)
     return _with_part(input, src, (*[_ALL] * dim, _checked(slice(start, end, step)), Ellipsis))
 
 
@@ -328,10 +328,10 @@ def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0,
     tensor([[1., 0.],
             [0., 2.]])
     """
-    return _with_part(input, src, diagonal_region("diagonal_scatter", tuple(input.shape), offset, dim1, dim2))
+    return _with_part(input, src, diagonal_region(tuple(input.shape), offset, dim1, dim2))
 
 
 @operation
 def as_strided_scatter(input: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
     """`input` with `input.as_strided(size, stride, storage_offset)` replaced by `src`."""
-    return _with_part(input, src, strided_region("as_strided_scatter", input, size, stride, storage_offset))
+    return _with_part(input, src, strided_region(input, size, stride, storage_offset))

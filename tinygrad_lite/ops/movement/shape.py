@@ -103,7 +103,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     (2, 12)
     """
     shape = tuple(input.shape)
-    first, last = canonical_dim("flatten", start_dim, len(shape)), canonical_dim("flatten", end_dim, len(shape))
+    first, last = canonical_dim(start_dim, len(shape)), canonical_dim(end_dim, len(shape))
     if first > last:
         raise Refusal(f"start_dim {start_dim} comes after end_dim {end_dim}")
     if first == last and shape:
@@ -120,7 +120,7 @@ def unflatten(input: Tensor, dim: int, sizes: tuple[int, ...]) -> Tensor:
     tensor([[0, 1, 2],
             [3, 4, 5]])
     """
-    dim, shape = canonical_dim("unflatten", dim, len(input.shape)), tuple(input.shape)
+    dim, shape = canonical_dim(dim, len(input.shape)), tuple(input.shape)
     if not shape:
         raise Refusal("a 0-d tensor has no dim to split up")
     if not isinstance(sizes, (tuple, list)) or not sizes:
@@ -154,7 +154,7 @@ def squeeze(input: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
     shape = tuple(input.shape)
     if dim is None:
         return _reshape(input, tuple(n for n in shape if n != 1))
-    dims = [canonical_dim("squeeze", d, len(shape)) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
+    dims = [canonical_dim(d, len(shape)) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
     if len(set(dims)) != len(dims):
         raise Refusal(f"a dim appears twice in {dim}")
     return _reshape(input, tuple(n for d, n in enumerate(shape) if n != 1 or d not in dims))
@@ -169,7 +169,7 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
     (2, 1)
     """
     shape = tuple(input.shape)
-    dim = canonical_dim("unsqueeze", dim, len(shape) + 1)
+    dim = canonical_dim(dim, len(shape) + 1)
     return _reshape(input, (*shape[:dim], 1, *shape[dim:]))
 
 

@@ -34,7 +34,7 @@ def empty_strided(
     >>> empty_strided((2, 3), (1, 2)).stride()
     (1, 2)
     """
-    size, stride = canonical_shape("empty_strided", (size,)), canonical_shape("empty_strided", (stride,))
+    size, stride = canonical_shape((size,)), canonical_shape((stride,))
     if len(size) != len(stride) or min((*size, *stride), default=0) < 0:
         raise Refusal(expected="as many sizes as strides, none negative", got=f"{size} and {stride}")
     count = 0 if 0 in size else 1 + sum((n - 1) * s for n, s in zip(size, stride))
@@ -51,7 +51,7 @@ def new_empty_strided(input: Tensor, size: Any, stride: Any, *, dtype: Any = Non
 @operation
 def empty_permuted(size: Any, physical_layout: Any, **options: Any) -> AnyTensor:
     """An uninitialized tensor whose dims lie in memory in the order `physical_layout`, the one with the longest strides first."""
-    size, order = canonical_shape("empty_permuted", (size,)), canonical_shape("empty_permuted", (physical_layout,))
+    size, order = canonical_shape((size,)), canonical_shape((physical_layout,))
     if sorted(order) != list(range(len(size))):
         raise Refusal(expected=f"each of {len(size)} dims once as the layout", got=order)
     stride = [math.prod(size[d] for d in order[order.index(dim) + 1 :]) for dim in range(len(size))]
@@ -69,7 +69,11 @@ def _off_the_tape(name: str, x: Any) -> None:
 def resize_(input: Tensor, *sizes: Any) -> Tensor:
     """Give this tensor another size: its memory read in order, and what it lacks uninitialized. What was a view
     cannot grow."""
-    shape, array = canonical_shape("resize_", sizes), input.array
+    try:
+        shape, array = canonical_shape(sizes), input.array
+    except Refusal as error:
+        error.called("resize_")
+        raise
     _off_the_tape("resize_", input)
     if min(shape, default=0) < 0:
         raise Refusal(function="resize_", argument="sizes", expected="sizes of 0 or more", got=shape)

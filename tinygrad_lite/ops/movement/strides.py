@@ -34,12 +34,12 @@ def as_strided(input: Tensor, size: tuple[int, ...], stride: tuple[int, ...], st
         raise Refusal("the tensor is a view with gaps", hint="clone() it first")
     if storage_offset is not None and isinstance(input, Traced):
         storage_offset -= input.storage_offset()
-    return getitem(input, strided_region("as_strided", input, size, stride, storage_offset))
+    return getitem(input, strided_region(input, size, stride, storage_offset))
 
 
-def strided_region(name: str, x: Any, size: Any, stride: Any, offset: int | None) -> Region:
+def strided_region(x: Any, size: Any, stride: Any, offset: int | None) -> Region:
     """A Region of the flattened `x`, checked to lie inside it."""
-    size, stride, offset = canonical_shape(name, (size,)), canonical_shape(name, (stride,)), offset or 0
+    size, stride, offset = canonical_shape((size,)), canonical_shape((stride,)), offset or 0
     if len(size) != len(stride) or min((*size, *stride), default=0) < 0:
         raise Refusal(expected="as many sizes as strides, none negative", got=f"{size}, {stride}")
     if 0 not in size and not 0 <= offset < math.prod(x.shape) - sum((n - 1) * s for n, s in zip(size, stride)):
@@ -57,9 +57,9 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
             [2, 3, 4]])
     """
     rank, shape = len(input.shape), tuple(input.shape)
-    dim = canonical_dim("unfold", dimension, rank)
+    dim = canonical_dim(dimension, rank)
     n = shape[dim] if rank else 1
-    size, step = integer("unfold", "size", size), integer("unfold", "step", step)
+    size, step = integer("size", size), integer("step", step)
     if not 0 <= size <= n or step <= 0:
         raise Refusal(argument="step", expected=f"a size of 0 to {n} and a positive step", got=f"{size} and {step}")
     if not rank:  # one window

@@ -18,7 +18,7 @@ def permute(input: Tensor, dims: tuple[int, ...]) -> Tensor:
     >>> tg.permute(tg.zeros(2, 3, 4), (2, 0, 1)).shape
     (4, 2, 3)
     """
-    dims = tuple(canonical_dim("permute", d, len(input.shape)) for d in canonical_shape("permute", (dims,)))
+    dims = tuple(canonical_dim(d, len(input.shape)) for d in canonical_shape((dims,)))
     if sorted(dims) != list(range(len(input.shape))):
         raise Refusal(expected=f"each of the {len(input.shape)} dims once", got=dims)
     return _permute(input, dims)
@@ -34,7 +34,7 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
             [2, 4]])
     """
     dims = list(range(len(input.shape)))
-    a, b = canonical_dim("transpose", dim0, len(dims)), canonical_dim("transpose", dim1, len(dims))
+    a, b = canonical_dim(dim0, len(dims)), canonical_dim(dim1, len(dims))
     if dims:
         dims[a], dims[b] = b, a
     return _permute(input, tuple(dims))
@@ -108,7 +108,7 @@ def movedim(input: Tensor, source: int | tuple[int, ...], destination: int | tup
     (3, 4, 2)
     """
     froms, tos = (
-        [canonical_dim("movedim", d, len(input.shape)) for d in (dims if isinstance(dims, (tuple, list)) else (dims,))]
+        [canonical_dim(d, len(input.shape)) for d in (dims if isinstance(dims, (tuple, list)) else (dims,))]
         for dims in (source, destination)
     )
     if len(froms) != len(tos) or len(set(froms)) != len(froms) or len(set(tos)) != len(tos):

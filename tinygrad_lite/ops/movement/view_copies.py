@@ -59,7 +59,7 @@ def alias_copy(input: Any) -> Any:
 @operation
 def slice_copy(input: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
     """`input[start:end:step]` along `dim`, with memory of its own for the result."""
-    return _in_order(getitem(input, (*(slice(None),) * canonical_dim("slice_copy", dim, len(input.shape)), slice(start, end, step))))
+    return _in_order(getitem(input, (*(slice(None),) * canonical_dim(dim, len(input.shape)), slice(start, end, step))))
 
 
 def detach_copy(input: Any) -> Any:

@@ -209,7 +209,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     """
     if not input.ndim:
         raise BadValue(expected="a tensor of 1 or more dimensions", got="a 0-d one")
-    dim = canonical_dim("glu", dim, input.ndim)
+    dim = canonical_dim(dim, input.ndim)
     if input.shape[dim] % 2:
         raise BadValue(expected=f"an even size along dim {dim}", got=f"shape {tuple(input.shape)}")
     half = input.shape[dim] // 2

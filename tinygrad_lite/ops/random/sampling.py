@@ -29,10 +29,10 @@ __all__ = [
 # -- new tensors --------------------------------------------------------------------------------
 
 
-def _floating(name: str, dtype: Any) -> np.dtype:
+def _floating(dtype: Any) -> np.dtype:
     dtype = dtype_or_default(dtype)
     if dtype.kind != "f":
-        raise Refusal(function=name, argument="dtype", expected="a floating-point dtype", got=dtype)
+        raise Refusal(argument="dtype", expected="a floating-point dtype", got=dtype)
     return dtype
 
 
@@ -47,7 +47,7 @@ def rand(
     >>> tg.rand(2, 3).shape
     (2, 3)
     """
-    return as_made(source(generator, device).uniform(size_given("rand", shape, size), _floating("rand", dtype)), requires_grad)
+    return as_made(source(generator, device).uniform(size_given(shape, size), _floating(dtype)), requires_grad)
 
 
 @creator
@@ -61,7 +61,7 @@ def randn(
     >>> tg.randn(2, 3).shape
     (2, 3)
     """
-    return as_made(source(generator, device).normal(size_given("randn", shape, size), _floating("randn", dtype)), requires_grad)
+    return as_made(source(generator, device).normal(size_given(shape, size), _floating(dtype)), requires_grad)
 
 
 @creator
@@ -80,7 +80,7 @@ def randint(
     elif high is None:
         low, high = 0, low
     dtype = np.dtype(np.int64) if dtype is None else as_dtype(dtype)
-    values = _integers(low, high, size_given("randint", (), size), source(generator, device), dtype)
+    values = _integers(low, high, size_given((), size), source(generator, device), dtype)
     return as_made(values.astype(dtype, copy=False), requires_grad)
 
 
@@ -111,10 +111,10 @@ def randperm(
     tensor([0, 1, 2, 3])
     """
     if n < 0:
-        raise Refusal(function="randperm", expected="n of 0 or more", got=n)
+        raise Refusal(expected="n of 0 or more", got=n)
     dtype = as_dtype(dtype)
     if dtype.kind == "b" or n - 1 > _limits(dtype)[1]:
-        raise Refusal(f"{dtype} does not hold all of 0 to {n - 1}", function="randperm")
+        raise Refusal(f"{dtype} does not hold all of 0 to {n - 1}")
     return as_made(source(generator, device).permutation(operator.index(n)).astype(dtype, copy=False), requires_grad)
 
 
@@ -183,16 +183,16 @@ def normal(
     given = mean, std
     mean, std = map(raw, given)
     if size is not None:
-        shape = canonical_shape("normal", (size,))
+        shape = canonical_shape((size,))
     elif is_array(mean) or is_array(std):
         like = mean if is_array(mean) else std
         shape = np.broadcast_shapes(getattr(mean, "shape", ()), getattr(std, "shape", ()))
         dtype, device = like.dtype, device_of(like)
     else:
-        raise BadType("two numbers need a size", function="normal")
+        raise BadType("two numbers need a size")
     if bool((std.min() if std.size else 0) < 0) if is_array(std) else std < 0:
-        raise Refusal(function="normal", expected="a standard deviation of 0 or more", got=std)
-    values = source(generator, device).normal(shape, _floating("normal", dtype))
+        raise Refusal(expected="a standard deviation of 0 or more", got=std)
+    values = source(generator, device).normal(shape, _floating(dtype))
     result = _drawn_by(values * std + mean, *given)
     return result.requires_grad_() if requires_grad else result
 

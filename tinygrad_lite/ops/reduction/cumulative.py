@@ -66,8 +66,8 @@ def _place_so_far(input, axis, name):
 
 
 def _extreme_so_far(name: str, x: Any, dim: int) -> ValuesIndices:
-    indices = _along_dim(name, _place_so_far, x, dim, "maximum" if name == "cummax" else "minimum")
-    return ValuesIndices(values_at(x, indices, canonical_dim(name, dim, x.ndim)), indices)
+    indices = _along_dim(_place_so_far, x, dim, "maximum" if name == "cummax" else "minimum")
+    return ValuesIndices(values_at(x, indices, canonical_dim(dim, x.ndim)), indices)
 
 
 @operation
@@ -129,7 +129,7 @@ def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     >>> tg.cumsum(tg.tensor([1.0, 2.0, 3.0]), dim=0)
     tensor([1., 3., 6.])
     """
-    return _along_dim("cumsum", _cumsum, input, dim, False, dtype=dtype)
+    return _along_dim(_cumsum, input, dim, False, dtype=dtype)
 
 
 @operation
@@ -141,11 +141,11 @@ def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     >>> tg.cumprod(tg.tensor([1.0, 2.0, 3.0]), dim=0)
     tensor([1., 2., 6.])
     """
-    return _along_dim("cumprod", _cumprod, input, dim, False, dtype=dtype)
+    return _along_dim(_cumprod, input, dim, False, dtype=dtype)
 
 
-def _along_dim(name: str, function: Any, x: Any, dim: int, *more: Any, dtype: Any = None) -> Any:
-    axis = canonical_dim(name, dim, x.ndim)
+def _along_dim(function: Any, x: Any, dim: int, *more: Any, dtype: Any = None) -> Any:
+    axis = canonical_dim(dim, x.ndim)
     if dtype is not None and as_dtype(dtype).kind == "b":
         raise BadType(argument="dtype", expected="a dtype of numbers", got="bool")
     if x.ndim:
@@ -195,4 +195,4 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     """
     if input.dtype.kind != "f":
         raise BadType(expected="a floating-point tensor", got=input.dtype)
-    return _along_dim("logcumsumexp", _logcumsumexp, input, dim)
+    return _along_dim(_logcumsumexp, input, dim)

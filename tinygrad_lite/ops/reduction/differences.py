@@ -36,10 +36,10 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None
     """
     if not input.ndim:
         raise BadValue(expected="a tensor of at least one dim", got="a 0-d one")
-    n = integer("diff", "n", n)
+    n = integer("n", n)
     if n < 0:
         raise BadValue(expected="n of 0 or more", got=n)
-    axis = canonical_dim("diff", dim, input.ndim)
+    axis = canonical_dim(dim, input.ndim)
     given = input
     parts = [t for t in (prepend, input, append) if t is not None]
     for t in parts:
@@ -56,13 +56,13 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None
 # -- integrals ----------------------------------------------------------------------------------
 
 
-def _areas(name: str, y: Any, x: Any, dx: Any, dim: int) -> tuple[Any, int]:
+def _areas(y: Any, x: Any, dx: Any, dim: int) -> tuple[Any, int]:
     """Twice the area of each trapezoid, and the axis they stand along."""
     if not y.ndim:
         raise BadIndex(expected="a tensor of at least one dim", got="a 0-d one")
     if x is not None and dx is not None:
         raise BadType("give x or dx, not both")
-    axis = canonical_dim(name, dim, y.ndim)
+    axis = canonical_dim(dim, y.ndim)
     low, high = _both_ends(y, axis)
     if x is None:
         return (low + high) * (1 if dx is None else dx), axis
@@ -84,7 +84,7 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float | None = None, di
     >>> tg.trapezoid(tg.tensor([0.0, 1.0, 4.0]), dx=0.5)
     tensor(1.5000)
     """
-    areas, axis = _areas("trapezoid", y, x, dx, dim)
+    areas, axis = _areas(y, x, dx, dim)
     return sum(areas, axis) / 2
 
 
@@ -107,7 +107,7 @@ def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float | None
     tensor([0.5000, 3.0000])
     """
     only_numbers(y, *(() if x is None else (x,)))
-    areas, axis = _areas("cumulative_trapezoid", y, x, dx, dim)
+    areas, axis = _areas(y, x, dx, dim)
     return cumsum(areas, axis) / 2
 
 
@@ -130,7 +130,7 @@ def gradient(input: Tensor, *, spacing: Any = None, dim: int | Sequence[int] | N
     if isinstance(spacing, Traced) or is_array(spacing):
         raise BadType(argument="spacing", expected="a number or a sequence as spacing", got="a Tensor", hint="coordinates go into a tuple")
     spacing = 1 if spacing is None else spacing
-    axes = tuple(range(input.ndim)) if dim is None else canonical_dims("gradient", dim, input.ndim)
+    axes = tuple(range(input.ndim)) if dim is None else canonical_dims(dim, input.ndim)
     spacings = list(spacing) if isinstance(spacing, (tuple, list)) else [spacing] * len(axes)
     if len(spacings) != len(axes):
         raise BadValue(argument="spacing", expected=f"a spacing for each of {len(axes)} dims", got=len(spacings))

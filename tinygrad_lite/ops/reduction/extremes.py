@@ -27,8 +27,8 @@ class MinMax(NamedTuple):
     max: Any
 
 
-def _some_axes(name: str, x: Any, dim: Any) -> Any:
-    axes = axes_of(name, dim, x.ndim)
+def _some_axes(x: Any, dim: Any) -> Any:
+    axes = axes_of(dim, x.ndim)
     return tuple(range(x.ndim)) if axes is None else axes  # None is for max() and min()
 
 
@@ -40,7 +40,7 @@ def amax(input: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) 
     >>> tg.amax(tg.tensor([[1.0, 2.0], [3.0, 0.0]]), dim=1)
     tensor([2., 3.])
     """
-    return _amax(input, _some_axes("amax", input, dim), keepdim)
+    return _amax(input, _some_axes(input, dim), keepdim)
 
 
 @operation
@@ -51,7 +51,7 @@ def amin(input: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) 
     >>> tg.amin(tg.tensor([[1.0, 2.0], [3.0, 0.0]]), dim=1)
     tensor([1., 0.])
     """
-    return _amin(input, _some_axes("amin", input, dim), keepdim)
+    return _amin(input, _some_axes(input, dim), keepdim)
 
 
 @operation
@@ -62,7 +62,7 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
     >>> aminmax(tg.tensor([1, 5, 3]))
     MinMax(min=tensor(1), max=tensor(5))
     """
-    over = () if dim is None else integer("aminmax", "dim", dim)
+    over = () if dim is None else integer("dim", dim)
     return MinMax(amin(input, over, keepdim), amax(input, over, keepdim))
 
 
@@ -80,10 +80,10 @@ def _argmin(input, axis, keepdim):
     return input.argmin(axis=axis, keepdims=keepdim)
 
 
-def _arg_checked(name: str, function: Any, x: Any, dim: Any, keepdim: bool) -> Any:
+def _arg_checked(function: Any, x: Any, dim: Any, keepdim: bool) -> Any:
     if x.dtype.kind == "b":
         raise BadType(expected="numbers", got="a bool tensor")
-    axis = None if dim is None else canonical_dim(name, dim, x.ndim)
+    axis = None if dim is None else canonical_dim(dim, x.ndim)
     return function(x, axis if x.ndim else None, keepdim)
 
 
@@ -95,7 +95,7 @@ def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
     >>> tg.argmax(tg.tensor([[1.0, 5.0, 5.0], [2.0, 0.0, 1.0]]), dim=1)
     tensor([1, 0])
     """
-    return _arg_checked("argmax", _argmax, input, dim, keepdim)
+    return _arg_checked(_argmax, input, dim, keepdim)
 
 
 @operation
@@ -106,7 +106,7 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
     >>> tg.argmin(tg.tensor([[3.0, 1.0, 1.0], [2.0, 0.0, 1.0]]), dim=1)
     tensor([1, 1])
     """
-    return _arg_checked("argmin", _argmin, input, dim, keepdim)
+    return _arg_checked(_argmin, input, dim, keepdim)
 
 
 def _extreme(name: str, x: Any, dim: Any, keepdim: bool, other: Any) -> Any:
@@ -115,7 +115,7 @@ def _extreme(name: str, x: Any, dim: Any, keepdim: bool, other: Any) -> Any:
         return (maximum if name == "max" else minimum)(x, dim if other is None else other)
     if dim is None:
         raise BadType("keepdim asks for a dim")
-    axis = canonical_dim(name, dim, x.ndim)
+    axis = canonical_dim(dim, x.ndim)
     place = _argmax if name == "max" else _argmin
     if not x.ndim:
         return ValuesIndices(_amax(x, (), False), place(x, None, False))
@@ -173,7 +173,7 @@ def any(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     >>> tg.any(tg.tensor([[0, 1], [0, 0]]), dim=1)
     tensor([ True, False])
     """
-    return _any(input, () if dim == () else axes_of("any", dim, input.ndim), keepdim)
+    return _any(input, () if dim == () else axes_of(dim, input.ndim), keepdim)
 
 
 @operation
@@ -184,4 +184,4 @@ def all(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     >>> tg.all(tg.tensor([[1, 1], [0, 1]]), dim=1)
     tensor([ True, False])
     """
-    return _all(input, () if dim == () else axes_of("all", dim, input.ndim), keepdim)
+    return _all(input, () if dim == () else axes_of(dim, input.ndim), keepdim)

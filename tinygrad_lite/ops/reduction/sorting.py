@@ -40,7 +40,7 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: b
     >>> tg.argsort(tg.tensor([3.0, 1.0, 2.0]))
     tensor([1, 2, 0])
     """
-    axis = canonical_dim("argsort", dim, input.ndim)
+    axis = canonical_dim(dim, input.ndim)
     return _order(input, axis, descending, None) if input.ndim else reshape(_order(reshape(input, (1,)), 0, descending, None), ())
 
 
@@ -55,7 +55,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool
     ValuesIndices(values=tensor([3., 2., 1.]), indices=tensor([0, 2, 1]))
     """
     indices = argsort(input, dim, descending)
-    return ValuesIndices(values_at(input, indices, canonical_dim("sort", dim, input.ndim)), indices)
+    return ValuesIndices(values_at(input, indices, canonical_dim(dim, input.ndim)), indices)
 
 
 @operation
@@ -78,9 +78,9 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     >>> tg.topk(tg.tensor([3.0, 1.0, 2.0]), 2)
     ValuesIndices(values=tensor([3., 2.]), indices=tensor([0, 2]))
     """
-    axis = canonical_dim("topk", dim, input.ndim)
+    axis = canonical_dim(dim, input.ndim)
     require_number(input)
-    k = integer("topk", "k", k)
+    k = integer("k", k)
     if not 0 <= k <= (input.shape[axis] if input.ndim else 1):
         raise BadValue(f"cannot take {k} elements along dim {dim} of a tensor of shape {tuple(input.shape)}")
     if not input.ndim:
@@ -133,7 +133,7 @@ def _middle(name: str, x: Any, dim: int | None, keepdim: bool) -> Any:
 
 def _picked_by(name: str, x: Any, dim: int, keepdim: bool, place: Any, *more: Any) -> ValuesIndices:
     """One element along `dim`: the one at `place(x, axis, keepdim, ...)`."""
-    axis = canonical_dim(name, dim, x.ndim)
+    axis = canonical_dim(dim, x.ndim)
     if not x.ndim:
         return ValuesIndices(*(reshape(t, ()) for t in _picked_by(name, reshape(x, (1,)), 0, True, place, *more)))
     return values_and_indices(x, place(x, axis, keepdim, *more), axis, keepdim)
@@ -173,8 +173,8 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Val
     ValuesIndices(values=tensor(2.), indices=tensor(2))
     """
     require_number(input)
-    k = integer("kthvalue", "k", k)
-    axis = canonical_dim("kthvalue", dim, input.ndim)
+    k = integer("k", k)
+    axis = canonical_dim(dim, input.ndim)
     if not 1 <= k <= (input.shape[axis] if input.ndim else 1):
         raise BadValue(f"there is no element number {k} along dim {dim} of a tensor of shape {tuple(input.shape)}")
     return _picked_by("kthvalue", input, dim, keepdim, _place_of_rank, k - 1, False)
@@ -286,10 +286,10 @@ def _distinct(input, axis, in_place):
 _distinct.vjp(input=no_rule("unique", "input"))
 
 
-def _unique(name: str, x: Any, inverse: bool, counts: bool, dim: int | None, in_place: bool) -> Any:
+def _unique(x: Any, inverse: bool, counts: bool, dim: int | None, in_place: bool) -> Any:
     axis = None
     if dim is not None:
-        axis = canonical_dim(name, dim, x.ndim)
+        axis = canonical_dim(dim, x.ndim)
         if 0 in [n for d, n in enumerate(x.shape) if d != axis]:
             raise BadValue(f"a tensor of shape {tuple(x.shape)} has nothing to compare along dim {dim}")
         x = x if x.ndim else reshape(x, (1,))
@@ -311,7 +311,7 @@ def unique(
     >>> tg.unique(tg.tensor([3, 1, 3]), return_counts=True)
     (tensor([1, 3]), tensor([1, 2]))
     """
-    return _unique("unique", input, return_inverse, return_counts, dim, False)
+    return _unique(input, return_inverse, return_counts, dim, False)
 
 
 @operation
@@ -322,4 +322,4 @@ def unique_consecutive(input: Tensor, return_inverse: bool = False, return_count
     >>> tg.unique_consecutive(tg.tensor([1, 1, 2, 1]))
     tensor([1, 2, 1])
     """
-    return _unique("unique_consecutive", input, return_inverse, return_counts, dim, True)
+    return _unique(input, return_inverse, return_counts, dim, True)

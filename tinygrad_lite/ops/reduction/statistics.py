@@ -65,7 +65,7 @@ def root(input):
 root.vjp(input=lambda g, out: g * (out != 0) / (2 * (out + (out == 0))))
 
 
-def _spread(name: str, x: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any) -> tuple[Any, float, bool]:
+def _spread(x: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any) -> tuple[Any, float, bool]:
     """What var and its three relatives have in common: their checks, axes and correction."""
     if isinstance(dim, bool):  # var(x, False), var(x, unbiased=False): an older form of the call
         dim, unbiased = None, dim
@@ -74,7 +74,7 @@ def _spread(name: str, x: Any, dim: Any, unbiased: Any, keepdim: bool, correctio
     require_float(x)
     if correction is None:
         correction = 1 if unbiased is None else int(unbiased)
-    return axes_of(name, dim, x.ndim), correction, keepdim
+    return axes_of(dim, x.ndim), correction, keepdim
 
 
 @operation
@@ -88,7 +88,7 @@ def var(
     >>> tg.var(tg.tensor([1.0, 2.0, 3.0, 4.0]), correction=0)
     tensor(1.2500)
     """
-    return _var(input, *_spread("var", input, dim, unbiased, keepdim, correction))
+    return _var(input, *_spread(input, dim, unbiased, keepdim, correction))
 
 
 @operation
@@ -101,7 +101,7 @@ def std(
     >>> tg.std(tg.tensor([1.0, 2.0, 3.0]))
     tensor(1.)
     """
-    return root(_var(input, *_spread("std", input, dim, unbiased, keepdim, correction)))
+    return root(_var(input, *_spread(input, dim, unbiased, keepdim, correction)))
 
 
 @operation
@@ -114,7 +114,7 @@ def var_mean(
     >>> tg.var_mean(tg.tensor([1.0, 2.0, 3.0]))
     (tensor(1.), tensor(2.))
     """
-    axes, correction, keepdim = _spread("var_mean", input, dim, unbiased, keepdim, correction)
+    axes, correction, keepdim = _spread(input, dim, unbiased, keepdim, correction)
     return _var(input, axes, correction, keepdim), _mean(input, axes, keepdim)
 
 
@@ -128,7 +128,7 @@ def std_mean(
     >>> tg.std_mean(tg.tensor([1.0, 2.0, 3.0]))
     (tensor(1.), tensor(2.))
     """
-    axes, correction, keepdim = _spread("std_mean", input, dim, unbiased, keepdim, correction)
+    axes, correction, keepdim = _spread(input, dim, unbiased, keepdim, correction)
     return root(_var(input, axes, correction, keepdim)), _mean(input, axes, keepdim)
 
 
@@ -183,7 +183,7 @@ def _quantile(name: str, x: Any, q: Any, dim: int | None, keepdim: bool, interpo
     if not ((raw(q) >= 0) & (raw(q) <= 1)).all():
         raise BadValue(argument="q", expected="q from 0 to 1", got=raw(q))
     # The n elements along the first axis, so that there the q of them can stand.
-    axis = None if dim is None else canonical_dim(name, dim, x.ndim)
+    axis = None if dim is None else canonical_dim(dim, x.ndim)
     shape = kept(x.shape, axis if x.ndim else ()) if keepdim else () if axis is None else (*x.shape[:axis], *x.shape[axis + 1 :])
     x = reshape(x, (-1,)) if axis is None or not x.ndim else movedim(x, axis, 0)
     array = raw(x)

@@ -26,11 +26,11 @@ Dims = int | tuple[int, ...] | None
 # -- dims ---------------------------------------------------------------------------------------
 
 
-def axes_of(name: str, dim: Dims, ndim: int) -> Any:
+def axes_of(dim: Dims, ndim: int) -> Any:
     """`dim` as the arrays take it: None for all (also for a 0-d tensor), an int, or a tuple."""
     if type(dim) is int and -ndim <= dim < ndim:
         return dim if dim >= 0 else dim + ndim
-    return None if dim is None else canonical_dims(name, dim, ndim) or None
+    return None if dim is None else canonical_dims(dim, ndim) or None
 
 
 # -- sums and products --------------------------------------------------------------------------
@@ -44,7 +44,7 @@ def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = 
     >>> tg.sum(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=0)
     tensor([4., 6.])
     """
-    return in_dtype(dtype, _sum, input, axes_of("sum", dim, input.ndim), keepdim)
+    return in_dtype(dtype, _sum, input, axes_of(dim, input.ndim), keepdim)
 
 
 @operation
@@ -55,7 +55,7 @@ def sum_to_size(input: Tensor, *size: Any) -> Tensor:
     >>> tg.ones(3, 2).sum_to_size(1, 2)
     tensor([[3., 3.]])
     """
-    size = canonical_shape("sum_to_size", size)
+    size = canonical_shape(size)
     shape = input.shape[builtins.max(input.ndim - len(size), 0) :]
     if len(size) > input.ndim or builtins.any(n not in (1, m) for n, m in zip(size, shape)):
         raise Refusal(f"{size} cannot be broadcast to this tensor's shape {tuple(input.shape)}")
@@ -111,7 +111,7 @@ def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any =
     if dtype is not None:
         input = to_dtype(input, as_dtype(dtype))
     require_float(input)
-    return _mean(input, axes_of("mean", dim, input.ndim), keepdim)
+    return _mean(input, axes_of(dim, input.ndim), keepdim)
 
 
 @operation
@@ -152,7 +152,7 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype:
     >>> tg.prod(tg.tensor([2, 3, 4]))
     tensor(24)
     """
-    axis = None if dim is None else canonical_dim("prod", dim, input.ndim)
+    axis = None if dim is None else canonical_dim(dim, input.ndim)
     return in_dtype(dtype, _prod, input, axis if input.ndim else None, keepdim)
 
 
@@ -177,4 +177,4 @@ def logsumexp(input: Tensor, dim: int | tuple[int, ...], keepdim: bool = False) 
     """
     if dim is None:
         raise BadType(argument="dim", expected="an int or a tuple of ints", got="None")
-    return _logsumexp(input, axes_of("logsumexp", dim, input.ndim), keepdim)
+    return _logsumexp(input, axes_of(dim, input.ndim), keepdim)
