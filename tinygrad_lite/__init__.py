@@ -1,7 +1,6 @@
 """tinygrad_lite: reverse-mode automatic differentiation on NumPy and CuPy arrays."""
 
 import importlib as _importlib
-from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 import numpy as _np
@@ -11,7 +10,7 @@ from numpy import e, inf, nan, newaxis, pi
 # First, for its name: the function `tensor` below takes the module's place in this namespace.
 from tinygrad_lite.tensor import Size, Tensor  # isort: skip
 
-from tinygrad_lite import autograd, cuda, linalg, ops, random, special
+from tinygrad_lite import autograd, ops
 from tinygrad_lite.arrays import AbsentDtype as _AbsentDtype
 from tinygrad_lite.arrays import Device as device
 from tinygrad_lite.arrays import (
@@ -27,20 +26,13 @@ from tinygrad_lite.arrays import tune_by_default as _tune_by_default
 from tinygrad_lite.autograd import (
     enable_grad,
     inference_mode,
-    is_anomaly_check_nan_enabled,
-    is_anomaly_enabled,
     is_grad_enabled,
     is_inference_mode_enabled,
     no_grad,
-    set_anomaly_enabled,
     set_grad_enabled,
-    tape_lines,
-    tape_of,
 )
-from tinygrad_lite.compat.switches import *
 from tinygrad_lite.ops import *
 from tinygrad_lite.printing import set_printoptions
-from tinygrad_lite.serialization import load, save
 
 bfloat16 = _AbsentDtype("bfloat16")
 float16 = half = _np.dtype(_np.float16)
@@ -123,22 +115,36 @@ __version__ = "0.1.0"
 
 _tune_by_default()
 
-if _TYPE_CHECKING:
-    from tinygrad_lite import accelerator, amp, backends, datasets, distributions, func, jit, nn, optim, testing, utils
-
-# Imported when they are first asked for: with them, `import tinygrad_lite` takes 50 ms more, half of
+# Imported when they are first asked for: with them, `import tinygrad_lite` takes 60 ms more, half of
 # what `import numpy` takes.
 _LATER = (
-    "accelerator", "amp", "backends", "datasets", "distributions", "func", "jit", "nn", "optim", "testing", "utils",
+    "accelerator", "amp", "backends", "compat", "cuda", "datasets", "distributions", "files", "func", "jit", "linalg", "nn",
+    "optim", "random", "serialization", "special", "testing", "utils",
 )  # fmt: skip
-_ELSEWHERE = {"GradScaler": "amp", "autocast": "amp", "vmap": "func"}  # names from there that stand here too
+_NAMES_OF = {  # modules whose names stand here too
+    "amp": ("GradScaler", "autocast"),
+    "autograd.anomaly": ("is_anomaly_check_nan_enabled", "is_anomaly_enabled", "set_anomaly_enabled"),
+    "autograd.table": ("tape_lines", "tape_of"),
+    "compat.switches": (
+        "are_deterministic_algorithms_enabled", "channels_last", "channels_last_3d", "compile", "contiguous_format",
+        "get_float32_matmul_precision", "preserve_format", "set_default_tensor_type", "set_float32_matmul_precision",
+        "strided", "use_deterministic_algorithms",
+    ),
+    "func": ("vmap",),
+    "serialization": ("load", "save"),
+}  # fmt: skip
+_ELSEWHERE = {name: module for module, names in _NAMES_OF.items() for name in names}
+
+# What `import *` brings: no module that a program may have one of its own name of.
+__all__ = [name for name in dir() if not name.startswith("_")]
+__all__ += ["compat", "cuda", "files", "linalg", "random", "serialization", "special", *_ELSEWHERE]
 
 
 def __getattr__(name: str) -> _Any:
     if name in _LATER:
         return _importlib.import_module(f"tinygrad_lite.{name}")
     if name in _ELSEWHERE:
-        return getattr(__getattr__(_ELSEWHERE[name]), name)
+        return getattr(_importlib.import_module(f"tinygrad_lite.{_ELSEWHERE[name]}"), name)
     if not name.startswith("_") and hasattr(networks := _networks(), name):
         globals()[name] = value = getattr(networks, name)  # the next time nobody asks here
         return value

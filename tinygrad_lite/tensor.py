@@ -8,7 +8,6 @@ line there, and one that changes its tensor in place a second line with `in_plac
 from __future__ import annotations
 
 import copy
-import functools
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
@@ -19,6 +18,7 @@ from tinygrad_lite import hooks, ops
 from tinygrad_lite.arrays import Array, Device, deferred, device_of, is_cupy, is_floating, to_device, to_numpy
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.memory import counted, owner_of, uncounted
+from tinygrad_lite.arrays.signature import wraps
 from tinygrad_lite.engine.grad import backward
 from tinygrad_lite.engine.tape import Leaf, Node, Traced, results_are, traced
 from tinygrad_lite.ops import types
@@ -52,7 +52,7 @@ def _spread(function: Callable[..., Any]) -> Callable[..., Tensor]:
     """The method whose one argument may be given as several: x.reshape(2, 3) as well as x.reshape((2, 3))."""
     function = function.__wrapped__  # type: ignore[attr-defined]
 
-    @functools.wraps(function)
+    @wraps(function)
     def method(self: Tensor, *given: Any, **kwargs: Any) -> Any:
         if len(given) > 1:
             given = (given,)
@@ -71,14 +71,14 @@ _MATRICES = (Traced, np.ndarray)
 # `type(y) is Tensor` alone would not do, but is asked first: the rest takes another 0.03 us.
 def _operator(function: Callable[..., Any], takes: tuple[type, ...] = _OPERANDS) -> _Operator:
     """The operator that does `function(x, y)`."""
-    return functools.wraps(function)(
+    return wraps(function)(
         lambda x, y: function(x, y) if type(y) is Tensor or isinstance(y, takes) or is_cupy(y) else NotImplemented
     )
 
 
 def _reflected(function: Callable[..., Any], takes: tuple[type, ...] = _OPERANDS) -> _Operator:
     """The operator that does `function(y, x)` where y, on the left, is no Tensor."""
-    return functools.wraps(function)(lambda x, y: function(y, x) if isinstance(y, takes) or is_cupy(y) else NotImplemented)
+    return wraps(function)(lambda x, y: function(y, x) if isinstance(y, takes) or is_cupy(y) else NotImplemented)
 
 
 class Tensor(Traced):

@@ -14,6 +14,20 @@ ALIASES = {
 }  # fmt: skip
 
 
+def wraps(function: Callable[P, R], name: str = "", doc: str | None = None) -> Callable[[Callable[..., Any]], Callable[P, R]]:
+    """As `functools.wraps`, which takes twice the time: `import tinygrad_lite` makes 700 such functions."""
+
+    def decorate(call: Callable[..., Any]) -> Any:
+        call.__module__, call.__annotations__ = function.__module__, function.__annotations__
+        call.__name__, call.__qualname__ = name or function.__name__, name or function.__qualname__
+        call.__doc__ = function.__doc__ if doc is None else doc
+        call.__dict__.update(function.__dict__)
+        call.__wrapped__ = function  # type: ignore[attr-defined]
+        return call
+
+    return decorate
+
+
 class Signature(Generic[P, R]):
     """The record of a function on arrays: its name, and the names and defaults of its arguments."""
 

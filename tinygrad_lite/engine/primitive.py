@@ -29,7 +29,7 @@ from tinygrad_lite.arrays.gpu import at_home
 from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.arrays.quiet import lost
-from tinygrad_lite.arrays.signature import P, R, Signature
+from tinygrad_lite.arrays.signature import P, R, Signature, wraps
 from tinygrad_lite.engine import tape
 from tinygrad_lite.engine.context import is_grad_enabled
 from tinygrad_lite.engine.plan import Plans, Rule, record, record_several
@@ -167,7 +167,7 @@ def _call_of(self: Primitive[..., Any]) -> Callable[..., Any]:
     count = None if star is not None else len(self.arguments)
     first_bit = 0 if star is not None else 1  # a mask of thousands of bits would take a time that is quadratic
 
-    @functools.wraps(forward)
+    @wraps(forward)
     def call(*args: Any, **kwargs: Any) -> Any:
         if kwargs or (len(args) != count and count is not None):
             args = bind(args, kwargs)
