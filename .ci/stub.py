@@ -62,7 +62,7 @@ def annotation(value: Any, function: Any, default: str) -> str:
     if value is inspect.Parameter.empty:
         return default
     text = value if isinstance(value, str) else inspect.formatannotation(value)
-    text = re.sub(r"\bTraced\b", "Tensor", text)  # as the engine calls it
+    text = re.sub(r"\b(Traced|AnyTensor)\b", "Tensor", text)  # as the engine and the operations call it
     space = getattr(inspect.unwrap(function), "__globals__", {})
 
     def written_out(match: re.Match[str]) -> str:
@@ -122,7 +122,7 @@ def lines() -> list[str]:
             others.append(f"{name}: {'Callable[[], Any]' if callable(value) else annotation(type(value), value, 'Any')}")
         elif isinstance(value, type) and type(value) is not type:
             others.append(f"class {name}(Tensor): ...")  # an old name for tensors of one dtype
-        elif isinstance(value, type) or not home.startswith(("tinygrad_lite.ops", "tinygrad_lite.tensor")):
+        elif isinstance(value, type) or not home.startswith(("tinygrad_lite.ops", "tinygrad_lite._tensor")):
             imports.append(f"from {home} import {value.__name__} as {name}")
         else:
             others.append(signature(value, name))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
+import pkgutil
 import re
 import subprocess
 import sys
@@ -53,12 +55,63 @@ def test_nothing_is_replaced_or_generated(folder):
             assert not re.search(trick, text), f"{path.name}: {trick}"
 
 
+PUBLIC_FACE = "__init__.py"  # gathers the operations of all families, each of which lists its own in `__all__`
+# A program's own optimizer overrides `step`, and PyTorch's hooks run around it all the same.
+EXCEPTION = ("optim/hooks.py", "cls.step")
+
+
+def tricks_in(path):
+    """What a file does behind a reader's back: runs text, writes names into a namespace, replaces what another module or
+    a class defines, imports names that it does not list."""
+    tree = ast.parse(path.read_text())
+    foreign = {"cls"}
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            foreign.update((alias.asname or alias.name).partition(".")[0] for alias in node.names)
+            if "*" in foreign and path != PACKAGE / PUBLIC_FACE:
+                yield ast.unparse(node)
+    defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            function, first = ast.unparse(node.func), ast.unparse(node.args[0]) if node.args else ""
+            runs_text = re.match(r"(builtins\.)?(exec|eval|compile)$", function)
+            if runs_text or re.match(r"(globals\(\)|sys\.modules|vars\(.*\))\.(pop|update|setdefault|clear|__\w+__)$", function):
+                yield function
+            elif function in ("setattr", "delattr") and ("sys.modules" in first or first in foreign | defined):
+                yield f"{function}({first})"
+        elif isinstance(node, (ast.Attribute, ast.Subscript)) and not isinstance(node.ctx, ast.Load):
+            owner = ast.unparse(node.value)
+            if "globals()" in owner or "sys.modules" in owner or (isinstance(node, ast.Attribute) and owner in foreign):
+                yield ast.unparse(node)
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_there_are_no_tricks(path):
+    name = path.relative_to(PACKAGE).as_posix()
+    assert [trick for trick in tricks_in(path) if (name, trick) != EXCEPTION] == []
+
+
+def test_a_trick_is_seen(tmp_path):
+    tricks = [
+        "exec('x = 1')", "globals()['x'] = 1", "globals().update(x=1)", "import sys\nsys.modules['x'] = 1",
+        "import sys\ndel sys.modules['x']", "import sys\nsys.modules.pop('x')", "import sys\nsys.modules[__name__].x = 1",
+        "from tinygrad_lite import ops\nops.add = 1", "from tinygrad_lite import ops\nsetattr(ops, 'add', 1)",
+        "class A: pass\nsetattr(A, 'x', 1)", "from os import *",
+    ]  # fmt: skip
+    for trick in tricks:
+        (path := tmp_path / "module.py").write_text(trick)
+        assert list(tricks_in(path)), trick
+
+
 def test_no_module_and_function_share_a_dotted_name():
-    for package in ("engine", "autograd"):
-        for path in (PACKAGE / package).glob("*.py"):
-            if path.stem != "__init__":
-                found = getattr(sys.modules[f"tinygrad_lite.{package}"], path.stem, None)
-                assert found is None or inspect.ismodule(found), f"{package}.{path.stem}"
+    for found in pkgutil.walk_packages(tg.__path__, "tinygrad_lite."):
+        module = importlib.import_module(found.name)
+        package, _, name = found.name.rpartition(".")
+        assert getattr(sys.modules[package], name) is module, found.name
+
+
+def test_every_layer_is_named_in_nn():
+    assert {name: getattr(tg.nn, name) for name in tg.nn.modules.__all__} == {n: getattr(tg.nn.modules, n) for n in tg.nn.modules.__all__}
 
 
 @pytest.mark.parametrize("name", sorted(REGISTRY | NONDIFFERENTIABLE))
@@ -83,7 +136,7 @@ sys.modules["tinygrad_lite"] = package
 for name in ("autograd", "nn", "optim"):
     sys.modules[f"tinygrad_lite.{{name}}"] = None  # as if the folder were not there
 from tinygrad_lite import ops
-from tinygrad_lite.tensor import Tensor
+from tinygrad_lite._tensor import Tensor
 x = ops.tensor([1.0, 2.0], requires_grad=True)
 y = (x * x).exp().sum()
 y.backward(create_graph=True)

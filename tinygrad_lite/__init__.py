@@ -1,16 +1,15 @@
 """tinygrad_lite: reverse-mode automatic differentiation on NumPy and CuPy arrays."""
 
 import importlib as _importlib
+from functools import cache as _cache
 from typing import Any as _Any
 
 import numpy as _np
 from numpy import dtype as dtype
 from numpy import e, inf, nan, newaxis, pi
 
-# First, for its name: the function `tensor` below takes the module's place in this namespace.
-from tinygrad_lite.tensor import Size, Tensor  # isort: skip
-
 from tinygrad_lite import autograd, ops
+from tinygrad_lite._tensor import Size, Tensor
 from tinygrad_lite.arrays import AbsentDtype as _AbsentDtype
 from tinygrad_lite.arrays import Device as device
 from tinygrad_lite.arrays import (
@@ -115,13 +114,13 @@ __version__ = "0.1.0"
 
 _tune_by_default()
 
-# Imported when they are first asked for: with them, `import tinygrad_lite` takes 60 ms more, half of
-# what `import numpy` takes.
-_LATER = (
-    "accelerator", "amp", "backends", "compat", "cuda", "datasets", "distributions", "files", "func", "jit", "linalg", "nn",
-    "optim", "random", "serialization", "special", "testing", "utils",
+# Modules, and names of others, that are imported when they are first asked for: with all of them `import tinygrad_lite` takes
+# 60 ms more, half of what `import numpy` takes.
+_MODULES = (
+    "accelerator", "amp", "backends", "compat", "cuda", "datasets", "distributions", "files", "func", "jit", "linalg", "nn", "optim",
+    "random", "serialization", "special", "testing", "utils",
 )  # fmt: skip
-_NAMES_OF = {  # modules whose names stand here too
+_NAMES = {
     "amp": ("GradScaler", "autocast"),
     "autograd.anomaly": ("is_anomaly_check_nan_enabled", "is_anomaly_enabled", "set_anomaly_enabled"),
     "autograd.table": ("tape_lines", "tape_of"),
@@ -131,29 +130,39 @@ _NAMES_OF = {  # modules whose names stand here too
         "strided", "use_deterministic_algorithms",
     ),
     "func": ("vmap",),
+    "ops.creation.windows": ("bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window"),
+    "ops.nn.adaptive_pooling": ("adaptive_avg_pool1d", "adaptive_max_pool1d"),
+    "ops.nn.convolution": ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
+    "ops.nn.distances": ("cdist", "cosine_similarity", "pairwise_distance", "pdist"),
+    "ops.nn.dropout": (
+        "alpha_dropout", "alpha_dropout_", "dropout", "dropout_", "feature_alpha_dropout", "feature_alpha_dropout_",
+        "feature_dropout", "feature_dropout_",
+    ),
+    "ops.nn.embedding": ("embedding",),
+    "ops.nn.folding": ("channel_shuffle", "pixel_shuffle", "pixel_unshuffle"),
+    "ops.nn.losses.ctc": ("ctc_loss",),
+    "ops.nn.losses.elementwise": ("binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss"),
+    "ops.nn.losses.margin": ("cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "triplet_margin_loss"),
+    "ops.nn.normalization": ("batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"),
+    "ops.nn.pooling": ("avg_pool1d", "max_pool1d", "max_pool2d", "max_pool3d"),
+    "ops.nn.smooth_activations": ("celu", "celu_", "selu", "selu_"),
     "serialization": ("load", "save"),
 }  # fmt: skip
-_ELSEWHERE = {name: module for module, names in _NAMES_OF.items() for name in names}
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
 
-# What `import *` brings: no module that a program may have one of its own name of.
+# What `import *` brings: of modules only those that it always brought.
 __all__ = [name for name in dir() if not name.startswith("_")]
-__all__ += ["compat", "cuda", "files", "linalg", "random", "serialization", "special", *_ELSEWHERE]
+__all__ += ["compat", "cuda", "files", "linalg", "random", "serialization", "special", *_HOME]
 
 
+@_cache
 def __getattr__(name: str) -> _Any:
-    if name in _LATER:
+    if name in _MODULES:
         return _importlib.import_module(f"tinygrad_lite.{name}")
-    if name in _ELSEWHERE:
-        return getattr(_importlib.import_module(f"tinygrad_lite.{_ELSEWHERE[name]}"), name)
-    if not name.startswith("_") and hasattr(networks := _networks(), name):
-        globals()[name] = value = getattr(networks, name)  # the next time nobody asks here
-        return value
+    if name in _HOME:
+        return getattr(_importlib.import_module(f"tinygrad_lite.{_HOME[name]}"), name)
     raise AttributeError(f"module 'tinygrad_lite' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER, *_ELSEWHERE, *(name for name in dir(_networks()) if not name.startswith("_"))})
-
-
-def _networks() -> _Any:
-    return _importlib.import_module("tinygrad_lite.ops.nn.exports")
+    return sorted({*globals(), *_MODULES, *_HOME})

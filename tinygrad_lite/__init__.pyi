@@ -24,7 +24,7 @@ from tinygrad_lite.arrays import Device
 from tinygrad_lite.ops.random.generators import Generator as Generator
 from tinygrad_lite.amp import GradScaler as GradScaler
 from tinygrad_lite.ops.types import Size as Size
-from tinygrad_lite.tensor import Tensor as Tensor
+from tinygrad_lite._tensor import Tensor as Tensor
 from tinygrad_lite import accelerator as accelerator
 from tinygrad_lite import amp as amp
 from tinygrad_lite.compat.switches import are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled

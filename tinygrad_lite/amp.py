@@ -11,8 +11,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.arrays import gpu
-from tinygrad_lite.tensor import Tensor
 
 __all__ = ["GradScaler", "autocast"]
 

@@ -10,6 +10,7 @@ import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.arrays.changes import tick
 from tinygrad_lite.autograd import functional
 from tinygrad_lite.autograd.grad_mode import enable_grad, is_grad_enabled
@@ -19,7 +20,6 @@ from tinygrad_lite.ops import ones_like, stack, zeros, zeros_like
 from tinygrad_lite.ops.movement.inplace import watched
 from tinygrad_lite.ops.random.generators import draws, generators
 from tinygrad_lite.stateless import functional_call, replace_all_batch_norm_modules_, stack_module_state
-from tinygrad_lite.tensor import Tensor
 
 __all__ = [
     "functional_call",

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite.arrays import device_of, get_default_dtype, quietly, to_numpy
-from tinygrad_lite.arrays.gpu import is_default
+from tinygrad_lite.arrays.devices import is_default
 from tinygrad_lite.engine.tape import Node
 
 

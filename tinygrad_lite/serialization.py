@@ -13,11 +13,11 @@ from typing import IO, Any
 
 import numpy as np
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.arrays import Device, device_of, is_array, to_device, to_numpy
 from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.files import archive
 from tinygrad_lite.files.replacing import written
-from tinygrad_lite.tensor import Tensor
 
 SKELETON = "__skeleton__"
 LONGEST = 1000  # maximal length of an array's name in a file

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.arrays import is_array, to_numpy
 from tinygrad_lite.ops.creation.conversion import asarray
-from tinygrad_lite.tensor import Tensor
 
 __all__ = ["assert_close"]
 

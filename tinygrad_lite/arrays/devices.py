@@ -13,6 +13,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from tinygrad_lite.arrays.deferred import settle
+from tinygrad_lite.arrays.gpu import Symbol, cupy_or_explain, is_cupy, known_count
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 Array = Any  # numpy.ndarray or cupy.ndarray
@@ -107,19 +110,6 @@ def namespace_of(array: Array) -> ModuleType:
     return array.namespace if isinstance(array, Symbol) else sys.modules["cupy"]
 
 
-class Symbol:
-    """What stands for an array of CuPy while its operations are only written down (see fusion.py)."""
-
-    namespace: Any  # in the place of the module cupy
-
-
-def is_cupy(value: Any) -> bool:
-    """Whether `value` is an array of CuPy."""
-    # An array of CuPy can only exist once somebody has imported it.
-    cupy = sys.modules.get("cupy")
-    return cupy is not None and isinstance(value, (cupy.ndarray, Symbol))
-
-
 def scipy_of(array: Array, part: str, wanted: str) -> ModuleType:
     """`scipy.linalg`, say, for `part` "linalg", or `cupyx.scipy.linalg`; imported when first `wanted`."""
     package = ("scipy" if namespace_of(array) is np else "cupyx.scipy") + f".{part}"
@@ -139,44 +129,42 @@ def as_array(value: Any) -> Array:
     return value if is_array(value) else np.asarray(value)
 
 
-def cupy_or_explain() -> ModuleType:
-    """The cupy module, imported when a GPU is first asked for."""
-    global _cupy
-    if _cupy is None:
-        try:
-            cupy = importlib.import_module("cupy")
-        except ImportError as error:
-            found = "is not installed" if getattr(error, "name", "") == "cupy" else f"cannot be imported ({error})"
-            raise ImportError(
-                f"device 'cuda' needs CuPy, which {found}: "
-                "pip install 'tinygrad_lite[cuda12]' (or [cuda13], as the GPU's driver allows; ROCm: see docs/gpu.md)"
-            ) from error
-        from tinygrad_lite.arrays import gpu
-
-        gpu.prepare(cupy)
-        _cupy = cupy
-    return _cupy
-
-
-_cupy: ModuleType | None = None
-
-
-def loaded() -> bool:
-    """Whether a GPU was asked for already."""
-    return _cupy is not None
-
-
 def usable(device: Device) -> Any:
     """CuPy's object for a GPU (None where no number was given: the one in use); raises where there is none."""
-    from tinygrad_lite.arrays import gpu
-
-    count = gpu.known_count()
+    count = known_count()
     if device.index is None:
         return None
     if device.index >= count:
         there = "the only GPU is cuda:0" if count == 1 else f"there are {count} GPUs, cuda:0 to cuda:{count - 1}"
         raise RuntimeError(f"device {str(device)!r} does not exist: {there}")
     return cupy_or_explain().cuda.Device(device.index)
+
+
+def index_of(device: Any) -> int | None:
+    """The number of a GPU: given as one, as "cuda:1" or as a Device; None for the one in use."""
+    if device is None or (isinstance(device, int) and device < 0):
+        return None
+    device = Device(device)
+    if device.type != "cuda":
+        raise ValueError(f"cuda: expected a GPU ('cuda', 'cuda:N' or its number), got {str(device)!r}")
+    return device.index
+
+
+def handle(device: Any = None) -> Any:
+    """CuPy's object for a GPU."""
+    index = index_of(device)
+    return usable(Device("cuda", index)) or cupy_or_explain().cuda.Device()
+
+
+def with_index(device: Device) -> Device:
+    """A GPU with its number: the one in use where none was given."""
+    return device if device.index is not None else Device("cuda", int(handle().id))
+
+
+def is_default(device: Device) -> bool:
+    """Whether new tensors that are given no device go to `device` (which has a number, if it is a GPU)."""
+    default = get_default_device()
+    return default.type == device.type and (device.type == "cpu" or with_index(default) == device)
 
 
 def device_of(array: Array) -> Device:
@@ -209,8 +197,6 @@ def to_device(array: Array, device: Device | str | int | None) -> Array:
     if device.type == here.type and device.index in (None, here.index):
         return array
     if device.type == "cpu":
-        from tinygrad_lite.arrays.deferred import settle
-
         settle()
         return sys.modules["cupy"].asnumpy(array)
     with on_device(device):

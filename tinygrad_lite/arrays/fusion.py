@@ -45,16 +45,26 @@ class Program:
         """Note one step; returns its result."""
         like = next(value for value in reversed(operands) if isinstance(value, Recorded))
         self.steps.append((name, tuple(map(self.place, operands)), None if out is None else out.place))
-        return Recorded(self, like, np.dtype(bool) if name in COMPARISONS.values() else like.dtype) if out is None else out
+        return Recorded(self, like, np.dtype(bool) if name in COMPARISONS else like.dtype) if out is None else out
 
 
-OPERATORS = {
-    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "true_divide", "pow": "power", "and": "bitwise_and",
-    "or": "bitwise_or",
-}  # fmt: skip
-COMPARISONS = {
-    "lt": "less", "gt": "greater", "eq": "equal", "le": "less_equal", "ge": "greater_equal", "ne": "not_equal",
-}  # fmt: skip
+Operator = Callable[["Recorded", Any], "Recorded"]
+
+
+def _operators(function: str) -> tuple[Operator, Operator, Operator]:
+    """What Python calls for `x + y`, for `y + x` where y is no Recorded, and for `x += y`."""
+    return (
+        lambda self, other: self.program.add(function, (self, other)),
+        lambda self, other: self.program.add(function, (other, self)),
+        lambda self, other: self.program.add(function, (self, other), self),
+    )
+
+
+def _comparison(function: str) -> Operator:
+    return lambda self, other: self.program.add(function, (self, other))
+
+
+COMPARISONS = ("less", "greater", "equal", "less_equal", "greater_equal", "not_equal")
 
 
 class Recorded(Symbol):
@@ -80,6 +90,18 @@ class Recorded(Symbol):
             raise TypeError("cannot be fused: an index")
         self.program.add("assign", (value, self), self)
 
+    __add__, __radd__, __iadd__ = _operators("add")
+    __sub__, __rsub__, __isub__ = _operators("subtract")
+    __mul__, __rmul__, __imul__ = _operators("multiply")
+    __truediv__, __rtruediv__, __itruediv__ = _operators("true_divide")
+    __pow__, __rpow__, __ipow__ = _operators("power")
+    __and__, __rand__, __iand__ = _operators("bitwise_and")
+    __or__, __ror__, __ior__ = _operators("bitwise_or")
+    __lt__, __gt__ = _comparison("less"), _comparison("greater")
+    __le__, __ge__ = _comparison("less_equal"), _comparison("greater_equal")
+    __eq__, __ne__ = _comparison("equal"), _comparison("not_equal")  # type: ignore[assignment]
+    __hash__ = object.__hash__
+
     def __neg__(self) -> Recorded:
         return self.program.add("negative", (self,))
 
@@ -98,17 +120,6 @@ class _Namespace:
 
     def __getattr__(self, name: str) -> Callable[..., Recorded]:
         return lambda *operands, out=None: self.program.add(name, operands, out)
-
-
-def _define(name: str, function: str, in_place: bool) -> None:
-    setattr(Recorded, f"__{name}__", lambda self, other: self.program.add(function, (self, other)))
-    if in_place:
-        setattr(Recorded, f"__r{name}__", lambda self, other: self.program.add(function, (other, self)))
-        setattr(Recorded, f"__i{name}__", lambda self, other: self.program.add(function, (self, other), self))
-
-
-for _name, _function in (OPERATORS | COMPARISONS).items():
-    _define(_name, _function, _name in OPERATORS)
 
 
 def fused(function: Callable[..., dict[str, Any] | None], arrays: Sequence[Array]) -> dict[str, Array] | None:

@@ -1,15 +1,14 @@
-"""The GPUs themselves: how many, which one is in use, their memory. Asking never fails for want of one."""
+"""CuPy, and the GPUs themselves: how many, which one is in use, their memory. Asking never fails for want of one."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
+import sys
 from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any, TypeVar
-
-from tinygrad_lite.arrays import devices
-from tinygrad_lite.arrays.devices import Device, cupy_or_explain, usable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -21,9 +20,27 @@ class OutOfMemoryError(RuntimeError):
 # -- when CuPy is first imported ----------------------------------------------------------------
 
 several = False  # known once somebody has asked for a GPU
+_cupy: ModuleType | None = None
 
 
-def prepare(cupy: ModuleType) -> None:
+def cupy_or_explain() -> ModuleType:
+    """The cupy module, imported when a GPU is first asked for."""
+    global _cupy
+    if _cupy is None:
+        try:
+            cupy = importlib.import_module("cupy")
+        except ImportError as error:
+            found = "is not installed" if getattr(error, "name", "") == "cupy" else f"cannot be imported ({error})"
+            raise ImportError(
+                f"device 'cuda' needs CuPy, which {found}: "
+                "pip install 'tinygrad_lite[cuda12]' (or [cuda13], as the GPU's driver allows; ROCm: see docs/gpu.md)"
+            ) from error
+        _prepare(cupy)
+        _cupy = cupy
+    return _cupy
+
+
+def _prepare(cupy: ModuleType) -> None:
     """Let CuPy's want of memory be told in bytes, and note whether there are several GPUs."""
     cupy.cuda.set_allocator(_telling(cupy, cupy.cuda.get_allocator()))
     global several
@@ -66,6 +83,19 @@ def in_words(size: int) -> str:
     return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
 
 
+class Symbol:
+    """What stands for an array of CuPy while its operations are only written down (see fusion.py)."""
+
+    namespace: Any  # in the place of the module cupy
+
+
+def is_cupy(value: Any) -> bool:
+    """Whether `value` is an array of CuPy."""
+    # An array of CuPy can only exist once somebody has imported it.
+    cupy = sys.modules.get("cupy")
+    return cupy is not None and isinstance(value, (cupy.ndarray, Symbol))
+
+
 # -- at work where the arrays are ----------------------------------------------------------------
 
 
@@ -73,7 +103,7 @@ def _home(values: Iterable[Any]) -> Any:
     """The GPU of the first CuPy array among `values` (arrays, tensors, and sequences of them)."""
     for value in values:
         value = getattr(value, "array", value)
-        if devices.is_cupy(value):
+        if is_cupy(value):
             return value.device
         if type(value) in (list, tuple) and (found := _home(value)) is not None:
             return found
@@ -142,44 +172,17 @@ def count() -> int:
 
 def in_use() -> int:
     """How many GPUs there are, or 0 as long as nobody has asked for one."""
-    return count() if devices.loaded() else 0
+    return 0 if _cupy is None else count()
 
 
-def index_of(device: Any) -> int | None:
-    """The number of a GPU: given as one, as "cuda:1" or as a Device; None for the one in use."""
-    if device is None or (isinstance(device, int) and device < 0):
-        return None
-    device = Device(device)
-    if device.type != "cuda":
-        raise ValueError(f"cuda: expected a GPU ('cuda', 'cuda:N' or its number), got {str(device)!r}")
-    return device.index
+def properties(handle: Any) -> dict[str, Any]:
+    """What the driver says of a GPU, of which CuPy's object is given."""
+    return cupy_or_explain().cuda.runtime.getDeviceProperties(handle.id)
 
 
-def handle(device: Any = None) -> Any:
-    """CuPy's object for a GPU."""
-    index = index_of(device)
-    return usable(Device("cuda", index)) or cupy_or_explain().cuda.Device()
-
-
-def with_index(device: Device) -> Device:
-    """A GPU with its number: the one in use where none was given."""
-    return device if device.index is not None else Device("cuda", int(handle().id))
-
-
-def is_default(device: Device) -> bool:
-    """Whether new tensors that are given no device go to `device` (which has a number, if it is a GPU)."""
-    default = devices.get_default_device()
-    return default.type == device.type and (device.type == "cpu" or with_index(default) == device)
-
-
-def properties(device: Any = None) -> dict[str, Any]:
-    """What the driver says of a GPU."""
-    return cupy_or_explain().cuda.runtime.getDeviceProperties(handle(device).id)
-
-
-def memory(device: Any = None) -> tuple[int, int]:
+def memory(handle: Any) -> tuple[int, int]:
     """The bytes that arrays use on a GPU, and the bytes that CuPy's memory pool holds for them."""
-    with handle(device):
+    with handle:
         pool = cupy_or_explain().get_default_memory_pool()
         return int(pool.used_bytes()), int(pool.total_bytes())
 

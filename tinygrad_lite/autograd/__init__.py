@@ -1,5 +1,6 @@
 """PyTorch's names for what is done with the tape, and tools that look at it: on top of the engine, which knows none of them."""
 
+import functools
 import importlib
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,7 @@ __all__ = [
 ]
 
 
+@functools.cache
 def __getattr__(name: str) -> Any:
     if name in _LATER:
         return importlib.import_module(f"tinygrad_lite.autograd.{name}")

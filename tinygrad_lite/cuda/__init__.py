@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import Device, gpu
+from tinygrad_lite.arrays import Device, devices, gpu
 from tinygrad_lite.arrays.deferred import settle
 from tinygrad_lite.arrays.gpu import OutOfMemoryError
 from tinygrad_lite.ops.random import generators
@@ -66,7 +66,7 @@ def device_count() -> int:
 
 def current_device() -> int:
     """The number of the GPU that "cuda" stands for."""
-    return int(gpu.handle().id)
+    return int(devices.handle().id)
 
 
 def set_device(device: Any) -> None:
@@ -74,8 +74,8 @@ def set_device(device: Any) -> None:
 
     >>> set_device(-1)
     """
-    if gpu.index_of(device) is not None:
-        gpu.handle(device).use()
+    if devices.index_of(device) is not None:
+        devices.handle(device).use()
 
 
 class device:
@@ -89,7 +89,7 @@ class device:
     """
 
     def __init__(self, device: Any):
-        self.idx = gpu.index_of(device)
+        self.idx = devices.index_of(device)
         self._before: list[int] = []
 
     def __enter__(self) -> None:
@@ -108,7 +108,7 @@ def synchronize(device: Any = None) -> None:
     >>> if is_available():
     ...     synchronize()
     """
-    gpu.handle(device).synchronize()
+    devices.handle(device).synchronize()
     settle()
 
 
@@ -117,7 +117,7 @@ def get_device_name(device: Any = None) -> str:
 
     >>> name = get_device_name() if is_available() else "none"
     """
-    return gpu.properties(device)["name"].decode()
+    return gpu.properties(devices.handle(device))["name"].decode()
 
 
 def get_device_capability(device: Any = None) -> tuple[int, int]:
@@ -126,7 +126,7 @@ def get_device_capability(device: Any = None) -> tuple[int, int]:
     >>> if is_available():
     ...     major, minor = get_device_capability()
     """
-    found = gpu.properties(device)
+    found = gpu.properties(devices.handle(device))
     return found["major"], found["minor"]
 
 
@@ -145,12 +145,12 @@ def memory_allocated(device: Any = None) -> int:
     >>> 0 <= memory_allocated() <= memory_reserved()
     True
     """
-    return gpu.memory(device)[0] if is_available() else 0
+    return gpu.memory(devices.handle(device))[0] if is_available() else 0
 
 
 def memory_reserved(device: Any = None) -> int:
     """The bytes that are held for arrays on the GPU, in use or not."""
-    return gpu.memory(device)[1] if is_available() else 0
+    return gpu.memory(devices.handle(device))[1] if is_available() else 0
 
 
 def max_memory_allocated(device: Any = None) -> int:
@@ -217,7 +217,7 @@ def initial_seed() -> int:
 
 
 def _generator(device: Any) -> Any:
-    return generators.on_gpu(Device("cuda", gpu.index_of(device)))
+    return generators.on_gpu(Device("cuda", devices.index_of(device)))
 
 
 def manual_seed_all(seed: int) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lite import ops
+from tinygrad_lite._tensor import Size, Tensor
 from tinygrad_lite.arrays import get_default_dtype
 from tinygrad_lite.autograd.grad_mode import no_grad
-from tinygrad_lite.tensor import Size, Tensor
 
 __all__ = ["Distribution"]
 

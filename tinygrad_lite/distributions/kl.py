@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from tinygrad_lite import ops
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.distributions.distribution import Distribution
 from tinygrad_lite.distributions.several import Independent
 from tinygrad_lite.distributions.single import Bernoulli, Categorical, Normal, Uniform
-from tinygrad_lite.tensor import Tensor
 
 __all__ = ["kl_divergence"]
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite import linalg, ops
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.distributions.distribution import Distribution
 from tinygrad_lite.distributions.single import Categorical
-from tinygrad_lite.tensor import Tensor
 
 __all__ = ["Independent", "MixtureSameFamily", "MultivariateNormal"]
 

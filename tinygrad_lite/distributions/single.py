@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite import ops
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.distributions.distribution import Distribution, together
 from tinygrad_lite.nn.functional import binary_cross_entropy_with_logits
-from tinygrad_lite.tensor import Tensor
 
 __all__ = ["Bernoulli", "Categorical", "Normal", "Uniform"]
 

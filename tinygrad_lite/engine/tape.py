@@ -49,7 +49,7 @@ result_class: type[Traced] = Traced
 
 
 def results_are(tensor_class: type[Traced]) -> None:
-    """Name the class of every recorded result. `tensor.py` calls this once; it is how operators
+    """Name the class of every recorded result. `_tensor.py` calls this once; it is how operators
     and methods reach the engine's results without the engine importing them."""
     global result_class
     result_class = tensor_class

@@ -1,29 +1,26 @@
 """Neural networks: `Module`, layers, losses and initialization, under PyTorch's names."""
 
 from tinygrad_lite.nn import functional, init, modules, parallel, parameter, utils
-from tinygrad_lite.nn.modules.activation import *
-from tinygrad_lite.nn.modules.attention import *
-from tinygrad_lite.nn.modules.batchnorm import *
-from tinygrad_lite.nn.modules.channelshuffle import *
-from tinygrad_lite.nn.modules.container import *
-from tinygrad_lite.nn.modules.conv import *
-from tinygrad_lite.nn.modules.distance import *
-from tinygrad_lite.nn.modules.dropout import *
-from tinygrad_lite.nn.modules.flatten import *
-from tinygrad_lite.nn.modules.fold import *
-from tinygrad_lite.nn.modules.lazy import *
-from tinygrad_lite.nn.modules.linear import *
-from tinygrad_lite.nn.modules.linear_cross_entropy import *
-from tinygrad_lite.nn.modules.loss import *
-from tinygrad_lite.nn.modules.module import *
-from tinygrad_lite.nn.modules.normalization import *
-from tinygrad_lite.nn.modules.padding import *
-from tinygrad_lite.nn.modules.pixelshuffle import *
-from tinygrad_lite.nn.modules.pooling import *
-from tinygrad_lite.nn.modules.rnn import *
-from tinygrad_lite.nn.modules.sparse import *
-from tinygrad_lite.nn.modules.transformer import *
-from tinygrad_lite.nn.modules.upsampling import *
+from tinygrad_lite.nn._summary import summary
+from tinygrad_lite.nn.modules import (
+    AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d, AlphaDropout,
+    AvgPool1d, AvgPool2d, AvgPool3d, BCELoss, BCEWithLogitsLoss, BatchNorm1d, BatchNorm2d, BatchNorm3d, Bilinear, CELU, CTCLoss,
+    ChannelShuffle, CircularPad1d, CircularPad2d, CircularPad3d, ConstantPad1d, ConstantPad2d, ConstantPad3d, Conv1d, Conv2d, Conv3d,
+    ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, CosineEmbeddingLoss, CosineSimilarity, CrossEntropyLoss, Dropout, Dropout1d,
+    Dropout2d, Dropout3d, ELU, Embedding, EmbeddingBag, FeatureAlphaDropout, Flatten, Fold, FractionalMaxPool2d, FractionalMaxPool3d,
+    GELU, GLU, GRU, GRUCell, GaussianNLLLoss, GroupNorm, Hardshrink, Hardsigmoid, Hardswish, Hardtanh, HingeEmbeddingLoss, HuberLoss,
+    Identity, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, KLDivLoss, L1Loss, LPPool1d, LPPool2d, LPPool3d, LSTM, LSTMCell,
+    LayerNorm, LazyBatchNorm1d, LazyBatchNorm2d, LazyBatchNorm3d, LazyConv1d, LazyConv2d, LazyConv3d, LazyConvTranspose1d,
+    LazyConvTranspose2d, LazyConvTranspose3d, LazyInstanceNorm1d, LazyInstanceNorm2d, LazyInstanceNorm3d, LazyLinear, LeakyReLU, Linear,
+    LinearCrossEntropyLoss, LinearCrossEntropyOptions, LocalResponseNorm, LogSigmoid, LogSoftmax, MSELoss, MarginRankingLoss, MaxPool1d,
+    MaxPool2d, MaxPool3d, MaxUnpool1d, MaxUnpool2d, MaxUnpool3d, Mish, Module, ModuleDict, ModuleList, MultiLabelMarginLoss,
+    MultiLabelSoftMarginLoss, MultiMarginLoss, MultiheadAttention, NLLLoss, PReLU, PairwiseDistance, ParameterDict, ParameterList,
+    PixelShuffle, PixelUnshuffle, PoissonNLLLoss, RMSNorm, RNN, RNNBase, RNNCell, RNNCellBase, RReLU, ReLU, ReLU6, ReflectionPad1d,
+    ReflectionPad2d, ReflectionPad3d, ReplicationPad1d, ReplicationPad2d, ReplicationPad3d, SELU, Sequential, SiLU, Sigmoid,
+    SmoothL1Loss, SoftMarginLoss, Softmax, Softmax2d, Softmin, Softplus, Softshrink, Softsign, Tanh, Tanhshrink, Threshold, Transformer,
+    TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer, TripletMarginLoss,
+    TripletMarginWithDistanceLoss, Unflatten, Unfold, Upsample, UpsamplingBilinear2d, UpsamplingNearest2d, ZeroPad1d, ZeroPad2d,
+    ZeroPad3d,
+)
 from tinygrad_lite.nn.parallel import DataParallel
 from tinygrad_lite.nn.parameter import Buffer, Parameter, UninitializedParameter
-from tinygrad_lite.nn.summary import summary

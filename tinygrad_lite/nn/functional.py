@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.ops.calculus import tanh
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.math.elementary import sigmoid
@@ -112,9 +113,6 @@ from tinygrad_lite.ops.nn.smooth_activations import (
 from tinygrad_lite.ops.nn.softmax import gumbel_softmax
 from tinygrad_lite.ops.nn.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
 
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
-
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool1d_with_indices",
     "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices", "adaptive_max_pool3d", "adaptive_max_pool3d_with_indices",
@@ -155,7 +153,9 @@ def _with_indices(function: Callable[P, R]) -> Callable[P, R]:
     return functools.wraps(function)(lambda *args, **options: function(*args, **{**options, "return_indices": True}))
 
 
-max_pool1d_with_indices, max_pool2d_with_indices, max_pool3d_with_indices = map(_with_indices, (max_pool1d, max_pool2d, max_pool3d))
+max_pool1d_with_indices = _with_indices(max_pool1d)
+max_pool2d_with_indices = _with_indices(max_pool2d)
+max_pool3d_with_indices = _with_indices(max_pool3d)
 adaptive_max_pool1d_with_indices = _with_indices(adaptive_max_pool1d)
 adaptive_max_pool2d_with_indices = _with_indices(adaptive_max_pool2d)
 adaptive_max_pool3d_with_indices = _with_indices(adaptive_max_pool3d)

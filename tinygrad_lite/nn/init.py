@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.autograd.grad_mode import no_grad
 from tinygrad_lite.ops.creation.factories import empty
-from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.linalg.qr import qr
 
 __all__ = [
     "calculate_gain",
@@ -267,8 +268,6 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
         raise ValueError(f"orthogonal_: expected at least 2 dimensions, got shape {tuple(tensor.shape)}")
     if not tensor.numel():
         return tensor
-    from tinygrad_lite.ops.linalg.qr import qr
-
     rows = tensor.shape[0]
     columns = tensor.numel() // rows
     flat = empty((rows, columns), dtype=tensor.dtype, device=tensor.device).normal_(0, 1, generator=generator)

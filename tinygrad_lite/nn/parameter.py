@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.arrays import Array
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.creation.factories import empty
-from tinygrad_lite.tensor import Tensor
 
 __all__ = ["Buffer", "Parameter", "UninitializedParameter"]
 

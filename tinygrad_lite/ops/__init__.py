@@ -1,6 +1,6 @@
 """The operations, a folder a theme, a file a family. A name's rule stands beside its forward function.
 
-Those of networks are gathered in nn/exports.py, which is imported when it is needed.
+Those of networks are imported when they are first asked for: tinygrad_lite/__init__.py says where each stands.
 """
 
 from tinygrad_lite.ops import calculus, types

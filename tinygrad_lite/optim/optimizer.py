@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.arrays import BLOCK, device_of, namespace_of, on_device, quiet
 from tinygrad_lite.autograd.grad_mode import enable_grad
 from tinygrad_lite.engine.tape import Node, Traced
@@ -16,7 +17,6 @@ from tinygrad_lite.optim.explain import Explanation, explain
 from tinygrad_lite.optim.hooks import Hooks
 from tinygrad_lite.optim.state_dicts import Group, StateDicts
 from tinygrad_lite.optim.stepping import State, as_number, parts_of
-from tinygrad_lite.tensor import Tensor
 
 ParamsT: TypeAlias = Iterable[Tensor] | Iterable[Group] | Iterable[tuple[str, Tensor]]
 

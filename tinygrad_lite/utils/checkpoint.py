@@ -8,11 +8,11 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.arrays.changes import change_since, tick
 from tinygrad_lite.autograd.grad_mode import enable_grad, is_grad_enabled
 from tinygrad_lite.autograd.graph import saved_tensors_hooks
 from tinygrad_lite.ops.random.generators import generators
-from tinygrad_lite.tensor import Tensor
 
 __all__ = ["CheckpointError", "checkpoint", "checkpoint_sequential"]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.nn.modules.module import Module, framed
 from tinygrad_lite.nn.parameter import Parameter
-from tinygrad_lite.tensor import Tensor
 
 __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn import init
@@ -12,7 +13,6 @@ from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.modules.utils import sizes
 from tinygrad_lite.nn.parameter import Parameter
 from tinygrad_lite.ops.creation.factories import empty
-from tinygrad_lite.tensor import Tensor
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.modules.settings import Configured
-from tinygrad_lite.tensor import Tensor
 
 __all__ = ["CosineSimilarity", "PairwiseDistance"]
 

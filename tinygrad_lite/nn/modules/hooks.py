@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.autograd import Function
 from tinygrad_lite.autograd.grad_mode import is_grad_enabled
 from tinygrad_lite.engine.tape import RemovableHandle
-from tinygrad_lite.tensor import Tensor
-
-if TYPE_CHECKING:
-    from tinygrad_lite.nn.modules.module import Module
+from tinygrad_lite.nn.modules.registry import Holder
 
 
 class Hooks:
@@ -38,7 +36,7 @@ class Hooks:
     def of(self, kind: str) -> list[tuple[Callable[..., Any], dict[str, bool]]]:
         return list(self.by_kind.get(kind, {}).values())
 
-    def call(self, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(self, module: Holder, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """`module.forward`, with all of its hooks."""
         for hook, options in self.of("forward_pre"):
             args, kwargs = _before(hook, options, module, args, kwargs)
@@ -61,13 +59,13 @@ class Hooks:
         return output if boundary is None else boundary.leave(output)
 
 
-def hooks_of(module: Module, kind: str) -> list[Callable[..., Any]]:
+def hooks_of(module: Holder, kind: str) -> list[Callable[..., Any]]:
     """The hooks of one kind; none if the module has no hooks."""
     hooks = module._registered_hooks
     return [] if hooks is None else [hook for hook, _ in hooks.of(kind)]
 
 
-def add_hook(module: Module, kind: str, hook: Callable[..., Any], prepend: bool = False, **options: bool) -> RemovableHandle:
+def add_hook(module: Holder, kind: str, hook: Callable[..., Any], prepend: bool = False, **options: bool) -> RemovableHandle:
     """Register `hook` for an event: "forward_pre", "forward", "backward_pre", "backward", "load", ..."""
     hooks = module._registered_hooks
     if hooks is None:
@@ -76,7 +74,7 @@ def add_hook(module: Module, kind: str, hook: Callable[..., Any], prepend: bool 
 
 
 def _before(
-    hook: Callable[..., Any], options: dict[str, bool], module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    hook: Callable[..., Any], options: dict[str, bool], module: Holder, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if not options["with_kwargs"]:
         returned = hook(module, args)
@@ -95,7 +93,7 @@ class Boundary:
     """Where gradients enter and leave a module in one call of it: two entries on the tape that pass everything on, and
     call the hooks during backward."""
 
-    def __init__(self, module: Module, hooks: Hooks):
+    def __init__(self, module: Holder, hooks: Hooks):
         self.module, self.hooks = module, hooks
         self.grad_output: tuple[Any, ...] = ()
         self.inputs: int | None = None  # their number, if none of them needs a gradient

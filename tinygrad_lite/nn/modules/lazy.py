@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.nn.modules.batchnorm import (
     BatchNorm1d,
     BatchNorm2d,
@@ -26,7 +27,6 @@ from tinygrad_lite.nn.modules.linear import Linear
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.parameter import UninitializedParameter
 from tinygrad_lite.ops.creation.factories import empty
-from tinygrad_lite.tensor import Tensor
 
 __all__ = [
     "LazyBatchNorm1d", "LazyBatchNorm2d", "LazyBatchNorm3d", "LazyConv1d", "LazyConv2d", "LazyConv3d",

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.arrays import as_dtype, is_floating, to_device
 from tinygrad_lite.engine.tape import RemovableHandle, traced
 from tinygrad_lite.nn.modules.hooks import Hooks, add_hook, hooks_of
@@ -33,7 +34,6 @@ from tinygrad_lite.nn.modules.registry import (
 )
 from tinygrad_lite.nn.modules.state import IncompatibleKeys, load_own_state, load_state, own_state
 from tinygrad_lite.nn.parameter import Buffer, Parameter
-from tinygrad_lite.tensor import Tensor
 
 __all__ = ["Module"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn import init
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.modules.settings import Configured
 from tinygrad_lite.nn.parameter import Parameter
 from tinygrad_lite.ops.creation.factories import empty
-from tinygrad_lite.tensor import Tensor
 
 __all__ = ["GroupNorm", "LayerNorm", "LocalResponseNorm", "RMSNorm"]
 

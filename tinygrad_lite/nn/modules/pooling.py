@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn.modules.settings import Configured
 from tinygrad_lite.nn.modules.utils import _pair, _single, _triple, sizes
-from tinygrad_lite.tensor import Tensor
 
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",

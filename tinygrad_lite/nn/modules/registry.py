@@ -5,18 +5,29 @@ These are functions on modules, not methods, so that subclasses are free to use 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeVar
 
 from tinygrad_lite.nn.parameter import Buffer
 
-if TYPE_CHECKING:
-    from tinygrad_lite.nn.modules.module import Module
+
+class Holder(Protocol):
+    """What the files below module.py ask of a Module."""
+
+    _registered_kinds: dict[str, str]
+    _non_persistent_buffers_set: frozenset[str]
+
+    def get_extra_state(self) -> Any: ...
+    def set_extra_state(self, state: Any) -> None: ...
+    def __getattr__(self, name: str) -> Any: ...
+
+
+H = TypeVar("H", bound=Holder)
 
 
 class Registered(MutableMapping[str, Any]):
     """A mutable mapping of a module's parameters (or buffers, or modules) by name."""
 
-    def __init__(self, module: Module, kind: str):
+    def __init__(self, module: Holder, kind: str):
         self._module, self._kind = module, kind
 
     def __getitem__(self, name: str) -> Any:
@@ -58,7 +69,7 @@ class Registered(MutableMapping[str, Any]):
 def view_of(kind: str, doc: str) -> Any:
     """The property of a module for one kind of registered objects; assigning to it replaces them."""
 
-    def put_all(module: Module, values: Mapping[str, Any]) -> None:
+    def put_all(module: Holder, values: Mapping[str, Any]) -> None:
         values, registered = dict(values), Registered(module, kind)
         registered.clear()
         registered.update(values)
@@ -70,16 +81,16 @@ DOWN, UP, OWN = "down", "up", "own"
 
 
 def walk(
-    root: Module, method: Callable[..., Any] | None = None, prefix: str = "", seen: set[Any] | None = None, twins: bool = True
-) -> Iterator[tuple[str, Module, str]]:
+    root: H, method: Callable[..., Any] | None = None, prefix: str = "", seen: set[Any] | None = None, twins: bool = True
+) -> Iterator[tuple[str, H, str]]:
     """`root` and all modules below it with their paths: each as DOWN before its contents and as UP after them.
 
     It does not recurse, since modules may nest deeper than Python's stack. `method`: the name of a Module method; a
     submodule that overrides it appears once, as OWN, to be called, and handles its own contents. `seen`: modules to
     skip; those met are added. `twins`: whether a module that its parent holds under two names appears twice."""
     name = method.__name__ if method else ""
-    above: list[tuple[str, Module]] = []
-    levels: list[Iterator[tuple[str, Module]]] = [iter([(prefix, root)])]
+    above: list[tuple[str, H]] = []
+    levels: list[Iterator[tuple[str, H]]] = [iter([(prefix, root)])]
     while levels:
         entry = next(levels[-1], None)
         if entry is None:
@@ -101,7 +112,7 @@ def walk(
         levels.append(iter(held if twins else {id(child): (at, child) for at, child in held}.values()))
 
 
-def put(module: Module, kind: str, name: str, value: Any) -> None:
+def put(module: Holder, kind: str, name: str, value: Any) -> None:
     """Store `value` under `name` in `module`."""
     kinds = module._registered_kinds
     if kinds.get(name) != kind:  # it goes to the end
@@ -113,14 +124,14 @@ def put(module: Module, kind: str, name: str, value: Any) -> None:
     module.__dict__[name] = value
 
 
-def forget(module: Module, name: str) -> None:
+def forget(module: Holder, name: str) -> None:
     """Unregister `name`; an attribute of that name stays."""
     module._registered_kinds.pop(name, None)
     if name in module._non_persistent_buffers_set:
         keep_out_of_state(module, name, False)
 
 
-def keep_out_of_state(module: Module, name: str, out: bool) -> None:
+def keep_out_of_state(module: Holder, name: str, out: bool) -> None:
     """Keep a buffer out of the state_dict, or (`out=False`) include it again."""
     others = module._non_persistent_buffers_set - {name}
     module._non_persistent_buffers_set = others | {name} if out else others
@@ -133,7 +144,7 @@ def refuse_unless(allowed: bool, kind: str, name: str, value: Any) -> None:
         raise TypeError(f"cannot assign {type(value).__name__} as {kind} {name!r} ({expected[kind]} expected)")
 
 
-def register(module: Module, kind: str, name: Any, value: Any, accepted: type) -> None:
+def register(module: Holder, kind: str, name: Any, value: Any, accepted: type) -> None:
     """Check a new name and its value (None, or of type `accepted`), and store it in `module`."""
     if "_registered_kinds" not in module.__dict__:
         raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
@@ -148,7 +159,7 @@ def register(module: Module, kind: str, name: Any, value: Any, accepted: type) -
     put(module, kind, name, value)
 
 
-def member(module: Module, kind: str, target: str) -> Any:
+def member(module: Holder, kind: str, target: str) -> Any:
     """The object at a path such as "layers.0.weight"."""
     path, _, name = target.rpartition(".")
     holder = module.get_submodule(path)

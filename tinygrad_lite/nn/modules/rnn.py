@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn import init
 from tinygrad_lite.nn.modules.module import Module
+from tinygrad_lite.nn.packed_sequence import PackedSequence
 from tinygrad_lite.nn.parameter import Parameter
-from tinygrad_lite.nn.utils.rnn import PackedSequence
 from tinygrad_lite.ops.creation.factories import empty, zeros
 from tinygrad_lite.ops.movement.joining import cat, stack
 from tinygrad_lite.ops.nn.recurrent import _gru, _lstm, _rnn
 from tinygrad_lite.ops.nn.recurrent_cells import gru_step, lstm_step, rnn_step
-from tinygrad_lite.tensor import Tensor
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "RNNCellBase"]
 

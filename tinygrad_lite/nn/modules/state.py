@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.arrays import on_device, to_device
 from tinygrad_lite.arrays.changes import changed_in_place
 from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.nn.modules.hooks import hooks_of
-from tinygrad_lite.nn.modules.registry import DOWN, walk
+from tinygrad_lite.nn.modules.registry import DOWN, Holder, walk
 from tinygrad_lite.nn.parameter import Parameter, UninitializedParameter
 from tinygrad_lite.ops.creation.conversion import array_of
-from tinygrad_lite.tensor import Tensor
-
-if TYPE_CHECKING:
-    from tinygrad_lite.nn.modules.module import Module
 
 
 class IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
@@ -37,7 +34,7 @@ class IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpect
 EXTRA = "_extra_state"
 
 
-def own_state(module: Module, loading: bool = False) -> dict[str, Any]:
+def own_state(module: Holder, loading: bool = False) -> dict[str, Any]:
     """The state of one module alone, by attribute name (`loading`: without computing the extra state).
 
     >>> from tinygrad_lite import nn
@@ -53,7 +50,7 @@ def own_state(module: Module, loading: bool = False) -> dict[str, Any]:
     return state
 
 
-def load_state(root: Module, given_state: Mapping[str, Any], strict: bool, assign: bool) -> IncompatibleKeys:
+def load_state(root: Holder, given_state: Mapping[str, Any], strict: bool, assign: bool) -> IncompatibleKeys:
     """`Module.load_state_dict`: first compare everything, then copy everything.
 
     >>> from tinygrad_lite import nn, ones
@@ -101,7 +98,7 @@ class _Loading:
 
 
 def load_own_state(
-    module: Module,
+    module: Holder,
     state: Mapping[str, Any],
     prefix: str,
     metadata: dict[str, Any],
@@ -152,7 +149,7 @@ def _owner(key: str, paths: set[str]) -> str:
     return path
 
 
-def _refuse(root: Module, wrong: list[str], missing: list[str], unexpected: list[str], strict: bool) -> None:
+def _refuse(root: Holder, wrong: list[str], missing: list[str], unexpected: list[str], strict: bool) -> None:
     """Raise an error that lists everything that is wrong, if anything is."""
     kinds = [("Unexpected", unexpected), ("Missing", missing)] if strict else []
     keys = [f"{kind} key(s) in state_dict: " + ", ".join(f'"{key}"' for key in found) for kind, found in kinds if found]
@@ -169,7 +166,7 @@ def copy_into(own: Tensor, array: Any) -> None:
     changed_in_place(own.array, "load_state_dict")
 
 
-def take_over(module: Module, name: str, own: Tensor, given: Tensor) -> None:
+def take_over(module: Holder, name: str, own: Tensor, given: Tensor) -> None:
     """Make `module` hold `given` itself in place of `own`."""
     if isinstance(own, Parameter):
         given = given if isinstance(given, Parameter) else Parameter(given)

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn import init
 from tinygrad_lite.nn.modules.attention import MultiheadAttention
@@ -16,7 +17,6 @@ from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.modules.normalization import LayerNorm
 from tinygrad_lite.ops.creation.factories import full
 from tinygrad_lite.ops.movement.diagonals import triu
-from tinygrad_lite.tensor import Tensor
 
 __all__ = [
     "Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer",

@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.autograd.grad_mode import no_grad
 from tinygrad_lite.ops.creation.conversion import tensor
 from tinygrad_lite.ops.linalg.norms import vector_norm
 from tinygrad_lite.ops.movement.joining import stack
-from tinygrad_lite.tensor import Tensor
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.ops.movement.joining import cat
-from tinygrad_lite.tensor import Tensor
 
 __all__ = ["parameters_to_vector", "vector_to_parameters"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 from typing import Any, TypeVar
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.parameter import Parameter
 from tinygrad_lite.ops.creation.factories import ones_like, zeros_like
-from tinygrad_lite.tensor import Tensor
 
 __all__ = ["fuse_conv_bn_eval", "fuse_conv_bn_weights", "fuse_linear_bn_eval", "fuse_linear_bn_weights"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.autograd.grad_mode import no_grad
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn.modules.conv import _ConvTransposeNd
@@ -13,7 +14,6 @@ from tinygrad_lite.ops.creation.conversion import as_tensor
 from tinygrad_lite.ops.creation.factories import empty
 from tinygrad_lite.ops.linalg.inverses import pinv
 from tinygrad_lite.ops.linalg.norms import vector_norm
-from tinygrad_lite.tensor import Tensor
 
 __all__ = ["spectral_norm", "weight_norm"]
 

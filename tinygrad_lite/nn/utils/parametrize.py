@@ -6,11 +6,11 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.autograd.grad_mode import no_grad
 from tinygrad_lite.nn.modules.container import ModuleDict, ModuleList
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.parameter import Parameter
-from tinygrad_lite.tensor import Tensor
 
 __all__ = [
     "ParametrizationList",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.autograd.grad_mode import no_grad
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn.modules.hooks import hooks_of
@@ -14,7 +15,6 @@ from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.parameter import Parameter
 from tinygrad_lite.nn.utils.parametrizations import add_right_vector, as_matrix, default_dim, norm_except
 from tinygrad_lite.ops.creation.factories import empty
-from tinygrad_lite.tensor import Tensor
 
 __all__ = ["remove_spectral_norm", "remove_weight_norm", "spectral_norm", "weight_norm"]
 

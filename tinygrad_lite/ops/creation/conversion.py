@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,9 +25,7 @@ from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import raw
 from tinygrad_lite.ops.creation.factories import as_made, creator, dtype_of_number, empty
 from tinygrad_lite.ops.types import Size
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import AnyTensor, Tensor
 
 LEGACY = {
     "HalfTensor": "float16", "FloatTensor": "float32", "DoubleTensor": "float64", "CharTensor": "int8", "ShortTensor": "int16",
@@ -146,7 +144,7 @@ def _odd(data: Any) -> str:
 
 
 @creator
-def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> AnyTensor:
     """A new tensor with a copy of `data`: numbers, nested lists, arrays or tensors (also another library's).
 
     Python floats get the default dtype, ints int64, bools bool; arrays keep theirs.
@@ -159,7 +157,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
 
 
 @creator
-def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> AnyTensor:
     """A number as a 0-d tensor, in the default dtype unless another is given.
 
     >>> import tinygrad_lite as tg
@@ -246,7 +244,7 @@ def new_tensor(x: Tensor, data: Any, *, dtype: Any = None, device: Any = None, r
     return as_made(array, requires_grad)
 
 
-def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> AnyTensor:
     """`data` as a tensor: itself, or on its memory, where dtype and device allow it.
 
     >>> import tinygrad_lite as tg
@@ -265,7 +263,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 
 def asarray(
     obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
-) -> Tensor:  # fmt: skip
+) -> AnyTensor:  # fmt: skip
     """`obj` as a tensor; `copy`: None where one is needed, True always, False never (an error).
 
     >>> import tinygrad_lite as tg
@@ -285,7 +283,7 @@ def asarray(
     return result.detach().requires_grad_()
 
 
-def from_numpy(ndarray: np.ndarray) -> Tensor:
+def from_numpy(ndarray: np.ndarray) -> AnyTensor:
     """A tensor on the memory of a NumPy array.
 
     >>> import tinygrad_lite as tg
@@ -308,7 +306,7 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
     return traced(ndarray if type(ndarray) is np.ndarray else ndarray.view(np.ndarray))
 
 
-def from_dlpack(ext_tensor: Any) -> Tensor:
+def from_dlpack(ext_tensor: Any) -> AnyTensor:
     """A tensor on the memory of any object with `__dlpack__`."""
     kind, _ = ext_tensor.__dlpack_device__()
     return traced(namespace_for("cpu" if kind == 1 else "cuda").from_dlpack(ext_tensor))
@@ -323,7 +321,7 @@ def moved(x, device):
 moved.vjp(x=lambda g, x, device: moved(g, device_of(raw(x))))
 
 
-def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
+def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> AnyTensor:
     """A 1-D tensor on the memory of an object with Python's buffer interface: `count` elements (-1: all) from
     byte `offset` on. `ValueError` where the buffer holds no such part.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -22,9 +22,7 @@ from tinygrad_lite.arrays.errors import refusal
 from tinygrad_lite.arrays.signature import wraps
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import canonical_shape, integer, operation, raw
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import AnyTensor, Tensor
 
 __all__ = [
     "arange", "empty", "empty_like", "eye", "full", "full_like", "linspace", "logspace", "ones", "ones_like", "range", "zeros",
@@ -94,7 +92,7 @@ def _made(make: str, device: Any, *args: Any) -> Any:
 
 
 @creator
-def zeros(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> AnyTensor:
     """Zeros of a shape, given as ints or as one tuple.
 
     >>> import tinygrad_lite as tg
@@ -106,7 +104,7 @@ def zeros(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, 
 
 
 @creator
-def ones(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> AnyTensor:
     """Ones of a shape, given as ints or as one tuple.
 
     >>> import tinygrad_lite as tg
@@ -118,7 +116,7 @@ def ones(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, r
 
 
 @creator
-def empty(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def empty(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> AnyTensor:
     """A tensor whose values are whatever the memory held.
 
     >>> import tinygrad_lite as tg
@@ -145,7 +143,7 @@ def _fitting(name: str, dtype: np.dtype, value: Any) -> Any:
 
 @creator
 @quietly
-def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> AnyTensor:
     """A shape filled with one value, which decides the dtype: bool, int64 or the default.
 
     >>> import tinygrad_lite as tg
@@ -161,7 +159,7 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
 
 
 @creator
-def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> AnyTensor:
     """The identity matrix of `n` rows (and `m` columns).
 
     >>> import tinygrad_lite as tg
@@ -287,7 +285,7 @@ def new_full(x: Tensor, size: Any, fill_value: Any, **options: Any) -> Tensor:
 @creator
 def arange(
     start: Any = None, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:  # fmt: skip
+) -> AnyTensor:  # fmt: skip
     """start, start + step, ... below `end`; `arange(end)` starts at 0. Of ints it is int64.
 
     >>> import tinygrad_lite as tg
@@ -331,7 +329,7 @@ def _steps(start: Any, step: Any, count: int, dtype: np.dtype, device: Any, requ
 @creator
 def range(
     start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:  # fmt: skip
+) -> AnyTensor:  # fmt: skip
     """As `arange`, with `end` included and the default dtype."""
     if end is None:
         start, end = 0, start
@@ -341,7 +339,7 @@ def range(
 
 @creator
 @quietly
-def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> AnyTensor:
     """`steps` values from `start` to `end`, both included, the same distance apart.
 
     >>> import tinygrad_lite as tg
@@ -366,7 +364,7 @@ def _evenly(name: str, start: Any, end: Any, steps: int, dtype: np.dtype, device
 @quietly
 def logspace(
     start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:  # fmt: skip
+) -> AnyTensor:  # fmt: skip
     """`steps` values from `base ** start` to `base ** end`, each the same multiple of the one before.
 
     >>> import tinygrad_lite as tg

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.arrays import default_device, to_device
 from tinygrad_lite.ops.calling import integer
 from tinygrad_lite.ops.creation.factories import as_made, creator, dtype_or_default
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import AnyTensor
 
 __all__ = ["bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window"]
 
@@ -33,7 +31,7 @@ def _window(name: str, length: int, periodic: bool, options: dict[str, Any], wei
 
 
 @creator
-def bartlett_window(window_length: int, periodic: bool = True, **options: Any) -> Tensor:
+def bartlett_window(window_length: int, periodic: bool = True, **options: Any) -> AnyTensor:
     """A triangle: `1 - abs(2 t - 1)`.
 
     >>> import tinygrad_lite as tg
@@ -44,7 +42,7 @@ def bartlett_window(window_length: int, periodic: bool = True, **options: Any) -
 
 
 @creator
-def blackman_window(window_length: int, periodic: bool = True, **options: Any) -> Tensor:
+def blackman_window(window_length: int, periodic: bool = True, **options: Any) -> AnyTensor:
     """`0.42 - cos(2 pi t) / 2 + 0.08 cos(4 pi t)`.
 
     >>> import tinygrad_lite as tg
@@ -59,7 +57,7 @@ def blackman_window(window_length: int, periodic: bool = True, **options: Any) -
 
 
 @creator
-def hamming_window(window_length: int, periodic: bool = True, alpha: float = 0.54, beta: float = 0.46, **options: Any) -> Tensor:
+def hamming_window(window_length: int, periodic: bool = True, alpha: float = 0.54, beta: float = 0.46, **options: Any) -> AnyTensor:
     """`alpha - beta cos(2 pi t)`.
 
     >>> import tinygrad_lite as tg
@@ -70,7 +68,7 @@ def hamming_window(window_length: int, periodic: bool = True, alpha: float = 0.5
 
 
 @creator
-def hann_window(window_length: int, periodic: bool = True, **options: Any) -> Tensor:
+def hann_window(window_length: int, periodic: bool = True, **options: Any) -> AnyTensor:
     """`sin(pi t)**2`.
 
     >>> hann_window(4)
@@ -80,7 +78,7 @@ def hann_window(window_length: int, periodic: bool = True, **options: Any) -> Te
 
 
 @creator
-def kaiser_window(window_length: int, periodic: bool = True, beta: float = 12.0, **options: Any) -> Tensor:
+def kaiser_window(window_length: int, periodic: bool = True, beta: float = 12.0, **options: Any) -> AnyTensor:
     """`i0(beta sqrt(1 - (2 t - 1)**2)) / i0(beta)`, with the modified Bessel function i0.
 
     >>> import tinygrad_lite as tg

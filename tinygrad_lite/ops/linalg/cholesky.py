@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,9 +15,7 @@ from tinygrad_lite.ops.linalg.solving import _check_system
 from tinygrad_lite.ops.linalg.triangular import _solve_triangular
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.diagonals import diag_embed, diagonal, tril
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["cholesky", "cholesky_inverse", "cholesky_solve"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_lite.arrays import product, promote
 from tinygrad_lite.engine.primitive import primitive
@@ -18,9 +18,7 @@ from tinygrad_lite.ops.calculus import permute, to_dtype
 from tinygrad_lite.ops.calling import canonical_dims, operation
 from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.movement.diagonals import diagonal
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import AnyTensor, Tensor
 
 __all__ = ["einsum", "tensordot"]
 
@@ -91,7 +89,7 @@ def _at(shape: tuple[int, ...], order: tuple[int, ...], has: tuple[bool, ...]) -
 
 
 @operation
-def einsum(*args: Any) -> Tensor:
+def einsum(*args: Any) -> AnyTensor:
     """The sum of products that `equation` spells: `einsum("ij,jk->ik", x, y)` is `x @ y`.
 
     Each operand's dims are named by letters; operands are multiplied where letters meet, and

@@ -5,7 +5,7 @@ The last two dims are a matrix, the dims before them a batch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from tinygrad_lite.arrays import linalg, namespace_of
 from tinygrad_lite.engine.primitive import primitive
@@ -15,9 +15,7 @@ from tinygrad_lite.ops.linalg.checks import check_matrix, failing, failures, sol
 from tinygrad_lite.ops.linalg.eigh import _eigh
 from tinygrad_lite.ops.linalg.svd import tolerance
 from tinygrad_lite.ops.math.where import where
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["inverse", "pinverse"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,9 +17,7 @@ from tinygrad_lite.ops.linalg.triangular import _solve_triangular
 from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.movement.diagonals import tril, triu
 from tinygrad_lite.ops.movement.joining import cat
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["lu_solve", "lu_unpack"]
 

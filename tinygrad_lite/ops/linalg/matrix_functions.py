@@ -6,7 +6,7 @@ The last two dims are a matrix, the dims before them a batch.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,9 +21,7 @@ from tinygrad_lite.ops.linalg.svd import _svd
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.joining import cat, stack
 from tinygrad_lite.ops.movement.shape import reshape
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["det", "logdet", "matrix_exp", "matrix_power", "slogdet"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_lite.arrays import as_dtype, only_tensors
 from tinygrad_lite.arrays.kernels.norms import vector_norm_of
@@ -18,9 +18,7 @@ from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.movement.shape import unsqueeze_dims
 from tinygrad_lite.ops.reduction.extremes import amax, amin
 from tinygrad_lite.ops.reduction.sums import Dims, sum
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["dist", "norm", "renorm"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_lite.arrays import is_array, only_numbers
 from tinygrad_lite.engine.tape import Traced
@@ -14,9 +14,7 @@ from tinygrad_lite.ops.math.arithmetic import to_common_dtype
 from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.movement.diagonals import diagonal
 from tinygrad_lite.ops.movement.joining import stack, unbind
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import AnyTensor, Tensor
 
 Number = int | float
 
@@ -224,7 +222,7 @@ def baddbmm(x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alph
 
 
 @operation
-def multi_dot(tensors: Any) -> Tensor:
+def multi_dot(tensors: Any) -> AnyTensor:
     """The product of two or more matrices, in the order that takes the fewest multiplications. The
     first may be a row and the last a column, given with one dim.
 
@@ -267,7 +265,7 @@ def _cheapest_splits(sizes: list[int]) -> dict[tuple[int, int], int]:
 
 
 @operation
-def chain_matmul(*matrices: Any) -> Tensor:
+def chain_matmul(*matrices: Any) -> AnyTensor:
     """The product of matrices, in the order that takes the fewest multiplications.
 
     >>> import tinygrad_lite as tg

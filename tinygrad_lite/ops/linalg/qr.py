@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from tinygrad_lite.arrays import linalg, namespace_of
 from tinygrad_lite.engine.primitive import primitive
@@ -11,9 +11,7 @@ from tinygrad_lite.ops.linalg.checks import check_matrix, like, recorded
 from tinygrad_lite.ops.linalg.triangular import _solve_triangular
 from tinygrad_lite.ops.movement.diagonals import tril
 from tinygrad_lite.ops.movement.joining import cat
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["orgqr", "qr"]
 

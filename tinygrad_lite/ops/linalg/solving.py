@@ -6,7 +6,7 @@ The last two dims are a matrix, the dims before them a batch.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,9 +17,7 @@ from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.linalg.checks import check_matrix, failures, like, solved_or_inf
 from tinygrad_lite.ops.linalg.inverses import _inv, inv, pinv
 from tinygrad_lite.ops.linalg.svd import matrix_rank, svdvals
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__: list[str] = []
 

@@ -6,7 +6,7 @@ between the values; a gradient that does not ask for the vectors is free of that
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,9 +17,7 @@ from tinygrad_lite.ops.linalg.checks import check_matrix, failing, like, ratio, 
 from tinygrad_lite.ops.linalg.eigh import eigvalsh
 from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.movement.diagonals import diag_embed
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["svd"]
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from tinygrad_lite.arrays import solve_triangular_of
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.linalg.checks import check_matrix
 from tinygrad_lite.ops.linalg.solving import _check_system
 from tinygrad_lite.ops.movement.diagonals import tril, triu
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__: list[str] = []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_lite.arrays import as_float
 from tinygrad_lite.arrays import special as _special
@@ -12,9 +12,7 @@ from tinygrad_lite.ops.calculus import sign
 from tinygrad_lite.ops.calling import named, operation
 from tinygrad_lite.ops.math.elementary import sinc
 from tinygrad_lite.ops.math.where import where
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["i0"]
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_lite.arrays import default_float
 from tinygrad_lite.ops.calculus import to_dtype
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.math.where import where
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["angle", "conj", "conj_physical", "real", "resolve_conj", "resolve_neg"]
 

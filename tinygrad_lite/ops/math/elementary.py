@@ -6,7 +6,7 @@ Integers and bools become the default floating-point dtype.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -27,9 +27,7 @@ from tinygrad_lite.ops.calculus import binary, exp, sin, sqrt, unary
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.math.clamping import clamp
 from tinygrad_lite.ops.math.where import where
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = [
     "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan", "atan2",

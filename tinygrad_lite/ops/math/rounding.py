@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_lite.arrays import (
     namespace_of,
@@ -12,9 +12,7 @@ from tinygrad_lite.arrays import (
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import named, operation
 from tinygrad_lite.ops.creation.factories import zeros_like
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["ceil", "fix", "floor", "frac", "round", "trunc"]
 

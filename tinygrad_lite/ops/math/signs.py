@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from tinygrad_lite.arrays import (
     namespace_of,
     only_floats,
@@ -16,9 +14,7 @@ from tinygrad_lite.ops.calculus import abs, sign
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.creation.factories import zeros_like
 from tinygrad_lite.ops.math.where import where
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["absolute", "copysign", "heaviside", "nextafter", "sgn", "signbit"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_lite.arrays import (
     check_number,
@@ -11,9 +11,7 @@ from tinygrad_lite.arrays import (
 from tinygrad_lite.ops.calculus import where as _where
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.movement.indexing import nonzero
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["where"]
 

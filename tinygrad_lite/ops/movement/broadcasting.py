@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.ops.calculus import expand as _expand
 from tinygrad_lite.ops.calling import canonical_shape, operation
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["broadcast_shapes", "broadcast_tensors", "broadcast_to"]
 

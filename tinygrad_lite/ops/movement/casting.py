@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_lite.arrays import Device, as_dtype, device_of, get_default_dtype, to_device
 from tinygrad_lite.arrays.kernels.layout import channels_come_last
@@ -12,9 +12,7 @@ from tinygrad_lite.ops.calculus import to_dtype
 from tinygrad_lite.ops.calling import raw
 from tinygrad_lite.ops.creation.conversion import LEGACY, moved
 from tinygrad_lite.ops.movement.copying import clone, contiguous, copied_to
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__: list[str] = []
 

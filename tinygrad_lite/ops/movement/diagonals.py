@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +16,7 @@ from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.movement.joining import cat
 from tinygrad_lite.ops.movement.masking import masked_fill
 from tinygrad_lite.ops.movement.shape import atleast_2d, reshape
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import AnyTensor, Tensor
 
 __all__ = ["block_diag", "diag", "diag_embed", "diagflat", "diagonal", "tril", "tril_indices", "triu", "triu_indices"]
 
@@ -131,7 +129,7 @@ def _triangle(name: str, x: Any, diagonal: int, outside: Any) -> Any:
 
 
 @creator
-def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None) -> Tensor:
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None) -> AnyTensor:
     """The indices of the lower triangle of a (row, col) matrix, as the two rows of a tensor.
 
     >>> import tinygrad_lite as tg
@@ -143,7 +141,7 @@ def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, 
 
 
 @creator
-def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None) -> Tensor:
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None) -> AnyTensor:
     """The indices of the upper triangle of a (row, col) matrix, as the two rows of a tensor.
 
     >>> import tinygrad_lite as tg
@@ -166,7 +164,7 @@ def _indices(name: str, row: int, col: int, offset: int, dtype: Any, device: Any
 
 
 @operation
-def block_diag(*tensors: Any) -> Tensor:
+def block_diag(*tensors: Any) -> AnyTensor:
     """The matrix with the given matrices along its diagonal, zeros elsewhere.
 
     >>> import tinygrad_lite as tg

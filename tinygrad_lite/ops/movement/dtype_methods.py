@@ -2,32 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_lite.ops.movement.casting import to
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__: list[str] = []
 
 
-def _cast(name: str, dtype: str) -> Callable[..., Tensor]:
-    def method(x: Tensor, memory_format: Any = None) -> Tensor:
-        return to(x, dtype=dtype, memory_format=memory_format)
-
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"This tensor in {dtype}."
-    return method
+def double(input: Tensor, memory_format: Any = None) -> Tensor:
+    """This tensor in float64."""
+    return to(input, dtype="float64", memory_format=memory_format)
 
 
-double = _cast("double", "float64")
-float = _cast("float", "float32")
-half = _cast("half", "float16")
-long = _cast("long", "int64")
-int = _cast("int", "int32")
-short = _cast("short", "int16")
-char = _cast("char", "int8")
-byte = _cast("byte", "uint8")
-bool = _cast("bool", "bool")
+def float(input: Tensor, memory_format: Any = None) -> Tensor:
+    """This tensor in float32."""
+    return to(input, dtype="float32", memory_format=memory_format)
+
+
+def half(input: Tensor, memory_format: Any = None) -> Tensor:
+    """This tensor in float16."""
+    return to(input, dtype="float16", memory_format=memory_format)
+
+
+def long(input: Tensor, memory_format: Any = None) -> Tensor:
+    """This tensor in int64."""
+    return to(input, dtype="int64", memory_format=memory_format)
+
+
+def int(input: Tensor, memory_format: Any = None) -> Tensor:
+    """This tensor in int32."""
+    return to(input, dtype="int32", memory_format=memory_format)
+
+
+def short(input: Tensor, memory_format: Any = None) -> Tensor:
+    """This tensor in int16."""
+    return to(input, dtype="int16", memory_format=memory_format)
+
+
+def char(input: Tensor, memory_format: Any = None) -> Tensor:
+    """This tensor in int8."""
+    return to(input, dtype="int8", memory_format=memory_format)
+
+
+def byte(input: Tensor, memory_format: Any = None) -> Tensor:
+    """This tensor in uint8."""
+    return to(input, dtype="uint8", memory_format=memory_format)
+
+
+def bool(input: Tensor, memory_format: Any = None) -> Tensor:
+    """This tensor in bool."""
+    return to(input, dtype="bool", memory_format=memory_format)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_lite.ops.calculus import getitem
 from tinygrad_lite.ops.calculus import reshape as _reshape
@@ -11,9 +11,7 @@ from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, integer, op
 from tinygrad_lite.ops.movement.copying import clone, contiguous
 from tinygrad_lite.ops.movement.joining import cat, split_with_sizes
 from tinygrad_lite.ops.movement.transposing import transpose
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["flip", "fliplr", "flipud", "roll", "rot90"]
 

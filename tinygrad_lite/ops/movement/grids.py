@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,15 +15,13 @@ from tinygrad_lite.ops.calculus import reshape as _reshape
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.movement.joining import stack
 from tinygrad_lite.ops.movement.shape import reshape
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import AnyTensor, Tensor
 
 __all__ = ["cartesian_prod", "combinations", "meshgrid"]
 
 
 @operation
-def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
+def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[AnyTensor, ...]:
     """Each 1-D tensor over the grid of all of them, as views: the first varies along dim 0.
 
     `indexing="xy"`: the first varies along dim 1, the second along dim 0.
@@ -52,7 +50,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
 
 
 @operation
-def cartesian_prod(*tensors: Any) -> Tensor:
+def cartesian_prod(*tensors: Any) -> AnyTensor:
     """All ways to take one element of each 1-D tensor, one a row.
 
     >>> import tinygrad_lite as tg

@@ -13,7 +13,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -42,7 +42,7 @@ __all__: list[str] = []
 
 P = ParamSpec("P")
 R = TypeVar("R")
-T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 _ORDER = "biufc"
 _WHOLE = (Ellipsis,)
@@ -130,7 +130,7 @@ def zero_(x: Any) -> Any:
     return x
 
 
-def in_place(function: Callable[Concatenate[T, P], Any]) -> Callable[Concatenate[T, P], T]:
+def in_place(function: F) -> F:
     """The method that does `function` in place: same arguments, returns the tensor itself."""
     name = f"{function.__name__.strip('_')}_"
 
@@ -144,7 +144,7 @@ def in_place(function: Callable[Concatenate[T, P], Any]) -> Callable[Concatenate
             overwrite(name, x, function(x, *args, **kwargs), [])
         return x
 
-    return method
+    return method  # type: ignore[return-value]
 
 
 class _HeldBack(Observer):
@@ -189,7 +189,7 @@ def optional_inplace(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
-def _seen_as(function: Callable[Concatenate[T, P], Any]) -> Callable[Concatenate[T, P], T]:
+def _seen_as(function: F) -> F:
     """The method that makes a tensor its own view: the memory stays as it is."""
     name = f"{function.__name__}_"
 
@@ -207,7 +207,7 @@ def _seen_as(function: Callable[Concatenate[T, P], Any]) -> Callable[Concatenate
             _put(x, result.node)
         return x
 
-    return method
+    return method  # type: ignore[return-value]
 
 
 as_strided_ = _seen_as(as_strided)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_lite.arrays import common_dtype, is_array
 from tinygrad_lite.engine.primitive import primitive
@@ -16,9 +16,7 @@ from tinygrad_lite.ops.calculus import to_dtype
 from tinygrad_lite.ops.calling import canonical_dim, integer, operation, raw
 from tinygrad_lite.ops.movement.indexing import getitem
 from tinygrad_lite.ops.movement.shape import atleast_1d, atleast_2d, atleast_3d, reshape
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import AnyTensor, Tensor
 
 __all__ = [
     "cat", "chunk", "column_stack", "concat", "concatenate", "dsplit", "dstack", "hsplit", "hstack", "row_stack", "split",
@@ -53,7 +51,7 @@ def _sequence(name: str, tensors: Any) -> list[Any]:
 
 
 @operation
-def cat(tensors: Any, dim: int = 0) -> Tensor:
+def cat(tensors: Any, dim: int = 0) -> AnyTensor:
     """The tensors one after the other along `dim`; their other sizes agree.
 
     >>> import tinygrad_lite as tg
@@ -82,7 +80,7 @@ concat = concatenate = cat
 
 
 @operation
-def stack(tensors: Any, dim: int = 0) -> Tensor:
+def stack(tensors: Any, dim: int = 0) -> AnyTensor:
     """Tensors of one shape along a new dim `dim`.
 
     >>> import tinygrad_lite as tg
@@ -99,7 +97,7 @@ def stack(tensors: Any, dim: int = 0) -> Tensor:
 
 
 @operation
-def hstack(tensors: Any) -> Tensor:
+def hstack(tensors: Any) -> AnyTensor:
     """Joined along dim 1; 1-D tensors along dim 0.
 
     >>> import tinygrad_lite as tg
@@ -111,7 +109,7 @@ def hstack(tensors: Any) -> Tensor:
 
 
 @operation
-def vstack(tensors: Any) -> Tensor:
+def vstack(tensors: Any) -> AnyTensor:
     """Joined along dim 0, with 1-D tensors as rows.
 
     >>> import tinygrad_lite as tg
@@ -126,7 +124,7 @@ row_stack = vstack
 
 
 @operation
-def dstack(tensors: Any) -> Tensor:
+def dstack(tensors: Any) -> AnyTensor:
     """Joined along dim 2.
 
     >>> import tinygrad_lite as tg
@@ -138,7 +136,7 @@ def dstack(tensors: Any) -> Tensor:
 
 
 @operation
-def column_stack(tensors: Any) -> Tensor:
+def column_stack(tensors: Any) -> AnyTensor:
     """Joined along dim 1, with 1-D tensors as columns.
 
     >>> import tinygrad_lite as tg
@@ -264,7 +262,7 @@ def tensor_split(
     return tuple(getitem(x, (*before, slice(a, max(a, b)))) for a, b in zip(starts, ends))
 
 
-def _split_evenly(name: str, x: Any, indices_or_sections: Any, dim: int, rank: int) -> tuple[Tensor, ...]:
+def _split_evenly(name: str, x: Tensor, indices_or_sections: Any, dim: int, rank: int) -> tuple[Tensor, ...]:
     if len(x.shape) < rank:
         raise RuntimeError(f"{name}: expected {rank} or more dimensions, got the shape {tuple(x.shape)}")
     if isinstance(indices_or_sections, (tuple, list)):

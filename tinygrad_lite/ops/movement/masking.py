@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +14,7 @@ from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.movement.broadcasting import broadcast_shapes, expand
 from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.movement.shape import reshape
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["fill", "masked_fill", "masked_scatter", "masked_select"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_lite.arrays import is_array, namespace_of
 from tinygrad_lite.engine.tape import Traced, traced
@@ -12,9 +12,7 @@ from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, integer, o
 from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.movement.indexing import index_select
 from tinygrad_lite.ops.movement.shape import reshape, shares_memory
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["repeat_interleave", "tile"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,9 +22,7 @@ from tinygrad_lite.ops.movement.indexing import _ALL, _checked, checked_index, i
 from tinygrad_lite.ops.movement.masking import as_value, same_dtype
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.movement.strides import strided_region
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = [
     "as_strided_scatter", "diagonal_scatter", "index_add", "index_copy", "index_fill", "index_put", "index_reduce", "put",

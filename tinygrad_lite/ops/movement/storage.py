@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_lite.arrays import device_of, namespace_of, start_of, to_device
 from tinygrad_lite.engine.tape import traced
@@ -15,9 +15,7 @@ from tinygrad_lite.ops.movement.broadcasting import broadcast_shapes
 from tinygrad_lite.ops.movement.inplace import assign
 from tinygrad_lite.ops.movement.masking import same_dtype
 from tinygrad_lite.ops.movement.strides import as_strided
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import AnyTensor, Tensor
 
 __all__ = ["empty_permuted", "empty_strided"]
 
@@ -29,7 +27,7 @@ __all__ = ["empty_permuted", "empty_strided"]
 def empty_strided(
     size: Any, stride: Any, *, dtype: Any = None, device: Any = None, layout: Any = None, pin_memory: bool = False,
     requires_grad: bool = False,
-) -> Tensor:  # fmt: skip
+) -> AnyTensor:  # fmt: skip
     """An uninitialized tensor whose neighbours along each dim lie `stride` elements apart.
 
     >>> empty_strided((2, 3), (1, 2)).stride()
@@ -50,7 +48,7 @@ def new_empty_strided(x: Tensor, size: Any, stride: Any, *, dtype: Any = None, d
 
 
 @operation
-def empty_permuted(size: Any, physical_layout: Any, **options: Any) -> Tensor:
+def empty_permuted(size: Any, physical_layout: Any, **options: Any) -> AnyTensor:
     """An uninitialized tensor whose dims lie in memory in the order `physical_layout`, the one with the longest strides first."""
     size, order = canonical_shape("empty_permuted", (size,)), canonical_shape("empty_permuted", (physical_layout,))
     if sorted(order) != list(range(len(size))):

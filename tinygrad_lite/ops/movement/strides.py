@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_lite.arrays.regions import Region, unit
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calculus import getitem, permute
 from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, integer, operation, raw
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["as_strided"]
 

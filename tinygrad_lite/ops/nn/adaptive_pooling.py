@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,7 @@ from tinygrad_lite.ops.math.arithmetic import div
 from tinygrad_lite.ops.nn.pooling import Sizes, _max_pool, _pooled_input, _window_sums, _with_indices
 from tinygrad_lite.ops.nn.sliding_windows import _weighted_sums, constant_like, like_given, sizes, windows
 from tinygrad_lite.ops.reduction.sums import mean
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["adaptive_avg_pool1d", "adaptive_max_pool1d"]
 

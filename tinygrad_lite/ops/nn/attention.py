@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,9 +23,7 @@ from tinygrad_lite.ops.nn.linear import linear
 from tinygrad_lite.ops.nn.padding import pad
 from tinygrad_lite.ops.nn.softmax import _softmax
 from tinygrad_lite.ops.reduction.sums import mean
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__: list[str] = []
 
@@ -227,7 +225,7 @@ def multi_head_attention_forward(
         q, k, v = (linear(t, w, b) for t, w, b in zip((query, key, value), weights, biases))
     extra = 0
     if bias_k is not None:
-        k, v = (cat([t, expand(b, (1, batch, size))]) for t, b in ((k, bias_k), (v, bias_v)))  # type: ignore[arg-type]
+        k, v = (cat([t, expand(b, (1, batch, size))]) for t, b in ((k, bias_k), (v, bias_v)))  # type: ignore[type-var]
         extra += 1
 
     def heads(x: Any) -> Any:

@@ -6,7 +6,7 @@ which are linear in theirs: of the three operations each is the derivative of th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_lite.arrays import add_up, is_array
 from tinygrad_lite.arrays.kernels.correlation import correlate, correlate_input, correlate_weight
@@ -16,9 +16,7 @@ from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.nn.sliding_windows import batched, like_given, sizes, windows
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 

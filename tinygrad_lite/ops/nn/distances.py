@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,9 +17,7 @@ from tinygrad_lite.ops.math.clamping import at_least, clamp_min
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.broadcasting import broadcast_tensors
 from tinygrad_lite.ops.reduction.sums import sum
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["cdist", "cosine_similarity", "pairwise_distance", "pdist"]
 

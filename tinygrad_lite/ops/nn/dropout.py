@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_lite.arrays import device_of, only_floats
 from tinygrad_lite.ops.calling import operation, raw
@@ -12,9 +12,7 @@ from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.inplace import in_place, optional_inplace
 from tinygrad_lite.ops.nn.smooth_activations import SELU_ALPHA, SELU_SCALE
 from tinygrad_lite.ops.random.generators import source
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = [
     "alpha_dropout", "alpha_dropout_", "dropout", "dropout_", "feature_alpha_dropout", "feature_alpha_dropout_",

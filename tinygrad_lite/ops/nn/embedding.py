@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +16,7 @@ from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.indexing import checked_index
 from tinygrad_lite.ops.reduction.extremes import max as _max
 from tinygrad_lite.ops.reduction.sums import sum
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["embedding"]
 

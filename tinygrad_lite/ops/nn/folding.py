@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_lite.arrays.kernels.windows import Windows, add_windows, gather_windows
 from tinygrad_lite.engine.primitive import primitive
@@ -12,9 +12,7 @@ from tinygrad_lite.ops.movement.copying import unshared
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.movement.transposing import permute
 from tinygrad_lite.ops.nn.sliding_windows import batched, sizes, windows
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["channel_shuffle", "pixel_shuffle", "pixel_unshuffle"]
 

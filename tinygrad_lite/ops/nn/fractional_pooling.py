@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,9 +11,7 @@ from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.nn.pooling import _pooled_input, _with_indices
 from tinygrad_lite.ops.nn.sliding_windows import like_given, sizes
 from tinygrad_lite.ops.random.sampling import rand
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__: list[str] = []
 

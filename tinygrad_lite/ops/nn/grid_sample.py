@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +16,7 @@ from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.movement.transposing import transpose
 from tinygrad_lite.ops.nn.sliding_windows import constant_like
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__: list[str] = []
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from tinygrad_lite.arrays import affine, product
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import matmul, times, times_over_rows
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.movement.transposing import transpose
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["bilinear"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -26,9 +26,7 @@ from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.nn.padding import pad
 from tinygrad_lite.ops.reduction.sums import mean, sum
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_lite.arrays import namespace_of
 from tinygrad_lite.ops.calculus import expand, getitem, into_zeros, linear_in, replaced
@@ -12,9 +12,7 @@ from tinygrad_lite.ops.movement.copying import contiguous, unshared
 from tinygrad_lite.ops.movement.flipping import flip
 from tinygrad_lite.ops.movement.indexing import narrow
 from tinygrad_lite.ops.movement.joining import cat
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["constant_pad_nd"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from tinygrad_lite.arrays import (
     only_floats,
@@ -17,9 +16,7 @@ from tinygrad_lite.ops.math.elementary import erf, sigmoid
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.movement.inplace import in_place, optional_inplace
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 # torch.<name> exists for these; the others stand in nn.functional only.
 __all__ = ["celu", "celu_", "selu", "selu_"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,7 @@ from tinygrad_lite.ops.movement.scattering import scatter
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.nn.pooling import Sizes, _kernel
 from tinygrad_lite.ops.nn.sliding_windows import batched, constant_like, like_given
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__: list[str] = []
 

@@ -7,17 +7,16 @@ import operator
 import os
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.arrays import Device, default_device
-from tinygrad_lite.arrays.gpu import in_use, with_index
+from tinygrad_lite.arrays.devices import with_index
+from tinygrad_lite.arrays.gpu import in_use
 from tinygrad_lite.arrays.randomness import Source
 from tinygrad_lite.engine.tape import Traced, traced
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import AnyTensor, Tensor
 
 __all__ = ["Generator", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state"]
 
@@ -45,7 +44,7 @@ class Generator:
         """The seed that the stream started from."""
         return self._source.seed
 
-    def get_state(self) -> Tensor:
+    def get_state(self) -> AnyTensor:
         """The state of the stream, as a tensor of bytes."""
         return traced(self._source.state())
 
@@ -122,7 +121,7 @@ def initial_seed() -> int:
     return default_generator.initial_seed()
 
 
-def get_rng_state() -> Tensor:
+def get_rng_state() -> AnyTensor:
     """The state of the CPU's stream, as a tensor of bytes."""
     return default_generator.get_state()
 

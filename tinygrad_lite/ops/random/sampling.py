@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +17,7 @@ from tinygrad_lite.ops.calling import canonical_shape, operation, raw
 from tinygrad_lite.ops.creation.factories import as_made, creator, dtype_or_default, size_given
 from tinygrad_lite.ops.movement.inplace import assign
 from tinygrad_lite.ops.random.generators import Generator, source
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import AnyTensor, Tensor
 
 __all__ = [
     "bernoulli", "multinomial", "normal", "poisson", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like",
@@ -41,7 +39,7 @@ def _floating(name: str, dtype: Any) -> np.dtype:
 def rand(
     *shape: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, device: Any = None,
     requires_grad: bool = False,
-) -> Tensor:  # fmt: skip
+) -> AnyTensor:  # fmt: skip
     """Uniform in [0, 1).
 
     >>> import tinygrad_lite as tg
@@ -55,7 +53,7 @@ def rand(
 def randn(
     *shape: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, device: Any = None,
     requires_grad: bool = False,
-) -> Tensor:  # fmt: skip
+) -> AnyTensor:  # fmt: skip
     """Normal, of mean 0 and variance 1.
 
     >>> import tinygrad_lite as tg
@@ -69,7 +67,7 @@ def randn(
 def randint(
     low: Any = 0, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
     device: Any = None, requires_grad: bool = False,
-) -> Tensor:  # fmt: skip
+) -> AnyTensor:  # fmt: skip
     """Integers from `low` to `high - 1`; `randint(high, size)` starts at 0.
 
     >>> import tinygrad_lite as tg
@@ -104,7 +102,7 @@ def _limits(dtype: np.dtype) -> tuple[float, float]:
 @creator
 def randperm(
     n: int, *, generator: Generator | None = None, dtype: Any = np.int64, device: Any = None, requires_grad: bool = False
-) -> Tensor:  # fmt: skip
+) -> AnyTensor:  # fmt: skip
     """0 to n - 1 in random order.
 
     >>> import tinygrad_lite as tg
@@ -174,7 +172,7 @@ def randint_like(
 def normal(
     mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
     device: Any = None, requires_grad: bool = False,
-) -> Tensor:  # fmt: skip
+) -> AnyTensor:  # fmt: skip
     """Normal, of the given means and standard deviations: tensors (of one shape), or two numbers and a size.
 
     >>> import tinygrad_lite as tg

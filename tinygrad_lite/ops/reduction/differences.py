@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_lite.arrays import is_array, only_numbers
 from tinygrad_lite.engine.tape import Traced
@@ -14,9 +14,7 @@ from tinygrad_lite.ops.movement.joining import cat
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.reduction.cumulative import cumsum, part
 from tinygrad_lite.ops.reduction.sums import sum
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["cumulative_trapezoid", "diff", "gradient", "trapezoid", "trapz"]
 

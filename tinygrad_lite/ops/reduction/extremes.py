@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,9 +14,7 @@ from tinygrad_lite.ops.calculus import maximum, minimum, require_some
 from tinygrad_lite.ops.calling import canonical_dim, integer, operation, raw
 from tinygrad_lite.ops.reduction.sums import Dims, axes_of
 from tinygrad_lite.ops.reduction.values_indices import ValuesIndices, values_and_indices
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "max", "min"]
 

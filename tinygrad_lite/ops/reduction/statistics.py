@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,9 +22,7 @@ from tinygrad_lite.ops.movement.transposing import movedim, transpose
 from tinygrad_lite.ops.reduction.extremes import amax, amin
 from tinygrad_lite.ops.reduction.sums import Dims, _mean, axes_of, require_float, sum
 from tinygrad_lite.ops.reduction.values_indices import values_at
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["bincount", "corrcoef", "cov", "histc", "nanquantile", "quantile", "std", "std_mean", "var", "var_mean"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,7 @@ from tinygrad_lite.ops.calculus import sum as _sum
 from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, canonical_shape, operation
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.reduction.cumulative import in_dtype, product_of_others
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["count_nonzero", "logsumexp", "mean", "nanmean", "nansum", "prod", "sum"]
 

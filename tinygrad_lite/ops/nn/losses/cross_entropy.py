@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +19,7 @@ from tinygrad_lite.ops.nn.linear import linear
 from tinygrad_lite.ops.nn.losses.elementwise import reduced, reduction_of
 from tinygrad_lite.ops.nn.softmax import _log_softmax
 from tinygrad_lite.ops.reduction.sums import sum
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__: list[str] = []
 

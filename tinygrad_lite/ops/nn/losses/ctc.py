@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,7 @@ from tinygrad_lite.ops.movement.indexing import gather
 from tinygrad_lite.ops.nn.losses.elementwise import reduced, reduction_of
 from tinygrad_lite.ops.nn.padding import pad
 from tinygrad_lite.ops.reduction.sums import sum
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["ctc_loss"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -28,9 +28,7 @@ from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.broadcasting import broadcast_tensors
 from tinygrad_lite.ops.nn.smooth_activations import _softplus
 from tinygrad_lite.ops.reduction.sums import mean, sum
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss"]
 

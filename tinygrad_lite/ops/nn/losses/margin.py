@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_lite.arrays import namespace_of, only_floats
 from tinygrad_lite.ops.calculus import linear_in, minimum, sqrt
@@ -17,9 +17,7 @@ from tinygrad_lite.ops.nn.losses.elementwise import reduced, reduction_of
 from tinygrad_lite.ops.nn.piecewise_activations import relu
 from tinygrad_lite.ops.nn.smooth_activations import logsigmoid
 from tinygrad_lite.ops.reduction.sums import sum
-
-if TYPE_CHECKING:
-    from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "triplet_margin_loss"]
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.autograd.grad_mode import no_grad
 from tinygrad_lite.nn.modules.attention import MultiheadAttention
 from tinygrad_lite.nn.modules.conv import _ConvNd
@@ -13,7 +14,6 @@ from tinygrad_lite.nn.modules.linear import Bilinear, Linear
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.modules.rnn import RNNBase, RNNCellBase
 from tinygrad_lite.ops.creation.factories import zeros
-from tinygrad_lite.tensor import Tensor
 
 __all__ = ["Summary", "summary"]
 
