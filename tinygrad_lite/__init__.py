@@ -31,7 +31,6 @@ from tinygrad_lite.autograd import (
     set_grad_enabled,
 )
 from tinygrad_lite.ops import *
-from tinygrad_lite.printing import set_printoptions
 
 bfloat16 = _AbsentDtype("bfloat16")
 float16 = half = _np.dtype(_np.float16)
@@ -118,7 +117,7 @@ _tune_by_default()
 # 60 ms more, half of what `import numpy` takes.
 _MODULES = (
     "accelerator", "amp", "backends", "compat", "cuda", "datasets", "distributions", "files", "func", "jit", "linalg", "nn", "optim",
-    "random", "serialization", "special", "testing", "utils",
+    "printing", "random", "serialization", "special", "testing", "utils",
 )  # fmt: skip
 _NAMES = {
     "amp": ("GradScaler", "autocast"),
@@ -131,6 +130,7 @@ _NAMES = {
     ),
     "func": ("vmap",),
     "ops.creation.windows": ("bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window"),
+    "ops.movement.grids": ("cartesian_prod", "combinations", "meshgrid"),
     "ops.nn.adaptive_pooling": ("adaptive_avg_pool1d", "adaptive_max_pool1d"),
     "ops.nn.convolution": ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
     "ops.nn.distances": ("cdist", "cosine_similarity", "pairwise_distance", "pdist"),
@@ -140,19 +140,22 @@ _NAMES = {
     ),
     "ops.nn.embedding": ("embedding",),
     "ops.nn.folding": ("channel_shuffle", "pixel_shuffle", "pixel_unshuffle"),
+    "ops.nn.linear": ("bilinear",),
     "ops.nn.losses.ctc": ("ctc_loss",),
     "ops.nn.losses.elementwise": ("binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss"),
     "ops.nn.losses.margin": ("cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "triplet_margin_loss"),
     "ops.nn.normalization": ("batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"),
+    "ops.nn.padding": ("constant_pad_nd",),
     "ops.nn.pooling": ("avg_pool1d", "max_pool1d", "max_pool2d", "max_pool3d"),
     "ops.nn.smooth_activations": ("celu", "celu_", "selu", "selu_"),
+    "printing": ("set_printoptions",),
     "serialization": ("load", "save"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 # What `import *` brings: of modules only those that it always brought.
 __all__ = [name for name in dir() if not name.startswith("_")]
-__all__ += ["compat", "cuda", "files", "linalg", "random", "serialization", "special", *_HOME]
+__all__ += ["compat", "cuda", "files", "linalg", "printing", "random", "serialization", "special", *_HOME]
 
 
 @_cache

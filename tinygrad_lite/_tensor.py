@@ -45,7 +45,6 @@ from tinygrad_lite.ops.movement.inplace import in_place
 from tinygrad_lite.ops.random import sampling
 from tinygrad_lite.ops.reduction import sums
 from tinygrad_lite.ops.types import Size as Size
-from tinygrad_lite.printing import represent
 
 
 def _spread(function: Callable[..., Any]) -> Callable[..., Tensor]:
@@ -407,6 +406,8 @@ class Tensor(Traced):
         return bool((self == value).any())
 
     def __repr__(self) -> str:
+        from tinygrad_lite.printing import represent  # 0.5 ms, for which `import tinygrad_lite` need not wait
+
         return represent(self)
 
     def __format__(self, spec: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
 import numpy as np
 
@@ -251,9 +252,7 @@ def ldexp(x: Tensor, y: Tensor) -> Tensor:
     return mul(x, pow(2.0, to_dtype(y, x.dtype) if x.dtype.kind == "f" and y.dtype.kind != "f" else y))
 
 
-class Frexp(NamedTuple):
-    mantissa: Any
-    exponent: Any
+Frexp = namedtuple("Frexp", ["mantissa", "exponent"])
 
 
 @operation
