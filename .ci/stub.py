@@ -93,7 +93,7 @@ def signature(function: Callable[..., Any], name: str) -> str:
             star = True
         mark = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
         star = star or mark == "*"
-        shown = {"y": "other", "x": "input", "self": "input"}.get(p.name, p.name)  # PyTorch's name, which is taken too
+        shown = "input" if p.name == "self" else p.name  # a method that is public as a function too
         part = f"{mark}{shown}: {annotation(p.annotation, function, 'Tensor' if shown == 'input' else 'Any')}"
         if p.default is not p.empty:
             part += f" = {shown_default(p.default)}"

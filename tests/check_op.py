@@ -186,7 +186,7 @@ def check_saved(s: Sample, device: str) -> None:
         out = next((o for o in results(call(s)(*inputs)) if o.node is not None), None)
         if out is None:
             continue
-        node = out.node if hasattr(out.node.plan, "primitive") else out.node.parents[0]
+        node = out.node if out.node.plan.primitive is not None else out.node.parents[0]
         argument = p.arguments[min(i, len(p.arguments) - 1)]
         if p.fused is not None:
             named = {*p.fused_names, *(p.arguments if p.composition is not None else ())}

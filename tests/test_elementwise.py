@@ -126,8 +126,8 @@ def test_quotient_and_remainder(array, divisor):
     "call, words",
     [
         (lambda: tg.maximum(tg.ones(2), 1), "maximum: expected a tensor of numbers or bools, got int"),
-        (lambda: tg.sign(2), "sign: expected a Tensor for x, got int"),
-        (lambda: tg.abs([1.0]), "abs: expected a Tensor for x, got list"),
+        (lambda: tg.sign(2), "sign: expected a Tensor for input, got int"),
+        (lambda: tg.abs([1.0]), "abs: expected a Tensor for input, got list"),
         (lambda: tg.ones(2) & 1, "bitwise_and: expected a tensor of integers or bools, got float32"),
         (lambda: 1 - (tg.ones(2) > 0), "sub: a bool tensor cannot be subtracted"),
         (lambda: tg.tensor([1]) // 0, "ZeroDivisionError"),

@@ -1,7 +1,12 @@
 """A small typed program, for the type checker: `mypy tests/typed_program.py`."""
 
+from typing import TYPE_CHECKING
+
 import tinygrad_lite as tg
 from tinygrad_lite import nn
+
+if TYPE_CHECKING:
+    from typing import assert_type
 
 
 def training(model: nn.Module, x: tg.Tensor, y: tg.Tensor, steps: int = 3) -> list[float]:
@@ -29,6 +34,12 @@ q, r = tg.linalg.qr(tg.rand(3, 3))
 values: tg.Tensor = tg.topk(tg.special.erf(q), 2, largest=False).values
 tg.exp_(d).add_(d.max(dim=1, keepdim=True).values)
 print(values, e, r, isinstance(d, tg.FloatTensor), tg.finfo(tg.float32).eps)
+
+if TYPE_CHECKING:  # an operation on Tensors is known to give Tensors, as a function and as a method
+    assert_type(F.softplus(d), tg.Tensor)
+    assert_type(tg.linalg.inv(d), tg.Tensor)
+    assert_type(d.float().add_(1).reshape(2, 4).split(2)[0], tg.Tensor)
+    assert_type(F.cosine_similarity(d, nn.Parameter(d)), tg.Tensor)
 
 
 def refused() -> None:

@@ -14,12 +14,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_lite import hooks, ops
+from tinygrad_lite import hooks, ops, roots
 from tinygrad_lite.arrays import Array, Device, deferred, device_of, is_cupy, is_floating, to_device, to_numpy
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.memory import counted, owner_of, uncounted
 from tinygrad_lite.arrays.signature import wraps
-from tinygrad_lite.engine.grad import backward
 from tinygrad_lite.engine.tape import Leaf, Node, Traced, results_are, traced
 from tinygrad_lite.ops import types
 from tinygrad_lite.ops.calling import canonical_dim
@@ -40,7 +39,9 @@ from tinygrad_lite.ops.movement import (
     strides,
     transposing,
 )
-from tinygrad_lite.ops.movement import shape as shaping
+from tinygrad_lite.ops.movement import (
+    shape as shaping,
+)
 from tinygrad_lite.ops.movement.inplace import in_place
 from tinygrad_lite.ops.random import sampling
 from tinygrad_lite.ops.reduction import sums
@@ -316,7 +317,7 @@ class Tensor(Traced):
         >>> x.grad
         tensor([2., 4.])
         """
-        backward(self, gradient, retain_graph, create_graph, inputs)
+        roots.backward(self, gradient, retain_graph, create_graph, inputs)
 
     @property
     def retains_grad(self) -> bool:

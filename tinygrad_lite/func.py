@@ -14,8 +14,8 @@ from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.arrays.changes import tick
 from tinygrad_lite.autograd import functional
 from tinygrad_lite.autograd.grad_mode import enable_grad, is_grad_enabled
+from tinygrad_lite.autograd.table import entries_behind
 from tinygrad_lite.engine.tape import Leaf
-from tinygrad_lite.engine.walk import entries_behind
 from tinygrad_lite.ops import ones_like, stack, zeros, zeros_like
 from tinygrad_lite.ops.movement.inplace import watched
 from tinygrad_lite.ops.random.generators import draws, generators

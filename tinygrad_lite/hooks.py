@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 
-from tinygrad_lite.engine.grad import retain_grad, retains_grad
-from tinygrad_lite.engine.tape import Leaf, RemovableHandle, Traced
+from tinygrad_lite.arrays.hooks import RemovableHandle
+from tinygrad_lite.engine.context import recording
+from tinygrad_lite.engine.grad import cloned
+from tinygrad_lite.engine.tape import Leaf, Node, Traced
 
-__all__ = ["register_hook", "register_post_accumulate_grad_hook", "retain_grad", "retains_grad"]
 
-
-def register_hook(x: Traced, hook: Callable[[Traced], Traced | None]) -> RemovableHandle:
+def register_hook(input: Traced, hook: Callable[[Traced], Traced | None]) -> RemovableHandle:
     """Call `hook(gradient)` when this tensor's gradient is known; what it returns replaces it.
 
     >>> import tinygrad_lite as tg
@@ -20,18 +21,48 @@ def register_hook(x: Traced, hook: Callable[[Traced], Traced | None]) -> Removab
     >>> x.grad
     tensor([10., 10.])
     """
-    if x.node is None:
+    if input.node is None:
         raise RuntimeError("register_hook: this tensor does not require grad")
-    return x.node.add_hook(hook)
+    return input.node.add_hook(hook)
 
 
-def register_post_accumulate_grad_hook(x: Traced, hook: Callable[[Traced], None]) -> RemovableHandle:
+def register_post_accumulate_grad_hook(input: Traced, hook: Callable[[Traced], None]) -> RemovableHandle:
     """Call `hook(tensor)` after a backward has added to this leaf's `.grad`."""
-    if type(x.node) is not Leaf:
+    if type(input.node) is not Leaf:
         raise RuntimeError("register_post_accumulate_grad_hook: expected a leaf that requires grad")
-    if x.node.after is None:
-        x.node.after = {}
-    x.node.array = x.array  # there is a tensor to call it with even if the program drops x
-    handle = RemovableHandle(x.node.after)
-    x.node.after[handle.id] = hook
+    if input.node.after is None:
+        input.node.after = {}
+    input.node.array = input.array  # there is a tensor to call it with even if the program drops it
+    handle = RemovableHandle(input.node.after)
+    input.node.after[handle.id] = hook
     return handle
+
+
+def retain_grad(input: Traced) -> None:
+    """Keep `.grad` of this tensor too, though it is not a leaf."""
+    if input.node is None:
+        raise RuntimeError("retain_grad: this tensor does not require grad")
+    if type(input.node) is Leaf or retains_grad(input):
+        return
+    input.node.hooks = {**(input.node.hooks or {}), "retain": _Retained(input)}
+
+
+def retains_grad(input: Traced) -> bool:
+    """Whether `retain_grad` was called on this tensor, which is not a leaf."""
+    return type(input.node) is Node and "retain" in (input.node.hooks or {})
+
+
+class _Retained:
+    """The hook of a tensor that keeps its gradient, wherever on the tape its changes in place move it."""
+
+    __slots__ = ("tensor",)
+
+    def __init__(self, x: Traced):
+        self.tensor = weakref.ref(x)  # to hold the tensor would close a cycle with its node
+
+    def __call__(self, g: Traced) -> None:
+        tensor = self.tensor()
+        if tensor is not None:
+            known = tensor._grad
+            with recording(g.node is not None):
+                tensor._grad = cloned(g) if known is None else g + known

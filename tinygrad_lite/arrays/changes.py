@@ -10,6 +10,7 @@ import sys
 import weakref
 from typing import Any
 
+from tinygrad_lite.arrays.devices import is_array
 from tinygrad_lite.arrays.memory import address_range, counter_of
 
 # One clock: changes in place take their time from it, and so does whatever saves arrays (the entries of
@@ -113,3 +114,16 @@ def change_since(array: Any, index: int) -> str | None:
             if when > index and first < end and start < last:
                 return operation
     return None
+
+
+def refuse_changed(names: Any, values: Any, index: int, operation: str) -> None:
+    """Refuse to read `values`, which the gradient of `operation` needs, where one was changed in place after tick `index`."""
+    for name, value in zip(names, values):
+        for array in value if type(value) is tuple else (value,):
+            change = change_since(array, index) if is_array(array) else None
+            if change is not None:
+                what = "its result" if name == "out" else f"its argument {name!r}"
+                raise RuntimeError(
+                    f"backward: the gradient of {operation} needs {what} of shape {array.shape}, which {change} "
+                    "has changed in place since; clone the tensor first, or use the form that is not in place"
+                )

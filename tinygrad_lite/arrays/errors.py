@@ -76,3 +76,25 @@ class MissingRule(RuntimeError):
             f"backward: {primitive} has no rule for the gradient of {argument}; give one by {primitive}.vjp({argument}=...), "
             f"or write @nondifferentiable over {primitive} if it has none (detach() the tensor if only this use of it has none)"
         )
+
+
+def freed(operation: str, index: int) -> str:
+    """The refusal to read what backward has freed of an operation recorded at tick `index`."""
+    return (
+        f"backward: the values saved by {operation} (entry {index}) were freed by an earlier backward; "
+        "pass retain_graph=True to that one to go through the graph twice"
+    )
+
+
+def wrong_gradient(node: Any, parent: Any, got: Any) -> RuntimeError:
+    """The refusal of what a rule of `node` has returned for `parent`: a gradient of another shape, or None."""
+    argument = node.plan.input_name(node.parents.index(parent))
+    if got is None:
+        return RuntimeError(f"backward: the rule of {node.name} for {argument} returned None; return zeros where the gradient is zero")
+    return RuntimeError(f"backward: {node.name} returned a gradient of shape {got} for {argument}, which has shape {parent.shape}")
+
+
+def wrong_return(function: str, got: Any, expected: tuple[int, ...]) -> ValueError:
+    """The refusal of what a hook has returned."""
+    got = getattr(got, "shape", type(got).__name__)
+    return ValueError(f"{function}: expected a gradient of shape {expected} (or None) to be returned, got {got}")

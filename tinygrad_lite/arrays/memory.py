@@ -21,6 +21,19 @@ def owner_of(array: Array) -> Array:
     return array
 
 
+def holds_arrays(values: Any) -> bool:
+    """Whether there are arrays in a tuple or list, or in one inside it. What is neither may hold some."""
+    if type(values) is not tuple and type(values) is not list:
+        return True
+    for value in values:
+        if type(value) in (tuple, list):
+            if holds_arrays(value):
+                return True
+        elif value is not None and type(value) is not int and is_array(value):
+            return True
+    return False
+
+
 def unshared(array: Array, taken: dict[int, Any]) -> Array:
     """`array`, or a copy of it, with its elements in order, that nobody else holds (`taken`: what is held, by its id)."""
     if type(array) is np.ndarray and array.base is None:  # as most are

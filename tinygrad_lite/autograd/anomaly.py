@@ -7,8 +7,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from tinygrad_lite.arrays import is_array
+from tinygrad_lite.autograd.observing import observe, observe_no_more
 from tinygrad_lite.autograd.table import Lines, depth_of_the_program
-from tinygrad_lite.engine.context import observe, observe_no_more
 from tinygrad_lite.engine.tape import Node
 from tinygrad_lite.engine.walk import operations_behind
 

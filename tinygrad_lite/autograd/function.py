@@ -11,10 +11,12 @@ from typing import Any
 
 from tinygrad_lite.arrays import as_array
 from tinygrad_lite.arrays.changes import change_since, changed_in_place, tick
+from tinygrad_lite.arrays.errors import freed
+from tinygrad_lite.arrays.views import add_view
 from tinygrad_lite.autograd.grad_mode import is_grad_enabled, no_grad
 from tinygrad_lite.engine.context import observers
-from tinygrad_lite.engine.plan import freed, result_of
-from tinygrad_lite.engine.tape import Leaf, Node, Traced, add_view, traced
+from tinygrad_lite.engine.record import result_of
+from tinygrad_lite.engine.tape import Leaf, Node, Traced, traced
 
 
 class Context:
@@ -91,7 +93,7 @@ class FunctionNode(Node):
     @saved.setter
     def saved(self, value: Any) -> None:
         if value is None:
-            self.context._saved, self.context._freed = (), freed(self)
+            self.context._saved, self.context._freed = (), freed(self.name, self.index)
 
 
 class Function:
@@ -229,8 +231,7 @@ def _is_one_of(tensor: Any, others: Any) -> bool:
 
 class _NoArguments:
     arguments: tuple[()] = ()
-    star_name = None
-    composition = None
+    star_name = composition = rules_on_tape = None
 
 
 class _FunctionPlan:

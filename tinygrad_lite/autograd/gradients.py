@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_lite import roots
 from tinygrad_lite.arrays import namespace_of
 from tinygrad_lite.arrays.gpu import at_home
 from tinygrad_lite.autograd.function import Function
-from tinygrad_lite.engine import grad as engine
 from tinygrad_lite.engine.context import recording
 from tinygrad_lite.engine.tape import Traced, traced
 
@@ -43,12 +43,12 @@ def grad(
         allow_unused = materialize_grads
     elif materialize_grads and not allow_unused:
         raise ValueError("grad: materialize_grads=True gives zeros for inputs that are not used; allow_unused=False refuses them")
-    inputs = engine.tensors(inputs)
+    inputs = roots.tensors(inputs)
     keep = create_graph if retain_graph is None else retain_graph
     rows = _cotangents(grad_outputs) if is_grads_batched else [grad_outputs]
     walks = []
     for i, row in enumerate(rows):
-        found = engine.grad(outputs, inputs, row, keep or i < len(rows) - 1, create_graph)
+        found = roots.grad(outputs, inputs, row, keep or i < len(rows) - 1, create_graph)
         unused = [i for i, g in enumerate(found) if g is None]
         if unused and not allow_unused:
             raise RuntimeError(
@@ -86,7 +86,7 @@ def backward(
     >>> x.grad  # 2 + 2 x
     tensor([4., 6.])
     """
-    engine.backward(tensors, grad_tensors, retain_graph, create_graph, inputs)
+    roots.backward(tensors, grad_tensors, retain_graph, create_graph, inputs)
 
 
 def _cotangents(batched: Any) -> list[tuple[Any, ...]]:

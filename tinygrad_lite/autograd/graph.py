@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from tinygrad_lite.arrays import device_of, is_array, namespace_for, on_device
 from tinygrad_lite.autograd.function import Context
 from tinygrad_lite.autograd.groups import register_multi_grad_hook
-from tinygrad_lite.engine.context import Observer, observe, observe_no_more
+from tinygrad_lite.autograd.observing import observe, observe_no_more
+from tinygrad_lite.engine.context import Observer
 from tinygrad_lite.engine.tape import Leaf, Node, Traced, traced
 
 __all__ = [

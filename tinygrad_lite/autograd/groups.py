@@ -6,8 +6,10 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tinygrad_lite.engine.context import Observer, observe, observe_no_more, observers
-from tinygrad_lite.engine.tape import RemovableHandle, Traced
+from tinygrad_lite.arrays.hooks import RemovableHandle
+from tinygrad_lite.autograd.observing import observe, observe_no_more
+from tinygrad_lite.engine.context import Observer, observers
+from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.hooks import register_hook
 
 

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from tinygrad_lite.arrays import is_array
 from tinygrad_lite.autograd.function import Context
 from tinygrad_lite.autograd.graph import _Handle, _Packed
-from tinygrad_lite.engine.context import Observer, observe, observe_no_more
+from tinygrad_lite.autograd.observing import observe, observe_no_more
+from tinygrad_lite.engine.context import Observer
 from tinygrad_lite.engine.tape import Leaf, Node, Traced
-from tinygrad_lite.engine.walk import entries_behind
+from tinygrad_lite.engine.walk import operations_behind
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -110,6 +111,13 @@ def tape_of(*tensors: Any) -> Tape:
         )
         for node in order
     )
+
+
+def entries_behind(nodes: list[Any]) -> list[Any]:
+    """Every leaf and operation that `nodes` depend on, oldest first."""
+    operations = operations_behind(nodes)
+    met = [*nodes, *(parent for node in reversed(operations) for parent in node.parents)]
+    return [*dict.fromkeys(node for node in met if type(node) is Leaf), *operations]
 
 
 def _bytes_kept(node: Node | Leaf, counted: set[int]) -> int:

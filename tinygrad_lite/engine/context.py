@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Any
 
-# For each thread and each asyncio task. Every operation asks once: ContextVar.get takes 54 ns, threading.local 181.
+# Every operation asks: ContextVar.get takes 54 ns, an attribute of threading.local 181.
 grad_enabled = ContextVar("grad_enabled", default=True)
 is_grad_enabled = grad_enabled.get
 
@@ -22,7 +22,7 @@ class recording:
         self.before = grad_enabled.get()
         try:
             grad_enabled.set(self.mode)
-        except BaseException:  # Ctrl-C may come after any call: then no block is entered, and none would set it back
+        except BaseException:  # Ctrl-C may come after the call; then the block is not entered, and nothing would undo it
             grad_enabled.set(self.before)
             raise
 
@@ -31,36 +31,21 @@ class recording:
 
 
 class Observer:
-    """Someone who watches what this thread records and differentiates; a subclass says what it looks at.
+    """Base class of whoever watches what this thread records and differentiates."""
 
-    `packs`: it replaces what an entry saves, and so is told of the entry once that is final.
-    """
-
-    packs = False
+    packs = False  # whether it replaces what a node saves; it is then told of the node once that is final
 
     def recorded(self, node: Any, arguments: Any, result: Any) -> None:
         """An operation was recorded."""
 
     def started(self, roots: Any) -> None:
-        """A walk begins at `roots`, pairs of entry and cotangent."""
+        """A walk begins at `roots`, pairs of node and cotangent."""
 
     def arrived(self, node: Any, gradient: Any, sender: Any) -> None:
-        """A rule of `sender` has added to the gradient of `node`, which is `gradient` now."""
+        """A rule of `sender` has added to the gradient of `node`, which is now `gradient`."""
 
     def finished(self, found: dict[Any, Any] | None) -> None:
-        """That walk has ended, with these gradients; or (None) by an error."""
+        """That walk has ended with these gradients, or (None) with an error."""
 
 
 observers: ContextVar[tuple[Observer, ...]] = ContextVar("observers", default=())
-
-
-def observe(observer: Observer) -> None:
-    """From here on tell `observer`, before those who watch already."""
-    observers.set((observer, *observers.get()))
-
-
-def observe_no_more(observer: Observer) -> None:
-    """Undo one `observe(observer)`."""
-    watching = list(observers.get())
-    watching.remove(observer)
-    observers.set(tuple(watching))

@@ -138,14 +138,14 @@ R = TypeVar("R")
 
 
 @operation
-def relu(x: Tensor, inplace: bool = False) -> Tensor:
-    """`max(x, 0)`; its derivative at 0 is 0.
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """`max(input, 0)`; its derivative at 0 is 0.
 
     >>> from tinygrad_lite import tensor
     >>> relu(tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
-    return relu_(x) if inplace else rectifiers.relu(x)
+    return relu_(input) if inplace else rectifiers.relu(input)
 
 
 def _with_indices(function: Callable[P, R]) -> Callable[P, R]:
@@ -165,36 +165,36 @@ adaptive_max_pool3d_with_indices = _with_indices(adaptive_max_pool3d)
 
 
 @operation
-def softmax(x: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
-    """`exp(x) / exp(x).sum(dim)`: positive, and of sum 1 along `dim`.
+def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """`exp(input) / exp(input).sum(dim)`: positive, and of sum 1 along `dim`.
 
     >>> from tinygrad_lite import tensor
     >>> softmax(tensor([0.0, 0.0]), dim=0)
     tensor([0.5000, 0.5000])
     """
-    return softmaxes.softmax(x, _dim_of("softmax", x, _stacklevel) if dim is None else dim, dtype)
+    return softmaxes.softmax(input, _dim_of("softmax", input, _stacklevel) if dim is None else dim, dtype)
 
 
 @operation
-def log_softmax(x: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
-    """The logarithm of `softmax(x, dim)`, computed without overflow.
+def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """The logarithm of `softmax(input, dim)`, computed without overflow.
 
     >>> from tinygrad_lite import tensor
     >>> log_softmax(tensor([0.0, 0.0]), dim=0)
     tensor([-0.6931, -0.6931])
     """
-    return softmaxes.log_softmax(x, _dim_of("log_softmax", x, _stacklevel) if dim is None else dim, dtype)
+    return softmaxes.log_softmax(input, _dim_of("log_softmax", input, _stacklevel) if dim is None else dim, dtype)
 
 
 @operation
-def softmin(x: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
-    """`softmax(-x, dim)`
+def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """`softmax(-input, dim)`
 
     >>> from tinygrad_lite import tensor
     >>> softmin(tensor([0.0, 1000.0]), dim=0)
     tensor([1., 0.])
     """
-    return softmaxes.softmin(x, _dim_of("softmin", x, _stacklevel) if dim is None else dim, dtype)
+    return softmaxes.softmin(input, _dim_of("softmin", input, _stacklevel) if dim is None else dim, dtype)
 
 
 def _dim_of(name: str, x: Tensor, stacklevel: int) -> int:
@@ -230,7 +230,7 @@ def embedding(
 
 @operation
 def batch_norm(
-    x: Tensor,
+    input: Tensor,
     running_mean: Tensor | None,
     running_var: Tensor | None,
     weight: Tensor | None = None,
@@ -239,7 +239,7 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalize each channel of x (N, C, ...) to mean 0 and variance 1: in training by the batch's statistics, which
+    """Normalize each channel of `input` (N, C, ...) to mean 0 and variance 1: in training by the batch's statistics, which
     also update the running statistics; otherwise by the running statistics. See tinygrad_lite.batch_norm.
 
     >>> from tinygrad_lite import tensor
@@ -251,12 +251,12 @@ def batch_norm(
     """
     if eps < 0 or (training and not eps):
         raise ValueError(f"batch_norm: expected a positive eps (in evaluation it may be 0), got {eps}")
-    return normalization.batch_norm(x, weight, bias, running_mean, running_var, training, momentum, eps)
+    return normalization.batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)
 
 
 @operation
 def instance_norm(
-    x: Tensor,
+    input: Tensor,
     running_mean: Tensor | None = None,
     running_var: Tensor | None = None,
     weight: Tensor | None = None,
@@ -265,11 +265,11 @@ def instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalize each channel of each sample of x (N, C, ...) to mean 0 and variance 1. See tinygrad_lite.instance_norm.
+    """Normalize each channel of each sample of `input` (N, C, ...) to mean 0 and variance 1. See tinygrad_lite.instance_norm.
 
     >>> from tinygrad_lite import tensor
     >>> instance_norm(tensor([[[1.0, 3.0], [50.0, 10.0]]]))
     tensor([[[-1.0000,  1.0000],
              [ 1.0000, -1.0000]]])
     """
-    return normalization.instance_norm(x, weight, bias, running_mean, running_var, use_input_stats, momentum, eps)
+    return normalization.instance_norm(input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps)

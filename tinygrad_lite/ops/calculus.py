@@ -1,7 +1,7 @@
 """The primitives that every other operation is composed of, each with its derivative.
 
 A rule's parameter names say what the tape keeps for it: `g` is the gradient of the result, `out` the result, any
-other name an argument (`x_shape`: only the shape of `x`). Rules need not undo broadcasting; the engine does. Where
+other name an argument (`input_shape`: only the shape of `input`). Rules need not undo broadcasting; the engine does. Where
 the public operation takes more arguments than the primitive (`add` with its `alpha`, say), it stands with its theme.
 """
 
@@ -39,10 +39,11 @@ from tinygrad_lite.arrays.kernels.layout import channels_come_last, copied, expa
 from tinygrad_lite.arrays.kernels.power import power
 from tinygrad_lite.arrays.kernels.scatter import zeros_with
 from tinygrad_lite.arrays.regions import read, write
-from tinygrad_lite.engine.plan import no_gradient
+from tinygrad_lite.arrays.rules import no_gradient
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import named, raw
+from tinygrad_lite.ops.dependence import constant_in
 
 __all__ = ["abs", "cos", "exp", "log", "matmul", "maximum", "minimum", "mul", "neg", "pow", "sign", "sin", "sqrt", "tanh"]
 
@@ -50,25 +51,26 @@ __all__ = ["abs", "cos", "exp", "log", "matmul", "maximum", "minimum", "mul", "n
 def unary(forward: np.ufunc, rule: Callable[..., Any], doc: str, name: str = "") -> Any:
     """The primitive of a function of each element that NumPy has (and CuPy, under the same name)."""
 
-    def apply(x):
-        if type(x) is not ndarray or x.dtype.kind != "f":
-            x = as_float(x)
-            return getattr(namespace_of(x), forward.__name__)(x)
-        return forward(x) if x.size < 2 * BLOCK else mapped(forward, x)  # in threads
+    def apply(input):
+        if type(input) is not ndarray or input.dtype.kind != "f":
+            input = as_float(input)
+            return getattr(namespace_of(input), forward.__name__)(input)
+        return forward(input) if input.size < 2 * BLOCK else mapped(forward, input)  # in threads
 
-    return _defined(apply, name or forward.__name__, doc, x=rule)
+    return _defined(apply, name or forward.__name__, doc, input=rule)
 
 
 def binary(
-    forward: np.ufunc, x_rule: Callable[..., Any], y_rule: Callable[..., Any], doc: str, *, meet: Any = promote_tensors, name: str = ""
+    forward: np.ufunc, input_rule: Callable[..., Any], other_rule: Callable[..., Any], doc: str,
+    *, meet: Any = promote_tensors, name: str = "",
 ) -> Any:  # fmt: skip
-    """The same for a function of two tensors; `meet(x, y)` checks them and gives them one dtype."""
+    """The same for a function of two tensors; `meet(input, other)` checks them and gives them one dtype."""
 
-    def apply(x, y):
-        x, y = meet(x, y)
-        return forward(x, y) if type(x) is ndarray else getattr(namespace_of(x), forward.__name__)(x, y)
+    def apply(input, other):
+        input, other = meet(input, other)
+        return forward(input, other) if type(input) is ndarray else getattr(namespace_of(input), forward.__name__)(input, other)
 
-    return _defined(apply, name or forward.__name__, doc, x=x_rule, y=y_rule)
+    return _defined(apply, name or forward.__name__, doc, input=input_rule, other=other_rule)
 
 
 def _defined(apply: Any, name: str, doc: str, **rules: Callable[..., Any]) -> Any:
@@ -90,83 +92,83 @@ def zeros(g: Any) -> Any:
 
 
 @primitive
-def add(x, y):
-    x, y = promote(x, y)
-    return x + y
+def add(input, other):
+    input, other = promote(input, other)
+    return input + other
 
 
-add.vjp(x=lambda g: g,
-        y=lambda g: g)
+add.vjp(input=lambda g: g,
+        other=lambda g: g)
 
 
 @primitive
-def sub(x, y):
-    a, b = promote(x, y)
-    if (a is not x or b is not y) and any(getattr(v, "dtype", np.dtype(type(v))).kind == "b" for v in (x, y)):
+def sub(input, other):
+    a, b = promote(input, other)
+    if (a is not input or b is not other) and any(getattr(v, "dtype", np.dtype(type(v))).kind == "b" for v in (input, other)):
         raise TypeError("a bool tensor cannot be subtracted; use ~ or logical_xor")
     return a - b
 
 
-sub.vjp(x=lambda g: g,
-        y=lambda g: -g)
+sub.vjp(input=lambda g: g,
+        other=lambda g: -g)
 
 
 @primitive
-def mul(x, y):
-    """`x * y`, broadcast.
+def mul(input, other):
+    """`input * other`, broadcast.
 
     >>> import tinygrad_lite as tg
     >>> tg.mul(tg.tensor([1.0, 2.0]), tg.tensor([[10.0], [20.0]]))
     tensor([[10., 20.],
             [20., 40.]])
     """
-    x, y = promote(x, y)
-    return x * y
+    input, other = promote(input, other)
+    return input * other
 
 
-mul.vjp(x=lambda g, y: g * y,
-        y=lambda g, x: g * x)
-
-
-@primitive
-def div(x, y):
-    x, y = promote_floats(x, y)
-    return x / y
-
-
-div.vjp(x=lambda g, y: g / y,
-        y=lambda g, x, y: -g * ((x / y) / y))  # x / (y y) would overflow sooner
+mul.vjp(input=lambda g, other: g * other,
+        other=lambda g, input: g * input)
 
 
 @primitive
-def neg(x):
-    """`-x`.
+def div(input, other):
+    input, other = promote_floats(input, other)
+    return input / other
+
+
+div.vjp(input=lambda g, other: g / other,
+        other=lambda g, input, other: -g * ((input / other) / other))  # input / other**2 would overflow sooner
+
+
+@primitive
+def neg(input):
+    """`-input`.
 
     >>> import tinygrad_lite as tg
     >>> tg.neg(tg.tensor([1, -2]))
     tensor([-1,  2])
     """
-    return -x  # NumPy refuses bools by itself
+    return -input  # NumPy refuses bools by itself
 
 
-neg.vjp(x=lambda g: -g)
+neg.vjp(input=lambda g: -g)
 
 
 @primitive
-def pow(x, y):
-    """`x ** y`, broadcast.
+def pow(input, exponent):
+    """`input ** exponent`, broadcast.
 
     >>> import tinygrad_lite as tg
     >>> tg.pow(tg.tensor([1.0, 2.0, 3.0]), 2)
     tensor([1., 4., 9.])
     """
-    return power(x, y)
+    return power(input, exponent)
 
 
-def _pow_x(g: Any, x: Any, y: Any) -> Any:
-    if isinstance(y, (int, float)):
-        return g * (2 * x) if y == 2 else g * (y * pow(x, y - 1)) if y else zeros(g)
-    return where(y == 0, 0.0, g * (y * pow(x, y - 1)))
+def _pow_input(g: Any, input: Any, exponent: Any) -> Any:
+    if isinstance(exponent, (int, float)):
+        return g * (2 * input) if exponent == 2 else g * (exponent * pow(input, exponent - 1)) if exponent else zeros(g)
+    return where(exponent == 0, 0.0, g * (exponent * pow(input, exponent - 1)))
 
 
 def _log(x: Any) -> Any:
@@ -176,36 +178,36 @@ def _log(x: Any) -> Any:
     return math.log(x) if x > 0 else -math.inf if x == 0 else math.nan
 
 
-pow.vjp(x=_pow_x,
-        y=lambda g, x, y, out: g * where((x == 0) & (y >= 0), 0.0, out * _log(x)))
+pow.vjp(input=_pow_input,
+        exponent=lambda g, input, exponent, out: g * where((input == 0) & (exponent >= 0), 0.0, out * _log(input)))
 
 
 # -- functions of each element ------------------------------------------------------------------
 
 exp = unary(np.exp, lambda g, out: g * out, "e to the power of each element.")
-log = unary(np.log, lambda g, x: g / x, "Natural logarithm.")
+log = unary(np.log, lambda g, input: g / input, "Natural logarithm.")
 sqrt = unary(np.sqrt, lambda g, out: g / (2 * out), "The square root; its derivative at 0 is inf.")
 cos: Any  # which the rule of sin names
-sin = unary(np.sin, lambda g, x: g * cos(x), "Sine (of radians).")
-cos = unary(np.cos, lambda g, x: -g * sin(x), "Cosine (of radians).")
+sin = unary(np.sin, lambda g, input: g * cos(input), "Sine (of radians).")
+cos = unary(np.cos, lambda g, input: -g * sin(input), "Cosine (of radians).")
 tanh = unary(np.tanh, lambda g, out: g * (1 - out * out), "Hyperbolic tangent.")
 
 
 @primitive
-def abs(x):
+def abs(input):
     """The absolute value of each element; its derivative at 0 is 0.
 
     >>> import tinygrad_lite as tg
     >>> tg.abs(tg.tensor([-2.0, 3.0]))
     tensor([2., 3.])
     """
-    if x.dtype.kind == "b":
-        only_numbers(x)
-    return namespace_of(x).abs(x)
+    if input.dtype.kind == "b":
+        only_numbers(input)
+    return namespace_of(input).abs(input)
 
 
 @primitive
-def sign(x):
+def sign(input):
     """-1, 0 or 1 as each element is negative, zero or positive; 0 for nan.
 
     >>> import tinygrad_lite as tg
@@ -213,48 +215,48 @@ def sign(x):
     tensor([-1.,  0.,  1.])
     """
     # NumPy's sign of nan is nan, and with it the gradient of abs where a nan was masked out.
-    return namespace_of(x).subtract(x > 0, x < 0, dtype=np.int8).astype(x.dtype)
+    return namespace_of(input).subtract(input > 0, input < 0, dtype=np.int8).astype(input.dtype)
 
 
-abs.vjp(x=lambda g, x: g * sign(x))
-sign.vjp(x=zeros)
+abs.vjp(input=lambda g, input: g * sign(input))
+sign.vjp(input=zeros)
 
 
 # -- choice -------------------------------------------------------------------------------------
 
 
 @primitive
-def where(condition, x, y):
-    if not (is_array(x) or is_array(y)):  # two numbers, for the condition's device
-        x, y = (to_device(value, device_of(condition)) for value in promote(x, y))
-    return choose(condition, *promote(x, y))
+def where(condition, input, other):
+    if not (is_array(input) or is_array(other)):  # two numbers, for the condition's device
+        input, other = (to_device(value, device_of(condition)) for value in promote(input, other))
+    return choose(condition, *promote(input, other))
 
 
-where.vjp(x=lambda g, condition: where(condition, g, 0.0),
-          y=lambda g, condition: where(condition, 0.0, g))
+where.vjp(input=lambda g, condition: where(condition, g, 0.0),
+          other=lambda g, condition: where(condition, 0.0, g))
 
 maximum = binary(
     np.maximum,
-    lambda g, x, y: where(x == y, g / 2, where(x < y, 0.0, g)),
-    lambda g, x, y: where(x == y, g / 2, where(y < x, 0.0, g)),
+    lambda g, input, other: where(input == other, g / 2, where(input < other, 0.0, g)),
+    lambda g, input, other: where(input == other, g / 2, where(other < input, 0.0, g)),
     "The larger of each two, broadcast; nan where one is nan. Equal ones share the gradient.",
 )
 minimum = binary(
     np.minimum,
-    lambda g, x, y: where(x == y, g / 2, where(x > y, 0.0, g)),
-    lambda g, x, y: where(x == y, g / 2, where(y > x, 0.0, g)),
+    lambda g, input, other: where(input == other, g / 2, where(input > other, 0.0, g)),
+    lambda g, input, other: where(input == other, g / 2, where(other > input, 0.0, g)),
     "The smaller of each two, broadcast; nan where one is nan. Equal ones share the gradient.",
 )
 
 
 @primitive
-def _linear_in(out, x):
+def _linear_in(out, input):
     return out
 
 
 _linear_in.vjp(out=lambda g: g,
-               x=no_gradient)
-_linear_in.constant_in(out="x")
+               input=no_gradient)
+constant_in(_linear_in, out="input")
 
 
 def linear_in(out: Any, *inputs: Any) -> Any:
@@ -290,16 +292,16 @@ def restored(g: Any, shape: tuple[int, ...], axes: Any) -> Any:
 
 
 @primitive
-def sum(x, axes, keepdim):
+def sum(input, axes, keepdim):
     # Integers add up in int64, as in PyTorch; uint8 would stay unsigned in NumPy. Half precision
     # is added up in single.
-    kind = x.dtype.kind
+    kind = input.dtype.kind
     if kind == "f":
-        return add_up(x, axes, keepdim) if x.itemsize > 2 else add_up(x.astype(np.float32), axes, keepdim).astype(x.dtype)
-    return in_order(x.sum(axis=axes, keepdims=keepdim, dtype=x.dtype if kind == "c" else np.int64))
+        return add_up(input, axes, keepdim) if input.itemsize > 2 else add_up(input.astype(np.float32), axes, keepdim).astype(input.dtype)
+    return in_order(input.sum(axis=axes, keepdims=keepdim, dtype=input.dtype if kind == "c" else np.int64))
 
 
-sum.vjp(x=lambda g, x_shape, axes: restored(g, x_shape, axes))
+sum.vjp(input=lambda g, input_shape, axes: restored(g, input_shape, axes))
 
 
 def require_some(x: Any, axes: Any) -> None:
@@ -309,39 +311,39 @@ def require_some(x: Any, axes: Any) -> None:
 
 
 @primitive
-def amax(x, axes, keepdim):
-    if not x.size:
-        require_some(x, axes)
-    return extreme("maximum", x, axes, keepdim)
+def amax(input, axes, keepdim):
+    if not input.size:
+        require_some(input, axes)
+    return extreme("maximum", input, axes, keepdim)
 
 
 @primitive
-def amin(x, axes, keepdim):
-    if not x.size:
-        require_some(x, axes)
-    return extreme("minimum", x, axes, keepdim)
+def amin(input, axes, keepdim):
+    if not input.size:
+        require_some(input, axes)
+    return extreme("minimum", input, axes, keepdim)
 
 
-def shared_evenly(g: Any, x: Any, out: Any, axes: Any) -> Any:
+def shared_evenly(g: Any, input: Any, out: Any, axes: Any) -> Any:
     """An extreme's gradient, in equal parts to the elements that attain it."""
-    shape = kept(x.shape, axes)
+    shape = kept(input.shape, axes)
     out = reshape(out, shape)
-    attained = x == out
+    attained = input == out
     if axes is None:  # max(): where the result is nan, the elements that are nan; amax(): nan to all
-        attained = attained | ((x != x) & (out != out))
+        attained = attained | ((input != input) & (out != out))
     attained = to_dtype(attained, g.dtype)
     return (reshape(g, shape) / sum(attained, axes, True)) * attained
 
 
-amax.vjp(x=shared_evenly)
-amin.vjp(x=shared_evenly)
+amax.vjp(input=shared_evenly)
+amin.vjp(input=shared_evenly)
 
 
 # -- products of matrices -----------------------------------------------------------------------
 
 
 @primitive
-def matmul(x, y):
+def matmul(input, other):
     """Matrix product: (..., n, k) @ (..., k, m) -> (..., n, m), the leading dims broadcast.
 
     A 1-d operand is a row on the left and a column on the right, and its dim is dropped from the
@@ -351,7 +353,7 @@ def matmul(x, y):
     >>> tg.matmul(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([1.0, 10.0]))
     tensor([21., 43.])
     """
-    return product(x, y)
+    return product(input, other)
 
 
 def times(x: Any, y: Any) -> Any:
@@ -371,62 +373,62 @@ def times_over_rows(x: Any, y: Any) -> Any:
     return times(x.T, y) if x.ndim == 2 else times(_rows(x).T, _rows(y))
 
 
-def _matmul_x(g: Any, x_shape: tuple[int, ...], y: Any) -> Any:
-    if len(y.shape) == 1:
-        return g.reshape((*g.shape, 1)) * y
-    if len(x_shape) == 1:
-        return times(y, g.reshape((*g.shape, 1))).reshape(y.shape[:-1])
-    return times(g, y.mT)
+def _matmul_input(g: Any, input_shape: tuple[int, ...], other: Any) -> Any:
+    if len(other.shape) == 1:
+        return g.reshape((*g.shape, 1)) * other
+    if len(input_shape) == 1:
+        return times(other, g.reshape((*g.shape, 1))).reshape(other.shape[:-1])
+    return times(g, other.mT)
 
 
-def _matmul_y(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
-    if len(x.shape) == 1:
-        return x * g if len(y_shape) == 1 else x.reshape((-1, 1)) * g.reshape((*g.shape[:-1], 1, g.shape[-1]))
-    if len(y_shape) == 1:
-        return times(_rows(x).T, g.reshape((-1,)))
-    if len(y_shape) == 2:
-        return times_over_rows(x, g)
-    return times(x.mT, g)
+def _matmul_other(g: Any, input: Any, other_shape: tuple[int, ...]) -> Any:
+    if len(input.shape) == 1:
+        return input * g if len(other_shape) == 1 else input.reshape((-1, 1)) * g.reshape((*g.shape[:-1], 1, g.shape[-1]))
+    if len(other_shape) == 1:
+        return times(_rows(input).T, g.reshape((-1,)))
+    if len(other_shape) == 2:
+        return times_over_rows(input, g)
+    return times(input.mT, g)
 
 
-matmul.vjp(x=_matmul_x,
-           y=_matmul_y)
+matmul.vjp(input=_matmul_input,
+           other=_matmul_other)
 
 
 # -- shape and order ----------------------------------------------------------------------------
 
 
 @primitive(view=True)
-def reshape(x, shape):
-    return x.reshape(shape)
+def reshape(input, shape):
+    return input.reshape(shape)
 
 
-reshape.vjp(x=lambda g, x_shape: reshape(g, x_shape))
-
-
-@primitive(view=True)
-def permute(x, dims):
-    """`x` with its dims in the order `dims`; None: reversed."""
-    return x.transpose(dims)
-
-
-permute.vjp(x=lambda g, dims: permute(g, dims and tuple(sorted(range(len(dims)), key=dims.__getitem__))))
+reshape.vjp(input=lambda g, input_shape: reshape(g, input_shape))
 
 
 @primitive(view=True)
-def expand(x, shape):
-    return expanded(x, shape)
+def permute(input, dims):
+    """`input` with its dims in the order `dims`; None: reversed."""
+    return input.transpose(dims)
 
 
-expand.vjp(x=lambda g: g)  # undoing the broadcast is the engine's
+permute.vjp(input=lambda g, dims: permute(g, dims and tuple(sorted(range(len(dims)), key=dims.__getitem__))))
+
+
+@primitive(view=True)
+def expand(input, shape):
+    return expanded(input, shape)
+
+
+expand.vjp(input=lambda g: g)  # undoing the broadcast is the engine's
 
 
 @primitive
-def copy(x, dtype, order="K"):
-    return copied(x, dtype, order)
+def copy(input, dtype, order="K"):
+    return copied(input, dtype, order)
 
 
-copy.vjp(x=lambda g: g)  # the engine gives a gradient its input's dtype
+copy.vjp(input=lambda g: g)  # the engine gives a gradient its input's dtype
 
 
 def to_dtype(x: Any, dtype: np.dtype) -> Any:
@@ -438,27 +440,27 @@ def to_dtype(x: Any, dtype: np.dtype) -> Any:
 
 
 @primitive(view=True)
-def getitem(x, index):
-    return read(x, index)
+def getitem(input, index):
+    return read(input, index)
 
 
 @primitive
-def into_zeros(x, shape, index):
-    """Zeros of `shape` with `x` added at `index`: what `getitem` does to gradients."""
-    return zeros_with(x, shape, index)
+def into_zeros(input, shape, index):
+    """Zeros of `shape` with `input` added at `index`: what `getitem` does to gradients."""
+    return zeros_with(input, shape, index)
 
 
 @primitive
-def replaced(x, value, index):
-    """`x` with the elements at `index` replaced by `value`."""
-    out = as_array(x).copy("C")
+def replaced(input, value, index):
+    """`input` with the elements at `index` replaced by `value`."""
+    out = as_array(input).copy("C")
     write(out, index, value)
     return out
 
 
-getitem.vjp(x=lambda g, x_shape, index: into_zeros(g, x_shape, index))
-into_zeros.vjp(x=lambda g, index: getitem(g, index))
-replaced.vjp(x=lambda g, index: replaced(g, 0, index),
+getitem.vjp(input=lambda g, input_shape, index: into_zeros(g, input_shape, index))
+into_zeros.vjp(input=lambda g, index: getitem(g, index))
+replaced.vjp(input=lambda g, index: replaced(g, 0, index),
              value=lambda g, index: getitem(g, index))
 
 

@@ -7,7 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from tinygrad_lite.arrays import gpu, is_array
 from tinygrad_lite.arrays.errors import BadType, refusal
-from tinygrad_lite.arrays.signature import ALIASES, wraps
+from tinygrad_lite.arrays.signature import OTHER_NAMES, own_name, wraps
 from tinygrad_lite.engine.tape import Traced
 
 P = ParamSpec("P")
@@ -15,13 +15,11 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-_ALIASES = (*ALIASES.items(), ("x", "A"), ("input", "A"), ("other", "B"), ("from", "from_"))
-_RENAMED = frozenset(alias for alias, _ in _ALIASES)
+_RENAMED = frozenset(keyword for others in OTHER_NAMES.values() for keyword in others)
 
 
 def operation(function: Callable[P, R]) -> Callable[P, R]:
-    """Make a public operation of a composition: the first operands may be given by PyTorch's names
-    (`input=`, `other=`; also where they are called A and B), and `dim` and `keepdim` by NumPy's.
+    """Make a public operation of a composition: its arguments may also be given under the names in `OTHER_NAMES`.
     Primitives do the same by themselves."""
     code = function.__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
@@ -41,7 +39,7 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
             if isinstance(error.obj, Traced) or is_array(error.obj):
                 raise
             given = {**dict(zip(names, args)), **kwargs}
-            asked = [n for n, value in given.items() if value is error.obj and (n == "x" or "Tensor" in types.get(n, ""))]
+            asked = [n for n, value in given.items() if value is error.obj and (n == "input" or "Tensor" in types.get(n, ""))]
             if not asked:
                 raise
             raise BadType(f"{function.__name__}: expected a Tensor for {asked[0]}, got {type(error.obj).__name__}") from None
@@ -97,8 +95,7 @@ def no_rule(operation: str, argument: str) -> Callable[[Any], Any]:
 
 def _by_own_names(operation: str, names: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
     """Keywords under the names that a function's own arguments have."""
-    renamed = {alias: name for alias, name in _ALIASES if name in names and alias not in names}
-    kwargs = {renamed.get(name, name): value for name, value in given.items()}
+    kwargs = {own_name(keyword, names): value for keyword, value in given.items()}
     if len(kwargs) != len(given):
         raise TypeError(f"{operation}: one argument was given under two names: {', '.join(given)}")
     return kwargs

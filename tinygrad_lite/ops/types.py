@@ -60,52 +60,52 @@ def is_tensor(obj: Any) -> bool:
 
 
 @operation
-def numel(x: Any) -> int:
+def numel(input: Any) -> int:
     """The number of elements.
 
     >>> import tinygrad_lite as tg
     >>> tg.numel(tg.ones(2, 3))
     6
     """
-    return math.prod(x.shape)
+    return math.prod(input.shape)
 
 
 @operation
-def is_floating_point(x: Any) -> bool:
+def is_floating_point(input: Any) -> bool:
     """Whether the dtype is a floating-point one.
 
     >>> import tinygrad_lite as tg
     >>> tg.is_floating_point(tg.ones(2))
     True
     """
-    return x.dtype.kind == "f"
+    return input.dtype.kind == "f"
 
 
 @operation
-def is_complex(x: Any) -> bool:
+def is_complex(input: Any) -> bool:
     """Whether the dtype is a complex one.
 
     >>> import tinygrad_lite as tg
     >>> tg.is_complex(tg.tensor([1.0]))
     False
     """
-    return x.dtype.kind == "c"
+    return input.dtype.kind == "c"
 
 
 @operation
-def is_signed(x: Any) -> bool:
+def is_signed(input: Any) -> bool:
     """Whether the dtype has negative numbers.
 
     >>> import tinygrad_lite as tg
     >>> tg.is_signed(tg.tensor([1])), tg.is_signed(tg.tensor([1], dtype=tg.uint8))
     (True, False)
     """
-    return x.dtype.kind in "ifc"
+    return input.dtype.kind in "ifc"
 
 
 def _never(name: str, why: str) -> Callable[[Any], bool]:
     @named(name, f"False: {why}.")
-    def answer(x: Any) -> bool:
+    def answer(input: Any) -> bool:
         return False
 
     return answer
@@ -120,27 +120,27 @@ is_shared = _never("is_shared", "memory is that of one process")
 
 
 @operation
-def is_same_size(x: Any, other: Any) -> bool:
+def is_same_size(input: Any, other: Any) -> bool:
     """Whether two tensors have the same shape.
 
     >>> import tinygrad_lite as tg
     >>> tg.is_same_size(tg.ones(2, 3), tg.zeros(2, 3))
     True
     """
-    return tuple(x.shape) == tuple(other.shape)
+    return tuple(input.shape) == tuple(other.shape)
 
 
 @operation
-def is_nonzero(x: Any) -> bool:
-    """Whether the one element of `x` is not zero.
+def is_nonzero(input: Any) -> bool:
+    """Whether the one element of `input` is not zero.
 
     >>> import tinygrad_lite as tg
     >>> tg.is_nonzero(tg.tensor([2.0]))
     True
     """
-    if math.prod(x.shape) != 1:
-        raise RuntimeError(f"is_nonzero: expected one element, got the shape {tuple(x.shape)}")
-    return bool(x)
+    if math.prod(input.shape) != 1:
+        raise RuntimeError(f"is_nonzero: expected one element, got the shape {tuple(input.shape)}")
+    return bool(input)
 
 
 def result_type(tensor1: Any, tensor2: Any) -> np.dtype:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tinygrad_lite.arrays import gpu
-from tinygrad_lite.engine.tape import RemovableHandle
+from tinygrad_lite.arrays.hooks import RemovableHandle
 
 
 class Hooks:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lite._tensor import Tensor
+from tinygrad_lite.arrays.hooks import RemovableHandle
 from tinygrad_lite.autograd import Function
 from tinygrad_lite.autograd.grad_mode import is_grad_enabled
-from tinygrad_lite.engine.tape import RemovableHandle
 from tinygrad_lite.nn.modules.registry import Holder
 
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.arrays import as_dtype, is_floating, to_device
-from tinygrad_lite.engine.tape import RemovableHandle, traced
+from tinygrad_lite.arrays.hooks import RemovableHandle
+from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.nn.modules.hooks import Hooks, add_hook, hooks_of
 from tinygrad_lite.nn.modules.registry import (
     DOWN,

@@ -20,6 +20,11 @@ def _ntuple(n: int) -> Callable[[Any], tuple[Any, ...]]:
 _single, _pair, _triple, _quadruple = map(_ntuple, (1, 2, 3, 4))
 
 
+def _reverse_repeat_tuple(t: tuple[Any, ...], n: int) -> tuple[Any, ...]:
+    """The elements of `t` from the last to the first, each n times: the padding of F.pad for one size a dim."""
+    return tuple(x for x in reversed(t) for _ in range(n))
+
+
 def sizes(layer: str, name: str, x: Any, rank: int) -> tuple[Any, ...]:
     """One size for each of `rank` dims.
 

@@ -221,7 +221,7 @@ ByteTensor = _legacy("ByteTensor", "uint8")
 BoolTensor = _legacy("BoolTensor", "bool")
 
 
-def new(x: Tensor, *given: Any, device: Any = None, size: Any = None, data: Any = None) -> Tensor:
+def new(input: Tensor, *given: Any, device: Any = None, size: Any = None, data: Any = None) -> Tensor:
     """The old `Tensor(...)` in the dtype and on the device of this tensor.
 
     >>> import tinygrad_lite as tg
@@ -229,18 +229,18 @@ def new(x: Tensor, *given: Any, device: Any = None, size: Any = None, data: Any 
     >>> x.new(x.shape).shape, x.new([2, 3])
     ((2, 3), tensor([2., 3.]))
     """
-    return traced(legacy_array("new", x.array.dtype, given, device_of(x.array) if device is None else device, size, data))
+    return traced(legacy_array("new", input.array.dtype, given, device_of(input.array) if device is None else device, size, data))
 
 
 @creator
-def new_tensor(x: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def new_tensor(input: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`tensor(data)` in the dtype and on the device of this tensor.
 
     >>> import tinygrad_lite as tg
     >>> tg.tensor([1.0], dtype=tg.float64).new_tensor([1, 2])
     tensor([1., 2.], dtype=float64)
     """
-    array = array_from(data, x.array.dtype if dtype is None else dtype, device_of(x.array) if device is None else device)
+    array = array_from(data, input.array.dtype if dtype is None else dtype, device_of(input.array) if device is None else device)
     return as_made(array, requires_grad)
 
 
@@ -313,12 +313,12 @@ def from_dlpack(ext_tensor: Any) -> AnyTensor:
 
 
 @primitive
-def moved(x, device):
-    """`x` on another device."""
-    return to_device(x, device)
+def moved(input, device):
+    """`input` on another device."""
+    return to_device(input, device)
 
 
-moved.vjp(x=lambda g, x, device: moved(g, device_of(raw(x))))
+moved.vjp(input=lambda g, input, device: moved(g, device_of(raw(input))))
 
 
 def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> AnyTensor:

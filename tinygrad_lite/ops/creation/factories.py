@@ -185,53 +185,53 @@ def _like(make: str, x: Any, rest: tuple[Any, ...], dtype: Any, device: Any, req
 
 @creator
 @operation
-def zeros_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Zeros in the shape of `x`, and in its dtype on its device unless others are given.
+def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros in the shape of `input`, and in its dtype on its device unless others are given.
 
     >>> import tinygrad_lite as tg
     >>> tg.zeros_like(tg.tensor([1, 2]))
     tensor([0, 0])
     """
-    return _like("zeros", x, (), dtype, device, requires_grad)
+    return _like("zeros", input, (), dtype, device, requires_grad)
 
 
 @creator
 @operation
-def ones_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones in the shape of `x`, and in its dtype on its device unless others are given.
+def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones in the shape of `input`, and in its dtype on its device unless others are given.
 
     >>> import tinygrad_lite as tg
     >>> tg.ones_like(tg.tensor([[5, 6]]))
     tensor([[1, 1]])
     """
-    return _like("ones", x, (), dtype, device, requires_grad)
+    return _like("ones", input, (), dtype, device, requires_grad)
 
 
 @creator
 @operation
-def empty_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor like `x` whose values are whatever the memory held.
+def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor like `input` whose values are whatever the memory held.
 
     >>> import tinygrad_lite as tg
     >>> tg.empty_like(tg.ones(2, 3)).shape
     (2, 3)
     """
-    return _like("empty", x, (), dtype, device, requires_grad)
+    return _like("empty", input, (), dtype, device, requires_grad)
 
 
 @creator
 @quietly
 @operation
-def full_like(x: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """One value in the shape of `x`, and in its dtype on its device unless others are given.
+def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """One value in the shape of `input`, and in its dtype on its device unless others are given.
 
     >>> import tinygrad_lite as tg
     >>> tg.full_like(tg.tensor([1.0, 2.0]), 7)
     tensor([7., 7.])
     """
     fill_value = _number("full_like", fill_value)
-    dtype = x.dtype if dtype is None else as_dtype(dtype)
-    return _like("full", x, (_fitting("full_like", dtype, fill_value),), dtype, device, requires_grad)
+    dtype = input.dtype if dtype is None else as_dtype(dtype)
+    return _like("full", input, (_fitting("full_like", dtype, fill_value),), dtype, device, requires_grad)
 
 
 def _as(x: Any, options: dict[str, Any]) -> dict[str, Any]:
@@ -239,44 +239,44 @@ def _as(x: Any, options: dict[str, Any]) -> dict[str, Any]:
     return {"dtype": x.array.dtype, "device": device_of(x.array), **{name: v for name, v in options.items() if v is not None}}
 
 
-def new_zeros(x: Tensor, *size: Any, **options: Any) -> Tensor:
+def new_zeros(input: Tensor, *size: Any, **options: Any) -> Tensor:
     """Zeros of a shape, in the dtype and on the device of this tensor.
 
     >>> import tinygrad_lite as tg
     >>> tg.tensor([1, 2]).new_zeros(3)
     tensor([0, 0, 0])
     """
-    return zeros(*size, **_as(x, options))
+    return zeros(*size, **_as(input, options))
 
 
-def new_ones(x: Tensor, *size: Any, **options: Any) -> Tensor:
+def new_ones(input: Tensor, *size: Any, **options: Any) -> Tensor:
     """Ones of a shape, in the dtype and on the device of this tensor.
 
     >>> import tinygrad_lite as tg
     >>> tg.tensor([1, 2]).new_ones(3)
     tensor([1, 1, 1])
     """
-    return ones(*size, **_as(x, options))
+    return ones(*size, **_as(input, options))
 
 
-def new_empty(x: Tensor, *size: Any, **options: Any) -> Tensor:
+def new_empty(input: Tensor, *size: Any, **options: Any) -> Tensor:
     """Uninitialized memory of a shape, in the dtype and on the device of this tensor.
 
     >>> import tinygrad_lite as tg
     >>> tg.tensor([1, 2]).new_empty(3).dtype
     dtype('int64')
     """
-    return empty(*size, **_as(x, options))
+    return empty(*size, **_as(input, options))
 
 
-def new_full(x: Tensor, size: Any, fill_value: Any, **options: Any) -> Tensor:
+def new_full(input: Tensor, size: Any, fill_value: Any, **options: Any) -> Tensor:
     """One value in a shape, in the dtype and on the device of this tensor.
 
     >>> import tinygrad_lite as tg
     >>> tg.tensor([1, 2]).new_full((3,), 7)
     tensor([7, 7, 7])
     """
-    return full(size, fill_value, **_as(x, options))
+    return full(size, fill_value, **_as(input, options))
 
 
 # -- sequences ----------------------------------------------------------------------------------

@@ -22,12 +22,12 @@ __all__ = ["cholesky", "cholesky_inverse", "cholesky_solve"]
 
 
 @primitive
-def _cholesky(x):
+def _cholesky(A):
     with failing("cholesky: the matrix is not positive-definite"):
-        return cholesky_of(x)
+        return cholesky_of(A)
 
 
-_cholesky.vjp(x=lambda g, out: _cholesky_gradient(g, out))
+_cholesky.vjp(A=lambda g, out: _cholesky_gradient(g, out))
 
 
 def _cholesky_gradient(g: Any, out: Any) -> Any:
@@ -98,28 +98,28 @@ def _is_definite(x: Any) -> bool:
 
 
 @operation
-def cholesky_solve(x: Tensor, L: Tensor, upper: bool = False) -> Tensor:
-    """The X of A @ X = x, where A = L @ L.mT (L.mT @ L if `upper`).
+def cholesky_solve(input: Tensor, L: Tensor, upper: bool = False) -> Tensor:
+    """The X of A @ X = input, where A = L @ L.mT (L.mT @ L if `upper`).
 
     >>> import tinygrad_lite as tg
     >>> tg.cholesky_solve(tg.tensor([[8.0]]), tg.tensor([[2.0]]))
     tensor([[2.]])
     """
     check_matrix("cholesky_solve", L, square=True)
-    _check_system("cholesky_solve", L, x, True)
+    _check_system("cholesky_solve", L, input, True)
     if upper:
         L = L.mT
-    return _solve_triangular(L.mT, _solve_triangular(L, x, False, False), True, False)
+    return _solve_triangular(L.mT, _solve_triangular(L, input, False, False), True, False)
 
 
 @operation
-def cholesky_inverse(x: Tensor, upper: bool = False) -> Tensor:
-    """The inverse of A = x @ x.mT (of x.mT @ x if `upper`).
+def cholesky_inverse(input: Tensor, upper: bool = False) -> Tensor:
+    """The inverse of A = input @ input.mT (of input.mT @ input if `upper`).
 
     >>> import tinygrad_lite as tg
     >>> tg.cholesky_inverse(tg.tensor([[2.0]]))
     tensor([[0.2500]])
     """
-    check_matrix("cholesky_inverse", x, square=True)
-    values = raw(x)
-    return cholesky_solve(like(x, namespace_of(values).eye(x.shape[-1], dtype=x.dtype)), x, upper)
+    check_matrix("cholesky_inverse", input, square=True)
+    values = raw(input)
+    return cholesky_solve(like(input, namespace_of(values).eye(input.shape[-1], dtype=input.dtype)), input, upper)

@@ -23,12 +23,12 @@ Eigh = namedtuple("Eigh", ["eigenvalues", "eigenvectors"])
 
 
 @primitive
-def _eigh(x, UPLO):
+def _eigh(A, UPLO):
     with failing("eigh: the iteration for the eigenvalues did not converge"):
-        return tuple(linalg("eigh", x, UPLO))
+        return tuple(linalg("eigh", A, UPLO))
 
 
-_eigh.vjp(x=lambda g, out: _eigh_gradient(g, out))
+_eigh.vjp(A=lambda g, out: _eigh_gradient(g, out))
 
 
 def _eigh_gradient(g: Any, out: Any) -> Any:

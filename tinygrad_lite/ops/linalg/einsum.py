@@ -26,29 +26,31 @@ Spec = tuple[str, str, str]
 
 
 @primitive
-def _contract(x, y, spec):
+def _contract(input, other, spec):
     # Every letter stands in two or three of the strings, and in none of them twice.
     swapped, x_order, y_order, inner, free, order = _recipe(spec)
-    x, y = promote(x, y)
+    input, other = promote(input, other)
     if not inner:
-        x = x.transpose(x_order).reshape(_at(x.shape, x_order, free[0]))
-        return x * y.transpose(y_order).reshape(_at(y.shape, y_order, free[1]))
-    if x.dtype.kind == "b":
+        input = input.transpose(x_order).reshape(_at(input.shape, x_order, free[0]))
+        return input * other.transpose(y_order).reshape(_at(other.shape, y_order, free[1]))
+    if input.dtype.kind == "b":
         raise TypeError("bool tensors have no product; convert them with .to(dtype)")
-    x, y = (y, x) if swapped else (x, y)
-    x, y = x.transpose(x_order), y.transpose(y_order)
+    input, other = (other, input) if swapped else (input, other)
+    input, other = input.transpose(x_order), other.transpose(y_order)
     batch = len(x_order) - free[0] - inner
-    shape = x.shape[: batch + free[0]] + y.shape[batch + inner :]
+    shape = input.shape[: batch + free[0]] + other.shape[batch + inner :]
     if free[0] != 1 or inner != 1:
-        x = x.reshape(*x.shape[:batch], math.prod(x.shape[batch : batch + free[0]]), math.prod(x.shape[batch + free[0] :]))
+        at = batch + free[0]
+        input = input.reshape(*input.shape[:batch], math.prod(input.shape[batch:at]), math.prod(input.shape[at:]))
     if free[1] != 1 or inner != 1:
-        y = y.reshape(*y.shape[:batch], math.prod(y.shape[batch : batch + inner]), math.prod(y.shape[batch + inner :]))
-    out = product(x, y).reshape(shape)
+        at = batch + inner
+        other = other.reshape(*other.shape[:batch], math.prod(other.shape[batch:at]), math.prod(other.shape[at:]))
+    out = product(input, other).reshape(shape)
     return out if order is None else out.transpose(order)
 
 
-_contract.vjp(x=lambda g, y, spec: _contract(g, y, (spec[2], spec[1], spec[0])),
-              y=lambda g, x, spec: _contract(g, x, (spec[2], spec[0], spec[1])))
+_contract.vjp(input=lambda g, other, spec: _contract(g, other, (spec[2], spec[1], spec[0])),
+              other=lambda g, input, spec: _contract(g, input, (spec[2], spec[0], spec[1])))
 
 
 @functools.lru_cache(maxsize=1024)

@@ -22,12 +22,12 @@ __all__ = ["inverse", "pinverse"]
 
 
 @primitive
-def _inv(x, strict):
+def _inv(A, strict):
     """`strict`: refuse singular matrices; otherwise their inverse is inf everywhere."""
-    return solved_or_inf("inv", strict, x)
+    return solved_or_inf("inv", strict, A)
 
 
-_inv.vjp(x=lambda g, out: -(out.mT @ g @ out.mT))
+_inv.vjp(A=lambda g, out: -(out.mT @ g @ out.mT))
 
 
 InvEx = namedtuple("InvEx", ["inverse", "info"])
@@ -60,7 +60,7 @@ def inv_ex(A: Tensor, *, check_errors: bool = False) -> InvEx:
 
 
 @operation
-def inverse(x: Tensor) -> Tensor:
+def inverse(input: Tensor) -> Tensor:
     """`linalg.inv`.
 
     >>> import tinygrad_lite as tg
@@ -68,20 +68,20 @@ def inverse(x: Tensor) -> Tensor:
     tensor([[0.5000, 0.0000],
             [0.0000, 0.2500]])
     """
-    return inv(x)
+    return inv(input)
 
 
 @primitive
-def _pinv(x, atol, rtol):
-    xp = namespace_of(x)
+def _pinv(A, atol, rtol):
+    xp = namespace_of(A)
     with failing("pinv: the iteration for the singular values did not converge"):
-        u, s, vh = linalg("svd", x, full_matrices=False)
-    kept = s > tolerance(s, x.shape, atol, rtol)
-    inverted = xp.where(kept, 1 / xp.where(kept, s, 1), 0).astype(x.dtype)
+        u, s, vh = linalg("svd", A, full_matrices=False)
+    kept = s > tolerance(s, A.shape, atol, rtol)
+    inverted = xp.where(kept, 1 / xp.where(kept, s, 1), 0).astype(A.dtype)
     return (vh.mT * inverted[..., None, :]) @ u.mT
 
 
-_pinv.vjp(x=lambda g, x, out: _pinv_gradient(g.mT, x, out))
+_pinv.vjp(A=lambda g, A, out: _pinv_gradient(g.mT, A, out))
 
 
 def _pinv_gradient(g: Any, x: Any, out: Any) -> Any:
@@ -116,11 +116,11 @@ def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = N
 
 
 @operation
-def pinverse(x: Tensor, rcond: float = 1e-15) -> Tensor:
-    """`linalg.pinv(x, rtol=rcond)`.
+def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
+    """`linalg.pinv(input, rtol=rcond)`.
 
     >>> import tinygrad_lite as tg
     >>> tg.pinverse(tg.ones(3, 2)).shape
     (2, 3)
     """
-    return pinv(x, rtol=rcond)
+    return pinv(input, rtol=rcond)

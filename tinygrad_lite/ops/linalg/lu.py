@@ -30,8 +30,8 @@ LU = namedtuple("LU", ["P", "L", "U"])
 
 
 @primitive
-def _lu_factor(x):
-    return lu_of(x)
+def _lu_factor(A):
+    return lu_of(A)
 
 
 def permutation(pivots: Any, rows: int, dtype: Any) -> Any:
@@ -49,7 +49,7 @@ def permutation(pivots: Any, rows: int, dtype: Any) -> Any:
     return eye[xp.asarray(orders)].reshape((*pivots.shape[:-1], rows, rows)).mT
 
 
-_lu_factor.vjp(x=lambda g, out: _lu_gradient(g[0], *out))
+_lu_factor.vjp(A=lambda g, out: _lu_gradient(g[0], *out))
 
 
 def _lu_gradient(g: Any, lu: Any, pivots: Any) -> Any:
@@ -154,6 +154,6 @@ def linalg_lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True,
 
 
 @operation
-def lu_solve(x: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
-    """The X of A @ X = x, where `LU_data` and `LU_pivots` are `lu_factor(A)`."""
-    return linalg_lu_solve(LU_data, LU_pivots, x)
+def lu_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
+    """The X of A @ X = input, where `LU_data` and `LU_pivots` are `lu_factor(A)`."""
+    return linalg_lu_solve(LU_data, LU_pivots, input)

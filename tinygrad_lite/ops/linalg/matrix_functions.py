@@ -31,11 +31,11 @@ __all__ = ["det", "logdet", "matrix_exp", "matrix_power", "slogdet"]
 
 
 @primitive
-def _det(x):
-    return namespace_of(x).linalg.det(x)
+def _det(A):
+    return namespace_of(A).linalg.det(A)
 
 
-_det.vjp(x=lambda g, x, out: g[..., None, None] * _cofactors(x, out))
+_det.vjp(A=lambda g, A, out: g[..., None, None] * _cofactors(A, out))
 
 
 def _cofactors(x: Any, det: Any) -> Any:
@@ -68,11 +68,11 @@ SLogDet = namedtuple("SLogDet", ["sign", "logabsdet"])
 
 
 @primitive
-def _slogdet(x):
-    return tuple(namespace_of(x).linalg.slogdet(x))
+def _slogdet(A):
+    return tuple(namespace_of(A).linalg.slogdet(A))
 
 
-_slogdet.vjp(x=lambda g, x: g[1][..., None, None] * _inv(x, False).mT)
+_slogdet.vjp(A=lambda g, A: g[1][..., None, None] * _inv(A, False).mT)
 
 
 @operation
@@ -88,14 +88,14 @@ def slogdet(A: Tensor) -> SLogDet:
 
 
 @operation
-def logdet(A: Tensor) -> Tensor:
+def logdet(input: Tensor) -> Tensor:
     """The logarithm of the determinant: nan where it is negative, -inf where it is zero.
 
     >>> import tinygrad_lite as tg
     >>> tg.logdet(tg.eye(3))
     tensor(0.)
     """
-    sign, logabsdet = slogdet(A)
+    sign, logabsdet = slogdet(input)
     return where(sign < 0, math.nan, logabsdet)
 
 
@@ -136,28 +136,28 @@ _PADE = [math.comb(13, k) * math.factorial(26 - k) / math.factorial(26) for k in
 
 
 @primitive
-def _matrix_exp(x):
-    xp = namespace_of(x)
-    eye = xp.eye(x.shape[-1], dtype=x.dtype)
-    size = float(xp.abs(x).sum(-2).max()) if x.size else 0.0
+def _matrix_exp(A):
+    xp = namespace_of(A)
+    eye = xp.eye(A.shape[-1], dtype=A.dtype)
+    size = float(xp.abs(A).sum(-2).max()) if A.size else 0.0
     if not math.isfinite(size):
-        return xp.full_like(x, math.nan)
+        return xp.full_like(A, math.nan)
     halvings = max(0, math.ceil(math.log2(size / 5.4))) if size else 0
-    x = x * 0.5**halvings
+    A = A * 0.5**halvings
     even, odd, power = _PADE[0] * eye, _PADE[1] * eye, None
-    square = x @ x
+    square = A @ A
     for k in range(2, 14, 2):
         power = square if power is None else power @ square
         even = even + _PADE[k] * power
         odd = odd + _PADE[k + 1] * power
-    odd = x @ odd
+    odd = A @ odd
     result = linalg("solve", even - odd, even + odd)
     for _ in range(halvings):
         result = result @ result
     return result
 
 
-_matrix_exp.vjp(x=lambda g, x: _exp_gradient(g, x.mT))
+_matrix_exp.vjp(A=lambda g, A: _exp_gradient(g, A.mT))
 
 
 def _exp_gradient(g: Any, x: Any) -> Any:

@@ -130,10 +130,10 @@ def _extreme(name: str, A: Any, x: Any, largest: bool, dim: int, keepdim: bool =
 
 
 @operation
-def linalg_norm(A: Tensor, ord: Any = None, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """A vector's norm over one dim (or all, without `ord` and `dim`), a matrix' over two.
+def linalg_norm(input: Tensor, ord: Any = None, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """input vector's norm over one dim (or all, without `ord` and `dim`), a matrix' over two.
 
-    With `ord` and no `dim`, A has one dim or two. See `vector_norm` and `matrix_norm` for `ord`.
+    With `ord` and no `dim`, `input` has one dim or two. See `vector_norm` and `matrix_norm` for `ord`.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.norm(tg.tensor([3.0, 4.0]))
@@ -141,16 +141,16 @@ def linalg_norm(A: Tensor, ord: Any = None, dim: Dims = None, keepdim: bool = Fa
     """
     if dim is None:
         if ord is None:
-            return vector_norm(A, 2, None, keepdim, dtype=dtype)
-        if len(A.shape) not in (1, 2):
-            raise ValueError(f"norm: expected 1 or 2 dims where ord is given and dim is not, got the shape {tuple(A.shape)}")
-        dim = tuple(range(len(A.shape)))
+            return vector_norm(input, 2, None, keepdim, dtype=dtype)
+        if len(input.shape) not in (1, 2):
+            raise ValueError(f"norm: expected 1 or 2 dims where ord is given and dim is not, got the shape {tuple(input.shape)}")
+        dim = tuple(range(len(input.shape)))
     dims = dim if isinstance(dim, (tuple, list)) else (dim,)
     if len(dims) not in (1, 2):
         raise ValueError(f"norm: expected one or two dims, got {dim}")
     if ord is None or (len(dims) == 1 and not isinstance(ord, str)):
-        return vector_norm(A, 2 if ord is None else ord, tuple(dims), keepdim, dtype=dtype)
-    return matrix_norm(A, ord, tuple(dims), keepdim, dtype=dtype)  # type: ignore[arg-type]
+        return vector_norm(input, 2 if ord is None else ord, tuple(dims), keepdim, dtype=dtype)
+    return matrix_norm(input, ord, tuple(dims), keepdim, dtype=dtype)  # type: ignore[arg-type]
 
 
 @operation
@@ -174,7 +174,7 @@ def cond(A: Tensor, p: Any = None) -> Tensor:
 
 
 @operation
-def norm(x: Tensor, p: float | str | None = "fro", dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def norm(input: Tensor, p: float | str | None = "fro", dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """`linalg.vector_norm` of order `p` over `dim` (None: all elements); "fro" and None stand for 2;
     "nuc" is the sum of the singular values of a matrix.
 
@@ -185,35 +185,35 @@ def norm(x: Tensor, p: float | str | None = "fro", dim: Dims = None, keepdim: bo
     if p is None or p == "fro":
         p = 2
     if isinstance(p, str):
-        return matrix_norm(x, p, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)  # type: ignore[arg-type]
-    return vector_norm(x, p, dim, keepdim, dtype=dtype)
+        return matrix_norm(input, p, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)  # type: ignore[arg-type]
+    return vector_norm(input, p, dim, keepdim, dtype=dtype)
 
 
 @operation
-def dist(x: Tensor, y: Tensor, p: float = 2) -> Tensor:
-    """The `p`-norm of `x - y`.
+def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
+    """The `p`-norm of `input - other`.
 
     >>> import tinygrad_lite as tg
     >>> tg.dist(tg.tensor([0.0, 0.0]), tg.tensor([3.0, 4.0]))
     tensor(5.)
     """
-    only_tensors(x, y)
-    return vector_norm(x - y, p)
+    only_tensors(input, other)
+    return vector_norm(input - other, p)
 
 
 @operation
-def renorm(x: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
-    """`x` with each slice along `dim` whose `p`-norm exceeds `maxnorm` scaled down to it.
+def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """`input` with each slice along `dim` whose `p`-norm exceeds `maxnorm` scaled down to it.
 
     >>> import tinygrad_lite as tg
     >>> tg.renorm(tg.tensor([[3.0, 4.0], [0.3, 0.4]]), 2, 0, 1.0)
     tensor([[0.6000, 0.8000],
             [0.3000, 0.4000]])
     """
-    if x.ndim < 2:
-        raise ValueError(f"renorm: expected a tensor of at least 2 dims, got the shape {tuple(x.shape)}")
+    if input.ndim < 2:
+        raise ValueError(f"renorm: expected a tensor of at least 2 dims, got the shape {tuple(input.shape)}")
     if p <= 0 or maxnorm < 0:
         raise ValueError(f"renorm: expected a positive p and a maxnorm of 0 or more, got {p} and {maxnorm}")
-    axis = canonical_dim("renorm", dim, x.ndim)
-    length = vector_norm(x, p, tuple(d for d in range(x.ndim) if d != axis), True)
-    return contiguous(x * where(length > maxnorm, maxnorm / (length + 1e-7), 1.0))
+    axis = canonical_dim("renorm", dim, input.ndim)
+    length = vector_norm(input, p, tuple(d for d in range(input.ndim) if d != axis), True)
+    return contiguous(input * where(length > maxnorm, maxnorm / (length + 1e-7), 1.0))

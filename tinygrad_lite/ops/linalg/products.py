@@ -36,88 +36,88 @@ def _check_ranks(name: str, *operands: tuple[str, Any, int]) -> None:
 
 
 @operation
-def mm(x: Tensor, mat2: Tensor) -> Tensor:
+def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices: (n, k) @ (k, m).
 
     >>> import tinygrad_lite as tg
     >>> tg.mm(tg.tensor([[1.0, 2.0]]), tg.tensor([[3.0], [4.0]]))
     tensor([[11.]])
     """
-    _check_ranks("mm", ("input", x, 2), ("mat2", mat2, 2))
-    return matmul(x, mat2)
+    _check_ranks("mm", ("input", input, 2), ("mat2", mat2, 2))
+    return matmul(input, mat2)
 
 
 @operation
-def bmm(x: Tensor, mat2: Tensor) -> Tensor:
+def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """The products of two batches of matrices: (b, n, k) @ (b, k, m), not broadcast.
 
     >>> import tinygrad_lite as tg
     >>> tg.bmm(tg.ones(5, 2, 3), tg.ones(5, 3, 4)).shape
     (5, 2, 4)
     """
-    _check_ranks("bmm", ("input", x, 3), ("mat2", mat2, 3))
-    if x.shape[0] != mat2.shape[0]:
-        raise ValueError(f"bmm: batch sizes differ: {tuple(x.shape)} and {tuple(mat2.shape)}")
-    return matmul(x, mat2)
+    _check_ranks("bmm", ("input", input, 3), ("mat2", mat2, 3))
+    if input.shape[0] != mat2.shape[0]:
+        raise ValueError(f"bmm: batch sizes differ: {tuple(input.shape)} and {tuple(mat2.shape)}")
+    return matmul(input, mat2)
 
 
 @operation
-def mv(x: Tensor, vec: Tensor) -> Tensor:
+def mv(input: Tensor, vec: Tensor) -> Tensor:
     """The product of a matrix and a vector: (n, k) @ (k,).
 
     >>> import tinygrad_lite as tg
     >>> tg.mv(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([1.0, 1.0]))
     tensor([3., 7.])
     """
-    _check_ranks("mv", ("input", x, 2), ("vec", vec, 1))
-    return matmul(x, vec)
+    _check_ranks("mv", ("input", input, 2), ("vec", vec, 1))
+    return matmul(input, vec)
 
 
 @operation
-def dot(x: Tensor, tensor: Tensor) -> Tensor:
+def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """The inner product of two vectors of one size.
 
     >>> import tinygrad_lite as tg
     >>> tg.dot(tg.tensor([1, 2]), tg.tensor([3, 4]))
     tensor(11)
     """
-    _check_ranks("dot", ("input", x, 1), ("tensor", tensor, 1))
-    return matmul(x, tensor)
+    _check_ranks("dot", ("input", input, 1), ("tensor", tensor, 1))
+    return matmul(input, tensor)
 
 
 @operation
-def vdot(x: Tensor, y: Tensor) -> Tensor:
+def vdot(input: Tensor, other: Tensor) -> Tensor:
     """The inner product of two vectors, as `dot`.
 
     >>> import tinygrad_lite as tg
     >>> tg.vdot(tg.tensor([1.0, 2.0]), tg.tensor([3.0, 4.0]))
     tensor(11.)
     """
-    _check_ranks("vdot", ("input", x, 1), ("other", y, 1))
-    return matmul(x, y)
+    _check_ranks("vdot", ("input", input, 1), ("other", other, 1))
+    return matmul(input, other)
 
 
 @operation
-def inner(x: Tensor, y: Tensor) -> Tensor:
+def inner(input: Tensor, other: Tensor) -> Tensor:
     """Sums of products over the last dims: (..., k), (...', k) -> (..., ...'); a 0-d operand scales.
 
     >>> import tinygrad_lite as tg
     >>> tg.inner(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([1.0, 1.0]))
     tensor([3., 7.])
     """
-    if not (x.shape and y.shape):
-        return mul(x, y)
-    if x.shape[-1] != y.shape[-1]:
-        raise ValueError(f"inner: the last sizes differ: {tuple(x.shape)} and {tuple(y.shape)}")
-    if x.dtype != y.dtype:
-        raise TypeError(f"inner: both operands must have the same dtype, got {x.dtype} and {y.dtype}")
+    if not (input.shape and other.shape):
+        return mul(input, other)
+    if input.shape[-1] != other.shape[-1]:
+        raise ValueError(f"inner: the last sizes differ: {tuple(input.shape)} and {tuple(other.shape)}")
+    if input.dtype != other.dtype:
+        raise TypeError(f"inner: both operands must have the same dtype, got {input.dtype} and {other.dtype}")
     letters = "abcdefghijklmnopqrstuvwxyz"
-    of_x, of_y = letters[: x.ndim - 1], letters[x.ndim - 1 : x.ndim + y.ndim - 2]
-    return _contract(x, y, (of_x + "z", of_y + "z", of_x + of_y))
+    of_x, of_y = letters[: input.ndim - 1], letters[input.ndim - 1 : input.ndim + other.ndim - 2]
+    return _contract(input, other, (of_x + "z", of_y + "z", of_x + of_y))
 
 
 @operation
-def outer(x: Tensor, vec2: Tensor) -> Tensor:
+def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """All products of an element of one vector and one of another: (n,), (m,) -> (n, m).
 
     >>> import tinygrad_lite as tg
@@ -125,8 +125,8 @@ def outer(x: Tensor, vec2: Tensor) -> Tensor:
     tensor([[3, 4],
             [6, 8]])
     """
-    _check_ranks("outer", ("input", x, 1), ("vec2", vec2, 1))
-    return _contract(x, vec2, ("a", "b", "ab"))
+    _check_ranks("outer", ("input", input, 1), ("vec2", vec2, 1))
+    return _contract(input, vec2, ("a", "b", "ab"))
 
 
 ger = outer
@@ -153,7 +153,7 @@ def _plus(name: str, x: Any, out: Any, beta: Number, alpha: Number) -> Any:
 
 @old_order("beta", "alpha")
 @operation
-def addmm(x: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """`beta * input + alpha * mat1 @ mat2`, the input broadcast; with beta 0 it is ignored.
 
     >>> import tinygrad_lite as tg
@@ -162,12 +162,12 @@ def addmm(x: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Num
             [31., 42.]])
     """
     _check_ranks("addmm", ("mat1", mat1, 2), ("mat2", mat2, 2))
-    return _plus("addmm", x, matmul(mat1, mat2), beta, alpha)
+    return _plus("addmm", input, matmul(mat1, mat2), beta, alpha)
 
 
 @old_order("beta", "alpha")
 @operation
-def addmv(x: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """`beta * input + alpha * mat @ vec`.
 
     >>> import tinygrad_lite as tg
@@ -175,12 +175,12 @@ def addmv(x: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: Numbe
     tensor([13., 27.])
     """
     _check_ranks("addmv", ("mat", mat, 2), ("vec", vec, 1))
-    return _plus("addmv", x, matmul(mat, vec), beta, alpha)
+    return _plus("addmv", input, matmul(mat, vec), beta, alpha)
 
 
 @old_order("beta", "alpha")
 @operation
-def addr(x: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """`beta * input + alpha * outer(vec1, vec2)`.
 
     >>> import tinygrad_lite as tg
@@ -188,13 +188,13 @@ def addr(x: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: Numb
     tensor([[3., 4.],
             [6., 8.]])
     """
-    x, vec1, vec2 = to_common_dtype(x if x.ndim else x.reshape((1, 1)), vec1, vec2)  # 0-d it would count less
-    return _plus("addr", x, outer(vec1, vec2), beta, alpha)
+    input, vec1, vec2 = to_common_dtype(input if input.ndim else input.reshape((1, 1)), vec1, vec2)  # 0-d it would count less
+    return _plus("addr", input, outer(vec1, vec2), beta, alpha)
 
 
 @old_order("beta", "alpha")
 @operation
-def addbmm(x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """`beta * input + alpha * bmm(batch1, batch2).sum(0)`.
 
     >>> import tinygrad_lite as tg
@@ -202,12 +202,12 @@ def addbmm(x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha
     tensor([[15., 15.],
             [15., 15.]])
     """
-    return _plus("addbmm", x, bmm(batch1, batch2).sum(0, dtype=batch1.dtype), beta, alpha)
+    return _plus("addbmm", input, bmm(batch1, batch2).sum(0, dtype=batch1.dtype), beta, alpha)
 
 
 @old_order("beta", "alpha")
 @operation
-def baddbmm(x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """`beta * input + alpha * bmm(batch1, batch2)`.
 
     >>> import tinygrad_lite as tg
@@ -215,7 +215,7 @@ def baddbmm(x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alph
     tensor([[[3., 3.],
              [3., 3.]]])
     """
-    return _plus("baddbmm", x, bmm(batch1, batch2), beta, alpha)
+    return _plus("baddbmm", input, bmm(batch1, batch2), beta, alpha)
 
 
 # -- chains, vectors, tensors ---------------------------------------------------------------------
@@ -279,31 +279,31 @@ def chain_matmul(*matrices: Any) -> AnyTensor:
 
 
 @operation
-def kron(x: Tensor, y: Tensor) -> Tensor:
-    """The Kronecker product: every element of x times all of y; a block for each in the result.
+def kron(input: Tensor, other: Tensor) -> Tensor:
+    """The Kronecker product: every element of `input` times all of `other`; a block for each in the result.
 
     >>> import tinygrad_lite as tg
     >>> tg.kron(tg.tensor([[1, 2]]), tg.tensor([[1, 1], [0, 1]]))
     tensor([[1, 1, 2, 2],
             [0, 1, 0, 2]])
     """
-    rank = max(len(x.shape), len(y.shape))
-    of_x, of_y = ((1,) * (rank - len(t.shape)) + tuple(t.shape) for t in (x, y))
-    out = mul(x.reshape([s for n in of_x for s in (n, 1)]), y.reshape([s for n in of_y for s in (1, n)]))
+    rank = max(len(input.shape), len(other.shape))
+    of_x, of_y = ((1,) * (rank - len(t.shape)) + tuple(t.shape) for t in (input, other))
+    out = mul(input.reshape([s for n in of_x for s in (n, 1)]), other.reshape([s for n in of_y for s in (1, n)]))
     return out.reshape(tuple(n * m for n, m in zip(of_x, of_y)))
 
 
 @operation
-def trace(x: Tensor) -> Tensor:
+def trace(input: Tensor) -> Tensor:
     """The sum of a matrix' diagonal.
 
     >>> import tinygrad_lite as tg
     >>> tg.trace(tg.tensor([[1, 2], [3, 4]]))
     tensor(5)
     """
-    _check_ranks("trace", ("input", x, 2))
-    only_numbers(x)
-    return diagonal(x).sum()
+    _check_ranks("trace", ("input", input, 2))
+    only_numbers(input)
+    return diagonal(input).sum()
 
 
 @operation
@@ -318,25 +318,25 @@ def linalg_diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -
 
 
 @operation
-def linalg_cross(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
+def linalg_cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     """The cross product of vectors of size 3 along `dim`; other dims of size 1 broadcast.
 
     >>> import tinygrad_lite as tg
     >>> tg.linalg.cross(tg.tensor([1.0, 0.0, 0.0]), tg.tensor([0.0, 1.0, 0.0]))
     tensor([0., 0., 1.])
     """
-    shapes = f"{tuple(x.shape)} and {tuple(y.shape)}"
-    if len(x.shape) != len(y.shape):
+    shapes = f"{tuple(input.shape)} and {tuple(other.shape)}"
+    if len(input.shape) != len(other.shape):
         raise ValueError(f"cross: expected as many dims of both tensors, got the shapes {shapes}")
-    dim = canonical_dim("cross", dim, len(x.shape))
-    if not x.shape or x.shape[dim] != 3 or y.shape[dim] != 3:
+    dim = canonical_dim("cross", dim, len(input.shape))
+    if not input.shape or input.shape[dim] != 3 or other.shape[dim] != 3:
         raise ValueError(f"cross: expected size 3 in dim {dim}, got the shapes {shapes}")
-    (a, b, c), (d, e, f) = unbind(x, dim), unbind(y, dim)
+    (a, b, c), (d, e, f) = unbind(input, dim), unbind(other, dim)
     return stack((b * f - c * e, c * d - a * f, a * e - b * d), dim)
 
 
 @operation
-def cross(x: Tensor, y: Tensor, dim: int | None = None) -> Tensor:
+def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """The cross product of vectors of size 3 along `dim`: the first dim of size 3 unless given.
 
     >>> import tinygrad_lite as tg
@@ -344,8 +344,8 @@ def cross(x: Tensor, y: Tensor, dim: int | None = None) -> Tensor:
     tensor([0, 0, 1])
     """
     if dim is None:
-        dim = next((d for d, n in enumerate(x.shape) if n == 3), -1)
-    return linalg_cross(x, y, dim=dim)
+        dim = next((d for d, n in enumerate(input.shape) if n == 3), -1)
+    return linalg_cross(input, other, dim=dim)
 
 
 @operation

@@ -21,11 +21,11 @@ QR = namedtuple("QR", ["Q", "R"])
 
 
 @primitive
-def _qr(x, mode):
-    return tuple(linalg("qr", x, mode))
+def _qr(A, mode):
+    return tuple(linalg("qr", A, mode))
 
 
-_qr.vjp(x=lambda g, out, mode: _qr_gradient(g, out, mode))
+_qr.vjp(A=lambda g, out, mode: _qr_gradient(g, out, mode))
 
 
 def _qr_gradient(g: Any, out: Any, mode: str) -> Any:

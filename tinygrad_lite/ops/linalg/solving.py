@@ -27,13 +27,13 @@ __all__: list[str] = []
 
 
 @primitive
-def _solve(x, y, strict):
-    return solved_or_inf("solve", strict, *with_one_batch(x, y))
+def _solve(A, B, strict):
+    return solved_or_inf("solve", strict, *with_one_batch(A, B))
 
 
-@_solve.fused_vjp("x", "y")
-def _(needs, g, x, out, strict):
-    gy = _solve(x.mT, g, strict)
+@_solve.fused_vjp("A", "B")
+def _(needs, g, A, out, strict):
+    gy = _solve(A.mT, g, strict)
     return -(gy @ out.mT) if needs[0] else None, gy, None
 
 

@@ -30,12 +30,12 @@ SVDWithV = namedtuple("SVDWithV", ["U", "S", "V"])
 
 
 @primitive
-def _svd(x, full_matrices):
+def _svd(A, full_matrices):
     with failing("svd: the iteration for the singular values did not converge"):
-        return tuple(linalg("svd", x, full_matrices))
+        return tuple(linalg("svd", A, full_matrices))
 
 
-_svd.vjp(x=lambda g, out: _svd_gradient(g, out))
+_svd.vjp(A=lambda g, out: _svd_gradient(g, out))
 
 
 def _svd_gradient(g: Any, out: Any) -> Any:

@@ -14,13 +14,13 @@ __all__: list[str] = []
 
 
 @primitive
-def _solve_triangular(x, y, upper, unit):
-    return solve_triangular_of(x, y, upper, unit)
+def _solve_triangular(A, B, upper, unit):
+    return solve_triangular_of(A, B, upper, unit)
 
 
-@_solve_triangular.fused_vjp("x", "y")
-def _(needs, g, x, out, upper, unit):
-    gy = _solve_triangular(x.mT, g, not upper, unit)
+@_solve_triangular.fused_vjp("A", "B")
+def _(needs, g, A, out, upper, unit):
+    gy = _solve_triangular(A.mT, g, not upper, unit)
     gx = -(gy @ out.mT) if needs[0] else None
     if gx is not None:
         gx = triu(gx, int(unit)) if upper else tril(gx, -int(unit))

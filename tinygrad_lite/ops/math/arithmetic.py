@@ -38,32 +38,32 @@ Number = int | float
 
 @old_order("alpha")
 @operation
-def add(x: Tensor, y: Tensor | Number, *, alpha: Number = 1) -> Tensor:
-    """`x + alpha * y`, broadcast.
+def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+    """`input + alpha * other`, broadcast.
 
     >>> import tinygrad_lite as tg
     >>> tg.add(tg.tensor([1.0, 2.0]), tg.tensor([[10.0], [20.0]]), alpha=0.5)
     tensor([[ 6.,  7.],
             [11., 12.]])
     """
-    return _add(x, y if alpha == 1 else _scaled("add", x, y, alpha))
+    return _add(input, other if alpha == 1 else _scaled("add", input, other, alpha))
 
 
 @old_order("alpha")
 @operation
-def sub(x: Tensor | Number, y: Tensor | Number, *, alpha: Number = 1) -> Tensor:
-    """`x - alpha * y`, broadcast.
+def sub(input: Tensor | Number, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+    """`input - alpha * other`, broadcast.
 
     >>> import tinygrad_lite as tg
     >>> tg.sub(tg.tensor([5.0, 5.0]), tg.tensor([1.0, 2.0]), alpha=2)
     tensor([3., 1.])
     """
     if alpha == 1:
-        return _sub(x, y)
-    for operand in (x, y):
+        return _sub(input, other)
+    for operand in (input, other):
         if getattr(operand, "dtype", None) == np.bool_:
             raise TypeError("sub: a bool tensor cannot be subtracted; use ~ or logical_xor")
-    return _sub(x, _scaled("sub", x, y, alpha))
+    return _sub(input, _scaled("sub", input, other, alpha))
 
 
 def _scaled(name: str, x: Any, y: Any, alpha: Number) -> Any:
@@ -78,28 +78,28 @@ def _scaled(name: str, x: Any, y: Any, alpha: Number) -> Any:
 
 
 @operation
-def rsub(x: Tensor, y: Tensor | Number, *, alpha: Number = 1) -> Tensor:
-    """`y - alpha * x`.
+def rsub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+    """`other - alpha * input`.
 
     >>> import tinygrad_lite as tg
     >>> tg.rsub(tg.tensor([1.0, 2.0]), 10)
     tensor([9., 8.])
     """
-    if not isinstance(x, Traced):
-        only_tensors(x)
-    return sub(y, x, alpha=alpha)
+    if not isinstance(input, Traced):
+        only_tensors(input)
+    return sub(other, input, alpha=alpha)
 
 
 @primitive
-def _div_rounded(x, y, rounding_mode):
-    """`x / y` rounded "trunc" (towards zero) or "floor"; of integers an integer."""
-    x, y = _divisible("div_rounded", x, y)
-    xp = namespace_of(x)
-    if x.dtype.kind == "f":
-        return xp.floor_divide(x, y) if rounding_mode == "floor" else xp.trunc(x / y)
-    quotient = x // y
-    if rounding_mode == "trunc" and x.dtype.kind == "i":
-        quotient += ((x < 0) != (y < 0)) & (quotient * y != x)
+def _div_rounded(input, other, rounding_mode):
+    """`input / other` rounded "trunc" (towards zero) or "floor"; of integers an integer."""
+    input, other = _divisible("div_rounded", input, other)
+    xp = namespace_of(input)
+    if input.dtype.kind == "f":
+        return xp.floor_divide(input, other) if rounding_mode == "floor" else xp.trunc(input / other)
+    quotient = input // other
+    if rounding_mode == "trunc" and input.dtype.kind == "i":
+        quotient += ((input < 0) != (other < 0)) & (quotient * other != input)
     return quotient
 
 
@@ -112,13 +112,13 @@ def _divisible(name: str, x: Any, y: Any) -> tuple[Any, Any]:
     return x, y
 
 
-_div_rounded.vjp(x=lambda g: zeros_like(g),
-                 y=lambda g: zeros_like(g))
+_div_rounded.vjp(input=lambda g: zeros_like(g),
+                 other=lambda g: zeros_like(g))
 
 
 @operation
-def div(x: Tensor, y: Tensor | Number, *, rounding_mode: str | None = None) -> Tensor:
-    """`x / y`, broadcast; of integers, in the default floating-point dtype.
+def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = None) -> Tensor:
+    """`input / other`, broadcast; of integers, in the default floating-point dtype.
 
     `rounding_mode`: None, "trunc" (towards zero) or "floor"; these keep integers integers, and
     their gradient is zero.
@@ -128,112 +128,112 @@ def div(x: Tensor, y: Tensor | Number, *, rounding_mode: str | None = None) -> T
     tensor([-3,  3])
     """
     if rounding_mode is None:
-        return _div(x, y)
+        return _div(input, other)
     if rounding_mode not in ("trunc", "floor"):
         raise ValueError(f"div: expected rounding_mode None, 'trunc' or 'floor', got {rounding_mode!r}")
-    return _div_rounded(x, y, rounding_mode)
+    return _div_rounded(input, other, rounding_mode)
 
 
 @operation
-def true_divide(x: Tensor, y: Tensor | Number) -> Tensor:
-    """`x / y`: `div` without rounding.
+def true_divide(input: Tensor, other: Tensor | Number) -> Tensor:
+    """`input / other`: `div` without rounding.
 
     >>> import tinygrad_lite as tg
     >>> tg.true_divide(tg.tensor([7, 8]), 2)
     tensor([3.5000, 4.0000])
     """
-    return _div(x, y)
+    return _div(input, other)
 
 
 @operation
-def floor_divide(x: Tensor, y: Tensor | Number) -> Tensor:
-    """`x // y`: the quotient rounded down.
+def floor_divide(input: Tensor, other: Tensor | Number) -> Tensor:
+    """`input // other`: the quotient rounded down.
 
     >>> import tinygrad_lite as tg
     >>> tg.floor_divide(tg.tensor([7.0, -7.0]), 2)
     tensor([ 3., -4.])
     """
-    return _div_rounded(x, y, "floor")
+    return _div_rounded(input, other, "floor")
 
 
 @operation
-def reciprocal(x: Tensor) -> Tensor:
-    """`1 / x`.
+def reciprocal(input: Tensor) -> Tensor:
+    """`1 / input`.
 
     >>> import tinygrad_lite as tg
     >>> tg.reciprocal(tg.tensor([2.0, 4.0]))
     tensor([0.5000, 0.2500])
     """
-    return _div(1, x)
+    return _div(1, input)
 
 
 @primitive
-def _remainder(x, y, rounding_mode):
+def _remainder(input, other, rounding_mode):
     """What `_div_rounded` leaves over."""
-    x, y = _divisible("remainder", x, y)
-    return x % y if rounding_mode == "floor" else namespace_of(x).fmod(x, y)
+    input, other = _divisible("remainder", input, other)
+    return input % other if rounding_mode == "floor" else namespace_of(input).fmod(input, other)
 
 
-_remainder.vjp(x=lambda g: g,
-               y=lambda g, x, y, rounding_mode: -g * _div_rounded(x, y, rounding_mode))
+_remainder.vjp(input=lambda g: g,
+               other=lambda g, input, other, rounding_mode: -g * _div_rounded(input, other, rounding_mode))
 
 
 @operation
-def remainder(x: Tensor | Number, y: Tensor | Number) -> Tensor:
-    """What `floor_divide` leaves over: `x - x // y * y`, with the sign of `y`.
+def remainder(input: Tensor | Number, other: Tensor | Number) -> Tensor:
+    """What `floor_divide` leaves over: `input - input // other * other`, with the sign of `other`.
 
     >>> import tinygrad_lite as tg
     >>> tg.remainder(tg.tensor([-3.0, 3.0]), 2)
     tensor([1., 1.])
     """
-    return _remainder(x, y, "floor")
+    return _remainder(input, other, "floor")
 
 
 @operation
-def fmod(x: Tensor, y: Tensor | Number) -> Tensor:
-    """What a division rounded towards zero leaves over, with the sign of `x`.
+def fmod(input: Tensor, other: Tensor | Number) -> Tensor:
+    """What a division rounded towards zero leaves over, with the sign of `input`.
 
     >>> import tinygrad_lite as tg
     >>> tg.fmod(tg.tensor([-5.0, 5.0]), 3)
     tensor([-2.,  2.])
     """
-    only_tensors(x)
-    return _remainder(x, y, "trunc")
+    only_tensors(input)
+    return _remainder(input, other, "trunc")
 
 
 @operation
-def positive(x: Tensor) -> Tensor:
-    """`x` itself.
+def positive(input: Tensor) -> Tensor:
+    """`input` itself.
 
     >>> import tinygrad_lite as tg
     >>> tg.positive(tg.tensor([1, -2]))
     tensor([ 1, -2])
     """
-    only_numbers(x)
-    return x
+    only_numbers(input)
+    return input
 
 
 @operation
-def square(x: Tensor) -> Tensor:
-    """`x * x`.
+def square(input: Tensor) -> Tensor:
+    """`input * input`.
 
     >>> import tinygrad_lite as tg
     >>> tg.square(tg.tensor([-3, 4]))
     tensor([ 9, 16])
     """
-    return pow(x, 2)
+    return pow(input, 2)
 
 
 @operation
-def float_power(x: Tensor | Number, y: Tensor | Number) -> Tensor:
-    """`x ** y` in double precision.
+def float_power(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
+    """`input ** exponent` in double precision.
 
     >>> import tinygrad_lite as tg
     >>> tg.float_power(tg.tensor([1, 4]), 0.5)
     tensor([1., 2.], dtype=float64)
     """
-    some_tensor(x, y)
-    return pow(_double(x), _double(y))
+    some_tensor(input, exponent)
+    return pow(_double(input), _double(exponent))
 
 
 def _double(x: Any) -> Any:
@@ -241,35 +241,35 @@ def _double(x: Any) -> Any:
 
 
 @operation
-def ldexp(x: Tensor, y: Tensor) -> Tensor:
-    """`x * 2**y`.
+def ldexp(input: Tensor, other: Tensor) -> Tensor:
+    """`input * 2**other`.
 
     >>> import tinygrad_lite as tg
     >>> tg.ldexp(tg.tensor([1.0, 3.0]), tg.tensor([3, 1]))
     tensor([8., 6.])
     """
-    only_tensors(x, y)
-    return mul(x, pow(2.0, to_dtype(y, x.dtype) if x.dtype.kind == "f" and y.dtype.kind != "f" else y))
+    only_tensors(input, other)
+    return mul(input, pow(2.0, to_dtype(other, input.dtype) if input.dtype.kind == "f" and other.dtype.kind != "f" else other))
 
 
 Frexp = namedtuple("Frexp", ["mantissa", "exponent"])
 
 
 @operation
-def frexp(x: Tensor) -> Frexp:
-    """`mantissa, exponent` with x = mantissa * 2**exponent and the mantissa's size in [0.5, 1).
+def frexp(input: Tensor) -> Frexp:
+    """`mantissa, exponent` with `input = mantissa * 2**exponent` and the mantissa's size in [0.5, 1).
 
     >>> import tinygrad_lite as tg
     >>> tg.frexp(tg.tensor([1.0, 6.0]))
     Frexp(mantissa=tensor([0.5000, 0.7500]), exponent=tensor([1, 3], dtype=int32))
     """
-    only_floats(x)
-    values = raw(x)
+    only_floats(input)
+    values = raw(input)
     xp = namespace_of(values)
     exponent = xp.frexp(values)[1]
     half = exponent // 2  # 2**-exponent may be too large for the dtype
-    mantissa = x * xp.exp2((-half).astype(values.dtype)) * xp.exp2((half - exponent).astype(values.dtype))
-    return Frexp(mantissa, traced(as_array(exponent)) if isinstance(x, Traced) else exponent)
+    mantissa = input * xp.exp2((-half).astype(values.dtype)) * xp.exp2((half - exponent).astype(values.dtype))
+    return Frexp(mantissa, traced(as_array(exponent)) if isinstance(input, Traced) else exponent)
 
 
 def to_common_dtype(*tensors: Any) -> Any:
@@ -287,54 +287,54 @@ def _fraction_of(x: Any, value: Number) -> Number:
 
 @old_order("value")
 @operation
-def addcmul(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
-    """`x + value * tensor1 * tensor2`.
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
+    """`input + value * tensor1 * tensor2`.
 
     >>> import tinygrad_lite as tg
     >>> tg.addcmul(tg.ones(2), tg.tensor([1.0, 2.0]), tg.tensor([10.0, 10.0]), value=0.5)
     tensor([ 6., 11.])
     """
-    x, tensor1, tensor2 = to_common_dtype(x, tensor1, tensor2)
-    return add(x, mul(tensor1, tensor2), alpha=_fraction_of(x, value))
+    input, tensor1, tensor2 = to_common_dtype(input, tensor1, tensor2)
+    return add(input, mul(tensor1, tensor2), alpha=_fraction_of(input, value))
 
 
 @old_order("value")
 @operation
-def addcdiv(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
-    """`x + value * tensor1 / tensor2`, of floating-point tensors.
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
+    """`input + value * tensor1 / tensor2`, of floating-point tensors.
 
     >>> import tinygrad_lite as tg
     >>> tg.addcdiv(tg.tensor([1.0]), tg.tensor([6.0]), tg.tensor([3.0]), value=10)
     tensor([21.])
     """
-    only_tensors(x, tensor1, tensor2)
+    only_tensors(input, tensor1, tensor2)
     only_floats(tensor1 if tensor1.dtype.kind in "fc" else tensor2)
-    x, tensor1, tensor2 = to_common_dtype(x, tensor1, tensor2)
-    return add(x, _div(tensor1, tensor2), alpha=number("addcdiv", "value", value))
+    input, tensor1, tensor2 = to_common_dtype(input, tensor1, tensor2)
+    return add(input, _div(tensor1, tensor2), alpha=number("addcdiv", "value", value))
 
 
 @operation
-def lerp(x: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
-    """`x + weight * (end - x)`: `x` where `weight` is 0, `end` where it is 1.
+def lerp(input: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
+    """`input + weight * (end - input)`: `input` where `weight` is 0, `end` where it is 1.
 
     >>> import tinygrad_lite as tg
     >>> tg.lerp(tg.tensor([0.0, 10.0]), tg.tensor([1.0, 20.0]), 0.25)
     tensor([ 0.2500, 12.5000])
     """
-    only_floats(x, end)
-    if x.dtype != end.dtype:
-        raise TypeError(f"lerp: expected tensors of one dtype, got {x.dtype} and {end.dtype}")
-    if not isinstance(weight, (int, float)) and weight.dtype != x.dtype:
+    only_floats(input, end)
+    if input.dtype != end.dtype:
+        raise TypeError(f"lerp: expected tensors of one dtype, got {input.dtype} and {end.dtype}")
+    if not isinstance(weight, (int, float)) and weight.dtype != input.dtype:
         if weight.shape:
-            raise TypeError(f"lerp: expected a weight of {x.dtype}, as the tensors, got {weight.dtype}")
-        if x.shape or end.shape or weight.dtype.kind != "f" or weight.dtype.itemsize < x.dtype.itemsize:
-            weight = to_dtype(weight, x.dtype)
+            raise TypeError(f"lerp: expected a weight of {input.dtype}, as the tensors, got {weight.dtype}")
+        if input.shape or end.shape or weight.dtype.kind != "f" or weight.dtype.itemsize < input.dtype.itemsize:
+            weight = to_dtype(weight, input.dtype)
         else:  # of single elements all round, the wider dtype counts
-            x, end = to_dtype(x, weight.dtype), to_dtype(end, weight.dtype)
-    step = end - x
+            input, end = to_dtype(input, weight.dtype), to_dtype(end, weight.dtype)
+    step = end - input
     if isinstance(weight, (int, float)):  # each end is met exactly
-        return x + weight * step if abs(weight) < 0.5 else end - (1 - weight) * step
-    return where(abs(weight) < 0.5, x + weight * step, end - (1 - weight) * step)
+        return input + weight * step if abs(weight) < 0.5 else end - (1 - weight) * step
+    return where(abs(weight) < 0.5, input + weight * step, end - (1 - weight) * step)
 
 
 multiply, divide, subtract, negative = mul, div, sub, neg

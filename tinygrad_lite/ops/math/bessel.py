@@ -18,10 +18,10 @@ __all__ = ["i0"]
 
 
 @primitive
-def _bessel(x, kind):
+def _bessel(input, kind):
     """`kind`: SciPy's name, which ends in e where the function is scaled. "ai" and "aip": the Airy function and its slope."""
-    x = as_float(x)
-    return _special("airy", x)[("ai", "aip").index(kind)] if kind in ("ai", "aip") else _special(kind, x)
+    input = as_float(input)
+    return _special("airy", input)[("ai", "aip").index(kind)] if kind in ("ai", "aip") else _special(kind, input)
 
 
 def _over(out: Any, x: Any) -> Any:
@@ -47,14 +47,14 @@ _SLOPES = {
     "aip": lambda x, out: x * _bessel(x, "ai"),
 }
 
-_bessel.vjp(x=lambda g, x, out, kind: g * _SLOPES[kind](x, out))
+_bessel.vjp(input=lambda g, input, out, kind: g * _SLOPES[kind](input, out))
 
 
 def _function(name: str, kind: str, doc: str) -> Any:
     @operation
     @named(name, doc)
-    def call(x: Tensor) -> Tensor:
-        return _bessel(x, kind)
+    def call(input: Tensor) -> Tensor:
+        return _bessel(input, kind)
 
     return call
 
@@ -65,22 +65,22 @@ bessel_y0 = _function("bessel_y0", "y0", "The Bessel function of the second kind
 bessel_y1 = _function("bessel_y1", "y1", "The Bessel function of the second kind of order 1.")
 i0 = _function("i0", "i0", "The modified Bessel function of the first kind of order 0.")
 i1 = _function("i1", "i1", "The modified Bessel function of the first kind of order 1.")
-i0e = _function("i0e", "i0e", "`exp(-abs(x)) * i0(x)`.")
-i1e = _function("i1e", "i1e", "`exp(-abs(x)) * i1(x)`.")
+i0e = _function("i0e", "i0e", "`exp(-abs(input)) * i0(input)`.")
+i1e = _function("i1e", "i1e", "`exp(-abs(input)) * i1(input)`.")
 modified_bessel_k0 = _function("modified_bessel_k0", "k0", "The modified Bessel function of the second kind of order 0.")
 modified_bessel_k1 = _function("modified_bessel_k1", "k1", "The modified Bessel function of the second kind of order 1.")
-scaled_modified_bessel_k0 = _function("scaled_modified_bessel_k0", "k0e", "`exp(x) * modified_bessel_k0(x)`.")
-scaled_modified_bessel_k1 = _function("scaled_modified_bessel_k1", "k1e", "`exp(x) * modified_bessel_k1(x)`.")
+scaled_modified_bessel_k0 = _function("scaled_modified_bessel_k0", "k0e", "`exp(input) * modified_bessel_k0(input)`.")
+scaled_modified_bessel_k1 = _function("scaled_modified_bessel_k1", "k1e", "`exp(input) * modified_bessel_k1(input)`.")
 airy_ai = _function("airy_ai", "ai", "The Airy function: the solution of y'' = x y that vanishes for large x.")
 modified_bessel_i0, modified_bessel_i1 = i0, i1
 
 
 @operation
-def spherical_bessel_j0(x: Tensor) -> Tensor:
-    """`sin(x) / x`, which is 1 at 0: the spherical Bessel function of the first kind of order 0.
+def spherical_bessel_j0(input: Tensor) -> Tensor:
+    """`sin(input) / input`, which is 1 at 0: the spherical Bessel function of the first kind of order 0.
 
     >>> import tinygrad_lite as tg
     >>> tg.special.spherical_bessel_j0(tg.tensor([0.0]))
     tensor([1.])
     """
-    return sinc(x / math.pi)
+    return sinc(input / math.pi)

@@ -18,44 +18,44 @@ __all__ = [
 def _bitwise(name: str, combine: Callable[[Any, Any], Any], doc: str) -> Any:
     @nondifferentiable
     @named(name, doc)
-    def forward(x, y):
-        some_tensor(x, y)
-        x, y = promoted(x, y)
-        only_integers(x)
+    def forward(input, other):
+        some_tensor(input, other)
+        input, other = promoted(input, other)
+        only_integers(input)
         if "shift" in name:
-            only_numbers(x)
-        return combine(x, y)
+            only_numbers(input)
+        return combine(input, other)
 
     return forward
 
 
-bitwise_and = _bitwise("bitwise_and", operator.and_, "`x & y`.")
-bitwise_or = _bitwise("bitwise_or", operator.or_, "`x | y`.")
-bitwise_xor = _bitwise("bitwise_xor", operator.xor, "`x ^ y`.")
-bitwise_left_shift = _bitwise("bitwise_left_shift", operator.lshift, "`x << y`.")
-bitwise_right_shift = _bitwise("bitwise_right_shift", operator.rshift, "`x >> y`; a negative `x` stays negative.")
+bitwise_and = _bitwise("bitwise_and", operator.and_, "`input & other`.")
+bitwise_or = _bitwise("bitwise_or", operator.or_, "`input | other`.")
+bitwise_xor = _bitwise("bitwise_xor", operator.xor, "`input ^ other`.")
+bitwise_left_shift = _bitwise("bitwise_left_shift", operator.lshift, "`input << other`.")
+bitwise_right_shift = _bitwise("bitwise_right_shift", operator.rshift, "`input >> other`; a negative `input` stays negative.")
 
 
 @nondifferentiable
-def bitwise_not(x):
-    """`~x`: every bit flipped; of bools, not.
+def bitwise_not(input):
+    """`~input`: every bit flipped; of bools, not.
 
     >>> import tinygrad_lite as tg
     >>> tg.bitwise_not(tg.tensor([0, 5]))
     tensor([-1, -6])
     """
-    only_integers(x)
-    return ~x
+    only_integers(input)
+    return ~input
 
 
 def _of_integers(name: str, doc: str) -> Any:
     @nondifferentiable
     @named(name, doc)
-    def forward(x, y):
-        x, y = promote_tensors(x, y)
-        only_integers(x)
-        only_numbers(x)
-        return getattr(namespace_of(x), name)(x, y)
+    def forward(input, other):
+        input, other = promote_tensors(input, other)
+        only_integers(input)
+        only_numbers(input)
+        return getattr(namespace_of(input), name)(input, other)
 
     return forward
 

@@ -31,40 +31,40 @@ Bound = Any  # a number or a Tensor
 
 
 @operation
-def fmax(x: Tensor, y: Tensor) -> Tensor:
+def fmax(input: Tensor, other: Tensor) -> Tensor:
     """The larger of each two, broadcast; the other one where one is nan.
 
     >>> import tinygrad_lite as tg
     >>> tg.fmax(tg.tensor([1.0, float("nan")]), tg.tensor([3.0, 2.0]))
     tensor([3., 2.])
     """
-    only_tensors(x, y)
-    return where((x >= y) | (y != y), x, y)
+    only_tensors(input, other)
+    return where((input >= other) | (other != other), input, other)
 
 
 @operation
-def fmin(x: Tensor, y: Tensor) -> Tensor:
+def fmin(input: Tensor, other: Tensor) -> Tensor:
     """The smaller of each two, broadcast; the other one where one is nan.
 
     >>> import tinygrad_lite as tg
     >>> tg.fmin(tg.tensor([1.0, float("nan")]), tg.tensor([3.0, 2.0]))
     tensor([1., 2.])
     """
-    only_tensors(x, y)
-    return where((x <= y) | (y != y), x, y)
+    only_tensors(input, other)
+    return where((input <= other) | (other != other), input, other)
 
 
 @primitive
-def _clamp(x, min, max):
-    if x.size > 1024 and x.dtype.kind == "f" and not (is_array(min) or is_array(max)):
+def _clamp(input, min, max):
+    if input.size > 1024 and input.dtype.kind == "f" and not (is_array(min) or is_array(max)):
         # 35 us for 65536 floats; NumPy's maximum of an array and a number alone takes 65.
-        return x.clip(-math.inf if min is None else min, math.inf if max is None else max)
+        return input.clip(-math.inf if min is None else min, math.inf if max is None else max)
     if is_array(min) and is_array(max):  # all three at once: a 0-d one counts less than the others
-        x, min, max = promoted(x, min, max)
-    xp = namespace_of(x)
+        input, min, max = promoted(input, min, max)
+    xp = namespace_of(input)
     if min is not None:
-        x = xp.maximum(*promote(x, min))
-    return x if max is None else xp.minimum(*promote(x, max))
+        input = xp.maximum(*promote(input, min))
+    return input if max is None else xp.minimum(*promote(input, max))
 
 
 def _within(x: Any, min: Any, max: Any) -> Any:
@@ -81,9 +81,9 @@ def _above(x: Any, min: Any, max: Any) -> Any:
     return x > max if min is None else (x > max) | (max < min)
 
 
-_clamp.vjp(x=lambda g, x, min, max: where(_within(x, min, max), g, 0.0),
-           min=lambda g, x, min, max: where(_below(x, min, max), g, 0.0),
-           max=lambda g, x, min, max: where(_above(x, min, max), g, 0.0))
+_clamp.vjp(input=lambda g, input, min, max: where(_within(input, min, max), g, 0.0),
+           min=lambda g, input, min, max: where(_below(input, min, max), g, 0.0),
+           max=lambda g, input, min, max: where(_above(input, min, max), g, 0.0))
 
 
 def _clamped(x: Any, min: Bound, max: Bound) -> Any:
@@ -97,8 +97,8 @@ def _clamped(x: Any, min: Bound, max: Bound) -> Any:
 
 
 @operation
-def clamp(x: Tensor, min: Bound = None, max: Bound = None) -> Tensor:
-    """`x` moved into [min, max] where it is outside; either bound may be None or a tensor.
+def clamp(input: Tensor, min: Bound = None, max: Bound = None) -> Tensor:
+    """`input` moved into [min, max] where it is outside; either bound may be None or a tensor.
 
     >>> import tinygrad_lite as tg
     >>> tg.clamp(tg.tensor([-2.0, 0.5, 2.0]), -1, 1)
@@ -106,51 +106,51 @@ def clamp(x: Tensor, min: Bound = None, max: Bound = None) -> Tensor:
     """
     if min is None and max is None:
         raise ValueError("clamp: expected min, max or both")
-    return _clamped(x, min, max)
+    return _clamped(input, min, max)
 
 
 @operation
-def clamp_min(x: Tensor, min: Bound) -> Tensor:
-    """`x`, or `min` where that is larger.
+def clamp_min(input: Tensor, min: Bound) -> Tensor:
+    """`input`, or `min` where that is larger.
 
     >>> import tinygrad_lite as tg
     >>> tg.clamp_min(tg.tensor([-1.0, 2.0]), 0)
     tensor([0., 2.])
     """
-    return _clamped(x, min, None)
+    return _clamped(input, min, None)
 
 
 @operation
-def clamp_max(x: Tensor, max: Bound) -> Tensor:
-    """`x`, or `max` where that is smaller.
+def clamp_max(input: Tensor, max: Bound) -> Tensor:
+    """`input`, or `max` where that is smaller.
 
     >>> import tinygrad_lite as tg
     >>> tg.clamp_max(tg.tensor([-1.0, 2.0]), 0)
     tensor([-1.,  0.])
     """
-    return _clamped(x, None, max)
+    return _clamped(input, None, max)
 
 
 clip = clamp
 
 
 @operation
-def nan_to_num(x: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Tensor:
-    """`x` with `nan` (0) for nan, and `posinf` and `neginf` (the largest and the smallest number of
+def nan_to_num(input: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+    """`input` with `nan` (0) for nan, and `posinf` and `neginf` (the largest and the smallest number of
     the dtype) for the infinities.
 
     >>> import tinygrad_lite as tg
     >>> tg.nan_to_num(tg.tensor([float("nan"), 1.0]), nan=0.5)
     tensor([0.5000, 1.0000])
     """
-    only_tensors(x)
-    if x.dtype.kind != "f":
-        return clone(x)
+    only_tensors(input)
+    if input.dtype.kind != "f":
+        return clone(input)
     nan, posinf, neginf = (number("nan_to_num", *a) for a in (("nan", nan), ("posinf", posinf), ("neginf", neginf)))
-    largest = float(np.finfo(x.dtype).max)
-    x = where(x != x, 0.0 if nan is None else nan, x)
-    x = where(x == float("inf"), largest if posinf is None else posinf, x)
-    return where(x == -float("inf"), -largest if neginf is None else neginf, x)
+    largest = float(np.finfo(input.dtype).max)
+    input = where(input != input, 0.0 if nan is None else nan, input)
+    input = where(input == float("inf"), largest if posinf is None else posinf, input)
+    return where(input == -float("inf"), -largest if neginf is None else neginf, input)
 
 
 def at_least(x: Any, low: float) -> Any:

@@ -29,12 +29,12 @@ __all__ = [
 
 def _comparison(compare: Callable[[Any, Any], Any], sign: str) -> Any:
     @nondifferentiable
-    @named(compare.__name__, f"Whether each `x {sign} y`, broadcast.")
-    def forward(x, y):
-        if not hasattr(x, "dtype"):
-            only_tensors(x)
-        x, y = promote(x, y)
-        return compare(x, y)
+    @named(compare.__name__, f"Whether each `input {sign} other`, broadcast.")
+    def forward(input, other):
+        if not hasattr(input, "dtype"):
+            only_tensors(input)
+        input, other = promote(input, other)
+        return compare(input, other)
 
     return forward
 
@@ -52,9 +52,9 @@ not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
 def _logic(name: str, doc: str) -> Any:
     @nondifferentiable
     @named(name, doc)
-    def forward(x, y):
-        x, y = promote_tensors(x, y)
-        return getattr(namespace_of(x), name)(x, y)
+    def forward(input, other):
+        input, other = promote_tensors(input, other)
+        return getattr(namespace_of(input), name)(input, other)
 
     return forward
 
@@ -67,10 +67,10 @@ logical_xor = _logic("logical_xor", "Whether just one is nonzero.")
 def _test(name: str, doc: str) -> Any:
     @nondifferentiable
     @named(name, doc)
-    def forward(x):
-        if not hasattr(x, "dtype"):
-            only_tensors(x)
-        return getattr(namespace_of(x), name)(x)
+    def forward(input):
+        if not hasattr(input, "dtype"):
+            only_tensors(input)
+        return getattr(namespace_of(input), name)(input)
 
     return forward
 
@@ -83,81 +83,81 @@ isreal = _test("isreal", "Whether each element has no imaginary part.")
 
 
 @operation
-def isposinf(x: Tensor) -> Tensor:
+def isposinf(input: Tensor) -> Tensor:
     """Whether each element is inf.
 
     >>> import tinygrad_lite as tg
     >>> tg.isposinf(tg.tensor([float("inf"), -float("inf"), 1.0]))
     tensor([ True, False, False])
     """
-    return eq(x, float("inf"))
+    return eq(input, float("inf"))
 
 
 @operation
-def isneginf(x: Tensor) -> Tensor:
+def isneginf(input: Tensor) -> Tensor:
     """Whether each element is -inf.
 
     >>> import tinygrad_lite as tg
     >>> tg.isneginf(tg.tensor([float("inf"), -float("inf"), 1.0]))
     tensor([False,  True, False])
     """
-    return eq(x, -float("inf"))
+    return eq(input, -float("inf"))
 
 
 @nondifferentiable
-def isclose(x, y, rtol=1e-05, atol=1e-08, equal_nan=False):
-    """Whether each `|x - y| <= atol + rtol * |y|`, or x is y (infinities; with `equal_nan`, nans).
+def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
+    """Whether each `|input - other| <= atol + rtol * |other|`, or `input` is `other` (infinities; with `equal_nan`, nans).
 
     >>> import tinygrad_lite as tg
     >>> tg.isclose(tg.tensor([1.0, 2.0]), tg.tensor([1.000001, 2.1]))
     tensor([ True, False])
     """
-    only_tensors(x, y)
-    if x.dtype != y.dtype:
-        raise TypeError(f"expected two tensors of one dtype, got {x.dtype} and {y.dtype}")
+    only_tensors(input, other)
+    if input.dtype != other.dtype:
+        raise TypeError(f"expected two tensors of one dtype, got {input.dtype} and {other.dtype}")
     if rtol < 0 or atol < 0:
         raise ValueError(f"expected rtol and atol of 0 or more, got {rtol} and {atol}")
-    result = x == y
+    result = input == other
     if equal_nan:
-        result = result | ((x != x) & (y != y))
-    if x.dtype.kind == "b" or (rtol == 0 and atol == 0):
+        result = result | ((input != input) & (other != other))
+    if input.dtype.kind == "b" or (rtol == 0 and atol == 0):
         return result
-    if x.dtype.kind in "iu":
-        x, y = x.astype("float64"), y.astype("float64")
-    xp = namespace_of(x)
-    distance = xp.abs(x - y)
-    return result | (xp.isfinite(distance) & (distance <= atol + xp.abs(rtol * y)))
+    if input.dtype.kind in "iu":
+        input, other = input.astype("float64"), other.astype("float64")
+    xp = namespace_of(input)
+    distance = xp.abs(input - other)
+    return result | (xp.isfinite(distance) & (distance <= atol + xp.abs(rtol * other)))
 
 
 @operation
-def allclose(x: Tensor, y: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """Whether all elements are close: see `isclose`.
 
     >>> import tinygrad_lite as tg
     >>> tg.allclose(tg.tensor([1.0, 2.0]), tg.tensor([1.000001, 2.0]))
     True
     """
-    return bool(isclose(x, y, rtol, atol, equal_nan).all())
+    return bool(isclose(input, other, rtol, atol, equal_nan).all())
 
 
 @operation
-def equal(x: Tensor, y: Tensor) -> bool:
+def equal(input: Tensor, other: Tensor) -> bool:
     """Whether both have the same shape and the same elements.
 
     >>> import tinygrad_lite as tg
     >>> tg.equal(tg.ones(2), tg.ones(3))
     False
     """
-    only_tensors(x, y)
-    return x.shape == y.shape and bool(eq(x, y).all())
+    only_tensors(input, other)
+    return input.shape == other.shape and bool(eq(input, other).all())
 
 
 @nondifferentiable
-def _isin(x, y, assume_unique, invert):
-    some_tensor(x, y)
-    only_numbers(*(v for v in (x, y) if is_array(v)))
-    x, y = promoted(x, y)
-    return namespace_of(x).isin(x, y, assume_unique=assume_unique, invert=invert)
+def _isin(elements, test_elements, assume_unique, invert):
+    some_tensor(elements, test_elements)
+    only_numbers(*(v for v in (elements, test_elements) if is_array(v)))
+    elements, test_elements = promoted(elements, test_elements)
+    return namespace_of(elements).isin(elements, test_elements, assume_unique=assume_unique, invert=invert)
 
 
 @operation

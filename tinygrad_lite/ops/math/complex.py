@@ -21,37 +21,37 @@ def _of_real(name: str, x: Any) -> Any:
 
 
 @operation
-def angle(x: Tensor) -> Tensor:
-    """The angle from the positive half of the real line: pi where x is negative, 0 elsewhere, nan for nan.
+def angle(input: Tensor) -> Tensor:
+    """The angle from the positive half of the real line: pi where `input` is negative, 0 elsewhere, nan for nan.
 
     >>> import tinygrad_lite as tg
     >>> tg.angle(tg.tensor([-1.0, 1.0]))
     tensor([3.1416, 0.0000])
     """
-    x = to_dtype(_of_real("angle", x), default_float(x.dtype))
-    return where(x < 0, math.pi, where(x == x, 0.0, x))
+    input = to_dtype(_of_real("angle", input), default_float(input.dtype))
+    return where(input < 0, math.pi, where(input == input, 0.0, input))
 
 
 @operation
-def conj(x: Tensor) -> Tensor:
-    """The complex conjugate: of real numbers, `x` itself.
+def conj(input: Tensor) -> Tensor:
+    """The complex conjugate: of real numbers, `input` itself.
 
     >>> import tinygrad_lite as tg
     >>> tg.conj(tg.tensor([1.0, 2.0]))
     tensor([1., 2.])
     """
-    return _of_real("conj", x)
+    return _of_real("conj", input)
 
 
 @operation
-def real(x: Tensor) -> Tensor:
-    """The real part: of real numbers, `x` itself.
+def real(input: Tensor) -> Tensor:
+    """The real part: of real numbers, `input` itself.
 
     >>> import tinygrad_lite as tg
     >>> tg.real(tg.tensor([1.0, 2.0]))
     tensor([1., 2.])
     """
-    return _of_real("real", x)
+    return _of_real("real", input)
 
 
 conj_physical = resolve_conj = resolve_neg = conj

@@ -36,144 +36,144 @@ __all__ = [
 ]  # fmt: skip
 
 
-expm1 = unary(np.expm1, lambda g, out: g * (out + 1), "`exp(x) - 1`, exact for small x.")
-log1p = unary(np.log1p, lambda g, x: g / (1 + x), "`log(1 + x)`, exact for small x.")
-log2 = unary(np.log2, lambda g, x: g / (math.log(2) * x), "Logarithm to base 2.")
-log10 = unary(np.log10, lambda g, x: g / (math.log(10) * x), "Logarithm to base 10.")
+expm1 = unary(np.expm1, lambda g, out: g * (out + 1), "`exp(input) - 1`, exact for a small `input`.")
+log1p = unary(np.log1p, lambda g, input: g / (1 + input), "`log(1 + input)`, exact for a small `input`.")
+log2 = unary(np.log2, lambda g, input: g / (math.log(2) * input), "Logarithm to base 2.")
+log10 = unary(np.log10, lambda g, input: g / (math.log(10) * input), "Logarithm to base 10.")
 
 tan = unary(np.tan, lambda g, out: g * (1 + out * out), "Tangent (of radians).")
-asin = unary(np.arcsin, lambda g, x: g / sqrt(1 - x * x), "Arc sine, in radians.", "asin")
-acos = unary(np.arccos, lambda g, x: -g / sqrt(1 - x * x), "Arc cosine, in radians.", "acos")
-atan = unary(np.arctan, lambda g, x: g / (1 + x * x), "Arc tangent, in radians.", "atan")
+asin = unary(np.arcsin, lambda g, input: g / sqrt(1 - input * input), "Arc sine, in radians.", "asin")
+acos = unary(np.arccos, lambda g, input: -g / sqrt(1 - input * input), "Arc cosine, in radians.", "acos")
+atan = unary(np.arctan, lambda g, input: g / (1 + input * input), "Arc tangent, in radians.", "atan")
 
 cosh: Any  # which the rule of sinh names
-sinh = unary(np.sinh, lambda g, x: g * cosh(x), "Hyperbolic sine.")
-cosh = unary(np.cosh, lambda g, x: g * sinh(x), "Hyperbolic cosine.")
-asinh = unary(np.arcsinh, lambda g, x: g / sqrt(x * x + 1), "Inverse hyperbolic sine.", "asinh")
-acosh = unary(np.arccosh, lambda g, x: g / sqrt(x * x - 1), "Inverse hyperbolic cosine.", "acosh")
-atanh = unary(np.arctanh, lambda g, x: g / (1 - x * x), "Inverse hyperbolic tangent.", "atanh")
+sinh = unary(np.sinh, lambda g, input: g * cosh(input), "Hyperbolic sine.")
+cosh = unary(np.cosh, lambda g, input: g * sinh(input), "Hyperbolic cosine.")
+asinh = unary(np.arcsinh, lambda g, input: g / sqrt(input * input + 1), "Inverse hyperbolic sine.", "asinh")
+acosh = unary(np.arccosh, lambda g, input: g / sqrt(input * input - 1), "Inverse hyperbolic cosine.", "acosh")
+atanh = unary(np.arctanh, lambda g, input: g / (1 - input * input), "Inverse hyperbolic tangent.", "atanh")
 
 arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, acosh, atanh
 
 
 @primitive
-def sigmoid(x):
-    """`1 / (1 + exp(-x))`.
+def sigmoid(input):
+    """`1 / (1 + exp(-input))`.
 
     >>> import tinygrad_lite as tg
     >>> tg.sigmoid(tg.tensor([-1000.0, 0.0, 1000.0]))
     tensor([0.0000, 0.5000, 1.0000])
     """
-    return sigmoid_of(x)
+    return sigmoid_of(input)
 
 
-sigmoid.vjp(x=lambda g, out: g * (1 - out) * out)
+sigmoid.vjp(input=lambda g, out: g * (1 - out) * out)
 
 
 @primitive
-def erf(x):
-    """The error function: the probability that a normal variable of variance 1/2 is within ±x of 0.
+def erf(input):
+    """The error function: the probability that a normal variable of variance 1/2 is within `input` of 0.
 
     >>> import tinygrad_lite as tg
     >>> tg.erf(tg.tensor([0.0, 1.0]))
     tensor([0.0000, 0.8427])
     """
-    return erf_of(as_float(x))
+    return erf_of(as_float(input))
 
 
 @primitive
-def erfc(x):
-    """`1 - erf(x)`, exact where that is small.
+def erfc(input):
+    """`1 - erf(input)`, exact where that is small.
 
     >>> import tinygrad_lite as tg
     >>> tg.erfc(tg.tensor([0.0, 1.0]))
     tensor([1.0000, 0.1573])
     """
-    return erfc_of(as_float(x))
+    return erfc_of(as_float(input))
 
 
 _BELL = 2 / math.sqrt(math.pi)
 
-erf.vjp(x=lambda g, x: g * (_BELL * exp(-x * x)))
-erfc.vjp(x=lambda g, x: -g * (_BELL * exp(-x * x)))
+erf.vjp(input=lambda g, input: g * (_BELL * exp(-input * input)))
+erfc.vjp(input=lambda g, input: -g * (_BELL * exp(-input * input)))
 
 
 @operation
-def rsqrt(x: Tensor) -> Tensor:
-    """`1 / sqrt(x)`.
+def rsqrt(input: Tensor) -> Tensor:
+    """`1 / sqrt(input)`.
 
     >>> import tinygrad_lite as tg
     >>> tg.rsqrt(tg.tensor([4.0, 16.0]))
     tensor([0.5000, 0.2500])
     """
-    return 1 / sqrt(x)
+    return 1 / sqrt(input)
 
 
 @operation
-def exp2(x: Tensor) -> Tensor:
+def exp2(input: Tensor) -> Tensor:
     """2 to the power of each element.
 
     >>> import tinygrad_lite as tg
     >>> tg.exp2(tg.tensor([3, -1]))
     tensor([8.0000, 0.5000])
     """
-    return 2.0**x
+    return 2.0**input
 
 
 @operation
-def deg2rad(x: Tensor) -> Tensor:
+def deg2rad(input: Tensor) -> Tensor:
     """Degrees to radians.
 
     >>> import tinygrad_lite as tg
     >>> tg.deg2rad(tg.tensor([90.0, 180.0]))
     tensor([1.5708, 3.1416])
     """
-    return x * (math.pi / 180)
+    return input * (math.pi / 180)
 
 
 @operation
-def rad2deg(x: Tensor) -> Tensor:
+def rad2deg(input: Tensor) -> Tensor:
     """Radians to degrees.
 
     >>> import tinygrad_lite as tg
     >>> tg.rad2deg(tg.tensor([0.0, 1.0]))
     tensor([ 0.0000, 57.2958])
     """
-    return x * (180 / math.pi)
+    return input * (180 / math.pi)
 
 
 @operation
-def sinc(x: Tensor) -> Tensor:
-    """`sin(pi x) / (pi x)`, which is 1 at 0.
+def sinc(input: Tensor) -> Tensor:
+    """`sin(pi * input) / (pi * input)`, which is 1 at 0.
 
     >>> import tinygrad_lite as tg
     >>> tg.sinc(tg.tensor([0.0, 0.5]))
     tensor([1.0000, 0.6366])
     """
-    z = math.pi * x
+    z = math.pi * input
     near = z * z < 1e-4  # there the series is exact, and so are its derivatives
     s = where(near, z * z, 0.0)
     return where(near, 1 - s / 6 * (1 - s / 20), sin(z) / where(near, 1.0, z))
 
 
 @primitive
-def _logit(x):
-    x = as_float(x)
-    return namespace_of(x).log(x / (1 - x))
+def _logit(input):
+    input = as_float(input)
+    return namespace_of(input).log(input / (1 - input))
 
 
-_logit.vjp(x=lambda g, x: g / where((x < 0) | (x > 1), math.nan, x * (1 - x)))
+_logit.vjp(input=lambda g, input: g / where((input < 0) | (input > 1), math.nan, input * (1 - input)))
 
 
 @operation
-def logit(x: Tensor, eps: float | None = None) -> Tensor:
-    """`log(x / (1 - x))`, the inverse of sigmoid; `eps`: x is first clamped to [eps, 1 - eps].
+def logit(input: Tensor, eps: float | None = None) -> Tensor:
+    """`log(input / (1 - input))`, the inverse of sigmoid; `eps`: `input` is first clamped to [eps, 1 - eps].
 
     >>> import tinygrad_lite as tg
     >>> tg.logit(tg.tensor([0.5, 0.9]))
     tensor([0.0000, 2.1972])
     """
-    return _logit(x if eps is None else clamp(x, eps, 1 - eps))
+    return _logit(input if eps is None else clamp(input, eps, 1 - eps))
 
 
 def _over_square(side: Any, x: Any, y: Any) -> Any:
@@ -194,66 +194,66 @@ def _floats(x: Any, y: Any) -> tuple[Any, Any]:
 
 atan2 = arctan2 = binary(
     np.arctan2,
-    lambda g, x, y: g * _over_square(y, x, y),
-    lambda g, x, y: -g * _over_square(x, x, y),
-    "The angle of the point with ordinate `x` and abscissa `y`, in radians from -pi to pi.",
+    lambda g, input, other: g * _over_square(other, input, other),
+    lambda g, input, other: -g * _over_square(input, input, other),
+    "The angle of the point with ordinate `input` and abscissa `other`, in radians from -pi to pi.",
     meet=_tensors, name="atan2",
 )  # fmt: skip
 hypot = binary(
     np.hypot,
-    lambda g, x, out: g * (x / out),
-    lambda g, y, out: g * (y / out),
-    "`sqrt(x**2 + y**2)`, without overflow on the way.",
+    lambda g, input, out: g * (input / out),
+    lambda g, other, out: g * (other / out),
+    "`sqrt(input**2 + other**2)`, without overflow on the way.",
     meet=_floats,
 )
 
 
 @primitive
-def _logaddexp(x, y, base):
-    x, y = _floats(x, y)
-    xp = namespace_of(x)
-    return xp.logaddexp2(x, y) if base == 2 else xp.logaddexp(x, y)
+def _logaddexp(input, other, base):
+    input, other = _floats(input, other)
+    xp = namespace_of(input)
+    return xp.logaddexp2(input, other) if base == 2 else xp.logaddexp(input, other)
 
 
-_logaddexp.vjp(x=lambda g, x, y, base: g * sigmoid(math.log(base) * (x - y)),
-               y=lambda g, x, y, base: g * sigmoid(math.log(base) * (y - x)))
+_logaddexp.vjp(input=lambda g, input, other, base: g * sigmoid(math.log(base) * (input - other)),
+               other=lambda g, input, other, base: g * sigmoid(math.log(base) * (other - input)))
 
 
 @operation
-def logaddexp(x: Tensor, y: Tensor) -> Tensor:
-    """`log(exp(x) + exp(y))`, without overflow on the way.
+def logaddexp(input: Tensor, other: Tensor) -> Tensor:
+    """`log(exp(input) + exp(other))`, without overflow on the way.
 
     >>> import tinygrad_lite as tg
     >>> tg.logaddexp(tg.tensor([1000.0]), tg.tensor([0.0]))
     tensor([1000.])
     """
-    return _logaddexp(x, y, math.e)
+    return _logaddexp(input, other, math.e)
 
 
 @operation
-def logaddexp2(x: Tensor, y: Tensor) -> Tensor:
-    """`log2(2**x + 2**y)`, without overflow on the way.
+def logaddexp2(input: Tensor, other: Tensor) -> Tensor:
+    """`log2(2**input + 2**other)`, without overflow on the way.
 
     >>> import tinygrad_lite as tg
     >>> tg.logaddexp2(tg.tensor([3.0]), tg.tensor([3.0]))
     tensor([4.])
     """
-    return _logaddexp(x, y, 2)
+    return _logaddexp(input, other, 2)
 
 
 @primitive
-def xlogy(x, y):
-    """`x * log(y)`, which is 0 where x is 0 (but nan where y is).
+def xlogy(input, other):
+    """`input * log(other)`, which is 0 where `input` is 0 (but nan where `other` is).
 
     >>> import tinygrad_lite as tg
     >>> tg.xlogy(tg.tensor([0.0, 2.0]), tg.tensor([0.0, 1.0]))
     tensor([0., 0.])
     """
-    some_tensor(x, y)
-    x, y = promoted_floats(x, y)
-    xp = namespace_of(x)
-    return xp.where((x == 0) & (y == y), x.dtype.type(0), x * xp.log(y))
+    some_tensor(input, other)
+    input, other = promoted_floats(input, other)
+    xp = namespace_of(input)
+    return xp.where((input == 0) & (other == other), input.dtype.type(0), input * xp.log(other))
 
 
-xlogy.vjp(x=lambda g, x, y: where((x == 0) & (y <= 0), 0.0, xlogy(g, y)),
-          y=lambda g, x, y: g * (x / y))
+xlogy.vjp(input=lambda g, input, other: where((input == 0) & (other <= 0), 0.0, xlogy(g, other)),
+          other=lambda g, input, other: g * (input / other))

@@ -23,12 +23,12 @@ def _polynomial(name: str, text: str, first: Callable[[Any], Any], after: Callab
     """A family: its member of degree 1 is `first(x)`, and that of degree k + 1 is `after(x, k, p, q)`, where p and q
     are those of the degrees k and k - 1."""
 
-    def call(x: Tensor | float, n: Tensor | int) -> Tensor:
-        some_tensor(x, n)
-        point, degree = promoted_floats(raw(x), raw(n))
+    def call(input: Tensor | float, n: Tensor | int) -> Tensor:
+        some_tensor(input, n)
+        point, degree = promoted_floats(raw(input), raw(n))
         at: Any
-        if isinstance(x, Traced):
-            at = to_dtype(x, point.dtype)
+        if isinstance(input, Traced):
+            at = to_dtype(input, point.dtype)
         else:
             at = traced(point) if isinstance(n, Traced) else point
         degree = degree.astype(np.int64, order_kept(degree))
@@ -40,7 +40,7 @@ def _polynomial(name: str, text: str, first: Callable[[Any], Any], after: Callab
         return out
 
     call.__name__ = call.__qualname__ = name
-    call.__doc__ = f"{text} of degree `n` (an int, or a tensor of them) at `x`; 0 where the degree is negative."
+    call.__doc__ = f"{text} of degree `n` (an int, or a tensor of them) at `input`; 0 where the degree is negative."
     return operation(call)
 
 
@@ -52,7 +52,7 @@ def _chebyshev(kind: str, which: str, first: Callable[[Any], Any]) -> tuple[Any,
     return (
         _polynomial(f"chebyshev_polynomial_{kind}", f"The Chebyshev polynomial of the {which} kind", first, after),
         _polynomial(
-            f"shifted_chebyshev_polynomial_{kind}", f"The Chebyshev polynomial of the {which} kind, of 2 x - 1,",
+            f"shifted_chebyshev_polynomial_{kind}", f"The Chebyshev polynomial of the {which} kind, of 2 * input - 1,",
             lambda x: first(2 * x - 1), lambda x, k, p, q: after(2 * x - 1, k, p, q),
         ),
     )  # fmt: skip

@@ -20,11 +20,11 @@ __all__ = ["ceil", "fix", "floor", "frac", "round", "trunc"]
 def _step(name: str, doc: str) -> Any:
     @primitive
     @named(name, doc)
-    def forward(x):
-        only_numbers(x)
-        return x.copy() if x.dtype.kind in "iu" else getattr(namespace_of(x), name)(x)
+    def forward(input):
+        only_numbers(input)
+        return input.copy() if input.dtype.kind in "iu" else getattr(namespace_of(input), name)(input)
 
-    forward.vjp(x=lambda g: zeros_like(g))
+    forward.vjp(input=lambda g: zeros_like(g))
     return forward
 
 
@@ -36,36 +36,36 @@ fix = trunc
 
 
 @primitive
-def _round(x, decimals):
-    only_numbers(x)
-    if x.dtype.kind in "iu":
+def _round(input, decimals):
+    only_numbers(input)
+    if input.dtype.kind in "iu":
         if decimals:
-            raise TypeError(f"expected floating-point numbers to round to decimals, got {x.dtype}")
-        return x.copy()
-    return namespace_of(x).round(x, decimals)
+            raise TypeError(f"expected floating-point numbers to round to decimals, got {input.dtype}")
+        return input.copy()
+    return namespace_of(input).round(input, decimals)
 
 
-_round.vjp(x=lambda g: zeros_like(g))
+_round.vjp(input=lambda g: zeros_like(g))
 
 
 @operation
-def round(x: Tensor, *, decimals: int = 0) -> Tensor:
+def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     """The nearest number with so many `decimals` (-1: a multiple of ten); of two, the even one.
 
     >>> import tinygrad_lite as tg
     >>> tg.round(tg.tensor([0.5, 1.5, 2.6]))
     tensor([0., 2., 3.])
     """
-    return _round(x, decimals)
+    return _round(input, decimals)
 
 
 @operation
-def frac(x: Tensor) -> Tensor:
+def frac(input: Tensor) -> Tensor:
     """The fractional part of each element, with its sign.
 
     >>> import tinygrad_lite as tg
     >>> tg.frac(tg.tensor([1.5, -2.25]))
     tensor([ 0.5000, -0.2500])
     """
-    only_floats(x)
-    return x - trunc(x)
+    only_floats(input)
+    return input - trunc(input)

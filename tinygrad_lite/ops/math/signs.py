@@ -23,59 +23,59 @@ absolute, sgn = abs, sign
 
 
 @primitive
-def copysign(x, y):
-    """`abs(x)` with the sign of `y`, where -0.0 counts as negative.
+def copysign(input, other):
+    """`abs(input)` with the sign of `other`, where -0.0 counts as negative.
 
     >>> import tinygrad_lite as tg
     >>> tg.copysign(tg.tensor([1.0, 2.0]), tg.tensor([-0.0, 3.0]))
     tensor([-1.,  2.])
     """
-    only_tensors(x)
-    x, y = promoted_floats(x, y)
-    return namespace_of(x).copysign(x, y)
+    only_tensors(input)
+    input, other = promoted_floats(input, other)
+    return namespace_of(input).copysign(input, other)
 
 
-copysign.vjp(x=lambda g, x, out: g * (sign(x) * sign(out)),
-             y=lambda g: zeros_like(g))
+copysign.vjp(input=lambda g, input, out: g * (sign(input) * sign(out)),
+             other=lambda g: zeros_like(g))
 
 
 @primitive
-def nextafter(x, y):
-    """The next number after `x` on the way to `y`.
+def nextafter(input, other):
+    """The next number after `input` on the way to `other`.
 
     >>> import tinygrad_lite as tg
     >>> (tg.nextafter(tg.tensor([1.0]), tg.tensor([2.0])) - 1) * 2**23
     tensor([1.])
     """
-    x, y = promote_tensors(x, y)
-    only_floats(x)
-    return namespace_of(x).nextafter(x, y)
+    input, other = promote_tensors(input, other)
+    only_floats(input)
+    return namespace_of(input).nextafter(input, other)
 
 
-nextafter.vjp(x=lambda g, x, y: where(x == y, 0.0, g),
-              y=lambda g: zeros_like(g))
+nextafter.vjp(input=lambda g, input, other: where(input == other, 0.0, g),
+              other=lambda g: zeros_like(g))
 
 
 @operation
-def heaviside(x: Tensor, values: Tensor) -> Tensor:
-    """0 where `x` is negative, 1 where it is positive, and `values` where it is zero.
+def heaviside(input: Tensor, values: Tensor) -> Tensor:
+    """0 where `input` is negative, 1 where it is positive, and `values` where it is zero.
 
     >>> import tinygrad_lite as tg
     >>> tg.heaviside(tg.tensor([-1.0, 0.0, 2.0]), tg.tensor([0.5]))
     tensor([0.0000, 0.5000, 1.0000])
     """
-    only_tensors(x, values)
-    if x.dtype != values.dtype:
-        raise TypeError(f"heaviside: expected tensors of one dtype, got {x.dtype} and {values.dtype}")
-    return where(x == 0, values, x > 0)
+    only_tensors(input, values)
+    if input.dtype != values.dtype:
+        raise TypeError(f"heaviside: expected tensors of one dtype, got {input.dtype} and {values.dtype}")
+    return where(input == 0, values, input > 0)
 
 
 @nondifferentiable
-def signbit(x):
+def signbit(input):
     """Whether each element has a minus sign, as -0.0 does.
 
     >>> import tinygrad_lite as tg
     >>> tg.signbit(tg.tensor([-0.0, 0.0, -1.0]))
     tensor([ True, False,  True])
     """
-    return namespace_of(x).signbit(x) if x.dtype.kind == "f" else x < 0
+    return namespace_of(input).signbit(input) if input.dtype.kind == "f" else input < 0

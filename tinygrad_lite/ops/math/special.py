@@ -21,42 +21,42 @@ __all__ = ["digamma", "erfinv", "igamma", "igammac", "lgamma", "mvlgamma", "poly
 
 
 @primitive
-def lgamma(x):
+def lgamma(input):
     """The logarithm of the absolute value of the gamma function.
 
     >>> import tinygrad_lite as tg
     >>> tg.lgamma(tg.tensor([1.0, 3.0]))
     tensor([0.0000, 0.6931])
     """
-    x = as_float(x)
-    return namespace_of(x).where(x == -math.inf, x.dtype.type(math.inf), _special("gammaln", x))  # SciPy has -inf there
+    input = as_float(input)
+    return namespace_of(input).where(input == -math.inf, input.dtype.type(math.inf), _special("gammaln", input))  # SciPy has -inf there
 
 
-lgamma.vjp(x=lambda g, x: g * _polygamma(x, 0))
+lgamma.vjp(input=lambda g, input: g * _polygamma(input, 0))
 
 
 @primitive
-def _polygamma(x, n):
-    x = as_float(x)
-    return _special("polygamma", n, x) if n else _special("digamma", x)
+def _polygamma(input, n):
+    input = as_float(input)
+    return _special("polygamma", n, input) if n else _special("digamma", input)
 
 
-_polygamma.vjp(x=lambda g, x, n: g * _polygamma(x, n + 1))
+_polygamma.vjp(input=lambda g, input, n: g * _polygamma(input, n + 1))
 
 
 @operation
-def digamma(x: Tensor) -> Tensor:
+def digamma(input: Tensor) -> Tensor:
     """The derivative of lgamma.
 
     >>> import tinygrad_lite as tg
     >>> tg.digamma(tg.tensor([1.0]))
     tensor([-0.5772])
     """
-    return _polygamma(x, 0)
+    return _polygamma(input, 0)
 
 
 @operation
-def polygamma(n: int, x: Tensor) -> Tensor:
+def polygamma(n: int, input: Tensor) -> Tensor:
     """The n-th derivative of digamma.
 
     >>> import tinygrad_lite as tg
@@ -65,11 +65,11 @@ def polygamma(n: int, x: Tensor) -> Tensor:
     """
     if n < 0:
         raise ValueError(f"polygamma: expected n of 0 or more, got {n}")
-    return _polygamma(x, n)
+    return _polygamma(input, n)
 
 
 @operation
-def mvlgamma(x: Tensor, p: int) -> Tensor:
+def mvlgamma(input: Tensor, p: int) -> Tensor:
     """The logarithm of the multivariate gamma function of dimension `p`.
 
     >>> import tinygrad_lite as tg
@@ -78,161 +78,161 @@ def mvlgamma(x: Tensor, p: int) -> Tensor:
     """
     if p < 1:
         raise ValueError(f"mvlgamma: expected p of 1 or more, got {p}")
-    total = p * (p - 1) / 4 * math.log(math.pi) + lgamma(x)
+    total = p * (p - 1) / 4 * math.log(math.pi) + lgamma(input)
     for i in range(1, p):
-        total = total + lgamma(x - i / 2)
+        total = total + lgamma(input - i / 2)
     return contiguous(total)
 
 
 @primitive
-def _igamma(x, y, upper):
-    x, y = promote_tensors(x, y)
-    only_floats(x)
-    return _special("gammaincc" if upper else "gammainc", x, y)
+def _igamma(input, other, upper):
+    input, other = promote_tensors(input, other)
+    only_floats(input)
+    return _special("gammaincc" if upper else "gammainc", input, other)
 
 
-_igamma.vjp(x=no_rule("igamma", "the order"),
-            y=lambda g, x, y, upper: (-g if upper else g) * exp((x - 1) * log(y) - y - lgamma(x)))
+_igamma.vjp(input=no_rule("igamma", "the order"),
+            other=lambda g, input, other, upper: (-g if upper else g) * exp((input - 1) * log(other) - other - lgamma(input)))
 
 
 @operation
-def igamma(x: Tensor, y: Tensor) -> Tensor:
-    """The regularized lower incomplete gamma function of order `x` at `y`, differentiable by `y`.
+def igamma(input: Tensor, other: Tensor) -> Tensor:
+    """The regularized lower incomplete gamma function of order `input` at `other`, differentiable by `other`.
 
     >>> import tinygrad_lite as tg
     >>> tg.special.gammainc(tg.tensor([1.0]), tg.tensor([1.0]))
     tensor([0.6321])
     """
-    return _igamma(x, y, False)
+    return _igamma(input, other, False)
 
 
 @operation
-def igammac(x: Tensor, y: Tensor) -> Tensor:
-    """`1 - igamma(x, y)`, exact where that is small.
+def igammac(input: Tensor, other: Tensor) -> Tensor:
+    """`1 - igamma(input, other)`, exact where that is small.
 
     >>> import tinygrad_lite as tg
     >>> tg.special.gammaincc(tg.tensor([1.0]), tg.tensor([1.0]))
     tensor([0.3679])
     """
-    return _igamma(x, y, True)
+    return _igamma(input, other, True)
 
 
 @primitive
-def zeta(x, y):
-    """The Hurwitz zeta function: the sum of `(k + y)**-x` over k = 0, 1, ...; differentiable by `y`.
+def zeta(input, other):
+    """The Hurwitz zeta function: the sum of `(k + other)**-input` over k = 0, 1, ...; differentiable by `other`.
 
     >>> import tinygrad_lite as tg
     >>> tg.special.zeta(tg.tensor([2.0]), tg.tensor([1.0]))
     tensor([1.6449])
     """
-    some_tensor(x, y)
-    return _special("zeta", *promoted_floats(x, y))
+    some_tensor(input, other)
+    return _special("zeta", *promoted_floats(input, other))
 
 
-zeta.vjp(x=no_rule("zeta", "the exponent"),
-         y=lambda g, x, y: g * (-x * zeta(x + 1, y)))
+zeta.vjp(input=no_rule("zeta", "the exponent"),
+         other=lambda g, input, other: g * (-input * zeta(input + 1, other)))
 
 
 # -- the normal distribution --------------------------------------------------------------------
 
 
 @primitive
-def erfinv(x):
+def erfinv(input):
     """The inverse of erf.
 
     >>> import tinygrad_lite as tg
     >>> tg.erfinv(tg.tensor([0.0, 0.5]))
     tensor([0.0000, 0.4769])
     """
-    return _special("erfinv", as_float(x))
+    return _special("erfinv", as_float(input))
 
 
-erfinv.vjp(x=lambda g, out: g * (math.sqrt(math.pi) / 2 * exp(out * out)))
+erfinv.vjp(input=lambda g, out: g * (math.sqrt(math.pi) / 2 * exp(out * out)))
 
 
 @primitive
-def erfcx(x):
-    """`exp(x * x) * erfc(x)`.
+def erfcx(input):
+    """`exp(input * input) * erfc(input)`.
 
     >>> import tinygrad_lite as tg
     >>> tg.special.erfcx(tg.tensor([0.0, 1.0]))
     tensor([1.0000, 0.4276])
     """
-    return _special("erfcx", as_float(x))
+    return _special("erfcx", as_float(input))
 
 
-erfcx.vjp(x=lambda g, x, out: g * (2 * x * out - 2 / math.sqrt(math.pi)))
+erfcx.vjp(input=lambda g, input, out: g * (2 * input * out - 2 / math.sqrt(math.pi)))
 
 
 @operation
-def ndtr(x: Tensor) -> Tensor:
-    """The probability that a standard normal variable is below `x`.
+def ndtr(input: Tensor) -> Tensor:
+    """The probability that a standard normal variable is below `input`.
 
     >>> import tinygrad_lite as tg
     >>> tg.special.ndtr(tg.tensor([0.0, 1.96]))
     tensor([0.5000, 0.9750])
     """
-    return erfc(x * -math.sqrt(0.5)) / 2
+    return erfc(input * -math.sqrt(0.5)) / 2
 
 
 @operation
-def log_ndtr(x: Tensor) -> Tensor:
-    """`log(ndtr(x))`, without underflow on the way.
+def log_ndtr(input: Tensor) -> Tensor:
+    """`log(ndtr(input))`, without underflow on the way.
 
     >>> import tinygrad_lite as tg
     >>> tg.special.log_ndtr(tg.tensor([0.0]))
     tensor([-0.6931])
     """
-    z = x * math.sqrt(0.5)
-    low = x < -1
+    z = input * math.sqrt(0.5)
+    low = input < -1
     tail = where(low, z, -1.0)  # each branch sees only what it can take
     return where(low, log(erfcx(-tail) / 2) - tail * tail, log1p(-erfc(where(low, 0.0, z)) / 2))
 
 
 @primitive
-def ndtri(x):
+def ndtri(input):
     """The inverse of ndtr.
 
     >>> import tinygrad_lite as tg
     >>> tg.special.ndtri(tg.tensor([0.5]))
     tensor([0.])
     """
-    return _special("ndtri", as_float(x))
+    return _special("ndtri", as_float(input))
 
 
-ndtri.vjp(x=lambda g, out: g * (math.sqrt(2 * math.pi) * exp(out * out / 2)))
+ndtri.vjp(input=lambda g, out: g * (math.sqrt(2 * math.pi) * exp(out * out / 2)))
 
 
 # -- entropy ------------------------------------------------------------------------------------
 
 
 @primitive
-def entr(x):
-    """`-x * log(x)`, which is 0 at 0, and -inf below.
+def entr(input):
+    """`-input * log(input)`, which is 0 at 0, and -inf below.
 
     >>> import tinygrad_lite as tg
     >>> tg.special.entr(tg.tensor([0.0, 0.5]))
     tensor([0.0000, 0.3466])
     """
-    return _special("entr", as_float(x))
+    return _special("entr", as_float(input))
 
 
-entr.vjp(x=lambda g, x: g * (-1 - log(x)))
+entr.vjp(input=lambda g, input: g * (-1 - log(input)))
 
 
 @primitive
-def xlog1py(x, y):
-    """`x * log1p(y)`, which is 0 where x is 0 (but nan where y is).
+def xlog1py(input, other):
+    """`input * log1p(other)`, which is 0 where `input` is 0 (but nan where `other` is).
 
     >>> import tinygrad_lite as tg
     >>> tg.special.xlog1py(tg.tensor([0.0, 2.0]), tg.tensor([-1.0, 0.0]))
     tensor([0., 0.])
     """
-    some_tensor(x, y)
-    x, y = promoted_floats(x, y)
-    xp = namespace_of(x)
-    return xp.where((x == 0) & (y == y), x.dtype.type(0), x * xp.log1p(y))
+    some_tensor(input, other)
+    input, other = promoted_floats(input, other)
+    xp = namespace_of(input)
+    return xp.where((input == 0) & (other == other), input.dtype.type(0), input * xp.log1p(other))
 
 
-xlog1py.vjp(x=lambda g, x, y: where((x == 0) & (y <= -1), 0.0, xlog1py(g, y)),
-            y=lambda g, x, y: g * (x / (1 + y)))
+xlog1py.vjp(input=lambda g, input, other: where((input == 0) & (other <= -1), 0.0, xlog1py(g, other)),
+            other=lambda g, input, other: g * (input / (1 + other)))

@@ -14,8 +14,8 @@ __all__ = ["broadcast_shapes", "broadcast_tensors", "broadcast_to"]
 
 
 @operation
-def expand(x: Tensor, size: tuple[int, ...], *, implicit: bool = False) -> Tensor:
-    """A view of `x` repeated along dims of size 1; -1 keeps a size.
+def expand(input: Tensor, size: tuple[int, ...], *, implicit: bool = False) -> Tensor:
+    """A view of `input` repeated along dims of size 1; -1 keeps a size.
 
     >>> import tinygrad_lite as tg
     >>> tg.tensor([[1], [2]]).expand(2, 3)
@@ -23,34 +23,34 @@ def expand(x: Tensor, size: tuple[int, ...], *, implicit: bool = False) -> Tenso
             [2, 2, 2]])
     """
     size = canonical_shape("expand", (size,))
-    new = len(size) - len(x.shape)
+    new = len(size) - len(input.shape)
     if new < 0 or any(n < 0 and (n != -1 or i < new) for i, n in enumerate(size)):
-        raise RuntimeError(f"expand: a tensor of shape {tuple(x.shape)} cannot be repeated to the shape {size}")
-    return _expand(x, tuple(x.shape[i - new] if n == -1 else n for i, n in enumerate(size)))
+        raise RuntimeError(f"expand: a tensor of shape {tuple(input.shape)} cannot be repeated to the shape {size}")
+    return _expand(input, tuple(input.shape[i - new] if n == -1 else n for i, n in enumerate(size)))
 
 
 @operation
-def expand_as(x: Tensor, y: Tensor) -> Tensor:
-    """`x.expand(y.shape)`
+def expand_as(input: Tensor, other: Tensor) -> Tensor:
+    """`input.expand(other.shape)`
 
     >>> import tinygrad_lite as tg
     >>> tg.tensor([1, 2]).expand_as(tg.ones(2, 2))
     tensor([[1, 2],
             [1, 2]])
     """
-    return expand(x, tuple(y.shape))
+    return expand(input, tuple(other.shape))
 
 
 @operation
-def broadcast_to(x: Tensor, size: tuple[int, ...]) -> Tensor:
-    """`x` seen in the shape `size`, as broadcasting would.
+def broadcast_to(input: Tensor, size: tuple[int, ...]) -> Tensor:
+    """`input` seen in the shape `size`, as broadcasting would.
 
     >>> import tinygrad_lite as tg
     >>> tg.broadcast_to(tg.tensor([1, 2]), (2, 2))
     tensor([[1, 2],
             [1, 2]])
     """
-    return expand(x, size)
+    return expand(input, size)
 
 
 @operation

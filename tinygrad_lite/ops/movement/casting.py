@@ -18,7 +18,7 @@ __all__: list[str] = []
 
 
 def to(
-    x: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False,
+    input: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False,
     memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """This tensor in another dtype, on another device, or like another tensor; itself where
@@ -39,16 +39,16 @@ def to(
             device = argument
         elif argument is not None:
             dtype = argument
-    result = x
-    if dtype is not None and (dtype := as_dtype(dtype)) != x.dtype:
+    result = input
+    if dtype is not None and (dtype := as_dtype(dtype)) != input.dtype:
         result = to_dtype(result, dtype)
     if device is not None and to_device(result.array, device) is not result.array:
         result = moved(result, device)
-    if copy and result is x:
-        return clone(x, memory_format=memory_format)
+    if copy and result is input:
+        return clone(input, memory_format=memory_format)
     if memory_format is None or memory_format == "preserve_format":
         return result
-    if memory_format == "contiguous_format" and result is not x:
+    if memory_format == "contiguous_format" and result is not input:
         return contiguous(result)
     if channels_come_last(raw(result)) == (memory_format != "contiguous_format"):  # what is in neither counts as contiguous
         return result
@@ -59,7 +59,7 @@ def _names_a_device(name: Any) -> bool:
     return isinstance(name, str) and name.partition(":")[0] in ("cpu", "cuda")
 
 
-def type(x: Tensor, dtype: Any = None) -> Any:
+def type(input: Tensor, dtype: Any = None) -> Any:
     """This tensor in another dtype; without one, the name of its own.
 
     >>> import tinygrad_lite as tg
@@ -71,41 +71,41 @@ def type(x: Tensor, dtype: Any = None) -> Any:
     elif isinstance(dtype, str):  # also "torch.cuda.FloatTensor", which a program may have written down
         *place, name = dtype.split(".")
         dtype = LEGACY.get(name, name)
-        x = cuda(x) if "cuda" in place else x
-    return f"tinygrad_lite.{x.dtype}" if dtype is None else to(x, dtype)
+        input = cuda(input) if "cuda" in place else input
+    return f"tinygrad_lite.{input.dtype}" if dtype is None else to(input, dtype)
 
 
-def type_as(x: Tensor, other: Tensor) -> Tensor:
+def type_as(input: Tensor, other: Tensor) -> Tensor:
     """This tensor in the dtype of `other`.
 
     >>> import tinygrad_lite as tg
     >>> tg.tensor([1.7]).type_as(tg.tensor([1]))
     tensor([1])
     """
-    return to(x, other.dtype)
+    return to(input, other.dtype)
 
 
-def cpu(x: Tensor, memory_format: Any = None) -> Tensor:
+def cpu(input: Tensor, memory_format: Any = None) -> Tensor:
     """This tensor in the memory of the CPU.
 
     >>> import tinygrad_lite as tg
     >>> tg.ones(2).cpu().device
     device(type='cpu')
     """
-    return to(x, device="cpu", memory_format=memory_format)
+    return to(input, device="cpu", memory_format=memory_format)
 
 
-def cuda(x: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:
+def cuda(input: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:
     """This tensor on a GPU: the current one, or the one of that number or name."""
-    return to(x, device="cuda" if device is None else device)
+    return to(input, device="cuda" if device is None else device)
 
 
-def get_device(x: Tensor) -> int:
+def get_device(input: Tensor) -> int:
     """The number of the GPU that holds this tensor; -1 on a CPU."""
-    device = device_of(x.array)
+    device = device_of(input.array)
     return -1 if device.type == "cpu" else device.index or 0
 
 
-def pin_memory(x: Tensor) -> Tensor:
+def pin_memory(input: Tensor) -> Tensor:
     """This tensor itself: NumPy's memory is pageable."""
-    return x
+    return input

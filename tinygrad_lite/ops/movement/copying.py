@@ -13,7 +13,7 @@ __all__ = ["clone"]
 
 
 @operation
-def clone(x: Tensor, *, memory_format: Any = None) -> Tensor:
+def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
     """A copy with memory of its own; gradients pass through it.
 
     >>> import tinygrad_lite as tg
@@ -22,7 +22,7 @@ def clone(x: Tensor, *, memory_format: Any = None) -> Tensor:
     >>> x
     tensor([1., 2.])
     """
-    return copied_to("clone", x, memory_format)
+    return copied_to("clone", input, memory_format)
 
 
 _CHANNELS_LAST = {"channels_last": 4, "channels_last_3d": 5}
@@ -50,8 +50,8 @@ def unshared(out: Any, x: Any) -> Any:
 
 
 @operation
-def contiguous(x: Tensor, memory_format: Any = None) -> Tensor:
-    """`x` with its elements in memory in the order of its dims ("channels_last": with dim 1 last): itself where
+def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
+    """`input` with its elements in memory in the order of its dims ("channels_last": with dim 1 last): itself where
     it is so already.
 
     >>> import tinygrad_lite as tg
@@ -59,7 +59,7 @@ def contiguous(x: Tensor, memory_format: Any = None) -> Tensor:
     >>> x.is_contiguous(), x.contiguous().is_contiguous()
     (False, True)
     """
-    array, order = raw(x), "C" if memory_format is None else _order_of("contiguous", x, memory_format)
+    array, order = raw(input), "C" if memory_format is None else _order_of("contiguous", input, memory_format)
     if order == "channels last":
         array = namespace_of(array).moveaxis(array, 1, -1)
-    return x if array.flags.c_contiguous else copy(x, x.dtype, order)
+    return input if array.flags.c_contiguous else copy(input, input.dtype, order)

@@ -36,7 +36,7 @@ def diagonal_region(name: str, shape: Any, offset: int, dim1: int, dim2: int) ->
 
 
 @operation
-def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """The diagonal of each matrix of the dims `dim1` and `dim2`, as the last dim: a view.
 
     `offset`: how far above (below, if negative) the main diagonal.
@@ -45,30 +45,30 @@ def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor
     >>> tg.diagonal(tg.tensor([[1, 2], [3, 4]]))
     tensor([1, 4])
     """
-    return getitem(x, diagonal_region("diagonal", tuple(x.shape), offset, dim1, dim2))
+    return getitem(input, diagonal_region("diagonal", tuple(input.shape), offset, dim1, dim2))
 
 
 @operation
-def diag_embed(x: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
-    """Zero matrices, in the dims `dim1` and `dim2` of the result, with the last dim of `x` on their diagonal.
+def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """Zero matrices, in the dims `dim1` and `dim2` of the result, with the last dim of `input` on their diagonal.
 
     >>> import tinygrad_lite as tg
     >>> tg.diag_embed(tg.tensor([1, 2]))
     tensor([[1, 0],
             [0, 2]])
     """
-    rank, offset = len(x.shape) + 1, integer("diag_embed", "offset", offset)
-    if not x.shape:
+    rank, offset = len(input.shape) + 1, integer("diag_embed", "offset", offset)
+    if not input.shape:
         raise IndexError("diag_embed: expected one dim or more, got a 0-d tensor")
     d1, d2 = canonical_dim("diag_embed", dim1, rank), canonical_dim("diag_embed", dim2, rank)
-    shape = list(x.shape[:-1])
+    shape = list(input.shape[:-1])
     for d in sorted((d1, d2)):
-        shape.insert(d, x.shape[-1] + abs(offset))
-    return into_zeros(x, tuple(shape), diagonal_region("diag_embed", shape, offset, d1, d2))
+        shape.insert(d, input.shape[-1] + abs(offset))
+    return into_zeros(input, tuple(shape), diagonal_region("diag_embed", shape, offset, d1, d2))
 
 
 @operation
-def diag(x: Tensor, diagonal: int = 0) -> Tensor:
+def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """The diagonal of a matrix, or the matrix with a given diagonal.
 
     >>> import tinygrad_lite as tg
@@ -76,27 +76,27 @@ def diag(x: Tensor, diagonal: int = 0) -> Tensor:
     tensor([[1, 0],
             [0, 2]])
     """
-    if len(x.shape) not in (1, 2):
-        raise RuntimeError(f"diag: expected a vector or a matrix, got {tuple(x.shape)}; use diagonal() or diag_embed()")
-    if len(x.shape) == 1:
-        return diag_embed(x, diagonal)
-    return clone(getitem(x, diagonal_region("diag", tuple(x.shape), diagonal, 0, 1)))
+    if len(input.shape) not in (1, 2):
+        raise RuntimeError(f"diag: expected a vector or a matrix, got {tuple(input.shape)}; use diagonal() or diag_embed()")
+    if len(input.shape) == 1:
+        return diag_embed(input, diagonal)
+    return clone(getitem(input, diagonal_region("diag", tuple(input.shape), diagonal, 0, 1)))
 
 
 @operation
-def diagflat(x: Tensor, offset: int = 0) -> Tensor:
-    """The matrix with all elements of `x` on its diagonal.
+def diagflat(input: Tensor, offset: int = 0) -> Tensor:
+    """The matrix with all elements of `input` on its diagonal.
 
     >>> import tinygrad_lite as tg
     >>> tg.diagflat(tg.tensor([1, 2]))
     tensor([[1, 0],
             [0, 2]])
     """
-    return diag_embed(reshape(x, (-1,)), offset)
+    return diag_embed(reshape(input, (-1,)), offset)
 
 
 @operation
-def tril(x: Tensor, diagonal: int = 0) -> Tensor:
+def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangle of each matrix, zeros elsewhere; `diagonal`: the last diagonal to keep.
 
     >>> import tinygrad_lite as tg
@@ -104,11 +104,11 @@ def tril(x: Tensor, diagonal: int = 0) -> Tensor:
     tensor([[1., 0., 0.],
             [1., 1., 0.]])
     """
-    return _triangle("tril", x, diagonal, lambda i, j: j > i)
+    return _triangle("tril", input, diagonal, lambda i, j: j > i)
 
 
 @operation
-def triu(x: Tensor, diagonal: int = 0) -> Tensor:
+def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangle of each matrix, zeros elsewhere; `diagonal`: the first diagonal to keep.
 
     >>> import tinygrad_lite as tg
@@ -117,7 +117,7 @@ def triu(x: Tensor, diagonal: int = 0) -> Tensor:
             [0., 1., 1.],
             [0., 0., 1.]])
     """
-    return _triangle("triu", x, diagonal, lambda i, j: j < i)
+    return _triangle("triu", input, diagonal, lambda i, j: j < i)
 
 
 def _triangle(name: str, x: Any, diagonal: int, outside: Any) -> Any:
@@ -185,7 +185,7 @@ def block_diag(*tensors: Any) -> AnyTensor:
     return cat(rows, 0)
 
 
-def fill_diagonal_(x: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
+def fill_diagonal_(input: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
     """Write `fill_value` where all indices are equal; `wrap`: in a tall matrix, again after each square and a row.
 
     >>> import tinygrad_lite as tg
@@ -193,10 +193,10 @@ def fill_diagonal_(x: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
     tensor([[5., 0.],
             [0., 5.]])
     """
-    if x.ndim < 2 or (x.ndim > 2 and len(set(x.shape)) > 1):
-        raise RuntimeError(f"fill_diagonal_: expected a matrix, or more dims of one size, got shape {tuple(x.shape)}")
-    down = np.arange(x.shape[0] if wrap and x.ndim == 2 else min(x.shape))
-    across = down % (x.shape[1] + 1) if x.ndim == 2 else down
-    inside = across < x.shape[-1]
-    x[(*(down[inside],) * (x.ndim - 1), across[inside])] = fill_value
-    return x
+    if input.ndim < 2 or (input.ndim > 2 and len(set(input.shape)) > 1):
+        raise RuntimeError(f"fill_diagonal_: expected a matrix, or more dims of one size, got shape {tuple(input.shape)}")
+    down = np.arange(input.shape[0] if wrap and input.ndim == 2 else min(input.shape))
+    across = down % (input.shape[1] + 1) if input.ndim == 2 else down
+    inside = across < input.shape[-1]
+    input[(*(down[inside],) * (input.ndim - 1), across[inside])] = fill_value
+    return input

@@ -21,7 +21,7 @@ def _flip(x: Any, dims: tuple[int, ...]) -> Any:
 
 
 @operation
-def flip(x: Tensor, dims: tuple[int, ...]) -> Tensor:
+def flip(input: Tensor, dims: tuple[int, ...]) -> Tensor:
     """A copy with the order of the elements along `dims` reversed.
 
     >>> import tinygrad_lite as tg
@@ -30,11 +30,11 @@ def flip(x: Tensor, dims: tuple[int, ...]) -> Tensor:
             [1, 2]])
     """
     dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
-    return _flip(x, canonical_dims("flip", dims, len(x.shape)) if dims else ())
+    return _flip(input, canonical_dims("flip", dims, len(input.shape)) if dims else ())
 
 
 @operation
-def fliplr(x: Tensor) -> Tensor:
+def fliplr(input: Tensor) -> Tensor:
     """`flip` along dim 1.
 
     >>> import tinygrad_lite as tg
@@ -42,13 +42,13 @@ def fliplr(x: Tensor) -> Tensor:
     tensor([[2, 1],
             [4, 3]])
     """
-    if len(x.shape) < 2:
-        raise RuntimeError(f"fliplr: expected 2 or more dimensions, got the shape {tuple(x.shape)}")
-    return _flip(x, (1,))
+    if len(input.shape) < 2:
+        raise RuntimeError(f"fliplr: expected 2 or more dimensions, got the shape {tuple(input.shape)}")
+    return _flip(input, (1,))
 
 
 @operation
-def flipud(x: Tensor) -> Tensor:
+def flipud(input: Tensor) -> Tensor:
     """`flip` along dim 0.
 
     >>> import tinygrad_lite as tg
@@ -56,13 +56,13 @@ def flipud(x: Tensor) -> Tensor:
     tensor([[3, 4],
             [1, 2]])
     """
-    if not x.shape:
+    if not input.shape:
         raise RuntimeError("flipud: expected 1 or more dimensions, got a 0-d tensor")
-    return _flip(x, (0,))
+    return _flip(input, (0,))
 
 
 @operation
-def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
+def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     """The elements shifted along `dims`, those pushed out coming in at the other end; without `dims`
     the flattened tensor is rolled.
 
@@ -74,23 +74,23 @@ def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     if dims is None or dims == ():
         if len(shifts) != 1:
             raise RuntimeError(f"roll: {len(shifts)} shifts need as many dims")
-        return _reshape(roll(_reshape(x, (math.prod(x.shape),)), shifts, 0), tuple(x.shape))
+        return _reshape(roll(_reshape(input, (math.prod(input.shape),)), shifts, 0), tuple(input.shape))
     dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
     if len(shifts) != len(dims):
         raise RuntimeError(f"roll: {len(shifts)} shifts for {len(dims)} dims")
-    if not math.prod(x.shape):
-        return clone(x)
-    if not x.shape:
+    if not math.prod(input.shape):
+        return clone(input)
+    if not input.shape:
         raise IndexError("roll: a 0-d tensor has no dim to roll along")
     for shift, dim in zip(shifts, dims):
-        dim = canonical_dim("roll", dim, len(x.shape))
-        last = shift % max(x.shape[dim], 1)
-        x = cat(split_with_sizes(x, (x.shape[dim] - last, last), dim)[::-1], dim)
-    return contiguous(x)
+        dim = canonical_dim("roll", dim, len(input.shape))
+        last = shift % max(input.shape[dim], 1)
+        input = cat(split_with_sizes(input, (input.shape[dim] - last, last), dim)[::-1], dim)
+    return contiguous(input)
 
 
 @operation
-def rot90(x: Tensor, k: int = 1, dims: tuple[int, int] = (0, 1)) -> Tensor:
+def rot90(input: Tensor, k: int = 1, dims: tuple[int, int] = (0, 1)) -> Tensor:
     """Rotated by k quarter turns, from the first of `dims` towards the second.
 
     >>> import tinygrad_lite as tg
@@ -98,11 +98,11 @@ def rot90(x: Tensor, k: int = 1, dims: tuple[int, int] = (0, 1)) -> Tensor:
     tensor([[2, 4],
             [1, 3]])
     """
-    if len(dims) != 2 or len(x.shape) < 2:
-        raise RuntimeError(f"rot90: expected two dims of a tensor with 2 or more, got {dims} and the shape {tuple(x.shape)}")
-    k, (a, b) = integer("rot90", "k", k), canonical_dims("rot90", tuple(dims), len(x.shape))
+    if len(dims) != 2 or len(input.shape) < 2:
+        raise RuntimeError(f"rot90: expected two dims of a tensor with 2 or more, got {dims} and the shape {tuple(input.shape)}")
+    k, (a, b) = integer("rot90", "k", k), canonical_dims("rot90", tuple(dims), len(input.shape))
     if k % 4 == 1:
-        return transpose(_flip(x, (b,)), a, b)
+        return transpose(_flip(input, (b,)), a, b)
     if k % 4 == 3:
-        return _flip(transpose(x, a, b), (b,))
-    return _flip(x, (a, b)) if k % 4 else clone(x, memory_format="contiguous_format")
+        return _flip(transpose(input, a, b), (b,))
+    return _flip(input, (a, b)) if k % 4 else clone(input, memory_format="contiguous_format")

@@ -68,7 +68,7 @@ def cartesian_prod(*tensors: Any) -> AnyTensor:
 
 
 @operation
-def combinations(x: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
+def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
     """All ways to take `r` elements of a 1-D tensor, in its order, one a row.
 
     >>> import tinygrad_lite as tg
@@ -77,13 +77,13 @@ def combinations(x: Tensor, r: int = 2, with_replacement: bool = False) -> Tenso
             [1, 3],
             [2, 3]])
     """
-    if len(x.shape) != 1:
-        raise RuntimeError(f"combinations: expected a 1-D tensor, got the shape {tuple(x.shape)}")
+    if len(input.shape) != 1:
+        raise RuntimeError(f"combinations: expected a 1-D tensor, got the shape {tuple(input.shape)}")
     if r < 0:
         raise RuntimeError(f"combinations: expected r of 0 or more, got {r}")
     if not r:
-        return reshape(x[:0], (0,))
+        return reshape(input[:0], (0,))
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
-    places = np.array(list(choose(range(x.shape[0]), r)), np.int64).reshape(-1, r)
-    array = x.array if isinstance(x, Traced) else x
-    return getitem(x, (to_device(places, device_of(array)),))
+    places = np.array(list(choose(range(input.shape[0]), r)), np.int64).reshape(-1, r)
+    array = input.array if isinstance(input, Traced) else input
+    return getitem(input, (to_device(places, device_of(array)),))

@@ -29,16 +29,16 @@ _ALL = slice(None)
 _INDEX_DTYPES = (np.int64, np.int32, np.bool_)
 
 
-# -- x[index] -----------------------------------------------------------------------------------
+# -- input[index] -------------------------------------------------------------------------------
 
 _BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
 
 
-def getitem(x: Any, index: Any) -> Any:
-    """`x[index]`: ints, slices, None, Ellipsis, integer tensors, boolean masks, lists, mixed."""
-    for step in steps(x, index):
-        x = _getitem(x, step)
-    return x
+def getitem(input: Any, index: Any) -> Any:
+    """`input[index]`: ints, slices, None, Ellipsis, integer tensors, boolean masks, lists, mixed."""
+    for step in steps(input, index):
+        input = _getitem(input, step)
+    return input
 
 
 def steps(x: Any, index: Any) -> tuple[Index, ...]:
@@ -162,23 +162,23 @@ def _item(item: Any, array: Any) -> Any:
 
 
 @operation
-def select(x: Tensor, dim: int, index: int) -> Tensor:
-    """`x[..., index, ...]` at dim `dim`: a view without that dim.
+def select(input: Tensor, dim: int, index: int) -> Tensor:
+    """`input[..., index, ...]` at dim `dim`: a view without that dim.
 
     >>> import tinygrad_lite as tg
     >>> tg.select(tg.tensor([[1, 2], [3, 4]]), 1, 0)
     tensor([1, 3])
     """
-    dim = _dim("select", dim, x)
+    dim = _dim("select", dim, input)
     index = index.__index__() if isinstance(index, Traced) else integer("select", "index", index)
-    if not -x.shape[dim] <= index < x.shape[dim]:
-        raise IndexError(f"select: index {index} is out of range for dim {dim} of size {x.shape[dim]}")
-    return _getitem(x, (*[_ALL] * dim, int(index), Ellipsis))
+    if not -input.shape[dim] <= index < input.shape[dim]:
+        raise IndexError(f"select: index {index} is out of range for dim {dim} of size {input.shape[dim]}")
+    return _getitem(input, (*[_ALL] * dim, int(index), Ellipsis))
 
 
 @operation
-def narrow(x: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
-    """`x[..., start : start + length, ...]` at dim `dim`: a view.
+def narrow(input: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
+    """`input[..., start : start + length, ...]` at dim `dim`: a view.
 
     >>> import tinygrad_lite as tg
     >>> tg.narrow(tg.arange(5), 0, 1, 3)
@@ -186,15 +186,15 @@ def narrow(x: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
     """
     if isinstance(start, bool) or (isinstance(start, Traced) and (start.ndim or start.dtype.kind not in "iu")):
         raise TypeError(f"narrow: expected an int, or a 0-d tensor of one, as start, got {start!r}")
-    dim, length = _dim("narrow", dim, x), integer("narrow", "length", length)
+    dim, length = _dim("narrow", dim, input), integer("narrow", "length", length)
     start = operator.index(start) if isinstance(start, Traced) else integer("narrow", "start", start)
-    n = x.shape[dim]
+    n = input.shape[dim]
     if not -n <= start <= n:
         raise IndexError(f"narrow: start {start} is out of range for dim {dim} of size {n}")
     start += n if start < 0 else 0
     if length < 0 or start + length > n:
         raise RuntimeError(f"narrow: {length} elements from {start} on do not lie inside dim {dim} of size {n}")
-    return _getitem(x, (*[_ALL] * dim, slice(start, start + length), Ellipsis))
+    return _getitem(input, (*[_ALL] * dim, slice(start, start + length), Ellipsis))
 
 
 def _dim(name: str, dim: int, x: Any) -> int:
@@ -226,23 +226,23 @@ def checked_index(name: str, index: Any, size: int, negative: bool = False) -> A
 
 
 @operation
-def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
-    """The slices number `index` (1-D, integers) of `x` along `dim`.
+def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The slices number `index` (1-D, integers) of `input` along `dim`.
 
     >>> import tinygrad_lite as tg
     >>> tg.index_select(tg.tensor([[1, 2, 3], [4, 5, 6]]), 1, tg.tensor([2, 0]))
     tensor([[3, 1],
             [6, 4]])
     """
-    dim = canonical_dim("index_select", dim, len(x.shape))
-    index = checked_index("index_select", index, x.shape[dim] if x.shape else 1)
+    dim = canonical_dim("index_select", dim, len(input.shape))
+    index = checked_index("index_select", index, input.shape[dim] if input.shape else 1)
     if index.ndim > 1:
         raise IndexError(f"index_select: expected a 1-D index, got the shape {index.shape}")
-    if not x.shape:
+    if not input.shape:
         if index.size != 1:
             raise IndexError(f"index_select: a 0-d tensor takes one index, got {index.size}")
-        return clone(x)
-    return _getitem(x, (*[_ALL] * dim, index.reshape(-1)))
+        return clone(input)
+    return _getitem(input, (*[_ALL] * dim, index.reshape(-1)))
 
 
 def along(dim: int, index: Any) -> Index:
@@ -268,24 +268,24 @@ def index_along(name: str, shape: tuple[int, ...], dim: int, index: Any) -> Inde
 
 
 @operation
-def gather(x: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
-    """`out[i, j, k] = x[i, index[i, j, k], k]` (for dim 1): one element for each of `index`.
+def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
+    """`out[i, j, k] = input[i, index[i, j, k], k]` (for dim 1): one element for each of `index`.
 
     >>> import tinygrad_lite as tg
     >>> tg.gather(tg.tensor([[1, 2], [3, 4]]), 1, tg.tensor([[0, 0], [1, 0]]))
     tensor([[1, 1],
             [4, 3]])
     """
-    shape, found = tuple(x.shape), tuple(index.shape)
+    shape, found = tuple(input.shape), tuple(index.shape)
     if not shape:
-        x, shape = reshape(x, (1,)), (1,)
+        input, shape = reshape(input, (1,)), (1,)
     place = index_along("gather", shape, dim, index if found else reshape(index, (1,)))
-    result = _getitem(reshape(x, (-1,)) if len(place) != len(shape) else x, place)
+    result = _getitem(reshape(input, (-1,)) if len(place) != len(shape) else input, place)
     return result if found else reshape(result, ())
 
 
 @operation
-def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
+def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """`gather` whose tensors broadcast; without `dim`, from the flattened tensor.
 
     >>> import tinygrad_lite as tg
@@ -294,34 +294,34 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
             [3]])
     """
     if dim is None:
-        return gather(reshape(x, (-1,)), 0, reshape(indices, (-1,)))
-    dim = _dim("take_along_dim", dim, x)
-    if len(x.shape) != len(indices.shape):
-        raise RuntimeError(f"take_along_dim: expected as many dimensions, got {tuple(x.shape)} and {tuple(indices.shape)}")
+        return gather(reshape(input, (-1,)), 0, reshape(indices, (-1,)))
+    dim = _dim("take_along_dim", dim, input)
+    if len(input.shape) != len(indices.shape):
+        raise RuntimeError(f"take_along_dim: expected as many dimensions, got {tuple(input.shape)} and {tuple(indices.shape)}")
     def without(shape: Any) -> tuple[int, ...]:
         return tuple(1 if d == dim else n for d, n in enumerate(shape))
 
-    shape = list(broadcast_shapes(without(x.shape), without(indices.shape)))
-    shapes = [tuple(n if d != dim else t.shape[dim] for d, n in enumerate(shape)) for t in (x, indices)]
+    shape = list(broadcast_shapes(without(input.shape), without(indices.shape)))
+    shapes = [tuple(n if d != dim else t.shape[dim] for d, n in enumerate(shape)) for t in (input, indices)]
     if indices.dtype != np.int64:
         raise TypeError(f"take_along_dim: expected int64 indices, got {indices.dtype}")
-    return gather(expand(x, shapes[0]), dim, expand(indices, shapes[1]) % max(x.shape[dim], 1))  # PyTorch wraps them
+    return gather(expand(input, shapes[0]), dim, expand(indices, shapes[1]) % max(input.shape[dim], 1))  # PyTorch wraps them
 
 
 @operation
-def take(x: Tensor, index: Tensor) -> Tensor:
+def take(input: Tensor, index: Tensor) -> Tensor:
     """The elements of the flattened tensor number `index`, in the shape of `index`.
 
     >>> import tinygrad_lite as tg
     >>> tg.take(tg.tensor([[1, 2], [3, 4]]), tg.tensor([0, 3]))
     tensor([1, 4])
     """
-    places = checked_index("take", index, math.prod(x.shape), negative=True)
-    return reshape(_getitem(reshape(x, (-1,)), (places.reshape(-1),)), places.shape)
+    places = checked_index("take", index, math.prod(input.shape), negative=True)
+    return reshape(_getitem(reshape(input, (-1,)), (places.reshape(-1),)), places.shape)
 
 
 @operation
-def nonzero(x: Tensor, *, as_tuple: bool = False) -> Any:
+def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """The indices of the elements that are not zero, one a row; `as_tuple`: a tensor for each dim.
 
     >>> import tinygrad_lite as tg
@@ -329,17 +329,17 @@ def nonzero(x: Tensor, *, as_tuple: bool = False) -> Any:
     tensor([[0, 0],
             [1, 1]])
     """
-    array = x.array if isinstance(x, Traced) else x
+    array = input.array if isinstance(input, Traced) else input
     found = array.reshape(array.shape or 1).nonzero()
     if not as_tuple:
         found = (namespace_of(array).stack(found[: array.ndim], axis=1) if array.ndim else found[0].reshape(-1, 1)[:, :0],)
     found = tuple(map(in_order, found))
-    found = tuple(map(traced, found)) if isinstance(x, Traced) else found
+    found = tuple(map(traced, found)) if isinstance(input, Traced) else found
     return found if as_tuple else found[0]
 
 
 @operation
-def nonzero_static(x: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
+def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
     """`nonzero` of just `size` rows: the first ones, or with rows of `fill_value` after them.
 
     >>> import tinygrad_lite as tg
@@ -350,14 +350,14 @@ def nonzero_static(x: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
     """
     if size < 0:
         raise RuntimeError(f"nonzero_static: expected a size of 0 or more, got {size}")
-    found = raw(nonzero(x))[:size]
+    found = raw(nonzero(input))[:size]
     out = namespace_of(found).full((size, found.shape[1]), fill_value, np.int64)
     out[: len(found)] = found
-    return traced(out) if isinstance(x, Traced) else out
+    return traced(out) if isinstance(input, Traced) else out
 
 
 @operation
-def argwhere(x: Tensor) -> Tensor:
+def argwhere(input: Tensor) -> Tensor:
     """`nonzero`: the indices of the elements that are not zero, one a row.
 
     >>> import tinygrad_lite as tg
@@ -365,7 +365,7 @@ def argwhere(x: Tensor) -> Tensor:
     tensor([[0, 1],
             [1, 0]])
     """
-    return nonzero(x)
+    return nonzero(input)
 
 
 @operation

@@ -25,10 +25,11 @@ from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.arrays.quiet import lost
 from tinygrad_lite.arrays.regions import Index, Region, overlaps, write
+from tinygrad_lite.arrays.rules import Plan
 from tinygrad_lite.arrays.signature import wraps
 from tinygrad_lite.engine.context import Observer, is_grad_enabled, observers, recording
-from tinygrad_lite.engine.plan import Plan, Result, Synthetic, record
-from tinygrad_lite.engine.second import goes_through
+from tinygrad_lite.engine.record import Result, Synthetic, record
+from tinygrad_lite.engine.second import Through
 from tinygrad_lite.engine.tape import Leaf, Node, Traced, entry, traced
 from tinygrad_lite.ops.calculus import getitem, replaced, reshape, to_dtype
 from tinygrad_lite.ops.creation.conversion import moved
@@ -48,19 +49,19 @@ _ORDER = "biufc"
 _WHOLE = (Ellipsis,)
 
 
-def setitem(x: Any, index: Any, value: Any) -> None:
-    """`x[index] = value`, with every index that `x[index]` takes."""
-    *views, index = steps(x, index)
+def setitem(input: Any, index: Any, value: Any) -> None:
+    """`input[index] = value`, with every index that `input[index]` takes."""
+    *views, index = steps(input, index)
     for view in views:
-        x = getitem(x, view)
+        input = getitem(input, view)
     if not isinstance(value, Traced):
         if not (is_array(value) or isinstance(value, (int, float, complex, np.generic))):
             raise TypeError(f"setitem: expected a Tensor or a number as the value, got {type(value).__name__}")
         if (type(value) is int or type(value) is float) and not 0 <= value <= 127:  # which every dtype holds
-            value = as_value("setitem", x, value)
-    elif value.array.dtype != x.array.dtype and not _converts(index, value.array):
-        raise BadType(f"setitem: the value is {value.array.dtype}, the tensor {x.array.dtype}; convert one with to()")
-    assign("setitem", x, value, index)
+            value = as_value("setitem", input, value)
+    elif value.array.dtype != input.array.dtype and not _converts(index, value.array):
+        raise BadType(f"setitem: the value is {value.array.dtype}, the tensor {input.array.dtype}; convert one with to()")
+    assign("setitem", input, value, index)
 
 
 def _converts(index: Index, value: Any) -> bool:
@@ -79,7 +80,7 @@ def assign(name: str, x: Any, value: Any, index: Index = _WHOLE) -> None:
     check_writable(name, x)
     if isinstance(value, Traced):
         shape = value.array.shape
-        if shape and shape[0] == 1:  # sizes of 1 in front may be more than x has dims
+        if shape and shape[0] == 1:  # sizes of 1 in front may be more than input has dims
             value = reshape(value, shape[next((d for d, n in enumerate(shape) if n != 1), len(shape)) :])
         both_numpy = type(array) is np.ndarray and type(value.array) is np.ndarray
         if not both_numpy and device_of(array) != device_of(value.array):
@@ -97,37 +98,37 @@ def assign(name: str, x: Any, value: Any, index: Index = _WHOLE) -> None:
         place_after_change(x, _entry(replaced, array, x, value, index))
 
 
-def copy_(x: Any, src: Any, non_blocking: bool = False) -> Any:
+def copy_(input: Any, src: Any, non_blocking: bool = False) -> Any:
     """Write the values of `src`, broadcast and converted, into this tensor.
 
     >>> import tinygrad_lite as tg
     >>> tg.zeros(2).copy_(tg.tensor([1, 2]))
     tensor([1., 2.])
     """
-    assign("copy_", x, src if isinstance(src, Traced) else traced(np.asarray(src)))
-    return x
+    assign("copy_", input, src if isinstance(src, Traced) else traced(np.asarray(src)))
+    return input
 
 
-def fill_(x: Any, value: Any) -> Any:
+def fill_(input: Any, value: Any) -> Any:
     """Write one value (a number or a 0-d tensor) into every element.
 
     >>> import tinygrad_lite as tg
     >>> tg.zeros(2).fill_(7)
     tensor([7., 7.])
     """
-    assign("fill_", x, as_value("fill_", x, value))
-    return x
+    assign("fill_", input, as_value("fill_", input, value))
+    return input
 
 
-def zero_(x: Any) -> Any:
+def zero_(input: Any) -> Any:
     """Write zeros into every element.
 
     >>> import tinygrad_lite as tg
     >>> tg.ones(2).zero_()
     tensor([0., 0.])
     """
-    assign("zero_", x, 0)
-    return x
+    assign("zero_", input, 0)
+    return input
 
 
 def in_place(function: F) -> F:
@@ -233,7 +234,7 @@ def check_writable(name: str, x: Any) -> None:
                 f"{name}: a leaf that requires grad cannot be changed in place, its gradient would be lost; "
                 "do it under no_grad(), or on a clone()"
             )
-        if goes_through(node if base is None else base.node):
+        if isinstance(getattr(node if base is None else base.node, "plan", None), Through):
             raise RuntimeError(f"{name}: an input of a transformed function cannot be changed in place; clone() it first")
         if base is not None and (node is not None or base.node is not None):
             if type(base.node) is not Node:

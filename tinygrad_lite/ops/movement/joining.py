@@ -152,43 +152,43 @@ def column_stack(tensors: Any) -> AnyTensor:
 
 
 @primitive(view=True)
-def _split(x, sizes, dim):
+def _split(input, sizes, dim):
     """Parts of these sizes; of size 1 and without the dim, where `sizes` is None."""
     before = (slice(None),) * dim
     if sizes is None:
-        return tuple(x[(*before, i, ...)] for i in range(x.shape[dim]))
-    return tuple(x[(*before, slice(end - size, end))] for size, end in zip(sizes, itertools.accumulate(sizes)))
+        return tuple(input[(*before, i, ...)] for i in range(input.shape[dim]))
+    return tuple(input[(*before, slice(end - size, end))] for size, end in zip(sizes, itertools.accumulate(sizes)))
 
 
-_split.vjp(x=lambda g, sizes, dim: _stack(dim, *g) if sizes is None else _cat(dim, *g))
+_split.vjp(input=lambda g, sizes, dim: _stack(dim, *g) if sizes is None else _cat(dim, *g))
 
 
 @operation
-def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The slices along a dim, as views without that dim.
 
     >>> import tinygrad_lite as tg
     >>> tg.unbind(tg.tensor([[1, 2], [3, 4]]), dim=1)
     (tensor([1, 3]), tensor([2, 4]))
     """
-    if not x.shape:
+    if not input.shape:
         raise IndexError("unbind: a 0-d tensor has no dim to take apart")
-    return _split(x, None, canonical_dim("unbind", dim, len(x.shape)))
+    return _split(input, None, canonical_dim("unbind", dim, len(input.shape)))
 
 
 @operation
-def split_with_sizes(x: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Parts of the given sizes along `dim`, as views; the sizes add up to x's.
+def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """Parts of the given sizes along `dim`, as views; the sizes add up to `input`'s.
 
     >>> import tinygrad_lite as tg
     >>> tg.split_with_sizes(tg.arange(5), [2, 3])
     (tensor([0, 1]), tensor([2, 3, 4]))
     """
-    dim = _split_dim("split_with_sizes", x, dim)
+    dim = _split_dim("split_with_sizes", input, dim)
     sizes = tuple(operator.index(n) for n in split_sizes)
-    if sum(sizes) != x.shape[dim] or min(sizes, default=0) < 0:
-        raise RuntimeError(f"split_with_sizes: the sizes {sizes} do not add up to the {x.shape[dim]} of dim {dim}")
-    return _split(x, sizes, dim)
+    if sum(sizes) != input.shape[dim] or min(sizes, default=0) < 0:
+        raise RuntimeError(f"split_with_sizes: the sizes {sizes} do not add up to the {input.shape[dim]} of dim {dim}")
+    return _split(input, sizes, dim)
 
 
 def _split_dim(name: str, x: Any, dim: int) -> int:
@@ -215,18 +215,18 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
 
 
 @operation
-def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` parts of one size, the last of which may be smaller: views.
 
     >>> import tinygrad_lite as tg
     >>> tg.chunk(tg.arange(5), 2)
     (tensor([0, 1, 2]), tensor([3, 4]))
     """
-    dim, chunks = _split_dim("chunk", x, dim), integer("chunk", "chunks", chunks)
+    dim, chunks = _split_dim("chunk", input, dim), integer("chunk", "chunks", chunks)
     if chunks <= 0:
         raise RuntimeError(f"chunk: expected 1 or more chunks, got {chunks}")
-    n = x.shape[dim]
-    return split(x, -(-n // chunks), dim) if n else _split(x, (0,) * chunks, dim)
+    n = input.shape[dim]
+    return split(input, -(-n // chunks), dim) if n else _split(input, (0,) * chunks, dim)
 
 
 unsafe_chunk, unsafe_split = chunk, split
@@ -234,7 +234,7 @@ unsafe_chunk, unsafe_split = chunk, split
 
 @operation
 def tensor_split(
-    x: Tensor, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: int | None = None,
+    input: Tensor, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: int | None = None,
     tensor_indices_or_sections: Any = None,
 ) -> tuple[Tensor, ...]:  # fmt: skip
     """As many parts as an int says, as equal as can be; or parts that end at the given indices: views.
@@ -244,8 +244,8 @@ def tensor_split(
     (tensor([0, 1]), tensor([2, 3]), tensor([4]))
     """
     given = next((a for a in (indices_or_sections, indices, sections, tensor_indices_or_sections) if a is not None), None)
-    dim = _split_dim("tensor_split", x, dim)
-    n = x.shape[dim]
+    dim = _split_dim("tensor_split", input, dim)
+    n = input.shape[dim]
     if isinstance(given, Traced):
         given = given.array.tolist()
     if isinstance(given, (tuple, list)):
@@ -259,7 +259,7 @@ def tensor_split(
         starts = [0, *ends[:-1]]
     before = (slice(None),) * dim
     # Views of their own, which may be changed in place: those of split() may not.
-    return tuple(getitem(x, (*before, slice(a, max(a, b)))) for a, b in zip(starts, ends))
+    return tuple(getitem(input, (*before, slice(a, max(a, b)))) for a, b in zip(starts, ends))
 
 
 def _split_evenly(name: str, x: Tensor, indices_or_sections: Any, dim: int, rank: int) -> tuple[Tensor, ...]:
@@ -274,33 +274,33 @@ def _split_evenly(name: str, x: Tensor, indices_or_sections: Any, dim: int, rank
 
 
 @operation
-def hsplit(x: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+def hsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
     """`tensor_split` along dim 1 (0 for a 1-D tensor), into equal parts where a number is given.
 
     >>> import tinygrad_lite as tg
     >>> tg.hsplit(tg.arange(4), 2)
     (tensor([0, 1]), tensor([2, 3]))
     """
-    return _split_evenly("hsplit", x, indices_or_sections, 0 if len(x.shape) == 1 else 1, 1)
+    return _split_evenly("hsplit", input, indices_or_sections, 0 if len(input.shape) == 1 else 1, 1)
 
 
 @operation
-def vsplit(x: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+def vsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
     """`tensor_split` along dim 0, into equal parts where a number is given.
 
     >>> import tinygrad_lite as tg
     >>> [part.shape for part in tg.vsplit(tg.ones(4, 3), [1])]
     [(1, 3), (3, 3)]
     """
-    return _split_evenly("vsplit", x, indices_or_sections, 0, 2)
+    return _split_evenly("vsplit", input, indices_or_sections, 0, 2)
 
 
 @operation
-def dsplit(x: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+def dsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
     """`tensor_split` along dim 2, into equal parts where a number is given.
 
     >>> import tinygrad_lite as tg
     >>> [part.shape for part in tg.dsplit(tg.ones(2, 3, 4), 2)]
     [(2, 3, 2), (2, 3, 2)]
     """
-    return _split_evenly("dsplit", x, indices_or_sections, 2, 3)
+    return _split_evenly("dsplit", input, indices_or_sections, 2, 3)

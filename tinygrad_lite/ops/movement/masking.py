@@ -20,20 +20,20 @@ __all__ = ["fill", "masked_fill", "masked_scatter", "masked_select"]
 
 
 @operation
-def masked_select(x: Tensor, mask: Tensor) -> Tensor:
-    """The elements of `x` where `mask` holds, as a 1-D tensor; the two broadcast.
+def masked_select(input: Tensor, mask: Tensor) -> Tensor:
+    """The elements of `input` where `mask` holds, as a 1-D tensor; the two broadcast.
 
     >>> import tinygrad_lite as tg
     >>> tg.masked_select(tg.tensor([1, 2, 3]), tg.tensor([True, False, True]))
     tensor([1, 3])
     """
-    x, mask = _broadcast("masked_select", x, mask)
-    return getitem(x, (mask,))
+    input, mask = _broadcast("masked_select", input, mask)
+    return getitem(input, (mask,))
 
 
 @operation
-def masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
-    """`x` with `value` (a number or a 0-d tensor) where `mask` holds.
+def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """`input` with `value` (a number or a 0-d tensor) where `mask` holds.
 
     >>> import tinygrad_lite as tg
     >>> tg.masked_fill(tg.tensor([1.0, 2.0]), tg.tensor([True, False]), -1)
@@ -41,7 +41,7 @@ def masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
     """
     if getattr(mask, "dtype", None) != np.bool_:
         raise TypeError(f"masked_fill: expected a bool mask, got {getattr(mask, 'dtype', type(mask).__name__)}")
-    return contiguous(where(mask, as_value("masked_fill", x, value), x))
+    return contiguous(where(mask, as_value("masked_fill", input, value), input))
 
 
 def as_value(name: str, x: Any, value: Any) -> Any:
@@ -62,19 +62,19 @@ def as_value(name: str, x: Any, value: Any) -> Any:
 
 
 @operation
-def masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> Tensor:
-    """`x` with the first elements of `source`, in order, where `mask` holds.
+def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    """`input` with the first elements of `source`, in order, where `mask` holds.
 
     >>> import tinygrad_lite as tg
     >>> tg.masked_scatter(tg.zeros(3), tg.tensor([True, False, True]), tg.tensor([1.0, 2.0]))
     tensor([1., 0., 2.])
     """
-    same_dtype("masked_scatter", x, source)
-    x, mask = _broadcast("masked_scatter", x, mask)
+    same_dtype("masked_scatter", input, source)
+    input, mask = _broadcast("masked_scatter", input, mask)
     count = int(mask.sum())
     if count > math.prod(source.shape):
         raise RuntimeError(f"masked_scatter: the mask asks for {count} elements, source has {math.prod(source.shape)}")
-    return replaced(x, getitem(reshape(source, (-1,)), (slice(0, count),)), (mask,))
+    return replaced(input, getitem(reshape(source, (-1,)), (slice(0, count),)), (mask,))
 
 
 def _broadcast(name: str, x: Any, mask: Any) -> tuple[Any, Any]:
@@ -95,6 +95,6 @@ def same_dtype(name: str, x: Any, source: Any) -> None:
 
 
 @operation
-def fill(x: Tensor, value: Any) -> Tensor:
-    """A tensor like `x` with `value` (a number or a 0-d tensor) in every element."""
-    return replaced(x, as_value("fill", x, value), (...,))
+def fill(input: Tensor, value: Any) -> Tensor:
+    """A tensor like `input` with `value` (a number or a 0-d tensor) in every element."""
+    return replaced(input, as_value("fill", input, value), (...,))

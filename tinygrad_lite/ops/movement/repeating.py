@@ -18,8 +18,8 @@ __all__ = ["repeat_interleave", "tile"]
 
 
 @operation
-def repeat(x: Tensor, repeats: tuple[int, ...]) -> Tensor:
-    """Copies of `x` side by side: `repeats[d]` of them along dim d, counted from the last dim.
+def repeat(input: Tensor, repeats: tuple[int, ...]) -> Tensor:
+    """Copies of `input` side by side: `repeats[d]` of them along dim d, counted from the last dim.
 
     >>> import tinygrad_lite as tg
     >>> tg.tensor([1, 2]).repeat(2, 2)
@@ -27,17 +27,17 @@ def repeat(x: Tensor, repeats: tuple[int, ...]) -> Tensor:
             [1, 2, 1, 2]])
     """
     repeats = canonical_shape("repeat", (repeats,))
-    if len(repeats) < len(x.shape) or min(repeats, default=0) < 0:
-        raise RuntimeError(f"repeat: expected {len(x.shape)} or more counts, none negative, got {repeats}")
-    shape = (1,) * (len(repeats) - len(x.shape)) + tuple(x.shape)
-    spread = _reshape(x, tuple(m for n in shape for m in (1, n)))
+    if len(repeats) < len(input.shape) or min(repeats, default=0) < 0:
+        raise RuntimeError(f"repeat: expected {len(input.shape)} or more counts, none negative, got {repeats}")
+    shape = (1,) * (len(repeats) - len(input.shape)) + tuple(input.shape)
+    spread = _reshape(input, tuple(m for n in shape for m in (1, n)))
     spread = expand(spread, tuple(m for pair in zip(repeats, shape) for m in pair))
     result = _reshape(spread, tuple(r * n for r, n in zip(repeats, shape)))
-    return clone(result, memory_format="contiguous_format") if shares_memory(x, result) else result
+    return clone(result, memory_format="contiguous_format") if shares_memory(input, result) else result
 
 
 @operation
-def tile(x: Tensor, dims: tuple[int, ...]) -> Tensor:
+def tile(input: Tensor, dims: tuple[int, ...]) -> Tensor:
     """`repeat` that takes missing counts as 1.
 
     >>> import tinygrad_lite as tg
@@ -46,11 +46,11 @@ def tile(x: Tensor, dims: tuple[int, ...]) -> Tensor:
             [1, 2, 1, 2]])
     """
     dims = canonical_shape("tile", (dims,))
-    return repeat(x, (1,) * (len(x.shape) - len(dims)) + dims)
+    return repeat(input, (1,) * (len(input.shape) - len(dims)) + dims)
 
 
 @operation
-def repeat_interleave(x: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None) -> Tensor:
+def repeat_interleave(input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None) -> Tensor:
     """Each slice along `dim` (without it, each element) repeated: as often as an int says, or each
     its own number of times. With one argument: each number i, as often as element i says.
 
@@ -58,27 +58,27 @@ def repeat_interleave(x: Tensor, repeats: Any = None, dim: int | None = None, *,
     >>> tg.repeat_interleave(tg.tensor([1, 2]), tg.tensor([3, 1]))
     tensor([1, 1, 1, 2])
     """
-    array = raw(x)
+    array = raw(input)
     xp = namespace_of(array)
     if repeats is None:
         if array.dtype.kind != "i" or array.ndim != 1:
             raise RuntimeError(f"repeat_interleave: expected 1-D integers as counts, got {array.dtype} of shape {array.shape}")
         places = xp.repeat(xp.arange(array.size), array.tolist())
-        return traced(places) if isinstance(x, Traced) else places
+        return traced(places) if isinstance(input, Traced) else places
     if dim is None:
-        x, dim = reshape(x, (-1,)), 0
-    elif not x.shape:
+        input, dim = reshape(input, (-1,)), 0
+    elif not input.shape:
         raise IndexError("repeat_interleave: a 0-d tensor has no dim to repeat along")
-    dim = canonical_dim("repeat_interleave", dim, len(x.shape))
+    dim = canonical_dim("repeat_interleave", dim, len(input.shape))
     counts = raw(repeats)
     if is_array(counts) and counts.dtype.kind != "i":
         raise TypeError(f"repeat_interleave: expected integers as repeats, got {counts.dtype}")
     counts = counts.reshape(-1).tolist() if is_array(counts) else [integer("repeat_interleave", "repeats", counts)]
-    n = x.shape[dim]
+    n = input.shape[dim]
     if len(counts) not in (1, n):
         raise RuntimeError(f"repeat_interleave: expected 1 or {n} counts, got {len(counts)}")
     if min(counts, default=0) < 0:
         raise RuntimeError(f"repeat_interleave: expected counts of 0 or more, got {min(counts)}")
-    return index_select(x, dim, xp.repeat(xp.arange(n), counts if len(counts) == n else counts[0]))
+    return index_select(input, dim, xp.repeat(xp.arange(n), counts if len(counts) == n else counts[0]))
 
 

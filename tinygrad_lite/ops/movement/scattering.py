@@ -1,4 +1,4 @@
-"""Writing to parts of a tensor: the result is a new tensor, `x` stays as it is."""
+"""Writing to parts of a tensor: the result is a new tensor, `input` stays as it is."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def _back(out: Any, x: Any) -> Any:
 
 
 @operation
-def scatter(x: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Tensor:
-    """`x` after `out[index[i, j, k], j, k] = src[i, j, k]` (for dim 0); `src` may be one number.
+def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Tensor:
+    """`input` after `out[index[i, j, k], j, k] = src[i, j, k]` (for dim 0); `src` may be one number.
 
     `reduce`: "add" or "multiply" to combine instead of replacing.
 
@@ -69,32 +69,32 @@ def scatter(x: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any =
     """
     if reduce not in (None, "add", "multiply"):
         raise RuntimeError(f"scatter: expected reduce None, 'add' or 'multiply', got {reduce!r}")
-    whole, place, src = _scattered("scatter", x, dim, index, value if src is None else src)
+    whole, place, src = _scattered("scatter", input, dim, index, value if src is None else src)
     if not math.prod(index.shape):
-        return clone(x)
+        return clone(input)
     if reduce is None:
-        return _back(replaced(whole, src, place), x)
+        return _back(replaced(whole, src, place), input)
     if not hasattr(src, "shape"):
-        array = raw(x)
+        array = raw(input)
         src = namespace_of(array).full(tuple(index.shape), src, array.dtype)
-    return _back(_combined(whole, place, src, "sum" if reduce == "add" else "prod"), x)
+    return _back(_combined(whole, place, src, "sum" if reduce == "add" else "prod"), input)
 
 
 @operation
-def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """`x` after `out[index[i, j, k], j, k] += src[i, j, k]` (for dim 0).
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """`input` after `out[index[i, j, k], j, k] += src[i, j, k]` (for dim 0).
 
     >>> import tinygrad_lite as tg
     >>> tg.scatter_add(tg.zeros(3), 0, tg.tensor([0, 0, 2]), tg.ones(3))
     tensor([2., 0., 1.])
     """
-    return scatter_reduce(x, dim, index, src, "sum")
+    return scatter_reduce(input, dim, index, src, "sum")
 
 
 @operation
-def scatter_reduce(x: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
+def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
     """`scatter` that combines the elements meant for one place: `reduce` is "sum", "prod", "mean",
-    "amax" or "amin"; with that of `x` in the place if `include_self`.
+    "amax" or "amin"; with that of `input` in the place if `include_self`.
 
     Where several are the largest (smallest), they share the gradient.
 
@@ -102,11 +102,11 @@ def scatter_reduce(x: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str,
     >>> tg.scatter_reduce(tg.zeros(2), 0, tg.tensor([0, 0, 1]), tg.tensor([1.0, 3.0, 2.0]), "amax")
     tensor([3., 2.])
     """
-    same_dtype("scatter_reduce", x, src)
-    whole, place, src = _scattered("scatter_reduce", x, dim, index, src)
+    same_dtype("scatter_reduce", input, src)
+    whole, place, src = _scattered("scatter_reduce", input, dim, index, src)
     if not math.prod(index.shape):
-        return clone(x)
-    return _back(_combined(whole, place, src, reduce, include_self), x)
+        return clone(input)
+    return _back(_combined(whole, place, src, reduce, include_self), input)
 
 
 def _combined(x: Any, place: Any, src: Any, reduce: str, include_self: bool = True) -> Any:
@@ -139,26 +139,26 @@ _UFUNC = {"prod": "multiply", "amax": "maximum", "amin": "minimum"}
 
 
 @primitive
-def _scatter_reduce(x, src, index, reduce):
-    out = x.copy("C")
+def _scatter_reduce(input, src, index, reduce):
+    out = input.copy("C")
     combine(_UFUNC[reduce], out, index, src)
     return out
 
 
-@_scatter_reduce.fused_vjp("x", "src")
-def _(needs, g, out, x, src, index, reduce):
+@_scatter_reduce.fused_vjp("input", "src")
+def _(needs, g, out, input, src, index, reduce):
     if reduce == "prod":
-        others = _scatter_reduce(ones_like(x), src, index, reduce)  # all but x
-        zeros = into_zeros(to_dtype(src == 0, g.dtype), tuple(x.shape), index)
+        others = _scatter_reduce(ones_like(input), src, index, reduce)  # all but input
+        zeros = into_zeros(to_dtype(src == 0, g.dtype), tuple(input.shape), index)
         if isinstance(g, Traced) and bool((zeros > 1).any()):
             raise RuntimeError("the second gradient of a product with two zeros of src in one place is not worked out")
         # All but src: of the whole divided by it, or, where it is the only zero, the product of what is not.
         divisor = where(src == 0, 1.0, src)
-        without = _scatter_reduce(x, divisor, index, reduce)[index] * (zeros[index] == 1)
+        without = _scatter_reduce(input, divisor, index, reduce)[index] * (zeros[index] == 1)
         rest = where(src == 0, without, out[index] / divisor)
         return [g * others, g[index] * rest, None, None]
-    gx, gs = to_dtype(x == out, g.dtype), to_dtype(src == out[index], g.dtype)
-    share = g / (gx + into_zeros(gs, tuple(x.shape), index))
+    gx, gs = to_dtype(input == out, g.dtype), to_dtype(src == out[index], g.dtype)
+    share = g / (gx + into_zeros(gs, tuple(input.shape), index))
     return [share * gx, share[index] * gs, None, None]
 
 
@@ -186,20 +186,20 @@ def _checked_line(name: str, index: Any, size: int, negative: bool = False) -> A
 
 
 @operation
-def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
-    """`x` with `alpha * source[i]` added to its slice number `index[i]` along `dim`.
+def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
+    """`input` with `alpha * source[i]` added to its slice number `index[i]` along `dim`.
 
     >>> import tinygrad_lite as tg
     >>> tg.index_add(tg.zeros(3), 0, tg.tensor([0, 0, 2]), tg.ones(3))
     tensor([2., 0., 1.])
     """
     alpha = number("index_add", "alpha", alpha)
-    whole, place, source = _slices("index_add", x, dim, index, source)
-    return _back(_combined(whole, place, source if alpha == 1 else mul(source, number_for(x.dtype, alpha)), "sum"), x)
+    whole, place, source = _slices("index_add", input, dim, index, source)
+    return _back(_combined(whole, place, source if alpha == 1 else mul(source, number_for(input.dtype, alpha)), "sum"), input)
 
 
 @operation
-def index_reduce(x: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
+def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
     """`scatter_reduce` of whole slices: `reduce` is "prod", "mean", "amax" or "amin".
 
     >>> import tinygrad_lite as tg
@@ -208,49 +208,49 @@ def index_reduce(x: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str
     """
     if reduce == "sum":
         raise RuntimeError("index_reduce: expected reduce 'prod', 'mean', 'amax' or 'amin'; for the sum there is index_add()")
-    whole, place, source = _slices("index_reduce", x, dim, index, source)
-    return _back(_combined(whole, place, source, reduce, include_self), x)
+    whole, place, source = _slices("index_reduce", input, dim, index, source)
+    return _back(_combined(whole, place, source, reduce, include_self), input)
 
 
 @operation
-def index_copy(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
-    """`x` with its slice number `index[i]` along `dim` replaced by `source[i]`.
+def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """`input` with its slice number `index[i]` along `dim` replaced by `source[i]`.
 
     >>> import tinygrad_lite as tg
     >>> tg.index_copy(tg.zeros(3), 0, tg.tensor([2, 0]), tg.tensor([5.0, 6.0]))
     tensor([6., 0., 5.])
     """
-    whole, place, source = _slices("index_copy", x, dim, index, source)
-    return _back(replaced(whole, source, place), x)
+    whole, place, source = _slices("index_copy", input, dim, index, source)
+    return _back(replaced(whole, source, place), input)
 
 
 @operation
-def index_fill(x: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
-    """`x` with its slices number `index` along `dim` filled with `value`.
+def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
+    """`input` with its slices number `index` along `dim` filled with `value`.
 
     >>> import tinygrad_lite as tg
     >>> tg.index_fill(tg.tensor([[1, 2], [3, 4]]), 1, tg.tensor([0]), 9)
     tensor([[9, 2],
             [9, 4]])
     """
-    whole = _at_least_1d(x)
+    whole = _at_least_1d(input)
     dim = canonical_dim("index_fill", dim, len(whole.shape))
     index = _checked_line("index_fill", index, whole.shape[dim], negative=True)
     place = (*[_ALL] * dim, namespace_of(index).unique(index % whole.shape[dim]))  # each counts once in value's gradient
-    return _back(replaced(whole, as_value("index_fill", x, value), place), x)
+    return _back(replaced(whole, as_value("index_fill", input, value), place), input)
 
 
 @operation
-def index_put(x: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
-    """`x` after `x[indices] = values`, or `+=` with repeated places adding up if `accumulate`.
+def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
+    """`input` after `input[indices] = values`, or `+=` with repeated places adding up if `accumulate`.
 
     >>> import tinygrad_lite as tg
     >>> tg.index_put(tg.zeros(3), (tg.tensor([2, 0]),), tg.tensor([5.0, 6.0]))
     tensor([6., 0., 5.])
     """
-    same_dtype("index_put", x, values)
-    *views, place = steps(x, tuple(_at_least_1d(i) if hasattr(i, "shape") and i.dtype.kind != "b" else i for i in indices))
-    whole = x
+    same_dtype("index_put", input, values)
+    *views, place = steps(input, tuple(_at_least_1d(i) if hasattr(i, "shape") and i.dtype.kind != "b" else i for i in indices))
+    whole = input
     for view in views:  # which add a dim for each 0-d mask
         whole = getitem(whole, view)
     if not accumulate:
@@ -258,12 +258,12 @@ def index_put(x: Tensor, indices: Any, values: Tensor, accumulate: bool = False)
     else:
         shape = tuple(getitem(raw(whole), place).shape)
         out = _combined(whole, place, expand(values, shape), "sum")
-    return reshape(out, tuple(x.shape)) if views else out
+    return reshape(out, tuple(input.shape)) if views else out
 
 
 @operation
-def put(x: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
-    """`x` with the elements number `index` of the flattened tensor replaced by those of `source`
+def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+    """`input` with the elements number `index` of the flattened tensor replaced by those of `source`
     (or with these added).
 
     >>> import tinygrad_lite as tg
@@ -271,12 +271,12 @@ def put(x: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> T
     tensor([[0., 0.],
             [0., 5.]])
     """
-    same_dtype("put", x, source)
-    places = checked_index("put", index, math.prod(x.shape), negative=True)
+    same_dtype("put", input, source)
+    places = checked_index("put", index, math.prod(input.shape), negative=True)
     if places.size != math.prod(source.shape):
         raise IndexError(f"put: {places.size} indices for {math.prod(source.shape)} elements")
-    values, flat = reshape(source, (-1,)), reshape(x, (-1,))
-    return reshape(index_put(flat, (places.reshape(-1),), values, accumulate), tuple(x.shape))
+    values, flat = reshape(source, (-1,)), reshape(input, (-1,))
+    return reshape(index_put(flat, (places.reshape(-1),), values, accumulate), tuple(input.shape))
 
 
 # -- the part that a view would show ------------------------------------------------------------
@@ -290,47 +290,47 @@ def _with_part(name: str, x: Any, src: Any, place: Any) -> Any:
 
 
 @operation
-def select_scatter(x: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
-    """`x` with `x.select(dim, index)` replaced by `src`.
+def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
+    """`input` with `input.select(dim, index)` replaced by `src`.
 
     >>> import tinygrad_lite as tg
     >>> tg.select_scatter(tg.zeros(2, 2), tg.ones(2), 0, 1)
     tensor([[0., 0.],
             [1., 1.]])
     """
-    dim = canonical_dim("select_scatter", dim, len(x.shape))
-    return _with_part("select_scatter", x, src, (*[_ALL] * dim, operator.index(index), Ellipsis))
+    dim = canonical_dim("select_scatter", dim, len(input.shape))
+    return _with_part("select_scatter", input, src, (*[_ALL] * dim, operator.index(index), Ellipsis))
 
 
 @operation
 def slice_scatter(
-    x: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+    input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
 ) -> Tensor:  # fmt: skip
-    """`x` with `start : end : step` of dim `dim` replaced by `src`.
+    """`input` with `start : end : step` of dim `dim` replaced by `src`.
 
     >>> import tinygrad_lite as tg
     >>> tg.slice_scatter(tg.zeros(4), tg.ones(2), start=1, end=3)
     tensor([0., 1., 1., 0.])
     """
-    dim = canonical_dim("slice_scatter", dim, len(x.shape))
+    dim = canonical_dim("slice_scatter", dim, len(input.shape))
     start, end = (at if at is None else integer("slice_scatter", name, at) for name, at in (("start", start), ("end", end)))
     step = integer("slice_scatter", "step", step)
-    return _with_part("slice_scatter", x, src, (*[_ALL] * dim, _checked(slice(start, end, step)), Ellipsis))
+    return _with_part("slice_scatter", input, src, (*[_ALL] * dim, _checked(slice(start, end, step)), Ellipsis))
 
 
 @operation
-def diagonal_scatter(x: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """`x` with `x.diagonal(offset, dim1, dim2)` replaced by `src`.
+def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """`input` with `input.diagonal(offset, dim1, dim2)` replaced by `src`.
 
     >>> import tinygrad_lite as tg
     >>> tg.diagonal_scatter(tg.zeros(2, 2), tg.tensor([1.0, 2.0]))
     tensor([[1., 0.],
             [0., 2.]])
     """
-    return _with_part("diagonal_scatter", x, src, diagonal_region("diagonal_scatter", tuple(x.shape), offset, dim1, dim2))
+    return _with_part("diagonal_scatter", input, src, diagonal_region("diagonal_scatter", tuple(input.shape), offset, dim1, dim2))
 
 
 @operation
-def as_strided_scatter(x: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
-    """`x` with `x.as_strided(size, stride, storage_offset)` replaced by `src`."""
-    return _with_part("as_strided_scatter", x, src, strided_region("as_strided_scatter", x, size, stride, storage_offset))
+def as_strided_scatter(input: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
+    """`input` with `input.as_strided(size, stride, storage_offset)` replaced by `src`."""
+    return _with_part("as_strided_scatter", input, src, strided_region("as_strided_scatter", input, size, stride, storage_offset))

@@ -18,7 +18,7 @@ __all__ = ["atleast_1d", "atleast_2d", "atleast_3d", "flatten", "ravel", "reshap
 
 
 @operation
-def reshape(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+def reshape(input: Tensor, shape: tuple[int, ...]) -> Tensor:
     """The same elements in `shape`, where one size may be -1; a view where the memory allows it.
 
     >>> import tinygrad_lite as tg
@@ -28,10 +28,10 @@ def reshape(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     """
     if isinstance(shape, tuple) and min(shape, default=0) < -1:  # which NumPy takes for -1
         raise RuntimeError(f"reshape: expected sizes of 0 or more, and at most one -1, got {shape}")
-    return _reshape(x, shape)
+    return _reshape(input, shape)
 
 
-def view(x: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tensor:
+def view(input: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tensor:
     """The same memory in another shape, given as ints or as one tuple, or read as another dtype; an
     error where that takes a copy.
 
@@ -43,10 +43,10 @@ def view(x: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tensor:
     if len(shape) == 1:
         (shape,) = shape
     if dtype is not None or isinstance(shape, (np.dtype, type)):
-        return _view_dtype(x, as_dtype(shape if dtype is None else dtype))
-    result = reshape(x, shape if size is None else size)
-    if math.prod(x.shape) and not shares_memory(x, result):
-        raise RuntimeError(f"view: {tuple(x.shape)} cannot be seen as {tuple(result.shape)} without a copy; use reshape()")
+        return _view_dtype(input, as_dtype(shape if dtype is None else dtype))
+    result = reshape(input, shape if size is None else size)
+    if math.prod(input.shape) and not shares_memory(input, result):
+        raise RuntimeError(f"view: {tuple(input.shape)} cannot be seen as {tuple(result.shape)} without a copy; use reshape()")
     return result
 
 
@@ -66,48 +66,48 @@ def _view_dtype(x: Any, dtype: np.dtype) -> Any:
 
 
 @operation
-def view_as(x: Tensor, y: Tensor) -> Tensor:
-    """`x.view(y.shape)`
+def view_as(input: Tensor, other: Tensor) -> Tensor:
+    """`input.view(other.shape)`
 
     >>> import tinygrad_lite as tg
     >>> tg.arange(4).view_as(tg.ones(2, 2))
     tensor([[0, 1],
             [2, 3]])
     """
-    return view(x, tuple(y.shape))
+    return view(input, tuple(other.shape))
 
 
 @operation
-def reshape_as(x: Tensor, y: Tensor) -> Tensor:
-    """`x.reshape(y.shape)`
+def reshape_as(input: Tensor, other: Tensor) -> Tensor:
+    """`input.reshape(other.shape)`
 
     >>> import tinygrad_lite as tg
     >>> tg.arange(4).reshape_as(tg.ones(2, 2))
     tensor([[0, 1],
             [2, 3]])
     """
-    return reshape(x, tuple(y.shape))
+    return reshape(input, tuple(other.shape))
 
 
 @operation
-def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Dims `start_dim` to `end_dim` as one; a 0-d tensor becomes one of shape (1,).
 
     >>> import tinygrad_lite as tg
     >>> tg.flatten(tg.zeros(2, 3, 4), 1).shape
     (2, 12)
     """
-    shape = tuple(x.shape)
+    shape = tuple(input.shape)
     first, last = canonical_dim("flatten", start_dim, len(shape)), canonical_dim("flatten", end_dim, len(shape))
     if first > last:
         raise RuntimeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     if first == last and shape:
-        return x
-    return _reshape(x, (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
+        return input
+    return _reshape(input, (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
 
 
 @operation
-def unflatten(x: Tensor, dim: int, sizes: tuple[int, ...]) -> Tensor:
+def unflatten(input: Tensor, dim: int, sizes: tuple[int, ...]) -> Tensor:
     """Dim `dim` split up into `sizes`, where one may be -1.
 
     >>> import tinygrad_lite as tg
@@ -115,7 +115,7 @@ def unflatten(x: Tensor, dim: int, sizes: tuple[int, ...]) -> Tensor:
     tensor([[0, 1, 2],
             [3, 4, 5]])
     """
-    dim, shape = canonical_dim("unflatten", dim, len(x.shape)), tuple(x.shape)
+    dim, shape = canonical_dim("unflatten", dim, len(input.shape)), tuple(input.shape)
     if not shape:
         raise RuntimeError("unflatten: a 0-d tensor has no dim to split up")
     if not isinstance(sizes, (tuple, list)) or not sizes:
@@ -124,48 +124,48 @@ def unflatten(x: Tensor, dim: int, sizes: tuple[int, ...]) -> Tensor:
     whole = tuple(shape[dim] // (known or 1) if n == -1 else n for n in sizes)
     if math.prod(whole) != shape[dim] or sizes.count(-1) > 1 or min(whole) < 0:
         raise RuntimeError(f"unflatten: {sizes} do not make up the {shape[dim]} of dim {dim}")
-    return _reshape(x, (*shape[:dim], *whole, *shape[dim + 1 :]))
+    return _reshape(input, (*shape[:dim], *whole, *shape[dim + 1 :]))
 
 
 @operation
-def ravel(x: Tensor) -> Tensor:
+def ravel(input: Tensor) -> Tensor:
     """All elements in one dim; a view where they lie in memory in the order of the dims.
 
     >>> import tinygrad_lite as tg
     >>> tg.ravel(tg.tensor([[1, 2], [3, 4]]))
     tensor([1, 2, 3, 4])
     """
-    return _reshape(contiguous(x), (math.prod(x.shape),))
+    return _reshape(contiguous(input), (math.prod(input.shape),))
 
 
 @operation
-def squeeze(x: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
+def squeeze(input: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
     """Without the dims of size 1: all of them, or those of `dim` that have size 1.
 
     >>> import tinygrad_lite as tg
     >>> tg.squeeze(tg.zeros(1, 3, 1), 0).shape
     (3, 1)
     """
-    shape = tuple(x.shape)
+    shape = tuple(input.shape)
     if dim is None:
-        return _reshape(x, tuple(n for n in shape if n != 1))
+        return _reshape(input, tuple(n for n in shape if n != 1))
     dims = [canonical_dim("squeeze", d, len(shape)) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
     if len(set(dims)) != len(dims):
         raise RuntimeError(f"squeeze: a dim appears twice in {dim}")
-    return _reshape(x, tuple(n for d, n in enumerate(shape) if n != 1 or d not in dims))
+    return _reshape(input, tuple(n for d, n in enumerate(shape) if n != 1 or d not in dims))
 
 
 @operation
-def unsqueeze(x: Tensor, dim: int) -> Tensor:
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With a dim of size 1 inserted at place `dim` of the result.
 
     >>> import tinygrad_lite as tg
     >>> tg.unsqueeze(tg.tensor([1, 2]), 1).shape
     (2, 1)
     """
-    shape = tuple(x.shape)
+    shape = tuple(input.shape)
     dim = canonical_dim("unsqueeze", dim, len(shape) + 1)
-    return _reshape(x, (*shape[:dim], 1, *shape[dim:]))
+    return _reshape(input, (*shape[:dim], 1, *shape[dim:]))
 
 
 def unsqueeze_dims(x: Any, dims: tuple[int, ...]) -> Any:

@@ -41,9 +41,9 @@ def empty_strided(
     return result.requires_grad_() if requires_grad else result
 
 
-def new_empty_strided(x: Tensor, size: Any, stride: Any, *, dtype: Any = None, device: Any = None, **options: Any) -> Tensor:
+def new_empty_strided(input: Tensor, size: Any, stride: Any, *, dtype: Any = None, device: Any = None, **options: Any) -> Tensor:
     """`empty_strided` in the dtype and on the device of this tensor."""
-    dtype, device = x.array.dtype if dtype is None else dtype, device_of(x.array) if device is None else device
+    dtype, device = input.array.dtype if dtype is None else dtype, device_of(input.array) if device is None else device
     return empty_strided(size, stride, dtype=dtype, device=device, **options)
 
 
@@ -65,42 +65,42 @@ def _off_the_tape(name: str, x: Any) -> None:
         raise RuntimeError(f"{name}: this tensor requires grad, which cannot follow; detach() it first")
 
 
-def resize_(x: Tensor, *sizes: Any) -> Tensor:
+def resize_(input: Tensor, *sizes: Any) -> Tensor:
     """Give this tensor another size: its memory read in order, and what it lacks uninitialized. What was a view
     cannot grow."""
-    shape, array = canonical_shape("resize_", sizes), x.array
-    _off_the_tape("resize_", x)
+    shape, array = canonical_shape("resize_", sizes), input.array
+    _off_the_tape("resize_", input)
     if min(shape, default=0) < 0:
         raise RuntimeError(f"resize_: expected sizes of 0 or more, got {shape}")
     in_order = array.transpose(sorted(range(array.ndim), key=lambda d: (-array.strides[d], -array.shape[d])))
     count = math.prod(shape)
-    if not in_order.flags.c_contiguous or (count > array.size and x.base is not None):
+    if not in_order.flags.c_contiguous or (count > array.size and input.base is not None):
         raise RuntimeError("resize_: this tensor is a view that has gaps, or would have to grow; clone() it first")
     memory = in_order.reshape(-1)
     if count > memory.size:
         grown = namespace_of(array).empty(count, array.dtype)
         grown[: memory.size] = memory
         memory = grown
-    x.array = memory[:count].reshape(shape)
-    return x
+    input.array = memory[:count].reshape(shape)
+    return input
 
 
-def resize_as_(x: Tensor, the_template: Tensor, memory_format: Any = None) -> Tensor:
+def resize_as_(input: Tensor, the_template: Tensor, memory_format: Any = None) -> Tensor:
     """`resize_` to the shape of another tensor."""
-    return resize_(x, tuple(the_template.shape))
+    return resize_(input, tuple(the_template.shape))
 
 
-def set_(x: Tensor, source: Tensor) -> Tensor:
+def set_(input: Tensor, source: Tensor) -> Tensor:
     """Make this tensor another name of the memory of `source`, which has its dtype."""
-    _off_the_tape("set_", x)
-    same_dtype("set_", x, source)
-    x.array = source.array
-    return x
+    _off_the_tape("set_", input)
+    same_dtype("set_", input, source)
+    input.array = source.array
+    return input
 
 
-def is_set_to(x: Tensor, tensor: Tensor) -> bool:
+def is_set_to(input: Tensor, tensor: Tensor) -> bool:
     """Whether both show the same memory in the same way."""
-    a, b = x.array, tensor.array
+    a, b = input.array, tensor.array
     return start_of(a) == start_of(b) and a.shape == b.shape and a.strides == b.strides
 
 
@@ -114,15 +114,15 @@ def _by_python(name: str, x: Any, function: Callable[..., Any], *others: Any) ->
     return x
 
 
-def apply_(x: Tensor, callable: Callable[[Any], Any]) -> Tensor:
+def apply_(input: Tensor, callable: Callable[[Any], Any]) -> Tensor:
     """Write `callable(element)` into each element: slow, for it is a call of Python for each."""
-    return _by_python("apply_", x, callable)
+    return _by_python("apply_", input, callable)
 
 
-def map_(x: Tensor, tensor: Tensor, callable: Callable[[Any, Any], Any]) -> Tensor:
+def map_(input: Tensor, tensor: Tensor, callable: Callable[[Any, Any], Any]) -> Tensor:
     """Write `callable(element, other)` into each element, `other` from the same place of `tensor`, broadcast."""
-    same_dtype("map_", x, tensor)
-    other = namespace_of(x.array).broadcast_to(tensor.array, broadcast_shapes(x.array.shape, tensor.array.shape))
-    if other.shape != x.array.shape:
-        raise RuntimeError(f"map_: a tensor of shape {tuple(tensor.shape)} cannot be broadcast to {tuple(x.shape)}")
-    return _by_python("map_", x, callable, other)
+    same_dtype("map_", input, tensor)
+    other = namespace_of(input.array).broadcast_to(tensor.array, broadcast_shapes(input.array.shape, tensor.array.shape))
+    if other.shape != input.array.shape:
+        raise RuntimeError(f"map_: a tensor of shape {tuple(tensor.shape)} cannot be broadcast to {tuple(input.shape)}")
+    return _by_python("map_", input, callable, other)

@@ -15,25 +15,25 @@ __all__ = ["as_strided"]
 
 
 @operation
-def as_strided(x: Tensor, size: tuple[int, ...], stride: tuple[int, ...], storage_offset: int | None = None) -> Tensor:
-    """The elements of x's memory at `storage_offset` plus multiples of `stride`: a view. Where x is on the tape, all of
-    them must be x's own.
+def as_strided(input: Tensor, size: tuple[int, ...], stride: tuple[int, ...], storage_offset: int | None = None) -> Tensor:
+    """The elements of `input`'s memory at `storage_offset` plus multiples of `stride`: a view. Where `input` is on the tape, all of
+    them must be `input`'s own.
 
     >>> import tinygrad_lite as tg
     >>> tg.as_strided(tg.arange(4), (2, 2), (2, 1))
     tensor([[0, 1],
             [2, 3]])
     """
-    if isinstance(x, Traced) and x.base is not None and x.node is None and x.base.node is None:
-        x, storage_offset = x.base, x.storage_offset() if storage_offset is None else storage_offset
-    array = raw(x)
+    if isinstance(input, Traced) and input.base is not None and input.node is None and input.base.node is None:
+        input, storage_offset = input.base, input.storage_offset() if storage_offset is None else storage_offset
+    array = raw(input)
     dims = tuple(sorted(range(array.ndim), key=lambda d: (-array.strides[d], -array.shape[d])))
-    x = x if array.flags.c_contiguous else permute(x, dims)  # in the order of its memory
-    if not raw(x).flags.c_contiguous:
+    input = input if array.flags.c_contiguous else permute(input, dims)  # in the order of its memory
+    if not raw(input).flags.c_contiguous:
         raise RuntimeError("as_strided: the tensor is a view with gaps; clone() it first")
-    if storage_offset is not None and isinstance(x, Traced):
-        storage_offset -= x.storage_offset()
-    return getitem(x, strided_region("as_strided", x, size, stride, storage_offset))
+    if storage_offset is not None and isinstance(input, Traced):
+        storage_offset -= input.storage_offset()
+    return getitem(input, strided_region("as_strided", input, size, stride, storage_offset))
 
 
 def strided_region(name: str, x: Any, size: Any, stride: Any, offset: int | None) -> Region:
@@ -47,7 +47,7 @@ def strided_region(name: str, x: Any, size: Any, stride: Any, offset: int | None
 
 
 @operation
-def unfold(x: Tensor, dimension: int, size: int, step: int) -> Tensor:
+def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """A view of all windows of `size` along a dim, `step` apart; the window is the new last dim.
 
     >>> import tinygrad_lite as tg
@@ -55,14 +55,14 @@ def unfold(x: Tensor, dimension: int, size: int, step: int) -> Tensor:
     tensor([[0, 1, 2],
             [2, 3, 4]])
     """
-    rank, shape = len(x.shape), tuple(x.shape)
+    rank, shape = len(input.shape), tuple(input.shape)
     dim = canonical_dim("unfold", dimension, rank)
     n = shape[dim] if rank else 1
     size, step = integer("unfold", "size", size), integer("unfold", "step", step)
     if not 0 <= size <= n or step <= 0:
         raise RuntimeError(f"unfold: expected a size of 0 to {n} and a positive step, got {size} and {step}")
     if not rank:  # one window
-        return getitem(x, Region((size,), ((1,),), (0,)))
+        return getitem(input, Region((size,), ((1,),), (0,)))
     sizes = (*shape[:dim], (n - size) // step + 1, *shape[dim + 1 :], size)
     steps = [unit(rank, d, step if d == dim else 1) for d in range(rank)]
-    return getitem(x, Region(sizes, (*steps, unit(rank, dim)), (0,) * rank))
+    return getitem(input, Region(sizes, (*steps, unit(rank, dim)), (0,) * rank))

@@ -10,21 +10,21 @@ __all__ = ["adjoint", "moveaxis", "movedim", "permute", "swapaxes", "swapdims", 
 
 
 @operation
-def permute(x: Tensor, dims: tuple[int, ...]) -> Tensor:
+def permute(input: Tensor, dims: tuple[int, ...]) -> Tensor:
     """A view with the dims in the order `dims`.
 
     >>> import tinygrad_lite as tg
     >>> tg.permute(tg.zeros(2, 3, 4), (2, 0, 1)).shape
     (4, 2, 3)
     """
-    dims = tuple(canonical_dim("permute", d, len(x.shape)) for d in canonical_shape("permute", (dims,)))
-    if sorted(dims) != list(range(len(x.shape))):
-        raise RuntimeError(f"permute: expected each of the {len(x.shape)} dims once, got {dims}")
-    return _permute(x, dims)
+    dims = tuple(canonical_dim("permute", d, len(input.shape)) for d in canonical_shape("permute", (dims,)))
+    if sorted(dims) != list(range(len(input.shape))):
+        raise RuntimeError(f"permute: expected each of the {len(input.shape)} dims once, got {dims}")
+    return _permute(input, dims)
 
 
 @operation
-def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
+def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """A view with two dims exchanged.
 
     >>> import tinygrad_lite as tg
@@ -32,37 +32,37 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     tensor([[1, 3],
             [2, 4]])
     """
-    dims = list(range(len(x.shape)))
+    dims = list(range(len(input.shape)))
     a, b = canonical_dim("transpose", dim0, len(dims)), canonical_dim("transpose", dim1, len(dims))
     if dims:
         dims[a], dims[b] = b, a
-    return _permute(x, tuple(dims))
+    return _permute(input, tuple(dims))
 
 
 @operation
-def swapaxes(x: Tensor, axis0: int, axis1: int) -> Tensor:
+def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
     """`transpose` under NumPy's name.
 
     >>> import tinygrad_lite as tg
     >>> tg.swapaxes(tg.ones(2, 3, 4), 0, 2).shape
     (4, 3, 2)
     """
-    return transpose(x, axis0, axis1)
+    return transpose(input, axis0, axis1)
 
 
 @operation
-def swapdims(x: Tensor, dim0: int, dim1: int) -> Tensor:
+def swapdims(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """`transpose` under one more name.
 
     >>> import tinygrad_lite as tg
     >>> tg.swapdims(tg.ones(2, 3, 4), 0, 2).shape
     (4, 3, 2)
     """
-    return transpose(x, dim0, dim1)
+    return transpose(input, dim0, dim1)
 
 
 @operation
-def t(x: Tensor) -> Tensor:
+def t(input: Tensor) -> Tensor:
     """A matrix transposed; tensors of fewer dims as they are.
 
     >>> import tinygrad_lite as tg
@@ -70,9 +70,9 @@ def t(x: Tensor) -> Tensor:
     tensor([[1, 3],
             [2, 4]])
     """
-    if len(x.shape) > 2:
-        raise RuntimeError(f"t: expected at most 2 dimensions, got the shape {tuple(x.shape)}; use .mT or transpose()")
-    return t_all(x)
+    if len(input.shape) > 2:
+        raise RuntimeError(f"t: expected at most 2 dimensions, got the shape {tuple(input.shape)}; use .mT or transpose()")
+    return t_all(input)
 
 
 def t_all(x: Tensor) -> Tensor:
@@ -88,18 +88,18 @@ def conjugate_transpose(x: Tensor) -> Tensor:
 
 
 @operation
-def adjoint(x: Tensor) -> Tensor:
+def adjoint(input: Tensor) -> Tensor:
     """The last two dims exchanged; a 0-d tensor as it is.
 
     >>> import tinygrad_lite as tg
     >>> tg.adjoint(tg.ones(5, 2, 3)).shape
     (5, 3, 2)
     """
-    return transpose(x, -2, -1) if x.shape else x
+    return transpose(input, -2, -1) if input.shape else input
 
 
 @operation
-def movedim(x: Tensor, source: int | tuple[int, ...], destination: int | tuple[int, ...]) -> Tensor:
+def movedim(input: Tensor, source: int | tuple[int, ...], destination: int | tuple[int, ...]) -> Tensor:
     """A view with the dims `source` moved to the places `destination`, the others in their order.
 
     >>> import tinygrad_lite as tg
@@ -107,15 +107,15 @@ def movedim(x: Tensor, source: int | tuple[int, ...], destination: int | tuple[i
     (3, 4, 2)
     """
     froms, tos = (
-        [canonical_dim("movedim", d, len(x.shape)) for d in (dims if isinstance(dims, (tuple, list)) else (dims,))]
+        [canonical_dim("movedim", d, len(input.shape)) for d in (dims if isinstance(dims, (tuple, list)) else (dims,))]
         for dims in (source, destination)
     )
     if len(froms) != len(tos) or len(set(froms)) != len(froms) or len(set(tos)) != len(tos):
         raise TypeError(f"movedim: expected as many different dims on both sides, got {source} and {destination}")
-    if not x.shape:
-        return _permute(x, ())
-    rest = iter(d for d in range(len(x.shape)) if d not in froms)
-    return _permute(x, tuple(froms[tos.index(d)] if d in tos else next(rest) for d in range(len(x.shape))))
+    if not input.shape:
+        return _permute(input, ())
+    rest = iter(d for d in range(len(input.shape)) if d not in froms)
+    return _permute(input, tuple(froms[tos.index(d)] if d in tos else next(rest) for d in range(len(input.shape))))
 
 
 moveaxis = movedim

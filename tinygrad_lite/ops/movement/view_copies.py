@@ -52,17 +52,17 @@ unsqueeze_copy, view_copy = _copied(unsqueeze), _copied(view)
 
 
 @operation
-def alias_copy(x: Any) -> Any:
+def alias_copy(input: Any) -> Any:
     """The same elements, with memory of their own."""
-    return _in_order(x)
+    return _in_order(input)
 
 
 @operation
-def slice_copy(x: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
-    """`x[start:end:step]` along `dim`, with memory of its own for the result."""
-    return _in_order(getitem(x, (*(slice(None),) * canonical_dim("slice_copy", dim, len(x.shape)), slice(start, end, step))))
+def slice_copy(input: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
+    """`input[start:end:step]` along `dim`, with memory of its own for the result."""
+    return _in_order(getitem(input, (*(slice(None),) * canonical_dim("slice_copy", dim, len(input.shape)), slice(start, end, step))))
 
 
-def detach_copy(x: Any) -> Any:
+def detach_copy(input: Any) -> Any:
     """`detach`, with memory of its own for the result."""
-    return _in_order(x.detach() if isinstance(x, Traced) else x)
+    return _in_order(input.detach() if isinstance(input, Traced) else input)

@@ -66,68 +66,68 @@ def _adaptive_maximum(name: str, rank: int, x: Any, output_size: Any, return_ind
 
 
 @operation
-def adaptive_avg_pool1d(x: Tensor, output_size: Sizes) -> Tensor:
-    """The means of `output_size` parts of x (N, C, L) or (C, L). See `adaptive_avg_pool2d`.
+def adaptive_avg_pool1d(input: Tensor, output_size: Sizes) -> Tensor:
+    """The means of `output_size` parts of `input` (N, C, L) or (C, L). See `adaptive_avg_pool2d`.
 
     >>> import tinygrad_lite as tg
     >>> adaptive_avg_pool1d(tg.tensor([[1.0, 3.0, 5.0, 9.0]]), 2)
     tensor([[2., 7.]])
     """
-    return _adaptive_mean("adaptive_avg_pool1d", 1, x, output_size)
+    return _adaptive_mean("adaptive_avg_pool1d", 1, input, output_size)
 
 
 @operation
-def adaptive_avg_pool2d(x: Tensor, output_size: Any) -> Tensor:
-    """The means of parts of x (N, C, H, W) or (C, H, W), of nearly one size, which overlap where they
+def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
+    """The means of parts of `input` (N, C, H, W) or (C, H, W), of nearly one size, which overlap where they
     must. `output_size`: how many along each dim, None for as many as there are elements.
 
     >>> import tinygrad_lite as tg
     >>> tg.nn.functional.adaptive_avg_pool2d(tg.arange(15.0).reshape(1, 3, 5), (1, 2))
     tensor([[[6., 8.]]])
     """
-    return _adaptive_mean("adaptive_avg_pool2d", 2, x, output_size)
+    return _adaptive_mean("adaptive_avg_pool2d", 2, input, output_size)
 
 
 @operation
-def adaptive_avg_pool3d(x: Tensor, output_size: Any) -> Tensor:
-    """The means of parts of x (N, C, D, H, W) or (C, D, H, W). See `adaptive_avg_pool2d`.
+def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
+    """The means of parts of `input` (N, C, D, H, W) or (C, D, H, W). See `adaptive_avg_pool2d`.
 
     >>> import tinygrad_lite as tg
     >>> adaptive_avg_pool3d(tg.ones(1, 2, 5, 6, 7), (1, 2, 3)).shape
     (1, 2, 1, 2, 3)
     """
-    return _adaptive_mean("adaptive_avg_pool3d", 3, x, output_size)
+    return _adaptive_mean("adaptive_avg_pool3d", 3, input, output_size)
 
 
 @operation
-def adaptive_max_pool1d(x: Tensor, output_size: Sizes, return_indices: bool = False) -> Any:
-    """The maxima of `output_size` parts of x (N, C, L) or (C, L). See `adaptive_max_pool2d`.
+def adaptive_max_pool1d(input: Tensor, output_size: Sizes, return_indices: bool = False) -> Any:
+    """The maxima of `output_size` parts of `input` (N, C, L) or (C, L). See `adaptive_max_pool2d`.
 
     >>> import tinygrad_lite as tg
     >>> adaptive_max_pool1d(tg.tensor([[1.0, 3.0, 5.0, 9.0]]), 2)
     tensor([[3., 9.]])
     """
-    return _adaptive_maximum("adaptive_max_pool1d", 1, x, output_size, return_indices)
+    return _adaptive_maximum("adaptive_max_pool1d", 1, input, output_size, return_indices)
 
 
 @operation
-def adaptive_max_pool2d(x: Tensor, output_size: Any, return_indices: bool = False) -> Any:
-    """The maxima of parts of x (N, C, H, W) or (C, H, W), cut as `adaptive_avg_pool2d` cuts them.
+def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+    """The maxima of parts of `input` (N, C, H, W) or (C, H, W), cut as `adaptive_avg_pool2d` cuts them.
     `return_indices`: also their flat places in the plane.
 
     >>> import tinygrad_lite as tg
     >>> tg.nn.functional.adaptive_max_pool2d(tg.arange(15.0).reshape(1, 3, 5), (1, 2))
     tensor([[[12., 14.]]])
     """
-    return _adaptive_maximum("adaptive_max_pool2d", 2, x, output_size, return_indices)
+    return _adaptive_maximum("adaptive_max_pool2d", 2, input, output_size, return_indices)
 
 
 @operation
-def adaptive_max_pool3d(x: Tensor, output_size: Any, return_indices: bool = False) -> Any:
-    """The maxima of parts of x (N, C, D, H, W) or (C, D, H, W). See `adaptive_max_pool2d`.
+def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+    """The maxima of parts of `input` (N, C, D, H, W) or (C, D, H, W). See `adaptive_max_pool2d`.
 
     >>> import tinygrad_lite as tg
     >>> adaptive_max_pool3d(tg.ones(1, 2, 5, 6, 7), (1, 2, 3)).shape
     (1, 2, 1, 2, 3)
     """
-    return _adaptive_maximum("adaptive_max_pool3d", 3, x, output_size, return_indices)
+    return _adaptive_maximum("adaptive_max_pool3d", 3, input, output_size, return_indices)

@@ -11,9 +11,10 @@ from typing import Any
 from tinygrad_lite.arrays import add_up, is_array
 from tinygrad_lite.arrays.kernels.correlation import correlate, correlate_input, correlate_weight
 from tinygrad_lite.arrays.kernels.windows import Windows
-from tinygrad_lite.engine.plan import no_gradient
+from tinygrad_lite.arrays.rules import no_gradient
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.dependence import joint_in
 from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.nn.sliding_windows import batched, like_given, sizes, windows
 from tinygrad_lite.ops.typing import Tensor
@@ -24,21 +25,21 @@ Sizes = int | tuple[int, ...]
 
 
 @primitive
-def _convolution(x, weight, bias, windows, groups):
-    """x (N, C, *size), weight (O, C / groups, *kernel), bias (O,) or None -> (N, O, *count)"""
-    return correlate(x, weight, bias, windows, groups)
+def _convolution(input, weight, bias, windows, groups):
+    """`input` (N, C, *size), weight (O, C / groups, *kernel), bias (O,) or None -> (N, O, *count)"""
+    return correlate(input, weight, bias, windows, groups)
 
 
 @primitive
 def _convolution_input(y, weight, windows, groups):
-    """What `_convolution` multiplies x by, transposed: y (N, O, *count) -> (N, C, *size)"""
+    """What `_convolution` multiplies input by, transposed: y (N, O, *count) -> (N, C, *size)"""
     return correlate_input(y, weight, windows, groups)
 
 
 @primitive
-def _convolution_weight(y, x, windows, groups):
+def _convolution_weight(y, input, windows, groups):
     """What `_convolution` multiplies its weight by, transposed: y (N, O, *count) -> (O, C / groups, *kernel)"""
-    return correlate_weight(y, x, windows, groups)
+    return correlate_weight(y, input, windows, groups)
 
 
 def _channel_sums(g: Any) -> Any:
@@ -47,26 +48,26 @@ def _channel_sums(g: Any) -> Any:
     return add_up(g, axes) if is_array(g) else g.sum(axis=axes)
 
 
-_convolution.vjp(x=lambda g, weight, windows, groups: _convolution_input(g, weight, windows, groups),
-                 weight=lambda g, x, windows, groups: _convolution_weight(g, x, windows, groups),
+_convolution.vjp(input=lambda g, weight, windows, groups: _convolution_input(g, weight, windows, groups),
+                 weight=lambda g, input, windows, groups: _convolution_weight(g, input, windows, groups),
                  bias=lambda g: _channel_sums(g))
-_convolution.joint_in("x", "weight")
+joint_in(_convolution, "input", "weight")
 _convolution_input.vjp(y=lambda g, weight, windows, groups: _convolution(g, weight, None, windows, groups),
                        weight=lambda g, y, windows, groups: _convolution_weight(y, g, windows, groups))
-_convolution_weight.vjp(y=lambda g, x, windows, groups: _convolution(x, g, None, windows, groups),
-                        x=lambda g, y, windows, groups: _convolution_input(y, g, windows, groups))
+_convolution_weight.vjp(y=lambda g, input, windows, groups: _convolution(input, g, None, windows, groups),
+                        input=lambda g, y, windows, groups: _convolution_input(y, g, windows, groups))
 
 
 @primitive
-def _jointly(out, x, weight):
-    """`out`, the transposed convolution of x and weight."""
+def _jointly(out, input, weight):
+    """`out`, the transposed convolution of `input` and weight."""
     return out
 
 
 _jointly.vjp(out=lambda g: g,
-             x=no_gradient,
+             input=no_gradient,
              weight=no_gradient)
-_jointly.joint_in("x", "weight")
+joint_in(_jointly, "input", "weight")
 
 
 def _convolved(
@@ -144,10 +145,10 @@ def _check(name: str, rank: int, x: Any, weight: Any, bias: Any, groups: int, we
 
 @operation
 def conv1d(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1, padding: Sizes | str = 0, dilation: Sizes = 1,
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1, padding: Sizes | str = 0, dilation: Sizes = 1,
     groups: int = 1,
 ) -> Tensor:  # fmt: skip
-    """x (N, C, L) or (C, L), weight (O, C / groups, K), bias (O,) -> (N, O, L') or (O, L').
+    """`input` (N, C, L) or (C, L), weight (O, C / groups, K), bias (O,) -> (N, O, L') or (O, L').
 
     See `conv2d`.
 
@@ -155,15 +156,15 @@ def conv1d(
     >>> conv1d(tg.tensor([[1.0, 2.0, 4.0, 8.0]]), tg.tensor([[[-1.0, 1.0]]]))  # differences of neighbours
     tensor([[1., 2., 4.]])
     """
-    return _convolved("conv1d", 1, x, weight, bias, stride, padding, dilation, groups)
+    return _convolved("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
 @operation
 def conv2d(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1, padding: Sizes | str = 0, dilation: Sizes = 1,
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1, padding: Sizes | str = 0, dilation: Sizes = 1,
     groups: int = 1,
 ) -> Tensor:  # fmt: skip
-    """x (N, C, H, W) or (C, H, W), weight (O, C / groups, K, L), bias (O,) -> (N, O, H', W') or (O, H', W').
+    """`input` (N, C, H, W) or (C, H, W), weight (O, C / groups, K, L), bias (O,) -> (N, O, H', W') or (O, H', W').
 
     `stride`: from window to window; `dilation`: from tap to tap; `padding`: zeros on each side, or
     "valid" (none) or "same" (as many as keep the size). `groups`: the channels fall into as many
@@ -175,15 +176,15 @@ def conv2d(
               [6., 9., 6.],
               [4., 6., 4.]]]])
     """
-    return _convolved("conv2d", 2, x, weight, bias, stride, padding, dilation, groups)
+    return _convolved("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
 
 @operation
 def conv3d(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1, padding: Sizes | str = 0, dilation: Sizes = 1,
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1, padding: Sizes | str = 0, dilation: Sizes = 1,
     groups: int = 1,
 ) -> Tensor:  # fmt: skip
-    """x (N, C, D, H, W) or (C, D, H, W), weight (O, C / groups, *kernel), bias (O,) -> (N, O, D', H', W').
+    """`input` (N, C, D, H, W) or (C, D, H, W), weight (O, C / groups, *kernel), bias (O,) -> (N, O, D', H', W').
 
     See `conv2d`.
 
@@ -191,15 +192,15 @@ def conv3d(
     >>> conv3d(tg.ones(1, 1, 4, 4, 4), tg.ones(2, 1, 3, 3, 3), padding=1, stride=2).shape
     (1, 2, 2, 2, 2)
     """
-    return _convolved("conv3d", 3, x, weight, bias, stride, padding, dilation, groups)
+    return _convolved("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
 
 
 @operation
 def conv_transpose1d(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1, padding: Sizes = 0, output_padding: Sizes = 0,
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1, padding: Sizes = 0, output_padding: Sizes = 0,
     groups: int = 1, dilation: Sizes = 1,
 ) -> Tensor:  # fmt: skip
-    """x (N, C, L) or (C, L), weight (C, O / groups, K), bias (O,) -> (N, O, L') or (O, L').
+    """`input` (N, C, L) or (C, L), weight (C, O / groups, K), bias (O,) -> (N, O, L') or (O, L').
 
     See `conv_transpose2d`.
 
@@ -207,33 +208,33 @@ def conv_transpose1d(
     >>> conv_transpose1d(tg.tensor([[1.0, 2.0]]), tg.tensor([[[1.0, 10.0]]]))  # 1, 10 + 2, 20
     tensor([[ 1., 12., 20.]])
     """
-    return _transposed("conv_transpose1d", 1, x, weight, bias, stride, padding, output_padding, groups, dilation)
+    return _transposed("conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 @operation
 def conv_transpose2d(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1, padding: Sizes = 0, output_padding: Sizes = 0,
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1, padding: Sizes = 0, output_padding: Sizes = 0,
     groups: int = 1, dilation: Sizes = 1,
 ) -> Tensor:  # fmt: skip
-    """x (N, C, H, W) or (C, H, W), weight (C, O / groups, K, L), bias (O,) -> (N, O, H', W') or (O, H', W').
+    """`input` (N, C, H, W) or (C, H, W), weight (C, O / groups, K, L), bias (O,) -> (N, O, H', W') or (O, H', W').
 
     The transpose of `conv2d` with the same weight, stride, padding, dilation and groups: what its
     gradient does, which makes the image larger. `output_padding`: how much larger at the end, where
-    several sizes would have been convolved to x's.
+    several sizes would have been convolved to `input`'s.
 
     >>> import tinygrad_lite as tg
     >>> tg.conv_transpose2d(tg.ones(1, 1, 2), tg.ones(1, 1, 1, 2), stride=2, output_padding=(0, 1))
     tensor([[[1., 1., 1., 1., 0.]]])
     """
-    return _transposed("conv_transpose2d", 2, x, weight, bias, stride, padding, output_padding, groups, dilation)
+    return _transposed("conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 @operation
 def conv_transpose3d(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1, padding: Sizes = 0, output_padding: Sizes = 0,
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1, padding: Sizes = 0, output_padding: Sizes = 0,
     groups: int = 1, dilation: Sizes = 1,
 ) -> Tensor:  # fmt: skip
-    """x (N, C, D, H, W) or (C, D, H, W), weight (C, O / groups, *kernel), bias (O,) -> (N, O, D', H', W').
+    """`input` (N, C, D, H, W) or (C, D, H, W), weight (C, O / groups, *kernel), bias (O,) -> (N, O, D', H', W').
 
     See `conv_transpose2d`.
 
@@ -241,4 +242,4 @@ def conv_transpose3d(
     >>> conv_transpose3d(tg.ones(1, 2, 2, 2, 2), tg.ones(2, 1, 2, 2, 2), stride=2).shape
     (1, 1, 4, 4, 4)
     """
-    return _transposed("conv_transpose3d", 3, x, weight, bias, stride, padding, output_padding, groups, dilation)
+    return _transposed("conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups, dilation)

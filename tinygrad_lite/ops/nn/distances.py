@@ -50,43 +50,43 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
 
 
 @operation
-def pdist(x: Tensor, p: float = 2.0) -> Tensor:
+def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     """The p-norms between all pairs of rows of a matrix (N, D): (0, 1), (0, 2), ..., (N - 2, N - 1).
 
     >>> import tinygrad_lite as tg
     >>> tg.pdist(tg.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]]))
     tensor([5.0000, 1.0000, 4.2426])
     """
-    if x.ndim != 2:
-        raise ValueError(f"pdist: expected a matrix, got shape {tuple(x.shape)}")
+    if input.ndim != 2:
+        raise ValueError(f"pdist: expected a matrix, got shape {tuple(input.shape)}")
     if p < 0:
         raise ValueError(f"pdist: expected p of 0 or more, got {p}")
-    i, j = np.triu_indices(x.shape[0], 1)
-    out = vector_norm(x[i] - x[j], p, -1)
-    return out if p else linear_in(out, x)
+    i, j = np.triu_indices(input.shape[0], 1)
+    out = vector_norm(input[i] - input[j], p, -1)
+    return out if p else linear_in(out, input)
 
 
 @operation
-def normalize(x: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
-    """`x` divided by its p-norm along `dim`, or by `eps` where the norm is smaller.
+def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
+    """`input` divided by its p-norm along `dim`, or by `eps` where the norm is smaller.
 
     >>> import tinygrad_lite as tg
     >>> normalize(tg.tensor([[3.0, 4.0]]))
     tensor([[0.6000, 0.8000]])
     """
-    return x / clamp_min(vector_norm(x, p, dim, True), eps)
+    return input / clamp_min(vector_norm(input, p, dim, True), eps)
 
 
 @primitive
-def _euclidean(x, y, by_product):
-    return euclidean_distances(x, y, by_product)
+def _euclidean(x1, x2, by_product):
+    return euclidean_distances(x1, x2, by_product)
 
 
-@_euclidean.fused_vjp("x", "y")
-def _(needs, g, x, y, out):
+@_euclidean.fused_vjp("x1", "x2")
+def _(needs, g, x1, x2, out):
     g = g / where(out == 0, math.inf, out)
-    gx = g.sum(axis=-1, keepdims=True) * x - g @ y if needs[0] else None
-    gy = g.mT.sum(axis=-1, keepdims=True) * y - g.mT @ x if needs[1] else None
+    gx = g.sum(axis=-1, keepdims=True) * x1 - g @ x2 if needs[0] else None
+    gy = g.mT.sum(axis=-1, keepdims=True) * x2 - g.mT @ x1 if needs[1] else None
     return gx, gy, None
 
 
@@ -95,7 +95,7 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_fo
     """The p-norms of the differences between each row of x1 and each of x2:
     (..., n, m), (..., k, m) -> (..., n, k). The gradient at a distance of zero is zero.
 
-    `compute_mode`: "use_mm_for_euclid_dist" works out |x|^2 + |y|^2 - 2 x y (quicker, but close
+    `compute_mode`: "use_mm_for_euclid_dist" works out |x1|^2 + |x2|^2 - 2 x1 x2 (quicker, but close
     rows lose digits), "donot_use_mm_for_euclid_dist" does not, and the default does where there
     are more than 25 rows.
 

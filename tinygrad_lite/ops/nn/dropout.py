@@ -60,7 +60,7 @@ def _channels(name: str, x: Any) -> tuple[int, ...]:
 
 @optional_inplace
 @operation
-def dropout(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """In training: each element is 0 with probability `p`, and otherwise divided by `1 - p`, which
     keeps the expectation (Srivastava et al., Dropout).
 
@@ -68,12 +68,12 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = Fa
     >>> dropout(tg.ones(3), training=False), dropout(tg.ones(1000), 0.5).unique()
     (tensor([1., 1., 1.]), tensor([0., 2.]))
     """
-    return _dropped("dropout", x, p, training)
+    return _dropped("dropout", input, p, training)
 
 
 @optional_inplace
 @operation
-def feature_dropout(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+def feature_dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """As dropout, but whole channels (N, C, ...) are 0 or kept together.
 
     >>> import tinygrad_lite as tg
@@ -81,12 +81,12 @@ def feature_dropout(x: Tensor, p: float = 0.5, training: bool = True, inplace: b
     >>> bool((y == y[..., :1]).all())  # a channel has one value: 0 or 2
     True
     """
-    return _dropped("feature_dropout", x, p, training, _channels("feature_dropout", x) if training and p else None)
+    return _dropped("feature_dropout", input, p, training, _channels("feature_dropout", input) if training and p else None)
 
 
 @optional_inplace
 @operation
-def alpha_dropout(x: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
+def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """Dropout for networks of selu: what is dropped gets selu's lower limit, and the result is
     scaled and moved so that mean 0 and variance 1 stay so.
 
@@ -95,12 +95,12 @@ def alpha_dropout(x: Tensor, p: float = 0.5, training: bool = False, inplace: bo
     >>> abs(y.mean().item()) < 0.05, abs(y.std().item() - 1) < 0.05
     (True, True)
     """
-    return _alpha_dropped("alpha_dropout", x, p, training)
+    return _alpha_dropped("alpha_dropout", input, p, training)
 
 
 @optional_inplace
 @operation
-def feature_alpha_dropout(x: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
+def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """As alpha_dropout, but of whole channels (N, C, ...).
 
     >>> import tinygrad_lite as tg
@@ -108,8 +108,8 @@ def feature_alpha_dropout(x: Tensor, p: float = 0.5, training: bool = False, inp
     >>> bool((y == y[..., :1]).all())
     True
     """
-    shape = _channels("feature_alpha_dropout", x) if training and p else None
-    return _alpha_dropped("feature_alpha_dropout", x, p, training, shape)
+    shape = _channels("feature_alpha_dropout", input) if training and p else None
+    return _alpha_dropped("feature_alpha_dropout", input, p, training, shape)
 
 
 def _dropout_nd(name: str, x: Any, p: float, training: bool, ranks: tuple[int, int], batched: bool) -> Any:
@@ -127,38 +127,38 @@ def _dropout_nd(name: str, x: Any, p: float, training: bool, ranks: tuple[int, i
 
 @optional_inplace
 @operation
-def dropout1d(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Whole channels of (N, C, L) or (C, L) are 0 with probability `p`.
 
     >>> import tinygrad_lite as tg
     >>> dropout1d(tg.ones(100, 4, 9)).sum(-1).unique()  # all 9 of a channel, doubled, or none
     tensor([ 0., 18.])
     """
-    return _dropout_nd("dropout1d", x, p, training, (2, 3), False)
+    return _dropout_nd("dropout1d", input, p, training, (2, 3), False)
 
 
 @optional_inplace
 @operation
-def dropout2d(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Whole channels of (N, C, H, W) are 0 with probability `p`; of three dims, as in PyTorch, (N, C, L).
 
     >>> import tinygrad_lite as tg
     >>> dropout2d(tg.ones(100, 4, 3, 3)).sum((-2, -1)).unique()
     tensor([ 0., 18.])
     """
-    return _dropout_nd("dropout2d", x, p, training, (3, 4), True)
+    return _dropout_nd("dropout2d", input, p, training, (3, 4), True)
 
 
 @optional_inplace
 @operation
-def dropout3d(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Whole channels of (N, C, D, H, W) or (C, D, H, W) are 0 with probability `p`.
 
     >>> import tinygrad_lite as tg
     >>> dropout3d(tg.ones(100, 4, 2, 2, 2)).sum((-3, -2, -1)).unique()
     tensor([ 0., 16.])
     """
-    return _dropout_nd("dropout3d", x, p, training, (4, 5), False)
+    return _dropout_nd("dropout3d", input, p, training, (4, 5), False)
 
 
 dropout_ = in_place(dropout)

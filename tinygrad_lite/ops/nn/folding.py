@@ -20,9 +20,9 @@ Sizes = int | tuple[int, ...]
 
 
 @primitive
-def _windows_of(x, windows):
+def _windows_of(input, windows):
     """(N, C, *size) -> (N, C, *kernel, *count)"""
-    return gather_windows(x, windows)
+    return gather_windows(input, windows)
 
 
 @primitive
@@ -31,7 +31,7 @@ def _sum_of_windows(y, windows):
     return add_windows(y, windows)
 
 
-_windows_of.vjp(x=lambda g, windows: _sum_of_windows(g, windows))
+_windows_of.vjp(input=lambda g, windows: _sum_of_windows(g, windows))
 _sum_of_windows.vjp(y=lambda g, windows: _windows_of(g, windows))
 
 
@@ -42,8 +42,8 @@ def _settings(name: str, size: Any, kernel_size: Sizes, dilation: Sizes, padding
 
 
 @operation
-def unfold(x: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1) -> Tensor:
-    """x (N, C, H, W) or (C, H, W) -> (N, C * K * L, windows): each window of K x L elements as a column.
+def unfold(input: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1) -> Tensor:
+    """`input` (N, C, H, W) or (C, H, W) -> (N, C * K * L, windows): each window of K x L elements as a column.
 
     >>> import tinygrad_lite as tg
     >>> unfold(tg.arange(6.0).reshape(1, 1, 2, 3), 2)  # two windows
@@ -52,19 +52,19 @@ def unfold(x: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 
              [3., 4.],
              [4., 5.]]])
     """
-    given, x = x, batched("unfold", x, 2, IndexError)
-    if 0 in x.shape[1:]:
-        raise ValueError(f"unfold: expected sizes of at least 1 (the batch's aside), got {tuple(x.shape)}")
-    w = _settings("unfold", x.shape[2:], kernel_size, dilation, padding, stride)
-    out = reshape(_windows_of(x, w), (x.shape[0], x.shape[1] * prod(w.kernel), prod(w.count)))
-    return out if given is x else reshape(out, out.shape[1:])
+    given, input = input, batched("unfold", input, 2, IndexError)
+    if 0 in input.shape[1:]:
+        raise ValueError(f"unfold: expected sizes of at least 1 (the batch's aside), got {tuple(input.shape)}")
+    w = _settings("unfold", input.shape[2:], kernel_size, dilation, padding, stride)
+    out = reshape(_windows_of(input, w), (input.shape[0], input.shape[1] * prod(w.kernel), prod(w.count)))
+    return out if given is input else reshape(out, out.shape[1:])
 
 
 @operation
 def fold(
-    x: Tensor, output_size: Sizes, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1
+    input: Tensor, output_size: Sizes, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1
 ) -> Tensor:
-    """x (N, C * K * L, windows) or (C * K * L, windows) -> (N, C, *output_size): each column is a window of
+    """`input` (N, C * K * L, windows) or (C * K * L, windows) -> (N, C, *output_size): each column is a window of
     K x L elements; where windows overlap they are added.
 
     >>> import tinygrad_lite as tg
@@ -72,15 +72,15 @@ def fold(
     tensor([[[[1., 2., 1.],
               [1., 2., 1.]]]])
     """
-    given, x = x, batched("fold", x, 1)
+    given, input = input, batched("fold", input, 1)
     w = _settings("fold", sizes("fold", "output_size", output_size, 2, 1), kernel_size, dilation, padding, stride)
-    channels, rest = divmod(x.shape[1], prod(w.kernel))
+    channels, rest = divmod(input.shape[1], prod(w.kernel))
     if rest or not channels:
         raise ValueError(f"fold: expected {prod(w.kernel)} rows a channel, got the input {tuple(given.shape)}")
-    if x.shape[2] != prod(w.count):
+    if input.shape[2] != prod(w.count):
         raise ValueError(f"fold: expected {w.count} windows as columns, got the input {tuple(given.shape)}")
-    out = _sum_of_windows(reshape(x, (x.shape[0], channels, *w.kernel, *w.count)), w)
-    return out if given is x else reshape(out, out.shape[1:])
+    out = _sum_of_windows(reshape(input, (input.shape[0], channels, *w.kernel, *w.count)), w)
+    return out if given is input else reshape(out, out.shape[1:])
 
 
 def _image(name: str, x: Any, least: int, argument: str, factor: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -96,49 +96,49 @@ def _image(name: str, x: Any, least: int, argument: str, factor: int) -> tuple[t
 
 
 @operation
-def pixel_shuffle(x: Tensor, upscale_factor: int) -> Tensor:
-    """x (*, C * r^2, H, W) -> (*, C, H * r, W * r): r^2 channels become r x r pixels.
+def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
+    """`input` (*, C * r^2, H, W) -> (*, C, H * r, W * r): r^2 channels become r x r pixels.
 
     >>> import tinygrad_lite as tg
     >>> pixel_shuffle(tg.arange(4).reshape(1, 4, 1, 1), 2)
     tensor([[[[0, 1],
               [2, 3]]]])
     """
-    lead, (c, h, w) = _image("pixel_shuffle", x, 3, "upscale_factor", r := upscale_factor)
+    lead, (c, h, w) = _image("pixel_shuffle", input, 3, "upscale_factor", r := upscale_factor)
     if c % r**2:
         raise ValueError(f"pixel_shuffle: expected channels in multiples of {r**2} (upscale_factor {r}), got {c}")
-    pixels, n = reshape(x, (*lead, c // r**2, r, r, h, w)), len(lead)
+    pixels, n = reshape(input, (*lead, c // r**2, r, r, h, w)), len(lead)
     pixels = permute(pixels, (*range(n), n, n + 3, n + 1, n + 4, n + 2))
-    return unshared(reshape(pixels, (*lead, c // r**2, h * r, w * r)), x)
+    return unshared(reshape(pixels, (*lead, c // r**2, h * r, w * r)), input)
 
 
 @operation
-def pixel_unshuffle(x: Tensor, downscale_factor: int) -> Tensor:
-    """x (*, C, H * r, W * r) -> (*, C * r^2, H, W): r x r pixels become r^2 channels.
+def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
+    """`input` (*, C, H * r, W * r) -> (*, C * r^2, H, W): r x r pixels become r^2 channels.
 
     >>> import tinygrad_lite as tg
     >>> pixel_unshuffle(tg.tensor([[[1.0, 2.0], [3.0, 4.0]]]), 2).flatten()
     tensor([1., 2., 3., 4.])
     """
-    lead, (c, h, w) = _image("pixel_unshuffle", x, 3, "downscale_factor", r := downscale_factor)
+    lead, (c, h, w) = _image("pixel_unshuffle", input, 3, "downscale_factor", r := downscale_factor)
     if h % r or w % r:
         raise ValueError(f"pixel_unshuffle: expected a height and width in multiples of {r}, got ({h}, {w})")
-    pixels, n = reshape(x, (*lead, c, h // r, r, w // r, r)), len(lead)
+    pixels, n = reshape(input, (*lead, c, h // r, r, w // r, r)), len(lead)
     pixels = permute(pixels, (*range(n), n, n + 2, n + 4, n + 1, n + 3))
-    return unshared(reshape(pixels, (*lead, c * r**2, h // r, w // r)), x)
+    return unshared(reshape(pixels, (*lead, c * r**2, h // r, w // r)), input)
 
 
 @operation
-def channel_shuffle(x: Tensor, groups: int) -> Tensor:
-    """x (N, C, *spatial) with the first channel of each of `groups` groups first, then the second ones, ...
+def channel_shuffle(input: Tensor, groups: int) -> Tensor:
+    """`input` (N, C, *spatial) with the first channel of each of `groups` groups first, then the second ones, ...
 
     >>> import tinygrad_lite as tg
     >>> tg.channel_shuffle(tg.arange(4).reshape(1, 4, 1), 2).flatten()
     tensor([0, 2, 1, 3])
     """
-    _image("channel_shuffle", x, 3, "groups", groups)
-    n, c, *spatial = x.shape
+    _image("channel_shuffle", input, 3, "groups", groups)
+    n, c, *spatial = input.shape
     if c % groups:
         raise ValueError(f"channel_shuffle: expected channels in multiples of groups {groups}, got {c}")
-    dealt = reshape(x, (n, groups, c // groups, *spatial))
-    return unshared(reshape(permute(dealt, (0, 2, 1, *range(3, len(dealt.shape)))), (n, c, *spatial)), x)
+    dealt = reshape(input, (n, groups, c // groups, *spatial))
+    return unshared(reshape(permute(dealt, (0, 2, 1, *range(3, len(dealt.shape)))), (n, c, *spatial)), input)

@@ -68,10 +68,10 @@ def _fractional(
 
 @operation
 def fractional_max_pool2d(
-    x: Tensor, kernel_size: Sizes, output_size: Sizes | None = None, output_ratio: Any = None, return_indices: bool = False,
+    input: Tensor, kernel_size: Sizes, output_size: Sizes | None = None, output_ratio: Any = None, return_indices: bool = False,
     _random_samples: Tensor | None = None,
 ) -> Any:  # fmt: skip
-    """The maximum of windows of x (N, C, H, W) or (C, H, W) that lie at random steps: as many of them as
+    """The maximum of windows of `input` (N, C, H, W) or (C, H, W) that lie at random steps: as many of them as
     `output_size` says, or `output_ratio` times the image's size. `return_indices`: also each maximum's flat
     place in its plane.
 
@@ -80,21 +80,21 @@ def fractional_max_pool2d(
     (1, 1, 4, 5)
     """
     return _fractional(
-        "fractional_max_pool2d", 2, x, kernel_size, output_size, output_ratio, return_indices, _random_samples
+        "fractional_max_pool2d", 2, input, kernel_size, output_size, output_ratio, return_indices, _random_samples
     )  # fmt: skip
 
 
 @operation
 def fractional_max_pool3d(
-    x: Tensor, kernel_size: Sizes, output_size: Sizes | None = None, output_ratio: Any = None, return_indices: bool = False,
+    input: Tensor, kernel_size: Sizes, output_size: Sizes | None = None, output_ratio: Any = None, return_indices: bool = False,
     _random_samples: Tensor | None = None,
 ) -> Any:  # fmt: skip
-    """The same of x (N, C, D, H, W) or (C, D, H, W).
+    """The same of `input` (N, C, D, H, W) or (C, D, H, W).
 
     >>> import tinygrad_lite as tg
     >>> fractional_max_pool3d(tg.ones(1, 1, 8, 8, 8), 2, output_ratio=0.5).shape
     (1, 1, 4, 4, 4)
     """
     return _fractional(
-        "fractional_max_pool3d", 3, x, kernel_size, output_size, output_ratio, return_indices, _random_samples
+        "fractional_max_pool3d", 3, input, kernel_size, output_size, output_ratio, return_indices, _random_samples
     )  # fmt: skip

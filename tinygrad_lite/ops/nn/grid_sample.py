@@ -50,20 +50,20 @@ def affine_grid(theta: Tensor, size: tuple[int, ...], align_corners: bool | None
 
 @operation
 def grid_sample(
-    x: Tensor, grid: Tensor, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool | None = None
+    input: Tensor, grid: Tensor, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool | None = None
 ) -> Tensor:
-    """x (N, C, H, W) read at the places grid (N, H', W', 2), which are pairs of x and y -> (N, C, H', W').
-    Or x (N, C, D, H, W) at (N, D', H', W', 3).
+    """`input` (N, C, H, W) read at the places grid (N, H', W', 2), which are pairs of x and y -> (N, C, H', W').
+    Or `input` (N, C, D, H, W) at (N, D', H', W', 3).
 
-    -1 and 1 are the edges of x, or the centres of its first and last elements if `align_corners`.
-    `mode`: "bilinear" (in volumes too), "nearest" or "bicubic" (not in volumes). `padding_mode`: outside of x
+    -1 and 1 are the edges of `input`, or the centres of its first and last elements if `align_corners`.
+    `mode`: "bilinear" (in volumes too), "nearest" or "bicubic" (not in volumes). `padding_mode`: outside of `input`
     there are "zeros", its "border", or its "reflection".
 
     >>> import tinygrad_lite as tg
     >>> tg.nn.functional.grid_sample(tg.ones(1, 1, 4, 4), tg.zeros(1, 2, 2, 2), align_corners=False).shape
     (1, 1, 2, 2)
     """
-    shape, places = tuple(x.shape), tuple(grid.shape)
+    shape, places = tuple(input.shape), tuple(grid.shape)
     rank = len(shape) - 2
     if mode not in ("bilinear", "nearest", "bicubic"):
         raise ValueError(f"grid_sample: expected the mode 'bilinear', 'nearest' or 'bicubic', got {mode!r}")
@@ -76,10 +76,10 @@ def grid_sample(
         raise ValueError(f"grid_sample: expected a grid {wanted} for the input {shape}, got {places}")
     if 0 in shape[2:]:
         raise ValueError(f"grid_sample: expected spatial sizes of at least 1, got {shape}")
-    if x.dtype.kind != "f" or grid.dtype != x.dtype:
-        raise TypeError(f"grid_sample: expected an input and a grid of one floating dtype, got {x.dtype} and {grid.dtype}")
-    xp, size = namespace_of(raw(x)), shape[2:]
-    pixels = reshape(x, (math.prod(shape),))
+    if input.dtype.kind != "f" or grid.dtype != input.dtype:
+        raise TypeError(f"grid_sample: expected an input and a grid of one floating dtype, got {input.dtype} and {grid.dtype}")
+    xp, size = namespace_of(raw(input)), shape[2:]
+    pixels = reshape(input, (math.prod(shape),))
     planes = xp.arange(shape[0] * shape[1]).reshape((*shape[:2], 1)) * math.prod(size)
     taps = []
     with np.errstate(invalid="ignore"):  # places may be inf and nan
@@ -93,14 +93,14 @@ def grid_sample(
         for (index, valid, _), n in zip(combination, size):
             flat, inside = flat * n + index, valid & inside
         weights = [weight for _, _, weight in combination if weight is not None]
-        value = where(constant_like(x, inside), getitem(pixels, (planes + flat,)), 0.0)
+        value = where(constant_like(input, inside), getitem(pixels, (planes + flat,)), 0.0)
         term = value * functools.reduce(mul, weights) if weights else value
         total = term if total is None else total + term
     total = reshape(total, (*shape[:2], *places[1:-1]))
     if mode == "nearest":  # the gradient of the grid is zero, which is not the same as none
         place = reshape(getitem(grid, (..., 0)), (places[0], 1, *places[1:-1]))
-        total = linear_in(where(constant_like(x, np.ones((), np.bool_)), total, place), grid)
-    return linear_in(total, x)
+        total = linear_in(where(constant_like(input, np.ones((), np.bool_)), total, place), grid)
+    return linear_in(total, input)
 
 
 def _taps(place: Any, n: int, mode: str, padding: str, align_corners: bool) -> list[tuple[Any, Any, Any]]:

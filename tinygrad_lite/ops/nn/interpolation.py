@@ -66,10 +66,10 @@ def _sizes(x: Any, size: Any, scale_factor: Any, recompute: bool | None) -> tupl
 
 @operation
 def interpolate(
-    x: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None,
+    input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None, antialias: bool = False,
 ) -> Tensor:  # fmt: skip
-    """x (N, C, L), (N, C, H, W) or (N, C, D, H, W) at another `size`, or `scale_factor` times as large.
+    """`input` (N, C, L), (N, C, H, W) or (N, C, D, H, W) at another `size`, or `scale_factor` times as large.
 
     `mode`: "nearest" (of the elements' corners), "nearest-exact" (of their centres), "area" (means),
     "linear", "bilinear", "trilinear", "bicubic" or, with `antialias`, "lanczos". `align_corners`:
@@ -81,33 +81,33 @@ def interpolate(
     >>> tg.nn.functional.interpolate(tg.tensor([[[0.0, 4.0]]]), size=4, mode="linear")
     tensor([[[0., 1., 3., 4.]]])
     """
-    shape = tuple(x.shape)
+    shape = tuple(input.shape)
     rank = len(shape) - 2
     if mode not in MODES or rank not in MODES[mode]:
         raise ValueError(f"interpolate: expected an input of 3 to 5 dims and a mode for it, got {shape} and {mode!r}")
-    count, factors = _sizes(x, size, scale_factor, recompute_scale_factor)
+    count, factors = _sizes(input, size, scale_factor, recompute_scale_factor)
     if (align_corners is not None and mode not in SMOOTH) or (align_corners and mode == "lanczos"):
         raise ValueError(f"interpolate: mode {mode!r} takes no align_corners")
     if (antialias and mode not in ("bilinear", "bicubic", "lanczos")) or (mode == "lanczos" and not antialias):
         raise ValueError(f"interpolate: antialias goes with the modes 'bilinear', 'bicubic' and 'lanczos' only, got {mode!r}")
     if 0 in shape[1:] or min(count) < 1:
         raise ValueError(f"interpolate: sizes must be at least 1, got an input {shape} and the size {tuple(count)}")
-    of_bytes = x.dtype == np.uint8 and rank == 2 and mode != "area"
-    if x.dtype.kind != "f" and not (of_bytes or (x.dtype == np.uint8 and mode in NEAREST)):
-        raise TypeError(f"interpolate: expected a floating-point tensor (or an image of uint8), got {x.dtype}")
+    of_bytes = input.dtype == np.uint8 and rank == 2 and mode != "area"
+    if input.dtype.kind != "f" and not (of_bytes or (input.dtype == np.uint8 and mode in NEAREST)):
+        raise TypeError(f"interpolate: expected a floating-point tensor (or an image of uint8), got {input.dtype}")
     if mode == "area":
-        return (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[rank - 1](x, tuple(count))
+        return (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[rank - 1](input, tuple(count))
     if mode in NEAREST:
-        return _nearest(x, [nearest_places(mode, rank, n, m, f) for n, m, f in zip(shape[2:], count, factors)])
+        return _nearest(input, [nearest_places(mode, rank, n, m, f) for n, m, f in zip(shape[2:], count, factors)])
     kind = {"bicubic": "cubic", "lanczos": "lanczos"}.get(mode, "linear")
     dims = list(enumerate(zip(shape[2:], count, factors), 2))
-    given, x = x, to_dtype(x, np.dtype(np.float64)) if of_bytes else x
+    given, input = input, to_dtype(input, np.dtype(np.float64)) if of_bytes else input
     for d, (n, m, factor) in reversed(dims) if of_bytes else dims:
         step = (n - 1) / max(m - 1, 1) if align_corners else 1 / factor if factor else n / m
         matrix = weights_of(n, m, step, kind, bool(align_corners), antialias)
         if matrix is not None:
-            x = _rounded(_weighted_sums(x, fixed_point(matrix), d)) if of_bytes else _weighted_sums(x, matrix, d)
-    return to_dtype(x, np.dtype(np.uint8)) if of_bytes else unshared(x, given)
+            input = _rounded(_weighted_sums(input, fixed_point(matrix), d)) if of_bytes else _weighted_sums(input, matrix, d)
+    return to_dtype(input, np.dtype(np.uint8)) if of_bytes else unshared(input, given)
 
 
 def _rounded(x: Any) -> Any:
@@ -117,7 +117,7 @@ def _rounded(x: Any) -> Any:
 
 @operation
 def upsample(
-    x: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None
+    input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None
 ) -> Tensor:
     """`interpolate` by its older name.
 
@@ -125,22 +125,22 @@ def upsample(
     >>> upsample(tg.tensor([[[1.0, 2.0]]]), scale_factor=2)
     tensor([[[1., 1., 2., 2.]]])
     """
-    return interpolate(x, size, scale_factor, mode, align_corners)
+    return interpolate(input, size, scale_factor, mode, align_corners)
 
 
 @operation
-def upsample_nearest(x: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
+def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
     """`interpolate` to the nearest element.
 
     >>> import tinygrad_lite as tg
     >>> upsample_nearest(tg.tensor([[[1.0, 2.0]]]), size=6)
     tensor([[[1., 1., 1., 2., 2., 2.]]])
     """
-    return interpolate(x, size, scale_factor)
+    return interpolate(input, size, scale_factor)
 
 
 @operation
-def upsample_bilinear(x: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
+def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
     """Bilinear `interpolate` with the corners aligned.
 
     >>> import tinygrad_lite as tg
@@ -149,4 +149,4 @@ def upsample_bilinear(x: Tensor, size: Any = None, scale_factor: Any = None) -> 
               [2., 3., 4.],
               [4., 5., 6.]]]])
     """
-    return interpolate(x, size, scale_factor, "bilinear", True)
+    return interpolate(input, size, scale_factor, "bilinear", True)

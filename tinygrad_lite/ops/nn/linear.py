@@ -14,17 +14,17 @@ __all__ = ["bilinear"]
 
 
 @primitive
-def linear(x, weight, bias=None):
-    """`x @ weight.T + bias`: x (..., in), weight (out, in), bias (out,) or None -> (..., out).
+def linear(input, weight, bias=None):
+    """`input @ weight.T + bias`: `input` (..., in), weight (out, in), bias (out,) or None -> (..., out).
 
     >>> import tinygrad_lite as tg
     >>> linear(tg.tensor([[1.0, 2.0]]), tg.tensor([[3.0, 4.0]]), tg.tensor([0.5]))
     tensor([[11.5000]])
     """
     # The size first: to a small layer what affine asks would cost as much as its sum.
-    if bias is not None and x.size >= 1 << 12 and (out := affine(x, weight, bias)) is not None:
+    if bias is not None and input.size >= 1 << 12 and (out := affine(input, weight, bias)) is not None:
         return out
-    out = product(x, weight.T)
+    out = product(input, weight.T)
     if bias is not None:
         if bias.dtype != out.dtype:
             raise TypeError(f"expected a bias of {out.dtype}, as the product, got {bias.dtype}")
@@ -32,8 +32,8 @@ def linear(x, weight, bias=None):
     return out
 
 
-linear.vjp(x=lambda g, weight: times(g, weight) if weight.ndim == 2 else g * weight,
-           weight=lambda g, x: times_over_rows(g, x) if g.ndim else g * x,
+linear.vjp(input=lambda g, weight: times(g, weight) if weight.ndim == 2 else g * weight,
+           weight=lambda g, input: times_over_rows(g, input) if g.ndim else g * input,
            bias=lambda g: g)
 
 

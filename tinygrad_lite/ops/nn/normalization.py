@@ -20,6 +20,7 @@ from tinygrad_lite.arrays.kernels.normalization import (
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import linear_in, mul, to_dtype
 from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.dependence import joint_in
 from tinygrad_lite.ops.math.arithmetic import add, square
 from tinygrad_lite.ops.math.elementary import rsqrt
 from tinygrad_lite.ops.movement.copying import clone
@@ -34,17 +35,17 @@ __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"
 
 
 @primitive(keeps=("normal", "rate"))
-def _normalize(x, weight, bias, lead, groups, eps, center):
-    """`(x - mean) / sqrt(var + eps) * weight + bias`; not centered, with the mean square for var.
+def _normalize(input, weight, bias, lead, groups, eps, center):
+    """`(input - mean) / sqrt(var + eps) * weight + bias`; not centered, with the mean square for var.
 
     What follows the first `lead` dims falls into `groups` pieces, normalized one by one. weight and
     bias are None, or of as many elements as these dims, or divide them into equal runs.
     """
-    only_floats(x)
-    return normalize(x, weight, bias, lead, groups, eps, center)
+    only_floats(input)
+    return normalize(input, weight, bias, lead, groups, eps, center)
 
 
-@_normalize.fused_vjp("x", "weight", "bias")
+@_normalize.fused_vjp("input", "weight", "bias")
 def _(needs, g, normal, rate, weight, bias, center):
     return normalize_gradient(needs, g, normal, rate, weight, bias, center)
 
@@ -65,7 +66,7 @@ def _(x, weight, bias, lead, groups, eps, center):
     return reshape(out, shape)
 
 
-_normalize.joint_in("x", "weight")
+joint_in(_normalize, "input", "weight")
 
 
 def _of_nothing(x: Any, weight: Any, bias: Any) -> Any:
@@ -102,7 +103,7 @@ def _check_dtype(name: str, x: Any, what: str, parameter: Any) -> None:
 
 @operation
 def layer_norm(
-    x: Tensor,
+    input: Tensor,
     normalized_shape: tuple[int, ...],
     weight: Tensor | None = None,
     bias: Tensor | None = None,
@@ -117,12 +118,12 @@ def layer_norm(
     tensor([[-1.0000,  1.0000],
             [-1.0000,  1.0000]])
     """
-    lead = _layer("layer_norm", x, normalized_shape, weight, bias)
-    return _normalize(x, weight, bias, lead, 1, eps, True)
+    lead = _layer("layer_norm", input, normalized_shape, weight, bias)
+    return _normalize(input, weight, bias, lead, 1, eps, True)
 
 
 @operation
-def rms_norm(x: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | None = None, eps: float | None = None) -> Tensor:
+def rms_norm(input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | None = None, eps: float | None = None) -> Tensor:
     """Each layer divided by the root of the mean of its squares (plus `eps`, by default the dtype's
     machine epsilon), times weight (Zhang and Sennrich, Root mean square layer normalization).
 
@@ -130,10 +131,10 @@ def rms_norm(x: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | None
     >>> rms_norm(tg.tensor([[1.0, 7.0]]), (2,))  # the root of (1 + 49) / 2 is 5
     tensor([[0.2000, 1.4000]])
     """
-    only_floats(x)
-    weight = None if weight is None else to_dtype(weight, x.dtype)
-    lead = _layer("rms_norm", x, normalized_shape, weight)
-    return _normalize(x, weight, None, lead, 1, float(np.finfo(x.dtype).eps) if eps is None else eps, False)
+    only_floats(input)
+    weight = None if weight is None else to_dtype(weight, input.dtype)
+    lead = _layer("rms_norm", input, normalized_shape, weight)
+    return _normalize(input, weight, None, lead, 1, float(np.finfo(input.dtype).eps) if eps is None else eps, False)
 
 
 # -- over groups of channels --------------------------------------------------------------------
@@ -153,44 +154,44 @@ def _check_vectors(name: str, x: Any, **vectors: Any) -> None:
 
 @operation
 def group_norm(
-    x: Tensor,
+    input: Tensor,
     num_groups: int,
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     eps: float = 1e-5,
     cudnn_enabled: bool = True,
 ) -> Tensor:
-    """The channels of x (N, C, ...) in `num_groups` groups, each to mean 0 and variance 1 within a
+    """The channels of `input` (N, C, ...) in `num_groups` groups, each to mean 0 and variance 1 within a
     sample; weight and bias (C,) (Wu and He, Group normalization).
 
     >>> import tinygrad_lite as tg
     >>> group_norm(tg.tensor([[1.0, 3.0, 10.0, 30.0]]), 2)
     tensor([[-1.0000,  1.0000, -1.0000,  1.0000]])
     """
-    if x.ndim < 2:
-        raise ValueError(f"group_norm: expected an input of shape (N, C, ...), got {tuple(x.shape)}")
-    n, channels = x.shape[:2]
+    if input.ndim < 2:
+        raise ValueError(f"group_norm: expected an input of shape (N, C, ...), got {tuple(input.shape)}")
+    n, channels = input.shape[:2]
     if num_groups < 1 or channels % num_groups:
         raise ValueError(f"group_norm: {channels} channels do not fall into {num_groups} equal groups")
-    if n * math.prod(x.shape[2:]) * (channels // num_groups) == 1:
-        raise ValueError(f"group_norm: a group has only one value, input shape {tuple(x.shape)}")
-    _check_vectors("group_norm", x, weight=weight, bias=bias)
-    return _normalize(x, weight, bias, 1, num_groups, eps, True)
+    if n * math.prod(input.shape[2:]) * (channels // num_groups) == 1:
+        raise ValueError(f"group_norm: a group has only one value, input shape {tuple(input.shape)}")
+    _check_vectors("group_norm", input, weight=weight, bias=bias)
+    return _normalize(input, weight, bias, 1, num_groups, eps, True)
 
 
 # -- over a batch -------------------------------------------------------------------------------
 
 
 @primitive(keeps=("mean", "rate"))
-def _batch_norm(x, weight, bias, eps, moments, running):
-    """Each channel (dim 1) of x to mean 0 and variance 1, times weight, plus bias. `moments`: the mean
-    and variance of x, if they are known; or (`running`) others, in their place."""
-    return batch_norm_of(x, weight, bias, eps, moments, running)
+def _batch_norm(input, weight, bias, eps, moments, running):
+    """Each channel (dim 1) of `input` to mean 0 and variance 1, times weight, plus bias. `moments`: the mean
+    and variance of `input`, if they are known; or (`running`) others, in their place."""
+    return batch_norm_of(input, weight, bias, eps, moments, running)
 
 
-@_batch_norm.fused_vjp("x", "weight", "bias")
-def _(needs, g, x, weight, mean, rate, running):
-    return batch_norm_gradient(needs, g, x, weight, mean, rate, running)
+@_batch_norm.fused_vjp("input", "weight", "bias")
+def _(needs, g, input, weight, mean, rate, running):
+    return batch_norm_gradient(needs, g, input, weight, mean, rate, running)
 
 
 @_batch_norm.composed_of
@@ -206,7 +207,7 @@ def _(x, weight, bias, eps, moments, running):
     return out if bias is None else out + reshape(bias, shape)
 
 
-_batch_norm.joint_in("x", "weight")
+joint_in(_batch_norm, "input", "weight")
 
 
 def _affine(x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, eps: float) -> Any:
@@ -237,7 +238,7 @@ def _update(name: str, running: Any, measured: Any, momentum: float) -> None:
 
 @operation
 def batch_norm(
-    x: Tensor,
+    input: Tensor,
     weight: Tensor | None,
     bias: Tensor | None,
     running_mean: Tensor | None,
@@ -247,7 +248,7 @@ def batch_norm(
     eps: float,
     cudnn_enabled: bool = True,
 ) -> Tensor:
-    """Each channel of x (N, C, ...) to mean 0 and variance 1, times weight, plus bias (Ioffe and Szegedy,
+    """Each channel of `input` (N, C, ...) to mean 0 and variance 1, times weight, plus bias (Ioffe and Szegedy,
     Batch normalization).
 
     In training by the batch's own statistics; the running ones become `(1 - momentum) * running +
@@ -258,31 +259,31 @@ def batch_norm(
     tensor([[-1.0000],
             [ 1.0000]])
     """
-    if tuple(x.shape) == (0,):
-        return clone(x)
-    if x.ndim < 2:
-        raise IndexError(f"batch_norm: expected an input of shape (N, C, ...), got {tuple(x.shape)}")
+    if tuple(input.shape) == (0,):
+        return clone(input)
+    if input.ndim < 2:
+        raise IndexError(f"batch_norm: expected an input of shape (N, C, ...), got {tuple(input.shape)}")
     if training:
-        if math.prod(x.shape) == x.shape[1] and x.shape[1]:
-            raise ValueError(f"batch_norm: expected more than 1 value per channel in training, got shape {tuple(x.shape)}")
-    elif math.prod(x.shape) and (running_mean is None or running_var is None):
+        if math.prod(input.shape) == input.shape[1] and input.shape[1]:
+            raise ValueError(f"batch_norm: expected more than 1 value per channel in training, got shape {tuple(input.shape)}")
+    elif math.prod(input.shape) and (running_mean is None or running_var is None):
         raise ValueError("batch_norm: running_mean and running_var are needed when not in training")
-    _check_vectors("batch_norm", x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
-    if not math.prod(x.shape):  # nothing is measured
-        return _of_nothing(clone(x), weight, bias)
+    _check_vectors("batch_norm", input, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
+    if not math.prod(input.shape):  # nothing is measured
+        return _of_nothing(clone(input), weight, bias)
     if not training:
-        return _by_running(x, weight, bias, running_mean, running_var, eps)
+        return _by_running(input, weight, bias, running_mean, running_var, eps)
     moments = None
     if running_mean is not None or running_var is not None:
-        moments, count = batch_moments(raw(x))
+        moments, count = batch_moments(raw(input))
         _update("batch_norm", running_mean, moments[0], momentum)
         _update("batch_norm", running_var, moments[1] * (count / max(count - 1, 1)), momentum)
-    return _batch_norm(x, weight, bias, eps, moments, False)
+    return _batch_norm(input, weight, bias, eps, moments, False)
 
 
 @operation
 def instance_norm(
-    x: Tensor,
+    input: Tensor,
     weight: Tensor | None,
     bias: Tensor | None,
     running_mean: Tensor | None,
@@ -292,7 +293,7 @@ def instance_norm(
     eps: float,
     cudnn_enabled: bool = True,
 ) -> Tensor:
-    """Each channel of each sample of x (N, C, ...) to mean 0 and variance 1, times weight, plus bias
+    """Each channel of each sample of `input` (N, C, ...) to mean 0 and variance 1, times weight, plus bias
     (Ulyanov et al., Instance normalization). Running statistics as in batch_norm, averaged over samples.
 
     >>> import tinygrad_lite as tg
@@ -300,42 +301,42 @@ def instance_norm(
     tensor([[[-1.0000,  1.0000],
              [-1.0000,  1.0000]]])
     """
-    if x.ndim < 2:
-        raise ValueError(f"instance_norm: expected an input of shape (N, C, ...), got {tuple(x.shape)}")
+    if input.ndim < 2:
+        raise ValueError(f"instance_norm: expected an input of shape (N, C, ...), got {tuple(input.shape)}")
     if use_input_stats:
-        if math.prod(x.shape[2:]) == 1:
-            raise ValueError(f"instance_norm: expected more than 1 value per channel and sample, got shape {tuple(x.shape)}")
+        if math.prod(input.shape[2:]) == 1:
+            raise ValueError(f"instance_norm: expected more than 1 value per channel and sample, got shape {tuple(input.shape)}")
     elif running_mean is None or running_var is None:
         raise ValueError("instance_norm: running_mean and running_var are needed without use_input_stats")
     vectors = {"weight": weight, "bias": bias, "running_mean": running_mean, "running_var": running_var}
-    _check_vectors("instance_norm", x, **vectors)
+    _check_vectors("instance_norm", input, **vectors)
     if not use_input_stats:
-        return _by_running(x, weight, bias, running_mean, running_var, eps)
-    if math.prod(x.shape) and (running_mean is not None or running_var is not None):
-        array = raw(x).reshape(*x.shape[:2], -1)
+        return _by_running(input, weight, bias, running_mean, running_var, eps)
+    if math.prod(input.shape) and (running_mean is not None or running_var is not None):
+        array = raw(input).reshape(*input.shape[:2], -1)
         _update("instance_norm", running_mean, array.mean(axis=(0, 2)), momentum)
         _update("instance_norm", running_var, array.var(axis=2, ddof=1).mean(axis=0), momentum)
-    return _normalize(x, weight, bias, 1, x.shape[1], eps, True)
+    return _normalize(input, weight, bias, 1, input.shape[1], eps, True)
 
 
 @operation
-def local_response_norm(x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
-    """`x / (k + alpha m)^beta`, where m is the mean square of `size` neighbouring channels of x (N, C, ...)
+def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
+    """`input / (k + alpha m)^beta`, where m is the mean square of `size` neighbouring channels of `input` (N, C, ...)
     (Krizhevsky et al., ImageNet classification).
 
     >>> import tinygrad_lite as tg
     >>> local_response_norm(tg.tensor([[[3.0]]]), 1, alpha=1.0, beta=1.0)  # 3 / (1 + 3^2)
     tensor([[[0.3000]]])
     """
-    if x.ndim < 3:
-        raise ValueError(f"local_response_norm: expected an input of 3 or more dimensions, got shape {tuple(x.shape)}")
+    if input.ndim < 3:
+        raise ValueError(f"local_response_norm: expected an input of 3 or more dimensions, got shape {tuple(input.shape)}")
     if size < 1:
         raise ValueError(f"local_response_norm: expected a size of at least 1, got {size}")
-    if 0 in x.shape:
-        return x
-    channels = x.shape[1]
-    around = pad(square(x), (0, 0) * (x.ndim - 2) + (size // 2, (size - 1) // 2))
+    if 0 in input.shape:
+        return input
+    channels = input.shape[1]
+    around = pad(square(input), (0, 0) * (input.ndim - 2) + (size // 2, (size - 1) // 2))
     total = around[:, :channels]
     for i in range(1, size):
         total = total + around[:, i : i + channels]
-    return x / (total * (alpha / size) + k) ** beta
+    return input / (total * (alpha / size) + k) ** beta

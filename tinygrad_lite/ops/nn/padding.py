@@ -20,8 +20,8 @@ MODES = ("constant", "reflect", "replicate", "circular")
 
 
 @operation
-def pad(x: Tensor, pad: tuple[int, ...], mode: str = "constant", value: float | None = None) -> Tensor:
-    """`x` with `pad[0]` elements before and `pad[1]` after those of the last dim, `pad[2]` and `pad[3]`
+def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: float | None = None) -> Tensor:
+    """`input` with `pad[0]` elements before and `pad[1]` after those of the last dim, `pad[2]` and `pad[3]`
     around those of the one before it, and so on; a negative number takes elements away.
 
     `mode`: "constant" (`value`, by default 0), "reflect" (mirrored, the last element not repeated),
@@ -33,26 +33,26 @@ def pad(x: Tensor, pad: tuple[int, ...], mode: str = "constant", value: float | 
     tensor([[3, 2, 1, 2, 3, 2]])
     """
     if mode == "constant":
-        return constant_pad_nd(x, pad, 0 if value is None else value)
+        return constant_pad_nd(input, pad, 0 if value is None else value)
     if mode not in MODES:
         raise ValueError(f"pad: expected a mode among {', '.join(MODES)}, got {mode!r}")
     if value:
         raise ValueError(f"pad: mode {mode!r} takes no value, got {value}")
-    rank, pad = len(x.shape), tuple(pad)
+    rank, pad = len(input.shape), tuple(pad)
     if any(isinstance(n, bool) or not hasattr(n, "__index__") for n in pad):
         raise TypeError(f"pad: expected ints, got {pad}")
     if len(pad) not in (2, 4, 6) or rank - len(pad) // 2 not in (1, 2):
-        raise ValueError(f"pad: mode {mode!r} pads the last 1 to 3 dims after 1 or 2 others, got {pad} for {tuple(x.shape)}")
-    if mode != "circular" and (0 in x.shape[1:] or (rank == len(pad) // 2 + 1 and not x.shape[0])):
-        raise ValueError(f"pad: expected sizes of at least 1 (a batch's aside), got {tuple(x.shape)}")
-    if x.dtype.kind == "b" and mode != "circular":
+        raise ValueError(f"pad: mode {mode!r} pads the last 1 to 3 dims after 1 or 2 others, got {pad} for {tuple(input.shape)}")
+    if mode != "circular" and (0 in input.shape[1:] or (rank == len(pad) // 2 + 1 and not input.shape[0])):
+        raise ValueError(f"pad: expected sizes of at least 1 (a batch's aside), got {tuple(input.shape)}")
+    if input.dtype.kind == "b" and mode != "circular":
         raise TypeError(f"pad: mode {mode!r} takes no bool tensor; convert it with .to(dtype)")
-    out = x
+    out = input
     for i in range(0, len(pad), 2):
         out = _around(out, rank - 1 - i // 2, pad[i], pad[i + 1], mode)
     if min(pad) < 0:
         out = contiguous(out)
-    return unshared(out if mode == "circular" else linear_in(out, x), x)
+    return unshared(out if mode == "circular" else linear_in(out, input), input)
 
 
 def _around(x: Any, dim: int, before: int, after: int, mode: str) -> Any:
@@ -95,25 +95,25 @@ def _beyond(x: Any, dim: int, count: int, mode: str, end: bool) -> Any:
 
 
 @operation
-def constant_pad_nd(x: Tensor, pad: Any, value: float = 0) -> Tensor:
-    """`x` with `pad[0]` elements of `value` before and `pad[1]` after the last dim, `pad[2]` and
+def constant_pad_nd(input: Tensor, pad: Any, value: float = 0) -> Tensor:
+    """`input` with `pad[0]` elements of `value` before and `pad[1]` after the last dim, `pad[2]` and
     `pad[3]` around the one before it, and so on; a negative number takes elements away.
 
     >>> import tinygrad_lite as tg
     >>> tg.constant_pad_nd(tg.tensor([1, 2]), (1, 2), 9)
     tensor([9, 1, 2, 9, 9])
     """
-    pad, rank = tuple(operator.index(n) for n in pad), len(x.shape)
+    pad, rank = tuple(operator.index(n) for n in pad), len(input.shape)
     if len(pad) % 2 or len(pad) > 2 * rank:
         raise RuntimeError(f"constant_pad_nd: expected two numbers for each of at most {rank} dims, got {pad}")
     edges = [(0, 0)] * (rank - len(pad) // 2) + [(pad[i], pad[i + 1]) for i in reversed(range(0, len(pad), 2))]
-    shape = tuple(n + a + b for n, (a, b) in zip(x.shape, edges))
+    shape = tuple(n + a + b for n, (a, b) in zip(input.shape, edges))
     if min(shape, default=0) < 0:
-        raise RuntimeError(f"constant_pad_nd: {pad} takes away more than the shape {tuple(x.shape)} has")
+        raise RuntimeError(f"constant_pad_nd: {pad} takes away more than the shape {tuple(input.shape)} has")
     if any(a < 0 or b < 0 for a, b in edges):
-        x = getitem(x, (*(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, edges)), Ellipsis))
+        input = getitem(input, (*(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(input.shape, edges)), Ellipsis))
     index = tuple(slice(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(shape, edges))
     if not value:
-        return into_zeros(x, shape, index)
-    xp = namespace_of(raw(x))
-    return replaced(xp.full(shape, value, x.dtype), x, index)
+        return into_zeros(input, shape, index)
+    xp = namespace_of(raw(input))
+    return replaced(xp.full(shape, value, input.dtype), input, index)

@@ -13,6 +13,7 @@ from tinygrad_lite.arrays.kernels.windows import Windows, window_counts
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import abs, getitem, linear_in, pow, sign
 from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.dependence import constant_in
 from tinygrad_lite.ops.math.arithmetic import div
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.nn.convolution import _convolution
@@ -28,9 +29,9 @@ Sizes = int | tuple[int, ...]
 
 
 @primitive(keeps=("places",))
-def _max_pool(x, windows):
-    """The maximum of each window of x (N, C, *size). Its gradient goes to the first place that has it."""
-    return largest(x, windows)
+def _max_pool(input, windows):
+    """The maximum of each window of `input` (N, C, *size). Its gradient goes to the first place that has it."""
+    return largest(input, windows)
 
 
 @primitive
@@ -40,8 +41,8 @@ def _unpool(y, places, shape, repeated):
     return into_places(y, places, shape, repeated)
 
 
-_max_pool.vjp(x=lambda g, x_shape, places, windows: _unpool(g, places, x_shape, _overlap(windows)))
-_max_pool.constant_in(x="x")
+_max_pool.vjp(input=lambda g, input_shape, places, windows: _unpool(g, places, input_shape, _overlap(windows)))
+constant_in(_max_pool, input="input")
 _unpool.vjp(y=lambda g, places: _at_places(g, places))
 
 
@@ -100,24 +101,24 @@ def _check_padding(name: str, kernel: Any, padding: Any) -> None:
 
 @operation
 def max_pool1d(
-    x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
+    input: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
-    """The maximum of each window of x (N, C, L) or (C, L). See `max_pool2d`.
+    """The maximum of each window of `input` (N, C, L) or (C, L). See `max_pool2d`.
 
     >>> import tinygrad_lite as tg
     >>> max_pool1d(tg.tensor([[1.0, 4.0, 2.0, 3.0]]), 2)
     tensor([[4., 3.]])
     """
-    return _max_pooled("max_pool1d", 1, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return _max_pooled("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 @operation
 def max_pool2d(
-    x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
+    input: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
-    """The maximum of each window of x (N, C, H, W) or (C, H, W).
+    """The maximum of each window of `input` (N, C, H, W) or (C, H, W).
 
     `stride`: from window to window (None: `kernel_size`); `padding`: on each side, of -inf;
     `dilation`: from tap to tap; `ceil_mode`: also windows that reach over the end. The gradient goes
@@ -128,21 +129,21 @@ def max_pool2d(
     tensor([[[ 5.,  7.],
              [13., 15.]]])
     """
-    return _max_pooled("max_pool2d", 2, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return _max_pooled("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 @operation
 def max_pool3d(
-    x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
+    input: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
-    """The maximum of each window of x (N, C, D, H, W) or (C, D, H, W). See `max_pool2d`.
+    """The maximum of each window of `input` (N, C, D, H, W) or (C, D, H, W). See `max_pool2d`.
 
     >>> import tinygrad_lite as tg
     >>> max_pool3d(tg.arange(64.0).reshape(1, 1, 4, 4, 4), 2).shape
     (1, 1, 2, 2, 2)
     """
-    return _max_pooled("max_pool3d", 3, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return _max_pooled("max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 # -- the mean -----------------------------------------------------------------------------------
@@ -178,24 +179,24 @@ def _window_sizes(w: Windows, with_padding: bool, x: Any) -> Any:
 
 @operation
 def avg_pool1d(
-    x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, ceil_mode: bool = False,
+    input: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Tensor:  # fmt: skip
-    """The mean of each window of x (N, C, L) or (C, L). See `avg_pool2d`.
+    """The mean of each window of `input` (N, C, L) or (C, L). See `avg_pool2d`.
 
     >>> import tinygrad_lite as tg
     >>> avg_pool1d(tg.tensor([[1.0, 4.0, 2.0, 3.0]]), 2)
     tensor([[2.5000, 2.5000]])
     """
-    return _averaged("avg_pool1d", 1, x, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
+    return _averaged("avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
 @operation
 def avg_pool2d(
-    x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, ceil_mode: bool = False,
+    input: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: int | None = None,
 ) -> Tensor:  # fmt: skip
-    """The mean of each window of x (N, C, H, W) or (C, H, W).
+    """The mean of each window of `input` (N, C, H, W) or (C, H, W).
 
     `stride`: from window to window (None: `kernel_size`); `padding`: zeros on each side;
     `ceil_mode`: also windows that reach over the end; `count_include_pad`: whether the padding counts
@@ -206,21 +207,21 @@ def avg_pool2d(
     tensor([[[ 2.5000,  4.5000],
              [10.5000, 12.5000]]])
     """
-    return _averaged("avg_pool2d", 2, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return _averaged("avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
 @operation
 def avg_pool3d(
-    x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, ceil_mode: bool = False,
+    input: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: int | None = None,
 ) -> Tensor:  # fmt: skip
-    """The mean of each window of x (N, C, D, H, W) or (C, D, H, W). See `avg_pool2d`.
+    """The mean of each window of `input` (N, C, D, H, W) or (C, D, H, W). See `avg_pool2d`.
 
     >>> import tinygrad_lite as tg
     >>> avg_pool3d(tg.arange(8.0).reshape(1, 1, 2, 2, 2), 2).item()  # the mean of 0, ..., 7
     3.5
     """
-    return _averaged("avg_pool3d", 3, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return _averaged("avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
 # -- p-norms ------------------------------------------------------------------------------------
@@ -236,33 +237,33 @@ def _norms(
 
 
 @operation
-def lp_pool1d(x: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False) -> Tensor:
-    """The `norm_type`-norm of each window of x (N, C, L) or (C, L): (sum x^p)^(1/p).
+def lp_pool1d(input: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False) -> Tensor:
+    """The `norm_type`-norm of each window of `input` (N, C, L) or (C, L): (sum x^p)^(1/p).
 
     >>> import tinygrad_lite as tg
     >>> lp_pool1d(tg.tensor([[3.0, 4.0, 6.0, 8.0]]), 2, 2)
     tensor([[ 5., 10.]])
     """
-    return _norms("lp_pool1d", 1, x, norm_type, kernel_size, stride, ceil_mode)
+    return _norms("lp_pool1d", 1, input, norm_type, kernel_size, stride, ceil_mode)
 
 
 @operation
-def lp_pool2d(x: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False) -> Tensor:
-    """The `norm_type`-norm of each window of x (N, C, H, W) or (C, H, W): (sum x^p)^(1/p).
+def lp_pool2d(input: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False) -> Tensor:
+    """The `norm_type`-norm of each window of `input` (N, C, H, W) or (C, H, W): (sum x^p)^(1/p).
 
     >>> import tinygrad_lite as tg
     >>> lp_pool2d(tg.tensor([[[1.0, 1.0], [1.0, 1.0]]]), 2, 2)
     tensor([[[2.]]])
     """
-    return _norms("lp_pool2d", 2, x, norm_type, kernel_size, stride, ceil_mode)
+    return _norms("lp_pool2d", 2, input, norm_type, kernel_size, stride, ceil_mode)
 
 
 @operation
-def lp_pool3d(x: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False) -> Tensor:
-    """The `norm_type`-norm of each window of x (N, C, D, H, W) or (C, D, H, W): (sum x^p)^(1/p).
+def lp_pool3d(input: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False) -> Tensor:
+    """The `norm_type`-norm of each window of `input` (N, C, D, H, W) or (C, D, H, W): (sum x^p)^(1/p).
 
     >>> import tinygrad_lite as tg
     >>> lp_pool3d(tg.ones(1, 4, 4, 4), 1, 2).shape
     (1, 2, 2, 2)
     """
-    return _norms("lp_pool3d", 3, x, norm_type, kernel_size, stride, ceil_mode)
+    return _norms("lp_pool3d", 3, input, norm_type, kernel_size, stride, ceil_mode)

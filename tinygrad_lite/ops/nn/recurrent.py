@@ -21,11 +21,11 @@ __all__: list[str] = []
 
 
 @primitive(keeps=("gates", "cells", "squashed", "rows"))
-def _lstm(x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr, sizes, reverse):
-    return lstm(x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr, sizes, reverse)
+def _lstm(input, h, c, w_ih, w_hh, b_ih, b_hh, w_hr, sizes, reverse):
+    return lstm(input, h, c, w_ih, w_hh, b_ih, b_hh, w_hr, sizes, reverse)
 
 
-@_lstm.fused_vjp("x", "h", "c", "w_ih", "w_hh", "b_ih", "b_hh", "w_hr")
+@_lstm.fused_vjp("input", "h", "c", "w_ih", "w_hh", "b_ih", "b_hh", "w_hr")
 def _(needs, g, w_ih, w_hh, w_hr, sizes, reverse, gates, cells, squashed, rows):
     return lstm_gradient(needs, g, w_ih, w_hh, w_hr, sizes, reverse, gates, cells, squashed, rows)
 
@@ -52,11 +52,11 @@ def _unrolled(
 
 
 @primitive(keeps=("gates", "candidates", "inputs", "rows"))
-def _gru(x, h, w_ih, w_hh, b_ih, b_hh, sizes, reverse):
-    return gru(x, h, w_ih, w_hh, b_ih, b_hh, sizes, reverse)
+def _gru(input, h, w_ih, w_hh, b_ih, b_hh, sizes, reverse):
+    return gru(input, h, w_ih, w_hh, b_ih, b_hh, sizes, reverse)
 
 
-@_gru.fused_vjp("x", "h", "w_ih", "w_hh", "b_ih", "b_hh")
+@_gru.fused_vjp("input", "h", "w_ih", "w_hh", "b_ih", "b_hh")
 def _(needs, g, w_ih, w_hh, sizes, reverse, gates, candidates, inputs, rows):
     return gru_gradient(needs, g, w_ih, w_hh, sizes, reverse, gates, candidates, inputs, rows)
 
@@ -70,11 +70,11 @@ def _(x, h, w_ih, w_hh, b_ih, b_hh, sizes, reverse):
 
 
 @primitive(keeps=("rows",))
-def _rnn(x, h, w_ih, w_hh, b_ih, b_hh, squash, sizes, reverse):
-    return rnn(x, h, w_ih, w_hh, b_ih, b_hh, squash, sizes, reverse)
+def _rnn(input, h, w_ih, w_hh, b_ih, b_hh, squash, sizes, reverse):
+    return rnn(input, h, w_ih, w_hh, b_ih, b_hh, squash, sizes, reverse)
 
 
-@_rnn.fused_vjp("x", "h", "w_ih", "w_hh", "b_ih", "b_hh")
+@_rnn.fused_vjp("input", "h", "w_ih", "w_hh", "b_ih", "b_hh")
 def _(needs, g, out, w_ih, w_hh, squash, sizes, reverse, rows):
     return rnn_gradient(needs, g, out, w_ih, w_hh, squash, sizes, reverse, rows)
 

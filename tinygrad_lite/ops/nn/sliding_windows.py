@@ -76,11 +76,11 @@ def constant_like(x: Any, values: Any) -> Any:
 
 
 @primitive
-def _weighted_sums(x, matrix, dim):
-    """x (..., n, ...), matrix (m, n), a NumPy array -> (..., m, ...)"""
-    if x.dtype == np.float16:
-        return weighted_sums(x.astype(np.float32), matrix, dim).astype(x.dtype)
-    return weighted_sums(x, matrix, dim)
+def _weighted_sums(input, matrix, dim):
+    """`input` (..., n, ...), matrix (m, n), a NumPy array -> (..., m, ...)"""
+    if input.dtype == np.float16:
+        return weighted_sums(input.astype(np.float32), matrix, dim).astype(input.dtype)
+    return weighted_sums(input, matrix, dim)
 
 
-_weighted_sums.vjp(x=lambda g, matrix, dim: _weighted_sums(g, matrix.T, dim))
+_weighted_sums.vjp(input=lambda g, matrix, dim: _weighted_sums(g, matrix.T, dim))

@@ -26,33 +26,35 @@ __all__ = ["celu", "celu_", "selu", "selu_"]
 
 
 @primitive
-def _elu(x, alpha, scale, rate):
-    only_floats(x)
-    return elu_of(x, alpha, scale, rate)
+def _elu(input, alpha, scale, rate):
+    only_floats(input)
+    return elu_of(input, alpha, scale, rate)
 
 
-# Where x is positive exp is kept finite: 0 * inf would be nan a derivative later.
+# Where input is positive exp is kept finite: 0 * inf would be nan a derivative later.
 _elu.vjp(
-    x=lambda g, x, alpha, scale, rate: g * where(x > 0, scale, (alpha * scale * rate) * exp(where(x < 0, x, 0.0) * rate))
+    input=lambda g, input, alpha, scale, rate: (
+        g * where(input > 0, scale, (alpha * scale * rate) * exp(where(input < 0, input, 0.0) * rate))
+    )
 )
 
 
 @optional_inplace
 @operation
-def elu(x: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """`x` where it is positive, else `alpha * (exp(x) - 1)`.
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """`input` where it is positive, else `alpha * (exp(input) - 1)`.
 
     >>> import tinygrad_lite as tg
     >>> elu(tg.tensor([-1.0, 2.0]))
     tensor([-0.6321,  2.0000])
     """
-    return _elu(x, number("elu", "alpha", alpha), 1.0, 1.0)
+    return _elu(input, number("elu", "alpha", alpha), 1.0, 1.0)
 
 
 @optional_inplace
 @operation
-def celu(x: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """`x` where it is positive, else `alpha * (exp(x / alpha) - 1)`.
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """`input` where it is positive, else `alpha * (exp(input / alpha) - 1)`.
 
     >>> import tinygrad_lite as tg
     >>> celu(tg.tensor([-100.0, 0.0, 3.0]), alpha=2.0)  # at least -alpha
@@ -61,13 +63,13 @@ def celu(x: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     alpha = number("celu", "alpha", alpha)
     if alpha == 0:
         raise ValueError("celu: expected alpha other than 0")
-    return _elu(x, alpha, 1.0, 1.0 / alpha)
+    return _elu(input, alpha, 1.0, 1.0 / alpha)
 
 
 @optional_inplace
 @operation
-def selu(x: Tensor, inplace: bool = False) -> Tensor:
-    """`scale * elu(x, alpha)` with the constants for which activations keep mean 0 and variance 1
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """`scale * elu(input, alpha)` with the constants for which activations keep mean 0 and variance 1
     (Klambauer et al., Self-Normalizing Neural Networks).
 
     >>> import tinygrad_lite as tg
@@ -75,7 +77,7 @@ def selu(x: Tensor, inplace: bool = False) -> Tensor:
     >>> abs(y.mean().item()) < 0.05, abs(y.std().item() - 1) < 0.05
     (True, True)
     """
-    return _elu(x, SELU_ALPHA, SELU_SCALE, 1.0)
+    return _elu(input, SELU_ALPHA, SELU_SCALE, 1.0)
 
 
 SELU_ALPHA = 1.6732632423543772848170429916717
@@ -83,45 +85,45 @@ SELU_SCALE = 1.0507009873554804934193349852946
 
 
 @primitive
-def _softplus(x, beta, threshold):
-    only_floats(x)
-    return softplus_of(x, beta, threshold)
+def _softplus(input, beta, threshold):
+    only_floats(input)
+    return softplus_of(input, beta, threshold)
 
 
-_softplus.vjp(x=lambda g, x, beta, threshold: g * where(x * beta > threshold, 1.0, sigmoid(x * beta)))
+_softplus.vjp(input=lambda g, input, beta, threshold: g * where(input * beta > threshold, 1.0, sigmoid(input * beta)))
 
 
 @operation
-def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """`log(1 + exp(beta x)) / beta`, and `x` itself where `beta x > threshold`.
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """`log(1 + exp(beta * input)) / beta`, and `input` itself where `beta * input > threshold`.
 
     >>> import tinygrad_lite as tg
     >>> softplus(tg.tensor([-1000.0, 0.0, 1000.0]))
     tensor([0.0000e+00, 6.9315e-01, 1.0000e+03])
     """
-    return _softplus(x, number("softplus", "beta", beta), number("softplus", "threshold", threshold))
+    return _softplus(input, number("softplus", "beta", beta), number("softplus", "threshold", threshold))
 
 
 @operation
-def logsigmoid(x: Tensor) -> Tensor:
-    """`log(sigmoid(x))`, for any x.
+def logsigmoid(input: Tensor) -> Tensor:
+    """`log(sigmoid(input))`, for any `input`.
 
     >>> import tinygrad_lite as tg
     >>> logsigmoid(tg.tensor([-1000.0, 0.0, 1000.0]))
     tensor([-1.0000e+03, -6.9315e-01, -0.0000e+00])
     """
-    return contiguous(-_softplus(-x, 1.0, math.inf))
+    return contiguous(-_softplus(-input, 1.0, math.inf))
 
 
 @primitive(keeps=("share",))
-def _silu(x):
-    only_floats(x)
-    return silu_of(x)
+def _silu(input):
+    only_floats(input)
+    return silu_of(input)
 
 
-@_silu.fused_vjp("x")
-def _(needs, g, x, share):
-    return silu_gradient(g, x, share)
+@_silu.fused_vjp("input")
+def _(needs, g, input, share):
+    return silu_gradient(g, input, share)
 
 
 _silu.composed_of(lambda x: x * sigmoid(x))
@@ -129,46 +131,46 @@ _silu.composed_of(lambda x: x * sigmoid(x))
 
 @optional_inplace
 @operation
-def silu(x: Tensor, inplace: bool = False) -> Tensor:
-    """`x * sigmoid(x)`, also known as swish.
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """`input * sigmoid(input)`, also known as swish.
 
     >>> import tinygrad_lite as tg
     >>> silu(tg.tensor([-20.0, 0.0, 20.0]))
     tensor([-4.1223e-08,  0.0000e+00,  2.0000e+01])
     """
-    return _silu(x)
+    return _silu(input)
 
 
 @optional_inplace
 @operation
-def mish(x: Tensor, inplace: bool = False) -> Tensor:
-    """`x * tanh(softplus(x))`
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """`input * tanh(softplus(input))`
 
     >>> import tinygrad_lite as tg
     >>> mish(tg.tensor([-1.0, 0.0, 20.0]))
     tensor([-0.3034,  0.0000, 20.0000])
     """
-    return x * tanh(_softplus(x, 1.0, 20.0))
+    return input * tanh(_softplus(input, 1.0, 20.0))
 
 
 @operation
-def tanhshrink(x: Tensor) -> Tensor:
-    """`x - tanh(x)`
+def tanhshrink(input: Tensor) -> Tensor:
+    """`input - tanh(input)`
 
     >>> import tinygrad_lite as tg
     >>> tanhshrink(tg.tensor([-20.0, 0.0, 20.0]))
     tensor([-19.,   0.,  19.])
     """
-    only_numbers(x)
-    return x - tanh(x)
+    only_numbers(input)
+    return input - tanh(input)
 
 
 # -- Gaussian error linear unit -----------------------------------------------------------------
 
 
 @primitive(keeps=("share",))
-def gelu(x, approximate="none"):
-    """`x` times the share of the normal distribution below it (Hendrycks and Gimpel).
+def gelu(input, approximate="none"):
+    """`input` times the share of the normal distribution below it (Hendrycks and Gimpel).
 
     `approximate="tanh"`: with a tanh in place of that share.
 
@@ -178,13 +180,13 @@ def gelu(x, approximate="none"):
     """
     if approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: expected approximate 'none' or 'tanh', got {approximate!r}")
-    only_floats(x)
-    return gelu_of(x, approximate)
+    only_floats(input)
+    return gelu_of(input, approximate)
 
 
-@gelu.fused_vjp("x")
-def _(needs, g, x, share, approximate):
-    return gelu_gradient(g, x, share, approximate)
+@gelu.fused_vjp("input")
+def _(needs, g, input, share, approximate):
+    return gelu_gradient(g, input, share, approximate)
 
 
 @gelu.composed_of
@@ -197,22 +199,22 @@ def _(x, approximate):
 
 
 @operation
-def glu(x: Tensor, dim: int = -1) -> Tensor:
-    """The first half of `x` along `dim` times the sigmoid of the second half.
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """The first half of `input` along `dim` times the sigmoid of the second half.
 
     >>> import tinygrad_lite as tg
     >>> glu(tg.tensor([3.0, 5.0, 0.0, 0.0]))
     tensor([1.5000, 2.5000])
     """
-    if not x.ndim:
+    if not input.ndim:
         raise ValueError("glu: expected a tensor of 1 or more dimensions, got a 0-d one")
-    dim = canonical_dim("glu", dim, x.ndim)
-    if x.shape[dim] % 2:
-        raise ValueError(f"glu: expected an even size along dim {dim}, got shape {tuple(x.shape)}")
-    half = x.shape[dim] // 2
+    dim = canonical_dim("glu", dim, input.ndim)
+    if input.shape[dim] % 2:
+        raise ValueError(f"glu: expected an even size along dim {dim}, got shape {tuple(input.shape)}")
+    half = input.shape[dim] // 2
     index = (slice(None),) * dim
-    only_floats(x)
-    return x[(*index, slice(half))] * sigmoid(x[(*index, slice(half, None))])
+    only_floats(input)
+    return input[(*index, slice(half))] * sigmoid(input[(*index, slice(half, None))])
 
 
 elu_ = in_place(elu)

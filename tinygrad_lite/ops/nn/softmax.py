@@ -22,55 +22,55 @@ __all__ = ["log_softmax", "softmax"]
 
 
 @primitive
-def _softmax(x, dim):
-    only_floats(x)
-    return softmax_of(x, dim)
+def _softmax(input, dim):
+    only_floats(input)
+    return softmax_of(input, dim)
 
 
-def _softmax_x(g: Any, out: Any, dim: int) -> Any:
+def _softmax_rule(g: Any, out: Any, dim: int) -> Any:
     return softmax_gradient(g, out, dim) if is_array(g) else out * (g - (g * out).sum(axis=dim, keepdims=True))
 
 
-_softmax.vjp(x=_softmax_x)
+_softmax.vjp(input=_softmax_rule)
 
 
 @primitive
-def _log_softmax(x, dim):
-    only_floats(x)
-    return log_softmax_of(x, dim)
+def _log_softmax(input, dim):
+    only_floats(input)
+    return log_softmax_of(input, dim)
 
 
-def _log_softmax_x(g: Any, out: Any, dim: int) -> Any:
+def _log_softmax_rule(g: Any, out: Any, dim: int) -> Any:
     return log_softmax_gradient(g, out, dim) if is_array(g) else g - exp(out) * g.sum(axis=dim, keepdims=True)
 
 
-_log_softmax.vjp(x=_log_softmax_x)
+_log_softmax.vjp(input=_log_softmax_rule)
 
 
 @operation
-def softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
-    """`exp(x) / exp(x).sum(dim)`: positive, and of sum 1 along `dim`.
+def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
+    """`exp(input) / exp(input).sum(dim)`: positive, and of sum 1 along `dim`.
 
     >>> import tinygrad_lite as tg
     >>> tg.softmax(tg.tensor([0.0, 0.0]), dim=0)
     tensor([0.5000, 0.5000])
     """
     if dtype is not None:
-        x = to_dtype(x, as_dtype(dtype))
-    return _softmax(x, canonical_dim("softmax", dim, len(x.shape)))
+        input = to_dtype(input, as_dtype(dtype))
+    return _softmax(input, canonical_dim("softmax", dim, len(input.shape)))
 
 
 @operation
-def log_softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
-    """The logarithm of `softmax(x, dim)`, worked out without overflow.
+def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
+    """The logarithm of `softmax(input, dim)`, worked out without overflow.
 
     >>> import tinygrad_lite as tg
     >>> tg.log_softmax(tg.tensor([0.0, 0.0]), dim=0)
     tensor([-0.6931, -0.6931])
     """
     if dtype is not None:
-        x = to_dtype(x, as_dtype(dtype))
-    return _log_softmax(x, canonical_dim("log_softmax", dim, len(x.shape)))
+        input = to_dtype(input, as_dtype(dtype))
+    return _log_softmax(input, canonical_dim("log_softmax", dim, len(input.shape)))
 
 
 @operation

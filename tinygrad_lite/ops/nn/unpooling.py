@@ -43,23 +43,23 @@ def _unpooled(
 
 @operation
 def max_unpool1d(
-    x: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Any = None
+    input: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Any = None
 ) -> Tensor:
-    """Each maximum of x (N, C, L) or (C, L) at its place before `max_pool1d`. See `max_unpool2d`.
+    """Each maximum of `input` (N, C, L) or (C, L) at its place before `max_pool1d`. See `max_unpool2d`.
 
     >>> import tinygrad_lite as tg
     >>> y, places = tg.nn.functional.max_pool1d(tg.tensor([[1.0, 4.0, 3.0, 2.0]]), 2, return_indices=True)
     >>> max_unpool1d(y, places, 2)
     tensor([[0., 4., 3., 0.]])
     """
-    return _unpooled("max_unpool1d", 1, x, indices, kernel_size, stride, padding, output_size)
+    return _unpooled("max_unpool1d", 1, input, indices, kernel_size, stride, padding, output_size)
 
 
 @operation
 def max_unpool2d(
-    x: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Any = None
+    input: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Any = None
 ) -> Tensor:
-    """Each maximum of x (N, C, H, W) or (C, H, W) at its place before `max_pool2d`, and zeros elsewhere.
+    """Each maximum of `input` (N, C, H, W) or (C, H, W) at its place before `max_pool2d`, and zeros elsewhere.
 
     `indices`: from `max_pool2d(..., return_indices=True)`, whose other arguments these are.
     `output_size`: the size before it, where that is not the least possible.
@@ -69,18 +69,18 @@ def max_unpool2d(
     tensor([[[0., 0.],
              [7., 0.]]])
     """
-    return _unpooled("max_unpool2d", 2, x, indices, kernel_size, stride, padding, output_size)
+    return _unpooled("max_unpool2d", 2, input, indices, kernel_size, stride, padding, output_size)
 
 
 @operation
 def max_unpool3d(
-    x: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Any = None
+    input: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Any = None
 ) -> Tensor:
-    """Each maximum of x (N, C, D, H, W) or (C, D, H, W) at its place before `max_pool3d`. See `max_unpool2d`.
+    """Each maximum of `input` (N, C, D, H, W) or (C, D, H, W) at its place before `max_pool3d`. See `max_unpool2d`.
 
     >>> import tinygrad_lite as tg
     >>> y, places = tg.nn.functional.max_pool3d(tg.ones(1, 4, 4, 4), 2, return_indices=True)
     >>> max_unpool3d(y, places, 2).sum(), places.shape
     (tensor(8.), (1, 2, 2, 2))
     """
-    return _unpooled("max_unpool3d", 3, x, indices, kernel_size, stride, padding, output_size)
+    return _unpooled("max_unpool3d", 3, input, indices, kernel_size, stride, padding, output_size)

@@ -124,48 +124,48 @@ def _like(x: Any, dtype: Any, device: Any) -> tuple[Any, Any]:
 @creator
 @operation
 def rand_like(
-    x: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:  # fmt: skip
-    """`rand` in the shape (and dtype, on the device) of `x`.
+    """`rand` in the shape (and dtype, on the device) of `input`.
 
     >>> import tinygrad_lite as tg
     >>> tg.rand_like(tg.ones(2, 3)).shape
     (2, 3)
     """
-    dtype, device = _like(x, dtype, device)
-    return rand(tuple(x.shape), generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
+    dtype, device = _like(input, dtype, device)
+    return rand(tuple(input.shape), generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 @creator
 @operation
 def randn_like(
-    x: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:  # fmt: skip
-    """`randn` in the shape (and dtype, on the device) of `x`.
+    """`randn` in the shape (and dtype, on the device) of `input`.
 
     >>> import tinygrad_lite as tg
     >>> tg.randn_like(tg.ones(2, 3)).shape
     (2, 3)
     """
-    dtype, device = _like(x, dtype, device)
-    return randn(tuple(x.shape), generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
+    dtype, device = _like(input, dtype, device)
+    return randn(tuple(input.shape), generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 @creator
 @operation
 def randint_like(
-    x: Tensor, low: int, high: int | None = None, *, generator: Generator | None = None, dtype: Any = None,
+    input: Tensor, low: int, high: int | None = None, *, generator: Generator | None = None, dtype: Any = None,
     device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """`randint` in the shape (and dtype, on the device) of `x`.
+    """`randint` in the shape (and dtype, on the device) of `input`.
 
     >>> import tinygrad_lite as tg
     >>> (tg.randint_like(tg.ones(100), 3, 6) >= 3).all()
     tensor(True)
     """
-    dtype, device = _like(x, dtype, device)
+    dtype, device = _like(input, dtype, device)
     low, high = (0, low) if high is None else (low, high)
-    return randint(low, high, tuple(x.shape), generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
+    return randint(low, high, tuple(input.shape), generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 @creator
@@ -221,25 +221,25 @@ def _coins(p: Any, like: Any, generator: Generator | None) -> Any:
 
 
 @operation
-def bernoulli(x: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
-    """1 with the probability that each element of `x` gives (or with probability `p`), else 0.
+def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
+    """1 with the probability that each element of `input` gives (or with probability `p`), else 0.
 
     >>> import tinygrad_lite as tg
     >>> tg.bernoulli(tg.tensor([0.0, 1.0]))
     tensor([0., 1.])
     """
-    like = raw(x)
+    like = raw(input)
     if p is None and like.dtype.kind != "f":
         raise RuntimeError(f"bernoulli: expected floating-point probabilities, got {like.dtype}")
     values = _coins(_probability("bernoulli", like if p is None else raw(p)), like, generator)
-    return _drawn_by(values, x, p) if isinstance(x, Traced) else values
+    return _drawn_by(values, input, p) if isinstance(input, Traced) else values
 
 
 @quietly
 @operation
-def multinomial(x: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None) -> Tensor:
+def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None) -> Tensor:
     """Numbers of categories drawn with probabilities proportional to the weights in the last dim
-    of `x` (one or two dims): `num_samples` of them for each row.
+    of `input` (one or two dims): `num_samples` of them for each row.
 
     Without replacement the categories with the smallest exponential variate / weight are taken
     (Efraimidis and Spirakis 2006).
@@ -248,7 +248,7 @@ def multinomial(x: Tensor, num_samples: int, replacement: bool = False, *, gener
     >>> tg.multinomial(tg.tensor([0.0, 3.0, 0.0]), 1)
     tensor([1])
     """
-    weights = raw(x)
+    weights = raw(input)
     if weights.ndim not in (1, 2) or weights.dtype.kind != "f":
         raise RuntimeError(f"multinomial: expected real weights in 1 or 2 dims, got {weights.dtype} of shape {weights.shape}")
     if num_samples <= 0 or (not replacement and num_samples > weights.shape[-1]):
@@ -267,22 +267,22 @@ def multinomial(x: Tensor, num_samples: int, replacement: bool = False, *, gener
     else:
         keys = drawn_from.exponential(weights.shape, weights.dtype) / weights
         chosen = in_order(xp.argsort(xp.where(weights > 0, keys, np.inf), axis=-1)[..., :num_samples])
-    return traced(chosen.astype(np.int64, copy=False)) if isinstance(x, Traced) else chosen
+    return traced(chosen.astype(np.int64, copy=False)) if isinstance(input, Traced) else chosen
 
 
 @operation
-def poisson(x: Tensor, generator: Generator | None = None) -> Tensor:
-    """Counts with the means that `x` gives.
+def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
+    """Counts with the means that `input` gives.
 
     >>> import tinygrad_lite as tg
     >>> tg.poisson(tg.tensor([0.0, 0.0]))
     tensor([0., 0.])
     """
-    rate = raw(x)
+    rate = raw(input)
     if rate.size and bool(rate.min() < 0):
         raise RuntimeError(f"poisson: expected rates of 0 or more, got {rate.min()}")
     values = source(generator, device_of(rate)).poisson(rate).astype(as_float(rate[:0] if rate.ndim else rate).dtype)
-    return traced(values) if isinstance(x, Traced) else values
+    return traced(values) if isinstance(input, Traced) else values
 
 
 # -- in place -----------------------------------------------------------------------------------
@@ -300,7 +300,7 @@ def _real(name: str, x: Any) -> np.dtype:
 
 
 @on_gpu_of()
-def normal_(x: Tensor, mean: float = 0, std: float = 1, *, generator: Generator | None = None) -> Tensor:
+def normal_(input: Tensor, mean: float = 0, std: float = 1, *, generator: Generator | None = None) -> Tensor:
     """Fill with normal numbers.
 
     >>> import tinygrad_lite as tg
@@ -309,12 +309,12 @@ def normal_(x: Tensor, mean: float = 0, std: float = 1, *, generator: Generator 
     """
     if std < 0:
         raise RuntimeError(f"normal_: expected a standard deviation of 0 or more, got {std}")
-    values = source(generator, device_of(x.array)).normal(x.array.shape, _real("normal_", x))
-    return _draw("normal_", x, values * std + mean)
+    values = source(generator, device_of(input.array)).normal(input.array.shape, _real("normal_", input))
+    return _draw("normal_", input, values * std + mean)
 
 
 @operation
-def uniform_(x: Tensor, from_: float = 0, to: float = 1, *, generator: Generator | None = None) -> Tensor:
+def uniform_(input: Tensor, from_: float = 0, to: float = 1, *, generator: Generator | None = None) -> Tensor:
     """Fill with numbers uniform in [from_, to).
 
     >>> import tinygrad_lite as tg
@@ -323,15 +323,15 @@ def uniform_(x: Tensor, from_: float = 0, to: float = 1, *, generator: Generator
     """
     if from_ > to:
         raise RuntimeError(f"uniform_: expected from_ <= to, got {from_} and {to}")
-    first, last = _limits(_real("uniform_", x))
+    first, last = _limits(_real("uniform_", input))
     if from_ < first or to > last:
-        raise RuntimeError(f"uniform_: {x.array.dtype} does not reach from {from_} to {to}")
-    values = source(generator, device_of(x.array)).uniform(x.array.shape, x.array.dtype)
-    return _draw("uniform_", x, values * (to - from_) + from_)
+        raise RuntimeError(f"uniform_: {input.array.dtype} does not reach from {from_} to {to}")
+    values = source(generator, device_of(input.array)).uniform(input.array.shape, input.array.dtype)
+    return _draw("uniform_", input, values * (to - from_) + from_)
 
 
 @operation
-def random_(x: Tensor, from_: int | None = None, to: int | None = None, *, generator: Generator | None = None) -> Tensor:
+def random_(input: Tensor, from_: int | None = None, to: int | None = None, *, generator: Generator | None = None) -> Tensor:
     """Fill with integers from `from_` to `to - 1`; `random_(to)` starts at 0; without bounds, with
     all that the dtype holds exactly.
 
@@ -341,25 +341,25 @@ def random_(x: Tensor, from_: int | None = None, to: int | None = None, *, gener
     """
     low, high = (0, from_) if to is None else (from_, to)
     if high is None:
-        kind = x.array.dtype
+        kind = input.array.dtype
         high = 2 if kind.kind == "b" else 2 ** (np.finfo(kind).nmant + 1) + 1 if kind.kind == "f" else int(np.iinfo(kind).max)
-    drawn_from = source(generator, device_of(x.array))
-    return _draw("random_", x, _integers("random_", low or 0, high, x.array.shape, drawn_from, x.array.dtype))
+    drawn_from = source(generator, device_of(input.array))
+    return _draw("random_", input, _integers("random_", low or 0, high, input.array.shape, drawn_from, input.array.dtype))
 
 
 @on_gpu_of()
-def bernoulli_(x: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
+def bernoulli_(input: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
     """Fill with 1 with probability `p` (a number or a tensor), else 0.
 
     >>> import tinygrad_lite as tg
     >>> tg.zeros(3).bernoulli_(1.0)
     tensor([1., 1., 1.])
     """
-    return _draw("bernoulli_", x, _coins(_probability("bernoulli_", raw(p)), x.array, generator))
+    return _draw("bernoulli_", input, _coins(_probability("bernoulli_", raw(p)), input.array, generator))
 
 
 @on_gpu_of()
-def exponential_(x: Tensor, lambd: float = 1, *, generator: Generator | None = None) -> Tensor:
+def exponential_(input: Tensor, lambd: float = 1, *, generator: Generator | None = None) -> Tensor:
     """Fill with numbers of density lambd exp(-lambd x).
 
     >>> import tinygrad_lite as tg
@@ -368,12 +368,12 @@ def exponential_(x: Tensor, lambd: float = 1, *, generator: Generator | None = N
     """
     if lambd <= 0:
         raise RuntimeError(f"exponential_: expected a positive lambd, got {lambd}")
-    values = source(generator, device_of(x.array)).exponential(x.array.shape, _real("exponential_", x))
-    return _draw("exponential_", x, values / lambd)
+    values = source(generator, device_of(input.array)).exponential(input.array.shape, _real("exponential_", input))
+    return _draw("exponential_", input, values / lambd)
 
 
 @on_gpu_of()
-def log_normal_(x: Tensor, mean: float = 1, std: float = 2, *, generator: Generator | None = None) -> Tensor:
+def log_normal_(input: Tensor, mean: float = 1, std: float = 2, *, generator: Generator | None = None) -> Tensor:
     """Fill with numbers whose logarithms are normal.
 
     >>> import tinygrad_lite as tg
@@ -382,12 +382,12 @@ def log_normal_(x: Tensor, mean: float = 1, std: float = 2, *, generator: Genera
     """
     if std <= 0:
         raise RuntimeError(f"log_normal_: expected a positive standard deviation, got {std}")
-    values = source(generator, device_of(x.array)).normal(x.array.shape, _real("log_normal_", x)) * std + mean
-    return _draw("log_normal_", x, namespace_of(values).exp(values))
+    values = source(generator, device_of(input.array)).normal(input.array.shape, _real("log_normal_", input)) * std + mean
+    return _draw("log_normal_", input, namespace_of(values).exp(values))
 
 
 @on_gpu_of()
-def cauchy_(x: Tensor, median: float = 0, sigma: float = 1, *, generator: Generator | None = None) -> Tensor:
+def cauchy_(input: Tensor, median: float = 0, sigma: float = 1, *, generator: Generator | None = None) -> Tensor:
     """Fill with numbers of density sigma / (pi (sigma^2 + (x - median)^2)).
 
     >>> import tinygrad_lite as tg
@@ -396,12 +396,12 @@ def cauchy_(x: Tensor, median: float = 0, sigma: float = 1, *, generator: Genera
     """
     if sigma <= 0:
         raise RuntimeError(f"cauchy_: expected a positive sigma, got {sigma}")
-    values = source(generator, device_of(x.array)).uniform(x.array.shape, _real("cauchy_", x)) - 0.5
-    return _draw("cauchy_", x, namespace_of(values).tan(math.pi * values) * sigma + median)
+    values = source(generator, device_of(input.array)).uniform(input.array.shape, _real("cauchy_", input)) - 0.5
+    return _draw("cauchy_", input, namespace_of(values).tan(math.pi * values) * sigma + median)
 
 
 @on_gpu_of()
-def geometric_(x: Tensor, p: float, *, generator: Generator | None = None) -> Tensor:
+def geometric_(input: Tensor, p: float, *, generator: Generator | None = None) -> Tensor:
     """Fill with how many trials of success probability `p` it takes to succeed: 1, 2, ...
 
     >>> import tinygrad_lite as tg
@@ -410,5 +410,5 @@ def geometric_(x: Tensor, p: float, *, generator: Generator | None = None) -> Te
     """
     if not 0 < p < 1:
         raise RuntimeError(f"geometric_: expected a probability between 0 and 1, got {p}")
-    values = source(generator, device_of(x.array)).exponential(x.array.shape, np.dtype(np.float64)) / -math.log1p(-p)
-    return _draw("geometric_", x, namespace_of(values).ceil(values))
+    values = source(generator, device_of(input.array)).exponential(input.array.shape, np.dtype(np.float64)) / -math.log1p(-p)
+    return _draw("geometric_", input, namespace_of(values).ceil(values))

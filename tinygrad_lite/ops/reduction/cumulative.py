@@ -55,12 +55,12 @@ _recurrence.vjp(a=lambda g, a, out, axis, reverse: _carried_back(g, a, axis, rev
 
 
 @nondifferentiable
-def _place_so_far(x, axis, name):
+def _place_so_far(input, axis, name):
     """Where the largest (name="maximum") or smallest element so far stands, the last of equal ones; nan
     is both."""
-    xp = namespace_of(x)
-    places = xp.arange(x.shape[axis]).reshape((-1,) + (1,) * (x.ndim - axis - 1))
-    here = (x == accumulate(name, x, axis)) | (x != x)
+    xp = namespace_of(input)
+    places = xp.arange(input.shape[axis]).reshape((-1,) + (1,) * (input.ndim - axis - 1))
+    here = (input == accumulate(name, input, axis)) | (input != input)
     return accumulate("maximum", places * here, axis)
 
 
@@ -70,25 +70,25 @@ def _extreme_so_far(name: str, x: Any, dim: int) -> ValuesIndices:
 
 
 @operation
-def cummax(x: Tensor, dim: int) -> ValuesIndices:
+def cummax(input: Tensor, dim: int) -> ValuesIndices:
     """The largest element up to each one along `dim`, and its place (of equal ones the last).
 
     >>> import tinygrad_lite as tg
     >>> tg.cummax(tg.tensor([1.0, 3.0, 2.0]), dim=0)
     ValuesIndices(values=tensor([1., 3., 3.]), indices=tensor([0, 1, 1]))
     """
-    return _extreme_so_far("cummax", x, dim)
+    return _extreme_so_far("cummax", input, dim)
 
 
 @operation
-def cummin(x: Tensor, dim: int) -> ValuesIndices:
+def cummin(input: Tensor, dim: int) -> ValuesIndices:
     """The smallest element up to each one along `dim`, and its place (of equal ones the last).
 
     >>> import tinygrad_lite as tg
     >>> tg.cummin(tg.tensor([3, 1, 2]), dim=0)
     ValuesIndices(values=tensor([3, 1, 1]), indices=tensor([0, 1, 1]))
     """
-    return _extreme_so_far("cummin", x, dim)
+    return _extreme_so_far("cummin", input, dim)
 
 
 # -- sums and products --------------------------------------------------------------------------
@@ -104,35 +104,35 @@ def _accumulated(x: Any, name: str, axis: int, reverse: bool) -> Any:
 
 
 @primitive
-def _cumsum(x, axis, reverse):
-    return _accumulated(x, "add", axis, reverse)
+def _cumsum(input, axis, reverse):
+    return _accumulated(input, "add", axis, reverse)
 
 
-_cumsum.vjp(x=lambda g, axis, reverse: _cumsum(g, axis, not reverse))
+_cumsum.vjp(input=lambda g, axis, reverse: _cumsum(g, axis, not reverse))
 
 
 @primitive
-def _cumprod(x, axis, reverse):
-    return _accumulated(x, "multiply", axis, reverse)
+def _cumprod(input, axis, reverse):
+    return _accumulated(input, "multiply", axis, reverse)
 
 
 # out[t] = x[t] out[t-1]: no division, so zeros do no harm.
-_cumprod.vjp(x=lambda g, x, out, axis, reverse: _carried_back(g, x, axis, reverse) * _previous(out, axis, reverse, 1))
+_cumprod.vjp(input=lambda g, input, out, axis, reverse: _carried_back(g, input, axis, reverse) * _previous(out, axis, reverse, 1))
 
 
 @operation
-def cumsum(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """The sum of all elements up to each one along `dim`. Integers and bools add up in int64.
 
     >>> import tinygrad_lite as tg
     >>> tg.cumsum(tg.tensor([1.0, 2.0, 3.0]), dim=0)
     tensor([1., 3., 6.])
     """
-    return _along_dim("cumsum", _cumsum, x, dim, False, dtype=dtype)
+    return _along_dim("cumsum", _cumsum, input, dim, False, dtype=dtype)
 
 
 @operation
-def cumprod(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """The product of all elements up to each one along `dim`. Integers and bools multiply in int64.
     The gradient is right where factors are zero, also the second one.
 
@@ -140,7 +140,7 @@ def cumprod(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     >>> tg.cumprod(tg.tensor([1.0, 2.0, 3.0]), dim=0)
     tensor([1., 2., 6.])
     """
-    return _along_dim("cumprod", _cumprod, x, dim, False, dtype=dtype)
+    return _along_dim("cumprod", _cumprod, input, dim, False, dtype=dtype)
 
 
 def _along_dim(name: str, function: Any, x: Any, dim: int, *more: Any, dtype: Any = None) -> Any:
@@ -170,28 +170,28 @@ def product_of_others(x: Any, axis: int | None) -> Any:
 
 
 @primitive
-def _logcumsumexp(x, axis):
-    return accumulate("logaddexp", x, axis)
+def _logcumsumexp(input, axis):
+    return accumulate("logaddexp", input, axis)
 
 
-def _logcumsumexp_rule(g: Any, x: Any, out: Any, axis: int) -> Any:
-    """x[i] has the share exp(x[i] - out[j]) in each later out[j]. The sum of g[j] exp(out[i] - out[j])
+def _logcumsumexp_rule(g: Any, input: Any, out: Any, axis: int) -> Any:
+    """input[i] has the share exp(input[i] - out[j]) in each later out[j]. The sum of g[j] exp(out[i] - out[j])
     over j >= i is a recurrence from behind, whose factors exp(out[i] - out[i + 1]) are at most 1."""
     factors = where(out == -math.inf, 0.0, exp(out - _previous(out, axis, True, math.inf)))
-    return _recurrence(factors, g, axis, True) * exp(x - out)
+    return _recurrence(factors, g, axis, True) * exp(input - out)
 
 
-_logcumsumexp.vjp(x=_logcumsumexp_rule)
+_logcumsumexp.vjp(input=_logcumsumexp_rule)
 
 
 @operation
-def logcumsumexp(x: Tensor, dim: int) -> Tensor:
-    """`log(cumsum(exp(x)))` along `dim`, without overflow.
+def logcumsumexp(input: Tensor, dim: int) -> Tensor:
+    """`log(cumsum(exp(input)))` along `dim`, without overflow.
 
     >>> import tinygrad_lite as tg
     >>> tg.logcumsumexp(tg.tensor([0.0, 0.0, 1000.0]), dim=0)
     tensor([0.0000e+00, 6.9315e-01, 1.0000e+03])
     """
-    if x.dtype.kind != "f":
-        raise TypeError(f"logcumsumexp: expected a floating-point tensor, got {x.dtype}")
-    return _along_dim("logcumsumexp", _logcumsumexp, x, dim)
+    if input.dtype.kind != "f":
+        raise TypeError(f"logcumsumexp: expected a floating-point tensor, got {input.dtype}")
+    return _along_dim("logcumsumexp", _logcumsumexp, input, dim)

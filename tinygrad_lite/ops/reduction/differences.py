@@ -25,31 +25,31 @@ def _both_ends(x: Any, axis: int) -> tuple[Any, Any]:
 
 
 @operation
-def diff(x: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None) -> Tensor:
+def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None) -> Tensor:
     """The differences between neighbours along `dim`, taken `n` times; `prepend` and `append` are
-    joined to `x` before.
+    joined to `input` before.
 
     >>> import tinygrad_lite as tg
     >>> tg.diff(tg.tensor([1, 2, 4, 7]))
     tensor([1, 2, 3])
     """
-    if not x.ndim:
+    if not input.ndim:
         raise ValueError("diff: expected a tensor of at least one dim, got a 0-d one")
     n = integer("diff", "n", n)
     if n < 0:
         raise ValueError(f"diff: expected n of 0 or more, got {n}")
-    axis = canonical_dim("diff", dim, x.ndim)
-    given = x
-    parts = [t for t in (prepend, x, append) if t is not None]
+    axis = canonical_dim("diff", dim, input.ndim)
+    given = input
+    parts = [t for t in (prepend, input, append) if t is not None]
     for t in parts:
-        if t.ndim != x.ndim:
-            raise ValueError(f"diff: prepend and append must have {x.ndim} dims as the input has, got {t.ndim}")
+        if t.ndim != input.ndim:
+            raise ValueError(f"diff: prepend and append must have {input.ndim} dims as the input has, got {t.ndim}")
     if len(parts) > 1 and n:
-        x = cat(parts, axis)
-    for _ in range(min(n, x.shape[axis])):
-        low, high = _both_ends(x, axis)
-        x = low ^ high if x.dtype.kind == "b" else high - low
-    return clone(x) if x is given else x
+        input = cat(parts, axis)
+    for _ in range(min(n, input.shape[axis])):
+        low, high = _both_ends(input, axis)
+        input = low ^ high if input.dtype.kind == "b" else high - low
+    return clone(input) if input is given else input
 
 
 # -- integrals ----------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float | None
 
 
 @operation
-def gradient(x: Tensor, *, spacing: Any = None, dim: int | Sequence[int] | None = None, edge_order: int = 1) -> tuple[Tensor, ...]:
+def gradient(input: Tensor, *, spacing: Any = None, dim: int | Sequence[int] | None = None, edge_order: int = 1) -> tuple[Tensor, ...]:
     """The derivative of sampled values along each of `dim` (None: all), as a tuple: central differences,
     exact for parabolas, and at the ends one-sided ones of order `edge_order` (1 or 2).
 
@@ -129,13 +129,13 @@ def gradient(x: Tensor, *, spacing: Any = None, dim: int | Sequence[int] | None 
     if isinstance(spacing, Traced) or is_array(spacing):
         raise TypeError("gradient: expected a number or a sequence as spacing, got a Tensor; coordinates go into a tuple")
     spacing = 1 if spacing is None else spacing
-    axes = tuple(range(x.ndim)) if dim is None else canonical_dims("gradient", dim, x.ndim)
+    axes = tuple(range(input.ndim)) if dim is None else canonical_dims("gradient", dim, input.ndim)
     spacings = list(spacing) if isinstance(spacing, (tuple, list)) else [spacing] * len(axes)
     if len(spacings) != len(axes):
         raise ValueError(f"gradient: expected a spacing for each of {len(axes)} dims, got {len(spacings)}")
-    if any(x.shape[axis] <= edge_order for axis in axes):
-        raise ValueError(f"gradient: edge_order {edge_order} needs {edge_order + 1} samples along a dim, got {tuple(x.shape)}")
-    return tuple(_slope(x, h, axis, edge_order) for h, axis in zip(spacings, axes))
+    if any(input.shape[axis] <= edge_order for axis in axes):
+        raise ValueError(f"gradient: edge_order {edge_order} needs {edge_order + 1} samples along a dim, got {tuple(input.shape)}")
+    return tuple(_slope(input, h, axis, edge_order) for h, axis in zip(spacings, axes))
 
 
 def _slope(x: Any, h: Any, axis: int, edge_order: int) -> Any:

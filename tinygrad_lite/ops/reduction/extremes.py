@@ -30,29 +30,29 @@ def _some_axes(name: str, x: Any, dim: Any) -> Any:
 
 
 @operation
-def amax(x: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) -> Tensor:
+def amax(input: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) -> Tensor:
     """The largest element over `dim` (an int, several, or () for all). Ties share the gradient evenly.
 
     >>> import tinygrad_lite as tg
     >>> tg.amax(tg.tensor([[1.0, 2.0], [3.0, 0.0]]), dim=1)
     tensor([2., 3.])
     """
-    return _amax(x, _some_axes("amax", x, dim), keepdim)
+    return _amax(input, _some_axes("amax", input, dim), keepdim)
 
 
 @operation
-def amin(x: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) -> Tensor:
+def amin(input: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) -> Tensor:
     """The smallest element over `dim` (an int, several, or () for all). Ties share the gradient evenly.
 
     >>> import tinygrad_lite as tg
     >>> tg.amin(tg.tensor([[1.0, 2.0], [3.0, 0.0]]), dim=1)
     tensor([1., 0.])
     """
-    return _amin(x, _some_axes("amin", x, dim), keepdim)
+    return _amin(input, _some_axes("amin", input, dim), keepdim)
 
 
 @operation
-def aminmax(x: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
+def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
     """The smallest and the largest element over `dim` (None for all), as `(min, max)`.
 
     >>> import tinygrad_lite as tg
@@ -60,21 +60,21 @@ def aminmax(x: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinM
     MinMax(min=tensor(1), max=tensor(5))
     """
     over = () if dim is None else integer("aminmax", "dim", dim)
-    return MinMax(amin(x, over, keepdim), amax(x, over, keepdim))
+    return MinMax(amin(input, over, keepdim), amax(input, over, keepdim))
 
 
 @nondifferentiable
-def _argmax(x, axis, keepdim):
-    if not x.size:
-        require_some(x, axis)
-    return x.argmax(axis=axis, keepdims=keepdim)
+def _argmax(input, axis, keepdim):
+    if not input.size:
+        require_some(input, axis)
+    return input.argmax(axis=axis, keepdims=keepdim)
 
 
 @nondifferentiable
-def _argmin(x, axis, keepdim):
-    if not x.size:
-        require_some(x, axis)
-    return x.argmin(axis=axis, keepdims=keepdim)
+def _argmin(input, axis, keepdim):
+    if not input.size:
+        require_some(input, axis)
+    return input.argmin(axis=axis, keepdims=keepdim)
 
 
 def _arg_checked(name: str, function: Any, x: Any, dim: Any, keepdim: bool) -> Any:
@@ -85,25 +85,25 @@ def _arg_checked(name: str, function: Any, x: Any, dim: Any, keepdim: bool) -> A
 
 
 @operation
-def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Where the largest element stands along `dim` (None: in the flattened tensor); the first of several.
 
     >>> import tinygrad_lite as tg
     >>> tg.argmax(tg.tensor([[1.0, 5.0, 5.0], [2.0, 0.0, 1.0]]), dim=1)
     tensor([1, 0])
     """
-    return _arg_checked("argmax", _argmax, x, dim, keepdim)
+    return _arg_checked("argmax", _argmax, input, dim, keepdim)
 
 
 @operation
-def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Where the smallest element stands along `dim` (None: in the flattened tensor); the first of several.
 
     >>> import tinygrad_lite as tg
     >>> tg.argmin(tg.tensor([[3.0, 1.0, 1.0], [2.0, 0.0, 1.0]]), dim=1)
     tensor([1, 1])
     """
-    return _arg_checked("argmin", _argmin, x, dim, keepdim)
+    return _arg_checked("argmin", _argmin, input, dim, keepdim)
 
 
 def _extreme(name: str, x: Any, dim: Any, keepdim: bool, other: Any) -> Any:
@@ -120,7 +120,7 @@ def _extreme(name: str, x: Any, dim: Any, keepdim: bool, other: Any) -> Any:
 
 
 @operation
-def max(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
+def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """Three forms: the largest element of all; along `dim`, a pair `(values, indices)`, of ties the
     first; or, of two tensors, the larger of each pair (`maximum`).
 
@@ -131,12 +131,12 @@ def max(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None)
     ValuesIndices(values=tensor([5., 2.]), indices=tensor([1, 0]))
     """
     if dim is None and other is None and not keepdim:
-        return _amax(x, None, False)
-    return _extreme("max", x, dim, keepdim, other)
+        return _amax(input, None, False)
+    return _extreme("max", input, dim, keepdim, other)
 
 
 @operation
-def min(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
+def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """As `max`, for the smallest.
 
     >>> import tinygrad_lite as tg
@@ -144,18 +144,18 @@ def min(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None)
     ValuesIndices(values=tensor([1., 2.]), indices=tensor([1, 0]))
     """
     if dim is None and other is None and not keepdim:
-        return _amin(x, None, False)
-    return _extreme("min", x, dim, keepdim, other)
+        return _amin(input, None, False)
+    return _extreme("min", input, dim, keepdim, other)
 
 
 @nondifferentiable
-def _any(x, axes, keepdim):
-    return _truth(x.any(axis=axes, keepdims=keepdim), x)
+def _any(input, axes, keepdim):
+    return _truth(input.any(axis=axes, keepdims=keepdim), input)
 
 
 @nondifferentiable
-def _all(x, axes, keepdim):
-    return _truth(x.all(axis=axes, keepdims=keepdim), x)
+def _all(input, axes, keepdim):
+    return _truth(input.all(axis=axes, keepdims=keepdim), input)
 
 
 def _truth(out: Any, x: Any) -> Any:
@@ -163,22 +163,22 @@ def _truth(out: Any, x: Any) -> Any:
 
 
 @operation
-def any(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+def any(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Whether any element over `dim` (an int, several, or None for all) is not zero.
 
     >>> import tinygrad_lite as tg
     >>> tg.any(tg.tensor([[0, 1], [0, 0]]), dim=1)
     tensor([ True, False])
     """
-    return _any(x, () if dim == () else axes_of("any", dim, x.ndim), keepdim)
+    return _any(input, () if dim == () else axes_of("any", dim, input.ndim), keepdim)
 
 
 @operation
-def all(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+def all(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Whether no element over `dim` (an int, several, or None for all) is zero.
 
     >>> import tinygrad_lite as tg
     >>> tg.all(tg.tensor([[1, 1], [0, 1]]), dim=1)
     tensor([ True, False])
     """
-    return _all(x, () if dim == () else axes_of("all", dim, x.ndim), keepdim)
+    return _all(input, () if dim == () else axes_of("all", dim, input.ndim), keepdim)

@@ -80,7 +80,7 @@ def _check(name: str, x: Any) -> None:
 
 @operation
 def histogram(
-    x: Tensor, bins: Bins, *, range: tuple[float, float] | None = None, weight: Tensor | None = None, density: bool = False
+    input: Tensor, bins: Bins, *, range: tuple[float, float] | None = None, weight: Tensor | None = None, density: bool = False
 ) -> Histogram:  # fmt: skip
     """How many elements (or how much of their `weight`) lie in each of `bins`: a number of equal ones over `range`
     (from the smallest element to the largest), or a sorted 1-D tensor of their edges. A bin has its lower edge, the
@@ -90,26 +90,26 @@ def histogram(
     >>> tg.histogram(tg.tensor([1.0, 2.0, 2.5]), 2, range=(0.0, 4.0)).hist
     tensor([1., 2.])
     """
-    _check("histogram", x)
-    points = raw(x).reshape(-1, 1)
+    _check("histogram", input)
+    points = raw(input).reshape(-1, 1)
     edges = [_edges("histogram", points, bins if isinstance(bins, int) else clone(bins), range)]
-    hist, (edge,) = _results(x, _counted("histogram", points, edges, weight, density), edges)
+    hist, (edge,) = _results(input, _counted("histogram", points, edges, weight, density), edges)
     return Histogram(hist, edge)
 
 
 @operation
 def histogramdd(
-    x: Tensor, bins: Any, *, range: Sequence[float] | None = None, weight: Tensor | None = None, density: bool = False
+    input: Tensor, bins: Any, *, range: Sequence[float] | None = None, weight: Tensor | None = None, density: bool = False
 ) -> Histogram:  # fmt: skip
-    """The histogram of points, whose coordinates are the last dim of `x`. `bins`: as in `histogram`, one for each
+    """The histogram of points, whose coordinates are the last dim of `input`. `bins`: as in `histogram`, one for each
     coordinate, or one number for all; `range`: the ends of each, one after the other."""
-    _check("histogramdd", x)
-    n = x.shape[-1] if x.ndim > 1 else 0
+    _check("histogramdd", input)
+    n = input.shape[-1] if input.ndim > 1 else 0
     bins = [bins] * n if isinstance(bins, int) else list(bins)
-    if x.ndim < 2 or len(bins) != n or (range is not None and len(range) != 2 * n):
-        raise RuntimeError(f"histogramdd: expected bins (and two ends) for each coordinate of points, got x of shape {tuple(x.shape)}")
-    points = raw(x).reshape(-1, n)
+    if input.ndim < 2 or len(bins) != n or (range is not None and len(range) != 2 * n):
+        raise RuntimeError(f"histogramdd: expected bins (and two ends) for each coordinate of points, got the shape {tuple(input.shape)}")
+    points = raw(input).reshape(-1, n)
     ends = [None if range is None else range[2 * i : 2 * i + 2] for i in builtins.range(n)]
     edges = [_edges("histogramdd", points[:, i], bins[i], ends[i]) for i in builtins.range(n)]
-    hist, found = _results(x, _counted("histogramdd", points, edges, weight, density), edges)
+    hist, found = _results(input, _counted("histogramdd", points, edges, weight, density), edges)
     return Histogram(hist, tuple(found))

@@ -27,25 +27,25 @@ __all__ = [
 
 
 @nondifferentiable
-def _order(x, axis, descending, first):
-    return in_order(order(x, axis, descending, first))
+def _order(input, axis, descending, first):
+    return in_order(order(input, axis, descending, first))
 
 
 @operation
-def argsort(x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Tensor:
-    """The places that put `x` in order along `dim`; equal elements keep their order, nan is the largest.
+def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Tensor:
+    """The places that put `input` in order along `dim`; equal elements keep their order, nan is the largest.
 
     >>> import tinygrad_lite as tg
     >>> tg.argsort(tg.tensor([3.0, 1.0, 2.0]))
     tensor([1, 2, 0])
     """
-    axis = canonical_dim("argsort", dim, x.ndim)
-    return _order(x, axis, descending, None) if x.ndim else reshape(_order(reshape(x, (1,)), 0, descending, None), ())
+    axis = canonical_dim("argsort", dim, input.ndim)
+    return _order(input, axis, descending, None) if input.ndim else reshape(_order(reshape(input, (1,)), 0, descending, None), ())
 
 
 @operation
-def sort(x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> ValuesIndices:
-    """The elements of `x` in order along `dim`, and the places where they stood.
+def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> ValuesIndices:
+    """The elements of `input` in order along `dim`, and the places where they stood.
 
     Equal elements keep their order, whether `stable` is asked for or not; nan is the largest.
 
@@ -53,39 +53,39 @@ def sort(x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = F
     >>> tg.sort(tg.tensor([3.0, 1.0, 2.0]), descending=True)
     ValuesIndices(values=tensor([3., 2., 1.]), indices=tensor([0, 2, 1]))
     """
-    indices = argsort(x, dim, descending)
-    return ValuesIndices(values_at(x, indices, canonical_dim("sort", dim, x.ndim)), indices)
+    indices = argsort(input, dim, descending)
+    return ValuesIndices(values_at(input, indices, canonical_dim("sort", dim, input.ndim)), indices)
 
 
 @operation
-def msort(x: Tensor) -> Tensor:
-    """The elements of `x` in order along its first dim.
+def msort(input: Tensor) -> Tensor:
+    """The elements of `input` in order along its first dim.
 
     >>> import tinygrad_lite as tg
     >>> tg.msort(tg.tensor([[3, 1], [2, 4]]))
     tensor([[2, 1],
             [3, 4]])
     """
-    return sort(x, 0).values
+    return sort(input, 0).values
 
 
 @operation
-def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> ValuesIndices:
+def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> ValuesIndices:
     """The `k` largest (or smallest) elements along `dim` in order, and their places.
 
     >>> import tinygrad_lite as tg
     >>> tg.topk(tg.tensor([3.0, 1.0, 2.0]), 2)
     ValuesIndices(values=tensor([3., 2.]), indices=tensor([0, 2]))
     """
-    axis = canonical_dim("topk", dim, x.ndim)
-    require_number("topk", x)
+    axis = canonical_dim("topk", dim, input.ndim)
+    require_number("topk", input)
     k = integer("topk", "k", k)
-    if not 0 <= k <= (x.shape[axis] if x.ndim else 1):
-        raise ValueError(f"topk: cannot take {k} elements along dim {dim} of a tensor of shape {tuple(x.shape)}")
-    if not x.ndim:
-        return ValuesIndices(*(reshape(t, ()) for t in topk(reshape(x, (1,)), 1, 0)))
-    indices = _order(x, axis, largest, k)
-    return ValuesIndices(values_at(x, indices, axis), indices)
+    if not 0 <= k <= (input.shape[axis] if input.ndim else 1):
+        raise ValueError(f"topk: cannot take {k} elements along dim {dim} of a tensor of shape {tuple(input.shape)}")
+    if not input.ndim:
+        return ValuesIndices(*(reshape(t, ()) for t in topk(reshape(input, (1,)), 1, 0)))
+    indices = _order(input, axis, largest, k)
+    return ValuesIndices(values_at(input, indices, axis), indices)
 
 
 def require_number(name: str, x: Any) -> None:
@@ -97,23 +97,23 @@ def require_number(name: str, x: Any) -> None:
 
 
 @nondifferentiable
-def _place_of_rank(x, axis, keepdim, rank, skip_nan):
+def _place_of_rank(input, axis, keepdim, rank, skip_nan):
     """Where the element of `rank` (None: the median) stands along `axis`."""
-    require_some(x, axis)
-    return place_of_rank(x, axis, keepdim, rank, skip_nan)
+    require_some(input, axis)
+    return place_of_rank(input, axis, keepdim, rank, skip_nan)
 
 
 @nondifferentiable
-def _median(x, skip_nan):
+def _median(input, skip_nan):
     """The median of all elements."""
-    in_order = namespace_of(x).sort(x.reshape(-1))
+    in_order = namespace_of(input).sort(input.reshape(-1))
     n = numbers = in_order.size
-    if x.dtype.kind != "f":
-        require_some(x, None)
+    if input.dtype.kind != "f":
+        require_some(input, None)
     else:
         numbers = int((in_order == in_order).sum())
         if not numbers or (numbers < n and not skip_nan):
-            return namespace_of(x).full((), np.nan, x.dtype)
+            return namespace_of(input).full((), np.nan, input.dtype)
     return in_order[(numbers - 1) // 2]
 
 
@@ -139,7 +139,7 @@ def _picked_by(name: str, x: Any, dim: int, keepdim: bool, place: Any, *more: An
 
 
 @operation
-def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The median of all elements; along `dim`, a pair `(values, indices)`. Of an even number, the
     lower one of the two in the middle. Where there is a nan, it is nan.
 
@@ -149,75 +149,75 @@ def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     >>> tg.median(tg.tensor([4.0, 1.0, 3.0, 2.0]))
     tensor(2.)
     """
-    return _middle("median", x, dim, keepdim)
+    return _middle("median", input, dim, keepdim)
 
 
 @operation
-def nanmedian(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """As `median`, of the elements that are not nan.
 
     >>> import tinygrad_lite as tg
     >>> tg.nanmedian(tg.tensor([1.0, float("nan"), 3.0, 5.0]))
     tensor(3.)
     """
-    return _middle("nanmedian", x, dim, keepdim)
+    return _middle("nanmedian", input, dim, keepdim)
 
 
 @operation
-def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
+def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
     """The `k`-th smallest element along `dim` (counted from 1), and its place.
 
     >>> import tinygrad_lite as tg
     >>> tg.kthvalue(tg.tensor([3.0, 1.0, 2.0]), 2)
     ValuesIndices(values=tensor(2.), indices=tensor(2))
     """
-    require_number("kthvalue", x)
+    require_number("kthvalue", input)
     k = integer("kthvalue", "k", k)
-    axis = canonical_dim("kthvalue", dim, x.ndim)
-    if not 1 <= k <= (x.shape[axis] if x.ndim else 1):
-        raise ValueError(f"kthvalue: there is no element number {k} along dim {dim} of a tensor of shape {tuple(x.shape)}")
-    return _picked_by("kthvalue", x, dim, keepdim, _place_of_rank, k - 1, False)
+    axis = canonical_dim("kthvalue", dim, input.ndim)
+    if not 1 <= k <= (input.shape[axis] if input.ndim else 1):
+        raise ValueError(f"kthvalue: there is no element number {k} along dim {dim} of a tensor of shape {tuple(input.shape)}")
+    return _picked_by("kthvalue", input, dim, keepdim, _place_of_rank, k - 1, False)
 
 
 @nondifferentiable
-def _place_of_mode(x, axis, keepdim):
+def _place_of_mode(input, axis, keepdim):
     """Where along `axis` the most frequent element stands."""
-    require_some(x, axis)
-    return place_of_mode(x, axis, keepdim)
+    require_some(input, axis)
+    return place_of_mode(input, axis, keepdim)
 
 
 @operation
-def mode(x: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
+def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
     """The most frequent element along `dim` (of several, the smallest), and the last of its places.
 
     >>> import tinygrad_lite as tg
     >>> tg.mode(tg.tensor([1, 2, 2, 3]))
     ValuesIndices(values=tensor(2), indices=tensor(2))
     """
-    return _picked_by("mode", x, dim, keepdim, _place_of_mode)
+    return _picked_by("mode", input, dim, keepdim, _place_of_mode)
 
 
 # -- searching ----------------------------------------------------------------------------------
 
 
 @nondifferentiable
-def _searchsorted(boundaries, x, side, sorter):
-    return search(boundaries, x, side, sorter)
+def _searchsorted(boundaries, input, side, sorter):
+    return search(boundaries, input, side, sorter)
 
 
 @operation
 def searchsorted(
     sorted_sequence: Tensor,
-    x: Any,
+    input: Any,
     *,
     out_int32: bool = False,
     right: bool = False,
     side: str | None = None,
     sorter: Tensor | None = None,
 ) -> Tensor:
-    """Before which elements of a sorted tensor those of `x` would have to be put in.
+    """Before which elements of a sorted tensor those of `input` would have to be put in.
 
-    `sorted_sequence`: 1-D; or with the leading dims of `x`, row for row. `right` (or side="right"):
+    `sorted_sequence`: 1-D; or with the leading dims of `input`, row for row. `right` (or side="right"):
     after elements that are equal. `sorter`: the places that sort `sorted_sequence`, if it is not sorted.
 
     >>> import tinygrad_lite as tg
@@ -231,18 +231,18 @@ def searchsorted(
         raise ValueError("searchsorted: side='left' contradicts right=True")
     if not ndim:
         raise ValueError("searchsorted: expected sorted_sequence with at least one dim, got a 0-d tensor")
-    if not (isinstance(x, Traced) or is_array(x)):
+    if not (isinstance(input, Traced) or is_array(input)):
         if ndim > 1:
             raise ValueError(f"searchsorted: a number can be searched in a 1-D tensor only, got {tuple(sorted_sequence.shape)}")
-        x = namespace_of(raw(sorted_sequence)).asarray(x)
-    elif ndim > 1 and (len(x.shape) != ndim or tuple(x.shape[:-1]) != tuple(sorted_sequence.shape[:-1])):
+        input = namespace_of(raw(sorted_sequence)).asarray(input)
+    elif ndim > 1 and (len(input.shape) != ndim or tuple(input.shape[:-1]) != tuple(sorted_sequence.shape[:-1])):
         raise ValueError(
             "searchsorted: expected a 1-D sorted_sequence, or one whose leading dims are those of input, "
-            f"got {tuple(sorted_sequence.shape)} and {tuple(x.shape)}"
+            f"got {tuple(sorted_sequence.shape)} and {tuple(input.shape)}"
         )
     if sorter is not None:
         _check_sorter(sorter, sorted_sequence)
-    found = _searchsorted(sorted_sequence, x, "right" if right or side == "right" else "left", sorter)
+    found = _searchsorted(sorted_sequence, input, "right" if right or side == "right" else "left", sorter)
     return to_dtype(found, np.dtype(np.int32)) if out_int32 else found
 
 
@@ -257,8 +257,8 @@ def _check_sorter(sorter: Any, boundaries: Any) -> None:
 
 
 @operation
-def bucketize(x: Tensor | float, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
-    """For each element of `x` the bucket between sorted 1-D `boundaries` that it falls into; one that
+def bucketize(input: Tensor | float, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
+    """For each element of `input` the bucket between sorted 1-D `boundaries` that it falls into; one that
     equals a boundary falls below it (above, if `right`).
 
     >>> import tinygrad_lite as tg
@@ -267,20 +267,20 @@ def bucketize(x: Tensor | float, boundaries: Tensor, *, out_int32: bool = False,
     """
     if boundaries.ndim != 1:
         raise ValueError(f"bucketize: expected 1-D boundaries, got the shape {tuple(boundaries.shape)}")
-    return searchsorted(boundaries, x, out_int32=out_int32, right=right)
+    return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
 
 # -- telling apart ------------------------------------------------------------------------------
 
 
 @primitive
-def _distinct(x, axis, in_place):
+def _distinct(input, axis, in_place):
     """The different elements (or slices along `axis`), which of them each one is, and how often each
     occurs. `in_place`: only neighbours are compared."""
-    return distinct(x, axis, in_place)
+    return distinct(input, axis, in_place)
 
 
-_distinct.vjp(x=no_rule("unique", "input"))
+_distinct.vjp(input=no_rule("unique", "input"))
 
 
 def _unique(name: str, x: Any, inverse: bool, counts: bool, dim: int | None, in_place: bool) -> Any:
@@ -297,9 +297,9 @@ def _unique(name: str, x: Any, inverse: bool, counts: bool, dim: int | None, in_
 
 @operation
 def unique(
-    x: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+    input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
-    """The different elements of `x` in order; with `dim`, the different slices along it.
+    """The different elements of `input` in order; with `dim`, the different slices along it.
 
     Returns them alone, or a tuple with, as asked for, which of them each element is (`return_inverse`)
     and how often each occurs (`return_counts`). No two nan are equal. A gradient is refused.
@@ -308,15 +308,15 @@ def unique(
     >>> tg.unique(tg.tensor([3, 1, 3]), return_counts=True)
     (tensor([1, 3]), tensor([1, 2]))
     """
-    return _unique("unique", x, return_inverse, return_counts, dim, False)
+    return _unique("unique", input, return_inverse, return_counts, dim, False)
 
 
 @operation
-def unique_consecutive(x: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
+def unique_consecutive(input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
     """As `unique`, for elements that differ from the one before them, in the order they come.
 
     >>> import tinygrad_lite as tg
     >>> tg.unique_consecutive(tg.tensor([1, 1, 2, 1]))
     tensor([1, 2, 1])
     """
-    return _unique("unique_consecutive", x, return_inverse, return_counts, dim, True)
+    return _unique("unique_consecutive", input, return_inverse, return_counts, dim, True)

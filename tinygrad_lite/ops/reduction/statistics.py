@@ -31,37 +31,37 @@ __all__ = ["bincount", "corrcoef", "cov", "histc", "nanquantile", "quantile", "s
 
 
 @primitive
-def _var(x, axes, correction, keepdim):
-    wide = x if x.itemsize > 2 else x.astype(np.float32)
-    out = as_array(wide - add_up(wide, axes, True) / count(x.shape, axes))
+def _var(input, axes, correction, keepdim):
+    wide = input if input.itemsize > 2 else input.astype(np.float32)
+    out = as_array(wide - add_up(wide, axes, True) / count(input.shape, axes))
     out *= out
-    return (add_up(out, axes, keepdim) / _freedom(x.shape, axes, correction)).astype(x.dtype, copy=False)
+    return (add_up(out, axes, keepdim) / _freedom(input.shape, axes, correction)).astype(input.dtype, copy=False)
 
 
 def _freedom(shape: tuple[int, ...], axes: Any, correction: float) -> float:
     return max(count(shape, axes) - correction, 0)
 
 
-def _var_rule(g: Any, x: Any, axes: Any, correction: float) -> Any:
-    centred = x - _mean(x, axes, True)
-    freedom = count(x.shape, axes) - correction
-    g = reshape(g, kept(x.shape, axes))
+def _var_rule(g: Any, input: Any, axes: Any, correction: float) -> Any:
+    centred = input - _mean(input, axes, True)
+    freedom = count(input.shape, axes) - correction
+    g = reshape(g, kept(input.shape, axes))
     if axes is None and freedom <= 0:  # PyTorch's conventions, here and where `freedom` is negative
         return g * where(centred == 0, math.nan, math.inf)
     return g * (2 / freedom if freedom else math.inf) * centred
 
 
 # A primitive: as a composition it took five entries and three more arrays of x's size.
-_var.vjp(x=_var_rule)
+_var.vjp(input=_var_rule)
 
 
 @primitive
-def root(x):
+def root(input):
     """The square root, with gradient 0 at 0: so have std and norms in PyTorch."""
-    return namespace_of(x).sqrt(x)
+    return namespace_of(input).sqrt(input)
 
 
-root.vjp(x=lambda g, out: g * (out != 0) / (2 * (out + (out == 0))))
+root.vjp(input=lambda g, out: g * (out != 0) / (2 * (out + (out == 0))))
 
 
 def _spread(name: str, x: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any) -> tuple[Any, float, bool]:
@@ -78,7 +78,7 @@ def _spread(name: str, x: Any, dim: Any, unbiased: Any, keepdim: bool, correctio
 
 @operation
 def var(
-    x: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+    input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> Tensor:
     """The variance over `dim` (an int, several, or None for all): squared distances from the mean,
     summed and divided by `n - correction` (1 where not given; `unbiased=False` means 0).
@@ -87,12 +87,12 @@ def var(
     >>> tg.var(tg.tensor([1.0, 2.0, 3.0, 4.0]), correction=0)
     tensor(1.2500)
     """
-    return _var(x, *_spread("var", x, dim, unbiased, keepdim, correction))
+    return _var(input, *_spread("var", input, dim, unbiased, keepdim, correction))
 
 
 @operation
 def std(
-    x: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+    input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> Tensor:
     """The square root of `var`. Where it is 0, so is its gradient.
 
@@ -100,12 +100,12 @@ def std(
     >>> tg.std(tg.tensor([1.0, 2.0, 3.0]))
     tensor(1.)
     """
-    return root(_var(x, *_spread("std", x, dim, unbiased, keepdim, correction)))
+    return root(_var(input, *_spread("std", input, dim, unbiased, keepdim, correction)))
 
 
 @operation
 def var_mean(
-    x: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+    input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> tuple[Tensor, Tensor]:
     """`var` and `mean` over the same dims.
 
@@ -113,13 +113,13 @@ def var_mean(
     >>> tg.var_mean(tg.tensor([1.0, 2.0, 3.0]))
     (tensor(1.), tensor(2.))
     """
-    axes, correction, keepdim = _spread("var_mean", x, dim, unbiased, keepdim, correction)
-    return _var(x, axes, correction, keepdim), _mean(x, axes, keepdim)
+    axes, correction, keepdim = _spread("var_mean", input, dim, unbiased, keepdim, correction)
+    return _var(input, axes, correction, keepdim), _mean(input, axes, keepdim)
 
 
 @operation
 def std_mean(
-    x: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+    input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> tuple[Tensor, Tensor]:
     """`std` and `mean` over the same dims.
 
@@ -127,8 +127,8 @@ def std_mean(
     >>> tg.std_mean(tg.tensor([1.0, 2.0, 3.0]))
     (tensor(1.), tensor(2.))
     """
-    axes, correction, keepdim = _spread("std_mean", x, dim, unbiased, keepdim, correction)
-    return root(_var(x, axes, correction, keepdim)), _mean(x, axes, keepdim)
+    axes, correction, keepdim = _spread("std_mean", input, dim, unbiased, keepdim, correction)
+    return root(_var(input, axes, correction, keepdim)), _mean(input, axes, keepdim)
 
 
 # -- quantiles ----------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def std_mean(
 
 @operation
 def quantile(
-    x: Tensor, q: float | Tensor, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+    input: Tensor, q: float | Tensor, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
     """The elements that a share `q` of all (None) or of those along `dim` lies below.
 
@@ -148,12 +148,12 @@ def quantile(
     >>> tg.quantile(tg.tensor([1.0, 2.0, 3.0, 5.0]), 0.5)
     tensor(2.5000)
     """
-    return _quantile("quantile", x, q, dim, keepdim, interpolation)
+    return _quantile("quantile", input, q, dim, keepdim, interpolation)
 
 
 @operation
 def nanquantile(
-    x: Tensor, q: float | Tensor, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+    input: Tensor, q: float | Tensor, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
     """As `quantile`, of the elements that are not nan.
 
@@ -161,7 +161,7 @@ def nanquantile(
     >>> tg.nanquantile(tg.tensor([1.0, float("nan"), 3.0]), 0.5)
     tensor(2.)
     """
-    return _quantile("nanquantile", x, q, dim, keepdim, interpolation)
+    return _quantile("nanquantile", input, q, dim, keepdim, interpolation)
 
 
 def _quantile(name: str, x: Any, q: Any, dim: int | None, keepdim: bool, interpolation: str) -> Any:
@@ -213,7 +213,7 @@ _INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
 @operation
-def cov(x: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None) -> Tensor:
+def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None) -> Tensor:
     """The covariance matrix of variables (rows) by their observations (columns); of one variable
     (1-D), its variance.
 
@@ -225,12 +225,12 @@ def cov(x: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweig
     tensor([[ 1., -1.],
             [-1.,  1.]])
     """
-    if x.ndim > 2:
-        raise ValueError(f"cov: expected at most 2 dims, got the shape {tuple(x.shape)}")
-    if x.dtype.kind == "b":
+    if input.ndim > 2:
+        raise ValueError(f"cov: expected at most 2 dims, got the shape {tuple(input.shape)}")
+    if input.dtype.kind == "b":
         raise TypeError("cov: expected numbers, got a bool tensor")
-    x = reshape(x, (1, -1)) if x.ndim < 2 else x
-    single, n = x.shape[0] == 1, x.shape[1]
+    input = reshape(input, (1, -1)) if input.ndim < 2 else input
+    single, n = input.shape[0] == 1, input.shape[1]
     weights = None
     for which, w, kinds in (("fweights", fweights, "iu"), ("aweights", aweights, "f")):
         if w is None:
@@ -243,12 +243,12 @@ def cov(x: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweig
         weights = w if weights is None else weights * w
     if weights is None:
         freedom: Any = max(n - correction, 0)
-        centred = x - sum(x, 1, True) / n if n else x * 1.0
+        centred = input - sum(input, 1, True) / n if n else input * 1.0
         return _squared(centred, centred, freedom, single)
     total = sum(weights)
     if total == 0:
         raise ValueError("cov: the weights sum to zero")
-    centred = x - sum(x * weights, 1, True) / total
+    centred = input - sum(input * weights, 1, True) / total
     freedom = total - (correction if aweights is None else correction * sum(weights * aweights) / total)
     return _squared(centred, centred * weights, clamp(freedom, 0), single)
 
@@ -259,7 +259,7 @@ def _squared(x: Any, y: Any, freedom: Any, single: bool) -> Any:
 
 
 @operation
-def corrcoef(x: Tensor) -> Tensor:
+def corrcoef(input: Tensor) -> Tensor:
     """The correlation coefficients of variables (rows) by their observations (columns).
 
     >>> import tinygrad_lite as tg
@@ -267,7 +267,7 @@ def corrcoef(x: Tensor) -> Tensor:
     tensor([[ 1., -1.],
             [-1.,  1.]])
     """
-    c = cov(x)
+    c = cov(input)
     if not c.ndim:
         return c / c
     spread = sqrt(diagonal(c))
@@ -278,39 +278,39 @@ def corrcoef(x: Tensor) -> Tensor:
 
 
 @primitive
-def _bincount(x, weights, minlength):
-    return bincount_of(x, weights, minlength)
+def _bincount(input, weights, minlength):
+    return bincount_of(input, weights, minlength)
 
 
-_bincount.vjp(weights=lambda g, x: g[x])
+_bincount.vjp(weights=lambda g, input: g[input])
 
 
 @operation
-def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
-    """How often each of 0, 1, 2, ... occurs in the 1-D integer tensor `x` (or the sum of its `weights`).
+def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
+    """How often each of 0, 1, 2, ... occurs in the 1-D integer tensor `input` (or the sum of its `weights`).
 
     >>> import tinygrad_lite as tg
     >>> tg.bincount(tg.tensor([0, 1, 1, 3]))
     tensor([1, 2, 0, 1])
     """
-    if x.dtype.kind not in "iu":
-        raise TypeError(f"bincount: expected integers, got {x.dtype}")
-    if x.ndim != 1:
-        raise ValueError(f"bincount: expected a 1-D tensor, got the shape {tuple(x.shape)}")
+    if input.dtype.kind not in "iu":
+        raise TypeError(f"bincount: expected integers, got {input.dtype}")
+    if input.ndim != 1:
+        raise ValueError(f"bincount: expected a 1-D tensor, got the shape {tuple(input.shape)}")
     if minlength < 0:
         raise ValueError(f"bincount: expected a minlength of 0 or more, got {minlength}")
-    if weights is not None and tuple(weights.shape) != tuple(x.shape):
-        raise ValueError(f"bincount: expected weights of shape {tuple(x.shape)}, got {tuple(weights.shape)}")
-    return _bincount(x, weights, minlength)
+    if weights is not None and tuple(weights.shape) != tuple(input.shape):
+        raise ValueError(f"bincount: expected weights of shape {tuple(input.shape)}, got {tuple(weights.shape)}")
+    return _bincount(input, weights, minlength)
 
 
 @nondifferentiable
-def _histc(x, edges):
-    return histogram_of(x, edges)
+def _histc(input, edges):
+    return histogram_of(input, edges)
 
 
 @operation
-def histc(x: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
+def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements fall into each of `bins` equal bins from `min` to `max` (where these are equal:
     from the smallest to the largest element). Elements outside count nowhere.
 
@@ -318,15 +318,15 @@ def histc(x: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     >>> tg.histc(tg.tensor([1.0, 2.0, 2.5]), bins=2, min=0, max=3)
     tensor([1., 2.])
     """
-    require_float("histc", x)
+    require_float("histc", input)
     if bins < 1:
         raise ValueError(f"histc: expected one bin or more, got {bins}")
     if min > max:
         raise ValueError(f"histc: min {min} is larger than max {max}")
-    if min == max and 0 not in x.shape:
-        min, max = float(amin(x)), float(amax(x))
+    if min == max and 0 not in input.shape:
+        min, max = float(amin(input)), float(amax(input))
     if not math.isfinite(min) or not math.isfinite(max):
         raise ValueError(f"histc: the range from {min} to {max} is not finite")
     if min == max:
         min, max = min - 1, max + 1
-    return _histc(x, linspace(min, max, bins + 1, dtype=x.dtype, device=device_of(raw(x))))
+    return _histc(input, linspace(min, max, bins + 1, dtype=input.dtype, device=device_of(raw(input))))

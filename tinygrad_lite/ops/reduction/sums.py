@@ -36,18 +36,18 @@ def axes_of(name: str, dim: Dims, ndim: int) -> Any:
 
 
 @operation
-def sum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The sum over `dim` (an int, several, or None for all). Integers and bools add up in int64.
 
     >>> import tinygrad_lite as tg
     >>> tg.sum(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=0)
     tensor([4., 6.])
     """
-    return in_dtype(dtype, _sum, x, axes_of("sum", dim, x.ndim), keepdim)
+    return in_dtype(dtype, _sum, input, axes_of("sum", dim, input.ndim), keepdim)
 
 
 @operation
-def sum_to_size(x: Tensor, *size: Any) -> Tensor:
+def sum_to_size(input: Tensor, *size: Any) -> Tensor:
     """Summed over the dims that broadcasting a tensor of shape `size` to this one's would repeat.
 
     >>> import tinygrad_lite as tg
@@ -55,50 +55,50 @@ def sum_to_size(x: Tensor, *size: Any) -> Tensor:
     tensor([[3., 3.]])
     """
     size = canonical_shape("sum_to_size", size)
-    shape = x.shape[builtins.max(x.ndim - len(size), 0) :]
-    if len(size) > x.ndim or builtins.any(n not in (1, m) for n, m in zip(size, shape)):
-        raise RuntimeError(f"sum_to_size: {size} cannot be broadcast to this tensor's shape {tuple(x.shape)}")
+    shape = input.shape[builtins.max(input.ndim - len(size), 0) :]
+    if len(size) > input.ndim or builtins.any(n not in (1, m) for n, m in zip(size, shape)):
+        raise RuntimeError(f"sum_to_size: {size} cannot be broadcast to this tensor's shape {tuple(input.shape)}")
     if not size:
-        return sum(x)
-    return x if size == tuple(x.shape) else sum_to_shape(x, size)
+        return sum(input)
+    return input if size == tuple(input.shape) else sum_to_shape(input, size)
 
 
 @operation
-def nansum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def nansum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The sum over `dim` (an int, several, or None for all), with nan taken for 0.
 
     >>> import tinygrad_lite as tg
     >>> tg.nansum(tg.tensor([1.0, float("nan")]))
     tensor(1.)
     """
-    return sum(where(x != x, 0, x) if x.dtype.kind == "f" else x, dim, keepdim, dtype=dtype)
+    return sum(where(input != input, 0, input) if input.dtype.kind == "f" else input, dim, keepdim, dtype=dtype)
 
 
 @operation
-def count_nonzero(x: Tensor, dim: Dims = None) -> Tensor:
+def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
     """How many elements over `dim` (an int, several, or None for all) are not zero.
 
     >>> import tinygrad_lite as tg
     >>> tg.count_nonzero(tg.tensor([[0, 1], [2, 3]]), dim=0)
     tensor([1, 2])
     """
-    return sum(x != 0, dim)
+    return sum(input != 0, dim)
 
 
 @primitive
-def _mean(x, axes, keepdim):
-    n = count(x.shape, axes)
-    if x.itemsize > 2:
-        return add_up(x, axes, keepdim) / n
-    return (add_up(x.astype(np.float32), axes, keepdim) / n).astype(x.dtype)
+def _mean(input, axes, keepdim):
+    n = count(input.shape, axes)
+    if input.itemsize > 2:
+        return add_up(input, axes, keepdim) / n
+    return (add_up(input.astype(np.float32), axes, keepdim) / n).astype(input.dtype)
 
 
 # A primitive, for the mean is most programs' last step: as sum and division it cost half as much again.
-_mean.vjp(x=lambda g, x_shape, axes: restored(g * (1 / (count(x_shape, axes) or 1)), x_shape, axes))
+_mean.vjp(input=lambda g, input_shape, axes: restored(g * (1 / (count(input_shape, axes) or 1)), input_shape, axes))
 
 
 @operation
-def mean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The mean over `dim` (an int, several, or None for all) of a floating-point tensor; of
     integers only with a floating-point `dtype`.
 
@@ -108,24 +108,24 @@ def mean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = Non
             [3.5000]])
     """
     if dtype is not None:
-        x = to_dtype(x, as_dtype(dtype))
-    require_float("mean", x)
-    return _mean(x, axes_of("mean", dim, x.ndim), keepdim)
+        input = to_dtype(input, as_dtype(dtype))
+    require_float("mean", input)
+    return _mean(input, axes_of("mean", dim, input.ndim), keepdim)
 
 
 @operation
-def nanmean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def nanmean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The mean over `dim` (an int, several, or None for all) of the elements that are not nan.
 
     >>> import tinygrad_lite as tg
     >>> tg.nanmean(tg.tensor([1.0, float("nan"), 3.0]))
     tensor(2.)
     """
-    require_float("nanmean", x)
+    require_float("nanmean", input)
     if dtype is not None and as_dtype(dtype).kind != "f":
         raise TypeError(f"nanmean: expected a floating-point dtype, got {as_dtype(dtype)}")
-    numbers = sum(x == x, dim, keepdim)
-    return nansum(x, dim, keepdim, dtype=dtype) / numbers
+    numbers = sum(input == input, dim, keepdim)
+    return nansum(input, dim, keepdim, dtype=dtype) / numbers
 
 
 def require_float(name: str, x: Any) -> None:
@@ -134,15 +134,15 @@ def require_float(name: str, x: Any) -> None:
 
 
 @primitive
-def _prod(x, axis, keepdim):
-    return in_order(x.prod(axis=axis, keepdims=keepdim, dtype=x.dtype if x.dtype.kind in "fc" else np.int64))
+def _prod(input, axis, keepdim):
+    return in_order(input.prod(axis=axis, keepdims=keepdim, dtype=input.dtype if input.dtype.kind in "fc" else np.int64))
 
 
-_prod.vjp(x=lambda g, x, axis: restored(g, x.shape, axis) * product_of_others(x, axis))
+_prod.vjp(input=lambda g, input, axis: restored(g, input.shape, axis) * product_of_others(input, axis))
 
 
 @operation
-def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The product over `dim` (None for all). Integers and bools multiply in int64.
 
     The gradient is right where factors are zero, also the second one.
@@ -151,24 +151,24 @@ def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any
     >>> tg.prod(tg.tensor([2, 3, 4]))
     tensor(24)
     """
-    axis = None if dim is None else canonical_dim("prod", dim, x.ndim)
-    return in_dtype(dtype, _prod, x, axis if x.ndim else None, keepdim)
+    axis = None if dim is None else canonical_dim("prod", dim, input.ndim)
+    return in_dtype(dtype, _prod, input, axis if input.ndim else None, keepdim)
 
 
 # -- sums of exponentials -----------------------------------------------------------------------
 
 
 @primitive
-def _logsumexp(x, axes, keepdim):
-    return logsumexp_of(x, axes, keepdim)
+def _logsumexp(input, axes, keepdim):
+    return logsumexp_of(input, axes, keepdim)
 
 
-_logsumexp.vjp(x=lambda g, x, out, axes: restored(g, x.shape, axes) * exp(x - out.reshape(kept(x.shape, axes))))
+_logsumexp.vjp(input=lambda g, input, out, axes: restored(g, input.shape, axes) * exp(input - out.reshape(kept(input.shape, axes))))
 
 
 @operation
-def logsumexp(x: Tensor, dim: int | tuple[int, ...], keepdim: bool = False) -> Tensor:
-    """`log(sum(exp(x)))` over `dim` (an int or several), without overflow.
+def logsumexp(input: Tensor, dim: int | tuple[int, ...], keepdim: bool = False) -> Tensor:
+    """`log(sum(exp(input)))` over `dim` (an int or several), without overflow.
 
     >>> import tinygrad_lite as tg
     >>> tg.logsumexp(tg.tensor([1000.0, 0.0]), dim=0)
@@ -176,4 +176,4 @@ def logsumexp(x: Tensor, dim: int | tuple[int, ...], keepdim: bool = False) -> T
     """
     if dim is None:
         raise TypeError("logsumexp: expected an int or a tuple of ints for dim, got None")
-    return _logsumexp(x, axes_of("logsumexp", dim, x.ndim), keepdim)
+    return _logsumexp(input, axes_of("logsumexp", dim, input.ndim), keepdim)

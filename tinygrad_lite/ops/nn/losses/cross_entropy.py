@@ -50,7 +50,7 @@ def _checked(name: str, x: Any, target: Any, weight: Any) -> tuple[Any, Any]:
 
 @operation
 def nll_loss(
-    x: Tensor,
+    input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
     size_average: bool | None = None,
@@ -58,7 +58,7 @@ def nll_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """Minus the log-probability of the target class: x (N, C, ...) or (C,), target (N, ...) or ().
+    """Minus the log-probability of the target class: `input` (N, C, ...) or (C,), target (N, ...) or ().
 
     The mean is over `weight[target]`; targets equal to `ignore_index` count nothing.
 
@@ -68,7 +68,7 @@ def nll_loss(
     tensor(0.4904)
     """
     reduction = reduction_of("nll_loss", reduction, size_average, reduce)
-    return _single("nll_loss", _nll, x, target, weight, ignore_index, reduction)
+    return _single("nll_loss", _nll, input, target, weight, ignore_index, reduction)
 
 
 def _single(name: str, loss: Any, x: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> Any:
@@ -98,12 +98,12 @@ def _nll(name: str, x: Any, target: Any, weight: Any, ignore_index: int, reducti
 
 
 @primitive(keeps=("exponentials", "total", "scale", "places"))
-def _cross_entropy(x, target, weight, ignore_index, reduction):
-    """x (N, C), target (N,): `nll_loss(log_softmax(x, 1), ...)` in one pass."""
-    return cross_entropy_of(x, target, weight, ignore_index, reduction)
+def _cross_entropy(input, target, weight, ignore_index, reduction):
+    """`input` (N, C), target (N,): `nll_loss(log_softmax(input, 1), ...)` in one pass."""
+    return cross_entropy_of(input, target, weight, ignore_index, reduction)
 
 
-@_cross_entropy.fused_vjp("x")
+@_cross_entropy.fused_vjp("input")
 def _(needs, g, exponentials, total, scale, places):
     return cross_entropy_gradient(g, exponentials, total, scale, places)
 
@@ -118,7 +118,7 @@ def _(x, target, weight, ignore_index, reduction):
 
 @operation
 def cross_entropy(
-    x: Tensor,
+    input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
     size_average: bool | None = None,
@@ -127,10 +127,10 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Minus the log-probability of the target under `softmax(x)`.
+    """Minus the log-probability of the target under `softmax(input)`.
 
-    x: logits of shape (N, C, ...), or (C,) for one sample. target: class numbers of shape (N, ...), or
-    probabilities of x's shape. The mean is over `weight[target]` (of probabilities: over N); class
+    `input`: logits of shape (N, C, ...), or (C,) for one sample. target: class numbers of shape (N, ...), or
+    probabilities of `input`'s shape. The mean is over `weight[target]` (of probabilities: over N); class
     numbers equal to `ignore_index` count nothing. `label_smoothing`: this much of each target is
     spread evenly over all classes.
 
@@ -142,12 +142,12 @@ def cross_entropy(
     reduction = reduction_of(name, reduction, size_average, reduce)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"{name}: expected label_smoothing between 0 and 1, got {label_smoothing}")
-    if raw(x).shape == raw(target).shape:
-        return _of_probabilities(x, target, weight, ignore_index, reduction, label_smoothing)
-    hard = _single(name, _of_classes, x, target, weight, ignore_index, reduction)
+    if raw(input).shape == raw(target).shape:
+        return _of_probabilities(input, target, weight, ignore_index, reduction, label_smoothing)
+    hard = _single(name, _of_classes, input, target, weight, ignore_index, reduction)
     if not label_smoothing:
         return hard
-    even = _single(name, _of_even_target, x, target, weight, ignore_index, reduction)
+    even = _single(name, _of_even_target, input, target, weight, ignore_index, reduction)
     return (1 - label_smoothing) * hard + label_smoothing * even
 
 
@@ -197,7 +197,7 @@ def _of_probabilities(x: Any, target: Any, weight: Any, ignore_index: int, reduc
 
 @operation
 def linear_cross_entropy(
-    x: Tensor,
+    input: Tensor,
     linear_weight: Tensor,
     target: Tensor,
     *,
@@ -208,7 +208,7 @@ def linear_cross_entropy(
     label_smoothing: float = 0.0,
     options: Any = None,
 ) -> Tensor:
-    """`cross_entropy(linear(x, linear_weight, linear_bias), target, ...)`: x (N, in) or (in,), linear_weight
+    """`cross_entropy(linear(input, linear_weight, linear_bias), target, ...)`: `input` (N, in) or (in,), linear_weight
     (C, *more, in), linear_bias (C, *more), so that the logits are (N, C, *more).
 
     `options` tells PyTorch how to cut the work into pieces; here the logits are formed whole, with the same
@@ -219,21 +219,21 @@ def linear_cross_entropy(
     tensor(1.3863)
     """
     name = "linear_cross_entropy"
-    if x.ndim not in (1, 2) or linear_weight.ndim < 2:
+    if input.ndim not in (1, 2) or linear_weight.ndim < 2:
         raise ValueError(
-            f"{name}: expected x (N, in) or (in,) and linear_weight (C, ..., in), "
-            f"got {tuple(x.shape)} and {tuple(linear_weight.shape)}"
+            f"{name}: expected input (N, in) or (in,) and linear_weight (C, ..., in), "
+            f"got {tuple(input.shape)} and {tuple(linear_weight.shape)}"
         )
     *outer, inner = linear_weight.shape
-    if x.shape[-1] != inner:
-        raise ValueError(f"{name}: x has {x.shape[-1]} features, linear_weight {inner}")
+    if input.shape[-1] != inner:
+        raise ValueError(f"{name}: input has {input.shape[-1]} features, linear_weight {inner}")
     if linear_bias is not None and tuple(linear_bias.shape) != tuple(outer):
         raise ValueError(f"{name}: expected linear_bias of shape {tuple(outer)}, got {tuple(linear_bias.shape)}")
-    if len(outer) > 1 and x.ndim == 1:
-        raise ValueError(f"{name}: a linear_weight of {linear_weight.ndim} dims needs a batch, x (N, {inner})")
+    if len(outer) > 1 and input.ndim == 1:
+        raise ValueError(f"{name}: a linear_weight of {linear_weight.ndim} dims needs a batch, input (N, {inner})")
     rows = linear_weight.reshape((-1, inner))
-    logits = linear(x, rows, None if linear_bias is None else linear_bias.reshape((-1,)))
-    logits = logits.reshape((*x.shape[:-1], *outer))
+    logits = linear(input, rows, None if linear_bias is None else linear_bias.reshape((-1,)))
+    logits = logits.reshape((*input.shape[:-1], *outer))
     if ignore_index is not None and tuple(target.shape) == tuple(logits.shape):
         raise ValueError(f"{name}: ignore_index={ignore_index} is for targets that are class numbers")
     ignored = -100 if ignore_index is None else ignore_index

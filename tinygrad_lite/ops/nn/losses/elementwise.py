@@ -78,18 +78,18 @@ def _same_size(name: str, x: Any, target: Any) -> None:
 
 
 @primitive
-def _mse(x, y):
+def _mse(input, target):
     # One entry where sub, square and mean would make three, and one new array where they make two.
-    x, y = promote(x, y)
-    only_floats(x)
-    d = (x - y).reshape(-1)
+    input, target = promote(input, target)
+    only_floats(input)
+    d = (input - target).reshape(-1)
     if d.dtype == np.float16:  # the sum of squares would overflow
         return ((d := d.astype(np.float32)).dot(d) / d.size).astype(np.float16)
     return d.dot(d) / d.size
 
 
-_mse.vjp(x=lambda g, x, y: _mse_slope(g, x, y),
-         y=lambda g, x, y: _mse_slope(g, y, x))  # fmt: skip
+_mse.vjp(input=lambda g, input, target: _mse_slope(g, input, target),
+         target=lambda g, input, target: _mse_slope(g, target, input))  # fmt: skip
 
 
 def _mse_slope(g: Any, x: Any, y: Any) -> Any:
@@ -99,24 +99,24 @@ def _mse_slope(g: Any, x: Any, y: Any) -> Any:
 
 @operation
 def mse_loss(
-    x: Tensor,
+    input: Tensor,
     target: Tensor,
     size_average: bool | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
-    """`(x - target)^2`, with `weight` a factor for each element.
+    """`(input - target)^2`, with `weight` a factor for each element.
 
     >>> import tinygrad_lite as tg
     >>> mse_loss(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0]))
     tensor(2.)
     """
     reduction = reduction_of("mse_loss", reduction, size_average, reduce)
-    x, target = _pair("mse_loss", x, target)
+    input, target = _pair("mse_loss", input, target)
     if weight is None and reduction == "mean":
-        return _mse(x, target)
-    return _weighted("mse_loss", square(x - target), x, weight, reduction)
+        return _mse(input, target)
+    return _weighted("mse_loss", square(input - target), input, weight, reduction)
 
 
 def _weighted(name: str, loss: Any, x: Any, weight: Any, reduction: str) -> Any:
@@ -131,22 +131,22 @@ def _weighted(name: str, loss: Any, x: Any, weight: Any, reduction: str) -> Any:
 
 @operation
 def l1_loss(
-    x: Tensor,
+    input: Tensor,
     target: Tensor,
     size_average: bool | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
-    """`|x - target|`, with `weight` a factor for each element.
+    """`|input - target|`, with `weight` a factor for each element.
 
     >>> import tinygrad_lite as tg
     >>> l1_loss(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0]))
     tensor(1.)
     """
     reduction = reduction_of("l1_loss", reduction, size_average, reduce)
-    x, target = _pair("l1_loss", x, target)
-    return _weighted("l1_loss", abs(x - target), x, weight, reduction)
+    input, target = _pair("l1_loss", input, target)
+    return _weighted("l1_loss", abs(input - target), input, weight, reduction)
 
 
 def _huber(x: Any, y: Any, delta: float) -> Any:
@@ -160,83 +160,83 @@ def _huber(x: Any, y: Any, delta: float) -> Any:
 
 @operation
 def smooth_l1_loss(
-    x: Tensor,
+    input: Tensor,
     target: Tensor,
     size_average: bool | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
     beta: float = 1.0,
 ) -> Tensor:
-    """`d^2 / (2 beta)` where `d = |x - target|` is less than `beta`, else `d - beta / 2`.
+    """`d^2 / (2 beta)` where `d = |input - target|` is less than `beta`, else `d - beta / 2`.
 
     >>> import tinygrad_lite as tg
     >>> smooth_l1_loss(tg.tensor([0.5, 3.0]), tg.zeros(2), reduction="none", beta=2.0)
     tensor([0.0625, 2.0000])
     """
     reduction = reduction_of("smooth_l1_loss", reduction, size_average, reduce)
-    x, target = _pair("smooth_l1_loss", x, target)
+    input, target = _pair("smooth_l1_loss", input, target)
     if beta < 0:
         raise ValueError(f"smooth_l1_loss: expected beta of 0 or more, got {beta}")
-    return reduced(_huber(x, target, beta) * (1 / beta) if beta else abs(x - target), reduction)
+    return reduced(_huber(input, target, beta) * (1 / beta) if beta else abs(input - target), reduction)
 
 
 @operation
 def huber_loss(
-    x: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
+    input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
 ) -> Tensor:
-    """`d^2 / 2` where `d = |x - target|` is less than `delta`, else `delta (d - delta / 2)`.
+    """`d^2 / 2` where `d = |input - target|` is less than `delta`, else `delta (d - delta / 2)`.
 
     >>> import tinygrad_lite as tg
     >>> huber_loss(tg.tensor([0.5, 3.0]), tg.zeros(2), reduction="none")
     tensor([0.1250, 2.5000])
     """
     reduction = reduction_of("huber_loss", reduction)
-    x, target = _pair("huber_loss", x, target)
+    input, target = _pair("huber_loss", input, target)
     if delta <= 0:
         raise ValueError(f"huber_loss: expected a positive delta, got {delta}")
-    loss = _huber(x, target, delta)
-    if loss.dtype != x.dtype:
-        loss = to_dtype(loss, x.dtype)
-    return _weighted("huber_loss", loss, x, weight, reduction)
+    loss = _huber(input, target, delta)
+    if loss.dtype != input.dtype:
+        loss = to_dtype(loss, input.dtype)
+    return _weighted("huber_loss", loss, input, weight, reduction)
 
 
 # -- probabilities ------------------------------------------------------------------------------
 
 
 @primitive
-def _bce(x, target):
-    only_floats(x, target)
-    xp = namespace_of(x)
-    if target.dtype != x.dtype:
-        raise TypeError(f"expected a target of {x.dtype}, as the input, got {target.dtype}")
-    for what, values in (("input", x), ("target", target)):
+def _bce(input, target):
+    only_floats(input, target)
+    xp = namespace_of(input)
+    if target.dtype != input.dtype:
+        raise TypeError(f"expected a target of {input.dtype}, as the input, got {target.dtype}")
+    for what, values in (("input", input), ("target", target)):
         if not bool(((values >= 0) & (values <= 1)).all()):
             raise ValueError(f"expected every element of the {what} between 0 and 1")
-    return -(target * xp.maximum(xp.log(x), -100) + (1 - target) * xp.maximum(xp.log1p(-x), -100))
+    return -(target * xp.maximum(xp.log(input), -100) + (1 - target) * xp.maximum(xp.log1p(-input), -100))
 
 
-_bce.vjp(x=lambda g, x, target: g * (x - target) / clamp_min((1 - x) * x, 1e-12),
-         target=lambda g, x: g * (log(1 - x) - log(x)))  # fmt: skip
+_bce.vjp(input=lambda g, input, target: g * (input - target) / clamp_min((1 - input) * input, 1e-12),
+         target=lambda g, input: g * (log(1 - input) - log(input)))  # fmt: skip
 
 
 @operation
 def binary_cross_entropy(
-    x: Tensor,
+    input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
     size_average: bool | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """`-(target log(x) + (1 - target) log(1 - x))` of probabilities x; no logarithm is below -100.
+    """`-(target log(input) + (1 - target) log(1 - input))` of probabilities `input`; no logarithm is below -100.
 
     >>> import tinygrad_lite as tg
     >>> binary_cross_entropy(tg.tensor([0.5, 0.25]), tg.tensor([1.0, 0.0]), reduction="none")
     tensor([0.6931, 0.2877])
     """
     reduction = reduction_of("binary_cross_entropy", reduction, size_average, reduce)
-    _same_size("binary_cross_entropy", x, target)
-    return reduced(_times("binary_cross_entropy", _bce(x, target), weight), reduction)
+    _same_size("binary_cross_entropy", input, target)
+    return reduced(_times("binary_cross_entropy", _bce(input, target), weight), reduction)
 
 
 def _times(name: str, loss: Any, weight: Any) -> Any:
@@ -250,11 +250,11 @@ def _times(name: str, loss: Any, weight: Any) -> Any:
 
 
 @primitive
-def _bce_with_logits(x, target):
-    only_floats(x, target)
-    x, target = promote(x, target)
-    xp = namespace_of(x)
-    out, size = empty_like(x), empty_like(x)
+def _bce_with_logits(input, target):
+    only_floats(input, target)
+    input, target = promote(input, target)
+    xp = namespace_of(input)
+    out, size = empty_like(input), empty_like(input)
 
     def kernel(x, target, out, size, xp=xp):  # (1 - target) x - min(x, 0) + log(1 + exp(-|x|))
         xp.subtract(1, target, out=out)
@@ -266,17 +266,17 @@ def _bce_with_logits(x, target):
         log1p_up_to_1(size, size, xp)
         out += size
 
-    elementwise(kernel, x, target, out, size)
+    elementwise(kernel, input, target, out, size)
     return out
 
 
-_bce_with_logits.vjp(x=lambda g, x, target: g * (sigmoid(x) - target),
-                     target=lambda g, x: -g * x)  # fmt: skip
+_bce_with_logits.vjp(input=lambda g, input, target: g * (sigmoid(input) - target),
+                     target=lambda g, input: -g * input)  # fmt: skip
 
 
 @operation
 def binary_cross_entropy_with_logits(
-    x: Tensor,
+    input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
     size_average: bool | None = None,
@@ -284,7 +284,7 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """`binary_cross_entropy(sigmoid(x), target)`, exact for any x; `pos_weight` is a factor for the
+    """`binary_cross_entropy(sigmoid(input), target)`, exact for any `input`; `pos_weight` is a factor for the
     term of targets 1.
 
     >>> import tinygrad_lite as tg
@@ -293,11 +293,11 @@ def binary_cross_entropy_with_logits(
     """
     name = "binary_cross_entropy_with_logits"
     reduction = reduction_of(name, reduction, size_average, reduce)
-    _same_size(name, x, target)
+    _same_size(name, input, target)
     if pos_weight is None:
-        loss = _bce_with_logits(x, target)
+        loss = _bce_with_logits(input, target)
     else:
-        loss = (1 - target) * x + (1 + (pos_weight - 1) * target) * _softplus(-x, 1.0, math.inf)
+        loss = (1 - target) * input + (1 + (pos_weight - 1) * target) * _softplus(-input, 1.0, math.inf)
     if loss.dtype != target.dtype and target.dtype.kind == "f":  # the target's, as in PyTorch
         loss = to_dtype(loss, target.dtype)
     return reduced(_times(name, loss, weight), reduction)
@@ -305,14 +305,14 @@ def binary_cross_entropy_with_logits(
 
 @operation
 def kl_div(
-    x: Tensor,
+    input: Tensor,
     target: Tensor,
     size_average: bool | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
     log_target: bool = False,
 ) -> Tensor:
-    """`target (log(target) - x)` of log-probabilities x and probabilities (or, with `log_target`, their
+    """`target (log(target) - input)` of log-probabilities `input` and probabilities (or, with `log_target`, their
     logarithms). `reduction="batchmean"` divides the sum by the first size: the divergence per sample.
 
     >>> import tinygrad_lite as tg
@@ -320,16 +320,16 @@ def kl_div(
     tensor(0.6931)
     """
     reduction = reduction_of("kl_div", reduction, size_average, reduce, ("batchmean",))
-    only_floats(x, target)
-    loss = exp(target) * (target - x) if log_target else xlogy(target, target) - target * x
+    only_floats(input, target)
+    loss = exp(target) * (target - input) if log_target else xlogy(target, target) - target * input
     if reduction == "batchmean":
-        return sum(loss) / x.shape[0] if x.ndim else sum(loss)
+        return sum(loss) / input.shape[0] if input.ndim else sum(loss)
     return reduced(loss, reduction)
 
 
 @operation
 def poisson_nll_loss(
-    x: Tensor,
+    input: Tensor,
     target: Tensor,
     log_input: bool = True,
     full: bool = False,
@@ -338,7 +338,7 @@ def poisson_nll_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """Minus the log-likelihood of counts `target` at rate `exp(x)` (or `x`, where `log_input` is False).
+    """Minus the log-likelihood of counts `target` at rate `exp(input)` (or `input`, where `log_input` is False).
 
     `full` adds Stirling's approximation of `log(target!)` for targets above 1.
 
@@ -347,7 +347,7 @@ def poisson_nll_loss(
     tensor(1.)
     """
     reduction = reduction_of("poisson_nll_loss", reduction, size_average, reduce)
-    loss = exp(x) - target * x if log_input else x - target * log(x + eps)
+    loss = exp(input) - target * input if log_input else input - target * log(input + eps)
     if full:
         many = where(target > 1, target, 1.0)
         stirling = many * log(many) - many + 0.5 * log(2 * math.pi * many)
@@ -357,10 +357,10 @@ def poisson_nll_loss(
 
 @operation
 def gaussian_nll_loss(
-    x: Tensor, target: Tensor, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
+    input: Tensor, target: Tensor, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
 ) -> Tensor:
-    """`(log(var) + (x - target)^2 / var) / 2`, minus the log-likelihood of a normal distribution of
-    mean `x`. `var`: of x's shape, or without its last dim, or with one dim of size 1; it counts as
+    """`(log(var) + (input - target)^2 / var) / 2`, minus the log-likelihood of a normal distribution of
+    mean `input`. `var`: of `input`'s shape, or without its last dim, or with one dim of size 1; it counts as
     `eps` where it is smaller. `full` adds `log(2 pi) / 2`.
 
     >>> import tinygrad_lite as tg
@@ -369,8 +369,8 @@ def gaussian_nll_loss(
     """
     reduction = reduction_of("gaussian_nll_loss", reduction)
     if isinstance(var, (int, float)):
-        var = namespace_of(raw(x)).full(tuple(x.shape), var, default_float(x.dtype))
-    shape, given = tuple(x.shape), tuple(var.shape)
+        var = namespace_of(raw(input)).full(tuple(input.shape), var, default_float(input.dtype))
+    shape, given = tuple(input.shape), tuple(var.shape)
     if given != shape:
         if shape[:-1] == given:
             var = var.reshape((*given, 1))
@@ -379,21 +379,21 @@ def gaussian_nll_loss(
     if bool((raw(var) < 0).any()):
         raise ValueError("gaussian_nll_loss: var has negative elements")
     var = at_least(var, eps)
-    loss = 0.5 * (log(var) + square(x - target) / var)
+    loss = 0.5 * (log(var) + square(input - target) / var)
     return reduced(loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction)
 
 
 @operation
 def soft_margin_loss(
-    x: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
+    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
 ) -> Tensor:
-    """`log(1 + exp(-target x))` of targets 1 and -1.
+    """`log(1 + exp(-target * input))` of targets 1 and -1.
 
     >>> import tinygrad_lite as tg
     >>> soft_margin_loss(tg.tensor([0.0, 0.0]), tg.tensor([1.0, -1.0]))  # log(2)
     tensor(0.6931)
     """
     reduction = reduction_of("soft_margin_loss", reduction, size_average, reduce)
-    if target.dtype != x.dtype:
-        target = to_dtype(target, x.dtype)
-    return reduced(_softplus(-target * x, 1.0, math.inf), reduction)
+    if target.dtype != input.dtype:
+        target = to_dtype(target, input.dtype)
+    return reduced(_softplus(-target * input, 1.0, math.inf), reduction)

@@ -27,22 +27,22 @@ __all__ = ["cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss
 
 @operation
 def hinge_embedding_loss(
-    x: Tensor,
+    input: Tensor,
     target: Tensor,
     margin: float = 1.0,
     size_average: bool | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """`x` where the target is 1, `max(0, margin - x)` where it is -1.
+    """`input` where the target is 1, `max(0, margin - input)` where it is -1.
 
     >>> import tinygrad_lite as tg
     >>> hinge_embedding_loss(tg.tensor([0.5, 0.25]), tg.tensor([1, -1]), reduction="none")
     tensor([0.5000, 0.7500])
     """
     reduction = reduction_of("hinge_embedding_loss", reduction, size_average, reduce)
-    apart = where(target == 1, 0.0, clamp_min(margin - x, 0))
-    return reduced(apart + where(target == -1, 0.0, x), reduction)
+    apart = where(target == 1, 0.0, clamp_min(margin - input, 0))
+    return reduced(apart + where(target == -1, 0.0, input), reduction)
 
 
 @operation
@@ -171,7 +171,7 @@ def _triplet(
 
 @operation
 def multi_margin_loss(
-    x: Tensor,
+    input: Tensor,
     target: Tensor,
     p: int = 1,
     margin: float = 1.0,
@@ -180,9 +180,9 @@ def multi_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """The mean over all classes but the target of `max(0, margin - x[target] + x[class])^p`, divided by C.
+    """The mean over all classes but the target of `max(0, margin - input[target] + input[class])^p`, divided by C.
 
-    x (N, C) and target (N,) of classes, or (C,) and (). `weight`: a factor for each target class.
+    `input` (N, C) and target (N,) of classes, or (C,) and (). `weight`: a factor for each target class.
 
     >>> import tinygrad_lite as tg
     >>> multi_margin_loss(tg.tensor([0.5, 1.0, 0.0, -3.0]), tg.tensor(1))  # (1 - 1 + 0.5) / 4
@@ -191,8 +191,8 @@ def multi_margin_loss(
     reduction = reduction_of("multi_margin_loss", reduction, size_average, reduce)
     if p not in (1, 2):
         raise ValueError(f"multi_margin_loss: expected p of 1 or 2, got {p}")
-    only_floats(x)
-    rows, classes = _matrix("multi_margin_loss", x), raw(target).reshape(-1)
+    only_floats(input)
+    rows, classes = _matrix("multi_margin_loss", input), raw(target).reshape(-1)
     count = rows.shape[1]
     if classes.dtype.name != "int64" or len(classes) != len(rows):
         got = f"{classes.dtype} of shape {tuple(target.shape)}"
@@ -204,7 +204,7 @@ def multi_margin_loss(
     if p == 2:
         excess = square(excess)
     xp = namespace_of(classes)
-    loss = linear_in(sum(where(classes[:, None] == xp.arange(count), 0.0, excess), 1) / count, x)
+    loss = linear_in(sum(where(classes[:, None] == xp.arange(count), 0.0, excess), 1) / count, input)
     if weight is not None:
         loss = loss * raw(weight)[classes]
     return reduced(loss.reshape(tuple(target.shape)) if reduction == "none" else loss, reduction)
@@ -225,11 +225,11 @@ def _in_range(name: str, classes: Any, first: int, count: int) -> None:
 
 @operation
 def multilabel_margin_loss(
-    x: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
+    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
 ) -> Tensor:
-    """The sum over a sample's target classes and all others of `max(0, 1 - (x[target] - x[other]))`, divided by C.
+    """The sum over a sample's target classes and all others of `max(0, 1 - (input[target] - input[other]))`, divided by C.
 
-    x and target (N, C) or (C,): a row of target lists classes, up to the first -1.
+    `input` and target (N, C) or (C,): a row of target lists classes, up to the first -1.
 
     >>> import tinygrad_lite as tg
     >>> multilabel_margin_loss(tg.tensor([2.0, 1.5, 0.0, -3.0]), tg.tensor([0, -1, -1, -1]))  # (1 - 0.5) / 4
@@ -237,11 +237,11 @@ def multilabel_margin_loss(
     """
     name = "multilabel_margin_loss"
     reduction = reduction_of(name, reduction, size_average, reduce)
-    only_floats(x)
-    rows, classes = _matrix(name, x), raw(target)
-    if tuple(target.shape) != tuple(x.shape) or classes.dtype.name != "int64":
+    only_floats(input)
+    rows, classes = _matrix(name, input), raw(target)
+    if tuple(target.shape) != tuple(input.shape) or classes.dtype.name != "int64":
         got = f"{classes.dtype} of shape {tuple(target.shape)}"
-        raise ValueError(f"{name}: expected a target of int64 of shape {tuple(x.shape)}, got {got}")
+        raise ValueError(f"{name}: expected a target of int64 of shape {tuple(input.shape)}, got {got}")
     _in_range(name, classes, -1, rows.shape[1])
     xp = namespace_of(classes)
     classes = classes.reshape(tuple(rows.shape))
@@ -250,27 +250,27 @@ def multilabel_margin_loss(
     classes = xp.where(listed, classes, 0)
     is_target = ((classes[:, :, None] == xp.arange(count)) & listed[:, :, None]).any(axis=1)
     excess = relu(1 - gather(rows, 1, classes)[:, :, None] + rows[:, None, :])
-    loss = linear_in(sum(where(listed[:, :, None] & ~is_target[:, None, :], excess, 0.0), (1, 2)) / count, x)
-    return reduced(loss if x.ndim == 2 else loss.reshape(()), reduction)
+    loss = linear_in(sum(where(listed[:, :, None] & ~is_target[:, None, :], excess, 0.0), (1, 2)) / count, input)
+    return reduced(loss if input.ndim == 2 else loss.reshape(()), reduction)
 
 
 @operation
 def multilabel_soft_margin_loss(
-    x: Tensor,
+    input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
     size_average: bool | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """The mean over classes (the last dim) of `-(target log(sigmoid(x)) + (1 - target) log(sigmoid(-x)))`.
+    """The mean over classes (the last dim) of `-(target log(sigmoid(input)) + (1 - target) log(sigmoid(-input)))`.
 
     >>> import tinygrad_lite as tg
     >>> multilabel_soft_margin_loss(tg.zeros(1, 3), tg.tensor([[1.0, 0.0, 1.0]]))  # log(2)
     tensor(0.6931)
     """
     reduction = reduction_of("multilabel_soft_margin_loss", reduction, size_average, reduce)
-    loss = -(target * logsigmoid(x) + (1 - target) * logsigmoid(-x))
+    loss = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
     if weight is not None:
         loss = loss * weight
-    return reduced(sum(loss, -1) / x.shape[-1], reduction)
+    return reduced(sum(loss, -1) / input.shape[-1], reduction)

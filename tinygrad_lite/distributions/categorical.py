@@ -1,0 +1,3 @@
+"""Categorical under the module path that PyTorch programs import it from."""
+
+from tinygrad_lite.distributions.single import Categorical as Categorical

@@ -1,0 +1,3 @@
+"""Independent under the module path that PyTorch programs import it from."""
+
+from tinygrad_lite.distributions.several import Independent as Independent

@@ -1,0 +1,3 @@
+"""Uniform under the module path that PyTorch programs import it from."""
+
+from tinygrad_lite.distributions.single import Uniform as Uniform

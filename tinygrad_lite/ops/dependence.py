@@ -1,0 +1,76 @@
+"""Gradients that depend on an input in form only.
+
+Under `create_graph` PyTorch's gradient of relu is a function of its input, with the derivative zero, and that of a bias
+is on the tape as soon as the layer's input needs a gradient. A rule alone does not show this: `where(out <= 0, 0, g)`
+says nothing of `out` that could be differentiated. So a primitive may declare it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.arrays.rules import no_gradient
+from tinygrad_lite.engine.record import Synthetic
+from tinygrad_lite.engine.tape import Node, Traced, entry, traced
+
+
+def constant_in(operation: Any, **inputs: str) -> None:
+    """Name, for the gradient of an input, the inputs (or `out`) in which it is piecewise constant: its derivative
+    with respect to them is zero."""
+    constant = {name: tuple(names.split()) for name, names in inputs.items()}
+    operation.primitive.rules_on_tape = functools.partial(_rules_on_tape, constant, ())
+
+
+def joint_in(operation: Any, *inputs: str) -> None:
+    """Name the inputs whose gradients PyTorch computes by one function: even a gradient that depends on nothing is on
+    the tape if one of these needs a gradient, though it passes none on."""
+    operation.primitive.rules_on_tape = functools.partial(_rules_on_tape, {}, inputs)
+
+
+def _rules_on_tape(constant: dict[str, tuple[str, ...]], joint: tuple[str, ...], node: Node) -> Sequence[Any]:
+    plan = node.plan
+    names = [plan.primitive.arguments[i] for i in plan.wanted]
+    nodes = {**dict(zip(names, node.parents)), "out": node}
+
+    def on_tape(name: str, rule: Any) -> Any:
+        @functools.wraps(rule, assigned=(), updated=())
+        def apply(*args: Any) -> Any:
+            gradient = rule(*args)
+            if gradient is None:
+                return None
+            of = constant.get(name) or (joint if gradient.node is None else ())
+            others = [nodes[name] for name in of if name in nodes]
+            return _depending(gradient, others, zeros=name in constant) if others else gradient
+
+        return apply
+
+    return [(on_tape(name, rule), *rest) for name, (rule, *rest) in zip(names, plan.rules)]
+
+
+class _Dependence(Synthetic):
+    """The plan of a node that passes its gradient to its first parent, if the array has a place on the tape, and zeros,
+    or nothing, to the others."""
+
+    name = "depending"
+
+    def __init__(self, own: int, others: Sequence[Any], zeros: bool):
+        rules = [_identity] * own + [functools.partial(_zeros, other.shape) if zeros else no_gradient for other in others]
+        self.rules = [(rule, None, None) for rule in rules]
+
+
+def _identity(g: Any) -> Any:
+    return g
+
+
+def _zeros(shape: Any, g: Any) -> Any:
+    return traced(_zeros(shape, g.array)) if isinstance(g, Traced) else namespace_of(g).zeros(shape, g.dtype)
+
+
+def _depending(tensor: Traced, others: Sequence[Any], zeros: bool) -> Any:
+    """The same array as a function of the nodes `others` too, to which it passes zeros or nothing."""
+    own = () if tensor.node is None else (tensor.node,)
+    plan = _Dependence(len(own), others, zeros)
+    return traced(tensor.array, entry(plan, (*own, *others), (), tensor.array.shape, tensor.array.dtype))

@@ -1,0 +1,3 @@
+"""Adagrad under the module path that PyTorch programs import it from."""
+
+from tinygrad_lite.optim.methods.adaptive import Adagrad as Adagrad

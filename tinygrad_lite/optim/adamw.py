@@ -1,0 +1,3 @@
+"""AdamW under the module path that PyTorch programs import it from."""
+
+from tinygrad_lite.optim.methods.adam import AdamW as AdamW

@@ -1,0 +1,3 @@
+"""SGD under the module path that PyTorch programs import it from."""
+
+from tinygrad_lite.optim.methods.sgd import SGD as SGD

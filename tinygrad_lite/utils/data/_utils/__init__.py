@@ -1,0 +1,1 @@
+"""Module paths that PyTorch programs import from."""
