@@ -49,7 +49,10 @@ def backward(roots: Roots, inputs: Any = None, retain_graph: bool | None = None,
             tensor._grad = node.grad
         elif targets is None and tensor.node is not node:
             continue  # its gradient is no longer wanted
-        _accumulate(tensor, g, held, create_graph)
+        if tensor._grad is None:
+            tensor._grad = cloned(g) if create_graph else traced(unshared(g, held))
+        else:
+            _accumulate(tensor, g)
         if node.after:
             for hook in list(node.after.values()):
                 if hook(tensor) is not None:
@@ -100,13 +103,10 @@ def cloned(g: Any) -> Any:
         return g.clone() if g.array.flags.c_contiguous else g.contiguous()
 
 
-def _accumulate(tensor: Any, g: Any, held: dict[int, Any], create_graph: bool) -> None:
-    known = tensor._grad
-    if known is None:
-        tensor._grad = cloned(g) if create_graph else _own(g, held)
-    elif create_graph:
-        tensor._grad = known + g
+def _accumulate(tensor: Any, g: Any) -> None:
+    if isinstance(g, Traced):
+        tensor._grad = tensor._grad + g
     else:
         with at_home(g):
-            known.array += g
-        changed_in_place(known.array, "an accumulation into .grad")
+            tensor._grad.array += g
+        changed_in_place(tensor._grad.array, "an accumulation into .grad")
