@@ -117,7 +117,7 @@ for module in (tg, tg.autograd):
 """
 
 
-def test_what_few_programs_need_is_imported_when_it_is_first_asked_for():
+def test_what_few_programs_need_is_imported_at_first_use():
     run = subprocess.run([sys.executable, "-c", LATER], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines() == ["none", "none", *["none none", "[]"] * 2]
 

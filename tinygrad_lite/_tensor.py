@@ -407,7 +407,7 @@ class Tensor(Traced):
         return bool((self == value).any())
 
     def __repr__(self) -> str:
-        from tinygrad_lite.printing import represent  # 0.5 ms, for which `import tinygrad_lite` need not wait
+        from tinygrad_lite.printing import represent  # 0.5 ms, which importing the package need not spend
 
         return represent(self)
 

@@ -51,7 +51,7 @@ def elementwise(kernel: Callable[..., Any], *arrays: Array) -> None:
     if namespace_of(first) is np:  # a number of NumPy's too, as a 0-d gradient may be
         kernel(*arrays)
     else:
-        from tinygrad_lite.arrays.fusion import fused  # only a GPU's arrays need it, and it takes 1 ms
+        from tinygrad_lite.arrays.fusion import fused  # 0.3 ms, which only a GPU's arrays need
 
         fused(kernel, arrays)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tinygrad_lite.autograd.table import Tape, tape_lines, tape_of
     from tinygrad_lite.autograd.variable import Variable
 
-# Imported when they are first asked for: a program that trains needs none of them, and they take 3 ms.
+# Imported at first use: most training programs need none of them, and they would add 3 ms to the import.
 _LATER = {
     "anomaly": (
         "detect_anomaly", "is_anomaly_check_nan_enabled", "is_anomaly_enabled", "set_anomaly_enabled", "set_detect_anomaly",
