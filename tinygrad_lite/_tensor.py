@@ -8,7 +8,6 @@ line there, and one that changes its tensor in place a second line with `in_plac
 from __future__ import annotations
 
 import copy
-import functools
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
@@ -19,6 +18,7 @@ from tinygrad_lite import hooks, ops, roots
 from tinygrad_lite.arrays import Array, Device, deferred, device_of, is_cupy, is_floating, to_device, to_numpy
 from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal, in_call_of
 from tinygrad_lite.arrays.memory import counted, owner_of, uncounted
+from tinygrad_lite.arrays.signature import wraps
 from tinygrad_lite.engine.tape import Leaf, Node, Traced, results_are, traced
 from tinygrad_lite.ops import types
 from tinygrad_lite.ops.calling import canonical_dim
@@ -46,7 +46,6 @@ from tinygrad_lite.ops.movement.inplace import in_place
 from tinygrad_lite.ops.random import sampling
 from tinygrad_lite.ops.reduction import sums
 from tinygrad_lite.ops.types import Size as Size
-from tinygrad_lite.printing import represent
 
 
 def _spread(function: Callable[..., Any]) -> Callable[..., Tensor]:
@@ -54,7 +53,7 @@ def _spread(function: Callable[..., Any]) -> Callable[..., Tensor]:
     function = function.__wrapped__  # type: ignore[attr-defined]
     names = function.__code__.co_varnames[: function.__code__.co_argcount]
 
-    @functools.wraps(function)
+    @wraps(function)
     def method(self: Tensor, *given: Any, **kwargs: Any) -> Any:
         if len(given) > 1:
             given = (given,)
@@ -77,14 +76,14 @@ _MATRICES = (Traced, np.ndarray)
 # `type(y) is Tensor` alone would not do, but is asked first: the rest takes another 0.03 us.
 def _operator(function: Callable[..., Any], takes: tuple[type, ...] = _OPERANDS) -> _Operator:
     """The operator that does `function(x, y)`."""
-    return functools.wraps(function)(
+    return wraps(function)(
         lambda x, y: function(x, y) if type(y) is Tensor or isinstance(y, takes) or is_cupy(y) else NotImplemented
     )
 
 
 def _reflected(function: Callable[..., Any], takes: tuple[type, ...] = _OPERANDS) -> _Operator:
     """The operator that does `function(y, x)` where y, on the left, is no Tensor."""
-    return functools.wraps(function)(lambda x, y: function(y, x) if isinstance(y, takes) or is_cupy(y) else NotImplemented)
+    return wraps(function)(lambda x, y: function(y, x) if isinstance(y, takes) or is_cupy(y) else NotImplemented)
 
 
 class Tensor(Traced):
@@ -417,6 +416,8 @@ class Tensor(Traced):
         return bool((self == value).any())
 
     def __repr__(self) -> str:
+        from tinygrad_lite.printing import represent  # 0.5 ms, which importing the package need not spend
+
         return represent(self)
 
     def __format__(self, spec: str) -> str:

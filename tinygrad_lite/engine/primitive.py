@@ -25,7 +25,7 @@ from tinygrad_lite.arrays import as_array, gpu, quiet
 from tinygrad_lite.arrays.errors import REFUSALS, explained
 from tinygrad_lite.arrays.gpu import at_home
 from tinygrad_lite.arrays.rules import Primitive
-from tinygrad_lite.arrays.signature import P, R, enter
+from tinygrad_lite.arrays.signature import P, R, enter, wraps
 from tinygrad_lite.arrays.views import register_view
 from tinygrad_lite.engine import tape
 from tinygrad_lite.engine.context import is_grad_enabled
@@ -81,7 +81,7 @@ def _call_of(self: Primitive[..., Any]) -> Any:
     count = None if star is not None else len(self.arguments)
     first_bit = 0 if star is not None else 1  # a mask of thousands of bits would take quadratic time
 
-    @functools.wraps(forward)
+    @wraps(forward)
     def call(*args: Any, **kwargs: Any) -> Any:
         if kwargs or (len(args) != count and count is not None):
             args = bind(args, kwargs)

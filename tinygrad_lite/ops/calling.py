@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from tinygrad_lite.arrays import gpu, is_array
 from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue, Refusal, in_call_of, refusal
-from tinygrad_lite.arrays.signature import OTHER_NAMES, own_name
+from tinygrad_lite.arrays.signature import OTHER_NAMES, own_name, wraps
 from tinygrad_lite.engine.tape import Traced
 
 P = ParamSpec("P")
@@ -27,7 +26,7 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
     types = function.__annotations__
     public = function.__name__.removeprefix("linalg_")  # tg.norm and tg.linalg.norm are two functions
 
-    @functools.wraps(function)
+    @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         if kwargs and not _RENAMED.isdisjoint(kwargs):
             kwargs = _by_own_names(function.__name__, names, kwargs)
@@ -75,7 +74,7 @@ def old_order(*weights: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         count = function.__wrapped__.__code__.co_argcount  # type: ignore[attr-defined]
 
-        @functools.wraps(function)
+        @wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
             if len(args) > count:
                 places = [i for i, a in enumerate(args) if isinstance(a, (int, float))][: len(args) - count]

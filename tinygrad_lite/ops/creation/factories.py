@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
@@ -20,6 +19,7 @@ from tinygrad_lite.arrays import (
     quietly,
 )
 from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal, in_call_of, refusal
+from tinygrad_lite.arrays.signature import wraps
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import canonical_shape, integer, operation, raw
 from tinygrad_lite.ops.typing import AnyTensor, Tensor
@@ -37,7 +37,7 @@ def creator(function: Callable[P, R]) -> Callable[P, R]:
     """A function that makes tensors: all that it does is done on the device where they go. It takes PyTorch's
     `layout`, `pin_memory` and `memory_format`, of which there is one kind here."""
 
-    @functools.wraps(function)
+    @wraps(function)
     def make(*args: Any, layout: Any = None, pin_memory: bool = False, memory_format: Any = None, **options: Any) -> Any:
         device = options.get("device")
         try:
@@ -51,7 +51,7 @@ def creator(function: Callable[P, R]) -> Callable[P, R]:
         except (TypeError, ValueError) as error:
             raise refusal(error) from error.__cause__
 
-    return make  # type: ignore[return-value]  # a ParamSpec cannot say that keywords were added
+    return make
 
 
 def as_made(array: Any, requires_grad: bool = False) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
 import numpy as np
 
@@ -51,9 +52,7 @@ def cholesky(A: Tensor, upper: bool = False) -> Tensor:
     return _cholesky(A.mT).mT if upper else _cholesky(A)
 
 
-class CholeskyEx(NamedTuple):
-    L: Any
-    info: Any
+CholeskyEx = namedtuple("CholeskyEx", ["L", "info"])
 
 
 @operation

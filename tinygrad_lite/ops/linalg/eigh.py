@@ -6,7 +6,8 @@ between the values; a gradient that does not ask for the vectors is free of that
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
 from tinygrad_lite.arrays import linalg
 from tinygrad_lite.arrays.errors import BadValue
@@ -19,9 +20,7 @@ from tinygrad_lite.ops.typing import Tensor
 __all__: list[str] = []
 
 
-class Eigh(NamedTuple):
-    eigenvalues: Any
-    eigenvectors: Any
+Eigh = namedtuple("Eigh", ["eigenvalues", "eigenvectors"])
 
 
 @primitive

@@ -5,7 +5,8 @@ The last two dims are a matrix, the dims before them a batch.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
 from tinygrad_lite.arrays import linalg, namespace_of
 from tinygrad_lite.engine.primitive import primitive
@@ -29,9 +30,7 @@ def _inv(A, strict):
 _inv.vjp(A=lambda g, out: -(out.mT @ g @ out.mT))
 
 
-class InvEx(NamedTuple):
-    inverse: Any
-    info: Any
+InvEx = namedtuple("InvEx", ["inverse", "info"])
 
 
 @operation

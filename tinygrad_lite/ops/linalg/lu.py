@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
 import numpy as np
 
@@ -23,15 +24,10 @@ from tinygrad_lite.ops.typing import Tensor
 __all__ = ["lu_solve", "lu_unpack"]
 
 
-class LUFactor(NamedTuple):
-    LU: Any
-    pivots: Any
+LUFactor = namedtuple("LUFactor", ["LU", "pivots"])
 
 
-class LU(NamedTuple):
-    P: Any
-    L: Any
-    U: Any
+LU = namedtuple("LU", ["P", "L", "U"])
 
 
 @primitive
@@ -97,10 +93,7 @@ def lu_factor(A: Tensor, *, pivot: bool = True) -> LUFactor:
     return LUFactor(result.LU, result.pivots)
 
 
-class LUFactorEx(NamedTuple):
-    LU: Any
-    pivots: Any
-    info: Any
+LUFactorEx = namedtuple("LUFactorEx", ["LU", "pivots", "info"])
 
 
 @operation

@@ -6,7 +6,8 @@ The last two dims are a matrix, the dims before them a batch.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
 import numpy as np
 
@@ -64,9 +65,7 @@ def det(A: Tensor) -> Tensor:
     return _det(A)
 
 
-class SLogDet(NamedTuple):
-    sign: Any
-    logabsdet: Any
+SLogDet = namedtuple("SLogDet", ["sign", "logabsdet"])
 
 
 @primitive

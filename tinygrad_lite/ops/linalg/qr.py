@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
 from tinygrad_lite.arrays import linalg, namespace_of
 from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue, Refusal
@@ -17,9 +18,7 @@ from tinygrad_lite.ops.typing import Tensor
 __all__ = ["orgqr", "qr"]
 
 
-class QR(NamedTuple):
-    Q: Any
-    R: Any
+QR = namedtuple("QR", ["Q", "R"])
 
 
 @primitive

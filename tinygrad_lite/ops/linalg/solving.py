@@ -6,7 +6,8 @@ The last two dims are a matrix, the dims before them a batch.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
 import numpy as np
 
@@ -37,9 +38,7 @@ def _(needs, g, A, out, strict):
     return -(gy @ out.mT) if needs[0] else None, gy, None
 
 
-class SolveEx(NamedTuple):
-    result: Any
-    info: Any
+SolveEx = namedtuple("SolveEx", ["result", "info"])
 
 
 def _columns(A: Any, B: Any, left: bool) -> tuple[Any, bool]:
@@ -103,11 +102,7 @@ def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = Fa
 # -- more or fewer equations than unknowns -------------------------------------------------------
 
 
-class Lstsq(NamedTuple):
-    solution: Any
-    residuals: Any
-    rank: Any
-    singular_values: Any
+Lstsq = namedtuple("Lstsq", ["solution", "residuals", "rank", "singular_values"])
 
 
 @operation

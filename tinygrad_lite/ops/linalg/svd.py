@@ -6,7 +6,8 @@ between the values; a gradient that does not ask for the vectors is free of that
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
 import numpy as np
 
@@ -22,16 +23,10 @@ from tinygrad_lite.ops.typing import Tensor
 __all__ = ["svd"]
 
 
-class SVD(NamedTuple):
-    U: Any
-    S: Any
-    Vh: Any
+SVD = namedtuple("SVD", ["U", "S", "Vh"])
 
 
-class SVDWithV(NamedTuple):
-    U: Any
-    S: Any
-    V: Any
+SVDWithV = namedtuple("SVDWithV", ["U", "S", "V"])
 
 
 @primitive

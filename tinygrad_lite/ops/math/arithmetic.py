@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
 import numpy as np
 
@@ -252,9 +253,7 @@ def ldexp(input: Tensor, other: Tensor) -> Tensor:
     return mul(input, pow(2.0, to_dtype(other, input.dtype) if input.dtype.kind == "f" and other.dtype.kind != "f" else other))
 
 
-class Frexp(NamedTuple):
-    mantissa: Any
-    exponent: Any
+Frexp = namedtuple("Frexp", ["mantissa", "exponent"])
 
 
 @operation

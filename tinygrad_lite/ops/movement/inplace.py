@@ -10,7 +10,6 @@ Gradients of operations that saved the overwritten values are refused when they 
 
 from __future__ import annotations
 
-import functools
 import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -27,12 +26,12 @@ from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.arrays.quiet import lost
 from tinygrad_lite.arrays.regions import Index, Region, overlaps, write
 from tinygrad_lite.arrays.rules import Plan
+from tinygrad_lite.arrays.signature import wraps
 from tinygrad_lite.engine.context import Observer, is_grad_enabled, observers, recording
 from tinygrad_lite.engine.record import Result, Synthetic, record
 from tinygrad_lite.engine.second import Through
 from tinygrad_lite.engine.tape import Leaf, Node, Traced, entry, traced
 from tinygrad_lite.ops.calculus import getitem, replaced, reshape, to_dtype
-from tinygrad_lite.ops.calling import named
 from tinygrad_lite.ops.creation.conversion import moved
 from tinygrad_lite.ops.movement.indexing import steps
 from tinygrad_lite.ops.movement.masking import as_value
@@ -136,8 +135,7 @@ def in_place(function: F) -> F:
     """The method that does `function` in place: same arguments, returns the tensor itself."""
     name = f"{function.__name__.strip('_')}_"
 
-    @named(name, f"`{name.rstrip('_')}` in place: writes the result into this tensor and returns it.")
-    @functools.wraps(function)
+    @wraps(function, name, f"`{name.rstrip('_')}` in place: writes the result into this tensor and returns it.")
     def method(x: Any, *args: Any, **kwargs: Any) -> Any:
         check_writable(name, x)
         try:
@@ -183,7 +181,7 @@ def optional_inplace(function: Callable[P, R]) -> Callable[P, R]:
     changed: Callable[..., Any] = in_place(function)
     count = function.__wrapped__.__code__.co_argcount - 1  # type: ignore[attr-defined]
 
-    @functools.wraps(function)
+    @wraps(function)
     def call(*args: Any, inplace: bool = False, **kwargs: Any) -> Any:
         if len(args) > count:
             *args, inplace = args  # type: ignore[assignment]
@@ -193,15 +191,14 @@ def optional_inplace(function: Callable[P, R]) -> Callable[P, R]:
             args = (kwargs.pop("input"), *args)
         return changed(*args, **kwargs)
 
-    return call  # type: ignore[return-value]
+    return call
 
 
 def _seen_as(function: F) -> F:
     """The method that makes a tensor its own view: the memory stays as it is."""
     name = f"{function.__name__}_"
 
-    @named(name, f"`{name.rstrip('_')}` in place: this tensor becomes its own view, and is returned.")
-    @functools.wraps(function)
+    @wraps(function, name, f"`{name.rstrip('_')}` in place: this tensor becomes its own view, and is returned.")
     def method(x: Any, *args: Any, **kwargs: Any) -> Any:
         leaf = x.node if type(x.node) is Leaf else None
         if leaf is not None and is_grad_enabled():

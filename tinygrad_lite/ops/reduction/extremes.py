@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
 import numpy as np
 
@@ -20,11 +21,8 @@ from tinygrad_lite.ops.typing import Tensor
 __all__ = ["all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "max", "min"]
 
 
-class MinMax(NamedTuple):
-    """The smallest and the largest."""
-
-    min: Any
-    max: Any
+# The smallest and the largest.
+MinMax = namedtuple("MinMax", ["min", "max"])
 
 
 def _some_axes(x: Any, dim: Any) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import builtins
 import math
+from collections import namedtuple
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -26,11 +27,8 @@ __all__ = ["histogram", "histogramdd"]
 Bins = Any  # a number of bins, or a 1-D tensor of their edges
 
 
-class Histogram(NamedTuple):
-    """What fell into each bin, and the edges of the bins (of several dims: a tuple of them)."""
-
-    hist: Any
-    bin_edges: Any
+# What fell into each bin, and the edges of the bins (of several dims: a tuple of them).
+Histogram = namedtuple("Histogram", ["hist", "bin_edges"])
 
 
 def _edges(x: Any, bins: Bins, limits: Sequence[float] | None) -> Any:
