@@ -145,6 +145,8 @@ REFUSED = [
     (lambda: tg.ones(3, requires_grad=True).numpy(), RuntimeError, "numpy: this tensor requires grad; use detach().numpy(), or numpy(force=True)"),
     (lambda: tg.exp("a"), BadType, "exp: expected a Tensor for input, got str", "apply"),
     (lambda: F.relu([1.0]), BadType, "relu: expected a Tensor for input, got list"),
+    (lambda: tg.unique(None), BadType, "unique: expected a Tensor for input, got NoneType"),
+    (lambda: F.linear(x, None), BadType, "linear: expected a Tensor for weight, got NoneType"),
     (lambda: tg.tensor("a"), BadType, "tensor: expected numbers, or nested lists of them, got str"),
     (lambda: tg.zeros(2, -1), Refusal, "zeros: expected sizes of 0 or more, got (2, -1)"),
     (lambda: tg.full((2,), "a"), BadType, "full: expected a number as fill_value, got str", "call"),

@@ -123,9 +123,11 @@ def _explained(called: Signature[..., Any], values: list[Any], error: Exception)
         return error
     # A number will do for most arguments; not where the function asked it for its dtype or shape.
     absent = isinstance(error, AttributeError)
+    asked_none = isinstance(error, AttributeError) and error.name is not None and error.obj is None
     for name, value in zip(names, values):
         number = isinstance(value, np.generic) or (isinstance(value, (bool, int, float, complex)) and not absent)
-        if (name in called.differentiable or absent) and not (is_array(value) or number or value is None):
+        unfit = value is None if asked_none else not (is_array(value) or number or value is None)
+        if unfit and (name in called.differentiable or absent):
             return BadType(function=function, argument=name or "", expected="a Tensor", got=type(value).__name__)
     given = _listed(zip(names, values))
     if absent:
