@@ -23,10 +23,11 @@ from tinygrad_lite.arrays import (
 )
 from tinygrad_lite.arrays.kernels.activations import sigmoid_of
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calculus import binary, exp, sin, sqrt, unary
+from tinygrad_lite.ops.calculus import exp, sin, sqrt
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.math.clamping import clamp
 from tinygrad_lite.ops.math.where import where
+from tinygrad_lite.ops.ufuncs import binary, unary
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor

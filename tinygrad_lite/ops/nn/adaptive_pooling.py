@@ -9,8 +9,8 @@ import numpy as np
 
 from tinygrad_lite.arrays import is_floating
 from tinygrad_lite.arrays.kernels.pooling import largest_of_parts, part_bounds
-from tinygrad_lite.ops.calculus import linear_in
 from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.dependence import linear_in
 from tinygrad_lite.ops.math.arithmetic import div
 from tinygrad_lite.ops.nn.pooling import Sizes, _max_pool, _pooled_input, _window_sums, _with_indices
 from tinygrad_lite.ops.nn.sliding_windows import _weighted_sums, constant_like, like_given, sizes, windows

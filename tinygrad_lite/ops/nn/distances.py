@@ -9,8 +9,8 @@ import numpy as np
 
 from tinygrad_lite.arrays.kernels.distances import euclidean_distances
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calculus import linear_in
 from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.dependence import linear_in
 from tinygrad_lite.ops.linalg.checks import check_matrix
 from tinygrad_lite.ops.linalg.norms import vector_norm
 from tinygrad_lite.ops.math.arithmetic import to_common_dtype

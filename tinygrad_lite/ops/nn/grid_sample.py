@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import namespace_of
-from tinygrad_lite.ops.calculus import getitem, linear_in, matmul, mul
+from tinygrad_lite.ops.calculus import getitem, matmul, mul
 from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.dependence import linear_in
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.movement.transposing import transpose

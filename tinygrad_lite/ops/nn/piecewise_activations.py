@@ -10,9 +10,9 @@ import numpy as np
 from tinygrad_lite.arrays import choose, device_of, namespace_of, only_floats, only_numbers
 from tinygrad_lite.arrays.kernels.activations import relu_of
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calculus import abs, linear_in
+from tinygrad_lite.ops.calculus import abs
 from tinygrad_lite.ops.calling import number, operation, raw
-from tinygrad_lite.ops.dependence import constant_in
+from tinygrad_lite.ops.dependence import constant_in, linear_in
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.movement.inplace import in_place, optional_inplace

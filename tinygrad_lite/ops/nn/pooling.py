@@ -11,9 +11,9 @@ from tinygrad_lite.arrays import is_floating, namespace_of
 from tinygrad_lite.arrays.kernels.pooling import into_places, largest
 from tinygrad_lite.arrays.kernels.windows import Windows, window_counts
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calculus import abs, getitem, linear_in, pow, sign
+from tinygrad_lite.ops.calculus import abs, getitem, pow, sign
 from tinygrad_lite.ops.calling import operation, raw
-from tinygrad_lite.ops.dependence import constant_in
+from tinygrad_lite.ops.dependence import constant_in, linear_in
 from tinygrad_lite.ops.math.arithmetic import div
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.nn.convolution import _convolution

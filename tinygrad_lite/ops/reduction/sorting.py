@@ -9,9 +9,10 @@ import numpy as np
 
 from tinygrad_lite.arrays import in_order, is_array, namespace_of, order
 from tinygrad_lite.arrays.kernels.ranks import distinct, place_of_mode, place_of_rank, search
+from tinygrad_lite.arrays.shapes import require_some
 from tinygrad_lite.engine.primitive import nondifferentiable, primitive
 from tinygrad_lite.engine.tape import Traced
-from tinygrad_lite.ops.calculus import amax, require_some, to_dtype
+from tinygrad_lite.ops.calculus import amax, to_dtype
 from tinygrad_lite.ops.calling import canonical_dim, integer, no_rule, operation, raw
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.reduction.values_indices import ValuesIndices, values_and_indices, values_at

@@ -9,9 +9,10 @@ import numpy as np
 
 from tinygrad_lite.arrays import add_up, as_array, device_of, is_array, namespace_of, order
 from tinygrad_lite.arrays.kernels.histograms import bincount_of, histogram_of
+from tinygrad_lite.arrays.shapes import count, with_ones
 from tinygrad_lite.engine.primitive import nondifferentiable, primitive
 from tinygrad_lite.engine.tape import Traced
-from tinygrad_lite.ops.calculus import count, kept, matmul, sqrt
+from tinygrad_lite.ops.calculus import matmul, sqrt
 from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.creation.factories import linspace
 from tinygrad_lite.ops.math.clamping import clamp
@@ -47,7 +48,7 @@ def _freedom(shape: tuple[int, ...], axes: Any, correction: float) -> float:
 def _var_rule(g: Any, input: Any, axes: Any, correction: float) -> Any:
     centred = input - _mean(input, axes, True)
     freedom = count(input.shape, axes) - correction
-    g = reshape(g, kept(input.shape, axes))
+    g = reshape(g, with_ones(input.shape, axes))
     if axes is None and freedom <= 0:  # PyTorch's conventions, here and where `freedom` is negative
         return g * where(centred == 0, math.nan, math.inf)
     return g * (2 / freedom if freedom else math.inf) * centred
@@ -185,7 +186,7 @@ def _quantile(name: str, x: Any, q: Any, dim: int | None, keepdim: bool, interpo
         raise ValueError(f"{name}: expected q from 0 to 1, got {raw(q)}")
     # The n elements along the first axis, so that there the q of them can stand.
     axis = None if dim is None else canonical_dim(name, dim, x.ndim)
-    shape = kept(x.shape, axis if x.ndim else ()) if keepdim else () if axis is None else (*x.shape[:axis], *x.shape[axis + 1 :])
+    shape = with_ones(x.shape, axis if x.ndim else ()) if keepdim else () if axis is None else (*x.shape[:axis], *x.shape[axis + 1 :])
     x = reshape(x, (-1,)) if axis is None or not x.ndim else movedim(x, axis, 0)
     array = raw(x)
     n, numbers = len(array), (array == array).sum(axis=0)

@@ -9,8 +9,9 @@ import numpy as np
 
 from tinygrad_lite.arrays import add_up, as_dtype, in_order, sum_to_shape
 from tinygrad_lite.arrays.kernels.logsumexp import logsumexp_of
+from tinygrad_lite.arrays.shapes import count, with_ones
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calculus import count, exp, kept, restored, to_dtype
+from tinygrad_lite.ops.calculus import exp, restored, to_dtype
 from tinygrad_lite.ops.calculus import sum as _sum
 from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, canonical_shape, operation
 from tinygrad_lite.ops.math.where import where
@@ -165,7 +166,7 @@ def _logsumexp(input, axes, keepdim):
     return logsumexp_of(input, axes, keepdim)
 
 
-_logsumexp.vjp(input=lambda g, input, out, axes: restored(g, input.shape, axes) * exp(input - out.reshape(kept(input.shape, axes))))
+_logsumexp.vjp(input=lambda g, input, out, axes: restored(g, input.shape, axes) * exp(input - out.reshape(with_ones(input.shape, axes))))
 
 
 @operation
