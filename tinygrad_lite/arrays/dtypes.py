@@ -11,6 +11,7 @@ from tinygrad_lite.arrays.devices import Array, is_array, namespace_of
 from tinygrad_lite.arrays.memory import order_kept
 
 DType = np.dtype  # in annotations
+# As what a dtype is compared with. Beware of `None == float64`, which NumPy takes for true.
 bool_, uint8, int8, int32, int64 = map(np.dtype, ("bool", "uint8", "int8", "int32", "int64"))
 float16, float32, float64 = map(np.dtype, ("float16", "float32", "float64"))
 
@@ -183,9 +184,24 @@ def as_float(x: Any) -> Any:
     raise TypeError(f"expected a Tensor, an array or a number, got {type(x).__name__}")
 
 
-def limits(dtype: np.dtype) -> Any:
-    """NumPy's finfo of a floating-point dtype, its iinfo of an integer one."""
-    return np.finfo(dtype) if dtype.kind in "fc" else np.iinfo(dtype)
+def limits(dtype: np.dtype) -> tuple[Any, Any]:
+    """The least and the largest number of a dtype."""
+    if dtype.kind == "f":
+        return float(np.finfo(dtype).min), float(np.finfo(dtype).max)
+    return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+
+
+def epsilon(dtype: np.dtype) -> float:
+    """How far the next larger number of a floating-point dtype is from 1."""
+    return float(np.finfo(dtype).eps)
+
+
+def dtype_of_number(value: Any) -> np.dtype:
+    """The dtype of a Python number (or an array of them): floats get the default."""
+    found = np.asarray(value).dtype
+    if found.kind == "c":
+        return np.result_type(_default, np.complex64)
+    return found if found.kind in "bi" else _default
 
 
 def is_number(value: Any) -> bool:

@@ -112,3 +112,19 @@ def part_bounds(size: int, count: int) -> tuple[Array, Array]:
     """Where each of `count` parts of nearly one size, which may overlap, starts and stops."""
     i = np.arange(count)
     return i * size // max(count, 1), -(-(i + 1) * size // max(count, 1))
+
+
+def part_members(size: int, count: int) -> np.ndarray:
+    """(count, size): whether an element lies in a part."""
+    start, stop = part_bounds(size, count)
+    place = np.arange(size)
+    return (place >= start[:, None]) & (place < stop[:, None])
+
+
+def part_sizes(size: Sizes, count: Sizes, dtype: np.dtype) -> np.ndarray:
+    """How many elements each part has, in the shape `count`."""
+    out = np.ones((), dtype)
+    for n, m in zip(size, count):
+        start, stop = part_bounds(n, m)
+        out = np.multiply.outer(out, (stop - start).astype(dtype))
+    return out

@@ -8,9 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
-from tinygrad_lite.arrays import linalg, namespace_of
+from tinygrad_lite.arrays import int64, linalg, namespace_of
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import matmul, mul, replaced, to_dtype
 from tinygrad_lite.ops.calling import operation, raw
@@ -199,7 +197,7 @@ def vander(x: Tensor, N: int | None = None) -> Tensor:
     if N is None or N < 2:
         raise ValueError(f"vander: expected N of 2 or more, got {N}")
     if x.dtype.kind not in "fc":
-        x = to_dtype(x, np.dtype(np.int64))
+        x = to_dtype(x, int64)
     powers = [ones_like(x), x]
     while len(powers) < N:
         powers.append(mul(powers[-1], x))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from tinygrad_lite.arrays import (
     as_array,
+    bool_,
     common_dtype,
+    float64,
     namespace_of,
     only_floats,
     only_numbers,
@@ -62,7 +62,7 @@ def sub(input: Tensor | Number, other: Tensor | Number, *, alpha: Number = 1) ->
     if alpha == 1:
         return _sub(input, other)
     for operand in (input, other):
-        if getattr(operand, "dtype", None) == np.bool_:
+        if getattr(operand, "dtype", None) == bool_:
             raise TypeError("sub: a bool tensor cannot be subtracted; use ~ or logical_xor")
     return _sub(input, _scaled("sub", input, other, alpha))
 
@@ -75,7 +75,7 @@ def _scaled(name: str, x: Any, y: Any, alpha: Number) -> Any:
         raise TypeError(f"{name}: expected an integer alpha for integer tensors, got {alpha}")
     if isinstance(y, (int, float)):
         return y * alpha
-    return mul(y if y.dtype == dtype else to_dtype(y, dtype), np.asarray(alpha).astype(dtype).item())
+    return mul(y if y.dtype == dtype else to_dtype(y, dtype), as_array(alpha).astype(dtype).item())
 
 
 @operation
@@ -238,7 +238,7 @@ def float_power(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
 
 
 def _double(x: Any) -> Any:
-    return float(x) if isinstance(x, (int, float)) else x if x.dtype == np.float64 else to_dtype(x, np.dtype(np.float64))
+    return float(x) if isinstance(x, (int, float)) else x if x.dtype == float64 else to_dtype(x, float64)
 
 
 @operation

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tinygrad_lite.arrays import (
     as_array,
     check_number,
     common_dtype,
     is_array,
+    limits,
     namespace_of,
-    only_numbers,
     only_tensors,
     promote,
     promoted,
@@ -91,8 +89,8 @@ _clamp.vjp(input=lambda g, input, min, max: where(_within(input, min, max), g, 0
 def _clamped(x: Any, min: Bound, max: Bound) -> Any:
     if isinstance(min, int | float) or isinstance(max, int | float):  # then a tensor beside it counts as a number too
         min, max = number("clamp", "min", min), number("clamp", "max", max)
-    if type(min) is bool or type(max) is bool:
-        only_numbers(np.empty(1, common_dtype(*(raw(v) for v in (x, min, max) if v is not None))))
+    if (type(min) is bool or type(max) is bool) and common_dtype(*(raw(v) for v in (x, min, max) if v is not None)).kind == "b":
+        raise TypeError("expected a tensor of numbers, got bool")
     check_number("clamp", min, raw(x))
     check_number("clamp", max, raw(x))
     return _clamp(x, min, max)
@@ -149,7 +147,7 @@ def nan_to_num(input: Tensor, nan: float | None = None, posinf: float | None = N
     if input.dtype.kind != "f":
         return clone(input)
     nan, posinf, neginf = (number("nan_to_num", *a) for a in (("nan", nan), ("posinf", posinf), ("neginf", neginf)))
-    largest = float(np.finfo(input.dtype).max)
+    _, largest = limits(input.dtype)
     input = where(input != input, 0.0 if nan is None else nan, input)
     input = where(input == float("inf"), largest if posinf is None else posinf, input)
     return where(input == -float("inf"), -largest if neginf is None else neginf, input)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import namespace_of, owner_of
+from tinygrad_lite.arrays import device_of, namespace_of, owner_of, to_device
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import copy
 from tinygrad_lite.ops.calling import operation, raw
 
@@ -12,6 +13,15 @@ if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
 
 __all__ = ["clone"]
+
+
+@primitive
+def moved(input, device):
+    """`input` on another device."""
+    return to_device(input, device)
+
+
+moved.vjp(input=lambda g, input, device: moved(g, device_of(raw(input))))
 
 
 @operation

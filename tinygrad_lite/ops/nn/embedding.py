@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import is_array, namespace_of
+from tinygrad_lite.arrays import int64, is_array, namespace_of
 from tinygrad_lite.arrays.changes import changed_in_place
+from tinygrad_lite.arrays.indices import checked_index
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import into_zeros
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.math.where import where
-from tinygrad_lite.ops.movement.indexing import checked_index
 from tinygrad_lite.ops.reduction.extremes import max as _max
 from tinygrad_lite.ops.reduction.sums import sum
 
@@ -49,7 +48,7 @@ def looked_up(
     if not is_array(raw(weight)) or weight.ndim != 2:
         raise ValueError(f"{name}: expected the weight as a matrix, got shape {tuple(getattr(weight, 'shape', ()))}")
     count = weight.shape[0]
-    index = checked_index(name, index, count)
+    index = checked_index(name, raw(index), count)
     if padding_idx is not None:
         if not -count <= padding_idx < count:
             raise ValueError(f"{name}: padding_idx {padding_idx} is out of range for {count} rows")
@@ -177,7 +176,7 @@ def _pooled(rows: Any, counted: Any, mode: str) -> Any:
             return _max(rows, 1)[0]
         if not rows.shape[1]:
             return sum(rows, 1)
-        largest = _max(where(counted, rows, -np.inf), 1)[0]
+        largest = _max(where(counted, rows, -math.inf), 1)[0]
         return where(counted.any(axis=1), largest, 0.0)
     if counted is None:
         return sum(rows, 1) / (max(rows.shape[1], 1) if mode == "mean" else 1)
@@ -199,7 +198,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
             [0, 0, 1]])
     """
     array = raw(tensor)
-    if getattr(array, "dtype", None) != np.int64:
+    if getattr(array, "dtype", None) != int64:
         raise TypeError(f"one_hot: expected a tensor of int64, got {getattr(array, 'dtype', type(array).__name__)}")
     if num_classes == -1:
         if not array.size:
@@ -207,5 +206,5 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         num_classes = int(array.max()) + 1
     if array.size and (int(array.min()) < 0 or int(array.max()) >= num_classes):
         raise ValueError(f"one_hot: elements from {int(array.min())} to {int(array.max())} do not fit {num_classes} classes")
-    hot = (array[..., None] == namespace_of(array).arange(num_classes)).astype(np.int64, "C")
+    hot = (array[..., None] == namespace_of(array).arange(num_classes)).astype(int64, "C")
     return traced(hot) if isinstance(tensor, Traced) else hot

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.arrays import int64, namespace_of
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.nn.pooling import _pooled_input, _with_indices
 from tinygrad_lite.ops.nn.sliding_windows import like_given, sizes
@@ -27,7 +25,7 @@ def _starts(size: int, kernel: int, count: int, sample: Any) -> Any:
         return xp.full((*sample.shape, 1), size - kernel)
     step = (size - kernel) / (count - 1)
     sample = sample[..., None]
-    starts = ((xp.arange(count) + sample) * step).astype(np.int64) - (sample * step).astype(np.int64)
+    starts = ((xp.arange(count) + sample) * step).astype(int64) - (sample * step).astype(int64)
     starts[..., -1] = size - kernel  # the last window always ends with the image
     return starts
 
@@ -53,7 +51,7 @@ def _fractional(
         raise ValueError(f"{name}: expected random samples of shape {(*planes, rank)}, got {samples.shape}")
     xp, array = namespace_of(samples), raw(x)
     # The flat place in its plane of every element of every window: (N, C, *counts, *kernel).
-    places: Any = xp.zeros((1,) * (2 + 2 * rank), np.int64)
+    places: Any = xp.zeros((1,) * (2 + 2 * rank), int64)
     for dim, (size, k, count) in enumerate(zip(space, kernel, counts)):
         # The samples stand in the order of the dims in three of them, and in the reverse order in two.
         starts = _starts(size, k, count, samples[: planes[0], :, dim if rank == 3 else rank - 1 - dim])

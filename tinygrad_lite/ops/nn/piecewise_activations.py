@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from tinygrad_lite.arrays import choose, device_of, namespace_of, only_floats, only_numbers
+from tinygrad_lite.arrays import choose, device_of, limits, namespace_of, only_floats, only_numbers
 from tinygrad_lite.arrays.kernels.activations import relu_of
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import abs
@@ -167,8 +165,8 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     only_numbers(input)
     threshold, value = number("threshold", "threshold", threshold), number("threshold", "value", value)
     if input.dtype.kind in "iu":
-        value, limits = int(value), np.iinfo(input.dtype)
-        if not limits.min <= value <= limits.max:
+        value, (low, high) = int(value), limits(input.dtype)
+        if not low <= value <= high:
             raise ValueError(f"threshold: the value {value} does not fit into {input.dtype}")
     return linear_in(where(input <= threshold, value, input), input)
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import is_floating, namespace_of
+from tinygrad_lite.arrays import filled, int64, is_floating, namespace_of
 from tinygrad_lite.arrays.kernels.pooling import into_places, largest
 from tinygrad_lite.arrays.kernels.windows import Windows, window_counts
 from tinygrad_lite.engine.primitive import primitive
@@ -62,7 +60,7 @@ def _at_places(x: Any, places: Any) -> Any:
 
 def _with_indices(x: Any, places: Any) -> tuple[Any, Any]:
     """The elements of x (N, C, *size) at flat places in their planes, and the places."""
-    places = places.astype(np.int64)
+    places = places.astype(int64)
     return linear_in(_at_places(x, places), x), constant_like(x, places)
 
 
@@ -153,7 +151,7 @@ def max_pool3d(
 
 def _window_sums(x: Any, w: Windows) -> Any:
     """The sum of each window of x (N, C, *size)."""
-    ones = constant_like(x, np.ones((1, 1, *w.kernel), x.dtype))
+    ones = constant_like(x, filled((1, 1, *w.kernel), 1, raw(x)))
     sums = _convolution(reshape(x, (x.shape[0] * x.shape[1], 1, *w.size)), ones, None, w, 1)
     return reshape(sums, (*x.shape[:2], *w.count))
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import accumulate, as_dtype, namespace_of, recurrence
+from tinygrad_lite.arrays import accumulate, as_dtype, float16, float32, int64, namespace_of, recurrence
 from tinygrad_lite.engine.primitive import nondifferentiable, primitive
 from tinygrad_lite.ops.calculus import exp, to_dtype
 from tinygrad_lite.ops.calling import canonical_dim, operation
@@ -98,9 +96,9 @@ def cummin(input: Tensor, dim: int) -> ValuesIndices:
 
 def _accumulated(x: Any, name: str, axis: int, reverse: bool) -> Any:
     """Integers run in int64, half precision in single."""
-    result = x.dtype if x.dtype.kind in "fc" else np.dtype(np.int64)
+    result = x.dtype if x.dtype.kind in "fc" else int64
     back = (*(slice(None),) * axis, slice(None, None, -1))
-    x = (x[back] if reverse else x).astype(np.float32 if result == np.float16 else result, copy=False)
+    x = (x[back] if reverse else x).astype(float32 if result == float16 else result, copy=False)
     out = accumulate(name, x, axis).astype(result, copy=False)
     return out[back] if reverse else out
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
-from tinygrad_lite.arrays import in_order, is_array
+from tinygrad_lite.arrays import in_order, is_array, uint8
 from tinygrad_lite.arrays.shapes import require_some
 from tinygrad_lite.engine.primitive import nondifferentiable
 from tinygrad_lite.ops.calculus import amax as _amax
@@ -164,7 +162,7 @@ def _all(input, axes, keepdim):
 
 
 def _truth(out: Any, x: Any) -> Any:
-    return in_order(out.astype(x.dtype) if x.dtype == np.uint8 else out)  # PyTorch's one exception
+    return in_order(out.astype(x.dtype) if x.dtype == uint8 else out)  # PyTorch's one exception
 
 
 @operation

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import in_order, is_array, namespace_of, order
+from tinygrad_lite.arrays import in_order, int32, int64, is_array, namespace_of, order
 from tinygrad_lite.arrays.kernels.ranks import distinct, place_of_mode, place_of_rank, search
 from tinygrad_lite.arrays.shapes import require_some
 from tinygrad_lite.engine.primitive import nondifferentiable, primitive
@@ -116,7 +114,7 @@ def _median(input, skip_nan):
     else:
         numbers = int((in_order == in_order).sum())
         if not numbers or (numbers < n and not skip_nan):
-            return namespace_of(input).full((), np.nan, input.dtype)
+            return namespace_of(input).full((), math.nan, input.dtype)
     return in_order[(numbers - 1) // 2]
 
 
@@ -246,12 +244,12 @@ def searchsorted(
     if sorter is not None:
         _check_sorter(sorter, sorted_sequence)
     found = _searchsorted(sorted_sequence, input, "right" if right or side == "right" else "left", sorter)
-    return to_dtype(found, np.dtype(np.int32)) if out_int32 else found
+    return to_dtype(found, int32) if out_int32 else found
 
 
 def _check_sorter(sorter: Any, boundaries: Any) -> None:
     array = raw(sorter)
-    if array.dtype != np.int64:
+    if array.dtype != int64:
         raise TypeError(f"searchsorted: expected an int64 tensor as sorter, got {array.dtype}")
     if array.shape != tuple(boundaries.shape):
         raise ValueError(f"searchsorted: expected a sorter of shape {tuple(boundaries.shape)}, got {array.shape}")

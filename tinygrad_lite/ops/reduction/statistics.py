@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import add_up, as_array, device_of, is_array, namespace_of, order
+from tinygrad_lite.arrays import add_up, as_array, device_of, float32, float64, int64, is_array, namespace_of, order
 from tinygrad_lite.arrays.kernels.histograms import bincount_of, histogram_of
 from tinygrad_lite.arrays.shapes import count, with_ones
 from tinygrad_lite.engine.primitive import nondifferentiable, primitive
@@ -35,7 +33,7 @@ __all__ = ["bincount", "corrcoef", "cov", "histc", "nanquantile", "quantile", "s
 
 @primitive
 def _var(input, axes, correction, keepdim):
-    wide = input if input.itemsize > 2 else input.astype(np.float32)
+    wide = input if input.itemsize > 2 else input.astype(float32)
     out = as_array(wide - add_up(wide, axes, True) / count(input.shape, axes))
     out *= out
     return (add_up(out, axes, keepdim) / _freedom(input.shape, axes, correction)).astype(input.dtype, copy=False)
@@ -168,7 +166,7 @@ def nanquantile(
 
 
 def _quantile(name: str, x: Any, q: Any, dim: int | None, keepdim: bool, interpolation: str) -> Any:
-    if x.dtype not in (np.float32, np.float64):
+    if x.dtype not in (float32, float64):
         raise TypeError(f"{name}: expected a float32 or float64 tensor, got {x.dtype}")
     if not math.prod(x.shape):
         raise ValueError(f"{name}: the tensor of shape {tuple(x.shape)} has no elements")
@@ -198,7 +196,7 @@ def _quantile(name: str, x: Any, q: Any, dim: int | None, keepdim: bool, interpo
     places = order(array, 0)
 
     def at(rank: Any) -> Any:
-        return values_at(x, xp.take_along_axis(places, rank.astype(np.int64), 0), 0)
+        return values_at(x, xp.take_along_axis(places, rank.astype(int64), 0), 0)
 
     if interpolation in ("lower", "higher", "nearest"):
         result = at({"lower": xp.floor, "higher": xp.ceil, "nearest": xp.rint}[interpolation](exact))

@@ -6,18 +6,19 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tinygrad_lite.arrays import (
     default_float,
     elementwise,
     empty_like,
+    float16,
+    float32,
     is_array,
     log1p_up_to_1,
     namespace_of,
     only_floats,
     promote,
 )
+from tinygrad_lite.arrays.shapes import broadcast_shapes
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import abs, exp, log, to_dtype
 from tinygrad_lite.ops.calling import operation, raw
@@ -85,8 +86,8 @@ def _mse(input, target):
     input, target = promote(input, target)
     only_floats(input)
     d = (input - target).reshape(-1)
-    if d.dtype == np.float16:  # the sum of squares would overflow
-        return ((d := d.astype(np.float32)).dot(d) / d.size).astype(np.float16)
+    if d.dtype == float16:  # the sum of squares would overflow
+        return ((d := d.astype(float32)).dot(d) / d.size).astype(float16)
     return d.dot(d) / d.size
 
 
@@ -246,7 +247,7 @@ def _times(name: str, loss: Any, weight: Any) -> Any:
     if weight is None:
         return loss
     loss_shape = tuple(loss.shape)
-    if np.broadcast_shapes(loss_shape, tuple(weight.shape)) != loss_shape:
+    if broadcast_shapes(loss_shape, tuple(weight.shape)) != loss_shape:
         raise ValueError(f"{name}: a weight of shape {tuple(weight.shape)} does not broadcast to {loss_shape}")
     return loss * weight
 
