@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays.devices import Array
+from tinygrad_lite.arrays.devices import Array, as_array
 from tinygrad_lite.arrays.kernels.products import column_sums
 from tinygrad_lite.arrays.memory import in_order
-from tinygrad_lite.arrays.shapes import require_some
+from tinygrad_lite.arrays.shapes import count, require_some
 
 _SMALL = 16384  # below this many elements the detour costs more than it gains
 _ROW = 1024
@@ -84,6 +84,14 @@ def _down_columns(x: np.ndarray) -> np.ndarray:
     parts = np.add.reduce(x[:whole].reshape(-1, depth, m * n), axis=1)
     out = _down_columns(parts.reshape(-1, n))
     return out if whole == rows else out + _down_columns(x[whole:])
+
+
+def variance(x: Array, axes: Any, freedom: float, keepdim: bool) -> Any:
+    """The sum of the squared distances from the mean, divided by `freedom`."""
+    w = x if x.itemsize > 2 else x.astype(np.float32)
+    out = as_array(w - add_up(w, axes, True) / count(x.shape, axes))
+    out *= out
+    return (add_up(out, axes, keepdim) / freedom).astype(x.dtype, copy=False)
 
 
 def extreme(name: str, x: Array, axes: Any, keepdim: bool) -> Any:

@@ -13,9 +13,9 @@ from tinygrad_lite.arrays import (
     only_floats,
     only_numbers,
     only_tensors,
-    promoted,
     some_tensor,
 )
+from tinygrad_lite.arrays.kernels.division import divided, remainder_of
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import add as _add
@@ -94,23 +94,7 @@ def rsub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
 @primitive
 def _div_rounded(input, other, rounding_mode):
     """`input / other` rounded "trunc" (towards zero) or "floor"; of integers an integer."""
-    input, other = _divisible("div_rounded", input, other)
-    xp = namespace_of(input)
-    if input.dtype.kind == "f":
-        return xp.floor_divide(input, other) if rounding_mode == "floor" else xp.trunc(input / other)
-    quotient = input // other
-    if rounding_mode == "trunc" and input.dtype.kind == "i":
-        quotient += ((input < 0) != (other < 0)) & (quotient * other != input)
-    return quotient
-
-
-def _divisible(name: str, x: Any, y: Any) -> tuple[Any, Any]:
-    some_tensor(x, y)
-    x, y = promoted(x, y)
-    only_numbers(x)
-    if y.dtype.kind in "iu" and not y.all():
-        raise RuntimeError(f"{name}: ZeroDivisionError: integers cannot be divided by zero")
-    return x, y
+    return divided("div_rounded", input, other, rounding_mode)
 
 
 _div_rounded.vjp(input=lambda g: zeros_like(g),
@@ -171,8 +155,7 @@ def reciprocal(input: Tensor) -> Tensor:
 @primitive
 def _remainder(input, other, rounding_mode):
     """What `_div_rounded` leaves over."""
-    input, other = _divisible("remainder", input, other)
-    return input % other if rounding_mode == "floor" else namespace_of(input).fmod(input, other)
+    return remainder_of("remainder", input, other, rounding_mode)
 
 
 _remainder.vjp(input=lambda g: g,

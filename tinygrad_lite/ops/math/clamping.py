@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.arrays import (
     as_array,
     check_number,
     common_dtype,
-    is_array,
     limits,
     namespace_of,
     only_tensors,
-    promote,
-    promoted,
 )
+from tinygrad_lite.arrays.kernels.clipping import clipped
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import number, operation, raw
 from tinygrad_lite.ops.math.where import where
@@ -56,15 +53,7 @@ def fmin(input: Tensor, other: Tensor) -> Tensor:
 
 @primitive
 def _clamp(input, min, max):
-    if input.size > 1024 and input.dtype.kind == "f" and not (is_array(min) or is_array(max)):
-        # 35 us for 65536 floats; NumPy's maximum of an array and a number alone takes 65.
-        return input.clip(-math.inf if min is None else min, math.inf if max is None else max)
-    if is_array(min) and is_array(max):  # all three at once: a 0-d one counts less than the others
-        input, min, max = promoted(input, min, max)
-    xp = namespace_of(input)
-    if min is not None:
-        input = xp.maximum(*promote(input, min))
-    return input if max is None else xp.minimum(*promote(input, max))
+    return clipped(input, min, max)
 
 
 def _within(x: Any, min: Any, max: Any) -> Any:

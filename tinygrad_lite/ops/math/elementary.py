@@ -19,9 +19,9 @@ from tinygrad_lite.arrays import (
     only_tensors,
     promote_tensors,
     promoted_floats,
-    some_tensor,
 )
 from tinygrad_lite.arrays.kernels.activations import sigmoid_of
+from tinygrad_lite.arrays.kernels.special import times_log
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import exp, sin, sqrt
 from tinygrad_lite.ops.calling import operation
@@ -252,10 +252,7 @@ def xlogy(input, other):
     >>> tg.xlogy(tg.tensor([0.0, 2.0]), tg.tensor([0.0, 1.0]))
     tensor([0., 0.])
     """
-    some_tensor(input, other)
-    input, other = promoted_floats(input, other)
-    xp = namespace_of(input)
-    return xp.where((input == 0) & (other == other), input.dtype.type(0), input * xp.log(other))
+    return times_log(input, other, "log")
 
 
 xlogy.vjp(input=lambda g, input, other: where((input == 0) & (other <= 0), 0.0, xlogy(g, other)),

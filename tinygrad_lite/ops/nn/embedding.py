@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_lite.arrays import int64, is_array, namespace_of
 from tinygrad_lite.arrays.changes import changed_in_place
 from tinygrad_lite.arrays.indices import checked_index
+from tinygrad_lite.arrays.kernels.bags import frequency_factors, places_of_bags, renormalize
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import into_zeros
@@ -54,28 +55,17 @@ def looked_up(
             raise ValueError(f"{name}: padding_idx {padding_idx} is out of range for {count} rows")
         padding_idx %= count
     if max_norm is not None:
-        _renormalize(name, weight, index, max_norm, norm_type)
+        renormalize(raw(weight), index, max_norm, norm_type)  # off the tape
+        changed_in_place(raw(weight), name)
     factor = None
     padding = None
     if by_freq:
-        xp = namespace_of(index)
-        factor = (1 / xp.bincount(index.reshape(-1), minlength=count)[index]).astype(weight.dtype)[..., None]
+        factor = frequency_factors(index, count).astype(weight.dtype)[..., None]
     if padding_idx is not None:
         padding = index == padding_idx
         real = (~padding)[..., None].astype(weight.dtype)
         factor = real if factor is None else factor * real
     return _rows(weight, index, factor), padding
-
-
-def _renormalize(name: str, weight: Any, index: Any, max_norm: float, norm_type: float) -> None:
-    """Scale the rows that `index` names down to a norm of `max_norm`, in place and off the tape."""
-    table = raw(weight)
-    xp = namespace_of(table)
-    rows = xp.unique(index)
-    values = table[rows]
-    norms = (xp.abs(values) ** norm_type).sum(axis=1, keepdims=True) ** (1 / norm_type)
-    table[rows] = xp.where(norms > max_norm, values * (max_norm / (norms + 1e-7)).astype(table.dtype), values)
-    changed_in_place(table, name)
 
 
 @operation
@@ -137,7 +127,7 @@ def embedding_bag(
     if len(shape) not in (1, 2) or (len(shape) == 2) != (offsets is None):
         raise ValueError(f"{name}: expected an input (bags, length), or (n,) with offsets; its shape is {shape}")
     if offsets is not None:
-        places, counted = _bags(name, raw(offsets), shape[0], include_last_offset)
+        places, counted = places_of_bags(name, raw(offsets), shape[0], include_last_offset)
     rows, padding = looked_up(name, input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)
     if offsets is None:
         counted = None if padding is None else ~padding
@@ -150,21 +140,6 @@ def embedding_bag(
     if per_sample_weights is not None:
         rows = rows * per_sample_weights[..., None]
     return _pooled(rows, counted, mode)
-
-
-def _bags(name: str, offsets: Any, count: int, include_last: bool) -> tuple[Any, Any]:
-    """For each bag the places of its rows, side by side up to the longest bag's, and which of them are its own."""
-    if offsets.ndim != 1 or (include_last and not len(offsets)):
-        raise ValueError(f"{name}: expected offsets of one dimension, got shape {offsets.shape}")
-    xp = namespace_of(offsets)
-    starts = offsets[:-1] if include_last else offsets
-    ends = offsets[1:] if include_last else xp.append(offsets[1:], count)
-    lengths = ends - starts
-    if len(offsets) and (int(offsets[0]) != 0 or int(offsets[-1]) > count or bool((lengths < 0).any())):
-        raise ValueError(f"{name}: expected offsets that rise from 0 to at most {count}, got {offsets.tolist()}")
-    within = xp.arange(int(lengths.max()) if len(lengths) else 0)
-    own = within < lengths[:, None]
-    return xp.where(own, starts[:, None] + within, 0), own
 
 
 def _pooled(rows: Any, counted: Any, mode: str) -> Any:

@@ -15,7 +15,6 @@ from tinygrad_lite.arrays import (
     epsilon,
     float32,
     float64,
-    in_order,
     int64,
     is_array,
     limits,
@@ -268,15 +267,7 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
         raise RuntimeError("multinomial: expected weights that are finite and not negative")
     if bool(((weights > 0).sum(axis=-1) < (1 if replacement else num_samples)).any()):
         raise RuntimeError("multinomial: too few weights are positive")
-    drawn_from = source(generator, device_of(weights))
-    if replacement:
-        ends = xp.cumsum(weights.astype(float64), axis=-1)
-        at = drawn_from.uniform((*weights.shape[:-1], num_samples), float64) * ends[..., -1:]
-        rows = zip(ends.reshape(-1, ends.shape[-1]), at.reshape(-1, num_samples))
-        chosen = xp.stack([xp.searchsorted(end, a, side="right") for end, a in rows]).reshape(at.shape)
-    else:
-        keys = drawn_from.exponential(weights.shape, weights.dtype) / weights
-        chosen = in_order(xp.argsort(xp.where(weights > 0, keys, math.inf), axis=-1)[..., :num_samples])
+    chosen = source(generator, device_of(weights)).choices(weights, num_samples, replacement)
     return traced(chosen.astype(int64, copy=False)) if isinstance(input, Traced) else chosen
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import add_up, as_array, device_of, float32, float64, int64, is_array, namespace_of, order
+from tinygrad_lite.arrays import device_of, float32, float64, int64, is_array, namespace_of, order
 from tinygrad_lite.arrays.kernels.histograms import bincount_of, histogram_of
+from tinygrad_lite.arrays.kernels.reductions import variance
 from tinygrad_lite.arrays.shapes import count, with_ones
 from tinygrad_lite.engine.primitive import nondifferentiable, primitive
 from tinygrad_lite.engine.tape import Traced
@@ -33,14 +34,7 @@ __all__ = ["bincount", "corrcoef", "cov", "histc", "nanquantile", "quantile", "s
 
 @primitive
 def _var(input, axes, correction, keepdim):
-    wide = input if input.itemsize > 2 else input.astype(float32)
-    out = as_array(wide - add_up(wide, axes, True) / count(input.shape, axes))
-    out *= out
-    return (add_up(out, axes, keepdim) / _freedom(input.shape, axes, correction)).astype(input.dtype, copy=False)
-
-
-def _freedom(shape: tuple[int, ...], axes: Any, correction: float) -> float:
-    return max(count(shape, axes) - correction, 0)
+    return variance(input, axes, max(count(input.shape, axes) - correction, 0), keepdim)
 
 
 def _var_rule(g: Any, input: Any, axes: Any, correction: float) -> Any:
