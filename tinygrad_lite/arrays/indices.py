@@ -30,7 +30,7 @@ def checked_item(item: Any, array: Any) -> Any:
         return item if item.step is None else checked_slice(item)
     if isinstance(item, list):
         item = np.array(item) if item else np.zeros(0, int64)
-    elif not is_array(item):
+    elif type(item) is not np.ndarray and not is_array(item):
         if not isinstance(item, (bool, np.bool_)):
             if hasattr(item, "__index__"):
                 return operator.index(item)

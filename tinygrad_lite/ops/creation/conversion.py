@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite.arrays import (
-    DType,
     as_array,
     as_dtype,
     default_device,
@@ -37,22 +36,8 @@ LEGACY = {
 }  # fmt: skip
 
 __all__ = [
-    "BoolTensor",
-    "ByteTensor",
-    "CharTensor",
-    "DoubleTensor",
-    "FloatTensor",
-    "HalfTensor",
-    "IntTensor",
-    "LongTensor",
-    "ShortTensor",
-    "as_tensor",
-    "asarray",
-    "from_dlpack",
-    "from_numpy",
-    "frombuffer",
-    "scalar_tensor",
-    "tensor",
+    "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "HalfTensor", "IntTensor", "LongTensor",
+    "ShortTensor", "as_tensor", "asarray", "from_dlpack", "from_numpy", "frombuffer", "scalar_tensor", "tensor",
 ]  # fmt: skip
 
 
@@ -157,7 +142,7 @@ class _Legacy(type):
 
 def _legacy(name: str, dtype: str) -> _Legacy:
     doc = f"An old name: `{name}(2, 3)` is uninitialized, `{name}([2, 3])` holds the values, as {dtype}."
-    return _Legacy(name, (), {"dtype": DType(dtype), "__doc__": doc, "__module__": __name__})
+    return _Legacy(name, (), {"dtype": as_dtype(dtype), "__doc__": doc, "__module__": __name__})
 
 
 HalfTensor = _legacy("HalfTensor", "float16")

@@ -9,21 +9,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from tinygrad_lite.arrays import (
-    DType,
-    as_dtype,
-    default_device,
-    device_of,
-    dtype_of_number,
-    float64,
-    get_default_dtype,
-    int64,
-    is_number,
-    namespace_for,
-    number_for,
-    on_device,
-    quietly,
-)
+from tinygrad_lite.arrays import default_device, device_of, namespace_for, on_device, quietly
+from tinygrad_lite.arrays.dtypes import DType, as_dtype, dtype_of_number, float64, get_default_dtype, int64, is_number, number_for
 from tinygrad_lite.arrays.errors import refusal
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import canonical_shape, integer, operation, raw

@@ -4,17 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tinygrad_lite.arrays import (
-    as_array,
-    bool_,
-    common_dtype,
-    float64,
-    namespace_of,
-    only_floats,
-    only_numbers,
-    only_tensors,
-    some_tensor,
-)
+from tinygrad_lite.arrays import as_array, bool_, common_dtype, float64, namespace_of, only_floats, only_numbers, only_tensors, some_tensor
 from tinygrad_lite.arrays.kernels.division import divided, remainder_of
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced, traced

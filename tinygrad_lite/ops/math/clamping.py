@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import (
-    as_array,
-    check_number,
-    common_dtype,
-    limits,
-    namespace_of,
-    only_tensors,
-)
+from tinygrad_lite.arrays import as_array, check_number, common_dtype, limits, namespace_of, only_tensors
 from tinygrad_lite.arrays.kernels.clipping import clipped
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import number, operation, raw

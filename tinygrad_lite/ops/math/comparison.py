@@ -6,16 +6,7 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import (
-    is_array,
-    namespace_of,
-    only_numbers,
-    only_tensors,
-    promote,
-    promote_tensors,
-    promoted,
-    some_tensor,
-)
+from tinygrad_lite.arrays import is_array, namespace_of, only_numbers, only_tensors, promote, promote_tensors, promoted, some_tensor
 from tinygrad_lite.arrays.kernels.closeness import close
 from tinygrad_lite.engine.primitive import nondifferentiable
 from tinygrad_lite.ops.calling import named, operation

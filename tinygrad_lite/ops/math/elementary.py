@@ -10,16 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import (
-    as_float,
-    erf_of,
-    erfc_of,
-    namespace_of,
-    only_floats,
-    only_tensors,
-    promote_tensors,
-    promoted_floats,
-)
+from tinygrad_lite.arrays import as_float, erf_of, erfc_of, namespace_of, only_floats, only_tensors, promote_tensors, promoted_floats
 from tinygrad_lite.arrays.kernels.activations import sigmoid_of
 from tinygrad_lite.arrays.kernels.special import times_log
 from tinygrad_lite.engine.primitive import primitive

@@ -50,14 +50,14 @@ def steps(x: Any, index: Any) -> tuple[Index, ...]:
     stepped = False
     for item in index:
         if type(item) not in BASIC:
-            return _mixed(raw(x), index)
+            return _mixed(x, index)
         if type(item) is slice and item.step is not None:
             stepped = True
     if stepped:
         index = tuple(checked_slice(i) if type(i) is slice else i for i in index)
     ellipses = index.count(Ellipsis)
     if ellipses > 1:  # NumPy takes one only
-        return _mixed(raw(x), index)
+        return _mixed(x, index)
     # With the Ellipsis NumPy makes a view also where every dim has its int.
     return (index if ellipses else (*index, Ellipsis),)
 
@@ -70,7 +70,8 @@ def _several(index: Any) -> tuple[Any, ...]:
     return tuple(index) if isinstance(index, tuple) else (index,)
 
 
-def _mixed(array: Any, index: tuple[Any, ...]) -> tuple[Index, ...]:
+def _mixed(x: Any, index: tuple[Any, ...]) -> tuple[Index, ...]:
+    array = x.array if isinstance(x, Traced) else x
     return mixed(array, [
         i if type(i) in BASIC and type(i) is not slice else checked_item(i.array if isinstance(i, Traced) else _plain(i), array)
         for i in index

@@ -56,10 +56,11 @@ def setitem(input: Any, index: Any, value: Any) -> None:
     for view in views:
         input = getitem(input, view)
     if not isinstance(value, Traced):
-        if not (is_array(value) or is_number(value)):
+        if type(value) is int or type(value) is float:
+            if not 0 <= value <= 127:  # which every dtype holds
+                value = as_value("setitem", input, value)
+        elif not (is_array(value) or is_number(value)):
             raise TypeError(f"setitem: expected a Tensor or a number as the value, got {type(value).__name__}")
-        if (type(value) is int or type(value) is float) and not 0 <= value <= 127:  # which every dtype holds
-            value = as_value("setitem", input, value)
     elif value.array.dtype != input.array.dtype and not _converts(index, value.array):
         raise BadType(f"setitem: the value is {value.array.dtype}, the tensor {input.array.dtype}; convert one with to()")
     assign("setitem", input, value, index)

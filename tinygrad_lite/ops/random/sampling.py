@@ -6,21 +6,8 @@ import math
 import operator
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import (
-    DType,
-    as_array,
-    as_dtype,
-    as_float,
-    device_of,
-    epsilon,
-    float32,
-    float64,
-    int64,
-    is_array,
-    limits,
-    namespace_of,
-    quietly,
-)
+from tinygrad_lite.arrays import as_array, device_of, is_array, namespace_of, quietly
+from tinygrad_lite.arrays.dtypes import DType, as_dtype, as_float, epsilon, float32, float64, int64, limits
 from tinygrad_lite.arrays.gpu import on_gpu_of
 from tinygrad_lite.arrays.randomness import Source
 from tinygrad_lite.arrays.shapes import broadcast_shapes

@@ -6,12 +6,7 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.arrays import (
-    default_float,
-    is_array,
-    namespace_of,
-    only_floats,
-)
+from tinygrad_lite.arrays import default_float, is_array, namespace_of, only_floats
 from tinygrad_lite.arrays.kernels.losses import binary_cross_entropy_of, binary_cross_entropy_of_logits, mean_square
 from tinygrad_lite.arrays.shapes import broadcast_shapes
 from tinygrad_lite.engine.primitive import primitive
