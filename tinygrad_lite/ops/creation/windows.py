@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import default_device, to_device
+from tinygrad_lite.arrays import default_device, float64, to_device
 from tinygrad_lite.ops.calling import integer
 from tinygrad_lite.ops.creation.factories import as_made, creator, dtype_or_default
 from tinygrad_lite.ops.typing import AnyTensor
@@ -24,7 +24,7 @@ def _window(name: str, length: int, periodic: bool, options: dict[str, Any], wei
     length, dtype = integer(name, "window_length", length), dtype_or_default(options.get("dtype"))
     if length < 0 or dtype.kind != "f":
         raise RuntimeError(f"{name}: expected a length of 0 or more and a floating-point dtype, got {length} and {dtype}")
-    places = np.arange(length, dtype=np.float64)
+    places = np.arange(length, dtype=float64)
     out = weight(places / (length if periodic else length - 1)) if length > 1 else places + 1
     device = default_device() if options.get("device") is None else options["device"]
     return as_made(to_device(out.astype(dtype, copy=False), device), options.get("requires_grad", False))

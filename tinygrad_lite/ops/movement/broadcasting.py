@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from tinygrad_lite.arrays.shapes import broadcast_shapes as _broadcast_shapes
 from tinygrad_lite.ops.calculus import expand as _expand
 from tinygrad_lite.ops.calling import canonical_shape, operation
 from tinygrad_lite.ops.typing import Tensor
@@ -78,6 +77,6 @@ def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
     (2, 3)
     """
     try:
-        return np.broadcast_shapes(*shapes)
+        return _broadcast_shapes(*shapes)
     except ValueError as error:
         raise RuntimeError(f"broadcast_shapes: {', '.join(map(str, shapes))} do not fit together") from error

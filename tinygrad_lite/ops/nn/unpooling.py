@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import is_floating
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.arrays import filled, int64, is_floating
+from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.movement.scattering import scatter
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.nn.pooling import Sizes, _kernel
@@ -25,7 +23,7 @@ def _unpooled(
     kernel, stride, padding = _kernel(name, rank, kernel_size, stride, padding)
     if tuple(indices.shape) != tuple(given.shape):
         raise ValueError(f"{name}: expected indices of the input's shape {tuple(given.shape)}, got {tuple(indices.shape)}")
-    if indices.dtype != np.int64:
+    if indices.dtype != int64:
         raise TypeError(f"{name}: expected int64 indices, got {indices.dtype}")
     if not is_floating(x.dtype):
         raise TypeError(f"{name}: expected a floating-point tensor, got {x.dtype}")
@@ -36,7 +34,7 @@ def _unpooled(
             raise ValueError(f"{name}: expected an output_size within the stride {stride} of {size}, got {tuple(output_size)}")
         size = wanted
     planes = (x.shape[0] * x.shape[1], math.prod(x.shape[2:]))
-    zeros = constant_like(x, np.zeros((planes[0], math.prod(size)), x.dtype))
+    zeros = constant_like(x, filled((planes[0], math.prod(size)), 0, raw(x)))
     out = scatter(zeros, 1, reshape(indices, planes), reshape(x, planes))
     return like_given(reshape(out, (*x.shape[:2], *size)), given)
 
