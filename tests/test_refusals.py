@@ -36,7 +36,7 @@ REFUSED = [
     (lambda: x.clone().add_(tg.ones(5)), BadValue, "add_: operands could not be broadcast together with shapes (4,3) (5,) (input: (4, 3) float32, other: (5,) float32)", "add"),
     (lambda: x.clone().__setitem__(0, tg.ones(5)), BadValue, "setitem: could not broadcast input array from shape (5,) into shape (3,)", "write"),
     (lambda: x[4], BadIndex, "getitem: index 4 is out of bounds for axis 0 with size 4 (input: (4, 3) float32, index: (4, Ellipsis))", "read"),
-    (lambda: x["a"], BadType, "getitem: expected ints, slices, None, integer or bool tensors, got str", "steps"),
+    (lambda: x["a"], BadType, "getitem: expected ints, slices, None, integer or bool tensors, got str", "checked_item"),
     (lambda: x @ tg.ones(5, 2), BadValue, "matmul: inner sizes differ: (4, 3) @ (5, 2)"),
     (lambda: x @ tg.ones(3, 2, dtype=tg.int64), BadType, "matmul: both operands must have the same dtype, got float32 and int64"),
     (lambda: tg.ones(2, 3, 4) @ tg.ones(3, 4, 5), BadValue, "matmul: leading dims do not broadcast: (2, 3, 4) @ (3, 4, 5)"),

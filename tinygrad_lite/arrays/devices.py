@@ -203,9 +203,16 @@ def to_device(array: Array, device: Device | str | int | None) -> Array:
         return array.copy() if here.type == "cuda" else cupy_or_explain().asarray(array)
 
 
-def constant(array: np.ndarray, like: Array) -> Array:
-    """`array` where `like` is. A GPU keeps it for the next time, as a training step asks for the same ones each
+def filled(shape: tuple[int, ...], value: float, like: Array) -> Array:
+    """A constant of one value in the dtype of `like`, and where it is."""
+    return constant(np.full(shape, value, like.dtype), like)
+
+
+def constant(array: Any, like: Array) -> Array:
+    """`array` where `like` is. Of one of NumPy's a GPU keeps it for the next time, as a training step asks for the same ones each
     time; nobody may write into it."""
+    if type(array) is not np.ndarray:
+        return namespace_of(like).asarray(array)
     if namespace_of(like) is np:
         return array
     with like.device:

@@ -11,6 +11,11 @@ from tinygrad_lite.arrays.devices import Array, is_array, namespace_of
 from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
 from tinygrad_lite.arrays.memory import order_kept
 
+DType = np.dtype  # in annotations
+# As what a dtype is compared with. Beware of `None == float64`, which NumPy takes for true.
+bool_, uint8, int8, int32, int64 = map(np.dtype, ("bool", "uint8", "int8", "int32", "int64"))
+float16, float32, float64 = map(np.dtype, ("float16", "float32", "float64"))
+
 _NUMBERS = {"b": np.dtype(np.bool_), "i": np.dtype(np.int64), "u": np.dtype(np.int64), "c": np.dtype(np.complex128)}
 _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
 _default = np.dtype(np.float32)
@@ -180,6 +185,36 @@ def as_float(x: Any) -> Any:
     raise BadType(expected="a Tensor, an array or a number", got=type(x).__name__)
 
 
+def limits(dtype: np.dtype) -> tuple[Any, Any]:
+    """The least and the largest number of a dtype."""
+    if dtype.kind == "f":
+        return float(np.finfo(dtype).min), float(np.finfo(dtype).max)
+    return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+
+
+def epsilon(dtype: np.dtype) -> float:
+    """How far the next larger number of a floating-point dtype is from 1."""
+    return float(np.finfo(dtype).eps)
+
+
+def dtype_of_number(value: Any) -> np.dtype:
+    """The dtype of a Python number (or an array of them): floats get the default."""
+    found = np.asarray(value).dtype
+    if found.kind == "c":
+        return np.result_type(_default, np.complex64)
+    return found if found.kind in "bi" else _default
+
+
+def is_number(value: Any) -> bool:
+    """Whether `value` is a number of Python's or NumPy's."""
+    return isinstance(value, (bool, int, float, complex, np.generic))
+
+
+def wide(x: Any) -> Any:
+    """`x` in float32 if it is float16, in which sums and squares soon overflow."""
+    return x.astype(np.float32) if x.dtype == float16 else x
+
+
 def number_for(dtype: np.dtype, value: Any) -> Any:
     """A Python number as it goes into a tensor of `dtype`: fractions cut off for integers, and negative
     integers wrapped around for unsigned. Refused if it is too large.
@@ -212,6 +247,12 @@ def check_number(name: str, value: Any, other: Any) -> None:
         except Refusal as error:
             error.called(name)
             raise
+
+
+def refuse_bools(*values: Any) -> None:
+    """Refuse the difference of bools, which NumPy would refuse only if both are."""
+    if any(getattr(v, "dtype", np.dtype(type(v))).kind == "b" for v in values):
+        raise BadType("a bool tensor cannot be subtracted", hint="use ~ or logical_xor")
 
 
 def some_tensor(x: Any, y: Any) -> None:

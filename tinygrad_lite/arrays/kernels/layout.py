@@ -1,4 +1,4 @@
-"""The order of elements in memory: copies in another order or dtype, and dims repeated without a copy."""
+"""The order of elements in memory: copies in another order or dtype, arrays joined, and dims repeated without a copy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, namespace_of
 from tinygrad_lite.arrays.errors import Refusal
-from tinygrad_lite.arrays.memory import contiguous, order_kept, strided
+from tinygrad_lite.arrays.memory import contiguous, in_order, order_kept, strided
 
 
 def expanded(x: Array, shape: tuple[int, ...]) -> Array:
@@ -28,6 +28,17 @@ def copied(x: Array, dtype: np.dtype, order: str) -> Array:
     if order == "K":
         return x.astype(dtype, order_kept(x))
     return contiguous(x) if x.dtype == dtype else x.astype(dtype, order)
+
+
+def joined(arrays: tuple[Array, ...], dim: int) -> Array:
+    """`arrays` one after the other along `dim`."""
+    out = namespace_of(arrays[0]).concatenate(arrays, axis=dim)
+    return out if out.flags.c_contiguous or all(map(channels_come_last, arrays)) else in_order(out)
+
+
+def stacked(arrays: tuple[Array, ...], dim: int) -> Array:
+    """`arrays` of one shape along a new dim."""
+    return in_order(namespace_of(arrays[0]).stack(arrays, axis=dim))
 
 
 def channels_come_last(x: Array) -> bool:

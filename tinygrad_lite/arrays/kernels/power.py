@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from tinygrad_lite.arrays.devices import Array, namespace_of
@@ -28,6 +29,11 @@ def power(x: Any, y: Any) -> Array:
     if out.dtype.kind not in "fc":
         only_numbers(a)
     return out
+
+
+def log_of_number(x: float) -> float:
+    """The logarithm of a Python number in its full precision."""
+    return math.log(x) if x > 0 else -math.inf if x == 0 else math.nan
 
 
 def _whole_part(x: Array, y: Array) -> Array:

@@ -8,16 +8,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from tinygrad_lite.arrays import (
-    as_dtype,
-    default_device,
-    device_of,
-    get_default_dtype,
-    namespace_for,
-    number_for,
-    on_device,
-    quietly,
-)
+from tinygrad_lite.arrays import default_device, device_of, namespace_for, on_device, quietly
+from tinygrad_lite.arrays.dtypes import DType, as_dtype, dtype_of_number, float64, get_default_dtype, int64, is_number, number_for
 from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal, in_call_of, refusal
 from tinygrad_lite.arrays.signature import wraps
 from tinygrad_lite.engine.tape import Traced, traced
@@ -60,17 +52,9 @@ def as_made(array: Any, requires_grad: bool = False) -> Any:
     return result.requires_grad_() if requires_grad else result
 
 
-def dtype_or_default(dtype: Any) -> np.dtype:
+def dtype_or_default(dtype: Any) -> DType:
     """`dtype`, or the default where it is None."""
     return get_default_dtype() if dtype is None else as_dtype(dtype)
-
-
-def dtype_of_number(value: Any) -> np.dtype:
-    """The dtype of a Python number (or an array of them): floats get the default."""
-    found = np.asarray(value).dtype
-    if found.kind == "c":
-        return np.result_type(get_default_dtype(), np.complex64)
-    return found if found.kind in "bi" else get_default_dtype()
 
 
 # -- filled -------------------------------------------------------------------------------------
@@ -132,12 +116,12 @@ def empty(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, 
 def _number(value: Any) -> Any:
     """A number, also given as a tensor of one element."""
     value = value.item() if isinstance(value, Traced) else value
-    if not isinstance(value, (bool, int, float, complex, np.generic)):
+    if not is_number(value):
         raise BadType(expected="a number as fill_value", got=type(value).__name__)
     return value
 
 
-def _fitting(name: str, dtype: np.dtype, value: Any) -> Any:
+def _fitting(name: str, dtype: DType, value: Any) -> Any:
     try:
         return number_for(dtype, value)
     except Refusal as error:
@@ -305,8 +289,8 @@ def arange(
     start, end, step = (v.item() if isinstance(v, Traced) else v for v in (start or 0, end, step))
     dtype = dtype_of_number(start + end + step) if dtype is None else as_dtype(dtype)
     if dtype.kind == "b":
-        raise BadType(argument="dtype", expected="a dtype of numbers", got="bool")
-    if dtype == np.int64 and all(map(math.isfinite, (start, end, step))):
+        raise BadType(function="arange", argument="dtype", expected="a dtype of numbers", got="bool")
+    if dtype == int64 and all(map(math.isfinite, (start, end, step))):
         start, end, step = int(start), int(end), int(step)  # before they are counted; other integers after
     _check_steps(start, end, step)
     return _steps(start, step, math.ceil((end - start) / step), dtype, device, requires_grad)
@@ -320,13 +304,13 @@ def _check_steps(start: Any, end: Any, step: Any) -> None:
 
 
 @quietly
-def _steps(start: Any, step: Any, count: int, dtype: np.dtype, device: Any, requires_grad: bool) -> Any:
+def _steps(start: Any, step: Any, count: int, dtype: DType, device: Any, requires_grad: bool) -> Any:
     with on_device(device):
         xp = namespace_for(device)
         if dtype.kind in "iu":
             values = xp.arange(count) * int(step) + int(start)
         else:
-            values = xp.arange(count, dtype=np.float64)
+            values = xp.arange(count, dtype=float64)
             values *= step
             values += start
         return as_made(values.astype(dtype, copy=False), requires_grad)
@@ -356,7 +340,7 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any
     return as_made(_evenly("linspace", start, end, steps, dtype, device).astype(dtype, copy=False), requires_grad)
 
 
-def _evenly(name: str, start: Any, end: Any, steps: int, dtype: np.dtype, device: Any) -> Any:
+def _evenly(name: str, start: Any, end: Any, steps: int, dtype: DType, device: Any) -> Any:
     """`steps` numbers from `start` to `end`, which are made integers first if `dtype` is one."""
     start, end = (_fitting(name, dtype, v.item() if isinstance(v, Traced) else v) for v in (start, end))
     steps = integer("steps", steps)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import default_device, to_device
+from tinygrad_lite.arrays import default_device, float64, to_device
 from tinygrad_lite.arrays.errors import Refusal
 from tinygrad_lite.ops.calling import integer
 from tinygrad_lite.ops.creation.factories import as_made, creator, dtype_or_default
@@ -24,8 +24,10 @@ def _window(length: int, periodic: bool, options: dict[str, Any], weight: Callab
     """`weight(t)` at `length` places t from 0 to 1, worked out on the CPU: a window is made once."""
     length, dtype = integer("window_length", length), dtype_or_default(options.get("dtype"))
     if length < 0 or dtype.kind != "f":
-        raise Refusal(argument="length", expected="a length of 0 or more and a floating-point dtype", got=f"{length} and {dtype}")
-    places = np.arange(length, dtype=np.float64)
+        raise Refusal(
+            argument="length", expected="a length of 0 or more and a floating-point dtype", got=f"{length} and {dtype}"
+        )
+    places = np.arange(length, dtype=float64)
     out = weight(places / (length if periodic else length - 1)) if length > 1 else places + 1
     device = default_device() if options.get("device") is None else options["device"]
     return as_made(to_device(out.astype(dtype, copy=False), device), options.get("requires_grad", False))

@@ -7,10 +7,11 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
+from numpy.linalg import LinAlgError as NumpyLinAlgError
 
-from tinygrad_lite.arrays import as_array, is_array, linalg, namespace_of
+from tinygrad_lite.arrays import as_array, int32, is_array, linalg, namespace_of
 from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
+from tinygrad_lite.arrays.kernels.factorizations import one_by_one
 from tinygrad_lite.engine.context import is_grad_enabled
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import raw
@@ -19,7 +20,7 @@ from tinygrad_lite.ops.math.where import where
 __all__: list[str] = []
 
 
-class LinAlgError(Refusal, np.linalg.LinAlgError):
+class LinAlgError(Refusal, NumpyLinAlgError):
     """A matrix does not allow what was asked for: it is singular, or not positive-definite."""
 
 
@@ -28,7 +29,7 @@ def failing(message: str) -> Iterator[None]:
     """NumPy's LinAlgError inside becomes ours, with `message`."""
     try:
         yield
-    except np.linalg.LinAlgError:
+    except NumpyLinAlgError:
         raise LinAlgError(message) from None
 
 
@@ -68,16 +69,12 @@ def solved_or_inf(name: str, strict: bool, *matrices: Any) -> Any:
     """`linalg(name, *matrices)`; unless `strict`, matrix by matrix where one of them is singular."""
     try:
         return linalg(name, *matrices)
-    except np.linalg.LinAlgError:
+    except NumpyLinAlgError:
         if strict:
             raise LinAlgError("the matrix is singular") from None
-    out = namespace_of(matrices[0]).full(matrices[-1].shape, np.inf, matrices[0].dtype)
-    for i in np.ndindex(out.shape[:-2]):
-        with contextlib.suppress(np.linalg.LinAlgError):
-            out[i] = linalg(name, *(m[i] for m in matrices))
-    return out
+    return one_by_one(name, *matrices)
 
 
 def failures(x: Any) -> Any:
     """1 for each matrix of inf or nan, which is how failures are marked; 0 for the others."""
-    return like(x, as_array(~namespace_of(raw(x)).isfinite(raw(x)).all(axis=(-2, -1))).astype(np.int32))
+    return like(x, as_array(~namespace_of(raw(x)).isfinite(raw(x)).all(axis=(-2, -1))).astype(int32))

@@ -6,9 +6,8 @@ import math
 from collections import namedtuple
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import cholesky_of, namespace_of
+from tinygrad_lite.arrays import cholesky_of, int32, namespace_of
+from tinygrad_lite.arrays.kernels.factorizations import failing_minors
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.linalg.checks import LinAlgError, check_matrix, failing, like
@@ -70,31 +69,16 @@ def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -
     xp = namespace_of(values)
     try:
         L = _cholesky(A.mT if upper else A)
-        info = xp.zeros(values.shape[:-2], np.int32)
+        info = xp.zeros(values.shape[:-2], int32)
     except LinAlgError:
         if check_errors:
             raise
         symmetric = values.mT if upper else values
-        info = xp.asarray(_failing_minors(symmetric))
+        info = xp.asarray(failing_minors(symmetric))
         bad = info != 0
         eye = xp.eye(values.shape[-1], dtype=values.dtype)
         L = where(bad[..., None, None], math.nan, _cholesky(where(bad[..., None, None], eye, A.mT if upper else A)))
     return CholeskyEx(L.mT if upper else L, like(A, info))
-
-
-def _failing_minors(x: Any) -> Any:
-    info = np.zeros(x.shape[:-2], np.int32)
-    for i in np.ndindex(info.shape):
-        info[i] = next((k for k in range(1, x.shape[-1] + 1) if not _is_definite(x[i][:k, :k])), 0)
-    return info
-
-
-def _is_definite(x: Any) -> bool:
-    try:
-        cholesky_of(x)
-    except np.linalg.LinAlgError:
-        return False
-    return True
 
 
 @operation

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import namedtuple
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import as_array, in_order, lu_of, namespace_of
+from tinygrad_lite.arrays import as_array, in_order, int32, lu_of, namespace_of
 from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import traced
@@ -105,7 +103,7 @@ def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -
     factors, pivots = _lu(A)
     values = raw(factors)
     zero = namespace_of(values).diagonal(values, 0, -2, -1) == 0
-    info = like(A, as_array(((zero.cumsum(-1) == 0).sum(-1, dtype=np.int32) + 1) * zero.any(-1)))
+    info = like(A, as_array(((zero.cumsum(-1) == 0).sum(-1, dtype=int32) + 1) * zero.any(-1)))
     if check_errors and bool(info.any()):
         raise LinAlgError("the matrix is singular: U has a zero on its diagonal")
     return LUFactorEx(factors, pivots, info)

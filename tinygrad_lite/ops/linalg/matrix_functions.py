@@ -9,10 +9,9 @@ import math
 from collections import namedtuple
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import linalg, namespace_of
+from tinygrad_lite.arrays import int64, namespace_of
 from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.arrays.kernels.matrix_functions import exponential
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import matmul, mul, replaced, to_dtype
 from tinygrad_lite.ops.calling import operation, raw
@@ -132,30 +131,9 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
 
 # -- exponential ---------------------------------------------------------------------------------
 
-# The diagonal Pade approximant of exp of order 13, good to 1e-16 up to a norm of 5.4 (Higham, 2005).
-_PADE = [math.comb(13, k) * math.factorial(26 - k) / math.factorial(26) for k in range(14)]
-
-
 @primitive
 def _matrix_exp(A):
-    xp = namespace_of(A)
-    eye = xp.eye(A.shape[-1], dtype=A.dtype)
-    size = float(xp.abs(A).sum(-2).max()) if A.size else 0.0
-    if not math.isfinite(size):
-        return xp.full_like(A, math.nan)
-    halvings = max(0, math.ceil(math.log2(size / 5.4))) if size else 0
-    A = A * 0.5**halvings
-    even, odd, power = _PADE[0] * eye, _PADE[1] * eye, None
-    square = A @ A
-    for k in range(2, 14, 2):
-        power = square if power is None else power @ square
-        even = even + _PADE[k] * power
-        odd = odd + _PADE[k + 1] * power
-    odd = A @ odd
-    result = linalg("solve", even - odd, even + odd)
-    for _ in range(halvings):
-        result = result @ result
-    return result
+    return exponential(A)
 
 
 _matrix_exp.vjp(A=lambda g, A: _exp_gradient(g, A.mT))
@@ -197,7 +175,7 @@ def vander(x: Tensor, N: int | None = None) -> Tensor:
     if N is None or N < 2:
         raise BadValue(argument="N", expected="N of 2 or more", got=N)
     if x.dtype.kind not in "fc":
-        x = to_dtype(x, np.dtype(np.int64))
+        x = to_dtype(x, int64)
     powers = [ones_like(x), x]
     while len(powers) < N:
         powers.append(mul(powers[-1], x))

@@ -9,10 +9,9 @@ import math
 from collections import namedtuple
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import namespace_of, with_one_batch
+from tinygrad_lite.arrays import int64, namespace_of, with_one_batch
 from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.arrays.shapes import broadcast_shapes
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import permute
 from tinygrad_lite.ops.calling import operation, raw
@@ -61,7 +60,7 @@ def _check_system(A: Any, B: Any, left: bool) -> None:
         wanted = "AX = B" if left else "XA = B"
         raise BadValue(f"the shapes do not fit for {wanted}: A {tuple(A.shape)}, B {tuple(B.shape)}")
     try:
-        np.broadcast_shapes(A.shape[:-2], B.shape[:-2])
+        broadcast_shapes(A.shape[:-2], B.shape[:-2])
     except ValueError:
         raise BadValue(f"the batch dims do not broadcast: A {tuple(A.shape)}, B {tuple(B.shape)}") from None
 
@@ -137,7 +136,7 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     if driver != "gelsy" and A.shape[-2] > A.shape[-1] and bool((raw(rank) == A.shape[-1]).all()):
         residuals = ((A @ solution - B) ** 2).sum(-2)
     if driver == "gels":
-        rank = like(A, xp.zeros((0,), np.int64))
+        rank = like(A, xp.zeros((0,), int64))
     found = svdvals(like(A, values)) if driver in ("gelsd", "gelss") else like(A, xp.zeros((0,), A.dtype))
     return Lstsq(solution.reshape(solution.shape[:-1]) if is_vector else solution, residuals, rank, found)
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections import namedtuple
 from typing import Any
 
-import numpy as np
-
 from tinygrad_lite.arrays import as_array, linalg, namespace_of
+from tinygrad_lite.arrays.kernels.matrix_functions import tolerance
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.linalg.checks import check_matrix, failing, like, ratio, recorded
@@ -106,15 +105,6 @@ def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SVDWithV:
         return SVDWithV(U, svdvals(input), V)
     U, S, Vh = _svd(input, not some)
     return SVDWithV(U, S, contiguous(Vh.mT))
-
-
-def tolerance(values: Any, shape: Any, atol: Any, rtol: Any) -> Any:
-    """Up to where singular values (descending or not) count as zero."""
-    xp = namespace_of(values)
-    if rtol is None:
-        rtol = 0.0 if atol is not None else max(shape[-2:]) * float(np.finfo(values.dtype).eps)
-    largest = values.max(axis=-1) if values.shape[-1] else xp.zeros(values.shape[:-1], values.dtype)
-    return xp.maximum(xp.asarray(0.0 if atol is None else atol), xp.asarray(rtol) * largest)[..., None]
 
 
 @operation

@@ -5,19 +5,9 @@ from __future__ import annotations
 from collections import namedtuple
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import (
-    as_array,
-    common_dtype,
-    namespace_of,
-    only_floats,
-    only_numbers,
-    only_tensors,
-    promoted,
-    some_tensor,
-)
-from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
+from tinygrad_lite.arrays import as_array, bool_, common_dtype, float64, namespace_of, only_floats, only_numbers, only_tensors, some_tensor
+from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.arrays.kernels.division import divided, remainder_of
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import add as _add
@@ -62,7 +52,7 @@ def sub(input: Tensor | Number, other: Tensor | Number, *, alpha: Number = 1) ->
     if alpha == 1:
         return _sub(input, other)
     for operand in (input, other):
-        if getattr(operand, "dtype", None) == np.bool_:
+        if getattr(operand, "dtype", None) == bool_:
             raise BadType("a bool tensor cannot be subtracted", hint="use ~ or logical_xor")
     return _sub(input, _scaled(input, other, alpha))
 
@@ -75,7 +65,7 @@ def _scaled(x: Any, y: Any, alpha: Number) -> Any:
         raise BadType(argument="alpha", expected="an integer alpha for integer tensors", got=alpha)
     if isinstance(y, (int, float)):
         return y * alpha
-    return mul(y if y.dtype == dtype else to_dtype(y, dtype), np.asarray(alpha).astype(dtype).item())
+    return mul(y if y.dtype == dtype else to_dtype(y, dtype), as_array(alpha).astype(dtype).item())
 
 
 @operation
@@ -94,23 +84,7 @@ def rsub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
 @primitive
 def _div_rounded(input, other, rounding_mode):
     """`input / other` rounded "trunc" (towards zero) or "floor"; of integers an integer."""
-    input, other = _divisible(input, other)
-    xp = namespace_of(input)
-    if input.dtype.kind == "f":
-        return xp.floor_divide(input, other) if rounding_mode == "floor" else xp.trunc(input / other)
-    quotient = input // other
-    if rounding_mode == "trunc" and input.dtype.kind == "i":
-        quotient += ((input < 0) != (other < 0)) & (quotient * other != input)
-    return quotient
-
-
-def _divisible(x: Any, y: Any) -> tuple[Any, Any]:
-    some_tensor(x, y)
-    x, y = promoted(x, y)
-    only_numbers(x)
-    if y.dtype.kind in "iu" and not y.all():
-        raise Refusal("ZeroDivisionError: integers cannot be divided by zero")
-    return x, y
+    return divided("div_rounded", input, other, rounding_mode)
 
 
 _div_rounded.vjp(input=lambda g: zeros_like(g),
@@ -171,8 +145,7 @@ def reciprocal(input: Tensor) -> Tensor:
 @primitive
 def _remainder(input, other, rounding_mode):
     """What `_div_rounded` leaves over."""
-    input, other = _divisible(input, other)
-    return input % other if rounding_mode == "floor" else namespace_of(input).fmod(input, other)
+    return remainder_of("remainder", input, other, rounding_mode)
 
 
 _remainder.vjp(input=lambda g: g,
@@ -238,7 +211,7 @@ def float_power(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
 
 
 def _double(x: Any) -> Any:
-    return float(x) if isinstance(x, (int, float)) else x if x.dtype == np.float64 else to_dtype(x, np.dtype(np.float64))
+    return float(x) if isinstance(x, (int, float)) else x if x.dtype == float64 else to_dtype(x, float64)
 
 
 @operation

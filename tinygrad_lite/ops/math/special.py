@@ -7,6 +7,7 @@ import math
 from tinygrad_lite.arrays import as_float, namespace_of, only_floats, promote_tensors, promoted_floats, some_tensor
 from tinygrad_lite.arrays import special as _special
 from tinygrad_lite.arrays.errors import BadValue
+from tinygrad_lite.arrays.kernels.special import times_log
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import exp, log
 from tinygrad_lite.ops.calling import no_rule, operation
@@ -229,10 +230,7 @@ def xlog1py(input, other):
     >>> tg.special.xlog1py(tg.tensor([0.0, 2.0]), tg.tensor([-1.0, 0.0]))
     tensor([0., 0.])
     """
-    some_tensor(input, other)
-    input, other = promoted_floats(input, other)
-    xp = namespace_of(input)
-    return xp.where((input == 0) & (other == other), input.dtype.type(0), input * xp.log1p(other))
+    return times_log(input, other, "log1p")
 
 
 xlog1py.vjp(input=lambda g, input, other: where((input == 0) & (other <= -1), 0.0, xlog1py(g, other)),

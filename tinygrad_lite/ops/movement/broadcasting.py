@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from tinygrad_lite.arrays.errors import BadType, Refusal
+from tinygrad_lite.arrays.shapes import broadcast_shapes as _broadcast_shapes
 from tinygrad_lite.ops.calculus import expand as _expand
 from tinygrad_lite.ops.calling import canonical_shape, operation
 from tinygrad_lite.ops.typing import Tensor
@@ -79,7 +78,7 @@ def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
     (2, 3)
     """
     try:
-        return np.broadcast_shapes(*shapes)
+        return _broadcast_shapes(*shapes)
     except ValueError:
         given = " and ".join(map(str, shapes))
         raise Refusal(f"the shapes {given} do not broadcast", function="broadcast_shapes", got=shapes) from None

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import as_dtype, namespace_for, namespace_of, on_device
+from tinygrad_lite.arrays import as_dtype, int64, namespace_for, namespace_of, on_device
 from tinygrad_lite.arrays.errors import BadIndex, Refusal
 from tinygrad_lite.arrays.regions import Region, unit
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import getitem, into_zeros
 from tinygrad_lite.ops.calling import canonical_dim, integer, operation
-from tinygrad_lite.ops.creation.factories import creator, zeros
+from tinygrad_lite.ops.creation.factories import arange, creator, zeros
 from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.movement.joining import cat
 from tinygrad_lite.ops.movement.masking import masked_fill
@@ -130,7 +128,7 @@ def _triangle(x: Any, diagonal: int, outside: Any) -> Any:
 
 
 @creator
-def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None) -> AnyTensor:
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = int64, device: Any = None) -> AnyTensor:
     """The indices of the lower triangle of a (row, col) matrix, as the two rows of a tensor.
 
     >>> import tinygrad_lite as tg
@@ -142,7 +140,7 @@ def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, 
 
 
 @creator
-def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None) -> AnyTensor:
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = int64, device: Any = None) -> AnyTensor:
     """The indices of the upper triangle of a (row, col) matrix, as the two rows of a tensor.
 
     >>> import tinygrad_lite as tg
@@ -196,7 +194,7 @@ def fill_diagonal_(input: Tensor, fill_value: float, wrap: bool = False) -> Tens
     """
     if input.ndim < 2 or (input.ndim > 2 and len(set(input.shape)) > 1):
         raise Refusal(function="fill_diagonal_", expected="a matrix, or more dims of one size", got=f"shape {tuple(input.shape)}")
-    down = np.arange(input.shape[0] if wrap and input.ndim == 2 else min(input.shape))
+    down = arange(input.shape[0] if wrap and input.ndim == 2 else min(input.shape), device=input.device)
     across = down % (input.shape[1] + 1) if input.ndim == 2 else down
     inside = across < input.shape[-1]
     input[(*(down[inside],) * (input.ndim - 1), across[inside])] = fill_value

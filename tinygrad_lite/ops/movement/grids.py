@@ -6,14 +6,11 @@ import itertools
 import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import device_of, to_device
+from tinygrad_lite.arrays import int64, namespace_of
 from tinygrad_lite.arrays.errors import BadValue, Refusal
-from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calculus import expand, getitem
 from tinygrad_lite.ops.calculus import reshape as _reshape
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.movement.joining import stack
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.typing import AnyTensor, Tensor
@@ -85,6 +82,5 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
     if not r:
         return reshape(input[:0], (0,))
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
-    places = np.array(list(choose(range(input.shape[0]), r)), np.int64).reshape(-1, r)
-    array = input.array if isinstance(input, Traced) else input
-    return getitem(input, (to_device(places, device_of(array)),))
+    places = namespace_of(raw(input)).array(list(choose(range(input.shape[0]), r)), int64).reshape(-1, r)
+    return getitem(input, (places,))

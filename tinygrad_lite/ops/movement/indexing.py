@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
+from numpy import ndarray
 
-from tinygrad_lite.arrays import device_of, in_order, is_array, namespace_of, to_device, to_numpy
-from tinygrad_lite.arrays.deferred import refuse_outside
+from tinygrad_lite.arrays import in_order, int64, is_array, namespace_of, to_numpy
 from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue, Refusal
-from tinygrad_lite.arrays.regions import Index
+from tinygrad_lite.arrays.indices import BASIC, checked_index, checked_item, checked_slice, mixed, within
+from tinygrad_lite.arrays.regions import ALL, Index
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import getitem as _getitem
 from tinygrad_lite.ops.calculus import to_dtype
@@ -26,13 +25,8 @@ __all__ = [
     "argwhere", "gather", "index_select", "narrow", "nonzero", "nonzero_static", "select", "take", "take_along_dim", "unravel_index",
 ]  # fmt: skip
 
-_ALL = slice(None)
-_INDEX_DTYPES = (np.int64, np.int32, np.bool_)
-
 
 # -- input[index] -------------------------------------------------------------------------------
-
-_BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
 
 
 def getitem(input: Any, index: Any) -> Any:
@@ -50,16 +44,16 @@ def steps(x: Any, index: Any) -> tuple[Index, ...]:
             array = x.array if isinstance(x, Traced) else x
             if not array.ndim:
                 raise BadIndex("too many indices for a tensor of 0 dimensions", function="getitem")
-            return (_within(array.shape, (_item(index, array),)),)
+            return (within(array.shape, (checked_item(index.array, array),)),)
         index = _several(index)
     stepped = False
     for item in index:
-        if type(item) not in _BASIC:
+        if type(item) not in BASIC:
             return _mixed(x, index)
         if type(item) is slice and item.step is not None:
             stepped = True
     if stepped:
-        index = tuple(_checked(i) if type(i) is slice else i for i in index)
+        index = tuple(checked_slice(i) if type(i) is slice else i for i in index)
     ellipses = index.count(Ellipsis)
     if ellipses > 1:  # NumPy takes one only
         return _mixed(x, index)
@@ -69,97 +63,25 @@ def steps(x: Any, index: Any) -> tuple[Index, ...]:
 
 def _several(index: Any) -> tuple[Any, ...]:
     """What is not a tuple: one item, unless it is a list of items that are no numbers."""
-    parts = (type(None), type(...), list, tuple, slice, Traced, np.ndarray)
+    parts = (type(None), type(...), list, tuple, slice, Traced, ndarray)
     if isinstance(index, list) and any(isinstance(i, parts) for i in index):
         return tuple(index)
     return tuple(index) if isinstance(index, tuple) else (index,)
 
 
-def _checked(item: slice) -> slice:
-    start, stop, step = (i if i is None else operator.index(i) for i in (item.start, item.stop, item.step))
-    if step is not None and step <= 0:
-        raise BadValue(f"the step of a slice must be greater than zero, got {step}", function="getitem", got=step, hint="use flip()")
-    return slice(start, stop, step)
-
-
 def _mixed(x: Any, index: tuple[Any, ...]) -> tuple[Index, ...]:
     array = x.array if isinstance(x, Traced) else x
-    items = [i if type(i) in _BASIC and type(i) is not slice else _item(i, array) for i in index]
-    rank = sum(i is not None and i is not ... if type(i) in _BASIC else i.ndim if i.dtype.kind == "b" else 1 for i in items)
-    if rank > array.ndim:
-        raise BadIndex(f"{rank} indices for a tensor of {array.ndim} dimensions", function="getitem")
-    if type(array) is not np.ndarray or 0 in [i.size for i in items if type(i) is np.ndarray]:
-        _within(array.shape, items, rank)
-    places = [i for i, item in enumerate(items) if item is ...]
-    for place in reversed(places):
-        items[place : place + 1] = [_ALL] * (array.ndim - rank if place == places[0] else 0)
-    basic: list[Any] = []
-    advanced: list[Any] = []
-    for item in items:
-        if type(item) in _BASIC:
-            basic.append(item)
-            if type(item) is not int:
-                advanced.append(_ALL)
-        elif item.dtype.kind != "b":
-            basic.append(_ALL)
-            advanced.append(item)
-        elif item.ndim:
-            basic += [_ALL] * item.ndim
-            advanced.append(item)
-        else:  # True and False: a new dim of size 1 or 0
-            basic.append(None)
-            advanced.append(item.reshape(1))
-    if all(type(i) is slice for i in advanced):
-        return ((*basic, ...),)
-    if all(type(i) is slice for i in basic):
-        return (tuple(items),)
-    return (*basic, ...), tuple(advanced)
+    return mixed(array, [
+        i if type(i) in BASIC and type(i) is not slice else checked_item(i.array if isinstance(i, Traced) else _plain(i), array)
+        for i in index
+    ])  # fmt: skip
 
 
-def _within(shape: tuple[int, ...], items: Sequence[Any], rank: int = 1) -> Any:
-    """`items`, whose masks have the sizes of their dims (NumPy misses that of an empty one), and whose integer
-    arrays on a GPU, where any number is taken as an index, are in range."""
-    dim = 0
-    for item in items:
-        if item is ...:
-            dim += len(shape) - rank
-        elif item is not None:
-            integers = is_array(item) and item.dtype.kind == "i"
-            if integers and type(item) is not np.ndarray:
-                n = shape[dim]
-                refuse_outside(item, -n, n, BadIndex, f"{{}} is out of range for dim {dim} of size {n}", "getitem")
-            mask = () if integers or not is_array(item) else item.shape
-            if mask != shape[dim : dim + len(mask)]:
-                raise BadIndex(
-                    f"a mask of shape {mask} does not fit the dims {dim} and on of a tensor of shape {shape}", function="getitem"
-                )
-            dim += len(mask) if is_array(item) and not integers else 1
-    return items
-
-
-def _item(item: Any, array: Any) -> Any:
-    """One item as an int, a slice, or an array of integers or bools on array's device."""
-    if type(item) is slice:
-        return item if item.step is None else _checked(item)
-    if isinstance(item, Traced):
-        item = item.array
-    elif isinstance(item, (list, tuple, range)):
-        item = np.array([to_numpy(i.array) if isinstance(i, Traced) else i for i in item]) if len(item) else np.zeros(0, np.int64)
-    elif not is_array(item):
-        if not isinstance(item, (bool, np.bool_)):
-            if hasattr(item, "__index__"):
-                return operator.index(item)
-            kind = BadType if isinstance(item, str) else BadIndex  # PyTorch takes a text for a sequence
-            accepted = "ints, slices, None, integer or bool tensors"
-            raise kind(function="getitem", expected=accepted, got=type(item).__name__)
-        item = np.asarray(item)
-    if item.dtype == np.uint8:
-        item = item.astype(np.bool_)
-    if item.ndim == 0 and item.dtype.kind in "iu":
-        return int(item)
-    if item.dtype not in _INDEX_DTYPES:
-        raise BadIndex(f"tensors used as indices must be int64, int32 or bool, not {item.dtype}", function="getitem")
-    return item if type(item) is type(array) else to_device(item, device_of(array))
+def _plain(item: Any) -> Any:
+    """A list of numbers and tensors without the tensors; any other item as it is."""
+    if not isinstance(item, (list, tuple, range)):
+        return item
+    return [to_numpy(i.array) if isinstance(i, Traced) else i for i in item]
 
 
 # -- named forms --------------------------------------------------------------------------------
@@ -177,7 +99,7 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
     index = index.__index__() if isinstance(index, Traced) else integer("index", index)
     if not -input.shape[dim] <= index < input.shape[dim]:
         raise BadIndex(f"index {index} is out of range for dim {dim} of size {input.shape[dim]}")
-    return _getitem(input, (*[_ALL] * dim, int(index), Ellipsis))
+    return _getitem(input, (*[ALL] * dim, int(index), Ellipsis))
 
 
 @operation
@@ -198,35 +120,13 @@ def narrow(input: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
     start += n if start < 0 else 0
     if length < 0 or start + length > n:
         raise Refusal(f"{length} elements from {start} on do not lie inside dim {dim} of size {n}")
-    return _getitem(input, (*[_ALL] * dim, slice(start, start + length), Ellipsis))
+    return _getitem(input, (*[ALL] * dim, slice(start, start + length), Ellipsis))
 
 
 def _dim(dim: int, x: Any) -> int:
     if not x.shape:
         raise BadIndex("a 0-d tensor has no dim to take from")
     return canonical_dim(dim, len(x.shape))
-
-
-_LONG = ("index_copy", "index_fill", "put", "take")  # these take no int32 in PyTorch
-
-
-def checked_index(name: str, index: Any, size: int, negative: bool = False) -> Any:
-    """The array of an index tensor, whose elements lie in 0 to size - 1 (from -size on if `negative`)."""
-    array = index.array if isinstance(index, Traced) else index
-    if is_array(array) and not array.size and name in ("gather", "scatter", "scatter_reduce"):
-        return array.astype(np.int64)  # no indices are of any dtype
-    if not is_array(array) or array.dtype not in ((np.int64,) if name in _LONG else (np.int64, np.int32)):
-        kind, got = (BadIndex, array.dtype) if is_array(array) else (BadType, type(array).__name__)
-        raise kind(expected="an integer tensor (int64) as index", got=got)
-    if type(array) is not np.ndarray:
-        refuse_outside(array, -size if negative else 0, size, BadIndex, f"{{}} is out of range for {size} elements", name)
-        return array
-    # Seen as unsigned, a negative index is the largest: one pass over them instead of two.
-    if array.size and (negative or int(array.view(f"u{array.itemsize}").max()) >= size):
-        low, high = int(array.min()), int(array.max())
-        if low < (-size if negative else 0) or high >= size:
-            raise BadIndex(f"index {low if low < 0 else high} is out of range for {size} elements")
-    return array
 
 
 @operation
@@ -239,14 +139,14 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
             [6, 4]])
     """
     dim = canonical_dim(dim, len(input.shape))
-    index = checked_index("index_select", index, input.shape[dim] if input.shape else 1)
+    index = checked_index("index_select", raw(index), input.shape[dim] if input.shape else 1)
     if index.ndim > 1:
         raise BadIndex(argument="index", expected="a 1-D index", got=f"the shape {index.shape}")
     if not input.shape:
         if index.size != 1:
             raise BadIndex(f"a 0-d tensor takes one index, got {index.size}", got=index.size)
         return clone(input)
-    return _getitem(input, (*[_ALL] * dim, index.reshape(-1)))
+    return _getitem(input, (*[ALL] * dim, index.reshape(-1)))
 
 
 def along(dim: int, index: Any) -> Index:
@@ -260,7 +160,7 @@ def along(dim: int, index: Any) -> Index:
 def index_along(name: str, shape: tuple[int, ...], dim: int, index: Any) -> Index:
     """`along` for a tensor of `shape`, after the checks that gather and scatter share."""
     dim = canonical_dim(dim, len(shape))
-    index = checked_index(name, index, shape[dim])
+    index = checked_index(name, raw(index), shape[dim])
     if not index.size:
         return (index,)
     if index.ndim != len(shape):
@@ -307,7 +207,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
 
     shape = list(broadcast_shapes(without(input.shape), without(indices.shape)))
     shapes = [tuple(n if d != dim else t.shape[dim] for d, n in enumerate(shape)) for t in (input, indices)]
-    if indices.dtype != np.int64:
+    if indices.dtype != int64:
         raise BadType(argument="indices", expected="int64 indices", got=indices.dtype)
     return gather(expand(input, shapes[0]), dim, expand(indices, shapes[1]) % max(input.shape[dim], 1))  # PyTorch wraps them
 
@@ -320,7 +220,7 @@ def take(input: Tensor, index: Tensor) -> Tensor:
     >>> tg.take(tg.tensor([[1, 2], [3, 4]]), tg.tensor([0, 3]))
     tensor([1, 4])
     """
-    places = checked_index("take", index, math.prod(input.shape), negative=True)
+    places = checked_index("take", raw(index), math.prod(input.shape), negative=True)
     return reshape(_getitem(reshape(input, (-1,)), (places.reshape(-1),)), places.shape)
 
 
@@ -355,7 +255,7 @@ def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
     if size < 0:
         raise Refusal(expected="a size of 0 or more", got=size)
     found = raw(nonzero(input))[:size]
-    out = namespace_of(found).full((size, found.shape[1]), fill_value, np.int64)
+    out = namespace_of(found).full((size, found.shape[1]), fill_value, int64)
     out[: len(found)] = found
     return traced(out) if isinstance(input, Traced) else out
 
@@ -386,6 +286,6 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
         raise BadType(expected="a tensor of integers", got=getattr(array, 'dtype', type(array).__name__))
     if min(shape, default=0) < 0:
         raise BadValue(expected="sizes of 0 or more", got=shape)
-    if array.dtype != np.int64:
-        indices = to_dtype(indices, np.dtype(np.int64))
+    if array.dtype != int64:
+        indices = to_dtype(indices, int64)
     return tuple(indices // math.prod(shape[d + 1 :]) % max(n, 1) for d, n in enumerate(shape))

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
-import numpy as np
+from numpy import ndarray
 
-from tinygrad_lite.arrays import device_of, is_array, namespace_of, owner_of, quietly, start_of
+from tinygrad_lite.arrays import DType, as_array, device_of, int64, is_array, is_number, namespace_of, owner_of, quietly, start_of
 from tinygrad_lite.arrays.changes import changed_in_place, tick
 from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal, refusal
 from tinygrad_lite.arrays.gpu import on_gpu_of
@@ -32,7 +32,7 @@ from tinygrad_lite.engine.record import Result, Synthetic, record
 from tinygrad_lite.engine.second import Through
 from tinygrad_lite.engine.tape import Leaf, Node, Traced, entry, traced
 from tinygrad_lite.ops.calculus import getitem, replaced, reshape, to_dtype
-from tinygrad_lite.ops.creation.conversion import moved
+from tinygrad_lite.ops.movement.copying import moved
 from tinygrad_lite.ops.movement.indexing import steps
 from tinygrad_lite.ops.movement.masking import as_value
 from tinygrad_lite.ops.movement.shape import squeeze, unsqueeze
@@ -55,10 +55,11 @@ def setitem(input: Any, index: Any, value: Any) -> None:
     for view in views:
         input = getitem(input, view)
     if not isinstance(value, Traced):
-        if not (is_array(value) or isinstance(value, (int, float, complex, np.generic))):
+        if type(value) is int or type(value) is float:
+            if not 0 <= value <= 127:  # which every dtype holds
+                value = as_value("setitem", input, value)
+        elif not (is_array(value) or is_number(value)):
             raise BadType(function="setitem", argument="value", expected="a Tensor or a number as the value", got=type(value).__name__)
-        if (type(value) is int or type(value) is float) and not 0 <= value <= 127:  # which every dtype holds
-            value = as_value("setitem", input, value)
     elif value.array.dtype != input.array.dtype and not _converts(index, value.array):
         raise BadType(f"the value is {value.array.dtype}, the tensor {input.array.dtype}", function="setitem", hint="convert one with to()")
     assign("setitem", input, value, index)
@@ -82,8 +83,7 @@ def assign(name: str, x: Any, value: Any, index: Index = _WHOLE) -> None:
         shape = value.array.shape
         if shape and shape[0] == 1:  # sizes of 1 in front may be more than input has dims
             value = reshape(value, shape[next((d for d, n in enumerate(shape) if n != 1), len(shape)) :])
-        both_numpy = type(array) is np.ndarray and type(value.array) is np.ndarray
-        if not both_numpy and device_of(array) != device_of(value.array):
+        if not type(array) is type(value.array) is ndarray and device_of(array) != device_of(value.array):
             value = moved(value, device_of(array))
     token = None
     try:
@@ -105,7 +105,7 @@ def copy_(input: Any, src: Any, non_blocking: bool = False) -> Any:
     >>> tg.zeros(2).copy_(tg.tensor([1, 2]))
     tensor([1., 2.])
     """
-    assign("copy_", input, src if isinstance(src, Traced) else traced(np.asarray(src)))
+    assign("copy_", input, src if isinstance(src, Traced) else traced(as_array(src)))
     return input
 
 
@@ -257,7 +257,7 @@ def check_writable(name: str, x: Any) -> None:
                     "clone() it first, or take it by an index or narrow()"
                 )
     array = x.array
-    if type(array) is np.ndarray and not array.flags.writeable:
+    if type(array) is ndarray and not array.flags.writeable:
         raise BadValue("this tensor's memory is read-only", function=name, hint="clone() it first")
     if _shares_places(array) and name not in ("fill_", "zero_"):
         raise RuntimeError(f"{name}: several elements of this tensor share one place in memory; clone() it first")
@@ -297,7 +297,7 @@ def overwrite(name: str, x: Any, result: Any, entries: list[Node]) -> None:
     place_after_change(x, node)
 
 
-def fits(dtype: np.dtype, into: np.dtype) -> bool:
+def fits(dtype: DType, into: DType) -> bool:
     """Whether a result of `dtype` may be written into a tensor of dtype `into`: not from float to int."""
     return _ORDER.index(dtype.kind) <= max(_ORDER.index(into.kind), 2 * (into.kind in "iu"))
 
@@ -415,7 +415,7 @@ def _shown(view: Any, base: Any) -> Index:
         return Region(view.shape, tuple((s // item,) for s in view.strides), (first // item,))
     # Their distance in memory, split up by base's strides from the longest to the shortest.
     xp = namespace_of(base)
-    distance = xp.full(view.shape, first, np.int64)
+    distance = xp.full(view.shape, first, int64)
     for dim, (size, stride) in enumerate(zip(view.shape, view.strides)):
         distance += (xp.arange(size) * stride).reshape((-1,) + (1,) * (view.ndim - dim - 1))
     index = [distance * 0] * base.ndim

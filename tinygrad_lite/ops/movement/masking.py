@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import is_array, namespace_of, number_for
+from tinygrad_lite.arrays import bool_, is_array, namespace_of, number_for
 from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
 from tinygrad_lite.ops.calculus import getitem, replaced, to_dtype, where
 from tinygrad_lite.ops.calling import operation, raw
@@ -39,7 +37,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     >>> tg.masked_fill(tg.tensor([1.0, 2.0]), tg.tensor([True, False]), -1)
     tensor([-1.,  2.])
     """
-    if getattr(mask, "dtype", None) != np.bool_:
+    if getattr(mask, "dtype", None) != bool_:
         raise BadType(argument="mask", expected="a bool mask", got=getattr(mask, 'dtype', type(mask).__name__))
     return contiguous(where(mask, as_value("masked_fill", input, value), input))
 
@@ -83,7 +81,7 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
 def _broadcast(x: Any, mask: Any) -> tuple[Any, Any]:
     """`x`, and the array of `mask`, in the shape they share."""
     mask = raw(mask)
-    if not is_array(mask) or mask.dtype != np.bool_:
+    if not is_array(mask) or mask.dtype != bool_:
         raise BadType(argument="mask", expected="a bool mask", got=getattr(mask, 'dtype', type(mask).__name__))
     shape = broadcast_shapes(tuple(x.shape), mask.shape)
     return expand(x, shape), namespace_of(mask).broadcast_to(mask, shape)

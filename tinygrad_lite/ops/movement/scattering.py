@@ -6,20 +6,21 @@ import math
 import operator
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import namespace_of, number_for
+from tinygrad_lite.arrays import int64, limits, namespace_of, number_for
 from tinygrad_lite.arrays.errors import BadIndex, Refusal
+from tinygrad_lite.arrays.indices import checked_index, checked_slice
 from tinygrad_lite.arrays.kernels.scatter import scatter_reduce as combine
+from tinygrad_lite.arrays.regions import ALL
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced
-from tinygrad_lite.ops.calculus import add, getitem, into_zeros, linear_in, mul, replaced, to_dtype, where
+from tinygrad_lite.ops.calculus import add, getitem, into_zeros, mul, replaced, to_dtype, where
 from tinygrad_lite.ops.calling import canonical_dim, integer, number, operation, raw
 from tinygrad_lite.ops.creation.factories import ones_like
+from tinygrad_lite.ops.dependence import linear_in
 from tinygrad_lite.ops.movement.broadcasting import expand
 from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.movement.diagonals import diagonal_region
-from tinygrad_lite.ops.movement.indexing import _ALL, _checked, checked_index, index_along, steps
+from tinygrad_lite.ops.movement.indexing import index_along, steps
 from tinygrad_lite.ops.movement.masking import as_value, same_dtype
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.movement.strides import strided_region
@@ -119,8 +120,7 @@ def _combined(x: Any, place: Any, src: Any, reduce: str, include_self: bool = Tr
         if x.dtype.kind == "b":
             neutral = neutral > 0
         elif x.dtype.kind in "iu" and abs(neutral) == math.inf:
-            limits = np.iinfo(x.dtype)
-            neutral = limits.max if neutral > 0 else limits.min
+            neutral = limits(x.dtype)[neutral > 0]
         x = replaced(x, neutral, place)
     if reduce in ("sum", "mean"):
         total = add(x, into_zeros(src, tuple(x.shape), place))
@@ -128,7 +128,7 @@ def _combined(x: Any, place: Any, src: Any, reduce: str, include_self: bool = Tr
             return total
         array = raw(src)
         xp = namespace_of(array)
-        count = into_zeros(xp.ones(array.shape, np.int64), tuple(x.shape), place)
+        count = into_zeros(xp.ones(array.shape, int64), tuple(x.shape), place)
         count = xp.maximum(count + include_self, 1).astype(total.dtype, copy=False)
         return total / count if x.dtype.kind == "f" else total // count
     out = _scatter_reduce(x, src, place, reduce)
@@ -174,13 +174,13 @@ def _slices(name: str, x: Any, dim: int, index: Any, source: Any) -> tuple[Any, 
     index = _checked_line(name, index, whole.shape[dim])
     shape = (*whole.shape[:dim], index.size, *whole.shape[dim + 1 :])
     if (tuple(source.shape) or (1,)) != shape or (len(source.shape) != len(x.shape) and name != "index_copy"):
-        raise BadIndex(argument="source", expected=f"a source of shape {shape if x.shape else ()}", got=tuple(source.shape))
-    return whole, (*[_ALL] * dim, index), reshape(source, shape)
+        raise BadIndex(function=name, argument="source", expected=f"a source of shape {shape if x.shape else ()}", got=tuple(source.shape))
+    return whole, (*[ALL] * dim, index), reshape(source, shape)
 
 
 def _checked_line(name: str, index: Any, size: int, negative: bool = False) -> Any:
     """The array of an index of slices, which has one dim."""
-    index = checked_index(name, index, size, negative)
+    index = checked_index(name, raw(index), size, negative)
     if index.ndim > 1:
         raise BadIndex(argument="index", expected="an index of at most 1 dim", got=f"the shape {index.shape}")
     return index.reshape(-1)
@@ -237,7 +237,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     whole = _at_least_1d(input)
     dim = canonical_dim(dim, len(whole.shape))
     index = _checked_line("index_fill", index, whole.shape[dim], negative=True)
-    place = (*[_ALL] * dim, namespace_of(index).unique(index % whole.shape[dim]))  # each counts once in value's gradient
+    place = (*[ALL] * dim, namespace_of(index).unique(index % whole.shape[dim]))  # each counts once in value's gradient
     return _back(replaced(whole, as_value("index_fill", input, value), place), input)
 
 
@@ -273,7 +273,7 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
             [0., 5.]])
     """
     same_dtype("put", input, source)
-    places = checked_index("put", index, math.prod(input.shape), negative=True)
+    places = checked_index("put", raw(index), math.prod(input.shape), negative=True)
     if places.size != math.prod(source.shape):
         raise BadIndex(f"{places.size} indices for {math.prod(source.shape)} elements")
     values, flat = reshape(source, (-1,)), reshape(input, (-1,))
@@ -300,7 +300,7 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
             [1., 1.]])
     """
     dim = canonical_dim(dim, len(input.shape))
-    return _with_part(input, src, (*[_ALL] * dim, operator.index(index), Ellipsis))
+    return _with_part(input, src, (*[ALL] * dim, operator.index(index), Ellipsis))
 
 
 @operation
@@ -316,7 +316,7 @@ def slice_scatter(
     dim = canonical_dim(dim, len(input.shape))
     start, end = (at if at is None else integer(name, at) for name, at in (("start", start), ("end", end)))
     step = integer("step", step)
-    return _with_part(input, src, (*[_ALL] * dim, _checked(slice(start, end, step)), Ellipsis))
+    return _with_part(input, src, (*[ALL] * dim, checked_slice(slice(start, end, step)), Ellipsis))
 
 
 @operation

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import as_dtype, owner_of
+from tinygrad_lite.arrays import DType, as_dtype, owner_of
 from tinygrad_lite.arrays.errors import Refusal
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import reshape as _reshape
@@ -43,7 +41,7 @@ def view(input: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Ten
     """
     if len(shape) == 1:
         (shape,) = shape
-    if dtype is not None or isinstance(shape, (np.dtype, type)):
+    if dtype is not None or isinstance(shape, (DType, type)):
         return _view_dtype(input, as_dtype(shape if dtype is None else dtype))
     try:
         result = reshape(input, shape if size is None else size)
@@ -61,7 +59,7 @@ def shares_memory(x: Any, y: Any) -> bool:
     return owner_of(a) is owner_of(b)
 
 
-def _view_dtype(x: Any, dtype: np.dtype) -> Any:
+def _view_dtype(x: Any, dtype: DType) -> Any:
     array = raw(x)
     if array.dtype.itemsize != dtype.itemsize and (not array.ndim or array.strides[-1] != array.dtype.itemsize):
         raise Refusal(f"reading {array.dtype} as {dtype} needs a last dim whose elements are neighbours in memory", function="view")

@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from tinygrad_lite.arrays import is_floating
 from tinygrad_lite.arrays.errors import BadType, BadValue
-from tinygrad_lite.arrays.kernels.pooling import largest_of_parts, part_bounds
-from tinygrad_lite.ops.calculus import linear_in
+from tinygrad_lite.arrays.kernels.pooling import largest_of_parts, part_members, part_sizes
 from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.dependence import linear_in
 from tinygrad_lite.ops.math.arithmetic import div
 from tinygrad_lite.ops.nn.pooling import Sizes, _max_pool, _pooled_input, _window_sums, _with_indices
 from tinygrad_lite.ops.nn.sliding_windows import _weighted_sums, constant_like, like_given, sizes, windows
@@ -32,13 +30,6 @@ def _parts(output_size: Any, x: Any, rank: int) -> tuple[int, ...]:
     return sizes("output_size", given, rank)
 
 
-def _part_members(size: int, count: int) -> Any:
-    """(count, size): 1 where an element lies in a part."""
-    start, stop = part_bounds(size, count)
-    place = np.arange(size)
-    return (place >= start[:, None]) & (place < stop[:, None])
-
-
 def _adaptive_mean(name: str, rank: int, x: Any, output_size: Any) -> Any:
     given, x = x, _pooled_input(x, rank)
     count, size = _parts(output_size, x, rank), tuple(x.shape[2:])
@@ -48,11 +39,10 @@ def _adaptive_mean(name: str, rank: int, x: Any, output_size: Any) -> Any:
         kernel = tuple(n // m for n, m in zip(size, count))
         out = div(_window_sums(x, windows(name, size, kernel, kernel, ((0,) * rank,) * 2, (1,) * rank)), math.prod(kernel))
     else:
-        out, counts = x, np.ones((), x.dtype)
+        out = x
         for d, (n, m) in enumerate(zip(size, count), 2):
-            inside = _part_members(n, m)
-            out, counts = _weighted_sums(out, inside, d), np.multiply.outer(counts, inside.sum(axis=1, dtype=x.dtype))
-        out = div(out, constant_like(x, counts))
+            out = _weighted_sums(out, part_members(n, m), d)
+        out = div(out, constant_like(x, part_sizes(size, count, x.dtype)))
     return like_given(linear_in(out, x), given)
 
 

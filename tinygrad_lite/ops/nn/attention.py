@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import namespace_of, only_floats
+from tinygrad_lite.arrays import bool_, float32, namespace_of, only_floats
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.attention import attention, attention_gradient, causal_mask
 from tinygrad_lite.engine.primitive import primitive
@@ -54,7 +52,7 @@ def _weights(query: Any, key: Any, mask: Any, causal: bool, scale: float) -> Any
     array = raw(scores)
     if causal:
         scores = scores + causal_mask(namespace_of(array), array)
-    nothing = (raw(scores) == -np.inf).all(axis=-1, keepdims=True)
+    nothing = (raw(scores) == -math.inf).all(axis=-1, keepdims=True)
     return where(nothing, 0.0, _softmax(where(nothing, 0.0, scores), scores.ndim - 1))
 
 
@@ -135,12 +133,12 @@ def _as_numbers(mask: Any, dtype: Any, allowed: bool) -> Any:
     """A mask as numbers to add to the scores. Of a bool mask, `allowed` says what True stands for."""
     if mask is None or mask.dtype == dtype:
         return mask
-    if mask.dtype == np.float32:
+    if mask.dtype == float32:
         return to_dtype(mask, dtype)
-    if mask.dtype != np.bool_:
+    if mask.dtype != bool_:
         raise BadType(argument="mask", expected=f"a mask of bool or {dtype}", got=mask.dtype)
     array = raw(mask)
-    zero, never = dtype.type(0), dtype.type(-np.inf)
+    zero, never = dtype.type(0), dtype.type(-math.inf)
     return namespace_of(array).where(array, *((zero, never) if allowed else (never, zero)))
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from tinygrad_lite.arrays.errors import BadType, BadValue
-from tinygrad_lite.arrays.kernels.distances import euclidean_distances
+from tinygrad_lite.arrays.kernels.distances import euclidean_distances, pairs
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calculus import linear_in
 from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.dependence import linear_in
 from tinygrad_lite.ops.linalg.checks import check_matrix
 from tinygrad_lite.ops.linalg.norms import vector_norm
 from tinygrad_lite.ops.math.arithmetic import to_common_dtype
@@ -62,7 +60,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
         raise BadValue(expected="a matrix", got=f"shape {tuple(input.shape)}")
     if p < 0:
         raise BadValue(argument="p", expected="p of 0 or more", got=p)
-    i, j = np.triu_indices(input.shape[0], 1)
+    i, j = pairs(input.shape[0])
     out = vector_norm(input[i] - input[j], p, -1)
     return out if p else linear_in(out, input)
 

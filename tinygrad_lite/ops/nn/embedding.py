@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import is_array, namespace_of
+from tinygrad_lite.arrays import int64, is_array, namespace_of
 from tinygrad_lite.arrays.changes import changed_in_place
 from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.arrays.indices import checked_index
+from tinygrad_lite.arrays.kernels.bags import frequency_factors, places_of_bags, renormalize
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import into_zeros
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.math.where import where
-from tinygrad_lite.ops.movement.indexing import checked_index
 from tinygrad_lite.ops.reduction.extremes import max as _max
 from tinygrad_lite.ops.reduction.sums import sum
 from tinygrad_lite.ops.typing import Tensor
@@ -48,34 +48,23 @@ def looked_up(
     if not is_array(raw(weight)) or weight.ndim != 2:
         raise BadValue(argument="weight", expected="the weight as a matrix", got=f"shape {tuple(getattr(weight, 'shape', ()))}")
     count = weight.shape[0]
-    index = checked_index(name, index, count)
+    index = checked_index(name, raw(index), count)
     if padding_idx is not None:
         if not -count <= padding_idx < count:
             raise BadValue(f"padding_idx {padding_idx} is out of range for {count} rows")
         padding_idx %= count
     if max_norm is not None:
-        _renormalize(name, weight, index, max_norm, norm_type)
+        renormalize(raw(weight), index, max_norm, norm_type)  # off the tape
+        changed_in_place(raw(weight), name)
     factor = None
     padding = None
     if by_freq:
-        xp = namespace_of(index)
-        factor = (1 / xp.bincount(index.reshape(-1), minlength=count)[index]).astype(weight.dtype)[..., None]
+        factor = frequency_factors(index, count).astype(weight.dtype)[..., None]
     if padding_idx is not None:
         padding = index == padding_idx
         real = (~padding)[..., None].astype(weight.dtype)
         factor = real if factor is None else factor * real
     return _rows(weight, index, factor), padding
-
-
-def _renormalize(name: str, weight: Any, index: Any, max_norm: float, norm_type: float) -> None:
-    """Scale the rows that `index` names down to a norm of `max_norm`, in place and off the tape."""
-    table = raw(weight)
-    xp = namespace_of(table)
-    rows = xp.unique(index)
-    values = table[rows]
-    norms = (xp.abs(values) ** norm_type).sum(axis=1, keepdims=True) ** (1 / norm_type)
-    table[rows] = xp.where(norms > max_norm, values * (max_norm / (norms + 1e-7)).astype(table.dtype), values)
-    changed_in_place(table, name)
 
 
 @operation
@@ -139,7 +128,7 @@ def embedding_bag(
     if len(shape) not in (1, 2) or (len(shape) == 2) != (offsets is None):
         raise BadValue(argument="input", expected=f"an input (bags, length), or (n,) with offsets; its shape is {shape}")
     if offsets is not None:
-        places, counted = _bags(raw(offsets), shape[0], include_last_offset)
+        places, counted = places_of_bags(name, raw(offsets), shape[0], include_last_offset)
     rows, padding = looked_up(name, input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)
     if offsets is None:
         counted = None if padding is None else ~padding
@@ -154,21 +143,6 @@ def embedding_bag(
     return _pooled(rows, counted, mode)
 
 
-def _bags(offsets: Any, count: int, include_last: bool) -> tuple[Any, Any]:
-    """For each bag the places of its rows, side by side up to the longest bag's, and which of them are its own."""
-    if offsets.ndim != 1 or (include_last and not len(offsets)):
-        raise BadValue(argument="offsets", expected="offsets of one dimension", got=f"shape {offsets.shape}")
-    xp = namespace_of(offsets)
-    starts = offsets[:-1] if include_last else offsets
-    ends = offsets[1:] if include_last else xp.append(offsets[1:], count)
-    lengths = ends - starts
-    if len(offsets) and (int(offsets[0]) != 0 or int(offsets[-1]) > count or bool((lengths < 0).any())):
-        raise BadValue(argument="offsets", expected=f"offsets that rise from 0 to at most {count}", got=offsets.tolist())
-    within = xp.arange(int(lengths.max()) if len(lengths) else 0)
-    own = within < lengths[:, None]
-    return xp.where(own, starts[:, None] + within, 0), own
-
-
 def _pooled(rows: Any, counted: Any, mode: str) -> Any:
     """Rows (bags, length, D) reduced over each bag, where `counted` (None: everywhere)."""
     if counted is not None:
@@ -178,7 +152,7 @@ def _pooled(rows: Any, counted: Any, mode: str) -> Any:
             return _max(rows, 1)[0]
         if not rows.shape[1]:
             return sum(rows, 1)
-        largest = _max(where(counted, rows, -np.inf), 1)[0]
+        largest = _max(where(counted, rows, -math.inf), 1)[0]
         return where(counted.any(axis=1), largest, 0.0)
     if counted is None:
         return sum(rows, 1) / (max(rows.shape[1], 1) if mode == "mean" else 1)
@@ -200,7 +174,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
             [0, 0, 1]])
     """
     array = raw(tensor)
-    if getattr(array, "dtype", None) != np.int64:
+    if getattr(array, "dtype", None) != int64:
         raise BadType(argument="tensor", expected="a tensor of int64", got=getattr(array, 'dtype', type(array).__name__))
     if num_classes == -1:
         if not array.size:
@@ -208,5 +182,5 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         num_classes = int(array.max()) + 1
     if array.size and (int(array.min()) < 0 or int(array.max()) >= num_classes):
         raise BadValue(f"elements from {int(array.min())} to {int(array.max())} do not fit {num_classes} classes")
-    hot = (array[..., None] == namespace_of(array).arange(num_classes)).astype(np.int64, "C")
+    hot = (array[..., None] == namespace_of(array).arange(num_classes)).astype(int64, "C")
     return traced(hot) if isinstance(tensor, Traced) else hot

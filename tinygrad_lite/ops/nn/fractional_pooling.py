@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import namespace_of
 from tinygrad_lite.arrays.errors import BadValue
+from tinygrad_lite.arrays.kernels.pooling import largest_at_random
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.nn.pooling import _pooled_input, _with_indices
 from tinygrad_lite.ops.nn.sliding_windows import like_given, sizes
@@ -17,18 +15,6 @@ from tinygrad_lite.ops.typing import Tensor
 __all__: list[str] = []
 
 Sizes = int | tuple[int, ...]
-
-
-def _starts(size: int, kernel: int, count: int, sample: Any) -> Any:
-    """Where the windows of one dim begin, (N, C, count), for a number from 0 to 1 for each plane, (N, C)."""
-    xp = namespace_of(sample)
-    if count == 1:
-        return xp.full((*sample.shape, 1), size - kernel)
-    step = (size - kernel) / (count - 1)
-    sample = sample[..., None]
-    starts = ((xp.arange(count) + sample) * step).astype(np.int64) - (sample * step).astype(np.int64)
-    starts[..., -1] = size - kernel  # the last window always ends with the image
-    return starts
 
 
 def _fractional(
@@ -50,20 +36,7 @@ def _fractional(
     samples = raw(rand((*planes, rank), dtype=x.dtype, device=x.device) if samples is None else samples)
     if samples.shape[0] < planes[0] or samples.shape[1:] != (planes[1], rank):
         raise BadValue(argument="samples", expected=f"random samples of shape {(*planes, rank)}", got=samples.shape)
-    xp, array = namespace_of(samples), raw(x)
-    # The flat place in its plane of every element of every window: (N, C, *counts, *kernel).
-    places: Any = xp.zeros((1,) * (2 + 2 * rank), np.int64)
-    for dim, (size, k, count) in enumerate(zip(space, kernel, counts)):
-        # The samples stand in the order of the dims in three of them, and in the reverse order in two.
-        starts = _starts(size, k, count, samples[: planes[0], :, dim if rank == 3 else rank - 1 - dim])
-        along = starts[..., None] + xp.arange(k)
-        shape = [*planes, *(1,) * (2 * rank)]
-        shape[2 + dim], shape[2 + rank + dim] = count, k
-        places = places * size + along.reshape(shape)
-    places = places.reshape(*planes, *counts, -1)
-    flat = xp.take_along_axis(array.reshape(*planes, -1), places.reshape(*planes, -1), axis=2).reshape(places.shape)
-    best = xp.argmax(flat, axis=-1)  # argmax counts a nan as the largest, as the pooling does
-    values, indices = _with_indices(x, xp.take_along_axis(places, best[..., None], axis=-1)[..., 0])
+    values, indices = _with_indices(x, largest_at_random(raw(x), samples[: planes[0]], kernel, counts))
     return (like_given(values, given), like_given(indices, given)) if return_indices else like_given(values, given)
 
 

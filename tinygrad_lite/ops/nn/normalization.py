@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import only_floats
+from tinygrad_lite.arrays import epsilon, float16, float32, only_floats
 from tinygrad_lite.arrays.changes import changed_in_place
 from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue
 from tinygrad_lite.arrays.kernels.normalization import (
@@ -19,9 +17,9 @@ from tinygrad_lite.arrays.kernels.normalization import (
     wide,
 )
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calculus import linear_in, mul, to_dtype
+from tinygrad_lite.ops.calculus import mul, to_dtype
 from tinygrad_lite.ops.calling import operation, raw
-from tinygrad_lite.ops.dependence import joint_in
+from tinygrad_lite.ops.dependence import joint_in, linear_in
 from tinygrad_lite.ops.math.arithmetic import add, square
 from tinygrad_lite.ops.math.elementary import rsqrt
 from tinygrad_lite.ops.movement.copying import clone
@@ -98,8 +96,8 @@ def _layer(x: Any, normalized_shape: Any, *parameters: Any) -> int:
 
 def _check_dtype(x: Any, what: str, parameter: Any) -> None:
     """Whether a parameter is of x's dtype, or of float32 beside an x of half the precision."""
-    if parameter.dtype not in (x.dtype, np.float32 if x.dtype == np.float16 else x.dtype):
-        raise BadType(argument=what, expected=f"a {what} of {x.dtype}, as the input", got=parameter.dtype)
+    if parameter.dtype not in (x.dtype, float32 if x.dtype == float16 else x.dtype):
+        raise BadType(argument="input", expected=f"a {what} of {x.dtype}, as the input", got=parameter.dtype)
 
 
 @operation
@@ -134,8 +132,8 @@ def rms_norm(input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | 
     """
     only_floats(input)
     weight = None if weight is None else to_dtype(weight, input.dtype)
-    lead = _layer(input, normalized_shape, weight)
-    return _normalize(input, weight, None, lead, 1, float(np.finfo(input.dtype).eps) if eps is None else eps, False)
+    lead = _layer("rms_norm", input, normalized_shape, weight)
+    return _normalize(input, weight, None, lead, 1, epsilon(input.dtype) if eps is None else eps, False)
 
 
 # -- over groups of channels --------------------------------------------------------------------

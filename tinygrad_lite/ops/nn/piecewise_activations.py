@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from tinygrad_lite.arrays import choose, device_of, namespace_of, only_floats, only_numbers
+from tinygrad_lite.arrays import choose, device_of, limits, namespace_of, only_floats, only_numbers
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.activations import relu_of
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calculus import abs, linear_in
+from tinygrad_lite.ops.calculus import abs
 from tinygrad_lite.ops.calling import number, operation, raw
-from tinygrad_lite.ops.dependence import constant_in
+from tinygrad_lite.ops.dependence import constant_in, linear_in
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.movement.inplace import in_place, optional_inplace
@@ -165,8 +163,8 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     only_numbers(input)
     threshold, value = number("threshold", threshold), number("value", value)
     if input.dtype.kind in "iu":
-        value, limits = int(value), np.iinfo(input.dtype)
-        if not limits.min <= value <= limits.max:
+        value, (low, high) = int(value), limits(input.dtype)
+        if not low <= value <= high:
             raise BadValue(f"the value {value} does not fit into {input.dtype}")
     return linear_in(where(input <= threshold, value, input), input)
 

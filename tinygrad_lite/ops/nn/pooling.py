@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import is_floating, namespace_of
+from tinygrad_lite.arrays import filled, int64, is_floating, namespace_of
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.pooling import into_places, largest
 from tinygrad_lite.arrays.kernels.windows import Windows, window_counts
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calculus import abs, getitem, linear_in, pow, sign
+from tinygrad_lite.ops.calculus import abs, getitem, pow, sign
 from tinygrad_lite.ops.calling import operation, raw
-from tinygrad_lite.ops.dependence import constant_in
+from tinygrad_lite.ops.dependence import constant_in, linear_in
 from tinygrad_lite.ops.math.arithmetic import div
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.nn.convolution import _convolution
@@ -61,7 +59,7 @@ def _at_places(x: Any, places: Any) -> Any:
 
 def _with_indices(x: Any, places: Any) -> tuple[Any, Any]:
     """The elements of x (N, C, *size) at flat places in their planes, and the places."""
-    places = places.astype(np.int64)
+    places = places.astype(int64)
     return linear_in(_at_places(x, places), x), constant_like(x, places)
 
 
@@ -152,7 +150,7 @@ def max_pool3d(
 
 def _window_sums(x: Any, w: Windows) -> Any:
     """The sum of each window of x (N, C, *size)."""
-    ones = constant_like(x, np.ones((1, 1, *w.kernel), x.dtype))
+    ones = constant_like(x, filled((1, 1, *w.kernel), 1, raw(x)))
     sums = _convolution(reshape(x, (x.shape[0] * x.shape[1], 1, *w.size)), ones, None, w, 1)
     return reshape(sums, (*x.shape[:2], *w.count))
 

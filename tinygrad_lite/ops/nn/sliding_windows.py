@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import constant, namespace_of
+from tinygrad_lite.arrays import constant
 from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
 from tinygrad_lite.arrays.kernels.weighted_sums import weighted_sums
 from tinygrad_lite.arrays.kernels.windows import Sizes, Windows
@@ -73,15 +71,13 @@ def windows(
 
 def constant_like(x: Any, values: Any) -> Any:
     """An array on x's device, and a tensor if x is one."""
-    values = constant(values, raw(x)) if type(values) is np.ndarray else namespace_of(raw(x)).asarray(values)
+    values = constant(values, raw(x))
     return traced(values) if isinstance(x, Traced) else values
 
 
 @primitive
 def _weighted_sums(input, matrix, dim):
     """`input` (..., n, ...), matrix (m, n), a NumPy array -> (..., m, ...)"""
-    if input.dtype == np.float16:
-        return weighted_sums(input.astype(np.float32), matrix, dim).astype(input.dtype)
     return weighted_sums(input, matrix, dim)
 
 

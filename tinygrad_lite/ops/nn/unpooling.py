@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import is_floating
+from tinygrad_lite.arrays import filled, int64, is_floating
 from tinygrad_lite.arrays.errors import BadType, BadValue
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.movement.scattering import scatter
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.nn.pooling import Sizes, _kernel
@@ -25,8 +23,10 @@ def _unpooled(
     given, x = x, batched(x, rank)
     kernel, stride, padding = _kernel(rank, kernel_size, stride, padding)
     if tuple(indices.shape) != tuple(given.shape):
-        raise BadValue(argument="indices", expected=f"indices of the input's shape {tuple(given.shape)}", got=tuple(indices.shape))
-    if indices.dtype != np.int64:
+        raise BadValue(
+            argument="indices", expected=f"indices of the input's shape {tuple(given.shape)}", got=tuple(indices.shape)
+        )
+    if indices.dtype != int64:
         raise BadType(argument="indices", expected="int64 indices", got=indices.dtype)
     if not is_floating(x.dtype):
         raise BadType(expected="a floating-point tensor", got=x.dtype)
@@ -37,7 +37,7 @@ def _unpooled(
             raise BadValue(argument="output_size", expected=f"an output_size within the stride {stride} of {size}", got=tuple(output_size))
         size = wanted
     planes = (x.shape[0] * x.shape[1], math.prod(x.shape[2:]))
-    zeros = constant_like(x, np.zeros((planes[0], math.prod(size)), x.dtype))
+    zeros = constant_like(x, filled((planes[0], math.prod(size)), 0, raw(x)))
     out = scatter(zeros, 1, reshape(indices, planes), reshape(x, planes))
     return like_given(reshape(out, (*x.shape[:2], *size)), given)
 

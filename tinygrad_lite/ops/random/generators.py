@@ -9,9 +9,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import Device, default_device
+from tinygrad_lite.arrays import Array, Device, default_device, uint8
 from tinygrad_lite.arrays.devices import with_index
 from tinygrad_lite.arrays.errors import BadType, Refusal
 from tinygrad_lite.arrays.gpu import in_use
@@ -51,7 +49,7 @@ class Generator:
 
     def set_state(self, new_state: Tensor) -> Generator:
         """Go on where the stream was when `new_state` was taken."""
-        if not isinstance(new_state, Traced) or new_state.array.dtype != np.uint8:
+        if not isinstance(new_state, Traced) or new_state.array.dtype != uint8:
             raise BadType(function="set_state", expected="a uint8 Tensor, as get_state() gives")
         self._source.restore(new_state.array)
         return self
@@ -61,7 +59,7 @@ class Generator:
         return _generator_from, (str(self.device), self._source.state())
 
 
-def _generator_from(device: str, state: np.ndarray) -> Generator:
+def _generator_from(device: str, state: Array) -> Generator:
     generator = Generator(device)
     generator._source.restore(state)
     return generator

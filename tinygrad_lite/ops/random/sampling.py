@@ -6,12 +6,12 @@ import math
 import operator
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import as_array, as_dtype, as_float, device_of, in_order, is_array, namespace_of, quietly
+from tinygrad_lite.arrays import as_array, device_of, is_array, namespace_of, quietly
+from tinygrad_lite.arrays.dtypes import DType, as_dtype, as_float, epsilon, float32, float64, int64, limits
 from tinygrad_lite.arrays.errors import BadType, Refusal
 from tinygrad_lite.arrays.gpu import on_gpu_of
 from tinygrad_lite.arrays.randomness import Source
+from tinygrad_lite.arrays.shapes import broadcast_shapes
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import where
 from tinygrad_lite.ops.calling import canonical_shape, operation, raw
@@ -29,7 +29,7 @@ __all__ = [
 # -- new tensors --------------------------------------------------------------------------------
 
 
-def _floating(dtype: Any) -> np.dtype:
+def _floating(dtype: Any) -> DType:
     dtype = dtype_or_default(dtype)
     if dtype.kind != "f":
         raise Refusal(argument="dtype", expected="a floating-point dtype", got=dtype)
@@ -79,30 +79,24 @@ def randint(
         low, high, size = 0, low, high
     elif high is None:
         low, high = 0, low
-    dtype = np.dtype(np.int64) if dtype is None else as_dtype(dtype)
+    dtype = int64 if dtype is None else as_dtype(dtype)
     values = _integers(low, high, size_given((), size), source(generator, device), dtype)
     return as_made(values.astype(dtype, copy=False), requires_grad)
 
 
-def _integers(low: Any, high: Any, shape: tuple[int, ...], drawn_from: Source, dtype: np.dtype) -> Any:
+def _integers(low: Any, high: Any, shape: tuple[int, ...], drawn_from: Source, dtype: DType) -> Any:
     low, high = operator.index(low), operator.index(high)
     if low >= high:
         raise Refusal(argument="low", expected="low < high", got=f"{low} and {high}")
-    first, last = (0, 1) if dtype.kind == "b" else _limits(dtype)
+    first, last = (0, 1) if dtype.kind == "b" else limits(dtype)
     if low < first or high - 1 > last:
         raise Refusal(f"{dtype} does not hold all of {low} to {high - 1}")
     return drawn_from.integers(low, high, shape)
 
 
-def _limits(dtype: np.dtype) -> tuple[float, float]:
-    if dtype.kind != "f":
-        return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
-    return float(np.finfo(dtype).min), float(np.finfo(dtype).max)
-
-
 @creator
 def randperm(
-    n: int, *, generator: Generator | None = None, dtype: Any = np.int64, device: Any = None, requires_grad: bool = False
+    n: int, *, generator: Generator | None = None, dtype: Any = int64, device: Any = None, requires_grad: bool = False
 ) -> AnyTensor:  # fmt: skip
     """0 to n - 1 in random order.
 
@@ -113,8 +107,8 @@ def randperm(
     if n < 0:
         raise Refusal(expected="n of 0 or more", got=n)
     dtype = as_dtype(dtype)
-    if dtype.kind == "b" or n - 1 > _limits(dtype)[1]:
-        raise Refusal(f"{dtype} does not hold all of 0 to {n - 1}")
+    if dtype.kind == "b" or n - 1 > limits(dtype)[1]:
+        raise Refusal(f"{dtype} does not hold all of 0 to {n - 1}", function="randperm")
     return as_made(source(generator, device).permutation(operator.index(n)).astype(dtype, copy=False), requires_grad)
 
 
@@ -186,7 +180,7 @@ def normal(
         shape = canonical_shape((size,))
     elif is_array(mean) or is_array(std):
         like = mean if is_array(mean) else std
-        shape = np.broadcast_shapes(getattr(mean, "shape", ()), getattr(std, "shape", ()))
+        shape = broadcast_shapes(getattr(mean, "shape", ()), getattr(std, "shape", ()))
         dtype, device = like.dtype, device_of(like)
     else:
         raise BadType("two numbers need a size")
@@ -217,7 +211,7 @@ def _probability(name: str, p: Any) -> Any:
 
 
 def _coins(p: Any, like: Any, generator: Generator | None) -> Any:
-    wide = np.dtype(np.float64 if getattr(p, "dtype", None) == np.float64 else np.float32)
+    wide = float64 if is_array(p) and p.dtype == float64 else float32
     return (source(generator, device_of(like)).uniform(like.shape, wide) < p).astype(like.dtype)
 
 
@@ -259,16 +253,8 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
         raise Refusal(expected="weights that are finite and not negative")
     if bool(((weights > 0).sum(axis=-1) < (1 if replacement else num_samples)).any()):
         raise Refusal("too few weights are positive")
-    drawn_from = source(generator, device_of(weights))
-    if replacement:
-        ends = xp.cumsum(weights.astype(np.float64), axis=-1)
-        at = drawn_from.uniform((*weights.shape[:-1], num_samples), np.dtype(np.float64)) * ends[..., -1:]
-        rows = zip(ends.reshape(-1, ends.shape[-1]), at.reshape(-1, num_samples))
-        chosen = xp.stack([xp.searchsorted(end, a, side="right") for end, a in rows]).reshape(at.shape)
-    else:
-        keys = drawn_from.exponential(weights.shape, weights.dtype) / weights
-        chosen = in_order(xp.argsort(xp.where(weights > 0, keys, np.inf), axis=-1)[..., :num_samples])
-    return traced(chosen.astype(np.int64, copy=False)) if isinstance(input, Traced) else chosen
+    chosen = source(generator, device_of(weights)).choices(weights, num_samples, replacement)
+    return traced(chosen.astype(int64, copy=False)) if isinstance(input, Traced) else chosen
 
 
 @operation
@@ -294,7 +280,7 @@ def _draw(name: str, x: Any, values: Any) -> Any:
     return x
 
 
-def _real(name: str, x: Any) -> np.dtype:
+def _real(name: str, x: Any) -> DType:
     if x.array.dtype.kind != "f":
         raise BadType(function=name, expected="a floating-point tensor", got=x.array.dtype)
     return x.array.dtype
@@ -324,7 +310,7 @@ def uniform_(input: Tensor, from_: float = 0, to: float = 1, *, generator: Gener
     """
     if from_ > to:
         raise Refusal(argument="from_", expected="from_ <= to", got=f"{from_} and {to}")
-    first, last = _limits(_real("uniform_", input))
+    first, last = limits(_real("uniform_", input))
     if from_ < first or to > last:
         raise Refusal(f"{input.array.dtype} does not reach from {from_} to {to}")
     values = source(generator, device_of(input.array)).uniform(input.array.shape, input.array.dtype)
@@ -343,7 +329,7 @@ def random_(input: Tensor, from_: int | None = None, to: int | None = None, *, g
     low, high = (0, from_) if to is None else (from_, to)
     if high is None:
         kind = input.array.dtype
-        high = 2 if kind.kind == "b" else 2 ** (np.finfo(kind).nmant + 1) + 1 if kind.kind == "f" else int(np.iinfo(kind).max)
+        high = 2 if kind.kind == "b" else int(2 / epsilon(kind)) + 1 if kind.kind == "f" else limits(kind)[1]
     drawn_from = source(generator, device_of(input.array))
     return _draw("random_", input, _integers(low or 0, high, input.array.shape, drawn_from, input.array.dtype))
 
@@ -411,5 +397,5 @@ def geometric_(input: Tensor, p: float, *, generator: Generator | None = None) -
     """
     if not 0 < p < 1:
         raise Refusal(function="geometric_", expected="a probability between 0 and 1", got=p)
-    values = source(generator, device_of(input.array)).exponential(input.array.shape, np.dtype(np.float64)) / -math.log1p(-p)
+    values = source(generator, device_of(input.array)).exponential(input.array.shape, float64) / -math.log1p(-p)
     return _draw("geometric_", input, namespace_of(values).ceil(values))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import accumulate, as_dtype, namespace_of, recurrence
+from tinygrad_lite.arrays import accumulate, as_dtype, recurrence
 from tinygrad_lite.arrays.errors import BadType
+from tinygrad_lite.arrays.kernels.sorting import place_so_far, running
 from tinygrad_lite.engine.primitive import nondifferentiable, primitive
 from tinygrad_lite.ops.calculus import exp, to_dtype
 from tinygrad_lite.ops.calling import canonical_dim, operation
@@ -57,12 +56,7 @@ _recurrence.vjp(a=lambda g, a, out, axis, reverse: _carried_back(g, a, axis, rev
 
 @nondifferentiable
 def _place_so_far(input, axis, name):
-    """Where the largest (name="maximum") or smallest element so far stands, the last of equal ones; nan
-    is both."""
-    xp = namespace_of(input)
-    places = xp.arange(input.shape[axis]).reshape((-1,) + (1,) * (input.ndim - axis - 1))
-    here = (input == accumulate(name, input, axis)) | (input != input)
-    return accumulate("maximum", places * here, axis)
+    return place_so_far(name, input, axis)
 
 
 def _extreme_so_far(name: str, x: Any, dim: int) -> ValuesIndices:
@@ -95,18 +89,9 @@ def cummin(input: Tensor, dim: int) -> ValuesIndices:
 # -- sums and products --------------------------------------------------------------------------
 
 
-def _accumulated(x: Any, name: str, axis: int, reverse: bool) -> Any:
-    """Integers run in int64, half precision in single."""
-    result = x.dtype if x.dtype.kind in "fc" else np.dtype(np.int64)
-    back = (*(slice(None),) * axis, slice(None, None, -1))
-    x = (x[back] if reverse else x).astype(np.float32 if result == np.float16 else result, copy=False)
-    out = accumulate(name, x, axis).astype(result, copy=False)
-    return out[back] if reverse else out
-
-
 @primitive
 def _cumsum(input, axis, reverse):
-    return _accumulated(input, "add", axis, reverse)
+    return running("add", input, axis, reverse)
 
 
 _cumsum.vjp(input=lambda g, axis, reverse: _cumsum(g, axis, not reverse))
@@ -114,7 +99,7 @@ _cumsum.vjp(input=lambda g, axis, reverse: _cumsum(g, axis, not reverse))
 
 @primitive
 def _cumprod(input, axis, reverse):
-    return _accumulated(input, "multiply", axis, reverse)
+    return running("multiply", input, axis, reverse)
 
 
 # out[t] = x[t] out[t-1]: no division, so zeros do no harm.

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import namedtuple
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import in_order, is_array
+from tinygrad_lite.arrays import in_order, is_array, uint8
 from tinygrad_lite.arrays.errors import BadType
+from tinygrad_lite.arrays.shapes import require_some
 from tinygrad_lite.engine.primitive import nondifferentiable
 from tinygrad_lite.ops.calculus import amax as _amax
 from tinygrad_lite.ops.calculus import amin as _amin
-from tinygrad_lite.ops.calculus import maximum, minimum, require_some
+from tinygrad_lite.ops.calculus import maximum, minimum
 from tinygrad_lite.ops.calling import canonical_dim, integer, operation, raw
 from tinygrad_lite.ops.reduction.sums import Dims, axes_of
 from tinygrad_lite.ops.reduction.values_indices import ValuesIndices, values_and_indices
@@ -160,7 +159,7 @@ def _all(input, axes, keepdim):
 
 
 def _truth(out: Any, x: Any) -> Any:
-    return in_order(out.astype(x.dtype) if x.dtype == np.uint8 else out)  # PyTorch's one exception
+    return in_order(out.astype(x.dtype) if x.dtype == uint8 else out)  # PyTorch's one exception
 
 
 @operation

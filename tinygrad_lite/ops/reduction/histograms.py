@@ -8,9 +8,7 @@ from collections import namedtuple
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import device_of, is_array, namespace_of
+from tinygrad_lite.arrays import bool_, device_of, float32, float64, int64, is_array, namespace_of
 from tinygrad_lite.arrays.errors import BadType, Refusal
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import to_dtype
@@ -53,7 +51,7 @@ def _counted(x: Any, edges: list[Any], weight: Any, density: bool) -> Any:
     if weight is not None and (math.prod(weight.shape) != len(x) or weight.dtype != dtype):
         raise Refusal(expected=f"{len(x)} weights of {dtype}", got=f"{weight.dtype} of shape {tuple(weight.shape)}")
     sizes = [edge.size - 1 for edge in edges]
-    place, inside = xp.zeros(len(x), np.int64), xp.ones(len(x), np.bool_)
+    place, inside = xp.zeros(len(x), int64), xp.ones(len(x), bool_)
     for column, edge, size in zip(x.T, edges, sizes):
         inside &= (column >= edge[0]) & (column <= edge[-1])
         bin = xp.minimum(searchsorted(edge, xp.ascontiguousarray(column), right=True) - 1, size - 1)  # the last has both its ends
@@ -75,7 +73,7 @@ def _results(x: Any, hist: Any, edges: list[Any]) -> tuple[Any, list[Any]]:
 
 
 def _check(x: Any) -> None:
-    if x.dtype not in (np.float32, np.float64):
+    if x.dtype not in (float32, float64):
         raise BadType(expected="a float32 or float64 tensor", got=x.dtype)
 
 

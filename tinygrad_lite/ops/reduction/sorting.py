@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import in_order, is_array, namespace_of, order
+from tinygrad_lite.arrays import in_order, int32, int64, is_array, namespace_of, order
 from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue
-from tinygrad_lite.arrays.kernels.ranks import distinct, place_of_mode, place_of_rank, search
+from tinygrad_lite.arrays.kernels.ranks import distinct, median_of, place_of_mode, place_of_rank, search
+from tinygrad_lite.arrays.shapes import require_some
 from tinygrad_lite.engine.primitive import nondifferentiable, primitive
 from tinygrad_lite.engine.tape import Traced
-from tinygrad_lite.ops.calculus import amax, require_some, to_dtype
+from tinygrad_lite.ops.calculus import amax, to_dtype
 from tinygrad_lite.ops.calling import canonical_dim, integer, no_rule, operation, raw
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.reduction.values_indices import ValuesIndices, values_and_indices, values_at
@@ -99,23 +98,12 @@ def require_number(x: Any) -> None:
 
 @nondifferentiable
 def _place_of_rank(input, axis, keepdim, rank, skip_nan):
-    """Where the element of `rank` (None: the median) stands along `axis`."""
-    require_some(input, axis)
     return place_of_rank(input, axis, keepdim, rank, skip_nan)
 
 
 @nondifferentiable
 def _median(input, skip_nan):
-    """The median of all elements."""
-    in_order = namespace_of(input).sort(input.reshape(-1))
-    n = numbers = in_order.size
-    if input.dtype.kind != "f":
-        require_some(input, None)
-    else:
-        numbers = int((in_order == in_order).sum())
-        if not numbers or (numbers < n and not skip_nan):
-            return namespace_of(input).full((), np.nan, input.dtype)
-    return in_order[(numbers - 1) // 2]
+    return median_of(input, skip_nan)
 
 
 def _middle(name: str, x: Any, dim: int | None, keepdim: bool) -> Any:
@@ -123,11 +111,11 @@ def _middle(name: str, x: Any, dim: int | None, keepdim: bool) -> Any:
     skip_nan = name == "nanmedian"
     if dim is None:
         if keepdim:
-            raise BadType("keepdim asks for a dim")
-        median = _median(x, skip_nan)
+            raise BadType("keepdim asks for a dim", function=name)
+        middle = _median(x, skip_nan)
         # As the largest of the elements that are equal to it, it shares its gradient evenly among them.
-        equal = (x == median) | ((x != x) & (median != median))
-        return amax(x[equal], None, False) if math.prod(x.shape) else median
+        equal = (x == middle) | ((x != x) & (middle != middle))
+        return amax(x[equal], None, False) if math.prod(x.shape) else middle
     return _picked_by(name, x, dim, keepdim, _place_of_rank, None, skip_nan)
 
 
@@ -246,13 +234,13 @@ def searchsorted(
     if sorter is not None:
         _check_sorter(sorter, sorted_sequence)
     found = _searchsorted(sorted_sequence, input, "right" if right or side == "right" else "left", sorter)
-    return to_dtype(found, np.dtype(np.int32)) if out_int32 else found
+    return to_dtype(found, int32) if out_int32 else found
 
 
 def _check_sorter(sorter: Any, boundaries: Any) -> None:
     array = raw(sorter)
-    if array.dtype != np.int64:
-        raise BadType(argument="sorter", expected="an int64 tensor as sorter", got=array.dtype)
+    if array.dtype != int64:
+        raise BadType(function="searchsorted", argument="sorter", expected="an int64 tensor as sorter", got=array.dtype)
     if array.shape != tuple(boundaries.shape):
         raise BadValue(argument="sorter", expected=f"a sorter of shape {tuple(boundaries.shape)}", got=array.shape)
     if array.size and not 0 <= int(array.min()) <= int(array.max()) < array.shape[-1]:

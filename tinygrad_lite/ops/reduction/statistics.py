@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import add_up, as_array, device_of, is_array, namespace_of, order
+from tinygrad_lite.arrays import device_of, float32, float64, int64, is_array, namespace_of, order
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.histograms import bincount_of, histogram_of
+from tinygrad_lite.arrays.kernels.reductions import variance
+from tinygrad_lite.arrays.shapes import count, with_ones
 from tinygrad_lite.engine.primitive import nondifferentiable, primitive
 from tinygrad_lite.engine.tape import Traced
-from tinygrad_lite.ops.calculus import count, kept, matmul, sqrt
+from tinygrad_lite.ops.calculus import matmul, sqrt
 from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.creation.factories import linspace
 from tinygrad_lite.ops.math.clamping import clamp
@@ -33,20 +33,13 @@ __all__ = ["bincount", "corrcoef", "cov", "histc", "nanquantile", "quantile", "s
 
 @primitive
 def _var(input, axes, correction, keepdim):
-    wide = input if input.itemsize > 2 else input.astype(np.float32)
-    out = as_array(wide - add_up(wide, axes, True) / count(input.shape, axes))
-    out *= out
-    return (add_up(out, axes, keepdim) / _freedom(input.shape, axes, correction)).astype(input.dtype, copy=False)
-
-
-def _freedom(shape: tuple[int, ...], axes: Any, correction: float) -> float:
-    return max(count(shape, axes) - correction, 0)
+    return variance(input, axes, max(count(input.shape, axes) - correction, 0), keepdim)
 
 
 def _var_rule(g: Any, input: Any, axes: Any, correction: float) -> Any:
     centred = input - _mean(input, axes, True)
     freedom = count(input.shape, axes) - correction
-    g = reshape(g, kept(input.shape, axes))
+    g = reshape(g, with_ones(input.shape, axes))
     if axes is None and freedom <= 0:  # PyTorch's conventions, here and where `freedom` is negative
         return g * where(centred == 0, math.nan, math.inf)
     return g * (2 / freedom if freedom else math.inf) * centred
@@ -166,8 +159,8 @@ def nanquantile(
 
 
 def _quantile(name: str, x: Any, q: Any, dim: int | None, keepdim: bool, interpolation: str) -> Any:
-    if x.dtype not in (np.float32, np.float64):
-        raise BadType(expected="a float32 or float64 tensor", got=x.dtype)
+    if x.dtype not in (float32, float64):
+        raise BadType(function=name, expected="a float32 or float64 tensor", got=x.dtype)
     if not math.prod(x.shape):
         raise BadValue(f"the tensor of shape {tuple(x.shape)} has no elements")
     if interpolation not in _INTERPOLATIONS:
@@ -184,7 +177,7 @@ def _quantile(name: str, x: Any, q: Any, dim: int | None, keepdim: bool, interpo
         raise BadValue(argument="q", expected="q from 0 to 1", got=raw(q))
     # The n elements along the first axis, so that there the q of them can stand.
     axis = None if dim is None else canonical_dim(dim, x.ndim)
-    shape = kept(x.shape, axis if x.ndim else ()) if keepdim else () if axis is None else (*x.shape[:axis], *x.shape[axis + 1 :])
+    shape = with_ones(x.shape, axis if x.ndim else ()) if keepdim else () if axis is None else (*x.shape[:axis], *x.shape[axis + 1 :])
     x = reshape(x, (-1,)) if axis is None or not x.ndim else movedim(x, axis, 0)
     array = raw(x)
     n, numbers = len(array), (array == array).sum(axis=0)
@@ -196,7 +189,7 @@ def _quantile(name: str, x: Any, q: Any, dim: int | None, keepdim: bool, interpo
     places = order(array, 0)
 
     def at(rank: Any) -> Any:
-        return values_at(x, xp.take_along_axis(places, rank.astype(np.int64), 0), 0)
+        return values_at(x, xp.take_along_axis(places, rank.astype(int64), 0), 0)
 
     if interpolation in ("lower", "higher", "nearest"):
         result = at({"lower": xp.floor, "higher": xp.ceil, "nearest": xp.rint}[interpolation](exact))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import builtins
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import add_up, as_dtype, in_order, sum_to_shape
+from tinygrad_lite.arrays import add_up, as_dtype, float32, in_order, int64, sum_to_shape
 from tinygrad_lite.arrays.errors import BadType, Refusal
 from tinygrad_lite.arrays.kernels.logsumexp import logsumexp_of
+from tinygrad_lite.arrays.shapes import count, with_ones
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calculus import count, exp, kept, restored, to_dtype
+from tinygrad_lite.ops.calculus import exp, restored, to_dtype
 from tinygrad_lite.ops.calculus import sum as _sum
 from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, canonical_shape, operation
 from tinygrad_lite.ops.math.where import where
@@ -91,7 +90,7 @@ def _mean(input, axes, keepdim):
     n = count(input.shape, axes)
     if input.itemsize > 2:
         return add_up(input, axes, keepdim) / n
-    return (add_up(input.astype(np.float32), axes, keepdim) / n).astype(input.dtype)
+    return (add_up(input.astype(float32), axes, keepdim) / n).astype(input.dtype)
 
 
 # A primitive, for the mean is most programs' last step: as sum and division it cost half as much again.
@@ -136,7 +135,7 @@ def require_float(x: Any) -> None:
 
 @primitive
 def _prod(input, axis, keepdim):
-    return in_order(input.prod(axis=axis, keepdims=keepdim, dtype=input.dtype if input.dtype.kind in "fc" else np.int64))
+    return in_order(input.prod(axis=axis, keepdims=keepdim, dtype=input.dtype if input.dtype.kind in "fc" else int64))
 
 
 _prod.vjp(input=lambda g, input, axis: restored(g, input.shape, axis) * product_of_others(input, axis))
@@ -164,7 +163,7 @@ def _logsumexp(input, axes, keepdim):
     return logsumexp_of(input, axes, keepdim)
 
 
-_logsumexp.vjp(input=lambda g, input, out, axes: restored(g, input.shape, axes) * exp(input - out.reshape(kept(input.shape, axes))))
+_logsumexp.vjp(input=lambda g, input, out, axes: restored(g, input.shape, axes) * exp(input - out.reshape(with_ones(input.shape, axes))))
 
 
 @operation

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import is_array, namespace_of, only_floats
+from tinygrad_lite.arrays import int64, is_array, namespace_of, only_floats, uint8
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.cross_entropy import cross_entropy_gradient, cross_entropy_of, sample_weights
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calculus import linear_in
 from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.dependence import linear_in
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.indexing import gather
 from tinygrad_lite.ops.movement.transposing import movedim
@@ -33,7 +31,7 @@ def _checked(name: str, x: Any, target: Any, weight: Any) -> tuple[Any, Any]:
     only_floats(x)
     x, target, weight = raw(x), raw(target), raw(weight)
     dtype = getattr(target, "dtype", None)
-    if dtype != np.int64 and dtype != np.uint8:
+    if dtype != int64 and dtype != uint8:
         raise BadType(
             function=name, argument="target", expected="a target of int64, the classes' numbers", got=dtype or type(target).__name__
         )

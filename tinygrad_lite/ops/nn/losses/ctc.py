@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import device_of, is_array, namespace_of, only_floats, to_device
+from tinygrad_lite.arrays import as_array, device_of, int64, namespace_of, only_floats, to_device
 from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue
 from tinygrad_lite.ops.calculus import exp
 from tinygrad_lite.ops.calling import operation, raw
@@ -67,7 +66,7 @@ def ctc_loss(
 
     # The labels with blanks between and around; where a path may go on without a blank.
     xp = namespace_of(labels)
-    states = xp.full((batch, 2 * labels.shape[1] + 1), blank, np.int64)
+    states = xp.full((batch, 2 * labels.shape[1] + 1), blank, int64)
     states[:, 1::2] = labels
     skips = xp.zeros(states.shape, bool)
     skips[:, 2:] = (states[:, 2:] != blank) & (states[:, 2:] != states[:, :-2])
@@ -82,7 +81,7 @@ def ctc_loss(
     last = gather(alpha, 1, (2 * counts)[:, None])[:, 0]
     label = gather(alpha, 1, xp.maximum(2 * counts - 1, 0)[:, None])[:, 0]
     loss = -logaddexp(last, where(counts > 0, label, _NEVER))
-    loss = where(raw(loss) > -_NEVER / 2, 0.0 if zero_infinity else np.inf, loss + _of_the_logits(log_probs, lengths))
+    loss = where(raw(loss) > -_NEVER / 2, 0.0 if zero_infinity else math.inf, loss + _of_the_logits(log_probs, lengths))
     if reduction == "mean":
         loss = loss / xp.maximum(counts, 1).astype(log_probs.dtype)
     return reduced(loss, reduction)
@@ -97,22 +96,22 @@ def _of_the_logits(log_probs: Any, lengths: Any) -> Any:
 
 def _lengths(lengths: Any) -> Any:
     array = raw(lengths)
-    array = array if is_array(array) else np.array(array)
+    array = as_array(array)
     if array.dtype.kind != "i" and array.size:
         raise BadType(argument="lengths", expected="lengths as integers", got=array.dtype)
-    return array.astype(np.int64)
+    return array.astype(int64)
 
 
 def _labels(targets: Any, counts: Any, classes: int) -> Any:
     """The labels as a matrix (N, longest), filled up with class 0."""
-    targets = raw(targets).astype(np.int64)
+    targets = raw(targets).astype(int64)
     xp = namespace_of(targets)
     longest = int(counts.max()) if counts.size else 0
     own = xp.arange(longest) < counts[:, None]
     if targets.ndim == 1:
         if int(counts.sum()) != targets.shape[0]:
             raise BadValue(f"target_lengths add up to {int(counts.sum())}, but there are {targets.shape[0]} labels")
-        labels = xp.zeros(own.shape, np.int64)
+        labels = xp.zeros(own.shape, int64)
         labels[own] = targets
     elif targets.ndim == 2 and targets.shape[0] == len(counts) and longest <= targets.shape[1]:
         labels = xp.where(own, targets[:, :longest], 0)

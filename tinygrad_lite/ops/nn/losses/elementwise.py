@@ -6,19 +6,10 @@ import math
 import warnings
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import (
-    default_float,
-    elementwise,
-    empty_like,
-    is_array,
-    log1p_up_to_1,
-    namespace_of,
-    only_floats,
-    promote,
-)
+from tinygrad_lite.arrays import default_float, is_array, namespace_of, only_floats
 from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.arrays.kernels.losses import binary_cross_entropy_of, binary_cross_entropy_of_logits, mean_square
+from tinygrad_lite.arrays.shapes import broadcast_shapes
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import abs, exp, log, to_dtype
 from tinygrad_lite.ops.calling import operation, raw
@@ -81,12 +72,7 @@ def _same_size(x: Any, target: Any) -> None:
 @primitive
 def _mse(input, target):
     # One entry where sub, square and mean would make three, and one new array where they make two.
-    input, target = promote(input, target)
-    only_floats(input)
-    d = (input - target).reshape(-1)
-    if d.dtype == np.float16:  # the sum of squares would overflow
-        return ((d := d.astype(np.float32)).dot(d) / d.size).astype(np.float16)
-    return d.dot(d) / d.size
+    return mean_square(input, target)
 
 
 _mse.vjp(input=lambda g, input, target: _mse_slope(g, input, target),
@@ -206,14 +192,7 @@ def huber_loss(
 
 @primitive
 def _bce(input, target):
-    only_floats(input, target)
-    xp = namespace_of(input)
-    if target.dtype != input.dtype:
-        raise BadType(argument="target", expected=f"a target of {input.dtype}, as the input", got=target.dtype)
-    for what, values in (("input", input), ("target", target)):
-        if not bool(((values >= 0) & (values <= 1)).all()):
-            raise BadValue(expected=f"every element of the {what} between 0 and 1")
-    return -(target * xp.maximum(xp.log(input), -100) + (1 - target) * xp.maximum(xp.log1p(-input), -100))
+    return binary_cross_entropy_of(input, target)
 
 
 _bce.vjp(input=lambda g, input, target: g * (input - target) / clamp_min((1 - input) * input, 1e-12),
@@ -245,30 +224,14 @@ def _times(loss: Any, weight: Any) -> Any:
     if weight is None:
         return loss
     loss_shape = tuple(loss.shape)
-    if np.broadcast_shapes(loss_shape, tuple(weight.shape)) != loss_shape:
+    if broadcast_shapes(loss_shape, tuple(weight.shape)) != loss_shape:
         raise BadValue(f"a weight of shape {tuple(weight.shape)} does not broadcast to {loss_shape}")
     return loss * weight
 
 
 @primitive
 def _bce_with_logits(input, target):
-    only_floats(input, target)
-    input, target = promote(input, target)
-    xp = namespace_of(input)
-    out, size = empty_like(input), empty_like(input)
-
-    def kernel(x, target, out, size, xp=xp):  # (1 - target) x - min(x, 0) + log(1 + exp(-|x|))
-        xp.subtract(1, target, out=out)
-        out *= x
-        out -= xp.minimum(x, 0)
-        xp.abs(x, out=size)
-        xp.negative(size, out=size)
-        xp.exp(size, out=size)
-        log1p_up_to_1(size, size, xp)
-        out += size
-
-    elementwise(kernel, input, target, out, size)
-    return out
+    return binary_cross_entropy_of_logits(input, target)
 
 
 _bce_with_logits.vjp(input=lambda g, input, target: g * (sigmoid(input) - target),
