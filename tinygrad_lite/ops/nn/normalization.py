@@ -97,7 +97,7 @@ def _layer(x: Any, normalized_shape: Any, *parameters: Any) -> int:
 def _check_dtype(x: Any, what: str, parameter: Any) -> None:
     """Whether a parameter is of x's dtype, or of float32 beside an x of half the precision."""
     if parameter.dtype not in (x.dtype, float32 if x.dtype == float16 else x.dtype):
-        raise BadType(argument="input", expected=f"a {what} of {x.dtype}, as the input", got=parameter.dtype)
+        raise BadType(argument=what, expected=f"a {what} of {x.dtype}, as the input", got=parameter.dtype)
 
 
 @operation
@@ -132,7 +132,7 @@ def rms_norm(input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | 
     """
     only_floats(input)
     weight = None if weight is None else to_dtype(weight, input.dtype)
-    lead = _layer("rms_norm", input, normalized_shape, weight)
+    lead = _layer(input, normalized_shape, weight)
     return _normalize(input, weight, None, lead, 1, epsilon(input.dtype) if eps is None else eps, False)
 
 
