@@ -10,7 +10,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite import nn
-from tinygrad_lite.arrays import BLOCK, accumulate, affine, axpby, blocked, choose, expm1_below_0, log1p_up_to_1, normal_cdf
+from tinygrad_lite.arrays import BLOCK, accumulate, affine, axpby, blocked, choose, expm1_below_0, fusion, log1p_up_to_1, normal_cdf
 from tinygrad_lite.arrays.memory import contiguous
 
 
@@ -73,7 +73,7 @@ def standard_normal(*shape, dtype=np.float32):
 
 
 def test_elementwise_work_on_a_number_of_numpy_asks_for_no_gpu(monkeypatch):
-    monkeypatch.setattr(blocked, "fused", None)
+    monkeypatch.setattr(fusion, "fused", None)
     out = np.empty(())
     blocked.elementwise(lambda x, out: np.add(x, 1, out=out), np.float64(2), out)
     assert out == 3

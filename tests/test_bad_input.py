@@ -104,13 +104,31 @@ def test_subpackages_are_imported_when_they_are_first_asked_for():
     assert run.stdout.split() == ["False", "True", "Linear", "True", "True"]
 
 
+LATER = """
+import sys, tinygrad_lite as tg
+loaded = {name for name in sys.modules if name.startswith("tinygrad_lite.")}
+print(loaded & {f"tinygrad_lite.{name}" for name in (*tg._MODULES, *tg._NAMES)} or "none")
+print(loaded & {f"tinygrad_lite.autograd.{name}" for name in tg.autograd._LATER} or "none")
+for module in (tg, tg.autograd):
+    given = {}
+    exec(f"from {module.__name__} import *", given)
+    print({*module._HOME} - given.keys() or "none", {*given} - {"__builtins__", *dir(module)} or "none")
+    print([name for name in dir(module) if getattr(module, name) is not getattr(module, name)])
+"""
+
+
+def test_what_few_programs_need_is_imported_at_first_use():
+    run = subprocess.run([sys.executable, "-c", LATER], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines() == ["none", "none", *["none none", "[]"] * 2]
+
+
 @pytest.mark.parametrize("call, message", [
     (lambda: tg.frac(tg.ones(2).long()), "frac: expected a tensor of floating-point numbers, got int64"),
     (lambda: tg.lerp(x.long(), x.long(), 0.5), "lerp: expected a tensor of floating-point numbers"),
     (lambda: tg.trace(tg.eye(2).bool()), "trace: expected a tensor of numbers, got bool"),
     (lambda: tg.full((2,), 300, dtype=tg.uint8), "full: the value 300 does not fit into uint8"),
     (lambda: tg.full((2,), "a"), "full: expected a number as fill_value, got str"),
-    (lambda: x.clamp_(1e40), "clamp: the value 1e.40 does not fit into float32"),
+    (lambda: x.clamp_(1e40), "clamp_: the value 1e.40 does not fit into float32"),
     (lambda: tg.gather(x, 0, 1), "gather: expected a Tensor for index, got int"),
     (lambda: tg.tril(x, 1.0), "tril: expected an int for diagonal, got float"),
     (lambda: x.chunk(True), "chunk: expected an int for chunks, got bool"),

@@ -144,6 +144,13 @@ def test_a_bad_index_is_refused_when_a_value_is_read(standin, name, monkeypatch)
         call()
 
 
+@pytest.mark.parametrize("read", [lambda: tg.ones(3).tolist(), lambda: tg.full((2,), tg.ones(()))])
+def test_a_late_refusal_keeps_the_name_of_the_function_that_was_called(standin, read):
+    tg.ones(3).gather(0, tg.tensor([-1]))
+    with pytest.raises(IndexError, match="^gather: a certain index is out of range for 3 elements"):
+        read()
+
+
 # -- optimizers in one kernel ----------------------------------------------------------------------
 
 

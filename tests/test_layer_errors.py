@@ -14,7 +14,7 @@ CASES = [
     (lambda: nn.Conv1d(3, 4, 3)(tg.ones(2, 9)), "Conv1d: expected 3 input channels, got 2 (input (2, 9))"),
     (lambda: nn.ConvTranspose2d(3, 4, 3)(tg.ones(8, 1, 5, 5)), "ConvTranspose2d: expected 3 input channels, got 1"),
     (lambda: nn.Conv2d(3, 4, 3, padding_mode="mirror"), "Conv2d: expected a padding_mode among zeros, reflect"),
-    (lambda: nn.Linear(3, 4)(tg.ones(8, 28)), "Linear: expected 3 input features (the last dim), got (8, 28)"),
+    (lambda: nn.Linear(3, 4)(tg.ones(8, 28)), "Linear: expected input of shape (*, 3), got (8, 28)"),
     (lambda: nn.BatchNorm2d(3)(tg.ones(8, 28)), "BatchNorm2d: expected 4D input (got 2D input, (8, 28))"),
     (lambda: nn.BatchNorm1d(3)(tg.ones(8, 5)), "BatchNorm1d: expected 3 input channels, got 5 (input (8, 5))"),
     (lambda: nn.InstanceNorm2d(3, affine=True)(tg.ones(5, 8, 8)), "InstanceNorm2d: expected 3 input channels, got 5"),

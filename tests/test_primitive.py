@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 import numpy as np
 import pytest
 
@@ -476,3 +478,23 @@ class TestFunctionsWithoutAGradient:
         forward.__name__ = name
         with pytest.raises(ValueError, match=f"{name!r} is defined twice"):
             nondifferentiable(forward)
+
+
+def test_an_error_in_a_forward_of_ones_own_shows_where(define):
+    @define
+    def doubled(x):
+        return helper(x)
+
+    def helper(x):
+        return x.no_such_thing + 1 if x.ndim else int("no number")
+
+    for given, kind, sentence in (
+        (tg.ones(2), AttributeError, "doubled: 'numpy.ndarray' object has no attribute 'no_such_thing' (x: (2,) float32)"),
+        (tg.ones(()), ValueError, "doubled: invalid literal for int() with base 10: 'no number' (x: () float32)"),
+    ):
+        with pytest.raises(kind) as caught:
+            doubled(given)
+        error = caught.value
+        assert str(error) == sentence
+        assert error.__cause__ is None and error.__suppress_context__
+        assert [frame.name for frame in traceback.extract_tb(error.__traceback__)][-3:] == ["call", "doubled", "helper"]

@@ -2,14 +2,13 @@
 
 import importlib as _importlib
 from functools import cache as _cache
-from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 import numpy as _np
 from numpy import dtype as dtype
 from numpy import e, inf, nan, newaxis, pi
 
-from tinygrad_lite import autograd, cuda, linalg, ops, random, special
+from tinygrad_lite import autograd, ops
 from tinygrad_lite._tensor import Size, Tensor
 from tinygrad_lite.arrays import AbsentDtype as _AbsentDtype
 from tinygrad_lite.arrays import Device as device
@@ -26,32 +25,12 @@ from tinygrad_lite.arrays import tune_by_default as _tune_by_default
 from tinygrad_lite.autograd import (
     enable_grad,
     inference_mode,
-    is_anomaly_check_nan_enabled,
-    is_anomaly_enabled,
     is_grad_enabled,
     is_inference_mode_enabled,
     no_grad,
-    set_anomaly_enabled,
     set_grad_enabled,
-    tape_lines,
-    tape_of,
-)
-from tinygrad_lite.compat.switches import (
-    are_deterministic_algorithms_enabled,
-    channels_last,
-    channels_last_3d,
-    compile,
-    contiguous_format,
-    get_float32_matmul_precision,
-    preserve_format,
-    set_default_tensor_type,
-    set_float32_matmul_precision,
-    strided,
-    use_deterministic_algorithms,
 )
 from tinygrad_lite.ops import *
-from tinygrad_lite.printing import set_printoptions
-from tinygrad_lite.serialization import load, save
 
 bfloat16 = _AbsentDtype("bfloat16")
 float16 = half = _np.dtype(_np.float16)
@@ -134,30 +113,59 @@ __version__ = "0.1.0"
 
 _tune_by_default()
 
-if _TYPE_CHECKING:
-    from tinygrad_lite import accelerator, amp, backends, datasets, distributions, func, jit, nn, optim, testing, utils
-
-# Imported at first use: they would add 50 ms to `import tinygrad_lite`, half the time of `import numpy`.
-_LATER = (
-    "accelerator", "amp", "backends", "datasets", "distributions", "func", "jit", "nn", "optim", "testing", "utils",
+# Modules, and names from other modules, that are imported at first use: all together they would add 60 ms to
+# `import tinygrad_lite`, half the time of `import numpy`.
+_MODULES = (
+    "accelerator", "amp", "backends", "compat", "cuda", "datasets", "distributions", "files", "func", "jit", "linalg", "nn", "optim",
+    "printing", "random", "serialization", "special", "testing", "utils",
 )  # fmt: skip
-_ELSEWHERE = {"GradScaler": "amp", "autocast": "amp", "vmap": "func"}  # names from these modules, also available here
+_NAMES = {
+    "amp": ("GradScaler", "autocast"),
+    "autograd.anomaly": ("is_anomaly_check_nan_enabled", "is_anomaly_enabled", "set_anomaly_enabled"),
+    "autograd.table": ("tape_lines", "tape_of"),
+    "compat.switches": (
+        "are_deterministic_algorithms_enabled", "channels_last", "channels_last_3d", "compile", "contiguous_format",
+        "get_float32_matmul_precision", "preserve_format", "set_default_tensor_type", "set_float32_matmul_precision",
+        "strided", "use_deterministic_algorithms",
+    ),
+    "func": ("vmap",),
+    "ops.creation.windows": ("bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window"),
+    "ops.movement.grids": ("cartesian_prod", "combinations", "meshgrid"),
+    "ops.nn.adaptive_pooling": ("adaptive_avg_pool1d", "adaptive_max_pool1d"),
+    "ops.nn.convolution": ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
+    "ops.nn.distances": ("cdist", "cosine_similarity", "pairwise_distance", "pdist"),
+    "ops.nn.dropout": (
+        "alpha_dropout", "alpha_dropout_", "dropout", "dropout_", "feature_alpha_dropout", "feature_alpha_dropout_",
+        "feature_dropout", "feature_dropout_",
+    ),
+    "ops.nn.embedding": ("embedding",),
+    "ops.nn.folding": ("channel_shuffle", "pixel_shuffle", "pixel_unshuffle"),
+    "ops.nn.linear": ("bilinear",),
+    "ops.nn.losses.ctc": ("ctc_loss",),
+    "ops.nn.losses.elementwise": ("binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss"),
+    "ops.nn.losses.margin": ("cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "triplet_margin_loss"),
+    "ops.nn.normalization": ("batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"),
+    "ops.nn.padding": ("constant_pad_nd",),
+    "ops.nn.pooling": ("avg_pool1d", "max_pool1d", "max_pool2d", "max_pool3d"),
+    "ops.nn.smooth_activations": ("celu", "celu_", "selu", "selu_"),
+    "printing": ("set_printoptions",),
+    "serialization": ("load", "save"),
+}  # fmt: skip
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
 
-
-def __getattr__(name: str) -> _Any:
-    if name in _LATER:
-        return _importlib.import_module(f"tinygrad_lite.{name}")
-    if name in _ELSEWHERE:
-        return getattr(__getattr__(_ELSEWHERE[name]), name)
-    if name.startswith("_") or (value := getattr(_networks(), name, None)) is None:
-        raise AttributeError(f"module 'tinygrad_lite' has no attribute {name!r}")
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER, *_ELSEWHERE, *(name for name in dir(_networks()) if not name.startswith("_"))})
+# What `import *` brings: every function, but not modules such as `utils`, of which a program may have its own.
+__all__ = [name for name in dir() if not name.startswith("_")]
+__all__ += ["compat", "cuda", "files", "linalg", "printing", "random", "serialization", "special", *_HOME]
 
 
 @_cache
-def _networks() -> _Any:
-    return _importlib.import_module("tinygrad_lite.ops.nn.exports")
+def __getattr__(name: str) -> _Any:
+    if name in _MODULES:
+        return _importlib.import_module(f"tinygrad_lite.{name}")
+    if name in _HOME:
+        return getattr(_importlib.import_module(f"tinygrad_lite.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'tinygrad_lite' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES, *_HOME})

@@ -7,7 +7,6 @@ end of the class; a new method gets a line there, and one that changes its tenso
 from __future__ import annotations
 
 import copy
-import functools
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
@@ -16,8 +15,9 @@ import numpy as np
 
 from tinygrad_lite import hooks, ops, roots
 from tinygrad_lite.arrays import Array, Device, deferred_checks, device_of, is_cupy, is_floating, to_device, to_numpy
-from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal, in_call_of
 from tinygrad_lite.arrays.memory import counted, owner_of, uncounted
+from tinygrad_lite.arrays.signature import wraps
 from tinygrad_lite.engine.tape import Leaf, Node, Traced, results_are, traced
 from tinygrad_lite.ops import types
 from tinygrad_lite.ops.calling import canonical_dim
@@ -45,18 +45,22 @@ from tinygrad_lite.ops.movement.inplace import in_place
 from tinygrad_lite.ops.random import sampling
 from tinygrad_lite.ops.reduction import sums
 from tinygrad_lite.ops.types import Size as Size
-from tinygrad_lite.printing import represent
 
 
 def _spread(function: Callable[..., Any]) -> Callable[..., Tensor]:
     """A method whose one argument may also be given as several: x.reshape(2, 3) as well as x.reshape((2, 3))."""
     function = function.__wrapped__  # type: ignore[attr-defined]
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
 
-    @functools.wraps(function)
+    @wraps(function)
     def method(self: Tensor, *given: Any, **kwargs: Any) -> Any:
         if len(given) > 1:
             given = (given,)
-        return function(self, *given, **kwargs)
+        try:
+            return function(self, *given, **kwargs)
+        except Refusal as error:
+            in_call_of(function.__name__, names, (self, *given), kwargs, error)
+            raise
 
     return method
 
@@ -71,14 +75,14 @@ _MATRICES = (Traced, np.ndarray)
 # `type(y) is Tensor` is tested first because the rest takes another 0.03 us.
 def _operator(function: Callable[..., Any], takes: tuple[type, ...] = _OPERANDS) -> _Operator:
     """The operator that computes `function(x, y)`."""
-    return functools.wraps(function)(
+    return wraps(function)(
         lambda x, y: function(x, y) if type(y) is Tensor or isinstance(y, takes) or is_cupy(y) else NotImplemented
     )
 
 
 def _reflected(function: Callable[..., Any], takes: tuple[type, ...] = _OPERANDS) -> _Operator:
     """The operator that computes `function(y, x)` if y, on the left, is not a Tensor."""
-    return functools.wraps(function)(lambda x, y: function(y, x) if isinstance(y, takes) or is_cupy(y) else NotImplemented)
+    return wraps(function)(lambda x, y: function(y, x) if isinstance(y, takes) or is_cupy(y) else NotImplemented)
 
 
 class Tensor(Traced):
@@ -137,7 +141,11 @@ class Tensor(Traced):
         return device_of(self.array).type == "cpu"
 
     def size(self, dim: int | None = None) -> Any:
-        return self.shape if dim is None else self.array.shape[canonical_dim("size", dim, self.ndim)]
+        try:
+            return self.shape if dim is None else self.array.shape[canonical_dim(dim, self.ndim)]
+        except Refusal as error:
+            error.called("size")
+            raise
 
     def dim(self) -> int:
         return self.array.ndim
@@ -336,7 +344,7 @@ class Tensor(Traced):
 
     def _number(self, wanted: str) -> Any:
         if self.array.size != 1:
-            raise BadValue(f"{wanted}: only a tensor of one element can be converted, this one has shape {self.array.shape}")
+            raise BadValue(f"only a tensor of one element can be converted, this one has shape {self.array.shape}", function=wanted)
         if deferred_checks.flags:
             deferred_checks.settle()
         return self.array.item()
@@ -372,7 +380,7 @@ class Tensor(Traced):
 
     def __bool__(self) -> bool:
         if self.array.size != 1:
-            raise BadValue(f"bool: a tensor of shape {self.array.shape} has no one truth value; use any() or all()")
+            raise BadValue(f"a tensor of shape {self.array.shape} has no one truth value", function="bool", hint="use any() or all()")
         return bool(self.item())
 
     def __int__(self) -> int:
@@ -403,10 +411,12 @@ class Tensor(Traced):
 
     def __contains__(self, value: Any) -> bool:
         if not isinstance(value, (Traced, np.generic, int, float)):
-            raise BadType(f"in: expected a Tensor or a number, got {type(value).__name__}")
+            raise BadType(function="in", expected="a Tensor or a number", got=type(value).__name__)
         return bool((self == value).any())
 
     def __repr__(self) -> str:
+        from tinygrad_lite.printing import represent  # 0.5 ms, which importing the package need not spend
+
         return represent(self)
 
     def __format__(self, spec: str) -> str:
@@ -517,7 +527,7 @@ class Tensor(Traced):
     def float_power_(self, exponent: Any) -> Tensor:
         """`float_power` in place, for a float64 tensor."""
         if self.array.dtype != np.float64:
-            raise BadType(f"float_power_: the result is float64, which cannot be put into a tensor of {self.array.dtype}")
+            raise BadType(f"the result is float64, which cannot be put into a tensor of {self.array.dtype}", function="float_power_")
         return self.pow_(exponent)
 
     @property

@@ -14,11 +14,11 @@ from typing import Any
 Array = Any  # of CuPy
 
 # For each kind of failure on each GPU: a 0-d bool on that GPU, True if it happened.
-flags: dict[tuple[int, type[Exception], str], Array] = {}
+flags: dict[tuple[int, type[Any], str, str, str], Array] = {}
 _lock = threading.Lock()
 
 
-def refuse(bad: Array, kind: type[Exception], message: str, what: str = "", values: Array = None) -> None:
+def refuse(bad: Array, kind: type[Any], message: str, what: str = "", values: Array = None, function: str = "") -> None:
     """Make the next read from the GPU raise `kind(message)` if any of `bad` (CuPy, bool) is True.
 
     "{}" in the message stands for `what` the values are, followed by the first bad one of `values` if known.
@@ -26,18 +26,19 @@ def refuse(bad: Array, kind: type[Exception], message: str, what: str = "", valu
     found = bad.any()
     if os.environ.get("CUDA_LAUNCH_BLOCKING") == "1":
         if bool(found):
-            raise kind(message.format(f"{what} {values[bad][0].item()}" if values is not None else what))
+            first = None if values is None else values[bad][0].item()
+            raise kind(message.format(what if first is None else f"{what} {first}"), function=function, got=first)
         return
-    key = (found.device.id, kind, message.format(f"a certain {what}"))
+    key = (found.device.id, kind, function, what, message.format(f"a certain {what}"))
     with _lock:
         known = flags.get(key)
         flags[key] = found if known is None else known | found
 
 
-def refuse_outside(index: Array, low: int, high: int, message: str) -> None:
+def refuse_outside(index: Array, low: int, high: int, kind: type[Any], message: str, function: str) -> None:
     """Like `refuse`: IndexError if an index is not in `low` to `high - 1`."""
     with index.device:
-        refuse((index < low) | (index >= high), IndexError, message, "index", index)
+        refuse((index < low) | (index >= high), kind, message, "index", index, function)
 
 
 def settle() -> None:
@@ -45,9 +46,11 @@ def settle() -> None:
     with _lock:
         taken = dict(flags)
         flags.clear()
-    for (device, kind, message), flag in taken.items():
+    for (device, kind, function, what, message), flag in taken.items():
         if bool(flag.get()):
             raise kind(
                 f"{message} (found on cuda:{device}, which ran ahead of the program: the call is one since the last value "
-                "that was read; CUDA_LAUNCH_BLOCKING=1 makes it raise at once)"
+                "that was read; CUDA_LAUNCH_BLOCKING=1 makes it raise at once)",
+                function=function,
+                argument=what,  # of the function that was called then, whoever reads a value now
             )

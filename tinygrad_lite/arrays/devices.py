@@ -204,9 +204,16 @@ def to_device(array: Array, device: Device | str | int | None) -> Array:
         return array.copy() if here.type == "cuda" else cupy_or_explain().asarray(array)
 
 
-def constant(array: np.ndarray, like: Array) -> Array:
+def filled(shape: tuple[int, ...], value: float, like: Array) -> Array:
+    """A constant of one value in the dtype of `like`, and where it is."""
+    return constant(np.full(shape, value, like.dtype), like)
+
+
+def constant(array: Any, like: Array) -> Array:
     """`array` on the device of `like`, to be read only. GPU copies are cached, because every training step needs the same
     ones."""
+    if type(array) is not np.ndarray:
+        return namespace_of(like).asarray(array)
     if namespace_of(like) is np:
         return array
     with like.device:

@@ -8,7 +8,13 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lite.arrays.devices import Array, is_array, namespace_of
+from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
 from tinygrad_lite.arrays.memory import order_kept
+
+DType = np.dtype  # in annotations
+# As what a dtype is compared with. Beware of `None == float64`, which NumPy takes for true.
+bool_, uint8, int8, int32, int64 = map(np.dtype, ("bool", "uint8", "int8", "int32", "int64"))
+float16, float32, float64 = map(np.dtype, ("float16", "float32", "float64"))
 
 _NUMBERS = {"b": np.dtype(np.bool_), "i": np.dtype(np.int64), "u": np.dtype(np.int64), "c": np.dtype(np.complex128)}
 _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
@@ -25,7 +31,7 @@ def set_default_dtype(dtype: Any) -> None:
     global _default
     dtype = np.dtype(dtype)
     if dtype.kind != "f":
-        raise TypeError(f"set_default_dtype: expected a floating-point dtype, got {dtype}")
+        raise BadType(function="set_default_dtype", argument="dtype", expected="a floating-point dtype", got=dtype)
     _default = dtype
 
 
@@ -40,14 +46,14 @@ class AbsentDtype:
 
     @property
     def dtype(self) -> Any:  # NumPy looks this up wherever it expects a dtype
-        raise TypeError(f"there is no {self.name} in NumPy; use float16 or float32")
+        raise BadType(f"there is no {self.name} in NumPy", hint="use float16 or float32")
 
 
 def as_dtype(dtype: Any) -> np.dtype:
     """The NumPy dtype for one of ours, NumPy's, or Python's `bool`, `int` and `float` (float64, as in PyTorch)."""
     found = np.dtype(dtype)
     if found.hasobject:
-        raise TypeError(f"expected a dtype, got {dtype!r}")
+        raise BadType(expected="a dtype", got=repr(dtype))
     return found
 
 
@@ -85,7 +91,7 @@ def common_dtype(*values: Any) -> np.dtype:
             kind = np.asarray(value).dtype.kind
             rank, dtype = 2, _NUMBERS.get(kind, _default)
         else:
-            raise TypeError(f"expected a Tensor, an array or a number, got {type(value).__name__}")
+            raise BadType(expected="a Tensor, an array or a number", got=type(value).__name__)
         known = ranks[rank]
         ranks[rank] = dtype if known is None else _meet(known, dtype)
     result: np.dtype | None = None
@@ -105,7 +111,7 @@ def _meet(a: np.dtype, b: np.dtype) -> np.dtype:
         return b
     for dtype in (a, b):
         if dtype.kind == "u" and dtype.itemsize > 1:
-            raise TypeError(f"{a} and {b} do not promote to one dtype; convert one of them with .to()")
+            raise BadType(f"{a} and {b} do not promote to one dtype", got=(a, b), hint="convert one of them with .to()")
     return np.promote_types(a, b)
 
 
@@ -176,7 +182,37 @@ def as_float(x: Any) -> Any:
         return x
     if isinstance(x, (bool, int, float, np.generic)):
         return np.asarray(x, dtype=_default)
-    raise TypeError(f"expected a Tensor, an array or a number, got {type(x).__name__}")
+    raise BadType(expected="a Tensor, an array or a number", got=type(x).__name__)
+
+
+def limits(dtype: np.dtype) -> tuple[Any, Any]:
+    """The least and the largest number of a dtype."""
+    if dtype.kind == "f":
+        return float(np.finfo(dtype).min), float(np.finfo(dtype).max)
+    return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+
+
+def epsilon(dtype: np.dtype) -> float:
+    """How far the next larger number of a floating-point dtype is from 1."""
+    return float(np.finfo(dtype).eps)
+
+
+def dtype_of_number(value: Any) -> np.dtype:
+    """The dtype of a Python number (or an array of them): floats get the default."""
+    found = np.asarray(value).dtype
+    if found.kind == "c":
+        return np.result_type(_default, np.complex64)
+    return found if found.kind in "bi" else _default
+
+
+def is_number(value: Any) -> bool:
+    """Whether `value` is a number of Python's or NumPy's."""
+    return isinstance(value, (bool, int, float, complex, np.generic))
+
+
+def wide(x: Any) -> Any:
+    """`x` in float32 if it is float16, in which sums and squares soon overflow."""
+    return x.astype(np.float32) if x.dtype == float16 else x
 
 
 def number_for(dtype: np.dtype, value: Any) -> Any:
@@ -189,14 +225,14 @@ def number_for(dtype: np.dtype, value: Any) -> Any:
     kind = dtype.kind
     if kind == "f":
         if abs(value) > _LARGEST[dtype.char] and value - value == 0:
-            raise ValueError(f"the value {value} does not fit into {dtype}")
+            raise BadValue(f"the value {value} does not fit into {dtype}", got=value)
         return float(value)
     if kind not in "iu":
         return bool(value) if kind == "b" else value
     limits = np.iinfo(dtype)
     lowest = limits.min if limits.min or isinstance(value, float) else -limits.max
     if not lowest <= value <= limits.max:
-        raise ValueError(f"the value {value} does not fit into {dtype}")
+        raise BadValue(f"the value {value} does not fit into {dtype}", got=value)
     return int(value) % (limits.max + 1) if kind == "u" else int(value)
 
 
@@ -208,14 +244,21 @@ def check_number(name: str, value: Any, other: Any) -> None:
     if type(value) in (int, float) and not -128 <= value <= 127:
         try:
             number_for(common_dtype(other, value), value)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
+        except Refusal as error:
+            error.called(name)
+            raise
+
+
+def refuse_bools(*values: Any) -> None:
+    """Refuse the difference of bools, which NumPy would refuse only if both are."""
+    if any(getattr(v, "dtype", np.dtype(type(v))).kind == "b" for v in values):
+        raise BadType("a bool tensor cannot be subtracted", hint="use ~ or logical_xor")
 
 
 def some_tensor(x: Any, y: Any) -> None:
     """Refuse two Python numbers."""
     if not (hasattr(x, "dtype") or hasattr(y, "dtype")):
-        raise TypeError(f"expected a tensor among the operands, got {type(x).__name__} and {type(y).__name__}")
+        raise BadType(expected="a tensor among the operands", got=f"{type(x).__name__} and {type(y).__name__}")
 
 
 def only_tensors(*values: Any) -> None:
@@ -242,4 +285,4 @@ def _only(kinds: str, what: str, values: tuple[Any, ...]) -> None:
     for value in values:
         dtype = getattr(value, "dtype", None)
         if dtype is None or dtype.kind not in kinds:
-            raise TypeError(f"expected a tensor of {what}, got {type(value).__name__ if dtype is None else dtype}")
+            raise BadType(expected=f"a tensor of {what}", got=type(value).__name__ if dtype is None else dtype)

@@ -68,6 +68,13 @@ def read(x: Any, index: Index) -> Any:
     return out
 
 
+def replaced_at(x: Any, index: Index, value: Any) -> Any:
+    """A copy of `x` with `value` at `index`."""
+    out = as_array(x).copy("C")
+    write(out, index, value)
+    return out
+
+
 def write(x: Any, index: Index, value: Any) -> None:
     """Write `value` into `x` at `index`."""
     if type(index) is Region:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, as_array, is_array, is_cupy, namespace_of
+from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.arrays.gpu import at_home
 
 
@@ -190,7 +191,7 @@ def _strided_on_gpu(array: Array, shape: tuple[int, ...], strides: tuple[int, ..
         offset += start_of(array) - start_of(owner)
         flat = owner.transpose(sorted(range(owner.ndim), key=lambda d: -owner.strides[d])).reshape(-1).view(array.dtype)
         if flat.size and start_of(flat) != start_of(owner):
-            raise ValueError("this array's memory has gaps and cannot be viewed with other strides; clone it first")
+            raise BadValue("this array's memory has gaps and cannot be viewed with other strides", hint="clone it first")
         array = flat[offset // array.itemsize :]
     view = array.view()
     # CuPy's as_strided returns arrays that do not reference the owner (their base is None).

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays.devices import Array, Device, as_array, cupy_or_explain, on_device
+from tinygrad_lite.arrays.devices import Array, Device, as_array, cupy_or_explain, namespace_of, on_device
+from tinygrad_lite.arrays.memory import in_order
 
 
 class Source:
@@ -69,6 +70,21 @@ class Source:
         """Integers from low to high - 1."""
         with on_device(self.device):
             return self.stream.integers(low, high, shape)
+
+    def choices(self, weights: Array, count: int, replacement: bool) -> Array:
+        """`count` places in each row, with probabilities proportional to `weights`.
+
+        Without replacement those with the smallest exponential variate / weight are taken (Efraimidis and
+        Spirakis 2006).
+        """
+        xp = namespace_of(weights)
+        if not replacement:
+            keys = self.exponential(weights.shape, weights.dtype) / weights
+            return in_order(xp.argsort(xp.where(weights > 0, keys, np.inf), axis=-1)[..., :count])
+        ends = xp.cumsum(weights.astype(np.float64), axis=-1)
+        at = self.uniform((*weights.shape[:-1], count), np.dtype(np.float64)) * ends[..., -1:]
+        rows = zip(ends.reshape(-1, ends.shape[-1]), at.reshape(-1, count))
+        return xp.stack([xp.searchsorted(end, a, side="right") for end, a in rows]).reshape(at.shape)
 
     def permutation(self, count: int) -> Array:
         """0 to count - 1 in random order."""

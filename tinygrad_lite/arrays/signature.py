@@ -17,6 +17,20 @@ OTHER_NAMES = {
 }  # fmt: skip
 
 
+def wraps(function: Callable[P, R], name: str = "", doc: str | None = None) -> Callable[[Callable[..., Any]], Callable[P, R]]:
+    """`functools.wraps` in half the time (importing the package makes 700 such functions), also with another name and docstring."""
+
+    def decorate(call: Callable[..., Any]) -> Any:
+        call.__module__, call.__annotations__ = function.__module__, function.__annotations__
+        call.__name__, call.__qualname__ = name or function.__name__, name or function.__qualname__
+        call.__doc__ = function.__doc__ if doc is None else doc
+        call.__dict__.update(function.__dict__)
+        call.__wrapped__ = function  # type: ignore[attr-defined]
+        return call
+
+    return decorate
+
+
 def own_name(keyword: str, names: tuple[str, ...]) -> str:
     """The name, among a function's `names`, of the argument that a keyword gives."""
     return keyword if keyword in names else next((name for name in names if keyword in OTHER_NAMES.get(name, ())), keyword)

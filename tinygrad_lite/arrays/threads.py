@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from tinygrad_lite.arrays.blas import library
+from tinygrad_lite.arrays.errors import BadValue
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -40,7 +41,7 @@ def set_num_threads(count: int) -> None:
     """Use at most `count` threads per operation, overriding the environment."""
     global _count
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise ValueError(f"set_num_threads: expected a positive integer, got {count!r}")
+        raise BadValue(function="set_num_threads", expected="a positive integer", got=repr(count))
     _count = count
     _forget()
     if (blas := _blas()) is not None:

@@ -1,15 +1,9 @@
 """torch.autograd's names, and tools that inspect the tape. They build on the engine, which knows none of them."""
 
-from tinygrad_lite.autograd import functional, graph
-from tinygrad_lite.autograd.anomaly import (
-    detect_anomaly,
-    is_anomaly_check_nan_enabled,
-    is_anomaly_enabled,
-    set_anomaly_enabled,
-    set_detect_anomaly,
-)
-from tinygrad_lite.autograd.finite_differences import GradcheckError, gradcheck, gradgradcheck
-from tinygrad_lite.autograd.function import Function, once_differentiable
+import functools
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from tinygrad_lite.autograd.grad_mode import (
     enable_grad,
     inference_mode,
@@ -18,10 +12,37 @@ from tinygrad_lite.autograd.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
-from tinygrad_lite.autograd.gradients import backward, grad
-from tinygrad_lite.autograd.table import Tape, tape_lines, tape_of
-from tinygrad_lite.autograd.variable import Variable
 from tinygrad_lite.engine.primitive import NONDIFFERENTIABLE, REGISTRY, nondifferentiable, primitive
+
+if TYPE_CHECKING:
+    from tinygrad_lite.autograd import functional, graph
+    from tinygrad_lite.autograd.anomaly import (
+        detect_anomaly,
+        is_anomaly_check_nan_enabled,
+        is_anomaly_enabled,
+        set_anomaly_enabled,
+        set_detect_anomaly,
+    )
+    from tinygrad_lite.autograd.finite_differences import GradcheckError, gradcheck, gradgradcheck
+    from tinygrad_lite.autograd.function import Function, once_differentiable
+    from tinygrad_lite.autograd.gradients import backward, grad
+    from tinygrad_lite.autograd.table import Tape, tape_lines, tape_of
+    from tinygrad_lite.autograd.variable import Variable
+
+# Imported at first use: most training programs need none of them, and they would add 3 ms to the import.
+_LATER = {
+    "anomaly": (
+        "detect_anomaly", "is_anomaly_check_nan_enabled", "is_anomaly_enabled", "set_anomaly_enabled", "set_detect_anomaly",
+    ),
+    "finite_differences": ("GradcheckError", "gradcheck", "gradgradcheck"),
+    "function": ("Function", "once_differentiable"),
+    "functional": (),
+    "gradients": ("backward", "grad"),
+    "graph": (),
+    "table": ("Tape", "tape_lines", "tape_of"),
+    "variable": ("Variable",),
+}  # fmt: skip
+_HOME = {name: module for module, names in _LATER.items() for name in names}
 
 __all__ = [
     "NONDIFFERENTIABLE",
@@ -53,3 +74,16 @@ __all__ = [
     "tape_lines",
     "tape_of",
 ]
+
+
+@functools.cache
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return importlib.import_module(f"tinygrad_lite.autograd.{name}")
+    if name in _HOME:
+        return getattr(importlib.import_module(f"tinygrad_lite.autograd.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'tinygrad_lite.autograd' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER, *_HOME})

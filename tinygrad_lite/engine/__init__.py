@@ -1,1 +1,1 @@
-"""The engine: primitives, the tape, and the walk back along it. It knows no operation."""
+"""The engine: primitives, the tape, and the backward pass along it. It knows no operations."""

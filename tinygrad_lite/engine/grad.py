@@ -1,6 +1,6 @@
-"""`grad` and `backward`: what is asked of the walk along the tape.
+"""`grad` and `backward`, the two requests that start a walk along the tape.
 
-Both begin at roots: the nodes of what is differentiated, each with its cotangent.
+Both start at roots: the nodes to differentiate, each with its cotangent.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ Roots = list[tuple[Any, Any]]
 
 @quietly
 def grad(roots: Roots, inputs: Any, retain_graph: bool | None = None, create_graph: bool = False) -> tuple[Any, ...]:
-    """The gradients of the sum of `roots` by the tensors `inputs`, None where no root depends on one. Nothing is changed.
+    """The gradients of the sum of `roots` with respect to the tensors `inputs`, or None. Changes nothing.
 
-    `create_graph`: record the computation of the gradients, so that they can be differentiated in turn.
-    `retain_graph`: keep what is saved for another walk.
+    `create_graph`: record the computation, so that the gradients are differentiable. `retain_graph`: keep saved values.
     """
     found = _walk(roots, frozenset(tensor.node for tensor in inputs), retain_graph, create_graph)
     held = _held(roots)
@@ -33,8 +32,8 @@ def grad(roots: Roots, inputs: Any, retain_graph: bool | None = None, create_gra
 
 @quietly
 def backward(roots: Roots, inputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False) -> None:
-    """Add the gradients of the sum of `roots` to the `.grad` of every leaf, or of those of the tensors `inputs` that are
-    leaves. (The others' is retained by a hook, as it passes.)"""
+    """Add the gradients of the sum of `roots` to the `.grad` of every leaf, or of the leaves among the tensors `inputs`. (A
+    hook retains the others'.)"""
     targets = None if inputs is None else {tensor.node: tensor for tensor in inputs}
     found = _walk(roots, None if targets is None else frozenset(targets), retain_graph, create_graph)
     held = _held(roots)
@@ -44,7 +43,7 @@ def backward(roots: Roots, inputs: Any = None, retain_graph: bool | None = None,
         tensor = node.tensor() if targets is None else targets[node]
         if tensor is None:
             if not node.after:
-                continue  # the program has dropped it
+                continue  # the program has dropped the tensor
             tensor = traced(node.array, node)
             tensor._grad = node.grad
         elif targets is None and tensor.node is not node:
@@ -62,7 +61,7 @@ def backward(roots: Roots, inputs: Any = None, retain_graph: bool | None = None,
 
 
 def _walk(roots: Roots, targets: frozenset[Any] | None, retain_graph: bool | None, create_graph: bool) -> dict[Any, Any]:
-    """`walk`, with whoever watches told where it begins and how it ends."""
+    """`walk`, with observers called at its start and end."""
     keep = create_graph if retain_graph is None else retain_graph
     watching, found = observers.get(), None
     try:
@@ -80,14 +79,13 @@ def _walk(roots: Roots, targets: frozenset[Any] | None, retain_graph: bool | Non
 
 
 def _held(roots: Roots) -> dict[int, Any]:
-    """The arrays that belong to somebody already, by id: to begin with, the cotangents to the caller."""
+    """The arrays already owned, by id: initially the caller's cotangents."""
     arrays = (getattr(g, "array", g) for _, g in roots)
     return {id(owner_of(array)): array for array in arrays if is_array(array)}
 
 
 def _own(g: Any, held: dict[int, Any]) -> Any:
-    """A gradient as a tensor whose array nobody else holds, with its elements in order in memory: programs take
-    views of gradients, and change them in place."""
+    """A gradient as a tensor with a contiguous array of its own: programs change gradients and views of them in place."""
     if not isinstance(g, Traced):
         return traced(unshared(g, held))
     owner = owner_of(g.array)
@@ -98,7 +96,7 @@ def _own(g: Any, held: dict[int, Any]) -> Any:
 
 
 def cloned(g: Any) -> Any:
-    """A recorded copy of a gradient, with its elements in order in memory."""
+    """A recorded, contiguous copy of a gradient."""
     with recording():
         return g.clone() if g.array.flags.c_contiguous else g.contiguous()
 

@@ -25,7 +25,7 @@ from tinygrad_lite.arrays import as_array, gpu, quiet
 from tinygrad_lite.arrays.errors import REFUSALS, explained
 from tinygrad_lite.arrays.gpu import at_home
 from tinygrad_lite.arrays.rules import Primitive
-from tinygrad_lite.arrays.signature import P, R, enter
+from tinygrad_lite.arrays.signature import P, R, enter, wraps
 from tinygrad_lite.arrays.views import register_view
 from tinygrad_lite.engine import tape
 from tinygrad_lite.engine.context import is_grad_enabled
@@ -39,12 +39,12 @@ _ndarray, new = np.ndarray, object.__new__
 
 
 def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...] = (), writes: bool = False) -> Any:
-    """Make a recorded operation of a function on plain arrays.
+    """Make a recorded operation from a function on plain arrays.
 
-    `view`: the result may share the first argument's memory. `keeps`: names for intermediate values that a fused rule
-    needs; the forward function then returns `(out, kept, ...)`. `writes`: it changes its first argument and returns it
-    (only for changes in place). Where a gradient is wanted for an argument without a rule, backward raises.
-    A forward function that returns a tuple (without `keeps`) has several results.
+    `view`: the result may share the first argument's memory. `keeps`: names of intermediate values that a fused rule needs;
+    the forward function then returns `(out, kept, ...)`. `writes`: it changes its first argument and returns it (only for
+    in-place changes). Backward raises if it needs a gradient for an argument without a rule. A forward function that
+    returns a tuple (without `keeps`) has several results.
     """
     if forward is None:
         return functools.partial(primitive, view=view, keeps=keeps, writes=writes)
@@ -56,9 +56,9 @@ def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...]
 
 
 def nondifferentiable(forward: Callable[P, R]) -> Callable[P, Any]:
-    """Make an operation without a gradient of a function on plain arrays: a comparison, a test, a place, a count.
+    """Make an operation without a gradient from a function on plain arrays: a comparison, a test, an index, a count.
 
-    Its results are never on the tape. (An operation whose gradient is zero, `floor` say, is a primitive: the zero arrives.)
+    Its results are never on the tape. (`floor`, whose gradient is zero, is a primitive: the zero arrives.)
 
     >>> import tinygrad_lite as tg
     >>> @nondifferentiable
@@ -75,17 +75,17 @@ def nondifferentiable(forward: Callable[P, R]) -> Callable[P, Any]:
 
 
 def _call_of(self: Primitive[..., Any]) -> Any:
-    """The public function: the forward function on the arrays of Tensors, and a node on the tape."""
+    """The public function: the forward function on the Tensors' arrays, and a node on the tape."""
     forward, bind, plans, view, keeps, star = self.forward, self.bind, self.plans, self.view, self.keeps, self.star
     be_quiet, quiet_no_more, lost = quiet.enter, quiet.leave, quiet.lost
     count = None if star is not None else len(self.arguments)
     first_bit = 0 if star is not None else 1  # a mask of thousands of bits would take quadratic time
 
-    @functools.wraps(forward)
+    @wraps(forward)
     def call(*args: Any, **kwargs: Any) -> Any:
         if kwargs or (len(args) != count and count is not None):
             args = bind(args, kwargs)
-        # Separate the arrays from their places on the tape.
+        # Separate the arrays from their nodes.
         values: list[Any] = []
         parents: list[Any] = []
         on_tape, bit, is_traced = 0, first_bit, False
@@ -109,7 +109,7 @@ def _call_of(self: Primitive[..., Any]) -> Any:
             else:
                 out = forward(*values)
         except REFUSALS as error:
-            raise explained(self, values, error) from error
+            raise explained(self, values, error) from None
         finally:
             quiet_no_more(token) if token is not None else lost()
         if keeps:
@@ -124,7 +124,7 @@ def _call_of(self: Primitive[..., Any]) -> Any:
             if type(out) is tuple:
                 return record_several(plan, parents, values, out, kept if keeps else (), args[0] if view else None)
             out = as_array(out)
-        tensor = new(tape.result_class)  # as `traced` does: a call costs 5 % of what is spent here
+        tensor = new(tape.result_class)  # inlined `traced`: a call costs 5 % of the time spent here
         tensor.array = out
         tensor._grad = tensor.base = tensor.views = None
         if plan is None:
@@ -142,5 +142,5 @@ def _call_of(self: Primitive[..., Any]) -> Any:
 
 
 def _places(args: Any) -> tuple[tuple[int, ...], int]:
-    """Which of `args` have a place on the tape, and how many there are."""
+    """Which of `args` have a node, and how many arguments there are."""
     return tuple(i for i, x in enumerate(args) if isinstance(x, Traced) and x.node is not None), len(args)

@@ -1,4 +1,4 @@
-"""Second derivatives: rules run on Tensors, and so record themselves; what they need on the tape for that."""
+"""Second derivatives: rules run on Tensors and so record themselves; this module gives them what they need on the tape."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tinygrad_lite.engine.tape import Node, Traced, entry, traced
 
 
 def on_tape(node: Node) -> tuple[list[Any], Any]:
-    """A node's saved values as Tensors with their places on the tape, and its rules for them."""
+    """A node's saved values as Tensors with their nodes, and its rules for them."""
     plan, primitive = node.plan, node.plan.primitive
     if primitive is None:
         return [], plan.rules
     parent_of = dict(zip(plan.wanted, node.parents))
 
     def tensor(name: str, value: Any) -> Any:
-        if hasattr(value, "on_tape"):  # what a user's own Python code has saved (autograd.Function)
+        if hasattr(value, "on_tape"):  # saved by user code (autograd.Function)
             return value.on_tape(node)
         if name == "out":
             if type(value) is tuple:
@@ -35,14 +35,14 @@ def on_tape(node: Node) -> tuple[list[Any], Any]:
 
 
 def replayed(node: Node, g: Any, saved: Any, walk: Any) -> list[Any]:
-    """The gradients of a fused primitive's inputs through the composition that it stands for."""
+    """The gradients of a fused primitive's inputs, through the composition it replaces."""
     plan = node.plan
     named = dict(zip(plan.names, saved))
     arguments: list[Any] = []
     for name in plan.primitive.arguments:
         arguments.extend(named[name] if name == plan.primitive.star_name else (named[name],))
-    # The walk below must end at this node's inputs, and its results must still depend on them:
-    # each input that needs a gradient goes through a node of its own.
+    # The walk below must end at this node's inputs, and its results must still depend on them,
+    # so each input that needs a gradient gets its own node.
     inputs = {i: through(arguments[i]) for i in plan.wanted}
     arguments = [inputs.get(i, argument) for i, argument in enumerate(arguments)]
     with recording():
@@ -54,12 +54,12 @@ def replayed(node: Node, g: Any, saved: Any, walk: Any) -> list[Any]:
 
 
 class Through(Synthetic):
-    """The plan of a node that passes its gradient on as it is."""
+    """The plan of a node that passes its gradient on unchanged."""
 
     name = "through"
     rules = ((lambda g: g, None, None),)
 
 
 def through(tensor: Traced) -> Any:
-    """The same array one node further on the tape: for derivatives by a tensor that is no leaf."""
+    """The same array one node further on the tape, for derivatives with respect to a non-leaf tensor."""
     return traced(tensor.array, entry(Through(), (tensor.node,), (), tensor.array.shape, tensor.array.dtype))

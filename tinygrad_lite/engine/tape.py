@@ -1,7 +1,7 @@
-"""The tape: its nodes, and a tensor's place on it.
+"""The tape: its nodes, and a tensor's position on it.
 
-A `Node` is one recorded operation, a `Leaf` one tensor whose gradient is wanted. Edges (a node's `parents`) point at
-nodes, never at tensors; a tensor points at its node. So there are no cycles, and dropping the last tensor of a graph
+A `Node` is one recorded operation, a `Leaf` one tensor whose gradient is needed. Edges (a node's `parents`) point at nodes,
+never at tensors; a tensor points at its node. So there are no reference cycles, and dropping the last tensor of a graph
 frees all of it at once.
 """
 
@@ -15,16 +15,16 @@ from tinygrad_lite.arrays.hooks import Hooked
 
 
 class Traced:
-    """An array and its place on the tape: what the engine knows of a Tensor."""
+    """An array and its position on the tape: what the engine knows of a Tensor."""
 
     __slots__ = ("__weakref__", "_grad", "array", "base", "former", "node", "views")
 
-    array: Any  # NumPy's or CuPy's
-    node: Node | Leaf | None  # None where no gradient is needed
+    array: Any  # a NumPy or CuPy array
+    node: Node | Leaf | None  # None if no gradient is needed
     base: Any  # the tensor whose memory this one is a view of
     views: Any  # weak references to the tensors that are views of this one
     former: Leaf  # set once `requires_grad` has been switched off
-    _grad: Any  # what `.grad` shows
+    _grad: Any  # the value of `.grad`
 
     if TYPE_CHECKING:
 
@@ -41,8 +41,8 @@ result_class: type[Traced] = Traced
 
 
 def results_are(tensor_class: type[Traced]) -> None:
-    """Name the class of every result. The module of Tensor calls this once, so that operators and methods
-    reach the engine's results without the engine importing them."""
+    """Set the class of every result. The module of Tensor calls this once, so that the engine's results have its operators
+    and methods without the engine importing them."""
     global result_class
     result_class = tensor_class
 
@@ -56,7 +56,7 @@ def traced(array: Any, node: Node | Leaf | None = None) -> Any:
 
 
 class Entry(Hooked):
-    """What nodes and leaves have in common."""
+    """Base of nodes and leaves."""
 
     __slots__ = ()
 
@@ -64,7 +64,7 @@ class Entry(Hooked):
     parents: Any  # the nodes of the inputs that need a gradient, in the order of the plan's rules
     saved: Any  # the values that the rules name; None once freed
     index: int  # when it was recorded; 0 for a leaf
-    shape: Any  # of the result, or of each of several
+    shape: Any  # the shape of the result, or of each of several
     dtype: Any
 
     def __repr__(self) -> str:
@@ -72,7 +72,7 @@ class Entry(Hooked):
 
     @property
     def next_functions(self) -> tuple[tuple[Entry, int], ...]:
-        """The nodes that this one's gradient flows to, in PyTorch's form."""
+        """The nodes to which this one's gradient flows, in PyTorch's form."""
         return tuple((parent, 0) for parent in self.parents)
 
 
@@ -84,7 +84,7 @@ class Node(Entry):
     plan: Any  # which rules to call, and with which saved values
     line: str
     nan: str
-    after = None  # a Leaf has hooks there
+    after = None  # a Leaf may have hooks here
 
     @property
     def name(self) -> str:
@@ -92,7 +92,7 @@ class Node(Entry):
 
 
 class Leaf(Entry):
-    """The place on the tape of a tensor that the user made: gradients end here."""
+    """The node of a tensor that the user created: gradients end here."""
 
     __slots__ = ("after", "array", "closed", "dtype", "grad", "hooks", "shape", "tensor")
 
@@ -109,7 +109,7 @@ class Leaf(Entry):
         self.shape = tensor.array.shape
         self.dtype = tensor.array.dtype
         self.hooks = self.after = self.array = self.grad = None
-        self.closed = False  # True for the input of a transform that has returned: nobody can ask for its gradient
+        self.closed = False  # True for the input of a transform that has returned, whose gradient can no longer be requested
 
 
 def entry(plan: Any, parents: Any, saved: Any, shape: Any, dtype: Any) -> Node:

@@ -1,4 +1,5 @@
-"""The walk along the tape, newest node first: rules run on plain arrays, or on Tensors if `create_graph` (second.py)."""
+"""The backward pass: a walk along the tape, newest node first, with rules on plain arrays, or on Tensors if `create_graph`
+(second.py)."""
 
 from __future__ import annotations
 
@@ -18,15 +19,15 @@ from tinygrad_lite.engine.tape import Node, Traced, traced
 
 
 def walk(roots: Any, keep: bool, create_graph: bool, targets: Any = None, observers: tuple[Observer, ...] = ()) -> dict[Any, Any]:
-    """Carry cotangents from `roots` (pairs of node and cotangent) down the tape.
+    """Propagate cotangents from `roots` (pairs of node and cotangent) back along the tape.
 
-    Returns the gradients of `targets`, or of every leaf where `targets` is None. `keep`: leave the saved values in
-    place for another walk. `observers` are told of each gradient that arrives.
+    Returns the gradients of `targets`, or of every leaf if `targets` is None. `keep`: keep the saved values for another
+    walk. `observers` are called for each gradient that arrives.
     """
     order, on_the_way = _nodes(roots, targets)
     changed, several_gpus = last_change(), gpu.several
     gradients, found = _started(roots, on_the_way, create_graph), {}
-    owned: set[Any] = set()  # the nodes whose gradients are sums made here, which may be added into
+    owned: set[Any] = set()  # the nodes whose gradients are sums made here, which may be added to in place
     for node in reversed(order):
         g = gradients.pop(node, None)
         if g is None:
@@ -50,7 +51,7 @@ def walk(roots: Any, keep: bool, create_graph: bool, targets: Any = None, observ
                 _check_none_is_meant(rule, node, parent, create_graph)
                 continue
             if several_gpus:
-                use_home(gradient)  # which need not be that of g
+                use_home(gradient)  # which may differ from g's
             if gradient.shape != parent.shape or (gradient.dtype is not parent.dtype and gradient.dtype != parent.dtype):
                 gradient = _fitted(gradient, parent, node, create_graph)
             if parent in gradients:
@@ -60,8 +61,8 @@ def walk(roots: Any, keep: bool, create_graph: bool, targets: Any = None, observ
                 for observer in observers:
                     observer.arrived(parent, gradient, node)
         if node.saved and not keep and (plan.saves_values or holds_arrays(node.saved)):
-            node.saved = None  # else there is nothing to free, and the node may be gone through again
-    for node, g in gradients.items():  # of leaves, and of targets with nothing below them that is asked for
+            node.saved = None  # otherwise there is nothing to free, and the node may be walked again
+    for node, g in gradients.items():  # leaves, and targets with nothing needed below them
         found[node] = _run_hooks(node, g, create_graph) if node.hooks else g
     return found
 
@@ -83,7 +84,7 @@ def operations_behind(nodes: list[Any]) -> list[Any]:
 
 
 def _nodes(roots: Any, targets: Any) -> tuple[list[Any], Any]:
-    """The operations to walk through, oldest first; and these with the `targets` they lead to (None: all do)."""
+    """The operations to walk through, oldest first, and these with the `targets` they lead to (None: all do)."""
     order, on_the_way = operations_behind([node for node, _ in roots]), None
     if targets is not None:
         on_the_way, behind = set(targets), order
@@ -92,25 +93,25 @@ def _nodes(roots: Any, targets: Any) -> tuple[list[Any], Any]:
             if any(parent in on_the_way for parent in node.parents):
                 on_the_way.add(node)
                 order.append(node)
-    if any(map(_hooks, order)):  # what is to be refused is refused before the first of them has done anything
+    if any(map(_hooks, order)):  # refuse whatever must be refused before the first hook runs
         for node in reversed(order):
             check_saved(node)
     return order, on_the_way
 
 
 def _started(roots: Any, on_the_way: Any, create_graph: bool) -> dict[Any, Any]:
-    """The gradients to begin with."""
+    """The initial gradients."""
     gradients: dict[Any, Any] = {}
     for node, cotangent in roots:
         if on_the_way is None or node in on_the_way:
             gradients[node] = gradients[node] + cotangent if node in gradients else cotangent
-        elif node.hooks:  # they see what is differentiated even where nothing behind it is asked for
+        elif node.hooks:  # an output's hooks run even if nothing behind it is needed
             _run_hooks(node, cotangent, create_graph)
     return gradients
 
 
 def _fitted(gradient: Any, parent: Any, node: Node, create_graph: bool) -> Any:
-    """Broadcasting undone, and the input's dtype restored, for every rule at once."""
+    """Undo broadcasting and restore the input's dtype, for every rule in one place."""
     if gradient.shape != parent.shape:
         try:
             gradient = sum_to_shape(gradient, parent.shape)
@@ -122,7 +123,7 @@ def _fitted(gradient: Any, parent: Any, node: Node, create_graph: bool) -> Any:
 
 
 def _sum(known: Any, gradient: Any, node: Any, owned: set[Any]) -> Any:
-    """The sum of what has arrived at `node`. The first sum is a new array, later ones go into it."""
+    """The sum of the gradients that have arrived at `node`. The first sum is a new array, later ones are added in place."""
     if node in owned:
         known += gradient
         return known
@@ -131,7 +132,7 @@ def _sum(known: Any, gradient: Any, node: Any, owned: set[Any]) -> Any:
 
 
 def _run_hooks(node: Any, g: Any, create_graph: bool) -> Any:
-    """What a node's hooks make of its gradient."""
+    """Apply a node's hooks to its gradient."""
     for hook in list(node.hooks.values()):
         returned = hook(g if create_graph else traced(as_array(g)))
         if returned is not None:
@@ -142,17 +143,17 @@ def _run_hooks(node: Any, g: Any, create_graph: bool) -> Any:
 
 
 def _check_none_is_meant(rule: Any, node: Node, parent: Any, create_graph: bool) -> None:
-    """A Function may have no gradient for an input, the composition of a primitive may not depend on one, and a
-    primitive may say `no_gradient`. Another rule that returns None has forgotten something."""
+    """Refuse a missing gradient unless it is intended: a Function may have no gradient for an input, the composition of a
+    primitive may not depend on one, and a primitive may declare `no_gradient`."""
     said = getattr(rule, "__wrapped__", rule) is no_gradient or (create_graph and node.plan.primitive.composition is not None)
     if node.plan.must_return and not said:
         raise wrong_gradient(node, parent, None)
 
 
 def _prepared(node: Node, g: Any, gradients: dict[Any, Any], create_graph: bool) -> tuple[Any, Any, Any]:
-    """The gradient, saved values and rules of a node that is more than a primitive with a rule for each input."""
+    """The gradient, saved values and rules of a node other than a primitive with one rule per input."""
     plan, saved, rules = node.plan, node.saved, node.plan.rules
-    if not rules:  # one of several results: its gradient takes its place among the others'
+    if not rules:  # one of several results: store its gradient among the others'
         parts = gradients.setdefault(node.parents[0], [None] * len(node.parents[0].shape))
         parts[plan.place] = g if parts[plan.place] is None else parts[plan.place] + g
         return g, saved, rules

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from tinygrad_lite._tensor import Tensor
+from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.ops.calculus import tanh
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.math.elementary import sigmoid
@@ -250,7 +251,7 @@ def batch_norm(
     (tensor([0.2000]), tensor([1.1000]))
     """
     if eps < 0 or (training and not eps):
-        raise ValueError(f"batch_norm: expected a positive eps (in evaluation it may be 0), got {eps}")
+        raise BadValue(argument="eps", expected="a positive eps (in evaluation it may be 0)", got=eps)
     return normalization.batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)
 
 

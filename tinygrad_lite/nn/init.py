@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lite._tensor import Tensor
+from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.autograd.grad_mode import no_grad
 from tinygrad_lite.ops.creation.factories import empty
 from tinygrad_lite.ops.linalg.qr import qr
@@ -47,9 +48,9 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
         return _GAINS[nonlinearity]
     if nonlinearity == "leaky_relu":
         if param is not None and (isinstance(param, bool) or not isinstance(param, (int, float))):
-            raise ValueError(f"calculate_gain: negative_slope {param!r} is not a number")
+            raise BadValue(f"negative_slope {param!r} is not a number", function="calculate_gain")
         return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
-    raise ValueError(f"calculate_gain: unsupported nonlinearity {nonlinearity!r}")
+    raise BadValue(f"unsupported nonlinearity {nonlinearity!r}", function="calculate_gain")
 
 
 @no_grad()
@@ -142,7 +143,7 @@ def eye_(tensor: Tensor) -> Tensor:
             [0., 1., 0.]])
     """
     if tensor.ndim != 2:
-        raise ValueError(f"eye_: expected a matrix, got shape {tuple(tensor.shape)}")
+        raise BadValue(function="eye_", expected="a matrix", got=f"shape {tuple(tensor.shape)}")
     tensor.zero_().diagonal().fill_(1)
     return tensor
 
@@ -161,9 +162,9 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
              [0., 1., 0.]]])
     """
     if tensor.ndim not in (3, 4, 5):
-        raise ValueError(f"dirac_: expected a weight of 3, 4 or 5 dimensions, got shape {tuple(tensor.shape)}")
+        raise BadValue(function="dirac_", expected="a weight of 3, 4 or 5 dimensions", got=f"shape {tuple(tensor.shape)}")
     if tensor.shape[0] % groups:
-        raise ValueError(f"dirac_: {tensor.shape[0]} output channels are not divisible into {groups} groups")
+        raise BadValue(f"{tensor.shape[0]} output channels are not divisible into {groups} groups", function="dirac_")
     tensor.zero_()
     size = tensor.shape[0] // groups
     middle = tuple(n // 2 for n in tensor.shape[2:])
@@ -176,7 +177,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
     """The number of inputs per output and of outputs per input, for a weight (out, in, *kernel)."""
     if tensor.ndim < 2:
-        raise ValueError(f"fan in and fan out need a tensor of at least 2 dimensions, got shape {tuple(tensor.shape)}")
+        raise BadValue(f"fan in and fan out need a tensor of at least 2 dimensions, got shape {tuple(tensor.shape)}")
     field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * field, tensor.shape[0] * field
 
@@ -184,7 +185,7 @@ def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
 def _calculate_correct_fan(tensor: Tensor, mode: str) -> int:
     mode = mode.lower()
     if mode not in ("fan_in", "fan_out"):
-        raise ValueError(f"mode {mode!r} not supported, please use one of 'fan_in', 'fan_out'")
+        raise BadValue(f"mode {mode!r} not supported, please use one of 'fan_in', 'fan_out'")
     return _calculate_fan_in_and_fan_out(tensor)[mode == "fan_out"]
 
 
@@ -265,7 +266,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
     True
     """
     if tensor.ndim < 2:
-        raise ValueError(f"orthogonal_: expected at least 2 dimensions, got shape {tuple(tensor.shape)}")
+        raise BadValue(function="orthogonal_", expected="at least 2 dimensions", got=f"shape {tuple(tensor.shape)}")
     if not tensor.numel():
         return tensor
     rows = tensor.shape[0]
@@ -285,7 +286,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
     tensor([8, 8, 8])
     """
     if tensor.ndim != 2:
-        raise ValueError(f"sparse_: expected a matrix, got shape {tuple(tensor.shape)}")
+        raise BadValue(function="sparse_", expected="a matrix", got=f"shape {tuple(tensor.shape)}")
     rows = tensor.shape[0]
     tensor.normal_(0, std, generator=generator)
     order = empty(tensor.shape, device=tensor.device).uniform_(0, 1, generator=generator).argsort(0)

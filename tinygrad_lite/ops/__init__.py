@@ -13,10 +13,10 @@ from tinygrad_lite.ops.math import (
     arithmetic, bessel, bitwise, clamping, comparison, complex, elementary, rounding, signs, special, where as _where,
 )
 from tinygrad_lite.ops.movement import (
-    broadcasting, casting, copying, diagonals, dtype_methods, flipping, grids, indexing, inplace, joining, masking, repeating, scattering,
-    shape, storage, strides, transposing, view_copies,
+    broadcasting, casting, copying, diagonals, dtype_methods, flipping, indexing, inplace, joining, masking, repeating, scattering, shape,
+    storage, strides, transposing, view_copies,
 )
-from tinygrad_lite.ops.nn import linear as _linear, padding, piecewise_activations, softmax as _softmax
+from tinygrad_lite.ops.nn import piecewise_activations, softmax as _softmax
 from tinygrad_lite.ops.random import generators, sampling
 from tinygrad_lite.ops.reduction import cumulative, differences, extremes, histograms, sorting, statistics, sums
 from tinygrad_lite.ops.calculus import abs, cos, exp, log, matmul, maximum, minimum, mul, neg, pow, sign, sin, sqrt, tanh
@@ -35,7 +35,6 @@ from tinygrad_lite.ops.movement.broadcasting import broadcast_shapes, broadcast_
 from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.movement.diagonals import block_diag, diag, diag_embed, diagflat, diagonal, tril, tril_indices, triu, triu_indices
 from tinygrad_lite.ops.movement.flipping import flip, fliplr, flipud, roll, rot90
-from tinygrad_lite.ops.movement.grids import cartesian_prod, combinations, meshgrid
 from tinygrad_lite.ops.movement.indexing import (
     argwhere, gather, index_select, narrow, nonzero, nonzero_static, select, take, take_along_dim, unravel_index,
 )
@@ -99,8 +98,6 @@ from tinygrad_lite.ops.linalg.products import (
 )
 from tinygrad_lite.ops.linalg.qr import orgqr, qr
 from tinygrad_lite.ops.linalg.svd import svd
-from tinygrad_lite.ops.nn.linear import bilinear
-from tinygrad_lite.ops.nn.padding import constant_pad_nd
 from tinygrad_lite.ops.nn.piecewise_activations import hardshrink, prelu, relu, relu_, rrelu, rrelu_, threshold, threshold_
 from tinygrad_lite.ops.nn.softmax import log_softmax, softmax
 from tinygrad_lite.ops.random.generators import Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
@@ -110,11 +107,11 @@ from tinygrad_lite.ops.random.sampling import (
 
 # The families, whose names are exported here.
 FAMILIES = (
-    calculus, types, conversion, factories, broadcasting, casting, copying, diagonals, dtype_methods, flipping, grids, indexing, inplace,
+    calculus, types, conversion, factories, broadcasting, casting, copying, diagonals, dtype_methods, flipping, indexing, inplace,
     joining, masking, repeating, scattering, shape, storage, strides, transposing, view_copies, arithmetic, bessel, bitwise, clamping,
     comparison, complex, elementary, rounding, signs, special, _where, cumulative, differences, extremes, histograms, sorting, statistics,
-    sums, checks, _cholesky, eigh, _einsum, inverses, lu, matrix_functions, norms, products, _qr, solving, _svd, triangular, _linear,
-    padding, piecewise_activations, _softmax, generators, sampling,
+    sums, checks, _cholesky, eigh, _einsum, inverses, lu, matrix_functions, norms, products, _qr, solving, _svd, triangular,
+    piecewise_activations, _softmax, generators, sampling,
 )
 
 __all__ = [name for family in FAMILIES for name in family.__all__]  # without the names of the modules

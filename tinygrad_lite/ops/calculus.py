@@ -9,85 +9,23 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy import ndarray
 
-from tinygrad_lite.arrays import (
-    BLOCK,
-    add_up,
-    as_array,
-    as_float,
-    choose,
-    device_of,
-    extreme,
-    in_order,
-    is_array,
-    mapped,
-    namespace_of,
-    on_device,
-    only_numbers,
-    product,
-    promote,
-    promote_floats,
-    promote_tensors,
-    to_device,
-)
-from tinygrad_lite.arrays.indexing import read, write
-from tinygrad_lite.arrays.kernels.layout import channels_come_last, copied, expanded
-from tinygrad_lite.arrays.kernels.power import power
+from tinygrad_lite.arrays import DType, add_up, extreme, int8, namespace_of, only_numbers, product, promote, promote_floats, refuse_bools
+from tinygrad_lite.arrays.indexing import read, replaced_at
+from tinygrad_lite.arrays.kernels.layout import copied, expanded, joined, stacked
+from tinygrad_lite.arrays.kernels.power import log_of_number, power
 from tinygrad_lite.arrays.kernels.scatter import zeros_with
-from tinygrad_lite.arrays.rules import no_gradient
+from tinygrad_lite.arrays.kernels.where import selected
+from tinygrad_lite.arrays.shapes import with_ones
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced, traced
-from tinygrad_lite.ops.calling import named, raw
-from tinygrad_lite.ops.dependence import constant_in
+from tinygrad_lite.ops.dependence import zeros
+from tinygrad_lite.ops.ufuncs import binary, unary
 
 __all__ = ["abs", "cos", "exp", "log", "matmul", "maximum", "minimum", "mul", "neg", "pow", "sign", "sin", "sqrt", "tanh"]
-
-
-def unary(forward: np.ufunc, rule: Callable[..., Any], doc: str, name: str = "") -> Any:
-    """The primitive of an elementwise function of NumPy (and of CuPy, under the same name)."""
-
-    def apply(input):
-        if type(input) is not ndarray or input.dtype.kind != "f":
-            input = as_float(input)
-            return getattr(namespace_of(input), forward.__name__)(input)
-        return forward(input) if input.size < 2 * BLOCK else mapped(forward, input)  # with threads
-
-    return _defined(apply, name or forward.__name__, doc, input=rule)
-
-
-def binary(
-    forward: np.ufunc, input_rule: Callable[..., Any], other_rule: Callable[..., Any], doc: str,
-    *, meet: Any = promote_tensors, name: str = "",
-) -> Any:  # fmt: skip
-    """The primitive of an elementwise function of two tensors; `meet(input, other)` checks them and casts them to one
-    dtype."""
-
-    def apply(input, other):
-        input, other = meet(input, other)
-        return forward(input, other) if type(input) is ndarray else getattr(namespace_of(input), forward.__name__)(input, other)
-
-    return _defined(apply, name or forward.__name__, doc, input=input_rule, other=other_rule)
-
-
-def _defined(apply: Any, name: str, doc: str, **rules: Callable[..., Any]) -> Any:
-    apply.__module__ = next(iter(rules.values())).__module__  # the module that defines it, for pickle
-    result = primitive(named(name, doc)(apply))
-    result.vjp(**rules)
-    return result
-
-
-def zeros(g: Any) -> Any:
-    """Zeros like a gradient: the rule of piecewise constant functions."""
-    array = raw(g)
-    with on_device(device_of(array)):
-        out = namespace_of(array).zeros(array.shape, array.dtype)
-    return traced(out) if isinstance(g, Traced) else out
-
 
 # -- arithmetic ---------------------------------------------------------------------------------
 
@@ -105,8 +43,8 @@ add.vjp(input=lambda g: g,
 @primitive
 def sub(input, other):
     a, b = promote(input, other)
-    if (a is not input or b is not other) and any(getattr(v, "dtype", np.dtype(type(v))).kind == "b" for v in (input, other)):
-        raise TypeError("a bool tensor cannot be subtracted; use ~ or logical_xor")
+    if a is not input or b is not other:
+        refuse_bools(input, other)
     return a - b
 
 
@@ -173,10 +111,7 @@ def _pow_input(g: Any, input: Any, exponent: Any) -> Any:
 
 
 def _log(x: Any) -> Any:
-    """The logarithm; of a Python number in full precision."""
-    if not isinstance(x, (int, float)):
-        return log(x)
-    return math.log(x) if x > 0 else -math.inf if x == 0 else math.nan
+    return log_of_number(x) if isinstance(x, (int, float)) else log(x)
 
 
 pow.vjp(input=_pow_input,
@@ -216,11 +151,11 @@ def sign(input):
     tensor([-1.,  0.,  1.])
     """
     # NumPy's sign of nan is nan, which would make the gradient of abs nan where a nan was masked out.
-    return namespace_of(input).subtract(input > 0, input < 0, dtype=np.int8).astype(input.dtype)
+    return namespace_of(input).subtract(input > 0, input < 0, dtype=int8).astype(input.dtype)
 
 
 abs.vjp(input=lambda g, input: g * sign(input))
-sign.vjp(input=zeros)
+sign.vjp(input=lambda g: zeros(g))
 
 
 # -- selection ----------------------------------------------------------------------------------
@@ -228,9 +163,7 @@ sign.vjp(input=zeros)
 
 @primitive
 def where(condition, input, other):
-    if not (is_array(input) or is_array(other)):  # two numbers go to the condition's device
-        input, other = (to_device(value, device_of(condition)) for value in promote(input, other))
-    return choose(condition, *promote(input, other))
+    return selected(condition, input, other)
 
 
 where.vjp(input=lambda g, condition: where(condition, g, 0.0),
@@ -249,85 +182,36 @@ minimum = binary(
     "The elementwise minimum, broadcast; nan if either is nan. Ties share the gradient.",
 )
 
-
-@primitive
-def _linear_in(out, input):
-    return out
-
-
-_linear_in.vjp(out=lambda g: g,
-               input=no_gradient)
-constant_in(_linear_in, out="input")
-
-
-def linear_in(out: Any, *inputs: Any) -> Any:
-    """Mark `out` as a composition that is linear in `inputs`, at least piecewise. Its gradient is constant in them but
-    still counts as a function of them, as in PyTorch operations whose gradient is a single function of the input."""
-    for x in inputs:
-        if getattr(x, "node", None) is not None:
-            out = _linear_in(out, x)
-    return out
-
-
 # -- reductions ---------------------------------------------------------------------------------
 # `axes` as in NumPy: None for all dims, an int, or a tuple.
 
 
-def kept(shape: tuple[int, ...], axes: Any) -> tuple[int, ...]:
-    """`shape` with size 1 in the reduced dims."""
-    if type(axes) is int:
-        return (*shape[:axes], 1, *shape[axes + 1 :])
-    return tuple(1 if axes is None or i in axes else n for i, n in enumerate(shape))
-
-
-def count(shape: tuple[int, ...], axes: Any) -> int:
-    """The number of elements per result of a reduction over `axes`."""
-    if type(axes) is int:
-        return shape[axes]
-    return math.prod(shape if axes is None else [shape[i] for i in axes])
-
-
 def restored(g: Any, shape: tuple[int, ...], axes: Any) -> Any:
     """A reduction's gradient (or result) repeated over the reduced dims."""
-    return expand(g if axes is None and not g.shape else reshape(g, kept(shape, axes)), shape)
+    return expand(g if axes is None and not g.shape else reshape(g, with_ones(shape, axes)), shape)
 
 
 @primitive
 def sum(input, axes, keepdim):
-    # Integers are summed in int64, as in PyTorch (NumPy would keep uint8 unsigned), and float16 in
-    # float32.
-    kind = input.dtype.kind
-    if kind == "f":
-        return add_up(input, axes, keepdim) if input.itemsize > 2 else add_up(input.astype(np.float32), axes, keepdim).astype(input.dtype)
-    return in_order(input.sum(axis=axes, keepdims=keepdim, dtype=input.dtype if kind == "c" else np.int64))
+    return add_up(input, axes, keepdim)
 
 
 sum.vjp(input=lambda g, input_shape, axes: restored(g, input_shape, axes))
 
 
-def require_some(x: Any, axes: Any) -> None:
-    """Refuse a reduction over no elements that has no value."""
-    if not count(x.shape, axes):
-        raise IndexError(f"nothing to choose from: size 0 over {'all dims' if axes is None else f'dim {axes}'}")
-
-
 @primitive
 def amax(input, axes, keepdim):
-    if not input.size:
-        require_some(input, axes)
     return extreme("maximum", input, axes, keepdim)
 
 
 @primitive
 def amin(input, axes, keepdim):
-    if not input.size:
-        require_some(input, axes)
     return extreme("minimum", input, axes, keepdim)
 
 
 def shared_evenly(g: Any, input: Any, out: Any, axes: Any) -> Any:
     """The gradient of an extreme, shared evenly among the elements that attain it."""
-    shape = kept(input.shape, axes)
+    shape = with_ones(input.shape, axes)
     out = reshape(out, shape)
     attained = input == out
     if axes is None:  # max(): if the result is nan, to the nan elements; amax(): nan to all
@@ -432,7 +316,7 @@ def copy(input, dtype, order="K"):
 copy.vjp(input=lambda g: g)  # the engine casts a gradient to its input's dtype
 
 
-def to_dtype(x: Any, dtype: np.dtype) -> Any:
+def to_dtype(x: Any, dtype: DType) -> Any:
     """A copy of `x` in another dtype; no gradient flows through integers."""
     return copy(traced(x.array) if isinstance(x, Traced) and dtype.kind not in "fc" else x, dtype)
 
@@ -454,9 +338,7 @@ def into_zeros(input, shape, index):
 @primitive
 def replaced(input, value, index):
     """`input` with the elements at `index` replaced by `value`."""
-    out = as_array(input).copy("C")
-    write(out, index, value)
-    return out
+    return replaced_at(input, index, value)
 
 
 getitem.vjp(input=lambda g, input_shape, index: into_zeros(g, input_shape, index))
@@ -470,8 +352,7 @@ replaced.vjp(input=lambda g, index: replaced(g, 0, index),
 
 @primitive
 def cat(dim, *tensors):
-    out = namespace_of(tensors[0]).concatenate(tensors, axis=dim)
-    return out if out.flags.c_contiguous or all(map(channels_come_last, tensors)) else in_order(out)
+    return joined(tensors, dim)
 
 
 @cat.fused_vjp("tensors")
@@ -483,7 +364,7 @@ def _(needs, g, dim, tensors_shape):
 
 @primitive
 def stack(dim, *tensors):
-    return in_order(namespace_of(tensors[0]).stack(tensors, axis=dim))
+    return stacked(tensors, dim)
 
 
 stack.vjp(tensors=lambda g, i, dim: getitem(g, (*(slice(None),) * dim, i, ...)))

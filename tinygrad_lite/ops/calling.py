@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from tinygrad_lite.arrays import gpu, is_array
-from tinygrad_lite.arrays.errors import BadType, refusal
-from tinygrad_lite.arrays.signature import OTHER_NAMES, own_name
+from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue, Refusal, in_call_of, refusal
+from tinygrad_lite.arrays.signature import OTHER_NAMES, own_name, wraps
 from tinygrad_lite.engine.tape import Traced
 
 P = ParamSpec("P")
@@ -25,8 +24,9 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
     code = function.__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     types = function.__annotations__
+    public = function.__name__.removeprefix("linalg_")  # tg.norm and tg.linalg.norm are two functions
 
-    @functools.wraps(function)
+    @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         if kwargs and not _RENAMED.isdisjoint(kwargs):
             kwargs = _by_own_names(function.__name__, names, kwargs)
@@ -43,10 +43,12 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
             asked = [n for n, value in given.items() if value is error.obj and (n == "input" or "Tensor" in types.get(n, ""))]
             if not asked:
                 raise
-            raise BadType(f"{function.__name__}: expected a Tensor for {asked[0]}, got {type(error.obj).__name__}") from None
+            came = type(error.obj).__name__
+            raise BadType(function=public, argument=asked[0], expected="a Tensor", got=came) from None
+        except Refusal as error:
+            in_call_of(public, names, args, kwargs, error)
+            raise
         except (TypeError, ValueError, IndexError) as error:
-            if isinstance(error, TypeError) and str(error).startswith("expected "):  # checks of dtypes do not know who calls
-                raise BadType(f"{function.__name__}: {error}") from None
             raise refusal(error) from error.__cause__
         if (result.base is not None) if isinstance(result, Traced) else isinstance(result, tuple):
             _forget_hidden_bases(result, (*args, *kwargs.values()))
@@ -71,7 +73,7 @@ def old_order(*weights: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         count = function.__wrapped__.__code__.co_argcount  # type: ignore[attr-defined]
 
-        @functools.wraps(function)
+        @wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
             if len(args) > count:
                 places = [i for i, a in enumerate(args) if isinstance(a, (int, float))][: len(args) - count]
@@ -97,7 +99,7 @@ def _by_own_names(operation: str, names: tuple[str, ...], given: dict[str, Any])
     """Keywords converted to the names of the function's own arguments."""
     kwargs = {own_name(keyword, names): value for keyword, value in given.items()}
     if len(kwargs) != len(given):
-        raise TypeError(f"{operation}: one argument was given under two names: {', '.join(given)}")
+        raise BadType(f"one argument was given under two names: {', '.join(given)}", function=operation)
     return kwargs
 
 
@@ -117,47 +119,48 @@ def raw(x: Any) -> Any:
     return x.array if isinstance(x, Traced) else x
 
 
-def integer(name: str, argument: str, value: Any) -> int:
+def integer(argument: str, value: Any) -> int:
     """`value` if it is an int; like PyTorch, refuses bools and floats."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name}: expected an int for {argument}, got {type(value).__name__}")
+        raise BadType(argument=argument, expected="an int", got=type(value).__name__)
     return value.__index__()
 
 
-def number(name: str, argument: str, value: Any) -> Any:
+def number(argument: str, value: Any) -> Any:
     """`value` if it is a number; as in PyTorch, a 0-d tensor counts as its element, without a dtype to promote to."""
     if type(value) is float or not hasattr(value, "dtype"):
         return value
     if value.shape or getattr(value, "node", None) is not None:
         what = f"shape {tuple(value.shape)}" if value.shape else "a gradient"
-        raise TypeError(f"{name}: expected a number for {argument}, got a Tensor of {what}")
+        raise BadType(argument=argument, expected="a number", got=f"a Tensor of {what}")
     return value.item()
 
 
-def canonical_dim(name: str, dim: int, ndim: int) -> int:
+def canonical_dim(dim: int, ndim: int) -> int:
     """`dim` counted from the front; a 0-d tensor has the dims 0 and -1, as in PyTorch."""
-    dim, reach = integer(name, "dim", dim), max(ndim, 1)
+    dim, reach = integer("dim", dim), max(ndim, 1)
     if not -reach <= dim < reach:
-        raise IndexError(f"{name}: dim {dim} is out of range; a tensor of {ndim} dimensions takes {-reach} to {reach - 1}")
+        takes = f"a tensor of {ndim} dimensions takes {-reach} to {reach - 1}"
+        raise BadIndex(f"dim {dim} is out of range", argument="dim", got=dim, hint=takes)
     return dim % reach
 
 
-def canonical_dims(name: str, dim: Any, ndim: int) -> tuple[int, ...]:
+def canonical_dims(dim: Any, ndim: int) -> tuple[int, ...]:
     """`dim` (an int, several, or None or () for all) as a tuple counted from the front."""
     if dim is None:
         return tuple(range(ndim))
-    dims = tuple(canonical_dim(name, d, ndim) for d in (dim if isinstance(dim, (tuple, list)) else (dim,)))
+    dims = tuple(canonical_dim(d, ndim) for d in (dim if isinstance(dim, (tuple, list)) else (dim,)))
     if len(set(dims)) != len(dims):
-        raise ValueError(f"{name}: a dim appears twice in {dim}")
+        raise BadValue(f"a dim appears twice in {dim}", argument="dim", got=dim)
     if not ndim:
         return ()
     return dims or tuple(range(ndim))
 
 
-def canonical_shape(name: str, shape: Any) -> tuple[int, ...]:
+def canonical_shape(shape: Any) -> tuple[int, ...]:
     """A shape given as ints, as one tuple, or as a tuple of them."""
     if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
         shape = shape[0]
     if any(isinstance(n, bool) or not hasattr(n, "__index__") for n in shape):
-        raise TypeError(f"{name}: expected integers for the shape, got {shape}")
+        raise BadType(expected="integers for the shape", got=shape)
     return tuple(int(n.__index__()) for n in shape)

@@ -11,8 +11,9 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.arrays import device_of, namespace_of, on_device
 from tinygrad_lite.arrays.rules import no_gradient
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.record import Synthetic
 from tinygrad_lite.engine.tape import Node, Traced, entry, traced
 
@@ -43,7 +44,7 @@ def _rules_on_tape(constant: dict[str, tuple[str, ...]], joint: tuple[str, ...],
                 return None
             of = constant.get(name) or (joint if gradient.node is None else ())
             others = [nodes[name] for name in of if name in nodes]
-            return _depending(gradient, others, zeros=name in constant) if others else gradient
+            return _depending(gradient, others, constant=name in constant) if others else gradient
 
         return apply
 
@@ -56,8 +57,8 @@ class _Dependence(Synthetic):
 
     name = "depending"
 
-    def __init__(self, own: int, others: Sequence[Any], zeros: bool):
-        rules = [_identity] * own + [functools.partial(_zeros, other.shape) if zeros else no_gradient for other in others]
+    def __init__(self, own: int, others: Sequence[Any], constant: bool):
+        rules = [_identity] * own + [functools.partial(zeros, shape=other.shape) if constant else no_gradient for other in others]
         self.rules = [(rule, None, None) for rule in rules]
 
 
@@ -65,12 +66,35 @@ def _identity(g: Any) -> Any:
     return g
 
 
-def _zeros(shape: Any, g: Any) -> Any:
-    return traced(_zeros(shape, g.array)) if isinstance(g, Traced) else namespace_of(g).zeros(shape, g.dtype)
+def zeros(g: Any, shape: tuple[int, ...] | None = None) -> Any:
+    """Zeros like a gradient (or of `shape`): the rule of what is constant piece by piece."""
+    array = g.array if isinstance(g, Traced) else g
+    with on_device(device_of(array)):
+        out = namespace_of(array).zeros(array.shape if shape is None else shape, array.dtype)
+    return traced(out) if isinstance(g, Traced) else out
 
 
-def _depending(tensor: Traced, others: Sequence[Any], zeros: bool) -> Any:
+def _depending(tensor: Traced, others: Sequence[Any], constant: bool) -> Any:
     """The same array, also as a function of the nodes `others`, to which it passes zeros or nothing."""
     own = () if tensor.node is None else (tensor.node,)
-    plan = _Dependence(len(own), others, zeros)
+    plan = _Dependence(len(own), others, constant)
     return traced(tensor.array, entry(plan, (*own, *others), (), tensor.array.shape, tensor.array.dtype))
+
+
+@primitive
+def _linear_in(out, input):
+    return out
+
+
+_linear_in.vjp(out=lambda g: g,
+               input=no_gradient)
+constant_in(_linear_in, out="input")
+
+
+def linear_in(out: Any, *inputs: Any) -> Any:
+    """`out`, a composition that is linear in `inputs`, at least piece by piece. Its gradient is constant in them
+    and yet counts as a function of them, as where PyTorch has the whole gradient as one function of the input."""
+    for x in inputs:
+        if getattr(x, "node", None) is not None:
+            out = _linear_in(out, x)
+    return out

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import as_dtype, common_dtype, get_default_dtype
+from tinygrad_lite.arrays.errors import BadType, Refusal
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calling import named, operation, raw
 
@@ -139,7 +140,7 @@ def is_nonzero(input: Any) -> bool:
     True
     """
     if math.prod(input.shape) != 1:
-        raise RuntimeError(f"is_nonzero: expected one element, got the shape {tuple(input.shape)}")
+        raise Refusal(expected="one element", got=f"the shape {tuple(input.shape)}")
     return bool(input)
 
 
@@ -183,7 +184,7 @@ class finfo:
     def __init__(self, type: Any = None):
         self.dtype = str(as_dtype(get_default_dtype() if type is None else type))
         if as_dtype(self.dtype).kind not in "fc":
-            raise TypeError(f"finfo: expected a floating-point dtype, got {self.dtype}; use iinfo")
+            raise BadType(function="finfo", expected="a floating-point dtype", got=self.dtype, hint="use iinfo")
         info = np.finfo(self.dtype)
         self.bits = int(info.bits)
         self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
@@ -205,7 +206,7 @@ class iinfo:
     def __init__(self, type: Any):
         self.dtype = str(as_dtype(type))
         if as_dtype(type).kind not in "iu":
-            raise TypeError(f"iinfo: expected an integer dtype, got {self.dtype}; use finfo")
+            raise BadType(function="iinfo", expected="an integer dtype", got=self.dtype, hint="use finfo")
         info = np.iinfo(self.dtype)
         self.bits, self.min, self.max = int(info.bits), int(info.min), int(info.max)
 

@@ -1,9 +1,9 @@
 """Optimizers, which see only parameters and their gradients. docs/lectures.md has the lecture items that docstrings cite."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.optim import averaging, curvature, lr_scheduler, noise, progress, stopping, swa_utils
+from tinygrad_lite.optim import averaging, curvature, lr_scheduler, swa_utils
 from tinygrad_lite.optim.curvature import GaussNewton, Hessian, hvp
 from tinygrad_lite.optim.hooks import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from tinygrad_lite.optim.methods.adafactor import Adafactor
@@ -18,6 +18,9 @@ from tinygrad_lite.optim.methods.rprop import QuickProp, Rprop
 from tinygrad_lite.optim.methods.sgd import SGD
 from tinygrad_lite.optim.optimizer import Optimizer
 from tinygrad_lite.optim.study.effective_rates import EffectiveRates
+
+if TYPE_CHECKING:
+    from tinygrad_lite.optim import diagnosis, noise, progress, stopping, surfaces
 
 __all__ = [
     "ASGD",
@@ -57,8 +60,15 @@ __all__ = [
     "swa_utils",
 ]
 
+# Imported at first use: few programs need them.
+_LATER = ("diagnosis", "noise", "progress", "stopping", "surfaces")
 
-def __getattr__(name: str) -> Any:  # modules that few programs use
-    if name in ("diagnosis", "surfaces"):
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

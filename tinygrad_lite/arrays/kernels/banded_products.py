@@ -17,6 +17,8 @@ def weighted_sums(x: Array, matrix: np.ndarray, dim: int) -> Array:
     The matrices here are banded. A few rows at a time need only a few columns: from 512 to 1024 elements, that is an eighth
     of the full product.
     """
+    if x.dtype == np.float16:
+        return weighted_sums(x.astype(np.float32), matrix, dim).astype(np.float16)
     xp, (m, n) = namespace_of(x), matrix.shape
     rows, columns = prod(x.shape[:dim]), prod(x.shape[dim + 1 :])
     flat, out = x.reshape(rows, n, columns), xp.zeros((rows, m, columns), x.dtype)

@@ -8,6 +8,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import exponentials, namespace_of
 from tinygrad_lite.arrays.deferred_checks import refuse
+from tinygrad_lite.arrays.errors import BadIndex
 
 
 def cross_entropy_of(x: Any, target: Any, weight: Any, ignore_index: Any, reduction: Any) -> Any:
@@ -55,14 +56,15 @@ def sample_weights(dtype: Any, target: Any, count: int, weight: Any, ignore_inde
     if type(target) is not np.ndarray:  # on a GPU this would wait
         kept = target != ignore_index
         outside = ((target < 0) | (target >= count)) & kept
-        refuse(outside, IndexError, f"{{}} is out of range: {count} classes go from 0 to {count - 1}", "class", target)
+        refuse(outside, BadIndex, f"{{}} is out of range: {count} classes go from 0 to {count - 1}", "class", target)
         scale, target = kept.astype(dtype), target * kept
     # As unsigned, a negative number is a large one: one pass instead of four.
     elif target.size and (0 <= ignore_index < count or int(target.view(np.uint64).max()) >= count):
         kept = target != ignore_index
         outside = ((target < 0) | (target >= count)) & kept
         if bool(outside.any()):
-            raise IndexError(f"class {int(target[outside][0])} is out of range: {count} classes go from 0 to {count - 1}")
+            first = int(target[outside][0])
+            raise BadIndex(f"class {first} is out of range: {count} classes go from 0 to {count - 1}", argument="target", got=first)
         scale = kept.astype(dtype)
         target = target * kept
     if weight is not None and count:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tinygrad_lite.arrays import in_order, namespace_of
 
 
@@ -16,3 +18,8 @@ def euclidean_distances(x: Any, y: Any, by_product: Any) -> Any:
     squares = (x * x).sum(-1)[..., :, None] + (y * y).sum(-1)[..., None, :]
     squares -= 2 * (x @ y.mT)
     return xp.sqrt(in_order(xp.maximum(squares, 0)))
+
+
+def pairs(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first and the second row of each pair of n rows: (0, 1), (0, 2), ..., (n - 2, n - 1)."""
+    return np.triu_indices(n, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 from types import ModuleType
@@ -31,6 +32,31 @@ def cholesky_of(x: Array) -> Array:
     last = out[..., -1:, -1:]
     if bool((last != last).any()):
         raise np.linalg.LinAlgError("nan")
+    return out
+
+
+def failing_minors(x: Array) -> np.ndarray:
+    """For each matrix the order of its first leading minor that is not positive; 0 where there is none."""
+    out = np.zeros(x.shape[:-2], np.int32)
+    for i in np.ndindex(out.shape):
+        out[i] = next((k for k in range(1, x.shape[-1] + 1) if not _is_definite(x[i][:k, :k])), 0)
+    return out
+
+
+def _is_definite(x: Array) -> bool:
+    try:
+        cholesky_of(x)
+    except np.linalg.LinAlgError:
+        return False
+    return True
+
+
+def one_by_one(name: str, *matrices: Array) -> Array:
+    """`linalg(name, *matrices)`, with inf for the matrices that it refuses."""
+    out = namespace_of(matrices[0]).full(matrices[-1].shape, np.inf, matrices[0].dtype)
+    for i in np.ndindex(out.shape[:-2]):
+        with contextlib.suppress(np.linalg.LinAlgError):
+            out[i] = linalg(name, *(m[i] for m in matrices))
     return out
 
 

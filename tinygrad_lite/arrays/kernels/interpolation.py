@@ -81,3 +81,13 @@ def _nearest_to(mode: str, rank: int, n: int, m: int, factor: float | None) -> n
     else:
         source = (i.astype(np.float32) + np.float32(0.5)) * step
     return np.minimum(np.floor(source).astype(np.int64), n - 1)
+
+
+def places_of_pixels(size: tuple[int, ...], align_corners: bool, dtype: np.dtype) -> np.ndarray:
+    """(pixels, rank + 1): where the pixels of an image stand, each dim from -1 to 1, the last one first, and a 1.
+
+    The ends are the outer pixels' centres if `align_corners`, else their edges.
+    """
+    axes = [np.linspace(-1, 1, n) * (1 if align_corners else (n - 1) / n) if n > 1 else np.zeros(1) for n in size]
+    places = np.stack([*reversed(np.meshgrid(*axes, indexing="ij")), np.ones(size)], axis=-1)
+    return places.reshape(-1, len(size) + 1).astype(dtype)

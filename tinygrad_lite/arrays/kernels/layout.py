@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, namespace_of
-from tinygrad_lite.arrays.memory import contiguous, order_kept, strided
+from tinygrad_lite.arrays.errors import Refusal
+from tinygrad_lite.arrays.memory import contiguous, in_order, order_kept, strided
 
 
 def expanded(x: Array, shape: tuple[int, ...]) -> Array:
     """A view of `x` with `shape`, repeated along dims of size 1."""
-    if not isinstance(x, np.ndarray):
-        return namespace_of(x).broadcast_to(x, shape)
     new = len(shape) - x.ndim
     if new < 0 or any(n != m and n != 1 for n, m in zip(x.shape, shape[new:])):
-        raise RuntimeError(f"expand: a tensor of shape {x.shape} cannot be repeated to the shape {shape}")
+        raise Refusal(f"a tensor of shape {x.shape} cannot be repeated to the shape {shape}", got=x.shape)
+    if not isinstance(x, np.ndarray):
+        return namespace_of(x).broadcast_to(x, shape)
     # np.broadcast_to takes four times as long, and its result cannot be written to.
     return strided(x, shape, (0,) * new + tuple(s if n == m else 0 for n, m, s in zip(x.shape, shape[new:], x.strides)))
 
@@ -27,6 +28,17 @@ def copied(x: Array, dtype: np.dtype, order: str) -> Array:
     if order == "K":
         return x.astype(dtype, order_kept(x))
     return contiguous(x) if x.dtype == dtype else x.astype(dtype, order)
+
+
+def joined(arrays: tuple[Array, ...], dim: int) -> Array:
+    """`arrays` one after the other along `dim`."""
+    out = namespace_of(arrays[0]).concatenate(arrays, axis=dim)
+    return out if out.flags.c_contiguous or all(map(channels_come_last, arrays)) else in_order(out)
+
+
+def stacked(arrays: tuple[Array, ...], dim: int) -> Array:
+    """`arrays` of one shape along a new dim."""
+    return in_order(namespace_of(arrays[0]).stack(arrays, axis=dim))
 
 
 def channels_come_last(x: Array) -> bool:

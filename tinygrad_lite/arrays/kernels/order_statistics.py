@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import accumulate, in_order, namespace_of, order
+from tinygrad_lite.arrays.shapes import require_some
 
 
 def place_of_rank(x: Any, axis: Any, keepdim: Any, rank: Any, skip_nan: Any) -> Any:
     """The index along `axis` of the element of `rank` (None: the median)."""
+    require_some(x, axis)
     xp = namespace_of(x)
     in_order = xp.sort(x, axis=axis)
     n = x.shape[axis]
@@ -20,6 +22,19 @@ def place_of_rank(x: Any, axis: Any, keepdim: Any, rank: Any, skip_nan: Any) -> 
         at = xp.maximum(numbers - 1, 0) // 2 if skip_nan else xp.where(numbers < n, numbers, at)
     value = xp.take_along_axis(in_order, at, axis)
     return ((x == value) | ((x != x) & (value != value))).argmax(axis=axis, keepdims=keepdim)
+
+
+def median_of(x: Any, skip_nan: bool) -> Any:
+    """The median of all elements, of two the lower one."""
+    in_order = namespace_of(x).sort(x.reshape(-1))
+    n = numbers = in_order.size
+    if x.dtype.kind != "f":
+        require_some(x, None)
+    else:
+        numbers = int((in_order == in_order).sum())
+        if not numbers or (numbers < n and not skip_nan):
+            return namespace_of(x).full((), np.nan, x.dtype)
+    return in_order[(numbers - 1) // 2]
 
 
 def place_of_mode(x: Any, axis: Any, keepdim: Any) -> Any:

@@ -112,3 +112,49 @@ def part_bounds(size: int, count: int) -> tuple[Array, Array]:
     """The start and stop of each of `count` parts of nearly equal size, which may overlap."""
     i = np.arange(count)
     return i * size // max(count, 1), -(-(i + 1) * size // max(count, 1))
+
+
+def part_members(size: int, count: int) -> np.ndarray:
+    """(count, size): whether an element lies in a part."""
+    start, stop = part_bounds(size, count)
+    place = np.arange(size)
+    return (place >= start[:, None]) & (place < stop[:, None])
+
+
+def part_sizes(size: Sizes, count: Sizes, dtype: np.dtype) -> np.ndarray:
+    """How many elements each part has, in the shape `count`."""
+    out = np.ones((), dtype)
+    for n, m in zip(size, count):
+        start, stop = part_bounds(n, m)
+        out = np.multiply.outer(out, (stop - start).astype(dtype))
+    return out
+
+
+def largest_at_random(x: Array, samples: Array, kernel: Sizes, count: Sizes) -> Array:
+    """The flat places in their planes of the maxima of `count` windows of x (N, C, *size), whose steps follow from
+    `samples` (N, C, rank): for each plane a number from 0 to 1 a dim."""
+    xp, rank, size = namespace_of(samples), len(kernel), x.shape[2:]
+    # The flat place in its plane of every element of every window: (N, C, *count, *kernel).
+    places: Any = xp.zeros((1,) * (2 + 2 * rank), np.int64)
+    for dim, (n, k, m) in enumerate(zip(size, kernel, count)):
+        # The samples stand in the order of the dims in three of them, and in the reverse order in two.
+        starts = _random_starts(n, k, m, samples[:, :, dim if rank == 3 else rank - 1 - dim])
+        shape = [*x.shape[:2], *(1,) * (2 * rank)]
+        shape[2 + dim], shape[2 + rank + dim] = m, k
+        places = places * n + (starts[..., None] + xp.arange(k)).reshape(shape)
+    places = places.reshape(*x.shape[:2], *count, -1)
+    flat = xp.take_along_axis(x.reshape(*x.shape[:2], -1), places.reshape(*x.shape[:2], -1), axis=2).reshape(places.shape)
+    best = xp.argmax(flat, axis=-1)  # argmax counts a nan as the largest, as the pooling does
+    return xp.take_along_axis(places, best[..., None], axis=-1)[..., 0]
+
+
+def _random_starts(size: int, kernel: int, count: int, sample: Array) -> Array:
+    """Where the windows of one dim begin, (N, C, count), for a number from 0 to 1 for each plane, (N, C)."""
+    xp = namespace_of(sample)
+    if count == 1:
+        return xp.full((*sample.shape, 1), size - kernel)
+    step = (size - kernel) / (count - 1)
+    sample = sample[..., None]
+    starts = ((xp.arange(count) + sample) * step).astype(np.int64) - (sample * step).astype(np.int64)
+    starts[..., -1] = size - kernel  # the last window always ends with the image
+    return starts

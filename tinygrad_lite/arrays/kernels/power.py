@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from tinygrad_lite.arrays.devices import Array, namespace_of
 from tinygrad_lite.arrays.dtypes import check_number, only_numbers, promote, some_tensor
+from tinygrad_lite.arrays.errors import BadValue
 
 
 def power(x: Any, y: Any) -> Array:
@@ -14,7 +16,7 @@ def power(x: Any, y: Any) -> Array:
     if a is not x and b is not y:
         some_tensor(x, y)
     if isinstance(y, int) and y < 0 and x.dtype.kind in "iub":
-        raise ValueError("integers have no negative powers; make them floating-point numbers first")
+        raise BadValue("integers have no negative powers", hint="make them floating-point numbers first")
     check_number("pow", y, x)
     if type(y) is bool and x.dtype.kind == "b":  # the only power of bools in PyTorch
         return x | (not y)
@@ -27,6 +29,11 @@ def power(x: Any, y: Any) -> Array:
     if out.dtype.kind not in "fc":
         only_numbers(a)
     return out
+
+
+def log_of_number(x: float) -> float:
+    """The logarithm of a Python number in its full precision."""
+    return math.log(x) if x > 0 else -math.inf if x == 0 else math.nan
 
 
 def _whole_part(x: Array, y: Array) -> Array:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, is_array
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.memory import in_order
 
 
@@ -25,7 +26,7 @@ def product(x: Array, y: Array) -> Array:
 
 def _general(x: Array, y: Array) -> Array:
     if x.dtype != y.dtype or not x.ndim or not y.ndim or x.dtype.kind == "b":
-        raise ValueError
+        raise BadValue
     if x.dtype == np.float16:  # (64, 64) @ (64, 64): 95 us through float32, 1100 us in NumPy's own loop
         return product(x.astype(np.float32), y.astype(np.float32)).astype(np.float16)
     if y.ndim <= 2 and x.ndim > 2:  # one product of all rows, where `@` would call BLAS for each batch entry
@@ -45,15 +46,16 @@ def _reason(x: Array, y: Array) -> Exception:
     """Why there is no product."""
     for value in (x, y):
         if not is_array(value):
-            return TypeError(f"expected a Tensor, got {type(value).__name__}")
+            return BadType(expected="a Tensor", got=type(value).__name__)
     if x.dtype != y.dtype:
-        return TypeError(f"both operands must have the same dtype, got {x.dtype} and {y.dtype}")
+        return BadType(f"both operands must have the same dtype, got {x.dtype} and {y.dtype}", got=(x.dtype, y.dtype))
     if x.dtype.kind == "b":
-        return TypeError("bool tensors have no product; convert them with .to(dtype)")
+        return BadType("bool tensors have no product", got=x.dtype, hint="convert them with .to(dtype)")
     if not (x.ndim and y.ndim):
-        return ValueError(f"both operands must have at least one dim, got {x.shape} and {y.shape}; use * for a 0-d one")
+        shapes = f"{x.shape} and {y.shape}"
+        return BadValue(f"both operands must have at least one dim, got {shapes}", got=shapes, hint="use * for a 0-d one")
     what = "inner sizes differ" if x.shape[-1] != y.shape[-2:][0] else "leading dims do not broadcast"
-    return ValueError(f"{what}: {x.shape} @ {y.shape}")
+    return BadValue(f"{what}: {x.shape} @ {y.shape}", got=(x.shape, y.shape))
 
 
 def rows(x: Array) -> Array:

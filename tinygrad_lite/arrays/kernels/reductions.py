@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays.devices import Array
+from tinygrad_lite.arrays.devices import Array, as_array
+from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.arrays.kernels.products import column_sums
 from tinygrad_lite.arrays.memory import in_order
+from tinygrad_lite.arrays.shapes import count, require_some
 
 _SMALL = 16384  # with fewer elements the detour costs more than it saves
 _ROW = 1024
@@ -23,11 +25,13 @@ _ROW = 1024
 
 def add_up(x: Array, axes: Any = None, keepdim: bool = False) -> Any:
     """`x.sum(axis=axes, keepdims=keepdim)` of a floating-point array, C-contiguous; `axes` are not negative."""
+    if x.dtype.char not in "fd":
+        return _add_up_others(x, axes, keepdim)
     if type(x) is not np.ndarray:
         return in_order(x.sum(axis=axes, keepdims=keepdim))
     if not x.flags.c_contiguous:
         return in_order(np.add.reduce(x, axis=axes, keepdims=keepdim))  # type: ignore[call-overload]
-    if x.size < _SMALL or x.dtype.char not in "fd":
+    if x.size < _SMALL:
         return np.add.reduce(x, axis=axes, keepdims=keepdim)  # type: ignore[call-overload]
     ndim = x.ndim
     reduced = range(ndim) if axes is None else (axes,) if type(axes) is int else axes
@@ -47,6 +51,12 @@ def add_up(x: Array, axes: Any = None, keepdim: bool = False) -> Any:
     if between:
         out = np.add.reduce(out, axis=between)
     return out.reshape([1 if d in reduced else n for d, n in enumerate(x.shape)]) if keepdim else out
+
+
+def _add_up_others(x: Array, axes: Any, keepdim: bool) -> Any:
+    if x.dtype == np.float16:
+        return add_up(x.astype(np.float32), axes, keepdim).astype(np.float16)
+    return in_order(x.sum(axis=axes, keepdims=keepdim, dtype=x.dtype if x.dtype.kind in "fc" else np.int64))
 
 
 def _along_rows(x: np.ndarray) -> np.ndarray:
@@ -73,11 +83,21 @@ def _down_columns(x: np.ndarray) -> np.ndarray:
     return out if whole == rows else out + _down_columns(x[whole:])
 
 
+def variance(x: Array, axes: Any, freedom: float, keepdim: bool) -> Any:
+    """The sum of the squared distances from the mean, divided by `freedom`."""
+    w = x if x.itemsize > 2 else x.astype(np.float32)
+    out = as_array(w - add_up(w, axes, True) / count(x.shape, axes))
+    out *= out
+    return (add_up(out, axes, keepdim) / freedom).astype(x.dtype, copy=False)
+
+
 def extreme(name: str, x: Array, axes: Any, keepdim: bool) -> Any:
     """`x.max(axis=axes, keepdims=keepdim)` for name="maximum", `x.min` for "minimum", C-contiguous.
 
     In short rows NumPy compares element by element: (1024, 10) takes 98 us, after a transposition 19 us.
     """
+    if not x.size:
+        require_some(x, axes)
     if type(x) is not np.ndarray:
         return in_order((x.max if name == "maximum" else x.min)(axis=axes, keepdims=keepdim))
     reduce = np.maximum.reduce if name == "maximum" else np.minimum.reduce
@@ -93,7 +113,7 @@ def sum_to_shape(g: Array, shape: tuple[int, ...]) -> Array:
         return column_sums(g)  # the gradient of a bias
     extra = len(g.shape) - len(shape)
     if extra < 0 or any(m != 1 and n != m for n, m in zip(g.shape[extra:], shape)):
-        raise RuntimeError(f"expected a gradient that sums to shape {shape}, got shape {g.shape}")
+        raise BadValue(expected=f"a gradient that sums to shape {shape}", got=f"shape {g.shape}")
     axes = (*range(extra), *(i for i, n in enumerate(shape, extra) if n == 1 and g.shape[i] != 1))
     if axes:
         g = g.sum(axis=axes, keepdims=True)

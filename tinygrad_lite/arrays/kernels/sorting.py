@@ -120,6 +120,22 @@ def _doubling(ufunc: Any, x: Array, axis: int) -> Array:
     return out
 
 
+def running(name: str, x: Array, axis: int, reverse: bool) -> Array:
+    """`accumulate` of sums or products, where integers run in int64, half precision in single."""
+    result = x.dtype if x.dtype.kind in "fc" else np.dtype(np.int64)
+    back = (*(slice(None),) * axis, slice(None, None, -1))
+    x = (x[back] if reverse else x).astype(np.float32 if result == np.float16 else result, copy=False)
+    out = accumulate(name, x, axis).astype(result, copy=False)
+    return out[back] if reverse else out
+
+
+def place_so_far(name: str, x: Array, axis: int) -> Array:
+    """Where the largest (name="maximum") or smallest element so far stands, the last of equal ones; nan is both."""
+    places = namespace_of(x).arange(x.shape[axis]).reshape((-1,) + (1,) * (x.ndim - axis - 1))
+    here = (x == accumulate(name, x, axis)) | (x != x)
+    return accumulate("maximum", places * here, axis)
+
+
 def recurrence(a: Array, b: Array, axis: int, reverse: bool) -> Array:
     """`h[t] = a[t] h[t-1] + b[t]` along `axis`, from 0 before the first (`reverse`: from the end backwards)."""
     n = b.shape[axis]

@@ -14,6 +14,7 @@ import numpy as np
 
 from tinygrad_lite.arrays.blocked import mapped
 from tinygrad_lite.arrays.devices import Array, Symbol, namespace_of, scipy_of
+from tinygrad_lite.arrays.dtypes import promoted_floats, some_tensor
 
 # atanh(erf(x)) / x as a polynomial in x**2, fitted to 1e-7 in its effect on erf(x) over |x| < 4;
 # beyond, erf is 1 to the last bit of a float32, and so is the result.
@@ -127,3 +128,11 @@ def special(name: str, *args: Any) -> Array:
     if isinstance(out, tuple):
         return tuple(part.astype(x.dtype, copy=False) for part in out)
     return out.astype(x.dtype, copy=False)
+
+
+def times_log(x: Any, y: Any, log: str) -> Array:
+    """`x * log(y)` with `log` "log" or "log1p", which is 0 where `x` is 0 (but nan where `y` is)."""
+    some_tensor(x, y)
+    x, y = promoted_floats(x, y)
+    xp = namespace_of(x)
+    return xp.where((x == 0) & (y == y), x.dtype.type(0), x * getattr(xp, log)(y))

@@ -6,9 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays.devices import Array, is_array, namespace_of
+from tinygrad_lite.arrays.devices import Array, device_of, is_array, namespace_of, to_device
+from tinygrad_lite.arrays.dtypes import promote
 
 _BITS = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
+
+
+def selected(condition: Array, x: Any, y: Any) -> Array:
+    """`choose` of what promotes to one dtype."""
+    x, y = promote(x, y) if is_array(x) or is_array(y) else (to_device(v, device_of(condition)) for v in promote(x, y))
+    return choose(condition, x, y)
 
 
 def choose(condition: Array, x: Any, y: Any) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_lite._tensor import Tensor
+from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn.modules.attention import MultiheadAttention as MultiheadAttention  # PyTorch's place for it
 from tinygrad_lite.nn.modules.module import Module
@@ -340,7 +341,7 @@ class Hardtanh(Configured):
         min_val = min_val if min_value is None else min_value
         max_val = max_val if max_value is None else max_value
         if min_val >= max_val:
-            raise ValueError(f"Hardtanh: min_val must be less than max_val, got {min_val} and {max_val}")
+            raise BadValue(f"min_val must be less than max_val, got {min_val} and {max_val}", function="Hardtanh")
         super().__init__({"min_val": min_val, "max_val": max_val, "inplace": inplace})
 
     def forward(self, input: Tensor) -> Tensor:
@@ -461,5 +462,5 @@ class Softmax2d(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim not in (3, 4):
-            raise ValueError(f"Softmax2d: expected 3 or 4 dimensions, got {tuple(input.shape)}")
+            raise BadValue(function="Softmax2d", expected="3 or 4 dimensions", got=tuple(input.shape))
         return F.softmax(input, -3)

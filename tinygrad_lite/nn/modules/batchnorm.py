@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite._tensor import Tensor
+from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn import init
 from tinygrad_lite.nn.modules.module import Module
@@ -74,12 +75,12 @@ class _NormBase(Module):
     def _check_input_dim(self, input: Tensor) -> None:
         if input.array.ndim not in self.ranks:
             accepted = " or ".join(f"{rank}D" for rank in self.ranks)
-            raise ValueError(f"{self._get_name()}: expected {accepted} input (got {input.ndim}D input, {tuple(input.shape)})")
+            raise BadValue(function=self._get_name(), expected=f"{accepted} input (got {input.ndim}D input, {tuple(input.shape)})")
 
     def _check_channels(self, input: Tensor) -> None:
         if input.shape[1] != self.num_features:
-            got = f"got {input.shape[1]} (input {tuple(input.shape)})"
-            raise ValueError(f"{self._get_name()}: expected {self.num_features} input channels, {got}")
+            got = f"{input.shape[1]} (input {tuple(input.shape)})"
+            raise BadValue(function=self._get_name(), argument="input", expected=f"{self.num_features} input channels", got=got)
 
     def extra_repr(self) -> str:
         return (

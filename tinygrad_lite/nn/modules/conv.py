@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from tinygrad_lite._tensor import Tensor
-from tinygrad_lite.arrays.errors import BadValue
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn import init
 from tinygrad_lite.nn.modules.module import Module
@@ -45,13 +45,15 @@ class _ConvNd(Module):
         super().__init__()
         name = self._get_name()
         if groups <= 0:
-            raise ValueError(f"{name}: groups must be a positive integer, got {groups}")
+            raise BadValue(f"groups must be a positive integer, got {groups}", function=name, got=groups)
         if in_channels % groups:
-            raise ValueError(f"{name}: in_channels must be divisible by groups, got {in_channels} and {groups}")
+            raise BadValue(f"in_channels must be divisible by groups, got {in_channels} and {groups}", function=name)
         if out_channels % groups:
-            raise ValueError(f"{name}: out_channels must be divisible by groups, got {out_channels} and {groups}")
+            raise BadValue(f"out_channels must be divisible by groups, got {out_channels} and {groups}", function=name)
         if padding_mode not in _PADDING_MODES:
-            raise ValueError(f"{name}: expected a padding_mode among {', '.join(_PADDING_MODES)}, got {padding_mode!r}")
+            raise BadValue(
+                function=name, argument="padding_mode", expected=f"a padding_mode among {', '.join(_PADDING_MODES)}", got=repr(padding_mode)
+            )
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.kernel_size = sizes(name, "kernel_size", kernel_size, self.rank)
@@ -62,9 +64,9 @@ class _ConvNd(Module):
         self.output_padding = (0,) * self.rank
         if isinstance(padding, str):
             if padding not in ("same", "valid"):
-                raise ValueError(f"{name}: expected padding 'same' or 'valid' or sizes, got {padding!r}")
+                raise BadValue(function=name, argument="padding", expected="padding 'same' or 'valid' or sizes", got=repr(padding))
             if padding == "same" and any(s != 1 for s in self.stride):
-                raise ValueError(f"{name}: padding='same' is not supported for strided convolutions")
+                raise BadValue("padding='same' is not supported for strided convolutions", function=name)
             self.padding: Any = padding
         else:
             self.padding = sizes(name, "padding", padding, self.rank)
@@ -92,8 +94,8 @@ class _ConvNd(Module):
 
     def _check_channels(self, input: Tensor) -> None:
         if input.ndim in (self.rank + 1, self.rank + 2) and input.shape[-self.rank - 1] != self.in_channels:
-            got = f"got {input.shape[-self.rank - 1]} (input {tuple(input.shape)})"
-            raise BadValue(f"{self._get_name()}: expected {self.in_channels} input channels, {got}")
+            got = f"{input.shape[-self.rank - 1]} (input {tuple(input.shape)})"
+            raise BadValue(function=self._get_name(), argument="input", expected=f"{self.in_channels} input channels", got=got)
 
     def forward(self, input: Tensor) -> Tensor:
         self._check_channels(input)
@@ -173,9 +175,11 @@ class _ConvTransposeNd(_ConvNd):
         dtype: Any = None,
     ):
         if padding_mode != "zeros":
-            raise ValueError(f'{type(self).__name__}: only "zeros" padding mode is supported, got {padding_mode!r}')
+            raise BadValue(
+                f"only \"zeros\" padding mode is supported, got {padding_mode!r}", function=type(self).__name__, got=repr(padding_mode)
+            )
         if isinstance(padding, str):
-            raise TypeError(f"{type(self).__name__}: expected sizes for padding, got {padding!r}")
+            raise BadType(function=type(self).__name__, argument="padding", expected="sizes", got=repr(padding))
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype
         )
@@ -193,12 +197,12 @@ class _ConvTransposeNd(_ConvNd):
         if len(wanted) == input.ndim:
             wanted = wanted[-self.rank :]
         if len(wanted) != self.rank:
-            raise ValueError(f"{self._get_name()}: expected {self.rank} sizes for output_size, got {tuple(output_size)}")
+            raise BadValue(function=self._get_name(), argument="output_size", expected=f"{self.rank} sizes", got=tuple(output_size))
         settings = zip(input.shape[-self.rank :], self.stride, self.padding, self.dilation, self.kernel_size)
         smallest = tuple((n - 1) * s - 2 * p + d * (k - 1) + 1 for n, s, p, d, k in settings)
         if any(not low <= w < low + s for w, low, s in zip(wanted, smallest, self.stride)):
             largest = tuple(low + s - 1 for low, s in zip(smallest, self.stride))
-            raise ValueError(f"{self._get_name()}: output_size must lie from {smallest} to {largest}, got {wanted}")
+            raise BadValue(f"output_size must lie from {smallest} to {largest}, got {wanted}", function=self._get_name(), got=wanted)
         return tuple(w - low for w, low in zip(wanted, smallest))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tinygrad_lite._tensor import Tensor
+from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn.modules.settings import Configured
 
@@ -12,7 +13,7 @@ __all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "Fe
 class _DropoutNd(Configured):
     def __init__(self, p: float = 0.5, inplace: bool = False):
         if not 0 <= p <= 1:
-            raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+            raise BadValue(f"dropout probability has to be between 0 and 1, but got {p}")
         super().__init__(locals())
 
     def extra_repr(self) -> str:

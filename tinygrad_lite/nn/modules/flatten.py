@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_lite._tensor import Tensor
+from tinygrad_lite.arrays.errors import BadType
 from tinygrad_lite.nn.modules.settings import Configured
 
 __all__ = ["Flatten", "Unflatten"]
@@ -40,7 +41,7 @@ class Unflatten(Configured):
     def __init__(self, dim: int, unflattened_size: Any):
         sizes = unflattened_size if isinstance(unflattened_size, (tuple, list)) else ()
         if not isinstance(dim, int) or not sizes or not all(isinstance(n, int) for n in sizes):
-            raise TypeError(f"Unflatten: expected an int dim and int sizes, got {dim!r} and {unflattened_size!r}")
+            raise BadType(function="Unflatten", expected="an int dim and int sizes", got=f"{dim!r} and {unflattened_size!r}")
         super().__init__(locals())
 
     def forward(self, input: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_lite._tensor import Tensor
+from tinygrad_lite.arrays.errors import BadValue, Refusal
 from tinygrad_lite.nn.modules.batchnorm import (
     BatchNorm1d,
     BatchNorm2d,
@@ -98,10 +99,10 @@ class _LazyConv(LazyModuleMixin, _ConvNd):
     def initialize_parameters(self, input: Tensor) -> None:
         if input.ndim not in (self.rank + 1, self.rank + 2):
             expected = f"{self.rank + 1} or {self.rank + 2} dimensions"
-            raise RuntimeError(f"{self._get_name()}: expected an input of {expected}, got {tuple(input.shape)}")
+            raise Refusal(function=self._get_name(), argument="input", expected=f"an input of {expected}", got=tuple(input.shape))
         self.in_channels = input.shape[-self.rank - 1]
         if self.in_channels % self.groups:
-            raise ValueError(f"{self._get_name()}: {self.in_channels} channels are not divisible by {self.groups} groups")
+            raise BadValue(f"{self.in_channels} channels are not divisible by {self.groups} groups", function=self._get_name())
         sizes = self.in_channels, self.out_channels
         first, second = sizes if self.transposed else sizes[::-1]
         fresh = self.has_uninitialized_params()

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from tinygrad_lite._tensor import Tensor
-from tinygrad_lite.arrays.errors import BadValue
+from tinygrad_lite.arrays.errors import BadValue, Refusal
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn import init
 from tinygrad_lite.nn.modules.module import Module
@@ -58,11 +58,9 @@ class Linear(Module):
     def forward(self, input: Tensor) -> Tensor:
         try:
             return F.linear(input, self.weight, self.bias)
-        except ValueError as error:
-            if input.ndim and input.shape[-1] == self.in_features:
-                raise
-            got = f"got {tuple(input.shape)}"
-            raise BadValue(f"Linear: expected {self.in_features} input features (the last dim), {got}") from error
+        except Refusal as error:
+            error.called(self._get_name())
+            raise
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
@@ -83,7 +81,7 @@ class Bilinear(Module):
     ):
         super().__init__()
         if in1_features <= 0:
-            raise ValueError(f"in1_features must be > 0, but got {in1_features}")
+            raise BadValue(f"in1_features must be > 0, but got {in1_features}")
         self.in1_features = in1_features
         self.in2_features = in2_features
         self.out_features = out_features

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinygrad_lite._tensor import Tensor
+from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn.modules.linear import Linear
 from tinygrad_lite.nn.modules.module import Module
@@ -31,13 +32,13 @@ class LinearCrossEntropyOptions:
 
     def __post_init__(self) -> None:
         if self.acc_policy not in ("auto", "accurate", "balanced", "compact"):
-            raise ValueError(f"LinearCrossEntropyOptions: invalid acc_policy {self.acc_policy!r}")
+            raise BadValue(f"invalid acc_policy {self.acc_policy!r}", function="LinearCrossEntropyOptions")
         method, _, factor = (self.chunking_method or "auto").partition(":")
         if method not in ("auto", "aspect_ratio") or (factor and not (factor.isdigit() and int(factor))):
-            raise ValueError(f"LinearCrossEntropyOptions: invalid chunking_method {self.chunking_method!r}")
+            raise BadValue(f"invalid chunking_method {self.chunking_method!r}", function="LinearCrossEntropyOptions")
         size = self.batch_chunk_size
         if size is not None and not (isinstance(size, int) and size > 0):
-            raise ValueError(f"LinearCrossEntropyOptions: expected a positive batch_chunk_size or None, got {size!r}")
+            raise BadValue(function="LinearCrossEntropyOptions", expected="a positive batch_chunk_size or None", got=repr(size))
 
 
 class LinearCrossEntropyLoss(Module):
@@ -70,9 +71,11 @@ class LinearCrossEntropyLoss(Module):
     ):
         name = "LinearCrossEntropyLoss"
         if weight is not None and tuple(weight.shape) != (num_classes,):
-            raise ValueError(f"{name}: expected a weight for each of {num_classes} classes, got shape {tuple(weight.shape)}")
+            raise BadValue(
+                function=name, argument="weight", expected=f"a weight for each of {num_classes} classes", got=f"shape {tuple(weight.shape)}"
+            )
         if not 0 <= label_smoothing <= 1:
-            raise ValueError(f"{name}: expected label_smoothing between 0 and 1, got {label_smoothing}")
+            raise BadValue(function=name, argument="label_smoothing", expected="label_smoothing between 0 and 1", got=label_smoothing)
         super().__init__()
         self.register_buffer("weight", weight)
         self.reduction = reduction

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tinygrad_lite._tensor import Tensor
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn.modules.distance import PairwiseDistance
 from tinygrad_lite.nn.modules.settings import Configured
@@ -106,7 +107,7 @@ class HuberLoss(_Arguments):
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0):
         if not isinstance(delta, (float, int)):
-            raise TypeError(f"HuberLoss: expected a number for delta, got {type(delta).__name__}")
+            raise BadType(function="HuberLoss", argument="delta", expected="a number", got=type(delta).__name__)
         super().__init__(locals())
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -338,9 +339,9 @@ class MultiMarginLoss(_Arguments):
         reduction: str = "mean",
     ):
         if p not in (1, 2):
-            raise ValueError(f"MultiMarginLoss: only p == 1 and p == 2 supported, got {p}")
+            raise BadValue(f"only p == 1 and p == 2 supported, got {p}", function="MultiMarginLoss", got=p)
         if weight is not None and weight.ndim != 1:
-            raise ValueError(f"MultiMarginLoss: weight must be None or have 1 dimension, got shape {tuple(weight.shape)}")
+            raise BadValue(f"weight must be None or have 1 dimension, got shape {tuple(weight.shape)}", function="MultiMarginLoss")
         super().__init__(locals())
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -405,7 +406,7 @@ class TripletMarginLoss(_Arguments):
         reduction: str = "mean",
     ):
         if margin <= 0:
-            raise ValueError(f"TripletMarginLoss: expected margin to be greater than 0, got {margin}")
+            raise BadValue(function="TripletMarginLoss", argument="margin", expected="margin to be greater than 0", got=margin)
         super().__init__(locals())
 
     def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
@@ -432,7 +433,7 @@ class TripletMarginWithDistanceLoss(_Arguments):
         reduction: str = "mean",
     ):
         if margin <= 0:
-            raise ValueError(f"TripletMarginWithDistanceLoss: expected margin to be greater than 0, got {margin}")
+            raise BadValue(function="TripletMarginWithDistanceLoss", argument="margin", expected="margin to be greater than 0", got=margin)
         super().__init__(locals())
         self.distance_function = PairwiseDistance() if distance_function is None else distance_function
 

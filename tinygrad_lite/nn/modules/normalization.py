@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_lite._tensor import Tensor
+from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn import init
 from tinygrad_lite.nn.modules.module import Module
@@ -121,7 +122,7 @@ class GroupNorm(_Affine):
     ):
         super().__init__()
         if num_channels % num_groups:
-            raise ValueError(f"GroupNorm: num_channels ({num_channels}) must be divisible by num_groups ({num_groups})")
+            raise BadValue(f"num_channels ({num_channels}) must be divisible by num_groups ({num_groups})", function="GroupNorm")
         self.num_groups = num_groups
         self.num_channels = num_channels
         self.eps = eps

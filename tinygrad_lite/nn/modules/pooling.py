@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lite._tensor import Tensor
+from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn.modules.settings import Configured
 from tinygrad_lite.nn.modules.utils import _pair, _single, _triple, sizes
@@ -357,13 +358,13 @@ class _FractionalMaxPoolNd(_Pool):
         name, rank = self._get_name(), self._rank
         kernel_size = sizes(name, "kernel_size", kernel_size, rank)
         if any(k <= 0 for k in kernel_size):
-            raise ValueError(f"{name}: expected a kernel_size greater than 0, got {kernel_size}")
+            raise BadValue(function=name, argument="kernel_size", expected="a kernel_size greater than 0", got=kernel_size)
         if (output_size is None) == (output_ratio is None):
-            raise ValueError(f"{name}: expected either output_size or output_ratio")
+            raise BadValue(function=name, argument="output_size", expected="either output_size or output_ratio")
         output_size = None if output_size is None else sizes(name, "output_size", output_size, rank)
         output_ratio = None if output_ratio is None else sizes(name, "output_ratio", output_ratio, rank)
         if output_ratio is not None and not all(0 < ratio < 1 for ratio in output_ratio):
-            raise ValueError(f"{name}: expected an output_ratio between 0 and 1, got {output_ratio}")
+            raise BadValue(function=name, argument="output_ratio", expected="an output_ratio between 0 and 1", got=output_ratio)
         arguments = {"kernel_size": kernel_size, "output_size": output_size, "output_ratio": output_ratio}
         super().__init__({**arguments, "return_indices": return_indices})
         self.register_buffer("_random_samples", _random_samples)

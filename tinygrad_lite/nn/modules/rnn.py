@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite._tensor import Tensor
+from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn import init
 from tinygrad_lite.nn.modules.module import Module
@@ -72,23 +73,25 @@ class RNNBase(Module):
         super().__init__()
         name = self._get_name()
         if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
-            raise ValueError(f"{name}: dropout should be a number in range [0, 1], got {dropout!r}")
+            raise BadValue(f"dropout should be a number in range [0, 1], got {dropout!r}", function=name, got=repr(dropout))
         if dropout > 0 and num_layers == 1:
             warnings.warn(f"{name}: dropout acts between layers; with num_layers=1 it does nothing", stacklevel=3)
         sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
         for argument, value in {"bias": bias, "batch_first": batch_first, **sizes}.items():
             expected = int if argument in sizes else bool
             if not isinstance(value, expected):
-                raise TypeError(f"{name}: {argument} should be of type {expected.__name__}, got {type(value).__name__}")
+                raise BadType(
+                    f"{argument} should be of type {expected.__name__}, got {type(value).__name__}", function=name, got=type(value).__name__
+                )
         for argument, size in sizes.items():
             if size <= 0:
-                raise ValueError(f"{name}: {argument} must be greater than zero, got {size}")
+                raise BadValue(f"{argument} must be greater than zero, got {size}", function=name, got=size)
         if not 0 <= proj_size < hidden_size:
-            raise ValueError(f"{name}: proj_size must be from 0 to less than hidden_size, got {proj_size}")
+            raise BadValue(f"proj_size must be from 0 to less than hidden_size, got {proj_size}", function=name, got=proj_size)
         if proj_size and mode != "LSTM":
-            raise ValueError(f"{name}: proj_size argument is only supported for LSTM, not RNN or GRU")
+            raise BadValue("proj_size argument is only supported for LSTM, not RNN or GRU", function=name)
         if mode not in _GATES:
-            raise ValueError(f"{name}: expected a mode among {', '.join(_GATES)}, got {mode!r}")
+            raise BadValue(function=name, argument="mode", expected=f"a mode among {', '.join(_GATES)}", got=repr(mode))
         self.mode = mode
         self.input_size = input_size
         self.hidden_size = hidden_size
@@ -146,14 +149,14 @@ class RNNBase(Module):
             return PackedSequence(out, batch_sizes, order, back), self._state(states)
         if not isinstance(input, Tensor) or input.ndim not in (2, 3):
             got = f"shape {tuple(input.shape)}" if isinstance(input, Tensor) else type(input).__name__
-            raise ValueError(f"{self._get_name()}: expected input of 2 (unbatched) or 3 dimensions, got {got}")
+            raise BadValue(function=self._get_name(), argument="input", expected="input of 2 (unbatched) or 3 dimensions", got=got)
         self._check(input, input.ndim)
         batched = input.ndim == 3
         if batched and self.batch_first:
             input = input.transpose(0, 1)
         length, batch = input.shape[0], input.shape[1] if batched else 1
         if not length:
-            raise RuntimeError(f"{self._get_name()}: expected sequence length to be larger than 0")
+            raise Refusal(function=self._get_name(), expected="sequence length to be larger than 0")
         states = self._initial(input, batch, hx, input.ndim, None)
         out, states = self._over_layers(input.reshape(length * batch, self.input_size), (batch,) * length, states)
         if not batched:
@@ -164,10 +167,12 @@ class RNNBase(Module):
     def _check(self, input: Tensor, rank: int) -> None:
         name = self._get_name()
         if input.ndim != rank or input.shape[-1] != self.input_size:
-            raise RuntimeError(f"{name}: expected input features {self.input_size} (the last dim), got {tuple(input.shape)}")
+            raise Refusal(
+                function=name, argument="input", expected=f"input features {self.input_size} (the last dim)", got=tuple(input.shape)
+            )
         dtype = self.weight_ih_l0.dtype
         if input.dtype != dtype:
-            raise ValueError(f"{name}: the input's dtype {input.dtype} does not match the weights', {dtype}")
+            raise BadValue(f"the input's dtype {input.dtype} does not match the weights', {dtype}", function=name)
 
     def _initial(self, like: Tensor, batch: int, hx: Any, rank: int, order: Tensor | None) -> list[Tensor]:
         """The initial states, each (layers * directions, batch, size), in the order of the sequences."""
@@ -179,12 +184,13 @@ class RNNBase(Module):
             hx = (hx,)
         if not isinstance(hx, (tuple, list)) or len(hx) != len(shapes) or not all(isinstance(h, Tensor) for h in hx):
             expected = "a tuple (h_0, c_0)" if self.mode == "LSTM" else "a Tensor"
-            raise TypeError(f"{self._get_name()}: expected {expected} for hx")
+            raise BadType(function=self._get_name(), argument="hx", expected=expected)
         states = []
         for name, state, shape in zip("hc", hx, shapes):
             wanted = shape if rank == 3 else (shape[0], shape[2])
             if tuple(state.shape) != wanted:
-                raise RuntimeError(f"{self._get_name()}: expected {name}_0 of shape {wanted}, got {tuple(state.shape)}")
+                h = f"{name}_0"
+                raise Refusal(function=self._get_name(), argument=h, expected=f"{h} of shape {wanted}", got=tuple(state.shape))
             state = state if rank == 3 else state.unsqueeze(1)
             states.append(state if order is None else state[:, order])
         return states
@@ -242,7 +248,7 @@ class RNN(RNNBase):
         dtype: Any = None,
     ):
         if nonlinearity not in ("tanh", "relu"):
-            raise ValueError(f"RNN: unknown nonlinearity {nonlinearity!r}, select from 'tanh' or 'relu'")
+            raise BadValue(f"unknown nonlinearity {nonlinearity!r}, select from 'tanh' or 'relu'", function="RNN")
         mode = f"RNN_{nonlinearity.upper()}"
         super().__init__(
             mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype
@@ -331,9 +337,11 @@ class RNNCellBase(Module):
     def _step(self, input: Tensor, states: Any, count: int) -> tuple[Tensor, ...]:
         name = self._get_name()
         if input.ndim not in (1, 2):
-            raise ValueError(f"{name}: expected input of 1 or 2 dimensions, got {tuple(input.shape)}")
+            raise BadValue(function=name, argument="input", expected="input of 1 or 2 dimensions", got=tuple(input.shape))
         if input.shape[-1] != self.input_size:
-            raise RuntimeError(f"{name}: expected input features {self.input_size} (the last dim), got {tuple(input.shape)}")
+            raise Refusal(
+                function=name, argument="input", expected=f"input features {self.input_size} (the last dim)", got=tuple(input.shape)
+            )
         single = input.ndim == 1
         batch = 1 if single else input.shape[0]
         if states is None:
@@ -342,9 +350,9 @@ class RNNCellBase(Module):
             expected = (self.hidden_size,) if single else (batch, self.hidden_size)
             for state in states:
                 if state.ndim not in (1, 2):
-                    raise ValueError(f"{name}: expected hidden states of 1 or 2 dimensions, got {tuple(state.shape)}")
+                    raise BadValue(function=name, expected="hidden states of 1 or 2 dimensions", got=tuple(state.shape))
                 if tuple(state.shape) != expected:
-                    raise RuntimeError(f"{name}: expected a hidden state of shape {expected}, got {tuple(state.shape)}")
+                    raise Refusal(function=name, expected=f"a hidden state of shape {expected}", got=tuple(state.shape))
             states = tuple(state.unsqueeze(0) for state in states) if single else tuple(states)
         weights = {kind: getattr(self, kind) for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
         _, *new = _run(self.mode, input.unsqueeze(0) if single else input, states, weights, (batch,), False)
@@ -379,7 +387,7 @@ class RNNCell(RNNCellBase):
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         if self.nonlinearity not in ("tanh", "relu"):
-            raise RuntimeError(f"RNNCell: unknown nonlinearity {self.nonlinearity!r}")
+            raise Refusal(f"unknown nonlinearity {self.nonlinearity!r}", function="RNNCell")
         return self._step(input, None if hx is None else (hx,), 1)[0]
 
     @property

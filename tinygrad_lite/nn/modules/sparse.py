@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_lite._tensor import Tensor
+from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn import init
 from tinygrad_lite.nn.modules.module import Module
@@ -23,7 +24,7 @@ class _Table(Module):
         self.embedding_dim = embedding_dim
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
-                raise ValueError(f"{self._get_name()}: padding_idx {padding_idx} is not one of the {num_embeddings} embeddings")
+                raise BadValue(f"padding_idx {padding_idx} is not one of the {num_embeddings} embeddings", function=self._get_name())
             padding_idx %= num_embeddings
         self.padding_idx = padding_idx
         if weight is None:
@@ -31,9 +32,10 @@ class _Table(Module):
             self.reset_parameters()
         else:
             if tuple(weight.shape) != (num_embeddings, embedding_dim):
-                raise ValueError(
-                    f"{self._get_name()}: the weight's shape {tuple(weight.shape)} does not match "
-                    f"num_embeddings {num_embeddings} and embedding_dim {embedding_dim}"
+                raise BadValue(
+                    f"the weight's shape {tuple(weight.shape)} does not match num_embeddings {num_embeddings} "
+                    f"and embedding_dim {embedding_dim}",
+                    function=self._get_name(),
                 )
             self.weight = Parameter(weight, requires_grad=not freeze)
 
@@ -109,7 +111,7 @@ class Embedding(_Table):
         False
         """
         if embeddings.ndim != 2:
-            raise ValueError(f"from_pretrained: expected a table of 2 dimensions, got {tuple(embeddings.shape)}")
+            raise BadValue(function="from_pretrained", expected="a table of 2 dimensions", got=tuple(embeddings.shape))
         rows, dim = embeddings.shape
         return cls(rows, dim, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, embeddings, freeze)
 
@@ -190,7 +192,7 @@ class EmbeddingBag(_Table):
         True
         """
         if embeddings.ndim != 2:
-            raise ValueError(f"from_pretrained: expected a table of 2 dimensions, got {tuple(embeddings.shape)}")
+            raise BadValue(function="from_pretrained", expected="a table of 2 dimensions", got=tuple(embeddings.shape))
         rows, dim = embeddings.shape
         options = max_norm, norm_type, scale_grad_by_freq, mode, sparse
         layer = cls(rows, dim, *options, embeddings, include_last_offset, padding_idx)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lite._tensor import Tensor
+from tinygrad_lite.arrays.errors import Refusal
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn import init
 from tinygrad_lite.nn.modules.attention import MultiheadAttention
@@ -29,7 +30,7 @@ def _get_activation_fn(activation: Activation) -> Callable[[Tensor], Tensor]:
     if not isinstance(activation, str):
         return activation
     if activation not in ("relu", "gelu"):
-        raise RuntimeError(f"activation should be relu/gelu, not {activation}")
+        raise Refusal(f"activation should be relu/gelu, not {activation}")
     return getattr(F, activation)
 
 
@@ -282,10 +283,10 @@ class Transformer(Module):
         batch = 0 if self.batch_first else 1
         if src.ndim == 3 and src.shape[batch] != tgt.shape[batch]:
             shapes = f"{tuple(src.shape)} and {tuple(tgt.shape)}"
-            raise RuntimeError(f"Transformer: the batch sizes of src and tgt must be equal, got {shapes}")
+            raise Refusal(f"the batch sizes of src and tgt must be equal, got {shapes}", function="Transformer", got=shapes)
         if src.shape[-1] != self.d_model or tgt.shape[-1] != self.d_model:
             shapes = f"{tuple(src.shape)} and {tuple(tgt.shape)}"
-            raise RuntimeError(f"Transformer: expected {self.d_model} features (the last dim) of src and tgt, got {shapes}")
+            raise Refusal(function="Transformer", expected=f"{self.d_model} features (the last dim) of src and tgt", got=shapes)
         memory = self.encoder(src, mask=src_mask, src_key_padding_mask=src_key_padding_mask, is_causal=src_is_causal)
         return self.decoder(
             tgt,

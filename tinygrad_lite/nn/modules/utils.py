@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from tinygrad_lite.arrays.errors import BadValue
+
 __all__: list[str] = []
 
 
@@ -33,5 +35,5 @@ def sizes(layer: str, name: str, x: Any, rank: int) -> tuple[Any, ...]:
     """
     x = _ntuple(rank)(x)
     if len(x) != rank:
-        raise ValueError(f"{layer}: expected an int or {rank} of them for {name}, got {x}")
+        raise BadValue(function=layer, expected=f"an int or {rank} of them for {name}", got=x)
     return x

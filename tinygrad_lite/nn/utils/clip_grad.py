@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tinygrad_lite._tensor import Tensor
+from tinygrad_lite.arrays.errors import Refusal
 from tinygrad_lite.autograd.grad_mode import no_grad
 from tinygrad_lite.ops.creation.conversion import tensor
 from tinygrad_lite.ops.linalg.norms import vector_norm
@@ -36,9 +37,9 @@ def get_total_norm(
         return tensor(0.0)
     total = vector_norm(stack([n.to(norms[0].device) for n in norms]), norm_type)
     if error_if_nonfinite and not math.isfinite(total.item()):
-        raise RuntimeError(
+        raise Refusal(
             f"The total norm of order {norm_type} for gradients is non-finite, so it cannot be clipped. "
-            "To scale the gradients by it anyway, set error_if_nonfinite=False"
+            "To scale the gradients by it anyway, set error_if_nonfinite=False",
         )
     return total
 

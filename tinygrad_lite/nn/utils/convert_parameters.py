@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tinygrad_lite._tensor import Tensor
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.ops.movement.joining import cat
 
 __all__ = ["parameters_to_vector", "vector_to_parameters"]
@@ -31,11 +32,11 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
             [1.]]), tensor([2., 3., 4.]))
     """
     if not isinstance(vec, Tensor):
-        raise TypeError(f"vector_to_parameters: expected a Tensor, got {type(vec).__name__}")
+        raise BadType(function="vector_to_parameters", expected="a Tensor", got=type(vec).__name__)
     parameters = list(parameters)
     total = sum(parameter.numel() for parameter in parameters)
     if vec.ndim != 1 or vec.numel() < total:
-        raise ValueError(f"vector_to_parameters: expected a vector of {total} elements, got shape {tuple(vec.shape)}")
+        raise BadValue(function="vector_to_parameters", expected=f"a vector of {total} elements", got=f"shape {tuple(vec.shape)}")
     start = 0
     for parameter in parameters:
         stop = start + parameter.numel()

@@ -6,6 +6,7 @@ import copy
 from typing import Any, TypeVar
 
 from tinygrad_lite._tensor import Tensor
+from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.parameter import Parameter
 from tinygrad_lite.ops.creation.factories import ones_like, zeros_like
@@ -49,9 +50,9 @@ def fuse_conv_bn_weights(
 
 def _fused(layer: M, bn: Any, transpose: bool) -> M:
     if layer.training or bn.training:
-        raise ValueError("fusion: expected both layers in evaluation mode; call eval() first")
+        raise BadValue(function="fusion", expected="both layers in evaluation mode", hint="call eval() first")
     if bn.running_mean is None or bn.running_var is None:
-        raise ValueError("fusion: the batch norm has no running statistics")
+        raise BadValue("the batch norm has no running statistics", function="fusion")
     fused = copy.deepcopy(layer)
     fused.weight, fused.bias = fuse_conv_bn_weights(
         fused.weight, fused.bias, bn.running_mean, bn.running_var, bn.eps, bn.weight, bn.bias, transpose
@@ -100,5 +101,5 @@ def fuse_linear_bn_eval(linear: M, bn: Any) -> M:
     True
     """
     if linear.out_features != bn.num_features and bn.num_features != 1:
-        raise ValueError(f"fusion: {linear.out_features} features do not fit a batch norm of {bn.num_features}")
+        raise BadValue(f"{linear.out_features} features do not fit a batch norm of {bn.num_features}", function="fusion")
     return _fused(linear, bn, False)

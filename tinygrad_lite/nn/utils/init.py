@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from tinygrad_lite.arrays.errors import Refusal
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.ops.random.generators import fork_rng
 
@@ -20,6 +21,6 @@ def skip_init(module_cls: type[M], *args: Any, **kwargs: Any) -> M:
     (1, 5)
     """
     if not (isinstance(module_cls, type) and issubclass(module_cls, Module)):
-        raise RuntimeError(f"skip_init: expected a class of modules, got {module_cls!r}")
+        raise Refusal(function="skip_init", expected="a class of modules", got=repr(module_cls))
     with fork_rng():
         return module_cls(*args, **kwargs)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_lite._tensor import Tensor
+from tinygrad_lite.arrays.errors import BadValue, Refusal
 from tinygrad_lite.autograd.grad_mode import no_grad
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn.modules.hooks import hooks_of
@@ -25,7 +26,7 @@ class _RecomputeHook:
     def __init__(self, module: Module, name: str):
         for hook in _recompute_hooks(module):
             if hook.name == name and type(hook) is type(self):
-                raise RuntimeError(f"Cannot register two {type(self).__name__} hooks on the same parameter {name}")
+                raise Refusal(f"Cannot register two {type(self).__name__} hooks on the same parameter {name}")
         self.name = name
 
     def __call__(self, module: Module, args: Any) -> None:
@@ -59,7 +60,7 @@ def _found(module: Module, kind: type[_RecomputeHook], name: str) -> Any:
     for hook in _recompute_hooks(module):
         if isinstance(hook, kind) and hook.name == name:
             return hook
-    raise ValueError(f"{name!r} of {module._get_name()} has no {kind.__name__}")
+    raise BadValue(f"{name!r} of {module._get_name()} has no {kind.__name__}")
 
 
 class WeightNorm(_RecomputeHook):
@@ -104,7 +105,12 @@ class SpectralNorm(_RecomputeHook):
 
     def __init__(self, module: Module, name: str, n_power_iterations: int, eps: float, dim: int):
         if n_power_iterations <= 0:
-            raise ValueError(f"spectral_norm: expected n_power_iterations to be positive, got {n_power_iterations}")
+            raise BadValue(
+                function="spectral_norm",
+                argument="n_power_iterations",
+                expected="n_power_iterations to be positive",
+                got=n_power_iterations,
+            )
         super().__init__(module, name)
         self.n_power_iterations, self.eps, self.dim = n_power_iterations, eps, dim
         weight = getattr(module, name)

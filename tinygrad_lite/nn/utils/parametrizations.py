@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_lite._tensor import Tensor
+from tinygrad_lite.arrays.errors import BadIndex, BadValue
 from tinygrad_lite.autograd.grad_mode import no_grad
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.nn.modules.conv import _ConvTransposeNd
@@ -56,7 +57,7 @@ def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Mo
     {'parametrizations.weight.original0': [[5.0]], 'parametrizations.weight.original1': [[3.0, 4.0]]}
     """
     if not isinstance(getattr(module, name, None), Tensor):
-        raise ValueError(f"weight_norm: {module._get_name()} has no parameter {name!r}")
+        raise BadValue(f"{module._get_name()} has no parameter {name!r}", function="weight_norm")
     return register_parametrization(module, name, _WeightNorm(dim), unsafe=True)
 
 
@@ -80,7 +81,7 @@ class _SpectralNorm(Module):
     def __init__(self, weight: Tensor, n_power_iterations: int = 1, dim: int = 0, eps: float = 1e-12):
         super().__init__()
         if not -weight.ndim <= dim < weight.ndim:
-            raise IndexError(f"spectral_norm: dim {dim} is out of range for a weight of {weight.ndim} dimensions")
+            raise BadIndex(f"dim {dim} is out of range for a weight of {weight.ndim} dimensions", function="spectral_norm")
         self.dim = dim % weight.ndim
         self.eps = eps
         if weight.ndim > 1:
@@ -142,6 +143,6 @@ def spectral_norm(
     """
     weight: Any = getattr(module, name, None)
     if not isinstance(weight, Tensor):
-        raise ValueError(f"spectral_norm: {module._get_name()} has no parameter or buffer {name!r}")
+        raise BadValue(f"{module._get_name()} has no parameter or buffer {name!r}", function="spectral_norm")
     dim = default_dim(module) if dim is None else dim
     return register_parametrization(module, name, _SpectralNorm(weight, n_power_iterations, dim, eps))

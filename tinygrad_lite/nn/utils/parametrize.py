@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tinygrad_lite._tensor import Tensor
+from tinygrad_lite.arrays.errors import BadValue, Refusal
 from tinygrad_lite.autograd.grad_mode import no_grad
 from tinygrad_lite.nn.modules.container import ModuleDict, ModuleList
 from tinygrad_lite.nn.modules.module import Module
@@ -73,9 +74,11 @@ class ParametrizationList(ModuleList):
             with no_grad():
                 result = self()
             if result.shape != original.shape or result.dtype != original.dtype:
-                raise ValueError(
-                    f"register_parametrization: the result has shape {tuple(result.shape)} and dtype {result.dtype}, "
-                    f"the tensor {tuple(original.shape)} and {original.dtype}; pass unsafe=True to allow it"
+                raise BadValue(
+                    f"the result has shape {tuple(result.shape)} and dtype {result.dtype}, "
+                    f"the tensor {tuple(original.shape)} and {original.dtype}",
+                    function="register_parametrization",
+                    hint="pass unsafe=True to allow it",
                 )
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *others: Any) -> None:
@@ -96,7 +99,7 @@ class ParametrizationList(ModuleList):
             new: Any = value
             for module in reversed(list(self)):
                 if not hasattr(module, "right_inverse"):
-                    raise RuntimeError(f"{type(module).__name__} does not implement right_inverse, so it cannot be assigned to")
+                    raise Refusal(f"{type(module).__name__} does not implement right_inverse, so it cannot be assigned to")
                 new = module.right_inverse(new)
             for name, tensor in zip(self._names(), [new] if self.is_tensor else new):
                 getattr(self, name).copy_(tensor)
@@ -143,11 +146,11 @@ def register_parametrization(module: Module, tensor_name: str, parametrization: 
         with no_grad():
             after = parametrization(before)
         if not unsafe and (after.shape != before.shape or after.dtype != before.dtype):
-            raise ValueError("register_parametrization: shape and dtype may not change; pass unsafe=True to allow it")
+            raise BadValue("shape and dtype may not change", function="register_parametrization", hint="pass unsafe=True to allow it")
         parametrizations.append(parametrization)
         return module
     if module._registered_kinds.get(tensor_name) not in ("parameter", "buffer") or getattr(module, tensor_name) is None:
-        raise ValueError(f"register_parametrization: {module._get_name()} has no parameter or buffer {tensor_name!r}")
+        raise BadValue(f"{module._get_name()} has no parameter or buffer {tensor_name!r}", function="register_parametrization")
     made = ParametrizationList([parametrization], getattr(module, tensor_name), unsafe)
     delattr(module, tensor_name)
     base = type(module)
@@ -198,7 +201,7 @@ def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized
     ['bias', 'weight']
     """
     if not is_parametrized(module, tensor_name):
-        raise ValueError(f"remove_parametrizations: {module._get_name()} has no parametrization on {tensor_name!r}")
+        raise BadValue(f"{module._get_name()} has no parametrization on {tensor_name!r}", function="remove_parametrizations")
     made = module.parametrizations[tensor_name]
     first = getattr(made, made._names()[0])
     if leave_parametrized:
@@ -207,7 +210,7 @@ def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized
     elif made.is_tensor:
         value = first
     else:
-        raise ValueError("remove_parametrizations: with several originals there is none to go back to")
+        raise BadValue("with several originals there is none to go back to", function="remove_parametrizations")
     base = type(module).__bases__[0]
     del module.parametrizations[tensor_name]
     module.__class__ = _with_properties(base, tuple(module.parametrizations))

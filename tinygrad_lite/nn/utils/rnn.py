@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite._tensor import Tensor
+from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
 from tinygrad_lite.nn.packed_sequence import PackedSequence, invert_permutation
 from tinygrad_lite.ops.creation.conversion import from_numpy
 from tinygrad_lite.ops.creation.factories import full
@@ -43,17 +44,19 @@ def pack_padded_sequence(input: Tensor, lengths: Any, batch_first: bool = False,
     count = _lengths(lengths)
     steps, batch = input.shape[:2]
     if count.shape != (batch,):
-        raise RuntimeError(f"pack_padded_sequence: expected a length for each of {batch} sequences, got {count.tolist()}")
+        raise Refusal(function="pack_padded_sequence", expected=f"a length for each of {batch} sequences", got=count.tolist())
     if not batch or count.min() <= 0 or count.max() > steps:
-        raise RuntimeError(f"pack_padded_sequence: lengths must lie from 1 to {steps}, got {count.tolist()}")
+        raise Refusal(f"lengths must lie from 1 to {steps}, got {count.tolist()}", function="pack_padded_sequence", got=count.tolist())
     order = None
     if not enforce_sorted:
         places = np.argsort(-count, kind="stable")
         count, order = count[places], from_numpy(places).to(input.device)
         input = input.index_select(1, order)
     elif (count[1:] > count[:-1]).any():
-        raise RuntimeError(
-            f"pack_padded_sequence: lengths {count.tolist()} are not sorted in decreasing order; pass enforce_sorted=False"
+        raise Refusal(
+            f"lengths {count.tolist()} are not sorted in decreasing order",
+            function="pack_padded_sequence",
+            hint="pass enforce_sorted=False",
         )
     sizes = (count[None] > np.arange(count[0])[:, None]).sum(1)
     taken = np.concatenate([t * batch + np.arange(n) for t, n in enumerate(sizes)])
@@ -72,12 +75,12 @@ def pad_packed_sequence(
             [4, 5, 0]]), tensor([3, 2]))
     """
     if not isinstance(sequence, PackedSequence):
-        raise TypeError(f"pad_packed_sequence: expected a PackedSequence, got {type(sequence).__name__}")
+        raise BadType(function="pad_packed_sequence", expected="a PackedSequence", got=type(sequence).__name__)
     data, batch_sizes, _, back = sequence
     sizes = batch_sizes.numpy()
     length = len(sizes) if total_length is None else total_length
     if length < len(sizes):
-        raise ValueError(f"pad_packed_sequence: total_length {length} is less than the longest sequence, {len(sizes)}")
+        raise BadValue(f"total_length {length} is less than the longest sequence, {len(sizes)}", function="pad_packed_sequence")
     # The index of each element of the padded batch among the packed ones, which the padding follows.
     places = np.full((length, sizes[0]), len(data))
     starts = np.cumsum(sizes) - sizes
@@ -104,16 +107,16 @@ def pad_sequence(
             [4, 0, 0]])
     """
     if padding_side not in ("left", "right"):
-        raise ValueError(f"pad_sequence: expected padding_side 'left' or 'right', got {padding_side!r}")
+        raise BadValue(function="pad_sequence", argument="padding_side", expected="padding_side 'left' or 'right'", got=repr(padding_side))
     sequences = list(sequences)
     if not sequences or not all(isinstance(s, Tensor) for s in sequences):
-        raise TypeError("pad_sequence: expected a non-empty list of Tensors")
+        raise BadType(function="pad_sequence", expected="a non-empty list of Tensors")
     longest = max(s.shape[0] for s in sequences)
     rest = sequences[0].shape[1:]
     rows = []
     for s in sequences:
         if s.shape[1:] != rest:
-            raise ValueError(f"pad_sequence: the dims after the first must agree, got {tuple(s.shape)} and (*, {rest})")
+            raise BadValue(f"the dims after the first must agree, got {tuple(s.shape)} and (*, {rest})", function="pad_sequence")
         padding = full((longest - s.shape[0], *rest), padding_value, dtype=s.dtype, device=s.device)
         rows.append(cat([padding, s] if padding_side == "left" else [s, padding]).unsqueeze(0 if batch_first else 1))
     return cat(rows, 0 if batch_first else 1)

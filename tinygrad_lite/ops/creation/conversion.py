@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.arrays import (
+    as_array,
     as_dtype,
-    common_dtype,
     default_device,
     device_of,
     get_default_dtype,
     is_array,
+    is_cupy,
     namespace_for,
     order_kept,
     owner_of,
@@ -20,10 +22,10 @@ from tinygrad_lite.arrays import (
     to_device,
     to_numpy,
 )
-from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.arrays.conversion import array_of_buffer, array_of_foreign, array_of_numbers, is_foreign, only_python, shareable
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.engine.tape import Traced, traced
-from tinygrad_lite.ops.calling import raw
-from tinygrad_lite.ops.creation.factories import as_made, creator, dtype_of_number, empty
+from tinygrad_lite.ops.creation.factories import as_made, creator, empty
 from tinygrad_lite.ops.types import Size
 from tinygrad_lite.ops.typing import AnyTensor, Tensor
 
@@ -33,22 +35,8 @@ LEGACY = {
 }  # fmt: skip
 
 __all__ = [
-    "BoolTensor",
-    "ByteTensor",
-    "CharTensor",
-    "DoubleTensor",
-    "FloatTensor",
-    "HalfTensor",
-    "IntTensor",
-    "LongTensor",
-    "ShortTensor",
-    "as_tensor",
-    "asarray",
-    "from_dlpack",
-    "from_numpy",
-    "frombuffer",
-    "scalar_tensor",
-    "tensor",
+    "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "HalfTensor", "IntTensor", "LongTensor",
+    "ShortTensor", "as_tensor", "asarray", "from_dlpack", "from_numpy", "frombuffer", "scalar_tensor", "tensor",
 ]  # fmt: skip
 
 
@@ -61,38 +49,17 @@ def array_from(data: Any, dtype: Any = None, device: Any = None) -> Any:
     if known is not None:
         data = known
         if data.dtype.kind not in "biufc":
-            raise TypeError(f"tensor: expected numbers, got an array of {data.dtype}")
+            raise BadType(function="tensor", expected="numbers", got=f"an array of {data.dtype}")
         return to_device(data.astype(data.dtype.newbyteorder("=") if dtype is None else dtype, order_kept(data)), device)
-    row: Any = [data]  # descends to the first row of numbers
-    while row and isinstance(row[0], (list, tuple)):
-        row = row[0]
-    typed = not {*map(type, row)} <= _PYTHON
-    data = _plain(data) if typed else data
-    try:
-        array = np.array(data)
-    except ValueError as error:
-        raise ValueError(f"tensor: the lists are not all of one length: {error}") from None
-    if array.dtype.kind not in "biufc" or array.dtype == np.uint64:
-        raise TypeError(f"tensor: expected numbers, or nested lists of them, got {_odd(data)}")
-    if dtype is None:
-        # Python floats get the default dtype; NumPy numbers and tensors keep theirs.
-        dtype = _met(data) if typed else dtype_of_number(array)
-    elif dtype.kind in "iu" and array.size:
-        low, high, limits = array.min(), array.max(), np.iinfo(dtype)
-        lowest = limits.min or (0 if array.dtype.kind == "f" else -limits.max)  # negative integers wrap around
-        if not lowest <= low <= high <= limits.max:  # also true for nan
-            raise RuntimeError(f"tensor: the values, {low} to {high}, do not fit into {dtype}")
-    return to_device(array.astype(dtype, copy=False), device)
-
-
-_PYTHON = {bool, int, float, complex}
+    typed = not only_python(data)
+    return to_device(array_of_numbers(_plain(data) if typed else data, dtype, typed), device)
 
 
 def _plain(data: Any) -> Any:
     """Nested lists with tensors replaced by arrays; a tensor with one element counts as a number."""
     if isinstance(data, (list, tuple)):
         return [_plain(item) for item in data]
-    if isinstance(data, Traced) or _is_another(data):
+    if isinstance(data, Traced) or is_foreign(data):
         array = to_numpy(array_of(data))
         return array.reshape(()) if array.size == 1 else array
     return data
@@ -106,41 +73,8 @@ def array_of(value: Any) -> Any:
     if is_array(value):
         return value
     if isinstance(value, np.generic):
-        return np.asarray(value)
-    if not _is_another(value):
-        return None
-    for method in ("detach", "cpu", "resolve_conj", "resolve_neg"):  # PyTorch's tensors refuse __array__ otherwise
-        value = getattr(value, method, lambda value=value: value)()
-    if "float8" in str(value.dtype) or "bfloat16" in str(value.dtype):  # which NumPy lacks
-        value = value.float() if hasattr(value, "float") else np.asarray(value).astype(np.float32)
-    array = np.asarray(value)
-    return array if array.flags.writeable else array.copy()
-
-
-def _is_another(value: Any) -> bool:
-    """Whether `value` is a tensor of another library."""
-    return hasattr(value, "__array__") and hasattr(value, "__dlpack__") and not isinstance(value, (np.ndarray, np.generic))
-
-
-def _met(data: Any) -> np.dtype:
-    """The common dtype of the numbers, arrays and tensors in nested lists."""
-    dtypes, stack = set(), [data]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, (list, tuple)):
-            stack.extend(item)
-        elif isinstance(item, (Traced, np.ndarray, np.generic)):
-            dtypes.add(item.dtype)
-        else:
-            dtypes.add(dtype_of_number(item))
-    return common_dtype(*(np.empty(1, dtype) for dtype in dtypes)) if dtypes else get_default_dtype()
-
-
-def _odd(data: Any) -> str:
-    """The first item in `data` that is not a number."""
-    while isinstance(data, (list, tuple)):
-        data = next((item for item in data if isinstance(item, (list, tuple)) or not isinstance(item, (int, float))), 0)
-    return "an integer too large for int64" if isinstance(data, (int, float)) else type(data).__name__
+        return as_array(value)
+    return array_of_foreign(value) if is_foreign(value) else None
 
 
 @creator
@@ -179,17 +113,17 @@ def legacy_array(
     elif len(given) == 1 and isinstance(given[0], Size):
         (given,) = given
     elif any(isinstance(part, (bool, list, tuple)) for part in given[len(given) == 1 and not isinstance(given[0], bool) :]):
-        raise TypeError(f"{name}: expected sizes, or one sequence of values, got {given}")
-    if isinstance(given, Size) or len(given) != 1 or isinstance(given[0], (int, np.integer)):
+        raise BadType(function=name, expected="sizes, or one sequence of values", got=given)
+    if isinstance(given, Size) or len(given) != 1 or isinstance(given[0], numbers.Integral):
         sizes = given if given or isinstance(given, Size) else (0,)
         return empty(sizes, dtype=get_default_dtype() if dtype is None else dtype, device=device).array
     (values,) = given
     if isinstance(values, Traced):
         if dtype is not None and values.array.dtype != dtype:
-            raise TypeError(f"{name}: expected a tensor of {dtype}, got one of {values.array.dtype}; use its to(dtype)")
+            raise BadType(function=name, expected=f"a tensor of {dtype}", got=f"one of {values.array.dtype}", hint="use its to(dtype)")
         return values.array
     if not isinstance(values, (list, tuple, range)) and array_of(values) is None:
-        raise TypeError(f"{name}: expected sizes, or a sequence of values, got {type(values).__name__}")
+        raise BadType(function=name, expected="sizes, or a sequence of values", got=type(values).__name__)
     return array_from(values, get_default_dtype() if dtype is None else dtype, device)
 
 
@@ -207,7 +141,7 @@ class _Legacy(type):
 
 def _legacy(name: str, dtype: str) -> _Legacy:
     doc = f"An old name: `{name}(2, 3)` is uninitialized, `{name}([2, 3])` holds the values, as {dtype}."
-    return _Legacy(name, (), {"dtype": np.dtype(dtype), "__doc__": doc, "__module__": __name__})
+    return _Legacy(name, (), {"dtype": as_dtype(dtype), "__doc__": doc, "__module__": __name__})
 
 
 HalfTensor = _legacy("HalfTensor", "float16")
@@ -255,9 +189,9 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> AnyTensor:
     device = default_device() if device is None else device
     if isinstance(data, Traced):
         return data.to(device=device, dtype=dtype)
-    if is_array(data) or _is_another(data):
+    if is_array(data) or is_foreign(data):
         array = array_of(data)
-        return (from_numpy(array) if isinstance(array, np.ndarray) else traced(array)).to(device=device, dtype=dtype)
+        return traced(array if is_cupy(array) else shareable("from_numpy", array)).to(device=device, dtype=dtype)
     return tensor(data, dtype=dtype, device=device)
 
 
@@ -270,12 +204,12 @@ def asarray(
     >>> tg.asarray([1, 2], dtype=tg.float32)
     tensor([1., 2.])
     """
-    obj = array_of(obj) if _is_another(obj) else obj
+    obj = array_of(obj) if is_foreign(obj) else obj
     result = as_tensor(obj, dtype, device)
     array = result.array
     shared = (result is obj) if isinstance(obj, Traced) else is_array(obj) and owner_of(array) is owner_of(obj)
     if copy is False and not shared:
-        raise ValueError("asarray: this takes a copy, which copy=False forbids")
+        raise BadValue("this takes a copy, which copy=False forbids", function="asarray")
     if copy and shared:
         result = result.clone()
     if not requires_grad:
@@ -293,32 +227,13 @@ def from_numpy(ndarray: np.ndarray) -> AnyTensor:
     >>> x
     tensor([1., 0.], dtype=float64)
     """
-    if not isinstance(ndarray, np.ndarray):
-        raise TypeError(f"from_numpy: expected a numpy.ndarray, got {type(ndarray).__name__}")
-    if ndarray.dtype.kind not in "biufc":
-        raise TypeError(f"from_numpy: expected an array of numbers, got {ndarray.dtype}")
-    if not ndarray.dtype.isnative or ndarray.dtype.itemsize > (16 if ndarray.dtype.kind == "c" else 8):
-        raise TypeError(f"from_numpy: tensors cannot have the dtype {ndarray.dtype.str}; convert it with .astype()")
-    if any(stride % ndarray.itemsize for stride in ndarray.strides):
-        raise ValueError("from_numpy: an array with strides of parts of elements cannot be shared; copy() it first")
-    if min(ndarray.strides, default=0) < 0:
-        raise ValueError("from_numpy: an array with negative strides cannot be shared; copy() it first")
-    return traced(ndarray if type(ndarray) is np.ndarray else ndarray.view(np.ndarray))
+    return traced(shareable("from_numpy", ndarray))
 
 
 def from_dlpack(ext_tensor: Any) -> AnyTensor:
     """A tensor that shares the memory of any object with `__dlpack__`."""
     kind, _ = ext_tensor.__dlpack_device__()
     return traced(namespace_for("cpu" if kind == 1 else "cuda").from_dlpack(ext_tensor))
-
-
-@primitive
-def moved(input, device):
-    """`input` on another device."""
-    return to_device(input, device)
-
-
-moved.vjp(input=lambda g, input, device: moved(g, device_of(raw(input))))
 
 
 def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> AnyTensor:
@@ -329,10 +244,4 @@ def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, req
     >>> frombuffer(bytearray(b"abc"), dtype=tg.uint8)
     tensor([97, 98, 99], dtype=uint8)
     """
-    if not count or not len(memoryview(buffer)):
-        raise ValueError("frombuffer: expected a buffer and a count that are not empty")
-    try:
-        array = np.frombuffer(buffer, as_dtype(dtype), count, offset)
-    except ValueError as error:
-        raise ValueError(f"frombuffer: {error}") from None
-    return as_made(array, requires_grad)
+    return as_made(array_of_buffer("frombuffer", buffer, as_dtype(dtype), count, offset), requires_grad)

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from tinygrad_lite.arrays import (
-    as_dtype,
-    default_device,
-    device_of,
-    get_default_dtype,
-    namespace_for,
-    number_for,
-    on_device,
-    quietly,
-)
-from tinygrad_lite.arrays.errors import refusal
+from tinygrad_lite.arrays import default_device, device_of, namespace_for, on_device, quietly
+from tinygrad_lite.arrays.dtypes import DType, as_dtype, dtype_of_number, float64, get_default_dtype, int64, is_number, number_for
+from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal, in_call_of, refusal
+from tinygrad_lite.arrays.signature import wraps
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import canonical_shape, integer, operation, raw
 from tinygrad_lite.ops.typing import AnyTensor, Tensor
@@ -37,7 +29,7 @@ def creator(function: Callable[P, R]) -> Callable[P, R]:
     """A function that creates tensors: it runs on the device of the result, and accepts PyTorch's `layout`, `pin_memory`
     and `memory_format`, of which there is one kind here."""
 
-    @functools.wraps(function)
+    @wraps(function)
     def make(*args: Any, layout: Any = None, pin_memory: bool = False, memory_format: Any = None, **options: Any) -> Any:
         device = options.get("device")
         try:
@@ -45,10 +37,13 @@ def creator(function: Callable[P, R]) -> Callable[P, R]:
                 return function(*args, **options)
             with on_device(device):
                 return function(*args, **options)
+        except Refusal as error:
+            in_call_of(function.__name__, (), args, options, error)
+            raise
         except (TypeError, ValueError) as error:
             raise refusal(error) from error.__cause__
 
-    return make  # type: ignore[return-value]  # a ParamSpec cannot say that keywords were added
+    return make
 
 
 def as_made(array: Any, requires_grad: bool = False) -> Any:
@@ -57,29 +52,21 @@ def as_made(array: Any, requires_grad: bool = False) -> Any:
     return result.requires_grad_() if requires_grad else result
 
 
-def dtype_or_default(dtype: Any) -> np.dtype:
+def dtype_or_default(dtype: Any) -> DType:
     """`dtype`, or the default dtype if None."""
     return get_default_dtype() if dtype is None else as_dtype(dtype)
-
-
-def dtype_of_number(value: Any) -> np.dtype:
-    """The dtype of a Python number (or an array of them): the default for floats."""
-    found = np.asarray(value).dtype
-    if found.kind == "c":
-        return np.result_type(get_default_dtype(), np.complex64)
-    return found if found.kind in "bi" else get_default_dtype()
 
 
 # -- filled -------------------------------------------------------------------------------------
 
 
-def size_given(name: str, size: tuple[Any, ...], whole: Any = None) -> tuple[int, ...]:
+def size_given(size: tuple[Any, ...], whole: Any = None) -> tuple[int, ...]:
     """A shape given as `zeros(2, 3)`, `zeros((2, 3))` or `zeros(size=(2, 3))`."""
     if not size and whole is None:
-        raise TypeError(f"{name}: expected a size")
-    shape = canonical_shape(name, size if whole is None else (whole,))
+        raise BadType(expected="a size")
+    shape = canonical_shape(size if whole is None else (whole,))
     if min(shape, default=0) < 0:
-        raise RuntimeError(f"{name}: expected sizes of 0 or more, got {shape}")
+        raise Refusal(expected="sizes of 0 or more", got=shape)
     return shape
 
 
@@ -100,7 +87,7 @@ def zeros(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, 
     tensor([[0., 0., 0.],
             [0., 0., 0.]])
     """
-    return as_made(_made("zeros", device, size_given("zeros", shape, size), dtype_or_default(dtype)), requires_grad)
+    return as_made(_made("zeros", device, size_given(shape, size), dtype_or_default(dtype)), requires_grad)
 
 
 @creator
@@ -112,7 +99,7 @@ def ones(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, r
     tensor([[1., 1., 1.],
             [1., 1., 1.]])
     """
-    return as_made(_made("ones", device, size_given("ones", shape, size), dtype_or_default(dtype)), requires_grad)
+    return as_made(_made("ones", device, size_given(shape, size), dtype_or_default(dtype)), requires_grad)
 
 
 @creator
@@ -123,22 +110,25 @@ def empty(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, 
     >>> tg.empty(2, 3).shape
     (2, 3)
     """
-    return as_made(_made("empty", device, size_given("empty", shape, size), dtype_or_default(dtype)), requires_grad)
+    return as_made(_made("empty", device, size_given(shape, size), dtype_or_default(dtype)), requires_grad)
 
 
-def _number(name: str, value: Any) -> Any:
+def _number(value: Any) -> Any:
     """A number, which may be given as a tensor with one element."""
     value = value.item() if isinstance(value, Traced) else value
-    if not isinstance(value, (bool, int, float, complex, np.generic)):
-        raise TypeError(f"{name}: expected a number as fill_value, got {type(value).__name__}")
+    if not is_number(value):
+        raise BadType(expected="a number as fill_value", got=type(value).__name__)
     return value
 
 
-def _fitting(name: str, dtype: np.dtype, value: Any) -> Any:
+def _fitting(name: str, dtype: DType, value: Any) -> Any:
     try:
         return number_for(dtype, value)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {error}") from None
+    except Refusal as error:
+        error.called(name)
+        raise
+    except TypeError as error:
+        raise refusal(error, name) from None
 
 
 @creator
@@ -152,10 +142,10 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
             [7, 7]])
     """
     if not isinstance(size, (tuple, list)):
-        raise TypeError(f"full: expected a tuple as the size, got {type(size).__name__}")
-    fill_value = _number("full", fill_value)
+        raise BadType(expected="a tuple as the size", got=type(size).__name__)
+    fill_value = _number(fill_value)
     dtype = dtype_of_number(fill_value) if dtype is None else as_dtype(dtype)
-    return as_made(_made("full", device, size_given("full", (), size), _fitting("full", dtype, fill_value), dtype), requires_grad)
+    return as_made(_made("full", device, size_given((), size), _fitting("full", dtype, fill_value), dtype), requires_grad)
 
 
 @creator
@@ -167,7 +157,7 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, 
     tensor([[1., 0., 0.],
             [0., 1., 0.]])
     """
-    n, m = size_given("eye", (n, n if m is None else m))
+    n, m = size_given((n, n if m is None else m))
     return as_made(_made("eye", device, n, m, 0, dtype_or_default(dtype)), requires_grad)
 
 
@@ -177,7 +167,7 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, 
 def _like(make: str, x: Any, rest: tuple[Any, ...], dtype: Any, device: Any, requires_grad: bool) -> Any:
     array = raw(x)
     if not hasattr(array, "dtype"):
-        raise TypeError(f"{make}_like: expected a Tensor, got {type(x).__name__}")
+        raise BadType(f"{make}_like: expected a Tensor, got {type(x).__name__}", got=type(x).__name__)
     dtype, device = array.dtype if dtype is None else as_dtype(dtype), device_of(array) if device is None else device
     out = _made(make, device, array.shape, *rest, dtype)
     return as_made(out, requires_grad) if isinstance(x, Traced) else out
@@ -229,7 +219,7 @@ def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any 
     >>> tg.full_like(tg.tensor([1.0, 2.0]), 7)
     tensor([7., 7.])
     """
-    fill_value = _number("full_like", fill_value)
+    fill_value = _number(fill_value)
     dtype = input.dtype if dtype is None else as_dtype(dtype)
     return _like("full", input, (_fitting("full_like", dtype, fill_value),), dtype, device, requires_grad)
 
@@ -295,32 +285,32 @@ def arange(
     if end is None:
         start, end = 0, start
     if end is None:
-        raise TypeError("arange: expected an end")
+        raise BadType(argument="end", expected="an end")
     start, end, step = (v.item() if isinstance(v, Traced) else v for v in (start or 0, end, step))
     dtype = dtype_of_number(start + end + step) if dtype is None else as_dtype(dtype)
     if dtype.kind == "b":
-        raise TypeError("arange: expected a dtype of numbers, got bool")
-    if dtype == np.int64 and all(map(math.isfinite, (start, end, step))):
+        raise BadType(function="arange", argument="dtype", expected="a dtype of numbers", got="bool")
+    if dtype == int64 and all(map(math.isfinite, (start, end, step))):
         start, end, step = int(start), int(end), int(step)  # before counting; for other integer dtypes, after
-    _check_steps("arange", start, end, step)
+    _check_steps(start, end, step)
     return _steps(start, step, math.ceil((end - start) / step), dtype, device, requires_grad)
 
 
-def _check_steps(name: str, start: Any, end: Any, step: Any) -> None:
+def _check_steps(start: Any, end: Any, step: Any) -> None:
     if step == 0:
-        raise RuntimeError(f"{name}: the step must not be zero")
+        raise Refusal("the step must not be zero")
     if not all(map(math.isfinite, (start, end, step))) or (end - start) * step < 0:
-        raise RuntimeError(f"{name}: no steps of {step} lead from {start} to {end}")
+        raise Refusal(f"no steps of {step} lead from {start} to {end}")
 
 
 @quietly
-def _steps(start: Any, step: Any, count: int, dtype: np.dtype, device: Any, requires_grad: bool) -> Any:
+def _steps(start: Any, step: Any, count: int, dtype: DType, device: Any, requires_grad: bool) -> Any:
     with on_device(device):
         xp = namespace_for(device)
         if dtype.kind in "iu":
             values = xp.arange(count) * int(step) + int(start)
         else:
-            values = xp.arange(count, dtype=np.float64)
+            values = xp.arange(count, dtype=float64)
             values *= step
             values += start
         return as_made(values.astype(dtype, copy=False), requires_grad)
@@ -333,7 +323,7 @@ def range(
     """Like `arange`, but including `end` and in the default dtype."""
     if end is None:
         start, end = 0, start
-    _check_steps("range", start, end, step)
+    _check_steps(start, end, step)
     return _steps(start, step, math.floor((end - start) / step) + 1, dtype_or_default(dtype), device, requires_grad)
 
 
@@ -350,12 +340,12 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any
     return as_made(_evenly("linspace", start, end, steps, dtype, device).astype(dtype, copy=False), requires_grad)
 
 
-def _evenly(name: str, start: Any, end: Any, steps: int, dtype: np.dtype, device: Any) -> Any:
+def _evenly(name: str, start: Any, end: Any, steps: int, dtype: DType, device: Any) -> Any:
     """`steps` numbers from `start` to `end`, which are first truncated if `dtype` is an integer dtype."""
     start, end = (_fitting(name, dtype, v.item() if isinstance(v, Traced) else v) for v in (start, end))
-    steps = integer(name, "steps", steps)
+    steps = integer("steps", steps)
     if steps < 0:
-        raise ValueError(f"{name}: expected 0 or more steps, got {steps}")
+        raise BadValue(argument="steps", expected="0 or more steps", got=steps)
     with on_device(device):
         return namespace_for(device).linspace(start, end, steps)
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import default_device, to_device
+from tinygrad_lite.arrays import default_device, float64, to_device
+from tinygrad_lite.arrays.errors import Refusal
 from tinygrad_lite.ops.calling import integer
 from tinygrad_lite.ops.creation.factories import as_made, creator, dtype_or_default
 from tinygrad_lite.ops.typing import AnyTensor
@@ -19,12 +20,14 @@ from tinygrad_lite.ops.typing import AnyTensor
 __all__ = ["bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window"]
 
 
-def _window(name: str, length: int, periodic: bool, options: dict[str, Any], weight: Callable[[Any], Any]) -> Any:
+def _window(length: int, periodic: bool, options: dict[str, Any], weight: Callable[[Any], Any]) -> Any:
     """`weight(t)` at `length` points t from 0 to 1, computed on the CPU because a window is created once."""
-    length, dtype = integer(name, "window_length", length), dtype_or_default(options.get("dtype"))
+    length, dtype = integer("window_length", length), dtype_or_default(options.get("dtype"))
     if length < 0 or dtype.kind != "f":
-        raise RuntimeError(f"{name}: expected a length of 0 or more and a floating-point dtype, got {length} and {dtype}")
-    places = np.arange(length, dtype=np.float64)
+        raise Refusal(
+            argument="length", expected="a length of 0 or more and a floating-point dtype", got=f"{length} and {dtype}"
+        )
+    places = np.arange(length, dtype=float64)
     out = weight(places / (length if periodic else length - 1)) if length > 1 else places + 1
     device = default_device() if options.get("device") is None else options["device"]
     return as_made(to_device(out.astype(dtype, copy=False), device), options.get("requires_grad", False))
@@ -38,7 +41,7 @@ def bartlett_window(window_length: int, periodic: bool = True, **options: Any) -
     >>> tg.bartlett_window(4)
     tensor([0.0000, 0.5000, 1.0000, 0.5000])
     """
-    return _window("bartlett_window", window_length, periodic, options, lambda t: 1 - np.abs(2 * t - 1))
+    return _window(window_length, periodic, options, lambda t: 1 - np.abs(2 * t - 1))
 
 
 @creator
@@ -53,7 +56,7 @@ def blackman_window(window_length: int, periodic: bool = True, **options: Any) -
     def weight(t: Any) -> Any:
         return 0.42 - 0.5 * np.cos(2 * math.pi * t) + 0.08 * np.cos(4 * math.pi * t)
 
-    return _window("blackman_window", window_length, periodic, options, weight)
+    return _window(window_length, periodic, options, weight)
 
 
 @creator
@@ -64,7 +67,7 @@ def hamming_window(window_length: int, periodic: bool = True, alpha: float = 0.5
     >>> tg.hamming_window(4)
     tensor([0.0800, 0.5400, 1.0000, 0.5400])
     """
-    return _window("hamming_window", window_length, periodic, options, lambda t: alpha - beta * np.cos(2 * math.pi * t))
+    return _window(window_length, periodic, options, lambda t: alpha - beta * np.cos(2 * math.pi * t))
 
 
 @creator
@@ -74,7 +77,7 @@ def hann_window(window_length: int, periodic: bool = True, **options: Any) -> An
     >>> hann_window(4)
     tensor([0.0000, 0.5000, 1.0000, 0.5000])
     """
-    return _window("hann_window", window_length, periodic, options, lambda t: np.sin(math.pi * t) ** 2)
+    return _window(window_length, periodic, options, lambda t: np.sin(math.pi * t) ** 2)
 
 
 @creator
@@ -89,4 +92,4 @@ def kaiser_window(window_length: int, periodic: bool = True, beta: float = 12.0,
     def weight(t: Any) -> Any:
         return np.i0(beta * np.sqrt(np.maximum(1 - (2 * t - 1) ** 2, 0))) / np.i0(beta)
 
-    return _window("kaiser_window", window_length, periodic, options, weight)
+    return _window(window_length, periodic, options, weight)

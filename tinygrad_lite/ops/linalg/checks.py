@@ -7,9 +7,11 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
+from numpy.linalg import LinAlgError as NumpyLinAlgError
 
-from tinygrad_lite.arrays import as_array, is_array, linalg, namespace_of
+from tinygrad_lite.arrays import as_array, int32, is_array, linalg, namespace_of
+from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
+from tinygrad_lite.arrays.kernels.factorizations import one_by_one
 from tinygrad_lite.engine.context import is_grad_enabled
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import raw
@@ -18,7 +20,7 @@ from tinygrad_lite.ops.math.where import where
 __all__: list[str] = []
 
 
-class LinAlgError(RuntimeError, np.linalg.LinAlgError):
+class LinAlgError(Refusal, NumpyLinAlgError):
     """A matrix does not allow the operation: it is singular, or not positive-definite."""
 
 
@@ -27,25 +29,25 @@ def failing(message: str) -> Iterator[None]:
     """Convert NumPy's LinAlgError to ours, with `message`."""
     try:
         yield
-    except np.linalg.LinAlgError:
+    except NumpyLinAlgError:
         raise LinAlgError(message) from None
 
 
-def check_float(name: str, x: Any) -> None:
+def check_float(x: Any) -> None:
     if not (isinstance(x, Traced) or is_array(x)):
-        raise TypeError(f"{name}: expected a Tensor, got {type(x).__name__}")
+        raise BadType(expected="a Tensor", got=type(x).__name__)
     if x.dtype.kind not in "fc":
-        raise TypeError(f"{name}: expected a floating-point tensor, got {x.dtype}")
+        raise BadType(expected="a floating-point tensor", got=x.dtype)
 
 
-def check_matrix(name: str, x: Any, square: bool = False) -> None:
+def check_matrix(x: Any, square: bool = False) -> None:
     """Refuse `x` unless it holds floating-point matrices (square ones with `square`)."""
     if not (isinstance(x, Traced) or is_array(x)):
-        raise TypeError(f"{name}: expected a Tensor, got {type(x).__name__}")
+        raise BadType(expected="a Tensor", got=type(x).__name__)
     if len(x.shape) < 2 or (square and x.shape[-1] != x.shape[-2]):
-        raise ValueError(f"{name}: expected {'square ' * square}matrices, got the shape {tuple(x.shape)}")
+        raise BadValue(expected=f"{'square ' * square}matrices", got=f"the shape {tuple(x.shape)}")
     if x.dtype.kind not in "fc" or x.dtype.itemsize < 4:
-        raise TypeError(f"{name}: expected float32 or float64, got {x.dtype}")
+        raise BadType(expected="float32 or float64", got=x.dtype)
 
 
 def ratio(x: Any, y: Any) -> Any:
@@ -67,16 +69,12 @@ def solved_or_inf(name: str, strict: bool, *matrices: Any) -> Any:
     """`linalg(name, *matrices)`; unless `strict`, matrix by matrix if one of them is singular."""
     try:
         return linalg(name, *matrices)
-    except np.linalg.LinAlgError:
+    except NumpyLinAlgError:
         if strict:
-            raise LinAlgError(f"{name}: the matrix is singular") from None
-    out = namespace_of(matrices[0]).full(matrices[-1].shape, np.inf, matrices[0].dtype)
-    for i in np.ndindex(out.shape[:-2]):
-        with contextlib.suppress(np.linalg.LinAlgError):
-            out[i] = linalg(name, *(m[i] for m in matrices))
-    return out
+            raise LinAlgError("the matrix is singular") from None
+    return one_by_one(name, *matrices)
 
 
 def failures(x: Any) -> Any:
     """1 for each matrix of inf or nan, which marks failures; 0 for the others."""
-    return like(x, as_array(~namespace_of(raw(x)).isfinite(raw(x)).all(axis=(-2, -1))).astype(np.int32))
+    return like(x, as_array(~namespace_of(raw(x)).isfinite(raw(x)).all(axis=(-2, -1))).astype(int32))

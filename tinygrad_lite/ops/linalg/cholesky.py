@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import cholesky_of, namespace_of
+from tinygrad_lite.arrays import cholesky_of, int32, namespace_of
+from tinygrad_lite.arrays.kernels.factorizations import failing_minors
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.linalg.checks import LinAlgError, check_matrix, failing, like
@@ -22,7 +22,7 @@ __all__ = ["cholesky", "cholesky_inverse", "cholesky_solve"]
 
 @primitive
 def _cholesky(A):
-    with failing("cholesky: the matrix is not positive-definite"):
+    with failing("the matrix is not positive-definite"):
         return cholesky_of(A)
 
 
@@ -47,13 +47,11 @@ def cholesky(A: Tensor, upper: bool = False) -> Tensor:
     tensor([[2., 0.],
             [1., 2.]])
     """
-    check_matrix("cholesky", A, square=True)
+    check_matrix(A, square=True)
     return _cholesky(A.mT).mT if upper else _cholesky(A)
 
 
-class CholeskyEx(NamedTuple):
-    L: Any
-    info: Any
+CholeskyEx = namedtuple("CholeskyEx", ["L", "info"])
 
 
 @operation
@@ -66,36 +64,21 @@ def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -
     tensor([[2., 0.],
             [0., 3.]])
     """
-    check_matrix("cholesky", A, square=True)
+    check_matrix(A, square=True)
     values = raw(A)
     xp = namespace_of(values)
     try:
         L = _cholesky(A.mT if upper else A)
-        info = xp.zeros(values.shape[:-2], np.int32)
+        info = xp.zeros(values.shape[:-2], int32)
     except LinAlgError:
         if check_errors:
             raise
         symmetric = values.mT if upper else values
-        info = xp.asarray(_failing_minors(symmetric))
+        info = xp.asarray(failing_minors(symmetric))
         bad = info != 0
         eye = xp.eye(values.shape[-1], dtype=values.dtype)
         L = where(bad[..., None, None], math.nan, _cholesky(where(bad[..., None, None], eye, A.mT if upper else A)))
     return CholeskyEx(L.mT if upper else L, like(A, info))
-
-
-def _failing_minors(x: Any) -> Any:
-    info = np.zeros(x.shape[:-2], np.int32)
-    for i in np.ndindex(info.shape):
-        info[i] = next((k for k in range(1, x.shape[-1] + 1) if not _is_definite(x[i][:k, :k])), 0)
-    return info
-
-
-def _is_definite(x: Any) -> bool:
-    try:
-        cholesky_of(x)
-    except np.linalg.LinAlgError:
-        return False
-    return True
 
 
 @operation
@@ -106,8 +89,8 @@ def cholesky_solve(input: Tensor, L: Tensor, upper: bool = False) -> Tensor:
     >>> tg.cholesky_solve(tg.tensor([[8.0]]), tg.tensor([[2.0]]))
     tensor([[2.]])
     """
-    check_matrix("cholesky_solve", L, square=True)
-    _check_system("cholesky_solve", L, input, True)
+    check_matrix(L, square=True)
+    _check_system(L, input, True)
     if upper:
         L = L.mT
     return _solve_triangular(L.mT, _solve_triangular(L, input, False, False), True, False)
@@ -121,6 +104,6 @@ def cholesky_inverse(input: Tensor, upper: bool = False) -> Tensor:
     >>> tg.cholesky_inverse(tg.tensor([[2.0]]))
     tensor([[0.2500]])
     """
-    check_matrix("cholesky_inverse", input, square=True)
+    check_matrix(input, square=True)
     values = raw(input)
     return cholesky_solve(like(input, namespace_of(values).eye(input.shape[-1], dtype=input.dtype)), input, upper)

@@ -6,9 +6,11 @@ eigenvalues; a gradient that does not involve the vectors does not.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
 from tinygrad_lite.arrays import linalg
+from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.linalg.checks import check_matrix, failing, like, ratio, recorded
@@ -18,14 +20,12 @@ from tinygrad_lite.ops.typing import Tensor
 __all__: list[str] = []
 
 
-class Eigh(NamedTuple):
-    eigenvalues: Any
-    eigenvectors: Any
+Eigh = namedtuple("Eigh", ["eigenvalues", "eigenvectors"])
 
 
 @primitive
 def _eigh(A, UPLO):
-    with failing("eigh: the iteration for the eigenvalues did not converge"):
+    with failing("the iteration for the eigenvalues did not converge"):
         return tuple(linalg("eigh", A, UPLO))
 
 
@@ -39,10 +39,10 @@ def _eigh_gradient(g: Any, out: Any) -> Any:
     return v @ (turned + diag_embed(gw)) @ v.mT
 
 
-def _check_eigh(name: str, A: Any, UPLO: str) -> str:
-    check_matrix(name, A, square=True)
+def _check_eigh(A: Any, UPLO: str) -> str:
+    check_matrix(A, square=True)
     if not isinstance(UPLO, str) or UPLO.upper() not in ("L", "U"):
-        raise ValueError(f"{name}: expected UPLO 'L' or 'U', got {UPLO!r}")
+        raise BadValue(argument="UPLO", expected="UPLO 'L' or 'U'", got=repr(UPLO))
     return UPLO.upper()
 
 
@@ -55,7 +55,7 @@ def eigh(A: Tensor, UPLO: str = "L") -> Eigh:
     >>> tg.linalg.eigh(tg.tensor([[2.0, 1.0], [1.0, 2.0]])).eigenvalues
     tensor([1., 3.])
     """
-    return Eigh(*_eigh(A, _check_eigh("eigh", A, UPLO)))
+    return Eigh(*_eigh(A, _check_eigh(A, UPLO)))
 
 
 @operation
@@ -66,7 +66,7 @@ def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     >>> tg.linalg.eigvalsh(tg.tensor([[2.0, 0.0], [0.0, 1.0]]))
     tensor([1., 2.])
     """
-    UPLO = _check_eigh("eigvalsh", A, UPLO)
+    UPLO = _check_eigh(A, UPLO)
     if recorded(A):  # the gradient needs the vectors
         return _eigh(A, UPLO)[0]
     values = raw(A)

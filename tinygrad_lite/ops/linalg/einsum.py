@@ -12,6 +12,7 @@ from collections import Counter
 from typing import Any
 
 from tinygrad_lite.arrays import product, promote
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import permute, to_dtype
 from tinygrad_lite.ops.calling import canonical_dims, operation
@@ -33,7 +34,7 @@ def _contract(input, other, spec):
         input = input.transpose(x_order).reshape(_at(input.shape, x_order, free[0]))
         return input * other.transpose(y_order).reshape(_at(other.shape, y_order, free[1]))
     if input.dtype.kind == "b":
-        raise TypeError("bool tensors have no product; convert them with .to(dtype)")
+        raise BadType("bool tensors have no product", hint="convert them with .to(dtype)")
     input, other = (other, input) if swapped else (input, other)
     input, other = input.transpose(x_order), other.transpose(y_order)
     batch = len(x_order) - free[0] - inner
@@ -109,7 +110,7 @@ def einsum(*args: Any) -> AnyTensor:
     for i, j, spec in steps:
         x, y = operands[i], operands.pop(j)
         if x.dtype != y.dtype and not _is_product(spec):
-            raise TypeError(f"einsum: operands that are summed over must have the same dtype, got {x.dtype} and {y.dtype}")
+            raise BadType(f"operands that are summed over must have the same dtype, got {x.dtype} and {y.dtype}")
         operands[i] = _contract(x, y, spec)
     return contiguous(operands[0]) if len(steps) > 1 else operands[0]  # for three operands, PyTorch's order of products differs
 
@@ -122,7 +123,7 @@ def _is_product(spec: Spec) -> bool:
 def _equation(args: tuple[Any, ...]) -> tuple[str, list[Any]]:
     """The equation and the operands, from either form of call."""
     if not args:
-        raise TypeError("einsum: expected an equation and operands")
+        raise BadType(expected="an equation and operands")
     if isinstance(args[0], str):
         operands = args[1] if len(args) == 2 and isinstance(args[1], (list, tuple)) else args[1:]
         equation = args[0]
@@ -132,10 +133,10 @@ def _equation(args: tuple[Any, ...]) -> tuple[str, list[Any]]:
         if len(args) % 2:
             equation += "->" + _letters(args[-1])
     if not operands:
-        raise ValueError("einsum: expected at least one operand")
+        raise BadValue(expected="at least one operand")
     for x in operands:
         if not hasattr(x, "shape"):
-            raise TypeError(f"einsum: expected a Tensor as an operand, got {type(x).__name__}")
+            raise BadType(expected="a Tensor as an operand", got=type(x).__name__)
     return equation, list(operands)
 
 
@@ -144,10 +145,10 @@ _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 def _letters(sublist: Any) -> str:
     if not isinstance(sublist, (list, tuple)):
-        raise TypeError(f"einsum: expected a list of dims after each operand, got {type(sublist).__name__}")
+        raise BadType(expected="a list of dims after each operand", got=type(sublist).__name__)
     for i in sublist:
         if i is not Ellipsis and not (isinstance(i, int) and 0 <= i < len(_ALPHABET)):
-            raise ValueError(f"einsum: dims are named by integers from 0 to {len(_ALPHABET) - 1} or by ..., got {i!r}")
+            raise BadValue(f"dims are named by integers from 0 to {len(_ALPHABET) - 1} or by ..., got {i!r}", got=repr(i))
     return "".join("..." if i is Ellipsis else _ALPHABET[i] for i in sublist)
 
 
@@ -159,12 +160,12 @@ def _plan(equation: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[Any]
     for i, (term, shape) in enumerate(zip(terms, shapes)):
         for c, n in zip(term, shape):
             if n != shape[term.index(c)]:
-                raise ValueError(f"einsum: {_spoken(c)} appears twice in operand {i}, of shape {shape}, with two sizes")
+                raise BadValue(f"{_spoken(c)} appears twice in operand {i}, of shape {shape}, with two sizes")
             if sizes.setdefault(c, n) == 1:
                 sizes[c] = n
             elif n not in (1, sizes[c]):
                 listed = ", ".join(map(str, shapes))
-                raise ValueError(f"einsum: {_spoken(c)} has the sizes {sizes[c]} and {n} in {equation!r} of shapes {listed}")
+                raise BadValue(f"{_spoken(c)} has the sizes {sizes[c]} and {n} in {equation!r} of shapes {listed}")
     # Dims of size 1 that broadcast are dropped, so each letter has one size from here on.
     kept = ["".join(dict.fromkeys(c for c, n in zip(t, shape) if n == sizes[c])) for t, shape in zip(terms, shapes)]
     count = Counter("".join(kept) + out)
@@ -207,17 +208,17 @@ def _parse(equation: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[str
     left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(shapes):
-        raise ValueError(f"einsum: {equation!r} is for {len(terms)} operands, got {len(shapes)}")
+        raise BadValue(f"{equation!r} is for {len(terms)} operands, got {len(shapes)}", got=len(shapes))
     for part in (*terms, right):
         rest = part.replace("...", "", 1)
         if not (rest.isascii() and (rest.isalpha() or not rest)):
-            raise ValueError(f"einsum: expected letters and at most one '...' for each operand, got {part!r} in {equation!r}")
+            raise BadValue(expected="letters and at most one '...' for each operand", got=f"{part!r} in {equation!r}")
     spelled = []
     widest = 0
     for i, (term, shape) in enumerate(zip(terms, shapes)):
         named = len(term.replace("...", ""))
         if len(shape) < named or (len(shape) > named and "..." not in term):
-            raise ValueError(f"einsum: operand {i} of shape {shape} does not have the dims {term!r} in {equation!r}")
+            raise BadValue(f"operand {i} of shape {shape} does not have the dims {term!r} in {equation!r}")
         widest = max(widest, len(shape) - named)
         spelled.append(term.replace("...", _digits(len(shape) - named)))
     if arrow:
@@ -228,9 +229,9 @@ def _parse(equation: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[str
     known = set("".join(spelled))
     for c in out:
         if c not in known:
-            raise ValueError(f"einsum: {c!r} of the result appears in no operand: {equation!r}")
+            raise BadValue(f"{c!r} of the result appears in no operand: {equation!r}")
         if out.count(c) > 1:
-            raise ValueError(f"einsum: {c!r} appears twice in the result: {equation!r}")
+            raise BadValue(f"{c!r} appears twice in the result: {equation!r}")
     return spelled, out
 
 
@@ -271,22 +272,22 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
             [ 2., 40.]])
     """
     if a.dtype != b.dtype:
-        raise TypeError(f"tensordot: both tensors must have the same dtype, got {a.dtype} and {b.dtype}")
+        raise BadType(f"both tensors must have the same dtype, got {a.dtype} and {b.dtype}")
     ranks = a.ndim, b.ndim
     if hasattr(dims, "__index__"):
         count = dims.__index__()
         if not 0 <= count <= min(ranks):
-            raise ValueError(f"tensordot: expected dims from 0 to {min(ranks)}, the smaller number of dims, got {count}")
+            raise BadValue(expected=f"dims from 0 to {min(ranks)}, the smaller number of dims", got=count)
         over_a, over_b = tuple(range(ranks[0] - count, ranks[0])), tuple(range(count))
     else:
-        over_a, over_b = ((canonical_dims("tensordot", d, rank) if d else ()) for d, rank in zip(dims, ranks))
+        over_a, over_b = ((canonical_dims(d, rank) if d else ()) for d, rank in zip(dims, ranks))
     if len(over_a) != len(over_b):
-        raise ValueError(f"tensordot: expected as many dims of a as of b, got {dims}")
+        raise BadValue(argument="dims", expected="as many dims of a as of b", got=dims)
     letters = [chr(97 + i) for i in range(sum(ranks))]
     x, y = letters[: ranks[0]], letters[ranks[0] :]
     for i, j in zip(over_a, over_b):
         if a.shape[i] != b.shape[j] and 1 not in (a.shape[i], b.shape[j]):
-            raise ValueError(f"tensordot: dim {i} of a has size {a.shape[i]}, dim {j} of b has size {b.shape[j]}")
+            raise BadValue(f"dim {i} of a has size {a.shape[i]}, dim {j} of b has size {b.shape[j]}")
         y[j] = x[i]
     out = [c for i, c in enumerate(x) if i not in over_a] + [c for j, c in enumerate(y) if j not in over_b]
     result = einsum(f"{''.join(x)},{''.join(y)}->{''.join(out)}", a, b)

@@ -5,9 +5,10 @@ The last two dims are a matrix, the dims before them a batch.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
-from tinygrad_lite.arrays import linalg, namespace_of
+from tinygrad_lite.arrays.kernels.matrix_functions import pseudo_inverse
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import abs
 from tinygrad_lite.ops.calling import operation, raw
@@ -29,9 +30,7 @@ def _inv(A, strict):
 _inv.vjp(A=lambda g, out: -(out.mT @ g @ out.mT))
 
 
-class InvEx(NamedTuple):
-    inverse: Any
-    info: Any
+InvEx = namedtuple("InvEx", ["inverse", "info"])
 
 
 @operation
@@ -43,7 +42,7 @@ def inv(A: Tensor) -> Tensor:
     tensor([[0.5000, 0.0000],
             [0.0000, 0.2500]])
     """
-    check_matrix("inv", A, square=True)
+    check_matrix(A, square=True)
     return _inv(A, True)
 
 
@@ -55,7 +54,7 @@ def inv_ex(A: Tensor, *, check_errors: bool = False) -> InvEx:
     >>> tg.linalg.inv_ex(tg.tensor([[2.0, 0.0], [0.0, 4.0]])).info
     tensor(0, dtype=int32)
     """
-    check_matrix("inv", A, square=True)
+    check_matrix(A, square=True)
     result = _inv(A, check_errors)
     return InvEx(result, failures(result))
 
@@ -74,12 +73,8 @@ def inverse(input: Tensor) -> Tensor:
 
 @primitive
 def _pinv(A, atol, rtol):
-    xp = namespace_of(A)
-    with failing("pinv: the iteration for the singular values did not converge"):
-        u, s, vh = linalg("svd", A, full_matrices=False)
-    kept = s > tolerance(s, A.shape, atol, rtol)
-    inverted = xp.where(kept, 1 / xp.where(kept, s, 1), 0).astype(A.dtype)
-    return (vh.mT * inverted[..., None, :]) @ u.mT
+    with failing("the iteration for the singular values did not converge"):
+        return pseudo_inverse(A, atol, rtol)
 
 
 _pinv.vjp(A=lambda g, A, out: _pinv_gradient(g.mT, A, out))
@@ -104,7 +99,7 @@ def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = N
     >>> tg.linalg.pinv(tg.ones(3, 2)).shape
     (2, 3)
     """
-    check_matrix("pinv", A, square=hermitian)
+    check_matrix(A, square=hermitian)
     rtol = rcond if rtol is None else rtol
     if not hermitian:
         return _pinv(A, raw(atol), raw(rtol))

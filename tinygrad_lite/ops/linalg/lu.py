@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import as_array, in_order, lu_of, namespace_of
+from tinygrad_lite.arrays import as_array, in_order, int32, lu_of, namespace_of
+from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.ops.calculus import matmul
@@ -22,15 +22,10 @@ from tinygrad_lite.ops.typing import Tensor
 __all__ = ["lu_solve", "lu_unpack"]
 
 
-class LUFactor(NamedTuple):
-    LU: Any
-    pivots: Any
+LUFactor = namedtuple("LUFactor", ["LU", "pivots"])
 
 
-class LU(NamedTuple):
-    P: Any
-    L: Any
-    U: Any
+LU = namedtuple("LU", ["P", "L", "U"])
 
 
 @primitive
@@ -92,28 +87,25 @@ def lu_factor(A: Tensor, *, pivot: bool = True) -> LUFactor:
     """
     result = lu_factor_ex(A, pivot=pivot)
     if bool(result.info.any()):
-        raise LinAlgError("lu_factor: the matrix is singular: U has a zero on its diagonal; linalg.lu would give the factors")
+        raise LinAlgError("the matrix is singular: U has a zero on its diagonal", hint="linalg.lu would give the factors")
     return LUFactor(result.LU, result.pivots)
 
 
-class LUFactorEx(NamedTuple):
-    LU: Any
-    pivots: Any
-    info: Any
+LUFactorEx = namedtuple("LUFactorEx", ["LU", "pivots", "info"])
 
 
 @operation
 def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -> LUFactorEx:
     """Like `lu_factor`, with `info`: 0, or the position (from 1) of the first zero on U's diagonal."""
-    check_matrix("lu_factor", A)
+    check_matrix(A)
     if not pivot:
-        raise ValueError("lu_factor: expected pivot=True: there is no factorization without exchanges on a CPU")
+        raise BadValue(expected="pivot=True: there is no factorization without exchanges on a CPU")
     factors, pivots = _lu(A)
     values = raw(factors)
     zero = namespace_of(values).diagonal(values, 0, -2, -1) == 0
-    info = like(A, as_array(((zero.cumsum(-1) == 0).sum(-1, dtype=np.int32) + 1) * zero.any(-1)))
+    info = like(A, as_array(((zero.cumsum(-1) == 0).sum(-1, dtype=int32) + 1) * zero.any(-1)))
     if check_errors and bool(info.any()):
-        raise LinAlgError("lu_factor: the matrix is singular: U has a zero on its diagonal")
+        raise LinAlgError("the matrix is singular: U has a zero on its diagonal")
     return LUFactorEx(factors, pivots, info)
 
 
@@ -147,8 +139,8 @@ def lu(A: Tensor, *, pivot: bool = True) -> LU:
 def linalg_lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoint: bool = False) -> Tensor:
     """The X of A @ X = B (of X @ A = B if not `left`; with A.mT instead of A if `adjoint`), given `LU` and `pivots` from
     `lu_factor(A)`."""
-    check_matrix("lu_solve", LU, square=True)
-    _check_system("lu_solve", LU, B, left)
+    check_matrix(LU, square=True)
+    _check_system(LU, B, left)
     if not left:
         return contiguous(linalg_lu_solve(LU, pivots, B.mT, adjoint=not adjoint).mT)
     P = permutation(raw(pivots), LU.shape[-1], LU.dtype)

@@ -6,11 +6,12 @@ The last two dims are a matrix, the dims before them a batch.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import linalg, namespace_of
+from tinygrad_lite.arrays import int64, namespace_of
+from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.arrays.kernels.matrix_functions import exponential
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import matmul, mul, replaced, to_dtype
 from tinygrad_lite.ops.calling import operation, raw
@@ -59,13 +60,11 @@ def det(A: Tensor) -> Tensor:
     >>> tg.det(tg.tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor(-2.)
     """
-    check_matrix("det", A, square=True)
+    check_matrix(A, square=True)
     return _det(A)
 
 
-class SLogDet(NamedTuple):
-    sign: Any
-    logabsdet: Any
+SLogDet = namedtuple("SLogDet", ["sign", "logabsdet"])
 
 
 @primitive
@@ -84,7 +83,7 @@ def slogdet(A: Tensor) -> SLogDet:
     >>> tg.linalg.slogdet(tg.tensor([[0.0, 1.0], [1.0, 0.0]]))
     SLogDet(sign=tensor(-1.), logabsdet=tensor(0.))
     """
-    check_matrix("slogdet", A, square=True)
+    check_matrix(A, square=True)
     return SLogDet(*_slogdet(A))
 
 
@@ -113,9 +112,9 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
             [0., 1.]])
     """
     if A.ndim < 2 or A.shape[-1] != A.shape[-2]:
-        raise ValueError(f"matrix_power: expected square matrices, got the shape {tuple(A.shape)}")
+        raise BadValue(expected="square matrices", got=f"the shape {tuple(A.shape)}")
     if isinstance(n, bool) or not isinstance(n, int):
-        raise TypeError(f"matrix_power: expected an int for n, got {n!r}")
+        raise BadType(argument="n", expected="an int", got=repr(n))
     if n < 0:
         return matrix_power(inv(A), -n)
     if n == 0:
@@ -132,30 +131,9 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
 
 # -- exponential ---------------------------------------------------------------------------------
 
-# The diagonal Pade approximant of exp of order 13, accurate to 1e-16 up to a norm of 5.4 (Higham, 2005).
-_PADE = [math.comb(13, k) * math.factorial(26 - k) / math.factorial(26) for k in range(14)]
-
-
 @primitive
 def _matrix_exp(A):
-    xp = namespace_of(A)
-    eye = xp.eye(A.shape[-1], dtype=A.dtype)
-    size = float(xp.abs(A).sum(-2).max()) if A.size else 0.0
-    if not math.isfinite(size):
-        return xp.full_like(A, math.nan)
-    halvings = max(0, math.ceil(math.log2(size / 5.4))) if size else 0
-    A = A * 0.5**halvings
-    even, odd, power = _PADE[0] * eye, _PADE[1] * eye, None
-    square = A @ A
-    for k in range(2, 14, 2):
-        power = square if power is None else power @ square
-        even = even + _PADE[k] * power
-        odd = odd + _PADE[k + 1] * power
-    odd = A @ odd
-    result = linalg("solve", even - odd, even + odd)
-    for _ in range(halvings):
-        result = result @ result
-    return result
+    return exponential(A)
 
 
 _matrix_exp.vjp(A=lambda g, A: _exp_gradient(g, A.mT))
@@ -177,7 +155,7 @@ def matrix_exp(A: Tensor) -> Tensor:
     tensor([[1., 1.],
             [0., 1.]])
     """
-    check_matrix("matrix_exp", A, square=True)
+    check_matrix(A, square=True)
     return _matrix_exp(A)
 
 
@@ -195,9 +173,9 @@ def vander(x: Tensor, N: int | None = None) -> Tensor:
         x = reshape(x, (1,))
     N = x.shape[-1] if N is None else N
     if N is None or N < 2:
-        raise ValueError(f"vander: expected N of 2 or more, got {N}")
+        raise BadValue(argument="N", expected="N of 2 or more", got=N)
     if x.dtype.kind not in "fc":
-        x = to_dtype(x, np.dtype(np.int64))
+        x = to_dtype(x, int64)
     powers = [ones_like(x), x]
     while len(powers) < N:
         powers.append(mul(powers[-1], x))

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from tinygrad_lite.arrays import as_dtype, only_tensors
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.norms import vector_norm_of
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import abs, permute, sign, to_dtype
@@ -63,23 +64,23 @@ def vector_norm(x: Tensor, ord: float = 2, dim: Dims = None, keepdim: bool = Fal
     >>> tg.linalg.vector_norm(tg.tensor([[3.0, -4.0], [6.0, 8.0]]), dim=1)
     tensor([ 5., 10.])
     """
-    check_float("vector_norm", x)
+    check_float(x)
     if isinstance(ord, str) or not hasattr(ord, "__float__"):
-        raise TypeError(f"vector_norm: expected a number for ord, got {ord!r}")
+        raise BadType(argument="ord", expected="a number", got=repr(ord))
     if dtype is not None:
-        x = widened("vector_norm", x, dtype)
+        x = widened(x, dtype)
     ord = float(ord)
-    dims = canonical_dims("vector_norm", dim, len(x.shape))
+    dims = canonical_dims(dim, len(x.shape))
     if (ord < 0 or ord == inf) and 0 in [x.shape[d] for d in dims]:
-        raise ValueError(f"vector_norm: a norm of order {ord} of no elements is not defined: shape {tuple(x.shape)}, dim {dim}")
+        raise BadValue(f"a norm of order {ord} of no elements is not defined: shape {tuple(x.shape)}, dim {dim}")
     return _vector_norm(x, ord, dims, keepdim)
 
 
-def widened(name: str, x: Any, dtype: Any) -> Any:
+def widened(x: Any, dtype: Any) -> Any:
     """`x` in a `dtype` that holds all its values."""
     dtype = as_dtype(dtype)
     if dtype.kind not in "fc" or dtype.itemsize < x.dtype.itemsize:
-        raise TypeError(f"{name}: expected a floating-point dtype no narrower than {x.dtype}, got {dtype}")
+        raise BadType(argument="dtype", expected=f"a floating-point dtype no narrower than {x.dtype}", got=dtype)
     return x if x.dtype == dtype else to_dtype(x, dtype)
 
 
@@ -97,34 +98,34 @@ def matrix_norm(
     >>> tg.linalg.matrix_norm(x), tg.linalg.matrix_norm(x, 2), tg.linalg.matrix_norm(x, "nuc")
     (tensor(5.), tensor(4.), tensor(7.))
     """
-    check_float("matrix_norm", A)
+    check_float(A)
     if not isinstance(dim, (tuple, list)) or len(dim) != 2:
-        raise TypeError(f"matrix_norm: expected two dims, got {dim!r}")
+        raise BadType(expected="two dims", got=repr(dim))
     if len(A.shape) < 2:
-        raise ValueError(f"matrix_norm: expected matrices, got the shape {tuple(A.shape)}")
+        raise BadValue(expected="matrices", got=f"the shape {tuple(A.shape)}")
     if ord not in ("fro", "nuc", 1, -1, 2, -2, inf, -inf):
-        raise ValueError(f"matrix_norm: expected ord 'fro', 'nuc', 1, -1, 2, -2, inf or -inf, got {ord!r}")
+        raise BadValue(argument="ord", expected="ord 'fro', 'nuc', 1, -1, 2, -2, inf or -inf", got=repr(ord))
     if dtype is not None:
-        A = widened("matrix_norm", A, dtype)
+        A = widened(A, dtype)
     rank = len(A.shape)
-    row, column = canonical_dims("matrix_norm", dim, rank)
+    row, column = canonical_dims(dim, rank)
     if ord == "fro":
         return _vector_norm(A, 2.0, (row, column), keepdim)
     if ord in ("nuc", 2, -2):
         values = svdvals(permute(A, (*(d for d in range(rank) if d not in (row, column)), row, column)))
-        result = values.sum(-1) if ord == "nuc" else _extreme("matrix_norm", A, values, ord > 0, -1)
+        result = values.sum(-1) if ord == "nuc" else _extreme(A, values, ord > 0, -1)
         return unsqueeze_dims(result, (row, column)) if keepdim else result
     if ord in (1, -1):
         row, column = column, row
-    result = _extreme("matrix_norm", A, _vector_norm(A, 1.0, (column,), True), ord > 0, row, keepdim=True)
+    result = _extreme(A, _vector_norm(A, 1.0, (column,), True), ord > 0, row, keepdim=True)
     return result if keepdim else result.reshape(tuple(n for d, n in enumerate(result.shape) if d not in (row, column)))
 
 
-def _extreme(name: str, A: Any, x: Any, largest: bool, dim: int, keepdim: bool = False) -> Any:
+def _extreme(A: Any, x: Any, largest: bool, dim: int, keepdim: bool = False) -> Any:
     if x.shape[dim] == 0:
         if largest:
             return sum(x, dim, keepdim)
-        raise ValueError(f"{name}: this norm of no elements is not defined: shape {tuple(A.shape)}")
+        raise BadValue(f"this norm of no elements is not defined: shape {tuple(A.shape)}")
     return (amax if largest else amin)(x, dim, keepdim)
 
 
@@ -142,11 +143,12 @@ def linalg_norm(input: Tensor, ord: Any = None, dim: Dims = None, keepdim: bool 
         if ord is None:
             return vector_norm(input, 2, None, keepdim, dtype=dtype)
         if len(input.shape) not in (1, 2):
-            raise ValueError(f"norm: expected 1 or 2 dims where ord is given and dim is not, got the shape {tuple(input.shape)}")
+            expected = "1 or 2 dims where ord is given and dim is not"
+            raise BadValue(expected=expected, got=f"the shape {tuple(input.shape)}")
         dim = tuple(range(len(input.shape)))
     dims = dim if isinstance(dim, (tuple, list)) else (dim,)
     if len(dims) not in (1, 2):
-        raise ValueError(f"norm: expected one or two dims, got {dim}")
+        raise BadValue(expected="one or two dims", got=dim)
     if ord is None or (len(dims) == 1 and not isinstance(ord, str)):
         return vector_norm(input, 2 if ord is None else ord, tuple(dims), keepdim, dtype=dtype)
     return matrix_norm(input, ord, tuple(dims), keepdim, dtype=dtype)  # type: ignore[arg-type]
@@ -161,7 +163,7 @@ def cond(A: Tensor, p: Any = None) -> Tensor:
     >>> tg.linalg.cond(tg.tensor([[8.0, 0.0], [0.0, 2.0]]))
     tensor(4.)
     """
-    check_matrix("cond", A, square=isinstance(p, str) or (p not in (None, 2, -2) and 0 not in A.shape))
+    check_matrix(A, square=isinstance(p, str) or (p not in (None, 2, -2) and 0 not in A.shape))
     if 0 in A.shape:
         return sum(A, (-2, -1))
     if p in (None, 2, -2):
@@ -210,9 +212,9 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
             [0.3000, 0.4000]])
     """
     if input.ndim < 2:
-        raise ValueError(f"renorm: expected a tensor of at least 2 dims, got the shape {tuple(input.shape)}")
+        raise BadValue(expected="a tensor of at least 2 dims", got=f"the shape {tuple(input.shape)}")
     if p <= 0 or maxnorm < 0:
-        raise ValueError(f"renorm: expected a positive p and a maxnorm of 0 or more, got {p} and {maxnorm}")
-    axis = canonical_dim("renorm", dim, input.ndim)
+        raise BadValue(argument="p", expected="a positive p and a maxnorm of 0 or more", got=f"{p} and {maxnorm}")
+    axis = canonical_dim(dim, input.ndim)
     length = vector_norm(input, p, tuple(d for d in range(input.ndim) if d != axis), True)
     return contiguous(input * where(length > maxnorm, maxnorm / (length + 1e-7), 1.0))

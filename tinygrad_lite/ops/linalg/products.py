@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_lite.arrays import is_array, only_numbers
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calculus import add, matmul, mul
 from tinygrad_lite.ops.calling import canonical_dim, old_order, operation
@@ -27,12 +28,12 @@ __all__ = [
 # -- fixed shapes --------------------------------------------------------------------------------
 
 
-def _check_ranks(name: str, *operands: tuple[str, Any, int]) -> None:
+def _check_ranks(*operands: tuple[str, Any, int]) -> None:
     for argument, value, rank in operands:
         if getattr(value, "ndim", None) != rank:
             if not (is_array(value) or isinstance(value, Traced)):
-                raise TypeError(f"{name}: expected a Tensor for {argument}, got {type(value).__name__}")
-            raise ValueError(f"{name}: expected {argument} of {rank} dims, got shape {tuple(value.shape)}")
+                raise BadType(argument=argument, expected="a Tensor", got=type(value).__name__)
+            raise BadValue(argument=argument, expected=f"{argument} of {rank} dims", got=f"shape {tuple(value.shape)}")
 
 
 @operation
@@ -43,7 +44,7 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
     >>> tg.mm(tg.tensor([[1.0, 2.0]]), tg.tensor([[3.0], [4.0]]))
     tensor([[11.]])
     """
-    _check_ranks("mm", ("input", input, 2), ("mat2", mat2, 2))
+    _check_ranks(("input", input, 2), ("mat2", mat2, 2))
     return matmul(input, mat2)
 
 
@@ -55,9 +56,9 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     >>> tg.bmm(tg.ones(5, 2, 3), tg.ones(5, 3, 4)).shape
     (5, 2, 4)
     """
-    _check_ranks("bmm", ("input", input, 3), ("mat2", mat2, 3))
+    _check_ranks(("input", input, 3), ("mat2", mat2, 3))
     if input.shape[0] != mat2.shape[0]:
-        raise ValueError(f"bmm: batch sizes differ: {tuple(input.shape)} and {tuple(mat2.shape)}")
+        raise BadValue(f"batch sizes differ: {tuple(input.shape)} and {tuple(mat2.shape)}")
     return matmul(input, mat2)
 
 
@@ -69,7 +70,7 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
     >>> tg.mv(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([1.0, 1.0]))
     tensor([3., 7.])
     """
-    _check_ranks("mv", ("input", input, 2), ("vec", vec, 1))
+    _check_ranks(("input", input, 2), ("vec", vec, 1))
     return matmul(input, vec)
 
 
@@ -81,7 +82,7 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
     >>> tg.dot(tg.tensor([1, 2]), tg.tensor([3, 4]))
     tensor(11)
     """
-    _check_ranks("dot", ("input", input, 1), ("tensor", tensor, 1))
+    _check_ranks(("input", input, 1), ("tensor", tensor, 1))
     return matmul(input, tensor)
 
 
@@ -93,7 +94,7 @@ def vdot(input: Tensor, other: Tensor) -> Tensor:
     >>> tg.vdot(tg.tensor([1.0, 2.0]), tg.tensor([3.0, 4.0]))
     tensor(11.)
     """
-    _check_ranks("vdot", ("input", input, 1), ("other", other, 1))
+    _check_ranks(("input", input, 1), ("other", other, 1))
     return matmul(input, other)
 
 
@@ -108,9 +109,9 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
     if not (input.shape and other.shape):
         return mul(input, other)
     if input.shape[-1] != other.shape[-1]:
-        raise ValueError(f"inner: the last sizes differ: {tuple(input.shape)} and {tuple(other.shape)}")
+        raise BadValue(f"the last sizes differ: {tuple(input.shape)} and {tuple(other.shape)}")
     if input.dtype != other.dtype:
-        raise TypeError(f"inner: both operands must have the same dtype, got {input.dtype} and {other.dtype}")
+        raise BadType(f"both operands must have the same dtype, got {input.dtype} and {other.dtype}")
     letters = "abcdefghijklmnopqrstuvwxyz"
     of_x, of_y = letters[: input.ndim - 1], letters[input.ndim - 1 : input.ndim + other.ndim - 2]
     return _contract(input, other, (of_x + "z", of_y + "z", of_x + of_y))
@@ -125,7 +126,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
     tensor([[3, 4],
             [6, 8]])
     """
-    _check_ranks("outer", ("input", input, 1), ("vec2", vec2, 1))
+    _check_ranks(("input", input, 1), ("vec2", vec2, 1))
     return _contract(input, vec2, ("a", "b", "ab"))
 
 
@@ -135,10 +136,10 @@ ger = outer
 def _plus(name: str, x: Any, out: Any, beta: Number, alpha: Number) -> Any:
     """`beta * x + alpha * out`, with out's shape; if beta is 0, x is ignored."""
     if x.dtype != out.dtype:
-        raise TypeError(f"{name}: expected an input of {out.dtype}, as the product, got {x.dtype}")
+        raise BadType(argument="input", expected=f"an input of {out.dtype}, as the product", got=x.dtype)
     if out.dtype.kind not in "fc":  # addr refuses fractions, PyTorch's other products truncate them
         if name == "addr" and (isinstance(alpha, float) or isinstance(beta, float)):
-            raise TypeError(f"addr: alpha and beta must be integers where the tensors are: got alpha {alpha}, beta {beta}")
+            raise BadType(f"alpha and beta must be integers where the tensors are: got alpha {alpha}, beta {beta}")
         whole = bool if out.dtype.kind == "b" else int
         alpha, beta = whole(alpha), whole(beta)
     if alpha != 1:
@@ -147,7 +148,7 @@ def _plus(name: str, x: Any, out: Any, beta: Number, alpha: Number) -> Any:
         return out
     result = add(out, x if beta == 1 else mul(x, beta))
     if result.shape != out.shape:
-        raise ValueError(f"{name}: the input's shape {tuple(x.shape)} does not broadcast to the product's, {tuple(out.shape)}")
+        raise BadValue(f"the input's shape {tuple(x.shape)} does not broadcast to the product's, {tuple(out.shape)}")
     return result
 
 
@@ -161,7 +162,7 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha:
     tensor([[ 4.,  6.],
             [31., 42.]])
     """
-    _check_ranks("addmm", ("mat1", mat1, 2), ("mat2", mat2, 2))
+    _check_ranks(("mat1", mat1, 2), ("mat2", mat2, 2))
     return _plus("addmm", input, matmul(mat1, mat2), beta, alpha)
 
 
@@ -174,7 +175,7 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: N
     >>> tg.addmv(tg.tensor([10.0, 20.0]), tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([1.0, 1.0]))
     tensor([13., 27.])
     """
-    _check_ranks("addmv", ("mat", mat, 2), ("vec", vec, 1))
+    _check_ranks(("mat", mat, 2), ("vec", vec, 1))
     return _plus("addmv", input, matmul(mat, vec), beta, alpha)
 
 
@@ -231,16 +232,16 @@ def multi_dot(tensors: Any) -> AnyTensor:
     """
     tensors = list(tensors)
     if len(tensors) < 2:
-        raise ValueError(f"multi_dot: expected two tensors or more, got {len(tensors)}")
+        raise BadValue(argument="tensors", expected="two tensors or more", got=len(tensors))
     for i, x in enumerate(tensors):
         if len(x.shape) != 2 and not (len(x.shape) == 1 and i in (0, len(tensors) - 1)):
-            raise ValueError(f"multi_dot: expected matrices (or vectors at its ends); tensor {i} has shape {tuple(x.shape)}")
+            raise BadValue(expected=f"matrices (or vectors at its ends); tensor {i} has shape {tuple(x.shape)}")
     shapes = [tuple(x.shape) for x in tensors]
     row, column = len(shapes[0]) == 1, len(shapes[-1]) == 1
     sizes = [1 if row else shapes[0][0], *(shape[0] for shape in shapes[1:]), 1 if column else shapes[-1][1]]
     for i, shape in enumerate(shapes[:-1]):
         if shape[-1] != sizes[i + 1]:
-            raise ValueError(f"multi_dot: tensors {i} and {i + 1} of shapes {shape} and {shapes[i + 1]} cannot be multiplied")
+            raise BadValue(f"tensors {i} and {i + 1} of shapes {shape} and {shapes[i + 1]} cannot be multiplied")
     split = _cheapest_splits(sizes)
 
     def chain(i: int, j: int) -> Any:
@@ -273,7 +274,7 @@ def chain_matmul(*matrices: Any) -> AnyTensor:
             [27.]])
     """
     given = matrices[0] if len(matrices) == 1 and isinstance(matrices[0], (list, tuple)) else matrices
-    _check_ranks("chain_matmul", *((f"matrix {i}", x, 2) for i, x in enumerate(given)))
+    _check_ranks(*((f"matrix {i}", x, 2) for i, x in enumerate(given)))
     return clone(given[0]) if len(given) == 1 else multi_dot(given)
 
 
@@ -300,7 +301,7 @@ def trace(input: Tensor) -> Tensor:
     >>> tg.trace(tg.tensor([[1, 2], [3, 4]]))
     tensor(5)
     """
-    _check_ranks("trace", ("input", input, 2))
+    _check_ranks(("input", input, 2))
     only_numbers(input)
     return diagonal(input).sum()
 
@@ -326,10 +327,10 @@ def linalg_cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     """
     shapes = f"{tuple(input.shape)} and {tuple(other.shape)}"
     if len(input.shape) != len(other.shape):
-        raise ValueError(f"cross: expected as many dims of both tensors, got the shapes {shapes}")
-    dim = canonical_dim("cross", dim, len(input.shape))
+        raise BadValue(expected="as many dims of both tensors", got=f"the shapes {shapes}")
+    dim = canonical_dim(dim, len(input.shape))
     if not input.shape or input.shape[dim] != 3 or other.shape[dim] != 3:
-        raise ValueError(f"cross: expected size 3 in dim {dim}, got the shapes {shapes}")
+        raise BadValue(expected=f"size 3 in dim {dim}", got=f"the shapes {shapes}")
     (a, b, c), (d, e, f) = unbind(input, dim), unbind(other, dim)
     return stack((b * f - c * e, c * d - a * f, a * e - b * d), dim)
 
@@ -355,7 +356,7 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     >>> tg.linalg.vecdot(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.ones(2))
     tensor([3., 7.])
     """
-    check_float("vecdot", x)
+    check_float(x)
     if x.dtype != y.dtype:
-        raise TypeError(f"vecdot: both tensors must have the same dtype, got {x.dtype} and {y.dtype}")
+        raise BadType(f"both tensors must have the same dtype, got {x.dtype} and {y.dtype}")
     return mul(x, y).sum(dim)

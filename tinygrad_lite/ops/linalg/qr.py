@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
 from tinygrad_lite.arrays import linalg, namespace_of
+from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue, Refusal
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.linalg.checks import check_matrix, like, recorded
@@ -16,9 +18,7 @@ from tinygrad_lite.ops.typing import Tensor
 __all__ = ["orgqr", "qr"]
 
 
-class QR(NamedTuple):
-    Q: Any
-    R: Any
+QR = namedtuple("QR", ["Q", "R"])
 
 
 @primitive
@@ -33,7 +33,7 @@ def _qr_gradient(g: Any, out: Any, mode: str) -> Any:
     """For matrices with at least as many rows as columns (Walter and Lehmann, 2012)."""
     (gq, gr), (q, r) = g, out
     if q.shape[-1] != r.shape[-1]:
-        raise RuntimeError(f"backward: qr in mode {mode!r} has no gradient where there are more rows than columns")
+        raise Refusal(f"qr in mode {mode!r} has no gradient where there are more rows than columns", function="backward")
     inner = r @ gr.mT - gq.mT @ q
     inner = tril(inner) + tril(inner, -1).mT
     return _solve_triangular(r, (gq + q @ inner).mT, True, False).mT
@@ -51,17 +51,17 @@ def linalg_qr(A: Tensor, mode: str = "reduced") -> QR:
     tensor([[-5.0000, -2.2000],
             [ 0.0000,  0.4000]])
     """
-    check_matrix("qr", A)
+    check_matrix(A)
     rows, columns = A.shape[-2:]
     if mode == "r":
         values = raw(A)
         if recorded(A):
-            raise RuntimeError('qr: mode "r" has no gradient, for it takes Q; use mode "reduced"')
+            raise Refusal('mode "r" has no gradient, for it takes Q', hint='use mode "reduced"')
         R = linalg("qr", values, "r")
         Q = namespace_of(values).zeros((0,), values.dtype)
         return QR(like(A, Q), like(A, R))
     if mode not in ("reduced", "complete"):
-        raise ValueError(f"qr: expected mode 'reduced', 'complete' or 'r', got {mode!r}")
+        raise BadValue(argument="mode", expected="mode 'reduced', 'complete' or 'r'", got=repr(mode))
     if rows >= columns:
         return QR(*_qr(A, mode))
     Q, R = _qr(A[..., :rows], "reduced")
@@ -87,16 +87,14 @@ def householder_product(A: Tensor, tau: Tensor) -> Tensor:
 
     A: (..., m, n) with m >= n; tau: (..., k) with n >= k. Raises `ValueError` for other shapes.
     """
-    check_matrix("householder_product", A)
+    check_matrix(A)
     if not tau.shape:
-        raise IndexError("householder_product: expected a tau of one dim or more, got a 0-d one")
+        raise BadIndex(argument="tau", expected="a tau of one dim or more", got="a 0-d one")
     (rows, columns), count = A.shape[-2:], tau.shape[-1]
     if rows < columns or columns < count or tuple(tau.shape[:-1]) != tuple(A.shape[:-2]):
-        raise ValueError(
-            f"householder_product: expected (..., m, n) and (..., k) with m >= n >= k, got {tuple(A.shape)} and {tuple(tau.shape)}"
-        )
+        raise BadValue(expected="(..., m, n) and (..., k) with m >= n >= k", got=f"{tuple(A.shape)} and {tuple(tau.shape)}")
     if tau.dtype != A.dtype:
-        raise TypeError(f"householder_product: expected tensors of one dtype, got {A.dtype} and {tau.dtype}")
+        raise BadType(expected="tensors of one dtype", got=f"{A.dtype} and {tau.dtype}")
     xp = namespace_of(raw(A))
     identity = xp.eye(rows, columns, dtype=A.dtype)
     vectors = tril(A, -1) + identity

@@ -6,11 +6,12 @@ The last two dims are a matrix, the dims before them a batch.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import namespace_of, with_one_batch
+from tinygrad_lite.arrays import int64, namespace_of, with_one_batch
+from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.arrays.shapes import broadcast_shapes
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import permute
 from tinygrad_lite.ops.calling import operation, raw
@@ -36,34 +37,32 @@ def _(needs, g, A, out, strict):
     return -(gy @ out.mT) if needs[0] else None, gy, None
 
 
-class SolveEx(NamedTuple):
-    result: Any
-    info: Any
+SolveEx = namedtuple("SolveEx", ["result", "info"])
 
 
-def _columns(name: str, A: Any, B: Any, left: bool) -> tuple[Any, bool]:
+def _columns(A: Any, B: Any, left: bool) -> tuple[Any, bool]:
     """B as matrices, and whether it held vectors: it does if its shape is A's without the last dim."""
-    check_matrix(name, A, square=True)
+    check_matrix(A, square=True)
     is_vector = len(B.shape) == 1 or (len(A.shape) - 1 == len(B.shape) and tuple(B.shape) == tuple(A.shape[:-1]))
     if is_vector:
         if not left:
-            raise ValueError(f"{name}: with left=False, B must be matrices; got shapes {tuple(A.shape)} and {tuple(B.shape)}")
+            raise BadValue(f"with left=False, B must be matrices; got shapes {tuple(A.shape)} and {tuple(B.shape)}")
         B = B.reshape((*B.shape, 1))
-    _check_system(name, A, B, left)
+    _check_system(A, B, left)
     return B, is_vector
 
 
-def _check_system(name: str, A: Any, B: Any, left: bool) -> None:
-    check_matrix(name, B)
+def _check_system(A: Any, B: Any, left: bool) -> None:
+    check_matrix(B)
     if A.dtype != B.dtype:
-        raise TypeError(f"{name}: both tensors must have the same dtype, got {A.dtype} and {B.dtype}")
+        raise BadType(f"both tensors must have the same dtype, got {A.dtype} and {B.dtype}")
     if A.shape[-1] != B.shape[-2 if left else -1]:
         wanted = "AX = B" if left else "XA = B"
-        raise ValueError(f"{name}: the shapes do not fit for {wanted}: A {tuple(A.shape)}, B {tuple(B.shape)}")
+        raise BadValue(f"the shapes do not fit for {wanted}: A {tuple(A.shape)}, B {tuple(B.shape)}")
     try:
-        np.broadcast_shapes(A.shape[:-2], B.shape[:-2])
+        broadcast_shapes(A.shape[:-2], B.shape[:-2])
     except ValueError:
-        raise ValueError(f"{name}: the batch dims do not broadcast: A {tuple(A.shape)}, B {tuple(B.shape)}") from None
+        raise BadValue(f"the batch dims do not broadcast: A {tuple(A.shape)}, B {tuple(B.shape)}") from None
 
 
 @operation
@@ -80,7 +79,7 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
 
 
 def _solved(A: Any, B: Any, left: bool, strict: bool) -> Any:
-    B, is_vector = _columns("solve", A, B, left)
+    B, is_vector = _columns(A, B, left)
     if not left:
         return _solve(A.mT, B.mT, strict).mT
     result = _solve(A, B, strict)
@@ -102,11 +101,7 @@ def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = Fa
 # -- least squares -------------------------------------------------------------------------------
 
 
-class Lstsq(NamedTuple):
-    solution: Any
-    residuals: Any
-    rank: Any
-    singular_values: Any
+Lstsq = namedtuple("Lstsq", ["solution", "residuals", "rank", "singular_values"])
 
 
 @operation
@@ -121,15 +116,15 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     >>> tg.linalg.lstsq(tg.tensor([[1.0], [1.0]]), tg.tensor([[1.0], [3.0]])).solution.round(decimals=3)
     tensor([[2.]])
     """
-    check_matrix("lstsq", A)
+    check_matrix(A)
     driver = "gelsy" if driver is None else driver
     if driver not in ("gels", "gelsy", "gelsd", "gelss"):
-        raise ValueError(f"lstsq: expected driver 'gels', 'gelsy', 'gelsd' or 'gelss', got {driver!r}")
+        raise BadValue(argument="driver", expected="driver 'gels', 'gelsy', 'gelsd' or 'gelss'", got=repr(driver))
     if A.dtype != B.dtype:
-        raise TypeError(f"lstsq: both tensors must have the same dtype, got {A.dtype} and {B.dtype}")
+        raise BadType(f"both tensors must have the same dtype, got {A.dtype} and {B.dtype}")
     is_vector = len(A.shape) - 1 == len(B.shape) and tuple(B.shape) == tuple(A.shape[:-1])
     if not is_vector and (len(B.shape) < 2 or B.shape[-2] != A.shape[-2]):
-        raise ValueError(f"lstsq: the shapes do not fit for AX = B: A {tuple(A.shape)}, B {tuple(B.shape)}")
+        raise BadValue(f"the shapes do not fit for AX = B: A {tuple(A.shape)}, B {tuple(B.shape)}")
     if is_vector:
         B = B.reshape((*B.shape, 1))
     solution = pinv(A, rtol=rcond) @ B
@@ -140,7 +135,7 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     if driver != "gelsy" and A.shape[-2] > A.shape[-1] and bool((raw(rank) == A.shape[-1]).all()):
         residuals = ((A @ solution - B) ** 2).sum(-2)
     if driver == "gels":
-        rank = like(A, xp.zeros((0,), np.int64))
+        rank = like(A, xp.zeros((0,), int64))
     found = svdvals(like(A, values)) if driver in ("gelsd", "gelss") else like(A, xp.zeros((0,), A.dtype))
     return Lstsq(solution.reshape(solution.shape[:-1]) if is_vector else solution, residuals, rank, found)
 
@@ -158,10 +153,10 @@ def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
     (2, 3, 6)
     """
     if ind <= 0:
-        raise ValueError(f"tensorinv: expected ind of 1 or more, got {ind}")
+        raise BadValue(argument="ind", expected="ind of 1 or more", got=ind)
     first, last = tuple(A.shape[:ind]), tuple(A.shape[ind:])
     if math.prod(first) != math.prod(last):
-        raise ValueError(f"tensorinv: the sizes up to dim {ind} and from there must have one product, got {first} and {last}")
+        raise BadValue(f"the sizes up to dim {ind} and from there must have one product, got {first} and {last}")
     return inv(A.reshape((math.prod(first), math.prod(last)))).reshape((*last, *first))
 
 
@@ -178,5 +173,5 @@ def tensorsolve(A: Tensor, B: Tensor, dims: tuple[int, ...] | None = None) -> Te
         A = permute(A, (*(d for d in range(len(A.shape)) if d not in moved), *moved))
     first, last = tuple(A.shape[: len(B.shape)]), tuple(A.shape[len(B.shape) :])
     if math.prod(first) != math.prod(last) or math.prod(B.shape) != math.prod(first):
-        raise ValueError(f"tensorsolve: the shapes do not fit: A {tuple(A.shape)}, B {tuple(B.shape)}")
+        raise BadValue(f"the shapes do not fit: A {tuple(A.shape)}, B {tuple(B.shape)}")
     return solve(A.reshape((math.prod(first), math.prod(last))), B.reshape((-1,))).reshape(last)

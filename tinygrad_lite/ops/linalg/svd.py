@@ -6,11 +6,11 @@ singular values; a gradient that does not involve the vectors does not.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
-import numpy as np
+from collections import namedtuple
+from typing import Any
 
 from tinygrad_lite.arrays import as_array, linalg, namespace_of
+from tinygrad_lite.arrays.kernels.matrix_functions import tolerance
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.linalg.checks import check_matrix, failing, like, ratio, recorded
@@ -22,21 +22,15 @@ from tinygrad_lite.ops.typing import Tensor
 __all__ = ["svd"]
 
 
-class SVD(NamedTuple):
-    U: Any
-    S: Any
-    Vh: Any
+SVD = namedtuple("SVD", ["U", "S", "Vh"])
 
 
-class SVDWithV(NamedTuple):
-    U: Any
-    S: Any
-    V: Any
+SVDWithV = namedtuple("SVDWithV", ["U", "S", "V"])
 
 
 @primitive
 def _svd(A, full_matrices):
-    with failing("svd: the iteration for the singular values did not converge"):
+    with failing("the iteration for the singular values did not converge"):
         return tuple(linalg("svd", A, full_matrices))
 
 
@@ -75,7 +69,7 @@ def linalg_svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = No
     >>> tg.linalg.svd(tg.tensor([[3.0, 0.0], [0.0, -2.0]])).S
     tensor([3., 2.])
     """
-    check_matrix("svd", A)
+    check_matrix(A)
     return SVD(*_svd(A, bool(full_matrices)))
 
 
@@ -87,11 +81,11 @@ def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
     >>> tg.linalg.svdvals(tg.tensor([[3.0, 0.0], [0.0, 4.0]]))
     tensor([4., 3.])
     """
-    check_matrix("svdvals", A)
+    check_matrix(A)
     if recorded(A):  # the gradient needs the vectors
         return _svd(A, False)[1]
     values = raw(A)
-    with failing("svdvals: the iteration for the singular values did not converge"):
+    with failing("the iteration for the singular values did not converge"):
         return like(A, linalg("svd", values, compute_uv=False))
 
 
@@ -104,22 +98,13 @@ def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SVDWithV:
     >>> U.shape, S.shape, V.shape
     ((3, 2), (2,), (2, 2))
     """
-    check_matrix("svd", input)
+    check_matrix(input)
     if not compute_uv:
         zeros = namespace_of(raw(input)).zeros
         U, V = (like(input, zeros((*input.shape[:-2], n, n), input.dtype)) for n in input.shape[-2:])
         return SVDWithV(U, svdvals(input), V)
     U, S, Vh = _svd(input, not some)
     return SVDWithV(U, S, contiguous(Vh.mT))
-
-
-def tolerance(values: Any, shape: Any, atol: Any, rtol: Any) -> Any:
-    """The value up to which singular values (in any order) count as zero."""
-    xp = namespace_of(values)
-    if rtol is None:
-        rtol = 0.0 if atol is not None else max(shape[-2:]) * float(np.finfo(values.dtype).eps)
-    largest = values.max(axis=-1) if values.shape[-1] else xp.zeros(values.shape[:-1], values.dtype)
-    return xp.maximum(xp.asarray(0.0 if atol is None else atol), xp.asarray(rtol) * largest)[..., None]
 
 
 @operation
@@ -135,7 +120,7 @@ def matrix_rank(
     >>> tg.linalg.matrix_rank(tg.tensor([[1.0, 2.0], [2.0, 4.0]]))
     tensor(1)
     """
-    check_matrix("matrix_rank", A, square=hermitian)
+    check_matrix(A, square=hermitian)
     values = eigvalsh(raw(A)) if hermitian else svdvals(raw(A))
     values = namespace_of(values).abs(values)
     limit = tolerance(values, A.shape, raw(tol if atol is None else atol), raw(rtol))

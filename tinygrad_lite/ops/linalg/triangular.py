@@ -38,8 +38,8 @@ def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, un
     tensor([[1.],
             [2.]])
     """
-    check_matrix("solve_triangular", A, square=True)
-    _check_system("solve_triangular", A, B, left)
+    check_matrix(A, square=True)
+    _check_system(A, B, left)
     if not left:
         return _solve_triangular(A.mT, B.mT, not upper, unitriangular).mT
     return _solve_triangular(A, B, bool(upper), bool(unitriangular))

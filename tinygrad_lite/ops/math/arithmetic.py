@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import (
-    as_array,
-    common_dtype,
-    namespace_of,
-    only_floats,
-    only_numbers,
-    only_tensors,
-    promoted,
-    some_tensor,
-)
+from tinygrad_lite.arrays import as_array, bool_, common_dtype, float64, namespace_of, only_floats, only_numbers, only_tensors, some_tensor
+from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.arrays.kernels.division import divided, remainder_of
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import add as _add
@@ -45,7 +37,7 @@ def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
     tensor([[ 6.,  7.],
             [11., 12.]])
     """
-    return _add(input, other if alpha == 1 else _scaled("add", input, other, alpha))
+    return _add(input, other if alpha == 1 else _scaled(input, other, alpha))
 
 
 @old_order("alpha")
@@ -60,20 +52,20 @@ def sub(input: Tensor | Number, other: Tensor | Number, *, alpha: Number = 1) ->
     if alpha == 1:
         return _sub(input, other)
     for operand in (input, other):
-        if getattr(operand, "dtype", None) == np.bool_:
-            raise TypeError("sub: a bool tensor cannot be subtracted; use ~ or logical_xor")
-    return _sub(input, _scaled("sub", input, other, alpha))
+        if getattr(operand, "dtype", None) == bool_:
+            raise BadType("a bool tensor cannot be subtracted", hint="use ~ or logical_xor")
+    return _sub(input, _scaled(input, other, alpha))
 
 
-def _scaled(name: str, x: Any, y: Any, alpha: Number) -> Any:
+def _scaled(x: Any, y: Any, alpha: Number) -> Any:
     """`alpha * y`, computed in the common dtype of x and y."""
     dtype = common_dtype(getattr(x, "array", x), getattr(y, "array", y))
-    alpha = number(name, "alpha", alpha)
+    alpha = number("alpha", alpha)
     if isinstance(alpha, float) and dtype.kind in "iub":
-        raise TypeError(f"{name}: expected an integer alpha for integer tensors, got {alpha}")
+        raise BadType(argument="alpha", expected="an integer alpha for integer tensors", got=alpha)
     if isinstance(y, (int, float)):
         return y * alpha
-    return mul(y if y.dtype == dtype else to_dtype(y, dtype), np.asarray(alpha).astype(dtype).item())
+    return mul(y if y.dtype == dtype else to_dtype(y, dtype), as_array(alpha).astype(dtype).item())
 
 
 @operation
@@ -92,23 +84,7 @@ def rsub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
 @primitive
 def _div_rounded(input, other, rounding_mode):
     """`input / other` rounded "trunc" (towards zero) or "floor"; integers stay integers."""
-    input, other = _divisible("div_rounded", input, other)
-    xp = namespace_of(input)
-    if input.dtype.kind == "f":
-        return xp.floor_divide(input, other) if rounding_mode == "floor" else xp.trunc(input / other)
-    quotient = input // other
-    if rounding_mode == "trunc" and input.dtype.kind == "i":
-        quotient += ((input < 0) != (other < 0)) & (quotient * other != input)
-    return quotient
-
-
-def _divisible(name: str, x: Any, y: Any) -> tuple[Any, Any]:
-    some_tensor(x, y)
-    x, y = promoted(x, y)
-    only_numbers(x)
-    if y.dtype.kind in "iu" and not y.all():
-        raise RuntimeError(f"{name}: ZeroDivisionError: integers cannot be divided by zero")
-    return x, y
+    return divided("div_rounded", input, other, rounding_mode)
 
 
 _div_rounded.vjp(input=lambda g: zeros_like(g),
@@ -129,7 +105,7 @@ def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = No
     if rounding_mode is None:
         return _div(input, other)
     if rounding_mode not in ("trunc", "floor"):
-        raise ValueError(f"div: expected rounding_mode None, 'trunc' or 'floor', got {rounding_mode!r}")
+        raise BadValue(argument="rounding_mode", expected="rounding_mode None, 'trunc' or 'floor'", got=repr(rounding_mode))
     return _div_rounded(input, other, rounding_mode)
 
 
@@ -169,8 +145,7 @@ def reciprocal(input: Tensor) -> Tensor:
 @primitive
 def _remainder(input, other, rounding_mode):
     """The remainder of `_div_rounded`."""
-    input, other = _divisible("remainder", input, other)
-    return input % other if rounding_mode == "floor" else namespace_of(input).fmod(input, other)
+    return remainder_of("remainder", input, other, rounding_mode)
 
 
 _remainder.vjp(input=lambda g: g,
@@ -236,7 +211,7 @@ def float_power(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
 
 
 def _double(x: Any) -> Any:
-    return float(x) if isinstance(x, (int, float)) else x if x.dtype == np.float64 else to_dtype(x, np.dtype(np.float64))
+    return float(x) if isinstance(x, (int, float)) else x if x.dtype == float64 else to_dtype(x, float64)
 
 
 @operation
@@ -251,9 +226,7 @@ def ldexp(input: Tensor, other: Tensor) -> Tensor:
     return mul(input, pow(2.0, to_dtype(other, input.dtype) if input.dtype.kind == "f" and other.dtype.kind != "f" else other))
 
 
-class Frexp(NamedTuple):
-    mantissa: Any
-    exponent: Any
+Frexp = namedtuple("Frexp", ["mantissa", "exponent"])
 
 
 @operation
@@ -282,7 +255,7 @@ def to_common_dtype(*tensors: Any) -> Any:
 
 def _fraction_of(x: Any, value: Number) -> Number:
     """A factor as PyTorch uses it with integers: truncated."""
-    value = number("addcmul", "value", value)
+    value = number("value", value)
     return int(value) if x.dtype.kind in "iub" else value
 
 
@@ -311,7 +284,7 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     only_tensors(input, tensor1, tensor2)
     only_floats(tensor1 if tensor1.dtype.kind in "fc" else tensor2)
     input, tensor1, tensor2 = to_common_dtype(input, tensor1, tensor2)
-    return add(input, _div(tensor1, tensor2), alpha=number("addcdiv", "value", value))
+    return add(input, _div(tensor1, tensor2), alpha=number("value", value))
 
 
 @operation
@@ -324,10 +297,10 @@ def lerp(input: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
     """
     only_floats(input, end)
     if input.dtype != end.dtype:
-        raise TypeError(f"lerp: expected tensors of one dtype, got {input.dtype} and {end.dtype}")
+        raise BadType(expected="tensors of one dtype", got=f"{input.dtype} and {end.dtype}")
     if not isinstance(weight, (int, float)) and weight.dtype != input.dtype:
         if weight.shape:
-            raise TypeError(f"lerp: expected a weight of {input.dtype}, as the tensors, got {weight.dtype}")
+            raise BadType(argument="weight", expected=f"a weight of {input.dtype}, as the tensors", got=weight.dtype)
         if input.shape or end.shape or weight.dtype.kind != "f" or weight.dtype.itemsize < input.dtype.itemsize:
             weight = to_dtype(weight, input.dtype)
         else:  # if all have one element, the wider dtype counts

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import (
-    as_array,
-    check_number,
-    common_dtype,
-    is_array,
-    namespace_of,
-    only_numbers,
-    only_tensors,
-    promote,
-    promoted,
-)
+from tinygrad_lite.arrays import as_array, check_number, common_dtype, limits, namespace_of, only_tensors
+from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.arrays.kernels.clipping import clipped
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import number, operation, raw
 from tinygrad_lite.ops.math.where import where
@@ -56,15 +45,7 @@ def fmin(input: Tensor, other: Tensor) -> Tensor:
 
 @primitive
 def _clamp(input, min, max):
-    if input.size > 1024 and input.dtype.kind == "f" and not (is_array(min) or is_array(max)):
-        # 35 us for 65536 floats; NumPy's maximum of an array and a number takes 65 us.
-        return input.clip(-math.inf if min is None else min, math.inf if max is None else max)
-    if is_array(min) and is_array(max):  # all three at once, because 0-d arrays do not count in promotion
-        input, min, max = promoted(input, min, max)
-    xp = namespace_of(input)
-    if min is not None:
-        input = xp.maximum(*promote(input, min))
-    return input if max is None else xp.minimum(*promote(input, max))
+    return clipped(input, min, max)
 
 
 def _within(x: Any, min: Any, max: Any) -> Any:
@@ -88,9 +69,9 @@ _clamp.vjp(input=lambda g, input, min, max: where(_within(input, min, max), g, 0
 
 def _clamped(x: Any, min: Bound, max: Bound) -> Any:
     if isinstance(min, int | float) or isinstance(max, int | float):  # then a tensor bound counts as a number too
-        min, max = number("clamp", "min", min), number("clamp", "max", max)
-    if type(min) is bool or type(max) is bool:
-        only_numbers(np.empty(1, common_dtype(*(raw(v) for v in (x, min, max) if v is not None))))
+        min, max = number("min", min), number("max", max)
+    if (type(min) is bool or type(max) is bool) and common_dtype(*(raw(v) for v in (x, min, max) if v is not None)).kind == "b":
+        raise BadType(expected="a tensor of numbers", got="bool")
     check_number("clamp", min, raw(x))
     check_number("clamp", max, raw(x))
     return _clamp(x, min, max)
@@ -105,7 +86,7 @@ def clamp(input: Tensor, min: Bound = None, max: Bound = None) -> Tensor:
     tensor([-1.0000,  0.5000,  1.0000])
     """
     if min is None and max is None:
-        raise ValueError("clamp: expected min, max or both")
+        raise BadValue(expected="min, max or both")
     return _clamped(input, min, max)
 
 
@@ -146,8 +127,8 @@ def nan_to_num(input: Tensor, nan: float | None = None, posinf: float | None = N
     only_tensors(input)
     if input.dtype.kind != "f":
         return clone(input)
-    nan, posinf, neginf = (number("nan_to_num", *a) for a in (("nan", nan), ("posinf", posinf), ("neginf", neginf)))
-    largest = float(np.finfo(input.dtype).max)
+    nan, posinf, neginf = (number(*a) for a in (("nan", nan), ("posinf", posinf), ("neginf", neginf)))
+    _, largest = limits(input.dtype)
     input = where(input != input, 0.0 if nan is None else nan, input)
     input = where(input == float("inf"), largest if posinf is None else posinf, input)
     return where(input == -float("inf"), -largest if neginf is None else neginf, input)

@@ -6,16 +6,9 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from tinygrad_lite.arrays import (
-    is_array,
-    namespace_of,
-    only_numbers,
-    only_tensors,
-    promote,
-    promote_tensors,
-    promoted,
-    some_tensor,
-)
+from tinygrad_lite.arrays import is_array, namespace_of, only_numbers, only_tensors, promote, promote_tensors, promoted, some_tensor
+from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.arrays.kernels.closeness import close
 from tinygrad_lite.engine.primitive import nondifferentiable
 from tinygrad_lite.ops.calling import named, operation
 from tinygrad_lite.ops.typing import Tensor
@@ -114,19 +107,10 @@ def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     """
     only_tensors(input, other)
     if input.dtype != other.dtype:
-        raise TypeError(f"expected two tensors of one dtype, got {input.dtype} and {other.dtype}")
+        raise BadType(expected="two tensors of one dtype", got=f"{input.dtype} and {other.dtype}")
     if rtol < 0 or atol < 0:
-        raise ValueError(f"expected rtol and atol of 0 or more, got {rtol} and {atol}")
-    result = input == other
-    if equal_nan:
-        result = result | ((input != input) & (other != other))
-    if input.dtype.kind == "b" or (rtol == 0 and atol == 0):
-        return result
-    if input.dtype.kind in "iu":
-        input, other = input.astype("float64"), other.astype("float64")
-    xp = namespace_of(input)
-    distance = xp.abs(input - other)
-    return result | (xp.isfinite(distance) & (distance <= atol + xp.abs(rtol * other)))
+        raise BadValue(argument="rtol", expected="rtol and atol of 0 or more", got=f"{rtol} and {atol}")
+    return close(input, other, rtol, atol, equal_nan)
 
 
 @operation

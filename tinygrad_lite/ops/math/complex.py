@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from tinygrad_lite.arrays import default_float
+from tinygrad_lite.arrays.errors import BadType
 from tinygrad_lite.ops.calculus import to_dtype
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.math.where import where
@@ -14,9 +15,9 @@ from tinygrad_lite.ops.typing import Tensor
 __all__ = ["angle", "conj", "conj_physical", "real", "resolve_conj", "resolve_neg"]
 
 
-def _of_real(name: str, x: Any) -> Any:
+def _of_real(x: Any) -> Any:
     if x.dtype.kind == "c":
-        raise TypeError(f"{name}: expected real numbers, got {x.dtype}; x.array has them as NumPy takes them")
+        raise BadType(expected="real numbers", got=x.dtype, hint="x.array has them as NumPy takes them")
     return x
 
 
@@ -28,7 +29,7 @@ def angle(input: Tensor) -> Tensor:
     >>> tg.angle(tg.tensor([-1.0, 1.0]))
     tensor([3.1416, 0.0000])
     """
-    input = to_dtype(_of_real("angle", input), default_float(input.dtype))
+    input = to_dtype(_of_real(input), default_float(input.dtype))
     return where(input < 0, math.pi, where(input == input, 0.0, input))
 
 
@@ -40,7 +41,7 @@ def conj(input: Tensor) -> Tensor:
     >>> tg.conj(tg.tensor([1.0, 2.0]))
     tensor([1., 2.])
     """
-    return _of_real("conj", input)
+    return _of_real(input)
 
 
 @operation
@@ -51,7 +52,7 @@ def real(input: Tensor) -> Tensor:
     >>> tg.real(tg.tensor([1.0, 2.0]))
     tensor([1., 2.])
     """
-    return _of_real("real", input)
+    return _of_real(input)
 
 
 conj_physical = resolve_conj = resolve_neg = conj

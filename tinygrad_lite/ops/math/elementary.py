@@ -10,24 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import (
-    as_float,
-    erf_of,
-    erfc_of,
-    namespace_of,
-    only_floats,
-    only_tensors,
-    promote_tensors,
-    promoted_floats,
-    some_tensor,
-)
+from tinygrad_lite.arrays import as_float, erf_of, erfc_of, namespace_of, only_floats, only_tensors, promote_tensors, promoted_floats
 from tinygrad_lite.arrays.kernels.activations import sigmoid_of
+from tinygrad_lite.arrays.kernels.special import times_log
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calculus import binary, exp, sin, sqrt, unary
+from tinygrad_lite.ops.calculus import exp, sin, sqrt
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.math.clamping import clamp
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.typing import Tensor
+from tinygrad_lite.ops.ufuncs import binary, unary
 
 __all__ = [
     "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan", "atan2",
@@ -249,10 +241,7 @@ def xlogy(input, other):
     >>> tg.xlogy(tg.tensor([0.0, 2.0]), tg.tensor([0.0, 1.0]))
     tensor([0., 0.])
     """
-    some_tensor(input, other)
-    input, other = promoted_floats(input, other)
-    xp = namespace_of(input)
-    return xp.where((input == 0) & (other == other), input.dtype.type(0), input * xp.log(other))
+    return times_log(input, other, "log")
 
 
 xlogy.vjp(input=lambda g, input, other: where((input == 0) & (other <= 0), 0.0, xlogy(g, other)),

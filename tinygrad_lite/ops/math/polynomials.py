@@ -6,9 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import order_kept, promoted_floats, some_tensor
+from tinygrad_lite.arrays import int64, order_kept, promoted_floats, some_tensor
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import to_dtype
 from tinygrad_lite.ops.calling import operation, raw
@@ -31,7 +29,7 @@ def _polynomial(name: str, text: str, first: Callable[[Any], Any], after: Callab
             at = to_dtype(input, point.dtype)
         else:
             at = traced(point) if isinstance(n, Traced) else point
-        degree = degree.astype(np.int64, order_kept(degree))
+        degree = degree.astype(int64, order_kept(degree))
         before, member = ones_like(at), first(at)
         out = where(degree == 0, before, zeros_like(at))  # also for negative degrees
         for k in range(1, int(degree.max()) + 1 if degree.size else 0):

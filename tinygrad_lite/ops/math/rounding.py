@@ -9,6 +9,7 @@ from tinygrad_lite.arrays import (
     only_floats,
     only_numbers,
 )
+from tinygrad_lite.arrays.errors import BadType
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import named, operation
 from tinygrad_lite.ops.creation.factories import zeros_like
@@ -40,7 +41,7 @@ def _round(input, decimals):
     only_numbers(input)
     if input.dtype.kind in "iu":
         if decimals:
-            raise TypeError(f"expected floating-point numbers to round to decimals, got {input.dtype}")
+            raise BadType(expected="floating-point numbers to round to decimals", got=input.dtype)
         return input.copy()
     return namespace_of(input).round(input, decimals)
 

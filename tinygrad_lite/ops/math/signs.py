@@ -9,6 +9,7 @@ from tinygrad_lite.arrays import (
     promote_tensors,
     promoted_floats,
 )
+from tinygrad_lite.arrays.errors import BadType
 from tinygrad_lite.engine.primitive import nondifferentiable, primitive
 from tinygrad_lite.ops.calculus import abs, sign
 from tinygrad_lite.ops.calling import operation
@@ -66,7 +67,7 @@ def heaviside(input: Tensor, values: Tensor) -> Tensor:
     """
     only_tensors(input, values)
     if input.dtype != values.dtype:
-        raise TypeError(f"heaviside: expected tensors of one dtype, got {input.dtype} and {values.dtype}")
+        raise BadType(expected="tensors of one dtype", got=f"{input.dtype} and {values.dtype}")
     return where(input == 0, values, input > 0)
 
 

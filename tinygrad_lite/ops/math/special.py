@@ -6,6 +6,8 @@ import math
 
 from tinygrad_lite.arrays import as_float, namespace_of, only_floats, promote_tensors, promoted_floats, some_tensor
 from tinygrad_lite.arrays import special as _special
+from tinygrad_lite.arrays.errors import BadValue
+from tinygrad_lite.arrays.kernels.special import times_log
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import exp, log
 from tinygrad_lite.ops.calling import no_rule, operation
@@ -64,7 +66,7 @@ def polygamma(n: int, input: Tensor) -> Tensor:
     tensor([1.6449])
     """
     if n < 0:
-        raise ValueError(f"polygamma: expected n of 0 or more, got {n}")
+        raise BadValue(expected="n of 0 or more", got=n)
     return _polygamma(input, n)
 
 
@@ -77,7 +79,7 @@ def mvlgamma(input: Tensor, p: int) -> Tensor:
     tensor([0.])
     """
     if p < 1:
-        raise ValueError(f"mvlgamma: expected p of 1 or more, got {p}")
+        raise BadValue(argument="p", expected="p of 1 or more", got=p)
     total = p * (p - 1) / 4 * math.log(math.pi) + lgamma(input)
     for i in range(1, p):
         total = total + lgamma(input - i / 2)
@@ -228,10 +230,7 @@ def xlog1py(input, other):
     >>> tg.special.xlog1py(tg.tensor([0.0, 2.0]), tg.tensor([-1.0, 0.0]))
     tensor([0., 0.])
     """
-    some_tensor(input, other)
-    input, other = promoted_floats(input, other)
-    xp = namespace_of(input)
-    return xp.where((input == 0) & (other == other), input.dtype.type(0), input * xp.log1p(other))
+    return times_log(input, other, "log1p")
 
 
 xlog1py.vjp(input=lambda g, input, other: where((input == 0) & (other <= -1), 0.0, xlog1py(g, other)),

@@ -8,6 +8,7 @@ from tinygrad_lite.arrays import (
     check_number,
     only_tensors,
 )
+from tinygrad_lite.arrays.errors import BadType
 from tinygrad_lite.ops.calculus import where as _where
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.movement.indexing import nonzero
@@ -31,7 +32,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     only_tensors(condition)
     if condition.dtype.kind != "b":
         if condition.dtype != "uint8":
-            raise TypeError(f"where: expected a bool tensor as the condition, got {condition.dtype}")
+            raise BadType(argument="condition", expected="a bool tensor as the condition", got=condition.dtype)
         condition = condition != 0
     check_number("where", input, raw(other))
     check_number("where", other, raw(input))

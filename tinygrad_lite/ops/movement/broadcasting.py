@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from tinygrad_lite.arrays.errors import BadType, Refusal
+from tinygrad_lite.arrays.shapes import broadcast_shapes as _broadcast_shapes
 from tinygrad_lite.ops.calculus import expand as _expand
 from tinygrad_lite.ops.calling import canonical_shape, operation
 from tinygrad_lite.ops.typing import Tensor
@@ -22,10 +22,10 @@ def expand(input: Tensor, size: tuple[int, ...], *, implicit: bool = False) -> T
     tensor([[1, 1, 1],
             [2, 2, 2]])
     """
-    size = canonical_shape("expand", (size,))
+    size = canonical_shape((size,))
     new = len(size) - len(input.shape)
     if new < 0 or any(n < 0 and (n != -1 or i < new) for i, n in enumerate(size)):
-        raise RuntimeError(f"expand: a tensor of shape {tuple(input.shape)} cannot be repeated to the shape {size}")
+        raise Refusal(f"a tensor of shape {tuple(input.shape)} cannot be repeated to the shape {size}")
     return _expand(input, tuple(input.shape[i - new] if n == -1 else n for i, n in enumerate(size)))
 
 
@@ -66,7 +66,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
         (tensors,) = tensors
     for i, x in enumerate(tensors):
         if not hasattr(x, "shape"):
-            raise TypeError(f"broadcast_tensors: expected Tensors, got {type(x).__name__} at place {i}")
+            raise BadType(expected="Tensors", got=f"{type(x).__name__} at place {i}")
     shape = broadcast_shapes(*(tuple(x.shape) for x in tensors))
     return tuple(x if tuple(x.shape) == shape else _expand(x, shape) for x in tensors)
 
@@ -78,6 +78,7 @@ def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
     (2, 3)
     """
     try:
-        return np.broadcast_shapes(*shapes)
-    except ValueError as error:
-        raise RuntimeError(f"broadcast_shapes: {', '.join(map(str, shapes))} do not fit together") from error
+        return _broadcast_shapes(*shapes)
+    except ValueError:
+        given = " and ".join(map(str, shapes))
+        raise Refusal(f"the shapes {given} do not broadcast", function="broadcast_shapes", got=shapes) from None

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_lite.arrays import namespace_of, owner_of
+from tinygrad_lite.arrays import device_of, namespace_of, owner_of, to_device
+from tinygrad_lite.arrays.errors import Refusal
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import copy
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["clone"]
+
+
+@primitive
+def moved(input, device):
+    """`input` on another device."""
+    return to_device(input, device)
+
+
+moved.vjp(input=lambda g, input, device: moved(g, device_of(raw(input))))
 
 
 @operation
@@ -34,7 +45,9 @@ def _order_of(name: str, x: Any, memory_format: Any) -> str:
     if rank is None:
         return "C" if memory_format == "contiguous_format" else "K"
     if len(x.shape) != rank:
-        raise RuntimeError(f"{name}: the memory format {memory_format} is for tensors of {rank} dims, got {tuple(x.shape)}")
+        raise Refusal(
+            f"the memory format {memory_format} is for tensors of {rank} dims, got {tuple(x.shape)}", function=name, got=tuple(x.shape)
+        )
     return "channels last"
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import as_dtype, namespace_for, namespace_of, on_device
+from tinygrad_lite.arrays import as_dtype, int64, namespace_for, namespace_of, on_device
+from tinygrad_lite.arrays.errors import BadIndex, Refusal
 from tinygrad_lite.arrays.indexing import Region, unit
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import getitem, into_zeros
 from tinygrad_lite.ops.calling import canonical_dim, integer, operation
-from tinygrad_lite.ops.creation.factories import creator, zeros
+from tinygrad_lite.ops.creation.factories import arange, creator, zeros
 from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.movement.joining import cat
 from tinygrad_lite.ops.movement.masking import masked_fill
@@ -21,12 +20,12 @@ from tinygrad_lite.ops.typing import AnyTensor, Tensor
 __all__ = ["block_diag", "diag", "diag_embed", "diagflat", "diagonal", "tril", "tril_indices", "triu", "triu_indices"]
 
 
-def diagonal_region(name: str, shape: Any, offset: int, dim1: int, dim2: int) -> Region:
+def diagonal_region(shape: Any, offset: int, dim1: int, dim2: int) -> Region:
     """The region of a tensor of `shape` whose last dim is the diagonals."""
-    rank, offset = len(shape), integer(name, "offset", offset)
-    d1, d2 = canonical_dim(name, dim1, rank), canonical_dim(name, dim2, rank)
+    rank, offset = len(shape), integer("offset", offset)
+    d1, d2 = canonical_dim(dim1, rank), canonical_dim(dim2, rank)
     if d1 == d2:
-        raise RuntimeError(f"{name}: dim1 and dim2 are both {d1}")
+        raise Refusal(f"dim1 and dim2 are both {d1}")
     count = max(min(shape[d1], shape[d2] - offset) if offset >= 0 else min(shape[d1] + offset, shape[d2]), 0)
     kept = [d for d in range(rank) if d not in (d1, d2)]
     down = tuple(int(d in (d1, d2)) for d in range(rank))
@@ -45,7 +44,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     >>> tg.diagonal(tg.tensor([[1, 2], [3, 4]]))
     tensor([1, 4])
     """
-    return getitem(input, diagonal_region("diagonal", tuple(input.shape), offset, dim1, dim2))
+    return getitem(input, diagonal_region(tuple(input.shape), offset, dim1, dim2))
 
 
 @operation
@@ -57,14 +56,14 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     tensor([[1, 0],
             [0, 2]])
     """
-    rank, offset = len(input.shape) + 1, integer("diag_embed", "offset", offset)
+    rank, offset = len(input.shape) + 1, integer("offset", offset)
     if not input.shape:
-        raise IndexError("diag_embed: expected one dim or more, got a 0-d tensor")
-    d1, d2 = canonical_dim("diag_embed", dim1, rank), canonical_dim("diag_embed", dim2, rank)
+        raise BadIndex(expected="one dim or more", got="a 0-d tensor")
+    d1, d2 = canonical_dim(dim1, rank), canonical_dim(dim2, rank)
     shape = list(input.shape[:-1])
     for d in sorted((d1, d2)):
         shape.insert(d, input.shape[-1] + abs(offset))
-    return into_zeros(input, tuple(shape), diagonal_region("diag_embed", shape, offset, d1, d2))
+    return into_zeros(input, tuple(shape), diagonal_region(shape, offset, d1, d2))
 
 
 @operation
@@ -77,10 +76,10 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
             [0, 2]])
     """
     if len(input.shape) not in (1, 2):
-        raise RuntimeError(f"diag: expected a vector or a matrix, got {tuple(input.shape)}; use diagonal() or diag_embed()")
+        raise Refusal(expected="a vector or a matrix", got=tuple(input.shape), hint="use diagonal() or diag_embed()")
     if len(input.shape) == 1:
         return diag_embed(input, diagonal)
-    return clone(getitem(input, diagonal_region("diag", tuple(input.shape), diagonal, 0, 1)))
+    return clone(getitem(input, diagonal_region(tuple(input.shape), diagonal, 0, 1)))
 
 
 @operation
@@ -104,7 +103,7 @@ def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     tensor([[1., 0., 0.],
             [1., 1., 0.]])
     """
-    return _triangle("tril", input, diagonal, lambda i, j: j > i)
+    return _triangle(input, diagonal, lambda i, j: j > i)
 
 
 @operation
@@ -117,19 +116,19 @@ def triu(input: Tensor, diagonal: int = 0) -> Tensor:
             [0., 1., 1.],
             [0., 0., 1.]])
     """
-    return _triangle("triu", input, diagonal, lambda i, j: j < i)
+    return _triangle(input, diagonal, lambda i, j: j < i)
 
 
-def _triangle(name: str, x: Any, diagonal: int, outside: Any) -> Any:
-    first = integer(name, "diagonal", diagonal)
+def _triangle(x: Any, diagonal: int, outside: Any) -> Any:
+    first = integer("diagonal", diagonal)
     if len(x.shape) < 2:
-        raise RuntimeError(f"{name}: expected 2 or more dimensions, got the shape {tuple(x.shape)}")
+        raise Refusal(expected="2 or more dimensions", got=f"the shape {tuple(x.shape)}")
     xp = namespace_of(x.array if isinstance(x, Traced) else x)
     return masked_fill(x, outside(xp.arange(first, first + x.shape[-2])[:, None], xp.arange(x.shape[-1])), 0)
 
 
 @creator
-def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None) -> AnyTensor:
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = int64, device: Any = None) -> AnyTensor:
     """The indices of the lower triangle of a (row, col) matrix, as the two rows of a tensor.
 
     >>> import tinygrad_lite as tg
@@ -137,11 +136,11 @@ def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, 
     tensor([[0, 1, 1],
             [0, 0, 1]])
     """
-    return _indices("tril_indices", row, col, offset, dtype, device, lambda i, j: j <= i)
+    return _indices(row, col, offset, dtype, device, lambda i, j: j <= i)
 
 
 @creator
-def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None) -> AnyTensor:
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = int64, device: Any = None) -> AnyTensor:
     """The indices of the upper triangle of a (row, col) matrix, as the two rows of a tensor.
 
     >>> import tinygrad_lite as tg
@@ -149,15 +148,15 @@ def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, 
     tensor([[0, 0, 1],
             [0, 1, 1]])
     """
-    return _indices("triu_indices", row, col, offset, dtype, device, lambda i, j: j >= i)
+    return _indices(row, col, offset, dtype, device, lambda i, j: j >= i)
 
 
-def _indices(name: str, row: int, col: int, offset: int, dtype: Any, device: Any, inside: Any) -> Any:
-    row, col, offset = integer(name, "row", row), integer(name, "col", col), integer(name, "offset", offset)
+def _indices(row: int, col: int, offset: int, dtype: Any, device: Any, inside: Any) -> Any:
+    row, col, offset = integer("row", row), integer("col", col), integer("offset", offset)
     if row < 0 or col < 0:
-        raise RuntimeError(f"{name}: expected sizes of 0 or more, got {row} and {col}")
+        raise Refusal(expected="sizes of 0 or more", got=f"{row} and {col}")
     if as_dtype(dtype).kind != "i":
-        raise RuntimeError(f"{name}: expected an integer dtype, got {dtype}")
+        raise Refusal(argument="dtype", expected="an integer dtype", got=dtype)
     with on_device(device):
         xp = namespace_for(device)
         return traced(xp.stack(inside(xp.arange(offset, offset + row)[:, None], xp.arange(col)).nonzero()).astype(as_dtype(dtype)))
@@ -174,7 +173,7 @@ def block_diag(*tensors: Any) -> AnyTensor:
     """
     blocks = [atleast_2d(x) for x in tensors]
     if any(len(x.shape) > 2 for x in blocks):
-        raise RuntimeError("block_diag: expected tensors of at most 2 dimensions")
+        raise Refusal(argument="tensors", expected="tensors of at most 2 dimensions")
     if not blocks:
         return zeros(1, 0)
     columns = sum(x.shape[1] for x in blocks)
@@ -195,8 +194,8 @@ def fill_diagonal_(input: Tensor, fill_value: float, wrap: bool = False) -> Tens
             [0., 5.]])
     """
     if input.ndim < 2 or (input.ndim > 2 and len(set(input.shape)) > 1):
-        raise RuntimeError(f"fill_diagonal_: expected a matrix, or more dims of one size, got shape {tuple(input.shape)}")
-    down = np.arange(input.shape[0] if wrap and input.ndim == 2 else min(input.shape))
+        raise Refusal(function="fill_diagonal_", expected="a matrix, or more dims of one size", got=f"shape {tuple(input.shape)}")
+    down = arange(input.shape[0] if wrap and input.ndim == 2 else min(input.shape), device=input.device)
     across = down % (input.shape[1] + 1) if input.ndim == 2 else down
     inside = across < input.shape[-1]
     input[(*(down[inside],) * (input.ndim - 1), across[inside])] = fill_value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tinygrad_lite.arrays.errors import BadIndex, Refusal
 from tinygrad_lite.ops.calculus import getitem
 from tinygrad_lite.ops.calculus import reshape as _reshape
 from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, integer, operation
@@ -30,7 +31,7 @@ def flip(input: Tensor, dims: tuple[int, ...]) -> Tensor:
             [1, 2]])
     """
     dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
-    return _flip(input, canonical_dims("flip", dims, len(input.shape)) if dims else ())
+    return _flip(input, canonical_dims(dims, len(input.shape)) if dims else ())
 
 
 @operation
@@ -43,7 +44,7 @@ def fliplr(input: Tensor) -> Tensor:
             [4, 3]])
     """
     if len(input.shape) < 2:
-        raise RuntimeError(f"fliplr: expected 2 or more dimensions, got the shape {tuple(input.shape)}")
+        raise Refusal(expected="2 or more dimensions", got=f"the shape {tuple(input.shape)}")
     return _flip(input, (1,))
 
 
@@ -57,7 +58,7 @@ def flipud(input: Tensor) -> Tensor:
             [1, 2]])
     """
     if not input.shape:
-        raise RuntimeError("flipud: expected 1 or more dimensions, got a 0-d tensor")
+        raise Refusal(expected="1 or more dimensions", got="a 0-d tensor")
     return _flip(input, (0,))
 
 
@@ -69,20 +70,20 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     >>> tg.roll(tg.tensor([1, 2, 3]), 1)
     tensor([3, 1, 2])
     """
-    shifts = tuple(integer("roll", "shifts", n) for n in (shifts if isinstance(shifts, (tuple, list)) else (shifts,)))
+    shifts = tuple(integer("shifts", n) for n in (shifts if isinstance(shifts, (tuple, list)) else (shifts,)))
     if dims is None or dims == ():
         if len(shifts) != 1:
-            raise RuntimeError(f"roll: {len(shifts)} shifts need as many dims")
+            raise Refusal(f"{len(shifts)} shifts need as many dims")
         return _reshape(roll(_reshape(input, (math.prod(input.shape),)), shifts, 0), tuple(input.shape))
     dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
     if len(shifts) != len(dims):
-        raise RuntimeError(f"roll: {len(shifts)} shifts for {len(dims)} dims")
+        raise Refusal(f"{len(shifts)} shifts for {len(dims)} dims")
     if not math.prod(input.shape):
         return clone(input)
     if not input.shape:
-        raise IndexError("roll: a 0-d tensor has no dim to roll along")
+        raise BadIndex("a 0-d tensor has no dim to roll along")
     for shift, dim in zip(shifts, dims):
-        dim = canonical_dim("roll", dim, len(input.shape))
+        dim = canonical_dim(dim, len(input.shape))
         last = shift % max(input.shape[dim], 1)
         input = cat(split_with_sizes(input, (input.shape[dim] - last, last), dim)[::-1], dim)
     return contiguous(input)
@@ -98,8 +99,8 @@ def rot90(input: Tensor, k: int = 1, dims: tuple[int, int] = (0, 1)) -> Tensor:
             [1, 3]])
     """
     if len(dims) != 2 or len(input.shape) < 2:
-        raise RuntimeError(f"rot90: expected two dims of a tensor with 2 or more, got {dims} and the shape {tuple(input.shape)}")
-    k, (a, b) = integer("rot90", "k", k), canonical_dims("rot90", tuple(dims), len(input.shape))
+        raise Refusal(expected="two dims of a tensor with 2 or more", got=f"{dims} and the shape {tuple(input.shape)}")
+    k, (a, b) = integer("k", k), canonical_dims(tuple(dims), len(input.shape))
     if k % 4 == 1:
         return transpose(_flip(input, (b,)), a, b)
     if k % 4 == 3:

@@ -6,13 +6,11 @@ import itertools
 import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import device_of, to_device
-from tinygrad_lite.engine.tape import Traced
+from tinygrad_lite.arrays import int64, namespace_of
+from tinygrad_lite.arrays.errors import BadValue, Refusal
 from tinygrad_lite.ops.calculus import expand, getitem
 from tinygrad_lite.ops.calculus import reshape as _reshape
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.movement.joining import stack
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.typing import AnyTensor, Tensor
@@ -35,11 +33,11 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[AnyTensor, ...]:
     if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
         (tensors,) = tensors
     if indexing not in ("ij", "xy"):
-        raise RuntimeError(f"meshgrid: expected indexing 'ij' or 'xy', got {indexing!r}")
+        raise Refusal(argument="indexing", expected="indexing 'ij' or 'xy'", got=repr(indexing))
     if any(len(x.shape) > 1 for x in tensors):
-        raise RuntimeError("meshgrid: expected tensors of at most 1 dimension")
+        raise Refusal(argument="tensors", expected="tensors of at most 1 dimension")
     if not tensors:
-        raise ValueError("meshgrid: expected one or more tensors, got none")
+        raise BadValue(argument="tensors", expected="one or more tensors", got="none")
     order = list(range(len(tensors)))
     if indexing == "xy" and len(tensors) > 1:
         order[:2] = 1, 0
@@ -61,7 +59,7 @@ def cartesian_prod(*tensors: Any) -> AnyTensor:
             [2, 6]])
     """
     if any(len(x.shape) != 1 for x in tensors):
-        raise RuntimeError("cartesian_prod: expected 1-D tensors")
+        raise Refusal(argument="tensors", expected="1-D tensors")
     if len(tensors) == 1:
         return tensors[0]
     return stack([reshape(x, (-1,)) for x in meshgrid(*tensors)], 1)
@@ -78,12 +76,11 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
             [2, 3]])
     """
     if len(input.shape) != 1:
-        raise RuntimeError(f"combinations: expected a 1-D tensor, got the shape {tuple(input.shape)}")
+        raise Refusal(expected="a 1-D tensor", got=f"the shape {tuple(input.shape)}")
     if r < 0:
-        raise RuntimeError(f"combinations: expected r of 0 or more, got {r}")
+        raise Refusal(argument="r", expected="r of 0 or more", got=r)
     if not r:
         return reshape(input[:0], (0,))
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
-    places = np.array(list(choose(range(input.shape[0]), r)), np.int64).reshape(-1, r)
-    array = input.array if isinstance(input, Traced) else input
-    return getitem(input, (to_device(places, device_of(array)),))
+    places = namespace_of(raw(input)).array(list(choose(range(input.shape[0]), r)), int64).reshape(-1, r)
+    return getitem(input, (places,))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
+from numpy import ndarray
 
-from tinygrad_lite.arrays import device_of, in_order, is_array, namespace_of, to_device, to_numpy
-from tinygrad_lite.arrays.deferred_checks import refuse_outside
-from tinygrad_lite.arrays.indexing import Index
+from tinygrad_lite.arrays import in_order, int64, is_array, namespace_of, to_numpy
+from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue, Refusal
+from tinygrad_lite.arrays.indexing import ALL, Index
+from tinygrad_lite.arrays.indices import BASIC, checked_index, checked_item, checked_slice, mixed, within
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import getitem as _getitem
 from tinygrad_lite.ops.calculus import to_dtype
@@ -25,13 +25,8 @@ __all__ = [
     "argwhere", "gather", "index_select", "narrow", "nonzero", "nonzero_static", "select", "take", "take_along_dim", "unravel_index",
 ]  # fmt: skip
 
-_ALL = slice(None)
-_INDEX_DTYPES = (np.int64, np.int32, np.bool_)
-
 
 # -- input[index] -------------------------------------------------------------------------------
-
-_BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
 
 
 def getitem(input: Any, index: Any) -> Any:
@@ -48,17 +43,17 @@ def steps(x: Any, index: Any) -> tuple[Index, ...]:
         if isinstance(index, Traced) and index.array.ndim and index.array.dtype.kind == "i":
             array = x.array if isinstance(x, Traced) else x
             if not array.ndim:
-                raise IndexError("getitem: too many indices for a tensor of 0 dimensions")
-            return (_within(array.shape, (_item(index, array),)),)
+                raise BadIndex("too many indices for a tensor of 0 dimensions", function="getitem")
+            return (within(array.shape, (checked_item(index.array, array),)),)
         index = _several(index)
     stepped = False
     for item in index:
-        if type(item) not in _BASIC:
+        if type(item) not in BASIC:
             return _mixed(x, index)
         if type(item) is slice and item.step is not None:
             stepped = True
     if stepped:
-        index = tuple(_checked(i) if type(i) is slice else i for i in index)
+        index = tuple(checked_slice(i) if type(i) is slice else i for i in index)
     ellipses = index.count(Ellipsis)
     if ellipses > 1:  # NumPy allows only one
         return _mixed(x, index)
@@ -68,94 +63,25 @@ def steps(x: Any, index: Any) -> tuple[Index, ...]:
 
 def _several(index: Any) -> tuple[Any, ...]:
     """An index that is not a tuple: one item, unless it is a list of items other than numbers."""
-    parts = (type(None), type(...), list, tuple, slice, Traced, np.ndarray)
+    parts = (type(None), type(...), list, tuple, slice, Traced, ndarray)
     if isinstance(index, list) and any(isinstance(i, parts) for i in index):
         return tuple(index)
     return tuple(index) if isinstance(index, tuple) else (index,)
 
 
-def _checked(item: slice) -> slice:
-    start, stop, step = (i if i is None else operator.index(i) for i in (item.start, item.stop, item.step))
-    if step is not None and step <= 0:
-        raise ValueError(f"getitem: the step of a slice must be greater than zero, got {step}; use flip()")
-    return slice(start, stop, step)
-
-
 def _mixed(x: Any, index: tuple[Any, ...]) -> tuple[Index, ...]:
     array = x.array if isinstance(x, Traced) else x
-    items = [i if type(i) in _BASIC and type(i) is not slice else _item(i, array) for i in index]
-    rank = sum(i is not None and i is not ... if type(i) in _BASIC else i.ndim if i.dtype.kind == "b" else 1 for i in items)
-    if rank > array.ndim:
-        raise IndexError(f"getitem: {rank} indices for a tensor of {array.ndim} dimensions")
-    if type(array) is not np.ndarray or 0 in [i.size for i in items if type(i) is np.ndarray]:
-        _within(array.shape, items, rank)
-    places = [i for i, item in enumerate(items) if item is ...]
-    for place in reversed(places):
-        items[place : place + 1] = [_ALL] * (array.ndim - rank if place == places[0] else 0)
-    basic: list[Any] = []
-    advanced: list[Any] = []
-    for item in items:
-        if type(item) in _BASIC:
-            basic.append(item)
-            if type(item) is not int:
-                advanced.append(_ALL)
-        elif item.dtype.kind != "b":
-            basic.append(_ALL)
-            advanced.append(item)
-        elif item.ndim:
-            basic += [_ALL] * item.ndim
-            advanced.append(item)
-        else:  # True or False: a new dim of size 1 or 0
-            basic.append(None)
-            advanced.append(item.reshape(1))
-    if all(type(i) is slice for i in advanced):
-        return ((*basic, ...),)
-    if all(type(i) is slice for i in basic):
-        return (tuple(items),)
-    return (*basic, ...), tuple(advanced)
+    return mixed(array, [
+        i if type(i) in BASIC and type(i) is not slice else checked_item(i.array if isinstance(i, Traced) else _plain(i), array)
+        for i in index
+    ])  # fmt: skip
 
 
-def _within(shape: tuple[int, ...], items: Sequence[Any], rank: int = 1) -> Any:
-    """`items`, after checking that masks have the sizes of their dims (NumPy does not for empty masks), and that integer
-    arrays on a GPU, where any number would be accepted, are in range."""
-    dim = 0
-    for item in items:
-        if item is ...:
-            dim += len(shape) - rank
-        elif item is not None:
-            integers = is_array(item) and item.dtype.kind == "i"
-            if integers and type(item) is not np.ndarray:
-                n = shape[dim]
-                refuse_outside(item, -n, n, f"getitem: {{}} is out of range for dim {dim} of size {n}")
-            mask = () if integers or not is_array(item) else item.shape
-            if mask != shape[dim : dim + len(mask)]:
-                raise IndexError(f"getitem: a mask of shape {mask} does not fit the dims {dim} and on of a tensor of shape {shape}")
-            dim += len(mask) if is_array(item) and not integers else 1
-    return items
-
-
-def _item(item: Any, array: Any) -> Any:
-    """One item as an int, a slice, or an array of integers or bools on array's device."""
-    if type(item) is slice:
-        return item if item.step is None else _checked(item)
-    if isinstance(item, Traced):
-        item = item.array
-    elif isinstance(item, (list, tuple, range)):
-        item = np.array([to_numpy(i.array) if isinstance(i, Traced) else i for i in item]) if len(item) else np.zeros(0, np.int64)
-    elif not is_array(item):
-        if not isinstance(item, (bool, np.bool_)):
-            if hasattr(item, "__index__"):
-                return operator.index(item)
-            kind = TypeError if isinstance(item, str) else IndexError  # PyTorch treats a str as a sequence
-            raise kind(f"getitem: expected ints, slices, None, integer or bool tensors, got {type(item).__name__}")
-        item = np.asarray(item)
-    if item.dtype == np.uint8:
-        item = item.astype(np.bool_)
-    if item.ndim == 0 and item.dtype.kind in "iu":
-        return int(item)
-    if item.dtype not in _INDEX_DTYPES:
-        raise IndexError(f"getitem: tensors used as indices must be int64, int32 or bool, not {item.dtype}")
-    return item if type(item) is type(array) else to_device(item, device_of(array))
+def _plain(item: Any) -> Any:
+    """A list of numbers and tensors without the tensors; any other item as it is."""
+    if not isinstance(item, (list, tuple, range)):
+        return item
+    return [to_numpy(i.array) if isinstance(i, Traced) else i for i in item]
 
 
 # -- named forms --------------------------------------------------------------------------------
@@ -169,11 +95,11 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
     >>> tg.select(tg.tensor([[1, 2], [3, 4]]), 1, 0)
     tensor([1, 3])
     """
-    dim = _dim("select", dim, input)
-    index = index.__index__() if isinstance(index, Traced) else integer("select", "index", index)
+    dim = _dim(dim, input)
+    index = index.__index__() if isinstance(index, Traced) else integer("index", index)
     if not -input.shape[dim] <= index < input.shape[dim]:
-        raise IndexError(f"select: index {index} is out of range for dim {dim} of size {input.shape[dim]}")
-    return _getitem(input, (*[_ALL] * dim, int(index), Ellipsis))
+        raise BadIndex(f"index {index} is out of range for dim {dim} of size {input.shape[dim]}")
+    return _getitem(input, (*[ALL] * dim, int(index), Ellipsis))
 
 
 @operation
@@ -185,44 +111,22 @@ def narrow(input: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
     tensor([1, 2, 3])
     """
     if isinstance(start, bool) or (isinstance(start, Traced) and (start.ndim or start.dtype.kind not in "iu")):
-        raise TypeError(f"narrow: expected an int, or a 0-d tensor of one, as start, got {start!r}")
-    dim, length = _dim("narrow", dim, input), integer("narrow", "length", length)
-    start = operator.index(start) if isinstance(start, Traced) else integer("narrow", "start", start)
+        raise BadType(argument="start", expected="an int, or a 0-d tensor of one, as start", got=repr(start))
+    dim, length = _dim(dim, input), integer("length", length)
+    start = operator.index(start) if isinstance(start, Traced) else integer("start", start)
     n = input.shape[dim]
     if not -n <= start <= n:
-        raise IndexError(f"narrow: start {start} is out of range for dim {dim} of size {n}")
+        raise BadIndex(f"start {start} is out of range for dim {dim} of size {n}")
     start += n if start < 0 else 0
     if length < 0 or start + length > n:
-        raise RuntimeError(f"narrow: {length} elements from {start} on do not lie inside dim {dim} of size {n}")
-    return _getitem(input, (*[_ALL] * dim, slice(start, start + length), Ellipsis))
+        raise Refusal(f"{length} elements from {start} on do not lie inside dim {dim} of size {n}")
+    return _getitem(input, (*[ALL] * dim, slice(start, start + length), Ellipsis))
 
 
-def _dim(name: str, dim: int, x: Any) -> int:
+def _dim(dim: int, x: Any) -> int:
     if not x.shape:
-        raise IndexError(f"{name}: a 0-d tensor has no dim to take from")
-    return canonical_dim(name, dim, len(x.shape))
-
-
-_LONG = ("index_copy", "index_fill", "put", "take")  # these refuse int32 in PyTorch
-
-
-def checked_index(name: str, index: Any, size: int, negative: bool = False) -> Any:
-    """The array of an index tensor, checked to lie in 0 to size - 1 (from -size on if `negative`)."""
-    array = index.array if isinstance(index, Traced) else index
-    if is_array(array) and not array.size and name in ("gather", "scatter", "scatter_reduce"):
-        return array.astype(np.int64)  # an empty index may have any dtype
-    if not is_array(array) or array.dtype not in ((np.int64,) if name in _LONG else (np.int64, np.int32)):
-        kind, got = (IndexError, array.dtype) if is_array(array) else (TypeError, type(array).__name__)
-        raise kind(f"{name}: expected an integer tensor (int64) as index, got {got}")
-    if type(array) is not np.ndarray:
-        refuse_outside(array, -size if negative else 0, size, f"{name}: {{}} is out of range for {size} elements")
-        return array
-    # As unsigned, a negative index is very large: one pass instead of two.
-    if array.size and (negative or int(array.view(f"u{array.itemsize}").max()) >= size):
-        low, high = int(array.min()), int(array.max())
-        if low < (-size if negative else 0) or high >= size:
-            raise IndexError(f"{name}: index {low if low < 0 else high} is out of range for {size} elements")
-    return array
+        raise BadIndex("a 0-d tensor has no dim to take from")
+    return canonical_dim(dim, len(x.shape))
 
 
 @operation
@@ -234,15 +138,15 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     tensor([[3, 1],
             [6, 4]])
     """
-    dim = canonical_dim("index_select", dim, len(input.shape))
-    index = checked_index("index_select", index, input.shape[dim] if input.shape else 1)
+    dim = canonical_dim(dim, len(input.shape))
+    index = checked_index("index_select", raw(index), input.shape[dim] if input.shape else 1)
     if index.ndim > 1:
-        raise IndexError(f"index_select: expected a 1-D index, got the shape {index.shape}")
+        raise BadIndex(argument="index", expected="a 1-D index", got=f"the shape {index.shape}")
     if not input.shape:
         if index.size != 1:
-            raise IndexError(f"index_select: a 0-d tensor takes one index, got {index.size}")
+            raise BadIndex(f"a 0-d tensor takes one index, got {index.size}", got=index.size)
         return clone(input)
-    return _getitem(input, (*[_ALL] * dim, index.reshape(-1)))
+    return _getitem(input, (*[ALL] * dim, index.reshape(-1)))
 
 
 def along(dim: int, index: Any) -> Index:
@@ -255,15 +159,15 @@ def along(dim: int, index: Any) -> Index:
 
 def index_along(name: str, shape: tuple[int, ...], dim: int, index: Any) -> Index:
     """`along` for a tensor of `shape`, after the checks that gather and scatter share."""
-    dim = canonical_dim(name, dim, len(shape))
-    index = checked_index(name, index, shape[dim])
+    dim = canonical_dim(dim, len(shape))
+    index = checked_index(name, raw(index), shape[dim])
     if not index.size:
         return (index,)
     if index.ndim != len(shape):
-        raise RuntimeError(f"{name}: expected an index of {len(shape)} dimensions, got the shape {index.shape}")
+        raise Refusal(argument="index", expected=f"an index of {len(shape)} dimensions", got=f"the shape {index.shape}")
     for d, (n, most) in enumerate(zip(index.shape, shape)):
         if n > most and d != dim:
-            raise RuntimeError(f"{name}: the index of shape {index.shape} reaches beyond {shape} outside of dim {dim}")
+            raise Refusal(f"the index of shape {index.shape} reaches beyond {shape} outside of dim {dim}")
     return along(dim, index)
 
 
@@ -295,16 +199,16 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     """
     if dim is None:
         return gather(reshape(input, (-1,)), 0, reshape(indices, (-1,)))
-    dim = _dim("take_along_dim", dim, input)
+    dim = _dim(dim, input)
     if len(input.shape) != len(indices.shape):
-        raise RuntimeError(f"take_along_dim: expected as many dimensions, got {tuple(input.shape)} and {tuple(indices.shape)}")
+        raise Refusal(expected="as many dimensions", got=f"{tuple(input.shape)} and {tuple(indices.shape)}")
     def without(shape: Any) -> tuple[int, ...]:
         return tuple(1 if d == dim else n for d, n in enumerate(shape))
 
     shape = list(broadcast_shapes(without(input.shape), without(indices.shape)))
     shapes = [tuple(n if d != dim else t.shape[dim] for d, n in enumerate(shape)) for t in (input, indices)]
-    if indices.dtype != np.int64:
-        raise TypeError(f"take_along_dim: expected int64 indices, got {indices.dtype}")
+    if indices.dtype != int64:
+        raise BadType(argument="indices", expected="int64 indices", got=indices.dtype)
     return gather(expand(input, shapes[0]), dim, expand(indices, shapes[1]) % max(input.shape[dim], 1))  # PyTorch wraps indices around
 
 
@@ -316,7 +220,7 @@ def take(input: Tensor, index: Tensor) -> Tensor:
     >>> tg.take(tg.tensor([[1, 2], [3, 4]]), tg.tensor([0, 3]))
     tensor([1, 4])
     """
-    places = checked_index("take", index, math.prod(input.shape), negative=True)
+    places = checked_index("take", raw(index), math.prod(input.shape), negative=True)
     return reshape(_getitem(reshape(input, (-1,)), (places.reshape(-1),)), places.shape)
 
 
@@ -349,9 +253,9 @@ def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
             [-1]])
     """
     if size < 0:
-        raise RuntimeError(f"nonzero_static: expected a size of 0 or more, got {size}")
+        raise Refusal(expected="a size of 0 or more", got=size)
     found = raw(nonzero(input))[:size]
-    out = namespace_of(found).full((size, found.shape[1]), fill_value, np.int64)
+    out = namespace_of(found).full((size, found.shape[1]), fill_value, int64)
     out[: len(found)] = found
     return traced(out) if isinstance(input, Traced) else out
 
@@ -376,12 +280,12 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     >>> tg.unravel_index(tg.tensor([1, 5]), (2, 3))
     (tensor([0, 1]), tensor([1, 2]))
     """
-    shape = canonical_shape("unravel_index", (shape,))
+    shape = canonical_shape((shape,))
     array = indices.array if isinstance(indices, Traced) else indices
     if not is_array(array) or array.dtype.kind not in "iu":
-        raise TypeError(f"unravel_index: expected a tensor of integers, got {getattr(array, 'dtype', type(array).__name__)}")
+        raise BadType(expected="a tensor of integers", got=getattr(array, 'dtype', type(array).__name__))
     if min(shape, default=0) < 0:
-        raise ValueError(f"unravel_index: expected sizes of 0 or more, got {shape}")
-    if array.dtype != np.int64:
-        indices = to_dtype(indices, np.dtype(np.int64))
+        raise BadValue(expected="sizes of 0 or more", got=shape)
+    if array.dtype != int64:
+        indices = to_dtype(indices, int64)
     return tuple(indices // math.prod(shape[d + 1 :]) % max(n, 1) for d, n in enumerate(shape))

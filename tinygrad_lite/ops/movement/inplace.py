@@ -9,30 +9,29 @@ the times).
 
 from __future__ import annotations
 
-import functools
 import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
-import numpy as np
+from numpy import ndarray
 
-from tinygrad_lite.arrays import device_of, is_array, namespace_of, owner_of, quietly, start_of
+from tinygrad_lite.arrays import DType, as_array, device_of, int64, is_array, is_number, namespace_of, owner_of, quietly, start_of
 from tinygrad_lite.arrays.changes import changed_in_place, tick
-from tinygrad_lite.arrays.errors import BadType, BadValue, refusal
+from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal, refusal
 from tinygrad_lite.arrays.gpu import on_gpu_of
 from tinygrad_lite.arrays.indexing import Index, Region, overlaps, write
 from tinygrad_lite.arrays.quiet import enter as be_quiet
 from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.arrays.quiet import lost
 from tinygrad_lite.arrays.rules import Plan
+from tinygrad_lite.arrays.signature import wraps
 from tinygrad_lite.engine.context import Observer, is_grad_enabled, observers, recording
 from tinygrad_lite.engine.record import Result, Synthetic, record
 from tinygrad_lite.engine.second import Through
 from tinygrad_lite.engine.tape import Leaf, Node, Traced, entry, traced
 from tinygrad_lite.ops.calculus import getitem, replaced, reshape, to_dtype
-from tinygrad_lite.ops.calling import named
-from tinygrad_lite.ops.creation.conversion import moved
+from tinygrad_lite.ops.movement.copying import moved
 from tinygrad_lite.ops.movement.indexing import steps
 from tinygrad_lite.ops.movement.masking import as_value
 from tinygrad_lite.ops.movement.shape import squeeze, unsqueeze
@@ -55,12 +54,13 @@ def setitem(input: Any, index: Any, value: Any) -> None:
     for view in views:
         input = getitem(input, view)
     if not isinstance(value, Traced):
-        if not (is_array(value) or isinstance(value, (int, float, complex, np.generic))):
-            raise TypeError(f"setitem: expected a Tensor or a number as the value, got {type(value).__name__}")
-        if (type(value) is int or type(value) is float) and not 0 <= value <= 127:  # which fits in every dtype
-            value = as_value("setitem", input, value)
+        if type(value) is int or type(value) is float:
+            if not 0 <= value <= 127:  # which fits in every dtype
+                value = as_value("setitem", input, value)
+        elif not (is_array(value) or is_number(value)):
+            raise BadType(function="setitem", argument="value", expected="a Tensor or a number as the value", got=type(value).__name__)
     elif value.array.dtype != input.array.dtype and not _converts(index, value.array):
-        raise BadType(f"setitem: the value is {value.array.dtype}, the tensor {input.array.dtype}; convert one with to()")
+        raise BadType(f"the value is {value.array.dtype}, the tensor {input.array.dtype}", function="setitem", hint="convert one with to()")
     assign("setitem", input, value, index)
 
 
@@ -82,15 +82,14 @@ def assign(name: str, x: Any, value: Any, index: Index = _WHOLE) -> None:
         shape = value.array.shape
         if shape and shape[0] == 1:  # leading sizes of 1 may exceed input's dims
             value = reshape(value, shape[next((d for d, n in enumerate(shape) if n != 1), len(shape)) :])
-        both_numpy = type(array) is np.ndarray and type(value.array) is np.ndarray
-        if not both_numpy and device_of(array) != device_of(value.array):
+        if not type(array) is type(value.array) is ndarray and device_of(array) != device_of(value.array):
             value = moved(value, device_of(array))
     token = None
     try:
         token = be_quiet()
         write(array, index, value.array if isinstance(value, Traced) else value)
     except (ValueError, IndexError, TypeError, OverflowError) as error:
-        raise refusal(type(error)(f"{name}: {error}")) from error
+        raise refusal(error, name) from None
     finally:
         quiet_no_more(token) if token is not None else lost()
     changed_in_place(array, name)
@@ -105,7 +104,7 @@ def copy_(input: Any, src: Any, non_blocking: bool = False) -> Any:
     >>> tg.zeros(2).copy_(tg.tensor([1, 2]))
     tensor([1., 2.])
     """
-    assign("copy_", input, src if isinstance(src, Traced) else traced(np.asarray(src)))
+    assign("copy_", input, src if isinstance(src, Traced) else traced(as_array(src)))
     return input
 
 
@@ -135,15 +134,18 @@ def in_place(function: F) -> F:
     """The method that applies `function` in place: it takes the same arguments and returns the tensor itself."""
     name = f"{function.__name__.strip('_')}_"
 
-    @named(name, f"`{name.rstrip('_')}` in place: writes the result into this tensor and returns it.")
-    @functools.wraps(function)
+    @wraps(function, name, f"`{name.rstrip('_')}` in place: writes the result into this tensor and returns it.")
     def method(x: Any, *args: Any, **kwargs: Any) -> Any:
         check_writable(name, x)
-        if is_grad_enabled() and any(isinstance(y, Traced) and y.node is not None for y in (x, *args, *kwargs.values())):
-            with _HeldBack() as entries:
-                overwrite(name, x, function(x, *args, **kwargs), entries)
-        else:
-            overwrite(name, x, function(x, *args, **kwargs), [])
+        try:
+            if is_grad_enabled() and any(isinstance(y, Traced) and y.node is not None for y in (x, *args, *kwargs.values())):
+                with _HeldBack() as entries:
+                    overwrite(name, x, function(x, *args, **kwargs), entries)
+            else:
+                overwrite(name, x, function(x, *args, **kwargs), [])
+        except Refusal as error:
+            error.called(name)
+            raise
         return x
 
     return method  # type: ignore[return-value]
@@ -178,7 +180,7 @@ def optional_inplace(function: Callable[P, R]) -> Callable[P, R]:
     changed: Callable[..., Any] = in_place(function)
     count = function.__wrapped__.__code__.co_argcount - 1  # type: ignore[attr-defined]
 
-    @functools.wraps(function)
+    @wraps(function)
     def call(*args: Any, inplace: bool = False, **kwargs: Any) -> Any:
         if len(args) > count:
             *args, inplace = args  # type: ignore[assignment]
@@ -188,15 +190,14 @@ def optional_inplace(function: Callable[P, R]) -> Callable[P, R]:
             args = (kwargs.pop("input"), *args)
         return changed(*args, **kwargs)
 
-    return call  # type: ignore[return-value]
+    return call
 
 
 def _seen_as(function: F) -> F:
     """The method that turns a tensor into a view of itself; the memory does not change."""
     name = f"{function.__name__}_"
 
-    @named(name, f"`{name.rstrip('_')}` in place: turns this tensor into a view of itself and returns it.")
-    @functools.wraps(function)
+    @wraps(function, name, f"`{name.rstrip('_')}` in place: turns this tensor into a view of itself and returns it.")
     def method(x: Any, *args: Any, **kwargs: Any) -> Any:
         leaf = x.node if type(x.node) is Leaf else None
         if leaf is not None and is_grad_enabled():
@@ -255,8 +256,8 @@ def check_writable(name: str, x: Any) -> None:
                     "clone() it first, or take it by an index or narrow()"
                 )
     array = x.array
-    if type(array) is np.ndarray and not array.flags.writeable:
-        raise BadValue(f"{name}: this tensor's memory is read-only; clone() it first")
+    if type(array) is ndarray and not array.flags.writeable:
+        raise BadValue("this tensor's memory is read-only", function=name, hint="clone() it first")
     if _shares_places(array) and name not in ("fill_", "zero_"):
         raise RuntimeError(f"{name}: several elements of this tensor share one place in memory; clone() it first")
 
@@ -271,10 +272,10 @@ def overwrite(name: str, x: Any, result: Any, entries: list[Node]) -> None:
     """Write `result` into x's memory, and move x to its position on the tape. `entries`: what was recorded to compute it."""
     values, array = result.array if isinstance(result, Traced) else result, x.array
     if values.shape != array.shape:
-        raise BadValue(f"{name}: the result has shape {values.shape}, which does not fit into {array.shape}")
+        raise BadValue(f"the result has shape {values.shape}, which does not fit into {array.shape}", function=name)
     if values.dtype != array.dtype:
         if not fits(values.dtype, array.dtype):
-            raise BadType(f"{name}: the result is {values.dtype}, which cannot be put into a tensor of {array.dtype}")
+            raise BadType(f"the result is {values.dtype}, which cannot be put into a tensor of {array.dtype}", function=name)
         values = quietly(values.astype)(array.dtype)
     recording = is_grad_enabled()
     node = result.node if recording and isinstance(result, Traced) else None
@@ -295,7 +296,7 @@ def overwrite(name: str, x: Any, result: Any, entries: list[Node]) -> None:
     place_after_change(x, node)
 
 
-def fits(dtype: np.dtype, into: np.dtype) -> bool:
+def fits(dtype: DType, into: DType) -> bool:
     """Whether a result of `dtype` may be written into a tensor of dtype `into`: not from float to int."""
     return _ORDER.index(dtype.kind) <= max(_ORDER.index(into.kind), 2 * (into.kind in "iu"))
 
@@ -413,7 +414,7 @@ def _shown(view: Any, base: Any) -> Index:
         return Region(view.shape, tuple((s // item,) for s in view.strides), (first // item,))
     # Split the distance in memory by base's strides, from the longest to the shortest.
     xp = namespace_of(base)
-    distance = xp.full(view.shape, first, np.int64)
+    distance = xp.full(view.shape, first, int64)
     for dim, (size, stride) in enumerate(zip(view.shape, view.strides)):
         distance += (xp.arange(size) * stride).reshape((-1,) + (1,) * (view.ndim - dim - 1))
     index = [distance * 0] * base.ndim

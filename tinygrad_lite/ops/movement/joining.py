@@ -8,6 +8,7 @@ import operator
 from typing import Any
 
 from tinygrad_lite.arrays import common_dtype, is_array
+from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue, Refusal
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calculus import cat as _cat
@@ -27,23 +28,23 @@ __all__ = [
 # -- joining ------------------------------------------------------------------------------------
 
 
-def _listed(name: str, tensors: Any) -> list[Any]:
+def _listed(tensors: Any) -> list[Any]:
     """The tensors to join, at least one."""
     if isinstance(tensors, Traced) and tensors.array.ndim:
         return list(tensors)
     if not isinstance(tensors, (tuple, list)):
-        raise TypeError(f"{name}: expected a sequence of Tensors, got {type(tensors).__name__}")
+        raise BadType(expected="a sequence of Tensors", got=type(tensors).__name__)
     if not tensors:
-        raise ValueError(f"{name}: expected one or more Tensors, got none")
+        raise BadValue(expected="one or more Tensors", got="none")
     for i, x in enumerate(tensors):
         if not (isinstance(x, Traced) or is_array(x)):
-            raise TypeError(f"{name}: expected Tensors, got {type(x).__name__} at place {i}")
+            raise BadType(expected="Tensors", got=f"{type(x).__name__} at place {i}")
     return list(tensors)
 
 
-def _sequence(name: str, tensors: Any) -> list[Any]:
+def _sequence(tensors: Any) -> list[Any]:
     """The tensors to join, in their common dtype."""
-    tensors = _listed(name, tensors)
+    tensors = _listed(tensors)
     if len({x.dtype for x in tensors}) > 1:
         dtype = common_dtype(*(raw(x) for x in tensors))
         return [x if x.dtype == dtype else to_dtype(x, dtype) for x in tensors]
@@ -58,12 +59,12 @@ def cat(tensors: Any, dim: int = 0) -> AnyTensor:
     >>> tg.cat([tg.zeros(2), tg.ones(1)])
     tensor([0., 0., 1.])
     """
-    tensors = _sequence("cat", tensors)
+    tensors = _sequence(tensors)
     shapes = [tuple(x.shape) for x in tensors]
     if () in shapes:
-        raise TypeError("cat: a 0-d tensor cannot be joined; use stack()")
+        raise BadType("a 0-d tensor cannot be joined", hint="use stack()")
     rank = max(map(len, shapes))
-    dim = canonical_dim("cat", dim, rank)
+    dim = canonical_dim(dim, rank)
     if rank > 1 and (0,) in shapes:  # an empty 1-d tensor fits every shape, as in PyTorch
         other = next((shape for shape in shapes if shape != (0,)), (0,))
         nothing = (*other[:dim], 0, *other[dim + 1 :])
@@ -72,7 +73,7 @@ def cat(tensors: Any, dim: int = 0) -> AnyTensor:
     first = shapes[0]
     for i, shape in enumerate(shapes):
         if shape != first and (len(shape) != rank or shape[:dim] + shape[dim + 1 :] != first[:dim] + first[dim + 1 :]):
-            raise RuntimeError(f"cat: sizes must agree except at dim {dim}: tensor 0 has {first}, tensor {i} has {shape}")
+            raise Refusal(f"sizes must agree except at dim {dim}: tensor 0 has {first}, tensor {i} has {shape}")
     return _cat(dim, *tensors)
 
 
@@ -88,12 +89,12 @@ def stack(tensors: Any, dim: int = 0) -> AnyTensor:
     tensor([[0., 1.],
             [0., 1.]])
     """
-    tensors = _sequence("stack", tensors)
+    tensors = _sequence(tensors)
     first = tuple(tensors[0].shape)
     for i, x in enumerate(tensors):
         if tuple(x.shape) != first:
-            raise RuntimeError(f"stack: expected tensors of one shape: tensor 0 has {first}, tensor {i} has {tuple(x.shape)}")
-    return _stack(canonical_dim("stack", dim, len(first) + 1), *tensors)
+            raise Refusal(argument="tensors", expected=f"tensors of one shape: tensor 0 has {first}, tensor {i} has {tuple(x.shape)}")
+    return _stack(canonical_dim(dim, len(first) + 1), *tensors)
 
 
 @operation
@@ -104,7 +105,7 @@ def hstack(tensors: Any) -> AnyTensor:
     >>> tg.hstack([tg.tensor([1, 2]), tg.tensor([3])])
     tensor([1, 2, 3])
     """
-    tensors = [atleast_1d(x) for x in _listed("hstack", tensors)]
+    tensors = [atleast_1d(x) for x in _listed(tensors)]
     return cat(tensors, 0 if len(tensors[0].shape) == 1 else 1)
 
 
@@ -117,7 +118,7 @@ def vstack(tensors: Any) -> AnyTensor:
     tensor([[1, 2],
             [3, 4]])
     """
-    return cat([atleast_2d(x) for x in _listed("vstack", tensors)], 0)
+    return cat([atleast_2d(x) for x in _listed(tensors)], 0)
 
 
 row_stack = vstack
@@ -132,7 +133,7 @@ def dstack(tensors: Any) -> AnyTensor:
     tensor([[[1, 3],
              [2, 4]]])
     """
-    return cat([atleast_3d(x) for x in _listed("dstack", tensors)], 2)
+    return cat([atleast_3d(x) for x in _listed(tensors)], 2)
 
 
 @operation
@@ -144,7 +145,7 @@ def column_stack(tensors: Any) -> AnyTensor:
     tensor([[1, 3],
             [2, 4]])
     """
-    columns = [x if len(x.shape) > 1 else reshape(x, (math.prod(x.shape), 1)) for x in _listed("column_stack", tensors)]
+    columns = [x if len(x.shape) > 1 else reshape(x, (math.prod(x.shape), 1)) for x in _listed(tensors)]
     return cat(columns, 1)
 
 
@@ -172,8 +173,8 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     (tensor([1, 3]), tensor([2, 4]))
     """
     if not input.shape:
-        raise IndexError("unbind: a 0-d tensor has no dim to take apart")
-    return _split(input, None, canonical_dim("unbind", dim, len(input.shape)))
+        raise BadIndex("a 0-d tensor has no dim to take apart")
+    return _split(input, None, canonical_dim(dim, len(input.shape)))
 
 
 @operation
@@ -184,17 +185,17 @@ def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Ten
     >>> tg.split_with_sizes(tg.arange(5), [2, 3])
     (tensor([0, 1]), tensor([2, 3, 4]))
     """
-    dim = _split_dim("split_with_sizes", input, dim)
+    dim = _split_dim(input, dim)
     sizes = tuple(operator.index(n) for n in split_sizes)
     if sum(sizes) != input.shape[dim] or min(sizes, default=0) < 0:
-        raise RuntimeError(f"split_with_sizes: the sizes {sizes} do not add up to the {input.shape[dim]} of dim {dim}")
+        raise Refusal(f"the sizes {sizes} do not add up to the {input.shape[dim]} of dim {dim}")
     return _split(input, sizes, dim)
 
 
-def _split_dim(name: str, x: Any, dim: int) -> int:
+def _split_dim(x: Any, dim: int) -> int:
     if not x.shape:
-        raise RuntimeError(f"{name}: a 0-d tensor has no dim to split")
-    return canonical_dim(name, dim, len(x.shape))
+        raise Refusal("a 0-d tensor has no dim to split")
+    return canonical_dim(dim, len(x.shape))
 
 
 @operation
@@ -207,10 +208,10 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
     """
     if isinstance(split_size_or_sections, (tuple, list)):
         return split_with_sizes(tensor, split_size_or_sections, dim)
-    dim = _split_dim("split", tensor, dim)
-    size, n = integer("split", "split_size_or_sections", split_size_or_sections), tensor.shape[dim]
+    dim = _split_dim(tensor, dim)
+    size, n = integer("split_size_or_sections", split_size_or_sections), tensor.shape[dim]
     if size < 0 or (size == 0 and n):
-        raise RuntimeError(f"split: expected a positive size, got {size}")
+        raise Refusal(expected="a positive size", got=size)
     return _split(tensor, (size,) * (n // size) + ((n % size,) if n % size else ()) if n else (0,), dim)
 
 
@@ -222,9 +223,9 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     >>> tg.chunk(tg.arange(5), 2)
     (tensor([0, 1, 2]), tensor([3, 4]))
     """
-    dim, chunks = _split_dim("chunk", input, dim), integer("chunk", "chunks", chunks)
+    dim, chunks = _split_dim(input, dim), integer("chunks", chunks)
     if chunks <= 0:
-        raise RuntimeError(f"chunk: expected 1 or more chunks, got {chunks}")
+        raise Refusal(argument="chunks", expected="1 or more chunks", got=chunks)
     n = input.shape[dim]
     return split(input, -(-n // chunks), dim) if n else _split(input, (0,) * chunks, dim)
 
@@ -244,7 +245,7 @@ def tensor_split(
     (tensor([0, 1]), tensor([2, 3]), tensor([4]))
     """
     given = next((a for a in (indices_or_sections, indices, sections, tensor_indices_or_sections) if a is not None), None)
-    dim = _split_dim("tensor_split", input, dim)
+    dim = _split_dim(input, dim)
     n = input.shape[dim]
     if isinstance(given, Traced):
         given = given.array.tolist()
@@ -252,9 +253,9 @@ def tensor_split(
         points = [min(max(i + n if i < 0 else i, 0), n) for i in map(operator.index, given)]
         starts, ends = [0, *points], [*points, n]
     else:
-        count = integer("tensor_split", "indices_or_sections", given)
+        count = integer("indices_or_sections", given)
         if count <= 0:
-            raise RuntimeError(f"tensor_split: expected 1 or more sections, got {count}")
+            raise Refusal(argument="sections", expected="1 or more sections", got=count)
         ends = list(itertools.accumulate(n // count + (i < n % count) for i in range(count)))
         starts = [0, *ends[:-1]]
     before = (slice(None),) * dim
@@ -262,14 +263,14 @@ def tensor_split(
     return tuple(getitem(input, (*before, slice(a, max(a, b)))) for a, b in zip(starts, ends))
 
 
-def _split_evenly(name: str, x: Tensor, indices_or_sections: Any, dim: int, rank: int) -> tuple[Tensor, ...]:
+def _split_evenly(x: Tensor, indices_or_sections: Any, dim: int, rank: int) -> tuple[Tensor, ...]:
     if len(x.shape) < rank:
-        raise RuntimeError(f"{name}: expected {rank} or more dimensions, got the shape {tuple(x.shape)}")
+        raise Refusal(expected=f"{rank} or more dimensions", got=f"the shape {tuple(x.shape)}")
     if isinstance(indices_or_sections, (tuple, list)):
         return tensor_split(x, indices_or_sections, dim)
-    sections = integer(name, "indices_or_sections", indices_or_sections)
+    sections = integer("indices_or_sections", indices_or_sections)
     if sections <= 0 or x.shape[dim] % sections:
-        raise RuntimeError(f"{name}: {x.shape[dim]} slices do not make {indices_or_sections} equal parts; use tensor_split()")
+        raise Refusal(f"{x.shape[dim]} slices do not make {indices_or_sections} equal parts", hint="use tensor_split()")
     return tensor_split(x, indices_or_sections, dim)
 
 
@@ -281,7 +282,7 @@ def hsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
     >>> tg.hsplit(tg.arange(4), 2)
     (tensor([0, 1]), tensor([2, 3]))
     """
-    return _split_evenly("hsplit", input, indices_or_sections, 0 if len(input.shape) == 1 else 1, 1)
+    return _split_evenly(input, indices_or_sections, 0 if len(input.shape) == 1 else 1, 1)
 
 
 @operation
@@ -292,7 +293,7 @@ def vsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
     >>> [part.shape for part in tg.vsplit(tg.ones(4, 3), [1])]
     [(1, 3), (3, 3)]
     """
-    return _split_evenly("vsplit", input, indices_or_sections, 0, 2)
+    return _split_evenly(input, indices_or_sections, 0, 2)
 
 
 @operation
@@ -303,4 +304,4 @@ def dsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
     >>> [part.shape for part in tg.dsplit(tg.ones(2, 3, 4), 2)]
     [(2, 3, 2), (2, 3, 2)]
     """
-    return _split_evenly("dsplit", input, indices_or_sections, 2, 3)
+    return _split_evenly(input, indices_or_sections, 2, 3)

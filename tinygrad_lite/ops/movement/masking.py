@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import is_array, namespace_of, number_for
-from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.arrays import bool_, is_array, namespace_of, number_for
+from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
 from tinygrad_lite.ops.calculus import getitem, replaced, to_dtype, where
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.movement.broadcasting import broadcast_shapes, expand
@@ -27,7 +25,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     >>> tg.masked_select(tg.tensor([1, 2, 3]), tg.tensor([True, False, True]))
     tensor([1, 3])
     """
-    input, mask = _broadcast("masked_select", input, mask)
+    input, mask = _broadcast(input, mask)
     return getitem(input, (mask,))
 
 
@@ -39,8 +37,8 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     >>> tg.masked_fill(tg.tensor([1.0, 2.0]), tg.tensor([True, False]), -1)
     tensor([-1.,  2.])
     """
-    if getattr(mask, "dtype", None) != np.bool_:
-        raise TypeError(f"masked_fill: expected a bool mask, got {getattr(mask, 'dtype', type(mask).__name__)}")
+    if getattr(mask, "dtype", None) != bool_:
+        raise BadType(argument="mask", expected="a bool mask", got=getattr(mask, 'dtype', type(mask).__name__))
     return contiguous(where(mask, as_value("masked_fill", input, value), input))
 
 
@@ -48,16 +46,19 @@ def as_value(name: str, x: Any, value: Any) -> Any:
     """`value`, a number or a 0-d tensor, in x's dtype."""
     if not hasattr(value, "dtype"):
         if not isinstance(value, (int, float)):
-            raise TypeError(f"{name}: expected a number or a 0-d tensor as the value, got {type(value).__name__}")
+            raise BadType(function=name, argument="value", expected="a number or a 0-d tensor as the value", got=type(value).__name__)
         try:
             value = number_for(x.dtype, value)
-        except ValueError as error:
-            raise BadValue(f"{name}: {error}") from None
+        except Refusal as error:
+            error.called(name)
+            raise
         return value if x.dtype.kind == "f" else namespace_of(raw(x)).asarray(value, dtype=x.dtype)
     if len(value.shape):
-        raise ValueError(f"{name}: expected a number or a 0-d tensor as the value, got the shape {tuple(value.shape)}")
+        raise BadValue(
+            function=name, argument="value", expected="a number or a 0-d tensor as the value", got=f"the shape {tuple(value.shape)}"
+        )
     if value.dtype.kind == "c" != x.dtype.kind:
-        raise TypeError(f"{name}: a complex value does not fit into {x.dtype}")
+        raise BadType(f"a complex value does not fit into {x.dtype}", function=name)
     return value if value.dtype == x.dtype else to_dtype(value, x.dtype)
 
 
@@ -70,18 +71,18 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     tensor([1., 0., 2.])
     """
     same_dtype("masked_scatter", input, source)
-    input, mask = _broadcast("masked_scatter", input, mask)
+    input, mask = _broadcast(input, mask)
     count = int(mask.sum())
     if count > math.prod(source.shape):
-        raise RuntimeError(f"masked_scatter: the mask asks for {count} elements, source has {math.prod(source.shape)}")
+        raise Refusal(f"the mask asks for {count} elements, source has {math.prod(source.shape)}")
     return replaced(input, getitem(reshape(source, (-1,)), (slice(0, count),)), (mask,))
 
 
-def _broadcast(name: str, x: Any, mask: Any) -> tuple[Any, Any]:
+def _broadcast(x: Any, mask: Any) -> tuple[Any, Any]:
     """`x`, and the array of `mask`, broadcast to one shape."""
     mask = raw(mask)
-    if not is_array(mask) or mask.dtype != np.bool_:
-        raise TypeError(f"{name}: expected a bool mask, got {getattr(mask, 'dtype', type(mask).__name__)}")
+    if not is_array(mask) or mask.dtype != bool_:
+        raise BadType(argument="mask", expected="a bool mask", got=getattr(mask, 'dtype', type(mask).__name__))
     shape = broadcast_shapes(tuple(x.shape), mask.shape)
     return expand(x, shape), namespace_of(mask).broadcast_to(mask, shape)
 
@@ -89,9 +90,9 @@ def _broadcast(name: str, x: Any, mask: Any) -> tuple[Any, Any]:
 def same_dtype(name: str, x: Any, source: Any) -> None:
     """Refuse two tensors of different dtypes."""
     if not hasattr(source, "dtype"):
-        raise TypeError(f"{name}: expected a Tensor, got {type(source).__name__}")
+        raise BadType(function=name, expected="a Tensor", got=type(source).__name__)
     if x.dtype != source.dtype:
-        raise BadType(f"{name}: expected tensors of one dtype, got {x.dtype} and {source.dtype}")
+        raise BadType(function=name, expected="tensors of one dtype", got=f"{x.dtype} and {source.dtype}")
 
 
 @operation

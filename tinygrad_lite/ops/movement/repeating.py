@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_lite.arrays import is_array, namespace_of
+from tinygrad_lite.arrays.errors import BadIndex, BadType, Refusal
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import expand
 from tinygrad_lite.ops.calculus import reshape as _reshape
@@ -26,9 +27,9 @@ def repeat(input: Tensor, repeats: tuple[int, ...]) -> Tensor:
     tensor([[1, 2, 1, 2],
             [1, 2, 1, 2]])
     """
-    repeats = canonical_shape("repeat", (repeats,))
+    repeats = canonical_shape((repeats,))
     if len(repeats) < len(input.shape) or min(repeats, default=0) < 0:
-        raise RuntimeError(f"repeat: expected {len(input.shape)} or more counts, none negative, got {repeats}")
+        raise Refusal(expected=f"{len(input.shape)} or more counts, none negative", got=repeats)
     shape = (1,) * (len(repeats) - len(input.shape)) + tuple(input.shape)
     spread = _reshape(input, tuple(m for n in shape for m in (1, n)))
     spread = expand(spread, tuple(m for pair in zip(repeats, shape) for m in pair))
@@ -45,7 +46,7 @@ def tile(input: Tensor, dims: tuple[int, ...]) -> Tensor:
     tensor([[1, 2, 1, 2],
             [1, 2, 1, 2]])
     """
-    dims = canonical_shape("tile", (dims,))
+    dims = canonical_shape((dims,))
     return repeat(input, (1,) * (len(input.shape) - len(dims)) + dims)
 
 
@@ -62,23 +63,23 @@ def repeat_interleave(input: Tensor, repeats: Any = None, dim: int | None = None
     xp = namespace_of(array)
     if repeats is None:
         if array.dtype.kind != "i" or array.ndim != 1:
-            raise RuntimeError(f"repeat_interleave: expected 1-D integers as counts, got {array.dtype} of shape {array.shape}")
+            raise Refusal(expected="1-D integers as counts", got=f"{array.dtype} of shape {array.shape}")
         places = xp.repeat(xp.arange(array.size), array.tolist())
         return traced(places) if isinstance(input, Traced) else places
     if dim is None:
         input, dim = reshape(input, (-1,)), 0
     elif not input.shape:
-        raise IndexError("repeat_interleave: a 0-d tensor has no dim to repeat along")
-    dim = canonical_dim("repeat_interleave", dim, len(input.shape))
+        raise BadIndex("a 0-d tensor has no dim to repeat along")
+    dim = canonical_dim(dim, len(input.shape))
     counts = raw(repeats)
     if is_array(counts) and counts.dtype.kind != "i":
-        raise TypeError(f"repeat_interleave: expected integers as repeats, got {counts.dtype}")
-    counts = counts.reshape(-1).tolist() if is_array(counts) else [integer("repeat_interleave", "repeats", counts)]
+        raise BadType(argument="repeats", expected="integers as repeats", got=counts.dtype)
+    counts = counts.reshape(-1).tolist() if is_array(counts) else [integer("repeats", counts)]
     n = input.shape[dim]
     if len(counts) not in (1, n):
-        raise RuntimeError(f"repeat_interleave: expected 1 or {n} counts, got {len(counts)}")
+        raise Refusal(expected=f"1 or {n} counts", got=len(counts))
     if min(counts, default=0) < 0:
-        raise RuntimeError(f"repeat_interleave: expected counts of 0 or more, got {min(counts)}")
+        raise Refusal(expected="counts of 0 or more", got=min(counts))
     return index_select(input, dim, xp.repeat(xp.arange(n), counts if len(counts) == n else counts[0]))
 
 

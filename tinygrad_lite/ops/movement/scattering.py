@@ -6,19 +6,21 @@ import math
 import operator
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import namespace_of, number_for
+from tinygrad_lite.arrays import int64, limits, namespace_of, number_for
+from tinygrad_lite.arrays.errors import BadIndex, Refusal
+from tinygrad_lite.arrays.indexing import ALL
+from tinygrad_lite.arrays.indices import checked_index, checked_slice
 from tinygrad_lite.arrays.kernels.scatter import scatter_reduce as combine
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced
-from tinygrad_lite.ops.calculus import add, getitem, into_zeros, linear_in, mul, replaced, to_dtype, where
+from tinygrad_lite.ops.calculus import add, getitem, into_zeros, mul, replaced, to_dtype, where
 from tinygrad_lite.ops.calling import canonical_dim, integer, number, operation, raw
 from tinygrad_lite.ops.creation.factories import ones_like
+from tinygrad_lite.ops.dependence import linear_in
 from tinygrad_lite.ops.movement.broadcasting import expand
 from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.movement.diagonals import diagonal_region
-from tinygrad_lite.ops.movement.indexing import _ALL, _checked, checked_index, index_along, steps
+from tinygrad_lite.ops.movement.indexing import index_along, steps
 from tinygrad_lite.ops.movement.masking import as_value, same_dtype
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.movement.strides import strided_region
@@ -42,7 +44,7 @@ def _scattered(name: str, x: Any, dim: int, index: Any, src: Any) -> tuple[Any, 
     same_dtype(name, x, src)
     src = _at_least_1d(src)
     if math.prod(index.shape) and (len(src.shape) != len(index.shape) or any(n > m for n, m in zip(index.shape, src.shape))):
-        raise RuntimeError(f"{name}: the index of shape {tuple(index.shape)} reaches beyond src of shape {tuple(src.shape)}")
+        raise Refusal(f"the index of shape {tuple(index.shape)} reaches beyond src of shape {tuple(src.shape)}")
     if tuple(src.shape) != tuple(index.shape):
         src = getitem(src, tuple(slice(0, n) for n in index.shape))
     return whole, place, src
@@ -68,7 +70,7 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: A
             [1., 0., 0.]])
     """
     if reduce not in (None, "add", "multiply"):
-        raise RuntimeError(f"scatter: expected reduce None, 'add' or 'multiply', got {reduce!r}")
+        raise Refusal(argument="reduce", expected="reduce None, 'add' or 'multiply'", got=repr(reduce))
     whole, place, src = _scattered("scatter", input, dim, index, value if src is None else src)
     if not math.prod(index.shape):
         return clone(input)
@@ -112,14 +114,13 @@ def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: 
 def _combined(x: Any, place: Any, src: Any, reduce: str, include_self: bool = True) -> Any:
     """`x` with `src` combined into it at `place`."""
     if reduce not in _NEUTRAL:
-        raise RuntimeError(f"expected reduce among {', '.join(map(repr, _NEUTRAL))}, got {reduce!r}")
+        raise Refusal(argument="reduce", expected=f"reduce among {', '.join(map(repr, _NEUTRAL))}", got=repr(reduce))
     if not include_self:
         neutral = _NEUTRAL[reduce]
         if x.dtype.kind == "b":
             neutral = neutral > 0
         elif x.dtype.kind in "iu" and abs(neutral) == math.inf:
-            limits = np.iinfo(x.dtype)
-            neutral = limits.max if neutral > 0 else limits.min
+            neutral = limits(x.dtype)[neutral > 0]
         x = replaced(x, neutral, place)
     if reduce in ("sum", "mean"):
         total = add(x, into_zeros(src, tuple(x.shape), place))
@@ -127,7 +128,7 @@ def _combined(x: Any, place: Any, src: Any, reduce: str, include_self: bool = Tr
             return total
         array = raw(src)
         xp = namespace_of(array)
-        count = into_zeros(xp.ones(array.shape, np.int64), tuple(x.shape), place)
+        count = into_zeros(xp.ones(array.shape, int64), tuple(x.shape), place)
         count = xp.maximum(count + include_self, 1).astype(total.dtype, copy=False)
         return total / count if x.dtype.kind == "f" else total // count
     out = _scatter_reduce(x, src, place, reduce)
@@ -151,7 +152,7 @@ def _(needs, g, out, input, src, index, reduce):
         others = _scatter_reduce(ones_like(input), src, index, reduce)  # the product without input
         zeros = into_zeros(to_dtype(src == 0, g.dtype), tuple(input.shape), index)
         if isinstance(g, Traced) and bool((zeros > 1).any()):
-            raise RuntimeError("the second gradient of a product with two zeros of src in one place is not implemented")
+            raise Refusal("the second gradient of a product with two zeros of src in one place is not implemented")
         # The product without src: the whole divided by it or, if it is the only zero, the product of the others.
         divisor = where(src == 0, 1.0, src)
         without = _scatter_reduce(input, divisor, index, reduce)[index] * (zeros[index] == 1)
@@ -169,19 +170,19 @@ def _slices(name: str, x: Any, dim: int, index: Any, source: Any) -> tuple[Any, 
     """`x` with at least one dim, the index of its slices, and `source` in their shape."""
     same_dtype(name, x, source)
     whole = _at_least_1d(x)
-    dim = canonical_dim(name, dim, len(whole.shape))
+    dim = canonical_dim(dim, len(whole.shape))
     index = _checked_line(name, index, whole.shape[dim])
     shape = (*whole.shape[:dim], index.size, *whole.shape[dim + 1 :])
     if (tuple(source.shape) or (1,)) != shape or (len(source.shape) != len(x.shape) and name != "index_copy"):
-        raise IndexError(f"{name}: expected a source of shape {shape if x.shape else ()}, got {tuple(source.shape)}")
-    return whole, (*[_ALL] * dim, index), reshape(source, shape)
+        raise BadIndex(function=name, argument="source", expected=f"a source of shape {shape if x.shape else ()}", got=tuple(source.shape))
+    return whole, (*[ALL] * dim, index), reshape(source, shape)
 
 
 def _checked_line(name: str, index: Any, size: int, negative: bool = False) -> Any:
     """The array of a slice index, which must have one dim."""
-    index = checked_index(name, index, size, negative)
+    index = checked_index(name, raw(index), size, negative)
     if index.ndim > 1:
-        raise IndexError(f"{name}: expected an index of at most 1 dim, got the shape {index.shape}")
+        raise BadIndex(argument="index", expected="an index of at most 1 dim", got=f"the shape {index.shape}")
     return index.reshape(-1)
 
 
@@ -193,7 +194,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     >>> tg.index_add(tg.zeros(3), 0, tg.tensor([0, 0, 2]), tg.ones(3))
     tensor([2., 0., 1.])
     """
-    alpha = number("index_add", "alpha", alpha)
+    alpha = number("alpha", alpha)
     whole, place, source = _slices("index_add", input, dim, index, source)
     return _back(_combined(whole, place, source if alpha == 1 else mul(source, number_for(input.dtype, alpha)), "sum"), input)
 
@@ -207,7 +208,7 @@ def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce:
     tensor([6., 1.])
     """
     if reduce == "sum":
-        raise RuntimeError("index_reduce: expected reduce 'prod', 'mean', 'amax' or 'amin'; for the sum there is index_add()")
+        raise Refusal(argument="reduce", expected="reduce 'prod', 'mean', 'amax' or 'amin'", hint="for the sum there is index_add()")
     whole, place, source = _slices("index_reduce", input, dim, index, source)
     return _back(_combined(whole, place, source, reduce, include_self), input)
 
@@ -234,9 +235,9 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
             [9, 4]])
     """
     whole = _at_least_1d(input)
-    dim = canonical_dim("index_fill", dim, len(whole.shape))
+    dim = canonical_dim(dim, len(whole.shape))
     index = _checked_line("index_fill", index, whole.shape[dim], negative=True)
-    place = (*[_ALL] * dim, namespace_of(index).unique(index % whole.shape[dim]))  # each slice counts once in value's gradient
+    place = (*[ALL] * dim, namespace_of(index).unique(index % whole.shape[dim]))  # each slice counts once in value's gradient
     return _back(replaced(whole, as_value("index_fill", input, value), place), input)
 
 
@@ -271,9 +272,9 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
             [0., 5.]])
     """
     same_dtype("put", input, source)
-    places = checked_index("put", index, math.prod(input.shape), negative=True)
+    places = checked_index("put", raw(index), math.prod(input.shape), negative=True)
     if places.size != math.prod(source.shape):
-        raise IndexError(f"put: {places.size} indices for {math.prod(source.shape)} elements")
+        raise BadIndex(f"{places.size} indices for {math.prod(source.shape)} elements")
     values, flat = reshape(source, (-1,)), reshape(input, (-1,))
     return reshape(index_put(flat, (places.reshape(-1),), values, accumulate), tuple(input.shape))
 
@@ -281,10 +282,10 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
 # -- the region of a view -----------------------------------------------------------------------
 
 
-def _with_part(name: str, x: Any, src: Any, place: Any) -> Any:
+def _with_part(x: Any, src: Any, place: Any) -> Any:
     part = getitem(x.detach() if isinstance(x, Traced) else x, place)
     if tuple(part.shape) != tuple(src.shape):
-        raise RuntimeError(f"{name}: expected a src of shape {tuple(part.shape)}, got {tuple(src.shape)}")
+        raise Refusal(argument="src", expected=f"a src of shape {tuple(part.shape)}", got=tuple(src.shape))
     return replaced(x, src, place)
 
 
@@ -297,8 +298,8 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     tensor([[0., 0.],
             [1., 1.]])
     """
-    dim = canonical_dim("select_scatter", dim, len(input.shape))
-    return _with_part("select_scatter", input, src, (*[_ALL] * dim, operator.index(index), Ellipsis))
+    dim = canonical_dim(dim, len(input.shape))
+    return _with_part(input, src, (*[ALL] * dim, operator.index(index), Ellipsis))
 
 
 @operation
@@ -311,10 +312,10 @@ def slice_scatter(
     >>> tg.slice_scatter(tg.zeros(4), tg.ones(2), start=1, end=3)
     tensor([0., 1., 1., 0.])
     """
-    dim = canonical_dim("slice_scatter", dim, len(input.shape))
-    start, end = (at if at is None else integer("slice_scatter", name, at) for name, at in (("start", start), ("end", end)))
-    step = integer("slice_scatter", "step", step)
-    return _with_part("slice_scatter", input, src, (*[_ALL] * dim, _checked(slice(start, end, step)), Ellipsis))
+    dim = canonical_dim(dim, len(input.shape))
+    start, end = (at if at is None else integer(name, at) for name, at in (("start", start), ("end", end)))
+    step = integer("step", step)
+    return _with_part(input, src, (*[ALL] * dim, checked_slice(slice(start, end, step)), Ellipsis))
 
 
 @operation
@@ -326,10 +327,10 @@ def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0,
     tensor([[1., 0.],
             [0., 2.]])
     """
-    return _with_part("diagonal_scatter", input, src, diagonal_region("diagonal_scatter", tuple(input.shape), offset, dim1, dim2))
+    return _with_part(input, src, diagonal_region(tuple(input.shape), offset, dim1, dim2))
 
 
 @operation
 def as_strided_scatter(input: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
     """`input` with `input.as_strided(size, stride, storage_offset)` replaced by `src`."""
-    return _with_part("as_strided_scatter", input, src, strided_region("as_strided_scatter", input, size, stride, storage_offset))
+    return _with_part(input, src, strided_region(input, size, stride, storage_offset))

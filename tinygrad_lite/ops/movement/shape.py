@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import as_dtype, owner_of
+from tinygrad_lite.arrays import DType, as_dtype, owner_of
+from tinygrad_lite.arrays.errors import Refusal
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import reshape as _reshape
 from tinygrad_lite.ops.calling import canonical_dim, operation, raw
@@ -27,7 +26,7 @@ def reshape(input: Tensor, shape: tuple[int, ...]) -> Tensor:
             [3, 4, 5]])
     """
     if isinstance(shape, tuple) and min(shape, default=0) < -1:  # NumPy would treat it as -1
-        raise RuntimeError(f"reshape: expected sizes of 0 or more, and at most one -1, got {shape}")
+        raise Refusal(expected="sizes of 0 or more, and at most one -1", got=shape)
     return _reshape(input, shape)
 
 
@@ -42,11 +41,15 @@ def view(input: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Ten
     """
     if len(shape) == 1:
         (shape,) = shape
-    if dtype is not None or isinstance(shape, (np.dtype, type)):
+    if dtype is not None or isinstance(shape, (DType, type)):
         return _view_dtype(input, as_dtype(shape if dtype is None else dtype))
-    result = reshape(input, shape if size is None else size)
+    try:
+        result = reshape(input, shape if size is None else size)
+    except Refusal as error:
+        error.called("view")
+        raise
     if math.prod(input.shape) and not shares_memory(input, result):
-        raise RuntimeError(f"view: {tuple(input.shape)} cannot be seen as {tuple(result.shape)} without a copy; use reshape()")
+        raise Refusal(f"{tuple(input.shape)} cannot be seen as {tuple(result.shape)} without a copy", function="view", hint="use reshape()")
     return result
 
 
@@ -56,12 +59,12 @@ def shares_memory(x: Any, y: Any) -> bool:
     return owner_of(a) is owner_of(b)
 
 
-def _view_dtype(x: Any, dtype: np.dtype) -> Any:
+def _view_dtype(x: Any, dtype: DType) -> Any:
     array = raw(x)
     if array.dtype.itemsize != dtype.itemsize and (not array.ndim or array.strides[-1] != array.dtype.itemsize):
-        raise RuntimeError(f"view: reading {array.dtype} as {dtype} needs a last dim whose elements are neighbours in memory")
+        raise Refusal(f"reading {array.dtype} as {dtype} needs a last dim whose elements are neighbours in memory", function="view")
     if array.ndim and array.shape[-1] * array.dtype.itemsize % dtype.itemsize:
-        raise RuntimeError(f"view: a last dim of {array.shape[-1]} {array.dtype} cannot be read as {dtype}")
+        raise Refusal(f"a last dim of {array.shape[-1]} {array.dtype} cannot be read as {dtype}", function="view")
     return traced(array.view(dtype)) if isinstance(x, Traced) else array.view(dtype)
 
 
@@ -98,9 +101,9 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     (2, 12)
     """
     shape = tuple(input.shape)
-    first, last = canonical_dim("flatten", start_dim, len(shape)), canonical_dim("flatten", end_dim, len(shape))
+    first, last = canonical_dim(start_dim, len(shape)), canonical_dim(end_dim, len(shape))
     if first > last:
-        raise RuntimeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
+        raise Refusal(f"start_dim {start_dim} comes after end_dim {end_dim}")
     if first == last and shape:
         return input
     return _reshape(input, (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
@@ -115,15 +118,15 @@ def unflatten(input: Tensor, dim: int, sizes: tuple[int, ...]) -> Tensor:
     tensor([[0, 1, 2],
             [3, 4, 5]])
     """
-    dim, shape = canonical_dim("unflatten", dim, len(input.shape)), tuple(input.shape)
+    dim, shape = canonical_dim(dim, len(input.shape)), tuple(input.shape)
     if not shape:
-        raise RuntimeError("unflatten: a 0-d tensor has no dim to split up")
+        raise Refusal("a 0-d tensor has no dim to split up")
     if not isinstance(sizes, (tuple, list)) or not sizes:
-        raise RuntimeError(f"unflatten: expected one or more sizes, got {sizes}")
+        raise Refusal(argument="sizes", expected="one or more sizes", got=sizes)
     known = math.prod(n for n in sizes if n != -1)
     whole = tuple(shape[dim] // (known or 1) if n == -1 else n for n in sizes)
     if math.prod(whole) != shape[dim] or sizes.count(-1) > 1 or min(whole) < 0:
-        raise RuntimeError(f"unflatten: {sizes} do not make up the {shape[dim]} of dim {dim}")
+        raise Refusal(f"{sizes} do not make up the {shape[dim]} of dim {dim}")
     return _reshape(input, (*shape[:dim], *whole, *shape[dim + 1 :]))
 
 
@@ -149,9 +152,9 @@ def squeeze(input: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
     shape = tuple(input.shape)
     if dim is None:
         return _reshape(input, tuple(n for n in shape if n != 1))
-    dims = [canonical_dim("squeeze", d, len(shape)) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
+    dims = [canonical_dim(d, len(shape)) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
     if len(set(dims)) != len(dims):
-        raise RuntimeError(f"squeeze: a dim appears twice in {dim}")
+        raise Refusal(f"a dim appears twice in {dim}")
     return _reshape(input, tuple(n for d, n in enumerate(shape) if n != 1 or d not in dims))
 
 
@@ -164,7 +167,7 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
     (2, 1)
     """
     shape = tuple(input.shape)
-    dim = canonical_dim("unsqueeze", dim, len(shape) + 1)
+    dim = canonical_dim(dim, len(shape) + 1)
     return _reshape(input, (*shape[:dim], 1, *shape[dim:]))
 
 

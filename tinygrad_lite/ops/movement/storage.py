@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lite.arrays import device_of, namespace_of, start_of, to_device
+from tinygrad_lite.arrays.errors import Refusal
 from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.ops.calling import canonical_shape, operation
 from tinygrad_lite.ops.creation.conversion import array_from
@@ -33,9 +34,9 @@ def empty_strided(
     >>> empty_strided((2, 3), (1, 2)).stride()
     (1, 2)
     """
-    size, stride = canonical_shape("empty_strided", (size,)), canonical_shape("empty_strided", (stride,))
+    size, stride = canonical_shape((size,)), canonical_shape((stride,))
     if len(size) != len(stride) or min((*size, *stride), default=0) < 0:
-        raise RuntimeError(f"empty_strided: expected as many sizes as strides, none negative, got {size} and {stride}")
+        raise Refusal(expected="as many sizes as strides, none negative", got=f"{size} and {stride}")
     count = 0 if 0 in size else 1 + sum((n - 1) * s for n, s in zip(size, stride))
     result = as_strided(empty(count, dtype=dtype, device=device), size, stride).detach()
     return result.requires_grad_() if requires_grad else result
@@ -50,9 +51,9 @@ def new_empty_strided(input: Tensor, size: Any, stride: Any, *, dtype: Any = Non
 @operation
 def empty_permuted(size: Any, physical_layout: Any, **options: Any) -> AnyTensor:
     """An uninitialized tensor whose dims are in memory in the order `physical_layout`, longest stride first."""
-    size, order = canonical_shape("empty_permuted", (size,)), canonical_shape("empty_permuted", (physical_layout,))
+    size, order = canonical_shape((size,)), canonical_shape((physical_layout,))
     if sorted(order) != list(range(len(size))):
-        raise RuntimeError(f"empty_permuted: expected each of {len(size)} dims once as the layout, got {order}")
+        raise Refusal(expected=f"each of {len(size)} dims once as the layout", got=order)
     stride = [math.prod(size[d] for d in order[order.index(dim) + 1 :]) for dim in range(len(size))]
     return empty_strided(size, stride, **options)
 
@@ -62,19 +63,23 @@ def empty_permuted(size: Any, physical_layout: Any, **options: Any) -> AnyTensor
 
 def _off_the_tape(name: str, x: Any) -> None:
     if x.node is not None:
-        raise RuntimeError(f"{name}: this tensor requires grad, which cannot follow; detach() it first")
+        raise Refusal("this tensor requires grad, which cannot follow", function=name, hint="detach() it first")
 
 
 def resize_(input: Tensor, *sizes: Any) -> Tensor:
     """Give this tensor another size: its memory read in order, with missing elements uninitialized. A view cannot grow."""
-    shape, array = canonical_shape("resize_", sizes), input.array
+    try:
+        shape, array = canonical_shape(sizes), input.array
+    except Refusal as error:
+        error.called("resize_")
+        raise
     _off_the_tape("resize_", input)
     if min(shape, default=0) < 0:
-        raise RuntimeError(f"resize_: expected sizes of 0 or more, got {shape}")
+        raise Refusal(function="resize_", argument="sizes", expected="sizes of 0 or more", got=shape)
     in_order = array.transpose(sorted(range(array.ndim), key=lambda d: (-array.strides[d], -array.shape[d])))
     count = math.prod(shape)
     if not in_order.flags.c_contiguous or (count > array.size and input.base is not None):
-        raise RuntimeError("resize_: this tensor is a view that has gaps, or would have to grow; clone() it first")
+        raise Refusal("this tensor is a view that has gaps, or would have to grow", function="resize_", hint="clone() it first")
     memory = in_order.reshape(-1)
     if count > memory.size:
         grown = namespace_of(array).empty(count, array.dtype)
@@ -123,5 +128,5 @@ def map_(input: Tensor, tensor: Tensor, callable: Callable[[Any, Any], Any]) -> 
     same_dtype("map_", input, tensor)
     other = namespace_of(input.array).broadcast_to(tensor.array, broadcast_shapes(input.array.shape, tensor.array.shape))
     if other.shape != input.array.shape:
-        raise RuntimeError(f"map_: a tensor of shape {tuple(tensor.shape)} cannot be broadcast to {tuple(input.shape)}")
+        raise Refusal(f"a tensor of shape {tuple(tensor.shape)} cannot be broadcast to {tuple(input.shape)}", function="map_")
     return _by_python("map_", input, callable, other)

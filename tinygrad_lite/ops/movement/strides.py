@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tinygrad_lite.arrays.errors import Refusal
 from tinygrad_lite.arrays.indexing import Region, unit
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calculus import getitem, permute
@@ -30,19 +31,19 @@ def as_strided(input: Tensor, size: tuple[int, ...], stride: tuple[int, ...], st
     dims = tuple(sorted(range(array.ndim), key=lambda d: (-array.strides[d], -array.shape[d])))
     input = input if array.flags.c_contiguous else permute(input, dims)  # in memory order
     if not raw(input).flags.c_contiguous:
-        raise RuntimeError("as_strided: the tensor is a view with gaps; clone() it first")
+        raise Refusal("the tensor is a view with gaps", hint="clone() it first")
     if storage_offset is not None and isinstance(input, Traced):
         storage_offset -= input.storage_offset()
-    return getitem(input, strided_region("as_strided", input, size, stride, storage_offset))
+    return getitem(input, strided_region(input, size, stride, storage_offset))
 
 
-def strided_region(name: str, x: Any, size: Any, stride: Any, offset: int | None) -> Region:
+def strided_region(x: Any, size: Any, stride: Any, offset: int | None) -> Region:
     """A Region of the flattened `x`, checked to lie inside it."""
-    size, stride, offset = canonical_shape(name, (size,)), canonical_shape(name, (stride,)), offset or 0
+    size, stride, offset = canonical_shape((size,)), canonical_shape((stride,)), offset or 0
     if len(size) != len(stride) or min((*size, *stride), default=0) < 0:
-        raise RuntimeError(f"{name}: expected as many sizes as strides, none negative, got {size}, {stride}")
+        raise Refusal(expected="as many sizes as strides, none negative", got=f"{size}, {stride}")
     if 0 not in size and not 0 <= offset < math.prod(x.shape) - sum((n - 1) * s for n, s in zip(size, stride)):
-        raise RuntimeError(f"{name}: {size} by {stride} from {offset} on reaches beyond {math.prod(x.shape)} elements")
+        raise Refusal(f"{size} by {stride} from {offset} on reaches beyond {math.prod(x.shape)} elements")
     return Region(size, tuple((s,) for s in stride), (offset,))
 
 
@@ -56,11 +57,11 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
             [2, 3, 4]])
     """
     rank, shape = len(input.shape), tuple(input.shape)
-    dim = canonical_dim("unfold", dimension, rank)
+    dim = canonical_dim(dimension, rank)
     n = shape[dim] if rank else 1
-    size, step = integer("unfold", "size", size), integer("unfold", "step", step)
+    size, step = integer("size", size), integer("step", step)
     if not 0 <= size <= n or step <= 0:
-        raise RuntimeError(f"unfold: expected a size of 0 to {n} and a positive step, got {size} and {step}")
+        raise Refusal(argument="step", expected=f"a size of 0 to {n} and a positive step", got=f"{size} and {step}")
     if not rank:  # one window
         return getitem(input, Region((size,), ((1,),), (0,)))
     sizes = (*shape[:dim], (n - size) // step + 1, *shape[dim + 1 :], size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tinygrad_lite.arrays.errors import BadType, Refusal
 from tinygrad_lite.ops.calculus import permute as _permute
 from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, operation
 from tinygrad_lite.ops.typing import Tensor
@@ -17,9 +18,9 @@ def permute(input: Tensor, dims: tuple[int, ...]) -> Tensor:
     >>> tg.permute(tg.zeros(2, 3, 4), (2, 0, 1)).shape
     (4, 2, 3)
     """
-    dims = tuple(canonical_dim("permute", d, len(input.shape)) for d in canonical_shape("permute", (dims,)))
+    dims = tuple(canonical_dim(d, len(input.shape)) for d in canonical_shape((dims,)))
     if sorted(dims) != list(range(len(input.shape))):
-        raise RuntimeError(f"permute: expected each of the {len(input.shape)} dims once, got {dims}")
+        raise Refusal(expected=f"each of the {len(input.shape)} dims once", got=dims)
     return _permute(input, dims)
 
 
@@ -33,7 +34,7 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
             [2, 4]])
     """
     dims = list(range(len(input.shape)))
-    a, b = canonical_dim("transpose", dim0, len(dims)), canonical_dim("transpose", dim1, len(dims))
+    a, b = canonical_dim(dim0, len(dims)), canonical_dim(dim1, len(dims))
     if dims:
         dims[a], dims[b] = b, a
     return _permute(input, tuple(dims))
@@ -71,7 +72,7 @@ def t(input: Tensor) -> Tensor:
             [2, 4]])
     """
     if len(input.shape) > 2:
-        raise RuntimeError(f"t: expected at most 2 dimensions, got the shape {tuple(input.shape)}; use .mT or transpose()")
+        raise Refusal(expected="at most 2 dimensions", got=f"the shape {tuple(input.shape)}", hint="use .mT or transpose()")
     return t_all(input)
 
 
@@ -83,7 +84,7 @@ def t_all(x: Tensor) -> Tensor:
 def conjugate_transpose(x: Tensor) -> Tensor:
     """The transpose of a matrix; a 0-d tensor unchanged."""
     if len(x.shape) not in (0, 2):
-        raise RuntimeError(f"H: expected a matrix, got the shape {tuple(x.shape)}; use mH for batches of them")
+        raise Refusal(function="H", expected="a matrix", got=f"the shape {tuple(x.shape)}", hint="use mH for batches of them")
     return t_all(x)
 
 
@@ -107,11 +108,11 @@ def movedim(input: Tensor, source: int | tuple[int, ...], destination: int | tup
     (3, 4, 2)
     """
     froms, tos = (
-        [canonical_dim("movedim", d, len(input.shape)) for d in (dims if isinstance(dims, (tuple, list)) else (dims,))]
+        [canonical_dim(d, len(input.shape)) for d in (dims if isinstance(dims, (tuple, list)) else (dims,))]
         for dims in (source, destination)
     )
     if len(froms) != len(tos) or len(set(froms)) != len(froms) or len(set(tos)) != len(tos):
-        raise TypeError(f"movedim: expected as many different dims on both sides, got {source} and {destination}")
+        raise BadType(expected="as many different dims on both sides", got=f"{source} and {destination}")
     if not input.shape:
         return _permute(input, ())
     rest = iter(d for d in range(len(input.shape)) if d not in froms)

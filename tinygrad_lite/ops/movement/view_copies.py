@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
+from tinygrad_lite.arrays.signature import wraps
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calling import canonical_dim, operation
 from tinygrad_lite.ops.movement.broadcasting import expand
@@ -33,13 +34,13 @@ _in_order = functools.partial(clone, memory_format="contiguous_format")
 def _copied(function: Callable[P, R]) -> Callable[P, R]:
     """`function` with its result (or results) copied."""
 
-    @functools.wraps(function)
+    name = function.__name__
+
+    @wraps(function, f"{name}_copy", f"`{name}`, with its own memory for the result.")
     def call(*args: Any, **kwargs: Any) -> Any:
         result: Any = function(*args, **kwargs)
         return tuple(map(_in_order, result)) if isinstance(result, tuple) else _in_order(result)
 
-    call.__name__ = call.__qualname__ = f"{function.__name__}_copy"
-    call.__doc__ = f"`{function.__name__}`, with its own memory for the result."
     return call
 
 
@@ -59,7 +60,7 @@ def alias_copy(input: Any) -> Any:
 @operation
 def slice_copy(input: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
     """A copy of `input[start:end:step]` along `dim`."""
-    return _in_order(getitem(input, (*(slice(None),) * canonical_dim("slice_copy", dim, len(input.shape)), slice(start, end, step))))
+    return _in_order(getitem(input, (*(slice(None),) * canonical_dim(dim, len(input.shape)), slice(start, end, step))))
 
 
 def detach_copy(input: Any) -> Any:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from tinygrad_lite.arrays import is_floating
-from tinygrad_lite.arrays.kernels.pooling import largest_of_parts, part_bounds
-from tinygrad_lite.ops.calculus import linear_in
+from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.arrays.kernels.pooling import largest_of_parts, part_members, part_sizes
 from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.dependence import linear_in
 from tinygrad_lite.ops.math.arithmetic import div
 from tinygrad_lite.ops.nn.pooling import Sizes, _max_pool, _pooled_input, _window_sums, _with_indices
 from tinygrad_lite.ops.nn.sliding_windows import _weighted_sums, constant_like, like_given, sizes, windows
@@ -20,44 +19,36 @@ from tinygrad_lite.ops.typing import Tensor
 __all__ = ["adaptive_avg_pool1d", "adaptive_max_pool1d"]
 
 
-def _parts(name: str, output_size: Any, x: Any, rank: int) -> tuple[int, ...]:
+def _parts(output_size: Any, x: Any, rank: int) -> tuple[int, ...]:
     """The number of parts along each spatial dim; None keeps a dim as it is (except in one dimension)."""
     given = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * rank
     if len(given) != rank:
-        raise ValueError(f"{name}: expected an int or {rank} of them for output_size, got {output_size!r}")
+        raise BadValue(argument="output_size", expected=f"an int or {rank} of them", got=repr(output_size))
     given = tuple(n if m is None and rank > 1 else m for m, n in zip(given, x.shape[2:]))
     if not is_floating(x.dtype):
-        raise TypeError(f"{name}: expected a floating-point tensor, got {x.dtype}")
-    return sizes(name, "output_size", given, rank)
-
-
-def _part_members(size: int, count: int) -> Any:
-    """(count, size): 1 where an element belongs to a part."""
-    start, stop = part_bounds(size, count)
-    place = np.arange(size)
-    return (place >= start[:, None]) & (place < stop[:, None])
+        raise BadType(expected="a floating-point tensor", got=x.dtype)
+    return sizes("output_size", given, rank)
 
 
 def _adaptive_mean(name: str, rank: int, x: Any, output_size: Any) -> Any:
-    given, x = x, _pooled_input(name, x, rank)
-    count, size = _parts(name, output_size, x, rank), tuple(x.shape[2:])
+    given, x = x, _pooled_input(x, rank)
+    count, size = _parts(output_size, x, rank), tuple(x.shape[2:])
     if count == (1,) * rank:
         return like_given(mean(x, tuple(range(2, rank + 2)), keepdim=True), given)
     if all(m and n % m == 0 for n, m in zip(size, count)):
         kernel = tuple(n // m for n, m in zip(size, count))
         out = div(_window_sums(x, windows(name, size, kernel, kernel, ((0,) * rank,) * 2, (1,) * rank)), math.prod(kernel))
     else:
-        out, counts = x, np.ones((), x.dtype)
+        out = x
         for d, (n, m) in enumerate(zip(size, count), 2):
-            inside = _part_members(n, m)
-            out, counts = _weighted_sums(out, inside, d), np.multiply.outer(counts, inside.sum(axis=1, dtype=x.dtype))
-        out = div(out, constant_like(x, counts))
+            out = _weighted_sums(out, part_members(n, m), d)
+        out = div(out, constant_like(x, part_sizes(size, count, x.dtype)))
     return like_given(linear_in(out, x), given)
 
 
 def _adaptive_maximum(name: str, rank: int, x: Any, output_size: Any, return_indices: bool) -> Any:
-    given, x = x, _pooled_input(name, x, rank)
-    count, size = _parts(name, output_size, x, rank), tuple(x.shape[2:])
+    given, x = x, _pooled_input(x, rank)
+    count, size = _parts(output_size, x, rank), tuple(x.shape[2:])
     if not return_indices and all(m and n % m == 0 for n, m in zip(size, count)):
         kernel = tuple(n // m for n, m in zip(size, count))
         return like_given(_max_pool(x, windows(name, size, kernel, kernel, ((0,) * rank,) * 2, (1,) * rank)), given)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import namespace_of, only_floats
+from tinygrad_lite.arrays import bool_, float32, namespace_of, only_floats
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.attention import attention, attention_gradient, causal_mask
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import matmul, to_dtype
@@ -53,7 +52,7 @@ def _weights(query: Any, key: Any, mask: Any, causal: bool, scale: float) -> Any
     array = raw(scores)
     if causal:
         scores = scores + causal_mask(namespace_of(array), array)
-    nothing = (raw(scores) == -np.inf).all(axis=-1, keepdims=True)
+    nothing = (raw(scores) == -math.inf).all(axis=-1, keepdims=True)
     return where(nothing, 0.0, _softmax(where(nothing, 0.0, scores), scores.ndim - 1))
 
 
@@ -89,53 +88,56 @@ def scaled_dot_product_attention(
     tensor([[1.0000, 0.0000],
             [0.3302, 0.6698]])
     """
-    name = "scaled_dot_product_attention"
-    _check(name, query, key, value)
+    _check(query, key, value)
     if enable_gqa:
-        key, value = _for_heads(name, query, key), _for_heads(name, query, value)
+        key, value = _for_heads(query, key), _for_heads(query, value)
     if attn_mask is not None and is_causal:
-        raise ValueError(f"{name}: give either attn_mask or is_causal, not both")
-    mask = _as_numbers(name, attn_mask, query.dtype, True)
+        raise BadValue("give either attn_mask or is_causal, not both")
+    mask = _as_numbers(attn_mask, query.dtype, True)
     if mask is not None and 0 in (*query.shape[:-1], *key.shape[:-1]):
         mask = None  # there are no scores to mask
+    scores = query.shape[-2], key.shape[-2]
+    if mask is not None and any(m not in (1, n) for m, n in zip(mask.shape[:-3:-1], scores[::-1])):
+        wanted = f"attn_mask of shape (..., {scores[0]}, {scores[1]})"
+        raise BadValue(argument="attn_mask", expected=wanted, got=tuple(mask.shape))
     scale = 1 / math.sqrt(query.shape[-1] or 1) if scale is None else float(scale)
     if not 0 <= dropout_p <= 1:
-        raise ValueError(f"{name}: expected dropout_p between 0 and 1, got {dropout_p}")
+        raise BadValue(argument="dropout_p", expected="dropout_p between 0 and 1", got=dropout_p)
     if not dropout_p:
         return _attention(query, key, value, mask, bool(is_causal), scale)
     weights = _weights(query, key, mask, is_causal, scale)
     return matmul(dropout(weights, dropout_p), value)
 
 
-def _check(name: str, query: Any, key: Any, value: Any) -> None:
+def _check(query: Any, key: Any, value: Any) -> None:
     only_floats(query, key, value)
     query, key, value = (raw(tensor) for tensor in (query, key, value))
     if not query.dtype == key.dtype == value.dtype:
-        raise TypeError(f"{name}: expected tensors of one dtype, got {query.dtype}, {key.dtype} and {value.dtype}")
+        raise BadType(expected="tensors of one dtype", got=f"{query.dtype}, {key.dtype} and {value.dtype}")
     if min(query.ndim, key.ndim, value.ndim) < 2 or query.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]:
         shapes = f"{query.shape}, {key.shape}, {value.shape}"
-        raise ValueError(f"{name}: expected shapes (..., L, E), (..., S, E) and (..., S, Ev), got {shapes}")
+        raise BadValue(expected="shapes (..., L, E), (..., S, E) and (..., S, Ev)", got=shapes)
 
 
-def _for_heads(name: str, query: Any, tensor: Any) -> Any:
+def _for_heads(query: Any, tensor: Any) -> Any:
     """Key or value, with each head repeated for the query heads that share it."""
     if query.ndim < 3 or tensor.ndim < 3 or query.shape[-3] % (tensor.shape[-3] or 1):
         shapes = f"{tuple(tensor.shape)} do not divide those of {tuple(query.shape)}"
-        raise ValueError(f"{name}: the heads (dim -3) of shape {shapes}")
+        raise BadValue(f"the heads (dim -3) of shape {shapes}")
     times = query.shape[-3] // tensor.shape[-3]
     return tensor if times == 1 else repeat_interleave(tensor, times, -3)
 
 
-def _as_numbers(name: str, mask: Any, dtype: Any, allowed: bool) -> Any:
+def _as_numbers(mask: Any, dtype: Any, allowed: bool) -> Any:
     """A mask as numbers to add to the scores. `allowed`: whether True in a bool mask allows or forbids attention."""
     if mask is None or mask.dtype == dtype:
         return mask
-    if mask.dtype == np.float32:
+    if mask.dtype == float32:
         return to_dtype(mask, dtype)
-    if mask.dtype != np.bool_:
-        raise TypeError(f"{name}: expected a mask of bool or {dtype}, got {mask.dtype}")
+    if mask.dtype != bool_:
+        raise BadType(argument="mask", expected=f"a mask of bool or {dtype}", got=mask.dtype)
     array = raw(mask)
-    zero, never = dtype.type(0), dtype.type(-np.inf)
+    zero, never = dtype.type(0), dtype.type(-math.inf)
     return namespace_of(array).where(array, *((zero, never) if allowed else (never, zero)))
 
 
@@ -180,10 +182,9 @@ def multi_head_attention_forward(
     >>> y.shape, weights.shape
     ((5, 2, 4), (2, 5, 5))
     """
-    name = "multi_head_attention_forward"
     if query.ndim not in (2, 3) or not query.ndim == key.ndim == value.ndim:
         shapes = [tuple(t.shape) for t in (query, key, value)]
-        raise ValueError(f"{name}: expected query, key and value all of 3 or all of 2 dimensions, got shapes {shapes}")
+        raise BadValue(expected="query, key and value all of 3 or all of 2 dimensions", got=f"shapes {shapes}")
     if query.ndim == 2:
         one = multi_head_attention_forward(
             query[:, None], key[:, None], value[:, None], embed_dim_to_check, num_heads, in_proj_weight, in_proj_bias,
@@ -194,18 +195,21 @@ def multi_head_attention_forward(
         return one[0][:, 0], None if one[1] is None else one[1][0]
     length, batch, size = query.shape
     if size != embed_dim_to_check or size % num_heads:
-        raise ValueError(f"{name}: expected a query of size {embed_dim_to_check}, a multiple of {num_heads} heads, got {size}")
+        raise BadValue(argument="query", expected=f"a query of size {embed_dim_to_check}, a multiple of {num_heads} heads", got=size)
     if key.shape[:2] != value.shape[:2] or (not use_separate_proj_weight and key.shape != value.shape):
-        raise ValueError(f"{name}: key of shape {tuple(key.shape)} and value of {tuple(value.shape)} do not go together")
+        raise BadValue(f"key of shape {tuple(key.shape)} and value of {tuple(value.shape)} do not go together")
+    wanted = key.shape[0], batch if static_k is None else key.shape[1], key.shape[2] if use_separate_proj_weight else size
+    if tuple(key.shape) != wanted:
+        raise BadValue(argument="key", expected=f"a key of shape {wanted}", got=tuple(key.shape))
     if is_causal and attn_mask is None:
-        raise ValueError(f"{name}: is_causal is a hint on what attn_mask holds, which is missing")
+        raise BadValue("is_causal is a hint on what attn_mask holds, which is missing")
     if (bias_k is None) != (bias_v is None):
-        raise ValueError(f"{name}: give both of bias_k and bias_v, or none")
+        raise BadValue("give both of bias_k and bias_v, or none")
 
-    mask = _as_numbers(name, attn_mask, query.dtype, False)
+    mask = _as_numbers(attn_mask, query.dtype, False)
     if mask is not None and tuple(mask.shape) not in ((length, key.shape[0]), (batch * num_heads, length, key.shape[0])):
-        raise ValueError(f"{name}: attn_mask of shape {tuple(mask.shape)} is not (L, S) or (N * num_heads, L, S)")
-    padding = _as_numbers(name, key_padding_mask, query.dtype, False)
+        raise BadValue(f"attn_mask of shape {tuple(mask.shape)} is not (L, S) or (N * num_heads, L, S)")
+    padding = _as_numbers(key_padding_mask, query.dtype, False)
     causal = is_causal and padding is None and not need_weights
     if causal:
         mask = None
@@ -215,7 +219,7 @@ def multi_head_attention_forward(
     else:
         weights = (None,) * 3 if in_proj_weight is None else _thirds(in_proj_weight)
     if any(w is None for w in weights):
-        raise ValueError(f"{name}: a projection's weight is missing")
+        raise BadValue("a projection's weight is missing")
     if not use_separate_proj_weight and query is key and key is value:
         q, k, v = _thirds(linear(query, in_proj_weight, in_proj_bias), -1)
     else:
@@ -243,7 +247,7 @@ def multi_head_attention_forward(
     if padding is not None:
         if tuple(padding.shape) != (batch, key.shape[0]):
             expected = (batch, key.shape[0])
-            raise ValueError(f"{name}: expected a key_padding_mask of shape {expected}, got {tuple(padding.shape)}")
+            raise BadValue(argument="key_padding_mask", expected=f"a key_padding_mask of shape {expected}", got=tuple(padding.shape))
         padding = pad(padding, (0, extra))[:, None, None]
         mask = padding if mask is None else mask + padding
     dropout_p = dropout_p if training else 0.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_lite.arrays import add_up, is_array
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.correlation import correlate, correlate_input, correlate_weight
 from tinygrad_lite.arrays.kernels.windows import Windows
 from tinygrad_lite.arrays.rules import no_gradient
@@ -73,73 +74,73 @@ joint_in(_jointly, "input", "weight")
 def _convolved(
     name: str, rank: int, x: Any, weight: Any, bias: Any, stride: Sizes, padding: Sizes | str, dilation: Sizes, groups: int
 ) -> Any:
-    given, x = x, batched(name, x, rank)
-    _check(name, rank, x, weight, bias, groups, weight_in=1)
+    given, x = x, batched(x, rank)
+    _check(rank, x, weight, bias, groups, weight_in=1)
     kernel = tuple(weight.shape[2:])
-    stride, dilation = sizes(name, "stride", stride, rank, 1), sizes(name, "dilation", dilation, rank, 1)
+    stride, dilation = sizes("stride", stride, rank, 1), sizes("dilation", dilation, rank, 1)
     if padding == "same":
         if max(stride) > 1:
-            raise ValueError(f"{name}: padding='same' takes stride 1, got {stride}")
+            raise BadValue(f"padding='same' takes stride 1, got {stride}", got=stride)
         total = tuple((k - 1) * d for k, d in zip(kernel, dilation))
         before = tuple(t // 2 for t in total)
         after = tuple(t - b for t, b in zip(total, before))
     elif isinstance(padding, str) and padding != "valid":
-        raise ValueError(f"{name}: expected padding 'same', 'valid', an int or {rank} of them, got {padding!r}")
+        raise BadValue(argument="padding", expected=f"padding 'same', 'valid', an int or {rank} of them", got=repr(padding))
     else:
-        before = after = sizes(name, "padding", 0 if padding == "valid" else padding, rank)
+        before = after = sizes("padding", 0 if padding == "valid" else padding, rank)
     w = windows(name, tuple(x.shape[2:]), kernel, stride, (before, after), dilation)
     return like_given(_convolution(x, weight, bias, w, groups), given)
 
 
 def _transposed(
-    name: str, rank: int, x: Any, weight: Any, bias: Any, stride: Sizes, padding: Sizes, output_padding: Sizes, groups: int,
+    rank: int, x: Any, weight: Any, bias: Any, stride: Sizes, padding: Sizes, output_padding: Sizes, groups: int,
     dilation: Sizes,
 ) -> Any:  # fmt: skip
-    given, x = x, batched(name, x, rank)
-    _check(name, rank, x, weight, bias, groups, weight_in=0)
+    given, x = x, batched(x, rank)
+    _check(rank, x, weight, bias, groups, weight_in=0)
     kernel, count = tuple(weight.shape[2:]), tuple(x.shape[2:])
-    stride, dilation = sizes(name, "stride", stride, rank, 1), sizes(name, "dilation", dilation, rank, 1)
-    padding, extra = sizes(name, "padding", padding, rank), sizes(name, "output_padding", output_padding, rank)
+    stride, dilation = sizes("stride", stride, rank, 1), sizes("dilation", dilation, rank, 1)
+    padding, extra = sizes("padding", padding, rank), sizes("output_padding", output_padding, rank)
     if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation)):
-        raise ValueError(
-            f"{name}: expected an output_padding smaller than the stride {stride} or the dilation {dilation}, got {extra}"
+        raise BadValue(
+            argument="output_padding", expected=f"an output_padding smaller than the stride {stride} or the dilation {dilation}", got=extra
         )
     size = tuple(
         (n - 1) * s - 2 * p + (k - 1) * d + e + 1 for n, s, p, k, d, e in zip(count, stride, padding, kernel, dilation, extra)
     )
     if min(size) < 1:
-        raise ValueError(f"{name}: the result would be empty: an input {count} and a padding {padding} make a size of {size}")
+        raise BadValue(f"the result would be empty: an input {count} and a padding {padding} make a size of {size}")
     out = _convolution_input(x, weight, Windows(size, kernel, stride, dilation, padding, count), groups)
     if bias is not None:
         out = out + bias.reshape((-1, *(1,) * rank))
     return like_given(_jointly(contiguous(out), x, weight), given)
 
 
-def _check(name: str, rank: int, x: Any, weight: Any, bias: Any, groups: int, weight_in: int) -> None:
+def _check(rank: int, x: Any, weight: Any, bias: Any, groups: int, weight_in: int) -> None:
     """Refuse mismatched shapes and dtypes. `weight_in`: the weight's dim of input channels, 1 if it is divided by `groups`."""
     for argument, value in (("weight", weight), ("bias", bias)):
         if not hasattr(value, "shape") and not (value is None and argument == "bias"):
-            raise TypeError(f"{name}: expected a Tensor for {argument}, got {type(value).__name__}")
+            raise BadType(argument=argument, expected="a Tensor", got=type(value).__name__)
     if isinstance(groups, bool) or not isinstance(groups, int):
-        raise TypeError(f"{name}: expected an int for groups, got {groups!r}")
+        raise BadType(argument="groups", expected="an int", got=repr(groups))
     shape, kernels = tuple(x.shape), tuple(weight.shape)
     if len(kernels) != rank + 2:
-        raise ValueError(f"{name}: expected a weight of {rank + 2} dims, got {kernels}")
+        raise BadValue(argument="weight", expected=f"a weight of {rank + 2} dims", got=kernels)
     if groups < 1 or kernels[0] % groups or not kernels[0]:
-        raise ValueError(f"{name}: expected groups that divide the weight's first size, got groups={groups}, weight {kernels}")
+        raise BadValue(argument="groups", expected="groups that divide the weight's first size", got=f"groups={groups}, weight {kernels}")
     wanted = kernels[1] * groups if weight_in else kernels[0]
     if shape[1] != wanted:
-        raise ValueError(f"{name}: expected {wanted} input channels, got {shape[1]} (input {shape}, weight {kernels})")
+        raise BadValue(expected=f"{wanted} input channels", got=f"{shape[1]} (input {shape}, weight {kernels})")
     if min(kernels[2:]) < 1 or min(shape[2:]) < 1:
-        raise ValueError(f"{name}: expected spatial sizes of at least 1, got input {shape}, weight {kernels}")
+        raise BadValue(expected="spatial sizes of at least 1", got=f"input {shape}, weight {kernels}")
     out = kernels[0] if weight_in else kernels[1] * groups
     if bias is not None and tuple(bias.shape) != (out,):
-        raise ValueError(f"{name}: expected a bias of shape ({out},), got {tuple(bias.shape)} (weight {kernels})")
+        raise BadValue(argument="bias", expected=f"a bias of shape ({out},)", got=f"{tuple(bias.shape)} (weight {kernels})")
     dtypes = [x.dtype, weight.dtype, *([] if bias is None else [bias.dtype])]
     if any(d != x.dtype for d in dtypes):
-        raise TypeError(f"{name}: input, weight and bias must have one dtype, got {', '.join(map(str, dtypes))}")
+        raise BadType(f"input, weight and bias must have one dtype, got {', '.join(map(str, dtypes))}", got=', '.join(map(str, dtypes)))
     if x.dtype.kind == "b":
-        raise TypeError(f"{name}: bool tensors have no convolution; convert them with .to(dtype)")
+        raise BadType("bool tensors have no convolution", hint="convert them with .to(dtype)")
 
 
 @operation
@@ -206,7 +207,7 @@ def conv_transpose1d(
     >>> conv_transpose1d(tg.tensor([[1.0, 2.0]]), tg.tensor([[[1.0, 10.0]]]))  # 1, 10 + 2, 20
     tensor([[ 1., 12., 20.]])
     """
-    return _transposed("conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups, dilation)
+    return _transposed(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 @operation
@@ -223,7 +224,7 @@ def conv_transpose2d(
     >>> tg.conv_transpose2d(tg.ones(1, 1, 2), tg.ones(1, 1, 1, 2), stride=2, output_padding=(0, 1))
     tensor([[[1., 1., 1., 1., 0.]]])
     """
-    return _transposed("conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups, dilation)
+    return _transposed(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 @operation
@@ -239,4 +240,4 @@ def conv_transpose3d(
     >>> conv_transpose3d(tg.ones(1, 2, 2, 2, 2), tg.ones(2, 1, 2, 2, 2), stride=2).shape
     (1, 1, 4, 4, 4)
     """
-    return _transposed("conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups, dilation)
+    return _transposed(3, input, weight, bias, stride, padding, output_padding, groups, dilation)

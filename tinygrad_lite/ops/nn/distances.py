@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from tinygrad_lite.arrays.kernels.distances import euclidean_distances
+from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.arrays.kernels.distances import euclidean_distances, pairs
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calculus import linear_in
 from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.dependence import linear_in
 from tinygrad_lite.ops.linalg.checks import check_matrix
 from tinygrad_lite.ops.linalg.norms import vector_norm
 from tinygrad_lite.ops.math.arithmetic import to_common_dtype
@@ -58,10 +57,10 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     tensor([5.0000, 1.0000, 4.2426])
     """
     if input.ndim != 2:
-        raise ValueError(f"pdist: expected a matrix, got shape {tuple(input.shape)}")
+        raise BadValue(expected="a matrix", got=f"shape {tuple(input.shape)}")
     if p < 0:
-        raise ValueError(f"pdist: expected p of 0 or more, got {p}")
-    i, j = np.triu_indices(input.shape[0], 1)
+        raise BadValue(argument="p", expected="p of 0 or more", got=p)
+    i, j = pairs(input.shape[0])
     out = vector_norm(input[i] - input[j], p, -1)
     return out if p else linear_in(out, input)
 
@@ -103,17 +102,17 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_fo
     tensor([[5.],
             [4.]])
     """
-    check_matrix("cdist", x1)
-    check_matrix("cdist", x2)
+    check_matrix(x1)
+    check_matrix(x2)
     if x1.dtype != x2.dtype:
-        raise TypeError(f"cdist: both tensors must have the same dtype, got {x1.dtype} and {x2.dtype}")
+        raise BadType(f"both tensors must have the same dtype, got {x1.dtype} and {x2.dtype}")
     if x1.shape[-1] != x2.shape[-1]:
-        raise ValueError(f"cdist: the last sizes differ: {tuple(x1.shape)} and {tuple(x2.shape)}")
+        raise BadValue(f"the last sizes differ: {tuple(x1.shape)} and {tuple(x2.shape)}")
     if not p >= 0:
-        raise ValueError(f"cdist: expected p of 0 or more, got {p}")
+        raise BadValue(argument="p", expected="p of 0 or more", got=p)
     modes = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
     if compute_mode not in modes:
-        raise ValueError(f"cdist: expected compute_mode to be one of {', '.join(map(repr, modes))}, got {compute_mode!r}")
+        raise BadValue(argument="compute_mode", expected=f"compute_mode to be one of {', '.join(map(repr, modes))}", got=repr(compute_mode))
     if p == 2:
         many = compute_mode == modes[0] and max(x1.shape[-2], x2.shape[-2]) > 25
         return _euclidean(x1, x2, many or compute_mode == modes[1])

@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 from tinygrad_lite.arrays import device_of, only_floats
+from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.inplace import in_place, optional_inplace
@@ -20,15 +21,15 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _dropped(name: str, x: Any, p: float, training: bool, shape: Any = None) -> Any:
+def _dropped(x: Any, p: float, training: bool, shape: Any = None) -> Any:
     """`x / (1 - p)` where an element (of an array of `shape`, by default x's) is kept, otherwise 0."""
-    if _does_nothing(name, x, p, training):
+    if _does_nothing(x, p, training):
         return x
     return where(_kept(x, p, shape), x * (1 / (1 - p) if p < 1 else 0.0), 0.0)
 
 
-def _alpha_dropped(name: str, x: Any, p: float, training: bool, shape: Any = None) -> Any:
-    if _does_nothing(name, x, p, training):
+def _alpha_dropped(x: Any, p: float, training: bool, shape: Any = None) -> Any:
+    if _does_nothing(x, p, training):
         return x
     if p == 1:
         return x * 0.0
@@ -37,9 +38,9 @@ def _alpha_dropped(name: str, x: Any, p: float, training: bool, shape: Any = Non
     return where(_kept(x, p, shape), x, low) * scale - scale * p * low
 
 
-def _does_nothing(name: str, x: Any, p: float, training: bool) -> bool:
+def _does_nothing(x: Any, p: float, training: bool) -> bool:
     if not 0 <= p <= 1:
-        raise ValueError(f"{name}: expected a probability p between 0 and 1, got {p}")
+        raise BadValue(argument="p", expected="a probability p between 0 and 1", got=p)
     if not training or p == 0:
         return True
     only_floats(x)
@@ -51,10 +52,10 @@ def _kept(x: Any, p: float, shape: Any) -> Any:
     return source(device=device_of(array)).coins(array.shape if shape is None else shape, 1 - p)
 
 
-def _channels(name: str, x: Any) -> tuple[int, ...]:
+def _channels(x: Any) -> tuple[int, ...]:
     """The shape with one element per channel (dim 1) and sample."""
     if x.ndim < 2:
-        raise ValueError(f"{name}: expected a tensor of 2 or more dimensions, got shape {tuple(x.shape)}")
+        raise BadValue(expected="a tensor of 2 or more dimensions", got=f"shape {tuple(x.shape)}")
     return (*x.shape[:2], *(1,) * (x.ndim - 2))
 
 
@@ -68,7 +69,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     >>> dropout(tg.ones(3), training=False), dropout(tg.ones(1000), 0.5).unique()
     (tensor([1., 1., 1.]), tensor([0., 2.]))
     """
-    return _dropped("dropout", input, p, training)
+    return _dropped(input, p, training)
 
 
 @optional_inplace
@@ -81,7 +82,7 @@ def feature_dropout(input: Tensor, p: float = 0.5, training: bool = True, inplac
     >>> bool((y == y[..., :1]).all())  # a channel has one value: 0 or 2
     True
     """
-    return _dropped("feature_dropout", input, p, training, _channels("feature_dropout", input) if training and p else None)
+    return _dropped(input, p, training, _channels(input) if training and p else None)
 
 
 @optional_inplace
@@ -95,7 +96,7 @@ def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace
     >>> abs(y.mean().item()) < 0.05, abs(y.std().item() - 1) < 0.05
     (True, True)
     """
-    return _alpha_dropped("alpha_dropout", input, p, training)
+    return _alpha_dropped(input, p, training)
 
 
 @optional_inplace
@@ -108,21 +109,21 @@ def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False,
     >>> bool((y == y[..., :1]).all())
     True
     """
-    shape = _channels("feature_alpha_dropout", input) if training and p else None
-    return _alpha_dropped("feature_alpha_dropout", input, p, training, shape)
+    shape = _channels(input) if training and p else None
+    return _alpha_dropped(input, p, training, shape)
 
 
 def _dropout_nd(name: str, x: Any, p: float, training: bool, ranks: tuple[int, int], batched: bool) -> Any:
     """Drop channels of an `x` of `ranks` dimensions; the first rank has no batch dim."""
     if x.ndim not in ranks:
-        message = f"{name}: expected a tensor of {ranks[0]} or {ranks[1]} dimensions, got shape {tuple(x.shape)}"
+        expected, got = f"a tensor of {ranks[0]} or {ranks[1]} dimensions", f"shape {tuple(x.shape)}"
         if name == "dropout1d":
-            raise ValueError(message)
-        warnings.warn(message, stacklevel=4)
-    shape = _channels(name, x)
+            raise BadValue(expected=expected, got=got)
+        warnings.warn(f"{name}: expected {expected}, got {got}", stacklevel=4)
+    shape = _channels(x)
     if not batched and x.ndim != ranks[1]:
         shape = (x.shape[0], *(1,) * (x.ndim - 1))
-    return _dropped(name, x, p, training, shape)
+    return _dropped(x, p, training, shape)
 
 
 @optional_inplace

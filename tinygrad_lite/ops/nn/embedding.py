@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import is_array, namespace_of
+from tinygrad_lite.arrays import int64, is_array, namespace_of
 from tinygrad_lite.arrays.changes import changed_in_place
+from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.arrays.indices import checked_index
+from tinygrad_lite.arrays.kernels.bags import frequency_factors, places_of_bags, renormalize
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import into_zeros
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.math.where import where
-from tinygrad_lite.ops.movement.indexing import checked_index
 from tinygrad_lite.ops.reduction.extremes import max as _max
 from tinygrad_lite.ops.reduction.sums import sum
 from tinygrad_lite.ops.typing import Tensor
@@ -45,36 +46,25 @@ def looked_up(
 ) -> tuple[Any, Any]:
     """The rows, and where the index is the padding (None: it cannot be)."""
     if not is_array(raw(weight)) or weight.ndim != 2:
-        raise ValueError(f"{name}: expected the weight as a matrix, got shape {tuple(getattr(weight, 'shape', ()))}")
+        raise BadValue(argument="weight", expected="the weight as a matrix", got=f"shape {tuple(getattr(weight, 'shape', ()))}")
     count = weight.shape[0]
-    index = checked_index(name, index, count)
+    index = checked_index(name, raw(index), count)
     if padding_idx is not None:
         if not -count <= padding_idx < count:
-            raise ValueError(f"{name}: padding_idx {padding_idx} is out of range for {count} rows")
+            raise BadValue(f"padding_idx {padding_idx} is out of range for {count} rows")
         padding_idx %= count
     if max_norm is not None:
-        _renormalize(name, weight, index, max_norm, norm_type)
+        renormalize(raw(weight), index, max_norm, norm_type)  # off the tape
+        changed_in_place(raw(weight), name)
     factor = None
     padding = None
     if by_freq:
-        xp = namespace_of(index)
-        factor = (1 / xp.bincount(index.reshape(-1), minlength=count)[index]).astype(weight.dtype)[..., None]
+        factor = frequency_factors(index, count).astype(weight.dtype)[..., None]
     if padding_idx is not None:
         padding = index == padding_idx
         real = (~padding)[..., None].astype(weight.dtype)
         factor = real if factor is None else factor * real
     return _rows(weight, index, factor), padding
-
-
-def _renormalize(name: str, weight: Any, index: Any, max_norm: float, norm_type: float) -> None:
-    """Scale the rows at `index` down to a norm of `max_norm`, in place and off the tape."""
-    table = raw(weight)
-    xp = namespace_of(table)
-    rows = xp.unique(index)
-    values = table[rows]
-    norms = (xp.abs(values) ** norm_type).sum(axis=1, keepdims=True) ** (1 / norm_type)
-    table[rows] = xp.where(norms > max_norm, values * (max_norm / (norms + 1e-7)).astype(table.dtype), values)
-    changed_in_place(table, name)
 
 
 @operation
@@ -124,18 +114,20 @@ def embedding_bag(
     name = "embedding_bag"
     shape = tuple(input.shape)
     if mode not in ("sum", "mean", "max"):
-        raise ValueError(f"{name}: expected mode 'sum', 'mean' or 'max', got {mode!r}")
+        raise BadValue(argument="mode", expected="mode 'sum', 'mean' or 'max'", got=repr(mode))
     if per_sample_weights is not None:
         if mode != "sum":
-            raise ValueError(f"{name}: per_sample_weights are for mode 'sum', not {mode!r}")
+            raise BadValue(f"per_sample_weights are for mode 'sum', not {mode!r}")
         if tuple(per_sample_weights.shape) != shape:
-            raise ValueError(f"{name}: expected per_sample_weights of shape {shape}, got {tuple(per_sample_weights.shape)}")
+            raise BadValue(
+                argument="per_sample_weights", expected=f"per_sample_weights of shape {shape}", got=tuple(per_sample_weights.shape)
+            )
     if scale_grad_by_freq and mode == "max":
-        raise ValueError(f"{name}: scale_grad_by_freq is for modes 'sum' and 'mean', not 'max'")
+        raise BadValue("scale_grad_by_freq is for modes 'sum' and 'mean', not 'max'")
     if len(shape) not in (1, 2) or (len(shape) == 2) != (offsets is None):
-        raise ValueError(f"{name}: expected an input (bags, length), or (n,) with offsets; its shape is {shape}")
+        raise BadValue(argument="input", expected=f"an input (bags, length), or (n,) with offsets; its shape is {shape}")
     if offsets is not None:
-        places, counted = _bags(name, raw(offsets), shape[0], include_last_offset)
+        places, counted = places_of_bags(name, raw(offsets), shape[0], include_last_offset)
     rows, padding = looked_up(name, input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)
     if offsets is None:
         counted = None if padding is None else ~padding
@@ -150,21 +142,6 @@ def embedding_bag(
     return _pooled(rows, counted, mode)
 
 
-def _bags(name: str, offsets: Any, count: int, include_last: bool) -> tuple[Any, Any]:
-    """For each bag the positions of its rows, padded to the longest bag, and which of them belong to it."""
-    if offsets.ndim != 1 or (include_last and not len(offsets)):
-        raise ValueError(f"{name}: expected offsets of one dimension, got shape {offsets.shape}")
-    xp = namespace_of(offsets)
-    starts = offsets[:-1] if include_last else offsets
-    ends = offsets[1:] if include_last else xp.append(offsets[1:], count)
-    lengths = ends - starts
-    if len(offsets) and (int(offsets[0]) != 0 or int(offsets[-1]) > count or bool((lengths < 0).any())):
-        raise ValueError(f"{name}: expected offsets that rise from 0 to at most {count}, got {offsets.tolist()}")
-    within = xp.arange(int(lengths.max()) if len(lengths) else 0)
-    own = within < lengths[:, None]
-    return xp.where(own, starts[:, None] + within, 0), own
-
-
 def _pooled(rows: Any, counted: Any, mode: str) -> Any:
     """Rows (bags, length, D) reduced over each bag, where `counted` is True (None: everywhere)."""
     if counted is not None:
@@ -174,7 +151,7 @@ def _pooled(rows: Any, counted: Any, mode: str) -> Any:
             return _max(rows, 1)[0]
         if not rows.shape[1]:
             return sum(rows, 1)
-        largest = _max(where(counted, rows, -np.inf), 1)[0]
+        largest = _max(where(counted, rows, -math.inf), 1)[0]
         return where(counted.any(axis=1), largest, 0.0)
     if counted is None:
         return sum(rows, 1) / (max(rows.shape[1], 1) if mode == "mean" else 1)
@@ -196,13 +173,13 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
             [0, 0, 1]])
     """
     array = raw(tensor)
-    if getattr(array, "dtype", None) != np.int64:
-        raise TypeError(f"one_hot: expected a tensor of int64, got {getattr(array, 'dtype', type(array).__name__)}")
+    if getattr(array, "dtype", None) != int64:
+        raise BadType(argument="tensor", expected="a tensor of int64", got=getattr(array, 'dtype', type(array).__name__))
     if num_classes == -1:
         if not array.size:
-            raise ValueError("one_hot: an empty tensor does not tell the number of classes; give num_classes")
+            raise BadValue("an empty tensor does not tell the number of classes", hint="give num_classes")
         num_classes = int(array.max()) + 1
     if array.size and (int(array.min()) < 0 or int(array.max()) >= num_classes):
-        raise ValueError(f"one_hot: elements from {int(array.min())} to {int(array.max())} do not fit {num_classes} classes")
-    hot = (array[..., None] == namespace_of(array).arange(num_classes)).astype(np.int64, "C")
+        raise BadValue(f"elements from {int(array.min())} to {int(array.max())} do not fit {num_classes} classes")
+    hot = (array[..., None] == namespace_of(array).arange(num_classes)).astype(int64, "C")
     return traced(hot) if isinstance(tensor, Traced) else hot

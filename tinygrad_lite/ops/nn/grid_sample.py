@@ -7,11 +7,12 @@ import itertools
 import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import namespace_of
-from tinygrad_lite.ops.calculus import getitem, linear_in, matmul, mul
+from tinygrad_lite.arrays import int64, namespace_of, quietly
+from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.arrays.kernels.interpolation import places_of_pixels
+from tinygrad_lite.ops.calculus import getitem, matmul, mul
 from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.dependence import linear_in
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.movement.transposing import transpose
@@ -34,17 +35,15 @@ def affine_grid(theta: Tensor, size: tuple[int, ...], align_corners: bool | None
     """
     size, rank = tuple(size), len(size) - 2
     if rank not in (2, 3):
-        raise ValueError(f"affine_grid: expected a size (N, C, H, W) or (N, C, D, H, W), got {size}")
+        raise BadValue(expected="a size (N, C, H, W) or (N, C, D, H, W)", got=size)
     if theta.dtype.kind != "f":
-        raise ValueError(f"affine_grid: expected a floating-point theta, got {theta.dtype}")
+        raise BadValue(argument="theta", expected="a floating-point theta", got=theta.dtype)
     if tuple(theta.shape) != (size[0], rank, rank + 1):
         wanted = (size[0], rank, rank + 1)
-        raise ValueError(f"affine_grid: expected a theta of shape {wanted} for {size}, got {tuple(theta.shape)}")
+        raise BadValue(argument="theta", expected=f"a theta of shape {wanted} for {size}", got=tuple(theta.shape))
     if min(size) < 1:
-        raise ValueError(f"affine_grid: expected sizes of at least 1, got {size}")
-    axes = [np.linspace(-1, 1, n) * (1 if align_corners else (n - 1) / n) if n > 1 else np.zeros(1) for n in size[2:]]
-    places = np.stack([*reversed(np.meshgrid(*axes, indexing="ij")), np.ones(size[2:])], axis=-1)
-    base = constant_like(theta, places.reshape(1, -1, rank + 1).astype(theta.dtype))
+        raise BadValue(expected="sizes of at least 1", got=size)
+    base = constant_like(theta, places_of_pixels(size[2:], bool(align_corners), theta.dtype)[None])
     return reshape(matmul(base, transpose(theta, 1, 2)), (size[0], *size[2:], rank))
 
 
@@ -66,27 +65,25 @@ def grid_sample(
     shape, places = tuple(input.shape), tuple(grid.shape)
     rank = len(shape) - 2
     if mode not in ("bilinear", "nearest", "bicubic"):
-        raise ValueError(f"grid_sample: expected the mode 'bilinear', 'nearest' or 'bicubic', got {mode!r}")
+        raise BadValue(argument="mode", expected="the mode 'bilinear', 'nearest' or 'bicubic'", got=repr(mode))
     if padding_mode not in ("zeros", "border", "reflection"):
-        raise ValueError(f"grid_sample: expected the padding_mode 'zeros', 'border' or 'reflection', got {padding_mode!r}")
+        raise BadValue(argument="padding_mode", expected="the padding_mode 'zeros', 'border' or 'reflection'", got=repr(padding_mode))
     if rank not in (2, 3) or (rank == 3 and mode == "bicubic"):
-        raise ValueError(f"grid_sample: mode {mode!r} takes an input of 4 dims (or 5, not 'bicubic'), got {shape}")
+        raise BadValue(f"mode {mode!r} takes an input of 4 dims (or 5, not 'bicubic'), got {shape}", got=shape)
     if len(places) != rank + 2 or places[-1] != rank or places[0] != shape[0]:
         wanted = f"({shape[0]}, {'..., ' * rank}{rank})"
-        raise ValueError(f"grid_sample: expected a grid {wanted} for the input {shape}, got {places}")
+        raise BadValue(argument="grid", expected=f"a grid {wanted} for the input {shape}", got=places)
     if 0 in shape[2:]:
-        raise ValueError(f"grid_sample: expected spatial sizes of at least 1, got {shape}")
+        raise BadValue(expected="spatial sizes of at least 1", got=shape)
     if input.dtype.kind != "f" or grid.dtype != input.dtype:
-        raise TypeError(f"grid_sample: expected an input and a grid of one floating dtype, got {input.dtype} and {grid.dtype}")
+        raise BadType(argument="input", expected="an input and a grid of one floating dtype", got=f"{input.dtype} and {grid.dtype}")
     xp, size = namespace_of(raw(input)), shape[2:]
     pixels = reshape(input, (math.prod(shape),))
     planes = xp.arange(shape[0] * shape[1]).reshape((*shape[:2], 1)) * math.prod(size)
     taps = []
-    with np.errstate(invalid="ignore"):  # points may be inf or nan
-        for d, n in enumerate(size):
-            place = reshape(getitem(grid, (..., rank - 1 - d)), (places[0], 1, math.prod(places[1:-1])))
-            place = (place + 1) * ((n - 1) / 2) if align_corners else ((place + 1) * n - 1) / 2
-            taps.append(_taps(place, n, mode, padding_mode, bool(align_corners)))
+    for d, n in enumerate(size):
+        place = reshape(getitem(grid, (..., rank - 1 - d)), (places[0], 1, math.prod(places[1:-1])))
+        taps.append(_taps(place, n, mode, padding_mode, bool(align_corners)))
     total: Any = None
     for combination in itertools.product(*taps):
         flat, inside = 0, True
@@ -99,12 +96,14 @@ def grid_sample(
     total = reshape(total, (*shape[:2], *places[1:-1]))
     if mode == "nearest":  # the gradient of the grid is zero, not None
         place = reshape(getitem(grid, (..., 0)), (places[0], 1, *places[1:-1]))
-        total = linear_in(where(constant_like(input, np.ones((), np.bool_)), total, place), grid)
+        total = linear_in(where(constant_like(input, True), total, place), grid)
     return linear_in(total, input)
 
 
+@quietly  # points may be inf or nan
 def _taps(place: Any, n: int, mode: str, padding: str, align_corners: bool) -> list[tuple[Any, Any, Any]]:
     """The indices of the elements (of n) around a point, whether they exist, and their weights."""
+    place = (place + 1) * ((n - 1) / 2) if align_corners else ((place + 1) * n - 1) / 2
     xp = namespace_of(raw(place))
     if mode == "bicubic":
         low = xp.floor(raw(place))
@@ -120,7 +119,7 @@ def _taps(place: Any, n: int, mode: str, padding: str, align_corners: bool) -> l
             t = place - constant_like(place, low)
             found, weights = [low, low + 1], [1 - t, t]
     valid = [(index >= 0) & (index < n) for index in found]
-    return [(xp.where(v, index, 0).astype(np.int64), v, weight) for index, v, weight in zip(found, valid, weights)]
+    return [(xp.where(v, index, 0).astype(int64), v, weight) for index, v, weight in zip(found, valid, weights)]
 
 
 def _inner(t: Any) -> Any:

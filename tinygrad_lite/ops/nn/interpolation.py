@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.arrays import Array, filled, float64, namespace_of, uint8
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.interpolation import fixed_point, nearest_places, weights_of
 from tinygrad_lite.arrays.kernels.windows import Windows
 from tinygrad_lite.ops.calculus import getitem, to_dtype
@@ -29,7 +28,7 @@ SMOOTH = {"linear": (1,), "bilinear": (2,), "trilinear": (3,), "bicubic": (2,), 
 MODES = {**NEAREST, "area": (1, 2, 3), **SMOOTH}
 
 
-def _nearest(x: Any, places: list[tuple[np.ndarray, int]]) -> Any:
+def _nearest(x: Any, places: list[tuple[Array, int]]) -> Any:
     """The elements of x (N, C, *size) at the given positions in each spatial dim."""
     size, times = tuple(x.shape[2:]), tuple(k for _, k in places)
     if all(times):
@@ -37,7 +36,7 @@ def _nearest(x: Any, places: list[tuple[np.ndarray, int]]) -> Any:
         count = tuple(n * k for n, k in zip(size, times))
         w = Windows(count, times, times, (1,) * len(size), (0,) * len(size), size)
         images = reshape(x, (x.shape[0] * x.shape[1], 1, *size))
-        ones = constant_like(x, np.ones((1, 1, *times), x.dtype))
+        ones = constant_like(x, filled((1, 1, *times), 1, raw(x)))
         return reshape(_convolution_input(images, ones, w, 1), (*x.shape[:2], *count))
     for d, (p, _) in enumerate(places, 2):
         x = getitem(x, (*(slice(None),) * d, namespace_of(raw(x)).asarray(p)))
@@ -48,19 +47,20 @@ def _sizes(x: Any, size: Any, scale_factor: Any, recompute: bool | None) -> tupl
     """The spatial size of the result, and the requested scale factors, if given."""
     rank, spatial = len(x.shape) - 2, x.shape[2:]
     if (size is None) == (scale_factor is None):
-        raise ValueError(f"interpolate: expected either size or scale_factor, got {size} and {scale_factor}")
+        raise BadValue(argument="scale_factor", expected="either size or scale_factor", got=f"{size} and {scale_factor}")
     given = size if scale_factor is None else scale_factor
     values = list(given) if isinstance(given, (tuple, list)) else [given] * rank
     if len(values) != rank:
-        raise ValueError(f"interpolate: expected one number or {rank} of them for an input {tuple(x.shape)}, got {given}")
+        expected = f"one number or {rank} of them for an input {tuple(x.shape)}"
+        raise BadValue(expected=expected, got=given)
     if scale_factor is None:
         if recompute:
-            raise ValueError("interpolate: recompute_scale_factor has no meaning with a size")
+            raise BadValue("recompute_scale_factor has no meaning with a size")
         if any(isinstance(n, bool) or not hasattr(n, "__index__") for n in values):
-            raise TypeError(f"interpolate: expected ints for size, got {size}")
+            raise BadType(argument="size", expected="ints", got=size)
         return [n.__index__() for n in values], [None] * rank
     if any(not isinstance(f, (int, float)) for f in values):
-        raise TypeError(f"interpolate: expected numbers for scale_factor, got {scale_factor}")
+        raise BadType(argument="scale_factor", expected="numbers", got=scale_factor)
     return [math.floor(n * f) for n, f in zip(spatial, values)], [None if recompute else float(f) for f in values]
 
 
@@ -83,30 +83,30 @@ def interpolate(
     shape = tuple(input.shape)
     rank = len(shape) - 2
     if mode not in MODES or rank not in MODES[mode]:
-        raise ValueError(f"interpolate: expected an input of 3 to 5 dims and a mode for it, got {shape} and {mode!r}")
+        raise BadValue(argument="input", expected="an input of 3 to 5 dims and a mode for it", got=f"{shape} and {mode!r}")
     count, factors = _sizes(input, size, scale_factor, recompute_scale_factor)
     if (align_corners is not None and mode not in SMOOTH) or (align_corners and mode == "lanczos"):
-        raise ValueError(f"interpolate: mode {mode!r} takes no align_corners")
+        raise BadValue(f"mode {mode!r} takes no align_corners")
     if (antialias and mode not in ("bilinear", "bicubic", "lanczos")) or (mode == "lanczos" and not antialias):
-        raise ValueError(f"interpolate: antialias goes with the modes 'bilinear', 'bicubic' and 'lanczos' only, got {mode!r}")
+        raise BadValue(f"antialias goes with the modes 'bilinear', 'bicubic' and 'lanczos' only, got {mode!r}", got=repr(mode))
     if 0 in shape[1:] or min(count) < 1:
-        raise ValueError(f"interpolate: sizes must be at least 1, got an input {shape} and the size {tuple(count)}")
-    of_bytes = input.dtype == np.uint8 and rank == 2 and mode != "area"
-    if input.dtype.kind != "f" and not (of_bytes or (input.dtype == np.uint8 and mode in NEAREST)):
-        raise TypeError(f"interpolate: expected a floating-point tensor (or an image of uint8), got {input.dtype}")
+        raise BadValue(f"sizes must be at least 1, got an input {shape} and the size {tuple(count)}")
+    of_bytes = input.dtype == uint8 and rank == 2 and mode != "area"
+    if input.dtype.kind != "f" and not (of_bytes or (input.dtype == uint8 and mode in NEAREST)):
+        raise BadType(expected="a floating-point tensor (or an image of uint8)", got=input.dtype)
     if mode == "area":
         return (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[rank - 1](input, tuple(count))
     if mode in NEAREST:
         return _nearest(input, [nearest_places(mode, rank, n, m, f) for n, m, f in zip(shape[2:], count, factors)])
     kind = {"bicubic": "cubic", "lanczos": "lanczos"}.get(mode, "linear")
     dims = list(enumerate(zip(shape[2:], count, factors), 2))
-    given, input = input, to_dtype(input, np.dtype(np.float64)) if of_bytes else input
+    given, input = input, to_dtype(input, float64) if of_bytes else input
     for d, (n, m, factor) in reversed(dims) if of_bytes else dims:
         step = (n - 1) / max(m - 1, 1) if align_corners else 1 / factor if factor else n / m
         matrix = weights_of(n, m, step, kind, bool(align_corners), antialias)
         if matrix is not None:
             input = _rounded(_weighted_sums(input, fixed_point(matrix), d)) if of_bytes else _weighted_sums(input, matrix, d)
-    return to_dtype(input, np.dtype(np.uint8)) if of_bytes else unshared(input, given)
+    return to_dtype(input, uint8) if of_bytes else unshared(input, given)
 
 
 def _rounded(x: Any) -> Any:

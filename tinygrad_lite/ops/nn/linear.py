@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tinygrad_lite.arrays import affine, product
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import matmul, times, times_over_rows
 from tinygrad_lite.ops.calling import operation
@@ -24,11 +25,19 @@ def linear(input, weight, bias=None):
     # Test the size first: for a small layer, affine's checks would cost as much as it saves.
     if bias is not None and input.size >= 1 << 12 and (out := affine(input, weight, bias)) is not None:
         return out
-    out = product(input, weight.T)
+    try:
+        out = product(input, weight.T)
+    except BadValue:
+        if weight.ndim != 2 or input.shape[-1:] == weight.shape[-1:]:
+            raise
+        raise BadValue(argument="input", expected=f"input of shape (*, {weight.shape[1]})", got=input.shape) from None
     if bias is not None:
         if bias.dtype != out.dtype:
-            raise TypeError(f"expected a bias of {out.dtype}, as the product, got {bias.dtype}")
-        out += bias
+            raise BadType(argument="bias", expected=f"a bias of {out.dtype}, as the product", got=bias.dtype)
+        try:
+            out += bias
+        except ValueError:
+            raise BadValue(argument="bias", expected=f"a bias of shape {out.shape[-1:]}", got=bias.shape) from None
     return out
 
 
@@ -50,9 +59,9 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     leading, size = tuple(input1.shape[:-1]), weight.shape
     if tuple(input2.shape[:-1]) != leading or len(size) != 3 or (input1.shape[-1], input2.shape[-1]) != tuple(size[1:]):
         shapes = ", ".join(str(tuple(t.shape)) for t in (input1, input2, weight))
-        raise ValueError(f"bilinear: expected shapes (..., in1), (..., in2) and (out, in1, in2), got {shapes}")
+        raise BadValue(expected="shapes (..., in1), (..., in2) and (out, in1, in2)", got=shapes)
     if bias is not None and tuple(bias.shape) != (size[0],):
-        raise ValueError(f"bilinear: expected a bias of shape {(size[0],)}, got {tuple(bias.shape)}")
+        raise BadValue(argument="bias", expected=f"a bias of shape {(size[0],)}", got=tuple(bias.shape))
     left = linear(input1, reshape(transpose(weight, 1, 2), (-1, size[1])))
     out = reshape(matmul(reshape(left, (*leading, size[0], size[2])), input2[..., None]), (*leading, size[0]))
     return out if bias is None else out + bias

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import only_floats
+from tinygrad_lite.arrays import epsilon, float16, float32, only_floats
 from tinygrad_lite.arrays.changes import changed_in_place
+from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue
 from tinygrad_lite.arrays.kernels.normalization import (
     batch_moments,
     batch_norm_gradient,
@@ -18,9 +17,9 @@ from tinygrad_lite.arrays.kernels.normalization import (
     wide,
 )
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calculus import linear_in, mul, to_dtype
+from tinygrad_lite.ops.calculus import mul, to_dtype
 from tinygrad_lite.ops.calling import operation, raw
-from tinygrad_lite.ops.dependence import joint_in
+from tinygrad_lite.ops.dependence import joint_in, linear_in
 from tinygrad_lite.ops.math.arithmetic import add, square
 from tinygrad_lite.ops.math.elementary import rsqrt
 from tinygrad_lite.ops.movement.copying import clone
@@ -79,27 +78,27 @@ def _of_nothing(x: Any, weight: Any, bias: Any) -> Any:
 # -- over a layer -------------------------------------------------------------------------------
 
 
-def _layer(name: str, x: Any, normalized_shape: Any, *parameters: Any) -> int:
+def _layer(x: Any, normalized_shape: Any, *parameters: Any) -> int:
     """The number of dims before a layer of `normalized_shape`."""
     shape = tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else None
     if not shape:
-        raise TypeError(f"{name}: expected normalized_shape as a tuple of sizes, got {normalized_shape!r}")
+        raise BadType(argument="normalized_shape", expected="normalized_shape as a tuple of sizes", got=repr(normalized_shape))
     x = raw(x)
     if x.shape[-len(shape) :] != shape:
-        raise ValueError(f"{name}: normalized_shape {shape} is not how an input of shape {x.shape} ends")
+        raise BadValue(f"normalized_shape {shape} is not how an input of shape {x.shape} ends")
     for what, parameter in zip(("weight", "bias"), parameters):
         if parameter is not None:
             parameter = raw(parameter)
             if parameter.shape != shape:
-                raise ValueError(f"{name}: expected a {what} of normalized_shape {shape}, got {parameter.shape}")
-            _check_dtype(name, x, what, parameter)
+                raise BadValue(argument=what, expected=f"a {what} of normalized_shape {shape}", got=parameter.shape)
+            _check_dtype(x, what, parameter)
     return x.ndim - len(shape)
 
 
-def _check_dtype(name: str, x: Any, what: str, parameter: Any) -> None:
+def _check_dtype(x: Any, what: str, parameter: Any) -> None:
     """Whether a parameter has x's dtype, or float32 for an x of half precision."""
-    if parameter.dtype not in (x.dtype, np.float32 if x.dtype == np.float16 else x.dtype):
-        raise TypeError(f"{name}: expected a {what} of {x.dtype}, as the input, got {parameter.dtype}")
+    if parameter.dtype not in (x.dtype, float32 if x.dtype == float16 else x.dtype):
+        raise BadType(argument=what, expected=f"a {what} of {x.dtype}, as the input", got=parameter.dtype)
 
 
 @operation
@@ -119,7 +118,7 @@ def layer_norm(
     tensor([[-1.0000,  1.0000],
             [-1.0000,  1.0000]])
     """
-    lead = _layer("layer_norm", input, normalized_shape, weight, bias)
+    lead = _layer(input, normalized_shape, weight, bias)
     return _normalize(input, weight, bias, lead, 1, eps, True)
 
 
@@ -134,14 +133,14 @@ def rms_norm(input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | 
     """
     only_floats(input)
     weight = None if weight is None else to_dtype(weight, input.dtype)
-    lead = _layer("rms_norm", input, normalized_shape, weight)
-    return _normalize(input, weight, None, lead, 1, float(np.finfo(input.dtype).eps) if eps is None else eps, False)
+    lead = _layer(input, normalized_shape, weight)
+    return _normalize(input, weight, None, lead, 1, epsilon(input.dtype) if eps is None else eps, False)
 
 
 # -- over groups of channels --------------------------------------------------------------------
 
 
-def _check_vectors(name: str, x: Any, **vectors: Any) -> None:
+def _check_vectors(x: Any, **vectors: Any) -> None:
     """Refuse `vectors` that are not None and do not have one element per channel (dim 1 of x)."""
     only_floats(x)
     channels = raw(x).shape[1]
@@ -149,8 +148,8 @@ def _check_vectors(name: str, x: Any, **vectors: Any) -> None:
         if vector is not None:
             if raw(vector).shape != (channels,):
                 got = tuple(vector.shape)
-                raise ValueError(f"{name}: expected {what} of {channels} elements, one a channel, got shape {got}")
-            _check_dtype(name, x, what, vector)
+                raise BadValue(expected=f"{what} of {channels} elements, one a channel", got=f"shape {got}")
+            _check_dtype(x, what, vector)
 
 
 @operation
@@ -170,13 +169,13 @@ def group_norm(
     tensor([[-1.0000,  1.0000, -1.0000,  1.0000]])
     """
     if input.ndim < 2:
-        raise ValueError(f"group_norm: expected an input of shape (N, C, ...), got {tuple(input.shape)}")
+        raise BadValue(argument="input", expected="an input of shape (N, C, ...)", got=tuple(input.shape))
     n, channels = input.shape[:2]
     if num_groups < 1 or channels % num_groups:
-        raise ValueError(f"group_norm: {channels} channels do not fall into {num_groups} equal groups")
+        raise BadValue(f"{channels} channels do not fall into {num_groups} equal groups")
     if n * math.prod(input.shape[2:]) * (channels // num_groups) == 1:
-        raise ValueError(f"group_norm: a group has only one value, input shape {tuple(input.shape)}")
-    _check_vectors("group_norm", input, weight=weight, bias=bias)
+        raise BadValue(f"a group has only one value, input shape {tuple(input.shape)}")
+    _check_vectors(input, weight=weight, bias=bias)
     return _normalize(input, weight, bias, 1, num_groups, eps, True)
 
 
@@ -263,13 +262,13 @@ def batch_norm(
     if tuple(input.shape) == (0,):
         return clone(input)
     if input.ndim < 2:
-        raise IndexError(f"batch_norm: expected an input of shape (N, C, ...), got {tuple(input.shape)}")
+        raise BadIndex(argument="input", expected="an input of shape (N, C, ...)", got=tuple(input.shape))
     if training:
         if math.prod(input.shape) == input.shape[1] and input.shape[1]:
-            raise ValueError(f"batch_norm: expected more than 1 value per channel in training, got shape {tuple(input.shape)}")
+            raise BadValue(expected="more than 1 value per channel in training", got=f"shape {tuple(input.shape)}")
     elif math.prod(input.shape) and (running_mean is None or running_var is None):
-        raise ValueError("batch_norm: running_mean and running_var are needed when not in training")
-    _check_vectors("batch_norm", input, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
+        raise BadValue("running_mean and running_var are needed when not in training")
+    _check_vectors(input, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
     if not math.prod(input.shape):  # there is nothing to measure
         return _of_nothing(clone(input), weight, bias)
     if not training:
@@ -303,14 +302,14 @@ def instance_norm(
              [-1.0000,  1.0000]]])
     """
     if input.ndim < 2:
-        raise ValueError(f"instance_norm: expected an input of shape (N, C, ...), got {tuple(input.shape)}")
+        raise BadValue(argument="input", expected="an input of shape (N, C, ...)", got=tuple(input.shape))
     if use_input_stats:
         if math.prod(input.shape[2:]) == 1:
-            raise ValueError(f"instance_norm: expected more than 1 value per channel and sample, got shape {tuple(input.shape)}")
+            raise BadValue(expected="more than 1 value per channel and sample", got=f"shape {tuple(input.shape)}")
     elif running_mean is None or running_var is None:
-        raise ValueError("instance_norm: running_mean and running_var are needed without use_input_stats")
+        raise BadValue("running_mean and running_var are needed without use_input_stats")
     vectors = {"weight": weight, "bias": bias, "running_mean": running_mean, "running_var": running_var}
-    _check_vectors("instance_norm", input, **vectors)
+    _check_vectors(input, **vectors)
     if not use_input_stats:
         return _by_running(input, weight, bias, running_mean, running_var, eps)
     if math.prod(input.shape) and (running_mean is not None or running_var is not None):
@@ -330,9 +329,9 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
     tensor([[[0.3000]]])
     """
     if input.ndim < 3:
-        raise ValueError(f"local_response_norm: expected an input of 3 or more dimensions, got shape {tuple(input.shape)}")
+        raise BadValue(argument="input", expected="an input of 3 or more dimensions", got=f"shape {tuple(input.shape)}")
     if size < 1:
-        raise ValueError(f"local_response_norm: expected a size of at least 1, got {size}")
+        raise BadValue(expected="a size of at least 1", got=size)
     if 0 in input.shape:
         return input
     channels = input.shape[1]

@@ -6,8 +6,10 @@ import operator
 from typing import Any
 
 from tinygrad_lite.arrays import namespace_of
-from tinygrad_lite.ops.calculus import expand, getitem, into_zeros, linear_in, replaced
+from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
+from tinygrad_lite.ops.calculus import expand, getitem, into_zeros, replaced
 from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.dependence import linear_in
 from tinygrad_lite.ops.movement.copying import contiguous, unshared
 from tinygrad_lite.ops.movement.flipping import flip
 from tinygrad_lite.ops.movement.indexing import narrow
@@ -35,18 +37,18 @@ def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: floa
     if mode == "constant":
         return constant_pad_nd(input, pad, 0 if value is None else value)
     if mode not in MODES:
-        raise ValueError(f"pad: expected a mode among {', '.join(MODES)}, got {mode!r}")
+        raise BadValue(argument="mode", expected=f"a mode among {', '.join(MODES)}", got=repr(mode))
     if value:
-        raise ValueError(f"pad: mode {mode!r} takes no value, got {value}")
+        raise BadValue(f"mode {mode!r} takes no value, got {value}", got=value)
     rank, pad = len(input.shape), tuple(pad)
     if any(isinstance(n, bool) or not hasattr(n, "__index__") for n in pad):
-        raise TypeError(f"pad: expected ints, got {pad}")
+        raise BadType(expected="ints", got=pad)
     if len(pad) not in (2, 4, 6) or rank - len(pad) // 2 not in (1, 2):
-        raise ValueError(f"pad: mode {mode!r} pads the last 1 to 3 dims after 1 or 2 others, got {pad} for {tuple(input.shape)}")
+        raise BadValue(f"mode {mode!r} pads the last 1 to 3 dims after 1 or 2 others, got {pad} for {tuple(input.shape)}")
     if mode != "circular" and (0 in input.shape[1:] or (rank == len(pad) // 2 + 1 and not input.shape[0])):
-        raise ValueError(f"pad: expected sizes of at least 1 (a batch's aside), got {tuple(input.shape)}")
+        raise BadValue(expected="sizes of at least 1 (a batch's aside)", got=tuple(input.shape))
     if input.dtype.kind == "b" and mode != "circular":
-        raise TypeError(f"pad: mode {mode!r} takes no bool tensor; convert it with .to(dtype)")
+        raise BadType(f"mode {mode!r} takes no bool tensor", hint="convert it with .to(dtype)")
     out = input
     for i in range(0, len(pad), 2):
         out = _around(out, rank - 1 - i // 2, pad[i], pad[i + 1], mode)
@@ -62,9 +64,9 @@ def _around(x: Any, dim: int, before: int, after: int, mode: str) -> Any:
     size = x.shape[dim]
     most = {"reflect": size - 1, "circular": size}.get(mode)
     if most is not None and max(before, after) > most:
-        raise ValueError(f"pad: mode {mode!r} adds at most {most} to dim {dim} of size {size}, got ({before}, {after})")
+        raise BadValue(f"mode {mode!r} adds at most {most} to dim {dim} of size {size}, got ({before}, {after})")
     if mode != "circular" and size + before + after < 1:
-        raise ValueError(f"pad: ({before}, {after}) takes away all of dim {dim} of size {size}")
+        raise BadValue(f"({before}, {after}) takes away all of dim {dim} of size {size}")
     if before > 0 or after > 0:
         parts = [_beyond(x, dim, before, mode, False), x, _beyond(x, dim, after, mode, True)]
         x = cat([part for part in parts if part is not None], dim)
@@ -77,7 +79,7 @@ def _without(x: Any, dim: int, before: int, after: int) -> Any:
         return x
     size = x.shape[dim] + min(before, 0) + min(after, 0)
     if size < 0:
-        raise ValueError(f"pad: ({before}, {after}) takes away more than dim {dim} of size {x.shape[dim]} has")
+        raise BadValue(f"({before}, {after}) takes away more than dim {dim} of size {x.shape[dim]} has")
     return narrow(x, dim, max(-before, 0), size)
 
 
@@ -105,11 +107,11 @@ def constant_pad_nd(input: Tensor, pad: Any, value: float = 0) -> Tensor:
     """
     pad, rank = tuple(operator.index(n) for n in pad), len(input.shape)
     if len(pad) % 2 or len(pad) > 2 * rank:
-        raise RuntimeError(f"constant_pad_nd: expected two numbers for each of at most {rank} dims, got {pad}")
+        raise Refusal(expected=f"two numbers for each of at most {rank} dims", got=pad)
     edges = [(0, 0)] * (rank - len(pad) // 2) + [(pad[i], pad[i + 1]) for i in reversed(range(0, len(pad), 2))]
     shape = tuple(n + a + b for n, (a, b) in zip(input.shape, edges))
     if min(shape, default=0) < 0:
-        raise RuntimeError(f"constant_pad_nd: {pad} takes away more than the shape {tuple(input.shape)} has")
+        raise Refusal(f"{pad} takes away more than the shape {tuple(input.shape)} has")
     if any(a < 0 or b < 0 for a, b in edges):
         input = getitem(input, (*(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(input.shape, edges)), Ellipsis))
     index = tuple(slice(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(shape, edges))

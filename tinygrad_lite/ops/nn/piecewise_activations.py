@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from tinygrad_lite.arrays import choose, device_of, namespace_of, only_floats, only_numbers
+from tinygrad_lite.arrays import choose, device_of, limits, namespace_of, only_floats, only_numbers
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.activations import relu_of
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calculus import abs, linear_in
+from tinygrad_lite.ops.calculus import abs
 from tinygrad_lite.ops.calling import number, operation, raw
-from tinygrad_lite.ops.dependence import constant_in
+from tinygrad_lite.ops.dependence import constant_in, linear_in
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.movement.inplace import in_place, optional_inplace
@@ -68,7 +67,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     >>> leaky_relu(tg.tensor([-1.0, 2.0]), 0.1)
     tensor([-0.1000,  2.0000])
     """
-    return _leaky_relu(input, number("leaky_relu", "negative_slope", negative_slope))
+    return _leaky_relu(input, number("negative_slope", negative_slope))
 
 
 @optional_inplace
@@ -80,9 +79,9 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     >>> hardtanh(tg.tensor([-3.0, 0.5, 3.0]))
     tensor([-1.0000,  0.5000,  1.0000])
     """
-    min_val, max_val = number("hardtanh", "min_val", min_val), number("hardtanh", "max_val", max_val)
+    min_val, max_val = number("min_val", min_val), number("max_val", max_val)
     if min_val > max_val:
-        raise ValueError(f"hardtanh: min_val {min_val} is larger than max_val {max_val}")
+        raise BadValue(f"min_val {min_val} is larger than max_val {max_val}")
     return _hardtanh(input, min_val, max_val)
 
 
@@ -133,7 +132,7 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     tensor([-1.,  0.,  2.])
     """
     only_floats(input)
-    lambd = float(number("hardshrink", "lambd", lambd))
+    lambd = float(number("lambd", lambd))
     return linear_in(where((input >= -lambd) & (input <= lambd), 0.0, input), input)
 
 
@@ -145,9 +144,9 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     >>> softshrink(tg.tensor([-2.0, 0.3, 2.0]))
     tensor([-1.5000,  0.0000,  1.5000])
     """
-    lambd = float(number("softshrink", "lambd", lambd))
+    lambd = float(number("lambd", lambd))
     if lambd < 0:
-        raise ValueError(f"softshrink: expected lambd of 0 or more, got {lambd}")
+        raise BadValue(argument="lambd", expected="lambd of 0 or more", got=lambd)
     only_floats(input)
     return linear_in(where((input >= -lambd) & (input <= lambd), 0.0, where(input > 0, input - lambd, input + lambd)), input)
 
@@ -162,11 +161,11 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     tensor([9., 2.])
     """
     only_numbers(input)
-    threshold, value = number("threshold", "threshold", threshold), number("threshold", "value", value)
+    threshold, value = number("threshold", threshold), number("value", value)
     if input.dtype.kind in "iu":
-        value, limits = int(value), np.iinfo(input.dtype)
-        if not limits.min <= value <= limits.max:
-            raise ValueError(f"threshold: the value {value} does not fit into {input.dtype}")
+        value, (low, high) = int(value), limits(input.dtype)
+        if not low <= value <= high:
+            raise BadValue(f"the value {value} does not fit into {input.dtype}")
     return linear_in(where(input <= threshold, value, input), input)
 
 
@@ -180,16 +179,16 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """
     only_floats(input)
     if weight.ndim > 1:
-        raise ValueError(f"prelu: expected a weight of 0 or 1 dimensions, got shape {tuple(weight.shape)}")
+        raise BadValue(argument="weight", expected="a weight of 0 or 1 dimensions", got=f"shape {tuple(weight.shape)}")
     if math.prod(weight.shape) != 1:
         channels = input.shape[1] if input.ndim > 1 else 1
         if weight.shape[0] != channels:
-            raise ValueError(f"prelu: expected 1 or {channels} weights for shape {tuple(input.shape)}, got {weight.shape[0]}")
+            raise BadValue(expected=f"1 or {channels} weights for shape {tuple(input.shape)}", got=weight.shape[0])
         weight = weight.reshape((-1,) + (1,) * (input.ndim - 2))
     elif weight.ndim:
         weight = weight.reshape(())
     if weight.dtype != input.dtype:
-        raise TypeError(f"prelu: expected a weight of {input.dtype}, as the input, got {weight.dtype}")
+        raise BadType(argument="weight", expected=f"a weight of {input.dtype}, as the input", got=weight.dtype)
     return linear_in(where(input > 0, input, weight * input), input, weight)
 
 
@@ -216,7 +215,7 @@ def rrelu(input: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: b
     tensor([-2.,  4.])
     """
     if not lower <= upper:
-        raise ValueError(f"rrelu: lower {lower} is larger than upper {upper}")
+        raise BadValue(f"lower {lower} is larger than upper {upper}")
     if not training:
         return contiguous(_leaky_relu(input, (lower + upper) / 2))
     only_floats(input)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import is_floating, namespace_of
+from tinygrad_lite.arrays import filled, int64, is_floating, namespace_of
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.pooling import into_places, largest
 from tinygrad_lite.arrays.kernels.windows import Windows, window_counts
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calculus import abs, getitem, linear_in, pow, sign
+from tinygrad_lite.ops.calculus import abs, getitem, pow, sign
 from tinygrad_lite.ops.calling import operation, raw
-from tinygrad_lite.ops.dependence import constant_in
+from tinygrad_lite.ops.dependence import constant_in, linear_in
 from tinygrad_lite.ops.math.arithmetic import div
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.nn.convolution import _convolution
@@ -60,7 +59,7 @@ def _at_places(x: Any, places: Any) -> Any:
 
 def _with_indices(x: Any, places: Any) -> tuple[Any, Any]:
     """The elements of x (N, C, *size) at flat indices in each plane, and the indices."""
-    places = places.astype(np.int64)
+    places = places.astype(int64)
     return linear_in(_at_places(x, places), x), constant_like(x, places)
 
 
@@ -68,10 +67,10 @@ def _max_pooled(
     name: str, rank: int, x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
     return_indices: bool,
 ) -> Any:  # fmt: skip
-    given, x = x, _pooled_input(name, x, rank)
-    kernel, stride, padding = _kernel(name, rank, kernel_size, stride, padding)
-    dilation = sizes(name, "dilation", dilation, rank, 1)
-    _check_padding(name, kernel, padding)
+    given, x = x, _pooled_input(x, rank)
+    kernel, stride, padding = _kernel(rank, kernel_size, stride, padding)
+    dilation = sizes("dilation", dilation, rank, 1)
+    _check_padding(kernel, padding)
     w = windows(name, tuple(x.shape[2:]), kernel, stride, (padding, padding), dilation, ceil_mode)
     if not return_indices:
         return like_given(_max_pool(x, w), given)
@@ -79,24 +78,24 @@ def _max_pooled(
     return like_given(values, given), like_given(indices, given)
 
 
-def _pooled_input(name: str, x: Any, rank: int) -> Any:
-    x = batched(name, x, rank)
+def _pooled_input(x: Any, rank: int) -> Any:
+    x = batched(x, rank)
     if 0 in x.shape[1:]:
-        raise ValueError(f"{name}: expected an input of sizes of at least 1 (the batch's aside), got {tuple(x.shape)}")
+        raise BadValue(argument="input", expected="an input of sizes of at least 1 (the batch's aside)", got=tuple(x.shape))
     if x.dtype.kind == "b":
-        raise TypeError(f"{name}: bool tensors have no pooling; convert them with .to(dtype)")
+        raise BadType("bool tensors have no pooling", hint="convert them with .to(dtype)")
     return x
 
 
-def _kernel(name: str, rank: int, kernel_size: Any, stride: Any, padding: Any) -> tuple[Any, Any, Any]:
-    kernel = sizes(name, "kernel_size", kernel_size, rank, 1)
+def _kernel(rank: int, kernel_size: Any, stride: Any, padding: Any) -> tuple[Any, Any, Any]:
+    kernel = sizes("kernel_size", kernel_size, rank, 1)
     no_stride = stride is None or (isinstance(stride, (tuple, list)) and not stride)
-    return kernel, kernel if no_stride else sizes(name, "stride", stride, rank, 1), sizes(name, "padding", padding, rank)
+    return kernel, kernel if no_stride else sizes("stride", stride, rank, 1), sizes("padding", padding, rank)
 
 
-def _check_padding(name: str, kernel: Any, padding: Any) -> None:
+def _check_padding(kernel: Any, padding: Any) -> None:
     if any(p > k // 2 for k, p in zip(kernel, padding)):
-        raise ValueError(f"{name}: expected padding of at most half the kernel {kernel}, got {padding}")
+        raise BadValue(argument="padding", expected=f"padding of at most half the kernel {kernel}", got=padding)
 
 
 @operation
@@ -151,7 +150,7 @@ def max_pool3d(
 
 def _window_sums(x: Any, w: Windows) -> Any:
     """The sum of each window of x (N, C, *size)."""
-    ones = constant_like(x, np.ones((1, 1, *w.kernel), x.dtype))
+    ones = constant_like(x, filled((1, 1, *w.kernel), 1, raw(x)))
     sums = _convolution(reshape(x, (x.shape[0] * x.shape[1], 1, *w.size)), ones, None, w, 1)
     return reshape(sums, (*x.shape[:2], *w.count))
 
@@ -160,11 +159,11 @@ def _averaged(
     name: str, rank: int, x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool,
     count_include_pad: bool, divisor_override: int | None,
 ) -> Any:  # fmt: skip
-    given, x = x, _pooled_input(name, x, rank)
-    kernel, stride, padding = _kernel(name, rank, kernel_size, stride, padding)
-    _check_padding(name, kernel, padding)
+    given, x = x, _pooled_input(x, rank)
+    kernel, stride, padding = _kernel(rank, kernel_size, stride, padding)
+    _check_padding(kernel, padding)
     if divisor_override == 0:
-        raise ValueError(f"{name}: divisor_override must not be zero")
+        raise BadValue("divisor_override must not be zero")
     w = windows(name, tuple(x.shape[2:]), kernel, stride, (padding, padding), (1,) * rank, ceil_mode)
     divisor = divisor_override or _window_sizes(w, count_include_pad, x)
     out = div(_window_sums(x, w), divisor, rounding_mode=None if is_floating(x.dtype) else "trunc")
@@ -231,9 +230,9 @@ def _norms(
     name: str, rank: int, x: Any, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool
 ) -> Any:
     if not norm_type:
-        raise ValueError(f"{name}: expected a norm_type other than 0")
+        raise BadValue(argument="norm_type", expected="a norm_type other than 0")
     means = _averaged(name, rank, pow(x, norm_type), kernel_size, stride, 0, ceil_mode, True, None)
-    return pow(sign(means) * relu(abs(means)) * math.prod(sizes(name, "kernel_size", kernel_size, rank, 1)), 1 / norm_type)
+    return pow(sign(means) * relu(abs(means)) * math.prod(sizes("kernel_size", kernel_size, rank, 1)), 1 / norm_type)
 
 
 @operation

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import constant, namespace_of
+from tinygrad_lite.arrays import constant
+from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
 from tinygrad_lite.arrays.kernels.banded_products import weighted_sums
 from tinygrad_lite.arrays.kernels.windows import Sizes, Windows
 from tinygrad_lite.engine.primitive import primitive
@@ -17,30 +16,31 @@ from tinygrad_lite.ops.movement.shape import reshape
 __all__: list[str] = []
 
 
-def sizes(name: str, argument: str, value: Any, rank: int, least: int = 0) -> Sizes:
+def sizes(argument: str, value: Any, rank: int, least: int = 0) -> Sizes:
     """`value` (an int, or one per each of `rank` spatial dims) as a tuple of ints of at least `least`."""
     values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     if any(isinstance(v, bool) or not hasattr(v, "__index__") for v in values):
-        raise TypeError(f"{name}: expected an int or {rank} of them for {argument}, got {value!r}")
+        raise BadType(argument=argument, expected=f"an int or {rank} of them", got=repr(value))
     if len(values) != rank:
         if len(values) != 1:
-            raise ValueError(f"{name}: expected an int or {rank} of them for {argument}, got {value!r}")
+            raise BadValue(argument=argument, expected=f"an int or {rank} of them", got=repr(value))
         values *= rank
     values = tuple(v.__index__() for v in values)
     if min(values) < least:
-        raise ValueError(f"{name}: expected {argument} of at least {least}, got {value!r}")
+        raise BadValue(argument=argument, expected=f"{argument} of at least {least}", got=repr(value))
     return values
 
 
-def batched(name: str, x: Any, rank: int, error: type[Exception] = ValueError) -> Any:
+def batched(x: Any, rank: int, kind: type[Refusal] = BadValue) -> Any:
     """`x` (channels, *spatial) or (images, channels, *spatial) in the latter form."""
     shape = getattr(x, "shape", None)
     if shape is None:
-        raise TypeError(f"{name}: expected a Tensor for input, got {type(x).__name__}")
+        raise BadType(argument="input", expected="a Tensor", got=type(x).__name__)
     if len(shape) == rank + 2:
         return x
     if len(shape) != rank + 1:
-        raise error(f"{name}: expected an input of {rank + 2} dims (or {rank + 1}, without a batch), got {tuple(shape)}")
+        expected = f"an input of {rank + 2} dims (or {rank + 1}, without a batch)"
+        raise kind(argument="input", expected=expected, got=tuple(shape))
     return reshape(x, (1, *shape))
 
 
@@ -65,21 +65,19 @@ def windows(
     if min(counts) < 1:
         padded = tuple(a + n + b for n, a, b in zip(size, before, after))
         reach = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation))
-        raise ValueError(f"{name}: the result would be empty: the padded input {padded} is smaller than the kernel {reach}")
+        raise BadValue(f"the result would be empty: the padded input {padded} is smaller than the kernel {reach}", function=name)
     return Windows(size, kernel, stride, dilation, before, tuple(counts))
 
 
 def constant_like(x: Any, values: Any) -> Any:
     """An array on x's device, as a tensor if x is one."""
-    values = constant(values, raw(x)) if type(values) is np.ndarray else namespace_of(raw(x)).asarray(values)
+    values = constant(values, raw(x))
     return traced(values) if isinstance(x, Traced) else values
 
 
 @primitive
 def _weighted_sums(input, matrix, dim):
     """`input` (..., n, ...), matrix (m, n), a NumPy array -> (..., m, ...)"""
-    if input.dtype == np.float16:
-        return weighted_sums(input.astype(np.float32), matrix, dim).astype(input.dtype)
     return weighted_sums(input, matrix, dim)
 
 

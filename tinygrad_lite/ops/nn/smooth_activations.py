@@ -8,6 +8,7 @@ from tinygrad_lite.arrays import (
     only_floats,
     only_numbers,
 )
+from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.arrays.kernels.activations import GELU_A, GELU_B, elu_of, gelu_gradient, gelu_of, silu_gradient, silu_of, softplus_of
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import exp, tanh
@@ -48,7 +49,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     >>> elu(tg.tensor([-1.0, 2.0]))
     tensor([-0.6321,  2.0000])
     """
-    return _elu(input, number("elu", "alpha", alpha), 1.0, 1.0)
+    return _elu(input, number("alpha", alpha), 1.0, 1.0)
 
 
 @optional_inplace
@@ -60,9 +61,9 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     >>> celu(tg.tensor([-100.0, 0.0, 3.0]), alpha=2.0)  # at least -alpha
     tensor([-2.,  0.,  3.])
     """
-    alpha = number("celu", "alpha", alpha)
+    alpha = number("alpha", alpha)
     if alpha == 0:
-        raise ValueError("celu: expected alpha other than 0")
+        raise BadValue(argument="alpha", expected="alpha other than 0")
     return _elu(input, alpha, 1.0, 1.0 / alpha)
 
 
@@ -101,7 +102,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     >>> softplus(tg.tensor([-1000.0, 0.0, 1000.0]))
     tensor([0.0000e+00, 6.9315e-01, 1.0000e+03])
     """
-    return _softplus(input, number("softplus", "beta", beta), number("softplus", "threshold", threshold))
+    return _softplus(input, number("beta", beta), number("threshold", threshold))
 
 
 @operation
@@ -179,7 +180,7 @@ def gelu(input, approximate="none"):
     tensor([-0.1587,  0.0000,  0.8413])
     """
     if approximate not in ("none", "tanh"):
-        raise ValueError(f"gelu: expected approximate 'none' or 'tanh', got {approximate!r}")
+        raise BadValue(argument="approximate", expected="approximate 'none' or 'tanh'", got=repr(approximate))
     only_floats(input)
     return gelu_of(input, approximate)
 
@@ -207,10 +208,10 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     tensor([1.5000, 2.5000])
     """
     if not input.ndim:
-        raise ValueError("glu: expected a tensor of 1 or more dimensions, got a 0-d one")
-    dim = canonical_dim("glu", dim, input.ndim)
+        raise BadValue(expected="a tensor of 1 or more dimensions", got="a 0-d one")
+    dim = canonical_dim(dim, input.ndim)
     if input.shape[dim] % 2:
-        raise ValueError(f"glu: expected an even size along dim {dim}, got shape {tuple(input.shape)}")
+        raise BadValue(expected=f"an even size along dim {dim}", got=f"shape {tuple(input.shape)}")
     half = input.shape[dim] // 2
     index = (slice(None),) * dim
     only_floats(input)

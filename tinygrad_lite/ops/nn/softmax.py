@@ -57,7 +57,7 @@ def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """
     if dtype is not None:
         input = to_dtype(input, as_dtype(dtype))
-    return _softmax(input, canonical_dim("softmax", dim, len(input.shape)))
+    return _softmax(input, canonical_dim(dim, len(input.shape)))
 
 
 @operation
@@ -70,7 +70,7 @@ def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """
     if dtype is not None:
         input = to_dtype(input, as_dtype(dtype))
-    return _log_softmax(input, canonical_dim("log_softmax", dim, len(input.shape)))
+    return _log_softmax(input, canonical_dim(dim, len(input.shape)))
 
 
 @operation
@@ -102,7 +102,7 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     if not hard:
         return soft
     values = raw(soft)
-    dim = canonical_dim("gumbel_softmax", dim, soft.ndim)
+    dim = canonical_dim(dim, soft.ndim)
     places = namespace_of(values).arange(values.shape[dim]).reshape((-1,) + (1,) * (values.ndim - 1 - dim))
     chosen = values.argmax(axis=dim, keepdims=True) == places
     return soft + (chosen - values)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import is_floating
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.arrays import filled, int64, is_floating
+from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.movement.scattering import scatter
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.nn.pooling import Sizes, _kernel
@@ -19,24 +18,26 @@ __all__: list[str] = []
 
 
 def _unpooled(
-    name: str, rank: int, x: Any, indices: Any, kernel_size: Any, stride: Any, padding: Any, output_size: Any
+    rank: int, x: Any, indices: Any, kernel_size: Any, stride: Any, padding: Any, output_size: Any
 ) -> Any:
-    given, x = x, batched(name, x, rank)
-    kernel, stride, padding = _kernel(name, rank, kernel_size, stride, padding)
+    given, x = x, batched(x, rank)
+    kernel, stride, padding = _kernel(rank, kernel_size, stride, padding)
     if tuple(indices.shape) != tuple(given.shape):
-        raise ValueError(f"{name}: expected indices of the input's shape {tuple(given.shape)}, got {tuple(indices.shape)}")
-    if indices.dtype != np.int64:
-        raise TypeError(f"{name}: expected int64 indices, got {indices.dtype}")
+        raise BadValue(
+            argument="indices", expected=f"indices of the input's shape {tuple(given.shape)}", got=tuple(indices.shape)
+        )
+    if indices.dtype != int64:
+        raise BadType(argument="indices", expected="int64 indices", got=indices.dtype)
     if not is_floating(x.dtype):
-        raise TypeError(f"{name}: expected a floating-point tensor, got {x.dtype}")
+        raise BadType(expected="a floating-point tensor", got=x.dtype)
     size = tuple((n - 1) * s - 2 * p + k for n, s, p, k in zip(x.shape[2:], stride, padding, kernel))
     if output_size is not None:
         wanted = tuple(output_size)[2 if len(output_size) == rank + 2 else 0 :]
         if len(wanted) != rank or any(not n - s < m < n + s for m, n, s in zip(wanted, size, stride)):
-            raise ValueError(f"{name}: expected an output_size within the stride {stride} of {size}, got {tuple(output_size)}")
+            raise BadValue(argument="output_size", expected=f"an output_size within the stride {stride} of {size}", got=tuple(output_size))
         size = wanted
     planes = (x.shape[0] * x.shape[1], math.prod(x.shape[2:]))
-    zeros = constant_like(x, np.zeros((planes[0], math.prod(size)), x.dtype))
+    zeros = constant_like(x, filled((planes[0], math.prod(size)), 0, raw(x)))
     out = scatter(zeros, 1, reshape(indices, planes), reshape(x, planes))
     return like_given(reshape(out, (*x.shape[:2], *size)), given)
 
@@ -52,7 +53,7 @@ def max_unpool1d(
     >>> max_unpool1d(y, places, 2)
     tensor([[0., 4., 3., 0.]])
     """
-    return _unpooled("max_unpool1d", 1, input, indices, kernel_size, stride, padding, output_size)
+    return _unpooled(1, input, indices, kernel_size, stride, padding, output_size)
 
 
 @operation
@@ -69,7 +70,7 @@ def max_unpool2d(
     tensor([[[0., 0.],
              [7., 0.]]])
     """
-    return _unpooled("max_unpool2d", 2, input, indices, kernel_size, stride, padding, output_size)
+    return _unpooled(2, input, indices, kernel_size, stride, padding, output_size)
 
 
 @operation
@@ -83,4 +84,4 @@ def max_unpool3d(
     >>> max_unpool3d(y, places, 2).sum(), places.shape
     (tensor(8.), (1, 2, 2, 2))
     """
-    return _unpooled("max_unpool3d", 3, input, indices, kernel_size, stride, padding, output_size)
+    return _unpooled(3, input, indices, kernel_size, stride, padding, output_size)

@@ -9,10 +9,9 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import Device, default_device
+from tinygrad_lite.arrays import Array, Device, default_device, uint8
 from tinygrad_lite.arrays.devices import with_index
+from tinygrad_lite.arrays.errors import BadType, Refusal
 from tinygrad_lite.arrays.gpu import in_use
 from tinygrad_lite.arrays.randomness import Source
 from tinygrad_lite.engine.tape import Traced, traced
@@ -50,8 +49,8 @@ class Generator:
 
     def set_state(self, new_state: Tensor) -> Generator:
         """Resume from `new_state`."""
-        if not isinstance(new_state, Traced) or new_state.array.dtype != np.uint8:
-            raise TypeError("set_state: expected a uint8 Tensor, as get_state() gives")
+        if not isinstance(new_state, Traced) or new_state.array.dtype != uint8:
+            raise BadType(function="set_state", expected="a uint8 Tensor, as get_state() gives")
         self._source.restore(new_state.array)
         return self
 
@@ -60,7 +59,7 @@ class Generator:
         return _generator_from, (str(self.device), self._source.state())
 
 
-def _generator_from(device: str, state: np.ndarray) -> Generator:
+def _generator_from(device: str, state: Array) -> Generator:
     generator = Generator(device)
     generator._source.restore(state)
     return generator
@@ -170,9 +169,9 @@ def source(generator: Generator | None = None, device: Any = None) -> Source:
     if generator is not None:
         if not isinstance(generator, Generator):
             came = f"{type(generator).__module__}.{type(generator).__name__}"
-            raise TypeError(f"generator: expected a tinygrad_lite.Generator, got a {came}")
+            raise BadType(function="generator", expected="a tinygrad_lite.Generator", got=f"a {came}")
         if device is not None and Device(device).type != generator.device.type:
-            raise RuntimeError(f"a generator on {generator.device} cannot draw for {device}")
+            raise Refusal(f"a generator on {generator.device} cannot draw for {device}")
         return generator._source
     device = default_device() if device is None else Device(device)
     if device is None or device.type == "cpu":

@@ -6,11 +6,12 @@ import math
 import operator
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import as_array, as_dtype, as_float, device_of, in_order, is_array, namespace_of, quietly
+from tinygrad_lite.arrays import as_array, device_of, is_array, namespace_of, quietly
+from tinygrad_lite.arrays.dtypes import DType, as_dtype, as_float, epsilon, float32, float64, int64, limits
+from tinygrad_lite.arrays.errors import BadType, Refusal
 from tinygrad_lite.arrays.gpu import on_gpu_of
 from tinygrad_lite.arrays.randomness import Source
+from tinygrad_lite.arrays.shapes import broadcast_shapes
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calculus import where
 from tinygrad_lite.ops.calling import canonical_shape, operation, raw
@@ -28,10 +29,10 @@ __all__ = [
 # -- new tensors --------------------------------------------------------------------------------
 
 
-def _floating(name: str, dtype: Any) -> np.dtype:
+def _floating(dtype: Any) -> DType:
     dtype = dtype_or_default(dtype)
     if dtype.kind != "f":
-        raise RuntimeError(f"{name}: expected a floating-point dtype, got {dtype}")
+        raise Refusal(argument="dtype", expected="a floating-point dtype", got=dtype)
     return dtype
 
 
@@ -46,7 +47,7 @@ def rand(
     >>> tg.rand(2, 3).shape
     (2, 3)
     """
-    return as_made(source(generator, device).uniform(size_given("rand", shape, size), _floating("rand", dtype)), requires_grad)
+    return as_made(source(generator, device).uniform(size_given(shape, size), _floating(dtype)), requires_grad)
 
 
 @creator
@@ -60,7 +61,7 @@ def randn(
     >>> tg.randn(2, 3).shape
     (2, 3)
     """
-    return as_made(source(generator, device).normal(size_given("randn", shape, size), _floating("randn", dtype)), requires_grad)
+    return as_made(source(generator, device).normal(size_given(shape, size), _floating(dtype)), requires_grad)
 
 
 @creator
@@ -78,30 +79,24 @@ def randint(
         low, high, size = 0, low, high
     elif high is None:
         low, high = 0, low
-    dtype = np.dtype(np.int64) if dtype is None else as_dtype(dtype)
-    values = _integers("randint", low, high, size_given("randint", (), size), source(generator, device), dtype)
+    dtype = int64 if dtype is None else as_dtype(dtype)
+    values = _integers(low, high, size_given((), size), source(generator, device), dtype)
     return as_made(values.astype(dtype, copy=False), requires_grad)
 
 
-def _integers(name: str, low: Any, high: Any, shape: tuple[int, ...], drawn_from: Source, dtype: np.dtype) -> Any:
+def _integers(low: Any, high: Any, shape: tuple[int, ...], drawn_from: Source, dtype: DType) -> Any:
     low, high = operator.index(low), operator.index(high)
     if low >= high:
-        raise RuntimeError(f"{name}: expected low < high, got {low} and {high}")
-    first, last = (0, 1) if dtype.kind == "b" else _limits(dtype)
+        raise Refusal(argument="low", expected="low < high", got=f"{low} and {high}")
+    first, last = (0, 1) if dtype.kind == "b" else limits(dtype)
     if low < first or high - 1 > last:
-        raise RuntimeError(f"{name}: {dtype} does not hold all of {low} to {high - 1}")
+        raise Refusal(f"{dtype} does not hold all of {low} to {high - 1}")
     return drawn_from.integers(low, high, shape)
-
-
-def _limits(dtype: np.dtype) -> tuple[float, float]:
-    if dtype.kind != "f":
-        return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
-    return float(np.finfo(dtype).min), float(np.finfo(dtype).max)
 
 
 @creator
 def randperm(
-    n: int, *, generator: Generator | None = None, dtype: Any = np.int64, device: Any = None, requires_grad: bool = False
+    n: int, *, generator: Generator | None = None, dtype: Any = int64, device: Any = None, requires_grad: bool = False
 ) -> AnyTensor:  # fmt: skip
     """0 to n - 1 in random order.
 
@@ -110,10 +105,10 @@ def randperm(
     tensor([0, 1, 2, 3])
     """
     if n < 0:
-        raise RuntimeError(f"randperm: expected n of 0 or more, got {n}")
+        raise Refusal(expected="n of 0 or more", got=n)
     dtype = as_dtype(dtype)
-    if dtype.kind == "b" or n - 1 > _limits(dtype)[1]:
-        raise RuntimeError(f"randperm: {dtype} does not hold all of 0 to {n - 1}")
+    if dtype.kind == "b" or n - 1 > limits(dtype)[1]:
+        raise Refusal(f"{dtype} does not hold all of 0 to {n - 1}", function="randperm")
     return as_made(source(generator, device).permutation(operator.index(n)).astype(dtype, copy=False), requires_grad)
 
 
@@ -182,16 +177,16 @@ def normal(
     given = mean, std
     mean, std = map(raw, given)
     if size is not None:
-        shape = canonical_shape("normal", (size,))
+        shape = canonical_shape((size,))
     elif is_array(mean) or is_array(std):
         like = mean if is_array(mean) else std
-        shape = np.broadcast_shapes(getattr(mean, "shape", ()), getattr(std, "shape", ()))
+        shape = broadcast_shapes(getattr(mean, "shape", ()), getattr(std, "shape", ()))
         dtype, device = like.dtype, device_of(like)
     else:
-        raise TypeError("normal: two numbers need a size")
+        raise BadType("two numbers need a size")
     if bool((std.min() if std.size else 0) < 0) if is_array(std) else std < 0:
-        raise RuntimeError(f"normal: expected a standard deviation of 0 or more, got {std}")
-    values = source(generator, device).normal(shape, _floating("normal", dtype))
+        raise Refusal(expected="a standard deviation of 0 or more", got=std)
+    values = source(generator, device).normal(shape, _floating(dtype))
     result = _drawn_by(values * std + mean, *given)
     return result.requires_grad_() if requires_grad else result
 
@@ -208,15 +203,15 @@ def _drawn_by(values: Any, *parameters: Any) -> Any:
 def _probability(name: str, p: Any) -> Any:
     if is_array(p):
         if p.size and not bool((p.min() >= 0) & (p.max() <= 1)):
-            raise RuntimeError(f"{name}: expected probabilities of 0 to 1, got {p.min()} to {p.max()}")
+            raise Refusal(function=name, expected="probabilities of 0 to 1", got=f"{p.min()} to {p.max()}")
         return p
     if not 0 <= p <= 1:
-        raise RuntimeError(f"{name}: expected a probability of 0 to 1, got {p}")
+        raise Refusal(function=name, expected="a probability of 0 to 1", got=p)
     return p
 
 
 def _coins(p: Any, like: Any, generator: Generator | None) -> Any:
-    wide = np.dtype(np.float64 if getattr(p, "dtype", None) == np.float64 else np.float32)
+    wide = float64 if is_array(p) and p.dtype == float64 else float32
     return (source(generator, device_of(like)).uniform(like.shape, wide) < p).astype(like.dtype)
 
 
@@ -230,7 +225,7 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
     """
     like = raw(input)
     if p is None and like.dtype.kind != "f":
-        raise RuntimeError(f"bernoulli: expected floating-point probabilities, got {like.dtype}")
+        raise Refusal(expected="floating-point probabilities", got=like.dtype)
     values = _coins(_probability("bernoulli", like if p is None else raw(p)), like, generator)
     return _drawn_by(values, input, p) if isinstance(input, Traced) else values
 
@@ -250,24 +245,16 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
     """
     weights = raw(input)
     if weights.ndim not in (1, 2) or weights.dtype.kind != "f":
-        raise RuntimeError(f"multinomial: expected real weights in 1 or 2 dims, got {weights.dtype} of shape {weights.shape}")
+        raise Refusal(expected="real weights in 1 or 2 dims", got=f"{weights.dtype} of shape {weights.shape}")
     if num_samples <= 0 or (not replacement and num_samples > weights.shape[-1]):
-        raise RuntimeError(f"multinomial: {num_samples} samples cannot be drawn from {weights.shape[-1]} categories")
+        raise Refusal(f"{num_samples} samples cannot be drawn from {weights.shape[-1]} categories")
     xp = namespace_of(weights)
     if not bool((xp.isfinite(weights) & (weights >= 0)).all()):
-        raise RuntimeError("multinomial: expected weights that are finite and not negative")
+        raise Refusal(expected="weights that are finite and not negative")
     if bool(((weights > 0).sum(axis=-1) < (1 if replacement else num_samples)).any()):
-        raise RuntimeError("multinomial: too few weights are positive")
-    drawn_from = source(generator, device_of(weights))
-    if replacement:
-        ends = xp.cumsum(weights.astype(np.float64), axis=-1)
-        at = drawn_from.uniform((*weights.shape[:-1], num_samples), np.dtype(np.float64)) * ends[..., -1:]
-        rows = zip(ends.reshape(-1, ends.shape[-1]), at.reshape(-1, num_samples))
-        chosen = xp.stack([xp.searchsorted(end, a, side="right") for end, a in rows]).reshape(at.shape)
-    else:
-        keys = drawn_from.exponential(weights.shape, weights.dtype) / weights
-        chosen = in_order(xp.argsort(xp.where(weights > 0, keys, np.inf), axis=-1)[..., :num_samples])
-    return traced(chosen.astype(np.int64, copy=False)) if isinstance(input, Traced) else chosen
+        raise Refusal("too few weights are positive")
+    chosen = source(generator, device_of(weights)).choices(weights, num_samples, replacement)
+    return traced(chosen.astype(int64, copy=False)) if isinstance(input, Traced) else chosen
 
 
 @operation
@@ -280,7 +267,7 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     """
     rate = raw(input)
     if rate.size and bool(rate.min() < 0):
-        raise RuntimeError(f"poisson: expected rates of 0 or more, got {rate.min()}")
+        raise Refusal(expected="rates of 0 or more", got=rate.min())
     values = source(generator, device_of(rate)).poisson(rate).astype(as_float(rate[:0] if rate.ndim else rate).dtype)
     return traced(values) if isinstance(input, Traced) else values
 
@@ -293,9 +280,9 @@ def _draw(name: str, x: Any, values: Any) -> Any:
     return x
 
 
-def _real(name: str, x: Any) -> np.dtype:
+def _real(name: str, x: Any) -> DType:
     if x.array.dtype.kind != "f":
-        raise TypeError(f"{name}: expected a floating-point tensor, got {x.array.dtype}")
+        raise BadType(function=name, expected="a floating-point tensor", got=x.array.dtype)
     return x.array.dtype
 
 
@@ -308,7 +295,7 @@ def normal_(input: Tensor, mean: float = 0, std: float = 1, *, generator: Genera
     tensor([5., 5., 5.])
     """
     if std < 0:
-        raise RuntimeError(f"normal_: expected a standard deviation of 0 or more, got {std}")
+        raise Refusal(function="normal_", expected="a standard deviation of 0 or more", got=std)
     values = source(generator, device_of(input.array)).normal(input.array.shape, _real("normal_", input))
     return _draw("normal_", input, values * std + mean)
 
@@ -322,10 +309,10 @@ def uniform_(input: Tensor, from_: float = 0, to: float = 1, *, generator: Gener
     tensor(True)
     """
     if from_ > to:
-        raise RuntimeError(f"uniform_: expected from_ <= to, got {from_} and {to}")
-    first, last = _limits(_real("uniform_", input))
+        raise Refusal(argument="from_", expected="from_ <= to", got=f"{from_} and {to}")
+    first, last = limits(_real("uniform_", input))
     if from_ < first or to > last:
-        raise RuntimeError(f"uniform_: {input.array.dtype} does not reach from {from_} to {to}")
+        raise Refusal(f"{input.array.dtype} does not reach from {from_} to {to}")
     values = source(generator, device_of(input.array)).uniform(input.array.shape, input.array.dtype)
     return _draw("uniform_", input, values * (to - from_) + from_)
 
@@ -342,9 +329,9 @@ def random_(input: Tensor, from_: int | None = None, to: int | None = None, *, g
     low, high = (0, from_) if to is None else (from_, to)
     if high is None:
         kind = input.array.dtype
-        high = 2 if kind.kind == "b" else 2 ** (np.finfo(kind).nmant + 1) + 1 if kind.kind == "f" else int(np.iinfo(kind).max)
+        high = 2 if kind.kind == "b" else int(2 / epsilon(kind)) + 1 if kind.kind == "f" else limits(kind)[1]
     drawn_from = source(generator, device_of(input.array))
-    return _draw("random_", input, _integers("random_", low or 0, high, input.array.shape, drawn_from, input.array.dtype))
+    return _draw("random_", input, _integers(low or 0, high, input.array.shape, drawn_from, input.array.dtype))
 
 
 @on_gpu_of()
@@ -367,7 +354,7 @@ def exponential_(input: Tensor, lambd: float = 1, *, generator: Generator | None
     tensor(True)
     """
     if lambd <= 0:
-        raise RuntimeError(f"exponential_: expected a positive lambd, got {lambd}")
+        raise Refusal(function="exponential_", argument="lambd", expected="a positive lambd", got=lambd)
     values = source(generator, device_of(input.array)).exponential(input.array.shape, _real("exponential_", input))
     return _draw("exponential_", input, values / lambd)
 
@@ -381,7 +368,7 @@ def log_normal_(input: Tensor, mean: float = 1, std: float = 2, *, generator: Ge
     tensor(True)
     """
     if std <= 0:
-        raise RuntimeError(f"log_normal_: expected a positive standard deviation, got {std}")
+        raise Refusal(function="log_normal_", expected="a positive standard deviation", got=std)
     values = source(generator, device_of(input.array)).normal(input.array.shape, _real("log_normal_", input)) * std + mean
     return _draw("log_normal_", input, namespace_of(values).exp(values))
 
@@ -395,7 +382,7 @@ def cauchy_(input: Tensor, median: float = 0, sigma: float = 1, *, generator: Ge
     (2, 3)
     """
     if sigma <= 0:
-        raise RuntimeError(f"cauchy_: expected a positive sigma, got {sigma}")
+        raise Refusal(function="cauchy_", argument="sigma", expected="a positive sigma", got=sigma)
     values = source(generator, device_of(input.array)).uniform(input.array.shape, _real("cauchy_", input)) - 0.5
     return _draw("cauchy_", input, namespace_of(values).tan(math.pi * values) * sigma + median)
 
@@ -409,6 +396,6 @@ def geometric_(input: Tensor, p: float, *, generator: Generator | None = None) -
     tensor(True)
     """
     if not 0 < p < 1:
-        raise RuntimeError(f"geometric_: expected a probability between 0 and 1, got {p}")
-    values = source(generator, device_of(input.array)).exponential(input.array.shape, np.dtype(np.float64)) / -math.log1p(-p)
+        raise Refusal(function="geometric_", expected="a probability between 0 and 1", got=p)
+    values = source(generator, device_of(input.array)).exponential(input.array.shape, float64) / -math.log1p(-p)
     return _draw("geometric_", input, namespace_of(values).ceil(values))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import accumulate, as_dtype, namespace_of, recurrence
+from tinygrad_lite.arrays import accumulate, as_dtype, recurrence
+from tinygrad_lite.arrays.errors import BadType
+from tinygrad_lite.arrays.kernels.sorting import place_so_far, running
 from tinygrad_lite.engine.primitive import nondifferentiable, primitive
 from tinygrad_lite.ops.calculus import exp, to_dtype
 from tinygrad_lite.ops.calling import canonical_dim, operation
@@ -56,16 +56,12 @@ _recurrence.vjp(a=lambda g, a, out, axis, reverse: _carried_back(g, a, axis, rev
 
 @nondifferentiable
 def _place_so_far(input, axis, name):
-    """The index of the largest (name="maximum") or smallest element so far, the last of ties; nan is both."""
-    xp = namespace_of(input)
-    places = xp.arange(input.shape[axis]).reshape((-1,) + (1,) * (input.ndim - axis - 1))
-    here = (input == accumulate(name, input, axis)) | (input != input)
-    return accumulate("maximum", places * here, axis)
+    return place_so_far(name, input, axis)
 
 
 def _extreme_so_far(name: str, x: Any, dim: int) -> ValuesIndices:
-    indices = _along_dim(name, _place_so_far, x, dim, "maximum" if name == "cummax" else "minimum")
-    return ValuesIndices(values_at(x, indices, canonical_dim(name, dim, x.ndim)), indices)
+    indices = _along_dim(_place_so_far, x, dim, "maximum" if name == "cummax" else "minimum")
+    return ValuesIndices(values_at(x, indices, canonical_dim(dim, x.ndim)), indices)
 
 
 @operation
@@ -93,18 +89,9 @@ def cummin(input: Tensor, dim: int) -> ValuesIndices:
 # -- sums and products --------------------------------------------------------------------------
 
 
-def _accumulated(x: Any, name: str, axis: int, reverse: bool) -> Any:
-    """Integers accumulate in int64, float16 in float32."""
-    result = x.dtype if x.dtype.kind in "fc" else np.dtype(np.int64)
-    back = (*(slice(None),) * axis, slice(None, None, -1))
-    x = (x[back] if reverse else x).astype(np.float32 if result == np.float16 else result, copy=False)
-    out = accumulate(name, x, axis).astype(result, copy=False)
-    return out[back] if reverse else out
-
-
 @primitive
 def _cumsum(input, axis, reverse):
-    return _accumulated(input, "add", axis, reverse)
+    return running("add", input, axis, reverse)
 
 
 _cumsum.vjp(input=lambda g, axis, reverse: _cumsum(g, axis, not reverse))
@@ -112,7 +99,7 @@ _cumsum.vjp(input=lambda g, axis, reverse: _cumsum(g, axis, not reverse))
 
 @primitive
 def _cumprod(input, axis, reverse):
-    return _accumulated(input, "multiply", axis, reverse)
+    return running("multiply", input, axis, reverse)
 
 
 # out[t] = x[t] out[t-1]: no division, so zeros do no harm.
@@ -127,7 +114,7 @@ def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     >>> tg.cumsum(tg.tensor([1.0, 2.0, 3.0]), dim=0)
     tensor([1., 3., 6.])
     """
-    return _along_dim("cumsum", _cumsum, input, dim, False, dtype=dtype)
+    return _along_dim(_cumsum, input, dim, False, dtype=dtype)
 
 
 @operation
@@ -139,13 +126,13 @@ def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     >>> tg.cumprod(tg.tensor([1.0, 2.0, 3.0]), dim=0)
     tensor([1., 2., 6.])
     """
-    return _along_dim("cumprod", _cumprod, input, dim, False, dtype=dtype)
+    return _along_dim(_cumprod, input, dim, False, dtype=dtype)
 
 
-def _along_dim(name: str, function: Any, x: Any, dim: int, *more: Any, dtype: Any = None) -> Any:
-    axis = canonical_dim(name, dim, x.ndim)
+def _along_dim(function: Any, x: Any, dim: int, *more: Any, dtype: Any = None) -> Any:
+    axis = canonical_dim(dim, x.ndim)
     if dtype is not None and as_dtype(dtype).kind == "b":
-        raise TypeError(f"{name}: expected a dtype of numbers, got bool")
+        raise BadType(argument="dtype", expected="a dtype of numbers", got="bool")
     if x.ndim:
         return in_dtype(dtype, function, x, axis, *more)
     return reshape(in_dtype(dtype, function, reshape(x, (1,)), 0, *more), ())
@@ -192,5 +179,5 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     tensor([0.0000e+00, 6.9315e-01, 1.0000e+03])
     """
     if input.dtype.kind != "f":
-        raise TypeError(f"logcumsumexp: expected a floating-point tensor, got {input.dtype}")
-    return _along_dim("logcumsumexp", _logcumsumexp, input, dim)
+        raise BadType(expected="a floating-point tensor", got=input.dtype)
+    return _along_dim(_logcumsumexp, input, dim)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_lite.arrays import is_array, only_numbers
+from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calculus import getitem
 from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, integer, operation
@@ -33,16 +34,16 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None
     tensor([1, 2, 3])
     """
     if not input.ndim:
-        raise ValueError("diff: expected a tensor of at least one dim, got a 0-d one")
-    n = integer("diff", "n", n)
+        raise BadValue(expected="a tensor of at least one dim", got="a 0-d one")
+    n = integer("n", n)
     if n < 0:
-        raise ValueError(f"diff: expected n of 0 or more, got {n}")
-    axis = canonical_dim("diff", dim, input.ndim)
+        raise BadValue(expected="n of 0 or more", got=n)
+    axis = canonical_dim(dim, input.ndim)
     given = input
     parts = [t for t in (prepend, input, append) if t is not None]
     for t in parts:
         if t.ndim != input.ndim:
-            raise ValueError(f"diff: prepend and append must have {input.ndim} dims as the input has, got {t.ndim}")
+            raise BadValue(f"prepend and append must have {input.ndim} dims as the input has, got {t.ndim}", got=t.ndim)
     if len(parts) > 1 and n:
         input = cat(parts, axis)
     for _ in range(min(n, input.shape[axis])):
@@ -54,21 +55,21 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None
 # -- integrals ----------------------------------------------------------------------------------
 
 
-def _areas(name: str, y: Any, x: Any, dx: Any, dim: int) -> tuple[Any, int]:
+def _areas(y: Any, x: Any, dx: Any, dim: int) -> tuple[Any, int]:
     """Twice the area of each trapezoid, and their axis."""
     if not y.ndim:
-        raise IndexError(f"{name}: expected a tensor of at least one dim, got a 0-d one")
+        raise BadIndex(expected="a tensor of at least one dim", got="a 0-d one")
     if x is not None and dx is not None:
-        raise TypeError(f"{name}: give x or dx, not both")
-    axis = canonical_dim(name, dim, y.ndim)
+        raise BadType("give x or dx, not both")
+    axis = canonical_dim(dim, y.ndim)
     low, high = _both_ends(y, axis)
     if x is None:
         return (low + high) * (1 if dx is None else dx), axis
     if not (isinstance(x, Traced) or is_array(x)):
-        raise TypeError(f"{name}: expected a Tensor as x, got {type(x).__name__}; a number is given as dx=")
+        raise BadType(expected="a Tensor as x", got=type(x).__name__, hint="a number is given as dx=")
     if x.ndim == 1:
         if x.shape[0] != y.shape[axis]:
-            raise ValueError(f"{name}: expected an x for each of the {y.shape[axis]} points along dim {dim}, got {x.shape[0]}")
+            raise BadValue(expected=f"an x for each of the {y.shape[axis]} points along dim {dim}", got=x.shape[0])
         x = reshape(x, (-1,) + (1,) * (y.ndim - axis - 1))
     x = reshape(x, (1,) * (y.ndim - x.ndim) + tuple(x.shape))
     return (low + high) * diff(x, 1, axis - y.ndim), axis
@@ -82,7 +83,7 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float | None = None, di
     >>> tg.trapezoid(tg.tensor([0.0, 1.0, 4.0]), dx=0.5)
     tensor(1.5000)
     """
-    areas, axis = _areas("trapezoid", y, x, dx, dim)
+    areas, axis = _areas(y, x, dx, dim)
     return sum(areas, axis) / 2
 
 
@@ -105,7 +106,7 @@ def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float | None
     tensor([0.5000, 3.0000])
     """
     only_numbers(y, *(() if x is None else (x,)))
-    areas, axis = _areas("cumulative_trapezoid", y, x, dx, dim)
+    areas, axis = _areas(y, x, dx, dim)
     return cumsum(areas, axis) / 2
 
 
@@ -124,16 +125,18 @@ def gradient(input: Tensor, *, spacing: Any = None, dim: int | Sequence[int] | N
     (tensor([3., 4., 6., 7.]),)
     """
     if edge_order not in (1, 2):
-        raise ValueError(f"gradient: expected an edge_order of 1 or 2, got {edge_order}")
+        raise BadValue(argument="edge_order", expected="an edge_order of 1 or 2", got=edge_order)
     if isinstance(spacing, Traced) or is_array(spacing):
-        raise TypeError("gradient: expected a number or a sequence as spacing, got a Tensor; coordinates go into a tuple")
+        raise BadType(argument="spacing", expected="a number or a sequence as spacing", got="a Tensor", hint="coordinates go into a tuple")
     spacing = 1 if spacing is None else spacing
-    axes = tuple(range(input.ndim)) if dim is None else canonical_dims("gradient", dim, input.ndim)
+    axes = tuple(range(input.ndim)) if dim is None else canonical_dims(dim, input.ndim)
     spacings = list(spacing) if isinstance(spacing, (tuple, list)) else [spacing] * len(axes)
     if len(spacings) != len(axes):
-        raise ValueError(f"gradient: expected a spacing for each of {len(axes)} dims, got {len(spacings)}")
+        raise BadValue(argument="spacing", expected=f"a spacing for each of {len(axes)} dims", got=len(spacings))
     if any(input.shape[axis] <= edge_order for axis in axes):
-        raise ValueError(f"gradient: edge_order {edge_order} needs {edge_order + 1} samples along a dim, got {tuple(input.shape)}")
+        raise BadValue(
+            f"edge_order {edge_order} needs {edge_order + 1} samples along a dim, got {tuple(input.shape)}", got=tuple(input.shape)
+        )
     return tuple(_slope(input, h, axis, edge_order) for h, axis in zip(spacings, axes))
 
 
@@ -143,7 +146,7 @@ def _slope(x: Any, h: Any, axis: int, edge_order: int) -> Any:
     steps, share = h, 0.5
     if isinstance(h, Traced) or is_array(h):
         if h.shape != (n,):
-            raise ValueError(f"gradient: expected {n} coordinates for dim {axis}, got the shape {tuple(h.shape)}")
+            raise BadValue(expected=f"{n} coordinates for dim {axis}", got=f"the shape {tuple(h.shape)}")
         steps = reshape(diff(h), (-1,) + (1,) * (x.ndim - axis - 1))
     slopes = (high - low) / steps  # between neighbours
     before, after = _both_ends(slopes, axis)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import in_order, is_array
+from tinygrad_lite.arrays import in_order, is_array, uint8
+from tinygrad_lite.arrays.errors import BadType
+from tinygrad_lite.arrays.shapes import require_some
 from tinygrad_lite.engine.primitive import nondifferentiable
 from tinygrad_lite.ops.calculus import amax as _amax
 from tinygrad_lite.ops.calculus import amin as _amin
-from tinygrad_lite.ops.calculus import maximum, minimum, require_some
+from tinygrad_lite.ops.calculus import maximum, minimum
 from tinygrad_lite.ops.calling import canonical_dim, integer, operation, raw
 from tinygrad_lite.ops.reduction.sums import Dims, axes_of
 from tinygrad_lite.ops.reduction.values_indices import ValuesIndices, values_and_indices
@@ -19,15 +20,12 @@ from tinygrad_lite.ops.typing import Tensor
 __all__ = ["all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "max", "min"]
 
 
-class MinMax(NamedTuple):
-    """The minimum and the maximum."""
-
-    min: Any
-    max: Any
+# The smallest and the largest.
+MinMax = namedtuple("MinMax", ["min", "max"])
 
 
-def _some_axes(name: str, x: Any, dim: Any) -> Any:
-    axes = axes_of(name, dim, x.ndim)
+def _some_axes(x: Any, dim: Any) -> Any:
+    axes = axes_of(dim, x.ndim)
     return tuple(range(x.ndim)) if axes is None else axes  # None is for max() and min()
 
 
@@ -39,7 +37,7 @@ def amax(input: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) 
     >>> tg.amax(tg.tensor([[1.0, 2.0], [3.0, 0.0]]), dim=1)
     tensor([2., 3.])
     """
-    return _amax(input, _some_axes("amax", input, dim), keepdim)
+    return _amax(input, _some_axes(input, dim), keepdim)
 
 
 @operation
@@ -50,7 +48,7 @@ def amin(input: Tensor, dim: int | tuple[int, ...] = (), keepdim: bool = False) 
     >>> tg.amin(tg.tensor([[1.0, 2.0], [3.0, 0.0]]), dim=1)
     tensor([1., 0.])
     """
-    return _amin(input, _some_axes("amin", input, dim), keepdim)
+    return _amin(input, _some_axes(input, dim), keepdim)
 
 
 @operation
@@ -61,7 +59,7 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
     >>> aminmax(tg.tensor([1, 5, 3]))
     MinMax(min=tensor(1), max=tensor(5))
     """
-    over = () if dim is None else integer("aminmax", "dim", dim)
+    over = () if dim is None else integer("dim", dim)
     return MinMax(amin(input, over, keepdim), amax(input, over, keepdim))
 
 
@@ -79,10 +77,10 @@ def _argmin(input, axis, keepdim):
     return input.argmin(axis=axis, keepdims=keepdim)
 
 
-def _arg_checked(name: str, function: Any, x: Any, dim: Any, keepdim: bool) -> Any:
+def _arg_checked(function: Any, x: Any, dim: Any, keepdim: bool) -> Any:
     if x.dtype.kind == "b":
-        raise TypeError(f"{name}: expected numbers, got a bool tensor")
-    axis = None if dim is None else canonical_dim(name, dim, x.ndim)
+        raise BadType(expected="numbers", got="a bool tensor")
+    axis = None if dim is None else canonical_dim(dim, x.ndim)
     return function(x, axis if x.ndim else None, keepdim)
 
 
@@ -94,7 +92,7 @@ def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
     >>> tg.argmax(tg.tensor([[1.0, 5.0, 5.0], [2.0, 0.0, 1.0]]), dim=1)
     tensor([1, 0])
     """
-    return _arg_checked("argmax", _argmax, input, dim, keepdim)
+    return _arg_checked(_argmax, input, dim, keepdim)
 
 
 @operation
@@ -105,7 +103,7 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
     >>> tg.argmin(tg.tensor([[3.0, 1.0, 1.0], [2.0, 0.0, 1.0]]), dim=1)
     tensor([1, 1])
     """
-    return _arg_checked("argmin", _argmin, input, dim, keepdim)
+    return _arg_checked(_argmin, input, dim, keepdim)
 
 
 def _extreme(name: str, x: Any, dim: Any, keepdim: bool, other: Any) -> Any:
@@ -113,8 +111,8 @@ def _extreme(name: str, x: Any, dim: Any, keepdim: bool, other: Any) -> Any:
     if other is not None or is_array(raw(dim)):
         return (maximum if name == "max" else minimum)(x, dim if other is None else other)
     if dim is None:
-        raise TypeError(f"{name}: keepdim asks for a dim")
-    axis = canonical_dim(name, dim, x.ndim)
+        raise BadType("keepdim asks for a dim")
+    axis = canonical_dim(dim, x.ndim)
     place = _argmax if name == "max" else _argmin
     if not x.ndim:
         return ValuesIndices(_amax(x, (), False), place(x, None, False))
@@ -161,7 +159,7 @@ def _all(input, axes, keepdim):
 
 
 def _truth(out: Any, x: Any) -> Any:
-    return in_order(out.astype(x.dtype) if x.dtype == np.uint8 else out)  # PyTorch's only exception
+    return in_order(out.astype(x.dtype) if x.dtype == uint8 else out)  # PyTorch's only exception
 
 
 @operation
@@ -172,7 +170,7 @@ def any(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     >>> tg.any(tg.tensor([[0, 1], [0, 0]]), dim=1)
     tensor([ True, False])
     """
-    return _any(input, () if dim == () else axes_of("any", dim, input.ndim), keepdim)
+    return _any(input, () if dim == () else axes_of(dim, input.ndim), keepdim)
 
 
 @operation
@@ -183,4 +181,4 @@ def all(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     >>> tg.all(tg.tensor([[1, 1], [0, 1]]), dim=1)
     tensor([ True, False])
     """
-    return _all(input, () if dim == () else axes_of("all", dim, input.ndim), keepdim)
+    return _all(input, () if dim == () else axes_of(dim, input.ndim), keepdim)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import in_order, is_array, namespace_of, order
-from tinygrad_lite.arrays.kernels.order_statistics import distinct, place_of_mode, place_of_rank, search
+from tinygrad_lite.arrays import in_order, int32, int64, is_array, namespace_of, order
+from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue
+from tinygrad_lite.arrays.kernels.order_statistics import distinct, median_of, place_of_mode, place_of_rank, search
+from tinygrad_lite.arrays.shapes import require_some
 from tinygrad_lite.engine.primitive import nondifferentiable, primitive
 from tinygrad_lite.engine.tape import Traced
-from tinygrad_lite.ops.calculus import amax, require_some, to_dtype
+from tinygrad_lite.ops.calculus import amax, to_dtype
 from tinygrad_lite.ops.calling import canonical_dim, integer, no_rule, operation, raw
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.reduction.values_indices import ValuesIndices, values_and_indices, values_at
@@ -39,7 +39,7 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: b
     >>> tg.argsort(tg.tensor([3.0, 1.0, 2.0]))
     tensor([1, 2, 0])
     """
-    axis = canonical_dim("argsort", dim, input.ndim)
+    axis = canonical_dim(dim, input.ndim)
     return _order(input, axis, descending, None) if input.ndim else reshape(_order(reshape(input, (1,)), 0, descending, None), ())
 
 
@@ -54,7 +54,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool
     ValuesIndices(values=tensor([3., 2., 1.]), indices=tensor([0, 2, 1]))
     """
     indices = argsort(input, dim, descending)
-    return ValuesIndices(values_at(input, indices, canonical_dim("sort", dim, input.ndim)), indices)
+    return ValuesIndices(values_at(input, indices, canonical_dim(dim, input.ndim)), indices)
 
 
 @operation
@@ -77,20 +77,20 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     >>> tg.topk(tg.tensor([3.0, 1.0, 2.0]), 2)
     ValuesIndices(values=tensor([3., 2.]), indices=tensor([0, 2]))
     """
-    axis = canonical_dim("topk", dim, input.ndim)
-    require_number("topk", input)
-    k = integer("topk", "k", k)
+    axis = canonical_dim(dim, input.ndim)
+    require_number(input)
+    k = integer("k", k)
     if not 0 <= k <= (input.shape[axis] if input.ndim else 1):
-        raise ValueError(f"topk: cannot take {k} elements along dim {dim} of a tensor of shape {tuple(input.shape)}")
+        raise BadValue(f"cannot take {k} elements along dim {dim} of a tensor of shape {tuple(input.shape)}")
     if not input.ndim:
         return ValuesIndices(*(reshape(t, ()) for t in topk(reshape(input, (1,)), 1, 0)))
     indices = _order(input, axis, largest, k)
     return ValuesIndices(values_at(input, indices, axis), indices)
 
 
-def require_number(name: str, x: Any) -> None:
+def require_number(x: Any) -> None:
     if x.dtype.kind == "b":
-        raise TypeError(f"{name}: expected numbers, got a bool tensor")
+        raise BadType(expected="numbers", got="a bool tensor")
 
 
 # -- ranks --------------------------------------------------------------------------------------
@@ -98,41 +98,30 @@ def require_number(name: str, x: Any) -> None:
 
 @nondifferentiable
 def _place_of_rank(input, axis, keepdim, rank, skip_nan):
-    """The index of the element of `rank` (None: the median) along `axis`."""
-    require_some(input, axis)
     return place_of_rank(input, axis, keepdim, rank, skip_nan)
 
 
 @nondifferentiable
 def _median(input, skip_nan):
-    """The median of all elements."""
-    in_order = namespace_of(input).sort(input.reshape(-1))
-    n = numbers = in_order.size
-    if input.dtype.kind != "f":
-        require_some(input, None)
-    else:
-        numbers = int((in_order == in_order).sum())
-        if not numbers or (numbers < n and not skip_nan):
-            return namespace_of(input).full((), np.nan, input.dtype)
-    return in_order[(numbers - 1) // 2]
+    return median_of(input, skip_nan)
 
 
 def _middle(name: str, x: Any, dim: int | None, keepdim: bool) -> Any:
-    require_number(name, x)
+    require_number(x)
     skip_nan = name == "nanmedian"
     if dim is None:
         if keepdim:
-            raise TypeError(f"{name}: keepdim asks for a dim")
-        median = _median(x, skip_nan)
+            raise BadType("keepdim asks for a dim", function=name)
+        middle = _median(x, skip_nan)
         # As the maximum of the elements equal to it, it shares its gradient evenly among them.
-        equal = (x == median) | ((x != x) & (median != median))
-        return amax(x[equal], None, False) if math.prod(x.shape) else median
+        equal = (x == middle) | ((x != x) & (middle != middle))
+        return amax(x[equal], None, False) if math.prod(x.shape) else middle
     return _picked_by(name, x, dim, keepdim, _place_of_rank, None, skip_nan)
 
 
 def _picked_by(name: str, x: Any, dim: int, keepdim: bool, place: Any, *more: Any) -> ValuesIndices:
     """The element along `dim` at `place(x, axis, keepdim, ...)`."""
-    axis = canonical_dim(name, dim, x.ndim)
+    axis = canonical_dim(dim, x.ndim)
     if not x.ndim:
         return ValuesIndices(*(reshape(t, ()) for t in _picked_by(name, reshape(x, (1,)), 0, True, place, *more)))
     return values_and_indices(x, place(x, axis, keepdim, *more), axis, keepdim)
@@ -171,11 +160,11 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Val
     >>> tg.kthvalue(tg.tensor([3.0, 1.0, 2.0]), 2)
     ValuesIndices(values=tensor(2.), indices=tensor(2))
     """
-    require_number("kthvalue", input)
-    k = integer("kthvalue", "k", k)
-    axis = canonical_dim("kthvalue", dim, input.ndim)
+    require_number(input)
+    k = integer("k", k)
+    axis = canonical_dim(dim, input.ndim)
     if not 1 <= k <= (input.shape[axis] if input.ndim else 1):
-        raise ValueError(f"kthvalue: there is no element number {k} along dim {dim} of a tensor of shape {tuple(input.shape)}")
+        raise BadValue(f"there is no element number {k} along dim {dim} of a tensor of shape {tuple(input.shape)}")
     return _picked_by("kthvalue", input, dim, keepdim, _place_of_rank, k - 1, False)
 
 
@@ -226,34 +215,36 @@ def searchsorted(
     """
     ndim = sorted_sequence.ndim
     if side not in (None, "left", "right"):
-        raise ValueError(f"searchsorted: expected side 'left' or 'right', got {side!r}")
+        raise BadValue(argument="side", expected="side 'left' or 'right'", got=repr(side))
     if side == "left" and right:
-        raise ValueError("searchsorted: side='left' contradicts right=True")
+        raise BadValue("side='left' contradicts right=True")
     if not ndim:
-        raise ValueError("searchsorted: expected sorted_sequence with at least one dim, got a 0-d tensor")
+        raise BadValue(argument="sorted_sequence", expected="sorted_sequence with at least one dim", got="a 0-d tensor")
     if not (isinstance(input, Traced) or is_array(input)):
         if ndim > 1:
-            raise ValueError(f"searchsorted: a number can be searched in a 1-D tensor only, got {tuple(sorted_sequence.shape)}")
+            raise BadValue(
+                f"a number can be searched in a 1-D tensor only, got {tuple(sorted_sequence.shape)}", got=tuple(sorted_sequence.shape)
+            )
         input = namespace_of(raw(sorted_sequence)).asarray(input)
     elif ndim > 1 and (len(input.shape) != ndim or tuple(input.shape[:-1]) != tuple(sorted_sequence.shape[:-1])):
-        raise ValueError(
-            "searchsorted: expected a 1-D sorted_sequence, or one whose leading dims are those of input, "
-            f"got {tuple(sorted_sequence.shape)} and {tuple(input.shape)}"
+        raise BadValue(
+            expected="a 1-D sorted_sequence, or one whose leading dims are those of input",
+            got=f"{tuple(sorted_sequence.shape)} and {tuple(input.shape)}",
         )
     if sorter is not None:
         _check_sorter(sorter, sorted_sequence)
     found = _searchsorted(sorted_sequence, input, "right" if right or side == "right" else "left", sorter)
-    return to_dtype(found, np.dtype(np.int32)) if out_int32 else found
+    return to_dtype(found, int32) if out_int32 else found
 
 
 def _check_sorter(sorter: Any, boundaries: Any) -> None:
     array = raw(sorter)
-    if array.dtype != np.int64:
-        raise TypeError(f"searchsorted: expected an int64 tensor as sorter, got {array.dtype}")
+    if array.dtype != int64:
+        raise BadType(function="searchsorted", argument="sorter", expected="an int64 tensor as sorter", got=array.dtype)
     if array.shape != tuple(boundaries.shape):
-        raise ValueError(f"searchsorted: expected a sorter of shape {tuple(boundaries.shape)}, got {array.shape}")
+        raise BadValue(argument="sorter", expected=f"a sorter of shape {tuple(boundaries.shape)}", got=array.shape)
     if array.size and not 0 <= int(array.min()) <= int(array.max()) < array.shape[-1]:
-        raise IndexError("searchsorted: sorter has places outside of sorted_sequence")
+        raise BadIndex("sorter has places outside of sorted_sequence")
 
 
 @operation
@@ -266,7 +257,7 @@ def bucketize(input: Tensor | float, boundaries: Tensor, *, out_int32: bool = Fa
     tensor([0, 1, 3])
     """
     if boundaries.ndim != 1:
-        raise ValueError(f"bucketize: expected 1-D boundaries, got the shape {tuple(boundaries.shape)}")
+        raise BadValue(argument="boundaries", expected="1-D boundaries", got=f"the shape {tuple(boundaries.shape)}")
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
 
@@ -283,12 +274,12 @@ def _distinct(input, axis, in_place):
 _distinct.vjp(input=no_rule("unique", "input"))
 
 
-def _unique(name: str, x: Any, inverse: bool, counts: bool, dim: int | None, in_place: bool) -> Any:
+def _unique(x: Any, inverse: bool, counts: bool, dim: int | None, in_place: bool) -> Any:
     axis = None
     if dim is not None:
-        axis = canonical_dim(name, dim, x.ndim)
+        axis = canonical_dim(dim, x.ndim)
         if 0 in [n for d, n in enumerate(x.shape) if d != axis]:
-            raise ValueError(f"{name}: a tensor of shape {tuple(x.shape)} has nothing to compare along dim {dim}")
+            raise BadValue(f"a tensor of shape {tuple(x.shape)} has nothing to compare along dim {dim}")
         x = x if x.ndim else reshape(x, (1,))
     values, which, often = _distinct(x, axis, in_place)
     results = (values, *[which] * inverse, *[often] * counts)
@@ -308,7 +299,7 @@ def unique(
     >>> tg.unique(tg.tensor([3, 1, 3]), return_counts=True)
     (tensor([1, 3]), tensor([1, 2]))
     """
-    return _unique("unique", input, return_inverse, return_counts, dim, False)
+    return _unique(input, return_inverse, return_counts, dim, False)
 
 
 @operation
@@ -319,4 +310,4 @@ def unique_consecutive(input: Tensor, return_inverse: bool = False, return_count
     >>> tg.unique_consecutive(tg.tensor([1, 1, 2, 1]))
     tensor([1, 2, 1])
     """
-    return _unique("unique_consecutive", input, return_inverse, return_counts, dim, True)
+    return _unique(input, return_inverse, return_counts, dim, True)

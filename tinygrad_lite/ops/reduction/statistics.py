@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import add_up, as_array, device_of, is_array, namespace_of, order
+from tinygrad_lite.arrays import device_of, float32, float64, int64, is_array, namespace_of, order
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.histograms import bincount_of, histogram_of
+from tinygrad_lite.arrays.kernels.reductions import variance
+from tinygrad_lite.arrays.shapes import count, with_ones
 from tinygrad_lite.engine.primitive import nondifferentiable, primitive
 from tinygrad_lite.engine.tape import Traced
-from tinygrad_lite.ops.calculus import count, kept, matmul, sqrt
+from tinygrad_lite.ops.calculus import matmul, sqrt
 from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.creation.factories import linspace
 from tinygrad_lite.ops.math.clamping import clamp
@@ -32,20 +33,13 @@ __all__ = ["bincount", "corrcoef", "cov", "histc", "nanquantile", "quantile", "s
 
 @primitive
 def _var(input, axes, correction, keepdim):
-    wide = input if input.itemsize > 2 else input.astype(np.float32)
-    out = as_array(wide - add_up(wide, axes, True) / count(input.shape, axes))
-    out *= out
-    return (add_up(out, axes, keepdim) / _freedom(input.shape, axes, correction)).astype(input.dtype, copy=False)
-
-
-def _freedom(shape: tuple[int, ...], axes: Any, correction: float) -> float:
-    return max(count(shape, axes) - correction, 0)
+    return variance(input, axes, max(count(input.shape, axes) - correction, 0), keepdim)
 
 
 def _var_rule(g: Any, input: Any, axes: Any, correction: float) -> Any:
     centred = input - _mean(input, axes, True)
     freedom = count(input.shape, axes) - correction
-    g = reshape(g, kept(input.shape, axes))
+    g = reshape(g, with_ones(input.shape, axes))
     if axes is None and freedom <= 0:  # PyTorch's conventions, also for a negative `freedom`
         return g * where(centred == 0, math.nan, math.inf)
     return g * (2 / freedom if freedom else math.inf) * centred
@@ -64,16 +58,16 @@ def root(input):
 root.vjp(input=lambda g, out: g * (out != 0) / (2 * (out + (out == 0))))
 
 
-def _spread(name: str, x: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any) -> tuple[Any, float, bool]:
+def _spread(x: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any) -> tuple[Any, float, bool]:
     """The checks, axes and correction that var, std, var_mean and std_mean share."""
     if isinstance(dim, bool):  # var(x, False), var(x, unbiased=False): the older form
         dim, unbiased = None, dim
     if unbiased is not None and correction is not None:
-        raise TypeError(f"{name}: give unbiased or correction, not both")
-    require_float(name, x)
+        raise BadType("give unbiased or correction, not both")
+    require_float(x)
     if correction is None:
         correction = 1 if unbiased is None else int(unbiased)
-    return axes_of(name, dim, x.ndim), correction, keepdim
+    return axes_of(dim, x.ndim), correction, keepdim
 
 
 @operation
@@ -87,7 +81,7 @@ def var(
     >>> tg.var(tg.tensor([1.0, 2.0, 3.0, 4.0]), correction=0)
     tensor(1.2500)
     """
-    return _var(input, *_spread("var", input, dim, unbiased, keepdim, correction))
+    return _var(input, *_spread(input, dim, unbiased, keepdim, correction))
 
 
 @operation
@@ -100,7 +94,7 @@ def std(
     >>> tg.std(tg.tensor([1.0, 2.0, 3.0]))
     tensor(1.)
     """
-    return root(_var(input, *_spread("std", input, dim, unbiased, keepdim, correction)))
+    return root(_var(input, *_spread(input, dim, unbiased, keepdim, correction)))
 
 
 @operation
@@ -113,7 +107,7 @@ def var_mean(
     >>> tg.var_mean(tg.tensor([1.0, 2.0, 3.0]))
     (tensor(1.), tensor(2.))
     """
-    axes, correction, keepdim = _spread("var_mean", input, dim, unbiased, keepdim, correction)
+    axes, correction, keepdim = _spread(input, dim, unbiased, keepdim, correction)
     return _var(input, axes, correction, keepdim), _mean(input, axes, keepdim)
 
 
@@ -127,7 +121,7 @@ def std_mean(
     >>> tg.std_mean(tg.tensor([1.0, 2.0, 3.0]))
     (tensor(1.), tensor(2.))
     """
-    axes, correction, keepdim = _spread("std_mean", input, dim, unbiased, keepdim, correction)
+    axes, correction, keepdim = _spread(input, dim, unbiased, keepdim, correction)
     return root(_var(input, axes, correction, keepdim)), _mean(input, axes, keepdim)
 
 
@@ -164,25 +158,25 @@ def nanquantile(
 
 
 def _quantile(name: str, x: Any, q: Any, dim: int | None, keepdim: bool, interpolation: str) -> Any:
-    if x.dtype not in (np.float32, np.float64):
-        raise TypeError(f"{name}: expected a float32 or float64 tensor, got {x.dtype}")
+    if x.dtype not in (float32, float64):
+        raise BadType(function=name, expected="a float32 or float64 tensor", got=x.dtype)
     if not math.prod(x.shape):
-        raise ValueError(f"{name}: the tensor of shape {tuple(x.shape)} has no elements")
+        raise BadValue(f"the tensor of shape {tuple(x.shape)} has no elements")
     if interpolation not in _INTERPOLATIONS:
-        raise ValueError(f"{name}: expected interpolation {', '.join(map(repr, _INTERPOLATIONS))}, got {interpolation!r}")
+        raise BadValue(argument="interpolation", expected=f"interpolation {', '.join(map(repr, _INTERPOLATIONS))}", got=repr(interpolation))
     xp = namespace_of(raw(x))
     if isinstance(q, Traced) or is_array(q):
         if q.dtype != x.dtype or q.ndim > 1:
-            raise ValueError(f"{name}: expected q of {x.dtype} and at most 1 dim, got {q.dtype} of shape {tuple(q.shape)}")
+            raise BadValue(argument="q", expected=f"q of {x.dtype} and at most 1 dim", got=f"{q.dtype} of shape {tuple(q.shape)}")
     elif isinstance(q, (int, float)):
         q = xp.asarray(q, dtype=x.dtype)
     else:
-        raise TypeError(f"{name}: expected a number or a Tensor as q, got {type(q).__name__}")
+        raise BadType(argument="q", expected="a number or a Tensor as q", got=type(q).__name__)
     if not ((raw(q) >= 0) & (raw(q) <= 1)).all():
-        raise ValueError(f"{name}: expected q from 0 to 1, got {raw(q)}")
+        raise BadValue(argument="q", expected="q from 0 to 1", got=raw(q))
     # The n elements go along the first axis, where the quantiles will be.
-    axis = None if dim is None else canonical_dim(name, dim, x.ndim)
-    shape = kept(x.shape, axis if x.ndim else ()) if keepdim else () if axis is None else (*x.shape[:axis], *x.shape[axis + 1 :])
+    axis = None if dim is None else canonical_dim(dim, x.ndim)
+    shape = with_ones(x.shape, axis if x.ndim else ()) if keepdim else () if axis is None else (*x.shape[:axis], *x.shape[axis + 1 :])
     x = reshape(x, (-1,)) if axis is None or not x.ndim else movedim(x, axis, 0)
     array = raw(x)
     n, numbers = len(array), (array == array).sum(axis=0)
@@ -194,7 +188,7 @@ def _quantile(name: str, x: Any, q: Any, dim: int | None, keepdim: bool, interpo
     places = order(array, 0)
 
     def at(rank: Any) -> Any:
-        return values_at(x, xp.take_along_axis(places, rank.astype(np.int64), 0), 0)
+        return values_at(x, xp.take_along_axis(places, rank.astype(int64), 0), 0)
 
     if interpolation in ("lower", "higher", "nearest"):
         result = at({"lower": xp.floor, "higher": xp.ceil, "nearest": xp.rint}[interpolation](exact))
@@ -223,9 +217,9 @@ def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, a
             [-1.,  1.]])
     """
     if input.ndim > 2:
-        raise ValueError(f"cov: expected at most 2 dims, got the shape {tuple(input.shape)}")
+        raise BadValue(expected="at most 2 dims", got=f"the shape {tuple(input.shape)}")
     if input.dtype.kind == "b":
-        raise TypeError("cov: expected numbers, got a bool tensor")
+        raise BadType(expected="numbers", got="a bool tensor")
     input = reshape(input, (1, -1)) if input.ndim < 2 else input
     single, n = input.shape[0] == 1, input.shape[1]
     weights = None
@@ -234,9 +228,9 @@ def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, a
             continue
         if w.ndim > 1 or math.prod(w.shape) != n or w.dtype.kind not in kinds:
             what = "integers" if kinds == "iu" else "floating-point numbers"
-            raise ValueError(f"cov: expected {n} {what} as {which}, got {w.dtype} of shape {tuple(w.shape)}")
+            raise BadValue(expected=f"{n} {what} as {which}", got=f"{w.dtype} of shape {tuple(w.shape)}")
         if (w < 0).any():
-            raise ValueError(f"cov: {which} must not be negative")
+            raise BadValue(f"{which} must not be negative")
         weights = w if weights is None else weights * w
     if weights is None:
         freedom: Any = max(n - correction, 0)
@@ -244,7 +238,7 @@ def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, a
         return _squared(centred, centred, freedom, single)
     total = sum(weights)
     if total == 0:
-        raise ValueError("cov: the weights sum to zero")
+        raise BadValue("the weights sum to zero")
     centred = input - sum(input * weights, 1, True) / total
     freedom = total - (correction if aweights is None else correction * sum(weights * aweights) / total)
     return _squared(centred, centred * weights, clamp(freedom, 0), single)
@@ -291,13 +285,13 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     tensor([1, 2, 0, 1])
     """
     if input.dtype.kind not in "iu":
-        raise TypeError(f"bincount: expected integers, got {input.dtype}")
+        raise BadType(expected="integers", got=input.dtype)
     if input.ndim != 1:
-        raise ValueError(f"bincount: expected a 1-D tensor, got the shape {tuple(input.shape)}")
+        raise BadValue(expected="a 1-D tensor", got=f"the shape {tuple(input.shape)}")
     if minlength < 0:
-        raise ValueError(f"bincount: expected a minlength of 0 or more, got {minlength}")
+        raise BadValue(argument="minlength", expected="a minlength of 0 or more", got=minlength)
     if weights is not None and tuple(weights.shape) != tuple(input.shape):
-        raise ValueError(f"bincount: expected weights of shape {tuple(input.shape)}, got {tuple(weights.shape)}")
+        raise BadValue(argument="weights", expected=f"weights of shape {tuple(input.shape)}", got=tuple(weights.shape))
     return _bincount(input, weights, minlength)
 
 
@@ -315,15 +309,15 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     >>> tg.histc(tg.tensor([1.0, 2.0, 2.5]), bins=2, min=0, max=3)
     tensor([1., 2.])
     """
-    require_float("histc", input)
+    require_float(input)
     if bins < 1:
-        raise ValueError(f"histc: expected one bin or more, got {bins}")
+        raise BadValue(expected="one bin or more", got=bins)
     if min > max:
-        raise ValueError(f"histc: min {min} is larger than max {max}")
+        raise BadValue(f"min {min} is larger than max {max}")
     if min == max and 0 not in input.shape:
         min, max = float(amin(input)), float(amax(input))
     if not math.isfinite(min) or not math.isfinite(max):
-        raise ValueError(f"histc: the range from {min} to {max} is not finite")
+        raise BadValue(f"the range from {min} to {max} is not finite")
     if min == max:
         min, max = min - 1, max + 1
     return _histc(input, linspace(min, max, bins + 1, dtype=input.dtype, device=device_of(raw(input))))

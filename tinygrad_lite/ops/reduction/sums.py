@@ -5,12 +5,12 @@ from __future__ import annotations
 import builtins
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import add_up, as_dtype, in_order, sum_to_shape
+from tinygrad_lite.arrays import add_up, as_dtype, float32, in_order, int64, sum_to_shape
+from tinygrad_lite.arrays.errors import BadType, Refusal
 from tinygrad_lite.arrays.kernels.logsumexp import logsumexp_of
+from tinygrad_lite.arrays.shapes import count, with_ones
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calculus import count, exp, kept, restored, to_dtype
+from tinygrad_lite.ops.calculus import exp, restored, to_dtype
 from tinygrad_lite.ops.calculus import sum as _sum
 from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, canonical_shape, operation
 from tinygrad_lite.ops.math.where import where
@@ -25,11 +25,11 @@ Dims = int | tuple[int, ...] | None
 # -- dims ---------------------------------------------------------------------------------------
 
 
-def axes_of(name: str, dim: Dims, ndim: int) -> Any:
+def axes_of(dim: Dims, ndim: int) -> Any:
     """`dim` in NumPy's form: None for all (also for a 0-d tensor), an int, or a tuple."""
     if type(dim) is int and -ndim <= dim < ndim:
         return dim if dim >= 0 else dim + ndim
-    return None if dim is None else canonical_dims(name, dim, ndim) or None
+    return None if dim is None else canonical_dims(dim, ndim) or None
 
 
 # -- sums and products --------------------------------------------------------------------------
@@ -43,7 +43,7 @@ def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = 
     >>> tg.sum(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=0)
     tensor([4., 6.])
     """
-    return in_dtype(dtype, _sum, input, axes_of("sum", dim, input.ndim), keepdim)
+    return in_dtype(dtype, _sum, input, axes_of(dim, input.ndim), keepdim)
 
 
 @operation
@@ -54,10 +54,10 @@ def sum_to_size(input: Tensor, *size: Any) -> Tensor:
     >>> tg.ones(3, 2).sum_to_size(1, 2)
     tensor([[3., 3.]])
     """
-    size = canonical_shape("sum_to_size", size)
+    size = canonical_shape(size)
     shape = input.shape[builtins.max(input.ndim - len(size), 0) :]
     if len(size) > input.ndim or builtins.any(n not in (1, m) for n, m in zip(size, shape)):
-        raise RuntimeError(f"sum_to_size: {size} cannot be broadcast to this tensor's shape {tuple(input.shape)}")
+        raise Refusal(f"{size} cannot be broadcast to this tensor's shape {tuple(input.shape)}")
     if not size:
         return sum(input)
     return input if size == tuple(input.shape) else sum_to_shape(input, size)
@@ -90,7 +90,7 @@ def _mean(input, axes, keepdim):
     n = count(input.shape, axes)
     if input.itemsize > 2:
         return add_up(input, axes, keepdim) / n
-    return (add_up(input.astype(np.float32), axes, keepdim) / n).astype(input.dtype)
+    return (add_up(input.astype(float32), axes, keepdim) / n).astype(input.dtype)
 
 
 # A primitive, because most losses end in a mean: sum and division cost 1.5 times as much.
@@ -109,8 +109,8 @@ def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any =
     """
     if dtype is not None:
         input = to_dtype(input, as_dtype(dtype))
-    require_float("mean", input)
-    return _mean(input, axes_of("mean", dim, input.ndim), keepdim)
+    require_float(input)
+    return _mean(input, axes_of(dim, input.ndim), keepdim)
 
 
 @operation
@@ -121,21 +121,21 @@ def nanmean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: An
     >>> tg.nanmean(tg.tensor([1.0, float("nan"), 3.0]))
     tensor(2.)
     """
-    require_float("nanmean", input)
+    require_float(input)
     if dtype is not None and as_dtype(dtype).kind != "f":
-        raise TypeError(f"nanmean: expected a floating-point dtype, got {as_dtype(dtype)}")
+        raise BadType(argument="dtype", expected="a floating-point dtype", got=as_dtype(dtype))
     numbers = sum(input == input, dim, keepdim)
     return nansum(input, dim, keepdim, dtype=dtype) / numbers
 
 
-def require_float(name: str, x: Any) -> None:
+def require_float(x: Any) -> None:
     if x.dtype.kind not in "fc":
-        raise TypeError(f"{name}: expected a floating-point tensor, got {x.dtype}")
+        raise BadType(expected="a floating-point tensor", got=x.dtype)
 
 
 @primitive
 def _prod(input, axis, keepdim):
-    return in_order(input.prod(axis=axis, keepdims=keepdim, dtype=input.dtype if input.dtype.kind in "fc" else np.int64))
+    return in_order(input.prod(axis=axis, keepdims=keepdim, dtype=input.dtype if input.dtype.kind in "fc" else int64))
 
 
 _prod.vjp(input=lambda g, input, axis: restored(g, input.shape, axis) * product_of_others(input, axis))
@@ -151,7 +151,7 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype:
     >>> tg.prod(tg.tensor([2, 3, 4]))
     tensor(24)
     """
-    axis = None if dim is None else canonical_dim("prod", dim, input.ndim)
+    axis = None if dim is None else canonical_dim(dim, input.ndim)
     return in_dtype(dtype, _prod, input, axis if input.ndim else None, keepdim)
 
 
@@ -163,7 +163,7 @@ def _logsumexp(input, axes, keepdim):
     return logsumexp_of(input, axes, keepdim)
 
 
-_logsumexp.vjp(input=lambda g, input, out, axes: restored(g, input.shape, axes) * exp(input - out.reshape(kept(input.shape, axes))))
+_logsumexp.vjp(input=lambda g, input, out, axes: restored(g, input.shape, axes) * exp(input - out.reshape(with_ones(input.shape, axes))))
 
 
 @operation
@@ -175,5 +175,5 @@ def logsumexp(input: Tensor, dim: int | tuple[int, ...], keepdim: bool = False) 
     tensor(1000.)
     """
     if dim is None:
-        raise TypeError("logsumexp: expected an int or a tuple of ints for dim, got None")
-    return _logsumexp(input, axes_of("logsumexp", dim, input.ndim), keepdim)
+        raise BadType(argument="dim", expected="an int or a tuple of ints", got="None")
+    return _logsumexp(input, axes_of(dim, input.ndim), keepdim)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import is_array, namespace_of, only_floats
+from tinygrad_lite.arrays import int64, is_array, namespace_of, only_floats, uint8
+from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.cross_entropy import cross_entropy_gradient, cross_entropy_of, sample_weights
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calculus import linear_in
 from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.dependence import linear_in
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.indexing import gather
 from tinygrad_lite.ops.movement.transposing import movedim
@@ -32,19 +31,25 @@ def _checked(name: str, x: Any, target: Any, weight: Any) -> tuple[Any, Any]:
     only_floats(x)
     x, target, weight = raw(x), raw(target), raw(weight)
     dtype = getattr(target, "dtype", None)
-    if dtype != np.int64 and dtype != np.uint8:
-        raise TypeError(f"{name}: expected a target of int64, the classes' numbers, got {dtype or type(target).__name__}")
+    if dtype != int64 and dtype != uint8:
+        raise BadType(
+            function=name, argument="target", expected="a target of int64, the classes' numbers", got=dtype or type(target).__name__
+        )
     n, classes, *others = x.shape
     if target.shape != (n, *others):
         expected = (n, *others)
-        raise ValueError(f"{name}: expected a target of shape {expected} for an input of shape {x.shape}, got {target.shape}")
+        raise BadValue(
+            function=name, argument="target", expected=f"a target of shape {expected} for an input of shape {x.shape}", got=target.shape
+        )
     if weight is not None:
         if not is_array(weight):
-            raise TypeError(f"{name}: expected a Tensor for weight, got {type(weight).__name__}")
+            raise BadType(function=name, argument="weight", expected="a Tensor", got=type(weight).__name__)
         if weight.shape != (classes,):
-            raise ValueError(f"{name}: expected a weight for each of {classes} classes, got shape {weight.shape}")
+            raise BadValue(
+                function=name, argument="weight", expected=f"a weight for each of {classes} classes", got=f"shape {weight.shape}"
+            )
         if weight.dtype != x.dtype:
-            raise TypeError(f"{name}: expected a weight of {x.dtype}, as the input, got {weight.dtype}")
+            raise BadType(function=name, argument="weight", expected=f"a weight of {x.dtype}, as the input", got=weight.dtype)
     return target, weight
 
 
@@ -76,7 +81,7 @@ def _single(name: str, loss: Any, x: Any, target: Any, weight: Any, ignore_index
     if x.ndim > 1:
         return loss(name, x, target, weight, ignore_index, reduction)
     if not x.ndim:
-        raise ValueError(f"{name}: expected an input of shape (N, C, ...) or (C,), got a 0-d one")
+        raise BadValue(argument="input", expected="an input of shape (N, C, ...) or (C,)", got="a 0-d one")
     out = loss(name, x[None], target.reshape(-1), weight, ignore_index, reduction)
     return out.reshape(()) if reduction == "none" else out
 
@@ -140,7 +145,7 @@ def cross_entropy(
     name = "cross_entropy"
     reduction = reduction_of(name, reduction, size_average, reduce)
     if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"{name}: expected label_smoothing between 0 and 1, got {label_smoothing}")
+        raise BadValue(argument="label_smoothing", expected="label_smoothing between 0 and 1", got=label_smoothing)
     if raw(input).shape == raw(target).shape:
         return _of_probabilities(input, target, weight, ignore_index, reduction, label_smoothing)
     hard = _single(name, _of_classes, input, target, weight, ignore_index, reduction)
@@ -172,11 +177,10 @@ def _of_even_target(name: str, x: Any, target: Any, weight: Any, ignore_index: i
 
 
 def _of_probabilities(x: Any, target: Any, weight: Any, ignore_index: int, reduction: str, smoothing: float) -> Any:
-    name = "cross_entropy"
     if not x.ndim or target.dtype.kind != "f":
-        raise TypeError(f"{name}: expected probabilities as a target of the input's shape {tuple(x.shape)}, got {target.dtype}")
+        raise BadType(argument="target", expected=f"probabilities as a target of the input's shape {tuple(x.shape)}", got=target.dtype)
     if ignore_index >= 0:
-        raise ValueError(f"{name}: ignore_index={ignore_index} is for targets that are class numbers")
+        raise BadValue(f"ignore_index={ignore_index} is for targets that are class numbers")
     dim = 1 if x.ndim > 1 else 0
     classes = x.shape[dim]
     if smoothing:
@@ -185,7 +189,7 @@ def _of_probabilities(x: Any, target: Any, weight: Any, ignore_index: int, reduc
     loss = -_log_softmax(x, dim) * target
     if weight is not None:
         if tuple(weight.shape) != (classes,):
-            raise ValueError(f"{name}: expected a weight for each of {classes} classes, got shape {tuple(weight.shape)}")
+            raise BadValue(argument="weight", expected=f"a weight for each of {classes} classes", got=f"shape {tuple(weight.shape)}")
         loss = loss * weight.reshape((-1,) + (1,) * (x.ndim - 1 - dim))
     if reduction == "none":
         return sum(loss, dim)
@@ -216,23 +220,23 @@ def linear_cross_entropy(
     >>> linear_cross_entropy(tg.ones(5, 3), tg.zeros(4, 3), tg.tensor([0, 1, 2, 3, 0]))  # log(4)
     tensor(1.3863)
     """
-    name = "linear_cross_entropy"
     if input.ndim not in (1, 2) or linear_weight.ndim < 2:
-        raise ValueError(
-            f"{name}: expected input (N, in) or (in,) and linear_weight (C, ..., in), "
-            f"got {tuple(input.shape)} and {tuple(linear_weight.shape)}"
+        raise BadValue(
+            argument="input",
+            expected="input (N, in) or (in,) and linear_weight (C, ..., in)",
+            got=f"{tuple(input.shape)} and {tuple(linear_weight.shape)}",
         )
     *outer, inner = linear_weight.shape
     if input.shape[-1] != inner:
-        raise ValueError(f"{name}: input has {input.shape[-1]} features, linear_weight {inner}")
+        raise BadValue(f"input has {input.shape[-1]} features, linear_weight {inner}")
     if linear_bias is not None and tuple(linear_bias.shape) != tuple(outer):
-        raise ValueError(f"{name}: expected linear_bias of shape {tuple(outer)}, got {tuple(linear_bias.shape)}")
+        raise BadValue(argument="linear_bias", expected=f"linear_bias of shape {tuple(outer)}", got=tuple(linear_bias.shape))
     if len(outer) > 1 and input.ndim == 1:
-        raise ValueError(f"{name}: a linear_weight of {linear_weight.ndim} dims needs a batch, input (N, {inner})")
+        raise BadValue(f"a linear_weight of {linear_weight.ndim} dims needs a batch, input (N, {inner})")
     rows = linear_weight.reshape((-1, inner))
     logits = linear(input, rows, None if linear_bias is None else linear_bias.reshape((-1,)))
     logits = logits.reshape((*input.shape[:-1], *outer))
     if ignore_index is not None and tuple(target.shape) == tuple(logits.shape):
-        raise ValueError(f"{name}: ignore_index={ignore_index} is for targets that are class numbers")
+        raise BadValue(f"ignore_index={ignore_index} is for targets that are class numbers")
     ignored = -100 if ignore_index is None else ignore_index
     return cross_entropy(logits, target, weight, None, ignored, None, reduction, label_smoothing)

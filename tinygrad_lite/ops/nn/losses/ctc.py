@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import device_of, is_array, namespace_of, only_floats, to_device
+from tinygrad_lite.arrays import as_array, device_of, int64, namespace_of, only_floats, to_device
+from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue
 from tinygrad_lite.ops.calculus import exp
 from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.math.elementary import logaddexp
@@ -48,25 +48,25 @@ def ctc_loss(
     reduction = reduction_of(name, reduction)
     only_floats(log_probs)
     if log_probs.ndim == 2:
-        one = [x if raw(x).ndim else x.reshape(1) for x in (_lengths(name, input_lengths), _lengths(name, target_lengths))]
+        one = [x if raw(x).ndim else x.reshape(1) for x in (_lengths(input_lengths), _lengths(target_lengths))]
         loss = ctc_loss(log_probs[:, None], targets.reshape((-1,)), *one, blank, reduction, zero_infinity)  # type: ignore[call-arg]
         return loss.reshape(()) if reduction == "none" else loss
     if log_probs.ndim != 3:
-        raise ValueError(f"{name}: expected log_probs of shape (T, N, C) or (T, C), got {tuple(log_probs.shape)}")
+        raise BadValue(argument="log_probs", expected="log_probs of shape (T, N, C) or (T, C)", got=tuple(log_probs.shape))
     steps, batch, classes = log_probs.shape
     if not 0 <= blank < classes:
-        raise ValueError(f"{name}: blank {blank} is not among {classes} classes")
-    lengths, counts = (to_device(_lengths(name, n), device_of(raw(log_probs))) for n in (input_lengths, target_lengths))
+        raise BadValue(f"blank {blank} is not among {classes} classes")
+    lengths, counts = (to_device(_lengths(n), device_of(raw(log_probs))) for n in (input_lengths, target_lengths))
     for what, given, limit in (("input_lengths", lengths, steps), ("target_lengths", counts, None)):
         if given.shape != (batch,):
-            raise ValueError(f"{name}: expected {what} for {batch} samples, got shape {given.shape}")
+            raise BadValue(expected=f"{what} for {batch} samples", got=f"shape {given.shape}")
         if given.size and (int(given.min()) < 0 or (limit is not None and int(given.max()) > limit)):
-            raise ValueError(f"{name}: {what} must lie between 0 and {limit}, got {given.tolist()}")
-    labels = _labels(name, targets, counts, classes)
+            raise BadValue(f"{what} must lie between 0 and {limit}, got {given.tolist()}", got=given.tolist())
+    labels = _labels(targets, counts, classes)
 
     # The labels with blanks between and around, and where a path may skip a blank.
     xp = namespace_of(labels)
-    states = xp.full((batch, 2 * labels.shape[1] + 1), blank, np.int64)
+    states = xp.full((batch, 2 * labels.shape[1] + 1), blank, int64)
     states[:, 1::2] = labels
     skips = xp.zeros(states.shape, bool)
     skips[:, 2:] = (states[:, 2:] != blank) & (states[:, 2:] != states[:, :-2])
@@ -81,7 +81,7 @@ def ctc_loss(
     last = gather(alpha, 1, (2 * counts)[:, None])[:, 0]
     label = gather(alpha, 1, xp.maximum(2 * counts - 1, 0)[:, None])[:, 0]
     loss = -logaddexp(last, where(counts > 0, label, _NEVER))
-    loss = where(raw(loss) > -_NEVER / 2, 0.0 if zero_infinity else np.inf, loss + _of_the_logits(log_probs, lengths))
+    loss = where(raw(loss) > -_NEVER / 2, 0.0 if zero_infinity else math.inf, loss + _of_the_logits(log_probs, lengths))
     if reduction == "mean":
         loss = loss / xp.maximum(counts, 1).astype(log_probs.dtype)
     return reduced(loss, reduction)
@@ -94,29 +94,29 @@ def _of_the_logits(log_probs: Any, lengths: Any) -> Any:
     return sum(where((steps[:, None] < lengths)[:, :, None], probabilities - raw(probabilities), 0.0), (0, 2))
 
 
-def _lengths(name: str, lengths: Any) -> Any:
+def _lengths(lengths: Any) -> Any:
     array = raw(lengths)
-    array = array if is_array(array) else np.array(array)
+    array = as_array(array)
     if array.dtype.kind != "i" and array.size:
-        raise TypeError(f"{name}: expected lengths as integers, got {array.dtype}")
-    return array.astype(np.int64)
+        raise BadType(argument="lengths", expected="lengths as integers", got=array.dtype)
+    return array.astype(int64)
 
 
-def _labels(name: str, targets: Any, counts: Any, classes: int) -> Any:
+def _labels(targets: Any, counts: Any, classes: int) -> Any:
     """The labels as a matrix (N, longest), padded with class 0."""
-    targets = raw(targets).astype(np.int64)
+    targets = raw(targets).astype(int64)
     xp = namespace_of(targets)
     longest = int(counts.max()) if counts.size else 0
     own = xp.arange(longest) < counts[:, None]
     if targets.ndim == 1:
         if int(counts.sum()) != targets.shape[0]:
-            raise ValueError(f"{name}: target_lengths add up to {int(counts.sum())}, but there are {targets.shape[0]} labels")
-        labels = xp.zeros(own.shape, np.int64)
+            raise BadValue(f"target_lengths add up to {int(counts.sum())}, but there are {targets.shape[0]} labels")
+        labels = xp.zeros(own.shape, int64)
         labels[own] = targets
     elif targets.ndim == 2 and targets.shape[0] == len(counts) and longest <= targets.shape[1]:
         labels = xp.where(own, targets[:, :longest], 0)
     else:
-        raise ValueError(f"{name}: targets of shape {targets.shape} do not hold {len(counts)} times up to {longest} labels")
+        raise BadValue(f"targets of shape {targets.shape} do not hold {len(counts)} times up to {longest} labels")
     if labels.size and (int(labels.min()) < 0 or int(labels.max()) >= classes):
-        raise IndexError(f"{name}: a label is out of range: {classes} classes go from 0 to {classes - 1}")
+        raise BadIndex(f"a label is out of range: {classes} classes go from 0 to {classes - 1}")
     return labels

@@ -6,18 +6,10 @@ import math
 import warnings
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lite.arrays import (
-    default_float,
-    elementwise,
-    empty_like,
-    is_array,
-    log1p_up_to_1,
-    namespace_of,
-    only_floats,
-    promote,
-)
+from tinygrad_lite.arrays import default_float, is_array, namespace_of, only_floats
+from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.arrays.kernels.losses import binary_cross_entropy_of, binary_cross_entropy_of_logits, mean_square
+from tinygrad_lite.arrays.shapes import broadcast_shapes
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import abs, exp, log, to_dtype
 from tinygrad_lite.ops.calling import operation, raw
@@ -46,7 +38,7 @@ def reduction_of(
     if isinstance(reduction, int) and reduction in (0, 1, 2):
         return ("none", "mean", "sum")[reduction]
     if reduction not in ("none", "mean", "sum", *more):
-        raise ValueError(f"{name}: expected reduction 'none', 'mean' or 'sum', got {reduction!r}")
+        raise BadValue(function=name, argument="reduction", expected="reduction 'none', 'mean' or 'sum'", got=repr(reduction))
     return reduction
 
 
@@ -58,7 +50,7 @@ def _pair(name: str, x: Any, target: Any) -> Any:
     """Both broadcast to one shape."""
     a, b = raw(x), raw(target)
     if not is_array(a) or not is_array(b):
-        raise TypeError(f"{name}: expected Tensors, got {type(x).__name__} and {type(target).__name__}")
+        raise BadType(expected="Tensors", got=f"{type(x).__name__} and {type(target).__name__}")
     if a.shape != b.shape:
         warnings.warn(
             f"{name}: the target's shape {b.shape} is not the input's, {a.shape}; they are broadcast, "
@@ -69,9 +61,9 @@ def _pair(name: str, x: Any, target: Any) -> Any:
     return x, target
 
 
-def _same_size(name: str, x: Any, target: Any) -> None:
+def _same_size(x: Any, target: Any) -> None:
     if x.shape != target.shape:
-        raise ValueError(f"{name}: expected a target of the input's shape {tuple(x.shape)}, got {tuple(target.shape)}")
+        raise BadValue(argument="target", expected=f"a target of the input's shape {tuple(x.shape)}", got=tuple(target.shape))
 
 
 # -- distances ----------------------------------------------------------------------------------
@@ -80,12 +72,7 @@ def _same_size(name: str, x: Any, target: Any) -> None:
 @primitive
 def _mse(input, target):
     # One tape entry where sub, square and mean make three, and one new array where they make two.
-    input, target = promote(input, target)
-    only_floats(input)
-    d = (input - target).reshape(-1)
-    if d.dtype == np.float16:  # the sum of squares would overflow
-        return ((d := d.astype(np.float32)).dot(d) / d.size).astype(np.float16)
-    return d.dot(d) / d.size
+    return mean_square(input, target)
 
 
 _mse.vjp(input=lambda g, input, target: _mse_slope(g, input, target),
@@ -124,7 +111,7 @@ def _weighted(name: str, loss: Any, x: Any, weight: Any, reduction: str) -> Any:
     if weight is None:
         return reduced(loss, reduction)
     if weight.shape != x.shape:
-        raise ValueError(f"{name}: expected a weight of the input's shape {tuple(x.shape)}, got {tuple(weight.shape)}")
+        raise BadValue(argument="weight", expected=f"a weight of the input's shape {tuple(x.shape)}", got=tuple(weight.shape))
     loss = loss * weight
     return sum(loss) / sum(weight) if reduction == "mean" and name != "huber_loss" else reduced(loss, reduction)
 
@@ -176,7 +163,7 @@ def smooth_l1_loss(
     reduction = reduction_of("smooth_l1_loss", reduction, size_average, reduce)
     input, target = _pair("smooth_l1_loss", input, target)
     if beta < 0:
-        raise ValueError(f"smooth_l1_loss: expected beta of 0 or more, got {beta}")
+        raise BadValue(argument="beta", expected="beta of 0 or more", got=beta)
     return reduced(_huber(input, target, beta) * (1 / beta) if beta else abs(input - target), reduction)
 
 
@@ -193,7 +180,7 @@ def huber_loss(
     reduction = reduction_of("huber_loss", reduction)
     input, target = _pair("huber_loss", input, target)
     if delta <= 0:
-        raise ValueError(f"huber_loss: expected a positive delta, got {delta}")
+        raise BadValue(argument="delta", expected="a positive delta", got=delta)
     loss = _huber(input, target, delta)
     if loss.dtype != input.dtype:
         loss = to_dtype(loss, input.dtype)
@@ -205,14 +192,7 @@ def huber_loss(
 
 @primitive
 def _bce(input, target):
-    only_floats(input, target)
-    xp = namespace_of(input)
-    if target.dtype != input.dtype:
-        raise TypeError(f"expected a target of {input.dtype}, as the input, got {target.dtype}")
-    for what, values in (("input", input), ("target", target)):
-        if not bool(((values >= 0) & (values <= 1)).all()):
-            raise ValueError(f"expected every element of the {what} between 0 and 1")
-    return -(target * xp.maximum(xp.log(input), -100) + (1 - target) * xp.maximum(xp.log1p(-input), -100))
+    return binary_cross_entropy_of(input, target)
 
 
 _bce.vjp(input=lambda g, input, target: g * (input - target) / clamp_min((1 - input) * input, 1e-12),
@@ -235,39 +215,23 @@ def binary_cross_entropy(
     tensor([0.6931, 0.2877])
     """
     reduction = reduction_of("binary_cross_entropy", reduction, size_average, reduce)
-    _same_size("binary_cross_entropy", input, target)
-    return reduced(_times("binary_cross_entropy", _bce(input, target), weight), reduction)
+    _same_size(input, target)
+    return reduced(_times(_bce(input, target), weight), reduction)
 
 
-def _times(name: str, loss: Any, weight: Any) -> Any:
+def _times(loss: Any, weight: Any) -> Any:
     """`loss * weight`, where `weight` must broadcast to the loss's shape."""
     if weight is None:
         return loss
     loss_shape = tuple(loss.shape)
-    if np.broadcast_shapes(loss_shape, tuple(weight.shape)) != loss_shape:
-        raise ValueError(f"{name}: a weight of shape {tuple(weight.shape)} does not broadcast to {loss_shape}")
+    if broadcast_shapes(loss_shape, tuple(weight.shape)) != loss_shape:
+        raise BadValue(f"a weight of shape {tuple(weight.shape)} does not broadcast to {loss_shape}")
     return loss * weight
 
 
 @primitive
 def _bce_with_logits(input, target):
-    only_floats(input, target)
-    input, target = promote(input, target)
-    xp = namespace_of(input)
-    out, size = empty_like(input), empty_like(input)
-
-    def kernel(x, target, out, size, xp=xp):  # (1 - target) x - min(x, 0) + log(1 + exp(-|x|))
-        xp.subtract(1, target, out=out)
-        out *= x
-        out -= xp.minimum(x, 0)
-        xp.abs(x, out=size)
-        xp.negative(size, out=size)
-        xp.exp(size, out=size)
-        log1p_up_to_1(size, size, xp)
-        out += size
-
-    elementwise(kernel, input, target, out, size)
-    return out
+    return binary_cross_entropy_of_logits(input, target)
 
 
 _bce_with_logits.vjp(input=lambda g, input, target: g * (sigmoid(input) - target),
@@ -293,14 +257,14 @@ def binary_cross_entropy_with_logits(
     """
     name = "binary_cross_entropy_with_logits"
     reduction = reduction_of(name, reduction, size_average, reduce)
-    _same_size(name, input, target)
+    _same_size(input, target)
     if pos_weight is None:
         loss = _bce_with_logits(input, target)
     else:
         loss = (1 - target) * input + (1 + (pos_weight - 1) * target) * _softplus(-input, 1.0, math.inf)
     if loss.dtype != target.dtype and target.dtype.kind == "f":  # the target's dtype, as in PyTorch
         loss = to_dtype(loss, target.dtype)
-    return reduced(_times(name, loss, weight), reduction)
+    return reduced(_times(loss, weight), reduction)
 
 
 @operation
@@ -375,9 +339,9 @@ def gaussian_nll_loss(
         if shape[:-1] == given:
             var = var.reshape((*given, 1))
         elif len(shape) != len(given) or [v for n, v in zip(shape, given) if n != v] != [1]:
-            raise ValueError(f"gaussian_nll_loss: a var of shape {given} does not fit an input of {shape}")
+            raise BadValue(f"a var of shape {given} does not fit an input of {shape}")
     if bool((raw(var) < 0).any()):
-        raise ValueError("gaussian_nll_loss: var has negative elements")
+        raise BadValue("var has negative elements")
     var = at_least(var, eps)
     loss = 0.5 * (log(var) + square(input - target) / var)
     return reduced(loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction)

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lite.arrays import namespace_of, only_floats
-from tinygrad_lite.ops.calculus import linear_in, minimum, sqrt
+from tinygrad_lite.arrays.errors import BadIndex, BadValue
+from tinygrad_lite.ops.calculus import minimum, sqrt
 from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.dependence import linear_in
 from tinygrad_lite.ops.math.arithmetic import square
 from tinygrad_lite.ops.math.clamping import clamp_min
 from tinygrad_lite.ops.math.where import where
@@ -64,7 +66,7 @@ def margin_ranking_loss(
     reduction = reduction_of("margin_ranking_loss", reduction, size_average, reduce)
     if not input1.ndim == input2.ndim == target.ndim:
         shapes = [tuple(t.shape) for t in (input1, input2, target)]
-        raise ValueError(f"margin_ranking_loss: expected tensors of equally many dimensions, got shapes {shapes}")
+        raise BadValue(expected="tensors of equally many dimensions", got=f"shapes {shapes}")
     return reduced(clamp_min(-target * (input1 - input2) + margin, 0), reduction)
 
 
@@ -90,7 +92,7 @@ def cosine_embedding_loss(
     reduction = reduction_of("cosine_embedding_loss", reduction, size_average, reduce)
     if target.ndim > 1 or not target.ndim + 1 == input1.ndim == input2.ndim:
         shapes = [tuple(t.shape) for t in (input1, input2, target)]
-        raise ValueError(f"cosine_embedding_loss: expected shapes (N, D), (N, D), (N,) or (D,), (D,), (), got {shapes}")
+        raise BadValue(expected="shapes (N, D), (N, D), (N,) or (D,), (D,), ()", got=shapes)
     tiny = 1e-12
     norms = sqrt((sum(square(input1), -1) + tiny) * (sum(square(input2), -1) + tiny))
     cosine = sum(input1 * input2, -1) / norms
@@ -126,9 +128,9 @@ def triplet_margin_loss(
     reduction = reduction_of("triplet_margin_loss", reduction, size_average, reduce)
     if not anchor.ndim == positive.ndim == negative.ndim:
         shapes = [tuple(t.shape) for t in (anchor, positive, negative)]
-        raise ValueError(f"triplet_margin_loss: expected tensors of equally many dimensions, got shapes {shapes}")
+        raise BadValue(expected="tensors of equally many dimensions", got=f"shapes {shapes}")
     return _triplet(
-        "triplet_margin_loss", anchor, positive, negative, lambda x, y: pairwise_distance(x, y, p, eps), margin, swap, reduction
+        anchor, positive, negative, lambda x, y: pairwise_distance(x, y, p, eps), margin, swap, reduction
     )
 
 
@@ -152,14 +154,14 @@ def triplet_margin_with_distance_loss(
     """
     name = "triplet_margin_with_distance_loss"
     distance = pairwise_distance if distance_function is None else distance_function
-    return _triplet(name, anchor, positive, negative, distance, margin, swap, reduction_of(name, reduction))
+    return _triplet(anchor, positive, negative, distance, margin, swap, reduction_of(name, reduction))
 
 
 def _triplet(
-    name: str, anchor: Any, positive: Any, negative: Any, distance: Any, margin: float, swap: bool, reduction: str
+    anchor: Any, positive: Any, negative: Any, distance: Any, margin: float, swap: bool, reduction: str
 ) -> Any:
     if margin <= 0:
-        raise ValueError(f"{name}: expected a positive margin, got {margin}")
+        raise BadValue(argument="positive", expected="a positive margin", got=margin)
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
         far = minimum(far, distance(positive, negative))
@@ -190,16 +192,16 @@ def multi_margin_loss(
     """
     reduction = reduction_of("multi_margin_loss", reduction, size_average, reduce)
     if p not in (1, 2):
-        raise ValueError(f"multi_margin_loss: expected p of 1 or 2, got {p}")
+        raise BadValue(argument="p", expected="p of 1 or 2", got=p)
     only_floats(input)
-    rows, classes = _matrix("multi_margin_loss", input), raw(target).reshape(-1)
+    rows, classes = _matrix(input), raw(target).reshape(-1)
     count = rows.shape[1]
     if classes.dtype.name != "int64" or len(classes) != len(rows):
         got = f"{classes.dtype} of shape {tuple(target.shape)}"
-        raise ValueError(f"multi_margin_loss: expected a target of {len(rows)} class numbers (int64), got {got}")
+        raise BadValue(argument="target", expected=f"a target of {len(rows)} class numbers (int64)", got=got)
     if weight is not None and tuple(weight.shape) != (count,):
-        raise ValueError(f"multi_margin_loss: expected a weight for each of {count} classes, got shape {tuple(weight.shape)}")
-    _in_range("multi_margin_loss", classes, 0, count)
+        raise BadValue(argument="weight", expected=f"a weight for each of {count} classes", got=f"shape {tuple(weight.shape)}")
+    _in_range(classes, 0, count)
     excess = relu(margin - gather(rows, 1, classes[:, None]) + rows)
     if p == 2:
         excess = square(excess)
@@ -210,17 +212,17 @@ def multi_margin_loss(
     return reduced(loss.reshape(tuple(target.shape)) if reduction == "none" else loss, reduction)
 
 
-def _matrix(name: str, x: Any) -> Any:
+def _matrix(x: Any) -> Any:
     """`x` as (N, C); a number is one class."""
     if x.ndim > 2 or 0 in x.shape[-1:]:
-        raise ValueError(f"{name}: expected an input of shape (N, C) or (C,), got {tuple(x.shape)}")
+        raise BadValue(argument="input", expected="an input of shape (N, C) or (C,)", got=tuple(x.shape))
     return x if x.ndim == 2 else x.reshape((1, -1))
 
 
-def _in_range(name: str, classes: Any, first: int, count: int) -> None:
+def _in_range(classes: Any, first: int, count: int) -> None:
     outside = (classes < first) | (classes >= count)
     if bool(outside.any()):
-        raise IndexError(f"{name}: class {int(classes[outside][0])} is out of range: {count} classes go from 0 to {count - 1}")
+        raise BadIndex(f"class {int(classes[outside][0])} is out of range: {count} classes go from 0 to {count - 1}")
 
 
 @operation
@@ -238,11 +240,11 @@ def multilabel_margin_loss(
     name = "multilabel_margin_loss"
     reduction = reduction_of(name, reduction, size_average, reduce)
     only_floats(input)
-    rows, classes = _matrix(name, input), raw(target)
+    rows, classes = _matrix(input), raw(target)
     if tuple(target.shape) != tuple(input.shape) or classes.dtype.name != "int64":
         got = f"{classes.dtype} of shape {tuple(target.shape)}"
-        raise ValueError(f"{name}: expected a target of int64 of shape {tuple(input.shape)}, got {got}")
-    _in_range(name, classes, -1, rows.shape[1])
+        raise BadValue(argument="target", expected=f"a target of int64 of shape {tuple(input.shape)}", got=got)
+    _in_range(classes, -1, rows.shape[1])
     xp = namespace_of(classes)
     classes = classes.reshape(tuple(rows.shape))
     count = rows.shape[1]
