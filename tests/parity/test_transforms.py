@@ -180,6 +180,21 @@ def test_func(name):
     both(lambda m, x, y: FUNC[name](m, m.func, x, y), X, Y)
 
 
+@pytest.mark.parametrize("output", ["float32", "float64"])
+@pytest.mark.parametrize("input", ["float32", "float64"])
+def test_a_jacobian_by_columns_has_the_dtype_of_the_output(input, output):
+    def call(m, x):
+        x, c = x.to(getattr(m, input)), m.ones(2, dtype=getattr(m, output))
+        functions = (lambda x: c * 2, lambda x: c * x.sum(), lambda x: x.to(c.dtype), lambda x: (c * 2, x * c))
+        by_columns = {"vectorize": True, "strategy": "forward-mode"}
+        return [
+            [m.func.jacfwd(f)(x), m.func.jacrev(f)(x), m.autograd.functional.jacobian(f, x, **by_columns), m.autograd.functional.jacobian(f, x)]
+            for f in functions
+        ]
+
+    both(call, np.array([1.0, 2.0]))
+
+
 @pytest.mark.parametrize("call", [
     lambda F, m, x: F.grad(lambda x: x * 2)(x),
     lambda F, m, x: F.grad(lambda x: x.sum().reshape(1))(x),
