@@ -665,7 +665,8 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
     ),
     (
         "a transform hands out tensors of its own, also where that is its input or its tangent",
-        lambda found, program: found.kind in ("presence of grad", "is_leaf") and any(re.search(r"jvp\(|vmap\(", text) for text in program),
+        lambda found, program: (found.kind in ("presence of grad", "is_leaf") or has("refused only here", "only a leaf can stop requiring grad")(found, program))
+        and any(re.search(r"jvp\(|vmap\(", text) for text in program),
     ),
     ("an error of PyTorch's own", has("accepted only here", "INTERNAL ASSERT")),
     ("an error of PyTorch's own", has("accepted only here", "stack expects a non-empty TensorList")),
