@@ -758,6 +758,10 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
         "a view stays where it is on the tape when it becomes its own view",
         lambda found, program: "NoneType" in found.ours and any(map(OWN_VIEW.search, program)),
     ),
+    (
+        "a view stays where it is on the tape when its tensor becomes its own view; what is retained, and hooks, are of the tensor as it is then",
+        lambda found, program: found.ours in ("None", "0 calls") and without(moves, ("presence of grad", "calls of a hook"))(found, program),
+    ),
     ("on the tape, a strided view stays inside its tensor (docs/from-pytorch.md)", has("refused only here", "as_strided: the tensor is a view with gaps")),
     ("on the tape, a strided view stays inside its tensor (docs/from-pytorch.md)", has("refused only here", "reaches beyond")),
     ("an index that is out of range, and an in-place result of another dtype, are refused also where they are empty", of_nothing),

@@ -83,12 +83,12 @@ def _held(roots: Roots) -> dict[int, Any]:
 
 
 def _own(g: Any, held: dict[int, Any]) -> Any:
-    """A gradient as a tensor whose array nobody else holds, with its elements in order in memory: programs take
-    views of gradients, and change them in place."""
+    """A gradient as a tensor whose array nobody else holds, itself no view, with its elements in order in memory:
+    programs take views of gradients, and change them in place."""
     if not isinstance(g, Traced):
         return traced(unshared(g, held))
     owner = owner_of(g.array)
-    if not g.array.flags.c_contiguous or id(owner) in held:
+    if g.base is not None or not g.array.flags.c_contiguous or id(owner) in held:
         return cloned(g)
     held[id(owner)] = owner
     return g
