@@ -472,7 +472,7 @@ def of_transforms(found: Difference, program: Program) -> bool:
     if not any(map(TRANSFORMS.search, program)):
         return False
     if found.kind in ("requires_grad", "is_leaf", "grad.requires_grad", "logged requires_grad"):
-        return found.ours != found.theirs and "True" in (found.theirs, found.ours)
+        return found.ours == str(found.kind == "is_leaf") != found.theirs
     if found.kind.removeprefix("logged ") in ("presence", "presence of grad"):
         return found.ours == "None" and not re.search(r"[1-9]", re.sub(r"dtype=\w+|float\d+", "", found.theirs))
     if found.kind == "calls of a hook":
@@ -636,7 +636,7 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
     (
         "a view that was made before its tensor was asked to require grad: PyTorch's does too once the tensor was changed in place",
         lambda found, program: found.kind in ("refused only here", "requires_grad", "is_leaf")
-        and ("not require grad" in found.ours or found.ours in ("False", "True"))
+        and (re.search("not require grad|must be a Tensor that requires grad", found.ours) or found.ours in ("False", "True"))
         and any(re.search(r"x\d+\.requires_grad(_\(\)| = True)$", text) for text in program),
     ),
     (
@@ -687,10 +687,6 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
     (
         "a tensor that was given new .data is no view any more, and what shows its old memory is none of it",
         lambda found, program: bool(re.search("was changed in place by|does not require grad", found.ours)) and without(lambda text: ".data = " in text, ("refused only here",))(found, program),
-    ),
-    (
-        "the result of a transform depends on what the function captured, where PyTorch's forward derivative does not",
-        lambda found, program: has("refused only here", "this view was returned by a Function")(found, program) and any(map(FORWARD.search, program)),
     ),
     (
         "a part of what does not require grad may be written into, whatever it is a view of",
@@ -819,7 +815,7 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
     ),
     (
         "PyTorch makes a new place on the tape for a view whose memory was changed; here it keeps its own where the change is not recorded",
-        lambda found, program: found.kind in ("presence", "presence of grad") and found.theirs == "None" and without_changes(found, program),
+        lambda found, program: found.kind.removeprefix("logged ") in ("presence", "presence of grad") and found.theirs == "None" and without_changes(found, program),
     ),
     (
         "whether reshape, flatten or contiguous give a view or a copy depends on the strides, which are not PyTorch's after every operation",
