@@ -386,6 +386,17 @@ def test_a_view_made_under_no_grad_of_a_tensor_without_gradient_may_be_changed()
     assert x.grad.tolist() == [6.0]
 
 
+@pytest.mark.parametrize("use", ["tile((1,))", "reshape(-1)", "unsqueeze(0)", "t()", "view(4)", "repeat(1, 1)", "roll(1)", "flatten()", "mul(1)"])
+def test_a_gradient_is_no_view(use):
+    x = tg.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    (g,) = tg.autograd.grad((eval(f"x.{use}") ** 2).sum(), x, create_graph=True)
+    v = g.view(-1)
+    g[0] = 1.5
+    (h,) = tg.autograd.grad((v * v).sum(), g, retain_graph=True)
+    assert h.tolist() == [[3.0, 3.0], [12.0, 16.0]]
+    assert tg.autograd.grad(v.sum(), x)[0].tolist() == [[0.0, 0.0], [2.0, 2.0]]
+
+
 @pytest.mark.parametrize("move", ["t_()", "transpose_(0, 1)", "swapaxes_(0, 1)", "unsqueeze_(0).squeeze_(0).t_()", "as_strided_((2, 2), (1, 2))"])
 def test_gradients_follow_elements_that_are_moved_under_no_grad(move):
     x = tg.ones(2, 2, requires_grad=True)

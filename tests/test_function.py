@@ -260,6 +260,29 @@ def test_a_saved_tensor_changed_in_place_is_refused():
         y.backward()
 
 
+class AsItIs(Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * 3
+
+
+@pytest.mark.parametrize("change", [lambda y: y[0].mul_(2), lambda y: y[:1].mul_(2), lambda y: y[None][0, 0].mul_(2), lambda y: y[None, :1].view(-1).mul_(2)])
+def test_a_change_of_a_view_of_a_returned_input_reaches_the_input(change):
+    x = leaf(3.0, 5.0)
+    h = x * 1
+    y = AsItIs.apply(h)
+    change(y)
+    assert h.tolist() == [6.0, 5.0]
+    with pytest.raises(RuntimeError, match="view that AsItIs returned, and the tensor that it shows was changed in place"):
+        (y * y).sum().backward()
+    (h * h).sum().backward()  # the change went through the view, and so through the Function: h0 = 2 y0
+    assert x.grad.tolist() == [72.0, 10.0]
+
+
 def test_it_is_not_recorded_under_no_grad():
     with tg.no_grad():
         assert not Exp.apply(leaf(1.0)).requires_grad

@@ -113,11 +113,8 @@ class _Run:
         self.aux: Any
         self.out, self.aux = out if has_aux else (out, None)
         self.outputs = _tensors(call, "the results", self.out)
-        own = {id(x.node) for x in self.inputs}
-        self.on = outside and any(
-            type(node) is Leaf and not node.closed and id(node) not in own
-            for node in entries_behind([t.node for t in _leaves(out) if isinstance(t, Tensor) and t.node is not None])
-        )
+        self.own = {id(x.node) for x in self.inputs}
+        self.on = outside and self.depends(*_leaves(out))
 
     def __enter__(self) -> _Run:
         return self
@@ -125,11 +122,20 @@ class _Run:
     def __exit__(self, *exception: object) -> None:
         functional.close(self.inputs)
 
-    def filled(self, found: Sequence[Tensor | None], like: Sequence[Tensor]) -> list[Tensor]:
-        return [zeros_like(x.detach()) if g is None else self.kept(g) for g, x in zip(found, like)]
+    def filled(self, found: Sequence[Tensor | None], like: Sequence[Tensor], on: bool | None = None) -> list[Tensor]:
+        return [zeros_like(x.detach()) if g is None else self.kept(g, on) for g, x in zip(found, like)]
 
-    def kept(self, value: Any) -> Any:
-        return value.detach() if isinstance(value, Tensor) and not self.on else value
+    def depends(self, *values: Any) -> bool:
+        """Whether any of `values` depends on more than the inputs."""
+        nodes = [value.node for value in values if isinstance(value, Tensor) and value.node is not None]
+        return any(type(node) is Leaf and not node.closed and id(node) not in self.own for node in entries_behind(nodes))
+
+    def kept(self, value: Any, on: bool | None = None) -> Any:
+        """A result of the transform: on the tape only if it does depend on more than the inputs."""
+        on = self.on if on is None else on
+        if not isinstance(value, Tensor) or (on and (value.node is None or self.depends(value))):
+            return value
+        return value.detach()
 
 
 def _refuse_captured(call: str, changes: list[Any], started: int, out: Any) -> None:
@@ -223,7 +229,7 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
             on = (run.on or any(v.node is not None for v in vs)) and is_grad_enabled()
             with enable_grad():
                 found = functional.gradients(run.outputs, run.inputs, vs, on)
-            return _rebuilt(primals, iter([zeros_like(x.detach()) if g is None else g for g, x in zip(found, run.inputs)]))
+            return _rebuilt(primals, iter(run.filled(found, run.inputs, on)))
 
         value = _map(run.kept, run.out)
         return (value, pull, _map(run.kept, run.aux)) if has_aux else (value, pull)

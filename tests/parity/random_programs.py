@@ -155,7 +155,7 @@ def _difference(program: Program) -> Difference | None:
         if error.startswith(("NameError", "UnboundLocalError")):
             raise NameError(error)
         if error and leaves_halves(text):
-            return difference(program[:i]) or difference_of_refusal(program[: i + 1], error)
+            return difference(program[:i]) or difference_of_refusal(program[: i + 1], theirs.errors[: i + 1])
     ours = run(program, tg)
     found = first(program, ours, theirs)
     return found and corrected(program, ours, found, theirs.errors)
@@ -178,16 +178,16 @@ def corrected(program: Program, ours: Outcome, found: Difference, refused: list[
     return remains
 
 
-def difference_of_refusal(program: Program, theirs: str) -> Difference | None:
-    """The difference if PyTorch refuses the last statement after executing half of it."""
+def difference_of_refusal(program: Program, refused: list[str]) -> Difference | None:
+    """What differs if PyTorch, with its errors in `refused`, refuses the last statement when it has done half of it."""
     ours = run(program, tg)
-    mine, text = ours.errors[-1], program[-1]
+    mine, theirs, text = ours.errors[-1], refused[-1], program[-1]
     if mine.startswith("crash") and not theirs.startswith("crash"):
         return unknown(Difference("crash", text, mine, theirs), program)
     if mine and "Dirty" not in text and "\n" not in text and "must return None" not in mine:
         found = next(compare(program, ours, run(program[:-1], tg)), None)
         return found and unknown(found._replace(kind="refused here, but changed: " + found.kind), program)
-    return None if mine else corrected(program, ours, Difference("accepted only here", text, "accepts it", theirs), [""] * len(program))
+    return None if mine else corrected(program, ours, Difference("accepted only here", text, "accepts it", theirs), refused)
 
 
 def first(program: Program, ours: Outcome, theirs: Outcome) -> Difference | None:
@@ -312,6 +312,16 @@ def with_results_of_their_own() -> Any:
     return Wrapped(torch, func=Wrapped(torch.func, jvp=giving_copies(torch.func.jvp), **func), autograd=autograd)
 
 
+def keeping_gradients(function: Any) -> Any:
+    """A Function that leaves the `.grad` of what it changes in place."""
+
+    def apply(x: Any, *others: Any) -> Any:
+        grad = x.grad
+        result = function.apply(x, *others)
+        x.grad = grad
+        return result
+
+    return Wrapped(function, apply=apply)
 
 
 def made_under_no_grad(view: Any) -> bool:
@@ -395,13 +405,28 @@ CORRECTIONS = [
         lambda found, program: found.kind in (*ABOUT_GRADIENTS, "calls of a hook"),
         rewrite=lambda text: re.sub(r"^(x\d+)(\.backward\(.*inputs=)", r"(\1 * 1)\2", text),
     ),
+    Correction(
+        "PyTorch forgets the retained gradient of what a Function changes in place",
+        lambda found, program: found.kind in ("grad", "presence of grad") and any("Dirty" in text for text in program),
+        names={name: keeping_gradients(names_of(torch)[name]) for name in ("Dirty", "DirtyAndMore")},
+    ),
+    Correction(
+        "PyTorch makes a new place on the tape for a view whose memory was changed under no_grad, and no longer retains its gradient",
+        lambda found, program: found.kind == "grad" and any(".retain_grad(" in text for text in program),
+        rewrite=lambda text: re.sub(r"^with t\.(?:no_grad\(\)|set_grad_enabled\(False\)): (x\d+)(?=\[[^=]*\] [-+*/]?= | [-+*/]= |\.\w+_\()", r"\1.data", text),
+    ),
+    Correction(
+        "elements that share memory are elements of their own for a transform",
+        lambda found, program: found.kind in ABOUT_GRADIENTS and any(".unfold(" in text for text in program) and any(map(TRANSFORMS.search, program)),
+        rewrite=lambda text: re.sub(r"(\.unfold\([^()]*\))", r"\1.clone()", text),
+    ),
 ]
 
 def of_nothing(found: Difference, program: Program) -> bool:
     """PyTorch checks no index, divisor, or dtype of a cumulative sum if the result is empty."""
     if found.kind != "refused only here" or not re.search("out of bounds for axis|the result is int64, which cannot be put|integers cannot be divided by zero", found.ours):
         return False
-    result = run(program, torch).tensors.get(found.where.split(" = ")[0].split(": ")[-1])
+    result = run(program[: program.index(found.where) + 1], torch).tensors.get(found.where.split(" = ")[0].split(": ")[-1])
     return result is not None and not result["value"].size
 
 
@@ -409,11 +434,11 @@ def writes_data(text: str) -> bool:
     return bool(re.search(r"\.(data|detach\(\))(\.\w+_\(|\[.*\] = | [-+*]?= )", text))
 
 
-def without(those: Callable[[str], bool]) -> Callable[[Difference, Program], bool]:
-    """Whether there are such statements, the difference is in gradients, and disappears without them."""
+def without(those: Callable[[str], bool], kinds: tuple[str, ...] = ABOUT_GRADIENTS) -> Callable[[Difference, Program], bool]:
+    """Whether there are such statements, the difference is of one of these kinds, and without them there is none."""
 
     def explains(found: Difference, program: Program) -> bool:
-        if found.kind not in ABOUT_GRADIENTS or not any(map(those, program)):
+        if found.kind not in kinds or not any(map(those, program)):
             return False
         rest = [text for text in program if not those(text)]
         while rest:
@@ -448,12 +473,14 @@ def of_transforms(found: Difference, program: Program) -> bool:
     if not any(map(TRANSFORMS.search, program)):
         return False
     if found.kind in ("requires_grad", "is_leaf", "grad.requires_grad", "logged requires_grad"):
-        return found.ours != found.theirs and "True" in (found.theirs, found.ours)
+        return found.ours == str(found.kind == "is_leaf") != found.theirs
     if found.kind.removeprefix("logged ") in ("presence", "presence of grad"):
         return found.ours == "None" and not re.search(r"[1-9]", re.sub(r"dtype=\w+|float\d+", "", found.theirs))
     if found.kind == "calls of a hook":
         calls = run(program, torch).logs.get(found.where, [])
         return any(all(isinstance(x, dict) and not np.nan_to_num(x["value"]).any() for x in call) for call in calls)
+    if found.kind == "accepted only here":
+        return "requires_grad flags of leaf variables" in found.theirs
     return found.kind == "refused only here" and bool(re.search(r"not require grad|that requires grad|requires? grad;", found.ours))
 
 
@@ -474,11 +501,44 @@ def without_changes(found: Difference, program: Program) -> bool:
     return without(lambda text: bool(CHANGE.search(text)))(found._replace(kind="value" if kind == "presence" else kind), program)
 
 
+def refused_inputs(found: Difference, program: Program) -> bool:
+    """Whether the retained gradient is of a tensor among the inputs= of a backward that is refused, for another of them."""
+    if found.kind != "presence of grad" or found.ours != "None":
+        return False
+    asked = [re.search(r"inputs=\[([^]]*)\]", text) for text in program]
+    errors = run(program, tg).errors
+    return any("every one of inputs" in error and found.where in those[1].split(", ") for error, those in zip(errors, asked) if those)
+
+
 def walked_twice(found: Difference, program: Program) -> bool:
     return sum(len(re.findall(r"backward\(|autograd\.grad\(", text)) for text in program) > 1
 
 
-# Each with the reason why it is not a bug.
+def moves(text: str) -> bool:
+    """Whether the statement makes a tensor its own view."""
+    return bool(OWN_VIEW.search(text))
+
+
+def of_one_bool(found: Difference, program: Program) -> bool:
+    """Whether a single bool is summed up in place."""
+    if found.kind != "refused only here" or not re.search(r"\.cumsum_\(", found.where) or "which cannot be put into a tensor of bool" not in found.ours:
+        return False
+    changed = run(program, torch).tensors.get(re.search(r"(\w+)\.cumsum_\(", found.where)[1])
+    return changed is not None and changed["value"].size == 1
+
+
+def of_the_sign_of_zero(found: Difference, program: Program) -> bool:
+    """Whether the infinities of the result are made of zeros that a transform gave, and it is the same with + 0 for each."""
+    if found.kind not in ABOUT_GRADIENTS or "inf" not in found.ours + found.theirs or not any(map(TRANSFORMS.search, program)):
+        return False
+    positive = []
+    for text in program:
+        result = re.match(r"(?:with [^:]*: )?(x\d+)(?:, =|,? =) .*" + f"({TRANSFORMS.pattern})", text)
+        positive += [text, f"{result[1]} = {result[1]} + 0"] if result else [text]
+    return positive != program and difference(positive) is None
+
+
+# Each with the reason why it is not a fault.
 KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
     ("rounding, made large by the program", ill_conditioned),
     ("an integer tensor has no gradient, whatever is written into it; PyTorch's says that it requires grad", of_an_integer),
@@ -540,6 +600,7 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
     ("zeros, or one number, may be written into memory that elements share", has("accepted only here", "more than one element of the written-to tensor")),
     ("a size of -1 is worked out where it can be, also beside one of 0", has("accepted only here", "unflatten got an unexpected error")),
     ("what is mapped over may be of another size for each of the batch", has("accepted only here", "Attempted to vmap over `mask`")),
+    ("what is mapped over may be of another size for each of the batch", has("accepted only here", "operators that can support dynamic shape")),
     ("a tensor that was detached in place after it was saved is what it was then", has("accepted only here", "detached in-place")),
     ("a single value is converted where a mask says that it is written", has("accepted only here", "Index put requires the source and destination dtypes match")),
     ("a transform refuses to write what depends on its inputs into a captured tensor; numbers it lets pass", has("accepted only here", "would mutate a captured Tensor")),
@@ -576,7 +637,7 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
     (
         "a view that was made before its tensor was asked to require grad: PyTorch's does too once the tensor was changed in place",
         lambda found, program: found.kind in ("refused only here", "requires_grad", "is_leaf")
-        and ("not require grad" in found.ours or found.ours in ("False", "True"))
+        and (re.search("not require grad|must be a Tensor that requires grad", found.ours) or found.ours in ("False", "True"))
         and any(re.search(r"x\d+\.requires_grad(_\(\)| = True)$", text) for text in program),
     ),
     (
@@ -605,7 +666,8 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
     ),
     (
         "a transform hands out tensors of its own, also where that is its input or its tangent",
-        lambda found, program: found.kind in ("presence of grad", "is_leaf") and any(re.search(r"jvp\(|vmap\(", text) for text in program),
+        lambda found, program: (found.kind in ("presence of grad", "is_leaf") or has("refused only here", "only a leaf can stop requiring grad")(found, program))
+        and any(re.search(r"jvp\(|vmap\(", text) for text in program),
     ),
     ("an error of PyTorch's own", has("accepted only here", "INTERNAL ASSERT")),
     ("an error of PyTorch's own", has("accepted only here", "stack expects a non-empty TensorList")),
@@ -622,6 +684,10 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
     (
         "a tensor that was given new .data is no view any more",
         lambda found, program: found.kind == "accepted only here" and "view of a leaf" in found.theirs and any(".data = " in text for text in program),
+    ),
+    (
+        "a tensor that was given new .data is no view any more, and what shows its old memory is none of it",
+        lambda found, program: bool(re.search("was changed in place by|does not require grad", found.ours)) and without(lambda text: ".data = " in text, ("refused only here",))(found, program),
     ),
     (
         "a part of what does not require grad may be written into, whatever it is a view of",
@@ -650,10 +716,6 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
         lambda found, program: any("Several" in text for text in program)
         and (found.kind == "calls of a hook" or (found.kind == "presence of grad" and found.ours == "None" and not re.search("[1-9]", found.theirs))),
     ),
-    (
-        "PyTorch forgets the retained gradient of what a Function changes in place",
-        lambda found, program: found.kind == "presence of grad" and found.theirs == "None" and any("Dirty" in text for text in program),
-    ),
     ("a Function that changes what it has saved itself", has("refused only here", "saved by a Function was changed in place by Dirty")),
     (
         "a quotient by zero that is broadcast to no elements: here it is worked out before, and gives nan",
@@ -674,6 +736,14 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
         and any(re.search(r"split|chunk|unbind|\.(sort|topk|max|min|median|mode|kthvalue)\(", text) for text in program),
     ),
     (
+        "PyTorch calls the hooks of all results of an operation, also of those that lead to none of inputs=",
+        lambda found, program: has("refused only here", "'NoneType'")(found, program)
+        and ".grad" in found.where
+        and any(re.search(r"inputs=|autograd\.grad\(", text) for text in program)
+        and any(re.search(r"(DirtyAndMore|Marked|Several)\.apply\(", text) for text in program),
+    ),
+    ("a backward that is refused has retained nothing: PyTorch's has asked those of inputs= before the one that it refuses", refused_inputs),
+    (
         "a sort gives its results in order in memory, PyTorch's in that of its input",
         lambda found, program: has("refused only here", "cannot be seen as")(found, program) and any(re.search("sort|topk", text) for text in program),
     ),
@@ -684,6 +754,10 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
     (
         "a view stays where it is on the tape when it becomes its own view",
         lambda found, program: "NoneType" in found.ours and any(map(OWN_VIEW.search, program)),
+    ),
+    (
+        "a view stays where it is on the tape when its tensor becomes its own view; what is retained, and hooks, are of the tensor as it is then",
+        lambda found, program: found.ours in ("None", "0 calls") and without(moves, ("presence of grad", "calls of a hook"))(found, program),
     ),
     ("on the tape, a strided view stays inside its tensor (docs/from-pytorch.md)", has("refused only here", "as_strided: the tensor is a view with gaps")),
     ("on the tape, a strided view stays inside its tensor (docs/from-pytorch.md)", has("refused only here", "reaches beyond")),
@@ -717,16 +791,32 @@ KNOWN: list[tuple[str, Callable[[Difference, Program], bool]]] = [
         lambda found, program: found.kind == "dtype" and found.ours == "float32" and any("jacfwd" in text or "jvp" in text or "hessian" in text for text in program),
     ),
     (
-        "a leaf that became its own view under no_grad: PyTorch's gradient has the old shape",
-        lambda found, program: found.kind == "grad" and any(re.search(r"\.(t|transpose|squeeze|unsqueeze|swapaxes)_\(", text) for text in program),
+        "a tensor that became its own view under no_grad: PyTorch's gradient has the old shape",
+        lambda found, program: without(moves, ("grad", "shape", "value"))(found, program),
     ),
+    (
+        "a tensor that became its own view has a retained gradient of the old shape: the next one cannot be added; PyTorch's still comes in that shape",
+        lambda found, program: "could not be broadcast together" in found.ours and without(moves, ("refused only here",))(found, program),
+    ),
+    (
+        "a leaf that became its own view under no_grad: the gradient of what was computed before is of the old shape; PyTorch takes it where it can be broadcast",
+        lambda found, program: "returned a gradient of shape" in found.ours and without(moves, ("refused only here",))(found, program),
+    ),
+    ("cumsum_ gives integers, which a bool tensor cannot hold; PyTorch copies a single element as it is", of_one_bool),
+    ("the bias of linear needs the dtype of the product; PyTorch looks at it only where the input is contiguous", has("refused only here", "linear: expected a bias of")),
+    ("PyTorch's gradient of logaddexp subtracts: no bool tensors", lambda found, program: has("accepted only here", "Subtraction, the `-` operator, with a bool")(found, program) and any("logaddexp" in text for text in program)),
+    (
+        "PyTorch's vmap cannot flip a single element; outside of it that is no change",
+        lambda found, program: has("accepted only here", "Dimension out of range (expected to be in range of [-1, 0]")(found, program) and "vmap" in found.where and ".flip(" in found.where,
+    ),
+    ("the sign of a zero is open", of_the_sign_of_zero),
     (
         "PyTorch's transforms find what they saved in new .data of a tensor",
         lambda found, program: found.kind in ABOUT_GRADIENTS and any(".data = " in text for text in program) and any("func" in text for text in program),
     ),
     (
         "PyTorch makes a new place on the tape for a view whose memory was changed; here it keeps its own where the change is not recorded",
-        lambda found, program: found.kind in ("presence", "presence of grad") and found.theirs == "None" and without_changes(found, program),
+        lambda found, program: found.kind.removeprefix("logged ") in ("presence", "presence of grad") and found.theirs == "None" and without_changes(found, program),
     ),
     (
         "whether reshape, flatten or contiguous give a view or a copy depends on the strides, which are not PyTorch's after every operation",
@@ -893,12 +983,15 @@ def died(seed: int, context: Any) -> Failure | None:
         torch.set_num_threads(1)  # a forked process does not have its parent's threads
         run(program_of(seed), torch)
 
-    alone = context.Process(target=run_theirs)
-    alone.start()
-    alone.join(60)
-    alone.kill()
-    alone.join()
-    return None if alone.exitcode else Failure(seed, [f"# --seed {seed}"], Difference("died", "", "the process ended", "runs it"))
+    for _ in range(5):
+        alone = context.Process(target=run_theirs)
+        alone.start()
+        alone.join(60)
+        alone.kill()
+        alone.join()
+        if alone.exitcode:
+            return None
+    return Failure(seed, [f"# --seed {seed}"], Difference("died", "", "the process ended", "runs it"))
 
 
 def summary(found: list[Failure]) -> str:

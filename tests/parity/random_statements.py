@@ -314,8 +314,8 @@ class Writer:
         return ""
 
     def sane(self, text: str) -> bool:
-        """Whether no tensor has become too large, in shape or value, to compare."""
-        for n in set(NAME.findall(text)):
+        """Whether no tensor has become too large, in shape or value, to be compared."""
+        for n in dict.fromkeys(NAME.findall(text)):  # in order, for a seed is a program
             x = self.env.get(n)
             if isinstance(x, torch.Tensor) and usable(x):
                 if x.numel() > 80 or x.dim() > 5:
@@ -903,7 +903,7 @@ def backward(w: Writer) -> str:
     if w.flip(0.1):
         rest.append("create_graph=True")
     if w.flip(0.1):
-        rest.append(f"inputs=[{', '.join({w.floating(lambda y: y.requires_grad) for _ in range(w.r.randint(1, 2))})}]")
+        rest.append(f"inputs=[{', '.join(dict.fromkeys(w.floating(lambda y: y.requires_grad) for _ in range(w.r.randint(1, 2))))}]")
     roll = w.r.random()
     if roll < 0.2:
         same = w.constant(tuple(a.shape), str(a.dtype)[6:])

@@ -122,6 +122,18 @@ def test_refused_index(place):
     np.testing.assert_array_equal(x.numpy(), before)
 
 
+@pytest.mark.parametrize("shape", [(0, 0), (0, 1, 0), (2, 0), (0,)])
+@pytest.mark.parametrize("index", [i([[0], [0]]), i([5]), i([-3]), i([])], ids=["0", "5", "-3", "none"])
+def test_an_index_into_a_dim_of_no_elements(shape, index):
+    def read(m):
+        return lambda x: x[..., index(m)]
+
+    if index(tg).numel():
+        refused(read, given(*shape))
+    else:
+        compare(read, given(*shape))
+
+
 def test_refused_values():
     def write(index, value):
         def of(m):

@@ -75,3 +75,19 @@ def test_nonzero_static():
             compare("nonzero_static", array, size=size)
             compare("nonzero_static", array, size=size, fill_value=7)
     refused("nonzero_static", np.array([1]), size=-1)
+
+
+@pytest.mark.parametrize("change", [lambda x: x.set_(tg.tensor([5.0, 6.0])), lambda x: x.resize_(3)])
+def test_a_tensor_with_other_memory_is_no_view_and_has_no_views_any_more(change):
+    w = tg.tensor([2.0, 3.0], requires_grad=True)
+    x = tg.ones(2)
+    view = x[:]
+    change(x)
+    values = x.tolist()
+    view.mul_(w)
+    assert view.requires_grad and not x.requires_grad and x.tolist() == values
+    whole = tg.ones(2)
+    view = whole[:]
+    view.set_(tg.tensor([5.0, 6.0]))
+    whole.mul_(w)
+    assert view.tolist() == [5.0, 6.0] and not view.requires_grad

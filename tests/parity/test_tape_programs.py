@@ -260,6 +260,13 @@ h = (x * 2).detach(); y = fn.as_it_is(h); note(y is h, y.requires_grad); y.mul_(
 ---
 with m.no_grad(): y = fn.as_it_is(x)
 note(y is x, y.requires_grad)
+---
+for change in ("y[0].mul_(2)", "y[None, 0].mul_(2)", "y[:1] *= 2", "y.view(-1).mul_(2)", "y[None][0] = 2", "y.narrow(0, 0, 1).zero_()"):
+    y = fn.as_it_is(x); refused(change); note(x); (x * y).sum().backward(); note(x.grad); x.grad = None
+---
+layer = nn.Identity(); layer.register_full_backward_hook(lambda *a: None)
+for change in ("y[0].mul_(2)", "y.view(-1).mul_(2)", "y[:1] *= 2"):
+    y = layer(x); refused(change); note(x); (x * y).sum().backward(); note(x.grad); x.grad = None
 """,
     "Functions that change their input": """
 h = x * 2; y = fn.tripled(h); note(y is h); (h * h).sum().backward(); note(x.grad)

@@ -180,6 +180,34 @@ def test_func(name):
     both(lambda m, x, y: FUNC[name](m, m.func, x, y), X, Y)
 
 
+@pytest.mark.parametrize("f", [lambda v, c: v.sinh() - c, lambda v, c: v.sinh() * c, lambda v, c: c * 2 + v**2, lambda v, c: c * v**3 + v.cos()])
+def test_what_does_not_depend_on_a_captured_tensor_does_not_require_grad(f):
+    def call(m, x):
+        c = (x * 0.5).requires_grad_()
+        F = m.func
+        function, total = lambda v: f(v, c), lambda v: f(v, c).sum()
+        (pulled,), (value, tangent) = F.vjp(function, x)[1](m.ones_like(x)), F.jvp(function, (x,), (x,))
+        first = [F.grad(total)(x), *F.grad_and_value(total)(x), F.jacrev(function)(x), F.jacfwd(function)(x), pulled, tangent, value]
+        return first, F.hessian(total)(x), F.grad(lambda v: F.grad(total)(v).sum())(x), F.jacrev(F.grad(total))(x)
+
+    both(call, Y)
+
+
+@pytest.mark.parametrize("output", ["float32", "float64"])
+@pytest.mark.parametrize("input", ["float32", "float64"])
+def test_a_jacobian_by_columns_has_the_dtype_of_the_output(input, output):
+    def call(m, x):
+        x, c = x.to(getattr(m, input)), m.ones(2, dtype=getattr(m, output))
+        functions = (lambda x: c * 2, lambda x: c * x.sum(), lambda x: x.to(c.dtype), lambda x: (c * 2, x * c))
+        by_columns = {"vectorize": True, "strategy": "forward-mode"}
+        return [
+            [m.func.jacfwd(f)(x), m.func.jacrev(f)(x), m.autograd.functional.jacobian(f, x, **by_columns), m.autograd.functional.jacobian(f, x)]
+            for f in functions
+        ]
+
+    both(call, np.array([1.0, 2.0]))
+
+
 @pytest.mark.parametrize("call", [
     lambda F, m, x: F.grad(lambda x: x * 2)(x),
     lambda F, m, x: F.grad(lambda x: x.sum().reshape(1))(x),

@@ -60,8 +60,9 @@ def read(x: Any, index: Index) -> Any:
     if type(index) is Region:
         return index.of(as_array(x))
     *before, last = index
-    if type(last) is np.ndarray and last.dtype.kind == "i" and all(type(i) is slice and i == ALL for i in before):
-        return x.take(last, axis=len(before))  # 1024 rows of 128: 23 us, x[index] 46 us
+    if type(last) is np.ndarray and last.dtype.kind == "i" and x.size and all(type(i) is slice and i == ALL for i in before):
+        # Rows of 128 by 1024 indices: 23 us against 46 by x[index], which looks at the indices also where x is empty.
+        return x.take(last, axis=len(before))
     out = x[index]
     if out.base is not x and not out.flags.c_contiguous and type(x) in map(type, index):  # a copy in another memory order
         return contiguous(out)

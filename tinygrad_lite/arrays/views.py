@@ -12,8 +12,7 @@ def register_view(view: Any, source: Any) -> None:
     owner = other.base
     if memory is None or (memory is not other and memory is not owner):
         return  # a reshape that copied
-    base = None if owner is None else source.base
-    add_view(source if base is None else base, view)
+    add_view(source if source.base is None else source.base, view)
 
 
 def add_view(base: Any, view: Any) -> None:

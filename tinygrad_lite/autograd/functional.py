@@ -84,9 +84,12 @@ def by_columns(outputs: Tensors, inputs: Tensors, create_graph: bool) -> list[li
     """Like `by_rows`, with one pass per input element."""
     us, found = pulled(outputs, inputs)
     columns = [[gradients([g], us, [e], create_graph) for e in basis(g)] if g is not None else [] for g in found]
-    return [
-        [_block([column[j] for column in columns[i]], -1, y, x) for i, x in enumerate(inputs)] for j, y in enumerate(outputs)
-    ]
+
+    def block(j: int, y: Any, i: int, x: Any) -> Any:
+        whole = _block([column[j] for column in columns[i]], -1, y, x)
+        return zeros((*y.shape, *x.shape), dtype=y.dtype, device=y.device) if whole is None else whole
+
+    return [[block(j, y, i, x) for i, x in enumerate(inputs)] for j, y in enumerate(outputs)]
 
 
 def _block(parts: list[Any], dim: int, output: Any, x: Any) -> Any:

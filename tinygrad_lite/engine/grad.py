@@ -89,7 +89,7 @@ def _own(g: Any, held: dict[int, Any]) -> Any:
     if not isinstance(g, Traced):
         return traced(unshared(g, held))
     owner = owner_of(g.array)
-    if not g.array.flags.c_contiguous or id(owner) in held:
+    if g.base is not None or not g.array.flags.c_contiguous or id(owner) in held:
         return cloned(g)
     held[id(owner)] = owner
     return g

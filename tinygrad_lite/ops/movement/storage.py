@@ -85,6 +85,7 @@ def resize_(input: Tensor, *sizes: Any) -> Tensor:
         grown = namespace_of(array).empty(count, array.dtype)
         grown[: memory.size] = memory
         memory = grown
+        input._leave_views()
     input.array = memory[:count].reshape(shape)
     return input
 
@@ -98,6 +99,7 @@ def set_(input: Tensor, source: Tensor) -> Tensor:
     """Make this tensor share the memory of `source`, which must have its dtype."""
     _off_the_tape("set_", input)
     same_dtype("set_", input, source)
+    input._leave_views()
     input.array = source.array
     return input
 
