@@ -53,9 +53,9 @@ def tensors(given: Any) -> tuple[Any, ...]:
     return tuple(one.as_traced() if hasattr(one, "as_traced") else one for one in given)
 
 
-def roots_of(call: str, outputs: Any, gradients: Any, create_graph: bool) -> engine.Roots:
+def roots_of(call: str, outputs: Any, gradients: Any, create_graph: bool) -> list[tuple[Any, Any]]:
     """The nodes of `outputs`, each with its cotangent."""
-    outputs = tensors(outputs)
+    outputs = (outputs,) if isinstance(outputs, Traced) else tensors(outputs)
     if not isinstance(gradients, (tuple, list)):
         gradients = (gradients,) * (len(outputs) if gradients is None else 1)
     if len(gradients) != len(outputs):

@@ -11,6 +11,7 @@ import weakref
 from typing import Any
 
 from tinygrad_lite.arrays.devices import is_array
+from tinygrad_lite.arrays.errors import freed
 from tinygrad_lite.arrays.memory import address_range, counter_of
 
 # One clock for in-place changes and for whatever saves arrays (tape entries): an array was changed after
@@ -116,14 +117,18 @@ def change_since(array: Any, index: int) -> str | None:
     return None
 
 
-def refuse_changed(names: Any, values: Any, index: int, operation: str) -> None:
-    """Refuse to read `values`, which the gradient of `operation` needs, where one was changed in place after tick `index`."""
-    for name, value in zip(names, values):
+def check_saved(node: Any) -> None:
+    """Refuse to go on with what a node has saved if it was freed, or if an array of it was changed in place since."""
+    if node.saved is None:
+        raise RuntimeError(freed(node.name, node.index))
+    if not isinstance(node.saved, (tuple, list)):
+        return  # packed by saved_tensors_hooks
+    for name, value in zip(node.plan.names, node.saved):
         for array in value if type(value) is tuple else (value,):
-            change = change_since(array, index) if is_array(array) else None
-            if change is not None:
+            operation = change_since(array, node.index) if is_array(array) else None
+            if operation is not None:
                 what = "its result" if name == "out" else f"its argument {name!r}"
                 raise RuntimeError(
-                    f"backward: the gradient of {operation} needs {what} of shape {array.shape}, which {change} "
+                    f"backward: the gradient of {node.name} needs {what} of shape {array.shape}, which {operation} "
                     "has changed in place since; clone the tensor first, or use the form that is not in place"
                 )

@@ -8,7 +8,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Any
 
-from tinygrad_lite.arrays.errors import MissingRule
+from tinygrad_lite.arrays.errors import MissingRule, wrong_gradient
 from tinygrad_lite.arrays.signature import P, R, Signature, picker
 
 Rule = Callable[..., Any]
@@ -121,6 +121,14 @@ def _refuse(operation: str, argument: str, g: Any) -> Any:
 
 def no_gradient(g: Any) -> None:
     """The rule for an input on which a result depends only formally: it has no gradient."""
+
+
+def check_none_is_meant(rule: Any, node: Any, parent: Any, create_graph: bool) -> None:
+    """Refuse a missing gradient unless it is intended: a Function may have no gradient for an input, the composition of a
+    primitive may not depend on one, and a primitive may declare `no_gradient`."""
+    said = getattr(rule, "__wrapped__", rule) is no_gradient or (create_graph and node.plan.primitive.composition is not None)
+    if node.plan.must_return and not said:
+        raise wrong_gradient(node, parent, None)
 
 
 class Plans(dict[Any, Any]):

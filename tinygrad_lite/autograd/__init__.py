@@ -12,7 +12,8 @@ from tinygrad_lite.autograd.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
-from tinygrad_lite.engine.primitive import NONDIFFERENTIABLE, REGISTRY, nondifferentiable, primitive
+from tinygrad_lite.engine.primitive import NONDIFFERENTIABLE, REGISTRY, primitive
+from tinygrad_lite.ops.nondifferentiable import nondifferentiable
 
 if TYPE_CHECKING:
     from tinygrad_lite.autograd import functional, graph

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_lite.arrays import gpu, is_array
+import numpy as np
+
+from tinygrad_lite.arrays import gpu
 from tinygrad_lite.arrays.changes import changed_in_place
 from tinygrad_lite.arrays.gpu import at_home
 from tinygrad_lite.arrays.memory import owner_of, unshared
@@ -16,11 +18,9 @@ from tinygrad_lite.engine.context import is_grad_enabled, observers, recording
 from tinygrad_lite.engine.tape import Leaf, Traced, traced
 from tinygrad_lite.engine.walk import walk
 
-Roots = list[tuple[Any, Any]]
-
 
 @quietly
-def grad(roots: Roots, inputs: Any, retain_graph: bool | None = None, create_graph: bool = False) -> tuple[Any, ...]:
+def grad(roots: Any, inputs: Any, retain_graph: bool | None = None, create_graph: bool = False) -> tuple[Any, ...]:
     """The gradients of the sum of `roots` with respect to the tensors `inputs`, or None. Changes nothing.
 
     `create_graph`: record the computation, so that the gradients are differentiable. `retain_graph`: keep saved values.
@@ -31,7 +31,7 @@ def grad(roots: Roots, inputs: Any, retain_graph: bool | None = None, create_gra
 
 
 @quietly
-def backward(roots: Roots, inputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False) -> None:
+def backward(roots: Any, inputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False) -> None:
     """Add the gradients of the sum of `roots` to the `.grad` of every leaf, or of the leaves among the tensors `inputs`. (A
     hook retains the others'.)"""
     targets = None if inputs is None else {tensor.node: tensor for tensor in inputs}
@@ -60,7 +60,7 @@ def backward(roots: Roots, inputs: Any = None, retain_graph: bool | None = None,
                 node.grad = tensor._grad
 
 
-def _walk(roots: Roots, targets: frozenset[Any] | None, retain_graph: bool | None, create_graph: bool) -> dict[Any, Any]:
+def _walk(roots: Any, targets: frozenset[Any] | None, retain_graph: bool | None, create_graph: bool) -> dict[Any, Any]:
     """`walk`, with observers called at its start and end."""
     keep = create_graph if retain_graph is None else retain_graph
     watching, found = observers.get(), None
@@ -78,10 +78,14 @@ def _walk(roots: Roots, targets: frozenset[Any] | None, retain_graph: bool | Non
             observer.finished(found)
 
 
-def _held(roots: Roots) -> dict[int, Any]:
+def _held(roots: Any) -> dict[int, Any]:
     """The arrays already owned, by id: initially the caller's cotangents."""
-    arrays = (getattr(g, "array", g) for _, g in roots)
-    return {id(owner_of(array)): array for array in arrays if is_array(array)}
+    held = {}
+    for _, g in roots:
+        array = g.array if isinstance(g, Traced) else g
+        if not isinstance(array, np.generic):  # as the cotangent 1 of a scalar is
+            held[id(owner_of(array))] = array
+    return held
 
 
 def _own(g: Any, held: dict[int, Any]) -> Any:
@@ -104,7 +108,10 @@ def cloned(g: Any) -> Any:
 def _accumulate(tensor: Any, g: Any) -> None:
     if isinstance(g, Traced):
         tensor._grad = tensor._grad + g
-    else:
+        return
+    if gpu.several:
         with at_home(g):
             tensor._grad.array += g
-        changed_in_place(tensor._grad.array, "an accumulation into .grad")
+    else:
+        tensor._grad.array += g
+    changed_in_place(tensor._grad.array, "an accumulation into .grad")

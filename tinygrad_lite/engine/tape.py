@@ -112,9 +112,12 @@ class Leaf(Entry):
         self.closed = False  # True for the input of a transform that has returned, whose gradient can no longer be requested
 
 
+new = object.__new__
+
+
 def entry(plan: Any, parents: Any, saved: Any, shape: Any, dtype: Any) -> Node:
     """A new node, the newest on the tape."""
-    node = object.__new__(Node)
+    node = new(Node)
     node.plan, node.parents, node.saved = plan, parents, saved
     node.index, node.shape, node.dtype, node.hooks = tick(), shape, dtype, None
     return node

@@ -7,13 +7,12 @@ from operator import attrgetter
 from typing import Any
 
 from tinygrad_lite.arrays import as_array, gpu, namespace_of, sum_to_shape
-from tinygrad_lite.arrays.changes import last_change
+from tinygrad_lite.arrays.changes import check_saved, last_change
 from tinygrad_lite.arrays.errors import wrong_gradient, wrong_return
 from tinygrad_lite.arrays.gpu import use_home
 from tinygrad_lite.arrays.memory import holds_arrays
-from tinygrad_lite.arrays.rules import no_gradient
+from tinygrad_lite.arrays.rules import check_none_is_meant
 from tinygrad_lite.engine.context import Observer
-from tinygrad_lite.engine.record import check_saved
 from tinygrad_lite.engine.second import on_tape, replayed
 from tinygrad_lite.engine.tape import Node, Traced, traced
 
@@ -48,7 +47,7 @@ def walk(roots: Any, keep: bool, create_graph: bool, targets: Any = None, observ
                 continue
             gradient = rule(g, saved[place]) if place is not None else rule(g) if pick is None else rule(g, *pick(saved))
             if gradient is None:
-                _check_none_is_meant(rule, node, parent, create_graph)
+                check_none_is_meant(rule, node, parent, create_graph)
                 continue
             if several_gpus:
                 use_home(gradient)  # which may differ from g's
@@ -140,14 +139,6 @@ def _run_hooks(node: Any, g: Any, create_graph: bool) -> Any:
                 raise wrong_return("hook", returned, node.shape)
             g = returned if create_graph else returned.array
     return g
-
-
-def _check_none_is_meant(rule: Any, node: Node, parent: Any, create_graph: bool) -> None:
-    """Refuse a missing gradient unless it is intended: a Function may have no gradient for an input, the composition of a
-    primitive may not depend on one, and a primitive may declare `no_gradient`."""
-    said = getattr(rule, "__wrapped__", rule) is no_gradient or (create_graph and node.plan.primitive.composition is not None)
-    if node.plan.must_return and not said:
-        raise wrong_gradient(node, parent, None)
 
 
 def _prepared(node: Node, g: Any, gradients: dict[Any, Any], create_graph: bool) -> tuple[Any, Any, Any]:

@@ -10,11 +10,12 @@ from tinygrad_lite.arrays import (
     promoted_floats,
 )
 from tinygrad_lite.arrays.errors import BadType
-from tinygrad_lite.engine.primitive import nondifferentiable, primitive
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import abs, sign
 from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.creation.factories import zeros_like
 from tinygrad_lite.ops.math.where import where
+from tinygrad_lite.ops.nondifferentiable import nondifferentiable
 from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["absolute", "copysign", "heaviside", "nextafter", "sgn", "signbit"]

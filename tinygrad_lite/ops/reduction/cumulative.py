@@ -8,13 +8,14 @@ from typing import Any
 from tinygrad_lite.arrays import accumulate, as_dtype, recurrence
 from tinygrad_lite.arrays.errors import BadType
 from tinygrad_lite.arrays.kernels.sorting import place_so_far, running
-from tinygrad_lite.engine.primitive import nondifferentiable, primitive
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import exp, to_dtype
 from tinygrad_lite.ops.calling import canonical_dim, operation
 from tinygrad_lite.ops.creation.factories import zeros_like
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.joining import cat
 from tinygrad_lite.ops.movement.shape import reshape
+from tinygrad_lite.ops.nondifferentiable import nondifferentiable
 from tinygrad_lite.ops.reduction.values_indices import ValuesIndices, values_at
 from tinygrad_lite.ops.typing import Tensor
 

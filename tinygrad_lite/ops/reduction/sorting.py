@@ -9,11 +9,12 @@ from tinygrad_lite.arrays import in_order, int32, int64, is_array, namespace_of,
 from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue
 from tinygrad_lite.arrays.kernels.order_statistics import distinct, median_of, place_of_mode, place_of_rank, search
 from tinygrad_lite.arrays.shapes import require_some
-from tinygrad_lite.engine.primitive import nondifferentiable, primitive
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calculus import amax, to_dtype
 from tinygrad_lite.ops.calling import canonical_dim, integer, no_rule, operation, raw
 from tinygrad_lite.ops.movement.shape import reshape
+from tinygrad_lite.ops.nondifferentiable import nondifferentiable
 from tinygrad_lite.ops.reduction.values_indices import ValuesIndices, values_and_indices, values_at
 from tinygrad_lite.ops.typing import Tensor
 

@@ -10,7 +10,7 @@ from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.histograms import bincount_of, histogram_of
 from tinygrad_lite.arrays.kernels.reductions import variance
 from tinygrad_lite.arrays.shapes import count, with_ones
-from tinygrad_lite.engine.primitive import nondifferentiable, primitive
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.calculus import matmul, sqrt
 from tinygrad_lite.ops.calling import canonical_dim, operation, raw
@@ -20,6 +20,7 @@ from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.diagonals import diagonal
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.movement.transposing import movedim, transpose
+from tinygrad_lite.ops.nondifferentiable import nondifferentiable
 from tinygrad_lite.ops.reduction.extremes import amax, amin
 from tinygrad_lite.ops.reduction.sums import Dims, _mean, axes_of, require_float, sum
 from tinygrad_lite.ops.reduction.values_indices import values_at
