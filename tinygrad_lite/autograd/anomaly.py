@@ -13,12 +13,8 @@ from tinygrad_lite.engine.tape import Node
 from tinygrad_lite.engine.walk import operations_behind
 
 __all__ = [
-    "detect_anomaly",
-    "is_anomaly_check_nan_enabled",
-    "is_anomaly_enabled",
-    "set_anomaly_enabled",
-    "set_detect_anomaly",
-]
+    "detect_anomaly", "is_anomaly_check_nan_enabled", "is_anomaly_enabled", "set_anomaly_enabled", "set_detect_anomaly",
+]  # fmt: skip
 
 
 class _Search(Lines):

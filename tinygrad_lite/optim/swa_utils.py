@@ -16,15 +16,9 @@ from tinygrad_lite.optim.schedules.base import LRScheduler  # PyTorch's module h
 from tinygrad_lite.optim.schedules.swa import SWALR
 
 __all__ = [
-    "SWALR",
-    "AveragedModel",
-    "LRScheduler",
-    "get_ema_avg_fn",
-    "get_ema_multi_avg_fn",
-    "get_swa_avg_fn",
-    "get_swa_multi_avg_fn",
-    "update_bn",
-]
+    "SWALR", "AveragedModel", "LRScheduler", "get_ema_avg_fn", "get_ema_multi_avg_fn", "get_swa_avg_fn",
+    "get_swa_multi_avg_fn", "update_bn",
+]  # fmt: skip
 
 
 def _check_decay(decay: float) -> None:
