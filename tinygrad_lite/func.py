@@ -271,9 +271,7 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
         return _map(run.kept, run.out), push
 
 
-def _jacobian(
-    call: str, func: Callable[..., Any], argnums: Any, has_aux: bool, blocks_of: Callable[..., Any]
-) -> Callable[..., Any]:
+def _jacobian(call: str, func: Callable[..., Any], argnums: Any, has_aux: bool, blocks_of: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(func)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         with _Run(call, func, argnums, has_aux, args, kwargs) as run:

@@ -68,16 +68,7 @@ from tinygrad_lite.arrays.kernels.scatter import flat_places, scatter_add
 from tinygrad_lite.arrays.kernels.sorting import accumulate, order, recurrence
 from tinygrad_lite.arrays.kernels.special import erf_of, erfc_of, expm1_below_0, log1p_up_to_1, normal_cdf, special
 from tinygrad_lite.arrays.kernels.where import choose
-from tinygrad_lite.arrays.memory import (
-    address_range,
-    empty_like,
-    in_order,
-    on_cache_lines,
-    order_kept,
-    owner_of,
-    start_of,
-    strided,
-)
+from tinygrad_lite.arrays.memory import address_range, empty_like, in_order, on_cache_lines, order_kept, owner_of, start_of, strided
 from tinygrad_lite.arrays.quiet import quietly
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads, set_num_threads
 from tinygrad_lite.arrays.tuning import tune, tune_by_default

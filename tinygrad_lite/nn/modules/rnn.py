@@ -250,9 +250,7 @@ class RNN(RNNBase):
         if nonlinearity not in ("tanh", "relu"):
             raise BadValue(f"unknown nonlinearity {nonlinearity!r}, select from 'tanh' or 'relu'", function="RNN")
         mode = f"RNN_{nonlinearity.upper()}"
-        super().__init__(
-            mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype
-        )
+        super().__init__(mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype)
         self.nonlinearity = nonlinearity
 
 

@@ -90,9 +90,7 @@ def pad_packed_sequence(
     return padded.transpose(0, 1) if batch_first else padded, from_numpy(lengths)
 
 
-def pad_sequence(
-    sequences: Sequence[Tensor], batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right"
-) -> Tensor:
+def pad_sequence(sequences: Sequence[Tensor], batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right") -> Tensor:
     """Pad sequences (length, ...) of different lengths to one batch (T, B, ...), or (B, T, ...) if `batch_first`.
 
     >>> from tinygrad_lite import tensor

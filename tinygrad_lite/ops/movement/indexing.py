@@ -152,9 +152,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 def along(dim: int, index: Any) -> Index:
     """The index that selects `index` along `dim` and the same position in every other dim."""
     xp, rank = namespace_of(index), index.ndim
-    return tuple(
-        index if d == dim else xp.arange(n).reshape((-1,) + (1,) * (rank - d - 1)) for d, n in enumerate(index.shape)
-    )
+    return tuple(index if d == dim else xp.arange(n).reshape((-1,) + (1,) * (rank - d - 1)) for d, n in enumerate(index.shape))
 
 
 def index_along(name: str, shape: tuple[int, ...], dim: int, index: Any) -> Index:

@@ -68,9 +68,7 @@ def looked_up(
 
 
 @operation
-def embedding(
-    weight: Tensor, indices: Tensor, padding_idx: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False
-) -> Tensor:
+def embedding(weight: Tensor, indices: Tensor, padding_idx: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False) -> Tensor:
     """The rows of `weight` (V, D) at `indices` (...): a tensor (..., D).
 
     `padding_idx`: the row that gets no gradient. `scale_grad_by_freq`: divide a row's gradient by how often it was looked

@@ -17,9 +17,7 @@ __all__: list[str] = []
 Sizes = int | tuple[int, ...]
 
 
-def _fractional(
-    rank: int, x: Any, kernel_size: Sizes, output_size: Any, output_ratio: Any, return_indices: bool, samples: Any
-) -> Any:
+def _fractional(rank: int, x: Any, kernel_size: Sizes, output_size: Any, output_ratio: Any, return_indices: bool, samples: Any) -> Any:
     given, x = x, _pooled_input(x, rank)
     if (output_size is None) == (output_ratio is None):
         raise BadValue(argument="output_size", expected="either output_size or output_ratio")

@@ -115,9 +115,7 @@ def _rounded(x: Any) -> Any:
 
 
 @operation
-def upsample(
-    input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None
-) -> Tensor:
+def upsample(input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None) -> Tensor:
     """`interpolate` under its older name.
 
     >>> import tinygrad_lite as tg
