@@ -38,8 +38,6 @@ from tinygrad_lite.ops.movement.shape import squeeze, unsqueeze
 from tinygrad_lite.ops.movement.strides import as_strided
 from tinygrad_lite.ops.movement.transposing import swapaxes, swapdims, t, transpose
 
-__all__: list[str] = []
-
 P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])

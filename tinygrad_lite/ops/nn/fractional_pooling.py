@@ -12,8 +12,6 @@ from tinygrad_lite.ops.nn.sliding_windows import like_given, sizes
 from tinygrad_lite.ops.random.sampling import rand
 from tinygrad_lite.ops.typing import Tensor
 
-__all__: list[str] = []
-
 Sizes = int | tuple[int, ...]
 
 

@@ -14,8 +14,6 @@ from tinygrad_lite.ops.nn.pooling import Sizes, _kernel
 from tinygrad_lite.ops.nn.sliding_windows import batched, constant_like, like_given
 from tinygrad_lite.ops.typing import Tensor
 
-__all__: list[str] = []
-
 
 def _unpooled(rank: int, x: Any, indices: Any, kernel_size: Any, stride: Any, padding: Any, output_size: Any) -> Any:
     given, x = x, batched(x, rank)
