@@ -21,11 +21,6 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _check_decay(decay: float) -> None:
-    if not 0 <= decay <= 1:
-        raise ValueError(f"decay must be in [0, 1], got {decay}")
-
-
 def get_ema_avg_fn(decay: float = 0.999) -> Callable[..., Any]:
     """The exponential moving average of one parameter: decay average + (1 - decay) p.
 
@@ -33,7 +28,8 @@ def get_ema_avg_fn(decay: float = 0.999) -> Callable[..., Any]:
     >>> get_ema_avg_fn(0.75)(tg.tensor(8.0), tg.tensor(4.0), 1)
     tensor(7.)
     """
-    _check_decay(decay)
+    if not 0 <= decay <= 1:
+        raise ValueError(f"decay must be in [0, 1], got {decay}")
     return lambda average, p, count: decay * average + (1 - decay) * p
 
 

@@ -28,11 +28,7 @@ def _rows(weight, index, factor):
     return weight.take(index, axis=0)
 
 
-_rows.vjp(weight=lambda g, weight_shape, index, factor: _row_sums(g if factor is None else g * factor, weight_shape, index))
-
-
-def _row_sums(g: Any, shape: tuple[int, ...], index: Any) -> Any:
-    return into_zeros(g, shape, (raw(index),))
+_rows.vjp(weight=lambda g, weight_shape, index, factor: into_zeros(g if factor is None else g * factor, weight_shape, (raw(index),)))
 
 
 def looked_up(
