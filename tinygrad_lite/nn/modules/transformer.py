@@ -19,9 +19,7 @@ from tinygrad_lite.nn.modules.normalization import LayerNorm
 from tinygrad_lite.ops.creation.factories import full
 from tinygrad_lite.ops.movement.diagonals import triu
 
-__all__ = [
-    "Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer",
-]  # fmt: skip
+__all__ = ["Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer"]
 
 Activation = str | Callable[[Tensor], Tensor]
 

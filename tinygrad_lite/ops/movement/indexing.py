@@ -21,9 +21,7 @@ from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.typing import Tensor
 
-__all__ = [
-    "argwhere", "gather", "index_select", "narrow", "nonzero", "nonzero_static", "select", "take", "take_along_dim", "unravel_index",
-]  # fmt: skip
+__all__ = ["argwhere", "gather", "index_select", "narrow", "nonzero", "nonzero_static", "select", "take", "take_along_dim", "unravel_index"]
 
 
 # -- input[index] -------------------------------------------------------------------------------

@@ -48,9 +48,7 @@ def fractional_max_pool2d(
     >>> fractional_max_pool2d(tg.ones(1, 1, 7, 7), 2, output_size=(4, 5)).shape
     (1, 1, 4, 5)
     """
-    return _fractional(
-        2, input, kernel_size, output_size, output_ratio, return_indices, _random_samples
-    )  # fmt: skip
+    return _fractional(2, input, kernel_size, output_size, output_ratio, return_indices, _random_samples)
 
 
 @operation
@@ -64,6 +62,4 @@ def fractional_max_pool3d(
     >>> fractional_max_pool3d(tg.ones(1, 1, 8, 8, 8), 2, output_ratio=0.5).shape
     (1, 1, 4, 4, 4)
     """
-    return _fractional(
-        3, input, kernel_size, output_size, output_ratio, return_indices, _random_samples
-    )  # fmt: skip
+    return _fractional(3, input, kernel_size, output_size, output_ratio, return_indices, _random_samples)
