@@ -22,14 +22,7 @@ from tinygrad_lite.arrays import (
     tune,
 )
 from tinygrad_lite.arrays import tune_by_default as _tune_by_default
-from tinygrad_lite.autograd import (
-    enable_grad,
-    inference_mode,
-    is_grad_enabled,
-    is_inference_mode_enabled,
-    no_grad,
-    set_grad_enabled,
-)
+from tinygrad_lite.autograd import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
 from tinygrad_lite.ops import *
 
 bfloat16 = _AbsentDtype("bfloat16")

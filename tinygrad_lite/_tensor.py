@@ -38,9 +38,7 @@ from tinygrad_lite.ops.movement import (
     strides,
     transposing,
 )
-from tinygrad_lite.ops.movement import (
-    shape as shaping,
-)
+from tinygrad_lite.ops.movement import shape as shaping
 from tinygrad_lite.ops.movement.inplace import in_place
 from tinygrad_lite.ops.random import sampling
 from tinygrad_lite.ops.reduction import sums
@@ -75,9 +73,7 @@ _MATRICES = (Traced, np.ndarray)
 # `type(y) is Tensor` is tested first because the rest takes another 0.03 us.
 def _operator(function: Callable[..., Any], takes: tuple[type, ...] = _OPERANDS) -> _Operator:
     """The operator that computes `function(x, y)`."""
-    return wraps(function)(
-        lambda x, y: function(x, y) if type(y) is Tensor or isinstance(y, takes) or is_cupy(y) else NotImplemented
-    )
+    return wraps(function)(lambda x, y: function(x, y) if type(y) is Tensor or isinstance(y, takes) or is_cupy(y) else NotImplemented)
 
 
 def _reflected(function: Callable[..., Any], takes: tuple[type, ...] = _OPERANDS) -> _Operator:
@@ -234,9 +230,7 @@ class Tensor(Traced):
         """Start (or stop) recording for this tensor; only a leaf can stop."""
         if requires_grad:
             if not is_floating(self.array.dtype):
-                raise RuntimeError(
-                    f"requires_grad_: only floating-point tensors can require gradients, this one is {self.array.dtype}"
-                )
+                raise RuntimeError(f"requires_grad_: only floating-point tensors can require gradients, this one is {self.array.dtype}")
             if self.node is None:
                 self.node = self._leaf()
         elif type(self.node) is Node:

@@ -22,19 +22,9 @@ from tinygrad_lite.ops.random.generators import draws, generators
 from tinygrad_lite.stateless import functional_call, replace_all_batch_norm_modules_, stack_module_state
 
 __all__ = [
-    "functional_call",
-    "grad",
-    "grad_and_value",
-    "hessian",
-    "jacfwd",
-    "jacrev",
-    "jvp",
-    "linearize",
-    "replace_all_batch_norm_modules_",
-    "stack_module_state",
-    "vjp",
-    "vmap",
-]
+    "functional_call", "grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize",
+    "replace_all_batch_norm_modules_", "stack_module_state", "vjp", "vmap",
+]  # fmt: skip
 
 
 # -- trees ----------------------------------------------------------------------------------------
@@ -281,9 +271,7 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
         return _map(run.kept, run.out), push
 
 
-def _jacobian(
-    call: str, func: Callable[..., Any], argnums: Any, has_aux: bool, blocks_of: Callable[..., Any]
-) -> Callable[..., Any]:
+def _jacobian(call: str, func: Callable[..., Any], argnums: Any, has_aux: bool, blocks_of: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(func)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         with _Run(call, func, argnums, has_aux, args, kwargs) as run:

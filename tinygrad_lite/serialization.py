@@ -153,9 +153,7 @@ def _taken_apart(value: Any, path: str, arrays: dict[str, np.ndarray], above: tu
     if isinstance(value, dict):
         if any(not isinstance(key, (str, int, float, bool)) for key in value):
             raise TypeError(f"save: the keys of the dict at {path or 'the top'} must be strings or numbers")
-        items = [
-            [key, _taken_apart(v, f"{path}/{key}" if path else str(key), arrays, above)] for key, v in value.items()
-        ]
+        items = [[key, _taken_apart(v, f"{path}/{key}" if path else str(key), arrays, above)] for key, v in value.items()]
         return {"is": "ordered" if isinstance(value, OrderedDict) else "dict", "items": items}
     if isinstance(value, (list, tuple)):
         parts = [_taken_apart(v, f"{path}/{i}" if path else str(i), arrays, above) for i, v in enumerate(value)]

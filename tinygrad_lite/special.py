@@ -35,18 +35,7 @@ from tinygrad_lite.ops.math.polynomials import (
     shifted_chebyshev_polynomial_w,
 )
 from tinygrad_lite.ops.math.rounding import round
-from tinygrad_lite.ops.math.special import (
-    digamma,
-    entr,
-    erfcx,
-    erfinv,
-    log_ndtr,
-    ndtr,
-    ndtri,
-    polygamma,
-    xlog1py,
-    zeta,
-)
+from tinygrad_lite.ops.math.special import digamma, entr, erfcx, erfinv, log_ndtr, ndtr, ndtri, polygamma, xlog1py, zeta
 from tinygrad_lite.ops.math.special import digamma as psi
 from tinygrad_lite.ops.math.special import igamma as gammainc
 from tinygrad_lite.ops.math.special import igammac as gammaincc

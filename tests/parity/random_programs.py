@@ -528,12 +528,13 @@ def of_one_bool(found: Difference, program: Program) -> bool:
 
 
 def of_the_sign_of_zero(found: Difference, program: Program) -> bool:
-    """Whether the infinities of the result are made of zeros that a transform gave, and it is the same with + 0 for each."""
-    if found.kind not in ABOUT_GRADIENTS or "inf" not in found.ours + found.theirs or not any(map(TRANSFORMS.search, program)):
+    """Whether the infinities are made of zeros that a transform or a remainder gave, and it is the same with + 0 for each."""
+    done = any(re.fullmatch(r"(x\d+) = \1 \+ 0", text) for text in program)
+    if done or found.kind not in ABOUT_GRADIENTS or "inf" not in found.ours + found.theirs:
         return False
     positive = []
     for text in program:
-        result = re.match(r"(?:with [^:]*: )?(x\d+)(?:, =|,? =) .*" + f"({TRANSFORMS.pattern})", text)
+        result = re.match(r"(?:with [^:]*: )?(x\d+)(?:, =|,? =) .*" + f"({TRANSFORMS.pattern}| % |remainder)", text)
         positive += [text, f"{result[1]} = {result[1]} + 0"] if result else [text]
     return positive != program and difference(positive) is None
 

@@ -31,9 +31,7 @@ class Refusal(RuntimeError):
     'sum: expected an int for dim, got str'
     """
 
-    def __init__(
-        self, problem: str = "", *, function: str = "", argument: str = "", expected: str = "", got: Any = None, hint: str = ""
-    ):
+    def __init__(self, problem: str = "", *, function: str = "", argument: str = "", expected: str = "", got: Any = None, hint: str = ""):
         self.problem, self.function, self.argument = problem, function, argument
         self.expected, self.got, self.hint = expected, got, hint
         self.given = ""  # the arguments of the call, listed if there is no `got`

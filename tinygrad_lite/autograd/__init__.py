@@ -46,35 +46,12 @@ _LATER = {
 _HOME = {name: module for module, names in _LATER.items() for name in names}
 
 __all__ = [
-    "NONDIFFERENTIABLE",
-    "REGISTRY",
-    "Function",
-    "GradcheckError",
-    "Tape",
-    "Variable",
-    "backward",
-    "detect_anomaly",
-    "enable_grad",
-    "functional",
-    "grad",
-    "gradcheck",
-    "gradgradcheck",
-    "graph",
-    "inference_mode",
-    "is_anomaly_check_nan_enabled",
-    "is_anomaly_enabled",
-    "is_grad_enabled",
-    "is_inference_mode_enabled",
-    "no_grad",
-    "nondifferentiable",
-    "once_differentiable",
-    "primitive",
-    "set_anomaly_enabled",
-    "set_detect_anomaly",
-    "set_grad_enabled",
-    "tape_lines",
-    "tape_of",
-]
+    "NONDIFFERENTIABLE", "REGISTRY", "Function", "GradcheckError", "Tape", "Variable", "backward", "detect_anomaly",
+    "enable_grad", "functional", "grad", "gradcheck", "gradgradcheck", "graph", "inference_mode",
+    "is_anomaly_check_nan_enabled", "is_anomaly_enabled", "is_grad_enabled", "is_inference_mode_enabled", "no_grad",
+    "nondifferentiable", "once_differentiable", "primitive", "set_anomaly_enabled", "set_detect_anomaly",
+    "set_grad_enabled", "tape_lines", "tape_of",
+]  # fmt: skip
 
 
 @functools.cache

@@ -12,13 +12,7 @@ from tinygrad_lite.autograd.table import Lines, depth_of_the_program
 from tinygrad_lite.engine.tape import Node
 from tinygrad_lite.engine.walk import operations_behind
 
-__all__ = [
-    "detect_anomaly",
-    "is_anomaly_check_nan_enabled",
-    "is_anomaly_enabled",
-    "set_anomaly_enabled",
-    "set_detect_anomaly",
-]
+__all__ = ["detect_anomaly", "is_anomaly_check_nan_enabled", "is_anomaly_enabled", "set_anomaly_enabled", "set_detect_anomaly"]
 
 
 class _Search(Lines):

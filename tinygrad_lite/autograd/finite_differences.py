@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -56,15 +57,8 @@ def gradcheck(
     """
     inputs = _inputs(inputs)
     checked = _checked("gradcheck", inputs)
-    try:
-        _compare(func, inputs, checked, eps, atol, rtol, nondet_tol, every_result=False)
-    except (GradcheckError, MissingRule) as error:
-        if not raise_exception:
-            return False
-        if isinstance(error, MissingRule):
-            raise GradcheckError(f"gradcheck: {error}") from error
-        raise
-    return True
+    compare = functools.partial(_compare, func, inputs, checked, eps, atol, rtol, nondet_tol, every_result=False)
+    return _agree("gradcheck", compare, raise_exception)
 
 
 def gradgradcheck(
@@ -114,14 +108,20 @@ def gradgradcheck(
         return tuple(g for g in found if g is not None)
 
     arguments = (*inputs, *cotangents)
+    # A gradient that does not require grad is constant, or its rule lost its dependencies.
+    compare = functools.partial(_compare, gradients, arguments, _places(arguments), eps, atol, rtol, nondet_tol, every_result=True)
+    return _agree("gradgradcheck", compare, raise_exception)
+
+
+def _agree(name: str, compare: Callable[[], None], raise_exception: bool) -> bool:
+    """Whether `compare` finds agreement; with `raise_exception`, a disagreement raises."""
     try:
-        # A gradient that does not require grad is constant, or its rule lost its dependencies.
-        _compare(gradients, arguments, _places(arguments), eps, atol, rtol, nondet_tol, every_result=True)
+        compare()
     except (GradcheckError, MissingRule) as error:
         if not raise_exception:
             return False
         if isinstance(error, MissingRule):
-            raise GradcheckError(f"gradgradcheck: {error}") from error
+            raise GradcheckError(f"{name}: {error}") from error
         raise
     return True
 

@@ -270,14 +270,10 @@ class _FunctionPlan:
                 returned = self.cls.backward(ctx, *parts)
         gradients = returned if isinstance(returned, tuple) else (returned,)
         if len(gradients) < len(self.needs) or any(extra is not None for extra in gradients[len(self.needs) :]):
-            raise RuntimeError(
-                f"{self.name}: backward returned {len(gradients)} gradients for the {len(self.needs)} arguments of forward"
-            )
+            raise RuntimeError(f"{self.name}: backward returned {len(gradients)} gradients for the {len(self.needs)} arguments of forward")
         for i, gradient in enumerate(gradients):
             if gradient is not None and not isinstance(gradient, Traced):
-                raise TypeError(
-                    f"{self.name}: backward returned {type(gradient).__name__} for argument {i}; expected a Tensor or None"
-                )
+                raise TypeError(f"{self.name}: backward returned {type(gradient).__name__} for argument {i}; expected a Tensor or None")
         return [None if t is None else t if differentiable else t.array for t in gradients]
 
 

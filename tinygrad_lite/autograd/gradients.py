@@ -50,9 +50,7 @@ def grad(
         found = roots.grad(outputs, inputs, row, keep or i < len(rows) - 1, create_graph)
         unused = [i for i, g in enumerate(found) if g is None]
         if unused and not allow_unused:
-            raise RuntimeError(
-                f"grad: no output depends on input {', '.join(map(str, unused))}; pass allow_unused=True to get None there"
-            )
+            raise RuntimeError(f"grad: no output depends on input {', '.join(map(str, unused))}; pass allow_unused=True to get None there")
         walks.append(found)
     gradients = [None if column[0] is None else _stacked(column) for column in zip(*walks)] if is_grads_batched else walks[0]
     if not materialize_grads:

@@ -8,18 +8,10 @@ from tinygrad_lite.arrays import set_default_dtype
 from tinygrad_lite.ops.creation import conversion
 
 __all__ = [
-    "are_deterministic_algorithms_enabled",
-    "channels_last",
-    "channels_last_3d",
-    "compile",
-    "contiguous_format",
-    "get_float32_matmul_precision",
-    "preserve_format",
-    "set_default_tensor_type",
-    "set_float32_matmul_precision",
-    "strided",
-    "use_deterministic_algorithms",
-]
+    "are_deterministic_algorithms_enabled", "channels_last", "channels_last_3d", "compile", "contiguous_format",
+    "get_float32_matmul_precision", "preserve_format", "set_default_tensor_type", "set_float32_matmul_precision",
+    "strided", "use_deterministic_algorithms",
+]  # fmt: skip
 
 # Memory formats: operations choose their own, whatever is passed.
 contiguous_format, preserve_format = "contiguous_format", "preserve_format"

@@ -14,27 +14,11 @@ from tinygrad_lite.arrays.gpu import OutOfMemoryError
 from tinygrad_lite.ops.random import generators
 
 __all__ = [
-    "OutOfMemoryError",
-    "current_device",
-    "device",
-    "device_count",
-    "empty_cache",
-    "get_device_capability",
-    "get_device_name",
-    "get_rng_state",
-    "initial_seed",
-    "is_available",
-    "is_bf16_supported",
-    "manual_seed",
-    "manual_seed_all",
-    "max_memory_allocated",
-    "memory_allocated",
-    "memory_reserved",
-    "reset_peak_memory_stats",
-    "set_device",
-    "set_rng_state",
-    "synchronize",
-]
+    "OutOfMemoryError", "current_device", "device", "device_count", "empty_cache", "get_device_capability",
+    "get_device_name", "get_rng_state", "initial_seed", "is_available", "is_bf16_supported", "manual_seed",
+    "manual_seed_all", "max_memory_allocated", "memory_allocated", "memory_reserved", "reset_peak_memory_stats",
+    "set_device", "set_rng_state", "synchronize",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from tinygrad_lite.cuda import amp

@@ -6,15 +6,6 @@ from tinygrad_lite.datasets.mnist import MNIST, FashionMNIST
 from tinygrad_lite.datasets.toys import blobs, clumpy, moons, spirals, two_clusters, xor
 
 __all__ = [
-    "MNIST",
-    "Digits",
-    "FashionMNIST",
-    "blobs",
-    "clumpy",
-    "digits",
-    "moons",
-    "read_idx",
-    "spirals",
-    "two_clusters",
+    "MNIST", "Digits", "FashionMNIST", "blobs", "clumpy", "digits", "moons", "read_idx", "spirals", "two_clusters",
     "xor",
-]
+]  # fmt: skip

@@ -40,9 +40,7 @@ class Digits(TensorDataset):
         part = (number % HELD_BACK != HELD_BACK - 1) == train
         images, labels = images[part], labels[part]
         self.train = train
-        super().__init__(
-            from_numpy(images[:, None].astype(np.float32) / np.float32(16)), from_numpy(labels.astype(np.int64))
-        )
+        super().__init__(from_numpy(images[:, None].astype(np.float32) / np.float32(16)), from_numpy(labels.astype(np.int64)))
 
     @property
     def images(self) -> Any:

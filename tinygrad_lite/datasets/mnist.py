@@ -61,9 +61,7 @@ class MNIST(TensorDataset):
             raise ValueError(f"{name}: {len(images)} images but {len(labels)} labels in {self.folder}")
         if labels.size and labels.max() >= len(self.classes):
             raise ValueError(f"{name}: a label of {labels.max()} in {self.folder}; there are {len(self.classes)} classes")
-        super().__init__(
-            from_numpy(images[:, None].astype(np.float32) / np.float32(255)), from_numpy(labels.astype(np.int64))
-        )
+        super().__init__(from_numpy(images[:, None].astype(np.float32) / np.float32(255)), from_numpy(labels.astype(np.int64)))
 
     def _read(self, file: str, fetch: bool) -> np.ndarray:
         for path in (self.folder / file.removesuffix(".gz"), self.folder / file):

@@ -109,9 +109,7 @@ def clumpy(n: int = 200, clumps: int = 10, clump_std: float = 0.05, dims: int = 
     return _shuffled(draw, centers[clump] + clump_std * draw.standard_normal((n, dims)), classes[clump])
 
 
-def two_clusters(
-    n: int = 100, distance: float = 4.0, std: float = 1.0, dims: int = 2, generator: Any = None
-) -> tuple[Any, Any]:
+def two_clusters(n: int = 100, distance: float = 4.0, std: float = 1.0, dims: int = 2, generator: Any = None) -> tuple[Any, Any]:
     """Two Gaussian clusters `distance` apart along the first axis, sorted by class.
 
     In this order every pass pulls a model from one class to the other and back (docs/lectures.md#item-25);

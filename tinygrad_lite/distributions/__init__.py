@@ -10,13 +10,6 @@ from tinygrad_lite.distributions.multivariate import Independent, MixtureSameFam
 from tinygrad_lite.distributions.univariate import Bernoulli, Categorical, Normal, Uniform
 
 __all__ = [
-    "Bernoulli",
-    "Categorical",
-    "Distribution",
-    "Independent",
-    "MixtureSameFamily",
-    "MultivariateNormal",
-    "Normal",
-    "Uniform",
-    "kl_divergence",
-]
+    "Bernoulli", "Categorical", "Distribution", "Independent", "MixtureSameFamily", "MultivariateNormal", "Normal",
+    "Uniform", "kl_divergence",
+]  # fmt: skip

@@ -27,14 +27,7 @@ from tinygrad_lite.ops.nn.adaptive_pooling import (
 from tinygrad_lite.ops.nn.attention import multi_head_attention_forward, scaled_dot_product_attention
 from tinygrad_lite.ops.nn.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from tinygrad_lite.ops.nn.distances import cosine_similarity, normalize, pairwise_distance, pdist
-from tinygrad_lite.ops.nn.dropout import (
-    alpha_dropout,
-    dropout,
-    dropout1d,
-    dropout2d,
-    dropout3d,
-    feature_alpha_dropout,
-)
+from tinygrad_lite.ops.nn.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
 from tinygrad_lite.ops.nn.embedding import embedding_bag, one_hot
 from tinygrad_lite.ops.nn.folding import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
 from tinygrad_lite.ops.nn.fractional_pooling import fractional_max_pool2d, fractional_max_pool3d

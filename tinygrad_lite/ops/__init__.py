@@ -105,13 +105,12 @@ from tinygrad_lite.ops.random.sampling import (
     bernoulli, multinomial, normal, poisson, rand, rand_like, randint, randint_like, randn, randn_like, randperm,
 )
 
-# The families, whose names are exported here.
+# The families whose names are exported here.
 FAMILIES = (
-    calculus, types, conversion, factories, broadcasting, casting, copying, diagonals, dtype_methods, flipping, indexing, inplace,
-    joining, masking, repeating, scattering, shape, storage, strides, transposing, view_copies, arithmetic, bessel, bitwise, clamping,
-    comparison, complex, elementary, rounding, signs, special, _where, cumulative, differences, extremes, histograms, sorting, statistics,
-    sums, checks, _cholesky, eigh, _einsum, inverses, lu, matrix_functions, norms, products, _qr, solving, _svd, triangular,
-    piecewise_activations, _softmax, generators, sampling,
+    calculus, types, conversion, factories, broadcasting, copying, diagonals, flipping, indexing, joining, masking, repeating, scattering,
+    shape, storage, strides, transposing, view_copies, arithmetic, bessel, bitwise, clamping, comparison, complex, elementary, rounding,
+    signs, special, _where, cumulative, differences, extremes, histograms, sorting, statistics, sums, _cholesky, _einsum, inverses, lu,
+    matrix_functions, norms, products, _qr, _svd, piecewise_activations, _softmax, generators, sampling,
 )
 
 __all__ = [name for family in FAMILIES for name in family.__all__]  # without the names of the modules

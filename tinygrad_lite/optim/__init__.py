@@ -23,42 +23,11 @@ if TYPE_CHECKING:
     from tinygrad_lite.optim import diagnosis, noise, progress, stopping, surfaces
 
 __all__ = [
-    "ASGD",
-    "LBFGS",
-    "SGD",
-    "Adadelta",
-    "Adafactor",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "CGNewton",
-    "EffectiveRates",
-    "GaussNewton",
-    "HeavyBall",
-    "Hessian",
-    "Momentum",
-    "Muon",
-    "NAdam",
-    "Nesterov",
-    "Newton",
-    "Optimizer",
-    "QuickProp",
-    "RAdam",
-    "RMSprop",
-    "Rprop",
-    "averaging",
-    "convert_momentum",
-    "curvature",
-    "hvp",
-    "lr_scheduler",
-    "noise",
-    "progress",
-    "register_optimizer_step_post_hook",
-    "register_optimizer_step_pre_hook",
-    "stopping",
-    "swa_utils",
-]
+    "ASGD", "LBFGS", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "CGNewton", "EffectiveRates",
+    "GaussNewton", "HeavyBall", "Hessian", "Momentum", "Muon", "NAdam", "Nesterov", "Newton", "Optimizer", "QuickProp",
+    "RAdam", "RMSprop", "Rprop", "averaging", "convert_momentum", "curvature", "hvp", "lr_scheduler", "noise",
+    "progress", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook", "stopping", "swa_utils",
+]  # fmt: skip
 
 # Imported at first use: few programs need them.
 _LATER = ("diagnosis", "noise", "progress", "stopping", "surfaces")

@@ -79,9 +79,7 @@ class Optimizer(Hooks, StateDicts):
         self.defaults = defaults
         self._make_ready()
         if isinstance(params, Traced):
-            raise TypeError(
-                f"{self._name}: params must be an iterable of Tensors or of dicts, got one Tensor; put it into a list"
-            )
+            raise TypeError(f"{self._name}: params must be an iterable of Tensors or of dicts, got one Tensor; put it into a list")
         groups: list[Any] = list(params)
         if not groups:
             raise ValueError(f"{self._name}: got an empty parameter list")
@@ -194,9 +192,7 @@ class Optimizer(Hooks, StateDicts):
     def numbers_of(self, group: Group) -> Group:
         """A copy of a group with the current value of every schedule in it."""
         number = self._number
-        return {
-            name: value if type(value) in _PLAIN else number(value) for name, value in group.items() if name != "params"
-        }
+        return {name: value if type(value) in _PLAIN else number(value) for name, value in group.items() if name != "params"}
 
     def _number(self, value: Any) -> Any:
         kind = type(value)

@@ -66,9 +66,7 @@ class StateDicts:
         counts = [len(group["params"]) for group in saved_groups]
         mine = [len(group["params"]) for group in self.param_groups]
         if counts != mine:
-            raise ValueError(
-                f"{self._name}: the loaded state dict has parameter groups of {counts} parameters, this optimizer of {mine}"
-            )
+            raise ValueError(f"{self._name}: the loaded state dict has parameter groups of {counts} parameters, this optimizer of {mine}")
         by_number = dict(
             zip(
                 chain.from_iterable(group["params"] for group in saved_groups),
@@ -123,9 +121,7 @@ class StateDicts:
             for tensor in value if isinstance(value, (list, tuple)) else (value,):
                 array = array_of(tensor)
                 if array is not None and shapes[name] is not None and array.shape != shapes[name]:
-                    raise ValueError(
-                        f"{self._name}: {which} has {name!r} of shape {array.shape}, expected {tuple(shapes[name])}"
-                    )
+                    raise ValueError(f"{self._name}: {which} has {name!r} of shape {array.shape}, expected {tuple(shapes[name])}")
 
     def _for(self, p: Any, entries: Any) -> Any:
         """A copy of the loaded state in the dtype and on the device of its parameter."""

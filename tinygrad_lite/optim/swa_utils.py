@@ -16,20 +16,9 @@ from tinygrad_lite.optim.schedules.base import LRScheduler  # PyTorch's module h
 from tinygrad_lite.optim.schedules.swa import SWALR
 
 __all__ = [
-    "SWALR",
-    "AveragedModel",
-    "LRScheduler",
-    "get_ema_avg_fn",
-    "get_ema_multi_avg_fn",
-    "get_swa_avg_fn",
-    "get_swa_multi_avg_fn",
-    "update_bn",
-]
-
-
-def _check_decay(decay: float) -> None:
-    if not 0 <= decay <= 1:
-        raise ValueError(f"decay must be in [0, 1], got {decay}")
+    "SWALR", "AveragedModel", "LRScheduler", "get_ema_avg_fn", "get_ema_multi_avg_fn", "get_swa_avg_fn",
+    "get_swa_multi_avg_fn", "update_bn",
+]  # fmt: skip
 
 
 def get_ema_avg_fn(decay: float = 0.999) -> Callable[..., Any]:
@@ -39,7 +28,8 @@ def get_ema_avg_fn(decay: float = 0.999) -> Callable[..., Any]:
     >>> get_ema_avg_fn(0.75)(tg.tensor(8.0), tg.tensor(4.0), 1)
     tensor(7.)
     """
-    _check_decay(decay)
+    if not 0 <= decay <= 1:
+        raise ValueError(f"decay must be in [0, 1], got {decay}")
     return lambda average, p, count: decay * average + (1 - decay) * p
 
 

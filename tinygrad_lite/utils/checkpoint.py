@@ -64,9 +64,7 @@ def checkpoint(
 class _Segment:
     """One call under `checkpoint`. In place of each array that the tape would have saved, it keeps a number."""
 
-    def __init__(
-        self, function: Any, args: Any, kwargs: Any, context: Any, preserve_rng_state: bool, check: bool, early_stop: bool
-    ):
+    def __init__(self, function: Any, args: Any, kwargs: Any, context: Any, preserve_rng_state: bool, check: bool, early_stop: bool):
         self.call = function, args, kwargs
         self.context = context
         self.rng = [(g, g.get_state()) for g in generators()] if preserve_rng_state else []

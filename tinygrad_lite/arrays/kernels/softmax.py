@@ -9,14 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import (
-    by_blocks,
-    exponentials,
-    namespace_of,
-    row_products,
-    row_sums,
-    rows,
-)
+from tinygrad_lite.arrays import by_blocks, exponentials, namespace_of, row_products, row_sums, rows
 
 
 def softmax_of(x: Any, dim: Any) -> Any:

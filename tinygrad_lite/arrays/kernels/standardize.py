@@ -62,9 +62,7 @@ def standardize_rows(x: Array, groups: int, weight: Any, bias: Any, eps: float, 
     return out, normal, rate
 
 
-def rows_gradient(
-    g: Array, normal: Array, rate: Array, weight: Any, bias: Any, center: bool, needs: tuple[bool, ...]
-) -> list[Any]:
+def rows_gradient(g: Array, normal: Array, rate: Array, weight: Any, bias: Any, center: bool, needs: tuple[bool, ...]) -> list[Any]:
     """The gradients of x, weight and bias."""
     xp = namespace_of(normal)
     length = normal.shape[1] // rate.shape[1]
@@ -167,9 +165,7 @@ def standardize_channels(x: Array, mean: Array, rate: Array, weight: Any, bias: 
     return out
 
 
-def channels_gradient(
-    g: Array, x: Array, mean: Array, rate: Array, weight: Any, needs: tuple[bool, ...], fixed: bool
-) -> list[Any]:
+def channels_gradient(g: Array, x: Array, mean: Array, rate: Array, weight: Any, needs: tuple[bool, ...], fixed: bool) -> list[Any]:
     """The gradients of x, weight and bias; `mean` and `rate` were computed from x, unless they are `fixed`."""
     xp = namespace_of(x)
     count = max(x.size // max(len(mean), 1), 1)

@@ -38,9 +38,7 @@ class Windows(NamedTuple):
     @property
     def extent(self) -> Sizes:
         """The distance from the first tap of the first window to the end of the last tap of the last."""
-        return tuple(
-            (n - 1) * s + (k - 1) * d + 1 for k, s, d, n in zip(self.kernel, self.stride, self.dilation, self.count)
-        )
+        return tuple((n - 1) * s + (k - 1) * d + 1 for k, s, d, n in zip(self.kernel, self.stride, self.dilation, self.count))
 
     def rows(self, start: int, stop: int) -> Windows:
         """Only the windows `start` to `stop` of the first dim."""
@@ -57,9 +55,7 @@ class Windows(NamedTuple):
     def taps(self) -> tuple[tuple[slice, ...], ...]:
         """For each tap, the elements of all windows at it, counted from `start`."""
         firsts = product(*(range(0, k * d, d) for k, d in zip(self.kernel, self.dilation)))
-        return tuple(
-            tuple(slice(i, i + (n - 1) * s + 1, s) for i, s, n in zip(first, self.stride, self.count)) for first in firsts
-        )
+        return tuple(tuple(slice(i, i + (n - 1) * s + 1, s) for i, s, n in zip(first, self.stride, self.count)) for first in firsts)
 
 
 def cut(x: Array, start: Sizes, size: Sizes, fill: float = 0) -> Array:

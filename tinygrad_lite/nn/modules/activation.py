@@ -234,7 +234,16 @@ class PReLU(Module):
         return f"num_parameters={self.num_parameters}"
 
 
-class ELU(Configured):
+class _Exponential(Configured):
+    """An activation that is exponential below 0, with the settings `alpha` and `inplace`."""
+
+    shown = "alpha inplace"
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False):
+        super().__init__(locals())
+
+
+class ELU(_Exponential):
     """x where x > 0, alpha (e^x - 1) elsewhere (Clevert et al., 2015)
 
     >>> from tinygrad_lite import nn, tensor
@@ -242,27 +251,17 @@ class ELU(Configured):
     tensor([-2.0000, -1.2642,  3.0000])
     """
 
-    shown = "alpha inplace"
-
-    def __init__(self, alpha: float = 1.0, inplace: bool = False):
-        super().__init__(locals())
-
     def forward(self, input: Tensor) -> Tensor:
         return F.elu(input, self.alpha, self.inplace)
 
 
-class CELU(Configured):
+class CELU(_Exponential):
     """x where x > 0, alpha (e^(x / alpha) - 1) elsewhere: the slope at 0 is 1 for every alpha (Barron, 2017)
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.CELU(alpha=2.0)(tensor([-100.0, -2.0, 3.0]))
     tensor([-2.0000, -1.2642,  3.0000])
     """
-
-    shown = "alpha inplace"
-
-    def __init__(self, alpha: float = 1.0, inplace: bool = False):
-        super().__init__(locals())
 
     def forward(self, input: Tensor) -> Tensor:
         return F.celu(input, self.alpha, self.inplace)
@@ -365,7 +364,17 @@ class Threshold(Configured):
         return F.threshold(input, self.threshold, self.value, self.inplace)
 
 
-class Hardshrink(Configured):
+class _Shrink(Configured):
+    """An activation that is 0 where |x| <= lambd."""
+
+    def __init__(self, lambd: float = 0.5):
+        super().__init__(locals())
+
+    def extra_repr(self) -> str:
+        return str(self.lambd)
+
+
+class Hardshrink(_Shrink):
     """0 where |x| <= lambd, x elsewhere
 
     >>> from tinygrad_lite import nn, tensor
@@ -373,17 +382,11 @@ class Hardshrink(Configured):
     tensor([-2.,  0.,  1.])
     """
 
-    def __init__(self, lambd: float = 0.5):
-        super().__init__(locals())
-
     def forward(self, input: Tensor) -> Tensor:
         return F.hardshrink(input, self.lambd)
 
-    def extra_repr(self) -> str:
-        return str(self.lambd)
 
-
-class Softshrink(Configured):
+class Softshrink(_Shrink):
     """x moved by lambd towards 0; 0 where |x| <= lambd
 
     >>> from tinygrad_lite import nn, tensor
@@ -391,17 +394,20 @@ class Softshrink(Configured):
     tensor([-1.5000,  0.0000,  0.5000])
     """
 
-    def __init__(self, lambd: float = 0.5):
-        super().__init__(locals())
-
     def forward(self, input: Tensor) -> Tensor:
         return F.softshrink(input, self.lambd)
 
-    def extra_repr(self) -> str:
-        return str(self.lambd)
+
+class _OverDim(Configured):
+    """A function along `dim`, its only setting."""
+
+    shown = "dim"
+
+    def __init__(self, dim: int | None = None):
+        super().__init__(locals())
 
 
-class Softmax(Configured):
+class Softmax(_OverDim):
     """e^x, normalized to sum to 1 along `dim`
 
     >>> from tinygrad_lite import nn, tensor
@@ -409,16 +415,11 @@ class Softmax(Configured):
     tensor([0.2500, 0.7500])
     """
 
-    shown = "dim"
-
-    def __init__(self, dim: int | None = None):
-        super().__init__(locals())
-
     def forward(self, input: Tensor) -> Tensor:
         return F.softmax(input, self.dim)
 
 
-class Softmin(Configured):
+class Softmin(_OverDim):
     """Softmax of -x: the smallest element gets the largest weight.
 
     >>> from tinygrad_lite import nn, tensor
@@ -426,27 +427,17 @@ class Softmin(Configured):
     tensor([0.7500, 0.2500])
     """
 
-    shown = "dim"
-
-    def __init__(self, dim: int | None = None):
-        super().__init__(locals())
-
     def forward(self, input: Tensor) -> Tensor:
         return F.softmin(input, self.dim)
 
 
-class LogSoftmax(Configured):
+class LogSoftmax(_OverDim):
     """The logarithm of Softmax, in one numerically stable step.
 
     >>> from tinygrad_lite import nn, tensor
     >>> nn.LogSoftmax(dim=0)(tensor([0.0, 1000.0]))  # log(softmax) would give -inf, 0
     tensor([-1000.,     0.])
     """
-
-    shown = "dim"
-
-    def __init__(self, dim: int | None = None):
-        super().__init__(locals())
 
     def forward(self, input: Tensor) -> Tensor:
         return F.log_softmax(input, self.dim)

@@ -180,9 +180,7 @@ class _ConvTransposeNd(_ConvNd):
             )
         if isinstance(padding, str):
             raise BadType(function=type(self).__name__, argument="padding", expected="sizes", got=repr(padding))
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype
-        )
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype)
         self.output_padding = sizes(self._get_name(), "output_padding", output_padding, self.rank)
 
     def forward(self, input: Tensor, output_size: Any = None) -> Tensor:

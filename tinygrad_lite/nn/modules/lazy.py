@@ -15,15 +15,7 @@ from tinygrad_lite.nn.modules.batchnorm import (
     InstanceNorm3d,
     _NormBase,
 )
-from tinygrad_lite.nn.modules.conv import (
-    Conv1d,
-    Conv2d,
-    Conv3d,
-    ConvTranspose1d,
-    ConvTranspose2d,
-    ConvTranspose3d,
-    _ConvNd,
-)
+from tinygrad_lite.nn.modules.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, _ConvNd
 from tinygrad_lite.nn.modules.linear import Linear
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.parameter import UninitializedParameter

@@ -76,9 +76,7 @@ class Bilinear(Module):
     (2, 5)
     """
 
-    def __init__(
-        self, in1_features: int, in2_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
-    ):
+    def __init__(self, in1_features: int, in2_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None):
         super().__init__()
         if in1_features <= 0:
             raise BadValue(f"in1_features must be > 0, but got {in1_features}")

@@ -88,9 +88,7 @@ class SmoothL1Loss(_Arguments):
     tensor([0.2500, 4.0000])
     """
 
-    def __init__(
-        self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean", beta: float = 1.0
-    ):
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean", beta: float = 1.0):
         super().__init__(locals())
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -135,9 +133,7 @@ class CrossEntropyLoss(_Arguments):
         super().__init__(locals())
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.cross_entropy(
-            input, target, self.weight, None, self.ignore_index, None, self.reduction, self.label_smoothing
-        )
+        return F.cross_entropy(input, target, self.weight, None, self.ignore_index, None, self.reduction, self.label_smoothing)
 
 
 class NLLLoss(_Arguments):
@@ -193,9 +189,7 @@ class BCEWithLogitsLoss(_Arguments):
         super().__init__(locals())
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.binary_cross_entropy_with_logits(
-            input, target, weight=self.weight, pos_weight=self.pos_weight, reduction=self.reduction
-        )
+        return F.binary_cross_entropy_with_logits(input, target, weight=self.weight, pos_weight=self.pos_weight, reduction=self.reduction)
 
 
 class KLDivLoss(_Arguments):
@@ -242,9 +236,7 @@ class PoissonNLLLoss(_Arguments):
         super().__init__(locals())
 
     def forward(self, log_input: Tensor, target: Tensor) -> Tensor:
-        return F.poisson_nll_loss(
-            log_input, target, log_input=self.log_input, full=self.full, eps=self.eps, reduction=self.reduction
-        )
+        return F.poisson_nll_loss(log_input, target, log_input=self.log_input, full=self.full, eps=self.eps, reduction=self.reduction)
 
 
 class GaussianNLLLoss(_Arguments):

@@ -20,19 +20,7 @@ from tinygrad_lite.arrays import as_dtype, is_floating, to_device
 from tinygrad_lite.arrays.hooks import RemovableHandle
 from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.nn.modules.hooks import Hooks, add_hook, hooks_of
-from tinygrad_lite.nn.modules.registry import (
-    DOWN,
-    OWN,
-    UP,
-    forget,
-    keep_out_of_state,
-    member,
-    put,
-    refuse_unless,
-    register,
-    view_of,
-    walk,
-)
+from tinygrad_lite.nn.modules.registry import DOWN, OWN, UP, forget, keep_out_of_state, member, put, refuse_unless, register, view_of, walk
 from tinygrad_lite.nn.modules.state import IncompatibleKeys, load_own_state, load_state, own_state
 from tinygrad_lite.nn.parameter import Buffer, Parameter
 
@@ -147,9 +135,7 @@ class Module:
 
     # -- iteration -------------------------------------------------------------------------
 
-    def named_modules(
-        self, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Module]]:
+    def named_modules(self, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
         """This module and all modules below it, each with its path ("" for this one, "block.0.norm").
 
         >>> from tinygrad_lite import nn
@@ -191,9 +177,7 @@ class Module:
                     seen.add(id(value))
                 yield f"{path}.{name}" if path else name, value
 
-    def named_parameters(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Parameter]]:
+    def named_parameters(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
         """Parameters with their paths; a parameter with several names appears once."""
         return self._named_members("parameter", prefix, recurse, remove_duplicate)
 
@@ -202,9 +186,7 @@ class Module:
         for _, parameter in self.named_parameters(recurse=recurse):
             yield parameter
 
-    def named_buffers(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Tensor]]:
+    def named_buffers(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator[tuple[str, Tensor]]:
         """Buffers with their paths."""
         return self._named_members("buffer", prefix, recurse, remove_duplicate)
 
@@ -435,9 +417,7 @@ class Module:
 
     # -- hooks -----------------------------------------------------------------------------------
 
-    def register_forward_pre_hook(
-        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
-    ) -> RemovableHandle:
+    def register_forward_pre_hook(self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False) -> RemovableHandle:
         """Call `hook(module, args)` before forward; its return value replaces the args. `with_kwargs`: `hook(module,
         args, kwargs)`, which returns both."""
         return add_hook(self, "forward_pre", hook, prepend, with_kwargs=with_kwargs)

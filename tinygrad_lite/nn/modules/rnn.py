@@ -214,9 +214,7 @@ class RNNBase(Module):
         return tuple(states) if self.mode == "LSTM" else states[0]
 
     def extra_repr(self) -> str:
-        defaults = {
-            "proj_size": 0, "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0, "bidirectional": False,
-        }  # fmt: skip
+        defaults = {"proj_size": 0, "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0, "bidirectional": False}
         notes = [f"{name}={getattr(self, name)}" for name, default in defaults.items() if getattr(self, name) != default]
         return ", ".join([f"{self.input_size}, {self.hidden_size}", *notes])
 
@@ -250,9 +248,7 @@ class RNN(RNNBase):
         if nonlinearity not in ("tanh", "relu"):
             raise BadValue(f"unknown nonlinearity {nonlinearity!r}, select from 'tanh' or 'relu'", function="RNN")
         mode = f"RNN_{nonlinearity.upper()}"
-        super().__init__(
-            mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype
-        )
+        super().__init__(mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype)
         self.nonlinearity = nonlinearity
 
 

@@ -7,8 +7,6 @@ from typing import Any
 
 from tinygrad_lite.nn.modules.module import Module
 
-__all__: list[str] = []
-
 
 class Configured(Module):
     """A module that keeps the arguments of its constructor as attributes.

@@ -18,8 +18,9 @@ __all__ = ["Embedding", "EmbeddingBag"]
 class _Table(Module):
     """`weight` (num_embeddings, embedding_dim) starts standard normal, with zeros at padding_idx."""
 
-    def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: Any, weight: Any, freeze: bool, where: Any):
+    def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: Any, weight: Any, freeze: bool, where: Any, lookup: Any):
         super().__init__()
+        self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse = lookup
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         if padding_idx is not None:
@@ -77,21 +78,14 @@ class Embedding(_Table):
         device: Any = None,
         dtype: Any = None,
     ):
-        super().__init__(num_embeddings, embedding_dim, padding_idx, _weight, _freeze, {"device": device, "dtype": dtype})
-        self.max_norm = max_norm
-        self.norm_type = norm_type
-        self.scale_grad_by_freq = scale_grad_by_freq
-        self.sparse = sparse
+        where, lookup = {"device": device, "dtype": dtype}, (max_norm, norm_type, scale_grad_by_freq, sparse)
+        super().__init__(num_embeddings, embedding_dim, padding_idx, _weight, _freeze, where, lookup)
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.embedding(
-            input, self.weight, self.padding_idx, self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse
-        )
+        return F.embedding(input, self.weight, self.padding_idx, self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse)
 
     def extra_repr(self) -> str:
-        return self._shown(
-            ("padding_idx", None), ("max_norm", None), ("norm_type", 2), ("scale_grad_by_freq", False), ("sparse", False)
-        )
+        return self._shown(("padding_idx", None), ("max_norm", None), ("norm_type", 2), ("scale_grad_by_freq", False), ("sparse", False))
 
     @classmethod
     def from_pretrained(
@@ -145,12 +139,9 @@ class EmbeddingBag(_Table):
         device: Any = None,
         dtype: Any = None,
     ):
-        super().__init__(num_embeddings, embedding_dim, padding_idx, _weight, False, {"device": device, "dtype": dtype})
-        self.max_norm = max_norm
-        self.norm_type = norm_type
-        self.scale_grad_by_freq = scale_grad_by_freq
+        where, lookup = {"device": device, "dtype": dtype}, (max_norm, norm_type, scale_grad_by_freq, sparse)
+        super().__init__(num_embeddings, embedding_dim, padding_idx, _weight, False, where, lookup)
         self.mode = mode
-        self.sparse = sparse
         self.include_last_offset = include_last_offset
 
     def forward(self, input: Tensor, offsets: Tensor | None = None, per_sample_weights: Tensor | None = None) -> Tensor:

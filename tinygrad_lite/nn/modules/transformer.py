@@ -19,9 +19,7 @@ from tinygrad_lite.nn.modules.normalization import LayerNorm
 from tinygrad_lite.ops.creation.factories import full
 from tinygrad_lite.ops.movement.diagonals import triu
 
-__all__ = [
-    "Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer",
-]  # fmt: skip
+__all__ = ["Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer"]
 
 Activation = str | Callable[[Tensor], Tensor]
 
@@ -131,9 +129,7 @@ class TransformerDecoderLayer(_Layer):
         x = self.norm2(x + self._mha_block(x, *other))
         return self.norm3(x + self._ff_block(x))
 
-    def _mha_block(
-        self, x: Tensor, memory: Tensor, mask: Tensor | None, padding: Tensor | None, is_causal: bool = False
-    ) -> Tensor:
+    def _mha_block(self, x: Tensor, memory: Tensor, mask: Tensor | None, padding: Tensor | None, is_causal: bool = False) -> Tensor:
         return self.dropout2(self.multihead_attn(x, memory, memory, padding, False, mask, is_causal=is_causal)[0])
 
     def _ff_block(self, x: Tensor) -> Tensor:

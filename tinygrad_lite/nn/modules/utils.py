@@ -7,8 +7,6 @@ from typing import Any
 
 from tinygrad_lite.arrays.errors import BadValue
 
-__all__: list[str] = []
-
 
 def _ntuple(n: int) -> Callable[[Any], tuple[Any, ...]]:
     """A function that repeats a number n times and returns a sequence unchanged."""

@@ -23,9 +23,7 @@ def _all(parameters: Parameters) -> list[Tensor]:
 
 
 @no_grad()
-def get_total_norm(
-    tensors: Parameters, norm_type: float = 2.0, error_if_nonfinite: bool = False, foreach: bool | None = None
-) -> Tensor:
+def get_total_norm(tensors: Parameters, norm_type: float = 2.0, error_if_nonfinite: bool = False, foreach: bool | None = None) -> Tensor:
     """The norm of all tensors, taken as one vector.
 
     >>> from tinygrad_lite import tensor

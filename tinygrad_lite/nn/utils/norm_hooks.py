@@ -143,9 +143,7 @@ class SpectralNorm(_RecomputeHook):
         return weight / (u.clone() @ (matrix @ v.clone()))
 
 
-def spectral_norm(
-    module: Module, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None
-) -> Module:
+def spectral_norm(module: Module, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None) -> Module:
     """Divide a weight by its largest singular value, approximated in training by `n_power_iterations` before each call
     (Miyato et al., 2018).
 

@@ -129,9 +129,7 @@ def default_dim(module: Module) -> int:
     return 1 if isinstance(module, _ConvTransposeNd) else 0
 
 
-def spectral_norm(
-    module: Module, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None
-) -> Module:
+def spectral_norm(module: Module, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None) -> Module:
     """Divide a weight by its largest singular value each time it is accessed.
 
     >>> from tinygrad_lite import diag, nn, tensor

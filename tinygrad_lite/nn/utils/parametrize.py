@@ -13,13 +13,7 @@ from tinygrad_lite.nn.modules.container import ModuleDict, ModuleList
 from tinygrad_lite.nn.modules.module import Module
 from tinygrad_lite.nn.parameter import Parameter
 
-__all__ = [
-    "ParametrizationList",
-    "cached",
-    "is_parametrized",
-    "register_parametrization",
-    "remove_parametrizations",
-]
+__all__ = ["ParametrizationList", "cached", "is_parametrized", "register_parametrization", "remove_parametrizations"]
 
 _cache: dict[tuple[int, str], Tensor] | None = None  # set inside `cached()`
 

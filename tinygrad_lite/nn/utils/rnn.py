@@ -15,15 +15,9 @@ from tinygrad_lite.ops.creation.factories import full
 from tinygrad_lite.ops.movement.joining import cat
 
 __all__ = [
-    "PackedSequence",
-    "invert_permutation",
-    "pack_padded_sequence",
-    "pack_sequence",
-    "pad_packed_sequence",
-    "pad_sequence",
-    "unpack_sequence",
-    "unpad_sequence",
-]
+    "PackedSequence", "invert_permutation", "pack_padded_sequence", "pack_sequence", "pad_packed_sequence",
+    "pad_sequence", "unpack_sequence", "unpad_sequence",
+]  # fmt: skip
 
 
 def _lengths(lengths: Any) -> np.ndarray:
@@ -96,9 +90,7 @@ def pad_packed_sequence(
     return padded.transpose(0, 1) if batch_first else padded, from_numpy(lengths)
 
 
-def pad_sequence(
-    sequences: Sequence[Tensor], batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right"
-) -> Tensor:
+def pad_sequence(sequences: Sequence[Tensor], batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right") -> Tensor:
     """Pad sequences (length, ...) of different lengths to one batch (T, B, ...), or (B, T, ...) if `batch_first`.
 
     >>> from tinygrad_lite import tensor

@@ -101,9 +101,7 @@ def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_gra
     return as_made(array_from(s, get_default_dtype() if dtype is None else dtype, device), requires_grad)
 
 
-def legacy_array(
-    name: str, dtype: Any, given: tuple[Any, ...], device: Any = None, size: Any = None, data: Any = None
-) -> Any:  # fmt: skip
+def legacy_array(name: str, dtype: Any, given: tuple[Any, ...], device: Any = None, size: Any = None, data: Any = None) -> Any:
     """PyTorch's first constructors: `Tensor(2, 3)` takes sizes and is uninitialized, as is `Tensor(x.shape)`;
     `Tensor([2, 3])` or any other sequence holds its values. `dtype`: None for the default, or that of any tensor given."""
     if size is not None:
@@ -195,9 +193,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> AnyTensor:
     return tensor(data, dtype=dtype, device=device)
 
 
-def asarray(
-    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
-) -> AnyTensor:  # fmt: skip
+def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False) -> AnyTensor:
     """`obj` as a tensor; `copy`: None to copy if needed, True always, False never (raises if needed).
 
     >>> import tinygrad_lite as tg

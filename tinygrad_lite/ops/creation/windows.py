@@ -24,9 +24,7 @@ def _window(length: int, periodic: bool, options: dict[str, Any], weight: Callab
     """`weight(t)` at `length` points t from 0 to 1, computed on the CPU because a window is created once."""
     length, dtype = integer("window_length", length), dtype_or_default(options.get("dtype"))
     if length < 0 or dtype.kind != "f":
-        raise Refusal(
-            argument="length", expected="a length of 0 or more and a floating-point dtype", got=f"{length} and {dtype}"
-        )
+        raise Refusal(argument="length", expected="a length of 0 or more and a floating-point dtype", got=f"{length} and {dtype}")
     places = np.arange(length, dtype=float64)
     out = weight(places / (length if periodic else length - 1)) if length > 1 else places + 1
     device = default_device() if options.get("device") is None else options["device"]

@@ -17,8 +17,6 @@ from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import raw
 from tinygrad_lite.ops.math.where import where
 
-__all__: list[str] = []
-
 
 class LinAlgError(Refusal, NumpyLinAlgError):
     """A matrix does not allow the operation: it is singular, or not positive-definite."""

@@ -17,9 +17,6 @@ from tinygrad_lite.ops.linalg.checks import check_matrix, failing, like, ratio, 
 from tinygrad_lite.ops.movement.diagonals import diag_embed
 from tinygrad_lite.ops.typing import Tensor
 
-__all__: list[str] = []
-
-
 Eigh = namedtuple("Eigh", ["eigenvalues", "eigenvectors"])
 
 

@@ -109,15 +109,10 @@ def einsum(*args: Any) -> AnyTensor:
     operands = [x if term is None else _single(x, *term) for x, term in zip(operands, terms)]
     for i, j, spec in steps:
         x, y = operands[i], operands.pop(j)
-        if x.dtype != y.dtype and not _is_product(spec):
+        if x.dtype != y.dtype and _recipe(spec)[3]:  # something is summed over
             raise BadType(f"operands that are summed over must have the same dtype, got {x.dtype} and {y.dtype}")
         operands[i] = _contract(x, y, spec)
     return contiguous(operands[0]) if len(steps) > 1 else operands[0]  # for three operands, PyTorch's order of products differs
-
-
-def _is_product(spec: Spec) -> bool:
-    """Whether nothing is summed over."""
-    return not _recipe(spec)[3]
 
 
 def _equation(args: tuple[Any, ...]) -> tuple[str, list[Any]]:

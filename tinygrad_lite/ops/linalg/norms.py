@@ -85,9 +85,7 @@ def widened(x: Any, dtype: Any) -> Any:
 
 
 @operation
-def matrix_norm(
-    A: Tensor, ord: Any = "fro", dim: tuple[int, int] = (-2, -1), keepdim: bool = False, *, dtype: Any = None
-) -> Tensor:
+def matrix_norm(A: Tensor, ord: Any = "fro", dim: tuple[int, int] = (-2, -1), keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The norm of matrices, whose rows and columns are the two dims in `dim`.
 
     `ord`: "fro" (Frobenius), "nuc" (the sum of the singular values), 2 and -2 (the largest and smallest singular value), 1

@@ -20,9 +20,6 @@ from tinygrad_lite.ops.linalg.inverses import _inv, inv, pinv
 from tinygrad_lite.ops.linalg.svd import matrix_rank, svdvals
 from tinygrad_lite.ops.typing import Tensor
 
-__all__: list[str] = []
-
-
 # -- inverse and solve ---------------------------------------------------------------------------
 
 

@@ -108,9 +108,7 @@ def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SVDWithV:
 
 
 @operation
-def matrix_rank(
-    A: Tensor, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None
-) -> Tensor:
+def matrix_rank(A: Tensor, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None) -> Tensor:
     """The number of singular values larger than max(atol, rtol * the largest), as integers.
 
     `rtol` defaults to the dtype's epsilon times the larger size of A, or to 0 if atol (the same as `tol`) is given.

@@ -10,8 +10,6 @@ from tinygrad_lite.ops.linalg.solving import _check_system
 from tinygrad_lite.ops.movement.diagonals import tril, triu
 from tinygrad_lite.ops.typing import Tensor
 
-__all__: list[str] = []
-
 
 @primitive
 def _solve_triangular(A, B, upper, unit):

@@ -10,9 +10,7 @@ from tinygrad_lite.arrays import namespace_of, only_integers, only_numbers, prom
 from tinygrad_lite.ops.calling import named
 from tinygrad_lite.ops.nondifferentiable import nondifferentiable
 
-__all__ = [
-    "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "gcd", "lcm",
-]  # fmt: skip
+__all__ = ["bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "gcd", "lcm"]
 
 
 def _bitwise(name: str, combine: Callable[[Any, Any], Any], doc: str) -> Any:

@@ -14,8 +14,6 @@ from tinygrad_lite.ops.creation.factories import ones_like, zeros_like
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.typing import Tensor
 
-__all__: list[str] = []
-
 
 def _polynomial(name: str, text: str, first: Callable[[Any], Any], after: Callable[[Any, int, Any, Any], Any]) -> Any:
     """A family of polynomials: degree 1 is `first(x)`, and degree k + 1 is `after(x, k, p, q)`, where p and q have degrees

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_lite.arrays import (
-    namespace_of,
-    only_floats,
-    only_numbers,
-)
+from tinygrad_lite.arrays import namespace_of, only_floats, only_numbers
 from tinygrad_lite.arrays.errors import BadType
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calling import named, operation

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from tinygrad_lite.arrays import (
-    namespace_of,
-    only_floats,
-    only_tensors,
-    promote_tensors,
-    promoted_floats,
-)
+from tinygrad_lite.arrays import namespace_of, only_floats, only_tensors, promote_tensors, promoted_floats
 from tinygrad_lite.arrays.errors import BadType
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.calculus import abs, sign

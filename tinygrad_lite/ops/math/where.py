@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_lite.arrays import (
-    check_number,
-    only_tensors,
-)
+from tinygrad_lite.arrays import check_number, only_tensors
 from tinygrad_lite.arrays.errors import BadType
 from tinygrad_lite.ops.calculus import where as _where
 from tinygrad_lite.ops.calling import operation, raw

@@ -14,8 +14,6 @@ from tinygrad_lite.ops.creation.conversion import LEGACY
 from tinygrad_lite.ops.movement.copying import clone, contiguous, copied_to, moved
 from tinygrad_lite.ops.typing import Tensor
 
-__all__: list[str] = []
-
 
 def to(
     input: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False,

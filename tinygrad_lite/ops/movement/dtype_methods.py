@@ -7,8 +7,6 @@ from typing import Any
 from tinygrad_lite.ops.movement.casting import to
 from tinygrad_lite.ops.typing import Tensor
 
-__all__: list[str] = []
-
 
 def double(input: Tensor, memory_format: Any = None) -> Tensor:
     """This tensor in float64."""

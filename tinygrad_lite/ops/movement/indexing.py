@@ -21,9 +21,7 @@ from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.typing import Tensor
 
-__all__ = [
-    "argwhere", "gather", "index_select", "narrow", "nonzero", "nonzero_static", "select", "take", "take_along_dim", "unravel_index",
-]  # fmt: skip
+__all__ = ["argwhere", "gather", "index_select", "narrow", "nonzero", "nonzero_static", "select", "take", "take_along_dim", "unravel_index"]
 
 
 # -- input[index] -------------------------------------------------------------------------------
@@ -152,9 +150,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 def along(dim: int, index: Any) -> Index:
     """The index that selects `index` along `dim` and the same position in every other dim."""
     xp, rank = namespace_of(index), index.ndim
-    return tuple(
-        index if d == dim else xp.arange(n).reshape((-1,) + (1,) * (rank - d - 1)) for d, n in enumerate(index.shape)
-    )
+    return tuple(index if d == dim else xp.arange(n).reshape((-1,) + (1,) * (rank - d - 1)) for d, n in enumerate(index.shape))
 
 
 def index_along(name: str, shape: tuple[int, ...], dim: int, index: Any) -> Index:

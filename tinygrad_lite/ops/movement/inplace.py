@@ -38,8 +38,6 @@ from tinygrad_lite.ops.movement.shape import squeeze, unsqueeze
 from tinygrad_lite.ops.movement.strides import as_strided
 from tinygrad_lite.ops.movement.transposing import swapaxes, swapdims, t, transpose
 
-__all__: list[str] = []
-
 P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -246,9 +244,7 @@ def check_writable(name: str, x: Any) -> None:
                     "do it under no_grad(), or on a clone()"
                 )
             if node is None:
-                raise RuntimeError(
-                    f"{name}: this view of a tensor that requires grad was made under no_grad(); change it there too"
-                )
+                raise RuntimeError(f"{name}: this view of a tensor that requires grad was made under no_grad(); change it there too")
             if type(node.plan) is Result:
                 made = "a Function" if _made_by_function(node) else "an operation with several results"
                 raise RuntimeError(

@@ -24,9 +24,6 @@ from tinygrad_lite.ops.nn.softmax import _softmax
 from tinygrad_lite.ops.reduction.sums import mean
 from tinygrad_lite.ops.typing import Tensor
 
-__all__: list[str] = []
-
-
 # -- the primitive ------------------------------------------------------------------------------
 
 

@@ -105,9 +105,7 @@ def _transposed(
         raise BadValue(
             argument="output_padding", expected=f"an output_padding smaller than the stride {stride} or the dilation {dilation}", got=extra
         )
-    size = tuple(
-        (n - 1) * s - 2 * p + (k - 1) * d + e + 1 for n, s, p, k, d, e in zip(count, stride, padding, kernel, dilation, extra)
-    )
+    size = tuple((n - 1) * s - 2 * p + (k - 1) * d + e + 1 for n, s, p, k, d, e in zip(count, stride, padding, kernel, dilation, extra))
     if min(size) < 1:
         raise BadValue(f"the result would be empty: an input {count} and a padding {padding} make a size of {size}")
     out = _convolution_input(x, weight, Windows(size, kernel, stride, dilation, padding, count), groups)

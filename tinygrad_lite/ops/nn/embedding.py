@@ -28,11 +28,7 @@ def _rows(weight, index, factor):
     return weight.take(index, axis=0)
 
 
-_rows.vjp(weight=lambda g, weight_shape, index, factor: _row_sums(g if factor is None else g * factor, weight_shape, index))
-
-
-def _row_sums(g: Any, shape: tuple[int, ...], index: Any) -> Any:
-    return into_zeros(g, shape, (raw(index),))
+_rows.vjp(weight=lambda g, weight_shape, index, factor: into_zeros(g if factor is None else g * factor, weight_shape, (raw(index),)))
 
 
 def looked_up(
@@ -68,9 +64,7 @@ def looked_up(
 
 
 @operation
-def embedding(
-    weight: Tensor, indices: Tensor, padding_idx: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False
-) -> Tensor:
+def embedding(weight: Tensor, indices: Tensor, padding_idx: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False) -> Tensor:
     """The rows of `weight` (V, D) at `indices` (...): a tensor (..., D).
 
     `padding_idx`: the row that gets no gradient. `scale_grad_by_freq`: divide a row's gradient by how often it was looked

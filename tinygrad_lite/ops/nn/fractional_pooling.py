@@ -12,14 +12,10 @@ from tinygrad_lite.ops.nn.sliding_windows import like_given, sizes
 from tinygrad_lite.ops.random.sampling import rand
 from tinygrad_lite.ops.typing import Tensor
 
-__all__: list[str] = []
-
 Sizes = int | tuple[int, ...]
 
 
-def _fractional(
-    rank: int, x: Any, kernel_size: Sizes, output_size: Any, output_ratio: Any, return_indices: bool, samples: Any
-) -> Any:
+def _fractional(rank: int, x: Any, kernel_size: Sizes, output_size: Any, output_ratio: Any, return_indices: bool, samples: Any) -> Any:
     given, x = x, _pooled_input(x, rank)
     if (output_size is None) == (output_ratio is None):
         raise BadValue(argument="output_size", expected="either output_size or output_ratio")
@@ -52,9 +48,7 @@ def fractional_max_pool2d(
     >>> fractional_max_pool2d(tg.ones(1, 1, 7, 7), 2, output_size=(4, 5)).shape
     (1, 1, 4, 5)
     """
-    return _fractional(
-        2, input, kernel_size, output_size, output_ratio, return_indices, _random_samples
-    )  # fmt: skip
+    return _fractional(2, input, kernel_size, output_size, output_ratio, return_indices, _random_samples)
 
 
 @operation
@@ -68,6 +62,4 @@ def fractional_max_pool3d(
     >>> fractional_max_pool3d(tg.ones(1, 1, 8, 8, 8), 2, output_ratio=0.5).shape
     (1, 1, 4, 4, 4)
     """
-    return _fractional(
-        3, input, kernel_size, output_size, output_ratio, return_indices, _random_samples
-    )  # fmt: skip
+    return _fractional(3, input, kernel_size, output_size, output_ratio, return_indices, _random_samples)

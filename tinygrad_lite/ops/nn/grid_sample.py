@@ -19,8 +19,6 @@ from tinygrad_lite.ops.movement.transposing import transpose
 from tinygrad_lite.ops.nn.sliding_windows import constant_like
 from tinygrad_lite.ops.typing import Tensor
 
-__all__: list[str] = []
-
 
 @operation
 def affine_grid(theta: Tensor, size: tuple[int, ...], align_corners: bool | None = None) -> Tensor:

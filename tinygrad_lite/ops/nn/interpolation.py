@@ -20,8 +20,6 @@ from tinygrad_lite.ops.nn.convolution import _convolution_input
 from tinygrad_lite.ops.nn.sliding_windows import _weighted_sums, constant_like
 from tinygrad_lite.ops.typing import Tensor
 
-__all__: list[str] = []
-
 # For each mode, the numbers of spatial dims it supports.
 NEAREST = {"nearest": (1, 2, 3), "nearest-exact": (1, 2, 3)}
 SMOOTH = {"linear": (1,), "bilinear": (2,), "trilinear": (3,), "bicubic": (2,), "lanczos": (2,)}
@@ -115,9 +113,7 @@ def _rounded(x: Any) -> Any:
 
 
 @operation
-def upsample(
-    input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None
-) -> Tensor:
+def upsample(input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None) -> Tensor:
     """`interpolate` under its older name.
 
     >>> import tinygrad_lite as tg

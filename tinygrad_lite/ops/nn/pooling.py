@@ -226,9 +226,7 @@ def avg_pool3d(
 # -- p-norms ------------------------------------------------------------------------------------
 
 
-def _norms(
-    name: str, rank: int, x: Any, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool
-) -> Any:
+def _norms(name: str, rank: int, x: Any, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool) -> Any:
     if not norm_type:
         raise BadValue(argument="norm_type", expected="a norm_type other than 0")
     means = _averaged(name, rank, pow(x, norm_type), kernel_size, stride, 0, ceil_mode, True, None)

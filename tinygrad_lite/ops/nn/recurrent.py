@@ -14,9 +14,6 @@ from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.movement.joining import cat
 from tinygrad_lite.ops.nn.recurrent_cells import gru_step, lstm_step, rnn_step
 
-__all__: list[str] = []
-
-
 # -- LSTM (Hochreiter and Schmidhuber, 1997; Gers et al., 2000) ----------------------------------
 
 

@@ -10,8 +10,6 @@ from tinygrad_lite.ops.movement.joining import chunk
 from tinygrad_lite.ops.nn.linear import linear
 from tinygrad_lite.ops.nn.piecewise_activations import relu
 
-__all__: list[str] = []
-
 
 def lstm_step(x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr=None):
     """(h, c) after the input x."""

@@ -13,8 +13,6 @@ from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.calling import raw
 from tinygrad_lite.ops.movement.shape import reshape
 
-__all__: list[str] = []
-
 
 def sizes(argument: str, value: Any, rank: int, least: int = 0) -> Sizes:
     """`value` (an int, or one per each of `rank` spatial dims) as a tuple of ints of at least `least`."""

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tinygrad_lite.arrays import (
-    only_floats,
-    only_numbers,
-)
+from tinygrad_lite.arrays import only_floats, only_numbers
 from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.arrays.kernels.activations import GELU_A, GELU_B, elu_of, gelu_gradient, gelu_of, silu_gradient, silu_of, softplus_of
 from tinygrad_lite.engine.primitive import primitive

@@ -14,18 +14,12 @@ from tinygrad_lite.ops.nn.pooling import Sizes, _kernel
 from tinygrad_lite.ops.nn.sliding_windows import batched, constant_like, like_given
 from tinygrad_lite.ops.typing import Tensor
 
-__all__: list[str] = []
 
-
-def _unpooled(
-    rank: int, x: Any, indices: Any, kernel_size: Any, stride: Any, padding: Any, output_size: Any
-) -> Any:
+def _unpooled(rank: int, x: Any, indices: Any, kernel_size: Any, stride: Any, padding: Any, output_size: Any) -> Any:
     given, x = x, batched(x, rank)
     kernel, stride, padding = _kernel(rank, kernel_size, stride, padding)
     if tuple(indices.shape) != tuple(given.shape):
-        raise BadValue(
-            argument="indices", expected=f"indices of the input's shape {tuple(given.shape)}", got=tuple(indices.shape)
-        )
+        raise BadValue(argument="indices", expected=f"indices of the input's shape {tuple(given.shape)}", got=tuple(indices.shape))
     if indices.dtype != int64:
         raise BadType(argument="indices", expected="int64 indices", got=indices.dtype)
     if not is_floating(x.dtype):

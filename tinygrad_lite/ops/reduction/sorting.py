@@ -288,9 +288,7 @@ def _unique(x: Any, inverse: bool, counts: bool, dim: int | None, in_place: bool
 
 
 @operation
-def unique(
-    input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
-) -> Any:
+def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
     """The unique elements of `input` in sorted order; with `dim`, the unique slices along it.
 
     Returns them alone, or a tuple with the index of each element among them (`return_inverse`) and the counts

@@ -72,9 +72,7 @@ def _spread(x: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any) -> 
 
 
 @operation
-def var(
-    input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
-) -> Tensor:
+def var(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None) -> Tensor:
     """The variance over `dim` (an int, several, or None for all): the sum of squared distances from the mean, divided by
     `n - correction` (default 1; `unbiased=False` means 0).
 
@@ -86,9 +84,7 @@ def var(
 
 
 @operation
-def std(
-    input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
-) -> Tensor:
+def std(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None) -> Tensor:
     """The square root of `var`. Where it is 0, the gradient is 0.
 
     >>> import tinygrad_lite as tg
@@ -130,9 +126,7 @@ def std_mean(
 
 
 @operation
-def quantile(
-    input: Tensor, q: float | Tensor, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
-) -> Tensor:
+def quantile(input: Tensor, q: float | Tensor, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear") -> Tensor:
     """The `q`-quantiles of all elements (dim=None) or along `dim`.
 
     `q`: a number from 0 to 1, or a 1-d tensor of them, which becomes the first dim of the result. `interpolation`: "linear"

@@ -28,8 +28,6 @@ def values_and_indices(x: Any, indices: Any, axis: int, keepdim: bool) -> Values
     array = raw(indices)
     arange = namespace_of(array).arange
     sizes = array.shape if keepdim else (*array.shape[:axis], 1, *array.shape[axis:])
-    index: list[Any] = [
-        arange(n).reshape((-1,) + (1,) * (len(sizes) - d - 1 - (d < axis and not keepdim))) for d, n in enumerate(sizes)
-    ]
+    index: list[Any] = [arange(n).reshape((-1,) + (1,) * (len(sizes) - d - 1 - (d < axis and not keepdim))) for d, n in enumerate(sizes)]
     index[axis] = array
     return ValuesIndices(getitem(x, tuple(index)), indices)

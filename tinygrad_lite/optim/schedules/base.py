@@ -71,9 +71,7 @@ class LRScheduler:
             )
         self._step_count += 1
         if epoch is not None:
-            warnings.warn(
-                f"{type(self).__name__}.step: epoch is deprecated; call step() once for each step", UserWarning, stacklevel=2
-            )
+            warnings.warn(f"{type(self).__name__}.step: epoch is deprecated; call step() once for each step", UserWarning, stacklevel=2)
         self._update_lr(epoch)
 
     def _update_lr(self, epoch: int | None = None) -> None:

@@ -58,9 +58,7 @@ class SequentialLR(_Combined):
     def __init__(self, optimizer: Optimizer, schedulers: list[LRScheduler], milestones: list[int], last_epoch: int = -1):
         self._take(schedulers, optimizer)
         if len(milestones) != len(schedulers) - 1:
-            raise ValueError(
-                f"SequentialLR: expected a milestone between any two schedulers, got {len(milestones)} for {len(schedulers)}"
-            )
+            raise ValueError(f"SequentialLR: expected a milestone between any two schedulers, got {len(milestones)} for {len(schedulers)}")
         self._milestones = list(milestones)
         self.last_epoch = last_epoch + 1
         # Every scheduler has made its first step, but only the first one should have.

@@ -124,9 +124,7 @@ def _trained(model: Any) -> list[tuple[str, Any]]:
     return [(name, p) for name, p in model.named_parameters() if p.requires_grad]
 
 
-def _curvature(
-    report: Report, model: Any, loss: Callable[..., Any], x: Any, y: Any, steps: int
-) -> tuple[Hessian, Spectrum]:
+def _curvature(report: Report, model: Any, loss: Callable[..., Any], x: Any, y: Any, steps: int) -> tuple[Hessian, Spectrum]:
     with enable_grad():
         value = loss(model(x), y)
     report.numbers["T"]["loss of the first batch"] = value.item()
@@ -136,9 +134,7 @@ def _curvature(
     return hessian, spectrum(hessian.__matmul__, hessian.gradient, steps)
 
 
-def _progress(
-    report: Report, model: Any, optimizer: Any, start: Iterable[Any] | None, ends: tuple[Hessian, Spectrum]
-) -> None:
+def _progress(report: Report, model: Any, optimizer: Any, start: Iterable[Any] | None, ends: tuple[Hessian, Spectrum]) -> None:
     hessian, (_, largest, _) = ends
     numbers, words = report.numbers["T"], report.words["T"]
     numbers["length of the gradient"] = _length(hessian.gradient)
@@ -278,9 +274,7 @@ def _point(report: Report, ends: tuple[Hessian, Spectrum]) -> None:
         words.append("No direction of negative curvature was found: the loss is bowl-shaped here.")
 
 
-def _overfitting(
-    report: Report, model: Any, loss: Callable[..., Any], batches: list[Any], validation: Iterable[Any] | None
-) -> None:
+def _overfitting(report: Report, model: Any, loss: Callable[..., Any], batches: list[Any], validation: Iterable[Any] | None) -> None:
     numbers, words = report.numbers["O"], report.words["O"]
     training = model.training
     model.eval()

@@ -78,9 +78,7 @@ def valley(length: float = 1000.0) -> Surface:
     >>> surface(tg.tensor([[1.0, 0.0], [0.0, 1.0]]))
     tensor([0.0050, 0.5000])
     """
-    return Surface(
-        "long valley", lambda x, y: (x**2 / length + y**2) / 2, start=(-4.0, 2.0), minima=((0.0, 0.0),)
-    )  # fmt: skip
+    return Surface("long valley", lambda x, y: (x**2 / length + y**2) / 2, start=(-4.0, 2.0), minima=((0.0, 0.0),))
 
 
 rosenbrock = Surface(

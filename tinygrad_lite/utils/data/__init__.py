@@ -24,28 +24,8 @@ from tinygrad_lite.utils.data.sampler import (
 from tinygrad_lite.utils.data.worker import WorkerInfo, get_worker_info
 
 __all__ = [
-    "BatchSampler",
-    "ChainDataset",
-    "ConcatDataset",
-    "DataLoader",
-    "Dataset",
-    "GrowingBatch",
-    "IterableDataset",
-    "PresentationOrder",
-    "RandomSampler",
-    "Sampler",
-    "SequentialSampler",
-    "StackDataset",
-    "StreamLoader",
-    "Subset",
-    "SubsetRandomSampler",
-    "TensorDataset",
-    "WeightedRandomSampler",
-    "WorkerInfo",
-    "default_collate",
-    "default_convert",
-    "geometric",
-    "get_worker_info",
-    "milestones",
-    "random_split",
-]
+    "BatchSampler", "ChainDataset", "ConcatDataset", "DataLoader", "Dataset", "GrowingBatch", "IterableDataset",
+    "PresentationOrder", "RandomSampler", "Sampler", "SequentialSampler", "StackDataset", "StreamLoader", "Subset",
+    "SubsetRandomSampler", "TensorDataset", "WeightedRandomSampler", "WorkerInfo", "default_collate", "default_convert",
+    "geometric", "get_worker_info", "milestones", "random_split",
+]  # fmt: skip

@@ -136,9 +136,7 @@ class DataLoader(Generic[T]):
         if workers is None or workers.interrupted:
             infos = [WorkerInfo(i, self.num_workers, seed + i, self.dataset) for i in range(self.num_workers)]
             kept = kept_generators(self.dataset, self.collate_fn)
-            workers = Workers(
-                infos, work, self.worker_init_fn, self.prefetch_factor or 2, self.timeout, self.persistent_workers, kept
-            )
+            workers = Workers(infos, work, self.worker_init_fn, self.prefetch_factor or 2, self.timeout, self.persistent_workers, kept)
             self._workers = workers if self.persistent_workers else None
         workers.begin(tasks)
         return workers
@@ -194,9 +192,7 @@ def _fetcher(dataset: Dataset[Any], collate: Callable[[Any], Any], batched: bool
     return fetch
 
 
-def _reader(
-    dataset: IterableDataset[Any], collate: Callable[[Any], Any], batched: bool, drop_last: bool
-) -> Callable[[Any], Any]:
+def _reader(dataset: IterableDataset[Any], collate: Callable[[Any], Any], batched: bool, drop_last: bool) -> Callable[[Any], Any]:
     """The function that returns the next batch of an iterable dataset whatever the task, and _END after the last."""
     samples = iter(dataset)
 

@@ -23,9 +23,7 @@ class PresentationOrder(Sampler[int]):
     [2, 1, 0]
     """
 
-    def __init__(
-        self, data_source: Sized, order: str = "reshuffle", key: Callable[[int], Any] | None = None, generator: Any = None
-    ):
+    def __init__(self, data_source: Sized, order: str = "reshuffle", key: Callable[[int], Any] | None = None, generator: Any = None):
         if order not in ORDERS:
             raise ValueError(f"PresentationOrder: order must be one of {', '.join(ORDERS)}, got {order!r}")
         if (key is not None) != (order == "sorted"):

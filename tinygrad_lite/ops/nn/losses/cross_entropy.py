@@ -20,9 +20,6 @@ from tinygrad_lite.ops.nn.softmax import _log_softmax
 from tinygrad_lite.ops.reduction.sums import sum
 from tinygrad_lite.ops.typing import Tensor
 
-__all__: list[str] = []
-
-
 # -- class indices -----------------------------------------------------------------------------
 
 

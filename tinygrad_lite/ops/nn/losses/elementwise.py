@@ -168,9 +168,7 @@ def smooth_l1_loss(
 
 
 @operation
-def huber_loss(
-    input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
-) -> Tensor:
+def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None) -> Tensor:
     """`d^2 / 2` where `d = |input - target|` is less than `delta`, otherwise `delta (d - delta / 2)`.
 
     >>> import tinygrad_lite as tg
@@ -320,9 +318,7 @@ def poisson_nll_loss(
 
 
 @operation
-def gaussian_nll_loss(
-    input: Tensor, target: Tensor, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
-) -> Tensor:
+def gaussian_nll_loss(input: Tensor, target: Tensor, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> Tensor:
     """`(log(var) + (input - target)^2 / var) / 2`, the negative log-likelihood of a normal distribution with mean `input`.
     `var`: of `input`'s shape, without its last dim, or with one dim of size 1; it is clamped below by `eps`. `full` adds
     `log(2 pi) / 2`.

@@ -96,9 +96,7 @@ def cosine_embedding_loss(
     tiny = 1e-12
     norms = sqrt((sum(square(input1), -1) + tiny) * (sum(square(input2), -1) + tiny))
     cosine = sum(input1 * input2, -1) / norms
-    return reduced(
-        where(target == 1, 1 - cosine, 0.0) + where(target == -1, clamp_min(cosine - margin, 0), 0.0), reduction
-    )
+    return reduced(where(target == 1, 1 - cosine, 0.0) + where(target == -1, clamp_min(cosine - margin, 0), 0.0), reduction)
 
 
 # -- triplets -----------------------------------------------------------------------------------
@@ -129,9 +127,7 @@ def triplet_margin_loss(
     if not anchor.ndim == positive.ndim == negative.ndim:
         shapes = [tuple(t.shape) for t in (anchor, positive, negative)]
         raise BadValue(expected="tensors of equally many dimensions", got=f"shapes {shapes}")
-    return _triplet(
-        anchor, positive, negative, lambda x, y: pairwise_distance(x, y, p, eps), margin, swap, reduction
-    )
+    return _triplet(anchor, positive, negative, lambda x, y: pairwise_distance(x, y, p, eps), margin, swap, reduction)
 
 
 @operation
@@ -157,9 +153,7 @@ def triplet_margin_with_distance_loss(
     return _triplet(anchor, positive, negative, distance, margin, swap, reduction_of(name, reduction))
 
 
-def _triplet(
-    anchor: Any, positive: Any, negative: Any, distance: Any, margin: float, swap: bool, reduction: str
-) -> Any:
+def _triplet(anchor: Any, positive: Any, negative: Any, distance: Any, margin: float, swap: bool, reduction: str) -> Any:
     if margin <= 0:
         raise BadValue(argument="positive", expected="a positive margin", got=margin)
     near, far = distance(anchor, positive), distance(anchor, negative)
