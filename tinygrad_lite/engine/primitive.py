@@ -98,7 +98,7 @@ def call_of(self: Primitive[..., Any]) -> Any:
                     values = (x, y, z)
         else:
             values, parents, is_traced, places = _separated(args)
-            on_tape = sum(1 << i for i in places) if star is None else (tuple(places), len(args))
+            on_tape = (tuple(places), len(args)) if star is not None else sum(map(_bit, places))
         # Run.
         token = None
         try:
@@ -106,8 +106,12 @@ def call_of(self: Primitive[..., Any]) -> Any:
             if gpu.several:
                 with at_home(*values):
                     out = forward(*values)
+            elif count == 1:
+                out = forward(x)
+            elif count == 2:
+                out = forward(x, y)
             else:
-                out = forward(*values)
+                out = forward(x, y, z) if few else forward(*values)
         except REFUSALS as error:
             raise explained(self, values, error) from None
         finally:
@@ -137,6 +141,9 @@ def call_of(self: Primitive[..., Any]) -> Any:
         return tensor
 
     return call
+
+
+_bit = (1).__lshift__
 
 
 def _separated(args: Any) -> tuple[Any, list[Any], bool, list[int]]:
