@@ -220,8 +220,7 @@ CHAINS = {
 
 @pytest.mark.parametrize("name", CHAINS)
 def test_cupy_writes_the_kernel_of_a_chain_of_elementwise_work(cupy, name, monkeypatch):
-    from tinygrad_lite.arrays.kernels import activations
-    from tinygrad_lite.ops.nn.losses import elementwise as loss
+    from tinygrad_lite.arrays.kernels import activations, losses
 
     kernels = []
 
@@ -229,7 +228,7 @@ def test_cupy_writes_the_kernel_of_a_chain_of_elementwise_work(cupy, name, monke
         kernels.append((kernel, len(arrays)))
         blocked.elementwise(kernel, *arrays)
 
-    for module in (activations, loss):
+    for module in (activations, losses):
         monkeypatch.setattr(module, "elementwise", noting)
     CHAINS[name](tg.ones(5, requires_grad=True)).sum().backward()
     assert kernels
