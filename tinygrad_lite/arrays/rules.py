@@ -77,13 +77,14 @@ class Plan:
 
     def __init__(self, primitive: Any, wanted: Iterable[int], count: int):
         self.primitive, self.name, self.wanted = primitive, primitive.name, wanted
-        ruled = {i for i in wanted if primitive.argument_at(i) in primitive.differentiable}
+        differentiable = set(primitive.differentiable)
+        ruled = {i for i in wanted if primitive.argument_at(i) in differentiable}
         rules = {i: primitive.rules[primitive.argument_at(i)] for i in ruled} if primitive.fused is None else {}
         taken = [*primitive.fused_names, *(name for i in sorted(rules) for name in rules[i][1])]
         if primitive.composition is not None:  # second derivatives go through it, and it needs every argument
             taken += primitive.arguments
         self.names, self.keep = primitive.selection(taken)
-        self.saves_values = not {*primitive.differentiable, "out", *primitive.keeps}.isdisjoint(self.names)
+        self.saves_values = not {*differentiable, "out", *primitive.keeps}.isdisjoint(self.names)
         self.fused, self.rules = None, []
         if primitive.fused is not None:
             needs = tuple(i in ruled for i in range(count))
@@ -132,7 +133,7 @@ def check_none_is_meant(rule: Any, node: Any, parent: Any, create_graph: bool) -
 
 
 class Plans(dict[Any, Any]):
-    """A primitive's plans, by the inputs that have a node: a bit mask or, with a star argument, a tuple of their positions
+    """A primitive's plans, by the inputs that have a node: a bit mask or, of more than three, a tuple of their positions
     and the number of inputs."""
 
     def __init__(self, primitive: Any):

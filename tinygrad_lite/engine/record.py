@@ -1,4 +1,4 @@
-"""Recording an operation on the tape, and checking what it saved."""
+"""Recording an operation on the tape."""
 
 from __future__ import annotations
 
