@@ -1,14 +1,11 @@
 """tinygrad_lite: reverse-mode automatic differentiation on NumPy and CuPy arrays."""
 
-import importlib as _importlib
-from functools import cache as _cache
-from typing import Any as _Any
-
 import numpy as _np
 from numpy import dtype as dtype
 from numpy import e, inf, nan, newaxis, pi
 
 from tinygrad_lite import autograd, ops
+from tinygrad_lite._first_use import at_first_use as _at_first_use
 from tinygrad_lite._tensor import Size, Tensor
 from tinygrad_lite.arrays import AbsentDtype as _AbsentDtype
 from tinygrad_lite.arrays import Device as device
@@ -151,14 +148,4 @@ __all__ = [name for name in dir() if not name.startswith("_")]
 __all__ += ["compat", "cuda", "files", "linalg", "printing", "random", "serialization", "special", *_HOME]
 
 
-@_cache
-def __getattr__(name: str) -> _Any:
-    if name in _MODULES:
-        return _importlib.import_module(f"tinygrad_lite.{name}")
-    if name in _HOME:
-        return getattr(_importlib.import_module(f"tinygrad_lite.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'tinygrad_lite' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES, *_HOME})
+__getattr__, __dir__ = _at_first_use(__name__, _MODULES, _HOME)

@@ -1,9 +1,8 @@
 """torch.autograd's names, and tools that inspect the tape. They build on the engine, which knows none of them."""
 
-import functools
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from tinygrad_lite._first_use import at_first_use
 from tinygrad_lite.autograd.grad_mode import (
     enable_grad,
     inference_mode,
@@ -54,14 +53,4 @@ __all__ = [
 ]  # fmt: skip
 
 
-@functools.cache
-def __getattr__(name: str) -> Any:
-    if name in _LATER:
-        return importlib.import_module(f"tinygrad_lite.autograd.{name}")
-    if name in _HOME:
-        return getattr(importlib.import_module(f"tinygrad_lite.autograd.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'tinygrad_lite.autograd' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER, *_HOME})
+__getattr__, __dir__ = at_first_use(__name__, _LATER, _HOME)

@@ -5,9 +5,9 @@ Queries work without a GPU too; functions that need one raise an error that says
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_lite._first_use import at_first_use
 from tinygrad_lite.arrays import Device, devices, gpu
 from tinygrad_lite.arrays.deferred_checks import settle
 from tinygrad_lite.arrays.gpu import OutOfMemoryError
@@ -24,10 +24,7 @@ if TYPE_CHECKING:
     from tinygrad_lite.cuda import amp
 
 
-def __getattr__(name: str) -> Any:
-    if name == "amp":  # imported at first use
-        return importlib.import_module("tinygrad_lite.cuda.amp")
-    raise AttributeError(f"module 'tinygrad_lite.cuda' has no attribute {name!r}")
+__getattr__, __dir__ = at_first_use(__name__, ("amp",))
 
 
 def is_available() -> bool:

@@ -1,8 +1,8 @@
 """Optimizers, which see only parameters and their gradients. docs/lectures.md has the lecture items that docstrings cite."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from tinygrad_lite._first_use import at_first_use
 from tinygrad_lite.optim import averaging, curvature, lr_scheduler, swa_utils
 from tinygrad_lite.optim.curvature import GaussNewton, Hessian, hvp
 from tinygrad_lite.optim.hooks import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
@@ -33,11 +33,4 @@ __all__ = [
 _LATER = ("diagnosis", "noise", "progress", "stopping", "surfaces")
 
 
-def __getattr__(name: str) -> Any:
-    if name in _LATER:
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
+__getattr__, __dir__ = at_first_use(__name__, _LATER)
