@@ -15,10 +15,9 @@ from tinygrad_lite.hooks import retain_grad
 
 
 def grad(
-    outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False
+    outputs: Any, inputs: tuple[Any, ...], grad_outputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False
 ) -> tuple[Any, ...]:
-    """The gradients of `outputs` with respect to `inputs`, None where no output depends on one."""
-    inputs = tensors(inputs)
+    """The gradients of `outputs` with respect to `inputs` (see `tensors`), None where no output depends on one."""
     if not inputs:
         raise ValueError("grad: expected at least one input")
     for i, tensor in enumerate(inputs):
