@@ -144,8 +144,8 @@ _NAMES = {
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 # What `import *` brings: every function, but not modules such as `utils`, of which a program may have its own.
-__all__ = [name for name in dir() if not name.startswith("_")]
-__all__ += ["compat", "cuda", "files", "linalg", "printing", "random", "serialization", "special", *_HOME]
+__all__ = [name for name, value in globals().items() if not name.startswith("_") and not isinstance(value, type(_np))]
+__all__ += ["autograd", "compat", "cuda", "files", "linalg", "printing", "random", "serialization", "special", *_HOME]
 
 
 __getattr__, __dir__ = _at_first_use(__name__, _MODULES, _HOME)

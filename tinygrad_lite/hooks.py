@@ -44,7 +44,7 @@ def retain_grad(input: Traced) -> None:
         raise RuntimeError("retain_grad: this tensor does not require grad")
     if type(input.node) is Leaf or retains_grad(input):
         return
-    input.node.hooks = {**(input.node.hooks or {}), "retain": _Retained(input)}
+    input.node.add_last_hook(_Retained(input))
 
 
 def retains_grad(input: Traced) -> bool:

@@ -127,7 +127,7 @@ def is_array(value: Any) -> bool:
 
 def as_array(value: Any) -> Array:
     """`value` itself if it is an array, or a 0-d array if it is a scalar (NumPy's reductions return scalars)."""
-    return value if is_array(value) else np.asarray(value)
+    return np.asarray(value) if isinstance(value, np.generic) or not is_array(value) else value
 
 
 def usable(device: Device) -> Any:

@@ -31,6 +31,9 @@ class RemovableHandle:
         self.remove()
 
 
+ever_hooked = False  # whether anything ever had a hook; a backward pass need not look for any if nothing had
+
+
 class Hooked:
     """What has hooks: functions of its gradient."""
 
@@ -40,13 +43,21 @@ class Hooked:
 
     def add_hook(self, hook: Callable[[Any], Any]) -> RemovableHandle:
         """Call `hook(gradient)` when the gradient is known; what it returns, if anything, replaces it."""
+        global ever_hooked
+        ever_hooked = True
         hooks = self.hooks = {} if self.hooks is None else self.hooks
         handle = RemovableHandle(hooks)
         retain = hooks.pop("retain", None)
         hooks[handle.id] = hook
-        if retain is not None:  # always last: `.grad` is to show what the other hooks have made of it
+        if retain is not None:
             hooks["retain"] = retain
         return handle
+
+    def add_last_hook(self, retain: Callable[[Any], Any]) -> None:
+        """Call `retain(gradient)` after all other hooks: `.grad` is to show what they have made of it."""
+        global ever_hooked
+        ever_hooked = True
+        self.hooks = {**(self.hooks or {}), "retain": retain}
 
     def register_prehook(self, fn: Callable[[tuple[Any, ...]], Any]) -> RemovableHandle:
         """Call `fn((gradient,))` before this operation's rules; a tuple that it returns replaces the gradient."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tinygrad_lite.engine.context import Observer, observers
+from tinygrad_lite.engine.context import Observer, observers, set_observers
 
 
 def observe(observer: Observer) -> None:
     """From here on, call `observer` before the existing ones."""
-    observers.set((observer, *observers.get()))
+    set_observers((observer, *observers.get()))
 
 
 def observe_no_more(observer: Observer) -> None:

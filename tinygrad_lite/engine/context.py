@@ -49,3 +49,10 @@ class Observer:
 
 
 observers: ContextVar[tuple[Observer, ...]] = ContextVar("observers", default=())
+ever_observed = False  # in any thread; every operation tests it, which takes a sixth of the time of ContextVar.get
+
+
+def set_observers(watching: tuple[Observer, ...]) -> None:
+    global ever_observed
+    ever_observed = True
+    observers.set(watching)

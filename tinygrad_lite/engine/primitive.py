@@ -33,7 +33,6 @@ from tinygrad_lite.engine.tape import Traced, new
 
 REGISTRY: dict[str, Primitive[..., Any]] = {}
 NONDIFFERENTIABLE: dict[str, Primitive[..., Any]] = {}
-
 _ndarray = np.ndarray
 
 
@@ -68,7 +67,6 @@ def call_of(self: Primitive[..., Any]) -> Any:
         # Separate the arrays from their nodes.
         parents: list[Any] = []
         on_tape: Any = 0  # the inputs that have a node, as bits; of more than three, their places and how many there are
-        values: Any
         is_traced = False
         if few:  # written out: with the loop for all, the benchmark tiny takes 2 % longer
             x = args[0]
@@ -77,42 +75,37 @@ def call_of(self: Primitive[..., Any]) -> Any:
                 if node is not None:
                     on_tape = 1
                     parents.append(node)
-            if count == 1:
-                values = (x,)
-            else:
+            if count != 1:
                 y = args[1]
                 if isinstance(y, Traced):
                     is_traced, node, y = True, y.node, y.array
                     if node is not None:
                         on_tape += 2
                         parents.append(node)
-                if count == 2:
-                    values = (x, y)
-                else:
+                if count == 3:
                     z = args[2]
                     if isinstance(z, Traced):
                         is_traced, node, z = True, z.node, z.array
                         if node is not None:
                             on_tape += 4
                             parents.append(node)
-                    values = (x, y, z)
         else:
-            flat, places = [], []
+            values, places = [], []
             for i, x in enumerate(args):
                 if isinstance(x, Traced):
                     is_traced, node, x = True, x.node, x.array
                     if node is not None:
                         parents.append(node)
                         places.append(i)
-                flat.append(x)
-            values, on_tape = tuple(flat), (tuple(places), len(args))
+                values.append(x)
+            on_tape = tuple(places), len(args)
         # Run.
         token = None
         try:
             token = be_quiet()  # within the try: see arrays/quiet.py
             if gpu.several:
-                with at_home(*values):
-                    out = forward(*values)
+                with at_home(*args):
+                    out = forward(*_arrays(args))
             elif count == 1:
                 out = forward(x)
             elif count == 2:
@@ -120,7 +113,7 @@ def call_of(self: Primitive[..., Any]) -> Any:
             else:
                 out = forward(x, y, z) if few else forward(*values)
         except REFUSALS as error:
-            raise explained(self, values, error) from None
+            raise explained(self, _arrays(args), error) from None
         finally:
             quiet_no_more(token) if token is not None else lost()
         if keeps:
@@ -130,10 +123,11 @@ def call_of(self: Primitive[..., Any]) -> Any:
         # Record.
         plan = plans[on_tape] if parents and is_grad_enabled() else None
         if star is not None:
-            values = (*values[:star], values[star:])
+            values = [*values[:star], tuple(values[star:])]
         if type(out) is not _ndarray:
             if type(out) is tuple:
-                return record_several(plan, parents, values, out, kept if keeps else (), args[0] if view else None)
+                source = args[0] if view else None
+                return record_several(plan, parents, _arrays(args) if few else values, out, kept if keeps else (), source)
             out = as_array(out)
         tensor = new(tape.result_class)  # inlined `traced`: a call costs 5 % of the time spent here
         tensor.array = out
@@ -141,10 +135,14 @@ def call_of(self: Primitive[..., Any]) -> Any:
         if plan is None:
             tensor.node = None
         else:
-            values += (out, *kept) if keeps else (out,)
-            tensor.node = record(plan, parents, values, out.shape, out.dtype)
+            saved = (x, out) if count == 1 else (x, y, out) if count == 2 else (x, y, z, out) if few else (*values, out)
+            tensor.node = record(plan, parents, (*saved, *kept) if keeps else saved, out.shape, out.dtype)
         if view and isinstance(args[0], Traced):
             register_view(tensor, args[0])
         return tensor
 
     return call
+
+
+def _arrays(args: Any) -> list[Any]:
+    return [x.array if isinstance(x, Traced) else x for x in args]

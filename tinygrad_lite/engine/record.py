@@ -7,7 +7,7 @@ from typing import Any
 from tinygrad_lite.arrays import as_array
 from tinygrad_lite.arrays.changes import tick
 from tinygrad_lite.arrays.views import register_view
-from tinygrad_lite.engine.context import observers
+from tinygrad_lite.engine import context
 from tinygrad_lite.engine.tape import Node, Traced, entry, new, traced
 
 
@@ -17,9 +17,9 @@ def record(plan: Any, parents: Any, values: Any, shape: Any, dtype: Any) -> Node
     node.plan, node.parents, node.saved = plan, parents, plan.keep(values)
     node.index, node.shape, node.dtype = tick(), shape, dtype
     node.hooks = None
-    if watching := observers.get():
+    if context.ever_observed:
         count = len(plan.primitive.arguments)
-        for observer in watching:
+        for observer in context.observers.get():
             observer.recorded(node, values[:count], values[count])
     return node
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import Any
 
-from tinygrad_lite.arrays import as_array, gpu, namespace_of, sum_to_shape
+from tinygrad_lite.arrays import as_array, gpu, hooks, namespace_of, sum_to_shape
 from tinygrad_lite.arrays.changes import check_saved, last_change
 from tinygrad_lite.arrays.errors import wrong_gradient, wrong_return
 from tinygrad_lite.arrays.gpu import use_home
@@ -92,7 +92,7 @@ def _nodes(roots: Any, targets: Any) -> tuple[list[Any], Any]:
             if any(parent in on_the_way for parent in node.parents):
                 on_the_way.add(node)
                 order.append(node)
-    if any(map(_hooks, order)):  # refuse whatever must be refused before the first hook runs
+    if hooks.ever_hooked and any(map(_hooks, order)):  # refuse whatever must be refused before the first hook runs
         for node in reversed(order):
             check_saved(node)
     return order, on_the_way

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ class Parts:
     def gather(self, arrays: list[Any]) -> None:
         """Copy arrays of these shapes into the flat one. Joining bytes takes 4.6 us for 100 arrays of 64 floats,
         assignments 18 us."""
-        if self.bytes is not None and [array.dtype for array in arrays] == self.dtypes:
+        if self.bytes is not None and list(map(_dtype, arrays)) == self.dtypes:
             try:
                 self.bytes[:] = b"".join(arrays)
                 return
@@ -80,6 +81,9 @@ class Parts:
                 place[:] = part
 
         return gather, scatter
+
+
+_dtype = attrgetter("dtype")
 
 
 def _assign(arrays: list[Any], values: list[Any]) -> None:

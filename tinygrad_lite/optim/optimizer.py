@@ -327,7 +327,7 @@ class Optimizer(Hooks, StateDicts):
 
     def _numbers(self, i: int, group: Group) -> Group:
         """`numbers_of` group i; the last step's if the options are the same and none is a schedule."""
-        given = [*group, *group.values()]
+        given = list(group.values())
         known, numbers = self._fixed.get(i, ((), None))
         if len(given) != len(known) or not all(map(is_, given, known)):
             numbers = self.numbers_of(group)

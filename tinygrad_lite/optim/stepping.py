@@ -108,7 +108,7 @@ def as_number(value: float) -> Any:
     return np.asarray(value, get_default_dtype())
 
 
-_array = attrgetter("array")
+_array, _gradient, _shape = attrgetter("array"), attrgetter("_grad.array"), attrgetter("shape")
 
 
 class SingleTensor:
@@ -220,14 +220,14 @@ class MultiTensor:
 
     def may_stay(self) -> bool:
         """Whether the parameters' arrays are those of the last step, or at least share no memory."""
-        self.now = [p.array for p in self.params]
+        self.now = list(map(_array, self.params))
         self.same = len(self.arrays) > 0 and all(map(is_, self.now, self.arrays))
         return self.same or not _overlapping(self.now)
 
     def check(self, optimizer: Method) -> None:
         """Refuse shapes that do not match; call `may_stay` first."""
-        self.gradients = [p._grad.array for p in self.params]
-        if [g.shape for g in self.gradients] == self.shapes and (self.same or [a.shape for a in self.now] == self.shapes):
+        self.gradients = list(map(_gradient, self.params))
+        if list(map(_shape, self.gradients)) == self.shapes and (self.same or list(map(_shape, self.now)) == self.shapes):
             return
         for p, shape in zip(self.params, self.shapes):
             if p.grad.array.shape != p.array.shape:

@@ -68,7 +68,8 @@ def column_sums(x: Array) -> Array:
 
     A product with ones takes a third of the time of `x.sum(0)` at (32, 16), half at (1536, 512).
     """
-    x = rows(x)
+    if x.ndim != 2:
+        x = rows(x)
     known = _ones.get(x.dtype.char) if type(x) is np.ndarray else None
     if known is None:
         return x.sum(axis=0)

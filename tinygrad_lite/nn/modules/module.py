@@ -62,7 +62,7 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
             if self._registered_hooks is None:
-                return self.forward(*args, **kwargs)
+                return self.forward(*args, **kwargs) if kwargs else self.forward(*args)
             return self._registered_hooks.call(self, args, kwargs)
         except TooDeep:
             raise

@@ -26,7 +26,7 @@ from tinygrad_lite.arrays.quiet import leave as quiet_no_more
 from tinygrad_lite.arrays.quiet import lost
 from tinygrad_lite.arrays.rules import Plan
 from tinygrad_lite.arrays.signature import wraps
-from tinygrad_lite.engine.context import Observer, is_grad_enabled, observers, recording
+from tinygrad_lite.engine.context import Observer, is_grad_enabled, observers, recording, set_observers
 from tinygrad_lite.engine.record import Result, Synthetic, record
 from tinygrad_lite.engine.second import Through
 from tinygrad_lite.engine.tape import Leaf, Node, Traced, entry, traced
@@ -156,7 +156,7 @@ class _HeldBack(Observer):
     def __enter__(self) -> list[Node]:
         self.nodes: list[Node] = []
         self.outside = observers.get()
-        observers.set((self,))
+        set_observers((self,))
         return self.nodes
 
     def recorded(self, node: Node, arguments: Any, result: Any) -> None:
@@ -357,7 +357,7 @@ def _put(x: Any, node: Any) -> None:
         if retain is not None and retain.tensor() is x:
             del before.hooks["retain"]
             if node is not None:
-                node.hooks = {**(node.hooks or {}), "retain": retain}
+                node.add_last_hook(retain)
 
 
 def _made_by_function(node: Any) -> bool:

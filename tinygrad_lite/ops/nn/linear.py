@@ -32,7 +32,7 @@ def linear(input, weight, bias=None):
             raise
         raise BadValue(argument="input", expected=f"input of shape (*, {weight.shape[1]})", got=input.shape) from None
     if bias is not None:
-        if bias.dtype != out.dtype:
+        if bias.dtype is not out.dtype and bias.dtype != out.dtype:
             raise BadType(argument="bias", expected=f"a bias of {out.dtype}, as the product", got=bias.dtype)
         try:
             out += bias
