@@ -122,6 +122,13 @@ def test_what_few_programs_need_is_imported_at_first_use():
     assert run.stdout.splitlines() == ["none", "none", *["none none", "[]"] * 2]
 
 
+def test_a_star_import_brings_no_internal_module():
+    given = {}
+    exec("from tinygrad_lite import *", given)
+    modules = {name for name, value in given.items() if isinstance(value, type(tg))}
+    assert modules == {"autograd", "compat", "cuda", "files", "linalg", "printing", "random", "serialization", "special"}
+
+
 @pytest.mark.parametrize("call, message", [
     (lambda: tg.frac(tg.ones(2).long()), "frac: expected a tensor of floating-point numbers, got int64"),
     (lambda: tg.lerp(x.long(), x.long(), 0.5), "lerp: expected a tensor of floating-point numbers"),

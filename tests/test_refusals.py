@@ -234,7 +234,7 @@ def test_a_sentence_is_made_of_the_parts():
 
 
 def test_an_argument_that_only_an_inner_function_has_keeps_its_name():
-    from tinygrad_lite.ops.calling import operation
+    from tinygrad_lite.ops.arguments import operation
 
     @operation
     def inner(x, width):

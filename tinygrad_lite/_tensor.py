@@ -20,7 +20,7 @@ from tinygrad_lite.arrays.memory import counted, owner_of, uncounted
 from tinygrad_lite.arrays.signature import wraps
 from tinygrad_lite.engine.tape import Leaf, Node, Traced, results_are, traced
 from tinygrad_lite.ops import types
-from tinygrad_lite.ops.calling import canonical_dim
+from tinygrad_lite.ops.arguments import canonical_dim
 from tinygrad_lite.ops.creation import conversion, factories
 from tinygrad_lite.ops.math import arithmetic
 from tinygrad_lite.ops.movement import (

@@ -60,6 +60,7 @@ from tinygrad_lite.arrays.dtypes import (
     uint8,
     wide,
 )
+from tinygrad_lite.arrays.errstate import quietly
 from tinygrad_lite.arrays.kernels.factorizations import cholesky_of, linalg, lu_of, solve_triangular_of, with_one_batch
 from tinygrad_lite.arrays.kernels.products import column_sums, product, rows
 from tinygrad_lite.arrays.kernels.reductions import add_up, extreme, sum_to_shape
@@ -69,6 +70,5 @@ from tinygrad_lite.arrays.kernels.sorting import accumulate, order, recurrence
 from tinygrad_lite.arrays.kernels.special import erf_of, erfc_of, expm1_below_0, log1p_up_to_1, normal_cdf, special
 from tinygrad_lite.arrays.kernels.where import choose
 from tinygrad_lite.arrays.memory import address_range, empty_like, in_order, on_cache_lines, order_kept, owner_of, start_of, strided
-from tinygrad_lite.arrays.quiet import quietly
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads, set_num_threads
 from tinygrad_lite.arrays.tuning import tune, tune_by_default

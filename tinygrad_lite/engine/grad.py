@@ -11,9 +11,9 @@ import numpy as np
 
 from tinygrad_lite.arrays import gpu
 from tinygrad_lite.arrays.changes import changed_in_place
+from tinygrad_lite.arrays.errstate import quietly
 from tinygrad_lite.arrays.gpu import at_home
 from tinygrad_lite.arrays.memory import owner_of, unshared
-from tinygrad_lite.arrays.quiet import quietly
 from tinygrad_lite.engine.context import is_grad_enabled, observers, recording
 from tinygrad_lite.engine.tape import Leaf, Traced, traced
 from tinygrad_lite.engine.walk import walk

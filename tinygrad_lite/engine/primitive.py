@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import as_array, gpu, quiet
+from tinygrad_lite.arrays import as_array, errstate, gpu
 from tinygrad_lite.arrays.errors import REFUSALS, explained
 from tinygrad_lite.arrays.gpu import at_home
 from tinygrad_lite.arrays.rules import Primitive
@@ -56,7 +56,7 @@ def primitive(forward: Any = None, *, view: bool = False, keeps: tuple[str, ...]
 def call_of(self: Primitive[..., Any]) -> Any:
     """The public function: the forward function on the Tensors' arrays, and a node on the tape."""
     forward, bind, plans, view, keeps, star = self.forward, self.bind, self.plans, self.view, self.keeps, self.star
-    be_quiet, quiet_no_more, lost = quiet.enter, quiet.leave, quiet.lost
+    be_quiet, quiet_no_more, lost = errstate.enter, errstate.leave, errstate.lost
     count = None if star is not None else len(self.arguments)
     few = count in (1, 2, 3)
 
@@ -102,7 +102,7 @@ def call_of(self: Primitive[..., Any]) -> Any:
         # Run.
         token = None
         try:
-            token = be_quiet()  # within the try: see arrays/quiet.py
+            token = be_quiet()  # within the try: see arrays/errstate.py
             if gpu.several:
                 with at_home(*args):
                     out = forward(*_arrays(args))

@@ -9,8 +9,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.arrays.errors import BadValue
+from tinygrad_lite.ops.arguments import operation
 from tinygrad_lite.ops.calculus import tanh
-from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.math.elementary import sigmoid
 from tinygrad_lite.ops.nn import embedding as embeddings
 from tinygrad_lite.ops.nn import normalization

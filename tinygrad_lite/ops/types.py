@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_lite.arrays import as_dtype, common_dtype, get_default_dtype
 from tinygrad_lite.arrays.errors import BadType, Refusal
 from tinygrad_lite.engine.tape import Traced
-from tinygrad_lite.ops.calling import named, operation, raw
+from tinygrad_lite.ops.arguments import named, operation, raw
 
 __all__ = [
     "can_cast", "finfo", "iinfo", "is_complex", "is_conj", "is_distributed", "is_floating_point", "is_inference", "is_neg",

@@ -9,7 +9,7 @@ from numpy import ndarray, ufunc
 
 from tinygrad_lite.arrays import BLOCK, as_float, mapped, namespace_of, promote_tensors
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calling import named
+from tinygrad_lite.ops.arguments import named
 
 
 def unary(forward: ufunc, rule: Callable[..., Any], doc: str, name: str = "") -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_lite.arrays import quiet
+from tinygrad_lite.arrays import errstate
 from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.optim.stepping import as_number
 
@@ -56,7 +56,7 @@ def explain(optimizer: Any, parameter: Any) -> Explanation:
 
     token = None
     try:
-        token = quiet.enter()
+        token = errstate.enter()
         undecayed = {**now, "weight_decay": 0}
         alone = change(undecayed, {**started, **{name: as_number(state[name]) for name in optimizer.numbers}})
         with_history = change(undecayed, state)
@@ -64,5 +64,5 @@ def explain(optimizer: Any, parameter: Any) -> Explanation:
         if now.get("weight_decay"):
             terms["weight decay"] = change(now, state) - with_history
     finally:
-        quiet.leave(token) if token is not None else quiet.lost()
+        errstate.leave(token) if token is not None else errstate.lost()
     return Explanation(terms)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from tinygrad_lite._tensor import Tensor
-from tinygrad_lite.arrays import BLOCK, device_of, namespace_of, on_device, quiet
+from tinygrad_lite.arrays import BLOCK, device_of, errstate, namespace_of, on_device
 from tinygrad_lite.autograd.grad_mode import enable_grad
 from tinygrad_lite.engine.tape import Node, Traced
 from tinygrad_lite.optim.explain import Explanation, explain
@@ -267,7 +267,7 @@ class Optimizer(Hooks, StateDicts):
                 loss = closure()
         token = None
         try:
-            token = quiet.enter()
+            token = errstate.enter()
             work = []
             for i, group in enumerate(self.param_groups):
                 params = [p for p in group["params"] if p._grad is not None]
@@ -280,7 +280,7 @@ class Optimizer(Hooks, StateDicts):
                     for part in parts:
                         part.update(self, numbers)
         finally:
-            quiet.leave(token) if token is not None else quiet.lost()
+            errstate.leave(token) if token is not None else errstate.lost()
         return loss
 
     def _may_step(self, gradients: dict[int, Any] | None = None) -> bool:

@@ -13,7 +13,7 @@ from tinygrad_lite.arrays.dtypes import DType, as_dtype, dtype_of_number, float6
 from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal, in_call_of, refusal
 from tinygrad_lite.arrays.signature import wraps
 from tinygrad_lite.engine.tape import Traced, traced
-from tinygrad_lite.ops.calling import canonical_shape, integer, operation, raw
+from tinygrad_lite.ops.arguments import canonical_shape, integer, operation, raw
 from tinygrad_lite.ops.typing import AnyTensor, Tensor
 
 __all__ = [

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import default_device, float64, to_device
 from tinygrad_lite.arrays.errors import Refusal
-from tinygrad_lite.ops.calling import integer
+from tinygrad_lite.ops.arguments import integer
 from tinygrad_lite.ops.creation.factories import as_made, creator, dtype_or_default
 from tinygrad_lite.ops.typing import AnyTensor
 

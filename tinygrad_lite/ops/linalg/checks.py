@@ -14,7 +14,7 @@ from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
 from tinygrad_lite.arrays.kernels.factorizations import one_by_one
 from tinygrad_lite.engine.context import is_grad_enabled
 from tinygrad_lite.engine.tape import Traced, traced
-from tinygrad_lite.ops.calling import raw
+from tinygrad_lite.ops.arguments import raw
 from tinygrad_lite.ops.math.where import where
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from tinygrad_lite.arrays import cholesky_of, int32, namespace_of
 from tinygrad_lite.arrays.kernels.factorizations import failing_minors
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.linalg.checks import LinAlgError, check_matrix, failing, like
 from tinygrad_lite.ops.linalg.solving import _check_system
 from tinygrad_lite.ops.linalg.triangular import _solve_triangular

@@ -12,7 +12,7 @@ from typing import Any
 from tinygrad_lite.arrays import linalg
 from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.linalg.checks import check_matrix, failing, like, ratio, recorded
 from tinygrad_lite.ops.movement.diagonals import diag_embed
 from tinygrad_lite.ops.typing import Tensor

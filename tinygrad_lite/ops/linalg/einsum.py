@@ -14,8 +14,8 @@ from typing import Any
 from tinygrad_lite.arrays import product, promote
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.arguments import canonical_dims, operation
 from tinygrad_lite.ops.calculus import permute, to_dtype
-from tinygrad_lite.ops.calling import canonical_dims, operation
 from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.movement.diagonals import diagonal
 from tinygrad_lite.ops.typing import AnyTensor, Tensor

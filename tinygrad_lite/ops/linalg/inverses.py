@@ -10,8 +10,8 @@ from typing import Any
 
 from tinygrad_lite.arrays.kernels.matrix_functions import pseudo_inverse
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.calculus import abs
-from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.linalg.checks import check_matrix, failing, failures, solved_or_inf
 from tinygrad_lite.ops.linalg.eigh import _eigh
 from tinygrad_lite.ops.linalg.svd import tolerance

@@ -9,8 +9,8 @@ from tinygrad_lite.arrays import as_array, in_order, int32, lu_of, namespace_of
 from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import traced
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.calculus import matmul
-from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.linalg.checks import LinAlgError, check_matrix, like, recorded
 from tinygrad_lite.ops.linalg.solving import _check_system
 from tinygrad_lite.ops.linalg.triangular import _solve_triangular

@@ -13,8 +13,8 @@ from tinygrad_lite.arrays import int64, namespace_of
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.matrix_functions import exponential
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.calculus import matmul, mul, replaced, to_dtype
-from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.creation.factories import ones_like
 from tinygrad_lite.ops.linalg.checks import check_matrix
 from tinygrad_lite.ops.linalg.inverses import _inv, inv

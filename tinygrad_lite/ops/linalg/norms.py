@@ -9,8 +9,8 @@ from tinygrad_lite.arrays import as_dtype, only_tensors
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.norms import vector_norm_of
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.arguments import canonical_dim, canonical_dims, operation
 from tinygrad_lite.ops.calculus import abs, permute, sign, to_dtype
-from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, operation
 from tinygrad_lite.ops.linalg.checks import check_float, check_matrix
 from tinygrad_lite.ops.linalg.inverses import _inv
 from tinygrad_lite.ops.linalg.svd import svdvals

@@ -7,8 +7,8 @@ from typing import Any
 from tinygrad_lite.arrays import is_array, only_numbers
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.engine.tape import Traced
+from tinygrad_lite.ops.arguments import canonical_dim, old_order, operation
 from tinygrad_lite.ops.calculus import add, matmul, mul
-from tinygrad_lite.ops.calling import canonical_dim, old_order, operation
 from tinygrad_lite.ops.linalg.checks import check_float
 from tinygrad_lite.ops.linalg.einsum import _contract
 from tinygrad_lite.ops.math.arithmetic import to_common_dtype

@@ -8,7 +8,7 @@ from typing import Any
 from tinygrad_lite.arrays import linalg, namespace_of
 from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue, Refusal
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.linalg.checks import check_matrix, like, recorded
 from tinygrad_lite.ops.linalg.triangular import _solve_triangular
 from tinygrad_lite.ops.movement.diagonals import tril

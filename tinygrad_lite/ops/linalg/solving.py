@@ -13,8 +13,8 @@ from tinygrad_lite.arrays import int64, namespace_of, with_one_batch
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.shapes import broadcast_shapes
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.calculus import permute
-from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.linalg.checks import check_matrix, failures, like, solved_or_inf
 from tinygrad_lite.ops.linalg.inverses import _inv, inv, pinv
 from tinygrad_lite.ops.linalg.svd import matrix_rank, svdvals

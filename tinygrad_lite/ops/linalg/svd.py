@@ -12,7 +12,7 @@ from typing import Any
 from tinygrad_lite.arrays import as_array, linalg, namespace_of
 from tinygrad_lite.arrays.kernels.matrix_functions import tolerance
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.linalg.checks import check_matrix, failing, like, ratio, recorded
 from tinygrad_lite.ops.linalg.eigh import eigvalsh
 from tinygrad_lite.ops.movement.copying import contiguous

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tinygrad_lite.arrays import solve_triangular_of
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.arguments import operation
 from tinygrad_lite.ops.linalg.checks import check_matrix
 from tinygrad_lite.ops.linalg.solving import _check_system
 from tinygrad_lite.ops.movement.diagonals import tril, triu

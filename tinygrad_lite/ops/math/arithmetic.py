@@ -10,11 +10,11 @@ from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.division import divided, remainder_of
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.ops.arguments import number, old_order, operation, raw
 from tinygrad_lite.ops.calculus import add as _add
 from tinygrad_lite.ops.calculus import div as _div
 from tinygrad_lite.ops.calculus import mul, neg, pow, to_dtype
 from tinygrad_lite.ops.calculus import sub as _sub
-from tinygrad_lite.ops.calling import number, old_order, operation, raw
 from tinygrad_lite.ops.creation.factories import zeros_like
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.typing import Tensor

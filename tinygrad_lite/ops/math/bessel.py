@@ -8,8 +8,8 @@ from typing import Any
 from tinygrad_lite.arrays import as_float
 from tinygrad_lite.arrays import special as _special
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.arguments import named, operation
 from tinygrad_lite.ops.calculus import sign
-from tinygrad_lite.ops.calling import named, operation
 from tinygrad_lite.ops.math.elementary import sinc
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.typing import Tensor

@@ -8,7 +8,7 @@ from tinygrad_lite.arrays import as_array, check_number, common_dtype, limits, n
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.clipping import clipped
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calling import number, operation, raw
+from tinygrad_lite.ops.arguments import number, operation, raw
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.typing import Tensor

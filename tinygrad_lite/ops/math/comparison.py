@@ -9,7 +9,7 @@ from typing import Any
 from tinygrad_lite.arrays import is_array, namespace_of, only_numbers, only_tensors, promote, promote_tensors, promoted, some_tensor
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.closeness import close
-from tinygrad_lite.ops.calling import named, operation
+from tinygrad_lite.ops.arguments import named, operation
 from tinygrad_lite.ops.nondifferentiable import nondifferentiable
 from tinygrad_lite.ops.typing import Tensor
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from tinygrad_lite.arrays import default_float
 from tinygrad_lite.arrays.errors import BadType
+from tinygrad_lite.ops.arguments import operation
 from tinygrad_lite.ops.calculus import to_dtype
-from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.typing import Tensor
 

@@ -14,8 +14,8 @@ from tinygrad_lite.arrays import as_float, erf_of, erfc_of, namespace_of, only_f
 from tinygrad_lite.arrays.kernels.activations import sigmoid_of
 from tinygrad_lite.arrays.kernels.special import times_log
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.arguments import operation
 from tinygrad_lite.ops.calculus import exp, sin, sqrt
-from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.math.clamping import clamp
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.typing import Tensor

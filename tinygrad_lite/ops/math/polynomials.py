@@ -8,8 +8,8 @@ from typing import Any
 
 from tinygrad_lite.arrays import int64, order_kept, promoted_floats, some_tensor
 from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.calculus import to_dtype
-from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.creation.factories import ones_like, zeros_like
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.typing import Tensor

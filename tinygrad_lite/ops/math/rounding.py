@@ -7,7 +7,7 @@ from typing import Any
 from tinygrad_lite.arrays import namespace_of, only_floats, only_numbers
 from tinygrad_lite.arrays.errors import BadType
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calling import named, operation
+from tinygrad_lite.ops.arguments import named, operation
 from tinygrad_lite.ops.creation.factories import zeros_like
 from tinygrad_lite.ops.typing import Tensor
 

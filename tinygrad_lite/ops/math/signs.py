@@ -5,8 +5,8 @@ from __future__ import annotations
 from tinygrad_lite.arrays import namespace_of, only_floats, only_tensors, promote_tensors, promoted_floats
 from tinygrad_lite.arrays.errors import BadType
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.arguments import operation
 from tinygrad_lite.ops.calculus import abs, sign
-from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.creation.factories import zeros_like
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.nondifferentiable import nondifferentiable

@@ -9,8 +9,8 @@ from tinygrad_lite.arrays import special as _special
 from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.arrays.kernels.special import times_log
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.arguments import no_rule, operation
 from tinygrad_lite.ops.calculus import exp, log
-from tinygrad_lite.ops.calling import no_rule, operation
 from tinygrad_lite.ops.math.elementary import erfc, log1p
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.copying import contiguous

@@ -6,8 +6,8 @@ from typing import Any
 
 from tinygrad_lite.arrays import check_number, only_tensors
 from tinygrad_lite.arrays.errors import BadType
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.calculus import where as _where
-from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.movement.indexing import nonzero
 from tinygrad_lite.ops.typing import Tensor
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from tinygrad_lite.arrays.errors import BadType, Refusal
 from tinygrad_lite.arrays.shapes import broadcast_shapes as _broadcast_shapes
+from tinygrad_lite.ops.arguments import canonical_shape, operation
 from tinygrad_lite.ops.calculus import expand as _expand
-from tinygrad_lite.ops.calling import canonical_shape, operation
 from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["broadcast_shapes", "broadcast_tensors", "broadcast_to"]

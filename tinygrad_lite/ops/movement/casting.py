@@ -8,8 +8,8 @@ from typing import Any
 from tinygrad_lite.arrays import Device, as_dtype, device_of, get_default_dtype, to_device
 from tinygrad_lite.arrays.kernels.layout import channels_come_last
 from tinygrad_lite.engine.tape import Traced
+from tinygrad_lite.ops.arguments import raw
 from tinygrad_lite.ops.calculus import to_dtype
-from tinygrad_lite.ops.calling import raw
 from tinygrad_lite.ops.creation.conversion import LEGACY
 from tinygrad_lite.ops.movement.copying import clone, contiguous, copied_to, moved
 from tinygrad_lite.ops.typing import Tensor

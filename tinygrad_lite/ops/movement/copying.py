@@ -7,8 +7,8 @@ from typing import Any
 from tinygrad_lite.arrays import device_of, namespace_of, owner_of, to_device
 from tinygrad_lite.arrays.errors import Refusal
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.calculus import copy
-from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["clone"]

@@ -8,8 +8,8 @@ from tinygrad_lite.arrays import as_dtype, int64, namespace_for, namespace_of, o
 from tinygrad_lite.arrays.errors import BadIndex, Refusal
 from tinygrad_lite.arrays.indexing import Region, unit
 from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.ops.arguments import canonical_dim, integer, operation
 from tinygrad_lite.ops.calculus import getitem, into_zeros
-from tinygrad_lite.ops.calling import canonical_dim, integer, operation
 from tinygrad_lite.ops.creation.factories import arange, creator, zeros
 from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.movement.joining import cat

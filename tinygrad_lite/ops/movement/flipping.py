@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from tinygrad_lite.arrays.errors import BadIndex, Refusal
+from tinygrad_lite.ops.arguments import canonical_dim, canonical_dims, integer, operation
 from tinygrad_lite.ops.calculus import getitem
 from tinygrad_lite.ops.calculus import reshape as _reshape
-from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, integer, operation
 from tinygrad_lite.ops.movement.copying import clone, contiguous
 from tinygrad_lite.ops.movement.joining import cat, split_with_sizes
 from tinygrad_lite.ops.movement.transposing import transpose

@@ -8,9 +8,9 @@ from typing import Any
 
 from tinygrad_lite.arrays import int64, namespace_of
 from tinygrad_lite.arrays.errors import BadValue, Refusal
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.calculus import expand, getitem
 from tinygrad_lite.ops.calculus import reshape as _reshape
-from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.movement.joining import stack
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.typing import AnyTensor, Tensor

@@ -13,9 +13,9 @@ from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue, Refusal
 from tinygrad_lite.arrays.indexing import ALL, Index
 from tinygrad_lite.arrays.indices import BASIC, checked_index, checked_item, checked_slice, mixed, within
 from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.ops.arguments import canonical_dim, canonical_shape, integer, operation, raw
 from tinygrad_lite.ops.calculus import getitem as _getitem
 from tinygrad_lite.ops.calculus import to_dtype
-from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, integer, operation, raw
 from tinygrad_lite.ops.movement.broadcasting import broadcast_shapes, expand
 from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.movement.shape import reshape

@@ -19,11 +19,11 @@ from numpy import ndarray
 from tinygrad_lite.arrays import DType, as_array, device_of, int64, is_array, is_number, namespace_of, owner_of, quietly, start_of
 from tinygrad_lite.arrays.changes import changed_in_place, tick
 from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal, refusal
+from tinygrad_lite.arrays.errstate import enter as be_quiet
+from tinygrad_lite.arrays.errstate import leave as quiet_no_more
+from tinygrad_lite.arrays.errstate import lost
 from tinygrad_lite.arrays.gpu import on_gpu_of
 from tinygrad_lite.arrays.indexing import Index, Region, overlaps, write
-from tinygrad_lite.arrays.quiet import enter as be_quiet
-from tinygrad_lite.arrays.quiet import leave as quiet_no_more
-from tinygrad_lite.arrays.quiet import lost
 from tinygrad_lite.arrays.rules import Plan
 from tinygrad_lite.arrays.signature import wraps
 from tinygrad_lite.engine.context import Observer, is_grad_enabled, observers, recording, set_observers

@@ -11,10 +11,10 @@ from tinygrad_lite.arrays import common_dtype, is_array
 from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue, Refusal
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced
+from tinygrad_lite.ops.arguments import canonical_dim, integer, operation, raw
 from tinygrad_lite.ops.calculus import cat as _cat
 from tinygrad_lite.ops.calculus import stack as _stack
 from tinygrad_lite.ops.calculus import to_dtype
-from tinygrad_lite.ops.calling import canonical_dim, integer, operation, raw
 from tinygrad_lite.ops.movement.indexing import getitem
 from tinygrad_lite.ops.movement.shape import atleast_1d, atleast_2d, atleast_3d, reshape
 from tinygrad_lite.ops.typing import AnyTensor, Tensor

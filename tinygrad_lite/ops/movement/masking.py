@@ -7,8 +7,8 @@ from typing import Any
 
 from tinygrad_lite.arrays import bool_, is_array, namespace_of, number_for
 from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.calculus import getitem, replaced, to_dtype, where
-from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.movement.broadcasting import broadcast_shapes, expand
 from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.movement.shape import reshape

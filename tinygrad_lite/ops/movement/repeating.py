@@ -7,9 +7,9 @@ from typing import Any
 from tinygrad_lite.arrays import is_array, namespace_of
 from tinygrad_lite.arrays.errors import BadIndex, BadType, Refusal
 from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.ops.arguments import canonical_dim, canonical_shape, integer, operation, raw
 from tinygrad_lite.ops.calculus import expand
 from tinygrad_lite.ops.calculus import reshape as _reshape
-from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, integer, operation, raw
 from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.movement.indexing import index_select
 from tinygrad_lite.ops.movement.shape import reshape, shares_memory

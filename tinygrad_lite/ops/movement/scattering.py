@@ -13,8 +13,8 @@ from tinygrad_lite.arrays.indices import checked_index, checked_slice
 from tinygrad_lite.arrays.kernels.scatter import scatter_reduce as combine
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced
+from tinygrad_lite.ops.arguments import canonical_dim, integer, number, operation, raw
 from tinygrad_lite.ops.calculus import add, getitem, into_zeros, mul, replaced, to_dtype, where
-from tinygrad_lite.ops.calling import canonical_dim, integer, number, operation, raw
 from tinygrad_lite.ops.creation.factories import ones_like
 from tinygrad_lite.ops.dependence import linear_in
 from tinygrad_lite.ops.movement.broadcasting import expand

@@ -8,8 +8,8 @@ from typing import Any
 from tinygrad_lite.arrays import DType, as_dtype, owner_of
 from tinygrad_lite.arrays.errors import Refusal
 from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.ops.arguments import canonical_dim, operation, raw
 from tinygrad_lite.ops.calculus import reshape as _reshape
-from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.typing import Tensor
 

@@ -9,7 +9,7 @@ from typing import Any
 from tinygrad_lite.arrays import device_of, namespace_of, start_of, to_device
 from tinygrad_lite.arrays.errors import Refusal
 from tinygrad_lite.engine.tape import traced
-from tinygrad_lite.ops.calling import canonical_shape, operation
+from tinygrad_lite.ops.arguments import canonical_shape, operation
 from tinygrad_lite.ops.creation.conversion import array_from
 from tinygrad_lite.ops.creation.factories import empty
 from tinygrad_lite.ops.movement.broadcasting import broadcast_shapes

@@ -8,8 +8,8 @@ from typing import Any
 from tinygrad_lite.arrays.errors import Refusal
 from tinygrad_lite.arrays.indexing import Region, unit
 from tinygrad_lite.engine.tape import Traced
+from tinygrad_lite.ops.arguments import canonical_dim, canonical_shape, integer, operation, raw
 from tinygrad_lite.ops.calculus import getitem, permute
-from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, integer, operation, raw
 from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["as_strided"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tinygrad_lite.arrays.errors import BadType, Refusal
+from tinygrad_lite.ops.arguments import canonical_dim, canonical_shape, operation
 from tinygrad_lite.ops.calculus import permute as _permute
-from tinygrad_lite.ops.calling import canonical_dim, canonical_shape, operation
 from tinygrad_lite.ops.typing import Tensor
 
 __all__ = ["adjoint", "moveaxis", "movedim", "permute", "swapaxes", "swapdims", "t", "transpose"]

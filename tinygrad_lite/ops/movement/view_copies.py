@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from tinygrad_lite.arrays.signature import wraps
 from tinygrad_lite.engine.tape import Traced
-from tinygrad_lite.ops.calling import canonical_dim, operation
+from tinygrad_lite.ops.arguments import canonical_dim, operation
 from tinygrad_lite.ops.movement.broadcasting import expand
 from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.movement.diagonals import diagonal

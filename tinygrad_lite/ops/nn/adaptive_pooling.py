@@ -8,7 +8,7 @@ from typing import Any
 from tinygrad_lite.arrays import is_floating
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.pooling import largest_of_parts, part_members, part_sizes
-from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.dependence import linear_in
 from tinygrad_lite.ops.math.arithmetic import div
 from tinygrad_lite.ops.nn.pooling import Sizes, _max_pool, _pooled_input, _window_sums, _with_indices

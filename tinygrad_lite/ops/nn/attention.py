@@ -9,8 +9,8 @@ from tinygrad_lite.arrays import bool_, float32, namespace_of, only_floats
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.attention import attention, attention_gradient, causal_mask
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.calculus import matmul, to_dtype
-from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.broadcasting import expand
 from tinygrad_lite.ops.movement.joining import cat

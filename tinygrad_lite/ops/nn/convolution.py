@@ -14,7 +14,7 @@ from tinygrad_lite.arrays.kernels.correlation import correlate, correlate_input,
 from tinygrad_lite.arrays.kernels.windows import Windows
 from tinygrad_lite.arrays.rules import no_gradient
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.arguments import operation
 from tinygrad_lite.ops.dependence import joint_in
 from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.nn.sliding_windows import batched, like_given, sizes, windows

@@ -7,7 +7,7 @@ import math
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.distances import euclidean_distances, pairs
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.arguments import operation
 from tinygrad_lite.ops.dependence import linear_in
 from tinygrad_lite.ops.linalg.checks import check_matrix
 from tinygrad_lite.ops.linalg.norms import vector_norm

@@ -8,7 +8,7 @@ from typing import Any
 
 from tinygrad_lite.arrays import device_of, only_floats
 from tinygrad_lite.arrays.errors import BadValue
-from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.inplace import in_place, optional_inplace
 from tinygrad_lite.ops.nn.smooth_activations import SELU_ALPHA, SELU_SCALE

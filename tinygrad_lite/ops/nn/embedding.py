@@ -12,8 +12,8 @@ from tinygrad_lite.arrays.indices import checked_index
 from tinygrad_lite.arrays.kernels.bags import frequency_factors, places_of_bags, renormalize
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.calculus import into_zeros
-from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.reduction.extremes import max as _max
 from tinygrad_lite.ops.reduction.sums import sum

@@ -8,7 +8,7 @@ from typing import Any
 from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue
 from tinygrad_lite.arrays.kernels.windows import Windows, add_windows, gather_windows
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calling import operation
+from tinygrad_lite.ops.arguments import operation
 from tinygrad_lite.ops.movement.copying import unshared
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.movement.transposing import permute

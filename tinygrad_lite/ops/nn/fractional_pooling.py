@@ -6,7 +6,7 @@ from typing import Any
 
 from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.arrays.kernels.pooling import largest_at_random
-from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.nn.pooling import _pooled_input, _with_indices
 from tinygrad_lite.ops.nn.sliding_windows import like_given, sizes
 from tinygrad_lite.ops.random.sampling import rand

@@ -10,8 +10,8 @@ from typing import Any
 from tinygrad_lite.arrays import int64, namespace_of, quietly
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.interpolation import places_of_pixels
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.calculus import getitem, matmul, mul
-from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.dependence import linear_in
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.shape import reshape

@@ -9,8 +9,8 @@ from tinygrad_lite.arrays import Array, filled, float64, namespace_of, uint8
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.interpolation import fixed_point, nearest_places, weights_of
 from tinygrad_lite.arrays.kernels.windows import Windows
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.calculus import getitem, to_dtype
-from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.math.clamping import clamp
 from tinygrad_lite.ops.math.rounding import floor
 from tinygrad_lite.ops.movement.copying import unshared

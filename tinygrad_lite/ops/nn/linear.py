@@ -5,8 +5,8 @@ from __future__ import annotations
 from tinygrad_lite.arrays import affine, product
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.arguments import operation
 from tinygrad_lite.ops.calculus import matmul, times, times_over_rows
-from tinygrad_lite.ops.calling import operation
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.movement.transposing import transpose
 from tinygrad_lite.ops.typing import Tensor

@@ -17,8 +17,8 @@ from tinygrad_lite.arrays.kernels.normalization import (
     wide,
 )
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.calculus import mul, to_dtype
-from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.dependence import joint_in, linear_in
 from tinygrad_lite.ops.math.arithmetic import add, square
 from tinygrad_lite.ops.math.elementary import rsqrt

@@ -7,8 +7,8 @@ from typing import Any
 
 from tinygrad_lite.arrays import namespace_of
 from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.calculus import expand, getitem, into_zeros, replaced
-from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.dependence import linear_in
 from tinygrad_lite.ops.movement.copying import contiguous, unshared
 from tinygrad_lite.ops.movement.flipping import flip

@@ -8,8 +8,8 @@ from tinygrad_lite.arrays import choose, device_of, limits, namespace_of, only_f
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.activations import relu_of
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.arguments import number, operation, raw
 from tinygrad_lite.ops.calculus import abs
-from tinygrad_lite.ops.calling import number, operation, raw
 from tinygrad_lite.ops.dependence import constant_in, linear_in
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.copying import contiguous

@@ -10,8 +10,8 @@ from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.pooling import into_places, largest
 from tinygrad_lite.arrays.kernels.windows import Windows, window_counts
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.calculus import abs, getitem, pow, sign
-from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.dependence import constant_in, linear_in
 from tinygrad_lite.ops.math.arithmetic import div
 from tinygrad_lite.ops.movement.shape import reshape

@@ -10,7 +10,7 @@ from tinygrad_lite.arrays.kernels.banded_products import weighted_sums
 from tinygrad_lite.arrays.kernels.windows import Sizes, Windows
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced, traced
-from tinygrad_lite.ops.calling import raw
+from tinygrad_lite.ops.arguments import raw
 from tinygrad_lite.ops.movement.shape import reshape
 
 

@@ -8,8 +8,8 @@ from tinygrad_lite.arrays import only_floats, only_numbers
 from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.arrays.kernels.activations import GELU_A, GELU_B, elu_of, gelu_gradient, gelu_of, silu_gradient, silu_of, softplus_of
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.arguments import canonical_dim, number, operation
 from tinygrad_lite.ops.calculus import exp, tanh
-from tinygrad_lite.ops.calling import canonical_dim, number, operation
 from tinygrad_lite.ops.math.elementary import erf, sigmoid
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.copying import contiguous

@@ -7,8 +7,8 @@ from typing import Any
 from tinygrad_lite.arrays import as_dtype, device_of, is_array, namespace_of, only_floats
 from tinygrad_lite.arrays.kernels.softmax import log_softmax_gradient, log_softmax_of, softmax_gradient, softmax_of
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.arguments import canonical_dim, operation, raw
 from tinygrad_lite.ops.calculus import exp, to_dtype
-from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.random.generators import source
 from tinygrad_lite.ops.typing import Tensor
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tinygrad_lite.arrays import filled, int64, is_floating
 from tinygrad_lite.arrays.errors import BadType, BadValue
-from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.movement.scattering import scatter
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.nn.pooling import Sizes, _kernel

@@ -13,8 +13,8 @@ from tinygrad_lite.arrays.gpu import on_gpu_of
 from tinygrad_lite.arrays.randomness import Source
 from tinygrad_lite.arrays.shapes import broadcast_shapes
 from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.ops.arguments import canonical_shape, operation, raw
 from tinygrad_lite.ops.calculus import where
-from tinygrad_lite.ops.calling import canonical_shape, operation, raw
 from tinygrad_lite.ops.creation.factories import as_made, creator, dtype_or_default, size_given
 from tinygrad_lite.ops.movement.inplace import assign
 from tinygrad_lite.ops.random.generators import Generator, source

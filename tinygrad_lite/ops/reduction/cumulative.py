@@ -9,8 +9,8 @@ from tinygrad_lite.arrays import accumulate, as_dtype, recurrence
 from tinygrad_lite.arrays.errors import BadType
 from tinygrad_lite.arrays.kernels.sorting import place_so_far, running
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.arguments import canonical_dim, operation
 from tinygrad_lite.ops.calculus import exp, to_dtype
-from tinygrad_lite.ops.calling import canonical_dim, operation
 from tinygrad_lite.ops.creation.factories import zeros_like
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.joining import cat

@@ -8,8 +8,8 @@ from typing import Any
 from tinygrad_lite.arrays import is_array, only_numbers
 from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue
 from tinygrad_lite.engine.tape import Traced
+from tinygrad_lite.ops.arguments import canonical_dim, canonical_dims, integer, operation
 from tinygrad_lite.ops.calculus import getitem
-from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, integer, operation
 from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.movement.joining import cat
 from tinygrad_lite.ops.movement.shape import reshape

@@ -8,10 +8,10 @@ from typing import Any
 from tinygrad_lite.arrays import in_order, is_array, uint8
 from tinygrad_lite.arrays.errors import BadType
 from tinygrad_lite.arrays.shapes import require_some
+from tinygrad_lite.ops.arguments import canonical_dim, integer, operation, raw
 from tinygrad_lite.ops.calculus import amax as _amax
 from tinygrad_lite.ops.calculus import amin as _amin
 from tinygrad_lite.ops.calculus import maximum, minimum
-from tinygrad_lite.ops.calling import canonical_dim, integer, operation, raw
 from tinygrad_lite.ops.nondifferentiable import nondifferentiable
 from tinygrad_lite.ops.reduction.sums import Dims, axes_of
 from tinygrad_lite.ops.reduction.values_indices import ValuesIndices, values_and_indices

@@ -11,8 +11,8 @@ from typing import Any
 from tinygrad_lite.arrays import bool_, device_of, float32, float64, int64, is_array, namespace_of
 from tinygrad_lite.arrays.errors import BadType, Refusal
 from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.calculus import to_dtype
-from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.creation.factories import linspace
 from tinygrad_lite.ops.movement.copying import clone
 from tinygrad_lite.ops.movement.shape import reshape

@@ -11,8 +11,8 @@ from tinygrad_lite.arrays.kernels.order_statistics import distinct, median_of, p
 from tinygrad_lite.arrays.shapes import require_some
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced
+from tinygrad_lite.ops.arguments import canonical_dim, integer, no_rule, operation, raw
 from tinygrad_lite.ops.calculus import amax, to_dtype
-from tinygrad_lite.ops.calling import canonical_dim, integer, no_rule, operation, raw
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.nondifferentiable import nondifferentiable
 from tinygrad_lite.ops.reduction.values_indices import ValuesIndices, values_and_indices, values_at

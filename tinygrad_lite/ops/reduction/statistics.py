@@ -12,8 +12,8 @@ from tinygrad_lite.arrays.kernels.reductions import variance
 from tinygrad_lite.arrays.shapes import count, with_ones
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced
+from tinygrad_lite.ops.arguments import canonical_dim, operation, raw
 from tinygrad_lite.ops.calculus import matmul, sqrt
-from tinygrad_lite.ops.calling import canonical_dim, operation, raw
 from tinygrad_lite.ops.creation.factories import linspace
 from tinygrad_lite.ops.math.clamping import clamp
 from tinygrad_lite.ops.math.where import where

@@ -10,9 +10,9 @@ from tinygrad_lite.arrays.errors import BadType, Refusal
 from tinygrad_lite.arrays.kernels.logsumexp import logsumexp_of
 from tinygrad_lite.arrays.shapes import count, with_ones
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.arguments import canonical_dim, canonical_dims, canonical_shape, operation
 from tinygrad_lite.ops.calculus import exp, restored, to_dtype
 from tinygrad_lite.ops.calculus import sum as _sum
-from tinygrad_lite.ops.calling import canonical_dim, canonical_dims, canonical_shape, operation
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.reduction.cumulative import in_dtype, product_of_others
 from tinygrad_lite.ops.typing import Tensor

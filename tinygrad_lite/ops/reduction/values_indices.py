@@ -6,8 +6,8 @@ from collections import namedtuple
 from typing import Any
 
 from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.ops.arguments import raw
 from tinygrad_lite.ops.calculus import getitem
-from tinygrad_lite.ops.calling import raw
 from tinygrad_lite.ops.movement.shape import reshape
 
 # Chosen elements, and where along the dim they stood. (A named result is a `namedtuple`: the 16 of them

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_lite.arrays import quiet
+from tinygrad_lite.arrays import errstate
 from tinygrad_lite.optim.optimizer import Optimizer
 
 
@@ -36,10 +36,10 @@ class EffectiveRates:
     def _compare(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         token = None
         try:
-            token = quiet.enter()
+            token = errstate.enter()
             self.rates = {p: abs((p.array - before) / g) for p, (before, g) in self._before.items()}
         finally:
-            quiet.leave(token) if token is not None else quiet.lost()
+            errstate.leave(token) if token is not None else errstate.lost()
 
     def remove(self) -> None:
         """Stop recording."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import quiet, to_numpy
+from tinygrad_lite.arrays import errstate, to_numpy
 from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.ops import cos, exp, tensor
 from tinygrad_lite.optim.curvature import Hessian
@@ -209,7 +209,7 @@ def race(
         begun = time.perf_counter()
         token = None
         try:
-            token = quiet.enter()
+            token = errstate.enter()
             for _ in range(steps):
                 optimizer.step(closure)
                 path.append(to_numpy(w.detach().clone().array))
@@ -218,6 +218,6 @@ def race(
                     break
                 losses.append(surface(w.detach()).item())
         finally:
-            quiet.leave(token) if token is not None else quiet.lost()
+            errstate.leave(token) if token is not None else errstate.lost()
         runs[name] = Run(np.array(path), np.array(losses), evaluations, time.perf_counter() - begun)
     return Race(surface, runs)

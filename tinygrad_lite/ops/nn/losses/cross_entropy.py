@@ -9,7 +9,7 @@ from tinygrad_lite.arrays import int64, is_array, namespace_of, only_floats, uin
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.cross_entropy import cross_entropy_gradient, cross_entropy_of, sample_weights
 from tinygrad_lite.engine.primitive import primitive
-from tinygrad_lite.ops.calling import operation, raw
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.dependence import linear_in
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.indexing import gather

@@ -7,8 +7,8 @@ from typing import Any
 
 from tinygrad_lite.arrays import as_array, device_of, int64, namespace_of, only_floats, to_device
 from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.calculus import exp
-from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.math.elementary import logaddexp
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.indexing import gather

@@ -11,8 +11,8 @@ from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.losses import binary_cross_entropy_of, binary_cross_entropy_of_logits, mean_square
 from tinygrad_lite.arrays.shapes import broadcast_shapes
 from tinygrad_lite.engine.primitive import primitive
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.calculus import abs, exp, log, to_dtype
-from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.math.arithmetic import square, to_common_dtype
 from tinygrad_lite.ops.math.clamping import at_least, clamp, clamp_min
 from tinygrad_lite.ops.math.elementary import sigmoid, xlogy

@@ -7,8 +7,8 @@ from typing import Any
 
 from tinygrad_lite.arrays import namespace_of, only_floats
 from tinygrad_lite.arrays.errors import BadIndex, BadValue
+from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.calculus import minimum, sqrt
-from tinygrad_lite.ops.calling import operation, raw
 from tinygrad_lite.ops.dependence import linear_in
 from tinygrad_lite.ops.math.arithmetic import square
 from tinygrad_lite.ops.math.clamping import clamp_min
