@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, namespace_of
+from tinygrad_lite.arrays.fusion import compiled, fused
+from tinygrad_lite.arrays.loops import SMALLEST, available, takes
 from tinygrad_lite.arrays.memory import empty_like
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads
 
@@ -42,6 +44,8 @@ def elementwise(kernel: Callable[..., Any], *arrays: Array) -> None:
     """Call `kernel(*arrays)`, which writes to some of them elementwise: block by block if the arrays are dense and have the
     same layout; on a GPU as one kernel (a function with an argument `xp` takes its functions from there)."""
     first = arrays[0]
+    if as_one_loop(kernel, arrays) is not None:
+        return
     if first.size > BLOCK and _alike(arrays):
         flat = [a.ravel(order="K") for a in arrays]
         if np.may_share_memory(flat[0], first):
@@ -55,7 +59,16 @@ def elementwise(kernel: Callable[..., Any], *arrays: Array) -> None:
         fused(kernel, arrays)
 
 
-def _alike(arrays: tuple[Array, ...]) -> bool:
+def as_one_loop(kernel: Callable[..., Any], arrays: Sequence[Array]) -> dict[str, Array] | None:
+    """`kernel(*arrays)` as one compiled loop; returns the arrays that it begins, by name. None where there is no such
+    loop: then nothing has changed."""
+    first = arrays[0]
+    if first.size < SMALLEST or not available() or not _alike(arrays) or not takes(arrays):
+        return None
+    return compiled(kernel, arrays) if np.may_share_memory(first.ravel(order="K"), first) else None
+
+
+def _alike(arrays: Sequence[Array]) -> bool:
     layout = arrays[0].shape, arrays[0].strides
     return all(type(a) is np.ndarray and (a.shape, a.strides) == layout for a in arrays)
 

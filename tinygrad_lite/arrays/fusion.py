@@ -1,4 +1,4 @@
-"""Elementwise functions on a GPU as one kernel, by tracing them for `cupy.fuse`.
+"""Elementwise functions as one kernel, by tracing them: for `cupy.fuse` on a GPU, for loops.py on a CPU.
 
 `fused(function, arrays)` runs `function` on stand-ins that record operations. Python computes with the numbers while
 tracing and passes them to the kernel as arguments; CuPy itself would compute with two of them in 16 bits. So there is one
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, Symbol, cupy_or_explain
+from tinygrad_lite.arrays.loops import loop_of, run_in_threads
 
 # An operation: its name in CuPy, the indices of its operands (arrays and earlier results from 0 up,
 # numbers from -1 down), and the index of the array it writes to, or None for a new one.
@@ -33,8 +34,8 @@ class Program:
         """The index of an operand; numbers are stored in `numbers`."""
         if isinstance(value, Recorded):
             return value.place
-        if isinstance(value, np.generic):  # it would promote the kernel's arithmetic
-            value = value.item()
+        if isinstance(value, np.generic) or (type(value) is np.ndarray and not value.ndim):
+            value = value.item()  # a number of NumPy's would widen the kernel's arithmetic
         if not isinstance(value, (bool, int, float)):
             raise TypeError(f"cannot be fused: {type(value).__name__}")
         self.numbers.append(value)
@@ -132,12 +133,41 @@ def fused(function: Callable[..., dict[str, Any] | None], arrays: Sequence[Array
     return dict(zip(begun, values if len(begun) > 1 else (values,)))
 
 
+def compiled(function: Any, arrays: Sequence[np.ndarray]) -> dict[str, Array] | None:
+    """The same for NumPy's arrays, which are of one dtype and layout, without gaps, and do not overlap: as one compiled
+    loop. None where there is none: then nothing has changed."""
+    program = Program()
+    given = [Recorded(program, array, array.dtype) for array in arrays]
+    if isinstance(function, np.ufunc):
+        *operands, out = given
+        program.add(function.__name__, operands, out)
+        begun: dict[str, Any] = {}
+    else:
+        try:
+            begun = _noted(function, given)
+        except Exception:  # whatever a function does with what is no array
+            return None
+    results = tuple(program.place(value) for value in begun.values())
+    loop = loop_of(len(arrays), len(program.numbers), tuple(program.steps), results, arrays[0].dtype)
+    if loop is None:
+        return None
+    made = [np.empty_like(arrays[0]) for _ in results]
+    run_in_threads(loop, [array.ravel(order="K") for array in (*arrays, *made)], program.numbers)
+    return dict(zip(begun, made))
+
+
+def _noted(function: Any, given: list[Recorded]) -> dict[str, Any]:
+    """Let `function` note its steps; returns the arrays that it begins."""
+    takes_xp = "xp" in function.__code__.co_varnames[: function.__code__.co_argcount]
+    begun = function(*given, xp=given[0].namespace) if takes_xp else function(*given)
+    return begun if isinstance(begun, dict) else {}
+
+
 def written_down(function: Callable[..., dict[str, Any] | None], arrays: Sequence[Array]) -> tuple[Any, list[float], list[str]]:
     """The kernel for `function`, the numbers it takes after the arrays, and the names of its results."""
     program = Program()
     given = [Recorded(program, array, array.dtype) for array in arrays]
-    takes_xp = "xp" in function.__code__.co_varnames[: function.__code__.co_argcount]
-    begun = (function(*given, xp=given[0].namespace) if takes_xp else function(*given)) or {}
+    begun = _noted(function, given)
     results = tuple(program.place(value) for value in begun.values())
     return _kernel(len(arrays), tuple(program.steps), results), program.numbers, list(begun)
 

@@ -84,16 +84,18 @@ def in_words(size: int) -> str:
 
 
 class Symbol:
-    """A stand-in for a CuPy array while its operations are being traced (see fusion.py)."""
+    """A stand-in for an array while its operations are being traced (see fusion.py)."""
 
-    namespace: Any  # used instead of the module cupy
+    namespace: Any  # used instead of the module numpy or cupy
 
 
 def is_cupy(value: Any) -> bool:
-    """Whether `value` is a CuPy array."""
+    """Whether `value` is a CuPy array, or stands for an array that is being traced."""
+    if isinstance(value, Symbol):
+        return True
     # There are no CuPy arrays unless CuPy has been imported.
     cupy = sys.modules.get("cupy")
-    return cupy is not None and isinstance(value, (cupy.ndarray, Symbol))
+    return cupy is not None and isinstance(value, cupy.ndarray)
 
 
 # -- working on the arrays' GPU --------------------------------------------------------------------

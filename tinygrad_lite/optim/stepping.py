@@ -19,9 +19,10 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from tinygrad_lite.arrays import address_range, device_of, get_default_dtype, gpu, namespace_of, on_device
-from tinygrad_lite.arrays.blocked import BLOCK, by_blocks
+from tinygrad_lite.arrays.blocked import BLOCK, as_one_loop, by_blocks
 from tinygrad_lite.arrays.changes import changed_again, places_of_change
 from tinygrad_lite.arrays.fusion import fused
+from tinygrad_lite.arrays.loops import SMALLEST
 from tinygrad_lite.autograd.grad_mode import enable_grad
 from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.optim.flat import Parts
@@ -140,11 +141,7 @@ class SingleTensor:
             return self._recorded(optimizer, group)
         state = {name: tensor.array for name, tensor in self.tensors.items()}
         group = optimizer.advance(state, group)
-        # 0-d arrays too: their arithmetic would return NumPy scalars
-        if optimizer.elementwise and (p.size > optimizer.block or not p.ndim) and p.flags.c_contiguous and type(p) is np.ndarray:
-            _in_blocks(optimizer, p, g, state, group)
-        else:
-            _apply(optimizer, p, g, state, group)
+        _apply(optimizer, p, g, state, group)
         if len(state) > len(self.tensors):
             for name in state.keys() - self.tensors.keys():
                 self.tensors[name] = traced(state[name])
@@ -261,21 +258,26 @@ class MultiTensor:
 
 
 def _apply(optimizer: Method, p: Any, g: Any, state: State, group: Group) -> None:
-    """Apply the equation; on a GPU, as one kernel."""
-    if type(p) is np.ndarray or not optimizer.elementwise:
+    """Apply the equation: on a GPU as one kernel; on a CPU, if `p` is large, as one compiled loop or block by block."""
+    on_cpu = type(p) is np.ndarray
+    if not optimizer.elementwise or (on_cpu and p.ndim and p.size < SMALLEST):
         optimizer.apply(p, g, state, group)
         return
     equation, arrays = _equation(optimizer, state, group)
-    state.update(fused(equation, [p, g, *arrays]) or {})
-
-
-def _in_blocks(optimizer: Method, p: Any, g: Any, state: State, group: Group) -> None:
-    """Apply the equation to a large parameter block by block."""
-    equation, arrays = _equation(optimizer, state, group)
+    if not on_cpu:
+        state.update(fused(equation, [p, g, *arrays]) or {})
+        return
+    if (begun := as_one_loop(equation, [p, g, *arrays])) is not None:
+        state.update(begun)
+        return
+    # 0-d arrays too: their arithmetic would return NumPy scalars.
+    if (p.ndim and p.size <= optimizer.block) or not p.flags.c_contiguous:
+        optimizer.apply(p, g, state, group)
+        return
     flat = [a.reshape(-1) for a in (p, g, *arrays)]
-    begun = by_blocks(equation, *flat, block=optimizer.block, threads=optimizer.threads)
-    for name in begun[0]:
-        state[name] = np.concatenate([part[name] for part in begun]).reshape(p.shape)
+    parts = by_blocks(equation, *flat, block=optimizer.block, threads=optimizer.threads)
+    for name in parts[0]:
+        state[name] = np.concatenate([part[name] for part in parts]).reshape(p.shape)
 
 
 def _equation(optimizer: Method, state: State, group: Group) -> tuple[Callable[..., State], list[Any]]:

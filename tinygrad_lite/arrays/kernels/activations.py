@@ -21,6 +21,7 @@ from tinygrad_lite.arrays import (
     namespace_of,
     normal_cdf,
 )
+from tinygrad_lite.arrays.loops import SMALLEST
 
 
 def elu_of(x: Any, alpha: Any, scale: Any, rate: Any) -> Any:
@@ -164,15 +165,15 @@ def _zeros(dtype: np.dtype) -> Any:
 def sigmoid_of(x: Any) -> Any:
     """`1 / (1 + exp(-x))`."""
     x = as_float(x)
-    if type(x) is ndarray and x.size > BLOCK:
+    if type(x) is ndarray and x.size >= SMALLEST:
         return mapped(_sigmoid, x)
     t = namespace_of(x).exp(-x)
     t += 1
     return 1 / t
 
 
-def _sigmoid(x: Any, out: Any) -> None:
-    np.negative(x, out)
-    np.exp(out, out)
+def _sigmoid(x: Any, out: Any, xp: Any = np) -> None:
+    xp.negative(x, out=out)
+    xp.exp(out, out=out)
     out += 1
-    np.reciprocal(out, out)
+    xp.reciprocal(out, out=out)

@@ -41,9 +41,9 @@ def _erf(x: Array, out: Array) -> None:
     np.tanh(out, out=out)
 
 
-def _polynomial(coefficients: list[Any], x: Array, out: Array) -> None:
+def _polynomial(coefficients: list[Any], x: Array, out: Array, xp: Any = np) -> None:
     """Write the polynomial with these coefficients, highest first, at `x` into `out` (Horner's scheme)."""
-    np.multiply(x, coefficients[0], out=out)
+    xp.multiply(x, coefficients[0], out=out)
     for c in coefficients[1:-1]:
         out += c
         out *= x
@@ -62,16 +62,16 @@ _MINUS_LOGIT = [
 def normal_cdf(x: Array, out: Array, xp: Any = np) -> None:
     """Write the standard normal cdf of each element into `out`: 3.3 ns per element of large float32 arrays, 4.7 ns with
     erf_of."""
-    if type(x) is not np.ndarray or x.dtype != np.float32 or x.size < 256:
+    if x.dtype != np.float32 or (type(x) is np.ndarray and x.size < 256):
         xp.multiply(x, math.sqrt(0.5), out=out)
         xp.add(erf_of(out), 1, out=out)
         out *= 0.5
         return
-    _polynomial(_MINUS_LOGIT, x * x, out)
+    _polynomial(_MINUS_LOGIT, x * x, out, xp)
     out *= x
-    np.exp(out, out=out)
+    xp.exp(out, out=out)
     out += 1
-    np.reciprocal(out, out=out)
+    xp.reciprocal(out, out=out)
 
 
 # log1p(x) / s for s = x / (2 + x), as a polynomial in s**2: fitted to 4e-9 over 0 <= x <= 1.
@@ -81,12 +81,12 @@ _LOG1P = [np.array(c, np.float32) for c in (0.2817794, 0.27960726, 0.40024898, 0
 def log1p_up_to_1(x: Array, out: Array, xp: Any = np) -> None:
     """Write `log1p(x)` into `out`, for x between 0 and 1: 2 ns per element of large float32 arrays, NumPy 13 ns (without
     AVX-512)."""
-    if type(x) is not np.ndarray or x.dtype != np.float32 or x.size < 256:
+    if x.dtype != np.float32 or (type(x) is np.ndarray and x.size < 256):
         xp.log1p(x, out=out)
         return
     share = x + 2
-    np.divide(x, share, out=share)
-    _polynomial(_LOG1P, share * share, out)
+    xp.true_divide(x, share, out=share)
+    _polynomial(_LOG1P, share * share, out, xp)
     out *= share
 
 
@@ -98,9 +98,9 @@ def expm1_below_0(x: Array) -> Array:
     return mapped(_expm1_below_0, x)
 
 
-def _expm1_below_0(x: Array, out: Array) -> None:
-    np.multiply(x, 0.5, out=out)
-    np.tanh(out, out=out)
+def _expm1_below_0(x: Array, out: Array, xp: Any = np) -> None:
+    xp.multiply(x, 0.5, out=out)
+    xp.tanh(out, out=out)
     rest = 1 - out
     out *= 2
     out /= rest
