@@ -60,7 +60,7 @@ _OF_BOOLS = {"bitwise_and": "and", "bitwise_or": "or", "logical_and": "and", "lo
 _ONLY_FLOAT = ("exp", "log", "tanh")
 
 
-class _Writer:
+class Writer:
     """The body of the loop, line by line."""
 
     def __init__(self, kind: str):
@@ -111,7 +111,7 @@ class _Writer:
 def text_of(count: int, numbers: int, steps: Sequence[Step], results: Sequence[int], dtype: np.dtype) -> str:
     """The loop over `count` arrays, `numbers` numbers and an array for each of `results`."""
     kind = KINDS[dtype]
-    writer = _Writer(kind)
+    writer = Writer(kind)
     values: dict[int, str] = {}
 
     def value(place: int) -> str:
@@ -139,7 +139,7 @@ def text_of(count: int, numbers: int, steps: Sequence[Step], results: Sequence[i
     pointers = [f"ptr noalias %a{i}" for i in range(count)] + [f"ptr noalias %r{i}" for i in range(len(results))]
     arguments = ", ".join(["i64 %n", *pointers, *(f"{kind} %n{i}" for i in range(numbers))])
     body = "\n".join(writer.lines)
-    return f"""{_FUNCTIONS.format(t=kind, s=writer.suffix)}{_OF_FLOATS if kind == "float" else ""}
+    return f"""{functions_of(dtype)}
 define void @loop({arguments}) {{
 entry:
   %some = icmp sgt i64 %n, 0
@@ -273,6 +273,12 @@ define internal float @log(float %x) alwaysinline {{
 """
 
 
+def functions_of(dtype: np.dtype) -> str:
+    """The functions that a loop may call."""
+    kind = KINDS[dtype]
+    return _FUNCTIONS.format(t=kind, s="f32" if kind == "float" else "f64") + (_OF_FLOATS if kind == "float" else "")
+
+
 # -- from text to a function -----------------------------------------------------------------------
 
 
@@ -352,14 +358,18 @@ def _warn(folder: Path, reason: str) -> None:
 def loop_of(count: int, numbers: int, steps: tuple[Step, ...], results: tuple[int, ...], dtype: np.dtype) -> Callable[..., None] | None:
     """The compiled loop, a function of the number of elements, the arrays' addresses and the numbers; None where there
     is no machine code for a step."""
-    import ctypes
-
     try:
-        text = text_of(count, numbers, steps, results, dtype)
+        return load(text_of(count, numbers, steps, results, dtype), dtype, 1, count + len(results), numbers)
     except Unsupported:
         return None
+
+
+def load(text: str, dtype: np.dtype, sizes: int, arrays: int, numbers: int) -> Callable[..., None]:
+    """The function `loop` of a text, which takes so many sizes, addresses and numbers."""
+    import ctypes
+
     number = ctypes.c_float if dtype == np.float32 else ctypes.c_double
-    kind = ctypes.CFUNCTYPE(None, ctypes.c_int64, *[ctypes.c_void_p] * (count + len(results)), *[number] * numbers)
+    kind = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * sizes, *[ctypes.c_void_p] * arrays, *[number] * numbers)
     return kind(_load(_kept(text)))
 
 
