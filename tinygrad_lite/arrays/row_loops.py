@@ -42,6 +42,8 @@ class Notes:
     def place(self, value: Any) -> int:
         if isinstance(value, Term):
             return value.place
+        if isinstance(value, np.generic):
+            value = value.item()
         self.numbers.append(float(value))
         return -len(self.numbers)
 
@@ -281,48 +283,56 @@ _SHARE = 1 << 15  # elements for a thread at least
 
 
 @functools.lru_cache(maxsize=512)
-def _compiled(kinds: tuple[str, ...], count: int, numbers: int, steps: tuple[Step, ...], dtype: np.dtype) -> Callable[..., None] | None:
+def _compiled(
+    function: Callable[..., None], kinds: tuple[str, ...], numbers: int, flags: tuple[bool, ...], dtype: np.dtype
+) -> tuple[Callable[..., None] | None, tuple[float, ...]]:
+    """The loop (None where there is none), and the numbers that the function itself names."""
+    notes = Notes(kinds)
+    notes.numbers = [0.0] * numbers
+    given = [Term(notes, -1 - i) for i in range(numbers)]
+    function(Row(notes), *notes.terms, *given, *flags)
     try:
-        return load(text_of(kinds, count, numbers, steps, dtype), dtype, 2, count, numbers)
+        loop = load(text_of(notes.kinds, len(kinds), len(notes.numbers), notes.steps, dtype), dtype, 2, len(kinds), len(notes.numbers))
     except Unsupported:
-        return None
+        return None, ()
+    return loop, tuple(notes.numbers[numbers:])
 
 
 def run(
     function: Callable[..., None], each: Sequence[np.ndarray], one: Sequence[np.ndarray] = (), column: Sequence[np.ndarray] = (),
-    totals: Sequence[np.ndarray] = (),
+    totals: Sequence[np.ndarray] = (), numbers: Sequence[float] = (), flags: tuple[bool, ...] = (), threads: bool = True,
 ) -> bool:  # fmt: skip
-    """`function(row, *each, *one, *column, *totals)` for every row, if it can be done; whether it was.
+    """`function(row, *each, *one, *column, *totals, *numbers, *flags)` for every row, if it can be done; whether it was.
 
     `each`: matrices (rows, width), `one`: vectors (rows,), `column`: vectors (width,) that are read, `totals`: such that
-    are added to. All are contiguous, of one dtype, and do not overlap.
+    are added to. All are contiguous, of one dtype, and do not overlap. `flags`: by which the function may branch.
     """
     first = each[0]
+    if type(first) is not np.ndarray or first.dtype not in KINDS or not available():
+        return False
     rows, width = first.shape
-    if not available() or first.dtype not in KINDS or not SMALLEST <= first.size or not 0 < width <= WIDEST:
+    if first.size < SMALLEST or not 0 < width <= WIDEST:
         return False
     arrays = [*each, *one, *column, *totals]
     if any(type(a) is not np.ndarray or a.dtype != first.dtype or not a.flags.c_contiguous for a in arrays):
         return False
-    kinds = [EACH] * len(each) + [ONE] * len(one) + [COLUMN] * (len(column) + len(totals))
-    notes = Notes(kinds)
-    function(Row(notes), *notes.terms)
-    loop = _compiled(tuple(notes.kinds), len(kinds), len(notes.numbers), tuple(notes.steps), first.dtype)
+    kinds = (EACH,) * len(each) + (ONE,) * len(one) + (COLUMN,) * (len(column) + len(totals))
+    loop, own = _compiled(function, kinds, len(numbers), flags, first.dtype)
     if loop is None:
         return False
     item = first.itemsize
     starts = [a.__array_interface__["data"][0] for a in arrays]
     steps = [width * item] * len(each) + [item] * len(one) + [0] * (len(column) + len(totals))
-    workers = max(1, min(get_num_threads(), first.size // _SHARE, rows))
+    workers = max(1, min(get_num_threads(), first.size // _SHARE, rows)) if threads else 1
     share = -(-rows // workers)
     parts = [list(totals)] + [[np.zeros_like(total) for total in totals] for _ in range(workers - 1)]
 
     def go(worker: int) -> None:
         begin = worker * share
         addresses = [start + begin * step for start, step in zip(starts, steps)]
-        for i, total in enumerate(parts[worker]):
-            addresses[len(addresses) - len(totals) + i] = total.__array_interface__["data"][0]
-        loop(min(share, rows - begin), width, *addresses, *notes.numbers)
+        if worker:
+            addresses[len(addresses) - len(totals) :] = [total.__array_interface__["data"][0] for total in parts[worker]]
+        loop(min(share, rows - begin), width, *addresses, *numbers, *own)
 
     in_threads([functools.partial(go, worker) for worker in range(-(-rows // share))])
     for part in parts[1:]:

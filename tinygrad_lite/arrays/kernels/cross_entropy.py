@@ -9,6 +9,7 @@ import numpy as np
 from tinygrad_lite.arrays import exponentials, namespace_of
 from tinygrad_lite.arrays.deferred_checks import refuse
 from tinygrad_lite.arrays.errors import BadIndex
+from tinygrad_lite.arrays.row_loops import Row, Term, run
 
 
 def cross_entropy_of(x: Any, target: Any, weight: Any, ignore_index: Any, reduction: Any) -> Any:
@@ -22,7 +23,7 @@ def cross_entropy_of(x: Any, target: Any, weight: Any, ignore_index: Any, reduct
     places = classes + xp.arange(0, n * c, max(c, 1))
     e = xp.empty((n, c), x.dtype)
     if x.size:
-        top, total = exponentials(x, e)
+        top, total = _exponentials(x, e)
         loss = xp.log(total) + (top.reshape(-1) - x.take(places))
     else:
         loss = total = x.sum(axis=1)
@@ -44,9 +45,27 @@ def cross_entropy_of(x: Any, target: Any, weight: Any, ignore_index: Any, reduct
 def cross_entropy_gradient(g: Any, exponentials: Any, total: Any, scale: Any, places: Any) -> Any:
     """The gradient of the logits."""
     scale = scale * g
-    out = exponentials * (scale / total)[:, None]
+    out, factor = namespace_of(exponentials).empty_like(exponentials), scale / total
+    if not run(_scaled, [exponentials, out], [factor]):
+        namespace_of(out).multiply(exponentials, factor[:, None], out=out)
     out.reshape(-1)[places] -= scale
     return out, None, None, None, None
+
+
+def _exponentials(x: Any, out: Any) -> Any:
+    """`exponentials(x, out)`, by a compiled loop where there is one."""
+    top, total = np.empty(len(x), x.dtype), np.empty(len(x), x.dtype)
+    return (top, total) if run(_exponentials_of_row, [x, out], [top, total]) else exponentials(x, out)
+
+
+def _exponentials_of_row(row: Row, x: Term, out: Term, top: Term, total: Term) -> None:
+    top[...] = row.max(x)
+    out[...] = row.exp(x - top)
+    total[...] = row.sum(out)
+
+
+def _scaled(row: Row, x: Term, out: Term, factor: Term) -> None:
+    out[...] = x * factor
 
 
 def sample_weights(dtype: Any, target: Any, count: int, weight: Any, ignore_index: int) -> tuple[Any, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 from tinygrad_lite.arrays.blocked import by_blocks
 from tinygrad_lite.arrays.devices import Array, namespace_of
 from tinygrad_lite.arrays.kernels.rows import row_products, row_sums
+from tinygrad_lite.arrays.row_loops import Row, Term, run
 
 
 def _matrix_like(x: Array) -> Array:
@@ -34,6 +35,11 @@ def standardize_rows(x: Array, groups: int, weight: Any, bias: Any, eps: float, 
     xp = namespace_of(x)
     length = x.shape[1] // groups
     normal, out, rate = _matrix_like(x), _matrix_like(x), xp.empty((len(x), groups), x.dtype)
+    vectors = [vector for vector in (weight, bias) if vector is not None]
+    if groups == 1 and all(len(vector) == length for vector in vectors):
+        flags = weight is not None, bias is not None, center
+        if run(_standardize, [x, normal, out], [rate.reshape(-1)], vectors, numbers=(1 / length, eps), flags=flags):
+            return out, normal, rate
 
     def kernel(x, normal, rate, out):
         flat = normal.reshape(-1, length)
@@ -67,6 +73,13 @@ def rows_gradient(g: Array, normal: Array, rate: Array, weight: Any, bias: Any, 
     xp = namespace_of(normal)
     length = normal.shape[1] // rate.shape[1]
     of_x = _matrix_like(normal) if needs[0] else normal
+    vectors = [vector for vector in (weight, bias) if vector is not None]
+    if needs[0] and rate.shape[1] == 1 and all(len(vector) == length for vector in vectors):
+        totals = [xp.zeros(length, normal.dtype) if needed else None for needed in needs[1:3]]
+        flags = weight is not None, needs[1], needs[2], center
+        read, added = [weight] if weight is not None else [], [total for total in totals if total is not None]
+        if run(_standardize_gradient, [g, normal, of_x], [rate.reshape(-1)], read, added, (1 / length,), flags):
+            return [of_x, *totals]
 
     def kernel(g, normal, rate, of_x):
         of_weight = _products(g, normal, weight) if needs[1] else None
@@ -87,6 +100,34 @@ def rows_gradient(g: Array, normal: Array, rate: Array, weight: Any, bias: Any, 
 
     parts = by_blocks(kernel, g, normal, rate, of_x)
     return [of_x if needs[0] else None, *(sum(p) if p[0] is not None else None for p in zip(*parts))]
+
+
+def _standardize(row: Row, x: Term, normal: Term, out: Term, rate: Term, *rest: Any) -> None:
+    *vectors, share, eps, weighted, biased, center = rest
+    if center:
+        x = x - row.sum(x) * share
+    rate[...] = 1 / row.sqrt(row.sum(x * x) * share + eps)
+    x = x * rate
+    normal[...] = x
+    if weighted:
+        x = x * vectors[0]
+    if biased:
+        x = x + vectors[-1]
+    out[...] = x
+
+
+def _standardize_gradient(row: Row, g: Term, normal: Term, of_x: Term, rate: Term, *rest: Any) -> None:
+    *vectors, share, weighted, of_weight, of_bias, center = rest
+    if of_weight:
+        row.add_up(vectors[weighted], g * normal)
+    if of_bias:
+        row.add_up(vectors[-1], g)
+    if weighted:
+        g = g * vectors[0]
+    along = normal * (row.sum(g * normal) * share)
+    if center:
+        g = g - row.sum(g) * share
+    of_x[...] = (g - along) * rate
 
 
 # NumPy multiplies runs by one number each more slowly than rows by a row: 32 x 32 runs of 784 floats take 240 us
