@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, namespace_of
-from tinygrad_lite.arrays.fusion import compiled, fused
 from tinygrad_lite.arrays.loops import SMALLEST, available, takes
 from tinygrad_lite.arrays.memory import empty_like
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads
@@ -65,6 +64,8 @@ def as_one_loop(kernel: Callable[..., Any], arrays: Sequence[Array]) -> dict[str
     first = arrays[0]
     if first.size < SMALLEST or not available() or not _alike(arrays) or not takes(arrays):
         return None
+    from tinygrad_lite.arrays.fusion import compiled
+
     return compiled(kernel, arrays) if np.may_share_memory(first.ravel(order="K"), first) else None
 
 

@@ -108,7 +108,10 @@ class Row:
 
 # -- in LLVM's language ----------------------------------------------------------------------------
 
-_REDUCTIONS = {"sum": ("fadd reassoc contract {t} {0}, {1}", "0.0"), "max": ("call {t} @llvm.maximum.{s}({t} {0}, {t} {1})", "0xFFF0000000000000")}
+_REDUCTIONS = {
+    "sum": ("fadd reassoc contract {t} {0}, {1}", "0.0"),
+    "max": ("call {t} @llvm.maximum.{s}({t} {0}, {t} {1})", "0xFFF0000000000000"),
+}
 
 
 def text_of(kinds: Sequence[str], count: int, numbers: int, steps: Sequence[Step], dtype: np.dtype) -> str:
@@ -219,19 +222,19 @@ def text_of(kinds: Sequence[str], count: int, numbers: int, steps: Sequence[Step
             memo: dict[int, str] = {}
             after: list[str] = []
             for i, (_, what, term, target) in enumerate(loops):
-                found = writer.number(expression(term, here, memo))
+                element = writer.number(expression(term, here, memo))
                 if what == "reduce":
                     form, start = _REDUCTIONS[operands[target][0]]
                     phis.append(f"  %acc{here}_{i} = phi {t} [ {start}, %{label} ], [ %new{here}_{i}, %pass{here} ]")
-                    writer.lines.append(f"  %new{here}_{i} = " + form.format(f"%acc{here}_{i}", found, t=t, s=writer.suffix))
+                    writer.lines.append(f"  %new{here}_{i} = " + form.format(f"%acc{here}_{i}", element, t=t, s=writer.suffix))
                     ends.append((target, f"%new{here}_{i}"))
                 elif what == "add_up":
                     pointer = writer.line(f"getelementptr {t}, ptr %row{target}, i64 %j{here}")
-                    total = writer.line(f"fadd {t} {writer.line(f'load {t}, ptr {pointer}')}, {found}")
+                    total = writer.line(f"fadd {t} {writer.line(f'load {t}, ptr {pointer}')}, {element}")
                     after.append(f"  store {t} {total}, ptr {pointer}")
                 else:
                     pointer = writer.line(f"getelementptr {t}, ptr %row{target}, i64 %j{here}")
-                    after.append(f"  store {t} {found}, ptr {pointer}")
+                    after.append(f"  store {t} {element}, ptr {pointer}")
             head = [f"  %j{here} = phi i64 [ 0, %{label} ], [ %next{here}, %pass{here} ]", *phis]
             tail = [
                 *after, f"  %next{here} = add nuw nsw i64 %j{here}, 1", f"  %more{here} = icmp slt i64 %next{here}, %width",
@@ -239,15 +242,15 @@ def text_of(kinds: Sequence[str], count: int, numbers: int, steps: Sequence[Step
             ]  # fmt: skip
             blocks.append("\n".join([*head, *writer.lines, *tail]))
             label = f"after{here}"
-            for target, name in ends:
-                ones[target] = name
+            ones.update(ends)
         writer.lines = []
         for _, what, term, target in mine:
             if what == "store" and kind_of[term] == ONE:
                 writer.lines.append(f"  store {t} {writer.number(scalar(term))}, ptr %one{target}")
         # Numbers stored later than in the pass that they wait for.
         blocks.append("\n".join(writer.lines))
-    arguments = ", ".join(["i64 %rows", "i64 %width", *(f"ptr noalias %a{i}" for i in range(count)), *(f"{t} %n{i}" for i in range(numbers))])
+    pointers, values = [f"ptr noalias %a{i}" for i in range(count)], [f"{t} %n{i}" for i in range(numbers)]
+    arguments = ", ".join(["i64 %rows", "i64 %width", *pointers, *values])
     rows = "\n".join(
         f"  %row{i} = getelementptr {t}, ptr %a{i}, i64 %offset" if kinds[i] == EACH
         else f"  %one{i} = getelementptr {t}, ptr %a{i}, i64 %i" if kinds[i] == ONE
