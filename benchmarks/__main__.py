@@ -18,13 +18,15 @@ from typing import Any
 
 from benchmarks.programs import WORKLOADS
 
-FRAMEWORKS = ("ours", "numpy", "pytorch", "jax")
-NEEDS = {"ours": "numpy", "numpy": "numpy", "pytorch": "torch", "jax": "jax"}
+OURS = ("ours", "fast")  # with NumPy alone, and with compiled loops
+FRAMEWORKS = (*OURS, "numpy", "pytorch", "jax")
+NEEDS = {"ours": "numpy", "fast": "llvmlite", "numpy": "numpy", "pytorch": "torch", "jax": "jax"}
 
 
-def environment() -> dict[str, str]:
+def environment(framework: str = "ours") -> dict[str, str]:
     unset = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-    return {name: value for name, value in os.environ.items() if name not in unset}
+    kept = {name: value for name, value in os.environ.items() if name not in unset}
+    return {**kept, "TINYGRAD_LITE_FAST": str(int(framework == "fast"))}
 
 
 def installed(framework: str) -> bool:
@@ -35,7 +37,7 @@ def installed(framework: str) -> bool:
 def start(framework: str, workload: str, device: str) -> tuple[subprocess.Popen[str], list[float] | None]:
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.worker", framework, workload, device],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(framework),
     )  # fmt: skip
     return process, json.loads(answer(process))
 
@@ -69,11 +71,11 @@ def measure(workload: str, frameworks: list[str], rounds: int, seconds: float, d
 
 
 def report(workload: str, times: dict[str, list[float]]) -> None:
-    ours = statistics.median(times["ours"])
-    for framework, values in times.items():
-        median = statistics.median(values)
-        ratio = "" if framework == "ours" else f"   ours / {framework} = {ours / median:.2f}"
-        print(f"{workload:14} {framework:8} median {median * 1e6:9.1f} us   best {min(values) * 1e6:9.1f} us{ratio}")
+    medians = {framework: statistics.median(values) for framework, values in times.items()}
+    for framework, median in medians.items():
+        forms = [name for name in OURS if name in medians and framework not in OURS]
+        ratios = "".join(f"   {name} / {framework} = {medians[name] / median:.2f}" for name in forms)
+        print(f"{workload:14} {framework:8} median {median * 1e6:9.1f} us   best {min(times[framework]) * 1e6:9.1f} us{ratios}")
 
 
 def import_times(rounds: int) -> None:

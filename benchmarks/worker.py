@@ -13,10 +13,10 @@ from typing import Any
 
 
 def step_of(framework: str, workload: str, device: str) -> Any:
-    if framework in ("ours", "pytorch"):
+    if framework in ("ours", "fast", "pytorch"):
         from benchmarks.programs import WORKLOADS
 
-        library = importlib.import_module({"ours": "tinygrad_lite", "pytorch": "torch"}[framework])
+        library = importlib.import_module({"ours": "tinygrad_lite", "fast": "tinygrad_lite", "pytorch": "torch"}[framework])
         return WORKLOADS[workload](library, device)
     module = importlib.import_module({"numpy": "benchmarks.by_hand", "jax": "benchmarks.in_jax"}[framework])
     if workload not in module.WORKLOADS:
