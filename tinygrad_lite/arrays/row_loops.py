@@ -99,6 +99,7 @@ class Row:
         self.exp, self.log, self.sqrt = (functools.partial(notes.add, name) for name in ("exp", "log", "sqrt"))
         self.sum, self.max = (functools.partial(notes.add, name, kind=ONE) for name in ("sum", "max"))
         self.where, self.equal = functools.partial(notes.add, "where"), functools.partial(notes.add, "equal")
+        self.less_equal = functools.partial(notes.add, "less_equal")
         self.notes = notes
 
     def add_up(self, column: Term, x: Term) -> None:

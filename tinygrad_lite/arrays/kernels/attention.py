@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.arrays import BLOCK, by_blocks, exponentials, namespace_of, product
+from tinygrad_lite.arrays.row_loops import Row, Term, run
 from tinygrad_lite.arrays.threads import one_blas_thread
 
 
@@ -26,21 +28,25 @@ def attention(query: Any, key: Any, value: Any, mask: Any, causal: Any, scale: A
         out[...] = 0
         return out, weights
     arrays = [weights, query, key, value, out]
-    if causal:
-        mask = causal_mask(xp, weights) if mask is None else mask + causal_mask(xp, weights)
     if mask is not None:
+        if causal:
+            mask, causal = mask + causal_mask(xp, weights), False
         arrays.append(xp.broadcast_to(mask, weights.shape))
+    lower = functools.cache(lambda: causal_mask(xp, weights))
 
     def kernel(weights, q, k, v, out, mask=None):
         scores = product(q, _transposed(k, scale))
         if mask is not None:
             scores += mask
-        flat = weights.reshape(-1, weights.shape[-1])
-        top, totals = exponentials(scores.reshape(flat.shape), flat)
-        if top.ndim:
-            nothing = top[:, 0] == -np.inf
-            flat[nothing], totals[nothing] = 0, 1
-        flat *= (1 / totals)[:, None]
+        if not _softmax_in_loops(scores, weights, causal):
+            if causal:
+                scores += lower()
+            flat = weights.reshape(-1, weights.shape[-1])
+            top, totals = exponentials(scores.reshape(flat.shape), flat)
+            if top.ndim:
+                nothing = top[:, 0] == -np.inf
+                flat[nothing], totals[nothing] = 0, 1
+            flat *= (1 / totals)[:, None]
         xp.matmul(weights, v, out=out)
 
     _over_batches(kernel, arrays)
@@ -52,26 +58,64 @@ def attention_gradient(needs: Any, g: Any, query: Any, key: Any, value: Any, wei
     xp = namespace_of(query)
     query, key, value = _broadcast(xp, query, key, value)
     of_query, of_key, of_value = (xp.empty_like(a) for a in (query, key, value))
-    of_scores = xp.empty_like(weights)
+    of_scores = xp.empty_like(weights) if needs[3] else None
     early, late = (1, scale) if needs[3] else (scale, 1)  # scale early, unless the mask's gradient needs it unscaled
 
-    def kernel(weights, g, q, k, v, dq, dk, dv, ds):
+    def kernel(weights, g, q, k, v, dq, dk, dv, of_scores=None):
         xp.matmul(weights.swapaxes(-1, -2), g, out=dv)
-        of_weights = product(g, _transposed(v, early))
-        xp.subtract(of_weights, xp.einsum("...i,...i->...", of_weights, weights)[..., None], out=ds)
-        ds *= weights
+        ds = product(g, _transposed(v, early))
+        if not run(_gradient_of_row, [_matrix(ds), _matrix(weights)], threads=weights.ndim == 2):
+            ds -= xp.einsum("...i,...i->...", ds, weights)[..., None]
+            ds *= weights
+        if of_scores is not None:
+            of_scores[...] = ds
         xp.matmul(ds, k, out=dq)
         xp.matmul(ds.swapaxes(-1, -2), q, out=dk)
         if late != 1:
             dq *= dq.dtype.type(late)
             dk *= dk.dtype.type(late)
 
-    arrays = [weights, g, query, key, value, of_query, of_key, of_value, of_scores]
+    arrays = [weights, g, query, key, value, of_query, of_key, of_value, *([of_scores] if needs[3] else [])]
     if weights.size:
         _over_batches(kernel, arrays)
     else:
         of_query, of_key, of_value = (xp.zeros_like(a) for a in (query, key, value))
-    return of_query, of_key, of_value, of_scores if needs[3] else None, None, None
+    return of_query, of_key, of_value, of_scores, None, None
+
+
+def _softmax_in_loops(scores: Any, out: Any, causal: bool) -> bool:
+    """Write the softmax of the scores into `out`, and 0 for a row of -inf, by a compiled loop; False where there is none."""
+    each, threads = [_matrix(scores), _matrix(out)], out.ndim == 2
+    if not causal or type(out) is not np.ndarray:
+        return not causal and run(_softmax_of_row, each, numbers=(-np.inf,), threads=threads)
+    length, width = out.shape[-2:]
+    query = np.tile(np.arange(length, dtype=out.dtype), len(each[0]) // length)
+    return run(_causal_softmax_of_row, each, [query], [np.arange(width, dtype=out.dtype)], numbers=(-np.inf,), threads=threads)
+
+
+def _softmax_of_row(row: Row, scores: Term, out: Term, never: Term) -> None:
+    top = row.max(scores)
+    _divided(row, row.exp(scores - row.where(row.equal(top, never), 0, top)), out)
+
+
+def _causal_softmax_of_row(row: Row, scores: Term, out: Term, query: Term, key: Term, never: Term) -> None:
+    allowed = row.less_equal(key, query)
+    top = row.max(row.where(allowed, scores, never))
+    _divided(row, row.where(allowed, row.exp(scores - row.where(row.equal(top, never), 0, top)), 0), out)
+
+
+def _divided(row: Row, exponentials: Term, out: Term) -> None:
+    total = row.sum(exponentials)
+    out[...] = exponentials
+    out *= 1 / row.where(row.equal(total, 0), 1, total)
+
+
+def _gradient_of_row(row: Row, of_weights: Term, weights: Term) -> None:
+    of_weights[...] = (of_weights - row.sum(of_weights * weights)) * weights
+
+
+def _matrix(x: Any) -> Any:
+    return x.reshape(-1, x.shape[-1])
 
 
 def _transposed(x: Any, scale: float) -> Any:

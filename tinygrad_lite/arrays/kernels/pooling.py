@@ -11,6 +11,7 @@ from tinygrad_lite.arrays.blocked import by_blocks
 from tinygrad_lite.arrays.devices import Array, constant, kept, namespace_of
 from tinygrad_lite.arrays.kernels.scatter import scatter_add
 from tinygrad_lite.arrays.kernels.windows import Sizes, Windows, cut
+from tinygrad_lite.arrays.pooling_loops import maxima_loop, scatter_loop
 
 
 def lowest(dtype: np.dtype) -> Any:
@@ -30,9 +31,13 @@ def largest(x: Array, w: Windows) -> tuple[Array, Array]:
     # While comparing taps, count their places from the window's own, in the smallest dtype.
     near = first.dtype
     start, extent, taps = w.start, w.extent, w.taps()
+    loop = maxima_loop(planes, w.kernel, w.stride, w.dilation, places)
+    tops = (corner + first).astype(places.dtype) if loop is not None else None
 
     def kernel(x: Array, out: Array, places: Array) -> None:
         x = cut(x, start, extent, lowest(x.dtype))
+        if loop is not None:
+            return loop(x, w.size[-1], tops, corner, out, places)
         place = xp.empty(out.shape, near)
 
         def search(nans: bool) -> None:
@@ -63,9 +68,12 @@ def into_places(y: Array, places: Array, shape: Sizes, repeated: bool) -> Array:
     """Zeros of `shape` (N, C, *size) with y (N, C, *count) added at flat indices within its planes."""
     xp = namespace_of(y)
     out = xp.empty(shape, y.dtype)
+    loop = scatter_loop(y, places, prod(shape[2:]), repeated)
 
     def kernel(out: Array, y: Array, places: Array) -> None:
         out[...] = 0
+        if loop is not None:
+            return loop(out, y, places)
         places = places.astype(np.int64)
         places += xp.arange(len(out)).reshape(-1, 1) * out.shape[1]
         if repeated:

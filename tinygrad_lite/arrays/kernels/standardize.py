@@ -12,6 +12,8 @@ import numpy as np
 
 from tinygrad_lite.arrays.blocked import by_blocks
 from tinygrad_lite.arrays.devices import Array, namespace_of
+from tinygrad_lite.arrays.kernels import channel_loops
+from tinygrad_lite.arrays.kernels.channel_loops import by_channel
 from tinygrad_lite.arrays.kernels.rows import row_products, row_sums
 from tinygrad_lite.arrays.row_loops import Row, Term, run
 
@@ -44,18 +46,22 @@ def standardize_rows(x: Array, groups: int, weight: Any, bias: Any, eps: float, 
     def kernel(x, normal, rate, out):
         flat = normal.reshape(-1, length)
         x = x.reshape(-1, length)
-        if center:
-            mean = row_sums(x)
-            mean /= length
-            xp.subtract(x, mean[:, None], out=flat)
-            x = flat
-        scale = row_products(x, x)
-        scale /= length
-        scale += eps
-        xp.sqrt(scale, out=scale)
-        xp.reciprocal(scale, out=scale)
-        rate[...] = scale.reshape(rate.shape)
-        xp.multiply(x, scale[:, None], out=flat)
+        if not run(channel_loops.normalize, [x, flat], [rate.reshape(-1)], (), (), (1 / length, eps), (center,), threads=False):
+            if center:
+                mean = row_sums(x)
+                mean /= length
+                xp.subtract(x, mean[:, None], out=flat)
+                x = flat
+            scale = row_products(x, x)
+            scale /= length
+            scale += eps
+            xp.sqrt(scale, out=scale)
+            xp.reciprocal(scale, out=scale)
+            rate[...] = scale.reshape(rate.shape)
+            xp.multiply(x, scale[:, None], out=flat)
+        flags = False, bias is not None
+        if weight is not None and by_channel(channel_loops.standardized, [normal, out], vectors, flags=flags) is not None:
+            return
         if weight is not None:
             xp.multiply(_spread(normal, weight), _column(normal, weight), out=_spread(out, weight))
             normal = out
@@ -82,12 +88,18 @@ def rows_gradient(g: Array, normal: Array, rate: Array, weight: Any, bias: Any, 
             return [of_x, *totals]
 
     def kernel(g, normal, rate, of_x):
-        of_weight = _products(g, normal, weight) if needs[1] else None
-        of_bias = _sums(g, bias) if needs[2] else None
+        both = by_channel(channel_loops.sums_of_products, [g, normal], [weight], 2) if needs[1] and needs[2] else None
+        of_weight, of_bias = both or (_products(g, normal, weight) if needs[1] else None, _sums(g, bias) if needs[2] else None)
         if needs[0]:
             if weight is not None:
-                g = xp.multiply(_spread(g, weight), _column(g, weight), out=_spread(of_x, weight))
+                if by_channel(channel_loops.scaled, [g, of_x], [weight]) is None:
+                    xp.multiply(_spread(g, weight), _column(g, weight), out=_spread(of_x, weight))
+                g = of_x
             g, flat, of_x = (a.reshape(-1, length) for a in (g, normal, of_x))
+            if g is not of_x:
+                of_x[...] = g
+            if run(channel_loops.normalize_gradient, [of_x, flat], [rate.reshape(-1)], (), (), (1 / length,), (center,), threads=False):
+                return of_weight, of_bias
             along = row_products(g, flat)
             along /= length
             if center:
@@ -179,6 +191,8 @@ def channel_moments(x: Array, channels: int) -> tuple[Array, Array]:
     mean = sum(by_blocks(lambda x: _sums(x, like), x)) / count
 
     def squares(x):
+        if (found := by_channel(channel_loops.squares, [x], [mean], 1)) is not None:
+            return found[0]
         away = _spread(x, like) - _column(x, mean)
         return _products(away.reshape(x.shape), away.reshape(x.shape), like)
 
@@ -194,7 +208,11 @@ def standardize_channels(x: Array, mean: Array, rate: Array, weight: Any, bias: 
     if fixed:
         bias = -mean * scale if bias is None else bias - mean * scale
 
+    vectors = [*([] if fixed else [mean]), scale, *([] if bias is None else [bias])]
+
     def kernel(x, out):
+        if by_channel(channel_loops.standardized, [x, out], vectors, flags=(not fixed, bias is not None)) is not None:
+            return
         spread, x = _spread(out, mean), _spread(x, mean)
         if not fixed:
             x = xp.subtract(x, _column(out, mean), out=spread)
@@ -214,13 +232,16 @@ def channels_gradient(g: Array, x: Array, mean: Array, rate: Array, weight: Any,
     scale = rate if weight is None else rate * weight
 
     def scaled(g, out):
-        xp.multiply(_spread(g, mean), _column(g, scale), out=_spread(out, mean))
+        if by_channel(channel_loops.scaled, [g, out], [scale]) is None:
+            xp.multiply(_spread(g, mean), _column(g, scale), out=_spread(out, mean))
 
     if fixed and not any(needs[1:]):
         by_blocks(scaled, g, away)
         return [away, None, None]
 
     def sums(g, x, away):
+        if (found := by_channel(channel_loops.sums_of_gradient, [g, x], [mean], 2)) is not None:
+            return found
         xp.subtract(_spread(x, mean), _column(x, mean), out=_spread(away, mean))
         return _sums(g, mean), _products(g, away, mean)
 
@@ -228,7 +249,9 @@ def channels_gradient(g: Array, x: Array, mean: Array, rate: Array, weight: Any,
     along = along * rate
     slope, level = along * rate * (-1 / count), of_bias * (-1 / count)
 
-    def kernel(g, away):  # (g - mean g - normal * mean(g normal)) * scale
+    def kernel(g, x, away):  # (g - mean g - normal * mean(g normal)) * scale
+        if by_channel(channel_loops.gradient, [g, x, away], [mean, slope, level, scale]) is not None:
+            return
         spread = _spread(away, mean)
         spread *= _column(g, slope)
         spread += _spread(g, mean)
@@ -236,5 +259,5 @@ def channels_gradient(g: Array, x: Array, mean: Array, rate: Array, weight: Any,
         spread *= _column(g, scale)
 
     if needs[0]:
-        by_blocks(scaled if fixed else kernel, g, away)
+        by_blocks(scaled, g, away) if fixed else by_blocks(kernel, g, x, away)
     return [away if needs[0] else None, along if needs[1] else None, of_bias if needs[2] else None]
