@@ -7,7 +7,8 @@ import pytest
 
 import tinygrad_lite as tg
 import tinygrad_lite.nn.functional as F
-from tinygrad_lite.arrays import loops, pooling_loops
+from tinygrad_lite.arrays import loops
+from tinygrad_lite.arrays.kernels import pooling_loops
 
 pytest.importorskip("llvmlite", minversion="0.46")
 pytestmark = pytest.mark.skipif(not loops.available(), reason="loops are switched off")
