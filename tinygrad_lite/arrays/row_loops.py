@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays.loops import KINDS, Unsupported, Writer, available, functions_of, load
+from tinygrad_lite.arrays.loop_functions import KINDS, functions_of
+from tinygrad_lite.arrays.loops import Unsupported, Writer, available, load
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads
 
 # An operation: its name, the places of its operands (arguments and earlier results from 0, numbers from -1 down), and the
