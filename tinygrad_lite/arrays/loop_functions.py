@@ -10,23 +10,24 @@ from collections.abc import Sequence
 import numpy as np
 
 KINDS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}  # the names of the dtypes in LLVM IR
+_FLOAT32 = np.dtype(np.float32)
 
 _INTRINSICS = "\n".join(f"declare {{t}} @llvm.{name}.{{s}}({{t}})" for name in ("fabs", "sqrt", "floor")) + "\n"
 
 
-def _hex(value: float) -> str:
-    """A float constant. LLVM writes it as the bits of the float64 of the same value."""
-    return f"0x{int.from_bytes(np.float64(np.float32(value)).tobytes(), 'little'):016X}"
+def constant(value: float, dtype: np.dtype = _FLOAT32) -> str:
+    """A number, rounded to `dtype`. LLVM writes constants of both dtypes as the bits of a float64."""
+    return f"0x{int(np.float64(dtype.type(value)).view(np.uint64)):016X}"
 
 
 def _polynomial(name: str, of: str, coefficients: Sequence[float]) -> str:
     """Instructions that evaluate a polynomial in `of` by Horner's scheme, highest coefficient first, into %<name>."""
-    lines, so_far = [], _hex(coefficients[0])
+    lines, so_far = [], constant(coefficients[0])
     for i, c in enumerate(coefficients[1:]):
         last = i == len(coefficients) - 2
         lines.append(f"  %{name}m{i} = fmul contract float {so_far}, {of}")
         so_far = f"%{name}" if last else f"%{name}a{i}"
-        lines.append(f"  {so_far} = fadd contract float %{name}m{i}, {_hex(c)}")
+        lines.append(f"  {so_far} = fadd contract float %{name}m{i}, {constant(c)}")
     return "\n".join(lines)
 
 
@@ -43,16 +44,16 @@ _LOG = (
 )  # fmt: skip
 _FLOAT_FUNCTIONS = f"""
 define internal float @exp(float %x) alwaysinline {{
-  %low = fcmp olt float %x, {_hex(-104)}
-  %x1 = select i1 %low, float {_hex(-104)}, float %x
-  %high = fcmp ogt float %x1, {_hex(89)}
-  %x2 = select i1 %high, float {_hex(89)}, float %x1
-  %scaled = fmul float %x2, {_hex(1.4426950408889634)}
-  %shifted = fadd float %scaled, {_hex(12582912)}
-  %k = fsub float %shifted, {_hex(12582912)}
-  %k1 = fmul float %k, {_hex(0.693359375)}
+  %low = fcmp olt float %x, {constant(-104)}
+  %x1 = select i1 %low, float {constant(-104)}, float %x
+  %high = fcmp ogt float %x1, {constant(89)}
+  %x2 = select i1 %high, float {constant(89)}, float %x1
+  %scaled = fmul float %x2, {constant(1.4426950408889634)}
+  %shifted = fadd float %scaled, {constant(12582912)}
+  %k = fsub float %shifted, {constant(12582912)}
+  %k1 = fmul float %k, {constant(0.693359375)}
   %r1 = fsub float %x2, %k1
-  %k2 = fmul float %k, {_hex(-2.12194440e-4)}
+  %k2 = fmul float %k, {constant(-2.12194440e-4)}
   %r = fsub float %r1, %k2
 {_polynomial("p", "%r", (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1))}
   %rr = fmul float %r, %r
@@ -94,8 +95,8 @@ define internal float @tanh(float %x) alwaysinline {{
 declare float @llvm.copysign.f32(float, float)
 
 define internal float @log(float %x) alwaysinline {{
-  %tiny = fcmp olt float %x, {_hex(1.17549435e-38)}
-  %larger = fmul float %x, {_hex(2**25)}
+  %tiny = fcmp olt float %x, {constant(1.17549435e-38)}
+  %larger = fmul float %x, {constant(2**25)}
   %normal = select i1 %tiny, float %larger, float %x
   %bits = bitcast float %normal to i32
   %above = sub i32 %bits, {int(np.float32(0.70710677).view(np.int32))}
@@ -105,18 +106,18 @@ define internal float @log(float %x) alwaysinline {{
   %m = bitcast i32 %mantissa to float
   %f = fsub float %m, 1.0
   %k0 = sitofp i32 %k to float
-  %less = select i1 %tiny, float {_hex(-25)}, float 0.0
+  %less = select i1 %tiny, float {constant(-25)}, float 0.0
   %e = fadd float %k0, %less
   %z = fmul float %f, %f
 {_polynomial("p", "%f", _LOG)}
   %t1 = fmul float %p, %f
   %t2 = fmul float %t1, %z
-  %t3 = fmul float %e, {_hex(-2.12194440e-4)}
+  %t3 = fmul float %e, {constant(-2.12194440e-4)}
   %t4 = fadd float %t2, %t3
   %t5 = fmul float %z, 0.5
   %t6 = fsub float %t4, %t5
   %t7 = fadd float %f, %t6
-  %t8 = fmul float %e, {_hex(0.693359375)}
+  %t8 = fmul float %e, {constant(0.693359375)}
   %found = fadd float %t7, %t8
   %is_zero = fcmp oeq float %x, 0.0
   %negative = fcmp olt float %x, 0.0

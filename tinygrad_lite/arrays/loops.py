@@ -53,28 +53,27 @@ _ONLY_FLOAT = ("exp", "log", "tanh")
 
 
 class Writer:
-    """Writes the instructions of a block. Values are named %v1, %v2, ...; comparisons give booleans, which are i1."""
+    """Writes instructions. Their values are named %v1, %v2, ..., and %v3.bool if they are booleans (i1), as of comparisons."""
 
-    def __init__(self, kind: str):
-        self.kind, self.suffix = kind, "f32" if kind == "float" else "f64"
+    def __init__(self, kind: str, prefix: str = "v"):
+        self.kind, self.suffix, self.prefix = kind, "f32" if kind == "float" else "f64", prefix
         self.lines: list[str] = []
         self.count = 0
-        self.booleans: set[str] = set()
 
-    def line(self, text: str) -> str:
+    def line(self, text: str, ending: str = "") -> str:
         """Append an instruction; returns the name of its value."""
         self.count += 1
-        self.lines.append(f"  %v{self.count} = {text}")
-        return f"%v{self.count}"
+        name = f"%{self.prefix}{self.count}{ending}"
+        self.lines.append(f"  {name} = {text}")
+        return name
 
     def number(self, value: str) -> str:
         """A value as a float: True is 1."""
-        return self.line(f"uitofp i1 {value} to {self.kind}") if value in self.booleans else value
+        return self.line(f"uitofp i1 {value} to {self.kind}") if _is_boolean(value) else value
 
     def boolean(self, text: str) -> str:
         """Append an instruction whose value is a boolean."""
-        self.booleans.add(value := self.line(text))
-        return value
+        return self.line(text, ".bool")
 
     def step(self, name: str, operands: list[str]) -> str:
         """Append an operation; returns the name of its value."""
@@ -82,11 +81,11 @@ class Writer:
         if name in _COMPARISONS:
             a, b = map(self.number, operands)
             return self.boolean(f"fcmp {_COMPARISONS[name]} {kind} {a}, {b}")
-        if name in _OF_BOOLS and set(operands) <= self.booleans:
+        if name in _OF_BOOLS and all(map(_is_boolean, operands)):
             return self.boolean(f"{_OF_BOOLS[name]} i1 {operands[0]}, {operands[1]}")
         if name == "where":
             chosen, a, b = operands[0], *map(self.number, operands[1:])
-            if chosen not in self.booleans:
+            if not _is_boolean(chosen):
                 raise Unsupported(name)
             return self.line(f"select i1 {chosen}, {kind} {a}, {kind} {b}")
         if name in ("copy", "assign"):
@@ -100,6 +99,10 @@ class Writer:
         if name not in _ARITHMETIC or (name in _ONLY_FLOAT and kind != "float"):
             raise Unsupported(name)
         return self.line(_ARITHMETIC[name].format(*numbers, t=kind, s=self.suffix))
+
+
+def _is_boolean(value: str) -> bool:
+    return value.endswith(".bool")
 
 
 def text_of(count: int, numbers: int, steps: Sequence[Step], results: Sequence[int], dtype: np.dtype) -> str:
