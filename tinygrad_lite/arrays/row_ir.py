@@ -31,7 +31,6 @@ A later pass loads a value that an earlier one stored in an argument, and recomp
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -49,39 +48,33 @@ REDUCTIONS = {
 _EXPENSIVE = ("exp", "log", "tanh")
 
 
-@dataclass(eq=False)
 class Value:
     """What an argument holds at first, a number that the loop is called with, a constant, or the result of an operation."""
 
-    operation: str  # "argument", "number", "constant", a reduction or an operation of `Writer`
-    operands: tuple[Value, ...]
-    kind: str
-    ready: int = 0  # the first pass in which it can be computed
-    index: int = 0  # of an argument or a number
-    constant: float = 0.0
+    def __init__(
+        self, operation: str, operands: tuple[Value, ...], kind: str, ready: int = 0, index: int = 0, constant: float = 0.0
+    ):  # fmt: skip
+        self.operation = operation  # "argument", "number", "constant", a reduction or an operation of `Writer`
+        self.operands, self.kind = operands, kind
+        self.ready = ready  # the first pass in which it can be computed
+        self.index = index  # of an argument or a number
+        self.constant = constant
 
 
-@dataclass(eq=False)
 class Store:
-    """Stores a value in an argument, or adds it to the argument's elements."""
+    """Stores a value in an argument in pass `when`, or adds it to the argument's elements."""
 
-    argument: int
-    value: Value
-    when: int  # the pass
-    add: bool = False
+    def __init__(self, argument: int, value: Value, when: int, add: bool):
+        self.argument, self.value, self.when, self.add = argument, value, when, add
 
 
-@dataclass(eq=False)
 class Trace:
-    """What a function does with a row, in order."""
+    """What a function does with a row, in order. Its parameters are arguments of these `kinds` and so many `numbers`."""
 
-    kinds: Sequence[str]  # of the arguments
-    numbers: int
-    arguments: list[Value] = field(init=False)
-    reductions_and_stores: list[Value | Store] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.arguments = [Value("argument", (), kind, index=i) for i, kind in enumerate(self.kinds)]
+    def __init__(self, kinds: Sequence[str], numbers: int):
+        self.kinds, self.numbers = kinds, numbers
+        self.arguments = [Value("argument", (), kind, index=i) for i, kind in enumerate(kinds)]
+        self.reductions_and_stores: list[Value | Store] = []
 
     def apply(self, operation: str, *operands: Value) -> Value:
         """The value of an operation."""
