@@ -124,11 +124,12 @@ def _digest(data: bytes) -> bytes:
 
 
 def _write(path: str, data: bytes) -> None:
-    """Write a file through a temporary one, since other processes may read or write it now."""
+    """Write a file through a temporary one, since other processes may read or write it now. Only the user may change it,
+    because its code will be run."""
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     temporary = f"{path}.{os.getpid()}.{os.urandom(4).hex()}"
     try:
-        with open(temporary, "xb") as file:
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             file.write(data)
         os.replace(temporary, path)
     except BaseException:  # Ctrl-C included

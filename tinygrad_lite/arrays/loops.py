@@ -48,7 +48,7 @@ _ARITHMETIC = {
 _COMPARISONS = {
     "less": "olt", "less_equal": "ole", "greater": "ogt", "greater_equal": "oge", "equal": "oeq", "not_equal": "une",
 }  # fmt: skip
-_OF_BOOLS = {"bitwise_and": "and", "bitwise_or": "or", "logical_and": "and", "logical_or": "or"}
+_LOGICAL = {"bitwise_and": "and", "bitwise_or": "or", "logical_and": "and", "logical_or": "or"}
 _ONLY_FLOAT = ("exp", "log", "tanh")
 
 
@@ -81,8 +81,8 @@ class Writer:
         if name in _COMPARISONS:
             a, b = map(self.number, operands)
             return self.boolean(f"fcmp {_COMPARISONS[name]} {kind} {a}, {b}")
-        if name in _OF_BOOLS and all(map(_is_boolean, operands)):
-            return self.boolean(f"{_OF_BOOLS[name]} i1 {operands[0]}, {operands[1]}")
+        if name in _LOGICAL and all(map(_is_boolean, operands)):
+            return self.boolean(f"{_LOGICAL[name]} i1 {operands[0]}, {operands[1]}")
         if name == "where":
             chosen, a, b = operands[0], *map(self.number, operands[1:])
             if not _is_boolean(chosen):
