@@ -11,7 +11,7 @@ import pytest
 
 import tinygrad_lite as tg
 import tinygrad_lite.nn.functional as F
-from tinygrad_lite.arrays import blocked, loops
+from tinygrad_lite.arrays import blocked, compiling, loops, row_loops
 from tinygrad_lite.arrays.blocked import as_one_loop
 from tinygrad_lite.arrays.loops import SMALLEST
 
@@ -24,6 +24,7 @@ SIZE = SMALLEST + 13  # not a multiple of any vector's length
 def _folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv("TINYGRAD_LITE_CACHE", str(tmp_path / "loops"))
     loops.loop_of.cache_clear()
+    compiling._announce.cache_clear()
     yield
     loops.loop_of.cache_clear()
 
@@ -218,7 +219,7 @@ class TestTheCache:
     def test_a_loop_is_compiled_once(self, tmp_path, monkeypatch):
         self.run()
         (file,) = (tmp_path / "loops").iterdir()
-        monkeypatch.setattr(loops, "_object_code", None)  # it is not called again
+        monkeypatch.setattr(compiling, "_object_code", None)  # it is not called again
         self.run()
         assert list((tmp_path / "loops").iterdir()) == [file]
 
@@ -236,6 +237,127 @@ class TestTheCache:
         monkeypatch.setenv("TINYGRAD_LITE_CACHE", str(tmp_path / "file" / "loops"))
         with pytest.warns(UserWarning, match="cannot be kept"):
             self.run()
+
+    def test_a_folder_that_cannot_be_written_warns_once(self, tmp_path, monkeypatch, recwarn):
+        (tmp_path / "file").touch()
+        monkeypatch.setenv("TINYGRAD_LITE_CACHE", str(tmp_path / "file" / "loops"))
+        self.run()
+        self.run()
+        assert sum("cannot be kept" in str(warning.message) for warning in recwarn) == 1
+
+    @pytest.mark.parametrize("place", ["_object_code", "os.replace", "_link"])
+    def test_ctrl_c_leaves_no_files_and_the_next_call_compiles(self, place, tmp_path, monkeypatch):
+        def interrupted(*args):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(f"tinygrad_lite.arrays.compiling.{place}", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                self.run()
+        folder = tmp_path / "loops"
+        assert not folder.exists() or all(file.suffix == ".o" for file in folder.iterdir())
+        self.run()
+        assert len(list(folder.iterdir())) == 1
+
+    @pytest.mark.parametrize("terminal", [True, False])
+    def test_a_terminal_is_told_once_that_loops_are_compiled(self, terminal, tmp_path, monkeypatch, capsys):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+        for name in ("first", "second"):
+            (tmp_path / "loops").mkdir(exist_ok=True)
+            for file in (tmp_path / "loops").iterdir():
+                file.rename(tmp_path / name)
+            self.run()
+        told = f"tinygrad_lite: compiling loops for this processor; they are kept in {tmp_path / 'loops'}\n"
+        assert capsys.readouterr().err == (told if terminal else "")
+
+
+class TestRows:
+    """Functions of rows give what NumPy gives."""
+
+    x = np.random.default_rng(5).normal(size=(70, 41))
+
+    def run(self, function, out=None, scalars=(), **more):
+        x, out = self.x.copy(), np.zeros_like(self.x) if out is None else out
+        return row_loops.run(function, [x, out], scalars, **more), x, out
+
+    def test_three_passes(self):
+        def softmax(row, x, out):
+            e = row.exp(x - row.max(x))
+            out[...] = e
+            out *= 1 / row.sum(e)
+
+        x = self.x.astype(np.float32)
+        out = np.empty_like(x)
+        assert row_loops.run(softmax, [x, out])
+        e = np.exp(x - x.max(1, keepdims=True))
+        np.testing.assert_allclose(out, e / e.sum(1, keepdims=True), rtol=1e-6)
+
+    def test_every_operator(self):
+        def function(row, x, out):
+            out[...] = 2 - x
+            out += x * 3
+            out -= x / 4
+            out /= 5
+            out *= -row.where(row.less_equal(x, 0), 1.5, x)
+
+        assert self.run(function)[0]
+        x = self.x
+        np.testing.assert_allclose(self.run(function)[2], (2 - x + x * 3 - x / 4) / 5 * -np.where(x <= 0, 1.5, x))
+
+    def test_one_number_per_row(self):
+        def function(row, x, out, sums, count):
+            sums[...] = row.sum(x)
+            out[...] = x - sums * (1 / count)
+
+        sums = np.empty(70)
+        done, x, out = self.run(function, scalars=[sums], numbers=(41,))
+        assert done
+        np.testing.assert_allclose(sums, x.sum(1), atol=1e-12)
+        np.testing.assert_allclose(out, x - x.mean(1, keepdims=True), atol=1e-12)
+
+    def test_a_number_is_stored_in_the_whole_row(self):
+        def function(row, x, out):
+            out[...] = row.max(x)
+
+        done, x, out = self.run(function)
+        assert done
+        np.testing.assert_array_equal(out, np.broadcast_to(x.max(1, keepdims=True), x.shape))
+
+    @pytest.mark.parametrize("rows", [70, 4096])
+    def test_totals_of_all_rows_and_threads(self, rows):
+        def function(row, x, out, weight, total):
+            row.add_up(total, x * weight)
+
+        x, weight, total = np.random.default_rng(6).normal(size=(rows, 41)), np.arange(41.0), np.ones(41)
+        assert row_loops.run(function, [x, np.empty_like(x)], vectors=[weight], totals=[total])
+        np.testing.assert_allclose(total, 1 + (x * weight).sum(0), atol=1e-10)
+
+    def test_stores_keep_their_order(self):
+        def function(row, x, out):
+            out[...] = x - row.sum(x)
+            out[...] = x
+
+        done, x, out = self.run(function)
+        assert done
+        np.testing.assert_array_equal(out, x)
+
+    def test_what_has_been_overwritten_is_not_read(self):
+        def function(row, x, out):
+            twice = x * 2
+            x[...] = x + 1
+            out[...] = twice - row.sum(twice)
+
+        done, x, _ = self.run(function)
+        assert not done
+        np.testing.assert_array_equal(x, self.x)
+
+    def test_numpy_does_what_would_be_computed_twice(self):
+        def function(row, x, out):
+            e = row.exp(x)
+            out[...] = e / row.sum(e)
+
+        x = self.x.astype(np.float32)
+        assert not row_loops.run(function, [x, np.empty_like(x)])
 
 
 PROGRAM = """

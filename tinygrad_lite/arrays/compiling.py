@@ -1,0 +1,150 @@
+"""Compiles LLVM IR with llvmlite, the optional extra `fast`, and caches the object code on disk.
+
+Compiling a loop takes about 50 ms. A cache file is named after the hash of the IR, the processor and the version of LLVM; it
+starts with the hash of its content, so that a truncated or damaged file is noticed and replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+@functools.cache
+def available() -> bool:
+    """Whether loops can be compiled: llvmlite is installed, and the environment does not set TINYGRAD_LITE_FAST=0."""
+    if os.environ.get("TINYGRAD_LITE_FAST", "1") == "0":
+        return False
+    try:
+        import llvmlite.binding  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def load(text: str, dtype: np.dtype, sizes: int, arrays: int, numbers: int) -> Callable[..., None]:
+    """The function `loop` that the IR in `text` defines. Its parameters are `sizes` 64-bit integers, then `arrays`
+    addresses, then `numbers` floats of `dtype`."""
+    number = ctypes.c_float if dtype == np.float32 else ctypes.c_double
+    prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * sizes, *[ctypes.c_void_p] * arrays, *[number] * numbers)
+    return prototype(_link(_cached(text)))
+
+
+# -- LLVM ------------------------------------------------------------------------------------------
+
+
+def _target_machine() -> Any:
+    """A new target machine for this processor."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    features = llvm.get_host_cpu_features().flatten()
+    return llvm.Target.from_default_triple().create_target_machine(opt=3, cpu=llvm.get_host_cpu_name(), features=features, jit=True)
+
+
+def _object_code(text: str) -> bytes:
+    """The object code of the IR in `text`, optimized for this processor."""
+    import llvmlite.binding as llvm
+
+    module = llvm.parse_assembly(text)
+    module.verify()
+    options = llvm.create_pipeline_tuning_options(3)
+    options.loop_vectorization = True
+    machine = _target_machine()
+    builder = llvm.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+    return machine.emit_object(module)
+
+
+_engines: list[Any] = []  # an engine owns the memory of its code, so it lives as long as the process
+
+
+def _link(code: bytes) -> int:
+    """Load object code into memory; returns the address of the function `loop`."""
+    import llvmlite.binding as llvm
+
+    # An engine takes ownership of its target machine, so each one needs its own.
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    _engines.append(engine)
+    return engine.get_function_address("loop")
+
+
+# -- the cache -------------------------------------------------------------------------------------
+
+
+def cache_folder() -> str:
+    """The folder of the compiled loops: TINYGRAD_LITE_CACHE, or tinygrad_lite in the user's cache folder."""
+    if given := os.environ.get("TINYGRAD_LITE_CACHE"):
+        return given
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(caches, "tinygrad_lite")
+
+
+def _cached(text: str) -> bytes:
+    """The object code of the IR in `text`: from the cache, or compiled and added to it."""
+    folder = cache_folder()
+    path = os.path.join(folder, f"{_digest(repr((text, _compiler())).encode()).decode()}.o")
+    with contextlib.suppress(OSError, ValueError):  # the file is missing or truncated
+        with open(path, "rb") as file:
+            digest, code = file.read().split(b"\n", 1)
+        if digest == _digest(code):
+            return code
+    _announce(folder)
+    code = _object_code(text)
+    try:
+        _write(path, _digest(code) + b"\n" + code)
+    except OSError as error:
+        _warn(folder, error.strerror or str(error))
+    return code
+
+
+def _compiler() -> tuple[str, ...]:
+    """What object code depends on besides the IR."""
+    import llvmlite
+    import llvmlite.binding as llvm
+
+    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), llvmlite.__version__, str(llvm.llvm_version_info)
+
+
+def _digest(data: bytes) -> bytes:
+    import hashlib  # 10 ms, which `import tinygrad_lite` need not wait for
+
+    return hashlib.sha256(data).hexdigest().encode()
+
+
+def _write(path: str, data: bytes) -> None:
+    """Write a file through a temporary one, since other processes may read or write it now. Only the user may change it,
+    because its code will be run."""
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    temporary = f"{path}.{os.getpid()}.{os.urandom(4).hex()}"
+    try:
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except BaseException:  # Ctrl-C included
+        with contextlib.suppress(OSError):
+            os.remove(temporary)
+        raise
+
+
+@functools.cache
+def _announce(folder: str) -> None:
+    """Tell the user at a terminal, once, why the first run takes longer."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        print(f"tinygrad_lite: compiling loops for this processor; they are kept in {folder}", file=sys.stderr)
+
+
+@functools.cache
+def _warn(folder: str, reason: str) -> None:
+    warnings.warn(f"compiled loops cannot be kept in {folder} ({reason}): every process compiles them again", stacklevel=2)
