@@ -9,9 +9,9 @@ import numpy as np
 
 from tinygrad_lite.arrays.blocked import by_blocks
 from tinygrad_lite.arrays.devices import Array, constant, kept, namespace_of
+from tinygrad_lite.arrays.kernels.pooling_loops import maxima_loop, scatter_loop
 from tinygrad_lite.arrays.kernels.scatter import scatter_add
 from tinygrad_lite.arrays.kernels.windows import Sizes, Windows, cut
-from tinygrad_lite.arrays.kernels.pooling_loops import maxima_loop, scatter_loop
 
 
 def lowest(dtype: np.dtype) -> Any:
