@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, namespace_of
-from tinygrad_lite.arrays.loops import SMALLEST, available, takes
+from tinygrad_lite.arrays.loops import KINDS, SMALLEST, available, takes
 from tinygrad_lite.arrays.memory import empty_like
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads
 
@@ -67,6 +67,35 @@ def as_one_loop(kernel: Callable[..., Any], arrays: Sequence[Array]) -> dict[str
     from tinygrad_lite.arrays.fusion import compiled
 
     return compiled(kernel, arrays) if np.may_share_memory(first.ravel(order="K"), first) else None
+
+
+def loop_on_parts(kernel: Callable[..., None], arrays: Sequence[Array]) -> Callable[[int, Sequence[int]], None] | None:
+    """`kernel` as a compiled loop that a loop over time calls at each step: `loop(size, starts)` is `kernel` of `size`
+    elements of each array, from the element in `starts` on (flat). The arrays are contiguous and do not overlap; they may
+    differ in shape. A call costs 4 us. None where there is no such loop."""
+    dtype = arrays[0].dtype
+    if not available() or dtype not in KINDS:
+        return None
+    if any(type(a) is not np.ndarray or a.dtype != dtype or not a.flags.c_contiguous for a in arrays):
+        return None
+    found = _traced_once(kernel, len(arrays), dtype)
+    if found is None:
+        return None
+    loop, numbers = found
+    places = [(array.__array_interface__["data"][0], array.itemsize) for array in arrays]
+
+    def run(size: int, starts: Sequence[int], arrays: Sequence[Array] = arrays) -> None:  # holds the arrays' memory
+        loop(size, *[address + start * item for (address, item), start in zip(places, starts)], *numbers)
+
+    return run
+
+
+@functools.lru_cache(maxsize=64)
+def _traced_once(kernel: Callable[..., None], count: int, dtype: np.dtype) -> tuple[Callable[..., None], list[float]] | None:
+    from tinygrad_lite.arrays.fusion import traced
+
+    found = traced(kernel, [np.empty(1, dtype) for _ in range(count)])
+    return None if found is None else found[:2]
 
 
 def _alike(arrays: Sequence[Array]) -> bool:

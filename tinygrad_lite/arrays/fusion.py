@@ -136,6 +136,18 @@ def fused(function: Callable[..., dict[str, Any] | None], arrays: Sequence[Array
 def compiled(function: Any, arrays: Sequence[np.ndarray]) -> dict[str, Array] | None:
     """The same for NumPy's arrays, which are of one dtype and layout, without gaps, and do not overlap: as one compiled
     loop. None where there is none: then nothing has changed."""
+    found = traced(function, arrays)
+    if found is None:
+        return None
+    loop, numbers, begun = found
+    made = [np.empty_like(arrays[0]) for _ in begun]
+    run_in_threads(loop, [array.ravel(order="K") for array in (*arrays, *made)], numbers)
+    return dict(zip(begun, made))
+
+
+def traced(function: Any, arrays: Sequence[np.ndarray]) -> tuple[Callable[..., None], list[float], list[str]] | None:
+    """The compiled loop for `function(*arrays)`, the numbers it takes, and the names of the arrays that it begins; None
+    where there is no loop."""
     program = Program()
     given = [Recorded(program, array, array.dtype) for array in arrays]
     if isinstance(function, np.ufunc):
@@ -149,11 +161,7 @@ def compiled(function: Any, arrays: Sequence[np.ndarray]) -> dict[str, Array] | 
             return None
     results = tuple(program.place(value) for value in begun.values())
     loop = loop_of(len(arrays), len(program.numbers), tuple(program.steps), results, arrays[0].dtype)
-    if loop is None:
-        return None
-    made = [np.empty_like(arrays[0]) for _ in results]
-    run_in_threads(loop, [array.ravel(order="K") for array in (*arrays, *made)], program.numbers)
-    return dict(zip(begun, made))
+    return None if loop is None else (loop, program.numbers, list(begun))
 
 
 def _noted(function: Any, given: list[Recorded]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ so on; sizes do not increase (sequences are sorted by length), so step t has the
 
 A step is one product of the rows (h | x | 1) with all weights, and elementwise work on preallocated arrays; one product
 over all steps gives the gradients of all weights. Gates come first, (gates, N, H): on rows split into gates, (N, gates H),
-NumPy's elementwise work takes two to three times as long.
+NumPy's elementwise work takes two to three times as long. Where loops can be compiled (arrays/loops.py), all elementwise
+work of a step is one loop (recurrent_steps.py).
 """
 
 from __future__ import annotations
@@ -19,6 +20,14 @@ import numpy as np
 
 from tinygrad_lite.arrays import Array, get_num_threads, in_threads, namespace_of, on_cache_lines
 from tinygrad_lite.arrays.blocked import elementwise
+from tinygrad_lite.arrays.kernels.recurrent_steps import (
+    gru_step,
+    gru_step_gradient,
+    loop_of_steps,
+    lstm_step,
+    lstm_step_gradient,
+    rnn_step,
+)
 from tinygrad_lite.arrays.threads import one_blas_thread
 
 
@@ -105,6 +114,21 @@ def lstm(x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, w_h
     out = xp.empty((count, h.shape[1]), x.dtype)
     gates = xp.empty((4, count, hidden), x.dtype)
     cells, squashed = xp.empty((count, hidden), x.dtype), xp.empty((count, hidden), x.dtype)
+    product = xp.empty_like(c)  # o tanh(c), which a projection multiplies
+    outputs = (h, out) if w_hr is None else (product,)
+    loop: Any = loop_of_steps(lstm_step, [*gates, c, cells, squashed, *outputs])
+
+    def run_loop(first: int, last: int) -> None:
+        of_batch = first * hidden
+        for start, stop in _shares(sizes, reverse, first, last):
+            n, at = stop - start, start * hidden
+            h_n = h[first : first + n]
+            rows[start:stop, : h.shape[1]] = h_n
+            xp.matmul(rows[start:stop], weight, out=gates[:, start:stop])
+            loop(n * hidden, (at, at, at, at, of_batch, at, at, of_batch, at)[: 7 + len(outputs)])
+            if w_hr is not None:
+                xp.matmul(product[first : first + n], w_hr.T, out=h_n)
+                out[start:stop] = h_n
 
     def run(first: int, last: int) -> None:
         y, part = xp.empty((4, last - first, hidden), x.dtype), xp.empty((last - first, hidden), x.dtype)
@@ -131,15 +155,48 @@ def lstm(x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, w_h
                 xp.matmul(xp.multiply(o, tanh_c, out=part), w_hr.T, out=h_n)
             out[start:stop] = h_n
 
-    _on_halves(run, c, 4 * hidden)
+    _on_halves(run_loop if loop else run, c, 4 * hidden)
     return (out, h, c), gates, cells, squashed, rows
 
 
-def lstm_gradient(
-    needs: Any, g: Any, w_ih: Any, w_hh: Any, w_hr: Any, sizes: Any, reverse: Any, gates: Any, cells: Any, squashed: Any, rows: Any
+def _lstm_walk_by_loop(
+    w_hh: Any, w_hr: Any, sizes: Any, reverse: Any, gates: Any, cells: Any, squashed: Any, g_out: Any, g_h: Any, g_c: Any
 ) -> Any:
-    """The gradient of each argument of `lstm`."""
-    g_out, g_h, g_c = g
+    """What `_lstm_walk` returns, with dz by gate, (4, N, H); None where there is no compiled loop."""
+    if type(gates) is not np.ndarray:
+        return None
+    (batch, hidden), width = g_c.shape, g_h.shape[1]
+    g_out, dc = np.ascontiguousarray(g_out), np.array(g_c, order="C")
+    dz, parts = np.empty_like(gates), np.zeros((4, batch, width), gates.dtype)
+    parts[0] = g_h  # they add up to the gradient of h, for sequences that end before the step, too
+    dm = np.empty_like(dc)
+    dhs = (g_out, *parts) if w_hr is None else (dm,)
+    loop = loop_of_steps(lstm_step_gradient, [*gates, cells, squashed, *dz, dc, *dhs])
+    if loop is None:
+        return None
+    weight = on_cache_lines(w_hh.reshape(4, hidden, width))
+    dms = g_out if w_hr is None else np.empty_like(g_out)
+
+    def run(first: int, last: int) -> None:
+        of_batch = first * hidden
+        for start, stop in reversed(_shares(sizes, reverse, first, last)):
+            n, at = stop - start, start * hidden
+            parts_n = parts[:, first : first + n]
+            if w_hr is not None:
+                np.add(parts_n.sum(0), g_out[start:stop], out=dms[start:stop])
+                np.matmul(dms[start:stop], w_hr, out=dm[first : first + n])
+            of_dh = (of_batch,) if w_hr is not None else (at, of_batch, of_batch, of_batch, of_batch)
+            loop(n * hidden, (at,) * 10 + (of_batch, *of_dh))
+            np.matmul(dz[:, start:stop], weight, out=parts_n)
+
+    _on_halves(run, dc, 4 * hidden)
+    return dz, parts.sum(0), dc, dms
+
+
+def _lstm_walk(
+    w_hh: Any, w_hr: Any, sizes: Any, reverse: Any, gates: Any, cells: Any, squashed: Any, g_out: Any, g_h: Any, g_c: Any
+) -> Any:
+    """The gradients of the gates' inputs (1, N, 4 H), of h and of c, and of the projections' results at each step."""
     xp = namespace_of(gates)
 
     # The factors of the gates' gradients other than dc and dh, for all steps at once:
@@ -177,8 +234,17 @@ def lstm_gradient(
         xp.multiply(d_o, dm, out=dz_n[:, 3])
         dc_n *= gates[1, start:stop]
         xp.matmul(dz_n.reshape(n, 4 * hidden), w_hh, out=dh_n)
+    return dz.reshape(1, len(dz), 4 * hidden), dh, dc, dms
+
+
+def lstm_gradient(
+    needs: Any, g: Any, w_ih: Any, w_hh: Any, w_hr: Any, sizes: Any, reverse: Any, gates: Any, cells: Any, squashed: Any, rows: Any
+) -> Any:
+    """The gradient of each argument of `lstm`."""
+    g_out, g_h, g_c = g
+    walk = _lstm_walk_by_loop(w_hh, w_hr, sizes, reverse, gates, cells, squashed, g_out, g_h, g_c)
+    dz, dh, dc, dms = walk or _lstm_walk(w_hh, w_hr, sizes, reverse, gates, cells, squashed, g_out, g_h, g_c)
     d_hr = None if w_hr is None else dms.T @ (gates[2] * squashed)
-    dz = dz.reshape(1, len(dz), 4 * hidden)
     dx = _input_gradient(dz, w_ih) if needs[0] else None
     d_hh, d_ih, db = _weight_gradients(dz, rows, w_hh.shape[1], w_ih.shape[1]) if any(needs[3:7]) else (None, None, None)
     return dx, dh, dc, d_ih, d_hh, db, db, d_hr, None, None
@@ -196,6 +262,16 @@ def gru(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, sizes: Any, 
     weight = _by_gate(3, w_hh, b_hh)
     h = h.copy()
     out, candidates = xp.empty((len(x), hidden), x.dtype), xp.empty((len(x), hidden), x.dtype)
+    from_h = xp.empty((3, *h.shape), x.dtype)
+    loop: Any = loop_of_steps(gru_step, [*gates, *from_h, candidates, h, out])
+
+    def run_loop(first: int, last: int) -> None:
+        of_batch = first * hidden
+        for start, stop in _shares(sizes, reverse, first, last):
+            n, at = stop - start, start * hidden
+            rows[start:stop, :hidden] = h[first : first + n]
+            xp.matmul(rows[start:stop], weight, out=from_h[:, first : first + n])
+            loop(n * hidden, (at, at, at, of_batch, of_batch, of_batch, at, of_batch, at))
 
     def run(first: int, last: int) -> None:
         for start, stop in _shares(sizes, reverse, first, last):
@@ -219,15 +295,36 @@ def gru(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, sizes: Any, 
             h_n += v_n
             new[...] = h_n
 
-    _on_halves(run, h, 3 * hidden)
+    _on_halves(run_loop if loop else run, h, 3 * hidden)
     return (out, h), gates, candidates, inputs, rows
 
 
-def gru_gradient(
-    needs: Any, g: Any, w_ih: Any, w_hh: Any, sizes: Any, reverse: Any, gates: Any, candidates: Any, inputs: Any, rows: Any
-) -> Any:
-    """The gradient of each argument of `gru`."""
-    g_out, g_h = g
+def _gru_walk_by_loop(w_hh: Any, sizes: Any, reverse: Any, gates: Any, candidates: Any, rows: Any, g_out: Any, g_h: Any) -> Any:
+    """What `_gru_walk` returns; None where there is no compiled loop."""
+    if type(gates) is not np.ndarray:
+        return None
+    batch, hidden = g_h.shape
+    g_out, before = np.ascontiguousarray(g_out), np.ascontiguousarray(rows[:, :hidden])
+    d, d_hidden = np.empty_like(gates), np.empty_like(gates)
+    through, parts = np.array(g_h, order="C"), np.zeros((3, batch, hidden), gates.dtype)
+    loop = loop_of_steps(gru_step_gradient, [*gates, candidates, before, *d, *d_hidden, through, g_out, *parts])
+    if loop is None:
+        return None
+    weight = on_cache_lines(w_hh.reshape(3, hidden, hidden))
+
+    def run(first: int, last: int) -> None:
+        of_batch = first * hidden
+        for start, stop in reversed(_shares(sizes, reverse, first, last)):
+            n, at = stop - start, start * hidden
+            loop(n * hidden, (at,) * 11 + (of_batch, at, of_batch, of_batch, of_batch))
+            np.matmul(d_hidden[:, start:stop], weight, out=parts[:, first : first + n])
+
+    _on_halves(run, through, 3 * hidden)
+    return d, d_hidden, through + parts.sum(0)
+
+
+def _gru_walk(w_hh: Any, sizes: Any, reverse: Any, gates: Any, candidates: Any, rows: Any, g_out: Any, g_h: Any) -> Any:
+    """The gradients of the gates' inputs, of their part from h, and of the first h."""
     xp = namespace_of(gates)
     hidden = w_hh.shape[1]
 
@@ -262,6 +359,17 @@ def gru_gradient(
         dh_n += s[0]
         dh_n += s[1]
         dh_n += s[2]
+    return d, d_hidden, dh
+
+
+def gru_gradient(
+    needs: Any, g: Any, w_ih: Any, w_hh: Any, sizes: Any, reverse: Any, gates: Any, candidates: Any, inputs: Any, rows: Any
+) -> Any:
+    """The gradient of each argument of `gru`."""
+    g_out, g_h = g
+    hidden = w_hh.shape[1]
+    walk = _gru_walk_by_loop(w_hh, sizes, reverse, gates, candidates, rows, g_out, g_h)
+    d, d_hidden, dh = walk or _gru_walk(w_hh, sizes, reverse, gates, candidates, rows, g_out, g_h)
     dx = _input_gradient(d, w_ih) if needs[0] else None
     d_ih, db_ih = _weight_gradients(d, inputs, w_ih.shape[1])
     d_hh, db_hh = _weight_gradients(d_hidden, rows, hidden)
@@ -277,11 +385,15 @@ def rnn(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, squash: Any,
     weight = _by_gate(1, w_hh, w_ih, None if b_ih is None else b_ih + b_hh)[0]
     h = h.copy()
     out = xp.empty((len(x), hidden), x.dtype)
+    loop = loop_of_steps(rnn_step, [out, h]) if squash == "tanh" else None
     for start, stop in steps(sizes, reverse):
         n = stop - start
         y, h_n = out[start:stop], h[:n]
         rows[start:stop, :hidden] = h_n
         xp.matmul(rows[start:stop], weight, out=y)
+        if loop is not None:
+            loop(n * hidden, (start * hidden, 0))
+            continue
         _ = xp.tanh(y, out=y) if squash == "tanh" else xp.maximum(y, 0, out=y)
         h_n[...] = y
     return (out, h), rows
