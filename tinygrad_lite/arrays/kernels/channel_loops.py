@@ -1,4 +1,5 @@
-"""Functions of matrices (N, C * S), S elements for each of C channels in a sample, as compiled loops (see row_loops.py)."""
+"""Normalization as compiled loops (see row_loops.py): of channels, on matrices (N, C * S) with S elements for each of C
+channels in a sample, and along rows."""
 
 from __future__ import annotations
 
@@ -17,8 +18,9 @@ _LONG = 32
 def by_channel(
     function: Callable[..., None], each: Sequence[Array], vectors: Sequence[Array], sums: int = 0, flags: tuple[bool, ...] = ()
 ) -> list[Array] | None:
-    """`function(row, *each, *vectors, *sums, *flags)`, a loop over matrices and numbers of the channels; returns so many
-    sums of each channel, which the function adds up by `add_up`. None where there is no such loop: then nothing has changed."""
+    """Call `function(row, *each, *vectors, *sums, *flags)` as a loop over matrices, with vectors of one number per channel;
+    returns the `sums` of each channel, to which the function adds by `add_up`. None if that is not possible; then nothing has
+    changed."""
     x, channels = each[0], len(vectors[0])
     if type(x) is not np.ndarray or not x.size or not all(a.flags.c_contiguous for a in each):
         return None
@@ -78,19 +80,50 @@ def sums_of_products(row: Row, g: Term, normal: Term, like: Term, of_weight: Ter
     add_up(row, of_bias, g, samples)
 
 
-# -- along rows, without weight and bias --------------------------------------------------------
+# -- along rows ---------------------------------------------------------------------------------
 
 
-def normalize(row: Row, x: Term, normal: Term, rate: Term, share: Term, eps: Term, center: bool) -> None:
+def _normalized(row: Row, x: Term, rate: Term, share: Term, eps: Term, center: bool) -> Term:
     if center:
         x = x - row.sum(x) * share
     rate[...] = 1 / row.sqrt(row.sum(x * x) * share + eps)
-    normal[...] = x * rate
+    return x * rate
 
 
-def normalize_gradient(row: Row, g: Term, normal: Term, rate: Term, share: Term, center: bool) -> None:
+def _through_normalized(row: Row, g: Term, normal: Term, rate: Term, share: Term, center: bool) -> Term:
     along = normal * (row.sum(g * normal) * share)
     if center:
-        g[...] = ((g - row.sum(g) * share) - along) * rate
-    else:
-        g[...] = (g - along) * rate
+        g = g - row.sum(g) * share
+    return (g - along) * rate
+
+
+def normalize(row: Row, x: Term, normal: Term, rate: Term, share: Term, eps: Term, center: bool) -> None:
+    normal[...] = _normalized(row, x, rate, share, eps, center)
+
+
+def normalize_gradient(row: Row, normal: Term, of_x: Term, *rest: Any) -> None:
+    """`of_x` holds g at first, unless g is an argument."""
+    *given, rate, share, center = rest
+    of_x[...] = _through_normalized(row, given[0] if given else of_x, normal, rate, share, center)
+
+
+def standardize(row: Row, x: Term, normal: Term, out: Term, rate: Term, *rest: Any) -> None:
+    *vectors, share, eps, weighted, biased, center = rest
+    x = _normalized(row, x, rate, share, eps, center)
+    normal[...] = x
+    if weighted:
+        x = x * vectors[0]
+    if biased:
+        x = x + vectors[-1]
+    out[...] = x
+
+
+def standardize_gradient(row: Row, g: Term, normal: Term, of_x: Term, rate: Term, *rest: Any) -> None:
+    *vectors, share, weighted, of_weight, of_bias, center = rest
+    if of_weight:
+        row.add_up(vectors[weighted], g * normal)
+    if of_bias:
+        row.add_up(vectors[-1], g)
+    if weighted:
+        g = g * vectors[0]
+    of_x[...] = _through_normalized(row, g, normal, rate, share, center)

@@ -15,7 +15,7 @@ from tinygrad_lite.arrays.devices import Array, namespace_of
 from tinygrad_lite.arrays.kernels import channel_loops
 from tinygrad_lite.arrays.kernels.channel_loops import by_channel
 from tinygrad_lite.arrays.kernels.rows import row_products, row_sums
-from tinygrad_lite.arrays.row_loops import Row, Term, run
+from tinygrad_lite.arrays.row_loops import run
 
 
 def _matrix_like(x: Array) -> Array:
@@ -40,7 +40,7 @@ def standardize_rows(x: Array, groups: int, weight: Any, bias: Any, eps: float, 
     vectors = [vector for vector in (weight, bias) if vector is not None]
     if groups == 1 and all(len(vector) == length for vector in vectors):
         flags = weight is not None, bias is not None, center
-        if run(_standardize, [x, normal, out], [rate.reshape(-1)], vectors, numbers=(1 / length, eps), flags=flags):
+        if run(channel_loops.standardize, [x, normal, out], [rate.reshape(-1)], vectors, numbers=(1 / length, eps), flags=flags):
             return out, normal, rate
 
     def kernel(x, normal, rate, out):
@@ -84,7 +84,7 @@ def rows_gradient(g: Array, normal: Array, rate: Array, weight: Any, bias: Any, 
         totals = [xp.zeros(length, normal.dtype) if needed else None for needed in needs[1:3]]
         flags = weight is not None, needs[1], needs[2], center
         read, added = [weight] if weight is not None else [], [total for total in totals if total is not None]
-        if run(_standardize_gradient, [g, normal, of_x], [rate.reshape(-1)], read, added, (1 / length,), flags):
+        if run(channel_loops.standardize_gradient, [g, normal, of_x], [rate.reshape(-1)], read, added, (1 / length,), flags):
             return [of_x, *totals]
 
     def kernel(g, normal, rate, of_x):
@@ -96,9 +96,8 @@ def rows_gradient(g: Array, normal: Array, rate: Array, weight: Any, bias: Any, 
                     xp.multiply(_spread(g, weight), _column(g, weight), out=_spread(of_x, weight))
                 g = of_x
             g, flat, of_x = (a.reshape(-1, length) for a in (g, normal, of_x))
-            if g is not of_x:
-                of_x[...] = g
-            if run(channel_loops.normalize_gradient, [of_x, flat], [rate.reshape(-1)], (), (), (1 / length,), (center,), threads=False):
+            matrices = [flat, of_x] if weight is not None else [flat, of_x, g]  # g is of_x by now, or an array of its own
+            if run(channel_loops.normalize_gradient, matrices, [rate.reshape(-1)], (), (), (1 / length,), (center,), threads=False):
                 return of_weight, of_bias
             along = row_products(g, flat)
             along /= length
@@ -112,34 +111,6 @@ def rows_gradient(g: Array, normal: Array, rate: Array, weight: Any, bias: Any, 
 
     parts = by_blocks(kernel, g, normal, rate, of_x)
     return [of_x if needs[0] else None, *(sum(p) if p[0] is not None else None for p in zip(*parts))]
-
-
-def _standardize(row: Row, x: Term, normal: Term, out: Term, rate: Term, *rest: Any) -> None:
-    *vectors, share, eps, weighted, biased, center = rest
-    if center:
-        x = x - row.sum(x) * share
-    rate[...] = 1 / row.sqrt(row.sum(x * x) * share + eps)
-    x = x * rate
-    normal[...] = x
-    if weighted:
-        x = x * vectors[0]
-    if biased:
-        x = x + vectors[-1]
-    out[...] = x
-
-
-def _standardize_gradient(row: Row, g: Term, normal: Term, of_x: Term, rate: Term, *rest: Any) -> None:
-    *vectors, share, weighted, of_weight, of_bias, center = rest
-    if of_weight:
-        row.add_up(vectors[weighted], g * normal)
-    if of_bias:
-        row.add_up(vectors[-1], g)
-    if weighted:
-        g = g * vectors[0]
-    along = normal * (row.sum(g * normal) * share)
-    if center:
-        g = g - row.sum(g) * share
-    of_x[...] = (g - along) * rate
 
 
 # NumPy multiplies runs by one number each more slowly than rows by a row: 32 x 32 runs of 784 floats take 240 us
