@@ -100,3 +100,25 @@ def device(request):
 def draw():
     """A NumPy generator with a fixed seed."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def loops_of_its_own(tmp_path, monkeypatch):
+    """An empty folder for the compiled loops of a test."""
+    monkeypatch.setenv("TINYGRAD_LITE_CACHE", str(tmp_path / "loops"))
+
+
+@pytest.fixture
+def both_forms(monkeypatch):
+    """The results of a function with and without compiled loops."""
+    from tinygrad_lite.arrays import row_loops
+    from tinygrad_lite.arrays.kernels import attention, pooling_loops
+
+    def call(function):
+        compiled = function()
+        with monkeypatch.context() as without:
+            for module in (attention, pooling_loops, row_loops):
+                without.setattr(module, "available", lambda: False)
+            return [compiled, function()]
+
+    return call

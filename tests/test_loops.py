@@ -16,7 +16,7 @@ from tinygrad_lite.arrays.blocked import as_one_loop
 from tinygrad_lite.arrays.loops import SMALLEST
 
 pytest.importorskip("llvmlite", minversion="0.46")
-pytestmark = pytest.mark.skipif(not loops.available(), reason="loops are switched off")
+pytestmark = pytest.mark.skipif(not compiling.available(), reason="loops are switched off")
 
 SIZE = SMALLEST + 13  # not a multiple of any vector's length
 

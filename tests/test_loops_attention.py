@@ -7,31 +7,11 @@ import pytest
 
 import tinygrad_lite as tg
 import tinygrad_lite.nn.functional as F
-from tinygrad_lite.arrays import loops, row_loops
+from tinygrad_lite.arrays.compiling import available
 from tinygrad_lite.arrays.kernels import attention
 
 pytest.importorskip("llvmlite", minversion="0.46")
-pytestmark = pytest.mark.skipif(not loops.available(), reason="loops are switched off")
-
-
-@pytest.fixture(autouse=True)
-def _folder_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.setenv("TINYGRAD_LITE_CACHE", str(tmp_path / "loops"))
-    yield
-
-
-@pytest.fixture
-def both(monkeypatch):
-    """Results of a function with and without loops."""
-
-    def call(function):
-        found = [function()]
-        monkeypatch.setattr(row_loops, "available", lambda: False)
-        found.append(function())
-        monkeypatch.undo()
-        return found
-
-    return call
+pytestmark = [pytest.mark.skipif(not available(), reason="loops are switched off"), pytest.mark.usefixtures("loops_of_its_own")]
 
 
 def draw(*shape, dtype=np.float32, seed=0):
@@ -65,9 +45,9 @@ SHAPES = [
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("query, key", SHAPES)
-def test_attention_gives_what_it_gives_without(query, key, dtype, causal, both):
+def test_attention_gives_what_it_gives_without(query, key, dtype, causal, both_forms):
     arrays = draw(*query, dtype=dtype), draw(*key, dtype=dtype, seed=1), draw(*key, dtype=dtype, seed=2)
-    agree(both(lambda: attend(arrays, is_causal=causal)), dtype)
+    agree(both_forms(lambda: attend(arrays, is_causal=causal)), dtype)
 
 
 def masks():
@@ -83,9 +63,9 @@ def masks():
 
 
 @pytest.mark.parametrize("mask", [pytest.param(mask, id=name) for name, mask in masks()])
-def test_masks(mask, both):
+def test_masks(mask, both_forms):
     arrays = [draw(8, 2, 64, 16, seed=i) for i in range(3)]
-    found = both(lambda: attend(arrays, mask))
+    found = both_forms(lambda: attend(arrays, mask))
     agree(found)
     if mask.dtype == bool:
         nothing = ~np.broadcast_to(mask, (8, 2, 64, 64)).any(-1)
@@ -94,16 +74,16 @@ def test_masks(mask, both):
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
-def test_scores_that_are_no_numbers(value, causal, both):
+def test_scores_that_are_no_numbers(value, causal, both_forms):
     query, key, values = (draw(4, 32, 64, 8, seed=i) for i in range(3))
     key = np.abs(key)
     query[1, 2, 3] = value
     query[2] = value
     with np.errstate(all="ignore"):
-        agree(both(lambda: attend([query, key, values], is_causal=causal)))
+        agree(both_forms(lambda: attend([query, key, values], is_causal=causal)))
 
 
-def test_a_causal_row_whose_keys_so_far_are_forbidden(both):
+def test_a_causal_row_whose_keys_so_far_are_forbidden(both_forms):
     scores = draw(40, 80)
     scores[7, :8] = -np.inf
     scores[9, 3] = np.nan
@@ -114,13 +94,13 @@ def test_a_causal_row_whose_keys_so_far_are_forbidden(both):
         found = attention._softmax_in_loops(scores, out, True)
         return [out] if found else []
 
-    (out,), none = both(weights)
+    (out,), none = both_forms(weights)
     assert not none and (out[7] == 0).all() and np.isnan(out[9]).all() and (out[11, 12:] == 0).all()
     np.testing.assert_allclose(np.delete(out, [7, 9], 0).sum(1), 1, rtol=1e-6)
     assert (np.triu(np.delete(out, 9, 0), 1)[:9] == 0).all()
 
 
-def test_the_gradient_of_the_gradient(both):
+def test_the_gradient_of_the_gradient(both_forms):
     arrays = [draw(4, 64, 8, seed=i) for i in range(3)]
 
     def twice():
@@ -130,5 +110,5 @@ def test_the_gradient_of_the_gradient(both):
         second = tg.autograd.grad(sum(g.square().sum() for g in first), (q, k, v))
         return [a.detach().numpy() for a in (*first, *second)]
 
-    for got, want in zip(*both(twice)):
+    for got, want in zip(*both_forms(twice)):
         np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-4 * np.abs(want).max())

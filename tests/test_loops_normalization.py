@@ -7,30 +7,10 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite import nn
-from tinygrad_lite.arrays import loops, row_loops
+from tinygrad_lite.arrays.compiling import available
 
 pytest.importorskip("llvmlite", minversion="0.46")
-pytestmark = pytest.mark.skipif(not loops.available(), reason="loops are switched off")
-
-
-@pytest.fixture(autouse=True)
-def _folder_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.setenv("TINYGRAD_LITE_CACHE", str(tmp_path / "loops"))
-    yield
-
-
-@pytest.fixture
-def both(monkeypatch):
-    """Results of a function with and without loops."""
-
-    def call(function):
-        found = [function()]
-        monkeypatch.setattr(row_loops, "available", lambda: False)
-        found.append(function())
-        monkeypatch.undo()
-        return found
-
-    return call
+pytestmark = [pytest.mark.skipif(not available(), reason="loops are switched off"), pytest.mark.usefixtures("loops_of_its_own")]
 
 
 def draw(*shape, seed=0):
@@ -79,10 +59,10 @@ MODULES = {
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", MODULES)
-def test_normalization_gives_what_it_gives_without(name, dtype, both):
+def test_normalization_gives_what_it_gives_without(name, dtype, both_forms):
     make, shape = MODULES[name]
     array = draw(*shape)
-    agree(both(lambda: normalized(make, array, dtype)), dtype)
+    agree(both_forms(lambda: normalized(make, array, dtype)), dtype)
 
 
 LAYOUTS = {"channels last": lambda x: x.permute(0, 3, 1, 2), "transposed": lambda x: x.transpose(2, 3), "a part": lambda x: x[1:, :, 2:]}
@@ -90,24 +70,24 @@ LAYOUTS = {"channels last": lambda x: x.permute(0, 3, 1, 2), "transposed": lambd
 
 @pytest.mark.parametrize("make", [lambda: nn.BatchNorm2d(16), lambda: nn.GroupNorm(4, 16)], ids=["batch norm", "group norm"])
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_layouts(name, make, both):
+def test_layouts(name, make, both_forms):
     array = draw(8, 16, 16, 16)
-    agree(both(lambda: normalized(make, array, np.float32, LAYOUTS[name])), np.float32)
+    agree(both_forms(lambda: normalized(make, array, np.float32, LAYOUTS[name])), np.float32)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_what_is_no_number_stays_in_its_channel(value, both):
+def test_what_is_no_number_stays_in_its_channel(value, both_forms):
     array = draw(8, 16, 14, 14)
     array[3, 5, 7, 7] = value
     with np.errstate(all="ignore"):
-        for got, want in zip(*both(lambda: normalized(lambda: nn.BatchNorm2d(16), array, np.float32))):
+        for got, want in zip(*both_forms(lambda: normalized(lambda: nn.BatchNorm2d(16), array, np.float32))):
             np.testing.assert_array_equal(np.isfinite(got), np.isfinite(want))
 
 
-def test_a_bias_without_a_weight(both):
+def test_a_bias_without_a_weight(both_forms):
     def make():
         module = nn.GroupNorm(4, 16)
         module.weight = None
         return module
 
-    agree(both(lambda: normalized(make, draw(8, 16, 14, 14), np.float32)), np.float32)
+    agree(both_forms(lambda: normalized(make, draw(8, 16, 14, 14), np.float32)), np.float32)

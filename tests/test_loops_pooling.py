@@ -7,31 +7,11 @@ import pytest
 
 import tinygrad_lite as tg
 import tinygrad_lite.nn.functional as F
-from tinygrad_lite.arrays import loops
+from tinygrad_lite.arrays.compiling import available
 from tinygrad_lite.arrays.kernels import pooling_loops
 
 pytest.importorskip("llvmlite", minversion="0.46")
-pytestmark = pytest.mark.skipif(not loops.available(), reason="loops are switched off")
-
-
-@pytest.fixture(autouse=True)
-def _folder_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.setenv("TINYGRAD_LITE_CACHE", str(tmp_path / "loops"))
-    yield
-
-
-@pytest.fixture
-def both(monkeypatch):
-    """Results of a function with and without loops."""
-
-    def call(function):
-        found = [function()]
-        monkeypatch.setattr(pooling_loops, "available", lambda: False)
-        found.append(function())
-        monkeypatch.undo()
-        return found
-
-    return call
+pytestmark = [pytest.mark.skipif(not available(), reason="loops are switched off"), pytest.mark.usefixtures("loops_of_its_own")]
 
 
 def pooled(array, kernel, layout=lambda x: x, **options):
@@ -75,20 +55,20 @@ CASES = {
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("name", CASES)
-def test_pooling_gives_what_it_gives_without(name, dtype, both):
+def test_pooling_gives_what_it_gives_without(name, dtype, both_forms):
     shape, kernel, options = CASES[name]
     array = draw(*shape, dtype=dtype)
-    same(both(lambda: pooled(array, kernel, **options)))
+    same(both_forms(lambda: pooled(array, kernel, **options)))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("name", ["2x2", "padding", "dilation"])
-def test_what_is_no_number(name, value, both):
+def test_what_is_no_number(name, value, both_forms):
     shape, kernel, options = CASES[name]
     array = draw(*shape)
     array[np.random.default_rng(1).random(shape) < 0.2] = value
     array[0] = value
-    same(both(lambda: pooled(array, kernel, **options)))
+    same(both_forms(lambda: pooled(array, kernel, **options)))
 
 
 LAYOUTS = {
@@ -101,19 +81,19 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_layouts(name, both):
+def test_layouts(name, both_forms):
     shape, layout = LAYOUTS[name]
     array = draw(*shape)
-    same(both(lambda: pooled(array, 2, layout)))
+    same(both_forms(lambda: pooled(array, 2, layout)))
 
 
-def test_an_expanded_gradient(both):
+def test_an_expanded_gradient(both_forms):
     def gradient():
         x = tg.tensor(draw(8, 8, 28, 28), requires_grad=True)
         F.max_pool2d(x, 2).sum().backward()
         return [x.grad.numpy()]
 
-    same(both(gradient))
+    same(both_forms(gradient))
 
 
 @pytest.mark.parametrize("place", [-1, 196, 2**31 - 1])

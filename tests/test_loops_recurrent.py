@@ -7,11 +7,11 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite import nn
-from tinygrad_lite.arrays import blocked, loops
+from tinygrad_lite.arrays import blocked, compiling, loops
 from tinygrad_lite.arrays.kernels import recurrent
 
 pytest.importorskip("llvmlite", minversion="0.46")
-pytestmark = pytest.mark.skipif(not loops.available(), reason="compiled loops are switched off")
+pytestmark = pytest.mark.skipif(not compiling.available(), reason="compiled loops are switched off")
 
 BATCH, LENGTH, INPUTS, HIDDEN = 9, 21, 5, 67  # more than loops.SMALLEST elements, no multiple of any vector's length
 LAYERS = {

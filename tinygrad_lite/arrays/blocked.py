@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.arrays.compiling import available
 from tinygrad_lite.arrays.devices import Array, namespace_of
-from tinygrad_lite.arrays.loops import KINDS, SMALLEST, available, takes
-from tinygrad_lite.arrays.memory import empty_like
+from tinygrad_lite.arrays.loop_functions import KINDS
+from tinygrad_lite.arrays.loops import SMALLEST, takes
+from tinygrad_lite.arrays.memory import empty_like, start_of
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads
 
 # Half a MiB of float32: a few such buffers fit into the caches, and threads seldom wait for the
@@ -59,8 +61,8 @@ def elementwise(kernel: Callable[..., Any], *arrays: Array) -> None:
 
 
 def as_one_loop(kernel: Callable[..., Any], arrays: Sequence[Array]) -> dict[str, Array] | None:
-    """`kernel(*arrays)` as one compiled loop; returns the arrays that it begins, by name. None where there is no such
-    loop: then nothing has changed."""
+    """Call `kernel(*arrays)` as one compiled loop; returns the new arrays by name. None if that is not possible; then nothing
+    has changed."""
     first = arrays[0]
     if first.size < SMALLEST or not available() or not _alike(arrays) or not takes(arrays):
         return None
@@ -70,9 +72,9 @@ def as_one_loop(kernel: Callable[..., Any], arrays: Sequence[Array]) -> dict[str
 
 
 def loop_on_parts(kernel: Callable[..., None], arrays: Sequence[Array]) -> Callable[[int, Sequence[int]], None] | None:
-    """`kernel` as a compiled loop that a loop over time calls at each step: `loop(size, starts)` is `kernel` of `size`
-    elements of each array, from the element in `starts` on (flat). The arrays are contiguous and do not overlap; they may
-    differ in shape. A call costs 4 us. None where there is no such loop."""
+    """The compiled form of `kernel` for calls on parts of `arrays`, as at each step of a sequence: `loop(size, starts)` works
+    on `size` elements of each array, beginning at the flat index in `starts`. The arrays are contiguous, do not overlap, and
+    may differ in shape. A call costs 4 us. None if the kernel cannot be compiled."""
     dtype = arrays[0].dtype
     if not available() or dtype not in KINDS:
         return None
@@ -82,7 +84,7 @@ def loop_on_parts(kernel: Callable[..., None], arrays: Sequence[Array]) -> Calla
     if found is None:
         return None
     loop, numbers = found
-    places = [(array.__array_interface__["data"][0], array.itemsize) for array in arrays]
+    places = [(start_of(array), array.itemsize) for array in arrays]
 
     def run(size: int, starts: Sequence[int], arrays: Sequence[Array] = arrays) -> None:  # holds the arrays' memory
         loop(size, *[address + start * item for (address, item), start in zip(places, starts)], *numbers)

@@ -35,7 +35,7 @@ class Program:
         if isinstance(value, Recorded):
             return value.place
         if isinstance(value, np.generic) or (type(value) is np.ndarray and not value.ndim):
-            value = value.item()  # a number of NumPy's would widen the kernel's arithmetic
+            value = value.item()  # a NumPy number would promote the kernel's arithmetic
         if not isinstance(value, (bool, int, float)):
             raise TypeError(f"cannot be fused: {type(value).__name__}")
         self.numbers.append(value)
@@ -134,50 +134,52 @@ def fused(function: Callable[..., dict[str, Any] | None], arrays: Sequence[Array
 
 
 def compiled(function: Any, arrays: Sequence[np.ndarray]) -> dict[str, Array] | None:
-    """The same for NumPy's arrays, which are of one dtype and layout, without gaps, and do not overlap: as one compiled
-    loop. None where there is none: then nothing has changed."""
+    """`fused` for NumPy arrays of one dtype and layout that are dense and do not overlap, as one compiled loop. None if that
+    is not possible; then nothing has changed."""
     found = traced(function, arrays)
     if found is None:
         return None
-    loop, numbers, begun = found
-    made = [np.empty_like(arrays[0]) for _ in begun]
-    run_in_threads(loop, [array.ravel(order="K") for array in (*arrays, *made)], numbers)
-    return dict(zip(begun, made))
+    loop, numbers, names = found
+    results = [np.empty_like(arrays[0]) for _ in names]
+    run_in_threads(loop, [array.ravel(order="K") for array in (*arrays, *results)], numbers)
+    return dict(zip(names, results))
 
 
 def traced(function: Any, arrays: Sequence[np.ndarray]) -> tuple[Callable[..., None], list[float], list[str]] | None:
-    """The compiled loop for `function(*arrays)`, the numbers it takes, and the names of the arrays that it begins; None
-    where there is no loop."""
-    program = Program()
-    given = [Recorded(program, array, array.dtype) for array in arrays]
-    if isinstance(function, np.ufunc):
-        *operands, out = given
-        program.add(function.__name__, operands, out)
-        begun: dict[str, Any] = {}
-    else:
-        try:
-            begun = _noted(function, given)
-        except Exception:  # whatever a function does with what is no array
-            return None
-    results = tuple(program.place(value) for value in begun.values())
+    """The compiled loop for `function(*arrays)`, the numbers it takes, and the names of its results; None if it cannot be
+    compiled."""
+    ufunc = function.__name__ if isinstance(function, np.ufunc) else None
+    try:
+        program, results, names = _recorded(function if ufunc is None else _call_of(ufunc), arrays)
+    except Exception:  # any error that tracing with stand-ins may cause
+        return None
     loop = loop_of(len(arrays), len(program.numbers), tuple(program.steps), results, arrays[0].dtype)
-    return None if loop is None else (loop, program.numbers, list(begun))
+    return None if loop is None else (loop, program.numbers, names)
 
 
-def _noted(function: Any, given: list[Recorded]) -> dict[str, Any]:
-    """Let `function` note its steps; returns the arrays that it begins."""
-    takes_xp = "xp" in function.__code__.co_varnames[: function.__code__.co_argcount]
-    begun = function(*given, xp=given[0].namespace) if takes_xp else function(*given)
-    return begun if isinstance(begun, dict) else {}
+def _call_of(ufunc: str) -> Callable[..., None]:
+    """A call of a ufunc whose last argument is the output."""
+
+    def call(*arrays: Recorded) -> None:
+        arrays[-1].program.add(ufunc, arrays[:-1], arrays[-1])
+
+    return call
 
 
 def written_down(function: Callable[..., dict[str, Any] | None], arrays: Sequence[Array]) -> tuple[Any, list[float], list[str]]:
     """The kernel for `function`, the numbers it takes after the arrays, and the names of its results."""
+    program, results, names = _recorded(function, arrays)
+    return _kernel(len(arrays), tuple(program.steps), results), program.numbers, names
+
+
+def _recorded(function: Any, arrays: Sequence[Array]) -> tuple[Program, tuple[int, ...], list[str]]:
+    """The program that `function` makes of stand-ins for `arrays`; the indices and the names of its results."""
     program = Program()
     given = [Recorded(program, array, array.dtype) for array in arrays]
-    begun = _noted(function, given)
-    results = tuple(program.place(value) for value in begun.values())
-    return _kernel(len(arrays), tuple(program.steps), results), program.numbers, list(begun)
+    takes_xp = "xp" in function.__code__.co_varnames[: function.__code__.co_argcount]
+    returned = function(*given, xp=given[0].namespace) if takes_xp else function(*given)
+    results = returned if isinstance(returned, dict) else {}
+    return program, tuple(map(program.place, results.values())), list(results)
 
 
 @functools.lru_cache(maxsize=256)

@@ -21,11 +21,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tinygrad_lite.arrays.compiling import available, load
+from tinygrad_lite.arrays.compiling import load
 from tinygrad_lite.arrays.loop_functions import KINDS, functions_of
+from tinygrad_lite.arrays.memory import start_of
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads
-
-__all__ = ["KINDS", "SMALLEST", "Step", "Unsupported", "Writer", "available", "load", "loop_of", "run_in_threads", "takes", "text_of"]
 
 Step = tuple[str, tuple[int, ...], int | None]  # see fusion.py
 
@@ -175,14 +174,14 @@ def takes(arrays: Sequence[np.ndarray]) -> bool:
     first = arrays[0]
     if first.dtype not in KINDS or any(array.dtype != first.dtype for array in arrays):
         return False
-    starts = sorted(array.__array_interface__["data"][0] for array in arrays)
+    starts = sorted(map(start_of, arrays))
     return all(end - start >= first.nbytes for start, end in itertools.pairwise(starts))
 
 
 def run_in_threads(loop: Callable[..., None], arrays: Sequence[np.ndarray], numbers: Sequence[float]) -> None:
     """Run a compiled loop over `arrays`, shared among threads: ctypes releases the interpreter lock."""
     size, item = arrays[0].size, arrays[0].itemsize
-    addresses = [array.__array_interface__["data"][0] for array in arrays]
+    addresses = list(map(start_of, arrays))
     workers = max(1, min(get_num_threads(), size // _SHARE))
     share = -(-size // workers)
 

@@ -21,8 +21,10 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.arrays.compiling import available, load
 from tinygrad_lite.arrays.loop_functions import KINDS
-from tinygrad_lite.arrays.loops import Unsupported, available, load
+from tinygrad_lite.arrays.loops import Unsupported
+from tinygrad_lite.arrays.memory import start_of
 from tinygrad_lite.arrays.row_ir import MATRIX, SCALAR, VECTOR, RowLoop, Trace, Value
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads
 
@@ -174,14 +176,10 @@ def _share_rows(
     read = len(arrays) - len(totals)
 
     def work(start: int, totals: Sequence[np.ndarray]) -> None:
-        addresses = [_address(array) + start * strides[kind] for array, kind in zip(arrays[:read], kinds)]
-        loop(min(share, rows - start), width, *addresses, *map(_address, totals), *numbers)
+        addresses = [start_of(array) + start * strides[kind] for array, kind in zip(arrays[:read], kinds)]
+        loop(min(share, rows - start), width, *addresses, *map(start_of, totals), *numbers)
 
     in_threads([functools.partial(work, start, totals) for start, totals in zip(starts, own)])
     for parts in own[1:]:
         for total, part in zip(totals, parts):
             total += part
-
-
-def _address(array: np.ndarray) -> int:
-    return array.__array_interface__["data"][0]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import BLOCK, by_blocks, exponentials, namespace_of, product
+from tinygrad_lite.arrays.compiling import available
 from tinygrad_lite.arrays.row_loops import Row, Term, run
 from tinygrad_lite.arrays.threads import one_blas_thread
 
@@ -84,10 +85,12 @@ def attention_gradient(needs: Any, g: Any, query: Any, key: Any, value: Any, wei
 
 
 def _softmax_in_loops(scores: Any, out: Any, causal: bool) -> bool:
-    """Write the softmax of the scores into `out`, and 0 for a row of -inf, by a compiled loop; False where there is none."""
+    """Write the softmax of the scores into `out`, and 0 for a row of -inf, by a compiled loop. Returns False if that is not possible."""
+    if type(out) is not np.ndarray or not available():
+        return False
     each, threads = [_matrix(scores), _matrix(out)], out.ndim == 2
-    if not causal or type(out) is not np.ndarray:
-        return not causal and run(_softmax_of_row, each, numbers=(-np.inf,), threads=threads)
+    if not causal:
+        return run(_softmax_of_row, each, numbers=(-np.inf,), threads=threads)
     length, width = out.shape[-2:]
     query = np.tile(np.arange(length, dtype=out.dtype), len(each[0]) // length)
     return run(_causal_softmax_of_row, each, [query], [np.arange(width, dtype=out.dtype)], numbers=(-np.inf,), threads=threads)

@@ -9,7 +9,10 @@ from math import prod
 
 import numpy as np
 
-from tinygrad_lite.arrays.loops import KINDS, SMALLEST, available, load
+from tinygrad_lite.arrays.compiling import available, load
+from tinygrad_lite.arrays.loop_functions import KINDS
+from tinygrad_lite.arrays.loops import SMALLEST
+from tinygrad_lite.arrays.memory import start_of
 
 _MOST = 32  # taps of a window: each is written out
 
@@ -34,7 +37,7 @@ def maxima_loop(
             x = np.ascontiguousarray(x)
         rows, columns = out.shape[-2:] if len(kernel) == 2 else (1, out.shape[-1])
         steps = x.strides[0] // x.itemsize, x.strides[-2] // x.itemsize
-        compiled(len(x), rows, columns, *steps, width, *map(_address, (x, first, corner, out, places)))
+        compiled(len(x), rows, columns, *steps, width, *map(start_of, (x, first, corner, out, places)))
 
     return loop
 
@@ -50,17 +53,13 @@ def scatter_loop(y: np.ndarray, places: np.ndarray, size: int, repeated: bool) -
 
     def loop(out: np.ndarray, y: np.ndarray, places: np.ndarray) -> None:
         y, places = np.ascontiguousarray(y), np.ascontiguousarray(places)
-        compiled(len(out), out.shape[1], y.shape[1], *map(_address, (out, y, places)))
+        compiled(len(out), out.shape[1], y.shape[1], *map(start_of, (out, y, places)))
 
     return loop
 
 
 def _suits(x: np.ndarray) -> bool:
     return type(x) is np.ndarray and x.dtype in KINDS and x.size >= SMALLEST and available()
-
-
-def _address(array: np.ndarray) -> int:
-    return array.__array_interface__["data"][0]
 
 
 @functools.cache
