@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
+import gc
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
 
 import tinygrad_lite as tg
 import tinygrad_lite.nn.functional as F
-from tinygrad_lite.arrays import blocked, compiling, loops, row_loops
+from tinygrad_lite.arrays import blocked, compiling, fusion, loops, row_loops
 from tinygrad_lite.arrays.blocked import as_one_loop
 from tinygrad_lite.arrays.loops import SMALLEST
 
@@ -25,9 +27,11 @@ SIZE = SMALLEST + 13  # not a multiple of any vector's length
 def _folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv("TINYGRAD_LITE_CACHE", str(tmp_path / "loops"))
     loops.loop_of.cache_clear()
+    fusion._recordings.clear()
     compiling._announce.cache_clear()
     yield
     loops.loop_of.cache_clear()
+    fusion._recordings.clear()
 
 
 def without_loops(monkeypatch):
@@ -119,6 +123,79 @@ def test_what_a_loop_begins_is_laid_out_as_its_arrays():
     assert made["twice"].flags.f_contiguous
     np.testing.assert_array_equal(made["twice"], 2 * x)
     np.testing.assert_array_equal(made["square"], x * x)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_condition_is_read_as_it_lies_in_memory(dtype):
+    x, y = values(dtype), values(dtype)[::-1].copy()
+    condition = np.random.default_rng(1).random(SIZE) < 0.5
+    made = as_one_loop(lambda x, y, c, xp=np: {"out": xp.where(c, x, y), "count": x + c}, [x, y, condition])
+    np.testing.assert_array_equal(made["out"], np.where(condition, x, y))
+    np.testing.assert_array_equal(made["count"], x + condition)
+
+
+class TestTracing:
+    """A function is traced again only if it may do something else."""
+
+    def counted(self, monkeypatch):
+        count, recorded = [], fusion._recorded
+        monkeypatch.setattr(fusion, "_recorded", lambda *args: count.append(1) or recorded(*args))
+        return count
+
+    def test_once_for_the_same_code_and_numbers(self, monkeypatch):
+        count = self.counted(monkeypatch)
+        for factor in (2.0, 3.0, 2.0, 3.0, 2.0):
+            x = np.ones(SIZE)
+            as_one_loop(lambda x, factor=factor: x.__imul__(factor), [x])
+            as_one_loop(lambda x: x.__imul__(factor), [x])
+            np.testing.assert_array_equal(x, factor**2)
+        assert len(count) == 4
+
+    def test_once_for_a_function_that_cannot_be_compiled(self, monkeypatch):
+        count = self.counted(monkeypatch)
+        for shift in (1.0, 1.0, 2.0):
+            assert as_one_loop(lambda x, xp=np: x.__iadd__(xp.arctan(x + shift)), [np.ones(SIZE)]) is None
+        assert len(count) == 2
+
+    def test_signs_of_zero_and_dtypes_are_different_numbers(self):
+        made = []
+        for number in (0.0, -0.0, True, 1, np.float32(0.0), float("nan"), float("nan")):
+            x = np.full(SIZE, -1.0)
+            as_one_loop(lambda x: x.__imul__(number), [x])
+            made.append(x[0])
+        np.testing.assert_array_equal(np.signbit(made[:5]), [True, False, True, True, True])
+        assert np.isnan(made[5:]).all()
+
+    def test_again_for_what_may_change(self):
+        state = {"factor": 2.0}
+        for factor in (2.0, 3.0):
+            state["factor"] = factor
+            x = np.ones(SIZE)
+            as_one_loop(lambda x: x.__imul__(state["factor"]), [x])
+            np.testing.assert_array_equal(x, factor)
+
+    def test_functions_of_functions(self):
+        def applied(inner):
+            x = np.full(SIZE, 3.0)
+            as_one_loop(lambda x: x.__imul__(inner(x)), [x])
+            return x[0]
+
+        assert [applied(lambda x: x + 1), applied(lambda x: x + 2), applied(lambda x: x + 1)] == [12, 15, 12]
+
+    def test_the_function_is_not_kept(self):
+        held = np.ones(SIZE)
+
+        def kernel(x):
+            x += held.max()
+
+        gone = weakref.ref(kernel)
+        as_one_loop(kernel, [np.ones(SIZE)])
+        plain = lambda x: x.__iadd__(1)
+        away = weakref.ref(plain)
+        as_one_loop(plain, [np.ones(SIZE)])
+        del kernel, plain
+        gc.collect()
+        assert gone() is None and away() is None
 
 
 class TestNumPyDoesTheRest:

@@ -62,7 +62,7 @@ def elementwise(kernel: Callable[..., Any], *arrays: Array) -> None:
 
 def as_one_loop(kernel: Callable[..., Any], arrays: Sequence[Array]) -> dict[str, Array] | None:
     """Call `kernel(*arrays)` as one compiled loop; returns the new arrays by name. None if that is not possible; then nothing
-    has changed."""
+    has changed. The first array is of a floating-point dtype; others may be conditions."""
     first = arrays[0]
     if first.size < SMALLEST or not available() or not _alike(arrays) or not takes(arrays):
         return None
@@ -101,8 +101,14 @@ def _traced_once(kernel: Callable[..., None], count: int, dtype: np.dtype) -> tu
 
 
 def _alike(arrays: Sequence[Array]) -> bool:
-    layout = arrays[0].shape, arrays[0].strides
-    return all(type(a) is np.ndarray and (a.shape, a.strides) == layout for a in arrays)
+    first = arrays[0]
+    shape, strides, item = first.shape, first.strides, first.itemsize
+    for a in arrays:
+        if type(a) is not np.ndarray or a.shape != shape:
+            return False
+        if a.strides != strides and tuple([step * item // a.itemsize for step in a.strides]) != strides:
+            return False
+    return True
 
 
 def mapped(kernel: Callable[[Array, Array], Any], x: Array) -> Array:

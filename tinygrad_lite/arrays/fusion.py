@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Callable, Sequence
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -134,8 +135,8 @@ def fused(function: Callable[..., dict[str, Any] | None], arrays: Sequence[Array
 
 
 def compiled(function: Any, arrays: Sequence[np.ndarray]) -> dict[str, Array] | None:
-    """`fused` for NumPy arrays of one dtype and layout that are dense and do not overlap, as one compiled loop. None if that
-    is not possible; then nothing has changed."""
+    """`fused` for NumPy arrays that `loops.takes`, as one compiled loop. None if that is not possible; then nothing has
+    changed."""
     found = traced(function, arrays)
     if found is None:
         return None
@@ -145,16 +146,61 @@ def compiled(function: Any, arrays: Sequence[np.ndarray]) -> dict[str, Array] | 
     return dict(zip(names, results))
 
 
+Recording = tuple[tuple[Step, ...], tuple[int, ...], list[float], list[str]]  # steps, results, numbers, the results' names
+_recordings: dict[Any, Recording | None] = {}  # by the content of the function
+
+
 def traced(function: Any, arrays: Sequence[np.ndarray]) -> tuple[Callable[..., None], list[float], list[str]] | None:
     """The compiled loop for `function(*arrays)`, the numbers it takes, and the names of its results; None if it cannot be
     compiled."""
+    recording = _recording(function, arrays)
+    if recording is None:
+        return None
+    steps, results, numbers, names = recording
+    booleans = tuple([i for i, array in enumerate(arrays) if array.dtype.kind == "b"])
+    loop = loop_of(len(arrays), len(numbers), steps, results, arrays[0].dtype, booleans)
+    return None if loop is None else (loop, numbers, names)
+
+
+def _recording(function: Any, arrays: Sequence[np.ndarray]) -> Recording | None:
+    """What `function` does with arrays like these. Tracing takes 5 to 40 us, so the result is kept, also that there is none,
+    for functions that depend on nothing but their code and values that cannot change."""
+    try:
+        content = _content(function)
+    except (ValueError, RecursionError):  # a variable is not yet set, or functions use one another
+        content = None
+    if content is None:
+        return _recorded_now(function, arrays)
+    key = content, tuple([(a.shape, a.strides, a.dtype) for a in arrays])
+    if key not in _recordings:
+        if len(_recordings) >= 512:
+            _recordings.clear()
+        _recordings[key] = _recorded_now(function, arrays)
+    return _recordings[key]
+
+
+def _recorded_now(function: Any, arrays: Sequence[np.ndarray]) -> Recording | None:
     ufunc = function.__name__ if isinstance(function, np.ufunc) else None
     try:
         program, results, names = _recorded(function if ufunc is None else _call_of(ufunc), arrays)
     except Exception:  # any error that tracing with stand-ins may cause
         return None
-    loop = loop_of(len(arrays), len(program.numbers), tuple(program.steps), results, arrays[0].dtype)
-    return None if loop is None else (loop, program.numbers, names)
+    return tuple(program.steps), results, program.numbers, names
+
+
+def _content(value: Any) -> Any:
+    """What distinguishes a function, or a value that it uses, from others: two functions of the same content do the same.
+    None if they may change. Closures are made anew at each call, so the functions themselves would be no keys."""
+    kind = type(value)
+    if kind is FunctionType:
+        used = [cell.cell_contents for cell in value.__closure__ or ()]
+        inside = tuple(map(_content, [*used, *(value.__defaults__ or ())]))
+        if None in inside or value.__kwdefaults__ or value.__dict__:
+            return None
+        return value.__code__, value.__module__, inside
+    if kind in (bool, int, float, np.float32, np.float64):
+        return kind, repr(value)  # 0.0 == -0.0, and nan != nan
+    return (value,) if kind in (str, ModuleType, np.ufunc, type(None)) else None
 
 
 def _call_of(ufunc: str) -> Callable[..., None]:

@@ -104,8 +104,11 @@ def _is_boolean(value: str) -> bool:
     return value.endswith(".bool")
 
 
-def text_of(count: int, numbers: int, steps: Sequence[Step], results: Sequence[int], dtype: np.dtype) -> str:
-    """The loop over `count` arrays, with `numbers` numbers and one new array for each of `results`, as LLVM IR."""
+def text_of(
+    count: int, numbers: int, steps: Sequence[Step], results: Sequence[int], dtype: np.dtype, booleans: Sequence[int] = ()
+) -> str:
+    """The loop over `count` arrays, with `numbers` numbers and one new array for each of `results`, as LLVM IR. The arrays
+    `booleans` are read only."""
     kind = KINDS[dtype]
     writer = Writer(kind)
     values: dict[int, str] = {}
@@ -113,7 +116,10 @@ def text_of(count: int, numbers: int, steps: Sequence[Step], results: Sequence[i
     def value(place: int) -> str:
         if place < 0:
             return f"%n{-1 - place}"
-        if place not in values:
+        if place not in values and place in booleans:
+            byte = writer.line(f"load i8, ptr {writer.line(f'getelementptr i8, ptr %a{place}, i64 %i')}")
+            values[place] = writer.boolean(f"icmp ne i8 {byte}, 0")
+        elif place not in values:
             values[place] = writer.line(f"load {kind}, ptr {writer.line(f'getelementptr {kind}, ptr %a{place}, i64 %i')}")
         return values[place]
 
@@ -124,6 +130,8 @@ def text_of(count: int, numbers: int, steps: Sequence[Step], results: Sequence[i
             values[next_place] = result
             next_place += 1
         else:
+            if out in booleans:
+                raise Unsupported(name)
             values[out] = result
             if out < count and out not in written:
                 written.append(out)
@@ -153,11 +161,13 @@ end:
 
 
 @functools.lru_cache(maxsize=512)
-def loop_of(count: int, numbers: int, steps: tuple[Step, ...], results: tuple[int, ...], dtype: np.dtype) -> Callable[..., None] | None:
+def loop_of(
+    count: int, numbers: int, steps: tuple[Step, ...], results: tuple[int, ...], dtype: np.dtype, booleans: tuple[int, ...] = ()
+) -> Callable[..., None] | None:
     """The compiled loop for a chain: a function of the number of elements, the addresses of the arrays and of the results,
     and the numbers. None if a step cannot be compiled."""
     try:
-        return load(text_of(count, numbers, steps, results, dtype), dtype, 1, count + len(results), numbers)
+        return load(text_of(count, numbers, steps, results, dtype, booleans), dtype, 1, count + len(results), numbers)
     except Unsupported:
         return None
 
@@ -170,22 +180,22 @@ _SHARE = 1 << 16  # the fewest elements worth a thread
 
 def takes(arrays: Sequence[np.ndarray]) -> bool:
     """Whether a loop may run over these arrays, which are dense and have the same layout: they must have one dtype, float32
-    or float64, and not overlap, which LLVM relies on."""
+    or float64, except for conditions, and not overlap, which LLVM relies on."""
     first = arrays[0]
-    if first.dtype not in KINDS or any(array.dtype != first.dtype for array in arrays):
+    if first.dtype not in KINDS or any(array.dtype != first.dtype and array.dtype != np.bool_ for array in arrays):
         return False
-    starts = sorted(map(start_of, arrays))
-    return all(end - start >= first.nbytes for start, end in itertools.pairwise(starts))
+    places = sorted([(start_of(array), array.nbytes) for array in arrays])
+    return all(after - start >= size for (start, size), (after, _) in itertools.pairwise(places))
 
 
 def run_in_threads(loop: Callable[..., None], arrays: Sequence[np.ndarray], numbers: Sequence[float]) -> None:
     """Run a compiled loop over `arrays`, shared among threads: ctypes releases the interpreter lock."""
-    size, item = arrays[0].size, arrays[0].itemsize
-    addresses = list(map(start_of, arrays))
+    size = arrays[0].size
+    places = [(start_of(array), array.itemsize) for array in arrays]
     workers = max(1, min(get_num_threads(), size // _SHARE))
     share = -(-size // workers)
 
     def run(start: int) -> None:
-        loop(min(share, size - start), *[address + start * item for address in addresses], *numbers)
+        loop(min(share, size - start), *[address + start * item for address, item in places], *numbers)
 
     in_threads([functools.partial(run, start) for start in range(0, size, share)])
