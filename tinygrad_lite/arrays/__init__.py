@@ -1,6 +1,6 @@
 """Arrays: the only code that distinguishes NumPy from CuPy."""
 
-from tinygrad_lite.arrays.blas import affine, axpby
+from tinygrad_lite.arrays.blas import axpby
 from tinygrad_lite.arrays.blocked import BLOCK, by_blocks, elementwise, mapped
 from tinygrad_lite.arrays.devices import (
     Array,
@@ -70,5 +70,6 @@ from tinygrad_lite.arrays.kernels.sorting import accumulate, order, recurrence
 from tinygrad_lite.arrays.kernels.special import erf_of, erfc_of, expm1_below_0, log1p_up_to_1, normal_cdf, special
 from tinygrad_lite.arrays.kernels.where import choose
 from tinygrad_lite.arrays.memory import address_range, empty_like, in_order, on_cache_lines, order_kept, owner_of, start_of, strided
+from tinygrad_lite.arrays.shared_products import affine
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads, set_num_threads
 from tinygrad_lite.arrays.tuning import tune, tune_by_default

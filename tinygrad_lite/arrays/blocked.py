@@ -68,7 +68,8 @@ def as_one_loop(kernel: Callable[..., Any], arrays: Sequence[Array]) -> dict[str
         return None
     from tinygrad_lite.arrays.fusion import compiled
 
-    return compiled(kernel, arrays) if np.may_share_memory(first.ravel(order="K"), first) else None
+    dense = first.flags.forc or np.may_share_memory(first.ravel(order="K"), first)
+    return compiled(kernel, arrays) if dense else None
 
 
 def loop_on_parts(kernel: Callable[..., None], arrays: Sequence[Array]) -> Callable[[int, Sequence[int]], None] | None:

@@ -30,12 +30,76 @@ def available() -> bool:
     return True
 
 
-def load(text: str, dtype: np.dtype, sizes: int, arrays: int, numbers: int) -> Callable[..., None]:
+class Loop:
+    """A compiled loop, called with numbers and addresses. `part` is the address of a function that does a part of it; see
+    `_part`."""
+
+    __slots__ = ("call", "part")
+
+    def __init__(self, call: Callable[..., None], part: int):
+        self.call, self.part = call, part
+
+    def __call__(self, *args: float) -> None:
+        self.call(*args)
+
+
+def load(text: str, dtype: np.dtype, sizes: int, arrays: int, numbers: int, shared: bool = True) -> Loop:
     """The function `loop` that the IR in `text` defines. Its parameters are `sizes` 64-bit integers, then `arrays`
-    addresses, then `numbers` floats of `dtype`."""
+    addresses, then `numbers` floats of `dtype`. `shared`: its first size is of rows that threads may share."""
     number = ctypes.c_float if dtype == np.float32 else ctypes.c_double
     prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * sizes, *[ctypes.c_void_p] * arrays, *[number] * numbers)
-    return prototype(_link(_cached(text)))
+    engine = _link(_cached(text + _part("float" if dtype == np.float32 else "double", sizes, arrays, numbers) if shared else text))
+    return Loop(prototype(engine.get_function_address("loop")), engine.get_function_address("part") if shared else 0)
+
+
+def load_part(text: str) -> int:
+    """The address of the function `part` that the IR in `text` defines."""
+    return _link(_cached(text)).get_function_address("part")
+
+
+def _part(kind: str, sizes: int, arrays: int, numbers: int) -> str:
+    """The function `part(i, args)`, which calls `loop` for part i of its rows. At `args` stand, in 8 bytes each: the number
+    of rows, the number in a part, the other sizes; for each array its address, the bytes of a row, and the bytes to add for
+    each part; the numbers as float64."""
+    lines, place = [], 0
+
+    def read(kind: str) -> str:
+        nonlocal place
+        lines.append(f"  %at{place} = getelementptr i64, ptr %args, i64 {place}")
+        lines.append(f"  %arg{place} = load {kind}, ptr %at{place}")
+        place += 1
+        return f"%arg{place - 1}"
+
+    rows, each = read("i64"), read("i64")
+    lines += [
+        f"  %start = mul i64 %i, {each}",
+        f"  %rest = sub i64 {rows}, %start",
+        f"  %last = icmp slt i64 %rest, {each}",
+        f"  %count = select i1 %last, i64 %rest, i64 {each}",
+    ]
+    given = ["i64 %count", *(f"i64 {read('i64')}" for _ in range(sizes - 1))]
+    for k in range(arrays):
+        address, row, more = read("ptr"), read("i64"), read("i64")
+        lines += [
+            f"  %along{k} = mul i64 %start, {row}",
+            f"  %more{k} = mul i64 %i, {more}",
+            f"  %offset{k} = add i64 %along{k}, %more{k}",
+            f"  %array{k} = getelementptr i8, ptr {address}, i64 %offset{k}",
+        ]
+        given.append(f"ptr %array{k}")
+    for k in range(numbers):
+        value = read("double")
+        if kind == "float":
+            lines.append(f"  %number{k} = fptrunc double {value} to float")
+        given.append(f"float %number{k}" if kind == "float" else f"double {value}")
+    body = "\n".join(lines)
+    return f"""
+define void @part(i64 %i, ptr %args) {{
+{body}
+  call void @loop({", ".join(given)}) noinline
+  ret void
+}}
+"""
 
 
 # -- LLVM ------------------------------------------------------------------------------------------
@@ -68,8 +132,8 @@ def _object_code(text: str) -> bytes:
 _engines: list[Any] = []  # an engine owns the memory of its code, so it lives as long as the process
 
 
-def _link(code: bytes) -> int:
-    """Load object code into memory; returns the address of the function `loop`."""
+def _link(code: bytes) -> Any:
+    """The engine that has loaded object code into memory."""
     import llvmlite.binding as llvm
 
     # An engine takes ownership of its target machine, so each one needs its own.
@@ -77,7 +141,7 @@ def _link(code: bytes) -> int:
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     _engines.append(engine)
-    return engine.get_function_address("loop")
+    return engine
 
 
 # -- the cache -------------------------------------------------------------------------------------

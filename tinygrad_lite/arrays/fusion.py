@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.arrays.compiling import Loop
 from tinygrad_lite.arrays.devices import Array, Symbol, cupy_or_explain
 from tinygrad_lite.arrays.loops import loop_of, run_in_threads
 
@@ -142,7 +143,7 @@ def compiled(function: Any, arrays: Sequence[np.ndarray]) -> dict[str, Array] | 
         return None
     loop, numbers, names = found
     results = [np.empty_like(arrays[0]) for _ in names]
-    run_in_threads(loop, [array.ravel(order="K") for array in (*arrays, *results)], numbers)
+    run_in_threads(loop, [*arrays, *results], numbers)
     return dict(zip(names, results))
 
 
@@ -150,7 +151,7 @@ Recording = tuple[tuple[Step, ...], tuple[int, ...], list[float], list[str]]  # 
 _recordings: dict[Any, Recording | None] = {}  # by the content of the function
 
 
-def traced(function: Any, arrays: Sequence[np.ndarray]) -> tuple[Callable[..., None], list[float], list[str]] | None:
+def traced(function: Any, arrays: Sequence[np.ndarray]) -> tuple[Loop, list[float], list[str]] | None:
     """The compiled loop for `function(*arrays)`, the numbers it takes, and the names of its results; None if it cannot be
     compiled."""
     recording = _recording(function, arrays)

@@ -17,14 +17,15 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from tinygrad_lite.arrays.compiling import load
+from tinygrad_lite.arrays.compiling import Loop, load
 from tinygrad_lite.arrays.loop_functions import KINDS, functions_of
 from tinygrad_lite.arrays.memory import start_of
-from tinygrad_lite.arrays.threads import get_num_threads, in_threads
+from tinygrad_lite.arrays.threads import get_num_threads
+from tinygrad_lite.arrays.workers import share
 
 Step = tuple[str, tuple[int, ...], int | None]  # see fusion.py
 
@@ -163,7 +164,7 @@ end:
 @functools.lru_cache(maxsize=512)
 def loop_of(
     count: int, numbers: int, steps: tuple[Step, ...], results: tuple[int, ...], dtype: np.dtype, booleans: tuple[int, ...] = ()
-) -> Callable[..., None] | None:
+) -> Loop | None:
     """The compiled loop for a chain: a function of the number of elements, the addresses of the arrays and of the results,
     and the numbers. None if a step cannot be compiled."""
     try:
@@ -188,14 +189,10 @@ def takes(arrays: Sequence[np.ndarray]) -> bool:
     return all(after - start >= size for (start, size), (after, _) in itertools.pairwise(places))
 
 
-def run_in_threads(loop: Callable[..., None], arrays: Sequence[np.ndarray], numbers: Sequence[float]) -> None:
-    """Run a compiled loop over `arrays`, shared among threads: ctypes releases the interpreter lock."""
+def run_in_threads(loop: Loop, arrays: Sequence[np.ndarray], numbers: Sequence[float]) -> None:
+    """Run a compiled loop over `arrays`, shared among threads."""
     size = arrays[0].size
-    places = [(start_of(array), array.itemsize) for array in arrays]
-    workers = max(1, min(get_num_threads(), size // _SHARE))
-    share = -(-size // workers)
-
-    def run(start: int) -> None:
-        loop(min(share, size - start), *[address + start * item for address, item in places], *numbers)
-
-    in_threads([functools.partial(run, start) for start in range(0, size, share)])
+    if size < 2 * _SHARE or get_num_threads() < 2:
+        loop(size, *map(start_of, arrays), *numbers)
+    else:
+        share(loop, size, _SHARE, (), [(start_of(array), array.itemsize, 0) for array in arrays], numbers)

@@ -21,12 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays.compiling import available, load
+from tinygrad_lite.arrays.compiling import Loop, available, load
 from tinygrad_lite.arrays.loop_functions import KINDS
 from tinygrad_lite.arrays.loops import Unsupported
 from tinygrad_lite.arrays.memory import start_of
 from tinygrad_lite.arrays.row_ir import MATRIX, SCALAR, VECTOR, RowLoop, Trace, Value
-from tinygrad_lite.arrays.threads import get_num_threads, in_threads
+from tinygrad_lite.arrays.threads import get_num_threads
+from tinygrad_lite.arrays.workers import share
 
 # -- tracing ---------------------------------------------------------------------------------------
 
@@ -114,7 +115,7 @@ class Row:
 @functools.lru_cache(maxsize=512)
 def _compiled(
     function: Callable[..., None], kinds: tuple[str, ...], numbers: int, flags: tuple[bool, ...], dtype: np.dtype
-) -> Callable[..., None] | None:
+) -> Loop | None:
     """The loop for a function: it takes the number of rows, the width, the addresses and the numbers. None if there is none."""
     trace = Trace(kinds, numbers)
     arguments = [Term(trace, value, i) for i, value in enumerate(trace.arguments)]
@@ -130,7 +131,8 @@ def _compiled(
 
 SMALLEST = 1 << 11  # elements of a matrix; with fewer, NumPy is as fast
 WIDEST = 1 << 14  # longer sums lose digits, while NumPy adds pairwise
-_SHARE = 1 << 15  # the fewest elements worth a thread
+_SHARE = 1 << 14  # the fewest elements worth a part
+_PARTS = 4  # for each thread, so that one that begins late has less to do
 
 
 def run(
@@ -163,23 +165,23 @@ def _suitable(arrays: Sequence[np.ndarray]) -> bool:
 
 
 def _share_rows(
-    loop: Callable[..., None], arrays: Sequence[np.ndarray], kinds: Sequence[str], totals: Sequence[np.ndarray],
-    numbers: Sequence[float], threads: bool,
-) -> None:  # fmt: skip
-    """Run the loop, sharing the rows among threads. Each but the first adds to totals of its own."""
+    loop: Loop, arrays: Sequence[np.ndarray], kinds: Sequence[str], totals: Sequence[np.ndarray], numbers: Sequence[float], threads: bool
+) -> None:
+    """Run the loop, sharing the rows among threads. Each part adds to totals of its own."""
     rows, width = arrays[0].shape
-    strides = {MATRIX: width * arrays[0].itemsize, SCALAR: arrays[0].itemsize, VECTOR: 0}
-    workers = max(1, min(get_num_threads(), arrays[0].size // _SHARE, rows)) if threads else 1
-    share = -(-rows // workers)
-    starts = range(0, rows, share)
-    own = [totals, *([np.zeros_like(total) for total in totals] for _ in starts[1:])]
+    parts = max(1, min(_PARTS * get_num_threads(), arrays[0].size // _SHARE, rows)) if threads and get_num_threads() > 1 else 1
+    if parts < 2:
+        loop(rows, width, *map(start_of, arrays), *numbers)
+        return
+    item = arrays[0].itemsize
+    strides = {MATRIX: width * item, SCALAR: item, VECTOR: 0}
     read = len(arrays) - len(totals)
-
-    def work(start: int, totals: Sequence[np.ndarray]) -> None:
-        addresses = [start_of(array) + start * strides[kind] for array, kind in zip(arrays[:read], kinds)]
-        loop(min(share, rows - start), width, *addresses, *map(start_of, totals), *numbers)
-
-    in_threads([functools.partial(work, start, totals) for start, totals in zip(starts, own)])
-    for parts in own[1:]:
-        for total, part in zip(totals, parts):
+    each = -(-rows // parts)
+    parts = -(-rows // each)
+    own = np.zeros((len(totals), parts, width), arrays[0].dtype)
+    places = [(start_of(array), strides[kind], 0) for array, kind in zip(arrays[:read], kinds)]
+    places += [(start_of(total), 0, total.strides[0]) for total in own]
+    share(loop, rows, each, (width,), places, numbers)
+    for total, its_parts in zip(totals, own):
+        for part in its_parts:
             total += part

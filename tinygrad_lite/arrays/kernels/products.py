@@ -9,6 +9,7 @@ import numpy as np
 from tinygrad_lite.arrays.devices import Array, is_array
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.memory import in_order
+from tinygrad_lite.arrays.shared_products import LARGE, shared_product
 
 
 def product(x: Array, y: Array) -> Array:
@@ -18,10 +19,17 @@ def product(x: Array, y: Array) -> Array:
     """
     try:
         if x.ndim == 2 and y.ndim == 2 and x.dtype is y.dtype and x.dtype.char in "fd":
-            return x.dot(y)
+            return of_matrices(x, y)
         return _general(x, y)
     except (ValueError, AttributeError):
         raise _reason(x, y) from None
+
+
+def of_matrices(x: Array, y: Array) -> Array:
+    """`x @ y` of two matrices, or a matrix and a vector, of one dtype."""
+    if x.size >= LARGE and type(x) is np.ndarray and y.ndim == 2 and (out := shared_product(x, y)) is not None:
+        return out
+    return x.dot(y)
 
 
 def _general(x: Array, y: Array) -> Array:
@@ -30,7 +38,7 @@ def _general(x: Array, y: Array) -> Array:
     if x.dtype == np.float16:  # (64, 64) @ (64, 64): 95 us through float32, 1100 us in NumPy's own loop
         return product(x.astype(np.float32), y.astype(np.float32)).astype(np.float16)
     if y.ndim <= 2 and x.ndim > 2:  # one product of all rows, where `@` would call BLAS for each batch entry
-        return rows(x).dot(y).reshape(x.shape[:-1] + y.shape[1:])
+        return of_matrices(rows(x), y).reshape(x.shape[:-1] + y.shape[1:])
     if _is_transposed(y) and y.shape[-1] * y.shape[-2] <= 4096:
         # Batches of small products x @ y.mT: (64, 32) @ (32, 64) in 467 us with the copy, 609 us without.
         y = np.ascontiguousarray(y)

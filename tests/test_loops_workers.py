@@ -1,0 +1,154 @@
+"""Threads that share compiled loops and large products."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite.arrays import affine, compiling, row_loops, workers
+from tinygrad_lite.arrays.blas import gemm_of
+from tinygrad_lite.arrays.blocked import as_one_loop
+from tinygrad_lite.arrays.shared_products import shared_product
+
+pytest.importorskip("llvmlite", minversion="0.46")
+pytestmark = pytest.mark.skipif(not compiling.available(), reason="loops are switched off")
+
+SIZE = 300_001
+
+
+@pytest.fixture(autouse=True, params=[2, 3, 7])
+def _threads(request):
+    before = tg.get_num_threads()
+    tg.set_num_threads(request.param)
+    yield
+    tg.set_num_threads(before)
+
+
+def doubled_and_one(size: int = SIZE) -> bool:
+    """Whether a loop reaches each element once."""
+    x = np.arange(size, dtype=np.float64)
+    as_one_loop(lambda x: x.__iadd__(x + 1), [x])
+    return bool((x == 2 * np.arange(size) + 1).all())
+
+
+@pytest.mark.parametrize("size", [1 << 17, SIZE, 1 << 20])
+def test_each_element_once(size):
+    assert all(doubled_and_one(size) for _ in range(50))
+
+
+def test_rows_and_their_totals():
+    def kernel(row, x, total):
+        row.add_up(total, x)
+        x += row.sum(x)
+
+    x = np.random.default_rng(0).random((1003, 130))
+    given, total = x.copy(), np.zeros(130)
+    assert row_loops.run(kernel, [x], totals=[total])
+    np.testing.assert_allclose(total, given.sum(0))
+    np.testing.assert_allclose(x, given + given.sum(1)[:, None])
+
+
+def test_several_threads_of_a_program():
+    right = []
+    threads = [threading.Thread(target=lambda: right.extend(doubled_and_one() for _ in range(30))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert right == [True] * 120
+
+
+def test_every_part_is_done_before_an_interrupt_goes_on():
+    assert doubled_and_one()
+    crew = workers._crew
+
+    class Interrupted:
+        def put(self, call):
+            raise KeyboardInterrupt
+
+    calls, crew.calls = crew.calls, Interrupted()
+    try:
+        crew.words[workers._AWAKE // 8] = 0  # so that the threads are called
+        x = np.zeros(SIZE)
+        with pytest.raises(KeyboardInterrupt):
+            as_one_loop(lambda x: x.__iadd__(1), [x])
+        assert (x == 1).all()
+    finally:
+        crew.calls, workers._crew = calls, None
+        crew.dismiss()
+    assert doubled_and_one()
+
+
+def _in_child() -> None:
+    os._exit(0 if doubled_and_one() else 1)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_a_child_process_has_threads_of_its_own():
+    assert doubled_and_one()
+    child = multiprocessing.get_context("fork").Process(target=_in_child)
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+
+
+LAYOUTS = {
+    "in rows": lambda x: x, "in columns": np.asfortranarray,
+    "a part": lambda x: np.hstack([x, x])[:, : x.shape[1]], "a part in columns": lambda x: np.asfortranarray(np.vstack([x, x]))[: len(x)],
+}  # fmt: skip
+
+
+class TestProducts:
+    @pytest.fixture(autouse=True)
+    def _needs_blas(self):
+        if gemm_of(np.dtype(np.float32)) is None:
+            pytest.skip("NumPy's BLAS is another")
+
+    def matrix(self, rows, columns, dtype, seed=0):
+        return np.random.default_rng(seed).standard_normal((rows, columns)).astype(dtype)
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @pytest.mark.parametrize("first", LAYOUTS)
+    @pytest.mark.parametrize("second", LAYOUTS)
+    def test_layouts(self, first, second, dtype):
+        x, y, bias = self.matrix(227, 301, dtype), self.matrix(301, 77, dtype, 1), self.matrix(1, 77, dtype)[0]
+        near = {"rtol": 1e-5, "atol": 1e-4} if dtype == np.float32 else {"rtol": 1e-12, "atol": 1e-12}
+        laid = LAYOUTS[first](x), LAYOUTS[second](y)
+        np.testing.assert_allclose(shared_product(*laid), x @ y, **near)
+        np.testing.assert_allclose(shared_product(*laid, bias), x @ y + bias, **near)
+
+    def test_what_numpy_must_do(self):
+        x, y = self.matrix(256, 256, np.float32), self.matrix(256, 256, np.float32)
+        assert shared_product(x, y) is not None
+        assert shared_product(x, y.astype(np.float64)) is None
+        assert shared_product(x.astype(np.float16), y.astype(np.float16)) is None
+        assert shared_product(x[:, ::2], y[::2]) is None
+        assert shared_product(x[::-1], y) is None
+        assert shared_product(np.broadcast_to(x[:1], x.shape), y) is None
+        assert shared_product(x[:30], y) is None
+        assert shared_product(x, y[:200]) is None
+
+    def test_nan_and_infinity_go_where_they_belong(self):
+        x, y = self.matrix(256, 256, np.float32), np.eye(256, dtype=np.float32)
+        x[7, 9], x[200, 1] = np.nan, np.inf
+        out = shared_product(x, y, np.ones(256, np.float32))
+        assert np.isnan(out[7]).all() and np.isnan(out[200]).sum() == 255
+        assert np.isfinite(np.delete(out, [7, 200], 0)).all()
+
+    def test_a_layer_and_its_gradients(self):
+        x, weight, bias = (tg.tensor(a, requires_grad=True) for a in (
+            self.matrix(512, 128, np.float64), self.matrix(96, 128, np.float64, 1), self.matrix(1, 96, np.float64, 2)[0]))  # fmt: skip
+        y = tg.nn.functional.linear(x, weight, bias)
+        g = self.matrix(512, 96, np.float64, 3)
+        y.backward(tg.tensor(g))
+        a, w = x.detach().numpy(), weight.detach().numpy()
+        np.testing.assert_allclose(y.detach().numpy(), a @ w.T + bias.detach().numpy())
+        np.testing.assert_allclose(affine(a, w, bias.detach().numpy()), y.detach().numpy())
+        np.testing.assert_allclose(x.grad.numpy(), g @ w)
+        np.testing.assert_allclose(weight.grad.numpy(), g.T @ a)
