@@ -15,6 +15,7 @@ import tinygrad_lite as tg
 import tinygrad_lite.nn.functional as F
 from tinygrad_lite.arrays import blocked, compiling, fusion, loops, row_loops
 from tinygrad_lite.arrays.blocked import as_one_loop
+from tinygrad_lite.arrays.kernels import where
 from tinygrad_lite.arrays.loops import SMALLEST
 
 pytest.importorskip("llvmlite", minversion="0.46")
@@ -132,6 +133,53 @@ def test_a_condition_is_read_as_it_lies_in_memory(dtype):
     made = as_one_loop(lambda x, y, c, xp=np: {"out": xp.where(c, x, y), "count": x + c}, [x, y, condition])
     np.testing.assert_array_equal(made["out"], np.where(condition, x, y))
     np.testing.assert_array_equal(made["count"], x + condition)
+
+
+class TestSelection:
+    LARGE = (1 << 17) + 5
+
+    def arrays(self, dtype):
+        draw = np.random.default_rng(4)
+        x, y = (draw.normal(size=self.LARGE).astype(dtype) for _ in range(2))
+        x[:6] = y[3:9] = [np.nan, np.inf, -np.inf, -0.0, 0.0, 1e-40]
+        return draw.random(self.LARGE) < 0.5, x, y
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_choose(self, dtype, monkeypatch):
+        condition, x, y = self.arrays(dtype)
+        looped = []
+        monkeypatch.setattr(where, "as_one_loop", lambda *args: looped.append(as_one_loop(*args)) or looped[-1])
+        for a, b in ((x, y), (x, 0.0), (0.0, y), (x, 1), (-0.1, y), (x, np.nan), (dtype(0.3), y), (2**60 + 1, y)):
+            got, want = where.choose(condition, a, b), np.where(condition, a, b).astype(dtype)
+            assert got.dtype == dtype and got.tobytes() == want.tobytes()
+        assert all(looped)
+
+    def test_layouts(self):
+        condition, x, y = (a[: 1 << 17].reshape(256, 512) for a in self.arrays(np.float32))
+        for form in (np.asfortranarray, lambda a: a[:, ::-1], lambda a: np.repeat(a, 2, 1)[:, ::2], lambda a: a[:0]):
+            got = where.choose(form(condition), form(x), y[: len(form(x))])
+            np.testing.assert_array_equal(got, np.where(form(condition), form(x), y[: len(form(x))]))
+        np.testing.assert_array_equal(where.choose(condition[:1], x, y), np.where(condition[:1], x, y))
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_the_gradient_of_relu(self, dtype, monkeypatch):
+        _, x, g = self.arrays(dtype)
+        found = []
+        for step in range(2):
+            if step:
+                without_loops(monkeypatch)
+            t = tg.tensor(x, requires_grad=True)
+            y = F.relu(t)
+            y.backward(tg.tensor(g))
+            found.append((y.detach().numpy(), t.grad.numpy()))
+        for got, want in zip(*found):
+            np.testing.assert_array_equal(got, want)
+
+    def test_its_second_derivative_is_zero(self):
+        x = tg.tensor(np.ones(self.LARGE), requires_grad=True)
+        (g,) = tg.autograd.grad(F.relu(x).sum(), x, create_graph=True)
+        (h,) = tg.autograd.grad(g.sum(), x)
+        assert not h.numpy().any()
 
 
 class TestTracing:

@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_lite.arrays.compiling import available
 from tinygrad_lite.arrays.devices import Array, namespace_of
 from tinygrad_lite.arrays.loop_functions import KINDS
-from tinygrad_lite.arrays.loops import SMALLEST, takes
+from tinygrad_lite.arrays.loops import SMALLEST, starts_of
 from tinygrad_lite.arrays.memory import empty_like, start_of
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads
 
@@ -64,12 +64,13 @@ def as_one_loop(kernel: Callable[..., Any], arrays: Sequence[Array]) -> dict[str
     """Call `kernel(*arrays)` as one compiled loop; returns the new arrays by name. None if that is not possible; then nothing
     has changed. The first array is of a floating-point dtype; others may be conditions."""
     first = arrays[0]
-    if first.size < SMALLEST or not available() or not _alike(arrays) or not takes(arrays):
+    if first.size < SMALLEST or not available() or not _alike(arrays):
+        return None
+    if not (first.flags.forc or np.may_share_memory(first.ravel(order="K"), first)) or (starts := starts_of(arrays)) is None:
         return None
     from tinygrad_lite.arrays.fusion import compiled
 
-    dense = first.flags.forc or np.may_share_memory(first.ravel(order="K"), first)
-    return compiled(kernel, arrays) if dense else None
+    return compiled(kernel, arrays, starts)
 
 
 def loop_on_parts(kernel: Callable[..., None], arrays: Sequence[Array]) -> Callable[[int, Sequence[int]], None] | None:

@@ -18,6 +18,7 @@ import numpy as np
 from tinygrad_lite.arrays.compiling import Loop
 from tinygrad_lite.arrays.devices import Array, Symbol, cupy_or_explain
 from tinygrad_lite.arrays.loops import loop_of, run_in_threads
+from tinygrad_lite.arrays.memory import start_of
 
 # An operation: its name in CuPy, the indices of its operands (arrays and earlier results from 0 up,
 # numbers from -1 down), and the index of the array it writes to, or None for a new one.
@@ -135,15 +136,16 @@ def fused(function: Callable[..., dict[str, Any] | None], arrays: Sequence[Array
     return dict(zip(begun, values if len(begun) > 1 else (values,)))
 
 
-def compiled(function: Any, arrays: Sequence[np.ndarray]) -> dict[str, Array] | None:
-    """`fused` for NumPy arrays that `loops.takes`, as one compiled loop. None if that is not possible; then nothing has
-    changed."""
+def compiled(function: Any, arrays: Sequence[np.ndarray], starts: Sequence[int]) -> dict[str, Array] | None:
+    """`fused` for NumPy arrays over which a loop may run (see `starts_of`), as one compiled loop. None if that is not
+    possible; then nothing has changed."""
     found = traced(function, arrays)
     if found is None:
         return None
     loop, numbers, names = found
     results = [np.empty_like(arrays[0]) for _ in names]
-    run_in_threads(loop, [*arrays, *results], numbers)
+    items = [array.itemsize for array in (*arrays, *results)]
+    run_in_threads(loop, arrays[0].size, [*starts, *map(start_of, results)], items, numbers)
     return dict(zip(names, results))
 
 

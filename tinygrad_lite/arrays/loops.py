@@ -176,23 +176,28 @@ def loop_of(
 # -- running a loop ---------------------------------------------------------------------------------
 
 SMALLEST = 1 << 13  # elements; with fewer, tracing costs more than the loop saves
-_SHARE = 1 << 16  # the fewest elements worth a thread
+_SHARED = 1 << 16  # elements; with fewer, one thread is as fast
+_SHARE = 1 << 14  # the fewest elements worth a part
+_PARTS = 4  # for each thread, so that one that begins late has less to do
 
 
-def takes(arrays: Sequence[np.ndarray]) -> bool:
-    """Whether a loop may run over these arrays, which are dense and have the same layout: they must have one dtype, float32
-    or float64, except for conditions, and not overlap, which LLVM relies on."""
+def starts_of(arrays: Sequence[np.ndarray]) -> list[int] | None:
+    """The addresses of arrays, which are dense and have the same layout, if a loop may run over them: they must have one
+    dtype, float32 or float64, except for conditions, and not overlap, which LLVM relies on. Otherwise None."""
     first = arrays[0]
     if first.dtype not in KINDS or any(array.dtype != first.dtype and array.dtype != np.bool_ for array in arrays):
-        return False
-    places = sorted([(start_of(array), array.nbytes) for array in arrays])
-    return all(after - start >= size for (start, size), (after, _) in itertools.pairwise(places))
+        return None
+    starts = list(map(start_of, arrays))
+    places = sorted([(start, array.nbytes) for start, array in zip(starts, arrays)])
+    return starts if all(after - start >= size for (start, size), (after, _) in itertools.pairwise(places)) else None
 
 
-def run_in_threads(loop: Loop, arrays: Sequence[np.ndarray], numbers: Sequence[float]) -> None:
-    """Run a compiled loop over `arrays`, shared among threads."""
-    size = arrays[0].size
-    if size < 2 * _SHARE or get_num_threads() < 2:
-        loop(size, *map(start_of, arrays), *numbers)
-    else:
-        share(loop, size, _SHARE, (), [(start_of(array), array.itemsize, 0) for array in arrays], numbers)
+def run_in_threads(loop: Loop, size: int, starts: Sequence[int], items: Sequence[int], numbers: Sequence[float]) -> None:
+    """Run a compiled loop over arrays of `size` elements, shared among threads. `starts` are their addresses, `items` the
+    bytes of an element of each."""
+    threads = get_num_threads()
+    if size < _SHARED or threads < 2:
+        loop(size, *starts, *numbers)
+        return
+    each = max(_SHARE, -(-size // (_PARTS * threads * 64)) * 64)
+    share(loop, size, each, (), [(start, item, 0) for start, item in zip(starts, items)], numbers)

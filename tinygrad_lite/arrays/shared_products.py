@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+from array import array
 from typing import Any
 
 import numpy as np
@@ -62,10 +63,10 @@ def shared_product(x: np.ndarray, y: np.ndarray, bias: np.ndarray | None = None)
         return None
     out = np.empty((rows, columns), dtype)
     each = -(-rows // (8 * threads)) * 8
-    block = np.array([
+    block = array("q", [
         rows, each, ctypes.cast(gemm, ctypes.c_void_p).value, columns, inner, start_of(x), x.strides[0], *of_x, start_of(y), *of_y,
         start_of(out), out.strides[0], 0 if bias is None else start_of(bias),
-    ], np.int64)  # fmt: skip
+    ])  # fmt: skip
     with one_blas_thread():
         in_parts(_part(dtype), block, -(-rows // each))
     return out

@@ -13,6 +13,7 @@ import functools
 import os
 import platform
 import threading
+from array import array
 from collections.abc import Callable, Sequence
 from itertools import chain
 from queue import SimpleQueue
@@ -153,7 +154,8 @@ class _Crew:
             threading.Thread(target=self._serve, name="tinygrad_lite", daemon=True).start()
 
     def _serve(self) -> None:
-        while self.calls.get():
+        calls = self.calls
+        while calls.get():
             self.serve(_PATIENCE, self.state)
 
     def run(self, part: int, args: int, count: int) -> None:
@@ -189,26 +191,27 @@ def share(
 
     `arrays`: for each its address, the bytes from a row to the next, and those to add for each part.
     """
-    integers = np.array([rows, each, *sizes, *chain.from_iterable(arrays)], np.int64)
-    block = np.concatenate([integers, np.array(numbers, np.float64).view(np.int64)]) if numbers else integers
+    block = array("q", [rows, each, *sizes, *chain.from_iterable(arrays)])
+    if numbers:
+        block.frombytes(array("d", numbers).tobytes())
     in_parts(loop.part, block, -(-rows // each))
 
 
-def in_parts(part: int, block: np.ndarray, count: int) -> None:
+def in_parts(part: int, block: array[int], count: int) -> None:
     """Call the compiled function at the address `part` with 0, 1, ..., `count` - 1 and the address of `block`, on several
     threads."""
     global _crew
     threads = get_num_threads() - 1
     if not _lock.acquire(blocking=False):  # another thread of the program uses the crew
         for i in range(count):
-            _PART(part)(i, start_of(block))
+            _PART(part)(i, block.buffer_info()[0])
         return
     try:
         if _crew is None or _crew.threads != threads:
             if _crew is not None:
                 _crew.dismiss()
             _crew = _Crew(threads)
-        _crew.run(part, start_of(block), count)
+        _crew.run(part, block.buffer_info()[0], count)
     finally:
         _lock.release()
 

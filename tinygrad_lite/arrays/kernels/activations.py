@@ -21,6 +21,7 @@ from tinygrad_lite.arrays import (
     namespace_of,
     normal_cdf,
 )
+from tinygrad_lite.arrays.blocked import as_one_loop
 from tinygrad_lite.arrays.loops import SMALLEST
 
 
@@ -144,6 +145,8 @@ def relu_of(x: Any) -> Any:
     xp = namespace_of(x)
     if x.size < 1024 or xp is not np:
         return xp.maximum(x, 0)
+    if (made := as_one_loop(_relu, [x])) is not None:
+        return made["out"]
     # NumPy's maximum is vectorized for two arrays (17 us for 65536 floats), but not for an array and
     # a number (60 us).
     zeros = _zeros(x.dtype)
@@ -155,6 +158,23 @@ def relu_of(x: Any) -> Any:
             np.maximum(x, 0, out=out)
 
     return mapped(kernel, x)
+
+
+def _relu(x: Any, xp: Any = np) -> Any:
+    return {"out": xp.maximum(x, 0.0)}
+
+
+def relu_gradient(g: Any, out: Any) -> Any:
+    """`where(out <= 0, 0, g)` of arrays in one pass; None where that is not faster."""
+    made = as_one_loop(_relu_gradient, [g, out]) if type(g) is ndarray and g.size >= _LARGE else None
+    return None if made is None else made["gradient"]
+
+
+_LARGE = 1 << 17  # elements from which on a loop is faster than NumPy's passes: 802816 take 0.19 ms instead of 0.32
+
+
+def _relu_gradient(g: Any, out: Any, xp: Any = np) -> Any:
+    return {"gradient": xp.where(out <= 0.0, 0.0, g)}
 
 
 @functools.cache

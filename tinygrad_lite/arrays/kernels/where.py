@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.arrays.blocked import as_one_loop
 from tinygrad_lite.arrays.devices import Array, device_of, is_array, namespace_of, to_device
 from tinygrad_lite.arrays.dtypes import promote
 
@@ -28,6 +29,8 @@ def choose(condition: Array, x: Any, y: Any) -> Array:
     dtype = getattr(like, "dtype", None)
     if type(condition) is not np.ndarray or condition.size < 4096 or dtype is None or dtype not in _BITS:
         return namespace_of(condition).where(condition, x, y)
+    if condition.size >= _LARGE and (made := _in_one_loop(condition, x, y, dtype)) is not None:
+        return made["out"]
     bits = _BITS[dtype]
     mask = condition.view(np.int8)
     x, y = (v.view(bits) if is_array(v) else np.array(v, dtype).view(bits) for v in (x, y))
@@ -39,3 +42,22 @@ def choose(condition: Array, x: Any, y: Any) -> Array:
     out = np.bitwise_and(out, -mask, out=out if out.shape == mask.shape else None)
     out = np.bitwise_xor(out, y, out=out if out.ndim >= y.ndim else None)
     return out.view(dtype)
+
+
+# Elements from which on a compiled loop is faster: 802816 of two arrays take 0.19 ms instead of 0.44, with 0 on one side
+# 0.15 instead of 0.24.
+_LARGE = 1 << 17
+
+
+def _in_one_loop(condition: Array, x: Any, y: Any, dtype: np.dtype) -> dict[str, Array] | None:
+    if is_array(x) and is_array(y):
+        return as_one_loop(_selected, [x, y, condition])
+    if is_array(x):
+        number = dtype.type(y).item()
+        return as_one_loop(lambda x, condition, xp: {"out": xp.where(condition, x, number)}, [x, condition])
+    number = dtype.type(x).item()
+    return as_one_loop(lambda y, condition, xp: {"out": xp.where(condition, number, y)}, [y, condition])
+
+
+def _selected(x: Any, y: Any, condition: Any, xp: Any) -> Any:
+    return {"out": xp.where(condition, x, y)}

@@ -6,7 +6,7 @@ import math
 
 from tinygrad_lite.arrays import choose, device_of, limits, namespace_of, only_floats, only_numbers
 from tinygrad_lite.arrays.errors import BadType, BadValue
-from tinygrad_lite.arrays.kernels.activations import relu_of
+from tinygrad_lite.arrays.kernels.activations import relu_gradient, relu_of
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.arguments import number, operation, raw
 from tinygrad_lite.ops.calculus import abs
@@ -33,7 +33,12 @@ def relu(input):
     return relu_of(input)
 
 
-relu.vjp(input=lambda g, out: where(out <= 0, 0.0, g))
+def _relu_input(g, out):
+    gradient = relu_gradient(g, out)
+    return where(out <= 0, 0.0, g) if gradient is None else gradient
+
+
+relu.vjp(input=_relu_input)
 constant_in(relu, input="out")
 
 
