@@ -8,7 +8,7 @@ import pytest
 import tinygrad_lite as tg
 from tinygrad_lite import nn
 from tinygrad_lite.arrays import blocked, compiling, loops
-from tinygrad_lite.arrays.kernels import recurrent
+from tinygrad_lite.arrays.kernels import recurrent, recurrent_walks
 
 pytest.importorskip("llvmlite", minversion="0.46")
 pytestmark = pytest.mark.skipif(not compiling.available(), reason="compiled loops are switched off")
@@ -93,7 +93,7 @@ def test_threads_share_the_batch(layer, threads, monkeypatch):
     assert_same(got, run(layer, "packed", tg.float32), tg.float32)
 
 
-@pytest.mark.parametrize("layer, calls", [("LSTM", 2), ("GRU", 2), ("RNN", 1)])
+@pytest.mark.parametrize("layer, calls", [("LSTM projected", 2), ("GRU", 2), ("RNN", 1)])
 def test_every_step_is_one_call_of_a_loop(layer, calls, monkeypatch):
     made, called = recurrent.loop_of_steps, []
 
@@ -110,6 +110,19 @@ def test_every_step_is_one_call_of_a_loop(layer, calls, monkeypatch):
     monkeypatch.setattr(recurrent, "loop_of_steps", counted)
     run(layer, "full", tg.float32)
     assert len(called) == calls * LENGTH
+
+
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_an_lstm_goes_through_a_sequence_in_one_call(lengths, monkeypatch):
+    in_parts, steps = recurrent_walks.in_parts, []
+
+    def counted(part, block, count):
+        steps.append(block[0])
+        in_parts(part, block, count)
+
+    monkeypatch.setattr(recurrent_walks, "in_parts", counted)
+    run("LSTM", lengths, tg.float32)
+    assert steps == [LENGTH, LENGTH]
 
 
 def test_a_large_input_saturates_the_gates():

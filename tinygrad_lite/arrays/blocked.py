@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays.compiling import available
+from tinygrad_lite.arrays.compiling import Loop, available
 from tinygrad_lite.arrays.devices import Array, namespace_of
 from tinygrad_lite.arrays.loop_functions import KINDS
 from tinygrad_lite.arrays.loops import SMALLEST, starts_of
@@ -77,12 +77,7 @@ def loop_on_parts(kernel: Callable[..., None], arrays: Sequence[Array]) -> Calla
     """The compiled form of `kernel` for calls on parts of `arrays`, as at each step of a sequence: `loop(size, starts)` works
     on `size` elements of each array, beginning at the flat index in `starts`. The arrays are contiguous, do not overlap, and
     may differ in shape. A call costs 4 us. None if the kernel cannot be compiled."""
-    dtype = arrays[0].dtype
-    if not available() or dtype not in KINDS:
-        return None
-    if any(type(a) is not np.ndarray or a.dtype != dtype or not a.flags.c_contiguous for a in arrays):
-        return None
-    found = _traced_once(kernel, len(arrays), dtype)
+    found = traced_for_parts(kernel, arrays)
     if found is None:
         return None
     loop, numbers = found
@@ -94,8 +89,18 @@ def loop_on_parts(kernel: Callable[..., None], arrays: Sequence[Array]) -> Calla
     return run
 
 
+def traced_for_parts(kernel: Callable[..., None], arrays: Sequence[Array]) -> tuple[Loop, list[float]] | None:
+    """The loop of `loop_on_parts` and the numbers it takes."""
+    dtype = arrays[0].dtype
+    if not available() or dtype not in KINDS:
+        return None
+    if any(type(a) is not np.ndarray or a.dtype != dtype or not a.flags.c_contiguous for a in arrays):
+        return None
+    return _traced_once(kernel, len(arrays), dtype)
+
+
 @functools.lru_cache(maxsize=64)
-def _traced_once(kernel: Callable[..., None], count: int, dtype: np.dtype) -> tuple[Callable[..., None], list[float]] | None:
+def _traced_once(kernel: Callable[..., None], count: int, dtype: np.dtype) -> tuple[Loop, list[float]] | None:
     from tinygrad_lite.arrays.fusion import traced
 
     found = traced(kernel, [np.empty(1, dtype) for _ in range(count)])

@@ -58,7 +58,7 @@ def shared_product(x: np.ndarray, y: np.ndarray, bias: np.ndarray | None = None)
         return None
     if dtype not in KINDS or y.dtype != dtype or not available():
         return None
-    of_x, of_y, gemm = _layout(x), _layout(y), gemm_of(dtype)
+    of_x, of_y, gemm = layout(x), layout(y), gemm_of(dtype)
     if of_x is None or of_y is None or gemm is None:
         return None
     out = np.empty((rows, columns), dtype)
@@ -68,11 +68,11 @@ def shared_product(x: np.ndarray, y: np.ndarray, bias: np.ndarray | None = None)
         start_of(out), out.strides[0], 0 if bias is None else start_of(bias),
     ])  # fmt: skip
     with one_blas_thread():
-        in_parts(_part(dtype), block, -(-rows // each))
+        in_parts(product_part(dtype), block, -(-rows // each))
     return out
 
 
-def _layout(x: np.ndarray) -> tuple[int, int] | None:
+def layout(x: np.ndarray) -> tuple[int, int] | None:
     """Whether a matrix is transposed in memory, in CBLAS's terms, and the number of elements from a row (or column) to the
     next. None if BLAS cannot read it in place."""
     (rows, columns), (row, column), item = x.shape, x.strides, x.itemsize
@@ -84,7 +84,7 @@ def _layout(x: np.ndarray) -> tuple[int, int] | None:
 
 
 @functools.cache
-def _part(dtype: np.dtype) -> int:
+def product_part(dtype: np.dtype) -> int:
     """The address of the function that computes a part: it copies the bias into its rows of the result, if there is one,
     and calls BLAS."""
     t = KINDS[dtype]
@@ -109,10 +109,13 @@ entry:
   %out_here = getelementptr i8, ptr %out, i64 %out_offset
   %order_of_x = trunc i64 %x_order to i32
   %order_of_y = trunc i64 %y_order to i32
+  %some = icmp sgt i64 %count, 0
+  br i1 %some, label %begin, label %end
+begin:
   %alone = icmp eq ptr %bias, null
   br i1 %alone, label %multiply, label %row
 row:
-  %r = phi i64 [ 0, %entry ], [ %next, %row ]
+  %r = phi i64 [ 0, %begin ], [ %next, %row ]
   %offset = mul i64 %r, %out_row
   %to = getelementptr i8, ptr %out_here, i64 %offset
   call void @llvm.memcpy.p0.p0.i64(ptr %to, ptr %bias, i64 %out_row, i1 false)
@@ -120,9 +123,11 @@ row:
   %more = icmp slt i64 %next, %count
   br i1 %more, label %row, label %multiply
 multiply:
-  %beta = phi {t} [ 0.0, %entry ], [ 1.0, %row ]
+  %beta = phi {t} [ 0.0, %begin ], [ 1.0, %row ]
   call void %gemm(i32 101, i32 %order_of_x, i32 %order_of_y, i64 %count, i64 %columns, i64 %inner, {t} 1.0, ptr %x_here, i64 %x_step,
                   ptr %y, i64 %y_step, {t} %beta, ptr %out_here, i64 %columns)
+  br label %end
+end:
   ret void
 }}
 """)

@@ -20,6 +20,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import Array, get_num_threads, in_threads, namespace_of, on_cache_lines
 from tinygrad_lite.arrays.blocked import elementwise
+from tinygrad_lite.arrays.kernels.products import of_matrices
 from tinygrad_lite.arrays.kernels.recurrent_steps import (
     gru_step,
     gru_step_gradient,
@@ -28,6 +29,7 @@ from tinygrad_lite.arrays.kernels.recurrent_steps import (
     lstm_step_gradient,
     rnn_step,
 )
+from tinygrad_lite.arrays.kernels.recurrent_walks import lstm_walk, lstm_walk_back
 from tinygrad_lite.arrays.threads import one_blas_thread
 
 
@@ -52,12 +54,19 @@ _WORTH_THREADS = 1 << 14  # elements of all gates; 32 steps of 32 x 512 take 3.4
 def _on_halves(run: Callable[[int, int], None], state: Array, width: int) -> None:
     """Call `run(first, last)` for the sequences of a batch, in two threads if a step of `width` columns per sequence is
     large enough."""
-    batch = len(state)
-    if type(state) is not np.ndarray or get_num_threads() < 2 or batch < 2 or batch * width < _WORTH_THREADS:
+    batch, share = len(state), _share_of(state, width)
+    if share == batch:
         run(0, batch)
         return
     with one_blas_thread():
-        in_threads([functools.partial(run, 0, batch // 2), functools.partial(run, batch // 2, batch)])
+        in_threads([functools.partial(run, 0, share), functools.partial(run, share, batch)])
+
+
+def _share_of(state: Array, width: int) -> int:
+    """How many sequences of a batch a thread takes: half of them, or all."""
+    batch = len(state)
+    alone = type(state) is not np.ndarray or get_num_threads() < 2 or batch < 2 or batch * width < _WORTH_THREADS
+    return batch if alone else -(-batch // 2)
 
 
 def _beside(width: int, x: Array, biased: bool) -> Array:
@@ -85,7 +94,7 @@ def _by_gate(gates: int, *weights: Array | None) -> Array:
 
 def _input_gradient(d: Array, weight: Array) -> Array:
     """The gradient of x from that of the gates, (gates, N, H)."""
-    first, *others = (gate @ w for gate, w in zip(d, weight.reshape(len(d), d.shape[2], -1)))
+    first, *others = (of_matrices(gate, w) for gate, w in zip(d, weight.reshape(len(d), d.shape[2], -1)))
     for other in others:
         first += other
     return first
@@ -94,7 +103,7 @@ def _input_gradient(d: Array, weight: Array) -> Array:
 def _weight_gradients(d: Array, rows: Array, *widths: int) -> list[Array]:
     """The gradients of the weights, each of which multiplied columns of `rows`, and of the biases (or None)."""
     xp = namespace_of(d)
-    whole = xp.matmul(d.transpose(0, 2, 1), rows).reshape(-1, rows.shape[1])
+    whole = xp.concatenate([of_matrices(gate.T, rows) for gate in d])
     ends = [sum(widths[: i + 1]) for i in range(len(widths))]
     parts = [xp.ascontiguousarray(whole[:, end - width : end]) for width, end in zip(widths, ends)]
     return [*parts, whole[:, -1].copy() if rows.shape[1] > ends[-1] else None]
@@ -155,7 +164,8 @@ def lstm(x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, w_h
                 xp.matmul(xp.multiply(o, tanh_c, out=part), w_hr.T, out=h_n)
             out[start:stop] = h_n
 
-    _on_halves(run_loop if loop else run, c, 4 * hidden)
+    if not (w_hr is None and lstm_walk(steps(sizes, reverse), _share_of(c, 4 * hidden), h, c, rows, weight, gates, cells, squashed, out)):
+        _on_halves(run_loop if loop else run, c, 4 * hidden)
     return (out, h, c), gates, cells, squashed, rows
 
 
@@ -189,7 +199,9 @@ def _lstm_walk_by_loop(
             loop(n * hidden, (at,) * 10 + (of_batch, *of_dh))
             np.matmul(dz[:, start:stop], weight, out=parts_n)
 
-    _on_halves(run, dc, 4 * hidden)
+    backward, each = reversed(steps(sizes, reverse)), _share_of(dc, 4 * hidden)
+    if not (w_hr is None and lstm_walk_back([*backward], each, weight, gates, cells, squashed, dz, dc, g_out, parts)):
+        _on_halves(run, dc, 4 * hidden)
     return dz, parts.sum(0), dc, dms
 
 
