@@ -123,6 +123,14 @@ class TestProducts:
         np.testing.assert_allclose(shared_product(*laid), x @ y, **near)
         np.testing.assert_allclose(shared_product(*laid, bias), x @ y + bias, **near)
 
+    def test_more_columns_than_rows(self):
+        x, y, bias = (self.matrix(*shape, np.float64, i) for i, shape in enumerate([(61, 301), (301, 503), (1, 503)]))
+        bias = bias[0]
+        for first in LAYOUTS.values():
+            for second in LAYOUTS.values():
+                np.testing.assert_allclose(shared_product(first(x), second(y)), x @ y)
+                np.testing.assert_allclose(shared_product(first(x), second(y), bias), x @ y + bias)
+
     def test_what_numpy_must_do(self):
         x, y = self.matrix(256, 256, np.float32), self.matrix(256, 256, np.float32)
         assert shared_product(x, y) is not None

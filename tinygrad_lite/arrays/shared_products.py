@@ -54,7 +54,8 @@ def shared_product(x: np.ndarray, y: np.ndarray, bias: np.ndarray | None = None)
     """`x @ y` of matrices of one dtype, plus a contiguous row `bias`. None where NumPy should do it."""
     dtype, threads = x.dtype, get_num_threads()
     (rows, inner), columns = x.shape, y.shape[1]
-    if rows * inner * columns < _SMALLEST or rows < _ROWS * threads or threads < 2 or y.shape[0] != inner:
+    longest = rows if rows >= columns else columns
+    if rows * inner * columns < _SMALLEST or longest < _ROWS * threads or threads < 2 or y.shape[0] != inner:
         return None
     if dtype not in KINDS or y.dtype != dtype or not available():
         return None
@@ -62,14 +63,27 @@ def shared_product(x: np.ndarray, y: np.ndarray, bias: np.ndarray | None = None)
     if of_x is None or of_y is None or gemm is None:
         return None
     out = np.empty((rows, columns), dtype)
-    each = -(-rows // (8 * threads)) * 8
-    block = array("q", [
-        rows, each, ctypes.cast(gemm, ctypes.c_void_p).value, columns, inner, start_of(x), x.strides[0], *of_x, start_of(y), *of_y,
-        start_of(out), out.strides[0], 0 if bias is None else start_of(bias),
-    ])  # fmt: skip
+    each = -(-longest // (16 * threads)) * 16
+    block = array("q", product_fields(longest, each, gemm, x, of_x, y, of_y, out, bias, rows < columns))
     with one_blas_thread():
-        in_parts(product_part(dtype), block, -(-rows // each))
+        in_parts(product_part(dtype), block, -(-longest // each))
     return out
+
+
+def product_fields(
+    count: Any, each: int, gemm: Any, x: Any, of_x: tuple[int, int], y: Any, of_y: tuple[int, int], out: Any, bias: Any, by_columns: bool
+) -> list[Any]:
+    """The arguments of `product_part`: parts have `each` of `count` rows of the result, or columns. BLAS copies all of the
+    other operand for each part, so the longer side should be divided: (128, 784) @ (784, 512) takes 1.18 ms of a core's time
+    in halves of its columns, 1.26 ms in halves of its rows."""
+    rows, columns = out.shape
+    item = out.itemsize
+    first, of_first, second, of_second = (y, of_y, x, of_x) if by_columns else (x, of_x, y, of_y)
+    return [
+        count, each, ctypes.cast(gemm, ctypes.c_void_p).value, 102 if by_columns else 101, rows if by_columns else columns, x.shape[1],
+        start_of(first), first.strides[int(by_columns)], *of_first, start_of(second), *of_second,
+        start_of(out), item if by_columns else out.strides[0], columns, 0 if bias is None else start_of(bias), by_columns * item,
+    ]  # fmt: skip
 
 
 def layout(x: np.ndarray) -> tuple[int, int] | None:
@@ -85,10 +99,10 @@ def layout(x: np.ndarray) -> tuple[int, int] | None:
 
 @functools.cache
 def product_part(dtype: np.dtype) -> int:
-    """The address of the function that computes a part: it copies the bias into its rows of the result, if there is one,
-    and calls BLAS."""
-    t = KINDS[dtype]
-    names = "rows each gemm columns inner x x_row x_order x_step y y_order y_step out out_row bias"
+    """The address of the function that computes a part of a product: it copies the bias into its part of the result, if there
+    is one, and calls BLAS, with its result transposed (order 102) if the parts are columns."""
+    t, item = KINDS[dtype], dtype.itemsize
+    names = "total each gemm order other inner x x_move x_order x_step y y_order y_step out out_move out_step bias bias_move"
     pointers = ("gemm", "x", "y", "out", "bias")
     read = "\n".join(
         f"  %{name}_at = getelementptr i64, ptr %args, i64 {i}\n  %{name} = load {'ptr' if name in pointers else 'i64'}, ptr %{name}_at"
@@ -100,32 +114,40 @@ define void @part(i64 %i, ptr %args) {{
 entry:
 {read}
   %start = mul i64 %i, %each
-  %rest = sub i64 %rows, %start
+  %rest = sub i64 %total, %start
   %last = icmp slt i64 %rest, %each
   %count = select i1 %last, i64 %rest, i64 %each
-  %x_offset = mul i64 %start, %x_row
+  %x_offset = mul i64 %start, %x_move
   %x_here = getelementptr i8, ptr %x, i64 %x_offset
-  %out_offset = mul i64 %start, %out_row
+  %out_offset = mul i64 %start, %out_move
   %out_here = getelementptr i8, ptr %out, i64 %out_offset
+  %order_of_all = trunc i64 %order to i32
   %order_of_x = trunc i64 %x_order to i32
   %order_of_y = trunc i64 %y_order to i32
   %some = icmp sgt i64 %count, 0
   br i1 %some, label %begin, label %end
 begin:
+  %by_columns = icmp eq i64 %order, 102
+  %rows = select i1 %by_columns, i64 %other, i64 %count
+  %columns = select i1 %by_columns, i64 %count, i64 %other
+  %bytes = mul i64 %columns, {item}
+  %out_row = mul i64 %out_step, {item}
+  %bias_offset = mul i64 %start, %bias_move
+  %bias_here = getelementptr i8, ptr %bias, i64 %bias_offset
   %alone = icmp eq ptr %bias, null
   br i1 %alone, label %multiply, label %row
 row:
   %r = phi i64 [ 0, %begin ], [ %next, %row ]
   %offset = mul i64 %r, %out_row
   %to = getelementptr i8, ptr %out_here, i64 %offset
-  call void @llvm.memcpy.p0.p0.i64(ptr %to, ptr %bias, i64 %out_row, i1 false)
+  call void @llvm.memcpy.p0.p0.i64(ptr %to, ptr %bias_here, i64 %bytes, i1 false)
   %next = add i64 %r, 1
-  %more = icmp slt i64 %next, %count
+  %more = icmp slt i64 %next, %rows
   br i1 %more, label %row, label %multiply
 multiply:
   %beta = phi {t} [ 0.0, %begin ], [ 1.0, %row ]
-  call void %gemm(i32 101, i32 %order_of_x, i32 %order_of_y, i64 %count, i64 %columns, i64 %inner, {t} 1.0, ptr %x_here, i64 %x_step,
-                  ptr %y, i64 %y_step, {t} %beta, ptr %out_here, i64 %columns)
+  call void %gemm(i32 %order_of_all, i32 %order_of_x, i32 %order_of_y, i64 %count, i64 %other, i64 %inner, {t} 1.0,
+                  ptr %x_here, i64 %x_step, ptr %y, i64 %y_step, {t} %beta, ptr %out_here, i64 %out_step)
   br label %end
 end:
   ret void

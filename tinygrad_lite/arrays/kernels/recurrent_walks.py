@@ -6,7 +6,6 @@ calls, during which the other thread, with the other half of the batch, often wa
 
 from __future__ import annotations
 
-import ctypes
 import functools
 from array import array
 from collections.abc import Callable, Sequence
@@ -19,11 +18,14 @@ from tinygrad_lite.arrays.compiling import load_part
 from tinygrad_lite.arrays.kernels.recurrent_steps import lstm_step, lstm_step_gradient
 from tinygrad_lite.arrays.loops import SMALLEST
 from tinygrad_lite.arrays.memory import start_of
-from tinygrad_lite.arrays.shared_products import layout, product_part
+from tinygrad_lite.arrays.shared_products import layout, product_fields, product_part
 from tinygrad_lite.arrays.threads import one_blas_thread
 from tinygrad_lite.arrays.workers import in_parts
 
 Field = tuple[int, int, int]  # a number: what it is at row 0, what each row before the step adds, and each row of the step
+
+
+_X, _OUT = 6, 13  # the places of addresses in `product_fields`
 
 
 class Walk:
@@ -45,11 +47,12 @@ class Walk:
 
     def product(self, x: np.ndarray, y: np.ndarray, out: np.ndarray, still: bool = False) -> None:
         """The step's rows of `out` become those of `x` times `y`. `still`: `out` is."""
-        columns, inner, gemm = y.shape[1], y.shape[0], ctypes.cast(gemm_of(self.dtype), ctypes.c_void_p).value or 0
         of_x, of_y = layout(x), layout(y)
         assert of_x is not None and of_y is not None
-        place: list[int | Field] = [*_at(x), *of_x, start_of(y), *of_y, *_at(out, still), 0]
-        self._add(product_part(self.dtype), [(0, 0, 1), self.each, gemm, columns, inner, *place])
+        fields = product_fields((0, 0, 1), self.each, gemm_of(self.dtype), x, of_x, y, of_y, out, None, by_columns=False)
+        for place, rows, of_batch in ((_X, x, False), (_OUT, out, still)):
+            fields[place] = _at(rows, of_batch)[0]
+        self._add(product_part(self.dtype), fields)
 
     def loop(self, part: int, numbers: Sequence[float], arrays: Sequence[np.ndarray], still: Sequence[np.ndarray]) -> None:
         """Call a compiled loop on the step's rows of `arrays`, of which those in `still` are."""
