@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, is_array, is_cupy, namespace_of
 from tinygrad_lite.arrays.indexing import Region, overlaps, write
+from tinygrad_lite.arrays.kernels.scatter_loops import add_rows
 from tinygrad_lite.arrays.kernels.sorting import accumulate
 
 
@@ -20,11 +21,16 @@ def scatter_add(out: Array, index: tuple[Any, ...], values: Array) -> None:
     if is_cupy(out):
         _atomically("add", out, index, values)
         return
-    if len(index) == 1 and index[0].dtype.kind != "b" and out[:1].size >= 512:
-        # Long rows: 2048 of 1024 floats take 4.9 ms one by one, 11.1 ms as below.
-        for place, row in zip(index[0].reshape(-1).tolist(), values.reshape(-1, *out.shape[1:])):
-            out[place] += row
-        return
+    if len(index) == 1 and index[0].dtype.kind != "b" and out.ndim > 1:
+        places, each = index[0].reshape(-1), values.shape == (*index[0].shape, *out.shape[1:])
+        # 1024 rows of 128 take 0.04 ms in a compiled loop, 0.44 ms as below.
+        if each and values.size and add_rows(out.reshape(len(out), -1), places, values.reshape(len(places), -1)):
+            return
+        if out[:1].size >= 512:
+            # Long rows: 2048 of 1024 floats take 4.9 ms one by one, 11.1 ms as below.
+            for place, row in zip(places.tolist(), values.reshape(-1, *out.shape[1:])):
+                out[place] += row
+            return
     # np.add.at is fast for a flat index only: 1024 rows of 128 take 0.6 ms, with a row index 3.2 ms,
     # with np.bincount 1.7 ms, with sorting and np.add.reduceat 0.6 to 1.4 ms.
     places = flat_places(out.shape, index)
