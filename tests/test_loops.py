@@ -175,7 +175,25 @@ class TestSelection:
         for got, want in zip(*found):
             np.testing.assert_array_equal(got, want)
 
-    def test_its_second_derivative_is_zero(self):
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_dropout(self, dtype, monkeypatch):
+        kept, x, g = self.arrays(dtype)
+        with np.errstate(invalid="ignore"):
+            want = np.where(kept, x * dtype(1.25), dtype(0))
+        np.testing.assert_array_equal(where.masked(x, kept, 1.25), want)
+        found = []
+        for step in range(2):
+            if step:
+                without_loops(monkeypatch)
+            tg.manual_seed(3)
+            t = tg.tensor(x, requires_grad=True)
+            y = F.dropout(t, 0.2)
+            y.backward(tg.tensor(g))
+            found.append((y.detach().numpy(), t.grad.numpy()))
+        for got, want in zip(*found):
+            np.testing.assert_array_equal(got, want)
+
+    def test_the_second_derivative_of_relu_is_zero(self):
         x = tg.tensor(np.ones(self.LARGE), requires_grad=True)
         (g,) = tg.autograd.grad(F.relu(x).sum(), x, create_graph=True)
         (h,) = tg.autograd.grad(g.sum(), x)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays.blocked import as_one_loop
-from tinygrad_lite.arrays.devices import Array, device_of, is_array, namespace_of, to_device
+from tinygrad_lite.arrays.devices import Array, as_array, device_of, is_array, namespace_of, to_device
 from tinygrad_lite.arrays.dtypes import promote
 
 _BITS = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
@@ -42,6 +42,15 @@ def choose(condition: Array, x: Any, y: Any) -> Array:
     out = np.bitwise_and(out, -mask, out=out if out.shape == mask.shape else None)
     out = np.bitwise_xor(out, y, out=out if out.ndim >= y.ndim else None)
     return out.view(dtype)
+
+
+def masked(x: Array, kept: Array, scale: float) -> Array:
+    """`x * scale` where `kept` is True, otherwise 0."""
+    if type(x) is np.ndarray and x.size >= _LARGE:
+        made = as_one_loop(lambda x, kept, xp: {"out": xp.where(kept, x * scale, 0.0)}, [x, kept])
+        if made is not None:
+            return made["out"]
+    return selected(kept, as_array(x * scale), 0.0)
 
 
 # Elements from which on a compiled loop is faster: 802816 of two arrays take 0.19 ms instead of 0.44, with 0 on one side

@@ -8,6 +8,8 @@ from typing import Any
 
 from tinygrad_lite.arrays import device_of, only_floats
 from tinygrad_lite.arrays.errors import BadValue
+from tinygrad_lite.arrays.kernels.where import masked
+from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.math.where import where
 from tinygrad_lite.ops.movement.inplace import in_place, optional_inplace
@@ -25,7 +27,15 @@ def _dropped(x: Any, p: float, training: bool, shape: Any = None) -> Any:
     """`x / (1 - p)` where an element (of an array of `shape`, by default x's) is kept, otherwise 0."""
     if _does_nothing(x, p, training):
         return x
-    return where(_kept(x, p, shape), x * (1 / (1 - p) if p < 1 else 0.0), 0.0)
+    return _masked(x, _kept(x, p, shape), 1 / (1 - p) if p < 1 else 0.0)
+
+
+@primitive
+def _masked(input, kept, scale):
+    return masked(input, kept, scale)
+
+
+_masked.vjp(input=lambda g, kept, scale: _masked(g, kept, scale))
 
 
 def _alpha_dropped(x: Any, p: float, training: bool, shape: Any = None) -> Any:
