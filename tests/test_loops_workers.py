@@ -71,17 +71,33 @@ def test_every_part_is_done_before_an_interrupt_goes_on():
         def put(self, call):
             raise KeyboardInterrupt
 
-    calls, crew.calls = crew.calls, Interrupted()
-    try:
+    calls = crew.calls
+
+    def run(*args):
         crew.words[workers._AWAKE // 8] = 0  # so that the threads are called
-        x = np.zeros(SIZE)
-        with pytest.raises(KeyboardInterrupt):
-            as_one_loop(lambda x: x.__iadd__(1), [x])
-        assert (x == 1).all()
-    finally:
-        crew.calls, workers._crew = calls, None
-        crew.dismiss()
+        crew.calls = Interrupted()
+        try:
+            type(crew).run(crew, *args)
+        finally:
+            crew.calls = calls
+
+    crew.run = run
+    x = np.zeros(SIZE)
+    with pytest.raises(KeyboardInterrupt):
+        as_one_loop(lambda x: x.__iadd__(1), [x])
+    assert (x == 1).all()
+    assert workers._crew is None
     assert doubled_and_one()
+
+
+def test_without_threads_the_caller_does_everything(monkeypatch):
+    def refused(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(workers, "_crew", None)
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    assert doubled_and_one()
+    assert workers._crew.threads == 0
 
 
 def _in_child() -> None:

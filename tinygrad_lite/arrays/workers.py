@@ -8,6 +8,7 @@ thread that sleeps or has no core: the caller takes part after part itself, and 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import os
@@ -44,7 +45,7 @@ _FIELDS = f"""
   %part_at = getelementptr i8, ptr %state, i64 {_JOB + 8}
   %args_at = getelementptr i8, ptr %state, i64 {_JOB + 16}"""
 
-# Takes parts until there are none; `take` is entered from %before and left for %done.
+# Takes parts until there are none, and goes on at `done`.
 _TAKE = """
 take:
   %i = atomicrmw add ptr %next, i64 1 seq_cst
@@ -142,16 +143,18 @@ def _compiled(text: str, sizes: int, addresses: int) -> Callable[..., None]:
 class _Crew:
     """The threads besides the caller's."""
 
-    def __init__(self, threads: int):
-        self.threads = threads
+    def __init__(self, wanted: int):
+        self.wanted, self.threads = wanted, 0
         self.serve, self.post, self.work = _compiled(_SERVE, 1, 1), _compiled(_POST, 2, 3), _compiled(_WORK, 1, 1)
         memory = np.zeros(_WORDS // 8 + 16, np.int64)
         self.words = memory[-start_of(memory) % 128 // 8 :]
         self.words[_NEXT // 8] = _CLOSED
         self.state = start_of(self.words)
         self.calls: SimpleQueue[bool] = SimpleQueue()
-        for _ in range(threads):
-            threading.Thread(target=self._serve, name="tinygrad_lite", daemon=True).start()
+        with contextlib.suppress(RuntimeError):  # no more can be started: because of a limit, or while Python ends
+            for _ in range(wanted):
+                threading.Thread(target=self._serve, name="tinygrad_lite", daemon=True).start()
+                self.threads += 1
 
     def _serve(self) -> None:
         calls = self.calls
@@ -201,17 +204,22 @@ def in_parts(part: int, block: array[int], count: int) -> None:
     """Call the compiled function at the address `part` with 0, 1, ..., `count` - 1 and the address of `block`, on several
     threads."""
     global _crew
-    threads = get_num_threads() - 1
+    wanted = get_num_threads() - 1
     if not _lock.acquire(blocking=False):  # another thread of the program uses the crew
         for i in range(count):
             _PART(part)(i, block.buffer_info()[0])
         return
     try:
-        if _crew is None or _crew.threads != threads:
+        if _crew is None or _crew.wanted != wanted:
             if _crew is not None:
                 _crew.dismiss()
-            _crew = _Crew(threads)
+            _crew = _Crew(wanted)
         _crew.run(part, block.buffer_info()[0], count)
+    except BaseException:  # after Ctrl-C threads may count as awake that were never called
+        if _crew is not None:
+            _crew.dismiss()
+        _crew = None
+        raise
     finally:
         _lock.release()
 
