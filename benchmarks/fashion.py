@@ -20,7 +20,7 @@ import types
 from pathlib import Path
 from typing import Any
 
-from benchmarks.__main__ import environment
+from benchmarks.frameworks import environment
 from tinygrad_lite.datasets import FashionMNIST
 
 ROOT = Path(__file__).parents[1]

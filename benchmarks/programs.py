@@ -1,7 +1,8 @@
 """The workloads, written once for both tinygrad_lite and PyTorch.
 
-Each function takes the library (`tinygrad_lite` or `torch`) and returns `step()`, which runs forward, loss, backward
-and update and returns the loss as a Python number. The workloads in UPDATES run the optimizer's step alone.
+Each function in MODELS takes the library (`tinygrad_lite` or `torch`) and returns `loss_of()` and the optimizer. Each
+function in WORKLOADS returns `step()`, which runs forward, loss, backward and update and returns the loss: a function
+to be called as it is or through the library's `compile`. The workloads in UPDATES run the optimizer's step alone.
 """
 
 from __future__ import annotations
@@ -11,26 +12,27 @@ from typing import Any
 
 import numpy as np
 
-Step = Callable[[], float]
+Step = Callable[[], Any]
+Model = tuple[Callable[[], Any], Any]
 
 
-def tiny(lib: Any, device: str) -> Step:
+def tiny(lib: Any, device: str) -> Model:
     nn, draw = lib.nn, np.random.default_rng(0)
     model = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 1)).to(device)
     x, y = floats(lib, draw, device, 32, 2), floats(lib, draw, device, 32, 1)
     optimizer = lib.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    return trained(lambda: nn.functional.mse_loss(model(x), y), optimizer)
+    return lambda: nn.functional.mse_loss(model(x), y), optimizer
 
 
-def mlp(lib: Any, device: str) -> Step:
+def mlp(lib: Any, device: str) -> Model:
     nn, draw = lib.nn, np.random.default_rng(0)
     model = nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 10)).to(device)
     x, y = floats(lib, draw, device, 128, 784), classes(lib, draw, device, 10, 128)
     optimizer = lib.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    return trained(lambda: nn.functional.cross_entropy(model(x), y), optimizer)
+    return lambda: nn.functional.cross_entropy(model(x), y), optimizer
 
 
-def cnn(lib: Any, device: str) -> Step:
+def cnn(lib: Any, device: str) -> Model:
     nn, draw = lib.nn, np.random.default_rng(0)
     model = nn.Sequential(
         nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
@@ -39,10 +41,10 @@ def cnn(lib: Any, device: str) -> Step:
     ).to(device)  # fmt: skip
     x, y = floats(lib, draw, device, 64, 1, 28, 28), classes(lib, draw, device, 10, 64)
     optimizer = lib.optim.Adam(model.parameters(), lr=1e-3)
-    return trained(lambda: nn.functional.cross_entropy(model(x), y), optimizer)
+    return lambda: nn.functional.cross_entropy(model(x), y), optimizer
 
 
-def lstm(lib: Any, device: str) -> Step:
+def lstm(lib: Any, device: str) -> Model:
     nn, draw = lib.nn, np.random.default_rng(0)
 
     class Model(nn.Module):
@@ -57,10 +59,10 @@ def lstm(lib: Any, device: str) -> Step:
     model = Model().to(device)
     x, y = floats(lib, draw, device, 32, 32, 64), classes(lib, draw, device, 64, 32 * 32)
     optimizer = lib.optim.Adam(model.parameters(), lr=1e-3)
-    return trained(lambda: nn.functional.cross_entropy(model(x).reshape(-1, 64), y), optimizer)
+    return lambda: nn.functional.cross_entropy(model(x).reshape(-1, 64), y), optimizer
 
 
-def gpt(lib: Any, device: str) -> Step:
+def gpt(lib: Any, device: str) -> Model:
     nn, F, draw = lib.nn, lib.nn.functional, np.random.default_rng(0)
     width, heads, length, batch, vocabulary, depth = 128, 4, 64, 16, 96, 4
 
@@ -92,18 +94,23 @@ def gpt(lib: Any, device: str) -> Step:
     model = Model().to(device)
     x, y = classes(lib, draw, device, vocabulary, batch, length), classes(lib, draw, device, vocabulary, batch * length)
     optimizer = lib.optim.AdamW(model.parameters(), lr=1e-3)
-    return trained(lambda: F.cross_entropy(model(x).view(-1, vocabulary), y), optimizer)
+    return lambda: F.cross_entropy(model(x).view(-1, vocabulary), y), optimizer
 
 
-def trained(loss_of: Callable[[], Any], optimizer: Any) -> Step:
-    def step() -> float:
-        optimizer.zero_grad()
-        loss = loss_of()
-        loss.backward()
-        optimizer.step()
-        return loss.item()
+def trained(model: Callable[[Any, str], Model]) -> Callable[[Any, str], Step]:
+    def make(lib: Any, device: str) -> Step:
+        loss_of, optimizer = model(lib, device)
 
-    return step
+        def step() -> Any:
+            optimizer.zero_grad()
+            loss = loss_of()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return step
+
+    return make
 
 
 def floats(lib: Any, draw: np.random.Generator, device: str, *shape: int) -> Any:
@@ -124,9 +131,9 @@ def update(optimizer: str, count: int, size: int, **options: Any) -> Callable[[A
             p.grad = floats(lib, draw, device, size).abs()
         made = getattr(lib.optim, optimizer)(params, lr=1e-3, **options)
 
-        def step() -> float:
+        def step() -> Any:
             made.step()
-            return params[0].detach()[0].item()  # decreases; reading it takes some microseconds
+            return params[0].detach()[0]  # decreases; reading it takes some microseconds
 
         return step
 
@@ -140,4 +147,5 @@ UPDATES = {
     "large-momentum": update("SGD", 1, 10_000_000, momentum=0.9),
     "large-adam": update("Adam", 1, 10_000_000),
 }
-WORKLOADS = {"tiny": tiny, "mlp": mlp, "cnn": cnn, "lstm": lstm, "gpt": gpt, **UPDATES}
+MODELS = {"tiny": tiny, "mlp": mlp, "cnn": cnn, "lstm": lstm, "gpt": gpt}
+WORKLOADS = {**{name: trained(model) for name, model in MODELS.items()}, **UPDATES}
