@@ -1,4 +1,7 @@
-"""The five models in tinygrad, with the whole step under `TinyJit`, on the CPU. tinygrad needs clang for it."""
+"""Models in tinygrad, with the whole step under `TinyJit`, on the CPU, for which tinygrad needs clang.
+
+lstm is left out: tinygrad 0.14 has no loop over time, and compiling 32 unrolled steps did not end within 7 minutes.
+"""
 
 from __future__ import annotations
 
@@ -58,21 +61,6 @@ def cnn() -> Step:
     return trained(lambda: x.sequential(layers).sparse_categorical_crossentropy(y), optimizer)
 
 
-def lstm() -> Step:
-    draw = np.random.default_rng(0)
-    cell, head = nn.LSTMCell(64, 128), nn.Linear(128, 64)
-    x, y = floats(draw, 32, 32, 64), classes(draw, 64, 32 * 32)
-
-    def loss() -> Any:
-        state, states = None, []
-        for t in range(32):
-            state = cell(x[:, t], state)
-            states.append(state[0])
-        return head(Tensor.stack(*states, dim=1)).reshape(-1, 64).sparse_categorical_crossentropy(y)
-
-    return trained(loss, nn.optim.Adam(nn.state.get_parameters([cell, head]), lr=1e-3))
-
-
 def gpt() -> Step:
     draw = np.random.default_rng(0)
     width, heads, length, batch, vocabulary, depth = 128, 4, 64, 16, 96, 4
@@ -106,4 +94,4 @@ def gpt() -> Step:
     return trained(lambda: model(x).reshape(-1, vocabulary).sparse_categorical_crossentropy(y), optimizer)
 
 
-WORKLOADS = {"tiny": tiny, "mlp": mlp, "cnn": cnn, "lstm": lstm, "gpt": gpt}
+WORKLOADS = {"tiny": tiny, "mlp": mlp, "cnn": cnn, "gpt": gpt}

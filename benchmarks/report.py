@@ -73,7 +73,8 @@ def markdown(results: dict[str, dict[str, Result]]) -> str:
     starts_table = table(["start and memory", "import, s", *headers], starts)
     return f"""{BEGIN}
 Measured on {processor()} on {datetime.date.today()}, Python {platform.python_version()}, {versions(names)}.
-Median time of a training step divided by PyTorch's; below 1 is faster than PyTorch:
+Median time of a training step divided by PyTorch's; below 1 is faster than PyTorch, and empty where a framework is not
+timed:
 
 {steps_table}
 

@@ -20,7 +20,6 @@ class Stopped(Exception):
 @dataclass
 class Result:
     imported: float  # seconds
-    memory_imported: int  # the peak of memory after the import, in bytes
     first: float  # seconds from the imported library to the first loss: the model is built, and trained once
     first_steps: float  # the same to the fifth loss, when every framework has compiled what it compiles
     losses: list[float]
@@ -40,6 +39,10 @@ def start(
     alarm.start()
     try:
         facts = json.loads(answer(process))
+    except Stopped:
+        process.kill()
+        process.communicate()
+        raise
     finally:
         alarm.cancel()
     return process, None if facts is None else Result(**facts)

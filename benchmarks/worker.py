@@ -49,7 +49,7 @@ def main() -> None:
     clock = time.perf_counter
     begin = clock()
     library = importlib.import_module(FRAMEWORKS[name].library)
-    imported, before = clock() - begin, memory()
+    imported = clock() - begin
     begin = clock()
     step = step_of(name, workload, device, library)
     if step is None:
@@ -59,7 +59,7 @@ def main() -> None:
     while len(losses) < FIRST or (len(losses) < WARM[0] and ends[-1] < WARM[1]):
         losses.append(step())
         ends.append(clock() - begin)
-    facts = {"imported": imported, "memory_imported": before, "first": ends[0], "first_steps": ends[FIRST - 1], "losses": losses}
+    facts = {"imported": imported, "first": ends[0], "first_steps": ends[FIRST - 1], "losses": losses}
     print(json.dumps(facts), flush=True)
     for line in sys.stdin:
         times = []
