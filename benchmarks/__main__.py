@@ -35,6 +35,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="turns per framework (7; with --sweep or --readme 3)")
     parser.add_argument("--seconds", type=float, default=1.0, help="seconds per turn (%(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda (beside PyTorch only)")
+    parser.add_argument("--limit", type=float, help="seconds that the warm-up of a peer may take (600; with --readme 90)")
     parser.add_argument("--cold", action="store_true", help="start with nothing cached on disk")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--sweep", choices=list(SWEEPS), help="time networks of growing depth, or of growing width and batch")
@@ -42,6 +43,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     mode.add_argument("--readme", action="store_true", help="time the five models with --cold and write the README's tables")
     options = parser.parse_args(argv)
     options.rounds = options.rounds or (3 if options.sweep or options.readme else 7)
+    options.limit = options.limit or (90 if options.readme else 600)
     unknown = set(options.workloads) - {*OTHERS, *PROGRAMS}
     if unknown:
         parser.error(f"unknown workload {', '.join(sorted(unknown))}")
@@ -61,6 +63,7 @@ def frameworks(options: argparse.Namespace) -> list[str]:
 def main(argv: list[str] | None = None) -> None:
     options = arguments(argv)
     names, turns = frameworks(options), (options.rounds, options.seconds, options.device)
+    start = {"cold": options.cold or options.readme, "limit": options.limit}
     if options.sweep:
         sweep(options.sweep, names, *turns)
     elif options.profile:
@@ -69,24 +72,22 @@ def main(argv: list[str] | None = None) -> None:
             command = [sys.executable, "-m", "benchmarks.profiling", options.profile, options.device, str(options.seconds)]
             subprocess.run(command, check=True, env=environment(form))
     elif options.readme:
-        readme(options, names)
+        if "pytorch" not in names:
+            raise SystemExit("the README's tables are relative to PyTorch, which is not installed")
+        results = {}
+        for workload in options.workloads or MODELS:
+            results[workload] = measure(workload, names, *turns, **start)
+            print(report.text(workload, results[workload]), flush=True)
+        report.write(report.markdown(results))
     else:
-        for workload in options.workloads or [*OTHERS, *WORKLOADS]:
+        chosen = options.workloads or [*OTHERS, *WORKLOADS]
+        for workload in chosen:
             if workload in OTHERS:
                 OTHERS[workload](options.rounds)
             else:
-                print(report.text(workload, measure(workload, names, *turns, cold=options.cold)), flush=True)
-        print(report.LEGEND)
-
-
-def readme(options: argparse.Namespace, names: list[str]) -> None:
-    if "pytorch" not in names:
-        raise SystemExit("the README's tables are relative to PyTorch, which is not installed")
-    results = {}
-    for workload in options.workloads or MODELS:
-        results[workload] = measure(workload, names, options.rounds, options.seconds, options.device, cold=True, limit=60)
-        print(report.text(workload, results[workload]), flush=True)
-    report.write(report.markdown(results))
+                print(report.text(workload, measure(workload, names, *turns, **start)), flush=True)
+        if set(chosen) - set(OTHERS):
+            print(report.LEGEND)
 
 
 if __name__ == "__main__":
