@@ -15,7 +15,6 @@ FILES = {path.relative_to(OPS).as_posix(): ast.parse(path.read_text()) for path 
 # The files that name NumPy and define no primitive.
 MAY_NAME_NUMPY = {
     "creation/conversion.py": "from_numpy takes NumPy's arrays, tensor() NumPy's scalars",
-    "creation/factories.py": "NumPy makes the arrays, unless a device is asked for",
     "creation/windows.py": "a window is a formula, worked out once on the CPU",
     "linalg/checks.py": "LinAlgError is one of NumPy's too",
     "movement/indexing.py": "a list with arrays in it is an index of several items",

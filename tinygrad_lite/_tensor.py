@@ -16,6 +16,7 @@ import numpy as np
 from tinygrad_lite import hooks, ops, roots
 from tinygrad_lite.arrays import Array, Device, deferred_checks, device_of, is_cupy, is_floating, to_device, to_numpy
 from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal, in_call_of
+from tinygrad_lite.arrays.gpu import Symbol, tracing
 from tinygrad_lite.arrays.memory import counted, owner_of, uncounted
 from tinygrad_lite.arrays.signature import wraps
 from tinygrad_lite.engine.tape import Leaf, Node, Traced, results_are, traced
@@ -341,6 +342,8 @@ class Tensor(Traced):
             raise BadValue(f"only a tensor of one element can be converted, this one has shape {self.array.shape}", function=wanted)
         if deferred_checks.flags:
             deferred_checks.settle()
+        if (trace := tracing.get()) is not None and trace.types_matter:
+            trace.refuse("it may ask for the type() of a number; use isinstance")
         return self.array.item()
 
     def tolist(self) -> Any:
@@ -358,6 +361,8 @@ class Tensor(Traced):
                 raise RuntimeError("numpy: this tensor requires grad; use detach().numpy(), or numpy(force=True)")
             if self.is_cuda:
                 raise TypeError(f"numpy: this tensor is on {self.device}; use cpu().numpy(), or numpy(force=True)")
+        if isinstance(self.array, Symbol) and (trace := tracing.get()) is not None:
+            trace.refuse("the values of a tensor leave the computation; a program is the same for all values")
         return to_numpy(self.array)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

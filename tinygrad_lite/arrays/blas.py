@@ -12,11 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.arrays.gpu import kernel
+
 # From this size on, a BLAS call is faster than NumPy's operations: 9 us instead of 12 for 32768
 # elements, but 6 instead of 4 for 4096.
 _WORTH_A_CALL = 1 << 14
 
 
+@kernel
 def axpby(a: float, x: Any, b: float, y: Any) -> None:
     """y <- a x + b y in one pass over memory, on arrays of one shape. On Tensors it is recorded.
 

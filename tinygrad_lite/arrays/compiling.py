@@ -102,6 +102,19 @@ define void @part(i64 %i, ptr %args) {{
 """
 
 
+def load_table(text: str, table: np.ndarray, kept: Any) -> Callable[[], None]:
+    """The function `loop` of the IR in `text` with its one parameter, the address of a table of addresses. `kept` stays
+    alive with it."""
+    loop = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(_link(_cached(text)).get_function_address("loop"))
+    address = table.ctypes.data
+
+    def call() -> None:
+        loop(address)
+
+    call.kept = (table, kept)  # type: ignore[attr-defined]
+    return call
+
+
 # -- LLVM ------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,8 @@ import os
 import threading
 from typing import Any
 
+from tinygrad_lite.arrays.gpu import Symbol
+
 Array = Any  # of CuPy
 
 # For each kind of failure on each GPU: a 0-d bool on that GPU, True if it happened.
@@ -24,6 +26,9 @@ def refuse(bad: Array, kind: type[Any], message: str, what: str = "", values: Ar
     "{}" in the message stands for `what` the values are, followed by the first bad one of `values` if known.
     """
     found = bad.any()
+    if isinstance(found, Symbol):
+        found.trace.check(found, kind, message.format(what), function)
+        return
     if os.environ.get("CUDA_LAUNCH_BLOCKING") == "1":
         if bool(found):
             first = None if values is None else values[bad][0].item()
@@ -33,6 +38,13 @@ def refuse(bad: Array, kind: type[Any], message: str, what: str = "", values: Ar
     with _lock:
         known = flags.get(key)
         flags[key] = found if known is None else known | found
+
+
+def left_to_program(bad: Array, kind: type[Any], message: str) -> bool:
+    """Whether `bad` belongs to a program that is being traced: each run of it raises `kind(message)` if any is True."""
+    if isinstance(bad, Symbol):
+        refuse(bad, kind, message)
+    return isinstance(bad, Symbol)
 
 
 def refuse_outside(index: Array, low: int, high: int, kind: type[Any], message: str, function: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tinygrad_lite.arrays.deferred_checks import settle
-from tinygrad_lite.arrays.gpu import Symbol, cupy_or_explain, is_cupy, known_count
+from tinygrad_lite.arrays.gpu import Symbol, cupy_or_explain, is_cupy, known_count, tracing
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -170,13 +170,16 @@ def is_default(device: Device) -> bool:
 
 def device_of(array: Array) -> Device:
     """The device of an array."""
-    return Device("cuda", int(array.device.id)) if is_cupy(array) else CPU
+    return Device("cuda", int(array.device.id)) if is_cupy(array) and not isinstance(array, Symbol) else CPU
 
 
 def namespace_for(device: Device | str | int | None) -> ModuleType:
     """The library for arrays on `device` (None: the default device)."""
     where = _default if device is None else Device(device)
-    return np if where is None or where.type == "cpu" else cupy_or_explain()
+    if where is None or where.type == "cpu":
+        trace = tracing.get()
+        return np if trace is None else trace.namespace
+    return cupy_or_explain()
 
 
 def on_device(device: Device | str | int | None) -> contextlib.AbstractContextManager[Any]:
@@ -214,7 +217,7 @@ def constant(array: Any, like: Array) -> Array:
     ones."""
     if type(array) is not np.ndarray:
         return namespace_of(like).asarray(array)
-    if namespace_of(like) is np:
+    if namespace_of(like) is np or isinstance(like, Symbol):
         return array
     with like.device:
         return _kept_constant(array.tobytes(), array.dtype.str, array.shape, like.device.id)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lite.arrays.devices import Array, is_array, namespace_of
+from tinygrad_lite.arrays.devices import Array, Symbol, is_array, namespace_of
 from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
 from tinygrad_lite.arrays.memory import order_kept
 
@@ -88,8 +88,7 @@ def common_dtype(*values: Any) -> np.dtype:
         elif isinstance(value, np.generic) and alone:
             rank, dtype = 1, value.dtype
         elif isinstance(value, (np.generic, bool, int, float, complex)):
-            kind = np.asarray(value).dtype.kind
-            rank, dtype = 2, _NUMBERS.get(kind, _default)
+            rank, dtype = 2, _NUMBERS.get(_kind_of(value), _default)
         else:
             raise BadType(expected="a Tensor, an array or a number", got=type(value).__name__)
         known = ranks[rank]
@@ -100,6 +99,13 @@ def common_dtype(*values: Any) -> np.dtype:
             result = lower
     assert result is not None
     return result
+
+
+def _kind_of(number: Any) -> str:
+    """NumPy's letter for the kind of a number."""
+    if isinstance(number, np.generic):
+        return number.dtype.kind
+    return "b" if isinstance(number, bool) else "i" if isinstance(number, int) else "f" if isinstance(number, float) else "c"
 
 
 def _meet(a: np.dtype, b: np.dtype) -> np.dtype:
@@ -151,7 +157,10 @@ def promoted_floats(*values: Any) -> tuple[Any, ...]:
 
 
 def _in_dtype(dtype: np.dtype, values: tuple[Any, ...]) -> tuple[Any, ...]:
-    xp = namespace_of(next(filter(is_array, values), None))
+    like = next(filter(is_array, values), None)
+    if isinstance(like, Symbol) and dtype.kind == "f":  # a number stays one in a program
+        return tuple(value if isinstance(value, (bool, int, float)) else _cast(np, value, dtype) for value in values)
+    xp = namespace_of(like)
     return tuple(_cast(xp, value, dtype) for value in values)
 
 

@@ -7,6 +7,7 @@ import functools
 import importlib
 import sys
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -83,10 +84,43 @@ def in_words(size: int) -> str:
     return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
 
 
+tracing: ContextVar[Any] = ContextVar("tracing", default=None)  # the trace of a program that is being made
+
+
 class Symbol:
     """A stand-in for an array while its operations are being traced (see fusion.py)."""
 
     namespace: Any  # used instead of the module numpy or cupy
+    trace: Any  # of a program, for arrays that hold a value
+    value: Any
+
+
+def is_symbol(value: Any) -> bool:
+    """Whether `value` stands in for an array."""
+    return isinstance(value, Symbol)
+
+
+def kernel(function: F) -> F:
+    """Mark a function on arrays as a kernel: a program that is being traced calls it as a whole."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        trace = tracing.get()
+        return function(*args, **kwargs) if trace is None else trace.kernel(function, args, kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+def whole(function: F) -> F:
+    """Mark a function on arrays that a program calls as one step, because values decide what it does in Python (not the
+    shapes of its results). It changes no argument."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        trace = tracing.get()
+        return function(*args, **kwargs) if trace is None else trace.whole(function, args, kwargs)
+
+    return call  # type: ignore[return-value]
 
 
 def is_cupy(value: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite.arrays.devices import as_array
+from tinygrad_lite.arrays.gpu import tracing
 from tinygrad_lite.arrays.memory import contiguous, strided
 
 ALL = slice(None)
@@ -71,7 +72,8 @@ def read(x: Any, index: Index) -> Any:
 
 def replaced_at(x: Any, index: Index, value: Any) -> Any:
     """A copy of `x` with `value` at `index`."""
-    out = as_array(x).copy("C")
+    trace = tracing.get()
+    out = as_array(x).copy("C") if trace is None else trace.namespace.array(x, order="C")
     write(out, index, value)
     return out
 

@@ -12,6 +12,7 @@ from tinygrad_lite.arrays.deferred_checks import refuse_outside
 from tinygrad_lite.arrays.devices import device_of, is_array, to_device
 from tinygrad_lite.arrays.dtypes import bool_, int32, int64
 from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue
+from tinygrad_lite.arrays.gpu import is_symbol
 from tinygrad_lite.arrays.indexing import ALL, Index
 
 BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
@@ -34,7 +35,7 @@ def checked_item(item: Any, array: Any) -> Any:
     elif type(item) is not np.ndarray and not is_array(item):
         if not isinstance(item, (bool, np.bool_)):
             if hasattr(item, "__index__"):
-                return operator.index(item)
+                return item if isinstance(item, int) else operator.index(item)
             kind = BadType if isinstance(item, str) else BadIndex  # PyTorch takes a text for a sequence
             accepted = "ints, slices, None, integer or bool tensors"
             raise kind(function="getitem", expected=accepted, got=type(item).__name__)
@@ -42,15 +43,19 @@ def checked_item(item: Any, array: Any) -> Any:
     if item.dtype == np.uint8:
         item = item.astype(np.bool_)
     if item.ndim == 0 and item.dtype.kind in "iu":
-        return int(item)
+        return item.item() if is_symbol(item) else int(item)  # of a program, a number that may change
     if item.dtype not in (int64, int32, bool_):
         raise BadIndex(f"tensors used as indices must be int64, int32 or bool, not {item.dtype}", function="getitem")
     return item if type(item) is type(array) else to_device(item, device_of(array))
 
 
+def _is_basic(item: Any) -> bool:
+    return type(item) in BASIC or isinstance(item, int)  # a number of a program that is being traced passes for an int
+
+
 def mixed(array: Any, items: list[Any]) -> tuple[Index, ...]:
     """The steps of an index whose `items` `checked_item` has made, or which are basic."""
-    rank = sum(i is not None and i is not ... if type(i) in BASIC else i.ndim if i.dtype.kind == "b" else 1 for i in items)
+    rank = sum(i is not None and i is not ... if _is_basic(i) else i.ndim if i.dtype.kind == "b" else 1 for i in items)
     if rank > array.ndim:
         raise BadIndex(f"{rank} indices for a tensor of {array.ndim} dimensions", function="getitem")
     if type(array) is not np.ndarray or 0 in [i.size for i in items if type(i) is np.ndarray]:
@@ -61,9 +66,9 @@ def mixed(array: Any, items: list[Any]) -> tuple[Index, ...]:
     basic: list[Any] = []
     advanced: list[Any] = []
     for item in items:
-        if type(item) in BASIC:
+        if _is_basic(item):
             basic.append(item)
-            if type(item) is not int:
+            if not isinstance(item, int):
                 advanced.append(ALL)
         elif item.dtype.kind != "b":
             basic.append(ALL)

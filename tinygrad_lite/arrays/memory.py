@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, as_array, is_array, is_cupy, namespace_of
 from tinygrad_lite.arrays.errors import BadValue
-from tinygrad_lite.arrays.gpu import at_home
+from tinygrad_lite.arrays.gpu import Symbol, at_home
 
 
 def owner_of(array: Array) -> Array:
@@ -69,6 +69,8 @@ def counter_of(array: Array) -> Array:
 
 def uncounted(array: Array) -> Array:
     """A view of all of `array` whose changes, and those of its views, do not count as changes of `array`."""
+    if isinstance(array, Symbol):
+        return array.trace.again(array)
     if is_cupy(array):
         return type(array)(array.shape, array.dtype, array.data, array.strides)
     return np.asarray(_Uncounted(array, array.shape, array.strides, 0))
@@ -81,6 +83,8 @@ def counted(array: Array) -> Array:
 
 def start_of(array: Array) -> int:
     """The address of an array's first element."""
+    if isinstance(array, Symbol):
+        array = array.value
     return array.data.ptr if is_cupy(array) else array.__array_interface__["data"][0]
 
 
@@ -152,6 +156,10 @@ def empty_like(array: Array) -> Array:
 def strided(array: Array, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0) -> Array:
     """A view of `array`'s memory, writable if `array` is. Strides and the offset from array's first element are in bytes.
     The caller ensures that the view lies inside the memory."""
+    if isinstance(array, Symbol):
+        array = cast(Any, array)
+        start = array.reshape(-1)[offset // array.itemsize :] if offset else array
+        return array.namespace.lib.stride_tricks.as_strided(start, shape, strides)
     if is_cupy(array):
         return _strided_on_gpu(array, shape, strides, offset)
     # np.lib.stride_tricks.as_strided takes six times as long, and hides the owner of the memory.

@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, Device, as_array, cupy_or_explain, namespace_of, on_device
+from tinygrad_lite.arrays.gpu import tracing
 from tinygrad_lite.arrays.memory import in_order
+
+
+def _leave_alone() -> None:
+    """Refuse to read or set the state of a stream while a program is traced."""
+    if (trace := tracing.get()) is not None:
+        trace.refuse("it reads or sets the state of random numbers")
 
 
 class Source:
@@ -20,15 +27,22 @@ class Source:
         self.reseed(seed)
 
     def reseed(self, seed: int) -> None:
+        _leave_alone()
         self.seed = seed
         self._start(seed)
 
     def _start(self, seed: int) -> None:
         self._from = seed
-        self.__dict__.pop("stream", None)
+        self.__dict__.pop("generator", None)
+
+    @property
+    def stream(self) -> Any:
+        """The generator; one that notes what is drawn while a program is traced."""
+        trace = tracing.get()
+        return self.generator if trace is None else trace.stream(self)
 
     @functools.cached_property
-    def stream(self) -> Any:
+    def generator(self) -> Any:
         """The library's generator, created at the first draw because importing NumPy's takes 40 ms."""
         if self.device.type == "cpu":
             # A million float32 in [0, 1): SFC64 5.3 ms, PCG64 7.6 ms, Philox 8.8 ms.
@@ -104,13 +118,14 @@ class Source:
         CuPy does not reveal the state of its streams. So on a GPU the stream restarts from a seed derived from the last
         one, and that seed is the state.
         """
+        _leave_alone()
         numbers = [self.seed % 2**64]
         if self.device.type == "cuda":
-            if "stream" in self.__dict__:
+            if "generator" in self.__dict__:
                 self._start(int(np.random.SeedSequence([self._from, 1]).generate_state(1, np.uint64)[0]))
             numbers.append(self._from % 2**64)
         else:
-            state = self.stream.bit_generator.state
+            state = self.generator.bit_generator.state
             numbers += [*state["state"]["state"].tolist(), state["has_uint32"], state["uinteger"]]
         return np.array(numbers, np.uint64).view(np.uint8)
 
@@ -121,7 +136,7 @@ class Source:
         if self.device.type == "cuda":
             self._start(int(numbers[0]))
         else:
-            self.stream.bit_generator.state = {
+            self.generator.bit_generator.state = {
                 "bit_generator": "SFC64", "state": {"state": np.array(numbers[:4], np.uint64)},
                 "has_uint32": int(numbers[4]), "uinteger": int(numbers[5]),
             }  # fmt: skip

@@ -8,7 +8,10 @@ from typing import Any
 from tinygrad_lite import ops
 from tinygrad_lite._tensor import Size, Tensor
 from tinygrad_lite.arrays import get_default_dtype
+from tinygrad_lite.arrays.deferred_checks import left_to_program
+from tinygrad_lite.arrays.gpu import is_symbol
 from tinygrad_lite.autograd.grad_mode import no_grad
+from tinygrad_lite.ops.arguments import raw
 
 __all__ = ["Distribution"]
 
@@ -76,8 +79,11 @@ class Distribution:
         return self.variance.sqrt()
 
     def _require(self, holds: Any, name: str, value: Any, expected: str) -> None:
-        if self.validated and not bool(holds.all()):
-            raise ValueError(f"{type(self).__name__}: expected {name} {expected}, got {value}")
+        if not self.validated:
+            return
+        problem, array = f"{type(self).__name__}: expected {name} {expected}", raw(holds)
+        if not (is_symbol(array) and left_to_program(~array, ValueError, problem)) and not bool(holds.all()):
+            raise ValueError(f"{problem}, got {value}")
 
     def _known(self, value: Any, within: Callable[[Tensor], Tensor], expected: str) -> Tensor:
         """`value` for log_prob or cdf, checked against the support."""

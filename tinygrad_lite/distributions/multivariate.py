@@ -9,8 +9,10 @@ import numpy as np
 
 from tinygrad_lite import linalg, ops
 from tinygrad_lite._tensor import Tensor
+from tinygrad_lite.arrays.gpu import is_symbol
 from tinygrad_lite.distributions.distribution import Distribution
 from tinygrad_lite.distributions.univariate import Categorical
+from tinygrad_lite.ops.arguments import raw
 
 __all__ = ["Independent", "MixtureSameFamily", "MultivariateNormal"]
 
@@ -83,9 +85,10 @@ class MultivariateNormal(Distribution):
 def _positive_definite(matrix: Tensor) -> Tensor:
     """Whether each matrix is symmetric (to 1e-6, as in PyTorch) and has a Cholesky factor."""
     matrix = matrix.detach()
-    if not bool(ops.isclose(matrix, matrix.mT, atol=1e-6).all()):
+    symmetric = ops.isclose(matrix, matrix.mT, atol=1e-6).all()
+    if not is_symbol(raw(symmetric)) and not bool(symmetric):
         return ops.tensor(False)
-    return (linalg.cholesky_ex(matrix).info == 0) & matrix.isfinite().all(-1).all(-1)
+    return symmetric & (linalg.cholesky_ex(matrix).info == 0) & matrix.isfinite().all(-1).all(-1)
 
 
 class Independent(Distribution):

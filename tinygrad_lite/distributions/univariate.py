@@ -9,8 +9,10 @@ import numpy as np
 
 from tinygrad_lite import ops
 from tinygrad_lite._tensor import Tensor
+from tinygrad_lite.arrays.gpu import is_symbol
 from tinygrad_lite.distributions.distribution import Distribution, together
 from tinygrad_lite.nn.functional import binary_cross_entropy_with_logits
+from tinygrad_lite.ops.arguments import raw
 
 __all__ = ["Bernoulli", "Categorical", "Normal", "Uniform"]
 
@@ -72,7 +74,7 @@ class Uniform(Distribution):
     def __init__(self, low: Any, high: Any, validate_args: bool | None = None):
         self.low, self.high = together(low, high)
         super().__init__(self.low.shape, (), validate_args)
-        self._require(self.low < self.high, "low", low, f"less than high, {high}")
+        self._require(self.low < self.high, "low", low, "less than high" if is_symbol(raw(high)) else f"less than high, {high}")
 
     mean = property(lambda self: (self.low + self.high) / 2)
     variance = property(lambda self: (self.high - self.low) ** 2 / 12)

@@ -11,12 +11,13 @@ import numpy as np
 
 from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.arrays import BLOCK, device_of, errstate, namespace_of, on_device
+from tinygrad_lite.arrays.gpu import tracing
 from tinygrad_lite.autograd.grad_mode import enable_grad
 from tinygrad_lite.engine.tape import Node, Traced
 from tinygrad_lite.optim.explain import Explanation, explain
 from tinygrad_lite.optim.hooks import Hooks
 from tinygrad_lite.optim.state_dicts import Group, StateDicts
-from tinygrad_lite.optim.stepping import State, as_number, parts_of
+from tinygrad_lite.optim.stepping import SingleTensor, State, as_number, begin, parts_of
 
 ParamsT: TypeAlias = Iterable[Tensor] | Iterable[Group] | Iterable[tuple[str, Tensor]]
 
@@ -73,6 +74,7 @@ class Optimizer(Hooks, StateDicts):
     block: ClassVar[int] = BLOCK  # elements of a large parameter per call of the equation
     threads: ClassVar[bool] = True  # whether several threads share the blocks
     decoupled: ClassVar[bool] = False  # weight decay shrinks the parameter instead of adding to the gradient
+    derived: ClassVar[tuple[str, ...]] = ("_prepared", "_fixed", "_in_step", "_state_shown")  # attributes that follow from the others
     nonfinite: str | None = None
 
     def __init__(self, params: ParamsT, defaults: Group):
@@ -105,7 +107,7 @@ class Optimizer(Hooks, StateDicts):
         self._fixed: dict[int, Any] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        left_out = ("_prepared", "_fixed", "_in_step", "_state", "_state_shown")
+        left_out = (*self.derived, "_state")
         kept = {name: value for name, value in self.__dict__.items() if name not in left_out and not name.endswith("_hooks")}
         return {"state": self.state, **kept}
 
@@ -311,6 +313,10 @@ class Optimizer(Hooks, StateDicts):
 
     def _parts(self, i: int, params: list[Any], group: Group) -> Any:
         """The parts in which group i is updated; those of the last step if the parameters are the same."""
+        if tracing.get() is not None:  # each parameter on its own; a program makes its own arrangement
+            for p in params:
+                begin(self, p, self.numbers_of(group))
+            return [SingleTensor(self, p) for p in params]
         while len(self._prepared) <= i:
             self._prepared.append(([], [], ()))
         ids = list(map(id, params))

@@ -22,6 +22,7 @@ from tinygrad_lite.arrays import address_range, device_of, get_default_dtype, gp
 from tinygrad_lite.arrays.blocked import BLOCK, as_one_loop, by_blocks
 from tinygrad_lite.arrays.changes import changed_again, places_of_change
 from tinygrad_lite.arrays.fusion import fused
+from tinygrad_lite.arrays.gpu import Symbol
 from tinygrad_lite.arrays.loops import SMALLEST
 from tinygrad_lite.autograd.grad_mode import enable_grad
 from tinygrad_lite.engine.tape import traced
@@ -260,7 +261,7 @@ class MultiTensor:
 def _apply(optimizer: Method, p: Any, g: Any, state: State, group: Group) -> None:
     """Apply the equation: on a GPU as one kernel; on a CPU, if `p` is large, as one compiled loop or block by block."""
     on_cpu = type(p) is np.ndarray
-    if not optimizer.elementwise or (on_cpu and p.ndim and p.size < SMALLEST):
+    if not optimizer.elementwise or isinstance(p, Symbol) or (on_cpu and p.ndim and p.size < SMALLEST):
         optimizer.apply(p, g, state, group)
         return
     equation, arrays = _equation(optimizer, state, group)

@@ -22,9 +22,11 @@ from tinygrad_lite.arrays import (
     normal_cdf,
 )
 from tinygrad_lite.arrays.blocked import as_one_loop
+from tinygrad_lite.arrays.gpu import kernel
 from tinygrad_lite.arrays.loops import SMALLEST
 
 
+@kernel
 def elu_of(x: Any, alpha: Any, scale: Any, rate: Any) -> Any:
     """`scale x` where x is positive, otherwise `alpha scale (exp(rate x) - 1)`."""
     out = expm1_below_0(x * rate) if rate > 0 else namespace_of(x).expm1(x * rate)
@@ -32,6 +34,7 @@ def elu_of(x: Any, alpha: Any, scale: Any, rate: Any) -> Any:
     return choose(x > 0, x * scale if scale != 1 else x, out)
 
 
+@kernel
 def softplus_of(x: Any, beta: Any, threshold: Any) -> Any:
     """`log(1 + exp(beta x)) / beta`."""
     xp = namespace_of(x)
@@ -51,6 +54,7 @@ def softplus_of(x: Any, beta: Any, threshold: Any) -> Any:
     return out if threshold == math.inf else choose(x * beta > threshold, x, out)
 
 
+@kernel
 def silu_of(x: Any) -> Any:
     """`x sigmoid(x)`, and sigmoid(x)."""
     xp = namespace_of(x)
@@ -67,6 +71,7 @@ def silu_of(x: Any) -> Any:
     return out, share
 
 
+@kernel
 def silu_gradient(g: Any, x: Any, share: Any) -> Any:
     """The gradient of x; `share` is sigmoid(x)."""
     xp = namespace_of(x)
@@ -87,6 +92,7 @@ def silu_gradient(g: Any, x: Any, share: Any) -> Any:
 GELU_A, GELU_B = math.sqrt(2 / math.pi), 0.044715 * math.sqrt(2 / math.pi)
 
 
+@kernel
 def gelu_of(x: Any, approximate: Any) -> Any:
     """`x cdf(x)` for the standard normal cdf, and cdf(x)."""
     xp = namespace_of(x)
@@ -110,6 +116,7 @@ def gelu_of(x: Any, approximate: Any) -> Any:
     return out, share
 
 
+@kernel
 def gelu_gradient(g: Any, x: Any, share: Any, approximate: Any) -> Any:
     """The gradient of x; `share` is cdf(x)."""
     xp = namespace_of(x)
@@ -140,6 +147,7 @@ def gelu_gradient(g: Any, x: Any, share: Any, approximate: Any) -> Any:
     return out, None
 
 
+@kernel
 def relu_of(x: Any) -> Any:
     """`max(x, 0)`."""
     xp = namespace_of(x)
@@ -182,6 +190,7 @@ def _zeros(dtype: np.dtype) -> Any:
     return np.zeros(BLOCK, dtype)
 
 
+@kernel
 def sigmoid_of(x: Any) -> Any:
     """`1 / (1 + exp(-x))`."""
     x = as_float(x)

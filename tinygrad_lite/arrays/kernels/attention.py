@@ -9,10 +9,12 @@ import numpy as np
 
 from tinygrad_lite.arrays import BLOCK, by_blocks, exponentials, namespace_of, product
 from tinygrad_lite.arrays.compiling import available
+from tinygrad_lite.arrays.gpu import kernel
 from tinygrad_lite.arrays.row_loops import Row, Term, run
 from tinygrad_lite.arrays.threads import one_blas_thread
 
 
+@kernel
 def attention(query: Any, key: Any, value: Any, mask: Any, causal: Any, scale: Any) -> Any:
     """The weighted averages of the values, and the attention weights."""
     # A few batches at a time, so that the scores stay in the cache and threads share the work: 16 x 4
@@ -54,6 +56,7 @@ def attention(query: Any, key: Any, value: Any, mask: Any, causal: Any, scale: A
     return out, weights
 
 
+@kernel
 def attention_gradient(needs: Any, g: Any, query: Any, key: Any, value: Any, weights: Any, scale: Any) -> Any:
     """The gradients of query, key, value and mask."""
     xp = namespace_of(query)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tinygrad_lite.arrays import Array, namespace_of
 from tinygrad_lite.arrays.errors import BadValue
+from tinygrad_lite.arrays.gpu import is_symbol, whole
 
 
 def places_of_bags(name: str, offsets: Array, count: int, include_last: bool) -> tuple[Array, Array]:
@@ -24,12 +27,18 @@ def places_of_bags(name: str, offsets: Array, count: int, include_last: bool) ->
 def renormalize(table: Array, index: Array, max_norm: float, norm_type: float) -> None:
     """Scale the rows that `index` names down to a norm of `max_norm`, in place."""
     xp = namespace_of(table)
-    rows = xp.unique(index)
+    rows = slice(None) if is_symbol(table) else xp.unique(index)
     values = table[rows]
     norms = (xp.abs(values) ** norm_type).sum(axis=1, keepdims=True) ** (1 / norm_type)
-    table[rows] = xp.where(norms > max_norm, values * (max_norm / (norms + 1e-7)).astype(table.dtype), values)
+    large = norms > max_norm
+    if is_symbol(table):  # a program looks at all rows: how many are used differs from call to call
+        used = xp.zeros((len(table), 1), np.bool_)
+        used[index.reshape(-1)] = True
+        large = large & used
+    table[rows] = xp.where(large, values * (max_norm / (norms + 1e-7)).astype(table.dtype), values)
 
 
+@whole
 def frequency_factors(index: Array, count: int) -> Array:
     """For each element of `index` 1 over how often it occurs."""
     return 1 / namespace_of(index).bincount(index.reshape(-1), minlength=count)[index]

@@ -7,10 +7,12 @@ from math import prod
 import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, constant, namespace_of
+from tinygrad_lite.arrays.gpu import kernel
 
 BAND = 64
 
 
+@kernel
 def weighted_sums(x: Array, matrix: np.ndarray, dim: int) -> Array:
     """x (..., n, ...) and a matrix (m, n) -> (..., m, ...): the sums over `dim` weighted by each row.
 

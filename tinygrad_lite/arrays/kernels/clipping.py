@@ -6,8 +6,10 @@ import math
 from typing import Any
 
 from tinygrad_lite.arrays import Array, is_array, namespace_of, promote, promoted
+from tinygrad_lite.arrays.gpu import kernel
 
 
+@kernel
 def clipped(x: Array, low: Any, high: Any) -> Array:
     """`x` raised to `low` and lowered to `high`, each None, a number, or an array; `high` counts more."""
     if x.size > 1024 and x.dtype.kind == "f" and not (is_array(low) or is_array(high)):

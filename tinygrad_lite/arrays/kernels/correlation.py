@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, namespace_of
+from tinygrad_lite.arrays.gpu import kernel
 from tinygrad_lite.arrays.kernels.windows import Windows, copy_rows, cut, windows_in
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads, one_blas_thread
 
@@ -29,6 +30,7 @@ def _widened(*arrays: Any) -> Any:
     return [array if array is None else array.astype(np.float32) for array in arrays]
 
 
+@kernel
 def correlate(x: Array, weight: Array, bias: Array | None, w: Windows, groups: int) -> Array:
     """x (N, C, *size), weight (O, C / groups, *kernel), bias (O,) or None -> (N, O, *count)"""
     if x.dtype == np.float16:
@@ -60,6 +62,7 @@ def correlate(x: Array, weight: Array, bias: Array | None, w: Windows, groups: i
     return out
 
 
+@kernel
 def correlate_input(g: Array, weight: Array, w: Windows, groups: int) -> Array:
     """The transpose of `correlate` in x: g (N, O, *count) -> (N, C, *size)"""
     if g.dtype == np.float16:
@@ -90,6 +93,7 @@ def correlate_input(g: Array, weight: Array, w: Windows, groups: int) -> Array:
     return cut(out, w.before, w.size)
 
 
+@kernel
 def correlate_weight(g: Array, x: Array, w: Windows, groups: int) -> Array:
     """The transpose of `correlate` in its weight: g (N, O, *count), x (N, C, *size) -> (O, C / groups, *kernel)"""
     if g.dtype == np.float16:

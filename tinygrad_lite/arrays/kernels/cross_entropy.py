@@ -9,9 +9,11 @@ import numpy as np
 from tinygrad_lite.arrays import exponentials, namespace_of
 from tinygrad_lite.arrays.deferred_checks import refuse
 from tinygrad_lite.arrays.errors import BadIndex
+from tinygrad_lite.arrays.gpu import kernel
 from tinygrad_lite.arrays.row_loops import Row, Term, run
 
 
+@kernel
 def cross_entropy_of(x: Any, target: Any, weight: Any, ignore_index: Any, reduction: Any) -> Any:
     """The loss, and what its gradient needs: the exponentials, their sums, the factor of each sample and the positions of
     the classes."""
@@ -42,6 +44,7 @@ def cross_entropy_of(x: Any, target: Any, weight: Any, ignore_index: Any, reduct
     return loss, e, total, scale, places
 
 
+@kernel
 def cross_entropy_gradient(g: Any, exponentials: Any, total: Any, scale: Any, places: Any) -> Any:
     """The gradient of the logits."""
     scale = scale * g

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_lite.arrays import Array, namespace_of, only_numbers, promoted, some_tensor
+from tinygrad_lite.arrays.deferred_checks import left_to_program
 from tinygrad_lite.arrays.errors import Refusal
+from tinygrad_lite.arrays.gpu import is_symbol
 
 
 def divided(name: str, x: Any, y: Any, rounding: str) -> Array:
@@ -30,6 +32,10 @@ def _divisible(name: str, x: Any, y: Any) -> tuple[Array, Array]:
     some_tensor(x, y)
     x, y = promoted(x, y)
     only_numbers(x)
-    if y.dtype.kind in "iu" and not y.all():
-        raise Refusal("ZeroDivisionError: integers cannot be divided by zero", function=name)
+    if y.dtype.kind in "iu":
+        problem = "ZeroDivisionError: integers cannot be divided by zero"
+        if is_symbol(y):
+            left_to_program(y == 0, Refusal, f"{name}: {problem}")
+        elif not y.all():
+            raise Refusal(problem, function=name)
     return x, y

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays.devices import Array, is_array, namespace_of, scipy_of
+from tinygrad_lite.arrays.devices import Array, Symbol, is_array, namespace_of, scipy_of
+from tinygrad_lite.arrays.gpu import whole
 from tinygrad_lite.arrays.memory import in_order
 
 
@@ -19,7 +20,7 @@ def linalg(name: str, *args: Any, **options: Any) -> Any:
     xp = namespace_of(args[0])
     function = getattr(xp.linalg, name)
     args = tuple(in_order(x) if is_array(x) and x.ndim > 3 else x for x in args)  # otherwise results take the order of the batch dims
-    if xp is np:
+    if xp is np or isinstance(args[0], Symbol):
         return function(*args, **options)
     with importlib.import_module("cupyx").errstate(linalg="raise"):
         return function(*args, **options)
@@ -35,6 +36,7 @@ def cholesky_of(x: Array) -> Array:
     return out
 
 
+@whole
 def failing_minors(x: Array) -> np.ndarray:
     """For each matrix the order of its first leading minor that is not positive; 0 where there is none."""
     out = np.zeros(x.shape[:-2], np.int32)
@@ -51,6 +53,7 @@ def _is_definite(x: Array) -> bool:
     return True
 
 
+@whole
 def one_by_one(name: str, *matrices: Array) -> Array:
     """`linalg(name, *matrices)`, with inf for the matrices that it refuses."""
     out = namespace_of(matrices[0]).full(matrices[-1].shape, np.inf, matrices[0].dtype)
@@ -60,6 +63,7 @@ def one_by_one(name: str, *matrices: Array) -> Array:
     return out
 
 
+@whole
 def lu_of(x: Array) -> tuple[Array, Array]:
     """The factors L and U of each matrix in one array, and the row exchanges, counted from 1."""
     xp = namespace_of(x)
@@ -83,6 +87,7 @@ def with_one_batch(*matrices: Array) -> tuple[Array, ...]:
     return tuple(x if x.shape[:-2] == batch else namespace_of(x).broadcast_to(x, batch + x.shape[-2:]) for x in matrices)
 
 
+@whole
 def solve_triangular_of(x: Array, y: Array, upper: bool, unit: bool) -> Array:
     """The z of x @ z = y, reading only one triangle of x, and not its diagonal if `unit`."""
     xp = namespace_of(x)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.arrays.gpu import whole
 
 
 def bincount_of(x: Any, weights: Any, minlength: Any) -> Any:
@@ -22,6 +23,7 @@ def _weight_dtype(weights: Any) -> Any:
     return np.float32 if weights.dtype == np.float32 else np.float64
 
 
+@whole
 def histogram_of(x: Any, edges: Any) -> Any:
     """How many elements fall into each bin between evenly spaced `edges`."""
     xp = namespace_of(x)

@@ -6,6 +6,7 @@ import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, namespace_of
 from tinygrad_lite.arrays.errors import Refusal
+from tinygrad_lite.arrays.gpu import kernel
 from tinygrad_lite.arrays.memory import contiguous, in_order, order_kept, strided
 
 
@@ -30,12 +31,14 @@ def copied(x: Array, dtype: np.dtype, order: str) -> Array:
     return contiguous(x) if x.dtype == dtype else x.astype(dtype, order)
 
 
+@kernel
 def joined(arrays: tuple[Array, ...], dim: int) -> Array:
     """`arrays` one after the other along `dim`."""
     out = namespace_of(arrays[0]).concatenate(arrays, axis=dim)
     return out if out.flags.c_contiguous or all(map(channels_come_last, arrays)) else in_order(out)
 
 
+@kernel
 def stacked(arrays: tuple[Array, ...], dim: int) -> Array:
     """`arrays` of one shape along a new dim."""
     return in_order(namespace_of(arrays[0]).stack(arrays, axis=dim))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_lite.arrays import add_up, as_array, as_float, extreme, namespace_of
+from tinygrad_lite.arrays.gpu import kernel
 
 
+@kernel
 def logsumexp_of(x: Any, axes: Any, keepdim: Any) -> Any:
     """`log(sum(exp(x)))` over `axes`."""
     xp = namespace_of(x)

@@ -6,11 +6,13 @@ import math
 from typing import Any
 
 from tinygrad_lite.arrays import Array, epsilon, linalg, namespace_of
+from tinygrad_lite.arrays.gpu import whole
 
 # The diagonal Pade approximant of exp of order 13, good to 1e-16 up to a norm of 5.4 (Higham, 2005).
 _PADE = [math.comb(13, k) * math.factorial(26 - k) / math.factorial(26) for k in range(14)]
 
 
+@whole
 def exponential(x: Array) -> Array:
     """`sum of x^k / k!` of square matrices, by scaling and squaring."""
     xp = namespace_of(x)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import namespace_of
+from tinygrad_lite.arrays.gpu import kernel
 from tinygrad_lite.arrays.kernels.standardize import (
     channel_moments,
     channels_gradient,
@@ -17,6 +18,7 @@ from tinygrad_lite.arrays.kernels.standardize import (
 )
 
 
+@kernel
 def normalize(x: Any, weight: Any, bias: Any, lead: Any, groups: Any, eps: Any, center: Any) -> Any:
     """The result, and what the gradient needs: the normalized rows and the reciprocals of their standard deviations."""
     shape = math.prod(x.shape[:lead]), math.prod(x.shape[lead:])
@@ -27,6 +29,7 @@ def normalize(x: Any, weight: Any, bias: Any, lead: Any, groups: Any, eps: Any, 
     return out.reshape(x.shape).astype(x.dtype, copy=False), normal, rate
 
 
+@kernel
 def normalize_gradient(needs: Any, g: Any, normal: Any, rate: Any, weight: Any, bias: Any, center: Any) -> Any:
     """The gradients of x, weight and bias."""
     w, b = (None if vector is None else wide(vector).reshape(-1) for vector in (weight, bias))
@@ -38,6 +41,7 @@ def normalize_gradient(needs: Any, g: Any, normal: Any, rate: Any, weight: Any, 
     return [None if a is None else a.reshape(shape) for a, shape in zip(found, shapes)] + [None] * 4
 
 
+@kernel
 def batch_norm_of(x: Any, weight: Any, bias: Any, eps: Any, moments: Any, running: Any) -> Any:
     """The result, and for each channel the mean and the reciprocal of the standard deviation."""
     (matrix,), back = _as_matrices(wide(x))
@@ -47,6 +51,7 @@ def batch_norm_of(x: Any, weight: Any, bias: Any, eps: Any, moments: Any, runnin
     return out.astype(x.dtype, copy=False), mean, rate
 
 
+@kernel
 def batch_norm_gradient(needs: Any, g: Any, x: Any, weight: Any, mean: Any, rate: Any, running: Any) -> Any:
     """The gradients of x, weight and bias."""
     (matrix, g), back = _as_matrices(wide(x), wide(g))

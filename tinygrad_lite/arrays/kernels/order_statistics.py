@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import accumulate, in_order, namespace_of, order
+from tinygrad_lite.arrays.gpu import whole
 from tinygrad_lite.arrays.shapes import require_some
 
 
+@whole
 def place_of_rank(x: Any, axis: Any, keepdim: Any, rank: Any, skip_nan: Any) -> Any:
     """The index along `axis` of the element of `rank` (None: the median)."""
     require_some(x, axis)
@@ -24,6 +26,7 @@ def place_of_rank(x: Any, axis: Any, keepdim: Any, rank: Any, skip_nan: Any) -> 
     return ((x == value) | ((x != x) & (value != value))).argmax(axis=axis, keepdims=keepdim)
 
 
+@whole
 def median_of(x: Any, skip_nan: bool) -> Any:
     """The median of all elements, of two the lower one."""
     in_order = namespace_of(x).sort(x.reshape(-1))
@@ -37,6 +40,7 @@ def median_of(x: Any, skip_nan: bool) -> Any:
     return in_order[(numbers - 1) // 2]
 
 
+@whole
 def place_of_mode(x: Any, axis: Any, keepdim: Any) -> Any:
     """The index along `axis` of the most frequent element."""
     xp = namespace_of(x)
@@ -51,6 +55,7 @@ def place_of_mode(x: Any, axis: Any, keepdim: Any) -> Any:
     return out if keepdim else out.squeeze(axis)
 
 
+@whole
 def search(boundaries: Any, x: Any, side: Any, sorter: Any) -> Any:
     """The index in `boundaries`, row by row, at which each element of x would be inserted."""
     xp = namespace_of(boundaries)

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_lite.arrays.blocked import by_blocks
 from tinygrad_lite.arrays.devices import Array, constant, kept, namespace_of
+from tinygrad_lite.arrays.gpu import kernel
 from tinygrad_lite.arrays.kernels.pooling_loops import maxima_loop, scatter_loop
 from tinygrad_lite.arrays.kernels.scatter import scatter_add
 from tinygrad_lite.arrays.kernels.windows import Sizes, Windows, cut
@@ -19,6 +20,7 @@ def lowest(dtype: np.dtype) -> Any:
     return -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
 
 
+@kernel
 def largest(x: Array, w: Windows) -> tuple[Array, Array]:
     """The maxima (N, C, *count) of the windows of x (N, C, *size), and their flat indices within their planes: for ties the
     first, for NaNs the last."""
@@ -64,6 +66,7 @@ def largest(x: Array, w: Windows) -> tuple[Array, Array]:
     return out.reshape(shape), places.reshape(shape)
 
 
+@kernel
 def into_places(y: Array, places: Array, shape: Sizes, repeated: bool) -> Array:
     """Zeros of `shape` (N, C, *size) with y (N, C, *count) added at flat indices within its planes."""
     xp = namespace_of(y)
@@ -113,7 +116,7 @@ def largest_of_parts(x: Array, count: Sizes) -> Array:
         table = table.reshape(table.shape[0] * m, table.shape[2] * along.shape[1])
     table = constant(table, x)
     found = x.reshape(x.shape[0] * x.shape[1], prod(x.shape[2:]))[:, table].argmax(axis=-1)
-    return table[xp.arange(len(table)), found].reshape(*x.shape[:2], *count)
+    return xp.take(table, xp.arange(len(table)) * table.shape[1] + found).reshape(*x.shape[:2], *count)
 
 
 def part_bounds(size: int, count: int) -> tuple[Array, Array]:

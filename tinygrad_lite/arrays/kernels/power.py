@@ -8,8 +8,10 @@ from typing import Any
 from tinygrad_lite.arrays.devices import Array, namespace_of
 from tinygrad_lite.arrays.dtypes import check_number, only_numbers, promote, some_tensor
 from tinygrad_lite.arrays.errors import BadValue
+from tinygrad_lite.arrays.gpu import kernel
 
 
+@kernel
 def power(x: Any, y: Any) -> Array:
     """`x ** y`, broadcast."""
     a, b = promote(x, y)

@@ -8,11 +8,13 @@ import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, is_array
 from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.arrays.gpu import kernel
 from tinygrad_lite.arrays.memory import in_order
 from tinygrad_lite.arrays.shared_products import LARGE, shared_product
 from tinygrad_lite.arrays.threads import one_blas_thread
 
 
+@kernel
 def product(x: Array, y: Array) -> Array:
     """`x @ y` for arrays of one dtype with any number of dims above 0.
 
@@ -72,6 +74,7 @@ def rows(x: Array) -> Array:
     return x.reshape((x.size // x.shape[-1] if x.size else math.prod(x.shape[:-1]), x.shape[-1])) if x.ndim != 2 else x
 
 
+@kernel
 def column_sums(x: Array) -> Array:
     """The sums over all dims but the last, as a vector.
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import Array, get_num_threads, in_threads, namespace_of, on_cache_lines
 from tinygrad_lite.arrays.blocked import elementwise
+from tinygrad_lite.arrays.gpu import kernel
 from tinygrad_lite.arrays.kernels.products import of_matrices
 from tinygrad_lite.arrays.kernels.recurrent_steps import (
     gru_step,
@@ -109,6 +110,7 @@ def _weight_gradients(d: Array, rows: Array, *widths: int) -> list[Array]:
     return [*parts, whole[:, -1].copy() if rows.shape[1] > ends[-1] else None]
 
 
+@kernel
 def lstm(x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, w_hr: Any, sizes: Any, reverse: Any) -> Any:
     """(out, h, c), and what the gradient needs: gates i, f, o, g of each step; the cell state before it; tanh of the one
     after it; the rows."""
@@ -249,6 +251,7 @@ def _lstm_walk(
     return dz.reshape(1, len(dz), 4 * hidden), dh, dc, dms
 
 
+@kernel
 def lstm_gradient(
     needs: Any, g: Any, w_ih: Any, w_hh: Any, w_hr: Any, sizes: Any, reverse: Any, gates: Any, cells: Any, squashed: Any, rows: Any
 ) -> Any:
@@ -262,6 +265,7 @@ def lstm_gradient(
     return dx, dh, dc, d_ih, d_hh, db, db, d_hr, None, None
 
 
+@kernel
 def gru(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, sizes: Any, reverse: Any) -> Any:
     """(out, h), and what the gradient needs: gates r, z, n of each step, W_hn h + b_hn, (x | 1), and (h | 1) with h before
     the step."""
@@ -374,6 +378,7 @@ def _gru_walk(w_hh: Any, sizes: Any, reverse: Any, gates: Any, candidates: Any, 
     return d, d_hidden, dh
 
 
+@kernel
 def gru_gradient(
     needs: Any, g: Any, w_ih: Any, w_hh: Any, sizes: Any, reverse: Any, gates: Any, candidates: Any, inputs: Any, rows: Any
 ) -> Any:
@@ -388,6 +393,7 @@ def gru_gradient(
     return dx, dh, d_ih, d_hh, db_ih, db_hh, None, None
 
 
+@kernel
 def rnn(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, squash: Any, sizes: Any, reverse: Any) -> Any:
     """(out, h), and the rows."""
     # squash: "tanh" or "relu"
@@ -411,6 +417,7 @@ def rnn(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, squash: Any,
     return (out, h), rows
 
 
+@kernel
 def rnn_gradient(needs: Any, g: Any, out: Any, w_ih: Any, w_hh: Any, squash: Any, sizes: Any, reverse: Any, rows: Any) -> Any:
     """The gradient of each argument of `rnn`."""
     g_out, g_h = g

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_lite.arrays import Array, namespace_of
+from tinygrad_lite.arrays.gpu import kernel
 
 
 def halves(xp: Any, dtype: Any) -> Array:
@@ -15,6 +16,7 @@ def halves(xp: Any, dtype: Any) -> Array:
     return half
 
 
+@kernel
 def lstm_cell(z: Any, c: Any) -> Any:
     """(h, c), the gates and tanh of the new c."""
     # z (B, 4 H): the inputs of i, f, g, o, which are saved as (4, B, H) with tanh of the new c.
@@ -31,6 +33,7 @@ def lstm_cell(z: Any, c: Any) -> Any:
     return (o * squashed, c), gates, squashed
 
 
+@kernel
 def lstm_cell_gradient(g: Any, c: Any, gates: Any, squashed: Any) -> Any:
     """The gradients of z and c."""
     g_h, g_c = g
@@ -46,6 +49,7 @@ def lstm_cell_gradient(g: Any, c: Any, gates: Any, squashed: Any) -> Any:
     return d.reshape(len(c), 4 * c.shape[1]), d_c * f
 
 
+@kernel
 def gru_cell(z: Any, v: Any, h: Any) -> Any:
     """h, the gates and the candidate."""
     # z (B, 3 H) from the input and v from h, for r, z and n; r multiplies the last part of v.
@@ -61,6 +65,7 @@ def gru_cell(z: Any, v: Any, h: Any) -> Any:
     return n + gates[:, hidden:] * (h - n), gates, n
 
 
+@kernel
 def gru_cell_gradient(g: Any, v: Any, h: Any, gates: Any, candidate: Any) -> Any:
     """The gradients of z, v and h."""
     hidden = h.shape[1]

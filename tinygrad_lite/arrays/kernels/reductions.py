@@ -15,6 +15,7 @@ import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, as_array
 from tinygrad_lite.arrays.errors import BadValue
+from tinygrad_lite.arrays.gpu import kernel
 from tinygrad_lite.arrays.kernels.products import column_sums
 from tinygrad_lite.arrays.memory import in_order
 from tinygrad_lite.arrays.shapes import count, require_some
@@ -23,6 +24,7 @@ _SMALL = 16384  # with fewer elements the detour costs more than it saves
 _ROW = 1024
 
 
+@kernel
 def add_up(x: Array, axes: Any = None, keepdim: bool = False) -> Any:
     """`x.sum(axis=axes, keepdims=keepdim)` of a floating-point array, C-contiguous; `axes` are not negative."""
     if x.dtype.char not in "fd":
@@ -83,6 +85,7 @@ def _down_columns(x: np.ndarray) -> np.ndarray:
     return out if whole == rows else out + _down_columns(x[whole:])
 
 
+@kernel
 def variance(x: Array, axes: Any, freedom: float, keepdim: bool) -> Any:
     """The sum of the squared distances from the mean, divided by `freedom`."""
     w = x if x.itemsize > 2 else x.astype(np.float32)
@@ -91,6 +94,7 @@ def variance(x: Array, axes: Any, freedom: float, keepdim: bool) -> Any:
     return (add_up(out, axes, keepdim) / freedom).astype(x.dtype, copy=False)
 
 
+@kernel
 def extreme(name: str, x: Array, axes: Any, keepdim: bool) -> Any:
     """`x.max(axis=axes, keepdims=keepdim)` for name="maximum", `x.min` for "minimum", C-contiguous.
 
@@ -107,6 +111,7 @@ def extreme(name: str, x: Array, axes: Any, keepdim: bool) -> Any:
     return in_order(reduce(x, axis=axes, keepdims=keepdim))  # type: ignore[call-overload]
 
 
+@kernel
 def sum_to_shape(g: Array, shape: tuple[int, ...]) -> Array:
     """`g` summed to `shape`, the transpose of broadcasting from `shape`."""
     if len(shape) == 1 and type(g) is np.ndarray and g.ndim > 1 and g.shape[-1] == shape[0]:

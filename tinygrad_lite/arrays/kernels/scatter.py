@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, is_array, is_cupy, namespace_of
+from tinygrad_lite.arrays.gpu import Symbol, kernel
 from tinygrad_lite.arrays.indexing import Region, overlaps, write
 from tinygrad_lite.arrays.kernels.scatter_loops import add_rows
 from tinygrad_lite.arrays.kernels.sorting import accumulate
 
 
+@kernel
 def scatter_add(out: Array, index: tuple[Any, ...], values: Array) -> None:
     """`out[index] += values`, where repeated indices accumulate.
 
@@ -38,13 +39,14 @@ def scatter_add(out: Array, index: tuple[Any, ...], values: Array) -> None:
     np.add.at(out.reshape(-1), places.reshape(-1), np.ascontiguousarray(values, out.dtype).reshape(-1))
 
 
+@kernel
 def scatter_reduce(ufunc: str, out: Array, index: tuple[Any, ...], values: Array) -> None:
     """`out[index] = ufunc(out[index], values)`, applied in turn for repeated indices.
 
     `ufunc`: "multiply", "maximum" or "minimum".
     """
     xp = namespace_of(out)
-    if xp is np:
+    if xp is np or isinstance(out, Symbol):
         getattr(xp, ufunc).at(out, index, values)
         return
     if ufunc != "multiply":
@@ -66,7 +68,7 @@ def _atomically(ufunc: str, out: Array, index: tuple[Any, ...], values: Array) -
     """CuPy's `ufunc.at`, which does not support bools or integers of fewer than 32 bits."""
     narrow = out.dtype.kind in "iub" and out.dtype.itemsize < 4
     wide = out.astype(np.int32) if narrow else out
-    getattr(sys.modules["cupy"], ufunc).at(wide, index, values)
+    getattr(namespace_of(out), ufunc).at(wide, index, values)
     if narrow:
         out[...] = wide.astype(out.dtype)
 
@@ -105,6 +107,7 @@ def flat_places(shape: tuple[int, ...], index: tuple[Any, ...]) -> Array:
     return places
 
 
+@kernel
 def zeros_with(x: Array, shape: tuple[int, ...], index: Any) -> Array:
     """Zeros of `shape` with `x` added at `index`."""
     out = namespace_of(x).zeros(shape, x.dtype)

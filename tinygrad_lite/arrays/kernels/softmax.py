@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import by_blocks, exponentials, namespace_of, row_products, row_sums, rows
+from tinygrad_lite.arrays.gpu import kernel
 from tinygrad_lite.arrays.row_loops import Row, Term, run
 
 
+@kernel
 def softmax_of(x: Any, dim: Any) -> Any:
     """`exp(x) / exp(x).sum(dim)`."""
     if not x.size:
@@ -34,6 +36,7 @@ def softmax_of(x: Any, dim: Any) -> Any:
     return out
 
 
+@kernel
 def log_softmax_of(x: Any, dim: Any) -> Any:
     """The logarithm of `softmax_of`."""
     if not x.size:
@@ -55,6 +58,7 @@ def log_softmax_of(x: Any, dim: Any) -> Any:
     return out
 
 
+@kernel
 def softmax_gradient(g: Any, out: Any, dim: int) -> Any:
     """The gradient of x from that of `out`."""
     if not (_by_rows(g, dim) and _by_rows(out, dim)):
@@ -67,6 +71,7 @@ def softmax_gradient(g: Any, out: Any, dim: int) -> Any:
     return _rowwise(_softmax_gradient, kernel, g, out)
 
 
+@kernel
 def log_softmax_gradient(g: Any, out: Any, dim: int) -> Any:
     """The gradient of x from that of `out`."""
     if not (_by_rows(g, dim) and _by_rows(out, dim)):

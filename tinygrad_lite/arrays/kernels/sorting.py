@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays.devices import Array, namespace_of
+from tinygrad_lite.arrays.devices import Array, Symbol, namespace_of
+from tinygrad_lite.arrays.gpu import kernel
 
 _WORTH_A_PRODUCT = 1 << 15
 _SMALL = 2048  # with fewer elements NumPy's stable sort is as fast as the detour
 
 
+@kernel
 def order(x: Array, axis: int, descending: bool = False, first: int | None = None) -> Array:
     """The indices that sort `x` along `axis` (counted from the front), with nan as the largest; only the `first` of them,
     if given. The sort is stable."""
@@ -27,7 +29,7 @@ def order(x: Array, axis: int, descending: bool = False, first: int | None = Non
             keys.sort(axis=-1)
             return np.moveaxis(keys[..., :first] & 0xFFFFFFFF, -1, axis)
     before = (slice(None),) * axis
-    stable = {"kind": "stable"} if type(x) is np.ndarray else {}  # CuPy's always is
+    stable = {"kind": "stable"} if type(x) is np.ndarray or isinstance(x, Symbol) else {}  # CuPy's always is
     if descending:
         back = (*before, slice(None, None, -1))
         out = n - 1 - x[back].argsort(axis=axis, **stable)[back]
@@ -77,6 +79,7 @@ def _keys(x: np.ndarray, descending: bool) -> np.ndarray | None:
     return keys
 
 
+@kernel
 def accumulate(name: str, x: Array, axis: int) -> Array:
     """`np.<name>.accumulate(x, axis)`: the running results of an associative ufunc, C-contiguous."""
     xp = namespace_of(x)
@@ -120,6 +123,7 @@ def _doubling(ufunc: Any, x: Array, axis: int) -> Array:
     return out
 
 
+@kernel
 def running(name: str, x: Array, axis: int, reverse: bool) -> Array:
     """`accumulate` of sums or products, where integers run in int64, half precision in single."""
     result = x.dtype if x.dtype.kind in "fc" else np.dtype(np.int64)
@@ -129,6 +133,7 @@ def running(name: str, x: Array, axis: int, reverse: bool) -> Array:
     return out[back] if reverse else out
 
 
+@kernel
 def place_so_far(name: str, x: Array, axis: int) -> Array:
     """Where the largest (name="maximum") or smallest element so far stands, the last of equal ones; nan is both."""
     places = namespace_of(x).arange(x.shape[axis]).reshape((-1,) + (1,) * (x.ndim - axis - 1))
@@ -136,6 +141,7 @@ def place_so_far(name: str, x: Array, axis: int) -> Array:
     return accumulate("maximum", places * here, axis)
 
 
+@kernel
 def recurrence(a: Array, b: Array, axis: int, reverse: bool) -> Array:
     """`h[t] = a[t] h[t-1] + b[t]` along `axis`, from 0 before the first (`reverse`: from the end backwards)."""
     n = b.shape[axis]

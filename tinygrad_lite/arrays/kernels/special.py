@@ -15,6 +15,7 @@ import numpy as np
 from tinygrad_lite.arrays.blocked import mapped
 from tinygrad_lite.arrays.devices import Array, Symbol, namespace_of, scipy_of
 from tinygrad_lite.arrays.dtypes import promoted_floats, some_tensor
+from tinygrad_lite.arrays.gpu import kernel, whole
 
 # atanh(erf(x)) / x as a polynomial in x**2, fitted to 1e-7 in its effect on erf(x) over |x| < 4;
 # beyond, erf is 1 to the last bit of a float32, and so is the result.
@@ -26,6 +27,7 @@ _ATANH_ERF = [
 ]  # fmt: skip
 
 
+@whole
 def erf_of(x: Array) -> Array:
     """The error function. Measured per element: 4 ns in large float32 arrays, 70 ns otherwise."""
     if namespace_of(x) is not np:
@@ -90,6 +92,7 @@ def log1p_up_to_1(x: Array, out: Array, xp: Any = np) -> None:
     out *= share
 
 
+@kernel
 def expm1_below_0(x: Array) -> Array:
     """`expm1(x)` for x <= 0 (undefined elsewhere), as 2 t / (1 - t) with t = tanh(x / 2): 3 ns per element of large float32
     arrays, NumPy 13 ns (without AVX-512)."""
@@ -106,6 +109,7 @@ def _expm1_below_0(x: Array, out: Array, xp: Any = np) -> None:
     out /= rest
 
 
+@whole
 def erfc_of(x: Array) -> Array:
     """1 - erf(x)."""
     return _one_by_one(math.erfc, x) if namespace_of(x) is np else special("erfc", x)
@@ -115,6 +119,7 @@ def _one_by_one(function: Callable[[float], float], x: Array) -> Array:
     return np.fromiter(map(function, x.reshape(-1).tolist()), x.dtype, x.size).reshape(x.shape)
 
 
+@whole
 def special(name: str, *args: Any) -> Array:
     """The function `name` of scipy.special or cupyx.scipy.special, with its result (or results) in the dtype of the last
     argument."""

@@ -9,16 +9,19 @@ import numpy as np
 from tinygrad_lite.arrays.blocked import as_one_loop
 from tinygrad_lite.arrays.devices import Array, as_array, device_of, is_array, namespace_of, to_device
 from tinygrad_lite.arrays.dtypes import promote
+from tinygrad_lite.arrays.gpu import kernel
 
 _BITS = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
 
 
+@kernel
 def selected(condition: Array, x: Any, y: Any) -> Array:
     """`choose` of what promotes to one dtype."""
     x, y = promote(x, y) if is_array(x) or is_array(y) else (to_device(v, device_of(condition)) for v in promote(x, y))
     return choose(condition, x, y)
 
 
+@kernel
 def choose(condition: Array, x: Any, y: Any) -> Array:
     """`where(condition, x, y)`: `x` and `y` are arrays of one dtype, or one of them is a number.
 

@@ -24,6 +24,7 @@ from tinygrad_lite.arrays import (
 )
 from tinygrad_lite.arrays.conversion import array_of_buffer, array_of_foreign, array_of_numbers, is_foreign, only_python, shareable
 from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.arrays.gpu import tracing
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.ops.creation.factories import as_made, creator, empty
 from tinygrad_lite.ops.types import Size
@@ -50,9 +51,12 @@ def array_from(data: Any, dtype: Any = None, device: Any = None) -> Any:
         data = known
         if data.dtype.kind not in "biufc":
             raise BadType(function="tensor", expected="numbers", got=f"an array of {data.dtype}")
+        if type(data) is np.ndarray and tracing.get() is not None:
+            data = namespace_for(None).asarray(data)  # each run of a program reads it anew
         return to_device(data.astype(data.dtype.newbyteorder("=") if dtype is None else dtype, order_kept(data)), device)
     typed = not only_python(data)
-    return to_device(array_of_numbers(_plain(data) if typed else data, dtype, typed), device)
+    array = to_device(array_of_numbers(_plain(data) if typed else data, dtype, typed), device)
+    return array if tracing.get() is None else namespace_for(device).array(array)  # each run of a program makes it anew
 
 
 def _plain(data: Any) -> Any:

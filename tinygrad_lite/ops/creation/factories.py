@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-import numpy as np
-
 from tinygrad_lite.arrays import default_device, device_of, namespace_for, on_device, quietly
 from tinygrad_lite.arrays.dtypes import DType, as_dtype, dtype_of_number, float64, get_default_dtype, int64, is_number, number_for
 from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal, in_call_of, refusal
@@ -73,7 +71,7 @@ def size_given(size: tuple[Any, ...], whole: Any = None) -> tuple[int, ...]:
 def _made(make: str, device: Any, *args: Any) -> Any:
     """An array created by NumPy, or by CuPy on a GPU."""
     if device is None and (device := default_device()) is None:
-        return getattr(np, make)(*args)
+        return getattr(namespace_for(None), make)(*args)
     with on_device(device):
         return getattr(namespace_for(device), make)(*args)
 

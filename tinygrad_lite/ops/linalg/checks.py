@@ -11,6 +11,7 @@ from numpy.linalg import LinAlgError as NumpyLinAlgError
 
 from tinygrad_lite.arrays import as_array, int32, is_array, linalg, namespace_of
 from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
+from tinygrad_lite.arrays.gpu import whole
 from tinygrad_lite.arrays.kernels.factorizations import one_by_one
 from tinygrad_lite.engine.context import is_grad_enabled
 from tinygrad_lite.engine.tape import Traced, traced
@@ -29,6 +30,14 @@ def failing(message: str) -> Iterator[None]:
         yield
     except NumpyLinAlgError:
         raise LinAlgError(message) from None
+
+
+@whole
+def converged(name: str, message: str, *args: Any, **options: Any) -> Any:
+    """`linalg(name, *args, **options)`, refusing with `message`."""
+    with failing(message):
+        found = linalg(name, *args, **options)
+        return tuple(found) if isinstance(found, tuple) else found
 
 
 def check_float(x: Any) -> None:
@@ -63,6 +72,7 @@ def like(x: Any, array: Any) -> Any:
     return traced(array) if isinstance(x, Traced) else array
 
 
+@whole
 def solved_or_inf(name: str, strict: bool, *matrices: Any) -> Any:
     """`linalg(name, *matrices)`; unless `strict`, matrix by matrix if one of them is singular."""
     try:

@@ -7,6 +7,7 @@ from collections import namedtuple
 from typing import Any
 
 from tinygrad_lite.arrays import cholesky_of, int32, namespace_of
+from tinygrad_lite.arrays.gpu import is_symbol, whole
 from tinygrad_lite.arrays.kernels.factorizations import failing_minors
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.arguments import operation, raw
@@ -20,10 +21,15 @@ from tinygrad_lite.ops.typing import Tensor
 __all__ = ["cholesky", "cholesky_inverse", "cholesky_solve"]
 
 
+@whole
+def _factor(x: Any) -> Any:
+    with failing("the matrix is not positive-definite"):
+        return cholesky_of(x)
+
+
 @primitive
 def _cholesky(A):
-    with failing("the matrix is not positive-definite"):
-        return cholesky_of(A)
+    return _factor(A)
 
 
 _cholesky.vjp(A=lambda g, out: _cholesky_gradient(g, out))
@@ -68,6 +74,8 @@ def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -
     values = raw(A)
     xp = namespace_of(values)
     try:
+        if is_symbol(values) and not check_errors:
+            raise LinAlgError("a program is for matrices of both kinds")
         L = _cholesky(A.mT if upper else A)
         info = xp.zeros(values.shape[:-2], int32)
     except LinAlgError:

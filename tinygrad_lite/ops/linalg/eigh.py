@@ -13,7 +13,7 @@ from tinygrad_lite.arrays import linalg
 from tinygrad_lite.arrays.errors import BadValue
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.arguments import operation, raw
-from tinygrad_lite.ops.linalg.checks import check_matrix, failing, like, ratio, recorded
+from tinygrad_lite.ops.linalg.checks import check_matrix, converged, like, ratio, recorded
 from tinygrad_lite.ops.movement.diagonals import diag_embed
 from tinygrad_lite.ops.typing import Tensor
 
@@ -22,8 +22,7 @@ Eigh = namedtuple("Eigh", ["eigenvalues", "eigenvectors"])
 
 @primitive
 def _eigh(A, UPLO):
-    with failing("the iteration for the eigenvalues did not converge"):
-        return tuple(linalg("eigh", A, UPLO))
+    return converged("eigh", "the iteration for the eigenvalues did not converge", A, UPLO)
 
 
 _eigh.vjp(A=lambda g, out: _eigh_gradient(g, out))

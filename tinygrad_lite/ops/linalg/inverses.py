@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import namedtuple
 from typing import Any
 
+from tinygrad_lite.arrays.gpu import whole
 from tinygrad_lite.arrays.kernels.matrix_functions import pseudo_inverse
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.arguments import operation, raw
@@ -71,10 +72,15 @@ def inverse(input: Tensor) -> Tensor:
     return inv(input)
 
 
+@whole
+def _pseudo_inverse(x: Any, atol: Any, rtol: Any) -> Any:
+    with failing("the iteration for the singular values did not converge"):
+        return pseudo_inverse(x, atol, rtol)
+
+
 @primitive
 def _pinv(A, atol, rtol):
-    with failing("the iteration for the singular values did not converge"):
-        return pseudo_inverse(A, atol, rtol)
+    return _pseudo_inverse(A, atol, rtol)
 
 
 _pinv.vjp(A=lambda g, A, out: _pinv_gradient(g.mT, A, out))

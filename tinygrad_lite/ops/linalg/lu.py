@@ -6,7 +6,9 @@ from collections import namedtuple
 from typing import Any
 
 from tinygrad_lite.arrays import as_array, in_order, int32, lu_of, namespace_of
+from tinygrad_lite.arrays.deferred_checks import left_to_program
 from tinygrad_lite.arrays.errors import BadValue
+from tinygrad_lite.arrays.gpu import whole
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import traced
 from tinygrad_lite.ops.arguments import operation, raw
@@ -33,6 +35,7 @@ def _lu_factor(A):
     return lu_of(A)
 
 
+@whole
 def permutation(pivots: Any, rows: int, dtype: Any) -> Any:
     """The matrix P of A = P @ L @ U, as an array."""
     xp = namespace_of(pivots)
@@ -86,8 +89,7 @@ def lu_factor(A: Tensor, *, pivot: bool = True) -> LUFactor:
     [2, 2]
     """
     result = lu_factor_ex(A, pivot=pivot)
-    if bool(result.info.any()):
-        raise LinAlgError("the matrix is singular: U has a zero on its diagonal", hint="linalg.lu would give the factors")
+    _check_regular(result.info, hint="linalg.lu would give the factors")
     return LUFactor(result.LU, result.pivots)
 
 
@@ -104,9 +106,15 @@ def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -
     values = raw(factors)
     zero = namespace_of(values).diagonal(values, 0, -2, -1) == 0
     info = like(A, as_array(((zero.cumsum(-1) == 0).sum(-1, dtype=int32) + 1) * zero.any(-1)))
-    if check_errors and bool(info.any()):
-        raise LinAlgError("the matrix is singular: U has a zero on its diagonal")
+    if check_errors:
+        _check_regular(info)
     return LUFactorEx(factors, pivots, info)
+
+
+def _check_regular(info: Any, hint: str = "") -> None:
+    array, message = raw(info), "the matrix is singular: U has a zero on its diagonal"
+    if not left_to_program(array != 0, LinAlgError, f"{message}; {hint}" if hint else message) and bool(array.any()):
+        raise LinAlgError(message, hint=hint)
 
 
 @operation

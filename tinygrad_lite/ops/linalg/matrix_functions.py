@@ -11,6 +11,7 @@ from typing import Any
 
 from tinygrad_lite.arrays import int64, namespace_of
 from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.arrays.gpu import is_symbol
 from tinygrad_lite.arrays.kernels.matrix_functions import exponential
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.arguments import operation, raw
@@ -43,12 +44,19 @@ def _cofactors(x: Any, det: Any) -> Any:
     values, size = raw(x), raw(det)
     # Hadamard's inequality: |det| is at most the product of the rows' norms.
     bound = (values * values).sum(-1).prod(-1) ** 0.5
-    if bool((abs(size) > 1e-4 * bound).all()):
-        return det[..., None, None] * _inv(x, True).mT
+    regular = (abs(size) > 1e-4 * bound)[..., None, None]
+    if is_symbol(values):  # a program is for matrices of both kinds
+        eye = namespace_of(values).eye(x.shape[-1], dtype=x.dtype)
+        return where(regular, det[..., None, None] * _inv(where(regular, x, eye), True).mT, _by_singular_values(x))
+    return det[..., None, None] * _inv(x, True).mT if bool(regular.all()) else _by_singular_values(x)
+
+
+def _by_singular_values(x: Any) -> Any:
+    """The cofactors of any matrices."""
     u, s, vh = _svd(x, False)
     n = s.shape[-1]
     # For each singular value, the product of the others; det(u vh) is 1 or -1.
-    others = where(namespace_of(values).eye(n, dtype=bool), 1.0, s[..., None, :]).prod(-1)
+    others = where(namespace_of(raw(x)).eye(n, dtype=bool), 1.0, s[..., None, :]).prod(-1)
     return (_det(u) * _det(vh))[..., None, None] * ((u * others[..., None, :]) @ vh)
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import namedtuple
 from typing import Any
 
-from tinygrad_lite.arrays import as_array, linalg, namespace_of
+from tinygrad_lite.arrays import as_array, namespace_of
 from tinygrad_lite.arrays.kernels.matrix_functions import tolerance
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.arguments import operation, raw
-from tinygrad_lite.ops.linalg.checks import check_matrix, failing, like, ratio, recorded
+from tinygrad_lite.ops.linalg.checks import check_matrix, converged, like, ratio, recorded
 from tinygrad_lite.ops.linalg.eigh import eigvalsh
 from tinygrad_lite.ops.movement.copying import contiguous
 from tinygrad_lite.ops.movement.diagonals import diag_embed
@@ -28,10 +28,12 @@ SVD = namedtuple("SVD", ["U", "S", "Vh"])
 SVDWithV = namedtuple("SVDWithV", ["U", "S", "V"])
 
 
+_FAILURE = "the iteration for the singular values did not converge"
+
+
 @primitive
 def _svd(A, full_matrices):
-    with failing("the iteration for the singular values did not converge"):
-        return tuple(linalg("svd", A, full_matrices))
+    return converged("svd", _FAILURE, A, full_matrices)
 
 
 _svd.vjp(A=lambda g, out: _svd_gradient(g, out))
@@ -84,9 +86,7 @@ def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
     check_matrix(A)
     if recorded(A):  # the gradient needs the vectors
         return _svd(A, False)[1]
-    values = raw(A)
-    with failing("the iteration for the singular values did not converge"):
-        return like(A, linalg("svd", values, compute_uv=False))
+    return like(A, converged("svd", _FAILURE, raw(A), compute_uv=False))
 
 
 @operation

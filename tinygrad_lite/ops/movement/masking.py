@@ -6,7 +6,9 @@ import math
 from typing import Any
 
 from tinygrad_lite.arrays import bool_, is_array, namespace_of, number_for
+from tinygrad_lite.arrays.deferred_checks import left_to_program
 from tinygrad_lite.arrays.errors import BadType, BadValue, Refusal
+from tinygrad_lite.arrays.gpu import is_symbol
 from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.calculus import getitem, replaced, to_dtype, where
 from tinygrad_lite.ops.movement.broadcasting import broadcast_shapes, expand
@@ -72,6 +74,11 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """
     same_dtype("masked_scatter", input, source)
     input, mask = _broadcast(input, mask)
+    if is_symbol(mask):  # a program: the number of elements is not known
+        count, size = mask.sum(), math.prod(source.shape)
+        left_to_program(count > size, Refusal, f"the mask asks for more elements than the {size} of source")
+        places = namespace_of(mask).minimum(mask.reshape(-1).cumsum() - mask.reshape(-1), max(size - 1, 0)).reshape(mask.shape)
+        return where(mask, getitem(reshape(source, (-1,)), (places,)) if size else input, input)
     count = int(mask.sum())
     if count > math.prod(source.shape):
         raise Refusal(f"the mask asks for {count} elements, source has {math.prod(source.shape)}")

@@ -7,7 +7,9 @@ import operator
 from typing import Any
 
 from tinygrad_lite.arrays import int64, limits, namespace_of, number_for
+from tinygrad_lite.arrays.deferred_checks import left_to_program
 from tinygrad_lite.arrays.errors import BadIndex, Refusal
+from tinygrad_lite.arrays.gpu import is_symbol
 from tinygrad_lite.arrays.indexing import ALL
 from tinygrad_lite.arrays.indices import checked_index, checked_slice
 from tinygrad_lite.arrays.kernels.scatter import scatter_reduce as combine
@@ -151,8 +153,11 @@ def _(needs, g, out, input, src, index, reduce):
     if reduce == "prod":
         others = _scatter_reduce(ones_like(input), src, index, reduce)  # the product without input
         zeros = into_zeros(to_dtype(src == 0, g.dtype), tuple(input.shape), index)
-        if isinstance(g, Traced) and bool((zeros > 1).any()):
-            raise Refusal("the second gradient of a product with two zeros of src in one place is not implemented")
+        if isinstance(g, Traced):
+            several = raw(zeros) > 1
+            problem = "the second gradient of a product with two zeros of src in one place is not implemented"
+            if not left_to_program(several, Refusal, problem) and bool(several.any()):
+                raise Refusal(problem)
         # The product without src: the whole divided by it or, if it is the only zero, the product of the others.
         divisor = where(src == 0, 1.0, src)
         without = _scatter_reduce(input, divisor, index, reduce)[index] * (zeros[index] == 1)
@@ -237,6 +242,10 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     whole = _at_least_1d(input)
     dim = canonical_dim(dim, len(whole.shape))
     index = _checked_line("index_fill", index, whole.shape[dim], negative=True)
+    if is_symbol(index):  # a program: how many there are is not known
+        here = namespace_of(index).zeros((whole.shape[dim], *[1] * (whole.ndim - dim - 1)), bool)
+        here[index % whole.shape[dim]] = True
+        return _back(where(here, as_value("index_fill", input, value), whole), input)
     place = (*[ALL] * dim, namespace_of(index).unique(index % whole.shape[dim]))  # each slice counts once in value's gradient
     return _back(replaced(whole, as_value("index_fill", input, value), place), input)
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from tinygrad_lite.arrays import int64, is_array, namespace_of
 from tinygrad_lite.arrays.changes import changed_in_place
+from tinygrad_lite.arrays.deferred_checks import left_to_program
 from tinygrad_lite.arrays.errors import BadType, BadValue
+from tinygrad_lite.arrays.gpu import is_symbol
 from tinygrad_lite.arrays.indices import checked_index
 from tinygrad_lite.arrays.kernels.bags import frequency_factors, places_of_bags, renormalize
 from tinygrad_lite.engine.primitive import primitive
@@ -173,7 +175,10 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         if not array.size:
             raise BadValue("an empty tensor does not tell the number of classes", hint="give num_classes")
         num_classes = int(array.max()) + 1
-    if array.size and (int(array.min()) < 0 or int(array.max()) >= num_classes):
+    outside = is_symbol(array) and left_to_program(
+        (array < 0) | (array >= num_classes), BadValue, f"an element does not fit {num_classes} classes"
+    )
+    if not outside and array.size and (int(array.min()) < 0 or int(array.max()) >= num_classes):
         raise BadValue(f"elements from {int(array.min())} to {int(array.max())} do not fit {num_classes} classes")
     hot = (array[..., None] == namespace_of(array).arange(num_classes)).astype(int64, "C")
     return traced(hot) if isinstance(tensor, Traced) else hot

@@ -7,9 +7,10 @@ import operator
 from typing import Any
 
 from tinygrad_lite.arrays import as_array, device_of, is_array, namespace_of, quietly
+from tinygrad_lite.arrays.deferred_checks import left_to_program
 from tinygrad_lite.arrays.dtypes import DType, as_dtype, as_float, epsilon, float32, float64, int64, limits
 from tinygrad_lite.arrays.errors import BadType, Refusal
-from tinygrad_lite.arrays.gpu import on_gpu_of
+from tinygrad_lite.arrays.gpu import is_symbol, on_gpu_of
 from tinygrad_lite.arrays.randomness import Source
 from tinygrad_lite.arrays.shapes import broadcast_shapes
 from tinygrad_lite.engine.tape import Traced, traced
@@ -184,7 +185,8 @@ def normal(
         dtype, device = like.dtype, device_of(like)
     else:
         raise BadType("two numbers need a size")
-    if bool((std.min() if std.size else 0) < 0) if is_array(std) else std < 0:
+    deferred = is_symbol(std) and left_to_program(std < 0, Refusal, "expected a standard deviation of 0 or more")
+    if not deferred and (bool((std.min() if std.size else 0) < 0) if is_array(std) else std < 0):
         raise Refusal(expected="a standard deviation of 0 or more", got=std)
     values = source(generator, device).normal(shape, _floating(dtype))
     result = _drawn_by(values * std + mean, *given)
@@ -202,7 +204,8 @@ def _drawn_by(values: Any, *parameters: Any) -> Any:
 
 def _probability(name: str, p: Any) -> Any:
     if is_array(p):
-        if p.size and not bool((p.min() >= 0) & (p.max() <= 1)):
+        deferred = is_symbol(p) and left_to_program((p < 0) | (p > 1), Refusal, f"{name}: expected probabilities from 0 to 1")
+        if not deferred and p.size and not bool((p.min() >= 0) & (p.max() <= 1)):
             raise Refusal(function=name, expected="probabilities of 0 to 1", got=f"{p.min()} to {p.max()}")
         return p
     if not 0 <= p <= 1:
@@ -249,9 +252,13 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
     if num_samples <= 0 or (not replacement and num_samples > weights.shape[-1]):
         raise Refusal(f"{num_samples} samples cannot be drawn from {weights.shape[-1]} categories")
     xp = namespace_of(weights)
-    if not bool((xp.isfinite(weights) & (weights >= 0)).all()):
+    usual, positive = xp.isfinite(weights) & (weights >= 0), (weights > 0).sum(axis=-1)
+    if is_symbol(weights):
+        left_to_program(~usual, Refusal, "expected weights that are finite and not negative")
+        left_to_program(positive < (1 if replacement else num_samples), Refusal, "too few weights are positive")
+    elif not bool(usual.all()):
         raise Refusal(expected="weights that are finite and not negative")
-    if bool(((weights > 0).sum(axis=-1) < (1 if replacement else num_samples)).any()):
+    elif bool((positive < (1 if replacement else num_samples)).any()):
         raise Refusal("too few weights are positive")
     chosen = source(generator, device_of(weights)).choices(weights, num_samples, replacement)
     return traced(chosen.astype(int64, copy=False)) if isinstance(input, Traced) else chosen
@@ -266,7 +273,8 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     tensor([0., 0.])
     """
     rate = raw(input)
-    if rate.size and bool(rate.min() < 0):
+    deferred = is_symbol(rate) and left_to_program(rate < 0, Refusal, "expected rates of 0 or more")
+    if not deferred and rate.size and bool(rate.min() < 0):
         raise Refusal(expected="rates of 0 or more", got=rate.min())
     values = source(generator, device_of(rate)).poisson(rate).astype(as_float(rate[:0] if rate.ndim else rate).dtype)
     return traced(values) if isinstance(input, Traced) else values

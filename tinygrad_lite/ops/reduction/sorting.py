@@ -6,13 +6,15 @@ import math
 from typing import Any
 
 from tinygrad_lite.arrays import in_order, int32, int64, is_array, namespace_of, order
+from tinygrad_lite.arrays.dtypes import limits
 from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue
+from tinygrad_lite.arrays.gpu import is_symbol
 from tinygrad_lite.arrays.kernels.order_statistics import distinct, median_of, place_of_mode, place_of_rank, search
 from tinygrad_lite.arrays.shapes import require_some
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.ops.arguments import canonical_dim, integer, no_rule, operation, raw
-from tinygrad_lite.ops.calculus import amax, to_dtype
+from tinygrad_lite.ops.calculus import amax, to_dtype, where
 from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.nondifferentiable import nondifferentiable
 from tinygrad_lite.ops.reduction.values_indices import ValuesIndices, values_and_indices, values_at
@@ -116,7 +118,12 @@ def _middle(name: str, x: Any, dim: int | None, keepdim: bool) -> Any:
         middle = _median(x, skip_nan)
         # As the maximum of the elements equal to it, it shares its gradient evenly among them.
         equal = (x == middle) | ((x != x) & (middle != middle))
-        return amax(x[equal], None, False) if math.prod(x.shape) else middle
+        if not math.prod(x.shape):
+            return middle
+        if is_symbol(raw(x)):  # a program: how many are equal is not known
+            lowest = -math.inf if x.dtype.kind == "f" else limits(x.dtype)[0]
+            return amax(where(equal, x, lowest), None, False)
+        return amax(x[equal], None, False)
     return _picked_by(name, x, dim, keepdim, _place_of_rank, None, skip_nan)
 
 

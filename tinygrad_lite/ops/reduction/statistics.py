@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from tinygrad_lite.arrays import device_of, float32, float64, int64, is_array, namespace_of, order
+from tinygrad_lite.arrays.deferred_checks import left_to_program
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.histograms import bincount_of, histogram_of
 from tinygrad_lite.arrays.kernels.reductions import variance
@@ -167,7 +168,8 @@ def _quantile(name: str, x: Any, q: Any, dim: int | None, keepdim: bool, interpo
         q = xp.asarray(q, dtype=x.dtype)
     else:
         raise BadType(argument="q", expected="a number or a Tensor as q", got=type(q).__name__)
-    if not ((raw(q) >= 0) & (raw(q) <= 1)).all():
+    inside = (raw(q) >= 0) & (raw(q) <= 1)
+    if not left_to_program(~inside, BadValue, "expected q from 0 to 1") and not inside.all():
         raise BadValue(argument="q", expected="q from 0 to 1", got=raw(q))
     # The n elements go along the first axis, where the quantiles will be.
     axis = None if dim is None else canonical_dim(dim, x.ndim)
@@ -224,7 +226,8 @@ def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, a
         if w.ndim > 1 or math.prod(w.shape) != n or w.dtype.kind not in kinds:
             what = "integers" if kinds == "iu" else "floating-point numbers"
             raise BadValue(expected=f"{n} {what} as {which}", got=f"{w.dtype} of shape {tuple(w.shape)}")
-        if (w < 0).any():
+        negative = raw(w) < 0
+        if not left_to_program(negative, BadValue, f"{which} must not be negative") and negative.any():
             raise BadValue(f"{which} must not be negative")
         weights = w if weights is None else weights * w
     if weights is None:
@@ -232,7 +235,7 @@ def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, a
         centred = input - sum(input, 1, True) / n if n else input * 1.0
         return _squared(centred, centred, freedom, single)
     total = sum(weights)
-    if total == 0:
+    if not left_to_program(raw(total) == 0, BadValue, "the weights sum to zero") and total == 0:
         raise BadValue("the weights sum to zero")
     centred = input - sum(input * weights, 1, True) / total
     freedom = total - (correction if aweights is None else correction * sum(weights * aweights) / total)

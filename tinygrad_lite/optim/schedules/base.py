@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import math
 import types
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.optim.optimizer import Optimizer
@@ -130,6 +133,11 @@ def _without_functions(value: Any) -> Any:
     if callable(value):
         return None if isinstance(value, (types.FunctionType, types.MethodType)) else dict(vars(value))
     return value
+
+
+def cos(x: Any) -> Any:
+    """The cosine of a number, which a program that is being traced may have to compute anew in each run."""
+    return math.cos(x) if type(x) is float else np.cos(x)
 
 
 def check_optimizer(optimizer: Any) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lite.optim.optimizer import Optimizer
-from tinygrad_lite.optim.schedules.base import LRScheduler, check_optimizer, for_each_group, set_option
+from tinygrad_lite.optim.schedules.base import LRScheduler, check_optimizer, cos, for_each_group, set_option
 
 
 def _cosine(start: float, end: float, part: float) -> float:
-    return end + (start - end) / 2 * (1 + math.cos(math.pi * part))
+    return end + (start - end) / 2 * (1 + cos(math.pi * part))
 
 
 def _line(start: float, end: float, part: float) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tinygrad_lite.optim.optimizer import Optimizer
-from tinygrad_lite.optim.schedules.base import Formula, Recipe, number
+from tinygrad_lite.optim.schedules.base import Formula, Recipe, cos, number
 
 
 class LambdaLR(Recipe):
@@ -249,7 +249,7 @@ class CosineAnnealingLR(Formula):
     def multiplier(self, k: int) -> float:
         if (k - self.T_max) % (2 * self.T_max) == 0:
             return 0.0  # the rounded cosine would give 1e-17
-        return (1 + math.cos(math.pi * k / self.T_max)) / 2
+        return (1 + cos(math.pi * k / self.T_max)) / 2
 
     def tail(self) -> float:
         return 0.0

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from tinygrad_lite.optim.optimizer import Optimizer
-from tinygrad_lite.optim.schedules.base import LRScheduler, for_each_group, number
+from tinygrad_lite.optim.schedules.base import LRScheduler, cos, for_each_group, number
 
 
 class SWALR(LRScheduler):
@@ -35,7 +35,7 @@ class SWALR(LRScheduler):
     def _part(self, step: int) -> float:
         """The fraction of the annealing completed."""
         part = max(0.0, min(1.0, step / max(1, self.anneal_epochs)))
-        return part if self.anneal_strategy == "linear" else (1 - math.cos(math.pi * part)) / 2
+        return part if self.anneal_strategy == "linear" else (1 - cos(math.pi * part)) / 2
 
     def get_lr(self) -> list[Any]:
         step = self._step_count - 1 if self.anneal_epochs else max(1, self._step_count - 1)

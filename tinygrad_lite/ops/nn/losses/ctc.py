@@ -6,7 +6,9 @@ import math
 from typing import Any
 
 from tinygrad_lite.arrays import as_array, device_of, int64, namespace_of, only_floats, to_device
+from tinygrad_lite.arrays.deferred_checks import left_to_program
 from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue
+from tinygrad_lite.arrays.gpu import is_symbol
 from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.calculus import exp
 from tinygrad_lite.ops.math.elementary import logaddexp
@@ -60,6 +62,9 @@ def ctc_loss(
     for what, given, limit in (("input_lengths", lengths, steps), ("target_lengths", counts, None)):
         if given.shape != (batch,):
             raise BadValue(expected=f"{what} for {batch} samples", got=f"shape {given.shape}")
+        outside = (given < 0) | (False if limit is None else given > limit)
+        if left_to_program(outside, BadValue, f"{what} must lie between 0 and {limit}"):
+            continue
         if given.size and (int(given.min()) < 0 or (limit is not None and int(given.max()) > limit)):
             raise BadValue(f"{what} must lie between 0 and {limit}, got {given.tolist()}", got=given.tolist())
     labels = _labels(targets, counts, classes)
@@ -77,7 +82,7 @@ def ctc_loss(
     for t in range(1, steps):
         earlier = pad(alpha, (2, 0), value=_NEVER)
         moved = logaddexp(logaddexp(alpha, earlier[:, 1:-1]), where(skips, earlier[:, :-2], _NEVER)) + emitted[t]
-        alpha = moved if bool((lengths > t).all()) else where((lengths > t)[:, None], moved, alpha)
+        alpha = moved if not is_symbol(lengths) and bool((lengths > t).all()) else where((lengths > t)[:, None], moved, alpha)
     last = gather(alpha, 1, (2 * counts)[:, None])[:, 0]
     label = gather(alpha, 1, xp.maximum(2 * counts - 1, 0)[:, None])[:, 0]
     loss = -logaddexp(last, where(counts > 0, label, _NEVER))
@@ -106,7 +111,11 @@ def _labels(targets: Any, counts: Any, classes: int) -> Any:
     """The labels as a matrix (N, longest), padded with class 0."""
     targets = raw(targets).astype(int64)
     xp = namespace_of(targets)
-    longest = int(counts.max()) if counts.size else 0
+    if is_symbol(counts) and targets.ndim == 2:
+        longest = targets.shape[1]
+        left_to_program(counts > longest, BadValue, f"targets of shape {targets.shape} hold up to {longest} labels")
+    else:
+        longest = int(counts.max()) if counts.size else 0
     own = xp.arange(longest) < counts[:, None]
     if targets.ndim == 1:
         if int(counts.sum()) != targets.shape[0]:
@@ -117,6 +126,8 @@ def _labels(targets: Any, counts: Any, classes: int) -> Any:
         labels = xp.where(own, targets[:, :longest], 0)
     else:
         raise BadValue(f"targets of shape {targets.shape} do not hold {len(counts)} times up to {longest} labels")
-    if labels.size and (int(labels.min()) < 0 or int(labels.max()) >= classes):
-        raise BadIndex(f"a label is out of range: {classes} classes go from 0 to {classes - 1}")
+    problem = f"a label is out of range: {classes} classes go from 0 to {classes - 1}"
+    outside = is_symbol(labels) and left_to_program((labels < 0) | (labels >= classes), BadIndex, problem)
+    if not outside and labels.size and (int(labels.min()) < 0 or int(labels.max()) >= classes):
+        raise BadIndex(problem)
     return labels

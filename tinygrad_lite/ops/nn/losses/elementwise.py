@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 from tinygrad_lite.arrays import default_float, is_array, namespace_of, only_floats
+from tinygrad_lite.arrays.deferred_checks import left_to_program
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.losses import binary_cross_entropy_of, binary_cross_entropy_of_logits, mean_square
 from tinygrad_lite.arrays.shapes import broadcast_shapes
@@ -336,7 +337,8 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Any, full: bool = Fals
             var = var.reshape((*given, 1))
         elif len(shape) != len(given) or [v for n, v in zip(shape, given) if n != v] != [1]:
             raise BadValue(f"a var of shape {given} does not fit an input of {shape}")
-    if bool((raw(var) < 0).any()):
+    negative = raw(var) < 0
+    if not left_to_program(negative, BadValue, "var has negative elements") and bool(negative.any()):
         raise BadValue("var has negative elements")
     var = at_least(var, eps)
     loss = 0.5 * (log(var) + square(input - target) / var)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lite.arrays import namespace_of, only_floats
+from tinygrad_lite.arrays.deferred_checks import left_to_program
 from tinygrad_lite.arrays.errors import BadIndex, BadValue
 from tinygrad_lite.ops.arguments import operation, raw
 from tinygrad_lite.ops.calculus import minimum, sqrt
@@ -215,7 +216,8 @@ def _matrix(x: Any) -> Any:
 
 def _in_range(classes: Any, first: int, count: int) -> None:
     outside = (classes < first) | (classes >= count)
-    if bool(outside.any()):
+    problem = f"a class is out of range: {count} classes go from 0 to {count - 1}"
+    if not left_to_program(outside, BadIndex, problem) and bool(outside.any()):
         raise BadIndex(f"class {int(classes[outside][0])} is out of range: {count} classes go from 0 to {count - 1}")
 
 
