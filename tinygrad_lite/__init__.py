@@ -106,18 +106,19 @@ _tune_by_default()
 # Modules, and names from other modules, that are imported at first use: all together they would add 60 ms to
 # `import tinygrad_lite`, half the time of `import numpy`.
 _MODULES = (
-    "accelerator", "amp", "backends", "compat", "cuda", "datasets", "distributions", "files", "func", "jit", "linalg", "nn", "optim",
-    "printing", "random", "serialization", "special", "testing", "utils",
+    "accelerator", "amp", "backends", "compat", "compiler", "cuda", "datasets", "distributions", "files", "func", "jit", "linalg", "nn",
+    "optim", "printing", "random", "serialization", "special", "testing", "utils",
 )  # fmt: skip
 _NAMES = {
     "amp": ("GradScaler", "autocast"),
     "autograd.anomaly": ("is_anomaly_check_nan_enabled", "is_anomaly_enabled", "set_anomaly_enabled"),
     "autograd.table": ("tape_lines", "tape_of"),
     "compat.switches": (
-        "are_deterministic_algorithms_enabled", "channels_last", "channels_last_3d", "compile", "contiguous_format",
+        "are_deterministic_algorithms_enabled", "channels_last", "channels_last_3d", "contiguous_format",
         "get_float32_matmul_precision", "preserve_format", "set_default_tensor_type", "set_float32_matmul_precision",
         "strided", "use_deterministic_algorithms",
     ),
+    "compiler.compiled": ("compile",),
     "func": ("vmap",),
     "ops.creation.windows": ("bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window"),
     "ops.movement.grids": ("cartesian_prod", "combinations", "meshgrid"),

@@ -33,7 +33,8 @@ from tinygrad_lite.amp.autocast_mode import autocast as autocast
 from tinygrad_lite import autograd as autograd
 from tinygrad_lite import backends as backends
 from tinygrad_lite import compat as compat
-from tinygrad_lite.compat.switches import compile as compile
+from tinygrad_lite.compiler.compiled import compile as compile
+from tinygrad_lite import compiler as compiler
 from tinygrad_lite import cuda as cuda
 from tinygrad_lite import datasets as datasets
 from tinygrad_lite.arrays.devices import Device as device

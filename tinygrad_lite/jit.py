@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tinygrad_lite.compat.switches import compile as _compiled
-
 __all__ = ["Final", "export", "ignore", "is_scripting", "is_tracing", "script", "unused"]
 
 
 def script(obj: Any, *args: Any, **kwargs: Any) -> Any:
     """`obj` (a module, function or class) itself: there is no compiler, and results are the same."""
-    return _compiled(obj)
+    if not callable(obj):
+        raise TypeError(f"script: expected a module, a function or a class, got {type(obj).__name__}")
+    return obj
 
 
 def export(fn: Any) -> Any:

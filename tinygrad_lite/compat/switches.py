@@ -8,7 +8,7 @@ from tinygrad_lite.arrays import set_default_dtype
 from tinygrad_lite.ops.creation import conversion
 
 __all__ = [
-    "are_deterministic_algorithms_enabled", "channels_last", "channels_last_3d", "compile", "contiguous_format",
+    "are_deterministic_algorithms_enabled", "channels_last", "channels_last_3d", "contiguous_format",
     "get_float32_matmul_precision", "preserve_format", "set_default_tensor_type", "set_float32_matmul_precision",
     "strided", "use_deterministic_algorithms",
 ]  # fmt: skip
@@ -18,15 +18,6 @@ contiguous_format, preserve_format = "contiguous_format", "preserve_format"
 channels_last, channels_last_3d, strided = "channels_last", "channels_last_3d", "strided"
 
 _precision, _deterministic = "highest", False
-
-
-def compile(model: Any = None, **options: Any) -> Any:
-    """`model` (a module or a function) itself: there is no compiler. Also usable as a decorator, with or without options."""
-    if model is None:
-        return lambda function: function
-    if not callable(model):
-        raise TypeError(f"compile: expected a module or a function, got {type(model).__name__}")
-    return model
 
 
 def set_default_tensor_type(t: Any) -> None:

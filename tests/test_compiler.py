@@ -1,0 +1,197 @@
+"""The parts of `tg.compile`: tracing, passes, plans, and consecutive calls as one compiled function."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite import nn
+from tinygrad_lite.arrays.compiling import available
+from tinygrad_lite.compiler.arguments import Arguments, names_of
+from tinygrad_lite.compiler.capture import capture
+from tinygrad_lite.compiler.chains import chain_of, is_link
+from tinygrad_lite.compiler.native import Piece, function_of, is_supported
+from tinygrad_lite.compiler.passes import PASSES, without_dead_code, without_repetitions
+from tinygrad_lite.compiler.plan import Plan
+from tinygrad_lite.compiler.reach import Reach
+
+F = nn.functional
+
+
+def traced(function, *arguments):
+    """The program of one call."""
+    names = names_of(function)(arguments, {})
+    return capture(function, arguments, {}, Arguments(names), Reach(function, names), {}).program
+
+
+def lines(program):
+    return [line.partition("  #")[0].strip() for line in str(program).splitlines() if not line.startswith("#")]
+
+
+def gradients_of(model, loss, *inputs):
+    def step(x, y):
+        value = loss(model(x), y)
+        return value, *tg.autograd.grad(value, list(model.parameters()))
+
+    return step, inputs
+
+
+tg.manual_seed(0)
+STEPS = {
+    "mlp": gradients_of(nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)), F.mse_loss, tg.randn(5, 3), tg.randn(5, 2)),
+    "layer norm": gradients_of(
+        nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.GELU(), nn.Linear(4, 5)), F.cross_entropy, tg.randn(6, 3), tg.randint(0, 5, (6,))
+    ),
+    "cnn": gradients_of(
+        nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(18, 3)),
+        F.cross_entropy, tg.randn(2, 1, 8, 8), tg.randint(0, 3, (2,)),
+    ),
+    "wide": gradients_of(nn.Sequential(nn.Linear(30, 400), nn.SiLU(), nn.Linear(400, 2)), F.mse_loss, tg.randn(50, 30), tg.randn(50, 2)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("passes", [[], ["dead code removed"], ["repetitions removed"], list(PASSES)], ids=["none", "dead", "twice", "all"])
+def test_a_program_does_what_the_function_does_after_each_pass(name, passes):
+    step, (x, y) = STEPS[name]
+    program = traced(step, x, y)
+    for name in passes:
+        program = PASSES[name](program)
+    other = x * 0.9
+    found = program.run(other.array, y.array)
+    for value, wanted in zip(found, step(other, y), strict=True):
+        np.testing.assert_allclose(value, wanted.detach().array, rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("fuse", [False, True])
+@pytest.mark.parametrize("name", STEPS)
+def test_a_plan_does_what_the_function_does(name, fuse):
+    step, (x, y) = STEPS[name]
+    program = traced(step, x, y)
+    for simpler in PASSES.values():
+        program = simpler(program)
+    plan = Plan(program, [x.array, y.array], fuse)
+    for factor in (1, 0.9, 1.1):
+        other = x * factor
+        for value, wanted in zip(plan.run([other.array, y.array], []), step(other, y), strict=True):
+            np.testing.assert_allclose(value, wanted.detach().array, rtol=2e-5, atol=1e-6)
+
+
+def test_repetitions_and_dead_code_go():
+    def function(x):
+        x.exp()
+        return (x * 2) + (x * 2)
+
+    program = traced(function, tg.tensor([1.0, 2.0]))
+    assert lines(program) == ["v0 = np.exp(x)", "v1 = x * 2", "v2 = x * 2", "v3 = v1 + v2", "return [v3]"]
+    assert lines(without_dead_code(without_repetitions(program))) == ["v1 = x * 2", "v3 = v1 + v1", "return [v3]"]
+
+
+def test_what_is_changed_between_two_calls_is_no_repetition():
+    def function(x):
+        y = x * 1
+        first = y * 3
+        y += 1
+        return first, y * 3
+
+    program = without_dead_code(without_repetitions(traced(function, tg.tensor([1.0, 2.0]))))
+    assert [value.tolist() for value in program.run(np.array([1, 2], np.float32))] == [[3, 6], [6, 9]]
+
+
+def test_random_numbers_are_no_repetition():
+    program = without_repetitions(traced(lambda x: (tg.rand(2), tg.rand(2)), tg.ones(1)))
+    assert sum(call.function == "draw" for call in program.calls) == 2
+
+
+def test_numbers_of_different_types_are_different():
+    program = without_repetitions(traced(lambda x: (x * 1, x * 1.0, x * True), tg.tensor([1, 2])))
+    assert len(program.calls) > 2
+
+
+def test_memory_is_used_again():
+    def function(x):
+        for _ in range(20):
+            x = (x * 1.5).exp().sin()
+        return x
+
+    plan = Plan(traced(function, tg.ones(1000)), [np.ones(1000, np.float32)])
+    assert plan.bytes < 5 * 4032
+
+
+# -- consecutive calls as one compiled function -----------------------------------------------------
+
+needs_loops = pytest.mark.skipif(not available(), reason="there are no compiled loops")
+
+
+@pytest.fixture
+def draw():
+    return np.random.default_rng(0)
+
+
+def floats(draw, *shape):
+    return draw.uniform(0.5, 2, shape).astype(np.float32)
+
+
+@needs_loops
+@pytest.mark.parametrize("a, b", [((7, 5), (5, 3)), ((1, 5), (5, 1)), ((5,), (5, 3)), ((4, 5), (5,)), ((6,), (6,)), ((3, 1), (1, 4))])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_product_in_a_function(a, b, turned, draw, loops_of_its_own):
+    x, y = floats(draw, *a), floats(draw, *b)
+    if turned:
+        x, y = np.asfortranarray(x), np.asfortranarray(y)
+    out = np.zeros_like(np.asarray(x @ y))
+    function_of([Piece("dot", out, (x, y), 0)])()
+    np.testing.assert_allclose(out, x @ y, rtol=1e-6)
+
+
+@needs_loops
+@pytest.mark.parametrize("name, function", [("sum", np.sum), ("max", np.max), ("min", np.min)])
+@pytest.mark.parametrize("shape, axes", [((4, 5), (0,)), ((4, 5), (1,)), ((4, 5), (0, 1)), ((3, 1, 4), (0, 2)), ((6,), (0,)), ((2, 3, 4), (1,))])
+def test_a_reduction_in_a_function(name, function, shape, axes, draw, loops_of_its_own):
+    x = floats(draw, *shape)
+    for keepdims in (False, True):
+        out = np.zeros_like(np.asarray(function(x, axis=axes, keepdims=keepdims)))
+        function_of([Piece(name, out, (x,), 0, axes=axes)])()
+        np.testing.assert_allclose(out, function(x, axis=axes, keepdims=keepdims), rtol=1e-6)
+
+
+@needs_loops
+def test_values_in_between_are_not_stored(draw, loops_of_its_own):
+    x, y = floats(draw, 4, 5), floats(draw, 5)
+    between, out = np.zeros((2, 4, 5), np.float32)
+    function_of([Piece("add", between, (x, y), 0, last=1), Piece("tanh", out, (between,), 1)])()
+    np.testing.assert_allclose(out, np.tanh(x + y), rtol=1e-6)
+    assert not between.any()
+
+
+@needs_loops
+def test_a_buffer_that_is_used_again_is_filled_again(draw, loops_of_its_own):
+    x, w = floats(draw, 3, 3), floats(draw, 3, 3)
+    first, second = np.zeros((2, 3, 3), np.float32)
+    pieces = [Piece("exp", first, (x,), 0, last=1), Piece("sqrt", second, (first,), 1, last=2), Piece("dot", first, (second, w), 2)]
+    function_of(pieces)()
+    np.testing.assert_allclose(first, np.sqrt(np.exp(x)) @ w, rtol=1e-6)
+
+
+@needs_loops
+def test_overlapping_arrays_are_left_to_numpy(draw, loops_of_its_own):
+    x = floats(draw, 9)
+    assert not is_supported(Piece("add", x[1:], (x[:-1], x[:-1]), 0))
+    assert is_supported(Piece("add", x[1:], (x[1:], x[1:]), 0))
+
+
+@needs_loops
+def test_a_chain_on_large_arrays(draw, loops_of_its_own):
+    x, y = floats(draw, 300, 100), floats(draw, 300, 100)
+    between, out, cell = np.zeros_like(x), np.zeros_like(x), np.float32(3).reshape(())
+    pieces = [
+        Piece("multiply", between, (x, cell), 0, last=3), Piece("less", np.zeros(x.shape, bool), (between, 2.0), 1, last=2),
+        Piece("subtract", out, (between, y), 2), Piece("multiply", y, (y, out), 3),
+    ]  # fmt: skip
+    assert all(map(is_link, pieces))
+    expected = x * 3 - y, y * (x * 3 - y)
+    chain_of(pieces)()
+    np.testing.assert_allclose(out, expected[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(y, expected[1], rtol=1e-5, atol=1e-6)
+    assert not between.any()

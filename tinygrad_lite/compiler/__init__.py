@@ -1,0 +1,1 @@
+"""A computation captured as a program of NumPy calls: traced, simplified, printed, run."""

@@ -1,0 +1,142 @@
+"""Simplifications of a program. Each is a function from a program to an equivalent one."""
+
+from __future__ import annotations
+
+import collections
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.compiler.program import Call, Program, Variable, replaced, variables_in
+
+SMALL = 1 << 12  # elements; below, calling a kernel costs more than its NumPy calls one by one
+
+
+def with_small_kernels_taken_apart(program: Program) -> Program:
+    """With the NumPy calls of kernels whose arrays are all small, in their place."""
+    calls: list[Call] = []
+    for call in program.calls:
+        arrays = [variable for variable in (*call.variables(), *call.made) if not variable.is_number]
+        calls += call.body if call.body and not call.is_whole and all(math.prod(array.shape) <= SMALL for array in arrays) else [call]
+    return replace(program, calls=calls)
+
+
+def without_dead_code(program: Program) -> Program:
+    """Without calls whose results nobody reads. A change of an input or a captured array is a result."""
+    outside = {variable.memory for variable in (*program.inputs, *program.captured)}
+    live = set(variables_in(program.outputs))
+    read = {variable.memory for variable in live}  # memory that a later call reads
+    kept: list[Call] = []
+    for call in reversed(program.calls):
+        acts = (not call.results and not call.written) or call.function == "draw"  # a condition, a step of a random stream
+        if acts or any(v in live for v in call.made) or any(v.memory in read | outside for v in call.written):
+            kept.append(call)
+            live.update(call.variables())
+            read.update(variable.memory for variable in call.variables())
+    return replace(program, calls=kept[::-1])
+
+
+def without_repetitions(program: Program) -> Program:
+    """With each value computed once: a call that repeats an earlier one, on operands that have not changed since, is
+    replaced by its result. What is changed in place anywhere in the program is left alone."""
+    written = {variable.memory for call in program.calls for variable in call.written}
+    shared = collections.Counter(variable.memory for call in program.calls for variable in call.made)
+    versions: dict[int, int] = collections.defaultdict(int)
+    known: dict[Any, tuple[Variable | None, ...]] = {}
+    names: dict[Variable, Variable] = {}
+    memories: dict[int, int] = {}  # what views of a result that was dropped are views of
+    conditions: set[Any] = set()
+    calls: list[Call] = []
+
+    def current(variable: Variable) -> Variable:
+        while variable in names:
+            variable = names[variable]
+        return variable
+
+    for call in program.calls:
+        for part in (call, *call.body):
+            names.update({v: replace(v, memory=memories[v.memory]) for v in part.made if v.memory in memories and v not in names})
+        call = _renamed(call, current)
+        if call.function in ("guard", "same"):
+            key = _key((call.function, call.arguments), versions, False)
+            if key in conditions:
+                continue
+            conditions.add(key)
+        for variable in call.written:
+            versions[variable.memory] += 1
+        if call.results and not call.written and not _is_fresh(call):
+            operands = {variable.memory for variable in call.variables()}
+            is_view = all(variable.memory in operands for variable in call.made if variable.memory >= 0)
+            alone = not any(variable.memory in written or shared[variable.memory] > 1 for variable in call.made if variable.memory >= 0)
+            if is_view or alone:
+                key = _key((call.function, call.arguments, call.keywords), versions, is_view)
+                if (same := known.setdefault(key, call.results)) is not call.results:
+                    pairs = [(mine, first) for mine, first in zip(call.results, same) if mine is not None and first is not None]
+                    names.update(pairs)
+                    memories.update({mine.memory: first.memory for mine, first in pairs if mine.memory != first.memory})
+                    continue
+        calls.append(call)
+    return replace(program, calls=calls, outputs=replaced(program.outputs, current))
+
+
+def _is_fresh(call: Call) -> bool:
+    """Whether each call gives something else: random numbers, uninitialized memory."""
+    return call.function in ("draw", "np.empty", "np.empty_like")
+
+
+def _renamed(call: Call, current: Any) -> Call:
+    arguments, keywords = replaced((call.arguments, call.keywords), current)
+    written = tuple(map(current, call.written))
+    results = tuple(variable if variable is None else current(variable) for variable in call.results)
+    body = tuple(_renamed(part, current) for part in call.body)
+    return replace(call, arguments=arguments, keywords=keywords, written=written, results=results, body=body)
+
+
+def _key(value: Any, versions: dict[int, int], is_view: bool) -> Any:
+    """What is equal for calls with equal results. A view is the same whatever has been written into its memory."""
+    if isinstance(value, Variable):
+        return value, 0 if is_view or value.is_number else versions[value.memory]
+    if isinstance(value, (tuple, list)):
+        return type(value).__name__, *(_key(part, versions, is_view) for part in value)
+    if isinstance(value, dict):
+        return tuple((name, _key(part, versions, is_view)) for name, part in sorted(value.items()))
+    if isinstance(value, slice):
+        return "slice", *(_key(part, versions, is_view) for part in (value.start, value.stop, value.step))
+    if isinstance(value, (int, float, bool)):
+        return type(value), repr(value)  # 1, 1.0 and True are equal and have different results; so have 0.0 and -0.0
+    return type(value), value if isinstance(value, (str, np.dtype, type)) or callable(value) else repr(value)
+
+
+def with_checks_first(program: Program) -> Program:
+    """With checks of values that depend on nothing that the program changes before everything else: a refused input has then
+    changed nothing."""
+    written = {variable.memory for call in program.calls for variable in call.written}
+    maker = {variable: call for call in program.calls for variable in call.made}
+    first: dict[Call, None] = {}
+
+    def needed(call: Call, found: list[Call]) -> bool:
+        """Whether a call may come first, after those added to `found`."""
+        if call in first or call in found:
+            return True
+        if call.written or _is_fresh(call) or any(v.memory in written for v in (*call.variables(), *call.made) if not v.is_number):
+            return False
+        if not all(needed(maker[variable], found) for variable in call.variables() if variable in maker):
+            return False
+        found.append(call)
+        return True
+
+    for call in program.calls:
+        found: list[Call] = []
+        if call.function == "check" and needed(call, found):
+            first.update(dict.fromkeys(found))
+    return replace(program, calls=[*first, *(call for call in program.calls if call not in first)])
+
+
+PASSES = {
+    "small kernels taken apart": with_small_kernels_taken_apart,
+    "repetitions removed": without_repetitions,
+    "dead code removed": without_dead_code,
+    "checks first": with_checks_first,
+}

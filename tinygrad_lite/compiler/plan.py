@@ -1,0 +1,532 @@
+"""A program made ready to run again and again.
+
+Most arrays have one place for all runs: views are made once, NumPy writes its results into arrays that stay, and what
+depends on constants alone is computed in advance. What a kernel returns, and numbers, are made in each run. So a run is a
+list of functions with their arguments.
+"""
+
+from __future__ import annotations
+
+import collections
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.arrays.compiling import available
+from tinygrad_lite.arrays.errstate import quietly
+from tinygrad_lite.arrays.memory import start_of
+from tinygrad_lite.compiler.chains import chain_of, is_link, may_follow
+from tinygrad_lite.compiler.native import Piece, function_of, is_small, is_supported, piece_of, ufunc_of
+from tinygrad_lite.compiler.program import IN_PLACE, Call, Program, Variable, mapped, perform, replaced
+from tinygrad_lite.compiler.stand_ins import Untraceable
+from tinygrad_lite.compiler.tracing import arrays_in
+
+Action = tuple[Callable[..., Any], tuple[Any, ...]]
+
+_SUMS = {
+    ".sum": np.add, ".max": np.maximum, ".min": np.minimum, ".prod": np.multiply,
+    ".all": np.logical_and, ".any": np.logical_or,
+}  # fmt: skip
+_UNINITIALIZED = ("np.empty", "np.empty_like")
+SMALL = 1 << 12  # a kernel's results up to this number of elements are copied to their place
+
+
+class Late:
+    """An operand that each run makes anew: an entry of `slots`."""
+
+    __slots__ = ("slot",)
+
+    def __init__(self, slot: int):
+        self.slot = slot
+
+
+class Plan:
+    """`plan.run(arrays, numbers)` returns the outputs. `samples`: arrays like the inputs. `fuse`: consecutive calls may become one
+    compiled function."""
+
+    def __init__(self, program: Program, samples: list[np.ndarray], fuse: bool = True):
+        self.program, self.fuse = program, fuse and available()
+        self.fixed: dict[Variable, Any] = dict(program.captured)
+        self.late: dict[Variable, Late] = {}
+        self.slots: list[Any] = []
+        self.before: list[Action] = []  # what is known before the run: numbers, and conditions on them
+        self.actions: list[Action] = []
+        self.inputs: list[np.ndarray] = []
+        self.pieces: dict[int, Piece] = {}  # those actions, by number, that compiled functions can do
+        self._cells: dict[tuple[Variable, np.dtype], np.ndarray] = {}
+        self._last: dict[int, int] = {}  # the last action that reads a slot
+        for variable in program.inputs:
+            if variable.is_number:
+                self._make_late(variable)
+            else:
+                sample = samples[len(self.inputs)]
+                self.inputs.append(np.zeros_like(sample, order="C" if 0 in sample.strides else "K"))
+                self.fixed[variable] = self.inputs[-1]
+        self.numbers = len(self.slots)
+        self._written = {variable.memory for call in program.calls for variable in call.written}
+        self._changing = {variable.memory for variable in (*program.inputs, *program.captured)} | self._written
+        arrays = [variable for variable in program.inputs if not variable.is_number]
+        self.written = [i for i, variable in enumerate(arrays) if variable.memory in self._written]
+        outside = {variable.memory for variable in program.captured}
+        self.bytes = 0
+        self._pool: dict[int, list[np.ndarray]] = {}
+        self._taken: dict[int, np.ndarray] = {}  # by the memory's number
+        ends = _last_uses(program)
+        with np.errstate(all="ignore"):
+            for i, call in enumerate(program.calls):
+                first = len(self.actions)
+                self._place(call)
+                for number in range(first, len(self.actions)):
+                    if number in self.pieces:
+                        self.pieces[number].number = i
+                for memory in ends.get(i, ()):
+                    if (buffer := self._taken.pop(memory, None)) is not None:
+                        self._pool.setdefault(buffer.nbytes, []).append(buffer)
+        self.outputs = [self._operand(variable) for variable in program.outputs]
+        self._set_copies(outside)
+        self._set_last_uses(ends)
+        self._combine()
+        self._free()
+
+    @quietly
+    def run(self, arrays: list[np.ndarray], numbers: list[Any]) -> list[Any]:
+        """One run. Raises Mismatch, before anything has changed, if a condition does not hold."""
+        slots = self.slots
+        for place, array in zip(self.inputs, arrays):
+            np.copyto(place, array)
+        slots[: self.numbers] = numbers
+        for function, arguments in self.before:
+            function(*arguments)
+        for function, arguments in self.actions:
+            function(*arguments)
+        for i in self.written:
+            np.copyto(arrays[i], self.inputs[i])
+        copies = [memory.copy() for memory in self.shared]
+        found = [
+            slots[output.slot] if type(output) is Late else output if keep is True else output.copy() if keep is False
+            else np.ndarray(output.shape, output.dtype, copies[keep[0]], keep[1], output.strides)
+            for output, keep in zip(self.outputs, self.keep)
+        ]  # fmt: skip
+        for slot in self.results:
+            slots[slot] = None
+        return found
+
+    def _set_copies(self, outside: set[int]) -> None:
+        """How each output is given away: itself (True), as a copy (False), or as a part of a copy of memory that it shares with
+        others, at an offset."""
+        self.keep: list[Any] = []
+        self.shared: list[np.ndarray] = []
+        count = collections.Counter(variable.memory for variable in dict.fromkeys(self.program.outputs) if variable.memory >= 0)
+        numbers: dict[int, int] = {}
+        for variable, output in zip(self.program.outputs, self.outputs):
+            memory = variable.memory
+            if memory in outside or isinstance(output, Late):
+                self.keep.append(True)
+            elif count[memory] > 1 and memory in self._taken:
+                if memory not in numbers:
+                    numbers[memory] = len(self.shared)
+                    self.shared.append(self._taken[memory])
+                self.keep.append((numbers[memory], start_of(output) - start_of(self._taken[memory])))
+            else:
+                self.keep.append(False)
+
+    # -- operands -------------------------------------------------------------------------------
+
+    def _operand(self, variable: Variable) -> Any:
+        return self.fixed[variable] if variable in self.fixed else self.late[variable]
+
+    def _make_late(self, variable: Variable) -> int:
+        self.late[variable] = Late(len(self.slots))
+        self.slots.append(None)
+        return len(self.slots) - 1
+
+    def _new(self, variable: Variable, like: np.ndarray | None = None) -> np.ndarray:
+        """A place for an array until its last use."""
+        array = np.empty(variable.shape, variable.dtype) if like is None else np.empty_like(like, order="K", subok=False)
+        size = -(-array.nbytes // 64) * 64
+        free = self._pool.get(size)
+        if free:
+            buffer = free.pop()
+        else:
+            buffer = np.zeros(size, np.uint8)
+            self.bytes += size
+        self._taken[variable.memory] = buffer
+        self.fixed[variable] = np.ndarray(array.shape, array.dtype, buffer, strides=array.strides)
+        return self.fixed[variable]
+
+    def _resolver(self, operands: tuple[Any, ...]) -> Callable[[], Any]:
+        """A function that returns the operands of the run."""
+        slots = self.slots
+        late = _late_in(operands)
+        for operand in late:
+            self._last[operand.slot] = len(self.actions)
+        if not late:
+            return lambda: operands
+        if all(isinstance(o, Late) or not _late_in(o) for o in operands):
+            places = [(i, o.slot) for i, o in enumerate(operands) if isinstance(o, Late)]
+
+            def resolved() -> list[Any]:
+                found = list(operands)
+                for i, slot in places:
+                    found[i] = slots[slot]
+                return found
+
+            return resolved
+        return lambda: _resolved(operands, slots)
+
+    def _do(self, action: Callable[..., Any], arguments: tuple[Any, ...] = (), first: bool = False) -> None:
+        (self.before if first else self.actions).append((action, arguments))
+
+    def _free(self) -> None:
+        """Let go of what a run has made after its last use."""
+        kept = {o.slot for o in self.outputs if isinstance(o, Late)} | set(range(self.numbers))
+        numbers = {late.slot for variable, late in self.late.items() if variable.is_number}
+        self.results = sorted(kept - set(range(self.numbers)) - numbers)
+        ends: dict[int, list[int]] = {}
+        for slot, action in self._last.items():
+            if slot not in kept and slot not in numbers:
+                ends.setdefault(action, []).append(slot)
+        actions: list[Action] = []
+        for i, call in enumerate(self.actions):
+            actions.append(call)
+            if i in ends:
+                actions.append((_let_go, (self.slots, ends[i])))
+        self.actions = actions
+
+    # -- compiled functions ---------------------------------------------------------------------
+
+    def _compute(self, out: np.ndarray, function: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        self._note(piece_of(function, arguments, keywords, out))
+        self.actions.append(_into(out, function, arguments, keywords))
+
+    def _note(self, piece: Piece | None) -> None:
+        if piece is not None and self.fuse:
+            self.pieces[len(self.actions)] = piece
+
+    def _set_last_uses(self, ends: dict[int, list[int]]) -> None:
+        """Tell each piece which call is the last to read what it writes."""
+        last = {memory: i for i, memories in ends.items() for memory in memories}
+        outside = {variable.memory for variable in (*self.program.inputs, *self.program.captured)}
+        for piece in self.pieces.values():
+            call = self.program.calls[piece.number]
+            memory = (call.result or call.written[0]).memory
+            piece.last = -1 if memory in outside else last.get(memory, -1)
+
+    def _combine(self) -> None:
+        """Make compiled functions of consecutive pieces."""
+        actions: list[Action] = []
+        moved: dict[int, int] = {}
+        run: list[int] = []
+
+        def finish(make: Callable[..., Any]) -> None:
+            function = make([self.pieces[number] for number in run]) if len(run) > 1 else None
+            if function is None:
+                for number in run:
+                    moved[number] = len(actions)
+                    actions.append(self.actions[number])
+            else:
+                moved.update(dict.fromkeys(run, len(actions)))
+                actions.append((function, ()))
+            run.clear()
+
+        kind, make = "", function_of
+        for number, action in enumerate(self.actions):
+            piece = self.pieces.get(number)
+            is_one = piece is not None and is_small(piece) and is_supported(piece)
+            now = "function" if is_one else "chain" if piece is not None and is_link(piece) else ""
+            if now != kind or (run and now == "chain" and not may_follow(self.pieces[run[-1]], self.pieces[number])):
+                finish(make)
+            kind, make = now, function_of if now == "function" else chain_of
+            if kind:
+                run.append(number)
+            else:
+                moved[number] = len(actions)
+                actions.append(action)
+        finish(make)
+        self.actions = actions
+        self._last = {slot: moved.get(number, number) for slot, number in self._last.items()}
+
+    # -- calls ----------------------------------------------------------------------------------
+
+    def _place(self, call: Call) -> None:
+        arguments, keywords = replaced((call.arguments, call.keywords), self._operand)
+        result = call.result
+        if callable(call.function):
+            self._place_kernel(call, arguments, keywords)
+        elif call.function in ("guard", "same") or (result is not None and result.is_number):
+            self._place_number(call, arguments, keywords)
+        elif result is None:
+            self._place_change(call, arguments, keywords)
+        elif _late_in((arguments, keywords)):
+            self._place_late(call, arguments, keywords)
+        elif call.function == "draw":
+            self._changing.add(result.memory)
+            self._do(_draw(self._new(result), arguments))
+        else:
+            self._place_fixed(call, arguments, keywords)
+
+    def _place_number(self, call: Call, arguments: Any, keywords: Any) -> None:
+        function, slots = call.function, self.slots
+        resolved = self._resolver(arguments)
+        if call.result is None:
+            self._do(lambda: perform(function, tuple(resolved()), {}), first=True)
+            return
+        slot = self._make_late(call.result)
+
+        def compute() -> None:
+            value = perform(function, tuple(resolved()), keywords)
+            slots[slot] = value.item() if isinstance(value, np.generic) else value
+
+        self._do(compute, first=call.result.host)
+
+    def _place_fixed(self, call: Call, arguments: Any, keywords: Any) -> None:
+        """A call whose operands have their places: so has its result."""
+        result = call.result
+        assert result is not None
+        found = perform(call.function, arguments, keywords)
+        if result.dtype == object:  # several results
+            self._changing.add(result.memory)
+            places = self.fixed[result] = [np.array(part) for part in found]
+            self._do(functools.partial(_several, call.function, arguments, keywords, places))
+            return
+        array = np.asarray(found)
+        self.fixed[result] = array
+        operands = [variable for variable in call.variables() if variable.memory >= 0]
+        if any(np.may_share_memory(array, self.fixed[variable]) for variable in operands):
+            return
+        if call.function in _UNINITIALIZED:
+            self._new(result, array)
+            return
+        if not any(self._is_changing(variable) for variable in call.variables()) and result.memory not in self._changing:
+            return  # the same in every run
+        self._changing.add(result.memory)
+        self._compute(self._new(result, array), call.function, arguments, keywords)
+
+    def _is_changing(self, variable: Variable) -> bool:
+        return variable.memory in self._changing or (variable.memory < 0 and variable.dtype == object)
+
+    def _place_late(self, call: Call, arguments: Any, keywords: Any) -> None:
+        """A call on what the run makes."""
+        result, function, slots = call.result, call.function, self.slots
+        assert result is not None
+        if (with_cells := self._with_cells(call, arguments)) is not None:
+            self._place_fixed_ufunc(call, with_cells)
+            return
+        by_number = any(variable.is_number for variable in call.variables())
+        if by_number and result.memory in self._written and any(v.memory == result.memory for v in call.variables()):
+            raise Untraceable("a part of a tensor whose place differs from call to call is changed in place")
+        resolved, rest = self._resolver(arguments), self._resolver(tuple(keywords.values()))
+        names = list(keywords)
+        self._changing.add(result.memory)
+        if result.dtype == object:
+            slot = self._make_late(result)
+            self._do(lambda: slots.__setitem__(slot, perform(function, tuple(resolved()), dict(zip(names, rest())))))
+            return
+        ufunc = ufunc_of(function, len(arguments))
+        if ufunc is not None and not keywords and result.memory not in {v.memory for v in call.variables()}:
+            out = self._new(result)
+            self._do(lambda: ufunc(*resolved(), out=out))
+            return
+        if function == ".dot" and len(result.shape) == 2:
+            product = self._new(result)
+            dot: Callable[..., Any] = np.dot
+            self._do(lambda: dot(*resolved(), product))
+            return
+        slot = self._make_late(result)
+        self._do(lambda: slots.__setitem__(slot, np.asarray(perform(function, tuple(resolved()), dict(zip(names, rest()))))))
+
+    def _place_fixed_ufunc(self, call: Call, arguments: tuple[Any, ...]) -> None:
+        result = call.result
+        assert result is not None
+        self._changing.add(result.memory)
+        self._compute(self._new(result), call.function, arguments, {})
+
+    def _with_cells(self, call: Call, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """The operands of a ufunc with 0-d arrays in the place of numbers, which promote as the numbers do."""
+        function = call.function.removesuffix("=") if call.function in IN_PLACE else call.function
+        if call.keywords or ufunc_of(function, 2) is None or len(call.arguments) != 2:
+            return None
+        number = next((v for v in call.arguments if isinstance(v, Variable) and v.is_number), None)
+        other = next((a for a in arguments if isinstance(a, np.ndarray)), None)
+        if number is None or other is None:
+            return None
+        dtype = np.result_type(other.dtype, 0.0 if number.dtype.kind == "f" else 0)
+        return tuple(self._cell(number, dtype) if isinstance(a, Late) else a for a in arguments)
+
+    def _cell(self, number: Variable, dtype: np.dtype) -> np.ndarray:
+        """A 0-d array that holds a number during the run."""
+        key = number, dtype
+        if key not in self._cells:
+            self._cells[key] = cell = np.zeros((), dtype)
+            self._do(_fill, (cell, self.slots, self.late[number].slot), first=number.host)
+        return self._cells[key]
+
+    def _place_change(self, call: Call, arguments: Any, keywords: Any) -> None:
+        """A change in place, or a check."""
+        function = call.function
+        if _late_in((arguments, keywords)) and (with_cells := self._with_cells(call, arguments)) is not None:
+            arguments = with_cells
+        if not _late_in((arguments, keywords)):
+            if function in IN_PLACE:
+                piece = piece_of(function.removesuffix("="), arguments, keywords, arguments[0])
+            elif function == "[]=" and _is_basic(arguments[1]):
+                target = np.ndarray.__getitem__(arguments[0], _with_ellipsis(arguments[1]))
+                piece = piece_of(".copy", (arguments[2],), {}, target)
+            else:
+                piece = piece_of(function, arguments, {}, keywords["out"]) if list(keywords) == ["out"] else None
+            self._note(piece)
+            self.actions.append(_in_place(function, arguments, keywords))
+            return
+        resolved, rest, names = self._resolver(arguments), self._resolver(tuple(keywords.values())), list(keywords)
+        ufunc = ufunc_of(function, len(arguments))
+        if ufunc is not None and names == ["out"]:
+            self._do(lambda: ufunc(*resolved(), out=rest()[0]))
+        else:
+            self._do(lambda: perform(function, tuple(resolved()), dict(zip(names, rest()))))
+
+    def _place_kernel(self, call: Call, arguments: Any, keywords: Any) -> None:
+        function, slots = call.function, self.slots
+        resolved, rest, names = self._resolver(arguments), self._resolver(tuple(keywords.values())), list(keywords)
+        memory = {variable.memory for variable in call.variables()}
+        small: list[tuple[int, np.ndarray]] = []
+        large: list[tuple[int, int]] = []
+        for i, variable in enumerate(call.results):
+            if variable is None or variable in self.fixed or variable in self.late:
+                continue
+            self._changing.add(variable.memory)
+            if variable.memory not in memory and np.prod(variable.shape, dtype=int) <= SMALL:
+                small.append((i, self._new(variable)))
+            else:
+                large.append((i, self._make_late(variable)))
+        copy = np.copyto
+        if not small and not large:
+            self._do(lambda: function(*resolved(), **dict(zip(names, rest()))) and None)
+        elif not keywords and not large and len(small) == 1 and len(call.results) == 1:
+            place = small[0][1]
+            self._do(lambda: copy(place, next(arrays_in(function(*resolved())))))
+        else:
+
+            def run() -> None:
+                found = list(arrays_in(function(*resolved(), **dict(zip(names, rest())))))
+                for i, place in small:
+                    copy(place, found[i])
+                for i, slot in large:
+                    slots[slot] = found[i]
+
+            self._do(run)
+
+
+def _last_uses(program: Program) -> dict[int, list[int]]:
+    """The memories whose last use is each call's; those of results are used to the end."""
+    last: dict[int, int] = {}
+    for i, call in enumerate(program.calls):
+        for part in (call, *call.body):
+            for variable in (*part.variables(), *part.made):
+                last[variable.memory] = i
+    for variable in program.outputs:
+        last.pop(variable.memory, None)
+    ends: dict[int, list[int]] = {}
+    for memory, i in last.items():
+        ends.setdefault(i, []).append(memory)
+    return ends
+
+
+def _late_in(value: Any) -> list[Late]:
+    if isinstance(value, Late):
+        return [value]
+    if isinstance(value, (tuple, list)):
+        return [late for part in value for late in _late_in(part)]
+    if isinstance(value, dict):
+        return _late_in(tuple(value.values()))
+    if isinstance(value, slice):
+        return _late_in((value.start, value.stop, value.step))
+    return []
+
+
+def _resolved(value: Any, slots: list[Any]) -> Any:
+    return mapped(value, lambda part: slots[part.slot] if isinstance(part, Late) else part)
+
+
+def _let_go(slots: list[Any], which: list[int]) -> None:
+    for slot in which:
+        slots[slot] = None
+
+
+def _into(out: np.ndarray, function: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Action:
+    """The call, with its result written into `out`."""
+    ufunc = ufunc_of(function, len(arguments))
+    if ufunc is not None and not keywords:
+        return _with_output(ufunc, _with_arrays(arguments), out)
+    if function == "np.ones_like" or function == "np.zeros_like":
+        return np.copyto, (out, float(function == "np.ones_like"))
+    if function == ".dot" and out.flags.c_contiguous and out.ndim == 2:
+        return np.dot, (*arguments, out)
+    if function in _SUMS and set(keywords) <= {"axis", "keepdims"} and len(arguments) == 1:
+        return _SUMS[function].reduce, (arguments[0], keywords.get("axis"), out.dtype, out, keywords.get("keepdims", False))
+    return functools.partial(_compute_into, out, function), (arguments, keywords)
+
+
+def _in_place(function: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Action:
+    ufunc = ufunc_of(function.removesuffix("="), 2) if function in IN_PLACE else None
+    if ufunc is not None:
+        first, second = _with_arrays(arguments)
+        return ufunc, (first, second, first)
+    if function == "[]=" and _is_basic(arguments[1]):
+        return np.copyto, (np.ndarray.__getitem__(arguments[0], _with_ellipsis(arguments[1])), arguments[2], "unsafe")
+    if set(keywords) == {"out"} and (found := ufunc_of(function, len(arguments))) is not None:
+        return _with_output(found, arguments, keywords["out"])
+    return perform, (function, arguments, keywords)
+
+
+def _several(function: str, arguments: Any, keywords: Any, places: list[Any]) -> None:
+    for place, part in zip(places, perform(function, arguments, keywords)):
+        np.copyto(place, part)
+
+
+def _with_arrays(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The operands of a ufunc with 0-d arrays in the place of Python's numbers, which NumPy would convert in each call."""
+    like = next((a for a in arguments if isinstance(a, np.ndarray) and a.dtype.kind == "f"), None)
+    if like is None:
+        return arguments
+    return tuple(np.asarray(a, like.dtype) if type(a) in (int, float) else a for a in arguments)
+
+
+def _with_output(ufunc: np.ufunc, arguments: tuple[Any, ...], out: np.ndarray) -> Action:
+    if ufunc in (np.maximum, np.minimum):  # they take the output by keyword only
+        return functools.partial(ufunc, out=out), arguments
+    return ufunc, (*arguments, out)
+
+
+def _compute_into(out: np.ndarray, function: str, arguments: Any, keywords: Any) -> None:
+    found = perform(function, arguments, keywords)
+    if np.shape(found) != out.shape:
+        raise RuntimeError(f"compile: {function} made an array of shape {np.shape(found)}, where the program has {out.shape}")
+    np.copyto(out, found)
+
+
+def _is_basic(index: Any) -> bool:
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(part is None or part is Ellipsis or isinstance(part, (int, slice)) for part in parts) and not any(
+        isinstance(part, bool) for part in parts
+    )
+
+
+def _with_ellipsis(index: Any) -> Any:
+    """The index of a view, even if it names a single element."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return parts if Ellipsis in parts else (*parts, Ellipsis)
+
+
+def _fill(cell: np.ndarray, slots: list[Any], slot: int) -> None:
+    cell[()] = slots[slot]
+
+
+def _draw(out: np.ndarray, arguments: tuple[Any, ...]) -> Callable[[], None]:
+    """Random numbers, written into `out` where NumPy can do that."""
+    source, method, *rest = arguments
+    if method in ("random", "standard_normal") and out.dtype in (np.float32, np.float64) and rest == [out.shape, out.dtype]:
+        return lambda: getattr(source.generator, method)(dtype=out.dtype, out=out)
+    return lambda: np.copyto(out, getattr(source.generator, method)(*rest))
+

@@ -1,0 +1,207 @@
+"""A program, what it presumes, and how a run of it takes effect."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import time
+from operator import attrgetter, is_
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.arrays import default_device, errstate, get_default_dtype, hooks
+from tinygrad_lite.arrays.changes import changed_again, changed_in_place, places_of_change
+from tinygrad_lite.autograd.grad_mode import is_inference_mode_enabled
+from tinygrad_lite.compiler.arguments import Arguments, Places
+from tinygrad_lite.compiler.capture import Captured, Shared, filled, memory_of
+from tinygrad_lite.compiler.passes import PASSES, with_small_kernels_taken_apart
+from tinygrad_lite.compiler.plan import Plan
+from tinygrad_lite.compiler.program import Program
+from tinygrad_lite.compiler.reach import Variables
+from tinygrad_lite.compiler.stand_ins import TracedArray, TracedNumber
+from tinygrad_lite.engine.context import is_grad_enabled
+from tinygrad_lite.engine.tape import Traced, traced
+from tinygrad_lite.optim import Optimizer
+
+_array, _node, _grad = attrgetter("array"), attrgetter("node"), attrgetter("_grad")
+
+
+class Ready:
+    """A program, and whether it is for a call."""
+
+    def __init__(self, captured: Captured, arguments: Arguments, places: Places, fuse: bool):
+        self.captured, self.key, self.places = captured, arguments.key, places
+        self.fixed = arguments.fixed
+        self.ambient = _ambient()
+        self.program, self.counts = simplified(captured.program, fuse)
+        self.plan = Plan(self.program, captured.samples, fuse)
+        self.holders = [holder for holder in captured.reach.holders if id(holder.owner) not in arguments.containers]
+        self.inputs = {(id(holder.owner), key) for holder, key in places.values()}
+        self._refresh()
+        used = {v for call in self.program.calls for v in call.variables()} | set(self.program.outputs)
+        self.tensors = [tensor for variable, tensor in captured.tensors.items() if variable in used]
+        self.arrays = list(map(_array, self.tensors))
+        self.everyone = list(captured.tensors.values())
+        self.memory = frozenset(memory_of(map(_array, self.everyone)))
+        self.nodes = list(map(_node, self.everyone))
+        self.leaves = [tensor for tensor in self.everyone if tensor.node is not None]
+        self.hooks = list(map(_hooks, self.leaves))
+        self.without_grad = list(map(is_, map(_grad, self.leaves), itertools.repeat(None)))
+        set_here = {id(effect.holder) for effect in captured.effects if effect.key == "grad"}
+        read = {id(tensor) for tensor in self.tensors}
+        self.gradients = [(t, _grad_array(t)) for t in self.everyone if id(t) not in set_here or id(t._grad) in read]
+        written = {variable.memory for call in self.program.calls for variable in call.written}
+        self.written = [array for variable, array in self.program.captured.items() if variable.memory in written]
+        self.observed = [(array, array.copy()) for array in captured.reach.arrays]
+        self.marks: Any = None
+        self.times: collections.deque[float] = collections.deque(maxlen=101)
+        self.bare = [form.kind in (TracedArray, TracedNumber) for form in captured.made]  # not in a tensor
+        for holder in self.holders:  # an optimizer's own arrangement of its state is no longer the latest
+            if isinstance(holder.owner, Optimizer):
+                assert holder.owner.state is not None
+
+    def _refresh(self) -> None:
+        """Note what the function can reach as it is now."""
+        dicts = [holder for holder in self.holders if not isinstance(holder, Variables)]
+        self.contents = {id(holder): holder.now() for holder in self.holders}
+        self.lives = [holder.contents for holder in dicts]
+        self.copies = [self.contents[id(holder)] for holder in dicts]
+        self.live_values = [live.values() if isinstance(live, dict) else live for live in self.lives if not isinstance(live, set)]
+        self.known_values: list[Any] = []
+        self.position: dict[tuple[int, Any], tuple[list[Any], int]] = {}  # where the value of an entry is noted
+        for holder in dicts:
+            contents = self.contents[id(holder)]
+            if not isinstance(contents, set):
+                for key, value in contents.items() if isinstance(contents, dict) else enumerate(contents):
+                    self.position[id(holder), key] = self.known_values, len(self.known_values)
+                    self.known_values.append(value)
+        self.getters: list[Any] = []
+        self.values: list[Any] = []
+        for holder in self.holders:
+            if isinstance(holder, Variables):
+                for name, get in holder.names.items():
+                    self.position[id(holder), name] = self.values, len(self.values)
+                    self.getters.append(get)
+                    self.values.append(get())
+
+    def inputs_of(self, arguments: Arguments) -> Arguments | None:
+        """The arguments of a call and the values of the places; None if there is no such place any more."""
+        if not self.places:
+            return arguments
+        try:
+            return arguments.with_places({name: holder.get(key) for name, (holder, key) in self.places.items()})
+        except (KeyError, IndexError, AttributeError):
+            return None
+
+    def differs(self, arguments: Arguments | None) -> str | None:
+        """Why the program is not for a call with these inputs; None if it is. Raises Shared if there is no program for them."""
+        if arguments is None or arguments.key != self.key:
+            return "its arguments have other shapes, dtypes or types"
+        if _ambient() != self.ambient:
+            return "gradients are switched on or off, or the default dtype or device is another"
+        if not self._is_as_it_was() and (reason := self._difference()) is not None:
+            return reason
+        if not all(map(is_, map(_array, self.tensors), self.arrays)):
+            return "a tensor has another array"
+        if not all(map(is_, map(_node, self.everyone), self.nodes)):
+            return "requires_grad or the history of a tensor has changed"
+        if list(map(is_, map(_grad, self.leaves), itertools.repeat(None))) != self.without_grad:
+            return "a tensor's grad is None, and was not, or the reverse"
+        if hooks.ever_hooked and list(map(_hooks, self.leaves)) != self.hooks:
+            return "a tensor has other hooks"
+        for array, before in self.observed:
+            if not np.array_equal(array, before, equal_nan=array.dtype.kind == "f"):
+                return f"an array of NumPy, of shape {array.shape}, has other values"
+        for tensor, grad in self.gradients:
+            if _grad_array(tensor) is not grad:
+                return "a tensor has another grad"
+        if arguments.tensors:
+            memory = memory_of(map(_array, arguments.tensors.values()))
+            if len({*memory}) < len(memory) or not self.memory.isdisjoint(memory):
+                raise Shared
+        return None
+
+    def _is_as_it_was(self) -> bool:
+        """Whether everything in reach is what it was; a quick test, which may say no although it is."""
+        try:
+            if self.copies != self.lives:
+                return False
+        except Exception:  # two tensors were compared
+            return False
+        now = list(itertools.chain.from_iterable(self.live_values))
+        if len(now) != len(self.known_values) or not all(map(is_, now, self.known_values)):
+            return False  # what is equal may be another: 1.0 instead of 1, a copy of a list
+        return all(map(is_, [get() for get in self.getters], self.values))
+
+    def _difference(self) -> str | None:
+        for holder in self.holders:
+            was, now = holder.entries(self.contents[id(holder)]), holder.entries()
+            for key in {**was, **now}:
+                if (id(holder.owner), key) in self.inputs:
+                    continue
+                old, new = was.get(key, holder), now.get(key, holder)
+                same = type(new) is type(old) and isinstance(new, (int, float, str, frozenset)) and repr(new) == repr(old)
+                if new is not old and not same:
+                    return f"{holder.place(key)} has changed"
+        self._refresh()
+        return None
+
+    def run(self, arguments: Arguments) -> Any:
+        tensors = arguments.tensors
+        arrays = list(map(_array, tensors.values()))
+        start = time.perf_counter()
+        token = None
+        try:
+            token = errstate.enter()
+            found = self.plan.run(arrays, list(arguments.numbers.values()))
+        finally:
+            errstate.leave(token) if token is not None else errstate.lost()
+        self.times.append(time.perf_counter() - start)
+        for i in self.plan.written:
+            changed_in_place(arrays[i], "a compiled function")
+        if self.marks is None:
+            self.marks = places_of_change(self.written)
+        changed_again(self.marks, "a compiled function")
+        made = [value if bare else traced(value) for value, bare in zip(found, self.bare)]
+        result = filled(self.captured.result, made, tensors)
+        for effect in self.captured.effects:
+            value = filled(effect.value, made, tensors)
+            holder = tensors[effect.holder] if type(effect.holder) is str else effect.holder
+            if isinstance(holder, Traced):
+                if effect.key == "grad":
+                    holder._grad = value
+                else:
+                    holder.array = value
+                continue
+            holder.put(effect.key, value)
+            place = id(holder), effect.key
+            if (id(holder.owner), effect.key) in self.inputs and place in self.position:  # so that the next comparison is quick
+                self.contents[id(holder)][effect.key] = value
+                noted, i = self.position[place]
+                noted[i] = value
+        return result
+
+
+def _grad_array(tensor: Traced) -> Any:
+    return None if tensor._grad is None else tensor._grad.array
+
+
+def _hooks(tensor: Traced) -> Any:
+    node = tensor.node
+    return [list(found.values()) if found else [] for found in (node.hooks, getattr(node, "after", None))]  # type: ignore[union-attr]
+
+
+def _ambient() -> tuple[Any, ...]:
+    return is_grad_enabled(), get_default_dtype(), default_device(), is_inference_mode_enabled()
+
+
+def simplified(program: Program, fuse: bool = True) -> tuple[Program, list[tuple[str, int]]]:
+    """The program after all passes, and the number of its calls after each. Without `fuse`, kernels stay whole."""
+    counts = [("traced", len(program.calls))]
+    for name, simpler in PASSES.items():
+        if simpler is with_small_kernels_taken_apart and not fuse:
+            continue
+        program = simpler(program)
+        counts.append((name, len(program.calls)))
+    return program, counts
