@@ -366,3 +366,20 @@ def test_numpy_is_refused(device):
     x = tg.ones(2, device=device)
     with pytest.raises(ValueError, match=r"add: all tensors must be on the same device: input on cuda:\d, other on cpu"):
         x + tg.ones(2, device="cpu")
+
+
+def test_a_compiled_step_runs_without_a_program(device):
+    w, x = tg.ones(3, device=device, requires_grad=True), tg.arange(3.0, device=device)
+
+    @tg.compile
+    def step():
+        w.grad = None
+        (w * x).sum().backward()
+        with tg.no_grad():
+            w.sub_(w.grad)
+        return w.sum()
+
+    step()
+    with pytest.warns(UserWarning, match="is not on the CPU. It runs without one"):
+        step()
+    assert step().item() == 3 - 3 * 3
