@@ -59,7 +59,7 @@ class Ready:
         self.bare = [form.kind in (TracedArray, TracedNumber) for form in captured.made]  # not in a tensor
         for holder in self.holders:  # an optimizer's own arrangement of its state is no longer the latest
             if isinstance(holder.owner, Optimizer):
-                assert holder.owner.state is not None
+                holder.owner.share_state()
 
     def _refresh(self) -> None:
         """Note what the function can reach as it is now."""

@@ -121,12 +121,16 @@ class Optimizer(Hooks, StateDicts):
     @property
     def state(self) -> defaultdict[Any, dict[str, Any]]:
         """The state of each parameter: a dict from names to Tensors."""
-        self._state_shown = True  # from here on the program may change it
+        self.share_state()
         return self._state
 
     @state.setter
     def state(self, value: Any) -> None:
         self._state, self._state_shown = value, True
+
+    def share_state(self) -> None:
+        """From here on look at the state before each step: others may change it."""
+        self._state_shown = True
 
     def __repr__(self) -> str:
         lines = [f"{self._name} ("]
