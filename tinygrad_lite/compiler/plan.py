@@ -17,18 +17,13 @@ import numpy as np
 from tinygrad_lite.arrays.compiling import available
 from tinygrad_lite.arrays.errstate import quietly
 from tinygrad_lite.arrays.memory import start_of
+from tinygrad_lite.compiler.actions import Action, draw, fill, in_place, into, is_basic, several, with_ellipsis
 from tinygrad_lite.compiler.chains import chain_of, is_link, may_follow
 from tinygrad_lite.compiler.native import Piece, function_of, is_small, is_supported, piece_of, ufunc_of
 from tinygrad_lite.compiler.program import IN_PLACE, Call, Program, Variable, mapped, perform, replaced
 from tinygrad_lite.compiler.stand_ins import Untraceable
 from tinygrad_lite.compiler.tracing import arrays_in
 
-Action = tuple[Callable[..., Any], tuple[Any, ...]]
-
-_SUMS = {
-    ".sum": np.add, ".max": np.maximum, ".min": np.minimum, ".prod": np.multiply,
-    ".all": np.logical_and, ".any": np.logical_or,
-}  # fmt: skip
 _UNINITIALIZED = ("np.empty", "np.empty_like")
 SMALL = 1 << 12  # a kernel's results up to this number of elements are copied to their place
 
@@ -199,7 +194,7 @@ class Plan:
 
     def _compute(self, out: np.ndarray, function: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         self._note(piece_of(function, arguments, keywords, out))
-        self.actions.append(_into(out, function, arguments, keywords))
+        self.actions.append(into(out, function, arguments, keywords))
 
     def _note(self, piece: Piece | None) -> None:
         if piece is not None and self.fuse:
@@ -263,7 +258,7 @@ class Plan:
             self._place_late(call, arguments, keywords)
         elif call.function == "draw":
             self._changing.add(result.memory)
-            self._do(_draw(self._new(result), arguments))
+            self._do(draw(self._new(result), arguments))
         else:
             self._place_fixed(call, arguments, keywords)
 
@@ -289,7 +284,7 @@ class Plan:
         if result.dtype == object:  # several results
             self._changing.add(result.memory)
             places = self.fixed[result] = [np.array(part) for part in found]
-            self._do(functools.partial(_several, call.function, arguments, keywords, places))
+            self._do(functools.partial(several, call.function, arguments, keywords, places))
             return
         array = np.asarray(found)
         self.fixed[result] = array
@@ -360,7 +355,7 @@ class Plan:
         key = number, dtype
         if key not in self._cells:
             self._cells[key] = cell = np.zeros((), dtype)
-            self._do(_fill, (cell, self.slots, self.late[number].slot), first=number.host)
+            self._do(fill, (cell, self.slots, self.late[number].slot), first=number.host)
         return self._cells[key]
 
     def _place_change(self, call: Call, arguments: Any, keywords: Any) -> None:
@@ -371,13 +366,13 @@ class Plan:
         if not _late_in((arguments, keywords)):
             if function in IN_PLACE:
                 piece = piece_of(function.removesuffix("="), arguments, keywords, arguments[0])
-            elif function == "[]=" and _is_basic(arguments[1]):
-                target = np.ndarray.__getitem__(arguments[0], _with_ellipsis(arguments[1]))
+            elif function == "[]=" and is_basic(arguments[1]):
+                target = np.ndarray.__getitem__(arguments[0], with_ellipsis(arguments[1]))
                 piece = piece_of(".copy", (arguments[2],), {}, target)
             else:
                 piece = piece_of(function, arguments, {}, keywords["out"]) if list(keywords) == ["out"] else None
             self._note(piece)
-            self.actions.append(_in_place(function, arguments, keywords))
+            self.actions.append(in_place(function, arguments, keywords))
             return
         resolved, rest, names = self._resolver(arguments), self._resolver(tuple(keywords.values())), list(keywords)
         ufunc = ufunc_of(function, len(arguments))
@@ -452,81 +447,3 @@ def _resolved(value: Any, slots: list[Any]) -> Any:
 def _let_go(slots: list[Any], which: list[int]) -> None:
     for slot in which:
         slots[slot] = None
-
-
-def _into(out: np.ndarray, function: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Action:
-    """The call, with its result written into `out`."""
-    ufunc = ufunc_of(function, len(arguments))
-    if ufunc is not None and not keywords:
-        return _with_output(ufunc, _with_arrays(arguments), out)
-    if function == "np.ones_like" or function == "np.zeros_like":
-        return np.copyto, (out, float(function == "np.ones_like"))
-    if function == ".dot" and out.flags.c_contiguous and out.ndim == 2:
-        return np.dot, (*arguments, out)
-    if function in _SUMS and set(keywords) <= {"axis", "keepdims"} and len(arguments) == 1:
-        return _SUMS[function].reduce, (arguments[0], keywords.get("axis"), out.dtype, out, keywords.get("keepdims", False))
-    return functools.partial(_compute_into, out, function), (arguments, keywords)
-
-
-def _in_place(function: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Action:
-    ufunc = ufunc_of(function.removesuffix("="), 2) if function in IN_PLACE else None
-    if ufunc is not None:
-        first, second = _with_arrays(arguments)
-        return ufunc, (first, second, first)
-    if function == "[]=" and _is_basic(arguments[1]):
-        return np.copyto, (np.ndarray.__getitem__(arguments[0], _with_ellipsis(arguments[1])), arguments[2], "unsafe")
-    if set(keywords) == {"out"} and (found := ufunc_of(function, len(arguments))) is not None:
-        return _with_output(found, arguments, keywords["out"])
-    return perform, (function, arguments, keywords)
-
-
-def _several(function: str, arguments: Any, keywords: Any, places: list[Any]) -> None:
-    for place, part in zip(places, perform(function, arguments, keywords)):
-        np.copyto(place, part)
-
-
-def _with_arrays(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The operands of a ufunc with 0-d arrays in the place of Python's numbers, which NumPy would convert in each call."""
-    like = next((a for a in arguments if isinstance(a, np.ndarray) and a.dtype.kind == "f"), None)
-    if like is None:
-        return arguments
-    return tuple(np.asarray(a, like.dtype) if type(a) in (int, float) else a for a in arguments)
-
-
-def _with_output(ufunc: np.ufunc, arguments: tuple[Any, ...], out: np.ndarray) -> Action:
-    if ufunc in (np.maximum, np.minimum):  # they take the output by keyword only
-        return functools.partial(ufunc, out=out), arguments
-    return ufunc, (*arguments, out)
-
-
-def _compute_into(out: np.ndarray, function: str, arguments: Any, keywords: Any) -> None:
-    found = perform(function, arguments, keywords)
-    if np.shape(found) != out.shape:
-        raise RuntimeError(f"compile: {function} made an array of shape {np.shape(found)}, where the program has {out.shape}")
-    np.copyto(out, found)
-
-
-def _is_basic(index: Any) -> bool:
-    parts = index if isinstance(index, tuple) else (index,)
-    return all(part is None or part is Ellipsis or isinstance(part, (int, slice)) for part in parts) and not any(
-        isinstance(part, bool) for part in parts
-    )
-
-
-def _with_ellipsis(index: Any) -> Any:
-    """The index of a view, even if it names a single element."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return parts if Ellipsis in parts else (*parts, Ellipsis)
-
-
-def _fill(cell: np.ndarray, slots: list[Any], slot: int) -> None:
-    cell[()] = slots[slot]
-
-
-def _draw(out: np.ndarray, arguments: tuple[Any, ...]) -> Callable[[], None]:
-    """Random numbers, written into `out` where NumPy can do that."""
-    source, method, *rest = arguments
-    if method in ("random", "standard_normal") and out.dtype in (np.float32, np.float64) and rest == [out.shape, out.dtype]:
-        return lambda: getattr(source.generator, method)(dtype=out.dtype, out=out)
-    return lambda: np.copyto(out, getattr(source.generator, method)(*rest))
-
