@@ -123,6 +123,21 @@ def gradients_add_up():
     return step, [model], batches()
 
 
+def accumulation_over_calls():
+    model = network(nn.ReLU())
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+
+    def step(i, x, y):
+        loss = F.cross_entropy(model(x), y) / 3
+        loss.backward()
+        if i % 3 == 2:
+            optimizer.step()
+            optimizer.zero_grad()
+        return loss
+
+    return step, [model, optimizer], [(i, *batch) for i, batch in enumerate(batches(20))]
+
+
 def zero_grad_at_the_end():
     model = network(nn.ReLU())
     optimizer = optim.SGD(model.parameters(), lr=0.1)
@@ -433,7 +448,7 @@ SEVERAL_PROGRAMS = {
     "RAdam": with_optimizer("RAdam"), "StepLR": with_schedule("StepLR", 3), "CosineAnnealingLR": with_schedule("CosineAnnealingLR", 10),
     "LinearLR": with_schedule("LinearLR"), "OneCycleLR": with_schedule("OneCycleLR", 0.1, total_steps=20),
     "CosineAnnealingWarmRestarts": with_schedule("CosineAnnealingWarmRestarts", 4), "PolynomialLR": with_schedule("PolynomialLR", 10),
-    "MultiStepLR": with_schedule("MultiStepLR", [3, 6]),
+    "MultiStepLR": with_schedule("MultiStepLR", [3, 6]), "accumulation over calls": accumulation_over_calls,
 }  # fmt: skip
 
 

@@ -27,6 +27,13 @@ class TensorPlace:
         return self.path
 
 
+class GradPlace(TensorPlace):
+    """The `.grad` of a tensor, to which the function adds, as a place."""
+
+    def get(self, key: None) -> Any:
+        return self.owner._grad
+
+
 class Arguments:
     """The inputs of a call: `tensors` and `numbers` by name, and the `key` of calls that can share a program.
 

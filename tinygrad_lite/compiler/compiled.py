@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays.gpu import tracing
-from tinygrad_lite.compiler.arguments import Arguments, Places, TensorPlace, names_of
+from tinygrad_lite.compiler.arguments import Arguments, GradPlace, Places, TensorPlace, names_of
 from tinygrad_lite.compiler.capture import Captured, Changing, NeedsGraph, Shared, are_alike, capture, may_be_input
 from tinygrad_lite.compiler.program import Mismatch, Program
 from tinygrad_lite.compiler.reach import Compiled, Reach
@@ -72,16 +72,18 @@ class CompiledFunction(Compiled):
             given = Arguments(self._names(args, kwargs), self._static)
             if is_grad_enabled() and any(type(tensor.node) is Node for tensor in given.tensors.values()):
                 return self.__wrapped__(*args, **kwargs)  # backward goes on into the graph of an argument
-            reason: str | None = "it is the first"
+            reasons = []
             try:
                 for ready in self.programs:
                     inputs = ready.inputs_of(given)
-                    if (reason := ready.differs(inputs)) is None:
+                    reason = ready.differs(inputs)
+                    if reason is None:
                         try:
                             return ready.run(inputs)  # type: ignore[arg-type]
                         except Mismatch as error:
                             reason = error.reason
-                return self._first_run(args, kwargs, given, str(reason))
+                    reasons.append(reason)
+                return self._first_run(args, kwargs, given, reasons[0] if reasons else "it is the first")
             except Shared:
                 return self.__wrapped__(*args, **kwargs)
 
@@ -102,7 +104,7 @@ class CompiledFunction(Compiled):
             result = self.__wrapped__(*args, **kwargs)  # which raises an error of the user's
             self._refuse(error)
             return result
-        self.programs.insert(0, ready)
+        self.programs = [ready, *(old for old in self.programs if not old.is_outdated(ready.inputs))]
         self.reasons.append(reason)
         return ready.run(ready.inputs_of(Arguments(self._names(args, kwargs), self._static)))  # type: ignore[arg-type]
 
@@ -154,9 +156,11 @@ class CompiledFunction(Compiled):
                 changes = any(owner is holder.owner and _is_same_key(name, key) for owner, name in self._changing)
                 if changes or (is_group and key == "lr" and type(holder.owner[key]) in (int, float)):
                     add(holder, key)
+        names = {id(tensor): name for name, tensor in reach.tensors.items()}
         for place, key in self._changing:
-            if isinstance(place, TensorPlace) and any(tensor is place.owner for tensor in reach.tensors.values()):
-                add(place, key)
+            if isinstance(place, TensorPlace) and id(place.owner) in names:
+                kind = type(place)
+                add(kind(place.owner, names[id(place.owner)] + (".grad" if kind is GradPlace else "")), key)
         return places
 
     def _note_changing(self, old: Ready) -> None:
@@ -167,6 +171,9 @@ class CompiledFunction(Compiled):
                 new = now.get(key)
                 if new is not value and may_be_input(value) and may_be_input(new) and type(value) is type(new):
                     self._changing.append((holder.owner, key))
+        for tensor, grad in old.gradients:
+            if grad is not None and tensor._grad is not None and tensor._grad.array is not grad:
+                self._changing.append((GradPlace(tensor, ""), None))
 
     def _refuse(self, error: Exception) -> None:
         kind = "" if isinstance(error, Untraceable) else f"{type(error).__name__}: "

@@ -13,7 +13,7 @@ import numpy as np
 from tinygrad_lite.arrays import default_device, errstate, get_default_dtype, hooks
 from tinygrad_lite.arrays.changes import changed_again, changed_in_place, places_of_change
 from tinygrad_lite.autograd.grad_mode import is_inference_mode_enabled
-from tinygrad_lite.compiler.arguments import Arguments, Places
+from tinygrad_lite.compiler.arguments import Arguments, GradPlace, Places
 from tinygrad_lite.compiler.capture import Captured, Shared, filled, memory_of
 from tinygrad_lite.compiler.passes import PASSES, with_small_kernels_taken_apart
 from tinygrad_lite.compiler.plan import Plan
@@ -50,7 +50,9 @@ class Ready:
         self.without_grad = list(map(is_, map(_grad, self.leaves), itertools.repeat(None)))
         set_here = {id(effect.holder) for effect in captured.effects if effect.key == "grad"}
         read = {id(tensor) for tensor in self.tensors}
-        self.gradients = [(t, _grad_array(t)) for t in self.everyone if id(t) not in set_here or id(t._grad) in read]
+        inputs = {id(place.owner) for place, _ in places.values() if isinstance(place, GradPlace)}
+        mine = [tensor for tensor in self.everyone if id(tensor) not in inputs]
+        self.gradients = [(t, _grad_array(t)) for t in mine if id(t) not in set_here or id(t._grad) in read]
         written = {variable.memory for call in self.program.calls for variable in call.written}
         self.written = [array for variable, array in self.program.captured.items() if variable.memory in written]
         self.observed = [(array, array.copy()) for array in captured.reach.arrays]
@@ -84,6 +86,12 @@ class Ready:
                     self.position[id(holder), name] = self.values, len(self.values)
                     self.getters.append(get)
                     self.values.append(get())
+
+    def is_outdated(self, changing: set[tuple[int, Any]]) -> bool:
+        """Whether the program has a constant where an entry turned out to change."""
+        mine = {(id(holder.owner), key) for holder in self.holders for key in holder.entries()}
+        mine |= {(id(tensor), None) for tensor, grad in self.gradients if grad is not None}
+        return not mine.isdisjoint(changing - self.inputs)
 
     def inputs_of(self, arguments: Arguments) -> Arguments | None:
         """The arguments of a call and the values of the places; None if there is no such place any more."""
