@@ -1112,7 +1112,23 @@ def hooks_added_later(call, made):
     return found
 
 
+def parts_of_an_argument(call, made):
+    step = call(lambda x, n: x[n])
+    return [step(tg.arange(9.0), n) for n in range(made)]
+
+
+def sizes_and_axes(call, made):
+    step = call(lambda x, n: (tg.zeros(n + 1), tg.full((2,), n), x[..., :n], x.sum(n % 2), x.repeat(n, 1)))
+    return [step(tg.ones(2, 9), n) for n in range(made)]
+
+
+def numbers_of_numpy(call, made):
+    step = call(lambda x, n: (x * np.mean([n, 1.0]), x * np.float64(n), x + n * np.array(2.0)))
+    return [step(tg.ones(2), n) for n in range(made)]
+
+
 SMALL = (
+    parts_of_an_argument, sizes_and_axes, numbers_of_numpy,
     calls_in_turn, alternating_objects, keywords, gradients_of_arguments, an_argument_that_is_reached, overlapping_arguments,
     arguments_that_are_changed, draws_that_nobody_reads, seeding_inside, swallowed_errors, types_of_numbers, numbers_of_another_type,
     repetitions_with_views, swapped_data, parts_of_the_result, optimizers_with_eager_steps_between, hooks_added_later,

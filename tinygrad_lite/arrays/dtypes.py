@@ -159,7 +159,8 @@ def promoted_floats(*values: Any) -> tuple[Any, ...]:
 def _in_dtype(dtype: np.dtype, values: tuple[Any, ...]) -> tuple[Any, ...]:
     like = next(filter(is_array, values), None)
     if isinstance(like, Symbol) and dtype.kind == "f":  # a number stays one in a program
-        return tuple(value if isinstance(value, (bool, int, float)) else _cast(np, value, dtype) for value in values)
+        numbers = (value.item() if isinstance(value, np.generic) else value for value in values)
+        return tuple(value if isinstance(value, (bool, int, float)) else _cast(np, value, dtype) for value in numbers)
     xp = namespace_of(like)
     return tuple(_cast(xp, value, dtype) for value in values)
 

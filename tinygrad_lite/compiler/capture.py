@@ -354,9 +354,18 @@ class _Forms:
         if type(value.array) is np.ndarray:  # made of constants alone
             value.array = self.trace.call(".copy", value.array)
         if value.array.variable.memory in self.inputs:
+            self._check_place(value.array.variable)
             name, array = self.inputs[value.array.variable.memory]
             return ViewOf(name, value.array.shape, value.array.strides, start_of(value.array) - start_of(array))
         return self.add(type(value), value.array.variable)
+
+    def _check_place(self, variable: Variable) -> None:
+        """Refuse a view whose place in the memory of an argument differs from call to call."""
+        makers = {made: call for call in self.trace.calls for made in call.made}
+        while variable in makers:
+            if any(operand.is_number for operand in makers[variable].variables()):
+                raise Untraceable("it returns, or keeps, a part of an argument that differs from call to call; clone it")
+            variable = next(v for v in makers[variable].variables() if v.memory == variable.memory)
 
     def add(self, kind: type, variable: Variable) -> Made:
         self.made.append(Made(kind, variable, len(self.made)))

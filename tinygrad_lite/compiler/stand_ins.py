@@ -155,9 +155,11 @@ class TracedArray(_Operators, Symbol):
     __iand__, __ior__, __ixor__ = (_binary(f"{sign}=")[0] for sign in "&|^")
 
     def __getitem__(self, index: Any) -> Any:
-        for i, part in enumerate(index if isinstance(index, tuple) else (index,)):
+        parts = [part for part in (index if isinstance(index, tuple) else (index,)) if part is not None]
+        for i, part in enumerate(parts):
             if isinstance(part, slice) and list(traced_in(part)):
-                self.trace.fix_length(part, self.value.shape[i])
+                is_late = any(other is Ellipsis for other in parts[:i])
+                self.trace.fix_length(part, self.value.shape[i - len(parts) if is_late else i])
         return self.trace.call("[]", self, index)
 
     def __setitem__(self, index: Any, value: Any) -> None:

@@ -111,6 +111,10 @@ class Trace:
             written = self._captured(written)
         elif isinstance(written, TracedNumber):
             raise Untraceable("a number that is changed in place")
+        if not _takes_numbers(function):
+            arguments, keywords = mapped((arguments, keywords), self._fixed)
+        elif function == "np.full":
+            arguments = mapped(arguments[0], self._fixed), *arguments[1:]
         noted = self._noted((arguments, keywords))
         if _shape_is_by_value(function, arguments):
             if not self._in_kernel:
@@ -271,6 +275,9 @@ class Trace:
         self._note(Call("guard", (number.variable, number.value, use)))
         return number.value
 
+    def _fixed(self, part: Any) -> Any:
+        return self.fix(part, "as a size or an axis") if type(part) is TracedNumber else part
+
     def fix_length(self, part: slice, size: int) -> None:
         """Make the length of a slice a condition."""
         length = len(range(*_plain(part).indices(size)))
@@ -319,6 +326,15 @@ class Trace:
         if isinstance(part, Traced):
             raise Untraceable("a tensor in a call of NumPy")
         return part.variable if type(part) in (TracedArray, TracedNumber) else part
+
+
+def _takes_numbers(function: str) -> bool:
+    """Whether numbers among the operands of a call have no influence on shapes: they may differ from run to run."""
+    name = function.rpartition(".")[2]
+    return (
+        not function.startswith(("np.", ".")) or name in ("where", "clip", "fill", "full", "full_like", "copyto", "item")
+        or (function.startswith("np.") and isinstance(getattr(np, name, None), (np.ufunc, type)))
+    )  # fmt: skip
 
 
 _BY_VALUE = {
