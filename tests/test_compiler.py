@@ -134,7 +134,7 @@ def floats(draw, *shape):
 
 
 @needs_loops
-@pytest.mark.parametrize("a, b", [((7, 5), (5, 3)), ((1, 5), (5, 1)), ((5,), (5, 3)), ((4, 5), (5,)), ((6,), (6,)), ((3, 1), (1, 4))])
+@pytest.mark.parametrize("a, b", [((7, 5), (5, 3)), ((2, 0), (0, 3)), ((0, 2), (2, 3)), ((1, 5), (5, 1)), ((5,), (5, 3)), ((4, 5), (5,)), ((6,), (6,)), ((3, 1), (1, 4))])
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_product_in_a_function(a, b, turned, draw, loops_of_its_own):
     x, y = floats(draw, *a), floats(draw, *b)

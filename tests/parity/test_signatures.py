@@ -18,7 +18,7 @@ SPACES = ["", "Tensor", "nn.functional", "linalg", "special"]
 
 # Functions with other parameters than PyTorch's, or with some that it does not show.
 OWN = {
-    "feature_dropout": {"training", "inplace"}, "new": {"data"}, "orgqr": {"A"}, "pinv": {"rcond"}, "set_anomaly_enabled": {"mode"},
+    "compile": {"static"}, "feature_dropout": {"training", "inplace"}, "new": {"data"}, "orgqr": {"A"}, "pinv": {"rcond"}, "set_anomaly_enabled": {"mode"},
     "set_default_dtype": {"dtype"}, "set_num_threads": {"count"}, "split_copy": {"tensor", "split_size_or_sections"}, "unique_consecutive": {"input"},
     # What changes its input in place is shown as the function that it calls.
     **{f"{name}_": {"inplace", "training"} for name in (

@@ -182,6 +182,9 @@ def _text_of(nest: Nest, name: str, dtype: np.dtype) -> str:
     """The function of a nest. Values that nothing outside reads are not stored."""
     kind = KINDS[dtype]
     writer = Writer(kind)
+    parameters = ", ".join(f"ptr noalias %p{a}" for a in range(len(nest.arrays)))
+    if not math.prod(nest.shape):
+        return f"define internal void @{name}({parameters}) {{\n  ret void\n}}"
     sizes, strides = _collapsed(nest)
     depth = len(sizes)
     for k, (a, _) in enumerate(nest.arrays):
@@ -233,7 +236,6 @@ def _text_of(nest: Nest, name: str, dtype: np.dtype) -> str:
                 writer.lines.append(f"  store i8 {writer.line(f'zext i1 {values[out]} to i8')}, ptr {pointers[out]}")
             else:
                 writer.lines.append(f"  store {kind} {writer.number(values[out])}, ptr {pointers[out]}")
-    parameters = ", ".join(f"ptr noalias %p{a}" for a in range(len(nest.arrays)))
     lines = [f"define internal void @{name}({parameters}) {{", "entry:", "  br label %loop0"]
     for d in range(depth):
         before = "entry" if d == 0 else f"loop{d - 1}"
