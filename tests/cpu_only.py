@@ -5,6 +5,7 @@ REASONS = {
     "test_compiler": "programs are for the CPU",
     "test_a_long_chain_goes_backward_without_recursion": "it counts the engine's calls, which takes minutes on the stand-in",
     "test_every_step_is_one_call_of_a_loop": "of compiled loops, which are the CPU's",
+    "test_an_lstm_goes_through_a_sequence_in_one_call": "of compiled loops, which are the CPU's",
     "test_erf_is_accurate": "of this library's own erf; a GPU has CuPy's",
     "test_without_scipy_the_extra_is_named": "on a GPU it is CuPy that brings these functions",
     "test_a_long_sum_loses_no_digits": "of this library's own order of adding; a GPU adds in CuPy's",

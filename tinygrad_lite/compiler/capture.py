@@ -38,6 +38,10 @@ class NeedsGraph(Untraceable):
     """A result of the function is still to be differentiated."""
 
 
+class NotOnCPU(Untraceable):
+    """A tensor is on a GPU, where there are no programs."""
+
+
 class Changing(Exception):
     """Entries of objects turned out to change from call to call: they have to be inputs."""
 
@@ -157,7 +161,7 @@ def capture(
     tensors = {**arguments.tensors, **reached}
     for name, tensor in tensors.items():
         if type(tensor.array) is not np.ndarray:
-            raise Untraceable(f"{name} is not on the CPU")
+            raise NotOnCPU(f"{name} is not on the CPU")
     inputs = memory_of(tensor.array for tensor in arguments.tensors.values())
     if len({*inputs}) < len(inputs) or not {*inputs}.isdisjoint(memory_of(tensor.array for tensor in reached.values())):
         raise Shared

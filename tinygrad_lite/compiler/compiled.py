@@ -16,7 +16,7 @@ import numpy as np
 
 from tinygrad_lite.arrays.gpu import tracing
 from tinygrad_lite.compiler.arguments import Arguments, GradPlace, Places, TensorPlace, names_of
-from tinygrad_lite.compiler.capture import Captured, Changing, NeedsGraph, Shared, are_alike, capture, may_be_input
+from tinygrad_lite.compiler.capture import Captured, Changing, NeedsGraph, NotOnCPU, Shared, are_alike, capture, may_be_input
 from tinygrad_lite.compiler.program import Mismatch, Program
 from tinygrad_lite.compiler.reach import Compiled, Reach
 from tinygrad_lite.compiler.ready import Ready
@@ -181,7 +181,7 @@ class CompiledFunction(Compiled):
         if self._fullgraph:
             raise Untraceable(message) from None
         self.refusal = message
-        if not isinstance(error, NeedsGraph):
+        if not isinstance(error, (NeedsGraph, NotOnCPU)):
             warnings.warn(f"{message}. It runs without one", UserWarning, stacklevel=5)
 
     # -- what is known about it -----------------------------------------------------------------
