@@ -1127,8 +1127,17 @@ def numbers_of_numpy(call, made):
     return [step(tg.ones(2), n) for n in range(made)]
 
 
+def conversions(call, made):
+    """Whole numbers, conditions and float64 on the way, of few and of many elements."""
+    step = call(lambda x: (
+        x.long().float() + 1, x.bool().float() * 2, (x > 0).to(tg.float32) - x, (x.double() / 3 * 3).float(), x.int().bool().double(),
+        ((x > 0) & (x < 1)).float() + (x > 1), (x > 0).long() + (x > 1).long(), tg.where(x > 0, x > 1, x > -1).float() + 1,
+    ))  # fmt: skip
+    return [step(tg.linspace(-2 - i, 2 + i, size)) for i in range(made) for size in (7, 30_000)]
+
+
 SMALL = (
-    parts_of_an_argument, sizes_and_axes, numbers_of_numpy,
+    conversions, parts_of_an_argument, sizes_and_axes, numbers_of_numpy,
     calls_in_turn, alternating_objects, keywords, gradients_of_arguments, an_argument_that_is_reached, overlapping_arguments,
     arguments_that_are_changed, draws_that_nobody_reads, seeding_inside, swallowed_errors, types_of_numbers, numbers_of_another_type,
     repetitions_with_views, swapped_data, parts_of_the_result, optimizers_with_eager_steps_between, hooks_added_later,

@@ -50,6 +50,7 @@ _COMPARISONS = {
 }  # fmt: skip
 _LOGICAL = {"bitwise_and": "and", "bitwise_or": "or", "logical_and": "and", "logical_or": "or"}
 _ONLY_FLOAT = ("exp", "log", "tanh")
+CONDITIONS = frozenset({*_COMPARISONS, *_LOGICAL})  # operations whose results are booleans
 
 
 class Writer:

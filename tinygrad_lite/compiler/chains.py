@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays.loop_functions import KINDS
 from tinygrad_lite.arrays.loops import SMALLEST, loop_of, run_in_threads
 from tinygrad_lite.arrays.memory import start_of
 from tinygrad_lite.compiler.native import Piece
@@ -21,7 +20,7 @@ def is_link(piece: Piece) -> bool:
     out = piece.out
     if piece.name in _OTHERS or out.size < SMALLEST or not _is_dense(out):
         return False
-    return all(_is_number(a) or (a.shape == out.shape and a.strides == _strides_of(a, out) and a.dtype in KINDS) for a in piece.operands)
+    return all(_is_number(a) or (a.shape == out.shape and a.strides == _strides_of(a, out)) for a in piece.operands)
 
 
 def _strides_of(array: np.ndarray, like: np.ndarray) -> tuple[int, ...]:
@@ -38,7 +37,7 @@ def _is_number(value: Any) -> bool:
 
 def may_follow(first: Piece, second: Piece) -> bool:
     """Whether two pieces may be parts of one chain."""
-    return first.out.shape == second.out.shape and _strides_of(first.out, second.out) == first.out.strides
+    return first.dtype == second.dtype and first.out.shape == second.out.shape and _strides_of(first.out, second.out) == first.out.strides
 
 
 class _Chain:
@@ -58,7 +57,7 @@ class _Chain:
         stored = [piece for piece in last.values() if not 0 <= piece.last <= number]
         for piece in stored:
             self._add(piece.out)
-        self.dtype = self.arrays[0].dtype
+        self.dtype = pieces[0].dtype
         count = len(self.arrays)
         values = {start_of(array): i for i, array in enumerate(self.arrays)}
         self.steps: list[tuple[str, tuple[int, ...], int | None]] = []
@@ -88,7 +87,7 @@ def chain_of(pieces: Sequence[Piece]) -> Callable[[], None] | None:
     chain = _Chain(pieces)
     starts = sorted((start_of(array), array.nbytes) for array in chain.arrays)
     overlap = any(start + size > following for (start, size), (following, _) in itertools.pairwise(starts))
-    if overlap or chain.dtype not in KINDS or any(array.dtype != chain.dtype for array in chain.arrays):
+    if overlap or any(array.dtype != chain.dtype for array in chain.arrays):
         return None
     loop = loop_of(len(chain.arrays), len(chain.numbers), tuple(chain.steps), (), chain.dtype)
     if loop is None:
@@ -96,7 +95,6 @@ def chain_of(pieces: Sequence[Piece]) -> Callable[[], None] | None:
     places, items = list(map(start_of, chain.arrays)), [array.itemsize for array in chain.arrays]
     numbers = [float(value) for value in chain.numbers]
     cells = [(i, value) for i, value in enumerate(chain.numbers) if isinstance(value, np.ndarray)]
-
     arrays = chain.arrays
 
     def run() -> None:

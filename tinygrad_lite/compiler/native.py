@@ -16,7 +16,7 @@ import numpy as np
 
 from tinygrad_lite.arrays.compiling import load_table
 from tinygrad_lite.arrays.loop_functions import KINDS, constant, functions_of
-from tinygrad_lite.arrays.loops import Unsupported, Writer
+from tinygrad_lite.arrays.loops import CONDITIONS, Unsupported, Writer
 from tinygrad_lite.arrays.memory import address_range, start_of
 
 LARGEST = 1 << 13  # elements of an array in a function of many calls
@@ -28,7 +28,8 @@ _BOOL = np.dtype(bool)
 class Piece:
     """A call on arrays in their places. `name`: an elementwise operation, or "sum", "max", "min" or "dot".
 
-    `last`: the number of the last call that reads the result's memory; -1 if the result is needed after the run.
+    `last`: the number of the last call that reads the result's memory; -1 if the result is needed after the run. `dtype`: that
+    of all its floats.
     """
 
     name: str
@@ -37,6 +38,10 @@ class Piece:
     number: int
     last: int = -1
     axes: tuple[int, ...] = ()
+
+    @property
+    def dtype(self) -> np.dtype:
+        return next(a.dtype for a in (self.out, *self.operands) if isinstance(a, np.ndarray) and a.dtype in KINDS)
 
 
 def is_small(piece: Piece) -> bool:
@@ -272,17 +277,27 @@ def _before_total(nest: Nest, strides: list[list[int]], depth: int, kind: str) -
 
 def is_supported(piece: Piece) -> bool:
     """Whether a piece can be part of a function."""
-    dtypes = [a.dtype for a in (piece.out, *piece.operands) if isinstance(a, np.ndarray) and a.dtype in KINDS]
-    if not dtypes:
-        return False
     try:
-        return all(_text_of(nest, "nest", dtypes[0]) for nest in nests_of(piece))
+        return all(_text_of(nest, "nest", piece.dtype) for nest in nests_of(piece))
     except Unsupported:
         return False
 
 
 def piece_of(function: str, arguments: tuple[Any, ...], keywords: dict[str, Any], out: np.ndarray) -> Piece | None:
     """A call, whose result goes to `out`, as a piece; None if it cannot be one."""
+    piece = _piece_of(function, arguments, keywords, out)
+    return piece if piece is not None and _is_in_one_dtype(piece) else None
+
+
+def _is_in_one_dtype(piece: Piece) -> bool:
+    """Whether a piece computes in one floating-point dtype, beside conditions. Registers know no other conversions: an
+    intermediate value that is not stored would keep what its dtype does not hold."""
+    dtypes = {a.dtype for a in (piece.out, *piece.operands) if isinstance(a, np.ndarray)}
+    conditions = piece.out.dtype != _BOOL or piece.name in CONDITIONS
+    return len(dtypes - {_BOOL}) == 1 and dtypes <= {*KINDS, _BOOL} and conditions
+
+
+def _piece_of(function: str, arguments: tuple[Any, ...], keywords: dict[str, Any], out: np.ndarray) -> Piece | None:
     if function in (".dot", "@") and not keywords and all(isinstance(a, np.ndarray) and 0 < a.ndim < 3 for a in arguments):
         if len(arguments) == 2 and all(a.dtype == out.dtype for a in arguments):
             return Piece("dot", out, arguments, 0)
@@ -327,9 +342,7 @@ def ufunc_of(function: str, count: int) -> np.ufunc | None:
 
 def function_of(pieces: Sequence[Piece]) -> Callable[[], None] | None:
     """The pieces, which are consecutive calls, as one compiled function; None if that is not possible."""
-    dtype = next((piece.out.dtype for piece in pieces if piece.out.dtype in KINDS), None)
-    if dtype is None:
-        return None
+    dtype = pieces[0].dtype
     try:
         nests = _joined([nest for piece in pieces for nest in nests_of(piece)])
         texts = [_text_of(nest, f"nest{i}", dtype) for i, nest in enumerate(nests)]
