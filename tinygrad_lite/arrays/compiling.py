@@ -12,7 +12,7 @@ import functools
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,15 @@ def load(text: str, dtype: np.dtype, sizes: int, arrays: int, numbers: int, shar
 def load_part(text: str) -> int:
     """The address of the function `part` that the IR in `text` defines."""
     return _link(_cached(text)).get_function_address("part")
+
+
+def fields(names: Sequence[str], pointers: Container[str]) -> str:
+    """Instructions that read the fields at `%args`, of 8 bytes each, into values of these names: addresses if among `pointers`,
+    otherwise integers."""
+    return "\n".join(
+        f"  %{name}_at = getelementptr i64, ptr %args, i64 {i}\n  %{name} = load {'ptr' if name in pointers else 'i64'}, ptr %{name}_at"
+        for i, name in enumerate(names)
+    )
 
 
 def _part(kind: str, sizes: int, arrays: int, numbers: int) -> str:

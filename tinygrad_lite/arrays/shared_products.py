@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays.blas import gemm_of
-from tinygrad_lite.arrays.compiling import available, load_part
+from tinygrad_lite.arrays.compiling import available, fields, load_part
 from tinygrad_lite.arrays.loop_functions import KINDS
 from tinygrad_lite.arrays.memory import start_of
 from tinygrad_lite.arrays.threads import get_num_threads, one_blas_thread
@@ -104,15 +104,11 @@ def product_part(dtype: np.dtype) -> int:
     t, item = KINDS[dtype], dtype.itemsize
     names = "total each gemm order other inner x x_move x_order x_step y y_order y_step out out_move out_step bias bias_move"
     pointers = ("gemm", "x", "y", "out", "bias")
-    read = "\n".join(
-        f"  %{name}_at = getelementptr i64, ptr %args, i64 {i}\n  %{name} = load {'ptr' if name in pointers else 'i64'}, ptr %{name}_at"
-        for i, name in enumerate(names.split())
-    )
     return load_part(f"""
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 define void @part(i64 %i, ptr %args) {{
 entry:
-{read}
+{fields(names.split(), pointers)}
   %start = mul i64 %i, %each
   %rest = sub i64 %total, %start
   %last = icmp slt i64 %rest, %each

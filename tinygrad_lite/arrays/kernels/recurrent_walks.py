@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygrad_lite.arrays.blas import gemm_of
 from tinygrad_lite.arrays.blocked import traced_for_parts
-from tinygrad_lite.arrays.compiling import load_part
+from tinygrad_lite.arrays.compiling import fields, load_part
 from tinygrad_lite.arrays.kernels.recurrent_steps import lstm_step, lstm_step_gradient
 from tinygrad_lite.arrays.loops import SMALLEST
 from tinygrad_lite.arrays.memory import start_of
@@ -136,16 +136,11 @@ def _copy_part() -> int:
     """Copies a part of the rows: args are the number of rows, the number in a part, the source, its bytes a row, the target,
     its bytes a row, and the bytes to copy of each."""
     names = ("rows", "each", "source", "source_row", "target", "target_row", "size")
-    kinds = ("ptr" if name in ("source", "target") else "i64" for name in names)
-    read = "\n".join(
-        f"  %{name}_at = getelementptr i64, ptr %args, i64 {i}\n  %{name} = load {kind}, ptr %{name}_at"
-        for i, (name, kind) in enumerate(zip(names, kinds))
-    )
     return load_part(f"""
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 define void @part(i64 %i, ptr %args) {{
 entry:
-{read}
+{fields(names, ("source", "target"))}
   %start = mul i64 %i, %each
   %end = add i64 %start, %each
   %whole = icmp slt i64 %end, %rows
