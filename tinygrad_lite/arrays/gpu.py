@@ -102,23 +102,20 @@ def is_symbol(value: Any) -> bool:
 
 def kernel(function: F) -> F:
     """Mark a function on arrays as a kernel: a program that is being traced calls it as a whole."""
-
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        trace = tracing.get()
-        return function(*args, **kwargs) if trace is None else trace.kernel(function, args, kwargs)
-
-    return call  # type: ignore[return-value]
+    return _noted_by("kernel", function)
 
 
 def whole(function: F) -> F:
     """Mark a function on arrays that a program calls as one step, because values decide what it does in Python (not the
     shapes of its results). It changes no argument."""
+    return _noted_by("whole", function)
 
+
+def _noted_by(method: str, function: F) -> F:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         trace = tracing.get()
-        return function(*args, **kwargs) if trace is None else trace.whole(function, args, kwargs)
+        return function(*args, **kwargs) if trace is None else getattr(trace, method)(function, args, kwargs)
 
     return call  # type: ignore[return-value]
 

@@ -40,14 +40,14 @@ class Arguments:
     `containers`: the ids of lists and dicts among the arguments. `of_places`: those of tensors found in places.
     """
 
-    def __init__(self, given: dict[str, Any], static: frozenset[str] = frozenset(), constants: bool = False):
+    def __init__(self, given: dict[str, Any], static: frozenset[str] = frozenset()):
         self.given = given
         self.tensors: dict[str, Traced] = {}
         self.numbers: dict[str, Any] = {}
         self.fixed: list[Any] = []  # objects that are part of the key by identity, kept so that an id is not given twice
         self.containers: set[int] = set()
         self.of_places: set[int] = set()
-        self._static, self._constants = static, constants
+        self._static = static
         self.key = tuple((name, self._key(value, name)) for name, value in given.items())
 
     def with_places(self, places: dict[str, Any]) -> Arguments:
@@ -72,7 +72,7 @@ class Arguments:
                 grad = self._key(grad, f"{name}.grad")
             strides = None if array.flags.c_contiguous else array.strides
             return type(value), array.shape, array.dtype, strides, value.node is not None, grad
-        if type(value) in (int, float) and not self._constants and name.partition("[")[0] not in self._static:
+        if type(value) in (int, float) and name.partition("[")[0] not in self._static:
             self.numbers[name] = value
             return type(value)
         if isinstance(value, tuple):

@@ -21,7 +21,6 @@ import numpy as np
 from tinygrad_lite.arrays import Device
 from tinygrad_lite.arrays.gpu import tracing
 from tinygrad_lite.arrays.memory import owner_of, start_of, strided
-from tinygrad_lite.arrays.randomness import Source
 from tinygrad_lite.arrays.views import register_view
 from tinygrad_lite.compiler.arguments import Arguments, Places, TensorPlace, replaced_in
 from tinygrad_lite.compiler.program import Program, Variable
@@ -240,16 +239,14 @@ class _Transaction:
 
     def undo(self, trace: Trace) -> None:
         for container, key, old, _ in reversed(self.entries):
-            if isinstance(container, (dict, list)):
-                container[key] = old
+            container[key] = old
         for tensor, array, grad, node in self.before.values():
             tensor.array, tensor._grad, tensor.node = array, grad, node
         trace.undo()
         for holder, contents in zip(self.reach.holders, self.contents):
             holder.restore(contents)
         for s, state in zip(self.sources, self.states):
-            if isinstance(s, Source):
-                s.restore(state)
+            s.restore(state)
         for (_, put), state in zip(self.streams, self.stream_states):
             put(state)
 

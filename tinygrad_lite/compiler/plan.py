@@ -20,7 +20,7 @@ from tinygrad_lite.arrays.memory import start_of
 from tinygrad_lite.compiler.actions import Action, draw, fill, in_place, into, is_basic, several, with_ellipsis
 from tinygrad_lite.compiler.chains import chain_of, is_link, may_follow
 from tinygrad_lite.compiler.native import Piece, function_of, is_small, is_supported, piece_of, ufunc_of
-from tinygrad_lite.compiler.program import IN_PLACE, Call, Program, Variable, mapped, perform, replaced
+from tinygrad_lite.compiler.program import IN_PLACE, Call, Program, Variable, last_uses, leaves, mapped, perform, replaced
 from tinygrad_lite.compiler.stand_ins import Untraceable
 from tinygrad_lite.compiler.tracing import arrays_in
 
@@ -68,7 +68,7 @@ class Plan:
         self.bytes = 0
         self._pool: dict[int, list[np.ndarray]] = {}
         self._taken: dict[int, np.ndarray] = {}  # by the memory's number
-        ends = _last_uses(program)
+        ends = last_uses(program.calls, program.outputs)
         with np.errstate(all="ignore"):
             for i, call in enumerate(program.calls):
                 first = len(self.actions)
@@ -171,6 +171,13 @@ class Plan:
             return resolved
         return lambda: _resolved(operands, slots)
 
+    def _performed(self, function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Callable[[], Any]:
+        """A function that does a call on the operands of the run."""
+        resolved, rest, names = self._resolver(arguments), self._resolver(tuple(keywords.values())), list(keywords)
+        if not names:
+            return lambda: perform(function, tuple(resolved()), {})
+        return lambda: perform(function, tuple(resolved()), dict(zip(names, rest())))
+
     def _do(self, action: Callable[..., Any], arguments: tuple[Any, ...] = (), first: bool = False) -> None:
         (self.before if first else self.actions).append((action, arguments))
 
@@ -263,15 +270,14 @@ class Plan:
             self._place_fixed(call, arguments, keywords)
 
     def _place_number(self, call: Call, arguments: Any, keywords: Any) -> None:
-        function, slots = call.function, self.slots
-        resolved = self._resolver(arguments)
+        slots, performed = self.slots, self._performed(call.function, arguments, keywords)
         if call.result is None:
-            self._do(lambda: perform(function, tuple(resolved()), {}), first=True)
+            self._do(performed, first=True)
             return
         slot = self._make_late(call.result)
 
         def compute() -> None:
-            value = perform(function, tuple(resolved()), keywords)
+            value = performed()
             slots[slot] = value.item() if isinstance(value, np.generic) else value
 
         self._do(compute, first=call.result.host)
@@ -307,18 +313,19 @@ class Plan:
         result, function, slots = call.result, call.function, self.slots
         assert result is not None
         if (with_cells := self._with_cells(call, arguments)) is not None:
-            self._place_fixed_ufunc(call, with_cells)
+            self._changing.add(result.memory)
+            self._compute(self._new(result), function, with_cells, {})
             return
         by_number = any(variable.is_number for variable in call.variables())
         if by_number and result.memory in self._written and any(v.memory == result.memory for v in call.variables()):
             raise Untraceable("a part of a tensor whose place differs from call to call is changed in place")
-        resolved, rest = self._resolver(arguments), self._resolver(tuple(keywords.values()))
-        names = list(keywords)
         self._changing.add(result.memory)
+        performed = self._performed(function, arguments, keywords)
         if result.dtype == object:
             slot = self._make_late(result)
-            self._do(lambda: slots.__setitem__(slot, perform(function, tuple(resolved()), dict(zip(names, rest())))))
+            self._do(lambda: slots.__setitem__(slot, performed()))
             return
+        resolved = self._resolver(arguments)
         ufunc = ufunc_of(function, len(arguments))
         if ufunc is not None and not keywords and result.memory not in {v.memory for v in call.variables()}:
             out = self._new(result)
@@ -330,13 +337,7 @@ class Plan:
             self._do(lambda: dot(*resolved(), product))
             return
         slot = self._make_late(result)
-        self._do(lambda: slots.__setitem__(slot, np.asarray(perform(function, tuple(resolved()), dict(zip(names, rest()))))))
-
-    def _place_fixed_ufunc(self, call: Call, arguments: tuple[Any, ...]) -> None:
-        result = call.result
-        assert result is not None
-        self._changing.add(result.memory)
-        self._compute(self._new(result), call.function, arguments, {})
+        self._do(lambda: slots.__setitem__(slot, np.asarray(performed())))
 
     def _with_cells(self, call: Call, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
         """The operands of a ufunc with 0-d arrays in the place of numbers, which promote as the numbers do."""
@@ -374,16 +375,10 @@ class Plan:
             self._note(piece)
             self.actions.append(in_place(function, arguments, keywords))
             return
-        resolved, rest, names = self._resolver(arguments), self._resolver(tuple(keywords.values())), list(keywords)
-        ufunc = ufunc_of(function, len(arguments))
-        if ufunc is not None and names == ["out"]:
-            self._do(lambda: ufunc(*resolved(), out=rest()[0]))
-        else:
-            self._do(lambda: perform(function, tuple(resolved()), dict(zip(names, rest()))))
+        self._do(self._performed(ufunc_of(function, len(arguments)) or function, arguments, keywords))
 
     def _place_kernel(self, call: Call, arguments: Any, keywords: Any) -> None:
-        function, slots = call.function, self.slots
-        resolved, rest, names = self._resolver(arguments), self._resolver(tuple(keywords.values())), list(keywords)
+        slots, performed = self.slots, self._performed(call.function, arguments, keywords)
         memory = {variable.memory for variable in call.variables()}
         small: list[tuple[int, np.ndarray]] = []
         large: list[tuple[int, int]] = []
@@ -395,49 +390,22 @@ class Plan:
                 small.append((i, self._new(variable)))
             else:
                 large.append((i, self._make_late(variable)))
-        copy = np.copyto
         if not small and not large:
-            self._do(lambda: function(*resolved(), **dict(zip(names, rest()))) and None)
-        elif not keywords and not large and len(small) == 1 and len(call.results) == 1:
-            place = small[0][1]
-            self._do(lambda: copy(place, next(arrays_in(function(*resolved())))))
-        else:
+            self._do(performed)
+            return
 
-            def run() -> None:
-                found = list(arrays_in(function(*resolved(), **dict(zip(names, rest())))))
-                for i, place in small:
-                    copy(place, found[i])
-                for i, slot in large:
-                    slots[slot] = found[i]
+        def run() -> None:
+            found = list(arrays_in(performed()))
+            for i, place in small:
+                np.copyto(place, found[i])
+            for i, slot in large:
+                slots[slot] = found[i]
 
-            self._do(run)
-
-
-def _last_uses(program: Program) -> dict[int, list[int]]:
-    """The memories whose last use is each call's; those of results are used to the end."""
-    last: dict[int, int] = {}
-    for i, call in enumerate(program.calls):
-        for part in (call, *call.body):
-            for variable in (*part.variables(), *part.made):
-                last[variable.memory] = i
-    for variable in program.outputs:
-        last.pop(variable.memory, None)
-    ends: dict[int, list[int]] = {}
-    for memory, i in last.items():
-        ends.setdefault(i, []).append(memory)
-    return ends
+        self._do(run)
 
 
 def _late_in(value: Any) -> list[Late]:
-    if isinstance(value, Late):
-        return [value]
-    if isinstance(value, (tuple, list)):
-        return [late for part in value for late in _late_in(part)]
-    if isinstance(value, dict):
-        return _late_in(tuple(value.values()))
-    if isinstance(value, slice):
-        return _late_in((value.start, value.stop, value.step))
-    return []
+    return [part for part in leaves(value) if isinstance(part, Late)]
 
 
 def _resolved(value: Any, slots: list[Any]) -> Any:

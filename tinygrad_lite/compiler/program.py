@@ -7,7 +7,7 @@ import keyword
 import math
 import operator
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,22 +70,31 @@ class Call:
     def made(self) -> list[Variable]:
         return [variable for variable in self.results if variable is not None]
 
+    def parts(self) -> tuple[Call, ...]:
+        """The NumPy calls of a kernel, or the call itself."""
+        return self.body or (self,)
+
     def variables(self) -> Iterator[Variable]:
         """The variables among the operands."""
         return variables_in((self.arguments, self.keywords))
 
 
-def variables_in(value: Any) -> Iterator[Variable]:
-    """The variables in nested tuples, lists, dicts and slices."""
-    if isinstance(value, Variable):
-        yield value
-    elif isinstance(value, (tuple, list)):
+def leaves(value: Any) -> Iterator[Any]:
+    """The parts of nested tuples, lists, dicts and slices."""
+    if isinstance(value, (tuple, list)):
         for part in value:
-            yield from variables_in(part)
+            yield from leaves(part)
     elif isinstance(value, dict):
-        yield from variables_in(tuple(value.values()))
+        yield from leaves(tuple(value.values()))
     elif isinstance(value, slice):
-        yield from variables_in((value.start, value.stop, value.step))
+        yield from leaves((value.start, value.stop, value.step))
+    else:
+        yield value
+
+
+def variables_in(value: Any) -> Iterator[Variable]:
+    """The variables in nested operands."""
+    return (part for part in leaves(value) if isinstance(part, Variable))
 
 
 def mapped(value: Any, by: Callable[[Any], Any]) -> Any:
@@ -114,6 +123,10 @@ class Program:
     calls: list[Call]
     outputs: Any
 
+    def parts(self) -> Iterator[Call]:
+        """The calls, with the NumPy calls of kernels in their place."""
+        return (part for call in self.calls for part in call.parts())
+
     def __str__(self) -> str:
         text = _Text(lambda variable: variable.name)
         return "\n".join([*self._lines(text), f"return {text(self.outputs)}"])
@@ -124,7 +137,7 @@ class Program:
             if call.section != section:
                 section = call.section
                 yield f"# {section}"
-            for part in call.body or (call,):
+            for part in call.parts():
                 line, shape = text.line(part)
                 yield f"{line:<60}  # {shape}" if shape else line
 
@@ -142,7 +155,7 @@ class Program:
         notes = [f"    {names[v]}: {v.name}, {_kind(v)}" for v in given]
         lines = [*(f"    {line}" for line in self._lines(text)), f"    return {text(self.outputs)}"]
         arguments = ", ".join(names[variable] for variable in given)
-        own = {part.function for call in self.calls for part in call.body or (call,) if callable(part.function)}
+        own = {part.function for part in self.parts() if callable(part.function)}
         name = name if name.isidentifier() else "program"  # a lambda
         imports = ["import math", "", "import numpy as np"]
         imports += sorted(f"from {function.__module__} import {function.__name__}" for function in own)
@@ -152,16 +165,30 @@ class Program:
     def run(self, *inputs: np.ndarray) -> Any:
         """The outputs for these inputs."""
         values: dict[Variable, Any] = {**self.captured, **dict(zip(self.inputs, inputs))}
-        for call in self.calls:
-            for part in call.body or (call,):
-                arguments, keywords = replaced((part.arguments, part.keywords), values.__getitem__)
-                found = perform(part.function, arguments, keywords)
-                if callable(part.function):
-                    results = found if isinstance(found, tuple) else (found,)
-                    values.update({variable: value for variable, value in zip(part.results, results) if variable is not None})
-                elif part.result is not None:
-                    values[part.result] = found if part.result.is_number else np.asarray(found)
+        for part in self.parts():
+            arguments, keywords = replaced((part.arguments, part.keywords), values.__getitem__)
+            found = perform(part.function, arguments, keywords)
+            if callable(part.function):
+                results = found if isinstance(found, tuple) else (found,)
+                values.update({variable: value for variable, value in zip(part.results, results) if variable is not None})
+            elif part.result is not None:
+                values[part.result] = found if part.result.is_number else np.asarray(found)
         return replaced(self.outputs, values.__getitem__)
+
+
+def last_uses(calls: Iterable[Call], outputs: Sequence[Variable]) -> dict[int, list[int]]:
+    """The memories whose last use is each call's, by the call's number; those of results are used to the end."""
+    last: dict[int, int] = {}
+    for i, call in enumerate(calls):
+        for part in (call, *call.body):
+            for variable in (*part.variables(), *part.made):
+                last[variable.memory] = i
+    for variable in outputs:
+        last.pop(variable.memory, None)
+    ends: dict[int, list[int]] = {}
+    for memory, i in last.items():
+        ends.setdefault(i, []).append(memory)
+    return ends
 
 
 # -- one call --------------------------------------------------------------------------------------

@@ -55,10 +55,7 @@ class Holder:
         return self.contents[key]
 
     def put(self, key: Any, value: Any) -> None:
-        if isinstance(self.contents, set):
-            self.contents.clear()
-            self.contents.update(value)
-        elif isinstance(self.contents, dict) or key < len(self.contents):
+        if isinstance(self.contents, dict) or key < len(self.contents):
             self.contents[key] = value
         else:
             self.contents.append(value)

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays.gpu import in_words
-from tinygrad_lite.compiler.program import Program, Variable
+from tinygrad_lite.compiler.program import Program, Variable, last_uses
+
+_PRODUCTS = (".dot", "@", "np.matmul", "np.dot")
 
 
 class Report:
@@ -52,16 +54,8 @@ def _bytes(variable: Variable) -> int:
 def eager_bytes(program: Program) -> int:
     """The largest sum of intermediate values that are alive at one time if each gets memory of its own."""
     outside = {variable.memory for variable in (*program.inputs, *program.captured)}
-    last: dict[int, int] = {}
-    calls = [part for call in program.calls for part in (call.body or (call,))]
-    for i, call in enumerate(calls):
-        for variable in (*call.variables(), *call.made):
-            last[variable.memory] = i
-    for variable in program.outputs:
-        last[variable.memory] = len(calls)
-    ends: dict[int, list[int]] = {}
-    for memory, i in last.items():
-        ends.setdefault(i, []).append(memory)
+    calls = list(program.parts())
+    ends = last_uses(calls, program.outputs)
     alive: dict[int, int] = {}
     now = peak = 0
     for i, call in enumerate(calls):
@@ -77,22 +71,20 @@ def eager_bytes(program: Program) -> int:
 def products(program: Program) -> int:
     """The floating-point operations of the matrix products."""
     total = 0
-    for call in program.calls:
-        for part in call.body or (call,):
-            if part.function in (".dot", "@", "np.matmul", "np.dot") and part.made:
-                first = next(part.variables())
-                total += 2 * math.prod(part.made[0].shape) * (first.shape[-1] if first.shape else 1)
+    for part in program.parts():
+        if part.function in _PRODUCTS and part.made:
+            first = next(part.variables())
+            total += 2 * math.prod(part.made[0].shape) * (first.shape[-1] if first.shape else 1)
     return total
 
 
 def traffic(program: Program) -> int:
     """The bytes that all other calls read and write, each array once."""
     total = 0
-    for call in program.calls:
-        for part in call.body or (call,):
-            memory = {variable.memory for variable in part.variables()}
-            if part.function not in (".dot", "@", "np.matmul", "np.dot") and not (part.made and part.made[0].memory in memory):
-                total += sum(_bytes(variable) for variable in {*part.variables(), *part.made})
+    for part in program.parts():
+        memory = {variable.memory for variable in part.variables()}
+        if part.function not in _PRODUCTS and not (part.made and part.made[0].memory in memory):
+            total += sum(_bytes(variable) for variable in {*part.variables(), *part.made})
     return total
 
 

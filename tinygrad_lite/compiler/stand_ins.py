@@ -10,7 +10,7 @@ needs its value (in a branch, as a size), the program is made for this value, an
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from tinygrad_lite.arrays import Device
 from tinygrad_lite.arrays.devices import Symbol
 from tinygrad_lite.arrays.gpu import tracing
 from tinygrad_lite.arrays.memory import owner_of
-from tinygrad_lite.compiler.program import Variable, perform
+from tinygrad_lite.compiler.program import Variable, leaves, perform
 from tinygrad_lite.engine.tape import Traced
 
 
@@ -86,21 +86,14 @@ def _of_value(name: str) -> Any:
 def _binary(function: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """`self function other`, and `other function self`."""
 
-    def first(self: Any, other: Any) -> Any:
+    def apply(self: Any, other: Any, is_first: bool) -> Any:
         if isinstance(other, Traced):
             return NotImplemented
         if type(other) not in _OPERANDS and type(self) is TracedNumber:
-            return self.with_other(function, other, True)
-        return self.trace.call(function, self, other)
+            return self.with_other(function, other, is_first)
+        return self.trace.call(function, self, other) if is_first else self.trace.call(function, other, self)
 
-    def second(self: Any, other: Any) -> Any:
-        if isinstance(other, Traced):
-            return NotImplemented
-        if type(other) not in _OPERANDS and type(self) is TracedNumber:
-            return self.with_other(function, other, False)
-        return self.trace.call(function, other, self)
-
-    return first, second
+    return lambda self, other: apply(self, other, True), lambda self, other: apply(self, other, False)
 
 
 class _Operators:
@@ -216,7 +209,7 @@ class TracedNumber(_Operators):
         return self.trace.fix(self, use)
 
     def with_other(self, function: str, other: Any, is_first: bool) -> Any:
-        """An operation with what is neither a number nor an array: a tensor's own, or one of Python with the value."""
+        """An operation with what is neither a number nor an array of this program."""
         if isinstance(other, np.generic):
             return self.trace.call(function, self, other) if is_first else self.trace.call(function, other, self)
         value = self._number()
@@ -299,15 +292,6 @@ _OPERATORS = {
 }  # fmt: skip
 
 
-def traced_in(value: Any) -> Any:
+def traced_in(value: Any) -> Iterator[Any]:
     """The traced arrays and numbers, and the arrays from outside, in nested operands."""
-    if isinstance(value, (TracedArray, TracedNumber, np.ndarray)):
-        yield value
-    elif isinstance(value, (tuple, list)):
-        for part in value:
-            yield from traced_in(part)
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from traced_in(part)
-    elif isinstance(value, slice):
-        yield from traced_in((value.start, value.stop, value.step))
+    return (part for part in leaves(value) if isinstance(part, (TracedArray, TracedNumber, np.ndarray)))

@@ -7,14 +7,14 @@ compiled one. So a trace reads as the program a person would have written.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.arrays.gpu import tracing
 from tinygrad_lite.arrays.memory import address_range, owner_of, start_of
-from tinygrad_lite.compiler.program import IN_PLACE, Call, Variable, mapped, perform
+from tinygrad_lite.compiler.program import IN_PLACE, Call, Variable, leaves, mapped, perform
 from tinygrad_lite.compiler.stand_ins import TracedArray, TracedNumber, TracedNumPy, TracedStream, Untraceable, traced_in
 from tinygrad_lite.engine.tape import Traced
 
@@ -354,13 +354,9 @@ def _shape_is_by_value(function: str, arguments: tuple[Any, ...]) -> bool:
     return name in _BY_VALUE or (function == "np.where" and len(arguments) == 1)
 
 
-def arrays_in(value: Any) -> Any:
+def arrays_in(value: Any) -> Iterator[Any]:
     """The arrays in what a kernel returns."""
-    if isinstance(value, (tuple, list)):
-        for part in value:
-            yield from arrays_in(part)
-    elif isinstance(value, (TracedArray, np.ndarray, np.generic)):
-        yield value
+    return (part for part in leaves(value) if isinstance(part, (TracedArray, np.ndarray, np.generic)))
 
 
 def _plain(value: Any) -> Any:
