@@ -85,6 +85,63 @@ def test_a_singular_matrix_is_refused_only_if_asked_for():
         cupy.linalg.inv(singular)
 
 
+@pytest.fixture
+def recording():
+    """A function that records one on a stream of its own."""
+
+    def record(function):
+        stream = cupy.cuda.Stream(non_blocking=True)
+        with stream, cupy.cuda.using_allocator(cupy.cuda.MemoryPool().malloc):
+            stream.begin_capture()
+            try:
+                return function()
+            finally:
+                record.graph = stream.end_capture()
+
+    return record
+
+
+def test_a_graph_does_at_each_launch_what_was_recorded(recording):
+    x, index = cupy.arange(3.0), cupy.asarray(np.array([0, 1]))
+
+    def function():
+        x[...] = x + 1
+        y = x.take(index) * 2
+        x[index] = y
+        return y, x[index].sum()
+
+    y, total = recording(function)
+    assert x.tolist() == [0, 1, 2] and not np.isfinite(y.get()).any(), "nothing has been done so far"
+    recording.graph.launch()
+    assert (x.tolist(), y.tolist(), total.item()) == ([2, 4, 3], [2, 4], 6)
+    index[...] = cupy.asarray(np.array([2, 2]))
+    recording.graph.launch()
+    assert y.tolist() == [8, 8]
+
+
+def test_what_needs_the_host_cannot_be_recorded(recording):
+    x, mask = cupy.arange(3.0), cupy.arange(3.0) > 0
+    for function in (
+        lambda: x.get(), lambda: float(x[0]), lambda: cupy.asarray(np.ones(3)), lambda: x[mask], lambda: cupy.unique(x), lambda: cupy.sort(x),
+        lambda: x.argsort(), lambda: cupy.cuda.get_current_stream().synchronize(), lambda: cupy.cuda.Device().synchronize(),
+    ):  # fmt: skip
+        with pytest.raises(RuntimeError, match="captur"):
+            recording(function)
+    with pytest.raises(RuntimeError, match="default"):
+        cupy.cuda.Stream.null.begin_capture()
+    assert x.tolist() == [0, 1, 2]
+
+
+def test_a_graph_needs_the_memory_that_was_recorded(recording):
+    held = [cupy.arange(3.0)]
+    y = recording(lambda: held[0] + 1)
+    recording.graph.launch()
+    assert y.tolist() == [1, 2, 3]
+    held.clear()
+    with pytest.raises(runtime.CUDARuntimeError, match="illegal memory access"):
+        recording.graph.launch()
+
+
 def test_memory_is_counted():
     pool = cupy.get_default_memory_pool()
     before = pool.used_bytes()

@@ -8,7 +8,7 @@ import inspect
 import sys
 import threading
 import warnings
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import scipy.linalg
 import scipy.special
 
 from tests.standin import runtime, surface
-from tests.standin.ndarray import NUMBERS, MemoryPointer, ndarray, through, unwrap, wrap
+from tests.standin.ndarray import NUMBERS, MemoryPointer, arrays_in, done, items_of, ndarray, through, unwrap, wrap
 from tests.standin.runtime import transferred
 
 used: set[tuple[str, tuple[str, ...]]] = set()  # each function called, with its keywords
@@ -73,7 +73,8 @@ class ufunc:
             raise TypeError(f"atomic {self.name} is not supported for {a.dtype}")
         from tests.standin.ndarray import _index
 
-        self._ufunc.at(unwrap(a), _index(a, indices, reading=False), unwrap(b))
+        array, values = unwrap(a), unwrap(b)
+        done(lambda: self._ufunc.at(array, _index(a, indices, reading=False), values), (a, *arrays_in((*items_of(indices), b))))
 
     def _of_sums(self, method: str, args: Any, kwargs: Any) -> Any:
         if self.name not in ("add", "multiply"):
@@ -113,7 +114,7 @@ def array(obj: Any, dtype: Any = None, copy: Any = True, order: str = "K", *rest
     if type(obj) is ndarray:
         if not copy and (dtype is None or obj.dtype == dtype) and obj.device.id == runtime.current():
             return obj
-        return wrap(np.array(obj._array, dtype, copy=True, order=order))  # from any device, to the current one
+        return done(lambda: np.array(obj._array, dtype, copy=True, order=order), (obj,))  # from any device, to the current one
     if isinstance(obj, (list, tuple)) and any(type(o) is ndarray for o in obj):
         return through(np.stack, (obj,), {})
     transferred("an array from the host")
@@ -146,11 +147,19 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     return through(np.where, (condition, x, y), {})
 
 
+def _sorting() -> None:
+    """Thrust's sort waits for the GPU, which is no transfer, but impossible while a stream captures."""
+    if runtime.current_stream().is_capturing():
+        raise runtime.CUDARuntimeError("cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing")
+
+
 def argsort(a: Any, axis: Any = -1, kind: Any = None) -> Any:
+    _sorting()
     return through(np.argsort, (a,), {"axis": axis, "kind": "stable"})
 
 
 def sort(a: Any, axis: Any = -1, kind: Any = None) -> Any:
+    _sorting()
     return through(np.sort, (a,), {"axis": axis, "kind": "stable"})
 
 
@@ -279,7 +288,9 @@ def _method(name: str) -> Any:
 
 
 def _sorted_in_place(self: Any, axis: int = -1, kind: Any = None) -> None:
-    unwrap(self).sort(axis, "stable")
+    _sorting()
+    array = unwrap(self)
+    done(lambda: array.sort(axis, "stable"), (self,))
 
 
 def _repeat(self: Any, repeats: Any, axis: Any = None) -> Any:
@@ -297,7 +308,7 @@ def _view(self: Any, dtype: Any = None, type: Any = None) -> Any:
 
 
 def _copy(self: Any, order: str = "C") -> Any:
-    return wrap(self._array.copy(order))  # type: ignore[arg-type]  # from any device, to the current one
+    return done(lambda: self._array.copy(order), (self,))  # from any device, to the current one
 
 
 METHODS = {"copy": _copy, "sort": _sorted_in_place, "astype": _astype, "view": _view, "repeat": _repeat}
@@ -360,7 +371,8 @@ def built() -> dict[str, ModuleType]:
         "cuda.runtime.getDeviceProperties": _device_properties,
         "linalg.LinAlgError": np.linalg.LinAlgError,
         "cupyx.errstate": errstate, "from_dlpack": lambda array, *, device=None, copy=None: array.__dlpack__(),
-        "cuda.get_current_stream": lambda: SimpleNamespace(synchronize=lambda: transferred("synchronize")),
+        "cuda.Stream": runtime.Stream, "cuda.Graph": runtime.Graph, "cuda.get_current_stream": runtime.current_stream,
+        "cuda.using_allocator": runtime.using_allocator,
     }.items():  # fmt: skip
         put(name, value)
     cupy.__getattr__ = lambda name: _missing("cupy", name)  # type: ignore[method-assign,assignment]

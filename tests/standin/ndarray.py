@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import numpy as np
 
-from tests.standin.runtime import Device, alloc, current, transferred
+from tests.standin.runtime import Device, alloc, current, current_stream, pool, transferred
 
 KINDS = "biufc"
 NUMBERS = (bool, int, float, complex, np.generic)
@@ -86,8 +87,49 @@ def through(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
     """NumPy's `function` on the arrays behind the arguments; like a GPU, it gives no warnings."""
     sources = tuple(arrays_in((*args, *kwargs.values())))
     args, kwargs = unwrap(args), {name: unwrap(value) for name, value in kwargs.items()}
+    return done(lambda: function(*args, **kwargs), sources)
+
+
+def done(work: Any, sources: tuple[Any, ...]) -> Any:
+    """The result of `work` on `sources`. While the current stream captures, the work is for the graph: it is done for the form of
+    the result alone."""
+    graph = current_stream()._captured
+    if graph is not None:
+        for source in sources:
+            _save(graph, source._memory)
     with np.errstate(all="ignore"):
-        return wrap(function(*args, **kwargs), sources)
+        result = wrap(work(), sources)
+    if graph is not None:
+        known = {id(source._memory) for source in sources}
+        new = [(i, array) for i, array in enumerate(leaves(result)) if type(array) is ndarray and id(array._memory) not in known]
+        for _, array in new:
+            _save(graph, array._memory, is_new=True)
+        places = [(i, array._array) for i, array in new]
+
+        def again() -> None:
+            with np.errstate(all="ignore"):
+                found = leaves(work())
+            for i, place in places:
+                place[...] = found[i]
+
+        graph._work.append(again)
+    return result
+
+
+def leaves(result: Any) -> list[Any]:
+    return [part for value in result for part in leaves(value)] if isinstance(result, (tuple, list)) else [result]
+
+
+def _save(graph: Any, memory: Memory, is_new: bool = False) -> None:
+    """Note that a graph that is being captured uses `memory`, and how to undo what is done to it for the time being."""
+    if id(memory) in graph._memory:
+        return
+    alive, array = weakref.ref(memory), memory.array
+    owner = getattr(memory.block, "pool", pool)
+    own_pool = None if owner is pool else weakref.ref(owner)
+    graph._memory[id(memory)] = lambda: alive() is not None or (own_pool is not None and own_pool() is not None)
+    before = np.full_like(array, _WRONG[array.dtype.kind]) if is_new else array.copy("K")
+    graph._undo.append(lambda: np.copyto(array, before))
 
 
 class ndarray:
@@ -210,8 +252,10 @@ class ndarray:
 
     def __getitem__(self, index: Any) -> Any:
         found = _index(self, index)
-        result = unwrap(self)[_open(found)]
-        return wrap(np.array(result, copy=True)) if any(isinstance(i, np.ndarray) for i in found) else wrap(result, (self,))
+        array = unwrap(self)
+        if any(isinstance(i, np.ndarray) for i in found):
+            return done(lambda: np.array(array[_open(_index(self, index))], copy=True), (self, *arrays_in(items_of(index))))
+        return wrap(array[_open(found)], (self,))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         found = _index(self, index, reading=False)
@@ -219,19 +263,24 @@ class ndarray:
             raise TypeError(f"Unsupported type {type(value)}")
         if type(value) is ndarray and value.size != 1 and any(isinstance(i, np.ndarray) and i.dtype.kind == "b" for i in found):
             transferred("a mask that receives an array")
-        array, value = unwrap(self), unwrap(value)
+        given, array, value = value, unwrap(self), unwrap(value)
         if isinstance(value, np.ndarray):
             while value.ndim and value.shape[0] == 1 and value.ndim > array[_open(found)].ndim:
                 value = value[0]
-        poisoned = _named_twice(array, found, value)
-        with np.errstate(all="ignore"):
+
+        def assign() -> None:
+            found = _index(self, index, reading=False)  # the values of an index may be others at a launch
+            poisoned = _named_twice(array, found, value)
             array[found] = value
-        array.reshape(-1)[poisoned] = _WRONG[array.dtype.kind] if array.flags.c_contiguous else 0
-        if not array.flags.c_contiguous and len(poisoned):
-            array[np.unravel_index(poisoned, array.shape)] = _WRONG[array.dtype.kind]
+            array.reshape(-1)[poisoned] = _WRONG[array.dtype.kind] if array.flags.c_contiguous else 0
+            if not array.flags.c_contiguous and len(poisoned):
+                array[np.unravel_index(poisoned, array.shape)] = _WRONG[array.dtype.kind]
+
+        done(assign, (self, *arrays_in((*items_of(index), given))))
 
     def scatter_add(self, slices: Any, value: Any) -> None:
-        np.add.at(unwrap(self), _index(self, slices), unwrap(value))
+        array, added = unwrap(self), unwrap(value)
+        done(lambda: np.add.at(array, _index(self, slices), added), (self, *arrays_in((*items_of(slices), value))))
 
     # -- arithmetic ---------------------------------------------------------------------------
 
@@ -256,9 +305,13 @@ def _open(index: tuple[Any, ...]) -> tuple[Any, ...]:
 _WRONG = {"f": np.nan, "c": np.nan, "i": 77, "u": 77, "b": True}
 
 
+def items_of(index: Any) -> list[Any]:
+    return list(index) if isinstance(index, tuple) else [index]
+
+
 def _index(array: ndarray, index: Any, reading: bool = True) -> tuple[Any, ...]:
     """`index` for NumPy: integers out of range are wrapped, and host arrays that CuPy would copy are refused."""
-    items = list(index) if isinstance(index, tuple) else [index]
+    items = items_of(index)
     used = 0
     for item in items:
         if isinstance(item, (np.ndarray, list, tuple)):
