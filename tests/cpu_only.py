@@ -1,9 +1,9 @@
 """Tests that do not run with `--device`: parts of their names, and the reasons."""
 
 REASONS = {
-    "test_compile.py": "programs are for the CPU; on a GPU a function runs without one (test_gpu.py)",
-    "test_the_code_of_a_page_runs[speed.md]": "it prints a program, and programs are for the CPU",
-    "test_compiler": "programs are for the CPU",
+    "test_the_source_needs_numpy_alone": "its arrays are NumPy's",
+    "test_of_every_function[moved]": "it moves tensors to the CPU",
+    "test_compiler.py": "of what becomes of a program on the CPU",
     "test_a_long_chain_goes_backward_without_recursion": "it counts the engine's calls, which takes minutes on the stand-in",
     "test_every_step_is_one_call_of_a_loop": "of compiled loops, which are the CPU's",
     "test_an_lstm_goes_through_a_sequence_in_one_call": "of compiled loops, which are the CPU's",

@@ -22,6 +22,8 @@ from tests.standin.ndarray import Flags, ndarray
 from tests.test_optim import OPTIMIZERS
 from tinygrad_lite import arrays, optim
 from tinygrad_lite.arrays import blocked, fusion, memory
+from tinygrad_lite.compiler.gpu_chains import with_chains
+from tinygrad_lite.compiler.program import Call, Variable
 from tinygrad_lite.nn import functional as F
 
 
@@ -116,7 +118,7 @@ def test_the_rest_of_what_the_standin_offers(cupy):
 
     for ours, real in (
         (ndarray, cupy.ndarray), (runtime.Device, cupy.cuda.Device), (runtime.MemoryPool, cupy.cuda.MemoryPool),
-        (modules.Generator, cupy.random.Generator),
+        (modules.Generator, cupy.random.Generator), (runtime.Stream, cupy.cuda.Stream), (runtime.Graph, cupy.cuda.Graph),
     ):  # fmt: skip
         offered = {name for name in vars(ours) if not name.startswith("_")} - {"base", "id"}
         assert offered <= set(dir(real)), offered - set(dir(real))
@@ -127,9 +129,13 @@ def test_the_rest_of_what_the_standin_offers(cupy):
     for name in (
         "from_dlpack", "get_default_memory_pool", "random.default_rng", "cuda.set_allocator", "cuda.get_allocator",
         "cuda.get_current_stream", "cuda.runtime.getDeviceCount", "cuda.runtime.getDevice", "cuda.runtime.getDeviceProperties",
-        "cuda.runtime.CUDARuntimeError", "fuse",
+        "cuda.runtime.CUDARuntimeError", "cuda.using_allocator", "cuda.Stream", "fuse",
     ):  # fmt: skip
         assert callable(named(cupy, name)), name
+    for name in ("begin_capture", "end_capture", "is_capturing", "synchronize", "use"):
+        ours = inspect.signature(getattr(runtime.Stream, name)).parameters
+        assert list(ours) == list(inspect.signature(getattr(cupy.cuda.Stream, name)).parameters)
+    assert list(inspect.signature(runtime.Stream).parameters) == list(inspect.signature(cupy.cuda.Stream).parameters)
     with cupyx.errstate(linalg="raise"):
         assert cupyx.geterr()["linalg"] == "raise"
 
@@ -236,12 +242,33 @@ def test_cupy_writes_the_kernel_of_a_chain_of_elementwise_work(cupy, name, monke
         assert dtypes_of_the_kernel(kernel, [array_of(cupy, (5,)) for _ in range(count)]) == {np.dtype(np.float32)}
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_cupy_writes_the_kernel_of_a_chain_in_a_program(cupy, dtype):
+    """Of an update with a number that changes from call to call, in a 0-d array, and of a product with a condition."""
+    kind = np.dtype(dtype)
+    p, g, buffer, new, scaled, kept, end = (Variable("", (5,), kind, i) for i in range(7))
+    mask, rate = Variable("mask", (5,), np.dtype(bool), 7), Variable("rate", (), kind, 8)
+    calls = [
+        Call("*=", (buffer, 0.9), written=(buffer,)), Call("+=", (buffer, g), written=(buffer,)), Call("*", (rate, buffer), results=(scaled,)),
+        Call("-=", (p, scaled), written=(p,)), Call(">", (g, 0), results=(mask,)), Call("*", (mask, g), results=(kept,)),
+        Call("np.maximum", (kept, 0), {"out": new}, written=(new,)), Call("-", (new,), results=(end,)),
+    ]  # fmt: skip
+    (chain,) = with_chains(calls, {variable.memory for variable in (p, buffer, new, end)})
+    assert chain.made == [end]
+    given = [array_of(cupy, variable.shape, dtype) for variable in chain.arrays]
+    assert dtypes_of(chain.kernel, given, chain.numbers) == {kind, np.dtype(bool)}
+
+
 def dtypes_of_the_kernel(function, given):
     """The dtypes used in the kernel that CuPy generates for an elementwise function."""
+    kernel, values, _ = fusion.written_down(function, given)
+    return dtypes_of(kernel, given, values)
+
+
+def dtypes_of(kernel, given, values):
     from cupy._core import _fusion_thread_local
     from cupy._core import fusion as tracing
 
-    kernel, values, _ = fusion.written_down(function, given)
     assert type(kernel).__name__ == "Fusion" and all(type(value) in (int, float, bool) for value in values)
     history = tracing._FusionHistory()
     local = _fusion_thread_local.thread_local

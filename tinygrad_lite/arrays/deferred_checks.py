@@ -34,7 +34,12 @@ def refuse(bad: Array, kind: type[Any], message: str, what: str = "", values: Ar
             first = None if values is None else values[bad][0].item()
             raise kind(message.format(what if first is None else f"{what} {first}"), function=function, got=first)
         return
-    key = (found.device.id, kind, function, what, message.format(f"a certain {what}"))
+    note(found, kind, message.format(f"a certain {what}"), what, function)
+
+
+def note(found: Array, kind: type[Any], message: str, what: str = "", function: str = "") -> None:
+    """Make the next read from the GPU raise `kind(message)` if `found`, a 0-d bool, is True."""
+    key = (found.device.id, kind, function, what, message)
     with _lock:
         known = flags.get(key)
         flags[key] = found if known is None else known | found

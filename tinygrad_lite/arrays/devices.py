@@ -170,16 +170,17 @@ def is_default(device: Device) -> bool:
 
 def device_of(array: Array) -> Device:
     """The device of an array."""
-    return Device("cuda", int(array.device.id)) if is_cupy(array) and not isinstance(array, Symbol) else CPU
+    if not is_cupy(array):
+        return CPU
+    return getattr(array, "home", CPU) if isinstance(array, Symbol) else Device("cuda", int(array.device.id))
 
 
 def namespace_for(device: Device | str | int | None) -> ModuleType:
     """The library for arrays on `device` (None: the default device)."""
     where = _default if device is None else Device(device)
-    if where is None or where.type == "cpu":
-        trace = tracing.get()
-        return np if trace is None else trace.namespace
-    return cupy_or_explain()
+    if (trace := tracing.get()) is not None:
+        return trace.namespace_on(CPU if where is None else where)
+    return np if where is None or where.type == "cpu" else cupy_or_explain()
 
 
 def on_device(device: Device | str | int | None) -> contextlib.AbstractContextManager[Any]:
@@ -200,6 +201,8 @@ def to_device(array: Array, device: Device | str | int | None) -> Array:
     here = device_of(array)
     if device.type == here.type and device.index in (None, here.index):
         return array
+    if (trace := tracing.get()) is not None:
+        return trace.moved(array, device)
     if device.type == "cpu":
         settle()
         return sys.modules["cupy"].asnumpy(array)

@@ -17,6 +17,7 @@ import numpy as np
 
 from tinygrad_lite.arrays.compiling import Loop
 from tinygrad_lite.arrays.devices import Array, Symbol, cupy_or_explain
+from tinygrad_lite.arrays.gpu import tracing
 from tinygrad_lite.arrays.loops import loop_of, run_in_threads
 from tinygrad_lite.arrays.memory import start_of
 
@@ -127,7 +128,9 @@ class _Namespace:
 
 def fused(function: Callable[..., dict[str, Any] | None], arrays: Sequence[Array]) -> dict[str, Array] | None:
     """Run `function(*arrays)`, which changes arrays in place elementwise and may return new ones by name, as one kernel. A
-    function that cannot be traced runs unfused."""
+    function that cannot be traced runs unfused, and so does one in a program that is being traced."""
+    if tracing.get() is not None:
+        return function(*arrays)
     try:
         kernel, numbers, begun = written_down(function, arrays)
     except Exception:  # any error that tracing with stand-ins may cause
@@ -218,7 +221,7 @@ def _call_of(ufunc: str) -> Callable[..., None]:
 def written_down(function: Callable[..., dict[str, Any] | None], arrays: Sequence[Array]) -> tuple[Any, list[float], list[str]]:
     """The kernel for `function`, the numbers it takes after the arrays, and the names of its results."""
     program, results, names = _recorded(function, arrays)
-    return _kernel(len(arrays), tuple(program.steps), results), program.numbers, names
+    return kernel_of(len(arrays), tuple(program.steps), results), program.numbers, names
 
 
 def _recorded(function: Any, arrays: Sequence[Array]) -> tuple[Program, tuple[int, ...], list[str]]:
@@ -232,7 +235,8 @@ def _recorded(function: Any, arrays: Sequence[Array]) -> tuple[Program, tuple[in
 
 
 @functools.lru_cache(maxsize=256)
-def _kernel(count: int, steps: tuple[Step, ...], results: tuple[int, ...]) -> Callable[..., Any]:
+def kernel_of(count: int, steps: tuple[Step, ...], results: tuple[int, ...]) -> Callable[..., Any]:
+    """The kernel of a sequence of steps on `count` arrays; `results`: the places of those that it returns."""
     cupy = cupy_or_explain()
     functions = {
         name: getattr(cupy, name, None) or getattr(importlib.import_module("cupyx.scipy.special"), name)

@@ -136,7 +136,7 @@ def _home(values: Iterable[Any]) -> Any:
     """The GPU of the first CuPy array among `values` (arrays, tensors, and sequences of them)."""
     for value in values:
         value = getattr(value, "array", value)
-        if is_cupy(value):
+        if is_cupy(value) and hasattr(value.device, "use"):  # arrays of the CPU are traced too
             return value.device
         if type(value) in (list, tuple) and (found := _home(value)) is not None:
             return found

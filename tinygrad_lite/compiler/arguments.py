@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.arrays.devices import device_of
 from tinygrad_lite.engine.tape import Traced
 
 Places = dict[str, tuple[Any, Any]]  # a holder and one of its keys, by the name of the entry
@@ -71,7 +72,8 @@ class Arguments:
             if grad is not None:
                 grad = self._key(grad, f"{name}.grad")
             strides = None if array.flags.c_contiguous else array.strides
-            return type(value), array.shape, array.dtype, strides, value.node is not None, grad
+            where = None if type(array) is np.ndarray else device_of(array)
+            return type(value), where, array.shape, array.dtype, strides, value.node is not None, grad
         if type(value) in (int, float) and name.partition("[")[0] not in self._static:
             self.numbers[name] = value
             return type(value)

@@ -19,10 +19,12 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import Device
-from tinygrad_lite.arrays.gpu import tracing
+from tinygrad_lite.arrays.devices import device_of
+from tinygrad_lite.arrays.gpu import is_cupy, tracing
 from tinygrad_lite.arrays.memory import owner_of, start_of, strided
 from tinygrad_lite.arrays.views import register_view
 from tinygrad_lite.compiler.arguments import Arguments, Places, TensorPlace, replaced_in
+from tinygrad_lite.compiler.host_copies import HostCopies, common_device
 from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.reach import Reach
 from tinygrad_lite.compiler.stand_ins import TracedArray, TracedNumber, Untraceable
@@ -35,10 +37,6 @@ from tinygrad_lite.ops.random.generators import source
 
 class NeedsGraph(Untraceable):
     """A result of the function is still to be differentiated."""
-
-
-class NotOnCPU(Untraceable):
-    """A tensor is on a GPU, where there are no programs."""
 
 
 class Changing(Exception):
@@ -106,8 +104,9 @@ class Captured:
     effects: list[Effect]
     reach: Reach
     made: list[Made]
-    samples: list[np.ndarray]  # the arrays of the inputs
+    samples: list[Any]  # the arrays of the inputs
     tensors: dict[Variable, Traced]  # those whose arrays the program refers to
+    device: Device
 
 
 class _Sections(context.Observer):
@@ -143,7 +142,11 @@ class _NoText:
 
 def memory_of(arrays: Any) -> list[int]:
     """The identity of the memory of each array."""
-    return [id(array) if array.base is None else id(owner_of(array)) for array in arrays]
+    return [id(array) if type(array) is np.ndarray and array.base is None else _memory_of(array) for array in arrays]
+
+
+def _memory_of(array: Any) -> int:
+    return id(array.data.mem) if is_cupy(array) else id(owner_of(array))
 
 
 def capture(
@@ -158,20 +161,20 @@ def capture(
         raise Shared
     reached = {name: tensor for name, tensor in reach.tensors.items() if id(tensor) not in given}
     tensors = {**arguments.tensors, **reached}
-    for name, tensor in tensors.items():
-        if type(tensor.array) is not np.ndarray:
-            raise NotOnCPU(f"{name} is not on the CPU")
+    device = common_device(tensors, arguments.tensors)
     inputs = memory_of(tensor.array for tensor in arguments.tensors.values())
     if len({*inputs}) < len(inputs) or not {*inputs}.isdisjoint(memory_of(tensor.array for tensor in reached.values())):
         raise Shared
-    trace, transaction = Trace(), _Transaction(reach, tensors)
+    trace, transaction, copies = Trace(device), _Transaction(reach, tensors), HostCopies()
     trace.types_matter = reach.asks_for_types
     token, watching = tracing.set(trace), context.observers.get()
     try:
         lifted: dict[int, TracedArray] = {}
         for name, tensor in tensors.items():
-            is_input = name in arguments.tensors
-            lifted[id(tensor)] = trace.array(tensor.array, name) if is_input else trace.given(tensor.array, name)
+            array, where = copies.of(tensor.array), device_of(tensor.array)
+            lifted[id(tensor)] = trace.array(array, name) if name in arguments.tensors else trace.given(array, name, where)
+            if where != device:
+                trace.on_cpu.add(lifted[id(tensor)].variable.memory)
         for tensor in tensors.values():
             tensor.array = lifted[id(tensor)]
         numbers = {name: trace.number(value, name) for name, value in arguments.numbers.items()}
@@ -203,10 +206,11 @@ def capture(
         tracing.reset(token)
         transaction.undo(trace)
     first = [lifted[id(tensor)].variable for tensor in arguments.tensors.values()]
-    program = Program([*first, *(n.variable for n in numbers.values())], trace.captured, trace.calls, [made.variable for made in form.made])
     owners = {lifted[id(tensor)].variable: tensor for tensor in reached.values()}
+    captured = {**trace.captured, **{variable: tensor.array for variable, tensor in owners.items()}}
+    program = Program([*first, *(n.variable for n in numbers.values())], captured, trace.calls, [made.variable for made in form.made])
     samples = [tensor.array for tensor in arguments.tensors.values()]
-    return Captured(program, result, effects, reach, form.made, samples, owners)
+    return Captured(program, result, effects, reach, form.made, samples, owners, device)
 
 
 class _Transaction:

@@ -16,7 +16,8 @@ import numpy as np
 
 from tinygrad_lite.arrays.gpu import tracing
 from tinygrad_lite.compiler.arguments import Arguments, GradPlace, Places, TensorPlace, names_of
-from tinygrad_lite.compiler.capture import Captured, Changing, NeedsGraph, NotOnCPU, Shared, are_alike, capture, may_be_input
+from tinygrad_lite.compiler.capture import Captured, Changing, NeedsGraph, Shared, are_alike, capture, may_be_input
+from tinygrad_lite.compiler.host_copies import NotOnOneDevice
 from tinygrad_lite.compiler.program import Mismatch, Program
 from tinygrad_lite.compiler.reach import Compiled, Reach
 from tinygrad_lite.compiler.ready import Ready
@@ -181,7 +182,7 @@ class CompiledFunction(Compiled):
         if self._fullgraph:
             raise Untraceable(message) from None
         self.refusal = message
-        if not isinstance(error, (NeedsGraph, NotOnCPU)):
+        if not isinstance(error, (NeedsGraph, NotOnOneDevice)):
             warnings.warn(f"{message}. It runs without one", UserWarning, stacklevel=5)
 
     # -- what is known about it -----------------------------------------------------------------
@@ -258,7 +259,7 @@ def compile(
     Use it on a whole training step, as a call or as a decorator. The first call runs as ever, the second is traced, later
     ones run the program; `print(step.program())` shows it, `step.source()` is Python that needs NumPy alone, and
     `step.explain()` tells what was done. Parameters, optimizers and random numbers stay what they are: any call may be
-    replaced by one without a program.
+    replaced by one without a program. On a GPU the calls are CuPy's, and one CUDA graph where that is possible.
 
     A call with other shapes or dtypes, or in which something else is different (train or eval mode, a replaced parameter),
     gets a program of its own, eight at most. Numbers that differ from call to call are inputs: arguments of type int and

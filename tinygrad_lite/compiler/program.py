@@ -29,7 +29,7 @@ class Variable:
     """An array or number of the program. Views of one memory have the same `memory`, a number.
 
     `host`: a number that follows from those given and from single numbers in captured arrays, so that it is known before
-    the program runs.
+    the program runs. `strides`: those of the array that was traced.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Variable:
     memory: int
     is_number: bool = False
     host: bool = False
+    strides: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         return self.name

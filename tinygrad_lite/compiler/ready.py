@@ -15,6 +15,7 @@ from tinygrad_lite.arrays.changes import changed_again, changed_in_place, places
 from tinygrad_lite.autograd.grad_mode import is_inference_mode_enabled
 from tinygrad_lite.compiler.arguments import Arguments, GradPlace, Places
 from tinygrad_lite.compiler.capture import Captured, Shared, filled, memory_of
+from tinygrad_lite.compiler.on_gpu import GPUPlan, taken_apart
 from tinygrad_lite.compiler.passes import PASSES, with_small_kernels_taken_apart
 from tinygrad_lite.compiler.plan import Plan
 from tinygrad_lite.compiler.program import Program
@@ -34,8 +35,13 @@ class Ready:
         self.captured, self.key, self.places = captured, arguments.key, places
         self.fixed = arguments.fixed
         self.ambient = _ambient()
-        self.program, self.counts = simplified(captured.program, fuse)
-        self.plan = Plan(self.program, captured.samples, fuse)
+        on_gpu = captured.device.type == "cuda"
+        self.program, self.counts = simplified(taken_apart(captured.program) if on_gpu and fuse else captured.program, fuse)
+        self.plan: Plan | GPUPlan
+        if on_gpu:
+            self.plan = GPUPlan(self.program, captured, list(arguments.numbers.values()), fuse)
+        else:
+            self.plan = Plan(self.program, captured.samples, fuse)
         self.holders = [holder for holder in captured.reach.holders if id(holder.owner) not in arguments.containers]
         self.inputs = {(id(holder.owner), key) for holder, key in places.values()}
         self._refresh()

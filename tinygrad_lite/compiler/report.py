@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.arrays.devices import CPU
 from tinygrad_lite.arrays.gpu import in_words
 from tinygrad_lite.compiler.program import Program, Variable, last_uses
 
@@ -38,12 +39,17 @@ class Report:
         lines.append(f"  {'in a run':<30}{len(plan.actions):>8} calls, and {len(plan.before)} on numbers before")
         eager, flops, moved = eager_bytes(ready.captured.program), products(program), traffic(program)
         lines.append(f"  {'memory of intermediate values':<30}{in_words(plan.bytes):>12}, one by one at their peak {in_words(eager)}")
-        seconds = flops / flops_per_second()
-        lines.append(f"  {'matrix products':<30}{flops / 1e6:>8.3g} Mflop, {1e6 * seconds:.3g} us at this machine's speed")
-        lines.append(f"  {'reads and writes of the rest':<30}{in_words(moved):>12}, {1e6 * moved / bytes_per_second():.3g} us")
+        on_cpu = ready.captured.device == CPU
+        if not on_cpu:
+            lines.append(f"  {f'on {ready.captured.device}':<30}{plan.form}")
+        by_products = f", {1e6 * flops / flops_per_second():.3g} us at this machine's speed" if on_cpu else ""
+        by_traffic = f", {1e6 * moved / bytes_per_second():.3g} us" if on_cpu else ""
+        lines.append(f"  {'matrix products':<30}{flops / 1e6:>8.3g} Mflop{by_products}")
+        lines.append(f"  {'reads and writes of the rest':<30}{in_words(moved):>12}{by_traffic}")
         if ready.times:
+            until = "" if on_cpu else ", each until the GPU has its work"
             median = statistics.median(ready.times)
-            lines.append(f"  {'measured':<30}{1e6 * median:>8.3g} us, the median of {len(ready.times)} runs")
+            lines.append(f"  {'measured':<30}{1e6 * median:>8.3g} us, the median of {len(ready.times)} runs{until}")
         return lines
 
 

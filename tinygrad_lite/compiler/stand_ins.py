@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import Device
-from tinygrad_lite.arrays.devices import Symbol
+from tinygrad_lite.arrays.devices import CPU, Symbol, handle
 from tinygrad_lite.arrays.gpu import tracing
 from tinygrad_lite.arrays.memory import owner_of
 from tinygrad_lite.compiler.program import Variable, leaves, perform
@@ -121,7 +120,6 @@ class _Operators:
 class TracedArray(_Operators, Symbol):
     """An array whose calls are noted."""
 
-    device = Device("cpu")
     __array_ufunc__ = None  # NumPy's arrays leave operators to this class
     __hash__ = object.__hash__
 
@@ -129,6 +127,8 @@ class TracedArray(_Operators, Symbol):
         self.trace, self.value, self.variable = trace, value, variable
 
     namespace = property(lambda self: self.trace.namespace)
+    home = property(lambda self: CPU if self.variable.memory in self.trace.on_cpu else self.trace.device)
+    device = property(lambda self: handle(self.home) if self.home.type == "cuda" else CPU)
     base = property(lambda self: None if owner_of(self.value) is self.value else self.trace.owner(self.value))
 
     shape, ndim, size, dtype = _of_value("shape"), _of_value("ndim"), _of_value("size"), _of_value("dtype")

@@ -6,12 +6,14 @@ compiled one. So a trace reads as the program a person would have written.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.arrays.devices import CPU, Device, with_index
 from tinygrad_lite.arrays.gpu import tracing
 from tinygrad_lite.arrays.memory import address_range, owner_of, start_of
 from tinygrad_lite.compiler.program import IN_PLACE, Call, Variable, leaves, mapped, perform
@@ -20,9 +22,12 @@ from tinygrad_lite.engine.tape import Traced
 
 
 class Trace:
-    """The calls so far."""
+    """The calls so far. `device`: where the arrays are that the traced ones stand for; `on_cpu`: the memory of those that are on
+    the CPU even if that is a GPU, which hold single numbers, such as step counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: Device = CPU) -> None:
+        self.device = device
+        self.on_cpu: set[int] = set()
         self.calls: list[Call] = []
         self.captured: dict[Variable, Any] = {}  # arrays, and the sources of random numbers
         self.namespace = TracedNumPy(self)
@@ -39,12 +44,14 @@ class Trace:
         self._before: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # what memory held before the trace wrote there
         self._host: dict[int, Any] = {}  # addresses of single numbers, with the number read or assigned last
         self._read: dict[tuple[str, Any], TracedNumber] = {}
+        self._other = _Numbers()
 
     # -- variables ------------------------------------------------------------------------------
 
     def array(self, value: np.ndarray, name: str = "") -> TracedArray:
         """A traced array around `value`."""
-        traced = TracedArray(self, value, Variable(self._new(name), value.shape, value.dtype, self._memory_of(value)))
+        memory = self._memory_of(value)
+        traced = TracedArray(self, value, Variable(self._new(name), value.shape, value.dtype, memory, strides=value.strides))
         if value.base is None:
             self._owners.setdefault(id(value), traced)  # _memory_of keeps it alive
         return traced
@@ -53,13 +60,13 @@ class Trace:
         """A traced number."""
         return TracedNumber(self, value, Variable(self._new(name), (), np.dtype(type(value)), -1, True, host))
 
-    def given(self, value: np.ndarray, name: str) -> TracedArray:
-        """An array that the program refers to. One that holds a single number can be read before the program runs."""
+    def given(self, value: np.ndarray, name: str, device: Device = CPU) -> TracedArray:
+        """An array that the program refers to. One on the CPU that holds a single number can be read before the program runs."""
         traced = self.array(value, name)
         self.captured[traced.variable] = value
         self._known[id(value)] = traced.variable
         self._alive.append(value)
-        if not value.ndim:
+        if not value.ndim and device == CPU:
             self._host.setdefault(start_of(value), None)
         return traced
 
@@ -241,7 +248,11 @@ class Trace:
         if id(source) not in self._known:
             self._known[id(source)] = Variable(self._new("rng"), (), np.dtype(object), -1)
             self.captured[self._known[id(source)]] = source
-        value = np.asarray(perform("draw", (source, method, *_plain(arguments)), {}))
+        if not self._is_here(source.device):
+            raise Untraceable(f"it draws random numbers on {source.device}, and its tensors are on {self.device}")
+        # A GPU's stream stays where it is: what is traced are other numbers of the same kind.
+        stream = source if self.device == CPU else self._other
+        value = np.asarray(perform("draw", (stream, method, *_plain(arguments)), {}))
         traced = self.array(value)
         self._note(Call("draw", (self._known[id(source)], method, *self._noted(arguments)), results=(traced.variable,)))
         return traced
@@ -285,6 +296,21 @@ class Trace:
         self._note(Call("length", (self._noted(part), size), results=(traced.variable,)))
         self.fix(traced, "as a size")
 
+    def namespace_on(self, device: Device) -> TracedNumPy:
+        """What makes new arrays on `device`."""
+        if not self._is_here(device):
+            raise Untraceable(f"it makes a tensor on {device}, and its others are on {self.device}")
+        return self.namespace
+
+    def _is_here(self, device: Device) -> bool:
+        return (device if device.type == "cpu" else with_index(device)) == self.device
+
+    def moved(self, array: Any, device: Device) -> Any:
+        """`array`, which is not there, on `device`."""
+        if isinstance(array, TracedArray) or not self._is_here(device):
+            raise Untraceable(f"it moves a tensor to {device}")
+        return array  # a constant of the program
+
     def refuse(self, reason: str) -> None:
         raise Untraceable(reason)
 
@@ -326,6 +352,14 @@ class Trace:
         if isinstance(part, Traced):
             raise Untraceable("a tensor in a call of NumPy")
         return part.variable if type(part) in (TracedArray, TracedNumber) else part
+
+
+class _Numbers:
+    """A stream of NumPy's in the place of a GPU's."""
+
+    @functools.cached_property
+    def generator(self) -> Any:
+        return np.random.default_rng()
 
 
 def _takes_numbers(function: str) -> bool:

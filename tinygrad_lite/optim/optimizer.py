@@ -353,7 +353,8 @@ class Optimizer(Hooks, StateDicts):
                     p._grad = None
                 elif p.grad is not None:
                     p.grad = p.grad.detach()
-                    p.grad.array[...] = 0
+                    with on_device(device_of(p.grad.array)):
+                        p.grad.array[...] = 0
 
 
 def _is_fixed(option: Any) -> bool:

@@ -52,7 +52,7 @@ def array_from(data: Any, dtype: Any = None, device: Any = None) -> Any:
         if data.dtype.kind not in "biufc":
             raise BadType(function="tensor", expected="numbers", got=f"an array of {data.dtype}")
         if type(data) is np.ndarray and tracing.get() is not None:
-            data = namespace_for(None).asarray(data)  # each run of a program reads it anew
+            data = namespace_for(device).asarray(data)  # each run of a program reads it anew
         return to_device(data.astype(data.dtype.newbyteorder("=") if dtype is None else dtype, order_kept(data)), device)
     typed = not only_python(data)
     array = to_device(array_of_numbers(_plain(data) if typed else data, dtype, typed), device)

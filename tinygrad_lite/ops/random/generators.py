@@ -105,14 +105,15 @@ def manual_seed(seed: int) -> Generator:
     >>> a.tolist() == b.tolist()
     True
     """
-    _streams.on_gpu.clear()
+    for generator in _streams.on_gpu.values():  # the same objects, which programs refer to
+        generator.manual_seed(seed)
     return default_generator.manual_seed(seed)
 
 
 def seed() -> int:
     """Restart all streams from a seed drawn from the system's randomness, and return it."""
-    _streams.on_gpu.clear()
-    return default_generator.seed()
+    manual_seed(seed := default_generator.seed())
+    return seed
 
 
 def initial_seed() -> int:
