@@ -258,6 +258,14 @@ def test_results_are_the_callers(device):
     assert part.tolist() == [11], "parts of one memory stay parts of one"
 
 
+def test_random_results_are_the_callers(device, monkeypatch):
+    step = tg.compile(lambda: (tg.rand(4, device=device).reshape(2, 2), tg.arange(3.0, device=device)), fullgraph=True)
+    for blocking in ("0", "1"):
+        monkeypatch.setenv("CUDA_LAUNCH_BLOCKING", blocking)
+        kept = [step()[0] for _ in range(4)]
+        assert len({tuple(value.reshape(-1).tolist()) for value in kept}) == 4
+
+
 def test_a_graph_finds_its_memory_whatever_becomes_of_the_rest(device):
     _, _, step = training(*STEPS["Adam"])
     _, _, eager = training(*STEPS["Adam"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays.devices import CPU, Device, cupy_or_explain, device_of
+from tinygrad_lite.arrays.devices import CPU, Device, cupy_or_explain, default_device, device_of, with_index
 from tinygrad_lite.arrays.memory import owner_of, start_of
 from tinygrad_lite.compiler.stand_ins import Untraceable
 from tinygrad_lite.engine.tape import Traced
@@ -18,8 +18,10 @@ class NotOnOneDevice(Untraceable):
 
 
 def common_device(tensors: Mapping[str, Traced], inputs: Mapping[str, Traced]) -> Device:
-    """The device of all tensors. On the CPU beside those of a GPU there may be single numbers, such as step counts, but not
-    among the inputs."""
+    """The device of all tensors, or the default device if there are none. On the CPU beside those of a GPU there may be single
+    numbers, such as step counts, but not among the inputs."""
+    if not tensors and (default := default_device()) is not None:
+        return with_index(default)
     home, first = CPU, ""
     for name, tensor in tensors.items():
         where = device_of(tensor.array)

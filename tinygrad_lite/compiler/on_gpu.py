@@ -322,15 +322,16 @@ class GPUPlan:
         return self._filled
 
     def _given_away(self, made: Values) -> Values:
-        """The outputs on the GPU. What a graph fills is copied; parts of one memory stay parts of one."""
+        """The outputs on the GPU. What the next run overwrites is copied; parts of one memory stay parts of one."""
         found: Values = {}
         outside = {variable.memory for variable in self.program.captured}
+        fixed = {variable.memory for variable in self._fixed}
         wholes: dict[int, tuple[Any, Any]] = {}
         outputs = [v for v in dict.fromkeys(self.program.outputs) if v in made and v not in self._host and not v.is_number]
         count = collections.Counter(variable.memory for variable in outputs)
         for variable in outputs:
             array = made[variable]
-            if variable.memory in outside or (made is not self._filled and variable not in self._fixed):
+            if variable.memory in outside or (made is not self._filled and variable.memory not in fixed):
                 found[variable] = array
             elif count[variable.memory] == 1:
                 found[variable] = array.copy("K")
