@@ -197,6 +197,8 @@ def linear(name: str) -> Any:
     function = getattr(np.linalg, name)
 
     def call(*args: Any, **kwargs: Any) -> Any:
+        if runtime.current_stream().is_capturing():
+            raise NotImplementedError("calling cuSOLVER API during stream capture is currently unsupported")
         if getattr(_raising, "linalg", None) == "raise":
             transferred(f"whether {name} succeeded")
             return through(function, args, kwargs)

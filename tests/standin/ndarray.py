@@ -86,8 +86,13 @@ def arrays_in(values: Any) -> list[Any]:
 def through(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """NumPy's `function` on the arrays behind the arguments; like a GPU, it gives no warnings."""
     sources = tuple(arrays_in((*args, *kwargs.values())))
+    if function in PRODUCTS and current_stream().is_capturing() and sources[0].dtype.kind in "fc":
+        raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
     args, kwargs = unwrap(args), {name: unwrap(value) for name, value in kwargs.items()}
     return done(lambda: function(*args, **kwargs), sources)
+
+
+PRODUCTS = (np.dot, np.matmul, np.ndarray.dot, np.tensordot, np.inner, np.vdot, np.einsum)
 
 
 def done(work: Any, sources: tuple[Any, ...]) -> Any:

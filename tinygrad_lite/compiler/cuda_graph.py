@@ -1,4 +1,7 @@
-"""The calls of a plan as one CUDA graph.
+"""The calls of a plan as CUDA graphs.
+
+CuPy refuses to record calls of cuBLAS and other libraries, and sorting waits for the GPU. So what is recorded may be several
+graphs, with such calls between them.
 
 A graph holds kernels with their operands' addresses. So what is recorded must find everything at the same place in each
 run: the plan's fixed arrays, and for intermediate values a pool of memory that nobody else takes from. The pool and the
@@ -41,15 +44,26 @@ class Recorder:
         finally:
             self._stream.synchronize()
 
-    def record(self, body: Callable[[], Any]) -> tuple[Any, Any]:
-        """The graph of the calls in `body`, which are not carried out, and what `body` returns: arrays that a launch of the
-        graph fills. Whatever waits for the GPU, or needs values from the CPU, raises."""
+    def record(self, body: Callable[[Any], Any]) -> tuple[list[Callable[[], Any]], Any]:
+        """The stages of `body`, functions that do what it does when they are called in turn, and what it returns: arrays that
+        the stages fill. Nothing is carried out; what waits for the GPU, or needs values from the CPU, raises.
+
+        `body` is called with a function `aside(work, is_first)` for work that no graph can hold. `is_first`: nothing was
+        recorded since the last such work."""
+        stages: list[Callable[[], Any]] = []
+
+        def aside(work: Callable[[], Any], is_first: bool) -> None:
+            graph = self._stream.end_capture()
+            stages.extend([work] if is_first else [graph.launch, work])
+            self._stream.begin_capture()
+
         with self._entered():
             self._stream.begin_capture()
             try:
-                found = body()
+                found = body(aside)
             except BaseException:
                 with contextlib.suppress(Exception):  # the recording is invalid
                     self._stream.end_capture()
                 raise
-            return self._stream.end_capture(), found
+            stages.append(self._stream.end_capture().launch)
+            return stages, found

@@ -64,6 +64,7 @@ class Chain:
             steps.append((link.function, operands, None if link.out is None else places[link.out]))
             if link.result is not None:
                 places[link.result] = len(self.arrays) + sum(step[2] is None for step in steps) - 1
+        self.written = tuple(dict.fromkeys(link.out for link in links if link.out is not None))
         self.made = [variable for variable in made if variable.memory in needed]
         self.kernel = kernel_of(len(self.arrays), tuple(steps), tuple(places[variable] for variable in self.made))
 

@@ -2,7 +2,7 @@
 
 Numbers, and the single numbers that optimizers keep on the CPU, are computed there. All else is CuPy's calls, in the order of
 the program, on arrays that stay (inputs, parameters, random numbers, 0-d arrays for numbers that change) and intermediate
-values. These calls become one CUDA graph if none of them needs the CPU; otherwise they are made one by one.
+values. These calls become CUDA graphs if none of them needs the CPU; otherwise they are made one by one.
 
 A plan is rehearsed before its first run, with all effects undone: CuPy has to make what NumPy made in the trace.
 """
@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import importlib
 import operator
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -33,6 +34,7 @@ from tinygrad_lite.compiler.stand_ins import Untraceable
 
 Values = dict[Variable, Any]
 _AS_STRIDED = "np.lib.stride_tricks.as_strided"
+_WAITING = {f"{kind}{name}" for kind in (".", "np.") for name in ("sort", "argsort", "lexsort", "partition", "argpartition")}
 
 
 def taken_apart(program: Program) -> Program:
@@ -75,8 +77,9 @@ class GPUPlan:
         self._host = set(self._numbers)  # variables that are on the CPU
         self._late: set[Variable] = set()  # numbers that are read from the GPU
         self._checks: list[Call] = []
-        self._graph: Any = None
-        self._filled: Values = {}  # what a launch of the graph fills
+        self._stages: list[Callable[[], Any]] = []  # launches of graphs, and calls that no graph can hold
+        self._aside: list[Call] = []  # those calls
+        self._filled: Values = {}  # what the stages fill
         arrays = [variable for variable in program.inputs if not variable.is_number]
         self._changed = {variable.memory for call in program.calls for variable in call.written}
         self.written = [i for i, variable in enumerate(arrays) if variable.memory in self._changed]
@@ -94,7 +97,12 @@ class GPUPlan:
     @property
     def form(self) -> str:
         """How the calls are made."""
-        return "one CUDA graph" if self._graph is not None else f"call by call: {self.obstacle or 'CUDA_LAUNCH_BLOCKING=1'}"
+        if not self._stages:
+            return f"call by call: {self.obstacle or 'CUDA_LAUNCH_BLOCKING=1'}"
+        graphs, names = len(self._stages) - len(self._aside), sorted({_name(call) for call in self._aside})
+        if not names:
+            return "one CUDA graph"
+        return f"CUDA graphs ({graphs}), and calls between them that no graph can hold ({len(self._aside)}: {', '.join(names)})"
 
     # -- what runs where ------------------------------------------------------------------------
 
@@ -168,11 +176,10 @@ class GPUPlan:
 
     def _with_cells(self, call: Call) -> Call:
         """The call with 0-d arrays in the place of numbers, which promote as the numbers do."""
-        if callable(call.function):
-            self.obstacle = self.obstacle or f"{getattr(call.function, '__name__', 'a kernel')} is called as a whole"
-            return call
         numbers = [variable for variable in call.variables() if variable.is_number]
-        if not numbers:
+        if callable(call.function) and (numbers or len(call.results) > 1):
+            self.obstacle = self.obstacle or f"{_name(call)} takes a number that may change, or has several results"
+        if callable(call.function) or not numbers:
             return call
         if call.function == ".fill":
             call = Call("[]=", (call.arguments[0], Ellipsis, call.arguments[1]), written=call.written, section=call.section)
@@ -211,8 +218,10 @@ class GPUPlan:
             for array, copy in before:
                 array[...] = copy
 
-    def _look(self, call: Call | Chain, values: Values, operands: Values) -> None:
-        """Refuse results of other shapes or dtypes than NumPy's, and views where NumPy copies, or the reverse, if it matters."""
+    def _look(self, i: int, values: Values, operands: Values) -> None:
+        """Refuse results of action `i` of other shapes or dtypes than NumPy's, and views where NumPy copies, or the reverse, if it
+        matters."""
+        call = self.actions[i]
         for variable in call.made:
             found = values.get(variable)
             if variable.is_number or found is None or variable.dtype == object:
@@ -221,13 +230,26 @@ class GPUPlan:
                 kind = f"{found.shape} {found.dtype}" if is_cupy(found) else f"a {type(found).__name__}"
                 raise Untraceable(f"CuPy makes {kind} of {_name(call)}, NumPy {variable.shape} {variable.dtype}")
             for operand, array in operands.items():
-                matters = found.size and is_cupy(array) and not self._changed.isdisjoint((operand.memory, variable.memory))
-                if matters and (operand.memory == variable.memory) != (found.data.mem is array.data.mem):
+                differs = is_cupy(array) and (operand.memory == variable.memory) != (found.data.mem is array.data.mem)
+                if differs and found.size and not self._is_apart(i, operand, variable):
                     raise Untraceable(f"{_name(call)} gives a view of NumPy's arrays and a copy of CuPy's, or the reverse")
         if isinstance(call, Call) and call.function == _AS_STRIDED:
             for operand, array in operands.items():
                 if array.size and any(a != b for n, a, b in zip(array.shape, array.strides, operand.strides) if n > 1):
                     raise Untraceable("CuPy lays out in another way an array that is viewed with other strides")
+
+    def _is_apart(self, i: int, operand: Variable, result: Variable) -> bool:
+        """Whether it makes no difference if `result` of action `i` is a view of `operand` or a copy: later, neither is changed, or
+        only `result` and its views are used."""
+        memory, views, is_changed, is_used = {operand.memory, result.memory}, {result}, False, False
+        outside = {v.memory for v in (*self._fixed, *self.program.outputs)}
+        for action in self.actions[i + 1 :]:
+            used = [v for v in (*action.variables(), *action.written) if v.memory in memory]
+            is_used = is_used or any(v not in views for v in used)
+            is_changed = is_changed or any(v.memory in memory for v in action.written)
+            if any(v in views for v in used):
+                views.update(v for v in action.made if v.memory in memory)
+        return not is_changed or not (is_used or operand.memory in outside)
 
     # -- runs -----------------------------------------------------------------------------------
 
@@ -291,7 +313,7 @@ class GPUPlan:
 
     def _perform(self, values: Values, is_rehearsal: bool = False, check_at_once: bool = False) -> Values:
         """Make the calls for the GPU one by one. Values are kept as long as somebody reads them."""
-        for action, ends in zip(self.actions, self._ends):
+        for i, (action, ends) in enumerate(zip(self.actions, self._ends)):
             operands = {variable: values[variable] for variable in action.variables()} if is_rehearsal else {}
             if isinstance(action, Chain):
                 action.run(values)
@@ -304,22 +326,58 @@ class GPUPlan:
             else:
                 _keep(action, _performed(action, values), values)
             if is_rehearsal:
-                self._look(action, values, operands)
+                self._look(i, values, operands)
             for variable in ends:
                 values.pop(variable, None)
         return values
 
     def _launched(self, values: Values) -> Values | None:
-        """What the graph has filled; None if there is none."""
-        if self._graph is None and self._recorder is not None:
+        """What the graphs have filled; None if there are none."""
+        if not self._stages and self._recorder is not None:
             try:
-                self._graph, self._filled = self._recorder.record(lambda: self._perform(dict(values)))
+                self._aside = []
+                self._stages, self._filled = self._recorder.record(functools.partial(self._record, dict(values)))
             except Exception as error:  # whatever CuPy, or the driver, refuses
                 self.obstacle, self._recorder = f"{type(error).__name__}: {error}", None
-        if self._graph is None:
+        if not self._stages:
             return None
-        self._graph.launch()
+        for stage in self._stages:
+            stage()
         return self._filled
+
+    def _record(self, values: Values, aside: Callable[[Callable[[], Any], bool], None]) -> Values:
+        """Record the calls for the GPU."""
+        refused: set[Any] = set(_WAITING)  # functions that cannot be recorded
+        is_first = True
+        for action, ends in zip(self.actions, self._ends):
+            if isinstance(action, Chain):
+                action.run(values)
+                is_first = False
+            elif action.function != "check":
+                is_aside = callable(action.function) or action.function in refused
+                if not is_aside:
+                    try:
+                        _keep(action, _performed(action, values), values)
+                        is_first = is_first and self._is_view(action, values)
+                    except RuntimeError as error:  # it calls a library such as cuBLAS, or brings something from the CPU
+                        if action.written and list(action.keywords) != ["out"]:
+                            raise  # a part may have been recorded
+                        is_aside = True
+                        if isinstance(error, NotImplementedError):
+                            refused.add(action.function)
+                if is_aside:
+                    aside(_into_place(action, values), is_first)
+                    self._aside.append(action)
+                    is_first = True
+            for variable in ends:
+                values.pop(variable, None)
+        return values
+
+    def _is_view(self, call: Call, values: Values) -> bool:
+        """Whether a call that was made took no work."""
+        memory = [values[v].data.mem for v in call.variables() if is_cupy(values[v])]
+        made = [values[v] for v in call.made]
+        return not call.written and all(is_cupy(found) and any(found.data.mem is known for known in memory) for found in made)
 
     def _given_away(self, made: Values) -> Values:
         """The outputs on the GPU. What the next run overwrites is copied; parts of one memory stay parts of one."""
@@ -389,6 +447,22 @@ def _ends(actions: list[Call | Chain], kept: set[int]) -> list[list[Variable]]:
 
 def _performed(call: Call, values: Values) -> Any:
     return perform_on_gpu(call.function, *_operands(call, values))
+
+
+def _into_place(call: Call, values: Values) -> Callable[[], Any]:
+    """A function that makes the call with these operands, whose result has its place from now on."""
+    arguments, keywords = _operands(call, values)
+    perform_now = functools.partial(perform_on_gpu, call.function, arguments, keywords)
+    if call.result is None:
+        return perform_now
+    if call.result.dtype == object or call.result.is_number:
+        raise NotImplementedError(f"{_name(call)} during stream capture")
+    xp = cupy_or_explain()
+    place = values[call.result] = xp.empty(call.result.shape, call.result.dtype)
+    if call.function in (".dot", "@", "np.matmul", "np.dot") and not keywords and all(a.ndim >= 2 for a in arguments):
+        product = xp.dot if call.function.endswith("dot") else xp.matmul
+        return functools.partial(product, *arguments, out=place)
+    return lambda: xp.copyto(place, perform_now())
 
 
 def _operands(call: Call, values: Values) -> Any:
