@@ -1,4 +1,4 @@
-"""`tg.compile` on a GPU: the program's calls become one CUDA graph, or are made one by one, and nothing else differs. Runs with
+"""`tg.compile` on a GPU: the calls of a program become CUDA graphs, or are made one by one, and nothing else differs. Runs with
 `--device=standin` (or cuda)."""
 
 from __future__ import annotations

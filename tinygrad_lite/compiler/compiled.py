@@ -259,7 +259,7 @@ def compile(
     Use it on a whole training step, as a call or as a decorator. The first call runs as ever, the second is traced, later
     ones run the program; `print(step.program())` shows it, `step.source()` is Python that needs NumPy alone, and
     `step.explain()` tells what was done. Parameters, optimizers and random numbers stay what they are: any call may be
-    replaced by one without a program. On a GPU the calls are CuPy's, and one CUDA graph where that is possible.
+    replaced by one without a program. On a GPU the calls are CuPy's, in CUDA graphs where that is possible.
 
     A call with other shapes or dtypes, or in which something else is different (train or eval mode, a replaced parameter),
     gets a program of its own, eight at most. Numbers that differ from call to call are inputs: arguments of type int and

@@ -2,7 +2,7 @@
 
 Numbers, and the single numbers that optimizers keep on the CPU, are computed there. All else is CuPy's calls, in the order of
 the program, on arrays that stay (inputs, parameters, random numbers, 0-d arrays for numbers that change) and intermediate
-values. These calls become CUDA graphs if none of them needs the CPU; otherwise they are made one by one.
+values. These calls become CUDA graphs if what they do depends on no number from the CPU; otherwise they are made one by one.
 
 A plan is rehearsed before its first run, with all effects undone: CuPy has to make what NumPy made in the trace.
 """
