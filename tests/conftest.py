@@ -97,6 +97,12 @@ def device(request):
 
 
 @pytest.fixture
+def asynchronous(monkeypatch):
+    """Without CUDA_LAUNCH_BLOCKING, so that a program may become CUDA graphs."""
+    monkeypatch.delenv("CUDA_LAUNCH_BLOCKING", raising=False)
+
+
+@pytest.fixture
 def draw():
     """A NumPy generator with a fixed seed."""
     return np.random.default_rng(0)

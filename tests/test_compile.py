@@ -21,12 +21,6 @@ F = nn.functional
 SCHEDULES = optim.lr_scheduler
 
 
-@pytest.fixture
-def asynchronous(monkeypatch):
-    """A GPU may record a program as a graph."""
-    monkeypatch.delenv("CUDA_LAUNCH_BLOCKING", raising=False)
-
-
 def batches(count=7, size=5, inputs=6, classes=3):
     draw = np.random.default_rng(1)
     return [

@@ -24,6 +24,7 @@ for module in pkgutil.iter_modules(tests.samples.__path__):
     importlib.import_module(f"tests.samples.{module.name}")
 
 F = nn.functional
+pytestmark = pytest.mark.usefixtures("asynchronous")
 
 
 # -- a function called eagerly and as a program ----------------------------------------------------
