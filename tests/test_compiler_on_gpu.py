@@ -10,7 +10,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite import nn, optim
-from tinygrad_lite.compiler import on_gpu
+from tinygrad_lite.compiler import gpu_calls
 from tinygrad_lite.compiler.stand_ins import Untraceable
 from tinygrad_lite.nn import functional as F
 
@@ -144,6 +144,19 @@ def test_what_no_graph_can_hold_is_called_between_graphs(device):
     assert form(step) == "CUDA graphs (4), and calls between them that no graph can hold (4: .argsort, .dot, solved_or_inf)"
 
 
+def test_a_mask_that_is_written_to_waits_for_the_gpu(device):
+    def step(x, mask):
+        y = x * 2
+        y[mask] = 1
+        return y + 1
+
+    step = tg.compile(step, fullgraph=True)
+    for i in range(4):
+        x = tg.arange(3.0, device=device) + i
+        assert step(x, x > i).tolist() == [2 * i + 1, 2, 2]
+    assert "call by call" not in form(step)
+
+
 def test_what_cannot_be_recorded_is_done_call_by_call(standin, device, monkeypatch):
     def refuse(self):
         raise standin.cuda.runtime.CUDARuntimeError("cudaErrorStreamCaptureInvalidated")
@@ -214,13 +227,13 @@ def test_what_cupy_does_in_another_way_runs_without_a_program(device, monkeypatc
     """The rehearsal notices, and leaves nothing changed."""
     model, _, step = training(*STEPS["Adam"])
     twin, _, eager = training(*STEPS["Adam"])
-    perform = on_gpu.perform_on_gpu
+    perform = gpu_calls.perform_on_gpu
 
     def differently(function, arguments, keywords):
         found = perform(function, arguments, keywords)
         return found.astype(np.float64) if function == ".sum" and found.dtype == np.float32 else found
 
-    monkeypatch.setattr(on_gpu, "perform_on_gpu", differently)
+    monkeypatch.setattr(gpu_calls, "perform_on_gpu", differently)
     step = tg.compile(step)
     with pytest.warns(UserWarning, match=r"CuPy makes \(.*\) float64 of .sum, NumPy \(.*\) float32"):
         for i in range(4):

@@ -12,8 +12,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import functools
-import importlib
-import operator
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -27,35 +25,11 @@ from tinygrad_lite.arrays.gpu import is_cupy
 from tinygrad_lite.arrays.memory import owner_of, start_of, strided
 from tinygrad_lite.compiler.capture import Captured
 from tinygrad_lite.compiler.cuda_graph import Recorder
+from tinygrad_lite.compiler.gpu_calls import Values, dtype_of_cells, into_place, keep, name_of, note_check, operands_of, performed, waits
 from tinygrad_lite.compiler.gpu_chains import Chain, with_chains
-from tinygrad_lite.compiler.native import ufunc_of
-from tinygrad_lite.compiler.program import IN_PLACE, Call, Program, Variable, leaves, perform, replaced
+from tinygrad_lite.compiler.program import Call, Program, Variable, perform
+from tinygrad_lite.compiler.rehearsal import compare
 from tinygrad_lite.compiler.stand_ins import Untraceable
-
-Values = dict[Variable, Any]
-_AS_STRIDED = "np.lib.stride_tricks.as_strided"
-_WAITING = {f"{kind}{name}" for kind in (".", "np.") for name in ("sort", "argsort", "lexsort", "partition", "argpartition")}
-
-
-def taken_apart(program: Program) -> Program:
-    """With the calls of kernels in their place: what kernels keep for themselves cannot be part of a graph. Those stay whole whose
-    calls are not what they do on a GPU."""
-    calls: list[Call] = []
-    for call in program.calls:
-        differs = call.is_whole or any(str(part.function).endswith(".at") and part.function != "np.add.at" for part in call.body)
-        calls += [replace(call, is_whole=True)] if differs else call.body or [call]
-    return replace(program, calls=calls)
-
-
-def perform_on_gpu(function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-    """What a call does, on CuPy's arrays."""
-    if callable(function) or function == _AS_STRIDED or not function.startswith("np."):
-        return perform(function, arguments, keywords)
-    found = operator.attrgetter(function[3:])(cupy_or_explain())
-    if function.startswith("np.linalg."):
-        with importlib.import_module("cupyx").errstate(linalg="raise"):  # as NumPy does
-            return found(*arguments, **keywords)
-    return found(*arguments, **keywords)
 
 
 class GPUPlan:
@@ -89,17 +63,25 @@ class GPUPlan:
             kept = {v.memory for v in (*program.outputs, *self._fixed, *(v for c in (*self.after, *self._checks) for v in c.variables()))}
             self.actions = with_chains(calls, kept) if fuse else list(calls)
             self._ends = _ends(self.actions, kept)
+            self._outside = {v.memory for v in (*self._fixed, *program.outputs)}
             recorder = Recorder()
             self._rehearse(recorder, captured.samples, numbers)
-            self.bytes = sum(place.nbytes for place in (*self.inputs, *(place for _, place in self.draws))) + recorder.bytes
+            self._peak = recorder.bytes
             self._recorder = None if self.obstacle else recorder
+
+    @property
+    def bytes(self) -> int:
+        """Of the arrays that stay, and of intermediate values."""
+        with self.gpu:
+            pool = self._peak if self._recorder is None else self._recorder.bytes
+        return sum(place.nbytes for place in (*self.inputs, *(place for _, place in self.draws))) + pool
 
     @property
     def form(self) -> str:
         """How the calls are made."""
         if not self._stages:
             return f"call by call: {self.obstacle or 'CUDA_LAUNCH_BLOCKING=1'}"
-        graphs, names = len(self._stages) - len(self._aside), sorted({_name(call) for call in self._aside})
+        graphs, names = len(self._stages) - len(self._aside), sorted({name_of(call) for call in self._aside})
         if not names:
             return "one CUDA graph"
         return f"CUDA graphs ({graphs}), and calls between them that no graph can hold ({len(self._aside)}: {', '.join(names)})"
@@ -132,6 +114,8 @@ class GPUPlan:
             operands = [v for v in call.variables() if v.dtype != object or v.memory >= 0]
             on_cpu = all(variable in self._host for variable in operands)
             result = call.result
+            if any(part.function == "draw" for part in call.body):
+                raise Untraceable("a kernel draws random numbers")
             if call.function == "draw":
                 inline = inline or not on_cpu
                 if inline:
@@ -160,7 +144,8 @@ class GPUPlan:
                 if call.function == "check":
                     self._checks.append(call)
         late = {call.result for call in self.on_cpu if call.result is not None and call.result.is_number}
-        self._is_cpu_first = not late.isdisjoint({number for number, _ in self._cells} | {v for c in calls for v in c.variables()})
+        used = {variable for call in (*calls, *(call for call, _ in self.draws)) for variable in call.variables()}
+        self._is_cpu_first = not late.isdisjoint({number for number, _ in self._cells} | used)
         return calls
 
     def _read_after(self, call: Call, calls: list[Call]) -> None:
@@ -178,12 +163,12 @@ class GPUPlan:
         """The call with 0-d arrays in the place of numbers, which promote as the numbers do."""
         numbers = [variable for variable in call.variables() if variable.is_number]
         if callable(call.function) and (numbers or len(call.results) > 1):
-            self.obstacle = self.obstacle or f"{_name(call)} takes a number that may change, or has several results"
+            self.obstacle = self.obstacle or f"{name_of(call)} takes a number that may change, or has several results"
         if callable(call.function) or not numbers:
             return call
         if call.function == ".fill":
             call = Call("[]=", (call.arguments[0], Ellipsis, call.arguments[1]), written=call.written, section=call.section)
-        dtype = _dtype_of_cells(call)
+        dtype = dtype_of_cells(call)
         if dtype is None or any(number in self._late for number in numbers):
             self.obstacle = self.obstacle or f"{call.function} takes a number that may change"
             return call
@@ -218,39 +203,6 @@ class GPUPlan:
             for array, copy in before:
                 array[...] = copy
 
-    def _look(self, i: int, values: Values, operands: Values) -> None:
-        """Refuse results of action `i` of other shapes or dtypes than NumPy's, and views where NumPy copies, or the reverse, if it
-        matters."""
-        call = self.actions[i]
-        for variable in call.made:
-            found = values.get(variable)
-            if variable.is_number or found is None or variable.dtype == object:
-                continue
-            if not is_cupy(found) or found.shape != variable.shape or found.dtype != variable.dtype:
-                kind = f"{found.shape} {found.dtype}" if is_cupy(found) else f"a {type(found).__name__}"
-                raise Untraceable(f"CuPy makes {kind} of {_name(call)}, NumPy {variable.shape} {variable.dtype}")
-            for operand, array in operands.items():
-                differs = is_cupy(array) and (operand.memory == variable.memory) != (found.data.mem is array.data.mem)
-                if differs and found.size and not self._is_apart(i, operand, variable):
-                    raise Untraceable(f"{_name(call)} gives a view of NumPy's arrays and a copy of CuPy's, or the reverse")
-        if isinstance(call, Call) and call.function == _AS_STRIDED:
-            for operand, array in operands.items():
-                if array.size and any(a != b for n, a, b in zip(array.shape, array.strides, operand.strides) if n > 1):
-                    raise Untraceable("CuPy lays out in another way an array that is viewed with other strides")
-
-    def _is_apart(self, i: int, operand: Variable, result: Variable) -> bool:
-        """Whether it makes no difference if `result` of action `i` is a view of `operand` or a copy: later, neither is changed, or
-        only `result` and its views are used."""
-        memory, views, is_changed, is_used = {operand.memory, result.memory}, {result}, False, False
-        outside = {v.memory for v in (*self._fixed, *self.program.outputs)}
-        for action in self.actions[i + 1 :]:
-            used = [v for v in (*action.variables(), *action.written) if v.memory in memory]
-            is_used = is_used or any(v not in views for v in used)
-            is_changed = is_changed or any(v.memory in memory for v in action.written)
-            if any(v in views for v in used):
-                views.update(v for v in action.made if v.memory in memory)
-        return not is_changed or not (is_used or operand.memory in outside)
-
     # -- runs -----------------------------------------------------------------------------------
 
     def run(self, arrays: list[Any], numbers: list[Any]) -> list[Any]:
@@ -262,14 +214,14 @@ class GPUPlan:
                 xp.copyto(place, array)
             self._fill_cells(values)
             for call, place in self.draws:
-                place[...] = _performed(call, values)
+                place[...] = performed(call, values)
             is_waiting = os.environ.get("CUDA_LAUNCH_BLOCKING") == "1"
             made = self._launched(values) if not is_waiting else None
             if made is None:
                 made = self._perform(values, check_at_once=is_waiting)
             if not is_waiting:
                 for call in self._checks:
-                    _note(call, made)
+                    note_check(call, made)
             for i in self.written:
                 xp.copyto(arrays[i], self.inputs[i])
             outputs = self._given_away(made)
@@ -279,7 +231,7 @@ class GPUPlan:
             if self.after:
                 deferred_checks.settle()
             for call in self.after:
-                _keep(call, perform(call.function, *_operands(call, read)), read)
+                keep(call, perform(call.function, *operands_of(call, read)), read)
             values.update((v, read[v]) for call in self.after for v in call.made)
         return [outputs[v] if v in outputs else values[v].copy() if is_array(values[v]) else values[v] for v in self.program.outputs]
 
@@ -287,12 +239,12 @@ class GPUPlan:
         values = dict(self._fixed)
         values.update(zip(self._numbers, numbers))
         for call in self.before:
-            _keep(call, perform(call.function, *_operands(call, values)), values)
+            keep(call, perform(call.function, *operands_of(call, values)), values)
         return values
 
     def _change_on_cpu(self, values: Values) -> None:
         for call in self.on_cpu:
-            _keep(call, perform(call.function, *_operands(call, values)), values)
+            keep(call, perform(call.function, *operands_of(call, values)), values)
 
     @contextlib.contextmanager
     def _cpu_first(self, values: Values) -> Iterator[None]:
@@ -319,14 +271,14 @@ class GPUPlan:
                 action.run(values)
             elif action.function == "check":
                 if check_at_once:
-                    _note(action, values)
+                    note_check(action, values)
             elif action.function == "draw" and is_rehearsal:
                 assert action.result is not None
                 values[action.result] = cupy_or_explain().zeros(action.result.shape, action.result.dtype)
             else:
-                _keep(action, _performed(action, values), values)
+                keep(action, performed(action, values), values)
             if is_rehearsal:
-                self._look(i, values, operands)
+                compare(self.actions, i, values, operands, self._outside)
             for variable in ends:
                 values.pop(variable, None)
         return values
@@ -347,17 +299,17 @@ class GPUPlan:
 
     def _record(self, values: Values, aside: Callable[[Callable[[], Any], bool], None]) -> Values:
         """Record the calls for the GPU."""
-        refused: set[Any] = set(_WAITING)  # functions that cannot be recorded
+        refused: set[Any] = set()  # functions that CuPy does not record
         is_first = True
         for action, ends in zip(self.actions, self._ends):
             if isinstance(action, Chain):
                 action.run(values)
                 is_first = False
             elif action.function != "check":
-                is_aside = callable(action.function) or action.function in refused
+                is_aside = callable(action.function) or action.function in refused or waits(action)
                 if not is_aside:
                     try:
-                        _keep(action, _performed(action, values), values)
+                        keep(action, performed(action, values), values)
                         is_first = is_first and self._is_view(action, values)
                     except RuntimeError as error:  # it calls a library such as cuBLAS, or brings something from the CPU
                         if action.written and list(action.keywords) != ["out"]:
@@ -366,7 +318,7 @@ class GPUPlan:
                         if isinstance(error, NotImplementedError):
                             refused.add(action.function)
                 if is_aside:
-                    aside(_into_place(action, values), is_first)
+                    aside(into_place(action, values), is_first)
                     self._aside.append(action)
                     is_first = True
             for variable in ends:
@@ -412,24 +364,6 @@ def _reads_in_between(program: Program, host: set[Variable]) -> bool:
     return False
 
 
-def _dtype_of_cells(call: Call) -> np.dtype | None:
-    """The dtype of 0-d arrays in the place of the numbers of a call; None if it needs numbers."""
-    arguments = call.arguments
-    if call.keywords:
-        return None
-    if call.function == "np.where" and call.result is not None:
-        return call.result.dtype
-    if call.function == "[]=":
-        is_value = not any(isinstance(part, Variable) and part.is_number for part in leaves(arguments[1]))
-        return arguments[0].dtype if is_value else None
-    function = call.function.removesuffix("=") if call.function in IN_PLACE else call.function
-    arrays = [a for a in arguments if isinstance(a, Variable) and not a.is_number]
-    if len(arguments) != 2 or len(arrays) != 1 or ufunc_of(function, 2) is None:
-        return None
-    number = next(a for a in arguments if isinstance(a, Variable) and a.is_number)
-    return np.result_type(arrays[0].dtype, 0.0 if number.dtype.kind == "f" else 0)
-
-
 def _ends(actions: list[Call | Chain], kept: set[int]) -> list[list[Variable]]:
     """What nobody reads after each action."""
     last: dict[int, int] = {}
@@ -443,48 +377,3 @@ def _ends(actions: list[Call | Chain], kept: set[int]) -> list[list[Variable]]:
     for memory, i in last.items():
         ends[i] += names[memory]
     return ends
-
-
-def _performed(call: Call, values: Values) -> Any:
-    return perform_on_gpu(call.function, *_operands(call, values))
-
-
-def _into_place(call: Call, values: Values) -> Callable[[], Any]:
-    """A function that makes the call with these operands, whose result has its place from now on."""
-    arguments, keywords = _operands(call, values)
-    perform_now = functools.partial(perform_on_gpu, call.function, arguments, keywords)
-    if call.result is None:
-        return perform_now
-    if call.result.dtype == object or call.result.is_number:
-        raise NotImplementedError(f"{_name(call)} during stream capture")
-    xp = cupy_or_explain()
-    place = values[call.result] = xp.empty(call.result.shape, call.result.dtype)
-    if call.function in (".dot", "@", "np.matmul", "np.dot") and not keywords and all(a.ndim >= 2 for a in arguments):
-        product = xp.dot if call.function.endswith("dot") else xp.matmul
-        return functools.partial(product, *arguments, out=place)
-    return lambda: xp.copyto(place, perform_now())
-
-
-def _operands(call: Call, values: Values) -> Any:
-    return replaced((call.arguments, call.keywords), values.__getitem__)
-
-
-def _keep(call: Call, found: Any, values: Values) -> None:
-    """Note the results of a call."""
-    if callable(call.function):
-        parts = [part for part in leaves(found) if is_array(part) or isinstance(part, np.generic)]
-        values.update((variable, part) for variable, part in zip(call.results, parts) if variable is not None)
-    elif call.result is not None:
-        values[call.result] = found.item() if call.result.is_number and isinstance(found, np.generic) else found
-
-
-def _note(call: Call, values: Values) -> None:
-    """Leave it to the next read from the GPU to raise what a check has found."""
-    bad, kind, message = call.arguments
-    deferred_checks.note(values[bad].copy(), kind, message, function=call.keywords.get("function", ""))
-    if os.environ.get("CUDA_LAUNCH_BLOCKING") == "1":
-        deferred_checks.settle()
-
-
-def _name(call: Call | Chain) -> str:
-    return "a chain" if isinstance(call, Chain) else getattr(call.function, "__name__", call.function)

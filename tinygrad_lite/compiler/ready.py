@@ -15,7 +15,8 @@ from tinygrad_lite.arrays.changes import changed_again, changed_in_place, places
 from tinygrad_lite.autograd.grad_mode import is_inference_mode_enabled
 from tinygrad_lite.compiler.arguments import Arguments, GradPlace, Places
 from tinygrad_lite.compiler.capture import Captured, Shared, filled, memory_of
-from tinygrad_lite.compiler.on_gpu import GPUPlan, taken_apart
+from tinygrad_lite.compiler.gpu_calls import taken_apart
+from tinygrad_lite.compiler.on_gpu import GPUPlan
 from tinygrad_lite.compiler.passes import PASSES, with_small_kernels_taken_apart
 from tinygrad_lite.compiler.plan import Plan
 from tinygrad_lite.compiler.program import Program
