@@ -112,3 +112,35 @@ def test_the_gradient_of_the_gradient(both_forms):
 
     for got, want in zip(*both_forms(twice)):
         np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-4 * np.abs(want).max())
+
+
+def in_layout(shape, order, seed):
+    """Random numbers of a shape, whose dims follow each other in memory in the given order."""
+    return draw(*(shape[dim] for dim in order), seed=seed).transpose(np.argsort(order))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 1, 3), (2, 0, 1, 3), (0, 1, 3, 2), (1, 0, 2, 3)])
+@pytest.mark.parametrize("length, keys, width, value_width", [(33, 47, 5, 5), (64, 64, 32, 32), (1, 300, 16, 17), (50, 129, 3, 1)])
+def test_heads_in_one_call(length, keys, width, value_width, order, threads, both_forms):
+    sizes = (length, width), (keys, width), (keys, value_width)
+    arrays = [in_layout((4, 9, *size), order, seed) for seed, size in enumerate(sizes)]
+    before = tg.get_num_threads()
+    tg.set_num_threads(threads)
+    try:
+        agree(both_forms(lambda: attend(arrays, draw(9, length, keys, seed=5))))
+    finally:
+        tg.set_num_threads(before)
+
+
+def test_a_weight_of_zero_still_multiplies_values_that_are_no_numbers(both_forms):
+    arrays = [draw(8, 64, 16, seed=i) for i in range(3)]
+    arrays[2][1, 40, 3] = np.nan
+    found = both_forms(lambda: attend(arrays, is_causal=True))
+    agree(found)
+    assert np.isnan(found[0][0][1, :, 3]).all()
+
+
+def test_what_is_too_long_or_of_other_dims_takes_the_other_way(both_forms):
+    for shape in ((2, 600, 8), (2, 2, 2, 40, 8)):
+        agree(both_forms(lambda: attend([draw(*shape, seed=i) for i in range(3)], is_causal=True)))

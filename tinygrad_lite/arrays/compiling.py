@@ -151,6 +151,14 @@ def _object_code(text: str) -> bytes:
     return machine.emit_object(module)
 
 
+@functools.cache
+def processor_features() -> frozenset[str]:
+    """What this processor has, by LLVM's names: `avx2`, `avx512f`, ..."""
+    import llvmlite.binding as llvm
+
+    return frozenset(name for name, has in llvm.get_host_cpu_features().items() if has)
+
+
 _engines: list[Any] = []  # an engine owns the memory of its code, so it lives as long as the process
 
 

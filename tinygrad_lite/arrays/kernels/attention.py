@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_lite.arrays import BLOCK, by_blocks, exponentials, namespace_of, product
 from tinygrad_lite.arrays.compiling import available
 from tinygrad_lite.arrays.gpu import kernel
+from tinygrad_lite.arrays.kernels.attention_loops import attend, attend_back
 from tinygrad_lite.arrays.row_loops import Row, Term, run
 from tinygrad_lite.arrays.threads import one_blas_thread
 
@@ -34,7 +35,10 @@ def attention(query: Any, key: Any, value: Any, mask: Any, causal: Any, scale: A
     if mask is not None:
         if causal:
             mask, causal = mask + causal_mask(xp, weights), False
-        arrays.append(xp.broadcast_to(mask, weights.shape))
+        mask = xp.broadcast_to(mask, weights.shape)
+        arrays.append(mask)
+    if attend(weights, query, key, value, out, mask, causal, scale):
+        return out, weights
     lower = functools.cache(lambda: causal_mask(xp, weights))
 
     def kernel(weights, q, k, v, out, mask=None):
@@ -79,6 +83,8 @@ def attention_gradient(needs: Any, g: Any, query: Any, key: Any, value: Any, wei
             dq *= dq.dtype.type(late)
             dk *= dk.dtype.type(late)
 
+    if attend_back(weights, g, query, key, value, of_query, of_key, of_value, of_scores, scale):
+        return of_query, of_key, of_value, of_scores, None, None
     arrays = [weights, g, query, key, value, of_query, of_key, of_value, *([of_scores] if needs[3] else [])]
     if weights.size:
         _over_batches(kernel, arrays)
