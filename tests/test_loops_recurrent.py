@@ -8,7 +8,7 @@ import pytest
 import tinygrad_lite as tg
 from tinygrad_lite import nn
 from tinygrad_lite.arrays import blocked, compiling, loops
-from tinygrad_lite.arrays.kernels import recurrent, recurrent_walks
+from tinygrad_lite.arrays.kernels import recurrent_rows, recurrent_walks
 
 pytest.importorskip("llvmlite", minversion="0.46")
 pytestmark = pytest.mark.skipif(not compiling.available(), reason="compiled loops are switched off")
@@ -86,34 +86,16 @@ def test_second_derivatives(layer, monkeypatch):
 @pytest.mark.parametrize("layer", ["LSTM", "LSTM projected", "GRU"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_threads_share_the_batch(layer, threads, monkeypatch):
-    monkeypatch.setattr(recurrent, "_WORTH_THREADS", 1)
-    monkeypatch.setattr(recurrent, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(recurrent_rows, "_WORTH_THREADS", 1)
+    monkeypatch.setattr(recurrent_rows, "get_num_threads", lambda: threads)
     got = run(layer, "packed", tg.float32)
     monkeypatch.setattr(blocked, "available", lambda: False)
     assert_same(got, run(layer, "packed", tg.float32), tg.float32)
 
 
-@pytest.mark.parametrize("layer, calls", [("LSTM projected", 2), ("GRU", 2), ("RNN", 1)])
-def test_every_step_is_one_call_of_a_loop(layer, calls, monkeypatch):
-    made, called = recurrent.loop_of_steps, []
-
-    def counted(step, arrays):
-        loop = made(step, arrays)
-
-        def call(size, starts):
-            assert len(starts) == len(arrays)
-            called.append(step.__name__)
-            loop(size, starts)
-
-        return call
-
-    monkeypatch.setattr(recurrent, "loop_of_steps", counted)
-    run(layer, "full", tg.float32)
-    assert len(called) == calls * LENGTH
-
-
 @pytest.mark.parametrize("lengths", LENGTHS)
-def test_an_lstm_goes_through_a_sequence_in_one_call(lengths, monkeypatch):
+@pytest.mark.parametrize("layer", ["LSTM", "LSTM projected", "LSTM both ways", "GRU", "GRU both ways", "RNN", "RNN relu"])
+def test_a_layer_goes_through_a_sequence_in_one_call(layer, lengths, monkeypatch):
     in_parts, steps = recurrent_walks.in_parts, []
 
     def counted(part, block, count):
@@ -121,8 +103,8 @@ def test_an_lstm_goes_through_a_sequence_in_one_call(lengths, monkeypatch):
         in_parts(part, block, count)
 
     monkeypatch.setattr(recurrent_walks, "in_parts", counted)
-    run("LSTM", lengths, tg.float32)
-    assert steps == [LENGTH, LENGTH]
+    run(layer, lengths, tg.float32)
+    assert steps == [LENGTH, LENGTH] * (2 if "both" in layer else 1)
 
 
 def test_a_large_input_saturates_the_gates():

@@ -127,6 +127,15 @@ def load_table(text: str, table: np.ndarray, kept: Any) -> Callable[[], None]:
 # -- LLVM ------------------------------------------------------------------------------------------
 
 
+@functools.cache
+def vector_size() -> int:
+    """The bytes of this processor's longest vectors."""
+    import llvmlite.binding as llvm
+
+    features = llvm.get_host_cpu_features()
+    return 64 if features.get("avx512f") else 32 if features.get("avx") else 16
+
+
 def _target_machine() -> Any:
     """A new target machine for this processor."""
     import llvmlite.binding as llvm

@@ -6,8 +6,8 @@ so on; sizes do not increase (sequences are sorted by length), so step t has the
 
 A step is one product of the rows (h | x | 1) with all weights, and elementwise work on preallocated arrays; one product
 over all steps gives the gradients of all weights. Gates come first, (gates, N, H): on rows split into gates, (N, gates H),
-NumPy's elementwise work takes two to three times as long. Where loops can be compiled (arrays/loops.py), all elementwise
-work of a step is one loop (recurrent_steps.py).
+NumPy's elementwise work takes two to three times as long. Where loops can be compiled, a whole sequence is one call
+(recurrent_loops.py).
 """
 
 from __future__ import annotations
@@ -18,67 +18,32 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import Array, get_num_threads, in_threads, namespace_of, on_cache_lines
+from tinygrad_lite.arrays import Array, in_threads, namespace_of, on_cache_lines
 from tinygrad_lite.arrays.blocked import elementwise
 from tinygrad_lite.arrays.gpu import kernel
 from tinygrad_lite.arrays.kernels.products import of_matrices
-from tinygrad_lite.arrays.kernels.recurrent_steps import (
-    gru_step,
-    gru_step_gradient,
-    loop_of_steps,
-    lstm_step,
-    lstm_step_gradient,
-    rnn_step,
+from tinygrad_lite.arrays.kernels.recurrent_loops import (
+    gru_by_loops,
+    gru_gradient_by_loops,
+    lstm_by_loops,
+    lstm_gradient_by_loops,
+    rnn_by_loops,
+    rnn_gradient_by_loops,
 )
-from tinygrad_lite.arrays.kernels.recurrent_walks import lstm_walk, lstm_walk_back
+from tinygrad_lite.arrays.kernels.recurrent_rows import beside, of_part, sequences_each, steps
 from tinygrad_lite.arrays.threads import one_blas_thread
 
 
-def steps(sizes: tuple[int, ...], reverse: bool) -> list[tuple[int, int]]:
-    """The first row and the end of each step, in the order of processing."""
-    rows, start = [], 0
-    for size in sizes:
-        rows.append((start, start + size))
-        start += size
-    return rows[::-1] if reverse else rows
-
-
-def _shares(sizes: tuple[int, ...], reverse: bool, first: int, last: int) -> list[tuple[int, int]]:
-    """The rows of each step that belong to the sequences `first` to `last`, if it has any."""
-    rows = [(start + first, min(start + last, stop)) for start, stop in steps(sizes, reverse)]
-    return [(start, stop) for start, stop in rows if start < stop]
-
-
-_WORTH_THREADS = 1 << 14  # elements of all gates; 32 steps of 32 x 512 take 3.4 ms, in one thread 4.0 ms
-
-
-def _on_halves(run: Callable[[int, int], None], state: Array, width: int) -> None:
-    """Call `run(first, last)` for the sequences of a batch, in two threads if a step of `width` columns per sequence is
+def _in_parts(run: Callable[[int, int], None], state: Array, width: int) -> None:
+    """Call `run(first, last)` for the sequences of a batch, in several threads if a step of `width` columns per sequence is
     large enough."""
-    batch, share = len(state), _share_of(state, width)
-    if share == batch:
+    batch = len(state)
+    each = sequences_each(batch, width) if type(state) is np.ndarray else batch
+    if each == batch:
         run(0, batch)
         return
     with one_blas_thread():
-        in_threads([functools.partial(run, 0, share), functools.partial(run, share, batch)])
-
-
-def _share_of(state: Array, width: int) -> int:
-    """How many sequences of a batch a thread takes: half of them, or all."""
-    batch = len(state)
-    alone = type(state) is not np.ndarray or get_num_threads() < 2 or batch < 2 or batch * width < _WORTH_THREADS
-    return batch if alone else -(-batch // 2)
-
-
-def _beside(width: int, x: Array, biased: bool) -> Array:
-    """Rows (state | x | 1): `width` columns for the state, written later, then x, then a column of ones for the biases. One
-    product of such rows covers state, inputs and biases."""
-    xp = namespace_of(x)
-    rows = xp.empty((len(x), width + x.shape[1] + biased), x.dtype)
-    rows[:, width : width + x.shape[1]] = x
-    if biased:
-        rows[:, -1] = 1
-    return rows
+        in_threads([functools.partial(run, first, min(first + each, batch)) for first in range(0, batch, each)])
 
 
 def _by_gate(gates: int, *weights: Array | None) -> Array:
@@ -101,13 +66,20 @@ def _input_gradient(d: Array, weight: Array) -> Array:
     return first
 
 
-def _weight_gradients(d: Array, rows: Array, *widths: int) -> list[Array]:
-    """The gradients of the weights, each of which multiplied columns of `rows`, and of the biases (or None)."""
+def _weight_gradients(d: Array, rows: Array, widths: tuple[int, ...], sums: Array | None = None) -> list[Array]:
+    """The gradients of the weights, each of which multiplied columns of `rows`, and of the biases (or None), which are the
+    `sums` of `d` if these are known."""
     xp = namespace_of(d)
-    whole = xp.concatenate([of_matrices(gate.T, rows) for gate in d])
     ends = [sum(widths[: i + 1]) for i in range(len(widths))]
-    parts = [xp.ascontiguousarray(whole[:, end - width : end]) for width, end in zip(widths, ends)]
-    return [*parts, whole[:, -1].copy() if rows.shape[1] > ends[-1] else None]
+    biased = rows.shape[1] > ends[-1]
+    if sums is not None:
+        rows = rows[:, : ends[-1]]
+    parts = [of_matrices(gate.T, rows) for gate in d]
+    whole = parts[0] if len(parts) == 1 else xp.concatenate(parts)
+    found = [xp.ascontiguousarray(whole[:, end - width : end]) for width, end in zip(widths, ends)]
+    if sums is None and biased:
+        sums = whole[:, -1].copy()
+    return [*found, sums if biased else None]
 
 
 @kernel
@@ -115,9 +87,11 @@ def lstm(x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, w_h
     """(out, h, c), and what the gradient needs: gates i, f, o, g of each step; the cell state before it; tanh of the one
     after it; the rows."""
     # gates: i, f, o, g of each step; cells: the cell state before it; squashed: tanh of the one after it.
+    if (found := lstm_by_loops(x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr, sizes, reverse)) is not None:
+        return found
     xp = namespace_of(x)
     count, hidden = len(x), c.shape[1]
-    rows = _beside(h.shape[1], x, b_ih is not None)
+    rows = beside(h.shape[1], x, b_ih is not None)
     weight = _by_gate(4, w_hh, w_ih, None if b_ih is None else b_ih + b_hh)
     weight[2:] = weight[:1:-1].copy()
     weight[:3] *= -1  # sigmoid(z) = 1 / (1 + exp(-z)): on 16384 float32 27 us, by tanh 46 (without AVX-512)
@@ -125,25 +99,12 @@ def lstm(x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, w_h
     out = xp.empty((count, h.shape[1]), x.dtype)
     gates = xp.empty((4, count, hidden), x.dtype)
     cells, squashed = xp.empty((count, hidden), x.dtype), xp.empty((count, hidden), x.dtype)
-    product = xp.empty_like(c)  # o tanh(c), which a projection multiplies
-    outputs = (h, out) if w_hr is None else (product,)
-    loop: Any = loop_of_steps(lstm_step, [*gates, c, cells, squashed, *outputs])
 
-    def run_loop(first: int, last: int) -> None:
-        of_batch = first * hidden
-        for start, stop in _shares(sizes, reverse, first, last):
-            n, at = stop - start, start * hidden
-            h_n = h[first : first + n]
-            rows[start:stop, : h.shape[1]] = h_n
-            xp.matmul(rows[start:stop], weight, out=gates[:, start:stop])
-            loop(n * hidden, (at, at, at, at, of_batch, at, at, of_batch, at)[: 7 + len(outputs)])
-            if w_hr is not None:
-                xp.matmul(product[first : first + n], w_hr.T, out=h_n)
-                out[start:stop] = h_n
+    in_order = steps(sizes, reverse)
 
     def run(first: int, last: int) -> None:
         y, part = xp.empty((4, last - first, hidden), x.dtype), xp.empty((last - first, hidden), x.dtype)
-        for start, stop in _shares(sizes, reverse, first, last):
+        for start, stop in of_part(in_order, first, last):
             n = stop - start
             if n != len(part):  # contiguous again: faster for the elementwise work below
                 y, part = xp.empty((4, n, hidden), x.dtype), xp.empty((n, hidden), x.dtype)
@@ -166,51 +127,15 @@ def lstm(x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, w_h
                 xp.matmul(xp.multiply(o, tanh_c, out=part), w_hr.T, out=h_n)
             out[start:stop] = h_n
 
-    if not (w_hr is None and lstm_walk(steps(sizes, reverse), _share_of(c, 4 * hidden), h, c, rows, weight, gates, cells, squashed, out)):
-        _on_halves(run_loop if loop else run, c, 4 * hidden)
+    _in_parts(run, c, 4 * hidden)
     return (out, h, c), gates, cells, squashed, rows
-
-
-def _lstm_walk_by_loop(
-    w_hh: Any, w_hr: Any, sizes: Any, reverse: Any, gates: Any, cells: Any, squashed: Any, g_out: Any, g_h: Any, g_c: Any
-) -> Any:
-    """What `_lstm_walk` returns, with dz by gate, (4, N, H); None where there is no compiled loop."""
-    if type(gates) is not np.ndarray:
-        return None
-    (batch, hidden), width = g_c.shape, g_h.shape[1]
-    g_out, dc = np.ascontiguousarray(g_out), np.array(g_c, order="C")
-    dz, parts = np.empty_like(gates), np.zeros((4, batch, width), gates.dtype)
-    parts[0] = g_h  # they add up to the gradient of h, for sequences that end before the step, too
-    dm = np.empty_like(dc)
-    dhs = (g_out, *parts) if w_hr is None else (dm,)
-    loop = loop_of_steps(lstm_step_gradient, [*gates, cells, squashed, *dz, dc, *dhs])
-    if loop is None:
-        return None
-    weight = on_cache_lines(w_hh.reshape(4, hidden, width))
-    dms = g_out if w_hr is None else np.empty_like(g_out)
-
-    def run(first: int, last: int) -> None:
-        of_batch = first * hidden
-        for start, stop in reversed(_shares(sizes, reverse, first, last)):
-            n, at = stop - start, start * hidden
-            parts_n = parts[:, first : first + n]
-            if w_hr is not None:
-                np.add(parts_n.sum(0), g_out[start:stop], out=dms[start:stop])
-                np.matmul(dms[start:stop], w_hr, out=dm[first : first + n])
-            of_dh = (of_batch,) if w_hr is not None else (at, of_batch, of_batch, of_batch, of_batch)
-            loop(n * hidden, (at,) * 10 + (of_batch, *of_dh))
-            np.matmul(dz[:, start:stop], weight, out=parts_n)
-
-    backward, each = reversed(steps(sizes, reverse)), _share_of(dc, 4 * hidden)
-    if not (w_hr is None and lstm_walk_back([*backward], each, weight, gates, cells, squashed, dz, dc, g_out, parts)):
-        _on_halves(run, dc, 4 * hidden)
-    return dz, parts.sum(0), dc, dms
 
 
 def _lstm_walk(
     w_hh: Any, w_hr: Any, sizes: Any, reverse: Any, gates: Any, cells: Any, squashed: Any, g_out: Any, g_h: Any, g_c: Any
 ) -> Any:
-    """The gradients of the gates' inputs (1, N, 4 H), of h and of c, and of the projections' results at each step."""
+    """The gradients of the gates' inputs (1, N, 4 H), of h and of c, and of the projections' results at each step, and (not
+    here) of the biases."""
     xp = namespace_of(gates)
 
     # The factors of the gates' gradients other than dc and dh, for all steps at once:
@@ -248,7 +173,7 @@ def _lstm_walk(
         xp.multiply(d_o, dm, out=dz_n[:, 3])
         dc_n *= gates[1, start:stop]
         xp.matmul(dz_n.reshape(n, 4 * hidden), w_hh, out=dh_n)
-    return dz.reshape(1, len(dz), 4 * hidden), dh, dc, dms
+    return dz.reshape(1, len(dz), 4 * hidden), dh, dc, dms, None
 
 
 @kernel
@@ -257,11 +182,12 @@ def lstm_gradient(
 ) -> Any:
     """The gradient of each argument of `lstm`."""
     g_out, g_h, g_c = g
-    walk = _lstm_walk_by_loop(w_hh, w_hr, sizes, reverse, gates, cells, squashed, g_out, g_h, g_c)
-    dz, dh, dc, dms = walk or _lstm_walk(w_hh, w_hr, sizes, reverse, gates, cells, squashed, g_out, g_h, g_c)
+    walk = lstm_gradient_by_loops(w_hh, w_hr, sizes, reverse, gates, cells, squashed, g_out, g_h, g_c)
+    dz, dh, dc, dms, sums = walk or _lstm_walk(w_hh, w_hr, sizes, reverse, gates, cells, squashed, g_out, g_h, g_c)
     d_hr = None if w_hr is None else dms.T @ (gates[2] * squashed)
     dx = _input_gradient(dz, w_ih) if needs[0] else None
-    d_hh, d_ih, db = _weight_gradients(dz, rows, w_hh.shape[1], w_ih.shape[1]) if any(needs[3:7]) else (None, None, None)
+    widths = w_hh.shape[1], w_ih.shape[1]
+    d_hh, d_ih, db = _weight_gradients(dz, rows, widths, sums) if any(needs[3:7]) else (None, None, None)
     return dx, dh, dc, d_ih, d_hh, db, db, d_hr, None, None
 
 
@@ -271,26 +197,19 @@ def gru(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, sizes: Any, 
     the step."""
     # gates: r, z, n of each step; candidates: W_hn h + b_hn, which r multiplies.
     # inputs: (x | 1); rows: (h | 1), with h before the step.
+    if (found := gru_by_loops(x, h, w_ih, w_hh, b_ih, b_hh, sizes, reverse)) is not None:
+        return found
     xp = namespace_of(x)
     hidden = h.shape[1]
-    inputs, rows = _beside(0, x, b_ih is not None), _beside(hidden, x[:, :0], b_hh is not None)
+    inputs, rows = beside(0, x, b_ih is not None), beside(hidden, x[:, :0], b_hh is not None)
     gates = xp.matmul(inputs, _by_gate(3, w_ih, b_ih))
     weight = _by_gate(3, w_hh, b_hh)
     h = h.copy()
     out, candidates = xp.empty((len(x), hidden), x.dtype), xp.empty((len(x), hidden), x.dtype)
-    from_h = xp.empty((3, *h.shape), x.dtype)
-    loop: Any = loop_of_steps(gru_step, [*gates, *from_h, candidates, h, out])
-
-    def run_loop(first: int, last: int) -> None:
-        of_batch = first * hidden
-        for start, stop in _shares(sizes, reverse, first, last):
-            n, at = stop - start, start * hidden
-            rows[start:stop, :hidden] = h[first : first + n]
-            xp.matmul(rows[start:stop], weight, out=from_h[:, first : first + n])
-            loop(n * hidden, (at, at, at, of_batch, of_batch, of_batch, at, of_batch, at))
+    in_order = steps(sizes, reverse)
 
     def run(first: int, last: int) -> None:
-        for start, stop in _shares(sizes, reverse, first, last):
+        for start, stop in of_part(in_order, first, last):
             y, h_n, new = gates[:, start:stop], h[first : first + stop - start], out[start:stop]
             rows[start:stop, :hidden] = h_n
             v = xp.matmul(rows[start:stop], weight)
@@ -311,36 +230,12 @@ def gru(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, sizes: Any, 
             h_n += v_n
             new[...] = h_n
 
-    _on_halves(run_loop if loop else run, h, 3 * hidden)
+    _in_parts(run, h, 3 * hidden)
     return (out, h), gates, candidates, inputs, rows
 
 
-def _gru_walk_by_loop(w_hh: Any, sizes: Any, reverse: Any, gates: Any, candidates: Any, rows: Any, g_out: Any, g_h: Any) -> Any:
-    """What `_gru_walk` returns; None where there is no compiled loop."""
-    if type(gates) is not np.ndarray:
-        return None
-    batch, hidden = g_h.shape
-    g_out, before = np.ascontiguousarray(g_out), np.ascontiguousarray(rows[:, :hidden])
-    d, d_hidden = np.empty_like(gates), np.empty_like(gates)
-    through, parts = np.array(g_h, order="C"), np.zeros((3, batch, hidden), gates.dtype)
-    loop = loop_of_steps(gru_step_gradient, [*gates, candidates, before, *d, *d_hidden, through, g_out, *parts])
-    if loop is None:
-        return None
-    weight = on_cache_lines(w_hh.reshape(3, hidden, hidden))
-
-    def run(first: int, last: int) -> None:
-        of_batch = first * hidden
-        for start, stop in reversed(_shares(sizes, reverse, first, last)):
-            n, at = stop - start, start * hidden
-            loop(n * hidden, (at,) * 11 + (of_batch, at, of_batch, of_batch, of_batch))
-            np.matmul(d_hidden[:, start:stop], weight, out=parts[:, first : first + n])
-
-    _on_halves(run, through, 3 * hidden)
-    return d, d_hidden, through + parts.sum(0)
-
-
 def _gru_walk(w_hh: Any, sizes: Any, reverse: Any, gates: Any, candidates: Any, rows: Any, g_out: Any, g_h: Any) -> Any:
-    """The gradients of the gates' inputs, of their part from h, and of the first h."""
+    """The gradients of the gates' inputs, of their parts from h, of the first h, and (not here) of both biases."""
     xp = namespace_of(gates)
     hidden = w_hh.shape[1]
 
@@ -375,7 +270,7 @@ def _gru_walk(w_hh: Any, sizes: Any, reverse: Any, gates: Any, candidates: Any, 
         dh_n += s[0]
         dh_n += s[1]
         dh_n += s[2]
-    return d, d_hidden, dh
+    return d, d_hidden, dh, None, None
 
 
 @kernel
@@ -385,11 +280,11 @@ def gru_gradient(
     """The gradient of each argument of `gru`."""
     g_out, g_h = g
     hidden = w_hh.shape[1]
-    walk = _gru_walk_by_loop(w_hh, sizes, reverse, gates, candidates, rows, g_out, g_h)
-    d, d_hidden, dh = walk or _gru_walk(w_hh, sizes, reverse, gates, candidates, rows, g_out, g_h)
+    walk = gru_gradient_by_loops(w_hh, sizes, reverse, gates, candidates, rows, g_out, g_h)
+    d, d_hidden, dh, sums, sums_hidden = walk or _gru_walk(w_hh, sizes, reverse, gates, candidates, rows, g_out, g_h)
     dx = _input_gradient(d, w_ih) if needs[0] else None
-    d_ih, db_ih = _weight_gradients(d, inputs, w_ih.shape[1])
-    d_hh, db_hh = _weight_gradients(d_hidden, rows, hidden)
+    d_ih, db_ih = _weight_gradients(d, inputs, (w_ih.shape[1],), sums)
+    d_hh, db_hh = _weight_gradients(d_hidden, rows, (hidden,), sums_hidden)
     return dx, dh, d_ih, d_hh, db_ih, db_hh, None, None
 
 
@@ -397,31 +292,25 @@ def gru_gradient(
 def rnn(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, squash: Any, sizes: Any, reverse: Any) -> Any:
     """(out, h), and the rows."""
     # squash: "tanh" or "relu"
+    if (found := rnn_by_loops(x, h, w_ih, w_hh, b_ih, b_hh, squash, sizes, reverse)) is not None:
+        return found
     xp = namespace_of(x)
     hidden = h.shape[1]
-    rows = _beside(hidden, x, b_ih is not None)
+    rows = beside(hidden, x, b_ih is not None)
     weight = _by_gate(1, w_hh, w_ih, None if b_ih is None else b_ih + b_hh)[0]
     h = h.copy()
     out = xp.empty((len(x), hidden), x.dtype)
-    loop = loop_of_steps(rnn_step, [out, h]) if squash == "tanh" else None
     for start, stop in steps(sizes, reverse):
-        n = stop - start
-        y, h_n = out[start:stop], h[:n]
+        y, h_n = out[start:stop], h[: stop - start]
         rows[start:stop, :hidden] = h_n
         xp.matmul(rows[start:stop], weight, out=y)
-        if loop is not None:
-            loop(n * hidden, (start * hidden, 0))
-            continue
         _ = xp.tanh(y, out=y) if squash == "tanh" else xp.maximum(y, 0, out=y)
         h_n[...] = y
     return (out, h), rows
 
 
-@kernel
-def rnn_gradient(needs: Any, g: Any, out: Any, w_ih: Any, w_hh: Any, squash: Any, sizes: Any, reverse: Any, rows: Any) -> Any:
-    """The gradient of each argument of `rnn`."""
-    g_out, g_h = g
-    y = out[0]
+def _rnn_walk(w_hh: Any, squash: str, sizes: Any, reverse: Any, y: Any, g_out: Any, g_h: Any) -> Any:
+    """The gradients of what is squashed, of the first h, and (not here) of the biases."""
     d = 1 - y * y if squash == "tanh" else (y > 0).astype(y.dtype)
     dh = g_h.copy()
     for start, stop in reversed(steps(sizes, reverse)):
@@ -429,6 +318,15 @@ def rnn_gradient(needs: Any, g: Any, out: Any, w_ih: Any, w_hh: Any, squash: Any
         dh_n += g_out[start:stop]
         d_n *= dh_n
         dh_n[...] = d_n @ w_hh
-    dx = d @ w_ih if needs[0] else None
-    d_hh, d_ih, db = _weight_gradients(d[None], rows, w_hh.shape[1], w_ih.shape[1])
+    return d, dh, None
+
+
+@kernel
+def rnn_gradient(needs: Any, g: Any, out: Any, w_ih: Any, w_hh: Any, squash: Any, sizes: Any, reverse: Any, rows: Any) -> Any:
+    """The gradient of each argument of `rnn`."""
+    g_out, g_h = g
+    walk = rnn_gradient_by_loops(w_hh, squash, sizes, reverse, out[0], g_out, g_h)
+    d, dh, sums = walk or _rnn_walk(w_hh, squash, sizes, reverse, out[0], g_out, g_h)
+    dx = of_matrices(d, w_ih) if needs[0] else None
+    d_hh, d_ih, db = _weight_gradients(d[None], rows, (w_hh.shape[1], w_ih.shape[1]), sums)
     return dx, dh, d_ih, d_hh, db, db, None, None, None
