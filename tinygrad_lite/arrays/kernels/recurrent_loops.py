@@ -14,19 +14,21 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays.kernels.panel_products import packed
-from tinygrad_lite.arrays.kernels.recurrent_rows import beside, sequences_each, steps
+from tinygrad_lite.arrays.kernels.recurrent_rows import sequences_each
 from tinygrad_lite.arrays.kernels.recurrent_steps import (
-    gru_step,
+    gru_state_step,
     gru_step_gradient,
-    lstm_step,
+    lstm_cell_step,
+    lstm_output_step,
     lstm_step_gradient,
     relu_step,
     relu_step_gradient,
+    sigmoids,
     sum_step,
     tanh_step,
     tanh_step_gradient,
 )
-from tinygrad_lite.arrays.kernels.recurrent_walks import Walk, step_loop
+from tinygrad_lite.arrays.kernels.recurrent_walks import Walk, step_loops
 from tinygrad_lite.arrays.loops import SMALLEST
 
 
@@ -41,6 +43,21 @@ def _matrices(gates: int, *weights: np.ndarray | None) -> list[np.ndarray]:
     return [w.reshape(gates, -1, w.shape[1]).transpose(0, 2, 1) for w in columns]
 
 
+def _rows(walk: Walk, h: np.ndarray | None, x: np.ndarray, biased: bool) -> np.ndarray:
+    """Rows (h | x | 1), to which the walk copies h and x."""
+    width = 0 if h is None else h.shape[1]
+    if x.size and x.strides[1] != x.itemsize:
+        x = np.ascontiguousarray(x)
+    rows = np.empty((len(x), width + x.shape[1] + biased), x.dtype)
+    if h is not None:
+        walk.copy(h, rows)
+    if x.size:
+        walk.copy(x, rows[:, width:])
+    if biased:
+        rows[:, -1] = 1
+    return rows
+
+
 def lstm_by_loops(
     x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, w_hr: Any, sizes: tuple[int, ...], reverse: bool
 ) -> Any:
@@ -51,17 +68,20 @@ def lstm_by_loops(
     gates, squashed = np.empty((4, count, hidden), dtype), np.empty_like(cells)
     h, c = np.array(h, order="C"), np.array(c, order="C")
     product = np.empty_like(c)  # o tanh(c), which a projection multiplies
-    arrays = [*gates, c, cells, squashed, *((h, out) if w_hr is None else (product,))]
-    loop = step_loop(lstm_step, arrays)
-    if loop is None:
+    i, f, o, candidate = of_gates = list(gates)
+    found = step_loops(
+        (sigmoids, [i, f, o]),
+        (lstm_cell_step, [i, f, candidate, c, cells]),
+        (lstm_output_step, [o, c, squashed, *((h, out) if w_hr is None else (product,))]),
+    )
+    if found is None:
         return None
-    rows = beside(width, x, b_ih is not None)
     panels = packed(*_matrices(4, w_hh, w_ih, None if b_ih is None else b_ih + b_hh))
-    walk = Walk(steps(sizes, reverse), sequences_each(batch, 4 * hidden), [h, c, product])
-    walk.copy(h, rows)
-    for gate, place in zip(gates, (0, 1, 3, 2)):  # the weights of o come last
+    walk = Walk(sizes, reverse, sequences_each(batch, 4 * hidden), [h, c, product])
+    rows = _rows(walk, h, x, b_ih is not None)
+    for gate, place in zip(of_gates, (0, 1, 3, 2)):  # the weights of o come last
         walk.product(rows, panels, place, gate)
-    walk.loop(loop, arrays)
+    walk.loops(found)
     if w_hr is not None:
         projection = packed(w_hr.T[None])
         walk.product(product, projection, 0, h)
@@ -81,18 +101,16 @@ def lstm_gradient_by_loops(
     g_out, dh, dc = np.ascontiguousarray(g_out), np.array(g_h, order="C"), np.array(g_c, order="C")
     d, dm = list(np.empty((4, batch, hidden), dtype)), np.empty_like(dc)
     arrays = [*gates, cells, squashed, *d, dc, *((dh, g_out) if w_hr is None else (dm,))]
-    loop = step_loop(lstm_step_gradient, arrays)
     dms = g_out if w_hr is None else np.empty_like(g_out)
-    of_sum = [dms, dh, g_out]
-    loop_of_sum = None if w_hr is None else step_loop(sum_step, of_sum)
-    if loop is None or (w_hr is not None and loop_of_sum is None):
+    found, found_sum = step_loops((lstm_step_gradient, arrays)), step_loops((sum_step, [dms, dh, g_out]))
+    if found is None or found_sum is None:
         return None
-    walk = Walk(steps(sizes, reverse)[::-1], sequences_each(batch, 4 * hidden), [*d, dc, dh, dm])
-    if loop_of_sum is not None:
+    walk = Walk(sizes, not reverse, sequences_each(batch, 4 * hidden), [*d, dc, dh, dm])
+    if w_hr is not None:
         projection = packed(w_hr[None])
-        walk.loop(loop_of_sum, of_sum)
+        walk.loops(found_sum)
         walk.product(dms, projection, 0, dm)
-    walk.loop(loop, arrays)
+    walk.loops(found)
     dz, sums = _gathered(walk, d, len(cells), batch)
     panels = packed(w_hh[None])
     walk.product(dz, panels, 0, dh)
@@ -118,18 +136,17 @@ def gru_by_loops(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, siz
         return None
     gates, h = np.empty((3, count, hidden), dtype), np.array(h, order="C")
     candidates, out = np.empty((count, hidden), dtype), np.empty((count, hidden), dtype)
-    arrays = [*gates, candidates, h, out]
-    loop = step_loop(gru_step, arrays)
-    if loop is None:
+    r, z, new = of_gates = list(gates)
+    found = step_loops((sigmoids, [r, z]), (gru_state_step, [r, z, new, candidates, h, out]))
+    if found is None:
         return None
-    inputs, rows = beside(0, x, b_ih is not None), beside(hidden, x[:, :0], b_hh is not None)
     of_x, of_h = packed(*_matrices(3, w_ih, b_ih)), packed(*_matrices(3, w_hh, b_hh))
-    walk = Walk(steps(sizes, reverse), sequences_each(batch, 3 * hidden), [h])
-    walk.copy(h, rows)
-    for i, gate in enumerate(gates):
+    walk = Walk(sizes, reverse, sequences_each(batch, 3 * hidden), [h])
+    inputs, rows = _rows(walk, None, x, b_ih is not None), _rows(walk, h, x[:, :0], b_hh is not None)
+    for i, gate in enumerate(of_gates):
         walk.product(inputs, of_x, i, gate)
         walk.product(rows, of_h, i, gate if i < 2 else candidates, add=i < 2)
-    walk.loop(loop, arrays)
+    walk.loops(found)
     walk.run(batch)
     return (out, h), gates, candidates, inputs, rows
 
@@ -143,12 +160,11 @@ def gru_gradient_by_loops(
         return None
     g_out, before, dh = np.ascontiguousarray(g_out), np.ascontiguousarray(rows[:, :hidden]), np.array(g_h, order="C")
     d_r, d_z, d_n, e_n = parts = list(np.empty((4, batch, hidden), candidates.dtype))
-    arrays = [*gates, candidates, before, *parts, dh, g_out]
-    loop = step_loop(gru_step_gradient, arrays)
-    if loop is None:
+    found = step_loops((gru_step_gradient, [*gates, candidates, before, *parts, dh, g_out]))
+    if found is None:
         return None
-    walk = Walk(steps(sizes, reverse)[::-1], sequences_each(batch, 3 * hidden), [*parts, dh])
-    walk.loop(loop, arrays)
+    walk = Walk(sizes, not reverse, sequences_each(batch, 3 * hidden), [*parts, dh])
+    walk.loops(found)
     d, d_sums = _gathered(walk, [d_r, d_z, d_n], len(candidates), batch)
     e, e_sums = _gathered(walk, [d_r, d_z, e_n], len(candidates), batch)
     panels = packed(w_hh[None])
@@ -162,15 +178,14 @@ def rnn_by_loops(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, squ
     if not _suit(len(x) * hidden, x, h, w_ih, w_hh, b_ih, b_hh):
         return None
     out, h = np.empty((len(x), hidden), x.dtype), np.array(h, order="C")
-    loop = step_loop(tanh_step if squash == "tanh" else relu_step, [out, h])
-    if loop is None:
+    found = step_loops((tanh_step if squash == "tanh" else relu_step, [out, h]))
+    if found is None:
         return None
-    rows = beside(hidden, x, b_ih is not None)
     panels = packed(*_matrices(1, w_hh, w_ih, None if b_ih is None else b_ih + b_hh))
-    walk = Walk(steps(sizes, reverse), sequences_each(batch, hidden), [h])
-    walk.copy(h, rows)
+    walk = Walk(sizes, reverse, sequences_each(batch, hidden), [h])
+    rows = _rows(walk, h, x, b_ih is not None)
     walk.product(rows, panels, 0, out)
-    walk.loop(loop, [out, h])
+    walk.loops(found)
     walk.run(batch)
     return (out, h), rows
 
@@ -181,12 +196,11 @@ def rnn_gradient_by_loops(w_hh: Any, squash: str, sizes: tuple[int, ...], revers
     if not _suit(y.size, y, w_hh, g_out, g_h):
         return None
     d, g_out, dh = np.empty_like(y), np.ascontiguousarray(g_out), np.array(g_h, order="C")
-    arrays = [y, d, dh, g_out]
-    loop = step_loop(tanh_step_gradient if squash == "tanh" else relu_step_gradient, arrays)
-    if loop is None:
+    found = step_loops((tanh_step_gradient if squash == "tanh" else relu_step_gradient, [y, d, dh, g_out]))
+    if found is None:
         return None
-    walk = Walk(steps(sizes, reverse)[::-1], sequences_each(batch, hidden), [dh])
-    walk.loop(loop, arrays)
+    walk = Walk(sizes, not reverse, sequences_each(batch, hidden), [dh])
+    walk.loops(found)
     sums = np.zeros((-(-batch // walk.each), hidden), y.dtype)
     walk.sums(d, sums)
     panels = packed(w_hh[None])

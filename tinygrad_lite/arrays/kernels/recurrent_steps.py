@@ -1,6 +1,7 @@
 """The elementwise part of one step of a recurrent layer, forward and backward, as compiled loops.
 
-All arguments of a step have one shape, (sequences, H), and lie without gaps.
+All arguments of a step have one shape, (sequences, H), and lie without gaps. A step is several loops where one would be so
+long that the processor cannot work on two elements at a time: 2048 elements of an LSTM take 8 us, in one loop 17 us.
 """
 
 from __future__ import annotations
@@ -10,13 +11,20 @@ from typing import Any
 import numpy as np
 
 
-def lstm_step(i: Any, f: Any, o: Any, candidate: Any, c: Any, before: Any, tanh_c: Any, h: Any, out: Any = None, xp: Any = np) -> None:
+def sigmoids(a: Any, b: Any, c: Any = None, xp: Any = np) -> None:
     """The gates come as inputs and leave as values."""
+    for gate in (a, b, c):
+        if gate is not None:
+            gate[...] = 1 / (1 + xp.exp(-gate))
+
+
+def lstm_cell_step(i: Any, f: Any, candidate: Any, c: Any, before: Any, xp: Any = np) -> None:
     before[...] = c
-    for gate in (i, f, o):
-        gate[...] = 1 / (1 + xp.exp(-gate))
     candidate[...] = xp.tanh(candidate)
     c[...] = f * c + i * candidate
+
+
+def lstm_output_step(o: Any, c: Any, tanh_c: Any, h: Any, out: Any = None, xp: Any = np) -> None:
     tanh_c[...] = xp.tanh(c)
     h[...] = o * tanh_c
     if out is not None:
@@ -43,10 +51,8 @@ def sum_step(out: Any, a: Any, b: Any) -> None:
     out[...] = a + b
 
 
-def gru_step(r: Any, z: Any, new: Any, candidate: Any, h: Any, out: Any, xp: Any = np) -> None:
-    """The gates r and z come as their inputs, n as its input from x and `candidate` as that from h; gates leave as values."""
-    r[...] = 1 / (1 + xp.exp(-r))
-    z[...] = 1 / (1 + xp.exp(-z))
+def gru_state_step(r: Any, z: Any, new: Any, candidate: Any, h: Any, out: Any, xp: Any = np) -> None:
+    """The gate n comes as its input from x, `candidate` is that from h, and n leaves as a value."""
     new[...] = xp.tanh(candidate * r + new)
     h[...] = (h - new) * z + new
     out[...] = h

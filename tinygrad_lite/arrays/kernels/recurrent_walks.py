@@ -16,73 +16,92 @@ import numpy as np
 from tinygrad_lite.arrays.blocked import traced_for_parts
 from tinygrad_lite.arrays.compiling import fields, load_part
 from tinygrad_lite.arrays.kernels.panel_products import Panels, product_fields, product_part
+from tinygrad_lite.arrays.kernels.recurrent_rows import steps
 from tinygrad_lite.arrays.loop_functions import KINDS
 from tinygrad_lite.arrays.memory import start_of
 from tinygrad_lite.arrays.workers import in_parts
 
 Field = tuple[int, int, int]  # a number: what it is at row 0, what each row before the step adds, and each row of the step
-StepLoop = tuple[int, list[float]]  # a compiled part and the numbers it takes
+StepLoop = tuple[int, list[int], Sequence[np.ndarray]]  # a compiled part, the bits of its numbers, and its arrays
 
+_COUNT: Field = (0, 0, 1)  # the rows of a step
 _X, _OUT = 4, 8  # the places of addresses in `product_fields`
 
 
-def step_loop(kernel: Callable[..., None], arrays: Sequence[Any]) -> StepLoop | None:
-    """The compiled loop of the elementwise `kernel` of a step on `arrays`; None if it cannot be compiled."""
-    found = traced_for_parts(kernel, arrays)
-    return None if found is None else (found[0].part, found[1])
+def step_loops(*kernels: tuple[Callable[..., None], Sequence[Any]]) -> list[StepLoop] | None:
+    """The compiled loops of elementwise kernels on their arrays; None if one of them cannot be compiled."""
+    found = []
+    for kernel, arrays in kernels:
+        traced = traced_for_parts(kernel, arrays)
+        if traced is None:
+            return None
+        found.append((traced[0].part, np.array(traced[1], np.float64).view(np.int64).tolist(), arrays))
+    return found
 
 
 class Walk:
     """The calls of each step, in order.
 
-    `steps`: the first row and the end of each. Threads take the walk for `each` sequences of the batch at a time. Arrays have a
-    row for each of these rows, or, those in `still`, for each sequence of the batch, of which a step uses the first.
+    The steps are those of `sizes` and `reverse` (see recurrent.py). Threads take the walk for `each` sequences of the batch at a
+    time. Arrays have a row for each row of the steps, or, those in `still`, for each sequence of the batch, of which a step uses
+    the first.
     """
 
-    def __init__(self, steps: Sequence[tuple[int, int]], each: int, still: Sequence[np.ndarray]):
-        self.steps, self.each, self.still = steps, each, still
-        self.fields: list[Field] = []
+    def __init__(self, sizes: tuple[int, ...], reverse: bool, each: int, still: Sequence[np.ndarray]):
+        self.steps, self.each, self.still = _starts_and_sizes(sizes, reverse), each, {id(array) for array in still}
+        self.fields: list[int] = []  # the arguments of all calls, as they are for a step at row 0 without rows
+        self.moving: list[int] = []  # for those that change: the place, what each row before the step adds, and each row of it
         self.calls: list[int] = []
 
     def copy(self, source: np.ndarray, target: np.ndarray) -> None:
         """Copy the step's rows of `source` to those of `target`, as many columns as `source` has."""
         size = source.shape[1] * source.itemsize
-        self._add(_copy_part(), [(0, 0, 1), self.each, self._at(source), source.strides[0], self._at(target), target.strides[0], size])
+        self._add(_copy_part(), [_COUNT, self.each, self._at(source), source.strides[0], self._at(target), target.strides[0], size])
 
     def product(self, x: np.ndarray, panels: Panels, which: int, out: np.ndarray, add: bool = False) -> None:
         """The step's rows of `out` become those of `x` times the matrix `panels[which]`, or are increased by it (`add`)."""
-        fields = product_fields((0, 0, 1), self.each, x, panels, which, out)
+        fields = product_fields(_COUNT, self.each, x, panels, which, out)
         fields[_X], fields[_OUT] = self._at(x), self._at(out)
         self._add(product_part(x.dtype, add), fields)
 
-    def loop(self, loop: StepLoop, arrays: Sequence[np.ndarray]) -> None:
-        """Call a compiled loop on the step's rows of `arrays`, which have the same number of columns."""
-        (part, numbers), width = loop, arrays[0].shape[1]
-        fields: list[int | Field] = [(0, 0, width), self.each * width]
-        for each in arrays:
-            fields += [self._at(each), each.itemsize, 0]
-        self._add(part, [*fields, *np.array(numbers, np.float64).view(np.int64).tolist()])
+    def loops(self, loops: Sequence[StepLoop]) -> None:
+        """Call compiled loops on the step's rows of their arrays."""
+        for part, numbers, arrays in loops:
+            width, item = arrays[0].shape[1], arrays[0].itemsize
+            fields: list[int | Field] = [(0, 0, width), self.each * width]
+            for each in arrays:
+                fields += self._at(each), item, 0
+            self._add(part, [*fields, *numbers])
 
     def sums(self, x: np.ndarray, out: np.ndarray) -> None:
         """Add the step's rows of `x` to a row of `out`, which has one for each part of the batch."""
-        fields = [(0, 0, 1), self.each, self._at(x), x.strides[0], x.shape[1], start_of(out), out.strides[0]]
-        self._add(_sums_part(x.dtype), fields)
+        self._add(_sums_part(x.dtype), [_COUNT, self.each, self._at(x), x.strides[0], x.shape[1], start_of(out), out.strides[0]])
 
-    def _at(self, rows: np.ndarray) -> Field:
+    def _at(self, rows: np.ndarray) -> int | Field:
         """The address of the step's first row."""
-        return start_of(rows), 0 if any(rows is each for each in self.still) else rows.strides[0], 0
+        start = rows.__array_interface__["data"][0]
+        return start if id(rows) in self.still else (start, rows.strides[0], 0)
 
     def _add(self, part: int, fields: Sequence[int | Field]) -> None:
-        self.calls += [part, 8 * len(self.fields)]
-        self.fields += [(field, 0, 0) if isinstance(field, int) else field for field in fields]
+        self.calls += part, 8 * len(self.fields)
+        for field in fields:
+            if type(field) is tuple:
+                self.moving += len(self.fields), *field[1:]
+                field = field[0]
+            self.fields.append(field)  # type: ignore[arg-type]
 
     def run(self, batch: int) -> None:
         """Go through the steps; threads share the sequences of the batch."""
-        start, stop = np.array(self.steps, np.int64).reshape(-1, 2).T
-        first, by_start, by_size = np.array(self.fields, np.int64).T
-        table = first + start[:, None] * by_start + (stop - start)[:, None] * by_size
-        block = array("q", [len(table), table.shape[1] * 8, len(self.calls) // 2, start_of(table), *self.calls])
+        steps, fields, moving, calls = self.steps, self.fields, self.moving, self.calls
+        block = array("q", [len(steps) // 2, len(fields), len(moving) // 3, len(calls) // 2, *fields, *moving, *calls])
+        block.extend(steps)
         in_parts(_walk_part(), block, -(-batch // self.each))
+
+
+@functools.lru_cache(maxsize=64)
+def _starts_and_sizes(sizes: tuple[int, ...], reverse: bool) -> array[int]:
+    """The first row and the number of rows of each step, one after the other."""
+    return array("q", [number for start, stop in steps(sizes, reverse) for number in (start, stop - start)])
 
 
 @functools.cache
@@ -163,38 +182,64 @@ done:
 
 @functools.cache
 def _walk_part() -> int:
-    """Makes the calls of all steps for a part of the sequences: args are the number of steps, the bytes that a step's
-    arguments take, the number of calls, the address of the arguments, and for each call the part and where its arguments
-    begin."""
-    return load_part("""
-define void @part(i64 %i, ptr %args) {
+    """Makes the calls of all steps for a part of the sequences: args are the numbers of steps, fields, moving fields and calls,
+    and what `Walk` has of each. The calls find their arguments in a copy of the fields, in which those that move are set
+    first."""
+    return load_part(f"""
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
+define void @part(i64 %i, ptr %args) {{
 entry:
-  %steps = load i64, ptr %args
-  %bytes_at = getelementptr i64, ptr %args, i64 1
-  %bytes = load i64, ptr %bytes_at
-  %count_at = getelementptr i64, ptr %args, i64 2
-  %count = load i64, ptr %count_at
-  %table_at = getelementptr i64, ptr %args, i64 3
-  %table = load ptr, ptr %table_at
-  %calls = getelementptr i64, ptr %args, i64 4
+{fields(("steps", "fields", "moving", "calls"), ())}
+  %first = getelementptr i64, ptr %args, i64 4
+  %moves = getelementptr i64, ptr %first, i64 %fields
+  %moving_words = mul i64 %moving, 3
+  %all_calls = getelementptr i64, ptr %moves, i64 %moving_words
+  %call_words = mul i64 %calls, 2
+  %all_steps = getelementptr i64, ptr %all_calls, i64 %call_words
+  %own = alloca i64, i64 %fields
+  %bytes = mul i64 %fields, 8
+  call void @llvm.memcpy.p0.p0.i64(ptr %own, ptr %first, i64 %bytes, i1 false)
   %some = icmp sgt i64 %steps, 0
   br i1 %some, label %step, label %end
 step:
   %s = phi i64 [ 0, %entry ], [ %next_s, %after ]
-  %offset = mul i64 %s, %bytes
-  %here = getelementptr i8, ptr %table, i64 %offset
-  br label %call
+  %step_place = mul i64 %s, 2
+  %start_at = getelementptr i64, ptr %all_steps, i64 %step_place
+  %start = load i64, ptr %start_at
+  %size_at = getelementptr i64, ptr %start_at, i64 1
+  %size = load i64, ptr %size_at
+  br label %move
+move:
+  %m = phi i64 [ 0, %step ], [ %next_m, %move ]
+  %move_place = mul i64 %m, 3
+  %place_at = getelementptr i64, ptr %moves, i64 %move_place
+  %place = load i64, ptr %place_at
+  %by_start_at = getelementptr i64, ptr %place_at, i64 1
+  %by_start = load i64, ptr %by_start_at
+  %by_size_at = getelementptr i64, ptr %place_at, i64 2
+  %by_size = load i64, ptr %by_size_at
+  %base_at = getelementptr i64, ptr %first, i64 %place
+  %base = load i64, ptr %base_at
+  %for_start = mul i64 %by_start, %start
+  %for_size = mul i64 %by_size, %size
+  %sum = add i64 %base, %for_start
+  %value = add i64 %sum, %for_size
+  %field_at = getelementptr i64, ptr %own, i64 %place
+  store i64 %value, ptr %field_at
+  %next_m = add i64 %m, 1
+  %more_m = icmp slt i64 %next_m, %moving
+  br i1 %more_m, label %move, label %call
 call:
-  %c = phi i64 [ 0, %step ], [ %next_c, %call ]
-  %place = mul i64 %c, 2
-  %part_at = getelementptr i64, ptr %calls, i64 %place
+  %c = phi i64 [ 0, %move ], [ %next_c, %call ]
+  %call_place = mul i64 %c, 2
+  %part_at = getelementptr i64, ptr %all_calls, i64 %call_place
   %part = load ptr, ptr %part_at
   %begin_at = getelementptr i64, ptr %part_at, i64 1
   %begin = load i64, ptr %begin_at
-  %its_args = getelementptr i8, ptr %here, i64 %begin
+  %its_args = getelementptr i8, ptr %own, i64 %begin
   call void %part(i64 %i, ptr %its_args)
   %next_c = add i64 %c, 1
-  %more_c = icmp slt i64 %next_c, %count
+  %more_c = icmp slt i64 %next_c, %calls
   br i1 %more_c, label %call, label %after
 after:
   %next_s = add i64 %s, 1
@@ -202,5 +247,5 @@ after:
   br i1 %more_s, label %step, label %end
 end:
   ret void
-}
+}}
 """)
