@@ -59,7 +59,7 @@ def packed(*sources: np.ndarray) -> Panels:
     dtype = sources[0].dtype
     panels = Panels(count, sum(source.shape[1] for source in sources), columns, dtype)
     memory = panels.memory
-    block = array("q", [columns, memory.shape[1], start_of(memory), memory[0, 0].nbytes, len(sources)])
+    block = array("q", [columns, memory.shape[1], start_of(memory), panels.inner * memory.shape[3] * dtype.itemsize, len(sources)])
     for source in sources:
         matrix, row, column = source.strides
         block.extend([start_of(source), source.shape[1], matrix, row, column])

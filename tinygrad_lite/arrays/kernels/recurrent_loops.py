@@ -8,6 +8,7 @@ would take 1.4 ms; their gradient is summed in the walk instead.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,10 +38,16 @@ def _suit(size: int, x: Any, *others: Any) -> bool:
     return size >= SMALLEST and type(x) is np.ndarray and all(a is None or (type(a) is type(x) and a.dtype == x.dtype) for a in others)
 
 
+def _each(batch: int, width: int) -> int:
+    """How many sequences to take at a time: at most 32, so that what a step computes stays in the cache."""
+    share = sequences_each(batch, width)
+    return -(-share // -(-share // 32))
+
+
 def _matrices(gates: int, *weights: np.ndarray | None) -> list[np.ndarray]:
     """Weights (gates H, ...) as (gates, columns, H)."""
     columns = [w if w.ndim == 2 else w[:, None] for w in weights if w is not None]
-    return [w.reshape(gates, -1, w.shape[1]).transpose(0, 2, 1) for w in columns]
+    return [w.reshape(gates, len(w) // gates, w.shape[1]).transpose(0, 2, 1) for w in columns]
 
 
 def _rows(walk: Walk, h: np.ndarray | None, x: np.ndarray, biased: bool) -> np.ndarray:
@@ -54,8 +61,14 @@ def _rows(walk: Walk, h: np.ndarray | None, x: np.ndarray, biased: bool) -> np.n
     if x.size:
         walk.copy(x, rows[:, width:])
     if biased:
-        rows[:, -1] = 1
+        walk.copy(_ones(x.dtype), rows[:, -1:])
     return rows
+
+
+@functools.cache
+def _ones(dtype: np.dtype) -> np.ndarray:
+    """A column of any length: its rows are one."""
+    return np.broadcast_to(np.ones((1, 1), dtype), (1 << 40, 1))
 
 
 def lstm_by_loops(
@@ -77,7 +90,7 @@ def lstm_by_loops(
     if found is None:
         return None
     panels = packed(*_matrices(4, w_hh, w_ih, None if b_ih is None else b_ih + b_hh))
-    walk = Walk(sizes, reverse, sequences_each(batch, 4 * hidden), [h, c, product])
+    walk = Walk(sizes, reverse, _each(batch, 4 * hidden), [h, c, product])
     rows = _rows(walk, h, x, b_ih is not None)
     for gate, place in zip(of_gates, (0, 1, 3, 2)):  # the weights of o come last
         walk.product(rows, panels, place, gate)
@@ -105,7 +118,7 @@ def lstm_gradient_by_loops(
     found, found_sum = step_loops((lstm_step_gradient, arrays)), step_loops((sum_step, [dms, dh, g_out]))
     if found is None or found_sum is None:
         return None
-    walk = Walk(sizes, not reverse, sequences_each(batch, 4 * hidden), [*d, dc, dh, dm])
+    walk = Walk(sizes, not reverse, _each(batch, 4 * hidden), [*d, dc, dh, dm])
     if w_hr is not None:
         projection = packed(w_hr[None])
         walk.loops(found_sum)
@@ -141,7 +154,7 @@ def gru_by_loops(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, siz
     if found is None:
         return None
     of_x, of_h = packed(*_matrices(3, w_ih, b_ih)), packed(*_matrices(3, w_hh, b_hh))
-    walk = Walk(sizes, reverse, sequences_each(batch, 3 * hidden), [h])
+    walk = Walk(sizes, reverse, _each(batch, 3 * hidden), [h])
     inputs, rows = _rows(walk, None, x, b_ih is not None), _rows(walk, h, x[:, :0], b_hh is not None)
     for i, gate in enumerate(of_gates):
         walk.product(inputs, of_x, i, gate)
@@ -163,7 +176,7 @@ def gru_gradient_by_loops(
     found = step_loops((gru_step_gradient, [*gates, candidates, before, *parts, dh, g_out]))
     if found is None:
         return None
-    walk = Walk(sizes, not reverse, sequences_each(batch, 3 * hidden), [*parts, dh])
+    walk = Walk(sizes, not reverse, _each(batch, 3 * hidden), [*parts, dh])
     walk.loops(found)
     d, d_sums = _gathered(walk, [d_r, d_z, d_n], len(candidates), batch)
     e, e_sums = _gathered(walk, [d_r, d_z, e_n], len(candidates), batch)
@@ -182,7 +195,7 @@ def rnn_by_loops(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, squ
     if found is None:
         return None
     panels = packed(*_matrices(1, w_hh, w_ih, None if b_ih is None else b_ih + b_hh))
-    walk = Walk(sizes, reverse, sequences_each(batch, hidden), [h])
+    walk = Walk(sizes, reverse, _each(batch, hidden), [h])
     rows = _rows(walk, h, x, b_ih is not None)
     walk.product(rows, panels, 0, out)
     walk.loops(found)
@@ -199,7 +212,7 @@ def rnn_gradient_by_loops(w_hh: Any, squash: str, sizes: tuple[int, ...], revers
     found = step_loops((tanh_step_gradient if squash == "tanh" else relu_step_gradient, [y, d, dh, g_out]))
     if found is None:
         return None
-    walk = Walk(sizes, not reverse, sequences_each(batch, hidden), [dh])
+    walk = Walk(sizes, not reverse, _each(batch, hidden), [dh])
     walk.loops(found)
     sums = np.zeros((-(-batch // walk.each), hidden), y.dtype)
     walk.sums(d, sums)
