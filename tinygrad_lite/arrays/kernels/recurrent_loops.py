@@ -8,7 +8,6 @@ would take 1.4 ms; their gradient is summed in the walk instead.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,25 +49,15 @@ def _matrices(gates: int, *weights: np.ndarray | None) -> list[np.ndarray]:
     return [w.reshape(gates, len(w) // gates, w.shape[1]).transpose(0, 2, 1) for w in columns]
 
 
-def _rows(walk: Walk, h: np.ndarray | None, x: np.ndarray, biased: bool) -> np.ndarray:
-    """Rows (h | x | 1), to which the walk copies h and x."""
-    width = 0 if h is None else h.shape[1]
-    if x.size and x.strides[1] != x.itemsize:
-        x = np.ascontiguousarray(x)
-    rows = np.empty((len(x), width + x.shape[1] + biased), x.dtype)
-    if h is not None:
-        walk.copy(h, rows)
-    if x.size:
-        walk.copy(x, rows[:, width:])
-    if biased:
-        walk.copy(_ones(x.dtype), rows[:, -1:])
+def _beside(walk: Walk, count: int, *blocks: np.ndarray | None) -> np.ndarray:
+    """An array of `count` rows to which the walk copies those of `blocks`, side by side."""
+    found = [x if x.strides[1] == x.itemsize else np.ascontiguousarray(x) for x in blocks if x is not None and x.shape[1]]
+    rows = np.empty((count, sum(x.shape[1] for x in found)), found[0].dtype)
+    place = 0
+    for x in found:
+        walk.copy(x, rows[:, place:])
+        place += x.shape[1]
     return rows
-
-
-@functools.cache
-def _ones(dtype: np.dtype) -> np.ndarray:
-    """A column of any length: its rows are one."""
-    return np.broadcast_to(np.ones((1, 1), dtype), (1 << 40, 1))
 
 
 def lstm_by_loops(
@@ -90,8 +79,9 @@ def lstm_by_loops(
     if found is None:
         return None
     panels = packed(*_matrices(4, w_hh, w_ih, None if b_ih is None else b_ih + b_hh))
-    walk = Walk(sizes, reverse, _each(batch, 4 * hidden), [h, c, product])
-    rows = _rows(walk, h, x, b_ih is not None)
+    ones = None if b_ih is None else np.ones((batch, 1), dtype)
+    walk = Walk(sizes, reverse, _each(batch, 4 * hidden), [h, c, product, ones])
+    rows = _beside(walk, count, h, x, ones)
     for gate, place in zip(of_gates, (0, 1, 3, 2)):  # the weights of o come last
         walk.product(rows, panels, place, gate)
     walk.loops(found)
@@ -149,16 +139,22 @@ def gru_by_loops(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, siz
         return None
     gates, h = np.empty((3, count, hidden), dtype), np.array(h, order="C")
     candidates, out = np.empty((count, hidden), dtype), np.empty((count, hidden), dtype)
-    r, z, new = of_gates = list(gates)
+    r, z, new = gates
     found = step_loops((sigmoids, [r, z]), (gru_state_step, [r, z, new, candidates, h, out]))
     if found is None:
         return None
-    of_x, of_h = packed(*_matrices(3, w_ih, b_ih)), packed(*_matrices(3, w_hh, b_hh))
-    walk = Walk(sizes, reverse, _each(batch, 3 * hidden), [h])
-    inputs, rows = _rows(walk, None, x, b_ih is not None), _rows(walk, h, x[:, :0], b_hh is not None)
-    for i, gate in enumerate(of_gates):
-        walk.product(inputs, of_x, i, gate)
-        walk.product(rows, of_h, i, gate if i < 2 else candidates, add=i < 2)
+    matrices = _matrices(3, w_hh, b_hh, w_ih, b_ih)
+    of_h = 1 if b_hh is None else 2
+    of_r_z = packed(*[w[:2] for w in matrices])
+    of_n = [packed(*[w[2:] for w in part]) for part in (matrices[:of_h], matrices[of_h:])]
+    ones = None if b_ih is None else np.ones((batch, 1), dtype)
+    walk = Walk(sizes, reverse, _each(batch, 3 * hidden), [h, ones])
+    joined = _beside(walk, count, h, ones, x, ones)
+    rows, inputs = joined[:, : of_n[0].inner], joined[:, of_n[0].inner :]
+    walk.product(joined, of_r_z, 0, r)
+    walk.product(joined, of_r_z, 1, z)
+    walk.product(rows, of_n[0], 0, candidates)
+    walk.product(inputs, of_n[1], 0, new)
     walk.loops(found)
     walk.run(batch)
     return (out, h), gates, candidates, inputs, rows
@@ -195,8 +191,9 @@ def rnn_by_loops(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, squ
     if found is None:
         return None
     panels = packed(*_matrices(1, w_hh, w_ih, None if b_ih is None else b_ih + b_hh))
-    walk = Walk(sizes, reverse, _each(batch, hidden), [h])
-    rows = _rows(walk, h, x, b_ih is not None)
+    ones = None if b_ih is None else np.ones((batch, 1), x.dtype)
+    walk = Walk(sizes, reverse, _each(batch, hidden), [h, ones])
+    rows = _beside(walk, len(x), h, x, ones)
     walk.product(rows, panels, 0, out)
     walk.loops(found)
     walk.run(batch)

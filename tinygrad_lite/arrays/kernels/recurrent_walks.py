@@ -47,7 +47,7 @@ class Walk:
     the first.
     """
 
-    def __init__(self, sizes: tuple[int, ...], reverse: bool, each: int, still: Sequence[np.ndarray]):
+    def __init__(self, sizes: tuple[int, ...], reverse: bool, each: int, still: Sequence[np.ndarray | None]):
         self.steps, self.each, self.still = _starts_and_sizes(sizes, reverse), each, {id(array) for array in still}
         self.fields: list[int] = []  # the arguments of all calls, as they are for a step at row 0 without rows
         self.moving: list[int] = []  # for those that change: the place, what each row before the step adds, and each row of it
