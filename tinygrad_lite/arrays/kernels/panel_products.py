@@ -18,7 +18,6 @@ import functools
 from array import array
 from collections.abc import Sequence
 from itertools import product
-from typing import Any
 
 import numpy as np
 
@@ -43,6 +42,7 @@ class Panels:
         memory = np.empty(count * shape[1] * inner * width + line, dtype)
         first = -start_of(memory) % 64 // dtype.itemsize
         self.memory = memory[first : first + memory.size - line].reshape(shape)
+        self.start, self.bytes = start_of(self.memory), shape[1] * inner * width * dtype.itemsize  # its address; of a matrix
 
     def __len__(self) -> int:
         return len(self.memory)
@@ -59,7 +59,7 @@ def packed(*sources: np.ndarray) -> Panels:
     dtype = sources[0].dtype
     panels = Panels(count, sum(source.shape[1] for source in sources), columns, dtype)
     memory = panels.memory
-    block = array("q", [columns, memory.shape[1], start_of(memory), panels.inner * memory.shape[3] * dtype.itemsize, len(sources)])
+    block = array("q", [columns, memory.shape[1], panels.start, panels.inner * memory.shape[3] * dtype.itemsize, len(sources)])
     for source in sources:
         matrix, row, column = source.strides
         block.extend([start_of(source), source.shape[1], matrix, row, column])
@@ -67,11 +67,12 @@ def packed(*sources: np.ndarray) -> Panels:
     return panels
 
 
-def product_fields(rows: Any, each: int, x: np.ndarray, panels: Panels, which: int, out: np.ndarray) -> list[Any]:
+def product_fields(rows: int, each: int, x: np.ndarray, panels: Panels, which: int, out: np.ndarray) -> list[int]:
     """The arguments of `product_part` for `out = x @ panels[which]`, in parts of `each` of the `rows`. Columns of `out` are
-    contiguous."""
+    contiguous. The addresses of x and out stand at places 4 and 8."""
     return [
-        rows, each, panels.inner, panels.columns, start_of(x), *x.strides, start_of(panels.memory[which]), start_of(out), out.strides[0],
+        rows, each, panels.inner, panels.columns, start_of(x), *x.strides,
+        panels.start + which * panels.bytes, start_of(out), out.strides[0],
     ]  # fmt: skip
 
 

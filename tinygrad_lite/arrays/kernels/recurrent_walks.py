@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,7 @@ from tinygrad_lite.arrays.loop_functions import KINDS
 from tinygrad_lite.arrays.memory import start_of
 from tinygrad_lite.arrays.workers import in_parts
 
-Field = tuple[int, int, int]  # a number: what it is at row 0, what each row before the step adds, and each row of the step
 StepLoop = tuple[int, list[int], Sequence[np.ndarray]]  # a compiled part, the bits of its numbers, and its arrays
-
-_COUNT: Field = (0, 0, 1)  # the rows of a step
-_X, _OUT = 4, 8  # the places of addresses in `product_fields`
 
 
 def step_loops(*kernels: tuple[Callable[..., None], Sequence[Any]]) -> list[StepLoop] | None:
@@ -56,39 +52,37 @@ class Walk:
     def copy(self, source: np.ndarray, target: np.ndarray) -> None:
         """Copy the step's rows of `source` to those of `target`, as many columns as `source` has."""
         size = source.shape[1] * source.itemsize
-        self._add(_copy_part(), [_COUNT, self.each, self._at(source), source.strides[0], self._at(target), target.strides[0], size])
+        fields = [0, self.each, start_of(source), source.strides[0], start_of(target), target.strides[0], size]
+        self._add(_copy_part(), fields, ((2, source), (4, target)))
 
     def product(self, x: np.ndarray, panels: Panels, which: int, out: np.ndarray, add: bool = False) -> None:
         """The step's rows of `out` become those of `x` times the matrix `panels[which]`, or are increased by it (`add`)."""
-        fields = product_fields(_COUNT, self.each, x, panels, which, out)
-        fields[_X], fields[_OUT] = self._at(x), self._at(out)
-        self._add(product_part(x.dtype, add), fields)
+        self._add(product_part(x.dtype, add), product_fields(0, self.each, x, panels, which, out), ((4, x), (8, out)))
 
     def loops(self, loops: Sequence[StepLoop]) -> None:
         """Call compiled loops on the step's rows of their arrays."""
         for part, numbers, arrays in loops:
             width, item = arrays[0].shape[1], arrays[0].itemsize
-            fields: list[int | Field] = [(0, 0, width), self.each * width]
+            fields = [0, self.each * width]
             for each in arrays:
-                fields += self._at(each), item, 0
-            self._add(part, [*fields, *numbers])
+                fields += start_of(each), item, 0
+            self._add(part, fields + numbers, zip(range(2, len(fields), 3), arrays), width)
 
     def sums(self, x: np.ndarray, out: np.ndarray) -> None:
         """Add the step's rows of `x` to a row of `out`, which has one for each part of the batch."""
-        self._add(_sums_part(x.dtype), [_COUNT, self.each, self._at(x), x.strides[0], x.shape[1], start_of(out), out.strides[0]])
+        fields = [0, self.each, start_of(x), x.strides[0], x.shape[1], start_of(out), out.strides[0]]
+        self._add(_sums_part(x.dtype), fields, ((2, x),))
 
-    def _at(self, rows: np.ndarray) -> int | Field:
-        """The address of the step's first row."""
-        start = rows.__array_interface__["data"][0]
-        return start if id(rows) in self.still else (start, rows.strides[0], 0)
-
-    def _add(self, part: int, fields: Sequence[int | Field]) -> None:
-        self.calls += part, 8 * len(self.fields)
-        for field in fields:
-            if type(field) is tuple:
-                self.moving += len(self.fields), *field[1:]
-                field = field[0]
-            self.fields.append(field)  # type: ignore[arg-type]
+    def _add(self, part: int, fields: Sequence[int], addresses: Iterable[tuple[int, np.ndarray]], each_row: int = 1) -> None:
+        """Append a call. Its first field counts `each_row` for each row of a step; `addresses`: at which places there are those of
+        arrays' rows."""
+        before, still, moving = len(self.fields), self.still, self.moving
+        self.calls += part, 8 * before
+        self.fields += fields
+        moving += before, 0, each_row
+        for place, rows in addresses:
+            if id(rows) not in still:
+                moving += before + place, rows.strides[0], 0
 
     def run(self, batch: int) -> None:
         """Go through the steps; threads share the sequences of the batch."""
