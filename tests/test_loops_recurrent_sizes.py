@@ -134,3 +134,14 @@ def test_gradients_are_those_of_finite_differences(kind, options):
     layer = kind(2, 3, **options).to(tg.float64)
     x = tg.randn(4, 3, 2, dtype=tg.float64, requires_grad=True)
     assert tg.autograd.gradcheck(lambda x, *weights: layer(x)[0], (x, *layer.parameters()))
+
+
+@pytest.mark.parametrize("lengths, reverse", [("full", False), ("packed", True)])
+@pytest.mark.parametrize("biased", [True, False], ids=["biased", "without biases"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_inputs_that_are_multiplied_first(kind, biased, lengths, reverse, monkeypatch):
+    monkeypatch.setattr(recurrent_loops, "_TOGETHER", 0)
+    got, want = both(kind, 33, 70, biased, lengths, reverse, np.float32, monkeypatch)
+    for a, b in zip(got, want):
+        if a is not None:
+            np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5 * max(1, np.abs(b).max()))

@@ -43,11 +43,12 @@ class Walk:
     the first.
     """
 
-    def __init__(self, sizes: tuple[int, ...], reverse: bool, each: int, still: Sequence[np.ndarray | None]):
+    def __init__(self, sizes: tuple[int, ...], reverse: bool, each: int, still: Sequence[np.ndarray]):
         self.steps, self.each, self.still = _starts_and_sizes(sizes, reverse), each, {id(array) for array in still}
         self.fields: list[int] = []  # the arguments of all calls, as they are for a step at row 0 without rows
         self.moving: list[int] = []  # for those that change: the place, what each row before the step adds, and each row of it
         self.calls: list[int] = []
+        self.kept: list[Any] = []  # whose memory the calls use
 
     def copy(self, source: np.ndarray, target: np.ndarray) -> None:
         """Copy the step's rows of `source` to those of `target`, as many columns as `source` has."""
@@ -57,6 +58,7 @@ class Walk:
 
     def product(self, x: np.ndarray, panels: Panels, which: int, out: np.ndarray, add: bool = False) -> None:
         """The step's rows of `out` become those of `x` times the matrix `panels[which]`, or are increased by it (`add`)."""
+        self.kept.append(panels)
         self._add(product_part(x.dtype, add), product_fields(0, self.each, x, panels, which, out), ((4, x), (8, out)))
 
     def loops(self, loops: Sequence[StepLoop]) -> None:
@@ -76,11 +78,12 @@ class Walk:
     def _add(self, part: int, fields: Sequence[int], addresses: Iterable[tuple[int, np.ndarray]], each_row: int = 1) -> None:
         """Append a call. Its first field counts `each_row` for each row of a step; `addresses`: at which places there are those of
         arrays' rows."""
-        before, still, moving = len(self.fields), self.still, self.moving
+        before, still, moving, kept = len(self.fields), self.still, self.moving, self.kept
         self.calls += part, 8 * before
         self.fields += fields
         moving += before, 0, each_row
         for place, rows in addresses:
+            kept.append(rows)
             if id(rows) not in still:
                 moving += before + place, rows.strides[0], 0
 
