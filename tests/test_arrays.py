@@ -140,7 +140,7 @@ def test_a_product_added_to_its_bias(dtype):
 @pytest.mark.parametrize(("kind", "more"), [(nn.LSTM, {}), (nn.LSTM, {"proj_size": 16}), (nn.GRU, {"bidirectional": True})])
 def test_a_recurrent_layer_gives_the_same_in_two_threads_as_in_one(kind, more):
     tg.manual_seed(0)
-    layer = kind(8, 256, **more)
+    layer = kind(8, 512, **more)
     lengths = tg.tensor([7] * 13 + [4] * 6 + [1] * 4)  # a step's sequences: 23, 19, ..., 13
     packed = nn.utils.rnn.pack_padded_sequence(tg.randn(7, 23, 8), lengths)
     results = []

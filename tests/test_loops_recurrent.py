@@ -8,7 +8,7 @@ import pytest
 import tinygrad_lite as tg
 from tinygrad_lite import nn
 from tinygrad_lite.arrays import blocked, compiling, loops
-from tinygrad_lite.arrays.kernels import recurrent_rows, recurrent_walks
+from tinygrad_lite.arrays.kernels import recurrent_loops, recurrent_rows, recurrent_walks
 
 pytest.importorskip("llvmlite", minversion="0.46")
 pytestmark = pytest.mark.skipif(not compiling.available(), reason="compiled loops are switched off")
@@ -86,7 +86,7 @@ def test_second_derivatives(layer, monkeypatch):
 @pytest.mark.parametrize("layer", ["LSTM", "LSTM projected", "GRU"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_threads_share_the_batch(layer, threads, monkeypatch):
-    monkeypatch.setattr(recurrent_rows, "_WORTH_THREADS", 1)
+    monkeypatch.setattr(recurrent_loops, "_WORTH_THREADS", 1)
     monkeypatch.setattr(recurrent_rows, "get_num_threads", lambda: threads)
     got = run(layer, "packed", tg.float32)
     monkeypatch.setattr(blocked, "available", lambda: False)

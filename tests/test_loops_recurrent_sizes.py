@@ -21,7 +21,7 @@ SIZES = {"full": lambda batch: (batch,) * 4, "packed": lambda batch: tuple(n for
 @pytest.fixture(autouse=True)
 def _of_any_size(monkeypatch):
     monkeypatch.setattr(recurrent_loops, "SMALLEST", 1)
-    monkeypatch.setattr(recurrent_rows, "_WORTH_THREADS", 1)
+    monkeypatch.setattr(recurrent_loops, "_WORTH_THREADS", 1)
 
 
 def arguments(kind, hidden, batch, biased, sizes, dtype, draw):

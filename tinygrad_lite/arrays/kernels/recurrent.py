@@ -33,12 +33,14 @@ from tinygrad_lite.arrays.kernels.recurrent_loops import (
 from tinygrad_lite.arrays.kernels.recurrent_rows import beside, of_part, sequences_each, steps
 from tinygrad_lite.arrays.threads import one_blas_thread
 
+_WORTH_THREADS = 1 << 15  # elements of a step's gates, in Python; with half as many, two threads mostly wait for each other
+
 
 def _in_parts(run: Callable[[int, int], None], state: Array, width: int) -> None:
     """Call `run(first, last)` for the sequences of a batch, in several threads if a step of `width` columns per sequence is
     large enough."""
     batch = len(state)
-    each = sequences_each(batch, width) if type(state) is np.ndarray else batch
+    each = sequences_each(batch, batch * width, _WORTH_THREADS) if type(state) is np.ndarray else batch
     if each == batch:
         run(0, batch)
         return

@@ -31,6 +31,7 @@ from tinygrad_lite.arrays.kernels.recurrent_steps import (
 from tinygrad_lite.arrays.kernels.recurrent_walks import Walk, step_loops
 from tinygrad_lite.arrays.loops import SMALLEST
 
+_WORTH_THREADS = 1 << 23  # multiplications: 2048 rows of 8 units take 0.5 ms in one thread and in two
 _TOGETHER = 1 << 19  # bytes of weights that are multiplied in one walk: a core's second cache has about as many
 
 
@@ -39,9 +40,9 @@ def _suit(size: int, x: Any, *others: Any) -> bool:
     return size >= SMALLEST and type(x) is np.ndarray and all(a is None or (type(a) is type(x) and a.dtype == x.dtype) for a in others)
 
 
-def _each(batch: int, width: int) -> int:
+def _each(batch: int, multiplications: int) -> int:
     """How many sequences to take at a time: at most 32, so that what a step computes stays in the cache."""
-    share = sequences_each(batch, width)
+    share = sequences_each(batch, multiplications, _WORTH_THREADS)
     return -(-share // -(-share // 32))
 
 
@@ -66,7 +67,7 @@ def _walks(
     """The walk that multiplies x by its weights, and the one for everything else: the same, unless all weights are too large for
     a core's cache. Then the first takes all rows as one step. (An LSTM with 128 units takes 1.9 ms, with a walk of its own for 64
     inputs 2.1 ms; two layers in both directions, with 256 inputs in the second, 14.4 ms instead of 15.7.)"""
-    walk = Walk(sizes, reverse, _each(len(h), width), still)
+    walk = Walk(sizes, reverse, _each(len(h), len(x) * width * (h.shape[1] + x.shape[1])), still)
     together = (h.shape[1] + x.shape[1]) * width * x.itemsize <= _TOGETHER
     return walk if together else Walk((len(x),), False, 64, ()), walk
 
@@ -150,7 +151,7 @@ def lstm_gradient_by_loops(
     found, found_sum = step_loops((lstm_step_gradient, arrays)), step_loops((sum_step, [dms, dh, g_out]))
     if found is None or found_sum is None:
         return None
-    walk = Walk(sizes, not reverse, _each(batch, 4 * hidden), [*d, dc, dh, dm])
+    walk = Walk(sizes, not reverse, _each(batch, gates.size * g_h.shape[1]), [*d, dc, dh, dm])
     if w_hr is not None:
         projection = packed(w_hr[None])
         walk.loops(found_sum)
@@ -211,7 +212,7 @@ def gru_gradient_by_loops(
     found = step_loops((gru_step_gradient, [*gates, candidates, before, *parts, dh, g_out]))
     if found is None:
         return None
-    walk = Walk(sizes, not reverse, _each(batch, 3 * hidden), [*parts, dh])
+    walk = Walk(sizes, not reverse, _each(batch, gates.size * hidden), [*parts, dh])
     walk.loops(found)
     d, d_sums = _gathered(walk, [d_r, d_z, d_n], len(candidates), batch)
     e, e_sums = _gathered(walk, [d_r, d_z, e_n], len(candidates), batch)
@@ -246,7 +247,7 @@ def rnn_gradient_by_loops(w_hh: Any, squash: str, sizes: tuple[int, ...], revers
     found = step_loops((tanh_step_gradient if squash == "tanh" else relu_step_gradient, [y, d, dh, g_out]))
     if found is None:
         return None
-    walk = Walk(sizes, not reverse, _each(batch, hidden), [dh])
+    walk = Walk(sizes, not reverse, _each(batch, y.size * hidden), [dh])
     walk.loops(found)
     sums = np.zeros((-(-batch // walk.each), hidden), y.dtype)
     walk.sums(d, sums)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from tinygrad_lite.arrays.devices import Array, namespace_of
 from tinygrad_lite.arrays.threads import get_num_threads
 
-_WORTH_THREADS = 1 << 14  # elements of all gates; 32 steps of 32 x 512 take 3.4 ms, in one thread 4.0 ms
-
 
 def steps(sizes: tuple[int, ...], reverse: bool) -> list[tuple[int, int]]:
     """The first row and the end of each step, in the order of processing."""
@@ -23,9 +21,9 @@ def of_part(rows: list[tuple[int, int]], first: int, last: int) -> list[tuple[in
     return [(start, stop) for start, stop in rows if start < stop]
 
 
-def sequences_each(batch: int, width: int) -> int:
-    """How many sequences of a batch a thread should take, if a step has `width` columns for each: all, if it is small."""
-    threads = min(get_num_threads(), batch, batch * width * 2 // _WORTH_THREADS)
+def sequences_each(batch: int, work: int, worth: int) -> int:
+    """How many sequences of a batch a thread should take: all, if the work is less than what is `worth` two threads."""
+    threads = min(get_num_threads(), batch, work * 2 // worth)
     return batch if threads < 2 else -(-batch // threads)
 
 
