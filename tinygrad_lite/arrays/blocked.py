@@ -12,7 +12,7 @@ from tinygrad_lite.arrays.compiling import Loop, available
 from tinygrad_lite.arrays.devices import Array, namespace_of
 from tinygrad_lite.arrays.loop_functions import KINDS
 from tinygrad_lite.arrays.loops import SMALLEST, starts_of
-from tinygrad_lite.arrays.memory import empty_like, start_of
+from tinygrad_lite.arrays.memory import empty_like
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads
 
 # Half a MiB of float32: a few such buffers fit into the caches, and threads seldom wait for the
@@ -73,24 +73,9 @@ def as_one_loop(kernel: Callable[..., Any], arrays: Sequence[Array]) -> dict[str
     return compiled(kernel, arrays, starts)
 
 
-def loop_on_parts(kernel: Callable[..., None], arrays: Sequence[Array]) -> Callable[[int, Sequence[int]], None] | None:
-    """The compiled form of `kernel` for calls on parts of `arrays`, as at each step of a sequence: `loop(size, starts)` works
-    on `size` elements of each array, beginning at the flat index in `starts`. The arrays are contiguous, do not overlap, and
-    may differ in shape. A call costs 4 us. None if the kernel cannot be compiled."""
-    found = traced_for_parts(kernel, arrays)
-    if found is None:
-        return None
-    loop, numbers = found
-    places = [(start_of(array), array.itemsize) for array in arrays]
-
-    def run(size: int, starts: Sequence[int], arrays: Sequence[Array] = arrays) -> None:  # holds the arrays' memory
-        loop(size, *[address + start * item for (address, item), start in zip(places, starts)], *numbers)
-
-    return run
-
-
 def traced_for_parts(kernel: Callable[..., None], arrays: Sequence[Array]) -> tuple[Loop, list[float]] | None:
-    """The loop of `loop_on_parts` and the numbers it takes."""
+    """The compiled form of `kernel` for calls on parts of `arrays`, as at each step of a sequence, and the numbers it takes. The
+    arrays are contiguous, do not overlap, and may differ in shape. None if the kernel cannot be compiled."""
     dtype = arrays[0].dtype
     if not available() or dtype not in KINDS:
         return None

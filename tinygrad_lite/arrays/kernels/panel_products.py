@@ -9,7 +9,7 @@ follow one another. A tile of the result, up to 6 rows of a panel, stays in regi
             for k in range(inner):
                 tile += x[rows, k, None] * panel[k]
 
-(16, 193) @ (193, 512) takes 37 us on a core, with OpenBLAS 55 us.
+(16, 193) @ (193, 512) takes 35 us on a core, with OpenBLAS 46 to 60 us; a single row 7 us with either.
 """
 
 from __future__ import annotations
