@@ -128,12 +128,16 @@ def load_table(text: str, table: np.ndarray, kept: Any) -> Callable[[], None]:
 
 
 @functools.cache
-def vector_size() -> int:
-    """The bytes of this processor's longest vectors."""
+def features() -> frozenset[str]:
+    """The instruction sets of this processor, in LLVM's names."""
     import llvmlite.binding as llvm
 
-    features = llvm.get_host_cpu_features()
-    return 64 if features.get("avx512f") else 32 if features.get("avx") else 16
+    return frozenset(name for name, has in llvm.get_host_cpu_features().items() if has)
+
+
+def vector_size() -> int:
+    """The bytes of this processor's longest vectors."""
+    return 64 if "avx512f" in features() else 32 if "avx" in features() else 16
 
 
 def _target_machine() -> Any:
@@ -158,14 +162,6 @@ def _object_code(text: str) -> bytes:
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
     return machine.emit_object(module)
-
-
-@functools.cache
-def processor_features() -> frozenset[str]:
-    """What this processor has, by LLVM's names: `avx2`, `avx512f`, ..."""
-    import llvmlite.binding as llvm
-
-    return frozenset(name for name, has in llvm.get_host_cpu_features().items() if has)
 
 
 _engines: list[Any] = []  # an engine owns the memory of its code, so it lives as long as the process

@@ -15,7 +15,7 @@ import functools
 
 import numpy as np
 
-from tinygrad_lite.arrays.compiling import processor_features
+from tinygrad_lite.arrays.compiling import vector_size
 from tinygrad_lite.arrays.loop_functions import KINDS
 
 _VECTORS = 2  # of a row of a tile
@@ -24,10 +24,8 @@ _VECTORS = 2  # of a row of a tile
 @functools.cache
 def _tile_size(dtype: np.dtype) -> tuple[int, int]:
     """The rows of a tile, and the elements of a vector."""
-    features = processor_features()
-    if "avx512f" in features:  # 32 registers
-        return 12, 64 // dtype.itemsize
-    return 6, (32 if "avx2" in features else 16) // dtype.itemsize
+    size = vector_size()  # processors with 64 bytes have 32 registers
+    return 12 if size == 64 else 6, size // dtype.itemsize
 
 
 def vector_width(dtype: np.dtype) -> int:

@@ -4,7 +4,7 @@
 
 The windows' elements are copied into the columns of a matrix, which the weights multiply: a block of windows at a time,
 because a matrix larger than the second-level cache costs more to write and read than to multiply. On a GPU, blocks only
-limit the memory.
+limit the memory. Where loops can be compiled, most correlations need no such matrix: see correlation_loops.py.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterator
-from math import prod
-from typing import Any
+from math import gcd, prod
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, namespace_of
 from tinygrad_lite.arrays.gpu import kernel
+from tinygrad_lite.arrays.kernels.correlation_loops import can_be_direct, correlate_directly, correlate_weight_directly
 from tinygrad_lite.arrays.kernels.windows import Windows, copy_rows, cut, windows_in
 from tinygrad_lite.arrays.threads import get_num_threads, in_threads, one_blas_thread
 
@@ -35,6 +36,8 @@ def correlate(x: Array, weight: Array, bias: Array | None, w: Windows, groups: i
     """x (N, C, *size), weight (O, C / groups, *kernel), bias (O,) or None -> (N, O, *count)"""
     if x.dtype == np.float16:
         return correlate(*_widened(x, weight, bias), w, groups).astype(x.dtype)  # type: ignore[call-arg]
+    if (found := correlate_directly(x, weight, bias, w, groups)) is not None:
+        return found
     xp = namespace_of(x)
     out = xp.empty((len(x), len(weight), *w.count), x.dtype)
     inputs, joined = weight.shape[1], _few(w)
@@ -75,6 +78,8 @@ def correlate_input(g: Array, weight: Array, w: Windows, groups: int) -> Array:
         # adds them up. For kernels larger than the images, mirroring would cost more.
         mirrored = matrix.reshape(*matrix.shape[:2], weight.shape[1], -1)[..., ::-1].swapaxes(1, 2)
         return correlate(g, mirrored.reshape(channels, -1, *w.kernel), None, w.reversed(), groups)
+    if max(w.stride) > 1 and can_be_direct(g, w, g.size * matrix.shape[2]):
+        return _by_phases(g, weight, w, groups)
     out, joined = xp.zeros((len(g), channels, *w.extent), g.dtype), _few(w)
 
     def part(g: Array, out: Array) -> None:
@@ -98,6 +103,8 @@ def correlate_weight(g: Array, x: Array, w: Windows, groups: int) -> Array:
     """The transpose of `correlate` in its weight: g (N, O, *count), x (N, C, *size) -> (O, C / groups, *kernel)"""
     if g.dtype == np.float16:
         return correlate_weight(g.astype(np.float32), x.astype(np.float32), w, groups).astype(g.dtype)
+    if (found := correlate_weight_directly(g, x, w, groups)) is not None:
+        return found
     xp = namespace_of(g)
     outputs, inputs = g.shape[1] // groups, x.shape[1] // groups
     height = inputs * prod(w.kernel)
@@ -121,6 +128,42 @@ def correlate_weight(g: Array, x: Array, w: Windows, groups: int) -> Array:
     total = functools.reduce(xp.add, _in_parts(part, g, x, products=g.size * height))
     total = total.reshape(slices, groups, outputs, inputs, -1).transpose(1, 2, 3, 0, 4)
     return total.reshape(g.shape[1], inputs, *w.kernel)
+
+
+class _Phase(NamedTuple):
+    """The elements of one dim, `stride` apart, that the same taps of windows reach, and the windows of stride 1 over these
+    windows that transpose them."""
+
+    elements: slice
+    taps: slice
+    dilation: int
+    before: int
+    size: int
+
+
+def _phases(w: Windows, dim: int) -> Iterator[_Phase]:
+    size, kernel, stride, dilation, before, _ = (sizes[dim] for sizes in w)
+    common = gcd(stride, dilation)
+    for first in range(min(stride, size)):
+        taps = slice(next((t for t in range(kernel) if (t * dilation - before - first) % stride == 0), kernel), kernel, stride // common)
+        last = range(kernel)[taps][-1:]
+        distance = (first + before - last[0] * dilation) // stride if last else 0  # from the element to its window at the last tap
+        yield _Phase(slice(first, None, stride), taps, dilation // common, -distance, len(range(first, size, stride)))
+
+
+def _by_phases(g: Array, weight: Array, w: Windows, groups: int) -> Array:
+    """`correlate_input` for strides: elements that the same taps reach are a correlation of stride 1 of their own."""
+    out = namespace_of(g).zeros((len(g), groups * weight.shape[1], *w.size), g.dtype)
+    for phases in itertools.product(*(_phases(w, dim) for dim in range(len(w.size)))):
+        part = weight[(..., *(phase.taps for phase in phases))]
+        if part.size:
+            mirrored = part[(..., *(slice(None, None, -1),) * len(phases))]
+            mirrored = mirrored.reshape(groups, -1, *mirrored.shape[1:]).swapaxes(1, 2).reshape(out.shape[1], -1, *part.shape[2:])
+            ones = (1,) * len(phases)
+            _, _, dilation, before, size = zip(*phases)
+            windows = Windows(w.count, part.shape[2:], ones, dilation, before, size)
+            out[(..., *(phase.elements for phase in phases))] = correlate(g, mirrored, None, windows, groups)
+    return out
 
 
 def _few(w: Windows) -> bool:
