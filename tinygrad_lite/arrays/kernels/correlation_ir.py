@@ -75,7 +75,7 @@ SOURCE_POINTERS = ("x", "phase_table", "scratch")
 def correlation_part(dtype: np.dtype, size: int, shapes: tuple[tuple[int, ...], tuple[int, ...]], step: int | None, masked: bool) -> int:
     """The address of the function that computes a part of a correlation. `step`: x is copied first, one image, or a block of
     its rows, at a time, with zeros around it, and columns that are `step` apart brought together; None if it is read in place.
-    `masked`: vectors may have fewer elements than lanes."""
+    `masked`: of some vectors not all lanes count."""
     t, lanes = KINDS[dtype], size // dtype.itemsize
     parts = [_tile(t, lanes, r, v, masked) for r in shapes[0] for v in shapes[1]]
     parts += [_columns(t, shapes[0], v) for v in shapes[1]]
@@ -87,7 +87,7 @@ def correlation_part(dtype: np.dtype, size: int, shapes: tuple[tuple[int, ...], 
     position, blocks = "0", ""
     for v in shapes[1]:
         blocks += f"  %limit{v} = sub i64 %count, {v - 1}" + loop(f"v{v}", f"%limit{v}", f"""
-  %v{v}.place = mul i64 %v{v}, 24
+  %v{v}.place = mul i64 %v{v}, 32
   %v{v}.at = getelementptr i8, ptr %vectors, i64 %v{v}.place
   call void @columns_{v}(ptr %from, ptr %v{v}.at, ptr %taps_here, i64 %terms, i64 %k, i64 %terms_here, ptr %weights_here,
                          i64 %outputs, ptr %out_group, i64 %plane, ptr %bias_here, i1 %begins)""", position, v)
@@ -165,20 +165,21 @@ def products(rows: int, columns: int, vector: str) -> str:
 
 def _tile(t: str, lanes: int, rows: int, columns: int, masked: bool) -> str:
     """`rows` output channels of the windows of so many vectors. For each vector a table has the offset of its first element
-    in the source and in the result, and its number of elements. `taps`: the offsets of the terms."""
+    in the source and in the result, the first lane that counts, and how many do. `taps`: the offsets of the terms."""
     vector, mask = f"<{lanes} x {t}>", f"<{lanes} x i1>"
     align = 4 if t == "float" else 8
     pairs = [(r, v) for r in range(rows) for v in range(columns)]
-    head, begin, sums, body, resume, end, stores = [], [], [], [], [], [], []
+    head, begin, sums, body, resume, end, all_, some = [], [], [], [], [], [], [], []
     for v in range(columns):
-        for j, name in enumerate(("from", "to", "size")[: 3 if masked else 2]):
-            head.append(f"  %{name}{v}_at = getelementptr i64, ptr %vectors, i64 {3 * v + j}")
+        for j, name in enumerate(("from", "to", "lane", "size")[: 4 if masked else 2]):
+            head.append(f"  %{name}{v}_at = getelementptr i64, ptr %vectors, i64 {4 * v + j}")
             head.append(f"  %{name}{v} = load i64, ptr %{name}{v}_at")
         head.append(f"  %source{v} = getelementptr {t}, ptr %source, i64 %from{v}")
         if masked:
             numbers = ", ".join(f"i64 {j}" for j in range(lanes))
-            head.append(splat(f"%sizes{v}", f"%size{v}", "i64", lanes))
-            head.append(f"  %mask{v} = icmp sgt <{lanes} x i64> %sizes{v}, <{numbers}>")
+            head += [splat(f"%{name}s{v}", f"%{name}{v}", "i64", lanes) for name in ("lane", "size")]
+            head.append(f"  %after{v} = sub <{lanes} x i64> <{numbers}>, %lanes{v}")
+            head.append(f"  %mask{v} = icmp ult <{lanes} x i64> %after{v}, %sizes{v}")
         body.append(f"  %b{v}_at = getelementptr {t}, ptr %source{v}, i64 %tap\n  %b{v} = load {vector}, ptr %b{v}_at, align {align}")
     for r in range(rows):
         head.append(f"  %down{r} = mul i64 %plane, {r}\n  %out{r} = getelementptr {t}, ptr %out, i64 %down{r}")
@@ -188,16 +189,28 @@ def _tile(t: str, lanes: int, rows: int, columns: int, masked: bool) -> str:
         body.append(splat(f"%a{r}", f"%a{r}_0", t, lanes))
     for r, v in pairs:
         head.append(f"  %to{r}_{v} = getelementptr {t}, ptr %out{r}, i64 %to{v}")
-        old, store = f"load {vector}, ptr %to{r}_{v}, align {align}", f"store {vector} %sum{r}_{v}, ptr %to{r}_{v}, align {align}"
+        old = f"load {vector}, ptr %to{r}_{v}, align {align}"
         if masked:
             name = f"v{lanes}{_suffix(t)}.p0"
             old = f"call {vector} @llvm.masked.load.{name}(ptr %to{r}_{v}, i32 {align}, {mask} %mask{v}, {vector} zeroinitializer)"
-            store = f"call void @llvm.masked.store.{name}({vector} %sum{r}_{v}, ptr %to{r}_{v}, i32 {align}, {mask} %mask{v})"
+            some.append(f"  call void @llvm.masked.store.{name}({vector} %sum{r}_{v}, ptr %to{r}_{v}, i32 {align}, {mask} %mask{v})")
         sums.append(f"  %s{r}_{v} = phi {vector} [ %bias{r}, %begin ], [ zeroinitializer, %entry ], [ %t{r}_{v}, %term ]")
         resume.append(f"  %old{r}_{v} = {old}\n  %new{r}_{v} = fadd {vector} %old{r}_{v}, %t{r}_{v}")
         end.append(f"  %sum{r}_{v} = phi {vector} [ %t{r}_{v}, %last ], [ %new{r}_{v}, %resume ]")
-        stores.append(f"  {store}")
-    lines = "\n".join
+        all_.append(f"  store {vector} %sum{r}_{v}, ptr %to{r}_{v}, align {align}")
+    lines, partly = "\n".join, ""
+    if masked:  # on some processors a masked store takes ten times as long as another
+        sizes = "".join(f"\n  %whole{v} = icmp eq i64 %size{v}, {lanes}" for v in range(columns))
+        both = "".join(f"\n  %all{v} = and i1 %{f'all{v - 1}' if v else 'whole0'}, %whole{v}" for v in range(columns))
+        partly = f"""{sizes}{both}
+  br i1 %all{columns - 1}, label %all, label %some
+all:
+{lines(all_)}
+  br label %stored
+some:
+{lines(some)}
+  br label %stored
+stored:"""
     return f"""
 define internal void @tile_{rows}x{columns}(ptr noalias %source, ptr noalias %vectors, ptr noalias %taps, i64 %terms,
                                             ptr noalias %weights, ptr noalias %out, i64 %plane, ptr noalias %bias, i1 %begins) noinline {{
@@ -226,7 +239,7 @@ resume:
   br label %end
 end:
 {lines(end)}
-{lines(stores)}
+{partly if masked else lines(all_)}
   ret void
 }}
 """
@@ -294,14 +307,22 @@ def _copy(t: str, lanes: int, item: int, step: int) -> str:
   %c.to = getelementptr {t}, ptr %row_to, i64 %c
   %c.value = load {t}, ptr %c.at
   store {t} %c.value, ptr %c.to""")
+    every_second = ", ".join(f"i32 {2 * j if 2 * j < lanes else 2 * j + 1}" for j in range(lanes))
+    values = f"""
+  %values = load {vector}, ptr %place_from, align {align}""" if step == 1 else f"""
+  %second_from = getelementptr {t}, ptr %place_from, i64 {lanes - 1}
+  %first_half = load {vector}, ptr %place_from, align {align}
+  %second_half = load {vector}, ptr %second_from, align {align}
+  %values = shufflevector {vector} %first_half, {vector} %second_half, <{lanes} x i32> <{every_second}>"""
     vectors = loop("j", "%columns", f"""
   %late = icmp slt i64 %last_start, %j
   %place = select i1 %late, i64 %last_start, i64 %j
-  %place_from = getelementptr {t}, ptr %row_from, i64 %place
+  %far = mul i64 %place, {step}
+  %place_from = getelementptr {t}, ptr %row_from, i64 %far
   %place_to = getelementptr {t}, ptr %row_to, i64 %place
-  %values = load {vector}, ptr %place_from, align {align}
+{values}
   store {vector} %values, ptr %place_to, align {align}""", step=lanes)
-    if step == 1:
+    if step <= 2:
         copied = f"""
   br i1 %wide, label %vectors, label %scalars
 vectors:

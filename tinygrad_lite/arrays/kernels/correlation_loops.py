@@ -35,22 +35,23 @@ def correlate_directly(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | Non
     if not can_be_direct(x, w, weight.size * len(x) * prod(w.count)):
         return None
     out = np.empty((len(x), len(weight), *w.count), x.dtype)
-    image = _Image(*_flat(x, w))
     weight = weight.reshape(groups, len(weight) // groups, -1)
     _, outputs, terms = weight.shape
-    w, lanes = image.windows, registers().size // x.itemsize
+    image, lanes = _Image(x, w, outputs), registers().size // x.itemsize
+    plan = image.plan
     terms_each = -(-terms // -(-terms // _TERMS))
-    # Where a row is no multiple of the vectors, the last one overlaps the one before, which must not be read again later.
-    masked = w.count[1] < lanes or (terms_each < terms and w.count[1] % lanes > 0)
-    full, last = (_vectors(rows, w.count[1], image.row, lanes, masked) for rows in image.rows)
+    # Where a line is no multiple of the vectors, the last one overlaps the one before, which must not be added to twice.
+    lengths = plan.full[1], plan.last[1]
+    masked = (plan.row > 0 and min(lengths) < lanes) or (terms_each < terms and any(n % lanes for n in lengths))
+    full, last = (_vectors(*lines, plan.row, lanes, masked) for lines in (plan.full, plan.last))
     shapes = tiles(registers().sums, outputs)
     packed = _packed(weight, shapes[0])
     bias = np.zeros(groups * outputs, x.dtype) if bias is None else np.ascontiguousarray(bias)
     parts, fields = image.fields(_PARTS * get_num_threads())
     taps = image.terms(terms)
     fields += [
-        groups, terms // len(image.taps) * image.channel, outputs, terms, terms_each, start_of(taps), start_of(full), len(full),
-        start_of(last), len(last), start_of(packed), start_of(bias), start_of(out), prod(out.shape[1:]), image.rows[0] * w.count[1],
+        groups, image.channels // groups * plan.channel, outputs, terms, terms_each, start_of(taps), start_of(full), len(full),
+        start_of(last), len(last), start_of(packed), start_of(bias), start_of(out), prod(out.shape[1:]), prod(plan.full),
         prod(out.shape[2:]),
     ]  # fmt: skip
     in_parts(correlation_part(x.dtype, registers().size, shapes, image.step, masked), array("q", fields), parts)
@@ -59,38 +60,31 @@ def correlate_directly(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | Non
 
 def correlate_weight_directly(g: np.ndarray, x: np.ndarray, w: Windows, groups: int) -> np.ndarray | None:
     """`correlate_weight`, or None where NumPy should do it."""
-    outputs, inputs, height = g.shape[1] // groups, x.shape[1] // groups, prod(w.kernel)
-    terms = inputs * height
+    outputs, inputs = g.shape[1] // groups, x.shape[1] // groups
+    terms = inputs * prod(w.kernel)
     if not can_be_direct(x, w, g.size * terms):
         return None
-    image = _Image(*_flat(x, w))
-    g = np.ascontiguousarray(g)
-    kernel, w, lanes = w.kernel, image.windows, registers().size // x.itemsize
+    lanes = registers().size // x.itemsize
     columns = -(-outputs // lanes) * lanes
-    full, last = (rows * w.count[1] for rows in image.rows)
+    image, g = _Image(x, w, beside=columns), np.ascontiguousarray(g)
+    plan = image.plan
+    full, last = prod(plan.full), prod(plan.last)
     parts, fields = image.fields(get_num_threads())
     turned_size = -(-full * columns // 16) * 16
     turned, totals = np.empty(parts * turned_size + 16, x.dtype), np.zeros((parts, groups, terms, columns), x.dtype)
-    places, taps = _places(*image.rows[:1], w.count[1], image.row), image.terms(terms)
+    places, taps = _places(*plan.full, plan.row), image.terms(terms)
     fields += [
-        groups, inputs * image.channel, outputs, terms, -(-terms // MOST), start_of(taps), start_of(places), full, last, start_of(g),
+        groups, inputs * plan.channel, outputs, terms, -(-terms // MOST), start_of(taps), start_of(places), full, last, start_of(g),
         prod(g.shape[1:]), full, prod(g.shape[2:]), _aligned(turned), turned_size, columns, start_of(totals), totals[0].size,
     ]  # fmt: skip
     in_parts(weight_part(x.dtype, registers().size, image.step), array("q", fields), parts)
     total = functools.reduce(np.add, totals)[..., :outputs]
-    return np.ascontiguousarray(total.swapaxes(1, 2)).reshape(groups * outputs, inputs, *kernel)
+    return np.ascontiguousarray(total.swapaxes(1, 2)).reshape(groups * outputs, inputs, *w.kernel)
 
 
 def can_be_direct(x: np.ndarray, w: Windows, products: int) -> bool:
     """Whether there are loops for such images, and so many multiplications are enough for them."""
     return products >= _SMALLEST and type(x) is np.ndarray and x.dtype in KINDS and len(w.size) <= 2 and available()
-
-
-def _flat(x: np.ndarray, w: Windows) -> tuple[np.ndarray, Windows]:
-    """x (N, C, *size) as images of two dims with contiguous rows."""
-    if len(w.size) == 1:
-        x, w = x[:, :, None], Windows(*((n, *sizes) for n, sizes in zip((1, 1, 1, 1, 0, 1), w)))
-    return (x if x.strides[3] == x.itemsize else np.ascontiguousarray(x)), w
 
 
 def _aligned(memory: np.ndarray) -> int:
@@ -99,91 +93,126 @@ def _aligned(memory: np.ndarray) -> int:
 
 
 class _Image:
-    """How the windows of x are read.
+    """How the windows of x are read: by a `_Plan`, in place if `step` is None.
 
-    step: None if in place, otherwise of the columns that are brought together; rows: of windows in a block, and in the last;
-    row, channel: the offset from a row of windows, or a channel, to the next; taps: the offset of each tap.
+    outputs: the number of output channels of a group, if the windows of a vector should be neighbours in the result; beside:
+    the number of elements that are read with each window.
     """
 
-    def __init__(self, x: np.ndarray, w: Windows):
-        self.x = x
-        threads, lanes = get_num_threads(), registers().size // x.itemsize
-        inside = not any(w.before) and all(e <= n for e, n in zip(w.extent, w.size))
-        # A kernel of one tap does not ask where a row ends.
-        joined = inside and prod(w.kernel) == 1 and w.stride == (1, 1) and x.strides[2] == x.itemsize * w.size[1] and w.count == w.size
-        if joined:
-            size = prod(w.size)
-            self.x = x = x.reshape(*x.shape[:2], 1, size)
-            w = w._replace(size=(1, size), count=(1, size))
-        self.windows = w
+    def __init__(self, x: np.ndarray, w: Windows, outputs: int = 0, beside: int = 0):
+        if len(w.size) == 1:
+            x, w = x[:, :, None], Windows(*((n, *sizes) for n, sizes in zip((1, 1, 1, 1, 0, 1), w)))
+        if x.strides[3] != x.itemsize:
+            x = np.ascontiguousarray(x)
+        self.x, self.w, self.channels = x, w, x.shape[1]
         self.strides = tuple(s // x.itemsize for s in x.strides)
-        in_place = inside and w.stride[1] == 1 and w.count[1] >= lanes
-        self.step = None if in_place else w.stride[1]
-        layout = _layout(w, x.shape[1], self.strides[1:3] if in_place else None, x.itemsize, -(-2 * threads // max(len(x), 1)))
-        self.rows, self.blocks, self.height, self.width, self.row, self.channel, self.taps, self.phases = layout
+        lanes = registers().size // x.itemsize
+        inside = w.stride[1] == 1 and not any(w.before) and all(e <= n for e, n in zip(w.extent, w.size))
+        least = -(-2 * get_num_threads() // len(x))  # blocks of an image, so that no thread is idle
+        # Without padding, kernels of one tap need not know where a row ends.
+        if inside and prod(w.kernel) == w.stride[0] == 1 and w.count == w.size and self.strides[2] == w.size[1] and prod(w.size) >= lanes:
+            self.step, self.plan = None, _joined(prod(w.size), self.strides[1], (x.shape[1] + beside) * x.itemsize, least)
+        elif inside and w.count[1] >= lanes:
+            self.step, self.plan = None, _in_place(w, *self.strides[1:3], (x.shape[1] + beside) * x.itemsize, least)
+        else:
+            self.step, self.plan = w.stride[1], _copied(w, x.shape[1], x.itemsize, least, lanes, outputs, beside)
 
     def terms(self, count: int) -> np.ndarray:
         """The offset of each of so many terms."""
-        return _terms(self.taps.tobytes(), count // len(self.taps), self.channel)
+        return _terms(self.plan.taps.tobytes(), count // len(self.plan.taps), self.plan.channel)
 
     def fields(self, parts: int) -> tuple[int, list[Any]]:
         """The number of parts, at most so many, and the arguments SOURCE for them."""
-        x, w = self.x, self.windows
-        total = len(x) * self.blocks
-        each = max(-(-total // parts), 1)
+        x, w, plan = self.x, self.w, self.plan
+        total = len(x) * plan.blocks
+        each = -(-total // parts)
         parts = -(-total // each)
-        size = 0 if self.step is None else -(-(x.shape[1] * self.channel + 64) // 16) * 16
+        size = 0 if self.step is None else -(-(x.shape[1] * plan.channel + 64) // 16) * 16
         self.scratch = np.empty(parts * size + 16, x.dtype)
-        down = self.rows[0] * w.stride[0]
         return parts, [
-            total, each, self.blocks, start_of(x), self.strides[0], down * self.strides[2], self.strides[1], self.strides[2], w.size[0],
-            -w.before[0], down, w.stride[0], x.shape[1], len(self.phases), start_of(self.phases), self.height, self.width,
-            _aligned(self.scratch), size,
+            total, each, plan.blocks, start_of(x), self.strides[0], plan.full[0] * plan.row if plan.row else plan.full[1], self.strides[1],
+            self.strides[2], w.size[0], -w.before[0], plan.rows * w.stride[0], w.stride[0], x.shape[1],
+            len(plan.phases), start_of(plan.phases), plan.height, plan.width, _aligned(self.scratch), size,
         ]  # fmt: skip
 
 
-class _Layout(NamedTuple):
-    """What `_Image` has under these names; height, width: of a plane of the copy; phases: see `correlation_ir.source_of`."""
+class _Plan(NamedTuple):
+    """How an image is read, in blocks of its windows. All offsets are numbers of elements.
 
-    rows: tuple[int, int]
+    full, last: the lines of windows in a block, and in the last one, and the windows in a line. row: the offset from a line to
+    the next (0 if there is only one), channel: from a channel to the next; taps: of each tap. If a block's rows are copied:
+    rows: of windows in a block; height, width: of each plane of the copy; phases: see `correlation_ir.source_of`.
+    """
+
     blocks: int
-    height: int
-    width: int
+    full: tuple[int, int]
+    last: tuple[int, int]
     row: int
     channel: int
     taps: np.ndarray
-    phases: np.ndarray
+    rows: int = 0
+    height: int = 0
+    width: int = 0
+    phases: np.ndarray = np.zeros((0, 4), np.int64)
+
+
+def _divided(count: int, most: int, least: int) -> tuple[int, int, int]:
+    """`count` in blocks of at most `most`, and at least so many blocks, if possible: their number, and the sizes of all and of
+    the last."""
+    each = min(max(most, 1), -(-count // least))
+    each = -(-count // -(-count // each))
+    blocks = -(-count // each)
+    return blocks, each, count - (blocks - 1) * each
 
 
 @functools.lru_cache(maxsize=256)
-def _layout(w: Windows, channels: int, in_place: tuple[int, int] | None, item: int, least: int) -> _Layout:
-    """The layout with at least so many blocks, if possible."""
+def _joined(size: int, channel: int, bytes: int, least: int) -> _Plan:
+    pieces, each, _ = _divided(-(-size // 48), _BLOCK // bytes // 48, least)  # 48: a multiple of most tiles
+    return _Plan(pieces, (1, min(each * 48, size)), (1, size - (pieces - 1) * each * 48), 0, channel, np.zeros(1, np.int64))
+
+
+@functools.lru_cache(maxsize=256)
+def _in_place(w: Windows, channel: int, row: int, bytes: int, least: int) -> _Plan:
+    blocks, each, last = _divided(w.count[0], _BLOCK // (bytes * w.count[1]), least)
+    offsets = np.array([i * row + j for i, j in _taps(w)], np.int64)
+    return _Plan(blocks, (each, w.count[1]), (last, w.count[1]), w.stride[0] * row, channel, offsets)
+
+
+def _taps(w: Windows) -> list[tuple[int, int]]:
+    return list(itertools.product(*(range(0, k * d, d) for k, d in zip(w.kernel, w.dilation))))
+
+
+@functools.lru_cache(maxsize=256)
+def _copied(w: Windows, channels: int, item: int, least: int, lanes: int, outputs: int, beside: int) -> _Plan:
+    """A plane of the copy has all columns that some taps read, or, if there are no gaps between the rows of windows, those of
+    one tap. The latter needs more copies, but rows need not be multiples of the vectors."""
     (rows, columns), (s, t) = w.count, w.stride
-    taps = list(itertools.product(*(range(0, k * d, d) for k, d in zip(w.kernel, w.dilation))))
-
-    def divided(row: int, more: int = 0) -> tuple[tuple[int, int], int]:
-        each = min(max(_BLOCK // (row * channels * item) - more, 1), -(-rows // least))
-        each = -(-rows // -(-rows // each))
-        blocks = -(-rows // each)
-        return (each, rows - (blocks - 1) * each), blocks
-
-    if in_place is not None:
-        channel, row = in_place
-        offsets = np.array([i * row + j for i, j in taps], np.int64)
-        return _Layout(*divided(columns), 0, 0, s * row, channel, offsets, np.zeros((0, 4), np.int64))
-    residues = list(dict.fromkeys((i % s, j % t) for i, j in taps))
-    more, width = max(i // s for i, _ in taps), columns + max(j // t for _, j in taps)
-    each, blocks = divided(len(residues) * width, more)
-    height = each[0] + more
-    phases = []
-    for i, j in residues:
-        first = j - w.before[1]  # the column of the image where the rows of this phase begin
+    taps = _taps(w)
+    more = max(i // s for i, _ in taps)
+    planes = list(dict.fromkeys((i % s, j % t) for i, j in taps))
+    dense = list(dict.fromkeys((i % s, j) for i, j in taps))
+    vectors = rows * -(-columns // lanes)
+    saved = len(taps) * outputs * (vectors + (-rows * columns // lanes))  # products of a vector
+    if saved > 4 * vectors * (len(dense) - len(planes)):
+        planes = dense
+    without_gaps = planes == dense
+    width = columns if without_gaps else columns + max(j // t for _, j in taps)
+    row_bytes = (channels * len(planes) * width + beside * columns) * item
+    blocks, each, last = _divided(rows, _BLOCK // row_bytes - more, least)
+    height = each + more
+    phases, places = [], []
+    for i, j in planes:
+        first = j - w.before[1]  # the column of the image where the rows of this plane begin
         begin = -(min(first, 0) // t)
         stop = min(-((first - w.size[1]) // t), width)
         phases.append((i, begin, max(stop - begin, 0), first + begin * t))
-    places = [(residues.index((i % s, j % t)) * height + i // s) * width + j // t for i, j in taps]
-    channel = len(residues) * height * width
-    return _Layout(each, blocks, height, width, width, channel, np.array(places, np.int64), np.array(phases, np.int64))
+    for i, j in taps:
+        plane = planes.index((i % s, j if without_gaps else j % t))
+        places.append((plane * height + i // s) * width + (0 if without_gaps else j // t))
+    lines = [(1, n * columns) if without_gaps else (n, columns) for n in (each, last)]
+    return _Plan(
+        blocks, *lines, width, len(planes) * height * width, np.array(places, np.int64), each, height, width, np.array(phases, np.int64)
+    )
 
 
 @functools.lru_cache(maxsize=256)
@@ -193,10 +222,14 @@ def _terms(taps: bytes, channels: int, channel: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=256)
 def _vectors(rows: int, columns: int, row: int, lanes: int, masked: bool) -> np.ndarray:
-    """The vectors of a block of windows: for each the offsets of its first element in the source and in the result, and its
-    number of elements."""
-    starts = [(j, min(lanes, columns - j)) if masked else (min(j, columns - lanes), lanes) for j in range(0, columns, lanes)]
-    return np.array([(i * row + j, i * columns + j, n) for i in range(rows) for j, n in starts], np.int64)
+    """The vectors of a block of windows: for each the offsets of its first element in the source and in the result, the first
+    lane that counts, and how many do. A vector does not go beyond its line if that is long enough, so that nothing is read
+    after the end of an array; but some windows may be in two vectors, which then count in both unless `masked`."""
+    vectors = []
+    for j in range(0, columns, lanes):
+        start = min(j, columns - lanes) if columns >= lanes or not row else 0  # before its block if that is the short rest of a line
+        vectors.append((start, j - start if masked else 0, min(lanes, columns - j) if masked else lanes))
+    return np.array([(i * row + j, i * columns + j, lane, n) for i in range(rows) for j, lane, n in vectors], np.int64)
 
 
 @functools.lru_cache(maxsize=256)
