@@ -168,18 +168,20 @@ def _tile(t: str, lanes: int, rows: int, columns: int, masked: bool) -> str:
     in the source and in the result, the first lane that counts, and how many do. `taps`: the offsets of the terms."""
     vector, mask = f"<{lanes} x {t}>", f"<{lanes} x i1>"
     align = 4 if t == "float" else 8
-    pairs = [(r, v) for r in range(rows) for v in range(columns)]
-    head, begin, sums, body, resume, end, all_, some = [], [], [], [], [], [], [], []
+    pairs = [(r, v) for r in range(rows) for v in reversed(range(columns))]  # the last vector may overlap the one before
+    head, begin, sums, body, masks, resume, end, stores = [], [], [], [], [], [], [], []
     for v in range(columns):
-        for j, name in enumerate(("from", "to", "lane", "size")[: 4 if masked else 2]):
+        for j, name in enumerate(("from", "to")):
             head.append(f"  %{name}{v}_at = getelementptr i64, ptr %vectors, i64 {4 * v + j}")
             head.append(f"  %{name}{v} = load i64, ptr %{name}{v}_at")
         head.append(f"  %source{v} = getelementptr {t}, ptr %source, i64 %from{v}")
-        if masked:
-            numbers = ", ".join(f"i64 {j}" for j in range(lanes))
-            head += [splat(f"%{name}s{v}", f"%{name}{v}", "i64", lanes) for name in ("lane", "size")]
-            head.append(f"  %after{v} = sub <{lanes} x i64> <{numbers}>, %lanes{v}")
-            head.append(f"  %mask{v} = icmp ult <{lanes} x i64> %after{v}, %sizes{v}")
+        for j, name in enumerate(("lane", "size")):
+            masks.append(f"  %{name}{v}_at = getelementptr i64, ptr %vectors, i64 {4 * v + j + 2}")
+            masks.append(f"  %{name}{v} = load i64, ptr %{name}{v}_at")
+            masks.append(splat(f"%{name}s{v}", f"%{name}{v}", "i64", lanes))
+        numbers = ", ".join(f"i64 {j}" for j in range(lanes))
+        masks.append(f"  %after{v} = sub <{lanes} x i64> <{numbers}>, %lanes{v}")
+        masks.append(f"  %mask{v} = icmp ult <{lanes} x i64> %after{v}, %sizes{v}")
         body.append(f"  %b{v}_at = getelementptr {t}, ptr %source{v}, i64 %tap\n  %b{v} = load {vector}, ptr %b{v}_at, align {align}")
     for r in range(rows):
         head.append(f"  %down{r} = mul i64 %plane, {r}\n  %out{r} = getelementptr {t}, ptr %out, i64 %down{r}")
@@ -187,30 +189,24 @@ def _tile(t: str, lanes: int, rows: int, columns: int, masked: bool) -> str:
         begin.append(splat(f"%bias{r}", f"%bias{r}_0", t, lanes))
         body.append(f"  %a{r}_at = getelementptr {t}, ptr %weights_here, i64 {r}\n  %a{r}_0 = load {t}, ptr %a{r}_at")
         body.append(splat(f"%a{r}", f"%a{r}_0", t, lanes))
+    name = f"v{lanes}{_suffix(t)}.p0"
     for r, v in pairs:
         head.append(f"  %to{r}_{v} = getelementptr {t}, ptr %out{r}, i64 %to{v}")
-        old = f"load {vector}, ptr %to{r}_{v}, align {align}"
-        if masked:
-            name = f"v{lanes}{_suffix(t)}.p0"
-            old = f"call {vector} @llvm.masked.load.{name}(ptr %to{r}_{v}, i32 {align}, {mask} %mask{v}, {vector} zeroinitializer)"
-            some.append(f"  call void @llvm.masked.store.{name}({vector} %sum{r}_{v}, ptr %to{r}_{v}, i32 {align}, {mask} %mask{v})")
         sums.append(f"  %s{r}_{v} = phi {vector} [ %bias{r}, %begin ], [ zeroinitializer, %entry ], [ %t{r}_{v}, %term ]")
-        resume.append(f"  %old{r}_{v} = {old}\n  %new{r}_{v} = fadd {vector} %old{r}_{v}, %t{r}_{v}")
+        old = f"load {vector}, ptr %to{r}_{v}, align {align}"
+        store = f"  store {vector} %sum{r}_{v}, ptr %to{r}_{v}, align {align}"
+        if masked:
+            old = f"call {vector} @llvm.masked.load.{name}(ptr %to{r}_{v}, i32 {align}, {mask} %mask{v}, {vector} zeroinitializer)"
+            store = f"  call void @llvm.masked.store.{name}({vector} %sum{r}_{v}, ptr %to{r}_{v}, i32 {align}, {mask} %mask{v})"
+        resume.append(f"  %old{r}_{v} = {old}\n  %more{r}_{v} = fadd {vector} %old{r}_{v}, %t{r}_{v}")
+        resume.append(f"  %new{r}_{v} = select {mask} %mask{v}, {vector} %more{r}_{v}, {vector} %old{r}_{v}")
         end.append(f"  %sum{r}_{v} = phi {vector} [ %t{r}_{v}, %last ], [ %new{r}_{v}, %resume ]")
-        all_.append(f"  store {vector} %sum{r}_{v}, ptr %to{r}_{v}, align {align}")
-    lines, partly = "\n".join, ""
-    if masked:  # on some processors a masked store takes ten times as long as another
-        sizes = "".join(f"\n  %whole{v} = icmp eq i64 %size{v}, {lanes}" for v in range(columns))
-        both = "".join(f"\n  %all{v} = and i1 %{f'all{v - 1}' if v else 'whole0'}, %whole{v}" for v in range(columns))
-        partly = f"""{sizes}{both}
-  br i1 %all{columns - 1}, label %all, label %some
-all:
-{lines(all_)}
-  br label %stored
-some:
-{lines(some)}
-  br label %stored
-stored:"""
+        stores.append(store)
+    if masked:
+        head += masks
+    else:
+        resume = masks + resume
+    lines = "\n".join
     return f"""
 define internal void @tile_{rows}x{columns}(ptr noalias %source, ptr noalias %vectors, ptr noalias %taps, i64 %terms,
                                             ptr noalias %weights, ptr noalias %out, i64 %plane, ptr noalias %bias, i1 %begins) noinline {{
@@ -239,7 +235,7 @@ resume:
   br label %end
 end:
 {lines(end)}
-{partly if masked else lines(all_)}
+{lines(stores)}
   ret void
 }}
 """

@@ -40,10 +40,8 @@ def correlate_directly(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | Non
     image, lanes = _Image(x, w, outputs), registers().size // x.itemsize
     plan = image.plan
     terms_each = -(-terms // -(-terms // _TERMS))
-    # Where a line is no multiple of the vectors, the last one overlaps the one before, which must not be added to twice.
-    lengths = plan.full[1], plan.last[1]
-    masked = (plan.row > 0 and min(lengths) < lanes) or (terms_each < terms and any(n % lanes for n in lengths))
-    full, last = (_vectors(*lines, plan.row, lanes, masked) for lines in (plan.full, plan.last))
+    full, last = (_vectors(*lines, plan.row, lanes) for lines in (plan.full, plan.last))
+    masked = min(plan.full[1], plan.last[1]) < lanes
     shapes = tiles(registers().sums, outputs)
     packed = _packed(weight, shapes[0])
     bias = np.zeros(groups * outputs, x.dtype) if bias is None else np.ascontiguousarray(bias)
@@ -69,10 +67,11 @@ def correlate_weight_directly(g: np.ndarray, x: np.ndarray, w: Windows, groups: 
     image, g = _Image(x, w, beside=columns), np.ascontiguousarray(g)
     plan = image.plan
     full, last = prod(plan.full), prod(plan.last)
+    most = max(full, last)
     parts, fields = image.fields(get_num_threads())
-    turned_size = -(-full * columns // 16) * 16
+    turned_size = -(-most * columns // 16) * 16
     turned, totals = np.empty(parts * turned_size + 16, x.dtype), np.zeros((parts, groups, terms, columns), x.dtype)
-    places, taps = _places(*plan.full, plan.row), image.terms(terms)
+    places, taps = _places(*max(plan.full, plan.last), plan.row), image.terms(terms)
     fields += [
         groups, inputs * plan.channel, outputs, terms, -(-terms // MOST), start_of(taps), start_of(places), full, last, start_of(g),
         prod(g.shape[1:]), full, prod(g.shape[2:]), _aligned(turned), turned_size, columns, start_of(totals), totals[0].size,
@@ -167,8 +166,10 @@ def _divided(count: int, most: int, least: int) -> tuple[int, int, int]:
 
 @functools.lru_cache(maxsize=256)
 def _joined(size: int, channel: int, bytes: int, least: int) -> _Plan:
-    pieces, each, _ = _divided(-(-size // 48), _BLOCK // bytes // 48, least)  # 48: a multiple of most tiles
-    return _Plan(pieces, (1, min(each * 48, size)), (1, size - (pieces - 1) * each * 48), 0, channel, np.zeros(1, np.int64))
+    _, each, _ = _divided(-(-size // 48), _BLOCK // bytes // 48, least)  # 48: a multiple of most tiles
+    each = min(each * 48, size)
+    blocks = size // each + (size % each >= 16)  # no block is shorter than a vector
+    return _Plan(blocks, (1, each), (1, size - (blocks - 1) * each), 0, channel, np.zeros(1, np.int64))
 
 
 @functools.lru_cache(maxsize=256)
@@ -192,8 +193,7 @@ def _copied(w: Windows, channels: int, item: int, least: int, lanes: int, output
     planes = list(dict.fromkeys((i % s, j % t) for i, j in taps))
     dense = list(dict.fromkeys((i % s, j) for i, j in taps))
     vectors = rows * -(-columns // lanes)
-    saved = len(taps) * outputs * (vectors + (-rows * columns // lanes))  # products of a vector
-    if saved > 4 * vectors * (len(dense) - len(planes)):
+    if outputs and -(-rows * columns // lanes) <= 0.8 * vectors:
         planes = dense
     without_gaps = planes == dense
     width = columns if without_gaps else columns + max(j // t for _, j in taps)
@@ -221,15 +221,13 @@ def _terms(taps: bytes, channels: int, channel: int) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=256)
-def _vectors(rows: int, columns: int, row: int, lanes: int, masked: bool) -> np.ndarray:
+def _vectors(lines: int, columns: int, row: int, lanes: int) -> np.ndarray:
     """The vectors of a block of windows: for each the offsets of its first element in the source and in the result, the first
-    lane that counts, and how many do. A vector does not go beyond its line if that is long enough, so that nothing is read
-    after the end of an array; but some windows may be in two vectors, which then count in both unless `masked`."""
-    vectors = []
-    for j in range(0, columns, lanes):
-        start = min(j, columns - lanes) if columns >= lanes or not row else 0  # before its block if that is the short rest of a line
-        vectors.append((start, j - start if masked else 0, min(lanes, columns - j) if masked else lanes))
-    return np.array([(i * row + j, i * columns + j, lane, n) for i in range(rows) for j, lane, n in vectors], np.int64)
+    lane that counts, and how many do. A vector that would go beyond its line begins earlier, so that nothing is read after the
+    end of an array."""
+    starts = [max(min(j, columns - lanes), 0) for j in range(0, columns, lanes)]
+    vectors = [(start, j - start, min(lanes, columns - j)) for j, start in zip(range(0, columns, lanes), starts)]
+    return np.array([(i * row + start, i * columns + start, lane, n) for i in range(lines) for start, lane, n in vectors], np.int64)
 
 
 @functools.lru_cache(maxsize=256)
