@@ -66,7 +66,7 @@ def test_any_geometry(seed, always, both_forms, monkeypatch):
     draw = np.random.default_rng(seed)
     if seed % 3:  # several blocks of rows, and of terms
         monkeypatch.setattr(correlation_loops, "_BLOCK", 2000)
-        monkeypatch.setattr(correlation_loops, "_TERMS", 7)
+        monkeypatch.setattr(correlation_loops, "_CACHED", 2000)
     given = operands(draw, geometry(draw, 1 + seed % 2), np.float64 if seed % 5 == 0 else np.float32)
     same(both_forms(lambda: three(*given)))
 

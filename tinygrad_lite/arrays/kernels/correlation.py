@@ -78,7 +78,7 @@ def correlate_input(g: Array, weight: Array, w: Windows, groups: int) -> Array:
         # adds them up. For kernels larger than the images, mirroring would cost more.
         mirrored = matrix.reshape(*matrix.shape[:2], weight.shape[1], -1)[..., ::-1].swapaxes(1, 2)
         return correlate(g, mirrored.reshape(channels, -1, *w.kernel), None, w.reversed(), groups)
-    if max(w.stride) > 1 and can_be_direct(g, w, g.size * matrix.shape[2]):
+    if max(w.stride) > 1 and can_be_direct(g, weight, w, g.size * matrix.shape[2]):
         return _by_phases(g, weight, w, groups)
     out, joined = xp.zeros((len(g), channels, *w.extent), g.dtype), _few(w)
 

@@ -78,27 +78,40 @@ def correlation_part(dtype: np.dtype, size: int, shapes: tuple[tuple[int, ...], 
     `masked`: of some vectors not all lanes count."""
     t, lanes = KINDS[dtype], size // dtype.itemsize
     parts = [_tile(t, lanes, r, v, masked) for r in shapes[0] for v in shapes[1]]
-    parts += [_columns(t, shapes[0], v) for v in shapes[1]]
+    parts += [_rows(r, shapes[1]) for r in shapes[0]]
     names = (
-        f"{SOURCE} groups group outputs terms terms_each taps full full_count last last_count weights bias out out_image out_block plane"
+        f"{SOURCE} groups group outputs terms terms_each vectors_each taps full full_count last last_count weights bias "
+        "out out_image out_block plane"
     )
     pointers = (*SOURCE_POINTERS, "taps", "full", "last", "weights", "bias", "out")
     begin, source, copy = source_of(t, lanes, dtype.itemsize, step)
     position, blocks = "0", ""
-    for v in shapes[1]:
-        blocks += f"  %limit{v} = sub i64 %count, {v - 1}" + loop(f"v{v}", f"%limit{v}", f"""
-  %v{v}.place = mul i64 %v{v}, 32
-  %v{v}.at = getelementptr i8, ptr %vectors, i64 %v{v}.place
-  call void @columns_{v}(ptr %from, ptr %v{v}.at, ptr %taps_here, i64 %terms, i64 %k, i64 %terms_here, ptr %weights_here,
-                         i64 %outputs, ptr %out_group, i64 %plane, ptr %bias_here, i1 %begins)""", position, v)
-        position = f"%v{v}"
+    for r in shapes[0]:
+        blocks += f"  %limit{r} = sub i64 %outputs, {r - 1}" + loop(f"o{r}", f"%limit{r}", f"""
+  %o{r}.start = mul i64 %o{r}, %terms
+  %o{r}.before = mul i64 %k, {r}
+  %o{r}.here = add i64 %o{r}.start, %o{r}.before
+  %o{r}.weights = getelementptr {t}, ptr %weights_here, i64 %o{r}.here
+  %o{r}.bias = getelementptr {t}, ptr %bias_here, i64 %o{r}
+  %o{r}.plane = mul i64 %o{r}, %plane
+  %o{r}.out = getelementptr {t}, ptr %out_group, i64 %o{r}.plane
+  call void @rows_{r}(ptr %from, ptr %vectors_here, i64 %count_here, ptr %taps_here, i64 %terms_here, ptr %o{r}.weights, ptr %o{r}.out,
+                      i64 %plane, ptr %o{r}.bias, i1 %begins)""", position, r)
+        position = f"%o{r}"
+    vectors = f"""
+  %vectors_left = sub i64 %count, %v
+  %short = icmp slt i64 %vectors_left, %vectors_each
+  %count_here = select i1 %short, i64 %vectors_left, i64 %vectors_each
+  %vectors_place = mul i64 %v, 32
+  %vectors_here = getelementptr i8, ptr %vectors, i64 %vectors_place
+{blocks}"""
     terms = f"""
   %terms_left = sub i64 %terms, %k
   %few_left = icmp slt i64 %terms_left, %terms_each
   %terms_here = select i1 %few_left, i64 %terms_left, i64 %terms_each
   %begins = icmp eq i64 %k, 0
   %taps_here = getelementptr i64, ptr %taps, i64 %k
-{blocks}"""
+{loop("v", "%count", vectors, step="%vectors_each")}"""
     groups = f"""
   %group_start = mul i64 %g, %group
   %from = getelementptr {t}, ptr %source, i64 %group_start
@@ -241,25 +254,19 @@ end:
 """
 
 
-def _columns(t: str, rows: Sequence[int], columns: int) -> str:
-    """All output channels of the windows of so many vectors."""
+def _rows(rows: int, columns: Sequence[int]) -> str:
+    """`rows` output channels of the windows of all vectors in a table."""
     body, position = "", "0"
-    for r in rows:
-        body += f"  %limit{r} = sub i64 %outputs, {r - 1}" + loop(f"o{r}", f"%limit{r}", f"""
-  %o{r}.start = mul i64 %o{r}, %all_terms
-  %o{r}.before = mul i64 %k, {r}
-  %o{r}.here = add i64 %o{r}.start, %o{r}.before
-  %o{r}.weights = getelementptr {t}, ptr %weights, i64 %o{r}.here
-  %o{r}.bias = getelementptr {t}, ptr %bias, i64 %o{r}
-  %o{r}.plane = mul i64 %o{r}, %plane
-  %o{r}.out = getelementptr {t}, ptr %out, i64 %o{r}.plane
-  call void @tile_{r}x{columns}(ptr %source, ptr %vectors, ptr %taps, i64 %terms, ptr %o{r}.weights, ptr %o{r}.out, i64 %plane,
-                                ptr %o{r}.bias, i1 %begins)
-""", position, r)
-        position = f"%o{r}"
+    for v in columns:
+        body += f"  %limit{v} = sub i64 %count, {v - 1}" + loop(f"v{v}", f"%limit{v}", f"""
+  %v{v}.place = mul i64 %v{v}, 32
+  %v{v}.at = getelementptr i8, ptr %vectors, i64 %v{v}.place
+  call void @tile_{rows}x{v}(ptr %source, ptr %v{v}.at, ptr %taps, i64 %terms, ptr %weights, ptr %out, i64 %plane, ptr %bias, i1 %begins)
+""", position, v)
+        position = f"%v{v}"
     return f"""
-define internal void @columns_{columns}(ptr %source, ptr %vectors, ptr %taps, i64 %all_terms, i64 %k, i64 %terms, ptr %weights,
-                                        i64 %outputs, ptr %out, i64 %plane, ptr %bias, i1 %begins) noinline {{
+define internal void @rows_{rows}(ptr %source, ptr %vectors, i64 %count, ptr %taps, i64 %terms, ptr %weights, ptr %out, i64 %plane,
+                                  ptr %bias, i1 %begins) noinline {{
 entry:
 {body}
   ret void

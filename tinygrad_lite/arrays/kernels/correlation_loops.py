@@ -26,31 +26,35 @@ from tinygrad_lite.arrays.workers import in_parts
 
 _SMALLEST = 1 << 15  # multiplications
 _BLOCK = 192 << 10  # bytes of a block of rows of an image, which should stay in the second-level cache
-_TERMS = 512  # with more, a block of weights leaves the first-level cache
+_CACHED = 28 << 10  # bytes of an image that should stay in the first-level cache
+# What is better left to BLAS, which arranges its operands in blocks for all levels of the cache.
+_WEIGHTS = 256 << 10  # bytes of the weights that pass by for some terms, if they leave the second-level cache
+_FEW, _TOTALS = 128, 1 << 20  # windows of an image, and bytes of the sums to which their products are added
 _PARTS = 4  # for each thread, so that one that begins late has less to do
 
 
 def correlate_directly(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, w: Windows, groups: int) -> np.ndarray | None:
     """`correlate`, or None where NumPy should do it."""
-    if not can_be_direct(x, w, weight.size * len(x) * prod(w.count)):
+    if not can_be_direct(x, weight, w, weight.size * len(x) * prod(w.count)):
         return None
-    out = np.empty((len(x), len(weight), *w.count), x.dtype)
     weight = weight.reshape(groups, len(weight) // groups, -1)
     _, outputs, terms = weight.shape
     image, lanes = _Image(x, w, outputs), registers().size // x.itemsize
-    plan = image.plan
-    terms_each = -(-terms // -(-terms // _TERMS))
+    plan, shapes = image.plan, tiles(registers().sums, outputs)
+    taps = image.terms(terms)
+    terms_each, vectors_each = _cached(terms, len(plan.taps), image.w.kernel, lanes, x.itemsize, shapes[1][0])
+    if terms_each * outputs * x.itemsize > _WEIGHTS:
+        return None
+    out = np.empty((len(x), groups * outputs, *w.count), x.dtype)
     full, last = (_vectors(*lines, plan.row, lanes) for lines in (plan.full, plan.last))
     masked = min(plan.full[1], plan.last[1]) < lanes
-    shapes = tiles(registers().sums, outputs)
     packed = _packed(weight, shapes[0])
     bias = np.zeros(groups * outputs, x.dtype) if bias is None else np.ascontiguousarray(bias)
     parts, fields = image.fields(_PARTS * get_num_threads())
-    taps = image.terms(terms)
     fields += [
-        groups, image.channels // groups * plan.channel, outputs, terms, terms_each, start_of(taps), start_of(full), len(full),
-        start_of(last), len(last), start_of(packed), start_of(bias), start_of(out), prod(out.shape[1:]), prod(plan.full),
-        prod(out.shape[2:]),
+        groups, image.channels // groups * plan.channel, outputs, terms, terms_each, vectors_each, start_of(taps),
+        start_of(full), len(full), start_of(last), len(last), start_of(packed), start_of(bias),
+        start_of(out), prod(out.shape[1:]), prod(plan.full), prod(out.shape[2:]),
     ]  # fmt: skip
     in_parts(correlation_part(x.dtype, registers().size, shapes, image.step, masked), array("q", fields), parts)
     return out
@@ -60,10 +64,12 @@ def correlate_weight_directly(g: np.ndarray, x: np.ndarray, w: Windows, groups: 
     """`correlate_weight`, or None where NumPy should do it."""
     outputs, inputs = g.shape[1] // groups, x.shape[1] // groups
     terms = inputs * prod(w.kernel)
-    if not can_be_direct(x, w, g.size * terms):
+    if not can_be_direct(g, x, w, g.size * terms):
         return None
     lanes = registers().size // x.itemsize
     columns = -(-outputs // lanes) * lanes
+    if prod(w.count) < _FEW and terms * columns * x.itemsize > _TOTALS:
+        return None
     image, g = _Image(x, w, beside=columns), np.ascontiguousarray(g)
     plan = image.plan
     full, last = prod(plan.full), prod(plan.last)
@@ -81,9 +87,11 @@ def correlate_weight_directly(g: np.ndarray, x: np.ndarray, w: Windows, groups: 
     return np.ascontiguousarray(total.swapaxes(1, 2)).reshape(groups * outputs, inputs, *w.kernel)
 
 
-def can_be_direct(x: np.ndarray, w: Windows, products: int) -> bool:
-    """Whether there are loops for such images, and so many multiplications are enough for them."""
-    return products >= _SMALLEST and type(x) is np.ndarray and x.dtype in KINDS and len(w.size) <= 2 and available()
+def can_be_direct(x: np.ndarray, y: np.ndarray, w: Windows, products: int) -> bool:
+    """Whether there are loops for such operands, and so many multiplications are enough for them."""
+    if products < _SMALLEST or type(x) is not np.ndarray or type(y) is not np.ndarray:
+        return False
+    return x.dtype in KINDS and x.dtype == y.dtype and len(w.size) <= 2 and available()
 
 
 def _aligned(memory: np.ndarray) -> int:
@@ -180,7 +188,8 @@ def _in_place(w: Windows, channel: int, row: int, bytes: int, least: int) -> _Pl
 
 
 def _taps(w: Windows) -> list[tuple[int, int]]:
-    return list(itertools.product(*(range(0, k * d, d) for k, d in zip(w.kernel, w.dilation))))
+    rows, columns = (range(0, k * d, d) for k, d in zip(w.kernel, w.dilation))
+    return list(itertools.product(rows, columns))
 
 
 @functools.lru_cache(maxsize=256)
@@ -193,7 +202,7 @@ def _copied(w: Windows, channels: int, item: int, least: int, lanes: int, output
     planes = list(dict.fromkeys((i % s, j % t) for i, j in taps))
     dense = list(dict.fromkeys((i % s, j) for i, j in taps))
     vectors = rows * -(-columns // lanes)
-    if outputs and -(-rows * columns // lanes) <= 0.8 * vectors:
+    if outputs and (columns < lanes or -(-rows * columns // lanes) <= 0.8 * vectors):
         planes = dense
     without_gaps = planes == dense
     width = columns if without_gaps else columns + max(j // t for _, j in taps)
@@ -209,10 +218,18 @@ def _copied(w: Windows, channels: int, item: int, least: int, lanes: int, output
     for i, j in taps:
         plane = planes.index((i % s, j if without_gaps else j % t))
         places.append((plane * height + i // s) * width + (0 if without_gaps else j // t))
-    lines = [(1, n * columns) if without_gaps else (n, columns) for n in (each, last)]
-    return _Plan(
-        blocks, *lines, width, len(planes) * height * width, np.array(places, np.int64), each, height, width, np.array(phases, np.int64)
-    )
+    full, end = [(1, n * columns) if without_gaps else (n, columns) for n in (each, last)]
+    channel = len(planes) * height * width
+    return _Plan(blocks, full, end, width, channel, np.array(places, np.int64), each, height, width, np.array(phases, np.int64))
+
+
+def _cached(terms: int, taps: int, kernel: tuple[int, ...], lanes: int, item: int, widest: int) -> tuple[int, int]:
+    """The numbers of terms and of vectors of windows whose elements stay in the first-level cache while all weights pass by."""
+    vector, beside = lanes * item, 64 + kernel[1] * item  # bytes
+    channels = max(_CACHED // (kernel[0] * (widest * vector + beside)), 1)
+    terms_each = -(-terms // -(-terms // (channels * taps)))
+    row = _CACHED // (-(-terms_each // taps) * kernel[0])
+    return terms_each, max((row - beside) // (vector * widest), 1) * widest
 
 
 @functools.lru_cache(maxsize=256)
@@ -242,7 +259,9 @@ def _packed(weight: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
     out, begin = np.empty((groups, outputs * terms), weight.dtype), 0
     for n in sizes:
         count = (outputs - begin) // n
-        part = weight[:, begin : begin + count * n].reshape(groups, count, n, terms).swapaxes(2, 3)
-        out[:, begin * terms : (begin + count * n) * terms].reshape(groups, count, terms, n)[...] = part
+        part = weight[:, begin : begin + count * n].reshape(groups, count, n, terms)
+        target = out[:, begin * terms : (begin + count * n) * terms].reshape(groups, count, terms, n)
+        for i in range(n):  # one assignment would take four times as long
+            target[..., i] = part[:, :, i]
         begin += count * n
     return out
