@@ -118,12 +118,12 @@ def loops_of_its_own(tmp_path, monkeypatch):
 def both_forms(monkeypatch):
     """The results of a function with and without compiled loops."""
     from tinygrad_lite.arrays import row_loops
-    from tinygrad_lite.arrays.kernels import attention, attention_loops, correlation_loops, pooling_loops
+    from tinygrad_lite.arrays.kernels import attention, attention_loops, correlation_loops, plane_loops
 
     def call(function):
         compiled = function()
         with monkeypatch.context() as without:
-            for module in (attention, attention_loops, correlation_loops, pooling_loops, row_loops):
+            for module in (attention, attention_loops, correlation_loops, plane_loops, row_loops):
                 without.setattr(module, "available", lambda: False)
             return [compiled, function()]
 

@@ -9,43 +9,34 @@ from math import prod
 
 import numpy as np
 
-from tinygrad_lite.arrays.compiling import available, load
-from tinygrad_lite.arrays.loop_functions import KINDS
-from tinygrad_lite.arrays.loops import SMALLEST
-from tinygrad_lite.arrays.memory import start_of
+from tinygrad_lite.arrays.compiling import Loop, load
+from tinygrad_lite.arrays.kernels.plane_loops import columns_inside, in_two_dims, share_planes, suits
+from tinygrad_lite.arrays.kernels.windows import Sizes, Windows
+from tinygrad_lite.arrays.loop_functions import KINDS, constant
 
 _MOST = 32  # taps of a window: each is written out
 
-Loop = Callable[..., None]
+
+def maxima_in_loop(x: np.ndarray, w: Windows, out: np.ndarray, places: np.ndarray) -> bool:
+    """Write the maxima of the windows of x (planes, 1, *size) to out (planes, 1, *count), and their flat indices within their
+    planes to places: for ties the first, for NaNs the last. False if there is no loop for it; then nothing has changed."""
+    if not suits(x) or places.dtype != np.int32 or len(w.kernel) > 2 or prod(w.kernel) > _MOST:
+        return False
+    if x.strides[-1] != x.itemsize:
+        x = np.ascontiguousarray(x)
+    plane_step, row_step = x.strides[0] // x.itemsize, x.strides[-2] // x.itemsize
+    w = in_two_dims(w)
+    low, high = columns_inside(w)
+    piece = 1 << min(max(high - low, 1).bit_length() - 1, 3)
+    loop = _maxima(w.kernel, w.stride, w.dilation, piece, x.dtype)
+    share_planes(loop, x.size, (*w.count, plane_step, row_step, *w.size, *w.before, low, high), (x, out, places))
+    return True
 
 
-def maxima_loop(
-    x: np.ndarray, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...], places: np.ndarray
-) -> Loop | None:
-    """`loop(x, width, first, corner, out, places)` for x (planes, 1, *extent): the maximum of each window and its place,
-    `corner` plus its tap's offset in a plane of this width; None where there is none.
-
-    first: the place of a window's first tap that is not padding. For ties the first tap counts, for NaNs the last.
-    """
-    if not _suits(x) or not places.size or places.dtype != np.int32 or len(kernel) > 2 or prod(kernel) > _MOST:
-        return None
-    both = [(*(1,) * (2 - len(kernel)), *sizes) for sizes in (kernel, stride, dilation)]
-    compiled = _maxima(*both, 1 << min(places.shape[-1].bit_length() - 1, 3), x.dtype)
-
-    def loop(x: np.ndarray, width: int, first: np.ndarray, corner: np.ndarray, out: np.ndarray, places: np.ndarray) -> None:
-        if x.strides[-1] != x.itemsize:
-            x = np.ascontiguousarray(x)
-        rows, columns = out.shape[-2:] if len(kernel) == 2 else (1, out.shape[-1])
-        steps = x.strides[0] // x.itemsize, x.strides[-2] // x.itemsize
-        compiled(len(x), rows, columns, *steps, width, *map(start_of, (x, first, corner, out, places)))
-
-    return loop
-
-
-def scatter_loop(y: np.ndarray, places: np.ndarray, size: int, repeated: bool) -> Loop | None:
-    """`loop(out, y, places)`: put (or, if they may repeat, add) y (planes, count) into the places of out (planes, size);
-    None where there is none."""
-    if not _suits(y) or places.dtype != np.int32:
+def scatter_loop(y: np.ndarray, places: np.ndarray, size: int, repeated: bool) -> Callable[..., None] | None:
+    """`loop(out, y, places)`: fill out (planes, size) with zeros, and put (or, if they may repeat, add) y (planes, count) into
+    its places; None where there is none."""
+    if not suits(y) or places.dtype != np.int32:
         return None
     if int(np.ascontiguousarray(places).view(np.uint32).max()) >= size:  # also negative ones
         return None
@@ -53,95 +44,79 @@ def scatter_loop(y: np.ndarray, places: np.ndarray, size: int, repeated: bool) -
 
     def loop(out: np.ndarray, y: np.ndarray, places: np.ndarray) -> None:
         y, places = np.ascontiguousarray(y), np.ascontiguousarray(places)
-        compiled(len(out), out.shape[1], y.shape[1], *map(start_of, (out, y, places)))
+        share_planes(compiled, out.size, (out.shape[1], y.shape[1]), (out, y, places))
 
     return loop
 
 
-def _suits(x: np.ndarray) -> bool:
-    return type(x) is np.ndarray and x.dtype in KINDS and x.size >= SMALLEST and available()
-
-
 @functools.cache
-def _maxima(kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...], piece: int, dtype: np.dtype) -> Loop:
-    """The loop over planes and rows of windows. A row is cut into pieces of a fixed number of windows, the last of which may
-    overlap the one before: rows of 14 windows are otherwise vectorized in part only, and take 5 times as long."""
+def _maxima(kernel: Sizes, stride: Sizes, dilation: Sizes, piece: int, dtype: np.dtype) -> Loop:
+    """The loop over planes and rows of windows. In a row, the windows that reach into no padding are cut into pieces of a
+    fixed number, the last of which may overlap the one before: rows of 14 windows are otherwise vectorized in part only, and
+    take 5 times as long."""
     t = KINDS[dtype]
-    lines = []
-    for i, tap in enumerate(product(*map(range, kernel))):
-        row, column = (place * step for place, step in zip(tap, dilation))
-        lines += [
-            f"  %from_row{i} = mul i64 %row_step, {row}",
-            f"  %near{i} = add i64 %from_row{i}, {column}",
-            f"  %at{i} = add i64 %here, %near{i}",
-            f"  %x{i} = getelementptr {t}, ptr %x, i64 %at{i}",
-            f"  %tap{i} = load {t}, ptr %x{i}",
-        ]
-        if not i:
-            continue
-        best, place = (f"%best{i - 1}", f"%place{i - 1}") if i > 1 else ("%tap0", "%first_place")
-        lines += [
-            f"  %greater{i} = fcmp ogt {t} %tap{i}, {best}",
-            f"  %nan{i} = fcmp uno {t} %tap{i}, %tap{i}",
-            f"  %better{i} = or i1 %greater{i}, %nan{i}",
-            f"  %best{i} = select i1 %better{i}, {t} %tap{i}, {t} {best}",
-            f"  %lower{i} = mul i64 %width, {row}",
-            f"  %wide_offset{i} = add i64 %lower{i}, {column}",
-            f"  %offset{i} = trunc i64 %wide_offset{i} to i32",
-            f"  %its_place{i} = add i32 %corner_place, %offset{i}",
-            f"  %place{i} = select i1 %better{i}, i32 %its_place{i}, i32 {place}",
-        ]
-    last = kernel[0] * kernel[1] - 1
-    best, place = (f"%best{last}", f"%place{last}") if last else ("%tap0", "%first_place")
-    body = "\n".join(lines)
+    inner, outer = _window("i", kernel, stride, dilation, dtype, inside=True), _window("o", kernel, stride, dilation, dtype, inside=False)
+    rows = "\n".join(
+        f"""  %row{i} = add i64 %first_row, {i * dilation[0]}
+  %in_row{i} = icmp ult i64 %row{i}, %height
+  %safe_row{i} = select i1 %in_row{i}, i64 %row{i}, i64 0
+  %from{i} = mul i64 %safe_row{i}, %row_step
+  %row_of_x{i} = getelementptr {t}, ptr %plane_of_x, i64 %from{i}
+  %row_place{i} = mul i64 %safe_row{i}, %width"""
+        for i in range(kernel[0])
+    )
     text = f"""
-define void @loop(i64 %planes, i64 %rows, i64 %columns, i64 %plane_step, i64 %row_step, i64 %width,
-                  ptr noalias %x, ptr noalias %first, ptr noalias %corner, ptr noalias %out, ptr noalias %places) {{
+declare i64 @llvm.smax.i64(i64, i64)
+define void @loop(i64 %planes, i64 %rows, i64 %columns, i64 %plane_step, i64 %row_step, i64 %height, i64 %width,
+                  i64 %rows_before, i64 %columns_before, i64 %low, i64 %high,
+                  ptr noalias %x, ptr noalias %out, ptr noalias %places) {{
 entry:
   %count = mul i64 %rows, %columns
-  %row_stride = mul i64 %row_step, {stride[0]}
-  %last = sub i64 %columns, {piece}
+  %last = sub i64 %high, {piece}
+  %some_inside = icmp slt i64 %low, %high
   br label %plane
 plane:
   %p = phi i64 [ 0, %entry ], [ %next_p, %end_of_plane ]
   %plane_start = mul i64 %p, %plane_step
+  %plane_of_x = getelementptr {t}, ptr %x, i64 %plane_start
   %plane_out = mul i64 %p, %count
   br label %row
 row:
   %r = phi i64 [ 0, %plane ], [ %next_r, %end_of_row ]
-  %row_in_plane = mul i64 %r, %row_stride
-  %row_start = add i64 %plane_start, %row_in_plane
+  %down = mul i64 %r, {stride[0]}
+  %first_row = sub i64 %down, %rows_before
+{_first_inside("row", dilation[0])}
+  %first_row_place = mul i64 %row_inside, %width
+{rows}
   %row_first = mul i64 %r, %columns
   %row_out = add i64 %plane_out, %row_first
-  br label %piece
+  br i1 %some_inside, label %piece, label %edge
 piece:
-  %k = phi i64 [ 0, %row ], [ %next_k, %end_of_piece ]
+  %k = phi i64 [ %low, %row ], [ %next_k, %end_of_piece ]
   %early = icmp slt i64 %k, %last
   %begin = select i1 %early, i64 %k, i64 %last
   br label %column
 column:
   %i = phi i64 [ 0, %piece ], [ %next_i, %column ]
-  %c = add nuw nsw i64 %begin, %i
-  %along = mul nuw nsw i64 %c, {stride[1]}
-  %here = add i64 %row_start, %along
-  %window = add i64 %row_first, %c
-  %to = add i64 %row_out, %c
-  %first_at = getelementptr i32, ptr %first, i64 %window
-  %first_place = load i32, ptr %first_at
-  %corner_at = getelementptr i32, ptr %corner, i64 %window
-  %corner_place = load i32, ptr %corner_at
-{body}
-  %out_at = getelementptr {t}, ptr %out, i64 %to
-  store {t} {best}, ptr %out_at
-  %places_at = getelementptr i32, ptr %places, i64 %to
-  store i32 {place}, ptr %places_at
+  %ic = add nuw nsw i64 %begin, %i
+{inner}
   %next_i = add nuw nsw i64 %i, 1
   %more_i = icmp slt i64 %next_i, {piece}
   br i1 %more_i, label %column, label %end_of_piece, !llvm.loop !0
 end_of_piece:
   %next_k = add nuw nsw i64 %k, {piece}
-  %more_k = icmp slt i64 %next_k, %columns
-  br i1 %more_k, label %piece, label %end_of_row
+  %more_k = icmp slt i64 %next_k, %high
+  br i1 %more_k, label %piece, label %edge
+edge:
+  %e = phi i64 [ 0, %row ], [ 0, %end_of_piece ], [ %next_e, %at_edge ]
+  %reached = icmp eq i64 %e, %low
+  %oc = select i1 %reached, i64 %high, i64 %e
+  %more_e = icmp slt i64 %oc, %columns
+  br i1 %more_e, label %at_edge, label %end_of_row
+at_edge:
+{outer}
+  %next_e = add nuw nsw i64 %oc, 1
+  br label %edge
 end_of_row:
   %next_r = add nuw nsw i64 %r, 1
   %more_r = icmp slt i64 %next_r, %rows
@@ -156,21 +131,81 @@ end:
 !0 = distinct !{{!0, !1}}
 !1 = !{{!"llvm.loop.unroll.disable"}}
 """
-    return load(text, dtype, 6, 5, 0)
+    return load(text, dtype, 11, 3, 0)
+
+
+def _first_inside(name: str, dilation: int) -> str:
+    """Instructions for the row (or column) of the first tap that is not padding: from %first_<name>, into %<name>_inside."""
+    return f"""  %{name}_short = sub i64 0, %first_{name}
+  %{name}_missing = call i64 @llvm.smax.i64(i64 %{name}_short, i64 0)
+  %{name}_rounded = add i64 %{name}_missing, {dilation - 1}
+  %{name}_skipped = udiv i64 %{name}_rounded, {dilation}
+  %{name}_away = mul i64 %{name}_skipped, {dilation}
+  %{name}_inside = add i64 %first_{name}, %{name}_away"""
+
+
+def _window(v: str, kernel: Sizes, stride: Sizes, dilation: Sizes, dtype: np.dtype, inside: bool) -> str:
+    """Instructions for window %<v>c of a row; their values' names begin with `v`. `inside`: no column of it is padding."""
+    t = KINDS[dtype]
+    lines = [f"  %{v}along = mul i64 %{v}c, {stride[1]}", f"  %first_{v}column = sub i64 %{v}along, %columns_before"]
+    if not inside:
+        lines.append(_first_inside(f"{v}column", dilation[1]))
+    for j in range(kernel[1]):
+        lines.append(f"  %{v}column{j} = add i64 %first_{v}column, {j * dilation[1]}")
+        if not inside:
+            lines += [
+                f"  %{v}in_column{j} = icmp ult i64 %{v}column{j}, %width",
+                f"  %{v}safe_column{j} = select i1 %{v}in_column{j}, i64 %{v}column{j}, i64 0",
+            ]
+    first_column = f"%first_{v}column" if inside else f"%{v}column_inside"
+    lines += [
+        f"  %{v}first_wide = add i64 %first_row_place, {first_column}",
+        f"  %{v}place = trunc i64 %{v}first_wide to i32",
+    ]
+    best, place = constant(-np.inf, dtype), f"%{v}place"
+    for n, (i, j) in enumerate(product(*map(range, kernel))):
+        column, valid = (f"%{v}column{j}", f"%in_row{i}") if inside else (f"%{v}safe_column{j}", f"%{v}valid{n}")
+        if not inside:
+            lines.append(f"  {valid} = and i1 %in_row{i}, %{v}in_column{j}")
+        lines += [
+            f"  %{v}at{n} = getelementptr {t}, ptr %row_of_x{i}, i64 {column}",
+            f"  %{v}tap{n} = load {t}, ptr %{v}at{n}",
+            f"  %{v}greater{n} = fcmp ogt {t} %{v}tap{n}, {best}",
+            f"  %{v}nan{n} = fcmp uno {t} %{v}tap{n}, %{v}tap{n}",
+            f"  %{v}either{n} = or i1 %{v}greater{n}, %{v}nan{n}",
+            f"  %{v}better{n} = and i1 %{v}either{n}, {valid}",
+            f"  %{v}best{n} = select i1 %{v}better{n}, {t} %{v}tap{n}, {t} {best}",
+            f"  %{v}wide{n} = add i64 %row_place{i}, {column}",
+            f"  %{v}its_place{n} = trunc i64 %{v}wide{n} to i32",
+            f"  %{v}place{n} = select i1 %{v}better{n}, i32 %{v}its_place{n}, i32 {place}",
+        ]
+        best, place = f"%{v}best{n}", f"%{v}place{n}"
+    lines += [
+        f"  %{v}to = add i64 %row_out, %{v}c",
+        f"  %{v}out_at = getelementptr {t}, ptr %out, i64 %{v}to",
+        f"  store {t} {best}, ptr %{v}out_at",
+        f"  %{v}places_at = getelementptr i32, ptr %places, i64 %{v}to",
+        f"  store i32 {place}, ptr %{v}places_at",
+    ]
+    return "\n".join(lines)
 
 
 @functools.cache
 def _scatter(repeated: bool, dtype: np.dtype) -> Loop:
+    """The loop over planes: what it fills with zeros is in the first-level cache when it puts the values there."""
     t = KINDS[dtype]
     added = f"  %old = load {t}, ptr %to\n  %new = fadd {t} %old, %value" if repeated else ""
     text = f"""
+declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 define void @loop(i64 %planes, i64 %size, i64 %count, ptr noalias %out, ptr noalias %y, ptr noalias %places) {{
 entry:
+  %bytes = mul i64 %size, {dtype.itemsize}
   br label %plane
 plane:
   %p = phi i64 [ 0, %entry ], [ %next_p, %end_of_plane ]
   %start_in_out = mul i64 %p, %size
   %plane_out = getelementptr {t}, ptr %out, i64 %start_in_out
+  call void @llvm.memset.p0.i64(ptr %plane_out, i8 0, i64 %bytes, i1 false)
   %start = mul i64 %p, %count
   br label %each
 each:

@@ -40,6 +40,12 @@ class Windows(NamedTuple):
         """The distance from the first tap of the first window to the end of the last tap of the last."""
         return tuple((n - 1) * s + (k - 1) * d + 1 for k, s, d, n in zip(self.kernel, self.stride, self.dilation, self.count))
 
+    @property
+    def side_by_side(self) -> bool:
+        """Whether each element belongs to one window, except for a rest at the end, and windows reach into no padding."""
+        dense = all(k == s and (d == 1 or k == 1) for k, s, d in zip(self.kernel, self.stride, self.dilation))
+        return dense and not any(self.before) and all(n * k <= m for n, k, m in zip(self.count, self.kernel, self.size))
+
     def rows(self, start: int, stop: int) -> Windows:
         """Only the windows `start` to `stop` of the first dim."""
         before = self.before[0] - start * self.stride[0]
