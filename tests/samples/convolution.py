@@ -104,6 +104,15 @@ def windows_of(x, w):
     return out
 
 
+def window_sums(x, w):
+    return windows_of(x, w).sum(axis=tuple(range(2, 2 + len(w.kernel))))
+
+
+def spread(y, w):
+    ones = np.ones((*w.kernel, *w.count))
+    return sum_of_windows(y.reshape(*y.shape[:2], *(1,) * len(w.kernel), *w.count) * ones, w)
+
+
 def sum_of_windows(y, w):
     out = np.zeros((*y.shape[:2], *w.size))
     for window, tap, place in meetings(w):
@@ -114,8 +123,12 @@ def sum_of_windows(y, w):
 for w in [
     Windows((4, 5), (3, 2), (1, 2), (1, 1), (1, 0), (4, 2)),
     Windows((5, 5), (2, 2), (2, 1), (1, 2), (0, 1), (2, 5)),
+    Windows((4, 5), (2, 2), (2, 2), (1, 1), (0, 0), (2, 2)),
+    Windows((5, 3), (3, 2), (1, 1), (1, 1), (1, 1), (5, 4)),
 ]:
     sample("windows_of", normal(2, 3, *w.size), w, reference=windows_of, order=2)
+    sample("window_sums", normal(2, 3, *w.size), w, reference=window_sums, order=2)
+    sample("spread", normal(2, 3, *w.count), w, reference=spread, order=2)
     sample("sum_of_windows", normal(2, 3, *w.kernel, *w.count), w, reference=sum_of_windows, order=2)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from itertools import product
-from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,16 +96,6 @@ def copy_rows(target: Array, source: Array) -> None:
         row = np.dtype((np.void, source.shape[-1] * source.itemsize))
         source, target = source.view(row)[..., 0], target.view(row)[..., 0]
     target[...] = source
-
-
-def add_windows(x: Array, w: Windows) -> Array:
-    """(images, channels, *kernel, *count) -> (images, channels, *spatial): for each element the sum of its values in all
-    windows."""
-    out = namespace_of(x).zeros((*x.shape[:2], *w.extent), x.dtype)
-    flat = x.reshape(*x.shape[:2], prod(w.kernel), *w.count)
-    for i, places in enumerate(w.taps()):
-        out[(..., *places)] += flat[:, :, i]
-    return cut(out, w.before, w.size)
 
 
 @kept

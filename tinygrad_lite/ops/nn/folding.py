@@ -6,7 +6,8 @@ from math import prod
 from typing import Any
 
 from tinygrad_lite.arrays.errors import BadIndex, BadType, BadValue
-from tinygrad_lite.arrays.kernels.windows import Windows, add_windows, gather_windows
+from tinygrad_lite.arrays.kernels.window_sums import add_windows
+from tinygrad_lite.arrays.kernels.windows import Windows, gather_windows
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.arguments import operation
 from tinygrad_lite.ops.movement.copying import unshared

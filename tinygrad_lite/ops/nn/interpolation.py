@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinygrad_lite.arrays import Array, filled, float64, namespace_of, uint8
+from tinygrad_lite.arrays import Array, float64, namespace_of, uint8
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.interpolation import fixed_point, nearest_places, weights_of
 from tinygrad_lite.arrays.kernels.windows import Windows
@@ -14,10 +14,9 @@ from tinygrad_lite.ops.calculus import getitem, to_dtype
 from tinygrad_lite.ops.math.clamping import clamp
 from tinygrad_lite.ops.math.rounding import floor
 from tinygrad_lite.ops.movement.copying import unshared
-from tinygrad_lite.ops.movement.shape import reshape
 from tinygrad_lite.ops.nn.adaptive_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
-from tinygrad_lite.ops.nn.convolution import _convolution_input
-from tinygrad_lite.ops.nn.sliding_windows import _weighted_sums, constant_like
+from tinygrad_lite.ops.nn.pooling import _spread
+from tinygrad_lite.ops.nn.sliding_windows import _weighted_sums
 from tinygrad_lite.ops.typing import Tensor
 
 # For each mode, the numbers of spatial dims it supports.
@@ -33,9 +32,7 @@ def _nearest(x: Any, places: list[tuple[Array, int]]) -> Any:
         # Adjacent windows: their gradient takes a tenth of the time of that of `expand`.
         count = tuple(n * k for n, k in zip(size, times))
         w = Windows(count, times, times, (1,) * len(size), (0,) * len(size), size)
-        images = reshape(x, (x.shape[0] * x.shape[1], 1, *size))
-        ones = constant_like(x, filled((1, 1, *times), 1, raw(x)))
-        return reshape(_convolution_input(images, ones, w, 1), (*x.shape[:2], *count))
+        return _spread(x, w)
     for d, (p, _) in enumerate(places, 2):
         x = getitem(x, (*(slice(None),) * d, namespace_of(raw(x)).asarray(p)))
     return x

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinygrad_lite.arrays import filled, int64, is_floating, namespace_of
+from tinygrad_lite.arrays import int64, is_floating, namespace_of
 from tinygrad_lite.arrays.errors import BadType, BadValue
 from tinygrad_lite.arrays.kernels.pooling import into_places, largest
+from tinygrad_lite.arrays.kernels.window_sums import spread_windows, window_sums
 from tinygrad_lite.arrays.kernels.windows import Windows, window_counts
 from tinygrad_lite.engine.primitive import primitive
 from tinygrad_lite.ops.arguments import operation, raw
@@ -15,7 +16,6 @@ from tinygrad_lite.ops.calculus import abs, getitem, pow, sign
 from tinygrad_lite.ops.dependence import constant_in, linear_in
 from tinygrad_lite.ops.math.arithmetic import div
 from tinygrad_lite.ops.movement.shape import reshape
-from tinygrad_lite.ops.nn.convolution import _convolution
 from tinygrad_lite.ops.nn.piecewise_activations import relu
 from tinygrad_lite.ops.nn.sliding_windows import batched, constant_like, like_given, sizes, windows
 from tinygrad_lite.ops.typing import Tensor
@@ -148,11 +148,20 @@ def max_pool3d(
 # -- the mean -----------------------------------------------------------------------------------
 
 
-def _window_sums(x: Any, w: Windows) -> Any:
-    """The sum of each window of x (N, C, *size)."""
-    ones = constant_like(x, filled((1, 1, *w.kernel), 1, raw(x)))
-    sums = _convolution(reshape(x, (x.shape[0] * x.shape[1], 1, *w.size)), ones, None, w, 1)
-    return reshape(sums, (*x.shape[:2], *w.count))
+@primitive
+def _window_sums(input, windows):
+    """The sum of each window of `input` (N, C, *size)."""
+    return window_sums(input, windows)
+
+
+@primitive
+def _spread(y, windows):
+    """The transpose of `_window_sums`: y (N, C, *count) -> (N, C, *size)"""
+    return spread_windows(y, windows)
+
+
+_window_sums.vjp(input=lambda g, windows: _spread(g, windows))
+_spread.vjp(y=lambda g, windows: _window_sums(g, windows))
 
 
 def _averaged(
