@@ -92,6 +92,46 @@ def test_unfolding(both_forms):
     close(both_forms(lambda: results(lambda x: F.unfold(x, 3, padding=1, stride=2), draw(8, 8, 21, 18))))
 
 
+RESIZED = {
+    "twice": ((4, 8, 28, 28), {"scale_factor": 2}),
+    "half": ((4, 8, 28, 30), {"scale_factor": 0.5}),
+    "odd": ((4, 8, 17, 23), {"size": (31, 9)}),
+    "rows alone": ((8, 16, 17, 23), {"size": (31, 23)}),
+    "two columns": ((16, 64, 9, 2), {"size": (31, 3)}),
+    "to one": ((16, 8, 24, 24), {"size": 1}),
+    "threads": ((16, 8, 40, 48), {"scale_factor": 1.5}),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact", "bilinear", "bicubic", "area"])
+@pytest.mark.parametrize("name", RESIZED)
+def test_interpolation(name, mode, dtype, both_forms):
+    shape, options = RESIZED[name]
+    close(both_forms(lambda: results(lambda x: F.interpolate(x, mode=mode, **options), draw(*shape, dtype=dtype))))
+
+
+@pytest.mark.parametrize("options", [{"align_corners": True}, {"antialias": True}])
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("name", RESIZED)
+def test_weights_of_interpolation(name, mode, options, both_forms):
+    shape, sizes = RESIZED[name]
+    close(both_forms(lambda: results(lambda x: F.interpolate(x, mode=mode, **sizes, **options), draw(*shape))))
+
+
+@pytest.mark.parametrize("shape, size", [((32, 16, 100), 37), ((16, 8, 28, 28), (5, 9)), ((2, 4, 9, 20, 20), (4, 7, 3))])
+def test_adaptive_pooling(shape, size, both_forms):
+    pool = (F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d)[len(shape) - 3]
+    close(both_forms(lambda: results(lambda x: pool(x, size), draw(*shape))))
+
+
+def test_infinite_elements_reach_only_the_results_they_count_in():
+    x = draw(16, 8, 28, 28)
+    x[:, :, 3, 4] = np.inf
+    y = F.interpolate(tg.tensor(x), scale_factor=2, mode="bilinear").numpy()
+    assert np.isinf(y[:, :, 5:9, 7:11]).all() and np.isinf(y).sum() == 16 * 8 * 16 and not np.isnan(y).any()
+
+
 LAYOUTS = {
     "transposed": ((4, 8, 24, 30), lambda x: x.transpose(2, 3)),
     "channels last": ((4, 24, 30, 16), lambda x: x.permute(0, 3, 1, 2)),

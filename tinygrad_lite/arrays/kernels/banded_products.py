@@ -8,6 +8,7 @@ import numpy as np
 
 from tinygrad_lite.arrays.devices import Array, constant, namespace_of
 from tinygrad_lite.arrays.gpu import kernel
+from tinygrad_lite.arrays.kernels.banded_loops import products_in_loop
 
 BAND = 64
 
@@ -23,7 +24,11 @@ def weighted_sums(x: Array, matrix: np.ndarray, dim: int) -> Array:
         return weighted_sums(x.astype(np.float32), matrix, dim).astype(np.float16)
     xp, (m, n) = namespace_of(x), matrix.shape
     rows, columns = prod(x.shape[:dim]), prod(x.shape[dim + 1 :])
-    flat, out = x.reshape(rows, n, columns), xp.zeros((rows, m, columns), x.dtype)
+    flat = x.reshape(rows, n, columns)
+    out = xp.empty((rows, m, columns), x.dtype)
+    if out.size and products_in_loop(flat, matrix, out):
+        return out.reshape(*x.shape[:dim], m, *x.shape[dim + 1 :])
+    out[...] = 0
     weights = constant(matrix.astype(x.dtype), x)
     for i in range(0, m, BAND):
         (used,) = matrix[i : i + BAND].any(axis=0).nonzero()  # type: ignore[misc]

@@ -33,9 +33,7 @@ def sums_in_loop(x: np.ndarray, w: Windows, out: np.ndarray) -> bool:
 
 
 @functools.cache
-def _sums(
-    height: int, down: int, row_dilation: int, width: int, along: int, column_dilation: int, pieces: Sizes, dtype: np.dtype
-) -> Loop:
+def _sums(height: int, down: int, row_dilation: int, width: int, along: int, column_dilation: int, pieces: Sizes, dtype: np.dtype) -> Loop:
     """The loop over planes and rows of windows: it adds up the rows of x they lie in, to a row of %sums that has zeros at its
     ends for the padding, and then parts of this row."""
     t = KINDS[dtype]
