@@ -29,6 +29,7 @@ WORDS = {
     "normalize": "layer normalization",
     "rows": "embeddings",
     "max_pool": "max pooling",
+    "window_sums": "average pooling",
     "cross_entropy": "cross-entropy",
     "mse": "mean squared error",
     "add": "additions",
