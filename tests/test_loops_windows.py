@@ -45,6 +45,8 @@ AVERAGES = {
     "padding apart": ((8, 8, 17, 19), 3, {"stride": 1, "padding": 1, "count_include_pad": False}),
     "ceil_mode": ((8, 8, 18, 20), 3, {"stride": 2, "padding": 1, "ceil_mode": True}),
     "divisor": ((8, 8, 20, 24), (3, 4), {"stride": (2, 1), "padding": (1, 2), "divisor_override": 5}),
+    "three columns, rest left over": ((8, 8, 20, 26), (2, 3), {}),
+    "nine columns": ((8, 8, 20, 27), (2, 9), {}),
     "gaps": ((8, 8, 20, 24), 2, {"stride": 3}),
     "one tap": ((8, 8, 20, 24), 1, {"stride": 2}),
     "wide": ((4, 4, 40, 60), 20, {"stride": 7}),

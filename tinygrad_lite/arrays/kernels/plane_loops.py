@@ -24,6 +24,11 @@ def suits(x: np.ndarray) -> bool:
     return type(x) is np.ndarray and x.dtype in KINDS and x.size >= SMALLEST and available()
 
 
+def with_dense_rows(x: np.ndarray) -> np.ndarray:
+    """x, or a copy if the elements of its rows are not side by side."""
+    return x if x.strides[-1] == x.itemsize else np.ascontiguousarray(x)
+
+
 def in_two_dims(w: Windows) -> Windows:
     """Windows of one dim as those of images with one row."""
     if len(w.size) == 2:

@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 
 from tinygrad_lite.arrays.compiling import Loop, load
-from tinygrad_lite.arrays.kernels.plane_loops import columns_inside, in_two_dims, share_planes, suits
+from tinygrad_lite.arrays.kernels.plane_loops import columns_inside, in_two_dims, share_planes, suits, with_dense_rows
 from tinygrad_lite.arrays.kernels.windows import Sizes, Windows
 from tinygrad_lite.arrays.loop_functions import KINDS, constant
 
@@ -22,8 +22,7 @@ def maxima_in_loop(x: np.ndarray, w: Windows, out: np.ndarray, places: np.ndarra
     planes to places: for ties the first, for NaNs the last. False if there is no loop for it; then nothing has changed."""
     if not suits(x) or places.dtype != np.int32 or len(w.kernel) > 2 or prod(w.kernel) > _MOST:
         return False
-    if x.strides[-1] != x.itemsize:
-        x = np.ascontiguousarray(x)
+    x = with_dense_rows(x)
     plane_step, row_step = x.strides[0] // x.itemsize, x.strides[-2] // x.itemsize
     w = in_two_dims(w)
     low, high = columns_inside(w)

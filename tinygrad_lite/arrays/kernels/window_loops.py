@@ -8,11 +8,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from tinygrad_lite.arrays.compiling import Loop, load
-from tinygrad_lite.arrays.kernels.plane_loops import NO_UNROLLING, in_pieces, in_two_dims, parts_of, piece_of, share_planes, suits
+from tinygrad_lite.arrays.kernels.plane_loops import (
+    NO_UNROLLING,
+    in_pieces,
+    in_two_dims,
+    parts_of,
+    piece_of,
+    share_planes,
+    suits,
+    with_dense_rows,
+)
 from tinygrad_lite.arrays.kernels.windows import Sizes, Windows
 from tinygrad_lite.arrays.loop_functions import KINDS
 
-_MOST = 32  # taps along a dim: each is written out
+_MOST, _MOST_COPIES = 32, 8  # taps along a dim: each is written out
 
 
 def sums_in_loop(x: np.ndarray, w: Windows, out: np.ndarray) -> bool:
@@ -20,8 +29,7 @@ def sums_in_loop(x: np.ndarray, w: Windows, out: np.ndarray) -> bool:
     nothing has changed."""
     if not suits(x) or len(w.kernel) > 2 or max(w.kernel) > _MOST:
         return False
-    if x.strides[-1] != x.itemsize:
-        x = np.ascontiguousarray(x)
+    x = with_dense_rows(x)
     plane_step, row_step = x.strides[0] // x.itemsize, x.strides[-2] // x.itemsize
     w = in_two_dims(w)
     pieces = piece_of(w.size[1]), piece_of(w.count[1])
@@ -117,6 +125,10 @@ def add_in_loop(y: np.ndarray, w: Windows, out: np.ndarray) -> bool:
         return False
     y = np.ascontiguousarray(y)
     w = in_two_dims(w)
+    if w.side_by_side and y[0].size == np.prod(w.count) and w.kernel[1] <= _MOST_COPIES:
+        sizes = *w.size, *w.count, w.kernel[0]
+        share_planes(_copy(w.kernel[1], piece_of(w.count[1]), y.dtype), out.size, sizes, (out, y))
+        return True
     tap_step = 0 if y[0].size < np.prod(w.kernel) * np.prod(w.count) else w.count[0] * w.count[1]
     columns = np.arange(w.kernel[1]) * w.dilation[1] - w.before[1]
     first = np.clip(-(columns // w.stride[1]), 0, w.count[1])
@@ -217,3 +229,68 @@ end:
 }}
 """
     return load(text, dtype, 12, 3, 0)
+
+
+@functools.cache
+def _copy(width: int, piece: int, dtype: np.dtype) -> Loop:
+    """The loop over planes and rows of out for windows side by side, each with one value for its rows of `width` elements."""
+    t = KINDS[dtype]
+    copies = [
+        f"""  %to{j} = add i64 %along, {j}
+  %at{j} = getelementptr {t}, ptr %row_of_out, i64 %to{j}
+  store {t} %value, ptr %at{j}"""
+        for j in range(width)
+    ]
+    body = f"""  %value_at = getelementptr {t}, ptr %row_of_y, i64 %ac
+  %value = load {t}, ptr %value_at
+  %along = mul nuw nsw i64 %ac, {width}
+{chr(10).join(copies)}"""
+    text = f"""
+declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+define void @loop(i64 %planes, i64 %height, i64 %width, i64 %rows, i64 %columns, i64 %kernel_rows, ptr noalias %out, ptr noalias %y) {{
+entry:
+  %filled = mul i64 %columns, {width}
+  %rest = sub i64 %width, %filled
+  %rest_bytes = mul i64 %rest, {dtype.itemsize}
+  %row_bytes = mul i64 %width, {dtype.itemsize}
+  %covered = mul i64 %rows, %kernel_rows
+  br label %plane
+plane:
+  %p = phi i64 [ 0, %entry ], [ %next_p, %end_of_plane ]
+  %windows_done = mul i64 %p, %rows
+  %rows_done = mul i64 %p, %height
+  br label %row
+row:
+  %h = phi i64 [ 0, %plane ], [ %next_h, %end_of_row ]
+  %row_of_all = add i64 %rows_done, %h
+  %row_start = mul i64 %row_of_all, %width
+  %row_of_out = getelementptr {t}, ptr %out, i64 %row_start
+  %inside = icmp slt i64 %h, %covered
+  br i1 %inside, label %copied, label %zeros
+copied:
+  %r = udiv i64 %h, %kernel_rows
+  %window = add i64 %windows_done, %r
+  %from = mul i64 %window, %columns
+  %row_of_y = getelementptr {t}, ptr %y, i64 %from
+  br label %apiece
+{in_pieces("a", "copied", "%columns", piece, body, "end_of_copies")}
+end_of_copies:
+  %end = getelementptr {t}, ptr %row_of_out, i64 %filled
+  call void @llvm.memset.p0.i64(ptr %end, i8 0, i64 %rest_bytes, i1 false)
+  br label %end_of_row
+zeros:
+  call void @llvm.memset.p0.i64(ptr %row_of_out, i8 0, i64 %row_bytes, i1 false)
+  br label %end_of_row
+end_of_row:
+  %next_h = add nuw nsw i64 %h, 1
+  %more_h = icmp slt i64 %next_h, %height
+  br i1 %more_h, label %row, label %end_of_plane
+end_of_plane:
+  %next_p = add nuw nsw i64 %p, 1
+  %more_p = icmp slt i64 %next_p, %planes
+  br i1 %more_p, label %plane, label %finish
+finish:
+  ret void
+}}
+{NO_UNROLLING}"""
+    return load(text, dtype, 6, 2, 0)
