@@ -251,6 +251,7 @@ define void @loop(i64 %planes, i64 %height, i64 %width, i64 %rows, i64 %columns,
 entry:
   %filled = mul i64 %columns, {width}
   %rest = sub i64 %width, %filled
+  %some_rest = icmp sgt i64 %rest, 0
   %rest_bytes = mul i64 %rest, {dtype.itemsize}
   %row_bytes = mul i64 %width, {dtype.itemsize}
   %covered = mul i64 %rows, %kernel_rows
@@ -275,6 +276,8 @@ copied:
   br label %apiece
 {in_pieces("a", "copied", "%columns", piece, body, "end_of_copies")}
 end_of_copies:
+  br i1 %some_rest, label %rest_of_row, label %end_of_row
+rest_of_row:
   %end = getelementptr {t}, ptr %row_of_out, i64 %filled
   call void @llvm.memset.p0.i64(ptr %end, i8 0, i64 %rest_bytes, i1 false)
   br label %end_of_row
