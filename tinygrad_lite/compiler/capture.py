@@ -20,12 +20,13 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays import Device
-from tinygrad_lite.arrays.devices import device_of
+from tinygrad_lite.arrays.devices import CPU, device_of
 from tinygrad_lite.arrays.gpu import is_cupy, tracing
 from tinygrad_lite.arrays.memory import owner_of, start_of, strided
 from tinygrad_lite.arrays.views import register_view
 from tinygrad_lite.compiler.arguments import Arguments, Places, TensorPlace, replaced_in
 from tinygrad_lite.compiler.host_copies import HostCopies, common_device
+from tinygrad_lite.compiler.layouts import Layouts
 from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.reach import Reach
 from tinygrad_lite.compiler.stand_ins import TracedArray, TracedNumber, Untraceable
@@ -152,11 +153,11 @@ def _memory_of(array: Any) -> int:
 
 def capture(
     function: Any, args: Any, kwargs: Any, arguments: Arguments, reach: Reach, places: Places,
-    seed: int | None = None, scale: float = 1,
+    seed: int | None = None, scale: float = 1, layouts: Layouts | None = None,
 ) -> Captured:  # fmt: skip
     """Run `function(*args, **kwargs)` as a program. `places`: entries that may differ from call to call, by the names that
     they have among the arguments. `seed`: what random numbers of Python and NumPy start from. `scale`: the factor of the
-    values of all tensors in this run."""
+    values of all tensors in this run. `layouts`: those of results of earlier runs, whose values need not be computed."""
     given = {id(tensor) for tensor in arguments.tensors.values()}
     if not (given - arguments.of_places).isdisjoint(reach.of_function):
         raise Shared
@@ -166,7 +167,7 @@ def capture(
     inputs = memory_of(tensor.array for tensor in arguments.tensors.values())
     if len({*inputs}) < len(inputs) or not {*inputs}.isdisjoint(memory_of(tensor.array for tensor in reached.values())):
         raise Shared
-    trace, transaction, copies = Trace(device), _Transaction(reach, tensors), HostCopies()
+    trace, transaction, copies = Trace(device, layouts if device == CPU else None), _Transaction(reach, tensors), HostCopies()
     trace.types_matter = reach.asks_for_types
     token, watching = tracing.set(trace), context.observers.get()
     try:

@@ -18,6 +18,7 @@ from tinygrad_lite.arrays.gpu import tracing
 from tinygrad_lite.compiler.arguments import Arguments, GradPlace, Places, TensorPlace, names_of
 from tinygrad_lite.compiler.capture import Captured, Changing, NeedsGraph, Shared, are_alike, capture, may_be_input
 from tinygrad_lite.compiler.host_copies import NotOnOneDevice
+from tinygrad_lite.compiler.layouts import Layouts
 from tinygrad_lite.compiler.program import Mismatch, Program
 from tinygrad_lite.compiler.reach import Compiled, Reach
 from tinygrad_lite.compiler.ready import Ready
@@ -26,6 +27,7 @@ from tinygrad_lite.compiler.stand_ins import Untraceable
 from tinygrad_lite.engine.context import is_grad_enabled, observers
 from tinygrad_lite.engine.tape import Node, Traced
 from tinygrad_lite.nn import Module
+from tinygrad_lite.optim import Optimizer
 
 LIMIT = 8  # of programs for one function
 _LIBRARY = os.path.dirname(os.path.dirname(__file__))
@@ -93,7 +95,12 @@ class CompiledFunction(Compiled):
         try:
             if len(self.programs) >= LIMIT:
                 raise Untraceable(f"it has {LIMIT} programs, and would need another one because {reason}")
-            ready = self._captured(args, kwargs, given)
+            try:
+                ready = self._captured(args, kwargs, given, Layouts())
+            except Shared:
+                raise
+            except Exception:  # perhaps of values that were not computed
+                ready = self._captured(args, kwargs, given, None)
         except Shared:
             raise
         except Untraceable as error:
@@ -109,7 +116,7 @@ class CompiledFunction(Compiled):
         self.reasons.append(reason)
         return ready.run(ready.inputs_of(Arguments(self._names(args, kwargs), self._static)))  # type: ignore[arg-type]
 
-    def _captured(self, args: Any, kwargs: Any, given: Arguments) -> Ready:
+    def _captured(self, args: Any, kwargs: Any, given: Arguments, layouts: Layouts | None) -> Ready:
         for old in self.programs[:1]:
             self._note_changing(old)
         for _ in range(10):  # each time with what was found to change
@@ -119,8 +126,8 @@ class CompiledFunction(Compiled):
                 raise Untraceable("it may ask for the type() of a number that changes; use isinstance")
             inputs = given.with_places({name: holder.get(key) for name, (holder, key) in places.items()}) if places else given
             try:
-                found = capture(self.__wrapped__, args, kwargs, inputs, reach, places)
-                again = self._again(args, kwargs, inputs, reach, places)
+                found = capture(self.__wrapped__, args, kwargs, inputs, reach, places, layouts=layouts)
+                again = self._again(args, kwargs, inputs, reach, places, layouts)
             except Changing as error:
                 self._changing += [(place if isinstance(place, TensorPlace) else place.owner, key) for place, key in error.places]
                 continue
@@ -131,18 +138,20 @@ class CompiledFunction(Compiled):
             return Ready(found, inputs, places, self._fuse)
         raise Untraceable("it changes something else in each call")
 
-    def _again(self, args: Any, kwargs: Any, inputs: Arguments, reach: Reach, places: Places) -> Captured:
+    def _again(
+        self, args: Any, kwargs: Any, inputs: Arguments, reach: Reach, places: Places, layouts: Layouts | None
+    ) -> Captured:  # fmt: skip
         """A second capture, with other random numbers and, unless the function refuses them, other values of all tensors: what
         differs from the first is not for all values."""
         try:
-            return capture(self.__wrapped__, args, kwargs, inputs, reach, places, seed=0x5EED, scale=0.9990234375)
+            return capture(self.__wrapped__, args, kwargs, inputs, reach, places, seed=0x5EED, scale=0.9990234375, layouts=layouts)
         except (Changing, Shared, Untraceable):
             raise
         except Exception:
-            return capture(self.__wrapped__, args, kwargs, inputs, reach, places, seed=0x5EED)
+            return capture(self.__wrapped__, args, kwargs, inputs, reach, places, seed=0x5EED, layouts=layouts)
 
     def _places(self, reach: Reach, given: Arguments) -> Places:
-        """The entries in reach that are inputs: those known to change, and learning rates."""
+        """The entries in reach that are inputs: those known to change, learning rates and the counts of updates."""
         places: Places = {}
 
         def add(holder: Any, key: Any) -> None:
@@ -155,7 +164,8 @@ class CompiledFunction(Compiled):
             is_group = type(holder.owner) is dict and "params" in holder.owner
             for key in holder.entries():
                 changes = any(owner is holder.owner and _is_same_key(name, key) for owner, name in self._changing)
-                if changes or (is_group and key == "lr" and type(holder.owner[key]) in (int, float)):
+                is_rate = is_group and key == "lr" and type(holder.owner[key]) in (int, float)
+                if changes or is_rate or (isinstance(holder.owner, Optimizer) and key == "updates"):
                     add(holder, key)
         names = {id(tensor): name for name, tensor in reach.tensors.items()}
         for place, key in self._changing:

@@ -125,11 +125,17 @@ class TracedArray(_Operators, Symbol):
 
     def __init__(self, trace: Any, value: np.ndarray, variable: Variable):
         self.trace, self.value, self.variable = trace, value, variable
+        self.owner: TracedArray | None = None  # if it is another array, and known
 
     namespace = property(lambda self: self.trace.namespace)
     home = property(lambda self: CPU if self.variable.memory in self.trace.on_cpu else self.trace.device)
     device = property(lambda self: handle(self.home) if self.home.type == "cuda" else CPU)
-    base = property(lambda self: None if owner_of(self.value) is self.value else self.trace.owner(self.value))
+
+    @property
+    def base(self) -> TracedArray | None:
+        if self.owner is None and owner_of(self.value) is not self.value:
+            self.owner = self.trace.owner(self.value)
+        return self.owner
 
     shape, ndim, size, dtype = _of_value("shape"), _of_value("ndim"), _of_value("size"), _of_value("dtype")
     strides, flags, itemsize, nbytes = _of_value("strides"), _of_value("flags"), _of_value("itemsize"), _of_value("nbytes")

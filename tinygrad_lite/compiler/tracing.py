@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from tinygrad_lite.arrays.devices import CPU, Device, with_index
 from tinygrad_lite.arrays.gpu import tracing
 from tinygrad_lite.arrays.memory import address_range, owner_of, start_of
+from tinygrad_lite.compiler.layouts import Layouts, is_large
 from tinygrad_lite.compiler.program import IN_PLACE, Call, Variable, leaves, mapped, perform
 from tinygrad_lite.compiler.stand_ins import TracedArray, TracedNumber, TracedNumPy, TracedStream, Untraceable, traced_in
 from tinygrad_lite.engine.tape import Traced
@@ -23,11 +25,13 @@ from tinygrad_lite.engine.tape import Traced
 
 class Trace:
     """The calls so far. `device`: where the arrays are that the traced ones stand for; `on_cpu`: the memory of those that are on
-    the CPU even if that is a GPU, which hold single numbers, such as step counts."""
+    the CPU even if that is a GPU, which hold single numbers, such as step counts. `layouts`: of the results of earlier traces;
+    None if all values are to be computed."""
 
-    def __init__(self, device: Device = CPU) -> None:
+    def __init__(self, device: Device = CPU, layouts: Layouts | None = None) -> None:
         self.device = device
         self.on_cpu: set[int] = set()
+        self._layouts = layouts
         self.calls: list[Call] = []
         self.captured: dict[Variable, Any] = {}  # arrays, and the sources of random numbers
         self.namespace = TracedNumPy(self)
@@ -35,10 +39,11 @@ class Trace:
         self._in_kernel = self._is_whole = False
         self.error: Untraceable | None = None
         self.types_matter = False  # whether the function may ask for the type() of a number
-        self._numbers = itertools.count()
-        self._memory: dict[int, int] = {}
-        self._alive: list[Any] = []  # so that an id is not given twice
-        self._owners: dict[int, TracedArray] = {}
+        self._numbers, self._memories = itertools.count(), itertools.count()
+        self._memory: dict[int, tuple[weakref.ref[np.ndarray], int]] = {}  # the number of an owner's memory, by its id
+        self._fresh: set[int] = set()  # memory that did not exist before the trace
+        self._owners: weakref.WeakValueDictionary[int, TracedArray] = weakref.WeakValueDictionary()
+        self._given: list[np.ndarray] = []  # so that an id is not given twice
         self._known: dict[int, Variable] = {}
         self._names: set[str] = set()
         self._before: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # what memory held before the trace wrote there
@@ -50,10 +55,18 @@ class Trace:
 
     def array(self, value: np.ndarray, name: str = "") -> TracedArray:
         """A traced array around `value`."""
-        memory = self._memory_of(value)
+        owner = owner_of(value)
+        known, memory = self._memory.get(id(owner), (None, -1))
+        if known is None or known() is not owner:  # the id may have been that of an array that is gone
+            memory = next(self._memories)
+            self._memory[id(owner)] = weakref.ref(owner), memory
+            if not name:
+                self._fresh.add(memory)
         traced = TracedArray(self, value, Variable(self._new(name), value.shape, value.dtype, memory, strides=value.strides))
-        if value.base is None:
-            self._owners.setdefault(id(value), traced)  # _memory_of keeps it alive
+        if owner is value:
+            self._owners.setdefault(id(value), traced)
+        else:
+            traced.owner = self._owners.get(id(owner))
         return traced
 
     def number(self, value: Any, name: str = "", host: bool = True) -> TracedNumber:
@@ -65,7 +78,7 @@ class Trace:
         traced = self.array(value, name)
         self.captured[traced.variable] = value
         self._known[id(value)] = traced.variable
-        self._alive.append(value)
+        self._given.append(value)
         if not value.ndim and device == CPU:
             self._host.setdefault(start_of(value), None)
         return traced
@@ -77,19 +90,11 @@ class Trace:
         self._names.add(name)
         return name
 
-    def _memory_of(self, value: np.ndarray) -> int:
-        owner = owner_of(value)
-        if id(owner) not in self._memory:
-            self._memory[id(owner)] = len(self._memory)
-            self._alive.append(owner)
-        return self._memory[id(owner)]
-
     def owner(self, value: np.ndarray) -> TracedArray:
         """The array that owns the memory of `value`: one object, however often it is asked for."""
         owner = owner_of(value)
-        if id(owner) not in self._owners:
-            self._owners[id(owner)] = self.array(owner)
-        return self._owners[id(owner)]
+        known = self._owners.get(id(owner))
+        return self.array(owner) if known is None else known
 
     def again(self, array: TracedArray) -> TracedArray:
         """Another object for the same array."""
@@ -127,9 +132,7 @@ class Trace:
             if not self._in_kernel:
                 raise Untraceable("the shape of a result depends on values")
             self._is_whole = True
-        if written is not None:
-            self._keep(written)
-        result = perform(function, *_plain((arguments, keywords)))
+        result = self._done(function, arguments, keywords, written)
         if written is not None:
             self._note(Call(function, noted[0], noted[1], written=(written.variable,)))
             self._wrote(written, function, arguments)
@@ -152,6 +155,22 @@ class Trace:
                 traced.variable.memory = operand.variable.memory
         self._note(Call(function, noted[0], noted[1], results=(traced.variable,)))
         return traced
+
+    def _done(self, function: str, arguments: Any, keywords: Any, written: TracedArray | None) -> Any:
+        """The result of a call: without its values, if a call of the same form has been done before and they do not matter."""
+        layouts, key = self._layouts, None
+        if layouts is not None and (written is None or is_large(written.value)):
+            key = layouts.key(function, arguments, keywords)
+            if written is not None and layouts.is_known_write(key):
+                return None
+            if written is None and (found := layouts.result(key)) is not None:
+                return found
+        if written is not None:
+            self._keep(written)
+        result = perform(function, *_plain((arguments, keywords)))
+        if layouts is not None:
+            layouts.note(key, result, None if written is None else written.value)
+        return result
 
     def _note(self, call: Call) -> None:
         call.section = self.section
@@ -215,12 +234,19 @@ class Trace:
 
     def _is_same_on_arrays(self, function: Any, arguments: Any, keywords: Any, found: list[Any], written: set[int]) -> bool:
         """Whether a kernel returns for NumPy's arrays what it has returned for traced ones, up to rounding."""
+        known = {} if self._layouts is None else self._layouts.kernels
+        key = None if self._layouts is None or self._is_whole else self._layouts.key(function, arguments, keywords)
+        if key in known:
+            return known[key]
 
         def plain(part: Any) -> Any:
             return part.value.copy() if type(part) is TracedArray and part.variable.memory in written else _plain(part)
 
         mine = list(arrays_in(function(*mapped(arguments, plain), **mapped(keywords, plain))))
-        return len(mine) == len(found) and all(a.shape == b.shape and a.dtype == b.dtype for a, b in zip(mine, found))
+        same = len(mine) == len(found) and all(a.shape == b.shape and a.dtype == b.dtype for a, b in zip(mine, found))
+        if key is not None:
+            known[key] = same
+        return same
 
     def power(self, base: Any, exponent: Any) -> Any:
         """A power with a number of the program: whether it is an int, a float or complex depends on the signs."""
@@ -320,7 +346,7 @@ class Trace:
 
     def _keep(self, written: TracedArray) -> None:
         owner = owner_of(written.value)
-        if id(owner) not in self._before:
+        if written.variable.memory not in self._fresh and id(owner) not in self._before:
             self._before[id(owner)] = owner, owner.copy()
 
     def _wrote(self, written: TracedArray, function: str, arguments: Any) -> None:

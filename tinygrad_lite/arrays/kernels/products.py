@@ -22,14 +22,19 @@ def product(x: Array, y: Array) -> Array:
     """
     try:
         if x.ndim == 2 and y.ndim == 2 and x.dtype is y.dtype and x.dtype.char in "fd":
-            return of_matrices(x, y)
+            return _of_matrices(x, y)
         return _general(x, y)
     except (ValueError, AttributeError):
         raise _reason(x, y) from None
 
 
+@kernel
 def of_matrices(x: Array, y: Array) -> Array:
     """`x @ y` of two matrices, or a matrix and a vector, of one dtype."""
+    return _of_matrices(x, y)
+
+
+def _of_matrices(x: Array, y: Array) -> Array:
     if x.size >= LARGE and type(x) is np.ndarray and y.ndim == 2 and (out := shared_product(x, y)) is not None:
         return out
     return x.dot(y)
@@ -41,7 +46,7 @@ def _general(x: Array, y: Array) -> Array:
     if x.dtype == np.float16:  # (64, 64) @ (64, 64): 95 us through float32, 1100 us in NumPy's own loop
         return product(x.astype(np.float32), y.astype(np.float32)).astype(np.float16)
     if y.ndim <= 2 and x.ndim > 2:  # one product of all rows, where `@` would call BLAS for each batch entry
-        return of_matrices(rows(x), y).reshape(x.shape[:-1] + y.shape[1:])
+        return _of_matrices(rows(x), y).reshape(x.shape[:-1] + y.shape[1:])
     if _is_transposed(y) and y.shape[-1] * y.shape[-2] <= 4096:
         # Batches of small products x @ y.mT: (64, 32) @ (32, 64) in 467 us with the copy, 609 us without.
         y = np.ascontiguousarray(y)
