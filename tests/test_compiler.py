@@ -191,7 +191,7 @@ def test_a_chain_on_large_arrays(draw, loops_of_its_own):
     ]  # fmt: skip
     assert all(map(is_link, pieces))
     expected = x * 3 - y, y * (x * 3 - y)
-    chain_of(pieces)()
+    chain_of(pieces, {}, [], [])()
     np.testing.assert_allclose(out, expected[0], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(y, expected[1], rtol=1e-5, atol=1e-6)
     assert not between.any()

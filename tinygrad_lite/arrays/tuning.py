@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import sys
@@ -50,6 +51,14 @@ def _keep_freed_memory() -> None:
     M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
     mallopt(M_MMAP_THRESHOLD, 32 << 20)  # glibc's maximum
     mallopt(M_TRIM_THRESHOLD, 256 << 20)
+
+
+def release_freed_memory() -> None:
+    """Give the memory that the allocator keeps back to the system. For when other arrays will be needed than before: what is
+    free lies between those that stay, in pieces of the wrong sizes."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # musl does not have it
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def _let_blas_threads_sleep() -> None:

@@ -208,6 +208,7 @@ def capture(
         context.observers.set(watching)
         tracing.reset(token)
         transaction.undo(trace)
+    trace.close()
     first = [lifted[id(tensor)].variable for tensor in arguments.tensors.values()]
     owners = {lifted[id(tensor)].variable: tensor for tensor in reached.values()}
     captured = {**trace.captured, **{variable: tensor.array for variable, tensor in owners.items()}}

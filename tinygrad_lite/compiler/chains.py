@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.arrays.loops import SMALLEST, loop_of, run_in_threads
 from tinygrad_lite.arrays.memory import start_of
+from tinygrad_lite.compiler.actions import Action
 from tinygrad_lite.compiler.native import Piece
 
 _OTHERS = ("sum", "max", "min", "dot")
@@ -82,8 +83,14 @@ class _Chain:
         return -len(self.numbers)
 
 
-def chain_of(pieces: Sequence[Piece]) -> Callable[[], None] | None:
-    """The pieces, which are consecutive calls, as one loop; None if that is not possible."""
+def chain_of(
+    pieces: Sequence[Piece], late: Mapping[int, int], slots: list[Any], instead: Sequence[Action]
+) -> Callable[[], None] | None:
+    """The pieces, which are consecutive calls, as one loop; None if that is not possible.
+
+    `late`: the slots of arrays that each run makes, by the ids of those that stand for them. A run in which one has
+    another layout does the calls `instead`.
+    """
     chain = _Chain(pieces)
     starts = sorted((start_of(array), array.nbytes) for array in chain.arrays)
     overlap = any(start + size > following for (start, size), (following, _) in itertools.pairwise(starts))
@@ -96,10 +103,17 @@ def chain_of(pieces: Sequence[Piece]) -> Callable[[], None] | None:
     numbers = [float(value) for value in chain.numbers]
     cells = [(i, value) for i, value in enumerate(chain.numbers) if isinstance(value, np.ndarray)]
     arrays = chain.arrays
+    made = [(i, late[id(array)], array.strides) for i, array in enumerate(arrays) if id(array) in late]
 
     def run() -> None:
         for i, cell in cells:
             numbers[i] = cell.item()
+        for i, slot, strides in made:
+            if slots[slot].strides != strides:
+                for function, arguments in instead:
+                    function(*arguments)
+                return
+            places[i] = start_of(slots[slot])
         run_in_threads(loop, arrays[0].size, places, items, numbers)
 
     return run

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.arrays.gpu import tracing
+from tinygrad_lite.arrays.tuning import release_freed_memory
 from tinygrad_lite.compiler.arguments import Arguments, GradPlace, Places, TensorPlace, names_of
 from tinygrad_lite.compiler.capture import Captured, Changing, NeedsGraph, Shared, are_alike, capture, may_be_input
 from tinygrad_lite.compiler.host_copies import NotOnOneDevice
@@ -114,6 +115,7 @@ class CompiledFunction(Compiled):
             return result
         self.programs = [ready, *(old for old in self.programs if not old.is_outdated(ready.inputs))]
         self.reasons.append(reason)
+        release_freed_memory()
         return ready.run(ready.inputs_of(Arguments(self._names(args, kwargs), self._static)))  # type: ignore[arg-type]
 
     def _captured(self, args: Any, kwargs: Any, given: Arguments, layouts: Layouts | None) -> Ready:

@@ -38,7 +38,7 @@ class Layouts:
     def result(self, key: Any) -> np.ndarray | None:
         """An array for the result of a call that is like an earlier one, without its values; None if it has to be done."""
         sample = self._known.get(key)
-        return None if sample is None or sample is _WRITE else _untouched(sample)
+        return None if sample is None or sample is _WRITE else untouched(sample.shape, sample.dtype, sample.strides)
 
     def is_known_write(self, key: Any) -> bool:
         """Whether a change in place is like an earlier one."""
@@ -56,9 +56,9 @@ class Layouts:
             self._known[key] = sample
 
 
-def _untouched(sample: np.ndarray) -> np.ndarray:
-    """An array with the layout of `sample`. The system gives it memory only when it is written to; reading finds zeros."""
-    return np.ndarray(sample.shape, sample.dtype, mmap.mmap(-1, sample.size * sample.itemsize), strides=sample.strides)
+def untouched(shape: tuple[int, ...], dtype: np.dtype, strides: tuple[int, ...] | None = None) -> np.ndarray:
+    """An array that is not empty. The system gives it memory only when it is written to; reading finds zeros."""
+    return np.ndarray(shape, dtype, mmap.mmap(-1, math.prod(shape) * dtype.itemsize, access=mmap.ACCESS_COPY), strides=strides)
 
 
 def is_large(array: np.ndarray) -> bool:

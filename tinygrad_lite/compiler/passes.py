@@ -87,6 +87,9 @@ def _is_fresh(call: Call) -> bool:
 
 
 def _renamed(call: Call, current: Any) -> Call:
+    """The call with `current(variable)` in the place of each variable; itself if they are all the same."""
+    if all(current(v) is v for part in (call, *call.body) for v in (*part.variables(), *part.written, *part.made)):
+        return call
     arguments, keywords = replaced((call.arguments, call.keywords), current)
     written = tuple(map(current, call.written))
     results = tuple(variable if variable is None else current(variable) for variable in call.results)

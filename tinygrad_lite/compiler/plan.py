@@ -20,6 +20,7 @@ from tinygrad_lite.arrays.memory import start_of
 from tinygrad_lite.compiler.actions import Action, draw, fill, in_place, into, is_basic, several, with_ellipsis
 from tinygrad_lite.compiler.chains import chain_of, is_link, may_follow
 from tinygrad_lite.compiler.native import Piece, function_of, is_small, is_supported, piece_of, ufunc_of
+from tinygrad_lite.compiler.layouts import untouched
 from tinygrad_lite.compiler.program import IN_PLACE, Call, Program, Variable, last_uses, leaves, mapped, perform, replaced
 from tinygrad_lite.compiler.stand_ins import Untraceable
 from tinygrad_lite.compiler.tracing import arrays_in
@@ -29,12 +30,13 @@ SMALL = 1 << 12  # a kernel's results up to this number of elements are copied t
 
 
 class Late:
-    """An operand that each run makes anew: an entry of `slots`."""
+    """An operand that each run makes anew: an entry of `slots`. `like`: an array of the layout that it is to have, if known,
+    whose own memory is never touched."""
 
-    __slots__ = ("slot",)
+    __slots__ = ("like", "slot")
 
-    def __init__(self, slot: int):
-        self.slot = slot
+    def __init__(self, slot: int, like: np.ndarray | None = None):
+        self.slot, self.like = slot, like
 
 
 class Plan:
@@ -50,6 +52,7 @@ class Plan:
         self.actions: list[Action] = []
         self.inputs: list[np.ndarray] = []
         self.pieces: dict[int, Piece] = {}  # those actions, by number, that compiled functions can do
+        self._slots_of: dict[int, int] = {}  # those of late arrays, by the ids of the arrays that stand for them
         self._cells: dict[tuple[Variable, np.dtype], np.ndarray] = {}
         self._last: dict[int, int] = {}  # the last action that reads a slot
         for variable in program.inputs:
@@ -68,9 +71,14 @@ class Plan:
         self.bytes = 0
         self._pool: dict[int, list[np.ndarray]] = {}
         self._taken: dict[int, np.ndarray] = {}  # by the memory's number
+        self.before_backward: Callable[[], None] | None = None
+        has_begun = False
         ends = last_uses(program.calls, program.outputs)
         with np.errstate(all="ignore"):
             for i, call in enumerate(program.calls):
+                if call.section == "backward" and not has_begun:
+                    has_begun = True
+                    self._do(self._begin_backward)
                 first = len(self.actions)
                 self._place(call)
                 for number in range(first, len(self.actions)):
@@ -132,8 +140,10 @@ class Plan:
     def _operand(self, variable: Variable) -> Any:
         return self.fixed[variable] if variable in self.fixed else self.late[variable]
 
-    def _make_late(self, variable: Variable) -> int:
-        self.late[variable] = Late(len(self.slots))
+    def _make_late(self, variable: Variable, like: np.ndarray | None = None) -> int:
+        if like is not None:
+            self._slots_of[id(like)] = len(self.slots)
+        self.late[variable] = Late(len(self.slots), like)
         self.slots.append(None)
         return len(self.slots) - 1
 
@@ -178,6 +188,10 @@ class Plan:
             return lambda: perform(function, tuple(resolved()), {})
         return lambda: perform(function, tuple(resolved()), dict(zip(names, rest())))
 
+    def _begin_backward(self) -> None:
+        if self.before_backward is not None:
+            self.before_backward()
+
     def _do(self, action: Callable[..., Any], arguments: tuple[Any, ...] = (), first: bool = False) -> None:
         (self.before if first else self.actions).append((action, arguments))
 
@@ -216,14 +230,21 @@ class Plan:
             memory = (call.result or call.written[0]).memory
             piece.last = -1 if memory in outside else last.get(memory, -1)
 
+    def _is_late(self, piece: Piece) -> bool:
+        """Whether a run makes an array of a piece."""
+        return any(id(a) in self._slots_of for a in (piece.out, *piece.operands))
+
     def _combine(self) -> None:
         """Make compiled functions of consecutive pieces."""
         actions: list[Action] = []
         moved: dict[int, int] = {}
         run: list[int] = []
 
-        def finish(make: Callable[..., Any]) -> None:
-            function = make([self.pieces[number] for number in run]) if len(run) > 1 else None
+        def finish() -> None:
+            pieces, instead = [self.pieces[number] for number in run], [self.actions[number] for number in run]
+            function = None
+            if len(run) > 1:
+                function = function_of(pieces) if kind == "function" else chain_of(pieces, self._slots_of, self.slots, instead)
             if function is None:
                 for number in run:
                     moved[number] = len(actions)
@@ -233,20 +254,20 @@ class Plan:
                 actions.append((function, ()))
             run.clear()
 
-        kind, make = "", function_of
+        kind = ""
         for number, action in enumerate(self.actions):
             piece = self.pieces.get(number)
-            is_one = piece is not None and is_small(piece) and is_supported(piece)
+            is_one = piece is not None and is_small(piece) and is_supported(piece) and not self._is_late(piece)
             now = "function" if is_one else "chain" if piece is not None and is_link(piece) else ""
             if now != kind or (run and now == "chain" and not may_follow(self.pieces[run[-1]], self.pieces[number])):
-                finish(make)
-            kind, make = now, function_of if now == "function" else chain_of
+                finish()
+            kind = now
             if kind:
                 run.append(number)
             else:
                 moved[number] = len(actions)
                 actions.append(action)
-        finish(make)
+        finish()
         self.actions = actions
         self._last = {slot: moved.get(number, number) for slot, number in self._last.items()}
 
@@ -329,6 +350,8 @@ class Plan:
         ufunc = ufunc_of(function, len(arguments))
         if ufunc is not None and not keywords and result.memory not in {v.memory for v in call.variables()}:
             out = self._new(result)
+            if (known := _likes(arguments)) is not None:
+                self._note(piece_of(function, known, {}, out))
             self._do(lambda: ufunc(*resolved(), out=out))
             return
         if function == ".dot" and len(result.shape) == 2:
@@ -336,7 +359,7 @@ class Plan:
             dot: Callable[..., Any] = np.dot
             self._do(lambda: dot(*resolved(), product))
             return
-        slot = self._make_late(result)
+        slot = self._make_late(result, _view_of(function, arguments, keywords))
         self._do(lambda: slots.__setitem__(slot, np.asarray(performed())))
 
     def _with_cells(self, call: Call, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -375,6 +398,8 @@ class Plan:
             self._note(piece)
             self.actions.append(in_place(function, arguments, keywords))
             return
+        if function in IN_PLACE and (known := _likes(arguments)) is not None:
+            self._note(piece_of(function.removesuffix("="), known, keywords, known[0]))
         self._do(self._performed(ufunc_of(function, len(arguments)) or function, arguments, keywords))
 
     def _place_kernel(self, call: Call, arguments: Any, keywords: Any) -> None:
@@ -389,7 +414,7 @@ class Plan:
             if variable.memory not in memory and np.prod(variable.shape, dtype=int) <= SMALL:
                 small.append((i, self._new(variable)))
             else:
-                large.append((i, self._make_late(variable)))
+                large.append((i, self._make_late(variable, None if variable.memory in memory else untouched(variable.shape, variable.dtype))))
         if not small and not large:
             self._do(performed)
             return
@@ -410,6 +435,25 @@ def _late_in(value: Any) -> list[Late]:
 
 def _resolved(value: Any, slots: list[Any]) -> Any:
     return mapped(value, lambda part: slots[part.slot] if isinstance(part, Late) else part)
+
+
+def _likes(operands: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """The operands with arrays like them in the place of late ones; None if not all are known."""
+    if any(isinstance(part, Late) and part.like is None for part in operands) or _late_in([o for o in operands if not isinstance(o, Late)]):
+        return None
+    return tuple(part.like if isinstance(part, Late) else part for part in operands)
+
+
+def _view_of(function: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> np.ndarray | None:
+    """An array like the view that a call makes of its first operand; None if it makes none."""
+    known = _likes(arguments)
+    if known is None or _late_in(keywords) or not isinstance(known[0], np.ndarray) or function not in _VIEWS:
+        return None
+    found = perform(function, known, keywords)
+    return found if np.may_share_memory(found, known[0]) else None
+
+
+_VIEWS = (".T", ".reshape", ".transpose", ".swapaxes", ".squeeze", "[]")
 
 
 def _let_go(slots: list[Any], which: list[int]) -> None:

@@ -62,6 +62,8 @@ class Ready:
         self.gradients = [(t, _grad_array(t)) for t in mine if id(t) not in set_here or id(t._grad) in read]
         written = {variable.memory for call in self.program.calls for variable in call.written}
         self.written = [array for variable, array in self.program.captured.items() if variable.memory in written]
+        self.replaced = [t for t in mine if id(t) in set_here and id(t._grad) not in read]
+        self.plan.before_backward = self._drop_gradients
         self.observed = [(array, array.copy()) for array in captured.reach.arrays]
         self.marks: Any = None
         self.times: collections.deque[float] = collections.deque(maxlen=101)
@@ -161,6 +163,11 @@ class Ready:
                     return f"{holder.place(key)} has changed"
         self._refresh()
         return None
+
+    def _drop_gradients(self) -> None:
+        """Let go of gradients that the run replaces, as eager steps do, before memory for the new ones is needed."""
+        for tensor in self.replaced:
+            tensor._grad = None
 
     def run(self, arguments: Arguments) -> Any:
         tensors = arguments.tensors

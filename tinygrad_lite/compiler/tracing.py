@@ -113,6 +113,12 @@ class Trace:
             np.copyto(memory, values)
         self._before.clear()
 
+    def close(self) -> None:
+        """Break the references to the trace in what it refers to, so that it goes when its last user does."""
+        self._read.clear()
+        self._host.clear()
+        del self.namespace
+
     # -- calls ----------------------------------------------------------------------------------
 
     def call(self, function: str, *arguments: Any, **keywords: Any) -> Any:
