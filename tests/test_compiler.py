@@ -10,7 +10,7 @@ from tinygrad_lite import nn
 from tinygrad_lite.arrays.compiling import available
 from tinygrad_lite.compiler.arguments import Arguments, names_of
 from tinygrad_lite.compiler.capture import capture
-from tinygrad_lite.compiler.chains import chain_of, is_link
+from tinygrad_lite.compiler.chains import Slots, chain_of, is_link
 from tinygrad_lite.compiler.native import Piece, function_of, is_supported
 from tinygrad_lite.compiler.passes import PASSES, without_dead_code, without_repetitions
 from tinygrad_lite.compiler.plan import Plan
@@ -191,7 +191,7 @@ def test_a_chain_on_large_arrays(draw, loops_of_its_own):
     ]  # fmt: skip
     assert all(map(is_link, pieces))
     expected = x * 3 - y, y * (x * 3 - y)
-    chain_of(pieces, {}, [], [])()
+    chain_of(pieces, Slots([], {}, ()), [])()
     np.testing.assert_allclose(out, expected[0], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(y, expected[1], rtol=1e-5, atol=1e-6)
     assert not between.any()

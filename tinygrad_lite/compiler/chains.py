@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from tinygrad_lite.arrays.memory import start_of
 from tinygrad_lite.compiler.actions import Action
 from tinygrad_lite.compiler.native import Piece
 
+ALONE = 1 << 17  # elements; a call on larger arrays is worth a loop by itself, whose parts threads share
 _OTHERS = ("sum", "max", "min", "dot")
 
 
@@ -83,14 +85,19 @@ class _Chain:
         return -len(self.numbers)
 
 
-def chain_of(
-    pieces: Sequence[Piece], late: Mapping[int, int], slots: list[Any], instead: Sequence[Action]
-) -> Callable[[], None] | None:
-    """The pieces, which are consecutive calls, as one loop; None if that is not possible.
+@dataclass(frozen=True)
+class Slots:
+    """The arrays that each run makes: `numbers` in `slots`, by the ids of the arrays that stand for them, and the ids of those
+    that are made when a call writes to them."""
 
-    `late`: the slots of arrays that each run makes, by the ids of those that stand for them. A run in which one has
-    another layout does the calls `instead`.
-    """
+    slots: list[Any]
+    numbers: Mapping[int, int]
+    made: Container[int]
+
+
+def chain_of(pieces: Sequence[Piece], late: Slots, instead: Sequence[Action]) -> Callable[[], None] | None:
+    """The pieces, which are consecutive calls, as one loop; None if that is not possible. A run in which an array has another
+    layout than the one that stands for it does the calls `instead`."""
     chain = _Chain(pieces)
     starts = sorted((start_of(array), array.nbytes) for array in chain.arrays)
     overlap = any(start + size > following for (start, size), (following, _) in itertools.pairwise(starts))
@@ -103,17 +110,26 @@ def chain_of(
     numbers = [float(value) for value in chain.numbers]
     cells = [(i, value) for i, value in enumerate(chain.numbers) if isinstance(value, np.ndarray)]
     arrays = chain.arrays
-    made = [(i, late[id(array)], array.strides) for i, array in enumerate(arrays) if id(array) in late]
+    slots, outs = late.slots, {id(piece.out) for piece in pieces}
+    given, made = [], []
+    for i, array in enumerate(arrays):
+        if id(array) in outs and id(array) in late.made:
+            made.append((i, late.numbers[id(array)], array.shape, array.dtype))
+        elif id(array) in late.numbers:
+            given.append((i, late.numbers[id(array)], array.strides))
 
     def run() -> None:
         for i, cell in cells:
             numbers[i] = cell.item()
-        for i, slot, strides in made:
+        for i, slot, strides in given:
             if slots[slot].strides != strides:
                 for function, arguments in instead:
                     function(*arguments)
                 return
             places[i] = start_of(slots[slot])
+        for i, slot, shape, dtype in made:
+            slots[slot] = new = np.empty(shape, dtype)
+            places[i] = start_of(new)
         run_in_threads(loop, arrays[0].size, places, items, numbers)
 
     return run

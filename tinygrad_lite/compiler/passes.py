@@ -11,6 +11,7 @@ import numpy as np
 
 from tinygrad_lite.compiler.program import Call, Program, Variable, replaced, variables_in
 
+LARGE = 1 << 18  # elements of a result that is not kept from the forward to the backward pass if it can be made again
 SMALL = 1 << 12  # elements; below, calling a kernel costs more than its NumPy calls one by one
 
 
@@ -137,9 +138,69 @@ def with_checks_first(program: Program) -> Program:
     return replace(program, calls=[*first, *(call for call in program.calls if call not in first)])
 
 
+def with_large_results_made_again(program: Program) -> Program:
+    """With what a kernel makes as the sum, difference or product of two arrays that are needed anyway, such as gelu's result,
+    made again where the backward pass needs it, and not kept until then."""
+    calls = program.calls
+    outside = {variable.memory for variable in (*program.inputs, *program.captured, *program.outputs)}
+    reads: dict[int, list[int]] = collections.defaultdict(list)
+    writes: dict[int, list[int]] = collections.defaultdict(list)
+    for i, call in enumerate(calls):
+        for variable in call.variables():
+            reads[variable.memory].append(i)
+        for variable in call.written:
+            writes[variable.memory].append(i)
+    chosen: list[tuple[Variable, Call, int]] = []
+    for i, call in enumerate(calls):
+        for result in call.made if call.section == "forward" else ():
+            late = [j for j in reads[result.memory] if calls[j].section == "backward"]
+            operation = _last_operation(call, result)
+            if operation is None or not late or result.memory in outside or writes[result.memory]:
+                continue
+            stay = all(reads[v.memory][-1] >= late[0] and not any(i < j <= late[0] for j in writes[v.memory]) for v in operation.variables())
+            views = {v for j in late for v in calls[j].variables() if v.memory == result.memory and v is not result}
+            if stay and views <= {v for j in late for v in calls[j].made}:
+                chosen.append((result, operation, late[0]))
+    again: dict[int, Call] = {}
+    memories: dict[int, tuple[int, int]] = {}  # the memory that takes another's place, and from which call on
+    names: dict[Variable, Variable] = {}
+    number = max((variable.memory for part in program.parts() for variable in part.made), default=0)
+    for result, operation, first in chosen[:-1]:  # the last one made is needed first, so nothing is saved
+        number += 1
+        names[result] = copy = Variable(f"{result.name}_again", result.shape, result.dtype, number)
+        memories[result.memory] = number, first
+        again[first] = Call(operation.function, operation.arguments, results=(copy,), section="backward")
+    found: list[Call] = []
+    for i, call in enumerate(calls):
+        found += [again[i]] if i in again else []
+
+        def current(variable: Variable, i: int = i) -> Variable:
+            memory, first = memories.get(variable.memory, (0, i + 1))
+            return variable if i < first else names.setdefault(variable, replace(variable, memory=memory))
+
+        found.append(_renamed(call, current))
+    return replace(program, calls=found)
+
+
+def _last_operation(kernel: Call, result: Variable) -> Call | None:
+    """The one operation that writes a large result of a kernel, if its operands are known outside."""
+    if math.prod(result.shape) < LARGE:
+        return None
+    parts = [part for part in kernel.body if any(variable.memory == result.memory for variable in part.written)]
+    known = {*kernel.variables(), *kernel.made}
+    if len(parts) != 1 or parts[0].function not in ("np.add", "np.subtract", "np.multiply") or parts[0].keywords != {"out": result}:
+        return None
+    operands = parts[0].arguments
+    after = kernel.body[kernel.body.index(parts[0]) + 1 :]
+    changed = {variable.memory for part in after for variable in part.written}
+    alike = all(isinstance(v, Variable) and v in known and v.shape == result.shape and v.dtype == result.dtype for v in operands)
+    return parts[0] if alike and changed.isdisjoint(variable.memory for variable in operands) else None
+
+
 PASSES = {
     "small kernels taken apart": with_small_kernels_taken_apart,
     "repetitions removed": without_repetitions,
     "dead code removed": without_dead_code,
     "checks first": with_checks_first,
+    "large results made again": with_large_results_made_again,
 }

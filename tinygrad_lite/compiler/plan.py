@@ -18,7 +18,7 @@ from tinygrad_lite.arrays.compiling import available
 from tinygrad_lite.arrays.errstate import quietly
 from tinygrad_lite.arrays.memory import start_of
 from tinygrad_lite.compiler.actions import Action, draw, fill, in_place, into, is_basic, several, with_ellipsis
-from tinygrad_lite.compiler.chains import chain_of, is_link, may_follow
+from tinygrad_lite.compiler.chains import ALONE, Slots, chain_of, is_link, may_follow
 from tinygrad_lite.compiler.native import Piece, function_of, is_small, is_supported, piece_of, ufunc_of
 from tinygrad_lite.compiler.layouts import untouched
 from tinygrad_lite.compiler.program import IN_PLACE, Call, Program, Variable, last_uses, leaves, mapped, perform, replaced
@@ -26,6 +26,7 @@ from tinygrad_lite.compiler.stand_ins import Untraceable
 from tinygrad_lite.compiler.tracing import arrays_in
 
 _UNINITIALIZED = ("np.empty", "np.empty_like")
+_PAGES = 1 << 16  # bytes; larger buffers get their memory when they are written to: not if a loop keeps their values in registers
 SMALL = 1 << 12  # a kernel's results up to this number of elements are copied to their place
 
 
@@ -53,6 +54,7 @@ class Plan:
         self.inputs: list[np.ndarray] = []
         self.pieces: dict[int, Piece] = {}  # those actions, by number, that compiled functions can do
         self._slots_of: dict[int, int] = {}  # those of late arrays, by the ids of the arrays that stand for them
+        self._made_here: set[int] = set()  # the ids of those whose runs' arrays a loop may make
         self._cells: dict[tuple[Variable, np.dtype], np.ndarray] = {}
         self._last: dict[int, int] = {}  # the last action that reads a slot
         for variable in program.inputs:
@@ -71,16 +73,17 @@ class Plan:
         self.bytes = 0
         self._pool: dict[int, list[np.ndarray]] = {}
         self._taken: dict[int, np.ndarray] = {}  # by the memory's number
-        self.before_backward: Callable[[], None] | None = None
-        has_begun = False
+        self.after_checks: Callable[[], None] | None = None  # what to do when no input can be refused any more
+        last_check = max((i for i, call in enumerate(program.calls) if call.function == "check"), default=-1)
         ends = last_uses(program.calls, program.outputs)
         with np.errstate(all="ignore"):
+            if last_check < 0:
+                self._do(self._checked)
             for i, call in enumerate(program.calls):
-                if call.section == "backward" and not has_begun:
-                    has_begun = True
-                    self._do(self._begin_backward)
                 first = len(self.actions)
                 self._place(call)
+                if i == last_check:
+                    self._do(self._checked)
                 for number in range(first, len(self.actions)):
                     if number in self.pieces:
                         self.pieces[number].number = i
@@ -155,7 +158,7 @@ class Plan:
         if free:
             buffer = free.pop()
         else:
-            buffer = np.zeros(size, np.uint8)
+            buffer = np.zeros(size, np.uint8) if size < _PAGES else untouched((size,), np.dtype(np.uint8))
             self.bytes += size
         self._taken[variable.memory] = buffer
         self.fixed[variable] = np.ndarray(array.shape, array.dtype, buffer, strides=array.strides)
@@ -188,9 +191,9 @@ class Plan:
             return lambda: perform(function, tuple(resolved()), {})
         return lambda: perform(function, tuple(resolved()), dict(zip(names, rest())))
 
-    def _begin_backward(self) -> None:
-        if self.before_backward is not None:
-            self.before_backward()
+    def _checked(self) -> None:
+        if self.after_checks is not None:
+            self.after_checks()
 
     def _do(self, action: Callable[..., Any], arguments: tuple[Any, ...] = (), first: bool = False) -> None:
         (self.before if first else self.actions).append((action, arguments))
@@ -243,8 +246,10 @@ class Plan:
         def finish() -> None:
             pieces, instead = [self.pieces[number] for number in run], [self.actions[number] for number in run]
             function = None
-            if len(run) > 1:
-                function = function_of(pieces) if kind == "function" else chain_of(pieces, self._slots_of, self.slots, instead)
+            if kind == "function" and len(run) > 1:
+                function = function_of(pieces)
+            elif len(run) > 1 or (run and pieces[0].out.size >= ALONE):
+                function = chain_of(pieces, Slots(self.slots, self._slots_of, self._made_here), instead)
             if function is None:
                 for number in run:
                     moved[number] = len(actions)
@@ -349,10 +354,22 @@ class Plan:
         resolved = self._resolver(arguments)
         ufunc = ufunc_of(function, len(arguments))
         if ufunc is not None and not keywords and result.memory not in {v.memory for v in call.variables()}:
-            out = self._new(result)
+            shape, dtype = result.shape, result.dtype
+            if np.prod(shape, dtype=int) * dtype.itemsize < _PAGES:
+                out = self._new(result)
+                self._do(lambda: ufunc(*resolved(), out=out))
+                return
+            like = untouched(shape, dtype)
+            place = self._make_late(result, like)
+            self._made_here.add(id(like))
             if (known := _likes(arguments)) is not None:
-                self._note(piece_of(function, known, {}, out))
-            self._do(lambda: ufunc(*resolved(), out=out))
+                self._note(piece_of(function, known, {}, like))
+
+            def compute() -> None:
+                slots[place] = new = np.empty(shape, dtype)
+                ufunc(*resolved(), out=new)
+
+            self._do(compute)
             return
         if function == ".dot" and len(result.shape) == 2:
             product = self._new(result)
