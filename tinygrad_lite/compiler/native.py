@@ -64,15 +64,25 @@ class Nest:
         # Operation, operands and result (places in `arrays`, or numbers), and the piece whose result this is.
         self.steps: list[tuple[str, list[Any], int, Piece | None]] = []
         self.arrays: list[tuple[np.ndarray, tuple[int, ...]]] = []
+        self.starts: list[int] = []
+        self.spans: list[tuple[int, int]] = []  # the addresses that each may touch
+        self._places: dict[Any, int] = {}
 
     def place(self, array: np.ndarray, strides: tuple[int, ...]) -> int:
         """The number of an array."""
         strides = tuple(0 if size == 1 else stride for size, stride in zip(self.shape, strides))
-        for i, (known, its) in enumerate(self.arrays):
-            if start_of(known) == start_of(array) and its == strides and known.dtype == array.dtype:
-                return i
-        self.arrays.append((array, strides))
-        return len(self.arrays) - 1
+        start = start_of(array)
+        key = start, strides, array.dtype
+        if key not in self._places:
+            self._places[key] = len(self.arrays)
+            self.arrays.append((array, strides))
+            self.starts.append(start)
+            self.spans.append(address_range(array))
+        return self._places[key]
+
+    def written(self) -> set[int]:
+        """The ids of the arrays that it writes."""
+        return {id(self.arrays[out][0]) for _, _, out, _ in self.steps}
 
 
 def _broadcast(array: np.ndarray, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -131,21 +141,17 @@ def _may_join(first: Nest, second: Nest) -> bool:
     """Whether the steps of `second` may follow those of `first` in the same loops."""
     if first.shape != second.shape or first.accumulates or second.accumulates:
         return False
-    for a, its in first.arrays:
-        for b, theirs in second.arrays:
-            are_one = its == theirs and start_of(a) == start_of(b)
-            if not are_one and _overlap(a, b) and (_is_written(first, a) or _is_written(second, b)):
+    mine, others = first.written(), second.written()
+    for i, (a, its) in enumerate(first.arrays):
+        for j, (b, theirs) in enumerate(second.arrays):
+            are_one = its == theirs and first.starts[i] == second.starts[j]
+            if not are_one and _overlap(first.spans[i], second.spans[j]) and (id(a) in mine or id(b) in others):
                 return False
     return True
 
 
-def _overlap(a: np.ndarray, b: np.ndarray) -> bool:
-    (start, end), (first, last) = address_range(a), address_range(b)
-    return start < last and first < end
-
-
-def _is_written(nest: Nest, array: np.ndarray) -> bool:
-    return any(nest.arrays[out][0] is array for _, _, out, _ in nest.steps)
+def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
 
 
 def _joined(nests: Sequence[Nest]) -> list[Nest]:
@@ -192,11 +198,12 @@ def _text_of(nest: Nest, name: str, dtype: np.dtype) -> str:
         return f"define internal void @{name}({parameters}) {{\n  ret void\n}}"
     sizes, strides = _collapsed(nest)
     depth = len(sizes)
+    written = nest.written()
     for k, (a, _) in enumerate(nest.arrays):
         if a.dtype not in (dtype, _BOOL):
             raise Unsupported(str(a.dtype))
-        for b, _ in nest.arrays[:k]:
-            if _overlap(a, b) and (_is_written(nest, a) or _is_written(nest, b)):
+        for other, (b, _) in enumerate(nest.arrays[:k]):
+            if _overlap(nest.spans[k], nest.spans[other]) and (id(a) in written or id(b) in written):
                 raise Unsupported("overlapping memory")
     inside = [writer.line(f"mul i64 %i{d}, {its[d]}") for its in strides for d in range(depth)]
     pointers = []
@@ -352,8 +359,7 @@ def function_of(pieces: Sequence[Piece]) -> Callable[[], None] | None:
     body = []
     for i, nest in enumerate(nests):
         arguments: list[str] = []
-        for array, _ in nest.arrays:
-            address = start_of(array)
+        for address in nest.starts:
             if address not in addresses:
                 addresses.append(address)
             body.append(f"  %t{i}_{len(arguments)} = getelementptr ptr, ptr %table, i64 {addresses.index(address)}")

@@ -80,11 +80,17 @@ class Call:
         return variables_in((self.arguments, self.keywords))
 
 
+_NESTED = (tuple, list, dict, slice)
+
+
 def leaves(value: Any) -> Iterator[Any]:
     """The parts of nested tuples, lists, dicts and slices."""
     if isinstance(value, (tuple, list)):
         for part in value:
-            yield from leaves(part)
+            if isinstance(part, _NESTED):
+                yield from leaves(part)
+            else:
+                yield part
     elif isinstance(value, dict):
         yield from leaves(tuple(value.values()))
     elif isinstance(value, slice):
@@ -101,7 +107,7 @@ def variables_in(value: Any) -> Iterator[Variable]:
 def mapped(value: Any, by: Callable[[Any], Any]) -> Any:
     """`value` with `by(part)` in the place of each part of nested tuples, lists, dicts and slices."""
     if isinstance(value, (tuple, list)):
-        parts = [mapped(part, by) for part in value]
+        parts = [mapped(part, by) if isinstance(part, _NESTED) else by(part) for part in value]
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     if type(value) is dict:
         return {name: mapped(part, by) for name, part in value.items()}
