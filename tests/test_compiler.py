@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from tinygrad_lite.arrays.compiling import available
 from tinygrad_lite.compiler.arguments import Arguments, names_of
 from tinygrad_lite.compiler.capture import capture
 from tinygrad_lite.compiler.chains import Slots, chain_of, is_link
+from tinygrad_lite.compiler.layouts import Layouts
 from tinygrad_lite.compiler.native import Piece, function_of, is_supported
 from tinygrad_lite.compiler.passes import PASSES, without_dead_code, without_repetitions
 from tinygrad_lite.compiler.plan import Plan
@@ -19,10 +22,10 @@ from tinygrad_lite.compiler.reach import Reach
 F = nn.functional
 
 
-def traced(function, *arguments):
+def traced(function, *arguments, **options):
     """The program of one call."""
     names = names_of(function)(arguments, {})
-    return capture(function, arguments, {}, Arguments(names), Reach(function, names), {}).program
+    return capture(function, arguments, {}, Arguments(names), Reach(function, names), {}, **options).program
 
 
 def lines(program):
@@ -195,3 +198,116 @@ def test_a_chain_on_large_arrays(draw, loops_of_its_own):
     np.testing.assert_allclose(out, expected[0], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(y, expected[1], rtol=1e-5, atol=1e-6)
     assert not between.any()
+
+
+# -- memory ----------------------------------------------------------------------------------------
+
+
+def test_a_trace_computes_large_values_once_and_keeps_none_of_them(draw):
+    layouts = Layouts()
+    x = tg.tensor(floats(draw, 128, 64))
+
+    def function(x):
+        for _ in range(3):
+            x = (x * 0.5 + 0.1).tanh()
+        return x
+
+    before = x.numpy().copy()
+    first, second, computed = traced(function, x, layouts=layouts), traced(function, x, layouts=layouts), traced(function, x)
+    assert str(first) == str(second) == str(computed)
+    np.testing.assert_array_equal(x.numpy(), before)
+    np.testing.assert_array_equal(second.run(before)[0], function(x).numpy())
+
+
+def test_layouts_are_of_large_floats_only():
+    layouts = Layouts()
+    for array, is_known in ((np.ones((64, 64), np.float32), True), (np.ones((4, 4), np.float32), False), (np.ones((64, 64), np.int64), False)):
+        key = layouts.key("np.exp", (array,), {})
+        layouts.note(key, array.copy(), None)
+        found = layouts.result(key)
+        assert (found is not None) == is_known
+        assert found is None or (found.shape, found.strides, found.dtype) == (array.shape, array.strides, array.dtype)
+
+
+def test_layouts_keep_the_order_of_dims():
+    layouts, array = Layouts(), np.ones((64, 65), np.float32).T
+    key = layouts.key("+", (array, 1.0), {})
+    layouts.note(key, array + 1.0, None)
+    assert layouts.result(key).strides == array.strides
+    assert layouts.key("+", (array, 2.0), {}) != key != layouts.key("+", (array.copy(), 1.0), {})
+
+
+def test_a_large_product_of_two_kept_arrays_is_made_again(draw):
+    model = nn.Sequential(nn.Linear(64, 1024), nn.GELU(), nn.Linear(1024, 1024), nn.GELU(), nn.Linear(1024, 8))
+    other = copy.deepcopy(model)
+    x = tg.tensor(floats(draw, 512, 64))
+
+    def step_of(model):
+        optimizer = tg.optim.SGD(model.parameters(), lr=0.1)
+
+        def step(x):
+            optimizer.zero_grad()
+            loss = (model(x) ** 2).mean()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return step
+
+    step, eager = tg.compile(step_of(model), fullgraph=True), step_of(other)
+    for _ in range(4):
+        assert float(step(x)) == pytest.approx(float(eager(x)), rel=1e-4)
+    assert str(step.program()).count("_again = ") == 1  # the other's gradient comes first
+    for p, q in zip(model.parameters(), other.parameters()):
+        np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(p.detach().numpy(), q.detach().numpy(), rtol=1e-3, atol=1e-6)
+
+
+def test_a_gradient_that_somebody_keeps_stays_as_it_was(draw):
+    w = tg.tensor(floats(draw, 300, 300), requires_grad=True)
+
+    @tg.compile(fullgraph=True)
+    def step(x):
+        w.grad = None
+        ((x @ w) ** 2).sum().backward()
+
+    kept = []
+    for _ in range(4):
+        x = tg.tensor(floats(draw, 300, 300))
+        step(x)
+        kept.append((w.grad, 2 * x.numpy().T @ (x.numpy() @ w.detach().numpy())))
+    for found, expected in kept:
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-3, atol=1e-2)
+
+
+def test_a_refused_input_leaves_the_gradients(draw):
+    table = nn.Embedding(50, 200)
+    optimizer = tg.optim.SGD(table.parameters(), lr=0.1)
+
+    @tg.compile
+    def step(index):
+        optimizer.zero_grad()
+        table(index).sum().backward()
+        optimizer.step()
+
+    for _ in range(3):
+        step(tg.tensor([1, 2, 3]))
+    before = table.weight.grad
+    with pytest.raises(IndexError):
+        step(tg.tensor([1, 2, 50]))
+    assert table.weight.grad is before
+
+
+def test_a_chain_of_arrays_that_each_run_makes(draw, loops_of_its_own):
+    x, y = floats(draw, 300, 100), floats(draw, 300, 100)
+    like, out = np.zeros_like(x), np.zeros_like(x)
+    slots, calls = [x, None], []
+    pieces = [Piece("multiply", like, (like, 2.0), 0), Piece("add", out, (like, y), 1)]
+    run = chain_of(pieces, Slots(slots, {id(like): 0, id(out): 1}, {id(out)}), [(calls.append, (1,))])
+    expected = x * 2 + y
+    run()
+    np.testing.assert_allclose(slots[1], expected, rtol=1e-6)
+    assert not like.any() and not out.any()
+    slots[0] = np.asfortranarray(x)
+    run()
+    assert calls == [1]

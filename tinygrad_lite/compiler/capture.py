@@ -190,8 +190,7 @@ def capture(
             trace.scale([lifted[id(tensor)] for tensor in tensors.values()], scale)
         context.observers.set((*watching, _Sections(trace)))
         positional = list(new.values())[: len(args)]
-        quiet = contextlib.nullcontext() if copies.are_empty else np.errstate(all="ignore")  # a GPU does not warn
-        with redirect_stdout(_NoText(sys.stdout)), redirect_stderr(_NoText(sys.stderr)), quiet:
+        with redirect_stdout(_NoText(sys.stdout)), redirect_stderr(_NoText(sys.stderr)), np.errstate(all="ignore"):
             returned = function(*positional, **dict(zip(kwargs, list(new.values())[len(args) :])))
         if trace.error is not None:
             raise trace.error

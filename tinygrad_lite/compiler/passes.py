@@ -157,7 +157,8 @@ def with_large_results_made_again(program: Program) -> Program:
             operation = _last_operation(call, result)
             if operation is None or not late or result.memory in outside or writes[result.memory]:
                 continue
-            stay = all(reads[v.memory][-1] >= late[0] and not any(i < j <= late[0] for j in writes[v.memory]) for v in operation.variables())
+            stay = all(reads[v.memory][-1] >= late[0] for v in operation.variables())
+            stay = stay and not any(i < j <= late[0] for v in operation.variables() for j in writes[v.memory])
             views = {v for j in late for v in calls[j].variables() if v.memory == result.memory and v is not result}
             if stay and views <= {v for j in late for v in calls[j].made}:
                 chosen.append((result, operation, late[0]))

@@ -19,25 +19,16 @@ from tinygrad_lite.arrays.errstate import quietly
 from tinygrad_lite.arrays.memory import start_of
 from tinygrad_lite.compiler.actions import Action, draw, fill, in_place, into, is_basic, several, with_ellipsis
 from tinygrad_lite.compiler.chains import ALONE, Slots, chain_of, is_link, may_follow
-from tinygrad_lite.compiler.native import Piece, function_of, is_small, is_supported, piece_of, ufunc_of
+from tinygrad_lite.compiler.late import Late, late_in, likes, view_of, with_values
 from tinygrad_lite.compiler.layouts import untouched
-from tinygrad_lite.compiler.program import IN_PLACE, Call, Program, Variable, last_uses, leaves, mapped, perform, replaced
+from tinygrad_lite.compiler.native import Piece, function_of, is_small, is_supported, piece_of, ufunc_of
+from tinygrad_lite.compiler.program import IN_PLACE, Call, Program, Variable, last_uses, perform, replaced
 from tinygrad_lite.compiler.stand_ins import Untraceable
 from tinygrad_lite.compiler.tracing import arrays_in
 
 _UNINITIALIZED = ("np.empty", "np.empty_like")
 _PAGES = 1 << 16  # bytes; larger buffers get their memory when they are written to: not if a loop keeps their values in registers
 SMALL = 1 << 12  # a kernel's results up to this number of elements are copied to their place
-
-
-class Late:
-    """An operand that each run makes anew: an entry of `slots`. `like`: an array of the layout that it is to have, if known,
-    whose own memory is never touched."""
-
-    __slots__ = ("like", "slot")
-
-    def __init__(self, slot: int, like: np.ndarray | None = None):
-        self.slot, self.like = slot, like
 
 
 class Plan:
@@ -167,12 +158,12 @@ class Plan:
     def _resolver(self, operands: tuple[Any, ...]) -> Callable[[], Any]:
         """A function that returns the operands of the run."""
         slots = self.slots
-        late = _late_in(operands)
+        late = late_in(operands)
         for operand in late:
             self._last[operand.slot] = len(self.actions)
         if not late:
             return lambda: operands
-        if all(isinstance(o, Late) or not _late_in(o) for o in operands):
+        if all(isinstance(o, Late) or not late_in(o) for o in operands):
             places = [(i, o.slot) for i, o in enumerate(operands) if isinstance(o, Late)]
 
             def resolved() -> list[Any]:
@@ -182,7 +173,7 @@ class Plan:
                 return found
 
             return resolved
-        return lambda: _resolved(operands, slots)
+        return lambda: with_values(operands, slots)
 
     def _performed(self, function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Callable[[], Any]:
         """A function that does a call on the operands of the run."""
@@ -287,7 +278,7 @@ class Plan:
             self._place_number(call, arguments, keywords)
         elif result is None:
             self._place_change(call, arguments, keywords)
-        elif _late_in((arguments, keywords)):
+        elif late_in((arguments, keywords)):
             self._place_late(call, arguments, keywords)
         elif call.function == "draw":
             self._changing.add(result.memory)
@@ -362,7 +353,7 @@ class Plan:
             like = untouched(shape, dtype)
             place = self._make_late(result, like)
             self._made_here.add(id(like))
-            if (known := _likes(arguments)) is not None:
+            if (known := likes(arguments)) is not None:
                 self._note(piece_of(function, known, {}, like))
 
             def compute() -> None:
@@ -376,7 +367,7 @@ class Plan:
             dot: Callable[..., Any] = np.dot
             self._do(lambda: dot(*resolved(), product))
             return
-        slot = self._make_late(result, _view_of(function, arguments, keywords))
+        slot = self._make_late(result, view_of(function, arguments, keywords))
         self._do(lambda: slots.__setitem__(slot, np.asarray(performed())))
 
     def _with_cells(self, call: Call, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -402,9 +393,9 @@ class Plan:
     def _place_change(self, call: Call, arguments: Any, keywords: Any) -> None:
         """A change in place, or a check."""
         function = call.function
-        if _late_in((arguments, keywords)) and (with_cells := self._with_cells(call, arguments)) is not None:
+        if late_in((arguments, keywords)) and (with_cells := self._with_cells(call, arguments)) is not None:
             arguments = with_cells
-        if not _late_in((arguments, keywords)):
+        if not late_in((arguments, keywords)):
             if function in IN_PLACE:
                 piece = piece_of(function.removesuffix("="), arguments, keywords, arguments[0])
             elif function == "[]=" and is_basic(arguments[1]):
@@ -415,7 +406,7 @@ class Plan:
             self._note(piece)
             self.actions.append(in_place(function, arguments, keywords))
             return
-        if function in IN_PLACE and (known := _likes(arguments)) is not None:
+        if function in IN_PLACE and (known := likes(arguments)) is not None:
             self._note(piece_of(function.removesuffix("="), known, keywords, known[0]))
         self._do(self._performed(ufunc_of(function, len(arguments)) or function, arguments, keywords))
 
@@ -431,7 +422,8 @@ class Plan:
             if variable.memory not in memory and np.prod(variable.shape, dtype=int) <= SMALL:
                 small.append((i, self._new(variable)))
             else:
-                large.append((i, self._make_late(variable, None if variable.memory in memory else untouched(variable.shape, variable.dtype))))
+                like = None if variable.memory in memory else untouched(variable.shape, variable.dtype)
+                large.append((i, self._make_late(variable, like)))
         if not small and not large:
             self._do(performed)
             return
@@ -444,33 +436,6 @@ class Plan:
                 slots[slot] = found[i]
 
         self._do(run)
-
-
-def _late_in(value: Any) -> list[Late]:
-    return [part for part in leaves(value) if isinstance(part, Late)]
-
-
-def _resolved(value: Any, slots: list[Any]) -> Any:
-    return mapped(value, lambda part: slots[part.slot] if isinstance(part, Late) else part)
-
-
-def _likes(operands: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """The operands with arrays like them in the place of late ones; None if not all are known."""
-    if any(isinstance(part, Late) and part.like is None for part in operands) or _late_in([o for o in operands if not isinstance(o, Late)]):
-        return None
-    return tuple(part.like if isinstance(part, Late) else part for part in operands)
-
-
-def _view_of(function: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> np.ndarray | None:
-    """An array like the view that a call makes of its first operand; None if it makes none."""
-    known = _likes(arguments)
-    if known is None or _late_in(keywords) or not isinstance(known[0], np.ndarray) or function not in _VIEWS:
-        return None
-    found = perform(function, known, keywords)
-    return found if np.may_share_memory(found, known[0]) else None
-
-
-_VIEWS = (".T", ".reshape", ".transpose", ".swapaxes", ".squeeze", "[]")
 
 
 def _let_go(slots: list[Any], which: list[int]) -> None:
