@@ -7,7 +7,6 @@ function changed is in the program, and in the capture's `effects`.
 
 from __future__ import annotations
 
-import contextlib
 import random
 import sys
 import threading

@@ -42,10 +42,6 @@ class HostCopies:
     def __init__(self) -> None:
         self._known: dict[int, tuple[Any, np.ndarray]] = {}  # an array that owns memory and its copy, by the memory
 
-    @property
-    def are_empty(self) -> bool:
-        return not self._known
-
     def of(self, array: Any) -> np.ndarray:
         """The copy of `array`, in its layout; an array of the CPU itself."""
         if type(array) is np.ndarray:

@@ -63,7 +63,8 @@ class Ready:
         written = {variable.memory for call in self.program.calls for variable in call.written}
         self.written = [array for variable, array in self.program.captured.items() if variable.memory in written]
         self.replaced = [t for t in mine if id(t) in set_here and id(t._grad) not in read]
-        self.plan.after_checks = self._drop_gradients
+        if isinstance(self.plan, Plan):
+            self.plan.after_checks = self._drop_gradients
         self.observed = [(array, array.copy()) for array in captured.reach.arrays]
         self.marks: Any = None
         self.times: collections.deque[float] = collections.deque(maxlen=101)
