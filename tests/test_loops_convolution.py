@@ -71,7 +71,7 @@ def test_any_geometry(seed, always, both_forms, monkeypatch):
     same(both_forms(lambda: three(*given)))
 
 
-@pytest.mark.parametrize("size", [Registers(16, 12), Registers(32, 12), Registers(64, 24)])
+@pytest.mark.parametrize("size", [Registers(16, 12), Registers(16, 24), Registers(32, 12), Registers(64, 24)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_vectors_of_other_processors(size, dtype, always, both_forms, monkeypatch):
     monkeypatch.setattr(correlation_loops, "registers", lambda: size)

@@ -30,7 +30,9 @@ def registers() -> Registers:
     has = features()
     if "avx512f" in has:
         return Registers(64, 24)
-    return Registers(32, 12) if "avx" in has else Registers(16, 12)
+    if "avx" in has:
+        return Registers(32, 12)
+    return Registers(16, 24 if "neon" in has else 12)
 
 
 def tiles(sums: int, outputs: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -30,6 +30,7 @@ _CACHED = 28 << 10  # bytes of an image that should stay in the first-level cach
 # What is better left to BLAS, which arranges its operands in blocks for all levels of the cache.
 _WEIGHTS = 256 << 10  # bytes of the weights that pass by for some terms, if they leave the second-level cache
 _FEW, _TOTALS = 128, 1 << 20  # windows of an image, and bytes of the sums to which their products are added
+_LONGEST = 1 << 15  # windows of a row, which is never divided
 _PARTS = 4  # for each thread, so that one that begins late has less to do
 
 
@@ -91,7 +92,7 @@ def can_be_direct(x: np.ndarray, y: np.ndarray, w: Windows, products: int) -> bo
     """Whether there are loops for such operands, and so many multiplications are enough for them."""
     if products < _SMALLEST or type(x) is not np.ndarray or type(y) is not np.ndarray:
         return False
-    return x.dtype in KINDS and x.dtype == y.dtype and len(w.size) <= 2 and available()
+    return x.dtype in KINDS and x.dtype == y.dtype and len(w.size) <= 2 and w.count[-1] <= _LONGEST and available()
 
 
 def _aligned(memory: np.ndarray) -> int:
@@ -242,9 +243,12 @@ def _vectors(lines: int, columns: int, row: int, lanes: int) -> np.ndarray:
     """The vectors of a block of windows: for each the offsets of its first element in the source and in the result, the first
     lane that counts, and how many do. A vector that would go beyond its line begins earlier, so that nothing is read after the
     end of an array."""
-    starts = [max(min(j, columns - lanes), 0) for j in range(0, columns, lanes)]
-    vectors = [(start, j - start, min(lanes, columns - j)) for j, start in zip(range(0, columns, lanes), starts)]
-    return np.array([(i * row + start, i * columns + start, lane, n) for i in range(lines) for start, lane, n in vectors], np.int64)
+    first = np.arange(0, columns, lanes)
+    start = np.maximum(np.minimum(first, columns - lanes), 0)
+    line, table = np.arange(lines)[:, None], np.empty((lines, len(first), 4), np.int64)
+    table[..., 0], table[..., 1] = line * row + start, line * columns + start
+    table[..., 2], table[..., 3] = first - start, np.minimum(columns - first, lanes)
+    return table.reshape(-1, 4)
 
 
 @functools.lru_cache(maxsize=256)
