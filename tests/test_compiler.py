@@ -298,6 +298,7 @@ def test_a_refused_input_leaves_the_gradients(draw):
     assert table.weight.grad is before
 
 
+@needs_loops
 def test_a_chain_of_arrays_that_each_run_makes(draw, loops_of_its_own):
     x, y = floats(draw, 300, 100), floats(draw, 300, 100)
     like, out = np.zeros_like(x), np.zeros_like(x)
