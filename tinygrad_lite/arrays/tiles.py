@@ -1,187 +1,200 @@
-"""Products of small matrices in LLVM IR, for kernels that need many of them inside one compiled function.
+"""Products of matrices in LLVM IR, for kernels that need many of them inside one compiled function.
 
-A product is computed in tiles of the result, whose elements stay in registers: 6 rows by 2 vectors on a processor with 16
-vector registers. For each k, a tile reads two vectors from row k of the right matrix, and multiplies them by one number from
-each of its rows of the left matrix:
+The right matrix is packed in panels: strips of columns, two vectors of the processor wide, whose rows follow one another. A
+tile of the result, up to 6 rows of a panel, stays in registers during all multiplications:
 
-    out[r, :] += x[r, k] * y[k, :]        r = 0, ..., 5
-
-The right matrix is packed into panels as wide as a tile, in which its rows follow each other.
+    for each panel:
+        for each tile of rows:
+            for k in range(inner):
+                tile += x[rows, k, None] * panel[k]
 """
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 
 from tinygrad_lite.arrays.compiling import vector_size
 from tinygrad_lite.arrays.loop_functions import KINDS
 
-_VECTORS = 2  # of a row of a tile
+_ROWS = 6  # of a tile: with two vectors a row, 12 of 16 registers hold sums
+_CHAINS = {1: 4, 2: 2, 3: 2}  # sums of their own in tiles with few rows, since an addition waits for the one before it
 
 
-@functools.cache
-def _tile_size(dtype: np.dtype) -> tuple[int, int]:
-    """The rows of a tile, and the elements of a vector."""
-    size = vector_size()  # processors with 64 bytes have 32 registers
-    return 12 if size == 64 else 6, size // dtype.itemsize
+def lanes_of(dtype: np.dtype) -> int:
+    """The elements of a vector."""
+    return vector_size() // dtype.itemsize
 
 
-def vector_width(dtype: np.dtype) -> int:
-    return _tile_size(dtype)[1]
-
-
-def panel_width(dtype: np.dtype) -> int:
-    return _VECTORS * _tile_size(dtype)[1]
+def width_of(dtype: np.dtype) -> int:
+    """The columns of a panel."""
+    return 2 * lanes_of(dtype)
 
 
 def packed_size(inner: int, columns: int, dtype: np.dtype) -> int:
     """The number of elements of a packed matrix (inner, columns)."""
-    width = panel_width(dtype)
+    width = width_of(dtype)
     return -(-columns // width) * width * inner
 
 
-def product_functions(dtype: np.dtype) -> str:
-    """Two functions in LLVM IR. Steps are in bytes.
-
-    pack(inner, columns, y, y_row, y_column, out) packs y (inner, columns) into panels; zeros fill the last one up.
-
-    product(rows, columns, inner, x, x_row, x_column, panels, out, out_row, factor) makes out = x @ y * factor for x (rows,
-    inner). The elements of a row of `out` lie side by side.
-    """
-    t, (most, lanes) = KINDS[dtype], _tile_size(dtype)
-    vector = f"<{lanes} x {t}>"
-    declared = f"""
-declare {vector} @llvm.fma.v{lanes}{"f32" if t == "float" else "f64"}({vector}, {vector}, {vector})
-declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
-declare i64 @llvm.smin.i64(i64, i64)
-"""
-    return "\n".join([declared, *(_tile(rows, dtype) for rows in range(1, most + 1)), _product(dtype), _pack(dtype)])
-
-
-def _tile(rows: int, dtype: np.dtype) -> str:
-    """`rows` rows of a product, over the `columns` of a panel that belong to the result."""
-    t, lanes = KINDS[dtype], _tile_size(dtype)[1]
-    vector, fma = f"<{lanes} x {t}>", f"llvm.fma.v{lanes}{'f32' if t == 'float' else 'f64'}"
-    spread = f"{vector} poison, <{lanes} x i32> zeroinitializer"
-    parts = [(r, v) for r in range(rows) for v in range(_VECTORS)]
-    lines = [
-        "entry:",
-        f"  %aside = alloca [{rows * _VECTORS} x {vector}], align 64",
-        *(f"  %x{r}_move = mul i64 %x_row, {r}\n  %x{r} = getelementptr i8, ptr %x, i64 %x{r}_move" for r in range(rows)),
-        *(f"  %out{r}_move = mul i64 %out_row, {r}\n  %out{r} = getelementptr i8, ptr %out, i64 %out{r}_move" for r in range(rows)),
-        "  %some = icmp sgt i64 %inner, 0",
-        "  br i1 %some, label %each, label %multiply",
-        "each:",
-        "  %k = phi i64 [ 0, %entry ], [ %k_next, %each ]",
-        "  %x_here = phi i64 [ 0, %entry ], [ %x_next, %each ]",
-        *(f"  %sum{r}_{v} = phi {vector} [ zeroinitializer, %entry ], [ %more{r}_{v}, %each ]" for r, v in parts),
-        f"  %y_here = getelementptr [{_VECTORS} x {vector}], ptr %y, i64 %k",
-    ]
-    for v in range(_VECTORS):
-        lines += [
-            f"  %y{v}_at = getelementptr {vector}, ptr %y_here, i64 {v}",
-            f"  %y{v} = load {vector}, ptr %y{v}_at, align {dtype.itemsize}",
-        ]
-    for r in range(rows):
-        lines += [
-            f"  %x{r}_at = getelementptr i8, ptr %x{r}, i64 %x_here",
-            f"  %number{r} = load {t}, ptr %x{r}_at",
-            f"  %lane{r} = insertelement {vector} poison, {t} %number{r}, i64 0",
-            f"  %lanes{r} = shufflevector {vector} %lane{r}, {spread}",
-            *(f"  %more{r}_{v} = call {vector} @{fma}({vector} %lanes{r}, {vector} %y{v}, {vector} %sum{r}_{v})" for v in range(_VECTORS)),
-        ]
-    lines += [
-        "  %x_next = add i64 %x_here, %x_column",
-        "  %k_next = add i64 %k, 1",
-        "  %again = icmp slt i64 %k_next, %inner",
-        "  br i1 %again, label %each, label %multiply",
-        "multiply:",
-        *(f"  %total{r}_{v} = phi {vector} [ zeroinitializer, %entry ], [ %more{r}_{v}, %each ]" for r, v in parts),
-        f"  %factor_lane = insertelement {vector} poison, {t} %factor, i64 0",
-        f"  %factors = shufflevector {vector} %factor_lane, {spread}",
-        *(f"  %value{r}_{v} = fmul {vector} %total{r}_{v}, %factors" for r, v in parts),
-        f"  %full = icmp sge i64 %columns, {_VECTORS * lanes}",
-        "  br i1 %full, label %store, label %put_aside",
-        "store:",
-    ]
-    for r, v in parts:
-        lines += [
-            f"  %at{r}_{v} = getelementptr {vector}, ptr %out{r}, i64 {v}",
-            f"  store {vector} %value{r}_{v}, ptr %at{r}_{v}, align {dtype.itemsize}",
-        ]
-    lines += ["  ret void", "put_aside:"]
-    for i, (r, v) in enumerate(parts):
-        lines += [
-            f"  %aside{r}_{v} = getelementptr {vector}, ptr %aside, i64 {i}",
-            f"  store {vector} %value{r}_{v}, ptr %aside{r}_{v}",
-        ]
-    lines += [f"  %bytes = mul i64 %columns, {dtype.itemsize}"]
-    for r in range(rows):
-        lines += [f"  call void @llvm.memcpy.p0.p0.i64(ptr %out{r}, ptr %aside{r}_0, i64 %bytes, i1 false)"]
-    body = "\n".join([*lines, "  ret void"])
-    return f"define internal void @tile{rows}({_TILE.format(t=t)}) noinline {{\n{body}\n}}\n"
-
-
-_TILE = "i64 %columns, i64 %inner, ptr %x, i64 %x_row, i64 %x_column, ptr %y, ptr %out, i64 %out_row, {t} %factor"
-
-
-def _product(dtype: np.dtype) -> str:
-    t, most, width = KINDS[dtype], _tile_size(dtype)[0], panel_width(dtype)
-    given = f"i64 %left, i64 %inner, ptr %x_here, i64 %x_row, i64 %x_column, ptr %panel, ptr %out_here, i64 %out_row, {t} %factor"
-    cases = "\n".join(f"    i64 {rows}, label %tile{rows}" for rows in range(1, most))
-    tiles = "\n".join(f"tile{rows}:\n  call void @tile{rows}({given})\n  br label %after" for rows in range(1, most + 1))
-    parameters = f"i64 %rows, i64 %columns, i64 %inner, ptr %x, i64 %x_row, i64 %x_column, ptr %y, ptr %out, i64 %out_row, {t} %factor"
+def product_function(dtype: np.dtype, add: bool = False) -> str:
+    """`product(rows, columns, inner, x, x_row, x_column, panels, out, out_row)` makes out = x @ y, or adds to `out`, for x (rows,
+    inner) and a packed y. Steps are in bytes; the elements of a row of `out` lie side by side."""
+    t, item, width = KINDS[dtype], dtype.itemsize, width_of(dtype)
+    given = "ptr %x_here, i64 %x_row, i64 %x_column, i64 %inner, ptr %panel, ptr %out_here, i64 %out_row, i64 %left"
+    cases = " ".join(f"i64 {n}, label %rows{n}" for n in range(1, _ROWS))
+    calls = "\n".join(f"rows{n}:\n  call void @tile{n}({given})\n  br label %after" for n in range(1, _ROWS + 1))
+    parameters = "i64 %rows, i64 %columns, i64 %inner, ptr %x, i64 %x_row, i64 %x_column, ptr %panels, ptr %out, i64 %out_row"
     return f"""
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
+{"".join(_tile(n, t, item, width, add) for n in range(1, _ROWS + 1))}
 define internal void @product({parameters}) noinline {{
 entry:
-  %panel_bytes = mul i64 %inner, {width * dtype.itemsize}
+  %more_tiles = add i64 %rows, {_ROWS - 1}
+  %tiles = sdiv i64 %more_tiles, {_ROWS}
+  %panel_bytes = mul i64 %inner, {width * item}
   %some_rows = icmp sgt i64 %rows, 0
   %some_columns = icmp sgt i64 %columns, 0
   %some = and i1 %some_rows, %some_columns
-  br i1 %some, label %column, label %end
-column:
-  %c = phi i64 [ 0, %entry ], [ %c_next, %column_end ]
-  %panel = phi ptr [ %y, %entry ], [ %panel_next, %column_end ]
-  %left = sub i64 %columns, %c
-  %out_column = getelementptr {t}, ptr %out, i64 %c
-  br label %row
-row:
-  %r = phi i64 [ 0, %column ], [ %r_next, %after ]
-  %rest = sub i64 %rows, %r
-  %x_move = mul i64 %r, %x_row
-  %x_here = getelementptr i8, ptr %x, i64 %x_move
-  %out_move = mul i64 %r, %out_row
-  %out_here = getelementptr i8, ptr %out_column, i64 %out_move
-  switch i64 %rest, label %tile{most} [
-{cases}
-  ]
-{tiles}
+  br i1 %some, label %strip, label %end
+strip:
+  %left = phi i64 [ %columns, %entry ], [ %next_left, %next_strip ]
+  %panel = phi ptr [ %panels, %entry ], [ %next_panel, %next_strip ]
+  %out_strip = phi ptr [ %out, %entry ], [ %next_out_strip, %next_strip ]
+  br label %tile
+tile:
+  %rest_rows = phi i64 [ %rows, %strip ], [ %next_rest, %after ]
+  %rest_tiles = phi i64 [ %tiles, %strip ], [ %next_tiles, %after ]
+  %x_here = phi ptr [ %x, %strip ], [ %next_x, %after ]
+  %out_here = phi ptr [ %out_strip, %strip ], [ %next_out, %after ]
+  %shared = add i64 %rest_rows, %rest_tiles
+  %but_one = sub i64 %shared, 1
+  %n = udiv i64 %but_one, %rest_tiles
+  switch i64 %n, label %rows{_ROWS} [ {cases} ]
+{calls}
 after:
-  %r_next = add i64 %r, {most}
-  %more_rows = icmp slt i64 %r_next, %rows
-  br i1 %more_rows, label %row, label %column_end
-column_end:
-  %c_next = add i64 %c, {width}
-  %panel_next = getelementptr i8, ptr %panel, i64 %panel_bytes
-  %more_columns = icmp slt i64 %c_next, %columns
-  br i1 %more_columns, label %column, label %end
+  %next_rest = sub i64 %rest_rows, %n
+  %next_tiles = sub i64 %rest_tiles, 1
+  %x_bytes = mul i64 %n, %x_row
+  %next_x = getelementptr i8, ptr %x_here, i64 %x_bytes
+  %out_bytes = mul i64 %n, %out_row
+  %next_out = getelementptr i8, ptr %out_here, i64 %out_bytes
+  %more = icmp sgt i64 %next_rest, 0
+  br i1 %more, label %tile, label %next_strip
+next_strip:
+  %next_left = sub i64 %left, {width}
+  %next_panel = getelementptr i8, ptr %panel, i64 %panel_bytes
+  %next_out_strip = getelementptr i8, ptr %out_strip, i64 {width * item}
+  %more_strips = icmp sgt i64 %next_left, 0
+  br i1 %more_strips, label %strip, label %end
 end:
   ret void
 }}
+attributes #0 = {{ noinline "prefer-vector-width"="{8 * vector_size()}" "min-legal-vector-width"="{8 * vector_size()}" }}
 """
 
 
-def _pack(dtype: np.dtype) -> str:
-    t, width = KINDS[dtype], panel_width(dtype)
+def _tile(rows: int, t: str, item: int, width: int, add: bool) -> str:
+    """The function `tile<rows>`: a tile of the result."""
+    v, chains = f"<{width // 2} x {t}>", _CHAINS.get(rows, 1)
+    sums = list(product(range(rows), range(2)))
+    zeros = {f"{c}_{r}_{j}": "zeroinitializer" for c in range(chains) for r, j in sums}
+    lines = ["entry:", *(f"  %along{r} = mul i64 %x_row, {r}\n  %x{r} = getelementptr i8, ptr %x, i64 %along{r}" for r in range(rows))]
+    lines += _multiplications("main", "entry", chains, zeros, sums, v, t, ("0", "0"))
+    for r, j in sums:  # the chains' sums
+        for c in range(1, chains):
+            first = f"%main{0}_{r}_{j}" if c == 1 else f"%joined{c - 1}_{r}_{j}"
+            lines.append(f"  %joined{c}_{r}_{j} = fadd {v} {first}, %main{c}_{r}_{j}")
+    found, last = "main0", "main_end"
+    if chains > 1:
+        starts = {f"0_{r}_{j}": f"%joined{chains - 1}_{r}_{j}" for r, j in sums}
+        lines += _multiplications("rest", last, 1, starts, sums, v, t, ("%main_k", "%main_at"))
+        found = "rest0"
+    lines += [f"  %whole = icmp sge i64 %columns, {width}", "  br i1 %whole, label %store, label %store_part", "store:"]
+    for r in range(rows):
+        lines += _row_of_out(r)
+        for j in range(2):
+            lines.append(f"  %to{r}_{j} = getelementptr {v}, ptr %out{r}, i64 {j}")
+            lines += _stored(f"%{found}_{r}_{j}", f"%to{r}_{j}", f"%sum{r}_{j}", v, item, add)
+    lines += ["  ret void", "store_part:", f"  %few = alloca [2 x {v}], align 64", f"  %bytes = mul i64 %columns, {item}"]
+    lines.append(f"  %few1 = getelementptr {v}, ptr %few, i64 1")
+    for r in range(rows):
+        lines += _row_of_out(r, "part")
+        if add:
+            lines.append(f"  call void @llvm.memcpy.p0.p0.i64(ptr %few, ptr %part{r}, i64 %bytes, i1 false)")
+        for j in range(2):
+            lines += _stored(f"%{found}_{r}_{j}", "%few1" if j else "%few", f"%few{r}_{j}", v, item, add)
+        lines.append(f"  call void @llvm.memcpy.p0.p0.i64(ptr %part{r}, ptr %few, i64 %bytes, i1 false)")
+    body = "\n".join([*lines, "  ret void"])
+    parameters = "ptr %x, i64 %x_row, i64 %x_column, i64 %inner, ptr noalias %panel, ptr noalias %out, i64 %out_row, i64 %columns"
+    return f"define internal void @tile{rows}({parameters}) #0 {{\n{body}\n}}\n"
+
+
+def _row_of_out(r: int, name: str = "out") -> list[str]:
+    return [f"  %{name}_along{r} = mul i64 %out_row, {r}", f"  %{name}{r} = getelementptr i8, ptr %out, i64 %{name}_along{r}"]
+
+
+def _stored(value: str, place: str, name: str, v: str, item: int, add: bool) -> list[str]:
+    """Store a vector, or add it to the one in memory."""
+    if not add:
+        return [f"  store {v} {value}, ptr {place}, align {item}"]
+    load, total = f"  {name}_old = load {v}, ptr {place}, align {item}", f"  {name} = fadd {v} {name}_old, {value}"
+    return [load, total, f"  store {v} {name}, ptr {place}, align {item}"]
+
+
+def _multiplications(
+    name: str, before: str, chains: int, starts: dict[str, str], sums: Sequence[tuple[int, int]], v: str, t: str, begin: tuple[str, str]
+) -> list[str]:
+    """The loop along the inner dimension, `chains` steps at a time; its sums %<name><chain>_<row>_<vector> begin with `starts`."""
+    k, at = begin  # the first step, and its bytes in a row of x
+    lines = [f"  br label %{name}", f"{name}:"]
+    for what, first in (("k", k), ("at", at)):
+        lines.append(f"  %{name}_{what} = phi i64 [ {first}, %{before} ], [ %{name}_next_{what}, %{name}_body ]")
+    lines += [f"  %{name}{s} = phi {v} [ {start}, %{before} ], [ %{name}_next{s}, %{name}_body ]" for s, start in starts.items()]
+    lines += [
+        f"  %{name}_next_k = add i64 %{name}_k, {chains}", f"  %{name}_more = icmp sle i64 %{name}_next_k, %inner",
+        f"  br i1 %{name}_more, label %{name}_body, label %{name}_end", f"{name}_body:",
+    ]  # fmt: skip
+    here = f"%{name}_at"
+    for c in range(chains):
+        lines += [f"  %{name}_k{c} = add i64 %{name}_k, {c}", f"  %{name}_row{c} = mul i64 %{name}_k{c}, 2"]
+        for j in (0, 1):
+            address = f"%{name}_panel{c}_{j}"
+            lines.append(f"  {address}_at = getelementptr {v}, ptr %panel, i64 %{name}_row{c}")
+            lines.append(f"  {address}_of = getelementptr {v}, ptr {address}_at, i64 {j}")
+            lines.append(f"  {address} = load {v}, ptr {address}_of, align 16")
+        for r, j in sums:
+            value = f"%{name}_x{c}_{r}"
+            if not j:
+                lines.append(f"  {value}_at = getelementptr i8, ptr %x{r}, i64 {here}")
+                lines.append(f"  {value}_one = load {t}, ptr {value}_at")
+                lines.append(f"  {value}_put = insertelement {v} poison, {t} {value}_one, i64 0")
+                lines.append(f"  {value} = shufflevector {v} {value}_put, {v} poison, <{v[1:].split()[0]} x i32> zeroinitializer")
+            term = f"%{name}_term{c}_{r}_{j}"
+            lines.append(f"  {term} = fmul contract {v} {value}, %{name}_panel{c}_{j}")
+            lines.append(f"  %{name}_next{c}_{r}_{j} = fadd contract {v} %{name}{c}_{r}_{j}, {term}")
+        following = f"%{name}_next_at" if c == chains - 1 else f"%{name}_at{c + 1}"
+        lines.append(f"  {following} = add i64 {here}, %x_column")
+        here = following
+    return [*lines, f"  br label %{name}", f"{name}_end:"]
+
+
+def pack_function(dtype: np.dtype) -> str:
+    """`pack(inner, columns, y, y_row, y_column, factor, out)` packs y (inner, columns) times a number into panels. Steps are in
+    bytes; zeros fill the last panel up."""
+    t, width = KINDS[dtype], width_of(dtype)
     return f"""
-define internal void @pack(i64 %inner, i64 %columns, ptr %y, i64 %y_row, i64 %y_column, ptr %out) noinline {{
+declare i64 @llvm.smin.i64(i64, i64)
+define internal void @pack(i64 %inner, i64 %columns, ptr %y, i64 %y_row, i64 %y_column, {t} %factor, ptr %out) noinline {{
 entry:
   %some_rows = icmp sgt i64 %inner, 0
   %some_columns = icmp sgt i64 %columns, 0
   %some = and i1 %some_rows, %some_columns
   %dense = icmp eq i64 %y_column, {dtype.itemsize}
+  %factor_lane = insertelement <{width} x {t}> poison, {t} %factor, i64 0
+  %factors = shufflevector <{width} x {t}> %factor_lane, <{width} x {t}> poison, <{width} x i32> zeroinitializer
   br i1 %some, label %panel, label %end
 panel:
   %c = phi i64 [ 0, %entry ], [ %c_next, %panel_end ]
@@ -199,7 +212,9 @@ row:
   %row_move = mul i64 %k, %y_row
   %row_from = getelementptr i8, ptr %from, i64 %row_move
   %row_to = getelementptr [{width} x {t}], ptr %to, i64 %k
-  call void @llvm.memcpy.p0.p0.i64(ptr %row_to, ptr %row_from, i64 {width * dtype.itemsize}, i1 false)
+  %numbers = load <{width} x {t}>, ptr %row_from, align {dtype.itemsize}
+  %products = fmul <{width} x {t}> %numbers, %factors
+  store <{width} x {t}> %products, ptr %row_to, align {dtype.itemsize}
   %k_next = add i64 %k, 1
   %more_k = icmp slt i64 %k_next, %inner
   br i1 %more_k, label %row, label %panel_end
@@ -216,7 +231,8 @@ element:
   %element_from = getelementptr i8, ptr %column_from, i64 %element_move
   %value = load {t}, ptr %element_from
   %element_to = getelementptr [{width} x {t}], ptr %column_to, i64 %i
-  store {t} %value, ptr %element_to
+  %value_times = fmul {t} %value, %factor
+  store {t} %value_times, ptr %element_to
   %i_next = add i64 %i, 1
   %more_i = icmp slt i64 %i_next, %inner
   br i1 %more_i, label %element, label %column_end

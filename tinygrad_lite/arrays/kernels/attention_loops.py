@@ -13,7 +13,7 @@ from tinygrad_lite.arrays.loop_functions import functions_of
 from tinygrad_lite.arrays.loops import SMALLEST
 from tinygrad_lite.arrays.memory import start_of
 from tinygrad_lite.arrays.threads import get_num_threads
-from tinygrad_lite.arrays.tiles import packed_size, panel_width, product_functions, vector_width
+from tinygrad_lite.arrays.tiles import lanes_of, pack_function, packed_size, product_function, width_of
 from tinygrad_lite.arrays.workers import in_parts
 
 _FLOAT32 = np.dtype(np.float32)  # exp has no compiled form for float64
@@ -62,7 +62,7 @@ def _suits(arrays: list[Any], in_rows: tuple[Any, ...]) -> bool:
 
 def _pitch(keys: int) -> int:
     """The elements from a row of scores to the next: whole panels."""
-    width = panel_width(_FLOAT32)
+    width = width_of(_FLOAT32)
     return -(-keys // width) * width
 
 
@@ -132,7 +132,7 @@ end:
 
 @functools.cache
 def _attend_part() -> int:
-    panel = panel_width(_FLOAT32)
+    panel = width_of(_FLOAT32)
     return load_part(f"""{_functions()}{_begin("weights q k v out mask", "causal masked")}
   %some_mask = icmp ne i64 %masked, 0
   %all = icmp eq i64 %causal, 0
@@ -140,8 +140,8 @@ def _attend_part() -> int:
   %panels_of_k = getelementptr float, ptr %scores, i64 %scores_size
   %size_of_k = mul i64 %pitch, %width
   %panels_of_v = getelementptr float, ptr %panels_of_k, i64 %size_of_k
-  call void @pack(i64 %width, i64 %keys, ptr %k, i64 %k_column, i64 %k_row, ptr %panels_of_k)
-  call void @pack(i64 %keys, i64 %value_width, ptr %v, i64 %v_row, i64 %v_column, ptr %panels_of_v)
+  call void @pack(i64 %width, i64 %keys, ptr %k, i64 %k_column, i64 %k_row, float %factor, ptr %panels_of_k)
+  call void @pack(i64 %keys, i64 %value_width, ptr %v, i64 %v_row, i64 %v_column, float 1.0, ptr %panels_of_v)
   br label %rows
 rows:
   %r = phi i64 [ 0, %unit ], [ %r_end, %rows_end ]
@@ -156,7 +156,7 @@ rows:
   %q_move = mul i64 %r, %q_row
   %q_here = getelementptr i8, ptr %q, i64 %q_move
   call void @product(i64 %count, i64 %whole, i64 %width, ptr %q_here, i64 %q_row, i64 %q_column, ptr %panels_of_k,
-                     ptr %scores, i64 %scores_row, float %factor)
+                     ptr %scores, i64 %scores_row)
   br label %row
 row:
   %s = phi i64 [ 0, %rows ], [ %s_next, %row ]
@@ -181,7 +181,7 @@ rows_end:
   %out_move = mul i64 %r, %out_row
   %out_here = getelementptr i8, ptr %out, i64 %out_move
   call void @product(i64 %count, i64 %value_width, i64 %keys, ptr %from, i64 %weights_row, i64 4, ptr %panels_of_v,
-                     ptr %out_here, i64 %out_row, float 1.0)
+                     ptr %out_here, i64 %out_row)
   %more_rows = icmp slt i64 %r_end, %length
   br i1 %more_rows, label %rows, label %unit_end
 unit_end:{_END}""")
@@ -195,12 +195,12 @@ def _attend_back_part() -> int:
   %late = select i1 %scored_too, float %factor, float 1.0
   %scores_size = mul i64 %pitch, %length
   %panels = getelementptr float, ptr %scores, i64 %scores_size
-  call void @pack(i64 %length, i64 %value_width, ptr %g, i64 %g_row, i64 %g_column, ptr %panels)
+  call void @pack(i64 %length, i64 %value_width, ptr %g, i64 %g_row, i64 %g_column, float 1.0, ptr %panels)
   call void @product(i64 %keys, i64 %value_width, i64 %length, ptr %weights, i64 4, i64 %weights_row, ptr %panels,
-                     ptr %dv, i64 %dv_row, float 1.0)
-  call void @pack(i64 %value_width, i64 %keys, ptr %v, i64 %v_column, i64 %v_row, ptr %panels)
+                     ptr %dv, i64 %dv_row)
+  call void @pack(i64 %value_width, i64 %keys, ptr %v, i64 %v_column, i64 %v_row, float %early, ptr %panels)
   call void @product(i64 %length, i64 %pitch, i64 %value_width, ptr %g, i64 %g_row, i64 %g_column, ptr %panels,
-                     ptr %scores, i64 %scores_row, float %early)
+                     ptr %scores, i64 %scores_row)
   br label %row
 row:
   %r = phi i64 [ 0, %unit ], [ %r_next, %row ]
@@ -215,12 +215,12 @@ row:
   %more_rows = icmp slt i64 %r_next, %length
   br i1 %more_rows, label %row, label %unit_end
 unit_end:
-  call void @pack(i64 %keys, i64 %width, ptr %k, i64 %k_row, i64 %k_column, ptr %panels)
+  call void @pack(i64 %keys, i64 %width, ptr %k, i64 %k_row, i64 %k_column, float %late, ptr %panels)
   call void @product(i64 %length, i64 %width, i64 %keys, ptr %scores, i64 %scores_row, i64 4, ptr %panels,
-                     ptr %dq, i64 %dq_row, float %late)
-  call void @pack(i64 %length, i64 %width, ptr %q, i64 %q_row, i64 %q_column, ptr %panels)
+                     ptr %dq, i64 %dq_row)
+  call void @pack(i64 %length, i64 %width, ptr %q, i64 %q_row, i64 %q_column, float %late, ptr %panels)
   call void @product(i64 %keys, i64 %width, i64 %length, ptr %scores, i64 4, i64 %scores_row, ptr %panels,
-                     ptr %dk, i64 %dk_row, float %late){_END}""")
+                     ptr %dk, i64 %dk_row){_END}""")
 
 
 def _functions() -> str:
@@ -229,8 +229,8 @@ def _functions() -> str:
     softmax(allowed, keys, scores, mask, out): the weights of the first `allowed` scores plus the mask, if that is not null;
     the others are 0. softmax_gradient(keys, weights, g, copy): g <- (g - sum(g * weights)) * weights, written to `copy`, too.
     """
-    lanes = vector_width(_FLOAT32)
-    return f"""{product_functions(_FLOAT32)}
+    lanes = lanes_of(_FLOAT32)
+    return f"""{product_function(_FLOAT32)}{pack_function(_FLOAT32)}
 {functions_of(_FLOAT32)}
 declare float @llvm.maximum.f32(float, float)
 define internal void @softmax(i64 %allowed, i64 %keys, ptr noalias %scores, ptr noalias %mask, ptr noalias %out) noinline {{
