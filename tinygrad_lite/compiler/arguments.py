@@ -54,6 +54,9 @@ class Arguments:
     def with_places(self, places: dict[str, Any]) -> Arguments:
         """These arguments and the values of places."""
         more = Arguments(places)
+        if not self.given:
+            more.of_places = {id(tensor) for tensor in more.tensors.values()}
+            return more
         both = Arguments({})
         both.given = {**self.given, **more.given}
         both.tensors = {**self.tensors, **{n: t for n, t in more.tensors.items() if all(t is not known for known in self.tensors.values())}}

@@ -14,7 +14,7 @@ from tinygrad_lite.arrays import default_device, errstate, get_default_dtype, ho
 from tinygrad_lite.arrays.changes import changed_again, changed_in_place, places_of_change
 from tinygrad_lite.autograd.grad_mode import is_inference_mode_enabled
 from tinygrad_lite.compiler.arguments import Arguments, GradPlace, Places
-from tinygrad_lite.compiler.capture import Captured, Shared, filled, memory_of
+from tinygrad_lite.compiler.capture import Captured, Effect, Made, Shared, filled, memory_of
 from tinygrad_lite.compiler.gpu_calls import taken_apart
 from tinygrad_lite.compiler.on_gpu import GPUPlan
 from tinygrad_lite.compiler.passes import PASSES, with_small_kernels_taken_apart
@@ -68,6 +68,9 @@ class Ready:
         self.observed = [(array, array.copy()) for array in captured.reach.arrays]
         self.marks: Any = None
         self.times: collections.deque[float] = collections.deque(maxlen=101)
+        # Most effects set a `.grad` to an output of the plan; the others take longer.
+        self.sets_grad = [(e.holder, e.value.number) for e in captured.effects if _is_grad(e)]
+        self.other_effects = [effect for effect in captured.effects if not _is_grad(effect)]
         self.bare = [form.kind in (TracedArray, TracedNumber) for form in captured.made]  # not in a tensor
         for holder in self.holders:  # an optimizer's own arrangement of its state is no longer the latest
             if isinstance(holder.owner, Optimizer):
@@ -188,7 +191,9 @@ class Ready:
         changed_again(self.marks, "a compiled function")
         made = [value if bare else traced(value) for value, bare in zip(found, self.bare)]
         result = filled(self.captured.result, made, tensors)
-        for effect in self.captured.effects:
+        for tensor, number in self.sets_grad:
+            tensor._grad = made[number]
+        for effect in self.other_effects:
             value = filled(effect.value, made, tensors)
             holder = tensors[effect.holder] if type(effect.holder) is str else effect.holder
             if isinstance(holder, Traced):
@@ -208,6 +213,10 @@ class Ready:
 
 def _grad_array(tensor: Traced) -> Any:
     return None if tensor._grad is None else tensor._grad.array
+
+
+def _is_grad(effect: Effect) -> bool:
+    return effect.key == "grad" and isinstance(effect.holder, Traced) and isinstance(effect.value, Made)
 
 
 def _hooks(tensor: Traced) -> Any:
