@@ -1,8 +1,8 @@
 """Layers, one file per family."""
 
 from tinygrad_lite.nn.modules import (
-    activation, attention, batchnorm, channelshuffle, container, conv, distance, dropout, flatten, fold, lazy, linear,
-    linear_cross_entropy, loss, module, normalization, padding, pixelshuffle, pooling, rnn, sparse, transformer, upsampling,
+    activation, attention, batchnorm, channelshuffle, container, conv, distance, dropout, flatten, fold, instancenorm, lazy,
+    linear, linear_cross_entropy, loss, module, normalization, padding, pixelshuffle, pooling, rnn, sparse, transformer, upsampling,
 )
 from tinygrad_lite.nn.modules.activation import (
     CELU, ELU, GELU, GLU, Hardshrink, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU, LogSigmoid, LogSoftmax, Mish, PReLU, RReLU, ReLU,
@@ -48,8 +48,8 @@ from tinygrad_lite.nn.modules.transformer import (
 from tinygrad_lite.nn.modules.upsampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 
 FAMILIES = (
-    activation, attention, batchnorm, channelshuffle, container, conv, distance, dropout, flatten, fold, lazy, linear,
-    linear_cross_entropy, loss, module, normalization, padding, pixelshuffle, pooling, rnn, sparse, transformer,
+    activation, attention, batchnorm, channelshuffle, container, conv, distance, dropout, flatten, fold, instancenorm, lazy,
+    linear, linear_cross_entropy, loss, module, normalization, padding, pixelshuffle, pooling, rnn, sparse, transformer,
     upsampling,
 )  # fmt: skip
 
