@@ -171,8 +171,8 @@ def test_an_update_is_one_kernel_and_does_what_it_does_on_the_cpu(name, device):
             after = fusion.kernel_of.cache_info()
             assert after.hits + after.misses - before.hits - before.misses == (0 if where == "cpu" else 2)
         results.append([p.detach().numpy() for p in params])
-    for ours, theirs in zip(*results):
-        np.testing.assert_allclose(theirs, ours, rtol=1e-12)
+    for ours, theirs in zip(*results):  # a compiled loop of the CPU may round a product and its sum once, seen in values near 0
+        np.testing.assert_allclose(theirs, ours, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("call", [F.silu, F.gelu, lambda x: F.gelu(x, approximate="tanh"), lambda x: F.binary_cross_entropy_with_logits(x, x.detach())])

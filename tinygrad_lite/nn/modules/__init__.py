@@ -48,9 +48,8 @@ from tinygrad_lite.nn.modules.transformer import (
 from tinygrad_lite.nn.modules.upsampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 
 FAMILIES = (
-    activation, attention, batchnorm, channelshuffle, container, conv, distance, dropout, flatten, fold, instancenorm, lazy,
-    linear, linear_cross_entropy, loss, module, normalization, padding, pixelshuffle, pooling, rnn, sparse, transformer,
-    upsampling,
+    activation, attention, batchnorm, channelshuffle, container, conv, distance, dropout, flatten, fold, lazy, linear,
+    linear_cross_entropy, loss, module, normalization, padding, pixelshuffle, pooling, rnn, sparse, transformer, upsampling,
 )  # fmt: skip
 
 __all__ = [name for family in FAMILIES for name in family.__all__]
