@@ -6,7 +6,7 @@ import functools
 import importlib
 import operator
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from tinygrad_lite.arrays import deferred_checks, is_array
 from tinygrad_lite.arrays.devices import cupy_or_explain
 from tinygrad_lite.compiler.gpu_chains import Chain
 from tinygrad_lite.compiler.native import ufunc_of
-from tinygrad_lite.compiler.program import IN_PLACE, Call, Program, Variable, leaves, perform, replaced
+from tinygrad_lite.compiler.program import IN_PLACE, PRODUCTS, Call, Program, Variable, leaves, perform, replaced
 
 Values = dict[Variable, Any]
 AS_STRIDED = "np.lib.stride_tricks.as_strided"
@@ -82,7 +82,7 @@ def into_place(call: Call, values: Values) -> Callable[[], Any]:
         raise NotImplementedError(f"{name_of(call)} during stream capture")
     xp = cupy_or_explain()
     place = values[call.result] = xp.empty(call.result.shape, call.result.dtype)
-    if call.function in (".dot", "@", "np.matmul", "np.dot") and not keywords and all(a.ndim >= 2 for a in arguments):
+    if call.function in PRODUCTS and not keywords and all(a.ndim >= 2 for a in arguments):
         product = xp.dot if call.function.endswith("dot") else xp.matmul
         return functools.partial(product, *arguments, out=place)
     return lambda: xp.copyto(place, perform_now())
@@ -99,6 +99,12 @@ def keep(call: Call, found: Any, values: Values) -> None:
         values.update((variable, part) for variable, part in zip(call.results, parts) if variable is not None)
     elif call.result is not None:
         values[call.result] = found.item() if call.result.is_number and isinstance(found, np.generic) else found
+
+
+def perform_on_cpu(calls: Iterable[Call], values: Values) -> None:
+    """Make calls on numbers, and note their results."""
+    for call in calls:
+        keep(call, perform(call.function, *operands_of(call, values)), values)
 
 
 def note_check(call: Call, values: Values) -> None:

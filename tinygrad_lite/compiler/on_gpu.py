@@ -25,9 +25,9 @@ from tinygrad_lite.arrays.gpu import is_cupy
 from tinygrad_lite.arrays.memory import owner_of, start_of, strided
 from tinygrad_lite.compiler.capture import Captured
 from tinygrad_lite.compiler.cuda_graph import Recorder
-from tinygrad_lite.compiler.gpu_calls import Values, dtype_of_cells, into_place, keep, name_of, note_check, operands_of, performed, waits
+from tinygrad_lite.compiler.gpu_calls import Values, dtype_of_cells, into_place, keep, name_of, note_check, perform_on_cpu, performed, waits
 from tinygrad_lite.compiler.gpu_chains import Chain, with_chains
-from tinygrad_lite.compiler.program import Call, Program, Variable, perform
+from tinygrad_lite.compiler.program import Call, Program, Variable
 from tinygrad_lite.compiler.rehearsal import compare
 from tinygrad_lite.compiler.stand_ins import Untraceable
 
@@ -192,7 +192,7 @@ class GPUPlan:
             for place, sample in zip(self.inputs, samples):
                 place[...] = sample
             if self._is_cpu_first:
-                self._change_on_cpu(values)
+                perform_on_cpu(self.on_cpu, values)
             self._fill_cells(values)
             recorder.rehearse(lambda: self._perform(values, is_rehearsal=True))
         except Untraceable:
@@ -226,25 +226,19 @@ class GPUPlan:
                 xp.copyto(arrays[i], self.inputs[i])
             outputs = self._given_away(made)
             if not self._is_cpu_first:
-                self._change_on_cpu(values)
+                perform_on_cpu(self.on_cpu, values)
             read = {**values, **made}
             if self.after:
                 deferred_checks.settle()
-            for call in self.after:
-                keep(call, perform(call.function, *operands_of(call, read)), read)
+            perform_on_cpu(self.after, read)
             values.update((v, read[v]) for call in self.after for v in call.made)
         return [outputs[v] if v in outputs else values[v].copy() if is_array(values[v]) else values[v] for v in self.program.outputs]
 
     def _begin(self, numbers: list[Any]) -> Values:
         values = dict(self._fixed)
         values.update(zip(self._numbers, numbers))
-        for call in self.before:
-            keep(call, perform(call.function, *operands_of(call, values)), values)
+        perform_on_cpu(self.before, values)
         return values
-
-    def _change_on_cpu(self, values: Values) -> None:
-        for call in self.on_cpu:
-            keep(call, perform(call.function, *operands_of(call, values)), values)
 
     @contextlib.contextmanager
     def _cpu_first(self, values: Values) -> Iterator[None]:
@@ -252,7 +246,7 @@ class GPUPlan:
         changed = [self._fixed[v] for v in self.program.captured if v in self._host and v.memory in self._changed]
         before = [(array, array.copy()) for array in changed]
         try:
-            self._change_on_cpu(values)
+            perform_on_cpu(self.on_cpu, values)
             yield
         except BaseException:
             for array, copy in before:

@@ -200,6 +200,7 @@ def last_uses(calls: Iterable[Call], outputs: Sequence[Variable]) -> dict[int, l
 
 # -- one call --------------------------------------------------------------------------------------
 
+PRODUCTS = (".dot", "@", "np.matmul", "np.dot")
 BINARY = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "//": operator.floordiv, "%": operator.mod,
     "**": operator.pow, "@": operator.matmul, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,

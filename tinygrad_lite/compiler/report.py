@@ -12,9 +12,7 @@ import numpy as np
 
 from tinygrad_lite.arrays.devices import CPU
 from tinygrad_lite.arrays.gpu import in_words
-from tinygrad_lite.compiler.program import Program, Variable, last_uses
-
-_PRODUCTS = (".dot", "@", "np.matmul", "np.dot")
+from tinygrad_lite.compiler.program import PRODUCTS, Program, Variable, last_uses
 
 
 class Report:
@@ -78,7 +76,7 @@ def products(program: Program) -> int:
     """The floating-point operations of the matrix products."""
     total = 0
     for part in program.parts():
-        if part.function in _PRODUCTS and part.made:
+        if part.function in PRODUCTS and part.made:
             first = next(part.variables())
             total += 2 * math.prod(part.made[0].shape) * (first.shape[-1] if first.shape else 1)
     return total
@@ -89,7 +87,7 @@ def traffic(program: Program) -> int:
     total = 0
     for part in program.parts():
         memory = {variable.memory for variable in part.variables()}
-        if part.function not in _PRODUCTS and not (part.made and part.made[0].memory in memory):
+        if part.function not in PRODUCTS and not (part.made and part.made[0].memory in memory):
             total += sum(_bytes(variable) for variable in {*part.variables(), *part.made})
     return total
 
