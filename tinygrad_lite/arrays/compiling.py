@@ -134,16 +134,12 @@ def _of_table(text: str) -> Callable[[int], None]:
 
 
 @functools.cache
-def features() -> frozenset[str]:
-    """The instruction sets of this processor, in LLVM's names."""
-    import llvmlite.binding as llvm
-
-    return frozenset(name for name, has in llvm.get_host_cpu_features().items() if has)
-
-
 def vector_size() -> int:
     """The bytes of this processor's longest vectors."""
-    return 64 if "avx512f" in features() else 32 if "avx" in features() else 16
+    import llvmlite.binding as llvm
+
+    features = llvm.get_host_cpu_features()
+    return 64 if features.get("avx512f") else 32 if features.get("avx") else 16
 
 
 def _target_machine() -> Any:

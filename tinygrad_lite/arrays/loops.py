@@ -25,7 +25,7 @@ from tinygrad_lite.arrays.compiling import Loop, load
 from tinygrad_lite.arrays.loop_functions import KINDS, functions_of
 from tinygrad_lite.arrays.memory import start_of
 from tinygrad_lite.arrays.threads import get_num_threads
-from tinygrad_lite.arrays.workers import share
+from tinygrad_lite.arrays.workers import PARTS, share
 
 Step = tuple[str, tuple[int, ...], int | None]  # see fusion.py
 
@@ -179,7 +179,6 @@ def loop_of(
 SMALLEST = 1 << 13  # elements; with fewer, tracing costs more than the loop saves
 _SHARED = 1 << 16  # elements; with fewer, one thread is as fast
 _SHARE = 1 << 14  # the fewest elements worth a part
-_PARTS = 4  # for each thread, so that one that begins late has less to do
 
 
 def starts_of(arrays: Sequence[np.ndarray]) -> list[int] | None:
@@ -200,5 +199,5 @@ def run_in_threads(loop: Loop, size: int, starts: Sequence[int], items: Sequence
     if size < _SHARED or threads < 2:
         loop(size, *starts, *numbers)
         return
-    each = max(_SHARE, -(-size // (_PARTS * threads * 64)) * 64)
+    each = max(_SHARE, -(-size // (PARTS * threads * 64)) * 64)
     share(loop, size, each, (), [(start, item, 0) for start, item in zip(starts, items)], numbers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from typing import Any, cast
 
 import numpy as np
@@ -116,11 +117,17 @@ def on_cache_lines(array: Array) -> Array:
     """
     if is_cupy(array):
         return array.copy(order="C")
-    memory = np.empty(array.nbytes + 64, np.uint8)
-    start = -start_of(memory) % 64
-    copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy = empty_on_cache_lines(array.shape, array.dtype)
     copy[...] = array
     return copy
+
+
+def empty_on_cache_lines(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """A new array that begins on a cache line."""
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.empty(size + 64, np.uint8)
+    start = -start_of(memory) % 64
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def contiguous(array: Array) -> Array:

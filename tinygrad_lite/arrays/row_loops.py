@@ -27,7 +27,7 @@ from tinygrad_lite.arrays.loops import Unsupported
 from tinygrad_lite.arrays.memory import start_of
 from tinygrad_lite.arrays.row_ir import MATRIX, SCALAR, VECTOR, RowLoop, Trace, Value
 from tinygrad_lite.arrays.threads import get_num_threads
-from tinygrad_lite.arrays.workers import share
+from tinygrad_lite.arrays.workers import PARTS, share
 
 # -- tracing ---------------------------------------------------------------------------------------
 
@@ -132,7 +132,6 @@ def _compiled(
 SMALLEST = 1 << 11  # elements of a matrix; with fewer, NumPy is as fast
 WIDEST = 1 << 14  # longer sums lose digits, while NumPy adds pairwise
 _SHARE = 1 << 14  # the fewest elements worth a part
-_PARTS = 4  # for each thread, so that one that begins late has less to do
 
 
 def run(
@@ -169,7 +168,7 @@ def _share_rows(
 ) -> None:
     """Run the loop, sharing the rows among threads. Each part adds to totals of its own."""
     rows, width = arrays[0].shape
-    parts = max(1, min(_PARTS * get_num_threads(), arrays[0].size // _SHARE, rows)) if threads and get_num_threads() > 1 else 1
+    parts = max(1, min(PARTS * get_num_threads(), arrays[0].size // _SHARE, rows)) if threads and get_num_threads() > 1 else 1
     if parts < 2:
         loop(rows, width, *map(start_of, arrays), *numbers)
         return

@@ -25,6 +25,7 @@ from tinygrad_lite.arrays.compiling import Loop, load
 from tinygrad_lite.arrays.memory import start_of
 from tinygrad_lite.arrays.threads import get_num_threads
 
+PARTS = 4  # for each thread, so that one that begins late has less to do
 _PATIENCE = 1 << 12  # looks at the word before a thread sleeps: 0.1 ms
 _CLOSED = 1 << 40  # the next part, where no more may be taken
 

@@ -14,7 +14,7 @@ from tinygrad_lite.arrays.loops import SMALLEST
 from tinygrad_lite.arrays.memory import start_of
 from tinygrad_lite.arrays.threads import get_num_threads
 from tinygrad_lite.arrays.tiles import lanes_of, pack_function, packed_size, product_function, width_of
-from tinygrad_lite.arrays.workers import in_parts
+from tinygrad_lite.arrays.workers import PARTS, in_parts
 
 _FLOAT32 = np.dtype(np.float32)  # exp has no compiled form for float64
 _LONGEST = 512  # queries and keys; with more, the scores outgrow the cache and BLAS is as fast
@@ -72,7 +72,7 @@ def _in_parts(part: int, arrays: list[Any], room: int, numbers: list[int], scale
     `numbers`, and the bits of `scale`."""
     *batches, heads = arrays[0].shape[:-2]
     units = heads * batches[0] if batches else heads
-    shares = min(units, 4 * get_num_threads())
+    shares = min(units, PARTS * get_num_threads())
     memory = np.empty((shares, room), _FLOAT32)
     block = array("q", [units, -(-units // shares), heads, start_of(memory), room * 4])
     for each in arrays:

@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 from tinygrad_lite.arrays.compiling import Loop, load
-from tinygrad_lite.arrays.kernels.plane_loops import NO_UNROLLING, in_pieces, piece_of, share_planes, suits
+from tinygrad_lite.arrays.kernels.plane_loops import NO_UNROLLING, in_pieces, over_planes_and_rows, piece_of, share_planes, suits
 from tinygrad_lite.arrays.loop_functions import KINDS
 
 _MOST = 16  # elements of a row, which are written out; with more, a matrix product is faster
@@ -63,36 +63,21 @@ def _across(most: int, piece: int, dtype: np.dtype) -> Loop:
     to = f"""  %to = add i64 %row_out, %ac
   %out_at = getelementptr {t}, ptr %out, i64 %to
   store {t} {{}}, ptr %out_at"""
+    of_plane = f"""  %plane_start = mul i64 %p, %plane_step
+  %plane_of_x = getelementptr {t}, ptr %x, i64 %plane_start
+  %rows_done = mul i64 %p, %m"""
+    of_row = f"""  %first_tap = mul i64 %r, {most}
+{chr(10).join(taps)}
+  %row_of_all = add i64 %rows_done, %r
+  %row_out = mul i64 %row_of_all, %columns
+  br label %apiece
+{in_pieces("a", "row", "%columns", piece, _summed(t, terms) + to.format(f"%sum{most - 1}"), "end_of_row")}"""
     text = f"""
 define void @loop(i64 %planes, i64 %m, i64 %n, i64 %columns, ptr noalias %x, ptr noalias %out, ptr noalias %table,
                   ptr noalias %weights, ptr noalias %nothing) {{
 entry:
   %plane_step = mul i64 %n, %columns
-  br label %plane
-plane:
-  %p = phi i64 [ 0, %entry ], [ %next_p, %end_of_plane ]
-  %plane_start = mul i64 %p, %plane_step
-  %plane_of_x = getelementptr {t}, ptr %x, i64 %plane_start
-  %rows_done = mul i64 %p, %m
-  br label %row
-row:
-  %r = phi i64 [ 0, %plane ], [ %next_r, %end_of_row ]
-  %first_tap = mul i64 %r, {most}
-{chr(10).join(taps)}
-  %row_of_all = add i64 %rows_done, %r
-  %row_out = mul i64 %row_of_all, %columns
-  br label %apiece
-{in_pieces("a", "row", "%columns", piece, _summed(t, terms) + to.format(f"%sum{most - 1}"), "end_of_row")}
-end_of_row:
-  %next_r = add nuw nsw i64 %r, 1
-  %more_r = icmp slt i64 %next_r, %m
-  br i1 %more_r, label %row, label %end_of_plane
-end_of_plane:
-  %next_p = add nuw nsw i64 %p, 1
-  %more_p = icmp slt i64 %next_p, %planes
-  br i1 %more_p, label %plane, label %end
-end:
-  ret void
+{over_planes_and_rows("%m", of_plane, of_row)}
 }}
 {NO_UNROLLING}"""
     return load(text, dtype, 4, 5, 0)

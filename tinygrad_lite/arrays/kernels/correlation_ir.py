@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.arrays.compiling import features, fields, load_part
+from tinygrad_lite.arrays.compiling import fields, load_part, vector_size
 from tinygrad_lite.arrays.loop_functions import KINDS
 
 
@@ -27,12 +27,8 @@ class Registers(NamedTuple):
 @functools.cache
 def registers() -> Registers:
     """Those of this processor."""
-    has = features()
-    if "avx512f" in has:
-        return Registers(64, 24)
-    if "avx" in has:
-        return Registers(32, 12)
-    return Registers(16, 24 if "neon" in has else 12)
+    size = vector_size()
+    return Registers(size, 24 if size == 64 else 12)
 
 
 def tiles(sums: int, outputs: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -20,9 +20,9 @@ from tinygrad_lite.arrays.kernels.correlation_ir import correlation_part, regist
 from tinygrad_lite.arrays.kernels.correlation_weight_ir import MOST, weight_part
 from tinygrad_lite.arrays.kernels.windows import Windows
 from tinygrad_lite.arrays.loop_functions import KINDS
-from tinygrad_lite.arrays.memory import start_of
+from tinygrad_lite.arrays.memory import empty_on_cache_lines, start_of
 from tinygrad_lite.arrays.threads import get_num_threads
-from tinygrad_lite.arrays.workers import in_parts
+from tinygrad_lite.arrays.workers import PARTS, in_parts
 
 _SMALLEST = 1 << 15  # multiplications
 _BLOCK = 192 << 10  # bytes of a block of rows of an image, which should stay in the second-level cache
@@ -31,7 +31,6 @@ _CACHED = 28 << 10  # bytes of an image that should stay in the first-level cach
 _WEIGHTS = 256 << 10  # bytes of the weights that pass by for some terms, if they leave the second-level cache
 _FEW, _TOTALS = 128, 1 << 20  # windows of an image, and bytes of the sums to which their products are added
 _LONGEST = 1 << 15  # windows of a row, which is never divided
-_PARTS = 4  # for each thread, so that one that begins late has less to do
 
 
 def correlate_directly(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, w: Windows, groups: int) -> np.ndarray | None:
@@ -51,7 +50,7 @@ def correlate_directly(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | Non
     masked = min(plan.full[1], plan.last[1]) < lanes
     packed = _packed(weight, shapes[0])
     bias = np.zeros(groups * outputs, x.dtype) if bias is None else np.ascontiguousarray(bias)
-    parts, fields = image.fields(_PARTS * get_num_threads())
+    parts, fields = image.fields(PARTS * get_num_threads())
     fields += [
         groups, image.channels // groups * plan.channel, outputs, terms, terms_each, vectors_each, start_of(taps),
         start_of(full), len(full), start_of(last), len(last), start_of(packed), start_of(bias),
@@ -77,11 +76,11 @@ def correlate_weight_directly(g: np.ndarray, x: np.ndarray, w: Windows, groups: 
     most = max(full, last)
     parts, fields = image.fields(get_num_threads())
     turned_size = -(-most * columns // 16) * 16
-    turned, totals = np.empty(parts * turned_size + 16, x.dtype), np.zeros((parts, groups, terms, columns), x.dtype)
+    turned, totals = empty_on_cache_lines((parts * turned_size,), x.dtype), np.zeros((parts, groups, terms, columns), x.dtype)
     places, taps = _places(*max(plan.full, plan.last), plan.row), image.terms(terms)
     fields += [
         groups, inputs * plan.channel, outputs, terms, -(-terms // MOST), start_of(taps), start_of(places), full, last, start_of(g),
-        prod(g.shape[1:]), full, prod(g.shape[2:]), _aligned(turned), turned_size, columns, start_of(totals), totals[0].size,
+        prod(g.shape[1:]), full, prod(g.shape[2:]), start_of(turned), turned_size, columns, start_of(totals), totals[0].size,
     ]  # fmt: skip
     in_parts(weight_part(x.dtype, registers().size, image.step), array("q", fields), parts)
     total = functools.reduce(np.add, totals)[..., :outputs]
@@ -93,11 +92,6 @@ def can_be_direct(x: np.ndarray, y: np.ndarray, w: Windows, products: int) -> bo
     if products < _SMALLEST or type(x) is not np.ndarray or type(y) is not np.ndarray:
         return False
     return x.dtype in KINDS and x.dtype == y.dtype and len(w.size) <= 2 and w.count[-1] <= _LONGEST and available()
-
-
-def _aligned(memory: np.ndarray) -> int:
-    """An address up to 63 bytes after the start, at the beginning of a cache line."""
-    return start_of(memory) + -start_of(memory) % 64
 
 
 class _Image:
@@ -136,11 +130,11 @@ class _Image:
         each = -(-total // parts)
         parts = -(-total // each)
         size = 0 if self.step is None else -(-(x.shape[1] * plan.channel + 64) // 16) * 16
-        self.scratch = np.empty(parts * size + 16, x.dtype)
+        self.scratch = empty_on_cache_lines((parts * size,), x.dtype)
         return parts, [
             total, each, plan.blocks, start_of(x), self.strides[0], plan.full[0] * plan.row if plan.row else plan.full[1], self.strides[1],
             self.strides[2], w.size[0], -w.before[0], plan.rows * w.stride[0], w.stride[0], x.shape[1],
-            len(plan.phases), start_of(plan.phases), plan.height, plan.width, _aligned(self.scratch), size,
+            len(plan.phases), start_of(plan.phases), plan.height, plan.width, start_of(self.scratch), size,
         ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from tinygrad_lite.arrays.compiling import fields, load_part
 from tinygrad_lite.arrays.loop_functions import KINDS
-from tinygrad_lite.arrays.memory import start_of
+from tinygrad_lite.arrays.memory import empty_on_cache_lines, start_of
 from tinygrad_lite.arrays.tiles import product_function, width_of
 from tinygrad_lite.arrays.workers import in_parts
 
@@ -28,10 +28,7 @@ class Panels:
         self.inner, self.columns, self.dtype = inner, columns, dtype
         width = width_of(dtype)
         shape = (count, -(-columns // width), inner, width)
-        line = 64 // dtype.itemsize
-        memory = np.empty(count * shape[1] * inner * width + line, dtype)
-        first = -start_of(memory) % 64 // dtype.itemsize
-        self.memory = memory[first : first + memory.size - line].reshape(shape)
+        self.memory = empty_on_cache_lines(shape, dtype)
         self.start, self.bytes = start_of(self.memory), shape[1] * inner * width * dtype.itemsize  # its address; of a matrix
 
     def __len__(self) -> int:

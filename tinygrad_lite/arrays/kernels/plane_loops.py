@@ -12,11 +12,10 @@ from tinygrad_lite.arrays.loop_functions import KINDS
 from tinygrad_lite.arrays.loops import SMALLEST
 from tinygrad_lite.arrays.memory import start_of
 from tinygrad_lite.arrays.threads import get_num_threads
-from tinygrad_lite.arrays.workers import share
+from tinygrad_lite.arrays.workers import PARTS, share
 
 _SHARED = 1 << 16  # elements; with fewer, one thread is as fast
 _SHARE = 1 << 15  # the fewest elements worth a part
-_PARTS = 4  # for each thread, so that one that begins late has less to do
 
 
 def suits(x: np.ndarray) -> bool:
@@ -60,17 +59,40 @@ def share_planes(loop: Loop, work: int, sizes: Sequence[int], arrays: Sequence[n
 def parts_of(work: int) -> int:
     """The number of parts into which work on so many elements is divided."""
     threads = get_num_threads()
-    return 1 if work < _SHARED or threads < 2 else min(_PARTS * threads, work // _SHARE)
+    return 1 if work < _SHARED or threads < 2 else min(PARTS * threads, work // _SHARE)
 
 
-def in_pieces(v: str, start: str, length: str, piece: int, body: str, after: str) -> str:
-    """The blocks of a loop over %<v>c from 0 to %<length>, entered at %<v>piece from %<start> and left for %<after>. It runs in
-    pieces of a fixed number, the last of which may overlap the one before: rows of 14 elements are otherwise vectorized in part
-    only, and take 5 times as long. The length is at least `piece`, and `body` only writes what does not depend on earlier
-    writes."""
+def over_planes_and_rows(rows: str, of_plane: str, of_row: str) -> str:
+    """A loop over %p from 0 to %planes, and in it one over %r from 0 to `rows`, from the block %entry on to the end of the
+    function. `of_row` ends by going to %end_of_row."""
+    return f"""  br label %plane
+plane:
+  %p = phi i64 [ 0, %entry ], [ %next_p, %end_of_plane ]
+{of_plane}
+  br label %row
+row:
+  %r = phi i64 [ 0, %plane ], [ %next_r, %end_of_row ]
+{of_row}
+end_of_row:
+  %next_r = add nuw nsw i64 %r, 1
+  %more_r = icmp slt i64 %next_r, {rows}
+  br i1 %more_r, label %row, label %end_of_plane
+end_of_plane:
+  %next_p = add nuw nsw i64 %p, 1
+  %more_p = icmp slt i64 %next_p, %planes
+  br i1 %more_p, label %plane, label %end
+end:
+  ret void"""
+
+
+def in_pieces(v: str, start: str, length: str, piece: int, body: str, after: str, first: str = "0") -> str:
+    """The blocks of a loop over %<v>c from `first` to `length`, entered at %<v>piece from %<start> and left for %<after>. It runs
+    in pieces of a fixed number, the last of which may overlap the one before: rows of 14 elements are otherwise vectorized in
+    part only, and take 5 times as long. There are at least `piece` elements, and `body` only writes what does not depend on
+    earlier writes."""
     return f"""
 {v}piece:
-  %{v}k = phi i64 [ 0, %{start} ], [ %{v}next_k, %{v}end_of_piece ]
+  %{v}k = phi i64 [ {first}, %{start} ], [ %{v}next_k, %{v}end_of_piece ]
   %{v}last = sub i64 {length}, {piece}
   %{v}early = icmp slt i64 %{v}k, %{v}last
   %{v}begin = select i1 %{v}early, i64 %{v}k, i64 %{v}last

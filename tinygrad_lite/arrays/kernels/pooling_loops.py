@@ -10,7 +10,16 @@ from math import prod
 import numpy as np
 
 from tinygrad_lite.arrays.compiling import Loop, load
-from tinygrad_lite.arrays.kernels.plane_loops import columns_inside, in_two_dims, share_planes, suits, with_dense_rows
+from tinygrad_lite.arrays.kernels.plane_loops import (
+    NO_UNROLLING,
+    columns_inside,
+    in_pieces,
+    in_two_dims,
+    over_planes_and_rows,
+    share_planes,
+    suits,
+    with_dense_rows,
+)
 from tinygrad_lite.arrays.kernels.windows import Sizes, Windows
 from tinygrad_lite.arrays.loop_functions import KINDS, constant
 
@@ -50,9 +59,7 @@ def scatter_loop(y: np.ndarray, places: np.ndarray, size: int, repeated: bool) -
 
 @functools.cache
 def _maxima(kernel: Sizes, stride: Sizes, dilation: Sizes, piece: int, dtype: np.dtype) -> Loop:
-    """The loop over planes and rows of windows. In a row, the windows that reach into no padding are cut into pieces of a
-    fixed number, the last of which may overlap the one before: rows of 14 windows are otherwise vectorized in part only, and
-    take 5 times as long."""
+    """The loop over planes and rows of windows. In a row, the windows that reach into no padding are done in pieces."""
     t = KINDS[dtype]
     inner, outer = _window("i", kernel, stride, dilation, dtype, inside=True), _window("o", kernel, stride, dilation, dtype, inside=False)
     rows = "\n".join(
@@ -64,50 +71,20 @@ def _maxima(kernel: Sizes, stride: Sizes, dilation: Sizes, piece: int, dtype: np
   %row_place{i} = mul i64 %safe_row{i}, %width"""
         for i in range(kernel[0])
     )
-    text = f"""
-declare i64 @llvm.smax.i64(i64, i64)
-define void @loop(i64 %planes, i64 %rows, i64 %columns, i64 %plane_step, i64 %row_step, i64 %height, i64 %width,
-                  i64 %rows_before, i64 %columns_before, i64 %low, i64 %high,
-                  ptr noalias %x, ptr noalias %out, ptr noalias %places) {{
-entry:
-  %count = mul i64 %rows, %columns
-  %last = sub i64 %high, {piece}
-  %some_inside = icmp slt i64 %low, %high
-  br label %plane
-plane:
-  %p = phi i64 [ 0, %entry ], [ %next_p, %end_of_plane ]
-  %plane_start = mul i64 %p, %plane_step
+    of_plane = f"""  %plane_start = mul i64 %p, %plane_step
   %plane_of_x = getelementptr {t}, ptr %x, i64 %plane_start
-  %plane_out = mul i64 %p, %count
-  br label %row
-row:
-  %r = phi i64 [ 0, %plane ], [ %next_r, %end_of_row ]
-  %down = mul i64 %r, {stride[0]}
+  %plane_out = mul i64 %p, %count"""
+    of_row = f"""  %down = mul i64 %r, {stride[0]}
   %first_row = sub i64 %down, %rows_before
 {_first_inside("row", dilation[0])}
   %first_row_place = mul i64 %row_inside, %width
 {rows}
   %row_first = mul i64 %r, %columns
   %row_out = add i64 %plane_out, %row_first
-  br i1 %some_inside, label %piece, label %edge
-piece:
-  %k = phi i64 [ %low, %row ], [ %next_k, %end_of_piece ]
-  %early = icmp slt i64 %k, %last
-  %begin = select i1 %early, i64 %k, i64 %last
-  br label %column
-column:
-  %i = phi i64 [ 0, %piece ], [ %next_i, %column ]
-  %ic = add nuw nsw i64 %begin, %i
-{inner}
-  %next_i = add nuw nsw i64 %i, 1
-  %more_i = icmp slt i64 %next_i, {piece}
-  br i1 %more_i, label %column, label %end_of_piece, !llvm.loop !0
-end_of_piece:
-  %next_k = add nuw nsw i64 %k, {piece}
-  %more_k = icmp slt i64 %next_k, %high
-  br i1 %more_k, label %piece, label %edge
+  br i1 %some_inside, label %ipiece, label %edge
+{in_pieces("i", "row", "%high", piece, inner, "edge", first="%low")}
 edge:
-  %e = phi i64 [ 0, %row ], [ 0, %end_of_piece ], [ %next_e, %at_edge ]
+  %e = phi i64 [ 0, %row ], [ 0, %iend_of_piece ], [ %next_e, %at_edge ]
   %reached = icmp eq i64 %e, %low
   %oc = select i1 %reached, i64 %high, i64 %e
   %more_e = icmp slt i64 %oc, %columns
@@ -115,21 +92,18 @@ edge:
 at_edge:
 {outer}
   %next_e = add nuw nsw i64 %oc, 1
-  br label %edge
-end_of_row:
-  %next_r = add nuw nsw i64 %r, 1
-  %more_r = icmp slt i64 %next_r, %rows
-  br i1 %more_r, label %row, label %end_of_plane
-end_of_plane:
-  %next_p = add nuw nsw i64 %p, 1
-  %more_p = icmp slt i64 %next_p, %planes
-  br i1 %more_p, label %plane, label %end
-end:
-  ret void
+  br label %edge"""
+    text = f"""
+declare i64 @llvm.smax.i64(i64, i64)
+define void @loop(i64 %planes, i64 %rows, i64 %columns, i64 %plane_step, i64 %row_step, i64 %height, i64 %width,
+                  i64 %rows_before, i64 %columns_before, i64 %low, i64 %high,
+                  ptr noalias %x, ptr noalias %out, ptr noalias %places) {{
+entry:
+  %count = mul i64 %rows, %columns
+  %some_inside = icmp slt i64 %low, %high
+{over_planes_and_rows("%rows", of_plane, of_row)}
 }}
-!0 = distinct !{{!0, !1}}
-!1 = !{{!"llvm.loop.unroll.disable"}}
-"""
+{NO_UNROLLING}"""
     return load(text, dtype, 11, 3, 0)
 
 

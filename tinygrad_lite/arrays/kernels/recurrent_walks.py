@@ -106,31 +106,13 @@ def _copy_part() -> int:
     """Copies a part of the rows: args are the number of rows, the number in a part, the source, its bytes a row, the target,
     its bytes a row, and the bytes to copy of each."""
     names = ("rows", "each", "source", "source_row", "target", "target_row", "size")
-    return load_part(f"""
-declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
-define void @part(i64 %i, ptr %args) {{
-entry:
-{fields(names, ("source", "target"))}
-  %start = mul i64 %i, %each
-  %end = add i64 %start, %each
-  %whole = icmp slt i64 %end, %rows
-  %stop = select i1 %whole, i64 %end, i64 %rows
-  %some = icmp slt i64 %start, %stop
-  br i1 %some, label %row, label %done
-row:
-  %r = phi i64 [ %start, %entry ], [ %next, %row ]
-  %from_offset = mul i64 %r, %source_row
+    copied = """  %from_offset = mul i64 %r, %source_row
   %from = getelementptr i8, ptr %source, i64 %from_offset
   %to_offset = mul i64 %r, %target_row
   %to = getelementptr i8, ptr %target, i64 %to_offset
   call void @llvm.memcpy.p0.p0.i64(ptr %to, ptr %from, i64 %size, i1 false)
-  %next = add i64 %r, 1
-  %more = icmp slt i64 %next, %stop
-  br i1 %more, label %row, label %done
-done:
-  ret void
-}}
-""")
+  br label %after"""
+    return load_part(f"declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)\n{_over_rows(names, ('source', 'target'), copied)}")
 
 
 @functools.cache
@@ -139,20 +121,8 @@ def _sums_part(dtype: np.dtype) -> int:
     number of columns, the sums of the first part, and the bytes from a part's sums to the next."""
     t = KINDS[dtype]
     names = ("rows", "each", "x", "x_row", "columns", "sums", "sums_row")
-    return load_part(f"""
-define void @part(i64 %i, ptr %args) {{
-entry:
-{fields(names, ("x", "sums"))}
-  %offset = mul i64 %i, %sums_row
+    added = f"""  %offset = mul i64 %i, %sums_row
   %out = getelementptr i8, ptr %sums, i64 %offset
-  %start = mul i64 %i, %each
-  %end = add i64 %start, %each
-  %whole = icmp slt i64 %end, %rows
-  %stop = select i1 %whole, i64 %end, i64 %rows
-  %some = icmp slt i64 %start, %stop
-  br i1 %some, label %row, label %done
-row:
-  %r = phi i64 [ %start, %entry ], [ %next, %after ]
   %along = mul i64 %r, %x_row
   %from = getelementptr i8, ptr %x, i64 %along
   br label %column
@@ -166,7 +136,25 @@ column:
   store {t} %total, ptr %sum_at
   %next_j = add i64 %j, 1
   %more_j = icmp slt i64 %next_j, %columns
-  br i1 %more_j, label %column, label %after
+  br i1 %more_j, label %column, label %after"""
+    return load_part(_over_rows(names, ("x", "sums"), added))
+
+
+def _over_rows(names: Sequence[str], pointers: Sequence[str], body: str) -> str:
+    """A function that does `body` for each row %r of its part. The body ends by going to %after."""
+    return f"""
+define void @part(i64 %i, ptr %args) {{
+entry:
+{fields(names, pointers)}
+  %start = mul i64 %i, %each
+  %end = add i64 %start, %each
+  %whole = icmp slt i64 %end, %rows
+  %stop = select i1 %whole, i64 %end, i64 %rows
+  %some = icmp slt i64 %start, %stop
+  br i1 %some, label %row, label %done
+row:
+  %r = phi i64 [ %start, %entry ], [ %next, %after ]
+{body}
 after:
   %next = add i64 %r, 1
   %more = icmp slt i64 %next, %stop
@@ -174,7 +162,7 @@ after:
 done:
   ret void
 }}
-""")
+"""
 
 
 @functools.cache

@@ -12,6 +12,7 @@ from tinygrad_lite.arrays.kernels.plane_loops import (
     NO_UNROLLING,
     in_pieces,
     in_two_dims,
+    over_planes_and_rows,
     parts_of,
     piece_of,
     share_planes,
@@ -66,22 +67,10 @@ def _sums(height: int, down: int, row_dilation: int, width: int, along: int, col
         f"  %out_at = getelementptr {t}, ptr %out, i64 %to",
         f"  store {t} %bsum{width - 1}, ptr %out_at",
     ]
-    text = f"""
-define void @loop(i64 %planes, i64 %rows, i64 %columns, i64 %plane_step, i64 %row_step, i64 %height, i64 %width,
-                  i64 %rows_before, i64 %columns_before, ptr noalias %x, ptr noalias %nothing, ptr noalias %out, ptr noalias %sums) {{
-entry:
-  %count = mul i64 %rows, %columns
-  %inner = getelementptr {t}, ptr %sums, i64 %columns_before
-  br label %plane
-plane:
-  %p = phi i64 [ 0, %entry ], [ %next_p, %end_of_plane ]
-  %plane_start = mul i64 %p, %plane_step
+    of_plane = f"""  %plane_start = mul i64 %p, %plane_step
   %plane_of_x = getelementptr {t}, ptr %x, i64 %plane_start
-  %plane_out = mul i64 %p, %count
-  br label %row
-row:
-  %r = phi i64 [ 0, %plane ], [ %next_r, %end_of_row ]
-  %down = mul i64 %r, {down}
+  %plane_out = mul i64 %p, %count"""
+    of_row = f"""  %down = mul i64 %r, {down}
   %first_row = sub i64 %down, %rows_before
 {chr(10).join(rows)}
   %row_first = mul i64 %r, %columns
@@ -90,17 +79,14 @@ row:
 {in_pieces("a", "row", "%width", pieces[0], chr(10).join(down_rows), "between")}
 between:
   br label %bpiece
-{in_pieces("b", "between", "%columns", pieces[1], chr(10).join(along_row), "end_of_row")}
-end_of_row:
-  %next_r = add nuw nsw i64 %r, 1
-  %more_r = icmp slt i64 %next_r, %rows
-  br i1 %more_r, label %row, label %end_of_plane
-end_of_plane:
-  %next_p = add nuw nsw i64 %p, 1
-  %more_p = icmp slt i64 %next_p, %planes
-  br i1 %more_p, label %plane, label %end
-end:
-  ret void
+{in_pieces("b", "between", "%columns", pieces[1], chr(10).join(along_row), "end_of_row")}"""
+    text = f"""
+define void @loop(i64 %planes, i64 %rows, i64 %columns, i64 %plane_step, i64 %row_step, i64 %height, i64 %width,
+                  i64 %rows_before, i64 %columns_before, ptr noalias %x, ptr noalias %nothing, ptr noalias %out, ptr noalias %sums) {{
+entry:
+  %count = mul i64 %rows, %columns
+  %inner = getelementptr {t}, ptr %sums, i64 %columns_before
+{over_planes_and_rows("%rows", of_plane, of_row)}
 }}
 {NO_UNROLLING}"""
     return load(text, dtype, 9, 4, 0)
@@ -144,41 +130,28 @@ def _add(along: int, dtype: np.dtype) -> Loop:
     """The loop over planes and rows of out, and the taps that reach a row. `table` has, for each column of taps, the column of
     the first window's, and the first and the end of the windows for which it is not padding."""
     t = KINDS[dtype]
-    text = f"""
-declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
-define void @loop(i64 %planes, i64 %height, i64 %width, i64 %rows, i64 %columns, i64 %kernel_rows, i64 %kernel_columns,
-                  i64 %before, i64 %down, i64 %dilation, i64 %tap_step, i64 %plane_step,
-                  ptr noalias %out, ptr noalias %y, ptr noalias %table) {{
-entry:
-  %bytes = mul i64 %width, {dtype.itemsize}
-  br label %plane
-plane:
-  %p = phi i64 [ 0, %entry ], [ %next_p, %end_of_plane ]
-  %plane_start = mul i64 %p, %plane_step
+    of_plane = f"""  %plane_start = mul i64 %p, %plane_step
   %plane_of_y = getelementptr {t}, ptr %y, i64 %plane_start
-  %rows_done = mul i64 %p, %height
-  br label %row
-row:
-  %h = phi i64 [ 0, %plane ], [ %next_h, %end_of_row ]
-  %row_of_all = add i64 %rows_done, %h
+  %rows_done = mul i64 %p, %height"""
+    of_row = f"""  %row_of_all = add i64 %rows_done, %r
   %row_start = mul i64 %row_of_all, %width
   %row_of_out = getelementptr {t}, ptr %out, i64 %row_start
   call void @llvm.memset.p0.i64(ptr %row_of_out, i8 0, i64 %bytes, i1 false)
-  %padded = add i64 %h, %before
+  %padded = add i64 %r, %before
   br label %row_of_taps
 row_of_taps:
   %i = phi i64 [ 0, %row ], [ %next_i, %end_of_taps ]
   %within = mul i64 %i, %dilation
   %away = sub i64 %padded, %within
-  %r = sdiv i64 %away, %down
-  %back = mul i64 %r, %down
+  %window_row = sdiv i64 %away, %down
+  %back = mul i64 %window_row, %down
   %exact = icmp eq i64 %back, %away
-  %valid = icmp ult i64 %r, %rows
+  %valid = icmp ult i64 %window_row, %rows
   %meets = and i1 %exact, %valid
   br i1 %meets, label %taps, label %end_of_taps
 taps:
   %first_tap = mul i64 %i, %kernel_columns
-  %row_in_plane = mul i64 %r, %columns
+  %row_in_plane = mul i64 %window_row, %columns
   br label %tap
 tap:
   %j = phi i64 [ 0, %taps ], [ %next_j, %end_of_tap ]
@@ -215,17 +188,15 @@ end_of_tap:
 end_of_taps:
   %next_i = add nuw nsw i64 %i, 1
   %more_i = icmp slt i64 %next_i, %kernel_rows
-  br i1 %more_i, label %row_of_taps, label %end_of_row
-end_of_row:
-  %next_h = add nuw nsw i64 %h, 1
-  %more_h = icmp slt i64 %next_h, %height
-  br i1 %more_h, label %row, label %end_of_plane
-end_of_plane:
-  %next_p = add nuw nsw i64 %p, 1
-  %more_p = icmp slt i64 %next_p, %planes
-  br i1 %more_p, label %plane, label %end
-end:
-  ret void
+  br i1 %more_i, label %row_of_taps, label %end_of_row"""
+    text = f"""
+declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+define void @loop(i64 %planes, i64 %height, i64 %width, i64 %rows, i64 %columns, i64 %kernel_rows, i64 %kernel_columns,
+                  i64 %before, i64 %down, i64 %dilation, i64 %tap_step, i64 %plane_step,
+                  ptr noalias %out, ptr noalias %y, ptr noalias %table) {{
+entry:
+  %bytes = mul i64 %width, {dtype.itemsize}
+{over_planes_and_rows("%height", of_plane, of_row)}
 }}
 """
     return load(text, dtype, 12, 3, 0)
@@ -245,6 +216,29 @@ def _copy(width: int, piece: int, dtype: np.dtype) -> Loop:
   %value = load {t}, ptr %value_at
   %along = mul nuw nsw i64 %ac, {width}
 {chr(10).join(copies)}"""
+    of_plane = """  %windows_done = mul i64 %p, %rows
+  %rows_done = mul i64 %p, %height"""
+    of_row = f"""  %row_of_all = add i64 %rows_done, %r
+  %row_start = mul i64 %row_of_all, %width
+  %row_of_out = getelementptr {t}, ptr %out, i64 %row_start
+  %inside = icmp slt i64 %r, %covered
+  br i1 %inside, label %copied, label %zeros
+copied:
+  %window_row = udiv i64 %r, %kernel_rows
+  %window = add i64 %windows_done, %window_row
+  %from = mul i64 %window, %columns
+  %row_of_y = getelementptr {t}, ptr %y, i64 %from
+  br label %apiece
+{in_pieces("a", "copied", "%columns", piece, body, "end_of_copies")}
+end_of_copies:
+  br i1 %some_rest, label %rest_of_row, label %end_of_row
+rest_of_row:
+  %unfilled = getelementptr {t}, ptr %row_of_out, i64 %filled
+  call void @llvm.memset.p0.i64(ptr %unfilled, i8 0, i64 %rest_bytes, i1 false)
+  br label %end_of_row
+zeros:
+  call void @llvm.memset.p0.i64(ptr %row_of_out, i8 0, i64 %row_bytes, i1 false)
+  br label %end_of_row"""
     text = f"""
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 define void @loop(i64 %planes, i64 %height, i64 %width, i64 %rows, i64 %columns, i64 %kernel_rows, ptr noalias %out, ptr noalias %y) {{
@@ -255,45 +249,7 @@ entry:
   %rest_bytes = mul i64 %rest, {dtype.itemsize}
   %row_bytes = mul i64 %width, {dtype.itemsize}
   %covered = mul i64 %rows, %kernel_rows
-  br label %plane
-plane:
-  %p = phi i64 [ 0, %entry ], [ %next_p, %end_of_plane ]
-  %windows_done = mul i64 %p, %rows
-  %rows_done = mul i64 %p, %height
-  br label %row
-row:
-  %h = phi i64 [ 0, %plane ], [ %next_h, %end_of_row ]
-  %row_of_all = add i64 %rows_done, %h
-  %row_start = mul i64 %row_of_all, %width
-  %row_of_out = getelementptr {t}, ptr %out, i64 %row_start
-  %inside = icmp slt i64 %h, %covered
-  br i1 %inside, label %copied, label %zeros
-copied:
-  %r = udiv i64 %h, %kernel_rows
-  %window = add i64 %windows_done, %r
-  %from = mul i64 %window, %columns
-  %row_of_y = getelementptr {t}, ptr %y, i64 %from
-  br label %apiece
-{in_pieces("a", "copied", "%columns", piece, body, "end_of_copies")}
-end_of_copies:
-  br i1 %some_rest, label %rest_of_row, label %end_of_row
-rest_of_row:
-  %end = getelementptr {t}, ptr %row_of_out, i64 %filled
-  call void @llvm.memset.p0.i64(ptr %end, i8 0, i64 %rest_bytes, i1 false)
-  br label %end_of_row
-zeros:
-  call void @llvm.memset.p0.i64(ptr %row_of_out, i8 0, i64 %row_bytes, i1 false)
-  br label %end_of_row
-end_of_row:
-  %next_h = add nuw nsw i64 %h, 1
-  %more_h = icmp slt i64 %next_h, %height
-  br i1 %more_h, label %row, label %end_of_plane
-end_of_plane:
-  %next_p = add nuw nsw i64 %p, 1
-  %more_p = icmp slt i64 %next_p, %planes
-  br i1 %more_p, label %plane, label %finish
-finish:
-  ret void
+{over_planes_and_rows("%height", of_plane, of_row)}
 }}
 {NO_UNROLLING}"""
     return load(text, dtype, 6, 2, 0)
