@@ -57,11 +57,11 @@ def load_part(text: str) -> int:
     return _link(_cached(text)).get_function_address("part")
 
 
-def fields(names: Sequence[str], pointers: Container[str]) -> str:
-    """Instructions that read the fields at `%args`, of 8 bytes each, into values of these names: addresses if among `pointers`,
+def fields(names: Sequence[str], pointers: Container[str], at: str = "%args") -> str:
+    """Instructions that read the fields of 8 bytes at an address into values of these names: addresses if among `pointers`,
     otherwise integers."""
     return "\n".join(
-        f"  %{name}_at = getelementptr i64, ptr %args, i64 {i}\n  %{name} = load {'ptr' if name in pointers else 'i64'}, ptr %{name}_at"
+        f"  %{name}_at = getelementptr i64, ptr {at}, i64 {i}\n  %{name} = load {'ptr' if name in pointers else 'i64'}, ptr %{name}_at"
         for i, name in enumerate(names)
     )
 

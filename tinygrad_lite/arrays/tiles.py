@@ -185,6 +185,12 @@ def pack_function(dtype: np.dtype) -> str:
     """`pack(inner, columns, y, y_row, y_column, factor, out)` packs y (inner, columns) times a number into panels. Steps are in
     bytes; zeros fill the last panel up."""
     t, width = KINDS[dtype], width_of(dtype)
+    gathered = "\n".join(
+        f"  %across{j} = mul i64 %y_column, {j}\n  %gather_at{j} = getelementptr i8, ptr %gather_from, i64 %across{j}\n"
+        f"  %gathered{j} = load {t}, ptr %gather_at{j}\n  %scaled{j} = fmul {t} %gathered{j}, %factor\n"
+        f"  %gather_to{j} = getelementptr {t}, ptr %gather_to, i64 {j}\n  store {t} %scaled{j}, ptr %gather_to{j}"
+        for j in range(width)
+    )
     return f"""
 declare i64 @llvm.smin.i64(i64, i64)
 define internal void @pack(i64 %inner, i64 %columns, ptr %y, i64 %y_row, i64 %y_column, {t} %factor, ptr %out) noinline {{
@@ -205,10 +211,20 @@ panel:
   %to_move = mul i64 %c, %inner
   %to = getelementptr {t}, ptr %out, i64 %to_move
   %full = icmp eq i64 %used, {width}
-  %whole_rows = and i1 %full, %dense
-  br i1 %whole_rows, label %row, label %column
+  br i1 %full, label %whole, label %column
+whole:
+  br i1 %dense, label %row, label %gather
+gather:
+  %g = phi i64 [ 0, %whole ], [ %g_next, %gather ]
+  %gather_move = mul i64 %g, %y_row
+  %gather_from = getelementptr i8, ptr %from, i64 %gather_move
+  %gather_to = getelementptr [{width} x {t}], ptr %to, i64 %g
+{gathered}
+  %g_next = add i64 %g, 1
+  %more_g = icmp slt i64 %g_next, %inner
+  br i1 %more_g, label %gather, label %panel_end
 row:
-  %k = phi i64 [ 0, %panel ], [ %k_next, %row ]
+  %k = phi i64 [ 0, %whole ], [ %k_next, %row ]
   %row_move = mul i64 %k, %y_row
   %row_from = getelementptr i8, ptr %from, i64 %row_move
   %row_to = getelementptr [{width} x {t}], ptr %to, i64 %k

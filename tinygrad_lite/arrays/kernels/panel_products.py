@@ -16,7 +16,7 @@ import numpy as np
 from tinygrad_lite.arrays.compiling import fields, load_part
 from tinygrad_lite.arrays.loop_functions import KINDS
 from tinygrad_lite.arrays.memory import empty_on_cache_lines, start_of
-from tinygrad_lite.arrays.tiles import product_function, width_of
+from tinygrad_lite.arrays.tiles import pack_function, product_function, width_of
 from tinygrad_lite.arrays.workers import in_parts
 
 
@@ -95,85 +95,31 @@ def _pack_part(dtype: np.dtype) -> int:
     """The address of the function that fills a panel: args are the number of columns, of panels of a matrix, the address of the
     panels, the bytes of each, and the number of sources; for each source its address, its rows, and its strides."""
     t, item, width = KINDS[dtype], dtype.itemsize, width_of(dtype)
-    gathered = "\n".join(
-        f"  %along{j} = mul i64 %column_step, {j}\n  %from{j} = getelementptr i8, ptr %from_row, i64 %along{j}\n"
-        f"  %value{j} = load {t}, ptr %from{j}\n"
-        f"  %to{j} = getelementptr {t}, ptr %to_row, i64 {j}\n  store {t} %value{j}, ptr %to{j}"
-        for j in range(width)
-    )
-    return load_part(f"""
-declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
-declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+    source = ("address", "rows", "matrix_step", "row_step", "column_step")
+    return load_part(f"""{pack_function(dtype)}
 define void @part(i64 %i, ptr %args) {{
 entry:
-{fields(["columns", "panels", "memory", "bytes", "count"], ("memory",))}
+{fields(("columns", "panels", "memory", "bytes", "count"), ("memory",))}
   %matrix = sdiv i64 %i, %panels
   %panel = srem i64 %i, %panels
   %first = mul i64 %panel, {width}
   %rest = sub i64 %columns, %first
-  %whole = icmp sge i64 %rest, {width}
+  %used = call i64 @llvm.smin.i64(i64 %rest, i64 {width})
   %offset = mul i64 %i, %bytes
   %start = getelementptr i8, ptr %memory, i64 %offset
   br label %source
 source:
-  %s = phi i64 [ 0, %entry ], [ %next_s, %after ]
-  %to = phi ptr [ %start, %entry ], [ %to_next, %after ]
-  %at = mul i64 %s, 5
-  %at0 = add i64 %at, 5
-  %at1 = add i64 %at, 6
-  %at2 = add i64 %at, 7
-  %at3 = add i64 %at, 8
-  %at4 = add i64 %at, 9
-  %address_at = getelementptr i64, ptr %args, i64 %at0
-  %address = load ptr, ptr %address_at
-  %rows_at = getelementptr i64, ptr %args, i64 %at1
-  %rows = load i64, ptr %rows_at
-  %matrix_step_at = getelementptr i64, ptr %args, i64 %at2
-  %matrix_step = load i64, ptr %matrix_step_at
-  %row_step_at = getelementptr i64, ptr %args, i64 %at3
-  %row_step = load i64, ptr %row_step_at
-  %column_step_at = getelementptr i64, ptr %args, i64 %at4
-  %column_step = load i64, ptr %column_step_at
+  %s = phi i64 [ 0, %entry ], [ %next_s, %source ]
+  %to = phi ptr [ %start, %entry ], [ %to_next, %source ]
+  %place = mul i64 %s, {len(source)}
+  %after_first = add i64 %place, 5
+  %of_source = getelementptr i64, ptr %args, i64 %after_first
+{fields(source, ("address",), "%of_source")}
   %to_matrix = mul i64 %matrix, %matrix_step
   %to_column = mul i64 %first, %column_step
   %of_matrix = getelementptr i8, ptr %address, i64 %to_matrix
   %from = getelementptr i8, ptr %of_matrix, i64 %to_column
-  %some = icmp sgt i64 %rows, 0
-  br i1 %some, label %row, label %after
-row:
-  %r = phi i64 [ 0, %source ], [ %next_r, %row_end ]
-  %along = mul i64 %r, %row_step
-  %from_row = getelementptr i8, ptr %from, i64 %along
-  %to_along = mul i64 %r, {width * item}
-  %to_row = getelementptr i8, ptr %to, i64 %to_along
-  br i1 %whole, label %whole_row, label %part_row
-whole_row:
-  %dense = icmp eq i64 %column_step, {item}
-  br i1 %dense, label %copy, label %gather
-copy:
-  call void @llvm.memcpy.p0.p0.i64(ptr %to_row, ptr %from_row, i64 {width * item}, i1 false)
-  br label %row_end
-gather:
-{gathered}
-  br label %row_end
-part_row:
-  call void @llvm.memset.p0.i64(ptr %to_row, i8 0, i64 {width * item}, i1 false)
-  br label %each
-each:
-  %j = phi i64 [ 0, %part_row ], [ %next_j, %each ]
-  %across = mul i64 %j, %column_step
-  %value_at = getelementptr i8, ptr %from_row, i64 %across
-  %value = load {t}, ptr %value_at
-  %place = getelementptr {t}, ptr %to_row, i64 %j
-  store {t} %value, ptr %place
-  %next_j = add i64 %j, 1
-  %more_j = icmp slt i64 %next_j, %rest
-  br i1 %more_j, label %each, label %row_end
-row_end:
-  %next_r = add i64 %r, 1
-  %more_r = icmp slt i64 %next_r, %rows
-  br i1 %more_r, label %row, label %after
-after:
+  call void @pack(i64 %rows, i64 %used, ptr %from, i64 %row_step, i64 %column_step, {t} 1.0, ptr %to)
   %to_bytes = mul i64 %rows, {width * item}
   %to_next = getelementptr i8, ptr %to, i64 %to_bytes
   %next_s = add i64 %s, 1
