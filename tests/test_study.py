@@ -350,3 +350,14 @@ def test_gelu_agrees_with_backward():
     stop = tape.backward(loss).run_until(operation="gelu")
     assert "share" in stop.sent[0].saved and "def _(needs, g" in stop.sent[0].rule.source
     np.testing.assert_array_equal(stop.sent[0].gradient.array, x.grad.numpy())
+
+
+def test_a_pass_inside_a_hook_is_a_pass_of_its_own():
+    x, z = tg.tensor(1.0, requires_grad=True), tg.tensor(1.0, requires_grad=True)
+    h = x.exp()
+    h.register_hook(lambda g: (z * 5).backward())
+    with study.record() as tape:
+        (h * 2).backward()
+    outer, inner = tape.passes
+    assert [tape[step.entry].operation for step in outer.steps] == ["mul", "exp"]
+    assert [tape[step.entry].operation for step in inner.steps] == ["mul"] and outer.complete and inner.complete

@@ -192,6 +192,7 @@ class _Recorder(Observer):
         self.modules: list[str] = []  # the names of those whose forward is running
         self.pending: tuple[Entry, Stack] | None = None  # whose variable is known only at the next operation
         self.step: Step | None = None
+        self.running: list[tuple[Pass, Step | None]] = []  # passes, and the step outside: a rule or hook may start a pass too
         self.met: dict[int, tuple[Any, Values]] = {}  # arrays, which stay alive here, and their values, by id
         self.changed = last_change()
 
@@ -254,6 +255,8 @@ class _Recorder(Observer):
     def started(self, roots: Any) -> None:
         self._name_pending(None)
         self.tape.passes.append(Pass({self.tape._entry_of(node).number: self._values(g) for node, g in roots}))
+        self.running.append((self.tape.passes[-1], self.step))
+        self.step = None
 
     def reached(self, node: Any, gradient: Any) -> None:
         cotangent: Any
@@ -262,7 +265,7 @@ class _Recorder(Observer):
         else:
             cotangent = self._values(gradient)
         self.step = Step(self.tape._entry_of(node).number, cotangent)
-        self.tape.passes[-1].steps.append(self.step)
+        self.running[-1][0].steps.append(self.step)
 
     def arrived(self, node: Any, gradient: Any, sender: Any, part: Any) -> None:
         sent = self._values(part)
@@ -271,8 +274,7 @@ class _Recorder(Observer):
         self.step.sent.append(Contribution(self.tape._entry_of(node).number, sent, total))
 
     def finished(self, found: dict[Any, Any] | None) -> None:
-        self.step = None
+        done, self.step = self.running.pop()
         if found is not None:
-            done = self.tape.passes[-1]
             done.gradients = {self.tape._entry_of(node).number: self._values(g) for node, g in found.items()}
             done.complete = True
