@@ -42,8 +42,13 @@ class Stack:
         return tuple(
             Call(code.co_filename, line, code.co_name)
             for code, line in zip(codes, self.lines)
-            if not code.co_filename.startswith(_PACKAGE)
+            if not code.co_filename.startswith((_PACKAGE, "<frozen "))  # the interpreter's own, such as runpy
         )
+
+
+def in_package(file: str) -> bool:
+    """Whether a file is this package's."""
+    return file.startswith(_PACKAGE)
 
 
 def source_line(file: str, line: int) -> str:
