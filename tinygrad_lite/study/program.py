@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import functools
+import inspect
 import linecache
 import os
 import sys
 from types import FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -22,14 +23,15 @@ class Call(NamedTuple):
 
 
 class Stack:
-    """The calls in progress, those inside this package included, innermost first.
+    """The calls in progress, those inside this package included, innermost first; not the one that makes it, whose frame would
+    be in a reference cycle with it.
 
     It holds their frames, which keeps local variables alive, so it should be dropped soon.
     """
 
     def __init__(self) -> None:
         self.frames, self.instructions, self.lines = [], [], []
-        frame: FrameType | None = sys._getframe(1)
+        frame: FrameType | None = sys._getframe(2)
         while frame is not None:
             self.frames.append(frame)
             self.instructions.append(frame.f_lasti)
@@ -49,6 +51,20 @@ class Stack:
 def in_package(file: str) -> bool:
     """Whether a file is this package's."""
     return file.startswith(_PACKAGE)
+
+
+def variables_of(frame: FrameType) -> dict[str, Any]:
+    """The local variables of a call.
+
+    Until Python 3.13 a frame keeps the dict of its `f_locals`, and with it whatever the program deletes from then on. So that
+    dict is emptied, unless a debugger, which writes it back, or the program itself uses it.
+    """
+    kept = frame.f_locals
+    found = dict(kept)
+    is_copy = sys.version_info < (3, 13) and frame.f_code.co_flags & inspect.CO_OPTIMIZED
+    if is_copy and sys.gettrace() is None and sys.getrefcount(kept) == 3:  # the frame's, this function's, and the argument here
+        kept.clear()
+    return found
 
 
 def source_line(file: str, line: int) -> str:

@@ -18,7 +18,7 @@ from tinygrad_lite.engine.record import Result
 from tinygrad_lite.engine.tape import Leaf, Node, Traced
 from tinygrad_lite.nn import Module
 from tinygrad_lite.study.entries import Contribution, Entry, Pass, Step
-from tinygrad_lite.study.program import Stack, elements_of, name_of_result
+from tinygrad_lite.study.program import Stack, elements_of, name_of_result, variables_of
 from tinygrad_lite.study.stepping import Stepper
 from tinygrad_lite.study.values import Values, values_of
 
@@ -150,7 +150,7 @@ class record:
 
     def __enter__(self) -> Tape:
         variables = sys._getframe(1)
-        self._variables = {**variables.f_globals, **variables.f_locals}
+        self._variables = {**variables.f_globals, **variables_of(variables)}
         models = {"": self.model} if self.model is not None else {k: v for k, v in self._variables.items() if isinstance(v, Module)}
         self.tape = Tape(_names_of_leaves(self._variables, models))
         self._recorder = _Recorder(self.tape, models)
@@ -160,7 +160,7 @@ class record:
     def __exit__(self, *exception: object) -> None:
         self._recorder.__exit__(*exception)
         variables = sys._getframe(1)
-        leaves = _names_of_leaves({**variables.f_globals, **variables.f_locals}, {})
+        leaves = _names_of_leaves({**variables.f_globals, **variables_of(variables)}, {})
         for node, number in self.tape._numbers.items():
             entry = self.tape.entries[number]
             entry.name = entry.name or leaves.get(id(node), "")

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from tinygrad_lite.engine.tape import Leaf, Traced
 from tinygrad_lite.nn import Module
 from tinygrad_lite.study.entries import Entry
-from tinygrad_lite.study.program import in_package
+from tinygrad_lite.study.program import in_package, variables_of
 from tinygrad_lite.study.recording import Tape, _Recorder
 from tinygrad_lite.study.terminal import Prompt, Quit
 
@@ -130,7 +130,7 @@ class StoppingRecorder(_Recorder):
             frame = frame.f_back
         if not called:
             return ""
-        innermost, outermost = called[0].f_locals["self"], called[-1].f_locals["self"]
+        innermost, outermost = variables_of(called[0])["self"], variables_of(called[-1])["self"]
         if id(innermost) not in self.paths:
             self._name_modules(outermost, called[-1].f_back)
         return self.paths[id(innermost)][1] if id(innermost) in self.paths else type(innermost).__name__
@@ -139,7 +139,8 @@ class StoppingRecorder(_Recorder):
         """Name a module after a variable of its callers, or an attribute of their `self`; and what is in it accordingly."""
         name = ""
         while frame is not None and not name:
-            for variables in (frame.f_locals, getattr(frame.f_locals.get("self"), "__dict__", {}), frame.f_globals):
+            own = variables_of(frame)
+            for variables in (own, getattr(own.get("self"), "__dict__", {}), frame.f_globals):
                 name = name or next((key for key, value in variables.items() if value is root), "")
             frame = frame.f_back
         name = name or type(root).__name__
@@ -154,11 +155,11 @@ class StoppingRecorder(_Recorder):
         frame: FrameType | None = sys._getframe(2)
         while frame is not None and unnamed:
             if not in_package(frame.f_code.co_filename):
-                _name_from(frame.f_locals, unnamed)
+                _name_from(variables_of(frame), unnamed)
             frame = frame.f_back
 
 
-def _name_from(variables: Any, unnamed: dict[int, Entry]) -> None:
-    for name, value in list(variables.items()):
+def _name_from(variables: dict[str, Any], unnamed: dict[int, Entry]) -> None:
+    for name, value in variables.items():
         if isinstance(value, Traced) and id(value.node) in unnamed:
             unnamed.pop(id(value.node)).name = name
