@@ -175,6 +175,16 @@ def test_contributions_add_up():
     assert [(s.argument, float(s.gradient.array), float(s.total.array)) for s in stop.sent] == [("input", 3, 3), ("other", 3, 6)]
 
 
+def test_sums_that_grow_in_place_are_shown_as_they_were():
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    with study.record() as tape:
+        h = x * 1
+        y = (h * 1 + h * 2 + h * 3 + h * 4).sum()
+    stepper = tape.backward(y)
+    totals = [float(sent.total.array[0]) for step in stepper.steps for sent in step.sent if sent.to == tape["h"].number]
+    assert totals == [4, 7, 9, 10] and float(stepper.goto("h").cotangent.array[0]) == 10
+
+
 def test_the_position_moves_both_ways_and_stays_inside():
     x = tg.tensor(0.3, requires_grad=True)
     with study.record() as tape:
