@@ -18,6 +18,7 @@ class Entry:
     it, innermost first. `module`: the name of the module whose forward called it. `by_rule_of`: the number of the entry whose
     rule called it, in a backward pass with create_graph=True. `constants`: the arrays among its arguments that have no entry,
     by argument; `cut`: for those of them that are the result of an entry and were taken off the tape, its number.
+    `arguments`: all of them by name, those on the tape as `Input`.
     """
 
     number: int
@@ -35,6 +36,7 @@ class Entry:
     by_rule_of: int | None = None
     constants: dict[str, Values] = field(default_factory=dict)
     cut: dict[str, int] = field(default_factory=dict)
+    arguments: dict[str, Any] = field(default_factory=dict)
 
     @property
     def is_leaf(self) -> bool:

@@ -6,7 +6,7 @@ import functools
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,22 +17,27 @@ from tinygrad_lite.arrays.memory import owner_of
 from tinygrad_lite.autograd.observing import observe, observe_no_more
 from tinygrad_lite.engine.context import Observer
 from tinygrad_lite.engine.record import Result
-from tinygrad_lite.engine.tape import Leaf, Node, Traced
+from tinygrad_lite.engine.tape import Leaf, Node, Traced, traced
 from tinygrad_lite.nn import Module
 from tinygrad_lite.study.entries import Contribution, Entry, Pass, Step
+from tinygrad_lite.study.exports import Exports
+from tinygrad_lite.study.expressions import arguments_of, constants_in
 from tinygrad_lite.study.program import Stack, elements_of, name_of_result, variables_of
+from tinygrad_lite.study.replaying import Replay, as_array_like
 from tinygrad_lite.study.stepping import Stepper
 from tinygrad_lite.study.values import Values, values_of
 
 
-class Tape:
+class Tape(Exports):
     """The entries of a block in the order of recording, and its backward passes. Made by `record`."""
 
-    def __init__(self, names: dict[int, str]):
+    def __init__(self, names: dict[int, str] | None = None):
         self.entries: list[Entry] = []
         self.passes: list[Pass] = []
         self._numbers: dict[Any, int] = {}  # by node, which stays alive with the tape
-        self._names = names  # of leaves, by the id of their tensor's node
+        self._names = names or {}  # of leaves, by the id of their tensor's node
+        self._constants: dict[int, dict[str, Any]] = {}  # the arrays that each entry took and that are not on the tape, a leaf's own
+        self._named: dict[str, Any] = {}  # those of them that are Tensors in variables of the program
         self._made: dict[int, tuple[Any, int]] = {}  # by the id of an array or of its memory, a weak reference and its entry
         self._thread = threading.get_ident()
 
@@ -87,6 +92,50 @@ class Tape:
             raise RuntimeError("no backward pass was recorded: call backward inside the block, or tape.backward(loss) after it")
         return Stepper(self.entries, self.passes[index], self.number_of)
 
+    def replay(self, inputs: Mapping[Any, Any] | None = None) -> Tape:
+        """The operations of the tape once more, with other leaves, on a new tape; and its backward passes, on the new leaves.
+
+        `inputs`: new values (Tensors, arrays or numbers) by the name, number or Tensor of a leaf, or by the name of a variable with
+        a Tensor that needs no gradient, such as a batch of data. Other leaves have the values that they had. Random choices, sizes
+        and indices stay as recorded; hooks do not run. `tape.diff(tape.replay({...}))` shows what a change of one input does.
+
+        >>> import tinygrad_lite as tg
+        >>> x, scale = tg.tensor(3.0, requires_grad=True), tg.tensor(2.0)
+        >>> with tg.study.record() as tape:
+        ...     y = x * x * scale
+        ...     y.backward()
+        >>> again = tape.replay({"x": 5.0, "scale": 1.0})
+        >>> str(again["y"].values), str(again.passes[0].gradients[0])
+        ('25.', '10.')
+        """
+        if len(self._numbers) != len(self.entries):
+            raise RuntimeError("replay: this tape was read from JSON, which has no operations to run: record the program again")
+        nodes = list(self._numbers)
+        made = Replay(self.entries, nodes, self._constants, {self._input(key): value for key, value in (inputs or {}).items()})
+        tape = Tape()
+        with _Recorder(tape):
+            made.run()
+            for of in self.passes:
+                roots = [(number, g.array) for number, g in of.roots.items() if isinstance(g, Values)]
+                if of.complete and len(roots) == 1 and roots[0][1] is not None:
+                    number, gradient = roots[0]
+                    root = made.tensors[number]
+                    root.backward(traced(as_array_like(gradient, root.array)), retain_graph=True)
+        for old, node in zip(self.entries, made.nodes_made()):
+            if node in tape._numbers:
+                entry = tape.entries[tape._numbers[node]]
+                entry.name, entry.calls, entry.module, entry.by_rule_of = old.name, old.calls, old.module, old.by_rule_of
+        return tape
+
+    def _input(self, key: Any) -> int:
+        """What `replay` calls an input: the number of a leaf, or the id of an array."""
+        if isinstance(key, str) and key in self._named:
+            return id(self._named[key])
+        entry = self[key]
+        if not entry.is_leaf:
+            raise ValueError(f"replay: {entry.label} is no leaf: its value follows from the leaves")
+        return entry.number
+
     def __str__(self) -> str:
         rows = [("%", "name", "operation", "inputs", "shape", "dtype", "saved", "module", "line")]
         for e in self.entries:
@@ -136,6 +185,7 @@ class Tape:
         array = node.array if tensor is None else tensor.array
         if array is not None:
             self._note_made(array, len(self.entries))
+            self._constants[len(self.entries)] = {"": array}
         return self._add(node, (), values=None if array is None else values_of(array), name=self._names.get(id(node), ""))
 
     def _add(self, node: Any, inputs: tuple[int, ...], **known: Any) -> Entry:
@@ -180,8 +230,13 @@ class record:
 
     def __exit__(self, *exception: object) -> None:
         self._recorder.__exit__(*exception)
-        variables = sys._getframe(1)
-        leaves = _names_of_leaves({**variables.f_globals, **variables_of(variables)}, {})
+        frame = sys._getframe(1)
+        variables = {**frame.f_globals, **variables_of(frame)}
+        taken = {id(array) for arrays in self.tape._constants.values() for name, array in arrays.items() if name}
+        for name, value in {**self._variables, **variables}.items():
+            if isinstance(value, Traced) and id(value.array) in taken:
+                self.tape._named[name] = value.array
+        leaves = _names_of_leaves(variables, {})
         for node, number in self.tape._numbers.items():
             entry = self.tape.entries[number]
             entry.name = entry.name or leaves.get(id(node), "")
@@ -247,6 +302,8 @@ class _Recorder(Observer):
         entry.rules = tuple(_rules(node.plan, inputs))
         for array in result if isinstance(result, (tuple, list)) else (result,):
             self.tape._note_made(array, entry.number)
+        entry.arguments = arguments_of(node.plan, arguments, inputs, self._values)
+        self.tape._constants[entry.number] = dict(constants_in(node.plan, arguments))
         self._note_constants(entry, node.plan, arguments)
         for name, value in zip(node.plan.names, node.saved if isinstance(node.saved, (tuple, list)) else ()):
             arrays = [each for each in (value if isinstance(value, tuple) else (value,)) if is_array(each)]

@@ -22,8 +22,10 @@ class Text(NamedTuple):
     parameters: tuple[str, ...]
 
 
-def text_of(rule: Callable[..., Any]) -> Text:
-    """The text of a rule; empty if its source is not available."""
+def text_of(rule: Callable[..., Any] | Text) -> Text:
+    """The text of a rule, or that text itself; empty if the source is not available."""
+    if isinstance(rule, Text):
+        return rule
     while isinstance(rule, functools.partial):
         rule = next((each for each in rule.args if callable(each)), rule.func)
     return _text_of(inspect.unwrap(rule))
