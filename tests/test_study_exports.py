@@ -213,6 +213,7 @@ def test_an_svg_is_xml_with_a_box_for_each_entry(make):
     inputs = sum(len(entry.inputs) for entry in tape)
     assert paths.count("forward") == paths.count("backward") == inputs
     assert root.find(f"{space}title").text == HOSTILE.replace("\n", " ")
+    ET.fromstring(tape.svg(title="\x00\x1b\ufffe\ud800"))
 
 
 def test_an_svg_shows_values_and_gradients_and_no_two_boxes_meet():
@@ -278,6 +279,30 @@ def test_a_tape_from_json_can_be_stepped_through():
     assert again["loss"].number == tape["loss"].number
     with pytest.raises(RuntimeError, match="replay: this tape was read from JSON"):
         again.replay()
+
+
+def test_functions_hooks_and_checkpoints_are_written():
+    class Twice(tg.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * 2, x + 1
+
+        @staticmethod
+        def backward(ctx, g, h):
+            return g * 2 + h
+
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    with study.record() as tape:
+        a, _b = Twice.apply(x)
+        a.register_hook(lambda g: g * 10)
+        tg.utils.checkpoint.checkpoint(lambda v: v.exp().sum(), a, use_reentrant=False).backward()
+    again = study.Tape.from_json(tape.json())
+    one, other = tape.stepper(), again.stepper()
+    while (stop := one.next()) is not None:
+        expected = re.sub("0x[0-9a-f]+", "", str(stop))
+        assert re.sub("0x[0-9a-f]+", "", str(other.next())) == expected
+    assert again.svg() == tape.svg() and again.latex() == tape.latex()
 
 
 def test_arrays_come_back_bit_for_bit():

@@ -242,6 +242,18 @@ def test_a_list_in_a_module_and_a_local_variable_are_named():
     assert total.node is not None
 
 
+class Log:
+    losses: tuple | list = ()
+
+
+def test_an_attribute_of_a_class_is_named():
+    Log.losses = [leaf().sum()]
+    try:
+        assert [holder.path for holder in study.holders(Log.losses[0])] == ["Log.losses[0]"]
+    finally:
+        Log.losses = ()
+
+
 class Trainer:
     __slots__ = ("history",)
 

@@ -76,7 +76,7 @@ class _Writer:
             return {"values": self.places[id(value)]}
         if isinstance(value, Input):
             return {"entry": value.number}
-        if isinstance(value, (tuple, list)):
+        if type(value) is tuple:
             return {"tuple": [self.value(each) for each in value]}
         if value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value)):
             return value

@@ -92,9 +92,10 @@ class Exports:
     def diff(self, other: Any, rtol: float = 1e-5, atol: float = 1e-8) -> differences.Difference:
         """What differs between this tape and another: of another run, or of another model.
 
-        Entries correspond if the operations are in the same order; between these, the longest common sequence is taken. Values and
-        gradients (of the last backward passes) differ if they are further apart than `atol + rtol * abs(value)`; of large arrays,
-        their mean, standard deviation, smallest and largest element are compared.
+        Entries correspond if the operations are in the same order, from the beginning and from the end; of up to 2,000 entries in
+        between, the longest common sequence is taken. Values and gradients (of the last backward passes) differ if they are further
+        apart than `atol + rtol * abs(value)`; of large arrays, their mean, standard deviation, smallest and largest element are
+        compared.
 
         >>> import tinygrad_lite as tg
         >>> def run(x):

@@ -151,11 +151,11 @@ class _Search:
                 paths.append(path)
                 continue
             for further, child in _children(path, value):
-                if id(child) not in met and id(child) not in self.barren:
+                if type(child).__flags__ & _HAS_GC and id(child) not in met and id(child) not in self.barren:
                     met[id(child)] = child
                     waiting.append((further, child))
         if not paths:
-            self.barren.update(key for key, each in met.items() if type(each).__flags__ & _HAS_GC)
+            self.barren.update(met)
         return paths
 
     def _keeps(self, value: Any) -> bool:
@@ -165,7 +165,7 @@ class _Search:
         return id(node) in self.wanted
 
 
-_HAS_GC = 1 << 14  # Py_TPFLAGS_HAVE_GC: others hold nothing, and their ids are soon used again
+_HAS_GC = 1 << 14  # Py_TPFLAGS_HAVE_GC: objects of other types, such as numbers and arrays, lead to no Tensor
 
 
 def _children(path: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -197,16 +197,24 @@ def _children(path: str, value: Any) -> Iterator[tuple[str, Any]]:
             if _is_of_program(trace.tb_frame.f_code.co_filename):
                 yield from ((f"{name} in the traceback of {path}", each) for name, each in variables_of(trace.tb_frame).items())
             trace = trace.tb_next
-    if not isinstance(value, (type, types.ModuleType, Traced)):
+    if isinstance(value, type):
+        if _is_of_program(_file_of(value)):
+            yield from ((f"{path}.{name}", each) for name, each in list(vars(value).items()))
+    elif not isinstance(value, (types.ModuleType, Traced)):
         attributes = getattr(value, "__dict__", None)
         if isinstance(attributes, dict):
             yield from ((f"{path}.{name}", each) for name, each in list(attributes.items()))
         for kind in type(value).__mro__:
-            if _is_of_program(getattr(sys.modules.get(kind.__module__), "__file__", None) or "<frozen "):
+            if _is_of_program(_file_of(kind)):
                 names = kind.__dict__.get("__slots__", ())
                 for name in (names,) if isinstance(names, str) else names:
                     if name not in ("__dict__", "__weakref__") and hasattr(value, name):
                         yield f"{path}.{name}", getattr(value, name)
+
+
+def _file_of(kind: type) -> str:
+    """The file of the module that defines a class."""
+    return getattr(sys.modules.get(kind.__module__), "__file__", None) or ("" if kind.__module__ == "__main__" else "<frozen >")
 
 
 def _content(cell: Any) -> Any:

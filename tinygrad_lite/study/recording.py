@@ -17,13 +17,13 @@ from tinygrad_lite.arrays.memory import owner_of
 from tinygrad_lite.autograd.observing import observe, observe_no_more
 from tinygrad_lite.engine.context import Observer
 from tinygrad_lite.engine.record import Result
-from tinygrad_lite.engine.tape import Leaf, Node, Traced, traced
+from tinygrad_lite.engine.tape import Leaf, Node, Traced
 from tinygrad_lite.nn import Module
 from tinygrad_lite.study.entries import Contribution, Entry, Pass, Step
 from tinygrad_lite.study.exports import Exports
 from tinygrad_lite.study.expressions import arguments_of, constants_in
 from tinygrad_lite.study.program import Stack, elements_of, name_of_result, variables_of
-from tinygrad_lite.study.replaying import Replay, as_array_like
+from tinygrad_lite.study.replaying import replay
 from tinygrad_lite.study.stepping import Stepper
 from tinygrad_lite.study.values import Values, values_of
 
@@ -108,33 +108,7 @@ class Tape(Exports):
         >>> str(again["y"].values), str(again.passes[0].gradients[0])
         ('25.', '10.')
         """
-        if len(self._numbers) != len(self.entries):
-            raise RuntimeError("replay: this tape was read from JSON, which has no operations to run: record the program again")
-        nodes = list(self._numbers)
-        made = Replay(self.entries, nodes, self._constants, {self._input(key): value for key, value in (inputs or {}).items()})
-        tape = Tape()
-        with _Recorder(tape):
-            made.run()
-            for of in self.passes:
-                roots = [(number, g.array) for number, g in of.roots.items() if isinstance(g, Values)]
-                if of.complete and len(roots) == 1 and roots[0][1] is not None:
-                    number, gradient = roots[0]
-                    root = made.tensors[number]
-                    root.backward(traced(as_array_like(gradient, root.array)), retain_graph=True)
-        for old, node in zip(self.entries, made.nodes_made()):
-            if node in tape._numbers:
-                entry = tape.entries[tape._numbers[node]]
-                entry.name, entry.calls, entry.module, entry.by_rule_of = old.name, old.calls, old.module, old.by_rule_of
-        return tape
-
-    def _input(self, key: Any) -> int:
-        """What `replay` calls an input: the number of a leaf, or the id of an array."""
-        if isinstance(key, str) and key in self._named:
-            return id(self._named[key])
-        entry = self[key]
-        if not entry.is_leaf:
-            raise ValueError(f"replay: {entry.label} is no leaf: its value follows from the leaves")
-        return entry.number
+        return replay(self, inputs or {}, _Recorder(Tape()))
 
     def __str__(self) -> str:
         rows = [("%", "name", "operation", "inputs", "shape", "dtype", "saved", "module", "line")]

@@ -16,6 +16,36 @@ from tinygrad_lite.study.expressions import Input
 from tinygrad_lite.study.values import Values, values_of
 
 
+def replay(tape: Any, inputs: Mapping[Any, Any], recorder: Any) -> Any:
+    """The operations and backward passes of a tape once more, on the tape of a recorder."""
+    if len(tape._numbers) != len(tape.entries):
+        raise RuntimeError("replay: this tape was read from JSON, which has no operations to run: record the program again")
+    made = Replay(tape.entries, list(tape._numbers), tape._constants, {_input(tape, key): value for key, value in inputs.items()})
+    with recorder:
+        made.run()
+        for of in tape.passes:
+            for number, gradient in of.roots.items():
+                if of.complete and len(of.roots) == 1 and gradient.array is not None:
+                    root = made.tensors[number]
+                    root.backward(traced(as_array_like(gradient.array, root.array)), retain_graph=True)
+    again = recorder.tape
+    for old, node in zip(tape.entries, made.nodes_made()):
+        if node in again._numbers:
+            entry = again.entries[again._numbers[node]]
+            entry.name, entry.calls, entry.module, entry.by_rule_of = old.name, old.calls, old.module, old.by_rule_of
+    return again
+
+
+def _input(tape: Any, key: Any) -> int:
+    """What stands for an input: the number of a leaf, or the id of an array that is a constant."""
+    if isinstance(key, str) and key in tape._named:
+        return id(tape._named[key])
+    entry = tape[key]
+    if not entry.is_leaf:
+        raise ValueError(f"replay: {entry.label} is no leaf: its value follows from the leaves")
+    return int(entry.number)
+
+
 class Replay:
     """The tensors of a tape's entries, made anew one after another.
 

@@ -81,8 +81,7 @@ def _no_backward(script: str, tape: Tape) -> str:
     if not operations:
         return (
             f"{script} ended without a backward pass, and recorded no operation that needs a gradient. Create a tensor with "
-            "requires_grad=True or use a Module, not under no_grad, and call backward on the loss, outside of tg.compile and "
-            "in the main thread."
+            "requires_grad=True or use a Module, not under no_grad, and call backward on the loss, in the main thread."
         )
     last = operations[-1]
     return (
