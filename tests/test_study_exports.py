@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import collections
+import importlib
 import json
 import math
+import pkgutil
 import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
 
+import tests.samples
 import tinygrad_lite as tg
 import tinygrad_lite.nn.functional as F
+from tests.check_op import SAMPLES, call, results, tensors, wanted
 from tinygrad_lite import nn, study
+
+for module in pkgutil.iter_modules(tests.samples.__path__):
+    importlib.import_module(f"tests.samples.{module.name}")
 
 
 def network():
@@ -524,3 +531,22 @@ def test_what_cannot_be_replayed_is_refused():
     with pytest.raises(RuntimeError, match="%0 large = leaf has changed since and was too large to be recorded: pass its values"):
         tape.replay()
     assert tape.replay({"large": np.zeros(2000)})[1].values.mean == 1 and y.shape == (3,)
+
+
+# -- every primitive -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(tg.autograd.REGISTRY))
+def test_a_call_of_every_primitive_is_written_and_replayed(name, device):
+    for sample in SAMPLES[name]:
+        arguments = tensors(sample.args, device, wanted(sample))
+        with study.record() as tape:
+            outs = [out for out in results(call(sample)(*arguments)) if out.requires_grad]
+            if outs:
+                tg.autograd.backward(outs, [tg.ones_like(out) for out in outs])
+        again = study.Tape.from_json(tape.json())
+        assert again.json() == tape.json() and again.latex() == tape.latex() and again.table() == tape.table()
+        ET.fromstring(tape.svg())
+        tokens_of_dot(tape.dot())
+        found = tape.diff(tape.replay(), rtol=0, atol=0)
+        assert not found and len(found.pairs) == len(tape), found

@@ -13,7 +13,8 @@
 VALUES is one recorded array: {"shape": [2], "dtype": "float32", "data": [1.0, "nan"], "mean": ..., "std", "min", "max", "zero", "nan",
 "inf", "histogram"}. `data` is flat, in C order, null if the array was too large to be kept; NaN and infinities are the strings "nan",
 "inf" and "-inf", and a complex number is a pair. VALUE is {"values": i}, the i-th of the list above; {"entry": 3}, an argument that
-is on the tape; {"tuple": [VALUE, ...]}; null, true, false, a number or a string; or {"text": "..."}, the text of any other object.
+is on the tape; {"tuple": [VALUE, ...]}; {"number": "inf"}, a number that JSON does not have; null, true, false, any other number or a
+string; or {"text": "..."}, the text of any other object.
 """
 
 from __future__ import annotations
@@ -78,7 +79,9 @@ class _Writer:
             return {"entry": value.number}
         if type(value) is tuple:
             return {"tuple": [self.value(each) for each in value]}
-        if value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value)):
+        if type(value) is float and not math.isfinite(value):
+            return {"number": str(value)}
+        if value is None or type(value) in (bool, int, float, str):
             return value
         return {"text": str(value)}
 
@@ -117,6 +120,8 @@ class _Reader:
             return self.values[inside]
         if kind == "entry":
             return Input(inside)
+        if kind == "number":
+            return _SPECIAL[inside]
         return tuple(map(self.value, inside)) if kind == "tuple" else Other(inside)
 
     def named(self, values: dict[str, Any]) -> dict[str, Any]:

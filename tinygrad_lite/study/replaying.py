@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_lite.arrays import device_of, is_array
 from tinygrad_lite.arrays.changes import change_since
 from tinygrad_lite.arrays.devices import to_device
+from tinygrad_lite.autograd.gradients import backward
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.study.entries import Entry
 from tinygrad_lite.study.expressions import Input
@@ -24,10 +25,10 @@ def replay(tape: Any, inputs: Mapping[Any, Any], recorder: Any) -> Any:
     with recorder:
         made.run()
         for of in tape.passes:
-            for number, gradient in of.roots.items():
-                if of.complete and len(of.roots) == 1 and gradient.array is not None:
-                    root = made.tensors[number]
-                    root.backward(traced(as_array_like(gradient.array, root.array)), retain_graph=True)
+            if of.complete and all(gradient.array is not None for gradient in of.roots.values()):
+                roots = [made.tensors[number] for number in of.roots]
+                gradients = [traced(as_array_like(g.array, root.array)) for g, root in zip(of.roots.values(), roots)]
+                backward(roots, gradients, retain_graph=True)
     again = recorder.tape
     for old, node in zip(tape.entries, made.nodes_made()):
         if node in again._numbers:
