@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import gc
+import runpy
 import threading
 import tracemalloc
 import weakref
 from collections import deque
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -356,3 +358,12 @@ def test_refusals_of_holders():
         study.holders(3)
     with pytest.raises(RuntimeError, match="holders: this tensor has no tape"):
         study.holders(tg.ones(2))
+
+
+def test_the_example_finds_where_memory_goes(capsys):
+    example = runpy.run_path(str(Path(__file__).parents[1] / "examples" / "study_memory.py"))
+    found = example["main"](["--batch", "8", "--steps", "3"])
+    printed = capsys.readouterr().out
+    assert found["checkpointed"] < found["peak"] and found["grown"] > 3 * found["kept"]
+    assert "list 'losses' of main() in study_memory.py:" in printed and "by losses[0]" in printed
+    assert "relu.out (first.1, study_memory.py:" in printed
