@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from tinygrad_lite.engine.record import Result
 from tinygrad_lite.engine.tape import Leaf, Node, Traced
 from tinygrad_lite.nn import Module
 from tinygrad_lite.study.entries import Contribution, Entry, Pass, Step
+from tinygrad_lite.study.page import write_page
 from tinygrad_lite.study.program import Stack, elements_of, name_of_result
 from tinygrad_lite.study.stepping import Stepper
 from tinygrad_lite.study.values import Values, values_of
@@ -83,6 +86,23 @@ class Tape:
         if not self.passes:
             raise RuntimeError("no backward pass was recorded: call backward inside the block, or tape.backward(loss) after it")
         return Stepper(self.entries, self.passes[index], self.number_of)
+
+    def page(self, path: str | os.PathLike[str]) -> Path:
+        """Write the tape to `path` as one HTML file that needs no network: the operations and the backward passes in one
+        picture, folded by module, with a slider through the steps, the program beside it, and values and gradients as heat
+        maps, or histograms where they are large. The text of the program near the lines recorded is part of the file.
+        Returns the path.
+
+        >>> import tempfile
+        >>> import tinygrad_lite as tg
+        >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
+        >>> with tg.study.record() as tape:
+        ...     (x * x).sum().backward()
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     tape.page(folder + "/backward.html").read_text()[:15]
+        '<!DOCTYPE html>'
+        """
+        return write_page(path, self.entries, self.passes)
 
     def __str__(self) -> str:
         rows = [("%", "name", "operation", "inputs", "shape", "dtype", "saved", "module", "line")]

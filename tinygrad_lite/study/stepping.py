@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,7 +97,7 @@ class Stepper:
         step = self.steps[self.position - 1]
         entry = self.entries[step.entry]
         to_come = tuple(self.entries[later.entry] for later in self.steps[self.position :])
-        return Stop(self.position, entry, step.cotangent, tuple(self._sent(entry, step)), to_come)
+        return Stop(self.position, entry, step.cotangent, tuple(sent_by(self.entries, step)), to_come)
 
     def next(self) -> Stop | None:
         """The next stop; None after the last."""
@@ -155,11 +155,13 @@ class Stepper:
 
     __repr__ = __str__
 
-    def _sent(self, entry: Entry, step: Step) -> list[Sent]:
-        found, rules = [], iter(entry.rules)
-        for sent in step.sent:  # in the order of the rules, some of which may have sent nothing
-            argument, rule = next(((argument, rule) for number, argument, rule in rules if number == sent.to), ("", None))
-            text = text_of(rule) if rule is not None else Text("", "", "", ())
-            saved = {name: entry.saved[name] for name in text.parameters if name in entry.saved}
-            found.append(Sent(argument, text, saved, self.entries[sent.to], sent.gradient, sent.total))
-        return found
+
+def sent_by(entries: Sequence[Entry], step: Step) -> Iterator[Sent]:
+    """What each rule of a step did."""
+    entry = entries[step.entry]
+    rules = iter(entry.rules)
+    for sent in step.sent:  # in the order of the rules, some of which may have sent nothing
+        argument, rule = next(((argument, rule) for number, argument, rule in rules if number == sent.to), ("", None))
+        text = text_of(rule) if rule is not None else Text("", "", "", ())
+        saved = {name: entry.saved[name] for name in text.parameters if name in entry.saved}
+        yield Sent(argument, text, saved, entries[sent.to], sent.gradient, sent.total)
