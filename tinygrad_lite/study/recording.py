@@ -252,16 +252,16 @@ class _Recorder(Observer):
             entry.by_rule_of = self.step.entry
         self.pending = entry, stack
 
-    def _values(self, value: Any) -> Any:
+    def _values(self, value: Any, anew: bool = False) -> Any:
         """The values of an array or a Tensor; anything else as it is. Those of an array met before are not computed again
-        unless some array has changed in place since."""
+        unless some array has changed in place since, or `anew`."""
         array = value.array if isinstance(value, Traced) else value
         if not (is_array(array) or isinstance(array, np.generic)):
             return array
         if self.changed != last_change():
             self.changed = last_change()
             self.met.clear()
-        if id(array) not in self.met:
+        if anew or id(array) not in self.met:
             self.met[id(array)] = array, values_of(array)
         return self.met[id(array)][1]
 
@@ -286,7 +286,7 @@ class _Recorder(Observer):
 
     def arrived(self, node: Any, gradient: Any, sender: Any, part: Any) -> None:
         sent = self._values(part)
-        total = sent if part is gradient else self._values(gradient)
+        total = sent if part is gradient else self._values(gradient, anew=True)  # the walk adds to a sum in place
         assert self.step is not None
         self.step.sent.append(Contribution(self.tape._entry_of(node).number, sent, total))
 
