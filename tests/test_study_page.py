@@ -369,12 +369,12 @@ def test_large_arrays_are_histograms_and_small_ones_heat_maps(opened):
         y = w[:20, :20].exp()
         (y.sum() + (w * w).sum()).backward()
     page = opened(tape, f"#e{tape.number_of('y')}")
-    canvas = page.locator("#detail figure", has_text="y20×20").locator("canvas")
+    canvas = page.locator("#detail figure", has_text="y20").locator("canvas")
     assert canvas.get_attribute("aria-label").startswith("Heat map: mean ")
     canvas.hover(position={"x": 2, "y": 2})
     assert page.locator("#detail figure p", has_text="[0, 0] = 0.3679").count() == 1
     page.evaluate(f"select({tape.number_of('w')}, true)")
-    figure = page.locator("#detail figure", has_text="w40×50")
+    figure = page.locator("#detail figure", has_text="w40")
     assert figure.locator("svg rect").count() == 24 and "-1 to 1" in figure.text_content()
 
 

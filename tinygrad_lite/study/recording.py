@@ -20,6 +20,7 @@ from tinygrad_lite.engine.record import Result
 from tinygrad_lite.engine.tape import Leaf, Node, Traced
 from tinygrad_lite.nn import Module
 from tinygrad_lite.study.entries import Contribution, Entry, Pass, Step
+from tinygrad_lite.study.notebook import of_tape
 from tinygrad_lite.study.page import write_page
 from tinygrad_lite.study.program import Stack, elements_of, name_of_result
 from tinygrad_lite.study.stepping import Stepper
@@ -104,7 +105,8 @@ class Tape:
         """
         return write_page(path, self.entries, self.passes)
 
-    def __str__(self) -> str:
+    def _rows(self) -> list[list[str]]:
+        """The columns that some entry uses, with their names."""
         rows = [("%", "name", "operation", "inputs", "shape", "dtype", "saved", "module", "line")]
         for e in self.entries:
             line = f"{e.calls[0].file.rpartition('/')[2]}:{e.calls[0].line}" if e.calls else ""
@@ -112,10 +114,19 @@ class Tape:
             saved = f"{sum(e.bytes_saved.values()):,} B" if e.bytes_saved else ""
             rows.append((f"%{e.number}", e.name, e.operation, inputs, str(e.shape), e.dtype, saved, e.module, line))
         used = [i for i in range(len(rows[0])) if any(row[i] for row in rows[1:])]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        return "\n".join("  ".join(row[i].ljust(widths[i]) for i in used).rstrip() for row in rows)
+        return [[row[i] for i in used] for row in rows]
+
+    def __str__(self) -> str:
+        rows = self._rows()
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        steps = [f"backward pass of {len(each.steps)} steps" for each in self.passes]
+        summary = f"{len(self.entries)} entries · {' · '.join(steps) or 'no backward pass'}"
+        return of_tape(summary, self._rows())
 
     # -- what the recorder adds --------------------------------------------------------------------
 
