@@ -307,6 +307,9 @@ def test_a_fragment_links_to_an_entry(tape, opened):
     page.wait_for_function("document.querySelector('#detail h2').textContent === '%3 tanh'")
     page.locator(f"#box-{number}").click()
     assert page.evaluate("location.hash") == f"#e{number}"
+    page.keyboard.press("ArrowUp")
+    assert page.locator("#detail h2").text_content() == "%3 tanh"
+    page.keyboard.press("ArrowDown")
     page.keyboard.press("g")
     assert page.locator("#position").text_content().startswith("step 2 ")
 
@@ -385,6 +388,11 @@ def test_passes_are_chosen_and_a_tape_without_one_still_shows_its_values(opened)
         (g,) = tg.autograd.grad(y, x, create_graph=True)
         g.backward()
     page = opened(tape)
+    assert page.locator("#pass").input_value() == "1"
+    page.locator("#pass").select_option("0")
+    page.keyboard.press("End")
+    page.evaluate("select(0, true)")
+    close(numbers(page, "g"), 12)
     page.locator("#pass").select_option("1")
     page.keyboard.press("End")
     page.evaluate("select(0, true)")

@@ -21,6 +21,8 @@ function choose(index) {
   pass = data.passes[index] ?? { roots: {}, steps: [], gradients: {}, complete: false };
   stepOf = new Map(pass.steps.map((step, i) => [step.entry, i + 1]));
   $("slider").max = pass.steps.length;
+  const roots = Object.keys(pass.roots).map((number) => data.entries[number]);
+  if (roots.length) $("title").textContent = `Backward of ${roots.map((root) => root.name || root.operation).join(", ")}`;
   for (const id of ["slider", "first", "previous", "next", "last", "play"]) $(id).disabled = !pass.steps.length;
   go(0);
 }
@@ -169,8 +171,9 @@ function sentCard(entry, to, argument, rule, sent, total, named) {
     argument ? ` its ${argument}` : ""));
   const text = rule.formula || rule.source;
   if (text && !named.has(text)) card.append(make("code", { className: "formula" }, text));
+  if (rule.latex && !named.has(text)) card.append(make("details", {}, make("summary", {}, "LaTeX"), make("pre", {}, rule.latex)));
   named.add(text);
-  for (const parameter of rule.names) {
+  for (const parameter of rule.parameters) {
     if (named.has(parameter) || entry.saved[parameter] === undefined) continue;
     named.add(parameter);
     card.append(...tiles(entry.saved[parameter], parameter, "value"));
@@ -318,6 +321,8 @@ function theme() {
 const keys = {
   ArrowRight: () => step(1), ArrowLeft: () => step(-1), Home: () => go(0), End: () => go(pass.steps.length),
   " ": () => play(!playing), "/": () => $("search").focus(), "?": () => $("keys").showModal(), t: theme,
+  ArrowUp: () => { if (data.entries[selected].inputs.length) select(data.entries[selected].inputs[0], true); },
+  ArrowDown: () => { if (users[selected].length) select(users[selected][0], true); },
   g: () => { if (stepOf.has(selected)) go(stepOf.get(selected)); },
   "+": () => picture.zoomBy(1.25), "-": () => picture.zoomBy(0.8), 0: () => picture.fit(),
 };
@@ -325,7 +330,8 @@ const keys = {
 document.addEventListener("keydown", (event) => {
   const { target } = event, pressing = target.closest?.("button, summary, a, select") && [" ", "Enter"].includes(event.key);
   if (event.ctrlKey || event.metaKey || event.altKey || $("keys").open || pressing) return;
-  if (target.matches?.("input[type=search], select") || !keys[event.key]) return;
+  const scrolls = ["ArrowUp", "ArrowDown"].includes(event.key) && target.matches?.("[tabindex], input, summary");
+  if (scrolls || target.matches?.("input[type=search], select") || !keys[event.key]) return;
   event.preventDefault();
   keys[event.key]();
 });
@@ -361,10 +367,11 @@ function followFragment() {
 const fragment = location.hash;
 if (data.passes.length > 1) {
   $("pass").hidden = false;
-  $("pass").append(...data.passes.map((each, i) => make("option", { value: i }, `Pass ${i + 1}, ${each.steps.length} steps`)));
+  $("pass").append(...data.passes.map((each, i) => make("option", { value: i }, `Pass ${i + 1} of ${data.passes.length}, ${each.steps.length} steps`)));
+  $("pass").value = data.passes.length - 1;
   $("pass").addEventListener("change", () => choose(Number($("pass").value)));
 }
 picture.fit(0.75, 1);
-choose(0);
+choose(data.passes.length - 1);
 if (fragment) { setFragment(fragment); followFragment(); }
 addEventListener("hashchange", followFragment);

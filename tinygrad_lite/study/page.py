@@ -31,7 +31,8 @@ _HERE = Path(__file__).parent
 _ARRAYS = 4_000_000  # bytes of arrays on a page, the smallest first; of the others there are statistics
 _AROUND = 30  # lines of the program before and after one that called an operation
 _CALLS = 8  # calls in progress that are shown of an entry
-_LIBRARIES = tuple({*sysconfig.get_paths().values(), *site.getsitepackages(), site.getusersitepackages()})
+_INSTALLED = (*map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")), site.getusersitepackages())
+_LIBRARIES = tuple({f"{folder}{os.sep}" for folder in _INSTALLED})
 
 
 def write_page(path: str | os.PathLike[str], entries: Sequence[Entry], passes: Sequence[Pass]) -> Path:
@@ -90,7 +91,7 @@ class _Data:
         return {
             "title": title, "box": BOX, "gap": GAP, "entries": entries, "passes": passes, "groups": groups,
             "values": self.all_values(), "calls": list(self.calls), "files": [self.lines(*each) for each in self.files.items()],
-            "rules": [{"formula": rule.formula, "source": rule.source, "names": rule.parameters} for rule in self.rules],
+            "rules": [rule._asdict() for rule in self.rules],
         }  # fmt: skip
 
     def entry(self, entry: Entry) -> dict[str, Any]:
