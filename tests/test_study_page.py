@@ -131,6 +131,18 @@ def test_gradients_of_gradients_several_results_and_functions_have_a_page():
     assert any(e["by"] is not None for e in data["entries"])
 
 
+def test_arguments_off_the_tape_and_the_pass_that_is_not_inside_another_are_shown():
+    w = tg.ones(3, requires_grad=True)
+    with study.record() as tape:
+        h = w * 2
+        loss = (tg.utils.checkpoint.checkpoint(lambda v: v.exp() * v, w, use_reentrant=False) * h.detach()).sum()
+        loss.backward()
+    data = data_of(page_of(tape.entries, tape.passes))
+    assert data["title"] == "Backward of loss"
+    last = next(e for e in reversed(data["entries"]) if e["operation"] == "mul" and e["by"] is None)
+    assert last["cut"] == {"other": tape.number_of(h)} and list(last["constants"]) == ["other"]
+
+
 def evil_tape():
     """A tape whose names, strings and source hold markup."""
     model = nn.Module()

@@ -16,7 +16,8 @@ class Entry:
     `inputs`: the numbers of the entries that its gradient flows to. `saved`: by the name that a rule gives it, what the tape
     keeps for the rules. `rules`: for each input its number, the argument, and the function. `calls`: where the program called
     it, innermost first. `module`: the name of the module whose forward called it. `by_rule_of`: the number of the entry whose
-    rule called it, in a backward pass with create_graph=True.
+    rule called it, in a backward pass with create_graph=True. `constants`: the arrays among its arguments that have no entry,
+    by argument; `cut`: for those of them that are the result of an entry and were taken off the tape, its number.
     """
 
     number: int
@@ -32,6 +33,8 @@ class Entry:
     name: str = ""
     rules: tuple[tuple[int, str, Any], ...] = ()
     by_rule_of: int | None = None
+    constants: dict[str, Values] = field(default_factory=dict)
+    cut: dict[str, int] = field(default_factory=dict)
 
     @property
     def is_leaf(self) -> bool:
@@ -74,9 +77,11 @@ class Step:
 
 @dataclass(eq=False)
 class Pass:
-    """One backward pass: its steps in order, and the gradients found, by the numbers of their entries."""
+    """One backward pass: its steps in order, and the gradients found, by the numbers of their entries. `nested`: whether a rule
+    of another pass ran it, as checkpoint's does."""
 
     roots: dict[int, Values]
     steps: list[Step] = field(default_factory=list)
     gradients: dict[int, Values] = field(default_factory=dict)
     complete: bool = False
+    nested: bool = False

@@ -148,6 +148,13 @@ function showDetail(now) {
     parts.push(make("p", { className: "about" }, now.of[selected] === "none" ? "No gradient comes here in this pass." : "No gradient has arrived yet."));
   }
   parts.push(make("h3", {}, "Value"), ...tiles(entry.values, entry.name || "out", "value"));
+  const constants = Object.entries(entry.constants);
+  if (constants.length) parts.push(make("h3", {}, "Arguments off the tape"));
+  for (const [name, value] of constants) {
+    parts.push(...tiles(value, name, "value"));
+    const maker = entry.cut[name];
+    if (maker !== undefined) parts.push(make("p", { className: "about" }, "taken off the tape after ", make("span", { className: "chips" }, chip(maker))));
+  }
   const saved = Object.entries(entry.saved);
   if (saved.length) parts.push(make("h3", {}, "Saved for the rules"));
   for (const [name, value] of saved) {
@@ -288,7 +295,9 @@ function pick(number) {
 
 $("search").addEventListener("input", search);
 $("search").addEventListener("focus", () => { if ($("search").value) search(); });
-$("search").addEventListener("blur", () => setTimeout(() => openFound(false), 150)); // after a click in the list
+$("search").addEventListener("blur", () => setTimeout(() => { // after a click in the list
+  if (document.activeElement !== $("search")) openFound(false);
+}, 150));
 $("search").addEventListener("keydown", (event) => {
   const options = [...$("found").querySelectorAll("[data-entry]")], at = options.findIndex((option) => option.ariaSelected === "true");
   if (event.key === "Enter" && options[at]) pick(Number(options[at].dataset.entry));
@@ -368,10 +377,10 @@ const fragment = location.hash;
 if (data.passes.length > 1) {
   $("pass").hidden = false;
   $("pass").append(...data.passes.map((each, i) => make("option", { value: i }, `Pass ${i + 1} of ${data.passes.length}, ${each.steps.length} steps`)));
-  $("pass").value = data.passes.length - 1;
+  $("pass").value = data.pass;
   $("pass").addEventListener("change", () => choose(Number($("pass").value)));
 }
 picture.fit(0.75, 1);
-choose(data.passes.length - 1);
+choose(data.pass);
 if (fragment) { setFragment(fragment); followFragment(); }
 addEventListener("hashchange", followFragment);

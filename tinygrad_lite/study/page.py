@@ -60,10 +60,15 @@ def _file(name: str) -> str:
     return (_HERE / name).read_text(encoding="utf-8")
 
 
+def _first_shown(passes: Sequence[Pass]) -> int:
+    """The number of the last pass that is not inside another."""
+    return max((i for i, each in enumerate(passes) if not each.nested), default=0)
+
+
 def _title(entries: Sequence[Entry], passes: Sequence[Pass]) -> str:
     if not passes:
         return f"Tape of {len(entries)} entries"
-    roots = (entries[number] for number in passes[-1].roots)
+    roots = (entries[number] for number in passes[_first_shown(passes)].roots)
     return f"Backward of {', '.join(root.name or root.operation for root in roots)}"
 
 
@@ -83,15 +88,14 @@ class _Data:
         groups = [
             {
                 "path": each.group.path, "name": each.group.name, "nodes": each.nodes, "rows": each.layout.rows,
-                "centres": [round(centre, 1) for centre in each.layout.centres],
-                "lines": each.layout.lines,
+                "centres": [round(centre, 1) for centre in each.layout.centres], "lines": each.layout.lines,
             }
             for each in pictures(self.entries)
         ]  # fmt: skip
         return {
-            "title": title, "box": BOX, "gap": GAP, "entries": entries, "passes": passes, "groups": groups,
-            "values": self.all_values(), "calls": list(self.calls), "files": [self.lines(*each) for each in self.files.items()],
-            "rules": [rule._asdict() for rule in self.rules],
+            "title": title, "pass": _first_shown(self.passes), "box": BOX, "gap": GAP, "entries": entries, "passes": passes,
+            "groups": groups, "values": self.all_values(), "calls": list(self.calls),
+            "files": [self.lines(*each) for each in self.files.items()], "rules": [rule._asdict() for rule in self.rules],
         }  # fmt: skip
 
     def entry(self, entry: Entry) -> dict[str, Any]:
@@ -99,6 +103,7 @@ class _Data:
             "name": entry.name, "operation": entry.operation, "inputs": entry.inputs, "shape": str(entry.shape), "dtype": entry.dtype,
             "module": entry.module, "values": self.shown(entry.values), "calls": self.stack(entry), "by": entry.by_rule_of,
             "saved": {name: self.shown(value) for name, value in entry.saved.items()}, "bytes": entry.bytes_saved,
+            "constants": {name: self.shown(value) for name, value in entry.constants.items()}, "cut": entry.cut,
         }  # fmt: skip
 
     def steps(self, of: Pass) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import functools
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 
 from tinygrad_lite.arrays import is_array
 from tinygrad_lite.arrays.changes import last_change
+from tinygrad_lite.arrays.memory import owner_of
 from tinygrad_lite.autograd.observing import observe, observe_no_more
 from tinygrad_lite.engine.context import Observer
 from tinygrad_lite.engine.record import Result
@@ -35,6 +37,7 @@ class Tape:
         self.passes: list[Pass] = []
         self._numbers: dict[Any, int] = {}  # by node, which stays alive with the tape
         self._names = names  # of leaves, by the id of their tensor's node
+        self._made: dict[int, tuple[Any, int]] = {}  # by the id of an array or of its memory, a weak reference and its entry
         self._thread = threading.get_ident()
 
     def __len__(self) -> int:
@@ -128,7 +131,23 @@ class Tape:
         summary = f"{len(self.entries)} entries · {' · '.join(steps) or 'no backward pass'}"
         return of_tape(summary, self._rows())
 
+    def made(self, array: Any) -> Entry | None:
+        """The entry whose result an array is, or is a view of; None if there is none."""
+        for each in (array, owner_of(array)):
+            known = self._made.get(id(each))
+            if known is not None and known[0]() is each:
+                return self.entries[known[1]]
+        return None
+
     # -- what the recorder adds --------------------------------------------------------------------
+
+    def _note_made(self, array: Any, number: int) -> None:
+        reference = weakref.ref(array), number
+        self._made[id(array)] = reference
+        owner = owner_of(array)
+        known = self._made.get(id(owner))
+        if owner is not array and (known is None or known[0]() is not owner):
+            self._made[id(owner)] = weakref.ref(owner), number
 
     def _entry_of(self, node: Any) -> Entry:
         """A node's entry; one that is not known, such as a leaf or what was recorded before the block, is added."""
@@ -146,6 +165,8 @@ class Tape:
             return self._add(node, ())  # recorded before the block: where it comes from is not known
         tensor = node.tensor()
         array = node.array if tensor is None else tensor.array
+        if array is not None:
+            self._note_made(array, len(self.entries))
         return self._add(node, (), values=None if array is None else values_of(array), name=self._names.get(id(node), ""))
 
     def _add(self, node: Any, inputs: tuple[int, ...], **known: Any) -> Entry:
@@ -222,7 +243,7 @@ class _Recorder(Observer):
         self.tape, self.models = tape, models or {}
         self.modules: list[str] = []  # the names of those whose forward is running
         self.pending: tuple[Entry, Stack] | None = None  # whose variable is known only at the next operation
-        self.step: Step | None = None
+        self.running: list[tuple[Pass, Step | None]] = []  # the passes in progress, one inside the other, each with its step
         self.met: dict[int, tuple[Any, Values]] = {}  # arrays, which stay alive here, and their values, by id
         self.changed = last_change()
 
@@ -255,13 +276,32 @@ class _Recorder(Observer):
         entry = self.tape._add(node, inputs, calls=stack.calls(), module=self.modules[-1] if self.modules else "")
         entry.values = tuple(map(self._values, result)) if isinstance(result, tuple) else self._values(result)
         entry.rules = tuple(_rules(node.plan, inputs))
-        for name, value in zip(node.plan.names, node.saved or ()):
+        for array in result if isinstance(result, (tuple, list)) else (result,):
+            self.tape._note_made(array, entry.number)
+        self._note_constants(entry, node.plan, arguments)
+        for name, value in zip(node.plan.names, node.saved if isinstance(node.saved, (tuple, list)) else ()):
             arrays = [each for each in (value if isinstance(value, tuple) else (value,)) if is_array(each)]
             entry.bytes_saved[name] = sum(array.nbytes for array in arrays)
             entry.saved[name] = tuple(map(self._values, value)) if arrays and isinstance(value, tuple) else self._values(value)
-        if self.step is not None:
-            entry.by_rule_of = self.step.entry
+        if self.running and self.running[-1][1] is not None:
+            entry.by_rule_of = self.running[-1][1].entry
         self.pending = entry, stack
+
+    def _note_constants(self, entry: Entry, plan: Any, arguments: Any) -> None:
+        """The arguments that are arrays without an entry. Those of a Function, which has no names for them, count unless they
+        are the result of one of its inputs."""
+        names, wanted = plan.primitive.arguments, set(plan.wanted)
+        for place, given in enumerate(arguments):
+            for i, value in enumerate(given if isinstance(given, tuple) else (given,)):
+                if not is_array(value) or (names and place + i in wanted):
+                    continue
+                maker = self.tape.made(value)
+                if not names and maker is not None and maker.number in entry.inputs:
+                    continue
+                name = (f"{names[place]}[{i}]" if isinstance(given, tuple) else names[place]) if names else f"argument {place}"
+                entry.constants[name] = self._values(value)
+                if maker is not None:
+                    entry.cut[name] = maker.number
 
     def _values(self, value: Any, anew: bool = False) -> Any:
         """The values of an array or a Tensor; anything else as it is. Those of an array met before are not computed again
@@ -284,7 +324,9 @@ class _Recorder(Observer):
 
     def started(self, roots: Any) -> None:
         self._name_pending(None)
-        self.tape.passes.append(Pass({self.tape._entry_of(node).number: self._values(g) for node, g in roots}))
+        of = Pass({self.tape._entry_of(node).number: self._values(g) for node, g in roots}, nested=bool(self.running))
+        self.tape.passes.append(of)
+        self.running.append((of, None))
 
     def reached(self, node: Any, gradient: Any) -> None:
         cotangent: Any
@@ -292,18 +334,21 @@ class _Recorder(Observer):
             cotangent = tuple(None if part is None else self._values(part) for part in gradient)
         else:
             cotangent = self._values(gradient)
-        self.step = Step(self.tape._entry_of(node).number, cotangent)
-        self.tape.passes[-1].steps.append(self.step)
+        of = self.running[-1][0]
+        of.steps.append(Step(self.tape._entry_of(node).number, cotangent))
+        self.running[-1] = of, of.steps[-1]
 
     def arrived(self, node: Any, gradient: Any, sender: Any, part: Any) -> None:
         sent = self._values(part)
         total = sent if part is gradient else self._values(gradient, anew=True)  # the walk adds to a sum in place
-        assert self.step is not None
-        self.step.sent.append(Contribution(self.tape._entry_of(node).number, sent, total))
+        step = self.running[-1][1]
+        assert step is not None
+        step.sent.append(Contribution(self.tape._entry_of(node).number, sent, total))
 
     def finished(self, found: dict[Any, Any] | None) -> None:
-        self.step = None
+        if not self.running:
+            return  # of a walk that was in progress when the block began
+        done, _ = self.running.pop()
         if found is not None:
-            done = self.tape.passes[-1]
             done.gradients = {self.tape._entry_of(node).number: self._values(g) for node, g in found.items()}
             done.complete = True
