@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import tinygrad_lite as tg
 from tinygrad_lite import nn, study
+from tinygrad_lite.study.entries import Entry
 from tinygrad_lite.study.groups import Group, grouped, pictures
 from tinygrad_lite.study.layout import layered, spread
 
@@ -93,6 +94,45 @@ def test_spread_moves_boxes_no_more_than_it_must(boxes):
             assert abs(want - got) < 1e-6
 
 
+@st.composite
+def tapes(draw):
+    """Entries with random inputs, in random modules, some of them leaves and some the results of one operation."""
+    entries = []
+    for number in range(draw(st.integers(1, 30))):
+        inputs = tuple(draw(st.lists(st.integers(0, number - 1), max_size=3))) if number else ()
+        module = draw(st.sampled_from(["", "a", "a.0", "a.1", "a.1.x", "b.0", "b.0.y"]))
+        entry = Entry(number, "op" if inputs else "leaf", inputs, (), "float32", module=module if inputs else "")
+        if len(inputs) == 1 and draw(st.booleans()):
+            entry.operation, entry.module = "result 0", entries[inputs[0]].module
+        if not inputs:
+            entry.name = draw(st.sampled_from(["", "a.weight", "a.1.x.bias", "b.0.y.weight"]))
+        entries.append(entry)
+    return entries
+
+
+@settings(max_examples=100, deadline=None)
+@given(tapes())
+def test_lines_lead_from_every_entry_through_the_frames_to_its_users(entries):
+    found = pictures(entries)
+    holder = {node: (p, i) for p in found for i, node in enumerate(p.nodes) if node[0] in ("entry", "group")}
+    assert sum(node[0] == "entry" for node in holder) == len(entries)
+    number_of = {p.group: i for i, p in enumerate(found)}
+
+    def source_of(value, picture, node):
+        """The node that a value comes from to a node of the same picture."""
+        (line,) = (each for each in picture.layout.lines if each.label == value and node in each.targets)
+        return picture.nodes[line.source]
+
+    for entry in entries:
+        for value in entry.inputs:
+            picture, node = holder["entry", entry.number]
+            while (source := source_of(value, picture, node)) == ("in", value):
+                picture, node = holder["group", number_of[picture.group]]
+            while source != ("entry", value):
+                picture = found[source[1]]
+                source = source_of(value, picture, picture.nodes.index(("out", value)))
+
+
 # -- groups ----------------------------------------------------------------------------------------
 
 
@@ -135,6 +175,21 @@ def test_a_group_that_holds_only_another_is_one_with_it():
         model(tg.ones(1, 2)).sum()
     root, _ = grouped(tape.entries)
     assert outline(root) == ["", ["blocks.0", 0, 1, 2], 3]
+
+
+def test_what_was_recorded_before_the_block_does_not_break_a_module_in_two():
+    before = tg.ones(2, requires_grad=True).exp()
+
+    class Gate(nn.Module):
+        def forward(self, x):
+            return x.tanh() * before
+
+    x = tg.ones(2, requires_grad=True)
+    with study.record(nn.ModuleDict({"gate": (gate := Gate())})) as tape:
+        gate(x).sum()
+    assert [e.operation for e in tape] == ["leaf", "tanh", "exp", "mul", "sum"]
+    root, _ = grouped(tape.entries)
+    assert outline(root) == ["", 0, 2, ["gate", 1, 3], 4]
 
 
 def test_several_results_stand_beside_their_operation_and_gradients_of_gradients_in_a_group():

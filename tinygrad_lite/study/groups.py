@@ -29,14 +29,14 @@ def grouped(entries: Sequence[Entry]) -> tuple[Group, list[Group]]:
     """The tree of groups, and the group of each entry.
 
     A group is an unbroken run of operations, so that edges between groups never form a cycle where a module is called
-    twice. A parameter stands beside its first use; so does one of several results beside its operation.
+    twice. A parameter stands beside its first use, one of several results beside its operation.
     """
     root = Group("", "")
     home: dict[int, Group] = {}
     open_groups: list[Group] = [root]
     open_path: list[str] = []
     for entry in entries:
-        if entry.is_leaf:
+        if not entry.inputs:
             continue
         if entry.operation.startswith("result ") and len(entry.inputs) == 1 and entry.inputs[0] in home:
             home[entry.number] = group = home[entry.inputs[0]]
@@ -54,11 +54,11 @@ def grouped(entries: Sequence[Entry]) -> tuple[Group, list[Group]]:
         open_path = path
         open_groups[-1].members.append(entry.number)
         home[entry.number] = open_groups[-1]
-    leaves: dict[Group, list[int]] = {}
-    for leaf, group in _homes_of_leaves(entries, home, root).items():
-        home[leaf] = group
-        leaves.setdefault(group, []).append(leaf)
-    for group, numbers in leaves.items():
+    sources: dict[Group, list[int]] = {}
+    for number, group in _homes_of_sources(entries, home, root).items():
+        home[number] = group
+        sources.setdefault(group, []).append(number)
+    for group, numbers in sources.items():
         group.members[:0] = numbers
     _merge_chains(root)
     return root, [home[entry.number] for entry in entries]
@@ -79,9 +79,10 @@ def _insert_after(members: list[int | Group], whole: int, number: int, entries: 
     members.insert(place, number)
 
 
-def _homes_of_leaves(entries: Sequence[Entry], home: dict[int, Group], root: Group) -> dict[int, Group]:
-    """For each leaf the innermost group around its first use to whose module it belongs by name."""
-    found = {entry.number: root for entry in entries if entry.is_leaf}
+def _homes_of_sources(entries: Sequence[Entry], home: dict[int, Group], root: Group) -> dict[int, Group]:
+    """For each leaf, and what was recorded before the block, the innermost group around its first use to whose module it
+    belongs by name."""
+    found = {entry.number: root for entry in entries if not entry.inputs}
     used: set[int] = set()
     for entry in entries:
         for number in entry.inputs:
