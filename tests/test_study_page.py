@@ -339,6 +339,22 @@ def test_boxes_do_not_overlap_and_lines_start_and_end_at_boxes(tape, opened):
     assert page.locator("#lines path:not(.sent):not(.lit)").count() == 0
 
 
+def test_several_results_hand_their_gradients_on(opened):
+    x = tg.tensor([1.0, 2.0, 3.0, 4.0], requires_grad=True)
+    with study.record() as tape:
+        a, b = x.split(2)
+        (a * b * b).sum().backward()
+    page = opened(tape)
+    first = next(e.number for e in tape if e.operation == "result 0")
+    page.evaluate(f"go(stepOf.get({first}))")
+    assert page.locator("#lines path.lit").count() == 1
+    assert "the same, as one of the results of %1 " in page.locator("#detail").text_content()
+    page.keyboard.press("End")
+    close(numbers(page, "g [0]"), [9, 16])
+    close(numbers(page, "g [1]"), [6, 16])
+    assert page.locator("#lines path:not(.sent):not(.lit)").count() == 0
+
+
 def test_dark_and_light_follow_the_system_and_the_button(tape, opened):
     page = opened(tape)
     background = "getComputedStyle(document.body).backgroundColor"

@@ -55,6 +55,12 @@ function gradientsNow() {
   return found;
 }
 
+/** Where a step sends gradients. One of several results has no rule: it hands its gradient on to the operation. */
+function targetsOf(step) {
+  const { operation, inputs } = data.entries[step.entry];
+  return operation.startsWith("result ") ? inputs : step.sent.map(([to]) => to);
+}
+
 function moment() {
   const gradients = gradientsNow(), current = position ? pass.steps[position - 1].entry : null;
   const reached = new Set(pass.steps.flatMap((step) => [step.entry, ...step.sent.map(([to]) => to)]));
@@ -65,15 +71,12 @@ function moment() {
   });
   const senders = new Map();
   for (const step of pass.steps.slice(0, position)) {
-    for (const [to] of step.sent) {
+    for (const to of targetsOf(step)) {
       if (!senders.has(to)) senders.set(to, new Set());
       senders.get(to).add(step.entry);
     }
   }
-  data.entries.forEach((entry, i) => { // one of several results hands on what it has without a step of its own
-    if (gradients.has(i) && !stepOf.has(i) && entry.inputs.length === 1) senders.set(entry.inputs[0], (senders.get(entry.inputs[0]) ?? new Set()).add(i));
-  });
-  const sends = new Set(position ? pass.steps[position - 1].sent.map(([to]) => to) : []);
+  const sends = new Set(position ? targetsOf(pass.steps[position - 1]) : []);
   const states = { "": "not reached yet", none: "no gradient comes here", waiting: "has a gradient, its step is to come", done: "has its gradient" };
   const words = (i) => (i === current ? "the current step" : states[of[i]]);
   return { of, gradients, current, selected, senders, sends, steps: stepOf, words };
@@ -139,7 +142,8 @@ function showDetail(now) {
 
   if (step) {
     parts.push(make("h3", {}, "Arrives"), ...tiles(step.cotangent, "g", "gradient"));
-    if (step.sent.length) parts.push(make("h3", {}, "Sends"));
+    if (targetsOf(step).length) parts.push(make("h3", {}, "Sends"));
+    if (!step.sent.length) parts.push(...targetsOf(step).map((to) => make("p", { className: "about" }, "the same, as one of the results of ", chip(to))));
     const named = new Set();
     for (const [to, argument, rule, sent, total] of step.sent) parts.push(sentCard(entry, to, argument, data.rules[rule], sent, total, named));
   } else if (now.gradients.has(selected)) {
