@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.files import atomic_write
 from tinygrad_lite.study.entries import Entry, Pass
 from tinygrad_lite.study.groups import BOX, GAP, pictures
 from tinygrad_lite.study.rules import Text
@@ -41,9 +42,9 @@ def write_page(path: str | os.PathLike[str], entries: Sequence[Entry], passes: S
         raise TypeError(f"page: path must be a str or a path, got {type(path).__name__}")
     if not entries:
         raise ValueError("page: the tape is empty: run operations on tensors that require a gradient inside the block")
-    target = Path(path)
-    target.write_text(page_of(entries, passes), encoding="utf-8")
-    return target
+    text = page_of(entries, passes).encode()
+    atomic_write.written(os.fspath(path), lambda file: file.write(text))
+    return Path(path)
 
 
 def page_of(entries: Sequence[Entry], passes: Sequence[Pass]) -> str:
