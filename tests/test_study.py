@@ -147,6 +147,16 @@ def test_recording_changes_no_result():
         np.testing.assert_array_equal(parameter.grad.numpy(), gradient)
 
 
+def test_each_total_is_that_of_its_moment():
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    with study.record() as tape:
+        y = x + 0
+        (y * 1 + y * 10 + y * 100 + y * 1000).sum().backward()
+    totals = [sent.total.array[0] for step in tape.passes[0].steps for sent in step.sent if sent.to == tape.number_of(y)]
+    assert totals == [1000, 1100, 1110, 1111]
+    assert next(step for step in tape.passes[0].steps if step.entry == tape.number_of(y)).cotangent.array[0] == 1111
+
+
 # -- stepping --------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@
                   "constants": {}, "cut": {}, "calls": [{"file": "train.py", "line": 3, "function": "f", "source": "h = x * w"}],
                   "rules": [{"input": 0, "argument": "input", "source": "lambda g, other: g * other", "formula": "g * other",
                              "latex": "...", "parameters": ["other"]}], "by_rule_of": null}, ...],
-     "passes":  [{"roots": {"5": VALUE}, "gradients": {"0": VALUE}, "complete": true,
+     "passes":  [{"roots": {"5": VALUE}, "gradients": {"0": VALUE}, "complete": true, "nested": false,
                   "steps": [{"entry": 5, "cotangent": VALUE, "sent": [{"to": 2, "gradient": VALUE, "total": VALUE}]}]}]}
 
 VALUES is one recorded array: {"shape": [2], "dtype": "float32", "data": [1.0, "nan"], "mean": ..., "std", "min", "max", "zero", "nan",
@@ -105,7 +105,8 @@ class _Writer:
         for step in of.steps:
             sent = [{"to": each.to, "gradient": self.value(each.gradient), "total": self.value(each.total)} for each in step.sent]
             steps.append({"entry": step.entry, "cotangent": self.value(step.cotangent), "sent": sent})
-        return {"roots": self.named(of.roots), "gradients": self.named(of.gradients), "complete": of.complete, "steps": steps}
+        found = {"roots": self.named(of.roots), "gradients": self.named(of.gradients), "steps": steps}
+        return {**found, "complete": of.complete, "nested": of.nested}
 
 
 class _Reader:
@@ -148,7 +149,7 @@ class _Reader:
         for step in read["steps"]:
             sent = [Contribution(each["to"], self.value(each["gradient"]), self.value(each["total"])) for each in step["sent"]]
             steps.append(Step(step["entry"], self.value(step["cotangent"]), sent))
-        return Pass(self.numbered(read["roots"]), steps, self.numbered(read["gradients"]), read["complete"])
+        return Pass(self.numbered(read["roots"]), steps, self.numbered(read["gradients"]), read["complete"], read["nested"])
 
 
 @dataclass(eq=False)

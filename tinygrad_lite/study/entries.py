@@ -79,9 +79,11 @@ class Step:
 
 @dataclass(eq=False)
 class Pass:
-    """One backward pass: its steps in order, and the gradients found, by the numbers of their entries."""
+    """One backward pass: its steps in order, and the gradients found, by the numbers of their entries. `nested`: whether a rule
+    of another pass ran it, as checkpoint's does."""
 
     roots: dict[int, Values]
     steps: list[Step] = field(default_factory=list)
     gradients: dict[int, Values] = field(default_factory=dict)
     complete: bool = False
+    nested: bool = False

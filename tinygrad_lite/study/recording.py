@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import threading
 import weakref
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,8 @@ from tinygrad_lite.nn import Module
 from tinygrad_lite.study.entries import Contribution, Entry, Pass, Step
 from tinygrad_lite.study.exports import Exports
 from tinygrad_lite.study.expressions import arguments_of, constants_in
+from tinygrad_lite.study.notebook import of_tape
+from tinygrad_lite.study.page import write_page
 from tinygrad_lite.study.program import Stack, elements_of, name_of_result, variables_of
 from tinygrad_lite.study.replaying import replay
 from tinygrad_lite.study.stepping import Stepper
@@ -110,7 +114,25 @@ class Tape(Exports):
         """
         return replay(self, inputs or {}, _Recorder(Tape()))
 
-    def __str__(self) -> str:
+    def page(self, path: str | os.PathLike[str]) -> Path:
+        """Write the tape to `path` as one HTML file that needs no network: the operations and the backward passes in one
+        picture, folded by module, with a slider through the steps, the program beside it, and values and gradients as heat
+        maps, or histograms where they are large. The text of the program near the lines recorded is part of the file.
+        Returns the path.
+
+        >>> import tempfile
+        >>> import tinygrad_lite as tg
+        >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
+        >>> with tg.study.record() as tape:
+        ...     (x * x).sum().backward()
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     tape.page(folder + "/backward.html").read_text()[:15]
+        '<!DOCTYPE html>'
+        """
+        return write_page(path, self.entries, self.passes)
+
+    def _rows(self) -> list[list[str]]:
+        """The columns that some entry uses, with their names."""
         rows = [("%", "name", "operation", "inputs", "shape", "dtype", "saved", "module", "line")]
         for e in self.entries:
             line = f"{e.calls[0].file.rpartition('/')[2]}:{e.calls[0].line}" if e.calls else ""
@@ -118,10 +140,19 @@ class Tape(Exports):
             saved = f"{sum(e.bytes_saved.values()):,} B" if e.bytes_saved else ""
             rows.append((f"%{e.number}", e.name, e.operation, inputs, str(e.shape), e.dtype, saved, e.module, line))
         used = [i for i in range(len(rows[0])) if any(row[i] for row in rows[1:])]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        return "\n".join("  ".join(row[i].ljust(widths[i]) for i in used).rstrip() for row in rows)
+        return [[row[i] for i in used] for row in rows]
+
+    def __str__(self) -> str:
+        rows = self._rows()
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        steps = [f"backward pass of {len(each.steps)} steps" for each in self.passes]
+        summary = f"{len(self.entries)} entries · {' · '.join(steps) or 'no backward pass'}"
+        return of_tape(summary, self._rows())
 
     def made(self, array: Any) -> Entry | None:
         """The entry whose result an array is, or is a view of; None if there is none."""
@@ -303,16 +334,16 @@ class _Recorder(Observer):
                 if maker is not None:
                     entry.cut[name] = maker.number
 
-    def _values(self, value: Any) -> Any:
+    def _values(self, value: Any, anew: bool = False) -> Any:
         """The values of an array or a Tensor; anything else as it is. Those of an array met before are not computed again
-        unless some array has changed in place since."""
+        unless some array has changed in place since, or `anew`."""
         array = value.array if isinstance(value, Traced) else value
         if not (is_array(array) or isinstance(array, np.generic)):
             return array
         if self.changed != last_change():
             self.changed = last_change()
             self.met.clear()
-        if id(array) not in self.met:
+        if anew or id(array) not in self.met:
             self.met[id(array)] = array, values_of(array)
         return self.met[id(array)][1]
 
@@ -324,7 +355,7 @@ class _Recorder(Observer):
 
     def started(self, roots: Any) -> None:
         self._name_pending(None)
-        of = Pass({self.tape._entry_of(node).number: self._values(g) for node, g in roots})
+        of = Pass({self.tape._entry_of(node).number: self._values(g) for node, g in roots}, nested=bool(self.running))
         self.tape.passes.append(of)
         self.running.append((of, None))
 
@@ -340,9 +371,7 @@ class _Recorder(Observer):
 
     def arrived(self, node: Any, gradient: Any, sender: Any, part: Any) -> None:
         sent = self._values(part)
-        if part is not gradient:  # a sum, to which the walk adds in place
-            self.met.pop(id(gradient), None)
-        total = sent if part is gradient else self._values(gradient)
+        total = sent if part is gradient else self._values(gradient, anew=True)  # the walk adds to a sum in place
         step = self.running[-1][1]
         assert step is not None
         step.sent.append(Contribution(self.tape._entry_of(node).number, sent, total))

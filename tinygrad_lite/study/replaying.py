@@ -25,7 +25,7 @@ def replay(tape: Any, inputs: Mapping[Any, Any], recorder: Any) -> Any:
     with recorder:
         made.run()
         for of in tape.passes:
-            if of.complete and all(gradient.array is not None for gradient in of.roots.values()):
+            if of.complete and not of.nested and all(gradient.array is not None for gradient in of.roots.values()):
                 roots = [made.tensors[number] for number in of.roots]
                 gradients = [traced(as_array_like(g.array, root.array)) for g, root in zip(of.roots.values(), roots)]
                 backward(roots, gradients, retain_graph=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinygrad_lite.study.entries import Entry, Pass, Step
+from tinygrad_lite.study.notebook import of_no_stop, of_stop
 from tinygrad_lite.study.rules import Text, text_of
 from tinygrad_lite.study.values import Values
 
@@ -55,6 +56,9 @@ class Stop:
         return "\n".join(lines)
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return of_stop(self)
 
 
 def _text(value: Any) -> str:
@@ -154,6 +158,10 @@ class Stepper:
         return f"{'after the last' if self.position else 'before the first'} of {len(self.steps)} steps"
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        stop = self.stop
+        return of_no_stop(str(self)) if stop is None else of_stop(stop)
 
 
 def sent_by(entries: Sequence[Entry], step: Step) -> Iterator[Sent]:
