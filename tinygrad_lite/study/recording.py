@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 import threading
 import weakref
@@ -15,11 +14,12 @@ from tinygrad_lite.arrays import is_array
 from tinygrad_lite.arrays.changes import last_change
 from tinygrad_lite.arrays.memory import owner_of
 from tinygrad_lite.autograd.observing import observe, observe_no_more
-from tinygrad_lite.engine.context import Observer
+from tinygrad_lite.engine.context import Observer, is_grad_enabled
 from tinygrad_lite.engine.record import Result
 from tinygrad_lite.engine.tape import Leaf, Node, Traced
 from tinygrad_lite.nn import Module
 from tinygrad_lite.study.entries import Contribution, Entry, Pass, Step
+from tinygrad_lite.study.modules import Running, models_in
 from tinygrad_lite.study.program import Stack, elements_of, name_of_result
 from tinygrad_lite.study.stepping import Stepper
 from tinygrad_lite.study.values import Values, values_of
@@ -33,7 +33,10 @@ class Tape:
         self.passes: list[Pass] = []
         self._numbers: dict[Any, int] = {}  # by node, which stays alive with the tape
         self._names = names  # of leaves, by the id of their tensor's node
-        self._made: dict[int, tuple[Any, int]] = {}  # by the id of an array or of its memory, a weak reference and its entry
+        # By the id of an array or of its memory, a weak reference to it and the entry that made it or took it as a constant.
+        self._made: dict[int, tuple[Any, int]] = {}
+        self._taken: dict[int, tuple[Any, int]] = {}
+        self.modules_without_grad: dict[str, tuple[Any, ...]] = {}  # that ran under no_grad, and where they were called
         self._thread = threading.get_ident()
 
     def __len__(self) -> int:
@@ -108,6 +111,11 @@ class Tape:
                 return self.entries[known[1]]
         return None
 
+    def taken(self, array: Any) -> Entry | None:
+        """The first entry that took an array as a constant, None if there is none."""
+        known = self._taken.get(id(array))
+        return self.entries[known[1]] if known is not None and known[0]() is array else None
+
     # -- what the recorder adds --------------------------------------------------------------------
 
     def _note_made(self, array: Any, number: int) -> None:
@@ -172,7 +180,7 @@ class record:
     def __enter__(self) -> Tape:
         variables = sys._getframe(1)
         self._variables = {**variables.f_globals, **variables.f_locals}
-        models = {"": self.model} if self.model is not None else {k: v for k, v in self._variables.items() if isinstance(v, Module)}
+        models = {"": self.model} if self.model is not None else models_in(self._variables)
         self.tape = Tape(_names_of_leaves(self._variables, models))
         self._recorder = _Recorder(self.tape, models)
         self._recorder.__enter__()
@@ -209,41 +217,32 @@ class _Recorder(Observer):
     """Writes a tape while it observes."""
 
     def __init__(self, tape: Tape, models: dict[str, Module] | None = None):
-        self.tape, self.models = tape, models or {}
-        self.modules: list[str] = []  # the names of those whose forward is running
+        self.tape, self.modules = tape, Running(models or {}, self._entered)
         self.pending: tuple[Entry, Stack] | None = None  # whose variable is known only at the next operation
         self.running: list[tuple[Pass, Step | None]] = []  # the passes in progress, one inside the other, each with its step
         self.met: dict[int, tuple[Any, Values]] = {}  # arrays, which stay alive here, and their values, by id
         self.changed = last_change()
 
     def __enter__(self) -> None:
-        self.handles = []
-        for prefix, model in self.models.items():
-            for name, module in model.named_modules():
-                path = ".".join(filter(None, (prefix, name)))
-                self.handles.append(module.register_forward_pre_hook(functools.partial(self._entered, path)))
-                self.handles.append(module.register_forward_hook(self._left, always_call=True))
+        self.modules.__enter__()
         observe(self)
 
     def __exit__(self, *exception: object) -> None:
         observe_no_more(self)
-        for handle in self.handles:
-            handle.remove()
+        self.modules.__exit__(*exception)
         self.met.clear()
         self._name_pending(None)
 
-    def _entered(self, path: str, module: Any, args: Any) -> None:
-        self.modules.append(path)
-
-    def _left(self, module: Any, args: Any, output: Any) -> None:
-        self.modules.pop()
+    def _entered(self, path: str) -> None:
+        if not is_grad_enabled() and path not in self.tape.modules_without_grad:
+            self.tape.modules_without_grad[path] = Stack().calls()
 
     def recorded(self, node: Node, arguments: Any, result: Any) -> None:
         stack = Stack()
         self._name_pending(stack)
         inputs = tuple(self.tape._entry_of(parent).number for parent in node.parents)
-        entry = self.tape._add(node, inputs, calls=stack.calls(), module=self.modules[-1] if self.modules else "")
-        entry.values = tuple(map(self._values, result)) if isinstance(result, tuple) else self._values(result)
+        entry = self.tape._add(node, inputs, calls=stack.calls(), module=self.modules.innermost)
+        entry.values = tuple(map(self._values, result)) if isinstance(result, (tuple, list)) else self._values(result)
         entry.rules = tuple(_rules(node.plan, inputs))
         for array in result if isinstance(result, (tuple, list)) else (result,):
             self.tape._note_made(array, entry.number)
@@ -271,6 +270,8 @@ class _Recorder(Observer):
                 entry.constants[name] = self._values(value)
                 if maker is not None:
                     entry.cut[name] = maker.number
+                elif self.tape.taken(value) is None:
+                    self.tape._taken[id(value)] = weakref.ref(value), entry.number
 
     def _values(self, value: Any) -> Any:
         """The values of an array or a Tensor; anything else as it is. Those of an array met before are not computed again
@@ -309,6 +310,8 @@ class _Recorder(Observer):
 
     def arrived(self, node: Any, gradient: Any, sender: Any, part: Any) -> None:
         sent = self._values(part)
+        if part is not gradient:
+            self.met.pop(id(gradient), None)  # a sum, to which the walk adds in place
         total = sent if part is gradient else self._values(gradient)
         step = self.running[-1][1]
         assert step is not None
