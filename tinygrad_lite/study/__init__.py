@@ -3,12 +3,13 @@
 from tinygrad_lite.study.entries import Contribution, Entry, Pass, Step
 from tinygrad_lite.study.explaining import explain
 from tinygrad_lite.study.explanation import Cause, Explanation
+from tinygrad_lite.study.inserting import Gradient, insert_grad
 from tinygrad_lite.study.recording import Tape, record
 from tinygrad_lite.study.stepping import Sent, Stepper, Stop
 from tinygrad_lite.study.stopping import NonFiniteError, first_bad
 from tinygrad_lite.study.values import Values
 
 __all__ = [
-    "Cause", "Contribution", "Entry", "Explanation", "NonFiniteError", "Pass", "Sent", "Step", "Stepper", "Stop", "Tape", "Values",
-    "explain", "first_bad", "record",
+    "Cause", "Contribution", "Entry", "Explanation", "Gradient", "NonFiniteError", "Pass", "Sent", "Step", "Stepper", "Stop", "Tape",
+    "Values", "explain", "first_bad", "insert_grad", "record",
 ]  # fmt: skip

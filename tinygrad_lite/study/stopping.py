@@ -187,4 +187,3 @@ def _values(gradient: Any) -> Values:
     if isinstance(gradient, (tuple, list)):
         return _values(next(part for part in gradient if part is not None))
     return values_of(gradient.array if isinstance(gradient, Traced) else gradient)
-
