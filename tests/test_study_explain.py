@@ -897,6 +897,199 @@ def test_a_planted_fault_is_named_with_its_line(program, state, kind, line):
     assert why.causes[0].cure and kind in str(why)
 
 
+UNRECORDED = []
+
+
+def unrecorded(state, kind, line=""):
+    """A row of the table of what can be said without a recording."""
+
+    def add(program):
+        UNRECORDED.append(pytest.param(program, state, kind, line, id=program.__name__))
+        return program
+
+    return add
+
+
+@unrecorded("None", "not required")
+def a_new_tensor():
+    data = [1.0, 2.0]
+    x = tg.tensor(data)
+    return study.explain(x)
+
+
+@unrecorded("None", "integer", "classes = logits.argmax(1)")
+def classes_of_logits():
+    logits = tg.ones(2, 3, requires_grad=True)
+    classes = logits.argmax(1)
+    return study.explain(classes)
+
+
+@unrecorded("None", "detached", "h = x.exp().detach()")
+def a_detached_result():
+    x = leaf(1.0)
+    h = x.exp().detach()
+    return study.explain(h)
+
+
+@unrecorded("None", "converted", "y = tg.tensor(float(x.sum()))")
+def a_number_of_a_tensor():
+    x = leaf(1.0)
+    y = tg.tensor(float(x.sum()))
+    return study.explain(y)
+
+
+@unrecorded("None", "no_grad", "y = x * 2")
+def a_result_without_recording():
+    x = leaf(1.0)
+    with tg.no_grad():
+        y = x * 2
+    return study.explain(y)
+
+
+@unrecorded("None", "frozen")
+def a_frozen_layer():
+    layer = nn.Linear(2, 1).requires_grad_(False)
+    return study.explain(layer.weight)
+
+
+@unrecorded("None", "not retained")
+def a_result_in_between():
+    h = leaf(1.0) * 2
+    h.sum().backward()
+    return study.explain(h)
+
+
+@unrecorded("None", "no backward")
+def a_leaf_before_backward():
+    x = leaf(1.0)
+    return study.explain(x, loss=(x * x).sum())
+
+
+@unrecorded("None", "no backward")
+def a_leaf_of_which_nothing_is_known():
+    return study.explain(leaf(1.0))
+
+
+@unrecorded("None", "not behind the loss")
+def another_loss():
+    x, w = leaf(1.0), leaf(2.0)
+    loss = (w * w).sum()
+    loss.backward()
+    return study.explain(x, loss=loss)
+
+
+@unrecorded("None", "detached", "y = (h.detach() * w).sum()")
+def detached_before_the_loss():
+    x, w = leaf(1.0), leaf(2.0)
+    h = x.exp()
+    y = (h.detach() * w).sum()
+    y.backward()
+    return study.explain(x, loss=y)
+
+
+@unrecorded("None", "loss without a tape")
+def a_loss_that_is_a_constant():
+    x = leaf(1.0)
+    return study.explain(x, loss=tg.tensor(1.0))
+
+
+@unrecorded("zero", "not recorded")
+def a_zero_gradient():
+    x = leaf(-1.0)
+    x.relu().sum().backward()
+    return study.explain(x)
+
+
+@unrecorded("nan", "not recorded")
+def a_gradient_that_is_nan():
+    x = leaf(0.0)
+    (x.sqrt() * 0).sum().backward()
+    return study.explain(x)
+
+
+@unrecorded("sound", "")
+def a_gradient_that_is_there():
+    x = leaf(1.0)
+    (x * x).sum().backward()
+    return study.explain(x)
+
+
+@pytest.mark.parametrize("program, state, kind, line", UNRECORDED)
+def test_what_a_tensor_tells_without_a_recording(program, state, kind, line):
+    why = program()
+    assert (why.state, why.cause) == (state, kind), why
+    assert not line or why.causes[0].source == line
+
+
+def test_an_entry_can_be_named_instead_of_its_tensor():
+    x = leaf(-1.0, 2.0)
+    with study.record() as tape:
+        h = x * 3
+        k = h.relu()
+        loss = (k * 0 + 1).sum()
+        loss.backward()
+    for entry in (tape["h"].number, "h"):
+        assert (study.explain(entry, tape).state, study.explain(entry, tape).cause) == ("zero", "multiplied by zero")
+    assert study.explain("h", tape, loss=loss).cause == study.explain(h, tape).causes[1].kind
+    assert study.explain(h, tape).cause == "not retained"
+
+
+def test_the_loss_selects_the_pass():
+    x = leaf(1.0, 2.0)
+    with study.record() as tape:
+        sound_loss, dead_loss = (x * x).sum(), (-x).relu().sum()
+        sound_loss.backward()
+        x.grad = None
+        dead_loss.backward()
+    assert study.explain("x", tape).cause == "dead relu"
+    assert study.explain("x", tape, loss=dead_loss).cause == "dead relu"
+    assert study.explain("x", tape, loss=sound_loss).sound
+
+
+def test_several_causes_are_listed_the_largest_first():
+    x = leaf(-1.0, -2.0)
+    with study.record() as tape:
+        ((5 * x.relu()) + x.round()).sum().backward()
+    assert [cause.kind for cause in study.explain(x, tape).causes] == ["dead relu", "step function"]
+
+
+def test_the_chain_goes_from_the_loss_to_the_tensor():
+    x = leaf(0.5, -1.0)
+    with study.record() as tape:
+        h = x.tanh()
+        (h * 3).sum().backward()
+    why = study.explain(x, tape)
+    assert [link.sender.operation for link in why.chain] == ["sum", "mul", "tanh"] and why.chain[-1].to is tape["x"]
+    assert "h = tanh" in str(why) and "h = x.tanh()" in str(why)
+
+
+def test_explaining_changes_nothing():
+    x = leaf(1.0, 2.0)
+    with study.record() as tape:
+        h = x * x
+        h.sum().backward()
+    entries, grad = len(tape), x.grad
+    study.explain(x, tape)
+    study.explain(h, tape)
+    assert len(tape) == entries and x.grad is grad and h._grad is None
+
+
+def test_refusals():
+    x = leaf(1.0)
+    with study.record() as tape:
+        (x * x).sum().backward()
+    with pytest.raises(TypeError, match="explain: expected a Tensor as x, got str"):
+        study.explain("x")
+    with pytest.raises(TypeError, match="expected a Tensor, or the name or number of an entry as x, got float"):
+        study.explain(1.0, tape)
+    with pytest.raises(TypeError, match="tape must be what study.record"):
+        study.explain(x, [])
+    with pytest.raises(TypeError, match="loss must be a Tensor, got float"):
+        study.explain(x, loss=1.0)
+    with pytest.raises(KeyError, match="no entry of the tape is named 'y'"):
+        study.explain("y", tape)
+
+
 @pytest.mark.parametrize("program", SOUND)
 def test_a_sound_program_is_said_to_be_sound(program):
     tg.manual_seed(0)

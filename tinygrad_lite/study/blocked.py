@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_lite.study.entries import Entry
 from tinygrad_lite.study.explanation import Cause
-from tinygrad_lite.study.flow import Flow, Link, argument_of, is_zero, norm, operands, source_of
+from tinygrad_lite.study.flow import Flow, Link, argument_of, is_function, is_zero, norm, operands, source_of
 from tinygrad_lite.study.values import Values
 
 _PRODUCTS = ("mul", "div", "matmul", "linear", "contract", "convolution", "attention", "weighted_sums", "xlogy", "prod")
@@ -19,6 +19,7 @@ _CLAMPS = ("clamp", "hardtanh")
 _INVARIANT = ("normalize", "batch_norm", "var")
 _LOSSES = ("mse", "cross_entropy", "bce_with_logits", "bce")
 _SELECTIONS = ("getitem", "split", "rows", "replaced", "into_zeros")
+_NEGLIGIBLE = 1e-6  # a factor that explains a tiny gradient
 _SOFTMAX = ("softmax", "log_softmax", "logsumexp")
 
 
@@ -44,7 +45,10 @@ class _At(NamedTuple):
 
 def _words(link: Link, flow: Flow) -> _Words | _At:
     entry, operation = link.sender, link.sender.operation
-    if not link.argument:
+    if operation == "depending":
+        text = "the gradient of a piecewise linear operation is piecewise constant: its own derivative is zero"
+        return _Words("zero derivative", text, "use a smooth operation (softplus, gelu) where the gradient itself is differentiated")
+    if is_function(entry):
         return _Words("function", f"the backward of {operation} returns zeros for this argument", "check the formula of its backward")
     if _underflows(link, flow):
         cure = "compute it in float32 or float64, or scale the loss up (GradScaler)"
@@ -153,6 +157,10 @@ def _factor(link: Link, flow: Flow) -> _Words | _At | None:
             else "check that factor"
         )
         return _Words("multiplied by zero" if is_zero(values) else "multiplied by a tiny number", f"{what} is {zeros}", cure)
+    for name, number in entry.saved.items():
+        if entry.operation == "mul" and isinstance(number, (int, float)) and abs(number) < _NEGLIGIBLE:
+            kind = "multiplied by a tiny number" if number else "multiplied by zero"
+            return _Words(kind, f"its argument {name!r} is the number {number:.4g}", "check that factor")
     kept = next((name for name, values in others.items() if entry.operation == "mul" and _is_mask(values)), None)
     if kept is not None:
         return _Words("masked", f"the mask {kept!r} is zero wherever a gradient arrives", "check the mask: which side of it is kept")
@@ -170,7 +178,7 @@ def _origin(entry: Entry, flow: Flow) -> Entry:
 
 
 def _negligible(values: Values) -> bool:
-    return is_zero(values) or (values.finite and 0 < norm(values) < 1e-6)
+    return is_zero(values) or (values.finite and 0 < norm(values) < _NEGLIGIBLE)
 
 
 def _is_mask(values: Values) -> bool:

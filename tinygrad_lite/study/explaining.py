@@ -12,9 +12,8 @@ from tinygrad_lite.study.blocked import why_blocked
 from tinygrad_lite.study.entries import Entry, Pass
 from tinygrad_lite.study.explanation import Cause, Explanation
 from tinygrad_lite.study.flow import Flow, Link, argument_of, behind, is_zero, norm, operands, whole
-from tinygrad_lite.study.missing import kept_nowhere, not_reached, off_the_tape, unused, without_a_tape
+from tinygrad_lite.study.missing import Asked, kept_nowhere, not_reached, off_the_tape, unused, without_a_tape
 from tinygrad_lite.study.nonfinite import why_backward, why_forward
-from tinygrad_lite.study.program import Call
 from tinygrad_lite.study.recording import Tape
 from tinygrad_lite.study.scale import HUGE, TINY, why_scaled
 from tinygrad_lite.study.values import Values, values_of
@@ -44,10 +43,7 @@ def explain(x: Any, tape: Tape | None = None, loss: Traced | None = None) -> Exp
     if loss is not None and not isinstance(loss, Traced):
         raise TypeError(f"explain: loss must be a Tensor, got {type(loss).__name__}")
     if isinstance(x, Traced):
-        frame = sys._getframe(1)
-        call = Call(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
-        variable = next((name for name, value in frame.f_locals.items() if value is x), "")
-        return _of_tensor(x, tape, loss, variable, call)
+        return _of_tensor(x, tape, loss, Asked.about(x, sys._getframe(1)))
     if tape is None or not isinstance(x, (str, int)):
         expected = "a Tensor" if tape is None else "a Tensor, or the name or number of an entry"
         raise TypeError(f"explain: expected {expected} as x, got {type(x).__name__}")
@@ -61,21 +57,21 @@ def explain(x: Any, tape: Tape | None = None, loss: Traced | None = None) -> Exp
     return _of_gradient(entry.label, entry.number, gradient, flow)
 
 
-def _of_tensor(x: Traced, tape: Tape | None, loss: Traced | None, variable: str, call: Call) -> Explanation:
-    subject = variable or "this tensor"
+def _of_tensor(x: Traced, tape: Tape | None, loss: Traced | None, asked: Asked) -> Explanation:
+    subject = asked.variable or "this tensor"
     if x.node is None:
-        return Explanation(subject, "None", (off_the_tape(x, tape, variable, call),))
+        return Explanation(subject, "None", (off_the_tape(x, tape, asked),))
     known = x._grad
     if tape is None:
         if known is None:
-            return Explanation(subject, "None", (without_a_tape(x, loss),))
+            return Explanation(subject, "None", (without_a_tape(x, loss, asked),))
         return _of_values(subject, values_of(known.array))
     if x.node not in tape._numbers:
         if known is not None:
             return _of_values(subject, values_of(known.array))
         if type(x.node) is Node:
-            return Explanation(subject, "None", (without_a_tape(x, loss),))
-        return Explanation(subject, "None", (unused(x, tape, tape._names.get(id(x.node), variable)),))
+            return Explanation(subject, "None", (without_a_tape(x, loss, asked),))
+        return Explanation(subject, "None", (unused(x, tape, tape._names.get(id(x.node), asked.variable)),))
     number = tape.number_of(x)
     flow = _flow(tape, number, loss)
     subject = tape.entries[number].name or subject

@@ -118,6 +118,11 @@ def norm(values: Values) -> float:
     return max(found if math.isfinite(found) else 0.0, -values.min, values.max)
 
 
+def is_function(entry: Entry) -> bool:
+    """Whether an entry is that of an autograd.Function."""
+    return "ctx" in entry.saved
+
+
 def is_zero(values: Values) -> bool:
     return values.size > 0 and values.zero == 1.0
 

@@ -35,30 +35,48 @@ def leaving_after(calls: tuple[Call, ...], until: Call | None = None) -> Leaving
             continue
         names = set(_targets(statement))
         last = until.line if until is not None and until.file == call.file and until.function == call.function else None
-        if (found := _off_tape(statement, None, call.file)) is not None:
+        found = _off_tape(statement, None, call.file) or _leaving_between(body, names, call.line, last, call.file)
+        if found is not None:
             return found
-        for later in _statements(body):
-            if later.lineno <= call.line or (last is not None and later.lineno > last):
-                continue
-            goes_on = not isinstance(later, (ast.Assert, ast.Expr)) or _targets(later) or "detach_" in ast.unparse(later)
-            found = _under_no_grad(body, later, names, call.file) or _off_tape(later, names, call.file) if names and goes_on else None
-            if found is not None:
-                return found
-            if _named(later, names):
-                names |= set(_targets(later))
         if not isinstance(statement, ast.Return) and not _returned(body, names):
             return None
     return None
 
 
-def leaving_at(name: str, file: str, function: str, line: int) -> Leaving | None:
-    """How the variable was taken off the tape by the last statement before a line that assigned it."""
-    call = Call(file, line, function)
+def leaving_of(name: str, call: Call) -> Leaving | None:
+    """Where what is computed from a variable leaves the tape, in the function of a call and before it."""
     body = _function_at(call)
-    assigned = [each for each in _statements(body) if each.lineno <= line and name in _targets(each)] if body is not None else []
+    return None if body is None or not name else _leaving_between(body, {name}, 0, call.line, call.file)
+
+
+def leaving_at(name: str, call: Call, tracked: set[str]) -> Leaving | None:
+    """How the variable was taken off the tape by the last statement before a call that assigned it. `tracked`: the variables
+    that are on the tape."""
+    body = _function_at(call)
+    assigned = [each for each in _statements(body) if each.lineno <= call.line and name in _targets(each)] if body is not None else []
     if body is None or not assigned:
         return None
-    return _off_tape(assigned[-1], None, file) or _under_no_grad(body, assigned[-1], None, file)
+    found = _off_tape(assigned[-1], None, call.file)
+    if found is not None and found.kind == "converted":  # or a new tensor of data
+        found = _off_tape(assigned[-1], tracked, call.file)
+    return found or _under_no_grad(body, assigned[-1], None, call.file)
+
+
+def _leaving_between(body: ast.AST, names: set[str], first: int, last: int | None, file: str) -> Leaving | None:
+    """The first statement after line `first`, up to line `last`, that takes one of these variables, or what is made of them,
+    off the tape."""
+    if not names:
+        return None
+    for statement in _statements(body):
+        if statement.lineno <= first or (last is not None and statement.lineno > last):
+            continue
+        if not isinstance(statement, (ast.Assert, ast.Expr)) or _targets(statement) or "detach_" in ast.unparse(statement):
+            found = _under_no_grad(body, statement, names, file) or _off_tape(statement, names, file)
+            if found is not None:
+                return found
+        if _named(statement, names):
+            names = names | set(_targets(statement))
+    return None
 
 
 def _function_at(call: Call) -> ast.AST | None:

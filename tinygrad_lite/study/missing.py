@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from types import FrameType
+from typing import Any, NamedTuple
+
 from tinygrad_lite.arrays.rules import no_gradient
 from tinygrad_lite.autograd.table import entries_behind
 from tinygrad_lite.engine.tape import Leaf, Node, Traced
 from tinygrad_lite.nn import Parameter
 from tinygrad_lite.study.entries import Entry
 from tinygrad_lite.study.explanation import Cause
-from tinygrad_lite.study.flow import Flow, after, behind
-from tinygrad_lite.study.leaving import Leaving, leaving_after, leaving_at
+from tinygrad_lite.study.flow import Flow, after, behind, is_function
+from tinygrad_lite.study.leaving import Leaving, leaving_after, leaving_at, leaving_of
 from tinygrad_lite.study.program import Call
 from tinygrad_lite.study.recording import Tape
 
@@ -31,9 +34,24 @@ def left(leaving: Leaving, entry: Entry | None = None) -> Cause:
     return Cause(leaving.kind, _TEXTS[leaving.kind].format(how=leaving.how), _CURES[leaving.kind], entry, leaving)
 
 
-def off_the_tape(tensor: Traced, tape: Tape | None, variable: str, call: Call) -> Cause:
-    """Why a tensor does not require a gradient. `variable`: its name in the function that `call` is in."""
-    leaving = leaving_at(variable, call.file, call.function, call.line) if variable else None
+class Asked(NamedTuple):
+    """Where the question was asked: the call, the name that the tensor has there, and the variables that are on the tape."""
+
+    call: Call
+    variable: str
+    tracked: set[str]
+
+    @classmethod
+    def about(cls, x: Any, frame: FrameType) -> Asked:
+        variables = frame.f_locals
+        name = next((name for name, value in variables.items() if value is x), "")
+        tracked = {name for name, value in variables.items() if isinstance(value, Traced) and value.node is not None}
+        return cls(Call(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name), name, tracked)
+
+
+def off_the_tape(tensor: Traced, tape: Tape | None, asked: Asked) -> Cause:
+    """Why a tensor does not require a gradient."""
+    leaving = leaving_at(asked.variable, asked.call, asked.tracked) if asked.variable else None
     if tensor.array.dtype.kind not in "fc":
         if leaving is not None and leaving.kind == "integer":
             return left(leaving)
@@ -52,7 +70,7 @@ def off_the_tape(tensor: Traced, tape: Tape | None, variable: str, call: Call) -
     )
 
 
-def without_a_tape(tensor: Traced, loss: Traced | None) -> Cause:
+def without_a_tape(tensor: Traced, loss: Traced | None, asked: Asked | None = None) -> Cause:
     """Why a tensor on the tape has no `.grad`, as far as can be said without a recording."""
     if type(tensor.node) is Node:
         text = f"it is not a leaf but the result of {tensor.node.name}: backward passes its gradient on and keeps only those of leaves"
@@ -65,6 +83,9 @@ def without_a_tape(tensor: Traced, loss: Traced | None) -> Cause:
         return Cause("loss without a tape", "the loss itself does not require a gradient", "explain the loss: explain(loss)")
     if tensor.node in set(entries_behind([loss.node])):
         return Cause("no backward", "the loss depends on it, but backward has not been called since it was cleared", "loss.backward()")
+    leaving = leaving_of(asked.variable, asked.call) if asked is not None else None
+    if leaving is not None:
+        return left(leaving)
     cure = "record the step with study.record(), and pass the tape to see where the way ends"
     return Cause("not behind the loss", "the loss was computed without it, or from a detached copy of it", cure)
 
@@ -124,7 +145,7 @@ def _stopped(number: int, entries: list[Entry], flow: Flow, counted: set[int]) -
             text = "backward raised an error there, and has gone no further"
             return Cause("backward raised", text, "read that error first", entry)
         rules = [rule for n, _, rule in entry.rules if n in ahead]
-        if not any(argument for _, argument, _ in entry.rules):
+        if is_function(entry):
             text = f"the backward of {entry.operation} returned None for it"
             return Cause("function", text, "return its gradient from the backward of the Function", entry)
         if rules and all(getattr(rule, "__wrapped__", rule) is no_gradient for rule in rules):

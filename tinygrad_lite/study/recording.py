@@ -15,7 +15,7 @@ from tinygrad_lite.arrays.changes import last_change
 from tinygrad_lite.arrays.memory import owner_of
 from tinygrad_lite.autograd.observing import observe, observe_no_more
 from tinygrad_lite.engine.context import Observer, is_grad_enabled
-from tinygrad_lite.engine.record import Result
+from tinygrad_lite.engine.record import Result, Synthetic
 from tinygrad_lite.engine.tape import Leaf, Node, Traced
 from tinygrad_lite.nn import Module
 from tinygrad_lite.study.entries import Contribution, Entry, Pass, Step
@@ -138,6 +138,8 @@ class Tape:
             names = [whole.name] if len(whole.shape) == 1 else elements_of(whole.name)
             name = names[place] if len(names) == len(whole.shape) else ""
             return self._add(node, (whole.number,), values=values, calls=whole.calls, module=whole.module, name=name)
+        if isinstance(getattr(node, "plan", None), Synthetic):
+            return self._add(node, tuple(self._entry_of(parent).number for parent in node.parents))
         if type(node) is not Leaf:
             return self._add(node, ())  # recorded before the block: where it comes from is not known
         tensor = node.tensor()
