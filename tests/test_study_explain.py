@@ -1063,6 +1063,20 @@ def test_the_chain_goes_from_the_loss_to_the_tensor():
     assert "h = tanh" in str(why) and "h = x.tanh()" in str(why)
 
 
+def test_all_parameters_of_a_model_are_explained_at_once():
+    tg.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1), nn.Linear(1, 1))
+    with tg.no_grad():
+        model[0].bias.fill_(-100)
+    with study.record(model) as tape:
+        model[:3](tg.ones(2, 3)).sum().backward()
+    found = study.explain(model, tape)
+    assert [each.cause for each in found] == ["dead relu"] * 3 + [""] + ["not used"] * 2 and not found.sound
+    assert str(found).count("dead relu:") == 1 and "2.bias: nothing wrong" in str(found)
+    model.zero_grad()
+    assert {each.cause for each in study.explain(model)} == {"no backward"}
+
+
 def test_explaining_changes_nothing():
     x = leaf(1.0, 2.0)
     with study.record() as tape:
@@ -1078,9 +1092,9 @@ def test_refusals():
     x = leaf(1.0)
     with study.record() as tape:
         (x * x).sum().backward()
-    with pytest.raises(TypeError, match="explain: expected a Tensor as x, got str"):
+    with pytest.raises(TypeError, match="explain: expected a Tensor or a Module as x, got str"):
         study.explain("x")
-    with pytest.raises(TypeError, match="expected a Tensor, or the name or number of an entry as x, got float"):
+    with pytest.raises(TypeError, match="expected a Tensor, a Module, or the name or number of an entry as x, got float"):
         study.explain(1.0, tape)
     with pytest.raises(TypeError, match="tape must be what study.record"):
         study.explain(x, [])

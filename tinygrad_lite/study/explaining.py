@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from tinygrad_lite.engine.tape import Node, Traced
+from tinygrad_lite.nn import Module
 from tinygrad_lite.study.blocked import why_blocked
 from tinygrad_lite.study.entries import Entry, Pass
-from tinygrad_lite.study.explanation import Cause, Explanation
+from tinygrad_lite.study.explanation import Cause, Explanation, Explanations
 from tinygrad_lite.study.flow import Flow, Link, argument_of, behind, is_zero, norm, operands, whole
 from tinygrad_lite.study.missing import Asked, kept_nowhere, not_reached, off_the_tape, unused, without_a_tape
 from tinygrad_lite.study.nonfinite import why_backward, why_forward
@@ -19,13 +20,18 @@ from tinygrad_lite.study.scale import HUGE, TINY, why_scaled
 from tinygrad_lite.study.values import Values, values_of
 
 
-def explain(x: Any, tape: Tape | None = None, loss: Traced | None = None) -> Explanation:
+@overload
+def explain(x: Module, tape: Tape | None = None, loss: Traced | None = None) -> Explanations: ...
+@overload
+def explain(x: Traced | str | int, tape: Tape | None = None, loss: Traced | None = None) -> Explanation: ...
+def explain(x: Any, tape: Tape | None = None, loss: Traced | None = None) -> Any:
     """Why the gradient of `x` is None, zero, NaN, infinite, huge or tiny, and what to do; or that nothing is wrong.
 
-    `x`: a Tensor or parameter, or the name or number of an entry of the tape. With a `tape` (of `study.record`, with the
-    backward pass in its block) the answer names operations, modules and lines of the program, and shows the chain of
-    operations along which the gradient came. Without one it says what the tensor itself tells, and whether `loss` depends on
-    it. `loss` also selects the pass of the tape that started there; otherwise it is the last that reached `x`.
+    `x`: a Tensor or parameter, the name or number of an entry of the tape, or a Module for all of its parameters. With a
+    `tape` (of `study.record`, with the backward pass in its block) the answer names operations, modules and lines of the
+    program, and shows the chain of operations along which the gradient came. Without one it says what the tensor itself
+    tells, and whether `loss` depends on it. `loss` also selects the pass of the tape that started there; otherwise it is the
+    last that reached `x`.
 
     Huge and tiny: the norm is more than a million times, or less than a millionth of, the norm at the loss.
 
@@ -42,10 +48,14 @@ def explain(x: Any, tape: Tape | None = None, loss: Traced | None = None) -> Exp
         raise TypeError(f"explain: tape must be what study.record() gives, got {type(tape).__name__}")
     if loss is not None and not isinstance(loss, Traced):
         raise TypeError(f"explain: loss must be a Tensor, got {type(loss).__name__}")
+    asked = Asked.about(x, sys._getframe(1))
+    if isinstance(x, Module):
+        named = [(f"{asked.variable}.{name}" if asked.variable else name, each) for name, each in x.named_parameters()]
+        return Explanations(_of_tensor(each, tape, loss, asked._replace(variable=name)) for name, each in named)
     if isinstance(x, Traced):
-        return _of_tensor(x, tape, loss, Asked.about(x, sys._getframe(1)))
+        return _of_tensor(x, tape, loss, asked)
     if tape is None or not isinstance(x, (str, int)):
-        expected = "a Tensor" if tape is None else "a Tensor, or the name or number of an entry"
+        expected = "a Tensor or a Module" if tape is None else "a Tensor, a Module, or the name or number of an entry"
         raise TypeError(f"explain: expected {expected} as x, got {type(x).__name__}")
     entry = tape[x]
     flow = _flow(tape, entry.number, loss)
@@ -74,7 +84,7 @@ def _of_tensor(x: Traced, tape: Tape | None, loss: Traced | None, asked: Asked) 
         return Explanation(subject, "None", (unused(x, tape, tape._names.get(id(x.node), asked.variable)),))
     number = tape.number_of(x)
     flow = _flow(tape, number, loss)
-    subject = tape.entries[number].name or subject
+    subject = asked.variable or tape.entries[number].name or subject
     if flow is None:
         return _of_values(subject, values_of(known.array)) if known is not None else Explanation(subject, "None", (_no_pass(),))
     gradient = flow.gradient(number)

@@ -66,17 +66,44 @@ class Explanation:
         lines = [f"{self.subject}: {_HEADLINES[self.state]}"]
         if self.gradient is not None:
             lines.append(f"  gradient: {self.gradient}")
-        for cause in self.causes:
-            lines.append(f"  {cause.kind}: {cause.text}")
-            where = f"in {cause.module}, " if cause.module else ""
-            if cause.place:
-                lines.append(f"    {where}{cause.place}: {cause.source}")
-            if cause.cure:
-                lines.append(f"    what to do: {cause.cure}")
+        lines += [line for cause in self.causes for line in _said(cause)]
         lines += [f"  {note}" for note in self.notes]
         if self.chain:
             lines += ["  from the loss back to it:", *_rows(self.chain)]
         return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def _said(cause: Cause) -> list[str]:
+    lines = [f"  {cause.kind}: {cause.text}"]
+    if cause.place:
+        lines.append(f"    {f'in {cause.module}, ' if cause.module else ''}{cause.place}: {cause.source}")
+    if cause.cure:
+        lines.append(f"    what to do: {cause.cure}")
+    return lines
+
+
+class Explanations(tuple[Explanation, ...]):
+    """Those of several tensors, such as the parameters of a model. Printing them shows what is wrong, once for each cause."""
+
+    __slots__ = ()
+
+    @property
+    def sound(self) -> bool:
+        return all(each.sound for each in self)
+
+    def __str__(self) -> str:
+        alike: dict[tuple[str, str, str], list[Explanation]] = {}
+        for each in self:
+            key = (each.state, each.cause, each.causes[0].place if each.causes else "")
+            alike.setdefault(key, []).append(each)
+        lines = []
+        for (state, _, _), group in sorted(alike.items(), key=lambda item: item[0][0] == "sound"):
+            names = ", ".join(each.subject for each in group[:_MOST]) + (f" and {len(group) - _MOST} more" if len(group) > _MOST else "")
+            lines.append(f"{names}: {_HEADLINES[state]}")
+            lines += [line for cause in group[0].causes for line in _said(cause)]
+        return "\n".join(lines) or "nothing to explain"
 
     __repr__ = __str__
 
