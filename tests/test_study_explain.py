@@ -263,6 +263,28 @@ def a_function_that_returns_none():
     return x
 
 
+@fault("None", "detached", "h = h.detach()")
+def truncated_backpropagation_through_time():
+    cell, h = nn.RNNCell(4, 4), tg.zeros(2, 4)
+    inputs = [tg.ones(2, 4, requires_grad=True) for _ in range(4)]
+    for i, x in enumerate(inputs):
+        h = cell(x, h)
+        if i == 1:
+            h = h.detach()
+    h.sum().backward()
+    return inputs[0]
+
+
+@fault("None", "sampled", "k = drawn.sample()")
+def a_sample():
+    logits, w = leaf(1.0, 2.0, 3.0), leaf(1.0)
+    p = logits.softmax(0)
+    drawn = tg.distributions.Categorical(probs=p)
+    k = drawn.sample()
+    (k * w).sum().backward()
+    return logits
+
+
 # -- it is zero ------------------------------------------------------------------------------------
 
 
@@ -395,6 +417,31 @@ def nothing_is_selected():
     x = leaf(1.0, 2.0)
     large = x[x > 5]
     large.sum().backward()
+    return x
+
+
+@fault("zero", "overwritten", "h[:] = 0.0")
+def overwritten_in_place():
+    x = leaf(1.0, 2.0)
+    h = x * 2
+    h[:] = 0.0
+    (h + 1).sum().backward()
+    return x
+
+
+@fault("zero", "not selected", "loss = F.cross_entropy(x, tg.tensor([-100, -100]))")
+def all_targets_are_ignored():
+    x = tg.ones(2, 3, requires_grad=True)
+    loss = F.cross_entropy(x, tg.tensor([-100, -100]))
+    loss.backward()
+    return x
+
+
+@fault("zero", "dead relu", "m = nn.functional.max_pool2d(F.relu(x - 1), 2)")
+def a_dead_relu_before_a_pooling():
+    x = tg.zeros(1, 1, 4, 4, requires_grad=True)
+    m = nn.functional.max_pool2d(F.relu(x - 1), 2)
+    m.sum().backward()
     return x
 
 
@@ -532,6 +579,27 @@ def nan_in_the_data():
     return layer.weight
 
 
+@fault("inf", "nan in the data", "h = layer(batch)")
+def infinity_in_the_data():
+    layer, batch = nn.Linear(2, 1), tg.tensor([[1.0, float("inf")]])
+    h = layer(batch)
+    h.square().mean().backward()
+    return layer.weight
+
+
+@fault("nan", "inf made by mse", "loss = F.mse_loss(model(x), y)")
+def training_that_blows_up():
+    tg.manual_seed(0)
+    model, x, y = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1)), tg.randn(8, 4), tg.randn(8, 1)
+    optimizer = tg.optim.SGD(model.parameters(), lr=1e4)
+    for _ in range(12):
+        optimizer.zero_grad()
+        loss = F.mse_loss(model(x), y)
+        loss.backward()
+        optimizer.step()
+    return model[0].weight
+
+
 @fault("nan", "nan in a parameter")
 def nan_in_a_parameter():
     layer = nn.Linear(2, 1)
@@ -625,6 +693,33 @@ def a_deep_chain_of_sigmoids():
 @fault("tiny", "vanishing")
 def weights_that_are_too_small():
     return deep(12, 0.1, nn.Tanh)
+
+
+@fault("tiny", "vanishing", "h = cell(x, h)")
+def a_recurrent_network_that_forgets():
+    tg.manual_seed(0)
+    cell, h = nn.RNNCell(4, 4), None
+    with tg.no_grad():
+        cell.weight_hh.mul_(0.5)
+    inputs = [tg.randn(2, 4, requires_grad=True) for _ in range(20)]
+    for x in inputs:
+        h = cell(x, h)
+    h.sum().backward()
+    return inputs[0]
+
+
+@fault("huge", "exploding", "h = cell(x, h)")
+def a_recurrent_network_that_explodes():
+    tg.manual_seed(0)
+    cell, h = nn.RNNCell(4, 4, nonlinearity="relu"), None
+    with tg.no_grad():
+        cell.weight_hh.copy_(2.5 * tg.eye(4))
+        cell.bias_hh.fill_(1)
+    inputs = [tg.randn(2, 4, requires_grad=True) for _ in range(30)]
+    for x in inputs:
+        h = cell(x, h)
+    h.mean().backward()
+    return inputs[0]
 
 
 @fault("huge", "multiplied by a large number", "loss = ((x - 1) * 1e8).sum()")

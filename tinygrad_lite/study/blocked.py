@@ -74,16 +74,18 @@ def _words(link: Link, flow: Flow) -> _Words | _At:
         what = "dropout has zeroed" if operation == "masked" else "where() does not take"
         return _Words("masked", f"{what} these elements wherever a gradient arrives", "check the mask: which side of it is kept")
     if operation in _SELECTIONS:
-        what = "have been overwritten" if operation == "replaced" else "are not among those selected"
-        return _Words("not selected", f"the elements {what} by {operation}", "check the index")
+        if operation == "replaced":
+            return _Words("overwritten", "an assignment in place has overwritten these elements", "check the index")
+        return _Words("not selected", f"{operation} selects other elements", "check the index")
     if operation in _SOFTMAX:
         return _softmax(operation, out)
     if operation in _LOSSES:
-        return _Words(
-            "minimum",
-            f"{operation} is at its minimum: the predictions equal the targets {_range(given)}",
-            "check the targets if that is too early",
-        )
+        if out is not None and not out.finite:
+            return _Words(
+                "not selected", f"{operation} averages over no targets: all of them are ignored", "leave at least one that counts"
+            )
+        text = f"{operation} is at its minimum: the predictions agree with the targets (its input is {_range(given)})"
+        return _Words("minimum", text, "check the targets, if that is too early")
     if operation in _SATURATING:
         return _saturated(operation, given, out)
     if operation in _INVARIANT:

@@ -10,11 +10,11 @@ import numpy as np
 from tinygrad_lite.engine.tape import Node, Traced
 from tinygrad_lite.nn import Module
 from tinygrad_lite.study.blocked import why_blocked
-from tinygrad_lite.study.entries import Entry, Pass
+from tinygrad_lite.study.entries import Pass
 from tinygrad_lite.study.explanation import Cause, Explanation, Explanations
-from tinygrad_lite.study.flow import Flow, Link, argument_of, behind, is_zero, norm, operands, whole
+from tinygrad_lite.study.flow import Flow, Link, argument_of, behind, is_zero, norm, operands
 from tinygrad_lite.study.missing import Asked, kept_nowhere, not_reached, off_the_tape, unused, without_a_tape
-from tinygrad_lite.study.nonfinite import why_backward, why_forward
+from tinygrad_lite.study.nonfinite import finite, first_forward, why_backward
 from tinygrad_lite.study.recording import Tape
 from tinygrad_lite.study.scale import HUGE, TINY, why_scaled
 from tinygrad_lite.study.values import Values, values_of
@@ -64,7 +64,7 @@ def explain(x: Any, tape: Tape | None = None, loss: Traced | None = None) -> Any
     gradient = flow.gradient(entry.number)
     if gradient is None:
         return Explanation(entry.label, "None", tuple(not_reached(entry.number, tape, flow)))
-    return _of_gradient(entry.label, entry.number, gradient, flow)
+    return _of_gradient(entry.label, entry.number, gradient, flow, tape)
 
 
 def _of_tensor(x: Traced, tape: Tape | None, loss: Traced | None, asked: Asked) -> Explanation:
@@ -81,7 +81,7 @@ def _of_tensor(x: Traced, tape: Tape | None, loss: Traced | None, asked: Asked) 
             return _of_values(subject, values_of(known.array))
         if type(x.node) is Node:
             return Explanation(subject, "None", (without_a_tape(x, loss, asked),))
-        return Explanation(subject, "None", (unused(x, tape, tape._names.get(id(x.node), asked.variable)),))
+        return Explanation(subject, "None", (unused(x, tape, asked),))
     number = tape.number_of(x)
     flow = _flow(tape, number, loss)
     subject = asked.variable or tape.entries[number].name or subject
@@ -90,7 +90,7 @@ def _of_tensor(x: Traced, tape: Tape | None, loss: Traced | None, asked: Asked) 
     gradient = flow.gradient(number)
     if gradient is None:
         return Explanation(subject, "None" if known is None else "wrong", tuple(not_reached(number, tape, flow)))
-    found = _of_gradient(subject, number, gradient, flow)
+    found = _of_gradient(subject, number, gradient, flow, tape)
     lost = kept_nowhere(x, flow.of.complete)
     if lost is not None:
         return Explanation(subject, "None", (lost, *found.causes), gradient, found.chain, found.notes)
@@ -139,7 +139,7 @@ def _state(gradient: Values, at_the_loss: float) -> str:
     return "huge" if growth > HUGE else "tiny" if growth < TINY else "sound"
 
 
-def _of_gradient(subject: str, number: int, gradient: Values, flow: Flow) -> Explanation:
+def _of_gradient(subject: str, number: int, gradient: Values, flow: Flow, tape: Tape) -> Explanation:
     chain = flow.chain(number)
     start = chain[0].sender.number if chain else number
     at_the_loss = max((norm(each) for each in flow.of.roots.values()), default=1.0)
@@ -152,16 +152,18 @@ def _of_gradient(subject: str, number: int, gradient: Values, flow: Flow) -> Exp
         causes = _why_zero(number, flow)
     elif state in ("nan", "inf"):
         causes = [_why_nonfinite(number, start, flow)]
+        if causes[0].kind == "nan in a parameter" and (earlier := _spoilt_before(flow, tape)) is not None:
+            causes = [earlier, *causes]
     elif state in ("huge", "tiny"):
         causes = [why_scaled(chain, flow, norm(gradient) / at_the_loss)]
     return Explanation(subject, state, tuple(causes), gradient, chain, _notes(gradient, start, flow))
 
 
 def _notes(gradient: Values, start: int, flow: Flow) -> tuple[str, ...]:
-    root = flow.entries[start].values
     notes = []
-    if isinstance(root, Values) and not root.finite and gradient.finite:
-        notes.append(f"note: {flow.entries[start].label} itself is not finite; see explain() of what it was computed from, or first_bad()")
+    if gradient.finite and not finite(flow.entries[start]):
+        cause = first_forward(flow.entries, behind(flow.entries, [start]), True)
+        notes.append(f"note: {flow.entries[start].label} itself is not finite" + (f": {cause.text}" if cause is not None else ""))
     if 0.5 <= gradient.zero < 1:
         notes.append(f"note: {gradient.zero:.0%} of it is zero")
     return tuple(notes)
@@ -204,6 +206,8 @@ def _why_zero(number: int, flow: Flow) -> list[Cause]:
         for link in links:
             if not is_zero(link.arrived):
                 found.append((norm(link.arrived), why_blocked(link, flow)))
+                if found[-1][1].kind == "underflow" and (shrunk := _shrunk(link, flow)) is not None:
+                    found.append((0.0, shrunk))
             elif link.sender.number not in seen:
                 seen.add(link.sender.number)
                 waiting.append(link.sender.number)
@@ -215,15 +219,21 @@ def _why_zero(number: int, flow: Flow) -> list[Cause]:
     return causes
 
 
+def _shrunk(link: Link, flow: Flow) -> Cause | None:
+    """What has made a gradient tiny before it underflows at a link."""
+    at_the_loss = max((norm(each) for each in flow.of.roots.values()), default=1.0)
+    growth = norm(link.arrived) / at_the_loss if at_the_loss else 1.0
+    return why_scaled(flow.chain(link.sender.number), flow, growth) if 0 < growth < TINY else None
+
+
 def _why_nonfinite(number: int, root: int, flow: Flow) -> Cause:
     """The first operation behind the loss that made NaN or infinity, or else the first rule that did."""
-    entries, on_the_way = flow.entries, behind(flow.entries, [root])
-    final = entries[root].values
-    spoilt = isinstance(final, Values) and not final.finite
-    forward = first_forward(entries, sorted(on_the_way))
+    entries = flow.entries
+    spoilt = not finite(entries[root])
+    forward = first_forward(entries, behind(entries, [root]), spoilt)
     backward = _first_backward(number, flow)
-    if forward is not None and (spoilt or backward is None or backward.sender is forward[0]):
-        return forward[1] if spoilt or backward is None else _backward_cause(backward, flow)
+    if forward is not None and (spoilt or backward is None):
+        return forward
     if backward is not None:
         return _backward_cause(backward, flow)
     passed = next((each for each in flow.of.roots.values() if not each.finite), None)
@@ -232,38 +242,14 @@ def _why_nonfinite(number: int, root: int, flow: Flow) -> Cause:
     return Cause("sum", "finite contributions sum to more than the dtype holds", "scale the loss down", entries[number])
 
 
-def first_forward(entries: list[Entry], numbers: list[int]) -> tuple[Entry, Cause] | None:
-    """The first of these entries whose result is not finite although its inputs are, and why."""
-    for n in sorted(numbers, key=lambda n: (not entries[n].is_leaf, n)):
-        entry = entries[n]
-        values = entry.values
-        if values is None or entry.operation.startswith("result ") or entry.by_rule_of is not None:
-            continue
-        values = whole(values)
-        if entry.is_leaf:
-            if values.nan or values.inf:
-                text = (
-                    f"{entry.name or 'a leaf'} itself has {values.nan} NaN and {values.inf} infinite values: it had them before this step"
-                )
-                cure = (
-                    "an earlier update made them: run from the first step under study.first_bad(), lower the learning rate, clip gradients"
-                )
-                return entry, Cause("nan in a parameter", text, cure, entry)
-            continue
-        given = operands(entry, entries)
-        constant = next((name for name, each in entry.constants.items() if each.nan or (each.inf and values.nan)), None)
-        if constant is not None and (values.nan or values.inf):
-            text = f"{entry.operation} takes {entry.constants[constant]} in its argument {constant!r}, which is data or a constant"
-            return entry, Cause("nan in the data", text, "check the data before training: isfinite(x).all()", entry)
-        made_nan = values.nan and not any(each.nan for each in given.values())
-        made_inf = values.inf and not any(each.inf or each.nan for each in given.values())
-        if made_nan or made_inf:
-            if made_inf and entry.operation == "where":
-                continue  # a mask of -inf
-            reason = why_forward(entry.operation, given, values)
-            ranges = "; ".join(f"{name}: {each}" for name, each in given.items())
-            kind = f"{'nan' if values.nan else 'inf'} made by {entry.operation}"
-            return entry, Cause(kind, f"{entry.label} {reason.text} ({ranges})", reason.cure, entry)
+def _spoilt_before(flow: Flow, tape: Tape) -> Cause | None:
+    """Why the first pass of the tape had a gradient that is not finite, if that was an earlier one."""
+    for of in tape.passes[: tape.passes.index(flow.of)]:
+        bad = next((number for number, gradient in of.gradients.items() if not gradient.finite), None)
+        if bad is not None:
+            before = Flow(tape.entries, of)
+            chain = before.chain(bad)
+            return _why_nonfinite(bad, chain[0].sender.number if chain else bad, before)
     return None
 
 

@@ -131,7 +131,7 @@ def argument_of(entry: Entry, name: str, entries: list[Entry]) -> Values | None:
     """The values of an argument of an entry (or "out"), as far as they were recorded."""
     if name == "out":
         return entry.values if isinstance(entry.values, Values) else None
-    kept = entry.saved.get(name, entry.constants.get(name))
+    kept = entry.saved.get(name, entry.constants.get(name, entry.changed.get(name)))
     if isinstance(kept, Values):
         return kept
     number = source_of(entry, name)

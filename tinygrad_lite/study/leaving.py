@@ -11,7 +11,7 @@ _METHODS = {
     "detach": "detached", "detach_": "detached", "data": "detached", "numpy": "converted", "item": "converted", "tolist": "converted",
     "argmax": "integer", "argmin": "integer", "argsort": "integer", "long": "integer", "int": "integer", "bool": "integer",
     "short": "integer", "byte": "integer", "eq": "integer", "ne": "integer", "gt": "integer", "ge": "integer", "lt": "integer",
-    "le": "integer",
+    "le": "integer", "sample": "sampled", "multinomial": "sampled", "bernoulli": "sampled", "one_hot": "integer",
 }  # fmt: skip
 _FUNCTIONS = {"tensor", "as_tensor", "from_numpy", "array", "asarray", "float", "Tensor"}
 _INTEGERS = {"argmax", "argmin", "argsort", "int", "bool"}

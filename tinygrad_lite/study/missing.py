@@ -21,12 +21,14 @@ _CURES = {
     "no_grad": "do it outside of no_grad()",
     "converted": "stay with Tensors: a number or a NumPy array carries no gradient",
     "integer": "integers, comparisons and arg-functions have no derivative: use softmax, sigmoid or a soft mask instead",
+    "sampled": "use rsample() or gumbel_softmax, or the gradient of log_prob()",
 }
 _TEXTS = {
     "detached": "{how} takes it off the tape",
     "no_grad": "it is computed under {how}, where nothing is recorded",
     "converted": "{how} turns it into numbers, which are not on the tape",
     "integer": "{how} makes integers or booleans of it, which have no gradient",
+    "sampled": "{how} draws random numbers, which have no gradient",
 }
 
 
@@ -90,8 +92,9 @@ def without_a_tape(tensor: Traced, loss: Traced | None, asked: Asked | None = No
     return Cause("not behind the loss", "the loss was computed without it, or from a detached copy of it", cure)
 
 
-def unused(tensor: Traced, tape: Tape, name: str) -> Cause:
+def unused(tensor: Traced, tape: Tape, asked: Asked) -> Cause:
     """Why a tensor that requires a gradient has no entry on the tape."""
+    name = tape._names.get(id(tensor.node), asked.variable)
     taker = tape.taken(tensor.array)
     if taker is not None:
         text = f"{taker.operation} took it as a constant: requires_grad was set only after that"
@@ -101,6 +104,9 @@ def unused(tensor: Traced, tape: Tape, name: str) -> Cause:
         place = tape.modules_without_grad[path][0]
         leaving = Leaving("no_grad", "no_grad()", place.file, place.line)
         return Cause("no_grad", f"module {path or 'model'} ran under no_grad()", _CURES["no_grad"], None, leaving)
+    left_at = leaving_of(asked.variable, asked.call)
+    if left_at is not None:
+        return left(left_at)
     text = "no operation of the recorded block took it as an input that requires a gradient"
     return Cause("not used", text, "check that forward calls the layer it belongs to, and that the block contains that call")
 

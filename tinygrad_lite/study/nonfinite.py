@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tinygrad_lite.study.entries import Entry
+from tinygrad_lite.study.explanation import Cause
+from tinygrad_lite.study.flow import operands, source_of, whole
 from tinygrad_lite.study.values import Values
 
 _Given = dict[str, Values]
@@ -115,6 +118,47 @@ def why_backward(operation: str, given: _Given, arrived: Values, sent: Values) -
         cure = "make the numbers that go into the operation safe, with where() before it as well as after it"
         return Reason(text, cure)
     return Reason(text, case.cure if case is not None else "look at the values that its rule takes")
+
+
+def finite(entry: Entry) -> bool:
+    """Whether the values of an entry, as far as they were recorded, are finite."""
+    return entry.values is None or whole(entry.values).finite
+
+
+def first_forward(entries: list[Entry], numbers: set[int], spoilt: bool) -> Cause | None:
+    """Why the first of these entries is not finite whose result is not although its inputs are. An infinite constant counts
+    as a mask, unless no other reason is found for a loss that is not finite (`spoilt`)."""
+    bad = [entries[n] for n in sorted(numbers) if not finite(entries[n]) and entries[n].by_rule_of is None]
+    operations = [entry for entry in bad if not entry.is_leaf and not entry.operation.startswith("result ")]
+    found = next((cause for cause in (_made(entry, entries, False) for entry in operations) if cause is not None), None)
+    if found is None and spoilt:
+        found = next((cause for cause in (_made(entry, entries, True) for entry in operations) if cause is not None), None)
+    return found
+
+
+def _made(entry: Entry, entries: list[Entry], inf_counts: bool) -> Cause | None:
+    """Why the result of an operation is not finite, unless that is because the result of another is not."""
+    values, given = whole(entry.values), operands(entry, entries)
+    for name, each in given.items():
+        source = source_of(entry, name)
+        from_outside = name in entry.constants and source is None
+        if not (each.nan or (each.inf and (values.nan or inf_counts))):
+            continue
+        if from_outside:
+            text = f"{entry.operation} takes {each} in its argument {name!r}, which is data or a constant"
+            return Cause("nan in the data", text, "check the data before training: isfinite(x).all()", entry)
+        if source is not None and entries[source].is_leaf:
+            text = f"{entries[source].name or 'the leaf'} ({name!r} of {entry.operation}) had {each.nan} NaN and {each.inf} infinite values"
+            cure = "an update before made them: run from the first step under study.first_bad(), lower the learning rate, clip gradients"
+            return Cause("nan in a parameter", text, cure, entry)
+    made_nan = values.nan and not any(each.nan for each in given.values())
+    made_inf = values.inf and entry.operation != "where" and not any(each.inf or each.nan for each in given.values())
+    if not made_nan and not made_inf:
+        return None
+    reason = why_forward(entry.operation, given, values)
+    ranges = "; ".join(f"{name}: {each}" for name, each in given.items())
+    kind = f"{'nan' if values.nan else 'inf'} made by {entry.operation}"
+    return Cause(kind, f"{entry.label} {reason.text} ({ranges})", reason.cure, entry)
 
 
 def _case(table: tuple[_Case, ...], operation: str, given: _Given) -> _Case | None:

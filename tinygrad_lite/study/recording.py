@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ class Tape:
         self._taken: dict[int, tuple[Any, int]] = {}
         self.modules_without_grad: dict[str, tuple[Any, ...]] = {}  # that ran under no_grad, and where they were called
         self._thread = threading.get_ident()
+        self._values_of: Callable[[Any], Values] = values_of  # of a leaf
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -146,7 +147,7 @@ class Tape:
         array = node.array if tensor is None else tensor.array
         if array is not None:
             self._note_made(array, len(self.entries))
-        return self._add(node, (), values=None if array is None else values_of(array), name=self._names.get(id(node), ""))
+        return self._add(node, (), values=None if array is None else self._values_of(array), name=self._names.get(id(node), ""))
 
     def _add(self, node: Any, inputs: tuple[int, ...], **known: Any) -> Entry:
         dtype = ", ".join(map(str, node.dtype)) if isinstance(node.dtype, tuple) else str(node.dtype)
@@ -227,11 +228,13 @@ class _Recorder(Observer):
 
     def __enter__(self) -> None:
         self.modules.__enter__()
+        self.tape._values_of = self._values
         observe(self)
 
     def __exit__(self, *exception: object) -> None:
         observe_no_more(self)
         self.modules.__exit__(*exception)
+        self.tape._values_of = values_of
         self.met.clear()
         self._name_pending(None)
 
@@ -248,7 +251,7 @@ class _Recorder(Observer):
         entry.rules = tuple(_rules(node.plan, inputs))
         for array in result if isinstance(result, (tuple, list)) else (result,):
             self.tape._note_made(array, entry.number)
-        self._note_constants(entry, node.plan, arguments)
+        self._note_arguments(entry, node.plan, arguments)
         for name, value in zip(node.plan.names, node.saved if isinstance(node.saved, (tuple, list)) else ()):
             arrays = [each for each in (value if isinstance(value, tuple) else (value,)) if is_array(each)]
             entry.bytes_saved[name] = sum(array.nbytes for array in arrays)
@@ -257,18 +260,23 @@ class _Recorder(Observer):
             entry.by_rule_of = self.running[-1][1].entry
         self.pending = entry, stack
 
-    def _note_constants(self, entry: Entry, plan: Any, arguments: Any) -> None:
-        """The arguments that are arrays without an entry. Those of a Function, which has no names for them, count unless they
-        are the result of one of its inputs."""
-        names, wanted = plan.primitive.arguments, set(plan.wanted)
+    def _note_arguments(self, entry: Entry, plan: Any, arguments: Any) -> None:
+        """The arguments that are arrays without an entry, and the leaves that have changed since they got theirs. Those of a
+        Function, which has no names for them, count unless they are the result of one of its inputs."""
+        names, number_of = plan.primitive.arguments, dict(zip(plan.wanted, entry.inputs))
         for place, given in enumerate(arguments):
             for i, value in enumerate(given if isinstance(given, tuple) else (given,)):
-                if not is_array(value) or (names and place + i in wanted):
+                if not is_array(value):
+                    continue
+                name = (f"{names[place]}[{i}]" if isinstance(given, tuple) else names[place]) if names else f"argument {place}"
+                if place + i in number_of:
+                    source = self.tape.entries[number_of[place + i]]
+                    if source.is_leaf and self._values(value) is not source.values:
+                        entry.changed[name] = self._values(value)
                     continue
                 maker = self.tape.made(value)
                 if not names and maker is not None and maker.number in entry.inputs:
                     continue
-                name = (f"{names[place]}[{i}]" if isinstance(given, tuple) else names[place]) if names else f"argument {place}"
                 entry.constants[name] = self._values(value)
                 if maker is not None:
                     entry.cut[name] = maker.number
