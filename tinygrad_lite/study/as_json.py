@@ -4,7 +4,8 @@
      "values":  [VALUES, ...],
      "entries": [{"number": 2, "operation": "mul", "inputs": [0, 1], "shape": [2], "dtype": "float32", "name": "h", "module": "0",
                   "values": VALUE, "saved": {"other": VALUE}, "bytes_saved": {"other": 8}, "arguments": {"input": VALUE, ...},
-                  "constants": {}, "cut": {}, "calls": [{"file": "train.py", "line": 3, "function": "f", "source": "h = x * w"}],
+                  "constants": {}, "cut": {}, "changed": {},
+                  "calls": [{"file": "train.py", "line": 3, "function": "f", "source": "h = x * w"}],
                   "rules": [{"input": 0, "argument": "input", "source": "lambda g, other: g * other", "formula": "g * other",
                              "latex": "...", "parameters": ["other"]}], "by_rule_of": null}, ...],
      "passes":  [{"roots": {"5": VALUE}, "gradients": {"0": VALUE}, "complete": true, "nested": false,
@@ -96,7 +97,8 @@ class _Writer:
         return {
             **{name: getattr(entry, name) for name in _PLAIN},
             "inputs": list(entry.inputs), "shape": entry.shape, "values": self.value(entry.values), "saved": self.named(entry.saved),
-            "arguments": self.named(entry.arguments), "constants": self.named(entry.constants), "rules": rules,
+            "arguments": self.named(entry.arguments), "constants": self.named(entry.constants), "changed": self.named(entry.changed),
+            "rules": rules,
             "calls": [{**call._asdict(), "source": source_line(call.file, call.line)} for call in entry.calls],
         }  # fmt: skip
 
@@ -140,7 +142,8 @@ class _Reader:
         return StoredEntry(
             **{name: read[name] for name in _PLAIN},
             inputs=tuple(read["inputs"]), shape=_tuple(read["shape"]), values=self.value(read["values"]), saved=self.named(read["saved"]),
-            arguments=self.named(read["arguments"]), constants=self.named(read["constants"]), rules=tuple(rules), calls=tuple(calls),
+            arguments=self.named(read["arguments"]), constants=self.named(read["constants"]), changed=self.named(read["changed"]),
+            rules=tuple(rules), calls=tuple(calls),
             line_text=read["calls"][0]["source"] if read["calls"] else "",
         )  # fmt: skip
 

@@ -17,7 +17,8 @@ class Entry:
     keeps for the rules. `rules`: for each input its number, the argument, and the function. `calls`: where the program called
     it, innermost first. `module`: the name of the module whose forward called it. `by_rule_of`: the number of the entry whose
     rule called it, in a backward pass with create_graph=True. `constants`: the arrays among its arguments that have no entry,
-    by argument; `cut`: for those of them that are the result of an entry and were taken off the tape, its number.
+    by argument; `cut`: for those of them that are the result of an entry and were taken off the tape, its number. `changed`:
+    by argument, the values of leaves that have changed since their entry was made, as an optimizer changes them.
     `arguments`: all of them by name, those on the tape as `Input`.
     """
 
@@ -37,6 +38,7 @@ class Entry:
     constants: dict[str, Values] = field(default_factory=dict)
     cut: dict[str, int] = field(default_factory=dict)
     arguments: dict[str, Any] = field(default_factory=dict)
+    changed: dict[str, Values] = field(default_factory=dict)
 
     @property
     def is_leaf(self) -> bool:

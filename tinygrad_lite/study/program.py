@@ -47,6 +47,10 @@ class Stack:
             if not code.co_filename.startswith((_PACKAGE, "<frozen "))  # the interpreter's own, such as runpy
         )
 
+    def program(self) -> FrameType | None:
+        """The innermost frame of the program."""
+        return next((frame for frame in self.frames if not frame.f_code.co_filename.startswith(_PACKAGE)), None)
+
 
 def in_package(file: str) -> bool:
     """Whether a file is this package's."""
@@ -100,6 +104,11 @@ def elements_of(target: str) -> list[str]:
     return [ast.unparse(part) for part in tree.elts] if isinstance(tree, (ast.Tuple, ast.List)) else [target]
 
 
+def tree_of(file: str) -> ast.Module | None:
+    """The parsed text of a file, or None."""
+    return _tree(file, tuple(linecache.getlines(file)))
+
+
 def _statement_at(file: str, line: int) -> ast.stmt | None:
     return _statements(file, tuple(linecache.getlines(file))).get(line)
 
@@ -107,13 +116,18 @@ def _statement_at(file: str, line: int) -> ast.stmt | None:
 @functools.lru_cache(maxsize=64)
 def _statements(file: str, lines: tuple[str, ...]) -> dict[int, ast.stmt]:
     """The innermost simple statement on each line of a file."""
-    try:
-        tree = ast.parse("".join(lines))
-    except SyntaxError:  # as a cell of a notebook with commands in it
-        return {}
+    tree = _tree(file, lines)
     found: dict[int, ast.stmt] = {}
-    for node in ast.walk(tree):
+    for node in ast.walk(tree) if tree is not None else ():
         if isinstance(node, ast.stmt) and not hasattr(node, "body"):
             for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
                 found[line] = node
     return found
+
+
+@functools.lru_cache(maxsize=16)
+def _tree(file: str, lines: tuple[str, ...]) -> ast.Module | None:
+    try:
+        return ast.parse("".join(lines))
+    except SyntaxError:  # as a cell of a notebook with commands in it
+        return None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,14 @@ from tinygrad_lite.arrays import is_array
 from tinygrad_lite.arrays.changes import last_change
 from tinygrad_lite.arrays.memory import owner_of
 from tinygrad_lite.autograd.observing import observe, observe_no_more
-from tinygrad_lite.engine.context import Observer
-from tinygrad_lite.engine.record import Result
+from tinygrad_lite.engine.context import Observer, is_grad_enabled
+from tinygrad_lite.engine.record import Result, Synthetic
 from tinygrad_lite.engine.tape import Leaf, Node, Traced
 from tinygrad_lite.nn import Module
 from tinygrad_lite.study.entries import Contribution, Entry, Pass, Step
 from tinygrad_lite.study.exports import Exports
 from tinygrad_lite.study.expressions import arguments_of, constants_in
+from tinygrad_lite.study.modules import Running, models_in
 from tinygrad_lite.study.notebook import of_tape
 from tinygrad_lite.study.page import write_page
 from tinygrad_lite.study.program import Stack, elements_of, name_of_result, variables_of
@@ -42,8 +42,12 @@ class Tape(Exports):
         self._names = names or {}  # of leaves, by the id of their tensor's node
         self._constants: dict[int, dict[str, Any]] = {}  # the arrays that each entry took and that are not on the tape, a leaf's own
         self._named: dict[str, Any] = {}  # those of them that are Tensors in variables of the program
-        self._made: dict[int, tuple[Any, int]] = {}  # by the id of an array or of its memory, a weak reference and its entry
+        # By the id of an array or of its memory, a weak reference to it and the entry that made it or took it as a constant.
+        self._made: dict[int, tuple[Any, int]] = {}
+        self._taken: dict[int, tuple[Any, int]] = {}
+        self.modules_without_grad: dict[str, tuple[Any, ...]] = {}  # that ran under no_grad, and where they were called
         self._thread = threading.get_ident()
+        self._values_of: Callable[[Any], Values] = values_of  # of a leaf
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -162,6 +166,11 @@ class Tape(Exports):
                 return self.entries[known[1]]
         return None
 
+    def taken(self, array: Any) -> Entry | None:
+        """The first entry that took an array as a constant, None if there is none."""
+        known = self._taken.get(id(array))
+        return self.entries[known[1]] if known is not None and known[0]() is array else None
+
     # -- what the recorder adds --------------------------------------------------------------------
 
     def _note_made(self, array: Any, number: int) -> None:
@@ -184,6 +193,8 @@ class Tape(Exports):
             names = [whole.name] if len(whole.shape) == 1 else elements_of(whole.name)
             name = names[place] if len(names) == len(whole.shape) else ""
             return self._add(node, (whole.number,), values=values, calls=whole.calls, module=whole.module, name=name)
+        if isinstance(getattr(node, "plan", None), Synthetic):
+            return self._add(node, tuple(self._entry_of(parent).number for parent in node.parents))
         if type(node) is not Leaf:
             return self._add(node, ())  # recorded before the block: where it comes from is not known
         tensor = node.tensor()
@@ -191,7 +202,7 @@ class Tape(Exports):
         if array is not None:
             self._note_made(array, len(self.entries))
             self._constants[len(self.entries)] = {"": array}
-        return self._add(node, (), values=None if array is None else values_of(array), name=self._names.get(id(node), ""))
+        return self._add(node, (), values=None if array is None else self._values_of(array), name=self._names.get(id(node), ""))
 
     def _add(self, node: Any, inputs: tuple[int, ...], **known: Any) -> Entry:
         dtype = ", ".join(map(str, node.dtype)) if isinstance(node.dtype, tuple) else str(node.dtype)
@@ -227,7 +238,7 @@ class record:
     def __enter__(self) -> Tape:
         variables = sys._getframe(1)
         self._variables = {**variables.f_globals, **variables_of(variables)}
-        models = {"": self.model} if self.model is not None else {k: v for k, v in self._variables.items() if isinstance(v, Module)}
+        models = {"": self.model} if self.model is not None else models_in(self._variables)
         self.tape = Tape(_names_of_leaves(self._variables, models))
         self._recorder = _Recorder(self.tape, models)
         self._recorder.__enter__()
@@ -269,47 +280,41 @@ class _Recorder(Observer):
     """Writes a tape while it observes."""
 
     def __init__(self, tape: Tape, models: dict[str, Module] | None = None):
-        self.tape, self.models = tape, models or {}
-        self.modules: list[str] = []  # the names of those whose forward is running
+        self.tape, self.modules = tape, Running(models or {}, self._entered)
         self.pending: tuple[Entry, Stack] | None = None  # whose variable is known only at the next operation
         self.running: list[tuple[Pass, Step | None]] = []  # the passes in progress, one inside the other, each with its step
         self.met: dict[int, tuple[Any, Values]] = {}  # arrays, which stay alive here, and their values, by id
         self.changed = last_change()
 
     def __enter__(self) -> None:
-        self.handles = []
-        for prefix, model in self.models.items():
-            for name, module in model.named_modules():
-                path = ".".join(filter(None, (prefix, name)))
-                self.handles.append(module.register_forward_pre_hook(functools.partial(self._entered, path)))
-                self.handles.append(module.register_forward_hook(self._left, always_call=True))
+        self.modules.__enter__()
+        self.tape._values_of = self._values
         observe(self)
 
     def __exit__(self, *exception: object) -> None:
         observe_no_more(self)
-        for handle in self.handles:
-            handle.remove()
+        self.modules.__exit__(*exception)
+        self.modules.entered = None  # the two of them are a reference cycle, which would keep the tape alive
+        self.tape._values_of = values_of
         self.met.clear()
         self._name_pending(None)
 
-    def _entered(self, path: str, module: Any, args: Any) -> None:
-        self.modules.append(path)
-
-    def _left(self, module: Any, args: Any, output: Any) -> None:
-        self.modules.pop()
+    def _entered(self, path: str) -> None:
+        if not is_grad_enabled() and path not in self.tape.modules_without_grad:
+            self.tape.modules_without_grad[path] = Stack().calls()
 
     def recorded(self, node: Node, arguments: Any, result: Any) -> None:
         stack = Stack()
         self._name_pending(stack)
         inputs = tuple(self.tape._entry_of(parent).number for parent in node.parents)
-        entry = self.tape._add(node, inputs, calls=stack.calls(), module=self.modules[-1] if self.modules else "")
-        entry.values = tuple(map(self._values, result)) if isinstance(result, tuple) else self._values(result)
+        entry = self.tape._add(node, inputs, calls=stack.calls(), module=self.modules.innermost)
+        entry.values = tuple(map(self._values, result)) if isinstance(result, (tuple, list)) else self._values(result)
         entry.rules = tuple(_rules(node.plan, inputs))
         for array in result if isinstance(result, (tuple, list)) else (result,):
             self.tape._note_made(array, entry.number)
         entry.arguments = arguments_of(node.plan, arguments, inputs, self._values)
         self.tape._constants[entry.number] = dict(constants_in(node.plan, arguments))
-        self._note_constants(entry, node.plan, arguments)
+        self._note_arguments(entry, node.plan, arguments)
         for name, value in zip(node.plan.names, node.saved if isinstance(node.saved, (tuple, list)) else ()):
             arrays = [each for each in (value if isinstance(value, tuple) else (value,)) if is_array(each)]
             entry.bytes_saved[name] = sum(array.nbytes for array in arrays)
@@ -318,21 +323,28 @@ class _Recorder(Observer):
             entry.by_rule_of = self.running[-1][1].entry
         self.pending = entry, stack
 
-    def _note_constants(self, entry: Entry, plan: Any, arguments: Any) -> None:
-        """The arguments that are arrays without an entry. Those of a Function, which has no names for them, count unless they
-        are the result of one of its inputs."""
-        names, wanted = plan.primitive.arguments, set(plan.wanted)
+    def _note_arguments(self, entry: Entry, plan: Any, arguments: Any) -> None:
+        """The arguments that are arrays without an entry, and the leaves that have changed since they got theirs. Those of a
+        Function, which has no names for them, count unless they are the result of one of its inputs."""
+        names, number_of = plan.primitive.arguments, dict(zip(plan.wanted, entry.inputs))
         for place, given in enumerate(arguments):
             for i, value in enumerate(given if isinstance(given, tuple) else (given,)):
-                if not is_array(value) or (names and place + i in wanted):
+                if not is_array(value):
+                    continue
+                name = (f"{names[place]}[{i}]" if isinstance(given, tuple) else names[place]) if names else f"argument {place}"
+                if place + i in number_of:
+                    source = self.tape.entries[number_of[place + i]]
+                    if source.is_leaf and self._values(value) is not source.values:
+                        entry.changed[name] = self._values(value)
                     continue
                 maker = self.tape.made(value)
                 if not names and maker is not None and maker.number in entry.inputs:
                     continue
-                name = (f"{names[place]}[{i}]" if isinstance(given, tuple) else names[place]) if names else f"argument {place}"
                 entry.constants[name] = self._values(value)
                 if maker is not None:
                     entry.cut[name] = maker.number
+                elif self.tape.taken(value) is None:
+                    self.tape._taken[id(value)] = weakref.ref(value), entry.number
 
     def _values(self, value: Any, anew: bool = False) -> Any:
         """The values of an array or a Tensor; anything else as it is. Those of an array met before are not computed again

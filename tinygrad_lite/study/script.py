@@ -104,7 +104,7 @@ class StoppingRecorder(_Recorder):
         self.paths: dict[int, tuple[Module, str]] = {}  # the names of modules met, by id
 
     def recorded(self, node: Any, arguments: Any, result: Any) -> None:
-        self.modules = [self._module()]
+        self.modules.names[:] = [self._module()]
         super().recorded(node, arguments, result)
 
     def finished(self, found: dict[Any, Any] | None) -> None:
