@@ -155,7 +155,7 @@ def test_a_freed_tape_says_so():
     loss.backward()
     found = study.memory(loss)
     assert found.total == 0 and found.freed == 1
-    assert "A backward pass has freed what 1 operations had saved: look before backward, or pass retain_graph=True." in str(found)
+    assert "A backward pass has freed what an operation had saved: look before backward, or pass retain_graph=True." in str(found)
 
 
 def test_refusals_of_memory():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -104,7 +105,7 @@ def test_values_rules_and_gradients_are_shown(session):
     assert "out = (2,) float32\n[0.      , 0.999988]" in text
     assert "x = (2,) float32\n[0., 2.]" in text
     assert "lambda g, out: g * (1 - out * out)\n  \\bar{y} \\, \\left(1 - y \\, y\\right)" in text
-    assert "no gradient with 'x' in its line" in text and "%0 x = leaf: [3.0000e+00, 7.36" in text
+    assert "no line of gradients has 'x' in it" in text and "%0 x = leaf: [3.0000e+00, 7.36" in text
     assert "*** no entry of the tape is named 'z'; names: x, y" in text
 
 
@@ -115,6 +116,16 @@ def test_where_and_list_show_the_program(session):
     assert "  11 ->         hidden = self.blocks[0](x).tanh()" in text
     assert "  18        def step(self, x, scale):" in text
     assert text.count("   1    import sys") == 1 and "*** list: " in text and "has 27 lines" in text
+
+
+def test_a_long_tape_is_listed_around_the_present_entry(session):
+    program = (
+        "import tinygrad_lite as tg\nx = tg.tensor(1.0, requires_grad=True)\nh = x\nfor _ in range(200):\n    h = h.sin()\nh.backward()\n"
+    )
+    _, text = session(program, "goto 100", "entries", "entries %20", "gradients")
+    listed = [line for line in text.splitlines() if re.match(r"[> ] %", line)]
+    assert len(listed) == 50 + 3 and [line for line in listed if line[0] == ">"] == ["> %101 h = sin (%100) () float32    train.py:5"]
+    assert "... and 151 more; entries TEXT shows those with TEXT in their line" in text
 
 
 def test_continue_goes_to_the_next_pass_or_further(session):
@@ -222,6 +233,7 @@ y.backward()
 """
     status, text = session(program, "where", "c")
     assert status == 1 and "It raised ArithmeticError at the step below: no gradient today" in text
+    assert "raised ArithmeticError in its backward pass 1. Correct" in text
     assert "%2 Bad" in answers(text)[0][0] and "-> y = Bad.apply(x.sin()).exp()" in text
 
 

@@ -202,7 +202,8 @@ def _report(kept: Memory) -> Iterator[str]:
     alone, parameters, program = (kept.held_by(holder) for holder in ("tape", "parameter", "program"))
     yield f"The tape alone keeps {size(alone)}; it also uses {size(parameters)} of parameters and {size(program)} of other tensors."
     if kept.freed:
-        yield f"A backward pass has freed what {kept.freed} operations had saved: look before backward, or pass retain_graph=True."
+        operations = f"{kept.freed:,} operations" if kept.freed > 1 else "an operation"
+        yield f"A backward pass has freed what {operations} had saved: look before backward, or pass retain_graph=True."
     if len(kept.by("device")) > 1:
         yield "on " + ", ".join(f"{device} {size(count)}" for device, count in kept.by("device").items())
     for what in ("operation", "parameter", "module", "line"):

@@ -54,7 +54,7 @@ def _run(script: str, arguments: list[str], prompt: Prompt) -> int:
         if recorder.passes or leaving.code:
             raise
     except BaseException as error:
-        prompt.say(_raised(script, error, recorder.passes))
+        prompt.say(_raised(script, error, recorder))
         return 1
     finally:
         recorder.__exit__()
@@ -65,13 +65,16 @@ def _run(script: str, arguments: list[str], prompt: Prompt) -> int:
     return 0
 
 
-def _raised(script: str, error: BaseException, passes: int) -> str:
+def _raised(script: str, error: BaseException, recorder: StoppingRecorder) -> str:
     """The traceback of a script's error from its own first frame on, and what to do."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename != script:
         trace = trace.tb_next
     text = "".join(traceback.format_exception(type(error), error, trace))
-    where = "before its first backward pass" if not passes else f"after {passes} backward pass{'es' if passes > 1 else ''}"
+    count = recorder.passes
+    where = f"after {count} backward pass{'es' if count > 1 else ''}" if count else "before its first backward pass"
+    if recorder.broken:
+        where = f"in its backward pass {count}"
     advice = f"Correct the error, or look at it with `python -m pdb {script}`"
     return f"{text}{script} raised {type(error).__name__} {where}. {advice}; then run this command again."
 
@@ -101,6 +104,7 @@ class StoppingRecorder(_Recorder):
         super().__init__(Tape({}))
         self.prompt = prompt
         self.passes = 0
+        self.broken = False  # whether the latest was left by an error
         self.paths: dict[int, tuple[Module, str]] = {}  # the names of modules met, by id
 
     def recorded(self, node: Any, arguments: Any, result: Any) -> None:
@@ -112,6 +116,7 @@ class StoppingRecorder(_Recorder):
         if self.running:  # inside a hook or a rule of another pass
             return
         self.passes += 1
+        self.broken = found is None
         self._name_leaves()
         if self.tape.passes[-1].steps:
             self.prompt.open(self.tape, self.passes, None if found is not None else sys.exc_info()[1])
