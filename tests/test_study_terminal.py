@@ -135,6 +135,15 @@ def test_continue_goes_to_the_next_pass_or_further(session):
     assert "Backward pass 2" not in text and "Backward pass 3" in text
 
 
+def test_what_runs_to_the_end_is_not_recorded(session):
+    program = f"{PROGRAM}\nfrom tinygrad_lite.engine.context import observers\nassert not observers.get()\n1 / 0\n"
+    status, text = session(program, "c end")
+    assert status == 1 and "raised ZeroDivisionError on the way to its end." in text and text.count("Backward pass") == 1
+    with study.record() as tape:
+        tg.ones(2, requires_grad=True).exp()
+    assert len(tape) == 2
+
+
 def test_a_training_loop_does_not_keep_its_graphs(session):
     _, text = session(PROGRAM, "c", "c", "c")
     assert text.count("10 entries on the tape") == 3
@@ -151,8 +160,8 @@ def test_passes_inside_a_hook_are_part_of_the_outer_stop(session):
         "import tinygrad_lite as tg\nx = tg.tensor(1.0, requires_grad=True)\nz = tg.tensor(1.0, requires_grad=True)\nh = x.exp()\n"
         "h.register_hook(lambda g: (z * 5).backward())\n(h * 2).backward()\n"
     )
-    _, text = session(program, "c")
-    assert text.count("Backward pass") == 1
+    _, text = session(program, "n", "c")
+    assert text.count("Backward pass") == 1 and "step 2 of 2: %1 h = exp" in text
 
 
 def test_options_give_commands_and_an_empty_line_repeats(session):

@@ -32,7 +32,7 @@ def table(entries: Sequence[Entry], of: Pass | None, form: str = "text") -> str:
     if form not in ("text", "markdown"):
         raise ValueError(f"table: form must be 'text' or 'markdown', got {form!r}")
     found = adjoints(of)
-    rows = [("%", "variable", "expression", "value", "adjoint")]
+    rows: list[tuple[str, ...]] = [("%", "variable", "expression", "value", "adjoint")]
     for entry in entries:
         values = (expression(entry), _in_words(entry.values), _in_words(found.get(entry.number)))
         rows.append((f"%{entry.number}", *map(one_line, (entry.name, *values))))

@@ -52,13 +52,13 @@ class Prompt(cmd.Cmd):
         self.passes_to_go = 0  # that do not open the prompt; below 0: none does again
         self.listed = 0  # the last line that `list` has shown
 
-    def open(self, tape: Tape, number: int, error: BaseException | None = None) -> None:
-        """Let the user step through the latest pass of a tape, the program's `number`th. `error`: what ended it."""
+    def open(self, tape: Tape, index: int, number: int, error: BaseException | None = None) -> None:
+        """Let the user step through a pass of a tape, the program's `number`th. `error`: what ended it."""
         if self.passes_to_go and error is None:
             self.passes_to_go -= 1
             return
         self.passes_to_go = 0
-        self.tape, self.stepper = tape, tape.stepper()
+        self.tape, self.stepper = tape, tape.stepper(index)
         count = len(self.stepper.steps)
         self.say(f"Backward pass {number}: {count} step{'s' if count > 1 else ''}, {len(tape)} entries on the tape. Type help for help.")
         if error is not None:
@@ -189,7 +189,8 @@ class Prompt(cmd.Cmd):
         self._list(rows, "entries", argument)
 
     def do_continue(self, argument: str) -> bool:
-        """continue [COUNT | end]: let the program run to its next backward pass, to the one COUNT further on, or to its end."""
+        """continue [COUNT | end]: let the program run to its next backward pass, to the one COUNT further on, or to its end,
+        which is not recorded."""
         self.passes_to_go = -1 if argument == "end" else _count(argument) - 1
         return True
 
