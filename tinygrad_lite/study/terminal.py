@@ -143,7 +143,7 @@ class Prompt(cmd.Cmd):
             raise ValueError(f"list: {file} has {len(lines)} lines")
         self.listed = min(first + 10, len(lines))
         for number in range(first, self.listed + 1):
-            text = f"{number:4d} {'->' if number == line else '  '} {lines[number - 1].rstrip()}"
+            text = f"{number:4d} {'->' if number == line else '  '} {lines[number - 1]}".rstrip()
             self.say(self._painted("place", text) if number == line else text)
 
     def do_print(self, argument: str) -> None:
