@@ -133,7 +133,7 @@ def memory(loss: Any, tape: Tape | None = None) -> Memory:
         if tensor.node is None:
             raise RuntimeError("memory: this tensor has no tape: it needs no gradient, or was made under no_grad or by detach")
     nodes = entries_behind([tensor.node for tensor in tensors])
-    holders = _owners_of_tensors(nodes)
+    holders = _other_holders(nodes, tensors)
     owners: dict[int, Any] = {}
     first: dict[int, Any] = {}
     uses: dict[int, dict[Use, None]] = {}
@@ -179,15 +179,17 @@ def _use(node: Any, parameter: str, tape: Tape | None) -> Use:
     return Use(node.name, parameter, entry.module, line, entry.name)
 
 
-def _owners_of_tensors(nodes: list[Any]) -> dict[int, str]:
-    """Who besides the tape holds memory, by the id of its owner: every Tensor that is alive, leaves of the tape among them."""
+def _other_holders(nodes: list[Any], given: list[Any]) -> dict[int, str]:
+    """Who besides the tape holds memory, by the id of its owner: every Tensor that is alive, leaves of the tape among them, but
+    for those `given`, which go with the tape."""
+    going = {id(tensor) for tensor in given if type(tensor.node) is not Leaf}
     leaves = {id(node) for node in nodes if type(node) is Leaf}
     found: dict[int, str] = {}
     for tensor in tensors_alive():
         owner = id(owner_of(tensor.array))
         if id(tensor.node) in leaves:
             found[owner] = "parameter"
-        else:
+        elif id(tensor) not in going:
             found.setdefault(owner, "program")
     return found
 
