@@ -37,8 +37,9 @@ class Block:
     """Memory that the tape keeps alive.
 
     `nbytes`: all of it, which is more than `saved_bytes`, that of the saved arrays, if these are views of parts. `shape`,
-    `dtype`: of the array that was saved first. `holder`: "parameter" if it is the array of a leaf, "program" if some other
-    Tensor that is alive uses it too, and otherwise "tape": dropping the graph frees it. `uses`: oldest operation first.
+    `dtype`: of the array that was saved first. `holder`: "parameter" if it is the array of a leaf, "program" if another
+    Tensor that is alive (but not one given to `memory`) uses it too, otherwise "tape": dropping the graph frees it. `uses`: oldest
+    operation first.
     """
 
     nbytes: int
