@@ -12,6 +12,8 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import tests.samples
 import tinygrad_lite as tg
@@ -220,7 +222,7 @@ def test_an_svg_is_xml_with_a_box_for_each_entry(make):
     inputs = sum(len(entry.inputs) for entry in tape)
     assert paths.count("forward") == paths.count("backward") == inputs
     assert root.find(f"{space}title").text == HOSTILE.replace("\n", " ")
-    ET.fromstring(tape.svg(title="\x00\x1b\ufffe\ud800"))
+    ET.fromstring(tape.svg(title="\x00\x1b\ufffe\ud800\uffff"))
 
 
 def test_an_svg_shows_values_and_gradients_and_no_two_boxes_meet():
@@ -236,6 +238,24 @@ def test_an_svg_shows_values_and_gradients_and_no_two_boxes_meet():
     with study.record() as forward_only:
         gap.exp()
     assert 'class="backward"' not in forward_only.svg() and forward_only.svg().count("<g>") == 2
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_any_name_is_written_in_every_form(name, module):
+    tape = by_hand()
+    tape.entries[2].name, tape.entries[3].module = name, module
+    root = ET.fromstring(tape.svg(title=name))
+    assert len(root.findall("{http://www.w3.org/2000/svg}g")) == 5
+    assert tokens_of_dot(tape.dot()).count("->") == 4
+    for label in re.findall(r'"(.*?)"', tape.mermaid()):
+        assert not re.search(r"[<>&`|{}\[\]\\]", label.replace("<br>", "")), label
+    lines = tape.table("markdown").splitlines()
+    assert len(lines) == 7 and {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {6}
+    bare = re.sub(r"\\[{}\\]|\\char`\\.", "", tape.latex())
+    assert bare.count("{") == bare.count("}")
+    again = study.Tape.from_json(tape.json())
+    assert (again[2].name, again[3].module) == (name, module)
 
 
 # -- JSON ------------------------------------------------------------------------------------------

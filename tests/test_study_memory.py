@@ -107,6 +107,13 @@ def test_an_array_counts_as_the_programs_while_a_tensor_uses_it():
     assert study.memory(loss).total == BYTES
 
 
+def test_the_tensors_given_go_with_the_tape():
+    outputs = [leaf().exp(), leaf().tanh()]
+    assert study.memory(outputs).total == 2 * BYTES and study.memory(outputs[0]).total == BYTES
+    other = outputs[0].detach()
+    assert study.memory(outputs).total == BYTES and other.shape == (FLOATS,)
+
+
 def test_memory_kept_whole_for_a_view_of_a_part():
     big = leaf().exp().detach()
     scale = tg.tensor(1.0, requires_grad=True)
@@ -155,7 +162,7 @@ def test_a_freed_tape_says_so():
     loss.backward()
     found = study.memory(loss)
     assert found.total == 0 and found.freed == 1
-    assert "A backward pass has freed what 1 operations had saved: look before backward, or pass retain_graph=True." in str(found)
+    assert "A backward pass has freed what an operation had saved: look before backward, or pass retain_graph=True." in str(found)
 
 
 def test_refusals_of_memory():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -104,7 +105,7 @@ def test_values_rules_and_gradients_are_shown(session):
     assert "out = (2,) float32\n[0.      , 0.999988]" in text
     assert "x = (2,) float32\n[0., 2.]" in text
     assert "lambda g, out: g * (1 - out * out)\n  \\bar{y} \\, \\left(1 - y \\, y\\right)" in text
-    assert "no gradient with 'x' in its line" in text and "%0 x = leaf: [3.0000e+00, 7.36" in text
+    assert "no line of gradients has 'x' in it" in text and "%0 x = leaf: [3.0000e+00, 7.36" in text
     assert "*** no entry of the tape is named 'z'; names: x, y" in text
 
 
@@ -117,11 +118,30 @@ def test_where_and_list_show_the_program(session):
     assert text.count("   1    import sys") == 1 and "*** list: " in text and "has 27 lines" in text
 
 
+def test_a_long_tape_is_listed_around_the_present_entry(session):
+    program = (
+        "import tinygrad_lite as tg\nx = tg.tensor(1.0, requires_grad=True)\nh = x\nfor _ in range(200):\n    h = h.sin()\nh.backward()\n"
+    )
+    _, text = session(program, "goto 100", "entries", "entries %20", "gradients")
+    listed = [line for line in text.splitlines() if re.match(r"[> ] %", line)]
+    assert len(listed) == 50 + 3 and [line for line in listed if line[0] == ">"] == ["> %101 h = sin (%100) () float32    train.py:5"]
+    assert "... and 151 more; entries TEXT shows those with TEXT in their line" in text
+
+
 def test_continue_goes_to_the_next_pass_or_further(session):
     _, text = session(PROGRAM, "continue", "c 1", "c")
     assert [line.split(":")[0] for line in text.splitlines() if line.startswith("Backward")] == [f"Backward pass {i}" for i in (1, 2, 3)]
     _, text = session(PROGRAM, "continue 2", "c")
     assert "Backward pass 2" not in text and "Backward pass 3" in text
+
+
+def test_what_runs_to_the_end_is_not_recorded(session):
+    program = f"{PROGRAM}\nfrom tinygrad_lite.engine.context import observers\nassert not observers.get()\n1 / 0\n"
+    status, text = session(program, "c end")
+    assert status == 1 and "raised ZeroDivisionError on the way to its end." in text and text.count("Backward pass") == 1
+    with study.record() as tape:
+        tg.ones(2, requires_grad=True).exp()
+    assert len(tape) == 2
 
 
 def test_a_training_loop_does_not_keep_its_graphs(session):
@@ -140,8 +160,8 @@ def test_passes_inside_a_hook_are_part_of_the_outer_stop(session):
         "import tinygrad_lite as tg\nx = tg.tensor(1.0, requires_grad=True)\nz = tg.tensor(1.0, requires_grad=True)\nh = x.exp()\n"
         "h.register_hook(lambda g: (z * 5).backward())\n(h * 2).backward()\n"
     )
-    _, text = session(program, "c")
-    assert text.count("Backward pass") == 1
+    _, text = session(program, "n", "c")
+    assert text.count("Backward pass") == 1 and "step 2 of 2: %1 h = exp" in text
 
 
 def test_options_give_commands_and_an_empty_line_repeats(session):
@@ -222,6 +242,7 @@ y.backward()
 """
     status, text = session(program, "where", "c")
     assert status == 1 and "It raised ArithmeticError at the step below: no gradient today" in text
+    assert "raised ArithmeticError in its backward pass 1. Correct" in text
     assert "%2 Bad" in answers(text)[0][0] and "-> y = Bad.apply(x.sin()).exp()" in text
 
 

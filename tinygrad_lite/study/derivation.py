@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tinygrad_lite.study.entries import Entry, Pass
-from tinygrad_lite.study.expressions import Input, argument_text, expression
+from tinygrad_lite.study.expressions import Input, argument_text, expression, one_line
 from tinygrad_lite.study.latex import GREEK, Symbol, escaped, latex
 from tinygrad_lite.study.stepping import sent_by
 from tinygrad_lite.study.values import Values
@@ -32,10 +32,10 @@ def table(entries: Sequence[Entry], of: Pass | None, form: str = "text") -> str:
     if form not in ("text", "markdown"):
         raise ValueError(f"table: form must be 'text' or 'markdown', got {form!r}")
     found = adjoints(of)
-    rows = [("%", "variable", "expression", "value", "adjoint")]
+    rows: list[tuple[str, ...]] = [("%", "variable", "expression", "value", "adjoint")]
     for entry in entries:
         values = (expression(entry), _in_words(entry.values), _in_words(found.get(entry.number)))
-        rows.append((f"%{entry.number}", entry.name, *values))
+        rows.append((f"%{entry.number}", *map(one_line, (entry.name, *values))))
     kept = [i for i in range(len(rows[0])) if any(row[i] for row in rows[1:])]
     if form == "markdown":
         lines = [[_for_markdown(row[i]) for i in kept] for row in rows]
@@ -161,4 +161,4 @@ def _decimal(x: float) -> str:
 
 
 def _for_markdown(text: str) -> str:
-    return "".join(f"\\{sign}" if sign in _MARKS else sign for sign in text).replace("\n", " ")
+    return "".join(f"\\{sign}" if sign in _MARKS else sign for sign in text)

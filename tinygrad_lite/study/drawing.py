@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tinygrad_lite.study.derivation import adjoints, check_size
 from tinygrad_lite.study.entries import Entry, Pass
+from tinygrad_lite.study.expressions import one_line
 from tinygrad_lite.study.values import Values
 
 _LONGEST = 40  # characters of a line in a box
@@ -109,13 +109,13 @@ def _cut(text: str) -> str:
 
 def _for_mermaid(text: str) -> str:
     """Text in quotation marks: signs that Mermaid or HTML knows as entities, which Mermaid writes with # for &."""
-    return "".join(sign if sign.isalnum() or sign in " .,=%()+-" else f"#{ord(sign)};" for sign in text)
+    return "".join(sign if sign.isalnum() or sign in " .,=%()+-" else f"#{ord(sign)};" for sign in one_line(text))
 
 
 def _for_dot(text: str) -> str:
-    return "".join(f"\\{sign}" if sign in '"\\' else " " if sign < " " else sign for sign in text)
+    return "".join(f"\\{sign}" if sign in '"\\' else sign for sign in one_line(text))
 
 
 def for_xml(text: str) -> str:
-    """Text between tags or in an attribute: characters that XML does not have become spaces."""
-    return html.escape(re.sub("[\\x00-\\x1f\\ud800-\\udfff\\ufffe\\uffff]", " ", text))
+    """Text between tags or in an attribute; the characters that XML does not have are not printed either."""
+    return html.escape(one_line(text))

@@ -79,3 +79,8 @@ def argument_text(value: Any, called: Callable[[Any], str] = str) -> str:
         return "[" + ", ".join(argument_text(each, called) for each in value) + "]"
     text = str(value) if not isinstance(value, str) else repr(value)
     return " ".join(text.split()) if len(text) <= 60 else f"{' '.join(text[:57].split())}..."
+
+
+def one_line(text: str) -> str:
+    """Text with a space for every character that is not printed, line breaks among them."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)

@@ -37,8 +37,9 @@ class Block:
     """Memory that the tape keeps alive.
 
     `nbytes`: all of it, which is more than `saved_bytes`, that of the saved arrays, if these are views of parts. `shape`,
-    `dtype`: of the array that was saved first. `holder`: "parameter" if it is the array of a leaf, "program" if some other
-    Tensor that is alive uses it too, and otherwise "tape": dropping the graph frees it. `uses`: oldest operation first.
+    `dtype`: of the array that was saved first. `holder`: "parameter" if it is the array of a leaf, "program" if another
+    Tensor that is alive (but not one given to `memory`) uses it too, otherwise "tape": dropping the graph frees it. `uses`: oldest
+    operation first.
     """
 
     nbytes: int
@@ -133,7 +134,7 @@ def memory(loss: Any, tape: Tape | None = None) -> Memory:
         if tensor.node is None:
             raise RuntimeError("memory: this tensor has no tape: it needs no gradient, or was made under no_grad or by detach")
     nodes = entries_behind([tensor.node for tensor in tensors])
-    holders = _owners_of_tensors(nodes)
+    holders = _other_holders(nodes, tensors)
     owners: dict[int, Any] = {}
     first: dict[int, Any] = {}
     uses: dict[int, dict[Use, None]] = {}
@@ -179,15 +180,17 @@ def _use(node: Any, parameter: str, tape: Tape | None) -> Use:
     return Use(node.name, parameter, entry.module, line, entry.name)
 
 
-def _owners_of_tensors(nodes: list[Any]) -> dict[int, str]:
-    """Who besides the tape holds memory, by the id of its owner: every Tensor that is alive, leaves of the tape among them."""
+def _other_holders(nodes: list[Any], given: list[Any]) -> dict[int, str]:
+    """Who besides the tape holds memory, by the id of its owner: every Tensor that is alive, leaves of the tape among them, but
+    for those `given`, which go with the tape."""
+    going = {id(tensor) for tensor in given if type(tensor.node) is not Leaf}
     leaves = {id(node) for node in nodes if type(node) is Leaf}
     found: dict[int, str] = {}
     for tensor in tensors_alive():
         owner = id(owner_of(tensor.array))
         if id(tensor.node) in leaves:
             found[owner] = "parameter"
-        else:
+        elif id(tensor) not in going:
             found.setdefault(owner, "program")
     return found
 
@@ -202,7 +205,8 @@ def _report(kept: Memory) -> Iterator[str]:
     alone, parameters, program = (kept.held_by(holder) for holder in ("tape", "parameter", "program"))
     yield f"The tape alone keeps {size(alone)}; it also uses {size(parameters)} of parameters and {size(program)} of other tensors."
     if kept.freed:
-        yield f"A backward pass has freed what {kept.freed} operations had saved: look before backward, or pass retain_graph=True."
+        operations = f"{kept.freed:,} operations" if kept.freed > 1 else "an operation"
+        yield f"A backward pass has freed what {operations} had saved: look before backward, or pass retain_graph=True."
     if len(kept.by("device")) > 1:
         yield "on " + ", ".join(f"{device} {size(count)}" for device, count in kept.by("device").items())
     for what in ("operation", "parameter", "module", "line"):

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any, TextIO
 
+from tinygrad_lite.autograd.observing import observe, observe_no_more
 from tinygrad_lite.engine.tape import Leaf, Traced
 from tinygrad_lite.nn import Module
 from tinygrad_lite.study.entries import Entry
@@ -54,7 +55,7 @@ def _run(script: str, arguments: list[str], prompt: Prompt) -> int:
         if recorder.passes or leaving.code:
             raise
     except BaseException as error:
-        prompt.say(_raised(script, error, recorder.passes))
+        prompt.say(_raised(script, error, recorder))
         return 1
     finally:
         recorder.__exit__()
@@ -65,13 +66,16 @@ def _run(script: str, arguments: list[str], prompt: Prompt) -> int:
     return 0
 
 
-def _raised(script: str, error: BaseException, passes: int) -> str:
+def _raised(script: str, error: BaseException, recorder: StoppingRecorder) -> str:
     """The traceback of a script's error from its own first frame on, and what to do."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename != script:
         trace = trace.tb_next
     text = "".join(traceback.format_exception(type(error), error, trace))
-    where = "before its first backward pass" if not passes else f"after {passes} backward pass{'es' if passes > 1 else ''}"
+    count = recorder.passes
+    where = f"after {count} backward pass{'es' if count > 1 else ''}" if count else "before its first backward pass"
+    if recorder.broken or recorder.ended:
+        where = f"in its backward pass {count}" if recorder.broken else "on the way to its end"
     advice = f"Correct the error, or look at it with `python -m pdb {script}`"
     return f"{text}{script} raised {type(error).__name__} {where}. {advice}; then run this command again."
 
@@ -101,6 +105,8 @@ class StoppingRecorder(_Recorder):
         super().__init__(Tape({}))
         self.prompt = prompt
         self.passes = 0
+        self.broken = False  # whether the latest was left by an error
+        self.ended = False  # whether the program runs to its end without being recorded
         self.paths: dict[int, tuple[Module, str]] = {}  # the names of modules met, by id
 
     def recorded(self, node: Any, arguments: Any, result: Any) -> None:
@@ -108,16 +114,27 @@ class StoppingRecorder(_Recorder):
         super().recorded(node, arguments, result)
 
     def finished(self, found: dict[Any, Any] | None) -> None:
+        done = self.running[-1][0]
         super().finished(found)
-        if self.running:  # inside a hook or a rule of another pass
+        if self.running:  # it was inside a hook or a rule of another pass
             return
         self.passes += 1
+        self.broken = found is None
         self._name_leaves()
-        if self.tape.passes[-1].steps:
-            self.prompt.open(self.tape, self.passes, None if found is not None else sys.exc_info()[1])
+        if done.steps:
+            index = self.tape.passes.index(done)
+            self.prompt.open(self.tape, index, self.passes, None if found is not None else sys.exc_info()[1])
         freed = any(node.saved is None for node in self.tape._numbers)
         if found is None or freed:
             self.tape = Tape(self.tape._names)
+        if self.prompt.passes_to_go < 0:
+            self.ended = True
+            observe_no_more(self)
+
+    def __exit__(self, *exception: object) -> None:
+        if self.ended:
+            observe(self)  # which the recorder undoes
+        super().__exit__(*exception)
 
     def _module(self) -> str:
         """The name of the innermost module whose forward is running, or ""."""

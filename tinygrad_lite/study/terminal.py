@@ -52,13 +52,13 @@ class Prompt(cmd.Cmd):
         self.passes_to_go = 0  # that do not open the prompt; below 0: none does again
         self.listed = 0  # the last line that `list` has shown
 
-    def open(self, tape: Tape, number: int, error: BaseException | None = None) -> None:
-        """Let the user step through the latest pass of a tape, the program's `number`th. `error`: what ended it."""
+    def open(self, tape: Tape, index: int, number: int, error: BaseException | None = None) -> None:
+        """Let the user step through a pass of a tape, the program's `number`th. `error`: what ended it."""
         if self.passes_to_go and error is None:
             self.passes_to_go -= 1
             return
         self.passes_to_go = 0
-        self.tape, self.stepper = tape, tape.stepper()
+        self.tape, self.stepper = tape, tape.stepper(index)
         count = len(self.stepper.steps)
         self.say(f"Backward pass {number}: {count} step{'s' if count > 1 else ''}, {len(tape)} entries on the tape. Type help for help.")
         if error is not None:
@@ -143,7 +143,7 @@ class Prompt(cmd.Cmd):
             raise ValueError(f"list: {file} has {len(lines)} lines")
         self.listed = min(first + 10, len(lines))
         for number in range(first, self.listed + 1):
-            text = f"{number:4d} {'->' if number == line else '  '} {lines[number - 1].rstrip()}"
+            text = f"{number:4d} {'->' if number == line else '  '} {lines[number - 1]}".rstrip()
             self.say(self._painted("place", text) if number == line else text)
 
     def do_print(self, argument: str) -> None:
@@ -173,7 +173,7 @@ class Prompt(cmd.Cmd):
     def do_gradients(self, argument: str) -> None:
         """gradients [TEXT]: show the gradients that have arrived so far, of all entries or of those with TEXT in their label."""
         found = {self.tape.entries[number].label: value for number, value in sorted(self.stepper.gradients().items())}
-        self._list([f"{label}: {value}" for label, value in found.items() if argument in label], "gradient", argument)
+        self._list([f"{label}: {value}" for label, value in found.items() if argument in label], "gradients", argument)
 
     def do_entries(self, argument: str) -> None:
         """entries [TEXT]: show the entries of the tape, or those with TEXT in their line; > marks the present one."""
@@ -186,10 +186,11 @@ class Prompt(cmd.Cmd):
             row = f"{mark} {entry.label} {f'({inputs})' if inputs else ''} {entry.shape} {entry.dtype}  {entry.module}  {place}"
             if argument in row:
                 rows.append(row.rstrip())
-        self._list(rows, "entry", argument)
+        self._list(rows, "entries", argument)
 
     def do_continue(self, argument: str) -> bool:
-        """continue [COUNT | end]: let the program run to its next backward pass, to the one COUNT further on, or to its end."""
+        """continue [COUNT | end]: let the program run to its next backward pass, to the one COUNT further on, or to its end,
+        which is not recorded."""
         self.passes_to_go = -1 if argument == "end" else _count(argument) - 1
         return True
 
@@ -261,13 +262,16 @@ class Prompt(cmd.Cmd):
         for line in str(stop).splitlines():
             self.say(self._painted(next((kind for start, kind in starts.items() if line.startswith(start)), ""), line))
 
-    def _list(self, rows: list[str], what: str, argument: str) -> None:
-        for row in rows[:MOST]:
-            self.say(row)
+    def _list(self, rows: list[str], command: str, argument: str) -> None:
+        """Print rows; of many, those around the one that is marked."""
         if not rows:
-            self.say(f"no {what} with {argument!r} in its line" if argument else f"no {what} yet")
-        elif len(rows) > MOST:
-            self.say(f"... and {len(rows) - MOST:,} more; give a part of the lines that you want")
+            self.say(f"no line of {command} has {argument!r} in it" if argument else f"there are no {command} yet")
+        marked = next((i for i, row in enumerate(rows) if row.startswith(">")), 0)
+        first = max(0, min(marked - MOST // 2, len(rows) - MOST))
+        for row in rows[first : first + MOST]:
+            self.say(row)
+        if len(rows) > MOST:
+            self.say(f"... and {len(rows) - MOST:,} more; {command} TEXT shows those with TEXT in their line")
 
     def _painted(self, kind: str, text: str) -> str:
         return f"\033[{_COLOURS[kind]}m{text}\033[0m" if self.colour and kind else text
