@@ -204,13 +204,15 @@ def _underflows(link: Link, flow: Flow) -> bool:
     """Whether what is sent is zero only because its dtype has no smaller numbers."""
     if not (link.sent.dtype.startswith("float") and is_zero(link.sent) and link.arrived.finite):
         return False
-    bound = _largest(link.arrived)
+    info, bound = np.finfo(link.sent.dtype), _largest(link.arrived)
+    if 0 < bound < float(info.tiny):
+        return True
     if link.sender.operation in ("mul", "linear", "matmul"):
         for name in ("input", "other", "weight"):
             values = link.sender.saved.get(name)
             if name != link.argument and values is not None:
                 bound *= _largest(values)
-    return 0 < bound < float(np.finfo(link.sent.dtype).smallest_subnormal)
+    return 0 < bound < float(info.smallest_subnormal)
 
 
 def _largest(values: Any) -> float:
