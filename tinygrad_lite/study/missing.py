@@ -141,7 +141,7 @@ def not_reached(number: int, tape: Tape, flow: Flow, asked: Asked | None = None)
             return [left(leaving, end)]
     if asked is not None and (left_at := leaving_of(asked.variable, asked.call)) is not None:
         return [left(left_at)]
-    last = ends[-1]
+    last = ends[-1] if ends else entries[number]  # all of it may be the work of rules
     text = f"it leads to {last.label}, which {root.label} does not depend on"
     if last.number == number:
         text = f"nothing was computed from it that {root.label} depends on"
