@@ -861,6 +861,13 @@ def a_loss_that_a_normalization_makes_constant():
     return layer.weight
 
 
+@fault("tiny", "cancelled")
+def contributions_that_almost_cancel():
+    x = tg.tensor([1.0, 2.0], dtype=tg.float64, requires_grad=True)
+    (x * 0.3 - x * 0.1 - x * 0.1 - x * 0.1).sum().backward()
+    return x
+
+
 @fault("wrong", "accumulated")
 def gradients_that_add_up():
     x = leaf(1.0, 2.0)

@@ -36,6 +36,14 @@ def why_blocked(link: Link, flow: Flow) -> Cause:
     return Cause(words.kind, words.text, words.cure, entry)
 
 
+def sums_to_nothing(links: list[Link]) -> Cause:
+    """The contributions of links to an entry cancel."""
+    senders = list(dict.fromkeys(link.sender.label for link in links))
+    send = "send" if len(senders) > 1 else "sends for its arguments"
+    text = f"what {' and '.join(senders[:4])}{' and others' * (len(senders) > 4)} {send} to {links[0].to.label} sums to (almost) zero"
+    return Cause("cancelled", text, "check the loss: what is added in one place is subtracted in another", links[0].sender)
+
+
 class _At(NamedTuple):
     kind: str
     text: str

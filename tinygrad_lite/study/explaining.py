@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_lite.engine.tape import Node, Traced
 from tinygrad_lite.nn import Module
-from tinygrad_lite.study.blocked import why_blocked
+from tinygrad_lite.study.blocked import sums_to_nothing, why_blocked
 from tinygrad_lite.study.entries import Pass
 from tinygrad_lite.study.explanation import Cause, Explanation, Explanations
 from tinygrad_lite.study.flow import Flow, Link, argument_of, behind, is_zero, norm, operands
@@ -199,10 +199,7 @@ def _why_zero(number: int, flow: Flow) -> list[Cause]:
             found.append((0.0, Cause("zero gradient passed", text, "pass ones, or none for a scalar", flow.entries[n])))
         sending = [link for link in links if not is_zero(link.sent)]
         if sending:
-            lines = " and ".join(dict.fromkeys(link.sender.label for link in sending))
-            text = f"what {lines} send to {flow.entries[n].label} sums to zero"
-            cure = "check the loss: what is added in one place is subtracted in another"
-            found.append((max(norm(link.sent) for link in sending), Cause("cancelled", text, cure, sending[0].sender)))
+            found.append((max(norm(link.sent) for link in sending), sums_to_nothing(sending)))
             continue
         for link in links:
             if not is_zero(link.arrived):
