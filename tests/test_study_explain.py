@@ -285,6 +285,32 @@ def a_sample():
     return logits
 
 
+@fault("None", "no create_graph", "(g,) = tg.autograd.grad(y, x)")
+def a_gradient_that_cannot_be_differentiated():
+    x, w = leaf(1.0, 2.0), leaf(1.0)
+    y = (x**3).sum()
+    (g,) = tg.autograd.grad(y, x)
+    (g * w).sum().backward()
+    return study.explain(g)
+
+
+@fault("None", "no create_graph", "g = x.grad")
+def the_grad_of_a_first_backward():
+    x, w = leaf(1.0, 2.0), leaf(1.0)
+    (x**3).sum().backward()
+    g = x.grad
+    (g * w).sum().backward()
+    return study.explain(g)
+
+
+@fault("None", "not behind the loss", "a, b = x.split(1)")
+def one_of_several_results():
+    x = leaf(1.0, 2.0)
+    a, b = x.split(1)
+    a.sum().backward()
+    return b
+
+
 # -- it is zero ------------------------------------------------------------------------------------
 
 
@@ -319,6 +345,43 @@ def a_dead_relu6():
     x = leaf(-1.0, -2.0)
     h = F.relu6(x)
     h.sum().backward()
+    return x
+
+
+@fault("zero", "dead relu", "h.relu_()")
+def a_dead_relu_in_place():
+    x = leaf(-1.0, -2.0)
+    h = x * 1
+    h.relu_()
+    (h + 1).sum().backward()
+    return x
+
+
+@fault("zero", "dead relu", "return (z * 2).relu() + 1")
+def a_dead_relu_in_a_checkpoint():
+    def block(z):
+        return (z * 2).relu() + 1
+
+    x = leaf(-1.0, -2.0)
+    tg.utils.checkpoint.checkpoint(block, x, use_reentrant=False).sum().backward()
+    return x
+
+
+@fault("zero", "dead relu", "h = F.relu(x)")
+def a_dead_relu_before_several_outputs():
+    x = leaf(-1.0, -2.0)
+    h = F.relu(x)
+    a, b = h.split(1)
+    (a + b).sum().backward()
+    return x
+
+
+@fault("zero", "zero derivative")
+def a_penalty_on_the_gradient_of_a_relu():
+    x = leaf(1.0, 2.0)
+    (g,) = tg.autograd.grad(F.relu(x).sum(), x, create_graph=True)
+    x.grad = None
+    ((g - 2) ** 2).sum().backward()
     return x
 
 
@@ -528,6 +591,24 @@ def the_logarithm_of_a_negative_number():
     x = leaf(1.0, 2.0)
     y = (x - 1.5).log()
     y.mul(2).sum().square().backward()
+    return x
+
+
+@fault("nan", "nan made by log", "return (z - 5).log() * z")
+def a_logarithm_in_a_checkpoint():
+    def block(z):
+        return (z - 5).log() * z
+
+    x = leaf(1.0, 2.0)
+    tg.utils.checkpoint.checkpoint(block, x, use_reentrant=False).sum().backward()
+    return x
+
+
+@fault("nan", "inf made by the rule of sqrt", "n = (x * x).sum().sqrt()")
+def the_norm_of_zero_times_zero():
+    x = leaf(0.0, 0.0)
+    n = (x * x).sum().sqrt()
+    n.backward()
     return x
 
 
@@ -780,6 +861,13 @@ def a_loss_that_a_normalization_makes_constant():
     return layer.weight
 
 
+@fault("tiny", "cancelled")
+def contributions_that_almost_cancel():
+    x = tg.tensor([1.0, 2.0], dtype=tg.float64, requires_grad=True)
+    (x * 0.3 - x * 0.1 - x * 0.1 - x * 0.1).sum().backward()
+    return x
+
+
 @fault("wrong", "accumulated")
 def gradients_that_add_up():
     x = leaf(1.0, 2.0)
@@ -990,6 +1078,30 @@ def test_a_planted_fault_is_named_with_its_line(program, state, kind, line):
     if line:
         assert why.causes[0].source.startswith(line), why
     assert why.causes[0].cure and kind in str(why)
+
+
+@fault("wrong", "cleared")
+def set_to_zero_after_backward():
+    x = leaf(1.0, 2.0)
+    (x * x).sum().backward()
+    tg.optim.SGD([x], lr=0.1).zero_grad(set_to_none=False)
+    return x
+
+
+@fault("wrong", "changed")
+def nan_that_was_there_before():
+    x = leaf(1.0, 2.0)
+    x.grad = tg.tensor([float("nan"), 0.0])
+    (x * x).sum().backward()
+    return x
+
+
+@sound
+def a_gradient_that_is_clipped_afterwards():
+    x = leaf(1.0, 2.0)
+    (x * x).sum().backward()
+    nn.utils.clip_grad_norm_([x], 0.1)
+    return x
 
 
 UNRECORDED = []

@@ -36,6 +36,14 @@ def why_blocked(link: Link, flow: Flow) -> Cause:
     return Cause(words.kind, words.text, words.cure, entry)
 
 
+def sums_to_nothing(links: list[Link]) -> Cause:
+    """The contributions of links to an entry cancel."""
+    senders = list(dict.fromkeys(link.sender.label for link in links))
+    send = "send" if len(senders) > 1 else "sends for its arguments"
+    text = f"what {' and '.join(senders[:4])}{' and others' * (len(senders) > 4)} {send} to {links[0].to.label} sums to (almost) zero"
+    return Cause("cancelled", text, "check the loss: what is added in one place is subtracted in another", links[0].sender)
+
+
 class _At(NamedTuple):
     kind: str
     text: str
@@ -204,13 +212,15 @@ def _underflows(link: Link, flow: Flow) -> bool:
     """Whether what is sent is zero only because its dtype has no smaller numbers."""
     if not (link.sent.dtype.startswith("float") and is_zero(link.sent) and link.arrived.finite):
         return False
-    bound = _largest(link.arrived)
+    info, bound = np.finfo(link.sent.dtype), _largest(link.arrived)
+    if 0 < bound < float(info.tiny):
+        return True
     if link.sender.operation in ("mul", "linear", "matmul"):
         for name in ("input", "other", "weight"):
             values = link.sender.saved.get(name)
             if name != link.argument and values is not None:
                 bound *= _largest(values)
-    return 0 < bound < float(np.finfo(link.sent.dtype).smallest_subnormal)
+    return 0 < bound < float(info.smallest_subnormal)
 
 
 def _largest(values: Any) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_lite.engine.tape import Node, Traced
 from tinygrad_lite.nn import Module
-from tinygrad_lite.study.blocked import why_blocked
+from tinygrad_lite.study.blocked import sums_to_nothing, why_blocked
 from tinygrad_lite.study.entries import Pass
 from tinygrad_lite.study.explanation import Cause, Explanation, Explanations
 from tinygrad_lite.study.flow import Flow, Link, argument_of, behind, is_zero, norm, operands
@@ -79,7 +79,7 @@ def _of_tensor(x: Traced, tape: Tape | None, loss: Traced | None, asked: Asked) 
     if x.node not in tape._numbers:
         if known is not None:
             return _of_values(subject, values_of(known.array))
-        if type(x.node) is Node:
+        if type(x.node) is Node and (not x.node.parents or x.node.parents[0] not in tape._numbers):
             return Explanation(subject, "None", (without_a_tape(x, loss, asked),))
         return Explanation(subject, "None", (unused(x, tape, asked),))
     number = tape.number_of(x)
@@ -89,14 +89,15 @@ def _of_tensor(x: Traced, tape: Tape | None, loss: Traced | None, asked: Asked) 
         return _of_values(subject, values_of(known.array)) if known is not None else Explanation(subject, "None", (_no_pass(),))
     gradient = flow.gradient(number)
     if gradient is None:
-        return Explanation(subject, "None" if known is None else "wrong", tuple(not_reached(number, tape, flow)))
+        return Explanation(subject, "None" if known is None else "wrong", tuple(not_reached(number, tape, flow, asked)))
     found = _of_gradient(subject, number, gradient, flow, tape)
     lost = kept_nowhere(x, flow.of.complete)
     if lost is not None:
         return Explanation(subject, "None", (lost, *found.causes), gradient, found.chain, found.notes)
-    if found.sound and (added := _accumulated(number, known, gradient, tape)) is not None:
-        return Explanation(subject, "wrong", (added,), gradient, found.chain, found.notes)
-    return found
+    changed = _changed_since(number, values_of(known.array), gradient, tape)
+    if changed is None:
+        return found
+    return Explanation(subject, "wrong", (changed, *found.causes), gradient, found.chain, found.notes)
 
 
 def _flow(tape: Tape, number: int, loss: Traced | None) -> Flow | None:
@@ -198,10 +199,7 @@ def _why_zero(number: int, flow: Flow) -> list[Cause]:
             found.append((0.0, Cause("zero gradient passed", text, "pass ones, or none for a scalar", flow.entries[n])))
         sending = [link for link in links if not is_zero(link.sent)]
         if sending:
-            lines = " and ".join(dict.fromkeys(link.sender.label for link in sending))
-            text = f"what {lines} send to {flow.entries[n].label} sums to zero"
-            cure = "check the loss: what is added in one place is subtracted in another"
-            found.append((max(norm(link.sent) for link in sending), Cause("cancelled", text, cure, sending[0].sender)))
+            found.append((max(norm(link.sent) for link in sending), sums_to_nothing(sending)))
             continue
         for link in links:
             if not is_zero(link.arrived):
@@ -276,16 +274,23 @@ def _backward_cause(link: Link, flow: Flow) -> Cause:
     return Cause(kind, f"{entry.label} {reason.text} (g: {link.arrived}; {ranges})", reason.cure, entry)
 
 
-def _accumulated(number: int, known: Any, gradient: Values, tape: Tape) -> Cause | None:
-    """Whether `.grad` is the sum of several passes."""
-    passes = [each for each in tape.passes if each.complete and number in each.gradients]
-    now = values_of(known.array)
-    same = now.array is not None and gradient.array is not None and np.array_equal(now.array, gradient.array, equal_nan=True)
-    if same or len(passes) < 2 or (now.array is None and now.mean == gradient.mean and now.std == gradient.std):
+def _changed_since(number: int, now: Values, gradient: Values, tape: Tape) -> Cause | None:
+    """Why `.grad` is not the gradient that the pass found."""
+    if _same(now, gradient):
         return None
-    parts = [each.gradients[number] for each in passes]
-    means = [part.mean for part in parts]
-    if now.mean is None or None in means or not np.isclose(now.mean, sum(m for m in means if m is not None), rtol=1e-3, atol=1e-12):
-        return None
-    text = f".grad is the sum of {len(passes)} backward passes"
-    return Cause("accumulated", text, "call zero_grad() before each backward, unless the sum is wanted")
+    if is_zero(now) and not is_zero(gradient):
+        return Cause("cleared", ".grad has been set to zero since", "read it before zero_grad(set_to_none=False)")
+    parts = [each.gradients[number] for each in tape.passes if each.complete and number in each.gradients]
+    means = [part.mean for part in parts if part.mean is not None]
+    if len(parts) > 1 and now.mean is not None and np.isclose(now.mean, sum(means), rtol=1e-3, atol=1e-12):
+        text = f".grad is the sum of {len(parts)} backward passes"
+        return Cause("accumulated", text, "call zero_grad() before each backward, unless the sum is wanted")
+    if not now.finite and gradient.finite:
+        return Cause("changed", f".grad is {now}: it was there before, or has been changed since", "check what else writes to .grad")
+    return None  # clipped, scaled back or added to
+
+
+def _same(a: Values, b: Values) -> bool:
+    if a.array is not None and b.array is not None:
+        return np.array_equal(a.array, b.array, equal_nan=True)
+    return (a.mean, a.std, a.nan, a.inf) == (b.mean, b.std, b.nan, b.inf)

@@ -43,8 +43,9 @@ class Cause:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """Why a gradient is as it is. `causes`: the reasons, the most important first, none if nothing is wrong; `state`: None,
-    zero, nan, inf, huge, tiny, or "sound"; `chain`: the way that the gradient took, from the loss."""
+    """Why a gradient is as it is. `state`: "None", "zero", "nan", "inf", "huge", "tiny", "wrong" if `.grad` is not the gradient
+    that the pass has found, or "sound"; `causes`: the reasons, the most important first, none if nothing is wrong; `gradient`:
+    what the pass has found; `chain`: the way it took from the loss, along the largest contributions."""
 
     subject: str
     state: str

@@ -36,6 +36,7 @@ class Flow:
         self.entries, self.of = entries, of
         self.cotangents: dict[int, Any] = {step.entry: step.cotangent for step in of.steps}
         self.into: dict[int, list[Link]] = {}
+        self.totals: dict[int, Values] = {}  # what has arrived in the end
         for step in of.steps:
             sender = entries[step.entry]
             if not step.sent and sender.operation.startswith("result ") and sender.inputs:
@@ -44,23 +45,19 @@ class Flow:
             for sent in step.sent:
                 argument = next((argument for number, argument, _ in rules if number == sent.to), "")
                 self._link(Link(sender, entries[sent.to], argument, whole(step.cotangent), sent.gradient))
+                self.totals[sent.to] = sent.total
 
     def _link(self, link: Link) -> None:
         self.into.setdefault(link.to.number, []).append(link)
 
     def gradient(self, number: int) -> Values | None:
         """The whole gradient of an entry, after its hooks; None if nothing arrived."""
-        found = self.of.gradients.get(number, self.cotangents.get(number, self.of.roots.get(number)))
-        if found is None and number in self.into:
-            found = self._total(number)
+        found = self.of.gradients.get(number, self.cotangents.get(number, self.totals.get(number, self.of.roots.get(number))))
         return None if found is None else whole(found)
-
-    def _total(self, number: int) -> Values | None:
-        return next((sent.total for step in reversed(self.of.steps) for sent in reversed(step.sent) if sent.to == number), None)
 
     def before_hooks(self, number: int) -> Values | None:
         """The gradient of an entry as the rules have sent it."""
-        return self._total(number) if number in self.into else self.of.roots.get(number)
+        return self.totals.get(number, self.of.roots.get(number))
 
     def chain(self, number: int) -> list[Link]:
         """The way from a root to an entry along which most has come, nearest to the root first."""
@@ -83,13 +80,13 @@ def behind(entries: list[Entry], numbers: Iterable[int]) -> set[int]:
     return found
 
 
-def after(entries: list[Entry], number: int) -> list[int]:
-    """The entries that were computed from this one, itself included, in order."""
+def after(entries: list[Entry], number: int) -> set[int]:
+    """The entries that were computed from this one, itself included."""
     found = {number}
     for entry in entries:  # inputs have smaller numbers, but for leaves, which nothing leads to
         if not found.isdisjoint(entry.inputs):
             found.add(entry.number)
-    return sorted(found)
+    return found
 
 
 def whole(value: Any) -> Values:

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from tinygrad_lite.study.program import Call, tree_of
 
+_PROPERTIES = {"data": "detached", "grad": "no create_graph"}
 _METHODS = {
-    "detach": "detached", "detach_": "detached", "data": "detached", "numpy": "converted", "item": "converted", "tolist": "converted",
+    "detach": "detached", "detach_": "detached", "numpy": "converted", "item": "converted", "tolist": "converted",
     "argmax": "integer", "argmin": "integer", "argsort": "integer", "long": "integer", "int": "integer", "bool": "integer",
     "short": "integer", "byte": "integer", "eq": "integer", "ne": "integer", "gt": "integer", "ge": "integer", "lt": "integer",
     "le": "integer", "sample": "sampled", "multinomial": "sampled", "bernoulli": "sampled", "one_hot": "integer",
@@ -18,7 +19,8 @@ _INTEGERS = {"argmax", "argmin", "argsort", "int", "bool"}
 
 
 class Leaving(NamedTuple):
-    """A place at which a value leaves the tape: `kind` is detached, converted, integer or no_grad; `how` the text that does it."""
+    """A place at which a value leaves the tape, by the text `how`: `kind` is detached, converted, integer, sampled, no_grad, or,
+    for a gradient whose computation was not recorded, no create_graph."""
 
     kind: str
     how: str
@@ -126,21 +128,43 @@ def _returned(body: ast.AST, names: set[str]) -> bool:
 def _off_tape(statement: ast.stmt, names: set[str] | None, file: str) -> Leaving | None:
     """The first part of a statement that takes one of these variables (None: anything) off the tape."""
     inside: ast.AST | None
-    for node in ast.walk(statement):
+    for node in ast.walk(getattr(statement, "value", None) or statement):
         kind, inside = "", None
-        if isinstance(node, ast.Attribute) and node.attr in _METHODS and not (node.attr != "data" and not _is_called(node, statement)):
-            kind, inside = _METHODS[node.attr], node.value
-            inside = _argument(node, statement) if isinstance(inside, ast.Name) and inside.id in ("tg", "torch", "np") else inside
+        if isinstance(node, ast.Attribute):
+            kind, inside = _by_attribute(node, statement)
         elif isinstance(node, ast.Call) and _last_name(node.func) in _FUNCTIONS | _INTEGERS and node.args:
             kind, inside = ("integer" if _last_name(node.func) in _INTEGERS else "converted"), node.args[0]
         elif isinstance(node, ast.Compare) and not any(isinstance(op, (ast.Is, ast.IsNot, ast.In, ast.NotIn)) for op in node.ops):
             kind, inside = "integer", node
+        elif _is_plain_gradient(node):
+            kind, inside = "no create_graph", node
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and _to_integers(node):
             kind, inside = "integer", node.func.value
-        if inside is not None and (_named(inside, names) if names is not None else not isinstance(inside, ast.Constant)):
-            how = ast.unparse(node) if not isinstance(node, ast.Attribute) else ".data" if node.attr == "data" else f"{node.attr}()"
+        if kind and inside is not None and (_named(inside, names) if names is not None else not isinstance(inside, ast.Constant)):
+            how = ast.unparse(node) if not isinstance(node, ast.Attribute) else f".{node.attr}" + "()" * (node.attr not in _PROPERTIES)
             return Leaving(kind, how, file, statement.lineno)
     return None
+
+
+def _by_attribute(node: ast.Attribute, statement: ast.stmt) -> tuple[str, ast.AST | None]:
+    """What a method, a property or a function of a module does with which value."""
+    call = next((each for each in ast.walk(statement) if isinstance(each, ast.Call) and each.func is node), None)
+    if call is None:
+        updates = node.attr == "grad" and not isinstance(statement, ast.Assign)  # as `w -= lr * w.grad`
+        return ("" if updates else _PROPERTIES.get(node.attr, "")), node.value
+    if isinstance(node.value, ast.Name) and node.value.id in ("tg", "torch", "np", "F"):
+        return _METHODS.get(node.attr, ""), call.args[0] if call.args else None
+    return _METHODS.get(node.attr, ""), node.value
+
+
+def _is_plain_gradient(node: ast.AST) -> bool:
+    """Whether an expression is `grad(...)` without create_graph=True."""
+    if not isinstance(node, ast.Call) or _last_name(node.func) != "grad":
+        return False
+    return not any(
+        keyword.arg == "create_graph" and not (isinstance(keyword.value, ast.Constant) and not keyword.value.value)
+        for keyword in node.keywords
+    )
 
 
 def _to_integers(call: ast.Call) -> bool:
@@ -149,22 +173,13 @@ def _to_integers(call: ast.Call) -> bool:
     return _last_name(call.func) in ("to", "type") and any("int" in text or "bool" in text for text in texts)
 
 
-def _is_called(node: ast.Attribute, statement: ast.stmt) -> bool:
-    return any(isinstance(each, ast.Call) and each.func is node for each in ast.walk(statement))
-
-
-def _argument(function: ast.Attribute, statement: ast.stmt) -> ast.expr | None:
-    call = next((each for each in ast.walk(statement) if isinstance(each, ast.Call) and each.func is function), None)
-    return call.args[0] if call is not None and call.args else None
-
-
 def _last_name(function: ast.expr) -> str:
     return function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
 
 
 def _under_no_grad(body: ast.AST, statement: ast.stmt, names: set[str] | None, file: str) -> Leaving | None:
     """Whether a statement that uses one of these variables (None: anything) runs without recording."""
-    if names is not None and not _named(statement, names):
+    if (names is not None and not _named(statement, names)) or isinstance(statement, ast.AugAssign):  # an update in place
         return None
     switches: list[ast.expr]
     for node in ast.walk(body):

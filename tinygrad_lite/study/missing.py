@@ -21,6 +21,7 @@ _CURES = {
     "no_grad": "do it outside of no_grad()",
     "converted": "stay with Tensors: a number or a NumPy array carries no gradient",
     "integer": "integers, comparisons and arg-functions have no derivative: use softmax, sigmoid or a soft mask instead",
+    "no create_graph": "pass create_graph=True, so that the gradient can be differentiated",
     "sampled": "use rsample() or gumbel_softmax, or the gradient of log_prob()",
 }
 _TEXTS = {
@@ -28,6 +29,7 @@ _TEXTS = {
     "no_grad": "it is computed under {how}, where nothing is recorded",
     "converted": "{how} turns it into numbers, which are not on the tape",
     "integer": "{how} makes integers or booleans of it, which have no gradient",
+    "no create_graph": "{how} gives a gradient whose computation was not recorded",
     "sampled": "{how} draws random numbers, which have no gradient",
 }
 
@@ -61,7 +63,7 @@ def off_the_tape(tensor: Traced, tape: Tape | None, asked: Asked) -> Cause:
         return Cause("integer", text, "make it floating-point: tensor(2.0), .float()", None, leaving)
     if isinstance(getattr(tensor, "former", None), Leaf) or isinstance(tensor, Parameter):
         return Cause("frozen", "its requires_grad has been set to False", "requires_grad_() before the forward pass")
-    if leaving is not None and leaving.kind in ("no_grad", "detached", "converted"):
+    if leaving is not None:
         return left(leaving)
     maker = tape.made(tensor.array) if tape is not None else None
     if maker is not None:
@@ -94,6 +96,9 @@ def without_a_tape(tensor: Traced, loss: Traced | None, asked: Asked | None = No
 
 def unused(tensor: Traced, tape: Tape, asked: Asked) -> Cause:
     """Why a tensor that requires a gradient has no entry on the tape."""
+    if type(tensor.node) is Node:  # one result of several
+        made = tape.entries[tape._numbers[tensor.node.parents[0]]]
+        return Cause("not behind the loss", "no recorded operation took it", "use it in the loss, or leave it", made)
     name = tape._names.get(id(tensor.node), asked.variable)
     taker = tape.taken(tensor.array)
     if taker is not None:
@@ -111,7 +116,7 @@ def unused(tensor: Traced, tape: Tape, asked: Asked) -> Cause:
     return Cause("not used", text, "check that forward calls the layer it belongs to, and that the block contains that call")
 
 
-def not_reached(number: int, tape: Tape, flow: Flow) -> list[Cause]:
+def not_reached(number: int, tape: Tape, flow: Flow, asked: Asked | None = None) -> list[Cause]:
     """Why no gradient has reached an entry in a pass."""
     entries, roots = tape.entries, list(flow.of.roots)
     counted = behind(entries, roots)
@@ -128,13 +133,15 @@ def not_reached(number: int, tape: Tape, flow: Flow) -> list[Cause]:
                 return [left(leaving, made)]
             return [Cause("detached", text, _CURES["detached"], entry)]
     inputs = {n for each in reach for n in entries[each].inputs}
-    ends = [entries[n] for n in reach if n not in inputs and entries[n].by_rule_of is None]
+    ends = [entries[n] for n in sorted(reach) if n not in inputs and entries[n].by_rule_of is None]
     root = entries[roots[0]]
     for end in ends:
         leaving = leaving_after(end.calls, root.calls[-1] if root.calls else None)
         if leaving is not None:
             return [left(leaving, end)]
-    last = ends[-1]
+    if asked is not None and (left_at := leaving_of(asked.variable, asked.call)) is not None:
+        return [left(left_at)]
+    last = ends[-1] if ends else entries[number]  # all of it may be the work of rules
     text = f"it leads to {last.label}, which {root.label} does not depend on"
     if last.number == number:
         text = f"nothing was computed from it that {root.label} depends on"
@@ -143,8 +150,10 @@ def not_reached(number: int, tape: Tape, flow: Flow) -> list[Cause]:
 
 def _stopped(number: int, entries: list[Entry], flow: Flow, counted: set[int]) -> Cause:
     """Where between a root and an entry behind it the gradient has ended."""
-    ahead = [n for n in after(entries, number) if n in counted]
-    stops = [entries[n] for n in ahead if n in flow.cotangents and any(m in ahead and m not in flow.into for m in entries[n].inputs)]
+    ahead = after(entries, number) & counted
+    stops = [
+        entries[n] for n in sorted(ahead) if n in flow.cotangents and any(m in ahead and m not in flow.into for m in entries[n].inputs)
+    ]
     for entry in stops:
         step = next(step for step in flow.of.steps if step.entry == entry.number)
         if not flow.of.complete and step is flow.of.steps[-1]:

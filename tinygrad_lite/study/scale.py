@@ -6,22 +6,27 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from tinygrad_lite.study.blocked import why_blocked
+from tinygrad_lite.study.blocked import sums_to_nothing, why_blocked
 from tinygrad_lite.study.explanation import Cause
 from tinygrad_lite.study.flow import Flow, Link, argument_of, norm, operands, whole
 
 HUGE = 1e6  # the norm of a gradient against that at the loss, from which on something is wrong
 TINY = 1e-6
+_CANCELLED = 1e-5  # the norm of a sum against that of its largest part
 _SMALLER = "smaller initial weights, normalization between the layers, residual connections"
 
 
 def why_scaled(chain: Sequence[Link], flow: Flow, growth: float) -> Cause:
     """Why a gradient is `growth` times the one at the loss: by one operation, or by a little at each of many."""
+    for link in chain if growth < 1 else ():
+        links, rest = flow.into[link.to.number], flow.gradient(link.to.number)
+        if len(links) > 1 and rest is not None and norm(rest) < _CANCELLED * max(norm(each.sent) for each in links):
+            return sums_to_nothing(links)
     factors = [(math.log(link.factor), link) for link in chain if 0 < link.factor < math.inf]
     total = math.log(growth)
-    most, link = max(factors, key=lambda each: each[0] * total, default=(0.0, None))
-    if link is not None and most / total > 0.5:
-        return _forward(chain, link, growth) or _by_one(link, flow, growth)
+    most, steepest = max(factors, key=lambda each: each[0] * total, default=(0.0, None))
+    if steepest is not None and most / total > 0.5:
+        return _forward(chain, steepest, growth) or _by_one(steepest, flow, growth)
     by_operation: dict[str, list[float]] = {}
     for log, each in factors:
         if log * total > 0:
