@@ -491,6 +491,8 @@ def test_leaves_are_named_by_name_number_or_tensor():
     for key in ("x", 0, x):
         assert float(tape.replay({key: 4.0})["y"].values.array) == 8
     assert float(y) == 1 and x.grad is None
+    with tg.no_grad():
+        assert not tape.diff(tape.replay())
 
 
 def test_random_choices_stay_as_recorded():

@@ -11,6 +11,7 @@ from tinygrad_lite.arrays import device_of, is_array
 from tinygrad_lite.arrays.changes import change_since
 from tinygrad_lite.arrays.devices import to_device
 from tinygrad_lite.autograd.gradients import backward
+from tinygrad_lite.engine.context import recording
 from tinygrad_lite.engine.tape import Traced, traced
 from tinygrad_lite.study.entries import Entry
 from tinygrad_lite.study.expressions import Input
@@ -22,7 +23,7 @@ def replay(tape: Any, inputs: Mapping[Any, Any], recorder: Any) -> Any:
     if len(tape._numbers) != len(tape.entries):
         raise RuntimeError("replay: this tape was read from JSON, which has no operations to run: record the program again")
     made = Replay(tape.entries, list(tape._numbers), tape._constants, {_input(tape, key): value for key, value in inputs.items()})
-    with recorder:
+    with recorder, recording():
         made.run()
         for of in tape.passes:
             if of.complete and not of.nested and all(gradient.array is not None for gradient in of.roots.values()):
