@@ -113,6 +113,15 @@ def data_on_the_way():
     return x
 
 
+@fault("None", "detached", "copy = nn.Parameter(h)")
+def a_parameter_made_of_a_result():
+    x = leaf(1.0, 2.0)
+    h = x.exp()
+    copy = nn.Parameter(h)
+    (copy * 2).sum().backward()
+    return x
+
+
 @fault("None", "no_grad", "h = x.exp()")
 def made_under_no_grad():
     x = leaf(1.0, 2.0)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -11,29 +12,25 @@ from tinygrad_lite.study.explanation import Cause
 from tinygrad_lite.study.flow import Flow, Link, argument_of, is_function, is_zero, norm, operands, source_of
 from tinygrad_lite.study.values import Values
 
-_PRODUCTS = ("mul", "div", "matmul", "linear", "contract", "convolution", "attention", "weighted_sums", "xlogy", "prod")
-_STEPS = ("sign", "floor", "ceil", "round", "trunc", "div_rounded", "remainder")
-_CHOICES = ("amax", "amin", "maximum", "minimum", "max_pool", "scatter_reduce")
-_SATURATING = ("sigmoid", "tanh", "erf", "erfc", "gelu", "elu", "silu", "softplus", "leaky_relu")
-_CLAMPS = ("clamp", "hardtanh")
-_INVARIANT = ("normalize", "batch_norm", "var")
-_LOSSES = ("mse", "cross_entropy", "bce_with_logits", "bce")
-_SELECTIONS = ("getitem", "split", "rows", "replaced", "into_zeros")
-_NEGLIGIBLE = 1e-6  # a factor that explains a tiny gradient
-_SOFTMAX = ("softmax", "log_softmax", "logsumexp")
-
-
-class _Words(NamedTuple):
-    kind: str
-    text: str
-    cure: str
+_NEGLIGIBLE = 1e-6  # the norm of a factor that explains a tiny gradient
 
 
 def why_blocked(link: Link, flow: Flow) -> Cause:
     """Why the rule of a link sends (almost) zero although the gradient that arrives is not."""
-    words = _words(link, flow)
-    entry = words.entry if isinstance(words, _At) else link.sender
-    return Cause(words.kind, words.text, words.cure, entry)
+    entry = link.sender
+    if is_function(entry):
+        text = f"the backward of {entry.operation} returns zeros for this argument"
+        return Cause("function", text, "check the formula of its backward", entry)
+    if _underflows(link, flow):
+        text = f"the product is smaller than the smallest number of {link.sent.dtype}"
+        return Cause("underflow", text, "compute it in float32 or float64, or scale the loss up (GradScaler)", entry)
+    found = _BY_OPERATION.get(entry.operation, _product)(link, flow)
+    if found is not None:
+        return found
+    if link.sent.size < link.arrived.size:
+        return _summed(entry, flow)
+    text = f"the derivative of {entry.operation} is zero here: its input is {range_of(_given(link, flow))}"
+    return Cause("zero derivative", text, "start from other values", entry)
 
 
 def sums_to_nothing(links: list[Link]) -> Cause:
@@ -44,137 +41,169 @@ def sums_to_nothing(links: list[Link]) -> Cause:
     return Cause("cancelled", text, "check the loss: what is added in one place is subtracted in another", links[0].sender)
 
 
-class _At(NamedTuple):
-    kind: str
-    text: str
-    cure: str
-    entry: Entry
+def _given(link: Link, flow: Flow) -> Values | None:
+    return argument_of(link.sender, link.argument, flow.entries)
 
 
-def _words(link: Link, flow: Flow) -> _Words | _At:
-    entry, operation = link.sender, link.sender.operation
-    if operation == "depending":
-        text = "the gradient of a piecewise linear operation is piecewise constant: its own derivative is zero"
-        return _Words("zero derivative", text, "use a smooth operation (softplus, gelu) where the gradient itself is differentiated")
-    if is_function(entry):
-        return _Words("function", f"the backward of {operation} returns zeros for this argument", "check the formula of its backward")
-    if _underflows(link, flow):
-        cure = "compute it in float32 or float64, or scale the loss up (GradScaler)"
-        return _Words("underflow", f"the product is smaller than the smallest number of {link.sent.dtype}", cure)
-    given, out = argument_of(entry, link.argument, flow.entries), argument_of(entry, "out", flow.entries)
-    if operation == "relu":
-        return _relu(given, out)
-    if operation in _CLAMPS:
-        if operation == "hardtanh" and given is not None and given.max is not None and given.max <= 0 and out is not None and is_zero(out):
-            return _relu(given, out)
-        cure = "widen the limits, or clamp only what is not differentiated"
-        return _Words("clamped", f"{operation} passes no gradient outside of its limits, and its input is {_range(given)}", cure)
-    if operation in _STEPS:
-        cure = "leave it out of the computation of the loss, or pass the gradient straight through: x + (f(x) - x).detach()"
-        return _Words("step function", f"{operation} is constant between its jumps: its derivative is zero", cure)
-    if operation in _CHOICES:
-        return _Words(
-            "max elsewhere",
-            f"{operation} passes the gradient to the elements that it chose, and they are others",
-            "use a mean or logsumexp if all should learn",
-        )
-    if operation in ("where", "masked"):
-        what = "dropout has zeroed" if operation == "masked" else "where() does not take"
-        return _Words("masked", f"{what} these elements wherever a gradient arrives", "check the mask: which side of it is kept")
-    if operation in _SELECTIONS:
-        if operation == "replaced":
-            return _Words("overwritten", "an assignment in place has overwritten these elements", "check the index")
-        return _Words("not selected", f"{operation} selects other elements", "check the index")
-    if operation in _SOFTMAX:
-        return _softmax(operation, out)
-    if operation in _LOSSES:
-        if out is not None and not out.finite:
-            return _Words(
-                "not selected", f"{operation} averages over no targets: all of them are ignored", "leave at least one that counts"
-            )
-        text = f"{operation} is at its minimum: the predictions agree with the targets (its input is {_range(given)})"
-        return _Words("minimum", text, "check the targets, if that is too early")
-    if operation in _SATURATING:
-        return _saturated(operation, given, out)
-    if operation in _INVARIANT:
-        if out is not None and is_zero(out):
-            text = f"{operation} of a single value is always zero: it subtracts the mean"
-            return _Words("cancelled", text, "check the size of the batch, and the dims")
-        text = f"the mean and the spread of what {operation} returns are always the same: a loss of these alone is constant"
-        return _Words("cancelled", text, "compare its elements with targets, or take the loss before the normalization")
-    if operation in _PRODUCTS and (found := _factor(link, flow)) is not None:
-        return found
-    if link.sent.size < link.arrived.size:
-        return _cancelled(entry, flow)
-    if operation in ("attention",):
-        return _Words("saturated attention", "the softmax in it gives all weight to one key", "scale down queries and keys")
-    return _Words("zero derivative", f"the derivative of {operation} is zero here: its input is {_range(given)}", "start from other values")
+def _out(entry: Entry, flow: Flow) -> Values | None:
+    return argument_of(entry, "out", flow.entries)
 
 
-def _relu(given: Values | None, out: Values | None) -> _Words:
-    everywhere = out is not None and is_zero(out)
-    what = (
-        f"all {out.size} inputs of the relu are"
-        if everywhere and out is not None
-        else "wherever a gradient arrives, the input of the relu is"
-    )
+# -- by family of operations -----------------------------------------------------------------------
+
+
+def _relu(link: Link, flow: Flow) -> Cause:
+    return _dead(link.sender, _given(link, flow), flow)
+
+
+def _dead(entry: Entry, given: Values | None, flow: Flow) -> Cause:
+    out = _out(entry, flow)
+    what = "wherever a gradient arrives, the input of the relu is"
+    if out is not None and is_zero(out):
+        what = f"all {out.size} inputs of the relu are"
     cure = "a lower learning rate, a smaller or positive bias, another initialization, or leaky_relu"
-    return _Words("dead relu", f"{what} zero or negative ({_range(given)})", cure)
+    return Cause("dead relu", f"{what} zero or negative ({range_of(given)})", cure, entry)
 
 
-def _saturated(operation: str, given: Values | None, out: Values | None) -> _Words:
-    cure = "smaller weights or normalized inputs; for the last layer a loss that takes logits"
-    return _Words(f"saturated {operation}", f"{operation} is flat there: its input is {_range(given)}, its result {_range(out)}", cure)
+def _clamp(link: Link, flow: Flow) -> Cause:
+    entry, given, out = link.sender, _given(link, flow), _out(link.sender, flow)
+    below = given is not None and given.max is not None and given.max <= 0
+    if entry.operation == "hardtanh" and below and out is not None and is_zero(out):  # relu6
+        return _dead(entry, given, flow)
+    text = f"{entry.operation} passes no gradient outside of its limits, and its input is {range_of(given)}"
+    return Cause("clamped", text, "widen the limits, or clamp only what is not differentiated", entry)
 
 
-def _softmax(operation: str, out: Values | None) -> _Words:
-    hot = (
-        out is not None and out.mean is not None and out.std is not None and abs(out.mean**2 + out.std**2 - out.mean) < 1e-3 * abs(out.mean)
-    )
-    if operation == "log_softmax" and out is not None and out.max is not None:
-        hot = out.max > -1e-3
-    if hot and out is not None and out.min != out.max:
-        return _Words(f"saturated {operation}", f"{operation} gives all weight to one element", "scale the logits down, by a temperature")
-    text = f"the results of {operation} always sum to 1: a gradient that is the same for all of them changes nothing"
-    return _Words("cancelled", text, "check the dim of the softmax, and that the loss treats its elements differently")
+def _step_function(link: Link, flow: Flow) -> Cause:
+    text = f"{link.sender.operation} is constant between its jumps: its derivative is zero"
+    cure = "leave it out of the computation of the loss, or pass the gradient straight through: x + (f(x) - x).detach()"
+    return Cause("step function", text, cure, link.sender)
 
 
-def _factor(link: Link, flow: Flow) -> _Words | _At | None:
-    """Which factor of a product is zero, and what made it so."""
+def _choice(link: Link, flow: Flow) -> Cause:
+    text = f"{link.sender.operation} passes the gradient to the elements that it chose, and they are others"
+    return Cause("max elsewhere", text, "use a mean or logsumexp if all should learn", link.sender)
+
+
+def _mask(link: Link, flow: Flow) -> Cause:
+    what = "dropout has zeroed" if link.sender.operation == "masked" else "where() does not take"
+    text = f"{what} these elements wherever a gradient arrives"
+    return Cause("masked", text, "check the mask: which side of it is kept", link.sender)
+
+
+def _selection(link: Link, flow: Flow) -> Cause:
+    return Cause("not selected", f"{link.sender.operation} selects other elements", "check the index", link.sender)
+
+
+def _overwritten(link: Link, flow: Flow) -> Cause:
+    return Cause("overwritten", "an assignment in place has overwritten these elements", "check the index", link.sender)
+
+
+def _softmax(link: Link, flow: Flow) -> Cause:
+    entry, out = link.sender, _out(link.sender, flow)
+    if out is not None and out.mean is not None and out.std is not None and out.max is not None and out.min != out.max:
+        of_zeros_and_ones = abs(out.mean**2 + out.std**2 - out.mean) < 1e-3 * abs(out.mean)  # their squares have the same mean
+        if out.max > -1e-3 if entry.operation == "log_softmax" else of_zeros_and_ones:
+            text = f"{entry.operation} gives all weight to one element"
+            return Cause(f"saturated {entry.operation}", text, "scale the logits down, by a temperature", entry)
+    text = f"the results of {entry.operation} always sum to 1: a gradient that is the same for all of them changes nothing"
+    return Cause("cancelled", text, "check the dim of the softmax, and that the loss treats its elements differently", entry)
+
+
+def _loss(link: Link, flow: Flow) -> Cause:
+    entry, out = link.sender, _out(link.sender, flow)
+    if out is not None and not out.finite:
+        text = f"{entry.operation} averages over no targets: all of them are ignored"
+        return Cause("not selected", text, "leave at least one that counts", entry)
+    text = f"{entry.operation} is at its minimum: the predictions agree with the targets (its input is {range_of(_given(link, flow))})"
+    return Cause("minimum", text, "check the targets, if that is too early", entry)
+
+
+def _saturated(link: Link, flow: Flow) -> Cause:
     entry = link.sender
-    others = {name: values for name, values in operands(entry, flow.entries).items() if name not in (link.argument, "bias")}
-    for name, values in others.items():
-        if not _negligible(values):
-            continue
-        number = source_of(entry, name)
-        what = f"its argument {name!r}"
-        if number is not None:
-            maker = flow.entries[number]
-            what += f" ({maker.label})"
-            origin = _origin(maker, flow)
-            if origin.operation == "relu":
-                given = argument_of(origin, "input", flow.entries)
-                words = _relu(given, argument_of(origin, "out", flow.entries))
-                return _At(words.kind, f"{words.text}, so that {entry.operation} multiplies by zero", words.cure, origin)
-            if origin.operation in ("masked", "where"):
-                return _At("masked", f"a mask has zeroed {what}", "check the mask, and the share that dropout drops", origin)
-        if values.dtype == "bool":
-            return _Words("masked", f"the mask {what} is all False", "check the mask")
-        zeros = "all zero" if is_zero(values) else f"tiny ({_range(values)})"
-        cure = (
-            "initialize it with small random numbers"
-            if name in ("weight", "other") and entry.operation in ("linear", "matmul")
-            else "check that factor"
-        )
-        return _Words("multiplied by zero" if is_zero(values) else "multiplied by a tiny number", f"{what} is {zeros}", cure)
+    text = f"{entry.operation} is flat there: its input is {range_of(_given(link, flow))}, its result {range_of(_out(entry, flow))}"
+    cure = "smaller weights or normalized inputs; for the last layer a loss that takes logits"
+    return Cause(f"saturated {entry.operation}", text, cure, entry)
+
+
+def _normalization(link: Link, flow: Flow) -> Cause:
+    entry, out = link.sender, _out(link.sender, flow)
+    if out is not None and is_zero(out):
+        text = f"{entry.operation} of a single value is always zero: it subtracts the mean"
+        return Cause("cancelled", text, "check the size of the batch, and the dims", entry)
+    text = f"the mean and the spread of what {entry.operation} returns are always the same: a loss of these alone is constant"
+    return Cause("cancelled", text, "compare its elements with targets, or take the loss before the normalization", entry)
+
+
+def _attention(link: Link, flow: Flow) -> Cause:
+    text = "the softmax in it gives all weight to one key"
+    return _product(link, flow) or Cause("saturated attention", text, "scale down queries and keys", link.sender)
+
+
+def _depending(link: Link, flow: Flow) -> Cause:
+    text = "the gradient of a piecewise linear operation is piecewise constant: its own derivative is zero"
+    cure = "use a smooth operation (softplus, gelu) where the gradient itself is differentiated"
+    return Cause("zero derivative", text, cure, link.sender)
+
+
+def _product(link: Link, flow: Flow) -> Cause | None:
+    """Which factor of a product is zero, and what made it so; None if that is not the reason."""
+    entry = link.sender
+    if entry.operation not in _PRODUCTS:
+        return None
+    factors = {name: values for name, values in operands(entry, flow.entries).items() if name not in (link.argument, "bias")}
+    for name, values in factors.items():
+        if is_zero(values) or (values.finite and 0 < norm(values) < _NEGLIGIBLE):
+            return _zero_factor(entry, name, values, flow)
     for name, number in entry.saved.items():
         if entry.operation == "mul" and isinstance(number, (int, float)) and abs(number) < _NEGLIGIBLE:
             kind = "multiplied by a tiny number" if number else "multiplied by zero"
-            return _Words(kind, f"its argument {name!r} is the number {number:.4g}", "check that factor")
-    kept = next((name for name, values in others.items() if entry.operation == "mul" and _is_mask(values)), None)
-    if kept is not None:
-        return _Words("masked", f"the mask {kept!r} is zero wherever a gradient arrives", "check the mask: which side of it is kept")
-    return None
+            return Cause(kind, f"its argument {name!r} is the number {number:.4g}", "check that factor", entry)
+    mask = next((name for name, values in factors.items() if entry.operation == "mul" and _is_mask(values)), None)
+    if mask is None:
+        return None
+    return Cause("masked", f"the mask {mask!r} is zero wherever a gradient arrives", "check the mask: which side of it is kept", entry)
+
+
+def _zero_factor(entry: Entry, name: str, values: Values, flow: Flow) -> Cause:
+    number, what = source_of(entry, name), f"its argument {name!r}"
+    if number is not None:
+        what += f" ({flow.entries[number].label})"
+        origin = _origin(flow.entries[number], flow)
+        if origin.operation == "relu":
+            dead = _dead(origin, argument_of(origin, "input", flow.entries), flow)
+            return Cause(dead.kind, f"{dead.text}, so that {entry.operation} multiplies by zero", dead.cure, origin)
+        if origin.operation in ("masked", "where"):
+            return Cause("masked", f"a mask has zeroed {what}", "check the mask, and the share that dropout drops", origin)
+    if values.dtype == "bool":
+        return Cause("masked", f"the mask {what} is all False", "check the mask", entry)
+    is_weight = name in ("weight", "other") and entry.operation in ("linear", "matmul")
+    cure = "initialize it with small random numbers" if is_weight else "check that factor"
+    if is_zero(values):
+        return Cause("multiplied by zero", f"{what} is all zero", cure, entry)
+    return Cause("multiplied by a tiny number", f"{what} is tiny ({range_of(values)})", cure, entry)
+
+
+_PRODUCTS = ("mul", "div", "matmul", "linear", "contract", "convolution", "attention", "weighted_sums", "xlogy", "prod")
+_FAMILIES: dict[Callable[[Link, Flow], Cause | None], tuple[str, ...]] = {
+    _relu: ("relu",),
+    _clamp: ("clamp", "hardtanh"),
+    _step_function: ("sign", "floor", "ceil", "round", "trunc", "div_rounded", "remainder"),
+    _choice: ("amax", "amin", "maximum", "minimum", "max_pool", "scatter_reduce"),
+    _mask: ("where", "masked"),
+    _selection: ("getitem", "split", "rows", "into_zeros"),
+    _overwritten: ("replaced",),
+    _softmax: ("softmax", "log_softmax", "logsumexp"),
+    _loss: ("mse", "cross_entropy", "bce_with_logits", "bce"),
+    _saturated: ("sigmoid", "tanh", "erf", "erfc", "gelu", "elu", "silu", "softplus", "leaky_relu"),
+    _normalization: ("normalize", "batch_norm", "var"),
+    _attention: ("attention",),
+    _depending: ("depending",),
+}
+_BY_OPERATION = {operation: why for why, operations in _FAMILIES.items() for operation in operations}
+
+
+# -- what they look at -----------------------------------------------------------------------------
 
 
 def _origin(entry: Entry, flow: Flow) -> Entry:
@@ -187,10 +216,6 @@ def _origin(entry: Entry, flow: Flow) -> Entry:
     return entry
 
 
-def _negligible(values: Values) -> bool:
-    return is_zero(values) or (values.finite and 0 < norm(values) < _NEGLIGIBLE)
-
-
 def _is_mask(values: Values) -> bool:
     if values.dtype == "bool":
         return True
@@ -199,13 +224,14 @@ def _is_mask(values: Values) -> bool:
     return values.min == 0 and values.max == 1 and values.mean is not None and abs(values.mean - (1 - values.zero)) < 1e-6
 
 
-def _cancelled(entry: Entry, flow: Flow) -> _Words:
+def _summed(entry: Entry, flow: Flow) -> Cause:
+    """The elements of a gradient that a rule sums cancel."""
     later = next((each for each in flow.entries[entry.number :] if entry.number in each.inputs), None)
     if later is not None and later.operation in ("batch_norm", "normalize"):
         text = f"the {later.operation} at {later.place} subtracts the mean: what is added to all values before it changes nothing"
-        return _Words("cancelled", text, "leave the bias out (bias=False): the one of the normalization does its work")
+        return Cause("cancelled", text, "leave the bias out (bias=False): the one of the normalization does its work", entry)
     text = f"{entry.operation} sums the gradient over {entry.shape}, and its elements cancel"
-    return _Words("cancelled", text, "check the loss: a constant added here does not change it")
+    return Cause("cancelled", text, "check the loss: a constant added here does not change it", entry)
 
 
 def _underflows(link: Link, flow: Flow) -> bool:
@@ -230,7 +256,8 @@ def _largest(values: Any) -> float:
     return 0.0 if values.min is None or values.max is None else max(-values.min, values.max)
 
 
-def _range(values: Values | None) -> str:
+def range_of(values: Values | None) -> str:
+    """The range of values, in words."""
     if values is None or values.min is None or values.max is None:
         return "not recorded"
     return f"{values.min:.4g}" if values.min == values.max else f"from {values.min:.4g} to {values.max:.4g}"

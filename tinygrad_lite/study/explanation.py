@@ -14,8 +14,17 @@ from tinygrad_lite.study.values import Values
 
 @dataclass(frozen=True, eq=False)
 class Cause:
-    """One reason. `kind`: in a word or two, such as "dead relu"; `text`: a sentence; `cure`: what to do; `entry` or `leaving`:
-    where."""
+    """One reason. `kind`: in a word or two; `text`: a sentence; `cure`: what to do; `entry` or `leaving`: where.
+
+    The kinds of a gradient that is None: not required, frozen, integer, detached, no_grad, converted, sampled, no create_graph,
+    required too late, not retained, not used, not behind the loss, not among the inputs, function, no derivative, cleared,
+    no backward, backward raised, loss without a tape. Zero: dead relu, saturated sigmoid (tanh, softmax, ...), clamped, masked,
+    max elsewhere, multiplied by zero, step function, not selected, overwritten, cancelled, minimum, zero derivative,
+    underflow, function, zero gradient passed. NaN or infinite: nan (or inf) made by log, nan made by the rule of sqrt, and so
+    on for every operation; nan in the data, nan in a parameter, non-finite gradient passed, sum. Huge: exploding, multiplied
+    by a large number, divided by a tiny number, steep. Tiny: vanishing, multiplied by a tiny number, tiny derivative, and those
+    of zero. Any of these: hook. `.grad` is another: accumulated, cleared, changed. Without a recording: not recorded.
+    """
 
     kind: str
     text: str

@@ -14,8 +14,11 @@ _METHODS = {
     "short": "integer", "byte": "integer", "eq": "integer", "ne": "integer", "gt": "integer", "ge": "integer", "lt": "integer",
     "le": "integer", "sample": "sampled", "multinomial": "sampled", "bernoulli": "sampled", "one_hot": "integer",
 }  # fmt: skip
-_FUNCTIONS = {"tensor", "as_tensor", "from_numpy", "array", "asarray", "float", "Tensor"}
-_INTEGERS = {"argmax", "argmin", "argsort", "int", "bool"}
+_FUNCTIONS = {
+    "tensor": "converted", "as_tensor": "converted", "from_numpy": "converted", "array": "converted", "asarray": "converted",
+    "float": "converted", "Tensor": "converted", "Parameter": "detached", "argmax": "integer", "argmin": "integer",
+    "argsort": "integer", "int": "integer", "bool": "integer",
+}  # fmt: skip
 
 
 class Leaving(NamedTuple):
@@ -132,8 +135,8 @@ def _off_tape(statement: ast.stmt, names: set[str] | None, file: str) -> Leaving
         kind, inside = "", None
         if isinstance(node, ast.Attribute):
             kind, inside = _by_attribute(node, statement)
-        elif isinstance(node, ast.Call) and _last_name(node.func) in _FUNCTIONS | _INTEGERS and node.args:
-            kind, inside = ("integer" if _last_name(node.func) in _INTEGERS else "converted"), node.args[0]
+        elif isinstance(node, ast.Call) and _last_name(node.func) in _FUNCTIONS and node.args:
+            kind, inside = _FUNCTIONS[_last_name(node.func)], node.args[0]
         elif isinstance(node, ast.Compare) and not any(isinstance(op, (ast.Is, ast.IsNot, ast.In, ast.NotIn)) for op in node.ops):
             kind, inside = "integer", node
         elif _is_plain_gradient(node):

@@ -6,13 +6,14 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from tinygrad_lite.study.blocked import sums_to_nothing, why_blocked
+from tinygrad_lite.study.blocked import range_of, sums_to_nothing, why_blocked
 from tinygrad_lite.study.explanation import Cause
 from tinygrad_lite.study.flow import Flow, Link, argument_of, norm, operands, whole
 
 HUGE = 1e6  # the norm of a gradient against that at the loss, from which on something is wrong
 TINY = 1e-6
 _CANCELLED = 1e-5  # the norm of a sum against that of its largest part
+_STEEP = ("sqrt", "root", "log", "log2", "log10", "vector_norm", "acos", "asin")
 _SMALLER = "smaller initial weights, normalization between the layers, residual connections"
 
 
@@ -55,37 +56,20 @@ def _forward(chain: Sequence[Link], steep: Link, growth: float) -> Cause | None:
 
 
 def _by_one(link: Link, flow: Flow, growth: float) -> Cause:
-    entry = link.sender
+    """Why one operation makes a gradient tiny or huge."""
+    entry, by = link.sender, f"multiplies the gradient by {link.factor:.3g}"
     if growth < 1:
         cause = why_blocked(link, flow)
-        if cause.kind not in ("zero derivative",):
-            return cause
-        return Cause("tiny derivative", f"{entry.operation} multiplies the gradient by {link.factor:.3g}", "check its inputs", entry)
+        return cause if cause.kind != "zero derivative" else Cause("tiny derivative", f"{entry.operation} {by}", "check its inputs", entry)
     given = operands(entry, flow.entries)
     if entry.operation == "div" and "other" in given:
-        low = given["other"].min
-        return Cause("divided by a tiny number", f"the divisor goes down to {low:.3g}: the gradient is multiplied by {link.factor:.3g}",
-                     "add a small number to the divisor, or clamp it", entry)  # fmt: skip
+        text = f"the divisor is {range_of(given['other'])}, and {by}"
+        return Cause("divided by a tiny number", text, "add a small number to the divisor, or clamp it", entry)
     values = argument_of(entry, link.argument, flow.entries)
-    low = values.min if values is not None else None
-    if entry.operation in ("sqrt", "root", "log", "log2", "log10", "vector_norm", "acos", "asin") or (
-        entry.operation == "pow" and low is not None and low < 1e-3
-    ):
-        text = (
-            f"its derivative grows without bound, and its input comes as close as {low:.3g}"
-            if low is not None
-            else "its derivative is steep there"
-        )
-        return Cause(
-            "steep",
-            f"{text}: the gradient is multiplied by {link.factor:.3g}",
-            "keep the input away from there: add a small number, or clamp",
-            entry,
-        )
-    ranges = ", ".join(
-        f"{name} from {v.min:.4g} to {v.max:.4g}" for name, v in given.items() if v.min is not None and name != link.argument
-    )
-    text = f"{entry.operation} multiplies the gradient by {link.factor:.3g}" + (f" ({ranges})" if ranges else "")
-    return Cause(
-        "multiplied by a large number", text, "normalize the data or the loss (mean instead of sum), or scale that factor down", entry
-    )
+    close = values is not None and values.min is not None and values.min < 1e-3
+    if entry.operation in _STEEP or (entry.operation == "pow" and close):
+        text = f"the derivative of {entry.operation} grows without bound, and its input is {range_of(values)}: it {by}"
+        return Cause("steep", text, "keep the input away from there: add a small number, or clamp", entry)
+    ranges = ", ".join(f"{name} is {range_of(each)}" for name, each in given.items() if name != link.argument)
+    cure = "normalize the data or the loss (mean instead of sum), or scale that factor down"
+    return Cause("multiplied by a large number", f"{entry.operation} {by}" + (f": {ranges}" if ranges else ""), cure, entry)
