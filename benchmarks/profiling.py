@@ -64,7 +64,7 @@ class Watch(Observer):
             self.products[part].update(found)
         self.last = time.perf_counter()
 
-    def arrived(self, node: Any, gradient: Any, sender: Any) -> None:
+    def arrived(self, node: Any, gradient: Any, sender: Any, part: Any) -> None:
         self.lap("backward", sender.plan.name, sender is not self.sender)
         self.sender = sender
 

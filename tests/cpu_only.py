@@ -39,8 +39,10 @@ REASONS = {
     "test_default_collate[array and tensor]": "the array is on the CPU, the tensor on the GPU",
     "test_primitive[bessel-0]": "CuPy has no Airy function",
     "test_primitive[bessel-1]": "CuPy has no Airy function",
+    "is_written_and_replayed[bessel]": "CuPy has no Airy function",
     "test_airy": "CuPy has no Airy function",
     "special.airy_ai": "CuPy has no Airy function",
     "test_as_tensor_shares_the_memory_of_a_tensor": "tensors on a GPU share no memory with the CPU's",
+    "test_the_blocks_print_what_follows_them": "the page shows what the CPU's kernels keep",
     "test_spectrum_and_diagonal": "its matrix is NumPy's, and random directions go to the default device",
 }

@@ -169,7 +169,7 @@ class Diary(Observer):
     def started(self, roots):
         self.events.append(("started", [node.name for node, _ in roots]))
 
-    def arrived(self, node, gradient, sender):
+    def arrived(self, node, gradient, sender, part):
         self.events.append(("arrived", node.name, gradient.tolist(), sender.name))
 
     def finished(self, found):

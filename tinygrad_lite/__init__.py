@@ -107,7 +107,7 @@ _tune_by_default()
 # `import tinygrad_lite`, half the time of `import numpy`.
 _MODULES = (
     "accelerator", "amp", "backends", "compat", "compiler", "cuda", "datasets", "distributions", "files", "func", "jit", "linalg", "nn",
-    "optim", "printing", "random", "serialization", "special", "testing", "utils",
+    "optim", "printing", "random", "serialization", "special", "study", "testing", "utils",
 )  # fmt: skip
 _NAMES = {
     "amp": ("GradScaler", "autocast"),

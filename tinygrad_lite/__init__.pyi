@@ -74,6 +74,7 @@ from tinygrad_lite.autograd.grad_mode import set_grad_enabled as set_grad_enable
 from tinygrad_lite.arrays.threads import set_num_threads as set_num_threads
 from tinygrad_lite.printing import set_printoptions as set_printoptions
 from tinygrad_lite import special as special
+from tinygrad_lite import study as study
 from tinygrad_lite.autograd.table import tape_lines as tape_lines
 from tinygrad_lite.autograd.table import tape_of as tape_of
 from tinygrad_lite import testing as testing

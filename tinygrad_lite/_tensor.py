@@ -418,6 +418,11 @@ class Tensor(Traced):
 
         return represent(self)
 
+    def _repr_html_(self) -> str:
+        from tinygrad_lite.notebook import of_tensor  # for notebooks alone
+
+        return of_tensor(self)
+
     def __format__(self, spec: str) -> str:
         """A 0-d tensor accepts number formats: f"{loss:.3f}"."""
         return object.__format__(self, spec) if self.array.ndim else format(self.item(), spec)

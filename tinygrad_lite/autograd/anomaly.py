@@ -26,7 +26,7 @@ class _Search(Lines):
     def started(self, roots: Any) -> None:
         _walks.set((*_walks.get(), [node for node, _ in roots]))
 
-    def arrived(self, node: Any, gradient: Any, sender: Node) -> None:
+    def arrived(self, node: Any, gradient: Any, sender: Node, part: Any) -> None:
         if bool((gradient != gradient).any()):
             raise RuntimeError(
                 f"backward: {sender.name} ({_where(sender)}) returned nan values in the gradient of its input of shape "

@@ -41,8 +41,11 @@ class Observer:
     def started(self, roots: Any) -> None:
         """A walk starts at `roots`, pairs of node and cotangent."""
 
-    def arrived(self, node: Any, gradient: Any, sender: Any) -> None:
-        """A rule of `sender` has added to the gradient of `node`, which is now `gradient`."""
+    def reached(self, node: Any, gradient: Any) -> None:
+        """The walk is at `node`, with all of its gradient: its rules come next."""
+
+    def arrived(self, node: Any, gradient: Any, sender: Any, part: Any) -> None:
+        """A rule of `sender` has added `part` to the gradient of `node`, which is now `gradient`."""
 
     def finished(self, found: dict[Any, Any] | None) -> None:
         """The walk has ended, with these gradients, or None after an error."""

@@ -32,8 +32,7 @@ def grad(roots: Any, inputs: Any, retain_graph: bool | None = None, create_graph
 
 @quietly
 def backward(roots: Any, inputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False) -> None:
-    """Add the gradients of the sum of `roots` to the `.grad` of every leaf, or of the leaves among the tensors `inputs`. (A
-    hook retains the others'.)"""
+    """Add the gradients of the sum of `roots` to the `.grad` of every leaf, or of those among the tensors `inputs`."""
     targets = None if inputs is None else {tensor.node: tensor for tensor in inputs}
     found = _walk(roots, None if targets is None else frozenset(targets), retain_graph, create_graph)
     held = _held(roots)

@@ -20,8 +20,7 @@ from tinygrad_lite.engine.tape import Node, Traced, traced
 def walk(roots: Any, keep: bool, create_graph: bool, targets: Any = None, observers: tuple[Observer, ...] = ()) -> dict[Any, Any]:
     """Propagate cotangents from `roots` (pairs of node and cotangent) back along the tape.
 
-    Returns the gradients of `targets`, or of every leaf if `targets` is None. `keep`: keep the saved values for another
-    walk. `observers` are called for each gradient that arrives.
+    Returns the gradients of `targets`, or of every leaf if `targets` is None. `keep`: keep saved values for another walk.
     """
     order, on_the_way = _nodes(roots, targets)
     changed, several_gpus = last_change(), gpu.several
@@ -40,6 +39,8 @@ def walk(roots: Any, keep: bool, create_graph: bool, targets: Any = None, observ
         plan, saved, rules = node.plan, node.saved, node.plan.rules
         if saved is None or node.index < changed:
             check_saved(node)
+        for observer in observers:
+            observer.reached(node, g)
         if create_graph or plan.fused is not None or type(g) is list or not rules:
             g, saved, rules = _prepared(node, g, gradients, create_graph)
         for parent, (rule, place, pick) in zip(node.parents, rules):
@@ -53,12 +54,10 @@ def walk(roots: Any, keep: bool, create_graph: bool, targets: Any = None, observ
                 use_home(gradient)  # which may differ from g's
             if gradient.shape != parent.shape or (gradient.dtype is not parent.dtype and gradient.dtype != parent.dtype):
                 gradient = _fitted(gradient, parent, node, create_graph)
-            if parent in gradients:
-                gradient = _sum(gradients[parent], gradient, parent, set() if create_graph else owned)
-            gradients[parent] = gradient
-            if observers:
-                for observer in observers:
-                    observer.arrived(parent, gradient, node)
+            total = _sum(gradients[parent], gradient, parent, set() if create_graph else owned) if parent in gradients else gradient
+            gradients[parent] = total
+            for observer in observers:
+                observer.arrived(parent, total, node, gradient)
         if node.saved and not keep and (plan.saves_values or holds_arrays(node.saved)):
             node.saved = None  # otherwise there is nothing to free, and the node may be walked again
     for node, g in gradients.items():  # leaves, and targets with nothing needed below them
@@ -116,9 +115,8 @@ def _fitted(gradient: Any, parent: Any, node: Node, create_graph: bool) -> Any:
             gradient = sum_to_shape(gradient, parent.shape)
         except RuntimeError:
             raise wrong_gradient(node, parent, gradient.shape) from None
-    if gradient.dtype == parent.dtype:
-        return gradient
-    return gradient.to(parent.dtype) if create_graph else gradient.astype(parent.dtype)
+    converted = gradient.to if create_graph else gradient.astype
+    return gradient if gradient.dtype == parent.dtype else converted(parent.dtype)
 
 
 def _sum(known: Any, gradient: Any, node: Any, owned: set[Any]) -> Any:

@@ -519,6 +519,11 @@ class Module:
             raise TooDeep(self) from error
         return framed(self, extra, children)
 
+    def _repr_html_(self) -> str:
+        from tinygrad_lite.notebook import of_module  # for notebooks alone
+
+        return of_module(self)
+
     def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if not name[0].isdigit()]
 
