@@ -204,6 +204,18 @@ def not_behind_the_loss():
     return x
 
 
+@fault("None", "not behind the loss", "mean = unused.mean().item()")
+def not_behind_the_loss_although_it_is_detached_for_a_log():
+    log = []
+    x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    unused = x.sin()
+    log.append(unused.detach())
+    mean = unused.mean().item()
+    (w * w).sum().backward()
+    assert mean and log
+    return x
+
+
 @fault("None", "not used")
 def a_layer_that_forward_leaves_out():
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
@@ -1201,6 +1213,16 @@ def detached_before_the_loss():
     y = (h.detach() * w).sum()
     y.backward()
     return study.explain(x, loss=y)
+
+
+@unrecorded("None", "not behind the loss")
+def detached_for_a_log():
+    x, w = leaf(1.0), leaf(2.0)
+    log = [x.item()]
+    loss = (w * w).sum()
+    loss.backward()
+    assert log
+    return study.explain(x, loss=loss)
 
 
 @unrecorded("None", "loss without a tape")
