@@ -22,14 +22,15 @@ class Call(NamedTuple):
 
 
 class Stack:
-    """The calls in progress, those inside this package included, innermost first.
+    """The calls in progress, those inside this package included, innermost first, but for the function that makes it: the
+    frame of that one holds the Stack, which would be a reference cycle.
 
     It holds their frames, which keeps local variables alive, so it should be dropped soon.
     """
 
     def __init__(self) -> None:
         self.frames, self.instructions, self.lines = [], [], []
-        frame: FrameType | None = sys._getframe(1)
+        frame: FrameType | None = sys._getframe(2)
         while frame is not None:
             self.frames.append(frame)
             self.instructions.append(frame.f_lasti)

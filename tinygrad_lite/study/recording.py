@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.arrays import is_array
-from tinygrad_lite.arrays.changes import last_change
+from tinygrad_lite.arrays.changes import last_change, tick
 from tinygrad_lite.arrays.memory import owner_of
 from tinygrad_lite.autograd.observing import observe, observe_no_more
 from tinygrad_lite.engine.context import Observer, is_grad_enabled
@@ -38,6 +38,7 @@ class Tape:
         self._taken: dict[int, tuple[Any, int]] = {}
         self.modules_without_grad: dict[str, tuple[Any, ...]] = {}  # that ran under no_grad, and where they were called
         self._thread = threading.get_ident()
+        self._began = tick()
         self._values_of: Callable[[Any], Values] = values_of  # of a leaf
 
     def __len__(self) -> int:
@@ -157,6 +158,17 @@ class Tape:
         return entry
 
 
+_tapes: weakref.WeakSet[Tape] = weakref.WeakSet()
+
+
+def last_tape_with(tensors: Iterable[Traced]) -> Tape | None:
+    """The last tape of this thread that the program still holds and that has an entry of one of these tensors."""
+    alive = [tape for tape in list(_tapes) if tape._thread == threading.get_ident()]
+    given = list(tensors)
+    known = [tape for tape in alive if any(x.node in tape._numbers or tape.made(x.array) is not None for x in given)]
+    return max(known, key=lambda tape: tape._began, default=None)
+
+
 class record:
     """Inside this block, record every operation of this thread with its values, its place in the program, the module that
     called it and what it saves; and every step of a backward pass.
@@ -185,6 +197,7 @@ class record:
         self._variables = {**variables.f_globals, **variables.f_locals}
         models = {"": self.model} if self.model is not None else models_in(self._variables)
         self.tape = Tape(_names_of_leaves(self._variables, models))
+        _tapes.add(self.tape)
         self._recorder = _Recorder(self.tape, models)
         self._recorder.__enter__()
         return self.tape
