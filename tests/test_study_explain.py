@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import weakref
 
 import pytest
 
@@ -201,6 +203,18 @@ def not_behind_the_loss():
     x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
     unused = x.sin()  # noqa: F841
     (w * w).sum().backward()
+    return x
+
+
+@fault("None", "not behind the loss", "mean = unused.mean().item()")
+def not_behind_the_loss_although_it_is_detached_for_a_log():
+    log = []
+    x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    unused = x.sin()
+    log.append(unused.detach())
+    mean = unused.mean().item()
+    (w * w).sum().backward()
+    assert mean and log
     return x
 
 
@@ -1203,6 +1217,16 @@ def detached_before_the_loss():
     return study.explain(x, loss=y)
 
 
+@unrecorded("None", "not behind the loss")
+def detached_for_a_log():
+    x, w = leaf(1.0), leaf(2.0)
+    log = [x.item()]
+    loss = (w * w).sum()
+    loss.backward()
+    assert log
+    return study.explain(x, loss=loss)
+
+
 @unrecorded("None", "loss without a tape")
 def a_loss_that_is_a_constant():
     x = leaf(1.0)
@@ -1250,6 +1274,38 @@ def test_an_entry_can_be_named_instead_of_its_tensor():
     assert study.explain(h, tape).cause == "not retained"
 
 
+def test_a_tape_is_freed_without_the_garbage_collector():
+    def step():
+        model = nn.Linear(2, 1)
+        with study.record(model) as tape:
+            model(tg.ones(1, 2)).sum().backward()
+        assert study.explain(model, tape).sound
+        return weakref.ref(tape)
+
+    gc.disable()
+    try:
+        assert step()() is None
+    finally:
+        gc.enable()
+
+
+def test_the_last_recording_that_knows_the_tensor_is_used():
+    x, y = leaf(-1.0), leaf(-1.0)
+    with study.record() as first:
+        x.relu().sum().backward()
+    x.grad = None
+    with study.record() as second:
+        x.round().sum().backward()
+    with study.record() as third:
+        (y * y).sum().backward()
+    assert study.explain(x).cause == study.explain(x, second).cause == "step function"
+    assert study.explain(x, first).causes[0].kind == "dead relu" and study.explain(y).sound and len(third) == 3
+    del second
+    assert study.explain(x).cause == "dead relu"
+    del first
+    assert study.explain(x).cause == "not recorded"
+
+
 def test_the_loss_selects_the_pass():
     x = leaf(1.0, 2.0)
     with study.record() as tape:
@@ -1290,6 +1346,8 @@ def test_all_parameters_of_a_model_are_explained_at_once():
     assert [each.cause for each in found] == ["dead relu"] * 3 + [""] + ["not used"] * 2 and not found.sound
     assert str(found).count("dead relu:") == 1 and "2.bias: nothing wrong" in str(found)
     model.zero_grad()
+    assert {each.cause for each in study.explain(model)} == {"cleared", "not used"}
+    del tape
     assert {each.cause for each in study.explain(model)} == {"no backward"}
 
 

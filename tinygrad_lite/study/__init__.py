@@ -8,10 +8,11 @@ from tinygrad_lite.study.holding import Holder, Holders, holders
 from tinygrad_lite.study.inserting import Gradient, insert_grad
 from tinygrad_lite.study.kept_memory import Block, Memory, Use, memory
 from tinygrad_lite.study.live_memory import Life, Moment, Timeline, timeline
-from tinygrad_lite.study.recording import Tape, record
+from tinygrad_lite.study.recording import record
 from tinygrad_lite.study.routes import Layer, Path, Paths, paths
 from tinygrad_lite.study.stepping import Sent, Stepper, Stop
 from tinygrad_lite.study.stopping import NonFiniteError, first_bad
+from tinygrad_lite.study.tape import Tape
 from tinygrad_lite.study.values import Values
 
 __all__ = [

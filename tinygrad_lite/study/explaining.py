@@ -15,8 +15,8 @@ from tinygrad_lite.study.explanation import Cause, Explanation, Explanations
 from tinygrad_lite.study.flow import Flow, Link, argument_of, behind, is_zero, norm, operands
 from tinygrad_lite.study.missing import Asked, kept_nowhere, not_reached, off_the_tape, unused, without_a_tape
 from tinygrad_lite.study.nonfinite import finite, first_forward, why_backward
-from tinygrad_lite.study.recording import Tape
 from tinygrad_lite.study.scale import HUGE, TINY, why_scaled
+from tinygrad_lite.study.tape import Tape, last_tape_with
 from tinygrad_lite.study.values import Values, values_of
 
 
@@ -29,9 +29,10 @@ def explain(x: Any, tape: Tape | None = None, loss: Traced | None = None) -> Any
 
     `x`: a Tensor or parameter, the name or number of an entry of the tape, or a Module for all of its parameters. With a
     `tape` (of `study.record`, with the backward pass in its block) the answer names operations, modules and lines of the
-    program, and shows the chain of operations along which the gradient came. Without one it says what the tensor itself
-    tells, and whether `loss` depends on it. `loss` also selects the pass of the tape that started there; otherwise it is the
-    last that reached `x`.
+    program, and shows the chain of operations along which the gradient came. Without the argument it is the last tape of this
+    thread that the program still holds and that has an entry of `x`. If there is none, the answer is what the tensor itself
+    and the text of the program tell, and whether `loss` depends on it. `loss` also selects the pass of the tape that started
+    there; otherwise it is the last that reached `x`.
 
     Huge and tiny: the norm is more than a million times, or less than a millionth of, the norm at the loss.
 
@@ -40,7 +41,7 @@ def explain(x: Any, tape: Tape | None = None, loss: Traced | None = None) -> Any
     >>> with tg.study.record() as tape:
     ...     h = x.relu()
     ...     (h * h).sum().backward()
-    >>> why = tg.study.explain(x, tape)
+    >>> why = tg.study.explain(x)
     >>> why.state, why.cause
     ('zero', 'dead relu')
     """
@@ -49,6 +50,8 @@ def explain(x: Any, tape: Tape | None = None, loss: Traced | None = None) -> Any
     if loss is not None and not isinstance(loss, Traced):
         raise TypeError(f"explain: loss must be a Tensor, got {type(loss).__name__}")
     asked = Asked.about(x, sys._getframe(1))
+    if tape is None and isinstance(x, (Traced, Module)):
+        tape = last_tape_with([x] if isinstance(x, Traced) else x.parameters())
     if isinstance(x, Module):
         named = [(f"{asked.variable}.{name}" if asked.variable else name, each) for name, each in x.named_parameters()]
         return Explanations(_of_tensor(each, tape, loss, asked._replace(variable=name)) for name, each in named)

@@ -20,7 +20,7 @@ from tinygrad_lite.engine.tape import Entry as Node
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.study.kept_memory import tensors_alive
 from tinygrad_lite.study.program import in_package, variables_of
-from tinygrad_lite.study.recording import Tape
+from tinygrad_lite.study.tape import Tape
 
 MOST = 200_000  # objects that are looked into
 _NOT_OF_PROGRAM = (os.path.dirname(os.__file__), "site-packages", "dist-packages", "<frozen ")  # in the names of files

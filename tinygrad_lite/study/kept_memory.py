@@ -13,7 +13,7 @@ from tinygrad_lite.arrays.memory import address_range, owner_of
 from tinygrad_lite.autograd.graph import _Packed
 from tinygrad_lite.autograd.table import _arrays, entries_behind
 from tinygrad_lite.engine.tape import Leaf, Traced
-from tinygrad_lite.study.recording import Tape
+from tinygrad_lite.study.tape import Tape
 
 LARGEST = 8  # blocks and rows that are printed
 

@@ -31,16 +31,19 @@ class Leaving(NamedTuple):
     line: int
 
 
-def leaving_after(calls: tuple[Call, ...], until: Call | None = None) -> Leaving | None:
-    """Where the result of an operation called here, or what the same functions compute from it, leaves the tape."""
+def leaving_after(calls: tuple[Call, ...], until: tuple[Call, ...] = ()) -> Leaving | None:
+    """Where the result of an operation called here, or what the same functions compute from it, leaves the tape, on the way to
+    the calls `until`."""
     for call in calls:
         body = _function_at(call)
         statement = _statement(body, call.line)
         if body is None or statement is None:
             continue
         names = set(_targets(statement))
-        last = until.line if until is not None and until.file == call.file and until.function == call.function else None
-        found = _off_tape(statement, None, call.file) or _leaving_between(body, names, call.line, last, call.file)
+        last = next((each.line for each in until if (each.file, each.function) == (call.file, call.function)), None)
+        found = _off_tape(statement, None, call.file)
+        if found is None or not (last is None or _leads_to(body, statement, last)):
+            found = _leaving_between(body, names, call.line, last, call.file)
         if found is not None:
             return found
         if not isinstance(statement, ast.Return) and not _returned(body, names):
@@ -48,10 +51,11 @@ def leaving_after(calls: tuple[Call, ...], until: Call | None = None) -> Leaving
     return None
 
 
-def leaving_of(name: str, call: Call) -> Leaving | None:
-    """Where what is computed from a variable leaves the tape, in the function of a call and before it."""
+def leaving_of(name: str, call: Call, leads: bool = True) -> Leaving | None:
+    """Where what is computed from a variable leaves the tape, in the function of a call and before it; if `leads`, on the way
+    to what the call takes."""
     body = _function_at(call)
-    return None if body is None or not name else _leaving_between(body, {name}, 0, call.line, call.file)
+    return None if body is None or not name else _leaving_between(body, {name}, 0, call.line, call.file, leads)
 
 
 def leaving_at(name: str, call: Call, tracked: set[str]) -> Leaving | None:
@@ -67,9 +71,9 @@ def leaving_at(name: str, call: Call, tracked: set[str]) -> Leaving | None:
     return found or _under_no_grad(body, assigned[-1], None, call.file)
 
 
-def _leaving_between(body: ast.AST, names: set[str], first: int, last: int | None, file: str) -> Leaving | None:
+def _leaving_between(body: ast.AST, names: set[str], first: int, last: int | None, file: str, leads: bool = True) -> Leaving | None:
     """The first statement after line `first`, up to line `last`, that takes one of these variables, or what is made of them,
-    off the tape."""
+    off the tape; if `leads`, only one whose result is used on line `last`."""
     if not names:
         return None
     for statement in _statements(body):
@@ -77,11 +81,22 @@ def _leaving_between(body: ast.AST, names: set[str], first: int, last: int | Non
             continue
         if not isinstance(statement, (ast.Assert, ast.Expr)) or _targets(statement) or "detach_" in ast.unparse(statement):
             found = _under_no_grad(body, statement, names, file) or _off_tape(statement, names, file)
-            if found is not None:
+            if found is not None and (last is None or not leads or _leads_to(body, statement, last)):
                 return found
         if _named(statement, names):
             names = names | set(_targets(statement))
     return None
+
+
+def _leads_to(body: ast.AST, statement: ast.stmt, last: int) -> bool:
+    """Whether the statement on line `last` is this one, or uses what is made of its result."""
+    names = set(_targets(statement))
+    for later in _statements(body):
+        if statement.lineno <= later.lineno <= last and (later is statement or _named(later, names)):
+            if last <= (later.end_lineno or later.lineno):
+                return True
+            names |= set(_targets(later))
+    return False
 
 
 def _function_at(call: Call) -> ast.AST | None:

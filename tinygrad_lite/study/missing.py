@@ -14,7 +14,7 @@ from tinygrad_lite.study.explanation import Cause
 from tinygrad_lite.study.flow import Flow, after, behind, is_function
 from tinygrad_lite.study.leaving import Leaving, leaving_after, leaving_at, leaving_of
 from tinygrad_lite.study.program import Call
-from tinygrad_lite.study.recording import Tape
+from tinygrad_lite.study.tape import Tape
 
 _CURES = {
     "detached": "leave the detach() out, or the .data, unless no gradient is meant to flow there",
@@ -109,7 +109,7 @@ def unused(tensor: Traced, tape: Tape, asked: Asked) -> Cause:
         place = tape.modules_without_grad[path][0]
         leaving = Leaving("no_grad", "no_grad()", place.file, place.line)
         return Cause("no_grad", f"module {path or 'model'} ran under no_grad()", _CURES["no_grad"], None, leaving)
-    left_at = leaving_of(asked.variable, asked.call)
+    left_at = leaving_of(asked.variable, asked.call, leads=False)
     if left_at is not None:
         return left(left_at)
     text = "no operation of the recorded block took it as an input that requires a gradient"
@@ -127,7 +127,7 @@ def not_reached(number: int, tape: Tape, flow: Flow, asked: Asked | None = None)
         cut = next((n for n in entry.cut.values() if n in reach and entry.number in counted), None)
         if cut is not None:
             made = entries[cut]
-            leaving = leaving_after(made.calls, entry.calls[0] if entry.calls else None) or leaving_after(entry.calls[:1], None)
+            leaving = leaving_after(made.calls, entry.calls) or leaving_after(entry.calls[:1])
             text = f"{entry.operation} took {made.label} as a constant: it was detached before"
             if leaving is not None and leaving.kind in ("detached", "no_grad"):
                 return [left(leaving, made)]
@@ -136,10 +136,11 @@ def not_reached(number: int, tape: Tape, flow: Flow, asked: Asked | None = None)
     ends = [entries[n] for n in sorted(reach) if n not in inputs and entries[n].by_rule_of is None]
     root = entries[roots[0]]
     for end in ends:
-        leaving = leaving_after(end.calls, root.calls[-1] if root.calls else None)
+        leaving = leaving_after(end.calls, root.calls)
         if leaving is not None:
             return [left(leaving, end)]
-    if asked is not None and (left_at := leaving_of(asked.variable, asked.call)) is not None:
+    here = next((call for call in root.calls if asked is not None and call.function == asked.call.function), None)
+    if asked is not None and here is not None and (left_at := leaving_of(asked.variable, here)) is not None:
         return [left(left_at)]
     last = ends[-1] if ends else entries[number]  # all of it may be the work of rules
     text = f"it leads to {last.label}, which {root.label} does not depend on"

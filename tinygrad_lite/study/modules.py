@@ -39,6 +39,7 @@ class Running:
     def __exit__(self, *exception: object) -> None:
         for handle in self.handles:
             handle.remove()
+        self.entered = None  # which would close a reference cycle with the recorder whose method it is
 
     def _begins(self, path: str, module: Any, args: Any) -> None:
         self.names.append(path)

@@ -23,8 +23,8 @@ class Call(NamedTuple):
 
 
 class Stack:
-    """The calls in progress, those inside this package included, innermost first; not the one that makes it, whose frame would
-    be in a reference cycle with it.
+    """The calls in progress, those inside this package included, innermost first, but for the function that makes it: the
+    frame of that one holds the Stack, which would be a reference cycle.
 
     It holds their frames, which keeps local variables alive, so it should be dropped soon.
     """

@@ -14,7 +14,7 @@ from tinygrad_lite.arrays.errstate import quietly
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.engine.walk import _fitted, _prepared, operations_behind
 from tinygrad_lite.roots import roots_of
-from tinygrad_lite.study.recording import Tape
+from tinygrad_lite.study.tape import Tape
 from tinygrad_lite.study.values import Values, values_of
 
 MOST = 1000  # paths that are enumerated one by one

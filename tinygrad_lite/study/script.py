@@ -17,7 +17,8 @@ from tinygrad_lite.engine.tape import Leaf, Traced
 from tinygrad_lite.nn import Module
 from tinygrad_lite.study.entries import Entry
 from tinygrad_lite.study.program import in_package, variables_of
-from tinygrad_lite.study.recording import Tape, _Recorder
+from tinygrad_lite.study.recorder import Recorder
+from tinygrad_lite.study.tape import Tape
 from tinygrad_lite.study.terminal import Prompt, Quit
 
 
@@ -94,12 +95,14 @@ def _no_backward(script: str, tape: Tape) -> str:
     )
 
 
-class StoppingRecorder(_Recorder):
+class StoppingRecorder(Recorder):
     """Records a script and opens a prompt when a backward pass has ended, or was left by an error.
 
     The modules of a script are not known beforehand: they are found among the calls in progress. A pass that frees its graph
     ends the tape, so that a training loop does not keep the graphs of all its steps.
     """
+
+    tape: Tape
 
     def __init__(self, prompt: Prompt):
         super().__init__(Tape({}))

@@ -15,8 +15,8 @@ from typing import Any, TextIO
 import numpy as np
 
 from tinygrad_lite.study.entries import Entry
-from tinygrad_lite.study.recording import Tape
 from tinygrad_lite.study.stepping import Stop
+from tinygrad_lite.study.tape import Tape
 from tinygrad_lite.study.values import Values
 
 try:
