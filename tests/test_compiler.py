@@ -13,6 +13,7 @@ from tinygrad_lite.arrays.compiling import available
 from tinygrad_lite.compiler.arguments import Arguments, names_of
 from tinygrad_lite.compiler.capture import capture
 from tinygrad_lite.compiler.chains import Slots, chain_of, is_link
+from tinygrad_lite.compiler.joining import with_kernels_joined
 from tinygrad_lite.compiler.layouts import Layouts
 from tinygrad_lite.compiler.native import Piece, function_of, is_supported
 from tinygrad_lite.compiler.passes import PASSES, without_dead_code, without_repetitions
@@ -49,6 +50,10 @@ STEPS = {
     "cnn": gradients_of(
         nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(18, 3)),
         F.cross_entropy, tg.randn(2, 1, 8, 8), tg.randint(0, 3, (2,)),
+    ),
+    "rectified": gradients_of(
+        nn.Sequential(nn.Linear(200, 150), nn.ReLU(), nn.Linear(150, 200), nn.ReLU(), nn.Linear(200, 2)),
+        F.mse_loss, tg.randn(90, 200), tg.randn(90, 2),
     ),
     "wide": gradients_of(nn.Sequential(nn.Linear(30, 400), nn.SiLU(), nn.Linear(400, 2)), F.mse_loss, tg.randn(50, 30), tg.randn(50, 2)),
 }  # fmt: skip
@@ -100,6 +105,42 @@ def test_what_is_changed_between_two_calls_is_no_repetition():
 
     program = without_dead_code(without_repetitions(traced(function, tg.tensor([1.0, 2.0]))))
     assert [value.tolist() for value in program.run(np.array([1, 2], np.float32))] == [[3, 6], [6, 9]]
+
+
+def joined(function, *arguments):
+    program = without_dead_code(without_repetitions(traced(function, *arguments)))
+    return [getattr(call.function, "__name__", call.function) for call in with_kernels_joined(program).calls]
+
+
+def test_a_rectifier_joins_the_product_before_it_if_nothing_else_reads_it():
+    layer, x = nn.Linear(200, 150).requires_grad_(False), tg.randn(90, 200)
+    assert joined(lambda x: F.relu(layer(x)), x) == ["rectified_affine"]
+    assert joined(lambda x: (F.relu(y := layer(x)), y), x) == ["affine", "relu_of"]
+    assert joined(lambda x: F.relu(layer(x) * 2), x)[-1] == "relu_of"
+
+
+def test_the_gradient_of_a_rectifier_joins_the_product_that_it_masks():
+    model = nn.Sequential(nn.Linear(200, 150), nn.ReLU(), nn.Linear(150, 120), nn.ReLU(), nn.Linear(120, 100))
+
+    def gradients(x):
+        return tg.autograd.grad(model(x).sum(), list(model.parameters()))
+
+    calls = joined(gradients, tg.randn(90, 200))
+    assert calls.count("rectified_affine") == calls.count("masked_product") == 2
+    assert "selected" not in calls
+
+
+def test_a_product_whose_operand_is_changed_before_the_rectifier_is_not_joined():
+    layer = nn.Linear(200, 150)
+
+    def function(x):
+        x = x * 1
+        y = layer(x)
+        x += 1
+        return F.relu(y), x
+
+    with tg.no_grad():
+        assert "rectified_affine" not in joined(function, tg.randn(90, 200))
 
 
 def test_random_numbers_are_no_repetition():

@@ -176,3 +176,13 @@ class TestProducts:
         np.testing.assert_allclose(affine(a, w, bias.detach().numpy()), y.detach().numpy())
         np.testing.assert_allclose(x.grad.numpy(), g @ w)
         np.testing.assert_allclose(weight.grad.numpy(), g.T @ a)
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @pytest.mark.parametrize(("rows", "columns"), [(227, 77), (61, 503)])
+    def test_what_follows_is_done_to_each_part(self, rows, columns, dtype):
+        x, y, bias = self.matrix(rows, 301, dtype), self.matrix(301, columns, dtype, 1), self.matrix(1, columns, dtype)[0]
+        x[3, 5] = np.nan
+        mask = self.matrix(rows, columns, dtype, 2)
+        mask[1, :4] = np.nan, 0.0, -0.0, np.inf
+        np.testing.assert_array_equal(shared_product(x, y, bias, "relu"), np.maximum(shared_product(x, y, bias), 0))
+        np.testing.assert_array_equal(shared_product(x, y, None, "masked", mask), np.where(mask <= 0, 0, shared_product(x, y)))

@@ -32,12 +32,12 @@ def available() -> bool:
 
 class Loop:
     """A compiled loop, called with numbers and addresses. `part` is the address of a function that does a part of it; see
-    `_part`."""
+    `_part`. `shared_from`: the size from which several threads are faster than one."""
 
-    __slots__ = ("call", "part")
+    __slots__ = ("call", "part", "shared_from")
 
-    def __init__(self, call: Callable[..., None], part: int):
-        self.call, self.part = call, part
+    def __init__(self, call: Callable[..., None], part: int, shared_from: int = 0):
+        self.call, self.part, self.shared_from = call, part, shared_from
 
     def __call__(self, *args: float) -> None:
         self.call(*args)

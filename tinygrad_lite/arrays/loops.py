@@ -169,15 +169,17 @@ def loop_of(
     """The compiled loop for a chain: a function of the number of elements, the addresses of the arrays and of the results,
     and the numbers. None if a step cannot be compiled."""
     try:
-        return load(text_of(count, numbers, steps, results, dtype, booleans), dtype, 1, count + len(results), numbers)
+        loop = load(text_of(count, numbers, steps, results, dtype, booleans), dtype, 1, count + len(results), numbers)
     except Unsupported:
         return None
+    loop.shared_from = _SHARED if any(name in _ONLY_FLOAT for name, _, _ in steps) else 2 * _SHARED
+    return loop
 
 
 # -- running a loop ---------------------------------------------------------------------------------
 
 SMALLEST = 1 << 13  # elements; with fewer, tracing costs more than the loop saves
-_SHARED = 1 << 16  # elements; with fewer, one thread is as fast
+_SHARED = 1 << 16  # elements; with fewer, one thread is as fast. A maximum with 0 of so many takes 25 us on one thread, 46 on two
 _SHARE = 1 << 14  # the fewest elements worth a part
 
 
@@ -196,7 +198,7 @@ def run_in_threads(loop: Loop, size: int, starts: Sequence[int], items: Sequence
     """Run a compiled loop over arrays of `size` elements, shared among threads. `starts` are their addresses, `items` the
     bytes of an element of each."""
     threads = get_num_threads()
-    if size < _SHARED or threads < 2:
+    if size < loop.shared_from or threads < 2:
         loop(size, *starts, *numbers)
         return
     each = max(_SHARE, -(-size // (PARTS * threads * 64)) * 64)

@@ -28,9 +28,10 @@ _ROWS = 32  # the fewest rows worth a thread
 
 
 @kernel
-def affine(x: Any, weight: Any, bias: Any) -> Any:
+def affine(x: Any, weight: Any, bias: Any, then: str = "") -> Any:
     """`x @ weight.T + bias` as one product that accumulates into the bias: (1024, 128) by (512, 128) in 0.87 ms, with a
-    separate sum 0.97 ms. None if BLAS is not available or NumPy is as fast."""
+    separate sum 0.97 ms. None if BLAS is not available or NumPy is as fast. `then`: see `shared_product`; without one, None
+    too."""
     on_cpu = type(x) is type(weight) is np.ndarray or is_symbol(x)
     if not (on_cpu and x.dtype == weight.dtype == bias.dtype and x.ndim > 1 and weight.ndim == 2):
         return None
@@ -47,7 +48,9 @@ def affine(x: Any, weight: Any, bias: Any) -> Any:
         out = x.reshape(rows, inner).dot(weight.T)
         out += bias
         return out.reshape(*x.shape[:-1], n)
-    out = shared_product(x.reshape(rows, inner), weight.T, bias)
+    out = shared_product(x.reshape(rows, inner), weight.T, bias, then)
+    if out is None and then:
+        return None
     if out is None:
         out = np.empty((rows, n), x.dtype)
         out[...] = bias
@@ -58,8 +61,14 @@ def affine(x: Any, weight: Any, bias: Any) -> Any:
 _ROWS_BY_TRANSPOSED = 101, 111, 112  # CblasRowMajor, CblasNoTrans, CblasTrans
 
 
-def shared_product(x: np.ndarray, y: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray | None:
-    """`x @ y` of matrices of one dtype, plus a contiguous row `bias`. None where NumPy should do it."""
+def shared_product(
+    x: np.ndarray, y: np.ndarray, bias: np.ndarray | None = None, then: str = "", other: np.ndarray | None = None
+) -> np.ndarray | None:
+    """`x @ y` of matrices of one dtype, plus a contiguous row `bias`. None where NumPy should do it.
+
+    `then`: what each thread does to its part of the result while it is in its cache, "relu", or "masked": 0 wherever the
+    contiguous matrix `other` is not positive (nan counts as positive).
+    """
     dtype, threads = x.dtype, get_num_threads()
     (rows, inner), columns = x.shape, y.shape[1]
     longest = rows if rows >= columns else columns
@@ -72,14 +81,15 @@ def shared_product(x: np.ndarray, y: np.ndarray, bias: np.ndarray | None = None)
         return None
     out = np.empty((rows, columns), dtype)
     each = -(-longest // (16 * threads)) * 16
-    block = array("q", product_fields(longest, each, gemm, x, of_x, y, of_y, out, bias, rows < columns))
+    block = array("q", product_fields(longest, each, gemm, x, of_x, y, of_y, out, bias, rows < columns, other))
     with one_blas_thread():
-        in_parts(product_part(dtype), block, -(-longest // each))
+        in_parts(product_part(dtype, then), block, -(-longest // each))
     return out
 
 
 def product_fields(
-    count: Any, each: int, gemm: Any, x: Any, of_x: tuple[int, int], y: Any, of_y: tuple[int, int], out: Any, bias: Any, by_columns: bool
+    count: Any, each: int, gemm: Any, x: Any, of_x: tuple[int, int], y: Any, of_y: tuple[int, int], out: Any, bias: Any,
+    by_columns: bool, mask: Any = None,
 ) -> list[Any]:
     """The arguments of `product_part`: parts have `each` of `count` rows of the result, or columns. BLAS copies all of the
     other operand for each part, so the longer side should be divided: (128, 784) @ (784, 512) takes 1.18 ms of a core's time
@@ -91,6 +101,7 @@ def product_fields(
         count, each, ctypes.cast(gemm, ctypes.c_void_p).value, 102 if by_columns else 101, rows if by_columns else columns, x.shape[1],
         start_of(first), first.strides[int(by_columns)], *of_first, start_of(second), *of_second,
         start_of(out), item if by_columns else out.strides[0], columns, 0 if bias is None else start_of(bias), by_columns * item,
+        0 if mask is None else start_of(mask),
     ]  # fmt: skip
 
 
@@ -105,13 +116,45 @@ def layout(x: np.ndarray) -> tuple[int, int] | None:
     return None
 
 
+# What happens to each element of a part: its value and the mask's, and the condition under which it stays.
+_THEN = {"": "", "relu": "fcmp ugt {t} %value, 0.0", "masked": "fcmp ugt {t} %of_mask, 0.0"}
+
+
 @functools.cache
-def product_part(dtype: np.dtype) -> int:
+def product_part(dtype: np.dtype, then: str = "") -> int:
     """The address of the function that computes a part of a product: it copies the bias into its part of the result, if there
-    is one, and calls BLAS, with its result transposed (order 102) if the parts are columns."""
+    is one, and calls BLAS, with its result transposed (order 102) if the parts are columns. `then` comes last."""
     t, item = KINDS[dtype], dtype.itemsize
-    names = "total each gemm order other inner x x_move x_order x_step y y_order y_step out out_move out_step bias bias_move"
-    pointers = ("gemm", "x", "y", "out", "bias")
+    names = "total each gemm order other inner x x_move x_order x_step y y_order y_step out out_move out_step bias bias_move mask"
+    pointers = ("gemm", "x", "y", "out", "bias", "mask")
+    kept = _THEN[then].format(t=t)
+    load_mask = f"%of_mask = load {t}, ptr %mask_place" if then == "masked" else ""
+    elements = f"""
+elements:
+  %width = select i1 %by_columns, i64 %count, i64 %other
+  br label %line
+line:
+  %j = phi i64 [ 0, %elements ], [ %j_next, %line_end ]
+  %line_offset = mul i64 %j, %out_row
+  %line_out = getelementptr i8, ptr %out_here, i64 %line_offset
+  %line_mask = getelementptr i8, ptr %mask_here, i64 %line_offset
+  br label %element
+element:
+  %k = phi i64 [ 0, %line ], [ %k_next, %element ]
+  %at = getelementptr {t}, ptr %line_out, i64 %k
+  %mask_place = getelementptr {t}, ptr %line_mask, i64 %k
+  %value = load {t}, ptr %at
+  {load_mask}
+  %stays = {kept}
+  %stored = select i1 %stays, {t} %value, {t} 0.0
+  store {t} %stored, ptr %at
+  %k_next = add nuw nsw i64 %k, 1
+  %k_more = icmp slt i64 %k_next, %width
+  br i1 %k_more, label %element, label %line_end
+line_end:
+  %j_next = add nuw nsw i64 %j, 1
+  %j_more = icmp slt i64 %j_next, %rows
+  br i1 %j_more, label %line, label %end""" if kept else ""
     return load_part(f"""
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 define void @part(i64 %i, ptr %args) {{
@@ -138,6 +181,7 @@ begin:
   %out_row = mul i64 %out_step, {item}
   %bias_offset = mul i64 %start, %bias_move
   %bias_here = getelementptr i8, ptr %bias, i64 %bias_offset
+  %mask_here = getelementptr i8, ptr %mask, i64 %out_offset
   %alone = icmp eq ptr %bias, null
   br i1 %alone, label %multiply, label %row
 row:
@@ -152,7 +196,7 @@ multiply:
   %beta = phi {t} [ 0.0, %begin ], [ 1.0, %row ]
   call void %gemm(i32 %order_of_all, i32 %order_of_x, i32 %order_of_y, i64 %count, i64 %other, i64 %inner, {t} 1.0,
                   ptr %x_here, i64 %x_step, ptr %y, i64 %y_step, {t} %beta, ptr %out_here, i64 %out_step)
-  br label %end
+  br label %{"elements" if kept else "end"}{elements}
 end:
   ret void
 }}

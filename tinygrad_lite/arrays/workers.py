@@ -26,7 +26,7 @@ from tinygrad_lite.arrays.memory import start_of
 from tinygrad_lite.arrays.threads import get_num_threads
 
 PARTS = 4  # for each thread, so that one that begins late has less to do
-_PATIENCE = 1 << 12  # looks at the word before a thread sleeps: 0.1 ms
+_PATIENCE = 1 << 15  # looks at the word before a thread sleeps: 0.8 ms, longer than most work of Python between two loops
 _CLOSED = 1 << 40  # the next part, where no more may be taken
 
 # The words that the threads share, each on cache lines of its own: where they are, in bytes.

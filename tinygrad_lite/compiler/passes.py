@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.arrays import axpby
+from tinygrad_lite.arrays.compiling import available
+from tinygrad_lite.compiler.joining import with_kernels_joined
 from tinygrad_lite.compiler.program import Call, Program, Variable, replaced, variables_in
 
 LARGE = 1 << 18  # elements of a result that is not kept from the forward to the backward pass if it can be made again
@@ -16,11 +19,13 @@ SMALL = 1 << 12  # elements; below, calling a kernel costs more than its NumPy c
 
 
 def with_small_kernels_taken_apart(program: Program) -> Program:
-    """With the NumPy calls of kernels whose arrays are all small, in their place."""
+    """With the NumPy calls of kernels whose arrays are all small, in their place; and those of axpby if they can be a part of a
+    compiled loop."""
     calls: list[Call] = []
     for call in program.calls:
         arrays = [variable for variable in (*call.variables(), *call.made) if not variable.is_number]
-        calls += call.body if call.body and not call.is_whole and all(math.prod(array.shape) <= SMALL for array in arrays) else [call]
+        is_small = all(math.prod(array.shape) <= SMALL for array in arrays) or (call.calls(axpby) and available())
+        calls += call.body if call.body and not call.is_whole and is_small else [call]
     return replace(program, calls=calls)
 
 
@@ -204,4 +209,5 @@ PASSES = {
     "dead code removed": without_dead_code,
     "checks first": with_checks_first,
     "large results made again": with_large_results_made_again,
+    "kernels joined": with_kernels_joined,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import inspect
 import keyword
 import math
 import operator
@@ -70,6 +71,10 @@ class Call:
     @property
     def made(self) -> list[Variable]:
         return [variable for variable in self.results if variable is not None]
+
+    def calls(self, kernel: Callable[..., Any]) -> bool:
+        """Whether this is a call of a function that is marked as a kernel."""
+        return self.function is inspect.unwrap(kernel)
 
     def parts(self) -> tuple[Call, ...]:
         """The NumPy calls of a kernel, or the call itself."""
