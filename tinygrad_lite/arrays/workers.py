@@ -2,7 +2,7 @@
 
 Python's pools take 50 to 100 us to start a task on another thread, longer than most loops run. The threads here are in
 compiled code already: each watches a word in memory for some time after its last part, and takes the next one within a
-microsecond. A thread that has waited in vain leaves for Python and sleeps there until it is called. Nobody waits for a
+microsecond; where other programs want the core, they get it. A thread that has waited in vain leaves for Python and sleeps there until it is called. Nobody waits for a
 thread that sleeps or has no core: the caller takes part after part itself, and at the end waits only for those begun.
 """
 
@@ -26,7 +26,8 @@ from tinygrad_lite.arrays.memory import start_of
 from tinygrad_lite.arrays.threads import get_num_threads
 
 PARTS = 4  # for each thread, so that one that begins late has less to do
-_PATIENCE = 1 << 15  # looks at the word before a thread sleeps: 0.8 ms, longer than most work of Python between two loops
+_PATIENCE = 1 << 12  # looks at the word in 0.1 ms, before a thread offers its core to others between two looks
+_YIELDS = 1 << 11  # such looks, in 0.5 to 1 ms, before it sleeps: most work of Python between two loops is shorter
 _CLOSED = 1 << 40  # the next part, where no more may be taken
 
 # The words that the threads share, each on cache lines of its own: where they are, in bytes.
@@ -66,7 +67,7 @@ define void @loop(i64 %patience, ptr %state) {{
 entry:{_FIELDS}
   br label %look
 look:
-  %tries = phi i64 [ 0, %entry ], [ 0, %done ], [ %tried, %wait ]
+  %tries = phi i64 [ 0, %entry ], [ 0, %done ], [ %tried, %pause ], [ %tried, %yield ]
   %seen = load atomic i64, ptr %next seq_cst, align 8
   %count = load atomic i64, ptr %count_at seq_cst, align 8
   %open = icmp slt i64 %seen, %count
@@ -78,10 +79,19 @@ done:
   %left = atomicrmw sub ptr %active, i64 1 seq_cst
   br label %look
 wait:
-  {_PAUSE}
   %tried = add i64 %tries, 1
-  %more = icmp slt i64 %tried, %patience
-  br i1 %more, label %look, label %sleep
+  %soon = icmp slt i64 %tried, %patience
+  br i1 %soon, label %pause, label %wait_longer
+pause:
+  {_PAUSE}
+  br label %look
+wait_longer:
+  %most = add i64 %patience, {_YIELDS}
+  %more = icmp slt i64 %tried, %most
+  br i1 %more, label %yield, label %sleep
+yield:
+  %yielded = {_YIELD}
+  br label %look
 sleep:
   %tired = atomicrmw sub ptr %awake, i64 1 seq_cst
   ret void
