@@ -2,8 +2,9 @@
 
 Python's pools take 50 to 100 us to start a task on another thread, longer than most loops run. The threads here are in
 compiled code already: each watches a word in memory for some time after its last part, and takes the next one within a
-microsecond; where other programs want the core, they get it. A thread that has waited in vain leaves for Python and sleeps there until it is called. Nobody waits for a
-thread that sleeps or has no core: the caller takes part after part itself, and at the end waits only for those begun.
+microsecond; where other programs want the core, they get it. A thread that has waited in vain leaves for Python and
+sleeps there until it is called. Nobody waits for a thread that sleeps or has no core: the caller takes part after part
+itself, and at the end waits only for those begun.
 """
 
 from __future__ import annotations

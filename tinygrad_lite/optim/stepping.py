@@ -268,8 +268,7 @@ def _apply(optimizer: Method, p: Any, g: Any, state: State, group: Group) -> Non
     if not on_cpu:
         state.update(fused(equation, [p, g, *arrays]) or {})
         return
-    # An equation with threads of its own, such as SGD's, is faster without: mlp takes 0.92 of the time.
-    if optimizer.threads and (begun := as_one_loop(equation, [p, g, *arrays])) is not None:
+    if (begun := as_one_loop(equation, [p, g, *arrays])) is not None:
         state.update(begun)
         return
     # 0-d arrays too: their arithmetic would return NumPy scalars.
