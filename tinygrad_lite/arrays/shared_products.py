@@ -76,19 +76,19 @@ def shared_product(
         return None
     if dtype not in KINDS or y.dtype != dtype or not available():
         return None
-    of_x, of_y, gemm = layout(x), layout(y), gemm_of(dtype)
-    if of_x is None or of_y is None or gemm is None:
+    of_x, of_y = layout(x), layout(y)
+    if of_x is None or of_y is None or gemm_of(dtype) is None:
         return None
     out = np.empty((rows, columns), dtype)
     each = -(-longest // (16 * threads)) * 16
-    block = array("q", product_fields(longest, each, gemm, x, of_x, y, of_y, out, bias, rows < columns, other))
+    block = array("q", product_fields(longest, each, x, of_x, y, of_y, out, bias, rows < columns, other))
     with one_blas_thread():
         in_parts(product_part(dtype, then), block, -(-longest // each))
     return out
 
 
 def product_fields(
-    count: Any, each: int, gemm: Any, x: Any, of_x: tuple[int, int], y: Any, of_y: tuple[int, int], out: Any, bias: Any,
+    count: Any, each: int, x: Any, of_x: tuple[int, int], y: Any, of_y: tuple[int, int], out: Any, bias: Any,
     by_columns: bool, mask: Any = None,
 ) -> list[Any]:
     """The arguments of `product_part`: parts have `each` of `count` rows of the result, or columns. BLAS copies all of the
@@ -98,11 +98,16 @@ def product_fields(
     item = out.itemsize
     first, of_first, second, of_second = (y, of_y, x, of_x) if by_columns else (x, of_x, y, of_y)
     return [
-        count, each, ctypes.cast(gemm, ctypes.c_void_p).value, 102 if by_columns else 101, rows if by_columns else columns, x.shape[1],
+        count, each, _gemm_address(x.dtype), 102 if by_columns else 101, rows if by_columns else columns, x.shape[1],
         start_of(first), first.strides[int(by_columns)], *of_first, start_of(second), *of_second,
         start_of(out), item if by_columns else out.strides[0], columns, 0 if bias is None else start_of(bias), by_columns * item,
         0 if mask is None else start_of(mask),
     ]  # fmt: skip
+
+
+@functools.cache
+def _gemm_address(dtype: np.dtype) -> int | None:
+    return ctypes.cast(gemm_of(dtype), ctypes.c_void_p).value
 
 
 def layout(x: np.ndarray) -> tuple[int, int] | None:

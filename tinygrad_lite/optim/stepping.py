@@ -268,7 +268,9 @@ def _apply(optimizer: Method, p: Any, g: Any, state: State, group: Group) -> Non
     if not on_cpu:
         state.update(fused(equation, [p, g, *arrays]) or {})
         return
-    if (begun := as_one_loop(equation, [p, g, *arrays])) is not None:
+    # An equation with threads of its own, SGD's: a loop takes 84 us instead of 190 for 400,000 elements, but not less for 65,536.
+    worth_a_loop = optimizer.threads or p.size > 1 << 17
+    if worth_a_loop and (begun := as_one_loop(equation, [p, g, *arrays])) is not None:
         state.update(begun)
         return
     # 0-d arrays too: their arithmetic would return NumPy scalars.
