@@ -171,7 +171,7 @@ def test_a_stop_shows_the_rule_what_it_names_and_what_it_sends():
     np.testing.assert_array_equal(stop.cotangent.array, [3, 3])
     (sent,) = stop.sent
     assert (sent.argument, sent.rule.formula) == ("input", "g * (1 - out * out)")
-    assert sent.rule.latex == r"\bar{y} \, \left(1 - y \, y\right)"
+    assert sent.rule.latex == r"\bar{y} \, (1 - y^{2})"
     np.testing.assert_array_equal(sent.saved["out"].array, y.detach().numpy())
     np.testing.assert_array_equal(sent.gradient.array, x.grad.numpy())
     assert sent.to is tape["x"]
@@ -336,19 +336,50 @@ def test_a_block_that_raises_leaves_nothing_behind():
 # -- formulas --------------------------------------------------------------------------------------
 
 
+def cases(*rows):
+    """LaTeX of a choice: each value and its condition, the last without one."""
+    written = [rf"{value} & \text{{if }} {condition}" if condition else rf"{value} & \text{{otherwise}}" for value, condition in rows]
+    return rf"\begin{{cases}} {' '.join(written[:1])} \\ " + r" \\ ".join(written[1:]) + r" \end{cases}"
+
+
 @pytest.mark.parametrize(
     "text, expected",
     [
-        ("g * other", r"\bar{y} \, \mathit{other}"),
+        ("g * other", r"\bar{y} \, z"),
+        ("g * out * out * slope", r"\bar{y} \, y^{2} \, \mathit{slope}"),
         ("-g * (x / y)", r"-\bar{y} \, \frac{x}{y}"),
         ("g / (2 * out)", r"\frac{\bar{y}}{2 \, y}"),
-        ("(a + b) ** 2 - (c - d)", r"\left(a + b\right)^{2} - \left(c - d\right)"),
-        ("g * exp(-x)", r"\bar{y} \, \exp\left(-x\right)"),
-        ("g @ weight.T", r"\bar{y} \mathit{weight}^\top"),
+        ("(a + b) ** 2 - (c - d)", r"(a + b)^{2} - (c - d)"),
+        ("(a / b) ** 2", r"\left(\frac{a}{b}\right)^{2}"),
+        ("-g * (input / other / other)", r"-\bar{y} \, \frac{x}{z^{2}}"),
+        ("-g / sqrt(1 - input * input)", r"-\frac{\bar{y}}{\sqrt{1 - x^{2}}}"),
+        ("g * 1e-12 + 2.0", r"\bar{y} \cdot 10^{-12} + 2"),
+        ("g * exp(-x)", r"\bar{y} \, e^{-x}"),
+        ("g @ weight.T", r"\bar{y} W^\top"),
+        ("-(out.mT @ g @ _inv(A, False).mT)", r"-y^\top \bar{y} A^{-\top}"),
+        ("A * (B @ C)", r"A \odot (B C)"),
         ("g * (x > 0)", r"\bar{y} \, [x > 0]"),
-        ("sqrt(abs(x))", r"\sqrt{\left|x\right|}"),
-        ("where_nan(x_1)", r"\operatorname{where\_nan}\left(\mathit{x\_1}\right)"),
-        ("x[i]", r"\texttt{x[i]}"),
+        ("sqrt(abs(x))", r"\sqrt{\lvert x \rvert}"),
+        ("abs(a / b)", r"\left\lvert \frac{a}{b}\right\rvert"),
+        ("where_nan(x_1)", r"\mathrm{where\_nan}(\mathit{x\_1})"),
+        ("x[i]", "x_{i}"),
+        ("g[..., None] * x1[i, 2 * j]", r"\bar{y} \, {x_{1}}_{i, 2 \, j}"),
+        ("where((x > 0) & (x < 1), g, 0.0)", r"\begin{cases} \bar{y} & \text{if } x > 0 \land x < 1 \\ 0 & \text{otherwise} \end{cases}"),
+        ("0 if a is None else 1 if a <= b < c else 2", cases(("0", r"a = \text{None}"), ("1", r"a \le b < c"), ("2", ""))),
+        ("g * (1 if x > 0 else 2)", rf"\bar{{y}} \, \left({cases(('1', 'x > 0'), ('2', ''))}\right)"),
+        ("restored(g * (1 / (count(input_shape, axes) or 1)), input_shape, axes)", r"\bar{y} \, \frac{1}{n}"),
+        ("out * (g - (g * out).sum(axis=dim, keepdims=True))", r"y \, \left(\bar{y} - \sum_{\mathit{dim}} \bar{y} \, y\right)"),
+        ("sum(x[j] for j in range(i + 1))", r"\sum_{j \le i} x_{j}"),
+        ("prod(x[j] for j in range(n) if j != i)", r"\prod_{j \ne i} x_{j}"),
+        ("sum(x[j] for i in range(I) for j in range(J) if i + j == m)", r"\sum_{i, j : i + j = m} x_{j}"),
+        ("sum(x[k] for k in range(inf))", r"\sum_{k \ge 0} x_{k}"),
+        ("sum(x[k] for k in range(j, n))", r"\sum_{k \ge j} x_{k}"),
+        ("max(x[j] for j in range(i + 1, k))", r"\max_{i < j < k} x_{j}"),
+        ("integral(lambda tau: exp(-tau**2), 0, input) / math.pi", r"\frac{\int_{0}^{x} e^{-\tau^{2}} \, d\tau}{\pi}"),
+        ("reshape(g, with_ones(shape, axes)) * mean(x, axes, True)", r"\bar{y} \, (\mathrm{mean}_{\mathit{axes}} x)"),
+        ("reshape(g, input_shape)", r"\mathrm{reshape}(\bar{y}, \mathrm{shape}(x))"),
+        ("_contract(g, other, ('ab', 'bc', 'ac'))", r"\mathrm{einsum}_{ab, bc \to ac}(\bar{y}, z)"),
+        ("delta_bar * w_1_bar", r"\bar{\delta} \, \bar{\mathit{w\_1}}"),
     ],
 )
 def test_expressions_as_latex(text, expected):

@@ -31,7 +31,7 @@ import numpy as np
 from tinygrad_lite.study.entries import Contribution, Entry, Pass, Step
 from tinygrad_lite.study.expressions import Input
 from tinygrad_lite.study.program import Call, source_line
-from tinygrad_lite.study.rules import Text, text_of
+from tinygrad_lite.study.rules import Text, text_of_rule
 from tinygrad_lite.study.values import Values
 
 FORMAT, VERSION = "tinygrad_lite.study", 1
@@ -92,7 +92,7 @@ class _Writer:
     def entry(self, entry: Entry) -> dict[str, Any]:
         rules = []
         for number, argument, rule in entry.rules:
-            text = text_of(rule) if rule is not None else Text("", "", "", ())
+            text = text_of_rule(entry.operation, argument, rule)
             rules.append({"input": number, "argument": argument, **text._asdict(), "parameters": list(text.parameters)})
         return {
             **{name: getattr(entry, name) for name in _PLAIN},

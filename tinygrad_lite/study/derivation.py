@@ -11,7 +11,8 @@ from typing import Any
 
 from tinygrad_lite.study.entries import Entry, Pass
 from tinygrad_lite.study.expressions import Input, argument_text, expression, one_line
-from tinygrad_lite.study.latex import GREEK, Symbol, escaped, latex
+from tinygrad_lite.study.formulas import FORMULAS, typeset
+from tinygrad_lite.study.latex import escaped, latex, name_in_latex
 from tinygrad_lite.study.stepping import sent_by
 from tinygrad_lite.study.values import Values
 
@@ -70,8 +71,8 @@ def symbols_of(entries: Sequence[Entry]) -> dict[int, str]:
     counts = Counter(entry.name for entry in entries)
     found = {}
     for entry in entries:
-        plain = counts[entry.name] == 1 and re.fullmatch(r"[\w.]+", entry.name)
-        found[entry.number] = _symbol(entry.name) if plain else f"v_{{{entry.number}}}"
+        plain = counts[entry.name] == 1 and re.fullmatch(r"(?!v\d+$)[\w.]+", entry.name)
+        found[entry.number] = name_in_latex(entry.name) if plain else f"v_{{{entry.number}}}"
     return found
 
 
@@ -81,12 +82,6 @@ def check_size(method: str, entries: Sequence[Entry], most: int) -> None:
             f"{method}: the tape has {len(entries):,} entries, more than most={most}; pass a larger `most`, record a smaller part, "
             "or use page(), which folds a large graph by module"
         )
-
-
-def _symbol(name: str) -> str:
-    if name in GREEK:
-        return r"\varepsilon" if name == "eps" else rf"\{name}"
-    return name if len(name) == 1 else rf"\mathit{{{escaped(name)}}}"
 
 
 def _forward(entry: Entry, symbols: Mapping[int, str]) -> str:
@@ -107,9 +102,10 @@ def _backward(entry: Entry, sent: Any, symbols: Mapping[int, str]) -> str:
             known[name] = symbols[value.number]
         elif isinstance(value, (Values, int, float)) and not isinstance(value, bool):
             known[name] = _number(value) or rf"\mathit{{{escaped(name)}}}"
-    if sent.rule.formula:
-        return _in_latex(sent.rule.formula, known)
-    return rf"\operatorname{{vjp}}_{{\text{{{escaped(entry.operation)}}}}}\left({known['g']}\right)"
+    formula = (sent.rule.latex and typeset.expression_of(FORMULAS.get(entry.operation), sent.argument)) or sent.rule.formula
+    if formula:
+        return _in_latex(formula, known)
+    return rf"\mathrm{{vjp}}_{{\text{{{escaped(entry.operation)}}}}}\left({known['g']}\right)"
 
 
 def _in_latex(text: str, symbols: Mapping[str, str]) -> str:
@@ -117,17 +113,7 @@ def _in_latex(text: str, symbols: Mapping[str, str]) -> str:
         tree = ast.parse(text, mode="eval").body
     except SyntaxError:
         return rf"\texttt{{{escaped(text)}}}"
-    return latex(_Named(symbols).visit(tree))
-
-
-class _Named(ast.NodeTransformer):
-    """Replaces names by symbols."""
-
-    def __init__(self, symbols: Mapping[str, str]):
-        self.symbols = symbols
-
-    def visit_Name(self, node: ast.Name) -> ast.Name:
-        return Symbol(node.id, self.symbols[node.id]) if node.id in self.symbols else node
+    return latex(tree, symbols)
 
 
 def _in_words(value: Any) -> str:

@@ -48,7 +48,7 @@ class Exports:
         >>> print(tape.latex())
         \begin{align*}
         x &= 2 \\
-        y &= x \, x = 4 \\
+        y &= x^{2} = 4 \\
         &\text{and backwards:} \\
         \bar{y} &= 1 \\
         \bar{x} &= \bar{y} \, x = 2 \\

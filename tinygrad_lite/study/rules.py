@@ -9,12 +9,14 @@ import textwrap
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from tinygrad_lite.engine.primitive import REGISTRY
+from tinygrad_lite.study.formulas import FORMULAS, typeset
 from tinygrad_lite.study.latex import latex
 
 
 class Text(NamedTuple):
-    """`source`: as in the file; `formula`: the expression that a lambda returns, otherwise ""; `parameters`: the names of
-    the saved values that it takes."""
+    """`source`: as in the file; `formula`: the expression that a lambda returns, otherwise ""; `latex`: that expression, or the
+    formula of the page of rules; `parameters`: the names of the saved values that it takes."""
 
     source: str
     formula: str
@@ -24,11 +26,24 @@ class Text(NamedTuple):
 
 def text_of(rule: Callable[..., Any] | Text) -> Text:
     """The text of a rule, or that text itself; empty if the source is not available."""
-    if isinstance(rule, Text):
-        return rule
+    return rule if isinstance(rule, Text) else _text_of(_bare(rule))
+
+
+def text_of_rule(operation: str, argument: str, rule: Callable[..., Any] | Text | None) -> Text:
+    """The text of an operation's rule for an argument, with the LaTeX of its formula if it has one of its own."""
+    if rule is None or isinstance(rule, Text):
+        return rule or Text("", "", "", ())
+    text, formula, primitive = text_of(rule), FORMULAS.get(operation), REGISTRY.get(operation)
+    if formula is None or primitive is None or argument not in formula.rules:
+        return text
+    known = primitive.fused if primitive.fused is not None else primitive.rules[argument][0]
+    return text._replace(latex=typeset.rule_alone(formula, argument)) if _bare(rule) is _bare(known) else text
+
+
+def _bare(rule: Any) -> Any:
     while isinstance(rule, functools.partial):
         rule = next((each for each in rule.args if callable(each)), rule.func)
-    return _text_of(inspect.unwrap(rule))
+    return inspect.unwrap(rule)
 
 
 @functools.lru_cache(maxsize=1024)

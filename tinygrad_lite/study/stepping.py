@@ -8,7 +8,7 @@ from typing import Any
 
 from tinygrad_lite.study.entries import Entry, Pass, Step
 from tinygrad_lite.study.notebook import of_no_stop, of_stop
-from tinygrad_lite.study.rules import Text, text_of
+from tinygrad_lite.study.rules import Text, text_of_rule
 from tinygrad_lite.study.values import Values
 
 
@@ -170,6 +170,6 @@ def sent_by(entries: Sequence[Entry], step: Step) -> Iterator[Sent]:
     rules = iter(entry.rules)
     for sent in step.sent:  # in the order of the rules, some of which may have sent nothing
         argument, rule = next(((argument, rule) for number, argument, rule in rules if number == sent.to), ("", None))
-        text = text_of(rule) if rule is not None else Text("", "", "", ())
+        text = text_of_rule(entry.operation, argument, rule)
         saved = {name: entry.saved[name] for name in text.parameters if name in entry.saved}
         yield Sent(argument, text, saved, entries[sent.to], sent.gradient, sent.total)

@@ -8,6 +8,7 @@ import linecache
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -163,12 +164,15 @@ class Prompt(cmd.Cmd):
                 self.say(f"{name} = {_in_full(value)}")
 
     def do_rule(self, argument: str) -> None:
-        """rule: show the text of this step's rules, as in the source and in LaTeX."""
+        """rule: show the text of this step's rules, as in the source and in LaTeX (x is input, z other: docs/rules.md)."""
         stop = self._stop()
-        for source, formula in dict.fromkeys((sent.rule.source, sent.rule.latex) for sent in stop.sent):
+        shown: dict[str, list[str]] = {}  # one rule may be for several arguments, with a formula for each
+        for sent in stop.sent:
+            shown.setdefault(sent.rule.source, []).append(sent.rule.latex)
+        for source, formulas in shown.items():
             self.say(self._painted("rule", source or "(its source is not available)"))
-            if formula:
-                self.say(f"  {formula}")
+            for formula in dict.fromkeys(filter(None, formulas)):
+                self.say(textwrap.indent(formula, "  "))
 
     def do_gradients(self, argument: str) -> None:
         """gradients [TEXT]: show the gradients that have arrived so far, of all entries or of those with TEXT in their label."""
