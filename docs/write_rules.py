@@ -49,6 +49,10 @@ combine element by element and broadcast; the gradient of what was broadcast is 
 the condition holds and 0 elsewhere. n is the number of elements that a sum is taken over, and an element beyond the ends of
 an array is 0. Formulas of matrices and of single elements hold for stacks of them.
 """
+WITHOUT = """\
+Nothing is recorded for these functions on arrays: most of their results are integers or bools. `sort`, `topk`, `kthvalue`, `mode`,
+`cummax` and `cummin`, and `max`, `min` and `median` along a dim, read their elements by an index from one of them: of a tie,
+the element at that index gets the whole gradient. `max`, `min` and `median` of a whole tensor share it evenly."""
 SEPARATOR = "\n\n"
 
 
@@ -77,8 +81,7 @@ def text() -> str:
         parts += [section(primitive) for primitive in by_theme[theme]]
     without = sorted(name for name, each in NONDIFFERENTIABLE.items() if each.forward.__module__.startswith("tinygrad_lite."))
     parts.append("## Without a gradient")
-    parts.append("These functions on arrays have integer or boolean results, or random ones; nothing is recorded for them.")
-    parts.append(", ".join(f"`{name}`" for name in without))
+    parts += [WITHOUT, ", ".join(f"`{name}`" for name in without)]
     return SEPARATOR.join(parts) + "\n"
 
 

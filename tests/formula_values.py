@@ -213,7 +213,7 @@ def results_of(lines: list[ast.Assign]) -> list[str]:
     last = lines[-1]
     (target,) = last.targets
     if isinstance(target, ast.Subscript):
-        return [target.value.id.replace("s", "a")]  # the first result of an LSTM is not its states s
+        return [target.value.id]
     pair = target if isinstance(target, ast.Tuple) else last.value
     return [each.id for each in pair.elts if isinstance(each, ast.Name)] if isinstance(pair, ast.Tuple) else []
 

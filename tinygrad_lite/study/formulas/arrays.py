@@ -37,6 +37,7 @@ TABLE = {
         kinks=(
             Kink(([0.0, 0.0], 2.0, (0,), False), {"x": [0.0, 0.0]}, "the tip of a cone"),
             Kink(([0.0, 2.0], 1.0, (0,), False), {"x": [0.0, 1.0]}, "the slopes are -1 and 1 on the two sides of 0"),
+            Kink(([0.0, 4.0], 0.5, (0,), False), {"x": [0.0, 1.0]}, "vertical for p < 1"),
             Kink(([2.0, -2.0], inf, (0,), False), {"x": [0.5, -0.5]}, "ties for the largest share the gradient"),
             Kink(([1.0, 2.0], 0.0, (0,), False), {"x": [0.0, 0.0]}, "a count: flat, with jumps"),
         ),

@@ -17,7 +17,7 @@ class Kink:
     words: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Formula:
     """A primitive's value, and its rules where their own text is not a formula, in Python and NumPy's names.
 

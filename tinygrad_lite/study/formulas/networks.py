@@ -29,6 +29,7 @@ _STATES = (
     "W is `w_ih`, U `w_hh`, b `b_ih` and b' `b_hh`; h is the first state. The gradient of the last state adds to that of the last "
     "output."
 )
+_CELL = "{0}_cell_vjp stands for the rules of `{0}_cell` at step t."
 
 TABLE = {
     "linear": Formula(
@@ -202,25 +203,26 @@ TABLE = {
         rho[t] = gru_cell_vjp(e[t], t)[2]
         """,
         symbols=_WEIGHTS,
-        note=f"For one sequence of length T. {_STATES} gru_cell_vjp stands for the rules of `gru_cell` at step t.",
+        note=f"For one sequence of length T. {_STATES} {_CELL.format('gru')}",
     ),
     "lstm": Formula(
         """
         a[-1] = h
         s[-1] = c
         z[t] = w_ih @ input[t] + b_ih + w_hh @ a[t - 1] + b_hh
-        a[t] = lstm_cell(z[t], s[t - 1])[0]
         s[t] = lstm_cell(z[t], s[t - 1])[1]
+        q[t] = lstm_cell(z[t], s[t - 1])[0]
+        a[t] = w_hr @ q[t]
         """,
-        _SEQUENCE | {"c": "sigma[0]"},
+        _SEQUENCE | {"c": "sigma[0]", "w_hr": "sum(outer(e[t], q[t]) for t in range(T))"},
         shared="""
         delta[T] = 0
         sigma[T] = 0
         e[t] = a_bar[t] + w_hh.mT @ delta[t + 1]
-        delta[t] = lstm_cell_vjp(e[t], sigma[t + 1], t)[0]
-        sigma[t] = lstm_cell_vjp(e[t], sigma[t + 1], t)[1]
+        delta[t] = lstm_cell_vjp(w_hr.mT @ e[t], sigma[t + 1], t)[0]
+        sigma[t] = lstm_cell_vjp(w_hr.mT @ e[t], sigma[t + 1], t)[1]
         """,
-        symbols=_WEIGHTS,
-        note=f"For one sequence of length T without projection. {_STATES} lstm_cell_vjp stands for the rules of `lstm_cell` at step t.",
+        symbols=_WEIGHTS | {"w_hr": "R"},
+        note=f"For one sequence of length T. R is `w_hr`, the identity if that is None. {_STATES} {_CELL.format('lstm')}",
     ),
 }  # fmt: skip

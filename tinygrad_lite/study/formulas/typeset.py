@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Sequence
 
 from tinygrad_lite.study.formulas.formula import Formula, lines_of
@@ -24,6 +25,7 @@ def of_rule(formula: Formula, argument: str, own: str) -> list[Equation]:
     return [_written(line, formula, argument) for line in lines_of(formula.rules.get(argument) or own, argument)]
 
 
+@functools.cache
 def rule_alone(formula: Formula, argument: str) -> str:
     """A rule's formula without its left side, or with all equations that it needs, aligned."""
     needed, lines = _lines_for(formula, argument)
@@ -32,6 +34,7 @@ def rule_alone(formula: Formula, argument: str) -> str:
     return aligned([_written(line, formula) for line in needed] + [_written(line, formula, argument) for line in lines])
 
 
+@functools.cache
 def expression_of(formula: Formula | None, argument: str) -> str:
     """A rule's formula in Python; "" if it is not a single expression."""
     if formula is None or argument not in formula.rules or not _is_expression(*_lines_for(formula, argument)):
