@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +45,10 @@ for it. Every other operation is composed of primitives and needs no rule. [Thro
 called.
 
 In the formulas, x is `input`, z `other`, W `weight`, b `bias`, t `target`, y the result; other arguments have their names. Arrays
-combine element by element and broadcast; the gradient of what was broadcast is summed by the engine. $`[\\ldots]`$ is 1 where
-the condition holds and 0 elsewhere. n is the number of elements that a sum is taken over, and an element beyond the ends of
-an array is 0. Formulas of matrices and of single elements hold for stacks of them.
+combine element by element and broadcast, and the engine sums the gradient of what was broadcast. Capital letters are matrices,
+$`A B`$ their matrix product and $`A \\odot B`$ the product of their elements; a formula for matrices holds for stacks of them.
+$`[\\ldots]`$ is 1 where a condition holds, else 0. n is the number of elements that a sum is taken over. Elements beyond the
+ends of an array are 0.
 """
 WITHOUT = """\
 Nothing is recorded for these functions on arrays: most of their results are integers or bools. `sort`, `topk`, `kthvalue`, `mode`,
@@ -81,7 +82,7 @@ def text() -> str:
         parts += [section(primitive) for primitive in by_theme[theme]]
     without = sorted(name for name, each in NONDIFFERENTIABLE.items() if each.forward.__module__.startswith("tinygrad_lite."))
     parts.append("## Without a gradient")
-    parts += [WITHOUT, ", ".join(f"`{name}`" for name in without)]
+    parts += [WITHOUT, listed(without)]
     return SEPARATOR.join(parts) + "\n"
 
 
@@ -131,8 +132,25 @@ def of_rule(primitive: Any, name: str) -> list[tuple[str, str]]:
 # -- rules -----------------------------------------------------------------------------------------
 
 
+def function_of(primitive: Any, name: str) -> Any:
+    return primitive.fused if primitive.fused is not None else primitive.rules[name][0]
+
+
 def rule_text(primitive: Any, name: str) -> Text:
-    return text_of(primitive.fused if primitive.fused is not None else primitive.rules[name][0])
+    return text_of(function_of(primitive, name))
+
+
+def helpers(function: Any) -> Iterator[str]:
+    """The sources of the private functions of a rule's own file that it calls, and that these call."""
+    for name in function.__code__.co_names:
+        helper = function.__globals__.get(name)
+        if name.startswith("_") and inspect.isfunction(helper) and not hasattr(helper, "primitive") and is_of(function, helper):
+            yield inspect.getsource(helper).rstrip()
+            yield from helpers(helper)
+
+
+def is_of(function: Any, helper: Any) -> bool:
+    return helper is not function and helper.__module__ == function.__module__
 
 
 def refusal(code: Text) -> str | None:
@@ -143,30 +161,27 @@ def refusal(code: Text) -> str | None:
 
 
 def rules(primitive: Any) -> Iterator[str]:
-    """A table of the rules, and the source of those that are more than an expression."""
+    """A table of the rules, and the source of what is more than an expression."""
     rows = ["| gradient of | rule | keeps |", "|---|---|---|"]
-    sources: list[str] = []
-    together = [", ".join(f"`{name}`" for name in primitive.differentiable)] if primitive.fused is not None else None
-    for name in primitive.differentiable[:1] if together else primitive.differentiable:
-        code = rule_text(primitive, name)
-        keeps = list(primitive.fused_names if together else primitive.rules[name][1])
-        if primitive.composition is not None:
-            keeps += [f"{argument}" for argument in primitive.arguments if argument not in keeps]
-        shown = refusal(code)
-        if shown is None and code.formula:
-            shown = f"`{code.formula}`".replace("|", r"\|")
-        elif shown is None:
-            shown = "below"
-            if code.source not in sources:
-                sources.append(code.source)
-        rows.append(f"| {together[0] if together else f'`{name}`'} | {shown} | {', '.join(f'`{each}`' for each in keeps) or 'nothing'} |")
+    sources: dict[str, None] = {}
+    for names in [primitive.differentiable] if primitive.fused is not None else [(name,) for name in primitive.differentiable]:
+        code = rule_text(primitive, names[0])
+        shown = refusal(code) or (f"`{code.formula}`".replace("|", r"\|") if code.formula else "below")
+        kept = primitive.fused_names if primitive.fused is not None else primitive.rules[names[0]][1]
+        needed = dict.fromkeys([*kept, *(primitive.arguments if primitive.composition is not None else ())])
+        rows.append(f"| {listed(names)} | {shown} | {listed(needed) or 'nothing'} |")
+        sources |= dict.fromkeys([code.source] if shown == "below" else [])
+        sources |= dict.fromkeys(helpers(function_of(primitive, names[0])))
     yield "\n".join(rows)
-    for source in sources:
-        yield f"```py\n{source}\n```"
+    if sources:
+        yield "```py\n{}\n```".format("\n\n".join(sources))
     if primitive.composition is not None:
-        code = text_of(primitive.composition)
         yield "Second derivatives go through the composition, which needs every argument:"
-        yield f"```py\n{code.source}\n```"
+        yield f"```py\n{text_of(primitive.composition).source}\n```"
+
+
+def listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def number(value: Any) -> str:

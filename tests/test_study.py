@@ -353,6 +353,7 @@ def cases(*rows):
         ("(a / b) ** 2", r"\left(\frac{a}{b}\right)^{2}"),
         ("-g * (input / other / other)", r"-\bar{y} \, \frac{x}{z^{2}}"),
         ("-g / sqrt(1 - input * input)", r"-\frac{\bar{y}}{\sqrt{1 - x^{2}}}"),
+        ("-g * a / b", r"-\frac{\bar{y} \, a}{b}"),
         ("g * 1e-12 + 2.0", r"\bar{y} \cdot 10^{-12} + 2"),
         ("g * exp(-x)", r"\bar{y} \, e^{-x}"),
         ("g @ weight.T", r"\bar{y} W^\top"),

@@ -142,8 +142,9 @@ class _Writer:
             while isinstance(left, ast.BinOp) and isinstance(left.op, ast.Div):
                 numbers.insert(0, left.right)
                 left = left.left
-            sign = isinstance(left, ast.UnaryOp) and isinstance(left.op, ast.USub)
-            above = self.write(left.operand if isinstance(left, ast.UnaryOp) and sign else left)
+            first, *rest = _factors(left)
+            sign = isinstance(first, ast.UnaryOp) and isinstance(first.op, ast.USub)
+            above = self._product([first.operand if isinstance(first, ast.UnaryOp) and sign else first, *rest])[0]
             below = self._product([factor for number in numbers for factor in _factors(number)])[0]
             return rf"{'-' * sign}\frac{{{above}}}{{{below}}}", _SIGN if sign else _POWER
         if isinstance(node.op, ast.Pow):
