@@ -96,7 +96,7 @@ POINTS: dict[str, tuple[Any, ...]] = {
     "unpool": ((normal(1, 2, 2), np.array([[[1, 3], [0, 2]]]), (1, 2, 4), False), lambda **_: {"I": 2}),
     "weighted_sums": ((normal(4, 3), normal(5, 4), 0),),
     "matmul": ((normal(3, 4), normal(4, 2)),),
-    "linear": ((normal(5, 3), normal(2, 3), normal(2)),),
+    "linear": ((normal(5, 3), normal(2, 3), normal(2)), lambda **_: {"N": 5}),
     "attention": ((normal(4, 3), normal(5, 3), normal(5, 2), normal(4, 5), False, 0.5),),
     "convolution": ((normal(2, 2, 6), normal(3, 2, 3), normal(3), W, 1), of_windows),
     "convolution_input": ((normal(2, 3, 3), normal(3, 2, 3), W, 1), of_windows),

@@ -34,7 +34,7 @@ _CELL = "{0}_cell_vjp stands for the rules of `{0}_cell` at step t."
 TABLE = {
     "linear": Formula(
         "input @ weight.mT + bias",
-        {"input": "g @ weight", "weight": "g.mT @ input", "bias": "sum(g, axis=0)"},
+        {"input": "g @ weight", "weight": "g.mT @ input", "bias": "bias[j] = sum(g[i, j] for i in range(N))"},
         symbols={"input": "X", "out": "Y", "result": "Y", "g": r"\bar{Y}"},
         note="For a matrix X of samples; the engine sums the gradient of the bias over them.",
     ),
