@@ -49,12 +49,17 @@ def write_page(path: str | os.PathLike[str], entries: Sequence[Entry], passes: S
 
 def page_of(entries: Sequence[Entry], passes: Sequence[Pass]) -> str:
     title = _title(entries, passes)
-    data = json.dumps(_Data(entries, passes).everything(title), separators=(",", ":"), allow_nan=False)
+    return filled("page.html", title, _Data(entries, passes).everything(title), ("page.css",), ("values.js", "picture.js", "page.js"))
+
+
+def filled(template: str, title: str, data: Any, styles: Sequence[str], scripts: Sequence[str]) -> str:
+    """A template beside this file with what it lacks."""
+    written = json.dumps(data, separators=(",", ":"), allow_nan=False)
     for sign in "<>&":  # so that nothing in a string can end the element that holds it
-        data = data.replace(sign, f"\\u{ord(sign):04x}")
-    parts = {"title": html.escape(title).encode("ascii", "xmlcharrefreplace").decode(), "data": data, "style": _file("page.css")}
-    parts["script"] = "\n".join(map(_file, ("values.js", "picture.js", "page.js")))
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _file("page.html"))
+        written = written.replace(sign, f"\\u{ord(sign):04x}")
+    parts = {"title": html.escape(title).encode("ascii", "xmlcharrefreplace").decode(), "data": written}
+    parts["style"], parts["script"] = ("\n".join(map(_file, names)) for names in (styles, scripts))
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _file(template))
 
 
 def _file(name: str) -> str:
