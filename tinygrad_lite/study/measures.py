@@ -102,7 +102,7 @@ class Outputs:
             return alive
         alive = ~self.silent if alive is None or alive.shape != self.silent.shape else alive | ~self.silent
         seen.saturated = self.flat / self.count
-        seen.silent, seen.dead = float(self.silent.mean()), 1 - float(alive.mean())
+        seen.silent, seen.dead = float(self.silent.mean()), float((~alive).mean())
         return alive
 
 

@@ -13,7 +13,7 @@ COLUMNS = {
 }  # fmt: skip
 SHARES = ("zero", "saturated", "silent", "dead")
 _DEAD, _SATURATED, _LARGE, _SMALL = 0.2, 0.8, 0.1, 1e-6  # those of optim.diagnosis
-_WHAT = {"bad_outputs": "outputs", "bad_gradients": "elements of the gradient", "bad_weights": "weights"}
+_WHAT = {"bad_outputs": "outputs", "bad_gradients": "gradients", "bad_weights": "weights"}
 
 
 def rows(seen: SeenStep) -> list[list[str]]:
@@ -53,7 +53,7 @@ def words(seen: SeenStep) -> list[str]:
 def _of_layer(name: str, layer: SeenLayer) -> Iterator[str]:
     for field, what in _WHAT.items():
         if count := getattr(layer, field):
-            yield f"{name}: {count} {what} {'is' if count == 1 else 'are'} NaN or infinite."
+            yield f"{name}: NaN or infinity among its {what} ({count})."
     if layer.dead is not None and layer.dead > _DEAD:
         yield f"{name}: {layer.dead:.0%} of the units are dead: they have responded to no sample, and learn nothing."
     elif layer.silent is not None and layer.silent > _DEAD:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ import numpy as np
 from tinygrad_lite.autograd.grad_mode import enable_grad, no_grad
 from tinygrad_lite.autograd.gradients import grad
 from tinygrad_lite.engine.tape import traced
+from tinygrad_lite.notebook import panel, quiet
 from tinygrad_lite.ops.random.generators import fork_rng
 from tinygrad_lite.optim.curvature import Hessian, Spectrum, spectrum
 from tinygrad_lite.optim.flat import Flat
@@ -35,7 +37,7 @@ LETTERS = {"I": "computation", "T": "iterations", "S": "saturation", "L": "local
 
 
 class Report:
-    """`numbers[letter]` maps names to measurements, `words[letter]` is a list of sentences."""
+    """`numbers[letter]` maps names to measurements, `words[letter]` is a list of sentences. A notebook shows it as tables."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, dict[str, float]] = {letter: {} for letter in LETTERS}
@@ -48,6 +50,17 @@ class Report:
             lines += [f"   {name:<44}{value:>12.4g}" for name, value in self.numbers[letter].items()]
             lines += [f"   {sentence}" for sentence in self.words[letter]]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        parts = []
+        for letter, meaning in LETTERS.items():
+            lines = [
+                f'<tr><td style="text-align: left">{escape(name)}</td><td style="text-align: right">{value:.4g}</td></tr>'
+                for name, value in self.numbers[letter].items()
+            ]
+            parts.append(f'<div style="margin-top: 10px"><b>{letter}</b> {quiet(meaning)}</div><table>{"".join(lines)}</table>')
+            parts += [f"<div>{escape(sentence)}</div>" for sentence in self.words[letter]]
+        return panel("<b>Diagnosis</b>", *parts)
 
 
 def diagnose(
