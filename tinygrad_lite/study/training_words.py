@@ -12,7 +12,8 @@ COLUMNS = {
     "gradient": "|gradient|", "weight": "|weight|", "ratio": "update/weight",
 }  # fmt: skip
 SHARES = ("zero", "saturated", "silent", "dead")
-_DEAD, _SATURATED, _LARGE, _SMALL = 0.2, 0.8, 0.1, 1e-6  # those of optim.diagnosis
+_DEAD, _SATURATED, _LARGE, _SMALL = 0.2, 0.8, 0.1, 1e-6  # as in optim.diagnosis
+_SILENT = 0.5  # more than _DEAD: many units of a sound network are 0 for the samples of one step
 _WHAT = {"bad_outputs": "outputs", "bad_gradients": "gradients", "bad_weights": "weights"}
 
 
@@ -47,27 +48,32 @@ def table(seen: SeenStep) -> str:
 
 def words(seen: SeenStep) -> list[str]:
     """What is wrong, in sentences."""
-    return [sentence for name, layer in seen.layers.items() for sentence in _of_layer(name, layer)] + list(_of_all(seen))
+    bad = [name for name, layer in seen.layers.items() if any(getattr(layer, field) for field in _WHAT)]
+    if bad:  # nothing else can be said then
+        first = seen.layers[bad[0]]
+        counts = [f"{getattr(first, field)} {what}" for field, what in _WHAT.items() if getattr(first, field)]
+        more = "" if len(bad) == 1 else f" {len(bad) - 1} more layers have some." if len(bad) > 2 else " One more layer has some."
+        return [f"{bad[0]}: NaN or infinite: {', '.join(counts)}.{more}"]
+    found = [sentence for name, layer in seen.layers.items() for sentence in _of_layer(name, layer)] + list(_of_gradients(seen))
+    ratios = [layer.ratio for layer in seen.layers.values() if layer.ratio is not None]
+    if not found and ratios and max(ratios) < _SMALL:
+        return ["No layer changes by more than a millionth of its length in a step: take a larger learning rate."]
+    return found
 
 
 def _of_layer(name: str, layer: SeenLayer) -> Iterator[str]:
-    for field, what in _WHAT.items():
-        if count := getattr(layer, field):
-            yield f"{name}: NaN or infinity among its {what} ({count})."
+    flat = "0" if layer.kind.lower() == "relu" else "saturated"
     if layer.dead is not None and layer.dead > _DEAD:
-        yield f"{name}: {layer.dead:.0%} of the units are dead: they have responded to no sample, and learn nothing."
-    elif layer.silent is not None and layer.silent > _DEAD:
-        yield f"{name}: {layer.silent:.0%} of the units respond to no sample of this step."
-    if layer.kind.lower() != "relu" and layer.saturated is not None and layer.saturated > _SATURATED:
+        yield f"{name}: {layer.dead:.0%} of the units have been {flat} for every sample so far: they learn nothing."
+    elif layer.silent is not None and layer.silent > _SILENT:
+        yield f"{name}: {layer.silent:.0%} of the units are {flat} for every sample of this step."
+    elif flat == "saturated" and layer.saturated is not None and layer.saturated > _SATURATED:
         yield f"{name}: {layer.saturated:.0%} of the outputs are saturated: it passes on little of the gradient."
     if layer.ratio is not None and layer.ratio > _LARGE:
         yield f"{name}: the step changed it by {layer.ratio:.0%} of its length: take a smaller learning rate."
 
 
-def _of_all(seen: SeenStep) -> Iterator[str]:
-    ratios = [layer.ratio for layer in seen.layers.values() if layer.ratio is not None]
-    if ratios and max(ratios) < _SMALL:
-        yield "No layer changes by more than a millionth of its length in a step: take a larger learning rate."
+def _of_gradients(seen: SeenStep) -> Iterator[str]:
     gradients = {name: layer.gradient for name, layer in seen.layers.items() if layer.gradient is not None}
     if len(gradients) > 1:
         (first, at_first), *_, (last, at_last) = gradients.items()
