@@ -152,6 +152,27 @@ def test_calls_of_a_shared_module_are_pooled():
     assert watched.history[0].layers["1"].zero == (np.concatenate([outputs[1], outputs[3]]) == 0).mean()
 
 
+def test_a_parameter_of_two_layers_is_measured_in_both():
+    model = network(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
+    model[1].weight = model[0].weight
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    with study.watch(model, optimizer) as watched:
+        steps(model, optimizer)
+    first, second = watched.history[0].layers.values()
+    assert first.ratio == second.ratio > 0 and first.gradient == second.gradient and first.weight == second.weight
+
+
+def test_the_loss_is_the_number_that_backward_starts_from():
+    model, (x, y) = mlp(), batch()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    with study.watch(model, optimizer) as watched:
+        loss = F.cross_entropy(model(x), y)
+        half = loss / 2  # not this one
+        loss.backward()
+        optimizer.step()
+    assert watched.history[0].loss == loss.item() == 2 * half.item()
+
+
 def test_forward_passes_that_accumulate_a_gradient_are_pooled():
     model = mlp()
     optimizer, (x, y) = optim.SGD(model.parameters(), lr=0.1), batch()
@@ -417,6 +438,17 @@ def test_a_copy_of_the_model_is_not_watched():
         steps(model, optimizer)
     assert watched.history[0].layers["0"].mean == pytest.approx(mlp()[0](x).mean().item(), rel=1e-5)
     assert sys.getrefcount(watched) < 10
+
+
+def test_a_copy_of_the_model_does_not_keep_what_was_collected():
+    model = mlp()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    with study.watch(model, optimizer) as watched:
+        collected = watched._observer.step
+        copied = copy.deepcopy(model)
+        steps(model, optimizer)
+    copied(batch()[0])
+    assert not collected.copies and not collected.names and not collected.running
 
 
 def test_an_error_in_the_block_ends_the_watch():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
+from collections import deque
 from typing import Any
 
 from tinygrad_lite.arrays import is_array, quietly
@@ -13,7 +14,7 @@ from tinygrad_lite.engine.context import Observer, is_grad_enabled
 from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.nn import Module, ReLU, Sigmoid, Tanh
 from tinygrad_lite.optim import Optimizer
-from tinygrad_lite.study.measures import FLAT, Outputs, SeenLayer, SeenStep, write_parameters
+from tinygrad_lite.study.measures import FLAT, Lengths, Outputs, SeenLayer, SeenStep
 
 _ACTIVATIONS = {ReLU: "relu", Tanh: "tanh", Sigmoid: "sigmoid"}
 _CHANNELS = ("Conv", "BatchNorm", "InstanceNorm", "GroupNorm")  # layers whose outputs have their units in dim 1
@@ -51,7 +52,7 @@ class Collected:
         self.running: list[Module] = []
         self.last: tuple[Any, str] = (lambda: None, "")  # a weak reference to a layer's output, and the layer's name
         self.channels = False  # whether the last layer with parameters has its units in dim 1
-        self.scalar: tuple[int, Any] = (-1, None)  # the last result of one element, and its place on the tape
+        self.scalars: deque[tuple[int, Any]] = deque(maxlen=16)  # results of one element, each with its place on the tape
         self.loss: Any = None
         self.rates: dict[int, list[float]] = {}  # by id of the optimizer
         self.copies: dict[int, Any] = {}
@@ -72,6 +73,7 @@ class Collected:
             for handle in handles:
                 handle.remove()
         self.handles.clear()
+        self.names.clear()
         self.running.clear()
 
     def begins(self, module: Module) -> None:
@@ -101,7 +103,7 @@ class Collected:
 
     def recorded(self, node: Any, arguments: Any, result: Any) -> None:
         if getattr(result, "size", 0) == 1:
-            self.scalar = node.index, result
+            self.scalars.append((node.index, result))
         if node.name in FLAT and self.running and is_array(result) and result.size:
             module = self.running[-1]
             if _has_weights(module) or not _is_leaf(module):  # else it is a part of an activation that is a module
@@ -111,8 +113,9 @@ class Collected:
                 self.add(f"{name} → {node.name}", node.name, node.name, result)
 
     def started(self, roots: Any) -> None:
-        if len(roots) == 1 and getattr(roots[0][0], "index", None) == self.scalar[0]:
-            self.loss = self.scalar[1]
+        if len(roots) == 1:
+            place = getattr(roots[0][0], "index", None)
+            self.loss = next((value for index, value in self.scalars if index == place), self.loss)
 
     def before(self, optimizer: Optimizer) -> None:
         """Copy the parameters that an optimizer is about to change."""
@@ -133,11 +136,12 @@ class Collected:
             found = outputs.write(layer, alive.get(name))
             if found is not None:
                 alive[name] = found
+        lengths = Lengths(self.copies)
         for path, module in self.model.named_modules():
             if _has_weights(module):
-                name = path or type(module).__name__
-                layer = seen.layers.setdefault(name, SeenLayer(type(module).__name__))
-                write_parameters(layer, module.parameters(recurse=False), self.copies)
+                layer = seen.layers.setdefault(path or type(module).__name__, SeenLayer(type(module).__name__))
+                lengths.write(layer, module.parameters(recurse=False))
+        self.copies.clear()  # a copy of the model that was made in this step has its hooks, and with them this object
         return seen
 
 

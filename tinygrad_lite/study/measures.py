@@ -78,7 +78,8 @@ class Outputs:
         flat = FLAT[self.activation](y) if self.activation else None
         if flat is not None:
             self.flat += int(xp.count_nonzero(flat))
-            silent = flat.all(axis=tuple(i for i in range(y.ndim) if i != unit % y.ndim)) if y.ndim else flat
+            samples = tuple(i for i in range(y.ndim) if i != unit % y.ndim)
+            silent = flat.all(axis=samples) if samples else flat
             same = self.silent is not None and self.silent.shape == silent.shape
             self.silent = self.silent & silent if same else silent
         self.zeros += y.size - int(xp.count_nonzero(y))
@@ -113,25 +114,35 @@ def moments(x: Any) -> tuple[float, float]:
     return float(mean), float(away.dot(away)) / x.size
 
 
-def write_parameters(seen: SeenLayer, parameters: Iterable[Any], before: dict[int, Any]) -> None:
-    """Write the lengths of these parameters, of their gradients and of their change into `seen`. `before`: by id, copies
-    made before the step, which are overwritten."""
-    weights, gradients, updates = [], [], []
-    for p in parameters:
-        was = before.get(id(p))
-        weights.append(_square(p.array if was is None else was))
-        if p.grad is not None:
-            gradients.append(_square(p.grad.array))
+class Lengths:
+    """The lengths of parameters, of their gradients and of their changes in a step. `before`: by id, copies of them made before
+    the step, which are overwritten."""
+
+    def __init__(self, before: dict[int, Any]):
+        self.before = before
+        self.known: dict[int, Any] = {}  # by id: parameters that several layers share are measured once
+
+    def write(self, seen: SeenLayer, parameters: Iterable[Any]) -> None:
+        """Write those of a layer into `seen`."""
+        found = [self.known.get(id(p)) or self._measure(p) for p in parameters]
+        weights, gradients, updates = ([part for part in parts if part is not None] for parts in zip(*found))
+        seen.weight, seen.bad_weights = _length(weights)
+        if gradients:
+            seen.gradient, seen.bad_gradients = _length(gradients)
+        if updates:
+            seen.update, _ = _length(updates)
+            seen.ratio = seen.update / seen.weight if seen.weight else None
+
+    def _measure(self, p: Any) -> Any:
+        was, update = self.before.get(id(p)), None
+        weight = _square(p.array if was is None else was)
         if was is not None:
             with on_device(device_of(was)):
                 was -= p.array
-            updates.append(_square(was))
-    seen.weight, seen.bad_weights = _length(weights)
-    if gradients:
-        seen.gradient, seen.bad_gradients = _length(gradients)
-    if updates:
-        seen.update, _ = _length(updates)
-        seen.ratio = seen.update / seen.weight if seen.weight else None
+            update = _square(was)
+        gradient = None if p.grad is None else _square(p.grad.array)
+        self.known[id(p)] = weight, gradient, update
+        return self.known[id(p)]
 
 
 def _square(x: Any) -> tuple[float, int]:

@@ -51,7 +51,7 @@ def plot(watched: Any, target: Any, what: Iterable[str] | None) -> Any:
     elif names:
         axes[0].legend(handles=_handles(names, colours), fontsize=8)
     if isinstance(target, (str, os.PathLike)):
-        figure.savefig(target, dpi=120)
+        figure.savefig(target, dpi=100)
     return figure
 
 
