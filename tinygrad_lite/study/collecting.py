@@ -7,7 +7,7 @@ import weakref
 from collections import deque
 from typing import Any
 
-from tinygrad_lite.arrays import is_array, quietly
+from tinygrad_lite.arrays import device_of, is_array, on_device, quietly
 from tinygrad_lite.arrays.gpu import tracing
 from tinygrad_lite.autograd.observing import observe_no_more
 from tinygrad_lite.engine.context import Observer, is_grad_enabled
@@ -124,7 +124,8 @@ class Collected:
         for group in optimizer.param_groups:
             for p in group["params"]:
                 if id(p) not in self.copies:
-                    self.copies[id(p)] = p.array.copy()
+                    with on_device(device_of(p.array)):
+                        self.copies[id(p)] = p.array.copy()
 
     @quietly
     def seen(self, number: int, alive: dict[str, Any]) -> SeenStep:

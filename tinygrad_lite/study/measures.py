@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinygrad_lite.arrays import device_of, namespace_of, on_device
+from tinygrad_lite.arrays import device_of, namespace_of, on_device, to_numpy
 from tinygrad_lite.optim.diagnosis import SATURATED
 
 # Where an activation's derivative is below SATURATED, from its output.
@@ -79,7 +79,7 @@ class Outputs:
         if flat is not None:
             self.flat += int(xp.count_nonzero(flat))
             samples = tuple(i for i in range(y.ndim) if i != unit % y.ndim)
-            silent = flat.all(axis=samples) if samples else flat
+            silent = to_numpy(flat.all(axis=samples) if samples else flat)
             same = self.silent is not None and self.silent.shape == silent.shape
             self.silent = self.silent & silent if same else silent
         self.zeros += y.size - int(xp.count_nonzero(y))

@@ -56,7 +56,7 @@ function scaleOf(values, logarithmic, share) {
   }
   if (share) [low, high] = [0, 1];
   else if (high - low < 1e-12 * Math.max(1, Math.abs(high))) [low, high] = [low - (Math.abs(low) || 1) / 10, high + (Math.abs(high) || 1) / 10];
-  const raw = (high - low) / 4, unit = 10 ** Math.floor(Math.log10(raw));
+  const raw = (high - low) / 5, unit = 10 ** Math.floor(Math.log10(raw));
   const step = unit * [1, 2, 5, 10].find((times) => times * unit >= raw * 0.999);
   const ticks = [];
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-6; i++) ticks.push(Number((i * step).toPrecision(6)));
