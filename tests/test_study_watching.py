@@ -87,6 +87,16 @@ def test_outputs_near_the_limits_of_tanh_and_sigmoid_are_saturated(kind, limits)
     assert layer.silent == layer.dead == pytest.approx(1 / 3)
 
 
+@pytest.mark.parametrize("shift", [0.0, 3.0, 1e3, -1e6])
+def test_the_spread_of_outputs_far_from_zero_is_exact(shift):
+    model = network(nn.Identity, nn.Linear(4, 1))
+    optimizer, x = optim.SGD(model.parameters(), lr=0), tg.tensor(np.random.default_rng(0).standard_normal((64, 4)).astype(np.float32) + shift)
+    with study.watch(model, optimizer) as watched:
+        steps(model, optimizer, data=(x, None), loss=lambda out, _: out.sum())
+    layer, numbers = watched.history[0].layers["0"], x.numpy().astype(np.float64)
+    assert [layer.mean, layer.std] == pytest.approx([numbers.mean(), numbers.std()], rel=2e-3)
+
+
 def test_a_unit_is_dead_that_no_sample_of_any_watched_step_woke():
     model = network(nn.Linear(3, 3, bias=False), nn.ReLU)
     model[0].weight.data = tg.eye(3)
@@ -448,7 +458,7 @@ def test_a_copy_of_the_model_does_not_keep_what_was_collected():
         copied = copy.deepcopy(model)
         steps(model, optimizer)
     copied(batch()[0])
-    assert not collected.copies and not collected.names and not collected.running
+    assert not collected.copies and not collected.facts and not collected.running
 
 
 def test_an_error_in_the_block_ends_the_watch():

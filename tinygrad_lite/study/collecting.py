@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections import deque
-from typing import Any
+from typing import Any, NamedTuple
 
 from tinygrad_lite.arrays import device_of, is_array, on_device, quietly
 from tinygrad_lite.arrays.gpu import tracing
@@ -46,7 +46,7 @@ class Collected:
     def __init__(self, model: Module):
         self.model = model
         self.handles: dict[Module, list[Any]] = {}
-        self.names: dict[Module, str] = {}
+        self.facts: dict[Module, _Facts] = {}
         self.outputs: dict[str, Outputs] = {}
         self.kinds: dict[str, str] = {}
         self.running: list[Module] = []
@@ -62,7 +62,7 @@ class Collected:
         """Add hooks to the modules that have none yet."""
         for path, module in self.model.named_modules():
             if module not in self.handles:
-                self.names[module] = path or type(module).__name__
+                self.facts[module] = _Facts.of(path, module)
                 self.handles[module] = [
                     module.register_forward_pre_hook(lambda module, args: self.begins(module)),
                     module.register_forward_hook(lambda module, args, output: self.ends(module, output), always_call=True),
@@ -73,28 +73,28 @@ class Collected:
             for handle in handles:
                 handle.remove()
         self.handles.clear()
-        self.names.clear()
         self.running.clear()
 
     def begins(self, module: Module) -> None:
         if module is self.model:
             self.attach()  # modules that were added since
-        if module in self.names:  # not in a copy of the model, which has the hooks too
+        if module in self.facts:  # not in a copy of the model, which has the hooks too
             self.running.append(module)
 
     def ends(self, module: Module, output: Any) -> None:
-        if module not in self.names:
+        facts = self.facts.get(module)
+        if facts is None:
             return
         if self.running:
             self.running.pop()
-        array, has_weights = _first_array(output), _has_weights(module)
-        if has_weights:
-            self.channels = type(module).__name__.startswith(_CHANNELS)
-        if array is None or not is_grad_enabled() or tracing.get() is not None or not (has_weights or _is_leaf(module)):
+        if facts.has_weights:
+            self.channels = facts.kind.startswith(_CHANNELS)
+        if not (facts.has_weights or facts.is_leaf) or not is_grad_enabled() or tracing.get() is not None:
             return
-        activation = next((name for kind, name in _ACTIVATIONS.items() if isinstance(module, kind)), None)
-        self.add(self.names[module], type(module).__name__, activation, array)
-        self.last = weakref.ref(array), self.names[module]
+        array = _first_array(output)
+        if array is not None:
+            self.add(facts.name, facts.kind, facts.activation, array)
+            self.last = weakref.ref(array), facts.name
 
     @quietly
     def add(self, name: str, kind: str, activation: str | None, array: Any) -> None:
@@ -105,9 +105,9 @@ class Collected:
         if getattr(result, "size", 0) == 1:
             self.scalars.append((node.index, result))
         if node.name in FLAT and self.running and is_array(result) and result.size:
-            module = self.running[-1]
-            if _has_weights(module) or not _is_leaf(module):  # else it is a part of an activation that is a module
-                source, name = self.last[0](), self.names[module]
+            facts = self.facts[self.running[-1]]
+            if facts.has_weights or not facts.is_leaf:  # else it is a part of an activation that is a module
+                source, name = self.last[0](), facts.name
                 if source is not None and any(argument is source for argument in arguments):
                     name = self.last[1]
                 self.add(f"{name} → {node.name}", node.name, node.name, result)
@@ -138,20 +138,30 @@ class Collected:
             if found is not None:
                 alive[name] = found
         lengths = Lengths(self.copies)
-        for path, module in self.model.named_modules():
-            if _has_weights(module):
-                layer = seen.layers.setdefault(path or type(module).__name__, SeenLayer(type(module).__name__))
+        for module, facts in self.facts.items():
+            if facts.has_weights:
+                layer = seen.layers.setdefault(facts.name, SeenLayer(facts.kind))
                 lengths.write(layer, module.parameters(recurse=False))
-        self.copies.clear()  # a copy of the model that was made in this step has its hooks, and with them this object
+        for held in (self.copies, self.facts):  # a copy of the model that was made in this step has its hooks, which hold them
+            held.clear()
         return seen
 
 
-def _has_weights(module: Module) -> bool:
-    return next(module.parameters(recurse=False), None) is not None
+class _Facts(NamedTuple):
+    """What is asked of a module in every call of it."""
 
+    name: str
+    kind: str
+    activation: str | None
+    has_weights: bool
+    is_leaf: bool
 
-def _is_leaf(module: Module) -> bool:
-    return next(iter(module.children()), None) is None
+    @classmethod
+    def of(cls, path: str, module: Module) -> _Facts:
+        kind = type(module).__name__
+        activation = next((name for known, name in _ACTIVATIONS.items() if isinstance(module, known)), None)
+        has_weights = next(module.parameters(recurse=False), None) is not None
+        return cls(path or kind, kind, activation, has_weights, next(module.children(), None) is None)
 
 
 def _first_array(output: Any) -> Any:
