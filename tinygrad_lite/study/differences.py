@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.study.as_json import Other
 from tinygrad_lite.study.derivation import adjoints
 from tinygrad_lite.study.entries import Entry, Pass
 from tinygrad_lite.study.expressions import expression
@@ -102,9 +103,11 @@ def _changes(one: Entry, other: Entry, partner: dict[int, int], rtol: float, ato
 
 
 def _skeleton(entry: Entry, partner: dict[int, int] | None) -> Any:
-    """What an operation was called with, but for the values of arrays, which are compared as values."""
+    """What an operation was called with, but for the values of arrays, which are compared as values, and for objects of which
+    JSON keeps only a text."""
     inputs = tuple(number if partner is None else partner.get(number, -1) for number in entry.inputs)
-    return inputs, {name: repr(value) for name, value in entry.arguments.items() if isinstance(value, (int, float, str, bool, type(None)))}
+    plain = {name: value for name, value in entry.arguments.items() if isinstance(value, (int, float, str, bool, type(None)))}
+    return inputs, {name: repr(value) for name, value in plain.items() if not isinstance(value, Other)}
 
 
 def _gradients(pairs: list[tuple[Entry, Entry]], passes: tuple[Pass | None, Pass | None], rtol: float, atol: float) -> Iterator[Change]:
