@@ -56,8 +56,10 @@ class Recorded:
             raise KeyError(f"no entry of the tape is named {key!r}; names: {', '.join(sorted({e.name for e in self.entries if e.name}))}")
         if not isinstance(key, Traced):
             raise TypeError(f"expected the number of an entry, a name or a Tensor, got {type(key).__name__}")
-        if key.node is None or key.node not in self._numbers:
-            raise KeyError("this tensor has no entry on the tape: it needs no gradient, or was made outside of the block")
+        if key.node is None:
+            raise KeyError("this tensor has no entry on the tape, because it needs no gradient: explain(x) says why")
+        if key.node not in self._numbers:
+            raise KeyError("this tensor has no entry on the tape, because it was made outside of the block: make it inside")
         return self._numbers[key.node]
 
     def made(self, array: Any) -> Entry | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_lite.engine.tape import Traced
+from tinygrad_lite.engine.walk import operations_behind
 from tinygrad_lite.study.exports import Exports
 from tinygrad_lite.study.notebook import of_tape
 from tinygrad_lite.study.page import write_page
@@ -43,8 +44,17 @@ class Tape(Recorded, Exports):
         if threading.get_ident() != self._thread:
             raise RuntimeError("this tape was recorded in another thread: step through it there")
         before = len(self.passes)
-        with Recorder(self):
-            tensor.backward(gradient, retain_graph=retain_graph, create_graph=create_graph)
+        try:
+            with Recorder(self):
+                tensor.backward(gradient, retain_graph=retain_graph, create_graph=create_graph)
+        except RuntimeError:
+            if all(node.saved is not None for node in operations_behind([tensor.node])):
+                raise
+            del self.passes[before:]
+            seen = "; tape.stepper() steps through that pass" if self.passes else ""
+            raise RuntimeError(
+                f"backward: an earlier pass has freed what the tape had saved{seen}; for a second one, pass retain_graph=True to it"
+            ) from None
         return Stepper(self.entries, self.passes[before], self.number_of)
 
     def stepper(self, index: int = -1) -> Stepper:
