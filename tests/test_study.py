@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import numpy as np
@@ -413,3 +414,21 @@ def test_a_pass_inside_a_hook_is_a_pass_of_its_own():
     outer, inner = tape.passes
     assert [tape[step.entry].operation for step in outer.steps] == ["mul", "exp"]
     assert [tape[step.entry].operation for step in inner.steps] == ["mul"] and outer.complete and inner.complete
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="no columns of instructions")
+def test_each_of_several_values_assigned_at_once_has_its_own_name():
+    def double(v):
+        return v * 2
+
+    x = tg.tensor([2.0], requires_grad=True)
+    with study.record() as tape:
+        q, k = (x * 2).exp(), double(x)
+        a, b = (
+            x + 1,
+            3.0,
+        )  # fmt: skip
+        total, [c, d] = q * k + a + b, (x + q).expand(2)
+    assert total.requires_grad and c is not d
+    named = [(entry.operation, entry.name) for entry in tape if entry.name and not entry.is_leaf]
+    assert named[:4] == [("exp", "q"), ("mul", "k"), ("add", "a"), ("add", "total")] and named[4][1] == "[c, d]"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import itertools
 import linecache
 import os
 import sys
@@ -87,6 +88,11 @@ def name_of_result(stack: Stack, following: Stack | None) -> str:
         statement = _statement_at(file, line)
         called_still = i > 0 and stack.frames[i - 1] in later
         goes_on = frame in later and later[frame] > stack.instructions[i] and _statement_at(file, frame.f_lineno) is statement
+        pairs = _pairs(statement)
+        if pairs:  # as `q, k = f(x), g(x)`: each is a statement of its own
+            target = _target_at(pairs, frame, stack.instructions[i])
+            goes_on = goes_on and _target_at(pairs, frame, later[frame]) is target
+            return "" if called_still or goes_on or target is None else ast.unparse(target)
         if statement is None or called_still or goes_on:
             return ""
         if isinstance(statement, ast.Assign):
@@ -96,6 +102,31 @@ def name_of_result(stack: Stack, following: Stack | None) -> str:
         if not isinstance(statement, ast.Return):  # of which the caller's statement tells
             return ""
     return ""
+
+
+def _pairs(statement: ast.stmt | None) -> list[tuple[ast.expr, ast.expr]]:
+    """The targets of an assignment of several values with the expressions that they get; none where these are not written out."""
+    if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
+        return []
+    target, value = statement.targets[0], statement.value
+    if not isinstance(target, (ast.Tuple, ast.List)) or not isinstance(value, (ast.Tuple, ast.List)):
+        return []
+    starred = any(isinstance(each, ast.Starred) for each in (*target.elts, *value.elts))
+    return [] if starred else list(zip(target.elts, value.elts))
+
+
+def _target_at(pairs: list[tuple[ast.expr, ast.expr]], frame: FrameType, instruction: int) -> ast.expr | None:
+    """The target whose expression an instruction belongs to; None before Python 3.11, which does not know."""
+    if sys.version_info < (3, 11):
+        return None
+    line, _, column, _ = next(itertools.islice(frame.f_code.co_positions(), instruction // 2, None))
+    if line is None or column is None:
+        return None
+    for target, value in pairs:
+        assert value.end_lineno is not None and value.end_col_offset is not None
+        if (value.lineno, value.col_offset) <= (line, column) < (value.end_lineno, value.end_col_offset):
+            return target
+    return None
 
 
 def elements_of(target: str) -> list[str]:
