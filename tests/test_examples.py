@@ -109,3 +109,22 @@ class TestResNet:
     def test_the_summary_names_every_layer(self, capsys):
         assert example("resnet").main(["--summary"]) is None
         assert "174,970" in capsys.readouterr().out
+
+
+class TestStudy:
+    def test_the_walk_through_an_mlp_ends_at_the_gradients_and_leaves_its_page(self, tmp_path, capsys):
+        assert example("study_mlp").main(["--operation", "tanh", "--out", str(tmp_path)]) == (2, True)
+        printed = capsys.readouterr().out
+        assert printed.count("g * (1 - out * out)") == 2 and "h2 = self.second(h1).tanh()" in printed
+        assert "<title>Backward of loss</title>" in (tmp_path / "backward.html").read_text()
+
+    def test_the_nan_is_found_and_cured(self, capsys):
+        error, loss = example("study_nan").main(["--steps", "60"])
+        assert (error.direction, error.operation) == ("forward", "log") and "variance.log()" in str(error)
+        assert loss < 0 and "without care" in capsys.readouterr().out
+
+    def test_the_forget_gate_decides_how_far_back_the_gradient_reaches(self, tmp_path):
+        found = example("study_lstm").main(["--steps", "30", "--bias", "0", "3", "--out", str(tmp_path)])
+        (vanished, cause), (level, nothing) = found[0.0], found[3.0]
+        assert vanished < 1e-6 < 0.1 < level and (cause, nothing) == ("vanishing", "")
+        assert (tmp_path / "lstm.png").stat().st_size > 10_000
