@@ -178,6 +178,13 @@ def test_a_stop_shows_the_rule_what_it_names_and_what_it_sends():
     assert sent.to is tape["x"]
 
 
+def test_a_stop_shows_tuples_as_python_writes_them():
+    x = tg.ones(3, requires_grad=True)
+    with study.record() as tape:
+        loss = x.mean()
+    assert "\n    input_shape = (3,)\n" in str(tape.backward(loss).next())
+
+
 def test_contributions_add_up():
     x = tg.tensor(3.0, requires_grad=True)
     with study.record() as tape:

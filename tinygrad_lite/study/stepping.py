@@ -62,7 +62,9 @@ class Stop:
 
 
 def _text(value: Any) -> str:
-    return f"({', '.join(map(_text, value))})" if isinstance(value, tuple) else str(value)
+    if isinstance(value, tuple):
+        return f"({_text(value[0])},)" if len(value) == 1 else f"({', '.join(map(_text, value))})"
+    return str(value)
 
 
 def _first_line(source: str) -> str:
