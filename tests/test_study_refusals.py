@@ -60,6 +60,25 @@ def test_a_freed_tape():
     assert "A backward pass has freed what an operation had saved" in str(study.memory(loss))
 
 
+def test_the_error_of_a_rule_is_its_own_and_its_steps_stay_on_the_tape():
+    class Bad(tg.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            raise RuntimeError("no idea")
+
+    w = leaf()
+    with study.record() as tape:
+        loss = (Bad.apply(w) * w).sum()
+    with pytest.raises(RuntimeError, match="^no idea$"):
+        tape.backward(loss)
+    assert [tape[step.entry].operation for step in tape.passes[0].steps] == ["sum", "mul", "result 0", "Bad"]
+    assert not tape.passes[0].complete and w.grad is None
+
+
 def test_a_tape_of_another_thread():
     w, _, loss, tape = recorded()
     said = []

@@ -25,10 +25,13 @@ class Input(NamedTuple):
 
 def arguments_of(plan: Any, given: Any, inputs: tuple[int, ...], values: Callable[[Any], Any]) -> dict[str, Any]:
     """The arguments of an operation by name, those on the tape as `Input`, other arrays as `values` makes of them. The arguments
-    of a star parameter are a tuple. Those of a Function, which the tape does not know by name, are left out."""
+    of a star parameter are a tuple. Those of a Function, which have no names, are `argument 0` and so on, if all of them are
+    Tensors: no others are on the tape, and then all are left out."""
     primitive = plan.primitive
     if not getattr(primitive, "arguments", ()):
-        return {}
+        numbers = iter(inputs)
+        needs = _needs_of_function(plan, given)
+        return {f"argument {i}": Input(next(numbers)) if need else values(given[i]) for i, need in enumerate(needs)}
     number_at = dict(zip(plan.wanted, inputs))
     found: dict[str, Any] = {}
     for place, (name, value) in enumerate(zip(primitive.arguments, given)):
@@ -44,11 +47,20 @@ def arguments_of(plan: Any, given: Any, inputs: tuple[int, ...], values: Callabl
 def constants_in(plan: Any, given: Any) -> Iterator[tuple[str, Any]]:
     """The arrays among an operation's arguments that are not on the tape, by argument, those in a tuple as `name[0]`."""
     primitive = plan.primitive
+    for i, need in enumerate(_needs_of_function(plan, given)):
+        if not need:
+            yield f"argument {i}", given[i]
     wanted = set(plan.wanted)
     for place, (name, value) in enumerate(zip(getattr(primitive, "arguments", ()), given)):
         for i, part in enumerate(value if type(value) is tuple else (value,)):
             if is_array(part) and place + (i if place == primitive.star else 0) not in wanted:
                 yield (f"{name}[{i}]" if type(value) is tuple else name), part
+
+
+def _needs_of_function(plan: Any, given: Any) -> tuple[bool, ...]:
+    """For each argument of an autograd.Function whether it needs a gradient, if all of them are Tensors; otherwise ()."""
+    needs = getattr(plan, "needs", ())
+    return needs if len(needs) == len(given) else ()
 
 
 def expression(entry: Any, called: Callable[[Any], str] = str) -> str:

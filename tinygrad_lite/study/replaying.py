@@ -88,11 +88,14 @@ class Replay:
         if not entry.inputs:
             raise _Refusal(f"{entry.label} was recorded before the block began: record the whole computation")
         if not entry.arguments:
-            raise _Refusal(f"{entry.label} is no primitive but an autograd.Function, whose other arguments are not on the tape")
+            raise _Refusal(f"{entry.label} is an autograd.Function whose arguments are not all Tensors: the others are not on the tape")
         arguments: list[Any] = []
         for name, value in entry.arguments.items():
             argument = self._argument(entry, node, name, value)
             arguments += argument if name == primitive.star_name else [argument]
+        if hasattr(node.plan, "cls"):  # of an autograd.Function, which takes Tensors and may return others beside them
+            made = node.plan.cls.apply(*(each if isinstance(each, Traced) else traced(each) for each in arguments))
+            return tuple(each for each in (made if isinstance(made, tuple) else (made,)) if isinstance(each, Traced))
         return primitive.apply(*arguments)
 
     def _argument(self, entry: Entry, node: Any, name: str, value: Any) -> Any:

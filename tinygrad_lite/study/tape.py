@@ -44,11 +44,12 @@ class Tape(Recorded, Exports):
         if threading.get_ident() != self._thread:
             raise RuntimeError("this tape was recorded in another thread: step through it there")
         before = len(self.passes)
+        freed = any(node.saved is None for node in operations_behind([tensor.node]))
         try:
             with Recorder(self):
                 tensor.backward(gradient, retain_graph=retain_graph, create_graph=create_graph)
         except RuntimeError:
-            if all(node.saved is not None for node in operations_behind([tensor.node])):
+            if not freed:
                 raise
             del self.passes[before:]
             seen = "; tape.stepper() steps through that pass" if self.passes else ""
