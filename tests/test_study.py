@@ -106,6 +106,13 @@ def test_values_that_are_no_numbers_are_counted_apart():
     assert values_of(np.array([3e38, -3e38], np.float32)).min == pytest.approx(-3e38)
 
 
+@pytest.mark.parametrize("offset, scale", [(0, 1), (1, 1), (1e4, 1), (-1e6, 1), (0, 1e-30), (0, 1e150)])
+def test_mean_and_standard_deviation(offset, scale):
+    array = offset + scale * np.random.default_rng(0).standard_normal(5000)
+    found = values_of(array)
+    assert found.mean == pytest.approx(array.mean()) and found.std == pytest.approx(np.longdouble(array).std(), rel=1e-6)
+
+
 def test_values_are_copies():
     w = tg.ones(3, requires_grad=True)
     with study.record() as tape:
