@@ -185,6 +185,19 @@ def test_a_stop_shows_the_rule_what_it_names_and_what_it_sends():
     assert sent.to is tape["x"]
 
 
+def test_a_stop_shows_the_whole_of_a_rule_that_is_a_function_and_shows_it_once():
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    with study.record() as tape:
+        (x.softmax(0) * x).sum().backward()
+    shown = str(tape.stepper().run_until("softmax"))
+    assert "to %0 x = leaf (input):\n    def _softmax_rule(g: Any, out: Any, dim: int) -> Any:\n        return softmax_gradient(" in shown
+    q = tg.randn(2, 3, requires_grad=True)
+    with study.record() as tape:
+        F.scaled_dot_product_attention(q, q * 2, q * 3).sum().backward()
+    shown = str(tape.stepper().run_until("attention"))
+    assert shown.count("fused_vjp") == 1 and shown.count("the same rule") == 2
+
+
 def test_a_stop_shows_tuples_as_python_writes_them():
     x = tg.ones(3, requires_grad=True)
     with study.record() as tape:

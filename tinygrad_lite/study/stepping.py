@@ -11,6 +11,8 @@ from tinygrad_lite.study.notebook import of_no_stop, of_stop
 from tinygrad_lite.study.rules import Text, text_of_rule
 from tinygrad_lite.study.values import Values
 
+_LINES = 12  # of a rule that is a function
+
 
 @dataclass(frozen=True, eq=False)
 class Sent:
@@ -45,7 +47,14 @@ class Stop:
         lines.append(f"  g = {_text(self.cotangent)}")
         shown: set[str] = set()
         for sent in self.sent:
-            lines.append(f"  to {sent.to.label} ({sent.argument}): {sent.rule.formula or _first_line(sent.rule.source)}")
+            to, rule = f"  to {sent.to.label} ({sent.argument}):", sent.rule
+            if rule.formula or not rule.source:
+                lines.append(f"{to} {rule.formula}".rstrip())
+            elif rule.source in shown:
+                lines.append(f"{to} the same rule")
+            else:
+                lines += [to, *(f"    {line}" for line in _beginning(rule.source))]
+                shown.add(rule.source)
             for name, value in sent.saved.items():
                 if name not in shown:
                     shown.add(name)
@@ -67,8 +76,10 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _first_line(source: str) -> str:
-    return source.partition("\n")[0]
+def _beginning(source: str) -> list[str]:
+    """The lines of a rule, the first of a long one."""
+    lines = source.splitlines()
+    return lines if len(lines) <= _LINES else [*lines[: _LINES - 1], "    ..."]
 
 
 class Stepper:
