@@ -54,7 +54,7 @@ def outputs_of(page: Path, folder: Path) -> list[str]:
     (folder / name).write_text(program_of(page))
     found = os.pathsep.join(filter(None, (str(FOLDER.parents[1]), os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": found, "OPENBLAS_NUM_THREADS": "1"}
-    ran = subprocess.run([sys.executable, "-W", "error", name], cwd=folder, env=environment, capture_output=True, text=True)
+    ran = subprocess.run([sys.executable, name], cwd=folder, env=environment, capture_output=True, text=True)
     if ran.returncode:
         raise RuntimeError(f"{page.name}: {ran.stderr}")
     for picture in folder.glob("*.svg"):
