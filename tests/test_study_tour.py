@@ -23,7 +23,12 @@ def test_the_blocks_print_what_follows_them(page, tmp_path):
     pytest.importorskip("matplotlib")
     text = page.read_text()
     blocks = list(UPDATE["blocks_of"](text))
-    outputs = UPDATE["outputs_of"](page, tmp_path)
+    try:
+        outputs = UPDATE["outputs_of"](page, tmp_path)
+    except RuntimeError as error:
+        if "pip install 'tinygrad_lite[" in str(error):
+            pytest.skip("a page needs an extra that is not installed")
+        raise
     for block, output in zip(blocks, outputs, strict=True):
         same_text(output, text[block.shown] if block.shown is not None else "")
     for picture in pictures_in(page):
