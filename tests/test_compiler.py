@@ -13,7 +13,7 @@ from tinygrad_lite.arrays.compiling import available
 from tinygrad_lite.compiler.arguments import Arguments, names_of
 from tinygrad_lite.compiler.capture import capture
 from tinygrad_lite.compiler.chains import Slots, chain_of, is_link
-from tinygrad_lite.compiler.joining import with_kernels_joined
+from tinygrad_lite.compiler.joined_products import with_products_joined
 from tinygrad_lite.compiler.layouts import Layouts
 from tinygrad_lite.compiler.native import Piece, function_of, is_supported
 from tinygrad_lite.compiler.passes import PASSES, without_dead_code, without_repetitions
@@ -109,7 +109,7 @@ def test_what_is_changed_between_two_calls_is_no_repetition():
 
 def joined(function, *arguments):
     program = without_dead_code(without_repetitions(traced(function, *arguments)))
-    return [getattr(call.function, "__name__", call.function) for call in with_kernels_joined(program).calls]
+    return [getattr(call.function, "__name__", call.function) for call in with_products_joined(program).calls]
 
 
 def test_a_rectifier_joins_the_product_before_it_if_nothing_else_reads_it():
@@ -279,7 +279,7 @@ def test_layouts_keep_the_order_of_dims():
 
 
 def test_a_large_product_of_two_kept_arrays_is_made_again(draw):
-    model = nn.Sequential(nn.Linear(64, 1024), nn.GELU(), nn.Linear(1024, 1024), nn.GELU(), nn.Linear(1024, 8))
+    model = nn.Sequential(nn.Linear(64, 1024), nn.SiLU(), nn.Linear(1024, 1024), nn.SiLU(), nn.Linear(1024, 8))
     other = copy.deepcopy(model)
     x = tg.tensor(floats(draw, 512, 64))
 

@@ -95,12 +95,35 @@ class Trace:
 
     def passes(self) -> list[list[Value | Store]]:
         """The reductions and stores of each pass."""
+        self._delay_stores()
         passes: list[list[Value | Store]] = []
         for each in self.reductions_and_stores:
-            when = each.when if isinstance(each, Store) else each.ready - 1
+            when = _pass_of(each)
             passes += [[] for _ in range(when + 1 - len(passes))]
             passes[when].append(each)
         return passes
+
+    def _delay_stores(self) -> None:
+        """Let a store into an argument wait until its elements have been read for the last time."""
+        everything = self.reductions_and_stores
+        stores = [each for each in everything if isinstance(each, Store) and not each.add]
+        for store in stores:
+            if sum(other.argument == store.argument for other in stores) == 1:
+                held = self.arguments[store.argument]
+                store.when = max(store.when, *(_pass_of(each) for each in everything if _reads(_needed(each), held)), 0)
+
+
+def _pass_of(each: Value | Store) -> int:
+    return each.when if isinstance(each, Store) else each.ready - 1
+
+
+def _needed(each: Value | Store) -> tuple[Value, ...]:
+    return (each.value,) if isinstance(each, Store) else each.operands
+
+
+def _reads(values: Sequence[Value], argument: Value) -> bool:
+    """Whether the elements of some values are computed from those of an argument in the pass that needs them."""
+    return any(value is argument or (value.kind != SCALAR and _reads(value.operands, argument)) for value in values)
 
 
 class RowLoop:

@@ -11,8 +11,9 @@ import numpy as np
 
 from tinygrad_lite.arrays import axpby
 from tinygrad_lite.arrays.compiling import available
-from tinygrad_lite.compiler.joining import with_kernels_joined
-from tinygrad_lite.compiler.program import Call, Program, Variable, replaced, variables_in
+from tinygrad_lite.compiler.joined_kernels import with_results_made_by_gradients, with_sums_normalized
+from tinygrad_lite.compiler.joined_products import with_products_joined
+from tinygrad_lite.compiler.program import Call, Program, Variable, renamed, replaced, variables_in
 
 LARGE = 1 << 18  # elements of a result that is not kept from the forward to the backward pass if it can be made again
 SMALL = 1 << 12  # elements; below, calling a kernel costs more than its NumPy calls one by one
@@ -64,7 +65,7 @@ def without_repetitions(program: Program) -> Program:
     for call in program.calls:
         for part in (call, *call.body):
             names.update({v: replace(v, memory=memories[v.memory]) for v in part.made if v.memory in memories and v not in names})
-        call = _renamed(call, current)
+        call = renamed(call, current)
         if call.function in ("guard", "same"):
             key = _key((call.function, call.arguments), versions, False)
             if key in conditions:
@@ -90,17 +91,6 @@ def without_repetitions(program: Program) -> Program:
 def _is_fresh(call: Call) -> bool:
     """Whether each call gives something else: random numbers, uninitialized memory."""
     return call.function in ("draw", "np.empty", "np.empty_like")
-
-
-def _renamed(call: Call, current: Any) -> Call:
-    """The call with `current(variable)` in the place of each variable; itself if they are all the same."""
-    if all(current(v) is v for part in (call, *call.body) for v in (*part.variables(), *part.written, *part.made)):
-        return call
-    arguments, keywords = replaced((call.arguments, call.keywords), current)
-    written = tuple(map(current, call.written))
-    results = tuple(variable if variable is None else current(variable) for variable in call.results)
-    body = tuple(_renamed(part, current) for part in call.body)
-    return replace(call, arguments=arguments, keywords=keywords, written=written, results=results, body=body)
 
 
 def _key(value: Any, versions: dict[int, int], is_view: bool) -> Any:
@@ -184,7 +174,7 @@ def with_large_results_made_again(program: Program) -> Program:
             memory, first = memories.get(variable.memory, (0, i + 1))
             return variable if i < first else names.setdefault(variable, replace(variable, memory=memory))
 
-        found.append(_renamed(call, current))
+        found.append(renamed(call, current))
     return replace(program, calls=found)
 
 
@@ -203,11 +193,16 @@ def _last_operation(kernel: Call, result: Variable) -> Call | None:
     return parts[0] if alike and changed.isdisjoint(variable.memory for variable in operands) else None
 
 
+# Those that change which kernels are called, or what they do.
+FUSING = frozenset({with_small_kernels_taken_apart, with_sums_normalized, with_results_made_by_gradients, with_products_joined})
+
 PASSES = {
     "small kernels taken apart": with_small_kernels_taken_apart,
     "repetitions removed": without_repetitions,
     "dead code removed": without_dead_code,
     "checks first": with_checks_first,
+    "sums normalized": with_sums_normalized,
+    "results made by gradients": with_results_made_by_gradients,
     "large results made again": with_large_results_made_again,
-    "kernels joined": with_kernels_joined,
+    "products joined": with_products_joined,
 }

@@ -138,6 +138,7 @@ class Plan:
         if like is not None:
             self._slots_of[id(like)] = len(self.slots)
         self.late[variable] = Late(len(self.slots), like)
+        self._last[len(self.slots)] = len(self.actions)  # the action that fills it, until another reads it
         self.slots.append(None)
         return len(self.slots) - 1
 

@@ -9,7 +9,7 @@ import math
 import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ class Mismatch(Exception):
         self.reason = reason
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Variable:
     """An array or number of the program. Views of one memory have the same `memory`, a number.
 
@@ -45,7 +45,7 @@ class Variable:
         return self.name
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Call:
     """One line: `results = function(*arguments, **keywords)`, where arrays may be changed in place (`written`).
 
@@ -124,6 +124,17 @@ def mapped(value: Any, by: Callable[[Any], Any]) -> Any:
 def replaced(value: Any, by: Callable[[Variable], Any]) -> Any:
     """`value` with `by(variable)` in the place of each variable."""
     return mapped(value, lambda part: by(part) if isinstance(part, Variable) else part)
+
+
+def renamed(call: Call, current: Callable[[Variable], Variable]) -> Call:
+    """The call with `current(variable)` in the place of each variable; itself if they are all the same."""
+    if all(current(v) is v for part in (call, *call.body) for v in (*part.variables(), *part.written, *part.made)):
+        return call
+    arguments, keywords = replaced((call.arguments, call.keywords), current)
+    written = tuple(map(current, call.written))
+    results = tuple(variable if variable is None else current(variable) for variable in call.results)
+    body = tuple(renamed(part, current) for part in call.body)
+    return replace(call, arguments=arguments, keywords=keywords, written=written, results=results, body=body)
 
 
 @dataclass

@@ -16,9 +16,8 @@ from tinygrad_lite.autograd.grad_mode import is_inference_mode_enabled
 from tinygrad_lite.compiler.arguments import Arguments, GradPlace, Places
 from tinygrad_lite.compiler.capture import Captured, Effect, Made, Shared, filled, memory_of
 from tinygrad_lite.compiler.gpu_calls import taken_apart
-from tinygrad_lite.compiler.joining import with_kernels_joined
 from tinygrad_lite.compiler.on_gpu import GPUPlan
-from tinygrad_lite.compiler.passes import PASSES, with_small_kernels_taken_apart
+from tinygrad_lite.compiler.passes import FUSING, PASSES
 from tinygrad_lite.compiler.plan import Plan
 from tinygrad_lite.compiler.program import Program
 from tinygrad_lite.compiler.reach import Variables
@@ -233,7 +232,7 @@ def simplified(program: Program, fuse: bool = True) -> tuple[Program, list[tuple
     """The program after all passes, and the number of its calls after each. Without `fuse`, kernels stay as they are."""
     counts = [("traced", len(program.calls))]
     for name, simpler in PASSES.items():
-        if simpler in (with_small_kernels_taken_apart, with_kernels_joined) and not fuse:
+        if simpler in FUSING and not fuse:
             continue
         program = simpler(program)
         counts.append((name, len(program.calls)))

@@ -121,30 +121,48 @@ def gelu_gradient(g: Any, x: Any, share: Any, approximate: Any) -> Any:
     """The gradient of x; `share` is cdf(x)."""
     xp = namespace_of(x)
     out = empty_like(x)
+    slope = _gelu_slope if approximate == "none" else _gelu_slope_with_tanh
 
-    def exact(g, x, share, out, xp=xp):  # share + x density(x)
-        xp.multiply(x, x, out=out)
-        out += math.log(2 * math.pi)
-        out *= -0.5
-        xp.exp(out, out=out)
-        out *= x
-        out += share
+    def kernel(g, x, share, out, xp=xp):
+        slope(x, share, out, xp)
         out *= g
 
-    def with_tanh(g, x, share, out, xp=xp):  # share + x 2 share (1 - share) (a + 3 b x^2)
-        xp.subtract(1, share, out=out)
-        out *= share  # 0 for large x, where x^2 may be inf
-        out *= x
-        cubic = out * x
-        cubic *= x
-        cubic *= 6 * GELU_B
-        out *= 2 * GELU_A
-        out += cubic
-        out += share
-        out *= g
-
-    elementwise(exact if approximate == "none" else with_tanh, g, x, share, out)
+    elementwise(kernel, g, x, share, out)
     return out, None
+
+
+def gelu_gradient_and_result(g: Any, x: Any, share: Any, approximate: Any) -> None:
+    """Write the gradient of x to `g`, and gelu(x) to `share`, which is cdf(x) at first."""
+    slope = _gelu_slope if approximate == "none" else _gelu_slope_with_tanh
+
+    def kernel(g, x, share, xp=np):
+        out = x * x
+        slope(x, share, out, xp)
+        g *= out
+        share *= x
+
+    elementwise(kernel, g, x, share)
+
+
+def _gelu_slope(x: Any, share: Any, out: Any, xp: Any) -> None:  # share + x density(x)
+    xp.multiply(x, x, out=out)
+    out += math.log(2 * math.pi)
+    out *= -0.5
+    xp.exp(out, out=out)
+    out *= x
+    out += share
+
+
+def _gelu_slope_with_tanh(x: Any, share: Any, out: Any, xp: Any) -> None:  # share + x 2 share (1 - share) (a + 3 b x^2)
+    xp.subtract(1, share, out=out)
+    out *= share  # 0 for large x, where x^2 may be inf
+    out *= x
+    cubic = out * x
+    cubic *= x
+    cubic *= 6 * GELU_B
+    out *= 2 * GELU_A
+    out += cubic
+    out += share
 
 
 @kernel

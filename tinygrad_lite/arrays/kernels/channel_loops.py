@@ -118,6 +118,12 @@ def standardize(row: Row, x: Term, normal: Term, out: Term, rate: Term, *rest: A
     out[...] = x
 
 
+def standardize_sum(row: Row, x: Term, y: Term, total: Term, normal: Term, out: Term, rate: Term, *rest: Any) -> None:
+    x = x + y
+    total[...] = x
+    standardize(row, x, normal, out, rate, *rest)
+
+
 def standardize_gradient(row: Row, g: Term, normal: Term, of_x: Term, rate: Term, *rest: Any) -> None:
     *vectors, share, weighted, of_weight, of_bias, center = rest
     if of_weight:
@@ -127,3 +133,14 @@ def standardize_gradient(row: Row, g: Term, normal: Term, of_x: Term, rate: Term
     if weighted:
         g = g * vectors[0]
     of_x[...] = _through_normalized(row, g, normal, rate, share, center)
+
+
+def standardize_gradient_and_result(row: Row, g: Term, normal: Term, *rest: Any) -> None:
+    """Writes the gradient to `g`, plus a matrix if one is given, and to `normal` the result of `standardize`."""
+    *given, rate, weight, bias, of_weight, of_bias, share, center = rest
+    row.add_up(of_weight, g * normal)
+    row.add_up(of_bias, g)
+    found = _through_normalized(row, g * weight, normal, rate, share, center)
+    result = normal * weight + bias
+    g[...] = given[0] + found if given else found
+    normal[...] = result

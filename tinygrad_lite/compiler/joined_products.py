@@ -68,7 +68,7 @@ def _product_where_positive(number: int, call: Call, reads: _Reads) -> Any:
 JOINS: tuple[Join, ...] = (_relu_of_affine, _product_where_positive)
 
 
-def with_kernels_joined(program: Program) -> Program:
+def with_products_joined(program: Program) -> Program:
     """With one kernel for a product and what follows it: a rectifier, or a rectifier's gradient. The joined kernel consists of
     the same NumPy calls."""
     reads = _Reads(program)
