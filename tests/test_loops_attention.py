@@ -144,3 +144,18 @@ def test_a_weight_of_zero_still_multiplies_values_that_are_no_numbers(both_forms
 def test_what_is_too_long_or_of_other_dims_takes_the_other_way(both_forms):
     for shape in ((2, 600, 8), (2, 2, 2, 40, 8)):
         agree(both_forms(lambda: attend([draw(*shape, seed=i) for i in range(3)], is_causal=True)))
+
+
+@pytest.mark.parametrize("length, keys", [(64, 64), (25, 70), (70, 25), (13, 13)])
+@pytest.mark.parametrize("which", [0, 1, 2, None])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -0.0])
+def test_gradients_of_causal_attention_to_what_is_no_number(length, keys, which, value, both_forms):
+    arrays = [draw(8, size, 16, seed=i) for i, size in enumerate((length, keys, keys))]
+    if which is not None:
+        arrays[which][1, -2, 3] = value  # which most queries may not see
+        arrays[which][2, 0, 5] = value
+    found = both_forms(lambda: attend(arrays, is_causal=True))
+    agree([[a[[0, *range(3, 8)]] for a in form] for form in found])
+    for got, want in zip(*found):
+        if which == 2 or np.isfinite(value):  # scores that are no numbers: NumPy's mask does not hide them
+            np.testing.assert_array_equal(np.isfinite(got), np.isfinite(want))

@@ -39,14 +39,16 @@ def packed_size(inner: int, columns: int, dtype: np.dtype) -> int:
     return -(-columns // width) * width * inner
 
 
-def product_function(dtype: np.dtype, add: bool = False) -> str:
+def product_function(dtype: np.dtype, add: bool = False, part: bool = False) -> str:
     """`product(rows, columns, inner, x, x_row, x_column, panels, out, out_row)` makes out = x @ y, or adds to `out`, for x (rows,
-    inner) and a packed y. Steps are in bytes; the elements of a row of `out` lie side by side."""
+    inner) and a packed y. Steps are in bytes; the elements of a row of `out` lie side by side. `part`: the packed matrix may have
+    more rows than `inner`; their number is one more argument, the last."""
     t, item, width = KINDS[dtype], dtype.itemsize, width_of(dtype)
     given = "ptr %x_here, i64 %x_row, i64 %x_column, i64 %inner, ptr %panel, ptr %out_here, i64 %out_row, i64 %left"
     cases = " ".join(f"i64 {n}, label %rows{n}" for n in range(1, _ROWS))
     calls = "\n".join(f"rows{n}:\n  call void @tile{n}({given})\n  br label %after" for n in range(1, _ROWS + 1))
     parameters = "i64 %rows, i64 %columns, i64 %inner, ptr %x, i64 %x_row, i64 %x_column, ptr %panels, ptr %out, i64 %out_row"
+    parameters, packed = (f"{parameters}, i64 %packed", "%packed") if part else (parameters, "%inner")
     return f"""
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 {"".join(_tile(n, t, item, width, add) for n in range(1, _ROWS + 1))}
@@ -54,7 +56,7 @@ define internal void @product({parameters}) noinline {{
 entry:
   %more_tiles = add i64 %rows, {_ROWS - 1}
   %tiles = sdiv i64 %more_tiles, {_ROWS}
-  %panel_bytes = mul i64 %inner, {width * item}
+  %panel_bytes = mul i64 {packed}, {width * item}
   %some_rows = icmp sgt i64 %rows, 0
   %some_columns = icmp sgt i64 %columns, 0
   %some = and i1 %some_rows, %some_columns

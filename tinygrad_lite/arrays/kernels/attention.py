@@ -61,8 +61,8 @@ def attention(query: Any, key: Any, value: Any, mask: Any, causal: Any, scale: A
 
 
 @kernel
-def attention_gradient(needs: Any, g: Any, query: Any, key: Any, value: Any, weights: Any, scale: Any) -> Any:
-    """The gradients of query, key, value and mask."""
+def attention_gradient(needs: Any, g: Any, query: Any, key: Any, value: Any, weights: Any, scale: Any, causal: bool = False) -> Any:
+    """The gradients of query, key, value and mask. `causal`: the weights of later keys are 0."""
     xp = namespace_of(query)
     query, key, value = _broadcast(xp, query, key, value)
     of_query, of_key, of_value = (xp.empty_like(a) for a in (query, key, value))
@@ -83,7 +83,7 @@ def attention_gradient(needs: Any, g: Any, query: Any, key: Any, value: Any, wei
             dq *= dq.dtype.type(late)
             dk *= dk.dtype.type(late)
 
-    if attend_back(weights, g, query, key, value, of_query, of_key, of_value, of_scores, scale):
+    if attend_back(weights, g, query, key, value, of_query, of_key, of_value, of_scores, scale, causal):
         return of_query, of_key, of_value, of_scores, None, None
     arrays = [weights, g, query, key, value, of_query, of_key, of_value, *([of_scores] if needs[3] else [])]
     if weights.size:

@@ -19,6 +19,7 @@ from tinygrad_lite.arrays.workers import PARTS, in_parts
 _FLOAT32 = np.dtype(np.float32)  # exp has no compiled form for float64
 _LONGEST = 512  # queries and keys; with more, the scores outgrow the cache and BLAS is as fast
 _ROWS = 24  # queries whose scores are computed together
+_ROWS_BACK = 12  # rows of gradients that are computed together if later keys have the weight 0
 
 
 def attend(weights: Any, query: Any, key: Any, value: Any, out: Any, mask: Any, causal: bool, scale: float) -> bool:
@@ -35,8 +36,9 @@ def attend(weights: Any, query: Any, key: Any, value: Any, out: Any, mask: Any, 
 
 
 def attend_back(
-    weights: Any, g: Any, query: Any, key: Any, value: Any, of_query: Any, of_key: Any, of_value: Any, of_scores: Any, scale: float
-) -> bool:
+    weights: Any, g: Any, query: Any, key: Any, value: Any, of_query: Any, of_key: Any, of_value: Any, of_scores: Any, scale: float,
+    causal: bool,
+) -> bool:  # fmt: skip
     """Do what `attention_gradient` does; False if there is no compiled form. `of_scores` may be None."""
     arrays = [weights, g, query, key, value, of_query, of_key, of_value, weights if of_scores is None else of_scores]
     if not _suits(arrays, in_rows=(of_query, of_key, of_value)):
@@ -45,7 +47,9 @@ def attend_back(
     pitch = _pitch(keys)
     packed = ((value_width, keys), (keys, width), (length, width), (length, value_width))
     room = length * pitch + max(packed_size(*sizes, _FLOAT32) for sizes in packed)
-    _in_parts(_attend_back_part(), arrays, room, [length, keys, width, value_width, pitch, of_scores is not None], scale)
+    later_are_0 = causal and weights.flags.c_contiguous
+    sizes = [length, keys, width, value_width, pitch, of_scores is not None, later_are_0]
+    _in_parts(_attend_back_part(), arrays, room, sizes, scale)
     return True
 
 
@@ -142,6 +146,9 @@ def _attend_part() -> int:
   %panels_of_v = getelementptr float, ptr %panels_of_k, i64 %size_of_k
   call void @pack(i64 %width, i64 %keys, ptr %k, i64 %k_column, i64 %k_row, float %factor, ptr %panels_of_k)
   call void @pack(i64 %keys, i64 %value_width, ptr %v, i64 %v_row, i64 %v_column, float 1.0, ptr %panels_of_v)
+{_is_finite("values", "%panels_of_v", "keys", "value_width")}
+  %values_matter = xor i1 %values_finite, true
+  %each_value = or i1 %all, %values_matter
   br label %rows
 rows:
   %r = phi i64 [ 0, %unit ], [ %r_end, %rows_end ]
@@ -156,7 +163,7 @@ rows:
   %q_move = mul i64 %r, %q_row
   %q_here = getelementptr i8, ptr %q, i64 %q_move
   call void @product(i64 %count, i64 %whole, i64 %width, ptr %q_here, i64 %q_row, i64 %q_column, ptr %panels_of_k,
-                     ptr %scores, i64 %scores_row)
+                     ptr %scores, i64 %scores_row, i64 %width)
   br label %row
 row:
   %s = phi i64 [ 0, %rows ], [ %s_next, %row ]
@@ -180,8 +187,9 @@ rows_end:
   %from = getelementptr i8, ptr %weights, i64 %from_move
   %out_move = mul i64 %r, %out_row
   %out_here = getelementptr i8, ptr %out, i64 %out_move
-  call void @product(i64 %count, i64 %value_width, i64 %keys, ptr %from, i64 %weights_row, i64 4, ptr %panels_of_v,
-                     ptr %out_here, i64 %out_row)
+  %values = select i1 %each_value, i64 %keys, i64 %seen
+  call void @product(i64 %count, i64 %value_width, i64 %values, ptr %from, i64 %weights_row, i64 4, ptr %panels_of_v,
+                     ptr %out_here, i64 %out_row, i64 %keys)
   %more_rows = icmp slt i64 %r_end, %length
   br i1 %more_rows, label %rows, label %unit_end
 unit_end:{_END}""")
@@ -189,38 +197,127 @@ unit_end:{_END}""")
 
 @functools.cache
 def _attend_back_part() -> int:
-    return load_part(f"""{_functions()}{_begin("weights g q k v dq dk dv of_scores", "scored")}
+    panel = width_of(_FLOAT32)
+    return load_part(f"""{_functions()}{_begin("weights g q k v dq dk dv of_scores", "scored causal")}
   %scored_too = icmp ne i64 %scored, 0
   %early = select i1 %scored_too, float 1.0, float %factor
   %late = select i1 %scored_too, float %factor, float 1.0
   %scores_size = mul i64 %pitch, %length
   %panels = getelementptr float, ptr %scores, i64 %scores_size
+  %weights_size = mul i64 %length, %keys
+  %weights_finite = call i1 @finite(i64 %weights_size, ptr %weights)
+  %is_causal = icmp ne i64 %causal, 0
+  %later_are_0 = and i1 %is_causal, %weights_finite
   call void @pack(i64 %length, i64 %value_width, ptr %g, i64 %g_row, i64 %g_column, float 1.0, ptr %panels)
-  call void @product(i64 %keys, i64 %value_width, i64 %length, ptr %weights, i64 4, i64 %weights_row, ptr %panels,
-                     ptr %dv, i64 %dv_row)
+{_is_finite("g", "%panels", "length", "value_width")}
+  %of_value = and i1 %later_are_0, %g_finite
+{_rows("of_value", "%unit", "%keys")}
+  %of_value_first = call i64 @llvm.smin.i64(i64 %of_value_r, i64 %length)
+  %of_value_inner = sub i64 %length, %of_value_first
+  %of_value_down = mul i64 %of_value_first, %weights_row
+  %of_value_row = getelementptr i8, ptr %weights, i64 %of_value_down
+  %of_value_x = getelementptr float, ptr %of_value_row, i64 %of_value_r
+  %of_value_panels = getelementptr [{panel} x float], ptr %panels, i64 %of_value_first
+  %of_value_move = mul i64 %of_value_r, %dv_row
+  %of_value_out = getelementptr i8, ptr %dv, i64 %of_value_move
+  call void @product(i64 %of_value_count, i64 %value_width, i64 %of_value_inner, ptr %of_value_x, i64 4, i64 %weights_row,
+                     ptr %of_value_panels, ptr %of_value_out, i64 %dv_row, i64 %length)
+{_end_of_rows("of_value", "%keys")}
   call void @pack(i64 %value_width, i64 %keys, ptr %v, i64 %v_column, i64 %v_row, float %early, ptr %panels)
-  call void @product(i64 %length, i64 %pitch, i64 %value_width, ptr %g, i64 %g_row, i64 %g_column, ptr %panels,
-                     ptr %scores, i64 %scores_row)
+{_is_finite("v", "%panels", "value_width", "keys")}
+  %unscored = xor i1 %scored_too, true
+  %both_finite = and i1 %of_value, %v_finite
+  %of_scores_too = and i1 %both_finite, %unscored
+{_rows("of_scores_too", "%of_value_done", "%length", "%row_end")}
+  %seen_or_keys = call i64 @llvm.smin.i64(i64 %of_scores_too_end, i64 %keys)
+  %seen = select i1 %of_scores_too, i64 %seen_or_keys, i64 %keys
+  %rounded = add i64 %seen, {panel - 1}
+  %panels_seen = udiv i64 %rounded, {panel}
+  %whole = mul i64 %panels_seen, {panel}
+  %g_move = mul i64 %of_scores_too_r, %g_row
+  %g_here = getelementptr i8, ptr %g, i64 %g_move
+  %ds_move = mul i64 %of_scores_too_r, %scores_row
+  %ds_here = getelementptr i8, ptr %scores, i64 %ds_move
+  call void @product(i64 %of_scores_too_count, i64 %whole, i64 %value_width, ptr %g_here, i64 %g_row, i64 %g_column, ptr %panels,
+                     ptr %ds_here, i64 %scores_row, i64 %value_width)
+  %rest = sub i64 %pitch, %seen
+  %rest_bytes = mul i64 %rest, 4
   br label %row
 row:
-  %r = phi i64 [ 0, %unit ], [ %r_next, %row ]
+  %r = phi i64 [ %of_scores_too_r, %of_scores_too_rows ], [ %r_next, %row ]
   %move = mul i64 %r, %scores_row
   %ds = getelementptr i8, ptr %scores, i64 %move
   %weights_move = mul i64 %r, %weights_row
   %weights_here = getelementptr i8, ptr %weights, i64 %weights_move
   %of_scores_moved = getelementptr i8, ptr %of_scores, i64 %weights_move
   %of_scores_here = select i1 %scored_too, ptr %of_scores_moved, ptr %ds
-  call void @softmax_gradient(i64 %keys, ptr %weights_here, ptr %ds, ptr %of_scores_here)
+  call void @softmax_gradient(i64 %seen, ptr %weights_here, ptr %ds, ptr %of_scores_here)
+  %ds_rest = getelementptr float, ptr %ds, i64 %seen
+  call void @llvm.memset.p0.i64(ptr %ds_rest, i8 0, i64 %rest_bytes, i1 false)
   %r_next = add i64 %r, 1
-  %more_rows = icmp slt i64 %r_next, %length
-  br i1 %more_rows, label %row, label %unit_end
-unit_end:
+  %more_rows = icmp slt i64 %r_next, %of_scores_too_end
+  br i1 %more_rows, label %row, label %row_end
+row_end:
+{_end_of_rows("of_scores_too", "%length")}
   call void @pack(i64 %keys, i64 %width, ptr %k, i64 %k_row, i64 %k_column, float %late, ptr %panels)
-  call void @product(i64 %length, i64 %width, i64 %keys, ptr %scores, i64 %scores_row, i64 4, ptr %panels,
-                     ptr %dq, i64 %dq_row)
+{_is_finite("k", "%panels", "keys", "width")}
+  %of_query = and i1 %of_scores_too, %k_finite
+{_rows("of_query", "%of_scores_too_done", "%length")}
+  %of_query_seen = call i64 @llvm.smin.i64(i64 %of_query_end, i64 %keys)
+  %of_query_inner = select i1 %of_query, i64 %of_query_seen, i64 %keys
+  %of_query_down = mul i64 %of_query_r, %scores_row
+  %of_query_x = getelementptr i8, ptr %scores, i64 %of_query_down
+  %of_query_move = mul i64 %of_query_r, %dq_row
+  %of_query_out = getelementptr i8, ptr %dq, i64 %of_query_move
+  call void @product(i64 %of_query_count, i64 %width, i64 %of_query_inner, ptr %of_query_x, i64 %scores_row, i64 4, ptr %panels,
+                     ptr %of_query_out, i64 %dq_row, i64 %keys)
+{_end_of_rows("of_query", "%length")}
   call void @pack(i64 %length, i64 %width, ptr %q, i64 %q_row, i64 %q_column, float %late, ptr %panels)
-  call void @product(i64 %keys, i64 %width, i64 %length, ptr %scores, i64 4, i64 %scores_row, ptr %panels,
-                     ptr %dk, i64 %dk_row){_END}""")
+{_is_finite("q", "%panels", "length", "width")}
+  %of_key = and i1 %of_scores_too, %q_finite
+{_rows("of_key", "%of_query_done", "%keys")}
+  %of_key_first = call i64 @llvm.smin.i64(i64 %of_key_r, i64 %length)
+  %of_key_inner = sub i64 %length, %of_key_first
+  %of_key_down = mul i64 %of_key_first, %scores_row
+  %of_key_row = getelementptr i8, ptr %scores, i64 %of_key_down
+  %of_key_x = getelementptr float, ptr %of_key_row, i64 %of_key_r
+  %of_key_panels = getelementptr [{panel} x float], ptr %panels, i64 %of_key_first
+  %of_key_move = mul i64 %of_key_r, %dk_row
+  %of_key_out = getelementptr i8, ptr %dk, i64 %of_key_move
+  call void @product(i64 %of_key_count, i64 %width, i64 %of_key_inner, ptr %of_key_x, i64 4, i64 %scores_row, ptr %of_key_panels,
+                     ptr %of_key_out, i64 %dk_row, i64 %length)
+{_end_of_rows("of_key", "%keys")}
+  br label %unit_end
+unit_end:{_END}""")
+
+
+def _is_finite(name: str, panels: str, inner: str, columns: str) -> str:
+    """Sets %<name>_finite: whether all numbers of a packed matrix are finite, so that 0 times them is 0."""
+    width = width_of(_FLOAT32)
+    return f"""  %{name}_more = add i64 %{columns}, {width - 1}
+  %{name}_panels = udiv i64 %{name}_more, {width}
+  %{name}_whole = mul i64 %{name}_panels, {width}
+  %{name}_size = mul i64 %{name}_whole, %{inner}
+  %{name}_finite = call i1 @finite(i64 %{name}_size, ptr {panels})"""
+
+
+def _rows(name: str, before: str, total: str, last: str = "") -> str:
+    """The beginning of a loop over `total` rows of a result, a few at a time if the flag %<name> is set, and otherwise all at
+    once: %<name>_count rows from %<name>_r to %<name>_end. It comes after block `before`; `last`: its last block, if it has
+    several."""
+    return f"""  br label %{name}_rows
+{name}_rows:
+  %{name}_r = phi i64 [ 0, {before} ], [ %{name}_end, {last or f"%{name}_rows"} ]
+  %{name}_left = sub i64 {total}, %{name}_r
+  %{name}_few = call i64 @llvm.smin.i64(i64 %{name}_left, i64 {_ROWS_BACK})
+  %{name}_count = select i1 %{name}, i64 %{name}_few, i64 %{name}_left
+  %{name}_end = add i64 %{name}_r, %{name}_count"""
+
+
+def _end_of_rows(name: str, total: str) -> str:
+    return f"""  %{name}_again = icmp slt i64 %{name}_end, {total}
+  br i1 %{name}_again, label %{name}_rows, label %{name}_done
+{name}_done:"""
 
 
 def _functions() -> str:
@@ -230,9 +327,26 @@ def _functions() -> str:
     the others are 0. softmax_gradient(keys, weights, g, copy): g <- (g - sum(g * weights)) * weights, written to `copy`, too.
     """
     lanes = lanes_of(_FLOAT32)
-    return f"""{product_function(_FLOAT32)}{pack_function(_FLOAT32)}
+    return f"""{product_function(_FLOAT32, part=True)}{pack_function(_FLOAT32)}
 {functions_of(_FLOAT32)}
 declare float @llvm.maximum.f32(float, float)
+define internal i1 @finite(i64 %count, ptr %x) noinline {{
+entry:
+  br label %each
+each:
+  %i = phi i64 [ 0, %entry ], [ %next, %each ]
+  %total = phi float [ 0.0, %entry ], [ %more, %each ]
+  %at = getelementptr float, ptr %x, i64 %i
+  %value = load float, ptr %at
+  %nothing = fmul float %value, 0.0
+  %more = fadd reassoc float %total, %nothing
+  %next = add nuw nsw i64 %i, 1
+  %again = icmp slt i64 %next, %count
+  br i1 %again, label %each, label %end
+end:
+  %is_0 = fcmp oeq float %more, 0.0
+  ret i1 %is_0
+}}
 define internal void @softmax(i64 %allowed, i64 %keys, ptr noalias %scores, ptr noalias %mask, ptr noalias %out) noinline {{
 entry:
   %more = add i64 %allowed, {lanes - 1}

@@ -37,8 +37,8 @@ def _attention(query, key, value, mask, causal, scale):
 
 
 @_attention.fused_vjp("query", "key", "value", "mask")
-def _(needs, g, query, key, value, weights, scale):
-    return attention_gradient(needs, g, query, key, value, weights, scale)
+def _(needs, g, query, key, value, weights, causal, scale):
+    return attention_gradient(needs, g, query, key, value, weights, scale, causal)
 
 
 def _weights(query: Any, key: Any, mask: Any, causal: bool, scale: float) -> Any:
