@@ -9,9 +9,12 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite import nn
+from tinygrad_lite.arrays.compiling import available
+from tinygrad_lite.arrays.kernels import channel_loops
 from tinygrad_lite.arrays.kernels.activations import gelu_gradient, gelu_gradient_and_result, gelu_of
 from tinygrad_lite.arrays.kernels.joint import normalize_gradient_and_result, sum_and_normalize
 from tinygrad_lite.arrays.kernels.normalization import normalize, normalize_gradient
+from tinygrad_lite.arrays.row_loops import run
 
 F = nn.functional
 DTYPES = np.float32, np.float64
@@ -93,6 +96,17 @@ def test_the_gradient_of_gelu_and_its_result(threads, shape, dtype, approximate)
             gelu_gradient_and_result(own, x, share, approximate)
         assert_alike(share, out)
         assert_alike(own, wanted)
+
+
+@pytest.mark.skipif(not available(), reason="there are no compiled loops")
+def test_there_are_loops_for_normalizations():
+    matrices = drawn(np.float32, *[(64, 64)] * 5)
+    rate, weight, bias, of_weight, of_bias = drawn(np.float32, *[(64,)] * 5)
+    assert run(channel_loops.standardize_sum, matrices, [rate], [weight, bias], numbers=(1 / 64, 1e-5), flags=(True, True, True))
+    for count in (2, 3):
+        totals = [of_weight, of_bias]
+        loop = channel_loops.standardize_gradient_and_result
+        assert run(loop, matrices[:count], [rate], [weight, bias], totals, numbers=(1 / 64,), flags=(True,))
 
 
 # -- in programs -----------------------------------------------------------------------------------

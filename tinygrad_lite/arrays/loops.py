@@ -102,6 +102,14 @@ class Writer:
         return self.line(_ARITHMETIC[name].format(*numbers, t=kind, s=self.suffix))
 
 
+# Each operation of a polynomial waits for the one before it. With four vectors at a time gelu of 1024 x 512 takes 0.24 ms
+# instead of 0.39.
+_SLOW = ("exp", "log", "tanh")
+_INTERLEAVED = """!0 = distinct !{!0, !1}
+!1 = !{!"llvm.loop.interleave.count", i32 4}
+"""
+
+
 def _is_boolean(value: str) -> bool:
     return value.endswith(".bool")
 
@@ -145,6 +153,7 @@ def text_of(
     pointers = [f"ptr noalias %a{i}" for i in range(count)] + [f"ptr noalias %r{i}" for i in range(len(results))]
     arguments = ", ".join(["i64 %n", *pointers, *(f"{kind} %n{i}" for i in range(numbers))])
     body = "\n".join(writer.lines)
+    is_slow = any(name in _SLOW for name, _, _ in steps)
     return f"""{functions_of(dtype)}
 define void @loop({arguments}) {{
 entry:
@@ -155,11 +164,11 @@ each:
 {body}
   %next = add nuw nsw i64 %i, 1
   %more = icmp slt i64 %next, %n
-  br i1 %more, label %each, label %end
+  br i1 %more, label %each, label %end{", !llvm.loop !0" if is_slow else ""}
 end:
   ret void
 }}
-"""
+{_INTERLEAVED if is_slow else ""}"""
 
 
 @functools.lru_cache(maxsize=512)

@@ -86,44 +86,22 @@ class Trace:
         scalar = all(operand.kind == SCALAR for operand in operands)
         return Value(operation, operands, SCALAR if scalar else MATRIX, ready)
 
-    def store(self, argument: int, value: Value, add: bool = False) -> None:
-        """Store a value in an argument, after what was stored there before."""
+    def store(self, argument: int, value: Value, add: bool = False, late: bool = False) -> None:
+        """Store a value in an argument, after what was stored there before; `late`: in the pass of the last store so far."""
         if self.kinds[argument] == SCALAR and value.kind != SCALAR:
             raise Unsupported("a row of elements, stored where a row has one number")
-        before = (each.when for each in self.reductions_and_stores if isinstance(each, Store) and each.argument == argument)
+        stores = [each for each in self.reductions_and_stores if isinstance(each, Store)]
+        before = (each.when for each in stores if late or each.argument == argument)
         self.reductions_and_stores.append(Store(argument, value, max(value.ready, *before, 0), add))
 
     def passes(self) -> list[list[Value | Store]]:
         """The reductions and stores of each pass."""
-        self._delay_stores()
         passes: list[list[Value | Store]] = []
         for each in self.reductions_and_stores:
-            when = _pass_of(each)
+            when = each.when if isinstance(each, Store) else each.ready - 1
             passes += [[] for _ in range(when + 1 - len(passes))]
             passes[when].append(each)
         return passes
-
-    def _delay_stores(self) -> None:
-        """Let a store into an argument wait until its elements have been read for the last time."""
-        everything = self.reductions_and_stores
-        stores = [each for each in everything if isinstance(each, Store) and not each.add]
-        for store in stores:
-            if sum(other.argument == store.argument for other in stores) == 1:
-                held = self.arguments[store.argument]
-                store.when = max(store.when, *(_pass_of(each) for each in everything if _reads(_needed(each), held)), 0)
-
-
-def _pass_of(each: Value | Store) -> int:
-    return each.when if isinstance(each, Store) else each.ready - 1
-
-
-def _needed(each: Value | Store) -> tuple[Value, ...]:
-    return (each.value,) if isinstance(each, Store) else each.operands
-
-
-def _reads(values: Sequence[Value], argument: Value) -> bool:
-    """Whether the elements of some values are computed from those of an argument in the pass that needs them."""
-    return any(value is argument or (value.kind != SCALAR and _reads(value.operands, argument)) for value in values)
 
 
 class RowLoop:

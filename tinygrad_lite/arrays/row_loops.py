@@ -106,6 +106,11 @@ class Row:
     def where(self, condition: Term, x: Any, other: Any) -> Term:
         return condition.apply("where", condition, x, other)
 
+    def store_late(self, argument: Term, x: Term) -> None:
+        """Store x in an argument in the pass of the last store before, so that all passes can read what it overwrites."""
+        assert argument.argument is not None
+        argument.trace.store(argument.argument, x.value, late=True)
+
     def add_up(self, total: Term, x: Term) -> None:
         """Add the row to a total, which so receives the sum of each column."""
         assert total.argument is not None

@@ -141,6 +141,5 @@ def standardize_gradient_and_result(row: Row, g: Term, normal: Term, *rest: Any)
     row.add_up(of_weight, g * normal)
     row.add_up(of_bias, g)
     found = _through_normalized(row, g * weight, normal, rate, share, center)
-    result = normal * weight + bias
     g[...] = given[0] + found if given else found
-    normal[...] = result
+    row.store_late(normal, normal * weight + bias)
