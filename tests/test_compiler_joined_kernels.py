@@ -11,7 +11,13 @@ import tinygrad_lite as tg
 from tinygrad_lite import nn
 from tinygrad_lite.arrays.compiling import available
 from tinygrad_lite.arrays.kernels import channel_loops
-from tinygrad_lite.arrays.kernels.activations import gelu_gradient, gelu_gradient_and_result, gelu_of
+from tinygrad_lite.arrays.kernels.activations import (
+    gelu_alone,
+    gelu_gradient,
+    gelu_gradient_and_result,
+    gelu_gradient_and_result_of,
+    gelu_of,
+)
 from tinygrad_lite.arrays.kernels.joint import normalize_gradient_and_result, sum_and_normalize
 from tinygrad_lite.arrays.kernels.normalization import normalize, normalize_gradient
 from tinygrad_lite.arrays.row_loops import run
@@ -94,8 +100,10 @@ def test_the_gradient_of_gelu_and_its_result(threads, shape, dtype, approximate)
             out, share = gelu_of(x, approximate)
             wanted, own = gelu_gradient(g, x, share, approximate)[0], g.copy(order="K")
             gelu_gradient_and_result(own, x, share, approximate)
-        assert_alike(share, out)
-        assert_alike(own, wanted)
+            alone, other = gelu_alone(x, approximate), g.copy(order="K")
+            anew = gelu_gradient_and_result_of(other, x, approximate)
+        for a, b in ((share, out), (own, wanted), (alone, out), (anew, out), (other, wanted)):
+            assert_alike(a, b)
 
 
 @pytest.mark.skipif(not available(), reason="there are no compiled loops")
@@ -208,6 +216,22 @@ def test_blocks_of_a_transformer():
     assert found.count("normalize_gradient") == 1  # x needs no gradient
     assert found.count("gelu_gradient_and_result") == 3
     assert not any(call.function == "+" and call.section == "backward" for call in step.program().calls)
+
+
+@pytest.mark.skipif(not available(), reason="there are no compiled loops")
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_a_large_gelu_saves_its_operand_alone(approximate):
+    tg.manual_seed(0)
+    x = tg.randn(512, 16)
+    model = nn.Sequential(nn.Linear(16, 600), nn.GELU(approximate), nn.Linear(600, 520), nn.GELU(approximate), nn.Linear(520, 8))
+    step = two_steps(model, x)
+    found = kernels(step)
+    assert found.count("gelu_alone") == found.count("gelu_gradient_and_result_of") == 2
+    assert "gelu_of" not in found
+    function = tg.compile(lambda x: tg.autograd.grad((model(x) ** 2).mean(), list(model.parameters())), fullgraph=True)
+    wanted = [function(x) for _ in range(3)][-1]
+    for a, b in zip(function.program().run(x.array), wanted, strict=True):
+        np.testing.assert_allclose(a, b.array, rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("make", [Broad, Kept, Written])

@@ -9,16 +9,28 @@ from __future__ import annotations
 
 import collections
 import inspect
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tinygrad_lite.arrays.kernels.activations import gelu_gradient, gelu_gradient_and_result, gelu_of
+import numpy as np
+
+from tinygrad_lite.arrays.compiling import available
+from tinygrad_lite.arrays.kernels.activations import (
+    gelu_alone,
+    gelu_gradient,
+    gelu_gradient_and_result,
+    gelu_gradient_and_result_of,
+    gelu_of,
+)
 from tinygrad_lite.arrays.kernels.joint import normalize_gradient_and_result, sum_and_normalize
 from tinygrad_lite.arrays.kernels.normalization import normalize, normalize_gradient
 from tinygrad_lite.compiler.program import Call, Program, Variable, renamed
 
 _NORMALIZE, _NORMALIZE_GRADIENT = inspect.unwrap(normalize), inspect.unwrap(normalize_gradient)
 _GELU, _GELU_GRADIENT = inspect.unwrap(gelu_of), inspect.unwrap(gelu_gradient)
+
+_LARGE = 1 << 18  # elements, from which on gelu saves nothing where loops make that up: 2 MiB are worth 0.2 ms
 
 # The kernels, by their gradients.
 _KERNELS = {_GELU_GRADIENT: (_GELU,), _NORMALIZE_GRADIENT: (_NORMALIZE, sum_and_normalize)}
@@ -80,15 +92,18 @@ class _Gradient:
     g: Variable
     others: list[int]
     add: int | None = None
+    kernel: int | None = None  # the number of the kernel's call, if it is not to save anything
 
 
 def with_results_made_by_gradients(program: Program) -> Program:
     """With the results of kernels that the backward pass needs made by the kernels' gradients."""
     found = _gradients(program)
-    held = {j: i for i, gradient in found.items() for j in gradient.others}
+    held = {j for gradient in found.values() for j in gradient.others}
+    alone = {gradient.kernel for gradient in found.values()}
     added = {gradient.add for gradient in found.values()}
     names: dict[Variable, Variable] = {}
     memories: dict[int, int] = {}
+    number = max((variable.memory for part in program.parts() for variable in part.made), default=0) + 1
 
     def current(variable: Variable) -> Variable:
         if variable not in names and variable.memory in memories:
@@ -99,7 +114,11 @@ def with_results_made_by_gradients(program: Program) -> Program:
     for i, call in enumerate(program.calls):
         if i in found:
             gradient = found[i]
-            joined, again = _joined(gradient, None if gradient.add is None else program.calls[gradient.add])
+            if gradient.kernel is None:
+                joined, again = _joined(gradient, None if gradient.add is None else program.calls[gradient.add])
+            else:
+                joined, again = _joined_anew(gradient, program.calls[gradient.kernel], number)
+                number = max(variable.memory for part in joined.body for variable in part.made) + 1
             calls.append(renamed(joined, current))
             g, again = current(gradient.g), current(again)
             for old in (*call.results[:1], *(program.calls[gradient.add].results if gradient.add is not None else ())):
@@ -107,6 +126,8 @@ def with_results_made_by_gradients(program: Program) -> Program:
                     names[old], memories[old.memory] = g, g.memory
             names[gradient.result], memories[gradient.result.memory] = again, again.memory
             calls += [renamed(program.calls[j], current) for j in gradient.others]
+        elif i in alone:
+            calls.append(renamed(Call(gelu_alone, call.arguments, {}, call.results[:1], section=call.section, body=call.body), current))
         elif i not in held and i not in added:
             calls.append(renamed(call, current))
     return replace(program, calls=calls)
@@ -160,7 +181,9 @@ def _gradient(program: Program, uses: _Uses, makers: dict[Variable, int], i: int
     add = None if is_gelu else _added(program, uses, i, of_x)
     if add is not None and not all(makers.get(x, -1) < i and makers.get(x) not in others for x in calls[add].arguments[:1]):
         add = None
-    return _Gradient(call, result, saved, g, others, add)
+    can_save_nothing = is_gelu and available() and saved.dtype == np.float32 and math.prod(saved.shape) >= _LARGE
+    is_alone = can_save_nothing and set(uses.reads[saved.memory]) == {i} and len(kernel.results) == 2
+    return _Gradient(call, result, saved, g, others, add, first if is_alone else None)
 
 
 def _is_of_rows(call: Call, kernel: Call) -> bool:
@@ -212,6 +235,25 @@ def _joined(found: _Gradient, add: Call | None) -> tuple[Call, Variable]:
     arguments = (*call.arguments[1:], *([] if add is None else add.arguments[:1]))
     results = (again, *call.results[1:])
     return Call(normalize_gradient_and_result, arguments, {}, results, (g, saved), call.section, tuple(body)), again
+
+
+def _joined_anew(found: _Gradient, kernel: Call, number: int) -> tuple[Call, Variable]:
+    """The kernel that makes the gradient and the result from the operands alone, and the result. `number`: the first free one of
+    a memory."""
+    made = {variable for part in kernel.body for variable in part.made}
+    memories = {memory: number + i for i, memory in enumerate(sorted({variable.memory for variable in made}))}
+    names: dict[Variable, Variable] = {}
+
+    def current(variable: Variable) -> Variable:
+        if variable in made and variable not in names:
+            names[variable] = replace(variable, name=f"{variable.name}_again", memory=memories[variable.memory])
+        return names.get(variable, variable)
+
+    call, g = found.call, found.g
+    body = [replace(renamed(part, current), section=call.section) for part in (*kernel.body, *call.body)]
+    body.append(Call("[]=", (g, ..., call.result), written=(g,), section=call.section))
+    again, arguments = current(found.result), (g, call.arguments[1], call.arguments[3])
+    return Call(gelu_gradient_and_result_of, arguments, {}, (again,), (g,), call.section, tuple(body)), again
 
 
 def _are_alike(x: Any, y: Variable) -> bool:

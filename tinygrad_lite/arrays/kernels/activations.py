@@ -98,22 +98,37 @@ def gelu_of(x: Any, approximate: Any) -> Any:
     xp = namespace_of(x)
     share, out = empty_like(x), empty_like(x)
 
-    def exact(x, share, out, xp=xp):
-        normal_cdf(x, share, xp)
+    share_of = normal_cdf if approximate == "none" else _gelu_share_with_tanh
+
+    def kernel(x, share, out, xp=xp):
+        share_of(x, share, xp)
         xp.multiply(x, share, out=out)
 
-    def with_tanh(x, share, out, xp=xp):
-        xp.multiply(x, x, out=share)
-        share *= GELU_B
-        share += GELU_A
-        share *= x
-        xp.tanh(share, out=share)
-        share += 1
-        share *= 0.5
-        xp.multiply(x, share, out=out)
-
-    elementwise(exact if approximate == "none" else with_tanh, x, share, out)
+    elementwise(kernel, x, share, out)
     return out, share
+
+
+def gelu_alone(x: Any, approximate: Any) -> Any:
+    """gelu(x), without what the gradient needs."""
+    share_of = normal_cdf if approximate == "none" else _gelu_share_with_tanh
+    out = empty_like(x)
+
+    def kernel(x, out, xp=np):
+        share_of(x, out, xp)
+        out *= x
+
+    elementwise(kernel, x, out)
+    return out
+
+
+def _gelu_share_with_tanh(x: Any, share: Any, xp: Any) -> None:
+    xp.multiply(x, x, out=share)
+    share *= GELU_B
+    share += GELU_A
+    share *= x
+    xp.tanh(share, out=share)
+    share += 1
+    share *= 0.5
 
 
 @kernel
@@ -142,6 +157,23 @@ def gelu_gradient_and_result(g: Any, x: Any, share: Any, approximate: Any) -> No
         share *= x
 
     elementwise(kernel, g, x, share)
+
+
+def gelu_gradient_and_result_of(g: Any, x: Any, approximate: Any) -> Any:
+    """Write the gradient of x to `g`; returns gelu(x)."""
+    share_of = normal_cdf if approximate == "none" else _gelu_share_with_tanh
+    slope = _gelu_slope if approximate == "none" else _gelu_slope_with_tanh
+    share = empty_like(x)
+
+    def kernel(g, x, share, xp=np):
+        share_of(x, share, xp)
+        out = x * x
+        slope(x, share, out, xp)
+        g *= out
+        share *= x
+
+    elementwise(kernel, g, x, share)
+    return share
 
 
 def _gelu_slope(x: Any, share: Any, out: Any, xp: Any) -> None:  # share + x density(x)
