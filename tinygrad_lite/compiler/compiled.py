@@ -93,6 +93,7 @@ class CompiledFunction(Compiled):
 
     def _first_run(self, args: Any, kwargs: Any, given: Arguments, reason: str) -> Any:
         """Make a program for these arguments and run it, or run the function if there cannot be one."""
+        release_freed_memory()  # of calls without a program, so that the trace's does not come on top of it
         try:
             if len(self.programs) >= LIMIT:
                 raise Untraceable(f"it has {LIMIT} programs, and would need another one because {reason}")
