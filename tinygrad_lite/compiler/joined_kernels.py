@@ -36,10 +36,11 @@ _LARGE = 1 << 18  # elements, from which on gelu saves nothing where loops make 
 _KERNELS = {_GELU_GRADIENT: (_GELU,), _NORMALIZE_GRADIENT: (_NORMALIZE, sum_and_normalize)}
 
 
-class _Uses:
-    """Where a program reads and writes memory: numbers of calls, in order."""
+class Uses:
+    """Where a program makes its variables and reads and writes memory: numbers of calls, in order."""
 
     def __init__(self, program: Program):
+        self.makers = {variable: i for i, call in enumerate(program.calls) for variable in call.made}
         self.outside = {variable.memory for variable in (*program.inputs, *program.captured, *program.outputs)}
         self.reads: dict[int, list[int]] = collections.defaultdict(list)
         self.writes: dict[int, list[int]] = collections.defaultdict(list)
@@ -60,13 +61,12 @@ class _Uses:
 
 def with_sums_normalized(program: Program) -> Program:
     """With a sum and its normalization as one kernel."""
-    uses, calls = _Uses(program), list(program.calls)
-    makers = {variable: i for i, call in enumerate(calls) for variable in call.made}
+    uses, calls = Uses(program), list(program.calls)
     for i, call in enumerate(program.calls):
         if call.function is not _NORMALIZE or not all(isinstance(x, Variable) for x in call.arguments[:3]):
             continue
         total, *rest = call.arguments
-        first = makers.get(total, i)
+        first = uses.makers.get(total, i)
         add = program.calls[first]
         if add.function != "+" or not all(_are_alike(x, total) for x in add.arguments):
             continue
@@ -135,25 +135,24 @@ def with_results_made_by_gradients(program: Program) -> Program:
 
 def _gradients(program: Program) -> dict[int, _Gradient]:
     """The gradients that can make results, by the numbers of their calls."""
-    uses, found = _Uses(program), dict[int, _Gradient]()
-    makers = {variable: i for i, call in enumerate(program.calls) for variable in call.made}
+    uses, found = Uses(program), dict[int, _Gradient]()
     taken: set[int] = set()  # calls that are moved, or have become part of another
     for i, call in enumerate(program.calls):
         if call.function not in _KERNELS or i in taken:
             continue
-        gradient = _gradient(program, uses, makers, i)
+        gradient = _gradient(program, uses, i)
         if gradient is not None and taken.isdisjoint(moved := {i, *gradient.others, *([] if gradient.add is None else [gradient.add])}):
             found[i] = gradient
             taken |= moved
     return found
 
 
-def _gradient(program: Program, uses: _Uses, makers: dict[Variable, int], i: int) -> _Gradient | None:
+def _gradient(program: Program, uses: Uses, i: int) -> _Gradient | None:
     """Call `i`, a gradient, if it can make the result of its kernel."""
     calls, call = program.calls, program.calls[i]
     is_gelu = call.function is _GELU_GRADIENT
     g, saved = (call.arguments[0], call.arguments[2]) if is_gelu else (call.arguments[1], call.arguments[2])
-    first = makers.get(saved, i)
+    first = uses.makers.get(saved, i)
     kernel, of_x = calls[first], call.results[0] if call.results else None
     if kernel.function not in _KERNELS[call.function] or of_x is None or not isinstance(g, Variable):
         return None
@@ -179,7 +178,7 @@ def _gradient(program: Program, uses: _Uses, makers: dict[Variable, int], i: int
     if any(memory in (g.memory, saved.memory) or uses.writes[memory] for memory in read):
         return None
     add = None if is_gelu else _added(program, uses, i, of_x)
-    if add is not None and not all(makers.get(x, -1) < i and makers.get(x) not in others for x in calls[add].arguments[:1]):
+    if add is not None and not all(uses.makers.get(x, -1) < i and uses.makers.get(x) not in others for x in calls[add].arguments[:1]):
         add = None
     can_save_nothing = is_gelu and available() and saved.dtype == np.float32 and math.prod(saved.shape) >= _LARGE
     is_alone = can_save_nothing and set(uses.reads[saved.memory]) == {i} and len(kernel.results) == 2
@@ -207,7 +206,7 @@ def _followers(program: Program, first: list[int], end: int) -> list[int] | None
     return found
 
 
-def _added(program: Program, uses: _Uses, i: int, of_x: Variable) -> int | None:
+def _added(program: Program, uses: Uses, i: int, of_x: Variable) -> int | None:
     """The call that adds the result `of_x` of call `i` to something, if nobody else reads that."""
     if len(uses.reads[of_x.memory]) != 1:
         return None
