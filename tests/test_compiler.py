@@ -15,7 +15,8 @@ from tinygrad_lite.compiler.capture import capture
 from tinygrad_lite.compiler.chains import Slots, chain_of, is_link
 from tinygrad_lite.compiler.joined_products import with_products_joined
 from tinygrad_lite.compiler.layouts import Layouts
-from tinygrad_lite.compiler.native import Piece, function_of, is_supported
+from tinygrad_lite.compiler.native import function_of, is_supported
+from tinygrad_lite.compiler.nests import Piece
 from tinygrad_lite.compiler.passes import PASSES, without_dead_code, without_repetitions
 from tinygrad_lite.compiler.plan import Plan
 from tinygrad_lite.compiler.reach import Reach

@@ -12,7 +12,7 @@ import numpy as np
 from tinygrad_lite.arrays.loops import SMALLEST, loop_of, run_in_threads
 from tinygrad_lite.arrays.memory import start_of
 from tinygrad_lite.compiler.actions import Action
-from tinygrad_lite.compiler.native import Piece
+from tinygrad_lite.compiler.nests import Piece
 
 ALONE = 1 << 17  # elements; a call on larger arrays is worth a loop by itself, whose parts threads share
 _OTHERS = ("sum", "max", "min", "dot")

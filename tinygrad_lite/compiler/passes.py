@@ -38,7 +38,7 @@ def without_dead_code(program: Program) -> Program:
     kept: list[Call] = []
     for call in reversed(program.calls):
         acts = (not call.results and not call.written) or call.function == "draw"  # a condition, a step of a random stream
-        if acts or any(v in live for v in call.made) or any(v.memory in read | outside for v in call.written):
+        if acts or any(v in live for v in call.made) or any(v.memory in read or v.memory in outside for v in call.written):
             kept.append(call)
             live.update(call.variables())
             read.update(variable.memory for variable in call.variables())

@@ -21,7 +21,8 @@ from tinygrad_lite.compiler.actions import Action, draw, fill, in_place, into, i
 from tinygrad_lite.compiler.chains import ALONE, Slots, chain_of, is_link, may_follow
 from tinygrad_lite.compiler.late import Late, late_in, likes, view_of, with_values
 from tinygrad_lite.compiler.layouts import untouched
-from tinygrad_lite.compiler.native import Piece, function_of, is_small, is_supported, piece_of, ufunc_of
+from tinygrad_lite.compiler.native import function_of, is_small, is_supported, piece_of, ufunc_of
+from tinygrad_lite.compiler.nests import Piece
 from tinygrad_lite.compiler.program import IN_PLACE, Call, Program, Variable, last_uses, perform, replaced
 from tinygrad_lite.compiler.stand_ins import Untraceable
 from tinygrad_lite.compiler.tracing import arrays_in

@@ -6,6 +6,7 @@ compiled one. So a trace reads as the program a person would have written.
 
 from __future__ import annotations
 
+import bisect
 import functools
 import itertools
 import weakref
@@ -42,12 +43,14 @@ class Trace:
         self._numbers, self._memories = itertools.count(), itertools.count()
         self._memory: dict[int, tuple[weakref.ref[np.ndarray], int]] = {}  # the number of an owner's memory, by its id
         self._fresh: set[int] = set()  # memory that did not exist before the trace
+        self._outside: set[int] = set()  # that of captured arrays
         self._owners: weakref.WeakValueDictionary[int, TracedArray] = weakref.WeakValueDictionary()
         self._given: list[np.ndarray] = []  # so that an id is not given twice
         self._known: dict[int, Variable] = {}
         self._names: set[str] = set()
         self._before: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # what memory held before the trace wrote there
         self._host: dict[int, Any] = {}  # addresses of single numbers, with the number read or assigned last
+        self._places: list[int] = []  # these addresses in order, with some that are gone
         self._read: dict[tuple[str, Any], TracedNumber] = {}
         self._other = _Numbers()
 
@@ -77,10 +80,12 @@ class Trace:
         """An array that the program refers to. One on the CPU that holds a single number can be read before the program runs."""
         traced = self.array(value, name)
         self.captured[traced.variable] = value
+        self._outside.add(traced.variable.memory)
         self._known[id(value)] = traced.variable
         self._given.append(value)
-        if not value.ndim and device == CPU:
-            self._host.setdefault(start_of(value), None)
+        if not value.ndim and device == CPU and (place := start_of(value)) not in self._host:
+            self._host[place] = None
+            bisect.insort(self._places, place)
         return traced
 
     def _new(self, name: str) -> str:
@@ -207,9 +212,7 @@ class Trace:
         made = {variable for call in body for variable in call.made}
         found = list(arrays_in(result))
         results = tuple(x.variable if isinstance(x, TracedArray) and x.variable in made else None for x in found)
-        inside = {variable.memory for call in body for variable in call.made}
-        operand_memory = {x.variable.memory for x in operands} | {v.memory for v in self.captured}
-        inside -= operand_memory
+        inside = {variable.memory for variable in made} - {x.variable.memory for x in operands} - self._outside
         written = {v.memory: v for call in body for v in call.written if v.memory not in inside}
         is_whole = self._is_whole
         acts = any(not call.results and not call.written for call in body) or any(v.is_number for v in made)
@@ -357,7 +360,8 @@ class Trace:
 
     def _wrote(self, written: TracedArray, function: str, arguments: Any) -> None:
         start, end = address_range(written.value)
-        for place in [place for place in self._host if start <= place < end]:
+        places = self._places[bisect.bisect_left(self._places, start) : bisect.bisect_left(self._places, end)]
+        for place in [place for place in places if place in self._host]:
             value = arguments[2] if function == "[]=" else None
             if isinstance(value, TracedNumber) and value.variable.host and written.ndim == 0:
                 if written.dtype != value.variable.dtype:  # it may have been rounded

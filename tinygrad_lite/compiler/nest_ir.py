@@ -1,0 +1,126 @@
+"""Nests of loops in LLVM IR."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.arrays.loop_functions import KINDS, constant
+from tinygrad_lite.arrays.loops import Unsupported, Writer
+from tinygrad_lite.compiler.nests import Nest, overlap
+
+_BOOL = np.dtype(bool)
+
+
+def _collapsed(nest: Nest) -> tuple[list[int], list[list[int]]]:
+    """The sizes of the loops, those of one element left out and neighbours made one where all arrays allow it, and the
+    strides of each array."""
+    sizes: list[int] = []
+    strides: list[list[int]] = [[] for _ in nest.arrays]
+    for d, size in enumerate(nest.shape):
+        if size == 1:
+            continue
+        if sizes and all(its[-1] == array[1][d] * size for its, array in zip(strides, nest.arrays)):
+            sizes[-1] *= size
+            for its, array in zip(strides, nest.arrays):
+                its[-1] = array[1][d]
+        else:
+            sizes.append(size)
+            for its, array in zip(strides, nest.arrays):
+                its.append(array[1][d])
+    return (sizes, strides) if sizes else ([1], [[0] for _ in nest.arrays])
+
+
+def text_of(nest: Nest, dtype: np.dtype) -> str:
+    """The function `nest` of a nest. Values that nothing outside reads are not stored."""
+    kind = KINDS[dtype]
+    writer = Writer(kind)
+    parameters = ", ".join(f"ptr noalias %p{a}" for a in range(len(nest.arrays)))
+    if not math.prod(nest.shape):
+        return f"define internal void @nest({parameters}) {{\n  ret void\n}}"
+    sizes, strides = _collapsed(nest)
+    depth = len(sizes)
+    written = nest.written()
+    for k, (a, _) in enumerate(nest.arrays):
+        if a.dtype not in (dtype, _BOOL):
+            raise Unsupported(str(a.dtype))
+        for other, (b, _) in enumerate(nest.arrays[:k]):
+            if overlap(nest.spans[k], nest.spans[other]) and (id(a) in written or id(b) in written):
+                raise Unsupported("overlapping memory")
+    inside = [writer.line(f"mul i64 %i{d}, {its[d]}") for its in strides for d in range(depth)]
+    pointers = []
+    for k, its in enumerate(strides):
+        pointer = f"%p{k}"
+        for d in range(depth):
+            if its[d]:
+                pointer = writer.line(f"getelementptr i8, ptr {pointer}, i64 {inside[k * depth + d]}")
+        pointers.append(pointer)
+    values: dict[int, str] = {}
+
+    def value(operand: Any) -> str:
+        if isinstance(operand, float):
+            return constant(operand, dtype)
+        if operand not in values:
+            if nest.arrays[operand][0].dtype == _BOOL:
+                values[operand] = writer.boolean(f"trunc i8 {writer.line(f'load i8, ptr {pointers[operand]}')} to i1")
+            else:
+                values[operand] = writer.line(f"load {kind}, ptr {pointers[operand]}")
+        return values[operand]
+
+    total = ""
+    for step, operands, out, _ in nest.steps:
+        if step in ("product", "total"):
+            if step == "product":
+                term = writer.line(f"fmul contract {kind} {value(operands[0])}, {value(operands[1])}")
+            else:
+                term = writer.number(value(operands[1]))
+            if strides[out][-1] == 0 and sizes[-1] > 1:  # the innermost loop adds up
+                total = writer.line(f"fadd reassoc contract {kind} %total, {term}")
+                values[out] = total
+            else:
+                values[out] = writer.line(f"fadd contract {kind} {value(out)}, {term}")
+        else:
+            values[out] = writer.step(step, [value(operand) for operand in operands])
+    number = max((piece.number for *_, piece in nest.steps if piece is not None), default=-1)
+    makers = {out: piece for _, _, out, piece in nest.steps}  # the last one of each
+    stores = [out for out, piece in makers.items() if nest.accumulates or piece is None or not 0 <= piece.last <= number]
+    if not total:
+        for out in stores:
+            if nest.arrays[out][0].dtype == _BOOL:
+                writer.lines.append(f"  store i8 {writer.line(f'zext i1 {values[out]} to i8')}, ptr {pointers[out]}")
+            else:
+                writer.lines.append(f"  store {kind} {writer.number(values[out])}, ptr {pointers[out]}")
+    lines = [f"define internal void @nest({parameters}) {{", "entry:", "  br label %loop0"]
+    for d in range(depth):
+        before = "entry" if d == 0 else f"loop{d - 1}"
+        lines += [f"loop{d}:", f"  %i{d} = phi i64 [ 0, %{before} ], [ %next{d}, %end{d} ]"]
+        if d < depth - 1:
+            if total and d == depth - 2:
+                lines += _before_total(nest, strides, depth, kind)
+            lines.append(f"  br label %loop{d + 1}")
+    inner = depth - 1
+    if total:
+        start = f"loop{inner - 1}" if inner else "entry"
+        lines.append(f"  %total = phi {kind} [ {'%first' if inner else constant(0.0, dtype)}, %{start} ], [ {total}, %end{inner} ]")
+    lines += [*writer.lines, f"  br label %end{inner}"]
+    for d in reversed(range(depth)):
+        lines += [f"end{d}:"]
+        if total and d == inner - 1:
+            lines.append(f"  store {kind} {total}, ptr %sum")
+        lines += [f"  %next{d} = add nuw nsw i64 %i{d}, 1", f"  %more{d} = icmp ult i64 %next{d}, {sizes[d]}"]
+        lines.append(f"  br i1 %more{d}, label %loop{d}, label %{f'end{d - 1}' if d else 'done'}")
+    lines.append("done:")
+    if total and not inner:
+        lines.append(f"  store {kind} {total}, ptr %p{nest.steps[0][2]}")
+    return "\n".join([*lines, "  ret void", "}"])
+
+
+def _before_total(nest: Nest, strides: list[list[int]], depth: int, kind: str) -> list[str]:
+    """Where the sum of the innermost loop is kept, and what is there."""
+    out, lines, pointer = nest.steps[0][2], [], f"%p{nest.steps[0][2]}"
+    for d in range(depth - 1):
+        lines += [f"  %o{d} = mul i64 %i{d}, {strides[out][d]}", f"  %q{d} = getelementptr i8, ptr {pointer}, i64 %o{d}"]
+        pointer = f"%q{d}"
+    return [*lines, f"  %sum = getelementptr i8, ptr {pointer}, i64 0", f"  %first = load {kind}, ptr %sum"]
