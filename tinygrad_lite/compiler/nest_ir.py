@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_lite.arrays.loop_functions import KINDS, constant
 from tinygrad_lite.arrays.loops import Unsupported, Writer
 from tinygrad_lite.compiler.nests import Nest, overlap
+from tinygrad_lite.compiler.product_ir import product_text
 
 _BOOL = np.dtype(bool)
 
@@ -40,8 +41,6 @@ def text_of(nest: Nest, dtype: np.dtype) -> str:
     parameters = ", ".join(f"ptr noalias %p{a}" for a in range(len(nest.arrays)))
     if not math.prod(nest.shape):
         return f"define internal void @nest({parameters}) {{\n  ret void\n}}"
-    sizes, strides = _collapsed(nest)
-    depth = len(sizes)
     written = nest.written()
     for k, (a, _) in enumerate(nest.arrays):
         if a.dtype not in (dtype, _BOOL):
@@ -49,6 +48,10 @@ def text_of(nest: Nest, dtype: np.dtype) -> str:
         for other, (b, _) in enumerate(nest.arrays[:k]):
             if overlap(nest.spans[k], nest.spans[other]) and (id(a) in written or id(b) in written):
                 raise Unsupported("overlapping memory")
+    if nest.steps[0][0] == "matrix product":
+        return product_text(nest.shape, [nest.arrays[i][1] for i in (*nest.steps[0][1], nest.steps[0][2])], dtype)
+    sizes, strides = _collapsed(nest)
+    depth = len(sizes)
     inside = [writer.line(f"mul i64 %i{d}, {its[d]}") for its in strides for d in range(depth)]
     pointers = []
     for k, its in enumerate(strides):

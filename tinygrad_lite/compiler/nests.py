@@ -83,11 +83,10 @@ def nests_of(piece: Piece) -> list[Nest]:
         if not np.may_share_memory(c, out) and c.size:
             raise Unsupported("dot")
         (ai, ak), (bk, bj), (ci, cj) = a2.strides, b2.strides, c.strides
-        by_rows = bj == cj == out.itemsize and n > 1
-        shape = (m, k, n) if by_rows else (m, n, k)
-        main = Nest(shape)
-        strides = [(ai, ak, 0), (0, bk, bj), (ci, 0, cj)] if by_rows else [(ai, 0, ak), (0, bj, bk), (ci, cj, 0)]
-        places = [main.place(array, its) for array, its in zip((a2, b2, c), strides)]
+        if n > 1 and m and k and cj == out.itemsize:
+            return _matrix_product(a2, b2, c)
+        main = Nest((m, n, k))
+        places = [main.place(array, its) for array, its in zip((a2, b2, c), [(ai, 0, ak), (0, bj, bk), (ci, cj, 0)])]
         main.steps.append(("product", places[:2], places[2], piece))
         main.accumulates = True
         return [_filled(c, 0.0), main]
@@ -109,6 +108,22 @@ def nests_of(piece: Piece) -> list[Nest]:
     places_or_numbers = [nest.place(a, _broadcast(a, out.shape)) if isinstance(a, np.ndarray) else float(a) for a in operands]
     nest.steps.append((piece.name, places_or_numbers, nest.place(out, out.strides), piece))
     return [nest]
+
+
+def _matrix_product(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> list[Nest]:
+    """The nests of a product of matrices whose second one may have to be packed first: elements of its rows are then neighbours."""
+    nests = []
+    if b.strides[1] != b.itemsize:
+        packed = np.empty(b.shape, b.dtype)
+        nests.append(Nest(b.shape))
+        nests[0].steps.append(("copy", [nests[0].place(b, b.strides)], nests[0].place(packed, packed.strides), None))
+        b = packed
+    main = Nest((*a.shape, c.shape[1]))
+    (ai, ak), (bk, bj), (ci, cj) = a.strides, b.strides, c.strides
+    operands = [main.place(a, (ai, ak, 0)), main.place(b, (0, bk, bj))]
+    main.steps.append(("matrix product", operands, main.place(c, (ci, 0, cj)), None))
+    main.accumulates = True
+    return [*nests, main]
 
 
 def _filled(out: np.ndarray, value: float) -> Nest:
