@@ -119,18 +119,23 @@ def functions_in(text: str, names: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(map(engine.get_function_address, names))
 
 
-def in_turn(functions: np.ndarray, arguments: np.ndarray, kept: Any) -> Callable[[], None]:
-    """A function that calls the compiled functions at these addresses, each with its argument. `kept` stays alive with it."""
-    table = np.zeros(2 * len(functions) + 1, np.uint64)
-    table[:-1:2], table[1::2] = functions, arguments
-    call = functools.partial(_runner(), table.ctypes.data)
-    call.kept = (table, kept)  # type: ignore[attr-defined]
-    return call
+class InTurn:
+    """Calls the compiled functions at some addresses, each with its argument. `kept` stays alive with it."""
+
+    def __init__(self, functions: np.ndarray, arguments: np.ndarray, kept: Any):
+        self._table = np.zeros(2 * len(functions) + 1, np.uint64)
+        self._table[:-1:2], self._table[1::2] = functions, arguments
+        self.kept = kept
+        self.action = _runner(), (self._table.ctypes.data,)  # a function and its arguments, which may be called without this object
+
+    def __call__(self) -> None:
+        function, arguments = self.action
+        function(*arguments)
 
 
 @functools.cache
 def _runner() -> Callable[[int], None]:
-    """The function that calls those in a table: pairs of a function's address and its argument, and 0 after the last."""
+    """The function that goes through a table: pairs of a function's address and its argument, and 0 after the last."""
     return ctypes.CFUNCTYPE(None, ctypes.c_void_p)(functions_in(_RUN, ("run",))[0])
 
 

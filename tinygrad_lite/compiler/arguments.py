@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,6 +33,13 @@ class GradPlace(TensorPlace):
 
     def get(self, key: None) -> Any:
         return self.owner._grad
+
+
+class Inputs(NamedTuple):
+    """What a run of a program is given."""
+
+    tensors: dict[str, Traced]
+    numbers: list[Any]
 
 
 class Arguments:
@@ -103,6 +110,8 @@ def names_of(function: Any) -> Names:
     names = [name for name, p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
     def named(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        if not kwargs and len(args) <= len(names):
+            return dict(zip(names, args))
         first = names[: len(args)] + [f"argument_{i}" for i in range(len(names), len(args))]
         return {**dict(zip(first, args)), **{f"{name}=" if name in first else name: value for name, value in kwargs.items()}}
 

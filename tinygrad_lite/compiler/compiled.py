@@ -31,6 +31,7 @@ from tinygrad_lite.nn import Module
 from tinygrad_lite.optim import Optimizer
 
 LIMIT = 8  # of programs for one function
+_NO_ARGUMENTS = Arguments({})
 _LIBRARY = os.path.dirname(os.path.dirname(__file__))
 
 
@@ -73,8 +74,8 @@ class CompiledFunction(Compiled):
                 result = self.__wrapped__(*args, **kwargs)
                 self._calls = 1
                 return result
-            given = Arguments(self._names(args, kwargs), self._static)
-            if is_grad_enabled() and any(type(tensor.node) is Node for tensor in given.tensors.values()):
+            given = Arguments(self._names(args, kwargs), self._static) if args or kwargs else _NO_ARGUMENTS
+            if given.tensors and is_grad_enabled() and any(type(tensor.node) is Node for tensor in given.tensors.values()):
                 return self.__wrapped__(*args, **kwargs)  # backward goes on into the graph of an argument
             reasons = []
             try:

@@ -8,17 +8,17 @@ one function. A table of these functions and their arrays is the program; one ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays.compiling import fields, functions_in, in_turn
+from tinygrad_lite.arrays.compiling import InTurn, fields, functions_in
 from tinygrad_lite.arrays.loop_functions import KINDS, functions_of
 from tinygrad_lite.arrays.loops import CONDITIONS, Unsupported
 from tinygrad_lite.arrays.memory import start_of
 from tinygrad_lite.compiler.nest_ir import text_of
-from tinygrad_lite.compiler.nests import Piece, joined, nests_of
+from tinygrad_lite.compiler.nests import Nest, Piece, joined, nests_of
 
 LARGEST = 1 << 13  # elements of an array in a function of many calls
 MOST_FLOPS = 1 << 20  # of a product in it; above, BLAS is faster
@@ -100,7 +100,21 @@ def ufunc_of(function: str, count: int) -> np.ufunc | None:
     return _UFUNCS.get(function)
 
 
-def function_of(pieces: Sequence[Piece]) -> Callable[[], None] | None:
+class Function(InTurn):
+    """Pieces as one compiled function. `addresses`: of their arrays, which it reads in each call."""
+
+    def __init__(self, nests: Sequence[Nest], functions: Sequence[int]):
+        self.addresses = np.array([address for nest in nests for address in nest.starts], np.uint64)
+        firsts = np.cumsum([0, *(len(nest.starts) for nest in nests[:-1])])
+        arguments = start_of(self.addresses) + self.addresses.itemsize * firsts
+        super().__init__(np.array(functions, np.uint64), arguments.astype(np.uint64), [array for nest in nests for array, _ in nest.arrays])
+
+    def places(self, array: np.ndarray) -> np.ndarray:
+        """Where the address of an array is among the addresses."""
+        return np.flatnonzero(self.addresses == start_of(array))
+
+
+def function_of(pieces: Sequence[Piece]) -> Function | None:
     """The pieces, which are consecutive calls, as one compiled function; None if that is not possible."""
     dtype = pieces[0].dtype
     try:
@@ -109,15 +123,11 @@ def function_of(pieces: Sequence[Piece]) -> Callable[[], None] | None:
     except Unsupported:
         return None
     distinct = list(dict.fromkeys(texts))
-    places: dict[Text, int] = {}
+    functions: dict[Text, int] = {}
     for first in range(0, len(distinct), MOST_NESTS):
         some = distinct[first : first + MOST_NESTS]
-        places.update(zip(some, functions_in(_module(some, dtype), tuple(f"nest{i}" for i in range(len(some))))))
-    addresses = np.array([address for nest in nests for address in nest.starts], np.uint64)
-    firsts = np.cumsum([0, *(len(nest.starts) for nest in nests[:-1])])
-    functions = np.array([places[text] for text in texts], np.uint64)
-    arrays = [array for nest in nests for array, _ in nest.arrays]
-    return in_turn(functions, (start_of(addresses) + addresses.itemsize * firsts).astype(np.uint64), (addresses, arrays))
+        functions.update(zip(some, functions_in(_module(some, dtype), tuple(f"nest{i}" for i in range(len(some))))))
+    return Function(nests, [functions[text] for text in texts])
 
 
 def _module(texts: Sequence[Text], dtype: np.dtype) -> str:

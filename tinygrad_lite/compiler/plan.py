@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import collections
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.arrays.compiling import available
-from tinygrad_lite.arrays.errstate import quietly
 from tinygrad_lite.arrays.memory import start_of
 from tinygrad_lite.compiler.actions import Action, draw, fill, in_place, into, is_basic, several, with_ellipsis
 from tinygrad_lite.compiler.chains import ALONE, Slots, chain_of, is_link, may_follow
 from tinygrad_lite.compiler.late import Late, late_in, likes, view_of, with_values
 from tinygrad_lite.compiler.layouts import untouched
-from tinygrad_lite.compiler.native import function_of, is_small, is_supported, piece_of, ufunc_of
+from tinygrad_lite.compiler.lent import Lent
+from tinygrad_lite.compiler.native import Function, function_of, is_small, is_supported, piece_of, ufunc_of
 from tinygrad_lite.compiler.nests import Piece
-from tinygrad_lite.compiler.program import IN_PLACE, Call, Program, Variable, last_uses, perform, replaced
+from tinygrad_lite.compiler.numbers import Numbers, set_by_one, set_by_two
+from tinygrad_lite.compiler.program import IN_PLACE, Call, Program, Variable, last_uses, leaves, operation_of, perform, replaced
 from tinygrad_lite.compiler.stand_ins import Untraceable
 from tinygrad_lite.compiler.tracing import arrays_in
 
@@ -34,14 +35,14 @@ SMALL = 1 << 12  # a kernel's results up to this number of elements are copied t
 
 class Plan:
     """`plan.run(arrays, numbers)` returns the outputs. `samples`: arrays like the inputs. `fuse`: consecutive calls may become one
-    compiled function."""
+    compiled function. `lent`: the numbers of outputs whose arrays a later run may use again if nobody else holds them then."""
 
-    def __init__(self, program: Program, samples: list[np.ndarray], fuse: bool = True):
+    def __init__(self, program: Program, samples: list[np.ndarray], fuse: bool = True, lent: Container[int] = ()):
         self.program, self.fuse = program, fuse and available()
         self.fixed: dict[Variable, Any] = dict(program.captured)
         self.late: dict[Variable, Late] = {}
         self.slots: list[Any] = []
-        self.before: list[Action] = []  # what is known before the run: numbers, and conditions on them
+        self.before = Numbers()
         self.actions: list[Action] = []
         self.inputs: list[np.ndarray] = []
         self.pieces: dict[int, Piece] = {}  # those actions, by number, that compiled functions can do
@@ -85,26 +86,26 @@ class Plan:
         self.outputs = [self._operand(variable) for variable in program.outputs]
         self._set_copies(outside)
         self._set_last_uses(ends)
-        self._combine()
+        self._lend(lent)
+        self.lent.bind(self._combine())
         self._free()
 
-    @quietly
     def run(self, arrays: list[np.ndarray], numbers: list[Any]) -> list[Any]:
-        """One run. Raises Mismatch, before anything has changed, if a condition does not hold."""
+        """One run. Raises Mismatch, before anything has changed, if a condition does not hold. The caller sees to it that NumPy
+        warns of nothing."""
         slots = self.slots
         for place, array in zip(self.inputs, arrays):
             np.copyto(place, array)
         slots[: self.numbers] = numbers
-        for function, arguments in self.before:
-            function(*arguments)
+        self.before.do(numbers)
         for function, arguments in self.actions:
             function(*arguments)
         for i in self.written:
             np.copyto(arrays[i], self.inputs[i])
-        copies = [memory.copy() for memory in self.shared]
+        copies, lent = [memory.copy() for memory in self.shared], self.lent.arrays
         found = [
             slots[output.slot] if type(output) is Late else output if keep is True else output.copy() if keep is False
-            else np.ndarray(output.shape, output.dtype, copies[keep[0]], keep[1], output.strides)
+            else lent[keep] if type(keep) is int else np.ndarray(output.shape, output.dtype, copies[keep[0]], keep[1], output.strides)
             for output, keep in zip(self.outputs, self.keep)
         ]  # fmt: skip
         for slot in self.results:
@@ -112,8 +113,8 @@ class Plan:
         return found
 
     def _set_copies(self, outside: set[int]) -> None:
-        """How each output is given away: itself (True), as a copy (False), or as a part of a copy of memory that it shares with
-        others, at an offset."""
+        """How each output is given away: itself (True), as a copy (False), in the lent array of a number, or as a part of a copy of
+        memory that it shares with others, at an offset."""
         self.keep: list[Any] = []
         self.shared: list[np.ndarray] = []
         count = collections.Counter(variable.memory for variable in dict.fromkeys(self.program.outputs) if variable.memory >= 0)
@@ -129,6 +130,19 @@ class Plan:
                 self.keep.append((numbers[memory], start_of(output) - start_of(self._taken[memory])))
             else:
                 self.keep.append(False)
+
+    def _lend(self, which: Container[int]) -> None:
+        """Have small outputs of these numbers copied to lent arrays: in a compiled function that takes 10 ns, and a new array 400."""
+        self.lent = Lent()
+        for i, (output, keep) in enumerate(zip(self.outputs, self.keep)):
+            if not self.fuse or i not in which or keep is not False:
+                continue
+            piece = piece_of(".copy", (output,), {}, np.empty_like(output, order="C"))
+            if piece is not None and is_small(piece) and is_supported(piece):
+                self.keep[i] = number = self.lent.add(piece.out)
+                piece.number = len(self.program.calls)
+                self._note(piece)
+                self.actions.append((self.lent.copy, (number, output)))
 
     # -- operands -------------------------------------------------------------------------------
 
@@ -187,9 +201,10 @@ class Plan:
     def _checked(self) -> None:
         if self.after_checks is not None:
             self.after_checks()
+        self.lent.renew()
 
-    def _do(self, action: Callable[..., Any], arguments: tuple[Any, ...] = (), first: bool = False) -> None:
-        (self.before if first else self.actions).append((action, arguments))
+    def _do(self, action: Callable[..., Any], arguments: tuple[Any, ...] = ()) -> None:
+        self.actions.append((action, arguments))
 
     def _free(self) -> None:
         """Let go of what a run has made after its last use."""
@@ -230,15 +245,16 @@ class Plan:
         """Whether a run makes an array of a piece."""
         return any(id(a) in self._slots_of for a in (piece.out, *piece.operands))
 
-    def _combine(self) -> None:
-        """Make compiled functions of consecutive pieces."""
+    def _combine(self) -> list[Function]:
+        """Make compiled functions of consecutive pieces; returns those that are not chains."""
         actions: list[Action] = []
+        functions: list[Function] = []
         moved: dict[int, int] = {}
         run: list[int] = []
 
         def finish() -> None:
             pieces, instead = [self.pieces[number] for number in run], [self.actions[number] for number in run]
-            function = None
+            function: Function | Callable[[], None] | None = None
             if kind == "function" and len(run) > 1:
                 function = function_of(pieces)
             elif len(run) > 1 or (run and pieces[0].out.size >= ALONE):
@@ -249,7 +265,9 @@ class Plan:
                     actions.append(self.actions[number])
             else:
                 moved.update(dict.fromkeys(run, len(actions)))
-                actions.append((function, ()))
+                actions.append(function.action if isinstance(function, Function) else (function, ()))
+                if isinstance(function, Function):
+                    functions.append(function)
             run.clear()
 
         kind = ""
@@ -268,6 +286,8 @@ class Plan:
         finish()
         self.actions = actions
         self._last = {slot: moved.get(number, number) for slot, number in self._last.items()}
+        self._kept = functions  # they own what their actions need
+        return functions
 
     # -- calls ----------------------------------------------------------------------------------
 
@@ -289,17 +309,34 @@ class Plan:
             self._place_fixed(call, arguments, keywords)
 
     def _place_number(self, call: Call, arguments: Any, keywords: Any) -> None:
-        slots, performed = self.slots, self._performed(call.function, arguments, keywords)
-        if call.result is None:
-            self._do(performed, first=True)
+        slots, result = self.slots, call.result
+        reads = [late.slot for late in late_in((arguments, keywords))]
+        is_of_array = any(isinstance(part, np.ndarray) for part in leaves((arguments, keywords)))
+        if result is None:
+            self.before.add((self._performed(call.function, arguments, keywords), ()), reads, None, is_of_array)
             return
-        slot = self._make_late(call.result)
+        slot = self._make_late(result)
+        action: Action
+        if result.host and not keywords and (operation := operation_of(call.function, len(arguments))) and not is_of_array:
+            places = [part.slot if isinstance(part, Late) else self._constant(part) for part in arguments]
+            action = (set_by_one if len(places) == 1 else set_by_two), (slots, slot, operation, *places)
+        else:
+            performed = self._performed(call.function, arguments, keywords)
 
-        def compute() -> None:
-            value = performed()
-            slots[slot] = value.item() if isinstance(value, np.generic) else value
+            def compute() -> None:
+                value = performed()
+                slots[slot] = value.item() if isinstance(value, np.generic) else value
 
-        self._do(compute, first=call.result.host)
+            action = compute, ()
+        if result.host:
+            self.before.add(action, reads, slot, is_of_array)
+        else:
+            self._do(*action)
+
+    def _constant(self, value: Any) -> int:
+        """A slot that holds the same in all runs."""
+        self.slots.append(value)
+        return len(self.slots) - 1
 
     def _place_fixed(self, call: Call, arguments: Any, keywords: Any) -> None:
         """A call whose operands have their places: so has its result."""
@@ -389,7 +426,11 @@ class Plan:
         key = number, dtype
         if key not in self._cells:
             self._cells[key] = cell = np.zeros((), dtype)
-            self._do(fill, (cell, self.slots, self.late[number].slot), first=number.host)
+            slot = self.late[number].slot
+            if number.host:
+                self.before.add((fill, (cell, self.slots, slot)), [slot], None, False)
+            else:
+                self._do(fill, (cell, self.slots, slot))
         return self._cells[key]
 
     def _place_change(self, call: Call, arguments: Any, keywords: Any) -> None:

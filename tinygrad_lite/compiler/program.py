@@ -223,11 +223,18 @@ BINARY = {
     "==": operator.eq, "!=": operator.ne, "&": operator.and_, "|": operator.or_, "^": operator.xor, "<<": operator.lshift,
     ">>": operator.rshift,
 }  # fmt: skip
-UNARY = {"-": operator.neg, "~": operator.invert, "abs": abs}
+UNARY: dict[str, Callable[[Any], Any]] = {"-": operator.neg, "~": operator.invert, "abs": abs}
 IN_PLACE = {
     "+=": operator.iadd, "-=": operator.isub, "*=": operator.imul, "/=": operator.itruediv, "//=": operator.ifloordiv,
     "%=": operator.imod, "**=": operator.ipow, "@=": operator.imatmul, "&=": operator.iand, "|=": operator.ior, "^=": operator.ixor,
 }  # fmt: skip
+
+
+def operation_of(function: Any, count: int) -> Callable[..., Any] | None:
+    """Python's operator on `count` operands that a call is, if it is one."""
+    if count == 2:
+        return BINARY.get(function)
+    return UNARY.get(function) if count == 1 else None
 
 
 def perform(function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
