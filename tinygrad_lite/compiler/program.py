@@ -62,6 +62,7 @@ class Call:
     section: str = ""
     body: tuple[Call, ...] = ()
     is_whole: bool = False  # a kernel whose body is not for all values
+    _variables: tuple[Variable, ...] | None = field(default=None, init=False, repr=False)
 
     @property
     def result(self) -> Variable | None:
@@ -80,9 +81,11 @@ class Call:
         """The NumPy calls of a kernel, or the call itself."""
         return self.body or (self,)
 
-    def variables(self) -> Iterator[Variable]:
-        """The variables among the operands."""
-        return variables_in((self.arguments, self.keywords))
+    def variables(self) -> tuple[Variable, ...]:
+        """The variables among the operands, which stay the same."""
+        if self._variables is None:
+            self._variables = tuple(variables_in((self.arguments, self.keywords)))
+        return self._variables
 
 
 _NESTED = (tuple, list, dict, slice)

@@ -77,7 +77,7 @@ def products(program: Program) -> int:
     total = 0
     for part in program.parts():
         if part.function in PRODUCTS and part.made:
-            first = next(part.variables())
+            first = part.variables()[0]
             total += 2 * math.prod(part.made[0].shape) * (first.shape[-1] if first.shape else 1)
     return total
 
