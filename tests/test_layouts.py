@@ -18,10 +18,10 @@ import tinygrad_lite as tg
 import tinygrad_lite.nn
 import tinygrad_lite.optim
 from tests.check_op import SAMPLES, call, record, results, wanted
-from tests.layouts import LAYOUTS, REPEATED
 from tinygrad_lite.arrays import to_device, to_numpy
 from tinygrad_lite.autograd import REGISTRY, grad
 from tinygrad_lite.engine.tape import traced
+from tinygrad_lite.testing.layouts import LAYOUTS, REPEATED
 
 for module in pkgutil.iter_modules(tests.samples.__path__):
     importlib.import_module(f"tests.samples.{module.name}")

@@ -38,7 +38,7 @@ class TestTheCheckers:
 
         double.vjp(x=lambda g: g * 2.001)
         sample = Sample("double", (np.array([0.3, 0.7]),), lambda x: x * 2)
-        with pytest.raises(AssertionError, match="double: derivative 1 with respect to argument 0"):
+        with pytest.raises(AssertionError, match="gradient: the rule for x is wrong by a factor 1.001 "):
             check_derivatives(sample, "cpu")
         with pytest.raises(GradcheckError, match="input 0"):
             gradcheck(double, leaf([0.3, 0.7]), atol=1e-6, rtol=1e-5)
@@ -51,7 +51,7 @@ class TestTheCheckers:
         # The value is right, but its dependency is hidden from the second derivative.
         cube.vjp(x=lambda g, x: g * 3 * detached(x) * x)
         sample = Sample("cube", (np.array([0.3, 0.7]),), lambda x: x**3)
-        with pytest.raises(AssertionError, match="cube: derivative 2"):
+        with pytest.raises(AssertionError, match="second derivative: the gradient of x, right at order 1, has a derivative by x that is wrong"):
             check_derivatives(sample, "cpu")
         assert gradcheck(cube, leaf([0.3, 0.7]))
         with pytest.raises(GradcheckError):

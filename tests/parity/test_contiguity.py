@@ -18,9 +18,9 @@ import tinygrad_lite.nn  # tg.nn
 torch = pytest.importorskip("torch")
 pytest.importorskip("expecttest")  # the database imports it
 
-from tests.layouts import LAYOUTS, REPEATED  # noqa: E402
 from tests.parity.test_layouts import moved  # noqa: E402
 from tests.parity.test_opinfo import entries, ours  # noqa: E402
+from tinygrad_lite.testing.layouts import LAYOUTS, REPEATED  # noqa: E402
 
 # Not those that lie in memory in order, nor those that from_numpy refuses.
 IN_MEMORY = {name: layout for name, layout in {**LAYOUTS, **REPEATED}.items() if name not in ("offset", "reversed", "read-only")}

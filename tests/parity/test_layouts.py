@@ -17,11 +17,11 @@ import tinygrad_lite as tg
 torch = pytest.importorskip("torch")
 pytest.importorskip("expecttest")  # the database imports it
 
-from tests.layouts import LAYOUTS, REPEATED  # noqa: E402
 from tests.parity.compare import leaves, results  # noqa: E402
 from tests.parity.test_opinfo import converted, entries, name_of, ours  # noqa: E402
 from tests.test_layouts import assert_same, empty_memory_is_full_of_nan, in_order, same_order  # noqa: E402, F401
 from tinygrad_lite.engine.tape import traced  # noqa: E402
+from tinygrad_lite.testing.layouts import LAYOUTS, REPEATED  # noqa: E402
 
 # Whose meaning is the layout itself, or which change their input.
 OF_THE_LAYOUT = ("as_strided", "view", "resize", "cauchy", "exponential", "geometric", "log_normal", "uniform")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,8 @@ def stepped(array: np.ndarray) -> np.ndarray:
     """Every second element of memory along each dim; the gaps are nan, or the largest integer."""
     gap = np.nan if array.dtype.kind in "fc" else True if array.dtype.kind == "b" else np.iinfo(array.dtype).max
     wide = np.full([2 * n + 1 for n in array.shape], gap, array.dtype)
-    part = wide[(*[slice(1, None, 2)] * array.ndim, ...)]
+    places: Any = (*[slice(1, None, 2)] * array.ndim, ...)
+    part = wide[places]
     part[...] = array
     return part
 
@@ -31,7 +33,7 @@ def offset(array: np.ndarray) -> np.ndarray:
 
 def reversed_(array: np.ndarray) -> np.ndarray:
     """With negative strides."""
-    back = (*[slice(None, None, -1)] * array.ndim, ...)
+    back: Any = (*[slice(None, None, -1)] * array.ndim, ...)
     return array[back].copy(order="C")[back]
 
 
