@@ -66,8 +66,10 @@ class Case:
 
 
 def results(out: Any) -> list[Any]:
-    """The results of a call, in a list."""
-    return list(out) if isinstance(out, (tuple, list)) else [out]
+    """The results of a call in a list, those in tuples inside it too, without None."""
+    if isinstance(out, (tuple, list)):
+        return [each for part in out for each in results(part)]
+    return [] if out is None else [out]
 
 
 def _described(value: Any) -> str:
@@ -104,11 +106,13 @@ def _names(record: Any, op: Any, count: int) -> tuple[str, ...]:
         star = record.star if record.star is not None else count
         return tuple(record.argument_at(i) if i < star else f"{record.star_name}[{i - star}]" for i in range(count))
     is_function = isinstance(op, type) and issubclass(op, Function)
+    has_setup = hasattr(op, "setup_context")
+    op = op.forward if hasattr(op, "forward") else op  # a Function, or a Module
     try:
-        parameters = list(inspect.signature(op.forward if is_function else op).parameters.values())
+        parameters = list(inspect.signature(op).parameters.values())
     except (TypeError, ValueError):
         parameters = []
-    if is_function and not hasattr(op, "setup_context"):
+    if is_function and not has_setup:
         parameters = parameters[1:]
     plain = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     return tuple(plain[i] if i < len(plain) else f"input {i}" for i in range(count))

@@ -137,7 +137,7 @@ def check_value(case: Case, reference: Any, rtol: float, atol: float, report: Re
         if strange is not None:
             raise TypeError(f"expected Tensors as results, got {type(strange).__name__}")
         if reference is None:
-            report.leave_out("value", "no reference is given")
+            report.leave_out("values", "no reference is given")
             return
         expected = results(reference(*[a.copy() if isinstance(a, np.ndarray) else a for a in case.args]))
         if len(expected) != len(outs):
