@@ -57,12 +57,12 @@ class Report:
     def leave_out(self, check: str, reason: str) -> None:
         """Note that something is not checked."""
         self.left_out.setdefault(check, reason)
+        self.checks = [each for each in self.checks if each != check]
 
     def concluded(self, raise_exception: bool, ignore: Sequence[str] = ()) -> Report:
         """This report without what the checks in `ignore` found; with `raise_exception`, raise an AssertionError with its text
         unless it is ok."""
         self.findings = [finding for finding in self.findings if finding.check not in ignore]
-        self.checks = [check for check in self.checks if check not in ignore]
         for check in ignore:
             self.leave_out(check, "it is to be ignored")
         if raise_exception and not self.ok:
