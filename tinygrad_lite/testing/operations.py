@@ -14,7 +14,7 @@ from tinygrad_lite.engine.tape import Traced
 from tinygrad_lite.nn import Module
 from tinygrad_lite.testing.cases import Case, case_of, gradients, is_float, outcome, results
 from tinygrad_lite.testing.derivatives import check_derivatives
-from tinygrad_lite.testing.diagnosis import difference
+from tinygrad_lite.testing.diagnosis import Suspects, difference
 from tinygrad_lite.testing.keeping import check_graph_is_freed, check_saved_arrays
 from tinygrad_lite.testing.layouts import LAYOUTS
 from tinygrad_lite.testing.report import Report
@@ -142,8 +142,9 @@ def check_value(case: Case, reference: Any, rtol: float, atol: float, report: Re
         expected = results(reference(*[a.copy() if isinstance(a, np.ndarray) else a for a in case.args]))
         if len(expected) != len(outs):
             report.add("value", str(case), f"returns {len(outs)} results, the reference {len(expected)}")
+        suspects = Suspects(inputs={name: value for name, value in zip(case.names, case.args) if is_float(value)})
         for i, (out, want) in enumerate(zip(outs, expected)):
-            found = difference(to_numpy(out.array), np.asarray(want), rtol=rtol, atol=atol)
+            found = difference(to_numpy(out.array), np.asarray(want), suspects, rtol, atol)
             if found is not None:
                 what = f"result {i}" if len(outs) > 1 else "the result"
                 report.add("value", str(case), f"{what} {found.words}{kind}", found.numbers)

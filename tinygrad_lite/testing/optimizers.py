@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -57,7 +58,7 @@ def check_optimizer(
     if not callable(make) or (isinstance(make, type) and not issubclass(make, Optimizer)):
         raise TypeError(f"check_optimizer: expected an Optimizer subclass or a function that makes one, got {make!r}")
     report = Report(getattr(make, "__name__", type(make).__name__))
-    build: Any = lambda params, **more: make(params, **{**(options or {}), **more})
+    build: Any = functools.partial(make, **(options or {}))
     run = _Runs(build, shapes, steps)
     with report.checking("construction"):
         made = build(run.parameters())
@@ -274,6 +275,9 @@ def _check_foreach(run: _Runs, report: Report) -> None:
     ends = []
     for foreach in (True, False):
         params = run.parameters()
-        ends.append(run.run(run.build(params, foreach=foreach), params, run.grads)[-1])
+        optimizer = run.build(params)
+        for group in optimizer.param_groups:
+            group["foreach"] = foreach
+        ends.append(run.run(optimizer, params, run.grads)[-1])
     if not all(np.allclose(a, b, 1e-9, 1e-12) for a, b in zip(*ends)):
         report.add("foreach", "", "foreach=True and foreach=False end with different parameters")
