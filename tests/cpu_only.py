@@ -1,6 +1,9 @@
 """Tests that do not run with `--device`: parts of their names, and the reasons."""
 
 REASONS = {
+    "test_testing_check_op.py": "what it checks is written in NumPy",
+    "test_testing_compare_backprop.py": "a backward pass by hand is written in NumPy",
+    "test_the_blocks_print_what_follows_them[your-own.md]": "what it checks is written in NumPy",
     "test_the_source_needs_numpy_alone": "its arrays are NumPy's",
     "test_of_every_function[moved]": "it moves tensors to the CPU",
     "test_compiler.py": "of what becomes of a program on the CPU",

@@ -873,6 +873,19 @@ def a_function_of_ones_own():
 
 
 @sound
+def a_module_that_makes_a_table_at_its_first_call():
+    class Positions(Scaled):
+        table = None
+
+        def forward(self, x):
+            if self.table is None:
+                self.table = np.arange(4.0)
+            return super().forward(x) + tg.from_numpy(self.table).to(x.dtype)
+
+    return checked(Positions(), X)
+
+
+@sound
 def a_module_against_a_reference():
     return checked(nn.Linear(4, 2), X, reference=lambda x, weight, bias: x @ weight.T + bias)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.arrays import is_array, to_numpy
+from tinygrad_lite.arrays import device_of, is_array, to_device, to_numpy
 from tinygrad_lite.arrays.memory import owner_of
 from tinygrad_lite.autograd import grad
 from tinygrad_lite.autograd.function import Context, FunctionNode
@@ -212,13 +212,17 @@ def _is_read(outs: list[Any], leaves: list[Any], order: int, exchange: Exchange)
 
 
 def _with_nan(array: Any) -> Any:
-    return np.full_like(array, np.nan) if array.dtype.kind == "f" else _with_other_numbers(array)
+    if array.dtype.kind != "f":
+        return _with_other_numbers(array)
+    return to_device(np.full(array.shape, np.nan, array.dtype), device_of(array))
 
 
 def _with_other_numbers(array: Any) -> Any:
     if array.dtype.kind == "b":
         return ~array
-    return (array.max(initial=0) - array[(slice(None, None, -1),) * array.ndim] + 1).astype(array.dtype)
+    values = to_numpy(array)
+    other = values.max(initial=0) - values[(slice(None, None, -1),) * values.ndim] + 1
+    return to_device(other.astype(values.dtype), device_of(array))
 
 
 def _derivatives(outs: list[Any], leaves: list[Any], order: int) -> list[Any]:
@@ -228,12 +232,16 @@ def _derivatives(outs: list[Any], leaves: list[Any], order: int) -> list[Any]:
     values = [to_numpy(g.array) for g in gradients(outs, leaves, weights, retain_graph=True) if g is not None]
     if order < 2:
         return values
-    cotangents = [traced(w.astype(out.dtype)).requires_grad_() for w, out in zip(weights, outs)]
+    cotangents = [_like(out, w).requires_grad_() for w, out in zip(weights, outs)]
     first = [g for g in gradients(outs, leaves, cotangents, create_graph=True) if g is not None]
     values += [to_numpy(g.array) for g in first]  # which may come from other rules than the first ones: see composed_of
     live = [g for g in first if g.node is not None]
     if live:
-        ws = [traced(w) for w in weights_of(live, draw)]
+        ws = [_like(g, w) for w, g in zip(weights_of(live, draw), live)]
         second = grad(live, [*leaves, *cotangents], ws, allow_unused=True, retain_graph=True)
         values += [to_numpy(g.array) for g in second if g is not None]
     return values
+
+
+def _like(tensor: Any, values: np.ndarray) -> Any:
+    return traced(to_device(values.astype(tensor.dtype), device_of(tensor.array)))

@@ -154,6 +154,7 @@ def check_modes(module: Module, case: Case, report: Report) -> None:
             deaf = [path or type(part).__name__ for path, part in module.named_modules() if part.training is not mode]
             if deaf:
                 report.add("train and eval", "", f"train({mode}) does not reach {', '.join(deaf)}")
+            module(*case.tensors())  # what the first call makes and later ones keep, such as a mask, is no state
             before = _state(module)
             module(*case.tensors())
             switched = [path or "the module" for path, part in module.named_modules() if part.training is not mode]
