@@ -9,6 +9,7 @@ import tinygrad_lite as tg
 from tinygrad_lite import nn, optim
 from tinygrad_lite.autograd import NONDIFFERENTIABLE, REGISTRY, Function, primitive
 from tinygrad_lite.testing import Report, check_function, check_loss, check_module, check_op, check_optimizer
+from tinygrad_lite.testing.diagnosis import difference
 
 draw = np.random.default_rng(0)
 X, Y, POSITIVE = draw.standard_normal((3, 4)), draw.standard_normal((3, 4)), draw.uniform(0.5, 2, (3, 4))
@@ -914,6 +915,43 @@ def an_optimizer_with_a_step_of_its_own():
 def test_of_what_is_sound_nothing_is_said(check):
     report = check()
     assert report.ok and "nothing wrong" in str(report), str(report)
+
+
+# -- the words ----------------------------------------------------------------------------------------------
+
+
+RIGHT = np.arange(1.0, 13.0).reshape(3, 4)
+
+
+@pytest.mark.parametrize(
+    "found, expected, words",
+    [
+        (3 * RIGHT / 2, RIGHT, "is wrong by a factor 3/2"),
+        (-2 * RIGHT, RIGHT, "is wrong by a factor 2 and has the wrong sign"),
+        (RIGHT * 0.123456, RIGHT, "is wrong by a factor 0.1235"),
+        (RIGHT + 0.5, RIGHT, "is wrong by the constant 1/2 that is added"),
+        (RIGHT, 0 * RIGHT, "is not zero, as it should be"),
+        (0 * RIGHT, RIGHT, "is zero everywhere"),
+        (None, RIGHT, "is missing"),
+        (np.where(RIGHT == 6, np.inf, RIGHT), RIGHT, "is infinite at 1 of 12 places, first at (1, 1)"),
+        (RIGHT * (np.arange(4) != 2), RIGHT, "is wrong at 3 of 12 places, where it is zero: all at index 2 of dim 1"),
+        (RIGHT[::-1], RIGHT, "has the right numbers at the wrong places"),
+        (RIGHT**2, RIGHT, "is wrong at 11 of 12 places, first at (0, 1)"),
+        (np.sin(RIGHT), RIGHT, "is wrong everywhere"),
+        (RIGHT.T, RIGHT, "has shape (4, 3) instead of (3, 4): it is transposed"),
+        (RIGHT.T * 2, RIGHT, "has shape (4, 3) instead of (3, 4): it is transposed, and its numbers are wrong too"),
+        (RIGHT, RIGHT.sum(0), "has shape (3, 4) instead of (4,): it is not summed over dim 0"),
+        (2 * RIGHT, RIGHT.sum(0), "has shape (3, 4) instead of (4,): it is not summed over dim 0, and then is wrong by a factor 2"),
+        (RIGHT, np.ones(5), "has shape (3, 4) instead of (5,)"),
+    ],
+)
+def test_a_difference_in_words(found, expected, words):
+    assert difference(found, expected).words == words
+
+
+def test_equal_arrays_have_no_difference():
+    assert difference(RIGHT, RIGHT + 1e-9) is None and difference(None, 0 * RIGHT) is None
+    assert difference(np.full(2, np.nan), np.full(2, np.nan)) is None
 
 
 # -- the report -------------------------------------------------------------------------------------------
