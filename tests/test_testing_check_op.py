@@ -248,6 +248,32 @@ def a_rule_that_detaches_the_incoming_gradient():
     return checked(function_of(lambda x: x * x, lambda g, x: 2 * g.detach() * x), X)
 
 
+@fault("cannot be compared with differences: near these inputs the function has a kink, a jump or nan; choose others")
+def a_kink():
+    return checked(tg.abs, np.array([0.0, 1.0]))
+
+
+@fault("cannot be compared with differences: near these inputs the function has a kink, a jump or nan; choose others")
+def the_edge_of_a_domain():
+    return checked(tg.sqrt, np.array([0.0, 1.0]))
+
+
+@fault("second derivative: raises RuntimeError: backward: trying to differentiate twice")
+def a_function_that_can_be_differentiated_once():
+    class Squared(Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        @tg.autograd.once_differentiable
+        def backward(ctx, g):
+            return 2 * g * ctx.saved_tensors[0]
+
+    return checked(Squared, X)
+
+
 @fault("value: the result is wrong by a factor 1/2")
 def a_wrong_value():
     return checked(lambda x: x * x / 2, X, reference=np.square)

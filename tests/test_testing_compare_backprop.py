@@ -147,6 +147,43 @@ def test_functions_are_seen_as_modules_are():
     assert report.layer == "hidden" and "leaves out the derivative of relu" in report.findings[0].message
 
 
+def test_a_path_that_is_left_out_is_named():
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 4)
+
+        def forward(self, x):
+            h = self.a(x).tanh()
+            return h + self.b(h).relu()
+
+    def backward(p, batch):
+        x, y = batch
+        h = np.tanh(x @ p["a.weight"].T + p["a.bias"])
+        z = h @ p["b.weight"].T + p["b.bias"]
+        d = 2 * (h + np.maximum(z, 0) - y) / y.size
+        d_z = d * (z > 0)
+        d_h = d_z @ p["b.weight"]  # without d, which the sum sends to h
+        d_a = d_h * (1 - h**2)
+        return {"b.weight": d_z.T @ h, "b.bias": d_z.sum(0), "a.weight": d_a.T @ x, "a.bias": d_a.sum(0)}
+
+    report = compare_backprop(backward, Residual(), mse, (X, X**2), raise_exception=False)
+    assert report.layer == "a" and "leaves out the path by add to the result of tanh" in report.findings[0].message
+
+
+def test_gradients_of_zeros_are_told_once(model):
+    report = compared(lambda p, batch: {name: 0 * value for name, value in p.items()}, model)
+    assert len(report.findings) == 1 and "is zero everywhere" in report.findings[0].message
+
+
+def test_a_factor_of_one_gradient_is_not_taken_for_one_of_the_next(model):
+    report = compared(by_hand(tanh=None, change=changed("2.bias", lambda g, p: g / 5)), model)
+    assert [finding.message for finding in report.findings] == [
+        "the gradient of 2.bias is wrong by a factor 1/5: the batch size (a mean where a sum is meant?)",
+        "the gradient of 0.weight is that of a backward pass which leaves out the derivative of tanh (layer 1)",
+    ]
+
+
 def test_a_parameter_of_the_model_itself_has_no_layer():
     class Scale(nn.Module):
         def __init__(self):

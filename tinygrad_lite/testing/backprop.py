@@ -106,14 +106,16 @@ def compare_backprop(
             if difference(g, tape.gradients[name], rtol=rtol, atol=tolerances[1]) is None:
                 continue
             report.parted.append(name)
-            if report.findings and g is not None and close(g, factor * expected[name], *tolerances):
+            known = list(dict.fromkeys((factor, 1.0)))  # the factor so far may be one of another gradient alone
+            if report.findings and g is not None and any(close(g, each * expected[name], *tolerances) for each in known):
                 report.consequences.append(name)
                 continue
-            found, mistake = _explained(tape, name, g, factor * expected[name], factor, *tolerances)
+            tries = [_explained(tape, name, g, expected[name], each, *tolerances) for each in known]
+            found, mistake = min(tries, key=lambda each: (each[1] is None, each[1] is not None and "factor" in each[0].numbers))
             if mistake is not None:
                 made.enter_context(mistake.made())
                 expected = tape.walked()
-            factor *= found.numbers.get("factor", 1.0)
+            factor *= found.numbers.get("factor", 1.0) if g is None or g.any() else 0.0
             what = f"the gradient {'of' if name in tape.parameters else 'by the output of'} {name} {found.words}"
             report.add("gradients by hand", tape.described(name), what, found.numbers)
     if report.parted:
@@ -223,6 +225,7 @@ def _explained(
     tape: _Tape, name: str, given: Any, expected: np.ndarray, factor: float, rtol: float, atol: float
 ) -> tuple[Difference, Mistake | None]:
     """How a gradient differs from the expected one, and the mistake that makes it so, if it is one that is made often."""
+    expected = factor * expected
     found = difference(given, expected, tape.suspects(name), rtol, atol) or Difference("is right alone", {})
     if given is None or given.shape != expected.shape or "factor" in found.numbers:
         return found, None

@@ -124,8 +124,10 @@ def check_saved_arrays(case: Case, order: int, report: Report) -> None:
                     if not _is_read(outs, leaves, order, exchanged):
                         told.add(what)
                         names = " and ".join(case.names[i] for i in wanted)
-                        hint = "" if isinstance(node, FunctionNode) else f"; leave it out, or name {what}_shape for its shape"
-                        message = f"{what} is kept for the gradient of {names}, which reads no number of it here{hint}"
+                        hint = f"name {what}_shape for its shape"
+                        if isinstance(node, FunctionNode):
+                            hint = "set on ctx what is needed of it, such as its shape"
+                        message = f"{what} is kept for the gradient of {names}, which reads no number of it here; leave it out, or {hint}"
                         report.add("saved bytes", str(case), message, {"bytes": nbytes})
         _check_views(case, report)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,12 +68,16 @@ class _WrongPlan:
 
 def mistakes(calls: Mapping[Any, Call], path_of: Callable[[Any], str]) -> Iterator[Mistake]:
     """The mistakes that can be made at the operations of a tape, those nearest the loss first."""
+    children = Counter(parent for node in calls for parent in node.parents)
     for node, call in sorted(calls.items(), key=lambda item: -item[0].index):
         if node.plan.primitive is None or not hasattr(node.plan.primitive, "rules"):
             continue  # a Function
         path = path_of(node)
         where = f"{node.name} (layer {path})" if path else node.name
         for place, parent in enumerate(node.parents):
+            if children[parent] > 1 and parent.parents:
+                source = f"the output of layer {path_of(parent)}" if path_of(parent) else f"the result of {parent.name}"
+                yield Mistake(f"leaves out the path by {where} to {source}", node, place, lambda g, right: 0 * right)
             if len(node.parents) == 1 and parent.shape == node.shape:
                 yield Mistake(f"leaves out the derivative of {where}", node, place, lambda g, right: g)
                 yield from _elsewhere(node, call, where)

@@ -212,14 +212,14 @@ def _check_state(run: _Runs, report: Report) -> None:
         for x, y in zip(a, b):
             if not np.array_equal(x, y, equal_nan=True):
                 message = f"a run continued from state_dict() differs from the run itself at its step {number}"
-                held = [name for name, value in vars(optimizer).items() if _is_own_state(name, value, run)]
+                held = [name for name, value in vars(optimizer).items() if _is_own_state(name, value)]
                 hint = f": {', '.join(held)} of the optimizer is not in it" if held else ""
                 numbers = {"largest difference": float(np.abs(x - y).max())}
                 report.add("state_dict", f"the parameter of shape {x.shape}", message + hint, numbers)
                 return
 
 
-def _is_own_state(name: str, value: Any, run: _Runs) -> bool:
+def _is_own_state(name: str, value: Any) -> bool:
     """Whether an attribute of an optimizer is one that its class has added."""
     plain = Optimizer([Parameter(ops.zeros(1))], {"lr": 0.1})
     return name not in vars(plain) and name not in Optimizer.derived and not name.startswith("_abc") and not callable(value)
