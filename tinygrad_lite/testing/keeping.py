@@ -88,10 +88,8 @@ def _by_context(outs: list[Any], array: Any) -> str:
 
 def _holder(tensor: Any) -> str:
     """Who holds a Tensor, in words."""
-    found = [holder for holder in holders(tensor) if holder.name != "alive"]
-    if found:
-        return str(found[0])
-    return _referrer(tensor)
+    found = holders(tensor)
+    return str(found[0]) if found else _referrer(tensor)
 
 
 def _referrer(value: Any) -> str:
@@ -108,7 +106,8 @@ def check_saved_arrays(case: Case, order: int, report: Report) -> None:
         return
     told: set[str] = set()
     with report.checking("saved bytes", str(case)):
-        for wanted in [*([i] for i in case.wanted), list(case.wanted)][: None if len(case.wanted) > 1 else 1]:
+        subsets = [[i] for i in case.wanted] + [list(case.wanted)] * (len(case.wanted) > 1)
+        for wanted in subsets:
             arguments = case.tensors(wanted)
             outs = [out for out in case.floats(arguments) if out.node is not None]
             nodes = {id(node): node for out in outs for node in (out.node, *out.node.parents) if node.parents}
