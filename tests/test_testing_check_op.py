@@ -367,6 +367,17 @@ def a_list_of_results():
     return report
 
 
+@fault("leaks: the result's array is kept alive after backward by a list of the program")
+def a_list_of_what_forward_computes():
+    kept = []
+
+    def forward(x):
+        kept.append(x * x)
+        return kept[-1]
+
+    return checked(function_of(forward, lambda g, x: 2 * g * x), X)
+
+
 @fault("saved bytes: x is kept for the gradient of x, which reads no number of it here; leave it out, or name x_shape")
 def an_array_kept_for_its_shape():
     @primitive

@@ -95,8 +95,8 @@ def _holder(tensor: Any) -> str:
 def _referrer(value: Any) -> str:
     """What refers to a Tensor or an array, in words."""
     tensors = [each for each in gc.get_referrers(value) if isinstance(each, Traced)]
-    kinds = [type(each).__name__ for each in gc.get_referrers(*(tensors or [value])) if isinstance(each, (list, dict, tuple, set))]
-    kinds = [kind for kind in kinds if kind != "list" or not tensors] or kinds[1:]
+    known = gc.get_referrers(*(tensors or [value]))
+    kinds = [type(each).__name__ for each in known if isinstance(each, (list, dict, set)) and each is not tensors]
     return f"a {kinds[0]} of the program" if kinds else "something outside the graph"
 
 
