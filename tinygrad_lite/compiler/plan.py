@@ -17,11 +17,12 @@ import numpy as np
 from tinygrad_lite.arrays.compiling import available
 from tinygrad_lite.arrays.memory import start_of
 from tinygrad_lite.compiler.actions import Action, draw, fill, in_place, into, is_basic, several, with_ellipsis
-from tinygrad_lite.compiler.chains import ALONE, Slots, chain_of, is_link, may_follow
+from tinygrad_lite.compiler.chains import Slots
+from tinygrad_lite.compiler.combining import combined, note_last_uses
 from tinygrad_lite.compiler.late import Late, late_in, likes, view_of, with_values
 from tinygrad_lite.compiler.layouts import untouched
 from tinygrad_lite.compiler.lent import Lent
-from tinygrad_lite.compiler.native import Function, function_of, is_small, is_supported, piece_of, ufunc_of
+from tinygrad_lite.compiler.native import is_small, is_supported, piece_of, ufunc_of
 from tinygrad_lite.compiler.nests import Piece
 from tinygrad_lite.compiler.numbers import Numbers, set_by_one, set_by_two
 from tinygrad_lite.compiler.program import IN_PLACE, Call, Program, Variable, last_uses, leaves, operation_of, perform, replaced
@@ -85,9 +86,11 @@ class Plan:
                         self._pool.setdefault(buffer.nbytes, []).append(buffer)
         self.outputs = [self._operand(variable) for variable in program.outputs]
         self._set_copies(outside)
-        self._set_last_uses(ends)
+        note_last_uses(self.pieces.values(), program, ends)
         self._lend(lent)
-        self.lent.bind(self._combine())
+        self.actions, moved, self._kept = combined(self.actions, self.pieces, Slots(self.slots, self._slots_of, self._made_here))
+        self._last = {slot: moved.get(number, number) for slot, number in self._last.items()}
+        self.lent.bind(self._kept)
         self._free()
 
     def run(self, arrays: list[np.ndarray], numbers: list[Any]) -> list[Any]:
@@ -231,63 +234,6 @@ class Plan:
     def _note(self, piece: Piece | None) -> None:
         if piece is not None and self.fuse:
             self.pieces[len(self.actions)] = piece
-
-    def _set_last_uses(self, ends: dict[int, list[int]]) -> None:
-        """Tell each piece which call is the last to read what it writes."""
-        last = {memory: i for i, memories in ends.items() for memory in memories}
-        outside = {variable.memory for variable in (*self.program.inputs, *self.program.captured)}
-        for piece in self.pieces.values():
-            call = self.program.calls[piece.number]
-            memory = (call.result or call.written[0]).memory
-            piece.last = -1 if memory in outside else last.get(memory, -1)
-
-    def _is_late(self, piece: Piece) -> bool:
-        """Whether a run makes an array of a piece."""
-        return any(id(a) in self._slots_of for a in (piece.out, *piece.operands))
-
-    def _combine(self) -> list[Function]:
-        """Make compiled functions of consecutive pieces; returns those that are not chains."""
-        actions: list[Action] = []
-        functions: list[Function] = []
-        moved: dict[int, int] = {}
-        run: list[int] = []
-
-        def finish() -> None:
-            pieces, instead = [self.pieces[number] for number in run], [self.actions[number] for number in run]
-            function: Function | Callable[[], None] | None = None
-            if kind == "function" and len(run) > 1:
-                function = function_of(pieces)
-            elif len(run) > 1 or (run and pieces[0].out.size >= ALONE):
-                function = chain_of(pieces, Slots(self.slots, self._slots_of, self._made_here), instead)
-            if function is None:
-                for number in run:
-                    moved[number] = len(actions)
-                    actions.append(self.actions[number])
-            else:
-                moved.update(dict.fromkeys(run, len(actions)))
-                actions.append(function.action if isinstance(function, Function) else (function, ()))
-                if isinstance(function, Function):
-                    functions.append(function)
-            run.clear()
-
-        kind = ""
-        for number, action in enumerate(self.actions):
-            piece = self.pieces.get(number)
-            is_one = piece is not None and is_small(piece) and is_supported(piece) and not self._is_late(piece)
-            now = "function" if is_one else "chain" if piece is not None and is_link(piece) else ""
-            if now != kind or (run and now == "chain" and not may_follow(self.pieces[run[-1]], self.pieces[number])):
-                finish()
-            kind = now
-            if kind:
-                run.append(number)
-            else:
-                moved[number] = len(actions)
-                actions.append(action)
-        finish()
-        self.actions = actions
-        self._last = {slot: moved.get(number, number) for slot, number in self._last.items()}
-        self._kept = functions  # they own what their actions need
-        return functions
 
     # -- calls ----------------------------------------------------------------------------------
 
