@@ -176,6 +176,9 @@ def test_a_stop_shows_the_rule_what_it_names_and_what_it_sends():
     stepper = tape.backward(loss)
     stop = stepper.goto("y")
     assert stop.entry.name == "y" and stop.position == 3 and not stop.to_come
+    first = stepper.goto(1)
+    assert [entry.number for entry in first.to_come] == [stepper.goto(i).entry.number for i in (2, 3)]
+    assert first.to_come[:1] == (first.to_come[0],) and first.to_come[-1].name == "y" and len(first.to_come) == 2
     np.testing.assert_array_equal(stop.cotangent.array, [3, 3])
     (sent,) = stop.sent
     assert (sent.argument, sent.rule.formula) == ("input", "g * (1 - out * out)")

@@ -35,7 +35,7 @@ class Stop:
     entry: Entry
     cotangent: Values | tuple[Values | None, ...]
     sent: tuple[Sent, ...]
-    to_come: tuple[Entry, ...]
+    to_come: Sequence[Entry]
 
     def __str__(self) -> str:
         entry = self.entry
@@ -68,6 +68,22 @@ class Stop:
 
     def _repr_html_(self) -> str:
         return of_stop(self)
+
+
+class _After(Sequence[Entry]):
+    """The entries of the steps after a position. Not a tuple, which each of thousands of stops would make anew."""
+
+    def __init__(self, entries: list[Entry], steps: list[Step], position: int):
+        self._entries, self._steps, self._position = entries, steps, position
+
+    def __len__(self) -> int:
+        return len(self._steps) - self._position
+
+    def __getitem__(self, index: Any) -> Any:
+        numbers = range(self._position, len(self._steps))[index]
+        if isinstance(numbers, range):
+            return tuple(self._entries[self._steps[i].entry] for i in numbers)
+        return self._entries[self._steps[numbers].entry]
 
 
 def _text(value: Any) -> str:
@@ -113,7 +129,7 @@ class Stepper:
             return None
         step = self.steps[self.position - 1]
         entry = self.entries[step.entry]
-        to_come = tuple(self.entries[later.entry] for later in self.steps[self.position :])
+        to_come = _After(self.entries, self.steps, self.position)
         return Stop(self.position, entry, step.cotangent, tuple(sent_by(self.entries, step)), to_come)
 
     def next(self) -> Stop | None:
