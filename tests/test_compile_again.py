@@ -193,3 +193,23 @@ def test_lent_arrays_are_used_again_if_nobody_else_has_them():
     held = lent.arrays[1][:1]
     lent.renew()
     assert id(lent.arrays[0]) == first[0] and not np.may_share_memory(held, lent.arrays[1])
+
+
+@pytest.mark.parametrize("fuse", [True, False])
+@pytest.mark.parametrize("shape", [(4, 6), (40, 60), (160, 130)])
+@pytest.mark.parametrize("operation", ["gelu", "silu", "mish", "glu", "relu"])
+def test_a_reshape_is_a_view_or_a_copy_as_in_eager_execution(operation, shape, fuse):
+    def function(x):
+        made = getattr(tg.nn.functional, operation)(x.t() * 1.0)
+        flat = made.reshape(-1)
+        flat.mul_(2.0)
+        turned = made.t().reshape(-1)
+        turned.add_(1.0)
+        return made * 1.0, flat * 1.0, turned * 1.0
+
+    compiled = tg.compile(function, options={"fuse": fuse})
+    for _ in range(3):
+        x = tg.randn(*shape)
+        for mine, eager in zip(compiled(x), function(x)):
+            np.testing.assert_allclose(mine.numpy(), eager.numpy(), rtol=1e-5, atol=1e-5)
+    assert not compiled.refusal

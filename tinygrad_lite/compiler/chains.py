@@ -114,7 +114,7 @@ def chain_of(pieces: Sequence[Piece], late: Slots, instead: Sequence[Action]) ->
     given, made = [], []
     for i, array in enumerate(arrays):
         if id(array) in outs and id(array) in late.made:
-            made.append((i, late.numbers[id(array)], array.shape, array.dtype))
+            made.append((i, late.numbers[id(array)], array))
         elif id(array) in late.numbers:
             given.append((i, late.numbers[id(array)], array.strides))
 
@@ -127,8 +127,8 @@ def chain_of(pieces: Sequence[Piece], late: Slots, instead: Sequence[Action]) ->
                     function(*arguments)
                 return
             places[i] = start_of(slots[slot])
-        for i, slot, shape, dtype in made:
-            slots[slot] = new = np.empty(shape, dtype)
+        for i, slot, like in made:
+            slots[slot] = new = np.empty_like(like)
             places[i] = start_of(new)
         run_in_threads(loop, arrays[0].size, places, items, numbers)
 

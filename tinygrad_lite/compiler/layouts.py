@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 import mmap
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.compiler.program import Variable
 from tinygrad_lite.compiler.stand_ins import TracedArray, TracedNumber
 
 LARGE = 1 << 12  # elements; smaller arrays have their values, and so have all integers
@@ -24,7 +26,7 @@ class Layouts:
 
     def __init__(self) -> None:
         self._known: dict[Any, Any] = {}
-        self.kernels: dict[Any, bool] = {}
+        self.kernels: dict[Any, list[Any] | None] = {}  # arrays like what each returns; None if it returns others for NumPy's
 
     def key(self, function: Any, arguments: Any, keywords: Any) -> Any:
         """What is equal for calls whose results have equal layouts; None if that cannot be told."""
@@ -59,6 +61,23 @@ class Layouts:
 def untouched(shape: tuple[int, ...], dtype: np.dtype, strides: tuple[int, ...] | None = None) -> np.ndarray:
     """An array that is not empty. The system gives it memory only when it is written to; reading finds zeros."""
     return np.ndarray(shape, dtype, mmap.mmap(-1, math.prod(shape) * dtype.itemsize, access=mmap.ACCESS_COPY), strides=strides)
+
+
+def empty_of(variable: Variable, make: Callable[..., np.ndarray] = np.empty) -> np.ndarray:
+    """An array that `make` makes for a variable, with its axes in memory in the order of the traced array's."""
+    if len(variable.strides) < 2 or 0 in variable.shape:
+        return make(variable.shape, variable.dtype)
+    axes = sorted(range(len(variable.shape)), key=lambda d: (-abs(variable.strides[d]) if variable.shape[d] > 1 else 0, d))
+    return make(tuple(variable.shape[d] for d in axes), variable.dtype).transpose(np.argsort(axes))
+
+
+def as_traced(array: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """The array, or a copy in the layout of `like` if its own is another: what was a view in the trace is one of it, too."""
+    if array.strides == like.strides or all(a == b for n, a, b in zip(like.shape, array.strides, like.strides) if n > 1) or not like.size:
+        return array
+    made = np.empty_like(like)
+    np.copyto(made, array)
+    return made
 
 
 def is_large(array: np.ndarray) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import collections
 import functools
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from tinygrad_lite.compiler.actions import Action, draw, fill, in_place, into, i
 from tinygrad_lite.compiler.chains import Slots
 from tinygrad_lite.compiler.combining import combined, note_last_uses
 from tinygrad_lite.compiler.late import Late, late_in, likes, view_of, with_values
-from tinygrad_lite.compiler.layouts import untouched
+from tinygrad_lite.compiler.layouts import as_traced, empty_of, untouched
 from tinygrad_lite.compiler.lent import Lent
 from tinygrad_lite.compiler.native import is_small, is_supported, piece_of, ufunc_of
 from tinygrad_lite.compiler.nests import Piece
@@ -162,7 +162,7 @@ class Plan:
 
     def _new(self, variable: Variable, like: np.ndarray | None = None) -> np.ndarray:
         """A place for an array until its last use."""
-        array = np.empty(variable.shape, variable.dtype) if like is None else np.empty_like(like, order="K", subok=False)
+        array = empty_of(variable) if like is None else np.empty_like(like, order="K", subok=False)
         size = -(-array.nbytes // 64) * 64
         free = self._pool.get(size)
         if free:
@@ -297,8 +297,11 @@ class Plan:
         array = np.asarray(found)
         self.fixed[result] = array
         operands = [variable for variable in call.variables() if variable.memory >= 0]
-        if any(np.may_share_memory(array, self.fixed[variable]) for variable in operands):
+        is_view = any(np.may_share_memory(array, self.fixed[variable]) for variable in operands)
+        if is_view and any(variable.memory == result.memory for variable in operands):
             return
+        if not is_view and array.size and any(variable.memory == result.memory for variable in operands):
+            raise Untraceable(f"{call.function} made a view, and makes a copy in the program")
         if call.function in _UNINITIALIZED:
             self._new(result, array)
             return
@@ -335,14 +338,14 @@ class Plan:
                 out = self._new(result)
                 self._do(lambda: ufunc(*resolved(), out=out))
                 return
-            like = untouched(shape, dtype)
+            like = empty_of(result, untouched)
             place = self._make_late(result, like)
             self._made_here.add(id(like))
             if (known := likes(arguments)) is not None:
                 self._note(piece_of(function, known, {}, like))
 
             def compute() -> None:
-                slots[place] = new = np.empty(shape, dtype)
+                slots[place] = new = np.empty_like(like)
                 ufunc(*resolved(), out=new)
 
             self._do(compute)
@@ -351,6 +354,10 @@ class Plan:
             product = self._new(result)
             dot: Callable[..., Any] = np.dot
             self._do(lambda: dot(*resolved(), product))
+            return
+        if result.memory not in {v.memory for v in call.variables()}:
+            slot = self._make_late(result)
+            self._do(lambda: slots.__setitem__(slot, _apart(np.asarray(performed()), resolved())))
             return
         slot = self._make_late(result, view_of(function, arguments, keywords))
         self._do(lambda: slots.__setitem__(slot, np.asarray(performed())))
@@ -403,7 +410,7 @@ class Plan:
         slots, performed = self.slots, self._performed(call.function, arguments, keywords)
         memory = {variable.memory for variable in call.variables()}
         small: list[tuple[int, np.ndarray]] = []
-        large: list[tuple[int, int]] = []
+        large: list[tuple[int, int, np.ndarray | None]] = []
         for i, variable in enumerate(call.results):
             if variable is None or variable in self.fixed or variable in self.late:
                 continue
@@ -411,8 +418,8 @@ class Plan:
             if variable.memory not in memory and np.prod(variable.shape, dtype=int) <= SMALL:
                 small.append((i, self._new(variable)))
             else:
-                like = None if variable.memory in memory else untouched(variable.shape, variable.dtype)
-                large.append((i, self._make_late(variable, like)))
+                like = None if variable.memory in memory else empty_of(variable, untouched)
+                large.append((i, self._make_late(variable, like), like))
         if not small and not large:
             self._do(performed)
             return
@@ -421,8 +428,8 @@ class Plan:
             found = list(arrays_in(performed()))
             for i, place in small:
                 np.copyto(place, found[i])
-            for i, slot in large:
-                slots[slot] = found[i]
+            for i, slot, like in large:
+                slots[slot] = found[i] if like is None else as_traced(found[i], like)
 
         self._do(run)
 
@@ -430,3 +437,10 @@ class Plan:
 def _let_go(slots: list[Any], which: list[int]) -> None:
     for slot in which:
         slots[slot] = None
+
+
+def _apart(found: np.ndarray, operands: Iterable[Any]) -> np.ndarray:
+    """What a call has made, which has to have memory of its own."""
+    if found.base is None:
+        return found
+    return found.copy() if any(isinstance(x, np.ndarray) and np.may_share_memory(found, x) for x in operands) else found

@@ -18,7 +18,7 @@ import numpy as np
 from tinygrad_lite.arrays.devices import CPU, Device, with_index
 from tinygrad_lite.arrays.gpu import tracing
 from tinygrad_lite.arrays.memory import address_range, owner_of, start_of
-from tinygrad_lite.compiler.layouts import Layouts, is_large
+from tinygrad_lite.compiler.layouts import Layouts, as_traced, is_large, untouched
 from tinygrad_lite.compiler.program import IN_PLACE, Call, Variable, leaves, mapped, perform
 from tinygrad_lite.compiler.stand_ins import TracedArray, TracedNumber, TracedNumPy, TracedStream, Untraceable, traced_in
 from tinygrad_lite.engine.tape import Traced
@@ -246,16 +246,30 @@ class Trace:
         known = {} if self._layouts is None else self._layouts.kernels
         key = None if self._layouts is None or self._is_whole else self._layouts.key(function, arguments, keywords)
         if key in known:
-            return known[key]
+            self._lay_out(found, known[key])
+            return known[key] is not None
 
         def plain(part: Any) -> Any:
             return part.value.copy() if type(part) is TracedArray and part.variable.memory in written else _plain(part)
 
         mine = list(arrays_in(function(*mapped(arguments, plain), **mapped(keywords, plain))))
         same = len(mine) == len(found) and all(a.shape == b.shape and a.dtype == b.dtype for a, b in zip(mine, found))
+        form = [untouched(a.shape, a.dtype, a.strides) if a.base is None and a.size else None for a in mine] if same else None
         if key is not None:
-            known[key] = same
+            known[key] = form
+        self._lay_out(found, form)
         return same
+
+    def _lay_out(self, found: list[Any], form: list[Any] | None) -> None:
+        """Give new arrays that a kernel has returned for traced ones the layouts of those that it returns for NumPy's."""
+        for x, like in zip(found, form or ()):
+            if like is None or type(x) is not TracedArray or owner_of(x.value) is not x.value or x.variable.memory not in self._fresh:
+                continue
+            value = as_traced(x.value, like)
+            if value is not x.value:
+                self._memory[id(value)] = weakref.ref(value), x.variable.memory
+                self._owners[id(value)] = x
+                x.value, x.variable.strides = value, value.strides
 
     def power(self, base: Any, exponent: Any) -> Any:
         """A power with a number of the program: whether it is an int, a float or complex depends on the signs."""
