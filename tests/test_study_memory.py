@@ -360,6 +360,17 @@ def test_looking_keeps_nothing_alive():
     assert array() is None and kept.blocks and found
 
 
+def test_a_tensor_whose_making_was_left_by_an_error():
+    w = leaf()
+    with pytest.raises(study.NonFiniteError) as raised, study.first_bad():
+        (w * 0).log()
+    loss = (w * 2).exp().sum()
+    assert raised.value is not None and study.holders(loss) and study.memory(loss).total >= BYTES
+    with study.timeline() as found:
+        loss.backward()
+    assert found.peak
+
+
 def test_refusals_of_holders():
     with pytest.raises(TypeError, match="holders: expected a Tensor, got int"):
         study.holders(3)

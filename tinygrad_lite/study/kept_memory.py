@@ -196,9 +196,9 @@ def _other_holders(nodes: list[Any], given: list[Any]) -> dict[int, str]:
 
 
 def tensors_alive() -> list[Any]:
-    """Every Tensor of the process that has an array."""
+    """Every Tensor of the process that has an array, but for those whose making was left by an error."""
     tensors = [each for each in gc.get_objects() if issubclass(type(each), Traced)]
-    return [tensor for tensor in tensors if getattr(tensor, "array", None) is not None]
+    return [tensor for tensor in tensors if getattr(tensor, "array", None) is not None and hasattr(tensor, "node")]
 
 
 def _report(kept: Memory) -> Iterator[str]:
