@@ -462,3 +462,45 @@ def test_each_of_several_values_assigned_at_once_has_its_own_name():
     assert total.requires_grad and c is not d
     named = [(entry.operation, entry.name) for entry in tape if entry.name and not entry.is_leaf]
     assert named[:4] == [("exp", "q"), ("mul", "k"), ("add", "a"), ("add", "total")] and named[4][1] == "[c, d]"
+
+
+def _twice(v):
+    return v * 2
+
+
+def test_arguments_and_lambdas_do_not_take_the_name_of_what_is_assigned():
+    w = tg.ones(3, requires_grad=True)
+
+    def rounded(v):
+        return v.round().long()
+
+    with study.record() as tape:
+        double = lambda v: v.exp() * 2
+        a = double(w)
+        places = rounded(a + 1)
+        flags = (a * 3).long()
+        stacked = tg.stack([each.sin() for each in (w, a)])
+        total = sum([w, a, a])
+        values, chosen = stacked.max(0)
+        same = nn.functional.dropout(w * 5, 0.0)
+        kept = _twice(w - 1)
+        loss = total.sum()
+    assert len(places) == len(flags) == len(chosen[0:3]) == 3
+    names = [(entry.operation, entry.name) for entry in tape if not entry.is_leaf]
+    assert names[:2] == [("exp", ""), ("mul", "a")]
+    assert names[2][1] == "" and ("mul", "") in names and "places" not in [name for _, name in names]
+    assert "flags" not in [name for _, name in names]
+    assert [name for operation, name in names if operation == "sin"] == ["", ""] and ("stack", "stacked") in names
+    assert [name for _, name in names].count("total") == 1 and tape.number_of("total") == tape.number_of(total)
+    for name, tensor in (("values", values), ("same", same), ("kept", kept), ("loss", loss)):
+        assert tape.number_of(name) == tape.number_of(tensor), name
+    assert ("sub", "") in names
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="an instruction has no column")
+def test_statements_on_one_line_are_told_apart():
+    w = tg.ones(3, requires_grad=True)
+    with study.record() as tape:
+        h = w * 2; text = "of no tensor"; loss = (h * h).sum(); w2 = h + 1  # noqa: E702 # fmt: skip
+    assert text and [entry.name for entry in tape] == ["w", "h", "", "loss", "w2"]
+    assert tape.number_of(loss) == 3 and tape.number_of(w2) == 4

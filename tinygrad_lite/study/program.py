@@ -9,7 +9,8 @@ import itertools
 import linecache
 import os
 import sys
-from types import FrameType
+from collections.abc import Callable
+from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -77,31 +78,77 @@ def source_line(file: str, line: int) -> str:
     return linecache.getline(file, line).strip()
 
 
-def name_of_result(stack: Stack, following: Stack | None) -> str:
+def name_of_result(stack: Stack, following: Stack | None, is_result: Callable[[Any], bool]) -> str:
     """The text of the target that an operation's result was assigned to, or "". `following`: the calls in progress at the next
-    operation, by which is known whether this one was the last of its statement."""
+    operation, by which is known whether this one was the last of its statement. `is_result`: whether a value is the result."""
     later = {} if following is None else dict(zip(following.frames, following.instructions))
+    certain = True
     for i, frame in enumerate(stack.frames):
-        file, line = frame.f_code.co_filename, stack.lines[i]
+        file = frame.f_code.co_filename
         if file.startswith(_PACKAGE):
             continue
-        statement = _statement_at(file, line)
+        instruction = stack.instructions[i]
+        statement = _statement_of(frame, instruction, stack.lines[i])
         called_still = i > 0 and stack.frames[i - 1] in later
-        goes_on = frame in later and later[frame] > stack.instructions[i] and _statement_at(file, frame.f_lineno) is statement
-        pairs = _pairs(statement)
-        if pairs:  # as `q, k = f(x), g(x)`: each is a statement of its own
-            target = _target_at(pairs, frame, stack.instructions[i])
-            goes_on = goes_on and _target_at(pairs, frame, later[frame]) is target
-            return "" if called_still or goes_on or target is None else ast.unparse(target)
-        if statement is None or called_still or goes_on:
+        goes_on = frame in later and later[frame] > instruction and _statement_of(frame, later[frame], frame.f_lineno) is statement
+        position = _position(frame.f_code, instruction)
+        pair = next((pair for pair in _pairs(statement) if _holds(pair[1], position)), None)
+        if pair is not None and goes_on:  # as `q, k = f(x), g(x)`: each is a statement of its own
+            goes_on = _holds(pair[1], _position(frame.f_code, later[frame]))
+        if statement is None or called_still or goes_on or (pair is None and _pairs(statement)):
             return ""
-        if isinstance(statement, ast.Assign):
-            return ", ".join(ast.unparse(target) for target in statement.targets)
-        if isinstance(statement, (ast.AnnAssign, ast.AugAssign)):
-            return ast.unparse(statement.target)
-        if not isinstance(statement, ast.Return):  # of which the caller's statement tells
-            return ""
+        if frame.f_code.co_name == "<lambda>":  # its caller's statement tells
+            continue
+        targets, value = ([pair[0]], pair[1]) if pair is not None else _assigned(statement)
+        if position is not None and value is not None and position not in [_span(each) for each in (statement, *targets)]:
+            certain = certain and _makes(value, position) and not _is_loop(value)
+        if not isinstance(statement, ast.Return):
+            return _name(targets, frame, certain, is_result)
     return ""
+
+
+def _assigned(statement: ast.stmt) -> tuple[list[ast.expr], ast.expr | None]:
+    """The targets of a statement, and its expression if it assigns or returns one."""
+    if isinstance(statement, ast.Assign):
+        return statement.targets, statement.value
+    if isinstance(statement, (ast.AnnAssign, ast.AugAssign)):
+        return [statement.target], statement.value
+    return [], statement.value if isinstance(statement, ast.Return) else None
+
+
+def _name(targets: list[ast.expr], frame: FrameType, certain: bool, is_result: Callable[[Any], bool]) -> str:
+    """The text of the targets if the result is `certain` to be, or to be part of, what they got; else the one that has it."""
+    text = ", ".join(ast.unparse(target) for target in targets) if certain else ""
+    if certain and not any(isinstance(target, (ast.Tuple, ast.List)) for target in targets):
+        return text
+    variables = variables_of(frame)
+    found = (each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name))
+    return next((name for name in found if is_result(variables.get(name))), text)
+
+
+def _is_loop(value: ast.expr) -> bool:
+    """Whether an expression is the call of a built-in function that runs several operations, of which the last gives its value."""
+    function = value.func if isinstance(value, ast.Call) else None
+    name = function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
+    return name == "reduce" or (name == "sum" and isinstance(function, ast.Name))
+
+
+def _makes(value: ast.expr, position: _Span) -> bool:
+    """Whether what is called at a position in an expression gives its value, or an element of it, and not an argument."""
+    part: ast.expr | None = value
+    while part is not None:
+        start, end = _span(part)[:2], _span(part)[2:]
+        if end == position[2:] and (start == position[:2] or isinstance(part, (ast.Call, ast.Subscript, ast.Attribute))):
+            return True
+        kept = {ast.IfExp: ("body", "orelse"), ast.ListComp: ("elt",), ast.Dict: ("values",), ast.DictComp: ("value",)}
+        fields = kept.get(type(part), ("value", "elts") if not isinstance(part, ast.Attribute) else ("value",))
+        parts = [each for field in fields for each in _listed(getattr(part, field, ()))]
+        part = next((each for each in parts if _holds(each, position)), None)
+    return False
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 def _pairs(statement: ast.stmt | None) -> list[tuple[ast.expr, ast.expr]]:
@@ -115,18 +162,25 @@ def _pairs(statement: ast.stmt | None) -> list[tuple[ast.expr, ast.expr]]:
     return [] if starred else list(zip(target.elts, value.elts))
 
 
-def _target_at(pairs: list[tuple[ast.expr, ast.expr]], frame: FrameType, instruction: int) -> ast.expr | None:
-    """The target whose expression an instruction belongs to; None before Python 3.11, which does not know."""
+_Span = tuple[int, int, int, int]  # the first line and column, the last line and the column after it
+
+
+def _span(node: ast.stmt | ast.expr) -> _Span:
+    assert node.end_lineno is not None and node.end_col_offset is not None
+    return node.lineno, node.col_offset, node.end_lineno, node.end_col_offset
+
+
+def _holds(node: ast.stmt | ast.expr, position: _Span | None) -> bool:
+    return position is not None and _span(node)[:2] <= position[:2] and position[2:] <= _span(node)[2:]
+
+
+@functools.lru_cache(maxsize=4096)
+def _position(code: CodeType, instruction: int) -> _Span | None:
+    """Where in the program an instruction is; None before Python 3.11, which does not know."""
     if sys.version_info < (3, 11):
         return None
-    line, _, column, _ = next(itertools.islice(frame.f_code.co_positions(), instruction // 2, None))
-    if line is None or column is None:
-        return None
-    for target, value in pairs:
-        assert value.end_lineno is not None and value.end_col_offset is not None
-        if (value.lineno, value.col_offset) <= (line, column) < (value.end_lineno, value.end_col_offset):
-            return target
-    return None
+    line, last, column, end = next(itertools.islice(code.co_positions(), instruction // 2, None))
+    return None if line is None or last is None or column is None or end is None else (line, column, last, end)
 
 
 def elements_of(target: str) -> list[str]:
@@ -140,19 +194,26 @@ def tree_of(file: str) -> ast.Module | None:
     return _tree(file, tuple(linecache.getlines(file)))
 
 
-def _statement_at(file: str, line: int) -> ast.stmt | None:
-    return _statements(file, tuple(linecache.getlines(file))).get(line)
+def _statement_of(frame: FrameType, instruction: int, line: int) -> ast.stmt | None:
+    """The innermost simple statement that an instruction belongs to; the last one of its line, if there are several and it is
+    not known which."""
+    file = frame.f_code.co_filename
+    found = _statements(file, tuple(linecache.getlines(file))).get(line, [])
+    if len(found) > 1:
+        position = _position(frame.f_code, instruction)
+        found = [statement for statement in found if _holds(statement, position)] or found
+    return found[-1] if found else None
 
 
 @functools.lru_cache(maxsize=64)
-def _statements(file: str, lines: tuple[str, ...]) -> dict[int, ast.stmt]:
-    """The innermost simple statement on each line of a file."""
+def _statements(file: str, lines: tuple[str, ...]) -> dict[int, list[ast.stmt]]:
+    """The innermost simple statements on each line of a file."""
     tree = _tree(file, lines)
-    found: dict[int, ast.stmt] = {}
+    found: dict[int, list[ast.stmt]] = {}
     for node in ast.walk(tree) if tree is not None else ():
         if isinstance(node, ast.stmt) and not hasattr(node, "body"):
             for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
-                found[line] = node
+                found.setdefault(line, []).append(node)
     return found
 
 

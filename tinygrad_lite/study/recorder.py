@@ -36,7 +36,7 @@ class Recorder(Observer):
 
     def __init__(self, tape: Recorded, models: dict[str, Module] | None = None):
         self.tape, self.modules = tape, Running(models or {}, self._entered)
-        self.pending: tuple[Entry, Stack] | None = None  # whose variable is known only at the next operation
+        self.pending: tuple[Entry, Stack, Node] | None = None  # whose variable is known only at the next operation
         self.running: list[tuple[Pass, Step | None]] = []  # the passes in progress, one inside the other, each with its step
         self.met: dict[int, tuple[Any, Values]] = {}  # arrays, which stay alive here, and their values, by id
         self.changed = last_change()
@@ -76,7 +76,7 @@ class Recorder(Observer):
             entry.saved[name] = tuple(map(self._values, value)) if arrays and isinstance(value, tuple) else self._values(value)
         if self.running and self.running[-1][1] is not None:
             entry.by_rule_of = self.running[-1][1].entry
-        self.pending = entry, stack
+        self.pending = entry, stack, node
 
     def _note_arguments(self, entry: Entry, plan: Any, arguments: Any) -> None:
         """The arguments that are arrays without an entry, and the leaves that have changed since they got theirs. Those of a
@@ -116,8 +116,8 @@ class Recorder(Observer):
 
     def _name_pending(self, following: Stack | None) -> None:
         if self.pending is not None:
-            entry, stack = self.pending
-            entry.name = name_of_result(stack, following)
+            entry, stack, node = self.pending
+            entry.name = name_of_result(stack, following, lambda value: isinstance(value, Traced) and value.node is node)
             self.pending = None
 
     def started(self, roots: Any) -> None:
