@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import sys
 from typing import NamedTuple
 
-from tinygrad_lite.study.program import Call, tree_of
+from tinygrad_lite.study.program import Call, in_package, tree_of
 
 _PROPERTIES = {"data": "detached", "grad": "no create_graph"}
 _METHODS = {
@@ -19,6 +20,9 @@ _FUNCTIONS = {
     "float": "converted", "Tensor": "converted", "Parameter": "detached", "argmax": "integer", "argmin": "integer",
     "argsort": "integer", "int": "integer", "bool": "integer",
 }  # fmt: skip
+
+
+_DEEPEST = 3  # functions that are looked into, one called by the other
 
 
 class Leaving(NamedTuple):
@@ -58,6 +62,12 @@ def leaving_of(name: str, call: Call, leads: bool = True) -> Leaving | None:
     return None if body is None or not name else _leaving_between(body, {name}, 0, call.line, call.file, leads)
 
 
+def leaving_in(call: Call) -> Leaving | None:
+    """Where in the statement of a call something leaves the tape."""
+    statement = _statement(_function_at(call), call.line)
+    return None if statement is None else _off_tape(statement, None, call.file)
+
+
 def leaving_at(name: str, call: Call, tracked: set[str]) -> Leaving | None:
     """How the variable was taken off the tape by the last statement before a call that assigned it. `tracked`: the variables
     that are on the tape."""
@@ -71,7 +81,9 @@ def leaving_at(name: str, call: Call, tracked: set[str]) -> Leaving | None:
     return found or _under_no_grad(body, assigned[-1], None, call.file)
 
 
-def _leaving_between(body: ast.AST, names: set[str], first: int, last: int | None, file: str, leads: bool = True) -> Leaving | None:
+def _leaving_between(
+    body: ast.AST, names: set[str], first: int, last: int | None, file: str, leads: bool = True, depth: int = 0
+) -> Leaving | None:
     """The first statement after line `first`, up to line `last`, that takes one of these variables, or what is made of them,
     off the tape; if `leads`, only one whose result is used on line `last`."""
     if not names:
@@ -80,7 +92,7 @@ def _leaving_between(body: ast.AST, names: set[str], first: int, last: int | Non
         if statement.lineno <= first or (last is not None and statement.lineno > last):
             continue
         if not isinstance(statement, (ast.Assert, ast.Expr)) or _targets(statement) or "detach_" in ast.unparse(statement):
-            found = _under_no_grad(body, statement, names, file) or _off_tape(statement, names, file)
+            found = _under_no_grad(body, statement, names, file) or _off_tape(statement, names, file, depth)
             if found is not None and (last is None or not leads or _leads_to(body, statement, last)):
                 return found
         if _named(statement, names):
@@ -143,8 +155,9 @@ def _returned(body: ast.AST, names: set[str]) -> bool:
     return any(isinstance(node, ast.Return) and node.value is not None and _named(node.value, names) for node in ast.walk(body))
 
 
-def _off_tape(statement: ast.stmt, names: set[str] | None, file: str) -> Leaving | None:
-    """The first part of a statement that takes one of these variables (None: anything) off the tape."""
+def _off_tape(statement: ast.stmt, names: set[str] | None, file: str, depth: int = 0) -> Leaving | None:
+    """The first part of a statement that takes one of these variables (None: anything) off the tape; or that of a function of the
+    program which the statement passes it to."""
     inside: ast.AST | None
     for node in ast.walk(getattr(statement, "value", None) or statement):
         kind, inside = "", None
@@ -161,7 +174,60 @@ def _off_tape(statement: ast.stmt, names: set[str] | None, file: str) -> Leaving
         if kind and inside is not None and (_named(inside, names) if names is not None else not isinstance(inside, ast.Constant)):
             how = ast.unparse(node) if not isinstance(node, ast.Attribute) else f".{node.attr}" + "()" * (node.attr not in _PROPERTIES)
             return Leaving(kind, how, file, statement.lineno)
+    for node in ast.walk(getattr(statement, "value", None) or statement) if depth < _DEEPEST else ():
+        found = _inside(node, names, file, depth + 1) if isinstance(node, ast.Call) else None
+        if found is not None:
+            return found
     return None
+
+
+def _inside(call: ast.Call, names: set[str] | None, file: str, depth: int) -> Leaving | None:
+    """Where a function of the program takes an argument with one of these variables (None: any argument) off the tape, on the
+    way to what it returns."""
+    function, file = _definition(call.func, file)
+    if function is None:
+        return None
+    parameters = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
+    if isinstance(call.func, ast.Attribute) and parameters[:1] == ["self"]:
+        del parameters[0]
+    given = [*zip(parameters, call.args), *((keyword.arg, keyword.value) for keyword in call.keywords if keyword.arg)]
+    taken = {name for name, value in given if names is None or _named(value, names)}
+    if not taken:
+        return None
+    off = next((each for each in function.decorator_list if _switches_off(each)), None)
+    if off is not None:
+        return Leaving("no_grad", ast.unparse(off), file, off.lineno)
+    returns = [each.lineno for each in _statements(function) if isinstance(each, ast.Return)]
+    found = (_leaving_between(function, taken, 0, last, file, depth=depth) for last in returns)
+    return next((each for each in found if each is not None), None)
+
+
+def _definition(function: ast.expr, file: str) -> tuple[ast.FunctionDef | None, str]:
+    """The definition of a function that is called by this name in a file of the program, there or in a module that it imports;
+    and the file that has it."""
+    tree = tree_of(file)
+    if tree is None or in_package(file):
+        return None, file
+    name, owner = _last_name(function), function.value if isinstance(function, ast.Attribute) else None
+    module = ""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import) and owner is not None:
+            alias = next((each for each in node.names if (each.asname or each.name) == ast.unparse(owner)), None)
+            module = alias.name if alias is not None else module
+        elif isinstance(node, ast.ImportFrom) and isinstance(owner or function, ast.Name):
+            alias = next((each for each in node.names if (each.asname or each.name) == _last_name(owner or function)), None)
+            if alias is not None and owner is None:
+                module, name = node.module or "", alias.name
+            elif alias is not None:
+                module = f"{node.module}.{alias.name}" if node.module else alias.name
+    if module:
+        found = next((each for known, each in list(sys.modules.items()) if known == module or known.endswith(f".{module}")), None)
+        file = getattr(found, "__file__", None) or ""
+        tree = tree_of(file) if file and not in_package(file) else None
+    elif owner is not None and not (isinstance(owner, ast.Name) and owner.id == "self"):
+        return None, file
+    defined = [each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef) and each.name == name] if tree is not None else []
+    return (defined[0] if len(defined) == 1 else None), file
 
 
 def _by_attribute(node: ast.Attribute, statement: ast.stmt) -> tuple[str, ast.AST | None]:

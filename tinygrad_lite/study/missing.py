@@ -12,7 +12,7 @@ from tinygrad_lite.nn import Parameter
 from tinygrad_lite.study.entries import Entry
 from tinygrad_lite.study.explanation import Cause
 from tinygrad_lite.study.flow import Flow, after, behind, is_function
-from tinygrad_lite.study.leaving import Leaving, leaving_after, leaving_at, leaving_of
+from tinygrad_lite.study.leaving import Leaving, leaving_after, leaving_at, leaving_in, leaving_of
 from tinygrad_lite.study.program import Call
 from tinygrad_lite.study.tape import Tape
 
@@ -100,8 +100,11 @@ def unused(tensor: Traced, tape: Tape, asked: Asked) -> Cause:
         made = tape.entries[tape._numbers[tensor.node.parents[0]]]
         return Cause("not behind the loss", "no recorded operation took it", "use it in the loss, or leave it", made)
     name = tape._names.get(id(tensor.node), asked.variable)
-    taker = tape.taken(tensor.array)
+    taker, left_at = tape.taken(tensor.array), leaving_of(asked.variable, asked.call, leads=False)
     if taker is not None:
+        detached = next((each for each in (left_at, leaving_in(taker.calls[0])) if each is not None and each.kind == "detached"), None)
+        if detached is not None:
+            return left(detached)
         text = f"{taker.operation} took it as a constant: requires_grad was set only after that"
         return Cause("required too late", text, "call requires_grad_() before the forward pass", taker)
     path = next((path for path in tape.modules_without_grad if name == path or name.startswith(f"{path}.") or not path), None)
@@ -109,7 +112,6 @@ def unused(tensor: Traced, tape: Tape, asked: Asked) -> Cause:
         place = tape.modules_without_grad[path][0]
         leaving = Leaving("no_grad", "no_grad()", place.file, place.line)
         return Cause("no_grad", f"module {path or 'model'} ran under no_grad()", _CURES["no_grad"], None, leaving)
-    left_at = leaving_of(asked.variable, asked.call, leads=False)
     if left_at is not None:
         return left(left_at)
     text = "no operation of the recorded block took it as an input that requires a gradient"
