@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
+import linecache
+import sys
 import weakref
 
 import pytest
@@ -47,6 +50,75 @@ class Saved(tg.autograd.Function):
     @classmethod
     def backward(cls, ctx, g):
         return cls.gradients(*ctx.saved_tensors, g)
+
+
+# -- in functions of other files -------------------------------------------------------------------
+
+HELPER = """\
+import tinygrad_lite as tg
+
+def stop(h):
+    return h.detach()
+
+def deep(h):
+    k = stop(h)
+    return k + 1
+
+@tg.no_grad()
+def decorated(h):
+    return h * 2
+
+def hard(h):
+    return h.argmax(-1)
+
+def logged(h):
+    m = h.detach().mean()
+    assert m.ndim == 0
+    return h * 2
+"""
+
+
+@pytest.fixture
+def helper(tmp_path, monkeypatch):
+    (tmp_path / "attack_helper.py").write_text(HELPER)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield importlib.import_module("attack_helper")
+    del sys.modules["attack_helper"]
+
+
+@pytest.mark.parametrize(
+    "operation, kind, line", [("stop", "detached", 4), ("deep", "detached", 4), ("decorated", "no_grad", 10), ("hard", "integer", 15)]
+)
+def test_the_line_of_a_helper_in_another_file_is_named(helper, operation, kind, line):
+    def of(source):
+        variables = {"tg": tg, "study": study}
+        file = str(helper.__file__).replace("attack_helper", f"program_{operation}")
+        linecache.cache[file] = (len(source), None, source.splitlines(True), file)
+        exec(compile(source, file, "exec"), variables)
+        return variables["why"]
+
+    for first in ("w * 3", "w"):
+        why = of(f"""\
+from attack_helper import {operation} as cut
+w, b = tg.tensor([1.0, 2.0], requires_grad=True), tg.ones(2, requires_grad=True)
+with study.record() as tape:
+    h = {first}
+    k = cut(h)
+    loss = (k * b).sum()
+    loss.backward()
+why = study.explain(w, tape)
+""")
+        assert why.state == "None" and why.cause == kind, first
+        assert why.causes[0].place.endswith(f"attack_helper.py:{line}")
+
+
+def test_a_helper_that_detaches_only_what_it_looks_at_is_not_blamed(helper):
+    w, b = leaf(1.0, 2.0), leaf(1.0, 1.0)
+    with study.record() as tape:
+        k = helper.logged(w)
+        b.sum().backward()
+    why = study.explain(w, tape)
+    assert k.requires_grad and why.cause == "not behind the loss"
 
 
 # -- there is none ---------------------------------------------------------------------------------
@@ -453,6 +525,20 @@ def everything_dropped():
     x = leaf(1.0, 2.0, 3.0)
     h = F.dropout(x, p=1.0)
     (h + 1).sum().backward()
+    return x
+
+
+@fault("zero", "max elsewhere", "tg.cat([x, y]).max()")
+def max_of_another_that_is_joined_to_it():
+    x, y = leaf(1.0, 2.0), leaf(5.0, 4.0)
+    tg.cat([x, y]).max().backward()
+    return x
+
+
+@fault("zero", "not selected", "(tg.cat([y, x])")
+def a_slice_of_another_that_is_joined_to_it():
+    x, y = leaf(1.0, 2.0), leaf(5.0, 4.0)
+    (tg.cat([y, x]).reshape(4)[:2] * 3).sum().backward()
     return x
 
 
@@ -1259,6 +1345,18 @@ def test_what_a_tensor_tells_without_a_recording(program, state, kind, line):
     why = program()
     assert (why.state, why.cause) == (state, kind), why
     assert not line or why.causes[0].source == line
+
+
+def test_a_power_that_overflows_is_not_said_to_be_fractional():
+    for values, text in (([-1e35, 1.0], "overflows"), ([0.0, 1e35], "overflows"), ([-1.0, 1e30], "overflows")):
+        x = tg.tensor(values, requires_grad=True)
+        with study.record() as tape:
+            (x.square() * 0 + 1).sum().backward()
+        assert text in str(study.explain(x, tape)), values
+    x = tg.tensor([0.0, 1.0], requires_grad=True)
+    with study.record() as tape:
+        (x**-1.0).sum().backward()
+    assert "zero to a negative power" in str(study.explain(x, tape))
 
 
 def test_an_entry_can_be_named_instead_of_its_tensor():

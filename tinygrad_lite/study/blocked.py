@@ -140,6 +140,19 @@ def _attention(link: Link, flow: Flow) -> Cause:
     return _product(link, flow) or Cause("saturated attention", text, "scale down queries and keys", link.sender)
 
 
+def _joined(link: Link, flow: Flow) -> Cause:
+    """What sends zeros to the place of one array among those that are joined."""
+    entry = link.sender
+    before = max(flow.into.get(entry.number, ()), key=lambda each: each.sent.zero, default=None)
+    while before is not None and before.sent.size == before.arrived.size and before.arrived.zero >= before.sent.zero > 0:
+        before = max(flow.into.get(before.sender.number, ()), key=lambda each: each.sent.zero, default=None)
+    why = _BY_OPERATION.get(before.sender.operation) if before is not None else None
+    if before is not None and why in _ONLY_SOME:
+        return why_blocked(before, flow)
+    text = f"the gradient that arrives at {entry.operation} is zero in the place of this argument"
+    return Cause("not selected", text, "use that part of the result in the loss", before.sender if before is not None else entry)
+
+
 def _depending(link: Link, flow: Flow) -> Cause:
     text = "the gradient of a piecewise linear operation is piecewise constant: its own derivative is zero"
     cure = "use a smooth operation (softplus, gelu) where the gradient itself is differentiated"
@@ -199,7 +212,9 @@ _FAMILIES: dict[Callable[[Link, Flow], Cause | None], tuple[str, ...]] = {
     _normalization: ("normalize", "batch_norm", "var"),
     _attention: ("attention",),
     _depending: ("depending",),
+    _joined: ("cat", "stack"),
 }
+_ONLY_SOME = (_relu, _clamp, _choice, _mask, _selection, _overwritten)  # that pass a gradient to some elements alone
 _BY_OPERATION = {operation: why for why, operations in _FAMILIES.items() for operation in operations}
 
 

@@ -100,11 +100,19 @@ def why_forward(operation: str, given: _Given, result: Values) -> Reason:
             f"takes {given[tainted[0]].nan} NaN in its argument {tainted[0]!r}", "look at where that comes from: data, or a parameter"
         )
     case = _case(_FORWARD, operation, given)
-    if case is not None:
+    if case is not None and not (operation == "pow" and not result.nan and _outgrows(given, result)):
         return Reason(case.text, case.cure)
     if result.inf and not result.nan:
         return _overflow("its result", result)
     return Reason("makes it", "look at the ranges of its inputs")
+
+
+def _outgrows(given: _Given, result: Values) -> bool:
+    """Whether a power is infinite because it is large: there is no zero to take a negative power of, or the base is large too."""
+    base = given.get("input")
+    if base is None or base.min is None or base.max is None:
+        return False
+    return not base.zero or max(-base.min, base.max) > float(np.finfo(result.dtype).max) ** 0.25
 
 
 def why_backward(operation: str, given: _Given, arrived: Values, sent: Values) -> Reason:
