@@ -108,3 +108,13 @@ def test_a_tape_without_a_backward_pass():
     assert "call backward inside the block, or tape.backward(loss) after it" in refusal(tape.stepper)
     why = study.explain(w, tape)
     assert why.cause == "no backward" and "tape.backward(loss)" in why.causes[0].cure
+
+
+def test_arguments_of_the_wrong_type():
+    _, _, loss, tape = recorded()
+    stepper = tape.backward(loss)
+    assert refusal(lambda: tape.replay(3)) == "replay: inputs must be a dict of new values by name, got int"
+    assert refusal(lambda: tape.latex(most="a")) == "latex: most must be a number of entries, got str"
+    assert refusal(lambda: stepper.goto(None)) == "goto: target must be a position or the name of an entry, got NoneType"
+    assert refusal(lambda: stepper.run_until(condition=3)) == "run_until: condition must be a function of a stop, got int"
+    assert stepper.position == 0

@@ -77,6 +77,8 @@ def symbols_of(entries: Sequence[Entry]) -> dict[int, str]:
 
 
 def check_size(method: str, entries: Sequence[Entry], most: int) -> None:
+    if not isinstance(most, (int, float)):
+        raise TypeError(f"{method}: most must be a number of entries, got {type(most).__name__}")
     if len(entries) > most:
         raise ValueError(
             f"{method}: the tape has {len(entries):,} entries, more than most={most}; pass a larger `most`, record a smaller part, "

@@ -100,7 +100,7 @@ def name_of_result(stack: Stack, following: Stack | None, is_result: Callable[[A
         if frame.f_code.co_name == "<lambda>":  # its caller's statement tells
             continue
         targets, value = ([pair[0]], pair[1]) if pair is not None else _assigned(statement)
-        if position is not None and value is not None and position not in [_span(each) for each in (statement, *targets)]:
+        if position is not None and value is not None and position not in (_span(statement), *map(_span, targets)):
             certain = certain and _makes(value, position) and not _is_loop(value)
         if not isinstance(statement, ast.Return):
             return _name(targets, frame, certain, is_result)

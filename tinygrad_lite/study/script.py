@@ -31,7 +31,8 @@ def main(arguments: Sequence[str] | None = None, stdin: TextIO | None = None, st
     )
     parser.add_argument("-c", dest="commands", action="append", default=[], metavar="COMMAND", help="run it at the first prompt")
     parser.add_argument("script", help="the program, a file")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="what it finds in sys.argv")
+    rest = parser.add_argument("arguments", nargs=argparse.REMAINDER, help="what it finds in sys.argv")
+    rest.required = False  # so that a missing script is not reported with them
     given = parser.parse_args(arguments)
     out = stdout or sys.stdout
     if not os.path.isfile(given.script):

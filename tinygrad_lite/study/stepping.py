@@ -150,6 +150,8 @@ class Stepper:
             if not found:
                 raise KeyError(f"goto: the walk has no step at {self.entries[number].label}")
             target = found[0]
+        if not hasattr(target, "__index__"):
+            raise TypeError(f"goto: target must be a position or the name of an entry, got {type(target).__name__}")
         if not 0 <= target <= len(self.steps) + 1:
             raise IndexError(f"goto: expected a position from 0 to {len(self.steps) + 1}, got {target}")
         self.position = target
@@ -160,6 +162,8 @@ class Stepper:
     ) -> Stop | None:
         """The next stop at an operation of this name, in this module or one inside it, at which `condition(stop)` holds; None,
         and after the last step, if there is none."""
+        if condition is not None and not callable(condition):
+            raise TypeError(f"run_until: condition must be a function of a stop, got {type(condition).__name__}")
         while (stop := self.next()) is not None:
             inside = module is None or stop.entry.module == module or stop.entry.module.startswith(f"{module}.")
             if inside and operation in (None, stop.entry.operation) and (condition is None or condition(stop)):

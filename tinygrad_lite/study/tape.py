@@ -80,6 +80,8 @@ class Tape(Recorded, Exports):
         >>> str(again["y"].values), str(again.passes[0].gradients[0])
         ('25.', '10.')
         """
+        if not isinstance(inputs or {}, Mapping):
+            raise TypeError(f"replay: inputs must be a dict of new values by name, got {type(inputs).__name__}")
         return replay(self, inputs or {}, Recorder(Tape()))
 
     def page(self, path: str | os.PathLike[str]) -> Path:
