@@ -112,6 +112,34 @@ why = study.explain(w, tape)
         assert why.causes[0].place.endswith(f"attack_helper.py:{line}")
 
 
+def test_a_leaf_that_an_operation_took_detached_is_not_said_to_be_required_too_late():
+    w, b = leaf(1.0, 2.0), leaf(1.0, 1.0)
+    with study.record() as tape:
+        k = w.detach()
+        (k * b).sum().backward()
+    why = study.explain(w, tape)
+    assert why.cause == "detached" and why.causes[0].source == "k = w.detach()"
+    w, k = tg.ones(2), None
+    with study.record() as tape:
+        k = w * b
+        w.requires_grad_()
+        k.sum().backward()
+    assert study.explain(w, tape).cause == "required too late"
+
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale, self.layer = nn.Parameter(tg.ones(3)), nn.Linear(3, 3)
+
+        def forward(self, x):
+            return self.layer(x) * self.scale.detach()
+
+    model = Scaled()
+    with study.record(model) as tape:
+        model(tg.ones(2, 3)).sum().backward()
+    assert study.explain(model, tape)[0].cause == "detached"
+
+
 def test_a_helper_that_detaches_only_what_it_looks_at_is_not_blamed(helper):
     w, b = leaf(1.0, 2.0), leaf(1.0, 1.0)
     with study.record() as tape:

@@ -62,10 +62,15 @@ def leaving_of(name: str, call: Call, leads: bool = True) -> Leaving | None:
     return None if body is None or not name else _leaving_between(body, {name}, 0, call.line, call.file, leads)
 
 
-def leaving_in(call: Call) -> Leaving | None:
-    """Where in the statement of a call something leaves the tape."""
-    statement = _statement(_function_at(call), call.line)
-    return None if statement is None else _off_tape(statement, None, call.file)
+def leaving_for(name: str, call: Call) -> Leaving | None:
+    """Where a variable leaves the tape, in the statement of a call, or before it unless the statement names the variable."""
+    body = _function_at(call)
+    statement = _statement(body, call.line)
+    if body is None or statement is None:
+        return None
+    is_named = _named(getattr(statement, "value", None) or statement, {name})
+    found = _off_tape(statement, {name} if is_named else None, call.file)
+    return found if found is not None or is_named else leaving_of(name, call)
 
 
 def leaving_at(name: str, call: Call, tracked: set[str]) -> Leaving | None:

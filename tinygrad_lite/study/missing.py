@@ -12,7 +12,7 @@ from tinygrad_lite.nn import Parameter
 from tinygrad_lite.study.entries import Entry
 from tinygrad_lite.study.explanation import Cause
 from tinygrad_lite.study.flow import Flow, after, behind, is_function
-from tinygrad_lite.study.leaving import Leaving, leaving_after, leaving_at, leaving_in, leaving_of
+from tinygrad_lite.study.leaving import Leaving, leaving_after, leaving_at, leaving_for, leaving_of
 from tinygrad_lite.study.program import Call
 from tinygrad_lite.study.tape import Tape
 
@@ -102,9 +102,9 @@ def unused(tensor: Traced, tape: Tape, asked: Asked) -> Cause:
     name = tape._names.get(id(tensor.node), asked.variable)
     taker, left_at = tape.taken(tensor.array), leaving_of(asked.variable, asked.call, leads=False)
     if taker is not None:
-        detached = next((each for each in (left_at, leaving_in(taker.calls[0])) if each is not None and each.kind == "detached"), None)
-        if detached is not None:
-            return left(detached)
+        off = leaving_for(asked.variable, taker.calls[0]) if taker.calls else None
+        if off is not None and off.kind == "detached":
+            return left(off)
         text = f"{taker.operation} took it as a constant: requires_grad was set only after that"
         return Cause("required too late", text, "call requires_grad_() before the forward pass", taker)
     path = next((path for path in tape.modules_without_grad if name == path or name.startswith(f"{path}.") or not path), None)
