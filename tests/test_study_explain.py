@@ -1513,3 +1513,14 @@ def test_a_sound_program_is_said_to_be_sound(program):
 
 def test_the_table_is_long_enough():
     assert len(FAULTS) >= 40 and len(SOUND) >= 20
+
+
+def test_asking_keeps_no_local_variable_alive():
+    w = leaf(1.0, 2.0)
+    with study.record() as tape:
+        y = w * 2
+        y.sum().backward()
+    array = weakref.ref(y.array)
+    assert study.explain(w, tape).sound
+    del y, tape
+    assert array() is None

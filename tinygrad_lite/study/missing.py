@@ -13,7 +13,7 @@ from tinygrad_lite.study.entries import Entry
 from tinygrad_lite.study.explanation import Cause
 from tinygrad_lite.study.flow import Flow, after, behind, is_function
 from tinygrad_lite.study.leaving import Leaving, leaving_after, leaving_at, leaving_for, leaving_of
-from tinygrad_lite.study.program import Call
+from tinygrad_lite.study.program import Call, variables_of
 from tinygrad_lite.study.tape import Tape
 
 _CURES = {
@@ -47,7 +47,7 @@ class Asked(NamedTuple):
 
     @classmethod
     def about(cls, x: Any, frame: FrameType) -> Asked:
-        variables = frame.f_locals
+        variables = variables_of(frame)
         name = next((name for name, value in variables.items() if value is x), "")
         tracked = {name for name, value in variables.items() if isinstance(value, Traced) and value.node is not None}
         return cls(Call(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name), name, tracked)
