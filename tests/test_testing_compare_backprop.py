@@ -176,6 +176,14 @@ def test_gradients_of_zeros_are_told_once(model):
     assert len(report.findings) == 1 and "is zero everywhere" in report.findings[0].message
 
 
+def test_gradients_that_are_missing_are_said_to_be(model):
+    def backward(p, batch):
+        return {"4.weight": np.zeros((3, 6))}
+
+    report = compare_backprop(backward, model, cross_entropy, (X, CLASSES), raise_exception=False)
+    assert [finding.message.rpartition(" is ")[2] for finding in report.findings] == ["zero everywhere", *["missing"] * 5]
+
+
 def test_a_factor_of_one_gradient_is_not_taken_for_one_of_the_next(model):
     report = compared(by_hand(tanh=None, change=changed("2.bias", lambda g, p: g / 5)), model)
     assert [finding.message for finding in report.findings] == [

@@ -106,7 +106,8 @@ def compare_backprop(
             if difference(g, tape.gradients[name], rtol=rtol, atol=tolerances[1]) is None:
                 continue
             report.parted.append(name)
-            known = list(dict.fromkeys((factor, 1.0)))  # the factor so far may be one of another gradient alone
+            # The factor so far may be one of another gradient alone. One that is missing is no consequence of a zero.
+            known = [1.0] if g is None else list(dict.fromkeys((factor, 1.0)))
             if report.findings and g is not None and any(close(g, each * expected[name], *tolerances) for each in known):
                 report.consequences.append(name)
                 continue

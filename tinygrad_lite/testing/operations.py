@@ -68,6 +68,8 @@ def check_function(
         raise TypeError(f"check_function: op must be a primitive, a Function or a function of Tensors, got {_kind(op)}")
     if isinstance(inputs, (tuple, list)) and not inputs:
         raise ValueError("check_function: inputs is empty; give the arguments of one call")
+    if not isinstance(order, int) or order < 0:
+        raise ValueError(f"check_function: order must be an int of at least 0, got {order!r}")
     case = case_of(op, inputs, differentiable, str(get_default_device() if device is None else device))
     record = getattr(op, "primitive", None)
     report = Report(record.name if record is not None else getattr(op, "__name__", type(op).__name__))

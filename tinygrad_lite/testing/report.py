@@ -61,7 +61,10 @@ class Report:
 
     def concluded(self, raise_exception: bool, ignore: Sequence[str] = ()) -> Report:
         """This report without what the checks in `ignore` found; with `raise_exception`, raise an AssertionError with its text
-        unless it is ok."""
+        unless it is ok. Raises a ValueError for a name in `ignore` that is none of a check."""
+        known = {*self.checks, *self.left_out, *(finding.check for finding in self.findings)}
+        if unknown := [check for check in ignore if check not in known]:
+            raise ValueError(f"ignore: expected names of checks ({', '.join(sorted(known))}), got {unknown[0]!r}")
         self.findings = [finding for finding in self.findings if finding.check not in ignore]
         for check in ignore:
             self.leave_out(check, "it is to be ignored")
