@@ -1044,7 +1044,7 @@ def test_an_optimizer_may_be_made_by_a_function():
 
 
 def test_a_check_that_there_is_not_and_a_negative_order_are_refused():
-    with pytest.raises(ValueError, match=r"ignore: expected names of checks \(.*values.*\), got 'valeus'"):
+    with pytest.raises(ValueError, match=r"ignore: expected names of checks \(.*value\), got 'valeus'"):
         check_op(tg.exp, (np.ones(3),), reference=np.exp, ignore=["valeus"])
     with pytest.raises(ValueError, match="order must be an int of at least 0, got -1"):
         check_op(tg.exp, (np.ones(3),), order=-1)

@@ -64,7 +64,8 @@ def _replace(name: str, target: str, found: os.stat_result | None, write: Callab
                 os.replace(temporary, target)  # while locked
     except BaseException as error:
         if isinstance(error, OSError) and error.filename in (temporary, folder):
-            error.filename, error.filename2 = name, None
+            error.filename = name
+            del error.filename2  # None would be shown
         with contextlib.suppress(OSError):
             os.remove(temporary)
         raise
