@@ -7,6 +7,7 @@ REASONS = {
     "test_the_source_needs_numpy_alone": "its arrays are NumPy's",
     "test_of_every_function[moved]": "it moves tensors to the CPU",
     "test_compiler.py": "of what becomes of a program on the CPU",
+    "test_compiler_joined_kernels.py": "of what becomes of a program on the CPU",
     "test_a_long_chain_goes_backward_without_recursion": "it counts the engine's calls, which takes minutes on the stand-in",
     "test_a_layer_goes_through_a_sequence_in_one_call": "of compiled loops, which are the CPU's",
     "test_infinite_elements_reach_only_the_results_they_count_in": "of compiled loops, which are the CPU's",
