@@ -219,9 +219,9 @@ def _with_nan(array: Any) -> Any:
 
 
 def _with_other_numbers(array: Any) -> Any:
-    if array.dtype.kind == "b":
-        return ~array
     values = to_numpy(array)
+    if values.dtype.kind == "b":
+        return to_device(~values, device_of(array))
     other = values.max(initial=0) - values[(slice(None, None, -1),) * values.ndim] + 1
     return to_device(other.astype(values.dtype), device_of(array))
 
