@@ -1,4 +1,4 @@
-"""What runs of a program share: arrays of gradients that nobody else holds, and numbers that stay."""
+"""What runs of a program share and what each makes anew: gradients, numbers that stay, layouts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite import nn
-from tinygrad_lite.compiler.lent import Lent
 from tinygrad_lite.compiler.numbers import Numbers, set_by_one, set_by_two
 
 
@@ -180,19 +179,6 @@ def test_numbers_after_an_error_are_computed_again():
     slots[:] = [3, None]
     numbers.do([3])
     assert slots[1] == 4
-
-
-def test_lent_arrays_are_used_again_if_nobody_else_has_them():
-    lent = Lent()
-    lent.add(np.zeros(3))
-    lent.add(np.zeros(2))
-    lent.bind([])
-    first = list(map(id, lent.arrays))
-    lent.renew()
-    assert list(map(id, lent.arrays)) == first
-    held = lent.arrays[1][:1]
-    lent.renew()
-    assert id(lent.arrays[0]) == first[0] and not np.may_share_memory(held, lent.arrays[1])
 
 
 @pytest.mark.parametrize("fuse", [True, False])

@@ -109,10 +109,6 @@ class Function(InTurn):
         arguments = start_of(self.addresses) + self.addresses.itemsize * firsts
         super().__init__(np.array(functions, np.uint64), arguments.astype(np.uint64), [array for nest in nests for array, _ in nest.arrays])
 
-    def places(self, array: np.ndarray) -> np.ndarray:
-        """Where the address of an array is among the addresses."""
-        return np.flatnonzero(self.addresses == start_of(array))
-
 
 def function_of(pieces: Sequence[Piece]) -> Function | None:
     """The pieces, which are consecutive calls, as one compiled function; None if that is not possible."""

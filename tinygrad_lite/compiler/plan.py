@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import collections
 import functools
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,7 @@ from tinygrad_lite.compiler.chains import Slots
 from tinygrad_lite.compiler.combining import combined, note_last_uses
 from tinygrad_lite.compiler.late import Late, late_in, likes, view_of, with_values
 from tinygrad_lite.compiler.layouts import as_traced, empty_of, untouched
-from tinygrad_lite.compiler.lent import Lent
-from tinygrad_lite.compiler.native import is_small, is_supported, piece_of, ufunc_of
+from tinygrad_lite.compiler.native import piece_of, ufunc_of
 from tinygrad_lite.compiler.nests import Piece
 from tinygrad_lite.compiler.numbers import Numbers, set_by_one, set_by_two
 from tinygrad_lite.compiler.program import IN_PLACE, Call, Program, Variable, last_uses, leaves, operation_of, perform, replaced
@@ -36,9 +35,9 @@ SMALL = 1 << 12  # a kernel's results up to this number of elements are copied t
 
 class Plan:
     """`plan.run(arrays, numbers)` returns the outputs. `samples`: arrays like the inputs. `fuse`: consecutive calls may become one
-    compiled function. `lent`: the numbers of outputs whose arrays a later run may use again if nobody else holds them then."""
+    compiled function."""
 
-    def __init__(self, program: Program, samples: list[np.ndarray], fuse: bool = True, lent: Container[int] = ()):
+    def __init__(self, program: Program, samples: list[np.ndarray], fuse: bool = True):
         self.program, self.fuse = program, fuse and available()
         self.fixed: dict[Variable, Any] = dict(program.captured)
         self.late: dict[Variable, Late] = {}
@@ -87,10 +86,8 @@ class Plan:
         self.outputs = [self._operand(variable) for variable in program.outputs]
         self._set_copies(outside)
         note_last_uses(self.pieces.values(), program, ends)
-        self._lend(lent)
         self.actions, moved, self._kept = combined(self.actions, self.pieces, Slots(self.slots, self._slots_of, self._made_here))
         self._last = {slot: moved.get(number, number) for slot, number in self._last.items()}
-        self.lent.bind(self._kept)
         self._free()
 
     def run(self, arrays: list[np.ndarray], numbers: list[Any]) -> list[Any]:
@@ -105,10 +102,10 @@ class Plan:
             function(*arguments)
         for i in self.written:
             np.copyto(arrays[i], self.inputs[i])
-        copies, lent = [memory.copy() for memory in self.shared], self.lent.arrays
+        copies = [memory.copy() for memory in self.shared]
         found = [
             slots[output.slot] if type(output) is Late else output if keep is True else output.copy() if keep is False
-            else lent[keep] if type(keep) is int else np.ndarray(output.shape, output.dtype, copies[keep[0]], keep[1], output.strides)
+            else np.ndarray(output.shape, output.dtype, copies[keep[0]], keep[1], output.strides)
             for output, keep in zip(self.outputs, self.keep)
         ]  # fmt: skip
         for slot in self.results:
@@ -116,8 +113,8 @@ class Plan:
         return found
 
     def _set_copies(self, outside: set[int]) -> None:
-        """How each output is given away: itself (True), as a copy (False), in the lent array of a number, or as a part of a copy of
-        memory that it shares with others, at an offset."""
+        """How each output is given away: itself (True), as a copy (False), or as a part of a copy of memory that it shares with
+        others, at an offset."""
         self.keep: list[Any] = []
         self.shared: list[np.ndarray] = []
         count = collections.Counter(variable.memory for variable in dict.fromkeys(self.program.outputs) if variable.memory >= 0)
@@ -133,19 +130,6 @@ class Plan:
                 self.keep.append((numbers[memory], start_of(output) - start_of(self._taken[memory])))
             else:
                 self.keep.append(False)
-
-    def _lend(self, which: Container[int]) -> None:
-        """Have small outputs of these numbers copied to lent arrays: in a compiled function that takes 10 ns, and a new array 400."""
-        self.lent = Lent()
-        for i, (output, keep) in enumerate(zip(self.outputs, self.keep)):
-            if not self.fuse or i not in which or keep is not False:
-                continue
-            piece = piece_of(".copy", (output,), {}, np.empty_like(output, order="C"))
-            if piece is not None and is_small(piece) and is_supported(piece):
-                self.keep[i] = number = self.lent.add(piece.out)
-                piece.number = len(self.program.calls)
-                self._note(piece)
-                self.actions.append((self.lent.copy, (number, output)))
 
     # -- operands -------------------------------------------------------------------------------
 
@@ -204,7 +188,6 @@ class Plan:
     def _checked(self) -> None:
         if self.after_checks is not None:
             self.after_checks()
-        self.lent.renew()
 
     def _do(self, action: Callable[..., Any], arguments: tuple[Any, ...] = ()) -> None:
         self.actions.append((action, arguments))

@@ -71,9 +71,7 @@ class Ready:
         if on_gpu:
             self.plan = GPUPlan(self.program, captured, list(arguments.numbers.values()), fuse)
         else:
-            replaced = {id(tensor) for tensor in self.replaced}
-            lent = {number for tensor, number in self.sets_grad if id(tensor) in replaced}
-            self.plan = Plan(self.program, captured.samples, fuse, lent)
+            self.plan = Plan(self.program, captured.samples, fuse)
             self.plan.after_checks = self._drop_gradients
         self.observed = [(array, array.copy()) for array in captured.reach.arrays]
         self.marks: Any = None
