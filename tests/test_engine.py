@@ -57,17 +57,20 @@ def test_nothing_is_replaced_or_generated(folder):
 
 
 PUBLIC_FACE = "__init__.py"  # gathers the operations of all families, each of which lists its own in `__all__`
-# A program's own optimizer overrides `step`, and PyTorch's hooks run around it all the same.
-EXCEPTION = ("optim/hooks.py", "cls.step")
+EXCEPTIONS = {
+    ("optim/hooks.py", "cls.step"),  # a program's own optimizer overrides `step`, and PyTorch's hooks run around it all the same
+    ("study/program.py", "sys.getrefcount"),  # whether a program uses the dict of a frame's locals; no array
+}
 
 
 def tricks_in(path):
     """What a file does behind a reader's back: runs text, writes names into a namespace, replaces what another module or
-    a class defines, imports names that it does not list."""
+    a class defines, imports names that it does not list, reads reference counts."""
     tree = ast.parse(path.read_text())
     foreign = {"cls"}
     for node in ast.walk(tree):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield from (ast.unparse(node) for alias in node.names if alias.name == "getrefcount")
             foreign.update((alias.asname or alias.name).partition(".")[0] for alias in node.names)
             if "*" in foreign and path != PACKAGE / PUBLIC_FACE:
                 yield ast.unparse(node)
@@ -75,7 +78,7 @@ def tricks_in(path):
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             function, first = ast.unparse(node.func), ast.unparse(node.args[0]) if node.args else ""
-            runs_text = re.match(r"(builtins\.)?(exec|eval|compile)$", function)
+            runs_text = re.match(r"(builtins\.)?(exec|eval|compile)$", function) or function.endswith(".getrefcount")
             if runs_text or re.match(r"(globals\(\)|sys\.modules|vars\(.*\))\.(pop|update|setdefault|clear|__\w+__)$", function):
                 yield function
             elif function in ("setattr", "delattr") and ("sys.modules" in first or first in foreign | defined):
@@ -89,7 +92,7 @@ def tricks_in(path):
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_there_are_no_tricks(path):
     name = path.relative_to(PACKAGE).as_posix()
-    assert [trick for trick in tricks_in(path) if (name, trick) != EXCEPTION] == []
+    assert [trick for trick in tricks_in(path) if (name, trick) not in EXCEPTIONS] == []
 
 
 def test_a_trick_is_seen(tmp_path):
@@ -97,7 +100,7 @@ def test_a_trick_is_seen(tmp_path):
         "exec('x = 1')", "globals()['x'] = 1", "globals().update(x=1)", "import sys\nsys.modules['x'] = 1",
         "import sys\ndel sys.modules['x']", "import sys\nsys.modules.pop('x')", "import sys\nsys.modules[__name__].x = 1",
         "from tinygrad_lite import ops\nops.add = 1", "from tinygrad_lite import ops\nsetattr(ops, 'add', 1)",
-        "class A: pass\nsetattr(A, 'x', 1)", "from os import *",
+        "class A: pass\nsetattr(A, 'x', 1)", "from os import *", "from sys import getrefcount", "import sys\nsys.getrefcount(sys)",
     ]  # fmt: skip
     for trick in tricks:
         (path := tmp_path / "module.py").write_text(trick)

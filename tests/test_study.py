@@ -505,3 +505,11 @@ def test_statements_on_one_line_are_told_apart():
         h = w * 2; text = "of no tensor"; loss = (h * h).sum(); w2 = h + 1  # noqa: E702 # fmt: skip
     assert text and [entry.name for entry in tape] == ["w", "h", "", "loss", "w2"]
     assert tape.number_of(loss) == 3 and tape.number_of(w2) == 4
+
+
+def test_a_program_that_looks_at_its_local_variables_keeps_what_it_saw():
+    w = tg.tensor([1.0], requires_grad=True)
+    seen = locals()
+    with study.record() as tape:
+        (w * 2).sum().backward()
+    assert seen["w"] is w and tape["w"].is_leaf

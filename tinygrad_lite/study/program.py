@@ -63,7 +63,8 @@ def variables_of(frame: FrameType) -> dict[str, Any]:
     """The local variables of a call.
 
     Until Python 3.13 a frame keeps the dict of its `f_locals`, and with it whatever the program deletes from then on. So that
-    dict is emptied, unless a debugger, which writes it back, or the program itself uses it.
+    dict is emptied, unless a debugger, which writes it back, or the program itself uses it. Only its reference count tells that:
+    the code of every test names `locals` where pytest rewrites its assertions.
     """
     kept = frame.f_locals
     found = dict(kept)
