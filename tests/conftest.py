@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 
 # Before NumPy is imported: test processes with several BLAS threads each wait for one another.
 # Three epochs of the digits took 12 s that way beside other work, 0.4 s with one thread.
@@ -128,3 +129,34 @@ def both_forms(monkeypatch):
             return [compiled, function()]
 
     return call
+
+
+@pytest.fixture(scope="module")  # not for longer: while it is open, other tests can run no event loop of their own
+def browser():
+    """Chromium, driven by Playwright; skips where they are not installed."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("Chromium is not installed")
+    with playwright.sync_playwright() as running:
+        chromium = running.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser):
+    """A function that opens the page at an address; no page may raise an error, write to the console or ask the network."""
+    errors, context = [], browser.new_context(viewport={"width": 1400, "height": 900})
+
+    def open_page(address):
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text))
+        page.on("request", lambda request: errors.append(request.url) if request.url.startswith("http") else None)
+        page.goto(address)
+        return page
+
+    yield open_page
+    context.close()
+    assert not errors

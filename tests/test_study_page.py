@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html.parser
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ import tinygrad_lite.nn.functional as F
 from tinygrad_lite import nn, study
 from tinygrad_lite.study.page import page_of
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 EVIL = "</script><img src=x onerror=\"document.title='stolen'\">&amp;{{data}}"
 
 
@@ -168,33 +166,10 @@ def test_names_and_strings_are_escaped():
 # -- in a browser ----------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
-    with playwright.sync_playwright() as running:
-        chromium = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
-def opened(browser, tmp_path):
-    """A function that opens a tape's page; no page may raise an error or write to the console."""
-    errors, context = [], browser.new_context(viewport={"width": 1400, "height": 900})
-
-    def open_page(tape, fragment=""):
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text))
-        page.on("request", lambda request: errors.append(request.url) if request.url.startswith("http") else None)
-        page.goto(tape.page(tmp_path / "page.html").as_uri() + fragment)
-        return page
-
-    yield open_page
-    context.close()
-    assert not errors
+def opened(visit, tmp_path):
+    """A function that opens a tape's page."""
+    return lambda tape, fragment="": visit(tape.page(tmp_path / "page.html").as_uri() + fragment)
 
 
 def numbers(page, caption):

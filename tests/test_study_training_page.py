@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html.parser
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ import tinygrad_lite.nn.functional as F
 from tinygrad_lite import nn, optim, study
 from tinygrad_lite.study import training_page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 EVIL = "</script><img src=x onerror=\"document.title='stolen'\">&amp;{{data}}"
 
 
@@ -153,33 +151,10 @@ def test_a_folder_that_is_not_there_is_an_error_at_once(training, tmp_path):
 # -- in a browser ----------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
-    with playwright.sync_playwright() as running:
-        chromium = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
-def opened(browser):
-    """A function that opens a page; no page may raise an error or write to the console."""
-    errors, context = [], browser.new_context(viewport={"width": 1400, "height": 900})
-
-    def open_page(path):
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text))
-        page.on("request", lambda request: errors.append(request.url) if request.url.startswith("http") else None)
-        page.goto(path.as_uri())
-        return page
-
-    yield open_page
-    context.close()
-    assert not errors
+def opened(visit):
+    """A function that opens a page."""
+    return lambda path: visit(path.as_uri())
 
 
 def cells(page, layer):
