@@ -98,7 +98,7 @@ def gelu_of(x: Any, approximate: Any) -> Any:
     xp = namespace_of(x)
     share, out = empty_like(x), empty_like(x)
 
-    share_of = normal_cdf if approximate == "none" else _gelu_share_with_tanh
+    share_of, _ = _GELU[approximate]
 
     def kernel(x, share, out, xp=xp):
         share_of(x, share, xp)
@@ -110,7 +110,7 @@ def gelu_of(x: Any, approximate: Any) -> Any:
 
 def gelu_alone(x: Any, approximate: Any) -> Any:
     """gelu(x), without what the gradient needs."""
-    share_of = normal_cdf if approximate == "none" else _gelu_share_with_tanh
+    share_of, _ = _GELU[approximate]
     out = empty_like(x)
 
     def kernel(x, out, xp=np):
@@ -136,7 +136,7 @@ def gelu_gradient(g: Any, x: Any, share: Any, approximate: Any) -> Any:
     """The gradient of x; `share` is cdf(x)."""
     xp = namespace_of(x)
     out = empty_like(x)
-    slope = _gelu_slope if approximate == "none" else _gelu_slope_with_tanh
+    _, slope = _GELU[approximate]
 
     def kernel(g, x, share, out, xp=xp):
         slope(x, share, out, xp)
@@ -148,7 +148,7 @@ def gelu_gradient(g: Any, x: Any, share: Any, approximate: Any) -> Any:
 
 def gelu_gradient_and_result(g: Any, x: Any, share: Any, approximate: Any) -> None:
     """Write the gradient of x to `g`, and gelu(x) to `share`, which is cdf(x) at first."""
-    slope = _gelu_slope if approximate == "none" else _gelu_slope_with_tanh
+    _, slope = _GELU[approximate]
 
     def kernel(g, x, share, xp=np):
         out = x * x
@@ -161,8 +161,7 @@ def gelu_gradient_and_result(g: Any, x: Any, share: Any, approximate: Any) -> No
 
 def gelu_gradient_and_result_of(g: Any, x: Any, approximate: Any) -> Any:
     """Write the gradient of x to `g`; returns gelu(x)."""
-    share_of = normal_cdf if approximate == "none" else _gelu_share_with_tanh
-    slope = _gelu_slope if approximate == "none" else _gelu_slope_with_tanh
+    share_of, slope = _GELU[approximate]
     share = empty_like(x)
 
     def kernel(g, x, share, xp=np):
@@ -195,6 +194,10 @@ def _gelu_slope_with_tanh(x: Any, share: Any, out: Any, xp: Any) -> None:  # sha
     out *= 2 * GELU_A
     out += cubic
     out += share
+
+
+# By `approximate`: what writes gelu(x) / x, and what writes the derivative.
+_GELU = {"none": (normal_cdf, _gelu_slope), "tanh": (_gelu_share_with_tanh, _gelu_slope_with_tanh)}
 
 
 @kernel
