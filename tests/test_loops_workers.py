@@ -13,7 +13,7 @@ import tinygrad_lite as tg
 from tinygrad_lite.arrays import affine, compiling, row_loops, workers
 from tinygrad_lite.arrays.blas import gemm_of
 from tinygrad_lite.arrays.blocked import as_one_loop
-from tinygrad_lite.arrays.shared_products import shared_product
+from tinygrad_lite.arrays.shared_products import shared_product, tiled_product
 
 pytest.importorskip("llvmlite", minversion="0.46")
 pytestmark = pytest.mark.skipif(not compiling.available(), reason="loops are switched off")
@@ -186,3 +186,37 @@ class TestProducts:
         mask[1, :4] = np.nan, 0.0, -0.0, np.inf
         np.testing.assert_array_equal(shared_product(x, y, bias, "relu"), np.maximum(shared_product(x, y, bias), 0))
         np.testing.assert_array_equal(shared_product(x, y, None, "masked", mask), np.where(mask <= 0, 0, shared_product(x, y)))
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @pytest.mark.parametrize("first", LAYOUTS)
+    @pytest.mark.parametrize("second", LAYOUTS)
+    @pytest.mark.parametrize(
+        ("rows", "inner", "columns"), [(1, 1, 1), (64, 17, 33), (9, 513, 100), (37, 300, 77), (130, 256, 31), (5, 300, 203), (48, 1024, 64)]
+    )
+    def test_in_tiles_of_our_own(self, rows, inner, columns, first, second, dtype):
+        """Rows, columns and steps that fill no tile, strip or block; rows that are a power of two apart."""
+        x, y = LAYOUTS[first](self.matrix(rows, inner, dtype)), LAYOUTS[second](self.matrix(inner, columns, dtype, 1))
+        bias, mask = self.matrix(1, columns, dtype, 2)[0], self.matrix(rows, columns, dtype, 3)
+        mask[0, 0] = np.nan
+        near = {"rtol": 1e-5, "atol": 1e-4} if dtype == np.float32 else {"rtol": 1e-11, "atol": 1e-11}
+
+        def tiled(*more):
+            out = np.full((rows + 1, columns), 7, dtype)
+            tiled_product(x, y, out[:rows], *more, 2)
+            assert (out[rows] == 7).all()
+            return out[:rows]
+
+        np.testing.assert_allclose(tiled(None, "", None), x @ y, **near)
+        np.testing.assert_allclose(tiled(bias, "", None), x @ y + bias, **near)
+        np.testing.assert_array_equal(tiled(bias, "relu", None), np.maximum(tiled(bias, "", None), 0))
+        np.testing.assert_array_equal(tiled(None, "masked", mask), np.where(mask <= 0, 0, tiled(None, "", None)))
+
+    def test_nan_and_infinity_in_tiles(self):
+        """Also where an infinity is only the sum of some of the blocks of the inner dimension."""
+        x, y = np.zeros((40, 600), np.float32), np.ones((600, 40), np.float32)
+        x[1, 0], x[2, 0], x[3, [0, 599]], x[4, 599] = np.inf, -np.inf, (-np.inf, np.inf), np.nan
+        for then in ("", "relu"):
+            out = np.empty((40, 40), np.float32)
+            tiled_product(x, y, out, None, then, None, 2)
+            assert (out[1] == np.inf).all() and np.isnan(out[3:5]).all() and (out[5:] == 0).all()
+            assert (out[2] == (0 if then else -np.inf)).all()

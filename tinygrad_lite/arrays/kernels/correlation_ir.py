@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_lite.arrays.compiling import fields, load_part, vector_size
+from tinygrad_lite.arrays.ir import loop, masked_load, masked_memory, masked_store, splat
 from tinygrad_lite.arrays.loop_functions import KINDS
 
 
@@ -38,25 +39,6 @@ def tiles(sums: int, outputs: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     if outputs >= 4:
         return (4, 2, 1), (6, 3, 2, 1) if sums >= 24 else (3, 2, 1)
     return ((2, 1), (4, 2, 1)) if outputs > 1 else ((1,), (8, 4, 2, 1))
-
-
-def loop(i: str, stop: str, body: str, start: str = "0", step: int | str = 1) -> str:
-    """A loop over %i, whose value after the loop is the first that does not pass."""
-    return f"""
-  br label %{i}.enter
-{i}.enter:
-  br label %{i}.look
-{i}.look:
-  %{i} = phi i64 [ {start}, %{i}.enter ], [ %{i}.next, %{i}.again ]
-  %{i}.more = icmp slt i64 %{i}, {stop}
-  br i1 %{i}.more, label %{i}.body, label %{i}.end
-{i}.body:
-{body}
-  br label %{i}.again
-{i}.again:
-  %{i}.next = add nsw i64 %{i}, {step}
-  br label %{i}.look
-{i}.end:"""
 
 
 # The arguments that tell where images are.
@@ -131,8 +113,7 @@ def correlation_part(dtype: np.dtype, size: int, shapes: tuple[tuple[int, ...], 
 {loop("g", "%groups", groups)}"""
     return load_part(f"""
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
-declare <{lanes} x {t}> @llvm.masked.load.v{lanes}{_suffix(t)}.p0(ptr, i32, <{lanes} x i1>, <{lanes} x {t}>)
-declare void @llvm.masked.store.v{lanes}{_suffix(t)}.p0(<{lanes} x {t}>, ptr, i32, <{lanes} x i1>)
+{masked_memory(t, lanes)}
 {copy}
 {"".join(parts)}
 define void @part(i64 %i, ptr %args) {{
@@ -146,22 +127,11 @@ entry:
 """)
 
 
-def _suffix(t: str) -> str:
-    return "f32" if t == "float" else "f64"
-
-
 UNITS = """
   %start = mul i64 %i, %each
   %beyond = add i64 %start, %each
   %too_far = icmp sgt i64 %beyond, %total
   %stop = select i1 %too_far, i64 %total, i64 %beyond"""
-
-
-def splat(name: str, value: str, t: str, lanes: int) -> str:
-    vector = f"<{lanes} x {t}>"
-    return f"""
-  {name}.one = insertelement {vector} poison, {t} {value}, i64 0
-  {name} = shufflevector {vector} {name}.one, {vector} poison, <{lanes} x i32> zeroinitializer"""
 
 
 def products(rows: int, columns: int, vector: str) -> str:
@@ -200,16 +170,15 @@ def _tile(t: str, lanes: int, rows: int, columns: int, masked: bool) -> str:
         begin.append(splat(f"%bias{r}", f"%bias{r}_0", t, lanes))
         body.append(f"  %a{r}_at = getelementptr {t}, ptr %weights_here, i64 {r}\n  %a{r}_0 = load {t}, ptr %a{r}_at")
         body.append(splat(f"%a{r}", f"%a{r}_0", t, lanes))
-    name = f"v{lanes}{_suffix(t)}.p0"
     for r, v in pairs:
         head.append(f"  %to{r}_{v} = getelementptr {t}, ptr %out{r}, i64 %to{v}")
         sums.append(f"  %s{r}_{v} = phi {vector} [ %bias{r}, %begin ], [ zeroinitializer, %entry ], [ %t{r}_{v}, %term ]")
-        old = f"load {vector}, ptr %to{r}_{v}, align {align}"
+        old = f"  %old{r}_{v} = load {vector}, ptr %to{r}_{v}, align {align}"
         store = f"  store {vector} %sum{r}_{v}, ptr %to{r}_{v}, align {align}"
         if masked:
-            old = f"call {vector} @llvm.masked.load.{name}(ptr %to{r}_{v}, i32 {align}, {mask} %mask{v}, {vector} zeroinitializer)"
-            store = f"  call void @llvm.masked.store.{name}({vector} %sum{r}_{v}, ptr %to{r}_{v}, i32 {align}, {mask} %mask{v})"
-        resume.append(f"  %old{r}_{v} = {old}\n  %more{r}_{v} = fadd {vector} %old{r}_{v}, %t{r}_{v}")
+            old = masked_load(f"%old{r}_{v}", f"%to{r}_{v}", f"%mask{v}", t, lanes)
+            store = masked_store(f"%sum{r}_{v}", f"%to{r}_{v}", f"%mask{v}", t, lanes)
+        resume.append(f"{old}\n  %more{r}_{v} = fadd {vector} %old{r}_{v}, %t{r}_{v}")
         resume.append(f"  %new{r}_{v} = select {mask} %mask{v}, {vector} %more{r}_{v}, {vector} %old{r}_{v}")
         end.append(f"  %sum{r}_{v} = phi {vector} [ %t{r}_{v}, %last ], [ %new{r}_{v}, %resume ]")
         stores.append(store)

@@ -13,7 +13,8 @@ from itertools import product
 import numpy as np
 
 from tinygrad_lite.arrays.compiling import fields, load_part
-from tinygrad_lite.arrays.kernels.correlation_ir import SOURCE, SOURCE_POINTERS, UNITS, loop, products, source_of, splat
+from tinygrad_lite.arrays.ir import loop, splat
+from tinygrad_lite.arrays.kernels.correlation_ir import SOURCE, SOURCE_POINTERS, UNITS, products, source_of
 from tinygrad_lite.arrays.loop_functions import KINDS
 
 MOST = 6  # terms that are summed together
