@@ -1,5 +1,6 @@
 """Runs the suite on every other Python of this machine: on the oldest with the oldest NumPy that pyproject.toml allows,
-on the rest with their newest NumPy. The Python that runs this script has already been tested with the newest.
+on the newest with its newest NumPy, and the core of it on those between, which differ least. The Python that runs this script
+has already been tested with its newest NumPy.
 
     python .ci/versions.py        # run
     python .ci/versions.py list   # only list the combinations
@@ -17,6 +18,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PROJECT = (ROOT / "pyproject.toml").read_text()
 ASK = "import ensurepip, sys, venv; print(*sys.version_info[:3])"
+
+# What a Python between the oldest and the newest runs: the engine, every primitive, the public names, files.
+CORE = [
+    "engine", "tape", "backward", "primitive", "primitives", "function", "python_protocols", "signatures", "serialization",
+    "compile", "study",
+]  # fmt: skip
 
 Version = tuple[int, ...]
 
@@ -72,7 +79,7 @@ def install_oldest_numpy(python: Path) -> None:
     raise SystemExit("no NumPy that pyproject.toml allows has a wheel for this Python")
 
 
-def test(version: Version, path: str, oldest: bool) -> None:
+def test(version: Version, path: str, oldest: bool, tests: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         python = Path(folder, "venv", "bin", "python")
         run(path, "-m", "venv", python.parents[1])
@@ -81,13 +88,15 @@ def test(version: Version, path: str, oldest: bool) -> None:
         run(python, "-m", "pip", "install", "-q", ".[test]")  # keeps an installed NumPy
         numpy = run(python, "-c", "import numpy; print(numpy.__version__)").strip()
         print(f"-- Python {'.'.join(map(str, version))}, NumPy {numpy}", flush=True)
-        for arguments in (["tests"], ["--doctest-modules", "--import-mode=append", "tinygrad_lite"]):
+        for arguments in (tests, ["--doctest-modules", "--import-mode=append", "tinygrad_lite"]):
             subprocess.run([python, "-m", "pytest", "-p", "no:cacheprovider", "-n", "2", *arguments], cwd=ROOT, check=True)
 
 
 if __name__ == "__main__":
-    for combination in combinations():
+    found = combinations()
+    for version, path, oldest in found:
+        whole = oldest or version == found[-1][0]
         if sys.argv[1:] == ["list"]:
-            print(*combination)
+            print(*version, path, "the oldest NumPy" if oldest else "", "all tests" if whole else "the core")
         else:
-            test(*combination)
+            test(version, path, oldest, ["tests"] if whole else [f"tests/test_{name}.py" for name in CORE])
