@@ -10,7 +10,7 @@ from tests.test_curvature import model, network
 from tests.test_optim_lectures import vector
 from tests.test_schedules import sgd
 from tinygrad_lite import optim
-from tinygrad_lite.optim import noise, progress, stopping
+from tinygrad_lite.optim import noise, order_zero, progress, stopping
 from tinygrad_lite.optim.curvature import Hessian
 from tinygrad_lite.optim.surfaces import GALLERY, beale, quadratic, race, rosenbrock
 
@@ -84,6 +84,41 @@ def test_progress():
     assert repr(counts) == "15 updates, 1500 gradient evaluations, 1.5 epochs"
     assert progress.iterations_to([1.0, 0.1, 0.0], 0.0, 0.5) == 1
     assert progress.iterations_to([1.0, 0.1, 1.0], 0.0, 0.5) is None
+
+
+def test_a_gradient_from_two_values_of_the_loss():
+    """Item 58: exact for one coordinate of a quadratic, right on average for several, and nothing else has changed."""
+    w = tg.tensor([3.0], dtype=tg.float64, requires_grad=True)
+    loss = order_zero.simultaneous_perturbation(lambda: (w * w).sum(), [w], 0.5)
+    np.testing.assert_allclose([w.grad.item(), loss.item()], [6.0, 9.25], rtol=1e-14)
+    tg.manual_seed(0)
+    w, frozen = tg.tensor([0.1, -2.0, 0.3], requires_grad=True), tg.tensor([1.0])
+    before, rows = w.detach().clone(), []
+    for _ in range(4000):
+        order_zero.simultaneous_perturbation(lambda: (w**3).sum() * frozen.sum(), [w, frozen])
+        rows.append(w.grad.numpy().copy())
+    assert tg.equal(w.detach(), before) and frozen.grad is None
+    deviation = np.std(rows, axis=0) / np.sqrt(len(rows))
+    np.testing.assert_array_less(abs(np.mean(rows, axis=0) - 3 * before.numpy() ** 2), 4 * deviation + 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("loss", "width", "message"),
+    [
+        (lambda w: w, 0.01, r"shape \(\), got \(2,\)"),
+        (lambda w: 1.0, 0.01, "got float"),
+        (lambda w: w.sum(), 0, "width must be a positive number, got 0"),
+        (lambda w: w.sum(), float("nan"), "width"),
+    ],
+)
+def test_a_loss_that_gives_no_estimate_changes_nothing(loss, width, message):
+    w = tg.tensor([0.1, 0.2], requires_grad=True)
+    w.grad = tg.tensor([7.0, 7.0])
+    with pytest.raises(ValueError, match=message):
+        order_zero.simultaneous_perturbation(lambda: loss(w), [w], width)
+    assert w.tolist() == tg.tensor([0.1, 0.2]).tolist() and w.grad.tolist() == [7.0, 7.0]
+    with pytest.raises(ValueError, match="at least one parameter"):
+        order_zero.simultaneous_perturbation(lambda: w.sum(), [w.detach()])
 
 
 def test_the_gradient_of_the_whole_is_the_mean_of_the_samples():

@@ -20,17 +20,17 @@ from tinygrad_lite.optim.optimizer import Optimizer
 from tinygrad_lite.optim.study.effective_rates import EffectiveRates
 
 if TYPE_CHECKING:
-    from tinygrad_lite.optim import diagnosis, noise, progress, stopping, surfaces
+    from tinygrad_lite.optim import diagnosis, noise, order_zero, progress, stopping, surfaces
 
 __all__ = [
     "ASGD", "LBFGS", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "CGNewton", "EffectiveRates",
     "GaussNewton", "HeavyBall", "Hessian", "Momentum", "Muon", "NAdam", "Nesterov", "Newton", "Optimizer", "QuickProp",
     "RAdam", "RMSprop", "Rprop", "averaging", "convert_momentum", "curvature", "hvp", "lr_scheduler", "noise",
-    "progress", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook", "stopping", "swa_utils",
+    "order_zero", "progress", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook", "stopping", "swa_utils",
 ]  # fmt: skip
 
 # Imported at first use: few programs need them.
-_LATER = ("diagnosis", "noise", "progress", "stopping", "surfaces")
+_LATER = ("diagnosis", "noise", "order_zero", "progress", "stopping", "surfaces")
 
 
 __getattr__, __dir__ = at_first_use(__name__, _LATER)
