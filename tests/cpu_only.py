@@ -38,6 +38,8 @@ REASONS = {
     "equal[evaluation-LinearCrossEntropyLoss]": "its sample asks for device='cpu'",
     "of_modules[LinearCrossEntropyLoss]": "its sample asks for device='cpu'",
     "parity/test_aliasing.py": "it asks NumPy which memory is shared",
+    "test_lab.py": "experiments run in processes of their own, on the CPU",
+    "test_lab_page.py": "experiments run on the CPU",
     "test_benchmarks.py": "it times the CPU, in processes of its own",
     "test_signatures.py": "the tests' own conversions for a device stand in the place of some methods",
     "parity/test_layouts.py": "it lays out NumPy's arrays; test_layouts.py has the same for a GPU's",

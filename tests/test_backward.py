@@ -51,6 +51,17 @@ def test_grad_of_an_intermediate():
     assert (gy.item(), gx.item()) == (8, 32)
 
 
+def test_the_gradient_of_the_input_of_a_model():
+    """Item 8: backpropagation goes on to the input."""
+    model = tg.nn.Sequential(tg.nn.Linear(3, 4, dtype=tg.float64), tg.nn.Tanh(), tg.nn.Linear(4, 1, dtype=tg.float64))
+    x = leaf(0.3, -0.2, 0.5)
+    model(x).sum().backward()
+    step = 1e-6 * tg.eye(3, dtype=tg.float64)
+    with tg.no_grad():
+        expected = (model(x + step) - model(x - step))[:, 0] / 2e-6
+    np.testing.assert_allclose(x.grad.numpy(), expected.numpy(), rtol=1e-7)
+
+
 def test_several_outputs_are_summed_with_their_cotangents():
     x = leaf(1.0, 2.0)
     outputs = (x * x, x * 3)

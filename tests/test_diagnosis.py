@@ -74,7 +74,7 @@ def test_a_plateau_and_a_saddle_are_no_minimum():
 
 
 def test_progress():
-    """Items 34 and 70: n / n' updates are an epoch."""
+    """Items 34, 39 and 70: n / n' updates are an epoch; iterations are counted until the loss is near its least value."""
     optimizer = sgd()
     counts = progress.Progress(optimizer, 1000)
     for _ in range(15):

@@ -87,7 +87,9 @@ def targets_in(text):
     return slugs | set(re.findall(r'<a id="([^"]+)">', text))
 
 
-@pytest.mark.parametrize("page", [*PAGES, *sorted(DOCS.parent.glob("*.md"))], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [*PAGES, *sorted(DOCS.glob("lab/*.md")), *sorted(DOCS.parent.glob("*.md"))], ids=lambda page: f"{page.parent.name}/{page.name}"
+)
 def test_links_lead_somewhere(page):
     text = re.sub(r"^```.*?^```$|`[^`\n]*`", "", page.read_text(), flags=re.M | re.S)  # f[i](x) in code is no link
     for link in re.findall(r"\]\(([^)]+)\)", text):
@@ -112,6 +114,19 @@ def test_the_page_of_the_lectures_has_every_item_and_names_what_there_is():
     assert len(names) > 100
     for name in names:
         assert eval(name, {"tg": tg, "optim": tg.optim}).__doc__, name
+
+
+def test_the_glossary_has_the_lectures_terms():
+    """Item 77."""
+    text = (DOCS / "lab" / "glossary.md").read_text()
+    terms = [
+        "batch gradient descent", "minibatch sgd", "sgd), in the narrow sense", "incremental", "online learning", "epoch", "iteration, update",
+        "learning rate", "empirical risk", "expected risk", "divergence of the iterates", "saddle", "plateau", "valley", "condition number",
+        "momentum", "heavy ball", "averaging", "strongly convex", "robbins-monro",
+    ]  # fmt: skip
+    defined = " ".join(re.findall(r"^- \*\*(.+?)\*\*", text, re.M | re.S)).lower()
+    assert [term for term in terms if term not in defined] == []
+    assert set(re.findall(r"README\.md#item-(\w+)", text)) <= set(ITEMS)
 
 
 def test_docstrings_name_items_that_exist():

@@ -45,6 +45,8 @@ class TestDigits:
 
 
 class TestFashionMNIST:
+    """Item 82: a convolutional network."""
+
     def test_it_learns_from_local_files(self, tmp_path):
         fashion = example("fashion_mnist")
         for name, images, labels in digits_in_mnist_format():
@@ -83,7 +85,7 @@ class TestGPT:
         piece = tg.randint(11, (1, 8))
         before = model(piece)
         piece[0, 5] = (piece[0, 5] + 1) % 11
-        changed = (model(piece) != before).any(dim=2)
+        changed = ((model(piece) - before).abs() > 1e-5).any(dim=2)  # BLAS may round equal rows differently
         assert changed[0].tolist() == [False] * 5 + [True] * 3
 
 
@@ -96,12 +98,16 @@ class TestNames:
 
 
 class TestVAE:
+    """Item 82: an autoencoder."""
+
     def test_it_learns_and_draws_the_plane(self, tmp_path):
         assert example("vae").main(["--epochs", "4", "--out", str(tmp_path)]) < 28  # 44.4 before
         assert (tmp_path / "vae.png").stat().st_size > 20_000
 
 
 class TestResNet:
+    """Item 82: a residual network."""
+
     def test_it_reads_most_digits_after_four_epochs(self, tmp_path):
         arguments = ["--blocks", "1", "--width", "8", "--epochs", "4", "--out", str(tmp_path)]
         assert example("resnet").main(arguments) > 0.85

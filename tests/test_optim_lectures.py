@@ -10,7 +10,7 @@ from tests.test_optim import OPTIMIZERS, give_gradients, matrices, parameters
 from tinygrad_lite import optim
 from tinygrad_lite.optim import averaging
 from tinygrad_lite.optim.methods.momentum import CONVENTIONS
-from tinygrad_lite.utils.data import PresentationOrder
+from tinygrad_lite.utils.data import DataLoader, PresentationOrder, SequentialSampler, TensorDataset
 
 
 def vector(seed=0, size=4):
@@ -42,6 +42,63 @@ def descend(make, steps=12, loss=None, seed=0):
     return np.array(path)
 
 
+# -- gradient descent -----------------------------------------------------------------------------
+
+
+def regression(n=12):
+    draw = np.random.default_rng(2)
+    return draw.normal(size=(n, 4)), draw.normal(size=n)
+
+
+def updates_of(batches, lr):
+    """The weights after each update of a linear regression, by SGD and by the lectures' formula, coordinate by coordinate."""
+    p = vector()
+    optimizer, by_hand, ours, theirs = optim.SGD([p], lr), p.tolist(), [], []
+    for k, (x, y) in enumerate(batches):
+        optimizer.zero_grad()
+        tg.nn.functional.mse_loss(x @ p, y, reduction="mean").backward()
+        optimizer.step()
+        x, y, rate = x.tolist(), y.tolist(), lr(k) if callable(lr) else lr
+        errors = [sum(w * a for w, a in zip(by_hand, row)) - d for row, d in zip(x, y)]
+        by_hand = [w - rate * sum(2 * e * row[j] for e, row in zip(errors, x)) / len(x) for j, w in enumerate(by_hand)]
+        ours.append(p.tolist())
+        theirs.append(by_hand)
+    return np.array(ours), np.array(theirs)
+
+
+def test_batch_gradient_descent():
+    """Items 1, 3 and 54: each coordinate goes against its derivative of the mean divergence over all instances."""
+    x, y = (tg.tensor(a) for a in regression())
+    np.testing.assert_allclose(*updates_of([(x, y)] * 5, 0.1), atol=1e-12)
+
+
+def test_an_update_after_every_instance():
+    """Item 24: T updates a pass, in order."""
+    data = TensorDataset(*(tg.tensor(a) for a in regression()))
+    passes = [batch for _ in range(2) for batch in DataLoader(data, sampler=SequentialSampler(data))]
+    assert len(passes) == 24 and all(len(y) == 1 for _, y in passes)
+    assert [y.item() for _, y in passes[:12]] == regression()[1].tolist()
+    np.testing.assert_allclose(*updates_of(passes, 0.02), atol=1e-12)
+
+
+def test_a_permutation_in_every_pass_and_a_rate_that_falls_with_the_updates():
+    """Item 33."""
+    data = TensorDataset(*(tg.tensor(a) for a in regression()))
+    loader = DataLoader(data, shuffle=True)
+    passes = [list(loader) for _ in range(2)]
+    orders = [[y.item() for _, y in batches] for batches in passes]
+    assert orders[0] != orders[1] and sorted(orders[0]) == sorted(orders[1]) == sorted(regression()[1])
+    np.testing.assert_allclose(*updates_of(passes[0] + passes[1], lambda k: 0.1 / (k + 1)), atol=1e-12)
+
+
+def test_minibatches():
+    """Item 65: the mean gradient of n' samples drawn at random."""
+    data = TensorDataset(*(tg.tensor(a) for a in regression()))
+    batches = list(DataLoader(data, batch_size=4, shuffle=True))
+    assert [len(y) for _, y in batches] == [4, 4, 4]
+    np.testing.assert_allclose(*updates_of(batches, 0.1), atol=1e-12)
+
+
 # -- momentum -----------------------------------------------------------------------------------
 
 
@@ -69,6 +126,7 @@ def test_the_unrolled_heavy_ball():
 
 
 def test_momentum_is_pytorch_s_at_a_constant_rate_only():
+    """Item 14: the lecture's rate multiplies each gradient once, PyTorch's current rate all of them."""
     constant = [descend(lambda p, m=m: m(p, 0.05, 0.9)) for m in (optim.Momentum, optim.SGD)]
     np.testing.assert_allclose(*constant, atol=1e-14)
     falling = [descend(lambda p, m=m: m(p, lambda k: 0.05 / (k + 1), 0.9)) for m in (optim.Momentum, optim.SGD)]
@@ -151,7 +209,7 @@ def test_numbers_of_no_momentum_are_refused(wrong):
 
 
 def test_the_variants_of_rprop_differ_after_a_change_of_sign():
-    """One coordinate whose gradient changes from +1 to -1 and stays there."""
+    """Item 20: one coordinate whose gradient changes from +1 to -1 and stays there."""
     expected = {
         "irprop-": [-0.1, -0.22, -0.22, -0.16],  # pauses for a step, then goes half as far
         "rprop-": [-0.1, -0.22, -0.16, -0.088],
@@ -183,6 +241,7 @@ def test_irprop_plus_takes_back_only_what_has_raised_the_loss(losses, third):
 
 
 def test_quickprop_arrives_at_the_second_step_on_a_diagonal_quadratic():
+    """Item 20: each coordinate has a secant of its own."""
     scale = tg.tensor([1.0, 3.0, 2.0, 4.0], dtype=tg.float64)
     path = descend(lambda p: optim.QuickProp(p, lr=0.2, max_growth=5), 2, lambda p: (scale * p * p).sum() / 2)
     np.testing.assert_allclose(path[-1], 0, atol=1e-12)

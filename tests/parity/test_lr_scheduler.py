@@ -113,6 +113,7 @@ def rates(lib, make, name="SGD", steps=20, by_hand=None, restore=None):
 @pytest.mark.parametrize("case", [{}, {"by_hand": 6}, {"restore": 5}, {"name": "Adam"}], ids=str)
 @pytest.mark.parametrize("schedule", [*SCHEDULES, *COMBINED])
 def test_rates(schedule, case):
+    """Items 19 and 38: the rates of each schedule, update by update."""
     make = {**SCHEDULES, **COMBINED}[schedule]
     mine, theirs = rates(tg, make, **case), rates(torch, make, **case)
     assert mine == [pytest.approx(row, rel=1e-8, abs=1e-12) for row in theirs]

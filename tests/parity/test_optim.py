@@ -92,6 +92,7 @@ ALL = [pytest.param(name, options, id=f"{name}-{i}") for name, several in CASES.
 
 @pytest.mark.parametrize(("name", "options"), ALL)
 def test_every_step_agrees(name, options):
+    """Item 81: the variations that PyTorch has too."""
     ours, theirs, a, b, draw = pair(lambda optim, params: getattr(optim, name)(params, **options))
     for _ in range(STEPS):
         give_gradients(ours, theirs, draw)
