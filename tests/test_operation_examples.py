@@ -11,7 +11,7 @@ EXAMPLES = [
     ("tg.log(tg.tensor([1.0, 10.0]))", "tensor([0.0000, 2.3026])"),
     ("tg.log1p(tg.tensor([0.0, 1e-6]))", "tensor([0.0000e+00, 1.0000e-06])"),
     ("tg.log2(tg.tensor([1.0, 8.0]))", "tensor([0., 3.])"),
-    ("tg.log10(tg.tensor([1.0, 100.0]))", "tensor([0., 2.])"),
+    ("tg.log10(tg.tensor([1.0, 10.0]))", "tensor([0., 1.])"),
     ("tg.sin(tg.tensor([0.0, 1.0]))", "tensor([0.0000, 0.8415])"),
     ("tg.cos(tg.tensor([0.0, 1.0]))", "tensor([1.0000, 0.5403])"),
     ("tg.tan(tg.tensor([0.0, 1.0]))", "tensor([0.0000, 1.5574])"),
