@@ -134,8 +134,8 @@ def saturation_in_a_deep_network(run: Run) -> None:
     run.judge("tanh: saturated share of units, gain 5 less gain 1", saturated["tanh, gain 5"] - saturated["tanh"])
     run.table(["activation", "gradient of the first layer / of the last", "saturated units"],
               [[name, float(np.exp(np.log(lengths[name][:, 0]).mean())), f"{100 * saturated[name]:.0f} %"] for name in found])  # fmt: skip
-    with run.figure("Length of the gradient in a network of 20 layers, relative to the last layer. The sigmoid loses four fifths of it in each "
-                    "layer; the others keep its size, each with the weights that suit it.", columns=1) as axes:  # fmt: skip
+    with run.figure("Length of the gradient in a network of 20 layers, relative to the last layer. In each layer the sigmoid loses three quarters "
+                    "of it and softplus nearly half; the others keep its size, with the weights that suit them.", columns=1) as axes:  # fmt: skip
         layers = np.arange(1, depth + 1)
         for name in ACTIVATIONS:
             style.band(axes, layers, lengths[name], name)
