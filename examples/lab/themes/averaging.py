@@ -233,7 +233,7 @@ def the_last_iterate(run: Run) -> None:
             axis.plot(lengths, worst, "x", label="the worst function for each T", color=style.COLOURS[3])
             style.theory(axis, lengths, least * np.log(lengths), f"theory for these: at least log T / {1 / least:.0f}")
             style.name_axes(axis, "updates T", f"{'λ' if strongly else ''} {factor} (f(w_T) - f*)", f"{kind}: {seeds} seeds, middle 80 %", log="x")
-            axis.set_ylim(0, 3)
+            axis.set_ylim(0, 4)
             axis.legend(loc="upper right")
     run.judge("growth of these two ratios with T (largest slope)", max(growths))
     run.remark(
