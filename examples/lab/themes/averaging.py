@@ -15,8 +15,7 @@ from tinygrad_lite.optim.lr_scheduler import InverseTimeLR
 
 from .. import style
 from ..core import HOLDS_IF, Run, at_least, at_most, exactly, experiment, within
-from ..tools import log_spaced, slope, slope_over_seeds
-from .rates import follow
+from ..tools import follow, log_spaced, slope, slope_over_seeds
 
 
 class Path(NamedTuple):

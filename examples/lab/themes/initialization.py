@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 import tinygrad_lite as tg
-from examples.lab import style, tools
-from examples.lab.core import HOLDS_IF, at_least, at_most, exactly, experiment, within
-from examples.lab.themes.second_order import multiply_adds
 from tinygrad_lite import nn, optim, study
 from tinygrad_lite.datasets import moons
 from tinygrad_lite.optim.diagnosis import LETTERS, diagnose
+
+from .. import style, tools
+from ..core import HOLDS_IF, at_least, at_most, exactly, experiment, within
+from ..tools import multiply_adds
 
 
 def variances(layers: int, width: int, fill: Callable[[Any], Any], activation: Callable[[Any], Any]) -> np.ndarray:

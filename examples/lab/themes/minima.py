@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 import tinygrad_lite as tg
-from examples.lab import style
-from examples.lab.core import HOLDS_IF, Run, at_least, at_most, exactly, experiment, within
-from examples.lab.tools import mean_of, slope_over_seeds
 from tinygrad_lite import nn, optim
 from tinygrad_lite.nn.functional import cross_entropy, dropout
 from tinygrad_lite.optim.curvature import Hessian, spectrum
 from tinygrad_lite.optim.stopping import EarlyStopping, WeightChange, kind_of_point
 from tinygrad_lite.optim.surfaces import bounded_saddle, plateau
+
+from .. import style
+from ..core import HOLDS_IF, Run, at_least, at_most, exactly, experiment, within
+from ..tools import mean_of, slope_over_seeds
 
 # -- many equal optima --------------------------------------------------------------------------------
 

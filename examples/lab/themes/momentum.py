@@ -8,52 +8,14 @@ from typing import Any
 import numpy as np
 
 import tinygrad_lite as tg
-from examples.lab import style, tools
-from examples.lab.core import HOLDS_IF, at_least, at_most, exactly, experiment, within
 from tinygrad_lite import nn, optim
 from tinygrad_lite.datasets import blobs, moons
 from tinygrad_lite.optim.lr_scheduler import InverseTimeLR
 from tinygrad_lite.optim.surfaces import quadratic
 
-Loss = Callable[[Any], Any]
-
-
-def descend(make: Callable[[list[Any]], Any], loss: Loss, start: Any, updates: int) -> np.ndarray:
-    """The iterates (updates + 1, *shape of start) of the optimizer `make([w])` on loss(w)."""
-    w = tg.tensor(np.array(start, np.float64), requires_grad=True)
-    optimizer = make([w])
-    path = [w.numpy(force=True).copy()]
-
-    def closure() -> Any:
-        optimizer.zero_grad()
-        value = loss(w)
-        value.backward()
-        return value
-
-    for _ in range(updates):
-        optimizer.step(closure)
-        path.append(w.numpy(force=True).copy())
-    return np.array(path)
-
-
-def parabolas(curvatures: Any) -> Loss:
-    """Independent parabolas, one for each entry of the last dim: the sum of curvature / 2 * w^2."""
-    h = tg.tensor(np.asarray(curvatures, np.float64))
-    return lambda w: (h * w * w).sum() / 2
-
-
-def first_below(errors: np.ndarray, bound: float) -> np.ndarray:
-    """For errors (updates + 1, ...): the first update after which all errors stay below `bound`, nan if there is none."""
-    late = len(errors) - np.argmax(~(errors < bound)[::-1], axis=0)
-    late = np.where((errors < bound).all(axis=0), 0, late)
-    return np.where(errors[-1] < bound, late, np.nan)
-
-
-def draw_bowl(axes: Any, condition: float, box: float = 4.5) -> None:
-    surface = quadratic(condition)
-    levels = np.geomspace(0.05, 200, 12)
-    tools.contours(axes, lambda w: surface(tg.movedim(w, 0, -1)), (-box, box), (-box / 2, box / 2), levels)
-    axes.plot(0, 0, "k*", markersize=8)
+from .. import style, tools
+from ..core import HOLDS_IF, at_least, at_most, exactly, experiment, within
+from ..tools import Loss, descend, draw_bowl, first_below, parabolas
 
 
 @experiment(

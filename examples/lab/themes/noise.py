@@ -9,9 +9,6 @@ from typing import Any
 import numpy as np
 
 import tinygrad_lite as tg
-from examples.lab import style
-from examples.lab.core import HOLDS_IF, Run, at_least, at_most, exactly, experiment, within
-from examples.lab.tools import contours, mean_of, slope
 from tinygrad_lite import nn, optim
 from tinygrad_lite.nn.functional import mse_loss, softplus
 from tinygrad_lite.optim.lr_scheduler import ExponentialLR, InverseTimeLR, robbins_monro
@@ -19,6 +16,10 @@ from tinygrad_lite.optim.noise import gradient_noise, per_sample_gradients
 from tinygrad_lite.optim.progress import Progress, iterations_to
 from tinygrad_lite.optim.stopping import EpochGradient, WeightChange
 from tinygrad_lite.utils.data import BatchSampler, DataLoader, GrowingBatch, PresentationOrder, TensorDataset, geometric
+
+from .. import style
+from ..core import HOLDS_IF, Run, at_least, at_most, exactly, experiment, within
+from ..tools import contours, mean_of, slope
 
 # -- the gradient of a batch ------------------------------------------------------------------------
 

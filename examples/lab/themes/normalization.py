@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 import tinygrad_lite as tg
-from examples.lab import style
-from examples.lab.core import Run, at_least, at_most, exactly, experiment, within
-from examples.lab.tools import mean_of, slope
 from tinygrad_lite import nn, optim
 from tinygrad_lite.autograd.functional import jacobian
 from tinygrad_lite.nn.functional import cross_entropy
+
+from .. import style
+from ..core import Run, at_least, at_most, exactly, experiment, within
+from ..tools import mean_of, slope
 
 
 def largest(*pairs: tuple[Any, Any]) -> float:

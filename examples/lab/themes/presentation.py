@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 
 import tinygrad_lite as tg
-from examples.lab import style
-from examples.lab.core import HOLDS_IF, Run, at_least, at_most, exactly, experiment, within
-from examples.lab.tools import log_spaced, mean_of, slope_over_seeds
 from tinygrad_lite import nn, optim
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.optim.noise import gradient_noise, per_sample_gradients
 from tinygrad_lite.optim.progress import Progress, iterations_to
 from tinygrad_lite.utils.data import DataLoader, PresentationOrder, SequentialSampler, StreamLoader, TensorDataset
+
+from .. import style
+from ..core import HOLDS_IF, Run, at_least, at_most, exactly, experiment, within
+from ..tools import log_spaced, mean_of, slope_over_seeds
 
 # -- a network that fits a function (items 21 to 23) ---------------------------------------------
 

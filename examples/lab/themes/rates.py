@@ -25,7 +25,7 @@ from tinygrad_lite.optim.stopping import kind_of_point
 
 from .. import style
 from ..core import HOLDS_IF, Run, at_least, at_most, exactly, experiment, within
-from ..tools import log_spaced, mean_of, slope_over_seeds
+from ..tools import follow, log_spaced, mean_of, slope_over_seeds
 
 Loss = Callable[[Any, Any, Any], Any]  # weights (..., d), inputs (..., d), targets (...) -> a loss for each instance (...)
 
@@ -103,16 +103,6 @@ def bounds_on_the_curvature(each: Problem) -> tuple[float, float]:
         return spectrum(at_optimum.__matmul__, at_optimum.gradient)[:2]
     x = each.x.numpy()
     return 0.1, 0.1 + np.linalg.eigvalsh(x.T @ x / len(x))[-1] / 4  # the softplus has curvatures from 0 to 1/4
-
-
-def follow(update: Callable[[], Any], measure: Callable[[], np.ndarray], at: Sequence[int]) -> np.ndarray:
-    """Make max(at) updates; what `measure` gives after those in `at`: (seeds, len(at))."""
-    marks, rows = set(map(int, at)), []
-    for k in range(1, max(marks) + 1):
-        update()
-        if k in marks:
-            rows.append(measure())
-    return np.array(rows).T
 
 
 def sgd(each: Problem, w: Any, scale: float, draw: np.random.Generator) -> Callable[[], None]:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import time
 import tracemalloc
-from collections.abc import Callable, Sequence
-from math import prod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import tinygrad_lite as tg
-from examples.lab import style, tools
-from examples.lab.core import at_least, at_most, exactly, experiment, within
-from examples.lab.themes.momentum import descend, draw_bowl, first_below, parabolas
 from tinygrad_lite import nn, optim, study
 from tinygrad_lite.optim.curvature import Hessian, diagonal, matrix_of
 from tinygrad_lite.optim.order_zero import simultaneous_perturbation
 from tinygrad_lite.optim.surfaces import quadratic, race, rosenbrock
+
+from .. import style, tools
+from ..core import at_least, at_most, exactly, experiment, within
+from ..tools import descend, draw_bowl, first_below, multiply_adds, parabolas
 
 
 @experiment(
@@ -346,19 +346,6 @@ def methods_of_order_0_1_and_2(run):
         left.set(ylim=(1e-18, 2), xlim=(1, None))
         right.set(xlim=(1, None))
         right.legend(loc="lower right")
-
-
-def multiply_adds(entries: Sequence[Any], tape: Any) -> int:
-    """The multiply-adds of the matrix products among the entries of a recorded tape."""
-
-    def inner(entry: Any) -> int:
-        """The length of the sums that the product consists of."""
-        if entry.operation == "linear":
-            return tape[entry.arguments["weight"].number].shape[-1]
-        left = getattr(entry.arguments["input"], "number", None)  # None: a constant, which is not on the tape
-        return tape[left].shape[-1] if left is not None else tape[entry.arguments["other"].number].shape[-2]
-
-    return sum(prod(entry.shape) * inner(entry) for entry in entries if entry.operation in ("linear", "matmul"))
 
 
 def gradient_and_product(width: int, generator: np.random.Generator) -> tuple[Any, list[Any], list[Any]]:

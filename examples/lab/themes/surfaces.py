@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 import tinygrad_lite as tg
-from examples.lab import style, tools
-from examples.lab.core import HOLDS_IF, at_least, at_most, exactly, experiment, within
-from examples.lab.themes.momentum import descend, first_below
 from tinygrad_lite import optim
 from tinygrad_lite.optim.surfaces import GALLERY, Surface, beale, bounded_saddle, plateau, saddle, valley
+
+from .. import style, tools
+from ..core import HOLDS_IF, at_least, at_most, exactly, experiment, within
+from ..tools import descend, first_below
 
 
 def draw(axes: Any, surface: Surface, levels: int = 14) -> None:

@@ -101,7 +101,7 @@ def the_gradient_of_the_total_loss(run: Run) -> None:
     for _ in run.seeds(3, 20):
         model = network([4, 16, 16, 3], ["tanh", "tanh", "softmax"])
         params = list(model.parameters())
-        rows = per_sample_gradients(lambda i: divergence(model(x[i]), d[i]), params, len(x))  # noqa: B023
+        rows = per_sample_gradients(lambda i, model=model: divergence(model(x[i]), d[i]), params, len(x))
         loss = divergence(model(x), d).mean()
         loss.backward()
         total = np.concatenate([p.grad.numpy().ravel() for p in params])
