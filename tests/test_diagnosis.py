@@ -91,6 +91,9 @@ def test_a_gradient_from_two_values_of_the_loss():
     w = tg.tensor([3.0], dtype=tg.float64, requires_grad=True)
     loss = order_zero.simultaneous_perturbation(lambda: (w * w).sum(), [w], 0.5)
     np.testing.assert_allclose([w.grad.item(), loss.item()], [6.0, 9.25], rtol=1e-14)
+    alone = tg.tensor(3.0, dtype=tg.float64, requires_grad=True)
+    loss = order_zero.simultaneous_perturbation(lambda: alone, [alone], 0.5)  # a loss that is the parameter itself
+    assert (alone.item(), alone.grad.item(), loss.item()) == (3.0, 1.0, 3.0)
     tg.manual_seed(0)
     w, frozen = tg.tensor([0.1, -2.0, 0.3], requires_grad=True), tg.tensor([1.0])
     before, rows = w.detach().clone(), []
@@ -107,6 +110,7 @@ def test_a_gradient_from_two_values_of_the_loss():
     [
         (lambda w: w, 0.01, r"shape \(\), got \(2,\)"),
         (lambda w: 1.0, 0.01, "got float"),
+        (lambda w: np.float64(1.0), 0.01, "got float64"),
         (lambda w: w.sum(), 0, "width must be a positive number, got 0"),
         (lambda w: w.sum(), float("nan"), "width"),
     ],

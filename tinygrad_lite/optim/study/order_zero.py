@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from tinygrad_lite._tensor import Tensor
 from tinygrad_lite.autograd.grad_mode import no_grad
-from tinygrad_lite.ops import add, mul, randint, sub
+from tinygrad_lite.ops import randint
 
 
 def simultaneous_perturbation(loss: Callable[[], Any], params: Iterable[Any], width: float = 0.01, generator: Any = None) -> Any:
@@ -37,21 +38,21 @@ def simultaneous_perturbation(loss: Callable[[], Any], params: Iterable[Any], wi
         raise ValueError("simultaneous_perturbation: expected at least one parameter that requires grad, got none")
     with no_grad():
         before = [p.clone() for p in chosen]
-        signs = [sub(mul(randint(2, p.shape, generator=generator, dtype=p.dtype, device=p.device), 2), 1) for p in chosen]
+        signs = [2 * randint(2, p.shape, generator=generator, dtype=p.dtype, device=p.device) - 1 for p in chosen]
         values = []
         try:
             for distance in (width, -width):
                 for p, centre, s in zip(chosen, before, signs):
-                    p.copy_(add(centre, mul(s, distance)))
-                values.append(loss())
-                if getattr(values[-1], "shape", None) != () or values[-1].requires_grad:
-                    got = getattr(values[-1], "shape", type(values[-1]).__name__)
+                    p.copy_(centre + distance * s)
+                value = loss()
+                if (got := value.shape if isinstance(value, Tensor) else type(value).__name__) != ():
                     raise ValueError(f"simultaneous_perturbation: loss must return a tensor of shape (), got {got}")
+                values.append(value.clone())  # which may be a parameter itself
         finally:
             for p, centre in zip(chosen, before):
                 p.copy_(centre)
         above, below = values
         rate = (above - below) / (2 * width)
         for p, s in zip(chosen, signs):
-            p.grad = mul(s, rate).to(p.dtype)
+            p.grad = (rate * s).to(p.dtype)
         return (above + below) / 2
