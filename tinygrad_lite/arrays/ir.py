@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tinygrad_lite.arrays.compiling import vector_size
+
 
 def loop(i: str, stop: str, body: str, start: str = "0", step: int | str = 1) -> str:
     """A loop over %i, whose value after the loop is the first that does not pass."""
@@ -28,6 +30,12 @@ def splat(name: str, value: str, t: str, lanes: int) -> str:
     return f"""
   {name}.one = insertelement {vector} poison, {t} {value}, i64 0
   {name} = shufflevector {vector} {name}.one, {vector} poison, <{lanes} x i32> zeroinitializer"""
+
+
+def whole_vectors() -> str:
+    """Attributes of a function that LLVM should not inline, and that uses the processor's longest vectors."""
+    bits = 8 * vector_size()
+    return f'noinline "prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}"'
 
 
 def lanes_below(name: str, count: str, lanes: int, first: int = 0) -> str:

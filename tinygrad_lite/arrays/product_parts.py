@@ -21,7 +21,7 @@ import functools
 import numpy as np
 
 from tinygrad_lite.arrays.compiling import fields, load_part, vector_size
-from tinygrad_lite.arrays.ir import lanes_below, loop, masked_load, masked_memory, masked_store, splat
+from tinygrad_lite.arrays.ir import lanes_below, loop, masked_load, masked_memory, masked_store, splat, whole_vectors
 from tinygrad_lite.arrays.loop_functions import KINDS
 
 _MOST_INNER = 256  # rows of a panel: with two vectors of 64 bytes a row, two thirds of a first-level cache of 48 KiB
@@ -42,7 +42,7 @@ def columns_of_a_strip(dtype: np.dtype) -> int:
 
 
 @functools.cache
-def product_part(dtype: np.dtype, x_form: str, y_in_rows: bool, then: str) -> int:
+def tiled_part(dtype: np.dtype, x_form: str, y_in_rows: bool, then: str) -> int:
     """The address of the function that computes a part. Its arguments are NAMES: numbers of elements, strides in bytes, and
     addresses; `start` is 0 for none. `x_form`: see `form_of`. `then`: what happens to the result, "relu", "masked" or nothing."""
     t, item, lanes, height = KINDS[dtype], dtype.itemsize, vector_size() // dtype.itemsize, rows_of_a_tile()
@@ -165,11 +165,6 @@ def scratch_size(dtype: np.dtype, x_form: str, rows: int, inner: int) -> int:
     return -(-(-(-depth // lanes) * lanes * width + copied) * dtype.itemsize // 128) * 128
 
 
-def _attributes() -> str:
-    bits = 8 * vector_size()
-    return f'noinline "prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}"'
-
-
 def _masks(lanes: int) -> str:
     """%mask0 and %mask1: which lanes of a strip's two vectors are among its %columns."""
     return "\n".join(lanes_below(f"%mask{j}", "%columns", lanes, j * lanes) for j in range(2))
@@ -215,7 +210,7 @@ def _tile(t: str, lanes: int, height: int, then: str) -> str:
     lines = "\n".join
     return f"""
 define internal void @tile(ptr %x, i64 %x_row, i64 %x_column, i64 %rows, i64 %inner, ptr noalias %panel, ptr %out, i64 %out_row,
-                           i64 %columns, ptr %start, i64 %start_row, i1 %starts, {t} %floor, ptr %other) {_attributes()} {{
+                           i64 %columns, ptr %start, i64 %start_row, i1 %starts, {t} %floor, ptr %other) {whole_vectors()} {{
 entry:
   %last = sub i64 %rows, 1
 {lines(head)}
@@ -258,7 +253,7 @@ def _copy_panel(t: str, lanes: int) -> str:
         row.append(f"  %place{j} = add i64 %place, {j}\n  %to{j} = getelementptr {v}, ptr %panel, i64 %place{j}")
         row.append(f"  store {v} %b{j}, ptr %to{j}")
     return f"""
-define internal void @copy_panel(ptr noalias %y, i64 %step, i64 %inner, i64 %columns, ptr noalias %panel) {_attributes()} {{
+define internal void @copy_panel(ptr noalias %y, i64 %step, i64 %inner, i64 %columns, ptr noalias %panel) {whole_vectors()} {{
 entry:
 {_masks(lanes)}
 {loop("k", "%inner", chr(10).join(row))}
@@ -303,7 +298,7 @@ def _transpose_panel(t: str, lanes: int) -> str:
   %columns_left = sub i64 %columns, %before
 {loop("k", "%inner", square, step=lanes)}"""
     return f"""
-define internal void @copy_panel(ptr noalias %y, i64 %step, i64 %inner, i64 %columns, ptr noalias %panel) {_attributes()} {{
+define internal void @copy_panel(ptr noalias %y, i64 %step, i64 %inner, i64 %columns, ptr noalias %panel) {whole_vectors()} {{
 entry:
   %has_two = icmp sgt i64 %columns, {lanes}
   %vectors = select i1 %has_two, i64 2, i64 1
@@ -352,7 +347,7 @@ entry:
   %j.value = load {t}, ptr %j.from
   store {t} %j.value, ptr %j.to"""))
     return f"""
-define internal void @copy_tile({parameters}) {_attributes()} {{
+define internal void @copy_tile({parameters}) {whole_vectors()} {{
 entry:
   %fits = icmp sge i64 %rows, {height}
   br i1 %fits, label %whole, label %part

@@ -125,7 +125,7 @@ def tiled_product(
         start_of(y), *y.strides, start_of(out), out.strides[0], 0 if bias is None else start_of(bias), 0,
         0 if other is None else start_of(other), _scratch.of(size * count), size,
     ])  # fmt: skip
-    in_parts(product_parts.product_part(x.dtype, form, y_in_rows, then), block, count)
+    in_parts(product_parts.tiled_part(x.dtype, form, y_in_rows, then), block, count)
 
 
 def _divided(rows: int, columns: int, threads: int, height: int, width: int) -> tuple[int, int]:

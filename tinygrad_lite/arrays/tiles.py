@@ -17,6 +17,7 @@ from itertools import product
 import numpy as np
 
 from tinygrad_lite.arrays.compiling import vector_size
+from tinygrad_lite.arrays.ir import splat, whole_vectors
 from tinygrad_lite.arrays.loop_functions import KINDS
 
 _ROWS = 6  # of a tile: with two vectors a row, 12 of 16 registers hold sums
@@ -94,7 +95,7 @@ next_strip:
 end:
   ret void
 }}
-attributes #0 = {{ noinline "prefer-vector-width"="{8 * vector_size()}" "min-legal-vector-width"="{8 * vector_size()}" }}
+attributes #0 = {{ {whole_vectors()} }}
 """
 
 
@@ -104,7 +105,7 @@ def _tile(rows: int, t: str, item: int, width: int, add: bool) -> str:
     sums = list(product(range(rows), range(2)))
     zeros = {f"{c}_{r}_{j}": "zeroinitializer" for c in range(chains) for r, j in sums}
     lines = ["entry:", *(f"  %along{r} = mul i64 %x_row, {r}\n  %x{r} = getelementptr i8, ptr %x, i64 %along{r}" for r in range(rows))]
-    lines += _multiplications("main", "entry", chains, zeros, sums, v, t, ("0", "0"))
+    lines += _multiplications("main", "entry", chains, zeros, sums, width // 2, t, ("0", "0"))
     for r, j in sums:  # the chains' sums
         for c in range(1, chains):
             first = f"%main{0}_{r}_{j}" if c == 1 else f"%joined{c - 1}_{r}_{j}"
@@ -112,7 +113,7 @@ def _tile(rows: int, t: str, item: int, width: int, add: bool) -> str:
     found, last = "main0", "main_end"
     if chains > 1:
         starts = {f"0_{r}_{j}": f"%joined{chains - 1}_{r}_{j}" for r, j in sums}
-        lines += _multiplications("rest", last, 1, starts, sums, v, t, ("%main_k", "%main_at"))
+        lines += _multiplications("rest", last, 1, starts, sums, width // 2, t, ("%main_k", "%main_at"))
         found = "rest0"
     lines += [f"  %whole = icmp sge i64 %columns, {width}", "  br i1 %whole, label %store, label %store_part", "store:"]
     for r in range(rows):
@@ -147,9 +148,11 @@ def _stored(value: str, place: str, name: str, v: str, item: int, add: bool) -> 
 
 
 def _multiplications(
-    name: str, before: str, chains: int, starts: dict[str, str], sums: Sequence[tuple[int, int]], v: str, t: str, begin: tuple[str, str]
+    name: str, before: str, chains: int, starts: dict[str, str], sums: Sequence[tuple[int, int]], lanes: int, t: str,
+    begin: tuple[str, str],
 ) -> list[str]:
     """The loop along the inner dimension, `chains` steps at a time; its sums %<name><chain>_<row>_<vector> begin with `starts`."""
+    v = f"<{lanes} x {t}>"
     k, at = begin  # the first step, and its bytes in a row of x
     lines = [f"  br label %{name}", f"{name}:"]
     for what, first in (("k", k), ("at", at)):
@@ -172,8 +175,7 @@ def _multiplications(
             if not j:
                 lines.append(f"  {value}_at = getelementptr i8, ptr %x{r}, i64 {here}")
                 lines.append(f"  {value}_one = load {t}, ptr {value}_at")
-                lines.append(f"  {value}_put = insertelement {v} poison, {t} {value}_one, i64 0")
-                lines.append(f"  {value} = shufflevector {v} {value}_put, {v} poison, <{v[1:].split()[0]} x i32> zeroinitializer")
+                lines.append(splat(value, f"{value}_one", t, lanes))
             term = f"%{name}_term{c}_{r}_{j}"
             lines.append(f"  {term} = fmul contract {v} {value}, %{name}_panel{c}_{j}")
             lines.append(f"  %{name}_next{c}_{r}_{j} = fadd contract {v} %{name}{c}_{r}_{j}, {term}")
@@ -201,8 +203,7 @@ entry:
   %some_columns = icmp sgt i64 %columns, 0
   %some = and i1 %some_rows, %some_columns
   %dense = icmp eq i64 %y_column, {dtype.itemsize}
-  %factor_lane = insertelement <{width} x {t}> poison, {t} %factor, i64 0
-  %factors = shufflevector <{width} x {t}> %factor_lane, <{width} x {t}> poison, <{width} x i32> zeroinitializer
+{splat("%factors", "%factor", t, width)}
   br i1 %some, label %panel, label %end
 panel:
   %c = phi i64 [ 0, %entry ], [ %c_next, %panel_end ]
